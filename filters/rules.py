@@ -1,0 +1,61 @@
+"""Rules: a limit on a signal, with the place the limit comes from.
+
+The table of a filter's rules is its documentation, its list of tests and the thing to sweep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_BROKEN_IF = {"<": pc.less, ">": pc.greater, "<=": pc.less_equal, ">=": pc.greater_equal, "==": pc.equal}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A document breaks the rule if ``signal op limit`` holds."""
+
+    reason: str
+    """snake_case, names the fault; counted and written under this name (part of the output's format)."""
+    signal: str
+    op: str
+    limit: float
+    cite: str
+    """Where the limit comes from: a paper's section, a system's code, or "ours"."""
+
+    def __post_init__(self) -> None:
+        if self.op not in _BROKEN_IF:
+            raise ValueError(f"rule {self.reason}: op must be one of {sorted(_BROKEN_IF)}, not {self.op!r}")
+
+
+def first_broken(signals: Mapping[str, pa.Array], rules: Sequence[Rule]) -> tuple[pa.Array, pa.Array]:
+    """Returns (verdict, detail): for each document the reason of the first rule it breaks, and the value that broke it.
+
+    Raises:
+        ValueError: a rule meets a null signal on a document that no earlier rule dropped; an undefined
+            number must be dropped by name, not by luck.
+
+    >>> rules = [Rule("too_short", "num_chars", "<", 3, "ours")]
+    >>> verdict, detail = first_broken({"num_chars": pa.array([2.0, 5.0])}, rules)
+    >>> verdict.to_pylist(), detail.to_pylist()
+    (['too_short', None], ['2', None])
+    """
+    num_docs = len(next(iter(signals.values())))
+    verdict = pa.nulls(num_docs, pa.string())
+    detail = pa.nulls(num_docs, pa.string())
+    for rule in rules:
+        signal = signals[rule.signal]
+        broken = _BROKEN_IF[rule.op](signal, rule.limit)
+        undecided = pc.is_null(verdict)
+        if pc.any(pc.and_(pc.is_null(broken), undecided)).as_py():
+            raise ValueError(f"{rule.signal} is undefined on a document that reached {rule.reason}")
+        now = pc.and_(undecided, pc.fill_null(broken, False))
+        if not pc.any(now).as_py():
+            continue
+        verdict = pc.if_else(now, rule.reason, verdict)
+        value = pa.array([None if v is None else f"{v:.10g}" for v in signal.to_pylist()], pa.string())
+        detail = pc.if_else(now, value, detail)
+    return verdict, detail

@@ -1,0 +1,1 @@
+"""How documents flow. Apache Beam lives in this package and nowhere else."""

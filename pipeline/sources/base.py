@@ -1,0 +1,175 @@
+"""What a source is: a value. No Beam here: a source can be read in a test or at the prompt.
+
+A source names how its files are cut into units (the smallest piece one worker reads on its own), how a
+unit is read into documents, and which steps the documents pass, in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO, ClassVar, Protocol, runtime_checkable
+
+import pyarrow as pa
+
+from filters.step import Step
+
+Document = dict[str, Any]
+"""One document as a reader gives it: ``id``, ``text``, optionally ``language``, and the reader's own columns.
+``id`` comes from the record's own identity, never from where it was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """One file of a source's input. ``num_bytes`` as stored (compressed)."""
+
+    path: str
+    num_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """The smallest piece of input that one worker reads on its own: a file, or a byte range of one."""
+
+    path: str
+    num_bytes: int
+    kind: str = ""
+    """Which of the source's forms this is (``wet``, ``warc``, ``contents``, ...); the reader's own word."""
+    start: int = 0
+    end: int | None = None
+    """Byte range in the stored file; ``None`` is its end. What a range means is the reader's business."""
+    origin: str = ""
+    """Where the bytes came from if not from ``path`` itself: set on units that were unpacked from a container."""
+
+    @property
+    def place(self) -> str:
+        """What a person is told of where this unit is: the container it came from, or the file."""
+        return self.origin or self.path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """A record that never became a document. Counted under ``records`` and written to ``dropped`` with its place."""
+
+    place: str
+    """Where it was: ``FILE#MEMBER`` or ``FILE@BYTE_OFFSET`` or ``FILE:LINE``."""
+    reason: str
+    """snake_case: ``truncated_gzip``, ``not_json``, ``pdf``, ``redirect``, ..."""
+    detail: str = ""
+    is_bad: bool = True
+    """True where the input is broken: counts towards the ceiling of bad records. A PDF or a redirect is not broken."""
+    is_whole_file: bool = False
+    """True where nothing (more) of a file could be read: counts towards the ceiling of unreadable files."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """A record that is a part of documents only after a join: a file or licence row (GitHub), a post (Stack Exchange)."""
+
+    table: str
+    row: dict[str, Any]
+
+
+class Opener(Protocol):
+    """Opens a stored file for reading raw bytes (never decompressed), seekable; local or in a cloud's store."""
+
+    def __call__(self, path: str) -> BinaryIO: ...
+
+
+class Reader(Protocol):
+    """A frozen dataclass whose fields are settings."""
+
+    DATA_VERSION: ClassVar[int]
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]]
+    """The source's own columns that ``read`` fills; those that begin with ``_`` are not written to ``clean``."""
+
+    def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
+        """Cuts the files into units. Raises ValueError (for the user) on a name this source does not know."""
+        ...
+
+    def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | TableRow | Rejected]:
+        """Streams a unit; a broken record becomes a ``Rejected`` and reading goes on behind it."""
+        ...
+
+
+@runtime_checkable
+class Unpacker(Protocol):
+    """A reader some of whose units are containers that only one task can unpack (a .7z).
+
+    Such a unit is unpacked into chunks, which the pipeline spills to files and hands to ``read`` as units of
+    their own (``path`` the spill file, ``origin`` and ``kind`` as given here), so that they are read in parallel.
+    """
+
+    CONTAINERS: ClassVar[frozenset[str]]
+    """The ``kind`` of units that ``unpack`` takes."""
+
+    def unpack(self, unit: Unit, open_file: Opener) -> Iterator[Chunk | Rejected]:
+        """Streams chunks of about 8 MB, each cut at a record's border."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A run of whole records out of a container."""
+
+    kind: str
+    origin: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExactDedup:
+    """Of all documents of the source whose ``key`` column is equal, one is kept. A null key equals nothing.
+
+    The one kept has the greatest ``newest`` column (if named; nulls last), then the smallest hash of its id,
+    then the smallest id: never the first that was read.
+    """
+
+    NAME: str
+    reason: str
+    key: str
+    newest: str | None = None
+    DATA_VERSION: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineDedup:
+    """Lines that stand in several documents go; a line repeated inside one document keeps its first copy.
+
+    ``keep="ccnet"``: a line that stands in two documents of its scope goes everywhere.
+    ``keep="first"``: it stays in the document whose id has the smallest hash.
+    ``lines`` names the function of ``filters.lines`` that splits and hashes. ``scope`` is a column whose value
+    bounds the comparison (``dump``), or ``all`` or ``document``.
+    """
+
+    NAME: str = "line_dedup"
+    lines: str = "ccnet"
+    keep: str = "ccnet"
+    scope: str = "all"
+    DATA_VERSION: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NearDedup:
+    """Of documents whose word n-grams overlap (shared over the smaller's) by more than ``max_overlap``, one is kept."""
+
+    NAME: str = "near_dedup"
+    max_overlap: float = 0.9
+    ngram_words: int = 5
+    DATA_VERSION: int = 1
+
+
+AnyStep = Step | ExactDedup | LineDedup | NearDedup
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One of the seven. ``steps`` pass in order; steps over all documents (dedups) may stand between any two."""
+
+    name: str
+    reader: Reader
+    steps: tuple[AnyStep, ...]
+    cite: str
+    """What the paper says of this source, in a line."""
+    join: str | None = None
+    """The join that makes documents of records, by its name in ``pipeline.transforms`` (``answers``, ``licences``)."""
