@@ -153,6 +153,8 @@ class LineDedup:
 class NearDedup:
     """Of documents whose word n-grams overlap (shared over the smaller's) by more than ``max_overlap``, one is kept."""
 
+    REASON: ClassVar[str] = "near_duplicate"
+
     NAME: str = "near_dedup"
     max_overlap: float = 0.9
     ngram_words: int = 5
@@ -173,3 +175,5 @@ class Source:
     """What the paper says of this source, in a line."""
     join: str | None = None
     """The join that makes documents of records, by its name in ``pipeline.transforms`` (``answers``, ``licences``)."""
+    join_settings: Any = None
+    """The settings of that join and its pure rules, a frozen dataclass of the source's own module."""

@@ -1,0 +1,75 @@
+"""Takedowns and opt-outs: documents that must not be in the output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+
+from filters.step import Models, Outcome
+
+
+def parse_exclusions(lines: Iterable[str]) -> frozenset[str]:
+    """Ids, urls or hosts, one a line; empty lines and lines that begin with ``#`` are passed over.
+
+    >>> sorted(parse_exclusions(["# opt-outs", "Example.com", "", "doc-1 "]))
+    ['Example.com', 'doc-1', 'example.com']
+    """
+    entries = [line.strip() for line in lines]
+    kept = [e for e in entries if e and not e.startswith("#")]
+    return frozenset(kept) | frozenset(e.lower() for e in kept if "/" not in e)
+
+
+def host_of(url: str | None) -> str:
+    """The host of a url, lower-cased, without port; empty where there is none.
+
+    >>> host_of("https://News.Example.com:8080/a"), host_of(None)
+    ('news.example.com', '')
+    """
+    if not url:
+        return ""
+    try:
+        return (urlsplit(url).hostname or "").lower()
+    except ValueError:  # "http://[broken"
+        return ""
+
+
+def matched(document_id: str, url: str | None, entries: frozenset[str]) -> str | None:
+    """The entry that names this document: its id, its url, its host or a domain above the host; else None.
+
+    >>> matched("x", "https://a.example.com/1", frozenset({"example.com"}))
+    'example.com'
+    """
+    if document_id in entries:
+        return document_id
+    if url and url in entries:
+        return url
+    labels = host_of(url).split(".")
+    for start in range(len(labels)):
+        host = ".".join(labels[start:])
+        if host and host in entries:
+            return host
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excluded:
+    """Drops documents that the run's exclusion file names."""
+
+    NAME: ClassVar[str] = "excluded"
+    DATA_VERSION: ClassVar[int] = 1
+    MODELS: ClassVar[tuple[str, ...]] = ("exclude",)
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
+    REASONS: ClassVar[tuple[str, ...]] = ("excluded",)
+
+    def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
+        """Judges by ``id`` and, where the source has it, ``url``."""
+        entries: frozenset[str] = models.get("exclude", frozenset())
+        ids = batch.column("id").to_pylist()
+        urls = batch.column("url").to_pylist() if "url" in batch.schema.names else [None] * len(ids)
+        detail = pa.array([matched(i, u, entries) for i, u in zip(ids, urls, strict=True)], pa.string())
+        verdict = pa.array([None if d is None else "excluded" for d in detail.to_pylist()], pa.string())
+        return Outcome(verdict=verdict, detail=detail)

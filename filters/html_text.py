@@ -1,0 +1,166 @@
+"""HTML fragment to plain text, as a reader would see it: for post bodies, not for whole web pages.
+
+Two ways lead to one writer. Fragments that are well-formed and of the simple kind that a Markdown renderer puts
+out (nearly all post bodies) are cut into tags by one regular expression. All others are first mended by lexbor, a
+browser's HTML5 parser, whose output is of that kind. Both ways give the same text; a test holds them together.
+
+What becomes of what:
+
+========================  ====================================================================================
+paragraph, heading, div   set apart by an empty line; white space inside collapsed to one space
+``<br>``                  a line break
+``<pre>``                 kept to the letter, line breaks and indentation; no fence is added
+``<li>``                  ``- `` or its number (``3. ``), nested lists indented under their item's text
+``<blockquote>``          every line begins with ``> ``
+table                     a line a row, cells set apart by `` | ``
+``<sup>``                 ``10<sup>6</sup>`` is ``10^6``: without the mark it would be another number
+``<img>``                 nothing, or its ``alt`` where asked for
+math (``$``, ``$$``)      untouched, its line breaks too
+script, style, comment    gone
+all else                  its words
+========================  ====================================================================================
+
+Entities are decoded once, after the tags were cut: ``&amp;lt;b&gt;`` is the text ``&lt;b>``, and ``&lt;b&gt;`` is
+the text ``<b>``, not a tag.
+"""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+
+from selectolax.lexbor import LexborHTMLParser
+
+from filters.html_writer import TextWriter
+
+# Possessive: what has been taken is never given back, so the match is linear on any input.
+_TAG = r"<(/?[a-z][a-z0-9]*+)([^<>\"'=]*+(?:=\"[^\"]*+\"[^<>\"'=]*+)*+)>"
+_SIMPLE_TAG = re.compile(_TAG + r"|<!--[^<>]*?-->")
+_ANY_TAG = re.compile(_TAG + r"|<!--.*?(?:-->|\Z)|<[!?][^>]*+>?|<(?:/?[a-zA-Z])[^>]*+>?", re.DOTALL)
+
+_INLINE = frozenset(
+    "a abbr acronym b big cite code del dfn em i ins kbd mark q s samp small span strike strong sub sup tt u var".split()
+)
+_BLOCKS = frozenset("p div h1 h2 h3 h4 h5 h6 blockquote pre ul ol li dl dt dd hr".split())
+_TABLE_PARENTS = {
+    "table": frozenset({""}),
+    "thead": frozenset({"table"}),
+    "tbody": frozenset({"table"}),
+    "tfoot": frozenset({"table"}),
+    "tr": frozenset({"table", "thead", "tbody", "tfoot"}),
+    "th": frozenset({"tr"}),
+    "td": frozenset({"tr"}),
+}
+_IN_TABLE = frozenset({"table", "thead", "tbody", "tfoot", "tr"})
+_HOLD_NO_BLOCKS = frozenset("p h1 h2 h3 h4 h5 h6 pre".split())
+_LIST_PARENTS = {"li": frozenset({"ul", "ol"}), "dt": frozenset({"dl"}), "dd": frozenset({"dl"})}
+_VOID = frozenset({"br", "hr", "img"})
+
+_UNSEEN = ["script", "style", "template", "noscript", "iframe", "svg", "object", "select", "textarea", "title"]
+
+MAX_MENDED_TAGS = 5_000
+MAX_MENDED_CHARS = 100_000
+"""A fragment with more ``<`` or longer than this is not mended by lexbor, whose time is quadratic in the depth of what
+is left open (20,000 deep: 3 s) and in the attributes of one tag (80,000: 13 s); its tags are cut as they stand.
+Ours: a post is at most 30,000 characters of Markdown."""
+
+
+def html_to_text(fragment: str, *, image_alt: bool = False) -> str:
+    r"""Returns the fragment's text, without empty lines around it; no tag is left.
+
+    Args:
+        image_alt: keep the text that stands for an image. Off, as the paper removes tags with all that is in them,
+            and most of these texts are the editor's own "enter image description here".
+
+    >>> print(html_to_text("<p>Use <code>a &amp;lt; b</code>:</p>\n<pre><code>if a:\n    b()\n</code></pre>"))
+    Use a &lt; b:
+    <BLANKLINE>
+    if a:
+        b()
+    >>> html_to_text("<ol><li>one</li><li>two<ul><li>deep</li></ul></li></ol>")
+    '1. one\n2. two\n   - deep'
+    >>> html_to_text("<P>not closed <b>at all, 1 < 2")
+    'not closed at all, 1 < 2'
+    """
+    if "\r" in fragment:
+        fragment = fragment.replace("\r\n", "\n").replace("\r", "\n")
+    if "<" not in fragment:
+        writer = TextWriter(image_alt=image_alt)
+        writer.add(unescape(fragment))
+        return writer.finish()
+    text = _from_simple(_SIMPLE_TAG.split(fragment), TextWriter(image_alt=image_alt))
+    if text is not None:
+        return text
+    if len(fragment) <= MAX_MENDED_CHARS and fragment.count("<") <= MAX_MENDED_TAGS:
+        fragment = _mended(fragment)
+    return _from_any(_ANY_TAG.split(fragment), TextWriter(image_alt=image_alt))
+
+
+def _from_simple(tokens: list[str | None], writer: TextWriter) -> str | None:
+    """Writes tokens (text, name, attributes, text, ...); None where HTML would not read the tags as they stand."""
+    open_blocks: list[str] = [""]
+    names = iter(tokens)
+    for text in names:
+        if text:
+            if "<" in text or (open_blocks[-1] in _IN_TABLE and not text.isspace()):
+                return None
+            writer.add(unescape(text) if "&" in text else text)
+        name, attributes = next(names, None), next(names, None)
+        if name is None:
+            continue
+        if name in _INLINE or name[1:] in _INLINE:
+            if open_blocks[-1] in _IN_TABLE:
+                return None
+            if name == "sup":
+                writer.superscript()
+        elif name[0] == "/":
+            if open_blocks.pop() != name[1:]:
+                return None
+            writer.close(name[1:])
+        else:
+            if not _may_stand(name, open_blocks):
+                return None
+            if name not in _VOID:
+                open_blocks.append(name)
+            writer.open(name, attributes or "")
+    return writer.finish()
+
+
+def _may_stand(name: str, open_blocks: list[str]) -> bool:
+    """Whether HTML takes this start tag where it stands, closing nothing before it and implying nothing."""
+    parent = open_blocks[-1]
+    if name in _BLOCKS:
+        if parent in _HOLD_NO_BLOCKS or parent in _IN_TABLE:
+            return False
+        return name not in _LIST_PARENTS or parent in _LIST_PARENTS[name]
+    if name in ("br", "img"):
+        return parent not in _IN_TABLE
+    if name in _TABLE_PARENTS:
+        # A table inside a list or a quote is taken as it stands; inside a cell it is lexbor's to judge.
+        return parent in _TABLE_PARENTS[name] or (name == "table" and parent in ("li", "blockquote", "div", "dd"))
+    return False
+
+
+def _mended(fragment: str) -> str:
+    """The fragment as a browser understands it, written out well-formed."""
+    parser = LexborHTMLParser(fragment)
+    parser.strip_tags(_UNSEEN)
+    body = parser.body
+    return (body.inner_html or "") if body is not None else ""
+
+
+def _from_any(tokens: list[str | None], writer: TextWriter) -> str:
+    """Writes tokens whatever their order; a tag that is not known stands for nothing."""
+    names = iter(tokens)
+    for text in names:
+        if text:
+            writer.add(unescape(text) if "&" in text else text)
+        name, attributes = next(names, None), next(names, None)
+        if name is None or name in _INLINE:
+            if name == "sup":
+                writer.superscript()
+        elif name[0] == "/":
+            writer.close(name[1:])
+        else:
+            writer.open(name, attributes or "")
+    return writer.finish()

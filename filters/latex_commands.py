@@ -1,0 +1,356 @@
+r"""The commands that the expansion itself carries out: definitions (which leave no trace), and the tests in macros' bodies.
+
+Everything that TeX's own programming would be needed for gives the call up, so that the macro stands as its author
+wrote it, not as the ruin of an expansion.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from filters.latex_expand import Expanded, Expander, Handler, Meaning, leave_macro
+from filters.latex_lexer import whole_lines
+from filters.latex_macros import (
+    NO_VALUE,
+    PROTECTED,
+    PROTECTED_ENVIRONMENTS,
+    Definition,
+    Environment,
+    Macro,
+    Parameter,
+    cut_body,
+    read_bracket,
+    read_def,
+    read_document_command,
+    read_environment,
+    read_let,
+    read_newcommand,
+    read_operator,
+    read_paired_delimiter,
+)
+
+_DEFINITION = re.compile(
+    r"\\(?:[gex]?def|let|global|long|(?:new|renew|provide)command|DeclareRobustCommand|DeclareMathOperator"
+    r"|(?:new|renew)environment|(?:New|Renew|Provide|Declare)Document(?:Command|Environment))(?![A-Za-z])"
+)
+_PREFIXED = re.compile(
+    r"\s*\\(?:global|long|outer|protected|expandafter|[gex]?def|let|newcommand|renewcommand|providecommand)(?![A-Za-z@])"
+)
+_ENVIRONMENT_NAME = re.compile(r"\s?\{\s*([^{}\\\s]{1,60})\s*\}")
+_NO_SPACE_BEFORE = re.compile(r"\\(?:footnote|footnotemark|xspace|end|par|item|label|index|[^A-Za-z])(?![a-z])")
+_TESTS_EQUAL = re.compile(r"\s*\\(equal|isempty)\s*")
+_PROGRAMMING = (
+    "expandafter csname futurelet noexpand catcode afterassignment aftergroup ifx ifcat ifnum ifdim ifodd ifcase ifmmode"
+    " loop advance meaning string lccode uccode scantokens write read openout immediate newcount newdimen"
+).split()
+r"""What a macro cannot be expanded over. ``\ifmmode`` too: the two ways to write a formula are the author's to choose."""
+
+Reader = Callable[[str, int], Definition | None]
+
+
+def expand_macros(text: str) -> Expanded:
+    r"""Expands the macros that the source defines, and removes the definitions.
+
+    ``text`` holds no comments. A macro keeps its call where its text would not end, or needs TeX's own programming.
+
+    >>> expand_macros(r"\newcommand{\R}[1][n]{\mathbb{R}^{#1}}\def\x{\R}in $\x$ and $\x[m]$").text
+    'in $\\mathbb{R}^{n}$ and $\\mathbb{R}^{m}$'
+    >>> expanded = expand_macros(r"\def\a{\b\b}\def\b{\a}x \a y")
+    >>> expanded.text, expanded.num_left
+    ('x \\a y', 1)
+    """
+    body = max(text.find("\\begin{document}"), 0)
+    tracks_groups = _DEFINITION.search(text, body) is not None
+    return Expander(text, HANDLERS, tracks_groups=tracks_groups).run()
+
+
+def style_definitions(text: str) -> str:
+    r"""Returns the definitions that a style file makes for its user, as source for a preamble; ``text`` has no comments.
+
+    Names with an ``@`` come too: the others may need them.
+
+    >>> style_definitions(r"\ProvidesPackage{my}\RequirePackage{x}\newcommand{\R}{\mathbb{R}}\AtEndDocument{z}")
+    '\\makeatletter\n\\newcommand{\\R}{\\mathbb{R}}\n\\makeatother\n'
+    """
+    found = []
+    pos = 0
+    while (match := _DEFINITION_START.search(text, pos)) is not None:
+        definition = _READERS[match[2]](text, match.end(), True)
+        pos = match.end() if definition is None else definition.end
+        if definition is not None:
+            found.append(text[match.start() : pos])
+    if not found:
+        return ""
+    return "\n".join(["\\makeatletter", *found, "\\makeatother", ""])
+
+
+# Definitions --------------------------------------------------------------------------------------------------
+
+
+def _defines(reader: Callable[[str, int, bool], Definition | None], kind: str = "") -> Handler:
+    def handle(expander: Expander, start: int) -> bool:
+        definition = reader(expander.text, expander.pos, expander.has_at)
+        if definition is None:
+            return False
+        _remember(expander, definition, kind)
+        expander.pos = whole_lines(expander.text, start, definition.end)
+        return True
+
+    return handle
+
+
+def _remember(expander: Expander, definition: Definition, kind: str) -> None:
+    name, meaning = definition.name, definition.meaning
+    if isinstance(meaning, Environment):
+        if name not in PROTECTED_ENVIRONMENTS:
+            expander.environments[name] = meaning
+        return
+    is_global = kind == "global" or expander.is_global
+    expander.is_global = False
+    if name in PROTECTED or (kind == "provide" and isinstance(expander.meanings.get(name), Macro)):
+        return
+    if definition.alias_of:
+        expander.define(name, _aliased(expander, definition.alias_of), is_global=is_global)
+        return
+    if isinstance(meaning, Macro) and kind in ("new", "edef") and name not in expander.meanings:
+        meaning = Macro(meaning.parameters, meaning.body, has_at=meaning.has_at, is_new=kind == "new")
+    if kind == "edef" and isinstance(meaning, Macro) and _names_itself(name, meaning):
+        meaning = _unfolded(expander, name, meaning)
+    expander.define(name, meaning, is_global=is_global)
+
+
+def _names_itself(name: str, macro: Macro) -> bool:
+    return any(isinstance(part, str) and re.search(rf"\\{re.escape(name)}(?![A-Za-z@])", part) for part in macro.body)
+
+
+def _unfolded(expander: Expander, name: str, macro: Macro) -> Macro:
+    r"""``\edef\a{\a x}`` adds to what ``\a`` was: put that in once."""
+    old = expander.meanings.get(name)
+    old_text = old.fill([]) if isinstance(old, Macro) and not old.parameters else ""
+    pattern = re.compile(rf"\\{re.escape(name)}(?![A-Za-z@])\s*")
+    body = (pattern.sub(lambda _: old_text, part) if isinstance(part, str) else part for part in macro.body)
+    return Macro(macro.parameters, tuple(body), has_at=macro.has_at)
+
+
+def _aliased(expander: Expander, name: str) -> Meaning | None:
+    meaning = expander.meanings.get(name)
+    if meaning is not None:
+        return meaning
+    if name in ("undefined", "@undefined"):
+        return None
+    if name in ("relax", "empty", "@empty"):
+        return Macro()
+    if name == "@gobble":
+        return Macro((Parameter("m"),), ())
+    if "@" in name:
+        return leave_macro
+    return Macro((), ("\\" + name,), is_primitive=True)
+
+
+_READERS: dict[str, Callable[[str, int, bool], Definition | None]] = {}
+_KINDS: dict[str, str] = {}
+
+
+def _register(names: str, reader: Callable[[str, int, bool], Definition | None], kind: str = "") -> None:
+    for name in names.split():
+        _READERS[name] = reader
+        _KINDS[name] = kind
+
+
+_register("newcommand newrobustcmd", lambda t, p, at: read_newcommand(t, p, has_at=at), "new")
+_register(
+    "renewcommand DeclareRobustCommand renewrobustcmd",
+    lambda t, p, at: read_newcommand(t, p, has_at=at),
+)
+_register("providecommand providerobustcmd", lambda t, p, at: read_newcommand(t, p, has_at=at), "provide")
+_register("def", lambda t, p, at: read_def(t, p, has_at=at))
+_register("gdef", lambda t, p, at: read_def(t, p, has_at=at), "global")
+_register("edef xdef", lambda t, p, at: read_def(t, p, has_at=at), "edef")
+_register("let", lambda t, p, at: read_let(t, p))
+_register("DeclareMathOperator", lambda t, p, at: read_operator(t, p))
+_register("DeclarePairedDelimiter", lambda t, p, at: read_paired_delimiter(t, p))
+_register(
+    "NewDocumentCommand RenewDocumentCommand DeclareDocumentCommand NewExpandableDocumentCommand",
+    lambda t, p, at: read_document_command(t, p, has_at=at),
+)
+_register("ProvideDocumentCommand", lambda t, p, at: read_document_command(t, p, has_at=at), "provide")
+_register("newenvironment renewenvironment", lambda t, p, at: read_environment(t, p, has_at=at))
+_register(
+    "NewDocumentEnvironment RenewDocumentEnvironment DeclareDocumentEnvironment",
+    lambda t, p, at: read_environment(t, p, is_xparse=True, has_at=at),
+)
+_DEFINITION_START = re.compile(rf"(\\(?:global|long)\s*)*\\({'|'.join(_READERS)})(?![A-Za-z@])")
+
+
+def _prefix(expander: Expander, start: int) -> bool:
+    r"""``\global``, ``\long``, ``\outer``, ``\protected`` and ``\expandafter`` before a definition are part of it."""
+    if not _PREFIXED.match(expander.text, expander.pos):
+        if expander.stack and expander.text.startswith("\\expandafter", start):
+            expander.give_up()
+            return True
+        return False
+    expander.is_global |= expander.text.startswith("\\global", start)
+    return True
+
+
+# Groups and environments --------------------------------------------------------------------------------------
+
+
+def _begin(expander: Expander, start: int) -> bool:
+    match = _ENVIRONMENT_NAME.match(expander.text, expander.pos)
+    if match is None:
+        return False
+    name = match[1]
+    environment = expander.environments.get(name)
+    if environment is None:
+        if name == "document":
+            expander.set_at_letter(False)
+        elif expander.tracks_groups:
+            expander.scopes.append([])
+        return False
+    return expander.call_environment(name, environment, match.end())
+
+
+def _end(expander: Expander, start: int) -> bool:
+    match = _ENVIRONMENT_NAME.match(expander.text, expander.pos)
+    if match is None:
+        return False
+    environment = expander.environments.get(match[1])
+    if environment is None or not expander.environment_arguments.get(match[1]):
+        if expander.tracks_groups and match[1] != "document":
+            expander.close_scope()
+        return False
+    return expander.end_environment(match[1], environment, match.end())
+
+
+def _open_group(expander: Expander, start: int) -> bool:
+    if expander.tracks_groups:
+        expander.scopes.append([])
+    return False
+
+
+def _close_group(expander: Expander, start: int) -> bool:
+    if expander.tracks_groups:
+        expander.close_scope()
+    return False
+
+
+def _make_at(is_letter: bool) -> Handler:
+    def handle(expander: Expander, start: int) -> bool:
+        expander.set_at_letter(is_letter)
+        expander.pos = whole_lines(expander.text, start, expander.pos)
+        return True
+
+    return handle
+
+
+# Tests in bodies ----------------------------------------------------------------------------------------------
+
+
+def _xspace(expander: Expander, start: int) -> bool:
+    r"""A space, if what follows would stick: ``\xspace`` is for the author's eyes, its effect for the reader's."""
+    ahead = expander.peek()
+    if ahead and (ahead[0].isalnum() or ahead[0] in "$(`" or (ahead[0] == "\\" and not _NO_SPACE_BEFORE.match(ahead))):
+        expander.emit(" ")
+    return True
+
+
+def _if_argument(*, when: Callable[[str], bool], has_then: bool, has_else: bool) -> Handler:
+    def handle(expander: Expander, start: int) -> bool:
+        arguments = expander.read_arguments((Parameter("m"),) * (1 + has_then + has_else))
+        if arguments is None:
+            return _unreadable(expander, start)
+        holds = when(arguments[0].strip())
+        chosen = arguments[1] if holds and has_then else arguments[-1] if not holds and has_else else ""
+        expander.push(chosen, Macro(has_at=expander.has_at))
+        return True
+
+    return handle
+
+
+def _unreadable(expander: Expander, start: int) -> bool:
+    if expander.stack:
+        expander.give_up()
+        return True
+    return False
+
+
+def _if_then_else(expander: Expander, start: int) -> bool:
+    r"""``\ifthenelse{\equal{a}{b}}{..}{..}`` in a macro's body; any other test gives up."""
+    if not expander.stack:
+        return False
+    arguments = expander.read_arguments((Parameter("m"),) * 3)
+    match = None if arguments is None else _TESTS_EQUAL.match(arguments[0])
+    if arguments is None or match is None:
+        return _unreadable(expander, start)
+    test = Expander(arguments[0][match.end() :], {}, tracks_groups=False)
+    left = test.read_token_or_group()
+    right = "" if match[1] == "isempty" else test.read_token_or_group()
+    if left is None or right is None:
+        return _unreadable(expander, start)
+    expander.push(arguments[1] if left.strip() == right.strip() else arguments[2], Macro(has_at=expander.has_at))
+    return True
+
+
+def _if_star(expander: Expander, start: int) -> bool:
+    arguments = expander.read_arguments((Parameter("m"), Parameter("m"), Parameter("s", "*")))
+    if arguments is None:
+        return _unreadable(expander, start)
+    expander.push(arguments[0] if arguments[2] == r"\BooleanTrue" else arguments[1], Macro(has_at=True))
+    return True
+
+
+def _if_next(expander: Expander, start: int) -> bool:
+    arguments = expander.read_arguments((Parameter("m"),) * 3)
+    if arguments is None:
+        return _unreadable(expander, start)
+    is_next = expander.peek().lstrip().startswith(arguments[0])
+    expander.push(arguments[1] if is_next else arguments[2], Macro(has_at=True))
+    return True
+
+
+def _call_by_name(expander: Expander, start: int) -> bool:
+    r"""``\csname name\endcsname`` is ``\name``."""
+    match = re.compile(r"\s*([A-Za-z]{1,60})\s*\\endcsname(?![A-Za-z@])\s?").match(expander.text, expander.pos)
+    if match is None or not isinstance(expander.meanings.get(match[1]), Macro):
+        return _programming(expander, start)
+    expander.pos = match.end()
+    expander.push("\\" + match[1] + (" " if expander.peek()[:1].isalpha() else ""), Macro())
+    return True
+
+
+def _programming(expander: Expander, start: int) -> bool:
+    if not expander.stack:
+        return False
+    expander.give_up()
+    return True
+
+
+def _emptiness(command: str, when: Callable[[str], bool]) -> dict[str, Handler]:
+    return {
+        f"{command}TF": _if_argument(when=when, has_then=True, has_else=True),
+        f"{command}T": _if_argument(when=when, has_then=True, has_else=False),
+        f"{command}F": _if_argument(when=when, has_then=False, has_else=True),
+    }
+
+
+HANDLERS: dict[str, Handler] = {
+    **dict.fromkeys(_PROGRAMMING, _programming),
+    **{name: _defines(reader, _KINDS[name]) for name, reader in _READERS.items()},
+    **dict.fromkeys(("global", "long", "outer", "protected", "expandafter"), _prefix),
+    **dict.fromkeys(("begingroup", "bgroup"), _open_group),
+    **dict.fromkeys(("endgroup", "egroup"), _close_group),
+    **_emptiness("IfNoValue", lambda argument: argument == NO_VALUE),
+    **_emptiness("IfValue", lambda argument: argument != NO_VALUE),
+    **_emptiness("IfBoolean", lambda argument: argument == r"\BooleanTrue"),
+    "begin": _begin,
+    "end": _end,
+    "makeatletter": _make_at(True),
+    "makeatother": _make_at(False),
+    "xspace": _xspace,
+    "ifthenelse": _if_then_else,
+    "csname": _call_by_name,
+    "@ifstar": _if_star,
+    "@ifnextchar": _if_next,
+}

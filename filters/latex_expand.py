@@ -1,0 +1,361 @@
+r"""Macros expanded in place, as TeX does it: one pass from left to right, a macro's text read again where it stood.
+
+So definitions hold from where they stand, inside their group, and a macro may take its argument from behind the macro
+that it came from. What TeX would do for ever is bounded: a call that grows, loops or needs TeX's own programming is
+left as it stands, and counted. Linear: all work is charged to a budget that grows with the text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from filters.latex_lexer import group_end
+from filters.latex_macros import (
+    MAX_BODY_CHARS,
+    NO_VALUE,
+    Environment,
+    Macro,
+    Parameter,
+    ends_in_word,
+    find_outside_groups,
+    read_bracket,
+    skip_space,
+)
+
+MAX_DEPTH = 200
+"""Texts of macros open inside each other; ours: TeX's own limit is 200 for input levels, papers use under 10."""
+MAX_CALL_CHARS = 65_536
+"""What one call may grow to, beside 16 times its arguments; ours: thirty doublings pass it in the sixteenth."""
+MAX_CALL_EXPANSIONS = 2_000
+"""Macros expanded in one call, beside one for each character of its arguments (an argument may be a section)."""
+WORK_CHARS_BASE = 2_000_000
+WORK_PER_CHAR = 8
+"""All calls of a document together: a hostile source of 20 MB then ends in seconds, a real one uses a tenth."""
+_PUSH_COST_CHARS = 30
+_MAX_FAILURES = 3
+
+_TOKEN = re.compile(r"\\([A-Za-z]+|[^A-Za-z])", re.DOTALL)
+_TOKEN_AT = re.compile(r"\\([A-Za-z@]+|[^A-Za-z@])", re.DOTALL)
+_TOKEN_GROUPS = re.compile(r"\\([A-Za-z]+|[^A-Za-z])|[{}]", re.DOTALL)
+_TOKEN_GROUPS_AT = re.compile(r"\\([A-Za-z@]+|[^A-Za-z@])|[{}]", re.DOTALL)
+_ARGUMENT_TOKEN = re.compile(r"\\(?:[A-Za-z]+|.)|\x00\d+\x00|.", re.DOTALL)
+_ARGUMENT_TOKEN_AT = re.compile(r"\\(?:[A-Za-z@]+|.)|\x00\d+\x00|.", re.DOTALL)
+_TAKES_TOKEN = re.compile(
+    r"\\(?:(?:hat|bar|tilde|vec|dot|ddot|dddot|check|breve|acute|grave|mathring|widehat|widetilde|overline|underline|sqrt"
+    r"|overbrace|underbrace|overrightarrow|math(?:bf|rm|cal|bb|sf|tt|it|frak|scr|bin|rel|op|ord)|boldsymbol|bm|pmb"
+    r"|text(?:bf|rm|it|tt|sf|sc)?|operatorname|[dt]?frac|[dt]?binom|stackrel|overset|underset)\s*"
+    r"|(?:[dt]?frac|[dt]?binom|stackrel|overset|underset)\s*(?:\\[A-Za-z]+|[0-9A-Za-z]|\{[^{}]*\})\s*)\Z"
+)
+"""Commands that take the next token whole: what a macro behind them becomes must stay one argument."""
+_ONE_TOKEN = re.compile(r"\s*(?:\\[A-Za-z]+|\\?.)?\s*\Z", re.DOTALL)
+
+
+@dataclass(slots=True)
+class _Call:
+    """A macro met in the source itself: where it stood, and what it may still use."""
+
+    name: str
+    end: int
+    num_out: int
+    num_expanded: int
+    num_scopes: int
+    chars: int
+    expansions: int
+
+
+@dataclass(slots=True)
+class Expanded:
+    """The text, and how often a macro was expanded or left."""
+
+    text: str
+    num_expanded: int = 0
+    num_left: int = 0
+    names_left: set[str] = field(default_factory=set)
+
+
+Handler = Callable[["Expander", int], bool]
+"""Called behind a command's name; false: the command is not consumed and stands as it is."""
+Meaning = Macro | Handler
+_Frame = tuple[str, int, re.Pattern[str]]
+
+
+class Expander:
+    """One document's expansion. ``handlers`` are the commands that TeX itself would carry out (definitions, tests)."""
+
+    def __init__(self, text: str, handlers: dict[str, Handler], *, tracks_groups: bool) -> None:
+        self.text, self.pos = text, 0
+        self.plain = _TOKEN_GROUPS if tracks_groups else _TOKEN
+        self.with_at = _TOKEN_GROUPS_AT if tracks_groups else _TOKEN_AT
+        self.token = self.plain
+        self.tracks_groups = tracks_groups
+        self.meanings: dict[str, Meaning] = dict(handlers)
+        self.environments: dict[str, Environment] = {}
+        self.environment_arguments: dict[str, list[list[str]]] = {}
+        self.scopes: list[list[tuple[str, Meaning | None]]] = []
+        self.stack: list[_Frame] = []
+        self.out: list[str] = []
+        self.result = Expanded("")
+        self.failures: dict[str, int] = {}
+        self.work_left = WORK_CHARS_BASE + WORK_PER_CHAR * len(text)
+        self.call = _Call("", 0, 0, 0, 0, 0, 0)
+
+    @property
+    def has_at(self) -> bool:
+        r"""Whether ``@`` is a letter where we read."""
+        return self.token is self.with_at
+
+    def run(self) -> Expanded:
+        """Expands the whole text."""
+        while True:
+            self._scan()
+            if not self.stack:
+                break
+            self._pop()
+        self.result.text = "".join(self.out)
+        return self.result
+
+    def _pop(self) -> None:
+        self.text, self.pos, self.token = self.stack.pop()
+
+    def _scan(self) -> None:
+        """Copies the current frame to its end, or to where a handler or macro changed what is read next."""
+        while True:
+            text, start, get = self.text, self.pos, self.meanings.get
+            for match in self.token.finditer(text, start):
+                name = match[1]
+                if name is None:
+                    self._brace(match[0])
+                    continue
+                meaning = get(name)
+                if meaning is None:
+                    if "@" in name and self.stack and len(name) > 1:
+                        self.give_up()
+                        break
+                    continue
+                token_start = match.start()
+                self.emit(text[start:token_start])
+                start, self.pos = token_start, match.end()
+                if isinstance(meaning, Macro):
+                    self._call(name, meaning, token_start)
+                    break
+                if meaning(self, token_start):
+                    break
+            else:
+                self.emit(text[start:])
+                self.pos = len(text)
+                return
+
+    def emit(self, piece: str) -> None:
+        """Writes a piece out; a letter that would grow onto a command's name is held off by a space."""
+        if not piece:
+            return
+        out = self.out
+        if piece[0].isalpha() and out and out[-1][-1].isalpha() and ends_in_word(out[-1]):
+            out.append(" ")
+        out.append(piece)
+
+    # Groups ---------------------------------------------------------------------------------------------------
+
+    def _brace(self, brace: str) -> None:
+        if brace == "{":
+            self.scopes.append([])
+        else:
+            self.close_scope()
+
+    def close_scope(self) -> None:
+        r"""Undoes the group's definitions; a ``\newcommand`` of a name that had no meaning stays, for there is no other."""
+        if not self.scopes:
+            return
+        for name, old in reversed(self.scopes.pop()):
+            current = self.meanings.get(name)
+            if old is not None:
+                self.meanings[name] = old
+            elif not (isinstance(current, Macro) and current.is_new):
+                self.meanings.pop(name, None)
+
+    def define(self, name: str, meaning: Meaning | None, *, is_global: bool = False) -> None:
+        """Gives a name its meaning from here to the end of the group."""
+        if self.scopes and self.tracks_groups and not is_global:
+            self.scopes[-1].append((name, self.meanings.get(name)))
+        if meaning is None:
+            self.meanings.pop(name, None)
+        else:
+            self.meanings[name] = meaning
+
+    # Calls ----------------------------------------------------------------------------------------------------
+
+    def _call(self, name: str, macro: Macro, start: int) -> None:
+        is_nested = bool(self.stack)
+        if not is_nested:
+            self.call = _Call(
+                name, self.pos, len(self.out), self.result.num_expanded, len(self.scopes), MAX_CALL_CHARS,
+                MAX_CALL_EXPANSIONS,
+            )
+        if macro.is_primitive:
+            self.result.num_expanded += 1
+            self.emit("".join(str(part) for part in macro.body))
+            return
+        before = self.text[max(0, start - 60) : start]
+        arguments = self.read_arguments(macro.parameters) if macro.parameters else []
+        if arguments is None:
+            if is_nested:
+                self.give_up()
+            else:
+                self.pos = self.call.end
+                self._leave(name)
+            return
+        filled = macro.fill(arguments)
+        if not macro.parameters:
+            self._skip_empty_group(filled)
+        self.push(filled, macro, is_one=bool(before) and before[-1] not in "$&,;" and bool(_TAKES_TOKEN.search(before)))
+
+    def _leave(self, name: str) -> None:
+        self.emit("\\" + name)
+        self.result.num_left += 1
+        self.result.names_left.add(name)
+
+    def _skip_empty_group(self, filled: str) -> None:
+        r"""``\name{}``: the group only ended the name; it stays where it still does, or carries an index."""
+        if self.text.startswith("{}", self.pos) and self.text[self.pos + 2 : self.pos + 3] not in ("_", "^"):
+            if not ends_in_word(filled.removesuffix("\\xspace")):
+                self.pos += 2
+
+    def push(self, filled: str, macro: Macro, *, is_one: bool = False) -> None:
+        """Reads ``filled`` next; ``is_one``: in braces, if it is more than a token."""
+        call = self.call
+        self.result.num_expanded += 1
+        cost = len(filled) + _PUSH_COST_CHARS
+        self.work_left -= cost
+        call.chars -= len(filled)
+        call.expansions -= 1
+        while self.stack and self.pos >= len(self.text):
+            self._pop()
+        if call.chars < 0 or call.expansions < 0 or len(self.stack) >= MAX_DEPTH:
+            self.give_up(for_good=True)
+            return
+        if self.work_left < 0:
+            self.give_up(for_good=True)
+            self.meanings = {name: it for name, it in self.meanings.items() if not isinstance(it, Macro)}
+            return
+        token = self.with_at if macro.has_at else self.plain
+        if is_one and not _ONE_TOKEN.match(filled) and group_end(filled, 0) != len(filled):
+            self.emit("{")
+            filled += "}"
+        self.stack.append((self.text, self.pos, self.token))
+        self.text, self.pos, self.token = filled, 0, token
+
+    def give_up(self, *, for_good: bool = False) -> None:
+        """Takes back the call that is under way: its name stands in the output as it stood in the source."""
+        call = self.call
+        if self.stack:
+            self.text, _, self.token = self.stack[0]
+            self.stack.clear()
+        self.pos = call.end
+        del self.out[call.num_out :]
+        while len(self.scopes) > call.num_scopes:
+            self.close_scope()
+        self.result.num_expanded = call.num_expanded
+        self._leave(call.name)
+        self.failures[call.name] = self.failures.get(call.name, 0) + (_MAX_FAILURES if for_good else 1)
+        if self.failures[call.name] >= _MAX_FAILURES:
+            self.define(call.name, leave_macro)
+
+    # Arguments ------------------------------------------------------------------------------------------------
+
+    def read_arguments(self, parameters: tuple[Parameter, ...]) -> list[str] | None:
+        """Reads what the parameters ask for; None where it is not there (the place is then behind what was read)."""
+        arguments: list[str] = []
+        for parameter in parameters:
+            argument = self._read_argument(parameter)
+            if argument is None:
+                return None
+            if parameter.kind != "l":
+                arguments.append(argument)
+            self.work_left -= len(argument)
+        num_chars = sum(map(len, arguments))
+        self.call.chars += 16 * num_chars if not self.stack else 0
+        self.call.expansions += num_chars if not self.stack else 0
+        return arguments
+
+    def _next(self) -> int:
+        """The place of the next token, in whichever frame it stands; white space is skipped."""
+        while True:
+            pos = skip_space(self.text, self.pos)
+            if pos < len(self.text) or not self.stack:
+                return pos
+            self._pop()
+
+    def peek(self) -> str:
+        """The next characters, white space included, in whichever frame they stand; nothing is consumed."""
+        if self.pos < len(self.text):
+            return self.text[self.pos : self.pos + 20]
+        return next((text[pos : pos + 20] for text, pos, _ in reversed(self.stack) if pos < len(text)), "")
+
+    def _read_argument(self, parameter: Parameter) -> str | None:
+        kind = parameter.kind
+        if kind == "m":
+            return self.read_token_or_group()
+        if kind == "u":
+            return self._read_delimited(parameter.closes)
+        pos = self._next()
+        if kind == "l":
+            mark = parameter.opens.strip()
+            if not self.text.startswith(mark, pos):
+                return None
+            self.pos = pos + len(mark)
+            return ""
+        if kind == "s":
+            if not self.text.startswith(parameter.opens, pos):
+                return r"\BooleanFalse"
+            self.pos = pos + len(parameter.opens)
+            return r"\BooleanTrue"
+        found = read_bracket(self.text, pos, parameter.opens, parameter.closes)
+        if found is None:
+            return parameter.default
+        self.pos = found[1]
+        return found[0]
+
+    def read_token_or_group(self) -> str | None:
+        """Reads one undelimited argument as TeX does: a group without its braces, or one token."""
+        pos = self._next()
+        text = self.text
+        if pos >= len(text) or text[pos] in "}\n":
+            return None
+        if text[pos] == "{":
+            end = group_end(text, pos, pos + MAX_BODY_CHARS)
+            if end < 0:
+                self.work_left -= min(MAX_BODY_CHARS, len(text) - pos)
+                return None
+            self.pos = end
+            return text[pos + 1 : end - 1]
+        match = (_ARGUMENT_TOKEN_AT if self.has_at else _ARGUMENT_TOKEN).match(text, pos)
+        assert match is not None, "the pattern takes any character"
+        self.pos = match.end()
+        return match[0]
+
+    def _read_delimited(self, mark: str) -> str | None:
+        text, pos = self.text, self.pos
+        limit = min(len(text), pos + MAX_BODY_CHARS)
+        end = find_outside_groups(text, mark, pos, limit)
+        if end < 0 and mark != mark.strip():
+            mark = mark.strip()
+            end = find_outside_groups(text, mark, pos, limit)
+        if end < 0:
+            self.work_left -= limit - pos
+            return None
+        self.pos = end + len(mark)
+        argument = text[pos:end].strip()
+        if argument.startswith("{") and group_end(argument, 0) == len(argument):
+            return argument[1:-1]
+        return argument
+
+
+def leave_macro(expander: Expander, start: int) -> bool:
+    """What a macro means that was given up: itself, counted."""
+    if expander.stack:
+        expander.give_up()
+        return True
+    expander.result.num_left += 1
+    return False

@@ -1,0 +1,259 @@
+"""A recipe: which share of the stream's tokens each source has, how often it may repeat, and how shards are cut.
+
+A recipe is one YAML file. Weights are decimals, kept as printed, and add up to 100 exactly; nothing here is a float.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import yaml
+
+MAX_EPOCHS = 255
+"""``epoch`` is a uint8 in the shards."""
+MAX_SOURCES = 127
+"""``source`` is a dictionary with int8 indices in the shards."""
+_HUNDRED = Decimal(100)
+
+Missing = Literal["error", "share"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldOut:
+    """What of a source is taken out for validation: a share of its documents, or a number of tokens."""
+
+    share: Decimal | None = None
+    """Of the documents, by hash of the id: 0.001 is one in a thousand."""
+    tokens: int | None = None
+    """Whole documents in the order of their hashes until at least this many tokens are reached."""
+
+    def __post_init__(self) -> None:
+        if (self.share is None) == (self.tokens is None):
+            raise ValueError("validation takes either share or tokens for a source")
+        if self.share is not None and not 0 < self.share < 1:
+            raise ValueError(
+                f"validation share {self.share} is not between 0 and 1 (0.001 is one document in a thousand)"
+            )
+        if self.tokens is not None and self.tokens < 1:
+            raise ValueError(f"validation tokens {self.tokens} is not a positive number")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardSettings:
+    """How the stream is cut into files."""
+
+    target_bytes: int = 256 * 2**20
+    """About how large a shard is, by its token ids."""
+
+    def __post_init__(self) -> None:
+        if self.target_bytes < 1024:
+            raise ValueError(f"shards.target_bytes {self.target_bytes} is below 1,024")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paper:
+    """What a publication says of its mixture, beside the weights: to print what follows from it."""
+
+    cite: str
+    epochs: Mapping[str, Decimal]
+    disk_gb: Mapping[str, Decimal] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """One mixture. Raises ValueError, with what to do, where it cannot be meant."""
+
+    name: str
+    weights: Mapping[str, Decimal]
+    """Percent of the stream's tokens, by source; they add up to 100 exactly."""
+    max_epochs: Mapping[str, Decimal]
+    """How often a source's tokens may be seen, by source."""
+    tokens: int
+    """The longest stream that is made when no number is asked for."""
+    missing: Missing = "error"
+    """What to do with a source that has no tokens or too few: stop, or share its weight out among the others."""
+    validation: Mapping[str, HoldOut] = field(default_factory=dict)
+    tokenizer: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of :class:`tokenizer.train.TrainSettings`."""
+    shards: ShardSettings = field(default_factory=ShardSettings)
+    sources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Settings of each source's filters: passed through untouched."""
+    paper: Paper | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ValueError("the recipe has no name")
+        _check_weights(self.weights)
+        for source in self.weights:
+            limit = self.max_epochs.get(source)
+            if limit is None:
+                raise ValueError(f"max_epochs says nothing of {source}, which has a weight")
+            if not 0 < limit <= MAX_EPOCHS:
+                raise ValueError(f"max_epochs of {source} is {limit}: it must be above 0 and at most {MAX_EPOCHS}")
+        if self.tokens < 1:
+            raise ValueError(f"tokens {self.tokens} is not a positive number")
+        if self.missing not in ("error", "share"):
+            raise ValueError(f"missing is {self.missing!r}: it must be error or share")
+        for what, named in (("max_epochs", self.max_epochs), ("validation", self.validation)):
+            _refuse_unknown(what, named, self.weights)
+
+
+def load_recipe(name_or_path: str | Path) -> Recipe:
+    """Reads a recipe by its name (``llama``, ``sample``: those that ship) or from a YAML file.
+
+    Raises:
+        ValueError: it is not there, is not YAML, or is not a recipe; the message names the file and the way out.
+
+    >>> sum(load_recipe("llama").weights.values())
+    Decimal('100.0')
+    """
+    text, place = _read(name_or_path)
+    try:
+        data = yaml.load(text, Loader=_DecimalLoader)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{place}: not YAML: {' '.join(str(error).split())}") from error
+    try:
+        return recipe_of(data)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from error
+
+
+def recipe_of(data: Any) -> Recipe:
+    """A recipe from the mapping that a YAML file holds. Keys it does not know are an error that names them."""
+    top = _mapping("the recipe", data)
+    _refuse_unknown("the recipe", top, ("name", "mixture", "tokenizer", "shards", "sources", "paper"))
+    mixture = _mapping("mixture", top.get("mixture"))
+    _refuse_unknown("mixture", mixture, ("weights", "max_epochs", "tokens", "missing", "validation"))
+    weights = {s: _decimal(f"weight of {s}", w) for s, w in _mapping("weights", mixture.get("weights")).items()}
+    shards = _mapping("shards", top.get("shards") or {})
+    _refuse_unknown("shards", shards, ("target_bytes",))
+    paper = top.get("paper")
+    return Recipe(
+        name=str(top.get("name") or ""),
+        weights=weights,
+        max_epochs=_epochs(mixture.get("max_epochs", 1), weights),
+        tokens=_integer("tokens", mixture.get("tokens")),
+        missing=cast(Missing, mixture.get("missing", "error")),
+        validation=_validation(mixture.get("validation"), weights),
+        tokenizer=_mapping("tokenizer", top.get("tokenizer") or {}),
+        shards=ShardSettings(**{key: _integer(key, value) for key, value in shards.items()}),
+        sources={s: _mapping(f"sources.{s}", v) for s, v in _mapping("sources", top.get("sources") or {}).items()},
+        paper=None if paper is None else _paper(_mapping("paper", paper)),
+    )
+
+
+def _check_weights(weights: Mapping[str, Decimal]) -> None:
+    if not weights:
+        raise ValueError("the recipe has no weights")
+    if len(weights) > MAX_SOURCES:
+        raise ValueError(f"{len(weights)} sources: at most {MAX_SOURCES} fit the shards' source column")
+    for source, weight in weights.items():
+        if not weight > 0:
+            raise ValueError(
+                f"weight of {source} is {weight}: it must be above 0 (leave a source out to have none of it)"
+            )
+    off = sum(weights.values(), Decimal(0)) - _HUNDRED
+    if off:
+        way = "too much" if off > 0 else "too little"
+        raise ValueError(
+            f"weights add up to {(_HUNDRED + off).normalize():f}, {abs(off).normalize():f} {way}: they must add up to 100"
+        )
+
+
+def _epochs(value: Any, weights: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """One number for all sources, or a mapping by source (those it leaves out: 1)."""
+    if isinstance(value, Mapping):
+        named = {str(s): _decimal(f"max_epochs of {s}", v) for s, v in value.items()}
+        return {**dict.fromkeys(weights, Decimal(1)), **named}
+    return dict.fromkeys(weights, _decimal("max_epochs", value))
+
+
+def _validation(value: Any, weights: Mapping[str, Decimal]) -> dict[str, HoldOut]:
+    """``{share: X}`` or ``{tokens: N}`` for every source, or the same by source."""
+    if value is None:
+        return {}
+    named = _mapping("validation", value)
+    if {"share", "tokens"} & set(named):
+        _refuse_unknown("validation", named, ("share", "tokens"))
+        return dict.fromkeys(weights, _hold_out(named))
+    return {source: _hold_out(_mapping(f"validation of {source}", one)) for source, one in named.items()}
+
+
+def _hold_out(one: Mapping[str, Any]) -> HoldOut:
+    _refuse_unknown("validation", one, ("share", "tokens"))
+    share, tokens = one.get("share"), one.get("tokens")
+    return HoldOut(
+        share=None if share is None else _decimal("validation share", share),
+        tokens=None if tokens is None else _integer("validation tokens", tokens),
+    )
+
+
+def _paper(data: Mapping[str, Any]) -> Paper:
+    _refuse_unknown("paper", data, ("cite", "epochs", "disk_gb"))
+    return Paper(
+        cite=str(data.get("cite", "")),
+        epochs={
+            s: _decimal(f"paper.epochs of {s}", v) for s, v in _mapping("paper.epochs", data.get("epochs")).items()
+        },
+        disk_gb={s: _decimal(f"paper.disk_gb of {s}", v) for s, v in (data.get("disk_gb") or {}).items()},
+    )
+
+
+def _read(name_or_path: str | Path) -> tuple[str, str]:
+    shipped = resources.files("mixtures") / "recipes" / f"{name_or_path}.yaml"
+    try:
+        if str(name_or_path).isidentifier() and shipped.is_file():
+            return shipped.read_text(encoding="utf-8"), f"recipe {name_or_path}"
+        return Path(name_or_path).read_text(encoding="utf-8"), str(name_or_path)
+    except OSError as error:
+        raise ValueError(f"cannot read the recipe {name_or_path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{name_or_path}: not UTF-8") from error
+
+
+class _DecimalLoader(yaml.SafeLoader):
+    """Reads YAML's floats as the decimals that are printed."""
+
+
+def _construct_decimal(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Decimal:
+    return _decimal("a number", str(loader.construct_scalar(node)))
+
+
+_DecimalLoader.add_constructor("tag:yaml.org,2002:float", _construct_decimal)
+
+
+def _mapping(what: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{what} must be a mapping of names to values" + (", and is missing" if value is None else ""))
+    return {str(key): one for key, one in value.items()}
+
+
+def _refuse_unknown(what: str, named: Mapping[str, Any], known: Mapping[str, Any] | tuple[str, ...]) -> None:
+    unknown = sorted(set(named) - set(known))
+    if unknown:
+        raise ValueError(f"{what} holds {', '.join(unknown)}, which is not among {', '.join(known)}")
+
+
+def _decimal(what: str, value: Any) -> Decimal:
+    try:
+        if not isinstance(value, bool):
+            number = Decimal(str(value).replace("_", ""))
+            if number.is_finite():
+                return number
+    except InvalidOperation:
+        pass
+    raise ValueError(f"{what} is {value!r}, which is not a number")
+
+
+def _integer(what: str, value: Any) -> int:
+    if value is None:
+        raise ValueError(f"{what} is missing")
+    number = _decimal(what, value)
+    if number != number.to_integral_value():
+        raise ValueError(f"{what} is {value}, which is not a whole number")
+    return int(number)

@@ -1,0 +1,133 @@
+"""The clean phase of one source, as a graph: read, then a pass over the text for every wait on all documents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import apache_beam as beam
+
+from pipeline.plan import Segment, SourceJob, segments
+from pipeline.sources.base import ExactDedup, LineDedup
+from pipeline.transforms import join_answers as answers
+from pipeline.transforms import join_licences as licences
+from pipeline.transforms import segment as s
+from pipeline.transforms.dedup_exact import DedupExact
+from pipeline.transforms.dedup_lines import DedupLines
+from pipeline.transforms.dedup_near import DedupNear
+from pipeline.transforms.finish import FinishSource
+from pipeline.transforms.group import GroupBytes
+from pipeline.transforms.unpack import UNITS, UnpackUnits
+from pipeline.transforms.write_dropped import WriteDropped
+
+
+class CleanSource(beam.PTransform):
+    """Units of a source's input -> its clean documents, dropped documents and statistics, all written.
+
+    Only references, keys, hashes and verdicts travel between passes; texts are spilled once and read again.
+    """
+
+    def __init__(self, job: SourceJob, *, marker: str, stats_path: str, fingerprint: str) -> None:
+        super().__init__()
+        self._job = job
+        self._finish = FinishSource(job, marker=marker, stats_path=stats_path, fingerprint=fingerprint)
+
+    def expand(self, units: Any) -> Any:
+        side: dict[str, list[Any]] = {s.COUNTS: [], s.DROPPED: [], s.SAMPLES: []}
+        segment, *following = segments(self._job.source.steps, first_opens=self._job.source.join == "licences")
+        output, segment, following = self._first(units, segment, following, side)
+        refs, verdicts = output[s.REFS], []
+        for number, after in enumerate(following):
+            found, counts = self._ask(output, segment)
+            verdicts += found
+            side[s.COUNTS] += counts
+            opened = (refs, *verdicts) | f"gather_{number}" >> GroupBytes(self._job.scale.num_parts, self._job.shuffle_dir)
+            output, segment = self._pass(opened, after, side), after
+            if after.spills and not after.is_last:
+                refs, verdicts = output[s.REFS], []
+        dropped = (tuple(side[s.DROPPED]), tuple(side[s.SAMPLES])) | "dropped" >> WriteDropped(self._job)
+        return (tuple(side[s.COUNTS]), output[s.PARTS], dropped) | "finish" >> self._finish
+
+    def _first(self, units: Any, segment: Segment, following: list[Segment], side: dict[str, list[Any]]) -> Any:
+        """Reads the input. Output: the tagged outputs of the pass, its segment, and the segments that follow."""
+        job = self._job
+        units = self._unpacked(units, segment, side)
+        if job.source.join == "answers":
+            tags = [answers.POSTS, answers.SITES, *side]
+            posts = units | "read" >> beam.ParDo(answers.ReadPosts(job, segment)).with_outputs(*tags)
+            self._keep_side(posts, side)
+            sites = answers.posts_per_site(posts[answers.SITES])
+            groups = posts[answers.POSTS] | "questions" >> GroupBytes(job.scale.num_key_buckets, job.shuffle_dir)
+            output = groups | "assemble" >> beam.ParDo(answers.AssembleAnswers(job, segment), sites).with_outputs(
+                *self._tags(segment), *side
+            )
+        elif job.source.join == "licences":
+            return self._join_licences(units, [segment, *following], side)
+        else:
+            output = units | "read" >> beam.ParDo(s.ReadUnits(job, segment)).with_outputs(*self._tags(segment), *side)
+        self._keep_side(output, side)
+        return output, segment, following
+
+    def _unpacked(self, units: Any, segment: Segment, side: dict[str, list[Any]]) -> Any:
+        if not getattr(self._job.source.reader, "CONTAINERS", None):
+            return units
+        output = units | "unpack" >> beam.ParDo(UnpackUnits(self._job, segment)).with_outputs(UNITS, *side)
+        self._keep_side(output, side)
+        return output[UNITS] | "spread" >> beam.Reshuffle()
+
+    def _join_licences(self, units: Any, following: list[Segment], side: dict[str, list[Any]]) -> Any:
+        job, buckets = self._job, self._job.scale.num_key_buckets
+        raw = Segment(0, (), (), following[0].ask)
+        tables = units | "read" >> beam.ParDo(licences.ReadTables(job, raw)).with_outputs(
+            s.REFS, licences.BY_REPO, licences.BY_CONTENT, *side
+        )
+        self._keep_side(tables, side)
+        files = (
+            tables[licences.BY_REPO]
+            | "repositories" >> GroupBytes(buckets, job.shuffle_dir)
+            | "licences" >> beam.ParDo(licences.LicenceOfFiles(job)).with_outputs(licences.BY_CONTENT, s.COUNTS)
+        )
+        side[s.COUNTS].append(files[s.COUNTS])
+        chosen = (
+            (tables[licences.BY_CONTENT], files[licences.BY_CONTENT])
+            | "contents" >> GroupBytes(buckets, job.shuffle_dir)
+            | "choose_file" >> beam.ParDo(licences.ChooseFile(job, raw)).with_outputs(*side, main="attributes")
+        )
+        self._keep_side(chosen, side)
+        opened = (tables[s.REFS], chosen.attributes) | "gather_tables" >> GroupBytes(job.scale.num_parts, job.shuffle_dir)
+        return self._pass(opened, following[0], side), following[0], following[1:]
+
+    def _pass(self, opened: Any, segment: Segment, side: dict[str, list[Any]]) -> Any:
+        names = [step.NAME for step in segment.local] or ["hash" if segment.ask else "write"]
+        label = f"pass_{segment.index}_{names[0]}"
+        do = s.WriteClean(self._job, segment) if segment.is_last else s.OpenBatches(self._job, segment)
+        output = opened | label >> beam.ParDo(do).with_outputs(*self._tags(segment), *side)
+        self._keep_side(output, side)
+        return output
+
+    def _ask(self, output: Any, segment: Segment) -> tuple[list[Any], list[Any]]:
+        """The verdicts of the global steps behind a segment, and their counts."""
+        first = segment.ask[0]
+        if isinstance(first.step, ExactDedup):
+            keys = tuple(output[s.key_tag(i)] for i in range(len(segment.ask)))
+            result = keys | f"dedup_{first.step.NAME}" >> DedupExact(self._job, segment.ask)
+        elif isinstance(first.step, LineDedup):
+            result = output[s.LINES] | f"dedup_{first.step.NAME}" >> DedupLines(self._job, first)
+        else:
+            result = (output[s.BOOKS], output[s.SKETCHES]) | f"dedup_{first.step.NAME}" >> DedupNear(self._job, first)
+        return result  # type: ignore[no-any-return]
+
+    @staticmethod
+    def _tags(segment: Segment) -> list[str]:
+        if segment.is_last:
+            return [s.PARTS]
+        first = segment.ask[0].step
+        if isinstance(first, ExactDedup):
+            asked = [s.key_tag(i) for i in range(len(segment.ask))]
+        else:
+            asked = [s.LINES] if isinstance(first, LineDedup) else [s.BOOKS, s.SKETCHES]
+        return [s.REFS, *asked] if segment.spills else asked
+
+    @staticmethod
+    def _keep_side(output: Any, side: dict[str, list[Any]]) -> None:
+        for tag, collected in side.items():
+            collected.append(output[tag])

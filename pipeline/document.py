@@ -1,0 +1,151 @@
+"""How documents travel: Arrow record batches, their schema, and how dicts become batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+
+BASE_COLUMNS: Mapping[str, pa.DataType] = {
+    "id": pa.string(),
+    "text": pa.string(),
+    "source": pa.string(),
+    "language": pa.string(),
+}
+"""The columns of every source, in the order of the output."""
+
+SIGNAL_PREFIX = "signal:"
+"""Columns of this prefix hold what a step measured (double); they become the map ``signals`` in the output."""
+
+MAX_BATCH_DOCS = 512
+MAX_BATCH_BYTES = 8 << 20
+
+SIGNALS_TYPE = pa.map_(pa.string(), pa.float64())
+
+DROPPED_SCHEMA = pa.schema(
+    {
+        "id": pa.string(),
+        "source": pa.string(),
+        "stage": pa.string(),
+        "reason": pa.string(),
+        "detail": pa.string(),
+        "signals": SIGNALS_TYPE,
+        "text": pa.string(),
+    }
+)
+
+
+class RecordBatchCoder(beam.coders.Coder):
+    """Arrow IPC. Without it Beam pickles, and the pickle of a slice carries its whole parent."""
+
+    def encode(self, value: pa.RecordBatch) -> bytes:
+        return batch_to_bytes(value)
+
+    def decode(self, encoded: bytes) -> pa.RecordBatch:
+        return batch_from_bytes(encoded)
+
+    def estimate_size(self, value: pa.RecordBatch) -> int:
+        return int(value.nbytes)
+
+    def is_deterministic(self) -> bool:
+        return True
+
+
+beam.coders.registry.register_coder(pa.RecordBatch, RecordBatchCoder)
+
+
+def batch_to_bytes(batch: pa.RecordBatch) -> bytes:
+    """One batch as an Arrow IPC stream, lz4: what is spilled is read back soon and once or twice."""
+    sink = pa.BufferOutputStream()
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    with pa.ipc.new_stream(sink, batch.schema, options=options) as writer:
+        writer.write_batch(batch)
+    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+
+def batch_from_bytes(data: bytes) -> pa.RecordBatch:
+    with pa.ipc.open_stream(pa.BufferReader(data)) as reader:
+        batch = reader.read_next_batch()
+    return batch
+
+
+def reader_schema(source_columns: Mapping[str, pa.DataType]) -> pa.Schema:
+    """The schema of batches as a reader's documents make them."""
+    return pa.schema([pa.field(n, t) for n, t in {**BASE_COLUMNS, **source_columns}.items()])
+
+
+def batches(
+    documents: Iterable[Mapping[str, Any] | None], *, source: str, columns: Mapping[str, pa.DataType]
+) -> Iterator[pa.RecordBatch | None]:
+    """Packs documents into batches of at most 512 documents and about 8 MB of text.
+
+    A None among the documents is handed through, so that a reader that finds no documents for long can be heard.
+    """
+    schema = reader_schema(columns)
+    rows: list[Mapping[str, Any]] = []
+    num_bytes = 0
+    for document in documents:
+        if document is None:
+            yield None
+            continue
+        rows.append(document)
+        num_bytes += len(document["text"])
+        if len(rows) >= MAX_BATCH_DOCS or num_bytes >= MAX_BATCH_BYTES:
+            yield _pack(rows, schema, source)
+            rows, num_bytes = [], 0
+    if rows:
+        yield _pack(rows, schema, source)
+
+
+def _pack(rows: list[Mapping[str, Any]], schema: pa.Schema, source: str) -> pa.RecordBatch:
+    arrays = []
+    for name, kind in zip(schema.names, schema.types, strict=True):
+        if name == "source":
+            arrays.append(pa.array([source] * len(rows), kind))
+        elif name == "language":
+            arrays.append(pa.array([row.get(name) or "und" for row in rows], kind))
+        else:
+            arrays.append(pa.array([row.get(name) for row in rows], kind))
+    batch = pa.record_batch(arrays, schema=schema)
+    for name in ("id", "text"):
+        assert batch.column(name).null_count == 0, f"{source}: a document without {name}"
+    return batch
+
+
+def set_columns(batch: pa.RecordBatch, columns: Mapping[str, pa.Array]) -> pa.RecordBatch:
+    """The batch with columns replaced or added."""
+    for name, array in columns.items():
+        assert len(array) == batch.num_rows, (name, len(array), batch.num_rows)
+        index = batch.schema.get_field_index(name)
+        if index < 0:
+            batch = batch.append_column(name, array)
+        else:
+            batch = batch.set_column(index, pa.field(name, array.type), array)
+    return batch
+
+
+def signals_map(batch: pa.RecordBatch) -> pa.Array:
+    """The signal columns of a batch as one column of maps; a null signal is left out of its document's map."""
+    names = [n for n in batch.schema.names if n.startswith(SIGNAL_PREFIX)]
+    num_docs = batch.num_rows
+    if not names:
+        return pa.array([{}] * num_docs, SIGNALS_TYPE)
+    values = np.column_stack([batch.column(n).to_numpy(zero_copy_only=False) for n in names])
+    is_set = np.column_stack([~np.asarray(batch.column(n).is_null()) for n in names])
+    offsets = np.concatenate([[0], np.cumsum(is_set.sum(axis=1))]).astype(np.int32)
+    keys = pa.array([n[len(SIGNAL_PREFIX) :] for n in names]).take(pa.array(np.nonzero(is_set)[1]))
+    return pa.MapArray.from_arrays(pa.array(offsets), keys, pa.array(values[is_set]))
+
+
+def text_bytes(text: pa.Array) -> int:
+    """UTF-8 bytes of a column of texts.
+
+    >>> text_bytes(pa.array(["abc", "é"]))
+    5
+    """
+    import pyarrow.compute as pc
+
+    return pc.sum(pc.binary_length(text)).as_py() or 0

@@ -1,0 +1,170 @@
+"""From a source's steps to segments: what is read once, what waits for an answer of all documents.
+
+A *local* step needs one document. A *global* step (a dedup) needs all of them, but never their texts: small
+keys travel, a verdict comes back, and the text is read again from where it was spilled. So a source's
+steps are cut at the global ones into segments, and each segment is one pass over the text.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import xxhash
+
+from filters.step import Step
+from pipeline.sources.base import AnyStep, ExactDedup, LineDedup, NearDedup, Source
+
+BATCH_ID = struct.Struct(">III")
+"""A batch's identity: unit, chunk of an unpacked unit, number in it. Big-endian, so that bytes sort as numbers."""
+
+TAG_REF = 0
+"""Behind the batch id stands a tag: 0 for the reference to the batch, else 1 + the place of the global step."""
+TAG_ATTRIBUTES = 255
+"""The tag of what a join says of a batch's rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalStep:
+    """A step over all documents, with its place among the source's steps."""
+
+    tag: int
+    step: ExactDedup | LineDedup | NearDedup
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One pass over the text: apply the answers of the global steps before, then local steps, then ask the next ones."""
+
+    index: int
+    verdicts: tuple[GlobalStep, ...]
+    local: tuple[Step, ...]
+    ask: tuple[GlobalStep, ...]
+    """The global steps asked behind it: a chain of exact dedups, or one line dedup, or one near dedup; empty: the last."""
+    origin: int = -1
+    """The segment that spilled the batches this one opens; -1: it reads the input itself."""
+
+    @property
+    def is_last(self) -> bool:
+        return not self.ask
+
+    @property
+    def spills(self) -> bool:
+        """Whether documents are spilled behind it; else the next pass reads the batches that this one opened."""
+        return bool(self.local) or self.index == 0 or (self.index == 1 and not self.verdicts)
+
+
+def is_local(step: AnyStep) -> bool:
+    return not isinstance(step, ExactDedup | LineDedup | NearDedup)
+
+
+def segments(steps: Sequence[AnyStep], *, first_opens: bool = False) -> list[Segment]:
+    """Cuts a source's steps into segments.
+
+    ``first_opens``: the first one opens batches that a join has spilled, instead of reading the input.
+
+    >>> a, b = ExactDedup(NAME="a", reason="a", key="id"), LineDedup()
+    >>> [(len(s.verdicts), len(s.ask)) for s in segments((a, b))]
+    [(0, 1), (1, 1), (2, 0)]
+    """
+    result: list[Segment] = []
+    verdicts: list[GlobalStep] = []
+    position = 0
+    index, origin = (1, 0) if first_opens else (0, -1)
+    while True:
+        local = []
+        while position < len(steps) and is_local(steps[position]):
+            local.append(steps[position])
+            position += 1
+        ask: list[GlobalStep] = []
+        while position < len(steps) and not is_local(steps[position]):
+            step: Any = steps[position]
+            if ask and not (isinstance(step, ExactDedup) and isinstance(ask[-1].step, ExactDedup)):
+                break
+            ask.append(GlobalStep(position + 1, step))
+            position += 1
+        segment = Segment(index, tuple(verdicts), tuple(local), tuple(ask), origin)  # type: ignore[arg-type]
+        result.append(segment)
+        if segment.is_last:
+            return result
+        if segment.spills:
+            verdicts, origin = [], index
+        verdicts += ask
+        index += 1
+
+
+def stage_names(steps: Sequence[AnyStep]) -> list[str]:
+    """The stages of a source in the order documents pass them, as counted and written in ``stats``."""
+    return [step.NAME for step in steps]
+
+
+def part_of(batch_id: bytes, num_parts: int) -> int:
+    """The part of the output a batch goes to: a function of its identity alone.
+
+    >>> 0 <= part_of(BATCH_ID.pack(1, 0, 7), 16) < 16
+    True
+    """
+    return xxhash.xxh3_64_intdigest(batch_id, seed=1) % num_parts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """How a source is cut so that every worker's share is bounded, whatever the size of the input."""
+
+    num_parts: int
+    """Files of clean documents; a worker streams one."""
+    num_line_buckets: int
+    """Buckets of line hashes; a worker holds one, 17 bytes and a sort's working space a distinct line of a batch."""
+    num_key_buckets: int
+    """Buckets of document keys and join rows; a worker streams one."""
+
+
+_PART_BYTES = (1 << 20, 256 << 20)
+"""Between these stored bytes of input a part; 64 parts in between, so that all workers have work."""
+_LINES_PER_BUCKET = 2_000_000
+_INPUT_BYTES_PER_LINE = 15
+"""A line of web text takes about 45 bytes, 15 of them in a .gz (the 500 pages of real WETs measured: 44)."""
+
+
+def scale_of(num_input_bytes: int) -> Scale:
+    """Chooses the cuts from the stored size of a source's input.
+
+    >>> scale_of(2_500_000).num_parts, scale_of(10**12).num_parts
+    (3, 3726)
+    """
+    part_bytes = min(max(num_input_bytes // 64, _PART_BYTES[0]), _PART_BYTES[1])
+    num_parts = max(1, -(-num_input_bytes // part_bytes))
+    num_lines = num_input_bytes // _INPUT_BYTES_PER_LINE
+    return Scale(
+        num_parts=num_parts,
+        num_line_buckets=_power_of_two(max(16, num_lines // _LINES_PER_BUCKET)),
+        num_key_buckets=max(16, num_parts),
+    )
+
+
+def _power_of_two(number: int) -> int:
+    """The smallest power of two that is at least the number.
+
+    >>> _power_of_two(16), _power_of_two(17)
+    (16, 32)
+    """
+    return 1 << (number - 1).bit_length()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceJob:
+    """All a worker must know of one source: the source with this run's settings, its cut, and where things go."""
+
+    source: Source
+    scale: Scale
+    models: dict[str, Any]
+    """Paths of the models by their key."""
+    spill_dir: str
+    clean_dir: str
+    dropped_dir: str
+    shuffle_dir: str | None
+    """Where groups are spilled; None: the engine's own shuffle."""
+    sample_docs: int
+    progress_dir: str | None = None

@@ -1,0 +1,17 @@
+"""The seven sources, in one explicit table. Nothing registers itself on import."""
+
+from __future__ import annotations
+
+from pipeline.sources.arxiv import SOURCE as ARXIV
+from pipeline.sources.base import Source
+from pipeline.sources.books import SOURCE as BOOKS
+from pipeline.sources.c4 import SOURCE as C4
+from pipeline.sources.common_crawl import SOURCE as COMMON_CRAWL
+from pipeline.sources.github import SOURCE as GITHUB
+from pipeline.sources.stack_exchange import SOURCE as STACK_EXCHANGE
+from pipeline.sources.wikipedia import SOURCE as WIKIPEDIA
+
+SOURCES: dict[str, Source] = {
+    source.name: source for source in (COMMON_CRAWL, C4, GITHUB, WIKIPEDIA, BOOKS, ARXIV, STACK_EXCHANGE)
+}
+"""By name, in the order of the paper's table."""

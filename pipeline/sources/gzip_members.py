@@ -1,0 +1,189 @@
+"""Gzip files read member by member, going on behind a member that is broken or cut.
+
+CommonCrawl gives every record a gzip member of its own so that one can be read alone; the readers in use end
+the file (or worse, go on with half a record) at the first broken one. Here a member is handed on only after its
+checksum held, and what is broken is named and stepped over: the next member is found by its header and by what
+it unpacks to.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+try:
+    from isal import isal_zlib as _fast_zlib
+except ImportError:  # twice the time, the same members
+    _fast_zlib = zlib
+
+MAGIC = b"\x1f\x8b\x08"
+_GZIP_WBITS = 31
+_BLOCK_BYTES = 1 << 20
+_PIECE_BYTES = 1 << 14
+"""Fed to zlib at a time: what it did not use is copied, so it is kept near the size of a member."""
+_STREAM_PIECE_BYTES = 1 << 18
+_PROBE_BYTES = 4096
+_MAX_OVERLAPPING_TRIES = 64
+"""Ours: tries inside a stretch that was already unpacked once, so that a made file costs linear time."""
+
+
+class StoredBytes:
+    """Random access to a stored file through one cached block; cheap where offsets grow."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._block = b""
+        self._block_start = 0
+        self._file_pos: int | None = None
+
+    def read_at(self, offset: int, num_bytes: int) -> bytes:
+        """Returns up to ``num_bytes`` from ``offset``; nothing only at the file's end."""
+        at = offset - self._block_start
+        if at < 0 or at >= len(self._block):
+            if self._file_pos != offset:
+                self._file.seek(offset)
+            self._block = self._file.read(_BLOCK_BYTES)
+            self._block_start = offset
+            self._file_pos = offset + len(self._block)
+            at = 0
+        return self._block[at : at + num_bytes]
+
+    def read_across(self, offset: int, num_bytes: int) -> bytes:
+        """Returns ``num_bytes`` from ``offset``, less only at the file's end."""
+        pieces: list[bytes] = []
+        while num_bytes and (piece := self.read_at(offset, num_bytes)):
+            pieces.append(piece)
+            offset += len(piece)
+            num_bytes -= len(piece)
+        return b"".join(pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A gzip member, or a stretch between two members in which nothing could be unpacked (``is_gap``)."""
+
+    start: int
+    end: int
+    data: bytes | None
+    """The unpacked bytes; ``None`` where they are broken or more than asked for: then read ``unpacked_chunks``."""
+    fault: str = ""
+    """``truncated_gzip`` (the input ended inside), ``damaged_gzip`` (bad data or checksum), or none."""
+    is_gap: bool = False
+
+
+def gzip_members(stored: StoredBytes, *, max_bytes: int, starts_with: bytes) -> Iterator[Member]:
+    """Yields every member in order, sound or not.
+
+    Args:
+        stored: the file.
+        max_bytes: how much unpacked data to hold; a larger member comes without its data, its checksum tested.
+        starts_with: how the unpacked data of a member begins, by which one is known again behind damage.
+    """
+    offset, high, num_overlapping = 0, 0, 0
+    while stored.read_at(offset, 1):
+        if stored.read_across(offset, len(MAGIC)) != MAGIC:
+            after = _next_member(stored, offset + 1, starts_with)
+            yield Member(offset, after, None, "damaged_gzip", is_gap=True)
+            offset = after
+            continue
+        member = _unpack(stored, offset, max_bytes)
+        if not member.fault:
+            yield member
+            offset = member.end
+            continue
+        num_overlapping = num_overlapping + 1 if offset < high else 0
+        high = max(high, member.end)
+        behind = high if num_overlapping > _MAX_OVERLAPPING_TRIES else offset + 1
+        after = _next_member(stored, behind, starts_with)
+        yield Member(offset, after, None, member.fault)
+        offset = after
+
+
+def unpacked_chunks(stored: StoredBytes, start: int) -> Iterator[bytes]:
+    """Unpacks the member at ``start`` up to its end or to the very byte at which it is broken."""
+    unpacker = zlib.decompressobj(_GZIP_WBITS)
+    offset = start
+    while not unpacker.eof:
+        piece = stored.read_at(offset, _STREAM_PIECE_BYTES)
+        if not piece:
+            return
+        offset += len(piece)
+        while piece and not unpacker.eof:
+            before = unpacker.copy()
+            try:
+                out = unpacker.decompress(piece, _BLOCK_BYTES)
+            except zlib.error:  # all that the failed call had unpacked is lost with it: again, by the byte
+                yield from _byte_by_byte(before, piece)
+                return
+            if out:
+                yield out
+            piece = unpacker.unconsumed_tail
+
+
+def _byte_by_byte(unpacker: zlib._Decompress, piece: bytes) -> Iterator[bytes]:
+    try:
+        for at in range(len(piece)):
+            out = unpacker.decompress(piece[at : at + 1])
+            if out:
+                yield out
+    except zlib.error:
+        return
+
+
+def _unpack(stored: StoredBytes, start: int, max_bytes: int) -> Member:
+    """Unpacks a member as a whole, its checksum tested; keeps no more than ``max_bytes`` of it."""
+    member = _unpack_with(_fast_zlib, stored, start, max_bytes)
+    if member.fault and _fast_zlib is not zlib:  # zlib is the reference for what is broken
+        return _unpack_with(zlib, stored, start, max_bytes)
+    return member
+
+
+def _unpack_with(library: Any, stored: StoredBytes, start: int, max_bytes: int) -> Member:
+    unpacker = library.decompressobj(_GZIP_WBITS)
+    offset, num_bytes = start, 0
+    chunks: list[bytes] = []
+    while not unpacker.eof:
+        piece = stored.read_at(offset, _PIECE_BYTES)
+        if not piece:
+            return Member(start, offset, None, "truncated_gzip")
+        offset += len(piece)
+        while piece and not unpacker.eof:
+            try:
+                out = unpacker.decompress(piece, _BLOCK_BYTES)
+            except library.error:
+                return Member(start, offset, None, "damaged_gzip")
+            num_bytes += len(out)
+            if num_bytes <= max_bytes:
+                chunks.append(out)
+            else:
+                chunks.clear()
+            piece = unpacker.unconsumed_tail
+    data = b"".join(chunks) if num_bytes <= max_bytes else None
+    return Member(start, offset - len(unpacker.unused_data), data)
+
+
+def _next_member(stored: StoredBytes, offset: int, starts_with: bytes) -> int:
+    """Returns where the next member begins whose data begin as they should, or the file's end."""
+    while True:
+        window = stored.read_across(offset, _BLOCK_BYTES)
+        at = window.find(MAGIC)
+        while at >= 0:
+            if _begins(stored, offset + at, starts_with):
+                return offset + at
+            at = window.find(MAGIC, at + 1)
+        if len(window) < _BLOCK_BYTES:
+            return offset + len(window)
+        offset += len(window) - len(MAGIC) + 1
+
+
+def _begins(stored: StoredBytes, offset: int, starts_with: bytes) -> bool:
+    head = stored.read_across(offset, _PROBE_BYTES)
+    if not head.startswith(MAGIC) or head[3:4] > b"\x1f":  # reserved flags
+        return False
+    unpacker = zlib.decompressobj(_GZIP_WBITS)
+    try:
+        return unpacker.decompress(head, len(starts_with)) == starts_with
+    except zlib.error:
+        return False

@@ -1,0 +1,1 @@
+"""Beam composites, a file an idea."""

@@ -1,0 +1,174 @@
+"""Near dedup: documents of which more than a share stands in another that is kept. No pair of texts is ever shuffled.
+
+Sketches of shingles meet in buckets and make pairs; the counts of a pair, summed, decide whether it is looked at;
+candidates are verified on all their shingles; and what is verified is resolved longest first.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import struct
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import xxhash
+from apache_beam.pvalue import TaggedOutput
+
+from filters.overlap import overlap
+from filters.overlap_groups import is_candidate, pairs_of_bucket, resolve
+from pipeline.ledger import Ledger
+from pipeline.plan import BATCH_ID, GlobalStep, SourceJob, part_of
+from pipeline.sources.base import NearDedup
+from pipeline.transforms.book_keys import parse_info, parse_sketch
+from pipeline.transforms.group import GroupBytes
+from pipeline.transforms.segment import COUNTS
+
+_PAIR = struct.Struct(">QQ")
+_SHARED = struct.Struct(">III")  # shared sketched shingles, size of each sketch
+
+
+class DedupNear(beam.PTransform):
+    """(books' infos, sketches) -> (verdicts, counts). A verdict is (part, batch id + tag + row + detail).
+
+    The pairs that are verified to overlap by more than the limit are resolved by one worker: 0.5 kB each.
+    """
+
+    def __init__(self, job: SourceJob, global_step: GlobalStep) -> None:
+        super().__init__()
+        self._job, self._global_step = job, global_step
+
+    def expand(self, inputs: tuple[Any, Any]) -> tuple[list[Any], list[Any]]:
+        books, sketches = inputs
+        job, buckets, spill = self._job, self._job.scale.num_key_buckets, self._job.shuffle_dir
+        step = self._global_step.step
+        assert isinstance(step, NearDedup)
+        pairs = (
+            sketches
+            | "group_shingles" >> GroupBytes(buckets, spill)
+            | "pair" >> beam.ParDo(_Pairs(job, step)).with_outputs(COUNTS, main="pairs")
+        )
+        requests = pairs.pairs | "group_pairs" >> GroupBytes(buckets, spill) | "candidates" >> beam.ParDo(_Candidates(job))
+        answers = (
+            (books, requests)
+            | "group_books" >> GroupBytes(buckets, spill)
+            | "answer" >> beam.ParDo(_Answers(job, step)).with_outputs(COUNTS, main="answers")
+        )
+        outcome = (
+            answers.answers
+            | "group_candidates" >> GroupBytes(buckets, spill)
+            | "verify" >> beam.ParDo(_Verify(step))
+            | "group_edges" >> GroupBytes(1, spill)
+            | "resolve" >> beam.ParDo(_Resolve(job, self._global_step)).with_outputs(COUNTS, main="verdicts")
+        )
+        return [outcome.verdicts], [pairs[COUNTS], answers[COUNTS], outcome[COUNTS]]
+
+
+def _pair_bucket(pair: bytes, num_buckets: int) -> int:
+    return xxhash.xxh3_64_intdigest(pair) % num_buckets
+
+
+class _Pairs(beam.DoFn):
+    """A bucket of shingles -> the pairs of books that share some, with how many."""
+
+    def __init__(self, job: SourceJob, step: NearDedup) -> None:
+        self._job, self._step = job, step
+
+    def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
+        parsed = [parse_sketch(p) for p in group[1]]
+        lengths = [len(h) for _, _, h in parsed]
+        keys = np.repeat(np.array([k for k, _, _ in parsed], np.uint64), lengths)
+        sizes = np.repeat(np.array([s for _, s, _ in parsed], np.int64), lengths)
+        found = pairs_of_bucket(np.concatenate([h for _, _, h in parsed]), keys, sizes)
+        size_of = {key: size for key, size, _ in parsed}
+        for (a, b), shared in zip(found.pairs.tolist(), found.counts.tolist(), strict=True):
+            pair = _PAIR.pack(a, b)
+            yield _pair_bucket(pair, self._job.scale.num_key_buckets), pair + _SHARED.pack(shared, size_of[a], size_of[b])
+        ledger = Ledger(self._job.source.name, 0)
+        ledger.receive(f"{self._step.NAME} shingles", sum(lengths))
+        yield TaggedOutput(COUNTS, dict(ledger.counts))
+
+
+class _Candidates(beam.DoFn):
+    """Sums a pair's shared shingles over the buckets; a candidate asks for both books."""
+
+    def __init__(self, job: SourceJob) -> None:
+        self._job = job
+
+    def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, bytes]]:
+        for pair, payloads in itertools.groupby(group[1], key=lambda p: p[: _PAIR.size]):
+            rows = [_SHARED.unpack_from(p, _PAIR.size) for p in payloads]
+            if is_candidate(sum(r[0] for r in rows), rows[0][1], rows[0][2]):
+                for key in _PAIR.unpack(pair):
+                    yield key % self._job.scale.num_key_buckets, key.to_bytes(8, "big") + b"\1" + pair
+
+
+class _Answers(beam.DoFn):
+    """A book's info goes to every pair that asked for it."""
+
+    def __init__(self, job: SourceJob, step: NearDedup) -> None:
+        self._job, self._step = job, step
+
+    def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
+        info = b""
+        num_books = 0
+        for payload in group[1]:
+            if payload[8] == 0:
+                info = payload
+                num_books += 1
+                continue
+            assert payload[:8] == info[:8], "a pair asks for a book that is not there"
+            pair = payload[9:]
+            yield _pair_bucket(pair, self._job.scale.num_key_buckets), pair + info[9:]
+        ledger = Ledger(self._job.source.name, 0)
+        ledger.receive(f"{self._step.NAME} signatures", num_books)
+        yield TaggedOutput(COUNTS, dict(ledger.counts))
+
+
+class _Verify(beam.DoFn):
+    """Reads all shingles of both books of a candidate pair: their overlap is exact."""
+
+    def __init__(self, step: NearDedup) -> None:
+        self._step = step
+
+    def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, bytes]]:
+        for _, payloads in itertools.groupby(group[1], key=lambda p: p[: _PAIR.size]):
+            first, second = (parse_info(p[_PAIR.size :]) for p in payloads)
+            share = overlap(first.shingles(), second.shingles())
+            if share > self._step.max_overlap:
+                ends = [[i.place.hex(), i.document_id, i.num_shingles] for i in (first, second)]
+                yield 0, json.dumps([*ends, share]).encode()
+
+
+class _Resolve(beam.DoFn):
+    """All verified pairs -> the books that go. The place stands for the book: ids need not differ here."""
+
+    def __init__(self, job: SourceJob, global_step: GlobalStep) -> None:
+        self._job, self._global_step = job, global_step
+
+    def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
+        step = self._global_step.step
+        assert isinstance(step, NearDedup)
+        sizes: dict[str, int] = {}
+        places: dict[str, tuple[str, str]] = {}
+        pairs = []
+        for payload in group[1]:
+            first, second, share = json.loads(payload)
+            names = []
+            for place, document_id, num_shingles in (first, second):
+                name = f"{document_id}\0{place}"
+                names.append(name)
+                sizes[name] = num_shingles
+                places[name] = (place, document_id)
+            pairs.append((names[0], names[1], share))
+        dropped = resolve(sizes, pairs, max_overlap=step.max_overlap)
+        for name, (kept, share) in dropped.items():
+            place = bytes.fromhex(places[name][0])
+            batch_id, row = place[: BATCH_ID.size], place[BATCH_ID.size :]
+            detail = f"{share:.4f} of it stands in {places[kept][1]}".encode()
+            yield part_of(batch_id, self._job.scale.num_parts), batch_id + bytes([self._global_step.tag]) + row + detail
+        ledger = Ledger(self._job.source.name, 0)
+        ledger.send(f"{step.NAME} verdicts", len(dropped))
+        yield TaggedOutput(COUNTS, dict(ledger.counts))

@@ -1,0 +1,111 @@
+"""The end of a source: the counts of all its stages must meet; then its statistics and its marker are written."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline import counts as c
+from pipeline.document import DROPPED_SCHEMA
+from pipeline.files import exists, join, write_bytes
+from pipeline.plan import SourceJob, stage_names
+from pipeline.run_steps import clean_schema
+from pipeline.transforms.join_answers import SITES_STAGE
+from pipeline.transforms.segment import part_name
+
+_COUNT, _CLEAN, _DROPPED = "count", "clean", "dropped"
+
+
+class FinishSource(beam.PTransform):
+    """(counts, clean parts, dropped parts) -> the source's name, once all that belongs to it is written.
+
+    Args:
+        marker: where the marker goes that makes the source's step whole; it holds the step's fingerprint.
+        stats_path: where ``stats/<source>.json`` goes.
+    """
+
+    def __init__(self, job: SourceJob, *, marker: str, stats_path: str, fingerprint: str) -> None:
+        super().__init__()
+        self._finish = _Finish(job, marker, stats_path, fingerprint)
+
+    def expand(self, inputs: tuple[tuple[Any, ...], Any, Any]) -> Any:
+        counts, clean, dropped = inputs
+        summed = (
+            counts
+            | "flatten_counts" >> beam.Flatten()
+            | "items" >> beam.FlatMap(dict.items)
+            | "sum" >> beam.CombinePerKey(sum)
+        )
+        return (
+            (
+                summed | "tag_counts" >> beam.MapTuple(_tagged_count),
+                clean | "tag_clean" >> beam.MapTuple(_tagged_clean),
+                dropped | "tag_dropped" >> beam.MapTuple(_tagged_dropped),
+                counts[0].pipeline | "start" >> beam.Create([(0, ("start", None, 0))]),
+            )
+            | "flatten" >> beam.Flatten()
+            | "gather" >> beam.GroupByKey()
+            | "finish" >> beam.ParDo(self._finish)
+        )
+
+
+def _tagged_count(key: c.CountKey, number: int) -> tuple[int, tuple[str, Any, int]]:
+    return 0, (_COUNT, key, number)
+
+
+def _tagged_clean(part: int, number: int) -> tuple[int, tuple[str, Any, int]]:
+    return 0, (_CLEAN, part, number)
+
+
+def _tagged_dropped(part: int, number: int) -> tuple[int, tuple[str, Any, int]]:
+    return 0, (_DROPPED, part, number)
+
+
+class _Finish(beam.DoFn):
+    def __init__(self, job: SourceJob, marker: str, stats_path: str, fingerprint: str) -> None:
+        self._job, self._marker, self._stats_path, self._fingerprint = job, marker, stats_path, fingerprint
+
+    def process(self, group: tuple[int, Iterable[tuple[str, Any, int]]]) -> Iterator[str]:
+        counts: dict[c.CountKey, int] = {}
+        parts: dict[str, dict[int, int]] = {_CLEAN: {}, _DROPPED: {}}
+        for kind, key, number in group[1]:
+            if kind == _COUNT:
+                counts[tuple(key)] = number
+            elif kind in parts:
+                parts[kind][key] = number
+        source = self._job.source
+        stages = stage_names(source.steps)
+        if source.join == "answers":
+            stages.insert(0, SITES_STAGE)
+        c.check_conservation(counts)
+        c.check_chain(source.name, stages, counts, num_written=sum(parts[_CLEAN].values()),
+                      num_dropped_written=sum(parts[_DROPPED].values()))  # fmt: skip
+        self._fill(self._job.clean_dir, parts[_CLEAN], clean_schema(self._job))
+        self._fill(self._job.dropped_dir, parts[_DROPPED], DROPPED_SCHEMA)
+        stats = c.stats_of(source.name, counts, stages)
+        write_bytes(self._stats_path, (json.dumps(stats, indent=1, ensure_ascii=False) + "\n").encode())
+        marker = {
+            "fingerprint": self._fingerprint,
+            "num_parts": self._job.scale.num_parts,
+            "documents": stats["documents"],
+            "bad_records": stats["bad_records"],
+            "unreadable_files": stats["unreadable_files"],
+        }
+        write_bytes(self._marker, json.dumps(marker, indent=1).encode())
+        yield source.name
+
+    def _fill(self, folder: str, written: dict[int, int], schema: pa.Schema) -> None:
+        """Writes an empty file for each part that got no document: a reader finds every name from 0 to the last."""
+        for part in range(self._job.scale.num_parts):
+            path = join(folder, part_name(part, self._job.scale.num_parts))
+            if part not in written:
+                sink = io.BytesIO()
+                pq.write_table(schema.empty_table(), sink, compression="zstd")
+                write_bytes(path, sink.getvalue())
+            assert exists(path), path

@@ -1,0 +1,242 @@
+"""The small things that travel in place of texts: keys of documents, hashes of lines. Byte layouts only, no Beam."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from filters.lines import LINE_HASHES
+from pipeline.plan import BATCH_ID
+from pipeline.sources.base import ExactDedup, LineDedup
+
+KEY_BYTES, NEWEST_BYTES, TIE_BYTES = 16, 32, 16
+ROW = struct.Struct(">I")
+_PLACE_BYTES = BATCH_ID.size + ROW.size
+
+
+class KeyRow(NamedTuple):
+    """One document's place in the contest for one key. Bytes sort so that the winner of a key comes first."""
+
+    key: bytes
+    rank: bytes
+    """Newest first (the timestamp's bytes inverted), then the smallest hash of the id, then of the text."""
+    batch_id: bytes
+    row: int
+    carry: bytes
+    """The keys of the contests that a winner enters next."""
+    document_id: str
+
+
+def _newest_bytes(value: str | None) -> bytes:
+    # Inverted, so that the greatest sorts first; a missing one sorts last.
+    data = (value or "").encode()[:NEWEST_BYTES].ljust(NEWEST_BYTES, b"\0")
+    return bytes(255 - b for b in data)
+
+
+def _rank_bytes(step: ExactDedup) -> int:
+    return TIE_BYTES + (NEWEST_BYTES if step.newest else 0)
+
+
+def _entry(step: ExactDedup, key: str | None, newest: str | None) -> bytes:
+    if key is None:
+        return b"\0" + bytes(KEY_BYTES + (NEWEST_BYTES if step.newest else 0))
+    return b"\1" + xxhash.xxh3_128_digest(key.encode()) + (_newest_bytes(newest) if step.newest else b"")
+
+
+def key_rows(batch: pa.RecordBatch, batch_id: bytes, steps: Sequence[ExactDedup]) -> Iterator[tuple[int, bytes]]:
+    """Yields (which step, payload) for every document that has a key for any of a chain of exact dedups.
+
+    A document enters the contest of its first key; whoever wins goes on to the next (:func:`next_contest`).
+    """
+    keys = [pc.cast(batch.column(s.key), pa.string()).to_pylist() for s in steps]
+    newest = [pc.cast(batch.column(s.newest), pa.string()).to_pylist() if s.newest else None for s in steps]
+    ids, texts = batch.column("id").to_pylist(), batch.column("text")
+    for row, (document_id, text) in enumerate(zip(ids, texts, strict=True)):
+        entries = [
+            _entry(step, keys[i][row], values[row] if (values := newest[i]) else None) for i, step in enumerate(steps)
+        ]
+        tie = _tie(document_id, text.as_buffer())
+        place = batch_id + ROW.pack(row)
+        start = _first_set(entries, 0)
+        if start is not None:
+            yield start, _payload(entries, start, tie, place, document_id.encode())
+
+
+def _tie(document_id: str, text: pa.Buffer) -> bytes:
+    hashes = xxhash.xxh3_64_digest(document_id.encode()), xxhash.xxh3_64_digest(text)
+    return hashes[0] + hashes[1]
+
+
+def _first_set(entries: Sequence[bytes], start: int) -> int | None:
+    return next((i for i in range(start, len(entries)) if entries[i][0]), None)
+
+
+def _payload(entries: Sequence[bytes], index: int, tie: bytes, place: bytes, document_id: bytes) -> bytes:
+    return entries[index][1:] + tie + place + b"".join(entries[index + 1 :]) + document_id
+
+
+def _carry_sizes(steps: Sequence[ExactDedup], index: int) -> list[int]:
+    return [1 + KEY_BYTES + (NEWEST_BYTES if s.newest else 0) for s in steps[index + 1 :]]
+
+
+def parse_key_row(payload: bytes, steps: Sequence[ExactDedup], index: int) -> KeyRow:
+    """Reads a payload of the contest ``index`` of a chain."""
+    rank_end = KEY_BYTES + _rank_bytes(steps[index])
+    place_end = rank_end + _PLACE_BYTES
+    carry_end = place_end + sum(_carry_sizes(steps, index))
+    return KeyRow(
+        key=payload[:KEY_BYTES],
+        rank=payload[KEY_BYTES:rank_end],
+        batch_id=payload[rank_end : rank_end + BATCH_ID.size],
+        row=ROW.unpack_from(payload, rank_end + BATCH_ID.size)[0],
+        carry=payload[place_end:carry_end],
+        document_id=payload[carry_end:].decode(),
+    )
+
+
+def next_contest(winner: KeyRow, steps: Sequence[ExactDedup], index: int) -> tuple[int, bytes] | None:
+    """The next contest a winner enters, and its payload there; None if it has no key left."""
+    entries, at = [b""] * (index + 1), 0
+    for size in _carry_sizes(steps, index):
+        entries.append(winner.carry[at : at + size])
+        at += size
+    following = _first_set(entries, index + 1)
+    if following is None:
+        return None
+    place = winner.batch_id + ROW.pack(winner.row)
+    return following, _payload(entries, following, winner.rank[-TIE_BYTES:], place, winner.document_id.encode())
+
+
+def bucket_of_key(payload: bytes, num_buckets: int) -> int:
+    return int.from_bytes(payload[:8], "big") % num_buckets
+
+
+class Lines(NamedTuple):
+    """The lines of a batch that take part in a line dedup: their hash (scope mixed in), their document."""
+
+    hashes: np.ndarray
+    documents: np.ndarray
+    takes_part: np.ndarray
+    """bool, a line of the batch each; ``hashes`` and ``documents`` hold all lines."""
+
+
+def lines_of(batch: pa.RecordBatch, step: LineDedup) -> Lines:
+    """Hashes every line of a batch; a document whose scope column is null takes no part."""
+    found = LINE_HASHES[step.lines](batch.column("text"))
+    num_lines = np.diff(found.doc_offsets)
+    documents = np.repeat(np.arange(batch.num_rows, dtype=np.uint32), num_lines)
+    hashes = found.hashes
+    takes_part = np.ones(len(hashes), dtype=bool)
+    if step.scope not in ("all", "document"):
+        scopes = batch.column(step.scope).to_pylist()
+        mix = np.array([xxhash.xxh3_64_intdigest((s or "").encode()) for s in scopes], dtype=np.uint64)
+        # Another permutation of the hashes in every scope, so that equal lines of two scopes never meet.
+        hashes = _mixed(hashes ^ np.repeat(mix, num_lines))
+        takes_part = np.repeat(np.array([s is not None for s in scopes], dtype=bool), num_lines)
+    return Lines(hashes, documents, takes_part)
+
+
+def _mixed(values: np.ndarray) -> np.ndarray:
+    """SplitMix64's finaliser: a bijection that spreads every bit (Steele et al. 2014)."""
+    with np.errstate(over="ignore"):
+        values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+def document_ranks(batch: pa.RecordBatch) -> np.ndarray:
+    """A hash of each document's id (uint64): who keeps a line under the rule ``first``."""
+    return np.array([xxhash.xxh3_64_intdigest(i.encode(), seed=2) for i in batch.column("id").to_pylist()], np.uint64)
+
+
+def line_payloads(
+    batch: pa.RecordBatch, batch_id: bytes, step: LineDedup, num_buckets: int
+) -> Iterator[tuple[int, bytes]]:
+    """Yields (bucket, payload): the batch's distinct line hashes of that bucket, and what decides about them.
+
+    Under ``ccnet`` that is a byte, 1 if the line stands in two documents of the batch itself; under ``first``
+    the smallest rank of a document that holds it (8 bytes).
+    """
+    if step.scope == "document":
+        return
+    lines = lines_of(batch, step)
+    hashes, documents = lines.hashes[lines.takes_part], lines.documents[lines.takes_part]
+    if step.keep == "ccnet":
+        order = np.lexsort((documents, hashes))
+        hashes, documents = hashes[order], documents[order]
+        is_pair = np.ones(len(hashes), dtype=bool)
+        is_pair[1:] = (hashes[1:] != hashes[:-1]) | (documents[1:] != documents[:-1])
+        distinct, num_docs = np.unique(hashes[is_pair], return_counts=True)
+        deciding = (num_docs > 1).astype("u1")
+    else:
+        ranks = document_ranks(batch)[documents]
+        order = np.lexsort((ranks, hashes))
+        distinct, first = np.unique(hashes[order], return_index=True)
+        deciding = ranks[order][first].astype("<u8")
+    shift = np.uint64(64 - (num_buckets.bit_length() - 1))
+    edges = np.searchsorted(distinct >> shift, np.arange(num_buckets + 1, dtype=np.uint64))
+    for bucket, (start, end) in enumerate(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)):
+        if end > start:
+            header = batch_id + ROW.pack(end - start)
+            yield bucket, header + distinct[start:end].astype("<u8").tobytes() + deciding[start:end].tobytes()
+
+
+def parse_line_payload(payload: bytes, keep: str) -> tuple[bytes, np.ndarray, np.ndarray]:
+    """Returns (batch id, hashes, what decides) of a payload of :func:`line_payloads`."""
+    (num_lines,) = ROW.unpack_from(payload, BATCH_ID.size)
+    start = BATCH_ID.size + ROW.size
+    hashes = np.frombuffer(payload, "<u8", num_lines, start)
+    deciding = np.frombuffer(payload, "u1" if keep == "ccnet" else "<u8", num_lines, start + 8 * num_lines)
+    return payload[: BATCH_ID.size], hashes, deciding
+
+
+def lost_lines(groups: Sequence[np.ndarray], deciding: Sequence[np.ndarray], keep: str) -> list[np.ndarray]:
+    """For each batch of a bucket the (sorted) hashes it must drop everywhere.
+
+    ``ccnet``: all that stand in two documents of the scope. ``first``: all but in the batch of the winner.
+    """
+    hashes = np.concatenate(groups)
+    values = np.concatenate(deciding)
+    owners = np.repeat(np.arange(len(groups)), [len(g) for g in groups])
+    order = np.lexsort((owners, values, hashes)) if keep == "first" else np.argsort(hashes, kind="stable")
+    ordered = hashes[order]
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    sizes = np.diff(np.append(starts, len(ordered)))
+    lost = np.empty(len(hashes), dtype=bool)
+    if keep == "ccnet":
+        is_repeated = (sizes > 1) | (np.maximum.reduceat(values[order], starts) > 0)
+        lost[order] = np.repeat(is_repeated, sizes)
+    else:
+        lost[order] = True
+        lost[order[starts]] = False
+    bounds = np.cumsum([len(g) for g in groups])[:-1]
+    return [g[m] for g, m in zip(groups, np.split(lost, bounds), strict=True)]
+
+
+def lines_to_keep(batch: pa.RecordBatch, step: LineDedup, lost: np.ndarray) -> tuple[np.ndarray, Lines]:
+    """Which lines of a batch stay (bool, a line each): not among the lost, and the first of its kind in its document.
+
+    Under ``first`` a line that several documents of the batch hold stays in the one of the smallest rank.
+    """
+    lines = lines_of(batch, step)
+    hashes, documents = lines.hashes, lines.documents
+    keep = ~np.isin(hashes, lost)
+    order = np.lexsort((documents, hashes))  # stable: equal (hash, document) stay in the order of the text
+    repeated = np.zeros(len(hashes), dtype=bool)
+    same = (hashes[order][1:] == hashes[order][:-1]) & (documents[order][1:] == documents[order][:-1])
+    repeated[order[1:]] = same
+    keep &= ~repeated
+    if step.keep == "first" and step.scope != "document":
+        ranks = document_ranks(batch)[documents]
+        order = np.lexsort((ranks, hashes))
+        starts = np.concatenate([[True], hashes[order][1:] != hashes[order][:-1]])
+        best = np.empty(len(hashes), dtype=np.uint64)
+        best[order] = ranks[order][np.maximum.accumulate(np.where(starts, np.arange(len(order)), 0))] if len(order) else 0
+        keep &= ranks == best
+    return keep | ~lines.takes_part, lines

@@ -1,0 +1,43 @@
+"""Containers that only one task can unpack become chunks that many can read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from apache_beam.pvalue import TaggedOutput
+
+from pipeline import progress
+from pipeline.files import open_file
+from pipeline.plan import BATCH_ID
+from pipeline.sources.base import Rejected, Unit, Unpacker
+from pipeline.transforms.segment import SegmentDoFn, UnitElement
+
+UNITS = "units"
+
+
+class UnpackUnits(SegmentDoFn):
+    """Unpacks a container into spill files, a unit a chunk; every other unit goes through as it is."""
+
+    def setup(self) -> None:
+        """Nothing: no step runs here, so no model is loaded."""
+
+    def process(self, element: UnitElement) -> Iterator[TaggedOutput]:
+        number, _, unit = element
+        reader = self._job.source.reader
+        if not (isinstance(reader, Unpacker) and unit.kind in reader.CONTAINERS):
+            yield TaggedOutput(UNITS, element)
+            return
+        ledger = self._ledger()
+        chunk = 0
+        for found in reader.unpack(unit, open_file):
+            if isinstance(found, Rejected):
+                ledger.reject(found)
+                continue
+            chunk += 1
+            blob = self._spill.append(found.data)
+            end = blob.start + blob.num_bytes
+            piece = Unit(path=blob.path, num_bytes=blob.num_bytes, kind=found.kind, start=blob.start, end=end,
+                         origin=found.origin)  # fmt: skip
+            yield TaggedOutput(UNITS, (number, chunk, piece))
+            progress.tick(self._job.progress_dir, f"{self._job.source.name}: unpack", num_bytes=blob.num_bytes)
+        yield from self._close(ledger, BATCH_ID.pack(number, 0, 0))

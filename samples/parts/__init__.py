@@ -1,0 +1,1 @@
+"""The sample's makers, one module a source, and what they share."""

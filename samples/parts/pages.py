@@ -1,0 +1,165 @@
+"""Web pages out of the documentation that every machine has: CPython's, and that of the packages installed beside us.
+
+Nothing is imported but to find it: docstrings are read from the sources with ``ast``. The amounts are bounded, so
+that the sample is about as large whatever else is installed.
+"""
+
+from __future__ import annotations
+
+import ast
+import email
+import importlib.metadata
+import importlib.util
+import re
+import sysconfig
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+STDLIB_MODULES = (
+    "abc aifc argparse ast asyncio.base_events asyncio.events asyncio.futures asyncio.locks asyncio.queues "
+    "asyncio.runners asyncio.streams asyncio.tasks base64 bdb bisect calendar cgi cmd codecs codeop collections "
+    "colorsys compileall concurrent.futures._base concurrent.futures.process configparser contextlib contextvars copy "
+    "copyreg csv ctypes.util dataclasses datetime decimal difflib dis doctest email.charset email.headerregistry "
+    "email.message email.policy email.utils enum filecmp fileinput fnmatch fractions ftplib functools getopt getpass "
+    "gettext glob graphlib gzip hashlib heapq hmac html.parser http.client http.cookiejar http.cookies http.server "
+    "imaplib importlib.abc importlib.metadata importlib.util inspect ipaddress json json.decoder json.encoder keyword "
+    "linecache locale logging logging.config logging.handlers lzma mailbox mimetypes multiprocessing.connection "
+    "multiprocessing.managers multiprocessing.pool netrc nntplib numbers operator optparse os pathlib pdb pickle "
+    "pickletools pkgutil platform plistlib poplib pprint profile pstats pty queue quopri random re reprlib "
+    "rlcompleter runpy sched secrets selectors shelve shlex shutil smtplib sndhdr socket socketserver ssl stat "
+    "statistics string stringprep subprocess symtable sysconfig tabnanny tarfile telnetlib tempfile textwrap "
+    "threading timeit token tokenize trace traceback tracemalloc types typing unittest.async_case unittest.case "
+    "unittest.loader unittest.mock unittest.suite urllib.error urllib.parse urllib.request urllib.robotparser uuid "
+    "warnings wave weakref webbrowser wsgiref.handlers wsgiref.simple_server xml.dom.minidom xml.etree.ElementTree "
+    "xml.sax.handler xml.sax.saxutils xmlrpc.client xmlrpc.server zipapp zipfile zoneinfo._common"
+).split()
+
+_WRAPPED = re.compile(r"(?<=[\w,.;:()'\"`*-])\n(?=[\w(\"'`*])")
+_CODE = re.compile(r"^( {2,}|\t|>>>|\.\.\. |\.\. |[-=~^*+#|]{3,})", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A web page as text: lines as a browser would show them."""
+
+    url: str
+    title: str
+    text: str
+
+
+def unwrap(text: str) -> str:
+    """Paragraphs wrapped by hand become one line each, as on a web page; code and tables stay as they are."""
+    blocks = re.split(r"\n[ \t]*\n", text)
+    return "\n".join(block if _CODE.search(block) else _WRAPPED.sub(" ", block) for block in blocks if block.strip())
+
+
+def topics() -> Iterator[Page]:
+    """CPython's language reference as ``help("TOPICS")`` has it: about 80 pages, 0.4 MB."""
+    from pydoc_data.topics import topics as texts
+
+    for name in sorted(texts):
+        title = texts[name].strip().partition("\n")[0]
+        yield Page(f"https://docs.python.example/reference/{name}.html", title, unwrap(texts[name].strip()))
+
+
+def module_pages(names: Sequence[str], site: str, *, max_page_chars: int = 30_000) -> Iterator[Page]:
+    """One page for each module that has at least a screenful of docstrings: its own, its classes', its functions'."""
+    for name in names:
+        source = _source_of(name)
+        if source is None:
+            continue
+        try:
+            tree = ast.parse(source.read_bytes())
+        except (SyntaxError, ValueError, OSError):
+            continue
+        parts = [f"{name} — {site} documentation", *_documented(tree, name)]
+        text = "\n".join(parts)[:max_page_chars]
+        if len(text) > 1_000:
+            yield Page(f"https://{site}.example/library/{name}.html", parts[0], text)
+
+
+def package_modules(package: str, *, max_source_bytes: int = 1_500_000) -> list[str]:
+    """The modules of an installed package, tests and generated code left out; none if it is not installed."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        return []
+    root = Path(next(iter(spec.submodule_search_locations)))
+    names, total_bytes = [], 0
+    for path in sorted(root.rglob("*.py")):
+        inside = path.relative_to(root)
+        skipped = {"tests", "test", "testing", "_vendor", "_pytest", "internal"} & set(inside.parts)
+        if skipped or path.stem.endswith(("_pb2", "_test", "_pb2_grpc", "_messages")) or path.stem.startswith("test_"):
+            continue
+        total_bytes += path.stat().st_size
+        if total_bytes > max_source_bytes:
+            break
+        names.append(".".join([package, *inside.with_suffix("").parts]).removesuffix(".__init__"))
+    return names
+
+
+def descriptions() -> Iterator[Page]:
+    """The long descriptions of the installed packages, as the package index shows them."""
+    seen = set()
+    found = sorted(importlib.metadata.distributions(), key=lambda each: str(each.metadata["Name"]).lower())
+    for distribution in found:
+        name = str(distribution.metadata["Name"]).lower()
+        message = distribution.read_text("METADATA") or ""
+        parsed = email.message_from_string(message)
+        text = str(parsed.get_payload() or parsed.get("Description") or "").strip()
+        if name not in seen and len(text) > 400:
+            seen.add(name)
+            summary = str(parsed.get("Summary") or "")
+            yield Page(f"https://packages.example/project/{name}/", name, f"{name}\n{summary}\n{unwrap(text)}")
+
+
+def bounded(pages: Iterator[Page], max_chars: int) -> list[Page]:
+    """The first pages up to ``max_chars`` characters in all."""
+    taken, num_chars = [], 0
+    for page in pages:
+        if num_chars + len(page.text) > max_chars:
+            continue
+        num_chars += len(page.text)
+        taken.append(page)
+    return taken
+
+
+def _source_of(module: str) -> Path | None:
+    """The file a module would be loaded from, found without importing its parents."""
+    relative = Path(*module.split("."))
+    spec = importlib.util.find_spec(relative.parts[0])
+    if spec is None:
+        return None
+    roots = [Path(sysconfig.get_paths()["stdlib"])]
+    if spec.submodule_search_locations:
+        roots.insert(0, Path(next(iter(spec.submodule_search_locations))).parent)
+    for root in roots:
+        for candidate in (root / relative.with_suffix(".py"), root / relative / "__init__.py"):
+            if candidate.is_file():
+                return candidate
+    return None
+
+
+def _documented(tree: ast.Module, module: str) -> Iterator[str]:
+    """The docstrings of a module in order, each under the signature it belongs to."""
+    own = ast.get_docstring(tree)
+    if own:
+        yield unwrap(own)
+    for node in tree.body:
+        yield from _documented_node(node, module)
+
+
+def _documented_node(node: ast.AST, prefix: str) -> Iterator[str]:
+    if not isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) or node.name.startswith("__"):
+        return
+    text = ast.get_docstring(node)
+    name = f"{prefix}.{node.name}"
+    if text and len(text) > 60:
+        if isinstance(node, ast.ClassDef):
+            yield f"class {name}"
+        else:
+            yield f"{name}({ast.unparse(node.args)})"
+        yield unwrap(text)
+    if isinstance(node, ast.ClassDef):
+        for child in node.body:
+            yield from _documented_node(child, name)
