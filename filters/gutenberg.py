@@ -4,7 +4,8 @@ Gutenberg has wrapped its texts in five generations of boilerplate since 1971. W
 
 * the marks since 2001, ``*** START OF THE PROJECT GUTENBERG EBOOK ... ***`` and ``*** END OF ...``, in their spellings
   (THIS or THE, with and without blanks, broken over lines, COPYRIGHTED);
-* the small print of 1991 to 2003, before the book until about 2001 (it ends in ``*END*THE SMALL PRINT!``), behind it later;
+* the small print of 1991 to 2003, before the book until about 2001 (its last line is ``*END*THE SMALL PRINT!``),
+  behind it later;
 * headers with no closing mark (before 1991; Gutenberg of Australia and of Canada), paragraph by paragraph;
 * "End of Project Gutenberg's ..." in several languages, and licences with no mark of an end before them;
 * credits around the book ("Produced by", "E-text prepared by", "Transcribed from the ... edition by", "Scanned by") and
@@ -41,17 +42,17 @@ _MAX_MARKS_AHEAD = 16  # a header and a footer have at most half a dozen marks e
 
 _E_BOOK = r"(?:e-?texts?|e-?books?|copyrighted)"
 _MARKS = re.compile(
-    rf"""^[ \t]*(?:
-      (?P<start>\*{{1,}}[ ]?(?:START|BEGIN)[ ]OF[ ](?:(?:THE|THIS)[ ])?(?:COPYRIGHTED[ ])?PROJECT[ ]GUTENBERG
-        (?:[^\n]*\*{{2,}}[ \t]*$ | [^\n*]*(?:\n[^\n*]+){{1,3}}\*{{2,}}[^\n]*$ | [^\n]*$))
-    | (?P<small_end>\*{{1,}}[ ]?END[ *]*(?:OF[ ])?THE[ ]SMALL[ ]PRINT[^\n]*$)
-    | (?P<end>\*{{2,}}[ ]?END[ ]OF[ ](?:(?:THE|THIS)[ ])?(?:COPYRIGHTED[ ])?PROJECT[ ]GUTENBERG[^\n]*$
+    r"""^[ \t]*(?:
+      (?P<start>\*{1,}[ ]?(?:START|BEGIN)[ ]OF[ ](?:(?:THE|THIS)[ ])?(?:COPYRIGHTED[ ])?PROJECT[ ]GUTENBERG
+        (?:[^\n]*\*{2,}[ \t]*$ | [^\n*]*(?:\n[^\n*]+){1,3}\*{2,}[^\n]*$ | [^\n]*$))
+    | (?P<small_end>\*{1,}[ ]?END[ *]*(?:OF[ ])?THE[ ]SMALL[ ]PRINT[^\n]*$)
+    | (?P<end>\*{2,}[ ]?END[ ]OF[ ](?:(?:THE|THIS)[ ])?(?:COPYRIGHTED[ ])?PROJECT[ ]GUTENBERG[^\n]*$
         | [*"'\[(]*(?:this[ ]is[ ])?(?:the[ ])?
-          (?:end|ende|fin|fine|einde|fim|final|slut|slutet|loppu|konec|koniec)[ ](?:[^\n ]+[ ]){{0,4}}?
-          (?:the[ ])?proje\w{{1,3}}[ ]gutenberg[^\n]*$
-        | [*"'\[(]*end[ ]of[ ](?:the[ ]|this[ ])?{_E_BOOK}\b[^\n]*$)
+          (?:end|ende|fin|fine|einde|fim|final|slut|slutet|loppu|konec|koniec)[ ](?:[^\n ]+[ ]){0,4}?
+          (?:the[ ])?proje\w{1,3}[ ]gutenberg[^\n]*$
+        | [*"'\[(]*end[ ]of[ ](?:the[ ]|this[ ])?e-?text\b[^\n]*$)
     | (?P<footer>\**[ ]?(?:START:?[ ]FULL[ ]LICENSE | THE[ ]FULL[ ]PROJECT[ ]GUTENBERG[ ]LICENSE)[^\n]*$
-        | \*{{1,}}[ ]?START\**[ ]?THE[ ]SMALL[ ]PRINT[^\n]*$
+        | \*{1,}[ ]?START\**[ ]?THE[ ]SMALL[ ]PRINT[^\n]*$
         | \**[ ]?This[ ]file[ ]should[ ]be[ ]named[ ]\S+\.(?:txt|zip)[^\n]*$
         | Updated[ ]editions[ ]will[ ]replace[ ]the[ ]previous[ ]one[^\n]*$
         | This[ ]and[ ]all[ ]associated[ ]files[ ]of[ ]various[ ]formats[ ]will[ ]be[ ]found[ ]in[^\n]*$)
@@ -63,7 +64,8 @@ _NAMES_GUTENBERG = re.compile(r"proje\w{1,3}\s+gutenberg|gutenberg\s+(?:of\s+)?(
 _HEADER_PARAGRAPH = re.compile(
     rf"""[ \t*\[]*(?:
       [^\n]{{0,80}}\bproject\s+gutenberg\b | this\s+{_E_BOOK}\s+is\s+(?:for\s+the\s+use|made\s+available)
-    | (?:title|author|editor|translator|illustrator|edition|language|subtitle|contributor)\s*: | character\s+set | text\s+encoding
+    | (?:title|author|editor|translator|illustrator|edition|language|subtitle|contributor)\s*:
+    | character\s+set | text\s+encoding
     | (?:release|posting|original\s+publication)\s+date | (?:last|most\s+recently)\s+updated | date\s+(?:first|most)
     | {_E_BOOK}\s+(?:no\.?|number|\#) | \[?{_E_BOOK}\s*\#\s*\d | (?:january|february|march|april|may|june|july|august
         |september|october|november|december),?\s+\d{{4}}\s+\[ | copyright\s+laws\s+are\s+changing

@@ -14,7 +14,10 @@ MAX_NOTES_CHARS = 20_000
 """Transcribers' notes behind a book reach at most so far back. Ours: lists of a few hundred corrections."""
 _MAX_CREDITS = 12
 
-_E_TEXT = r"(?:e-?text|e-?book|electronic\s+(?:text|edition|version|book)|file|html(?:\s+version)?|(?:plain\s+)?text\s+version)"
+_E_TEXT = (
+    r"(?:e-?text|e-?book|electronic\s+(?:text|edition|version|book)|file|html(?:\s+version)?"
+    r"|(?:plain\s+)?text\s+version)"
+)
 _MADE = (
     r"(?:produced|prepared|created|scanned|transcribed|typed|keyed|entered|provided|converted|digiti[sz]ed|proofed"
     r"|proofread|proof-read|revised|updated|corrected|compiled|contributed|donated|processed|made|formatted|rekeyed)"
@@ -55,7 +58,8 @@ _NOTE_WORDS = re.compile(
     re.IGNORECASE,
 )
 _BOOK_PART = re.compile(
-    r"^[ \t]*(?:footnotes?|notes|index|chapter|appendix|the\s+end|finis|advertisements?|book|part|volume|preface)\b[^\n]{0,40}$",
+    r"^[ \t]*(?:footnotes?|notes|index|chapter|appendix|the\s+end|finis|advertisements?|book|part|volume|preface)"
+    r"\b[^\n]{0,40}$",
     re.IGNORECASE | re.MULTILINE,
 )
 _BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
@@ -101,12 +105,9 @@ def _note_end(text: str, begin: int, end: int) -> int:
     if lead.startswith("+-"):
         border = text.rfind("\n+-", begin, window)
         return text.find("\n", border + 1) if border > begin and text.find("\n", border + 1) > 0 else begin
-    found, is_sure = (
-        begin,
-        bool(_NOTE_WORDS.search(text[begin:end].split("\n", 1)[-1])) or ":" in lead[:40] and len(lead) > 60,
-    )
-    if is_sure:
-        found = end
+    says_so = _NOTE_WORDS.search(text[begin:end].split("\n", 1)[-1]) is not None
+    is_sure = says_so or (":" in lead[:40] and len(lead) > 60)  # "Transcriber's Note: a sentence", in one paragraph
+    found = end if is_sure else begin
     for _ in range(6):
         begin_next, end_next = _paragraph_end(text, end)
         paragraph = text[begin_next:end_next]

@@ -38,12 +38,20 @@ _TAG = r"<(/?[a-z][a-z0-9]*+)([^<>\"'=]*+(?:=\"[^\"]*+\"[^<>\"'=]*+)*+)>"
 _SIMPLE_TAG = re.compile(_TAG + r"|<!--[^<>]*?-->")
 _ANY_TAG = re.compile(_TAG + r"|<!--.*?(?:-->|\Z)|<[!?][^>]*+>?|<(?:/?[a-zA-Z])[^>]*+>?", re.DOTALL)
 
-_INLINE = frozenset(
-    "a abbr acronym b big cite code del dfn em i ins kbd mark q s samp small span strike strong sub sup tt u var".split()
+_INLINE_NAMES = (
+    *("a", "abbr", "acronym", "b", "big", "cite", "code", "del", "dfn", "em", "i", "ins", "kbd", "mark", "q", "s"),
+    *("samp", "small", "span", "strike", "strong", "sub", "sup", "tt", "u", "var"),
 )
-_BLOCKS = frozenset("p div h1 h2 h3 h4 h5 h6 blockquote pre ul ol li dl dt dd hr".split())
-_TABLE_PARENTS = {
-    "table": frozenset({""}),
+_INLINE = frozenset({*_INLINE_NAMES, *("/" + name for name in _INLINE_NAMES)})
+_HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
+_BLOCKS = _HEADINGS | {"p", "div", "blockquote", "pre", "ul", "ol", "li", "dl", "dt", "dd", "hr"}
+_HOLD_NO_BLOCKS = _HEADINGS | {"p", "pre"}
+_IN_TABLE = frozenset({"table", "thead", "tbody", "tfoot", "tr"})
+_PARENTS = {
+    "li": frozenset({"ul", "ol"}),
+    "dt": frozenset({"dl"}),
+    "dd": frozenset({"dl"}),
+    "table": frozenset({"", "li", "blockquote", "div", "dd"}),
     "thead": frozenset({"table"}),
     "tbody": frozenset({"table"}),
     "tfoot": frozenset({"table"}),
@@ -51,9 +59,7 @@ _TABLE_PARENTS = {
     "th": frozenset({"tr"}),
     "td": frozenset({"tr"}),
 }
-_IN_TABLE = frozenset({"table", "thead", "tbody", "tfoot", "tr"})
-_HOLD_NO_BLOCKS = frozenset("p h1 h2 h3 h4 h5 h6 pre".split())
-_LIST_PARENTS = {"li": frozenset({"ul", "ol"}), "dt": frozenset({"dl"}), "dd": frozenset({"dl"})}
+"""Where HTML takes these tags as they stand; anywhere else it is lexbor's to judge."""
 _VOID = frozenset({"br", "hr", "img"})
 
 _UNSEEN = ["script", "style", "template", "noscript", "iframe", "svg", "object", "select", "textarea", "title"]
@@ -99,26 +105,27 @@ def html_to_text(fragment: str, *, image_alt: bool = False) -> str:
 def _from_simple(tokens: list[str | None], writer: TextWriter) -> str | None:
     """Writes tokens (text, name, attributes, text, ...); None where HTML would not read the tags as they stand."""
     open_blocks: list[str] = [""]
-    names = iter(tokens)
-    for text in names:
+    rest = iter(tokens)
+    for text in rest:
         if text:
             if "<" in text or (open_blocks[-1] in _IN_TABLE and not text.isspace()):
                 return None
             writer.add(unescape(text) if "&" in text else text)
-        name, attributes = next(names, None), next(names, None)
+        name, attributes = next(rest, None), next(rest, None)
         if name is None:
             continue
-        if name in _INLINE or name[1:] in _INLINE:
+        if name in _INLINE:
             if open_blocks[-1] in _IN_TABLE:
                 return None
             if name == "sup":
                 writer.superscript()
         elif name[0] == "/":
-            if open_blocks.pop() != name[1:]:
+            name = name[1:]
+            if open_blocks.pop() != name:
                 return None
-            writer.close(name[1:])
+            writer.close(name)
         else:
-            if not _may_stand(name, open_blocks):
+            if not _may_stand(name, open_blocks[-1]):
                 return None
             if name not in _VOID:
                 open_blocks.append(name)
@@ -126,19 +133,13 @@ def _from_simple(tokens: list[str | None], writer: TextWriter) -> str | None:
     return writer.finish()
 
 
-def _may_stand(name: str, open_blocks: list[str]) -> bool:
+def _may_stand(name: str, parent: str) -> bool:
     """Whether HTML takes this start tag where it stands, closing nothing before it and implying nothing."""
-    parent = open_blocks[-1]
-    if name in _BLOCKS:
-        if parent in _HOLD_NO_BLOCKS or parent in _IN_TABLE:
-            return False
-        return name not in _LIST_PARENTS or parent in _LIST_PARENTS[name]
-    if name in ("br", "img"):
-        return parent not in _IN_TABLE
-    if name in _TABLE_PARENTS:
-        # A table inside a list or a quote is taken as it stands; inside a cell it is lexbor's to judge.
-        return parent in _TABLE_PARENTS[name] or (name == "table" and parent in ("li", "blockquote", "div", "dd"))
-    return False
+    if name in _PARENTS:
+        return parent in _PARENTS[name]
+    if parent in _IN_TABLE:
+        return False
+    return name in ("br", "img") or (name in _BLOCKS and parent not in _HOLD_NO_BLOCKS)
 
 
 def _mended(fragment: str) -> str:
@@ -151,11 +152,11 @@ def _mended(fragment: str) -> str:
 
 def _from_any(tokens: list[str | None], writer: TextWriter) -> str:
     """Writes tokens whatever their order; a tag that is not known stands for nothing."""
-    names = iter(tokens)
-    for text in names:
+    rest = iter(tokens)
+    for text in rest:
         if text:
             writer.add(unescape(text) if "&" in text else text)
-        name, attributes = next(names, None), next(names, None)
+        name, attributes = next(rest, None), next(rest, None)
         if name is None or name in _INLINE:
             if name == "sup":
                 writer.superscript()

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import os.path
 import re
-from collections import Counter
+from collections import defaultdict
 from html import unescape
 
 _PARAGRAPHS = frozenset(
-    "p div h1 h2 h3 h4 h5 h6 pre hr section article aside header footer details summary figure figcaption center"
-    " address main nav form fieldset caption dl table thead tbody tfoot".split()
+    {
+        *("p", "div", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "hr", "section", "article", "aside", "header"),
+        *("footer", "details", "summary", "figure", "figcaption", "center", "address", "main", "nav", "form"),
+        *("fieldset", "caption", "dl", "table", "thead", "tbody", "tfoot"),
+    }
 )
 _LINES = frozenset({"dt", "dd", "tr"})
-_LISTS = frozenset({"ul", "ol"})
-_NESTING = _LISTS | {"li", "blockquote"}
+_NESTING = frozenset({"ul", "ol", "li", "blockquote"})
+_TABULAR = frozenset({"table", "dl"})
 _CELLS = frozenset({"td", "th"})
 
 MAX_PREFIX_CHARS = 64
@@ -56,7 +58,7 @@ class TextWriter:
         self._mark: str | None = None  # goes before the next block in place of the prefix: prefix and item's mark
         self._previous_prefix = ""
         self._nesting: list[_Nest] = []
-        self._num_open: Counter[str] = Counter()
+        self._num_open: defaultdict[str, int] = defaultdict(int)
         self._is_tight = False  # the next block follows on the next line, with no empty line between
         self._is_power = False
         self._in_pre = 0
@@ -64,6 +66,8 @@ class TextWriter:
 
     def add(self, text: str) -> None:
         """Adds text as it stands, entities decoded."""
+        if not self._pieces and not self._in_pre and text.isspace():
+            return
         if self._is_power:
             self._is_power = False
             before = self._pieces[-1][-1:] if self._pieces else ""
@@ -77,7 +81,13 @@ class TextWriter:
 
     def open(self, name: str, attributes: str) -> None:
         """A start tag (or an empty one)."""
-        if name == "br":
+        if name in _PARAGRAPHS and not self._cells:
+            self._flush()
+            if name == "pre":
+                self._in_pre += 1
+            elif name in _TABULAR:
+                self._is_tight = False
+        elif name == "br":
             self._pieces.append(" " if self._cells else _BREAK)
         elif name == "img":
             alt = _ALT.search(attributes) if self._image_alt else None
@@ -92,15 +102,18 @@ class TextWriter:
         elif name in _NESTING:
             self._flush()
             self._enter(name, attributes)
-        elif name in _PARAGRAPHS or name in _LINES:
+        elif name in _LINES:
             self._flush()
-            self._in_pre += name == "pre"
-            if name in ("table", "dl"):
-                self._is_tight = False
 
     def close(self, name: str) -> None:
         """An end tag, whether or not there was a start."""
-        if name in ("tr", "table") and self._cells:
+        if name in _PARAGRAPHS and not self._cells:
+            self._flush()
+            if name == "pre" and self._in_pre:
+                self._in_pre -= 1
+            elif name in _TABULAR:
+                self._is_tight = False
+        elif name in ("tr", "table") and self._cells:
             self._cells = 0
             if not any(piece.strip(" \n\t|") for piece in self._pieces):
                 self._pieces.clear()
@@ -112,11 +125,9 @@ class TextWriter:
         elif name in _NESTING:
             self._flush()
             self._leave(name)
-        elif name in _PARAGRAPHS or name in _LINES:
+        elif name in _LINES:
             self._flush()
-            if name == "pre" and self._in_pre:
-                self._in_pre -= 1
-            self._is_tight = name in _LINES or (self._is_tight and name not in ("table", "dl"))
+            self._is_tight = True
 
     def finish(self) -> str:
         """Returns the whole text."""
@@ -174,6 +185,7 @@ class TextWriter:
             return
         text = "".join(self._pieces)
         self._pieces.clear()
+        self._is_power = False
         if self._in_pre:
             text = text.replace(_BREAK, "\n").strip("\n").rstrip()
         elif _BREAK in text:
@@ -185,8 +197,9 @@ class TextWriter:
         first = self._prefix if self._mark is None else self._mark
         self._mark = None
         if self._blocks:
-            between = "" if self._is_tight else os.path.commonprefix([self._previous_prefix, first]).rstrip() + "\n"
-            self._blocks.append("\n" + between)
+            self._blocks.append(
+                "\n" if self._is_tight else "\n" + _in_both(self._previous_prefix, first).rstrip() + "\n"
+            )
         self._is_tight = False
         self._previous_prefix = self._prefix
         if self._prefix and "\n" in text:
@@ -205,6 +218,14 @@ class _Nest:
         self.mark = mark
         self.number = number  # of an ordered list's next item
         self.has_items = False
+
+
+def _in_both(one: str, other: str) -> str:
+    """The beginning that two lines share (at most a prefix long)."""
+    if not one or not other:
+        return ""
+    num_equal = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    return one[:num_equal]
 
 
 def _collapsed(text: str) -> str:

@@ -1,4 +1,4 @@
-r"""The commands that the expansion itself carries out: definitions (which leave no trace), and the tests in macros' bodies.
+r"""The commands that the expansion itself carries out: definitions (which leave no trace), and tests in macros.
 
 Everything that TeX's own programming would be needed for gives the call up, so that the macro stands as its author
 wrote it, not as the ruin of an expansion.
@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 from filters.latex_expand import Expanded, Expander, Handler, Meaning, leave_macro
-from filters.latex_lexer import whole_lines
+from filters.latex_lexer import whole_lines, words
 from filters.latex_macros import (
     NO_VALUE,
     PROTECTED,
@@ -19,8 +20,6 @@ from filters.latex_macros import (
     Environment,
     Macro,
     Parameter,
-    cut_body,
-    read_bracket,
     read_def,
     read_document_command,
     read_environment,
@@ -40,11 +39,11 @@ _PREFIXED = re.compile(
 _ENVIRONMENT_NAME = re.compile(r"\s?\{\s*([^{}\\\s]{1,60})\s*\}")
 _NO_SPACE_BEFORE = re.compile(r"\\(?:footnote|footnotemark|xspace|end|par|item|label|index|[^A-Za-z])(?![a-z])")
 _TESTS_EQUAL = re.compile(r"\s*\\(equal|isempty)\s*")
-_PROGRAMMING = (
-    "expandafter csname futurelet noexpand catcode afterassignment aftergroup ifx ifcat ifnum ifdim ifodd ifcase ifmmode"
-    " loop advance meaning string lccode uccode scantokens write read openout immediate newcount newdimen"
-).split()
-r"""What a macro cannot be expanded over. ``\ifmmode`` too: the two ways to write a formula are the author's to choose."""
+_PROGRAMMING = words(
+    "expandafter csname futurelet noexpand catcode afterassignment aftergroup ifx ifcat ifnum ifdim ifodd ifcase"
+    " ifmmode loop advance meaning string lccode uccode scantokens write read openout immediate newcount newdimen"
+)
+r"""What a macro cannot be expanded over."""
 
 Reader = Callable[[str, int], Definition | None]
 
@@ -66,7 +65,7 @@ def expand_macros(text: str) -> Expanded:
 
 
 def style_definitions(text: str) -> str:
-    r"""Returns the definitions that a style file makes for its user, as source for a preamble; ``text`` has no comments.
+    r"""Returns the definitions that a style file makes, as source for a preamble; ``text`` has no comments.
 
     Names with an ``@`` come too: the others may need them.
 
@@ -108,13 +107,13 @@ def _remember(expander: Expander, definition: Definition, kind: str) -> None:
         return
     is_global = kind == "global" or expander.is_global
     expander.is_global = False
-    if name in PROTECTED or (kind == "provide" and isinstance(expander.meanings.get(name), Macro)):
+    if name in PROTECTED or (kind == "provide" and name in expander.meanings):
         return
     if definition.alias_of:
         expander.define(name, _aliased(expander, definition.alias_of), is_global=is_global)
         return
-    if isinstance(meaning, Macro) and kind in ("new", "edef") and name not in expander.meanings:
-        meaning = Macro(meaning.parameters, meaning.body, has_at=meaning.has_at, is_new=kind == "new")
+    if isinstance(meaning, Macro) and kind == "new" and name not in expander.meanings:
+        meaning = replace(meaning, is_new=True)
     if kind == "edef" and isinstance(meaning, Macro) and _names_itself(name, meaning):
         meaning = _unfolded(expander, name, meaning)
     expander.define(name, meaning, is_global=is_global)
@@ -130,7 +129,7 @@ def _unfolded(expander: Expander, name: str, macro: Macro) -> Macro:
     old_text = old.fill([]) if isinstance(old, Macro) and not old.parameters else ""
     pattern = re.compile(rf"\\{re.escape(name)}(?![A-Za-z@])\s*")
     body = (pattern.sub(lambda _: old_text, part) if isinstance(part, str) else part for part in macro.body)
-    return Macro(macro.parameters, tuple(body), has_at=macro.has_at)
+    return replace(macro, body=tuple(body))
 
 
 def _aliased(expander: Expander, name: str) -> Meaning | None:

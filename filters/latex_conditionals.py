@@ -9,16 +9,18 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from filters.latex_lexer import whole_lines
+from filters.latex_lexer import whole_lines, words
 
-PRIMITIVE_CONDITIONALS = frozenset(
+PRIMITIVE_CONDITIONALS = words(
     "if ifcat ifx ifnum ifdim ifodd ifvmode ifhmode ifmmode ifinner ifvoid ifhbox ifvbox ifeof ifcase iftrue iffalse"
-    " ifdefined ifcsname iffontchar ifpdf ifxetex ifluatex iftutex".split()
+    " ifdefined ifcsname iffontchar ifpdf ifxetex ifluatex iftutex"
 )
 r"""Names that a ``\fi`` closes. ``\iff``, ``\ifthenelse``, ``\ifstrempty`` and their like are not among them."""
 
 _DECLARED = re.compile(r"\\newif\s*\{?\s*\\if([A-Za-z@]+)")
-_DEFINES_NEXT = re.compile(r"\\(?:newif|let|def|gdef|newcommand\*?|renewcommand\*?)\s*\{?\s*$|\\(?:let|expandafter|string)\s*\\[A-Za-z@]+\s*=?\s*$")
+_DEFINES_NEXT = re.compile(
+    r"\\(?:newif|let|g?def|(?:re)?newcommand\*?)\s*\{?\s*$|\\(?:let|expandafter|string)\s*\\[A-Za-z@]+\s*=?\s*$"
+)
 
 
 @dataclass(slots=True)

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from filters.latex_lexer import group_end
 from filters.latex_macros import (
     MAX_BODY_CHARS,
-    NO_VALUE,
     Environment,
     Macro,
     Parameter,
@@ -100,6 +99,7 @@ class Expander:
         self.failures: dict[str, int] = {}
         self.work_left = WORK_CHARS_BASE + WORK_PER_CHAR * len(text)
         self.call = _Call("", 0, 0, 0, 0, 0, 0)
+        self.is_global = False
 
     @property
     def has_at(self) -> bool:
@@ -165,7 +165,7 @@ class Expander:
             self.close_scope()
 
     def close_scope(self) -> None:
-        r"""Undoes the group's definitions; a ``\newcommand`` of a name that had no meaning stays, for there is no other."""
+        r"""Undoes the group's definitions, but a ``\newcommand`` of a name that had no other meaning."""
         if not self.scopes:
             return
         for name, old in reversed(self.scopes.pop()):
@@ -187,12 +187,7 @@ class Expander:
     # Calls ----------------------------------------------------------------------------------------------------
 
     def _call(self, name: str, macro: Macro, start: int) -> None:
-        is_nested = bool(self.stack)
-        if not is_nested:
-            self.call = _Call(
-                name, self.pos, len(self.out), self.result.num_expanded, len(self.scopes), MAX_CALL_CHARS,
-                MAX_CALL_EXPANSIONS,
-            )
+        is_nested = self._open_call(name, self.pos)
         if macro.is_primitive:
             self.result.num_expanded += 1
             self.emit("".join(str(part) for part in macro.body))
@@ -211,6 +206,56 @@ class Expander:
             self._skip_empty_group(filled)
         self.push(filled, macro, is_one=bool(before) and before[-1] not in "$&,;" and bool(_TAKES_TOKEN.search(before)))
 
+    def _open_call(self, name: str, end: int) -> bool:
+        """Begins a call, if none is under way; returns whether one was."""
+        if self.stack:
+            return True
+        self.call = _Call(
+            name=name,
+            end=end,
+            num_out=len(self.out),
+            num_expanded=self.result.num_expanded,
+            num_scopes=len(self.scopes),
+            chars=MAX_CALL_CHARS,
+            expansions=MAX_CALL_EXPANSIONS,
+        )
+        return False
+
+    def call_environment(self, name: str, environment: Environment, end: int) -> bool:
+        r"""Expands ``\begin{name}``, which ends at ``end``, with its arguments."""
+        call_name = f"begin{{{name}}}"
+        if self.meanings.get(call_name) is leave_macro:
+            return False
+        is_nested = self._open_call(call_name, end)
+        begin, self.pos = self.pos, end
+        arguments = self.read_arguments(environment.begins.parameters)
+        if arguments is None:
+            if is_nested:
+                self.give_up()
+                return True
+            self.pos = begin
+            return False
+        if self.tracks_groups:
+            self.scopes.append([])
+        self.environment_arguments.setdefault(name, []).append(arguments)
+        self.push(environment.begins.fill(arguments), environment.begins)
+        return True
+
+    def end_environment(self, name: str, environment: Environment, end: int) -> bool:
+        r"""Expands ``\end{name}``; its arguments are those of its beginning."""
+        self._open_call(f"end{{{name}}}", end)
+        self.pos = end
+        arguments = self.environment_arguments[name].pop()
+        self.push(environment.ends.fill(arguments), environment.ends)
+        if self.tracks_groups:
+            self.close_scope()
+        return True
+
+    def set_at_letter(self, is_letter: bool) -> None:
+        r"""``\makeatletter`` and ``\makeatother``, which a macro's own text has behind it."""
+        if not self.stack:
+            self.token = self.with_at if is_letter else self.plain
+
     def _leave(self, name: str) -> None:
         self.emit("\\" + name)
         self.result.num_left += 1
@@ -218,9 +263,10 @@ class Expander:
 
     def _skip_empty_group(self, filled: str) -> None:
         r"""``\name{}``: the group only ended the name; it stays where it still does, or carries an index."""
-        if self.text.startswith("{}", self.pos) and self.text[self.pos + 2 : self.pos + 3] not in ("_", "^"):
-            if not ends_in_word(filled.removesuffix("\\xspace")):
-                self.pos += 2
+        if not self.text.startswith("{}", self.pos) or self.text[self.pos + 2 : self.pos + 3] in ("_", "^"):
+            return
+        if not ends_in_word(filled.removesuffix("\\xspace")):
+            self.pos += 2
 
     def push(self, filled: str, macro: Macro, *, is_one: bool = False) -> None:
         """Reads ``filled`` next; ``is_one``: in braces, if it is more than a token."""
@@ -258,6 +304,8 @@ class Expander:
             self.close_scope()
         self.result.num_expanded = call.num_expanded
         self._leave(call.name)
+        if call.name.startswith("begin{"):
+            self.environment_arguments[call.name[6:-1]].pop()
         self.failures[call.name] = self.failures.get(call.name, 0) + (_MAX_FAILURES if for_good else 1)
         if self.failures[call.name] >= _MAX_FAILURES:
             self.define(call.name, leave_macro)

@@ -10,10 +10,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-VERBATIM_ENVIRONMENTS = frozenset(
+
+def words(names: str) -> frozenset[str]:
+    """The set of names that a list with spaces between holds."""
+    return frozenset(names.split())
+
+
+VERBATIM_ENVIRONMENTS = words(
     "verbatim verbatim* Verbatim Verbatim* BVerbatim LVerbatim SaveVerbatim VerbatimOut lstlisting lstlisting* minted"
     " alltt spverbatim verbatimtab listing* tcblisting pyverbatim pycode pyblock luacode luacode* sageblock sagesilent"
-    " Sinput Soutput Scode CodeInput CodeOutput asy gnuplot rawhtml boxedverbatim".split()
+    " Sinput Soutput Scode CodeInput CodeOutput asy gnuplot rawhtml boxedverbatim"
 )
 """Environments whose body is not LaTeX: LaTeX's own, fancyvrb, listings, minted, the journals' for code."""
 REMOVED_ENVIRONMENTS = frozenset({"comment", "filecontents", "filecontents*"})
@@ -104,7 +110,7 @@ def whole_lines(text: str, start: int, end: int) -> int:
 
 
 def inline_end(text: str, command: str, pos: int) -> int:
-    r"""Returns the end of a ``\verb|..|``, ``\lstinline..`` or ``\url{..}`` whose arguments begin at ``pos``; -1 if none.
+    r"""Returns the end of a ``\verb|..|``, ``\lstinline..`` or ``\url{..}`` with arguments from ``pos``; -1 if none.
 
     All of them end on their own line, as TeX demands of ``\verb``.
     """

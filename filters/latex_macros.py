@@ -8,18 +8,18 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from filters.latex_lexer import group_end
+from filters.latex_lexer import group_end, words
 
-PROTECTED = frozenset(
+PROTECTED = words(
     "begin end document documentclass documentstyle usepackage par item input include chapter part section subsection"
     " subsubsection paragraph subparagraph addchap addsec minisec appendix bibliography bibliographystyle"
-    " printbibliography bibitem maketitle title author date abstract endabstract verb relax fi else or".split()
+    " printbibliography bibitem maketitle title author date abstract endabstract verb relax fi else or"
 )
 """Names that keep their standard meaning though a source defines them anew: structure, which is what papers share and
 what the later cuts go by. A journal's own drawing of a heading is no user's shorthand."""
-PROTECTED_ENVIRONMENTS = frozenset(
+PROTECTED_ENVIRONMENTS = words(
     "document abstract thebibliography verbatim lstlisting figure figure* table table* equation equation* align align*"
-    " itemize enumerate description tabular array center quote quotation proof appendix appendices".split()
+    " itemize enumerate description tabular array center quote quotation proof appendix appendices"
 )
 """Environments that keep their standard meaning likewise."""
 
@@ -32,6 +32,8 @@ _NAME = re.compile(r"\s*(?:\\([A-Za-z@]+|[^A-Za-z\s])|\{\s*\\([A-Za-z@]+|[^A-Za-
 _CSNAME = re.compile(r"\s*\\csname\s*([^\\{}#]{1,60}?)\s*\\endcsname")
 _COUNT = re.compile(r"\s*\[\s*(\d)\s*\]")
 _ENDS_IN_WORD = re.compile(r"\\[A-Za-z@]+\Z")
+_LET = re.compile(r"\s*\\([A-Za-z@]+|[^A-Za-z\s])\s*=?\s*(?:\\([A-Za-z@]+|[^A-Za-z])|([^\s{}\\#%]))")
+_ANY_TOKEN = re.compile(r"\\(?:[A-Za-z]+|.)|.", re.DOTALL)
 _WHITESPACE = " \t\n"
 
 
@@ -245,7 +247,7 @@ def _read_body(text: str, pos: int) -> tuple[str, int] | None:
     pos = skip_space(text, pos)
     if pos >= len(text) or text[pos] in "{}[]":
         return None
-    match = re.compile(r"\\(?:[A-Za-z]+|.)|.", re.DOTALL).match(text, pos)  # a body of one token: \newcommand\a\b
+    match = _ANY_TOKEN.match(text, pos)  # a body of one token: \newcommand\a\b
     return None if match is None else (match[0], match.end())
 
 
@@ -290,7 +292,9 @@ def read_let(text: str, pos: int) -> Definition | None:
     >>> read_let(r"\eps=\varepsilon x", 0).alias_of
     'varepsilon'
     """
-    match = re.compile(r"\s*\\([A-Za-z@]+|[^A-Za-z\s])\s*=?\s*(?:\\([A-Za-z@]+|[^A-Za-z])|([^\s{}\\#%]))").match(text, pos)
+    match = re.compile(r"\s*\\([A-Za-z@]+|[^A-Za-z\s])\s*=?\s*(?:\\([A-Za-z@]+|[^A-Za-z])|([^\s{}\\#%]))").match(
+        text, pos
+    )
     if match is None:
         return None
     if match[3]:

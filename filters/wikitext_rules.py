@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 _THOUSANDS = dict.fromkeys(("ca", "da", "de", "hr", "it", "nl", "pt", "ro", "sl", "sr"), ".") | {"en": ","}
 """Between groups of three digits; a space elsewhere (MediaWiki's own ``$separatorTransformTable``)."""
-_NUMBER = re.compile(r"[-−+]?\d{1,40}(?:\.\d{1,40})?")
+_NUMBER = re.compile(r"([-−+]?)([0-9]{1,40})(?:([.,])([0-9]{1,40}))?")
 _MONTHS_EN = (
-    "January February March April May June July August September October November December"
-).split()  # fmt: skip
+    *("January", "February", "March", "April", "May", "June", "July"),
+    *("August", "September", "October", "November", "December"),
+)
 _RANGE_WORDS = frozenset(
-    {"to", "-", "–", "—", "and", "and(-)", "or", "x", "×", "by", "to(-)", "to about", "+/-", "±", "+", ",", "xx", "*", "–"}
+    ("to", "-", "–", "—", "and", "and(-)", "or", "x", "×", "by", "to(-)", "to about", "+/-", "±", "+", ",", "xx", "*")
 )
 _MAX_LIST_ITEMS = 1000
 
@@ -41,11 +42,10 @@ def group_digits(number: str, language: str) -> str:
     >>> group_digits("1234567.5", "en"), group_digits("3769495", "de"), group_digits("12 km", "de")
     ('1,234,567.5', '3.769.495', '12 km')
     """
-    if not _NUMBER.fullmatch(number):
+    match = _NUMBER.fullmatch(number)
+    if match is None:
         return number
-    whole, _, fraction = number.partition(".")
-    sign = whole[0] if whole[0] in "-−+" else ""
-    digits = whole[len(sign) :]
+    sign, digits, _, fraction = match.groups()
     separator = _THOUSANDS.get(language, " ")
     if len(digits) > 3:
         head = len(digits) % 3
@@ -78,7 +78,10 @@ def _convert(call: Call) -> str:
 
 def _number_unit(call: Call) -> str:
     """``{{unité|5000|km|2}}`` gives "5 000 km2"; a further number is an exponent of the unit before it."""
-    out = group_digits(call.get(1).replace(" ", ""), call.language) if call.positional else ""
+    number, _, unit_in_number = call.get(1).partition(" ")
+    if unit_in_number[:1].isdigit():  # groups of digits, parted by the writer
+        number, unit_in_number = number + " " + unit_in_number, ""
+    out = f"{group_digits(number, call.language)} {unit_in_number}".strip()
     rest = list(call.positional[1:])
     if call.language != "fr":
         rest = rest[:1]

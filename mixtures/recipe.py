@@ -1,6 +1,6 @@
 """A recipe: which share of the stream's tokens each source has, how often it may repeat, and how shards are cut.
 
-A recipe is one YAML file. Weights are decimals, kept as printed, and add up to 100 exactly; nothing here is a float.
+A recipe is one YAML file. Weights are decimals, taken as they are printed, and add up to 100 exactly: no float decides.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     """
     text, place = _read(name_or_path)
     try:
-        data = yaml.load(text, Loader=_DecimalLoader)
+        data = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ValueError(f"{place}: not YAML: {' '.join(str(error).split())}") from error
     try:
@@ -159,10 +159,9 @@ def _check_weights(weights: Mapping[str, Decimal]) -> None:
             )
     off = sum(weights.values(), Decimal(0)) - _HUNDRED
     if off:
+        total, by = (_HUNDRED + off).normalize(), abs(off).normalize()
         way = "too much" if off > 0 else "too little"
-        raise ValueError(
-            f"weights add up to {(_HUNDRED + off).normalize():f}, {abs(off).normalize():f} {way}: they must add up to 100"
-        )
+        raise ValueError(f"weights add up to {total:f}, {by:f} {way}: they must add up to 100")
 
 
 def _epochs(value: Any, weights: Mapping[str, Decimal]) -> dict[str, Decimal]:
@@ -216,17 +215,6 @@ def _read(name_or_path: str | Path) -> tuple[str, str]:
         raise ValueError(f"{name_or_path}: not UTF-8") from error
 
 
-class _DecimalLoader(yaml.SafeLoader):
-    """Reads YAML's floats as the decimals that are printed."""
-
-
-def _construct_decimal(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Decimal:
-    return _decimal("a number", str(loader.construct_scalar(node)))
-
-
-_DecimalLoader.add_constructor("tag:yaml.org,2002:float", _construct_decimal)
-
-
 def _mapping(what: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise ValueError(f"{what} must be a mapping of names to values" + (", and is missing" if value is None else ""))
@@ -257,3 +245,20 @@ def _integer(what: str, value: Any) -> int:
     if number != number.to_integral_value():
         raise ValueError(f"{what} is {value}, which is not a whole number")
     return int(number)
+
+
+def read_yaml(name_or_path: str | Path) -> dict[str, Any]:
+    """The mapping that a recipe or configuration file holds, its decimals as printed.
+
+    Raises:
+        ValueError: it is not there, is not YAML, or holds no mapping; the message names the file.
+    """
+    text, place = _read(name_or_path)
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{place}: not YAML: {' '.join(str(error).split())}") from error
+    try:
+        return _mapping("the file", data)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from error

@@ -26,10 +26,9 @@ class CleanSource(beam.PTransform):
     Only references, keys, hashes and verdicts travel between passes; texts are spilled once and read again.
     """
 
-    def __init__(self, job: SourceJob, *, marker: str, stats_path: str, fingerprint: str) -> None:
+    def __init__(self, job: SourceJob) -> None:
         super().__init__()
         self._job = job
-        self._finish = FinishSource(job, marker=marker, stats_path=stats_path, fingerprint=fingerprint)
 
     def expand(self, units: Any) -> Any:
         side: dict[str, list[Any]] = {s.COUNTS: [], s.DROPPED: [], s.SAMPLES: []}
@@ -45,7 +44,7 @@ class CleanSource(beam.PTransform):
             if after.spills and not after.is_last:
                 refs, verdicts = output[s.REFS], []
         dropped = (tuple(side[s.DROPPED]), tuple(side[s.SAMPLES])) | "dropped" >> WriteDropped(self._job)
-        return (tuple(side[s.COUNTS]), output[s.PARTS], dropped) | "finish" >> self._finish
+        return (tuple(side[s.COUNTS]), output[s.PARTS], dropped) | "finish" >> FinishSource(self._job)
 
     def _first(self, units: Any, segment: Segment, following: list[Segment], side: dict[str, list[Any]]) -> Any:
         """Reads the input. Output: the tagged outputs of the pass, its segment, and the segments that follow."""

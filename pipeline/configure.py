@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import typing
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from pipeline.sources.base import Source
@@ -61,7 +62,7 @@ def _converted(value: Any, kind: Any, where: str) -> Any:
             return tuple(value)
         if origin is frozenset and isinstance(value, list | tuple):
             return frozenset(value)
-        if origin is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if origin is float and isinstance(value, int | float | Decimal) and not isinstance(value, bool):
             return float(value)
         if origin is typing.Literal and value in typing.get_args(option):
             return value

@@ -159,6 +159,13 @@ class SourceJob:
 
     source: Source
     scale: Scale
+    units_path: str
+    """The list of its units."""
+    marker: str
+    """Where the marker goes that makes the source's step whole."""
+    fingerprint: str
+    """Of its inputs, settings, models and data versions: what the marker holds."""
+    stats_path: str
     models: dict[str, Any]
     """Paths of the models by their key."""
     spill_dir: str

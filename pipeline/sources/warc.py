@@ -27,6 +27,7 @@ MAX_HEADER_BYTES = 64 << 10
 _STARTS_WITH = b"WARC/"
 _NEXT_RECORD = re.compile(rb"[\r\n]WARC/\d\.\d+\r?\n")
 _NEXT_RECORD_BYTES = 16
+_PART_OF = re.compile(rb"^isPartOf:[ \t]*([\x21-\x7e]{1,100})[ \t]*\r?$", re.MULTILINE)
 _STREAM_BYTES = 1 << 20
 _PAGELESS = frozenset({"warcinfo", "request", "metadata"})
 _HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
@@ -49,6 +50,8 @@ class WetRecord:
     """All headers; names in lower case."""
     offset: int
     """Of the record, or of the gzip member that holds it, in the stored file."""
+    part_of: str = ""
+    """The crawl, as the file's ``warcinfo`` record says (``isPartOf``): ``CC-MAIN-2024-22``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +68,7 @@ class HtmlRecord:
     """What the HTTP header says; empty where it says nothing."""
     headers: dict[str, str]
     offset: int
+    part_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +85,14 @@ def read_wet(path: str, open_file: Opener, *, place: str = "") -> Iterator[WetRe
     ``place`` stands for ``path`` in what is told of broken records (where the bytes were unpacked from elsewhere).
     A record of another kind that holds a page is named as ``not_text``; a text that is not UTF-8 as ``not_utf8``.
     """
+    part_of = ""
     for raw in _read_raw(path, open_file, place or path):
         if isinstance(raw, Rejected):
             yield raw
         elif raw.headers["warc-type"] == "conversion":
-            yield _wet_record(raw)
+            yield _wet_record(raw, part_of)
+        elif raw.headers["warc-type"] == "warcinfo":
+            part_of = _part_of(raw.block)
         elif raw.headers["warc-type"] not in _PAGELESS:
             yield Rejected(place=raw.place, reason="not_text", detail=raw.headers["warc-type"], is_bad=False)
 
@@ -95,11 +102,14 @@ def read_warc_html(path: str, open_file: Opener, *, place: str = "") -> Iterator
 
     What is no page is named and is not broken input: ``http_status`` (all but 200), ``not_html``, ``revisit``.
     """
+    part_of = ""
     for raw in _read_raw(path, open_file, place or path):
         if isinstance(raw, Rejected):
             yield raw
+        elif raw.headers["warc-type"] == "warcinfo":
+            part_of = _part_of(raw.block)
         elif raw.headers["warc-type"] not in _PAGELESS:
-            yield _html_record(raw)
+            yield _html_record(raw, part_of)
 
 
 def payload_digest(block: bytes) -> str:
@@ -111,7 +121,7 @@ def payload_digest(block: bytes) -> str:
     return "sha1:" + base64.b32encode(hashlib.sha1(block, usedforsecurity=False).digest()).decode("ascii")
 
 
-def _wet_record(raw: _Raw) -> WetRecord | Rejected:
+def _wet_record(raw: _Raw, part_of: str) -> WetRecord | Rejected:
     url = _target(raw.headers)
     if not url:
         return Rejected(place=raw.place, reason="bad_header", detail="no WARC-Target-URI")
@@ -127,10 +137,11 @@ def _wet_record(raw: _Raw) -> WetRecord | Rejected:
         text=text,
         headers=raw.headers,
         offset=raw.offset,
+        part_of=part_of,
     )
 
 
-def _html_record(raw: _Raw) -> HtmlRecord | Rejected:
+def _html_record(raw: _Raw, part_of: str) -> HtmlRecord | Rejected:
     kind, url = raw.headers["warc-type"], _target(raw.headers)
     if kind not in ("response", "resource"):
         reason = kind if kind == "revisit" else "not_html"
@@ -162,7 +173,13 @@ def _html_record(raw: _Raw) -> HtmlRecord | Rejected:
         charset=charset,
         headers=raw.headers,
         offset=raw.offset,
+        part_of=part_of,
     )
+
+
+def _part_of(warcinfo: bytes) -> str:
+    match = _PART_OF.search(warcinfo)
+    return match[1].decode("ascii") if match else ""
 
 
 def _looks_like_html(body: bytes) -> bool:

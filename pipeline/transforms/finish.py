@@ -23,16 +23,11 @@ _COUNT, _CLEAN, _DROPPED = "count", "clean", "dropped"
 
 
 class FinishSource(beam.PTransform):
-    """(counts, clean parts, dropped parts) -> the source's name, once all that belongs to it is written.
+    """(counts, clean parts, dropped parts) -> the source's name, once all that belongs to it is written."""
 
-    Args:
-        marker: where the marker goes that makes the source's step whole; it holds the step's fingerprint.
-        stats_path: where ``stats/<source>.json`` goes.
-    """
-
-    def __init__(self, job: SourceJob, *, marker: str, stats_path: str, fingerprint: str) -> None:
+    def __init__(self, job: SourceJob) -> None:
         super().__init__()
-        self._finish = _Finish(job, marker, stats_path, fingerprint)
+        self._finish = _Finish(job)
 
     def expand(self, inputs: tuple[tuple[Any, ...], Any, Any]) -> Any:
         counts, clean, dropped = inputs
@@ -68,8 +63,8 @@ def _tagged_dropped(part: int, number: int) -> tuple[int, tuple[str, Any, int]]:
 
 
 class _Finish(beam.DoFn):
-    def __init__(self, job: SourceJob, marker: str, stats_path: str, fingerprint: str) -> None:
-        self._job, self._marker, self._stats_path, self._fingerprint = job, marker, stats_path, fingerprint
+    def __init__(self, job: SourceJob) -> None:
+        self._job = job
 
     def process(self, group: tuple[int, Iterable[tuple[str, Any, int]]]) -> Iterator[str]:
         counts: dict[c.CountKey, int] = {}
@@ -89,15 +84,15 @@ class _Finish(beam.DoFn):
         self._fill(self._job.clean_dir, parts[_CLEAN], clean_schema(self._job))
         self._fill(self._job.dropped_dir, parts[_DROPPED], DROPPED_SCHEMA)
         stats = c.stats_of(source.name, counts, stages)
-        write_bytes(self._stats_path, (json.dumps(stats, indent=1, ensure_ascii=False) + "\n").encode())
+        write_bytes(self._job.stats_path, (json.dumps(stats, indent=1, ensure_ascii=False) + "\n").encode())
         marker = {
-            "fingerprint": self._fingerprint,
+            "fingerprint": self._job.fingerprint,
             "num_parts": self._job.scale.num_parts,
             "documents": stats["documents"],
             "bad_records": stats["bad_records"],
             "unreadable_files": stats["unreadable_files"],
         }
-        write_bytes(self._marker, json.dumps(marker, indent=1).encode())
+        write_bytes(self._job.marker, json.dumps(marker, indent=1).encode())
         yield source.name
 
     def _fill(self, folder: str, written: dict[int, int], schema: pa.Schema) -> None:

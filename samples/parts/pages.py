@@ -114,12 +114,13 @@ def descriptions() -> Iterator[Page]:
 
 
 def bounded(pages: Iterator[Page], max_chars: int) -> list[Page]:
-    """The first pages up to ``max_chars`` characters in all."""
-    taken, num_chars = [], 0
+    """The first pages up to ``max_chars`` characters in all; what comes behind is not even read."""
+    taken: list[Page] = []
+    num_chars = 0
     for page in pages:
-        if num_chars + len(page.text) > max_chars:
-            continue
         num_chars += len(page.text)
+        if num_chars > max_chars:
+            break
         taken.append(page)
     return taken
 

@@ -1,0 +1,133 @@
+"""What stands under a book's name and is no book: listings, indexes, readmes, tables of digits, and what is too short.
+
+Everything else is a book: no rule here looks at language, style or subject.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pyarrow as pa
+
+from filters.rules import Rule, first_broken
+from filters.step import Models, Outcome
+
+_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+_FILE_NAME = (
+    r"[\w.~+-]{1,60}\.(?:txt|zip|htm|html|tex|pdf|lit|prc|rtf|doc|xml|mp3|ogg|jpg|gif|png|gz|tar|epub|mobi|utf-8|iso)"
+)
+_LISTING_LINE = re.compile(
+    rf"""^[ \t]*(?:
+      [bcdlps-][rwxstST-]{{9}}[+.@]?\s.*                                  # ls -l
+    | total\s+\d+\s*$ | [^\n]{{0,60}}\bdirectory\s+of\s.*                     # its first line; DOS
+    | \d[\d/.-]{{5,9}}\s+\d\d?:\d\d(?:\s?[AaPp][Mm]?)?\s.*                    # DOS: date, hour, size, name
+    | {_FILE_NAME}(?:[ \t|,;:*-].*)?$                                         # a file's name, and what is said of it
+    | \S.{{0,90}}[ \t]{_FILE_NAME}[ \t]*$ | [^\n]*[ \t]\[?[\w.]{{5,12}}\.xxx\]?.*
+    | (?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?\s+(?:19|20)\d\d\s+\S[^\n]*\d[a-z]?\]?\s*\d*[ABC]?$
+    | [^\n]{{3,90}}[ \t]{{2,}}\d{{1,5}}[ABC]?[ \t]*$ | [\ *\#•-]*https?://\S+\s*$  # title and number; addresses
+    )""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_VOWEL_SIGNS = "".join(
+    chr(code) for code in (*range(0x300, 0x370), *range(0x900, 0x10A0)) if unicodedata.category(chr(code))[0] == "M"
+)
+_MARKS = re.compile(f"[{_VOWEL_SIGNS}]")  # part of words, but no letters to Python
+_MAX_SAMPLED_LINES = 500
+_MAX_LINE_CHARS = 200
+
+MIN_NUM_WORDS = 1_000
+MAX_LISTING_LINES = 0.5
+MIN_LETTERS = 0.5
+MAX_MEAN_WORD_CHARS = 25
+
+
+def num_words(text: str) -> int:
+    """Words between blanks; in scripts that write none between words, characters.
+
+    >>> num_words("one  two\\nthree"), num_words("我是一只猫")
+    (3, 5)
+    """
+    count = len(text.split())
+    return count if text.isascii() else max(count, len(_UNSPACED.findall(text)))
+
+
+def listing_share(text: str) -> float:
+    """The share of the lines with anything on them that read as an entry of a list of files or of books.
+
+    Of a long text 500 lines are looked at, spread evenly over it.
+
+    >>> listing_share("total 12\\n-rw-rw-r--  1 10  10  123 Feb  4  2001 a.txt\\n\\nHe had read it all.\\n")
+    0.6666666666666666
+    """
+    lines = [line for line in text.split("\n") if line.strip()]
+    if not lines:
+        return 0.0
+    step = -(-len(lines) // _MAX_SAMPLED_LINES)
+    looked_at = lines[::step]
+    return sum(_LISTING_LINE.match(line[:_MAX_LINE_CHARS]) is not None for line in looked_at) / len(looked_at)
+
+
+def letter_share(text: str) -> float:
+    """The share of letters (and their marks) in what is not blank; 0 of a blank text.
+
+    Of a long text 16 pieces of 1,000 characters are looked at, spread evenly over it.
+
+    >>> letter_share("3.14 ab"), letter_share(" ")
+    (0.3333333333333333, 0.0)
+    """
+    step = max(1_000, len(text) // 16)
+    words = "".join("".join(text[start : start + 1_000] for start in range(0, len(text), step)).split())
+    if not words:
+        return 0.0
+    return (sum(map(str.isalpha, words)) + (0 if words.isascii() else len(_MARKS.findall(words)))) / len(words)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookQuality:
+    """The step: rules on four signals."""
+
+    min_num_words: int = MIN_NUM_WORDS
+    """Ours: so few words are a speech, a poem, a readme or a stub (Gutenberg has a few hundred) and no book."""
+    max_listing_share: float = MAX_LISTING_LINES
+    """Ours: a real listing under a book's name has 1.0; real books, a dictionary and a primer with them, under 0.02."""
+    min_letter_share: float = MIN_LETTERS
+    """Ours: prose has over 0.9, tables of logarithms and the digits of pi under 0.1."""
+    max_mean_word_chars: float = MAX_MEAN_WORD_CHARS
+    """Ours: German has 5 to 6; a genome or an encoded file is lines of 60 and more. Scripts without blanks count 1."""
+
+    NAME: ClassVar[str] = "book_quality"
+    DATA_VERSION: ClassVar[int] = 1
+    MODELS: ClassVar[tuple[str, ...]] = ()
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"num_words": pa.int64()}
+    REASONS: ClassVar[tuple[str, ...]] = ("not_a_book", "not_text", "too_few_words")
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """In this order: a listing is told as one, however short."""
+        return (
+            Rule("not_a_book", "listing_share", ">", self.max_listing_share, "ours"),
+            Rule("too_few_words", "num_words", "<", self.min_num_words, "ours"),
+            Rule("not_text", "letter_share", "<", self.min_letter_share, "ours"),
+            Rule("not_text", "mean_word_chars", ">", self.max_mean_word_chars, "ours"),
+        )
+
+    def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
+        """Judges each text; ``num_words`` comes out as a column too."""
+        texts = batch.column("text").to_pylist()
+        counts = [num_words(text) for text in texts]
+        signals = {
+            "num_words": pa.array(map(float, counts), pa.float64()),
+            "listing_share": pa.array(map(listing_share, texts), pa.float64()),
+            "letter_share": pa.array(map(letter_share, texts), pa.float64()),
+            "mean_word_chars": pa.array(
+                [len(text) / max(1, count) for text, count in zip(texts, counts, strict=True)], pa.float64()
+            ),
+        }
+        verdict, detail = first_broken(signals, self.rules)
+        return Outcome(
+            verdict=verdict, detail=detail, columns={"num_words": pa.array(counts, pa.int64())}, signals=signals
+        )

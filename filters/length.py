@@ -1,0 +1,81 @@
+"""Documents with too few characters, as CCNet counts them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from filters.rules import Rule, first_broken
+from filters.step import Models, Outcome
+
+_CCNET = "CCNet, cc_net/mine.py: min_len=300, len(raw_content) in cc_net/process_wet_file.py"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MinLength:
+    """Drops documents under ``min_chars`` characters (code points, line ends and blanks included).
+
+    The default is CCNet's, counted without the title. Its place is before the line dedup.
+
+    >>> MinLength(min_chars=3).apply(pa.record_batch({"text": ["ab", "abc"]}), {}).verdict.to_pylist()
+    ['too_short', None]
+    """
+
+    NAME: ClassVar[str] = "min_length"
+    DATA_VERSION: ClassVar[int] = 1
+    MODELS: ClassVar[tuple[str, ...]] = ()
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
+    REASONS: ClassVar[tuple[str, ...]] = ("too_short",)
+
+    min_chars: int = 300
+
+    def __post_init__(self) -> None:
+        if self.min_chars < 0:
+            raise ValueError(f"{self.NAME}: min_chars must be 0 or more, not {self.min_chars}")
+
+    def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
+        signals = _num_chars(batch)
+        rules = (Rule("too_short", "num_chars", "<", self.min_chars, _CCNET),)
+        verdict, detail = first_broken(signals, rules)
+        return Outcome(verdict=verdict, detail=detail, signals=signals)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MinLengthAfterDedup:
+    """Drops documents of which the line dedup left nothing, or too little.
+
+    CCNet drops only those of which nothing is left: ``min_chars=0`` does as CCNet does. The default is ours:
+    a page of which less than its first floor is left is mostly what other pages say too.
+
+    >>> MinLengthAfterDedup(min_chars=3).apply(pa.record_batch({"text": ["", "ab", "abc"]}), {}).verdict.to_pylist()
+    ['empty_after_dedup', 'too_short_after_dedup', None]
+    """
+
+    NAME: ClassVar[str] = "min_length_after_dedup"
+    DATA_VERSION: ClassVar[int] = 1
+    MODELS: ClassVar[tuple[str, ...]] = ()
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
+    REASONS: ClassVar[tuple[str, ...]] = ("empty_after_dedup", "too_short_after_dedup")
+
+    min_chars: int = 100
+
+    def __post_init__(self) -> None:
+        if self.min_chars < 0:
+            raise ValueError(f"{self.NAME}: min_chars must be 0 or more, not {self.min_chars}")
+
+    def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
+        signals = _num_chars(batch)
+        rules = (
+            Rule("empty_after_dedup", "num_chars", "<", 1, "CCNet, cc_net/dedup.py: a document without a line left"),
+            Rule("too_short_after_dedup", "num_chars", "<", self.min_chars, "ours"),
+        )
+        verdict, detail = first_broken(signals, rules)
+        return Outcome(verdict=verdict, detail=detail, signals=signals)
+
+
+def _num_chars(batch: pa.RecordBatch) -> dict[str, pa.Array]:
+    return {"num_chars": pc.utf8_length(batch.column("text")).cast(pa.float64())}

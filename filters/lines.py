@@ -1,0 +1,203 @@
+"""Lines of documents: split, normalised, hashed, and dropped again by their hashes.
+
+The line dedup compares hashes, so what counts as the same line is decided here and nowhere else. All functions are
+pure; comparing lines across documents is the pipeline's work.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from filters.ccnet_text import CONTROL_CHARS, DIGITS, UNICODE_PUNCTUATION
+
+UInt64s = npt.NDArray[np.uint64]
+Int64s = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class LineHashes:
+    """The hashes of all lines of ``n`` documents, in order."""
+
+    hashes: UInt64s
+    """One a line."""
+    doc_offsets: Int64s
+    """``n + 1``: the lines of document ``i`` are ``hashes[doc_offsets[i]:doc_offsets[i + 1]]``."""
+
+    def num_lines(self) -> Int64s:
+        """Lines a document, before any is dropped."""
+        return np.diff(self.doc_offsets)
+
+
+def ccnet_hashes(texts: pa.Array) -> LineHashes:
+    """Hashes every line as CCNet normalises it: equal hashes for lines that CCNet takes for the same.
+
+    Stripped, lower-cased, every digit to ``0``, 34 marks of Unicode punctuation and all control characters deleted;
+    ASCII punctuation and accents stay. Empty lines are lines (cc_net/dedup.py ``compute_hashes``,
+    cc_net/text_normalizer.py ``normalize_for_dedup``). The hash is XXH3, 64 bits, where CCNet takes the first 64 of
+    SHA-1: other numbers, the same decisions.
+
+    >>> ccnet_hashes(pa.array(["Page 1\\npage 2 \\n\\nPàge “2”"])).hashes.tolist() == [
+    ...     ccnet_hashes(pa.array([line])).hashes[0] for line in ("PAGE 9", "page 0", "", "pàge 7")]
+    True
+    """
+    lines, doc_offsets = _stripped_lines(texts)
+    joined = _lowered(_joined(lines))
+    if not joined.isascii() and (found := joined.translate(None, _NO_DIGIT_BYTES)) and not found.isascii():
+        joined = _replaced(joined, r"[^\P{Nd}0-9]", "0")
+    joined = joined.translate(_FOLD_DIGITS)
+    if not joined.isascii() or len(joined.translate(None, _ASCII_CONTROLS)) < len(joined):
+        joined = _replaced(joined, _DELETED, "")
+    return _hashed(joined, doc_offsets)
+
+
+def c4_hashes(texts: pa.Array) -> LineHashes:
+    """Hashes every line as C4 compares it: stripped and lower-cased.
+
+    tensorflow_datasets/text/c4_utils.py takes the MD5 of the same string: other numbers, the same decisions.
+    """
+    lines, doc_offsets = _stripped_lines(texts)
+    return _hashed(_lowered(_joined(lines)), doc_offsets)
+
+
+LINE_HASHES: dict[str, Callable[[pa.Array], LineHashes]] = {"ccnet": ccnet_hashes, "c4": c4_hashes}
+"""What ``LineDedup.lines`` may name."""
+
+
+def repeats(hashes: LineHashes) -> Bools:
+    """True for each line that repeats an earlier line of its document.
+
+    >>> repeats(ccnet_hashes(pa.array(["a\\nb\\nA", "a"]))).tolist()
+    [False, False, True, False]
+    """
+    docs = np.repeat(np.arange(len(hashes.doc_offsets) - 1), hashes.num_lines())
+    order = np.lexsort((hashes.hashes, docs))  # stable: equal lines stay in their order
+    by_doc, by_hash = docs[order], hashes.hashes[order]
+    is_repeat = np.zeros(len(order), dtype=np.bool_)
+    is_repeat[order[1:]] = (by_doc[1:] == by_doc[:-1]) & (by_hash[1:] == by_hash[:-1])
+    return is_repeat
+
+
+def among(hashes: LineHashes, wanted: UInt64s) -> Bools:
+    """True for each line whose hash is in ``wanted``, which is sorted.
+
+    >>> hashes = ccnet_hashes(pa.array(["a\\nb"]))
+    >>> among(hashes, hashes.hashes[1:]).tolist(), among(hashes, hashes.hashes[:0]).tolist()
+    ([False, True], [False, False])
+    """
+    if not len(wanted):
+        return np.zeros(len(hashes.hashes), dtype=np.bool_)
+    at = np.searchsorted(wanted, hashes.hashes)
+    found: Bools = wanted[np.minimum(at, len(wanted) - 1)] == hashes.hashes
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class KeptLines:
+    """Documents without the lines that were dropped; every array has a row a document."""
+
+    text: pa.Array
+    num_lines: pa.Array
+    """int32; 0 where no line is left (the text is empty then, as it is where one empty line is left)."""
+    original_num_lines: pa.Array
+    """int32"""
+
+
+def drop_lines(texts: pa.Array, is_dropped: Bools) -> KeptLines:
+    """Drops the marked lines (one mark a line over all documents); the others stay as they were written.
+
+    >>> kept = drop_lines(pa.array(["A\\nb\\n c", "d"]), np.array([False, True, False, True]))
+    >>> kept.text.to_pylist(), kept.num_lines.to_pylist(), kept.original_num_lines.to_pylist()
+    (['A\\n c', ''], [2, 0], [3, 1])
+    """
+    split = pc.split_pattern(texts, "\n")
+    doc_offsets = split.offsets.to_numpy().astype(np.int64)
+    if len(is_dropped) != doc_offsets[-1] - doc_offsets[0]:
+        raise ValueError(f"{len(is_dropped)} marks for {doc_offsets[-1] - doc_offsets[0]} lines")
+    num_kept_before = np.concatenate(([0], np.cumsum(~is_dropped)))
+    kept_offsets = num_kept_before[doc_offsets - doc_offsets[0]]
+    text = texts
+    if is_dropped.any():
+        kept = split.flatten().filter(pa.array(~is_dropped))
+        text = pc.binary_join(pa.ListArray.from_arrays(pa.array(kept_offsets, pa.int32()), kept), "\n")
+    return KeptLines(
+        text=text,
+        num_lines=pa.array(np.diff(kept_offsets), pa.int32()),
+        original_num_lines=pa.array(np.diff(doc_offsets), pa.int32()),
+    )
+
+
+def keep_lines(texts: pa.Array, hashes: LineHashes, dropped: UInt64s) -> KeptLines:
+    """Drops all lines whose hash is in ``dropped`` (sorted), and lines that repeat an earlier one of their document.
+
+    With ``dropped`` the lines that stand in several documents this is CCNet's second pass
+    (cc_net/dedup.py ``DuplicatesRemover``, ``finalize_doc``).
+    """
+    return drop_lines(texts, among(hashes, dropped) | repeats(hashes))
+
+
+# What follows works on all lines of a batch at once, joined by line ends: one call of a kernel, not one a line.
+
+_FOLD_DIGITS = bytes(ord("0") if chr(byte).isdigit() and byte < 128 else byte for byte in range(256))
+_ASCII_CONTROLS = bytes(byte for byte in (*range(32), 127) if byte != ord("\n"))
+_NO_DIGIT_BYTES = bytes(set(range(256)) - {digit.encode()[0] for digit in DIGITS if digit > "9"})
+"""Bytes that begin no digit beyond ASCII's: with them deleted, nothing is left of most text."""
+_DELETED = "".join(
+    ("[", *UNICODE_PUNCTUATION, *(f"\\x{{{ord(control):x}}}" for control in CONTROL_CHARS if control != "\n"), "]")
+)
+
+
+def _stripped_lines(texts: pa.Array) -> tuple[pa.Array, Int64s]:
+    split = pc.split_pattern(texts, "\n")
+    offsets = split.offsets.to_numpy().astype(np.int64)
+    return pc.utf8_trim_whitespace(split.flatten()), offsets - offsets[0]
+
+
+def _joined(lines: pa.Array) -> bytes:
+    all_lines = pa.ListArray.from_arrays(pa.array([0, len(lines)], pa.int32()), lines)
+    joined: bytes = pc.binary_join(all_lines, "\n")[0].as_buffer().to_pybytes()
+    return joined
+
+
+def _lowered(joined: bytes) -> bytes:
+    """Lower-cases as Python does: Arrow knows neither the final sigma nor letters that become two, and newer Unicode."""
+    if not joined.isascii() and any(upper in joined for upper in _lowered_otherwise()):
+        return joined.decode("utf-8").lower().encode("utf-8")
+    lowered: bytes = pc.utf8_lower(_as_array(joined))[0].as_buffer().to_pybytes()
+    return lowered
+
+
+@functools.cache
+def _lowered_otherwise() -> tuple[bytes, ...]:
+    """Returns sequences one of which stands in every text that Arrow's kernel may lower-case otherwise than Python."""
+    chars = [chr(c) for c in range(sys.maxunicode + 1) if not 0xD800 <= c < 0xE000]
+    lowered = pc.utf8_lower(pa.array(chars, pa.string())).to_pylist()
+    differ = {char for char, low in zip(chars, lowered, strict=True) if char.lower() != low}
+    # The first bytes stand for a block of letters: few to look for, and rare in text.
+    return tuple(sorted({(char.encode() if len(char.encode()) < 3 else char.encode()[:2]) for char in differ | {"Σ"}}))
+
+
+def _replaced(joined: bytes, pattern: str, replacement: str) -> bytes:
+    replaced: bytes = pc.replace_substring_regex(_as_array(joined), pattern, replacement)[0].as_buffer().to_pybytes()
+    return replaced
+
+
+def _as_array(joined: bytes) -> pa.Array:
+    offsets = pa.py_buffer(np.array([0, len(joined)], dtype=np.int32))
+    return pa.Array.from_buffers(pa.string(), 1, [None, offsets, pa.py_buffer(joined)])
+
+
+def _hashed(joined: bytes, doc_offsets: Int64s) -> LineHashes:
+    num_lines = int(doc_offsets[-1])
+    lines = joined.split(b"\n") if num_lines else []
+    assert len(lines) == num_lines, "a kernel has made or taken a line end"
+    return LineHashes(np.fromiter(map(xxhash.xxh3_64_intdigest, lines), np.uint64, num_lines), doc_offsets)

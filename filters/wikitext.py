@@ -1,0 +1,196 @@
+"""Wikitext to plain text: what a reader of the article reads, in time linear in the page.
+
+The page is never expanded as MediaWiki would (that needs the wiki's own templates): templates that carry words give
+them by a table (``filters/data/wikipedia/templates.yaml``), all others go with the tables, pictures and references.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pyarrow as pa
+
+from filters.rules import Rule, first_broken
+from filters.step import Models, Outcome
+from filters.wikitext_lines import lay_out
+from filters.wikitext_links import resolve_external_links, resolve_links
+from filters.wikitext_marks import (
+    Held,
+    decode_entities,
+    plain_spaces,
+    remove_control,
+    remove_marks,
+    unescape_references,
+)
+from filters.wikitext_syntax import Syntax, syntax
+from filters.wikitext_tags import remove_html, remove_html_tables, resolve_raw_tags
+from filters.wikitext_templates import resolve_templates
+
+_TEMPLATE_OPENING = re.compile(r"\{\{\s*+([^|{}\[\]<>\n]{1,60})")
+_VARIANTS = re.compile(r"-\{([^{}\n]*)\}-")
+_VARIANT_LANGUAGES = frozenset({"sr", "sh", "zh", "kk", "uz", "tg", "crh", "iu", "ku", "gan"})
+_WORD = re.compile(r"[^\W\d_]{2,}")
+_PROSE_LINE_WORDS = 5
+
+
+def wikitext_to_text(wikitext: str, *, names: Syntax, title: str = "") -> str:
+    """The article's words without its markup. The title is not set before it; it only fills ``{{PAGENAME}}``.
+
+    Keeps paragraphs, headings, lists, the words of links, formulas and code. Leaves out pictures with their
+    captions, tables, references, comments, categories, templates without words, headings with nothing under them
+    and the apparatus at the end (see also, references, external links).
+
+    >>> wikitext_to_text("'''Pears''' are [[fruit]]s.<ref>A</ref>\\n== See also ==\\n* [[Apple]]", names=syntax("en"))
+    'Pears are fruits.'
+    """
+    held = Held()
+    text = resolve_raw_tags(unescape_references(remove_control(wikitext)), held)
+    text = remove_html_tables(text)
+    text = resolve_templates(text, names, title)
+    text = resolve_links(text, names)
+    if "-{" in text and names.language in _VARIANT_LANGUAGES:
+        text = _VARIANTS.sub(_one_variant, text)
+    text = remove_html(resolve_external_links(text))
+    text = lay_out(plain_spaces(decode_entities(text)), names.apparatus_headings)
+    return remove_marks(held.put_back(text))
+
+
+def _one_variant(match: re.Match[str]) -> str:
+    """Of ``-{sr-ec: а; sr-el: a}-`` the first writing; ``-{text}-`` only forbids conversion."""
+    _, bar, behind = match[1].partition("|")
+    content = behind if bar else match[1]
+    first, semicolon, _ = content.partition(";")
+    code, colon, words = first.partition(":")
+    is_variant = colon and (semicolon or "-" in code) and len(code) < 12
+    return (words if is_variant else content).strip()
+
+
+def is_disambiguation(wikitext: str, names: Syntax) -> bool:
+    """Whether the page calls one of its wiki's templates for disambiguation pages."""
+    templates = names.disambiguation_templates
+    return any(
+        match[1].strip().replace("_", " ").lower() in templates for match in _TEMPLATE_OPENING.finditer(wikitext)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wikitext:
+    """Turns the page's wikitext into its text, title first, a blank line between.
+
+    Input columns: ``text`` (wikitext), ``title``, ``language``; ``_namespaces`` if the reader knows them.
+    """
+
+    NAME: ClassVar[str] = "wikitext"
+    DATA_VERSION: ClassVar[int] = 1
+    MODELS: ClassVar[tuple[str, ...]] = ()
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"_is_disambiguation": pa.bool_()}
+    REASONS: ClassVar[tuple[str, ...]] = ("page_too_long",)
+
+    max_wikitext_chars: int = 4_194_304
+    """Twice MediaWiki's own limit on a page ($wgMaxArticleSize, 2,048 kB), which keeps the work on any page to a few
+    seconds (the work is linear): ours."""
+
+    def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
+        """Edits every page; drops only pages longer than any wiki would store, unread."""
+        texts: list[str] = []
+        is_disambiguations: list[bool] = []
+        verdicts: list[str | None] = []
+        details: list[str | None] = []
+        titles = _strings(batch, "title")
+        languages = _strings(batch, "language")
+        namespaces = _strings(batch, "_namespaces")
+        for wikitext, title, language, packed in zip(
+            batch.column("text").to_pylist(), titles, languages, namespaces, strict=True
+        ):
+            if len(wikitext) > self.max_wikitext_chars:
+                texts.append(title)
+                is_disambiguations.append(False)
+                verdicts.append("page_too_long")
+                details.append(str(len(wikitext)))
+                continue
+            names = syntax(language, packed)
+            body = wikitext_to_text(wikitext, names=names, title=title)
+            texts.append(f"{title}\n\n{body}" if title and body else title or body)
+            is_disambiguations.append(is_disambiguation(wikitext, names))
+            verdicts.append(None)
+            details.append(None)
+        return Outcome(
+            verdict=pa.array(verdicts, pa.string()),
+            detail=pa.array(details, pa.string()),
+            columns={
+                "text": pa.array(texts, pa.string()),
+                "_is_disambiguation": pa.array(is_disambiguations, pa.bool_()),
+            },
+        )
+
+
+def _strings(batch: pa.RecordBatch, name: str) -> list[str]:
+    if name not in batch.schema.names:
+        return [""] * batch.num_rows
+    return [value or "" for value in batch.column(name).to_pylist()]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Article:
+    """Drops what is left of pages that hold no article: tables and templates alone, or (if asked) a disambiguation.
+
+    Input columns: ``text`` as :class:`Wikitext` writes it, ``title``, ``_is_disambiguation``.
+    """
+
+    NAME: ClassVar[str] = "article"
+    DATA_VERSION: ClassVar[int] = 1
+    MODELS: ClassVar[tuple[str, ...]] = ()
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
+    REASONS: ClassVar[tuple[str, ...]] = ("empty_article", "no_prose", "disambiguation")
+
+    drop_disambiguation: bool = False
+    """Disambiguation pages are articles to the paper's pipeline, which names no such rule."""
+    min_body_words: int = 1
+    """Ours: a page of which nothing but the title is left says nothing."""
+    min_longest_line_words: int = _PROSE_LINE_WORDS
+    """Words in the body's longest line. Ours: where every line is shorter, headings and labels are all there is."""
+
+    def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
+        """Judges every page by its words behind the title."""
+        body_words, longest, is_dab = [], [], []
+        titles = _strings(batch, "title")
+        flags = (
+            batch.column("_is_disambiguation").to_pylist()
+            if "_is_disambiguation" in batch.schema.names
+            else [False] * batch.num_rows
+        )
+        for text, title, flag in zip(batch.column("text").to_pylist(), titles, flags, strict=True):
+            body = text.removeprefix(title).lstrip("\n") if title else text
+            num_words, longest_line = _count_words(body, self.min_longest_line_words)
+            body_words.append(float(num_words))
+            longest.append(float(longest_line))
+            is_dab.append(float(bool(flag) and self.drop_disambiguation))
+        signals = {
+            "body_words": pa.array(body_words, pa.float64()),
+            "longest_line_words": pa.array(longest, pa.float64()),
+            "is_disambiguation": pa.array(is_dab, pa.float64()),
+        }
+        verdict, detail = first_broken(signals, self.rules())
+        return Outcome(verdict=verdict, detail=detail, signals=signals)
+
+    def rules(self) -> tuple[Rule, ...]:
+        """The limits, in the order in which they decide."""
+        return (
+            Rule("empty_article", "body_words", "<", self.min_body_words, "ours"),
+            Rule("disambiguation", "is_disambiguation", ">", 0, "ours; off by default"),
+            Rule("no_prose", "longest_line_words", "<", self.min_longest_line_words, "ours"),
+        )
+
+
+def _count_words(body: str, enough: int) -> tuple[int, int]:
+    """Words in the body, and in its longest line."""
+    longest = 0
+    total = 0
+    for line in body.split("\n"):
+        num = len(_WORD.findall(line)) if line else 0
+        total += num
+        longest = max(longest, num)
+    return total, longest

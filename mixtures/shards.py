@@ -1,0 +1,238 @@
+"""A shard: an Arrow IPC file, uncompressed so that it can be memory-mapped, in which one row is one document.
+
+Its bytes are a function of its rows and metadata alone: rows are cut into record batches by their own sizes, whatever
+the batches they came in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tokenizer.encode import id_dtype
+
+FORMAT = 1
+"""Raised when a reader of older shards would misread newer ones."""
+MAX_BATCH_ROWS = 8_192
+MAX_BATCH_TOKENS = 2**21
+"""A record batch ends before it would pass either; a longer document has one to itself. What a writer holds at a time."""
+
+SOURCE_TYPE = pa.dictionary(pa.int8(), pa.string())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardMetadata:
+    """What every shard of a run says of itself, in its schema's metadata."""
+
+    recipe: str
+    seed: int
+    tokenizer_sha256: str
+    vocab_size: int
+    bos_id: int
+    """-1 where documents have no bos; as for ``eos_id``."""
+    eos_id: int
+
+    def as_bytes(self) -> dict[bytes, bytes]:
+        """As it stands in the file: text under snake_case names."""
+        named = {"format": FORMAT, **{name: getattr(self, name) for name in self.__slots__}}
+        return {name.encode(): str(value).encode() for name, value in named.items()}
+
+    @classmethod
+    def of(cls, schema: pa.Schema) -> ShardMetadata:
+        """Reads it back. Raises ValueError where a schema is not a shard's."""
+        found = schema.metadata or {}
+        try:
+            if int(found[b"format"]) != FORMAT:
+                raise ValueError(f"its format is {int(found[b'format'])}, this version reads {FORMAT}")
+            text = {name: found[name.encode()].decode() for name in cls.__slots__}
+        except KeyError as error:
+            raise ValueError(f"it is not a shard of ours: its metadata lacks {error.args[0].decode()}") from None
+        return cls(
+            recipe=text["recipe"],
+            seed=int(text["seed"]),
+            tokenizer_sha256=text["tokenizer_sha256"],
+            vocab_size=int(text["vocab_size"]),
+            bos_id=int(text["bos_id"]),
+            eos_id=int(text["eos_id"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardInfo:
+    """A written shard, as the manifest lists it."""
+
+    path: str
+    """Relative to the output folder, with ``/``."""
+    rows: int
+    tokens: int
+    bytes: int
+    sha256: str
+    sources: Mapping[str, int]
+    """Tokens by source, of those sources that are in it."""
+
+
+def shard_schema(vocab_size: int) -> pa.Schema:
+    """The columns of a shard: ids are uint16 up to 65,536 pieces, uint32 above.
+
+    >>> shard_schema(32_000).field("input_ids").type
+    ListType(list<item: uint16>)
+    """
+    ids = pa.list_(pa.from_numpy_dtype(id_dtype(vocab_size)))
+    return pa.schema(
+        [
+            pa.field("input_ids", ids, nullable=False),
+            pa.field("source", SOURCE_TYPE, nullable=False),
+            pa.field("doc_id", pa.string(), nullable=False),
+            pa.field("epoch", pa.uint8(), nullable=False),
+        ]
+    )
+
+
+def shard_name(kind: str, index: int, num_shards: int) -> str:
+    """The file name of a shard; ``kind`` is ``train``, or a source for validation.
+
+    >>> shard_name("train", 3, 8)
+    'train-00003-of-00008.arrow'
+    """
+    return f"{kind}-{index:05d}-of-{num_shards:05d}.arrow"
+
+
+def num_shards(total_tokens: int, dtype_bytes: int, target_bytes: int) -> int:
+    """How many shards of about ``target_bytes`` of ids hold the tokens: at least one.
+
+    >>> num_shards(1_000_000, 2, 256 * 2**20), num_shards(1_000_000_000, 2, 256 * 2**20)
+    (1, 8)
+    """
+    return max(1, -(-total_tokens * dtype_bytes // target_bytes))
+
+
+def write_shard(
+    sink: BinaryIO,
+    batches: Iterable[pa.RecordBatch],
+    *,
+    path: str,
+    sources: Sequence[str],
+    metadata: ShardMetadata,
+) -> ShardInfo:
+    """Writes rows, in the order given, as one shard; the caller opens ``sink`` under a temporary name and renames it.
+
+    Args:
+        sink: where the bytes go; need not be seekable.
+        batches: of the columns of :func:`shard_schema` in any order (others are left out); ``source`` may be text or
+            a dictionary.
+        path: what the manifest will call it.
+        sources: all sources of the recipe: the dictionary of ``source``, sorted, the same in every shard of a run.
+        metadata: what the shard says of itself.
+
+    Raises:
+        ValueError: a row names a source that is not among ``sources``, or an id is not below the vocabulary.
+    """
+    names = sorted(sources)
+    schema = shard_schema(metadata.vocab_size).with_metadata(metadata.as_bytes())
+    hashing = _HashingSink(sink)
+    rows, tokens = 0, np.zeros(len(names), np.int64)
+    with pa.ipc.new_file(pa.PythonFile(hashing, mode="w"), schema) as writer:
+        for batch in _cut_by_size(_normal(batch, names, schema) for batch in batches):
+            writer.write_batch(batch)
+            lengths = pc.list_value_length(batch.column("input_ids")).to_numpy(zero_copy_only=False)
+            np.add.at(tokens, batch.column("source").indices.to_numpy(), lengths.astype(np.int64))
+            rows += len(batch)
+    return ShardInfo(
+        path=path,
+        rows=rows,
+        tokens=int(tokens.sum()),
+        bytes=hashing.num_bytes,
+        sha256=hashing.sha256.hexdigest(),
+        sources={name: int(n) for name, n in zip(names, tokens, strict=True) if n},
+    )
+
+
+def _normal(batch: pa.RecordBatch, names: Sequence[str], schema: pa.Schema) -> pa.RecordBatch:
+    """The batch with exactly the schema's columns, its sources as indices into ``names``."""
+    source = batch.column("source")
+    text = source.cast(pa.string()) if pa.types.is_dictionary(source.type) else source
+    indices = pc.index_in(text, pa.array(names, pa.string()))
+    if indices.null_count:
+        raise ValueError(f"a row is of source {text[indices.is_null().index(True).as_py()]}, which the recipe lacks")
+    columns = {
+        "input_ids": batch.column("input_ids").cast(schema.field("input_ids").type),
+        "source": pa.DictionaryArray.from_arrays(indices.cast(pa.int8()), pa.array(names, pa.string())),
+        "doc_id": batch.column("doc_id").cast(pa.string()),
+        "epoch": batch.column("epoch").cast(pa.uint8()),
+    }
+    ids = columns["input_ids"].flatten()
+    vocab_size = int(schema.metadata[b"vocab_size"])
+    if len(ids) and pc.max(ids).as_py() >= vocab_size:
+        raise ValueError(f"id {pc.max(ids).as_py()} is not below the vocabulary's {vocab_size}")
+    return pa.record_batch([columns[field.name] for field in schema], schema=schema)
+
+
+def _cut_by_size(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows in batches whose borders depend on the rows' sizes only, not on the batches that came."""
+    held: list[pa.RecordBatch] = []
+    held_rows = held_tokens = 0
+    for batch in batches:
+        lengths = pc.list_value_length(batch.column("input_ids")).to_pylist()
+        start = 0
+        for row, length in enumerate(lengths):
+            full = held_rows + row - start >= MAX_BATCH_ROWS or held_tokens + length > MAX_BATCH_TOKENS
+            if full and held_rows + row - start:
+                yield _joined([*held, batch.slice(start, row - start)])
+                held, held_rows, held_tokens, start = [], 0, 0, row
+            held_tokens += length
+        held.append(batch.slice(start))
+        held_rows += len(batch) - start
+    if held_rows:
+        yield _joined(held)
+
+
+def _joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    """One batch in buffers of its own: what is written must not depend on the slices that it was made of."""
+    table = pa.Table.from_batches(batches)
+    columns = []
+    for field in table.schema:
+        chunks = [chunk for chunk in table.column(field.name).chunks if len(chunk)]
+        columns.append(pa.concat_arrays(chunks))
+    return pa.record_batch(columns, schema=table.schema)
+
+
+class _HashingSink:
+    """A file object for writing that sums the checksum and size of what passes."""
+
+    def __init__(self, sink: BinaryIO) -> None:
+        self._sink = sink
+        self.sha256: Any = hashlib.sha256()
+        self.num_bytes = 0
+        self.closed = False
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data)
+        self.sha256.update(view)
+        self._sink.write(view)
+        self.num_bytes += view.nbytes
+        return view.nbytes
+
+    def flush(self) -> None:
+        self._sink.flush()
+
+    def tell(self) -> int:
+        return self.num_bytes
+
+    def readable(self) -> bool:
+        return False
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        """Leaves the sink open: it is the caller's."""
+        self.closed = True

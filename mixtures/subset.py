@@ -1,0 +1,152 @@
+"""Choosing documents by hash: the part of a source that a last, partial epoch takes, exact to the token.
+
+A document's place is a hash of its id under a named purpose, a seed, its source and the epoch; nothing else counts, so
+the choice does not depend on files, batches or workers. Choosing takes two passes over (hash, number of tokens):
+
+1. every worker makes a :func:`histogram` of tokens by the hash's top 16 bits; they add up with ``+``;
+2. :func:`find_bucket` names the one bucket in which the wanted tokens run out, and :func:`cut` looks at that bucket's
+   documents only, to say at which document, and at which of its tokens, the subset ends.
+
+A document is in the subset iff its (hash, id) is below the cut's; the document of the cut keeps its first tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+
+SUBSET = "subset"
+"""Purpose: which documents a partial epoch takes."""
+ORDER = "order"
+"""Purpose: where in the global shuffle a document stands."""
+SHARD = "shard"
+"""Purpose: in which shard a document stands, if that is not told by its place in the order."""
+VALIDATION = "validation"
+"""Purpose: which documents are held out. Independent of the epoch (0)."""
+
+NUM_BUCKETS = 65_536
+_BUCKET_SHIFT = np.uint64(48)
+
+Hashes = np.ndarray[Any, np.dtype[np.uint64]]
+Counts = np.ndarray[Any, np.dtype[np.int64]]
+
+
+def order_hashes(
+    seed: int, source: str, doc_ids: Sequence[str] | pa.Array, epoch: int, *, purpose: str = SUBSET
+) -> Hashes:
+    """A 64-bit hash a document: a pure function of all five arguments, each framed so that no two can be confused.
+
+    XXH3 of the id, seeded with XXH3 of the rest.
+
+    >>> first, again = order_hashes(0, "books", ["11", "1342"], 0), order_hashes(0, "books", ["1342", "11"], 0)
+    >>> bool((first == again[::-1]).all()), bool((first == order_hashes(0, "books", ["11", "1342"], 1)).any())
+    (True, False)
+    """
+    names = [name.encode("utf-8") for name in (purpose, source)]
+    frame = b"".join(len(name).to_bytes(4, "little") + name for name in names)
+    key = xxhash.xxh3_64_intdigest(frame + seed.to_bytes(16, "little", signed=True) + epoch.to_bytes(2, "little"))
+    ids = doc_ids.to_pylist() if isinstance(doc_ids, pa.Array | pa.ChunkedArray) else doc_ids
+    digest = xxhash.xxh3_64_intdigest
+    return np.fromiter((digest(doc_id.encode("utf-8"), key) for doc_id in ids), np.uint64, len(ids))
+
+
+def histogram(hashes: Hashes, num_tokens: Counts) -> Counts:
+    """Tokens by the hash's top 16 bits; histograms of parts add up to the histogram of the whole."""
+    tokens = np.zeros(NUM_BUCKETS, np.int64)
+    np.add.at(tokens, (hashes >> _BUCKET_SHIFT).astype(np.int64), np.asarray(num_tokens, np.int64))
+    return tokens
+
+
+def find_bucket(tokens_by_bucket: Counts, wanted_tokens: int) -> tuple[int, int]:
+    """The bucket in which the first ``wanted_tokens``, in the order of the hashes, run out, and the tokens before it.
+
+    Raises:
+        ValueError: nothing is wanted, or more than there is.
+    """
+    ends = np.cumsum(tokens_by_bucket)
+    if not 0 < wanted_tokens <= int(ends[-1]):
+        raise ValueError(f"{wanted_tokens} tokens cannot be chosen of {int(ends[-1])}")
+    bucket = int(np.searchsorted(ends, wanted_tokens))
+    return bucket, int(ends[bucket] - tokens_by_bucket[bucket])
+
+
+def in_bucket(hashes: Hashes, bucket: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which documents :func:`cut` must see."""
+    return np.asarray((hashes >> _BUCKET_SHIFT) == np.uint64(bucket))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """Where a subset ends: its last document, and how many of that document's tokens it keeps (at least one)."""
+
+    last_hash: int
+    last_doc_id: str
+    last_doc_tokens_kept: int
+    last_doc_tokens: int
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the last document loses tokens (and so its eos)."""
+        return self.last_doc_tokens_kept < self.last_doc_tokens
+
+
+def cut(hashes: Hashes, doc_ids: Sequence[str], num_tokens: Counts, wanted_in_bucket: int) -> Cut:
+    """Finds the end of the subset among the documents of its last bucket, given in any order.
+
+    ``wanted_in_bucket`` is the tokens wanted of the whole source less those before the bucket. Equal hashes are
+    ordered by id. Raises ValueError where the bucket does not hold that many.
+    """
+    order = sorted(range(len(doc_ids)), key=lambda i: (hashes[i], doc_ids[i]))
+    left = wanted_in_bucket
+    for i in order:
+        if 0 < left <= num_tokens[i]:
+            return Cut(
+                last_hash=int(hashes[i]),
+                last_doc_id=doc_ids[i],
+                last_doc_tokens_kept=left,
+                last_doc_tokens=int(num_tokens[i]),
+            )
+        left -= int(num_tokens[i])
+    raise ValueError(f"{wanted_in_bucket} tokens cannot be chosen of {int(np.sum(num_tokens))}")
+
+
+def tokens_kept(hashes: Hashes, doc_ids: Sequence[str] | pa.Array, num_tokens: Counts, end: Cut) -> Counts:
+    """How many tokens of each document are in the subset that ends at ``end``: all, none, or the cut one's first."""
+    kept = np.where(hashes < np.uint64(end.last_hash), num_tokens, 0).astype(np.int64)
+    for i in np.flatnonzero(hashes == np.uint64(end.last_hash)):
+        doc_id = str(doc_ids[int(i)])
+        if doc_id == end.last_doc_id:
+            kept[i] = end.last_doc_tokens_kept
+        elif doc_id < end.last_doc_id:
+            kept[i] = num_tokens[i]
+    return kept
+
+
+def share_threshold(share: Decimal) -> int:
+    """Documents whose hash is below this are that share of all, on average.
+
+    >>> share_threshold(Decimal("0.5")) == 2**63
+    True
+    """
+    return int(share * 2**64)
+
+
+def held_out_by_share(hashes: Hashes, share: Decimal) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which documents a validation share takes: those whose hash (of purpose ``validation``) is below the threshold."""
+    return np.asarray(hashes < np.uint64(share_threshold(share)))
+
+
+def held_out_by_tokens(
+    hashes: Hashes, doc_ids: Sequence[str] | pa.Array, num_tokens: Counts, end: Cut
+) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which documents a number of validation tokens takes: whole ones, up to and with the one in which it is reached.
+
+    So they hold at least the number asked for, and less than one document more.
+    """
+    return np.asarray(tokens_kept(hashes, doc_ids, num_tokens, end) > 0)

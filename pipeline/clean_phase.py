@@ -1,0 +1,145 @@
+"""The clean phase from the driver's side: which sources must run, their jobs, and whether their input was fit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from filters.exclude import Excluded
+from pipeline.configure import canonical
+from pipeline.files import delete_tree, join, open_file
+from pipeline.inputs import Listing, list_inputs
+from pipeline.layout import Layout, is_done, read_marker
+from pipeline.models import find_models, require_models, sha256_of
+from pipeline.options import Settings
+from pipeline.plan import SourceJob, scale_of
+from pipeline.sources.base import Source, Unit
+from pipeline.transforms.read_units import write_unit_list
+
+DATA_VERSION = 1
+"""Of the pipeline itself: raised when the same steps put out something else. CHANGELOG tells why."""
+
+
+class RunFailed(Exception):  # noqa: N818 - said to the user as it is
+    """The run cannot go on, for a reason that is the data's: exit status 1, no traceback."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePlan:
+    """A source of this run, before it runs."""
+
+    source: Source
+    listing: Listing
+    units: tuple[Unit, ...]
+    model_paths: Mapping[str, Any]
+    fingerprint: str
+
+
+def with_exclusion(source: Source, settings: Settings) -> Source:
+    """The source with the run's exclusion list as its first step, if there is one."""
+    return replace(source, steps=(Excluded(), *source.steps)) if settings.exclude else source
+
+
+def plan_sources(settings: Settings, inputs: Mapping[str, Iterable[str]], models_dir: str | None) -> list[SourcePlan]:
+    """Lists the inputs, cuts them into units and finds the models.
+
+    Raises:
+        ValueError: a glob matches nothing, a file's name is not known, a model is missing; says how to mend it.
+    """
+    plans = []
+    found = find_models(models_dir)
+    for name, source in settings.sources.items():
+        source = with_exclusion(source, settings)
+        listing = list_inputs(name, list(inputs[name]), fraction=settings.fraction)
+        units = tuple(source.reader.units(list(listing.files), open_file))
+        if not units:
+            raise ValueError(f"{name}: none of the {len(listing.files)} files is of a form that this source reads")
+        paths: dict[str, Any] = dict(require_models(found, name, source.steps, models_dir))
+        if settings.exclude:
+            paths["exclude"] = settings.exclude
+        plans.append(SourcePlan(source, listing, units, paths, _fingerprint(source, listing, paths, settings)))
+    return plans
+
+
+def _fingerprint(source: Source, listing: Listing, models: Mapping[str, Any], settings: Settings) -> str:
+    said = {
+        "version": DATA_VERSION,
+        "reader": canonical(source.reader),
+        "steps": [canonical(step) for step in source.steps],
+        "join": canonical(source.join_settings),
+        "inputs": listing.fingerprint,
+        "models": {key: sha256_of(path) for key, path in sorted(models.items())},
+        "sample_docs": settings.limits.sample_docs,
+    }
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def pending_jobs(plans: Iterable[SourcePlan], layout: Layout, settings: Settings, *, spill_dir: str,
+                 shuffle_dir: str | None, progress_dir: str | None) -> list[SourceJob]:  # fmt: skip
+    """The jobs of the sources that are not yet whole; what an earlier run left of them is deleted."""
+    jobs = []
+    for plan in plans:
+        name = plan.source.name
+        if is_done(layout.marker(f"clean-{name}"), plan.fingerprint):
+            continue
+        # The marker first: a run that is killed from here on leaves nothing that looks finished.
+        for path in (layout.manifest, layout.marker(f"clean-{name}"), layout.stats(name), layout.clean(name), layout.dropped(name)):
+            delete_tree(path)
+        units_path = join(layout.work, "units", f"{name}.jsonl")
+        write_unit_list(units_path, plan.units)
+        jobs.append(
+            SourceJob(
+                source=plan.source,
+                scale=scale_of(plan.listing.num_bytes),
+                units_path=units_path,
+                marker=layout.marker(f"clean-{name}"),
+                fingerprint=plan.fingerprint,
+                stats_path=layout.stats(name),
+                models=dict(plan.model_paths),
+                spill_dir=spill_dir,
+                clean_dir=layout.clean(name),
+                dropped_dir=layout.dropped(name),
+                shuffle_dir=shuffle_dir,
+                sample_docs=settings.limits.sample_docs,
+                progress_dir=progress_dir,
+            )
+        )
+    return jobs
+
+
+def check_ceilings(plans: Iterable[SourcePlan], layout: Layout, settings: Settings) -> None:
+    """Stops a run whose input has gone wrong: too many bad records or unreadable files in a source.
+
+    Raises:
+        RunFailed: names the source, the numbers and the first few places.
+    """
+    limits = settings.limits
+    for plan in plans:
+        name = plan.source.name
+        marker = read_marker(layout.marker(f"clean-{name}"))
+        assert marker is not None, f"{name} has no marker"
+        bad, files = marker["bad_records"], marker["unreadable_files"]
+        num_records = marker["documents"]["in"] + bad
+        too_bad = bad > limits.max_bad_records and bad > limits.max_bad_share * num_records
+        too_many = files > limits.max_unreadable_files and files > limits.max_unreadable_share * len(plan.listing.files)
+        if not (too_bad or too_many):
+            continue
+        what = f"{bad} of {num_records} records are bad" if too_bad else f"{files} of {len(plan.listing.files)} files cannot be read"
+        setting = "run.max_bad_records and run.max_bad_share" if too_bad else "run.max_unreadable_files and run.max_unreadable_share"
+        places = "\n".join(f"  {p}" for p in _first_places(layout.dropped(name)))
+        raise RunFailed(f"{name}: {what}, more than {setting} allow. The first of them:\n{places}\nAll stand in {layout.dropped(name)}.")
+
+
+def _first_places(folder: str, number: int = 5) -> list[str]:
+    import pyarrow.compute as pc
+    import pyarrow.dataset as ds
+
+    rows = ds.dataset(folder, format="parquet").scanner(
+        columns=["id", "reason", "detail"], filter=pc.field("stage") == "records"
+    )
+    return [f"{r['id']}: {r['reason']} {r['detail'] or ''}".rstrip() for r in rows.head(number).to_pylist()]
+
+

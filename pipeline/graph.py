@@ -1,0 +1,52 @@
+"""THE page: the whole graph, top to bottom, a line a stage.
+
+Four jobs, each a Beam pipeline that ends in files and a marker, so that each can be run again on its own:
+
+    clean      units -> documents -> steps -> clean/, dropped/, stats/        (pipeline.clean has its passes)
+    tokenize   clean/ -> token files, exact numbers of tokens a source
+    count      token files -> what is held out for validation, what is left
+    mix        token files -> the documents of every epoch -> global shuffle -> shards/
+
+Between them stands the plan (``mixtures.plan``): it needs every source's tokens, and when it cannot be met it
+says so before anything is shuffled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import apache_beam as beam
+
+from pipeline.clean import CleanSource
+from pipeline.mixing import CountJob, MixJob, TokenJob
+from pipeline.plan import SourceJob
+from pipeline.transforms.mix import CountHeldOut, MixShards
+from pipeline.transforms.read_units import ReadUnitList
+from pipeline.transforms.tokenize import TokenizeSource
+
+
+def clean(p: beam.Pipeline, jobs: Sequence[SourceJob]) -> None:
+    """Every source on its own: they meet only in the mixture."""
+    for job in jobs:
+        name = job.source.name
+        units = p | f"{name}/units" >> ReadUnitList(job.units_path)  # Output: (number, chunk, Unit)
+        _ = units | name >> CleanSource(job)  # Output: the source's name; clean/, dropped/ and stats/ are written
+
+
+def tokenize(p: beam.Pipeline, jobs: Mapping[str, TokenJob]) -> None:
+    """Every clean part becomes a file of token ids; what there is of each source is counted."""
+    for name, job in jobs.items():
+        parts = p | f"{name}/parts" >> beam.Create(job.parts) | f"{name}/spread" >> beam.Reshuffle()
+        _ = parts | name >> TokenizeSource(job)  # Output: the source's name; its token files and marker are written
+
+
+def count(p: beam.Pipeline, job: CountJob) -> None:
+    """Validation documents are taken out before epochs are counted."""
+    parts = p | "parts" >> beam.Create(job.parts) | "spread" >> beam.Reshuffle()  # Output: (source, token file)
+    _ = parts | "count" >> CountHeldOut(job)  # Output: the file of counts
+
+
+def mix(p: beam.Pipeline, job: MixJob) -> None:
+    """The documents of every epoch, shuffled over all sources into shards."""
+    parts = p | "parts" >> beam.Create(job.parts) | "spread" >> beam.Reshuffle()  # Output: (source, token file)
+    _ = parts | "mix" >> MixShards(job)  # Output: the file of lines about all shards

@@ -1,0 +1,95 @@
+"""What the jobs of the mix phase are told: plain values, no Beam."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+
+from mixtures.subset import VALIDATION, Cut, held_out_by_share, held_out_by_tokens, order_hashes
+
+_VALIDATION_SEED = 0
+"""One for all runs: a document that was held out once is held out in every run, whatever its seed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOut:
+    """Which documents of a source are held out: a share of all, or all up to a cut; neither: none."""
+
+    share: Decimal | None = None
+    cut: Cut | None = None
+
+    def mask(self, source: str, doc_ids: pa.Array, num_tokens: np.ndarray) -> np.ndarray:
+        """bool, one a document."""
+        if self.share is None and self.cut is None:
+            return np.zeros(len(doc_ids), dtype=bool)
+        hashes = validation_hashes(source, doc_ids)
+        if self.share is not None:
+            return held_out_by_share(hashes, self.share)
+        assert self.cut is not None
+        return held_out_by_tokens(hashes, doc_ids.to_pylist(), num_tokens, self.cut)
+
+
+def validation_hashes(source: str, doc_ids: pa.Array) -> np.ndarray:
+    return order_hashes(_VALIDATION_SEED, source, doc_ids, 0, purpose=VALIDATION)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenJob:
+    """Tokenizing one source."""
+
+    source: str
+    parts: tuple[tuple[int, str], ...]
+    """(number, path) of its clean files."""
+    tokenizer_path: str
+    tokens_dir: str
+    exclude_path: str | None
+    marker: str
+    fingerprint: str
+    progress_dir: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountJob:
+    """Counting what is held out and what is left, by source."""
+
+    parts: tuple[tuple[str, str], ...]
+    """(source, path) of the token files."""
+    shares: Mapping[str, Decimal]
+    wanted_tokens: Mapping[str, int]
+    """Tokens to hold out, for sources that name a number; at most what there is."""
+    result_path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceShare:
+    """What the plan gives one source."""
+
+    whole_epochs: int
+    remainder_tokens: int
+    """Tokens of the last, partial pass: the documents with the smallest hashes, the last one cut."""
+    held_out: HeldOut
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MixJob:
+    """The global shuffle."""
+
+    parts: tuple[tuple[str, str], ...]
+    """(source, path) of the token files."""
+    shares: Mapping[str, SourceShare]
+    source_names: tuple[str, ...]
+    """All sources of the recipe, sorted: the dictionary of the shards' source column."""
+    seed: int
+    num_shards: int
+    num_validation_shards: Mapping[str, int]
+    output: str
+    vocab_size: int
+    metadata: Mapping[str, str]
+    result_path: str
+    """Where the lines about all shards are written, once all are."""
+    shuffle_dir: str | None
+    progress_dir: str | None = None

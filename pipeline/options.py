@@ -1,0 +1,246 @@
+"""Flags and a YAML file into one frozen, validated settings object. Flags win over the file."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from mixtures.recipe import Recipe, read_yaml, recipe_of
+from pipeline.configure import configured
+from pipeline.files import is_local
+from pipeline.sources import SOURCES
+from pipeline.sources.base import Source
+
+Phase = Literal["all", "clean", "mix"]
+
+_OWN_KEYS = ("recipe", "inputs", "models", "output", "seed", "exclude", "run")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunLimits:
+    """Bounds of a run, each settable under ``run:`` in the YAML file."""
+
+    sample_docs: int = 100
+    """Of each stage and reason so many dropped documents keep their text."""
+    max_bad_records: int = 1000
+    max_bad_share: float = 0.01
+    """A source stops the run when more records than both limits are bad."""
+    max_unreadable_files: int = 20
+    max_unreadable_share: float = 0.01
+    """A source stops the run when more files than both limits cannot be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All that a run is asked for. Made by :func:`parse`; nothing downstream reads flags or YAML again."""
+
+    inputs: Mapping[str, tuple[str, ...]]
+    """Globs by source; empty: the sample that ships."""
+    sources: Mapping[str, Source]
+    """The sources of this run, with its settings, in the order of the table."""
+    recipe: Recipe
+    output: str
+    models: str | None
+    tokenizer: str | None
+    num_tokens: int | None
+    phase: Phase
+    seed: int
+    fraction: float
+    exclude: str | None
+    overwrite: bool
+    estimate: bool
+    limits: RunLimits
+    beam_args: tuple[str, ...]
+
+    @property
+    def is_sample(self) -> bool:
+        return not self.inputs
+
+
+class _Parser(argparse.ArgumentParser):
+    """Errors are one line on stderr and exit status 2, without the usage text."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(message)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m pipeline.run",
+        description="Cleans the sources, tokenizes them and mixes them into weighted Arrow shards. "
+        "With no argument at all: the sample that ships, into ./out.",
+        epilog="Any Apache Beam option may follow, such as --direct_num_workers=N or --runner=DataflowRunner.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--config", metavar="FILE", help="YAML file: recipe, inputs, models, sources' settings, tokenizer, output")
+    add("--input", metavar="SOURCE=GLOB", action="append", default=[],
+        help="input files of a source, repeatable; local, gs:// or s3://; a folder stands for all below it")  # fmt: skip
+    add("--sources", metavar="A,B,...", help=f"only these sources, of: {' '.join(SOURCES)} (default: those with input)")
+    add("--models", metavar="DIR", help="folder of models: lid.176.bin or .ftz, en.arpa.bin, en.sp.model, cutoff.csv, reference.bin or .ftz")
+    add("--tokenizer", metavar="FILE.model", help="SentencePiece model (default: one is trained on the mixture's own text)")
+    add("--tokens", metavar="N", type=_tokens, help="length of the stream in tokens, 1.4e12 for example (default: the longest the recipe's epochs allow)")
+    add("--output", metavar="DIR", help="where everything is written (default: ./out)")
+    add("--phase", choices=("all", "clean", "mix"), default="all", help="clean: documents only; mix: what is already clean (default: all)")
+    add("--seed", metavar="N", type=_seed, help="of the shuffle and of partial epochs (default: 0)")
+    add("--fraction", metavar="F", type=_fraction, default=1.0, help="share of each source's files that is read, by a hash of the name, at least one (default: 1)")
+    add("--exclude", metavar="FILE", help="ids, urls or hosts, one a line, that must not be in the output")
+    add("--overwrite", action="store_true", help="start over instead of continuing")
+    add("--estimate", action="store_true", help="print what would run, and write nothing")
+    return parser
+
+
+def _tokens(text: str) -> int:
+    number = float(text.replace("_", ""))
+    if not 1 <= number < 2**62 or number != int(number):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of tokens")
+    return int(text.replace("_", "")) if text.replace("_", "").isdigit() else int(number)
+
+
+def _seed(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < 2**63:
+        raise argparse.ArgumentTypeError("must be 0 or greater, below 2**63")
+    return number
+
+
+def _fraction(text: str) -> float:
+    number = float(text)
+    if not 0 < number <= 1:
+        raise argparse.ArgumentTypeError("must be above 0 and at most 1")
+    return number
+
+
+def parse(argv: Sequence[str]) -> Settings:
+    """Reads flags and the YAML file they name.
+
+    Raises:
+        ValueError: the request is wrong; one line that says what and how to mend it.
+    """
+    flags, beam_args = build_parser().parse_known_args(list(argv))
+    _check_beam_args(beam_args)
+    config = read_yaml(flags.config) if flags.config else {}
+    inputs = _inputs(flags.input, config.get("inputs"))
+    recipe = _recipe(config, default="llama" if inputs or flags.phase == "mix" else "sample")
+    tokenizer = flags.tokenizer or (config["tokenizer"] if isinstance(config.get("tokenizer"), str) else None)
+    names = _source_names(flags.sources, inputs, recipe)
+    limits = _limits(config.get("run"))
+    for path, flag in ((tokenizer, "--tokenizer"), (flags.exclude or config.get("exclude"), "--exclude")):
+        if path and is_local(path) and not Path(path).is_file():
+            raise ValueError(f"{flag}: there is no file {path}")
+    return Settings(
+        inputs={n: g for n, g in inputs.items() if n in names},
+        sources={n: configured(SOURCES[n], recipe.sources.get(n, {})) for n in names},
+        recipe=recipe,
+        output=str(flags.output or config.get("output") or "out").rstrip("/"),
+        models=flags.models or config.get("models"),
+        tokenizer=tokenizer,
+        num_tokens=flags.tokens,
+        phase=flags.phase,
+        seed=flags.seed if flags.seed is not None else int(config.get("seed", 0)),
+        fraction=flags.fraction,
+        exclude=flags.exclude or config.get("exclude"),
+        overwrite=flags.overwrite,
+        estimate=flags.estimate,
+        limits=limits,
+        beam_args=tuple(beam_args),
+    )
+
+
+def _recipe(config: Mapping[str, Any], *, default: str) -> Recipe:
+    """The recipe the file names (or the default), with what the file itself says laid over it."""
+    base = read_yaml(config.get("recipe") or default)
+    own = {k: v for k, v in config.items() if k not in _OWN_KEYS and not (k == "tokenizer" and isinstance(v, str))}
+    recipe = recipe_of(_laid_over(base, own))
+    unknown = [n for n in (*recipe.weights, *recipe.sources) if n not in SOURCES]
+    if unknown:
+        raise ValueError(f"recipe {recipe.name}: {unknown[0]} is not a source; there are: {' '.join(SOURCES)}")
+    return recipe
+
+
+def _laid_over(base: Any, own: Any) -> Any:
+    """
+    >>> _laid_over({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}})
+    {'a': {'b': 1, 'c': 3}}
+    """
+    if isinstance(base, Mapping) and isinstance(own, Mapping):
+        # A mapping of weights is meant as a whole: half of another recipe's would add up to anything.
+        return {**base, **{k: v if k == "weights" else _laid_over(base.get(k), v) for k, v in own.items()}}
+    return own
+
+
+def _inputs(flags: Sequence[str], in_file: Any) -> dict[str, tuple[str, ...]]:
+    """Globs by source: the flags', or the file's for a source that no flag names."""
+    given: dict[str, tuple[str, ...]] = {}
+    for flag in flags:
+        name, equals, glob = flag.partition("=")
+        if not equals or not glob:
+            raise ValueError(f"--input {flag}: write SOURCE=GLOB, such as --input books='books/*.txt'")
+        given[_known(name, "--input")] = (*given.get(name, ()), glob)
+    if in_file is None:
+        return given
+    if not isinstance(in_file, Mapping):
+        raise ValueError("inputs in the config file must map a source to its globs")
+    listed = {_known(n, "inputs"): (g,) if isinstance(g, str) else tuple(g) for n, g in in_file.items()}
+    return {**listed, **given}
+
+
+def _known(name: str, where: str) -> str:
+    if name not in SOURCES:
+        close = difflib.get_close_matches(name, SOURCES, 1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise ValueError(f"{where}: {name!r} is not a source{hint} There are: {' '.join(SOURCES)}")
+    return name
+
+
+def _source_names(flag: str | None, inputs: Mapping[str, Any], recipe: Recipe) -> list[str]:
+    """The sources of this run, in the table's order."""
+    if flag is None:
+        wanted = set(inputs) or set(recipe.weights)
+    else:
+        wanted = {_known(n.strip(), "--sources") for n in flag.split(",") if n.strip()}
+        if not wanted:
+            raise ValueError("--sources: names no source")
+        without = sorted(wanted - set(inputs)) if inputs else []
+        if without:
+            raise ValueError(f"--sources: {without[0]} has no input; add --input {without[0]}=GLOB")
+    return [name for name in SOURCES if name in wanted]
+
+
+def _limits(given: Any) -> RunLimits:
+    if given is None:
+        return RunLimits()
+    known = [f.name for f in dataclasses.fields(RunLimits)]
+    for name, value in dict(given).items():
+        if name not in known:
+            raise ValueError(f"run.{name} is not a setting; there are: {', '.join(known)}")
+        if isinstance(value, bool) or not isinstance(value, int | float) and not hasattr(value, "as_tuple"):
+            raise ValueError(f"run.{name} must be a number, not {value!r}")
+    return RunLimits(**{n: type(getattr(RunLimits(), n))(v) for n, v in dict(given).items()})
+
+
+def _check_beam_args(args: Sequence[str]) -> None:
+    """Beam passes over flags it does not know: a misspelt one would be lost in silence."""
+    known = _beam_flags()
+    for arg in args:
+        name = arg.split("=", 1)[0]
+        if name.startswith("--") and name not in known:
+            ours = [o for a in build_parser()._actions for o in a.option_strings]
+            close = difflib.get_close_matches(name, [*ours, *known], 1)
+            raise ValueError(f"{name} is not a flag of this command or of Apache Beam" + (f"; did you mean {close[0]}?" if close else ""))
+
+
+def _beam_flags() -> set[str]:
+    found: set[str] = set()
+    for options in PipelineOptions.__subclasses__():
+        parser = argparse.ArgumentParser(add_help=False, conflict_handler="resolve")
+        options._add_argparse_args(parser)
+        found |= {o for a in parser._actions for o in a.option_strings}
+    return found

@@ -1,0 +1,182 @@
+"""C4 (15 %): published as JSON, or made again from CommonCrawl's WET files by the rules of TensorFlow Datasets.
+
+Published C4 is read as it is: the exact dedup by url is all that is done to it, for every rule was applied when it was
+made. A page out of a WET file passes the whole of ``c4_utils`` version 3 in its order (:mod:`filters.c4`). Both kinds
+may be given together; the column ``_form`` keeps them apart.
+
+The id is the url and the time of the fetch, ``URL@TIMESTAMP``: the same page fetched twice is two records of which the
+newest is kept (``duplicate_url``), the same record read twice is one (``duplicate_id``). A row without url goes by the
+SHA-256 of its text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pyarrow as pa
+
+from filters.bad_words import BadWords
+from filters.c4 import C4Lines, C4SentencesAfterDedup, C4TooLong
+from filters.c4_english import C4English
+from pipeline.sources.base import (
+    Document,
+    ExactDedup,
+    InputFile,
+    LineDedup,
+    Opener,
+    Rejected,
+    Source,
+    TableRow,
+    Unit,
+)
+from pipeline.sources.json_lines import Row, read_json_lines, storable
+from pipeline.sources.warc import WetRecord, read_wet
+
+JSON_ENDINGS = (".json", ".jsonl", ".json.gz", ".jsonl.gz", ".json.zst", ".jsonl.zst")
+WET_ENDINGS = (".wet", ".wet.gz")
+METADATA_PREFIXES = ("WARC", "CONTENT-", "Content-")
+"""c4_utils ``_METADATA_PREFIXES``: a line of a page that begins so is taken for a header and lost."""
+
+_SCHEME = re.compile(r"https?:\/\/(www\.)?")
+_TRACKING = re.compile(r"\?(utm_|ref|feed).*")
+
+
+def url_key(url: str) -> str:
+    """Returns the url by which pages are the same (c4_utils ``normalize_url``).
+
+    >>> url_key("https://www.example.com/news/?utm_source=mail")
+    'example.com/news'
+    """
+    return _TRACKING.sub("", _SCHEME.sub("", url)).rstrip("/")
+
+
+def page_text(block: str, *, is_header_like_dropped: bool = True) -> str:
+    r"""Returns the text of a WET record as c4_utils ``split_wet_file`` reads it: lines trimmed, empty ones left out.
+
+    >>> page_text("  One.\r\n\r\nContent-based filters\nTwo.")
+    'One.\nTwo.'
+    """
+    lines = map(str.strip, block.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
+    if is_header_like_dropped:
+        return "\n".join(line for line in lines if line and not line.startswith(METADATA_PREFIXES))
+    return "\n".join(line for line in lines if line)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class C4Reader:
+    """Reads published C4 (``json``: objects with ``text``, ``url``, ``timestamp``) and WET files (``wet``)."""
+
+    DATA_VERSION: ClassVar[int] = 1
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
+        "url": pa.string(),
+        "timestamp": pa.string(),
+        "_url_key": pa.string(),
+        "_form": pa.string(),
+    }
+
+    published_language: str = "en"
+    """ISO 639-1; what published C4 was filtered to when it was made (the variant ``en``, LLaMA's)."""
+    is_header_like_dropped: bool = True
+    """As the original: see :data:`METADATA_PREFIXES`."""
+
+    def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
+        """Makes each file a unit; its kind goes by the name's ending.
+
+        Raises:
+            ValueError: a name that ends in none of those known.
+        """
+        units = []
+        for file in files:
+            name = file.path.lower()
+            if name.endswith(WET_ENDINGS):
+                kind = "wet"
+            elif name.endswith(JSON_ENDINGS):
+                kind = "json"
+            else:
+                known = ", ".join(JSON_ENDINGS + WET_ENDINGS)
+                raise ValueError(f"c4: {file.path} is neither published C4 nor a WET file: names end in {known}")
+            units.append(Unit(path=file.path, num_bytes=file.num_bytes, kind=kind))
+        return units
+
+    def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | TableRow | Rejected]:
+        """Streams the documents of a file."""
+        if unit.kind == "wet":
+            for record in read_wet(unit.path, open_file, place=unit.place):
+                yield record if isinstance(record, Rejected) else self._page(record, unit.place)
+        elif unit.kind == "json":
+            for line in read_json_lines(unit.path, open_file, place=unit.place):
+                yield line if isinstance(line, Rejected) else self._published(*line)
+        else:
+            raise ValueError(f"c4: unknown kind of unit {unit.kind!r}")
+
+    def _page(self, record: WetRecord, place: str) -> Document | Rejected:
+        where = f"{place}@{record.offset}"
+        if not record.date:
+            return Rejected(place=where, reason="no_timestamp", detail=record.url)
+        text = page_text(record.text, is_header_like_dropped=self.is_header_like_dropped)
+        if not text:
+            return Rejected(place=where, reason="no_content", detail=record.url, is_bad=False)
+        return {
+            "id": f"{record.url}@{record.date}",
+            "text": text,
+            "url": record.url,
+            "timestamp": record.date,
+            "_url_key": url_key(record.url),
+            "_form": "wet",
+        }
+
+    def _published(self, where: str, row: Row) -> Document | Rejected:
+        text = row.get("text")
+        if "text" not in row:
+            found = ", ".join(sorted(row)[:20]) or "none"
+            return Rejected(place=where, reason="missing_column", detail=f"no column text; found: {found}"[:500])
+        if not isinstance(text, str):
+            return Rejected(place=where, reason="text_is_no_text", detail=f"a JSON {type(text).__name__}")
+        text = storable(text)
+        if not text.strip():
+            return Rejected(place=where, reason="no_content", detail=str(row.get("url") or "")[:500], is_bad=False)
+        url, timestamp = _string(row.get("url")), _string(row.get("timestamp"))
+        identity = f"{url}@{timestamp or ''}" if url else f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+        return {
+            "id": identity,
+            "text": text,
+            "language": self.published_language,
+            "url": url,
+            "timestamp": timestamp,
+            "_url_key": url_key(url) if url else None,
+            "_form": "json",
+        }
+
+
+def _string(value: object) -> str | None:
+    if value is None or value == "" or isinstance(value, (dict, list)):
+        return None
+    return storable(str(value))
+
+
+def c4_source(*, is_for_published: bool = False, english: C4English | None = None) -> Source:
+    """Returns the source; ``is_for_published`` applies every rule to published C4 a second time."""
+    applied = {"is_for_published": is_for_published}
+    return Source(
+        name="c4",
+        reader=C4Reader(),
+        steps=(
+            C4TooLong(**applied),
+            ExactDedup(NAME="duplicate_id", reason="duplicate_id", key="id"),
+            ExactDedup(NAME="duplicate_url", reason="duplicate_url", key="_url_key", newest="timestamp"),
+            C4Lines(**applied),
+            LineDedup(lines="c4", keep="first", scope="_line_scope"),
+            C4SentencesAfterDedup(**applied),
+            english or C4English(**applied),
+            BadWords(**applied),
+        ),
+        cite="C4, for its diverse preprocessing (LLaMA, arXiv:2302.13971, section 2.1); "
+        "rules of tensorflow_datasets c4_utils 3.0 (tfds-3), after Raffel et al. 2020, section 2.2",
+    )
+
+
+SOURCE = c4_source()

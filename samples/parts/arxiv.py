@@ -1,0 +1,41 @@
+"""The arXiv part: the monthly tars of its bulk access, with papers that are projects, single files, or not to be had."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from . import material
+from .containers import gz, tar, write
+
+_PDF = b"%PDF-1.5\n%\xd0\xd4\xc5\xd8\n1 0 obj << /Type /Catalog >> endobj\ntrailer << /Root 1 0 R >>\n%%EOF\n"
+_LATIN1_PAPERS = {"1607.01834"}
+
+
+def make(directory: Path) -> list[str]:
+    """Writes the source below ``directory``; returns its globs."""
+    place = directory / "arxiv"
+    months: dict[str, list[tuple[str, bytes]]] = {}
+    for folder in sorted(path for path in (material.MATERIAL / "arxiv").iterdir() if path.is_dir()):
+        month = folder.name.split(".")[0] if "." in folder.name else folder.name.lstrip("-abcdefghijklmnopqrstuvwxyz")[:4]
+        months.setdefault(month, []).append((f"{month}/{folder.name}.gz", paper(folder)))
+    last = sorted(months)[-1]
+    months[last].append((f"{last}/{last}.09998.pdf", _PDF))
+    whole = months[last][0][1]
+    months[last].append((f"{last}/{last}.09999.gz", whole[: len(whole) // 2]))
+    withdrawn = b"%auto-ignore\nThis paper has been withdrawn by the author: the proof of Lemma 2 does not hold.\n"
+    months[last].append((f"{last}/{last}.09997.gz", gz(withdrawn)))
+    for month, members in sorted(months.items()):
+        write(place / f"src/arXiv_src_{month}_001.tar", tar(sorted(members)))
+    return [str(place / "src/arXiv_src_*.tar")]
+
+
+def paper(folder: Path) -> bytes:
+    """A paper as arXiv stores it: one gzipped file, or a gzipped tar of its project."""
+    encoding = "iso-8859-1" if folder.name in _LATIN1_PAPERS else "utf-8"
+    members = []
+    for path in material.files("arxiv", folder.name):
+        data = path.read_text("utf-8").encode(encoding) if path.suffix in {".tex", ".sty", ".bbl", ".bib"} else path.read_bytes()
+        members.append((path.relative_to(folder).as_posix(), data))
+    if len(members) == 1:
+        return gz(members[0][1])
+    return tar(members, compress=True)

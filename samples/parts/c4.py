@@ -1,0 +1,91 @@
+"""The C4 part: documents as C4 is published, and WET files from which C4 is made again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from . import material, pages
+from .common_crawl import wet_members
+from .containers import gz, json_lines, write
+from .pages import Page
+
+CRAWL, DATE = "CC-MAIN-2019-18", "2019-04-{day:02d}T{hour:02d}:12:44Z"
+_PACKAGES = ("jinja2", "requests", "urllib3", "rich", "google.protobuf", "click", "datasketch", "pymongo", "nltk", "pip")
+
+
+def make(directory: Path) -> list[str]:
+    """Writes the source below ``directory``; returns its globs."""
+    place = directory / "c4"
+    documents = _published()
+    half = len(documents) // 2
+    write(place / "en/c4-train.00000-of-01024.json.gz", gz(json_lines(documents[:half]) + _bad_lines()))
+    write(place / "en/c4-train.00001-of-01024.json.gz", gz(json_lines([*documents[half:], *_published_twice(documents)])))
+    date = "2019-04-18T10:52:{:02d}Z"
+    members = wet_members(_pages_for_the_rules(), date, crawl=CRAWL)
+    newer = wet_members(_crawled_later(), "2019-04-26T03:07:{:02d}Z", crawl=CRAWL)
+    name = "segments/1555578517558.8/wet/CC-MAIN-20190418101243-20190418123243-{:05d}.warc.wet.gz"
+    write(place / CRAWL / name.format(0), b"".join([*members[:-1], members[-1][:-60]]))
+    write(place / CRAWL / name.format(1), b"".join(newer))
+    return [str(place / "en/c4-train.*.json.gz"), str(place / CRAWL / "segments/*/wet/*.warc.wet.gz")]
+
+
+def _published() -> list[dict[str, str]]:
+    """Prose as C4 is published: only lines that are sentences are left of a page."""
+    library = [name for spot, name in enumerate(pages.STDLIB_MODULES) if spot % 4 == 0]
+    found = pages.bounded(pages.module_pages(library, "docs.python"), 350_000)
+    for package in _PACKAGES:
+        modules = pages.package_modules(package, max_source_bytes=700_000)
+        found += pages.bounded(pages.module_pages(modules, package.replace(".", "-")), 90_000)
+    documents = []
+    for number, page in enumerate(found):
+        text = "\n".join(_sentences(page.text))
+        if len(text) > 600:
+            stamp = DATE.format(day=18 + number % 9, hour=number % 24)
+            documents.append({"text": text, "timestamp": stamp, "url": page.url})
+    return documents
+
+
+def _published_twice(documents: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Two addresses again with a newer text, and two with an older."""
+    newer = [{**row, "text": row["text"] + "\nRevised and extended since.", "timestamp": "2019-05-02T00:00:00Z"} for row in documents[1:3]]
+    older = [{**row, "text": row["text"][:700], "timestamp": "2018-01-01T00:00:00Z"} for row in documents[3:5]]
+    return newer + older
+
+
+def _bad_lines() -> bytes:
+    """Lines that are no document: JSON that breaks off, no text, no object, bytes that are not UTF-8."""
+    return (
+        b'{"text": "This line breaks off in the middle of its te\n'
+        b'{"timestamp": "2019-04-20T09:12:44Z", "url": "https://odd.example/no-text"}\n'
+        b'["not", "an", "object"]\n'
+        b'{"text": "Caf\xe9 in Latin-1 is not UTF-8.", "timestamp": "2019-04-20T09:12:44Z", "url": "https://odd.example/latin1"}\n'
+        b"\n"
+    )
+
+
+def _pages_for_the_rules() -> list[Page]:
+    """Package descriptions, and a page or more for every rule that C4 has."""
+    own = [Page(head["url"], body.partition("\n")[0], body) for head, body in material.blocks("web", "c4.txt")]
+    return [*own, *pages.bounded(pages.descriptions(), 450_000), _endless_word()]
+
+
+def _crawled_later() -> list[Page]:
+    """Pages of the first file again, eight days later, under addresses that mean the same."""
+    own = [Page(head["url"], body.partition("\n")[0], body) for head, body in material.blocks("web", "c4.txt")][:3]
+    return [
+        replace(own[0], text=own[0].text + "\nThe opening hours were changed in the last week of April."),
+        replace(own[1], url=own[1].url + "?utm_source=newsletter"),
+        replace(own[2], url=own[2].url.replace("https://", "http://www.") + "/"),
+    ]
+
+
+def _endless_word() -> Page:
+    """A page whose one long word no language has."""
+    text = "A page with an endless word\nThe line before it is quite ordinary and ends well.\n" + "ab" * 900 + " is not a word."
+    return Page("https://odd.example/endless", "A page with an endless word", text)
+
+
+def _sentences(text: str) -> list[str]:
+    lines = (line.strip() for line in text.splitlines())
+    return [line for line in lines if len(line.split()) >= 5 and line.endswith((".", "?", "!", '"')) and "{" not in line]

@@ -1,0 +1,266 @@
+"""The Common Crawl part: three WET files and a WARC of two crawls, with everything a crawl has that nobody wants.
+
+Real pages carry navigation and notices of their site; some are crawled twice, some stand under two addresses; some
+are in other languages, gibberish, chatter or advertising; some records are broken.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from . import material, pages
+from .containers import gz, pick, record_id, sha1_digest, warc_record, write
+from .pages import Page
+
+FIRST_CRAWL, SECOND_CRAWL = "CC-MAIN-2019-09", "CC-MAIN-2020-05"
+FIRST_DATE, SECOND_DATE = "2019-02-16T07:21:{:02d}Z", "2020-01-18T11:40:{:02d}Z"
+_STOCK = "cheap best online free new top deals buy sale price discount review 2019 shipping order now".split()
+
+
+@dataclass(frozen=True, slots=True)
+class Dress:
+    """What a site puts around every page of its own."""
+
+    above: tuple[str, ...]
+    below: tuple[str, ...]
+
+    def on(self, page: Page) -> Page:
+        title, _, body = page.text.partition("\n")
+        return replace(page, text="\n".join([title, *self.above, body, *self.below]))
+
+
+def dresses() -> dict[str, Dress]:
+    """The sites' navigation and notices, by host."""
+    found = {}
+    for head, body in material.blocks("web", "boilerplate.txt"):
+        above, _, below = body.partition("\n--\n")
+        found[head["host"]] = Dress(tuple(above.splitlines()), tuple(below.splitlines()))
+    return found
+
+
+def dressed(found: Iterable[Page]) -> list[Page]:
+    """Every page with its site's navigation; a host that is not listed wears the one named ``*``."""
+    known = dresses()
+    return [known.get(page.url.split("/")[2], known["*"]).on(page) for page in found]
+
+
+def own_pages(kind: str) -> list[Page]:
+    """The project's own pages of a kind: ``foreign``, ``casual``, ``essays``."""
+    return [
+        Page(head["url"], body.partition("\n")[0], body)
+        for path in material.files("web", kind)
+        for head, body in material.blocks("web", kind, path.name)
+    ]
+
+
+def gibberish(num_pages: int) -> list[Page]:
+    """Pages stuffed with keywords in no order: English by its words, nothing by its sense."""
+    words = sorted({word for page in own_pages("casual") for word in page.text.lower().split() if word.isalpha()})
+    made = []
+    for page in range(num_pages):
+        lines = [f"{_STOCK[page % len(_STOCK)]} {words[pick(f'title {page}', len(words))]} online"]
+        for line in range(24):
+            chosen = (pick(f"{page} {line} {place}", 3 * len(words)) for place in range(26))
+            lines.append(" ".join(words[n] if n < len(words) else _STOCK[n % len(_STOCK)] for n in chosen))
+        made.append(Page(f"http://stuffed-{page % 7}.example/{page}.html", lines[0], "\n".join(lines)))
+    return made
+
+
+def real_pages() -> list[Page]:
+    """CPython's reference and three quarters of its library's pages, then the largest packages the pipeline brings."""
+    library = [name for place, name in enumerate(pages.STDLIB_MODULES) if place % 4]
+    return [
+        *pages.bounded(pages.topics(), 600_000),
+        *pages.bounded(pages.module_pages(library, "docs.python"), 900_000),
+        *pages.bounded(pages.module_pages(pages.package_modules("numpy"), "numpy"), 550_000),
+        *pages.bounded(pages.module_pages(pages.package_modules("apache_beam"), "beam"), 550_000),
+        *pages.bounded(pages.module_pages(pages.package_modules("pyarrow"), "arrow"), 100_000),
+    ]
+
+
+def make(directory: Path) -> list[str]:
+    """Writes the source below ``directory``; returns its globs."""
+    real = dressed(real_pages())
+    foreign, casual, essays = (dressed(own_pages(kind)) for kind in ("foreign", "casual", "essays"))
+    junk = [*gibberish(25), *_thin_pages()]
+    first = _shuffled([*real[: len(real) * 2 // 3], *casual, *junk, *foreign[::2]])
+    second = _shuffled([*real[len(real) * 2 // 3 :], *essays, *foreign[1::2]])
+    html, second = second[:40], second[40:]
+    half = len(first) // 2
+    place = directory / "common_crawl"
+    wets = [
+        (_wet_path(place, FIRST_CRAWL, 0), _wet(first[:half], FIRST_DATE, _cut_a_member)),
+        (_wet_path(place, FIRST_CRAWL, 1), _wet(first[half:], FIRST_DATE, _lie_and_zero)),
+        (_wet_path(place, SECOND_CRAWL, 0), _wet([*second, *_seen_again(first)], SECOND_DATE, _cut_the_end)),
+    ]
+    for path, data in wets:
+        write(path, data)
+    write(
+        place / SECOND_CRAWL / "segments/1579250592261.1/warc/CC-MAIN-20200118052321-20200118080321-00000.warc.gz",
+        warc(html),
+    )
+    return [str(place / "*/segments/*/wet/*.warc.wet.gz"), str(place / "*/segments/*/warc/*.warc.gz")]
+
+
+def wet_member(page: Page, date: str, *, language: str = "", length: int | None = None) -> bytes:
+    """One page as the member of a WET file; ``language`` adds the header that newer crawls have."""
+    block = page.text.encode()
+    headers = [
+        ("WARC-Target-URI", page.url),
+        ("WARC-Date", date),
+        ("WARC-Record-ID", record_id(f"{page.url} {date}")),
+        ("WARC-Refers-To", record_id(f"{page.url} {date} response")),
+        ("WARC-Block-Digest", sha1_digest(block)),
+    ]
+    if language:
+        headers.append(("WARC-Identified-Content-Language", language))
+    headers.append(("Content-Type", "text/plain"))
+    return gz(warc_record("conversion", headers, block, length=length))
+
+
+def wet_members(found: Sequence[Page], date: str, *, crawl: str) -> list[bytes]:
+    """A warcinfo record and the pages; crawls from 2020 on name the language they found."""
+    info = f"Software-Info: sample\r\nisPartOf: {crawl}\r\nformat: WARC File Format 1.0\r\n".encode()
+    stamp = date.format(0)
+    head = [("WARC-Date", stamp), ("WARC-Record-ID", record_id(f"{crawl} info")), ("Content-Type", "application/warc-fields")]
+    language = "eng" if crawl >= SECOND_CRAWL else ""
+    members = [gz(warc_record("warcinfo", head, info))]
+    members += [wet_member(page, date.format(place % 60), language=language) for place, page in enumerate(found)]
+    return members
+
+
+def warc(found: Sequence[Page]) -> bytes:
+    """A WARC of HTML responses, in the several ways servers send them, with requests and records that hold no page."""
+    members = []
+    for place, page in enumerate(found):
+        date = SECOND_DATE.format(place % 60)
+        head = [("WARC-Target-URI", page.url), ("WARC-Date", date)]
+        ask = f"GET /{page.url.split('/', 3)[-1]} HTTP/1.1\r\nHost: {page.url.split('/')[2]}\r\n\r\n".encode()
+        request = [*head, ("WARC-Record-ID", record_id(f"{page.url} request")), ("Content-Type", "application/http; msgtype=request")]
+        members.append(gz(warc_record("request", request, ask)))
+        payload, http = _http(place, html(page))
+        response = [
+            *head,
+            ("WARC-Record-ID", record_id(f"{page.url} {date} response")),
+            ("WARC-Payload-Digest", sha1_digest(payload)),
+            ("Content-Type", "application/http; msgtype=response"),
+        ]
+        members.append(gz(warc_record("response", response, http)))
+    members += [_odd_response(name, head, body) for name, head, body in _ODD_RESPONSES]
+    return b"".join(members)
+
+
+def html(page: Page) -> str:
+    """A page as HTML: its site's navigation outside of <main>, scripts and styles, one paragraph a line."""
+    known = dresses()
+    dress = known.get(page.url.split("/")[2], known["*"])
+    lines = [line for line in page.text.splitlines()[1:] if line not in dress.above and line not in dress.below]
+    body = "\n".join(f"<p>{_escaped(line)}</p>" if not line.startswith("  ") else f"<pre>{_escaped(line)}</pre>" for line in lines)
+    nav = "".join(f"<li><a href='#'>{_escaped(line)}</a></li>" for line in dress.above)
+    foot = "".join(f"<p>{_escaped(line)}</p>" for line in dress.below)
+    return (
+        f"<!DOCTYPE html>\n<html lang='en'><head><title>{_escaped(page.title)}</title>\n"
+        "<style>body { font-family: serif }</style><script>var visits = 1; if (visits < 2) { track('page'); }</script></head>\n"
+        f"<body><nav><ul>{nav}</ul></nav>\n<!-- the page itself -->\n<main><h1>{_escaped(page.title)}</h1>\n{body}\n</main>\n"
+        f"<footer>{foot}</footer><noscript>Please enable JavaScript.</noscript></body></html>\n"
+    )
+
+
+_ODD_RESPONSES = (
+    ("picture.png", "HTTP/1.1 200 OK\r\nContent-Type: image/png", b"\x89PNG\r\n\x1a\n" + bytes(range(256))),
+    ("paper.pdf", "HTTP/1.1 200 OK\r\nContent-Type: application/pdf", b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n"),
+    ("gone.html", "HTTP/1.1 404 Not Found\r\nContent-Type: text/html", b"<html><body><h1>Not Found</h1></body></html>"),
+    ("moved.html", "HTTP/1.1 301 Moved Permanently\r\nLocation: https://docs.python.example/", b""),
+    ("empty.html", "HTTP/1.1 200 OK\r\nContent-Type: text/html", b""),
+)
+
+
+def _odd_response(name: str, head: str, body: bytes) -> bytes:
+    url = f"https://odd.example/{name}"
+    headers = [("WARC-Target-URI", url), ("WARC-Date", SECOND_DATE.format(0)), ("WARC-Record-ID", record_id(url))]
+    headers.append(("Content-Type", "application/http; msgtype=response"))
+    return gz(warc_record("response", headers, f"{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body))
+
+
+def _http(place: int, page: str) -> tuple[bytes, bytes]:
+    """(payload, HTTP message): in turn plain UTF-8, Latin-1 by header, by <meta>, chunked, and compressed."""
+    way = ("plain", "latin1", "meta", "chunked", "gzip")[place % 5]
+    kind = "text/html; charset=UTF-8"
+    payload = page.encode()
+    if way == "latin1":
+        kind, payload = "text/html; charset=ISO-8859-1", page.encode("iso-8859-1", "xmlcharrefreplace")
+    elif way == "meta":
+        kind = "text/html"
+        payload = page.replace("<head>", '<head><meta charset="windows-1252">').encode("cp1252", "xmlcharrefreplace")
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n"
+    if way == "chunked":
+        cuts = [payload[start : start + 4096] for start in range(0, len(payload), 4096)]
+        body = b"".join(f"{len(cut):x}\r\n".encode() + cut + b"\r\n" for cut in cuts) + b"0\r\n\r\n"
+        return payload, f"{head}Transfer-Encoding: chunked\r\n\r\n".encode() + body
+    if way == "gzip":
+        packed = gz(payload)
+        return payload, f"{head}Content-Encoding: gzip\r\nContent-Length: {len(packed)}\r\n\r\n".encode() + packed
+    return payload, f"{head}Content-Length: {len(payload)}\r\n\r\n".encode() + payload
+
+
+def _seen_again(found: Sequence[Page]) -> list[Page]:
+    """Pages of the first crawl in the second: as they were, mirrored under another address, and changed since."""
+    again = [page for page in found if page.url.startswith("https://docs.python.example/reference/")]
+    same = again[0:6]
+    mirrors = [replace(page, url=page.url.replace("docs.python", "mirror-docs")) for page in again[6:9]]
+    changed = [replace(page, text=page.text + "\nThis page was revised in January.") for page in again[9:12]]
+    return [*same, *mirrors, *changed]
+
+
+def _thin_pages() -> list[Page]:
+    """Pages with hardly a word, and one with none."""
+    thin = [Page(f"http://thin.example/{n}", "Untitled", f"Untitled\nUnder construction, version {n}.") for n in range(6)]
+    return [*thin, Page("http://thin.example/empty", "", "")]
+
+
+def _shuffled(found: Sequence[Page]) -> list[Page]:
+    return sorted(found, key=lambda page: pick(page.url, 1 << 62))
+
+
+def _wet_path(place: Path, crawl: str, number: int) -> Path:
+    segment, hour = ("1550247479967.16", "20190216064257-20190216090257")
+    if crawl == SECOND_CRAWL:
+        segment, hour = ("1579250592261.1", "20200118052321-20200118080321")
+    return place / crawl / "segments" / segment / "wet" / f"CC-MAIN-{hour}-{number:05d}.warc.wet.gz"
+
+
+def _wet(found: Sequence[Page], date: str, damage: Callable[[list[bytes]], list[bytes]]) -> bytes:
+    crawl = FIRST_CRAWL if date == FIRST_DATE else SECOND_CRAWL
+    return b"".join(damage(wet_members(found, date, crawl=crawl)))
+
+
+def _cut_a_member(members: list[bytes]) -> list[bytes]:
+    """A record in the middle of the file breaks off; the next begins right behind."""
+    middle = len(members) // 2
+    return [*members[:middle], members[middle][: len(members[middle]) // 2], *members[middle + 1 :]]
+
+
+def _lie_and_zero(members: list[bytes]) -> list[bytes]:
+    """One record says it is longer than it is, one shorter, and in one forty bytes are zero."""
+    longer, shorter, zeroed = len(members) // 4, len(members) // 2, 3 * len(members) // 4
+    members = list(members)
+    for place, change in ((longer, 700), (shorter, -500)):
+        head, _, rest = gzip.decompress(members[place]).partition(b"Content-Length: ")
+        number, _, rest = rest.partition(b"\r\n")
+        members[place] = gz(head + b"Content-Length: %d\r\n" % (int(number) + change) + rest)
+    hurt = members[zeroed]
+    middle = len(hurt) // 2
+    members[zeroed] = hurt[: middle - 20] + bytes(40) + hurt[middle + 20 :]
+    return members
+
+
+def _cut_the_end(members: list[bytes]) -> list[bytes]:
+    """The file ends in the middle of its last record."""
+    return [*members[:-1], members[-1][: len(members[-1]) * 2 // 3]]
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

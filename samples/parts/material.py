@@ -1,0 +1,29 @@
+"""Reads the folder ``material/``: what the project wrote itself for the sample."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+MATERIAL = Path(__file__).resolve().parent.parent / "material"
+
+
+def text(*parts: str) -> str:
+    """One file's text."""
+    return MATERIAL.joinpath(*parts).read_text("utf-8")
+
+
+def blocks(*parts: str) -> Iterator[tuple[dict[str, Any], str]]:
+    """The blocks of a file: each begins with a line ``@@ {"name": value, ...}``; what follows it is its body."""
+    for block in text(*parts).split("\n@@ ")[0:]:
+        head, _, body = block.removeprefix("@@ ").partition("\n")
+        if head.startswith("{"):
+            yield json.loads(head), body.strip("\n")
+
+
+def files(*parts: str) -> list[Path]:
+    """The files below a folder, sorted by their path."""
+    root = MATERIAL.joinpath(*parts)
+    return sorted(path for path in root.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
