@@ -62,6 +62,7 @@ _BOOK_PART = re.compile(
     r"\b[^\n]{0,40}$",
     re.IGNORECASE | re.MULTILINE,
 )
+_NOT_BLANK = re.compile(r"[^ \t\n\f]")
 _BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 
 
@@ -87,9 +88,8 @@ def is_credit(paragraph: str, *, is_marked: bool = True) -> bool:
 
 def _paragraph_end(text: str, pos: int) -> tuple[int, int]:
     """The paragraph from ``pos``: where its first character stands, and where it ends."""
-    begin = pos
-    while begin < len(text) and text[begin] in " \t\n\f":
-        begin += 1
+    first = _NOT_BLANK.search(text, pos)
+    begin = first.start() if first else len(text)
     begin = max(pos, text.rfind("\n", pos, begin) + 1) if begin > pos else begin
     blank = _BLANK_LINES.search(text, begin)
     return begin, blank.start() if blank else len(text)

@@ -33,16 +33,22 @@ from selectolax.lexbor import LexborHTMLParser
 
 from filters.html_writer import TextWriter
 
-# Possessive: what has been taken is never given back, so the match is linear on any input.
-_TAG = r"<(/?[a-z][a-z0-9]*+)([^<>\"'=]*+(?:=\"[^\"]*+\"[^<>\"'=]*+)*+)>"
-_SIMPLE_TAG = re.compile(_TAG + r"|<!--[^<>]*?-->")
-_ANY_TAG = re.compile(_TAG + r"|<!--.*?(?:-->|\Z)|<[!?][^>]*+>?|<(?:/?[a-zA-Z])[^>]*+>?", re.DOTALL)
+_HOLE = "\0"
+"""Stands where an inline tag was taken out, so that what stood around it does not become a tag; in no XML, no HTML."""
 
+# Possessive: what has been taken is never given back, so the match is linear on any input.
+_ATTRIBUTES = r"[^<>\"'=\0]*+(?:=\"[^\"\0]*+\"[^<>\"'=\0]*+)*+"
+_TAG = rf"<(/?[a-z][a-z0-9]*+)({_ATTRIBUTES})>"
 _INLINE_NAMES = (
     *("a", "abbr", "acronym", "b", "big", "cite", "code", "del", "dfn", "em", "i", "ins", "kbd", "mark", "q", "s"),
-    *("samp", "small", "span", "strike", "strong", "sub", "sup", "tt", "u", "var"),
+    *("samp", "small", "span", "strike", "strong", "sub", "tt", "u", "var"),
 )
-_INLINE = frozenset({*_INLINE_NAMES, *("/" + name for name in _INLINE_NAMES)})
+_INLINE = frozenset({*_INLINE_NAMES, *("/" + name for name in _INLINE_NAMES), "/sup"})
+_INLINE_TAG = re.compile(rf"</?(?:{'|'.join(_INLINE_NAMES)}|(?<=/)sup)(?:>|\s{_ATTRIBUTES}>)|<!--[^<>]*?-->")
+# A block that holds nothing but text (its name, the text), or a tag (its name, its attributes).
+_SIMPLE_TAG = re.compile(rf"<(p|li|h[1-6])>([^<]*+)</\1>|{_TAG}")
+_ANY_TAG = re.compile(_TAG + r"|<!--.*?(?:-->|\Z)|<[!?][^>]*+>?|<(?:/?[a-zA-Z])[^>]*+>?", re.DOTALL)
+
 _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 _BLOCKS = _HEADINGS | {"p", "div", "blockquote", "pre", "ul", "ol", "li", "dl", "dt", "dd", "hr"}
 _HOLD_NO_BLOCKS = _HEADINGS | {"p", "pre"}
@@ -94,7 +100,9 @@ def html_to_text(fragment: str, *, image_alt: bool = False) -> str:
         writer = TextWriter(image_alt=image_alt)
         writer.add(unescape(fragment))
         return writer.finish()
-    text = _from_simple(_SIMPLE_TAG.split(fragment), TextWriter(image_alt=image_alt))
+    if _HOLE in fragment:
+        fragment = fragment.replace(_HOLE, "")
+    text = _from_simple(_simple_tokens(fragment), TextWriter(image_alt=image_alt))
     if text is not None:
         return text
     if len(fragment) <= MAX_MENDED_CHARS and fragment.count("<") <= MAX_MENDED_TAGS:
@@ -102,28 +110,38 @@ def html_to_text(fragment: str, *, image_alt: bool = False) -> str:
     return _from_any(_ANY_TAG.split(fragment), TextWriter(image_alt=image_alt))
 
 
+def _simple_tokens(fragment: str) -> list[str | None]:
+    """Text, leaf's name, leaf's text, tag's name, tag's attributes, text, ..."""
+    return _SIMPLE_TAG.split(_INLINE_TAG.sub(_HOLE, fragment))
+
+
 def _from_simple(tokens: list[str | None], writer: TextWriter) -> str | None:
-    """Writes tokens (text, name, attributes, text, ...); None where HTML would not read the tags as they stand."""
+    """Writes simple tokens; None where HTML would not read the tags as they stand."""
     open_blocks: list[str] = [""]
     rest = iter(tokens)
     for text in rest:
         if text:
             if "<" in text or (open_blocks[-1] in _IN_TABLE and not text.isspace()):
                 return None
-            writer.add(unescape(text) if "&" in text else text)
+            if not text.isspace() or not writer.is_between:
+                writer.add(_plain(text))
+        leaf, leaf_text = next(rest, None), next(rest, None)
         name, attributes = next(rest, None), next(rest, None)
-        if name is None:
-            continue
-        if name in _INLINE:
-            if open_blocks[-1] in _IN_TABLE:
+        if leaf is not None and leaf_text is not None:
+            if not _may_stand(leaf, open_blocks[-1]):
                 return None
-            if name == "sup":
-                writer.superscript()
+            writer.leaf(leaf, _plain(leaf_text))
+        elif name is None:
+            continue
         elif name[0] == "/":
             name = name[1:]
             if open_blocks.pop() != name:
                 return None
             writer.close(name)
+        elif name == "sup":
+            if open_blocks[-1] in _IN_TABLE:
+                return None
+            writer.superscript()
         else:
             if not _may_stand(name, open_blocks[-1]):
                 return None
@@ -131,6 +149,13 @@ def _from_simple(tokens: list[str | None], writer: TextWriter) -> str | None:
                 open_blocks.append(name)
             writer.open(name, attributes or "")
     return writer.finish()
+
+
+def _plain(text: str) -> str:
+    """Text between tags, decoded."""
+    if _HOLE in text:
+        text = text.replace(_HOLE, "")
+    return unescape(text) if "&" in text else text
 
 
 def _may_stand(name: str, parent: str) -> bool:

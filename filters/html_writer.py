@@ -75,6 +75,27 @@ class TextWriter:
                 self._pieces.append("^")
         self._pieces.append(text)
 
+    @property
+    def is_between(self) -> bool:
+        """Whether white space would say nothing here."""
+        return not self._pieces and not self._in_pre
+
+    def leaf(self, name: str, text: str) -> None:
+        """A paragraph, heading or item that holds nothing but text, entities decoded."""
+        if self._cells or self._in_pre:
+            self.open(name, "")
+            self.add(text)
+            self.close(name)
+            return
+        if self._pieces:
+            self._flush()
+        if name == "li":
+            self._enter(name, "")
+            self._write(_collapsed(text))
+            self._leave(name)
+        else:
+            self._write(_collapsed(text))
+
     def superscript(self) -> None:
         """The next text is raised."""
         self._is_power = True
@@ -192,6 +213,10 @@ class TextWriter:
             text = "\n".join([_collapsed(line) for line in text.split(_BREAK)]).strip()
         else:
             text = _collapsed(text)
+        self._write(text)
+
+    def _write(self, text: str) -> None:
+        """Appends a block, behind its prefix and what sets it apart from the block before."""
         if not text or text.isspace():
             return
         first = self._prefix if self._mark is None else self._mark

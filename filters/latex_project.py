@@ -20,13 +20,14 @@ MAX_INPUTS = 2_000
 """Inputs followed in one paper; ours: a file that reads two that read two more would not end."""
 
 PUBLIC_STYLES = words(
-    "natbib epsf epsfig psfig graphicx graphics amsmath amssymb amsfonts amsthm amscd hyperref url cite subfigure subfig"
-    " algorithm algorithmic algorithm2e algpseudocode algorithmicx times mathptmx titlesec geometry fancyhdr caption float"
-    " color xcolor multirow booktabs enumitem listings tikz pgf pgfplots xspace etoolbox xparse cleveref microtype overcite"
-    " feynmf feynmp axodraw slashed youngtab diagrams xy lineno setspace aas_macros aas_journals wrapfig rotating bm bbm"
-    " stfloats lscape longtable dcolumn comment verbatim fancyvrb minted soul ulem siunitx physics braket mathtools empheq"
-    " pstricks prettyref authblk apacite chicago harvard mciteplus appendix tocloft titling xr nameref varioref makecell"
-    " ijcai kdd jheppub jcappub cite mcite revsymb dsfont stmaryrd mathrsfs latexsym xkeyval tcolorbox todonotes changes"
+    "natbib epsf epsfig psfig graphicx graphics amsmath amssymb amsfonts amsthm amscd hyperref url cite subfigure"
+    " subfig algorithm algorithmic algorithm2e algpseudocode algorithmicx times mathptmx titlesec geometry"
+    " fancyhdr caption float color xcolor multirow booktabs enumitem listings tikz pgf pgfplots xspace etoolbox"
+    " xparse cleveref microtype overcite feynmf feynmp axodraw slashed youngtab diagrams xy lineno setspace"
+    " aas_macros aas_journals wrapfig rotating bm bbm stfloats lscape longtable dcolumn comment verbatim fancyvrb"
+    " minted soul ulem siunitx physics braket mathtools empheq pstricks prettyref authblk apacite chicago harvard"
+    " mciteplus appendix tocloft titling xr nameref varioref makecell ijcai kdd jheppub jcappub cite mcite revsymb"
+    " dsfont stmaryrd mathrsfs latexsym xkeyval tcolorbox todonotes changes"
 )
 """Packages that authors ship though they did not write them: their commands are LaTeX's own vocabulary."""
 _VENUE_STYLE = re.compile(
@@ -50,15 +51,12 @@ _BEGIN = re.compile(r"^[^%\n]*?\\begin\s?\{document\}", re.MULTILINE)
 _END = re.compile(r"^[^%\n]*?\\end\s?\{document\}", re.MULTILINE)
 _TEX_SIGNS = re.compile(r"\\(?:begin|section|end|def|input|title|magnification|beginsection|bye|vskip|par)(?![A-Za-z])")
 _SIDE_NAMES = re.compile(
-    r"supp|append|cover|rebuttal|respon|reply|letter\d*\Z|template|sample|example|poster|slides|talk|diff|(?:\b|_)si\Z|old|backup"
-    r"|fig|table|macro|abstract|notes?\Z",
+    r"supp|rebuttal|coverletter|(?:\A|[_.-])(?:append|cover|respon|reply|letter\d*\Z|template|sample|example|poster|slides"
+    r"|talk|diff|si\Z|old|backup|fig|table|macro|abstract|notes?\Z)",
     re.IGNORECASE,
 )
 _MAIN_NAMES = re.compile(r"(?:ms|main|paper|article|manuscript|arxiv|root|master|thesis)\w*\Z", re.IGNORECASE)
-_SIDE_CLASSES = words(
-    "standalone subfiles letter beamer minimal sciposter a0poster tikzposter exam scrlttr2 beamerposter"
-)
-TEX_ENDINGS = (".tex", ".ltx", ".latex", ".txt", ".tikz", ".pgf", ".sty", "")
+_SIDE_CLASSES = words("standalone subfiles letter beamer minimal sciposter a0poster tikzposter exam scrlttr2")
 
 
 @dataclass(slots=True)

@@ -76,7 +76,7 @@ def num_sentences(text: str, *, up_to: int) -> int:
 def num_sure_borders(text: str, *, up_to: int) -> int:
     """Returns how many places are sentence borders whatever surrounds them, counting no further than ``up_to``.
 
-    A lower bound of Punkt's borders: those near an abbreviation, initial, number, ellipsis or quotation mark are left out.
+    A lower bound of Punkt's borders: those near abbreviations, initials, numbers, ellipses or quotes are left out.
 
     >>> num_sure_borders("It is so. Is it? He works for Smith Inc. Yes.", up_to=9)
     2

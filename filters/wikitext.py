@@ -13,7 +13,6 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from filters.rules import Rule, first_broken
 from filters.step import Models, Outcome
 from filters.wikitext_lines import lay_out
 from filters.wikitext_links import resolve_external_links, resolve_links
@@ -32,8 +31,6 @@ from filters.wikitext_templates import resolve_templates
 _TEMPLATE_OPENING = re.compile(r"\{\{\s*+([^|{}\[\]<>\n]{1,60})")
 _VARIANTS = re.compile(r"-\{([^{}\n]*)\}-")
 _VARIANT_LANGUAGES = frozenset({"sr", "sh", "zh", "kk", "uz", "tg", "crh", "iu", "ku", "gan"})
-_WORD = re.compile(r"[^\W\d_]{2,}")
-_PROSE_LINE_WORDS = 5
 
 
 def wikitext_to_text(wikitext: str, *, names: Syntax, title: str = "") -> str:
@@ -131,66 +128,3 @@ def _strings(batch: pa.RecordBatch, name: str) -> list[str]:
     if name not in batch.schema.names:
         return [""] * batch.num_rows
     return [value or "" for value in batch.column(name).to_pylist()]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Article:
-    """Drops what is left of pages that hold no article: tables and templates alone, or (if asked) a disambiguation.
-
-    Input columns: ``text`` as :class:`Wikitext` writes it, ``title``, ``_is_disambiguation``.
-    """
-
-    NAME: ClassVar[str] = "article"
-    DATA_VERSION: ClassVar[int] = 1
-    MODELS: ClassVar[tuple[str, ...]] = ()
-    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
-    REASONS: ClassVar[tuple[str, ...]] = ("empty_article", "no_prose", "disambiguation")
-
-    drop_disambiguation: bool = False
-    """Disambiguation pages are articles to the paper's pipeline, which names no such rule."""
-    min_body_words: int = 1
-    """Ours: a page of which nothing but the title is left says nothing."""
-    min_longest_line_words: int = _PROSE_LINE_WORDS
-    """Words in the body's longest line. Ours: where every line is shorter, headings and labels are all there is."""
-
-    def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges every page by its words behind the title."""
-        body_words, longest, is_dab = [], [], []
-        titles = _strings(batch, "title")
-        flags = (
-            batch.column("_is_disambiguation").to_pylist()
-            if "_is_disambiguation" in batch.schema.names
-            else [False] * batch.num_rows
-        )
-        for text, title, flag in zip(batch.column("text").to_pylist(), titles, flags, strict=True):
-            body = text.removeprefix(title).lstrip("\n") if title else text
-            num_words, longest_line = _count_words(body, self.min_longest_line_words)
-            body_words.append(float(num_words))
-            longest.append(float(longest_line))
-            is_dab.append(float(bool(flag) and self.drop_disambiguation))
-        signals = {
-            "body_words": pa.array(body_words, pa.float64()),
-            "longest_line_words": pa.array(longest, pa.float64()),
-            "is_disambiguation": pa.array(is_dab, pa.float64()),
-        }
-        verdict, detail = first_broken(signals, self.rules())
-        return Outcome(verdict=verdict, detail=detail, signals=signals)
-
-    def rules(self) -> tuple[Rule, ...]:
-        """The limits, in the order in which they decide."""
-        return (
-            Rule("empty_article", "body_words", "<", self.min_body_words, "ours"),
-            Rule("disambiguation", "is_disambiguation", ">", 0, "ours; off by default"),
-            Rule("no_prose", "longest_line_words", "<", self.min_longest_line_words, "ours"),
-        )
-
-
-def _count_words(body: str, enough: int) -> tuple[int, int]:
-    """Words in the body, and in its longest line."""
-    longest = 0
-    total = 0
-    for line in body.split("\n"):
-        num = len(_WORD.findall(line)) if line else 0
-        total += num
-        longest = max(longest, num)
-    return total, longest

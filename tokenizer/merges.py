@@ -20,9 +20,6 @@ _NONE = np.int32(2**31 - 1)
 """No merge: greater than any symbol."""
 _MAX_CODEPOINT = 0x110000
 _HASH = np.uint64(0x9E3779B97F4A7C15)
-_LIVE_SHARE = 0.6
-"""Rows without a merge left are put away when fewer than this share of the rows still has one."""
-
 
 class Merger:
     """The merges of one vocabulary.
@@ -75,53 +72,57 @@ class Merger:
         return left[begin], begin
 
     def _merge_rows(self, chars: Array, starts: Array, lengths: Array, width: int, left: Array) -> None:
-        """Merges rows of at most ``width`` characters and writes each symbol left at its first character's place."""
-        columns = np.arange(width + 1)
-        inside = columns < lengths[:, None]
+        """Merges rows of at most ``width`` characters and writes each symbol left at its first character's place.
+
+        Matrices have one column more than characters: it stands for "nothing there", holds the end symbol, and has
+        no merge.
+        """
+        columns = np.arange(width + 1, dtype=np.int32)
         place = np.minimum(starts[:, None] + columns, len(chars) - 1)
-        symbols = np.where(inside, self.char_symbol[chars[place]], np.int32(self._end)).astype(np.int32)
-        following = np.broadcast_to(np.minimum(columns + 1, width).astype(np.int32), symbols.shape).copy()
-        before = np.broadcast_to((columns - 1).astype(np.int32), symbols.shape).copy()
-        before[:, 0] = width
+        symbols = self.char_symbol.take(chars.take(place))
+        symbols[columns >= lengths[:, None]] = self._end
         best = np.full(symbols.shape, _NONE, np.int32)
-        best[:, :-1] = self._lookup(symbols[:, :-1].ravel(), symbols[:, 1:].ravel()).reshape(-1, width)
-        rows = np.arange(len(symbols))
-        while True:
-            column = best.argmin(axis=1)
-            merged = best[np.arange(len(best)), column]
-            live = np.flatnonzero(merged != _NONE)
-            if len(live) < _LIVE_SHARE * len(best):
-                done = np.flatnonzero(merged == _NONE)
-                _put(symbols[done], starts[rows[done]], self._end, left)
-                symbols, following, before, best, rows = (a[live] for a in (symbols, following, before, best, rows))
-                column, merged = column[live], merged[live]
-                live = np.arange(len(live))
-                if not len(live):
-                    return
-            self._merge_once(symbols, following, before, best, live * (width + 1), column[live], merged[live])
+        best[:, :-1] = self._lookup(symbols[:, :-1], symbols[:, 1:])
+        following = np.empty_like(symbols)
+        following[:] = np.minimum(columns + 1, width)
+        before = np.empty_like(symbols)
+        before[:] = np.where(columns, columns - 1, width)
+        flat = symbols.reshape(-1), following.reshape(-1), before.reshape(-1), best.reshape(-1)
+        base = np.arange(len(symbols)) * (width + 1)
+        while len(base):
+            column = best.argmin(axis=1) if len(base) == len(best) else best[base // (width + 1)].argmin(axis=1)
+            at = base + column
+            merged = flat[3].take(at)
+            live = merged != _NONE
+            if not live.all():
+                base, column, at, merged = base[live], column[live], at[live], merged[live]
+            self._merge_once(flat, width, base, column, at, merged)
+        row, column = np.nonzero(symbols != self._end)
+        left[starts[row] + column] = symbols[row, column]
 
     def _merge_once(
-        self, symbols: Array, following: Array, before: Array, best: Array, base: Array, column: Array, merged: Array
+        self, flat: tuple[Array, Array, Array, Array], width: int, base: Array, column: Array, at: Array, merged: Array
     ) -> None:
-        """In every row (beginning at ``base`` of the flat matrices) merges the symbol at ``column`` with the next."""
-        flat_symbols, flat_following, flat_before, flat_best = (a.reshape(-1) for a in (symbols, following, before, best))
-        at = base + column
-        right = flat_following[at]
-        after = flat_following[base + right]
-        last = flat_before[at]
-        flat_symbols[at] = merged
-        flat_symbols[base + right] = self._end
-        flat_best[base + right] = _NONE
-        flat_following[at] = after
-        # The last column stands for "nothing there": it holds the end symbol, and what is written to it is mended.
-        width = symbols.shape[1] - 1
-        flat_before[base + after] = column
-        flat_best[at] = self._lookup(merged, flat_symbols[base + after])
-        flat_best[base + last] = self._lookup(flat_symbols[base + last], merged)
-        flat_best[base + width] = _NONE
+        """In every row (from ``base`` of the flat matrices) merges the symbol at ``column`` with the one that follows."""
+        symbols, following, before, best = flat
+        right = base + following.take(at)
+        after = following.take(right)
+        last = base + before.take(at)
+        symbols[at] = merged
+        symbols[right] = self._end
+        best[right] = _NONE
+        following[at] = after
+        after_at = base + after
+        before[after_at] = column
+        best[at] = self._lookup(merged, symbols.take(after_at))
+        best[last] = self._lookup(symbols.take(last), merged)
+        best[base + width] = _NONE
 
     def _lookup(self, left: Array, right: Array) -> Array:
-        return self._table.get(left.astype(np.int64) * (self._end + 1) + right)
+        keys = left.astype(np.int64)
+        keys *= self._end + 1
+        keys += right
+        return self._table.get(keys.reshape(-1)).reshape(keys.shape)
 
 
 def _padded(num_chars: int) -> int:
@@ -129,16 +130,11 @@ def _padded(num_chars: int) -> int:
     return num_chars + num_chars % 2 if num_chars <= 16 else -(-num_chars // 8) * 8
 
 
-def _put(symbols: Array, starts: Array, end: int, left: Array) -> None:
-    row, column = np.nonzero(symbols != end)
-    left[starts[row] + column] = symbols[row, column]
-
-
 class _HashTable:
     """From int64 keys to int32 values by open addressing; absent keys give ``_NONE``. Vectorised, made once."""
 
     def __init__(self, keys: Array, values: Array) -> None:
-        bits = max(4, int(len(keys) * 4).bit_length())
+        bits = max(4, int(len(keys) * 8).bit_length())
         self._shift = np.uint64(64 - bits)
         self._mask = np.int64(2**bits - 1)
         self._keys = np.full(2**bits, -1, np.int64)
@@ -156,13 +152,17 @@ class _HashTable:
             waiting, slot = waiting[~placed], (slot[~placed] + 1) & self._mask
 
     def _slot(self, keys: Array) -> Array:
-        return ((keys.astype(np.uint64) * _HASH) >> self._shift).astype(np.int64)
+        hashed = keys.view(np.uint64) * _HASH
+        hashed >>= self._shift
+        return hashed.view(np.int64)
 
     def get(self, keys: Array) -> Array:
         slot = self._slot(keys)
-        found = self._keys[slot]
-        values = np.where(found == keys, self._values[slot], _NONE)
-        open_ = np.flatnonzero((found != keys) & (found != -1))
+        found = self._keys.take(slot)
+        values = self._values.take(slot)
+        other = np.flatnonzero(found != keys)
+        values[other] = _NONE
+        open_ = other[found[other] != -1]
         for _ in range(self._max_probes - 1):
             if not len(open_):
                 break

@@ -105,7 +105,7 @@ def zip_members(
     with archive:
         for info in archive.infolist():
             where = f"{place}#{printable(info.filename)}"
-            if info.is_dir():
+            if info.filename.endswith("/"):
                 continue
             if not _is_wanted(info.filename, endings):
                 yield unknown_form(where)

@@ -20,7 +20,8 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_CANDIDATES = ("cp1252", "mac_roman", "cp850", "cp437", "cp1251", "koi8_r")
+_CANDIDATES = ("cp1252", "mac-roman", "cp850", "cp437", "cp1251", "koi8-r")
+_MIN_MARGIN = 4  # so a few odd characters decide nothing
 _MAX_SAMPLED = 4_000  # characters outside ASCII that are looked at to tell an encoding
 _RUN = re.compile(rb"[\x80-\xff]+")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
@@ -90,7 +91,7 @@ def _declared(data: bytes) -> str | None:
 
 
 def _detected(data: bytes) -> str:
-    """The candidate under which most bytes over 127 read as prose; the first of equals."""
+    """The candidate under which most bytes over 127 read as prose; cp1252 where none is clearly better."""
     runs: list[bytes] = []
     num_sampled = 0
     for run in _RUN.finditer(data):
@@ -99,7 +100,9 @@ def _detected(data: bytes) -> str:
         if num_sampled >= _MAX_SAMPLED:
             break
     sample = b" ".join(runs)
-    return max(_CANDIDATES, key=lambda encoding: _plausibility(sample.decode(encoding, "replace")))
+    scores = {encoding: _plausibility(sample.decode(encoding, "replace")) for encoding in _CANDIDATES}
+    best = max(_CANDIDATES, key=scores.__getitem__)
+    return best if scores[best] >= scores[_CANDIDATES[0]] + _MIN_MARGIN else _CANDIDATES[0]
 
 
 def _plausibility(text: str) -> int:
@@ -117,7 +120,8 @@ def _plausibility(text: str) -> int:
             shouts = char.isupper() and before.islower()
             score += 1 if fits and not runs_on and not shouts else -1
         else:
-            score += 1 if char in "“”‘’«»„—–…£§°½¼¾©®·¿¡ºª†‡×\u00a0\u00ad´¨" else -2
+            is_inside = before.isalpha() and after.isalpha() and char not in "’\u00ad"
+            score += 1 if not is_inside and char in "“”‘’«»„—–…£§°½¼¾©®·¿¡ºª†‡×\u00a0\u00ad´¨" else -2
     return score
 
 

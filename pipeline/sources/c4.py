@@ -160,19 +160,18 @@ def _string(value: object) -> str | None:
 
 def c4_source(*, is_for_published: bool = False, english: C4English | None = None) -> Source:
     """Returns the source; ``is_for_published`` applies every rule to published C4 a second time."""
-    applied = {"is_for_published": is_for_published}
     return Source(
         name="c4",
         reader=C4Reader(),
         steps=(
-            C4TooLong(**applied),
+            C4TooLong(is_for_published=is_for_published),
             ExactDedup(NAME="duplicate_id", reason="duplicate_id", key="id"),
             ExactDedup(NAME="duplicate_url", reason="duplicate_url", key="_url_key", newest="timestamp"),
-            C4Lines(**applied),
+            C4Lines(is_for_published=is_for_published),
             LineDedup(lines="c4", keep="first", scope="_line_scope"),
-            C4SentencesAfterDedup(**applied),
-            english or C4English(**applied),
-            BadWords(**applied),
+            C4SentencesAfterDedup(is_for_published=is_for_published),
+            english or C4English(is_for_published=is_for_published),
+            BadWords(is_for_published=is_for_published),
         ),
         cite="C4, for its diverse preprocessing (LLaMA, arXiv:2302.13971, section 2.1); "
         "rules of tensorflow_datasets c4_utils 3.0 (tfds-3), after Raffel et al. 2020, section 2.2",

@@ -49,7 +49,11 @@ def parse_http_response(block: bytes, *, max_body_bytes: int) -> HttpResponse:
         head, body = block, b""
     lines = head.decode("latin-1").split("\n")
     status = lines[0].split()
-    if len(status) < 2 or not status[0].upper().startswith("HTTP/") or not (status[1].isascii() and status[1].isdigit()):
+    if (
+        len(status) < 2
+        or not status[0].upper().startswith("HTTP/")
+        or not (status[1].isascii() and status[1].isdigit())
+    ):
         raise HttpError("bad_http", f"{lines[0][:80]!r} is not a status line")
     headers: dict[str, str] = {}
     for line in lines[1:]:

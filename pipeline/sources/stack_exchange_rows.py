@@ -69,7 +69,8 @@ def parse_rows(block: RowBlock, place: str) -> Iterator[Row | Rejected]:
 
     Both ways take the same rows: the quick one counts only if it finds a row at every start.
     """
-    data = _END.sub(b"", block.data)
+    end = _END.search(block.data, max(len(block.data) - _MAX_TAIL_BYTES, 0))
+    data = block.data[: end.start()] if end else block.data
     try:
         rows = etree.fromstring(b"<posts>" + data + b"</posts>", _PARSER)
     except etree.XMLSyntaxError:
@@ -91,30 +92,43 @@ def _parse_row(data: bytes, offset: int, place: str) -> Row | Rejected:
         return Rejected(place=where, reason="bad_row", detail="not one whole element")
     for element in (found[0], _FORBIDDEN.sub(b"", found[0])):
         try:
-            return Row(offset, dict(etree.fromstring(element, _PARSER).attrib))
+            return Row(offset, dict(etree.fromstring(element, _PARSER).items()))
         except etree.XMLSyntaxError as error:
             detail = str(error.msg)
-            if error.code == etree.ErrorTypes.ERR_UNDECLARED_ENTITY:
+            if "ntity" in detail and "not defined" in detail:
                 return Rejected(place=where, reason="undeclared_entity", detail=detail)
     return Rejected(place=where, reason="bad_row", detail=detail)
 
 
 def row_blocks(
-    stream: BinaryIO, *, start: int = 0, end: int | None = None, place: str, read_bytes: int = READ_BYTES
+    stream: BinaryIO,
+    *,
+    place: str,
+    start: int = 0,
+    end: int | None = None,
+    read_bytes: int = READ_BYTES,
+    base: int | None = None,
 ) -> Iterator[RowBlock | Rejected]:
     """Cuts bytes ``start`` to ``end`` of a Posts.xml into blocks of about ``read_bytes`` bytes of whole rows.
 
     The rows are those that begin in the range; the stream is read on to the last one's end. The range that begins at
     0 tells what is wrong with the file's head, the one that holds the last row whether the file was cut short.
     Memory: a few times ``read_bytes``, or of the longest row (at most ``MAX_ROW_BYTES``).
+
+    Args:
+        base: the stream is a run of whole rows out of a file, and begins at this byte of it; it has no head and tail.
     """
     stream.seek(start)
-    held, held_at = b"", start  # what was read but not given out; begins with a row if `in_row`
+    is_file = base is None
+    held, held_at = (
+        b"",
+        start if base is None else base,
+    )  # what was read but not given out; begins with a row if `in_row`
     in_row = seen_row = False
     head = b""
     while True:
         fresh = stream.read(read_bytes)
-        if start == 0 and not seen_row and len(head) < _MAX_HEAD_BYTES:
+        if is_file and start == 0 and not seen_row and len(head) < _MAX_HEAD_BYTES:
             head += fresh[:_MAX_HEAD_BYTES]
         data = held + fresh
         searched = max(len(held) - _ROW_START_BYTES + 1, int(in_row))
@@ -127,7 +141,7 @@ def row_blocks(
             cut = starts[num_ours] if num_ours < len(starts) else len(data)
             if num_ours:
                 yield _block(data, starts[:num_ours], cut, held_at)
-            if not fresh and cut == len(data):
+            if is_file and not fresh and cut == len(data):
                 yield from _faults_of_tail(data, has_rows=num_ours > 0, place=f"{place}@{held_at + len(data)}")
                 if not seen_row and start == 0:
                     yield from _faults_of_head(head, is_empty=True, place=place)

@@ -89,7 +89,7 @@ def make(directory: Path) -> list[str]:
     write(place / "gutenberg/90103.zip", _zip([("90103/90103-0.txt", gutenberg(third, charset="UTF-8").encode())]))
     write(place / "gutenberg/90109/90109-0.txt", omnibus(second, others[0]).encode())
     write(place / "gutenberg/90107/90107.txt", _directory_listing().encode())
-    loose = [_row(book) for book in others]
+    loose = [_row(book) for book in others[:-1]]
     write(place / "pg19/books-00.jsonl.zst", zstandard.ZstdCompressor(level=10).compress(json_lines(loose) + b'{"text": "cut of\n'))
     one_line = " ".join(others[-1].text.split())
     write(place / "books3/one-line.txt", one_line.encode())

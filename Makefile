@@ -1,0 +1,44 @@
+# The two commands of the README: `make sample` and `make test`. Everything goes into .venv; nothing global.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: sample test test-fast check format graph lmplz sample-models clean
+
+sample: $(STAMP)  ## Sets everything up and runs the main job on the sample, into ./out
+	$(BIN)/python -m pipeline.run
+
+test: $(STAMP)  ## Sets everything up and passes all tests
+	$(BIN)/python -m pytest
+
+test-fast: $(STAMP)  ## All but the slow tests
+	$(BIN)/python -m pytest -m "not slow"
+
+check: $(STAMP)  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP)  ## ruff's formatting and its safe fixes
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+graph: $(STAMP)  ## Writes the graph's outline, tests/golden/graph.txt
+	$(BIN)/python -m tests.make_graph
+
+lmplz: $(STAMP)  ## Builds KenLM's lmplz and build_binary into .venv/bin (a C++ compiler; under two minutes)
+	$(BIN)/python samples/build_lmplz.py $(BIN)
+
+sample-models: lmplz  ## Trains the sample's small models again
+	$(BIN)/python samples/train_models.py
+
+$(STAMP): setup.py pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.11 ..." >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) out build dist *.egg-info

@@ -1,0 +1,179 @@
+"""Perplexity under a language model of Wikipedia, as CCNet takes it, and its three buckets.
+
+Its cut-offs are frozen percentiles of a crawl that CCNet's authors scored, so every detail of how they scored it is
+kept, the faults included: line ends are deleted with the other control characters, so that words at line ends are
+glued and the whole document is scored as one sentence.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import sys
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from filters.ccnet_text import CONTROL_CHARS, DIGITS, UNICODE_PUNCTUATION
+from filters.step import Models, Outcome
+
+HEAD_PERCENTILE, TAIL_PERCENTILE = 30, 60
+"""CCNet, cc_net/perplexity.py ``PerplexityBucket``: head is below the 30th percentile, tail from the 60th."""
+BUCKETS = ("head", "middle", "tail", "all")
+
+
+@dataclass(frozen=True, slots=True)
+class Cutoffs:
+    """``head`` below ``head``, ``middle`` below ``tail``, else ``tail``; in perplexity."""
+
+    head: float
+    tail: float
+
+    def bucket(self, perplexity: float) -> str:
+        """Returns the bucket's name.
+
+        >>> [Cutoffs(340, 520).bucket(perplexity) for perplexity in (339.9, 340, 519.9, 520)]
+        ['head', 'middle', 'middle', 'tail']
+        """
+        if perplexity < self.head:
+            return "head"
+        return "middle" if perplexity < self.tail else "tail"
+
+
+@dataclass(frozen=True, slots=True)
+class PerplexityModel:
+    """What scores one language: a SentencePiece processor, a KenLM model over its pieces, and the cut-offs."""
+
+    pieces: Any
+    lm: Any
+    cutoffs: Cutoffs
+
+    def perplexity(self, text: str) -> float | None:
+        """Returns ``10 ** (-log10 p / (pieces + 1))``, rounded to one decimal; None where nothing is left to score."""
+        pieces = " ".join(self.pieces.encode_as_pieces(normalize(text)))
+        if not pieces:
+            return None
+        return round(float(10.0 ** (-self.lm.score(pieces) / (len(pieces.split()) + 1))), 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Perplexity:
+    """Scores documents with the model of their ``language`` and keeps those of the buckets in ``keep``.
+
+    A language without a model has no perplexity and the bucket ``all``, as in CCNet; such documents go as
+    ``no_perplexity`` unless ``keep`` names ``all``. Needs the column ``language``.
+    """
+
+    NAME: ClassVar[str] = "perplexity"
+    DATA_VERSION: ClassVar[int] = 1
+    MODELS: ClassVar[tuple[str, ...]] = ("perplexity",)
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"perplexity": pa.float64(), "bucket": pa.string()}
+    REASONS: ClassVar[tuple[str, ...]] = ("head_perplexity", "middle_perplexity", "tail_perplexity", "no_perplexity")
+
+    keep: tuple[str, ...] = ("head", "middle")
+    """RedPajama v1 keeps head and middle; LLaMA does not say which it kept."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.keep, str) or not self.keep or not set(self.keep) <= set(BUCKETS):
+            raise ValueError(f"perplexity: keep must name some of {', '.join(BUCKETS)}, not {self.keep!r}")
+
+    def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
+        by_language: Mapping[str, PerplexityModel] = models["perplexity"]
+        scores: list[float | None] = []
+        buckets: list[str] = []
+        for language, text in zip(batch.column("language").to_pylist(), batch.column("text").to_pylist(), strict=True):
+            model = by_language.get(language)
+            score = model.perplexity(text) if model else None
+            scores.append(score)
+            buckets.append(model.cutoffs.bucket(score) if model and score is not None else "all")
+        verdict = [None if bucket in self.keep else _REASON_OF[bucket] for bucket in buckets]
+        detail = [None if reason is None else _detail(score) for reason, score in zip(verdict, scores, strict=True)]
+        column = pa.array(scores, pa.float64())
+        return Outcome(
+            verdict=pa.array(verdict, pa.string()),
+            columns={"perplexity": column, "bucket": pa.array(buckets, pa.string())},
+            detail=pa.array(detail, pa.string()),
+            signals={"perplexity": column},
+        )
+
+
+_REASON_OF = {
+    "head": "head_perplexity",
+    "middle": "middle_perplexity",
+    "tail": "tail_perplexity",
+    "all": "no_perplexity",
+}
+
+
+def _detail(score: float | None) -> str:
+    return "no model of its language, or nothing to score" if score is None else f"{score:.1f}"
+
+
+def normalize(text: str) -> str:
+    """Writes a text as CCNet's language models know it (cc_net/text_normalizer.py ``normalize``).
+
+    Stripped, lower-cased, accents off, digits to ``0``, Unicode punctuation to ASCII, control characters deleted.
+
+    >>> normalize("Hello World.\\nSecond “liné” 42…")
+    'hello world.second "line" 00...'
+    """
+    text = text.strip().lower()
+    if not text.isascii():
+        text = _MARK.sub("", unicodedata.normalize("NFD", text))
+        text = _BEYOND_ASCII.sub(_ascii_for, text)
+    return text.encode("utf-8").translate(_FOLD_DIGITS, _ASCII_CONTROLS).decode("utf-8")
+
+
+def read_cutoffs(csv_text: str) -> dict[str, Cutoffs]:
+    """Reads CCNet's ``cutoff.csv``: a row a percentile from 0 to 100, a column a language.
+
+    Raises:
+        ValueError: the table lacks a row that is needed, or holds no number where one is needed.
+
+    >>> read_cutoffs(",en\\n30,340\\n60,520\\n")
+    {'en': Cutoffs(head=340.0, tail=520.0)}
+    """
+    header, *rows = csv.reader(io.StringIO(csv_text))
+    by_percentile = {row[0]: row[1:] for row in rows if row}
+    missing = [str(p) for p in (HEAD_PERCENTILE, TAIL_PERCENTILE) if str(p) not in by_percentile]
+    if missing or len(header) < 2:
+        raise ValueError(f"not a table of cut-offs: percentile {' and '.join(missing) or header} is missing")
+    heads, tails = by_percentile[str(HEAD_PERCENTILE)], by_percentile[str(TAIL_PERCENTILE)]
+    try:
+        return {
+            language: Cutoffs(float(head), float(tail))
+            for language, head, tail in zip(header[1:], heads, tails, strict=True)
+        }
+    except ValueError as error:
+        raise ValueError(f"not a table of cut-offs: {error}") from error
+
+
+def _chars(wanted: str) -> str:
+    """Writes a class of characters as ranges, which is what makes the expression fast to compile."""
+    codes = sorted(map(ord, wanted))
+    ranges: list[list[int]] = []
+    for code in codes:
+        if ranges and code == ranges[-1][1] + 1:
+            ranges[-1][1] = code
+        else:
+            ranges.append([code, code])
+    return "[" + "".join(f"\\U{low:08x}-\\U{high:08x}" for low, high in ranges) + "]"
+
+
+_MARK = re.compile(_chars("".join(c for c in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(c) == "Mn")))
+_ASCII_FOR = (
+    UNICODE_PUNCTUATION
+    | dict.fromkeys((digit for digit in DIGITS if not digit.isascii()), "0")
+    | dict.fromkeys((control for control in CONTROL_CHARS if not control.isascii()), "")
+)
+_BEYOND_ASCII = re.compile(_chars("".join(_ASCII_FOR)))
+_FOLD_DIGITS = bytes(ord("0") if ord("0") <= byte <= ord("9") else byte for byte in range(256))
+_ASCII_CONTROLS = bytes(ord(control) for control in CONTROL_CHARS if control.isascii())
+
+
+def _ascii_for(match: re.Match[str]) -> str:
+    return _ASCII_FOR[match[0]]

@@ -1,0 +1,79 @@
+"""The linear model that tells pages which Wikipedia cites from random pages (LLaMA, section 2.1).
+
+LLaMA's model was not published. The form is RedPajama's: a supervised fastText model over whole pages with the labels
+``wiki`` and ``cc``; one is trained with ``python -m pipeline.models train-reference``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from filters.rules import Rule, first_broken
+from filters.step import Models, Outcome
+
+REFERENCE_LABEL = "__label__wiki"
+RANDOM_LABEL = "__label__cc"
+
+
+def classifier_text(text: str) -> str:
+    """Writes a text as the classifier is trained on it and asked about it: on one line.
+
+    RedPajama v1, data_prep/cc/classifier: line ends to blanks.
+
+    >>> classifier_text("a\\nb")
+    'a b'
+    """
+    return text.replace("\n", " ")
+
+
+class ReferenceModel:
+    """A loaded fastText classifier.
+
+    Raises:
+        ValueError: the model does not know the label ``wiki``.
+    """
+
+    def __init__(self, fasttext_model: Any) -> None:
+        labels = fasttext_model.get_labels()
+        if REFERENCE_LABEL not in labels:
+            raise ValueError(f"a reference classifier needs the label {REFERENCE_LABEL}; this one has {labels[:5]}")
+        self._predict = fasttext_model.f.predict
+
+    def score(self, text: str) -> float:
+        """Returns the probability that Wikipedia would cite the page; 0 for a page without a word."""
+        found = self._predict(classifier_text(text) + "\n", 1, 0.0, "strict")
+        if not found:
+            return 0.0
+        probability, label = found[0]
+        probability = min(probability, 1.0)  # fastText goes a hair over
+        return float(probability if label == REFERENCE_LABEL else 1.0 - probability)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """Drops pages that are not classified as references."""
+
+    NAME: ClassVar[str] = "reference"
+    DATA_VERSION: ClassVar[int] = 1
+    MODELS: ClassVar[tuple[str, ...]] = ("reference",)
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"reference_score": pa.float64()}
+    REASONS: ClassVar[tuple[str, ...]] = ("not_reference",)
+
+    min_score: float = 0.5
+    """LLaMA, section 2.1: "discarded pages not classified as references". RedPajama v1 keeps from 0.25."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_score <= 1:
+            raise ValueError(f"reference: min_score must lie between 0 and 1, not {self.min_score}")
+
+    def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
+        model: ReferenceModel = models["reference"]
+        scores = pa.array([model.score(text) for text in batch.column("text").to_pylist()], pa.float64())
+        rules = (Rule("not_reference", "reference_score", "<", self.min_score, "LLaMA, section 2.1"),)
+        verdict, detail = first_broken({"reference_score": scores}, rules)
+        columns = {"reference_score": scores}
+        return Outcome(verdict=verdict, columns=columns, detail=detail, signals=columns)

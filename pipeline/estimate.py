@@ -1,0 +1,200 @@
+"""What a run would be, from a small part of each input: documents, tokens, the mixture that follows, hours, memory."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from rich.console import Console
+from rich.table import Table
+
+from mixtures.plan import PlanError, SourceTokens, format_table, plan
+from pipeline.clean_phase import SourcePlan
+from pipeline.document import batches, text_bytes
+from pipeline.files import open_file
+from pipeline.ledger import Ledger
+from pipeline.options import Settings
+from pipeline.plan import Scale, Segment, SourceJob, is_local, scale_of
+from pipeline.run_steps import StepRunner, Verdicts, loaded_models
+from pipeline.sources.base import Chunk, Rejected, TableRow, Unit, Unpacker
+
+SAMPLE_SECONDS = 5.0
+SAMPLE_DOCS = 500
+BYTES_PER_TOKEN = 4.0
+"""Of text under a vocabulary of 32,000 pieces: English web text has 4.0 to 4.4, code and formulas about 3."""
+_UNITS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEstimate:
+    """What a part of a source's input says of the whole."""
+
+    source: str
+    num_files: int
+    num_units: int
+    input_bytes: int
+    read_bytes: int
+    num_docs: float
+    text_bytes: float
+    cpu_hours: float
+    is_lower_bound: bool
+    """Whether the part held too little to say anything of documents."""
+
+    @property
+    def num_tokens(self) -> int:
+        return int(self.text_bytes / BYTES_PER_TOKEN)
+
+
+class _CountingFile(io.RawIOBase):
+    """A file that remembers how far it was read."""
+
+    def __init__(self, file: BinaryIO, counts: list[int]) -> None:
+        self._file, self._counts = file, counts
+        self._counts.append(0)
+        self._index = len(counts) - 1
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        self._counts[self._index] += len(data)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def estimate_source(made: SourcePlan) -> SourceEstimate:
+    """Reads a few units for a few seconds, runs the steps that need one document, and scales up by bytes.
+
+    What dedups will drop is not foreseen: the estimate is of documents before them.
+    """
+    units = [u for u in made.units if u.kind not in ("files", "licenses")] or list(made.units)
+    chosen = units[:: max(1, len(units) // _UNITS)][:_UNITS]
+    sample_bytes = docs = kept_bytes = 0
+    started = time.process_time()
+    for unit in chosen:
+        read, n, kept = _sample_unit(made, unit)
+        sample_bytes, docs, kept_bytes = sample_bytes + read, docs + n, kept_bytes + kept
+    seconds = time.process_time() - started
+    total = sum(u.num_bytes for u in units)
+    factor = max(total / max(sample_bytes, 1), 1.0)
+    return SourceEstimate(
+        source=made.source.name,
+        num_files=len(made.listing.files),
+        num_units=len(made.units),
+        input_bytes=made.listing.num_bytes,
+        read_bytes=sample_bytes,
+        num_docs=docs * factor,
+        text_bytes=kept_bytes * factor,
+        cpu_hours=seconds * factor / 3600,
+        is_lower_bound=docs == 0,
+    )
+
+
+def _sample_unit(made: SourcePlan, unit: Unit) -> tuple[int, int, int]:
+    """(stored bytes read, documents kept, their bytes of text) of the first part of a unit."""
+    counts: list[int] = []
+    runner = _runner(made)
+    ledger = Ledger(made.source.name, 0)
+    num_docs = num_bytes = 0
+    deadline = time.monotonic() + SAMPLE_SECONDS
+    documents = _documents(made, unit, counts, deadline)
+    for batch in batches(documents, source=made.source.name, columns=made.source.reader.COLUMNS):
+        if batch is None:
+            continue
+        batch = runner.run(batch, Verdicts(), ledger)
+        num_docs += batch.num_rows
+        num_bytes += text_bytes(batch.column("text"))
+    # A reader that was stopped has read ahead: what it read counts, up to the unit's own bytes.
+    return min(sum(counts), unit.num_bytes), num_docs, num_bytes
+
+
+def _runner(made: SourcePlan) -> StepRunner:
+    local = tuple(s for s in made.source.steps if is_local(s))
+    job = SourceJob(
+        source=made.source, scale=Scale(num_parts=1, num_line_buckets=16, num_key_buckets=1), units_path="", marker="",
+        fingerprint="", stats_path="", models=dict(made.model_paths), spill_dir="", clean_dir="", dropped_dir="",
+        shuffle_dir=None, sample_docs=0,
+    )  # fmt: skip
+    segment = Segment(0, (), local, ())  # type: ignore[arg-type]
+    return StepRunner(job, segment, loaded_models(segment.local, made.model_paths))
+
+
+def _documents(made: SourcePlan, unit: Unit, counts: list[int], deadline: float) -> Iterator[dict[str, Any]]:
+    reader = made.source.reader
+
+    def opened(path: str) -> BinaryIO:
+        return io.BufferedReader(_CountingFile(open_file(path), counts), 1 << 16)  # type: ignore[return-value]
+
+    if isinstance(reader, Unpacker) and unit.kind in reader.CONTAINERS:
+        chunk = next((c for c in reader.unpack(unit, opened) if isinstance(c, Chunk)), None)
+        if chunk is None:
+            return
+        data = chunk.data
+        part = Unit(path="chunk", num_bytes=len(data), kind=chunk.kind, start=0, end=len(data), origin=chunk.origin)
+        records = reader.read(part, lambda _: io.BytesIO(data))
+    else:
+        records = reader.read(unit, opened)
+    number = 0
+    for record in records:
+        if isinstance(record, Rejected):
+            continue
+        number += 1
+        if isinstance(record, TableRow):
+            row = record.row
+            if row.get("text"):
+                yield {"id": str(number), "text": row["text"]}
+        else:
+            yield record
+        if number >= SAMPLE_DOCS or time.monotonic() > deadline:
+            return
+
+
+def print_estimate(settings: Settings, plans: Sequence[SourcePlan]) -> None:
+    """Prints a line a source, the mixture that follows, and what the run would take."""
+    console = Console(width=None if Console().is_terminal else 140)
+    table = Table(title="estimate, from the first part of a few inputs; dedups not foreseen", title_justify="left")
+    for index, name in enumerate(("source", "files", "units", "input MB", "read MB", "documents", "text MB", "tokens", "CPU hours")):
+        table.add_column(name, justify="left" if index == 0 else "right", no_wrap=True)
+    estimates = [estimate_source(p) for p in plans]
+    for e in estimates:
+        documents = "unknown" if e.is_lower_bound else f"{e.num_docs:,.0f}"
+        table.add_row(e.source, f"{e.num_files:,}", f"{e.num_units:,}", f"{e.input_bytes / 1e6:,.1f}", f"{e.read_bytes / 1e6:,.1f}",
+                      documents, f"{e.text_bytes / 1e6:,.1f}", f"{e.num_tokens:,}", f"{e.cpu_hours:,.3f}")  # fmt: skip
+    console.print(table)
+    available = {e.source: SourceTokens(e.num_tokens, int(e.num_docs)) for e in estimates if e.source in settings.recipe.weights}
+    try:
+        console.print(format_table(settings.recipe, plan(settings.recipe, available, settings.num_tokens)), highlight=False)
+    except PlanError as error:
+        console.print(f"the mixture could not be made of this: {error}", highlight=False)
+    console.print(_needs(estimates), highlight=False)
+
+
+def _needs(estimates: Sequence[SourceEstimate]) -> str:
+    """Memory and shuffle, from the layout of what travels."""
+    num_docs = sum(e.num_docs for e in estimates)
+    text = sum(e.text_bytes for e in estimates)
+    scales = [scale_of(e.input_bytes) for e in estimates]
+    keys_gb, lines_gb = num_docs * 150 / 1e9, text / 45 * 9 / 1e9
+    tokens_gb = text / BYTES_PER_TOKEN * 2 / 1e9
+    return (
+        f"shuffle: about {keys_gb:,.2f} GB of keys (150 bytes a document), {lines_gb:,.2f} GB of line hashes (9 bytes a line, where lines are "
+        f"deduped), {tokens_gb:,.2f} GB of tokens an epoch; parts: {sum(s.num_parts for s in scales):,}; "
+        f"memory: about 1 GB a worker process; spilled text: {text / 2e9:,.2f} GB a pass"
+    )

@@ -1,0 +1,276 @@
+"""The mix phase from the driver's side: a tokenizer, token files, the plan, the shards, and the manifest last."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import apache_beam as beam
+import pyarrow.parquet as pq
+
+from mixtures.manifest import build_manifest, dumps
+from mixtures.plan import Plan, SourceTokens, plan
+from mixtures.shards import ShardInfo, ShardMetadata, num_shards, shard_name, write_shard
+from mixtures.subset import Cut
+from pipeline import graph
+from pipeline.configure import canonical
+from pipeline.files import delete_tree, exists, join, open_file, read_bytes, write_bytes, written_whole
+from pipeline.layout import Layout, is_done, read_marker
+from pipeline.mixing import CountJob, HeldOut, MixJob, SourceShare, TokenJob
+from pipeline.options import Settings
+from pipeline.transforms.segment import part_name
+from pipeline.transforms.tokenize import token_file
+from tokenizer.encode import Encoder
+from tokenizer.sample import weighted_sample
+from tokenizer.train import TrainSettings, train
+
+TOKENS_VERSION = 1
+"""Raised when the same clean documents and tokenizer would give other token files."""
+
+RunPipeline = Callable[[str, Callable[[beam.Pipeline], None]], None]
+"""Runs one job to its end; the name is what a person is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mixed:
+    """What came of the mix phase."""
+
+    plan: Plan
+    manifest: Mapping[str, Any]
+
+
+def clean_parts(layout: Layout, source: str) -> list[str]:
+    """The clean files of a source that a finished clean phase left.
+
+    Raises:
+        ValueError: there are none; says how to make them.
+    """
+    marker = read_marker(layout.marker(f"clean-{source}"))
+    if marker is None:
+        raise ValueError(
+            f"{source}: there are no finished clean documents in {layout.output}; "
+            f"run it with --phase=clean --input {source}=GLOB first, or take {source} out of the recipe"
+        )
+    return [join(layout.clean(source), part_name(i, marker["num_parts"])) for i in range(marker["num_parts"])]
+
+
+def get_tokenizer(settings: Settings, layout: Layout, sources: list[str]) -> Encoder:
+    """The tokenizer that was given, or one trained on the mixture's own text; it lies in the output either way."""
+    if settings.tokenizer:
+        encoder = Encoder.load(read_bytes(settings.tokenizer))
+        write_bytes(layout.tokenizer, encoder.model)
+        return encoder
+    train_settings = TrainSettings.of(settings.recipe.tokenizer)
+    said = {
+        "settings": {n: v for n, v in canonical(train_settings).items() if n != "num_threads"},
+        "weights": {s: str(w) for s, w in settings.recipe.weights.items()},
+        "clean": {s: _clean_fingerprint(layout, s) for s in sources},
+    }
+    fingerprint = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    marker = layout.marker("tokenizer")
+    if is_done(marker, fingerprint) and exists(layout.tokenizer):
+        return Encoder.load(read_bytes(layout.tokenizer))
+    documents = {s: _Documents(tuple(clean_parts(layout, s))) for s in sources}
+    sample = weighted_sample(documents, settings.recipe, max_bytes=train_settings.max_sample_bytes)
+    trained = train(sample, None, train_settings)
+    write_bytes(layout.tokenizer, trained.model)
+    write_bytes(marker, json.dumps({"fingerprint": fingerprint, **trained.about()}, indent=1).encode())
+    return Encoder.load(trained.model)
+
+
+def _clean_fingerprint(layout: Layout, source: str) -> str:
+    marker = read_marker(layout.marker(f"clean-{source}"))
+    return str(marker["fingerprint"]) if marker else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Documents:
+    """The (id, text) of a source's clean files, as often as asked for."""
+
+    paths: tuple[str, ...]
+
+    def __call__(self) -> Iterator[tuple[str, str]]:
+        for path in self.paths:
+            with open_file(path) as file:
+                for batch in pq.ParquetFile(file).iter_batches(batch_size=64, columns=["id", "text"]):
+                    yield from zip(batch.column("id").to_pylist(), batch.column("text").to_pylist(), strict=True)
+
+
+def token_jobs(settings: Settings, layout: Layout, encoder: Encoder, sources: list[str],
+               progress_dir: str | None) -> dict[str, TokenJob]:  # fmt: skip
+    """The sources whose token files are not those of this tokenizer and these clean documents."""
+    excluded = hashlib.sha256(read_bytes(settings.exclude)).hexdigest() if settings.exclude else ""
+    jobs = {}
+    for source in sources:
+        said = [TOKENS_VERSION, encoder.sha256, _clean_fingerprint(layout, source), excluded]
+        fingerprint = hashlib.sha256(json.dumps(said).encode()).hexdigest()
+        marker = layout.marker(f"tokens-{source}")
+        if is_done(marker, fingerprint):
+            continue
+        delete_tree(marker)
+        delete_tree(layout.tokens(source))
+        jobs[source] = TokenJob(
+            source=source,
+            parts=tuple(enumerate(clean_parts(layout, source))),
+            tokenizer_path=layout.tokenizer,
+            tokens_dir=layout.tokens(source),
+            exclude_path=settings.exclude,
+            marker=marker,
+            fingerprint=fingerprint,
+            progress_dir=progress_dir,
+        )
+    return jobs
+
+
+def _token_parts(layout: Layout, sources: list[str]) -> tuple[tuple[str, str], ...]:
+    parts = []
+    for source in sources:
+        parts += [(source, token_file(layout.tokens(source), i)) for i in range(len(clean_parts(layout, source)))]
+    return tuple(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What is held out of each source, and what is left of it."""
+
+    held_out: Mapping[str, HeldOut]
+    held_tokens: Mapping[str, int]
+    available: Mapping[str, SourceTokens]
+
+
+def count(settings: Settings, layout: Layout, sources: list[str], run: RunPipeline) -> Counted:
+    """Takes the validation documents out and counts the rest."""
+    tokens = {s: _marker(layout, f"tokens-{s}")["tokens"] for s in sources}
+    rules = {s: r for s, r in settings.recipe.validation.items() if s in tokens and tokens[s]}
+    too_many = [s for s, r in rules.items() if r.tokens is not None and r.tokens >= tokens[s]]
+    if too_many:
+        s = too_many[0]
+        raise ValueError(f"validation: {rules[s].tokens:,} tokens of {s} are to be held out, it has {tokens[s]:,} in all")
+    result_path = join(layout.work, "held-out.json")
+    delete_tree(result_path)
+    job = CountJob(
+        parts=_token_parts(layout, sources),
+        shares={s: r.share for s, r in rules.items() if r.share is not None},
+        wanted_tokens={s: r.tokens for s, r in rules.items() if r.tokens is not None},
+        result_path=result_path,
+    )
+    run("count", lambda p: graph.count(p, job))
+    found = json.loads(read_bytes(result_path))
+    cuts = {s: Cut(**c) for s, c in found["cuts"].items()}
+    return Counted(
+        held_out={s: HeldOut(share=job.shares.get(s), cut=cuts.get(s)) for s in sources},
+        held_tokens={s: c.get("held_tokens", 0) for s, c in found["sources"].items()},
+        available={s: SourceTokens(c.get("tokens", 0), c.get("documents", 0)) for s, c in found["sources"].items()},
+    )
+
+
+def _marker(layout: Layout, step: str) -> dict[str, Any]:
+    marker = read_marker(layout.marker(step))
+    assert marker is not None, f"step {step} left no marker"
+    return marker
+
+
+def make_plan(settings: Settings, counted: Counted) -> Plan:
+    """Deals the tokens out. Raises PlanError, with the table, where the mixture cannot be made."""
+    available = {s: a for s, a in counted.available.items() if s in settings.recipe.weights}
+    return plan(settings.recipe, available, settings.num_tokens)
+
+
+def mix_job(settings: Settings, layout: Layout, encoder: Encoder, made: Plan, counted: Counted, *,
+            shuffle_dir: str | None, progress_dir: str | None) -> MixJob:  # fmt: skip
+    """The global shuffle that a plan asks for."""
+    sources = [s.source for s in made.sources]
+    target, width = settings.recipe.shards.target_bytes, encoder.dtype.itemsize
+    held = {s: n for s, n in counted.held_tokens.items() if n and s in sources}
+    metadata = ShardMetadata(
+        recipe=made.recipe,
+        seed=settings.seed,
+        tokenizer_sha256=encoder.sha256,
+        vocab_size=encoder.vocab_size,
+        bos_id=encoder.bos_id,
+        eos_id=encoder.eos_id,
+    )
+    return MixJob(
+        parts=_token_parts(layout, sources),
+        shares={
+            s.source: SourceShare(
+                whole_epochs=s.whole_epochs, remainder_tokens=s.remainder_tokens, held_out=counted.held_out[s.source]
+            )
+            for s in made.sources
+        },
+        source_names=tuple(sorted(settings.recipe.weights)),
+        seed=settings.seed,
+        num_shards=num_shards(made.tokens, width, target),
+        num_validation_shards={s: num_shards(n, width, target) for s, n in held.items()},
+        output=layout.output,
+        vocab_size=encoder.vocab_size,
+        metadata=asdict(metadata),
+        result_path=join(layout.work, "mixed.json"),
+        shuffle_dir=shuffle_dir,
+        progress_dir=progress_dir,
+    )
+
+
+def write_mixture(job: MixJob, layout: Layout, run: RunPipeline) -> dict[str, Any]:
+    """Runs the shuffle into empty folders. Returns what the job says of its shards and cuts."""
+    for path in (layout.manifest, job.result_path, join(layout.output, "shards"), join(layout.output, "validation")):
+        delete_tree(path)
+    run("mix", lambda p: graph.mix(p, job))
+    found: dict[str, Any] = json.loads(read_bytes(job.result_path))
+    written = {s["key"] for s in found["shards"]}
+    for key in range(job.num_shards):  # a shard to which no document fell is a shard all the same
+        if key not in written:
+            path = "shards/" + shard_name("train", key, job.num_shards)
+            found["shards"].append({"key": key, "info": asdict(_empty_shard(job, path)), "documents": {}})
+    found["shards"].sort(key=lambda s: s["key"])
+    return found
+
+
+def _empty_shard(job: MixJob, path: str) -> ShardInfo:
+    with written_whole(join(job.output, path)) as sink:
+        metadata = ShardMetadata(**job.metadata)  # type: ignore[arg-type]
+        return write_shard(sink, [], path=path, sources=job.source_names, metadata=metadata)
+
+
+def manifest_of(made: Plan, job: MixJob, encoder: Encoder, found: Mapping[str, Any],
+                about: Mapping[str, Any]) -> dict[str, Any]:  # fmt: skip
+    """The manifest of what was written; raises where it is not what was planned."""
+    train = [s for s in found["shards"] if s["key"] < job.num_shards]
+    documents = {s.source: sum(t["documents"].get(s.source, 0) for t in train) for s in made.sources}
+    validation: dict[str, list[ShardInfo]] = {}
+    for shard in found["shards"]:
+        if shard["key"] >= job.num_shards:
+            source = shard["info"]["path"].removeprefix("validation/").rsplit("-", 3)[0]
+            validation.setdefault(source, []).append(ShardInfo(**shard["info"]))
+    return build_manifest(
+        plan=made,
+        seed=job.seed,
+        encoder=encoder,
+        shards=[ShardInfo(**s["info"]) for s in train],
+        documents=documents,
+        cut_documents={s: c["last_doc_id"] if c["is_cut"] else None for s, c in found["cuts"].items()},
+        validation=validation,
+        about=about,
+    )
+
+
+def write_tokens_into_stats(layout: Layout, sources: list[str]) -> None:
+    """Fills in ``tokens`` of each source's statistics, now that they are counted."""
+    for source in sources:
+        if not exists(layout.stats(source)):
+            continue
+        stats = json.loads(read_bytes(layout.stats(source)))
+        marker = _marker(layout, f"tokens-{source}")
+        stats["tokens"] = marker["tokens"]
+        stats["excluded_in_mix"] = marker["excluded"]
+        write_bytes(layout.stats(source), (json.dumps(stats, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def write_manifest(layout: Layout, manifest: Mapping[str, Any]) -> None:
+    """The last thing a run writes: it is what makes the output whole."""
+    write_bytes(layout.manifest, dumps(manifest).encode())
+
+

@@ -1,0 +1,39 @@
+"""The command: ``python -m pipeline.run``. Thin: what it asks for is done elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+
+from mixtures.plan import PlanError
+from pipeline.clean_phase import RunFailed
+from pipeline.options import parse
+from pipeline.whole_run import estimate_run, run
+
+DONE, FAILED, WRONG_REQUEST = 0, 1, 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit status: 0 done; 1 the run failed; 2 the request was wrong (a line on stderr says how to mend it)."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        settings = parse(sys.argv[1:] if argv is None else argv)
+        if settings.estimate:
+            estimate_run(settings)
+        else:
+            run(settings)
+    except PlanError as error:
+        print(f"error: the mixture cannot be made\n{error}", file=sys.stderr)
+        return WRONG_REQUEST
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return WRONG_REQUEST
+    except RunFailed as error:
+        print(f"error: {error}", file=sys.stderr)
+        return FAILED
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

