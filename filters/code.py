@@ -198,7 +198,7 @@ class CodeQuality:
         """The table of the limits."""
         rp = "RedPajama v1 github_run_filter.py"
         return (
-            Rule("empty", "num_printed_chars", "==", 0, f"{rp}; ours: blanks alone are nothing"),
+            Rule("empty", "num_line_chars", "==", 0, f"{rp}; ours: blanks alone are nothing"),
             Rule("line_too_long", "max_line_chars", ">", self.max_line_chars, rp),
             Rule("mean_line_too_long", "mean_line_chars", ">", self.max_mean_line_chars, rp),
             Rule("too_few_alphanumeric", "alphanumeric_share", "<", self.min_alphanumeric_share, rp),
@@ -207,7 +207,7 @@ class CodeQuality:
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
         """Measures every file and judges it by :attr:`rules`."""
         rows = [code_signals(text) for text in batch.column("text").to_pylist()]
-        names = ("num_printed_chars", "max_line_chars", "mean_line_chars", "alphanumeric_share")
+        names = ("num_line_chars", "max_line_chars", "mean_line_chars", "alphanumeric_share")
         signals = {name: pa.array([row[at] for row in rows], pa.float64()) for at, name in enumerate(names)}
         verdict, detail = first_broken(signals, self.rules)
         return Outcome(verdict=verdict, detail=detail, signals=signals)
@@ -217,7 +217,7 @@ Signals = tuple[float, float | None, float | None, float | None]
 
 
 def code_signals(text: str) -> Signals:
-    r"""Returns (printed characters, longest line, mean line with its line end, share of alphanumeric characters).
+    r"""Returns (characters in lines, longest line, mean line with its line end, share of alphanumeric characters).
 
     >>> code_signals("ab\n(1)\n")
     (5.0, 3.0, 3.5, 0.42857142857142855)
@@ -257,9 +257,9 @@ def num_alphanumeric(text: str) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlphabeticPerToken:
-    """Drops files with few letters a token, only where a tokenizer is given (key ``tokenizer``): it is trained after cleaning.
+    """Drops files with few letters a token; only where a tokenizer is given, since ours is trained after cleaning.
 
-    The paper does not name this rule; RedPajama has it with pythia-6.9b's tokenizer.
+    The paper does not name this rule; RedPajama has it with pythia-6.9b's tokenizer. The key is ``tokenizer``.
     """
 
     NAME: ClassVar[str] = "code_tokens"
@@ -271,7 +271,7 @@ class AlphabeticPerToken:
     min_alphabetic_per_token: float = 1.5  # RedPajama v1 github_run_filter.py
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges every file if ``models`` has a tokenizer (an object whose ``encode`` gives a text's ids), else none."""
+        """Judges every file if there is a tokenizer (an object whose ``encode`` gives a text's ids), else none."""
         tokenizer = models.get("tokenizer")
         if tokenizer is None:
             return Outcome(verdict=pa.nulls(batch.num_rows, pa.string()))

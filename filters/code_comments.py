@@ -17,7 +17,8 @@ import yaml
 
 _DATA = Path(__file__).parent / "data" / "code"
 _BLANKS = re.compile(r"\s*")
-_INDENT = re.compile(r"[ \t]*")
+_MAX_COMMENTS = 200
+"""Ours: no head holds as many; what follows in a file of nothing but comments stays as it is."""
 _SHEBANG = re.compile(r"\ufeff?#!(?!\[)[^\n]*\n?")
 _BEFORE = {
     "guard": re.compile(
@@ -101,13 +102,15 @@ def head_comments(text: str, family: str) -> Iterator[Comment]:
     shebang = _SHEBANG.match(text)
     at = shebang.end() if shebang else int(text.startswith("\ufeff"))
     has_docstring = False
-    while True:
+    num_left = _MAX_COMMENTS
+    while num_left:
         at = _BLANKS.match(text, at).end()  # type: ignore[union-attr]
         if at == len(text):
             return
         before = _end_of_what_stands_before(text, at, rules)
         if before is not None:
             at = before
+            num_left -= 1
             continue
         comment = _comment_at(text, at, rules)
         if comment is None and rules.docstring and not has_docstring:
@@ -117,6 +120,7 @@ def head_comments(text: str, family: str) -> Iterator[Comment]:
             return
         yield comment
         at = comment.end
+        num_left -= 1
 
 
 def _end_of_what_stands_before(text: str, at: int, rules: Syntax) -> int | None:
@@ -131,7 +135,7 @@ def _comment_at(text: str, at: int, rules: Syntax) -> Comment | None:
     if rules.rst:
         match = _RST_COMMENT.match(text, at)
         return Comment(at, at + len(match.group().rstrip()), "..", "", False) if match else None
-    if text.startswith(rules.not_line, at) and rules.not_line:
+    if rules.not_line and text.startswith(rules.not_line, at):
         return None
     for opening, closing in rules.block:
         if text.startswith(opening, at):
@@ -140,9 +144,7 @@ def _comment_at(text: str, at: int, rules: Syntax) -> Comment | None:
                 return None
             is_empty = text.startswith("/**/", at)
             return Comment(at, end, opening, closing, not is_empty and _is_doc(text, at, rules))
-    if _line_mark(text, at, rules) is not None:
-        return _line_run(text, at, rules)
-    return None
+    return _line_run(text, at, rules)
 
 
 def _is_doc(text: str, at: int, rules: Syntax) -> bool:
@@ -150,32 +152,33 @@ def _is_doc(text: str, at: int, rules: Syntax) -> bool:
     return any(text.startswith(mark, at) and not text.startswith(mark[-1], at + len(mark)) for mark in rules.doc)
 
 
-def _line_mark(text: str, at: int, rules: Syntax) -> str | None:
-    if rules.not_line and text.startswith(rules.not_line, at):
-        return None
-    for mark in rules.line:
-        if text.startswith(mark, at):
-            return mark
-    match = rules.word.match(text, at) if rules.word else None
-    return match.group() if match else None
-
-
-def _line_run(text: str, at: int, rules: Syntax) -> Comment:
+def _line_run(text: str, at: int, rules: Syntax) -> Comment | None:
     """Takes the lines that follow one another, as long as all or none of them are documentation."""
-    start, end = at, at
-    mark = _line_mark(text, at, rules) or ""
-    is_doc = _is_doc(text, at, rules)
-    while True:
-        newline = text.find("\n", at)
-        end = len(text) if newline < 0 else newline
-        if newline < 0:
-            break
-        at = _INDENT.match(text, newline + 1).end()  # type: ignore[union-attr]
-        if _line_mark(text, at, rules) is None or _is_doc(text, at, rules) != is_doc:
-            break
-        if any(text.startswith(opening, at) for opening, _ in rules.block):
-            break
-    return Comment(start, start + len(text[start:end].rstrip()), mark, "", is_doc)
+    for pattern, is_doc in _line_runs(rules):
+        match = pattern.match(text, at)
+        if match:
+            run = match.group()
+            return Comment(at, at + len(run.rstrip()), match.group(1), "", is_doc)
+    return None
+
+
+@cache
+def _line_runs(rules: Syntax) -> tuple[tuple[re.Pattern[str], bool], ...]:
+    """Returns the expressions of runs of documentation and of other line comments; they never go back."""
+    marks = "|".join(map(re.escape, rules.line))
+    if rules.word:
+        marks = "|".join(filter(None, (marks, rules.word.pattern)))
+    if not marks:
+        return ()
+    # A mark repeated (``////``) is decoration, not documentation.
+    doc = "|".join(f"{re.escape(mark)}(?!{re.escape(mark[-1])})" for mark in rules.doc) or "(?!)"
+    others = "|".join(map(re.escape, (*rules.not_line, *(opening for opening, _ in rules.block)))) or "(?!)"
+    patterns = []
+    for lookahead, is_doc in ((f"(?={doc})", True), (f"(?!{doc})", False)):
+        line = rf"{lookahead}(?!{others})(?:{marks})[^\n]*+"
+        first = rf"{lookahead}(?!{others})((?i:{marks}))[^\n]*+"
+        patterns.append((re.compile(rf"{first}(?:\n[ \t]*+(?i:{line}))*+"), is_doc))
+    return tuple(patterns)
 
 
 def _end_of_block(text: str, at: int, marks: tuple[str, str], *, is_nested: bool) -> int | None:

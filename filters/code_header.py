@@ -28,6 +28,8 @@ _SPEAKS = re.compile(
     re.IGNORECASE,
 )
 """What a comment on copyright or licence says; the bare word ``license`` (of a plate, of a key) is not enough."""
+_SEARCHED_CHARS = 20_000
+"""Ours: of one comment; the longest licences (the GPL has 35,000) name themselves in their first lines."""
 _LEGAL = re.compile(
     r"\b(?:warrant(?:y|ies)|liab(?:le|ility)|merchantab|infring|redistribut|hereby|sublicen|endorse|trademark|"
     r"applicable law|above copyright|disclaimer|damages|as[ -]is)\b|\blicen[sc]e",
@@ -61,7 +63,7 @@ def remove_header(text: str, family: str) -> str:
     at = 0
     for comment in head_comments(text, family):
         body = text[comment.start : comment.end]
-        if not _SPEAKS.search(body):
+        if not _SPEAKS.search(body, 0, _SEARCHED_CHARS):
             continue
         kept.append(text[at : comment.start])
         left = _documentation_left(body, comment) if comment.is_doc else _directives(body, comment)

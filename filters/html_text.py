@@ -13,7 +13,8 @@ paragraph, heading, div   set apart by an empty line; white space inside collaps
 ``<li>``                  ``- `` or its number (``3. ``), nested lists indented under their item's text
 ``<blockquote>``          every line begins with ``> ``
 table                     a line a row, cells set apart by `` | ``
-``<sup>``                 ``10<sup>6</sup>`` is ``10^6``: without the mark it would be another number
+``<sup>``                 ``10<sup>6</sup>`` is ``10^6``: without the mark it would be another number; a word of three
+                          letters or more that was raised behind a word (a footnote's link) is set apart from it
 ``<img>``                 nothing, or its ``alt`` where asked for
 math (``$``, ``$$``)      untouched, its line breaks too
 script, style, comment    gone
@@ -49,24 +50,22 @@ _INLINE_TAG = re.compile(rf"</?(?:{'|'.join(_INLINE_NAMES)}|(?<=/)sup)(?:>|\s{_A
 _SIMPLE_TAG = re.compile(rf"<(p|li|h[1-6])>([^<]*+)</\1>|{_TAG}")
 _ANY_TAG = re.compile(_TAG + r"|<!--.*?(?:-->|\Z)|<[!?][^>]*+>?|<(?:/?[a-zA-Z])[^>]*+>?", re.DOTALL)
 
-_HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
-_BLOCKS = _HEADINGS | {"p", "div", "blockquote", "pre", "ul", "ol", "li", "dl", "dt", "dd", "hr"}
-_HOLD_NO_BLOCKS = _HEADINGS | {"p", "pre"}
-_IN_TABLE = frozenset({"table", "thead", "tbody", "tfoot", "tr"})
-_PARENTS = {
-    "li": frozenset({"ul", "ol"}),
-    "dt": frozenset({"dl"}),
-    "dd": frozenset({"dl"}),
-    "table": frozenset({"", "li", "blockquote", "div", "dd"}),
-    "thead": frozenset({"table"}),
-    "tbody": frozenset({"table"}),
-    "tfoot": frozenset({"table"}),
-    "tr": frozenset({"table", "thead", "tbody", "tfoot"}),
-    "th": frozenset({"tr"}),
-    "td": frozenset({"tr"}),
-}
-"""Where HTML takes these tags as they stand; anywhere else it is lexbor's to judge."""
+_HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _VOID = frozenset({"br", "hr", "img"})
+_FLOW = frozenset({*_HEADINGS, *_VOID, "p", "div", "blockquote", "pre", "ul", "ol", "dl"})
+_ROWS = frozenset({"tr"})
+_CHILDREN = {
+    **dict.fromkeys((*_HEADINGS, "p", "pre"), frozenset({"br", "img"})),
+    **dict.fromkeys(("", "div", "blockquote", "li", "dd"), _FLOW | {"table"}),
+    **dict.fromkeys(("td", "th", "dt"), _FLOW),
+    **dict.fromkeys(("ul", "ol"), _FLOW | {"li"}),
+    "dl": _FLOW | {"dt", "dd"},
+    "table": _ROWS | {"thead", "tbody", "tfoot"},
+    **dict.fromkeys(("thead", "tbody", "tfoot"), _ROWS),
+    "tr": frozenset({"td", "th"}),
+}
+"""The tags that HTML takes as they stand inside of each (``""``: the fragment); all else is lexbor's to judge."""
+_IN_TABLE = frozenset({"table", "thead", "tbody", "tfoot", "tr"})
 
 _UNSEEN = ["script", "style", "template", "noscript", "iframe", "svg", "object", "select", "textarea", "title"]
 
@@ -111,24 +110,21 @@ def html_to_text(fragment: str, *, image_alt: bool = False) -> str:
 
 
 def _simple_tokens(fragment: str) -> list[str | None]:
-    """Text, leaf's name, leaf's text, tag's name, tag's attributes, text, ..."""
-    return _SIMPLE_TAG.split(_INLINE_TAG.sub(_HOLE, fragment))
+    """Text, leaf's name, leaf's text, tag's name, tag's attributes, text, ...; in fives."""
+    return [*_SIMPLE_TAG.split(_INLINE_TAG.sub(_HOLE, fragment)), None, None, None, None]
 
 
 def _from_simple(tokens: list[str | None], writer: TextWriter) -> str | None:
     """Writes simple tokens; None where HTML would not read the tags as they stand."""
-    open_blocks: list[str] = [""]
-    rest = iter(tokens)
-    for text in rest:
+    open_blocks = [""]
+    fives = zip(tokens[::5], tokens[1::5], tokens[2::5], tokens[3::5], tokens[4::5], strict=True)
+    for text, leaf, leaf_text, name, attributes in fives:
         if text:
             if "<" in text or (open_blocks[-1] in _IN_TABLE and not text.isspace()):
                 return None
-            if not text.isspace() or not writer.is_between:
-                writer.add(_plain(text))
-        leaf, leaf_text = next(rest, None), next(rest, None)
-        name, attributes = next(rest, None), next(rest, None)
+            writer.add(_plain(text))
         if leaf is not None and leaf_text is not None:
-            if not _may_stand(leaf, open_blocks[-1]):
+            if leaf not in _CHILDREN[open_blocks[-1]]:
                 return None
             writer.leaf(leaf, _plain(leaf_text))
         elif name is None:
@@ -142,9 +138,9 @@ def _from_simple(tokens: list[str | None], writer: TextWriter) -> str | None:
             if open_blocks[-1] in _IN_TABLE:
                 return None
             writer.superscript()
+        elif name not in _CHILDREN[open_blocks[-1]]:
+            return None
         else:
-            if not _may_stand(name, open_blocks[-1]):
-                return None
             if name not in _VOID:
                 open_blocks.append(name)
             writer.open(name, attributes or "")
@@ -156,15 +152,6 @@ def _plain(text: str) -> str:
     if _HOLE in text:
         text = text.replace(_HOLE, "")
     return unescape(text) if "&" in text else text
-
-
-def _may_stand(name: str, parent: str) -> bool:
-    """Whether HTML takes this start tag where it stands, closing nothing before it and implying nothing."""
-    if name in _PARENTS:
-        return parent in _PARENTS[name]
-    if parent in _IN_TABLE:
-        return False
-    return name in ("br", "img") or (name in _BLOCKS and parent not in _HOLD_NO_BLOCKS)
 
 
 def _mended(fragment: str) -> str:
@@ -183,8 +170,9 @@ def _from_any(tokens: list[str | None], writer: TextWriter) -> str:
             writer.add(unescape(text) if "&" in text else text)
         name, attributes = next(rest, None), next(rest, None)
         if name is None or name in _INLINE:
-            if name == "sup":
-                writer.superscript()
+            continue
+        if name == "sup":
+            writer.superscript()
         elif name[0] == "/":
             writer.close(name[1:])
         else:

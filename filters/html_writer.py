@@ -26,6 +26,7 @@ _FORMULA = re.compile(r"(\$\$[^$]*+\$\$|\$[^$]*+\$)")
 _SPACE = re.compile(r"[ \t\n\f]+")
 _SPACE_IN_LINE = re.compile(r"[ \t\f]+")
 _POWER = re.compile(r"[-+−]?\d")
+_WORD = re.compile(r"[^\W\d_]{3}")
 _ALT = re.compile(r'\balt="([^"]*)"')
 _NUMBER = re.compile(r'\b(?:start|value)="(\d{1,9})"')
 
@@ -73,12 +74,9 @@ class TextWriter:
             before = self._pieces[-1][-1:] if self._pieces else ""
             if (before.isalnum() or before in (")", "]")) and _POWER.match(text):
                 self._pieces.append("^")
+            elif before.isalpha() and _WORD.match(text):
+                self._pieces.append(" ")
         self._pieces.append(text)
-
-    @property
-    def is_between(self) -> bool:
-        """Whether white space would say nothing here."""
-        return not self._pieces and not self._in_pre
 
     def leaf(self, name: str, text: str) -> None:
         """A paragraph, heading or item that holds nothing but text, entities decoded."""
@@ -217,7 +215,7 @@ class TextWriter:
 
     def _write(self, text: str) -> None:
         """Appends a block, behind its prefix and what sets it apart from the block before."""
-        if not text or text.isspace():
+        if not text:
             return
         first = self._prefix if self._mark is None else self._mark
         self._mark = None
@@ -259,12 +257,14 @@ def _collapsed(text: str) -> str:
     >>> _collapsed(" two\n words  $a\n b$ ")
     'two words $a\n b$'
     """
+    if "\n" not in text and "  " not in text and "\t" not in text and "\f" not in text:
+        return text.strip()
     if "$" in text:
         parts = _FORMULA.split(text)
         parts[::2] = [_SPACE.sub(" ", part) for part in parts[::2]]
-        return "".join(parts).strip(" \n")
+        return "".join(parts).strip()
     if "\\begin{" in text:
-        return "\n".join([_SPACE_IN_LINE.sub(" ", line).strip(" ") for line in text.split("\n")]).strip("\n")
+        return "\n".join([_SPACE_IN_LINE.sub(" ", line).strip(" ") for line in text.split("\n")]).strip()
     if text.isascii():
         return " ".join(text.split())
-    return _SPACE.sub(" ", text).strip(" ")
+    return _SPACE.sub(" ", text).strip()

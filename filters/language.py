@@ -24,17 +24,22 @@ class LanguageModel:
         # The wrapper's own predict fails under NumPy 2 in some of fastText's distributions; what it wraps does not.
         self._predict = fasttext_model.f.predict
 
-    def predict(self, text: str) -> tuple[str, float]:
+    def top(self, text: str) -> tuple[str, float]:
         """Returns the likeliest language and its probability, of the whole text with its line ends deleted.
 
-        That is cc_net/split_by_lang.py: words at line ends are glued, as in CCNet. fastText's own ``predict`` adds
-        the line end that closes its input, which counts as a word: without it the score is another one.
+        That is cc_net/split_by_lang.py: words at line ends are glued, as in CCNet.
         """
-        found = self._predict(text.replace("\n", "") + "\n", 1, 0.0, "strict")
-        if not found:
-            return UNDETERMINED, 0.0
-        probability, label = found[0]
-        return label.removeprefix(_LABEL), probability
+        labels, probabilities = self.predict(text.replace("\n", ""))
+        return (labels[0].removeprefix(_LABEL), probabilities[0]) if labels else (UNDETERMINED, 0.0)
+
+    def predict(self, text: str, k: int = 1) -> tuple[tuple[str, ...], tuple[float, ...]]:
+        """Returns fastText's ``k`` likeliest labels with their probabilities, of a text without line ends.
+
+        fastText's own ``predict`` adds the line end that closes its input, which counts as a word: without it the
+        score is another one.
+        """
+        found = self._predict(text + "\n", k, 0.0, "strict")
+        return tuple(label for _, label in found), tuple(probability for probability, _ in found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +114,6 @@ class DetectLanguage:
 
 
 def _predict_all(texts: pa.Array, model: LanguageModel) -> tuple[list[str], npt.NDArray[np.float64]]:
-    found = [model.predict(text) for text in texts.to_pylist()]
+    found = [model.top(text) for text in texts.to_pylist()]
     scores = np.array([score for _, score in found], dtype=np.float64)
     return [language for language, _ in found], np.round(scores, 2)

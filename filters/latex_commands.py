@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
+from filters.latex_conditionals import PRIMITIVE_CONDITIONALS
 from filters.latex_expand import Expanded, Expander, Handler, Meaning, leave_macro
 from filters.latex_lexer import whole_lines, words
 from filters.latex_macros import (
@@ -38,10 +39,15 @@ _PREFIXED = re.compile(
 )
 _ENVIRONMENT_NAME = re.compile(r"\s?\{\s*([^{}\\\s]{1,60})\s*\}")
 _NO_SPACE_BEFORE = re.compile(r"\\(?:footnote|footnotemark|xspace|end|par|item|label|index|[^A-Za-z])(?![a-z])")
+_TESTS_EMPTY = re.compile(
+    r"\s*\\relax\s*\\detokenize\s*\{([^{}]*)\}\s*\\relax(?![A-Za-z])\s?"
+    r"|\s*(\\\\|\\(?:relax|empty|@empty|null)(?![A-Za-z])\s*|[&!|$@*.?])((?:(?!\2)[^\\])*|\\[^\n]{0,200}?)\2\s?"
+)
+_CONDITIONAL = re.compile(r"\\(if[a-z]*|else|fi)(?![A-Za-z@])|\\[^A-Za-z]", re.DOTALL)
 _TESTS_EQUAL = re.compile(r"\s*\\(equal|isempty)\s*")
 _PROGRAMMING = words(
-    "expandafter csname futurelet noexpand catcode afterassignment aftergroup ifx ifcat ifnum ifdim ifodd ifcase"
-    " ifmmode loop advance meaning string lccode uccode scantokens write read openout immediate newcount newdimen"
+    "expandafter csname futurelet noexpand catcode afterassignment aftergroup ifcat ifnum ifdim ifodd ifcase loop"
+    " advance meaning string lccode uccode scantokens write read openout immediate newcount newdimen"
 )
 r"""What a macro cannot be expanded over."""
 
@@ -59,9 +65,21 @@ def expand_macros(text: str) -> Expanded:
     >>> expanded.text, expanded.num_left
     ('x \\a y', 1)
     """
-    body = max(text.find("\\begin{document}"), 0)
-    tracks_groups = _DEFINITION.search(text, body) is not None
-    return Expander(text, HANDLERS, tracks_groups=tracks_groups).run()
+    return Expander(text, HANDLERS, tracks_groups=_defines_in_groups(text)).run()
+
+
+def _defines_in_groups(text: str) -> bool:
+    """Whether the body holds a definition inside of braces or an environment; only then need groups be followed."""
+    pos = max(text.find("\\begin{document}"), 0) + len("\\begin{document}")
+    depth = 0
+    for match in _DEFINITION.finditer(text, pos):
+        start = match.start()
+        for opens, closes in (("{", "}"), ("\\}", "\\{"), ("\\begin{", "\\end{")):
+            depth += text.count(opens, pos, start) - text.count(closes, pos, start)
+        if depth > 0:
+            return True
+        pos = start
+    return False
 
 
 def style_definitions(text: str) -> str:
@@ -205,8 +223,8 @@ def _begin(expander: Expander, start: int) -> bool:
     if environment is None:
         if name == "document":
             expander.set_at_letter(False)
-        elif expander.tracks_groups:
-            expander.scopes.append([])
+        else:
+            expander.open_group()
         return False
     return expander.call_environment(name, environment, match.end())
 
@@ -218,20 +236,19 @@ def _end(expander: Expander, start: int) -> bool:
     environment = expander.environments.get(match[1])
     if environment is None or not expander.environment_arguments.get(match[1]):
         if expander.tracks_groups and match[1] != "document":
-            expander.close_scope()
+            expander.close_group()
         return False
     return expander.end_environment(match[1], environment, match.end())
 
 
 def _open_group(expander: Expander, start: int) -> bool:
-    if expander.tracks_groups:
-        expander.scopes.append([])
+    expander.open_group()
     return False
 
 
 def _close_group(expander: Expander, start: int) -> bool:
     if expander.tracks_groups:
-        expander.close_scope()
+        expander.close_group()
     return False
 
 
@@ -309,6 +326,68 @@ def _if_next(expander: Expander, start: int) -> bool:
     return True
 
 
+def _math_choice(expander: Expander, start: int) -> bool:
+    r"""``\mathchoice`` in a macro: what it says for running text, not four times the same."""
+    if not expander.stack:
+        return False
+    arguments = expander.read_arguments((Parameter("m"),) * 4)
+    if arguments is None:
+        return _unreadable(expander, start)
+    expander.push(f"{{{arguments[1]}}}", Macro(has_at=expander.has_at))
+    return True
+
+
+def _ensure_math(expander: Expander, start: int) -> bool:
+    r"""``\ensuremath`` in a macro: the formula, in dollars where none is open."""
+    if not expander.stack:
+        return False
+    argument = expander.read_arguments((Parameter("m"),))
+    if argument is None:
+        return _unreadable(expander, start)
+    is_math = expander.math.holds(expander.out)
+    expander.push(argument[0] if is_math else f"${argument[0].strip()}$", Macro(has_at=expander.has_at))
+    return True
+
+
+def _if_math(expander: Expander, start: int) -> bool:
+    if not expander.stack:
+        return False
+    return _choose(expander, expander.pos, expander.math.holds(expander.out))
+
+
+def _if_equal(expander: Expander, start: int) -> bool:
+    r"""``\ifx\relax#1\relax`` and its like ask whether an argument is empty; other tests give up."""
+    if not expander.stack:
+        return False
+    match = _TESTS_EMPTY.match(expander.text, expander.pos)
+    if match is None:
+        return _programming(expander, start)
+    content = match[1] if match[1] is not None else match[3]
+    return _choose(expander, match.end(), not content.strip())
+
+
+def _choose(expander: Expander, pos: int, holds: bool) -> bool:
+    """Goes on with one branch of the conditional whose branches begin at ``pos``."""
+    text, depth, otherwise = expander.text, 0, None
+    for match in _CONDITIONAL.finditer(text, pos):
+        name = match[1]
+        if name in PRIMITIVE_CONDITIONALS:
+            depth += 1
+        elif name == "else" and depth == 0:
+            otherwise = match.span()
+        elif name == "fi" and depth > 0:
+            depth -= 1
+        elif name == "fi":
+            branch = text[pos : otherwise[0] if otherwise else match.start()]
+            if not holds:
+                branch = text[otherwise[1] : match.start()] if otherwise else ""
+            expander.pos = match.end()
+            expander.push(branch.strip(" \n"), Macro(has_at=expander.has_at))
+            return True
+    expander.give_up()
+    return True
+
+
 def _call_by_name(expander: Expander, start: int) -> bool:
     r"""``\csname name\endcsname`` is ``\name``."""
     match = re.compile(r"\s*([A-Za-z]{1,60})\s*\\endcsname(?![A-Za-z@])\s?").match(expander.text, expander.pos)
@@ -350,6 +429,11 @@ HANDLERS: dict[str, Handler] = {
     "xspace": _xspace,
     "ifthenelse": _if_then_else,
     "csname": _call_by_name,
+    "ensuremath": _ensure_math,
+    "mathchoice": _math_choice,
+    "ifmmode": _if_math,
+    "if": _if_equal,
+    "ifx": _if_equal,
     "@ifstar": _if_star,
     "@ifnextchar": _if_next,
 }

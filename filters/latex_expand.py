@@ -22,6 +22,7 @@ from filters.latex_macros import (
     read_bracket,
     skip_space,
 )
+from filters.latex_math import MathMode
 
 MAX_DEPTH = 200
 """Texts of macros open inside each other; ours: TeX's own limit is 200 for input levels, papers use under 10."""
@@ -34,6 +35,8 @@ WORK_PER_CHAR = 8
 """All calls of a document together: a hostile source of 20 MB then ends in seconds, a real one uses a tenth."""
 _PUSH_COST_CHARS = 30
 _MAX_FAILURES = 3
+_MAX_GLANCE_CHARS = 500
+_NAME = re.compile(r"\\([A-Za-z]+|.)", re.DOTALL)
 
 _TOKEN = re.compile(r"\\([A-Za-z]+|[^A-Za-z])", re.DOTALL)
 _TOKEN_AT = re.compile(r"\\([A-Za-z@]+|[^A-Za-z@])", re.DOTALL)
@@ -59,7 +62,7 @@ class _Call:
     end: int
     num_out: int
     num_expanded: int
-    num_scopes: int
+    depth: int
     chars: int
     expansions: int
 
@@ -92,14 +95,19 @@ class Expander:
         self.meanings: dict[str, Meaning] = dict(handlers)
         self.environments: dict[str, Environment] = {}
         self.environment_arguments: dict[str, list[list[str]]] = {}
-        self.scopes: list[list[tuple[str, Meaning | None]]] = []
+        self.depth = 0
+        self.undo: list[tuple[int, str, Meaning | None]] = []
         self.stack: list[_Frame] = []
         self.out: list[str] = []
         self.result = Expanded("")
+        self.final_bodies: dict[str, str] = {}
+        """Macros without parameters, by name, whose text holds nothing that has a meaning now."""
         self.failures: dict[str, int] = {}
         self.work_left = WORK_CHARS_BASE + WORK_PER_CHAR * len(text)
         self.call = _Call("", 0, 0, 0, 0, 0, 0)
         self.is_global = False
+        self.math = MathMode()
+        self.math_before = self.math.state()
 
     @property
     def has_at(self) -> bool:
@@ -126,7 +134,10 @@ class Expander:
             for match in self.token.finditer(text, start):
                 name = match[1]
                 if name is None:
-                    self._brace(match[0])
+                    if match[0] == "{":
+                        self.depth += 1
+                    else:
+                        self.close_group()
                     continue
                 meaning = get(name)
                 if meaning is None:
@@ -138,6 +149,11 @@ class Expander:
                 self.emit(text[start:token_start])
                 start, self.pos = token_start, match.end()
                 if isinstance(meaning, Macro):
+                    final = self.final_bodies.get(name)
+                    if final is not None and not self._takes_token(text, token_start) and self._has_budget(len(final)):
+                        self.emit(final)
+                        start = self._behind_empty_group(text, match.end(), final)
+                        continue
                     self._call(name, meaning, token_start)
                     break
                 if meaning(self, token_start):
@@ -158,27 +174,28 @@ class Expander:
 
     # Groups ---------------------------------------------------------------------------------------------------
 
-    def _brace(self, brace: str) -> None:
-        if brace == "{":
-            self.scopes.append([])
-        else:
-            self.close_scope()
+    def open_group(self) -> None:
+        """Begins a group, where anybody asks for groups."""
+        self.depth += self.tracks_groups
 
-    def close_scope(self) -> None:
+    def close_group(self) -> None:
         r"""Undoes the group's definitions, but a ``\newcommand`` of a name that had no other meaning."""
-        if not self.scopes:
-            return
-        for name, old in reversed(self.scopes.pop()):
+        while self.undo and self.undo[-1][0] >= self.depth:
+            _, name, old = self.undo.pop()
+            self.final_bodies.clear()
             current = self.meanings.get(name)
             if old is not None:
                 self.meanings[name] = old
             elif not (isinstance(current, Macro) and current.is_new):
                 self.meanings.pop(name, None)
+        if self.depth:
+            self.depth -= 1
 
     def define(self, name: str, meaning: Meaning | None, *, is_global: bool = False) -> None:
         """Gives a name its meaning from here to the end of the group."""
-        if self.scopes and self.tracks_groups and not is_global:
-            self.scopes[-1].append((name, self.meanings.get(name)))
+        self.final_bodies.clear()
+        if self.depth and not is_global:
+            self.undo.append((self.depth, name, self.meanings.get(name)))
         if meaning is None:
             self.meanings.pop(name, None)
         else:
@@ -192,7 +209,7 @@ class Expander:
             self.result.num_expanded += 1
             self.emit("".join(str(part) for part in macro.body))
             return
-        before = self.text[max(0, start - 60) : start]
+        is_one = self._takes_token(self.text, start)
         arguments = self.read_arguments(macro.parameters) if macro.parameters else []
         if arguments is None:
             if is_nested:
@@ -203,19 +220,41 @@ class Expander:
             return
         filled = macro.fill(arguments)
         if not macro.parameters:
-            self._skip_empty_group(filled)
-        self.push(filled, macro, is_one=bool(before) and before[-1] not in "$&,;" and bool(_TAKES_TOKEN.search(before)))
+            self.pos = self._behind_empty_group(self.text, self.pos, filled)
+            if not is_one and not macro.has_at and self._is_final(filled):
+                self.final_bodies[name] = filled
+        self.push(filled, macro, is_one=is_one)
+
+    @staticmethod
+    def _takes_token(text: str, start: int) -> bool:
+        """Whether what stands before ``start`` is a command that takes the next token for its argument."""
+        if not start or not (text[start - 1].isalnum() or text[start - 1] in " }"):
+            return False
+        before = text[max(0, start - 60) : start]
+        return "\\" in before and _TAKES_TOKEN.search(before) is not None
+
+    def _has_budget(self, num_chars: int) -> bool:
+        """Charges an expansion that is not read again; false where the budget is spent."""
+        self.work_left -= num_chars + _PUSH_COST_CHARS
+        if self.stack:
+            self.call.chars -= num_chars
+            self.call.expansions -= 1
+            if self.call.chars < 0 or self.call.expansions < 0:
+                return False
+        self.result.num_expanded += self.work_left >= 0
+        return self.work_left >= 0
 
     def _open_call(self, name: str, end: int) -> bool:
         """Begins a call, if none is under way; returns whether one was."""
         if self.stack:
             return True
+        self.math_before = self.math.state()
         self.call = _Call(
             name=name,
             end=end,
             num_out=len(self.out),
             num_expanded=self.result.num_expanded,
-            num_scopes=len(self.scopes),
+            depth=self.depth,
             chars=MAX_CALL_CHARS,
             expansions=MAX_CALL_EXPANSIONS,
         )
@@ -235,8 +274,7 @@ class Expander:
                 return True
             self.pos = begin
             return False
-        if self.tracks_groups:
-            self.scopes.append([])
+        self.open_group()
         self.environment_arguments.setdefault(name, []).append(arguments)
         self.push(environment.begins.fill(arguments), environment.begins)
         return True
@@ -248,7 +286,7 @@ class Expander:
         arguments = self.environment_arguments[name].pop()
         self.push(environment.ends.fill(arguments), environment.ends)
         if self.tracks_groups:
-            self.close_scope()
+            self.close_group()
         return True
 
     def set_at_letter(self, is_letter: bool) -> None:
@@ -261,12 +299,12 @@ class Expander:
         self.result.num_left += 1
         self.result.names_left.add(name)
 
-    def _skip_empty_group(self, filled: str) -> None:
+    @staticmethod
+    def _behind_empty_group(text: str, pos: int, filled: str) -> int:
         r"""``\name{}``: the group only ended the name; it stays where it still does, or carries an index."""
-        if not self.text.startswith("{}", self.pos) or self.text[self.pos + 2 : self.pos + 3] in ("_", "^"):
-            return
-        if not ends_in_word(filled.removesuffix("\\xspace")):
-            self.pos += 2
+        if text.startswith("{}", pos) and text[pos + 2 : pos + 3] not in ("_", "^"):
+            return pos if ends_in_word(filled.removesuffix("\\xspace")) else pos + 2
+        return pos
 
     def push(self, filled: str, macro: Macro, *, is_one: bool = False) -> None:
         """Reads ``filled`` next; ``is_one``: in braces, if it is more than a token."""
@@ -285,12 +323,21 @@ class Expander:
             self.give_up(for_good=True)
             self.meanings = {name: it for name, it in self.meanings.items() if not isinstance(it, Macro)}
             return
-        token = self.with_at if macro.has_at else self.plain
         if is_one and not _ONE_TOKEN.match(filled) and group_end(filled, 0) != len(filled):
             self.emit("{")
             filled += "}"
+        if not macro.has_at and self._is_final(filled):
+            self.emit(filled)
+            return
+        token = self.with_at if macro.has_at else self.plain
         self.stack.append((self.text, self.pos, self.token))
         self.text, self.pos, self.token = filled, 0, token
+
+    def _is_final(self, text: str) -> bool:
+        """Whether nothing in it has a meaning here, so that it need not be read again."""
+        if "\\" not in text:
+            return True
+        return len(text) < _MAX_GLANCE_CHARS and self.meanings.keys().isdisjoint(_NAME.findall(text))
 
     def give_up(self, *, for_good: bool = False) -> None:
         """Takes back the call that is under way: its name stands in the output as it stood in the source."""
@@ -300,8 +347,11 @@ class Expander:
             self.stack.clear()
         self.pos = call.end
         del self.out[call.num_out :]
-        while len(self.scopes) > call.num_scopes:
-            self.close_scope()
+        if self.math.num_read > call.num_out:
+            self.math.restore(self.math_before)
+        while self.depth > call.depth:
+            self.close_group()
+        self.depth = call.depth
         self.result.num_expanded = call.num_expanded
         self._leave(call.name)
         if call.name.startswith("begin{"):
@@ -372,6 +422,10 @@ class Expander:
         if pos >= len(text) or text[pos] in "}\n":
             return None
         if text[pos] == "{":
+            end = text.find("}", pos, pos + _MAX_GLANCE_CHARS)
+            if end >= 0 and "{" not in (inner := text[pos + 1 : end]) and "\\" not in inner:
+                self.pos = end + 1
+                return inner
             end = group_end(text, pos, pos + MAX_BODY_CHARS)
             if end < 0:
                 self.work_left -= min(MAX_BODY_CHARS, len(text) - pos)

@@ -72,10 +72,12 @@ class Macro:
         >>> Macro((Parameter("m"),), ("\\bf", 1, "x")).fill(["a"])
         '\\bf ax'
         """
+        if len(self.body) == 1 and isinstance(self.body[0], str):
+            return self.body[0]
         out: list[str] = []
         for part in self.body:
             piece = part if isinstance(part, str) else arguments[part - 1] if part <= len(arguments) else f"#{part}"
-            if piece and out and piece[0].isalpha() and _ENDS_IN_WORD.search(out[-1][-40:]):
+            if piece and out and piece[0].isalpha() and out[-1][-1].isalpha() and ends_in_word(out[-1]):
                 out.append(" ")
             if piece:
                 out.append(piece)

@@ -45,6 +45,9 @@ _COMMAND = re.compile(
 )
 _BRACED_NAME = re.compile(r"\s*\{\s*\"?([^{}\"\n]{1,300}?)\"?\s*\}")
 _BARE_NAME = re.compile(r"\s*([^\s{}\\%\"]{1,300})")
+_PLAIN_INPUT = re.compile(
+    r"^[^%\n]*?\\(?:(?:input|include|subfile)\s*\{([^{}\n]{1,300})\}|input\s+([^\s{}\\%]+))", re.MULTILINE
+)
 _PATH_MACRO = re.compile(r"\\(?:newcommand\*?\s*\{?|def)\s*\\([A-Za-z]+)\}?\s*\{([\w./-]*)\}")
 _CLASS = re.compile(r"^[^%\n]*?\\document(?:class|style)\s*(?:\[[^\]]*\])?\s*\{\s*([\w-]*)", re.MULTILINE)
 _BEGIN = re.compile(r"^[^%\n]*?\\begin\s?\{document\}", re.MULTILINE)
@@ -86,8 +89,13 @@ def find_main(
     if declared in files:
         return declared
     candidates = {path: text for path, text in files.items() if not path.endswith((".sty", ".cls", ".bbl"))}
-    included = {name for path, text in candidates.items() for name in _input_stems(path, text)}
-    ranked = [(_rank(path, text, included, stems_with_bbl), path) for path, text in candidates.items()]
+    inputs = {path: _input_stems(path, text) for path, text in candidates.items()}
+    included = frozenset().union(*inputs.values())
+    num_chars = {posixpath.splitext(path)[0]: len(text) for path, text in candidates.items()}
+    ranked = []
+    for path, text in candidates.items():
+        whole_chars = len(text) + sum(num_chars.get(stem, 0) for stem in inputs[path])
+        ranked.append((_rank(path, text, whole_chars, included, stems_with_bbl), path))
     best = max(ranked, default=None)
     return best[1] if best is not None and best[0] > _NOT_TEX else None
 
@@ -96,7 +104,8 @@ _Rank = tuple[int, bool, bool, bool, bool, int, int, str]
 _NOT_TEX: _Rank = (0, True, True, True, True, 0, 1 << 60, "")
 
 
-def _rank(path: str, text: str, included: set[str], stems_with_bbl: frozenset[str]) -> _Rank:
+def _rank(path: str, text: str, whole_chars: int, included: frozenset[str], stems_with_bbl: frozenset[str]) -> _Rank:
+    """``whole_chars``: how long it is with what it reads in."""
     documentclass, begin = _CLASS.search(text), _BEGIN.search(text)
     stem = posixpath.splitext(path)[0]
     name = posixpath.basename(stem)
@@ -116,19 +125,19 @@ def _rank(path: str, text: str, included: set[str], stems_with_bbl: frozenset[st
         stem in stems_with_bbl,
         is_named,
         -path.count("/"),
-        len(text),
+        whole_chars,
         # equal in all: the same file for every order of the archive
         path,
     )
 
 
-def _input_stems(path: str, text: str) -> set[str]:
+def _input_stems(path: str, text: str) -> frozenset[str]:
     stems = set()
-    for match in re.finditer(r"\\(?:input|include|subfile)\s*\{([^{}\n]{1,300})\}", text):
-        stem = match[1].strip().removesuffix(".tex")
+    for match in _PLAIN_INPUT.finditer(text):
+        stem = (match[1] or match[2]).strip().removesuffix(".tex")
         stems.add(posixpath.normpath(stem))
         stems.add(posixpath.normpath(posixpath.join(posixpath.dirname(path), stem)))
-    return stems - {posixpath.splitext(path)[0]}
+    return frozenset(stems) - {posixpath.splitext(path)[0]}
 
 
 def assemble(files: Mapping[str, str], main: str) -> Assembled:
@@ -156,6 +165,8 @@ class _Assembler:
         self.num_chars = 0
         self.num_inputs = 0
         self.open_files: list[str] = []
+        self.has_class = False
+        """Whether the paper's own preamble has come; a wrapper may read it in."""
         self.path_macros = dict(_PATH_MACRO.findall(files[main][:200_000]))
 
     def _emit(self, text: str) -> None:
@@ -167,8 +178,10 @@ class _Assembler:
         self.open_files.append(path)
         self.result.reached.add(path)
         text = normalise_source(self.files[path])
-        if not is_main:
+        if self.has_class:
             text = _only_body(text)
+        elif _CLASS.search(text):
+            self.has_class = True
         pos = 0
         unclosed: set[str] = set()
         match = _COMMAND.search(text)

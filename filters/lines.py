@@ -52,7 +52,7 @@ def ccnet_hashes(texts: pa.Array) -> LineHashes:
     """
     lines, doc_offsets = _stripped_lines(texts)
     joined = _lowered(_joined(lines))
-    if not joined.isascii() and (found := joined.translate(None, _NO_DIGIT_BYTES)) and not found.isascii():
+    if not joined.isascii() and joined.translate(None, _NO_DIGIT_BYTES):
         joined = _replaced(joined, r"[^\P{Nd}0-9]", "0")
     joined = joined.translate(_FOLD_DIGITS)
     if not joined.isascii() or len(joined.translate(None, _ASCII_CONTROLS)) < len(joined):
@@ -147,7 +147,7 @@ def keep_lines(texts: pa.Array, hashes: LineHashes, dropped: UInt64s) -> KeptLin
 
 # What follows works on all lines of a batch at once, joined by line ends: one call of a kernel, not one a line.
 
-_FOLD_DIGITS = bytes(ord("0") if chr(byte).isdigit() and byte < 128 else byte for byte in range(256))
+_FOLD_DIGITS = bytes(ord("0") if ord("0") <= byte <= ord("9") else byte for byte in range(256))
 _ASCII_CONTROLS = bytes(byte for byte in (*range(32), 127) if byte != ord("\n"))
 _NO_DIGIT_BYTES = bytes(set(range(256)) - {digit.encode()[0] for digit in DIGITS if digit > "9"})
 """Bytes that begin no digit beyond ASCII's: with them deleted, nothing is left of most text."""
@@ -169,7 +169,7 @@ def _joined(lines: pa.Array) -> bytes:
 
 
 def _lowered(joined: bytes) -> bytes:
-    """Lower-cases as Python does: Arrow knows neither the final sigma nor letters that become two, and newer Unicode."""
+    """Lower-cases as Python does: Arrow's kernel differs at a final sigma and in a few letters."""
     if not joined.isascii() and any(upper in joined for upper in _lowered_otherwise()):
         return joined.decode("utf-8").lower().encode("utf-8")
     lowered: bytes = pc.utf8_lower(_as_array(joined))[0].as_buffer().to_pybytes()

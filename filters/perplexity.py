@@ -82,7 +82,7 @@ class Perplexity:
             raise ValueError(f"perplexity: keep must name some of {', '.join(BUCKETS)}, not {self.keep!r}")
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        by_language: Mapping[str, PerplexityModel] = models["perplexity"]
+        by_language: Mapping[str, PerplexityModel] = models.get("perplexity", {})
         scores: list[float | None] = []
         buckets: list[str] = []
         for language, text in zip(batch.column("language").to_pylist(), batch.column("text").to_pylist(), strict=True):

@@ -13,7 +13,10 @@ import pyarrow.compute as pc
 from filters.rules import Rule, first_broken
 from filters.step import Models, Outcome
 
-LLAMA_WIKIS = tuple("bg ca cs da de en es fr hr hu it nl pl pt ro ru sl sr sv uk".split())
+LLAMA_WIKIS = (
+    *("bg", "ca", "cs", "da", "de", "en", "es", "fr", "hr", "hu"),
+    *("it", "nl", "pl", "pt", "ro", "ru", "sl", "sr", "sv", "uk"),
+)
 """The twenty of "LLaMA: Open and Efficient Foundation Language Models", section 2.1: Latin or Cyrillic script."""
 
 _WORD = re.compile(r"[^\W\d_]{2,}")

@@ -36,6 +36,7 @@ def lay_out(text: str, apparatus_headings: frozenset[str]) -> str:
     for raw in text.split("\n"):
         line = raw.strip()
         if not line:
+            numbers.clear()
             if out and out[-1]:
                 out.append("")
             continue

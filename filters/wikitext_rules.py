@@ -220,12 +220,33 @@ def _list(call: Call) -> str:
     return "\n" + "".join(f"* {item}\n" for item in items)
 
 
+def _coordinates(call: Call) -> str:
+    """``{{coord|33|6|39|N|117|9|13|W}}`` is "33°6′39″N 117°9′13″W"; where it shows beside the title only, nothing."""
+    where = call.named.get("display", "inline")
+    if "inline" not in where and where not in ("", "i", "it", "ti"):
+        return ""
+    out: list[str] = []
+    numbers: list[str] = []
+    for word in call.positional[:8]:
+        if word in ("N", "S", "E", "W"):
+            out.append("".join(n + sign for n, sign in zip(numbers, "°′″", strict=False)) + word)
+            numbers = []
+        elif _NUMBER.fullmatch(word) and len(numbers) < 3:
+            numbers.append(word)
+        else:
+            break
+    if len(out) == 2:
+        return " ".join(out)
+    return f"{numbers[0]}, {numbers[1]}" if not out and len(numbers) == 2 else ""
+
+
 def _last(call: Call) -> str:
     return call.positional[-1] if call.positional else ""
 
 
 RULES: Mapping[str, Callable[[Call], str]] = {
-    "as_of": _as_of, "century_es": _century_es, "clock_fr": _clock_fr, "convert": _convert, "currency": _currency,
+    "as_of": _as_of, "century_es": _century_es, "clock_fr": _clock_fr, "convert": _convert,
+    "coordinates": _coordinates, "currency": _currency,
     "date": _date, "date_text": _date_text, "formatnum": _formatnum, "fraction": _fraction,
     "interlanguage": _interlanguage, "ipac": _ipac, "last": _last, "list": _list, "music": _music,
     "named_words": _named_words, "nihongo": _nihongo, "number_unit": _number_unit, "number_unit_m": _height,

@@ -19,6 +19,8 @@ _TOKEN = re.compile(r"\{[{|]|\}\}|\|\}(?!\}(?!\}))")
 _NAME = re.compile(r"\s*+([^|{}\[\]<>\n\x02-\x05]*+)")
 _NO_ARGUMENT_NAME = re.compile(r"[\[\]{}<>\n\"']")
 _MAX_ARGUMENT_NAME_CHARS = 60
+_FRENCH_ORDINAL = re.compile(r"[0-9]{1,4}(?:er|re|e|ème|nd|nde|d|de)")
+_FRENCH_CENTURY = re.compile(r"([ivx]{1,6})(e siècle(?: av\. j\.-c\.)?)")
 _UNCLOSED_TABLE = re.compile(r"\n[ \t]*\n(?![ \t]*[|!{])|\n=")
 _LINE_REST = re.compile(r"[^\n]*")
 _PREFIXES = ("template:", "subst:", "safesubst:", "msg:")
@@ -155,7 +157,7 @@ class _Renderer:
             name = "formatnum"
         rendering = self.syntax.templates.get(name)
         if rendering is None:
-            rendering = _by_prefix(name)
+            rendering = _by_family(name, self.syntax.language)
         if not rendering or depth >= MAX_DEPTH:
             return ""
         if len(rendering) == 1 and len(rendering[0]) == 1:  # a constant
@@ -166,12 +168,16 @@ class _Renderer:
         return _fill(rendering, call, self.title)
 
 
-def _by_prefix(name: str) -> Rendering:
-    """Families with a member a language: ``{{lang-de|...}}``, ``{{IPA-de|...}}``."""
+def _by_family(name: str, language: str) -> Rendering:
+    """Families of templates: one a language (``{{lang-de|...}}``, ``{{IPA-de|...}}``), the French numerals."""
     if name.startswith(("lang-", "язык-")):
         return (("", "1", ""),)
     if name.startswith("ipa-"):
         return (("[", "1", "]"),)
+    if language == "fr" and _FRENCH_ORDINAL.fullmatch(name):  # {{3e}}, {{84e|Congrès}}
+        return ((f"{name} ", "1", ""), (name,))
+    if language == "fr" and (century := _FRENCH_CENTURY.fullmatch(name)):  # {{XXe siècle}}
+        return ((century[1].upper() + century[2],),)
     return ()
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions, WorkerOptions
+from apache_beam.portability import python_urns
 from apache_beam.runners.portability import fn_api_runner
 from apache_beam.runners.portability.fn_api_runner import worker_handlers
 
@@ -31,6 +34,16 @@ class Engine:
     runner: Any
 
 
+class LocalRunner(fn_api_runner.FnApiRunner):
+    """Beam's local runner by its class ("DirectRunner" would first try to download another engine), our worker program."""
+
+    def run_via_runner_api(self, pipeline_proto: Any, options: PipelineOptions) -> Any:
+        for environment in pipeline_proto.components.environments.values():
+            if environment.urn == python_urns.SUBPROCESS_SDK:
+                environment.payload = f"{shlex.quote(sys.executable)} -m pipeline.worker".encode()
+        return super().run_via_runner_api(pipeline_proto, options)
+
+
 def choose_engine(beam_args: Sequence[str]) -> Engine:
     """The engine that the Beam options ask for; without any, Beam's local runner on all cores.
 
@@ -51,8 +64,9 @@ def choose_engine(beam_args: Sequence[str]) -> Engine:
         raise ValueError(f"--direct_num_workers={num_workers}: must be 1 or more, or 0 for all cores")
     direct.direct_num_workers = num_workers
     direct.direct_running_mode = "in_memory" if num_workers == 1 else "multi_processing"
+    worker = options.view_as(WorkerOptions)
+    worker.default_sdk_harness_log_level = worker.default_sdk_harness_log_level or "WARNING"
     # Beam flushes its data channels from a second thread that can drop records (seen: 1-28 % of a large
     # collection); without a time limit there is no such thread.
     worker_handlers.DATA_BUFFER_TIME_LIMIT_MS = 0
-    # The class itself: "DirectRunner" would first try to download another engine.
-    return Engine(name, True, num_workers, options, fn_api_runner.FnApiRunner())
+    return Engine(name, True, num_workers, options, LocalRunner())

@@ -102,7 +102,6 @@ class Ledger:
             return
         rows = pa.Table.from_batches(self._rows).combine_chunks().to_batches()[0]
         self._rows, self._num_rows, self._num_bytes = [], 0, 0
-        self.send("dropped_rows", rows.num_rows)
         yield sampled(rows, self.sample_docs)
 
 

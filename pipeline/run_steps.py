@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters.lines import join_kept_lines
+from filters.lines import drop_lines
 from filters.step import Step
 from pipeline import counts as c
 from pipeline.document import BASE_COLUMNS, SIGNAL_PREFIX, SIGNALS_TYPE, set_columns, signals_map
@@ -89,7 +89,8 @@ class StepRunner:
         ledger.receive(f"{step.NAME} verdicts", sum(map(len, parts)))
         lost = np.concatenate(parts) if parts else np.empty(0, np.uint64)
         keep, lines = lines_to_keep(batch, step, lost)
-        text, num_kept = join_kept_lines(batch.column("text"), keep)
+        found = drop_lines(batch.column("text"), ~keep)
+        text, num_kept = found.text, np.asarray(found.num_lines)
         num_lines = np.bincount(lines.documents, minlength=batch.num_rows)
         takes_part = np.bincount(lines.documents, weights=lines.takes_part, minlength=batch.num_rows) > 0
         ledger.count(step.NAME, c.LINES_IN, int(num_lines.sum()))
@@ -144,8 +145,11 @@ def to_clean(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 
 def loaded_models(steps: Iterable[Step], paths: Mapping[str, Any]) -> dict[str, Any]:
     """Loads (once a process) the models that the steps name."""
-    from pipeline.models import load
+    needed = {key for step in steps for key in step.MODELS if key in paths}
+    if not needed:
+        return {}
+    from pipeline.models import load  # model libraries are loaded only where a model is
 
-    return {key: load(key, paths[key]) for step in steps for key in step.MODELS if key in paths}
+    return {key: load(key, paths[key]) for key in sorted(needed)}
 
 

@@ -48,7 +48,7 @@ class Encoder:
             if wanted and token_id < 0:
                 raise ValueError(f"the tokenizer has no {name} piece: switch {name} off for it")
         self._bos, self._eos = bos, eos
-        self._fast = FastBpe.of(proto, self._reference, self.dtype) if fast == "auto" else None
+        self._fast = FastBpe.of(proto, model, self.dtype) if fast == "auto" else None
 
     @classmethod
     def load(cls, model: str | Path | bytes, *, bos: bool = True, eos: bool = True, fast: Fast = "auto") -> Encoder:

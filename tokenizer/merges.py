@@ -20,6 +20,10 @@ _NONE = np.int32(2**31 - 1)
 """No merge: greater than any symbol."""
 _MAX_CODEPOINT = 0x110000
 _HASH = np.uint64(0x9E3779B97F4A7C15)
+_VALUE_BITS = 20
+_VALUE_MASK = np.int64(2**_VALUE_BITS - 1)
+MAX_SYMBOLS = 2**20
+"""Pieces and characters together: a pair of symbols and the symbol they merge to fit in 60 bits."""
 
 class Merger:
     """The merges of one vocabulary.
@@ -131,25 +135,26 @@ def _padded(num_chars: int) -> int:
 
 
 class _HashTable:
-    """From int64 keys to int32 values by open addressing; absent keys give ``_NONE``. Vectorised, made once."""
+    """From int64 keys to small int32 values by open addressing; absent keys give ``_NONE``. Vectorised, made once.
+
+    Key and value share one 64-bit word, so that a look-up touches memory once.
+    """
 
     def __init__(self, keys: Array, values: Array) -> None:
-        bits = max(4, int(len(keys) * 8).bit_length())
+        bits = max(4, int(len(keys) * 4).bit_length())
         self._shift = np.uint64(64 - bits)
         self._mask = np.int64(2**bits - 1)
-        self._keys = np.full(2**bits, -1, np.int64)
-        self._values = np.full(2**bits, _NONE, np.int32)
+        self._words = np.full(2**bits, -1, np.int64)
         self._max_probes = 0
-        waiting = np.arange(len(keys))
+        words = (keys << _VALUE_BITS) | values
         slot = self._slot(keys)
-        while len(waiting):
+        while len(words):
             self._max_probes += 1
-            free = self._keys[slot] == -1
-            # Of several that want one free slot numpy keeps the last; the others see it taken and go on.
-            self._keys[slot[free]] = keys[waiting[free]]
-            placed = self._keys[slot] == keys[waiting]
-            self._values[slot[placed]] = values[waiting[placed]]
-            waiting, slot = waiting[~placed], (slot[~placed] + 1) & self._mask
+            free = self._words[slot] == -1
+            # Of several that want one free slot one gets it; the others see it taken and go on.
+            self._words[slot[free]] = words[free]
+            waiting = self._words[slot] != words
+            words, slot = words[waiting], (slot[waiting] + 1) & self._mask
 
     def _slot(self, keys: Array) -> Array:
         hashed = keys.view(np.uint64) * _HASH
@@ -158,19 +163,23 @@ class _HashTable:
 
     def get(self, keys: Array) -> Array:
         slot = self._slot(keys)
-        found = self._keys.take(slot)
-        values = self._values.take(slot)
+        found = self._words.take(slot)
+        values = (found & _VALUE_MASK).astype(np.int32)
+        found >>= _VALUE_BITS
         other = np.flatnonzero(found != keys)
         values[other] = _NONE
-        open_ = other[found[other] != -1]
+        other = other[found.take(other) != -1]
+        slot, keys = slot.take(other), keys.take(other)
         for _ in range(self._max_probes - 1):
-            if not len(open_):
+            if not len(other):
                 break
-            slot[open_] = (slot[open_] + 1) & self._mask
-            found = self._keys[slot[open_]]
-            hit = found == keys[open_]
-            values[open_[hit]] = self._values[slot[open_[hit]]]
-            open_ = open_[~hit & (found != -1)]
+            slot = (slot + 1) & self._mask
+            word = self._words.take(slot)
+            found = word >> _VALUE_BITS
+            hit = found == keys
+            values[other[hit]] = word[hit] & _VALUE_MASK
+            going = ~hit & (found != -1)
+            other, slot, keys = other[going], slot[going], keys[going]
         return values
 
 

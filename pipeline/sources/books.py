@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from filters.book_quality import BookQuality
 from filters.gutenberg import Gutenberg
+from filters.language import DetectLanguage
 from pipeline.sources.base import (
     Document,
     ExactDedup,
@@ -203,6 +204,7 @@ SOURCE = Source(
     steps=(
         Gutenberg(),
         BookQuality(),
+        DetectLanguage(),
         ExactDedup(NAME="duplicate_id", reason="duplicate_id", key="id"),
         NearDedup(max_overlap=0.9),
     ),

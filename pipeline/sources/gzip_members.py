@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+_fast_zlib: Any
 try:
     from isal import isal_zlib as _fast_zlib
 except ImportError:  # twice the time, the same members

@@ -8,7 +8,8 @@ from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.encoding import bytes_to_str, detect_encoding, map_encoding_to_html5
 from resiliparse.parse.html import HTMLTree
 
-_WHITESPACE_BYTES = b"\t\n\x0c\r "
+_DETECTION_BYTES = 1 << 17
+"""Resiliparse's own default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ def _decoded(html: bytes, charset: str) -> str:
     except UnicodeDecodeError:
         encoding = map_encoding_to_html5(charset, fallback_utf8=False) if charset else None
         if encoding is None or encoding == "utf-8":
-            encoding = detect_encoding(html, max_len=131072, html5_compatible=True, from_html_meta=True)
+            found = detect_encoding(html, max_len=_DETECTION_BYTES, html5_compatible=True, from_html_meta=True)
+            encoding = found or "utf-8"
         decoded: str = bytes_to_str(html, encoding, errors="replace")
         return decoded

@@ -12,7 +12,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from lxml import etree
 
@@ -69,15 +69,15 @@ def parse_rows(block: RowBlock, place: str) -> Iterator[Row | Rejected]:
 
     Both ways take the same rows: the quick one counts only if it finds a row at every start.
     """
-    end = _END.search(block.data, max(len(block.data) - _MAX_TAIL_BYTES, 0))
-    data = block.data[: end.start()] if end else block.data
+    tail = _END.search(block.data, max(len(block.data) - _MAX_TAIL_BYTES, 0))
+    data = block.data[: tail.start()] if tail else block.data
     try:
-        rows = etree.fromstring(b"<posts>" + data + b"</posts>", _PARSER)
+        rows = list(etree.fromstring(b"<posts>" + data + b"</posts>", _PARSER))
     except etree.XMLSyntaxError:
-        rows = None
-    if rows is not None and len(rows) == len(block.starts) and all(row.tag == "row" for row in rows):
+        rows = []
+    if len(rows) == len(block.starts) and all(row.tag == "row" for row in rows):
         for at, row in zip(block.starts, rows, strict=True):
-            yield Row(block.offset + at, dict(row.attrib))
+            yield Row(block.offset + at, _attributes(row))
         return
     ends = [*block.starts[1:], len(data)]
     for at, end in zip(block.starts, ends, strict=True):
@@ -92,12 +92,16 @@ def _parse_row(data: bytes, offset: int, place: str) -> Row | Rejected:
         return Rejected(place=where, reason="bad_row", detail="not one whole element")
     for element in (found[0], _FORBIDDEN.sub(b"", found[0])):
         try:
-            return Row(offset, dict(etree.fromstring(element, _PARSER).items()))
+            return Row(offset, _attributes(etree.fromstring(element, _PARSER)))
         except etree.XMLSyntaxError as error:
             detail = str(error.msg)
             if "ntity" in detail and "not defined" in detail:
                 return Rejected(place=where, reason="undeclared_entity", detail=detail)
     return Rejected(place=where, reason="bad_row", detail=detail)
+
+
+def _attributes(row: etree._Element) -> Attributes:
+    return dict(cast("list[tuple[str, str]]", row.items()))
 
 
 def row_blocks(

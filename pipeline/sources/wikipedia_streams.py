@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import bz2
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import BinaryIO
 
-STREAM_START = re.compile(rb"BZh[1-9]1AY&SY")
+STREAM_START = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)")
+"""The second form is a stream without a block: of nothing."""
 STREAM_START_BYTES = 10
+BLOCK_BYTES = 900_000
+"""A bz2 block holds so much at most (before runs of equal bytes are unfolded). Its checksum comes after it."""
 _READ_BYTES = 256 << 10
 _PIECE_BYTES = 4 << 10
 """Unpacked at a time: what a call had unpacked before it failed is lost with it. Costs 2 % against 1 MiB."""
@@ -29,6 +32,8 @@ class Event(Enum):
     """The stream ended as it should: all its checksums are right."""
     DAMAGED = "damaged"
     """The stream could not be read further; what comes next is out of another stream."""
+    GAP = "gap"
+    """Bytes that belong to no stream: a stream whose beginning is destroyed, or something else."""
     TRUNCATED = "truncated"
     """The file ended inside the stream; its whole blocks were given, and their checksums are right."""
 
@@ -59,15 +64,23 @@ def read_bz2(file: BinaryIO, start: int) -> Iterator[Piece]:
     Never raises on what the file holds: damage becomes a piece, and the next stream is looked for behind the damaged
     one's first bytes.
     """
+    expected = start if start == 0 else None
     offset = find_stream(file, start)
     while offset is not None:
+        if expected is not None and offset > expected:
+            yield Piece(Event.GAP, expected, detail=f"{offset - expected} bytes that are no bz2 stream")
         file.seek(offset)
-        next_offset = yield from _read_stream(file, offset)
-        offset = find_stream(file, next_offset)
+        is_whole, behind = yield from _read_stream(file, offset)
+        expected = behind if is_whole else None
+        offset = find_stream(file, behind)
+    if expected is not None:
+        file.seek(expected)
+        if file.read(1):
+            yield Piece(Event.GAP, expected, detail="bytes at the file's end that are no bz2 stream")
 
 
-def _read_stream(file: BinaryIO, offset: int) -> Iterator[Piece]:
-    """Unpacks one stream; returns from where the next is to be looked for."""
+def _read_stream(file: BinaryIO, offset: int) -> Generator[Piece, None, tuple[bool, int]]:
+    """Unpacks one stream; returns whether it was whole, and from where the next is to be looked for."""
     unpacker = bz2.BZ2Decompressor()
     position = offset
     try:
@@ -78,15 +91,15 @@ def _read_stream(file: BinaryIO, offset: int) -> Iterator[Piece]:
                 position += len(packed)
                 if not packed:
                     yield Piece(Event.TRUNCATED, offset, detail=f"the file ends at byte {position}")
-                    return position
+                    return False, position
             data = unpacker.decompress(packed, _PIECE_BYTES)
             if data:
                 yield Piece(Event.DATA, offset, data)
     except OSError as error:
         yield Piece(Event.DAMAGED, offset, detail=str(error))
-        return offset + STREAM_START_BYTES
+        return False, offset + STREAM_START_BYTES
     yield Piece(Event.STREAM_END, offset)
-    return position - len(unpacker.unused_data)
+    return True, position - len(unpacker.unused_data)
 
 
 def find_stream(file: BinaryIO, start: int, end: int | None = None) -> int | None:
@@ -107,6 +120,6 @@ def find_stream(file: BinaryIO, start: int, end: int | None = None) -> int | Non
 
 
 def is_multistream(file: BinaryIO, within_bytes: int) -> bool:
-    """Whether a second stream begins in the first ``within_bytes`` (a multistream dump's first stream is its header)."""
+    """Whether a second stream begins in the first ``within_bytes``: a multistream dump's first is its header."""
     first = find_stream(file, 0, 1)
     return first is not None and find_stream(file, STREAM_START_BYTES, within_bytes) is not None

@@ -1,8 +1,8 @@
 """MediaWiki's export XML: the header of a dump, and its pages one at a time.
 
-Pages are cut out of the bytes at ``<page>`` and ``</page>`` (in a page's text ``<`` is always written ``&lt;``) and each
-is parsed alone: memory stays at one page, no document type can declare an entity, a broken page harms no other, and
-reading may start anywhere in the file.
+Pages are cut out of the bytes at ``<page>`` and ``</page>`` (in a page's text ``<`` is always written ``&lt;``) and
+each is parsed alone: memory stays at one page, no document type can declare an entity, a broken page harms no other,
+and reading may start anywhere in the file.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ their history can be longer: such dumps are not what is read here."""
 
 _PAGE_OPEN = re.compile(rb"<page[\s>]")
 _PAGE_CLOSE = b"</page>"
+_PAGE_OPENING = b"<page"
 _OPEN_BYTES = 6
 _SITEINFO = re.compile(rb"<siteinfo>.*?</siteinfo>", re.DOTALL)
 _XML_LANG = re.compile(rb"<mediawiki\b[^<>]*\bxml:lang=\"([A-Za-z-]{1,20})\"")
@@ -68,12 +69,23 @@ class Page:
     timestamp: str
     model: str
     text: str
-    is_verified: bool
-    """Whether the page's own SHA-1 is there and fits its text."""
+    sha1: str
+    """Of the text, in base 36, as the dump gives it; may be empty."""
+    num_text_bytes: int | None
+    """Of the text in UTF-8, as the dump gives it."""
+
+    @property
+    def is_intact(self) -> bool:
+        """Whether the dump says something of the text that proves it unharmed: its SHA-1 or its length."""
+        if self.sha1:
+            return self.sha1.rjust(31, "0") == base36_sha1(self.text)
+        return self.num_text_bytes == len(self.text.encode())
 
 
 def _parser() -> etree.XMLParser:
-    return etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True, load_dtd=False, remove_comments=True)
+    return etree.XMLParser(
+        resolve_entities=False, no_network=True, huge_tree=True, load_dtd=False, remove_comments=True
+    )
 
 
 def parse_siteinfo(head: bytes) -> SiteInfo | None:
@@ -105,19 +117,15 @@ def parse_siteinfo(head: bytes) -> SiteInfo | None:
 class PageCutter:
     """Cuts pages out of bytes that are fed piece by piece; holds at most one page."""
 
-    __slots__ = ("_buffer", "_is_open", "_is_skipping", "_offset", "_searched")
+    __slots__ = ("_buffer", "_is_open", "_is_running", "_offset", "_searched")
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_running: bool) -> None:
+        """``is_running``: offsets count the bytes fed; else they only name where a piece comes from."""
         self._buffer = bytearray()
         self._is_open = False
-        self._is_skipping = False
+        self._is_running = is_running
         self._offset = 0
         self._searched = 0
-
-    @property
-    def is_open(self) -> bool:
-        """Whether a page has begun, or may have begun with the last few bytes."""
-        return self._is_open or self._is_skipping or b"<" in self._buffer
 
     @property
     def has_begun(self) -> bool:
@@ -125,31 +133,25 @@ class PageCutter:
         return self._is_open
 
     @property
-    def rest(self) -> bytes:
-        """The last bytes fed that belong to no page."""
-        return b"" if self._is_open else bytes(self._buffer)
+    def may_have_begun(self) -> bool:
+        """Whether a page has begun, or the last few bytes may be the beginning of one."""
+        return bool(self._buffer)
 
     @property
     def offset(self) -> int:
-        """The offset given with the piece in which the open page began."""
+        """Where the first byte of what is held comes from."""
         return self._offset
 
     def reset(self) -> None:
         """Forgets a page that will not be ended."""
         self._buffer.clear()
-        self._is_open = self._is_skipping = False
-        self._searched = 0
+        self._is_open = False
 
-    def feed(self, data: bytes, offset: int, *, is_running: bool = False) -> Iterator[tuple[int, bytes | None]]:
-        """Yields (offset, page) for each page that ended; None for one that passed :data:`MAX_PAGE_BYTES`.
-
-        Args:
-            data: the next bytes.
-            offset: where they come from; a page gets the offset of the piece in which its first byte was, and
-                if ``is_running`` the offset of that byte itself.
-        """
+    def feed(self, data: bytes, offset: int) -> Iterator[tuple[int, bytes | None]]:
+        """Yields (offset, page) for each page that ended, the offset that of the piece in which its first byte was
+        (if running: of that byte itself); None in place of a page that passed :data:`MAX_PAGE_BYTES`."""
         buffer = self._buffer
-        base = offset - len(buffer)
+        num_old = len(buffer)
         buffer += data
         position = 0
         while True:
@@ -157,11 +159,9 @@ class PageCutter:
                 opening = _PAGE_OPEN.search(buffer, position)
                 if opening is None:
                     break
-                is_in_tail = opening.start() < offset - base
-                self._is_open, self._is_skipping = True, False
-                if is_running or not is_in_tail:
-                    self._offset = base + opening.start() if is_running else offset
-                position = self._searched = opening.start()
+                self._open(opening.start(), num_old, offset)
+                position = opening.start()
+                self._searched = position
             end = buffer.find(_PAGE_CLOSE, max(self._searched, position))
             if end < 0:
                 break
@@ -169,25 +169,25 @@ class PageCutter:
             yield self._offset, bytes(buffer[position:end])
             self._is_open = False
             position = end
-        self._keep(position, offset)
-        if self._is_open and len(buffer) > MAX_PAGE_BYTES:
-            yield self._offset, None
-            self.reset()
-            self._is_skipping = True
-
-    def _keep(self, position: int, offset: int) -> None:
-        """Keeps the open page, or so much of the end as may be the beginning of one."""
-        buffer = self._buffer
         if self._is_open:
             del buffer[:position]
             self._searched = max(0, len(buffer) - len(_PAGE_CLOSE))
+            if len(buffer) > MAX_PAGE_BYTES:
+                yield self._offset, None
+                self.reset()
             return
-        tail = buffer.rfind(b"<", max(position, len(buffer) - _OPEN_BYTES))
-        if tail >= 0 and b"<page"[: len(buffer) - tail] != buffer[tail : tail + 5]:
-            tail = -1
-        del buffer[: tail if tail >= 0 else len(buffer)]
-        if tail >= 0:
-            self._offset = offset
+        tail = buffer.rfind(b"<", max(position, len(buffer) - _OPEN_BYTES + 1))
+        if tail >= 0 and _PAGE_OPENING.startswith(buffer[tail:]):
+            self._open(tail, num_old, offset)
+            self._is_open = False
+            del buffer[:tail]
+        else:
+            buffer.clear()
+
+    def _open(self, position: int, num_old: int, offset: int) -> None:
+        self._is_open = True
+        if position >= num_old:
+            self._offset = offset + position - num_old if self._is_running else offset
 
 
 def parse_page(xml: bytes) -> Page:
@@ -214,7 +214,6 @@ def parse_page(xml: bytes) -> Page:
     if len(text_element):  # an entity that is not resolved, or an element: its words would be lost in silence
         raise BrokenPageError("bad_xml", f"markup inside the text of {title}")
     text = text_element.text or ""
-    sha1 = revision.findtext("sha1") or ""
     return Page(
         page_id=page_id,
         title=title,
@@ -224,7 +223,8 @@ def parse_page(xml: bytes) -> Page:
         timestamp=(revision.findtext("timestamp") or "").strip(),
         model=(revision.findtext("model") or "wikitext").strip(),
         text=text,
-        is_verified=bool(sha1) and sha1.strip().rjust(31, "0") == base36_sha1(text),
+        sha1=(revision.findtext("sha1") or "").strip(),
+        num_text_bytes=_integer(text_element.get("bytes")),
     )
 
 

@@ -39,6 +39,13 @@ def _newest_bytes(value: str | None) -> bytes:
     return bytes(255 - b for b in data)
 
 
+def _newest_column(column: pa.Array) -> list[str | None]:
+    """A column whose text sorts as it is meant: whole numbers are padded, so that 10 comes behind 9."""
+    if pa.types.is_integer(column.type):
+        return [None if v is None else f"{v:020d}" for v in column.to_pylist()]
+    return pc.cast(column, pa.string()).to_pylist()  # type: ignore[no-any-return]
+
+
 def _rank_bytes(step: ExactDedup) -> int:
     return TIE_BYTES + (NEWEST_BYTES if step.newest else 0)
 
@@ -55,7 +62,7 @@ def key_rows(batch: pa.RecordBatch, batch_id: bytes, steps: Sequence[ExactDedup]
     A document enters the contest of its first key; whoever wins goes on to the next (:func:`next_contest`).
     """
     keys = [pc.cast(batch.column(s.key), pa.string()).to_pylist() for s in steps]
-    newest = [pc.cast(batch.column(s.newest), pa.string()).to_pylist() if s.newest else None for s in steps]
+    newest = [_newest_column(batch.column(s.newest)) if s.newest else None for s in steps]
     ids, texts = batch.column("id").to_pylist(), batch.column("text")
     for row, (document_id, text) in enumerate(zip(ids, texts, strict=True)):
         entries = [

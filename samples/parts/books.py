@@ -53,6 +53,7 @@ This is where a Project Gutenberg eBook has some three hundred lines of
 licence. The words Project Gutenberg are a registered trademark of the
 foundation of that name, with which this file has nothing to do.
 """
+_TYPEWRITER = {0x2018: "'", 0x2019: "'", 0x201C: '"', 0x201D: '"', 0x2014: "--", 0x2013: "-", 0x2026: "..."}
 _CHANGED_WORDS = {"Presently": "Soon", "upon": "on", "grey": "gray", "towards": "toward"}
 
 
@@ -85,7 +86,7 @@ def make(directory: Path) -> list[str]:
     first, second, third, *others = [book for _, book in library]
     write(place / "gutenberg/90101/90101-0.txt", ("\ufeff" + gutenberg(first, charset="UTF-8")).replace("\n", "\r\n").encode())
     write(place / "gutenberg/90101/old/90101.txt", second_edition(first).encode("ascii"))
-    write(place / "gutenberg/90102/90102-8.txt", gutenberg(second, charset="ISO-8859-1", width=68).encode("iso-8859-1"))
+    write(place / "gutenberg/90102/90102-8.txt", latin1_edition(second))
     write(place / "gutenberg/90103.zip", _zip([("90103/90103-0.txt", gutenberg(third, charset="UTF-8").encode())]))
     write(place / "gutenberg/90109/90109-0.txt", omnibus(second, others[0]).encode())
     write(place / "gutenberg/90107/90107.txt", _directory_listing().encode())
@@ -102,13 +103,17 @@ def gutenberg(book: Book, *, charset: str, width: int = 72, the: str = "THE") ->
     return _HEADER.format(**names) + _CREDITS + "\n\n" + book.wrapped(width) + _FOOTER.format(**names)
 
 
+def latin1_edition(book: Book) -> bytes:
+    """A book in Latin-1: typewriter's quotes, accents kept."""
+    return gutenberg(Book(book.head, book.text.translate(_TYPEWRITER)), charset="ISO-8859-1", width=68).encode("iso-8859-1")
+
+
 def second_edition(book: Book) -> str:
     """The same book as volunteers typed it years before: ASCII, narrow lines, a few words spelled otherwise."""
     text = book.text
     for old, new in _CHANGED_WORDS.items():
         text = re.sub(rf"\b{old}\b", new, text)
-    plain = text.translate({0x2018: "'", 0x2019: "'", 0x201C: '"', 0x201D: '"', 0x2014: "--", 0x2013: "-", 0x2026: "..."})
-    plain = plain.replace("é", "e").replace("è", "e").replace("ï", "i").replace("ö", "o").replace("°", " degrees")
+    plain = text.translate(_TYPEWRITER).replace("é", "e").replace("è", "e").replace("ï", "i").replace("ö", "o").replace("°", " degrees")
     return gutenberg(Book(book.head, plain), charset="ASCII", width=60, the="THIS")
 
 

@@ -100,9 +100,9 @@ def _files_of(repo: str, root: Path, max_bytes: int, *, prefix: str) -> Iterator
 def _own() -> Iterator[Entry]:
     root = material.MATERIAL / "github"
     for path in material.files("github"):
-        owner, name, *inside = path.relative_to(root).parts
-        if inside:
-            yield Entry(f"{owner}/{name}", "/".join(inside), path.read_bytes())
+        parts = path.relative_to(root).parts
+        if len(parts) > 2:
+            yield Entry("/".join(parts[:2]), "/".join(parts[2:]), path.read_bytes())
 
 
 def _own_licences() -> dict[str, str]:

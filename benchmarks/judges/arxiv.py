@@ -1,0 +1,260 @@
+r"""Judges cleaned arXiv papers from the raw tars alone; imports nothing of the pipeline.
+
+    python benchmarks/judges/arxiv.py RAW.tar... --clean CLEAN_DIR
+
+CLEAN_DIR holds the pipeline's Parquet files (``id``, ``text``). For each paper, and for all:
+
+* macros: uses of the author's own macros in the cleaned text, over their uses in the raw body;
+* comments: ``%`` in the cleaned text that TeX would read as a comment;
+* bibliography: commands and environments of a bibliography in the cleaned text;
+* words: of the words in the raw body (from the first heading, or from behind the front matter, to the end of the
+  document without comments, definitions and bibliography), how many are in the cleaned text, as often.
+
+A second, plain implementation on purpose: comments by line, inputs by regular expression, definitions by counting
+braces. Where it errs it errs to the cleaned text's disadvantage, but for what it cannot see: words that a macro throws
+away (``\newcommand{\todo}[1]{}``) are taken off the raw side by asking whether the macro's body uses its argument.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import io
+import posixpath
+import re
+import tarfile
+from collections import Counter
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+_VERBATIM = re.compile(
+    r"\\begin\{(verbatim\*?|Verbatim|lstlisting|minted|Sinput|Soutput|Scode|CodeInput|CodeOutput|alltt)\}.*?\\end\{\1\}"
+    r"|\\(?:verb|lstinline)\*?([^A-Za-z\s{*]).*?\2|\\(?:url|path|href|nolinkurl)\s*\{[^{}\n]*\}",
+    re.DOTALL,
+)
+_DEFINES = re.compile(
+    r"\\(?:(?:re)?newcommand|providecommand|DeclareRobustCommand)\*?\s*\{?\s*\\([A-Za-z]+)\s*\}?\s*(\[\d\])?\s*(\[[^\]]*\])?"
+    r"|\\(?:[gex]?def)\s*\\([A-Za-z]+)([^{\n]*)|\\DeclareMathOperator\*?\s*\{?\s*\\([A-Za-z]+)\s*\}?"
+    r"|\\let\s*\\([A-Za-z]+)\s*=?\s*\\[A-Za-z]+"
+)
+_STANDARD_NAMES = """
+section subsection subsubsection paragraph subparagraph chapter part appendix maketitle abstract bibliography item
+thesection thesubsection figurename tablename refname baselinestretch arraystretch
+"""
+_STANDARD = frozenset(_STANDARD_NAMES.split())
+_HEADING = re.compile(r"\\(?:chapter|part|(?:sub)*section|(?:sub)?paragraph)\*?\s*[\[{]")
+_BIBLIOGRAPHY = re.compile(
+    r"\\begin\{(thebibliography|references)\}.*?(?:\\end\{\1\}|\Z)|\\bibliography(?:style)?\s*\{[^}]*\}"
+    r"|\\printbibliography(?:\[[^\]]*\])?|\\nocite\{[^}]*\}|\\bibitem",
+    re.DOTALL,
+)
+_LEFT_BIBLIOGRAPHY = re.compile(
+    r"\\(?:bibitem|bibliography|bibliographystyle|printbibliography)(?![A-Za-z])|\{thebibliography\}"
+)
+_FRONT = re.compile(r"\\maketitle|\\end\{abstract\}|\\end\{frontmatter\}")
+
+
+@dataclass
+class Verdict:
+    """Counts of one paper, or of all."""
+
+    num_raw_uses: int = 0
+    num_uses_left: int = 0
+    num_comments_left: int = 0
+    num_bibliography_left: int = 0
+    num_raw_words: int = 0
+    num_words_kept: int = 0
+
+    def add(self, other: Verdict) -> None:
+        for field in fields(self):
+            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
+
+    @property
+    def share_left(self) -> float:
+        return self.num_uses_left / max(self.num_raw_uses, 1)
+
+    @property
+    def share_kept(self) -> float:
+        return self.num_words_kept / max(self.num_raw_words, 1)
+
+
+def without_comments(text: str) -> str:
+    """Comments off, line by line; verbatim pieces blanked first, so that only code is judged."""
+    text = _VERBATIM.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n"))
+    text = re.sub(r"\\begin\{comment\}.*?\\end\{comment\}", "", text, flags=re.DOTALL)
+    lines = [re.sub(r"(?<!\\)((?:\\\\)*)%.*", r"\1", line) for line in text.split("\n")]
+    return re.sub(r"\\iffalse\b.*?\\fi\b", "", "\n".join(lines), flags=re.DOTALL)
+
+
+def closed(text: str, pos: int) -> int:
+    """Behind the group that opens at pos."""
+    depth = 0
+    while pos < len(text):
+        if text[pos] == "\\":
+            pos += 1
+        elif text[pos] == "{":
+            depth += 1
+        elif text[pos] == "}":
+            depth -= 1
+            if depth <= 0:
+                return pos + 1
+        pos += 1
+    return pos
+
+
+def definitions(text: str) -> tuple[str, dict[str, bool]]:
+    """The text without definitions, and each name defined: whether its body uses what it is given."""
+    names: dict[str, bool] = {}
+    out, pos = [], 0
+    for match in _DEFINES.finditer(text):
+        if match.start() < pos:
+            continue
+        name = match[1] or match[4] or match[6] or match[7]
+        end = match.end()
+        body = ""
+        if not match[7]:
+            while end < len(text) and text[end] in " \n\t":
+                end += 1
+            stop = (
+                closed(text, end) if text[end : end + 1] == "{" else re.compile(r"\\[A-Za-z]+|.").match(text, end).end()
+            )
+            body, end = text[end:stop], stop
+        takes = bool(match[2]) or "#" in (match[5] or "")
+        names[name] = not takes or "#" in body
+        out.append(text[pos : match.start()])
+        pos = end
+    out.append(text[pos:])
+    return "".join(out), names
+
+
+def raw_text(files: dict[str, str]) -> str:
+    """The likeliest main file with its inputs, comments off."""
+    plain = {name: without_comments(text) for name, text in files.items()}
+
+    def inlined(name: str, seen: tuple[str, ...]) -> str:
+        def put(match: re.Match[str]) -> str:
+            target = posixpath.normpath((match[1] or match[2]).strip())
+            for found in (f"{target}.tex", target):
+                if found in plain and found not in seen:
+                    return inlined(found, (*seen, found))
+            return match[0]
+
+        return re.sub(r"\\(?:input|include|subfile)(?:\s*\{([^}]*)\}|\s+([^\s\\{}]+))", put, plain[name])
+
+    mains = [name for name, text in plain.items() if "\\begin{document}" in text and "\\document" in text]
+    wholes = [inlined(name, (name,)) for name in mains or plain]
+    styles = [text for name, text in plain.items() if name.endswith(".sty")]
+    return max(wholes, key=len) + "".join(definitions(text)[0][:0] for text in styles)
+
+
+def words(text: str) -> Counter[str]:
+    """Words as they stand, commands' and environments' names not among them."""
+    text = re.sub(r"\\(?:begin|end)\s*\{[^}]*\}|\\[A-Za-z@]+", " ", text)
+    return Counter(re.findall(r"[^\W\d_]{3,}", text))
+
+
+def body_of(text: str) -> str:
+    begin = text.find("\\begin{document}")
+    body = text[begin + 16 if begin >= 0 else 0 :].split("\\end{document}")[0]
+    heading = _HEADING.search(body)
+    start = heading.start() if heading else 0
+    front = [match.end() for match in _FRONT.finditer(body, 0, start or len(body))]
+    if not heading or (front and start - front[-1] > len(body) / 2):
+        start = front[-1] if front else 0
+    return _BIBLIOGRAPHY.sub(" ", body[start:])
+
+
+def dropped_arguments(body: str, names: dict[str, bool]) -> str:
+    """The body without the arguments of macros that do not use them."""
+    for name in (name for name, uses in names.items() if not uses):
+        pos = 0
+        pattern = re.compile(rf"\\{name}(?![A-Za-z])\s*(?=\{{)")
+        while (match := pattern.search(body, pos)) is not None:
+            body = body[: match.start()] + " " + body[closed(body, match.end()) :]
+            pos = match.start()
+    return body
+
+
+def judge(files: dict[str, str], cleaned: str) -> Verdict:
+    """One paper: its raw files by name, and what the pipeline made of it."""
+    code, names = definitions(raw_text(files))
+    own = set(names) - _STANDARD
+    body = body_of(code)
+    used = re.compile(r"\\([A-Za-z]+)")
+    clean_code = without_comments(cleaned)
+    raw_words = words(dropped_arguments(body, names))
+    clean_words = words(clean_code)
+    return Verdict(
+        num_raw_uses=sum(name in own for name in used.findall(body)),
+        num_uses_left=sum(name in own for name in used.findall(clean_code)),
+        num_comments_left=len(re.findall(r"(?<!\\)(?:\\\\)*%", _VERBATIM.sub(" ", cleaned))),
+        num_bibliography_left=len(_LEFT_BIBLIOGRAPHY.findall(clean_code)),
+        num_raw_words=raw_words.total(),
+        num_words_kept=(raw_words & clean_words).total(),
+    )
+
+
+def raw_files(data: bytes) -> dict[str, str]:
+    """The TeX files of ``ID.gz``."""
+    unpacked = gzip.decompress(data)
+    try:
+        with tarfile.open(fileobj=io.BytesIO(unpacked)) as tar:
+            members = {m.name: tar.extractfile(m) for m in tar if m.isfile() and m.name.endswith((".tex", ".sty"))}
+            found = {posixpath.normpath(name): file.read() for name, file in members.items() if file}
+    except tarfile.ReadError:
+        found = {"main.tex": unpacked}
+    out = {}
+    for name, raw in found.items():
+        try:
+            out[name] = raw.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            out[name] = raw.decode("latin-1")
+    return out
+
+
+def papers(tars: list[Path]) -> dict[str, dict[str, str]]:
+    """All papers of bulk tars, by id."""
+    found = {}
+    for path in tars:
+        with tarfile.open(path) as tar:
+            for member in tar:
+                file = tar.extractfile(member) if member.name.endswith(".gz") else None
+                if file is not None:
+                    name = posixpath.basename(member.name)[:-3]
+                    name = re.sub(r"^([a-z-]+)(\d{7})$", r"\1/\2", name)
+                    found[name] = raw_files(file.read())
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("raw", nargs="+", type=Path, help="arXiv_src_*.tar")
+    parser.add_argument("--clean", type=Path, required=True, help="folder of the pipeline's Parquet files")
+    arguments = parser.parse_args()
+    import pyarrow.dataset
+
+    table = pyarrow.dataset.dataset(arguments.clean, format="parquet").to_table(columns=["id", "text"])
+    cleaned = dict(zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True))
+    total = Verdict()
+    raw = papers(arguments.raw)
+    print(f"{'paper':20} {'macros left':>16} {'comments':>8} {'bibl.':>6} {'words kept':>20}")
+    for name, files in raw.items():
+        if name not in cleaned:
+            print(f"{name:20} not in the cleaned papers")
+            continue
+        verdict = judge(files, cleaned[name])
+        total.add(verdict)
+        print(_row(name, verdict))
+    print(_row(f"all {len(raw)}", total))
+
+
+def _row(name: str, verdict: Verdict) -> str:
+    return (
+        f"{name:20} {verdict.num_uses_left:6}/{verdict.num_raw_uses:<6}{verdict.share_left:5.1%}"
+        f" {verdict.num_comments_left:6} {verdict.num_bibliography_left:6}"
+        f" {verdict.num_words_kept:8}/{verdict.num_raw_words:<8}{verdict.share_kept:7.2%}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""Signatures of books beside two peers': CPU seconds and MB/s of one core, and which editions each one pairs.
+
+    python benchmarks/overlap.py BOOKS_DIR [--repeat N]
+
+BOOKS_DIR holds folders named for a Gutenberg number, each with the editions of one book. All are given the same
+texts (headers off) and an omnibus made of four of them, in one process, each the best of ``--repeat`` runs (datatrove
+one). Peers that are not installed are named and left out: ``datasketch`` (MinHash of 128 hashes of word 5-grams, its
+default sha1 and xxhash, LSH at Jaccard 0.8) and ``datatrove`` (its MinHash of word 5-grams with its defaults, 14 x 8
+hashes, signatures and buckets; the pairs are those of its clusters; with ``spacy regex tokenizers xxhash<3.7``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import re
+import shutil
+import struct
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from filters.gutenberg import strip
+from filters.overlap import overlap, shingles, sketch
+from filters.overlap_groups import is_candidate, pairs_of_bucket
+
+Pairs = set[frozenset[str]]
+OMNIBUS = "omnibus"  # made of the four shortest books
+
+
+def editions(root: Path) -> dict[str, str]:
+    found = {}
+    for path in sorted(root.rglob("*.txt")):
+        raw = path.read_bytes()
+        try:
+            text = raw.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            text = raw.decode("cp1252", "replace")
+        if "Gutenberg" in text[:5_000]:
+            found[str(path.relative_to(root))] = strip(text.replace("\r\n", "\n")).text
+    shortest = sorted({number_of(name): name for name in found}.values(), key=lambda name: len(found[name]))[:4]
+    found[f"{OMNIBUS}/{'+'.join(map(number_of, shortest))}"] = "\n\n".join(found[name] for name in shortest)
+    return found
+
+
+def number_of(name: str) -> str:
+    return name.split("/", maxsplit=1)[0]
+
+
+def is_true(a: str, b: str) -> bool:
+    """Two editions of one book, or a book and the omnibus that holds it."""
+    if OMNIBUS in (number_of(a), number_of(b)):
+        omnibus, book = (a, b) if number_of(a) == OMNIBUS else (b, a)
+        return number_of(book) in omnibus.split("/", maxsplit=1)[1].split("+")
+    return number_of(a) == number_of(b)
+
+
+def ours_signatures(books: dict[str, str]) -> Pairs:
+    """Shingles and sketches alone: what runs over every book."""
+    for text in books.values():
+        sketch(shingles(text))
+    return set()
+
+
+def ours(books: dict[str, str]) -> Pairs:
+    """Signatures, candidates, and their exact overlap, each candidate's shingles made anew as in the pipeline."""
+    names = list(books)
+    sketches = [sketch(shingles(text)) for text in books.values()]
+    sizes = [len(one) for one in sketches]
+    found = pairs_of_bucket(
+        np.concatenate(sketches), np.repeat(np.arange(len(names), dtype=np.uint64), sizes), np.repeat(sizes, sizes)
+    )
+    pairs = [
+        (names[a], names[b])
+        for (a, b), shared in zip(found.pairs.tolist(), found.counts.tolist(), strict=True)
+        if is_candidate(shared, sizes[a], sizes[b])
+    ]
+    made = {name: shingles(books[name]) for name in {name for pair in pairs for name in pair}}
+    return {frozenset((a, b)) for a, b in pairs if overlap(made[a], made[b]) > 0.9}
+
+
+def datasketch_pairs(books: dict[str, str], hashfunc: Callable[[bytes], int] | None) -> Pairs:
+    import datasketch
+
+    index, hashes = datasketch.MinHashLSH(threshold=0.8, num_perm=128), {}
+    for name, text in books.items():
+        words = re.findall(r"\w+", text.lower())
+        one = datasketch.MinHash(num_perm=128, **({"hashfunc": hashfunc} if hashfunc else {}))
+        one.update_batch({" ".join(words[at : at + 5]).encode() for at in range(max(1, len(words) - 4))})
+        hashes[name] = one
+        index.insert(name, one)
+    return {
+        frozenset((name, other))
+        for name, one in hashes.items()
+        for other in index.query(one)
+        if other != name and one.jaccard(hashes[other]) >= 0.8
+    }
+
+
+def closure(links: Iterable[tuple[str, str]]) -> Pairs:
+    """All pairs within each group that the links join."""
+    group_of: dict[str, set[str]] = {}
+    for a, b in links:
+        joined = group_of.get(a, {a}) | group_of.get(b, {b})
+        group_of.update(dict.fromkeys(joined, joined))
+    return {frozenset(pair) for group in group_of.values() for pair in itertools.combinations(sorted(group), 2)}
+
+
+def datatrove_pairs(books: dict[str, str]) -> Pairs:
+    from datatrove.data import Document
+    from datatrove.pipeline.dedup import MinhashDedupBuckets, MinhashDedupSignature
+    from datatrove.pipeline.dedup.minhash import MinhashConfig
+    from loguru import logger
+
+    logger.remove()
+    config, root, names = MinhashConfig(), Path(tempfile.mkdtemp()), list(books)
+    try:
+        step = MinhashDedupSignature(str(root / "signatures"), config=config)
+        for _ in step.run((Document(text=text, id=name) for name, text in books.items()), 0, 1) or ():
+            pass
+        for bucket in range(config.num_buckets):
+            buckets = MinhashDedupBuckets(str(root / "signatures"), str(root / "buckets"), config=config)
+            buckets.run(None, bucket, config.num_buckets)
+        rows: Iterable[tuple[int, ...]] = itertools.chain.from_iterable(
+            struct.iter_unpack("<4I", path.read_bytes()) for path in (root / "buckets").rglob("*.dups")
+        )
+        return closure((names[a], names[b]) for _, a, _, b in rows)
+    finally:
+        shutil.rmtree(root)
+
+
+def report(name: str, run: Callable[[dict[str, str]], Pairs], books: dict[str, str], repeat: int) -> None:
+    true = {frozenset(pair) for pair in itertools.combinations(books, 2) if is_true(*pair)}
+    best, pairs = float("inf"), set()
+    for _ in range(repeat):
+        start = time.process_time()
+        try:
+            pairs = run(books)
+        except ImportError as error:
+            print(f"{name:46} not installed: {error}")
+            return
+        best = min(best, time.process_time() - start)
+    megabytes = sum(len(text.encode()) for text in books.values()) / 1e6
+    found = "" if run is ours_signatures else f"{len(pairs & true)} of {len(true)} pairs, {len(pairs - true)} others"
+    print(f"{name:46} {best:8.2f} s {megabytes / best:8.2f} MB/s   {found}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("books", type=Path)
+    parser.add_argument("--repeat", type=int, default=3)
+    options = parser.parse_args()
+    books = editions(options.books)
+    if not books:
+        raise SystemExit(f"no Gutenberg text under {options.books}")
+    print(f"{len(books)} books, {sum(len(text.encode()) for text in books.values()) / 1e6:.1f} MB")
+    report("ours: shingles and sketch", ours_signatures, books, options.repeat)
+    report("ours: pairs, verified exactly", ours, books, options.repeat)
+    report("datasketch MinHash 128, sha1", lambda books: datasketch_pairs(books, None), books, options.repeat)
+    try:
+        import xxhash
+
+        by_xxhash: Callable[[dict[str, str]], Pairs] = lambda books: datasketch_pairs(books, xxhash.xxh32_intdigest)  # noqa: E731
+        report("datasketch MinHash 128, xxh32", by_xxhash, books, options.repeat)
+    except ImportError as error:
+        print(f"xxhash not installed: {error}")
+    report("datatrove MinHash 14 x 8", datatrove_pairs, books, 1)
+
+
+if __name__ == "__main__":
+    main()

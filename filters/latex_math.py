@@ -1,0 +1,67 @@
+r"""Whether TeX would be in a formula, asked now and then while a text is written out from left to right. Linear.
+
+``\ensuremath`` and ``\ifmmode`` ask. A formula does not go on over an empty line, so that an error of the author's, or
+ours, ends with the paragraph.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+_MARK = re.compile(
+    r"\$\$?|\\[()\[\]]|\\(begin|end)\s?\{(?:equation|eqnarray|align|alignat|flalign|gather|multline|math|displaymath|dmath"
+    r"|xalignat|IEEEeqnarray|empheq|subeqnarray)\*?\}|\n[ \t]*\n|\\[^A-Za-z]",
+    re.DOTALL,
+)
+_TEXT_IN_FORMULA = re.compile(r"\\(?:text(?:rm|it|bf|sf|normal)?|mbox|hbox|intertext|shortintertext)\s*\{[^{}$]*\Z")
+_NEAR_CHARS = 200
+
+
+class MathMode:
+    r"""Follows the pieces of an output.
+
+    >>> MathMode().holds(["a $x + "]), MathMode().holds(["a $x$ "]), MathMode().holds([r"\[ x \text{ if "])
+    (True, False, False)
+    """
+
+    __slots__ = ("_is_display", "_is_inline", "num_read")
+
+    def __init__(self) -> None:
+        self.num_read = 0
+        self._is_inline = False
+        self._is_display = False
+
+    def state(self) -> tuple[int, bool, bool]:
+        """What :meth:`restore` takes to come back here."""
+        return self.num_read, self._is_inline, self._is_display
+
+    def restore(self, state: tuple[int, bool, bool]) -> None:
+        """Goes back: the output was cut to where it was."""
+        self.num_read, self._is_inline, self._is_display = state
+
+    def holds(self, pieces: Sequence[str]) -> bool:
+        """Whether what comes behind the pieces is in a formula; only pieces that are new are read."""
+        for piece in pieces[self.num_read :]:
+            for match in _MARK.finditer(piece):
+                self._pass(match[0], match[1])
+        self.num_read = len(pieces)
+        if not (self._is_inline or self._is_display):
+            return False
+        near = "".join(pieces[-8:])[-_NEAR_CHARS:]
+        return _TEXT_IN_FORMULA.search(near) is None
+
+    def _pass(self, mark: str, environment: str | None) -> None:
+        if mark[0] == "$":
+            if mark == "$$" and not self._is_inline:
+                self._is_display = not self._is_display
+            elif mark == "$":
+                self._is_inline = not self._is_inline
+        elif mark[0] == "\n":
+            self._is_inline = self._is_display = False
+        elif environment is not None:
+            self._is_display = environment == "begin"
+        elif mark in ("\\(", "\\)"):
+            self._is_inline = mark == "\\("
+        elif mark in ("\\[", "\\]"):
+            self._is_display = mark == "\\["

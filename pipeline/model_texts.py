@@ -1,0 +1,102 @@
+"""The texts that models are trained on: plain text, JSON lines or Parquet, one document at a time."""
+
+from __future__ import annotations
+
+import glob
+import gzip
+import io
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import zstandard
+
+_ENDINGS = (".parquet", ".jsonl", ".json", ".txt")
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A document as far as a trainer needs it; ``language`` and ``url`` are empty where the file has none."""
+
+    text: str
+    language: str = ""
+    url: str = ""
+
+
+def expand_globs(patterns: Iterable[str]) -> list[str]:
+    """Returns the files, sorted, each once.
+
+    Raises:
+        ValueError: a pattern matches nothing.
+    """
+    paths: set[str] = set()
+    for pattern in patterns:
+        found = [path for path in glob.glob(pattern, recursive=True) if Path(path).is_file()]
+        if not found:
+            raise ValueError(f"{pattern}: matches no file")
+        paths.update(found)
+    return sorted(paths)
+
+
+def read_texts(paths: Iterable[str]) -> Iterator[Text]:
+    """Streams documents: a row of ``.parquet``, a line of ``.jsonl``, ``.json`` or ``.txt`` (also ``.gz``, ``.zst``).
+
+    A JSON object or a row has its document under ``text`` (or ``raw_content``, as cc_net writes it), and optionally
+    ``language`` and ``url``. Empty documents are passed over.
+
+    Raises:
+        ValueError: a file of another form, or a line that is none of its form; names it.
+    """
+    for path in paths:
+        name = path.removesuffix(".gz").removesuffix(".zst")
+        if not name.endswith(_ENDINGS):
+            raise ValueError(f"{path}: texts are read from {', '.join(_ENDINGS)} (also .gz, .zst)")
+        if name.endswith(".parquet"):
+            yield from _rows(path)
+        else:
+            yield from _lines(path, is_json=not name.endswith(".txt"))
+
+
+def _rows(path: str) -> Iterator[Text]:
+    file = pq.ParquetFile(path)
+    if "text" not in file.schema_arrow.names:
+        raise ValueError(f"{path}: has no column `text`")
+    columns = [name for name in ("text", "language", "url") if name in file.schema_arrow.names]
+    for batch in file.iter_batches(batch_size=1024, columns=columns):
+        for row in batch.to_pylist():
+            if row["text"]:
+                yield Text(row["text"], row.get("language") or "", row.get("url") or "")
+
+
+def _lines(path: str, *, is_json: bool) -> Iterator[Text]:
+    with _opened(path) as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            if not is_json:
+                yield Text(line.rstrip("\r\n"))
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise ValueError(f"{path}:{number}: not JSON ({error})") from error
+            text = (row.get("text") or row.get("raw_content")) if isinstance(row, dict) else None
+            if isinstance(text, str) and text:
+                yield Text(text, str(row.get("language") or ""), str(row.get("url") or ""))
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[Iterable[str]]:
+    with open(path, "rb") as raw:
+        if path.endswith(".zst"):
+            binary: Any = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
+        elif path.endswith(".gz"):
+            binary = gzip.GzipFile(fileobj=raw)
+        else:
+            binary = raw
+        # Only a line feed ends a line: a text may hold the other line ends of Unicode.
+        yield io.TextIOWrapper(binary, encoding="utf-8", errors="replace", newline="\n")

