@@ -28,6 +28,11 @@ _SPEAKS = re.compile(
     re.IGNORECASE,
 )
 """What a comment on copyright or licence says; the bare word ``license`` (of a plate, of a key) is not enough."""
+_SPEAKING_WORDS = (
+    "copyright", "licen", "(c)", "\u00a9", "copr.", "copyleft", "rights reserved", "permission", "redistribution",
+    "warrant", "provided", "public domain", "free software", "distributed under",
+)  # fmt: skip
+"""Every way to speak of it holds one of these; looked for first because it is ten times as fast."""
 _SEARCHED_CHARS = 20_000
 """Ours: of one comment; the longest licences (the GPL has 35,000) name themselves in their first lines."""
 _LEGAL = re.compile(
@@ -63,7 +68,7 @@ def remove_header(text: str, family: str) -> str:
     at = 0
     for comment in head_comments(text, family):
         body = text[comment.start : comment.end]
-        if not _SPEAKS.search(body, 0, _SEARCHED_CHARS):
+        if not _speaks_of_licence(body[:_SEARCHED_CHARS]):
             continue
         kept.append(text[at : comment.start])
         left = _documentation_left(body, comment) if comment.is_doc else _directives(body, comment)
@@ -73,6 +78,11 @@ def remove_header(text: str, family: str) -> str:
         return text
     kept.append(text[at:])
     return _without_leading_blank_lines("".join(kept))
+
+
+def _speaks_of_licence(words: str) -> bool:
+    lower = words.lower()
+    return any(word in lower for word in _SPEAKING_WORDS) and _SPEAKS.search(words) is not None
 
 
 def _end_of_gap(text: str, at: int) -> int:

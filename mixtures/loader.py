@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import xxhash
 
+from mixtures.packing import find
 from mixtures.permutation import Permutation
 from mixtures.stream import TokenStream
 
@@ -141,13 +142,15 @@ class Loader:
         while True:
             steps = self._step + self.place.num_workers * np.arange(_PLAN_STEPS)
             places = self._begin + steps[:, None] * self._step_sequences + self._of_rank()
-            for at in places:
-                batch_places = at[at < self._end()]
-                if not len(batch_places):
-                    return
-                sequences = self._sequences(batch_places)
+            places = places[places[:, 0] < self._end()]
+            if not len(places):
+                return
+            begin = self._begin
+            for batch in self._batches(places):
                 self._step += self.place.num_workers
-                yield self._batch(sequences)
+                yield batch
+                if self._begin != begin:  # a state was loaded meanwhile
+                    break
 
     def state_dict(self) -> dict[str, int]:
         """Where the loader is: sequences that all ranks have been given before this loader's next step.
@@ -208,40 +211,24 @@ class Loader:
             self._permutation = epoch, Permutation(self.num_sequences, key=xxhash.xxh3_64_intdigest(framed))
         return self._permutation[1]
 
-    def _batch(self, sequences: Array) -> Batch:
+    def _batches(self, places: Array) -> Iterator[Batch]:
+        """A batch a row of ``places``; what lies behind the end is left out."""
         width = self.settings.seq_len + 1
-        input_ids = np.empty((len(sequences), width), np.int64)
-        begins: list[Array] = []
-        sources: list[Array] = []
-        for row, sequence in enumerate(sequences.tolist()):
-            self._fill(input_ids[row], sequence * self.settings.seq_len, row * width, begins, sources)
-        return Batch(
-            input_ids=input_ids,
-            segment_begins=np.concatenate(begins),
-            segment_sources=np.concatenate(sources),
-            sequences=sequences,
-        )
-
-    def _fill(self, out: Array, token: int, flat: int, begins: list[Array], sources: list[Array]) -> None:
-        """Fills a sequence from ``token`` of the stream on; ``flat`` is where the sequence begins in the batch."""
-        width = len(out)
-        done = 0
-        shard_number, within = self.stream.shard_of(token)
-        while done < width:
-            shard = self.stream.open(shard_number)
-            number = int(shard.begins.searchsorted(within, "right")) - 1
-            if number >= len(shard.blocks):
-                shard_number, within = shard_number + 1, 0
-                continue
-            ids, offsets, block_sources = shard.blocks[number]
-            at = within - int(shard.begins[number])
-            take = min(width - done, len(ids) - at)
-            out[done : done + take] = ids[at : at + take]
-            first = int(offsets.searchsorted(at, "right")) - 1
-            last = int(offsets.searchsorted(at + take, "left"))
-            segments = offsets[first:last] + np.int64(flat + done - at)
-            segments[0] = flat + done
-            begins.append(segments)
-            sources.append(block_sources[first:last])
-            done += take
-            within += take
+        num_rows = np.count_nonzero(places < self._end(), axis=1)
+        sequences = self._sequences(places[places < self._end()])
+        found = find(self.stream, sequences * self.settings.seq_len, width)
+        counts = np.diff(found.ends)
+        last = 0
+        for rows in num_rows.tolist():
+            first, last = last, last + rows
+            input_ids = np.empty((rows, width), np.int64)
+            for row, tokens in enumerate(found.tokens[first:last]):
+                input_ids[row] = tokens
+            begin, end = int(found.ends[first]), int(found.ends[last])
+            row_begins = np.repeat(np.arange(rows) * width, counts[first:last])
+            yield Batch(
+                input_ids=input_ids,
+                segment_begins=found.begins[begin:end] + row_begins,
+                segment_sources=found.sources[begin:end],
+                sequences=sequences[first:last],
+            )

@@ -71,10 +71,13 @@ class TokenStream:
             raise ValueError(f"{self.folder} holds no validation documents of {validation_source}: of {sorted(held)}")
         return [info for info in held[validation_source] if info.tokens]
 
-    def shard_of(self, token: int) -> tuple[int, int]:
-        """The shard in which a token of the stream stands, and the token's place in it."""
-        shard = int(self._ends.searchsorted(token, "right"))
-        return shard, token - (int(self._ends[shard - 1]) if shard else 0)
+    def shards_of(self, tokens: Array) -> Array:
+        """The numbers of the shards in which these tokens of the stream stand."""
+        return np.asarray(self._ends.searchsorted(tokens, "right"))
+
+    def shard_begin(self, shard: int) -> int:
+        """The first token of a shard, as a place in the stream."""
+        return int(self._ends[shard - 1]) if shard else 0
 
     def open(self, shard: int) -> OpenShard:
         """The mapped shard of this number."""

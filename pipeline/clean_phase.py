@@ -50,7 +50,9 @@ def plan_sources(settings: Settings, inputs: Mapping[str, Iterable[str]], models
         ValueError: a glob matches nothing, a file's name is not known, a model is missing; says how to mend it.
     """
     plans = []
-    found = find_models(models_dir)
+    found = dict(find_models(models_dir))
+    if settings.tokenizer:
+        found["tokenizer"] = settings.tokenizer
     for name, source in settings.sources.items():
         source = with_exclusion(source, settings)
         listing = list_inputs(name, list(inputs[name]), fraction=settings.fraction)

@@ -141,6 +141,7 @@ _LOADERS: dict[str, Callable[[ModelPath], Any]] = {
     "reference": _load_reference,
     "bad_words": _load_bad_words,
     "exclude": _load_exclusions,
+    "tokenizer": lambda path: _load_pieces(str(path)),
 }
 
 

@@ -32,8 +32,9 @@ from pipeline.model_loading import ModelFiles, ModelPath, get_again, how_to_get,
 
 __all__ = ["ModelFiles", "find_models", "load", "main", "require_models", "sha256_of"]
 
-_OPTIONAL = frozenset({"bad_words", "exclude"})
-"""A step that finds none of these passes everything: no list of words ships, and no takedowns are the usual case."""
+_OPTIONAL = frozenset({"bad_words", "exclude", "tokenizer"})
+"""A step that finds none of these passes everything: no list of words ships, no takedowns are the usual case, and
+the tokenizer is trained on what is already clean unless one was given."""
 _HASH_BLOCK_BYTES = 1 << 20
 
 

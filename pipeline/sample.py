@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import os
 import sys
 import uuid
 from pathlib import Path
 from types import ModuleType
+
+
+_GLOBS = "globs.json"
 
 
 def sample_folder() -> Path:
@@ -43,14 +47,16 @@ def _maker() -> ModuleType:
 
 def sample_inputs(work: str) -> dict[str, tuple[str, ...]]:
     """Makes the sample's input below ``work`` (or finds it there from an earlier run): globs by source."""
-    target = Path(work) / "sample" / _material_hash()
-    maker = _maker()
+    target = Path(work).resolve() / "sample" / _material_hash()
     if not target.is_dir():
         temporary = target.with_name(f"{target.name}.{uuid.uuid4().hex}.tmp")
         temporary.mkdir(parents=True)
-        maker.make_sample(temporary)
+        globs = _maker().make_sample(temporary)
+        relative = {source: [os.path.relpath(g, temporary) for g in found] for source, found in globs.items()}
+        (temporary / _GLOBS).write_text(json.dumps(relative))
         os.replace(temporary, target)
-    return {source: tuple(globs) for source, globs in maker.sample_globs(target).items()}
+    listed = json.loads((target / _GLOBS).read_text())
+    return {source: tuple(str(target / g) for g in found) for source, found in listed.items()}
 
 
 def _material_hash() -> str:

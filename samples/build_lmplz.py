@@ -78,7 +78,9 @@ def _environment(path: Path, *, with_boost: bool) -> Path:
         try:
             venv.create(path, with_pip=True, clear=True)
         except subprocess.CalledProcessError as error:
-            raise BuildError(f"no virtual environment with pip could be made (Debian: python3-venv): {error}") from error
+            raise BuildError(
+                f"no virtual environment with pip could be made (Debian: python3-venv): {error}"
+            ) from error
     wanted = [f"cmake=={CMAKE_VERSION}"] + ([f"cmeel-boost=={BOOST_VERSION}"] if with_boost else [])
     hint = "pip could not get CMake and Boost as wheels; with Boost from the system, try --system-boost"
     _run([*_pip(path), "install", "--quiet", "--only-binary", "cmake,cmeel-boost", *wanted], hint)
@@ -104,7 +106,9 @@ def _mend(cmake_lists: Path) -> None:
     Boost has had no ``system`` library to link since 1.89; ``unit_test_framework`` is for KenLM's own tests.
     """
     text = cmake_lists.read_text("utf-8")
-    text, num_found = re.subn(r"(find_package\(Boost [\d.]+ REQUIRED COMPONENTS)[^)]*\)", r"\1 program_options thread)", text)
+    text, num_found = re.subn(
+        r"(find_package\(Boost [\d.]+ REQUIRED COMPONENTS)[^)]*\)", r"\1 program_options thread)", text
+    )
     text, num_standards = re.subn(r"set\(CMAKE_CXX_STANDARD \d+\)", "set(CMAKE_CXX_STANDARD 14)", text)
     if (num_found, num_standards) != (1, 1):
         raise BuildError(f"{cmake_lists} is not the one this script knows (KenLM {KENLM_VERSION})")

@@ -33,11 +33,15 @@ def make_sample(directory: Path) -> dict[str, list[str]]:
     Returns:
         The globs by source, as ``--input SOURCE=GLOB`` takes them.
     """
-    globs = {}
     for source in SOURCES:
         shutil.rmtree(directory / source, ignore_errors=True)
-        globs[source] = _part(source).make(directory)
-    return globs
+        _part(source).make(directory / source)
+    return sample_globs(directory)
+
+
+def sample_globs(directory: Path) -> dict[str, list[str]]:
+    """The globs of a sample that was made in ``directory``, by source."""
+    return {source: [str(directory / source / glob) for glob in _part(source).GLOBS] for source in SOURCES}
 
 
 def _part(source: str) -> ModuleType:

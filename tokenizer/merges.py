@@ -25,6 +25,7 @@ _VALUE_MASK = np.int64(2**_VALUE_BITS - 1)
 MAX_SYMBOLS = 2**20
 """Pieces and characters together: a pair of symbols and the symbol they merge to fit in 60 bits."""
 
+
 class Merger:
     """The merges of one vocabulary.
 
@@ -50,7 +51,9 @@ class Merger:
             for k in range(1, len(piece))
             if piece[:k] in number and piece[k:] in number
         }
-        self._table = _HashTable(np.fromiter(pairs, np.int64, len(pairs)), np.fromiter(pairs.values(), np.int32, len(pairs)))
+        self._table = _HashTable(
+            np.fromiter(pairs, np.int64, len(pairs)), np.fromiter(pairs.values(), np.int32, len(pairs))
+        )
 
     def merge(self, chars: Array, num_chars: Array) -> tuple[Array, Array]:
         """Merges rows of code points.

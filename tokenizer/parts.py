@@ -15,9 +15,7 @@ _MAX_PART_BYTES = 31
 _MAX_IDS = 12
 _WORDS = 4
 _MASKS = np.array([(1 << (8 * n)) - 1 for n in range(8)] + [2**64 - 1], np.uint64)
-_FACTORS = tuple(
-    np.uint64(x) for x in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x27D4EB2F165667C5)
-)
+_FACTORS = tuple(np.uint64(x) for x in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x27D4EB2F165667C5))
 _SIZE_SHIFT = np.uint64(56)
 
 
@@ -28,9 +26,11 @@ class Keys:
     parts have the same. The third and fourth words are kept only of the parts that have them.
     """
 
-    __slots__ = ("fits", "first", "long_at", "long_words", "second", "slot")
+    __slots__ = ("first", "fits", "long_at", "long_words", "second", "slot")
 
-    def __init__(self, words: tuple[Array, Array], long_at: Array, long_words: tuple[Array, Array], fits: Array) -> None:
+    def __init__(
+        self, words: tuple[Array, Array], long_at: Array, long_words: tuple[Array, Array], fits: Array
+    ) -> None:
         self.first, self.second = words
         self.long_at, self.long_words = long_at, long_words
         self.fits = fits

@@ -4,7 +4,7 @@ Three counts a page, told by language:
 
 - leftover: the text holds wikitext (``[[ ]] {{ }} <ref <!-- {|``), outside of pages whose own words hold such signs
   (``<nowiki>``, ``<pre>``, ``<syntaxhighlight>`` around them);
-- junk: the text holds what a picture, a table or a style leaves behind (``thumb|``, ``200px``, ``colspan=``, ``| cell``);
+- junk: the text holds what a picture, a table or a style leaves behind (``thumb|``, ``200px``, ``colspan=``);
 - kept: of the words of the prose in the dump, the share that the text holds. Prose is a paragraph outside of templates,
   tables, pictures, references and lists, as a rough reader of its own finds it (:func:`prose_words`).
 

@@ -233,4 +233,5 @@ SOURCE = Source(
     cite="BigQuery's public GitHub data, Apache, BSD and MIT projects only, filtered by line length and alphanumeric "
     "share, headers removed, exact file dedup (LLaMA, arXiv:2302.13971, section 2.1)",
     join="licences",
+    join_settings=LicenceJoin(),
 )

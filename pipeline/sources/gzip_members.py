@@ -68,7 +68,7 @@ class Member:
     start: int
     end: int
     data: bytes | None
-    """The unpacked bytes; ``None`` where they are broken or more than asked for: then read ``unpacked_chunks``."""
+    """The unpacked bytes; ``None`` where they are broken or more than asked for: then read ``UnpackedChunks``."""
     fault: str = ""
     """``truncated_gzip`` (the input ended inside), ``damaged_gzip`` (bad data or checksum), or none."""
     is_gap: bool = False
@@ -84,9 +84,11 @@ def gzip_members(stored: StoredBytes, *, max_bytes: int, starts_with: bytes) -> 
     """
     offset, high, num_overlapping = 0, 0, 0
     while stored.read_at(offset, 1):
-        if stored.read_across(offset, len(MAGIC)) != MAGIC:
+        head = stored.read_across(offset, len(MAGIC))
+        if head != MAGIC:
             after = _next_member(stored, offset + 1, starts_with)
-            yield Member(offset, after, None, "damaged_gzip", is_gap=True)
+            fault = "truncated_gzip" if MAGIC.startswith(head) else "damaged_gzip"
+            yield Member(offset, after, None, fault, is_gap=True)
             offset = after
             continue
         member = _unpack(stored, offset, max_bytes)
@@ -98,39 +100,47 @@ def gzip_members(stored: StoredBytes, *, max_bytes: int, starts_with: bytes) -> 
         high = max(high, member.end)
         behind = high if num_overlapping > _MAX_OVERLAPPING_TRIES else offset + 1
         after = _next_member(stored, behind, starts_with)
-        yield Member(offset, after, None, member.fault)
+        # Damage can hide a member's end, so that it seems to be the file that ends inside it.
+        fault = member.fault if not stored.read_at(after, 1) else "damaged_gzip"
+        yield Member(offset, after, None, fault)
         offset = after
 
 
-def unpacked_chunks(stored: StoredBytes, start: int) -> Iterator[bytes]:
+class UnpackedChunks:
     """Unpacks the member at ``start`` up to its end or to the very byte at which it is broken."""
-    unpacker = zlib.decompressobj(_GZIP_WBITS)
-    offset = start
-    while not unpacker.eof:
-        piece = stored.read_at(offset, _STREAM_PIECE_BYTES)
-        if not piece:
-            return
-        offset += len(piece)
-        while piece and not unpacker.eof:
-            before = unpacker.copy()
-            try:
-                out = unpacker.decompress(piece, _BLOCK_BYTES)
-            except zlib.error:  # all that the failed call had unpacked is lost with it: again, by the byte
-                yield from _byte_by_byte(before, piece)
+
+    def __init__(self, stored: StoredBytes, start: int) -> None:
+        self._stored = stored
+        self.offset = start
+        """How far the stored bytes were used."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        unpacker = zlib.decompressobj(_GZIP_WBITS)
+        while not unpacker.eof:
+            piece = self._stored.read_at(self.offset, _STREAM_PIECE_BYTES)
+            if not piece:
                 return
-            if out:
-                yield out
-            piece = unpacker.unconsumed_tail
+            while piece and not unpacker.eof:
+                before = unpacker.copy()
+                try:
+                    out = unpacker.decompress(piece, _BLOCK_BYTES)
+                except zlib.error:  # all that the failed call had unpacked is lost with it: again, by the byte
+                    yield from self._byte_by_byte(before, piece)
+                    return
+                self.offset += len(piece) - len(unpacker.unconsumed_tail) - len(unpacker.unused_data)
+                piece = unpacker.unconsumed_tail
+                if out:
+                    yield out
 
-
-def _byte_by_byte(unpacker: zlib._Decompress, piece: bytes) -> Iterator[bytes]:
-    try:
-        for at in range(len(piece)):
-            out = unpacker.decompress(piece[at : at + 1])
-            if out:
-                yield out
-    except zlib.error:
-        return
+    def _byte_by_byte(self, unpacker: zlib._Decompress, piece: bytes) -> Iterator[bytes]:
+        try:
+            for at in range(len(piece)):
+                self.offset += 1
+                out = unpacker.decompress(piece[at : at + 1])
+                if out:
+                    yield out
+        except zlib.error:
+            return
 
 
 def _unpack(stored: StoredBytes, start: int, max_bytes: int) -> Member:

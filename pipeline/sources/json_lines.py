@@ -29,6 +29,8 @@ MAX_SKIPPED_BYTES = 4 << 30
 _GZIP_WBITS = 31
 _PIECE_BYTES = 1 << 18
 _MAX_OUT_BYTES = 1 << 20
+_ZSTD_PIECE_BYTES = 2048
+"""Its output cannot be bounded otherwise: four bytes of a made file unpack to 128 kB, so these to 64 MB."""
 _MAX_DAMAGED_MEMBERS = 64
 """Ours: each may be unpacked to the file's end in vain, so that a made file costs linear time."""
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -42,7 +44,7 @@ def read_json_lines(path: str, open_file: Opener, *, place: str = "") -> Iterato
     """Yields each line's place (``FILE:LINE``) and object.
 
     ``place`` stands for ``path`` in what is told. Rejected: ``not_utf8``, ``not_json``, ``not_an_object``,
-    ``line_too_long``, ``truncated_gzip``, ``damaged_gzip``, ``damaged_zstd``.
+    ``line_too_long``, ``truncated_gzip``, ``damaged_gzip``, ``truncated_zstd``, ``damaged_zstd``.
     """
     name = place or path
     with open_file(path) as file:
@@ -135,13 +137,23 @@ def _unpacked(file: BinaryIO, name: str) -> Iterator[Piece]:
 
 def _unzstd(file: BinaryIO, name: str) -> Iterator[Piece]:
     """Frames one behind the other; a window of over 128 MB (``--long=28`` and up) is refused by the library."""
-    with zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True, closefd=False) as stream:
+    unpacker = zstandard.ZstdDecompressor().decompressobj()
+    held, is_begun = b"", False
+    while piece := held or file.read(_ZSTD_PIECE_BYTES):
         try:
-            while piece := stream.read(_MAX_OUT_BYTES):
-                yield piece
+            out = unpacker.decompress(piece)
         except zstandard.ZstdError as error:
             yield _BREAK
             yield Rejected(place=name, reason="damaged_zstd", detail=str(error), is_whole_file=True)
+            return
+        if out:
+            yield out
+        held, is_begun = unpacker.unused_data, not unpacker.eof
+        if unpacker.eof:
+            unpacker = zstandard.ZstdDecompressor().decompressobj()
+    if is_begun:
+        yield _BREAK
+        yield Rejected(place=name, reason="truncated_zstd", is_whole_file=True)
 
 
 def _gunzipped(file: BinaryIO, name: str) -> Iterator[Piece]:

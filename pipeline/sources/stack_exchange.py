@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from filters.html_text import html_to_text
+from filters.language import DetectLanguage
 from pipeline.sources.base import Chunk, ExactDedup, InputFile, Opener, Rejected, Source, TableRow, Unit
 from pipeline.sources.stack_exchange_7z import as_archive, is_damage, members, unpacked
 from pipeline.sources.stack_exchange_answers import AnswerJoin
@@ -208,7 +209,7 @@ def _unreadable(place: str, error: BaseException) -> Rejected:
 SOURCE = Source(
     name="stack_exchange",
     reader=StackExchangeReader(),
-    steps=(ExactDedup(NAME="duplicate_id", reason="duplicate_id", key="id"),),
+    steps=(ExactDedup(NAME="duplicate_id", reason="duplicate_id", key="id"), DetectLanguage()),
     cite=(
         "LLaMA (arXiv 2302.13971, section 2.1): the 28 largest websites, HTML tags removed from text, answers sorted by"
         " score from highest to lowest"

@@ -36,6 +36,7 @@ DAMAGE = (
 )
 """What py7zr and its decompressors raise on a damaged or hostile archive."""
 
+_MAGIC = b"7z\xbc\xaf\x27\x1c"
 _MAX_QUEUED = 2
 _WAIT_SECONDS = 0.5
 
@@ -175,6 +176,9 @@ def as_archive(stored: BinaryIO) -> BinaryIO:
 
 def members(archive: BinaryIO) -> list[tuple[str, int]]:
     """The archive's files: name and unpacked bytes, as its header declares them. Raises one of ``DAMAGE``."""
+    archive.seek(0)
+    if archive.read(len(_MAGIC)) != _MAGIC:  # asked here because py7zr takes a disk that fails for another magic
+        raise ArchiveError("not a 7z file")
     archive.seek(0)
     with py7zr.SevenZipFile(archive) as opened:
         return [(info.filename, int(info.uncompressed)) for info in opened.list() if not info.is_directory]

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from pipeline.sources.base import Opener, Rejected
-from pipeline.sources.gzip_members import MAGIC, Member, StoredBytes, gzip_members, unpacked_chunks
+from pipeline.sources.gzip_members import MAGIC, Member, StoredBytes, UnpackedChunks, gzip_members
 
 MAX_RECORD_BYTES = 64 << 20
 """Ours: twelve times what CommonCrawl keeps of a page (1 MiB, and 5 MiB since CC-MAIN-2025-13)."""
@@ -28,6 +28,7 @@ _STREAM_BYTES = 1 << 20
 _USUAL_GAPS = (b"\r\n\r\nWARC/", b"\n\nWARC/")
 _LAST_GAPS = (b"\r\n\r\n", b"\n\n")
 _GAP_BYTES = 16
+_GZIP_TRAILER_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +116,17 @@ def _lost(member: Member, place: str, *, is_whole_file: bool = False) -> Rejecte
 
 def _records_of_broken_member(stored: StoredBytes, member: Member, place: str) -> Iterator[RawRecord | Rejected]:
     """Saves what is proven whole of a broken member; a sound one that was too large to hold comes here too."""
-    window = _Window(unpacked_chunks(stored, member.start))
+    chunks = UnpackedChunks(stored, member.start)
     num_records, is_named = 0, False
-    for raw in _records(window, place=place, offset=member.start, fault=member.fault):
+    for found in _records(_Window(iter(chunks)), place=place, offset=member.start, fault=member.fault):
         num_records += 1
-        is_named = is_named or isinstance(raw, Rejected)
-        yield raw
-    # A member of one record that is proven whole lost nothing: only its checksum is cut or broken.
-    if member.fault and not is_named and num_records != 1:
+        if isinstance(found, Rejected) and member.fault:
+            is_named = True
+            found = replace(found, detail=f"bytes {member.start}-{member.end}: {found.detail}")
+        yield found
+    # Of a member of one record that is proven whole, the checksum alone may be cut or broken: then nothing is lost.
+    is_all = num_records == 1 and member.end - chunks.offset <= _GZIP_TRAILER_BYTES
+    if member.fault and not is_named and not is_all:
         yield _lost(member, place)
 
 
@@ -216,12 +220,18 @@ def _one_record(window: _Window, *, is_plain: bool, fault: str) -> tuple[dict[st
         reason = "truncated_record" if is_plain else "bad_content_length"
         raise _BrokenRecordError(reason, f"{len(data) - body_at} bytes of the {num_bytes} that its header says")
     block, behind = data[body_at:end], data[end : end + _GAP_BYTES]
-    if fault == "damaged_gzip" and not _is_digest_right(headers, block):
-        raise _BrokenRecordError(fault, "its bytes cannot be proven by a digest")
+    if fault and not _is_proven(headers, block, fault):
+        raise _BrokenRecordError(fault, "its bytes are not proven by a digest")
     if not behind.startswith(_USUAL_GAPS) and behind not in _LAST_GAPS and not _is_end(headers, block, behind):
         raise _BrokenRecordError("bad_content_length", f"{num_bytes} bytes do not end at a record's end")
     window.at = end
     return headers, block
+
+
+def _is_proven(headers: dict[str, str], block: bytes, fault: str) -> bool:
+    """Whether a record out of a broken member is whole: what stands before a cut is, unless a digest says no."""
+    is_right = _is_digest_right(headers, block)
+    return fault == "truncated_gzip" if is_right is None else is_right
 
 
 def _is_end(headers: dict[str, str], block: bytes, behind: bytes) -> bool:

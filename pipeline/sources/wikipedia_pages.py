@@ -12,6 +12,7 @@ from pipeline.sources.wikipedia_xml import BrokenPageError, Page, PageCutter, Si
 
 _HEAD_BYTES = 1 << 20
 """A header is about 5 kB; the longest (all namespaces of a large wiki) 20 kB. Ours."""
+_TAIL_BYTES = 64
 _END_TAG = b"</mediawiki>"
 
 
@@ -40,7 +41,7 @@ def pages_of(unit: Unit, stored: BinaryIO) -> Iterator[tuple[Page, int] | Reject
             break
         if piece.event is Event.DATA:
             num_unpacked += len(piece.data)
-            tail = (tail + piece.data)[-64:]
+            tail = (tail + piece.data)[-_TAIL_BYTES:]
             for offset, xml in cutter.feed(piece.data, piece.offset):
                 has_pages = True
                 if unit.end is not None and offset >= unit.end:
@@ -58,9 +59,13 @@ def pages_of(unit: Unit, stored: BinaryIO) -> Iterator[tuple[Page, int] | Reject
         if piece.event is not Event.STREAM_END:
             yield _loss(unit, piece, cutter)
             cutter.reset()
+            tail = b""  # how the file ends is told already
             if piece.event is Event.GAP and unit.end is not None and piece.offset >= unit.end:
                 break
     else:
+        if not is_bz2:  # a unit may be shorter than the tag
+            stored.seek(max(0, stored.seek(0, 2) - _TAIL_BYTES))
+            tail = stored.read(_TAIL_BYTES)
         yield from _end_of_file(unit, cutter, tail, has_pages=has_pages)
     yield from _end_of_stream(unit, None, waiting)
 

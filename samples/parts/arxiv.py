@@ -7,16 +7,19 @@ from pathlib import Path
 from . import material
 from .containers import gz, tar, write
 
+GLOBS = ("src/arXiv_src_*.tar",)
+
 _PDF = b"%PDF-1.5\n%\xd0\xd4\xc5\xd8\n1 0 obj << /Type /Catalog >> endobj\ntrailer << /Root 1 0 R >>\n%%EOF\n"
 _LATIN1_PAPERS = {"1607.01834"}
 
 
-def make(directory: Path) -> list[str]:
-    """Writes the source below ``directory``; returns its globs."""
-    place = directory / "arxiv"
+def make(place: Path) -> None:
+    """Writes the source into the folder ``place``."""
     months: dict[str, list[tuple[str, bytes]]] = {}
     for folder in sorted(path for path in (material.MATERIAL / "arxiv").iterdir() if path.is_dir()):
-        month = folder.name.split(".")[0] if "." in folder.name else folder.name.lstrip("-abcdefghijklmnopqrstuvwxyz")[:4]
+        month = (
+            folder.name.split(".")[0] if "." in folder.name else folder.name.lstrip("-abcdefghijklmnopqrstuvwxyz")[:4]
+        )
         months.setdefault(month, []).append((f"{month}/{folder.name}.gz", paper(folder)))
     last = sorted(months)[-1]
     months[last].append((f"{last}/{last}.09998.pdf", _PDF))
@@ -26,7 +29,6 @@ def make(directory: Path) -> list[str]:
     months[last].append((f"{last}/{last}.09997.gz", gz(withdrawn)))
     for month, members in sorted(months.items()):
         write(place / f"src/arXiv_src_{month}_001.tar", tar(sorted(members)))
-    return [str(place / "src/arXiv_src_*.tar")]
 
 
 def paper(folder: Path) -> bytes:
@@ -34,7 +36,11 @@ def paper(folder: Path) -> bytes:
     encoding = "iso-8859-1" if folder.name in _LATIN1_PAPERS else "utf-8"
     members = []
     for path in material.files("arxiv", folder.name):
-        data = path.read_text("utf-8").encode(encoding) if path.suffix in {".tex", ".sty", ".bbl", ".bib"} else path.read_bytes()
+        data = (
+            path.read_text("utf-8").encode(encoding)
+            if path.suffix in {".tex", ".sty", ".bbl", ".bib"}
+            else path.read_bytes()
+        )
         members.append((path.relative_to(folder).as_posix(), data))
     if len(members) == 1:
         return gz(members[0][1])

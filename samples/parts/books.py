@@ -19,6 +19,8 @@ import zstandard
 from . import material
 from .containers import json_lines, write
 
+GLOBS = ("gutenberg/**/*.txt", "gutenberg/*.zip", "pg19/*.jsonl.zst", "books3/*.txt")
+
 _HEADER = """The Project Gutenberg eBook of {title}, by {author}
 
 This file is part of a sample. It has the layout of a Project Gutenberg
@@ -67,7 +69,9 @@ class Book:
     def wrapped(self, width: int) -> str:
         """Its text with lines of at most ``width`` characters."""
         paragraphs = re.split(r"\n{2,}", self.text)
-        return "\n\n".join(textwrap.fill(each, width, break_long_words=False, break_on_hyphens=False) for each in paragraphs)
+        return "\n\n".join(
+            textwrap.fill(each, width, break_long_words=False, break_on_hyphens=False) for each in paragraphs
+        )
 
 
 def books() -> dict[str, Book]:
@@ -79,22 +83,26 @@ def books() -> dict[str, Book]:
     return found
 
 
-def make(directory: Path) -> list[str]:
-    """Writes the source below ``directory``; returns its globs."""
-    place = directory / "books"
+def make(place: Path) -> None:
+    """Writes the source into the folder ``place``."""
     library = sorted(books().items(), key=lambda each: int(each[1].head["number"]))
     first, second, third, *others = [book for _, book in library]
-    write(place / "gutenberg/90101/90101-0.txt", ("\ufeff" + gutenberg(first, charset="UTF-8")).replace("\n", "\r\n").encode())
+    write(
+        place / "gutenberg/90101/90101-0.txt",
+        ("\ufeff" + gutenberg(first, charset="UTF-8")).replace("\n", "\r\n").encode(),
+    )
     write(place / "gutenberg/90101/old/90101.txt", second_edition(first).encode("ascii"))
     write(place / "gutenberg/90102/90102-8.txt", latin1_edition(second))
     write(place / "gutenberg/90103.zip", _zip([("90103/90103-0.txt", gutenberg(third, charset="UTF-8").encode())]))
     write(place / "gutenberg/90109/90109-0.txt", omnibus(second, others[0]).encode())
     write(place / "gutenberg/90107/90107.txt", _directory_listing().encode())
     loose = [_row(book) for book in others[:-1]]
-    write(place / "pg19/books-00.jsonl.zst", zstandard.ZstdCompressor(level=10).compress(json_lines(loose) + b'{"text": "cut of\n'))
+    write(
+        place / "pg19/books-00.jsonl.zst",
+        zstandard.ZstdCompressor(level=10).compress(json_lines(loose) + b'{"text": "cut of\n'),
+    )
     one_line = " ".join(others[-1].text.split())
     write(place / "books3/one-line.txt", one_line.encode())
-    return [str(place / "gutenberg/**/*.txt"), str(place / "gutenberg/*.zip"), str(place / "pg19/*.jsonl.zst"), str(place / "books3/*.txt")]
 
 
 def gutenberg(book: Book, *, charset: str, width: int = 72, the: str = "THE") -> str:
@@ -105,7 +113,9 @@ def gutenberg(book: Book, *, charset: str, width: int = 72, the: str = "THE") ->
 
 def latin1_edition(book: Book) -> bytes:
     """A book in Latin-1: typewriter's quotes, accents kept."""
-    return gutenberg(Book(book.head, book.text.translate(_TYPEWRITER)), charset="ISO-8859-1", width=68).encode("iso-8859-1")
+    return gutenberg(Book(book.head, book.text.translate(_TYPEWRITER)), charset="ISO-8859-1", width=68).encode(
+        "iso-8859-1"
+    )
 
 
 def second_edition(book: Book) -> str:
@@ -113,7 +123,14 @@ def second_edition(book: Book) -> str:
     text = book.text
     for old, new in _CHANGED_WORDS.items():
         text = re.sub(rf"\b{old}\b", new, text)
-    plain = text.translate(_TYPEWRITER).replace("é", "e").replace("è", "e").replace("ï", "i").replace("ö", "o").replace("°", " degrees")
+    plain = (
+        text.translate(_TYPEWRITER)
+        .replace("é", "e")
+        .replace("è", "e")
+        .replace("ï", "i")
+        .replace("ö", "o")
+        .replace("°", " degrees")
+    )
     return gutenberg(Book(book.head, plain), charset="ASCII", width=60, the="THIS")
 
 
@@ -126,7 +143,10 @@ def omnibus(whole: Book, other: Book) -> str:
 
 
 def _row(book: Book) -> dict[str, Any]:
-    return {"text": book.text, "meta": {"short_book_title": book.head["title"], "publication_date": book.head.get("year", 2020)}}
+    return {
+        "text": book.text,
+        "meta": {"short_book_title": book.head["title"], "publication_date": book.head.get("year", 2020)},
+    }
 
 
 def _zip(members: Sequence[tuple[str, bytes]]) -> bytes:

@@ -10,24 +10,37 @@ from .common_crawl import wet_members
 from .containers import gz, json_lines, write
 from .pages import Page
 
+GLOBS = ("en/c4-train.*.json.gz", "*/segments/*/wet/*.warc.wet.gz")
+
 CRAWL, DATE = "CC-MAIN-2019-18", "2019-04-{day:02d}T{hour:02d}:12:44Z"
-_PACKAGES = ("jinja2", "requests", "urllib3", "rich", "google.protobuf", "click", "datasketch", "pymongo", "nltk", "pip")
+_PACKAGES = (
+    "jinja2",
+    "requests",
+    "urllib3",
+    "rich",
+    "google.protobuf",
+    "click",
+    "datasketch",
+    "pymongo",
+    "nltk",
+    "pip",
+)
 
 
-def make(directory: Path) -> list[str]:
-    """Writes the source below ``directory``; returns its globs."""
-    place = directory / "c4"
+def make(place: Path) -> None:
+    """Writes the source into the folder ``place``."""
     documents = _published()
     half = len(documents) // 2
     write(place / "en/c4-train.00000-of-01024.json.gz", gz(json_lines(documents[:half]) + _bad_lines()))
-    write(place / "en/c4-train.00001-of-01024.json.gz", gz(json_lines([*documents[half:], *_published_twice(documents)])))
+    write(
+        place / "en/c4-train.00001-of-01024.json.gz", gz(json_lines([*documents[half:], *_published_twice(documents)]))
+    )
     date = "2019-04-18T10:52:{:02d}Z"
     members = wet_members(_pages_for_the_rules(), date, crawl=CRAWL)
     newer = wet_members(_crawled_later(), "2019-04-26T03:07:{:02d}Z", crawl=CRAWL)
     name = "segments/1555578517558.8/wet/CC-MAIN-20190418101243-20190418123243-{:05d}.warc.wet.gz"
     write(place / CRAWL / name.format(0), b"".join([*members[:-1], members[-1][:-60]]))
     write(place / CRAWL / name.format(1), b"".join(newer))
-    return [str(place / "en/c4-train.*.json.gz"), str(place / CRAWL / "segments/*/wet/*.warc.wet.gz")]
 
 
 def _published() -> list[dict[str, str]]:
@@ -48,7 +61,10 @@ def _published() -> list[dict[str, str]]:
 
 def _published_twice(documents: list[dict[str, str]]) -> list[dict[str, str]]:
     """Two addresses again with a newer text, and two with an older."""
-    newer = [{**row, "text": row["text"] + "\nRevised and extended since.", "timestamp": "2019-05-02T00:00:00Z"} for row in documents[1:3]]
+    newer = [
+        {**row, "text": row["text"] + "\nRevised and extended since.", "timestamp": "2019-05-02T00:00:00Z"}
+        for row in documents[1:3]
+    ]
     older = [{**row, "text": row["text"][:700], "timestamp": "2018-01-01T00:00:00Z"} for row in documents[3:5]]
     return newer + older
 
@@ -82,10 +98,16 @@ def _crawled_later() -> list[Page]:
 
 def _endless_word() -> Page:
     """A page whose one long word no language has."""
-    text = "A page with an endless word\nThe line before it is quite ordinary and ends well.\n" + "ab" * 900 + " is not a word."
+    text = (
+        "A page with an endless word\nThe line before it is quite ordinary and ends well.\n"
+        + "ab" * 900
+        + " is not a word."
+    )
     return Page("https://odd.example/endless", "A page with an endless word", text)
 
 
 def _sentences(text: str) -> list[str]:
     lines = (line.strip() for line in text.splitlines())
-    return [line for line in lines if len(line.split()) >= 5 and line.endswith((".", "?", "!", '"')) and "{" not in line]
+    return [
+        line for line in lines if len(line.split()) >= 5 and line.endswith((".", "?", "!", '"')) and "{" not in line
+    ]

@@ -15,6 +15,8 @@ from . import material, pages
 from .containers import gz, pick, record_id, sha1_digest, warc_record, write
 from .pages import Page
 
+GLOBS = ("*/segments/*/wet/*.warc.wet.gz", "*/segments/*/warc/*.warc.gz")
+
 FIRST_CRAWL, SECOND_CRAWL = "CC-MAIN-2019-09", "CC-MAIN-2020-05"
 FIRST_DATE, SECOND_DATE = "2019-02-16T07:21:{:02d}Z", "2020-01-18T11:40:{:02d}Z"
 _STOCK = "cheap best online free new top deals buy sale price discount review 2019 shipping order now".split()
@@ -81,8 +83,8 @@ def real_pages() -> list[Page]:
     ]
 
 
-def make(directory: Path) -> list[str]:
-    """Writes the source below ``directory``; returns its globs."""
+def make(place: Path) -> None:
+    """Writes the source into the folder ``place``."""
     real = dressed(real_pages())
     foreign, casual, essays = (dressed(own_pages(kind)) for kind in ("foreign", "casual", "essays"))
     junk = [*gibberish(25), *_thin_pages()]
@@ -90,7 +92,6 @@ def make(directory: Path) -> list[str]:
     second = _shuffled([*real[len(real) * 2 // 3 :], *essays, *foreign[1::2]])
     html, second = second[:40], second[40:]
     half = len(first) // 2
-    place = directory / "common_crawl"
     wets = [
         (_wet_path(place, FIRST_CRAWL, 0), _wet(first[:half], FIRST_DATE, _cut_a_member)),
         (_wet_path(place, FIRST_CRAWL, 1), _wet(first[half:], FIRST_DATE, _lie_and_zero)),
@@ -102,7 +103,6 @@ def make(directory: Path) -> list[str]:
         place / SECOND_CRAWL / "segments/1579250592261.1/warc/CC-MAIN-20200118052321-20200118080321-00000.warc.gz",
         warc(html),
     )
-    return [str(place / "*/segments/*/wet/*.warc.wet.gz"), str(place / "*/segments/*/warc/*.warc.gz")]
 
 
 def wet_member(page: Page, date: str, *, language: str = "", length: int | None = None) -> bytes:
@@ -125,7 +125,11 @@ def wet_members(found: Sequence[Page], date: str, *, crawl: str) -> list[bytes]:
     """A warcinfo record and the pages; crawls from 2020 on name the language they found."""
     info = f"Software-Info: sample\r\nisPartOf: {crawl}\r\nformat: WARC File Format 1.0\r\n".encode()
     stamp = date.format(0)
-    head = [("WARC-Date", stamp), ("WARC-Record-ID", record_id(f"{crawl} info")), ("Content-Type", "application/warc-fields")]
+    head = [
+        ("WARC-Date", stamp),
+        ("WARC-Record-ID", record_id(f"{crawl} info")),
+        ("Content-Type", "application/warc-fields"),
+    ]
     language = "eng" if crawl >= SECOND_CRAWL else ""
     members = [gz(warc_record("warcinfo", head, info))]
     members += [wet_member(page, date.format(place % 60), language=language) for place, page in enumerate(found)]
@@ -139,7 +143,11 @@ def warc(found: Sequence[Page]) -> bytes:
         date = SECOND_DATE.format(place % 60)
         head = [("WARC-Target-URI", page.url), ("WARC-Date", date)]
         ask = f"GET /{page.url.split('/', 3)[-1]} HTTP/1.1\r\nHost: {page.url.split('/')[2]}\r\n\r\n".encode()
-        request = [*head, ("WARC-Record-ID", record_id(f"{page.url} request")), ("Content-Type", "application/http; msgtype=request")]
+        request = [
+            *head,
+            ("WARC-Record-ID", record_id(f"{page.url} request")),
+            ("Content-Type", "application/http; msgtype=request"),
+        ]
         members.append(gz(warc_record("request", request, ask)))
         payload, http = _http(place, html(page))
         response = [
@@ -158,7 +166,9 @@ def html(page: Page) -> str:
     known = dresses()
     dress = known.get(page.url.split("/")[2], known["*"])
     lines = [line for line in page.text.splitlines()[1:] if line not in dress.above and line not in dress.below]
-    body = "\n".join(f"<p>{_escaped(line)}</p>" if not line.startswith("  ") else f"<pre>{_escaped(line)}</pre>" for line in lines)
+    body = "\n".join(
+        f"<p>{_escaped(line)}</p>" if not line.startswith("  ") else f"<pre>{_escaped(line)}</pre>" for line in lines
+    )
     nav = "".join(f"<li><a href='#'>{_escaped(line)}</a></li>" for line in dress.above)
     foot = "".join(f"<p>{_escaped(line)}</p>" for line in dress.below)
     return (
@@ -217,7 +227,9 @@ def _seen_again(found: Sequence[Page]) -> list[Page]:
 
 def _thin_pages() -> list[Page]:
     """Pages with hardly a word, and one with none."""
-    thin = [Page(f"http://thin.example/{n}", "Untitled", f"Untitled\nUnder construction, version {n}.") for n in range(6)]
+    thin = [
+        Page(f"http://thin.example/{n}", "Untitled", f"Untitled\nUnder construction, version {n}.") for n in range(6)
+    ]
     return [*thin, Page("http://thin.example/empty", "", "")]
 
 

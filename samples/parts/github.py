@@ -17,6 +17,8 @@ from typing import Any
 from . import material
 from .containers import gz, json_lines, pick, write
 
+GLOBS = ("contents-*.json.gz", "files-*.json.gz", "licenses-*.json.gz")
+
 REPOSITORIES = (
     ("apache/beam", "apache_beam", "apache-2.0", 170_000),
     ("numpy/numpy", "numpy", "bsd-3-clause", 170_000),
@@ -50,9 +52,8 @@ class Entry:
         return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
-def make(directory: Path) -> list[str]:
-    """Writes the source below ``directory``; returns its globs."""
-    place = directory / "github"
+def make(place: Path) -> None:
+    """Writes the source into the folder ``place``."""
     entries = [*_installed(), *_standard_library(), *_own(), *_planted()]
     licences = {repo: licence for repo, _, licence, _ in REPOSITORIES} | _own_licences()
     by_id = {entry.id: entry for entry in entries}
@@ -65,7 +66,6 @@ def make(directory: Path) -> list[str]:
     write(place / "files-000000000000.json.gz", gz(json_lines(files)))
     rows = [{"repo_name": repo, "license": licence} for repo, licence in sorted(licences.items())]
     write(place / "licenses-000000000000.json.gz", gz(json_lines(rows)))
-    return [str(place / f"{table}-*.json.gz") for table in ("contents", "files", "licenses")]
 
 
 def _installed() -> Iterator[Entry]:
@@ -78,7 +78,9 @@ def _installed() -> Iterator[Entry]:
 
 def _standard_library() -> Iterator[Entry]:
     """CPython's licence is none that BigQuery names, so its repository has no row in the table of licences."""
-    yield from _files_of("python/cpython", Path(sysconfig.get_paths()["stdlib"]) / "json", _STDLIB_BYTES, prefix="Lib/json")
+    yield from _files_of(
+        "python/cpython", Path(sysconfig.get_paths()["stdlib"]) / "json", _STDLIB_BYTES, prefix="Lib/json"
+    )
 
 
 def _files_of(repo: str, root: Path, max_bytes: int, *, prefix: str) -> Iterator[Entry]:
@@ -122,12 +124,18 @@ def _planted() -> Iterator[Entry]:
     other = b"# Copyright (c) 2016 The Mirror Authors. All rights reserved.\n# Licensed under the MIT licence.\n\n"
     yield Entry("mirrors/tidewater-mirror", "harmonics.py", other + b'"""' + body)
     yield Entry("mirrors/tidewater-mirror", "src/harmonics.py", parser.content)
-    table = b"".join(b"%d, %d, %d, %d,\n" % tuple(pick(f"{row} {column}", 9999) for column in range(4)) for row in range(400))
+    table = b"".join(
+        b"%d, %d, %d, %d,\n" % tuple(pick(f"{row} {column}", 9999) for column in range(4)) for row in range(400)
+    )
     yield Entry("larkspur/tidewater", "data/heights.c", b"static const int heights[] = {\n" + table + b"};\n")
     rule = b"/* " + b"=" * 70 + b" */\n"
     yield Entry("larkspur/tidewater", "docs/ornament.css", rule * 40 + b"p { margin: 0 }\n")
     yield Entry("larkspur/tidewater", "assets/logo.png", None)
-    yield Entry("larkspur/tidewater", "LICENSE", b"MIT License\n\nPermission is hereby granted, free of charge, to any person.\n")
+    yield Entry(
+        "larkspur/tidewater",
+        "LICENSE",
+        b"MIT License\n\nPermission is hereby granted, free of charge, to any person.\n",
+    )
     yield Entry("larkspur/tidewater", "docs/latest", b"../README.md", mode=40960)
     yield Entry("larkspur/tidewater", "src/empty.py", b"")
     yield Entry("larkspur/tidewater", "src/latin1.py", "# Größe in Zentimetern\nsize_cm = 12\n".encode("latin-1"))

@@ -8,10 +8,11 @@ from typing import Any
 from . import material
 from .containers import seven_zip, write
 
+GLOBS = ("*.7z", "*/Posts.xml")
 
-def make(directory: Path) -> list[str]:
-    """Writes the source below ``directory``; returns its globs."""
-    place = directory / "stack_exchange"
+
+def make(place: Path) -> None:
+    """Writes the source into the folder ``place``."""
     for path in material.files("stack_exchange"):
         site = path.stem
         found = list(material.blocks("stack_exchange", path.name))
@@ -21,7 +22,6 @@ def make(directory: Path) -> list[str]:
             seven_zip(place / f"{site}.7z", "Posts.xml", data)
         else:
             write(place / site / "Posts.xml", data)
-    return [str(place / "*.7z"), str(place / "*/Posts.xml")]
 
 
 def posts_xml(posts: list[tuple[dict[str, Any], str]], style: dict[str, Any]) -> bytes:

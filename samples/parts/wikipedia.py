@@ -12,6 +12,8 @@ from xml.sax.saxutils import escape, quoteattr
 from . import material
 from .containers import write
 
+GLOBS = ("*wiki-*-pages-articles*.xml*",)
+
 DUMP_DATE = "20220620"
 PAGES_IN_A_STREAM = 6
 _NAMESPACES = {
@@ -50,9 +52,8 @@ class WikiPage:
         )
 
 
-def make(directory: Path) -> list[str]:
-    """Writes the source below ``directory``; returns its globs."""
-    place = directory / "wikipedia"
+def make(place: Path) -> None:
+    """Writes the source into the folder ``place``."""
     for path in material.files("wikipedia"):
         language = path.stem
         found = [WikiPage(head, body) for head, body in material.blocks("wikipedia", path.name)]
@@ -66,7 +67,6 @@ def make(directory: Path) -> list[str]:
         else:
             data = (_head(language) + "".join(page.xml() for page in found) + _FOOT).encode()
             write(place / f"{name}.xml.bz2", bz2.compress(data))
-    return [str(place / "*wiki-*-pages-articles*.xml*")]
 
 
 _FOOT = "</mediawiki>\n"
@@ -75,7 +75,9 @@ _FOOT = "</mediawiki>\n"
 def _head(language: str) -> str:
     """What stands before the first page."""
     keys = dict(zip((-1, 1, 6, 10, 14), _NAMESPACES[language], strict=True))
-    spaces = "".join(f'      <namespace key="{key}" case="first-letter">{name}</namespace>\n' for key, name in keys.items())
+    spaces = "".join(
+        f'      <namespace key="{key}" case="first-letter">{name}</namespace>\n' for key, name in keys.items()
+    )
     return (
         '<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.10/" '
         'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:schemaLocation='

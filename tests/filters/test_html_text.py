@@ -141,7 +141,7 @@ def test_real_posts_read_the_same_both_ways(corpus_data: Path) -> None:
     num_posts = num_simple = 0
     for path in sorted(corpus_data.glob("stackexchange/coffee*/Posts.xml")):
         for row in etree.parse(path).getroot():
-            body = row.get("Body")
+            body = str(row.get("Body"))
             simple = html_text._from_simple(html_text._simple_tokens(body), TextWriter())
             num_posts += 1
             if simple is not None:

@@ -60,8 +60,8 @@ def test_every_language_keeps_its_words_and_leaves_no_markup(counts: dict[str, A
 
 
 def test_the_judge_sees_what_is_wrong(judge: ModuleType) -> None:
-    wikitext = "The [[pear]] is a fruit {{x|of}} that grows on trees in all of Europe, and it has been for long known there well."
-    good = "The pear is a fruit that grows on trees in all of Europe, and it has been for long known there well."
+    wikitext = "The [[pear]] is a fruit {{x|of}} that grows on trees in all of Europe, and has long been known there to all who live near."
+    good = "The pear is a fruit that grows on trees in all of Europe, and has long been known there to all who live near."
     assert judge.kept_share(wikitext, good) == 1
     assert judge.kept_share(wikitext, good.replace("pear", "").replace("fruit", "")) < 0.95
     assert judge.kept_share("Too short.", "") is None

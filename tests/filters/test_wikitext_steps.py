@@ -17,7 +17,7 @@ PAGES = pa.RecordBatch.from_pydict(
             "'''Birnen''' wachsen auf [[Baum|Bäumen]] in ganz Europa.[[Datei:A.jpg|mini|B]]",
             "{{Infobox}}",
             "'''A''' may be any one of these:\n* [[B]]\n{{disambig}}",
-            "== A ==\n* [[B]]\n* C d",
+            "== One ==\n* [[Two]]\n* Three four",
             "x" * 5000,
             "Text [[Fails:a.jpg|b]] with more than five words in it.",
         ],
@@ -31,7 +31,7 @@ TEXTS = [
     "Birne\n\nBirnen wachsen auf Bäumen in ganz Europa.",
     "Empty",
     "A\n\nA may be any one of these:\n- B",
-    "List\n\nA\n\n- B\n- C d",
+    "List\n\nOne\n\n- Two\n- Three four",
     "Long",
     "Other\n\nText with more than five words in it.",
 ]
@@ -60,8 +60,8 @@ def test_wikitext() -> None:
 def test_article(is_dropped: bool, third: str | None) -> None:
     outcome = Article(is_disambiguation_dropped=is_dropped).apply(CONVERTED, {})
     assert outcome.verdict.to_pylist() == [None, "empty_article", third, "no_prose", "empty_article", None]
-    assert outcome.signals["body_words"].to_pylist() == [7, 0, 6, 1, 0, 8]
-    assert outcome.signals["longest_line_words"].to_pylist() == [7, 0, 6, 0, 0, 8]
+    assert outcome.signals["body_words"].to_pylist() == [7, 0, 6, 4, 0, 8]
+    assert outcome.signals["longest_line_words"].to_pylist() == [7, 0, 6, 2, 0, 8]
 
 
 def test_wiki_languages() -> None:

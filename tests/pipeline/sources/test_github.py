@@ -44,6 +44,10 @@ AVRO = {
 }
 
 
+def from_disk(path):
+    return open(path, "rb")
+
+
 def as_json(rows):
     return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
 
@@ -220,8 +224,8 @@ def test_a_joined_table_keeps_the_copy_that_the_join_would_choose():
 def test_real_export(corpus_data):
     paths = sorted((corpus_data / "github" / "dev").iterdir())
     reader = GitHubReader()
-    units = reader.units([InputFile(str(path), path.stat().st_size) for path in paths], lambda name: open(name, "rb"))
-    records = [record for unit in units for record in reader.read(unit, lambda name: open(name, "rb"))]
+    units = reader.units([InputFile(str(path), path.stat().st_size) for path in paths], from_disk)
+    records = [record for unit in units for record in reader.read(unit, from_disk)]
     assert not [record for record in records if isinstance(record, Rejected) and record.is_bad]
     licences = {
         r.row["repo_name"]: r.row["license"] for r in records if isinstance(r, TableRow) and r.table == "licenses"

