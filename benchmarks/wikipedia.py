@@ -4,8 +4,8 @@ Run: ``python benchmarks/wikipedia.py DUMP_OR_FOLDER... [--peers FOLDER] [--roun
 
 - ours: ``filters.wikitext.wikitext_to_text``;
 - mwparserfromhell: ``parse(...).strip_code()``, as the Hugging Face recipe uses it;
-- wikiextractor: ``Extractor.clean_text``. It is looked for in the installed packages and in ``--peers`` (a ``site-packages``
-  folder of another environment); a peer that cannot be imported is said to be skipped.
+- wikiextractor: ``Extractor.clean_text``. It is looked for in the installed packages and in ``--peers`` (a folder
+  ``site-packages`` of another environment); a peer that cannot be imported is said to be skipped.
 
 The pages are real ones, none of which stands twice (by its text). Time is that of the process, best of the rounds,
 the work of all on the same pages in the same order. Bytes are those of the wikitext in UTF-8.
@@ -104,9 +104,10 @@ def measure(name: str, convert: Callable[[Page], str], pages: list[Page], judge:
     leftover = sum(bool(judge.leftovers(text, page[3])) for page, text in judged) / len(pages)
     junk = sum(bool(judge.junk(text)) for _, text in judged) / len(pages)
     kept = [share for page, text in judged if (share := judge.kept_share(page[3], text)) is not None]
+    num_words = sum(len(text.split()) for text in texts)
     return (
         f"{name:18} {num_bytes / best_seconds / 1e6:8.2f} MB/s   {leftover:8.2%}   {junk:8.2%}   "
-        f"{statistics.median(kept):8.2%} {statistics.mean(kept):8.2%}"
+        f"{statistics.median(kept):8.2%} {statistics.mean(kept):8.2%}   {num_words:9,}"
     )
 
 
@@ -126,7 +127,7 @@ def main() -> None:
     languages = sorted({page[0] for page in pages})
     num_bytes = sum(len(page[3].encode()) for page in pages)
     print(f"{len(pages)} distinct pages, {num_bytes / 1e6:.2f} MB of wikitext, languages: {' '.join(languages)}")
-    print(f"{'':18} {'speed':>13}   leftover       junk   kept: median   mean")
+    print(f"{'':18} {'speed':>13}   leftover       junk   kept: median   mean   words out")
     peers = {"mwparserfromhell": mwparserfromhell_peer(), "wikiextractor": wikiextractor_peer()}
     for name, convert in {"ours": ours, **peers}.items():
         if convert is None:

@@ -53,7 +53,7 @@ def ccnet_hashes(texts: pa.Array) -> LineHashes:
     lines, doc_offsets = _stripped_lines(texts)
     joined = _lowered(_joined(lines))
     if not joined.isascii() and joined.translate(None, _NO_DIGIT_BYTES):
-        joined = _replaced(joined, r"[^\P{Nd}0-9]", "0")
+        joined = _replaced(joined, _DIGIT_BEYOND_ASCII, "0")
     joined = joined.translate(_FOLD_DIGITS)
     if not joined.isascii() or len(joined.translate(None, _ASCII_CONTROLS)) < len(joined):
         joined = _replaced(joined, _DELETED, "")
@@ -149,6 +149,8 @@ def keep_lines(texts: pa.Array, hashes: LineHashes, dropped: UInt64s) -> KeptLin
 
 _FOLD_DIGITS = bytes(ord("0") if ord("0") <= byte <= ord("9") else byte for byte in range(256))
 _ASCII_CONTROLS = bytes(byte for byte in (*range(32), 127) if byte != ord("\n"))
+_DIGIT_BEYOND_ASCII = "[" + "".join(digit for digit in DIGITS if digit > "9") + "]"
+"""By name: the kernel's own class of digits is of another version of Unicode."""
 _NO_DIGIT_BYTES = bytes(set(range(256)) - {digit.encode()[0] for digit in DIGITS if digit > "9"})
 """Bytes that begin no digit beyond ASCII's: with them deleted, nothing is left of most text."""
 _DELETED = "".join(
@@ -179,9 +181,10 @@ def _lowered(joined: bytes) -> bytes:
 @functools.cache
 def _lowered_otherwise() -> tuple[bytes, ...]:
     """Returns sequences one of which stands in every text that Arrow's kernel may lower-case otherwise than Python."""
-    chars = [chr(c) for c in range(sys.maxunicode + 1) if not 0xD800 <= c < 0xE000]
-    lowered = pc.utf8_lower(pa.array(chars, pa.string())).to_pylist()
-    differ = {char for char, low in zip(chars, lowered, strict=True) if char.lower() != low}
+    chars = "\n".join(chr(c) for c in range(sys.maxunicode + 1) if not 0xD800 <= c < 0xE000 and c != 10)
+    lowered = pc.utf8_lower(_as_array(chars.encode("utf-8")))[0].as_py()
+    by_char = zip(chars.split("\n"), chars.lower().split("\n"), lowered.split("\n"), strict=True)
+    differ = {char for char, ours, arrows in by_char if ours != arrows}
     # The first bytes stand for a block of letters: few to look for, and rare in text.
     return tuple(sorted({(char.encode() if len(char.encode()) < 3 else char.encode()[:2]) for char in differ | {"Σ"}}))
 

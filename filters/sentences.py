@@ -24,8 +24,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from nltk.tokenize.punkt import PunktSentenceTokenizer
 
-_SURE_BORDER = re.compile(r"(?:(?<!\S)([A-Za-z]{2,})\.|[A-Za-z][!?])(?=\s+[\"(]?\w)")
-"""A plain word, an end mark, blanks and a word (Punkt would draw closing marks alone to the sentence before)."""
+_END_BEFORE_WORD = re.compile(r"[.?!](?=\s+[\"(]?\w)")
+"""An end mark, blanks and a word (Punkt would draw closing marks alone to the sentence before)."""
+_MAX_WORD_CHARS = 40
+"""Ours: a longer word is left to the splitter, so that the look back stays short."""
 
 
 @cache
@@ -84,10 +86,22 @@ def num_sure_borders(text: str, *, up_to: int) -> int:
     num_borders = 0
     if up_to < 1:
         return 0
-    for match in _SURE_BORDER.finditer(text):
-        word = match.group(1)
-        if word is None or word.lower() not in _abbreviations():
+    for match in _END_BEFORE_WORD.finditer(text):
+        if _is_sure(text, match.start()):
             num_borders += 1
             if num_borders == up_to:
                 break
     return num_borders
+
+
+def _is_sure(text: str, at: int) -> bool:
+    """Returns whether the end mark stands behind a plain word (or ``!``, ``?`` behind any letter)."""
+    if text[at] != ".":
+        return text[at - 1 : at].isalpha()
+    before = text[max(0, at - _MAX_WORD_CHARS - 1) : at]
+    words = before.split()
+    if not words or before[-1].isspace():
+        return False
+    word = words[-1]
+    is_plain = 2 <= len(word) <= _MAX_WORD_CHARS and word.isalpha() and word.isascii()
+    return is_plain and word.lower() not in _abbreviations()

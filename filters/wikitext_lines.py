@@ -67,8 +67,14 @@ def lay_out(text: str, apparatus_headings: frozenset[str]) -> str:
             for _, heading in pending:
                 out += ["", heading, ""] if out and out[-1] else [heading, ""]
             pending.clear()
+        elif len(out) > 1 and not out[-1] and _is_item(line) and _is_item(out[-2]):
+            out.pop()  # what stood between two items was taken out
         out.append(line)
     return "\n".join(out).strip("\n")
+
+
+def _is_item(line: str) -> bool:
+    return line.lstrip(" ").startswith("- ")
 
 
 def _is_table_row(line: str) -> bool:

@@ -2,8 +2,8 @@
 
 The training documents are one stream of tokens, cut into sequences of ``seq_len + 1``: sequence i holds tokens
 ``i * seq_len`` to ``(i + 1) * seq_len``, so neighbours share one token (the last of one is the first of the
-next) and every token but the stream's first is a target exactly once. Tokens at the very end that do not fill a sequence
-are left out. Sequences are shuffled, over the whole stream: a long book fills many in a row otherwise.
+next) and every token but the stream's first is a target exactly once. Tokens at the very end that do not fill a
+sequence are left out. Sequences are shuffled, over the whole stream: a long book fills many in a row otherwise.
 
 Which sequence stands at a step is a pure function of the seed and the step. The state is one number, of sequences given
 out so far by all ranks together; it can be loaded with another number of ranks, workers or sequences a batch.
@@ -136,6 +136,7 @@ class Loader:
             )
         self._begin = 0
         self._step = self.place.worker
+        self._num_loads = 0
         self._permutation: tuple[int, Permutation] | None = None
 
     def __iter__(self) -> Iterator[Batch]:
@@ -145,11 +146,11 @@ class Loader:
             places = places[places[:, 0] < self._end()]
             if not len(places):
                 return
-            begin = self._begin
+            num_loads = self._num_loads
             for batch in self._batches(places):
                 self._step += self.place.num_workers
                 yield batch
-                if self._begin != begin:  # a state was loaded meanwhile
+                if self._num_loads != num_loads:  # a state was loaded meanwhile
                     break
 
     def state_dict(self) -> dict[str, int]:
@@ -181,6 +182,7 @@ class Loader:
                     raise ValueError(f"the state is of {key} {one.get(key)}, this loader of {mine[key]}")
         self._begin = min(int(one["sequences"]) for one in states)
         self._step = self.place.worker
+        self._num_loads += 1
 
     def _end(self) -> int:
         """How many sequences are given out in all."""

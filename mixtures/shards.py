@@ -21,7 +21,7 @@ FORMAT = 1
 """Raised when a reader of older shards would misread newer ones."""
 MAX_BATCH_ROWS = 8_192
 MAX_BATCH_TOKENS = 2**21
-"""A record batch ends before it would pass either; a longer document has one to itself. What a writer holds at a time."""
+"""A record batch ends before it would pass either; a longer document has one to itself."""
 
 SOURCE_TYPE = pa.dictionary(pa.int8(), pa.string())
 

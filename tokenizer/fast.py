@@ -2,10 +2,11 @@
 
 Why the ids are SentencePiece's own. A BPE piece is merged out of neighbouring symbols, so whatever is merged across a
 place in the text is a piece that holds the two characters at that place side by side. Where no piece of the vocabulary
-holds such a pair, nothing is ever merged across, and the order of merges on one side cannot change the other: the text can
-be cut there and its parts encoded alone. (In LLaMA's vocabulary that is before a space, around a newline, between
-digits, and at most punctuation.) Equal parts get equal ids, so a part is looked up in a cache of bounded size; parts that are
-not in it are merged together by :class:`tokenizer.merges.Merger`, or by SentencePiece where they are few or long.
+holds such a pair, nothing is ever merged across, and the order of merges on one side cannot change the other: the text
+can be cut there and its parts encoded alone. (In LLaMA's vocabulary that is before a space, around a newline, between
+digits, and at most punctuation.) Equal parts get equal ids, so a part is looked up in a cache of bounded size; parts
+that are not in it are merged together by :class:`tokenizer.merges.Merger`, or by SentencePiece where they are few or
+long.
 
 The whole way is numpy on the batch's UTF-8 buffer: no Python object is made for a document or a part that is known.
 """

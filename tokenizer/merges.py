@@ -1,7 +1,7 @@
 """Byte-pair merging of many short texts at once, in numpy: the ids that SentencePiece gives, without a call a text.
 
-SentencePiece's rule (``bpe_model.cc``): of all neighbouring symbols whose texts together are a piece, merge the pair whose
-piece has the highest score, the leftmost of equal ones; repeat until there is none. Symbols that are no piece in
+SentencePiece's rule (``bpe_model.cc``): of all neighbouring symbols whose texts together are a piece, merge the pair
+whose piece has the highest score, the leftmost of equal ones; repeat until there is none. Symbols that are no piece in
 the end are spelled in bytes.
 
 Here every text is a row and every round merges one pair in each row that still has one.
@@ -110,7 +110,7 @@ class Merger:
     def _merge_once(
         self, flat: tuple[Array, Array, Array, Array], width: int, base: Array, column: Array, at: Array, merged: Array
     ) -> None:
-        """In every row (from ``base`` of the flat matrices) merges the symbol at ``column`` with the one that follows."""
+        """In every row (from ``base`` of the flat matrices) merges the symbol at ``column`` with the one behind it."""
         symbols, following, before, best = flat
         right = base + following.take(at)
         after = following.take(right)

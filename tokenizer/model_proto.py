@@ -1,8 +1,8 @@
 """Reading a SentencePiece ``.model`` without protobuf.
 
-A ``.model`` is a serialized ``ModelProto`` (``sentencepiece_model.proto``). The package's own generated reader asks for a
-newer protobuf than Apache Beam allows, and a trainer should not need protobuf at all; what is read here is a
-handful of fields of a format that has not changed since 2018.
+A ``.model`` is a serialized ``ModelProto`` (``sentencepiece_model.proto``). The package's own generated reader asks for
+a newer protobuf than Apache Beam allows, and a trainer should not need protobuf at all; what is read here is a handful
+of fields of a format that has not changed since 2018.
 """
 
 from __future__ import annotations

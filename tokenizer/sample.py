@@ -12,7 +12,7 @@ from decimal import Decimal
 
 import xxhash
 
-from mixtures.plan import SourceTokens, plan
+from mixtures.plan import PlanError, SourceTokens, plan
 from mixtures.recipe import Recipe
 
 
@@ -64,24 +64,29 @@ def weighted_sample(
 ) -> Sample:
     """A sample in which each source's share of the bytes is the recipe's weight, chosen by hash of the document id.
 
-    ``documents`` gives, by source, a function that streams (id, text). The sample is the mixture in small: the longest one
-    of at most ``max_bytes`` in which no source passes the recipe's ``max_epochs``, dealt out by largest remainder;
-    a source that holds less than its part is repeated. Each source is read once; at no time more than twice
-    ``max_bytes`` of text is held.
+    ``documents`` gives, by source, a function that streams (id, text). The sample is the mixture in small: the longest
+    one of at most ``max_bytes`` in which no source passes the recipe's ``max_epochs`` (or one), dealt out by largest
+    remainder; a source that holds less than its part is repeated. Each source is read once; at no time more than
+    twice ``max_bytes`` of text is held, whatever the sources hold.
 
     Raises:
         ValueError: a source with a weight has no text, and the recipe does not share its weight out.
     """
-    share = {s: int(w * max_bytes / 100) + 1 for s, w in recipe.weights.items()}
+    weights = dict(recipe.weights)
     if recipe.missing == "share":
-        share = dict.fromkeys(share, max_bytes)
+        weights = {s: w for s, w in weights.items() if s in documents and any(text for _, text in documents[s]())}
     kept: dict[str, SmallestHashes] = {}
-    for source, stream in documents.items():
-        kept[source] = SmallestHashes(share.get(source, 0) or max_bytes)
-        for doc_id, text in stream():
+    for source in weights:
+        kept[source] = SmallestHashes(int(weights[source] * max_bytes / sum(weights.values())) + 1)
+        for doc_id, text in documents[source]() if source in documents else ():
             kept[source].add(doc_id, text)
-    available = {s: SourceTokens(k.seen_bytes, 1) for s, k in kept.items() if s in recipe.weights}
-    made = plan(_of_bytes(recipe, max_bytes), available)
+    available = {s: SourceTokens(k.seen_bytes, 1) for s, k in kept.items()}
+    try:
+        made = plan(_of_bytes(recipe, max_bytes), available)
+    except PlanError as error:
+        raise ValueError(
+            f"no sample for the tokenizer can be drawn (in bytes of text, not tokens):\n{error}"
+        ) from error
     texts: list[str] = []
     source_bytes: dict[str, int] = {}
     for one in made.sources:

@@ -1,8 +1,8 @@
 """Training the tokenizer: SentencePiece's byte-pair encoding with the settings of LLaMA's released model.
 
-Touvron et al. 2023 (arXiv:2302.13971), section 2.1: byte-pair encoding, SentencePiece's implementation, all numbers split into
-single digits, bytes as fallback for unknown UTF-8 characters. The other settings stand in the released model's own
-trainer specification.
+Touvron et al. 2023 (arXiv:2302.13971), section 2.1: byte-pair encoding, SentencePiece's implementation, all numbers
+split into single digits, bytes as fallback for unknown UTF-8 characters. The other settings stand in the released
+model's own trainer specification.
 
 Equal text and settings give equal bytes, in any folder and with any number of threads.
 """

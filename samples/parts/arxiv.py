@@ -1,4 +1,4 @@
-"""The arXiv part: the monthly tars of its bulk access, with papers that are projects, single files, or not to be had."""
+"""The arXiv part: the monthly tars of its bulk access, papers that are projects, single files, or withdrawn."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ GLOBS = ("*/segments/*/wet/*.warc.wet.gz", "*/segments/*/warc/*.warc.gz")
 
 FIRST_CRAWL, SECOND_CRAWL = "CC-MAIN-2019-09", "CC-MAIN-2020-05"
 FIRST_DATE, SECOND_DATE = "2019-02-16T07:21:{:02d}Z", "2020-01-18T11:40:{:02d}Z"
-_STOCK = "cheap best online free new top deals buy sale price discount review 2019 shipping order now".split()
+_STOCK_WORDS = "cheap best online free new top deals buy sale price discount review 2019 shipping order now"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +61,13 @@ def own_pages(kind: str) -> list[Page]:
 def gibberish(num_pages: int) -> list[Page]:
     """Pages stuffed with keywords in no order: English by its words, nothing by its sense."""
     words = sorted({word for page in own_pages("casual") for word in page.text.lower().split() if word.isalpha()})
+    stock = _STOCK_WORDS.split()
     made = []
     for page in range(num_pages):
-        lines = [f"{_STOCK[page % len(_STOCK)]} {words[pick(f'title {page}', len(words))]} online"]
+        lines = [f"{stock[page % len(stock)]} {words[pick(f'title {page}', len(words))]} online"]
         for line in range(24):
             chosen = (pick(f"{page} {line} {place}", 3 * len(words)) for place in range(26))
-            lines.append(" ".join(words[n] if n < len(words) else _STOCK[n % len(_STOCK)] for n in chosen))
+            lines.append(" ".join(words[n] if n < len(words) else stock[n % len(stock)] for n in chosen))
         made.append(Page(f"http://stuffed-{page % 7}.example/{page}.html", lines[0], "\n".join(lines)))
     return made
 
@@ -173,8 +174,10 @@ def html(page: Page) -> str:
     foot = "".join(f"<p>{_escaped(line)}</p>" for line in dress.below)
     return (
         f"<!DOCTYPE html>\n<html lang='en'><head><title>{_escaped(page.title)}</title>\n"
-        "<style>body { font-family: serif }</style><script>var visits = 1; if (visits < 2) { track('page'); }</script></head>\n"
-        f"<body><nav><ul>{nav}</ul></nav>\n<!-- the page itself -->\n<main><h1>{_escaped(page.title)}</h1>\n{body}\n</main>\n"
+        "<style>body { font-family: serif }</style>"
+        "<script>var visits = 1; if (visits < 2) { track('page'); }</script></head>\n"
+        f"<body><nav><ul>{nav}</ul></nav>\n<!-- the page itself -->\n"
+        f"<main><h1>{_escaped(page.title)}</h1>\n{body}\n</main>\n"
         f"<footer>{foot}</footer><noscript>Please enable JavaScript.</noscript></body></html>\n"
     )
 

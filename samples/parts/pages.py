@@ -16,24 +16,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-STDLIB_MODULES = (
-    "abc aifc argparse ast asyncio.base_events asyncio.events asyncio.futures asyncio.locks asyncio.queues "
-    "asyncio.runners asyncio.streams asyncio.tasks base64 bdb bisect calendar cgi cmd codecs codeop collections "
-    "colorsys compileall concurrent.futures._base concurrent.futures.process configparser contextlib contextvars copy "
-    "copyreg csv ctypes.util dataclasses datetime decimal difflib dis doctest email.charset email.headerregistry "
-    "email.message email.policy email.utils enum filecmp fileinput fnmatch fractions ftplib functools getopt getpass "
-    "gettext glob graphlib gzip hashlib heapq hmac html.parser http.client http.cookiejar http.cookies http.server "
-    "imaplib importlib.abc importlib.metadata importlib.util inspect ipaddress json json.decoder json.encoder keyword "
-    "linecache locale logging logging.config logging.handlers lzma mailbox mimetypes multiprocessing.connection "
-    "multiprocessing.managers multiprocessing.pool netrc nntplib numbers operator optparse os pathlib pdb pickle "
-    "pickletools pkgutil platform plistlib poplib pprint profile pstats pty queue quopri random re reprlib "
-    "rlcompleter runpy sched secrets selectors shelve shlex shutil smtplib sndhdr socket socketserver ssl stat "
-    "statistics string stringprep subprocess symtable sysconfig tabnanny tarfile telnetlib tempfile textwrap "
-    "threading timeit token tokenize trace traceback tracemalloc types typing unittest.async_case unittest.case "
-    "unittest.loader unittest.mock unittest.suite urllib.error urllib.parse urllib.request urllib.robotparser uuid "
-    "warnings wave weakref webbrowser wsgiref.handlers wsgiref.simple_server xml.dom.minidom xml.etree.ElementTree "
-    "xml.sax.handler xml.sax.saxutils xmlrpc.client xmlrpc.server zipapp zipfile zoneinfo._common"
-).split()
+from . import material
+
+STDLIB_MODULES = tuple(material.text("web", "stdlib_modules.txt").split())
+"""The modules of the standard library that have a page."""
 
 _WRAPPED = re.compile(r"(?<=[\w,.;:()'\"`*-])\n(?=[\w(\"'`*])")
 _CODE = re.compile(r"^( {2,}|\t|>>>|\.\.\. |\.\. |[-=~^*+#|]{3,})", re.MULTILINE)

@@ -33,7 +33,7 @@ def posts_xml(posts: list[tuple[dict[str, Any], str]], style: dict[str, Any]) ->
 
 
 def _attributes(head: dict[str, Any], body: str, style: dict[str, Any]) -> str:
-    """A post's attributes in the order the dumps have them. Kinds: 1 question, 2 answer, 4 and 5 tag wiki, 6 election."""
+    """A post's attributes in the order the dumps have them."""
     kinds = {"question": 1, "answer": 2, "excerpt": 4, "wiki": 5, "nomination": 6}
     number = head.get("id")
     day, minute = 1 + (number or 0) % 27, (number or 0) * 7 % 60

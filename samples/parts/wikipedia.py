@@ -44,8 +44,10 @@ class WikiPage:
         return (
             f"  <page>\n    <title>{escape(self.head['title'])}</title>\n    <ns>{self.head.get('ns', 0)}</ns>\n"
             f"    <id>{number}</id>\n{redirect}    <revision>\n      <id>{1_090_000_000 + number}</id>\n"
-            f"      <parentid>{1_080_000_000 + number}</parentid>\n      <timestamp>2022-06-{1 + number % 19:02d}T08:15:30Z</timestamp>\n"
-            f"      <contributor>\n        <username>Sample</username>\n        <id>{number % 97 + 1}</id>\n      </contributor>\n"
+            f"      <parentid>{1_080_000_000 + number}</parentid>\n"
+            f"      <timestamp>2022-06-{1 + number % 19:02d}T08:15:30Z</timestamp>\n"
+            f"      <contributor>\n        <username>Sample</username>\n"
+            f"        <id>{number % 97 + 1}</id>\n      </contributor>\n"
             f"      <model>{model}</model>\n      <format>text/x-wiki</format>\n"
             f'      <text bytes="{len(self.text.encode())}" xml:space="preserve">{escape(self.text)}</text>\n'
             f"      <sha1>{number:031d}</sha1>\n    </revision>\n  </page>\n"
@@ -90,7 +92,7 @@ def _head(language: str) -> str:
 
 
 def _multistream(language: str, found: Sequence[WikiPage]) -> tuple[bytes, bytes]:
-    """(dump, index): a stream for the head, one for every few pages, one for the foot; the index names their offsets."""
+    """(dump, index): a stream for the head, one for every few pages, one for the foot; the index has their offsets."""
     dump = bz2.compress(_head(language).encode())
     index = []
     for start in range(0, len(found), PAGES_IN_A_STREAM):

@@ -412,6 +412,10 @@ def test_a_real_file_cut_and_zeroed(corpus_data: Path) -> None:
         assert [r.reason for r in rejected] == ["truncated_gzip"]
 
 
+def stored(path: str) -> BinaryIO:
+    return open(path, "rb")
+
+
 @pytest.mark.real
 def test_odd_real_files_are_read_or_named(corpus_data: Path) -> None:
     found: dict[str, dict[str, int]] = {}
@@ -420,7 +424,7 @@ def test_odd_real_files_are_read_or_named(corpus_data: Path) -> None:
             continue
         reader = read_wet if ".wet" in path.name else read_warc_html
         counts: dict[str, int] = {}
-        for item in reader(str(path), lambda name: Path(name).open("rb")):
+        for item in reader(str(path), stored):
             name = item.reason if isinstance(item, Rejected) else type(item).__name__
             counts[name] = counts.get(name, 0) + 1
         found[path.name] = counts

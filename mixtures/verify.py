@@ -1,0 +1,223 @@
+"""``python -m mixtures.verify DIR``: re-reads every shard of a run against its manifest.
+
+Checked of each shard: that it is there, its size, its checksum, that it is of this run, its rows and tokens, every id below
+the vocabulary, the tokens of each source. Of all: the totals, that no document stands twice in an epoch, that none
+is held out and trained on, and that no file lies among the shards that the manifest does not list.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from mixtures.manifest import TOKENIZER_NAME, read_manifest, shard_infos, validation_infos
+from mixtures.shards import ShardInfo, shard_schema
+from mixtures.stream import check_shard
+
+_READ_BYTES = 8 * 2**20
+_MAX_KEYS = 16_000_000
+"""Documents whose keys are compared in memory at a time (256 MB); more of them go through temporary files."""
+_KEY = np.dtype([("high", np.uint64), ("low", np.uint64)])
+
+
+def verify(folder: str | Path) -> Iterator[str]:
+    """Checks an output folder; yields what is wrong, a line a fault; nothing where all is well.
+
+    Holds one record batch and at most 16 million document keys at a time, whatever the size of the output.
+
+    Raises:
+        ValueError: there is no manifest to check against.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    names = tuple(sorted(manifest["sources"]))
+    training, held = shard_infos(manifest), validation_infos(manifest)
+    yield from _check_tokenizer(folder, manifest)
+    yield from _check_listing(folder, [*training, *(info for infos in held.values() for info in infos)])
+    rows: Counter[str] = Counter()
+    tokens: Counter[str] = Counter()
+    with _Keys(manifest["documents"] + sum(one["documents"] for one in manifest["validation"].values())) as keys:
+        for info in training:
+            yield from _check_one(folder, info, manifest, names, _Seen(rows, tokens, keys, is_held_out=False))
+        for source, infos in held.items():
+            held_rows: Counter[str] = Counter()
+            held_tokens: Counter[str] = Counter()
+            for info in infos:
+                yield from _check_one(
+                    folder, info, manifest, names, _Seen(held_rows, held_tokens, keys, is_held_out=True)
+                )
+            said = manifest["validation"][source]
+            yield from _differences(f"validation of {source}", "documents", sum(held_rows.values()), said["documents"])
+            yield from _differences(f"validation of {source}", "tokens", sum(held_tokens.values()), said["tokens"])
+        for fault in keys.faults():
+            yield fault
+    yield from _check_totals(manifest, rows, tokens)
+
+
+class _Seen:
+    """What is summed over the shards of one kind."""
+
+    def __init__(self, rows: Counter[str], tokens: Counter[str], keys: _Keys, *, is_held_out: bool) -> None:
+        self.rows, self.tokens, self.keys, self.is_held_out = rows, tokens, keys, is_held_out
+
+
+def _check_one(
+    folder: Path, info: ShardInfo, manifest: Mapping[str, Any], names: Sequence[str], seen: _Seen
+) -> Iterator[str]:
+    path = folder / info.path
+    try:
+        check_shard(folder, info, manifest, names)
+    except ValueError as error:
+        yield str(error)
+        return
+    if (found := _sha256(path)) != info.sha256:
+        yield f"{path}: checksum {found}, the manifest says {info.sha256}"
+        return
+    vocab_size = manifest["tokenizer"]["vocab_size"]
+    rows, tokens, sources = 0, 0, Counter[str]()
+    with pa.memory_map(str(path)) as mapped:
+        reader = pa.ipc.open_file(mapped)
+        if not reader.schema.equals(shard_schema(vocab_size)):
+            yield f"{path}: its columns are not those of a shard: {reader.schema.to_string(show_schema_metadata=False)}"
+            return
+        for number in range(reader.num_record_batches):
+            batch = reader.get_batch(number)
+            largest = pc.max(batch.column("input_ids").flatten()).as_py()
+            if largest is not None and largest >= vocab_size:
+                yield f"{path}: id {largest} in batch {number} is not below the vocabulary's {vocab_size}"
+            rows += len(batch)
+            lengths = pc.list_value_length(batch.column("input_ids")).to_numpy().astype(np.int64)
+            tokens += int(lengths.sum())
+            source = batch.column("source").dictionary_decode()
+            for name in pc.unique(source).to_pylist():
+                chosen = pc.equal(source, name).to_numpy(zero_copy_only=False)
+                sources[name] += int(lengths[chosen].sum())
+                seen.rows[name] += int(chosen.sum())
+                seen.tokens[name] += int(lengths[chosen].sum())
+            seen.keys.add(batch, is_held_out=seen.is_held_out)
+    yield from _differences(str(path), "rows", rows, info.rows)
+    yield from _differences(str(path), "tokens", tokens, info.tokens)
+    if sources != Counter(info.sources):
+        yield f"{path}: tokens by source are {dict(sources)}, the manifest says {dict(info.sources)}"
+
+
+def _check_totals(manifest: Mapping[str, Any], rows: Counter[str], tokens: Counter[str]) -> Iterator[str]:
+    yield from _differences("all shards", "tokens", sum(tokens.values()), manifest["tokens"])
+    yield from _differences("all shards", "documents", sum(rows.values()), manifest["documents"])
+    for source in sorted(set(manifest["sources"]) | set(tokens)):
+        said = manifest["sources"].get(source, {"tokens": 0, "documents": 0})
+        yield from _differences(source, "tokens", tokens[source], said["tokens"])
+        yield from _differences(source, "documents", rows[source], said["documents"])
+
+
+def _check_tokenizer(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
+    path = folder / TOKENIZER_NAME
+    if not path.is_file():
+        yield f"{path} is missing"
+    elif (found := _sha256(path)) != manifest["tokenizer"]["sha256"]:
+        yield f"{path}: checksum {found}, the manifest says {manifest['tokenizer']['sha256']}"
+
+
+def _check_listing(folder: Path, infos: Sequence[ShardInfo]) -> Iterator[str]:
+    listed = Counter(info.path for info in infos)
+    for path, times in listed.items():
+        if times > 1:
+            yield f"the manifest lists {path} {times} times"
+    for kind in ("shards", "validation"):
+        for file in sorted((folder / kind).rglob("*")):
+            if file.is_file() and file.relative_to(folder).as_posix() not in listed:
+                yield f"{file} is not in the manifest: a shard of another run?"
+
+
+def _differences(where: str, what: str, found: int, said: int) -> Iterator[str]:
+    if found != said:
+        yield f"{where}: {found:,} {what}, the manifest says {said:,}"
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_READ_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+class _Keys:
+    """128-bit keys of (source, document, epoch), to find those that stand twice."""
+
+    def __init__(self, num_keys: int) -> None:
+        self._num_parts = -(-num_keys // _MAX_KEYS) or 1
+        self._folder = tempfile.TemporaryDirectory(prefix="verify-")
+
+    def __enter__(self) -> _Keys:
+        self._files = [open(Path(self._folder.name) / str(i), "w+b") for i in range(self._num_parts)]  # noqa: SIM115
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._files:
+            file.close()
+        self._folder.cleanup()
+
+    def add(self, batch: pa.RecordBatch, *, is_held_out: bool) -> None:
+        """Takes the batch's documents in. One that is held out stands in no epoch, so its key must not be in epoch 0."""
+        keys = np.empty(len(batch), _KEY)
+        source = batch.column("source").dictionary_decode().to_pylist()
+        epochs = [0] * len(batch) if is_held_out else batch.column("epoch").to_pylist()
+        for i, (name, doc_id, epoch) in enumerate(zip(source, batch.column("doc_id").to_pylist(), epochs, strict=True)):
+            digest = xxhash.xxh3_128_intdigest(f"{len(name)} {name} {epoch} {doc_id}".encode())
+            keys[i] = digest >> 64, digest & (2**64 - 1)
+        part = keys["high"] % np.uint64(self._num_parts)
+        for number in np.unique(part).tolist():
+            self._files[number].write(keys[part == number].tobytes())
+
+    def faults(self) -> Iterator[str]:
+        """One line for each part of the keys in which some stand more than once."""
+        twice = 0
+        for file in self._files:
+            file.seek(0)
+            keys = np.sort(np.frombuffer(file.read(), _KEY))
+            twice += int(np.count_nonzero(keys[1:] == keys[:-1]))
+        if twice:
+            yield f"{twice:,} rows repeat a document within an epoch, or stand in the training shards though held out"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status: 0 whole, 1 faults, 2 the request was wrong."""
+    parser = argparse.ArgumentParser(
+        prog="python -m mixtures.verify",
+        description="Re-reads every shard of a run against manifest.json: checksums, counts, ids below the vocabulary, "
+        "each source's tokens, no document twice in an epoch. Exit status: 0 whole, 1 faults, 2 wrong request.",
+    )
+    parser.add_argument("folder", metavar="DIR", help="the output folder of a run")
+    args = parser.parse_args(argv)
+    num_faults = 0
+    try:
+        for fault in verify(args.folder):
+            num_faults += 1
+            print(f"mixtures.verify: {fault}", file=sys.stderr)
+    except ValueError as error:
+        print(f"mixtures.verify: {error}", file=sys.stderr)
+        return 2
+    if num_faults:
+        return 1
+    manifest = read_manifest(args.folder)
+    print(
+        f"{args.folder}: {len(manifest['shards'])} shards, {manifest['documents']:,} documents, "
+        f"{manifest['tokens']:,} tokens: as the manifest says"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

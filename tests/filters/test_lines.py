@@ -1,0 +1,208 @@
+"""Lines: the same as CCNet takes for the same, and dropped as it drops them."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import xxhash
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from filters.lines import LINE_HASHES, LineHashes, among, ccnet_hashes, drop_lines, keep_lines, repeats
+
+CASES = json.loads((Path(__file__).parents[1] / "cases/common_crawl/lines.json").read_text("utf-8"))
+PUNCTUATION = set("，。、„”“«»１」「《》´∶：？！（）；–—．～’…━〈〉【】％►")
+
+# Python's text is any sequence of scalar values; the odd ones are tried more often than chance would.
+ODD = st.sampled_from("ΣσςİıſẞßÅéa1٣９１“…\u0085\u00a0\u2028\t\r\x1f\x00\u200bǅﬁ\u1c89\ua7cb𐵐𝟗“ “ -")
+TEXT = st.text(st.one_of(ODD, st.characters(blacklist_categories=("Cs",)), st.just("\n")), max_size=60)
+
+
+def normalised(line: str) -> str:
+    """CCNet's rule by the character, as its paper's code states it."""
+    out = []
+    for char in line.strip().lower():
+        if unicodedata.category(char) == "Nd":
+            out.append("0")
+        elif char not in PUNCTUATION and unicodedata.category(char) != "Cc":
+            out.append(char)
+    return "".join(out)
+
+
+def classes(keys: list[Any]) -> list[int]:
+    """Each key's first place: two lists are the same partition if these are equal."""
+    first: dict[Any, int] = {}
+    return [first.setdefault(key, at) for at, key in enumerate(keys)]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_case(case: dict[str, str]) -> None:
+    assert normalised(case["line"]) == case["normalised"]
+    hashes = ccnet_hashes(pa.array([case["line"], case["normalised"], case["normalised"] + "!"]))
+    # The normal form of a line is its own normal form where stripping finds nothing more.
+    is_stripped = case["normalised"] == case["normalised"].strip()
+    assert (hashes.hashes[0] == hashes.hashes[1]) == is_stripped
+    assert hashes.hashes[0] != hashes.hashes[2]
+
+
+@given(st.lists(TEXT, max_size=8))
+@settings(deadline=None, max_examples=300)
+def test_hashes_tell_lines_apart_as_the_rule_does(texts: list[str]) -> None:
+    for name, rule in (("ccnet", normalised), ("c4", lambda line: line.strip().lower())):
+        hashes = LINE_HASHES[name](pa.array(texts, pa.string()))
+        lines = [line for text in texts for line in text.split("\n")]
+        assert classes(hashes.hashes.tolist()) == classes([rule(line) for line in lines])
+        assert hashes.doc_offsets.tolist() == np.cumsum([0, *(text.count("\n") + 1 for text in texts)]).tolist()
+
+
+def test_every_character_is_normalised_as_the_rule_does() -> None:
+    assigned = [c for c in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(c) not in ("Cs", "Co")]
+    # All that are assigned, and a share of those that another version of Unicode may have assigned.
+    chars = [c for c in assigned if c != "\n" and (unicodedata.category(c) != "Cn" or ord(c) % 16 == 0)]
+    for line in ("{}", "x{}Y"):
+        lines = [line.format(char) for char in chars]
+        expected = [xxhash.xxh3_64_intdigest(normalised(line).encode()) for line in lines]
+        assert ccnet_hashes(pa.array(lines)).hashes.tolist() == expected
+
+
+@given(st.lists(TEXT, min_size=1, max_size=6), st.data())
+@settings(deadline=None)
+def test_a_document_is_hashed_as_if_it_stood_alone(texts: list[str], data: st.DataObject) -> None:
+    for rule in LINE_HASHES.values():
+        whole = rule(pa.array(texts, pa.string()))
+        at = data.draw(st.integers(0, len(texts) - 1))
+        alone = rule(pa.array(texts, pa.string())[at : at + 1])
+        assert whole.hashes[whole.doc_offsets[at] : whole.doc_offsets[at + 1]].tolist() == alone.hashes.tolist()
+        assert alone.doc_offsets[0] == 0
+
+
+def test_no_documents() -> None:
+    for rule in LINE_HASHES.values():
+        hashes = rule(pa.array([], pa.string()))
+        assert (len(hashes.hashes), hashes.doc_offsets.tolist()) == (0, [0])
+        kept = keep_lines(pa.array([], pa.string()), hashes, np.array([], np.uint64))
+        assert (len(kept.text), len(kept.num_lines)) == (0, 0)
+
+
+def test_hashes_are_part_of_the_output() -> None:
+    """Other numbers would need a new data version: what one run hashed another may compare."""
+    assert ccnet_hashes(pa.array(["Page 12", ""])).hashes.tolist() == [13500947186603657200, 3244421341483603138]
+
+
+def both_passes(texts: list[str]) -> tuple[list[str], list[int], list[int]]:
+    """CCNet's two passes over texts in one scope."""
+    column = pa.array(texts, pa.string())
+    hashes = ccnet_hashes(column)
+    docs = np.repeat(np.arange(len(texts)), hashes.num_lines())
+    once_a_doc = {(int(h), int(d)) for h, d in zip(hashes.hashes, docs, strict=True)}
+    counts: dict[int, int] = {}
+    for line_hash, _ in once_a_doc:
+        counts[line_hash] = counts.get(line_hash, 0) + 1
+    dropped = np.array(sorted(h for h, number in counts.items() if number > 1), np.uint64)
+    kept = keep_lines(column, hashes, dropped)
+    return kept.text.to_pylist(), kept.num_lines.to_pylist(), kept.original_num_lines.to_pylist()
+
+
+def by_hand(texts: list[str]) -> tuple[list[str], list[int], list[int]]:
+    """The same, a line at a time."""
+    where: dict[str, set[int]] = {}
+    for number, text in enumerate(texts):
+        for line in text.split("\n"):
+            where.setdefault(normalised(line), set()).add(number)
+    kept_texts, kept, original = [], [], []
+    for text in texts:
+        seen: set[str] = set()
+        lines = []
+        for line in text.split("\n"):
+            key = normalised(line)
+            if len(where[key]) == 1 and key not in seen:
+                lines.append(line)
+            seen.add(key)
+        kept_texts.append("\n".join(lines))
+        kept.append(len(lines))
+        original.append(text.count("\n") + 1)
+    return kept_texts, kept, original
+
+
+def test_what_survives_both_passes() -> None:
+    texts = ["A\nB\nB\nC", "a\nD\nD", "A"]
+    assert both_passes(texts) == (["B\nC", "D", ""], [2, 1, 0], [4, 3, 1])
+
+
+@given(
+    st.lists(
+        st.lists(st.sampled_from(["a", "A ", "b", "", " “", "c1", "c2", "d"]), min_size=1).map("\n".join), max_size=6
+    )
+)
+@settings(deadline=None)
+def test_both_passes_are_those_done_by_hand(texts: list[str]) -> None:
+    assert both_passes(texts) == by_hand(texts)
+
+
+def test_slices_and_marks() -> None:
+    texts = pa.array(["x\ny", "a\nb\nA", "c"])[1:]
+    hashes = ccnet_hashes(texts)
+    assert repeats(hashes).tolist() == [False, False, True, False]
+    assert keep_lines(texts, hashes, hashes.hashes[3:]).text.to_pylist() == ["a\nb", ""]
+    assert among(hashes, np.sort(hashes.hashes[1:2])).tolist() == [False, True, False, False]
+    with pytest.raises(ValueError, match="3 marks for 4 lines"):
+        drop_lines(texts, np.zeros(3, np.bool_))
+
+
+def test_one_line_of_5_mb_and_a_million_lines() -> None:
+    long = "Wört 12 " * 600_000
+    many = "\n" * 300_000
+    hashes = ccnet_hashes(pa.array([long, many]))
+    assert hashes.num_lines().tolist() == [1, 300_001]
+    kept = keep_lines(pa.array([long, many]), hashes, np.array([], np.uint64))
+    assert kept.num_lines.to_pylist() == [1, 1]
+
+
+@pytest.fixture(scope="module")
+def cc_net() -> Callable[[str], ModuleType]:
+    """Loads a module of CCNet's own code, which is no part of this project."""
+    root = os.environ.get("CC_NET_REPO")
+    if not root:
+        pytest.skip("CC_NET_REPO is not set: nothing to compare with (a checkout of facebookresearch/cc_net)")
+
+    def module(name: str) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(f"cc_net_{name}", Path(root) / "cc_net" / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        found = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(found)
+        return found
+
+    return module
+
+
+def stored(path: str) -> BinaryIO:
+    return open(path, "rb")
+
+
+@pytest.mark.real
+def test_equal_to_cc_nets_own_code(cc_net: Callable[[str], ModuleType], corpus_data: Path) -> None:
+    from pipeline.sources.base import Rejected
+    from pipeline.sources.warc import read_wet
+
+    rule = cc_net("text_normalizer").normalize_for_dedup
+    texts = []
+    for path in sorted((corpus_data / "commoncrawl/wrapped/wet").glob("*.gz")):
+        for record in read_wet(str(path), stored):
+            assert not isinstance(record, Rejected)
+            texts.append(record.text)
+    hashes: LineHashes = ccnet_hashes(pa.array(texts))
+    lines = [line for text in texts for line in text.split("\n")]
+    assert len(lines) > 90_000
+    assert classes(hashes.hashes.tolist()) == classes([rule(line) for line in lines])

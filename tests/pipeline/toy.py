@@ -1,0 +1,118 @@
+"""A small source for tests of the graph: documents in JSON lines, every kind of global step, faults on demand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from filters.step import Models, Outcome
+from pipeline.clean import CleanSource
+from pipeline.engine import choose_engine
+from pipeline.files import open_file
+from pipeline.inputs import list_inputs
+from pipeline.plan import SourceJob, scale_of
+from pipeline.sources.base import Document, ExactDedup, InputFile, LineDedup, Opener, Rejected, Source, Unit
+from pipeline.transforms.read_units import ReadUnitList, write_unit_list
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToyReader:
+    DATA_VERSION: ClassVar[int] = 1
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"url": pa.string(), "date": pa.string(), "_hidden": pa.string()}
+
+    def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
+        return [Unit(path=f.path, num_bytes=f.num_bytes) for f in files]
+
+    def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | Rejected]:
+        with open_file(unit.path) as file:
+            for number, line in enumerate(file, start=1):
+                try:
+                    yield json.loads(line)
+                except json.JSONDecodeError:
+                    yield Rejected(place=f"{unit.place}:{number}", reason="not_json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropWord:
+    """Drops documents that hold a word, and upper-cases the others."""
+
+    DATA_VERSION: ClassVar[int] = 1
+    MODELS: ClassVar[tuple[str, ...]] = ()
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"num_chars": pa.int64()}
+    REASONS: ClassVar[tuple[str, ...]] = ("has_word",)
+
+    NAME: str = "drop_word"
+    word: str = "spam"
+
+    def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
+        text = batch.column("text")
+        verdict = pc.if_else(pc.match_substring(text, self.word), "has_word", pa.scalar(None, pa.string()))
+        num_chars = pc.utf8_length(text)
+        return Outcome(
+            verdict=verdict,
+            columns={"num_chars": num_chars.cast(pa.int64())},
+            signals={"num_chars": num_chars.cast(pa.float64())},
+        )
+
+
+TOY = Source(
+    name="books",
+    reader=ToyReader(),
+    steps=(
+        DropWord(),
+        ExactDedup(NAME="duplicate_id", reason="duplicate_id", key="id"),
+        ExactDedup(NAME="duplicate_url", reason="duplicate_url", key="url", newest="date"),
+        LineDedup(lines="ccnet", keep="ccnet"),
+        DropWord(NAME="drop_more", word="junk"),
+        ExactDedup(NAME="duplicate_text", reason="duplicate_text", key="text"),
+    ),
+    cite="none",
+)
+
+
+def write_inputs(folder: Path, documents: Sequence[Document], num_files: int) -> None:
+    folder.mkdir(parents=True)
+    for number in range(num_files):
+        lines = [json.dumps(d) for d in documents[number::num_files]]
+        (folder / f"in-{number}.jsonl").write_text("\n".join(lines) + "\n")
+
+
+def job_of(source: Source, inputs: Path, out: Path, *, through_files: bool = True) -> SourceJob:
+    listing = list_inputs(source.name, [str(inputs)])
+    write_unit_list(str(out / "units"), source.reader.units(list(listing.files), open_file))
+    (out / "spill").mkdir(parents=True)
+    return SourceJob(
+        source=source,
+        scale=scale_of(3 << 20),  # three parts, whatever the input
+        units_path=str(out / "units"),
+        marker=str(out / "marker.json"),
+        fingerprint="f",
+        stats_path=str(out / "stats.json"),
+        models={},
+        spill_dir=str(out / "spill"),
+        clean_dir=str(out / "clean"),
+        dropped_dir=str(out / "dropped"),
+        shuffle_dir=str(out / "spill") if through_files else None,
+        sample_docs=2,
+    )
+
+
+def run_job(job: SourceJob, *, num_workers: int = 1) -> dict[str, Any]:
+    """Runs the clean phase of a source; returns its statistics."""
+    engine = choose_engine([f"--direct_num_workers={num_workers}"])
+    pipeline = beam.Pipeline(runner=engine.runner, options=engine.options)
+    _ = pipeline | "units" >> ReadUnitList(job.units_path) | "toy" >> CleanSource(job)
+    pipeline.run().wait_until_finish()
+    return json.loads(Path(job.stats_path).read_text())
+
+
+def table(folder: str) -> list[dict[str, Any]]:
+    return sorted(ds.dataset(folder, format="parquet").to_table().to_pylist(), key=lambda r: (r["id"], r["text"] or ""))
