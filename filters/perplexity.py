@@ -137,7 +137,7 @@ def read_cutoffs(csv_text: str) -> dict[str, Cutoffs]:
     >>> read_cutoffs(",en\\n30,340\\n60,520\\n")
     {'en': Cutoffs(head=340.0, tail=520.0)}
     """
-    header, *rows = csv.reader(io.StringIO(csv_text))
+    header, *rows = csv.reader(io.StringIO(csv_text)) if csv_text.strip() else [[]]
     by_percentile = {row[0]: row[1:] for row in rows if row}
     missing = [str(p) for p in (HEAD_PERCENTILE, TAIL_PERCENTILE) if str(p) not in by_percentile]
     if missing or len(header) < 2:

@@ -62,8 +62,9 @@ class Article:
     """Disambiguation pages are articles to the paper's pipeline, which names no such rule."""
     min_body_words: int = 1
     """Ours: a page of which nothing but the title is left says nothing."""
-    min_longest_line_words: int = 5
-    """Words in the body's longest line. Ours: where every line is shorter, there are headings and labels only."""
+    min_longest_line_words: int = 3
+    """Words in the body's longest line. Ours: where every line is shorter, there are headings and labels only; the
+    shortest articles seen are one sentence of three words."""
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
         """Judges every page by its words behind the title."""

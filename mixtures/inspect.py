@@ -60,8 +60,8 @@ def documents(path: Path, encoder: Encoder, wanted: Wanted) -> Iterator[Shown]:
         raise ValueError(f"{path}: {error}") from error
     if metadata.tokenizer_sha256 != encoder.sha256:
         raise ValueError(
-            f"{path} holds ids of the tokenizer {metadata.tokenizer_sha256[:12]} ({metadata.vocab_size:,} pieces), this "
-            f"one is {encoder.sha256[:12]} ({encoder.vocab_size:,} pieces): give the run's with --tokenizer"
+            f"{path} holds ids of the tokenizer {metadata.tokenizer_sha256[:12]} ({metadata.vocab_size:,} pieces), "
+            f"this one is {encoder.sha256[:12]} ({encoder.vocab_size:,} pieces): give the run's with --tokenizer"
         )
     before = 0
     for number in range(reader.num_record_batches):
@@ -113,10 +113,8 @@ def _shards(paths: Sequence[str]) -> list[Path]:
 
 
 def _print(one: Shown, max_chars: int) -> None:
-    end = ", cut before its end" if one.is_cut else ""
-    print(
-        f"=== {one.source}  {one.doc_id}  epoch {one.epoch}  {one.num_tokens:,} tokens{end}  ({one.shard} row {one.row})"
-    )
+    size = f"{one.num_tokens:,} tokens" + (", cut before its end" if one.is_cut else "")
+    print(f"=== {one.source}  {one.doc_id}  epoch {one.epoch}  {size}  ({one.shard} row {one.row})")
     text = (
         one.text if len(one.text) <= max_chars else f"{one.text[:max_chars]} [... {len(one.text) - max_chars:,} more]"
     )

@@ -1,8 +1,8 @@
 """``python -m mixtures.verify DIR``: re-reads every shard of a run against its manifest.
 
-Checked of each shard: that it is there, its size, its checksum, that it is of this run, its rows and tokens, every id below
-the vocabulary, the tokens of each source. Of all: the totals, that no document stands twice in an epoch, that none
-is held out and trained on, and that no file lies among the shards that the manifest does not list.
+Checked of each shard: that it is there, its size, its checksum, that it is of this run, its rows and tokens, every id
+below the vocabulary, the tokens of each source. Of all: the totals, that no document stands twice in an epoch, that
+none is held out and trained on, and that no file lies among the shards that the manifest does not list.
 """
 
 from __future__ import annotations
@@ -60,8 +60,7 @@ def verify(folder: str | Path) -> Iterator[str]:
             said = manifest["validation"][source]
             yield from _differences(f"validation of {source}", "documents", sum(held_rows.values()), said["documents"])
             yield from _differences(f"validation of {source}", "tokens", sum(held_tokens.values()), said["tokens"])
-        for fault in keys.faults():
-            yield fault
+        yield from keys.faults()
     yield from _check_totals(manifest, rows, tokens)
 
 
@@ -170,7 +169,7 @@ class _Keys:
         self._folder.cleanup()
 
     def add(self, batch: pa.RecordBatch, *, is_held_out: bool) -> None:
-        """Takes the batch's documents in. One that is held out stands in no epoch, so its key must not be in epoch 0."""
+        """Takes the batch's documents in; those held out as if they stood in epoch 0, in which they must not stand."""
         keys = np.empty(len(batch), _KEY)
         source = batch.column("source").dictionary_decode().to_pylist()
         epochs = [0] * len(batch) if is_held_out else batch.column("epoch").to_pylist()

@@ -22,7 +22,7 @@ class Display:
     """What a person sees of a run. One job at a time."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True)
+        self.console = console or Console(stderr=True, soft_wrap=True)
 
     def __enter__(self) -> Display:
         return self

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from mixtures.manifest import build_manifest, dumps
 from mixtures.plan import Plan, SourceTokens, plan
+from mixtures.recipe import HoldOut
 from mixtures.shards import ShardInfo, ShardMetadata, num_shards, shard_name, write_shard
 from mixtures.subset import Cut
 from pipeline import graph
@@ -117,6 +118,7 @@ def token_jobs(settings: Settings, layout: Layout, encoder: Encoder, sources: li
             parts=tuple(enumerate(clean_parts(layout, source))),
             tokenizer_path=layout.tokenizer,
             tokens_dir=layout.tokens(source),
+            validation_share=rule.share if (rule := settings.recipe.validation.get(source)) else None,
             exclude_path=settings.exclude,
             marker=marker,
             fingerprint=fingerprint,
@@ -149,6 +151,16 @@ def count(settings: Settings, layout: Layout, sources: list[str], run: RunPipeli
     if too_many:
         s = too_many[0]
         raise ValueError(f"validation: {rules[s].tokens:,} tokens of {s} are to be held out, it has {tokens[s]:,} in all")
+    markers = {s: _marker(layout, f"tokens-{s}") for s in sources}
+    if all(_was_counted(markers[s], rules.get(s)) for s in sources):
+        return Counted(
+            held_out={s: HeldOut(share=rules[s].share if s in rules else None) for s in sources},
+            held_tokens={s: m["held_tokens"] for s, m in markers.items()},
+            available={
+                s: SourceTokens(m["tokens"] - m["held_tokens"], m["documents"] - m["held_documents"])
+                for s, m in markers.items()
+            },
+        )
     result_path = join(layout.work, "held-out.json")
     delete_tree(result_path)
     job = CountJob(
@@ -165,6 +177,12 @@ def count(settings: Settings, layout: Layout, sources: list[str], run: RunPipeli
         held_tokens={s: c.get("held_tokens", 0) for s, c in found["sources"].items()},
         available={s: SourceTokens(c.get("tokens", 0), c.get("documents", 0)) for s, c in found["sources"].items()},
     )
+
+
+def _was_counted(marker: Mapping[str, Any], rule: HoldOut | None) -> bool:
+    """Whether tokenizing counted just what this rule holds out; a number of tokens is never known by then."""
+    share = None if rule is None or rule.share is None else str(rule.share)
+    return (rule is None or rule.tokens is None) and marker["validation_share"] == share
 
 
 def _marker(layout: Layout, step: str) -> dict[str, Any]:

@@ -46,6 +46,8 @@ class TokenJob:
     """(number, path) of its clean files."""
     tokenizer_path: str
     tokens_dir: str
+    validation_share: Decimal | None
+    """If a share is held out, how much that is can be counted on the way."""
     exclude_path: str | None
     marker: str
     fingerprint: str

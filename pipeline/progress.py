@@ -36,6 +36,8 @@ class Watch:
 
     def __enter__(self) -> Watch:
         self._folder.mkdir(parents=True, exist_ok=True)
+        # What earlier jobs of the run ticked is not this one's.
+        self._offsets.update({path.name: path.stat().st_size for path in self._folder.iterdir()})
         self._thread.start()
         return self
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import GoogleCloudOptions
 
 from pipeline import clean_phase as cleaning
@@ -54,18 +55,21 @@ def run(settings: Settings) -> None:
         RunFailed: the input is not fit, or the engine failed.
     """
     started = time.monotonic()
-    engine = choose_engine(settings.beam_args)
+    choose_engine(settings.beam_args)  # a runner that cannot be used is said before anything is listed
     layout = Layout(settings.output)
     _check_writable(settings.output)
     if settings.overwrite:
         _start_over(layout)
+    inputs, models = _inputs_and_models(settings, layout.work)
+    plans: list[cleaning.SourcePlan] = []
+    if settings.phase != "mix":
+        if settings.phase == "all":
+            _check_mixable(settings, layout)
+        plans = cleaning.plan_sources(settings, inputs, models)
+    num_bytes = sum(p.listing.num_bytes for p in plans) if plans else _clean_bytes(layout)
+    engine = choose_engine(settings.beam_args, num_bytes=num_bytes)
     with Display() as display, _workplace(settings, engine, layout) as place:
-        inputs, models = _inputs_and_models(settings, layout.work)
-        plans: list[cleaning.SourcePlan] = []
-        if settings.phase != "mix":
-            if settings.phase == "all":
-                _check_mixable(settings, layout)
-            plans = cleaning.plan_sources(settings, inputs, models)
+        if plans:
             _clean(settings, layout, place, plans, display)
         if settings.phase != "clean":
             _mix(settings, layout, place, plans, display)
@@ -73,6 +77,12 @@ def run(settings: Settings) -> None:
         _write_run_record(settings, layout, plans, seconds, place.ran)
         report = write_report(settings.output)
     print_summary(settings, layout, seconds=seconds, report=report)
+
+
+def _clean_bytes(layout: Layout) -> int:
+    """Stored bytes of the clean documents that there are."""
+    (found,) = FileSystems.match([join(layout.output, "clean", "**")])
+    return sum(m.size_in_bytes for m in found.metadata_list)
 
 
 class JobFailed(RuntimeError):  # noqa: N818 - said as it is

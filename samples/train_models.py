@@ -138,7 +138,7 @@ def train_reference(positives: Iterable[str], negatives: Iterable[str], path: Pa
         ordered = sorted(rows, key=lambda row: part("containers").pick(row, 1 << 62))
         corpus.write_text("".join(f"{row}\n" for row in ordered), "utf-8")
         model = fasttext.train_supervised(
-            input=str(corpus), dim=8, epoch=8, lr=0.3, minCount=2, wordNgrams=1, bucket=0, thread=1, seed=0, verbose=0
+            input=str(corpus), dim=8, epoch=15, lr=0.3, minCount=2, wordNgrams=1, bucket=0, thread=1, seed=0, verbose=0
         )
         model.quantize(input=str(corpus), qnorm=True, retrain=False, cutoff=0, thread=1, verbose=0)
         model.save_model(str(path))

@@ -147,11 +147,7 @@ def _checked(texts: Sequence[str] | pa.Array) -> pa.Array:
     if isinstance(texts, pa.ChunkedArray):
         texts = texts.combine_chunks()
     if not isinstance(texts, pa.Array):
-        try:
-            return pa.array(texts, pa.large_string())
-        except UnicodeEncodeError:
-            at = next(i for i, text in enumerate(texts) if _has_surrogate(text))
-            raise ValueError(f"text {at} of the batch holds a lone surrogate, which no UTF-8 text can hold") from None
+        texts = _column(texts)
     if not (pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type)):
         raise ValueError(f"texts must be a column of strings, not of {texts.type}")
     if texts.null_count:
@@ -161,6 +157,19 @@ def _checked(texts: Sequence[str] | pa.Array) -> pa.Array:
     except pa.ArrowInvalid as error:
         raise ValueError(f"a text of the batch is not UTF-8: {error}") from error
     return texts.cast(pa.large_string())
+
+
+def _column(texts: Sequence[str]) -> pa.Array:
+    try:
+        return pa.array(texts, pa.large_string())
+    except (UnicodeEncodeError, pa.ArrowTypeError, pa.ArrowInvalid) as error:
+        for at, text in enumerate(texts):
+            if text is not None and not isinstance(text, str):
+                raise ValueError(f"text {at} of the batch is not text but {type(text).__name__}") from error
+            if text and _has_surrogate(text):
+                said = f"text {at} of the batch holds a lone surrogate, which no UTF-8 text can hold"
+                raise ValueError(said) from error
+        raise
 
 
 def _has_surrogate(text: str) -> bool:

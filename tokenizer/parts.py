@@ -123,7 +123,7 @@ class PartCache:
 
 
 def _word(view: Array, begin: Array, size: Array, last: int) -> Array:
-    """``size`` bytes (0 to 8) at ``begin`` as a little-endian number, the rest zero; ``last`` is a word's last place."""
+    """``size`` bytes (0 to 8) at ``begin`` as a little-endian number, the rest zero; ``last``: a word's last place."""
     late = np.flatnonzero(begin > last)
     if not len(late):
         word = view[begin]

@@ -23,6 +23,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 LEFTOVERS = ("[[", "]]", "{{", "}}", "<ref", "<!--", "{|")
@@ -130,7 +131,7 @@ def junk(text: str) -> list[str]:
 def raw_pages(path: Path) -> Iterator[tuple[int, str, str]]:
     """(page id, title, wikitext) of the articles of a dump that are no redirects; stops where the file is broken."""
     with bz2.open(path) if path.suffix == ".bz2" else path.open("rb") as stream:
-        parser = ElementTree.XMLPullParser(("end",))
+        parser: Any = ElementTree.XMLPullParser(("end",))
         try:
             while data := stream.read(1 << 20):
                 parser.feed(data)

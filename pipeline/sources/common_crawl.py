@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
 import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -74,12 +76,10 @@ def expand_paths_list(path: str, open_file: Opener, *, prefix: str) -> list[str]
         data = file.read(_MAX_PATHS_BYTES + 1)
     if data.startswith(b"\x1f\x8b"):
         try:
-            unpacker = zlib.decompressobj(31)
-            data = unpacker.decompress(data, _MAX_PATHS_BYTES + 1)
-        except zlib.error as error:
-            raise ValueError(f"{path}: a broken gzip file ({error}); get it again") from error
-        if not unpacker.eof and len(data) <= _MAX_PATHS_BYTES:
-            raise ValueError(f"{path}: the file is cut; get it again")
+            with gzip.GzipFile(fileobj=io.BytesIO(data)) as unpacked:
+                data = unpacked.read(_MAX_PATHS_BYTES + 1)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise ValueError(f"{path}: a broken or cut gzip file ({error}); get it again") from error
     if len(data) > _MAX_PATHS_BYTES:
         raise ValueError(f"{path}: over {_MAX_PATHS_BYTES} bytes: this is no list of paths")
     names = [line.strip() for line in data.decode("utf-8", "replace").splitlines() if line.strip()]

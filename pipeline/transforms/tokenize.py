@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from filters.exclude import matched, parse_exclusions
 from pipeline import progress
 from pipeline.files import join, open_file, read_bytes, write_bytes, written_whole
-from pipeline.mixing import TokenJob
+from pipeline.mixing import HeldOut, TokenJob
 from tokenizer.encode import Encoder
 
 _BATCH_DOCS = 256
@@ -64,6 +64,7 @@ class _EncodePart(beam.DoFn):
         kind = pa.uint16() if encoder.dtype == np.uint16 else pa.uint32()
         schema = pa.schema({"doc_id": pa.string(), "input_ids": pa.list_(kind)})
         counts: Counter[str] = Counter()
+        held_out = HeldOut(share=self._job.validation_share)
         with (
             open_file(path) as file,
             written_whole(token_file(self._job.tokens_dir, number)) as sink,
@@ -75,7 +76,10 @@ class _EncodePart(beam.DoFn):
                 if batch.num_rows:
                     ids = encoder.encode_batch(batch.column("text"))
                     writer.write_batch(pa.record_batch([batch.column("id"), ids], schema=schema))
-                    counts.update(documents=batch.num_rows, tokens=len(ids.values))
+                    num_tokens = np.diff(ids.offsets.to_numpy()).astype(np.int64)
+                    held = held_out.mask(self._job.source, batch.column("id"), num_tokens)
+                    counts.update(documents=batch.num_rows, tokens=int(num_tokens.sum()))
+                    counts.update(held_documents=int(held.sum()), held_tokens=int(num_tokens[held].sum()))
                 num_bytes = pc.sum(pc.binary_length(batch.column("text"))).as_py() or 0
                 progress.tick(self._job.progress_dir, f"{self._job.source}: tokenize", documents=batch.num_rows,
                               num_bytes=num_bytes)  # fmt: skip
@@ -120,6 +124,9 @@ class _FinishTokens(beam.DoFn):
             "tokens": counts["tokens"],
             "excluded": counts["documents_in"] - counts["documents"],
             "documents_in": counts["documents_in"],
+            "validation_share": None if self._job.validation_share is None else str(self._job.validation_share),
+            "held_documents": counts["held_documents"],
+            "held_tokens": counts["held_tokens"],
         }
         write_bytes(self._job.marker, json.dumps(marker, indent=1).encode())
         yield self._job.source

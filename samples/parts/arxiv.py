@@ -27,6 +27,10 @@ def make(place: Path) -> None:
     months[last].append((f"{last}/{last}.09999.gz", whole[: len(whole) // 2]))
     withdrawn = b"%auto-ignore\nThis paper has been withdrawn by the author: the proof of Lemma 2 does not hold.\n"
     months[last].append((f"{last}/{last}.09997.gz", gz(withdrawn)))
+    months[last].append((f"{last}/{last}.09996.gz", tar([("../../escaped.tex", b"\\section{Out}\n")], compress=True)))
+    months[last].append(
+        (f"{last}/{last}.09995.gz", tar([("readme.txt", b"The source was not sent.\n")], compress=True))
+    )
     for month, members in sorted(months.items()):
         write(place / f"src/arXiv_src_{month}_001.tar", tar(sorted(members)))
 

@@ -17,9 +17,9 @@ from typing import Any
 import zstandard
 
 from . import material
-from .containers import json_lines, write
+from .containers import json_lines, tar, write
 
-GLOBS = ("gutenberg/**/*.txt", "gutenberg/*.zip", "pg19/*.jsonl.zst", "books3/*.txt")
+GLOBS = ("gutenberg/**/*.txt", "gutenberg/*.zip", "pg19/*.jsonl.zst", "books3/*.txt", "books3/*.tar.gz")
 
 _HEADER = """The Project Gutenberg eBook of {title}, by {author}
 
@@ -86,23 +86,20 @@ def books() -> dict[str, Book]:
 def make(place: Path) -> None:
     """Writes the source into the folder ``place``."""
     library = sorted(books().items(), key=lambda each: int(each[1].head["number"]))
-    first, second, third, *others = [book for _, book in library]
-    write(
-        place / "gutenberg/90101/90101-0.txt",
-        ("\ufeff" + gutenberg(first, charset="UTF-8")).replace("\n", "\r\n").encode(),
-    )
-    write(place / "gutenberg/90101/old/90101.txt", second_edition(first).encode("ascii"))
-    write(place / "gutenberg/90102/90102-8.txt", latin1_edition(second))
-    write(place / "gutenberg/90103.zip", _zip([("90103/90103-0.txt", gutenberg(third, charset="UTF-8").encode())]))
-    write(place / "gutenberg/90109/90109-0.txt", omnibus(second, others[0]).encode())
+    novel, walk, treatise, tale, essay, letters = (book for _, book in library)
+    accented = gutenberg(novel, charset="UTF-8").replace("\n", "\r\n")
+    write(place / "gutenberg/90101/90101-0.txt", ("\ufeff" + accented).encode())
+    write(place / "gutenberg/90101/old/90101.txt", second_edition(novel).encode("ascii"))
+    write(place / "gutenberg/90102/90102-8.txt", latin1_edition(walk))
+    write(place / "gutenberg/90103.zip", _zip([("90103/90103-0.txt", gutenberg(treatise, charset="UTF-8").encode())]))
     write(place / "gutenberg/90107/90107.txt", _directory_listing().encode())
-    loose = [_row(book) for book in others[:-1]]
-    write(
-        place / "pg19/books-00.jsonl.zst",
-        zstandard.ZstdCompressor(level=10).compress(json_lines(loose) + b'{"text": "cut of\n'),
-    )
-    one_line = " ".join(others[-1].text.split())
-    write(place / "books3/one-line.txt", one_line.encode())
+    write(place / "gutenberg/90109/90109-0.txt", omnibus(walk, tale).encode())
+    rows = json_lines([_row(tale)]) + b'{"text": "cut of\n'
+    write(place / "pg19/books-00.jsonl.zst", zstandard.ZstdCompressor(level=10).compress(rows))
+    write(place / "books3/one-line.txt", " ".join(essay.text.split()).encode())
+    fragment = letters.text[-600:].encode()
+    members = [("books3/fragment.txt", fragment), ("books3/letters.txt", letters.wrapped(80).encode())]
+    write(place / "books3/books.tar.gz", tar(members, compress=True))
 
 
 def gutenberg(book: Book, *, charset: str, width: int = 72, the: str = "THE") -> str:

@@ -83,7 +83,7 @@ def _bad_lines() -> bytes:
 def _pages_for_the_rules() -> list[Page]:
     """Package descriptions, and a page or more for every rule that C4 has."""
     own = [Page(head["url"], body.partition("\n")[0], body) for head, body in material.blocks("web", "c4.txt")]
-    return [*own, *pages.bounded(pages.descriptions(), 450_000), _endless_word()]
+    return [*own, *pages.bounded(pages.descriptions(), 450_000), _endless_word(), _endless_page()]
 
 
 def _crawled_later() -> list[Page]:
@@ -104,6 +104,13 @@ def _endless_word() -> Page:
         + " is not a word."
     )
     return Page("https://odd.example/endless", "A page with an endless word", text)
+
+
+def _endless_page() -> Page:
+    """A page longer than C4 reads."""
+    lines = [f"Reading number {number} of the gauge was taken at the pier." for number in range(3_500)]
+    title = "All readings of the gauge"
+    return Page("https://odd.example/readings", title, "\n".join([title, *lines]))
 
 
 def _sentences(text: str) -> list[str]:

@@ -121,7 +121,7 @@ def _planted() -> Iterator[Entry]:
     yield Entry("gnu-minded/spanner", "web/chart.js", text)
     parser = own["larkspur/tidewater/src/harmonics.py"]
     body = (parser.content or b"").partition(b'"""')[2]
-    other = b"# Copyright (c) 2016 The Mirror Authors. All rights reserved.\n# Licensed under the MIT licence.\n\n"
+    other = b"#!/usr/bin/env python3\n# Copyright (c) 2016 The Mirror Authors. All rights reserved.\n# Licensed under the MIT licence.\n\n"
     yield Entry("mirrors/tidewater-mirror", "harmonics.py", other + b'"""' + body)
     yield Entry("mirrors/tidewater-mirror", "src/harmonics.py", parser.content)
     table = b"".join(
@@ -130,6 +130,13 @@ def _planted() -> Iterator[Entry]:
     yield Entry("larkspur/tidewater", "data/heights.c", b"static const int heights[] = {\n" + table + b"};\n")
     rule = b"/* " + b"=" * 70 + b" */\n"
     yield Entry("larkspur/tidewater", "docs/ornament.css", rule * 40 + b"p { margin: 0 }\n")
+    numbers = b", ".join(b"%d" % pick(f"coast {place}", 9999) for place in range(300))
+    yield Entry("larkspur/tidewater", "web/coast.js", b"export const coast = [" + numbers + b"];\n")
+    wide = [
+        f"station_{row}_is_described_by_the_constituent_{pick(str(row), 99)}_of_the_table;" * 2 for row in range(30)
+    ]
+    yield Entry("larkspur/tidewater", "src/wide.c", "\n".join(wide).encode() + b"\n")
+    yield Entry("larkspur/tidewater", "src/dump.py", b"DATA = b'" + bytes(range(1, 9)) + b"\0\0\0\0" * 40 + b"'\n")
     yield Entry("larkspur/tidewater", "assets/logo.png", None)
     yield Entry(
         "larkspur/tidewater",

@@ -25,6 +25,7 @@ _NAMESPACES = {
     "nl": ("Speciaal", "Overleg", "Bestand", "Sjabloon", "Categorie"),
     "pl": ("Specjalna", "Dyskusja", "Plik", "Szablon", "Kategoria"),
     "sv": ("Special", "Diskussion", "Fil", "Mall", "Kategori"),
+    "eo": ("Speciala", "Diskuto", "Dosiero", "Ŝablono", "Kategorio"),
     "en": ("Special", "Talk", "File", "Template", "Category"),
 }
 

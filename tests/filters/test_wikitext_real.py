@@ -60,8 +60,8 @@ def test_every_language_keeps_its_words_and_leaves_no_markup(counts: dict[str, A
 
 
 def test_the_judge_sees_what_is_wrong(judge: ModuleType) -> None:
-    wikitext = "The [[pear]] is a fruit {{x|of}} that grows on trees in all of Europe, and has long been known there to all who live near."
-    good = "The pear is a fruit that grows on trees in all of Europe, and has long been known there to all who live near."
+    end = "that grows on trees in all of Europe, and has long been known there to all who live near."
+    wikitext, good = f"The [[pear]] is a fruit {{{{x|of}}}} {end}", f"The pear is a fruit {end}"
     assert judge.kept_share(wikitext, good) == 1
     assert judge.kept_share(wikitext, good.replace("pear", "").replace("fruit", "")) < 0.95
     assert judge.kept_share("Too short.", "") is None

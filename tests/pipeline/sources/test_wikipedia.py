@@ -193,7 +193,7 @@ def test_zeroed_bytes_lose_one_stream_and_name_it() -> None:
 
 @pytest.mark.parametrize("sha1", [True, False])
 def test_pages_before_damage_in_a_long_stream_are_kept_only_if_they_are_right(sha1: bool) -> None:
-    """Four blocks in one stream, the third broken; what libbz2 gives of a block before it meets the block's checksum may be wrong."""
+    """Four blocks in one stream, the third broken: libbz2 gives a block's bytes before it meets its checksum."""
     rng = random.Random(5)
     texts = ["".join(rng.choices("abcdefghijklmnop \n", k=36_000)) for _ in range(90)]
     pages = [page(number, text, sha1=sha1) for number, text in enumerate(texts, 1)]

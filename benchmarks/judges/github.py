@@ -1,0 +1,104 @@
+"""Counts, from raw exports and from what was kept, how well source files were cleaned; imports nothing of the project.
+
+    python benchmarks/judges/github.py --contents GLOB --files GLOB --licenses GLOB --clean GLOB
+
+The exports are JSON lines (gzip or not), ``--clean`` the Parquet files with ``id``, ``text``, ``repo_name``, ``path``,
+``license``. Printed are, each with its count and the first few files:
+
+- licence_wrong: kept files none of whose repositories has a licence of mit, bsd-*, apache-*, or recorded with another
+- header_left: kept files in whose first 40 lines a comment line still says ``Copyright`` or names a licence
+- code_lost: kept files that lack a line of the original which begins with ``#include``, ``#!``, ``import``,
+  ``package``, ``from``, ``use``, ``using``, ``require``, ``<?php``, ``module``, or (Markdown) ``#`` and a blank
+- comment_lost: kept files that lack any line of the original though none of its first 100 speaks of a licence
+- duplicate: kept texts that stand twice
+- line_too_long, mean_too_long, too_few_alphanumeric: kept files past the limits 1000, 100, 0.25, counted here anew
+"""
+
+from __future__ import annotations
+
+import argparse
+import glob
+import gzip
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow.parquet as pq
+
+PERMISSIVE = re.compile(r"mit|bsd-.*|apache-.*")
+LEGAL = re.compile(r"copyright\b.{0,20}\d{4}|\(c\) ?\d{4}|spdx-license|licensed under|all rights reserved", re.I)
+SPEAKS = re.compile(r"copyright|licen[sc]e|\(c\)|all rights reserved|warrant", re.I)
+COMMENT = re.compile(r"\s*(?://|/\*|\*|#(?!include|define|if|endif|pragma|import)|--|;|%|<!--|\"|{-|\(\*|')")
+CODE = re.compile(r"#\s*include\b|#!|import\s|package\s|from\s+\S+\s+import|use\s|using\s|require\b|<\?php|module\s")
+SHOWN = 5
+
+
+def rows(pattern: str) -> Iterator[dict[str, Any]]:
+    paths = sorted(glob.glob(pattern))
+    if not paths:
+        raise SystemExit(f"{pattern} matches nothing")
+    for path in paths:
+        with gzip.open(path, "rt", encoding="utf-8") if path.endswith(".gz") else open(path, encoding="utf-8") as lines:
+            for line in lines:
+                yield json.loads(line)
+
+
+def faults_of(before: str, kept: dict[str, Any], licences: set[str]) -> Iterator[str]:
+    after, path = kept["text"], kept["path"]
+    if kept["license"] not in licences or not PERMISSIVE.fullmatch(kept["license"]):
+        yield "licence_wrong"
+    head = after.splitlines()[:40]
+    if any(COMMENT.match(line) and LEGAL.search(line) for line in head):
+        yield "header_left"
+    is_prose = path.lower().endswith((".md", ".markdown"))
+    left = set(after.splitlines())
+    old = before.splitlines()
+    if any((CODE.match(line) or (is_prose and line.startswith("# "))) and line not in left for line in old):
+        yield "code_lost"
+    if not any(SPEAKS.search(line) for line in old[:100]) and [x for x in old if x.strip()] != [
+        x for x in after.splitlines() if x.strip()
+    ]:
+        yield "comment_lost"
+    lines = after.splitlines()
+    if max(map(len, lines), default=0) > 1000:
+        yield "line_too_long"
+    if lines and len(after) / len(lines) > 100:
+        yield "mean_too_long"
+    if after and sum(char.isalnum() for char in after) / len(after) < 0.25:
+        yield "too_few_alphanumeric"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("contents", "files", "licenses", "clean"):
+        parser.add_argument(f"--{name}", required=True)
+    args = parser.parse_args()
+    licence_of = {row["repo_name"]: row["license"] for row in rows(args.licenses)}
+    licences: dict[str, set[str]] = defaultdict(set)
+    for row in rows(args.files):
+        licences[row["id"]].add(licence_of.get(row["repo_name"]))
+    before = {row["id"]: row["content"] for row in rows(args.contents) if row["content"] is not None}
+    paths = sorted(glob.glob(args.clean))
+    if not paths:
+        raise SystemExit(f"{args.clean} matches nothing")
+    found: dict[str, list[str]] = defaultdict(list)
+    seen: dict[str, str] = {}
+    num_kept = 0
+    for path in paths:
+        for kept in pq.read_table(path).to_pylist():
+            num_kept += 1
+            name = f"{kept['repo_name']}/{kept['path']}"
+            for fault in faults_of(before[kept["id"]], kept, licences[kept["id"]]):
+                found[fault].append(name)
+            if seen.setdefault(kept["text"], name) != name:
+                found["duplicate"].append(name)
+    print(f"{num_kept} files kept of {len(before)} contents")
+    for fault in ("licence_wrong", "header_left", "code_lost", "comment_lost", "duplicate", "line_too_long",
+                  "mean_too_long", "too_few_alphanumeric"):  # fmt: skip
+        print(f"{fault:22} {len(found[fault]):6}  {', '.join(found[fault][:SHOWN])}")
+
+
+if __name__ == "__main__":
+    main()

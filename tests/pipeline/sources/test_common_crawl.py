@@ -1,0 +1,199 @@
+"""CommonCrawl's reader: what of a record becomes what of a document."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from pipeline.sources.base import Document, ExactDedup, InputFile, LineDedup, Rejected, Unit
+from pipeline.sources.common_crawl import SOURCE, CommonCrawlReader, expand_paths_list, is_paths_list
+
+
+def wet(*blocks: str, headers: str = "", info: str = "") -> bytes:
+    out = b""
+    if info:
+        out += f"WARC/1.0\r\nWARC-Type: warcinfo\r\nContent-Length: {len(info)}\r\n\r\n{info}\r\n\r\n".encode()
+    for number, block in enumerate(blocks):
+        data = block.encode()
+        head = f"WARC/1.0\r\nWARC-Type: conversion\r\nWARC-Target-URI: https://example.org/{number}\r\n{headers}"
+        out += f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data + b"\r\n\r\n"
+    return out
+
+
+def documents(data: bytes, path: str = "x.wet", **settings: object) -> list[Document]:
+    reader = CommonCrawlReader(**settings)  # type: ignore[arg-type]
+
+    def open_file(name: str) -> BinaryIO:
+        assert name == path
+        return io.BytesIO(data)
+
+    (unit,) = reader.units([InputFile(path, len(data))], open_file)
+    found = list(reader.read(unit, open_file))
+    assert not [item for item in found if isinstance(item, Rejected)]
+    return [item for item in found if isinstance(item, dict)]
+
+
+@pytest.mark.parametrize(
+    ("block", "title", "text"),
+    [
+        ("Title\nOne\nTwo\n", "Title", "One\nTwo"),
+        ("Title\nOne\nTwo", "Title", "One\nTwo"),
+        (" Title \r\n\tOne \r\n\r\n\u00a0Two\u3000\r\n", "Title", "One\n\nTwo"),
+        ("Title\rOne", "Title", "One"),
+        ("Title", "Title", ""),
+        ("\nOne", "", "One"),
+        ("T\nOne\n\n\n", "T", "One\n\n"),
+        ("T\na\u2028b\x0bc\nd", "T", "a\u2028b\x0bc\nd"),
+        ("", "", ""),
+    ],
+)
+def test_the_first_line_is_the_title_and_no_text(block: str, title: str, text: str) -> None:
+    (document,) = documents(wet(block))
+    assert (document["title"], document["text"]) == (title, text)
+
+
+def test_columns() -> None:
+    headers = "WARC-Date: 2019-01-02T03:04:05Z\r\nWARC-Record-ID: <urn:uuid:ab-cd>\r\nWARC-Block-Digest: sha1:ABC\r\n"
+    (document,) = documents(wet("T\ntext", headers=headers), "crawl-data/CC-MAIN-2019-09/segments/1/wet/a.warc.wet")
+    assert document == {
+        "id": "ab-cd",
+        "text": "text",
+        "url": "https://example.org/0",
+        "date": "2019-01-02T03:04:05Z",
+        "digest": "sha1:ABC",
+        "dump": "CC-MAIN-2019-09",
+        "title": "T",
+    }
+    assert set(document) - {"id", "text"} == set(CommonCrawlReader.COLUMNS)
+
+
+def test_an_id_and_a_digest_where_the_record_has_none() -> None:
+    first, second, third = documents(wet("T\na", "T\na", "T\nb"))
+    digest = hashlib.sha1(b"T\na").digest()
+    assert first["digest"] == second["digest"] != third["digest"]
+    assert len({first["id"], second["id"], third["id"]}) == 3
+    assert first["id"] == documents(wet("T\na"), "elsewhere.wet")[0]["id"]
+    assert len(digest) == 20
+    assert first["digest"].startswith("sha1:")
+
+
+@pytest.mark.parametrize(
+    ("path", "info", "setting", "dump"),
+    [
+        (
+            "d/CC-MAIN-2017-04/CC-MAIN-2019-30/x.wet",
+            "isPartOf: CC-MAIN-2024-22\r\n",
+            "CC-MAIN-2018-01",
+            "CC-MAIN-2019-30",
+        ),
+        ("x.wet", "isPartOf: CC-MAIN-2024-22\r\n", "CC-MAIN-2018-01", "CC-MAIN-2018-01"),
+        ("x.wet", "software: y\r\nisPartOf: CC-MAIN-2024-22\r\n", "", "CC-MAIN-2024-22"),
+        ("CC-MAIN-20230320175948-20230320205948-00000.warc.wet", "isPartOf: mine\r\n", "", ""),
+    ],
+)
+def test_the_dump_is_of_the_path_or_given_or_of_the_file(path: str, info: str, setting: str, dump: str) -> None:
+    (document,) = documents(wet("T\na", info=info), path, dump=setting)
+    assert document["dump"] == dump
+
+
+def test_html_is_read_from_warc_files() -> None:
+    page = "<title> A \n page</title><nav><a href=/>Home</a></nav><main><p>Ein schöner Satz steht hier.</p></main>"
+    body = f"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=latin-1\r\n\r\n{page}".encode("latin-1")
+    data = (
+        b"WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: https://example.org/\r\nWARC-Record-ID: <urn:uuid:1>\r\n"
+    )
+    data += b"WARC-Payload-Digest: sha1:XYZ\r\nContent-Length: %d\r\n\r\n" % len(body) + body + b"\r\n\r\n"
+    (document,) = documents(gzip.compress(data), "a/CC-MAIN-2019-09/b.warc.gz")
+    assert (document["id"], document["title"], document["text"]) == ("1", "A page", "Ein schöner Satz steht hier.")
+    assert document["digest"] != "sha1:XYZ"  # of the text, as in a WET file
+    (whole,) = documents(data, "b.warc", is_main_content=False)
+    assert whole["text"] == "Home\nEin schöner Satz steht hier."
+
+
+def no_file(path: str) -> BinaryIO:
+    raise AssertionError(path)
+
+
+def test_units_are_named_by_their_files() -> None:
+    names = ["a.warc.wet.gz", "b.WET.GZ", "c.warc.wet", "d.wet", "e.warc.gz", "f.warc"]
+    units = CommonCrawlReader().units([InputFile(name, 7) for name in names], no_file)
+    assert [unit.kind for unit in units] == ["wet"] * 4 + ["warc"] * 2
+    assert units[0] == Unit(path="a.warc.wet.gz", num_bytes=7, kind="wet")
+
+
+@pytest.mark.parametrize("name", ["a.arc.gz", "a.warc.wat.gz", "README.md", "wet.paths.gz", "a.warc.zst"])
+def test_a_name_that_says_nothing_is_the_users_mistake(name: str) -> None:
+    with pytest.raises(ValueError, match=r"reads WET files .* such as"):
+        CommonCrawlReader().units([InputFile("a.wet", 1), InputFile(name, 1)], no_file)
+
+
+def test_what_is_broken_is_told_of_the_container() -> None:
+    unit = Unit(path="/spill/7", num_bytes=1, kind="wet", origin="real.wet")
+    (rejected,) = CommonCrawlReader().read(unit, lambda path: io.BytesIO(b"junk"))
+    assert isinstance(rejected, Rejected)
+    assert (rejected.place, rejected.is_whole_file) == ("real.wet@0", True)
+
+
+PATHS = b"".join(b"crawl-data/CC-MAIN-2019-30/segments/1/wet/%s.warc.wet.gz\n" % name for name in (b"a", b"b"))
+
+
+@pytest.mark.parametrize("data", [PATHS, gzip.compress(PATHS), gzip.compress(PATHS[:20]) + gzip.compress(PATHS[20:])])
+@pytest.mark.parametrize("prefix", ["s3://commoncrawl", "s3://commoncrawl/", ""])
+def test_a_list_of_paths(data: bytes, prefix: str) -> None:
+    found = expand_paths_list("wet.paths.gz", lambda path: io.BytesIO(data), prefix=prefix)
+    root = "s3://commoncrawl/" if prefix else ""
+    assert found == [root + line for line in PATHS.decode().split()]
+    assert is_paths_list("x/warc.paths")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "empty list"),
+        (gzip.compress(PATHS)[:-9], "broken or cut gzip"),
+        (gzip.compress(PATHS)[:30] + bytes(60), "broken or cut gzip"),
+        (b"<Error>AccessDenied</Error>", "reads WET files"),
+        (b"crawl-data/../../etc/a.wet", "leaves the folder"),
+        (gzip.compress(bytes(100_000_000)), "no list of paths"),
+    ],
+)
+def test_a_list_of_paths_that_is_none(data: bytes, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        expand_paths_list("wet.paths.gz", lambda path: io.BytesIO(data), prefix="")
+
+
+def test_the_order_of_steps() -> None:
+    names = [step.NAME for step in SOURCE.steps]
+    assert names == [
+        "min_length",
+        "duplicate_id",
+        "duplicate_digest",
+        "line_dedup",
+        "min_length_after_dedup",
+        "language",
+        "perplexity",
+        "reference",
+    ]
+    dedups = [step for step in SOURCE.steps if isinstance(step, ExactDedup)]
+    assert [(step.key, step.reason) for step in dedups] == [("id", "duplicate_id"), ("digest", "duplicate_digest")]
+    (lines,) = (step for step in SOURCE.steps if isinstance(step, LineDedup))
+    assert (lines.lines, lines.keep, lines.scope) == ("ccnet", "ccnet", "dump")
+
+
+@pytest.mark.real
+def test_real_pages(corpus_data: Path) -> None:
+    def stored(path: str) -> BinaryIO:
+        return open(path, "rb")
+
+    reader = CommonCrawlReader()
+    files = [InputFile(str(path), 1) for path in sorted((corpus_data / "commoncrawl/wrapped/wet").glob("*.gz"))]
+    found = [item for unit in reader.units(files, stored) for item in reader.read(unit, stored)]
+    pages = [item for item in found if isinstance(item, dict)]
+    assert (len(found), len(pages), len({page["id"] for page in pages})) == (514, 514, 514)
+    assert len({page["digest"] for page in pages}) == 513
+    assert all(page["text"] and page["title"] and page["url"] for page in pages)

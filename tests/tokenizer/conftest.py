@@ -1,0 +1,83 @@
+"""A small tokenizer of LLaMA's kind, and models of other kinds, trained on the Python language reference."""
+
+from __future__ import annotations
+
+import io
+import pydoc_data.topics
+from typing import Any
+
+import pytest
+import sentencepiece
+
+from tokenizer.train import TrainSettings, train
+
+_OTHER_MODELS: dict[str, dict[str, Any]] = {
+    "unigram with bytes": {"model_type": "unigram", "byte_fallback": True, "normalization_rule_name": "identity"},
+    "unigram": {"model_type": "unigram"},
+    "bpe, nmt_nfkc": {"model_type": "bpe", "byte_fallback": True},
+    "bpe without bytes": {"model_type": "bpe", "normalization_rule_name": "identity"},
+    "bpe, user-defined symbols": {
+        "model_type": "bpe",
+        "byte_fallback": True,
+        "normalization_rule_name": "identity",
+        "remove_extra_whitespaces": False,
+        "user_defined_symbols": ["<sep>", "class Python", "e s"],
+    },
+    "bpe, spaces removed": {"model_type": "bpe", "byte_fallback": True, "normalization_rule_name": "identity"},
+    "bpe, suffix": {
+        "model_type": "bpe",
+        "byte_fallback": True,
+        "normalization_rule_name": "identity",
+        "remove_extra_whitespaces": False,
+        "treat_whitespace_as_suffix": True,
+    },
+    "char": {"model_type": "char"},
+    "word": {"model_type": "word"},
+}
+_FAST_MODELS: dict[str, dict[str, Any]] = {
+    "pieces across spaces": {"split_by_whitespace": False},
+    "no space in front": {"add_dummy_prefix": False},
+    "digits and scripts joined": {"split_digits": False, "split_by_number": False, "split_by_unicode_script": False},
+    "few characters": {"character_coverage": 0.98},
+}
+
+
+@pytest.fixture(scope="session")
+def topics() -> list[str]:
+    """The text to train on: 0.46 MB of English with code and tables."""
+    return list(pydoc_data.topics.topics.values())
+
+
+@pytest.fixture(scope="session")
+def model(topics: list[str]) -> bytes:
+    """2,000 pieces, LLaMA's settings."""
+    return train(topics, None, TrainSettings(vocab_size=2000)).model
+
+
+def _train(topics: list[str], **settings: Any) -> bytes:
+    out = io.BytesIO()
+    lines = [line for text in topics[::4] for line in text.split("\n") if line]
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines), model_writer=out, **{"vocab_size": 700, "minloglevel": 2, **settings}
+    )
+    return out.getvalue()
+
+
+@pytest.fixture(scope="session", params=sorted(_OTHER_MODELS))
+def other_model(request: pytest.FixtureRequest, topics: list[str]) -> bytes:
+    """A model that the fast way does not cover."""
+    return _train(topics, **_OTHER_MODELS[request.param])
+
+
+@pytest.fixture(scope="session", params=sorted(_FAST_MODELS))
+def odd_fast_model(request: pytest.FixtureRequest, topics: list[str]) -> bytes:
+    """A model of LLaMA's kind but for one setting that changes where text can be cut."""
+    llama = {
+        "model_type": "bpe",
+        "byte_fallback": True,
+        "split_digits": True,
+        "normalization_rule_name": "identity",
+        "remove_extra_whitespaces": False,
+        "allow_whitespace_only_pieces": True,
+    }
+    return _train(topics, **{**llama, **_FAST_MODELS[request.param]})
