@@ -49,17 +49,20 @@ class Licence:
     DATA_VERSION: ClassVar[int] = 1
     MODELS: ClassVar[tuple[str, ...]] = ()
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
-    REASONS: ClassVar[tuple[str, ...]] = ("no_licence", "licence_not_permitted")
+    REASONS: ClassVar[tuple[str, ...]] = ("no_file_row", "no_licence", "licence_not_permitted")
 
     families: tuple[str, ...] = PERMISSIVE
     """Patterns (``*`` any run of characters), in lower case."""
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges by the column ``license``; the detail is the licence."""
+        """Judges by the column ``license``; the detail is the licence. A content that no file row names has no repository."""
         verdict: list[str | None] = []
         detail: list[str | None] = []
-        for licence in batch.column("license").to_pylist():
-            if is_permissive(licence, self.families):
+        repositories = batch.column("repo_name").to_pylist() if "repo_name" in batch.schema.names else None
+        for row, licence in enumerate(batch.column("license").to_pylist()):
+            if repositories is not None and repositories[row] is None:
+                reason, named = "no_file_row", None
+            elif is_permissive(licence, self.families):
                 reason, named = None, None
             elif licence and licence.strip() and licence.strip().lower() != "unknown":
                 reason, named = "licence_not_permitted", licence

@@ -123,8 +123,9 @@ def normalize(text: str) -> str:
     """
     text = text.strip().lower()
     if not text.isascii():
-        text = _MARK.sub("", unicodedata.normalize("NFD", text))
-        text = _BEYOND_ASCII.sub(_ascii_for, text)
+        text = unicodedata.normalize("NFD", text)
+        for pattern in (_BMP, _ASTRAL) if _ANY_ASTRAL.search(text) else (_BMP,):
+            text = pattern.sub(_plain_for, text)
     return text.encode("utf-8").translate(_FOLD_DIGITS, _ASCII_CONTROLS).decode("utf-8")
 
 
@@ -152,28 +153,20 @@ def read_cutoffs(csv_text: str) -> dict[str, Cutoffs]:
         raise ValueError(f"not a table of cut-offs: {error}") from error
 
 
-def _chars(wanted: str) -> str:
-    """Writes a class of characters as ranges, which is what makes the expression fast to compile."""
-    codes = sorted(map(ord, wanted))
-    ranges: list[list[int]] = []
-    for code in codes:
-        if ranges and code == ranges[-1][1] + 1:
-            ranges[-1][1] = code
-        else:
-            ranges.append([code, code])
-    return "[" + "".join(f"\\U{low:08x}-\\U{high:08x}" for low, high in ranges) + "]"
-
-
-_MARK = re.compile(_chars("".join(c for c in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(c) == "Mn")))
-_ASCII_FOR = (
-    UNICODE_PUNCTUATION
+_PLAIN_FOR = (
+    dict.fromkeys((c for c in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(c) == "Mn"), "")
+    | UNICODE_PUNCTUATION
     | dict.fromkeys((digit for digit in DIGITS if not digit.isascii()), "0")
     | dict.fromkeys((control for control in CONTROL_CHARS if not control.isascii()), "")
 )
-_BEYOND_ASCII = re.compile(_chars("".join(_ASCII_FOR)))
+"""Marks, digits, punctuation and control characters beyond ASCII; no two rules are about the same character."""
+# Two expressions: Python's engine looks a class up in a table only where it stays inside the basic plane.
+_BMP = re.compile("[" + "".join(c for c in _PLAIN_FOR if c <= "\uffff") + "]")
+_ASTRAL = re.compile("[" + "".join(c for c in _PLAIN_FOR if c > "\uffff") + "]")
+_ANY_ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 _FOLD_DIGITS = bytes(ord("0") if ord("0") <= byte <= ord("9") else byte for byte in range(256))
 _ASCII_CONTROLS = bytes(ord(control) for control in CONTROL_CHARS if control.isascii())
 
 
-def _ascii_for(match: re.Match[str]) -> str:
-    return _ASCII_FOR[match[0]]
+def _plain_for(match: re.Match[str]) -> str:
+    return _PLAIN_FOR[match[0]]

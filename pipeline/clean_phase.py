@@ -16,7 +16,7 @@ from pipeline.layout import Layout, is_done, read_marker
 from pipeline.models import find_models, require_models, sha256_of
 from pipeline.options import Settings
 from pipeline.plan import SourceJob, scale_of
-from pipeline.sources.base import Source, Unit
+from pipeline.sources.base import UNKNOWN_FORM, Source, Unit
 from pipeline.transforms.read_units import write_unit_list
 
 DATA_VERSION = 1
@@ -55,15 +55,31 @@ def plan_sources(settings: Settings, inputs: Mapping[str, Iterable[str]], models
         found["tokenizer"] = settings.tokenizer
     for name, source in settings.sources.items():
         source = with_exclusion(source, settings)
-        listing = list_inputs(name, list(inputs[name]), fraction=settings.fraction)
-        units = tuple(source.reader.units(list(listing.files), open_file))
-        if not units:
-            raise ValueError(f"{name}: none of the {len(listing.files)} files is of a form that this source reads")
+        always = getattr(source.reader, "is_side_table", None)
+        listing = list_inputs(name, list(inputs[name]), fraction=settings.fraction, always=always)
+        units = cut_units(source, listing)
         paths: dict[str, Any] = dict(require_models(found, name, source.steps, models_dir))
         if settings.exclude:
             paths["exclude"] = settings.exclude
         plans.append(SourcePlan(source, listing, units, paths, _fingerprint(source, listing, paths, settings)))
     return plans
+
+
+def cut_units(source: Source, listing: Listing) -> tuple[Unit, ...]:
+    """A source's units; a file of a form that it does not read is a unit that is only told of.
+
+    Raises:
+        ValueError: not one of the files is of a form that the source reads.
+    """
+    known = [f for f in listing.files if source.reader.knows(f.path)]
+    other = [f for f in listing.files if not source.reader.knows(f.path)]
+    units = source.reader.units(known, open_file) if known else []
+    if not units:
+        raise ValueError(
+            f"{source.name}: none of the {len(listing.files)} files is of a form that this source reads "
+            f"(the first is {listing.files[0].path}); docs/formats.md lists them"
+        )
+    return (*units, *(Unit(path=f.path, num_bytes=0, kind=UNKNOWN_FORM) for f in other))
 
 
 def _fingerprint(source: Source, listing: Listing, models: Mapping[str, Any], settings: Settings) -> str:

@@ -19,7 +19,7 @@ from pipeline.ledger import Ledger
 from pipeline.options import Settings
 from pipeline.plan import Scale, Segment, SourceJob, is_local, scale_of
 from pipeline.run_steps import StepRunner, Verdicts, loaded_models
-from pipeline.sources.base import Chunk, Rejected, TableRow, Unit, Unpacker
+from pipeline.sources.base import UNKNOWN_FORM, Chunk, Rejected, TableRow, Unit, Unpacker
 
 SAMPLE_SECONDS = 5.0
 SAMPLE_DOCS = 500
@@ -84,7 +84,7 @@ def estimate_source(made: SourcePlan) -> SourceEstimate:
 
     What dedups will drop is not foreseen: the estimate is of documents before them.
     """
-    units = [u for u in made.units if u.kind not in ("files", "licenses")] or list(made.units)
+    units = [u for u in made.units if u.kind.partition(".")[0] not in ("files", "licenses", UNKNOWN_FORM)] or list(made.units)
     chosen = units[:: max(1, len(units) // _UNITS)][:_UNITS]
     sample_bytes = docs = kept_bytes = 0
     started = time.process_time()

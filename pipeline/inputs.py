@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import xxhash
@@ -29,11 +29,13 @@ class Listing:
         return sum(f.num_bytes for f in self.files)
 
 
-def list_inputs(source: str, globs: Sequence[str], *, fraction: float = 1.0) -> Listing:
+def list_inputs(
+    source: str, globs: Sequence[str], *, fraction: float = 1.0, always: Callable[[str], bool] | None = None
+) -> Listing:
     """Lists what the globs match: each file once, sorted by path.
 
     A folder stands for all files below it. ``fraction`` keeps that share of the files, chosen by a hash of
-    the file's name, at least one.
+    the file's name, at least one; files that ``always`` names are kept besides.
 
     Raises:
         ValueError: a glob matches nothing; names the source and the glob.
@@ -46,7 +48,8 @@ def list_inputs(source: str, globs: Sequence[str], *, fraction: float = 1.0) -> 
         found |= matched
     paths = sorted(found)
     if fraction < 1.0:
-        paths = _share(paths, fraction)
+        kept = [p for p in paths if always is not None and always(p)]
+        paths = sorted([*kept, *_share([p for p in paths if p not in set(kept)], fraction)])
     identity = [[p, *found[p]] for p in paths]
     fingerprint = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
     return Listing(tuple(InputFile(p, found[p][0]) for p in paths), fingerprint)
@@ -82,4 +85,4 @@ def _cause(error: BeamIOError) -> str:
 def _share(paths: list[str], fraction: float) -> list[str]:
     """The share of the paths whose name's hash is smallest; at least one."""
     by_hash = sorted(paths, key=lambda p: (xxhash.xxh3_64_intdigest(os.path.basename(p).encode(), seed=4), p))
-    return sorted(by_hash[: max(1, round(len(paths) * fraction))])
+    return by_hash[: max(1, round(len(paths) * fraction))]

@@ -83,6 +83,10 @@ class ArxivReader:
         "num_inputs_missing": pa.int64(),
     }
 
+    def knows(self, path: str) -> bool:
+        """Whether a file of this name is of a form that this source reads."""
+        return bool(_kind_and_stem(path)[0])
+
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
         """One unit a file. Raises ValueError on a name that is none of ``.tar``, ``.gz``, ``.tgz``, ``.pdf``."""
         units = []

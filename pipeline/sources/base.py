@@ -14,6 +14,9 @@ import pyarrow as pa
 
 from filters.step import Step
 
+UNKNOWN_FORM = "unknown_form"
+"""The kind of units, and the reason of records, that stand for files of a form the source does not read."""
+
 Document = dict[str, Any]
 """One document as a reader gives it: ``id``, ``text``, optionally ``language``, and the reader's own columns.
 ``id`` comes from the record's own identity, never from where it was read."""
@@ -83,8 +86,12 @@ class Reader(Protocol):
     COLUMNS: ClassVar[Mapping[str, pa.DataType]]
     """The source's own columns that ``read`` fills; those that begin with ``_`` are not written to ``clean``."""
 
+    def knows(self, path: str) -> bool:
+        """Whether a file of this name is of a form that this source reads."""
+        ...
+
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """Cuts the files into units. Raises ValueError (for the user) on a name this source does not know."""
+        """Cuts files, all of known names, into units. Raises ValueError (for the user) on what cannot be read together."""
         ...
 
     def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | TableRow | Rejected]:

@@ -71,6 +71,10 @@ class BooksReader:
         "encoding": pa.string(),
     }
 
+    def knows(self, path: str) -> bool:
+        """Whether a file of this name is of a form that this source reads."""
+        return _kind_of(path) != "other"
+
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
         """One unit a file. A mirror's folders hold other forms of the same books (``.htm``, ``.tex``, images): those
         become units that are told as ``unknown_form``, one by one.

@@ -83,6 +83,10 @@ class C4Reader:
     is_header_like_dropped: bool = True
     """As the original: see :data:`METADATA_PREFIXES`."""
 
+    def knows(self, path: str) -> bool:
+        """Whether a file of this name is of a form that this source reads."""
+        return path.lower().endswith((*WET_ENDINGS, *JSON_ENDINGS))
+
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
         """Makes each file a unit; its kind goes by the name's ending.
 

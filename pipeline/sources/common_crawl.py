@@ -49,6 +49,10 @@ class CommonCrawlReader:
     is_main_content: bool = True
     """Of HTML: leave out navigation, footers and the like."""
 
+    def knows(self, path: str) -> bool:
+        """Whether a file of this name is of a form that this source reads."""
+        return path.lower().endswith(tuple(_KIND_OF_ENDING))
+
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
         """One unit a file; what it is is told by its name, and a name that says nothing is an error."""
         return [Unit(path=file.path, num_bytes=file.num_bytes, kind=_kind(file.path)) for file in files]

@@ -111,6 +111,10 @@ class GitHubReader:
     max_content_bytes: int = field(default=16 << 20)
     """Ours: larger files are no source code (BigQuery's table holds none over 1 MiB)."""
 
+    def knows(self, path: str) -> bool:
+        """Whether a file of this name is of a form that this source reads."""
+        return path.lower().endswith(KNOWN_ENDINGS)
+
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
         """Makes each file a unit, its table told by name or else by its columns.
 
@@ -150,6 +154,11 @@ class GitHubReader:
                 f"github: {path} lacks {', '.join(lacking)} of the table {named}; it has {', '.join(columns) or 'none'}"
             )
         return named
+
+    @staticmethod
+    def is_side_table(path: str) -> bool:
+        """Whether a file must be read whole whatever share of the input is asked for: the join would lose rows."""
+        return table_by_name(path) in ("files", "licenses")
 
     def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | TableRow | Rejected]:
         """Streams the documents of ``contents`` and joined tables, the rows of the others."""

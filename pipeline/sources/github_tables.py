@@ -37,6 +37,9 @@ _ROWS_AT_A_TIME = 64
 """Of Parquet: contents have up to 1 MiB each."""
 
 
+KNOWN_ENDINGS = tuple(ending for endings in _FORMATS.values() for ending in endings)
+
+
 def file_format(path: str) -> str:
     """Returns ``json``, ``parquet`` or ``avro``. Raises ValueError on another ending."""
     name = path.lower()

@@ -66,6 +66,14 @@ class StackExchangeReader:
         if self.unit_bytes < 1 or self.max_unpack_ratio < 1:
             raise ValueError("unit_bytes and max_unpack_ratio must be at least 1")
 
+    def knows(self, path: str) -> bool:
+        """Whether a file of this name is of a form that this source reads: a site's archive, or its Posts.xml."""
+        folder, name = posixpath.split(path.replace("\\", "/"))
+        stem, extension = posixpath.splitext(name)
+        if extension in (".7z", ".xml") and other_table(stem):
+            return False
+        return bool(extension == ".7z" and site_of(stem)) or bool(name == _POSTS and site_of(posixpath.basename(folder)))
+
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
         """An archive is one unit, a Posts.xml one for every ``unit_bytes``; other tables none."""
         units: list[Unit] = []

@@ -75,6 +75,12 @@ class WikipediaReader:
         if self.max_unit_bytes < 1:
             raise ValueError(f"wikipedia: max_unit_bytes must be positive, not {self.max_unit_bytes}")
 
+    def knows(self, path: str) -> bool:
+        """Whether a file of this name is of a form that this source reads: an XML dump, plain or bz2, or its index."""
+        name = path.rsplit("/", 1)[-1].lower()
+        packed = (".gz", ".7z", ".zst", ".zip", ".xz")
+        return is_index_name(name) or (".xml" in name and (name.endswith(".bz2") or not name.endswith(packed)))
+
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
         """Cuts files into ranges; an index file given with its dump puts the cuts where streams begin.
 

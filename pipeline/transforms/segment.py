@@ -20,7 +20,7 @@ from pipeline.files import Blob, SpillFile, blob_bytes, blob_from, join, open_fi
 from pipeline.ledger import Ledger, sample_hashes
 from pipeline.plan import BATCH_ID, TAG_ATTRIBUTES, TAG_REF, Segment, SourceJob, part_of
 from pipeline.run_steps import StepRunner, Verdicts, clean_schema, loaded_models, to_clean
-from pipeline.sources.base import ExactDedup, LineDedup, NearDedup, Rejected, TableRow, Unit
+from pipeline.sources.base import UNKNOWN_FORM, ExactDedup, LineDedup, NearDedup, Rejected, TableRow, Unit
 from pipeline.transforms.book_keys import signature, sketch_length
 from pipeline.transforms.keys import ROW, bucket_of_key, key_rows, line_payloads
 
@@ -146,6 +146,9 @@ class ReadUnits(SegmentDoFn):
 
     def _documents(self, unit: Unit, ledger: Ledger, held: list[TaggedOutput]) -> Iterator[dict[str, Any] | None]:
         """The unit's documents; what is not a document goes to the ledger or, as output, to ``held``."""
+        if unit.kind == UNKNOWN_FORM:
+            ledger.reject(Rejected(place=unit.path, reason=UNKNOWN_FORM, is_bad=False))
+            return
         for record in self._job.source.reader.read(unit, open_file):
             if isinstance(record, Rejected):
                 ledger.reject(record)

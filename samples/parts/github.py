@@ -121,13 +121,9 @@ def _planted() -> Iterator[Entry]:
     yield Entry("gnu-minded/spanner", "web/chart.js", text)
     parser = own["larkspur/tidewater/src/harmonics.py"]
     body = (parser.content or b"").partition(b'"""')[2]
-    other = b"#!/usr/bin/env python3\n# Copyright (c) 2016 The Mirror Authors. All rights reserved.\n# Licensed under the MIT licence.\n\n"
+    other = b"#!/usr/bin/env python3\n# Copyright (c) 2016 The Mirror Authors. All rights reserved.\n# MIT licence.\n\n"
     yield Entry("mirrors/tidewater-mirror", "harmonics.py", other + b'"""' + body)
     yield Entry("mirrors/tidewater-mirror", "src/harmonics.py", parser.content)
-    table = b"".join(
-        b"%d, %d, %d, %d,\n" % tuple(pick(f"{row} {column}", 9999) for column in range(4)) for row in range(400)
-    )
-    yield Entry("larkspur/tidewater", "data/heights.c", b"static const int heights[] = {\n" + table + b"};\n")
     rule = b"/* " + b"=" * 70 + b" */\n"
     yield Entry("larkspur/tidewater", "docs/ornament.css", rule * 40 + b"p { margin: 0 }\n")
     numbers = b", ".join(b"%d" % pick(f"coast {place}", 9999) for place in range(300))

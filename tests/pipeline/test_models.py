@@ -372,7 +372,7 @@ def test_train_reference_without_pages(tmp_path: Path, capsys: pytest.CaptureFix
 FAKE_LMPLZ = """#!{python}
 import sys
 text = sys.stdin.read()
-assert "\u2581t" in text and "\\n" in text, text[:100]
+assert "\u2581" in text and "\\n" in text, text[:100]
 assert sys.argv[1:3] == ["-o", "5"] and "--discount_fallback" in sys.argv
 sys.stdout.write(open({arpa!r}, encoding="utf-8").read())
 """

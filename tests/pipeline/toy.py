@@ -28,6 +28,9 @@ class ToyReader:
     DATA_VERSION: ClassVar[int] = 1
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"url": pa.string(), "date": pa.string(), "_hidden": pa.string()}
 
+    def knows(self, path: str) -> bool:
+        return path.endswith(".jsonl")
+
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
         return [Unit(path=f.path, num_bytes=f.num_bytes) for f in files]
 
