@@ -20,8 +20,10 @@ from filters.latex_lexer import normalise_source, strip_comments
 from filters.latex_structure import cut_paper
 from filters.step import Models, Outcome
 
-_HEADING_LINE = re.compile(r"\\(?:chapter|part|(?:sub)*section|(?:sub)?paragraph)\*?\s*(?:\[[^\]\n]*\])?\{[^{}\n]*\}")
-_WORD = re.compile(r"\\(?:[A-Za-z@]+(?:\[[^\]\n]*\])?|.)|([^\W\d_]{2})")
+_HEADING_LINE = re.compile(
+    r"\\(?:chapter|part|(?:sub)*section|(?:sub)?paragraph)\*?\s*(?:\[[^\]\n]{0,300}\])?\{[^{}\n]{0,300}\}"
+)
+_WORD = re.compile(r"\\(?:[A-Za-z@]+(?:\[[^\]\n]{0,100}\])?|.)|([^\W\d_]{2})")
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 

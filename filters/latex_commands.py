@@ -37,11 +37,13 @@ _DEFINITION = re.compile(
 _PREFIXED = re.compile(
     r"\s*\\(?:global|long|outer|protected|expandafter|[gex]?def|let|newcommand|renewcommand|providecommand)(?![A-Za-z@])"
 )
+_MAX_FAILURES = 200
+"""Definitions in a style file that cannot be read, after which the rest is not looked at: keeps it linear."""
 _ENVIRONMENT_NAME = re.compile(r"\s?\{\s*([^{}\\\s]{1,60})\s*\}")
 _NO_SPACE_BEFORE = re.compile(r"\\(?:footnote|footnotemark|xspace|end|par|item|label|index|[^A-Za-z])(?![a-z])")
 _TESTS_EMPTY = re.compile(
-    r"\s*\\relax\s*\\detokenize\s*\{([^{}]*)\}\s*\\relax(?![A-Za-z])\s?"
-    r"|\s*(\\\\|\\(?:relax|empty|@empty|null)(?![A-Za-z])\s*|[&!|$@*.?])((?:(?!\2)[^\\])*|\\[^\n]{0,200}?)\2\s?"
+    r"\s*\\relax\s*\\detokenize\s*\{([^{}]{0,2000})\}\s*\\relax(?![A-Za-z])\s?"
+    r"|\s*(\\\\|\\(?:relax|empty|@empty|null)(?![A-Za-z])\s*|[&!|$@*.?])((?:(?!\2)[^\\]){0,2000}|\\[^\n]{0,200}?)\2\s?"
 )
 _CONDITIONAL = re.compile(r"\\(if[a-z]*|else|fi)(?![A-Za-z@])|\\[^A-Za-z]", re.DOTALL)
 _TESTS_EQUAL = re.compile(r"\s*\\(equal|isempty)\s*")
@@ -91,10 +93,11 @@ def style_definitions(text: str) -> str:
     '\\makeatletter\n\\newcommand{\\R}{\\mathbb{R}}\n\\makeatother\n'
     """
     found = []
-    pos = 0
-    while (match := _DEFINITION_START.search(text, pos)) is not None:
+    pos = num_failures = 0
+    while num_failures < _MAX_FAILURES and (match := _DEFINITION_START.search(text, pos)) is not None:
         definition = _READERS[match[2]](text, match.end(), True)
         pos = match.end() if definition is None else definition.end
+        num_failures += definition is None
         if definition is not None:
             found.append(text[match.start() : pos])
     if not found:
@@ -107,9 +110,13 @@ def style_definitions(text: str) -> str:
 
 def _defines(reader: Callable[[str, int, bool], Definition | None], kind: str = "") -> Handler:
     def handle(expander: Expander, start: int) -> bool:
+        if expander.work_left < 0:
+            return False
         definition = reader(expander.text, expander.pos, expander.has_at)
         if definition is None:
+            expander.charge_scan(expander.pos)
             return False
+        expander.work_left -= definition.end - start
         _remember(expander, definition, kind)
         expander.pos = whole_lines(expander.text, start, definition.end)
         return True
@@ -369,6 +376,7 @@ def _if_equal(expander: Expander, start: int) -> bool:
 def _choose(expander: Expander, pos: int, holds: bool) -> bool:
     """Goes on with one branch of the conditional whose branches begin at ``pos``."""
     text, depth, otherwise = expander.text, 0, None
+    expander.work_left -= len(text) - pos
     for match in _CONDITIONAL.finditer(text, pos):
         name = match[1]
         if name in PRIMITIVE_CONDITIONALS:

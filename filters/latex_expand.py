@@ -31,9 +31,9 @@ MAX_CALL_CHARS = 65_536
 MAX_CALL_EXPANSIONS = 2_000
 """Macros expanded in one call, beside one for each character of its arguments (an argument may be a section)."""
 WORK_CHARS_BASE = 2_000_000
-WORK_PER_CHAR = 8
-"""All calls of a document together: a hostile source of 20 MB then ends in seconds, a real one uses a tenth."""
-_PUSH_COST_CHARS = 30
+WORK_PER_CHAR = 6
+"""All calls of a document together: a hostile source of 20 MB ends within half a minute, a real one is far below."""
+_PUSH_COST_CHARS = 100
 _MAX_FAILURES = 3
 _MAX_GLANCE_CHARS = 500
 _NAME = re.compile(r"\\([A-Za-z]+|.)", re.DOTALL)
@@ -205,6 +205,9 @@ class Expander:
 
     def _call(self, name: str, macro: Macro, start: int) -> None:
         is_nested = self._open_call(name, self.pos)
+        if self.work_left < 0:
+            self._stop_expanding()
+            return
         if macro.is_primitive:
             self.result.num_expanded += 1
             self.emit("".join(str(part) for part in macro.body))
@@ -320,10 +323,9 @@ class Expander:
             self.give_up(for_good=True)
             return
         if self.work_left < 0:
-            self.give_up(for_good=True)
-            self.meanings = {name: it for name, it in self.meanings.items() if not isinstance(it, Macro)}
+            self._stop_expanding()
             return
-        if is_one and not _ONE_TOKEN.match(filled) and group_end(filled, 0) != len(filled):
+        if is_one and not (_ONE_TOKEN.match(filled) or (filled[0] == "{" and group_end(filled, 0) == len(filled))):
             self.emit("{")
             filled += "}"
         if not macro.has_at and self._is_final(filled):
@@ -332,6 +334,15 @@ class Expander:
         token = self.with_at if macro.has_at else self.plain
         self.stack.append((self.text, self.pos, self.token))
         self.text, self.pos, self.token = filled, 0, token
+
+    def _stop_expanding(self) -> None:
+        """The document's budget is spent: every macro stands from here on."""
+        self.give_up(for_good=True)
+        for name, meaning in self.meanings.items():
+            if isinstance(meaning, Macro):
+                self.meanings[name] = leave_macro
+        self.final_bodies.clear()
+        self.environments.clear()
 
     def _is_final(self, text: str) -> bool:
         """Whether nothing in it has a meaning here, so that it need not be read again."""
@@ -377,6 +388,10 @@ class Expander:
         self.call.expansions += num_chars if not self.stack else 0
         return arguments
 
+    def charge_scan(self, pos: int) -> None:
+        """Charges a search from ``pos`` that found no end."""
+        self.work_left -= min(MAX_BODY_CHARS, len(self.text) - pos)
+
     def _next(self) -> int:
         """The place of the next token, in whichever frame it stands; white space is skipped."""
         while True:
@@ -411,6 +426,7 @@ class Expander:
             return r"\BooleanTrue"
         found = read_bracket(self.text, pos, parameter.opens, parameter.closes)
         if found is None:
+            self.charge_scan(pos if self.text.startswith(parameter.opens, pos) else len(self.text))
             return parameter.default
         self.pos = found[1]
         return found[0]
@@ -428,7 +444,7 @@ class Expander:
                 return inner
             end = group_end(text, pos, pos + MAX_BODY_CHARS)
             if end < 0:
-                self.work_left -= min(MAX_BODY_CHARS, len(text) - pos)
+                self.charge_scan(pos)
                 return None
             self.pos = end
             return text[pos + 1 : end - 1]
@@ -445,7 +461,7 @@ class Expander:
             mark = mark.strip()
             end = find_outside_groups(text, mark, pos, limit)
         if end < 0:
-            self.work_left -= limit - pos
+            self.charge_scan(pos)
             return None
         self.pos = end + len(mark)
         argument = text[pos:end].strip()

@@ -33,7 +33,7 @@ _TOKEN = re.compile(
 _BRACE = re.compile(r"[{}]|\\[^A-Za-z]", re.DOTALL)
 _DECLARES_VERBATIM = re.compile(
     r"\\(?:lstnewenvironment|(?:Define|Recustom)VerbatimEnvironment|(?:new|renew|Declare)tcblisting|DeclareTCBListing"
-    r"|newverbatim|excludecomment)\s*(?:\[[^\]]*\])?\s*\{\s*([A-Za-z]+\*?)\s*\}"
+    r"|newverbatim|excludecomment)\s*(?:\[[^\]]{0,100}\])?\s*\{\s*([A-Za-z]+\*?)\s*\}"
     r"|\\newminted(?:\[([A-Za-z]+)\])?\{([A-Za-z]+)\}"
 )
 _PARAMETER = re.compile(r"#[1-9]")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from filters.latex_commands import style_definitions
 from filters.latex_lexer import VERBATIM_ENVIRONMENTS, inline_end, normalise_source, strip_comments, words
 
-MAX_ASSEMBLED_CHARS = 32_000_000
+MAX_ASSEMBLED_CHARS = 20_000_000
 """A paper with its inputs; ours: arXiv took at most 50 MB a submission with its figures, the longest theses have 5."""
 MAX_INPUTS = 2_000
 """Inputs followed in one paper; ours: a file that reads two that read two more would not end."""
@@ -49,7 +49,7 @@ _PLAIN_INPUT = re.compile(
     r"^[^%\n]*?\\(?:(?:input|include|subfile)\s*\{([^{}\n]{1,300})\}|input\s+([^\s{}\\%]+))", re.MULTILINE
 )
 _PATH_MACRO = re.compile(r"\\(?:newcommand\*?\s*\{?|def)\s*\\([A-Za-z]+)\}?\s*\{([\w./-]*)\}")
-_CLASS = re.compile(r"^[^%\n]*?\\document(?:class|style)\s*(?:\[[^\]]*\])?\s*\{\s*([\w-]*)", re.MULTILINE)
+_CLASS = re.compile(r"^[^%\n]*?\\document(?:class|style)\s*(?:\[[^\]]{0,1000}\])?\s*\{\s*([\w-]*)", re.MULTILINE)
 _BEGIN = re.compile(r"^[^%\n]*?\\begin\s?\{document\}", re.MULTILINE)
 _END = re.compile(r"^[^%\n]*?\\end\s?\{document\}", re.MULTILINE)
 _TEX_SIGNS = re.compile(r"\\(?:begin|section|end|def|input|title|magnification|beginsection|bye|vskip|par)(?![A-Za-z])")

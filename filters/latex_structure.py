@@ -6,16 +6,25 @@ Works on code with macros expanded and verbatim sealed, so that a heading is a h
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from dataclasses import dataclass
+from itertools import islice
 
 from filters.latex_lexer import group_end, whole_lines
-from filters.latex_macros import read_bracket, read_group, skip_space
+from filters.latex_macros import read_bracket, read_group
 
 MIN_LEAD_CHARS = 3840
 """How much text in front of the first heading can be the paper's own text; ours: twice the longest abstract that arXiv
 takes (1,920 characters)."""
 MAX_HEADING_CHARS = 2000
-"""How long a heading's or a bibliography command's argument may be; ours."""
+"""How long a title may be, with its notes; ours: arXiv's longest titles have some 300 characters."""
+MAX_FRONT_CHARS = 20_000
+r"""How long an ``\abstract{...}`` may be; ours: ten times what arXiv takes."""
+_MAX_FRONT_RATIO = 20
+r"""A paper without headings whose front matter's last mark leaves less than this part behind it has the mark at its end
+(some put ``\maketitle`` there); ours."""
+_MAX_TRIES = 50
+"""Titles and front matter's commands that are looked into; ours: keeps a hostile source linear."""
 
 _HEADING = re.compile(
     r"\\(?:(?:chapter|part|section|subsection|subsubsection|paragraph|subparagraph|addchap|addsec|minisec"
@@ -40,6 +49,11 @@ _REFERENCES = re.compile(
 )
 _STOPS_REFERENCES = re.compile(
     r"\\(?:appendix(?![A-Za-z@])|(?:clear|new)page(?![A-Za-z@])|begin\s?\{(?:figure|table|appendi|supplement|deluxetable)|end\s?\{document\})"
+)
+_BIBLIOGRAPHY_ARGUMENT = re.compile(r"\*?[ \t]*\n?[ \t]*(?:\[[^\[\]]{0,500}\]\s{0,3})?(?:\{[^{}]{0,2000}\})?")
+_HEADING_NAMED = re.compile(
+    r"\\(?:chapter|part|(?:sub){0,2}section|(?:sub)?paragraph|addchap|addsec)\s*\*?\s*(?:\[[^\[\]\n]{0,200}\]\s*)?"
+    r"\{((?:[^{}]|\{[^{}]{0,40}\}){0,80})\}"
 )
 _APPENDIX = re.compile(r"\\(?:appendix|appendices)(?![A-Za-z@])|\\begin\s?\{(?:appendix|appendices|subappendices)\}")
 _TITLE = re.compile(r"\\(?:icmltitle|title|Title|TITLE)(?![A-Za-z@])\s*(?=[\[{])")
@@ -102,7 +116,7 @@ def _body_start(body: str, headings: list[int]) -> tuple[int, int]:
     front = _front_end(body, first)
     lead = len(body[front:first].strip())
     if not headings:
-        return (front if lead * 5 >= len(body.strip()) else 0), lead
+        return (front if lead * _MAX_FRONT_RATIO >= len(body) else 0), lead
     if lead >= MIN_LEAD_CHARS and lead > len(body) - first:
         return front, lead
     return first, 0
@@ -110,11 +124,12 @@ def _body_start(body: str, headings: list[int]) -> tuple[int, int]:
 
 def _front_end(body: str, limit: int) -> int:
     """Where the front matter ends: behind its last mark before the first heading."""
-    front = 0
+    front = num_tries = 0
     for match in _FRONT_MARK.finditer(body, 0, limit):
         end = match.end()
         if body.startswith("{", end):
-            end = group_end(body, end, limit)
+            num_tries += 1
+            end = group_end(body, end, min(limit, end + MAX_FRONT_CHARS)) if num_tries <= _MAX_TRIES else end
         front = max(front, end)
     return front
 
@@ -136,10 +151,11 @@ def find_title(text: str) -> str | None:
     >>> find_title(r"\title[Short]{On \\ {\bf things}\thanks{To all}}")
     'On {things}'
     """
-    for match in _TITLE.finditer(text):
-        short = read_bracket(text, match.end())
-        group = read_group(text, match.end() if short is None else short[1])
-        if group is None or not group[0].strip() or len(group[0]) > MAX_HEADING_CHARS:
+    for match in islice(_TITLE.finditer(text), _MAX_TRIES):
+        near = text[match.end() : match.end() + MAX_HEADING_CHARS]
+        short = read_bracket(near, 0)
+        group = read_group(near, 0 if short is None else short[1])
+        if group is None or not group[0].strip():
             continue
         title = group[0]
         while (note := _NOTE.search(title)) is not None and (end := group_end(title, note.end())) > 0:
@@ -156,9 +172,11 @@ def remove_bibliography(body: str) -> str:
     >>> remove_bibliography("a\n\\section*{References}\n\\begin{thebibliography}{}x\\end{thebibliography}\n\\appendix")
     'a\n\\appendix'
     """
-    regions = _reference_sections(body)
+    stops = sorted(match.start() for pattern in (_HEADING, _STOPS_REFERENCES) for match in pattern.finditer(body))
+    regions = _reference_sections(body, stops)
+    unclosed: set[str] = set()
     for match in _BIBLIOGRAPHY.finditer(body):
-        end = _bibliography_end(body, match)
+        end = _bibliography_end(body, match, stops, unclosed)
         regions.append((match.start(), whole_lines(body, match.start(), end)))
     if not regions:
         return body
@@ -172,40 +190,30 @@ def remove_bibliography(body: str) -> str:
     return "".join(out)
 
 
-def _bibliography_end(body: str, match: re.Match[str]) -> int:
+def _bibliography_end(body: str, match: re.Match[str], stops: list[int], unclosed: set[str]) -> int:
     if match[1]:
         end_mark = f"\\end{{{match[1]}}}"
-        end = body.find(end_mark, match.end())
+        end = -1 if match[1] in unclosed else body.find(end_mark, match.end())
         if end >= 0:
             return end + len(end_mark)
-        return _next_stop(body, match.end())
+        unclosed.add(match[1])
+        return _next_stop(body, match.end(), stops)
     if match[2]:
-        return _next_stop(body, match.end())
-    pos = match.end() + body.startswith("*", match.end())
-    bracket = read_bracket(body, pos) if body.startswith("[", skip_space(body, pos)) else None
-    pos = bracket[1] if bracket is not None else pos
-    group_start = skip_space(body, pos)
-    if body.startswith("{", group_start):
-        end = group_end(body, group_start, group_start + MAX_HEADING_CHARS)
-        return end if end > 0 else pos
-    return pos
+        return _next_stop(body, match.end(), stops)
+    argument = _BIBLIOGRAPHY_ARGUMENT.match(body, match.end())
+    return match.end() if argument is None else argument.end()
 
 
-def _next_stop(body: str, pos: int) -> int:
+def _next_stop(body: str, pos: int, stops: list[int]) -> int:
     """Where a list without an end of its own ends: at the next heading, figure, page or appendix."""
-    stop = _STOPS_REFERENCES.search(body, pos)
-    heading = _HEADING.search(body, pos, stop.start() if stop else len(body))
-    found = heading or stop
-    return found.start() if found else len(body)
+    index = bisect_left(stops, pos)
+    return stops[index] if index < len(stops) else len(body)
 
 
-def _reference_sections(body: str) -> list[tuple[int, int]]:
+def _reference_sections(body: str, stops: list[int]) -> list[tuple[int, int]]:
     """Sections called "References": heading, and the list that somebody wrote by hand."""
-    regions = []
-    for match in _HEADING.finditer(body):
-        bracket = read_bracket(body, match.end()) if body.startswith("[", match.end()) else None
-        pos = bracket[1] if bracket else match.end()
-        end = group_end(body, pos, pos + 200) if body.startswith("{", pos) else -1
-        if end > 0 and _REFERENCES.match(body[pos + 1 : end - 1]):
-            regions.append((match.start(), _next_stop(body, end)))
-    return regions
+    return [
+        (match.start(), _next_stop(body, match.end(), stops))
+        for match in _HEADING_NAMED.finditer(body)
+        if _REFERENCES.match(match[1])
+    ]

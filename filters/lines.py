@@ -172,21 +172,20 @@ def _joined(lines: pa.Array) -> bytes:
 
 def _lowered(joined: bytes) -> bytes:
     """Lower-cases as Python does: Arrow's kernel differs at a final sigma and in a few letters."""
-    if not joined.isascii() and any(upper in joined for upper in _lowered_otherwise()):
+    column = _as_array(joined)
+    if not joined.isascii() and pc.match_substring_regex(column, _lowered_otherwise())[0].as_py():
         return joined.decode("utf-8").lower().encode("utf-8")
-    lowered: bytes = pc.utf8_lower(_as_array(joined))[0].as_buffer().to_pybytes()
+    lowered: bytes = pc.utf8_lower(column)[0].as_buffer().to_pybytes()
     return lowered
 
 
 @functools.cache
-def _lowered_otherwise() -> tuple[bytes, ...]:
-    """Returns sequences one of which stands in every text that Arrow's kernel may lower-case otherwise than Python."""
+def _lowered_otherwise() -> str:
+    """Returns a class of the characters that Arrow's kernel may lower-case otherwise than Python."""
     chars = "\n".join(chr(c) for c in range(sys.maxunicode + 1) if not 0xD800 <= c < 0xE000 and c != 10)
     lowered = pc.utf8_lower(_as_array(chars.encode("utf-8")))[0].as_py()
     by_char = zip(chars.split("\n"), chars.lower().split("\n"), lowered.split("\n"), strict=True)
-    differ = {char for char, ours, arrows in by_char if ours != arrows}
-    # The first bytes stand for a block of letters: few to look for, and rare in text.
-    return tuple(sorted({(char.encode() if len(char.encode()) < 3 else char.encode()[:2]) for char in differ | {"Σ"}}))
+    return "[" + "".join(sorted({char for char, ours, arrows in by_char if ours != arrows} | {"Σ"})) + "]"
 
 
 def _replaced(joined: bytes, pattern: str, replacement: str) -> bytes:

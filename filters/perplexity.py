@@ -123,9 +123,8 @@ def normalize(text: str) -> str:
     """
     text = text.strip().lower()
     if not text.isascii():
-        text = unicodedata.normalize("NFD", text)
-        for pattern in (_BMP, _ASTRAL) if _ANY_ASTRAL.search(text) else (_BMP,):
-            text = pattern.sub(_plain_for, text)
+        text = _PLAINER.sub(_plain_for, unicodedata.normalize("NFD", text))
+        text = _ASTRAL.sub(_plain_for, text)
     return text.encode("utf-8").translate(_FOLD_DIGITS, _ASCII_CONTROLS).decode("utf-8")
 
 
@@ -161,12 +160,11 @@ _PLAIN_FOR = (
 )
 """Marks, digits, punctuation and control characters beyond ASCII; no two rules are about the same character."""
 # Two expressions: Python's engine looks a class up in a table only where it stays inside the basic plane.
-_BMP = re.compile("[" + "".join(c for c in _PLAIN_FOR if c <= "\uffff") + "]")
-_ASTRAL = re.compile("[" + "".join(c for c in _PLAIN_FOR if c > "\uffff") + "]")
-_ANY_ASTRAL = re.compile("[\U00010000-\U0010ffff]")
+_PLAINER = re.compile("[" + "".join(c for c in _PLAIN_FOR if c <= "\uffff") + "]")
+_ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 _FOLD_DIGITS = bytes(ord("0") if ord("0") <= byte <= ord("9") else byte for byte in range(256))
 _ASCII_CONTROLS = bytes(ord(control) for control in CONTROL_CHARS if control.isascii())
 
 
 def _plain_for(match: re.Match[str]) -> str:
-    return _PLAIN_FOR[match[0]]
+    return _PLAIN_FOR.get(match[0], match[0])

@@ -39,7 +39,9 @@ class CleanSource(beam.PTransform):
             found, counts = self._ask(output, segment)
             verdicts += found
             side[s.COUNTS] += counts
-            opened = (refs, *verdicts) | f"gather_{number}" >> GroupBytes(self._job.scale.num_parts, self._job.shuffle_dir)
+            opened = (refs, *verdicts) | f"gather_{number}" >> GroupBytes(
+                self._job.scale.num_parts, self._job.shuffle_dir
+            )
             output, segment = self._pass(opened, after, side), after
             if after.spills and not after.is_last:
                 refs, verdicts = output[s.REFS], []
@@ -92,7 +94,9 @@ class CleanSource(beam.PTransform):
             | "choose_file" >> beam.ParDo(licences.ChooseFile(job, raw)).with_outputs(*side, main="attributes")
         )
         self._keep_side(chosen, side)
-        opened = (tables[s.REFS], chosen.attributes) | "gather_tables" >> GroupBytes(job.scale.num_parts, job.shuffle_dir)
+        opened = (tables[s.REFS], chosen.attributes) | "gather_tables" >> GroupBytes(
+            job.scale.num_parts, job.shuffle_dir
+        )
         return self._pass(opened, following[0], side), following[0], following[1:]
 
     def _pass(self, opened: Any, segment: Segment, side: dict[str, list[Any]]) -> Any:

@@ -104,7 +104,13 @@ def pending_jobs(plans: Iterable[SourcePlan], layout: Layout, settings: Settings
         if is_done(layout.marker(f"clean-{name}"), plan.fingerprint):
             continue
         # The marker first: a run that is killed from here on leaves nothing that looks finished.
-        for path in (layout.manifest, layout.marker(f"clean-{name}"), layout.stats(name), layout.clean(name), layout.dropped(name)):
+        for path in (
+            layout.manifest,
+            layout.marker(f"clean-{name}"),
+            layout.stats(name),
+            layout.clean(name),
+            layout.dropped(name),
+        ):
             delete_tree(path)
         units_path = join(layout.work, "units", f"{name}.jsonl")
         write_unit_list(units_path, plan.units)
@@ -145,10 +151,20 @@ def check_ceilings(plans: Iterable[SourcePlan], layout: Layout, settings: Settin
         too_many = files > limits.max_unreadable_files and files > limits.max_unreadable_share * len(plan.listing.files)
         if not (too_bad or too_many):
             continue
-        what = f"{bad} of {num_records} records are bad" if too_bad else f"{files} of {len(plan.listing.files)} files cannot be read"
-        setting = "run.max_bad_records and run.max_bad_share" if too_bad else "run.max_unreadable_files and run.max_unreadable_share"
+        what = (
+            f"{bad} of {num_records} records are bad"
+            if too_bad
+            else f"{files} of {len(plan.listing.files)} files cannot be read"
+        )
+        setting = (
+            "run.max_bad_records and run.max_bad_share"
+            if too_bad
+            else "run.max_unreadable_files and run.max_unreadable_share"
+        )
         places = "\n".join(f"  {p}" for p in _first_places(layout.dropped(name)))
-        raise RunFailed(f"{name}: {what}, more than {setting} allow. The first of them:\n{places}\nAll stand in {layout.dropped(name)}.")
+        raise RunFailed(
+            f"{name}: {what}, more than {setting} allow. The first of them:\n{places}\nAll stand in {layout.dropped(name)}."
+        )
 
 
 def _first_places(folder: str, number: int = 5) -> list[str]:
@@ -159,5 +175,3 @@ def _first_places(folder: str, number: int = 5) -> list[str]:
         columns=["id", "reason", "detail"], filter=pc.field("stage") == "records"
     )
     return [f"{r['id']}: {r['reason']} {r['detail'] or ''}".rstrip() for r in rows.head(number).to_pylist()]
-
-

@@ -39,7 +39,9 @@ def _replaced(value: Any, fields: Any, where: str) -> Any:
     if not isinstance(fields, Mapping):
         raise ValueError(f"{where} must be a mapping of settings, not {fields!r}")
     hints = typing.get_type_hints(type(value))
-    known = {f.name: hints[f.name] for f in dataclasses.fields(value) if f.name not in ("NAME", "DATA_VERSION", "reason")}
+    known = {
+        f.name: hints[f.name] for f in dataclasses.fields(value) if f.name not in ("NAME", "DATA_VERSION", "reason")
+    }
     new = {}
     for name, given in fields.items():
         if name not in known:

@@ -40,7 +40,9 @@ def check_conservation(counts: Mapping[CountKey, int]) -> None:
     """
     faults = list(_stage_faults(counts)) + list(_handover_faults(counts))
     if faults:
-        raise LostRecords("records were lost or doubled between stages, the output is not written:\n" + "\n".join(faults))
+        raise LostRecords(
+            "records were lost or doubled between stages, the output is not written:\n" + "\n".join(faults)
+        )
 
 
 def _stage_faults(counts: Mapping[CountKey, int]) -> Iterable[str]:
@@ -78,7 +80,9 @@ def check_chain(source: str, stages: Sequence[str], counts: Mapping[CountKey, in
             raise LostRecords(f"{source}: {num_before} documents left stage {before}, {num_in} reached stage {stage}")
         before, num_before = stage, counts.get((source, stage, DOCS_KEPT), 0)
     if num_written != num_before:
-        raise LostRecords(f"{source}: {num_before} documents left stage {before}, {num_written} stand in the clean files")
+        raise LostRecords(
+            f"{source}: {num_before} documents left stage {before}, {num_written} stand in the clean files"
+        )
     num_dropped = sum(n for (s, stage, what), n in counts.items() if s == source and what.startswith(DROPPED))
     num_dropped += sum(
         n for (s, stage, what), n in counts.items()

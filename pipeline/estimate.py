@@ -84,7 +84,9 @@ def estimate_source(made: SourcePlan) -> SourceEstimate:
 
     What dedups will drop is not foreseen: the estimate is of documents before them.
     """
-    units = [u for u in made.units if u.kind.partition(".")[0] not in ("files", "licenses", UNKNOWN_FORM)] or list(made.units)
+    units = [u for u in made.units if u.kind.partition(".")[0] not in ("files", "licenses", UNKNOWN_FORM)] or list(
+        made.units
+    )
     chosen = units[:: max(1, len(units) // _UNITS)][:_UNITS]
     sample_bytes = docs = kept_bytes = 0
     started = time.process_time()
@@ -170,7 +172,9 @@ def print_estimate(settings: Settings, plans: Sequence[SourcePlan]) -> None:
     """Prints a line a source, the mixture that follows, and what the run would take."""
     console = Console(width=None if Console().is_terminal else 140)
     table = Table(title="estimate, from the first part of a few inputs; dedups not foreseen", title_justify="left")
-    for index, name in enumerate(("source", "files", "units", "input MB", "read MB", "documents", "text MB", "tokens", "CPU hours")):
+    for index, name in enumerate(
+        ("source", "files", "units", "input MB", "read MB", "documents", "text MB", "tokens", "CPU hours")
+    ):
         table.add_column(name, justify="left" if index == 0 else "right", no_wrap=True)
     estimates = [estimate_source(p) for p in plans]
     for e in estimates:
@@ -178,9 +182,13 @@ def print_estimate(settings: Settings, plans: Sequence[SourcePlan]) -> None:
         table.add_row(e.source, f"{e.num_files:,}", f"{e.num_units:,}", f"{e.input_bytes / 1e6:,.1f}", f"{e.read_bytes / 1e6:,.1f}",
                       documents, f"{e.text_bytes / 1e6:,.1f}", f"{e.num_tokens:,}", f"{e.cpu_hours:,.3f}")  # fmt: skip
     console.print(table)
-    available = {e.source: SourceTokens(e.num_tokens, int(e.num_docs)) for e in estimates if e.source in settings.recipe.weights}
+    available = {
+        e.source: SourceTokens(e.num_tokens, int(e.num_docs)) for e in estimates if e.source in settings.recipe.weights
+    }
     try:
-        console.print(format_table(settings.recipe, plan(settings.recipe, available, settings.num_tokens)), highlight=False)
+        console.print(
+            format_table(settings.recipe, plan(settings.recipe, available, settings.num_tokens)), highlight=False
+        )
     except PlanError as error:
         console.print(f"the mixture could not be made of this: {error}", highlight=False)
     console.print(_needs(estimates), highlight=False)

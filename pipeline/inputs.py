@@ -67,7 +67,9 @@ def _match(source: str, glob: str) -> dict[str, tuple[int, float]]:
     except BeamIOError as error:
         raise ValueError(f"{source}: cannot list {glob!r}: {_cause(error)}") from error
     except ValueError as error:  # no file system for this scheme: its package is not installed
-        raise ValueError(f"{source}: cannot read {glob!r}: {error}; for gs:// install the extra [gcp], for s3:// [aws]") from error
+        raise ValueError(
+            f"{source}: cannot read {glob!r}: {error}; for gs:// install the extra [gcp], for s3:// [aws]"
+        ) from error
     found = {}
     for entry in result.metadata_list:
         path = os.path.realpath(entry.path) if is_local(entry.path) else entry.path

@@ -83,7 +83,9 @@ class Ledger:
         if rejected.is_whole_file:
             self.count("records", c.UNREADABLE_FILES, 1)
         row = [rejected.place, self.source, "records", rejected.reason, rejected.detail]
-        self._append([*(pa.array([v], pa.string()) for v in row), pa.array([{}], SIGNALS_TYPE), pa.nulls(1, pa.string())])
+        self._append(
+            [*(pa.array([v], pa.string()) for v in row), pa.array([{}], SIGNALS_TYPE), pa.nulls(1, pa.string())]
+        )
 
     def _append(self, columns: list[pa.Array]) -> None:
         arrays = [a.cast(t) for a, t in zip(columns, DROPPED_SCHEMA.types, strict=True)]

@@ -150,7 +150,9 @@ def count(settings: Settings, layout: Layout, sources: list[str], run: RunPipeli
     too_many = [s for s, r in rules.items() if r.tokens is not None and r.tokens >= tokens[s]]
     if too_many:
         s = too_many[0]
-        raise ValueError(f"validation: {rules[s].tokens:,} tokens of {s} are to be held out, it has {tokens[s]:,} in all")
+        raise ValueError(
+            f"validation: {rules[s].tokens:,} tokens of {s} are to be held out, it has {tokens[s]:,} in all"
+        )
     markers = {s: _marker(layout, f"tokens-{s}") for s in sources}
     if all(_was_counted(markers[s], rules.get(s)) for s in sources):
         return Counted(
@@ -290,5 +292,3 @@ def write_tokens_into_stats(layout: Layout, sources: list[str]) -> None:
 def write_manifest(layout: Layout, manifest: Mapping[str, Any]) -> None:
     """The last thing a run writes: it is what makes the output whole."""
     write_bytes(layout.manifest, dumps(manifest).encode())
-
-

@@ -84,13 +84,37 @@ def build_parser() -> argparse.ArgumentParser:
     add("--input", metavar="SOURCE=GLOB", action="append", default=[],
         help="input files of a source, repeatable; local, gs:// or s3://; a folder stands for all below it")  # fmt: skip
     add("--sources", metavar="A,B,...", help=f"only these sources, of: {' '.join(SOURCES)} (default: those with input)")
-    add("--models", metavar="DIR", help="folder of models: lid.176.bin or .ftz, en.arpa.bin, en.sp.model, cutoff.csv, reference.bin or .ftz")
-    add("--tokenizer", metavar="FILE.model", help="SentencePiece model (default: one is trained on the mixture's own text)")
-    add("--tokens", metavar="N", type=_tokens, help="length of the stream in tokens, 1.4e12 for example (default: the longest the recipe's epochs allow)")
+    add(
+        "--models",
+        metavar="DIR",
+        help="folder of models: lid.176.bin or .ftz, en.arpa.bin, en.sp.model, cutoff.csv, reference.bin or .ftz",
+    )
+    add(
+        "--tokenizer",
+        metavar="FILE.model",
+        help="SentencePiece model (default: one is trained on the mixture's own text)",
+    )
+    add(
+        "--tokens",
+        metavar="N",
+        type=_tokens,
+        help="length of the stream in tokens, 1.4e12 for example (default: the longest the recipe's epochs allow)",
+    )
     add("--output", metavar="DIR", help="where everything is written (default: ./out)")
-    add("--phase", choices=("all", "clean", "mix"), default="all", help="clean: documents only; mix: what is already clean (default: all)")
+    add(
+        "--phase",
+        choices=("all", "clean", "mix"),
+        default="all",
+        help="clean: documents only; mix: what is already clean (default: all)",
+    )
     add("--seed", metavar="N", type=_seed, help="of the shuffle and of partial epochs (default: 0)")
-    add("--fraction", metavar="F", type=_fraction, default=1.0, help="share of each source's files that is read, by a hash of the name, at least one (default: 1)")
+    add(
+        "--fraction",
+        metavar="F",
+        type=_fraction,
+        default=1.0,
+        help="share of each source's files that is read, by a hash of the name, at least one (default: 1)",
+    )
     add("--exclude", metavar="FILE", help="ids, urls or hosts, one a line, that must not be in the output")
     add("--overwrite", action="store_true", help="start over instead of continuing")
     add("--estimate", action="store_true", help="print what would run, and write nothing")
@@ -234,7 +258,10 @@ def _check_beam_args(args: Sequence[str]) -> None:
         if name.startswith("--") and name not in known:
             ours = [o for a in build_parser()._actions for o in a.option_strings]
             close = difflib.get_close_matches(name, [*ours, *known], 1)
-            raise ValueError(f"{name} is not a flag of this command or of Apache Beam" + (f"; did you mean {close[0]}?" if close else ""))
+            raise ValueError(
+                f"{name} is not a flag of this command or of Apache Beam"
+                + (f"; did you mean {close[0]}?" if close else "")
+            )
 
 
 def _beam_flags() -> set[str]:

@@ -27,7 +27,9 @@ def tick(folder: str | None, stage: str, *, documents: int = 0, num_bytes: int =
 class Watch:
     """A thread that reads the ticks every so often and hands the sums to a callback."""
 
-    def __init__(self, folder: str, show: Callable[[dict[str, Counter[str]]], None], *, interval_s: float = 1.0) -> None:
+    def __init__(
+        self, folder: str, show: Callable[[dict[str, Counter[str]]], None], *, interval_s: float = 1.0
+    ) -> None:
         self._folder, self._show, self._interval_s = Path(folder), show, interval_s
         self._sums: dict[str, Counter[str]] = {}
         self._offsets: Counter[str] = Counter()

@@ -98,9 +98,13 @@ class StepRunner:
         text = pc.if_else(pa.array(takes_part), text, batch.column("text"))
         columns = {"text": text}
         if "num_lines" in batch.schema.names:
-            columns |= {"num_lines": pa.array(num_kept, pa.int64()), "original_num_lines": pa.array(num_lines, pa.int64())}
+            columns |= {
+                "num_lines": pa.array(num_kept, pa.int64()),
+                "original_num_lines": pa.array(num_lines, pa.int64()),
+            }
         signals = {SIGNAL_PREFIX + "duplicate_lines": pa.array((num_lines - num_kept).astype(np.float64))}
-        verdict = pa.array(np.where(takes_part & (num_kept == 0), NO_LINES_LEFT, None), pa.string())
+        is_lost = pa.array(takes_part & (num_kept == 0))
+        verdict = pc.if_else(is_lost, NO_LINES_LEFT, pa.scalar(None, pa.string()))
         detail = pa.array([str(n) for n in num_lines], pa.string())
         after = set_columns(batch, {**columns, **signals})
         kept, is_kept = ledger.split(step.NAME, batch, after, verdict, detail)
@@ -151,5 +155,3 @@ def loaded_models(steps: Iterable[Step], paths: Mapping[str, Any]) -> dict[str, 
     from pipeline.models import load  # model libraries are loaded only where a model is
 
     return {key: load(key, paths[key]) for key in sorted(needed)}
-
-

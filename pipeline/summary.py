@@ -60,7 +60,9 @@ def print_summary(settings: Settings, layout: Layout, *, seconds: float, report:
     input_bytes = sum(_load(f"{layout.work}/run.json").get("input_bytes", {}).values())
     speed = f", {input_bytes / 1e6 / seconds:.1f} MB/s of {input_bytes / 1e6:,.1f} MB input" if input_bytes else ""
     if manifest:
-        say = f"{manifest['tokens']:,} tokens of {manifest['documents']:,} documents in {len(manifest['shards'])} shards"
+        say = (
+            f"{manifest['tokens']:,} tokens of {manifest['documents']:,} documents in {len(manifest['shards'])} shards"
+        )
         console.print(say, highlight=False)
     console.print(f"{seconds:.1f} s{speed}", highlight=False)
     console.print(f"report: {Path(report)}", highlight=False, soft_wrap=True)

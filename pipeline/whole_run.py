@@ -133,7 +133,9 @@ def _workplace(settings: Settings, engine: Engine, layout: Layout) -> Iterator[_
             delete_tree(progress_dir)
 
 
-def _clean(settings: Settings, layout: Layout, place: _Place, plans: list[cleaning.SourcePlan], display: Display) -> None:
+def _clean(
+    settings: Settings, layout: Layout, place: _Place, plans: list[cleaning.SourcePlan], display: Display
+) -> None:
     jobs = cleaning.pending_jobs(plans, layout, settings, spill_dir=place.spill_dir, shuffle_dir=place.shuffle_dir,
                                  progress_dir=place.progress_dir)  # fmt: skip
     done = [p.source.name for p in plans if p.source.name not in {j.source.name for j in jobs}]
@@ -194,7 +196,9 @@ def _check_mixable(settings: Settings, layout: Layout) -> None:
     """Says before hours of cleaning that the mixture would lack a source."""
     if settings.recipe.missing != "error":
         return
-    lacking = [s for s in settings.recipe.weights if s not in settings.sources and not exists(layout.marker(f"clean-{s}"))]
+    lacking = [
+        s for s in settings.recipe.weights if s not in settings.sources and not exists(layout.marker(f"clean-{s}"))
+    ]
     if lacking:
         raise ValueError(
             f"recipe {settings.recipe.name} gives a weight to {', '.join(lacking)}, for which there is no input: add "

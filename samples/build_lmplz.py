@@ -1,14 +1,13 @@
 """Builds KenLM's ``lmplz`` and ``build_binary``: the Python distributions of KenLM bring neither.
 
-    python samples/build_lmplz.py DIR            # the programs end up in DIR/bin, in about a minute
+    python samples/build_lmplz.py DIR            # puts the programs into DIR, in about a minute
     python samples/build_lmplz.py DIR --system-boost
 
 Needs CPython with pip, a C++ compiler and the package index; nothing has to be installed by hand. CMake and
-Boost come as wheels (``cmake``, ``cmeel-boost``) into an environment of their own, DIR/env; the sources are
-those of the ``kenlm`` source distribution. Where Boost has no wheel for the machine, ``--system-boost`` takes
-the operating system's (on Debian: libboost-program-options-dev libboost-thread-dev).
-
-DIR must stay where it is: the programs find Boost's libraries by their path. Building again is a no-op.
+Boost come as wheels (``cmake``, ``cmeel-boost``) into an environment of their own, which is thrown away; the
+sources are those of the ``kenlm`` source distribution. Boost's libraries are put beside the programs. Where Boost
+has no wheel for the machine, ``--system-boost`` takes the operating system's (on Debian:
+libboost-program-options-dev libboost-thread-dev). Building again does nothing.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import venv
 from pathlib import Path
 
@@ -28,6 +28,8 @@ CMAKE_VERSION = "4.4.4"
 BOOST_VERSION = "1.90.0"
 PROGRAMS = ("lmplz", "build_binary")
 MAX_NGRAM_ORDER = 6
+LIBRARY_FOLDER = "kenlm-libraries"
+BOOST_LIBRARIES = ("program_options", "thread", "chrono", "atomic", "container", "date_time")
 
 
 class BuildError(Exception):
@@ -35,41 +37,64 @@ class BuildError(Exception):
 
 
 def build(folder: Path, *, system_boost: bool = False) -> list[Path]:
-    """Builds the programs into ``folder``/bin and returns their paths.
+    """Builds the programs into ``folder`` and returns their paths; programs that are there and start are left alone.
 
     Raises:
         BuildError: no compiler, no pip, no package index, or the compiler failed (its last lines are shown).
     """
-    folder = folder.resolve()
-    programs = [folder / "bin" / name for name in PROGRAMS]
-    if all(_answers(program) for program in programs):
+    programs = [folder.resolve() / name for name in PROGRAMS]
+    if all(_starts(program) for program in programs):
         return programs
     compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("c++") or shutil.which("clang++")
     if not compiler:
         raise BuildError("no C++ compiler: install one (on Debian: apt-get install g++) or set CXX")
-    folder.mkdir(parents=True, exist_ok=True)
-    env = _environment(folder / "env", with_boost=not system_boost)
-    source = _source(folder, env)
-    _mend(source / "CMakeLists.txt")
-    build_dir = folder / "build"
-    shutil.rmtree(build_dir, ignore_errors=True)
-    cmake = [str(_script(env, "cmake"))]
-    configure = [*cmake, "-S", str(source), "-B", str(build_dir), "-DCMAKE_BUILD_TYPE=Release"]
-    configure += [f"-DCMAKE_CXX_COMPILER={compiler}", f"-DKENLM_MAX_ORDER={MAX_NGRAM_ORDER}"]
-    configure += ["-DENABLE_INTERPOLATE=OFF", "-DCMAKE_DISABLE_FIND_PACKAGE_Eigen3=ON"]
-    # Without compression libraries the programs read plain text only; that is all they are given here.
-    configure += [f"-DCMAKE_DISABLE_FIND_PACKAGE_{name}=ON" for name in ("ZLIB", "BZip2", "LibLZMA")]
-    if not system_boost:
-        configure.append(f"-DCMAKE_PREFIX_PATH={_boost_prefix(env)}")
-    _run(configure, "CMake could not configure KenLM")
-    jobs = str(os.cpu_count() or 1)
-    _run([*cmake, "--build", str(build_dir), "--parallel", jobs, "--target", *PROGRAMS], "the compiler failed on KenLM")
-    (folder / "bin").mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="kenlm-") as scratch:
+        env = _environment(Path(scratch, "env"), with_boost=not system_boost)
+        source = _source(Path(scratch), env)
+        _mend(source / "CMakeLists.txt")
+        build_dir = Path(scratch, "build")
+        cmake = str(_script(env, "cmake"))
+        prefix = None if system_boost else _boost_prefix(env)
+        _run([cmake, *_settings(source, build_dir, compiler, prefix)], "CMake could not configure KenLM")
+        jobs = ["--parallel", str(os.cpu_count() or 1)]
+        _run([cmake, "--build", str(build_dir), *jobs, "--target", *PROGRAMS], "the compiler failed on KenLM")
+        folder.mkdir(parents=True, exist_ok=True)
+        if prefix is not None:
+            _copy_boost(prefix / "lib", folder / LIBRARY_FOLDER)
+        for program in programs:
+            shutil.copy2(build_dir / "bin" / program.name, program)
     for program in programs:
-        shutil.copy2(build_dir / "bin" / program.name, program)
-        if not _answers(program):
+        if not _starts(program):
             raise BuildError(f"{program} was built but does not start")
     return programs
+
+
+def _settings(source: Path, build_dir: Path, compiler: str, boost: Path | None) -> list[str]:
+    """CMake's arguments. Compression libraries are left out: the programs are given plain text only."""
+    settings = ["-S", str(source), "-B", str(build_dir), "-DCMAKE_BUILD_TYPE=Release"]
+    settings += [f"-DCMAKE_CXX_COMPILER={compiler}", f"-DKENLM_MAX_ORDER={MAX_NGRAM_ORDER}", "-DENABLE_INTERPOLATE=OFF"]
+    settings += [f"-DCMAKE_DISABLE_FIND_PACKAGE_{name}=ON" for name in ("Eigen3", "ZLIB", "BZip2", "LibLZMA")]
+    if boost is not None:
+        # Found beside the programs, wherever the folder is moved to; the old kind of tag holds for Boost's own needs.
+        settings += [f"-DCMAKE_PREFIX_PATH={boost}", "-DCMAKE_BUILD_WITH_INSTALL_RPATH=ON"]
+        settings += [
+            f"-DCMAKE_INSTALL_RPATH=$ORIGIN/{LIBRARY_FOLDER}",
+            "-DCMAKE_EXE_LINKER_FLAGS=-Wl,--disable-new-dtags",
+        ]
+    return settings
+
+
+def _copy_boost(source: Path, target: Path) -> None:
+    """Copies the libraries that the programs link, and those that these link."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name in BOOST_LIBRARIES:
+        found = sorted(source.glob(f"libboost_{name}.so.*"))
+        if not found:
+            raise BuildError(
+                f"{source} has no libboost_{name}: not the cmeel-boost this script knows ({BOOST_VERSION})"
+            )
+        for library in found:
+            shutil.copy2(library, target / library.name)
 
 
 def _environment(path: Path, *, with_boost: bool) -> Path:
@@ -130,7 +155,7 @@ def _pip(env: Path) -> list[str]:
     return [str(_script(env, "python")), "-m", "pip", "--disable-pip-version-check"]
 
 
-def _answers(program: Path) -> bool:
+def _starts(program: Path) -> bool:
     """Whether the program is there and starts: asked for help, both tell of themselves and name ``-o`` or ``-q``."""
     if not program.exists():
         return False
@@ -149,7 +174,7 @@ def _run(command: list[str], what_failed: str) -> None:
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", type=Path, metavar="DIR", help="where to build; the programs end up in DIR/bin")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="where the programs are put")
     parser.add_argument("--system-boost", action="store_true", help="take the operating system's Boost")
     args = parser.parse_args()
     try:

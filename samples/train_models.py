@@ -177,12 +177,18 @@ class _Sink:
 def main() -> int:
     """The command line: trains all, and says how well they part what they should."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--lmplz", type=Path, help="KenLM's lmplz, with build_binary beside it (default: on PATH)")
+    parser.add_argument(
+        "--lmplz",
+        type=Path,
+        help="KenLM's lmplz, with build_binary beside it (default: beside this Python, or on PATH)",
+    )
     parser.add_argument("--output", type=Path, default=HERE / "models")
     args = parser.parse_args()
-    lmplz = args.lmplz or (Path(found) if (found := shutil.which("lmplz")) else None)
+    beside = str(Path(sys.executable).parent)
+    found = args.lmplz or shutil.which("lmplz", path=beside) or shutil.which("lmplz")
+    lmplz = Path(found) if found else None
     if lmplz is None or not lmplz.with_name("build_binary").exists():
-        print("lmplz and build_binary are needed: python samples/build_lmplz.py DIR", file=sys.stderr)
+        print("train_models: lmplz and build_binary are needed: python samples/build_lmplz.py DIR", file=sys.stderr)
         return 2
     args.output.mkdir(parents=True, exist_ok=True)
     texts = prose()

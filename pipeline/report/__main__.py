@@ -12,7 +12,9 @@ from pipeline.report.build import write_report
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m pipeline.report", description="Builds DIR/report/index.html again.")
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.report", description="Builds DIR/report/index.html again."
+    )
     parser.add_argument("dir", metavar="DIR", help="the output folder of a run")
     args = parser.parse_args(argv)
     if not exists(Layout(args.dir).work) and not exists(Layout(args.dir).manifest):

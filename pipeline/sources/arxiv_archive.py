@@ -19,8 +19,8 @@ try:
 except ImportError:  # twice the time, the same bytes
     _zlib = zlib
 
-MAX_TEX_BYTES = 32_000_000
-"""The TeX of one paper, in memory at once; ours: the longest theses have 5 MB, data printed as TeX up to 20."""
+MAX_TEX_BYTES = 20_000_000
+"""The TeX of one paper, in memory at once; ours: the longest theses have 5, and 20 are cleaned within half a minute."""
 MAX_MEMBERS = 20_000
 """Files in one project; ours: arXiv's own largest have some thousand figures."""
 BOMB_BASE_BYTES = 100_000_000

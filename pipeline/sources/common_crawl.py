@@ -161,8 +161,8 @@ def _title_and_text(content: str) -> tuple[str, str]:
     """
     if "\r" in content:
         content = content.replace("\r\n", "\n").replace("\r", "\n")
-    lines = [line.strip() for line in content.removesuffix("\n").split("\n")]
-    return lines[0], "\n".join(lines[1:])
+    title, *lines = map(str.strip, content.removesuffix("\n").split("\n"))
+    return title, "\n".join(lines)
 
 
 def _stable_id(url: str, date: str, digest: str) -> str:

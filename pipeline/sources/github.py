@@ -30,6 +30,7 @@ from filters.code import (
 from filters.code_languages import language_of, path_fault
 from pipeline.sources.base import Document, ExactDedup, InputFile, Opener, Rejected, Source, TableRow, Unit
 from pipeline.sources.github_tables import (
+    KNOWN_ENDINGS,
     NEEDED,
     TABLES,
     file_format,

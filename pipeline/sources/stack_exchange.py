@@ -72,7 +72,9 @@ class StackExchangeReader:
         stem, extension = posixpath.splitext(name)
         if extension in (".7z", ".xml") and other_table(stem):
             return False
-        return bool(extension == ".7z" and site_of(stem)) or bool(name == _POSTS and site_of(posixpath.basename(folder)))
+        return bool(extension == ".7z" and site_of(stem)) or bool(
+            name == _POSTS and site_of(posixpath.basename(folder))
+        )
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
         """An archive is one unit, a Posts.xml one for every ``unit_bytes``; other tables none."""

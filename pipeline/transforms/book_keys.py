@@ -39,7 +39,10 @@ class Book(NamedTuple):
         """(bucket of hashes, key + size of the sketch + hashes of that bucket)."""
         buckets = self.sketched % np.uint64(num_buckets)
         for bucket in np.unique(buckets).tolist():
-            yield bucket, _HEAD.pack(self.key, len(self.sketched)) + self.sketched[buckets == bucket].astype("<u8").tobytes()
+            yield (
+                bucket,
+                _HEAD.pack(self.key, len(self.sketched)) + self.sketched[buckets == bucket].astype("<u8").tobytes(),
+            )
 
 
 def signature(document_id: str, text: str, place: bytes, ngram_words: int, spill: SpillFile) -> Book:

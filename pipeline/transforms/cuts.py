@@ -35,7 +35,8 @@ def _record_batches(reader: Any) -> Iterator[pa.RecordBatch]:
 
 def lengths(batch: pa.RecordBatch) -> np.ndarray:
     """Tokens of each document of a batch."""
-    return np.diff(batch.column("input_ids").offsets.to_numpy()).astype(np.int64)
+    found: np.ndarray = np.diff(batch.column("input_ids").offsets.to_numpy()).astype(np.int64)
+    return found
 
 
 class FindCuts(beam.PTransform):

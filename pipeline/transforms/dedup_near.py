@@ -50,7 +50,9 @@ class DedupNear(beam.PTransform):
             | "group_shingles" >> GroupBytes(buckets, spill)
             | "pair" >> beam.ParDo(_Pairs(job, step)).with_outputs(COUNTS, main="pairs")
         )
-        requests = pairs.pairs | "group_pairs" >> GroupBytes(buckets, spill) | "candidates" >> beam.ParDo(_Candidates(job))
+        requests = (
+            pairs.pairs | "group_pairs" >> GroupBytes(buckets, spill) | "candidates" >> beam.ParDo(_Candidates(job))
+        )
         answers = (
             (books, requests)
             | "group_books" >> GroupBytes(buckets, spill)
@@ -85,7 +87,10 @@ class _Pairs(beam.DoFn):
         size_of = {key: size for key, size, _ in parsed}
         for (a, b), shared in zip(found.pairs.tolist(), found.counts.tolist(), strict=True):
             pair = _PAIR.pack(a, b)
-            yield _pair_bucket(pair, self._job.scale.num_key_buckets), pair + _SHARED.pack(shared, size_of[a], size_of[b])
+            yield (
+                _pair_bucket(pair, self._job.scale.num_key_buckets),
+                pair + _SHARED.pack(shared, size_of[a], size_of[b]),
+            )
         ledger = Ledger(self._job.source.name, 0)
         ledger.receive(f"{self._step.NAME} shingles", sum(lengths))
         yield TaggedOutput(COUNTS, dict(ledger.counts))

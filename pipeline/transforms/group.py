@@ -72,7 +72,8 @@ class GroupBytes(beam.PTransform):
             references
             | "group" >> beam.GroupByKey()
             # Any: of an Iterable Beam would read sampled groups once more, to know their size
-            | "read_back" >> beam.ParDo(_ReadBack(self._spill_dir, self._merge_bytes)).with_output_types(tuple[int, Any])
+            | "read_back"
+            >> beam.ParDo(_ReadBack(self._spill_dir, self._merge_bytes)).with_output_types(tuple[int, Any])
         )
 
 

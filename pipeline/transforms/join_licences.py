@@ -76,7 +76,9 @@ class LicenceOfFiles(beam.DoFn):
                     continue
                 candidate = json.dumps([repo.decode(), row["path"], licence], ensure_ascii=False).encode()
                 ledger.send("candidates", 1)
-                yield TaggedOutput(BY_CONTENT, _keyed(row["id"], _CANDIDATE, candidate, self._job.scale.num_key_buckets))
+                yield TaggedOutput(
+                    BY_CONTENT, _keyed(row["id"], _CANDIDATE, candidate, self._job.scale.num_key_buckets)
+                )
         yield TaggedOutput(COUNTS, dict(ledger.counts))
 
 
@@ -107,14 +109,18 @@ class ChooseFile(SegmentDoFn):
                 ledger.reject(Rejected(place=f"{repo}/{path}", reason="file_without_content", is_bad=False))
         if chosen is None:
             return
-        found = json.dumps(dict(zip(("repo_name", "path", "license"), chosen, strict=True)), ensure_ascii=False).encode()
+        found = json.dumps(
+            dict(zip(("repo_name", "path", "license"), chosen, strict=True)), ensure_ascii=False
+        ).encode()
         for place in contents:
             batch_id, row = place[: BATCH_ID.size], place[BATCH_ID.size :]
             ledger.send("attributes", 1)
             yield part_of(batch_id, self._job.scale.num_parts), batch_id + bytes([TAG_ATTRIBUTES]) + row + found
 
     @staticmethod
-    def _candidates(group: Iterable[tuple[bytes, bytes, bytes]], ledger: Ledger) -> Iterator[tuple[str, str, str | None]]:
+    def _candidates(
+        group: Iterable[tuple[bytes, bytes, bytes]], ledger: Ledger
+    ) -> Iterator[tuple[str, str, str | None]]:
         for _, _, body in group:
             ledger.receive("candidates", 1)
             repo, path, licence = json.loads(body)

@@ -154,7 +154,8 @@ def _mixed(values: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):
         values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+    mixed: np.ndarray = values ^ (values >> np.uint64(31))
+    return mixed
 
 
 def document_ranks(batch: pa.RecordBatch) -> np.ndarray:
@@ -244,6 +245,8 @@ def lines_to_keep(batch: pa.RecordBatch, step: LineDedup, lost: np.ndarray) -> t
         order = np.lexsort((ranks, hashes))
         starts = np.concatenate([[True], hashes[order][1:] != hashes[order][:-1]])
         best = np.empty(len(hashes), dtype=np.uint64)
-        best[order] = ranks[order][np.maximum.accumulate(np.where(starts, np.arange(len(order)), 0))] if len(order) else 0
+        best[order] = (
+            ranks[order][np.maximum.accumulate(np.where(starts, np.arange(len(order)), 0))] if len(order) else 0
+        )
         keep &= ranks == best
     return keep | ~lines.takes_part, lines

@@ -37,7 +37,9 @@ class MixShards(beam.PTransform):
         job = self._job
         wanted = {s: share.remainder_tokens for s, share in job.shares.items() if share.remainder_tokens}
         cuts = parts | "cuts" >> FindCuts(wanted, _SubsetHashes(job), _Trained(job))
-        out = parts | "occurrences" >> beam.ParDo(_Occurrences(job), AsDict(cuts)).with_outputs("sent", main="documents")
+        out = parts | "occurrences" >> beam.ParDo(_Occurrences(job), AsDict(cuts)).with_outputs(
+            "sent", main="documents"
+        )
         written = (
             out.documents
             | "shuffle" >> GroupBytes(job.num_shards + sum(job.num_validation_shards.values()), job.shuffle_dir)
@@ -118,7 +120,9 @@ class _Occurrences(beam.DoFn):
                 sent.update(tokens=int(last.sum()), documents=int((last > 0).sum()))
             if held_out.any():
                 yield from self._held(batch, source, np.where(held_out, num_tokens, 0))
-            sent.update(tokens=int(kept.sum()) * share.whole_epochs, documents=int((kept > 0).sum()) * share.whole_epochs)
+            sent.update(
+                tokens=int(kept.sum()) * share.whole_epochs, documents=int((kept > 0).sum()) * share.whole_epochs
+            )
             sent.update(held_out=int(held_out.sum()))
             progress.tick(self._job.progress_dir, "mix: shuffle", documents=batch.num_rows, num_bytes=batch.nbytes)
         yield TaggedOutput("sent", dict(sent))
@@ -249,7 +253,9 @@ class CountHeldOut(beam.PTransform):
         cuts = parts | "cuts" >> FindCuts(self._job.wanted_tokens, validation_hashes, _All())
         return (
             (
-                parts | "count" >> beam.ParDo(_CountPart(self._job), AsDict(cuts)) | "tag_parts" >> beam.Map(_tagged, "part"),
+                parts
+                | "count" >> beam.ParDo(_CountPart(self._job), AsDict(cuts))
+                | "tag_parts" >> beam.Map(_tagged, "part"),
                 cuts | "tag_cuts" >> beam.Map(_tagged, "cut"),
             )
             | "flatten" >> beam.Flatten()

@@ -28,7 +28,9 @@ class ReadUnitList(beam.PTransform):
         self._path = path
 
     def expand(self, begin: Any) -> Any:
-        return begin | "list" >> beam.Create([self._path]) | "read" >> beam.FlatMap(_units) | "spread" >> beam.Reshuffle()
+        return (
+            begin | "list" >> beam.Create([self._path]) | "read" >> beam.FlatMap(_units) | "spread" >> beam.Reshuffle()
+        )
 
 
 def _units(path: str) -> Iterator[UnitElement]:

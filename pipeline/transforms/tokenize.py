@@ -117,7 +117,9 @@ class _FinishTokens(beam.DoFn):
         for part in group[1]:
             counts.update(part)
             num_parts += 1
-        assert num_parts == len(self._job.parts), f"{self._job.source}: {num_parts} of {len(self._job.parts)} parts tokenized"
+        assert num_parts == len(self._job.parts), (
+            f"{self._job.source}: {num_parts} of {len(self._job.parts)} parts tokenized"
+        )
         marker = {
             "fingerprint": self._job.fingerprint,
             "documents": counts["documents"],

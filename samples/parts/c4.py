@@ -83,7 +83,7 @@ def _bad_lines() -> bytes:
 def _pages_for_the_rules() -> list[Page]:
     """Package descriptions, and a page or more for every rule that C4 has."""
     own = [Page(head["url"], body.partition("\n")[0], body) for head, body in material.blocks("web", "c4.txt")]
-    return [*own, *pages.bounded(pages.descriptions(), 450_000), _endless_word(), _endless_page()]
+    return [*own, _endless_word(), _endless_page(), *pages.bounded(pages.descriptions(), 450_000)]
 
 
 def _crawled_later() -> list[Page]:

@@ -16,7 +16,10 @@ from pipeline.transforms.segment import OpenBatches
 
 
 def documents() -> list[dict[str, Any]]:
-    made = [{"id": f"doc{i:03d}", "text": f"line {chr(97 + i % 26)}{i}x\nown of {i:03d}q", "url": f"u{i}", "date": "2020"} for i in range(120)]
+    made = [
+        {"id": f"doc{i:03d}", "text": f"line {chr(97 + i % 26)}{i}x\nown of {i:03d}q", "url": f"u{i}", "date": "2020"}
+        for i in range(120)
+    ]
     # The digits fold, so lines that differ in them alone are equal: "own of 000q" stands in every document.
     made += [
         {"id": "spam", "text": "spam spam", "url": None, "date": None},

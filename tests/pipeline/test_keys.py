@@ -110,7 +110,9 @@ LINES = st.lists(st.sampled_from(["a", "b", "c", "A", "", "12", "34"]), min_size
 DOCS = st.lists(LINES, min_size=1, max_size=8)
 
 
-def deduped(texts: list[str], step: LineDedup, batch_size: int, scopes: list[str | None] | None = None) -> list[list[str]]:
+def deduped(
+    texts: list[str], step: LineDedup, batch_size: int, scopes: list[str | None] | None = None
+) -> list[list[str]]:
     """Runs both passes of the line dedup on packed hashes, as the transforms do."""
     batches = {}
     for number, start in enumerate(range(0, len(texts), batch_size)):

@@ -74,12 +74,16 @@ def test_other_places_to_cut(odd_fast_model: bytes, texts: list[str], monkeypatc
     assert made.encode_batch(texts).to_pylist() == reference_ids(odd_fast_model, texts)
 
 
-def test_every_code_point(encoder: Encoder, model: bytes) -> None:
+@pytest.mark.parametrize("min_merger_parts", [0, 10**9])
+def test_every_code_point(model: bytes, monkeypatch: pytest.MonkeyPatch, min_merger_parts: int) -> None:
+    monkeypatch.setattr(tokenizer.fast, "_MIN_MERGER_PARTS", min_merger_parts)
+    monkeypatch.setattr(tokenizer.fast, "_WINDOW_BYTES", 100_000)
+    made = Encoder.load(model, bos=False, eos=False)
     chars = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000]
     chars = chars[:0x3000] + chars[0x3000::7]
     texts = ["".join(chars[i : i + 500]) for i in range(0, len(chars), 500)]
     texts += [" ".join(chars[i : i + 500]) for i in range(0, 0x800, 500)]
-    assert encoder.encode_batch(texts).to_pylist() == reference_ids(model, texts)
+    assert made.encode_batch(texts).to_pylist() == reference_ids(model, texts)
 
 
 def test_models_that_are_not_covered_are_the_reference(other_model: bytes) -> None:
@@ -154,7 +158,8 @@ def test_a_model_without_bos_says_so(topics: list[str]) -> None:
 
     out = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter("\n".join(topics[:9]).split("\n")), model_writer=out, vocab_size=200, bos_id=-1, minloglevel=2
+        sentence_iterator=iter("\n".join(topics[:9]).split("\n")), model_writer=out, vocab_size=200, bos_id=-1,
+        minloglevel=2,
     )  # fmt: skip
     with pytest.raises(ValueError, match="no bos piece: switch bos off"):
         Encoder.load(out.getvalue())
@@ -170,10 +175,11 @@ def test_pickles_as_its_model(model: bytes) -> None:
     assert (again.sha256, again.vocab_size, again.dtype) == (made.sha256, 2000, np.dtype(np.uint16))
 
 
-@given(text=WORDS)
-def test_decode_gives_the_text_back(model: bytes, text: str) -> None:
-    made = Encoder.load(model)
-    assert made.decode(made.encode_batch([text])[0].values.to_numpy()) == text.replace("▁", " ")
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts=st.lists(st.one_of(ANY_TEXT, WORDS), max_size=4))
+def test_decode_gives_the_text_back(encoder: Encoder, texts: list[str]) -> None:
+    for text, ids in zip(texts, encoder.encode_batch(texts), strict=True):
+        assert encoder.decode(ids.values.to_numpy()) == text.replace("▁", " ")
 
 
 @pytest.mark.slow

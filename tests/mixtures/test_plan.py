@@ -1,0 +1,203 @@
+"""The plan: exact to the token, within the epochs, the longest there is; and what is said where it cannot be made."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mixtures.plan import PlanError, SourceTokens, deal, format_table, plan, unique_tokens
+from mixtures.plan_command import main
+from mixtures.recipe import Recipe, load_recipe
+
+
+def recipe(weights: dict[str, str], epochs: str = "2", tokens: int = 10**9, missing: str = "error") -> Recipe:
+    return Recipe(
+        name="test",
+        weights={s: Decimal(w) for s, w in weights.items()},
+        max_epochs=dict.fromkeys(weights, Decimal(epochs)),
+        tokens=tokens,
+        missing=missing,  # type: ignore[arg-type]
+    )
+
+
+@st.composite
+def weight_maps(draw: st.DrawFn) -> dict[str, str]:
+    """Weights of up to two decimals that add up to 100."""
+    cuts = sorted({*draw(st.sets(st.integers(1, 9_999), max_size=6)), 10_000})
+    parts = [b - a for a, b in zip([0, *cuts], cuts, strict=False)]
+    return {f"s{i}": f"{part / 100:.2f}" for i, part in enumerate(parts)}
+
+
+@given(weight_maps(), st.integers(0, 10**13))
+def test_the_deal_is_exact_and_within_one_of_the_quota(weights: dict[str, str], num_tokens: int) -> None:
+    dealt = deal(num_tokens, {s: Decimal(w) for s, w in weights.items()})
+    assert sum(dealt.values()) == num_tokens
+    assert all(abs(dealt[s] - Fraction(w) / 100 * num_tokens) < 1 for s, w in weights.items())
+
+
+def test_equal_remainders_go_by_weight_then_by_name() -> None:
+    assert deal(1, {"b": Decimal(25), "a": Decimal(25), "c": Decimal(50)}) == {"b": 0, "a": 0, "c": 1}
+    assert deal(1, {"b": Decimal(50), "a": Decimal(50)}) == {"b": 0, "a": 1}
+
+
+def fits(made: Recipe, have: dict[str, SourceTokens], num_tokens: int) -> bool:
+    dealt = deal(num_tokens, made.weights)
+    return all(dealt[s] <= Fraction(made.max_epochs[s]) * have[s].tokens for s in dealt)
+
+
+@settings(max_examples=60, deadline=None)
+@given(weight_maps(), st.data())
+def test_without_a_number_it_is_the_longest_that_fits(weights: dict[str, str], data: st.DataObject) -> None:
+    made = recipe(weights, epochs=data.draw(st.sampled_from(["1", "1.1", "2.45"])))
+    have = {s: SourceTokens(data.draw(st.integers(1, 400)), 1) for s in weights}
+    longest = max((n for n in range(20_000) if fits(made, have, n)), default=0)
+    try:
+        planned = plan(made, have)
+    except PlanError as error:
+        assert "none falls to" in str(error)  # noqa: PT017
+        assert 0 in deal(longest, made.weights).values()
+        return
+    assert planned.tokens == longest
+    for source in planned.sources:
+        assert source.whole_epochs * source.available_tokens + source.remainder_tokens == source.tokens
+        assert source.epochs <= Fraction(made.max_epochs[source.source])
+        assert source.num_epochs <= 255
+
+
+def test_no_longer_than_the_recipe_says() -> None:
+    planned = plan(
+        recipe({"a": "60", "b": "40"}, tokens=50), {"a": SourceTokens(10**6, 9), "b": SourceTokens(10**6, 9)}
+    )
+    assert [s.tokens for s in planned.sources] == [30, 20]
+
+
+def test_what_is_too_small_is_said_with_what_fits() -> None:
+    have = {"a": SourceTokens(600, 3), "b": SourceTokens(100, 2)}
+    made = recipe({"a": "60", "b": "40"})
+    with pytest.raises(PlanError) as caught:
+        plan(made, have, 1_000)
+    message = str(caught.value)
+    assert "b has 100 tokens, 400 are wanted of it, and it may be seen at most 2 times" in message
+    assert "at most 501 tokens fit (--tokens 501)" in message
+    assert message.splitlines()[0].startswith("source")
+    assert plan(made, have, 501).tokens == 501
+    with pytest.raises(PlanError, match="at most 501 tokens fit"):
+        plan(made, have, 502)
+
+
+@pytest.mark.parametrize("have", [{"a": SourceTokens(9, 1)}, {"a": SourceTokens(9, 1), "b": SourceTokens(0, 0)}])
+def test_a_source_without_tokens_is_an_error_or_is_shared_out(have: dict[str, SourceTokens]) -> None:
+    with pytest.raises(PlanError, match="b has a weight but no tokens: give input for it") as caught:
+        plan(recipe({"a": "60", "b": "40"}), have)
+    assert "a            60" in str(caught.value)
+    planned = plan(recipe({"a": "60", "b": "40"}, missing="share"), have)
+    assert [(s.source, s.tokens) for s in planned.sources] == [("a", 18)]
+    assert planned.shared_out == ("b",)
+    with pytest.raises(PlanError):
+        plan(recipe({"a": "60", "b": "40"}, missing="share"), {})
+
+
+def test_what_a_small_source_lacks_is_shared_out_by_weight() -> None:
+    made = recipe({"a": "60", "b": "20", "c": "20"}, missing="share")
+    have = {"a": SourceTokens(9_000, 9), "b": SourceTokens(50, 9), "c": SourceTokens(9_000, 9)}
+    planned = plan(made, have, 1_000)
+    assert {s.source: s.tokens for s in planned.sources} == {"a": 675, "b": 100, "c": 225}
+    assert planned.shared_out == ("b",)
+    assert "shared out among the others: b" in format_table(made, planned)
+    with pytest.raises(PlanError, match="tokens fit"):
+        plan(made, have, 40_000)
+
+
+def test_every_source_with_a_weight_has_tokens() -> None:
+    have = dict.fromkeys("ab", SourceTokens(1_000, 9))
+    with pytest.raises(PlanError, match="none falls to b, which has a weight: a stream of 50 or more"):
+        plan(recipe({"a": "98", "b": "2"}), have, 10)
+    assert plan(recipe({"a": "98", "b": "2"}), have, 50).sources[1].tokens == 1
+
+
+@pytest.mark.parametrize("num_tokens", [0, -5])
+def test_a_stream_has_tokens(num_tokens: int) -> None:
+    with pytest.raises(PlanError, match="ask for a positive number"):
+        plan(recipe({"a": "100"}), {"a": SourceTokens(5, 1)}, num_tokens)
+
+
+def test_what_the_recipe_does_not_know_is_named() -> None:
+    with pytest.raises(PlanError, match="no weight for z"):
+        plan(recipe({"a": "100"}), {"a": SourceTokens(5, 1), "z": SourceTokens(5, 1)})
+
+
+def test_the_papers_numbers() -> None:
+    """Unique tokens implied by Table 1 at 1.4T, in billions."""
+    unique = unique_tokens(load_recipe("llama"), 1_400_000_000_000)
+    assert {s: f"{float(n) / 1e9:.1f}" for s, n in unique.items()} == {
+        "common_crawl": "852.7",
+        "c4": "198.1",
+        "github": "98.4",
+        "wikipedia": "25.7",
+        "books": "28.3",
+        "arxiv": "33.0",
+        "stack_exchange": "27.2",
+    }
+
+
+@pytest.fixture
+def stats(tmp_path: Path) -> Path:
+    folder = tmp_path / "out/stats"
+    folder.mkdir(parents=True)
+    for source, tokens in unique_tokens(load_recipe("llama"), 1_400_000_000_000).items():
+        text = json.dumps(
+            {"source": source, "documents": {"in": 9, "kept": 7, "dropped": 2}, "tokens": int(tokens) + 1}
+        )
+        (folder / f"{source}.json").write_text(text)
+    return tmp_path / "out"
+
+
+def test_the_command_prints_both_directions(stats: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--config", "llama"]) == 0
+    assert "common_crawl        67.0       938.0B    1.10                852.7B     3300" in capsys.readouterr().out
+    assert main(["--config", "llama", "--stats", str(stats)]) == 0
+    table = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines()}
+    assert table["common_crawl"][4:7] == ["938,000,000,000", "67.000", "1.100"]
+    assert table["wikipedia"][6] == "2.450"
+    assert table["total"][4] == "1,400,000,000,000"
+    assert (
+        main(["--config", "llama", "--stats", str(stats / "stats"), "--epochs", "wikipedia=2.45", "github=0.64"]) == 0
+    )
+    table = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines()}
+    assert table["github"][2:4] == ["0.64", "63,000,000,000"]
+    assert sum(float(row[4]) for source, row in table.items() if source not in ("source", "total")) == pytest.approx(
+        100
+    )
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--stats", "{out}", "--tokens", "2e12"], "tokens fit"),
+        (["--stats", "{out}", "--tokens", "few"], "--tokens few is not a number"),
+        (["--stats", "{out}", "--tokens", "-1"], "not a positive whole number"),
+        (["--stats", "{out}", "--epochs", "moon=2"], "moon is not among"),
+        (["--stats", "{out}", "--epochs", "c4"], "write c4=2"),
+        (["--stats", "{out}/shards"], "holds no SOURCE.json"),
+        (["--epochs", "c4=2"], "--epochs needs --stats"),
+        (["--config", "{out}/absent"], "cannot read the recipe"),
+    ],
+)
+def test_a_wrong_request_is_said(stats: Path, capsys: pytest.CaptureFixture[str], args: list[str], said: str) -> None:
+    assert main([arg.replace("{out}", str(stats)) for arg in args]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_statistics_that_cannot_be_read_are_named(stats: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (stats / "stats/c4.json").write_text('{"tokens": null, "documents": {"kept": 5}}')
+    assert main(["--stats", str(stats)]) == 2
+    assert "c4.json: its tokens are not counted yet" in capsys.readouterr().err
+    (stats / "stats/c4.json").write_text("{}")
+    assert main(["--stats", str(stats)]) == 2
+    assert "c4.json is not the statistics of a source" in capsys.readouterr().err
