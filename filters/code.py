@@ -55,7 +55,7 @@ class Licence:
     """Patterns (``*`` any run of characters), in lower case."""
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges by the column ``license``; the detail is the licence. A content that no file row names has no repository."""
+        """Judges by the column ``license``, which is the detail. A content that no file row names has no repository."""
         verdict: list[str | None] = []
         detail: list[str | None] = []
         repositories = batch.column("repo_name").to_pylist() if "repo_name" in batch.schema.names else None

@@ -59,16 +59,18 @@ def _abbreviations() -> frozenset[str]:
     return frozenset(english.ABBREV_TYPES)
 
 
-def num_sentences(text: str, *, up_to: int) -> int:
-    """Returns how many sentences Punkt finds in ``text``, counting no further than ``up_to``.
+def num_sentences(text: str, *, up_to: int | None = None) -> int:
+    """Returns how many sentences Punkt finds in ``text``, counting no further than ``up_to`` if that is given.
 
     >>> num_sentences("Mr. Smith went to Washington. He came back!", up_to=3)
     2
-    >>> num_sentences("One. Two. Three. Four.", up_to=3)
-    3
+    >>> num_sentences("One. Two. Three. Four.", up_to=3), num_sentences("One. Two. Three. Four.")
+    (3, 4)
     """
     if not text.strip():
         return 0
+    if up_to is None:
+        return sum(1 for _ in _splitter().span_tokenize(text))
     num_sure = 1 + num_sure_borders(text, up_to=up_to - 1)
     if num_sure >= up_to or not _possible_border().search(text):
         return min(num_sure, up_to)

@@ -13,7 +13,7 @@ from pipeline.configure import canonical
 from pipeline.files import delete_tree, join, open_file
 from pipeline.inputs import Listing, list_inputs
 from pipeline.layout import Layout, is_done, read_marker
-from pipeline.models import find_models, require_models, sha256_of
+from pipeline.models import find_models, portable, require_models, sha256_of
 from pipeline.options import Settings
 from pipeline.plan import SourceJob, scale_of
 from pipeline.sources.base import UNKNOWN_FORM, Source, Unit
@@ -122,7 +122,7 @@ def pending_jobs(plans: Iterable[SourcePlan], layout: Layout, settings: Settings
                 marker=layout.marker(f"clean-{name}"),
                 fingerprint=plan.fingerprint,
                 stats_path=layout.stats(name),
-                models=dict(plan.model_paths),
+                models={key: portable(path) for key, path in plan.model_paths.items()},
                 spill_dir=spill_dir,
                 clean_dir=layout.clean(name),
                 dropped_dir=layout.dropped(name),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import shlex
 import sys
@@ -11,16 +12,25 @@ from typing import Any
 
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions, WorkerOptions
 from apache_beam.portability import python_urns
+from apache_beam.portability.api import beam_provision_api_pb2
 from apache_beam.runners.portability import fn_api_runner
-from apache_beam.runners.portability.fn_api_runner import worker_handlers
+from apache_beam.runners.portability.fn_api_runner import fn_runner, worker_handlers
+from apache_beam.runners.portability.portable_runner import JobServiceHandle
 
-_LOCAL = ("DirectRunner", "FnApiRunner")
+_LOCAL = ("directrunner", "fnapirunner")
+_DISTRIBUTED = ("DataflowRunner", "FlinkRunner", "SparkRunner", "PortableRunner")
 _REFUSED = {
-    "DaskRunner": "it loses data in silence (written files with no rows, tagged outputs in the wrong place)",
-    "PySparkRunner": "it loses tagged outputs in silence",
-    "InteractiveRunner": "it keeps every collection in memory",
-    "PrismRunner": "it is a downloaded binary that ignores --direct_num_workers; use DirectRunner",
+    "daskrunner": "Beam's Dask runner loses data in silence: written files with no rows, tagged outputs in the wrong "
+    "place, all but the last sink not run, and the state is DONE",
+    "pysparkrunner": "the in-memory Spark runner leaks tagged outputs into the main one, in silence; --runner=SparkRunner "
+    "is Beam's own, through a job server",
+    "rayrunner": "Beam has no runner for Ray, and the package of that name has not followed Beam since 2022",
+    "interactiverunner": "it keeps every collection in memory",
+    "prismrunner": "it is a downloaded binary that runs in one process and ignores --direct_num_workers; use DirectRunner",
+    "switchingdirectrunner": "which engine it takes depends on what it can download; use DirectRunner",
+    "bundlebaseddirectrunner": "it is of one process and keeps everything in memory; use DirectRunner",
 }
+_USE = "use DirectRunner here, DataflowRunner, FlinkRunner or SparkRunner on many machines"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +43,10 @@ class Engine:
     options: PipelineOptions
     runner: Any
 
+    @property
+    def is_dataflow(self) -> bool:
+        return self.name == "DataflowRunner"
+
 
 class LocalRunner(fn_api_runner.FnApiRunner):
     """Beam's local runner by its class ("DirectRunner" would first try to download another engine), our worker program."""
@@ -41,6 +55,11 @@ class LocalRunner(fn_api_runner.FnApiRunner):
         for environment in pipeline_proto.components.environments.values():
             if environment.urn == python_urns.SUBPROCESS_SDK:
                 environment.payload = f"{shlex.quote(sys.executable)} -m pipeline.worker".encode()
+        # Of itself it tells its workers nothing of the options, such as where an s3:// store is.
+        encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options(drop_default=True))
+        self._provision_info = fn_runner.ExtendedProvisionInfo(
+            beam_provision_api_pb2.ProvisionInfo(retrieval_token="unused", pipeline_options=encoded)
+        )
         return super().run_via_runner_api(pipeline_proto, options)
 
 
@@ -57,10 +76,8 @@ def choose_engine(beam_args: Sequence[str], *, num_bytes: int | None = None) -> 
         ValueError: the runner cannot be used, with the reason.
     """
     options = PipelineOptions(list(beam_args))
-    name = (options.view_as(StandardOptions).runner or "DirectRunner").rsplit(".", 1)[-1]
-    if name in _REFUSED:
-        raise ValueError(f"--runner={name} is refused: {_REFUSED[name]}")
-    if name not in _LOCAL:
+    name = runner_name(options.view_as(StandardOptions).runner)
+    if name.lower() not in _LOCAL:
         return Engine(name, False, 0, options, None)
     direct = options.view_as(DirectOptions)
     asked = any(a.startswith("--direct_num_workers") for a in beam_args)
@@ -79,3 +96,26 @@ def choose_engine(beam_args: Sequence[str], *, num_bytes: int | None = None) -> 
     # collection); without a time limit there is no such thread.
     worker_handlers.DATA_BUFFER_TIME_LIMIT_MS = 0
     return Engine(name, True, num_workers, options, LocalRunner())
+
+
+def runner_name(given: str | None) -> str:
+    """The runner that a name means; Beam takes any case, a dotted path, and a name without its ending.
+
+    >>> runner_name("dataflow"), runner_name(None)
+    ('DataflowRunner', 'DirectRunner')
+
+    Raises:
+        ValueError: it is not known, or refused, with the reason.
+    """
+    if given is None:
+        return "DirectRunner"
+    last = given.rsplit(".", 1)[-1].lower()
+    key = last if last.endswith("runner") else last + "runner"
+    if key in _REFUSED:
+        raise ValueError(f"--runner={given} is refused: {_REFUSED[key]}; {_USE}")
+    known = {n.lower(): n for n in ("DirectRunner", "FnApiRunner", *_DISTRIBUTED)}
+    if key not in known:
+        close = difflib.get_close_matches(key, known, 1)
+        hint = f"did you mean {known[close[0]]}?" if close else _USE
+        raise ValueError(f"--runner={given} is not known; {hint}")
+    return known[key]

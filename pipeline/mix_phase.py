@@ -146,7 +146,7 @@ class Counted:
 def count(settings: Settings, layout: Layout, sources: list[str], run: RunPipeline) -> Counted:
     """Takes the validation documents out and counts the rest."""
     tokens = {s: _marker(layout, f"tokens-{s}")["tokens"] for s in sources}
-    rules = {s: r for s, r in settings.recipe.validation.items() if s in tokens and tokens[s]}
+    rules = {s: r for s, r in settings.recipe.validation.items() if tokens.get(s)}
     too_many = [s for s, r in rules.items() if r.tokens is not None and r.tokens >= tokens[s]]
     if too_many:
         s = too_many[0]

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from mixtures.subset import VALIDATION, Cut, held_out_by_share, held_out_by_tokens, order_hashes
+from pipeline.sources import SOURCES
 
 _VALIDATION_SEED = 0
 """One for all runs: a document that was held out once is held out in every run, whatever its seed."""
@@ -34,6 +35,10 @@ class HeldOut:
 
 
 def validation_hashes(source: str, doc_ids: pa.Array) -> np.ndarray:
+    """The hash a document by which documents are held out, smallest first: the source's own, or that of the id."""
+    own = SOURCES[source].split_hash if source in SOURCES else None
+    if own is not None:
+        return np.array([own(doc_id) for doc_id in doc_ids.to_pylist()], np.uint64)
     return order_hashes(_VALIDATION_SEED, source, doc_ids, 0, purpose=VALIDATION)
 
 

@@ -13,23 +13,25 @@ from filters.exclude import parse_exclusions
 from filters.language import LanguageModel
 from filters.perplexity import Cutoffs, PerplexityModel, read_cutoffs
 from filters.reference import ReferenceModel
+from pipeline.model_store import StoredFile, local_path
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
     """The files of one model that has several, by their names in the folder."""
 
-    paths: tuple[tuple[str, str], ...]
+    paths: tuple[tuple[str, str | StoredFile], ...]
 
     def __str__(self) -> str:
         return " ".join(name for name, _ in self.paths)
 
     def get(self, name: str) -> str | None:
-        """The path of the file of that name."""
-        return dict(self.paths).get(name)
+        """Where the file of that name lies on this machine; of one in a store, a copy is made if there is none."""
+        path = dict(self.paths).get(name)
+        return None if path is None else local_path(path)
 
 
-ModelPath = str | ModelFiles
+ModelPath = str | StoredFile | ModelFiles
 
 _loaded: dict[tuple[str, ModelPath], Any] = {}
 _loading = threading.Lock()
@@ -45,7 +47,8 @@ def load(key: str, path: ModelPath) -> Any:
     """
     with _loading:
         if (key, path) not in _loaded:
-            _loaded[key, path] = _LOADERS[key](path)
+            on_disk = path if isinstance(path, ModelFiles) or key == "exclude" else local_path(path)
+            _loaded[key, path] = _LOADERS[key](on_disk)
         return _loaded[key, path]
 
 

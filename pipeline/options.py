@@ -245,7 +245,7 @@ def _limits(given: Any) -> RunLimits:
     for name, value in dict(given).items():
         if name not in known:
             raise ValueError(f"run.{name} is not a setting; there are: {', '.join(known)}")
-        if isinstance(value, bool) or not isinstance(value, int | float) and not hasattr(value, "as_tuple"):
+        if isinstance(value, bool) or (not isinstance(value, int | float) and not hasattr(value, "as_tuple")):
             raise ValueError(f"run.{name} must be a number, not {value!r}")
     return RunLimits(**{n: type(getattr(RunLimits(), n))(v) for n, v in dict(given).items()})
 

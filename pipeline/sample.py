@@ -11,7 +11,6 @@ import uuid
 from pathlib import Path
 from types import ModuleType
 
-
 _GLOBS = "globs.json"
 
 

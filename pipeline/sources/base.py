@@ -6,7 +6,7 @@ unit is read into documents, and which steps the documents pass, in order.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, ClassVar, Protocol, runtime_checkable
 
@@ -144,7 +144,7 @@ class LineDedup:
     """Lines that stand in several documents go; a line repeated inside one document keeps its first copy.
 
     ``keep="ccnet"``: a line that stands in two documents of its scope goes everywhere.
-    ``keep="first"``: it stays in the document whose id has the smallest hash.
+    ``keep="first"``: it stays in the document whose ``rank`` column has the smallest MD5 (C4's rule, by its url).
     ``lines`` names the function of ``filters.lines`` that splits and hashes. ``scope`` is a column whose value
     bounds the comparison (``dump``), or ``all`` or ``document``.
     """
@@ -153,6 +153,7 @@ class LineDedup:
     lines: str = "ccnet"
     keep: str = "ccnet"
     scope: str = "all"
+    rank: str = "id"
     DATA_VERSION: int = 1
 
 
@@ -184,3 +185,6 @@ class Source:
     """The join that makes documents of records, by its name in ``pipeline.transforms`` (``answers``, ``licences``)."""
     join_settings: Any = None
     """The settings of that join and its pure rules, a frozen dataclass of the source's own module."""
+    split_hash: Callable[[str], int] | None = None
+    """From a document's id to the number (64 bits, uniform) by which documents are held out for validation, smallest
+    first; not given: the hash of the id that all sources share."""

@@ -54,6 +54,20 @@ def url_key(url: str) -> str:
     return _TRACKING.sub("", _SCHEME.sub("", url)).rstrip("/")
 
 
+def split_hash(document_id: str) -> int:
+    """Returns the number by which documents are held out: the smallest thousandth is the original's validation split.
+
+    c4.py holds out the pages for which ``md5(url) % 1000`` is 0, of the url as :func:`url_key` gives it; so a
+    ``validation`` share of 0.001 is that split to the page, and another share holds it or is held in it.
+
+    >>> split_hash("https://www.example.com/a/1@2019-04-20T00:00:00Z") == split_hash("http://example.com/a/1/@")
+    True
+    """
+    url = document_id.rpartition("@")[0] or document_id
+    digest = int.from_bytes(hashlib.md5(url_key(url).encode(), usedforsecurity=False).digest(), "big")
+    return (digest % 1000 * (1 << 64) + (digest >> 64)) // 1000
+
+
 def page_text(block: str, *, is_header_like_dropped: bool = True) -> str:
     r"""Returns the text of a WET record as c4_utils ``split_wet_file`` reads it: lines trimmed, empty ones left out.
 
@@ -172,13 +186,14 @@ def c4_source(*, is_for_published: bool = False, english: C4English | None = Non
             ExactDedup(NAME="duplicate_id", reason="duplicate_id", key="id"),
             ExactDedup(NAME="duplicate_url", reason="duplicate_url", key="_url_key", newest="timestamp"),
             C4Lines(is_for_published=is_for_published),
-            LineDedup(lines="c4", keep="first", scope="_line_scope"),
+            LineDedup(lines="c4", keep="first", scope="_line_scope", rank="_url_key"),
             C4SentencesAfterDedup(is_for_published=is_for_published),
             english or C4English(is_for_published=is_for_published),
             BadWords(is_for_published=is_for_published),
         ),
         cite="C4, for its diverse preprocessing (LLaMA, arXiv:2302.13971, section 2.1); "
         "rules of tensorflow_datasets c4_utils 3.0 (tfds-3), after Raffel et al. 2020, section 2.2",
+        split_hash=split_hash,
     )
 
 

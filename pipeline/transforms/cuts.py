@@ -56,7 +56,7 @@ class FindCuts(beam.PTransform):
         buckets = (
             parts
             | "histogram" >> beam.ParDo(_Histogram(self._wanted, self._hashes, self._takes_part))
-            | "add" >> beam.CombinePerKey(_AddArrays())
+            | "add" >> beam.CombinePerKey(AddArrays())
             | "bucket" >> beam.ParDo(_Bucket(self._wanted))
         )
         return (
@@ -83,7 +83,7 @@ class _Histogram(beam.DoFn):
         yield source, total.tobytes()
 
 
-class _AddArrays(beam.CombineFn):
+class AddArrays(beam.CombineFn):
     """int64 arrays, as bytes, added up."""
 
     def create_accumulator(self) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -158,9 +159,14 @@ def _mixed(values: np.ndarray) -> np.ndarray:
     return mixed
 
 
-def document_ranks(batch: pa.RecordBatch) -> np.ndarray:
-    """A hash of each document's id (uint64): who keeps a line under the rule ``first``."""
-    return np.array([xxhash.xxh3_64_intdigest(i.encode(), seed=2) for i in batch.column("id").to_pylist()], np.uint64)
+def document_ranks(batch: pa.RecordBatch, step: LineDedup) -> np.ndarray:
+    """The first 64 bits of the MD5 of each document's ``rank`` column: who keeps a line under the rule ``first``.
+
+    MD5, so that C4's choice is the original's to the line (c4_utils ``remove_duplicate_text``).
+    """
+    values = batch.column(step.rank).to_pylist()
+    digests = (hashlib.md5((v or "").encode(), usedforsecurity=False).digest() for v in values)
+    return np.frombuffer(b"".join(d[:8] for d in digests), ">u8").astype(np.uint64)
 
 
 def line_payloads(
@@ -183,7 +189,7 @@ def line_payloads(
         distinct, num_docs = np.unique(hashes[is_pair], return_counts=True)
         deciding = (num_docs > 1).astype("u1")
     else:
-        ranks = document_ranks(batch)[documents]
+        ranks = document_ranks(batch, step)[documents]
         order = np.lexsort((ranks, hashes))
         distinct, first = np.unique(hashes[order], return_index=True)
         deciding = ranks[order][first].astype("<u8")
@@ -241,7 +247,7 @@ def lines_to_keep(batch: pa.RecordBatch, step: LineDedup, lost: np.ndarray) -> t
     repeated[order[1:]] = same
     keep &= ~repeated
     if step.keep == "first" and step.scope != "document":
-        ranks = document_ranks(batch)[documents]
+        ranks = document_ranks(batch, step)[documents]
         order = np.lexsort((ranks, hashes))
         starts = np.concatenate([[True], hashes[order][1:] != hashes[order][:-1]])
         best = np.empty(len(hashes), dtype=np.uint64)

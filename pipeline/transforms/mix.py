@@ -12,14 +12,14 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-from apache_beam.pvalue import AsDict, TaggedOutput
+from apache_beam.pvalue import AsDict, AsSingleton, TaggedOutput
 
 from mixtures.shards import ShardMetadata, shard_name, shard_schema, write_shard
-from mixtures.subset import ORDER, Cut, order_hashes, tokens_kept
+from mixtures.subset import ORDER, Cut, histogram, order_hashes, shard_bounds, shards_of, tokens_kept
 from pipeline import progress
 from pipeline.files import join, write_bytes, written_whole
 from pipeline.mixing import CountJob, HeldOut, MixJob, validation_hashes
-from pipeline.transforms.cuts import FindCuts, lengths, token_batches
+from pipeline.transforms.cuts import AddArrays, FindCuts, lengths, token_batches
 from pipeline.transforms.group import GroupBytes
 
 _HEAD = struct.Struct(">QBBI")  # place in the shuffle, source, epoch, bytes of the id
@@ -37,9 +37,14 @@ class MixShards(beam.PTransform):
         job = self._job
         wanted = {s: share.remainder_tokens for s, share in job.shares.items() if share.remainder_tokens}
         cuts = parts | "cuts" >> FindCuts(wanted, _SubsetHashes(job), _Trained(job))
-        out = parts | "occurrences" >> beam.ParDo(_Occurrences(job), AsDict(cuts)).with_outputs(
-            "sent", main="documents"
-        )
+        bounds = (
+            parts
+            | "places" >> beam.ParDo(_Places(job), AsDict(cuts))
+            | "add_places" >> beam.CombineGlobally(AddArrays()).with_defaults()
+            | "bounds" >> beam.Map(_bounds, job.num_shards)
+        )  # Output: the first place of each shard
+        occurrences = beam.ParDo(_Occurrences(job), AsDict(cuts), AsSingleton(bounds))
+        out = parts | "occurrences" >> occurrences.with_outputs("sent", main="documents")
         written = (
             out.documents
             | "shuffle" >> GroupBytes(job.num_shards + sum(job.num_validation_shards.values()), job.shuffle_dir)
@@ -55,6 +60,11 @@ class MixShards(beam.PTransform):
             | "gather" >> beam.GroupByKey()
             | "finish" >> beam.ParDo(_FinishMix(job))
         )
+
+
+def _bounds(tokens_by_place: bytes, num_shards: int) -> bytes:
+    empty = histogram(np.empty(0, np.uint64), np.empty(0, np.int64))
+    return shard_bounds(np.frombuffer(tokens_by_place, np.int64) if tokens_by_place else empty, num_shards).tobytes()
 
 
 def _tagged(value: Any, kind: str) -> tuple[int, tuple[str, Any]]:

@@ -36,6 +36,27 @@ def test_page(case):
     assert {fate: number for fate, number in fates.items() if number} == case["lines"]
 
 
+def test_sentences_before_and_after_the_dedup_are_told():
+    texts = [
+        "One is here now. Two are here now. Three are. Four are it.\nFive is on a line.",
+        "Only one is here now.",
+        "a {b c d e.",
+    ]
+    lines = C4Lines().apply(batch(texts), {})
+    assert lines.signals["num_sentences"].to_pylist() == [3.0, 1.0, None]
+    whole = C4Lines(is_counted_whole=True).apply(batch(texts), {})
+    assert whole.signals["num_sentences"].to_pylist() == [5.0, 1.0, None]
+    assert whole.verdict == lines.verdict
+    left = batch([*texts[:2], ""], _form=["wet", "wet", "json"])
+    after = C4SentencesAfterDedup().apply(left, {})
+    assert after.signals["num_sentences_after_dedup"].to_pylist() == [3.0, 1.0, None]
+    assert after.verdict.to_pylist() == [None, "too_few_sentences_after_dedup", None]
+    assert (
+        C4SentencesAfterDedup(is_counted_whole=True).apply(left, {}).signals["num_sentences_after_dedup"][0].as_py()
+        == 5.0
+    )
+
+
 def test_every_reason_of_the_lines_has_a_case():
     assert {case.get("reason") for case in CASES} == {None, *C4Lines.REASONS}
     assert {fate for case in CASES for fate in case["lines"]} | {"too_long_word"} == set(LINE_FATES)
@@ -146,7 +167,7 @@ def test_cleaning_a_clean_page_changes_nothing(text):
     once = C4Lines().clean_page(text)
     if once.reason is None and "[" not in text:
         assert C4Lines().clean_page(once.text) == type(once)(once.text, None, None, {
-            **dict.fromkeys(LINE_FATES, 0), "kept": once.num_lines["kept"]})  # fmt: skip
+            **dict.fromkeys(LINE_FATES, 0), "kept": once.num_lines["kept"]}, once.num_sentences)  # fmt: skip
 
 
 def test_bad_words_are_found_between_other_characters_only():

@@ -205,7 +205,7 @@ CASE_LIST = [(name, number) for name in ALL if (CASES / f"{name}.json").is_file(
 def test_each_case_gets_its_reason(name: str, number: int) -> None:
     case = cases_of(name)[number]
     source = configured(ALL[name], {case["step"]: case.get("settings", {})})
-    (index,) = [i for i, step in enumerate(source.steps) if step.NAME == case["step"]]
+    (index,) = [i for i, step in enumerate(source.steps) if case["step"] == step.NAME]
     given_models = dict(models())
     if "cutoffs" in case:  # a bucket between two others must not hang on how the sample's model was trained
         scorer = given_models["perplexity"]["en"]
