@@ -22,11 +22,11 @@ _DISTRIBUTED = ("DataflowRunner", "FlinkRunner", "SparkRunner", "PortableRunner"
 _REFUSED = {
     "daskrunner": "Beam's Dask runner loses data in silence: written files with no rows, tagged outputs in the wrong "
     "place, all but the last sink not run, and the state is DONE",
-    "pysparkrunner": "the in-memory Spark runner leaks tagged outputs into the main one, in silence; --runner=SparkRunner "
-    "is Beam's own, through a job server",
+    "pysparkrunner": "the in-memory Spark runner leaks tagged outputs into the main one, in silence; "
+    "--runner=SparkRunner is Beam's own, through a job server",
     "rayrunner": "Beam has no runner for Ray, and the package of that name has not followed Beam since 2022",
     "interactiverunner": "it keeps every collection in memory",
-    "prismrunner": "it is a downloaded binary that runs in one process and ignores --direct_num_workers; use DirectRunner",
+    "prismrunner": "it is a downloaded binary of one process that ignores --direct_num_workers; use DirectRunner",
     "switchingdirectrunner": "which engine it takes depends on what it can download; use DirectRunner",
     "bundlebaseddirectrunner": "it is of one process and keeps everything in memory; use DirectRunner",
 }
@@ -49,7 +49,7 @@ class Engine:
 
 
 class LocalRunner(fn_api_runner.FnApiRunner):
-    """Beam's local runner by its class ("DirectRunner" would first try to download another engine), our worker program."""
+    """Beam's local runner by its class ("DirectRunner" would first try to download another), with our worker program."""
 
     def run_via_runner_api(self, pipeline_proto: Any, options: PipelineOptions) -> Any:
         for environment in pipeline_proto.components.environments.values():

@@ -20,7 +20,8 @@ import apache_beam as beam
 from pipeline.clean import CleanSource
 from pipeline.mixing import CountJob, MixJob, TokenJob
 from pipeline.plan import SourceJob
-from pipeline.transforms.mix import CountHeldOut, MixShards
+from pipeline.transforms.held_out import CountHeldOut
+from pipeline.transforms.mix import MixShards
 from pipeline.transforms.read_units import ReadUnitList
 from pipeline.transforms.tokenize import TokenizeSource
 
@@ -36,17 +37,17 @@ def clean(p: beam.Pipeline, jobs: Sequence[SourceJob]) -> None:
 def tokenize(p: beam.Pipeline, jobs: Mapping[str, TokenJob]) -> None:
     """Every clean part becomes a file of token ids; what there is of each source is counted."""
     for name, job in jobs.items():
-        parts = p | f"{name}/parts" >> beam.Create(job.parts) | f"{name}/spread" >> beam.Reshuffle()
+        parts = p | f"{name}/parts" >> ListParts([job.parts])  # Output: (source, number)
         _ = parts | name >> TokenizeSource(job)  # Output: the source's name; its token files and marker are written
 
 
 def count(p: beam.Pipeline, job: CountJob) -> None:
     """Validation documents are taken out before epochs are counted."""
-    parts = p | "parts" >> beam.Create(job.parts) | "spread" >> beam.Reshuffle()  # Output: (source, token file)
+    parts = p | "parts" >> ListParts(job.parts) | "files" >> beam.ParDo(TokenFiles(job.parts))  # (source, token file)
     _ = parts | "count" >> CountHeldOut(job)  # Output: the file of counts
 
 
 def mix(p: beam.Pipeline, job: MixJob) -> None:
     """The documents of every epoch, shuffled over all sources into shards."""
-    parts = p | "parts" >> beam.Create(job.parts) | "spread" >> beam.Reshuffle()  # Output: (source, token file)
+    parts = p | "parts" >> ListParts(job.parts) | "files" >> beam.ParDo(TokenFiles(job.parts))  # (source, token file)
     _ = parts | "mix" >> MixShards(job)  # Output: the file of lines about all shards

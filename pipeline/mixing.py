@@ -42,13 +42,22 @@ def validation_hashes(source: str, doc_ids: pa.Array) -> np.ndarray:
     return order_hashes(_VALIDATION_SEED, source, doc_ids, 0, purpose=VALIDATION)
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The files of one source in a folder, by their number: at full scale their names would not fit into a graph."""
+
+    source: str
+    folder: str
+    num_parts: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenJob:
     """Tokenizing one source."""
 
     source: str
-    parts: tuple[tuple[int, str], ...]
-    """(number, path) of its clean files."""
+    parts: Parts
+    """Its clean files."""
     tokenizer_path: str
     tokens_dir: str
     validation_share: Decimal | None
@@ -63,8 +72,8 @@ class TokenJob:
 class CountJob:
     """Counting what is held out and what is left, by source."""
 
-    parts: tuple[tuple[str, str], ...]
-    """(source, path) of the token files."""
+    parts: tuple[Parts, ...]
+    """The token files, by source."""
     shares: Mapping[str, Decimal]
     wanted_tokens: Mapping[str, int]
     """Tokens to hold out, for sources that name a number; at most what there is."""
@@ -85,8 +94,8 @@ class SourceShare:
 class MixJob:
     """The global shuffle."""
 
-    parts: tuple[tuple[str, str], ...]
-    """(source, path) of the token files."""
+    parts: tuple[Parts, ...]
+    """The token files, by source."""
     shares: Mapping[str, SourceShare]
     source_names: tuple[str, ...]
     """All sources of the recipe, sorted: the dictionary of the shards' source column."""

@@ -8,13 +8,12 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NoReturn
-
-from apache_beam.options.pipeline_options import PipelineOptions
+from typing import Any, Literal
 
 from mixtures.recipe import Recipe, read_yaml, recipe_of
 from pipeline.configure import configured
 from pipeline.files import is_local
+from pipeline.flags import parse_flags, seed_of
 from pipeline.sources import SOURCES
 from pipeline.sources.base import Source
 
@@ -62,84 +61,6 @@ class Settings:
     @property
     def is_sample(self) -> bool:
         return not self.inputs
-
-
-class _Parser(argparse.ArgumentParser):
-    """Errors are one line on stderr and exit status 2, without the usage text."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(message)
-
-
-def build_parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="python -m pipeline.run",
-        description="Cleans the sources, tokenizes them and mixes them into weighted Arrow shards. "
-        "With no argument at all: the sample that ships, into ./out.",
-        epilog="Any Apache Beam option may follow, such as --direct_num_workers=N or --runner=DataflowRunner.",
-        allow_abbrev=False,
-    )
-    add = parser.add_argument
-    add("--config", metavar="FILE", help="YAML file: recipe, inputs, models, sources' settings, tokenizer, output")
-    add("--input", metavar="SOURCE=GLOB", action="append", default=[],
-        help="input files of a source, repeatable; local, gs:// or s3://; a folder stands for all below it")  # fmt: skip
-    add("--sources", metavar="A,B,...", help=f"only these sources, of: {' '.join(SOURCES)} (default: those with input)")
-    add(
-        "--models",
-        metavar="DIR",
-        help="folder of models: lid.176.bin or .ftz, en.arpa.bin, en.sp.model, cutoff.csv, reference.bin or .ftz",
-    )
-    add(
-        "--tokenizer",
-        metavar="FILE.model",
-        help="SentencePiece model (default: one is trained on the mixture's own text)",
-    )
-    add(
-        "--tokens",
-        metavar="N",
-        type=_tokens,
-        help="length of the stream in tokens, 1.4e12 for example (default: the longest the recipe's epochs allow)",
-    )
-    add("--output", metavar="DIR", help="where everything is written (default: ./out)")
-    add(
-        "--phase",
-        choices=("all", "clean", "mix"),
-        default="all",
-        help="clean: documents only; mix: what is already clean (default: all)",
-    )
-    add("--seed", metavar="N", type=_seed, help="of the shuffle and of partial epochs (default: 0)")
-    add(
-        "--fraction",
-        metavar="F",
-        type=_fraction,
-        default=1.0,
-        help="share of each source's files that is read, by a hash of the name, at least one (default: 1)",
-    )
-    add("--exclude", metavar="FILE", help="ids, urls or hosts, one a line, that must not be in the output")
-    add("--overwrite", action="store_true", help="start over instead of continuing")
-    add("--estimate", action="store_true", help="print what would run, and write nothing")
-    return parser
-
-
-def _tokens(text: str) -> int:
-    number = float(text.replace("_", ""))
-    if not 1 <= number < 2**62 or number != int(number):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of tokens")
-    return int(text.replace("_", "")) if text.replace("_", "").isdigit() else int(number)
-
-
-def _seed(text: str) -> int:
-    number = int(text)
-    if not 0 <= number < 2**63:
-        raise argparse.ArgumentTypeError("must be 0 or greater, below 2**63")
-    return number
-
-
-def _fraction(text: str) -> float:
-    number = float(text)
-    if not 0 < number <= 1:
-        raise argparse.ArgumentTypeError("must be above 0 and at most 1")
-    return number
 
 
 def parse(argv: Sequence[str]) -> Settings:
@@ -248,26 +169,3 @@ def _limits(given: Any) -> RunLimits:
         if isinstance(value, bool) or (not isinstance(value, int | float) and not hasattr(value, "as_tuple")):
             raise ValueError(f"run.{name} must be a number, not {value!r}")
     return RunLimits(**{n: type(getattr(RunLimits(), n))(v) for n, v in dict(given).items()})
-
-
-def _check_beam_args(args: Sequence[str]) -> None:
-    """Beam passes over flags it does not know: a misspelt one would be lost in silence."""
-    known = _beam_flags()
-    for arg in args:
-        name = arg.split("=", 1)[0]
-        if name.startswith("--") and name not in known:
-            ours = [o for a in build_parser()._actions for o in a.option_strings]
-            close = difflib.get_close_matches(name, [*ours, *known], 1)
-            raise ValueError(
-                f"{name} is not a flag of this command or of Apache Beam"
-                + (f"; did you mean {close[0]}?" if close else "")
-            )
-
-
-def _beam_flags() -> set[str]:
-    found: set[str] = set()
-    for options in PipelineOptions.__subclasses__():
-        parser = argparse.ArgumentParser(add_help=False, conflict_handler="resolve")
-        options._add_argparse_args(parser)
-        found |= {o for a in parser._actions for o in a.option_strings}
-    return found

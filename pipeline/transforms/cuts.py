@@ -39,6 +39,11 @@ def lengths(batch: pa.RecordBatch) -> np.ndarray:
     return found
 
 
+def tagged(value: Any, kind: str) -> tuple[int, tuple[str, Any]]:
+    """One key for everything that a job's last step gathers, with what it is."""
+    return 0, (kind, value)
+
+
 class FindCuts(beam.PTransform):
     """(source, token file) -> (source, Cut) for each source of which a number of tokens is wanted.
 

@@ -18,8 +18,8 @@ from mixtures.shards import ShardMetadata, shard_name, shard_schema, write_shard
 from mixtures.subset import ORDER, Cut, histogram, order_hashes, shard_bounds, shards_of, tokens_kept
 from pipeline import progress
 from pipeline.files import join, write_bytes, written_whole
-from pipeline.mixing import CountJob, HeldOut, MixJob, validation_hashes
-from pipeline.transforms.cuts import AddArrays, FindCuts, lengths, token_batches
+from pipeline.mixing import MixJob
+from pipeline.transforms.cuts import AddArrays, FindCuts, lengths, tagged, token_batches
 from pipeline.transforms.group import GroupBytes
 
 _HEAD = struct.Struct(">QBBI")  # place in the shuffle, source, epoch, bytes of the id
@@ -52,9 +52,9 @@ class MixShards(beam.PTransform):
         )
         return (
             (
-                written | "tag_shards" >> beam.Map(_tagged, "shard"),
-                cuts | "tag_cuts" >> beam.Map(_tagged, "cut"),
-                out.sent | "tag_sent" >> beam.Map(_tagged, "sent"),
+                written | "tag_shards" >> beam.Map(tagged, "shard"),
+                cuts | "tag_cuts" >> beam.Map(tagged, "cut"),
+                out.sent | "tag_sent" >> beam.Map(tagged, "sent"),
             )
             | "flatten" >> beam.Flatten()
             | "gather" >> beam.GroupByKey()
@@ -65,10 +65,6 @@ class MixShards(beam.PTransform):
 def _bounds(tokens_by_place: bytes, num_shards: int) -> bytes:
     empty = histogram(np.empty(0, np.uint64), np.empty(0, np.int64))
     return shard_bounds(np.frombuffer(tokens_by_place, np.int64) if tokens_by_place else empty, num_shards).tobytes()
-
-
-def _tagged(value: Any, kind: str) -> tuple[int, tuple[str, Any]]:
-    return 0, (kind, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +87,6 @@ class _Trained:
         return ~self.job.shares[source].held_out.mask(source, doc_ids, num_tokens)
 
 
-@dataclass(frozen=True, slots=True)
-class _All:
-    def __call__(self, source: str, doc_ids: pa.Array, num_tokens: np.ndarray) -> np.ndarray:
-        return np.ones(len(doc_ids), dtype=bool)
-
-
 def validation_keys(job: MixJob) -> dict[str, int]:
     """The first key of each source's validation shards; training shards have the keys before."""
     keys, first = {}, job.num_shards
@@ -106,6 +96,35 @@ def validation_keys(job: MixJob) -> dict[str, int]:
     return keys
 
 
+def _epochs(job: MixJob, source: str, batch: pa.RecordBatch, cuts: dict[str, Cut]) -> Iterator[tuple[int, np.ndarray]]:
+    """Each epoch of the source, and how many tokens of each document of the batch stand in it (held out: none)."""
+    share = job.shares[source]
+    ids, num_tokens = batch.column("doc_id"), lengths(batch)
+    kept = np.where(share.held_out.mask(source, ids, num_tokens), 0, num_tokens)
+    for epoch in range(share.whole_epochs):
+        yield epoch, kept
+    if source in cuts:
+        hashes = _SubsetHashes(job)(source, ids)
+        yield share.whole_epochs, np.minimum(tokens_kept(hashes, ids.to_pylist(), num_tokens, cuts[source]), kept)
+
+
+class _Places(beam.DoFn):
+    """Tokens by place in the order, over every occurrence: to cut the order into shards of almost equal size."""
+
+    def __init__(self, job: MixJob) -> None:
+        self._job = job
+
+    def process(self, part: tuple[str, str], cuts: dict[str, Cut]) -> Iterator[bytes]:
+        source, path = part
+        total = histogram(np.empty(0, np.uint64), np.empty(0, np.int64))
+        if self._job.num_shards > 1:
+            for batch in token_batches(path):
+                for epoch, kept in _epochs(self._job, source, batch, cuts):
+                    ids = batch.column("doc_id")
+                    total += histogram(order_hashes(self._job.seed, source, ids, epoch, purpose=ORDER), kept)
+        yield total.tobytes()
+
+
 class _Occurrences(beam.DoFn):
     """Every document as often as its source is repeated: (shard, place + tokens)."""
 
@@ -113,40 +132,30 @@ class _Occurrences(beam.DoFn):
         self._job = job
         self._validation_keys = validation_keys(job)
 
-    def process(self, part: tuple[str, str], cuts: dict[str, Cut]) -> Iterator[Any]:
+    def process(self, part: tuple[str, str], cuts: dict[str, Cut], bounds: bytes) -> Iterator[Any]:
         source, path = part
-        share = self._job.shares[source]
+        first_places = np.frombuffer(bounds, np.uint64)
         sent: Counter[str] = Counter()
         for batch in token_batches(path):
             ids, num_tokens = batch.column("doc_id"), lengths(batch)
-            held_out = share.held_out.mask(source, ids, num_tokens)
-            kept = np.where(held_out, 0, num_tokens)
-            for epoch in range(share.whole_epochs):
-                yield from self._placed(batch, source, epoch, kept)
-            if source in cuts:
-                hashes = _SubsetHashes(self._job)(source, ids)
-                last = np.minimum(tokens_kept(hashes, ids.to_pylist(), num_tokens, cuts[source]), kept)
-                yield from self._placed(batch, source, share.whole_epochs, last)
-                sent.update(tokens=int(last.sum()), documents=int((last > 0).sum()))
+            for epoch, kept in _epochs(self._job, source, batch, cuts):
+                places = order_hashes(self._job.seed, source, ids, epoch, purpose=ORDER)
+                shards = shards_of(places, first_places)
+                for row, payload in self._payloads(batch, source, epoch, places, kept):
+                    yield int(shards[row]), payload
+                sent.update(tokens=int(kept.sum()), documents=int((kept > 0).sum()))
+            held_out = self._job.shares[source].held_out.mask(source, ids, num_tokens)
             if held_out.any():
                 yield from self._held(batch, source, np.where(held_out, num_tokens, 0))
-            sent.update(
-                tokens=int(kept.sum()) * share.whole_epochs, documents=int((kept > 0).sum()) * share.whole_epochs
-            )
             sent.update(held_out=int(held_out.sum()))
             progress.tick(self._job.progress_dir, "mix: shuffle", documents=batch.num_rows, num_bytes=batch.nbytes)
         yield TaggedOutput("sent", dict(sent))
 
-    def _placed(self, batch: pa.RecordBatch, source: str, epoch: int, kept: np.ndarray) -> Iterator[tuple[int, bytes]]:
-        places = order_hashes(self._job.seed, source, batch.column("doc_id"), epoch, purpose=ORDER)
-        for place, payload in self._payloads(batch, source, epoch, places, kept):
-            yield (place * self._job.num_shards) >> 64, payload
-
     def _held(self, batch: pa.RecordBatch, source: str, kept: np.ndarray) -> Iterator[tuple[int, bytes]]:
         places = order_hashes(self._job.seed, source, batch.column("doc_id"), 0, purpose=ORDER)
         first, number = self._validation_keys[source], self._job.num_validation_shards[source]
-        for place, payload in self._payloads(batch, source, 0, places, kept):
-            yield first + ((place * number) >> 64), payload
+        for row, payload in self._payloads(batch, source, 0, places, kept):
+            yield first + ((int(places[row]) * number) >> 64), payload
 
     def _payloads(
         self, batch: pa.RecordBatch, source: str, epoch: int, places: np.ndarray, kept: np.ndarray
@@ -158,7 +167,7 @@ class _Occurrences(beam.DoFn):
         for row in np.flatnonzero(kept).tolist():
             name, place = ids[row].encode(), int(places[row])
             data = tokens[starts[row] : starts[row] + kept[row]].tobytes()
-            yield place, _HEAD.pack(place, index, epoch, len(name)) + name + data
+            yield row, _HEAD.pack(place, index, epoch, len(name)) + name + data
 
 
 class _WriteShard(beam.DoFn):
@@ -248,63 +257,5 @@ class _FinishMix(beam.DoFn):
         ):
             assert sent[what] == written, f"mix: {sent[what]} {what} were sent to the shards, {written} stand in them"
         result = {"shards": sorted(shards, key=lambda s: s["key"]), "cuts": cuts}
-        write_bytes(self._job.result_path, json.dumps(result).encode())
-        yield self._job.result_path
-
-
-class CountHeldOut(beam.PTransform):
-    """(source, token file) -> one file: by source, what is held out (a share, or up to a cut) and how much that is."""
-
-    def __init__(self, job: CountJob) -> None:
-        super().__init__()
-        self._job = job
-
-    def expand(self, parts: Any) -> Any:
-        cuts = parts | "cuts" >> FindCuts(self._job.wanted_tokens, validation_hashes, _All())
-        return (
-            (
-                parts
-                | "count" >> beam.ParDo(_CountPart(self._job), AsDict(cuts))
-                | "tag_parts" >> beam.Map(_tagged, "part"),
-                cuts | "tag_cuts" >> beam.Map(_tagged, "cut"),
-            )
-            | "flatten" >> beam.Flatten()
-            | "gather" >> beam.GroupByKey()
-            | "finish" >> beam.ParDo(_FinishCount(self._job))
-        )
-
-
-class _CountPart(beam.DoFn):
-    def __init__(self, job: CountJob) -> None:
-        self._job = job
-
-    def process(self, part: tuple[str, str], cuts: dict[str, Cut]) -> Iterator[tuple[str, dict[str, int]]]:
-        source, path = part
-        rule = HeldOut(share=self._job.shares.get(source), cut=cuts.get(source))
-        counts: Counter[str] = Counter()
-        for batch in token_batches(path):
-            num_tokens = lengths(batch)
-            mask = rule.mask(source, batch.column("doc_id"), num_tokens)
-            counts.update(held_documents=int(mask.sum()), held_tokens=int(num_tokens[mask].sum()))
-            counts.update(documents=int((~mask).sum()), tokens=int(num_tokens[~mask].sum()))
-        yield source, dict(counts)
-
-
-class _FinishCount(beam.DoFn):
-    def __init__(self, job: CountJob) -> None:
-        self._job = job
-
-    def process(self, group: tuple[int, Iterable[tuple[str, Any]]]) -> Iterator[str]:
-        counts: dict[str, Counter[str]] = {}
-        cuts = {}
-        num_parts = 0
-        for kind, (source, value) in group[1]:
-            if kind == "cut":
-                cuts[source] = asdict(value)
-            else:
-                counts.setdefault(source, Counter()).update(value)
-                num_parts += 1
-        assert num_parts == len(self._job.parts), f"{num_parts} of {len(self._job.parts)} token files were counted"
-        result = {"sources": {s: dict(c) for s, c in sorted(counts.items())}, "cuts": cuts}
         write_bytes(self._job.result_path, json.dumps(result).encode())
         yield self._job.result_path

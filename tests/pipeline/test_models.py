@@ -125,8 +125,8 @@ def test_a_table_without_the_language(whole_folder: Path, tmp_path: Path) -> Non
 def test_folders_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no such folder"):
         find_models(str(tmp_path / "nowhere"))
-    with pytest.raises(ValueError, match="copy them to each worker"):
-        find_models("gs://bucket/models")
+    with pytest.raises(ValueError, match="--models nosuch://bucket/models"):
+        find_models("nosuch://bucket/models")
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>404</html>", bytes(5000)])

@@ -1,0 +1,148 @@
+"""The command's flags, and those of Apache Beam that may follow them."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Iterator, Sequence
+from typing import NoReturn
+
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipeline.sources import SOURCES
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises where argparse would print the usage text and end the process."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(message.removeprefix("argument "))
+
+
+def parse_flags(argv: Sequence[str]) -> tuple[argparse.Namespace, tuple[str, ...]]:
+    """Returns the command's own flags, and the arguments that are Beam's.
+
+    Raises:
+        ValueError: a flag is not known, or has a value that it cannot have.
+    """
+    flags, beam_args = build_parser().parse_known_args(list(argv))
+    _check_beam_args(beam_args)
+    return flags, tuple(beam_args)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the command's own flags."""
+    parser = _Parser(
+        prog="python -m pipeline.run",
+        description="Cleans the sources, tokenizes them and mixes them into weighted Arrow shards. "
+        "With no argument at all: the sample that ships, into ./out.",
+        epilog="Any Apache Beam option may follow, such as --direct_num_workers=N or --runner=DataflowRunner.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--config", metavar="FILE", help="YAML file: recipe, inputs, models, sources' settings, tokenizer, output")
+    add("--input", metavar="SOURCE=GLOB", action="append", default=[],
+        help="input files of a source, repeatable; local, gs:// or s3://; a folder stands for all below it")  # fmt: skip
+    add("--sources", metavar="A,B,...", help=f"only these sources, of: {' '.join(SOURCES)} (default: those with input)")
+    add(
+        "--models",
+        metavar="DIR",
+        help="folder of models: lid.176.bin or .ftz, en.arpa.bin, en.sp.model, cutoff.csv, reference.bin or .ftz",
+    )
+    add(
+        "--tokenizer",
+        metavar="FILE.model",
+        help="SentencePiece model (default: one is trained on the mixture's own text)",
+    )
+    add(
+        "--tokens",
+        metavar="N",
+        type=_tokens,
+        help="length of the stream in tokens, 1.4e12 for example (default: the longest the recipe's epochs allow)",
+    )
+    add("--output", metavar="DIR", type=_output, help="where everything is written (default: ./out)")
+    add(
+        "--phase",
+        choices=("all", "clean", "mix"),
+        default="all",
+        help="clean: documents only; mix: what is already clean (default: all)",
+    )
+    add("--seed", metavar="N", type=seed_of, help="of the shuffle and of partial epochs (default: 0)")
+    add(
+        "--fraction",
+        metavar="F",
+        type=_fraction,
+        default=1.0,
+        help="share of each source's files that is read, by a hash of the name, at least one (default: 1)",
+    )
+    add("--exclude", metavar="FILE", help="ids, urls or hosts, one a line, that must not be in the output")
+    add("--overwrite", action="store_true", help="start over instead of continuing")
+    add("--estimate", action="store_true", help="print what would run, and write nothing")
+    return parser
+
+
+def _tokens(text: str) -> int:
+    digits = text.replace("_", "")
+    try:
+        number = int(digits) if digits.isdigit() else float(digits)
+    except ValueError:
+        number = 0
+    if not 1 <= number < 2**62 or number != int(number):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of tokens, such as 1000000 or 1.4e12")
+    return int(number)
+
+
+def seed_of(text: object) -> int:
+    """A seed, from a flag or the configuration file.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    if not str(text).isdecimal() or int(str(text)) >= 2**63:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to below 2**63")
+    return int(str(text))
+
+
+def _fraction(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and at most 1")
+    return number
+
+
+def _output(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the name of a folder is wanted")
+    return text
+
+
+def _check_beam_args(args: Sequence[str]) -> None:
+    """Beam passes over what it does not know: a misspelt flag would be lost in silence."""
+    parser = _beam_parser()
+    known = {o for a in parser._actions for o in a.option_strings}
+    for arg in args:
+        name = arg.split("=", 1)[0]
+        if name.startswith("-") and name not in known and not name.lstrip("-").isdigit():
+            ours = [o for a in build_parser()._actions for o in a.option_strings]
+            close = difflib.get_close_matches(name, [*ours, *known], 1, cutoff=0.75)
+            hint = f"; did you mean {close[0]}?" if close else "; --help lists the flags"
+            raise ValueError(f"{name} is not a flag of this command or of Apache Beam{hint}")
+    stray = parser.parse_known_args(list(args))[1]
+    if stray:
+        raise ValueError(f"{stray[0]!r} belongs to no flag; put values that hold spaces or globs in quotes")
+
+
+def _beam_parser() -> _Parser:
+    parser = _Parser(add_help=False, allow_abbrev=False, conflict_handler="resolve")
+    for options in _subclasses(PipelineOptions):
+        options._add_argparse_args(parser)
+    return parser
+
+
+def _subclasses(kind: type) -> Iterator[type]:
+    for sub in kind.__subclasses__():
+        yield sub
+        yield from _subclasses(sub)
