@@ -147,8 +147,9 @@ def _tokens(text: str | None) -> int | None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m mixtures.plan",
-        description="Prints the mixture table: tokens there are, tokens wanted, share, epochs. Without --stats: what "
-        "each source must hold for the recipe's weights and the paper's epochs. With --epochs: the weights that follow.",
+        description="Prints the mixture table: tokens there are, tokens wanted, share, epochs. Without --stats: "
+        "what each source must hold for the recipe's weights and the paper's epochs. With --epochs: the weights that "
+        "follow.",
     )
     parser.add_argument(
         "--config", metavar="FILE", default="llama", help="a recipe's YAML file or name (default: llama)"

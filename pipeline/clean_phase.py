@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
@@ -56,7 +57,9 @@ def plan_sources(settings: Settings, inputs: Mapping[str, Iterable[str]], models
     for name, source in settings.sources.items():
         source = with_exclusion(source, settings)
         always = getattr(source.reader, "is_side_table", None)
-        listing = list_inputs(name, list(inputs[name]), fraction=settings.fraction, always=always)
+        expand = getattr(source.reader, "expand", None)
+        named = functools.partial(expand, open_file=open_file) if expand else None
+        listing = list_inputs(name, list(inputs[name]), fraction=settings.fraction, always=always, expand=named)
         units = cut_units(source, listing)
         paths: dict[str, Any] = dict(require_models(found, name, source.steps, models_dir))
         if settings.exclude:

@@ -14,7 +14,7 @@ from pipeline.sources.base import Source
 def configured(source: Source, settings: Mapping[str, Any]) -> Source:
     """The source with this run's settings.
 
-    ``settings`` maps ``reader``, ``join`` or a step's name to its fields.
+    ``settings`` maps ``reader``, ``join`` or a step's name to its fields; ``off`` leaves a step out.
 
     Raises:
         ValueError: a name or a field is not known, or a value is of the wrong kind; says which are known.
@@ -25,11 +25,15 @@ def configured(source: Source, settings: Mapping[str, Any]) -> Source:
         if name not in known:
             raise ValueError(f"sources.{source.name}.{name} is not known; there are: {', '.join(known)}")
     where = f"sources.{source.name}"
+    off = {name for name in steps if settings.get(name) is False}
+    if "duplicate_id" in off:
+        raise ValueError(f"{where}.duplicate_id cannot be off: everything behind it rests on ids that are unique")
+    kept = [step for step in source.steps if step.NAME not in off]
     return dataclasses.replace(
         source,
         reader=_replaced(source.reader, settings.get("reader", {}), f"{where}.reader"),
         join_settings=_replaced(source.join_settings, settings.get("join", {}), f"{where}.join"),
-        steps=tuple(_replaced(step, settings.get(step.NAME, {}), f"{where}.{step.NAME}") for step in source.steps),
+        steps=tuple(_replaced(step, settings.get(step.NAME, {}), f"{where}.{step.NAME}") for step in kept),
     )
 
 

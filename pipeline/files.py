@@ -13,6 +13,8 @@ from typing import BinaryIO, cast
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
+from pipeline.http_files import is_http, open_http
+
 _RAW = CompressionTypes.UNCOMPRESSED
 
 
@@ -29,6 +31,8 @@ def open_file(path: str) -> BinaryIO:
     """Opens the stored bytes of a file for reading, seekable, never decompressed."""
     if is_local(path):
         return open(path, "rb")
+    if is_http(path):
+        return open_http(path)
     return cast(BinaryIO, FileSystems.open(path, compression_type=_RAW))
 
 

@@ -41,8 +41,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--config", metavar="FILE", help="YAML file: recipe, inputs, models, sources' settings, tokenizer, output")
-    add("--input", metavar="SOURCE=GLOB", action="append", default=[],
-        help="input files of a source, repeatable; local, gs:// or s3://; a folder stands for all below it")  # fmt: skip
+    add(
+        "--input",
+        metavar="SOURCE=GLOB",
+        action="append",
+        default=[],
+        help="input files of a source, repeatable; local, gs:// or s3://; a folder stands for all below it",
+    )
     add("--sources", metavar="A,B,...", help=f"only these sources, of: {' '.join(SOURCES)} (default: those with input)")
     add(
         "--models",

@@ -22,7 +22,7 @@ from pipeline.mixing import CountJob, MixJob, TokenJob
 from pipeline.plan import SourceJob
 from pipeline.transforms.held_out import CountHeldOut
 from pipeline.transforms.mix import MixShards
-from pipeline.transforms.read_units import ReadUnitList
+from pipeline.transforms.read_units import ListNumbered, ListParts, ReadUnitList
 from pipeline.transforms.tokenize import TokenizeSource
 
 
@@ -37,17 +37,17 @@ def clean(p: beam.Pipeline, jobs: Sequence[SourceJob]) -> None:
 def tokenize(p: beam.Pipeline, jobs: Mapping[str, TokenJob]) -> None:
     """Every clean part becomes a file of token ids; what there is of each source is counted."""
     for name, job in jobs.items():
-        parts = p | f"{name}/parts" >> ListParts([job.parts])  # Output: (source, number)
+        parts = p | f"{name}/parts" >> ListNumbered([job.parts])  # Output: (number, clean file)
         _ = parts | name >> TokenizeSource(job)  # Output: the source's name; its token files and marker are written
 
 
 def count(p: beam.Pipeline, job: CountJob) -> None:
     """Validation documents are taken out before epochs are counted."""
-    parts = p | "parts" >> ListParts(job.parts) | "files" >> beam.ParDo(TokenFiles(job.parts))  # (source, token file)
+    parts = p | "parts" >> ListParts(job.parts)  # Output: (source, token file)
     _ = parts | "count" >> CountHeldOut(job)  # Output: the file of counts
 
 
 def mix(p: beam.Pipeline, job: MixJob) -> None:
     """The documents of every epoch, shuffled over all sources into shards."""
-    parts = p | "parts" >> ListParts(job.parts) | "files" >> beam.ParDo(TokenFiles(job.parts))  # (source, token file)
+    parts = p | "parts" >> ListParts(job.parts)  # Output: (source, token file)
     _ = parts | "mix" >> MixShards(job)  # Output: the file of lines about all shards

@@ -14,6 +14,10 @@ from apache_beam.io.filesystems import FileSystems
 
 from pipeline.files import is_local
 from pipeline.sources.base import InputFile
+from pipeline.http_files import HttpFileError, is_http, size_of_http
+
+NUM_SIZES_ASKED = 8
+"""Of the files of a published list that lie on a server: their mean stands for the others. A dump has 56,000."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,32 +34,59 @@ class Listing:
 
 
 def list_inputs(
-    source: str, globs: Sequence[str], *, fraction: float = 1.0, always: Callable[[str], bool] | None = None
-) -> Listing:
+    source: str, globs: Sequence[str], *, fraction: float = 1.0, always: Callable[[str], bool] | None = None,
+    expand: Callable[[str], list[str] | None] | None = None,
+) -> Listing:  # fmt: skip
     """Lists what the globs match: each file once, sorted by path.
 
     A folder stands for all files below it. ``fraction`` keeps that share of the files, chosen by a hash of
-    the file's name, at least one; files that ``always`` names are kept besides.
+    the file's name, at least one; files that ``always`` names are kept besides. ``expand`` gives the files
+    that a list names, None for a glob.
 
     Raises:
         ValueError: a glob matches nothing; names the source and the glob.
     """
     found: dict[str, tuple[int, float]] = {}
+    listed: set[str] = set()
     for glob in globs:
+        names = expand(glob) if expand is not None else None
+        if names is not None:
+            listed.update(os.path.realpath(os.path.expanduser(n)) if is_local(n) else n for n in names)
+            continue
         matched = _match(source, glob)
         if not matched:
             raise ValueError(f"{source}: nothing matches {glob!r}; check the path, and quote globs in the shell")
         found |= matched
-    paths = sorted(found)
+    listed -= set(found)
+    paths = sorted([*found, *listed])
     if fraction < 1.0:
         kept = [p for p in paths if always is not None and always(p)]
         paths = sorted([*kept, *_share([p for p in paths if p not in set(kept)], fraction)])
+    found |= _sizes(source, [p for p in paths if p in listed])
     identity = [[p, *found[p]] for p in paths]
     fingerprint = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
     return Listing(tuple(InputFile(p, found[p][0]) for p in paths), fingerprint)
 
 
+def _sizes(source: str, paths: Sequence[str]) -> dict[str, tuple[int, float]]:
+    """Sizes of the files of a list: exact on this machine's disk, elsewhere the mean of a few, asked for."""
+    local = [p for p in paths if is_local(p)]
+    gone = [p for p in local if not os.path.isfile(p)]
+    if gone:
+        raise ValueError(f"{source}: {len(gone)} files of the list are not there, the first is {gone[0]}")
+    found = {p: (os.path.getsize(p), os.path.getmtime(p)) for p in local}
+    stored = [p for p in paths if not is_local(p)]
+    asked = stored[:: max(1, len(stored) // NUM_SIZES_ASKED)][:NUM_SIZES_ASKED]
+    sizes = [size for path in asked for size, _ in _match(source, path).values()]
+    if asked and not sizes:
+        raise ValueError(f"{source}: of the list's files none of {', '.join(asked)} is there")
+    mean = sum(sizes) // len(sizes) if sizes else 0
+    return {**found, **dict.fromkeys(stored, (mean, 0.0))}
+
+
 def _match(source: str, glob: str) -> dict[str, tuple[int, float]]:
+    if is_http(glob):
+        return _match_http(source, glob)
     if is_local(glob):
         glob = os.path.abspath(os.path.expanduser(glob))
         if os.path.isdir(glob):
@@ -77,6 +108,15 @@ def _match(source: str, glob: str) -> dict[str, tuple[int, float]]:
             continue
         found[path] = (entry.size_in_bytes, entry.last_updated_in_seconds)
     return found
+
+
+def _match_http(source: str, url: str) -> dict[str, tuple[int, float]]:
+    if any(mark in url for mark in "*["):
+        raise ValueError(f"{source}: {url!r}: a web server cannot be asked for what matches; name files or a .paths list")
+    try:
+        return {url: (size_of_http(url), 0.0)}
+    except HttpFileError as error:
+        raise ValueError(f"{source}: {error}") from error
 
 
 def _cause(error: BeamIOError) -> str:

@@ -20,10 +20,10 @@ from pipeline import graph
 from pipeline.configure import canonical
 from pipeline.files import delete_tree, exists, join, open_file, read_bytes, write_bytes, written_whole
 from pipeline.layout import Layout, is_done, read_marker
-from pipeline.mixing import CountJob, HeldOut, MixJob, SourceShare, TokenJob
+from pipeline.mixing import CountJob, HeldOut, MixJob, Parts, SourceShare, TokenJob
 from pipeline.options import Settings
-from pipeline.transforms.segment import part_name
-from pipeline.transforms.tokenize import token_file
+from pipeline.transforms.segment import PART_NAME
+from pipeline.transforms.tokenize import TOKEN_FILE
 from tokenizer.encode import Encoder
 from tokenizer.sample import weighted_sample
 from tokenizer.train import TrainSettings, train
@@ -55,7 +55,8 @@ def clean_parts(layout: Layout, source: str) -> list[str]:
             f"{source}: there are no finished clean documents in {layout.output}; "
             f"run it with --phase=clean --input {source}=GLOB first, or take {source} out of the recipe"
         )
-    return [join(layout.clean(source), part_name(i, marker["num_parts"])) for i in range(marker["num_parts"])]
+    parts = Parts(source, layout.clean(source), marker["num_parts"], PART_NAME)
+    return [parts.path(number) for number in range(parts.num_parts)]
 
 
 def get_tokenizer(settings: Settings, layout: Layout, sources: list[str]) -> Encoder:
@@ -115,7 +116,7 @@ def token_jobs(settings: Settings, layout: Layout, encoder: Encoder, sources: li
         delete_tree(layout.tokens(source))
         jobs[source] = TokenJob(
             source=source,
-            parts=tuple(enumerate(clean_parts(layout, source))),
+            parts=Parts(source, layout.clean(source), len(clean_parts(layout, source)), PART_NAME),
             tokenizer_path=layout.tokenizer,
             tokens_dir=layout.tokens(source),
             validation_share=rule.share if (rule := settings.recipe.validation.get(source)) else None,
@@ -127,11 +128,8 @@ def token_jobs(settings: Settings, layout: Layout, encoder: Encoder, sources: li
     return jobs
 
 
-def _token_parts(layout: Layout, sources: list[str]) -> tuple[tuple[str, str], ...]:
-    parts = []
-    for source in sources:
-        parts += [(source, token_file(layout.tokens(source), i)) for i in range(len(clean_parts(layout, source)))]
-    return tuple(parts)
+def _token_parts(layout: Layout, sources: list[str]) -> tuple[Parts, ...]:
+    return tuple(Parts(s, layout.tokens(s), len(clean_parts(layout, s)), TOKEN_FILE) for s in sources)
 
 
 @dataclass(frozen=True, slots=True)

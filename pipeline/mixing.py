@@ -49,6 +49,15 @@ class Parts:
     source: str
     folder: str
     num_parts: int
+    form: str
+    """Of a file's name, by its number and how many there are."""
+
+    def path(self, number: int) -> str:
+        """
+        >>> Parts("books", "out", 2, "part-{:05d}-of-{:05d}.parquet").path(1)
+        'out/part-00001-of-00002.parquet'
+        """
+        return f"{self.folder}/{self.form.format(number, self.num_parts)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +99,10 @@ class SourceShare:
     held_out: HeldOut
 
 
+MIX_VERSION = 2
+"""Raised when the same token files and plan would give other shards."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixJob:
     """The global shuffle."""
@@ -109,3 +122,4 @@ class MixJob:
     """Where the lines about all shards are written, once all are."""
     shuffle_dir: str | None
     progress_dir: str | None = None
+    version: int = MIX_VERSION

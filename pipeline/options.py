@@ -16,10 +16,14 @@ from pipeline.files import is_local
 from pipeline.flags import parse_flags, seed_of
 from pipeline.sources import SOURCES
 from pipeline.sources.base import Source
+from tokenizer.train import TrainSettings
 
 Phase = Literal["all", "clean", "mix"]
 
 _OWN_KEYS = ("recipe", "inputs", "models", "output", "seed", "exclude", "run")
+_RECIPE_KEYS = ("name", "mixture", "tokenizer", "shards", "sources", "paper")
+_WHOLE_KEYS = ("weights", "validation")
+"""Meant as a whole where the file gives them: half of another recipe's weights would add up to anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,45 +73,89 @@ def parse(argv: Sequence[str]) -> Settings:
     Raises:
         ValueError: the request is wrong; one line that says what and how to mend it.
     """
-    flags, beam_args = build_parser().parse_known_args(list(argv))
-    _check_beam_args(beam_args)
-    config = read_yaml(flags.config) if flags.config else {}
+    flags, beam_args = parse_flags(argv)
+    config = _config(flags.config)
     inputs = _inputs(flags.input, config.get("inputs"))
     recipe = _recipe(config, default="llama" if inputs or flags.phase == "mix" else "sample")
+    TrainSettings.of(recipe.tokenizer)  # a wrong one is said now, not after the cleaning
     tokenizer = flags.tokenizer or (config["tokenizer"] if isinstance(config.get("tokenizer"), str) else None)
     names = _source_names(flags.sources, inputs, recipe)
-    limits = _limits(config.get("run"))
-    for path, flag in ((tokenizer, "--tokenizer"), (flags.exclude or config.get("exclude"), "--exclude")):
+    exclude = flags.exclude or _text(config, "exclude")
+    for path, flag in ((tokenizer, "--tokenizer"), (exclude, "--exclude")):
         if path and is_local(path) and not Path(path).is_file():
             raise ValueError(f"{flag}: there is no file {path}")
     return Settings(
         inputs={n: g for n, g in inputs.items() if n in names},
         sources={n: configured(SOURCES[n], recipe.sources.get(n, {})) for n in names},
         recipe=recipe,
-        output=str(flags.output or config.get("output") or "out").rstrip("/"),
-        models=flags.models or config.get("models"),
+        output=_output(flags.output or _text(config, "output") or "out"),
+        models=flags.models or _text(config, "models"),
         tokenizer=tokenizer,
         num_tokens=flags.tokens,
         phase=flags.phase,
-        seed=flags.seed if flags.seed is not None else int(config.get("seed", 0)),
+        seed=flags.seed if flags.seed is not None else _seed(config.get("seed")),
         fraction=flags.fraction,
-        exclude=flags.exclude or config.get("exclude"),
+        exclude=exclude,
         overwrite=flags.overwrite,
         estimate=flags.estimate,
-        limits=limits,
-        beam_args=tuple(beam_args),
+        limits=_limits(config.get("run")),
+        beam_args=beam_args,
     )
+
+
+def _config(path: str | None) -> dict[str, Any]:
+    """The mapping of the configuration file, every key of it known."""
+    if path is None:
+        return {}
+    config = read_yaml(path)
+    for key in config:
+        if key not in _OWN_KEYS + _RECIPE_KEYS:
+            close = difflib.get_close_matches(key, _OWN_KEYS + _RECIPE_KEYS, 1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise ValueError(f"{path}: {key} is not known{hint} (there are: {', '.join(_OWN_KEYS + _RECIPE_KEYS)})")
+    return config
+
+
+def _text(config: Mapping[str, Any], key: str) -> str | None:
+    value = config.get(key)
+    if value is not None and (not isinstance(value, str) or not value.strip()):
+        raise ValueError(f"{key} in the config file must be a path, not {value!r}")
+    return value
+
+
+def _seed(value: Any) -> int:
+    try:
+        return 0 if value is None else seed_of(value)
+    except argparse.ArgumentTypeError as error:
+        raise ValueError(f"seed in the config file: {error}") from error
+
+
+def _output(path: str) -> str:
+    return path.rstrip("/") or "/"
 
 
 def _recipe(config: Mapping[str, Any], *, default: str) -> Recipe:
     """The recipe the file names (or the default), with what the file itself says laid over it."""
-    base = read_yaml(config.get("recipe") or default)
+    base = read_yaml(_text(config, "recipe") or default)
     own = {k: v for k, v in config.items() if k not in _OWN_KEYS and not (k == "tokenizer" and isinstance(v, str))}
-    recipe = recipe_of(_laid_over(base, own))
+    recipe = recipe_of(_laid_over(_of_weights(base, own), own))
     unknown = [n for n in (*recipe.weights, *recipe.sources) if n not in SOURCES]
     if unknown:
         raise ValueError(f"recipe {recipe.name}: {unknown[0]} is not a source; there are: {' '.join(SOURCES)}")
     return recipe
+
+
+def _of_weights(base: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The base recipe without what it says, source by source, of sources that the file's own weights leave out."""
+    mixture, laid = base.get("mixture"), own.get("mixture")
+    weights = laid.get("weights") if isinstance(laid, Mapping) else None
+    if not isinstance(mixture, Mapping) or not isinstance(weights, Mapping):
+        return base
+    kept = {
+        what: {s: v for s, v in said.items() if s in weights or s not in SOURCES} if isinstance(said, Mapping) else said
+        for what, said in mixture.items()
+    }
+    return {**base, "mixture": kept}
 
 
 def _laid_over(base: Any, own: Any) -> Any:
@@ -116,8 +164,7 @@ def _laid_over(base: Any, own: Any) -> Any:
     {'a': {'b': 1, 'c': 3}}
     """
     if isinstance(base, Mapping) and isinstance(own, Mapping):
-        # A mapping of weights is meant as a whole: half of another recipe's would add up to anything.
-        return {**base, **{k: v if k == "weights" else _laid_over(base.get(k), v) for k, v in own.items()}}
+        return {**base, **{k: v if k in _WHOLE_KEYS else _laid_over(base.get(k), v) for k, v in own.items()}}
     return own
 
 
@@ -133,15 +180,21 @@ def _inputs(flags: Sequence[str], in_file: Any) -> dict[str, tuple[str, ...]]:
         return given
     if not isinstance(in_file, Mapping):
         raise ValueError("inputs in the config file must map a source to its globs")
-    listed = {_known(n, "inputs"): (g,) if isinstance(g, str) else tuple(g) for n, g in in_file.items()}
-    return {**listed, **given}
+    return {**{_known(str(n), "inputs"): _globs(str(n), g) for n, g in in_file.items()}, **given}
+
+
+def _globs(name: str, given: Any) -> tuple[str, ...]:
+    globs = [given] if isinstance(given, str) else given
+    if not isinstance(globs, list) or not globs or not all(isinstance(g, str) and g for g in globs):
+        raise ValueError(f"inputs.{name} in the config file must be a glob or a list of globs, not {given!r}")
+    return tuple(globs)
 
 
 def _known(name: str, where: str) -> str:
     if name not in SOURCES:
         close = difflib.get_close_matches(name, SOURCES, 1)
         hint = f"; did you mean {close[0]}?" if close else ""
-        raise ValueError(f"{where}: {name!r} is not a source{hint} There are: {' '.join(SOURCES)}")
+        raise ValueError(f"{where}: {name!r} is not a source{hint} (there are: {', '.join(SOURCES)})")
     return name
 
 
@@ -162,10 +215,15 @@ def _source_names(flag: str | None, inputs: Mapping[str, Any], recipe: Recipe) -
 def _limits(given: Any) -> RunLimits:
     if given is None:
         return RunLimits()
-    known = [f.name for f in dataclasses.fields(RunLimits)]
-    for name, value in dict(given).items():
+    if not isinstance(given, Mapping):
+        raise ValueError(f"run in the config file must map settings to numbers, not {given!r}")
+    known = {f.name: f.default for f in dataclasses.fields(RunLimits)}
+    for name, value in given.items():
         if name not in known:
             raise ValueError(f"run.{name} is not a setting; there are: {', '.join(known)}")
-        if isinstance(value, bool) or (not isinstance(value, int | float) and not hasattr(value, "as_tuple")):
-            raise ValueError(f"run.{name} must be a number, not {value!r}")
-    return RunLimits(**{n: type(getattr(RunLimits(), n))(v) for n, v in dict(given).items()})
+        is_share = isinstance(known[name], float)
+        if isinstance(value, bool) or not isinstance(value, int | float if is_share else int):
+            raise ValueError(f"run.{name} must be a {'number' if is_share else 'whole number'}, not {value!r}")
+        if not 0 <= value <= (1 if is_share else 2**62):
+            raise ValueError(f"run.{name} must be {'from 0 to 1' if is_share else '0 or more'}, not {value!r}")
+    return RunLimits(**given)

@@ -11,11 +11,14 @@ from pipeline.clean_phase import RunFailed
 from pipeline.options import parse
 from pipeline.whole_run import estimate_run, run
 
-DONE, FAILED, WRONG_REQUEST = 0, 1, 2
+DONE, FAILED, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0 done; 1 the run failed; 2 the request was wrong (a line on stderr says how to mend it)."""
+    """Returns the exit status: 0 done; 1 the run failed; 2 the request was wrong (a line on stderr says how to mend it).
+
+    130: stopped from the keyboard.
+    """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         settings = parse(sys.argv[1:] if argv is None else argv)
@@ -27,11 +30,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: the mixture cannot be made\n{error}", file=sys.stderr)
         return WRONG_REQUEST
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+        if type(error) is not ValueError:
+            raise  # a library's, of data that we handed it: a fault of ours, not a wrong request
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return WRONG_REQUEST
     except RunFailed as error:
         print(f"error: {error}", file=sys.stderr)
         return FAILED
+    except KeyboardInterrupt:
+        print("stopped: the same command goes on with what is not yet whole", file=sys.stderr)
+        return INTERRUPTED
     return DONE
 
 

@@ -43,6 +43,8 @@ class Unit:
     """Byte range in the stored file; ``None`` is its end. What a range means is the reader's business."""
     origin: str = ""
     """Where the bytes came from if not from ``path`` itself: set on units that were unpacked from a container."""
+    group: int = 0
+    """Which group of the source's files it belongs to, where the reader makes groups."""
 
     @property
     def place(self) -> str:
@@ -146,7 +148,7 @@ class LineDedup:
     ``keep="ccnet"``: a line that stands in two documents of its scope goes everywhere.
     ``keep="first"``: it stays in the document whose ``rank`` column has the smallest MD5 (C4's rule, by its url).
     ``lines`` names the function of ``filters.lines`` that splits and hashes. ``scope`` is a column whose value
-    bounds the comparison (``dump``), or ``all`` or ``document``.
+    bounds the comparison (``dump``; ``group`` may be the hidden ``_group``), or ``all`` or ``document``.
     """
 
     NAME: str = "line_dedup"

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import io
 import re
-import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -19,12 +17,12 @@ from filters.perplexity import Perplexity
 from filters.reference import Reference
 from pipeline.sources.base import Document, ExactDedup, InputFile, LineDedup, Opener, Rejected, Source, Unit
 from pipeline.sources.html_text import page_text
+from pipeline.http_files import HttpFileError
+from pipeline.sources.paths_list import expand_paths_list, paths_list_of
 from pipeline.sources.warc import HtmlRecord, WetRecord, payload_digest, read_warc_html, read_wet
 
 _KIND_OF_ENDING = {".wet.gz": "wet", ".wet": "wet", ".warc.gz": "warc", ".warc": "warc"}
 _DUMP = re.compile(r"CC-MAIN-\d{4}-\d{2}(?!\d)")
-_MAX_PATHS_BYTES = 64 << 20
-"""Ours: CommonCrawl's own lists are 10 to 15 MB for 100,000 files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +40,27 @@ class CommonCrawlReader:
         "digest": pa.string(),
         "dump": pa.string(),
         "title": pa.string(),
+        "num_lines": pa.int64(),
+        "original_num_lines": pa.int64(),
+        "_group": pa.string(),
     }
 
     dump: str = ""
     """The dump of files whose path does not name one (``CC-MAIN-YYYY-WW``)."""
     is_main_content: bool = True
     """Of HTML: leave out navigation, footers and the like."""
+    group_files: int = 1750
+    """Files of a dump that the scope ``group`` of the line dedup compares: runs of the sorted list. CCNet,
+    cc_net/mine.py: hash_in_mem=50 of num_shards=1600, so a thirty-second of a dump of 56,000 files."""
+
+    def __post_init__(self) -> None:
+        if self.group_files < 1:
+            raise ValueError(f"group_files must be 1 or more, not {self.group_files}")
+
+    def expand(self, given: str, open_file: Opener) -> list[str] | None:
+        """The files that a published list names (``wet.paths.gz``, ``LIST@PREFIX``); None for a path or a glob."""
+        found = paths_list_of(given)
+        return None if found is None else expand_paths_list(found[0], open_file, prefix=found[1])
 
     def knows(self, path: str) -> bool:
         """Whether a file of this name is of a form that this source reads."""
@@ -55,10 +68,27 @@ class CommonCrawlReader:
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
         """One unit a file; what it is is told by its name, and a name that says nothing is an error."""
-        return [Unit(path=file.path, num_bytes=file.num_bytes, kind=_kind(file.path)) for file in files]
+        num_of_dump: Counter[str] = Counter()
+        units = []
+        for file in sorted(files, key=lambda file: file.path):
+            dump = _dump_of_path(file.path) or self.dump
+            group = num_of_dump[dump] // self.group_files
+            num_of_dump[dump] += 1
+            units.append(Unit(path=file.path, num_bytes=file.num_bytes, kind=_kind(file.path), group=group))
+        return units
 
     def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | Rejected]:
-        """Streams a file's pages."""
+        """Streams a file's pages. Of one that a server stops giving the pages so far stay, and the rest is told of."""
+        try:
+            for page in self._pages(unit, open_file):
+                if not isinstance(page, Rejected):
+                    page["num_lines"] = page["original_num_lines"] = page["text"].count("\n") + 1
+                    page["_group"] = f"{page['dump']} {unit.group}"
+                yield page
+        except HttpFileError as error:
+            yield Rejected(place=unit.place, reason="unreadable_on_server", detail=str(error), is_whole_file=True)
+
+    def _pages(self, unit: Unit, open_file: Opener) -> Iterator[Document | Rejected]:
         dump = _dump_of_path(unit.place) or self.dump
         if unit.kind == "wet":
             for record in read_wet(unit.path, open_file, place=unit.place):
@@ -66,44 +96,6 @@ class CommonCrawlReader:
         else:
             for page in read_warc_html(unit.path, open_file, place=unit.place):
                 yield page if isinstance(page, Rejected) else _document_of_html(page, dump, self.is_main_content)
-
-
-def expand_paths_list(path: str, open_file: Opener, *, prefix: str) -> list[str]:
-    """Returns the files that a ``wet.paths`` or ``warc.paths`` list (``.gz`` too) names, each behind ``prefix``.
-
-    ``prefix`` is where CommonCrawl's ``crawl-data/`` lies: a folder, ``s3://commoncrawl`` or ``https://...``.
-
-    Raises:
-        ValueError: the list cannot be read, is empty, or names something that is no file of a crawl.
-    """
-    with open_file(path) as file:
-        data = file.read(_MAX_PATHS_BYTES + 1)
-    if data.startswith(b"\x1f\x8b"):
-        try:
-            with gzip.GzipFile(fileobj=io.BytesIO(data)) as unpacked:
-                data = unpacked.read(_MAX_PATHS_BYTES + 1)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise ValueError(f"{path}: a broken or cut gzip file ({error}); get it again") from error
-    if len(data) > _MAX_PATHS_BYTES:
-        raise ValueError(f"{path}: over {_MAX_PATHS_BYTES} bytes: this is no list of paths")
-    names = [line.strip() for line in data.decode("utf-8", "replace").splitlines() if line.strip()]
-    if not names:
-        raise ValueError(f"{path}: an empty list of paths")
-    for name in names:
-        _kind(name)
-        if ".." in name.split("/"):
-            raise ValueError(f"{path}: {name!r} leaves the folder that the list is about")
-    root = prefix.rstrip("/") + "/" if prefix else ""
-    return [root + name.lstrip("/") for name in names]
-
-
-def is_paths_list(path: str) -> bool:
-    """Whether a name is that of a list as CommonCrawl publishes it.
-
-    >>> is_paths_list("crawl-data/CC-MAIN-2019-30/wet.paths.gz"), is_paths_list("a.warc.wet.gz")
-    (True, False)
-    """
-    return path.lower().endswith((".paths", ".paths.gz"))
 
 
 def _kind(path: str) -> str:

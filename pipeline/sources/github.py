@@ -6,7 +6,7 @@ content's (git's SHA-1 of the blob) and, where a joined table has none, ``REPOSI
 
 A content that stands in several files is one document: the copy recorded is a permissively licensed one if there is
 any, among those one whose path the path rules keep, and among those the one whose hash of repository and path is the
-greatest (:class:`LicenceJoin`). Of a joined table the same copy is kept, by the same hash in ``_choice``.
+greatest (:func:`choose_copy`). Of a joined table the same copy is kept, by the same hash in ``_choice``.
 """
 
 from __future__ import annotations
@@ -45,31 +45,25 @@ from pipeline.sources.json_lines import Row, storable
 _SYMLINK_MODE = 0o120000
 
 
-@dataclass(frozen=True, slots=True)
-class LicenceJoin:
-    """Which of the files that hold a content stands for it; independent of the order in which they come."""
+Copy = tuple[str, str, str | None]
+"""Repository, path, licence of a file that holds a content."""
 
-    families: tuple[str, ...] = PERMISSIVE
 
-    def choose(self, candidates: Iterable[tuple[str, str, str | None]]) -> tuple[str, str, str | None] | None:
-        """Returns the (repository, path, licence) recorded; None where there is no candidate (``no_file_row``).
+def choose_copy(candidates: Iterable[Copy], *, families: tuple[str, ...] = PERMISSIVE) -> Copy | None:
+    """Returns which of the files that hold a content stands for it, in whatever order they come.
 
-        >>> LicenceJoin().choose([("b/b", "x.py", "gpl-3.0"), ("a/a", "vendor/x.py", "mit"), ("c/c", "x.py", "mit")])
-        ('c/c', 'x.py', 'mit')
-        """
-        return max(candidates, key=self._rank, default=None)
+    None where there is no candidate (``no_file_row``). ``families`` are those of the step :class:`filters.code.Licence`.
 
-    def _rank(self, candidate: tuple[str, str, str | None]) -> tuple[bool, bool, str, str, str, str]:
+    >>> choose_copy([("b/b", "x.py", "gpl-3.0"), ("a/a", "vendor/x.py", "mit"), ("c/c", "x.py", "mit")])
+    ('c/c', 'x.py', 'mit')
+    """
+
+    def rank(candidate: Copy) -> tuple[bool, bool, str, str, str, str]:
         repo_name, path, licence = candidate
         is_kept = path_fault(path, language_of(path)) is None
-        return (
-            is_permissive(licence, self.families),
-            is_kept,
-            choice_hash(repo_name, path),
-            repo_name,
-            path,
-            licence or "",
-        )
+        return is_permissive(licence, families), is_kept, choice_hash(repo_name, path), repo_name, path, licence or ""
+
+    return max(candidates, key=rank, default=None)
 
 
 def choice_hash(repo_name: str, path: str) -> str:
@@ -243,5 +237,4 @@ SOURCE = Source(
     cite="BigQuery's public GitHub data, Apache, BSD and MIT projects only, filtered by line length and alphanumeric "
     "share, headers removed, exact file dedup (LLaMA, arXiv:2302.13971, section 2.1)",
     join="licences",
-    join_settings=LicenceJoin(),
 )

@@ -77,7 +77,8 @@ class _FinishCount(beam.DoFn):
             else:
                 counts.setdefault(source, Counter()).update(value)
                 num_parts += 1
-        assert num_parts == len(self._job.parts), f"{num_parts} of {len(self._job.parts)} token files were counted"
+        wanted = sum(parts.num_parts for parts in self._job.parts)
+        assert num_parts == wanted, f"{num_parts} of {wanted} token files were counted"
         result = {"sources": {s: dict(c) for s, c in sorted(counts.items())}, "cuts": cuts}
         write_bytes(self._job.result_path, json.dumps(result).encode())
         yield self._job.result_path

@@ -12,9 +12,11 @@ import pyarrow as pa
 import xxhash
 from apache_beam.pvalue import TaggedOutput
 
+from filters.code import Licence
 from pipeline.ledger import Ledger
-from pipeline.plan import BATCH_ID, TAG_ATTRIBUTES, SourceJob, part_of
+from pipeline.plan import BATCH_ID, TAG_ATTRIBUTES, Segment, SourceJob, part_of
 from pipeline.sources.base import Rejected, TableRow
+from pipeline.sources.github import choose_copy
 from pipeline.transforms.keys import ROW
 from pipeline.transforms.segment import COUNTS, ReadUnits, SegmentDoFn
 
@@ -85,6 +87,11 @@ class LicenceOfFiles(beam.DoFn):
 class ChooseFile(SegmentDoFn):
     """A bucket of contents and their file rows -> of each content the one file it is recorded as."""
 
+    def __init__(self, job: SourceJob, segment: Segment) -> None:
+        super().__init__(job, segment)
+        # The licences that the source's own step lets through: the two must not disagree.
+        self._families = next(step.families for step in job.source.steps if isinstance(step, Licence))
+
     def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
         ledger = self._ledger()
         for _, payloads in itertools.groupby(group[1], key=lambda p: p.partition(b"\0")[0]):
@@ -103,7 +110,7 @@ class ChooseFile(SegmentDoFn):
                 continue
             candidates = self._candidates(group, ledger)
             if contents:
-                chosen = self._job.source.join_settings.choose(candidates)
+                chosen = choose_copy(candidates, families=self._families)
                 continue
             for repo, path, _ in candidates:
                 ledger.reject(Rejected(place=f"{repo}/{path}", reason="file_without_content", is_bad=False))

@@ -10,6 +10,7 @@ from typing import Any
 import apache_beam as beam
 
 from pipeline.files import read_bytes, write_bytes
+from pipeline.mixing import Parts
 from pipeline.sources.base import Unit
 from pipeline.transforms.segment import UnitElement
 
@@ -36,3 +37,33 @@ class ReadUnitList(beam.PTransform):
 def _units(path: str) -> Iterator[UnitElement]:
     for number, line in enumerate(read_bytes(path).decode().splitlines()):
         yield number, 0, Unit(**json.loads(line))
+
+
+class ListParts(beam.PTransform):
+    """The files of folders, (source, path) each, spread over the workers."""
+
+    def __init__(self, parts: Sequence[Parts]) -> None:
+        super().__init__()
+        self._parts = list(parts)
+
+    def expand(self, begin: Any) -> Any:
+        files = begin | "list" >> beam.Create(self._parts) | "files" >> beam.FlatMap(_files)
+        return files | "spread" >> beam.Reshuffle()
+
+
+class ListNumbered(ListParts):
+    """The files of folders with their numbers, (number, path) each, spread over the workers."""
+
+    def expand(self, begin: Any) -> Any:
+        files = begin | "list" >> beam.Create(self._parts) | "files" >> beam.FlatMap(_numbered)
+        return files | "spread" >> beam.Reshuffle()
+
+
+def _files(parts: Parts) -> Iterator[tuple[str, str]]:
+    for number in range(parts.num_parts):
+        yield parts.source, parts.path(number)
+
+
+def _numbered(parts: Parts) -> Iterator[tuple[int, str]]:
+    for number in range(parts.num_parts):
+        yield number, parts.path(number)

@@ -241,9 +241,13 @@ class WriteClean(OpenBatches):
         yield from self._close(ledger, struct.pack(">III", part, 2**32 - 1, self._segment.index))
 
 
+PART_NAME = "part-{:05d}-of-{:05d}.parquet"
+"""The name of a file of clean or dropped documents, by its number and how many there are."""
+
+
 def part_name(part: int, num_parts: int) -> str:
     """
     >>> part_name(3, 12)
     'part-00003-of-00012.parquet'
     """
-    return f"part-{part:05d}-of-{num_parts:05d}.parquet"
+    return PART_NAME.format(part, num_parts)

@@ -24,8 +24,12 @@ _BATCH_DOCS = 256
 _BATCH_BYTES = 4 << 20
 
 
+TOKEN_FILE = "part-{:05d}.arrow"
+"""The name of a token file, by its number."""
+
+
 def token_file(job_dir: str, part: int) -> str:
-    return join(job_dir, f"part-{part:05d}.arrow")
+    return join(job_dir, TOKEN_FILE.format(part))
 
 
 @functools.lru_cache(maxsize=2)
@@ -117,9 +121,8 @@ class _FinishTokens(beam.DoFn):
         for part in group[1]:
             counts.update(part)
             num_parts += 1
-        assert num_parts == len(self._job.parts), (
-            f"{self._job.source}: {num_parts} of {len(self._job.parts)} parts tokenized"
-        )
+        wanted = self._job.parts.num_parts
+        assert num_parts == wanted, f"{self._job.source}: {num_parts} of {wanted} parts tokenized"
         marker = {
             "fingerprint": self._job.fingerprint,
             "documents": counts["documents"],

@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.sources import github_avro
 from pipeline.sources.base import InputFile, Rejected, TableRow
-from pipeline.sources.github import SOURCE, GitHubReader, LicenceJoin, check_tables, choice_hash
+from pipeline.sources.github import SOURCE, GitHubReader, check_tables, choice_hash, choose_copy
 
 CONTENTS = [
     {"id": "a1", "size": 6, "content": "a = 1\n", "binary": False, "copies": 1},
@@ -205,18 +205,18 @@ def test_the_copy_chosen_does_not_depend_on_order():
         ("c/c", "x.py", "gpl-3.0"),
         ("d/d", "x.py", None),
     ]
-    chosen = {LicenceJoin().choose(order) for order in permutations(candidates)}
+    chosen = {choose_copy(order) for order in permutations(candidates)}
     assert len(chosen) == 1
     assert chosen <= set(candidates[:2])
-    assert LicenceJoin().choose([]) is None
-    assert LicenceJoin().choose(candidates[2:]) in candidates[2:]
-    assert LicenceJoin(families=("gpl-*",)).choose(candidates) == candidates[2]
+    assert choose_copy([]) is None
+    assert choose_copy(candidates[2:]) in candidates[2:]
+    assert choose_copy(candidates, families=("gpl-*",)) == candidates[2]
 
 
 def test_a_joined_table_keeps_the_copy_that_the_join_would_choose():
     candidates = [(f"{n}/r", "x.py", "mit") for n in range(9)]
     greatest = max(candidates, key=lambda candidate: choice_hash(*candidate[:2]))
-    assert LicenceJoin().choose(candidates) == greatest
+    assert choose_copy(candidates) == greatest
     assert next(step for step in SOURCE.steps if step.NAME == "duplicate_id").newest == "_choice"
 
 
@@ -235,7 +235,7 @@ def test_real_export(corpus_data):
         if isinstance(record, TableRow) and record.table == "files":
             row = record.row
             files.setdefault(row["id"], []).append((row["repo_name"], row["path"], licences.get(row["repo_name"])))
-    chosen = [LicenceJoin().choose(files.get(r["id"], ())) for r in records if isinstance(r, dict)]
+    chosen = [choose_copy(files.get(r["id"], ())) for r in records if isinstance(r, dict)]
     by_licence = Counter(copy[2] for copy in chosen if copy)
     assert by_licence["agpl-3.0"] > 5
     assert sum(by_licence.values()) > 1_500
