@@ -10,10 +10,10 @@ sample: $(STAMP)  ## Sets everything up and runs the main job on the sample, int
 	$(BIN)/python -m pipeline.run
 
 test: $(STAMP)  ## Sets everything up and passes all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-fast: $(STAMP)  ## All but the slow tests
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
 
 check: $(STAMP)  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -101,6 +101,7 @@ setup(
             "psutil>=7",
             "pytest>=8.3",
             "pytest-timeout>=2.3",
+            "pytest-xdist>=3.8",
             "ruff>=0.12",
             "types-PyYAML",
         ],

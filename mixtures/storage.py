@@ -1,0 +1,172 @@
+"""Where an output folder lies: on a disk, memory-mapped as it is, or in a cloud's store, fetched a shard at a time.
+
+``gs://``, ``s3://`` and whatever else fsspec has a file system for; fsspec is imported only where a folder is remote.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from mixtures.shards import ShardInfo
+
+_READ_BYTES = 8 * 2**20
+
+
+class Storage(Protocol):
+    """What the trainer's side needs of an output folder."""
+
+    is_remote: bool
+
+    def read(self, name: str) -> bytes:
+        """A small file whole. Raises FileNotFoundError."""
+
+    def num_bytes(self, names: Sequence[str]) -> list[int | None]:
+        """How large each file is; None: it is not there."""
+
+    def map(self, info: ShardInfo) -> pa.MemoryMappedFile:
+        """A shard, memory-mapped."""
+
+    def place(self, name: str) -> str:
+        """The file as it is named to a person."""
+
+
+def storage_of(folder: str | Path, *, cache_dir: str | Path | None = None) -> Storage:
+    """The storage of a folder or URL.
+
+    ``cache_dir``: where shards of a remote folder are kept while they are read (default: the system's temporary
+    folder).
+
+    >>> storage_of("out").is_remote
+    False
+    """
+    if "://" in str(folder):
+        return RemoteStorage(str(folder), cache_dir)
+    return LocalStorage(Path(folder))
+
+
+class LocalStorage:
+    """A folder of this machine."""
+
+    is_remote = False
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def read(self, name: str) -> bytes:
+        return (self.root / name).read_bytes()
+
+    def num_bytes(self, names: Sequence[str]) -> list[int | None]:
+        return [_size(self.root / name) for name in names]
+
+    def map(self, info: ShardInfo) -> pa.MemoryMappedFile:
+        return pa.memory_map(str(self.root / info.path))
+
+    def place(self, name: str) -> str:
+        return str(self.root / name)
+
+
+class RemoteStorage:
+    """A folder in a store. A shard is fetched whole, mapped, and its file unlinked at once: what is no longer mapped
+    takes no disk, and a killed trainer leaves nothing. Every shard's checksum is compared as it comes."""
+
+    is_remote = True
+
+    def __init__(self, url: str, cache_dir: str | Path | None = None) -> None:
+        try:
+            import fsspec
+        except ImportError as error:
+            raise ValueError(f"{url} is read through fsspec: pip install fsspec and gcsfs or s3fs") from error
+        try:
+            self._fs, root = fsspec.core.url_to_fs(url)
+        except (ImportError, ValueError) as error:
+            raise ValueError(f"{url} cannot be read: {error}") from error
+        self._url, self._root = url.rstrip("/"), root.rstrip("/")
+        self._cache_dir = str(cache_dir) if cache_dir is not None else None
+        self._ahead: dict[str, Future[str]] = {}
+        self._pool: tuple[int, ThreadPoolExecutor] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_ahead": {}, "_pool": None}
+
+    def read(self, name: str) -> bytes:
+        return bytes(self._fs.cat_file(f"{self._root}/{name}"))
+
+    def num_bytes(self, names: Sequence[str]) -> list[int | None]:
+        """One listing a folder, not a request a file."""
+        sizes: dict[str, int] = {}
+        for folder in sorted({name.rpartition("/")[0] for name in names}):
+            found = self._fs.find(f"{self._root}/{folder}", detail=True)
+            sizes |= {path.rpartition("/")[2]: one["size"] for path, one in found.items()}
+        return [sizes.get(name.rpartition("/")[2]) for name in names]
+
+    def map(self, info: ShardInfo) -> pa.MemoryMappedFile:
+        future = self._ahead.pop(info.path, None)
+        path = future.result() if future is not None else self._fetch(info)
+        try:
+            return pa.memory_map(path)
+        finally:
+            os.unlink(path)
+
+    def fetch_ahead(self, info: ShardInfo) -> None:
+        """Begins to fetch a shard that will be wanted next. At most one waits."""
+        if self._ahead:
+            return
+        if self._pool is None or self._pool[0] != os.getpid():  # threads do not live on in a forked worker
+            self._pool = os.getpid(), ThreadPoolExecutor(1, thread_name_prefix="shards")
+        self._ahead[info.path] = self._pool[1].submit(self._fetch, info)
+
+    def forget_ahead(self, wanted: str) -> None:
+        """Drops what was fetched ahead if it is not ``wanted`` after all."""
+        for path in [path for path in self._ahead if path != wanted]:
+            self._ahead.pop(path).add_done_callback(_unlink_result)
+
+    def place(self, name: str) -> str:
+        return f"{self._url}/{name}"
+
+    def _fetch(self, info: ShardInfo) -> str:
+        digest, num_bytes = hashlib.sha256(), 0
+        with _temporary(self._cache_dir) as (path, sink):
+            with self._fs.open(f"{self._root}/{info.path}", "rb") as source:
+                while block := source.read(_READ_BYTES):
+                    digest.update(block)
+                    sink.write(block)
+                    num_bytes += len(block)
+            if num_bytes != info.bytes or digest.hexdigest() != info.sha256:
+                raise ValueError(
+                    f"{self.place(info.path)} came with {num_bytes:,} bytes and checksum {digest.hexdigest()} "
+                    f"(manifest line: {info})"
+                )
+        return path
+
+
+@contextmanager
+def _temporary(folder: str | None) -> Iterator[tuple[str, Any]]:
+    """A new file; deleted if the block raises."""
+    handle, path = tempfile.mkstemp(prefix="shard-", suffix=".arrow", dir=folder)
+    try:
+        with os.fdopen(handle, "wb") as sink:
+            yield path, sink
+    except BaseException:
+        os.unlink(path)
+        raise
+
+
+def _unlink_result(future: Future[str]) -> None:
+    if future.exception() is None:
+        os.unlink(future.result())
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
