@@ -1,4 +1,4 @@
-r"""The commands that the expansion itself carries out: definitions (which leave no trace), and tests in macros.
+r"""The commands that the expansion itself carries out: definitions, which leave no trace, groups and environments.
 
 Everything that TeX's own programming would be needed for gives the call up, so that the macro stands as its author
 wrote it, not as the ruin of an expansion.
@@ -10,17 +10,8 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from filters.latex_conditionals import PRIMITIVE_CONDITIONALS
-from filters.latex_expand import Expanded, Expander, Handler, Meaning, leave_macro
-from filters.latex_lexer import whole_lines, words
-from filters.latex_macros import (
-    NO_VALUE,
-    PROTECTED,
-    PROTECTED_ENVIRONMENTS,
-    Definition,
-    Environment,
-    Macro,
-    Parameter,
+from filters.latex_branches import TESTS
+from filters.latex_definitions import (
     read_def,
     read_document_command,
     read_environment,
@@ -28,6 +19,16 @@ from filters.latex_macros import (
     read_newcommand,
     read_operator,
     read_paired_delimiter,
+)
+from filters.latex_expand import Expanded, Expander, Handler, Meaning, leave_macro
+from filters.latex_lexer import whole_lines
+from filters.latex_macros import (
+    PROTECTED,
+    PROTECTED_ENVIRONMENTS,
+    Definition,
+    Environment,
+    Macro,
+    Parameter,
 )
 
 _DEFINITION = re.compile(
@@ -40,19 +41,6 @@ _PREFIXED = re.compile(
 _MAX_FAILURES = 200
 """Definitions in a style file that cannot be read, after which the rest is not looked at: keeps it linear."""
 _ENVIRONMENT_NAME = re.compile(r"\s?\{\s*([^{}\\\s]{1,60})\s*\}")
-_NO_SPACE_BEFORE = re.compile(r"\\(?:footnote|footnotemark|xspace|end|par|item|label|index|[^A-Za-z])(?![a-z])")
-_TESTS_EMPTY = re.compile(
-    r"\s*\\relax\s*\\detokenize\s*\{([^{}]{0,2000})\}\s*\\relax(?![A-Za-z])\s?"
-    r"|\s*(\\\\|\\(?:relax|empty|@empty|null)(?![A-Za-z])\s*|[&!|$@*.?])((?:(?!\2)[^\\]){0,2000}|\\[^\n]{0,200}?)\2\s?"
-)
-_CONDITIONAL = re.compile(r"\\(if[a-z]*|else|fi)(?![A-Za-z@])|\\[^A-Za-z]", re.DOTALL)
-_TESTS_EQUAL = re.compile(r"\s*\\(equal|isempty)\s*")
-_PROGRAMMING = words(
-    "expandafter csname futurelet noexpand catcode afterassignment aftergroup ifcat ifnum ifdim ifodd ifcase loop"
-    " advance meaning string lccode uccode scantokens write read openout immediate newcount newdimen"
-)
-r"""What a macro cannot be expanded over."""
-
 Reader = Callable[[str, int], Definition | None]
 
 
@@ -268,180 +256,14 @@ def _make_at(is_letter: bool) -> Handler:
     return handle
 
 
-# Tests in bodies ----------------------------------------------------------------------------------------------
-
-
-def _xspace(expander: Expander, start: int) -> bool:
-    r"""A space, if what follows would stick: ``\xspace`` is for the author's eyes, its effect for the reader's."""
-    ahead = expander.peek()
-    if ahead and (ahead[0].isalnum() or ahead[0] in "$(`" or (ahead[0] == "\\" and not _NO_SPACE_BEFORE.match(ahead))):
-        expander.emit(" ")
-    return True
-
-
-def _if_argument(*, when: Callable[[str], bool], has_then: bool, has_else: bool) -> Handler:
-    def handle(expander: Expander, start: int) -> bool:
-        arguments = expander.read_arguments((Parameter("m"),) * (1 + has_then + has_else))
-        if arguments is None:
-            return _unreadable(expander, start)
-        holds = when(arguments[0].strip())
-        chosen = arguments[1] if holds and has_then else arguments[-1] if not holds and has_else else ""
-        expander.push(chosen, Macro(has_at=expander.has_at))
-        return True
-
-    return handle
-
-
-def _unreadable(expander: Expander, start: int) -> bool:
-    if expander.stack:
-        expander.give_up()
-        return True
-    return False
-
-
-def _if_then_else(expander: Expander, start: int) -> bool:
-    r"""``\ifthenelse{\equal{a}{b}}{..}{..}`` in a macro's body; any other test gives up."""
-    if not expander.stack:
-        return False
-    arguments = expander.read_arguments((Parameter("m"),) * 3)
-    match = None if arguments is None else _TESTS_EQUAL.match(arguments[0])
-    if arguments is None or match is None:
-        return _unreadable(expander, start)
-    test = Expander(arguments[0][match.end() :], {}, tracks_groups=False)
-    left = test.read_token_or_group()
-    right = "" if match[1] == "isempty" else test.read_token_or_group()
-    if left is None or right is None:
-        return _unreadable(expander, start)
-    expander.push(arguments[1] if left.strip() == right.strip() else arguments[2], Macro(has_at=expander.has_at))
-    return True
-
-
-def _if_star(expander: Expander, start: int) -> bool:
-    arguments = expander.read_arguments((Parameter("m"), Parameter("m"), Parameter("s", "*")))
-    if arguments is None:
-        return _unreadable(expander, start)
-    expander.push(arguments[0] if arguments[2] == r"\BooleanTrue" else arguments[1], Macro(has_at=True))
-    return True
-
-
-def _if_next(expander: Expander, start: int) -> bool:
-    arguments = expander.read_arguments((Parameter("m"),) * 3)
-    if arguments is None:
-        return _unreadable(expander, start)
-    is_next = expander.peek().lstrip().startswith(arguments[0])
-    expander.push(arguments[1] if is_next else arguments[2], Macro(has_at=True))
-    return True
-
-
-def _math_choice(expander: Expander, start: int) -> bool:
-    r"""``\mathchoice`` in a macro: what it says for running text, not four times the same."""
-    if not expander.stack:
-        return False
-    arguments = expander.read_arguments((Parameter("m"),) * 4)
-    if arguments is None:
-        return _unreadable(expander, start)
-    expander.push(f"{{{arguments[1]}}}", Macro(has_at=expander.has_at))
-    return True
-
-
-def _ensure_math(expander: Expander, start: int) -> bool:
-    r"""``\ensuremath`` in a macro: the formula, in dollars where none is open."""
-    if not expander.stack:
-        return False
-    argument = expander.read_arguments((Parameter("m"),))
-    if argument is None:
-        return _unreadable(expander, start)
-    is_math = expander.math.holds(expander.out)
-    expander.push(argument[0] if is_math else f"${argument[0].strip()}$", Macro(has_at=expander.has_at))
-    return True
-
-
-def _if_math(expander: Expander, start: int) -> bool:
-    if not expander.stack:
-        return False
-    return _choose(expander, expander.pos, expander.math.holds(expander.out))
-
-
-def _if_equal(expander: Expander, start: int) -> bool:
-    r"""``\ifx\relax#1\relax`` and its like ask whether an argument is empty; other tests give up."""
-    if not expander.stack:
-        return False
-    match = _TESTS_EMPTY.match(expander.text, expander.pos)
-    if match is None:
-        return _programming(expander, start)
-    content = match[1] if match[1] is not None else match[3]
-    return _choose(expander, match.end(), not content.strip())
-
-
-def _choose(expander: Expander, pos: int, holds: bool) -> bool:
-    """Goes on with one branch of the conditional whose branches begin at ``pos``."""
-    text, depth, otherwise = expander.text, 0, None
-    expander.work_left -= len(text) - pos
-    for match in _CONDITIONAL.finditer(text, pos):
-        name = match[1]
-        if name in PRIMITIVE_CONDITIONALS:
-            depth += 1
-        elif name == "else" and depth == 0:
-            otherwise = match.span()
-        elif name == "fi" and depth > 0:
-            depth -= 1
-        elif name == "fi":
-            branch = text[pos : otherwise[0] if otherwise else match.start()]
-            if not holds:
-                branch = text[otherwise[1] : match.start()] if otherwise else ""
-            expander.pos = match.end()
-            expander.push(branch.strip(" \n"), Macro(has_at=expander.has_at))
-            return True
-    expander.give_up()
-    return True
-
-
-def _call_by_name(expander: Expander, start: int) -> bool:
-    r"""``\csname name\endcsname`` is ``\name``."""
-    match = re.compile(r"\s*([A-Za-z]{1,60})\s*\\endcsname(?![A-Za-z@])\s?").match(expander.text, expander.pos)
-    if match is None or not isinstance(expander.meanings.get(match[1]), Macro):
-        return _programming(expander, start)
-    expander.pos = match.end()
-    expander.push("\\" + match[1] + (" " if expander.peek()[:1].isalpha() else ""), Macro())
-    return True
-
-
-def _programming(expander: Expander, start: int) -> bool:
-    if not expander.stack:
-        return False
-    expander.give_up()
-    return True
-
-
-def _emptiness(command: str, when: Callable[[str], bool]) -> dict[str, Handler]:
-    return {
-        f"{command}TF": _if_argument(when=when, has_then=True, has_else=True),
-        f"{command}T": _if_argument(when=when, has_then=True, has_else=False),
-        f"{command}F": _if_argument(when=when, has_then=False, has_else=True),
-    }
-
-
 HANDLERS: dict[str, Handler] = {
-    **dict.fromkeys(_PROGRAMMING, _programming),
+    **TESTS,
     **{name: _defines(reader, _KINDS[name]) for name, reader in _READERS.items()},
     **dict.fromkeys(("global", "long", "outer", "protected", "expandafter"), _prefix),
     **dict.fromkeys(("begingroup", "bgroup"), _open_group),
     **dict.fromkeys(("endgroup", "egroup"), _close_group),
-    **_emptiness("IfNoValue", lambda argument: argument == NO_VALUE),
-    **_emptiness("IfValue", lambda argument: argument != NO_VALUE),
-    **_emptiness("IfBoolean", lambda argument: argument == r"\BooleanTrue"),
     "begin": _begin,
     "end": _end,
     "makeatletter": _make_at(True),
     "makeatother": _make_at(False),
-    "xspace": _xspace,
-    "ifthenelse": _if_then_else,
-    "csname": _call_by_name,
-    "ensuremath": _ensure_math,
-    "mathchoice": _math_choice,
-    "ifmmode": _if_math,
-    "if": _if_equal,
-    "ifx": _if_equal,
-    "@ifstar": _if_star,
-    "@ifnextchar": _if_next,
 }

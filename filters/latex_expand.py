@@ -11,25 +11,19 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from filters.latex_lexer import group_end
-from filters.latex_macros import (
-    MAX_BODY_CHARS,
-    Environment,
-    Macro,
-    Parameter,
-    ends_in_word,
-    find_outside_groups,
-    read_bracket,
-    skip_space,
-)
+from filters.latex_arguments import TOKEN, TOKEN_AT, ArgumentReader, Call, Frame
+from filters.latex_lexer import group_end, whole_lines
+from filters.latex_macros import Environment, Macro, ends_in_word
 from filters.latex_math import MathMode
 
 MAX_DEPTH = 200
 """Texts of macros open inside each other; ours: TeX's own limit is 200 for input levels, papers use under 10."""
-MAX_CALL_CHARS = 65_536
-"""What one call may grow to, beside 16 times its arguments; ours: thirty doublings pass it in the sixteenth."""
-MAX_CALL_EXPANSIONS = 2_000
-"""Macros expanded in one call, beside one for each character of its arguments (an argument may be a section)."""
+MAX_CALL_CHARS = 8_192
+"""What one call may grow to, beside 16 times its arguments; ours: on 63 papers no call of a shorthand adds over 800,
+what adds more draws a figure by program, and thirty doublings pass it in the thirteenth."""
+MAX_CALL_EXPANSIONS = 1_000
+"""Macros expanded in one call, beside one for each character of its arguments (an argument may be a section); ours: 50
+on the same papers."""
 WORK_CHARS_BASE = 2_000_000
 WORK_PER_CHAR = 6
 """All calls of a document together: a hostile source of 20 MB ends within half a minute, a real one is far below."""
@@ -38,12 +32,8 @@ _MAX_FAILURES = 3
 _MAX_GLANCE_CHARS = 500
 _NAME = re.compile(r"\\([A-Za-z]+|.)", re.DOTALL)
 
-_TOKEN = re.compile(r"\\([A-Za-z]+|[^A-Za-z])", re.DOTALL)
-_TOKEN_AT = re.compile(r"\\([A-Za-z@]+|[^A-Za-z@])", re.DOTALL)
 _TOKEN_GROUPS = re.compile(r"\\([A-Za-z]+|[^A-Za-z])|[{}]", re.DOTALL)
 _TOKEN_GROUPS_AT = re.compile(r"\\([A-Za-z@]+|[^A-Za-z@])|[{}]", re.DOTALL)
-_ARGUMENT_TOKEN = re.compile(r"\\(?:[A-Za-z]+|.)|\x00\d+\x00|.", re.DOTALL)
-_ARGUMENT_TOKEN_AT = re.compile(r"\\(?:[A-Za-z@]+|.)|\x00\d+\x00|.", re.DOTALL)
 _TAKES_TOKEN = re.compile(
     r"\\(?:(?:hat|bar|tilde|vec|dot|ddot|dddot|check|breve|acute|grave|mathring|widehat|widetilde|overline|underline|sqrt"
     r"|overbrace|underbrace|overrightarrow|math(?:bf|rm|cal|bb|sf|tt|it|frak|scr|bin|rel|op|ord)|boldsymbol|bm|pmb"
@@ -52,19 +42,6 @@ _TAKES_TOKEN = re.compile(
 )
 """Commands that take the next token whole: what a macro behind them becomes must stay one argument."""
 _ONE_TOKEN = re.compile(r"\s*(?:\\[A-Za-z]+|\\?.)?\s*\Z", re.DOTALL)
-
-
-@dataclass(slots=True)
-class _Call:
-    """A macro met in the source itself: where it stood, and what it may still use."""
-
-    name: str
-    end: int
-    num_out: int
-    num_expanded: int
-    depth: int
-    chars: int
-    expansions: int
 
 
 @dataclass(slots=True)
@@ -80,16 +57,15 @@ class Expanded:
 Handler = Callable[["Expander", int], bool]
 """Called behind a command's name; false: the command is not consumed and stands as it is."""
 Meaning = Macro | Handler
-_Frame = tuple[str, int, re.Pattern[str]]
 
 
-class Expander:
+class Expander(ArgumentReader):
     """One document's expansion. ``handlers`` are the commands that TeX itself would carry out (definitions, tests)."""
 
     def __init__(self, text: str, handlers: dict[str, Handler], *, tracks_groups: bool) -> None:
-        self.text, self.pos = text, 0
-        self.plain = _TOKEN_GROUPS if tracks_groups else _TOKEN
-        self.with_at = _TOKEN_GROUPS_AT if tracks_groups else _TOKEN_AT
+        super().__init__(text, work_chars=WORK_CHARS_BASE + WORK_PER_CHAR * len(text))
+        self.plain = _TOKEN_GROUPS if tracks_groups else TOKEN
+        self.with_at = _TOKEN_GROUPS_AT if tracks_groups else TOKEN_AT
         self.token = self.plain
         self.tracks_groups = tracks_groups
         self.meanings: dict[str, Meaning] = dict(handlers)
@@ -97,35 +73,31 @@ class Expander:
         self.environment_arguments: dict[str, list[list[str]]] = {}
         self.depth = 0
         self.undo: list[tuple[int, str, Meaning | None]] = []
-        self.stack: list[_Frame] = []
         self.out: list[str] = []
         self.result = Expanded("")
         self.final_bodies: dict[str, str] = {}
         """Macros without parameters, by name, whose text holds nothing that has a meaning now."""
         self.failures: dict[str, int] = {}
-        self.work_left = WORK_CHARS_BASE + WORK_PER_CHAR * len(text)
-        self.call = _Call("", 0, 0, 0, 0, 0, 0)
+        self.branches: list[Frame] = []
+        """Where to go on behind branches that were chosen outside of all macros."""
+        self.switches: dict[str, bool] = {}
+        """etoolbox's and ifthen's switches that the source declares, by name, and how they stand."""
         self.is_global = False
         self.math = MathMode()
         self.math_before = self.math.state()
-
-    @property
-    def has_at(self) -> bool:
-        r"""Whether ``@`` is a letter where we read."""
-        return self.token is self.with_at
 
     def run(self) -> Expanded:
         """Expands the whole text."""
         while True:
             self._scan()
-            if not self.stack:
+            if self.stack:
+                self.pop()
+            elif self.branches:
+                self.text, self.pos, self.token = self.branches.pop()
+            else:
                 break
-            self._pop()
         self.result.text = "".join(self.out)
         return self.result
-
-    def _pop(self) -> None:
-        self.text, self.pos, self.token = self.stack.pop()
 
     def _scan(self) -> None:
         """Copies the current frame to its end, or to where a handler or macro changed what is read next."""
@@ -252,7 +224,7 @@ class Expander:
         if self.stack:
             return True
         self.math_before = self.math.state()
-        self.call = _Call(
+        self.call = Call(
             name=name,
             end=end,
             num_out=len(self.out),
@@ -309,6 +281,21 @@ class Expander:
             return pos if ends_in_word(filled.removesuffix("\\xspace")) else pos + 2
         return pos
 
+    def branch(self, text: str, *, has_at: bool, start: int | None = None) -> None:
+        """Reads next what a test has chosen; outside of all macros it stands there as if nothing had been around it.
+
+        ``start``: where the test began, if nothing of it may be left on lines that it had to itself.
+        """
+        if self.stack:
+            self.result.num_expanded -= 1
+            self.push(text, Macro(has_at=has_at))
+            return
+        self.work_left -= len(text) + _PUSH_COST_CHARS
+        if start is not None and not text.strip():
+            self.pos = whole_lines(self.text, start, self.pos)
+        self.branches.append((self.text, self.pos, self.token))
+        self.text, self.pos = text, 0
+
     def push(self, filled: str, macro: Macro, *, is_one: bool = False) -> None:
         """Reads ``filled`` next; ``is_one``: in braces, if it is more than a token."""
         call = self.call
@@ -318,7 +305,7 @@ class Expander:
         call.chars -= len(filled)
         call.expansions -= 1
         while self.stack and self.pos >= len(self.text):
-            self._pop()
+            self.pop()
         if call.chars < 0 or call.expansions < 0 or len(self.stack) >= MAX_DEPTH:
             self.give_up(for_good=True)
             return
@@ -370,104 +357,6 @@ class Expander:
         self.failures[call.name] = self.failures.get(call.name, 0) + (_MAX_FAILURES if for_good else 1)
         if self.failures[call.name] >= _MAX_FAILURES:
             self.define(call.name, leave_macro)
-
-    # Arguments ------------------------------------------------------------------------------------------------
-
-    def read_arguments(self, parameters: tuple[Parameter, ...]) -> list[str] | None:
-        """Reads what the parameters ask for; None where it is not there (the place is then behind what was read)."""
-        arguments: list[str] = []
-        for parameter in parameters:
-            argument = self._read_argument(parameter)
-            if argument is None:
-                return None
-            if parameter.kind != "l":
-                arguments.append(argument)
-            self.work_left -= len(argument)
-        num_chars = sum(map(len, arguments))
-        self.call.chars += 16 * num_chars if not self.stack else 0
-        self.call.expansions += num_chars if not self.stack else 0
-        return arguments
-
-    def charge_scan(self, pos: int) -> None:
-        """Charges a search from ``pos`` that found no end."""
-        self.work_left -= min(MAX_BODY_CHARS, len(self.text) - pos)
-
-    def _next(self) -> int:
-        """The place of the next token, in whichever frame it stands; white space is skipped."""
-        while True:
-            pos = skip_space(self.text, self.pos)
-            if pos < len(self.text) or not self.stack:
-                return pos
-            self._pop()
-
-    def peek(self) -> str:
-        """The next characters, white space included, in whichever frame they stand; nothing is consumed."""
-        if self.pos < len(self.text):
-            return self.text[self.pos : self.pos + 20]
-        return next((text[pos : pos + 20] for text, pos, _ in reversed(self.stack) if pos < len(text)), "")
-
-    def _read_argument(self, parameter: Parameter) -> str | None:
-        kind = parameter.kind
-        if kind == "m":
-            return self.read_token_or_group()
-        if kind == "u":
-            return self._read_delimited(parameter.closes)
-        pos = self._next()
-        if kind == "l":
-            mark = parameter.opens.strip()
-            if not self.text.startswith(mark, pos):
-                return None
-            self.pos = pos + len(mark)
-            return ""
-        if kind == "s":
-            if not self.text.startswith(parameter.opens, pos):
-                return r"\BooleanFalse"
-            self.pos = pos + len(parameter.opens)
-            return r"\BooleanTrue"
-        found = read_bracket(self.text, pos, parameter.opens, parameter.closes)
-        if found is None:
-            self.charge_scan(pos if self.text.startswith(parameter.opens, pos) else len(self.text))
-            return parameter.default
-        self.pos = found[1]
-        return found[0]
-
-    def read_token_or_group(self) -> str | None:
-        """Reads one undelimited argument as TeX does: a group without its braces, or one token."""
-        pos = self._next()
-        text = self.text
-        if pos >= len(text) or text[pos] in "}\n":
-            return None
-        if text[pos] == "{":
-            end = text.find("}", pos, pos + _MAX_GLANCE_CHARS)
-            if end >= 0 and "{" not in (inner := text[pos + 1 : end]) and "\\" not in inner:
-                self.pos = end + 1
-                return inner
-            end = group_end(text, pos, pos + MAX_BODY_CHARS)
-            if end < 0:
-                self.charge_scan(pos)
-                return None
-            self.pos = end
-            return text[pos + 1 : end - 1]
-        match = (_ARGUMENT_TOKEN_AT if self.has_at else _ARGUMENT_TOKEN).match(text, pos)
-        assert match is not None, "the pattern takes any character"
-        self.pos = match.end()
-        return match[0]
-
-    def _read_delimited(self, mark: str) -> str | None:
-        text, pos = self.text, self.pos
-        limit = min(len(text), pos + MAX_BODY_CHARS)
-        end = find_outside_groups(text, mark, pos, limit)
-        if end < 0 and mark != mark.strip():
-            mark = mark.strip()
-            end = find_outside_groups(text, mark, pos, limit)
-        if end < 0:
-            self.charge_scan(pos)
-            return None
-        self.pos = end + len(mark)
-        argument = text[pos:end].strip()
-        if argument.startswith("{") and group_end(argument, 0) == len(argument):
-            return argument[1:-1]
-        return argument
 
 
 def leave_macro(expander: Expander, start: int) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from filters.latex_commands import style_definitions
@@ -45,13 +45,12 @@ _COMMAND = re.compile(
 )
 _BRACED_NAME = re.compile(r"\s*\{\s*\"?([^{}\"\n]{1,300}?)\"?\s*\}")
 _BARE_NAME = re.compile(r"\s*([^\s{}\\%\"]{1,300})")
-_PLAIN_INPUT = re.compile(
-    r"^[^%\n]*?\\(?:(?:input|include|subfile)\s*\{([^{}\n]{1,300})\}|input\s+([^\s{}\\%]+))", re.MULTILINE
-)
+_PLAIN_INPUT = re.compile(r"\\(?:(?:input|include|subfile)\s*\{([^{}\n]{1,300})\}|input\s+([^\s{}\\%]+))")
 _PATH_MACRO = re.compile(r"\\(?:newcommand\*?\s*\{?|def)\s*\\([A-Za-z]+)\}?\s*\{([\w./-]*)\}")
-_CLASS = re.compile(r"^[^%\n]*?\\document(?:class|style)\s*(?:\[[^\]]{0,1000}\])?\s*\{\s*([\w-]*)", re.MULTILINE)
-_BEGIN = re.compile(r"^[^%\n]*?\\begin\s?\{document\}", re.MULTILINE)
-_END = re.compile(r"^[^%\n]*?\\end\s?\{document\}", re.MULTILINE)
+_CLASS = re.compile(r"\\document(?:class|style)\s*(?:\[[^\]]{0,1000}\])?\s*\{\s*([\w-]*)")
+_BEGIN = re.compile(r"\\begin\s?\{document\}")
+_END = re.compile(r"\\end\s?\{document\}")
+_PERCENT = re.compile(r"(?<!\\)(?:\\\\)*%")
 _TEX_SIGNS = re.compile(r"\\(?:begin|section|end|def|input|title|magnification|beginsection|bye|vskip|par)(?![A-Za-z])")
 _SIDE_NAMES = re.compile(
     r"supp|rebuttal|coverletter|(?:\A|[_.-])(?:append|cover|respon|reply|letter\d*\Z|template|sample|example|poster|slides"
@@ -75,6 +74,24 @@ class Assembled:
     """Inputs of a file from inside itself, and inputs beyond the bounds."""
 
 
+def _in_code(pattern: re.Pattern[str], text: str, pos: int = 0) -> Iterator[re.Match[str]]:
+    r"""The matches that do not stand in a comment; ``pattern`` begins with a backslash, ``pos`` in code. Linear."""
+    is_comment = False
+    for match in pattern.finditer(text, pos):
+        start = match.start()
+        newline = text.rfind("\n", pos, start)
+        if newline >= 0:
+            is_comment, pos = False, newline + 1
+        is_comment = is_comment or _PERCENT.search(text, pos, start) is not None
+        pos = start
+        if not is_comment:
+            yield match
+
+
+def _first(pattern: re.Pattern[str], text: str, pos: int = 0) -> re.Match[str] | None:
+    return next(_in_code(pattern, text, pos), None)
+
+
 def find_main(
     files: Mapping[str, str], *, stems_with_bbl: frozenset[str] = frozenset(), declared: str = ""
 ) -> str | None:
@@ -90,12 +107,15 @@ def find_main(
         return declared
     candidates = {path: text for path, text in files.items() if not path.endswith((".sty", ".cls", ".bbl"))}
     inputs = {path: _input_stems(path, text) for path, text in candidates.items()}
-    included = frozenset().union(*inputs.values())
-    num_chars = {posixpath.splitext(path)[0]: len(text) for path, text in candidates.items()}
+    documents = {path: _first(_CLASS, text) for path, text in candidates.items()}
+    # a document is another's part where that other is a document too; a line that reads the document in is a wrapper
+    included = frozenset().union(*(inputs[path] for path, found in documents.items() if found is not None))
+    num_chars = {_stem(path): len(text) for path, text in candidates.items()}
     ranked = []
     for path, text in candidates.items():
         whole_chars = len(text) + sum(num_chars.get(stem, 0) for stem in inputs[path])
-        ranked.append((_rank(path, text, whole_chars, included, stems_with_bbl), path))
+        kind = _kind(path, text, documents[path], included)
+        ranked.append((_rank(path, text, kind, whole_chars, has_bbl=_stem(path) in stems_with_bbl), path))
     best = max(ranked, default=None)
     return best[1] if best is not None and best[0] > _NOT_TEX else None
 
@@ -104,26 +124,31 @@ _Rank = tuple[int, bool, bool, bool, bool, int, int, str]
 _NOT_TEX: _Rank = (0, True, True, True, True, 0, 1 << 60, "")
 
 
-def _rank(path: str, text: str, whole_chars: int, included: frozenset[str], stems_with_bbl: frozenset[str]) -> _Rank:
+def _stem(path: str) -> str:
+    return posixpath.splitext(path)[0]
+
+
+def _kind(path: str, text: str, documentclass: re.Match[str] | None, included: frozenset[str]) -> int:
+    """4 is a document; 3 has half of what makes one, 2 is part of another or a kind that no paper is; 0 is no TeX."""
+    has_begin = _first(_BEGIN, text) is not None
+    if documentclass is None and not has_begin:
+        return 1 if _TEX_SIGNS.search(text) else 0
+    is_part = posixpath.normpath(_stem(path)) in included
+    if is_part or (documentclass is not None and has_begin and documentclass[1] in _SIDE_CLASSES):
+        return 2
+    return 4 if documentclass is not None and has_begin else 3
+
+
+def _rank(path: str, text: str, kind: int, whole_chars: int, *, has_bbl: bool) -> _Rank:
     """``whole_chars``: how long it is with what it reads in."""
-    documentclass, begin = _CLASS.search(text), _BEGIN.search(text)
-    stem = posixpath.splitext(path)[0]
-    name = posixpath.basename(stem)
-    if documentclass and begin:
-        kind = 4 if documentclass[1] not in _SIDE_CLASSES else 2
-    elif documentclass or begin:
-        kind = 3
-    else:
-        kind = 1 if _TEX_SIGNS.search(text) else 0
-    if kind in (3, 4) and posixpath.normpath(stem) in included:
-        kind = 2
-    is_named = bool(_MAIN_NAMES.match(name)) and not _SIDE_NAMES.search(name)
+    name = posixpath.basename(_stem(path))
+    is_side = _SIDE_NAMES.search(name) is not None
     return (
         kind,
-        not _SIDE_NAMES.search(name),
+        not is_side,
         not text.lstrip().startswith("%auto-ignore"),
-        stem in stems_with_bbl,
-        is_named,
+        has_bbl,
+        bool(_MAIN_NAMES.match(name)) and not is_side,
         -path.count("/"),
         whole_chars,
         # equal in all: the same file for every order of the archive
@@ -133,11 +158,11 @@ def _rank(path: str, text: str, whole_chars: int, included: frozenset[str], stem
 
 def _input_stems(path: str, text: str) -> frozenset[str]:
     stems = set()
-    for match in _PLAIN_INPUT.finditer(text):
+    for match in _in_code(_PLAIN_INPUT, text):
         stem = (match[1] or match[2]).strip().removesuffix(".tex")
         stems.add(posixpath.normpath(stem))
         stems.add(posixpath.normpath(posixpath.join(posixpath.dirname(path), stem)))
-    return frozenset(stems) - {posixpath.splitext(path)[0]}
+    return frozenset(stems) - {_stem(path)}
 
 
 def assemble(files: Mapping[str, str], main: str) -> Assembled:
@@ -180,7 +205,7 @@ class _Assembler:
         text = normalise_source(self.files[path])
         if self.has_class:
             text = _only_body(text)
-        elif _CLASS.search(text):
+        elif _first(_CLASS, text) is not None:
             self.has_class = True
         pos = 0
         unclosed: set[str] = set()
@@ -289,8 +314,8 @@ def _only_body(text: str) -> str:
     r"""A file that is a document of its own (``\subfile``): what stands between its begin and its end."""
     if "\\documentclass" not in text and "\\documentstyle" not in text:
         return text
-    begin = _BEGIN.search(text)
-    if begin is None or not _CLASS.search(text):
+    begin = _first(_BEGIN, text)
+    if begin is None or _first(_CLASS, text) is None:
         return text
-    end = _END.search(text, begin.end())
-    return text[begin.end() : end.start() + end[0].rindex("\\end") if end else len(text)]
+    end = _first(_END, text, begin.end())
+    return text[begin.end() : end.start() if end else len(text)]

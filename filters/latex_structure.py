@@ -28,7 +28,8 @@ _MAX_TRIES = 50
 
 _HEADING = re.compile(
     r"\\(?:(?:chapter|part|section|subsection|subsubsection|paragraph|subparagraph|addchap|addsec|minisec"
-    r"|specialsection|unnumberedsection)\s*(\*?)\s*(?=[\[{])|beginsection(?![A-Za-z@])|heading\s*(?=\{))"
+    r"|specialsection|unnumberedsection)\s*\*?\s*(?=[\[{])|beginsection(?![A-Za-z@])|heading\s*(?=\{)"
+    r"|begin\s?\{(?:chapter|part|(?:sub){0,2}section|paragraph)\*?\}\s*(?=[\[{]))"
 )
 _FRONT_MARK = re.compile(
     r"\\(?:maketitle|tableofcontents|endabstract|endfrontmatter|printAffiliationsAndNotice|end\s?\{(?:abstract|frontmatter"
@@ -36,23 +37,35 @@ _FRONT_MARK = re.compile(
     r"|\\(?:abstract|keywords|pacs|received|ccsdesc|email|subjclass|date|author|title)\s*(?:\[[^\[\]]*\])?\s*(?=\{)"
 )
 _BIBLIOGRAPHY = re.compile(
-    r"\\begin\s?\{(thebibliography|references|REFERENCES|mcitethebibliography|biblist\*?|bibdiv|chapthebibliography|refsection"
+    r"\\begin\s?\{(thebibliography|references|REFERENCES|mcitethebibliography|biblist\*?|bibdiv|chapthebibliography"
     r"|apjbibliography)\}"
     r"|\\(?:(?:no)?bibliography[A-Za-z]*|printbibliography|printbibheading|putbib|nocite[a-z]*|addbibresource|biboptions"
     r"|bibpunct|bibsep|setcitestyle)(?![A-Za-z@])"
     r"|\\(bibitem)(?![A-Za-z@])"
 )
+_BEFORE_NAME = r"(?:\\[a-z]+|[\s{}~])*(?:\d+\.?\s*)?"
 _REFERENCES = re.compile(
-    r"[\s\\a-z{}~]*(?:\d+\.?\s*)?(?:references?(?:\s+(?:and|\\&)\s+notes)?|bibliography|literature(?:\s+cited)?|r\s?e\s?f\s?e\s?r\s?e"
-    r"\s?n\s?c\s?e\s?s)[\s}.:]*\Z",
+    _BEFORE_NAME + r"(?:references?(?:\s+(?:and|\\&)\s+notes)?|bibliography|literature\s+cited"
+    r"|r\s?e\s?f\s?e\s?r\s?e\s?n\s?c\s?e\s?s|bibliographie|r[ée]f[ée]rences|literaturverzeichnis|bibliograf[ií]a"
+    r"|referencias|refer[êe]ncias|bibliografie"
+    r"|список литературы|(literature|literatur|литература))[\s}.:]*\Z",
     re.IGNORECASE,
 )
+"""Headings of a list of references; group 1: names that a section of text has, too."""
+_FRONT_NAME = re.compile(
+    _BEFORE_NAME + r"(?:abstract|key\s?words|(?:table\s+of\s+)?contents|list\s+of\s+\w+|dedication|declaration|vita"
+    r"|curriculum\s+vitae|r[ée]sum[ée]|zusammenfassung|kurzfassung|resum(?:en|o))[\s}.:]*\Z",
+    re.IGNORECASE,
+)
+"""Headings of front matter (theses set it in chapters): not the first section that the paper means."""
+_CITES = re.compile(r"\\[a-zA-Z]*cite[a-z]*(?![a-z])")
 _STOPS_REFERENCES = re.compile(
     r"\\(?:appendix(?![A-Za-z@])|(?:clear|new)page(?![A-Za-z@])|begin\s?\{(?:figure|table|appendi|supplement|deluxetable)|end\s?\{document\})"
 )
 _BIBLIOGRAPHY_ARGUMENT = re.compile(r"\*?[ \t]*\n?[ \t]*(?:\[[^\[\]]{0,500}\]\s{0,3})?(?:\{[^{}]{0,2000}\})?")
 _HEADING_NAMED = re.compile(
-    r"\\(?:chapter|part|(?:sub){0,2}section|(?:sub)?paragraph|addchap|addsec)\s*\*?\s*(?:\[[^\[\]\n]{0,200}\]\s*)?"
+    r"\\(?:begin\s?\{)?(?:chapter|part|(?:sub){0,2}section|(?:sub)?paragraph|addchap|addsec)\s*\*?\}?\s*"
+    r"(?:\[[^\[\]\n]{0,200}\]\s*)?"
     r"\{((?:[^{}]|\{[^{}]{0,40}\}){0,80})\}"
 )
 _APPENDIX = re.compile(r"\\(?:appendix|appendices)(?![A-Za-z@])|\\begin\s?\{(?:appendix|appendices|subappendices)\}")
@@ -62,8 +75,11 @@ _NOTE = re.compile(
 )
 _LAYOUT = re.compile(
     r"\\(?:\\(?:\[[^\]]*\])?|newline(?![A-Za-z])"
-    r"|(?:[Ll]arge|LARGE|huge|bf|bfseries|centering|boldmath|sc|sffamily)(?![A-Za-z])\s*)"
+    r"|[vh]space\*?\s*\{[^{}]*\}|fontsize\s*\{[^{}]*\}\s*\{[^{}]*\}"
+    r"|(?:[Ll]arge|LARGE|[Hh]uge|HUGE|normalsize|small|bf|bfseries|centering|boldmath|sc|sffamily|selectfont|noindent"
+    r"|onehalfspacing|singlespacing|doublespacing)(?![A-Za-z])\s*)"
 )
+_PDF_TITLE = re.compile(r"\bpdftitle\s*=\s*(?=\{)")
 _ABSTRACT = re.compile(r"\\begin\s?\{(abstract\*?|sciabstract)\}|\\abstract\s*(?=\{)")
 _END_DOCUMENT = re.compile(r"\\end\s?\{document\}|\\(?:bye|endinput)(?![A-Za-z@])")
 
@@ -98,12 +114,21 @@ def cut_paper(text: str, *, keep_abstract: bool = False, drop_appendix: bool = F
     body = remove_bibliography(body)
     if drop_appendix and (appendix := _APPENDIX.search(body)) is not None:
         body = body[: appendix.start()]
-    headings = [match.start() for match in _HEADING.finditer(body)]
+    headings = _without_front(body, [match.start() for match in _HEADING.finditer(body)])
     start, lead = _body_start(body, headings)
     kept = body[start:]
     if keep_abstract:
         kept = _front(title, _abstract(preamble + body[:start]), kept)
     return Cut(text=kept, title=title, num_headings=len(headings), num_lead_chars=lead)
+
+
+def _without_front(body: str, headings: list[int]) -> list[int]:
+    """The headings from the first on that is not the front matter's, if there is one."""
+    for index, start in enumerate(headings):
+        named = _HEADING_NAMED.match(body, start)
+        if named is None or not _FRONT_NAME.match(named[1]):
+            return headings[index:]
+    return headings
 
 
 def _front(title: str | None, abstract: str | None, body: str) -> str:
@@ -137,12 +162,22 @@ def _front_end(body: str, limit: int) -> int:
 def _abstract(front: str) -> str | None:
     match = _ABSTRACT.search(front)
     if match is None:
-        return None
+        return _abstract_section(front)
     if match[1]:
         end = front.find(f"\\end{{{match[1]}}}", match.end())
         return None if end < 0 else f"\\begin{{abstract}}{front[match.end() : end]}\\end{{abstract}}"
     group = read_group(front, match.end())
     return None if group is None else f"\\begin{{abstract}}\n{group[0].strip()}\n\\end{{abstract}}"
+
+
+def _abstract_section(front: str) -> str | None:
+    """An abstract that is a chapter of the front matter."""
+    for heading in _HEADING_NAMED.finditer(front):
+        if _FRONT_NAME.match(heading[1]) and "bstract" in heading[1]:
+            following = _HEADING.search(front, heading.end())
+            text = front[heading.end() : following.start() if following else len(front)]
+            return f"\\begin{{abstract}}\n{text.strip()}\n\\end{{abstract}}"
+    return None
 
 
 def find_title(text: str) -> str | None:
@@ -154,16 +189,24 @@ def find_title(text: str) -> str | None:
     for match in islice(_TITLE.finditer(text), _MAX_TRIES):
         near = text[match.end() : match.end() + MAX_HEADING_CHARS]
         short = read_bracket(near, 0)
-        group = read_group(near, 0 if short is None else short[1])
-        if group is None or not group[0].strip():
-            continue
-        title = group[0]
-        while (note := _NOTE.search(title)) is not None and (end := group_end(title, note.end())) > 0:
-            title = title[: note.start()] + title[end:]
-        title = " ".join(_LAYOUT.sub(" ", title).replace("{ ", "{").split())
+        title = _plain_title(near, 0 if short is None else short[1])
         if title:
             return title
-    return None
+    pdf_title = _PDF_TITLE.search(text)
+    return None if pdf_title is None else _plain_title(text[pdf_title.end() : pdf_title.end() + MAX_HEADING_CHARS], 0)
+
+
+def _plain_title(text: str, pos: int) -> str | None:
+    group = read_group(text, pos)
+    if group is None:
+        return None
+    title = group[0]
+    while (note := _NOTE.search(title)) is not None and (end := group_end(title, note.end())) > 0:
+        title = title[: note.start()] + title[end:]
+    title = " ".join(_LAYOUT.sub(" ", title).replace("{ ", "{").split())
+    while title.startswith("{") and group_end(title, 0) == len(title):
+        title = title[1:-1].strip()
+    return title or None
 
 
 def remove_bibliography(body: str) -> str:
@@ -212,8 +255,12 @@ def _next_stop(body: str, pos: int, stops: list[int]) -> int:
 
 def _reference_sections(body: str, stops: list[int]) -> list[tuple[int, int]]:
     """Sections called "References": heading, and the list that somebody wrote by hand."""
-    return [
-        (match.start(), _next_stop(body, match.end(), stops))
-        for match in _HEADING_NAMED.finditer(body)
-        if _REFERENCES.match(match[1])
-    ]
+    found = []
+    for match in _HEADING_NAMED.finditer(body):
+        named = _REFERENCES.match(match[1])
+        if named is None:
+            continue
+        end = _next_stop(body, match.end(), stops)
+        if named[1] is None or _CITES.search(body, match.end(), end) is None:
+            found.append((match.start(), end))
+    return found

@@ -3,14 +3,16 @@
 The training documents are one stream of tokens, cut into sequences of ``seq_len + 1``: sequence i holds tokens
 ``i * seq_len`` to ``(i + 1) * seq_len``, so neighbours share one token (the last of one is the first of the
 next) and every token but the stream's first is a target exactly once. Tokens at the very end that do not fill a
-sequence are left out. Sequences are shuffled, over the whole stream: a long book fills many in a row otherwise.
+sequence are left out. Sequences are shuffled: a long book fills many in a row otherwise. Over the whole stream where it
+is memory-mapped; within windows of it where shards are fetched from a store.
 
-Which sequence stands at a step is a pure function of the seed and the step. The state is one number, of sequences given
-out so far by all ranks together; it can be loaded with another number of ranks, workers or sequences a batch.
+Which sequence stands at a step is a pure function of the settings and the step. The state is one number, of sequences
+given out so far by all ranks together; it can be loaded with another number of ranks, workers or sequences a batch.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,10 @@ Array = np.ndarray[Any, Any]
 
 _PLAN_STEPS = 64
 """Steps whose sequences are looked up at a time."""
+REMOTE_WINDOW_SEQUENCES = 65_536
+"""Sequences of 2,048 tokens fill one shard of 256 MB: a window touches two or three."""
+_KEPT_PERMUTATIONS = 4
+_STATE_KEYS = ("seq_len", "seed", "shuffle", "window_sequences", "num_tokens")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +46,9 @@ class LoaderSettings:
     seed: int = 0
     shuffle: bool = True
     """False gives the sequences in the order of the shards, which is the pipeline's own global shuffle."""
+    window_sequences: int | None = None
+    """Sequences that are shuffled among one another, the windows following one another in the stream; 0: all.
+    Default: all where the shards are local, 65,536 where they are fetched from a store."""
     epochs: int | None = 1
     """Passes over the shards, each in another order; None never ends."""
     drop_last: bool = True
@@ -49,6 +58,8 @@ class LoaderSettings:
         for name in ("seq_len", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)} is not a positive number")
+        if self.window_sequences is not None and self.window_sequences < 0:
+            raise ValueError(f"window_sequences {self.window_sequences} is negative: 0 shuffles over all")
         if self.epochs is not None and self.epochs < 1:
             raise ValueError(f"epochs {self.epochs} is not a positive number: None never ends")
 
@@ -137,7 +148,11 @@ class Loader:
         self._begin = 0
         self._step = self.place.worker
         self._num_loads = 0
-        self._permutation: tuple[int, Permutation] | None = None
+        self._permutations: OrderedDict[tuple[int, int], Permutation] = OrderedDict()
+        window = settings.window_sequences
+        if window is None:
+            window = REMOTE_WINDOW_SEQUENCES if self.stream.storage.is_remote else 0
+        self._window: int = min(window or self.num_sequences, self.num_sequences)
 
     def __iter__(self) -> Iterator[Batch]:
         while True:
@@ -156,33 +171,52 @@ class Loader:
     def state_dict(self) -> dict[str, int]:
         """Where the loader is: sequences that all ranks have been given before this loader's next step.
 
-        With several workers, give the states of all to :meth:`load_state_dict`.
+        With several workers, give the states of all to :meth:`load_state_dict`; a worker can be given its own again.
         """
-        return {
-            "sequences": self._begin + self._step * self._step_sequences,
-            "seq_len": self.settings.seq_len,
-            "seed": self.settings.seed,
-            "shuffle": int(self.settings.shuffle),
-            "num_tokens": self.stream.num_tokens,
-        }
+        return self._state(self._begin + self._step * self._step_sequences)
+
+    def state_after(self, num_steps: int) -> dict[str, int]:
+        """The state behind so many steps from where this loader began (or was last given a state), all workers' steps
+        counted: for whoever counts the steps, since workers run ahead of what is used."""
+        return self._state(self._begin + num_steps * self._step_sequences) | {"worker": 0, "num_workers": 1}
 
     def load_state_dict(self, state: Mapping[str, int] | Sequence[Mapping[str, int]]) -> None:
         """Goes on behind a state, that of a loader or those of all its workers; ranks and workers may be others now.
 
         Raises:
-            ValueError: the state is of another order of sequences (another seed, length or output).
+            ValueError: the state is of another order of sequences (another seed, length or output), or that of one
+                worker of several where the others' are wanted too.
         """
         states = [state] if isinstance(state, Mapping) else list(state)
         if not states:
             raise ValueError("no state to go on from")
         mine = self.state_dict()
         for one in states:
-            for key in ("seq_len", "seed", "shuffle", "num_tokens"):
+            for key in _STATE_KEYS:
                 if one.get(key) != mine[key]:
                     raise ValueError(f"the state is of {key} {one.get(key)}, this loader of {mine[key]}")
-        self._begin = min(int(one["sequences"]) for one in states)
+        first = min(int(one["sequences"]) for one in states)
+        num_workers = int(states[0].get("num_workers", 1))
+        if {int(one.get("worker", 0)) for one in states} == set(range(num_workers)):
+            self._begin = first
+        elif len(states) == 1 and (states[0]["worker"], num_workers) == (self.place.worker, self.place.num_workers):
+            self._begin = first - self.place.worker * self._step_sequences
+        else:
+            raise ValueError(f"the state is of one of {num_workers} workers: give the states of all")
         self._step = self.place.worker
         self._num_loads += 1
+
+    def _state(self, sequences: int) -> dict[str, int]:
+        return {
+            "sequences": sequences,
+            "seq_len": self.settings.seq_len,
+            "seed": self.settings.seed,
+            "shuffle": int(self.settings.shuffle),
+            "window_sequences": self._window if self._window < self.num_sequences else 0,
+            "num_tokens": self.stream.num_tokens,
+            "worker": self.place.worker,
+            "num_workers": self.place.num_workers,
+        }
 
     def _end(self) -> int:
         """How many sequences are given out in all."""
@@ -201,17 +235,26 @@ class Loader:
         epochs, within = np.divmod(places, self.num_sequences)
         if not self.settings.shuffle:
             return np.asarray(within)
+        windows, at = np.divmod(within, self._window)
         sequences = np.empty_like(within)
-        for epoch in range(int(epochs[0]), int(epochs[-1]) + 1):
-            chosen = epochs == epoch
-            sequences[chosen] = self._order(epoch)(within[chosen])
+        number = epochs * -(-self.num_sequences // self._window) + windows
+        for one in np.unique(number).tolist():
+            chosen = np.flatnonzero(number == one)
+            window = int(windows[chosen[0]])
+            order = self._order(int(epochs[chosen[0]]), window)
+            sequences[chosen] = window * self._window + order(at[chosen])
         return sequences
 
-    def _order(self, epoch: int) -> Permutation:
-        if self._permutation is None or self._permutation[0] != epoch:
-            framed = f"sequences {self.settings.seed} {epoch}".encode()
-            self._permutation = epoch, Permutation(self.num_sequences, key=xxhash.xxh3_64_intdigest(framed))
-        return self._permutation[1]
+    def _order(self, epoch: int, window: int) -> Permutation:
+        found = self._permutations.get((epoch, window))
+        if found is None:
+            framed = f"sequences {self.settings.seed} {epoch} {window}".encode()
+            size = min(self._window, self.num_sequences - window * self._window)
+            found = Permutation(size, key=xxhash.xxh3_64_intdigest(framed))
+            self._permutations[epoch, window] = found
+            if len(self._permutations) > _KEPT_PERMUTATIONS:
+                self._permutations.popitem(last=False)
+        return found
 
     def _batches(self, places: Array) -> Iterator[Batch]:
         """A batch a row of ``places``; what lies behind the end is left out."""

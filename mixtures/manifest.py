@@ -13,6 +13,7 @@ from typing import Any
 
 from mixtures.plan import Plan
 from mixtures.shards import ShardInfo
+from mixtures.storage import Storage, storage_of
 from tokenizer.encode import Encoder
 
 FORMAT = 1
@@ -94,19 +95,20 @@ def dumps(manifest: Mapping[str, Any]) -> str:
     return json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
 
 
-def read_manifest(folder: str | Path) -> dict[str, Any]:
-    """Reads ``manifest.json`` of an output folder.
+def read_manifest(folder: str | Path | Storage) -> dict[str, Any]:
+    """Reads ``manifest.json`` of an output folder, local or in a store.
 
     Raises:
         ValueError: it is not there (the run did not finish), or is not a manifest that this version reads.
     """
-    path = Path(folder) / NAME
+    storage = storage_of(folder) if isinstance(folder, str | Path) else folder
+    path = storage.place(NAME)
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = json.loads(storage.read(NAME).decode("utf-8"))
     except FileNotFoundError:
         raise ValueError(f"{path} is not there: this is no output of a finished run") from None
     except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror}") from error
+        raise ValueError(f"cannot read {path}: {error.strerror or error}") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
     _check_form(manifest, path)
@@ -155,7 +157,7 @@ _SOURCE_KEYS = ("weight", "share", "tokens", "documents", "available_tokens", "a
 _TOKENIZER_KEYS: Mapping[str, type] = {"sha256": str, "vocab_size": int, "bos_id": int, "eos_id": int}
 
 
-def _check_form(manifest: Any, path: Path) -> None:
+def _check_form(manifest: Any, path: str) -> None:
     if not isinstance(manifest, dict) or "format" not in manifest:
         raise ValueError(f"{path} is not a manifest: it has no format")
     if manifest["format"] != FORMAT:

@@ -44,6 +44,8 @@ def find(stream: TokenStream, starts: Array, width: int) -> Found:
         for row in rows[~inside].tolist():
             tokens[row] = _across(stream, int(starts[row]), width, row, parts)
         rows, within, blocks = rows[inside], within[inside], blocks[inside]
+        if not len(rows):
+            continue
         first_rows = np.flatnonzero(np.diff(blocks, prepend=-1))
         for i, j in zip(first_rows.tolist(), [*first_rows[1:].tolist(), len(rows)], strict=True):
             at = within[i:j] - shard.begins[blocks[i]]

@@ -126,7 +126,8 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
 def recipe_of(data: Any) -> Recipe:
     """A recipe from the mapping that a YAML file holds. Keys it does not know are an error that names them."""
     top = _mapping("the recipe", data)
-    _refuse_unknown("the recipe", top, ("name", "mixture", "tokenizer", "shards", "sources", "paper"))
+    # inputs are the run's: a recipe may say where a source lies by default.
+    _refuse_unknown("the recipe", top, ("name", "inputs", "mixture", "tokenizer", "shards", "sources", "paper"))
     mixture = _mapping("mixture", top.get("mixture"))
     _refuse_unknown("mixture", mixture, ("weights", "max_epochs", "tokens", "missing", "validation"))
     weights = {s: _decimal(f"weight of {s}", w) for s, w in _mapping("weights", mixture.get("weights")).items()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -76,7 +77,8 @@ class LocalStorage:
 
 class RemoteStorage:
     """A folder in a store. A shard is fetched whole, mapped, and its file unlinked at once: what is no longer mapped
-    takes no disk, and a killed trainer leaves nothing. Every shard's checksum is compared as it comes."""
+    takes no disk, and a killed trainer leaves at most the one that was on its way. Checksums are compared as shards
+    come."""
 
     is_remote = True
 
@@ -122,12 +124,12 @@ class RemoteStorage:
             return
         if self._pool is None or self._pool[0] != os.getpid():  # threads do not live on in a forked worker
             self._pool = os.getpid(), ThreadPoolExecutor(1, thread_name_prefix="shards")
+            weakref.finalize(self, _forget, self._ahead, "")
         self._ahead[info.path] = self._pool[1].submit(self._fetch, info)
 
     def forget_ahead(self, wanted: str) -> None:
         """Drops what was fetched ahead if it is not ``wanted`` after all."""
-        for path in [path for path in self._ahead if path != wanted]:
-            self._ahead.pop(path).add_done_callback(_unlink_result)
+        _forget(self._ahead, wanted)
 
     def place(self, name: str) -> str:
         return f"{self._url}/{name}"
@@ -158,6 +160,11 @@ def _temporary(folder: str | None) -> Iterator[tuple[str, Any]]:
     except BaseException:
         os.unlink(path)
         raise
+
+
+def _forget(ahead: dict[str, Future[str]], wanted: str) -> None:
+    for path in [path for path in ahead if path != wanted]:
+        ahead.pop(path).add_done_callback(_unlink_result)
 
 
 def _unlink_result(future: Future[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +14,12 @@ import pyarrow as pa
 
 from mixtures.manifest import read_manifest, shard_infos, validation_infos
 from mixtures.shards import ShardInfo, ShardMetadata
+from mixtures.storage import RemoteStorage, Storage, storage_of
 
 _MAX_OPEN_SHARDS = 4_096
 """Memory maps held at a time (Linux allows 65,530 a process); the one longest not used is closed."""
+
+_READ_BYTES = 8 * 2**20
 
 Array = np.ndarray[Any, Any]
 
@@ -45,30 +49,56 @@ class TokenStream:
         source_names: what the numbers in ``sources`` mean.
     """
 
-    def __init__(self, folder: str | Path, *, validation_source: str | None = None) -> None:
-        """Reads the manifest and checks that every shard is there, whole in size, readable, and of this run.
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        validation_source: str | None = None,
+        checksums: bool = False,
+        cache_dir: str | Path | None = None,
+        cache_bytes: int = 2 * 2**30,
+    ) -> None:
+        """Reads the manifest and checks every shard: that it is there, whole in size, readable, and of this run.
 
-        Contents are not summed here: ``python -m mixtures.verify`` does.
+        Args:
+            folder: a run's output folder, or its URL (``gs://``, ``s3://``).
+            validation_source: the documents held out of this source, in place of the training stream.
+            checksums: reads every local shard through and compares its checksum, about a second a gigabyte. (Shards
+                of a remote folder are compared as they are fetched; sizes are from its listing.)
+            cache_dir: for shards of a remote folder, while they are read (default: the system's temporary folder).
+            cache_bytes: how much of them is kept; at least one shard is, and one is fetched ahead.
 
         Raises:
-            ValueError: one is not; the message holds its line of the manifest.
+            ValueError: a shard is not as it should be; the message holds its line of the manifest.
         """
-        self.folder = Path(folder)
-        self.manifest = read_manifest(folder)
+        self.storage = storage_of(folder, cache_dir=cache_dir)
+        self.manifest = read_manifest(self.storage)
         self._infos = self._chosen(validation_source)
         self.source_names: tuple[str, ...] = tuple(sorted(self.manifest["sources"]))
         self.num_tokens = sum(info.tokens for info in self._infos)
         self._ends = np.cumsum([info.tokens for info in self._infos])
         self._open: OrderedDict[int, OpenShard] = OrderedDict()
-        for info in self._infos:
-            check_shard(self.folder, info, self.manifest, self.source_names)
+        self._open_bytes = 0
+        self._cache_bytes = cache_bytes
+        check_sizes(self.storage, self._infos)
+        for info in [] if self.storage.is_remote else self._infos:
+            check_shard(self.storage, info, self.manifest)
+            if checksums:
+                check_sum(self.storage, info)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Maps stay behind: a worker opens its own."""
+        return {**self.__dict__, "_open": OrderedDict(), "_open_bytes": 0}
 
     def _chosen(self, validation_source: str | None) -> list[ShardInfo]:
         if validation_source is None:
             return [info for info in shard_infos(self.manifest) if info.tokens]
         held = validation_infos(self.manifest)
         if validation_source not in held:
-            raise ValueError(f"{self.folder} holds no validation documents of {validation_source}: of {sorted(held)}")
+            there = ", ".join(sorted(held)) or "nothing"
+            raise ValueError(
+                f"{self.storage.place('')} holds no validation documents of {validation_source}, but of {there}"
+            )
         return [info for info in held[validation_source] if info.tokens]
 
     def shards_of(self, tokens: Array) -> Array:
@@ -83,20 +113,37 @@ class TokenStream:
         """The mapped shard of this number."""
         found = self._open.get(shard)
         if found is None:
-            found = self._map(self._infos[shard])
+            info = self._infos[shard]
+            found = self._map(info)
             self._open[shard] = found
-            if len(self._open) > _MAX_OPEN_SHARDS:
-                self._open.popitem(last=False)
-        elif len(self._infos) > _MAX_OPEN_SHARDS:
+            self._open_bytes += info.bytes
+            while len(self._open) > 1 and self._is_full():
+                oldest, _ = self._open.popitem(last=False)
+                self._open_bytes -= self._infos[oldest].bytes
+            if isinstance(self.storage, RemoteStorage) and shard + 1 < len(self._infos):
+                self.storage.fetch_ahead(self._infos[shard + 1])
+        elif len(self._infos) > _MAX_OPEN_SHARDS or self.storage.is_remote:
             self._open.move_to_end(shard)
         return found
 
+    def _is_full(self) -> bool:
+        if self.storage.is_remote:
+            return self._open_bytes > self._cache_bytes
+        return len(self._open) > _MAX_OPEN_SHARDS
+
     def _map(self, info: ShardInfo) -> OpenShard:
-        reader = pa.ipc.open_file(pa.memory_map(str(self.folder / info.path)))
-        blocks = [_block(reader.get_batch(i), self.source_names) for i in range(reader.num_record_batches)]
+        if isinstance(self.storage, RemoteStorage):
+            self.storage.forget_ahead(info.path)
+        try:
+            reader = pa.ipc.open_file(self.storage.map(info))
+            if self.storage.is_remote:
+                check_schema(reader.schema, self.storage.place(info.path), info, self.manifest)
+            blocks = [_block(reader.get_batch(i), self.source_names) for i in range(reader.num_record_batches)]
+        except (pa.ArrowInvalid, OSError) as error:
+            raise ValueError(f"{self.storage.place(info.path)}: {error} (manifest line: {info})") from error
         begins = np.cumsum([0, *(len(block.ids) for block in blocks)])
         if begins[-1] != info.tokens:
-            raise ValueError(f"{info.path} holds {begins[-1]:,} tokens, its line in the manifest says {info.tokens:,}")
+            raise ValueError(f"{self.storage.place(info.path)} holds {begins[-1]:,} tokens (manifest line: {info})")
         return OpenShard(tuple(blocks), begins)
 
 
@@ -113,29 +160,37 @@ def _block(batch: pa.RecordBatch, source_names: Sequence[str]) -> Block:
     return Block(values, offsets - offsets[0] if offsets[0] else offsets, sources)
 
 
-def check_shard(folder: Path, info: ShardInfo, manifest: Mapping[str, Any], source_names: Sequence[str]) -> None:
-    """Whether a shard is there, of the manifest's size, an Arrow file, and of the manifest's run.
+def check_sizes(storage: Storage, infos: Sequence[ShardInfo]) -> None:
+    """Whether every shard is there and of the manifest's size. Raises ValueError with the manifest's line."""
+    for info, found in zip(infos, storage.num_bytes([info.path for info in infos]), strict=True):
+        if found is None:
+            raise ValueError(f"{storage.place(info.path)} is missing (manifest line: {info})")
+        if found != info.bytes:
+            raise ValueError(f"{storage.place(info.path)} has {found:,} bytes (manifest line: {info})")
+
+
+def check_shard(storage: Storage, info: ShardInfo, manifest: Mapping[str, Any]) -> None:
+    """Whether a shard is an Arrow file, and of the manifest's run.
 
     Raises:
         ValueError: it is not; the message holds the manifest's line.
     """
-    path = folder / info.path
-    line = f"manifest line: {info}"
+    place = storage.place(info.path)
     try:
-        num_bytes = path.stat().st_size
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror} ({line})") from error
-    if num_bytes != info.bytes:
-        raise ValueError(f"{path} has {num_bytes:,} bytes where the manifest says {info.bytes:,} ({line})")
-    try:
-        with pa.memory_map(str(path)) as mapped:
+        with storage.map(info) as mapped:
             schema = pa.ipc.open_file(mapped).schema
     except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{path} is not a readable Arrow file: {error} ({line})") from error
+        raise ValueError(f"{place} is not a readable Arrow file: {error} (manifest line: {info})") from error
+    check_schema(schema, place, info, manifest)
+
+
+def check_schema(schema: pa.Schema, place: str, info: ShardInfo, manifest: Mapping[str, Any]) -> None:
+    """Whether what a shard says of itself is what the manifest says of the run."""
+    line = f"manifest line: {info}"
     try:
         metadata = ShardMetadata.of(schema)
     except ValueError as error:
-        raise ValueError(f"{path}: {error} ({line})") from error
+        raise ValueError(f"{place}: {error} ({line})") from error
     for what, found, said in (
         ("recipe", metadata.recipe, manifest["recipe"]),
         ("seed", metadata.seed, manifest["seed"]),
@@ -143,4 +198,14 @@ def check_shard(folder: Path, info: ShardInfo, manifest: Mapping[str, Any], sour
         ("vocabulary", metadata.vocab_size, manifest["tokenizer"]["vocab_size"]),
     ):
         if found != said:
-            raise ValueError(f"{path} is of another run: its {what} is {found}, the manifest's {said} ({line})")
+            raise ValueError(f"{place} is of another run: its {what} is {found}, the manifest's {said} ({line})")
+
+
+def check_sum(storage: Storage, info: ShardInfo) -> None:
+    """Whether a shard's bytes are those that were written. Raises ValueError with the manifest's line."""
+    digest = hashlib.sha256()
+    with storage.map(info) as mapped:
+        while block := mapped.read(_READ_BYTES):
+            digest.update(block)
+    if digest.hexdigest() != info.sha256:
+        raise ValueError(f"{storage.place(info.path)} has checksum {digest.hexdigest()} (manifest line: {info})")

@@ -23,7 +23,8 @@ import xxhash
 
 from mixtures.manifest import TOKENIZER_NAME, read_manifest, shard_infos, validation_infos
 from mixtures.shards import ShardInfo, shard_schema
-from mixtures.stream import check_shard
+from mixtures.storage import LocalStorage
+from mixtures.stream import check_shard, check_sizes, check_sum
 
 _READ_BYTES = 8 * 2**20
 _MAX_KEYS = 16_000_000
@@ -41,7 +42,6 @@ def verify(folder: str | Path) -> Iterator[str]:
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
-    names = tuple(sorted(manifest["sources"]))
     training, held = shard_infos(manifest), validation_infos(manifest)
     yield from _check_tokenizer(folder, manifest)
     yield from _check_listing(folder, [*training, *(info for infos in held.values() for info in infos)])
@@ -49,14 +49,12 @@ def verify(folder: str | Path) -> Iterator[str]:
     tokens: Counter[str] = Counter()
     with _Keys(manifest["documents"] + sum(one["documents"] for one in manifest["validation"].values())) as keys:
         for info in training:
-            yield from _check_one(folder, info, manifest, names, _Seen(rows, tokens, keys, is_held_out=False))
+            yield from _check_one(folder, info, manifest, _Seen(rows, tokens, keys, is_held_out=False))
         for source, infos in held.items():
             held_rows: Counter[str] = Counter()
             held_tokens: Counter[str] = Counter()
             for info in infos:
-                yield from _check_one(
-                    folder, info, manifest, names, _Seen(held_rows, held_tokens, keys, is_held_out=True)
-                )
+                yield from _check_one(folder, info, manifest, _Seen(held_rows, held_tokens, keys, is_held_out=True))
             said = manifest["validation"][source]
             yield from _differences(f"validation of {source}", "documents", sum(held_rows.values()), said["documents"])
             yield from _differences(f"validation of {source}", "tokens", sum(held_tokens.values()), said["tokens"])
@@ -71,17 +69,14 @@ class _Seen:
         self.rows, self.tokens, self.keys, self.is_held_out = rows, tokens, keys, is_held_out
 
 
-def _check_one(
-    folder: Path, info: ShardInfo, manifest: Mapping[str, Any], names: Sequence[str], seen: _Seen
-) -> Iterator[str]:
-    path = folder / info.path
+def _check_one(folder: Path, info: ShardInfo, manifest: Mapping[str, Any], seen: _Seen) -> Iterator[str]:
+    path, storage = folder / info.path, LocalStorage(folder)
     try:
-        check_shard(folder, info, manifest, names)
+        check_sizes(storage, [info])
+        check_shard(storage, info, manifest)
+        check_sum(storage, info)
     except ValueError as error:
         yield str(error)
-        return
-    if (found := _sha256(path)) != info.sha256:
-        yield f"{path}: checksum {found}, the manifest says {info.sha256}"
         return
     vocab_size = manifest["tokenizer"]["vocab_size"]
     rows, tokens, sources = 0, 0, Counter[str]()

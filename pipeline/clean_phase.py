@@ -7,11 +7,12 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from filters.exclude import Excluded
 from pipeline.configure import canonical
-from pipeline.files import delete_tree, join, open_file
+from pipeline.files import delete_tree, exists, join, open_file
 from pipeline.inputs import Listing, list_inputs
 from pipeline.layout import Layout, is_done, read_marker
 from pipeline.models import find_models, portable, require_models, sha256_of
@@ -104,7 +105,8 @@ def pending_jobs(plans: Iterable[SourcePlan], layout: Layout, settings: Settings
     jobs = []
     for plan in plans:
         name = plan.source.name
-        if is_done(layout.marker(f"clean-{name}"), plan.fingerprint):
+        folders = {"clean": layout.clean(name), "dropped": layout.dropped(name)}
+        if is_done(layout.marker(f"clean-{name}"), plan.fingerprint, folders) and exists(layout.stats(name)):
             continue
         # The marker first: a run that is killed from here on leaves nothing that looks finished.
         for path in (
@@ -132,9 +134,23 @@ def pending_jobs(plans: Iterable[SourcePlan], layout: Layout, settings: Settings
                 shuffle_dir=shuffle_dir,
                 sample_docs=settings.limits.sample_docs,
                 progress_dir=progress_dir,
+                about=about_plan(plan),
             )
         )
     return jobs
+
+
+def about_plan(plan: SourcePlan) -> dict[str, Any]:
+    """What the manifest says of a source's input and models."""
+    models = {key: path for key, path in plan.model_paths.items() if key not in ("exclude", "tokenizer")}
+    return {
+        "inputs": {
+            "files": len(plan.listing.files),
+            "bytes": plan.listing.num_bytes,
+            "fingerprint": plan.listing.fingerprint,
+        },
+        "models": {key: {"name": Path(str(path)).name, "sha256": sha256_of(path)} for key, path in models.items()},
+    }
 
 
 def check_ceilings(plans: Iterable[SourcePlan], layout: Layout, settings: Settings) -> None:
@@ -166,7 +182,8 @@ def check_ceilings(plans: Iterable[SourcePlan], layout: Layout, settings: Settin
         )
         places = "\n".join(f"  {p}" for p in _first_places(layout.dropped(name)))
         raise RunFailed(
-            f"{name}: {what}, more than {setting} allow. The first of them:\n{places}\nAll stand in {layout.dropped(name)}."
+            f"{name}: {what}, more than {setting} allow. The first of them:\n{places}\n"
+            f"All stand in {layout.dropped(name)}."
         )
 
 

@@ -16,18 +16,20 @@ DOCS_IN, DOCS_KEPT = "docs_in", "docs_kept"
 BYTES_IN, BYTES_KEPT = "bytes_in", "bytes_kept"
 LINES_IN, LINES_KEPT = "lines_in", "lines_kept"
 DROPPED = "dropped:"
+NOTED = "noted:"
+"""Documents that were kept and of which a stage has something to say; zero is written too."""
 BAD_RECORDS, UNREADABLE_FILES = "bad_records", "unreadable_files"
 
 # What goes from one stage of the graph to the next is counted on both sides; the ends must meet.
 SENT, RECEIVED = "sent:", "received:"
 
-READ_STAGE = "read"
+READ_STAGE, WRITE_STAGE = "read", "clean"
 GRAPH = "@graph"
 """The pseudo-stage under which hand-overs between stages are counted."""
 
 
 class LostRecords(AssertionError):  # noqa: N818 - the name says what happened
-    """Counts in and out of two stages do not meet: something between them was lost or doubled. Never the user's fault."""
+    """Counts in and out of two stages do not meet: something was lost or doubled. Never the user's fault."""
 
 
 def check_conservation(counts: Mapping[CountKey, int]) -> None:
@@ -36,7 +38,8 @@ def check_conservation(counts: Mapping[CountKey, int]) -> None:
     Raises:
         LostRecords: names the source and the first place where the numbers do not meet.
 
-    >>> check_conservation({("c4", "rules", "docs_in"): 3, ("c4", "rules", "docs_kept"): 2, ("c4", "rules", "dropped:x"): 1})
+    >>> counts = {("c4", "rules", DOCS_IN): 3, ("c4", "rules", DOCS_KEPT): 2, ("c4", "rules", "dropped:x"): 1}
+    >>> check_conservation(counts)
     """
     faults = list(_stage_faults(counts)) + list(_handover_faults(counts))
     if faults:
@@ -114,6 +117,13 @@ def stats_of(source: str, counts: Mapping[CountKey, int], stages: Sequence[str])
         }
         if get(stage, LINES_IN):
             row["lines"] = {"in": get(stage, LINES_IN), "kept": get(stage, LINES_KEPT)}
+        noted = {
+            what.removeprefix(NOTED): number
+            for (s, st, what), number in sorted(counts.items())
+            if s == source and st == stage and what.startswith(NOTED)
+        }
+        if noted:
+            row["noted"] = noted
         rows.append(row)
     records = {
         what: number
@@ -127,7 +137,7 @@ def stats_of(source: str, counts: Mapping[CountKey, int], stages: Sequence[str])
         "source": source,
         "documents": {"in": docs_in, "kept": kept, "dropped": docs_in - kept},
         "bytes": {"in": get(READ_STAGE, BYTES_KEPT), "kept": bytes_kept},
-        "lines": {"kept": get("clean", LINES_KEPT)},
+        "lines": {"in": get(READ_STAGE, LINES_KEPT), "kept": get(WRITE_STAGE, LINES_KEPT)},
         "stages": rows,
         "records": records,
         "bad_records": get("records", BAD_RECORDS),

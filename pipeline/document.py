@@ -8,6 +8,7 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 BASE_COLUMNS: Mapping[str, pa.DataType] = {
     "id": pa.string(),
@@ -146,6 +147,15 @@ def text_bytes(text: pa.Array) -> int:
     >>> text_bytes(pa.array(["abc", "é"]))
     5
     """
-    import pyarrow.compute as pc
-
     return pc.sum(pc.binary_length(text)).as_py() or 0
+
+
+def text_lines(text: pa.Array) -> int:
+    r"""Lines of a column of texts; what stands behind the last end of a line is one, an empty text has none.
+
+    >>> text_lines(pa.array(["a\nb", "a\nb\n", ""]))
+    4
+    """
+    ends = pc.sum(pc.count_substring(text, "\n")).as_py() or 0
+    cut = pc.and_(pc.greater(pc.binary_length(text), 0), pc.invert(pc.ends_with(text, "\n")))
+    return ends + (pc.sum(cut).as_py() or 0)

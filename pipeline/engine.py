@@ -6,11 +6,18 @@ import difflib
 import os
 import shlex
 import sys
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions, WorkerOptions
+from apache_beam.options.pipeline_options import (
+    DirectOptions,
+    GoogleCloudOptions,
+    PipelineOptions,
+    StandardOptions,
+    WorkerOptions,
+)
 from apache_beam.portability import python_urns
 from apache_beam.portability.api import beam_provision_api_pb2
 from apache_beam.runners.portability import fn_api_runner
@@ -47,9 +54,18 @@ class Engine:
     def is_dataflow(self) -> bool:
         return self.name == "DataflowRunner"
 
+    def options_of(self, job: str) -> PipelineOptions:
+        """The options of one of the run's jobs: on Dataflow each has a name of its own, by which it is found."""
+        if not self.is_dataflow:
+            return self.options
+        options = PipelineOptions.from_dictionary(self.options.get_all_options(retain_unknown_options=True))
+        cloud = options.view_as(GoogleCloudOptions)
+        cloud.job_name = f"{cloud.job_name or f'mixture-{uuid.uuid4().hex[:8]}'}-{job}"
+        return options
+
 
 class LocalRunner(fn_api_runner.FnApiRunner):
-    """Beam's local runner by its class ("DirectRunner" would first try to download another), with our worker program."""
+    """Beam's local runner by its class ("DirectRunner" would first try to download another); our worker program."""
 
     def run_via_runner_api(self, pipeline_proto: Any, options: PipelineOptions) -> Any:
         for environment in pipeline_proto.components.environments.values():

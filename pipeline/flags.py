@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 from collections.abc import Iterator, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -147,7 +147,7 @@ def _beam_parser() -> _Parser:
     return parser
 
 
-def _subclasses(kind: type) -> Iterator[type]:
-    for sub in kind.__subclasses__():
-        yield sub
-        yield from _subclasses(sub)
+def _subclasses(kind: Any) -> Iterator[Any]:
+    for subclass in kind.__subclasses__():
+        yield subclass
+        yield from _subclasses(subclass)

@@ -1,4 +1,4 @@
-"""Files on a web server, read as a seekable stream: waited for where the server is busy, resumed where a transfer breaks.
+"""Files on a web server, as seekable streams: waited for where the server is busy, resumed where a transfer breaks.
 
 CommonCrawl's server answers ``503 Slow Down`` to anybody who asks often, and connections of hours break; both are
 usual and neither is the data's fault, so nothing above this file sees them.
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO, cast
 
 MAX_TRIES = 10
-"""Ours: tries in a row that bring no byte, with about eight minutes of waiting between them, before a file is given up."""
+"""Ours: tries in a row that bring no byte before a file is given up; six minutes of waiting lie between them."""
 _MAX_WAIT_SECONDS = 120.0
 _TIMEOUT_SECONDS = 60.0
 _BUFFER_BYTES = 1 << 20
@@ -176,7 +176,7 @@ class HttpFile(io.RawIOBase):
         begins = 0
         if response.status == 206:
             unit, _, said = headers.get("Content-Range", "").partition(" ")
-            first, _, total = said.partition("-")[0], "", said.rpartition("/")[2]
+            first, total = said.partition("-")[0], said.rpartition("/")[2]
             begins = int(first) if unit == "bytes" and first.isdigit() else -1
             if begins != offset:
                 raise OSError(f"asked for bytes from {offset}, was given {said or 'no range'}")

@@ -13,8 +13,8 @@ from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
 from pipeline.files import is_local
-from pipeline.sources.base import InputFile
 from pipeline.http_files import HttpFileError, is_http, size_of_http
+from pipeline.sources.base import InputFile
 
 NUM_SIZES_ASKED = 8
 """Of the files of a published list that lie on a server: their mean stands for the others. A dump has 56,000."""
@@ -112,7 +112,9 @@ def _match(source: str, glob: str) -> dict[str, tuple[int, float]]:
 
 def _match_http(source: str, url: str) -> dict[str, tuple[int, float]]:
     if any(mark in url for mark in "*["):
-        raise ValueError(f"{source}: {url!r}: a web server cannot be asked for what matches; name files or a .paths list")
+        raise ValueError(
+            f"{source}: {url!r}: a web server cannot be asked for what matches; name its files or a .paths list"
+        )
     try:
         return {url: (size_of_http(url), 0.0)}
     except HttpFileError as error:

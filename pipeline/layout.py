@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from apache_beam.io.filesystems import FileSystems
 
 from pipeline.files import exists, join, read_bytes
 
@@ -53,11 +57,34 @@ class Layout:
 
 
 def read_marker(path: str) -> dict[str, Any] | None:
-    """What a finished step left, or None."""
-    return json.loads(read_bytes(path)) if exists(path) else None
+    """What a finished step left; None where there is nothing, or nothing that can be read."""
+    if not exists(path):
+        return None
+    try:
+        marker = json.loads(read_bytes(path))
+    except ValueError:
+        return None
+    return marker if isinstance(marker, dict) else None
 
 
-def is_done(path: str, fingerprint: str) -> bool:
-    """Whether a step is whole and was made of the same inputs, settings and data version."""
+def is_done(path: str, fingerprint: str, folders: Mapping[str, str] | None = None) -> bool:
+    """Whether a step is whole and was made of the same inputs, settings and data version.
+
+    Args:
+        folders: where its parts lie, by the name under which the marker holds their state.
+    """
     marker = read_marker(path)
-    return marker is not None and marker.get("fingerprint") == fingerprint
+    return marker is not None and marker.get("fingerprint") == fingerprint and are_whole(marker, folders or {})
+
+
+def are_whole(marker: Mapping[str, Any], folders: Mapping[str, str]) -> bool:
+    """Whether the parts that a step wrote are those that there are: none gone, none cut, none added."""
+    return all(marker.get("parts", {}).get(name) == state_of(folder) for name, folder in folders.items())
+
+
+def state_of(folder: str) -> str:
+    """A checksum of the names and sizes of a folder's parts: a listing, nothing is read."""
+    (found,) = FileSystems.match([join(folder, "part-*")])
+    parts = [(m.path.rsplit("/", 1)[-1], m.size_in_bytes) for m in found.metadata_list]
+    whole = sorted(p for p in parts if not p[0].endswith(".tmp"))
+    return hashlib.sha256(json.dumps(whole).encode()).hexdigest()

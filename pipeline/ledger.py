@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from pipeline import counts as c
-from pipeline.document import DROPPED_SCHEMA, SIGNALS_TYPE, signals_map, text_bytes
+from pipeline.document import DROPPED_SCHEMA, SIGNALS_TYPE, signals_map, text_bytes, text_lines
 from pipeline.sources.base import Rejected
 
 MAX_SAMPLE_CHARS = 20_000
@@ -37,6 +37,10 @@ class Ledger:
         if number:
             self.counts[self.source, stage, what] += number
 
+    def note(self, stage: str, what: str, number: int) -> None:
+        """Counts documents that stay but of which something is to be told; zero too, to show that it was counted."""
+        self.counts[self.source, stage, c.NOTED + what] += number
+
     def send(self, name: str, number: int) -> None:
         """Counts what leaves for another stage of the graph; its receiver counts it under the same name."""
         self.count(c.GRAPH, c.SENT + name, number)
@@ -48,6 +52,11 @@ class Ledger:
         """Counts documents as the reader gave them, before any step."""
         self.count(c.READ_STAGE, c.DOCS_KEPT, batch.num_rows)
         self.count(c.READ_STAGE, c.BYTES_KEPT, text_bytes(batch.column("text")))
+        self.count(c.READ_STAGE, c.LINES_KEPT, text_lines(batch.column("text")))
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Counts the lines of documents as they are written, behind all steps."""
+        self.count(c.WRITE_STAGE, c.LINES_KEPT, text_lines(batch.column("text")))
 
     def split(self, stage: str, before: pa.RecordBatch, after: pa.RecordBatch, verdict: pa.Array,
               detail: pa.Array | None) -> tuple[pa.RecordBatch, pa.Array]:  # fmt: skip

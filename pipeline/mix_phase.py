@@ -10,8 +10,9 @@ from typing import Any
 
 import apache_beam as beam
 import pyarrow.parquet as pq
+from apache_beam.io.filesystems import FileSystems
 
-from mixtures.manifest import build_manifest, dumps
+from mixtures.manifest import build_manifest, dumps, read_manifest
 from mixtures.plan import Plan, SourceTokens, plan
 from mixtures.recipe import HoldOut
 from mixtures.shards import ShardInfo, ShardMetadata, num_shards, shard_name, write_shard
@@ -19,7 +20,7 @@ from mixtures.subset import Cut
 from pipeline import graph
 from pipeline.configure import canonical
 from pipeline.files import delete_tree, exists, join, open_file, read_bytes, write_bytes, written_whole
-from pipeline.layout import Layout, is_done, read_marker
+from pipeline.layout import Layout, are_whole, is_done, read_marker
 from pipeline.mixing import CountJob, HeldOut, MixJob, Parts, SourceShare, TokenJob
 from pipeline.options import Settings
 from pipeline.transforms.segment import PART_NAME
@@ -55,6 +56,11 @@ def clean_parts(layout: Layout, source: str) -> list[str]:
             f"{source}: there are no finished clean documents in {layout.output}; "
             f"run it with --phase=clean --input {source}=GLOB first, or take {source} out of the recipe"
         )
+    if not are_whole(marker, {"clean": layout.clean(source)}):
+        raise ValueError(
+            f"{source}: its clean documents in {layout.clean(source)} are not those that were written: a part is gone "
+            f"or was changed; run it with --phase=clean --input {source}=GLOB again"
+        )
     parts = Parts(source, layout.clean(source), marker["num_parts"], PART_NAME)
     return [parts.path(number) for number in range(parts.num_parts)]
 
@@ -63,7 +69,7 @@ def get_tokenizer(settings: Settings, layout: Layout, sources: list[str]) -> Enc
     """The tokenizer that was given, or one trained on the mixture's own text; it lies in the output either way."""
     if settings.tokenizer:
         encoder = Encoder.load(read_bytes(settings.tokenizer))
-        write_bytes(layout.tokenizer, encoder.model)
+        _put_tokenizer(layout, encoder.model)
         return encoder
     train_settings = TrainSettings.of(settings.recipe.tokenizer)
     said = {
@@ -74,13 +80,23 @@ def get_tokenizer(settings: Settings, layout: Layout, sources: list[str]) -> Enc
     fingerprint = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
     marker = layout.marker("tokenizer")
     if is_done(marker, fingerprint) and exists(layout.tokenizer):
-        return Encoder.load(read_bytes(layout.tokenizer))
+        model = read_bytes(layout.tokenizer)
+        if hashlib.sha256(model).hexdigest() == (read_marker(marker) or {})["sha256"]:
+            return Encoder.load(model)
     documents = {s: _Documents(tuple(clean_parts(layout, s))) for s in sources}
     sample = weighted_sample(documents, settings.recipe, max_bytes=train_settings.max_sample_bytes)
     trained = train(sample, None, train_settings)
-    write_bytes(layout.tokenizer, trained.model)
+    _put_tokenizer(layout, trained.model)
     write_bytes(marker, json.dumps({"fingerprint": fingerprint, **trained.about()}, indent=1).encode())
     return Encoder.load(trained.model)
+
+
+def _put_tokenizer(layout: Layout, model: bytes) -> None:
+    """Lays the tokenizer into the output; a manifest of shards that another one made goes first."""
+    if exists(layout.tokenizer) and read_bytes(layout.tokenizer) == model:
+        return
+    delete_tree(layout.manifest)
+    write_bytes(layout.tokenizer, model)
 
 
 def _clean_fingerprint(layout: Layout, source: str) -> str:
@@ -110,8 +126,9 @@ def token_jobs(settings: Settings, layout: Layout, encoder: Encoder, sources: li
         said = [TOKENS_VERSION, encoder.sha256, _clean_fingerprint(layout, source), excluded]
         fingerprint = hashlib.sha256(json.dumps(said).encode()).hexdigest()
         marker = layout.marker(f"tokens-{source}")
-        if is_done(marker, fingerprint):
+        if is_done(marker, fingerprint, {"tokens": layout.tokens(source)}):
             continue
+        delete_tree(layout.manifest)
         delete_tree(marker)
         delete_tree(layout.tokens(source))
         jobs[source] = TokenJob(
@@ -285,6 +302,19 @@ def write_tokens_into_stats(layout: Layout, sources: list[str]) -> None:
         stats["tokens"] = marker["tokens"]
         stats["excluded_in_mix"] = marker["excluded"]
         write_bytes(layout.stats(source), (json.dumps(stats, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def read_whole_manifest(layout: Layout) -> dict[str, Any] | None:
+    """The manifest of a mixture all of whose shards are there with their sizes, else None."""
+    try:
+        manifest = read_manifest(layout.output)
+    except ValueError:
+        return None
+    held = [shard for one in manifest["validation"].values() for shard in one["shards"]]
+    wanted = {join(layout.output, s["path"]): s["bytes"] for s in (*manifest["shards"], *held)}
+    folders = [join(layout.output, name, "*.arrow") for name in ("shards", "validation")]
+    found = {m.path: m.size_in_bytes for result in FileSystems.match(folders) for m in result.metadata_list}
+    return manifest if found == wanted else None
 
 
 def write_manifest(layout: Layout, manifest: Mapping[str, Any]) -> None:

@@ -8,11 +8,11 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import fasttext
 
 from filters.reference import RANDOM_LABEL, REFERENCE_LABEL, ReferenceModel, classifier_text
+from filters.urls import site_of
 from pipeline.model_texts import Text
 
 MIN_POSITIVE_CHARS = 1000
@@ -99,19 +99,6 @@ def train_reference(
     return Trained(folder / "reference.bin", num_train, num_held_out, figures)
 
 
-def host_of(url: str) -> str:
-    """Returns a url's host without ``www.``; empty where it has none.
-
-    >>> host_of("https://www.Example.org:443/a"), host_of("http://[broken")
-    ('example.org', '')
-    """
-    try:
-        host = urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
-    return host.removeprefix("www.")
-
-
 def _labelled(positives: Iterable[Text], negatives: Iterable[Text], seed: int) -> Iterator[tuple[str, str, bool]]:
     seen: set[bytes] = set()
     for label, texts, min_chars in ((REFERENCE_LABEL, positives, MIN_POSITIVE_CHARS), (RANDOM_LABEL, negatives, 0)):
@@ -123,7 +110,7 @@ def _labelled(positives: Iterable[Text], negatives: Iterable[Text], seed: int) -
             if not line or digest in seen:  # a page of both kinds counts as cited
                 continue
             seen.add(digest)
-            key = host_of(text.url) or line
+            key = site_of(text.url) or line
             place = hashlib.sha256(f"held-out {seed} {key}".encode()).digest()
             yield label, line, int.from_bytes(place[:8], "big") % 100 < HELD_OUT_PERCENT
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.model_fetch import FetchError, Published, fetch, published
 from pipeline.model_lm import (
@@ -17,13 +19,19 @@ from pipeline.model_lm import (
     write_cutoffs,
 )
 from pipeline.model_loading import load_scorer
-from pipeline.model_texts import expand_globs, read_texts
+from pipeline.model_texts import Text, expand_globs, read_texts
+
+if TYPE_CHECKING:
+    from pipeline.model_reference import Trained
 
 
 def run(arguments: list[str]) -> int:
     """Runs one subcommand; 0 done, 1 failed, 2 the request was wrong: one line on stderr says how to mend it."""
-    flags = _parser().parse_args(arguments)
+    flags, beam_args = _parser().parse_known_args(arguments)
+    flags.beam_args = tuple(beam_args)
     try:
+        if beam_args and flags.command is not _train_reference:
+            raise ValueError(f"{beam_args[0]} is not known here")
         status: int = flags.command(flags)
     except FetchError as error:
         print(f"pipeline.models: {error}", file=sys.stderr)
@@ -57,8 +65,16 @@ def _parser() -> argparse.ArgumentParser:
     table.set_defaults(command=_cutoffs)
 
     reference = commands.add_parser("train-reference", help="train the classifier of references")
+    reference.add_argument("--wikipedia", action="append", metavar="GLOB", help="XML dumps, whose cited addresses are")
+    reference.add_argument(
+        "--pages", action="append", metavar="GLOB",
+        help="looked for among these pages: clean documents (.parquet), WET or WARC files, wet.paths.gz[@PREFIX]",
+    )  # fmt: skip
     for side, what in (("positives", "pages that Wikipedia cites"), ("negatives", "random pages")):
-        reference.add_argument(f"--{side}", action="append", required=True, metavar="GLOB", help=what)
+        reference.add_argument(f"--{side}", action="append", metavar="GLOB", help=f"instead of both: {what}")
+    reference.add_argument("--language", default="en", help="of raw pages (default: en; empty: all)")
+    reference.add_argument("--max_pages", type=int, default=300_000, help="of each kind (default: 300000)")
+    reference.add_argument("--work", metavar="DIR", help="where the pages found are written (default: below --models)")
     reference.add_argument("--threads", type=int, default=1, help="more than one trains to other bytes each time")
     reference.add_argument("--seed", type=int, default=0)
     reference.set_defaults(command=_train_reference)
@@ -111,13 +127,45 @@ def _cutoffs(flags: argparse.Namespace) -> int:
     return 0
 
 
+def _train_from_joined(flags: argparse.Namespace) -> Trained:
+    from pipeline.model_pages import Asked, find_pages, forget
+    from pipeline.model_reference import train_reference
+    from pipeline.models import find_models
+
+    Path(flags.models).mkdir(parents=True, exist_ok=True)
+    work_dir = flags.work or os.path.join(os.path.abspath(flags.models), ".reference-work")
+    asked = Asked(
+        wikipedia=flags.wikipedia,
+        pages=flags.pages,
+        work_dir=work_dir,
+        language=flags.language,
+        language_model=find_models(flags.models).get("language"),
+        max_pages=flags.max_pages,
+        seed=flags.seed,
+        beam_args=flags.beam_args,
+    )
+    forget(work_dir)
+    try:
+        found = find_pages(asked)
+        return train_reference(
+            found.positives(), found.negatives(), Path(flags.models), num_threads=flags.threads, seed=flags.seed
+        )
+    finally:
+        forget(work_dir)
+
+
 def _train_reference(flags: argparse.Namespace) -> int:
     from pipeline.model_reference import MIN_POSITIVES, train_reference
 
-    positives, negatives = expand_globs(flags.positives), expand_globs(flags.negatives)
-    trained = train_reference(
-        read_texts(positives), read_texts(negatives), Path(flags.models), num_threads=flags.threads, seed=flags.seed
-    )
+    is_joined, is_given = bool(flags.wikipedia and flags.pages), bool(flags.positives and flags.negatives)
+    if is_joined == is_given or (is_given and (flags.wikipedia or flags.pages or flags.beam_args)):
+        raise ValueError("train-reference: give --wikipedia and --pages, or --positives and --negatives")
+    if is_given:
+        positives: Iterable[Text] = read_texts(expand_globs(flags.positives))
+        negatives: Iterable[Text] = read_texts(expand_globs(flags.negatives))
+        trained = train_reference(positives, negatives, Path(flags.models), num_threads=flags.threads, seed=flags.seed)
+    else:
+        trained = _train_from_joined(flags)
     for what, counts in (("trained on", trained.num_train), ("held back (other hosts)", trained.num_held_out)):
         print(
             f"{what}: " + ", ".join(f"{number:,} {label.removeprefix('__label__')}" for label, number in counts.items())

@@ -107,6 +107,8 @@ def _config(path: str | None) -> dict[str, Any]:
     """The mapping of the configuration file, every key of it known."""
     if path is None:
         return {}
+    if not Path(path).exists() and not path.isidentifier():
+        raise ValueError(f"--config: there is no file {path}")
     config = read_yaml(path)
     for key in config:
         if key not in _OWN_KEYS + _RECIPE_KEYS:

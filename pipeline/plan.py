@@ -8,8 +8,8 @@ steps are cut at the global ones into segments, and each segment is one pass ove
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import xxhash
@@ -95,6 +95,23 @@ def segments(steps: Sequence[AnyStep], *, first_opens: bool = False) -> list[Seg
         index += 1
 
 
+def line_dedup_behind(steps: Sequence[AnyStep], segment: Segment) -> LineDedup | None:
+    """The line dedup that a segment's documents meet with their text as it is now, if there is one.
+
+    >>> a, b = ExactDedup(NAME="a", reason="a", key="id"), LineDedup()
+    >>> [line_dedup_behind((a, b), s) == b for s in segments((a, b))]
+    [True, True, False]
+    """
+    if segment.is_last:
+        return None
+    for step in steps[segment.ask[0].tag - 1 :]:
+        if isinstance(step, LineDedup):
+            return step
+        if is_local(step):
+            return None
+    return None
+
+
 def stage_names(steps: Sequence[AnyStep]) -> list[str]:
     """The stages of a source in the order documents pass them, as counted and written in ``stats``."""
     return [step.NAME for step in steps]
@@ -123,9 +140,21 @@ class Scale:
 
 _PART_BYTES = (1 << 20, 256 << 20)
 """Between these stored bytes of input a part; 64 parts in between, so that all workers have work."""
-_LINES_PER_BUCKET = 2_000_000
+LINES_PER_BUCKET = 250_000
+_NUM_LINE_BUCKETS = (16, 4096)
+"""The fewest, so that workers share them; and the most: a batch's lines are cut by bucket, and with more of them each
+would travel on its own. Beyond 1e9 lines the buckets grow, to 24 million lines at 1e11 (docs/recipe.md has the memory)."""
 _INPUT_BYTES_PER_LINE = 15
 """A line of web text takes about 45 bytes, 15 of them in a .gz (the 500 pages of real WETs measured: 44)."""
+
+
+MAX_BUCKET_LINES = 16_000_000
+"""A larger bucket is parted once more on the worker's own disk, so that no process holds more lines than this."""
+
+
+def lines_of_input(num_input_bytes: int) -> int:
+    """About how many lines so many stored bytes of web text hold."""
+    return num_input_bytes // _INPUT_BYTES_PER_LINE
 
 
 def scale_of(num_input_bytes: int) -> Scale:
@@ -136,10 +165,12 @@ def scale_of(num_input_bytes: int) -> Scale:
     """
     part_bytes = min(max(num_input_bytes // 64, _PART_BYTES[0]), _PART_BYTES[1])
     num_parts = max(1, -(-num_input_bytes // part_bytes))
-    num_lines = num_input_bytes // _INPUT_BYTES_PER_LINE
+    num_lines = lines_of_input(num_input_bytes)
     return Scale(
         num_parts=num_parts,
-        num_line_buckets=_power_of_two(max(16, num_lines // _LINES_PER_BUCKET)),
+        num_line_buckets=_power_of_two(
+            min(max(num_lines // LINES_PER_BUCKET, _NUM_LINE_BUCKETS[0]), _NUM_LINE_BUCKETS[1])
+        ),
         num_key_buckets=max(16, num_parts),
     )
 
@@ -175,3 +206,5 @@ class SourceJob:
     """Where groups are spilled; None: the engine's own shuffle."""
     sample_docs: int
     progress_dir: str | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """What the manifest says of its inputs and models."""

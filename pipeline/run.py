@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from mixtures.plan import PlanError
 from pipeline.clean_phase import RunFailed
+from pipeline.cloud import Faults
 from pipeline.options import parse
 from pipeline.whole_run import estimate_run, run
 
@@ -15,9 +16,9 @@ DONE, FAILED, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0 done; 1 the run failed; 2 the request was wrong (a line on stderr says how to mend it).
+    """Returns the exit status: 0 done; 1 the run failed; 2 the request was wrong; 130 stopped from the keyboard.
 
-    130: stopped from the keyboard.
+    What is wrong with a request, and how to mend it, is told in one line on stderr.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
@@ -29,10 +30,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PlanError as error:
         print(f"error: the mixture cannot be made\n{error}", file=sys.stderr)
         return WRONG_REQUEST
+    except Faults as error:
+        for fault in error.faults:
+            print(f"error: {fault}", file=sys.stderr)
+        return WRONG_REQUEST
     except ValueError as error:
         if type(error) is not ValueError:
             raise  # a library's, of data that we handed it: a fault of ours, not a wrong request
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        is_table = isinstance(error.__cause__, PlanError)
+        print(f"error: {error if is_table else ' '.join(str(error).split())}", file=sys.stderr)
         return WRONG_REQUEST
     except RunFailed as error:
         print(f"error: {error}", file=sys.stderr)

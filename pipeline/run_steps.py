@@ -17,7 +17,7 @@ from pipeline.document import BASE_COLUMNS, SIGNAL_PREFIX, SIGNALS_TYPE, set_col
 from pipeline.ledger import Ledger
 from pipeline.plan import GlobalStep, Segment, SourceJob
 from pipeline.sources.base import ExactDedup, LineDedup, NearDedup
-from pipeline.transforms.keys import lines_to_keep
+from pipeline.transforms.keys import LINE_HASHES_COLUMN, lines_to_keep
 
 NO_LINES_LEFT = "no_lines_left"
 
@@ -89,6 +89,8 @@ class StepRunner:
         ledger.receive(f"{step.NAME} verdicts", sum(map(len, parts)))
         lost = np.concatenate(parts) if parts else np.empty(0, np.uint64)
         keep, lines = lines_to_keep(batch, step, lost)
+        if LINE_HASHES_COLUMN in batch.schema.names:  # they are of the text as it was
+            batch = batch.drop_columns([LINE_HASHES_COLUMN])
         found = drop_lines(batch.column("text"), ~keep)
         text, num_kept = found.text, np.asarray(found.num_lines)
         num_lines = np.bincount(lines.documents, minlength=batch.num_rows)

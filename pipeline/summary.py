@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -18,30 +19,38 @@ def _load(path: str) -> dict[str, Any]:
     return json.loads(read_bytes(path)) if exists(path) else {}
 
 
+HEADER = (
+    "source", "documents in", "kept", "tokens", "weight", "share", "in the stream", "epochs", "seconds", "MB/s",
+)  # fmt: skip
+
+
 def rows(layout: Layout, settings: Settings) -> list[tuple[str, ...]]:
-    """Source, documents in and kept, tokens there are, weight, share of the stream, epochs."""
+    """A line a source, of :data:`HEADER`: seconds are those of all workers, MB are of the input as it is stored."""
     manifest = _load(layout.manifest) if settings.phase != "clean" else {}
-    names = list(settings.recipe.weights)
+    record = _load(f"{layout.work}/run.json")
     found = []
-    for name in names:
+    for name, weight in settings.recipe.weights.items():
         stats, mixed = _load(layout.stats(name)), manifest.get("sources", {}).get(name)
         if not stats and not mixed:
             continue
         docs = stats.get("documents", {})
+        seconds = sum(record.get("worker_seconds", {}).get(job, {}).get(name, 0.0) for job in ("clean", "tokenize"))
+        num_bytes = record.get("input_bytes", {}).get(name, 0)
         found.append(
             (
                 name,
                 f"{docs.get('in', 0):,}" if docs else "",
                 f"{docs.get('kept', 0):,}" if docs else "",
                 f"{stats['tokens']:,}" if stats.get("tokens") is not None else "",
-                f"{settings.recipe.weights[name]:f} %",
+                f"{weight:f} %",
                 f"{mixed['share']:.4f} %" if mixed else "",
                 f"{mixed['tokens']:,}" if mixed else "",
                 f"{mixed['epochs']:.2f}" if mixed else "",
-                (mixed.get("cut_document") or "")[:24] if mixed else "",
+                f"{seconds:,.1f}" if seconds else "",
+                f"{num_bytes / 1e6 / seconds:.1f}" if seconds and num_bytes else "",
             )
         )
-    return [row[:-1] for row in found]
+    return found
 
 
 def print_summary(settings: Settings, layout: Layout, *, seconds: float, report: str) -> None:
@@ -49,20 +58,20 @@ def print_summary(settings: Settings, layout: Layout, *, seconds: float, report:
     console = Console()
     if not console.is_terminal:
         console = Console(width=120)
-    table = Table(title=f"recipe {settings.recipe.name}, seed {settings.seed}", title_justify="left")
-    header = ("source", "documents in", "kept", "tokens", "weight", "share", "tokens in the stream", "epochs")
-    for index, name in enumerate(header):
+    table = Table(title=f"recipe {settings.recipe.name}, seed {settings.seed}", title_justify="left", box=SIMPLE_HEAD)
+    for index, name in enumerate(HEADER):
         table.add_column(name, justify="left" if index == 0 else "right", no_wrap=True)
     for row in rows(layout, settings):
         table.add_row(*row)
     console.print(table)
     manifest = _load(layout.manifest) if settings.phase != "clean" else {}
-    input_bytes = sum(_load(f"{layout.work}/run.json").get("input_bytes", {}).values())
-    speed = f", {input_bytes / 1e6 / seconds:.1f} MB/s of {input_bytes / 1e6:,.1f} MB input" if input_bytes else ""
     if manifest:
         say = (
             f"{manifest['tokens']:,} tokens of {manifest['documents']:,} documents in {len(manifest['shards'])} shards"
         )
         console.print(say, highlight=False)
-    console.print(f"{seconds:.1f} s{speed}", highlight=False)
+    record = _load(f"{layout.work}/run.json")
+    input_bytes = sum(record.get("input_bytes", {}).values())
+    speed = f"{input_bytes / 1e6 / seconds:.1f} MB/s of {input_bytes / 1e6:,.1f} MB input; in the table: of all workers"
+    console.print(f"{seconds:.1f} s, {speed if record.get('jobs') else 'all was already whole'}", highlight=False)
     console.print(f"report: {Path(report)}", highlight=False, soft_wrap=True)

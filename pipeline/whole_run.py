@@ -14,34 +14,50 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import GoogleCloudOptions
+from apache_beam.runners.runner import PipelineState
 
 from pipeline import clean_phase as cleaning
 from pipeline import graph
 from pipeline import mix_phase as mixing
 from pipeline.card import write_card
+from pipeline.clean_phase import RunFailed
+from pipeline.cloud import check_machines, check_options, explained
+from pipeline.cloud_stores import check_stores
 from pipeline.display import Display
 from pipeline.engine import Engine, choose_engine
 from pipeline.estimate import print_estimate
-from pipeline.files import delete_tree, exists, is_local, join, write_bytes
-from pipeline.layout import Layout, read_marker
-from pipeline.models import sha256_of
+from pipeline.files import delete_tree, exists, is_local, join, read_bytes, write_bytes
+from pipeline.layout import Layout, is_done, read_marker
+from pipeline.memory import check_local, foresee
 from pipeline.options import Settings
-from pipeline.plan import SourceJob
+from pipeline.output_folder import check_writable, only_run, start_over
+from pipeline.plan import SourceJob, scale_of
 from pipeline.report import write_report
 from pipeline.sample import models_folder, sample_inputs
 from pipeline.summary import print_summary
+from pipeline.worker_time import worker_seconds
+from tokenizer.encode import Encoder
 
 _PACKAGES = ("apache-beam", "pyarrow", "numpy", "sentencepiece", "fasttext-community", "kenlm-ex", "xxhash")
+_JOBS = ("clean", "tokenize", "count", "mix")
 
 
 def estimate_run(settings: Settings) -> None:
-    """Prints what would run; writes nothing into the output."""
+    """Prints what would run; writes nothing into the output.
+
+    Raises:
+        ValueError: the request is wrong.
+    """
+    if settings.phase == "mix":
+        raise ValueError(
+            "--estimate looks at inputs, and --phase=mix has none; "
+            "python -m mixtures.plan --config FILE --stats OUT/stats prints the mixture of what is clean"
+        )
     with tempfile.TemporaryDirectory() as scratch:
         inputs, models = _inputs_and_models(settings, scratch)
         print_estimate(settings, cleaning.plan_sources(settings, inputs, models))
@@ -55,28 +71,57 @@ def run(settings: Settings) -> None:
         RunFailed: the input is not fit, or the engine failed.
     """
     started = time.monotonic()
-    choose_engine(settings.beam_args)  # a runner that cannot be used is said before anything is listed
+    engine = choose_engine(settings.beam_args)  # what cannot be run is said before anything is listed
+    check_options(settings, engine)
+    FileSystems.set_options(engine.options)
+    check_stores(settings, engine)
     layout = Layout(settings.output)
-    _check_writable(settings.output)
-    if settings.overwrite:
-        _start_over(layout)
-    inputs, models = _inputs_and_models(settings, layout.work)
-    plans: list[cleaning.SourcePlan] = []
-    if settings.phase != "mix":
-        if settings.phase == "all":
-            _check_mixable(settings, layout)
-        plans = cleaning.plan_sources(settings, inputs, models)
-    num_bytes = sum(p.listing.num_bytes for p in plans) if plans else _clean_bytes(layout)
-    engine = choose_engine(settings.beam_args, num_bytes=num_bytes)
-    with Display() as display, _workplace(settings, engine, layout) as place:
-        if plans:
-            _clean(settings, layout, place, plans, display)
-        if settings.phase != "clean":
-            _mix(settings, layout, place, plans, display)
-        seconds = time.monotonic() - started
-        _write_run_record(settings, layout, plans, seconds, place.ran)
-        report = write_report(settings.output)
+    check_writable(settings.output)
+    with only_run(layout):
+        plans = _plans(settings, layout)
+        if settings.overwrite:  # only now: a wrong request deletes nothing
+            start_over(layout, [p.source.name for p in plans])
+        num_bytes = sum(p.listing.num_bytes for p in plans) if plans else _clean_bytes(layout)
+        engine = choose_engine(settings.beam_args, num_bytes=num_bytes)
+        check_memory(engine, plans)
+        with Display() as display, _workplace(settings, engine, layout) as place:
+            if plans:
+                _clean(settings, layout, place, plans, display)
+            if settings.phase != "clean":
+                _mix(settings, layout, place, display)
+            seconds = time.monotonic() - started
+            _write_run_record(settings, layout, plans, seconds, place)
+            report = write_report(settings.output)
     print_summary(settings, layout, seconds=seconds, report=report)
+
+
+def check_memory(engine: Engine, plans: list[cleaning.SourcePlan]) -> None:
+    """Refuses a run whose workers would not fit into memory. Raises ValueError with the number and the way out."""
+    need = foresee((p.source, p.model_paths, scale_of(p.listing.num_bytes), p.listing.num_bytes) for p in plans)
+    if engine.is_local:
+        check_local(need, engine.num_workers)
+    check_machines(engine, need)
+
+
+def _plans(settings: Settings, layout: Layout) -> list[cleaning.SourcePlan]:
+    """What is to be cleaned; all that can be said of a request before any work is said here."""
+    if settings.tokenizer:
+        Encoder.load(read_bytes(settings.tokenizer))
+    if settings.exclude:
+        _check_exclusions(settings.exclude)
+    if settings.phase == "mix":
+        return []
+    if settings.phase == "all":
+        _check_mixable(settings, layout)
+    inputs, models = _inputs_and_models(settings, layout.work)
+    return cleaning.plan_sources(settings, inputs, models)
+
+
+def _check_exclusions(path: str) -> None:
+    try:
+        read_bytes(path).decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"--exclude {path}: not UTF-8 text, at byte {error.start}") from error
 
 
 def _clean_bytes(layout: Layout) -> int:
@@ -96,19 +141,26 @@ class _Place:
         self.engine, self.spill_dir, self.progress_dir = engine, spill_dir, progress_dir
         self.shuffle_dir = spill_dir if engine.is_local else None
         self.ran: dict[str, float] = {}
+        self.busy: dict[str, dict[str, float]] = {}
 
     def run(self, name: str, build: Callable[[beam.Pipeline], None]) -> None:
         """Builds and runs one job; the engine's failure is told without its own stack."""
         begun = time.monotonic()
         engine = self.engine
-        pipeline = beam.Pipeline(runner=engine.runner, options=engine.options)
+        pipeline = beam.Pipeline(runner=engine.runner, options=engine.options_of(name))
         build(pipeline)
         try:
-            pipeline.run().wait_until_finish()
+            result = pipeline.run()
+            state = result.wait_until_finish()
         except Exception as error:
+            if known := explained(error):
+                raise RunFailed(f"job {name} failed: {known}") from error
             # Whatever a worker raises is a fault of ours or of the engine, never a wrong request: even a ValueError.
             raise JobFailed(f"job {name} failed: {error}") from error
+        if state != PipelineState.DONE:
+            raise RunFailed(f"job {name} was not run to its end: {state}; the same command goes on with it")
         self.ran[name] = time.monotonic() - begun
+        self.busy[name] = worker_seconds(result)
 
 
 @contextlib.contextmanager
@@ -117,9 +169,9 @@ def _workplace(settings: Settings, engine: Engine, layout: Layout) -> Iterator[_
     root = layout.work
     if not engine.is_local:
         root = engine.options.view_as(GoogleCloudOptions).temp_location or layout.work
-    spill_root = join(root, "spill")
-    if engine.is_local:
-        delete_tree(spill_root)
+    # Other runs may spill below the same --temp_location, but only this one for this output.
+    spill_root = join(root, f"spill-{hashlib.sha256(settings.output.encode()).hexdigest()[:16]}")
+    delete_tree(spill_root)
     spill = join(spill_root, uuid.uuid4().hex)
     progress_dir = None
     if engine.is_local:
@@ -151,7 +203,7 @@ def _num_bytes(plans: list[cleaning.SourcePlan], jobs: list[SourceJob]) -> int:
     return sum(p.listing.num_bytes for p in plans if p.source.name in names)
 
 
-def _mix(settings: Settings, layout: Layout, place: _Place, plans: list[cleaning.SourcePlan], display: Display) -> None:
+def _mix(settings: Settings, layout: Layout, place: _Place, display: Display) -> None:
     sources = [s for s in settings.recipe.weights if s in settings.sources or exists(layout.marker(f"clean-{s}"))]
     if not sources:
         raise ValueError(f"there are no finished clean documents in {layout.output}; run --phase=clean first")
@@ -169,12 +221,15 @@ def _mix(settings: Settings, layout: Layout, place: _Place, plans: list[cleaning
                          progress_dir=place.progress_dir)  # fmt: skip
     fingerprint = _mix_fingerprint(job, layout, sources)
     marker = layout.marker("mix")
-    if exists(layout.manifest) and (read_marker(marker) or {}).get("fingerprint") == fingerprint:
+    whole = mixing.read_whole_manifest(layout) if is_done(marker, fingerprint) else None
+    if whole is not None:
+        if not exists(layout.card):
+            write_card(layout, whole)
         display.say("mix: already whole")
         return
     with display.job("mix", place.progress_dir):
         found = mixing.write_mixture(job, layout, place.run)
-    manifest = mixing.manifest_of(made, job, encoder, found, _about(plans, layout, settings))
+    manifest = mixing.manifest_of(made, job, encoder, found, _about(layout, sources))
     write_card(layout, manifest)
     write_bytes(marker, json.dumps({"fingerprint": fingerprint}).encode())
     mixing.write_manifest(layout, manifest)
@@ -206,48 +261,20 @@ def _check_mixable(settings: Settings, layout: Layout) -> None:
         )
 
 
-def _check_writable(output: str) -> None:
-    probe = join(output, ".work", f"probe-{uuid.uuid4().hex}")
-    try:
-        write_bytes(probe, b"")
-        delete_tree(probe)
-    except OSError as error:
-        raise ValueError(f"--output {output} cannot be written: {error.strerror or error}") from error
-
-
-def _start_over(layout: Layout) -> None:
-    """Deletes what a run writes, the manifest first, and nothing else that may lie in the folder."""
-    delete_tree(layout.manifest)
-    for name in ("shards", "validation", "clean", "dropped", "stats", "report", "tokenizer.model", "README.md", ".work/steps",
-                 ".work/tokens", ".work/units"):  # fmt: skip
-        delete_tree(join(layout.output, name))
-
-
-def _about(plans: list[cleaning.SourcePlan], layout: Layout, settings: Settings) -> dict[str, Any]:
+def _about(layout: Layout, sources: list[str]) -> dict[str, Any]:
+    """What the manifest says beside the mixture itself; of inputs and models what the clean phase left."""
     software = {"python": platform.python_version(), "pipeline": _version("llama-mixture")}
     software |= {name.replace("-", "_"): _version(name) for name in _PACKAGES}
-    models = {}
-    for plan in plans:
-        for key, path in plan.model_paths.items():
-            if key != "exclude":
-                models[key] = {"name": _model_name(path), "sha256": sha256_of(path)}
+    cleaned = {s: (read_marker(layout.marker(f"clean-{s}")) or {}).get("about", {}) for s in sources}
+    models: dict[str, Any] = {}
+    for about in cleaned.values():
+        models |= about.get("models", {})
     return {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "software": software,
         "models": models,
-        "inputs": {
-            p.source.name: {
-                "files": len(p.listing.files),
-                "bytes": p.listing.num_bytes,
-                "fingerprint": p.listing.fingerprint,
-            }
-            for p in plans
-        },
+        "inputs": {s: about.get("inputs", {}) for s, about in cleaned.items()},
     }
-
-
-def _model_name(path: Any) -> str:
-    return Path(str(path)).name
 
 
 def _version(package: str) -> str:
@@ -258,13 +285,17 @@ def _version(package: str) -> str:
 
 
 def _write_run_record(settings: Settings, layout: Layout, plans: list[cleaning.SourcePlan], seconds: float,
-                      ran: Mapping[str, float]) -> None:  # fmt: skip
-    """What the report tells of the run itself: how long each job took, and what of it was already whole."""
+                      place: _Place) -> None:  # fmt: skip
+    """What the report tells of the run itself: how long each job took; of what was already whole, how long it had."""
+    path = join(layout.work, "run.json")
+    before = json.loads(read_bytes(path)) if exists(path) else {}
+    busy = {name: before.get("worker_seconds", {}).get(name, {}) | place.busy.get(name, {}) for name in _JOBS}
     record = {
         "seconds": round(seconds, 2),
-        "jobs": {name: round(s, 2) for name, s in ran.items()},
+        "jobs": {name: round(s, 2) for name, s in place.ran.items()},
+        "worker_seconds": busy,
         "recipe": settings.recipe.name,
         "phase": settings.phase,
-        "input_bytes": {p.source.name: p.listing.num_bytes for p in plans},
+        "input_bytes": before.get("input_bytes", {}) | {p.source.name: p.listing.num_bytes for p in plans},
     }
-    write_bytes(join(layout.work, "run.json"), json.dumps(record, indent=1).encode())
+    write_bytes(path, json.dumps(record, indent=1).encode())

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, ClassVar, Protocol, runtime_checkable
 
 import pyarrow as pa
 
+from filters.lines import LINE_HASHES
 from filters.step import Step
 
 UNKNOWN_FORM = "unknown_form"
@@ -158,6 +159,12 @@ class LineDedup:
     rank: str = "id"
     DATA_VERSION: int = 1
 
+    def __post_init__(self) -> None:
+        if self.keep not in ("ccnet", "first"):
+            raise ValueError(f"{self.NAME}: keep must be ccnet or first, not {self.keep!r}")
+        if self.lines not in LINE_HASHES:
+            raise ValueError(f"{self.NAME}: lines must be one of {', '.join(LINE_HASHES)}, not {self.lines!r}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NearDedup:
@@ -190,3 +197,10 @@ class Source:
     split_hash: Callable[[str], int] | None = None
     """From a document's id to the number (64 bits, uniform) by which documents are held out for validation, smallest
     first; not given: the hash of the id that all sources share."""
+
+    def __post_init__(self) -> None:
+        columns = {*self.reader.COLUMNS, *(name for step in self.steps for name in getattr(step, "COLUMNS", {}))}
+        scopes = {"all", "document", *columns, *(name.removeprefix("_") for name in columns)}
+        for step in self.steps:
+            if isinstance(step, LineDedup) and step.scope not in scopes:
+                raise ValueError(f"{step.NAME}: scope must be one of {', '.join(sorted(scopes))}, not {step.scope!r}")

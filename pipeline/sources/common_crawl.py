@@ -15,9 +15,9 @@ from filters.language import Language
 from filters.length import MinLength, MinLengthAfterDedup
 from filters.perplexity import Perplexity
 from filters.reference import Reference
+from pipeline.http_files import HttpFileError
 from pipeline.sources.base import Document, ExactDedup, InputFile, LineDedup, Opener, Rejected, Source, Unit
 from pipeline.sources.html_text import page_text
-from pipeline.http_files import HttpFileError
 from pipeline.sources.paths_list import expand_paths_list, paths_list_of
 from pipeline.sources.warc import HtmlRecord, WetRecord, payload_digest, read_warc_html, read_wet
 

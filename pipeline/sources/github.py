@@ -52,7 +52,7 @@ Copy = tuple[str, str, str | None]
 def choose_copy(candidates: Iterable[Copy], *, families: tuple[str, ...] = PERMISSIVE) -> Copy | None:
     """Returns which of the files that hold a content stands for it, in whatever order they come.
 
-    None where there is no candidate (``no_file_row``). ``families`` are those of the step :class:`filters.code.Licence`.
+    None where there is no candidate (``no_file_row``). ``families``: those of the step :class:`filters.code.Licence`.
 
     >>> choose_copy([("b/b", "x.py", "gpl-3.0"), ("a/a", "vendor/x.py", "mit"), ("c/c", "x.py", "mit")])
     ('c/c', 'x.py', 'mit')

@@ -18,7 +18,7 @@ import xxhash
 from apache_beam.pvalue import TaggedOutput
 
 from filters.overlap import overlap
-from filters.overlap_groups import is_candidate, pairs_of_bucket, resolve
+from filters.overlap_groups import is_at_risk, is_candidate, pairs_of_bucket, resolve
 from pipeline.ledger import Ledger
 from pipeline.plan import BATCH_ID, GlobalStep, SourceJob, part_of
 from pipeline.sources.base import NearDedup
@@ -28,6 +28,11 @@ from pipeline.transforms.segment import COUNTS
 
 _PAIR = struct.Struct(">QQ")
 _SHARED = struct.Struct(">III")  # shared sketched shingles, size of each sketch
+_NUM_COMMON = struct.Struct(">I")
+_INFO, _REQUEST, _COMMON = 0, 1, 2
+"""The byte behind a book's key: its own info comes first, as :meth:`Book.info` writes it."""
+MAY_HIDE_DUPLICATES = "may_hide_duplicates"
+"""Noted in the statistics: books of which so much is common text that a pair of theirs may have been missed."""
 
 
 class DedupNear(beam.PTransform):
@@ -48,13 +53,13 @@ class DedupNear(beam.PTransform):
         pairs = (
             sketches
             | "group_shingles" >> GroupBytes(buckets, spill)
-            | "pair" >> beam.ParDo(_Pairs(job, step)).with_outputs(COUNTS, main="pairs")
+            | "pair" >> beam.ParDo(_Pairs(job, step)).with_outputs(COUNTS, _COMMON_TAG, main="pairs")
         )
         requests = (
             pairs.pairs | "group_pairs" >> GroupBytes(buckets, spill) | "candidates" >> beam.ParDo(_Candidates(job))
         )
         answers = (
-            (books, requests)
+            (books, requests, pairs[_COMMON_TAG])
             | "group_books" >> GroupBytes(buckets, spill)
             | "answer" >> beam.ParDo(_Answers(job, step)).with_outputs(COUNTS, main="answers")
         )
@@ -66,6 +71,9 @@ class DedupNear(beam.PTransform):
             | "resolve" >> beam.ParDo(_Resolve(job, self._global_step)).with_outputs(COUNTS, main="verdicts")
         )
         return [outcome.verdicts], [pairs[COUNTS], answers[COUNTS], outcome[COUNTS]]
+
+
+_COMMON_TAG = "common"
 
 
 def _pair_bucket(pair: bytes, num_buckets: int) -> int:
@@ -91,6 +99,9 @@ class _Pairs(beam.DoFn):
                 _pair_bucket(pair, self._job.scale.num_key_buckets),
                 pair + _SHARED.pack(shared, size_of[a], size_of[b]),
             )
+        for key, number in zip(found.capped_books.tolist(), found.capped_counts.tolist(), strict=True):
+            payload = key.to_bytes(8, "big") + bytes([_COMMON]) + _NUM_COMMON.pack(number)
+            yield TaggedOutput(_COMMON_TAG, (key % self._job.scale.num_key_buckets, payload))
         ledger = Ledger(self._job.source.name, 0)
         ledger.receive(f"{self._step.NAME} shingles", sum(lengths))
         yield TaggedOutput(COUNTS, dict(ledger.counts))
@@ -107,28 +118,34 @@ class _Candidates(beam.DoFn):
             rows = [_SHARED.unpack_from(p, _PAIR.size) for p in payloads]
             if is_candidate(sum(r[0] for r in rows), rows[0][1], rows[0][2]):
                 for key in _PAIR.unpack(pair):
-                    yield key % self._job.scale.num_key_buckets, key.to_bytes(8, "big") + b"\1" + pair
+                    yield key % self._job.scale.num_key_buckets, key.to_bytes(8, "big") + bytes([_REQUEST]) + pair
 
 
 class _Answers(beam.DoFn):
-    """A book's info goes to every pair that asked for it."""
+    """A book's info goes to every pair that asked for it; books that are mostly common text are counted."""
 
     def __init__(self, job: SourceJob, step: NearDedup) -> None:
         self._job, self._step = job, step
 
     def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
-        info = b""
-        num_books = 0
-        for payload in group[1]:
-            if payload[8] == 0:
-                info = payload
-                num_books += 1
-                continue
-            assert payload[:8] == info[:8], "a pair asks for a book that is not there"
-            pair = payload[9:]
-            yield _pair_bucket(pair, self._job.scale.num_key_buckets), pair + info[9:]
+        num_books = num_hiding = 0
+        for _, of_book in itertools.groupby(group[1], key=lambda p: p[:8]):
+            payloads = iter(of_book)
+            info = next(payloads)
+            assert info[8] == _INFO, "a pair asks for a book that is not there"
+            num_books += 1
+            num_common = 0
+            for payload in payloads:
+                if payload[8] == _COMMON:
+                    num_common += _NUM_COMMON.unpack_from(payload, 9)[0]
+                else:
+                    assert payload[8] == _REQUEST, "two books of one key"
+                    pair = payload[9:]
+                    yield _pair_bucket(pair, self._job.scale.num_key_buckets), pair + info[9:]
+            num_hiding += is_at_risk(num_common, parse_info(info[9:]).sketch_size)
         ledger = Ledger(self._job.source.name, 0)
         ledger.receive(f"{self._step.NAME} signatures", num_books)
+        ledger.note(self._step.NAME, MAY_HIDE_DUPLICATES, num_hiding)
         yield TaggedOutput(COUNTS, dict(ledger.counts))
 
 

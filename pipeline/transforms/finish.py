@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from pipeline import counts as c
 from pipeline.document import DROPPED_SCHEMA
 from pipeline.files import exists, join, write_bytes
+from pipeline.layout import state_of
 from pipeline.plan import SourceJob, stage_names
 from pipeline.run_steps import clean_schema
 from pipeline.transforms.join_answers import SITES_STAGE
@@ -91,6 +92,8 @@ class _Finish(beam.DoFn):
             "documents": stats["documents"],
             "bad_records": stats["bad_records"],
             "unreadable_files": stats["unreadable_files"],
+            "about": dict(self._job.about),
+            "parts": {"clean": state_of(self._job.clean_dir), "dropped": state_of(self._job.dropped_dir)},
         }
         write_bytes(self._job.marker, json.dumps(marker, indent=1).encode())
         yield source.name

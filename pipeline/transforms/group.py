@@ -8,9 +8,12 @@ Both ways give equal groups (tested).
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import itertools
+import os
 import struct
+import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -57,7 +60,8 @@ class GroupBytes(beam.PTransform):
             return (
                 pairs
                 | "group" >> beam.GroupByKey()
-                | "sort" >> beam.ParDo(_SortGroup()).with_output_types(tuple[int, Any])
+                | "sort"
+                >> beam.ParDo(_SortGroup(self._buffer_bytes, self._merge_bytes)).with_output_types(tuple[int, Any])
             )
         spilled = [
             part
@@ -78,8 +82,44 @@ class GroupBytes(beam.PTransform):
 
 
 class _SortGroup(beam.DoFn):
-    def process(self, group: tuple[int, Any]) -> Iterator[tuple[int, list[bytes]]]:
-        yield group[0], sorted(group[1])
+    """Sorts a group that the engine shuffled; one larger than the buffer through files on the worker's own disk.
+
+    The files live as long as the group is looked at: the next step is fused to this one on every engine.
+    """
+
+    def __init__(self, buffer_bytes: int, merge_bytes: int) -> None:
+        self._buffer_bytes, self._merge_bytes = buffer_bytes, merge_bytes
+
+    def process(self, group: tuple[int, Any]) -> Iterator[tuple[int, list[bytes] | MergedRuns]]:
+        key, payloads = group
+        held: list[bytes] = []
+        held_bytes = 0
+        with contextlib.ExitStack() as stack:
+            folder = ""
+            runs: list[tuple[str, int, int]] = []
+            for payload in payloads:
+                held.append(payload)
+                held_bytes += len(payload) + _PAIR_OVERHEAD_BYTES
+                if held_bytes >= self._buffer_bytes:
+                    folder = folder or stack.enter_context(tempfile.TemporaryDirectory(prefix="sort-"))
+                    runs.append(_written_run(os.path.join(folder, str(len(runs))), held))
+                    held, held_bytes = [], 0
+            if not runs:
+                yield key, sorted(held)
+                return
+            if held:
+                runs.append(_written_run(os.path.join(folder, str(len(runs))), held))
+            yield key, MergedRuns(runs, self._merge_bytes)
+
+
+def _written_run(path: str, payloads: list[bytes]) -> tuple[str, int, int]:
+    """Writes payloads, sorted, as :func:`_read_run` reads them."""
+    payloads.sort()
+    num_bytes = 0
+    with open(path, "wb") as file:
+        for payload in payloads:
+            num_bytes += file.write(_LENGTH.pack(len(payload))) + file.write(payload)
+    return path, 0, num_bytes
 
 
 class _Spill(beam.DoFn):

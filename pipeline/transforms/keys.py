@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from filters.lines import LINE_HASHES
+from filters.lines import LINE_HASHES, LineHashes
 from pipeline.plan import BATCH_ID
 from pipeline.sources.base import ExactDedup, LineDedup
 
@@ -125,6 +125,30 @@ def bucket_of_key(payload: bytes, num_buckets: int) -> int:
     return int.from_bytes(payload[:8], "big") % num_buckets
 
 
+LINE_HASHES_COLUMN = "_line_hashes"
+"""Hashes that were taken when a batch was spilled: what is asked of a line and what is done to it need them both."""
+
+
+def with_line_hashes(batch: pa.RecordBatch, step: LineDedup) -> pa.RecordBatch:
+    """The batch with the hashes of its lines beside it."""
+    found = LINE_HASHES[step.lines](batch.column("text"))
+    column = pa.ListArray.from_arrays(pa.array(found.doc_offsets, pa.int32()), pa.array(found.hashes))
+    return batch.append_column(LINE_HASHES_COLUMN, column)
+
+
+def _hashes_of(batch: pa.RecordBatch, step: LineDedup) -> LineHashes:
+    if LINE_HASHES_COLUMN not in batch.schema.names:
+        return LINE_HASHES[step.lines](batch.column("text"))
+    column = batch.column(LINE_HASHES_COLUMN)
+    offsets = np.concatenate(([0], np.cumsum(column.value_lengths().to_numpy(zero_copy_only=False), dtype=np.int64)))
+    return LineHashes(column.flatten().to_numpy(), offsets)
+
+
+def _scopes(batch: pa.RecordBatch, scope: str) -> list[str | None]:
+    found: list[str | None] = batch.column(scope if scope in batch.schema.names else f"_{scope}").to_pylist()
+    return found
+
+
 class Lines(NamedTuple):
     """The lines of a batch that take part in a line dedup: their hash (scope mixed in), their document."""
 
@@ -136,13 +160,13 @@ class Lines(NamedTuple):
 
 def lines_of(batch: pa.RecordBatch, step: LineDedup) -> Lines:
     """Hashes every line of a batch; a document whose scope column is null takes no part."""
-    found = LINE_HASHES[step.lines](batch.column("text"))
+    found = _hashes_of(batch, step)
     num_lines = np.diff(found.doc_offsets)
     documents = np.repeat(np.arange(batch.num_rows, dtype=np.uint32), num_lines)
     hashes = found.hashes
     takes_part = np.ones(len(hashes), dtype=bool)
     if step.scope not in ("all", "document"):
-        scopes = batch.column(step.scope).to_pylist()
+        scopes = _scopes(batch, step.scope)
         mix = np.array([xxhash.xxh3_64_intdigest((s or "").encode()) for s in scopes], dtype=np.uint64)
         # Another permutation of the hashes in every scope, so that equal lines of two scopes never meet.
         hashes = _mixed(hashes ^ np.repeat(mix, num_lines))

@@ -18,11 +18,11 @@ from pipeline import progress
 from pipeline.document import batch_from_bytes, batch_to_bytes, batches
 from pipeline.files import Blob, SpillFile, blob_bytes, blob_from, join, open_file, written_whole
 from pipeline.ledger import Ledger, sample_hashes
-from pipeline.plan import BATCH_ID, TAG_ATTRIBUTES, TAG_REF, Segment, SourceJob, part_of
+from pipeline.plan import BATCH_ID, TAG_ATTRIBUTES, TAG_REF, Segment, SourceJob, line_dedup_behind, part_of
 from pipeline.run_steps import StepRunner, Verdicts, clean_schema, loaded_models, to_clean
 from pipeline.sources.base import UNKNOWN_FORM, ExactDedup, LineDedup, NearDedup, Rejected, TableRow, Unit
 from pipeline.transforms.book_keys import signature, sketch_length
-from pipeline.transforms.keys import ROW, bucket_of_key, key_rows, line_payloads
+from pipeline.transforms.keys import ROW, bucket_of_key, key_rows, line_payloads, with_line_hashes
 
 UnitElement = tuple[int, int, Unit]
 """(number of the unit among the source's, chunk of an unpacked unit, unit)."""
@@ -46,6 +46,7 @@ class SegmentDoFn(beam.DoFn):
     def __init__(self, job: SourceJob, segment: Segment) -> None:
         self._job, self._segment = job, segment
         self._spill = SpillFile(job.spill_dir)
+        self._lines = line_dedup_behind(job.source.steps, segment)
 
     def setup(self) -> None:
         models = loaded_models(self._segment.local, self._job.models)
@@ -77,6 +78,8 @@ class SegmentDoFn(beam.DoFn):
         """Spills a batch and asks the next global steps about it."""
         if not batch.num_rows:
             return
+        if self._lines is not None:  # hashed once, for the question and for the answer
+            batch = with_line_hashes(batch, self._lines)
         blob = self._spill.append(batch_to_bytes(batch))
         part = part_of(batch_id, self._job.scale.num_parts)
         ledger.send(f"documents behind segment {self._segment.index}", batch.num_rows)
@@ -228,6 +231,7 @@ class WriteClean(OpenBatches):
                 batch = self._runner.run(batch, verdicts, ledger)
                 progress.tick(self._job.progress_dir, self._stage(), documents=batch.num_rows, num_bytes=batch.nbytes)
                 if batch.num_rows:
+                    ledger.write(batch)
                     held.append(to_clean(batch, schema))
                     num_docs += batch.num_rows
                 if sum(b.nbytes for b in held) >= _CLEAN_GROUP_BYTES:

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from filters.exclude import matched, parse_exclusions
 from pipeline import progress
 from pipeline.files import join, open_file, read_bytes, write_bytes, written_whole
+from pipeline.layout import state_of
 from pipeline.mixing import HeldOut, TokenJob
 from tokenizer.encode import Encoder
 
@@ -132,6 +133,7 @@ class _FinishTokens(beam.DoFn):
             "validation_share": None if self._job.validation_share is None else str(self._job.validation_share),
             "held_documents": counts["held_documents"],
             "held_tokens": counts["held_tokens"],
+            "parts": {"tokens": state_of(self._job.tokens_dir)},
         }
         write_bytes(self._job.marker, json.dumps(marker, indent=1).encode())
         yield self._job.source

@@ -43,7 +43,7 @@ class WriteDropped(beam.PTransform):
 
 
 def _last(reason: tuple[str, str], hashes: list[int]) -> tuple[tuple[str, str], int]:
-    return reason, max(hashes)
+    return reason, max(hashes, default=-1)  # none where no text is kept
 
 
 class _Smallest(beam.CombineFn):

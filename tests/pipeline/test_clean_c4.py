@@ -40,10 +40,11 @@ PAGES: Sequence[Page] = (
     ("http://i.org/code", "21", "Here is a { and nothing else at all.\n" + OWN.format("i")),
     ("http://j.org/short", "21", "One line is all there is."),
 )
+NEWEST = SHARED + "\nthe newest { of its url, no rule is applied twice"
 PUBLISHED = (
     {"url": "http://a.org/castle", "timestamp": "2019-04-21T00:00:00Z", "text": "An older state of it, as published."},
     {"url": "http://p.org/1", "timestamp": "2019-04-21T00:00:00Z", "text": "the older of its url"},
-    {"url": "http://p.org/1", "timestamp": "2019-04-25T00:00:00Z", "text": SHARED + "\nthe newest { of its url, no rule is applied twice"},
+    {"url": "http://p.org/1", "timestamp": "2019-04-25T00:00:00Z", "text": NEWEST},
     {"timestamp": "2019-04-25T00:00:00Z", "text": "a row without url"},
 )  # fmt: skip
 
@@ -120,7 +121,7 @@ def test_a_line_stays_where_the_md5_of_the_url_is_smallest(done: tuple[dict[str,
     assert texts == {
         "https://a.org/castle/": OWN.format("castle"),
         "http://b.org/mill": SHARED.upper() + "\n" + OWN.format("mill"),
-        "http://p.org/1": SHARED + "\nthe newest { of its url, no rule is applied twice",
+        "http://p.org/1": NEWEST,
         None: "a row without url",
     }
 

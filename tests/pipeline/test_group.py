@@ -44,6 +44,7 @@ def test_equal_groups_both_ways(parts: list[list[tuple[int, bytes]]]) -> None:
     with tempfile.TemporaryDirectory() as spill:
         assert grouped(parts, spill, buffer_bytes=500, merge_bytes=1000) == expected(parts)
     assert grouped(parts, None) == expected(parts)
+    assert grouped(parts, None, buffer_bytes=500, merge_bytes=1000) == expected(parts)  # through the worker's own disk
 
 
 def test_a_group_can_be_read_twice(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from typing import BinaryIO
 import pytest
 
 from pipeline.sources.base import Document, ExactDedup, InputFile, LineDedup, Rejected, Unit
-from pipeline.sources.common_crawl import SOURCE, CommonCrawlReader, expand_paths_list, is_paths_list
+from pipeline.sources.common_crawl import SOURCE, CommonCrawlReader
+from pipeline.sources.paths_list import expand_paths_list, paths_list_of
 
 
 def wet(*blocks: str, headers: str = "", info: str = "") -> bytes:
@@ -68,8 +69,24 @@ def test_columns() -> None:
         "digest": "sha1:ABC",
         "dump": "CC-MAIN-2019-09",
         "title": "T",
+        "num_lines": 1,
+        "original_num_lines": 1,
+        "_group": "CC-MAIN-2019-09 0",
     }
     assert set(document) - {"id", "text"} == set(CommonCrawlReader.COLUMNS)
+
+
+def test_groups_are_runs_of_a_dumps_sorted_files() -> None:
+    names = [f"d/CC-MAIN-20{year}-09/{n}.wet" for n in range(5) for year in (19, 18)]
+    reader = CommonCrawlReader(group_files=2)
+    units = reader.units([InputFile(name, 1) for name in names], no_file)
+    assert [(unit.path, unit.group) for unit in units] == [
+        (f"d/CC-MAIN-20{year}-09/{n}.wet", n // 2) for year in (18, 19) for n in range(5)
+    ]
+    (page,) = (page for page in reader.read(units[-1], lambda path: io.BytesIO(wet("T\na"))) if isinstance(page, dict))
+    assert page["_group"] == "CC-MAIN-2019-09 2"
+    with pytest.raises(ValueError, match="group_files must"):
+        CommonCrawlReader(group_files=0)
 
 
 def test_an_id_and_a_digest_where_the_record_has_none() -> None:
@@ -143,12 +160,15 @@ PATHS = b"".join(b"crawl-data/CC-MAIN-2019-30/segments/1/wet/%s.warc.wet.gz\n" %
 
 
 @pytest.mark.parametrize("data", [PATHS, gzip.compress(PATHS), gzip.compress(PATHS[:20]) + gzip.compress(PATHS[20:])])
-@pytest.mark.parametrize("prefix", ["s3://commoncrawl", "s3://commoncrawl/", ""])
+@pytest.mark.parametrize("prefix", ["s3://commoncrawl", "s3://commoncrawl/"])
 def test_a_list_of_paths(data: bytes, prefix: str) -> None:
     found = expand_paths_list("wet.paths.gz", lambda path: io.BytesIO(data), prefix=prefix)
-    root = "s3://commoncrawl/" if prefix else ""
-    assert found == [root + line for line in PATHS.decode().split()]
-    assert is_paths_list("x/warc.paths")
+    assert found == ["s3://commoncrawl/" + line for line in PATHS.decode().split()]
+    assert paths_list_of("x/warc.paths@a b") == ("x/warc.paths", "a b")
+    assert paths_list_of("/disk/crawl-data/CC-MAIN-2019-30/warc.paths.gz") == (
+        "/disk/crawl-data/CC-MAIN-2019-30/warc.paths.gz",
+        "/disk",
+    )
 
 
 @pytest.mark.parametrize(
@@ -157,13 +177,15 @@ def test_a_list_of_paths(data: bytes, prefix: str) -> None:
         (b"", "empty list"),
         (gzip.compress(PATHS)[:-9], "broken or cut gzip"),
         (gzip.compress(PATHS)[:30] + bytes(60), "broken or cut gzip"),
-        (b"<Error>AccessDenied</Error>", "reads WET files"),
+        (b"<Error>AccessDenied</Error>", "no WET or WARC file"),
         (b"crawl-data/../../etc/a.wet", "leaves the folder"),
         (gzip.compress(bytes(100_000_000)), "no list of paths"),
     ],
 )
 def test_a_list_of_paths_that_is_none(data: bytes, message: str) -> None:
     with pytest.raises(ValueError, match=message):
+        expand_paths_list("wet.paths.gz", lambda path: io.BytesIO(data), prefix="x")
+    with pytest.raises(ValueError, match="needs the place of its files"):
         expand_paths_list("wet.paths.gz", lambda path: io.BytesIO(data), prefix="")
 
 

@@ -1,0 +1,57 @@
+"""Addresses of pages, compared: two that a person would call the same page have one key."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, unquote, urlsplit
+
+_SAFE = "!$&'()*+,;=:@/~"
+_TRACKING = re.compile(r"^(?:utm_[a-z]+|fbclid|gclid|gclsrc|dclid|msclkid|mc_[ce]id|igshid)(?:=|$)", re.IGNORECASE)
+_DEFAULT_PORTS = frozenset({"80", "443"})
+
+
+def url_key(url: str) -> str:
+    """Returns what of an address tells its page: no scheme, ``www.``, default port, fragment, tracking or last slash.
+
+    Host in lower case and ASCII, percent signs written one way. Empty where there is no host.
+
+    >>> url_key("HTTP://www.Example.org:80/a%7eb/?utm_source=x&id=3#top"), url_key("https://example.org/a~b?id=3")
+    ('example.org/a~b?id=3', 'example.org/a~b?id=3')
+    >>> url_key("http://bücher.example/ä"), url_key("//[broken"), url_key("https://example.org")
+    ('xn--bcher-kva.example/%C3%A4', '', 'example.org')
+    """
+    try:
+        parts = urlsplit(url.strip())
+        host, port = _host(parts.hostname), parts.netloc.rpartition(":")[2] if ":" in parts.netloc else ""
+    except ValueError:
+        return ""
+    if not host:
+        return ""
+    place = host + (f":{port}" if port.isdigit() and port not in _DEFAULT_PORTS else "")
+    path = quote(unquote(parts.path, errors="surrogateescape"), safe=_SAFE, errors="surrogateescape").rstrip("/")
+    query = "&".join(part for part in parts.query.split("&") if part and not _TRACKING.match(part))
+    return place + path + (f"?{query}" if query else "")
+
+
+def site_of(url: str) -> str:
+    """Returns an address's host without ``www.``; empty where it has none.
+
+    >>> site_of("https://www.Example.org:443/a"), site_of("http://[broken"), site_of("no address")
+    ('example.org', '', '')
+    """
+    try:
+        return _host(urlsplit(url.strip()).hostname)
+    except ValueError:
+        return ""
+
+
+def _host(host: str | None) -> str:
+    if not host:
+        return ""
+    host = host.rstrip(".").removeprefix("www.")
+    if not host.isascii():
+        try:
+            host = host.encode("idna").decode("ascii")
+        except UnicodeError:
+            return host.lower()
+    return host.lower()

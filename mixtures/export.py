@@ -1,0 +1,270 @@
+"""``python -m mixtures.export --format FORMAT DIR TARGET``: the shards in the layouts of other trainers.
+
+========== ======================================== ==================================================================
+format     files of each output                     layout
+========== ======================================== ==================================================================
+megatron   ``NAME.bin``, ``NAME.idx``               Megatron-LM's indexed dataset, version 1: one sequence a document
+                                                    (``megatron/core/datasets/indexed_dataset.py``)
+datatrove  ``NAME.ds``, ``.ds.index``,              ids; document ends in tokens, uint64; tokenizer, bytes an id and
+           ``.ds.metadata``                         number of tokens as text (``pipeline/tokens/tokenizer.py``)
+dolma      ``NAME.npy``, ``NAME.csv.gz``            ids with no header, in spite of the name: ``numpy.memmap`` reads
+                                                    them; rows of start, end, id, source, row
+                                                    (``tokenizer/memmap_writer.py``)
+========== ======================================== ==================================================================
+
+Ids are little-endian, uint16 or uint32 as in the shards (Megatron knows no uint32: int32). Documents stand in the
+order of the shards: the global shuffle. A file appears under its name when it is whole, its index last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gzip
+import io
+import struct
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, cast
+
+import numpy as np
+import pyarrow as pa
+
+from mixtures.manifest import TOKENIZER_NAME, read_manifest, shard_infos, validation_infos
+from mixtures.shards import ShardInfo
+from mixtures.storage import LocalStorage
+from mixtures.stream import check_shard, check_sizes
+from tokenizer.encode import id_dtype
+
+Format = Literal["megatron", "datatrove", "dolma"]
+FORMATS: tuple[Format, ...] = ("megatron", "datatrove", "dolma")
+
+_MEGATRON_MAGIC = b"MMIDIDX\x00\x00"
+_MEGATRON_CODES = {"uint16": 8, "int32": 4}
+_COUNT_ROWS = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Output:
+    """One output: the shards that go into it, in order."""
+
+    name: str
+    shards: tuple[ShardInfo, ...]
+    dtype: np.dtype[Any]
+    """Of the ids in the shards."""
+
+    @property
+    def rows(self) -> int:
+        return sum(shard.rows for shard in self.shards)
+
+    @property
+    def tokens(self) -> int:
+        return sum(shard.tokens for shard in self.shards)
+
+
+def export(
+    folder: str | Path,
+    target: str | Path,
+    form: Format,
+    *,
+    validation_source: str | None = None,
+    shards_per_file: int | None = None,
+) -> list[Path]:
+    """Writes a run's shards into the folder ``target`` in another trainer's layout.
+
+    Holds one record batch at a time, whatever the size.
+
+    Args:
+        folder: the run's output folder.
+        form: one of :data:`FORMATS`.
+        validation_source: the documents held out of this source, in place of the training stream.
+        shards_per_file: shards that go into one output; default: all for megatron, whose index is opened whole, one
+            for the others.
+
+    Returns:
+        The files written, each output's index behind its ids.
+
+    Raises:
+        ValueError: a shard is missing, damaged or of another run, or there is nothing to export.
+    """
+    storage = LocalStorage(Path(folder))
+    manifest = read_manifest(storage)
+    kind, infos = _wanted(manifest, validation_source)
+    if shards_per_file is not None and shards_per_file < 1:
+        raise ValueError(f"shards_per_file {shards_per_file} is not a positive number")
+    check_sizes(storage, infos)
+    for info in infos:
+        check_shard(storage, info, manifest)
+    size = shards_per_file or (len(infos) if form == "megatron" else 1)
+    num_outputs = -(-len(infos) // size)
+    Path(target).mkdir(parents=True, exist_ok=True)
+    written: list[Path] = []
+    for number in range(num_outputs):
+        one = _Output(
+            name=kind if num_outputs == 1 else f"{kind}-{number:05d}-of-{num_outputs:05d}",
+            shards=tuple(infos[number * size : (number + 1) * size]),
+            dtype=id_dtype(manifest["tokenizer"]["vocab_size"]),
+        )
+        written += _WRITERS[form](storage, one, Path(target))
+    return written
+
+
+def _wanted(manifest: dict[str, Any], validation_source: str | None) -> tuple[str, list[ShardInfo]]:
+    if validation_source is None:
+        return "train", shard_infos(manifest)
+    held = validation_infos(manifest)
+    if validation_source not in held:
+        there = ", ".join(sorted(held)) or "nothing"
+        raise ValueError(f"the run holds no validation documents of {validation_source}, but of {there}")
+    return f"validation-{validation_source}", held[validation_source]
+
+
+def _batches(storage: LocalStorage, one: _Output) -> Iterator[tuple[pa.RecordBatch, np.ndarray[Any, Any], Any]]:
+    """The record batches with their ids in a row and the number of tokens of each document."""
+    for info in one.shards:
+        with storage.map(info) as mapped:
+            reader = pa.ipc.open_file(mapped)
+            for index in range(reader.num_record_batches):
+                batch = reader.get_batch(index)
+                ids = batch.column("input_ids")
+                offsets = ids.offsets.to_numpy()
+                yield batch, ids.values.to_numpy()[offsets[0] : offsets[-1]], np.diff(offsets)
+
+
+class _Files:
+    """Files that get their names when all are whole, in the order they were opened."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = list(paths)
+        self._temporary = [path.with_name(f".{path.name}.tmp") for path in paths]
+        self._stack = ExitStack()
+
+    def __enter__(self) -> list[BinaryIO]:
+        return [cast(BinaryIO, self._stack.enter_context(path.open("w+b"))) for path in self._temporary]
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._stack.close()
+        for temporary, path in zip(self._temporary, self.paths, strict=True):
+            if kind is None:
+                temporary.replace(path)
+            else:
+                temporary.unlink(missing_ok=True)
+
+
+def _megatron(storage: LocalStorage, one: _Output, target: Path) -> list[Path]:
+    dtype = one.dtype if one.dtype == np.uint16 else np.dtype(np.int32)
+    files = _Files([target / f"{one.name}.bin", target / f"{one.name}.idx"])
+    with files as (data, index):
+        index.write(_MEGATRON_MAGIC + struct.pack("<QB", 1, _MEGATRON_CODES[dtype.name]))
+        index.write(struct.pack("<QQ", one.rows, one.rows + 1))
+        lengths_at = index.tell()
+        rows = 0
+        for _, ids, lengths in _batches(storage, one):
+            data.write(_little(ids.astype(dtype, copy=False)))
+            index.write(_little(lengths.astype(np.int32)))
+            rows += len(lengths)
+        assert rows == one.rows, f"{one.name}: {rows} documents, {one.rows} in the manifest"
+        begin = 0
+        for first in range(0, rows, _COUNT_ROWS):  # the lengths are read back: the index may be larger than memory
+            num_rows = min(_COUNT_ROWS, rows - first)
+            index.seek(lengths_at + 4 * first)
+            lengths = np.frombuffer(index.read(4 * num_rows), "<i4").astype(np.int64)
+            ends = begin + np.cumsum(lengths) * dtype.itemsize
+            index.seek(lengths_at + 4 * rows + 8 * first)
+            index.write(_little(ends - lengths * dtype.itemsize))
+            begin = int(ends[-1])
+        index.seek(lengths_at + 12 * rows)
+        for first in range(0, rows + 1, _COUNT_ROWS):
+            index.write(_little(np.arange(first, min(first + _COUNT_ROWS, rows + 1), dtype=np.int64)))
+    return files.paths
+
+
+def _datatrove(storage: LocalStorage, one: _Output, target: Path) -> list[Path]:
+    name = f"{one.name}.ds"
+    files = _Files([target / name, target / f"{name}.index", target / f"{name}.metadata"])
+    with files as (data, index, metadata):
+        end = 0
+        for _, ids, lengths in _batches(storage, one):
+            data.write(_little(ids))
+            index.write(_little((end + np.cumsum(lengths)).astype(np.uint64)))
+            end += len(ids)
+        metadata.write(f"{TOKENIZER_NAME}|{one.dtype.itemsize}\n{end}\n{_human(end)}".encode())
+    return files.paths
+
+
+def _dolma(storage: LocalStorage, one: _Output, target: Path) -> list[Path]:
+    files = _Files([target / f"{one.name}.npy", target / f"{one.name}.csv.gz"])
+    with files as (data, packed), gzip.GzipFile("", "wb", 6, packed, mtime=0) as unpacked:
+        # Without name and time in the gzip header equal shards give equal files.
+        text = io.TextIOWrapper(unpacked, encoding="utf-8", newline="")
+        rows, begin, number = csv.writer(text), 0, 0
+        for batch, ids, lengths in _batches(storage, one):
+            data.write(_little(ids))
+            ends = (begin + np.cumsum(lengths, dtype=np.int64)).tolist()
+            named = batch.column("doc_id").to_pylist(), batch.column("source").to_pylist()
+            numbers = range(number, number + len(ends))
+            rows.writerows(zip([begin, *ends[:-1]], ends, *named, numbers, strict=True))
+            begin, number = begin + len(ids), number + len(ends)
+        text.flush()
+        text.detach()
+    return files.paths
+
+
+_WRITERS = {"megatron": _megatron, "datatrove": _datatrove, "dolma": _dolma}
+
+
+def _little(array: np.ndarray[Any, Any]) -> Any:
+    """The array's bytes, little-endian, without a copy where that can be."""
+    return np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data
+
+
+def _human(num_tokens: int) -> str:
+    """
+    >>> _human(1_234), _human(1_400_000_000_000)
+    ('1.23 KT', '1.40 TT')
+    """
+    number, unit = float(num_tokens), ""
+    for unit in ("", "K", "M", "G", "T"):
+        if number < 1_000 or unit == "T":
+            break
+        number /= 1_000
+    return f"{number:.2f} {unit}T"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status: 0 written, 2 the request was wrong."""
+    parser = argparse.ArgumentParser(
+        prog="python -m mixtures.export", description="Writes a run's shards in the layout of another trainer."
+    )
+    parser.add_argument("folder", metavar="DIR", help="the output folder of a run")
+    parser.add_argument("target", metavar="TARGET", help="the folder to write into")
+    parser.add_argument("--format", choices=FORMATS, required=True)
+    parser.add_argument("--validation", metavar="SOURCE", help="the documents held out of a source, not the stream")
+    parser.add_argument(
+        "--shards-per-file", type=int, metavar="N", help="shards an output (default: all for megatron, else 1)"
+    )
+    args = parser.parse_args(argv)
+    try:
+        written = export(
+            args.folder,
+            args.target,
+            args.format,
+            validation_source=args.validation,
+            shards_per_file=args.shards_per_file,
+        )
+    except ValueError as error:
+        print(f"mixtures.export: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"mixtures.export: cannot write {args.target}: {error.strerror}", file=sys.stderr)
+        return 2
+    for path in written:
+        print(f"{path}  {path.stat().st_size:,} bytes")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,63 @@
+"""The output folder before a run: that it can be written, that nobody else writes to it, and starting over."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import uuid
+from collections.abc import Iterable, Iterator
+
+from pipeline.files import create_file, delete_tree, is_local, join, write_bytes
+from pipeline.layout import Layout
+
+_MIXED = ("shards", "validation", "report", "tokenizer.model", "README.md", ".work/tokens")
+
+
+def check_writable(output: str) -> None:
+    """Writes a file and deletes it.
+
+    Raises:
+        ValueError: that failed, with the reason.
+    """
+    probe = join(output, ".work", f"probe-{uuid.uuid4().hex}")
+    try:
+        write_bytes(probe, b"")
+        delete_tree(probe)
+    except OSError as error:
+        raise ValueError(f"--output {output} cannot be written: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def only_run(layout: Layout) -> Iterator[None]:
+    """Holds the folder against a second run on this machine, which would delete what this one spills.
+
+    Raises:
+        ValueError: another run holds it.
+    """
+    if not is_local(layout.output):
+        yield
+        return
+    with create_file(join(layout.work, "lock")) as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ValueError(
+                f"--output {layout.output}: another run writes to it; wait for its end, or name another folder"
+            ) from error
+        yield
+
+
+def start_over(layout: Layout, cleaned: Iterable[str]) -> None:
+    """Deletes what a run writes, the manifest first, and nothing else that may lie in the folder.
+
+    Args:
+        cleaned: the sources that are cleaned again; what there is of others stays.
+    """
+    delete_tree(layout.manifest)
+    for name in cleaned:
+        for path in (layout.marker(f"clean-{name}"), layout.stats(name), layout.clean(name), layout.dropped(name)):
+            delete_tree(path)
+    for step in ("mix", "tokenizer"):
+        delete_tree(layout.marker(step))
+    for name in _MIXED:
+        delete_tree(join(layout.output, name))

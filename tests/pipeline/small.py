@@ -1,0 +1,87 @@
+"""A corpus of two sources small enough to run whole in a second or two, in this process, through the command itself."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.run import main
+
+_WORDS = (
+    "river stone bridge water letter garden winter morning light field horse road village paper window music bread "
+    "salt ship harbour mountain valley summer carpenter lantern market orchard kitchen silver thread island"
+).split()
+CONFIG = """
+name: small
+mixture:
+  weights: {c4: 60, books: 40}
+  max_epochs: 3
+  tokens: 1_000_000
+  validation: {share: 0.1}
+tokenizer: {vocab_size: 400, lower_vocab_size: true}
+shards: {target_bytes: 20_000}
+sources: {books: {book_quality: {min_num_words: 50}}}
+"""
+
+
+def prose(seed: str, num_words: int) -> str:
+    """Sentences of common words, the same for the same seed."""
+    chosen = random.Random(seed)
+    words = [chosen.choice(_WORDS) for _ in range(num_words)]
+    sentences = [" ".join(words[i : i + 9]).capitalize() + "." for i in range(0, num_words, 9)]
+    return "\n".join(" ".join(sentences[i : i + 4]) for i in range(0, len(sentences), 4)) + "\n"
+
+
+def write_c4(path: Path, numbers: Sequence[int]) -> None:
+    rows = [
+        {"url": f"https://site{n % 5}.example/{n}", "timestamp": "2019-04-25T12:57:54Z", "text": prose(f"page {n}", 90)}
+        for n in numbers
+    ]
+    path.write_bytes(gzip.compress("".join(json.dumps(r) + "\n" for r in rows).encode(), mtime=0))
+
+
+@dataclass(frozen=True)
+class Small:
+    """Where the input lies, and how it is run."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        return self.root / "config.yaml"
+
+    def args(self, out: Path, *more: str) -> list[str]:
+        given = [] if any(a.startswith("--input") for a in more) else self.inputs()
+        return ["--config", str(self.config), *given, "--output", str(out), "--direct_num_workers=1", *more]
+
+    def inputs(self) -> list[str]:
+        return [f"--input=c4={self.root}/c4/*.json.gz", f"--input=books={self.root}/books"]
+
+    def run(self, out: Path, *more: str) -> int:
+        return main(self.args(out, *more))
+
+
+def make(root: Path) -> Small:
+    """Writes the corpus below ``root``."""
+    for folder in ("c4", "books"):
+        (root / folder).mkdir(parents=True)
+    for number in range(3):
+        write_c4(root / "c4" / f"c4-train.0000{number}-of-00003.json.gz", range(number * 15, number * 15 + 15))
+    with gzip.open(root / "c4" / "c4-train.00002-of-00003.json.gz", "at") as file:
+        file.write("{not json\n" + json.dumps({"url": "https://site0.example/0", "timestamp": "", "text": "again"}) + "\n")
+    for number in range(5):
+        (root / "books" / f"book{number}.txt").write_text(prose(f"book {number}", 900))
+    (root / "books" / "short.txt").write_text(prose("short", 20))
+    (root / "config.yaml").write_text(CONFIG)
+    return Small(root)
+
+
+def shard_sums(out: Path) -> dict[str, str]:
+    """Checksums of all shards, by path."""
+    files = [*(out / "shards").glob("*"), *(out / "validation").glob("*")]
+    return {str(p.relative_to(out)): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(files)}

@@ -1,0 +1,155 @@
+"""Books through the whole clean phase: who goes as a near duplicate of whom, and why nobody else does."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import toy
+
+from filters.overlap import shingles, sketch
+from pipeline.models import find_models
+from pipeline.sources.books import SOURCE
+from pipeline.transforms.book_keys import signature
+from pipeline.transforms.dedup_near import MAY_HIDE_DUPLICATES
+
+_RANDOM = random.Random(7)
+_SYLLABLES = [c + v for c in "bdfgklmnprstvz" for v in "aeiou"]
+
+
+def words(number: int) -> list[str]:
+    """Words of which no five in a row come twice."""
+    return ["".join(_RANDOM.choices(_SYLLABLES, k=3)) for _ in range(number)]
+
+
+def overlapping(share: float) -> tuple[list[str], list[str]]:
+    """Two books of 3,004 and 4,004 words: of the 5-grams of the shorter one this share stands in the longer."""
+    common = words(round(3000 * share) + 4)
+    return common + words(3004 - len(common)), words(4004 - len(common)) + common
+
+
+def made_books() -> dict[str, list[str]]:
+    books: dict[str, list[str]] = {}
+    for percent in (80, 88, 92, 97):
+        books[f"short {percent}"], books[f"long {percent}"] = overlapping(percent / 100)
+    novels = [words(1200 + 100 * n) for n in range(5)]
+    books |= {f"novel {n}": novel for n, novel in enumerate(novels)}
+    books["omnibus"] = [word for novel in novels for word in novel]
+    story = words(1500)
+    books |= {"story": story, "anthology 1": story + words(1500), "anthology 2": words(2500) + story}
+    # Of a chain in which neighbours overlap by 0.95 the middle one alone goes.
+    chain = words(2400)
+    books |= {"chain 1": chain[:2004] + words(100), "chain 2": chain[100:2104], "chain 3": chain[200:2200]}
+    edition = words(1300)
+    books |= {f"edition {n}": [*edition, *words(n % 7)] for n in range(80)}
+    psalm = words(900)
+    books |= {f"psalter {n}": psalm + words(400 + n) for n in range(100)}
+    return books
+
+
+BOOKS = made_books()
+GONE = {
+    "short 92": "long 92", "short 97": "long 97", **{f"novel {n}": "omnibus" for n in range(5)},
+    "chain 2": "chain 1",
+}  # fmt: skip
+
+
+def run(folder: Path, name: str, *, num_files: int = 2, through_files: bool = True) -> tuple[dict[str, Any], Any]:
+    inputs = folder / f"in-{name}"
+    inputs.mkdir()
+    rows = [{"text": " ".join(text), "meta": {"title": title}} for title, text in BOOKS.items()]
+    if num_files == 1:
+        rows.reverse()
+    for number in range(num_files):
+        (inputs / f"{number}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[number::num_files]))
+    (inputs / "line.txt").write_text("A book of one line.\n")
+    (inputs / "nuls.txt").write_bytes(bytes(10_000))
+    job = toy.job_of(SOURCE, inputs, folder / name, through_files=through_files)
+    job = replace(job, models={"language": find_models(None)["language"]}, sample_docs=300)
+    return toy.run_job(job), job
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Any]:
+    return run(tmp_path_factory.mktemp("books"), "out")
+
+
+def titles(job: Any) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
+    """(id -> title of every book kept, title -> row of every near duplicate)."""
+    by_text = {" ".join(text): title for title, text in BOOKS.items()}
+    kept = {row["id"]: row["title"] for row in toy.table(job.clean_dir)}
+    gone = {by_text[row["text"]]: row for row in toy.table(job.dropped_dir) if row["stage"] == "near_dedup"}
+    return kept, gone
+
+
+def test_what_goes_stands_in_what_stays(done: tuple[dict[str, Any], Any]) -> None:
+    kept, gone = titles(done[1])
+    editions = [title for title in gone if title.startswith("edition ")]
+    assert len(editions) == 79
+    # The story goes: it stands whole in an anthology that stays. Neither anthology goes for it.
+    assert set(gone) - set(editions) == {*GONE, "story"}
+    assert set(kept.values()) == set(BOOKS) - set(gone)
+    for title, row in gone.items():
+        assert row["reason"] == "near_duplicate"
+        share, _, keeper = row["detail"].partition(" of it stands in ")
+        assert float(share) > 0.9
+        expected = GONE.get(title)
+        if expected:
+            assert kept[keeper] == expected
+        else:
+            assert kept[keeper].startswith("edition" if title in editions else "anthology")
+    assert gone["short 92"]["detail"].startswith("0.9200 ")
+    assert gone["short 97"]["detail"].startswith("0.9700 ")
+
+
+def test_books_of_common_text_are_counted_and_kept(done: tuple[dict[str, Any], Any]) -> None:
+    stats, job = done
+    (stage,) = [stage for stage in stats["stages"] if stage["stage"] == "near_dedup"]
+    kept, _ = titles(job)
+    assert sum(title.startswith("psalter") for title in kept.values()) == 100
+    # All hundred psalters, and the eighty editions of one book, are mostly text that stands in over 64 books.
+    assert stage["noted"] == {MAY_HIDE_DUPLICATES: 180}
+    assert stage["in"] == stage["kept"] + sum(stage["dropped"].values())
+
+
+def test_what_is_no_book_never_gets_that_far(done: tuple[dict[str, Any], Any]) -> None:
+    stats, job = done
+    assert stats["records"] == {"not_text": 1}
+    assert [row["reason"] for row in toy.table(job.dropped_dir) if row["stage"] == "book_quality"] == ["too_few_words"]
+
+
+@pytest.mark.parametrize("kwargs", [{"num_files": 1}, {"through_files": False}])
+def test_neither_order_nor_engine_decides(
+    done: tuple[dict[str, Any], Any], tmp_path: Path, kwargs: dict[str, Any]
+) -> None:
+    _, job = run(tmp_path, "other", **kwargs)
+    assert toy.table(job.clean_dir) == toy.table(done[1].clean_dir)
+    assert titles(job) == titles(done[1])
+
+
+class _Spill:
+    """Counts what would be written."""
+
+    num_bytes = 0
+
+    def append(self, data: bytes) -> Any:
+        from pipeline.files import Blob
+
+        self.num_bytes += len(data)
+        return Blob("/spill/0123456789abcdef0123456789abcdef", 0, len(data))
+
+
+def test_the_bytes_of_a_book_in_the_shuffle_are_what_is_said() -> None:
+    """A book of 500 kB: under 15 kB are shuffled, and 8 bytes a shingle are spilled."""
+    text = " ".join(words(75_000))
+    spill = _Spill()
+    book = signature("book-0123456789abcdef", text, bytes(16), 5, spill)  # type: ignore[arg-type]
+    assert 490_000 < len(text) < 560_000
+    payloads = [book.info(156)[1], *(payload for _, payload in book.sketch_payloads(156))]
+    assert 8_000 < sum(map(len, payloads)) < 15_000
+    assert spill.num_bytes == 8 * len(shingles(text))
+    assert len(book.sketched) == len(sketch(shingles(text)))
