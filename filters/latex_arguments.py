@@ -17,7 +17,9 @@ TOKEN_AT = re.compile(r"\\([A-Za-z@]+|[^A-Za-z@])", re.DOTALL)
 _ARGUMENT_TOKEN = re.compile(r"\\(?:[A-Za-z]+|.)|\x00\d+\x00|.", re.DOTALL)
 _ARGUMENT_TOKEN_AT = re.compile(r"\\(?:[A-Za-z@]+|.)|\x00\d+\x00|.", re.DOTALL)
 _MAX_GLANCE_CHARS = 500
-Frame = tuple[str, int, re.Pattern[str]]
+_NAME = re.compile(r"\\([A-Za-z]+|.)", re.DOTALL)
+Frame = tuple[str, int, re.Pattern[str], str]
+"""A text, where reading goes on in it, its tokens' pattern, and the macro whose text it is."""
 
 
 @dataclass(slots=True)
@@ -25,12 +27,16 @@ class Call:
     """A macro met in the source itself: where it stood, and what it may still use."""
 
     name: str
+    start: int
     end: int
+    """Behind the name; the arguments go on to ``arguments_end``."""
     num_out: int
     num_expanded: int
     depth: int
     chars: int
     expansions: int
+    arguments_end: int
+    argument_names: frozenset[str] | None = None
 
 
 class ArgumentReader:
@@ -42,7 +48,8 @@ class ArgumentReader:
         self.with_at = TOKEN_AT
         self.stack: list[Frame] = []
         self.work_left = work_chars
-        self.call = Call("", 0, 0, 0, 0, 0, 0)
+        self.frame_name = ""
+        self.call = Call("", 0, 0, 0, 0, 0, 0, 0, 0)
 
     @property
     def has_at(self) -> bool:
@@ -51,21 +58,32 @@ class ArgumentReader:
 
     def pop(self) -> None:
         """Goes on in the frame below."""
-        self.text, self.pos, self.token = self.stack.pop()
+        self.text, self.pos, self.token, self.frame_name = self.stack.pop()
+
+    def stands_in_argument(self, name: str) -> bool:
+        """Whether the command was written in the arguments of the call under way, by whoever called."""
+        call = self.call
+        if call.argument_names is None:
+            base = self.stack[0][0] if self.stack else self.text
+            self.work_left -= call.arguments_end - call.end
+            call.argument_names = frozenset(_NAME.findall(base, call.end, call.arguments_end))
+        return name in call.argument_names
 
     def read_arguments(self, parameters: tuple[Parameter, ...]) -> list[str] | None:
         """Reads what the parameters ask for; None where it is not there (the place is then behind what was read)."""
         arguments: list[str] = []
         for parameter in parameters:
-            argument = self._read_argument(parameter)
+            argument = self.read_token_or_group() if parameter.kind == "m" else self._read_argument(parameter)
             if argument is None:
                 return None
             if parameter.kind != "l":
                 arguments.append(argument)
             self.work_left -= len(argument)
-        num_chars = sum(map(len, arguments))
-        self.call.chars += 16 * num_chars if not self.stack else 0
-        self.call.expansions += num_chars if not self.stack else 0
+        if not self.stack:
+            num_chars = sum(map(len, arguments))
+            self.call.chars += 16 * num_chars
+            self.call.expansions += num_chars
+            self.call.arguments_end = self.pos
         return arguments
 
     def charge_scan(self, pos: int) -> None:
@@ -84,12 +102,10 @@ class ArgumentReader:
         """The next characters, white space included, in whichever frame they stand; nothing is consumed."""
         if self.pos < len(self.text):
             return self.text[self.pos : self.pos + 20]
-        return next((text[pos : pos + 20] for text, pos, _ in reversed(self.stack) if pos < len(text)), "")
+        return next((text[pos : pos + 20] for text, pos, *_ in reversed(self.stack) if pos < len(text)), "")
 
     def _read_argument(self, parameter: Parameter) -> str | None:
         kind = parameter.kind
-        if kind == "m":
-            return self.read_token_or_group()
         if kind == "u":
             return self._read_delimited(parameter.closes)
         pos = self._next()
@@ -113,13 +129,14 @@ class ArgumentReader:
 
     def read_token_or_group(self) -> str | None:
         """Reads one undelimited argument as TeX does: a group without its braces, or one token."""
-        pos = self._next()
-        text = self.text
-        if pos >= len(text) or text[pos] in "}\n":
+        pos, text = self.pos, self.text
+        if not text.startswith("{", pos):
+            pos, text = self._next(), self.text  # which may have gone on in the frame below
+        if pos >= len(text) or text[pos] == "}":
             return None
         if text[pos] == "{":
             end = text.find("}", pos, pos + _MAX_GLANCE_CHARS)
-            if end >= 0 and "{" not in (inner := text[pos + 1 : end]) and "\\" not in inner:
+            if end >= 0 and "{" not in (inner := text[pos + 1 : end]) and not inner.endswith("\\"):
                 self.pos = end + 1
                 return inner
             end = group_end(text, pos, pos + MAX_BODY_CHARS)
@@ -128,6 +145,9 @@ class ArgumentReader:
                 return None
             self.pos = end
             return text[pos + 1 : end - 1]
+        if text[pos] == "\n":  # an empty line is the token \par
+            self.pos = skip_space(text, pos, over_paragraphs=True)
+            return "\n\n"
         match = (_ARGUMENT_TOKEN_AT if self.has_at else _ARGUMENT_TOKEN).match(text, pos)
         assert match is not None, "the pattern takes any character"
         self.pos = match.end()

@@ -42,62 +42,72 @@ def _xspace(expander: Expander, start: int) -> bool:
 
 def _if_argument(*, when: Callable[[str], bool], has_then: bool, has_else: bool) -> Handler:
     def handle(expander: Expander, start: int) -> bool:
+        outside = _outside(expander, start)
         arguments = expander.read_arguments((Parameter("m"),) * (1 + has_then + has_else))
         if arguments is None or expander.work_left < 0:
-            return _unreadable(expander, start)
+            return _unreadable(expander, outside)
         holds = when(arguments[0].strip())
         chosen = arguments[1] if holds and has_then else arguments[-1] if not holds and has_else else ""
-        expander.branch(chosen, has_at=expander.has_at)
+        expander.branch(chosen, has_at=expander.has_at, outside=outside)
         return True
 
     return handle
 
 
-def _unreadable(expander: Expander, start: int) -> bool:
-    if expander.stack:
-        expander.give_up()
-        return True
-    return False
+def _outside(expander: Expander, start: int) -> int | None:
+    """``start``, if it is outside of all macros; to be asked before arguments are read, which may end the macro."""
+    return None if expander.stack else start
+
+
+def _unreadable(expander: Expander, outside: int | None = None) -> bool:
+    if outside is not None:
+        return False
+    expander.give_up()
+    return True
 
 
 def _if_then_else(expander: Expander, start: int) -> bool:
     r"""``\ifthenelse`` of ``\equal`` in a macro's body, or of a switch; any other test gives up."""
-    if not expander.stack and not expander.switches:
+    outside = _outside(expander, start)
+    if outside is not None and not expander.switches:
         return False
     arguments = expander.read_arguments((Parameter("m"),) * 3)
     switch = None if arguments is None else _TESTS_SWITCH.match(arguments[0])
     if arguments is not None and switch is not None and switch[2] in expander.switches and expander.work_left >= 0:
         holds = expander.switches[switch[2]] != bool(switch[1])
-        expander.branch(arguments[1] if holds else arguments[2], has_at=expander.has_at, start=start)
+        expander.branch(arguments[1] if holds else arguments[2], has_at=expander.has_at, outside=outside)
         return True
-    if not expander.stack:
+    if outside is not None:
         return False
     match = None if arguments is None else _TESTS_EQUAL.match(arguments[0])
     if arguments is None or match is None:
-        return _unreadable(expander, start)
+        return _unreadable(expander)
     test = Expander(arguments[0][match.end() :], {}, tracks_groups=False)
     left = test.read_token_or_group()
     right = "" if match[1] == "isempty" else test.read_token_or_group()
     if left is None or right is None:
-        return _unreadable(expander, start)
-    expander.branch(arguments[1] if left.strip() == right.strip() else arguments[2], has_at=expander.has_at)
+        return _unreadable(expander)
+    is_equal = left.strip() == right.strip()
+    expander.branch(arguments[1] if is_equal else arguments[2], has_at=expander.has_at)
     return True
 
 
 def _if_star(expander: Expander, start: int) -> bool:
+    outside = _outside(expander, start)
     arguments = expander.read_arguments((Parameter("m"), Parameter("m"), Parameter("s", "*")))
     if arguments is None:
-        return _unreadable(expander, start)
-    expander.branch(arguments[0] if arguments[2] == r"\BooleanTrue" else arguments[1], has_at=True)
+        return _unreadable(expander, outside)
+    expander.branch(arguments[0] if arguments[2] == r"\BooleanTrue" else arguments[1], has_at=True, outside=outside)
     return True
 
 
 def _if_next(expander: Expander, start: int) -> bool:
+    outside = _outside(expander, start)
     arguments = expander.read_arguments((Parameter("m"),) * 3)
     if arguments is None:
-        return _unreadable(expander, start)
+        return _unreadable(expander, outside)
     is_next = expander.peek().lstrip().startswith(arguments[0])
-    expander.branch(arguments[1] if is_next else arguments[2], has_at=True)
+    expander.branch(arguments[1] if is_next else arguments[2], has_at=True, outside=outside)
     return True
 
 
@@ -107,7 +117,7 @@ def _math_choice(expander: Expander, start: int) -> bool:
         return False
     arguments = expander.read_arguments((Parameter("m"),) * 4)
     if arguments is None:
-        return _unreadable(expander, start)
+        return _unreadable(expander)
     expander.branch(f"{{{arguments[1]}}}", has_at=expander.has_at)
     return True
 
@@ -118,7 +128,7 @@ def _ensure_math(expander: Expander, start: int) -> bool:
         return False
     argument = expander.read_arguments((Parameter("m"),))
     if argument is None:
-        return _unreadable(expander, start)
+        return _unreadable(expander)
     is_math = expander.math.holds(expander.out)
     expander.branch(argument[0] if is_math else f"${argument[0].strip()}$", has_at=expander.has_at)
     return True
@@ -169,13 +179,28 @@ def _call_by_name(expander: Expander, start: int) -> bool:
     match = _BY_NAME.match(expander.text, expander.pos)
     if match is None or not isinstance(expander.meanings.get(match[1]), Macro):
         return _programming(expander, start)
+    outside = _outside(expander, start)
     expander.pos = match.end()
-    expander.push("\\" + match[1] + (" " if expander.peek()[:1].isalpha() else ""), Macro())
+    space = " " if expander.peek()[:1].isalpha() else ""
+    expander.branch(f"\\{match[1]}{space}", has_at=False, outside=outside)
     return True
 
 
+def _dropped(num_arguments: int) -> Handler:
+    """In a macro's text: goes with its arguments, which are for the margin of the page."""
+
+    def handle(expander: Expander, start: int) -> bool:
+        if not expander.stack:
+            return False
+        if expander.read_arguments((Parameter("m"),) * num_arguments) is None:
+            return _unreadable(expander)
+        return True
+
+    return handle
+
+
 def _programming(expander: Expander, start: int) -> bool:
-    if not expander.stack:
+    if not expander.stack or expander.stands_in_argument(expander.text[start + 1 : expander.pos]):
         return False
     expander.give_up()
     return True
@@ -223,12 +248,13 @@ def _if_switch(*, is_negated: bool) -> Handler:
         match = _SWITCH_NAME.match(expander.text, expander.pos)
         if match is None or match[1] not in expander.switches or expander.work_left < 0:
             return False
+        outside = _outside(expander, start)
         expander.pos = match.end()
         arguments = expander.read_arguments((Parameter("m"),) * 2)
         if arguments is None:
-            return _unreadable(expander, start)
+            return _unreadable(expander, outside)
         holds = expander.switches[match[1]] != is_negated
-        expander.branch(arguments[0] if holds else arguments[1], has_at=expander.has_at, start=start)
+        expander.branch(arguments[0] if holds else arguments[1], has_at=expander.has_at, outside=outside)
         return True
 
     return handle
@@ -245,6 +271,9 @@ TESTS: dict[str, Handler] = {
     **dict.fromkeys(("boolfalse", "togglefalse"), _set_switch(False)),
     **dict.fromkeys(("ifbool", "iftoggle"), _if_switch(is_negated=False)),
     **dict.fromkeys(("notbool", "nottoggle"), _if_switch(is_negated=True)),
+    "markright": _dropped(1),
+    "markboth": _dropped(2),
+    "addcontentsline": _dropped(3),
     "xspace": _xspace,
     "ifthenelse": _if_then_else,
     "csname": _call_by_name,

@@ -24,8 +24,8 @@ from filters.latex_macros import (
 )
 
 _COUNT = re.compile(r"\s*\[\s*(\d)\s*\]")
-_ANY_TOKEN = re.compile(r"\\(?:[A-Za-z]+|.)|.", re.DOTALL)
-_LET = re.compile(r"\s*\\([A-Za-z@]+|[^A-Za-z\s])\s*=?\s*(?:\\([A-Za-z@]+|[^A-Za-z])|([^\s{}\\#%]))")
+_ANY_TOKEN = re.compile(r"\\(?:[A-Za-z]+|.)|\x00\d+\x00|.", re.DOTALL)
+_LET = re.compile(r"\s*\\([A-Za-z@]+|[^A-Za-z\s])\s*=?\s*(?:\\([A-Za-z@]+|[^A-Za-z])|([^\s{}\\#%\x00]))")
 
 
 def read_newcommand(text: str, pos: int, *, has_at: bool = False) -> Definition | None:
@@ -172,6 +172,8 @@ def read_document_command(text: str, pos: int, *, has_at: bool = False) -> Defin
 def _xparse_parameters(spec: str) -> tuple[Parameter, ...] | None:
     parameters: list[Parameter] = []
     pos = 0
+    if "\x00" in spec:
+        return None
     while pos < len(spec):
         letter, pos = spec[pos], pos + 1
         if letter in " \t\n+!":

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from filters.latex_arguments import TOKEN, TOKEN_AT, ArgumentReader, Call, Frame
-from filters.latex_lexer import group_end, whole_lines
+from filters.latex_lexer import group_end, whole_lines, words
 from filters.latex_macros import Environment, Macro, ends_in_word
 from filters.latex_math import MathMode
 
@@ -30,15 +30,19 @@ WORK_PER_CHAR = 6
 _PUSH_COST_CHARS = 100
 _MAX_FAILURES = 3
 _MAX_GLANCE_CHARS = 500
+_MAX_BEFORE_CHARS = 60
 _NAME = re.compile(r"\\([A-Za-z]+|.)", re.DOTALL)
 
 _TOKEN_GROUPS = re.compile(r"\\([A-Za-z]+|[^A-Za-z])|[{}]", re.DOTALL)
 _TOKEN_GROUPS_AT = re.compile(r"\\([A-Za-z@]+|[^A-Za-z@])|[{}]", re.DOTALL)
-_TAKES_TOKEN = re.compile(
-    r"\\(?:(?:hat|bar|tilde|vec|dot|ddot|dddot|check|breve|acute|grave|mathring|widehat|widetilde|overline|underline|sqrt"
-    r"|overbrace|underbrace|overrightarrow|math(?:bf|rm|cal|bb|sf|tt|it|frak|scr|bin|rel|op|ord)|boldsymbol|bm|pmb"
-    r"|text(?:bf|rm|it|tt|sf|sc)?|operatorname|[dt]?frac|[dt]?binom|stackrel|overset|underset)\s*"
-    r"|(?:[dt]?frac|[dt]?binom|stackrel|overset|underset)\s*(?:\\[A-Za-z]+|[0-9A-Za-z]|\{[^{}]*\})\s*)\Z"
+_TAKES_ONE = words(
+    "hat bar tilde vec dot ddot dddot check breve acute grave mathring widehat widetilde overline underline sqrt"
+    " overbrace underbrace overrightarrow mathbf mathrm mathcal mathbb mathsf mathtt mathit mathfrak mathscr mathbin"
+    " mathrel mathop mathord boldsymbol bm pmb text textbf textrm textit texttt textsf textsc operatorname frac dfrac"
+    " tfrac binom dbinom tbinom stackrel overset underset"
+)
+_TAKES_SECOND = re.compile(
+    r"\\(?:[dt]?frac|[dt]?binom|stackrel|overset|underset)\s*(?:\\[A-Za-z]+|[0-9A-Za-z]|\{[^{}]*\})\s*\Z"
 )
 """Commands that take the next token whole: what a macro behind them becomes must stay one argument."""
 _ONE_TOKEN = re.compile(r"\s*(?:\\[A-Za-z]+|\\?.)?\s*\Z", re.DOTALL)
@@ -93,7 +97,7 @@ class Expander(ArgumentReader):
             if self.stack:
                 self.pop()
             elif self.branches:
-                self.text, self.pos, self.token = self.branches.pop()
+                self.text, self.pos, self.token, self.frame_name = self.branches.pop()
             else:
                 break
         self.result.text = "".join(self.out)
@@ -176,7 +180,7 @@ class Expander(ArgumentReader):
     # Calls ----------------------------------------------------------------------------------------------------
 
     def _call(self, name: str, macro: Macro, start: int) -> None:
-        is_nested = self._open_call(name, self.pos)
+        is_nested = self._open_call(name, start, self.pos)
         if self.work_left < 0:
             self._stop_expanding()
             return
@@ -188,7 +192,7 @@ class Expander(ArgumentReader):
         arguments = self.read_arguments(macro.parameters) if macro.parameters else []
         if arguments is None:
             if is_nested:
-                self.give_up()
+                self.give_up(culprit=name)
             else:
                 self.pos = self.call.end
                 self._leave(name)
@@ -198,15 +202,23 @@ class Expander(ArgumentReader):
             self.pos = self._behind_empty_group(self.text, self.pos, filled)
             if not is_one and not macro.has_at and self._is_final(filled):
                 self.final_bodies[name] = filled
-        self.push(filled, macro, is_one=is_one)
+        self.push(filled, macro, name, is_one=is_one)
 
     @staticmethod
     def _takes_token(text: str, start: int) -> bool:
         """Whether what stands before ``start`` is a command that takes the next token for its argument."""
         if not start or not (text[start - 1].isalnum() or text[start - 1] in " }"):
             return False
-        before = text[max(0, start - 60) : start]
-        return "\\" in before and _TAKES_TOKEN.search(before) is not None
+        near = max(0, start - _MAX_BEFORE_CHARS)
+        command = text.rfind("\\", near, start)
+        if command < 0:
+            return False
+        if text[command + 1 : start].rstrip() in _TAKES_ONE:
+            return True
+        before = text[near:start]
+        if "frac" in before or "binom" in before or "rset" in before or "stackrel" in before:
+            return _TAKES_SECOND.search(before) is not None
+        return False
 
     def _has_budget(self, num_chars: int) -> bool:
         """Charges an expansion that is not read again; false where the budget is spent."""
@@ -219,19 +231,21 @@ class Expander(ArgumentReader):
         self.result.num_expanded += self.work_left >= 0
         return self.work_left >= 0
 
-    def _open_call(self, name: str, end: int) -> bool:
+    def _open_call(self, name: str, start: int, end: int) -> bool:
         """Begins a call, if none is under way; returns whether one was."""
         if self.stack:
             return True
         self.math_before = self.math.state()
         self.call = Call(
             name=name,
+            start=start,
             end=end,
             num_out=len(self.out),
             num_expanded=self.result.num_expanded,
             depth=self.depth,
             chars=MAX_CALL_CHARS,
             expansions=MAX_CALL_EXPANSIONS,
+            arguments_end=end,
         )
         return False
 
@@ -240,7 +254,7 @@ class Expander(ArgumentReader):
         call_name = f"begin{{{name}}}"
         if self.meanings.get(call_name) is leave_macro:
             return False
-        is_nested = self._open_call(call_name, end)
+        is_nested = self._open_call(call_name, self.pos, end)
         begin, self.pos = self.pos, end
         arguments = self.read_arguments(environment.begins.parameters)
         if arguments is None:
@@ -251,15 +265,15 @@ class Expander(ArgumentReader):
             return False
         self.open_group()
         self.environment_arguments.setdefault(name, []).append(arguments)
-        self.push(environment.begins.fill(arguments), environment.begins)
+        self.push(environment.begins.fill(arguments), environment.begins, name)
         return True
 
     def end_environment(self, name: str, environment: Environment, end: int) -> bool:
         r"""Expands ``\end{name}``; its arguments are those of its beginning."""
-        self._open_call(f"end{{{name}}}", end)
+        self._open_call(f"end{{{name}}}", self.pos, end)
         self.pos = end
         arguments = self.environment_arguments[name].pop()
-        self.push(environment.ends.fill(arguments), environment.ends)
+        self.push(environment.ends.fill(arguments), environment.ends, name)
         if self.tracks_groups:
             self.close_group()
         return True
@@ -281,23 +295,24 @@ class Expander(ArgumentReader):
             return pos if ends_in_word(filled.removesuffix("\\xspace")) else pos + 2
         return pos
 
-    def branch(self, text: str, *, has_at: bool, start: int | None = None) -> None:
-        """Reads next what a test has chosen; outside of all macros it stands there as if nothing had been around it.
+    def branch(self, text: str, *, has_at: bool, outside: int | None = None) -> None:
+        """Reads next what a test has chosen.
 
-        ``start``: where the test began, if nothing of it may be left on lines that it had to itself.
+        ``outside``: where the test began if that was outside of all macros; what it chose stands there then as if
+        nothing had been around it, and leaves no line where it is empty.
         """
-        if self.stack:
+        if outside is None:
             self.result.num_expanded -= 1
-            self.push(text, Macro(has_at=has_at))
+            self.push(text, Macro(has_at=has_at), self.frame_name)
             return
+        if not text.strip():
+            self.pos = whole_lines(self.text, outside, self.pos)
         self.work_left -= len(text) + _PUSH_COST_CHARS
-        if start is not None and not text.strip():
-            self.pos = whole_lines(self.text, start, self.pos)
-        self.branches.append((self.text, self.pos, self.token))
+        self.branches.append((self.text, self.pos, self.token, ""))
         self.text, self.pos = text, 0
 
-    def push(self, filled: str, macro: Macro, *, is_one: bool = False) -> None:
-        """Reads ``filled`` next; ``is_one``: in braces, if it is more than a token."""
+    def push(self, filled: str, macro: Macro, name: str, *, is_one: bool = False) -> None:
+        """Reads ``filled`` next, the text of ``name``; ``is_one``: in braces, if it is more than a token."""
         call = self.call
         self.result.num_expanded += 1
         cost = len(filled) + _PUSH_COST_CHARS
@@ -319,8 +334,8 @@ class Expander(ArgumentReader):
             self.emit(filled)
             return
         token = self.with_at if macro.has_at else self.plain
-        self.stack.append((self.text, self.pos, self.token))
-        self.text, self.pos, self.token = filled, 0, token
+        self.stack.append((self.text, self.pos, self.token, self.frame_name))
+        self.text, self.pos, self.token, self.frame_name = filled, 0, token, name
 
     def _stop_expanding(self) -> None:
         """The document's budget is spent: every macro stands from here on."""
@@ -337,13 +352,17 @@ class Expander(ArgumentReader):
             return True
         return len(text) < _MAX_GLANCE_CHARS and self.meanings.keys().isdisjoint(_NAME.findall(text))
 
-    def give_up(self, *, for_good: bool = False) -> None:
-        """Takes back the call that is under way: its name stands in the output as it stood in the source."""
+    def give_up(self, *, for_good: bool = False, culprit: str = "") -> None:
+        """Takes back the call that is under way: its name stands in the output as it stood in the source.
+
+        ``culprit``: the macro that cannot be expanded, if not the one whose text is being read. Where it was the caller
+        who wrote it in an argument, it alone is left from now on, and the call is made again.
+        """
         call = self.call
+        culprit = culprit or self.frame_name
         if self.stack:
-            self.text, _, self.token = self.stack[0]
+            self.text, _, self.token, self.frame_name = self.stack[0]
             self.stack.clear()
-        self.pos = call.end
         del self.out[call.num_out :]
         if self.math.num_read > call.num_out:
             self.math.restore(self.math_before)
@@ -351,9 +370,14 @@ class Expander(ArgumentReader):
             self.close_group()
         self.depth = call.depth
         self.result.num_expanded = call.num_expanded
-        self._leave(call.name)
         if call.name.startswith("begin{"):
             self.environment_arguments[call.name[6:-1]].pop()
+        elif not for_good and culprit != call.name and self.stands_in_argument(culprit):
+            self.define(culprit, leave_macro)
+            self.pos = call.start
+            return
+        self.pos = call.end
+        self._leave(call.name)
         self.failures[call.name] = self.failures.get(call.name, 0) + (_MAX_FAILURES if for_good else 1)
         if self.failures[call.name] >= _MAX_FAILURES:
             self.define(call.name, leave_macro)
@@ -361,8 +385,10 @@ class Expander(ArgumentReader):
 
 def leave_macro(expander: Expander, start: int) -> bool:
     """What a macro means that was given up: itself, counted."""
-    if expander.stack:
+    name = expander.text[start + 1 : expander.pos]
+    if expander.stack and not expander.stands_in_argument(name):
         expander.give_up()
         return True
     expander.result.num_left += 1
+    expander.result.names_left.add(name)
     return False

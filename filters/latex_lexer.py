@@ -78,8 +78,20 @@ def group_end(text: str, pos: int, limit: int | None = None) -> int:
     >>> group_end(r"{a\}{b}}c", 0)
     8
     """
-    depth = 0
-    for match in _BRACE.finditer(text, pos, len(text) if limit is None else limit):
+    limit = len(text) if limit is None else limit
+    depth, start = 0, pos
+    while (end := text.find("}", start, limit)) >= 0:
+        if text[end - 1] == "\\" or text.find("\\{", start, end) >= 0:
+            return _group_end_with_escapes(text, start, limit, depth)
+        depth += text.count("{", start, end) - 1
+        start = end + 1
+        if depth <= 0:
+            return start
+    return -1
+
+
+def _group_end_with_escapes(text: str, pos: int, limit: int, depth: int) -> int:
+    for match in _BRACE.finditer(text, pos, limit):
         brace = match[0]
         if brace == "{":
             depth += 1

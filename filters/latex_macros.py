@@ -194,14 +194,14 @@ def find_outside_groups(text: str, mark: str, pos: int, limit: int) -> int:
     return -1
 
 
-def skip_space(text: str, pos: int) -> int:
-    """Returns the next place that is not white space; an empty line ends a paragraph and is not skipped."""
+def skip_space(text: str, pos: int, *, over_paragraphs: bool = False) -> int:
+    """Returns the next place that is not white space; an empty line ends a paragraph and stops it, if not told."""
     newlines = 0
     start = pos
     while pos < len(text) and text[pos] in _WHITESPACE:
         if text[pos] == "\n":
             newlines += 1
-            if newlines > 1:
+            if newlines > 1 and not over_paragraphs:
                 return start
         pos += 1
     return pos

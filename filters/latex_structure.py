@@ -52,12 +52,6 @@ _REFERENCES = re.compile(
     re.IGNORECASE,
 )
 """Headings of a list of references; group 1: names that a section of text has, too."""
-_FRONT_NAME = re.compile(
-    _BEFORE_NAME + r"(?:abstract|key\s?words|(?:table\s+of\s+)?contents|list\s+of\s+\w+|dedication|declaration|vita"
-    r"|curriculum\s+vitae|r[ée]sum[ée]|zusammenfassung|kurzfassung|resum(?:en|o))[\s}.:]*\Z",
-    re.IGNORECASE,
-)
-"""Headings of front matter (theses set it in chapters): not the first section that the paper means."""
 _CITES = re.compile(r"\\[a-zA-Z]*cite[a-z]*(?![a-z])")
 _STOPS_REFERENCES = re.compile(
     r"\\(?:appendix(?![A-Za-z@])|(?:clear|new)page(?![A-Za-z@])|begin\s?\{(?:figure|table|appendi|supplement|deluxetable)|end\s?\{document\})"
@@ -114,21 +108,12 @@ def cut_paper(text: str, *, keep_abstract: bool = False, drop_appendix: bool = F
     body = remove_bibliography(body)
     if drop_appendix and (appendix := _APPENDIX.search(body)) is not None:
         body = body[: appendix.start()]
-    headings = _without_front(body, [match.start() for match in _HEADING.finditer(body)])
+    headings = [match.start() for match in _HEADING.finditer(body)]
     start, lead = _body_start(body, headings)
     kept = body[start:]
     if keep_abstract:
         kept = _front(title, _abstract(preamble + body[:start]), kept)
     return Cut(text=kept, title=title, num_headings=len(headings), num_lead_chars=lead)
-
-
-def _without_front(body: str, headings: list[int]) -> list[int]:
-    """The headings from the first on that is not the front matter's, if there is one."""
-    for index, start in enumerate(headings):
-        named = _HEADING_NAMED.match(body, start)
-        if named is None or not _FRONT_NAME.match(named[1]):
-            return headings[index:]
-    return headings
 
 
 def _front(title: str | None, abstract: str | None, body: str) -> str:
@@ -162,22 +147,12 @@ def _front_end(body: str, limit: int) -> int:
 def _abstract(front: str) -> str | None:
     match = _ABSTRACT.search(front)
     if match is None:
-        return _abstract_section(front)
+        return None
     if match[1]:
         end = front.find(f"\\end{{{match[1]}}}", match.end())
         return None if end < 0 else f"\\begin{{abstract}}{front[match.end() : end]}\\end{{abstract}}"
     group = read_group(front, match.end())
     return None if group is None else f"\\begin{{abstract}}\n{group[0].strip()}\n\\end{{abstract}}"
-
-
-def _abstract_section(front: str) -> str | None:
-    """An abstract that is a chapter of the front matter."""
-    for heading in _HEADING_NAMED.finditer(front):
-        if _FRONT_NAME.match(heading[1]) and "bstract" in heading[1]:
-            following = _HEADING.search(front, heading.end())
-            text = front[heading.end() : following.start() if following else len(front)]
-            return f"\\begin{{abstract}}\n{text.strip()}\n\\end{{abstract}}"
-    return None
 
 
 def find_title(text: str) -> str | None:

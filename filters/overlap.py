@@ -6,16 +6,19 @@ they share over the smaller of the two sets (:func:`overlap`), so that a book in
 
 How the pieces fit, over any number of books, without comparing all pairs and without shuffling a text:
 
-1. For each book: ``s = shingles(text)``, ``k = sketch(s)``. Shuffle ``(hash, book, len(k))`` for each hash of the
-   sketch, in buckets of hashes: about 21 kB for a book of 500 kB (85,000 shingles / 64 * 16 bytes), so
-   4.3 GB for 200,000 such books (100 GB of text).
+1. For each book: ``s = shingles(text)``, ``k = sketch(s)``. Shuffle the hashes of the sketch, packed by book and
+   bucket of hashes, with the book's key, sizes and id: 16 kB for a book of 500 kB (75,000 shingles / 64 * 8 bytes, and
+   40 bytes for each of 156 buckets), so 3.2 GB for 200,000 such books (100 GB of text). A worker holds one bucket:
+   20 MB of hashes, and six times that to sort them.
 2. In each bucket: :func:`filters.overlap_groups.pairs_of_bucket` counts, for each pair of books, the hashes they
    share there.
 3. The counts of a pair, summed over the buckets, decide with :func:`filters.overlap_groups.is_candidate` whether
    the pair is looked at. A sketch is a fair sample of the shingles (a hash decides), the same one in every book,
    so the shared part of it estimates the containment; :func:`filters.overlap_groups.miss_probability` says how
    often a true pair is missed.
-4. Candidates are verified: both texts are read again and ``overlap(shingles(a), shingles(b))`` is exact.
+4. Candidates are verified: ``overlap(shingles(a), shingles(b))`` is exact. The shingles were spilled when they were
+   made (8 bytes each: 0.6 MB for such a book, 120 GB for all, on disks and never shuffled), so a pair costs reading
+   1.2 MB and no text is read twice.
 5. :func:`filters.overlap_groups.resolve` names the books that go and the kept book each one stands in.
 
 **What is a word.** Two editions of one book differ in case, quotes, dashes, marks of italics, accents (Gutenberg's

@@ -6,7 +6,7 @@ The second half of :mod:`filters.overlap`, which tells how the pieces fit.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +38,21 @@ class BucketPairs:
     """How many common shingles of this bucket each of them holds."""
 
 
+def ranks(num_shingles: Sequence[int], names: Sequence[str]) -> npt.NDArray[np.int64]:
+    """The place of each book in the order of :func:`resolve`: longest first, equal ones by name.
+
+    Leaders must be found in this very order: a leader that is not taken first goes for a longer book, and then the
+    others that were compared with it alone would all stay.
+
+    >>> ranks([3, 9, 3], ["b", "c", "a"]).tolist()
+    [2, 0, 1]
+    """
+    order = sorted(range(len(names)), key=lambda i: (-num_shingles[i], names[i]))
+    found = np.empty(len(order), np.int64)
+    found[order] = np.arange(len(order))
+    return found
+
+
 def _pairs_of_rare(book_keys: Hashes, starts: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> list[Hashes]:
     """All pairs of books within each run: the runs of one length at a time, so that numpy does the loops."""
     found: list[Hashes] = []
@@ -50,10 +65,9 @@ def _pairs_of_rare(book_keys: Hashes, starts: npt.NDArray[np.int64], sizes: npt.
     return found
 
 
-def _pairs_of_common(book_keys: Hashes, sketch_sizes: npt.NDArray[np.int64], num_leaders: int) -> Hashes:
+def _pairs_of_common(book_keys: Hashes, book_ranks: npt.NDArray[np.int64], num_leaders: int) -> Hashes:
     """The pairs of each holder of a common shingle with the longest holders: linear in the holders."""
-    order = np.lexsort((book_keys, -sketch_sizes))
-    ranked = book_keys[order]
+    ranked = book_keys[np.argsort(book_ranks)]
     leader, follower = np.triu_indices(num_leaders, 1, ranked.size)
     return np.stack([ranked[leader], ranked[follower]], axis=1)
 
@@ -61,19 +75,20 @@ def _pairs_of_common(book_keys: Hashes, sketch_sizes: npt.NDArray[np.int64], num
 def pairs_of_bucket(
     hashes: Hashes,
     book_keys: Hashes,
-    sketch_sizes: npt.NDArray[np.int64],
+    book_ranks: npt.NDArray[np.int64],
     *,
     max_books_per_shingle: int = MAX_BOOKS_PER_SHINGLE,
     num_leaders: int = NUM_LEADERS,
 ) -> BucketPairs:
     """Counts the shared shingles of each pair of books in a bucket of sketched shingles.
 
-    ``hashes[i]`` stands in the book ``book_keys[i]``, whose whole sketch has ``sketch_sizes[i]`` hashes. Entries may
-    come in any order; an entry given twice counts once.
+    ``hashes[i]`` stands in the book ``book_keys[i]``, which :func:`resolve` takes as the ``book_ranks[i]``-th of this
+    bucket's (see :func:`ranks`). Entries may come in any order; an entry given twice counts once.
 
     A shingle in up to ``max_books_per_shingle`` books pairs all of them. A *common* one (a licence, a psalm,
     a book in three hundred editions) would make a pair for every two, so it pairs each of its books only with the
-    ``num_leaders`` longest (by sketch, then by key). Hence the work is linear in the entries, no key is hot, and:
+    ``num_leaders`` that :func:`resolve` takes first: its longest. Hence the work is linear in the entries, no key is
+    hot, and:
 
     * of three hundred editions of one book, each still meets the longest, which is the one that is kept;
     * a book of which up to ``MAX_CAPPED`` of the sketch is common is found by the rest of it;
@@ -81,18 +96,18 @@ def pairs_of_bucket(
       :func:`is_at_risk`), so that a pair that may have been missed is counted, not lost in silence.
 
     >>> hashes, books = np.array([5, 5, 5, 9], np.uint64), np.array([1, 2, 3, 3], np.uint64)
-    >>> found = pairs_of_bucket(hashes, books, np.array([4, 4, 4, 4]))
+    >>> found = pairs_of_bucket(hashes, books, np.array([0, 1, 2, 2]))
     >>> found.pairs.tolist(), found.counts.tolist()
     ([[1, 2], [1, 3], [2, 3]], [1, 1, 1])
     """
     if not 1 <= num_leaders < max_books_per_shingle:
         raise ValueError(f"num_leaders must be from 1 to under max_books_per_shingle, not {num_leaders}")
     order = np.lexsort((book_keys, hashes))
-    hashes, book_keys, sketch_sizes = hashes[order], book_keys[order], np.asarray(sketch_sizes)[order]
+    hashes, book_keys, book_ranks = hashes[order], book_keys[order], np.asarray(book_ranks)[order]
     if hashes.size:
         is_new = np.ones(hashes.size, np.bool_)
         is_new[1:] = (hashes[1:] != hashes[:-1]) | (book_keys[1:] != book_keys[:-1])
-        hashes, book_keys, sketch_sizes = hashes[is_new], book_keys[is_new], sketch_sizes[is_new]
+        hashes, book_keys, book_ranks = hashes[is_new], book_keys[is_new], book_ranks[is_new]
     starts = (
         np.flatnonzero(np.concatenate([[True], hashes[1:] != hashes[:-1]])) if hashes.size else np.empty(0, np.int64)
     )
@@ -103,7 +118,7 @@ def pairs_of_bucket(
     capped: list[Hashes] = []
     for start, size in zip(starts[is_common], sizes[is_common], strict=True):
         holders = slice(int(start), int(start + size))
-        found.append(_pairs_of_common(book_keys[holders], sketch_sizes[holders], num_leaders))
+        found.append(_pairs_of_common(book_keys[holders], book_ranks[holders], num_leaders))
         capped.append(book_keys[holders])
     pairs, counts = _count_rows(np.concatenate(found) if found else np.empty((0, 2), np.uint64))
     capped_books, capped_counts = np.unique(np.concatenate([np.empty(0, np.uint64), *capped]), return_counts=True)

@@ -106,8 +106,10 @@ def _shards(paths: Sequence[str]) -> list[Path]:
     found: list[Path] = []
     for path in map(Path, paths):
         inside = sorted(path.rglob("*.arrow")) if path.is_dir() else [path]
-        if not inside or not inside[0].is_file():
-            raise ValueError(f"{path} is not there" if not inside or not path.exists() else f"{path} holds no shard")
+        if not inside:
+            raise ValueError(f"{path} holds no shard")
+        if not inside[0].is_file():
+            raise ValueError(f"{path} is not there")
         found += inside
     return found
 

@@ -60,7 +60,9 @@ def plan_sources(settings: Settings, inputs: Mapping[str, Iterable[str]], models
         always = getattr(source.reader, "is_side_table", None)
         expand = getattr(source.reader, "expand", None)
         named = functools.partial(expand, open_file=open_file) if expand else None
-        listing = list_inputs(name, list(inputs[name]), fraction=settings.fraction, always=always, expand=named)
+        listing = list_inputs(
+            name, list(inputs[name]), fraction=settings.fraction, always=always, expand=named, output=settings.output
+        )
         units = cut_units(source, listing)
         paths: dict[str, Any] = dict(require_models(found, name, source.steps, models_dir))
         if settings.exclude:

@@ -93,7 +93,7 @@ def choose_engine(beam_args: Sequence[str], *, num_bytes: int | None = None) -> 
     """
     options = PipelineOptions(list(beam_args))
     name = runner_name(options.view_as(StandardOptions).runner)
-    if name.lower() not in _LOCAL:
+    if not is_local_runner(name):
         return Engine(name, False, 0, options, None)
     direct = options.view_as(DirectOptions)
     asked = any(a.startswith("--direct_num_workers") for a in beam_args)
@@ -112,6 +112,11 @@ def choose_engine(beam_args: Sequence[str], *, num_bytes: int | None = None) -> 
     # collection); without a time limit there is no such thread.
     worker_handlers.DATA_BUFFER_TIME_LIMIT_MS = 0
     return Engine(name, True, num_workers, options, LocalRunner())
+
+
+def is_local_runner(given: str | None) -> bool:
+    """Whether a runner's workers are processes of this machine."""
+    return runner_name(given).lower() in _LOCAL
 
 
 def runner_name(given: str | None) -> str:

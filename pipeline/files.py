@@ -57,7 +57,8 @@ def rename(source: str, target: str) -> None:
     if is_local(source):
         os.replace(source, target)
     else:
-        if FileSystems.exists(target):
+        # gs:// and s3:// replace of themselves; deleting first would show a reader a moment without the file.
+        if not target.startswith(("gs://", "s3://")) and FileSystems.exists(target):
             FileSystems.delete([target])
         FileSystems.rename([source], [target])
 
@@ -89,13 +90,13 @@ def write_bytes(path: str, data: bytes) -> None:
 
 
 def delete_tree(path: str) -> None:
-    """Deletes a file or a folder with all that is in it; nothing there is no error."""
+    """Deletes a file or a folder with all that is in it, of a link only the link; nothing there is no error."""
     if is_local(path):
         import shutil
 
-        if os.path.isdir(path):
+        if os.path.isdir(path) and not os.path.islink(path):
             shutil.rmtree(path)
-        elif os.path.exists(path):
+        elif os.path.lexists(path):
             os.remove(path)
         return
     found = [m.path for r in FileSystems.match([path, path.rstrip("/") + "/**"]) for m in r.metadata_list]

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from glob import escape
 
 import xxhash
 from apache_beam.io.filesystem import BeamIOError
@@ -35,13 +36,13 @@ class Listing:
 
 def list_inputs(
     source: str, globs: Sequence[str], *, fraction: float = 1.0, always: Callable[[str], bool] | None = None,
-    expand: Callable[[str], list[str] | None] | None = None,
+    expand: Callable[[str], list[str] | None] | None = None, output: str | None = None,
 ) -> Listing:  # fmt: skip
     """Lists what the globs match: each file once, sorted by path.
 
     A folder stands for all files below it. ``fraction`` keeps that share of the files, chosen by a hash of
     the file's name, at least one; files that ``always`` names are kept besides. ``expand`` gives the files
-    that a list names, None for a glob.
+    that a list names, None for a glob. What lies below ``output`` is no input, where a glob does not begin there.
 
     Raises:
         ValueError: a glob matches nothing; names the source and the glob.
@@ -53,7 +54,7 @@ def list_inputs(
         if names is not None:
             listed.update(os.path.realpath(os.path.expanduser(n)) if is_local(n) else n for n in names)
             continue
-        matched = _match(source, glob)
+        matched = _without_output(glob, _match(source, glob), output)
         if not matched:
             raise ValueError(f"{source}: nothing matches {glob!r}; check the path, and quote globs in the shell")
         found |= matched
@@ -66,6 +67,18 @@ def list_inputs(
     identity = [[p, *found[p]] for p in paths]
     fingerprint = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
     return Listing(tuple(InputFile(p, found[p][0]) for p in paths), fingerprint)
+
+
+def _without_output(
+    glob: str, matched: dict[str, tuple[int, float]], output: str | None
+) -> dict[str, tuple[int, float]]:
+    """A run into a folder below its input would else read, when it is continued, what it wrote itself."""
+    if output is None or is_local(glob) != is_local(output):
+        return matched
+    if is_local(output):
+        glob, output = (os.path.realpath(os.path.expanduser(p)) for p in (glob, output))
+    below = output.rstrip("/") + "/"
+    return matched if glob.startswith(below) else {p: m for p, m in matched.items() if not p.startswith(below)}
 
 
 def _sizes(source: str, paths: Sequence[str]) -> dict[str, tuple[int, float]]:
@@ -90,7 +103,9 @@ def _match(source: str, glob: str) -> dict[str, tuple[int, float]]:
     if is_local(glob):
         glob = os.path.abspath(os.path.expanduser(glob))
         if os.path.isdir(glob):
-            glob = os.path.join(glob, "**")
+            glob = os.path.join(escape(glob), "**")
+        elif os.path.isfile(glob):  # also one whose name holds what would be a wildcard
+            glob = escape(glob)
     elif glob.endswith("/"):
         glob += "**"
     try:

@@ -109,7 +109,7 @@ def local_path(path: str | StoredFile) -> str:
         ValueError: it cannot be fetched, or is not what the launcher saw; one line.
     """
     if isinstance(path, StoredFile):
-        return _copy_of(path)
+        return _copy_of(with_checksum(path))
     if path.startswith(PACKAGED):
         return packaged_path(path[len(PACKAGED) :]) or path
     if is_stored(path):  # a tokenizer or a list that a user named on its own: no checksum travels with it

@@ -133,7 +133,8 @@ def _train_from_joined(flags: argparse.Namespace) -> Trained:
     from pipeline.models import find_models
 
     Path(flags.models).mkdir(parents=True, exist_ok=True)
-    work_dir = flags.work or os.path.join(os.path.abspath(flags.models), ".reference-work")
+    # A folder of our own below the one that was named: it is deleted at the end.
+    work_dir = (flags.work or os.path.abspath(flags.models)).rstrip("/") + "/.reference-pages"
     asked = Asked(
         wikipedia=flags.wikipedia,
         pages=flags.pages,

@@ -4,24 +4,61 @@ from __future__ import annotations
 
 import json
 import os
+import resource
+import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-_handles: dict[str, int] = {}
+_handles: dict[tuple[str, int], int] = {}
+_RSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
+STEP_MARK = "/"
+"""Stands in the name of what is told of a step inside a pass, ``books/near_dedup``: for the report, not for the eye."""
 
 
-def tick(folder: str | None, stage: str, *, documents: int = 0, num_bytes: int = 0, units: int = 0) -> None:
+def tick(
+    folder: str | None, stage: str, *, documents: int = 0, num_bytes: int = 0, units: int = 0, busy_s: float = 0.0
+) -> None:
     """Tells the driver that a piece of work is done. Approximate by design: a retried bundle ticks twice."""
     if folder is None:
         return
-    handle = _handles.get(folder)
+    pid = os.getpid()
+    handle = _handles.get((folder, pid))  # a fork has its own file
     if handle is None:
-        path = os.path.join(folder, str(os.getpid()))
-        handle = _handles[folder] = os.open(path, os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o644)
-    os.write(handle, json.dumps([stage, units, documents, num_bytes]).encode() + b"\n")
+        path = os.path.join(folder, str(pid))
+        handle = _handles[folder, pid] = os.open(path, os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o644)
+    peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT_BYTES
+    line = [stage, units, documents, num_bytes, round(busy_s * 1e6), peak_bytes]
+    os.write(handle, json.dumps(line).encode() + b"\n")
+
+
+def tick_step(folder: str | None, source: str, step: str, *, started: float, documents: int, num_bytes: int) -> None:
+    """Tells of a step that ran on a batch; ``started``: a ``time.perf_counter()``."""
+    if folder is not None:
+        busy_s = time.perf_counter() - started
+        tick(folder, source + STEP_MARK + step, documents=documents, num_bytes=num_bytes, busy_s=busy_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """All that was ticked in a run."""
+
+    stages: dict[str, dict[str, int]]
+    """``units``, ``documents``, ``num_bytes`` and ``busy_us`` by stage."""
+    peak_bytes: dict[str, int]
+    """Peak resident memory of each process that ticked, by its id."""
+
+
+def totals(folder: str | None) -> Totals:
+    """Adds up what workers have ticked from the beginning on."""
+    if folder is None:
+        return Totals({}, {})
+    watch = Watch(folder, lambda sums: None)
+    watch.read()
+    return Totals({stage: dict(counts) for stage, counts in watch.sums.items()}, dict(watch.peak_bytes))
 
 
 class Watch:
@@ -31,7 +68,8 @@ class Watch:
         self, folder: str, show: Callable[[dict[str, Counter[str]]], None], *, interval_s: float = 1.0
     ) -> None:
         self._folder, self._show, self._interval_s = Path(folder), show, interval_s
-        self._sums: dict[str, Counter[str]] = {}
+        self.sums: dict[str, Counter[str]] = {}
+        self.peak_bytes: dict[str, int] = {}
         self._offsets: Counter[str] = Counter()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
@@ -49,10 +87,11 @@ class Watch:
 
     def _run(self) -> None:
         while not self._stop.wait(self._interval_s):
-            self._read()
-        self._read()
+            self.read()
+        self.read()
 
-    def _read(self) -> None:
+    def read(self) -> None:
+        """Reads what has been ticked since the last time and hands the sums over."""
         for path in sorted(self._folder.iterdir()):
             with path.open("rb") as file:
                 file.seek(self._offsets[path.name])
@@ -60,12 +99,17 @@ class Watch:
             whole, _, _ = data.rpartition(b"\n")
             self._offsets[path.name] += len(whole) + 1 if whole else 0
             for line in whole.splitlines():
-                stage, units, documents, num_bytes = json.loads(line)
-                sums = self._sums.setdefault(stage, Counter())
-                sums.update(units=units, documents=documents, num_bytes=num_bytes)
-        self._show(self._sums)
+                stage, units, documents, num_bytes, busy_us, peak_bytes = json.loads(line)
+                sums = self.sums.setdefault(stage, Counter())
+                sums.update(units=units, documents=documents, num_bytes=num_bytes, busy_us=busy_us)
+                self.peak_bytes[path.name] = max(peak_bytes, self.peak_bytes.get(path.name, 0))
+        self._show(self.sums)
 
 
-def rate(num_bytes: int, started: float) -> float:
-    """MB a second since a ``time.monotonic()``."""
-    return num_bytes / 1e6 / max(time.monotonic() - started, 1e-9)
+def rate(num_bytes: int, seconds: float) -> float:
+    """MB a second.
+
+    >>> rate(3_000_000, 2.0), rate(1, 0.0)
+    (1.5, 0.0)
+    """
+    return num_bytes / 1e6 / seconds if seconds > 0 else 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,8 @@ import pyarrow.compute as pc
 from filters.lines import drop_lines
 from filters.step import Step
 from pipeline import counts as c
-from pipeline.document import BASE_COLUMNS, SIGNAL_PREFIX, SIGNALS_TYPE, set_columns, signals_map
+from pipeline import progress
+from pipeline.document import BASE_COLUMNS, SIGNAL_PREFIX, SIGNALS_TYPE, set_columns, signals_map, text_bytes
 from pipeline.ledger import Ledger
 from pipeline.plan import GlobalStep, Segment, SourceJob
 from pipeline.sources.base import ExactDedup, LineDedup, NearDedup
@@ -42,7 +44,7 @@ class StepRunner:
 
     def run(self, batch: pa.RecordBatch, verdicts: Verdicts, ledger: Ledger) -> pa.RecordBatch:
         """The batch after the verdicts and the local steps, with everything counted."""
-        batch = with_attributes(self.apply_verdicts(batch, verdicts, ledger), verdicts.attributes)
+        batch = with_attributes(self.apply_verdicts(batch, verdicts, ledger)[0], verdicts.attributes)
         ledger.receive("attributes", len(verdicts.attributes))
         for step in self.segment.local:
             if batch.num_rows:
@@ -50,22 +52,34 @@ class StepRunner:
         return batch
 
     def _apply(self, step: Step, batch: pa.RecordBatch, ledger: Ledger) -> pa.RecordBatch:
+        started = time.perf_counter()
         outcome = step.apply(batch, self.models)
+        self._tick(step.NAME, started, batch)
         signals = {SIGNAL_PREFIX + n: pc.cast(a, pa.float64()) for n, a in outcome.signals.items()}
         after = set_columns(batch, {**outcome.columns, **signals})
         assert len(outcome.verdict) == batch.num_rows, step.NAME
         return ledger.split(step.NAME, batch, after, outcome.verdict, outcome.detail)[0]
 
-    def apply_verdicts(self, batch: pa.RecordBatch, verdicts: Verdicts, ledger: Ledger) -> pa.RecordBatch:
-        """Drops what the global steps before this segment decided, in the order of the steps."""
+    def _tick(self, step: str, started: float, batch: pa.RecordBatch) -> None:
+        folder, num_bytes = self.job.progress_dir, text_bytes(batch.column("text")) if self.job.progress_dir else 0
+        progress.tick_step(folder, self.job.source.name, step, started=started, documents=batch.num_rows, num_bytes=num_bytes)  # fmt: skip
+
+    def apply_verdicts(
+        self, batch: pa.RecordBatch, verdicts: Verdicts, ledger: Ledger
+    ) -> tuple[pa.RecordBatch, np.ndarray]:
+        """Drops what the global steps before this segment decided, in the order of the steps.
+
+        Returns what is left and the rows it had in the batch as it came: by these every verdict names its documents.
+        """
         rows = np.arange(batch.num_rows)
         for global_step in self.segment.verdicts:
-            step = global_step.step
+            step, started, before = global_step.step, time.perf_counter(), batch
             if isinstance(step, LineDedup):
                 batch, rows = self._apply_lines(global_step, batch, rows, verdicts, ledger)
             else:
                 batch, rows = self._apply_rows(global_step, batch, rows, verdicts, ledger)
-        return batch
+            self._tick(step.NAME, started, before)
+        return batch, rows
 
     def _apply_rows(self, global_step: GlobalStep, batch: pa.RecordBatch, rows: np.ndarray, verdicts: Verdicts,
                     ledger: Ledger) -> tuple[pa.RecordBatch, np.ndarray]:  # fmt: skip

@@ -79,11 +79,11 @@ def run(settings: Settings) -> None:
     check_writable(settings.output)
     with only_run(layout):
         plans = _plans(settings, layout)
-        if settings.overwrite:  # only now: a wrong request deletes nothing
-            start_over(layout, [p.source.name for p in plans])
         num_bytes = sum(p.listing.num_bytes for p in plans) if plans else _clean_bytes(layout)
         engine = choose_engine(settings.beam_args, num_bytes=num_bytes)
         check_memory(engine, plans)
+        if settings.overwrite:  # only now: a wrong request deletes nothing
+            start_over(layout, [p.source.name for p in plans])
         with Display() as display, _workplace(settings, engine, layout) as place:
             if plans:
                 _clean(settings, layout, place, plans, display)

@@ -14,7 +14,7 @@ from pipeline.files import Blob, SpillFile, blob_bytes, blob_from
 
 PLACE_BYTES = 16
 """A batch id and a row."""
-_HEAD = struct.Struct(">QI")  # key, number of hashes in the whole sketch
+_HEAD = struct.Struct(">QIIH")  # key, number of hashes in the whole sketch, of shingles, bytes of the id
 _INFO = struct.Struct(">QIH")  # number of shingles, of sketched ones, bytes of the id
 
 
@@ -36,13 +36,15 @@ class Book(NamedTuple):
         return self.key % num_buckets, self.key.to_bytes(8, "big") + b"\0" + body + blob_bytes(self.shingles_blob)
 
     def sketch_payloads(self, num_buckets: int) -> Iterator[tuple[int, bytes]]:
-        """(bucket of hashes, key + size of the sketch + hashes of that bucket)."""
+        """(bucket of hashes, key + sizes + id + hashes of that bucket); the id since it decides between equal books."""
+        name = self.document_id.encode()
+        head = _HEAD.pack(self.key, len(self.sketched), self.num_shingles, len(name)) + name
         buckets = self.sketched % np.uint64(num_buckets)
-        for bucket in np.unique(buckets).tolist():
-            yield (
-                bucket,
-                _HEAD.pack(self.key, len(self.sketched)) + self.sketched[buckets == bucket].astype("<u8").tobytes(),
-            )
+        order = np.argsort(buckets, kind="stable")
+        hashes, buckets = self.sketched[order].astype("<u8"), buckets[order]
+        starts = np.flatnonzero(np.diff(buckets, prepend=np.uint64(num_buckets)))
+        for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(hashes)], strict=False):
+            yield int(buckets[start]), head + hashes[start:end].tobytes()
 
 
 def signature(document_id: str, text: str, place: bytes, ngram_words: int, spill: SpillFile) -> Book:
@@ -53,14 +55,21 @@ def signature(document_id: str, text: str, place: bytes, ngram_words: int, spill
     return Book(key, place, len(found), sketch(found), blob, document_id)
 
 
-def sketch_length(payload: bytes) -> int:
-    return (len(payload) - _HEAD.size) // 8
+class SketchPart(NamedTuple):
+    """A payload of :meth:`Book.sketch_payloads`."""
+
+    key: int
+    sketch_size: int
+    num_shingles: int
+    document_id: str
+    hashes: np.ndarray
 
 
-def parse_sketch(payload: bytes) -> tuple[int, int, np.ndarray]:
-    """(key, size of the whole sketch, hashes) of a payload of :meth:`Book.sketch_payloads`."""
-    key, size = _HEAD.unpack_from(payload)
-    return key, size, np.frombuffer(payload, "<u8", offset=_HEAD.size)
+def parse_sketch(payload: bytes) -> SketchPart:
+    key, size, num_shingles, name_bytes = _HEAD.unpack_from(payload)
+    at = _HEAD.size + name_bytes
+    name = payload[_HEAD.size : at].decode()
+    return SketchPart(key, size, num_shingles, name, np.frombuffer(payload, "<u8", offset=at))
 
 
 class BookInfo(NamedTuple):

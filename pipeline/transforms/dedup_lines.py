@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import os
+import struct
+import tempfile
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 from apache_beam.pvalue import TaggedOutput
 
 from pipeline.ledger import Ledger
-from pipeline.plan import GlobalStep, SourceJob, part_of
+from pipeline.plan import BATCH_ID, MAX_BUCKET_LINES, GlobalStep, SourceJob, part_of
 from pipeline.sources.base import LineDedup
 from pipeline.transforms.group import GroupBytes
 from pipeline.transforms.keys import ROW, lost_lines, parse_line_payload
@@ -19,7 +25,8 @@ from pipeline.transforms.segment import COUNTS
 class DedupLines(beam.PTransform):
     """Line hashes of batches -> (verdicts, counts). A verdict is (part, batch id + tag + bucket + hashes to drop).
 
-    A worker holds one bucket: 17 bytes a distinct line of a batch, and the same again three times to sort it.
+    A worker holds one bucket (17 bytes a distinct line of a batch, and the same again three times to sort it), or
+    16 million lines of one.
     """
 
     def __init__(self, job: SourceJob, global_step: GlobalStep) -> None:
@@ -35,17 +42,47 @@ class DedupLines(beam.PTransform):
         return [outcome.verdicts], [outcome[COUNTS]]
 
 
+ParsedLines = tuple[bytes, np.ndarray, np.ndarray]
+"""(batch id, hashes, what decides) of a payload."""
+
+
 class _LostLines(beam.DoFn):
-    def __init__(self, job: SourceJob, global_step: GlobalStep) -> None:
-        self._job, self._global_step = job, global_step
+    """Judges a bucket; one of more lines than a process may hold is parted once more on the worker's own disk."""
+
+    def __init__(self, job: SourceJob, global_step: GlobalStep, max_lines: int = MAX_BUCKET_LINES) -> None:
+        self._job, self._global_step, self._max_lines = job, global_step, max_lines
 
     def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
         bucket, payloads = group
         step = self._global_step.step
         assert isinstance(step, LineDedup)
-        parsed = [parse_line_payload(p, step.keep) for p in payloads]
-        lost = lost_lines([p[1] for p in parsed], [p[2] for p in parsed], step.keep)
         ledger = Ledger(self._job.source.name, 0)
+        held: list[ParsedLines] = []
+        num_lines = 0
+        with contextlib.ExitStack() as stack:
+            parts: _PartsOnDisk | None = None
+            for payload in payloads:
+                held.append(parse_line_payload(payload, step.keep))
+                num_lines += len(held[-1][1])
+                if num_lines >= self._max_lines:
+                    if parts is None:
+                        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="lines-"))
+                        parts = _PartsOnDisk(folder, self._job.scale.num_line_buckets, step.keep)
+                    parts.write(held)
+                    held, num_lines = [], 0
+            if parts is None:
+                yield from self._judged(bucket, held, ledger)
+            else:
+                if held:
+                    parts.write(held)
+                for part in parts:
+                    yield from self._judged(bucket, part, ledger)
+        yield TaggedOutput(COUNTS, dict(ledger.counts))
+
+    def _judged(self, bucket: int, parsed: list[ParsedLines], ledger: Ledger) -> Iterator[tuple[int, bytes]]:
+        step = self._global_step.step
+        assert isinstance(step, LineDedup)
+        lost = lost_lines([p[1] for p in parsed], [p[2] for p in parsed], step.keep)
         tag = bytes([self._global_step.tag])
         for (batch_id, hashes, _), gone in zip(parsed, lost, strict=True):
             ledger.receive(f"{step.NAME} lines", len(hashes))
@@ -53,4 +90,52 @@ class _LostLines(beam.DoFn):
             if len(gone):
                 body = ROW.pack(bucket) + gone.astype("<u8").tobytes()
                 yield part_of(batch_id, self._job.scale.num_parts), batch_id + tag + body
-        yield TaggedOutput(COUNTS, dict(ledger.counts))
+
+
+class _PartsOnDisk:
+    """Lines of one bucket, parted by the next bits of their hashes: equal lines stay together."""
+
+    _BITS = 6
+    _HEAD = struct.Struct("<II")  # batches, lines
+
+    def __init__(self, folder: str, num_buckets: int, keep: str) -> None:
+        self._folder = folder
+        self._shift = np.uint64(64 - (num_buckets.bit_length() - 1) - self._BITS)
+        self._deciding = np.dtype("u1" if keep == "ccnet" else "<u8")
+
+    def write(self, parsed: list[ParsedLines]) -> None:
+        hashes = np.concatenate([p[1] for p in parsed])
+        deciding = np.concatenate([p[2] for p in parsed])
+        owners = np.repeat(np.arange(len(parsed), dtype="<u4"), [len(p[1]) for p in parsed])
+        parts = ((hashes >> self._shift) & np.uint64((1 << self._BITS) - 1)).astype(np.uint8)
+        order = np.argsort(parts, kind="stable")
+        edges = np.searchsorted(parts[order], np.arange((1 << self._BITS) + 1))
+        for part, (start, end) in enumerate(itertools.pairwise(edges.tolist())):
+            rows = order[start:end]
+            if not len(rows):
+                continue
+            used, local = np.unique(owners[rows], return_inverse=True)
+            with open(os.path.join(self._folder, str(part)), "ab") as file:
+                file.write(self._HEAD.pack(len(used), len(rows)))
+                file.write(b"".join(parsed[owner][0] for owner in used.tolist()))
+                file.write(local.astype("<u4").tobytes() + hashes[rows].astype("<u8").tobytes())
+                file.write(deciding[rows].astype(self._deciding).tobytes())
+
+    def __iter__(self) -> Iterator[list[ParsedLines]]:
+        for part in range(1 << self._BITS):
+            path = os.path.join(self._folder, str(part))
+            if os.path.exists(path):
+                yield list(self._read(path))
+
+    def _read(self, path: str) -> Iterator[ParsedLines]:
+        with open(path, "rb") as file:
+            while head := file.read(self._HEAD.size):
+                num_batches, num_lines = self._HEAD.unpack(head)
+                ids = file.read(BATCH_ID.size * num_batches)
+                owners = np.frombuffer(file.read(4 * num_lines), "<u4")
+                hashes = np.frombuffer(file.read(8 * num_lines), "<u8")
+                deciding = np.frombuffer(file.read(self._deciding.itemsize * num_lines), self._deciding)
+                edges = np.searchsorted(owners, np.arange(num_batches + 1))  # rows of a batch stand together
+                for batch, (start, end) in enumerate(itertools.pairwise(edges.tolist())):
+                    batch_id = ids[batch * BATCH_ID.size : (batch + 1) * BATCH_ID.size]
+                    yield batch_id, hashes[start:end], deciding[start:end]

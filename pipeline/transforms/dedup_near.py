@@ -18,7 +18,7 @@ import xxhash
 from apache_beam.pvalue import TaggedOutput
 
 from filters.overlap import overlap
-from filters.overlap_groups import is_at_risk, is_candidate, pairs_of_bucket, resolve
+from filters.overlap_groups import is_at_risk, is_candidate, pairs_of_bucket, ranks, resolve
 from pipeline.ledger import Ledger
 from pipeline.plan import BATCH_ID, GlobalStep, SourceJob, part_of
 from pipeline.sources.base import NearDedup
@@ -88,11 +88,11 @@ class _Pairs(beam.DoFn):
 
     def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
         parsed = [parse_sketch(p) for p in group[1]]
-        lengths = [len(h) for _, _, h in parsed]
-        keys = np.repeat(np.array([k for k, _, _ in parsed], np.uint64), lengths)
-        sizes = np.repeat(np.array([s for _, s, _ in parsed], np.int64), lengths)
-        found = pairs_of_bucket(np.concatenate([h for _, _, h in parsed]), keys, sizes)
-        size_of = {key: size for key, size, _ in parsed}
+        lengths = [len(part.hashes) for part in parsed]
+        keys = np.repeat(np.array([part.key for part in parsed], np.uint64), lengths)
+        order = ranks([part.num_shingles for part in parsed], [part.document_id for part in parsed])
+        found = pairs_of_bucket(np.concatenate([part.hashes for part in parsed]), keys, np.repeat(order, lengths))
+        size_of = {part.key: part.sketch_size for part in parsed}
         for (a, b), shared in zip(found.pairs.tolist(), found.counts.tolist(), strict=True):
             pair = _PAIR.pack(a, b)
             yield (

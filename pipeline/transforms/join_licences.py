@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 import pyarrow as pa
 import xxhash
 from apache_beam.pvalue import TaggedOutput
@@ -42,7 +43,10 @@ class ReadTables(ReadUnits):
     def _run_first(self, batch: pa.RecordBatch, ledger: Ledger) -> pa.RecordBatch:
         return batch  # the source's steps wait for the licences
 
-    def _ask(self, batch: pa.RecordBatch, batch_id: bytes, ledger: Ledger) -> Iterator[TaggedOutput]:
+    def _ask(
+        self, batch: pa.RecordBatch, batch_id: bytes, ledger: Ledger, rows: np.ndarray | None = None
+    ) -> Iterator[TaggedOutput]:
+        assert rows is None, "tables are read before anything is dropped"
         num_buckets = self._job.scale.num_key_buckets
         for row, (content_id, repo) in enumerate(
             zip(batch.column("id").to_pylist(), batch.column("repo_name").to_pylist(), strict=True)

@@ -163,7 +163,7 @@ class _PageKeys(_Reading):
             num_pages += 1
             place = PLACE.pack(number, row)
             # Of the page and not of its place: the sample is the same however the input is cut into files.
-            places.append((xxhash.xxh3_64_intdigest(url + "\n" + text[:1000], seed=self._job.seed), place))
+            places.append((xxhash.xxh3_64_intdigest(f"{url}\n{text[:1000]}".encode(), seed=self._job.seed), place))
             if len(places) >= 2 * self._num_sampled + _ROWS:
                 places = heapq.nsmallest(self._num_sampled, places)
             key = key_of(url)
@@ -176,7 +176,7 @@ class _PageKeys(_Reading):
 
     @property
     def _num_sampled(self) -> int:
-        return 2 * self._job.max_pages  # as many again, for those that turn out to be cited
+        return 2 * self._job.max_pages + _ROWS  # as many again and more, for those that turn out to be cited
 
 
 class _Match(beam.DoFn):
@@ -191,7 +191,7 @@ class _Match(beam.DoFn):
                     num_cited += not is_cited
                     is_cited = True
                 elif is_cited:
-                    places.append(payload[KEY_BYTES + 1 :])
+                    places.append(payload[:KEY_BYTES] + payload[KEY_BYTES + 1 :])
         yield 0, ("matched", num_cited, b"".join(places))
 
 
@@ -203,7 +203,7 @@ class _Choose(beam.DoFn):
 
     def process(self, group: tuple[int, Iterable[tuple[str, int, bytes]]]) -> Iterator[str]:
         job = self._job
-        cited: list[bytes] = []
+        cited: list[tuple[int, bytes]] = []
         samples: list[tuple[int, bytes]] = []
         numbers = {"pages": 0, "cited": 0}
         for kind, number, data in group[1]:
@@ -211,10 +211,10 @@ class _Choose(beam.DoFn):
             if kind == "sample":
                 samples += [(rank, place) for rank, place in struct.iter_unpack(">Q8s", data)]
             else:
-                cited += [data[at : at + PLACE.size] for at in range(0, len(data), PLACE.size)]
-        hashed = ((xxhash.xxh3_64_intdigest(place, seed=job.seed), place) for place in cited)
-        positives = [place for _, place in heapq.nsmallest(job.max_pages, hashed)]
-        taken = set(cited)
+                matches = struct.iter_unpack(f">{KEY_BYTES}s{PLACE.size}s", data)
+                cited += [(xxhash.xxh3_64_intdigest(key, seed=job.seed), place) for key, place in matches]
+        positives = [place for _, place in heapq.nsmallest(job.max_pages, cited)]
+        taken = {place for _, place in cited}
         others = [place for _, place in sorted(samples) if place not in taken]
         negatives = others[: len(positives)]
         write_bytes(job.places_path, b"".join(positives + negatives))
@@ -225,7 +225,7 @@ class _Choose(beam.DoFn):
 
 
 class WriteChosen(beam.PTransform):
-    """Units of pages -> files of JSON lines (``label``, ``url``, ``text``) of the chosen places, named for their unit."""
+    """Units of pages -> a file a unit of the chosen places: JSON lines with ``label``, ``url`` and ``text``."""
 
     def __init__(self, job: ReferenceJob) -> None:
         super().__init__()

@@ -13,10 +13,11 @@ import pyarrow.compute as pc
 import xxhash
 
 from filters.lines import LINE_HASHES, LineHashes
+from pipeline.document import SIGNAL_PREFIX
 from pipeline.plan import BATCH_ID
 from pipeline.sources.base import ExactDedup, LineDedup
 
-KEY_BYTES, NEWEST_BYTES, TIE_BYTES = 16, 32, 16
+KEY_BYTES, NEWEST_BYTES, TIE_BYTES = 16, 32, 24
 ROW = struct.Struct(">I")
 _PLACE_BYTES = BATCH_ID.size + ROW.size
 
@@ -26,7 +27,7 @@ class KeyRow(NamedTuple):
 
     key: bytes
     rank: bytes
-    """Newest first (the timestamp's bytes inverted), then the smallest hash of the id, then of the text."""
+    """Newest first (the timestamp's bytes inverted), then the smallest hash of the id, of the text, of the rest."""
     batch_id: bytes
     row: int
     carry: bytes
@@ -57,28 +58,39 @@ def _entry(step: ExactDedup, key: str | None, newest: str | None) -> bytes:
     return b"\1" + xxhash.xxh3_128_digest(key.encode()) + (_newest_bytes(newest) if step.newest else b"")
 
 
-def key_rows(batch: pa.RecordBatch, batch_id: bytes, steps: Sequence[ExactDedup]) -> Iterator[tuple[int, bytes]]:
+def key_rows(
+    batch: pa.RecordBatch, batch_id: bytes, steps: Sequence[ExactDedup], rows: np.ndarray | None = None
+) -> Iterator[tuple[int, bytes]]:
     """Yields (which step, payload) for every document that has a key for any of a chain of exact dedups.
 
-    A document enters the contest of its first key; whoever wins goes on to the next (:func:`next_contest`).
+    A document enters the contest of its first key; whoever wins goes on to the next (:func:`next_contest`). ``rows``
+    are the documents' places in the batch as it was spilled, where some of it is gone since.
     """
+    places = range(batch.num_rows) if rows is None else rows.tolist()
     keys = [pc.cast(batch.column(s.key), pa.string()).to_pylist() for s in steps]
     newest = [_newest_column(batch.column(s.newest)) if s.newest else None for s in steps]
-    ids, texts = batch.column("id").to_pylist(), batch.column("text")
+    ids, texts, others = batch.column("id").to_pylist(), batch.column("text"), _other_columns(batch)
     for row, (document_id, text) in enumerate(zip(ids, texts, strict=True)):
         entries = [
             _entry(step, keys[i][row], values[row] if (values := newest[i]) else None) for i, step in enumerate(steps)
         ]
-        tie = _tie(document_id, text.as_buffer())
-        place = batch_id + ROW.pack(row)
+        tie = _tie(document_id, text.as_buffer(), repr(others[row]))
+        place = batch_id + ROW.pack(places[row])
         start = _first_set(entries, 0)
         if start is not None:
             yield start, _payload(entries, start, tie, place, document_id.encode())
 
 
-def _tie(document_id: str, text: pa.Buffer) -> bytes:
-    hashes = xxhash.xxh3_64_digest(document_id.encode()), xxhash.xxh3_64_digest(text)
-    return hashes[0] + hashes[1]
+def _other_columns(batch: pa.RecordBatch) -> list[tuple[object, ...]]:
+    """What else is written of each document: of two of one id and text the same must win wherever they were read."""
+    names = [n for n in batch.schema.names if n not in ("id", "text") and not n.startswith(("_", SIGNAL_PREFIX))]
+    columns = [batch.column(name).to_pylist() for name in names]
+    return list(zip(*columns, strict=True)) if columns else [()] * batch.num_rows
+
+
+def _tie(document_id: str, text: pa.Buffer, other: str) -> bytes:
+    hashes = (xxhash.xxh3_64_digest(part) for part in (document_id.encode(), text, other.encode()))
+    return b"".join(hashes)
 
 
 def _first_set(entries: Sequence[bytes], start: int) -> int | None:

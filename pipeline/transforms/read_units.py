@@ -11,6 +11,7 @@ import apache_beam as beam
 
 from pipeline.files import read_bytes, write_bytes
 from pipeline.mixing import Parts
+from pipeline.same_code import check_same, expected_of
 from pipeline.sources.base import Unit
 from pipeline.transforms.segment import UnitElement
 
@@ -29,12 +30,14 @@ class ReadUnitList(beam.PTransform):
         self._path = path
 
     def expand(self, begin: Any) -> Any:
-        return (
-            begin | "list" >> beam.Create([self._path]) | "read" >> beam.FlatMap(_units) | "spread" >> beam.Reshuffle()
+        units = (
+            begin | "list" >> beam.Create([self._path]) | "read" >> beam.FlatMap(_units, expected_of(begin.pipeline))
         )
+        return units | "spread" >> beam.Reshuffle()
 
 
-def _units(path: str) -> Iterator[UnitElement]:
+def _units(path: str, code: dict[str, str] | None) -> Iterator[UnitElement]:
+    check_same(code)
     for number, line in enumerate(read_bytes(path).decode().splitlines()):
         yield number, 0, Unit(**json.loads(line))
 
@@ -47,7 +50,9 @@ class ListParts(beam.PTransform):
         self._parts = list(parts)
 
     def expand(self, begin: Any) -> Any:
-        files = begin | "list" >> beam.Create(self._parts) | "files" >> beam.FlatMap(_files)
+        files = (
+            begin | "list" >> beam.Create(self._parts) | "files" >> beam.FlatMap(_files, expected_of(begin.pipeline))
+        )
         return files | "spread" >> beam.Reshuffle()
 
 
@@ -55,15 +60,19 @@ class ListNumbered(ListParts):
     """The files of folders with their numbers, (number, path) each, spread over the workers."""
 
     def expand(self, begin: Any) -> Any:
-        files = begin | "list" >> beam.Create(self._parts) | "files" >> beam.FlatMap(_numbered)
+        files = (
+            begin | "list" >> beam.Create(self._parts) | "files" >> beam.FlatMap(_numbered, expected_of(begin.pipeline))
+        )
         return files | "spread" >> beam.Reshuffle()
 
 
-def _files(parts: Parts) -> Iterator[tuple[str, str]]:
+def _files(parts: Parts, code: dict[str, str] | None) -> Iterator[tuple[str, str]]:
+    check_same(code)
     for number in range(parts.num_parts):
         yield parts.source, parts.path(number)
 
 
-def _numbered(parts: Parts) -> Iterator[tuple[int, str]]:
+def _numbered(parts: Parts, code: dict[str, str] | None) -> Iterator[tuple[int, str]]:
+    check_same(code)
     for number in range(parts.num_parts):
         yield number, parts.path(number)

@@ -21,7 +21,7 @@ from pipeline.ledger import Ledger, sample_hashes
 from pipeline.plan import BATCH_ID, TAG_ATTRIBUTES, TAG_REF, Segment, SourceJob, line_dedup_behind, part_of
 from pipeline.run_steps import StepRunner, Verdicts, clean_schema, loaded_models, to_clean
 from pipeline.sources.base import UNKNOWN_FORM, ExactDedup, LineDedup, NearDedup, Rejected, TableRow, Unit
-from pipeline.transforms.book_keys import signature, sketch_length
+from pipeline.transforms.book_keys import parse_sketch, signature
 from pipeline.transforms.keys import ROW, bucket_of_key, key_rows, line_payloads, with_line_hashes
 
 UnitElement = tuple[int, int, Unit]
@@ -38,6 +38,16 @@ _MAX_HELD = 1000
 
 def key_tag(index: int) -> str:
     return f"{KEYS}_{index}"
+
+
+def pass_label(source: str, segment: Segment) -> str:
+    """What a pass over spilled batches is called where progress is shown.
+
+    >>> pass_label("books", Segment(1, (), (), ()))
+    'books: write'
+    """
+    names = [s.NAME for s in segment.local] or [a.step.NAME for a in segment.ask]
+    return f"{source}: {names[0] if names else 'write'}"
 
 
 class SegmentDoFn(beam.DoFn):
@@ -95,6 +105,7 @@ class SegmentDoFn(beam.DoFn):
             batch_id = BATCH_ID.pack(*place, next(numbers))
             if batch is not None:
                 ledger.read(batch)
+                progress.tick(self._job.progress_dir, self._stage(), documents=batch.num_rows)
                 batch = self._run_first(batch, ledger)
                 yield from self._hand_on(batch, batch_id, ledger)
             yield from held
@@ -103,16 +114,23 @@ class SegmentDoFn(beam.DoFn):
                 yield from self._dropped(ledger, batch_id)
         yield from held
 
+    def _stage(self) -> str:
+        """What this pass is called where progress is shown."""
+        return pass_label(self._job.source.name, self._segment)
+
     def _run_first(self, batch: pa.RecordBatch, ledger: Ledger) -> pa.RecordBatch:
         return self._runner.run(batch, Verdicts(), ledger)
 
-    def _ask(self, batch: pa.RecordBatch, batch_id: bytes, ledger: Ledger) -> Iterator[TaggedOutput]:
+    def _ask(
+        self, batch: pa.RecordBatch, batch_id: bytes, ledger: Ledger, rows: np.ndarray | None = None
+    ) -> Iterator[TaggedOutput]:
+        """Asks the next global steps about a batch; ``rows``: where its documents stood when it was spilled."""
         asked = self._segment.ask
         first = asked[0].step
         scale = self._job.scale
         if isinstance(first, ExactDedup):
             chain = [a.step for a in asked if isinstance(a.step, ExactDedup)]
-            for index, payload in key_rows(batch, batch_id, chain):
+            for index, payload in key_rows(batch, batch_id, chain, rows):
                 ledger.send(f"{chain[index].NAME} keys", 1)
                 yield TaggedOutput(key_tag(index), (bucket_of_key(payload, scale.num_key_buckets), payload))
         elif isinstance(first, LineDedup):
@@ -120,18 +138,19 @@ class SegmentDoFn(beam.DoFn):
                 ledger.send(f"{first.NAME} lines", ROW.unpack_from(payload, BATCH_ID.size)[0])
                 yield TaggedOutput(LINES, (bucket, payload))
         else:
-            yield from self._ask_near(batch, batch_id, first, ledger)
+            numbers = np.arange(batch.num_rows) if rows is None else rows
+            yield from self._ask_near(batch, batch_id, first, ledger, numbers)
 
     def _ask_near(
-        self, batch: pa.RecordBatch, batch_id: bytes, step: NearDedup, ledger: Ledger
+        self, batch: pa.RecordBatch, batch_id: bytes, step: NearDedup, ledger: Ledger, rows: np.ndarray
     ) -> Iterator[TaggedOutput]:
         ids, texts = batch.column("id").to_pylist(), batch.column("text").to_pylist()
-        for row, (document_id, text) in enumerate(zip(ids, texts, strict=True)):
+        for row, document_id, text in zip(rows.tolist(), ids, texts, strict=True):
             book = signature(document_id, text, batch_id + ROW.pack(row), step.ngram_words, self._spill)
             ledger.send(f"{step.NAME} signatures", 1)
             yield TaggedOutput(BOOKS, book.info(self._job.scale.num_key_buckets))
             for bucket, payload in book.sketch_payloads(self._job.scale.num_key_buckets):
-                ledger.send(f"{step.NAME} shingles", sketch_length(payload))
+                ledger.send(f"{step.NAME} shingles", len(parse_sketch(payload).hashes))
                 yield TaggedOutput(SKETCHES, (bucket, payload))
 
 
@@ -145,7 +164,10 @@ class ReadUnits(SegmentDoFn):
         held: list[TaggedOutput] = []
         yield from self._run_documents(self._documents(unit, ledger, held), (unit_number, chunk), ledger, held)
         yield from self._close(ledger, work_id)
-        progress.tick(self._job.progress_dir, f"{self._job.source.name}: read", units=1, num_bytes=unit.num_bytes)
+        progress.tick(self._job.progress_dir, self._stage(), units=1, num_bytes=unit.num_bytes)
+
+    def _stage(self) -> str:
+        return f"{self._job.source.name}: read"
 
     def _documents(self, unit: Unit, ledger: Ledger, held: list[TaggedOutput]) -> Iterator[dict[str, Any] | None]:
         """The unit's documents; what is not a document goes to the ledger or, as output, to ``held``."""
@@ -180,16 +202,13 @@ class OpenBatches(SegmentDoFn):
                 batch = self._runner.run(batch, verdicts, ledger)
                 yield from self._hand_on(batch, batch_id, ledger)
             else:  # the next pass opens the same batch again and counts: here nothing is decided
-                batch = self._runner.apply_verdicts(batch, verdicts, self._ledger())
-                yield from self._ask(batch, batch_id, ledger)
+                batch, rows = self._runner.apply_verdicts(batch, verdicts, self._ledger())
+                yield from self._ask(batch, batch_id, ledger, rows)
             progress.tick(self._job.progress_dir, self._stage(), documents=batch.num_rows, num_bytes=batch.nbytes)
             if ledger.is_full:
                 yield from self._dropped(ledger, batch_id)
         yield from self._close(ledger, struct.pack(">III", part, 2**32 - 1, self._segment.index))
-
-    def _stage(self) -> str:
-        names = [s.NAME for s in self._segment.local] or [a.step.NAME for a in self._segment.ask]
-        return f"{self._job.source.name}: {names[0] if names else 'write'}"
+        progress.tick(self._job.progress_dir, self._stage(), units=1)
 
     def _batches(self, payloads: Iterable[bytes]) -> Iterator[tuple[bytes, Blob, Verdicts]]:
         """Groups the sorted payloads of a part by batch: the reference first, then what was said of it."""
@@ -243,6 +262,7 @@ class WriteClean(OpenBatches):
                 writer.write_table(pa.Table.from_batches(held))
         yield TaggedOutput(PARTS, (part, num_docs))
         yield from self._close(ledger, struct.pack(">III", part, 2**32 - 1, self._segment.index))
+        progress.tick(self._job.progress_dir, self._stage(), units=1)
 
 
 PART_NAME = "part-{:05d}-of-{:05d}.parquet"

@@ -88,6 +88,7 @@ class _EncodePart(beam.DoFn):
                 num_bytes = pc.sum(pc.binary_length(batch.column("text"))).as_py() or 0
                 progress.tick(self._job.progress_dir, f"{self._job.source}: tokenize", documents=batch.num_rows,
                               num_bytes=num_bytes)  # fmt: skip
+        progress.tick(self._job.progress_dir, f"{self._job.source}: tokenize", units=1)
         yield 0, dict(counts)
 
 

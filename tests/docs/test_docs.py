@@ -9,6 +9,7 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -18,7 +19,9 @@ from pipeline.plan import is_local
 from pipeline.sources import SOURCES
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md"), *ROOT.glob("samples/**/*.md")])
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md"), *ROOT.glob("samples/**/*.md")]
+)
 IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 each_page = pytest.mark.parametrize("page", PAGES, ids=IDS)
 
@@ -89,11 +92,14 @@ def console(body: str) -> list[str]:
 
 @cache
 def help_of(module: str) -> str:
-    done = subprocess.run([sys.executable, "-m", module, "--help"], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-m", module, "--help"], capture_output=True, text=True, cwd=ROOT, timeout=60
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
+@pytest.mark.slow
 @each_page
 def test_commands_and_their_flags_exist(page: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
@@ -128,18 +134,18 @@ def test_the_recipe_has_every_step_setting_and_reason(name: str) -> None:
     row_of = {cells[1].strip(): line for line in rows if len(cells := line.split("|")) > 2}
     steps = SOURCES[name].steps
     listed = [step.NAME for step in steps if f"`{step.NAME}`" in row_of]
-    assert listed == [step.NAME for step in steps], f"steps without a row: {set(s.NAME for s in steps) - set(listed)}"
+    assert [step.NAME for step in steps if step.NAME not in listed] == [], "steps without a row"
     order = [key.strip("`") for key in row_of if key.strip("`") in listed]
     assert order == listed, "rows in another order than the steps"
     for step in steps:
         row = row_of[f"`{step.NAME}`"]
         reasons = getattr(step, "REASONS", None) or (getattr(step, "reason", None) or getattr(step, "REASON", None),)
         assert [r for r in reasons if r and f"`{r}`" not in row] == [], f"reasons of {step.NAME} that its row lacks"
-        fields = [f.name for f in dataclasses.fields(step)] if is_local(step) else []
+        fields = [f.name for f in dataclasses.fields(cast(Any, step))] if is_local(step) else []
         lacking = [f for f in fields if f != "is_for_published" and f"`{f}`" not in row]
         assert lacking == [], f"settings of {step.NAME} that its row lacks"
     for kind, value in (("reader", SOURCES[name].reader), ("join", SOURCES[name].join_settings)):
-        for field in dataclasses.fields(value) if value is not None else ():
+        for field in dataclasses.fields(cast(Any, value)) if value is not None else ():
             assert f"`{kind}.{field.name}`" in section("docs/recipe.md", name), f"{kind}.{field.name}"
 
 

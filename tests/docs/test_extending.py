@@ -60,7 +60,8 @@ def python(project: Path, *args: str) -> subprocess.CompletedProcess[str]:
 
 
 def page(number: int, body: str) -> str:
-    return f"RFC 9999                 Of Tides                 May 1999\n\n{body}\n\nMiller      Informational      [Page {number}]\n"
+    head = "RFC 9999                 Of Tides                 May 1999"
+    return f"{head}\n\n{body}\n\nMiller      Informational      [Page {number}]\n"
 
 
 def test_the_page_makes_what_its_table_says() -> None:
@@ -84,7 +85,9 @@ def test_the_laws_hold_for_it(project: Path) -> None:
 def test_the_run_reads_it_and_mixes_it(project: Path) -> None:
     folder = project / "rfc"
     folder.mkdir()
-    body = "\n".join(f"   The gauge number {n} is read at high water, and what was read is written down." for n in range(30))
+    body = "\n".join(
+        f"   The gauge number {n} is read at high water, and what was read is written down." for n in range(30)
+    )
     (folder / "rfc9999.txt").write_text("\f\n".join(page(n, body) for n in (1, 2)))
     (folder / "rfc9998.txt").write_text("RFC 9998 was never issued.")
     (folder / "rfc9997.txt").write_bytes(b"Caf\xe9")

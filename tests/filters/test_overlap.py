@@ -19,6 +19,7 @@ from filters.overlap_groups import (
     is_candidate,
     miss_probability,
     pairs_of_bucket,
+    ranks,
     resolve,
 )
 
@@ -142,7 +143,7 @@ def test_a_bucket_counts_every_pair(entries: list[tuple[int, int]], shuffle: ran
     shuffle.shuffle(entries)
     hashes = np.array([entry[0] for entry in entries], np.uint64)
     books = np.array([entry[1] for entry in entries], np.uint64)
-    found = pairs_of_bucket(hashes, books, np.full(len(entries), 9))
+    found = pairs_of_bucket(hashes, books, books.astype(np.int64))
     wanted = _pairs_by_hand(set(entries))
     assert dict(zip(map(tuple, found.pairs.tolist()), found.counts.tolist(), strict=True)) == wanted
     assert found.capped_books.size == 0
@@ -151,8 +152,8 @@ def test_a_bucket_counts_every_pair(entries: list[tuple[int, int]], shuffle: ran
 def test_a_common_shingle_costs_linear_work_and_is_told() -> None:
     num_books = 5_000
     books = np.arange(num_books, dtype=np.uint64)
-    sizes = np.arange(num_books) % 700  # the longest: 699, first by key
-    found = pairs_of_bucket(np.full(num_books, 7, np.uint64), books, sizes, max_books_per_shingle=64, num_leaders=8)
+    order = ranks((np.arange(num_books) % 700).tolist(), [f"{book:04}" for book in books])  # first 699, then 1399
+    found = pairs_of_bucket(np.full(num_books, 7, np.uint64), books, order, max_books_per_shingle=64, num_leaders=8)
     assert len(found.pairs) == sum(num_books - 1 - leader for leader in range(8))
     met = set(found.pairs.ravel().tolist())
     assert met == set(range(num_books))  # everyone meets the leaders
@@ -168,10 +169,11 @@ def test_three_hundred_editions_of_one_book_leave_one() -> None:
     sets = {f"edition{number:03}": shingles(" ".join(words[number:])) for number in range(300)}
     sketches = {name: sketch(found) for name, found in sets.items()}
     names = sorted(sketches)
+    lengths = [len(sketches[name]) for name in names]
     found = pairs_of_bucket(
         np.concatenate([sketches[name] for name in names]),
-        np.repeat(np.arange(300, dtype=np.uint64), [len(sketches[name]) for name in names]),
-        np.repeat([len(sketches[name]) for name in names], [len(sketches[name]) for name in names]),
+        np.repeat(np.arange(300, dtype=np.uint64), lengths),
+        np.repeat(ranks([len(sets[name]) for name in names], names), lengths),
     )
     pairs = [
         (names[a], names[b], overlap(sets[names[a]], sets[names[b]]))

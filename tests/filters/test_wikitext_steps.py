@@ -54,6 +54,14 @@ def test_wikitext() -> None:
     assert outcome.detail.to_pylist() == [None, None, None, None, "5000", None]
 
 
+def test_cited_addresses_are_told_if_asked() -> None:
+    texts = ["A.<ref>{{cite web|url=http://a.org/1}}</ref> [https://b.org B] http://a.org/1", "none", "x" * 5000]
+    batch = pa.RecordBatch.from_pydict({"text": texts, "title": ["A", "B", "C"], "language": ["en"] * 3})
+    step = Wikitext(is_citing=True, max_wikitext_chars=4000)
+    assert step.apply(batch, {}).columns["cited_urls"].to_pylist() == [["http://a.org/1", "https://b.org"], [], None]
+    assert Wikitext().apply(batch, {}).columns["cited_urls"].null_count == 3
+
+
 @pytest.mark.parametrize(
     ("is_dropped", "third"), [(False, None), (True, "disambiguation")], ids=["kept", "disambiguation dropped"]
 )

@@ -51,12 +51,12 @@ def fits(made: Recipe, have: dict[str, SourceTokens], num_tokens: int) -> bool:
     return all(dealt[s] <= Fraction(made.max_epochs[s]) * have[s].tokens for s in dealt)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(weight_maps(), st.data())
 def test_without_a_number_it_is_the_longest_that_fits(weights: dict[str, str], data: st.DataObject) -> None:
     made = recipe(weights, epochs=data.draw(st.sampled_from(["1", "1.1", "2.45"])))
     have = {s: SourceTokens(data.draw(st.integers(1, 400)), 1) for s in weights}
-    longest = max((n for n in range(20_000) if fits(made, have, n)), default=0)
+    longest = max((n for n in range(3_000) if fits(made, have, n)), default=0)
     try:
         planned = plan(made, have)
     except PlanError as error:
@@ -95,7 +95,7 @@ def test_what_is_too_small_is_said_with_what_fits() -> None:
 def test_a_source_without_tokens_is_an_error_or_is_shared_out(have: dict[str, SourceTokens]) -> None:
     with pytest.raises(PlanError, match="b has a weight but no tokens: give input for it") as caught:
         plan(recipe({"a": "60", "b": "40"}), have)
-    assert "a            60" in str(caught.value)
+    assert str(caught.value).splitlines()[1].split()[:3] == ["a", "60", "9"]
     planned = plan(recipe({"a": "60", "b": "40"}, missing="share"), have)
     assert [(s.source, s.tokens) for s in planned.sources] == [("a", 18)]
     assert planned.shared_out == ("b",)
@@ -171,9 +171,9 @@ def test_the_command_prints_both_directions(stats: Path, capsys: pytest.CaptureF
     )
     table = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines()}
     assert table["github"][2:4] == ["0.64", "63,000,000,000"]
-    assert sum(float(row[4]) for source, row in table.items() if source not in ("source", "total")) == pytest.approx(
-        100
-    )
+    weights = [float(row[4]) for source, row in table.items() if source not in ("source", "total")]
+    assert len(weights) == 7
+    assert sum(weights) == pytest.approx(100, abs=7 * 0.00005)  # four decimals are printed
 
 
 @pytest.mark.parametrize(

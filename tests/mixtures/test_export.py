@@ -1,0 +1,152 @@
+"""Other trainers' layouts, read back byte for byte by hand here, and by the peers' own readers where they are."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mixtures.export
+from mixtures.export import export, main
+
+Rows = list[tuple[str, str, int, list[int]]]
+
+
+@pytest.fixture
+def ordered(rows: Rows) -> Rows:
+    """The rows in the order of the shards."""
+    return [row for shard in range(5) for row in rows[shard::5]]
+
+
+@pytest.mark.parametrize("count_rows", [1, 7, 1 << 20])
+def test_megatron(
+    output: Path, tmp_path: Path, ordered: Rows, monkeypatch: pytest.MonkeyPatch, count_rows: int
+) -> None:
+    monkeypatch.setattr(mixtures.export, "_COUNT_ROWS", count_rows)
+    data, index = export(output, tmp_path / "m", "megatron")
+    assert [data.name, index.name] == ["train.bin", "train.idx"]
+    ids = np.fromfile(data, "<u2")
+    assert ids.tolist() == [i for row in ordered for i in row[3]]
+    head, raw = index.read_bytes()[:34], index.read_bytes()[34:]
+    magic, version, code, sequences, documents = struct.unpack("<9sQBQQ", head)
+    num = len(ordered)
+    assert (magic, version, code, sequences, documents) == (b"MMIDIDX\0\0", 1, 8, num, num + 1)
+    lengths = np.frombuffer(raw, "<i4", num)
+    pointers = np.frombuffer(raw, "<i8", num, 4 * num)
+    ends = np.frombuffer(raw, "<i8", num + 1, 12 * num)
+    assert len(raw) == 12 * num + 8 * (num + 1)
+    assert lengths.tolist() == [len(row[3]) for row in ordered]
+    assert pointers.tolist() == [2 * n for n in np.cumsum(lengths, dtype=int) - lengths]
+    assert ends.tolist() == list(range(num + 1))
+
+
+def test_datatrove(output: Path, tmp_path: Path, ordered: Rows, rows: Rows) -> None:
+    files = export(output, tmp_path / "d", "datatrove")
+    assert [f.name for f in files[:3]] == [f"train-00000-of-00005.ds{end}" for end in ("", ".index", ".metadata")]
+    assert len(files) == 15
+    assert [i for f in files[::3] for i in np.fromfile(f, "<u2").tolist()] == [i for row in ordered for i in row[3]]
+    ends = np.fromfile(files[1], "<u8").tolist()
+    assert ends == np.cumsum([len(row[3]) for row in rows[0::5]]).tolist()
+    assert files[2].read_text().splitlines()[:2] == ["tokenizer.model|2", str(ends[-1])]
+
+
+def test_dolma(output: Path, tmp_path: Path, rows: Rows) -> None:
+    files = export(output, tmp_path / "o", "dolma", shards_per_file=2)
+    assert [f.name for f in files] == [f"train-{i:05d}-of-00003.{end}" for i in range(3) for end in ("npy", "csv.gz")]
+    ids = np.memmap(files[0], "<u2", "r")
+    part = [*rows[0::5], *rows[1::5]]
+    with gzip.open(files[1], "rt", encoding="utf-8", newline="") as file:
+        lines = list(csv.reader(file))
+    assert len(lines) == len(part)
+    for number, ((start, end, doc_id, source, row), wanted) in enumerate(zip(lines, part, strict=True)):
+        assert ids[int(start) : int(end)].tolist() == wanted[3]
+        assert (doc_id, source, int(row)) == (wanted[1], wanted[0], number)
+    again = export(output, tmp_path / "again", "dolma", shards_per_file=2)
+    assert [f.read_bytes() for f in again] == [f.read_bytes() for f in files]
+
+
+def test_validation_documents(output: Path, tmp_path: Path) -> None:
+    data, _ = export(output, tmp_path / "v", "megatron", validation_source="c4")
+    assert data.name == "validation-c4.bin"
+    assert 0 < len(np.fromfile(data, "<u2")) < 200
+
+
+def test_large_vocabularies_are_int32(output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, index = export(output, tmp_path / "s", "megatron")
+    monkeypatch.setattr(mixtures.export, "id_dtype", lambda _: np.dtype(np.uint32))
+    wide, wide_index = export(output, tmp_path / "w", "megatron")
+    assert np.fromfile(wide, "<i4").tolist() == np.fromfile(data, "<u2").tolist()
+    assert (index.read_bytes()[17], wide_index.read_bytes()[17]) == (8, 4)
+
+
+def test_nothing_half_written_is_left(output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(mixtures.export.np, "cumsum", broken)
+    with pytest.raises(RuntimeError):
+        export(output, tmp_path / "m", "megatron")
+    assert list((tmp_path / "m").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["{out}/absent", "{to}"], "is not there: this is no output of a finished run"),
+        (["{out}", "{to}", "--validation", "books"], "holds no validation documents of books, but of c4"),
+        (["{out}", "{to}", "--shards-per-file", "0"], "shards_per_file 0 is not a positive number"),
+        (["{out}", "{out}/manifest.json/x"], "cannot write"),
+    ],
+)
+def test_a_wrong_request_is_one_line(
+    output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], args: list[str], said: str
+) -> None:
+    filled = [arg.replace("{out}", str(output)).replace("{to}", str(tmp_path / "to")) for arg in args]
+    assert main([*filled, "--format", "dolma"]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_a_harmed_shard_is_named_before_anything_is_written(output: Path, tmp_path: Path) -> None:
+    (output / "shards/train-00004-of-00005.arrow").unlink()
+    with pytest.raises(ValueError, match=r"train-00004-of-00005\.arrow is missing"):
+        export(output, tmp_path / "to", "datatrove")
+    assert not (tmp_path / "to").exists()
+
+
+def test_the_command_names_what_it_wrote(output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(output), str(tmp_path / "m"), "--format", "megatron"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith(str(tmp_path / "m/train.idx"))
+
+
+@pytest.fixture
+def exported(output: Path, tmp_path: Path) -> Callable[[str], list[Path]]:
+    return lambda form: export(output, tmp_path / form, form)  # type: ignore[arg-type]
+
+
+def test_megatrons_own_reader(exported: Callable[[str], list[Path]], ordered: Rows) -> None:
+    reader = pytest.importorskip("megatron.core.datasets.indexed_dataset", reason="make test-train installs it")
+    data = reader.IndexedDataset(str(exported("megatron")[0]).removesuffix(".bin"))
+    assert len(data) == len(ordered)
+    assert [data[i].tolist() for i in range(len(data))] == [row[3] for row in ordered]
+    assert data.document_indices.tolist() == list(range(len(ordered) + 1))
+
+
+def test_datatroves_own_reader(exported: Callable[[str], list[Path]], rows: Rows) -> None:
+    reader = pytest.importorskip("datatrove.utils.dataset", reason="make test-train installs it")
+    path = exported("datatrove")[0]
+    data = reader.DatatroveFileDataset(str(path), 99, token_size=2, return_positions=True)
+    stream = [i for row in rows[0::5] for i in row[3]]
+    places = [i for row in rows[0::5] for i in range(len(row[3]))]
+    assert len(data) == len(stream) // 100 > 10
+    for number in range(len(data)):
+        item, at = data[number], slice(100 * number, 100 * number + 100)
+        assert item["input_ids"].tolist() == stream[at]
+        begun = [p for p, place in enumerate(places[at]) if place == 0]
+        assert item["positions"].tolist()[begun[0] if begun else 100 :] == places[at][begun[0] if begun else 100 :]

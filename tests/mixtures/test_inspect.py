@@ -1,0 +1,95 @@
+"""Looking into shards: what is printed is the document, its source, and where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mixtures.inspect import main
+from tokenizer.encode import Encoder
+from tokenizer.train import TrainSettings, train
+
+Rows = list[tuple[str, str, int, list[int]]]
+Says = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def says(output: Path, capsys: pytest.CaptureFixture[str]) -> Says:
+    def run(*args: str) -> tuple[int, str, str]:
+        status = main([arg.replace("{out}", str(output)) for arg in args])
+        return (status, *capsys.readouterr())
+
+    return run
+
+
+def test_a_document_is_found_by_its_id_in_every_epoch(says: Says, rows: Rows, encoder: Encoder) -> None:
+    source, doc_id, _, ids = next(row for row in rows if row[2] == 1 and len(row[3]) > 20)
+    status, out, err = says("{out}/shards", "--id", doc_id, "--max-chars", "100000")
+    assert (status, err) == (0, "")
+    heads = [line for line in out.splitlines() if line.startswith("=== ")]
+    assert sorted(head.split("epoch ")[1][0] for head in heads) == ["0", "1"]
+    assert all(head.startswith(f"=== {source}  {doc_id}  epoch") for head in heads)
+    assert f"{len(ids):,} tokens" in out
+    assert encoder.decode(ids).splitlines()[0] in out
+
+
+def test_the_cut_document_says_so(says: Says, rows: Rows) -> None:
+    cut = next(row for row in rows if len(row[3]) == 17)
+    _, out, _ = says("{out}", "--id", cut[1])
+    assert out.count("cut before its end") == 1
+    assert "epoch 1  17 tokens, cut before its end" in out
+
+
+def test_documents_are_chosen_by_source_text_and_number(says: Says) -> None:
+    _, out, _ = says("{out}/shards", "--source", "books", "-n", "3")
+    assert out.count("=== books") == out.count("=== ") == 3
+    _, out, _ = says("{out}/validation", "--grep", "number 2")
+    assert out.count("=== ") == 1
+    assert "Held out, number 2." in out
+    _, out, _ = says("{out}/shards/train-00000-of-00005.arrow", "-n", "1", "--max-chars", "10")
+    assert "more]" in out
+    status, out, err = says("{out}", "--id", "nowhere")
+    assert (status, out) == (1, "")
+    assert "no document of 6 shards matches" in err
+
+
+def test_what_cannot_be_printed_is_spelled(
+    tmp_path: Path, encoder: Encoder, make_output: Callable[[Path, Rows], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    ids = encoder.encode_batch(["bell \x07 escape \x1b[31m"])[0].as_py()
+    books = ("books", "b", 1, encoder.encode_batch(["cut"])[0].as_py()[:2])
+    out = make_output(tmp_path / "odd", [("c4", "x", 0, ids), books, ("wikipedia", "w", 0, ids[:1])])
+    assert main([str(out / "shards")]) == 0
+    printed = capsys.readouterr().out
+    assert "bell \\x07 escape \\x1b[31m" in printed
+    assert "\x1b" not in printed
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["{out}/absent"], "is not there"),
+        (["{out}/report"], "holds no shard"),
+        (["{out}/manifest.json"], "is not a readable shard"),
+        (["{out}", "-n", "0"], "-n 0 is not a positive number"),
+        (["{out}", "--tokenizer", "{out}/manifest.json"], "not a SentencePiece model"),
+        (["{out}", "--tokenizer", "{out}/absent.model"], "cannot read the tokenizer"),
+        (["{out}", "--tokenizer", "{out}/other.model"], "this one is"),
+    ],
+)
+def test_a_wrong_request_is_one_line(says: Says, output: Path, args: list[str], said: str) -> None:
+    (output / "report").mkdir()
+    (output / "other.model").write_bytes(train(["other text " * 50], None, TrainSettings(vocab_size=280)).model)
+    status, out, err = says(*args)
+    assert (status, out) == (2, "")
+    assert said in err
+    assert err.count("\n") == 1
+
+
+def test_a_shard_without_its_tokenizer_asks_for_it(output: Path, says: Says) -> None:
+    (output / "tokenizer.model").unlink()
+    status, _, err = says("{out}/shards")
+    assert status == 2
+    assert "there is no tokenizer.model beside" in err

@@ -1,0 +1,90 @@
+"""Shards in a store: the same batches as from a disk, in bounded space, and every fault named."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from mixtures.loader import Loader, LoaderSettings
+from mixtures.storage import RemoteStorage
+from mixtures.stream import TokenStream
+
+
+@pytest.fixture
+def remote(output: Path) -> Iterator[str]:
+    """The output's URL in fsspec's store in memory."""
+    store, root = fsspec.filesystem("memory"), f"/{uuid.uuid4().hex}"
+    store.put(str(output), root, recursive=True)
+    yield f"memory://{root}"
+    store.rm(root, recursive=True)
+
+
+def sequences(stream: TokenStream, **changed: int) -> list[tuple[int, bytes]]:
+    made = LoaderSettings(**{"seq_len": 128, "batch_size": 2, "window_sequences": 200, "epochs": 2, **changed})
+    found = []
+    for batch in Loader(stream, made):
+        found += [(n, row.tobytes()) for n, row in zip(batch.sequences.tolist(), batch.input_ids, strict=True)]
+    return found
+
+
+def test_the_same_batches_as_from_a_disk(output: Path, remote: str, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    stream = TokenStream(remote, cache_dir=cache, cache_bytes=1)
+    assert sequences(stream) == sequences(TokenStream(output)) != []
+    assert isinstance(stream.storage, RemoteStorage)
+    stream.storage.forget_ahead("")
+    stream.storage._pool[1].shutdown()  # type: ignore[index]
+    assert os.listdir(cache) == []
+
+
+def test_no_more_shards_are_mapped_than_the_cache_holds(output: Path, remote: str) -> None:
+    sizes = [shard.stat().st_size for shard in sorted((output / "shards").iterdir())]
+    for cache_bytes, most in ((1, 1), (2 * max(sizes), 3), (10**9, 5)):
+        stream = TokenStream(remote, cache_bytes=cache_bytes)
+        largest = 0
+        for _ in Loader(stream, LoaderSettings(seq_len=128, batch_size=2, window_sequences=50)):
+            largest = max(largest, len(stream._open))
+        assert 1 <= largest <= most
+        assert cache_bytes < 10**9 or largest == 5
+
+
+def test_windows_are_the_default(remote: str, output: Path) -> None:
+    settings = LoaderSettings(seq_len=128, batch_size=2)
+    assert Loader(remote, settings).state_dict()["window_sequences"] == 0  # smaller than one window
+    assert "window_sequences" in Loader(output, settings).state_dict()
+
+
+def test_a_shard_that_is_missing_or_cut_is_named_before_training(remote: str) -> None:
+    store, root = fsspec.filesystem("memory"), remote.removeprefix("memory://")
+    name = f"{root}/shards/train-00003-of-00005.arrow"
+    whole = store.cat_file(name)
+    store.pipe_file(name, whole[:-1])
+    with pytest.raises(ValueError, match=r"train-00003-of-00005\.arrow has .* bytes \(manifest line: ShardInfo\("):
+        TokenStream(remote)
+    store.rm_file(name)
+    with pytest.raises(ValueError, match=r"train-00003-of-00005\.arrow is missing \(manifest line:"):
+        TokenStream(remote)
+
+
+def test_a_shard_that_changed_is_named_when_it_comes(remote: str) -> None:
+    store, root = fsspec.filesystem("memory"), remote.removeprefix("memory://")
+    name = f"{root}/shards/train-00000-of-00005.arrow"
+    data = bytearray(store.cat_file(name))
+    data[len(data) // 2] ^= 1
+    store.pipe_file(name, bytes(data))
+    stream = TokenStream(remote)
+    with pytest.raises(ValueError, match=r"train-00000-of-00005\.arrow came with .* checksum"):
+        stream.open(0)
+
+
+def test_what_cannot_be_opened_is_said() -> None:
+    with pytest.raises(ValueError, match=r"memory://nowhere/manifest\.json is not there"):
+        TokenStream("memory://nowhere")
+    with pytest.raises(ValueError, match="odd://x cannot be read"):
+        TokenStream("odd://x")

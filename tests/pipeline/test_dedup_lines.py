@@ -1,0 +1,70 @@
+"""A bucket of lines judged on the worker's own disk says what it says in memory."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import pytest
+from apache_beam.pvalue import TaggedOutput
+
+from pipeline.plan import BATCH_ID, GlobalStep, Scale, SourceJob
+from pipeline.sources.base import LineDedup
+from pipeline.sources.common_crawl import SOURCE
+from pipeline.transforms.dedup_lines import _LostLines
+from pipeline.transforms.keys import ROW
+
+NUM_BUCKETS = 16
+
+
+def job() -> SourceJob:
+    scale = Scale(num_parts=3, num_line_buckets=NUM_BUCKETS, num_key_buckets=16)
+    return SourceJob(
+        source=SOURCE, scale=scale, units_path="", marker="", fingerprint="", stats_path="", models={}, spill_dir="",
+        clean_dir="", dropped_dir="", shuffle_dir=None, sample_docs=0,
+    )  # fmt: skip
+
+
+def payloads(keep: str, *, num_batches: int = 40, num_lines: int = 30) -> list[bytes]:
+    """Batches that share about half of their lines, all of bucket 5."""
+    chance = np.random.default_rng(8)
+    top = np.uint64(5) << np.uint64(60)
+    pool = (chance.integers(0, 1 << 60, 600, dtype=np.uint64) | top).astype("<u8")
+    found = []
+    for number in range(num_batches):
+        hashes = np.unique(chance.choice(pool, num_lines))
+        deciding = (
+            chance.integers(0, 2, len(hashes)).astype("u1")
+            if keep == "ccnet"
+            else chance.integers(0, 1 << 63, len(hashes), dtype=np.uint64).astype("<u8")
+        )
+        found.append(BATCH_ID.pack(1, 0, number) + ROW.pack(len(hashes)) + hashes.tobytes() + deciding.tobytes())
+    return sorted(found)
+
+
+def judged(keep: str, max_lines: int) -> tuple[dict[tuple[int, bytes], list[int]], dict[Any, int]]:
+    step = GlobalStep(4, LineDedup(keep=keep, scope="all"))
+    lost: dict[tuple[int, bytes], list[int]] = defaultdict(list)
+    counts: dict[Any, int] = {}
+    for found in _LostLines(job(), step, max_lines).process((5, payloads(keep))):
+        if isinstance(found, TaggedOutput):
+            counts = found.value
+            continue
+        part, body = found
+        head = body[: BATCH_ID.size + 1]
+        lost[part, head] += np.frombuffer(body, "<u8", offset=len(head) + ROW.size).tolist()
+    return {key: sorted(hashes) for key, hashes in lost.items()}, counts
+
+
+@pytest.mark.parametrize("keep", ["ccnet", "first"])
+@pytest.mark.parametrize("max_lines", [1, 100, 700])
+def test_through_the_disk_as_in_memory(keep: str, max_lines: int, tmp_path: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    whole, counts = judged(keep, 1 << 30)
+    parted, counts_parted = judged(keep, max_lines)
+    assert sum(map(len, whole.values())) > 300
+    assert parted == whole
+    assert counts_parted == counts
+    assert os.listdir(tmp_path) == [], "nothing stays on the worker's disk"

@@ -1,0 +1,125 @@
+"""Progress: what workers tell, added up, and how it is shown; never a number that stands in an output."""
+
+from __future__ import annotations
+
+import io
+import json
+import multiprocessing
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from pipeline import display as display_module
+from pipeline.display import Display
+from pipeline.progress import Watch, rate, tick
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> str:
+    return str(tmp_path)
+
+
+class Shown:
+    def __init__(self) -> None:
+        self.sums: dict[str, Counter[str]] = {}
+
+    def __call__(self, sums: dict[str, Counter[str]]) -> None:
+        self.sums = {stage: Counter(c) for stage, c in sums.items()}
+
+
+def test_ticks_add_up_by_stage(folder: str) -> None:
+    shown = Shown()
+    with Watch(folder, shown, interval_s=0.01):
+        tick(folder, "read", units=1, num_bytes=10)
+        tick(folder, "read", units=1, documents=3, num_bytes=5)
+        tick(folder, "write", documents=2)
+        tick(None, "nobody listens", documents=99)
+    assert shown.sums == {
+        "read": Counter(units=2, documents=3, num_bytes=15),
+        "write": Counter(units=0, documents=2, num_bytes=0),
+    }
+
+
+def _tick_from_a_worker(folder: str) -> None:
+    for _ in range(50):
+        tick(folder, "read", documents=1)
+
+
+def test_ticks_of_several_processes_add_up(folder: str) -> None:
+    shown = Shown()
+    with Watch(folder, shown, interval_s=0.01):
+        workers = [multiprocessing.get_context("fork").Process(target=_tick_from_a_worker, args=(folder,)) for _ in range(2)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    assert shown.sums["read"]["documents"] == 100
+
+
+def test_what_an_earlier_job_told_is_not_this_one_s(folder: str) -> None:
+    tick(folder, "clean", documents=5)
+    shown = Shown()
+    with Watch(folder, shown, interval_s=0.01):
+        tick(folder, "tokenize", documents=1)
+    assert set(shown.sums) == {"tokenize"}
+
+
+def test_half_a_line_waits_for_its_end(folder: str) -> None:
+    shown = Shown()
+    watch = Watch(folder, shown)
+    file = Path(folder) / "worker"
+    line = json.dumps(["read", 1, 2, 3])
+    file.write_text(line[:6])
+    watch._read()
+    assert shown.sums == {}
+    file.write_text(line + "\n")
+    watch._read()
+    watch._read()
+    assert shown.sums == {"read": Counter(units=1, documents=2, num_bytes=3)}
+
+
+def test_a_job_in_a_log_is_a_line_now_and_then(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(display_module, "_LINE_EVERY_S", 0.0)
+    out = io.StringIO()
+    with Display(Console(file=out, width=200)) as display, display.job("clean", folder):
+        tick(folder, "books: read", units=1, documents=7, num_bytes=2_000_000)
+    lines = out.getvalue().splitlines()
+    assert re.fullmatch(r"clean +0 s  books: read: 7 documents, 2\.0 MB, [\d.]+ MB/s", lines[0])
+    assert re.fullmatch(r"clean: done in \d+\.\d s", lines[-1])
+    assert len(lines) == 2, "a stage that did not move is not told again"
+
+
+def test_a_job_on_a_terminal_is_a_table(folder: str) -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=120, force_terminal=True, color_system=None)
+    with Display(console) as display, display.job("clean", folder):
+        tick(folder, "books: read", units=1, documents=7, num_bytes=2_000_000)
+        board = display_module._Board("clean", 0, 0.0)
+        board.update({"books: read": Counter(units=1, documents=7, num_bytes=2_000_000)})
+    drawn = io.StringIO()
+    Console(file=drawn, width=120).print(board.table_now())
+    assert "books: read" in drawn.getvalue()
+    assert "2.0" in drawn.getvalue()
+    assert "clean: done in" in out.getvalue()
+
+
+def test_a_job_that_broke_off_is_not_done(folder: str) -> None:
+    out = io.StringIO()
+    with pytest.raises(RuntimeError), Display(Console(file=out)) as display, display.job("clean", folder):
+        raise RuntimeError
+    assert "done" not in out.getvalue()
+
+
+def test_names_are_shown_as_they_are() -> None:
+    out = io.StringIO()
+    Display(Console(file=out, width=80)).say("a [bold]name[/bold]")
+    Display(Console(file=out, width=80)).say("")
+    assert out.getvalue() == "a [bold]name[/bold]\n"
+
+
+def test_a_rate_is_never_a_division_by_nothing() -> None:
+    assert rate(0, float("inf")) == 0
+    assert rate(5_000_000, 0.0) > 0

@@ -1,0 +1,433 @@
+"""A run that is continued does what is not yet whole, and only that; it comes to the bytes of one that was never stopped."""
+
+from __future__ import annotations
+
+import fcntl
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from small import CONFIG, Small, prose, shard_sums, write_c4
+
+from pipeline import clean_phase, mix_phase
+from pipeline.options import Settings
+from pipeline.run import main
+from pipeline.sources import SOURCES
+from pipeline.whole_run import JobFailed
+from tokenizer.train import TrainSettings, train
+
+pytestmark = pytest.mark.slow
+
+
+class Done:
+    """Which jobs a run did, a word each, ``clean-books`` for example."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.jobs: list[str] = []
+        for module, name, kind in ((clean_phase, "pending_jobs", "clean"), (mix_phase, "token_jobs", "tokens")):
+            monkeypatch.setattr(module, name, self._noting(getattr(module, name), kind))
+        monkeypatch.setattr(mix_phase, "write_mixture", self._noting(mix_phase.write_mixture, "mix"))
+        monkeypatch.setattr(mix_phase, "train", self._noting(mix_phase.train, "train"))
+
+    def _noting(self, function: Any, kind: str) -> Any:
+        def noted(*args: Any, **kwargs: Any) -> Any:
+            found = function(*args, **kwargs)
+            if kind in ("clean", "tokens"):
+                self.jobs += [f"{kind}-{getattr(job, 'source', job).name}" for job in found] if kind == "clean" else []
+                self.jobs += [f"{kind}-{source}" for source in found] if kind == "tokens" else []
+            else:
+                self.jobs.append(kind)
+            return found
+
+        return noted
+
+
+@pytest.fixture
+def done(monkeypatch: pytest.MonkeyPatch) -> Done:
+    return Done(monkeypatch)
+
+
+EVERYTHING_BEHIND_A_SOURCE = ["train", "tokens-c4", "tokens-books", "mix"]
+
+
+def manifest_of(out: Path) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads((out / "manifest.json").read_text())
+    return manifest
+
+
+def undated(out: Path) -> dict[str, Any]:
+    return manifest_of(out) | {"created": ""}
+
+
+def with_config(small: Small, tmp_path: Path, old: str, new: str) -> str:
+    assert CONFIG.count(old) == 1
+    path = tmp_path / "changed.yaml"
+    path.write_text(CONFIG.replace(old, new))
+    return f"--config={path}"
+
+
+def test_nothing_is_done_twice(small: Small, small_done: Path, out: Path, done: Done, capsys: Any) -> None:
+    assert small.run(out) == 0
+    assert done.jobs == []
+    assert (out / "manifest.json").read_bytes() == (small_done / "manifest.json").read_bytes()
+    assert shard_sums(out) == shard_sums(small_done)
+    said = capsys.readouterr()
+    assert "c4, books already whole" in said.err
+    assert "mix: already whole" in said.err
+    assert "60.0000 %" in said.out, "the table is printed all the same"
+
+
+def test_a_changed_setting_of_one_source_redoes_it_and_what_follows(
+    small: Small, out: Path, done: Done, tmp_path: Path
+) -> None:
+    config = with_config(small, tmp_path, "{min_num_words: 50}", "{min_num_words: 10}")
+    before = {p: p.stat().st_mtime_ns for p in (out / "clean" / "c4").iterdir()}
+    assert small.run(out, config) == 0
+    assert done.jobs == ["clean-books", *EVERYTHING_BEHIND_A_SOURCE]
+    assert {p: p.stat().st_mtime_ns for p in (out / "clean" / "c4").iterdir()} == before
+    assert json.loads((out / "stats" / "books.json").read_text())["documents"] == {"in": 6, "kept": 6, "dropped": 0}
+
+
+def test_with_a_tokenizer_of_its_own_only_the_changed_source_is_tokenized_again(
+    small: Small, out: Path, done: Done, tmp_path: Path
+) -> None:
+    model = str(out / "tokenizer.model")
+    given = f"--tokenizer={tmp_path / 'own.model'}"
+    Path(tmp_path / "own.model").write_bytes(Path(model).read_bytes())
+    assert small.run(out, given) == 0
+    assert done.jobs == [], "it is the same tokenizer"
+    assert small.run(out, given, with_config(small, tmp_path, "{min_num_words: 50}", "{min_num_words: 10}")) == 0
+    assert done.jobs == ["clean-books", "tokens-books", "mix"]
+
+
+def test_another_tokenizer_redoes_the_tokens_of_all(small: Small, out: Path, done: Done, tmp_path: Path) -> None:
+    own = train([prose("own", 3000)], None, TrainSettings(vocab_size=300, lower_vocab_size=True))
+    (tmp_path / "own.model").write_bytes(own.model)
+    assert small.run(out, f"--tokenizer={tmp_path}/own.model") == 0
+    assert done.jobs == ["tokens-c4", "tokens-books", "mix"]
+    assert manifest_of(out)["tokenizer"]["sha256"] == own.sha256
+    assert (out / "tokenizer.model").read_bytes() == own.model
+
+
+def test_a_raised_data_version_redoes_its_source(
+    small: Small, out: Path, done: Done, monkeypatch: pytest.MonkeyPatch, small_done: Path
+) -> None:
+    (step,) = [s for s in SOURCES["books"].steps if s.NAME == "book_quality"]
+    monkeypatch.setattr(type(step), "DATA_VERSION", step.DATA_VERSION + 1)
+    assert small.run(out) == 0
+    assert done.jobs == ["clean-books", *EVERYTHING_BEHIND_A_SOURCE]
+    assert shard_sums(out) == shard_sums(small_done), "the step itself did not change"
+
+
+def test_a_raised_data_version_of_a_reader_and_of_a_dedup(
+    small: Small, out: Path, done: Done, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(SOURCES["c4"].reader), "DATA_VERSION", 99)
+    assert small.run(out, "--phase=clean") == 0
+    assert done.jobs == ["clean-c4"]
+    monkeypatch.setattr(clean_phase, "DATA_VERSION", 99)
+    assert small.run(out, "--phase=clean") == 0
+    assert done.jobs == ["clean-c4", "clean-c4", "clean-books"]
+
+
+def test_a_new_file_of_one_source_redoes_it(small: Small, out: Path, done: Done, tmp_path: Path) -> None:
+    write_c4(tmp_path / "more.json.gz", range(900, 905))
+    more = [*small.inputs(), f"--input=c4={tmp_path}/more.json.gz"]
+    assert small.run(out, *more) == 0
+    assert done.jobs == ["clean-c4", *EVERYTHING_BEHIND_A_SOURCE]
+    assert json.loads((out / "stats" / "c4.json").read_text())["documents"]["kept"] == 50
+
+
+def test_overlapping_globs_are_one_input(small: Small, out: Path, done: Done) -> None:
+    again = [*small.inputs(), f"--input=c4={small.root}/c4/c4-train.00000*", f"--input=c4={small.root}/c4"]
+    assert small.run(out, *again) == 0
+    assert done.jobs == []
+
+
+def test_another_seed_redoes_the_mix_alone(small: Small, small_done: Path, out: Path, done: Done) -> None:
+    assert small.run(out, "--seed=1") == 0
+    assert done.jobs == ["mix"]
+    assert shard_sums(out) != shard_sums(small_done)
+    assert small.run(out) == 0
+    assert shard_sums(out) == shard_sums(small_done)
+
+
+def test_another_length_redoes_the_mix_alone(small: Small, out: Path, done: Done) -> None:
+    assert small.run(out, "--tokens=10001") == 0
+    assert done.jobs == ["mix"]
+    manifest = manifest_of(out)
+    assert manifest["tokens"] == 10001
+    assert {s: v["tokens"] for s, v in manifest["sources"].items()} == {"c4": 6001, "books": 4000}
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 1)
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def part(out: Path, folder: str) -> Path:
+    return sorted((out / folder).glob("part-*"))[0]
+
+
+DAMAGES = {
+    "a clean part is gone": (lambda out: remove(part(out, "clean/books")), ["clean-books"]),
+    "a clean part is cut": (lambda out: cut(part(out, "clean/c4")), ["clean-c4"]),
+    "a dropped part is gone": (lambda out: remove(part(out, "dropped/books")), ["clean-books"]),
+    "the statistics are gone": (lambda out: remove(out / "stats" / "books.json"), ["clean-books"]),
+    "a marker is gone": (lambda out: remove(out / ".work/steps/clean-c4.json"), ["clean-c4"]),
+    "a marker is cut": (lambda out: cut(out / ".work/steps/clean-c4.json"), ["clean-c4"]),
+    "a token file is gone": (lambda out: remove(part(out, ".work/tokens/c4")), ["tokens-c4"]),
+    "a token file is cut": (lambda out: cut(part(out, ".work/tokens/books")), ["tokens-books"]),
+    "a shard is gone": (lambda out: remove(out / "shards/train-00001-of-00004.arrow"), []),
+    "a shard is cut": (lambda out: cut(out / "shards/train-00001-of-00004.arrow"), []),
+    "a validation shard is gone": (lambda out: remove(next((out / "validation").iterdir())), []),
+    "the manifest is gone": (lambda out: remove(out / "manifest.json"), []),
+    "the manifest is cut": (lambda out: cut(out / "manifest.json"), []),
+    "the manifest is of another form": (lambda out: (out / "manifest.json").write_text("[]"), []),
+    "the tokenizer is gone": (lambda out: remove(out / "tokenizer.model"), ["train"]),
+    "the tokenizer is another": (lambda out: (out / "tokenizer.model").write_bytes(b"x"), ["train"]),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_is_damaged_is_done_again(damage: str, small: Small, small_done: Path, out: Path, done: Done) -> None:
+    harm, jobs = DAMAGES[damage]
+    harm(out)
+    assert small.run(out) == 0
+    assert done.jobs == ([*jobs, "mix"] if done.jobs[-1:] == ["mix"] else jobs)
+    assert undated(out) == undated(small_done)
+    assert shard_sums(out) == shard_sums(small_done)
+    for folder in ("clean", "dropped"):
+        for source in ("c4", "books"):
+            (old,), (new,) = (list((o / folder / source).iterdir()) for o in (small_done, out))
+            assert pq.read_table(old).equals(pq.read_table(new))
+    done.jobs.clear()
+    assert small.run(out) == 0
+    assert done.jobs == []
+
+
+def test_a_lost_card_is_written_again_without_a_new_mix(small: Small, small_done: Path, out: Path, done: Done) -> None:
+    remove(out / "README.md")
+    assert small.run(out) == 0
+    assert done.jobs == []
+    assert (out / "README.md").read_text() == (small_done / "README.md").read_text()
+
+
+def test_mixing_what_is_damaged_is_refused(small: Small, out: Path, capsys: Any) -> None:
+    remove(part(out, "clean/books"))
+    assert main(["--config", str(small.config), "--phase=mix", f"--output={out}"]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1].startswith("error: books: its clean documents in")
+    assert "--phase=clean --input books=GLOB" in said[-1]
+
+
+def test_the_phases_apart_come_to_the_same(small: Small, small_done: Path, tmp_path: Path, done: Done) -> None:
+    out = tmp_path / "out"
+    assert small.run(out, "--phase=clean", "--sources=books") == 0
+    assert small.run(out, "--phase=clean") == 0
+    assert done.jobs == ["clean-books", "clean-c4"]
+    assert not (out / "manifest.json").exists()
+    assert main(["--config", str(small.config), "--phase=mix", f"--output={out}"]) == 0
+    assert done.jobs[2:] == EVERYTHING_BEHIND_A_SOURCE
+    assert shard_sums(out) == shard_sums(small_done)
+    assert undated(out) == undated(small_done), "the inputs and models of the clean phase stand in it too"
+
+
+def test_starting_over(small: Small, small_done: Path, out: Path, done: Done) -> None:
+    (out / "mine.txt").write_text("not the run's")
+    assert small.run(out, "--overwrite") == 0
+    assert done.jobs == ["clean-c4", "clean-books", *EVERYTHING_BEHIND_A_SOURCE]
+    assert shard_sums(out) == shard_sums(small_done)
+    assert (out / "mine.txt").exists()
+
+
+def test_starting_the_mix_over_leaves_the_clean_documents(small: Small, small_done: Path, out: Path, done: Done) -> None:
+    assert main(["--config", str(small.config), "--phase=mix", f"--output={out}", "--overwrite"]) == 0
+    assert done.jobs == EVERYTHING_BEHIND_A_SOURCE
+    assert shard_sums(out) == shard_sums(small_done)
+
+
+@pytest.mark.parametrize("wrong", ["--input=c4=none/*.gz", "--models=none", "--exclude=none", "--fraction=7"])
+def test_a_wrong_request_to_start_over_deletes_nothing(wrong: str, small: Small, small_done: Path, out: Path) -> None:
+    assert small.run(out, "--overwrite", wrong) == 2
+    assert undated(out) == undated(small_done)
+    assert shard_sums(out) == shard_sums(small_done)
+    assert part(out, "clean/books").exists()
+
+
+def test_a_share_of_the_files(small: Small, tmp_path: Path, done: Done) -> None:
+    out = tmp_path / "out"
+    assert small.run(out, "--phase=clean", "--fraction=0.01") == 0
+    inputs = {s: json.loads((out / f".work/steps/clean-{s}.json").read_text())["about"]["inputs"] for s in ("c4", "books")}
+    assert {s: i["files"] for s, i in inputs.items()} == {"c4": 1, "books": 1}
+    assert small.run(out, "--phase=clean", "--fraction=0.01") == 0
+    assert done.jobs == ["clean-c4", "clean-books"]
+    assert small.run(out, "--phase=clean") == 0
+    assert done.jobs[2:] == ["clean-c4", "clean-books"], "another share is another input"
+
+
+def excluded(tmp_path: Path, *lines: str) -> str:
+    path = tmp_path / "exclude.txt"
+    path.write_text("\n".join(("# opt-outs", *lines)))
+    return f"--exclude={path}"
+
+
+def clean_rows(out: Path, source: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = pq.read_table(out / "clean" / source).to_pylist()
+    return rows
+
+
+def test_takedowns_are_applied_in_both_phases(small: Small, small_done: Path, out: Path, tmp_path: Path) -> None:
+    book = clean_rows(out, "books")[0]["id"]
+    given = excluded(tmp_path, "site0.example", book)
+    assert main(["--config", str(small.config), "--phase=mix", f"--output={out}", given]) == 0
+    stats = {s: json.loads((out / "stats" / f"{s}.json").read_text()) for s in ("c4", "books")}
+    assert {s: v["excluded_in_mix"] for s, v in stats.items()} == {"c4": 9, "books": 1}
+    assert len(clean_rows(out, "c4")) == 45, "the clean documents are as they were"
+    assert small.run(out, given) == 0
+    assert {r["url"].split("/")[2] for r in clean_rows(out, "c4")} == {f"site{n}.example" for n in range(1, 5)}
+    dropped = pq.read_table(out / "dropped" / "books").to_pylist()
+    assert [(r["id"], r["stage"], r["detail"]) for r in dropped if r["reason"] == "excluded"] == [(book, "excluded", book)]
+    changed = excluded(tmp_path, "site1.example")
+    assert small.run(out, changed) == 0, "another list of the same name is another list"
+    assert "site1.example" not in {r["url"].split("/")[2] for r in clean_rows(out, "c4")}
+
+
+class _Killed(BaseException):
+    """What stands for SIGKILL at a place that must be hit."""
+
+
+PLACES = {
+    "while cleaning": ("pipeline.whole_run.graph.clean", "manifest"),
+    "before the tokenizer": ("pipeline.mix_phase.train", "manifest"),
+    "while tokenizing": ("pipeline.whole_run.graph.tokenize", "manifest"),
+    "while mixing": ("pipeline.mix_phase.graph.mix", "manifest"),
+    "before the card": ("pipeline.whole_run.write_card", "manifest"),
+    "before the manifest": ("pipeline.mix_phase.write_manifest", "manifest"),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_what_is_killed_never_looks_finished(
+    place: str, small: Small, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run with another setting, over a finished output, stopped at each step; then started again."""
+    config = with_config(small, tmp_path, "{min_num_words: 50}", "{min_num_words: 10}")
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise _Killed
+
+    with monkeypatch.context() as patch, pytest.raises(_Killed):
+        patch.setattr(PLACES[place][0], killed)
+        small.run(out, config)
+    assert not (out / "manifest.json").exists()
+    assert small.run(out, config) == 0
+    other = tmp_path / "other"
+    assert small.run(other, config) == 0
+    assert shard_sums(out) == shard_sums(other)
+    assert undated(out) == undated(other)
+    assert not list((out / ".work" / "spill").glob("*"))
+
+
+def test_a_worker_s_error_is_ours_and_is_told_with_its_cause(
+    small: Small, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even a ValueError: what the user asked for was right."""
+    (step,) = [s for s in SOURCES["books"].steps if s.NAME == "book_quality"]
+
+    def broken(*_: Any) -> None:
+        raise ValueError("no such thing")
+
+    monkeypatch.setattr(type(step), "apply", broken)
+    monkeypatch.setattr(type(step), "DATA_VERSION", 77)
+    with pytest.raises(JobFailed, match="job clean failed: .*no such thing"):
+        small.run(out)
+    assert not (out / "manifest.json").exists()
+    assert not (out / "stats" / "books.json").exists()
+
+
+def test_too_many_bad_records_stop_the_run(small: Small, tmp_path: Path, capsys: Any) -> None:
+    folder = tmp_path / "bad"
+    folder.mkdir()
+    with gzip.open(folder / "c4-train.json.gz", "wt") as file:
+        file.write("{not json\n" * 30 + json.dumps({"url": "u", "timestamp": "", "text": prose("x", 90)}) + "\n")
+    (tmp_path / "run.yaml").write_text(CONFIG + "run: {max_bad_records: 29, max_bad_share: 0.5}\n")
+    args = [f"--config={tmp_path}/run.yaml", f"--input=c4={folder}", "--phase=clean", f"--output={tmp_path}/out"]
+    assert main(args) == 1
+    said = capsys.readouterr().err
+    assert "c4: 30 of 31 records are bad, more than run.max_bad_records and run.max_bad_share allow" in said
+    assert said.count("c4-train.json.gz:") == 5, "the first places"
+    assert "Traceback" not in said
+    (tmp_path / "run.yaml").write_text(CONFIG + "run: {max_bad_records: 30, max_bad_share: 0.5}\n")
+    assert main(args) == 0
+
+
+def test_only_one_run_at_a_time(small: Small, out: Path, capsys: Any) -> None:
+    (out / ".work").mkdir(exist_ok=True)
+    with (out / ".work" / "lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert small.run(out) == 2
+    assert "another run writes to it" in capsys.readouterr().err
+    assert small.run(out) == 0
+
+
+def test_a_source_that_the_mixture_needs_and_nobody_gives(small: Small, tmp_path: Path, capsys: Any) -> None:
+    """Said before hours of cleaning."""
+    assert small.run(tmp_path / "out", f"--input=c4={small.root}/c4") == 2
+    assert "gives a weight to books, for which there is no input: add --input books=GLOB" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "clean").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "flag", "said"),
+    [
+        ("t.model", b"not a model", "--tokenizer", "is not a SentencePiece model"),
+        ("e.txt", b"\xff\xfe\x00e", "--exclude", "not UTF-8 text, at byte 0"),
+    ],
+)
+def test_files_that_are_not_what_they_should_be(
+    name: str, data: bytes, flag: str, said: str, small: Small, tmp_path: Path, capsys: Any
+) -> None:
+    (tmp_path / name).write_bytes(data)
+    assert small.run(tmp_path / "out", f"{flag}={tmp_path / name}") == 2
+    line = capsys.readouterr().err
+    assert said in line
+    assert str(tmp_path / name) in line
+    assert line.count("\n") == 1
+    assert not (tmp_path / "out" / "clean").exists()
+
+
+def test_stopped_from_the_keyboard(small: Small, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    def interrupted(_: Settings) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.run.run", interrupted)
+    assert small.run(out) == 130
+    assert capsys.readouterr().err == "stopped: the same command goes on with what is not yet whole\n"
+
+
+def test_a_killed_process_is_continued(small: Small, small_done: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "pipeline.run", *small.args(out)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 100
+    while not list(out.glob(".work/spill/*/*")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert list(out.glob(".work/spill/*/*")), "killed in the middle of its work"
+    assert not (out / "manifest.json").exists()
+    assert small.run(out) == 0
+    assert shard_sums(out) == shard_sums(small_done)
+    assert not list(out.glob(".work/spill/*"))
