@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TRAIN_VENV := .venv-train
+TRAIN_STAMP := $(TRAIN_VENV)/.installed
 
-.PHONY: sample test test-fast check format graph lmplz sample-models clean
+.PHONY: sample test test-fast test-train check format graph lmplz sample-models clean
 
 sample: $(STAMP)  ## Sets everything up and runs the main job on the sample, into ./out
 	$(BIN)/python -m pipeline.run
@@ -14,6 +16,9 @@ test: $(STAMP)  ## Sets everything up and passes all tests
 
 test-fast: $(STAMP)  ## All but the slow tests
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
+
+test-train: $(TRAIN_STAMP)  ## The trainer's side with PyTorch, in a .venv-train of its own (torch is large)
+	$(TRAIN_VENV)/bin/python -m pytest tests/mixtures mixtures
 
 check: $(STAMP)  ## ruff and mypy
 	$(BIN)/ruff check .
@@ -40,5 +45,11 @@ $(STAMP): setup.py pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $(STAMP)
 
+$(TRAIN_STAMP): setup.py pyproject.toml
+	$(PYTHON) -m venv $(TRAIN_VENV)
+	$(TRAIN_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(TRAIN_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,train,train-peers]'
+	@touch $(TRAIN_STAMP)
+
 clean:
-	rm -rf $(VENV) out build dist *.egg-info
+	rm -rf $(VENV) $(TRAIN_VENV) out build dist *.egg-info

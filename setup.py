@@ -118,9 +118,12 @@ setup(
     extras_require={
         "gcp": ["apache-beam[gcp]==2.77.0"],
         "aws": ["apache-beam[aws]==2.77.0"],
-        "train": ["torch==2.13.0", "datasets>=4.0", "transformers>=5.0"],
+        "train": ["torch==2.13.0", "datasets>=4.0", "fsspec>=2024.6", "transformers>=5.0"],
+        # Other trainers' own readers, for the tests of mixtures.export and of the loader.
+        "train-peers": ["datatrove==0.10.1", "megatron-core==0.16.1", "torchdata>=0.11"],
         "dev": [
             "datasketch>=1.6",
+            "fsspec>=2024.6",
             "hypothesis>=6.130",
             "langdetect>=1.0.9",
             "lxml-stubs",

@@ -7,7 +7,6 @@ folding of digits), and a full stop of full width gains a space.
 
 from __future__ import annotations
 
-import sys
 import unicodedata
 
 UNICODE_PUNCTUATION: dict[str, str] = {
@@ -39,5 +38,8 @@ UNICODE_PUNCTUATION: dict[str, str] = {
 CONTROL_CHARS = "".join(map(chr, (*range(32), *range(127, 160))))
 """Deleted everywhere: line ends are among them."""
 
-DIGITS = "".join(c for c in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(c) == "Nd")
+CHARS_WITH_RULES = "".join(map(chr, (*range(0xD800), *range(0xE000, 0x20000), *range(0xE0000, 0xE1000))))
+"""All that may be a letter with two cases, a mark or a digit: the other planes are ideographs, private or empty."""
+
+DIGITS = "".join(c for c in CHARS_WITH_RULES if unicodedata.category(c) == "Nd")
 """What ``\\\\d`` matches: folded to ``0``."""

@@ -279,6 +279,12 @@ class AlphabeticPerToken:
 
     min_alphabetic_per_token: float = 1.5  # RedPajama v1 github_run_filter.py
 
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The limit."""
+        cite = "RedPajama v1; not in the paper"
+        return (Rule(self.REASONS[0], "alphabetic_per_token", "<", self.min_alphabetic_per_token, cite),)
+
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
         """Judges every file if there is a tokenizer (an object whose ``encode`` gives a text's ids), else none."""
         tokenizer = models.get("tokenizer")
@@ -287,12 +293,5 @@ class AlphabeticPerToken:
         encode: Callable[[str], list[int]] = tokenizer.encode
         ratios = [sum(map(str.isalpha, text)) / max(len(encode(text)), 1) for text in batch.column("text").to_pylist()]
         signals = {"alphabetic_per_token": pa.array(ratios, pa.float64())}
-        rule = Rule(
-            self.REASONS[0],
-            "alphabetic_per_token",
-            "<",
-            self.min_alphabetic_per_token,
-            "RedPajama v1; not in the paper",
-        )
-        verdict, detail = first_broken(signals, (rule,))
+        verdict, detail = first_broken(signals, self.rules)
         return Outcome(verdict=verdict, detail=detail, signals=signals)

@@ -37,10 +37,14 @@ class MinLength:
         if self.min_chars < 0:
             raise ValueError(f"{self.NAME}: min_chars must be 0 or more, not {self.min_chars}")
 
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The limit."""
+        return (Rule("too_short", "num_chars", "<", self.min_chars, _CCNET),)
+
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        signals = _num_chars(batch)
-        rules = (Rule("too_short", "num_chars", "<", self.min_chars, _CCNET),)
-        verdict, detail = first_broken(signals, rules)
+        signals = {"num_chars": _num_chars(batch)}
+        verdict, detail = first_broken(signals, self.rules)
         return Outcome(verdict=verdict, detail=detail, signals=signals)
 
 
@@ -67,15 +71,20 @@ class MinLengthAfterDedup:
         if self.min_chars < 0:
             raise ValueError(f"{self.NAME}: min_chars must be 0 or more, not {self.min_chars}")
 
-    def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        signals = _num_chars(batch)
-        rules = (
-            Rule("empty_after_dedup", "num_chars", "<", 1, "CCNet, cc_net/dedup.py: a document without a line left"),
-            Rule("too_short_after_dedup", "num_chars", "<", self.min_chars, "ours"),
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The limits. The signal is not :class:`MinLength`'s: that one stays what it was before the dedup."""
+        ccnet = "CCNet, cc_net/dedup.py: a document without a line left"
+        return (
+            Rule("empty_after_dedup", "num_chars_after_dedup", "<", 1, ccnet),
+            Rule("too_short_after_dedup", "num_chars_after_dedup", "<", self.min_chars, "ours"),
         )
-        verdict, detail = first_broken(signals, rules)
+
+    def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
+        signals = {"num_chars_after_dedup": _num_chars(batch)}
+        verdict, detail = first_broken(signals, self.rules)
         return Outcome(verdict=verdict, detail=detail, signals=signals)
 
 
-def _num_chars(batch: pa.RecordBatch) -> dict[str, pa.Array]:
-    return {"num_chars": pc.utf8_length(batch.column("text")).cast(pa.float64())}
+def _num_chars(batch: pa.RecordBatch) -> pa.Array:
+    return pc.utf8_length(batch.column("text")).cast(pa.float64())

@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-import sys
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from filters.ccnet_text import CONTROL_CHARS, DIGITS, UNICODE_PUNCTUATION
+from filters.ccnet_text import CHARS_WITH_RULES, CONTROL_CHARS, DIGITS, UNICODE_PUNCTUATION
 from filters.step import Models, Outcome
 
 HEAD_PERCENTILE, TAIL_PERCENTILE = 30, 60
@@ -153,7 +152,7 @@ def read_cutoffs(csv_text: str) -> dict[str, Cutoffs]:
 
 
 _PLAIN_FOR = (
-    dict.fromkeys((c for c in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(c) == "Mn"), "")
+    dict.fromkeys((c for c in CHARS_WITH_RULES if unicodedata.category(c) == "Mn"), "")
     | UNICODE_PUNCTUATION
     | dict.fromkeys((digit for digit in DIGITS if not digit.isascii()), "0")
     | dict.fromkeys((control for control in CONTROL_CHARS if not control.isascii()), "")

@@ -70,10 +70,14 @@ class Reference:
         if not 0 <= self.min_score <= 1:
             raise ValueError(f"reference: min_score must lie between 0 and 1, not {self.min_score}")
 
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The limit."""
+        return (Rule("not_reference", "reference_score", "<", self.min_score, "LLaMA, section 2.1"),)
+
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
         model: ReferenceModel = models["reference"]
         scores = pa.array([model.score(text) for text in batch.column("text").to_pylist()], pa.float64())
-        rules = (Rule("not_reference", "reference_score", "<", self.min_score, "LLaMA, section 2.1"),)
-        verdict, detail = first_broken({"reference_score": scores}, rules)
+        verdict, detail = first_broken({"reference_score": scores}, self.rules)
         columns = {"reference_score": scores}
         return Outcome(verdict=verdict, columns=columns, detail=detail, signals=columns)

@@ -70,17 +70,15 @@ class Article:
         """Judges every page by its words behind the title."""
         num_words: list[float] = []
         longest: list[float] = []
-        is_dropped: list[float] = []
         titles = batch.column("title").to_pylist()
         flags = batch.column("_is_disambiguation").to_pylist()
-        for text, title, flag in zip(batch.column("text").to_pylist(), titles, flags, strict=True):
+        for text, title in zip(batch.column("text").to_pylist(), titles, strict=True):
             counts = [len(_WORD.findall(line)) for line in body_of(text, title or "").split("\n")]
             num_words.append(float(sum(counts)))
             longest.append(float(max(counts)))
-            is_dropped.append(float(bool(flag) and self.is_disambiguation_dropped))
         signals = {
             "body_words": pa.array(num_words, pa.float64()),
-            "is_disambiguation": pa.array(is_dropped, pa.float64()),
+            "is_disambiguation": pa.array([float(bool(flag)) for flag in flags], pa.float64()),
             "longest_line_words": pa.array(longest, pa.float64()),
         }
         verdict, detail = first_broken(signals, self.rules())
@@ -88,9 +86,10 @@ class Article:
 
     def rules(self) -> tuple[Rule, ...]:
         """The limits, in the order in which they decide."""
+        disambiguation = Rule("disambiguation", "is_disambiguation", ">", 0, "ours; off by default")
         return (
             Rule("empty_article", "body_words", "<", self.min_body_words, "ours"),
-            Rule("disambiguation", "is_disambiguation", ">", 0, "ours; off by default"),
+            *((disambiguation,) if self.is_disambiguation_dropped else ()),
             Rule("no_prose", "longest_line_words", "<", self.min_longest_line_words, "ours"),
         )
 

@@ -15,6 +15,7 @@ from pipeline.configure import canonical
 from pipeline.files import delete_tree, exists, join, open_file
 from pipeline.inputs import Listing, list_inputs
 from pipeline.layout import Layout, is_done, read_marker
+from pipeline.model_loading import cutoffs_of
 from pipeline.models import find_models, portable, require_models, sha256_of
 from pipeline.options import Settings
 from pipeline.plan import SourceJob, scale_of
@@ -152,6 +153,12 @@ def about_plan(plan: SourcePlan) -> dict[str, Any]:
             "fingerprint": plan.listing.fingerprint,
         },
         "models": {key: {"name": Path(str(path)).name, "sha256": sha256_of(path)} for key, path in models.items()},
+        "settings": {
+            "reader": canonical(plan.source.reader),
+            "join": canonical(plan.source.join_settings),
+            "steps": {step.NAME: canonical(step) for step in plan.source.steps},
+        },
+        "cutoffs": cutoffs_of(models["perplexity"]) if "perplexity" in models else {},
     }
 
 

@@ -238,5 +238,5 @@ def explained(error: BaseException) -> str | None:
     text = f"{type(error).__name__}: {error}"
     for pattern, words in _KNOWN_FAILURES:
         if found := pattern.search(text):
-            return words.format(*found.groups())
+            return words.format(*(group.split(" [while running")[0] for group in found.groups()))
     return None

@@ -92,6 +92,17 @@ def _load_perplexity(files: ModelPath) -> dict[str, PerplexityModel]:
     return models
 
 
+def cutoffs_of(files: ModelFiles) -> dict[str, list[float]]:
+    """Where head and middle end, in perplexity, by language: of the languages that have a model. For the report.
+
+    Raises:
+        ValueError: the table is broken.
+    """
+    table = files.get("cutoff.csv")
+    cutoffs = read_cutoffs(Path(table).read_text("utf-8")) if table else {}
+    return {name: [cutoffs[name].head, cutoffs[name].tail] for name in languages_of(files) if name in cutoffs}
+
+
 def load_scorer(folder: str, language: str) -> PerplexityModel:
     """Loads a language's model to compute its cut-offs with: it has none yet, and every document is ``tail``.
 

@@ -28,7 +28,7 @@ from pipeline.card import write_card
 from pipeline.clean_phase import RunFailed
 from pipeline.cloud import check_machines, check_options, explained
 from pipeline.cloud_stores import check_stores
-from pipeline.display import Display
+from pipeline.display import Display, job_link
 from pipeline.engine import Engine, choose_engine
 from pipeline.estimate import print_estimate
 from pipeline.files import delete_tree, exists, is_local, join, read_bytes, write_bytes
@@ -36,15 +36,16 @@ from pipeline.layout import Layout, is_done, read_marker
 from pipeline.memory import check_local, foresee
 from pipeline.options import Settings
 from pipeline.output_folder import check_writable, only_run, start_over
-from pipeline.plan import SourceJob, scale_of
+from pipeline.plan import scale_of
+from pipeline.progress import totals
 from pipeline.report import write_report
+from pipeline.run_record import Measured, begin_record, clean_work, finish_record, mix_work, read_record, token_work
 from pipeline.sample import models_folder, sample_inputs
 from pipeline.summary import print_summary
-from pipeline.worker_time import worker_seconds
+from pipeline.worker_time import stage_seconds
 from tokenizer.encode import Encoder
 
 _PACKAGES = ("apache-beam", "pyarrow", "numpy", "sentencepiece", "fasttext-community", "kenlm-ex", "xxhash")
-_JOBS = ("clean", "tokenize", "count", "mix")
 
 
 def estimate_run(settings: Settings) -> None:
@@ -84,13 +85,14 @@ def run(settings: Settings) -> None:
         check_memory(engine, plans)
         if settings.overwrite:  # only now: a wrong request deletes nothing
             start_over(layout, [p.source.name for p in plans])
-        with Display() as display, _workplace(settings, engine, layout) as place:
+        begin_record(settings, layout, engine)
+        with Display() as display, _workplace(settings, engine, layout, display) as place:
             if plans:
                 _clean(settings, layout, place, plans, display)
             if settings.phase != "clean":
                 _mix(settings, layout, place, display)
             seconds = time.monotonic() - started
-            _write_run_record(settings, layout, plans, seconds, place)
+            finish_record(layout, plans, place.measured, totals(place.progress_dir), seconds=seconds)
             report = write_report(settings.output)
     print_summary(settings, layout, seconds=seconds, report=report)
 
@@ -137,11 +139,10 @@ class JobFailed(RuntimeError):  # noqa: N818 - said as it is
 class _Place:
     """Where a run spills and how it runs a job."""
 
-    def __init__(self, engine: Engine, spill_dir: str, progress_dir: str | None) -> None:
-        self.engine, self.spill_dir, self.progress_dir = engine, spill_dir, progress_dir
+    def __init__(self, engine: Engine, spill_dir: str, progress_dir: str | None, display: Display) -> None:
+        self.engine, self.spill_dir, self.progress_dir, self._display = engine, spill_dir, progress_dir, display
         self.shuffle_dir = spill_dir if engine.is_local else None
-        self.ran: dict[str, float] = {}
-        self.busy: dict[str, dict[str, float]] = {}
+        self.measured = Measured()
 
     def run(self, name: str, build: Callable[[beam.Pipeline], None]) -> None:
         """Builds and runs one job; the engine's failure is told without its own stack."""
@@ -151,6 +152,8 @@ class _Place:
         build(pipeline)
         try:
             result = pipeline.run()
+            if link := job_link(result, engine.options_of(name)) if engine.is_dataflow else "":
+                self._display.say(f"{name}: {link}")
             state = result.wait_until_finish()
         except Exception as error:
             if known := explained(error):
@@ -159,12 +162,12 @@ class _Place:
             raise JobFailed(f"job {name} failed: {error}") from error
         if state != PipelineState.DONE:
             raise RunFailed(f"job {name} was not run to its end: {state}; the same command goes on with it")
-        self.ran[name] = time.monotonic() - begun
-        self.busy[name] = worker_seconds(result)
+        self.measured.jobs[name] = time.monotonic() - begun
+        self.measured.stages[name] = stage_seconds(result)
 
 
 @contextlib.contextmanager
-def _workplace(settings: Settings, engine: Engine, layout: Layout) -> Iterator[_Place]:
+def _workplace(settings: Settings, engine: Engine, layout: Layout, display: Display) -> Iterator[_Place]:
     """A spill folder of this run's own, deleted at its end; what a killed run left is cleared first."""
     root = layout.work
     if not engine.is_local:
@@ -178,7 +181,7 @@ def _workplace(settings: Settings, engine: Engine, layout: Layout) -> Iterator[_
         os.makedirs(spill, exist_ok=True) if is_local(spill) else None
         progress_dir = tempfile.mkdtemp(prefix="progress-")
     try:
-        yield _Place(engine, spill, progress_dir)
+        yield _Place(engine, spill, progress_dir, display)
     finally:
         delete_tree(spill)
         if progress_dir:
@@ -193,14 +196,9 @@ def _clean(
     done = [p.source.name for p in plans if p.source.name not in {j.source.name for j in jobs}]
     display.say(f"clean: {', '.join(done)} already whole" if done else "")
     if jobs:
-        with display.job("clean", place.progress_dir, num_bytes=_num_bytes(plans, jobs)):
+        with display.job("clean", place.progress_dir, work=clean_work(plans, jobs)):
             place.run("clean", lambda p: graph.clean(p, jobs))
     cleaning.check_ceilings(plans, layout, settings)
-
-
-def _num_bytes(plans: list[cleaning.SourcePlan], jobs: list[SourceJob]) -> int:
-    names = {j.source.name for j in jobs}
-    return sum(p.listing.num_bytes for p in plans if p.source.name in names)
 
 
 def _mix(settings: Settings, layout: Layout, place: _Place, display: Display) -> None:
@@ -211,7 +209,8 @@ def _mix(settings: Settings, layout: Layout, place: _Place, display: Display) ->
         encoder = mixing.get_tokenizer(settings, layout, sources)
     jobs = mixing.token_jobs(settings, layout, encoder, sources, place.progress_dir)
     if jobs:
-        with display.job("tokenize", place.progress_dir):
+        input_bytes = read_record(layout).get("input_bytes", {})
+        with display.job("tokenize", place.progress_dir, work=token_work(jobs, input_bytes)):
             place.run("tokenize", lambda p: graph.tokenize(p, jobs))
     mixing.write_tokens_into_stats(layout, sources)
     with display.job("count", None):
@@ -227,7 +226,7 @@ def _mix(settings: Settings, layout: Layout, place: _Place, display: Display) ->
             write_card(layout, whole)
         display.say("mix: already whole")
         return
-    with display.job("mix", place.progress_dir):
+    with display.job("mix", place.progress_dir, work=mix_work(job)):
         found = mixing.write_mixture(job, layout, place.run)
     manifest = mixing.manifest_of(made, job, encoder, found, _about(layout, sources))
     write_card(layout, manifest)
@@ -282,20 +281,3 @@ def _version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "not installed"
-
-
-def _write_run_record(settings: Settings, layout: Layout, plans: list[cleaning.SourcePlan], seconds: float,
-                      place: _Place) -> None:  # fmt: skip
-    """What the report tells of the run itself: how long each job took; of what was already whole, how long it had."""
-    path = join(layout.work, "run.json")
-    before = json.loads(read_bytes(path)) if exists(path) else {}
-    busy = {name: before.get("worker_seconds", {}).get(name, {}) | place.busy.get(name, {}) for name in _JOBS}
-    record = {
-        "seconds": round(seconds, 2),
-        "jobs": {name: round(s, 2) for name, s in place.ran.items()},
-        "worker_seconds": busy,
-        "recipe": settings.recipe.name,
-        "phase": settings.phase,
-        "input_bytes": before.get("input_bytes", {}) | {p.source.name: p.listing.num_bytes for p in plans},
-    }
-    write_bytes(path, json.dumps(record, indent=1).encode())

@@ -39,9 +39,11 @@ _DEFINES = re.compile(
 )
 _STANDARD_NAMES = """
 section subsection subsubsection paragraph subparagraph chapter part appendix maketitle abstract bibliography item
-thesection thesubsection figurename tablename refname baselinestretch arraystretch
+thesection thesubsection figurename tablename refname baselinestretch arraystretch footnote caption label
 """
 _STANDARD = frozenset(_STANDARD_NAMES.split())
+"""Commands that papers share: redefined by an author, they still stand in the cleaned text under their own names."""
+_SAVES = re.compile(r"\\let\s*\\[A-Za-z]+\s*=?\s*\\([A-Za-z]+)|\\let\s*\\([A-Za-z]+)\s*=?\s*\\undefined(?![A-Za-z])")
 _HEADING = re.compile(r"\\(?:chapter|part|(?:sub)*section|(?:sub)?paragraph)\*?\s*[\[{]")
 _BIBLIOGRAPHY = re.compile(
     r"\\begin\{(thebibliography|references)\}.*?(?:\\end\{\1\}|\Z)|\\bibliography(?:style)?\s*\{[^}]*\}"
@@ -127,8 +129,12 @@ def definitions(text: str) -> tuple[str, dict[str, bool]]:
     return "".join(out), names
 
 
-def raw_text(files: dict[str, str]) -> str:
-    """The likeliest main file with its inputs, comments off."""
+def raw_text(files: dict[str, str], cleaned: str) -> str:
+    """The document that was cleaned, with its inputs, comments off.
+
+    A project may hold several documents (a long version, a journal's template, an answer to referees). Which is the
+    paper is another question than how it was cleaned: judged is the one that shares most words with the cleaned text.
+    """
     plain = {name: without_comments(text) for name, text in files.items()}
 
     def inlined(name: str, seen: tuple[str, ...]) -> str:
@@ -143,8 +149,10 @@ def raw_text(files: dict[str, str]) -> str:
 
     mains = [name for name, text in plain.items() if "\\begin{document}" in text and "\\document" in text]
     wholes = [inlined(name, (name,)) for name in mains or plain]
-    styles = [text for name, text in plain.items() if name.endswith(".sty")]
-    return max(wholes, key=len) + "".join(definitions(text)[0][:0] for text in styles)
+    if len(wholes) == 1:
+        return wholes[0]
+    found = words(cleaned)
+    return max(wholes, key=lambda whole: ((words(whole) & found).total(), -len(whole)))
 
 
 def words(text: str) -> Counter[str]:
@@ -177,8 +185,10 @@ def dropped_arguments(body: str, names: dict[str, bool]) -> str:
 
 def judge(files: dict[str, str], cleaned: str) -> Verdict:
     """One paper: its raw files by name, and what the pipeline made of it."""
-    code, names = definitions(raw_text(files))
-    own = set(names) - _STANDARD
+    raw = raw_text(files, cleaned)
+    code, names = definitions(raw)
+    saved = {match[1] or match[2] for match in _SAVES.finditer(raw)}  # a macro's text may well hold the old meaning
+    own = set(names) - _STANDARD - saved
     body = body_of(code)
     used = re.compile(r"\\([A-Za-z]+)")
     clean_code = without_comments(cleaned)

@@ -149,6 +149,7 @@ class _Occurrences(beam.DoFn):
                 yield from self._held(batch, source, np.where(held_out, num_tokens, 0))
             sent.update(held_out=int(held_out.sum()))
             progress.tick(self._job.progress_dir, "mix: shuffle", documents=batch.num_rows, num_bytes=batch.nbytes)
+        progress.tick(self._job.progress_dir, "mix: shuffle", units=1)
         yield TaggedOutput("sent", dict(sent))
 
     def _held(self, batch: pa.RecordBatch, source: str, kept: np.ndarray) -> Iterator[tuple[int, bytes]]:

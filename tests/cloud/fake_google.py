@@ -12,6 +12,7 @@ import http.server
 import json
 import re
 import subprocess
+import sys
 import threading
 import urllib.parse
 from collections import defaultdict
@@ -326,11 +327,20 @@ def _dataflow(google: Google, method: str, found: re.Match[str], body: bytes) ->
     return as_json(google.look_at(job).as_json())
 
 
+class QuietServer(http.server.ThreadingHTTPServer):
+    """Says nothing of a client that is gone."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
 def serve(google: Google) -> http.server.ThreadingHTTPServer:
     """Starts the server in a thread of this process; ``google.port`` is where."""
     handler = type("BoundHandler", (Handler,), {"google": google})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
+    server = QuietServer(("127.0.0.1", 0), handler)
     google.port = server.server_address[1]
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server

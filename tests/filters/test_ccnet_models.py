@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import sys
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from filters.ccnet_text import CHARS_WITH_RULES
 from filters.language import DetectLanguage, Language, LanguageModel
 from filters.length import MinLength, MinLengthAfterDedup
 from filters.perplexity import Cutoffs, Perplexity, PerplexityModel, normalize, read_cutoffs
@@ -282,3 +284,10 @@ def test_normalize_is_cc_nets_own(corpus_data: Path) -> None:
     ]
     assert len(texts) == 514
     assert [normalize(text) for text in texts] == [theirs.normalize(text) for text in texts]
+
+
+def test_the_planes_that_are_left_out_hold_nothing_with_a_rule() -> None:
+    left_out = set(map(chr, range(sys.maxunicode + 1))) - set(CHARS_WITH_RULES)
+    for char in left_out:
+        assert unicodedata.category(char) not in ("Nd", "Mn", "Cc", "Lu", "Ll", "Lt")
+        assert char.lower() == char

@@ -1,4 +1,4 @@
-"""Wikipedia through the whole clean phase: a dump read in parts, another's newer revision, and dumps that are broken."""
+"""Wikipedia through the whole clean phase: a dump in parts, newer revisions in another, and dumps that are broken."""
 
 from __future__ import annotations
 
@@ -34,14 +34,16 @@ def page(number: int, text: str, *, revision: int = 1, namespace: int = 0) -> st
 
 
 def prose(number: int) -> str:
-    return f"'''Seite {number}''' ist [[Ding|eine Seite]].<ref>[http://a.org/{number} A]</ref> Sie hat {number * 7919} Worte."
+    cited = f"<ref>[http://a.org/{number} A]</ref>"
+    return f"'''Seite {number}''' ist [[Ding|eine Seite]].{cited} Sie hat {number * 7919} Worte."
 
 
 def write_dumps(folder: Path, *, has_index: bool) -> None:
     """One multistream dump of 60 pages, a newer one of three of them, and four that are broken, each in its own way."""
     folder.mkdir()
-    streams = [HEADER.format("de"), *("".join(page(n, prose(n)) for n in range(s, s + 5)) for s in range(1, 60, 5)),
-               page(61, "#WEITERLEITUNG [[Seite 1]]") + page(62, prose(62), namespace=6) + page(63, DEEP), FOOTER]  # fmt: skip
+    pages = ["".join(page(n, prose(n)) for n in range(start, start + 5)) for start in range(1, 60, 5)]
+    others = page(61, "#WEITERLEITUNG [[Seite 1]]") + page(62, prose(62), namespace=6) + page(63, DEEP)
+    streams = [HEADER.format("de"), *pages, others, FOOTER]
     packed = [bz2.compress(stream.encode()) for stream in streams]
     name = "dewiki-20220620-pages-articles-multistream"
     (folder / f"{name}.xml.bz2").write_bytes(b"".join(packed))

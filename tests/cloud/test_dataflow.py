@@ -1,0 +1,163 @@
+"""A submission to Dataflow, as far as it can be made without it: what is staged, what is posted, and that it runs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import time
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import BUCKET, HERE, Checkout, shard_sums
+
+pytestmark = [pytest.mark.slow, pytest.mark.cloud, pytest.mark.xdist_group("cloud"), pytest.mark.timeout(420)]
+
+NUM_FILES = 100_000
+JOB_NAMES = ["rehearsal-clean", "rehearsal-tokenize", "rehearsal-count", "rehearsal-mix"]
+
+
+def dataflow_flags(google: Any, checkout: Checkout) -> list[str]:
+    return [
+        "--runner=DataflowRunner", "--project=my-project", "--region=us-central1", "--job_name=rehearsal",
+        f"--temp_location=gs://{BUCKET}/temp", "--setup_file=./setup.py", "--worker_machine_type=n2-highmem-8",
+        "--disk_size_gb=50", "--max_num_workers=20", "--resource_hints=min_ram=8GB", f"--dataflow_endpoint={google.url}",
+        "--config", checkout.config("all"), "--models", f"gs://{BUCKET}/models", "--output", f"gs://{BUCKET}/out",
+    ]  # fmt: skip
+
+
+def pipeline_of(google: Any, job: Any) -> Any:
+    from apache_beam.portability.api import beam_runner_api_pb2
+
+    url = job.said["environment"]["sdkPipelineOptions"]["options"]["pipelineUrl"]
+    return beam_runner_api_pb2.Pipeline.FromString(google.get(url))
+
+
+def dependencies(pipeline: Any) -> dict[str, tuple[str, str]]:
+    """(url, sha256) by staged name."""
+    from apache_beam.portability.api import beam_runner_api_pb2 as api
+
+    found = {}
+    for environment in pipeline.components.environments.values():
+        for one in environment.dependencies:
+            name = api.ArtifactStagingToRolePayload.FromString(one.role_payload).staged_name
+            payload = api.ArtifactUrlPayload.FromString(one.type_payload)
+            found[name] = (payload.url, payload.sha256)
+    return found
+
+
+def transforms(pipeline: Any) -> set[str]:
+    return {t.unique_name for t in pipeline.components.transforms.values()}
+
+
+def test_seven_sources_and_100_000_files_are_submitted(google: Any, checkout: Checkout, models: Path) -> None:
+    google.upload_tree(checkout.work / "input", BUCKET, "input")
+    google.upload_tree(models, BUCKET, "models")
+    number = 0
+    while sum(len(names) for names in google.objects.values()) < NUM_FILES:
+        name = (
+            f"crawl-data/CC-MAIN-2019-30/segments/1563195523840.34/wet/CC-MAIN-20190715175205-{number:05d}.warc.wet.gz"
+        )
+        google.put(BUCKET, name, b"")
+        number += 1
+
+    def refused(_: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess([], 1, "", "only the submission is rehearsed here")
+
+    google.run_job = refused
+    started = time.monotonic()
+    done = checkout.run(
+        *dataflow_flags(google, checkout), "--phase=clean", *checkout.input_flags(f"gs://{BUCKET}/input"),
+        "--input", f"common_crawl=gs://{BUCKET}/crawl-data/**.warc.wet.gz",
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert "only the submission is rehearsed here" in done.stderr
+    (job,) = google.jobs
+    pipeline = pipeline_of(google, job)
+    print(f"submitted {NUM_FILES:,} files in {time.monotonic() - started:.0f} s; graph {pipeline.ByteSize():,} bytes, "
+          f"request {len(job.request):,} bytes, {len(transforms(pipeline))} transforms")  # fmt: skip
+    assert pipeline.ByteSize() < 10e6
+    assert len(job.request) < 1e6  # Dataflow takes 20 MB
+    assert job.said["name"] == "rehearsal-clean"
+    lines = google.get(f"gs://{BUCKET}/out/.work/units/common_crawl.jsonl").count(b"\n")
+    assert lines > NUM_FILES - 1000
+    names = transforms(pipeline)
+    for source in checkout.inputs:
+        assert {f"{source}/units", source, f"{source}/dropped", f"{source}/finish"} <= names
+    assert {"common_crawl/dedup_line_dedup/judge", "books/dedup_near_dedup", "stack_exchange/unpack"} <= names
+    assert any(n.startswith("github/licences") for n in names)
+    assert not any("spill_" in n or "read_back" in n for n in names), "the engine's own shuffle is used"
+    check_environments(google, job, pipeline)
+
+
+def check_environments(google: Any, job: Any, pipeline: Any) -> None:
+    hints = [e.resource_hints for e in pipeline.components.environments.values()]
+    assert any(value == b"8000000000" for hint in hints for value in hint.values())
+    staged = dependencies(pipeline)
+    assert set(staged) >= {"workflow.tar.gz", "submission_environment_dependencies.txt"}
+    for name, (url, sha256) in staged.items():
+        assert hashlib.sha256(google.get(url)).hexdigest() == sha256, name
+    (pool,) = job.said["environment"]["workerPools"]
+    assert pool["machineType"] == "n2-highmem-8"
+    assert pool["diskSizeGb"] == 50
+    assert {p["name"] for p in pool["packages"]} == set(staged)
+    with tarfile.open(fileobj=BytesIO(google.get(staged["workflow.tar.gz"][0]))) as sdist:
+        files = {n.partition("/")[2]: n for n in sdist.getnames()}
+        pins = sdist.extractfile(files["pins.txt"])
+        assert pins is not None
+        requirements = pins.read().decode().split()
+    print("staged:", {name: len(google.get(url)) for name, (url, _) in staged.items()})
+    assert "apache-beam==2.77.0" in requirements
+    assert all("==" in r for r in requirements), requirements
+    assert {"pipeline/graph.py", "filters/ccnet.py", "pipeline/data/lid.176.ftz", "samples/make.py"} & set(files)
+    assert not any(name.startswith("tests/") for name in files)
+
+
+def test_workers_built_of_what_was_staged_give_the_same_shards(
+    google: Any, checkout: Checkout, models: Path, local_run: Path, worker_python: str
+) -> None:
+    google.upload_tree(checkout.work / "input", BUCKET, "input")
+    google.upload_tree(models, BUCKET, "models")
+    google.put(BUCKET, "tokenizer.model", (local_run / "tokenizer.model").read_bytes())
+    folder = checkout.work / "jobs"
+    folder.mkdir()
+    took: dict[str, float] = {}
+
+    def run_job(job: Any) -> subprocess.CompletedProcess[str]:
+        request = folder / f"{job.number}.json"
+        request.write_bytes(job.request)
+        begun = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, str(HERE / "run_staged.py"), str(request), worker_python, str(folder), "2"],
+            capture_output=True, text=True, check=False, timeout=300,
+            env={**os.environ, "PYTHONPATH": str(checkout.root), "MODEL_CACHE_DIR": str(folder / "cache")},
+        )  # fmt: skip
+        took[job.said["name"]] = time.monotonic() - begun
+        return done
+
+    google.run_job = run_job
+    flags = [*dataflow_flags(google, checkout), "--tokenizer", f"gs://{BUCKET}/tokenizer.model"]
+    done = checkout.run(*flags, *checkout.input_flags(f"gs://{BUCKET}/input"), timeout=400)
+    assert done.returncode == 0, done.stderr[-3000:]
+    print({name: f"{seconds:.0f} s" for name, seconds in took.items()})
+    assert [j.said["name"] for j in google.jobs] == JOB_NAMES[: len(google.jobs)] or len(google.jobs) == 3
+    there = json.loads(google.get(f"gs://{BUCKET}/out/manifest.json"))
+    here = json.loads((local_run / "manifest.json").read_text())
+    assert shard_sums(there) == shard_sums(here)
+    for shard in there["shards"]:
+        assert hashlib.sha256(google.get(f"gs://{BUCKET}/out/{shard['path']}")).hexdigest() == shard["sha256"]
+    assert there["models"]["perplexity"]["sha256"] == here["models"]["perplexity"]["sha256"]
+    assert not google.names(f"gs://{BUCKET}/temp/spill"), "spilled files are deleted at the end"
+    assert not [n for n in google.names(f"gs://{BUCKET}/out") if n.endswith(".tmp")]
+    cached = sorted(p.name for p in (folder / "cache").rglob("*") if p.is_file() and p.name != "lock")
+    assert cached == ["cutoff.csv", "en.arpa.bin", "en.sp.model", "reference.ftz"], "each model was fetched once"
+
+    num_jobs = len(google.jobs)
+    again = checkout.run(*flags, *checkout.input_flags(f"gs://{BUCKET}/input"))
+    assert again.returncode == 0, again.stderr[-3000:]
+    assert len(google.jobs) == num_jobs, "what is whole is not done again"
