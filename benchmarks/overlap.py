@@ -1,12 +1,15 @@
 """Signatures of books beside two peers': CPU seconds and MB/s of one core, and which editions each one pairs.
 
-    python benchmarks/overlap.py BOOKS_DIR [--repeat N]
+    python benchmarks/overlap.py BOOKS_DIR [--repeat N] [--show]
 
 BOOKS_DIR holds folders named for a Gutenberg number, each with the editions of one book. All are given the same
 texts (headers off) and an omnibus made of four of them, in one process, each the best of ``--repeat`` runs (datatrove
 one). Peers that are not installed are named and left out: ``datasketch`` (MinHash of 128 hashes of word 5-grams, its
 default sha1 and xxhash, LSH at Jaccard 0.8) and ``datatrove`` (its MinHash of word 5-grams with its defaults, 14 x 8
-hashes, signatures and buckets; the pairs are those of its clusters; with ``spacy regex tokenizers xxhash<3.7``).
+hashes, signatures and buckets; the pairs are those of its clusters; with ``spacy regex tokenizers xxhash<3.7``), and
+``simhash``, what RedPajama v1 takes for "more than 90% content overlap" (data_prep/book/dedup.py: 64 bits of the
+6-grams of characters of the lower-cased text without ``[^\\w]+``, a distance of up to 5). ``--show`` prints, for each
+pair that SimHash or we take for the same, the overlap and the distance, and the clusters that our rule makes.
 """
 
 from __future__ import annotations
@@ -28,9 +31,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from filters.gutenberg import strip
 from filters.overlap import overlap, shingles, sketch
-from filters.overlap_groups import is_candidate, pairs_of_bucket, ranks
+from filters.overlap_groups import is_candidate, pairs_of_bucket, ranks, resolve
 
 Pairs = set[frozenset[str]]
+SIMHASH_MAX_DISTANCE = 5
 OMNIBUS = "omnibus"  # made of the four shortest books
 
 
@@ -139,6 +143,41 @@ def datatrove_pairs(books: dict[str, str]) -> Pairs:
         shutil.rmtree(root)
 
 
+def simhash_distances(books: dict[str, str]) -> dict[frozenset[str], int]:
+    """The Hamming distance of every pair of books."""
+    from simhash import Simhash
+
+    signatures = {}
+    for name, text in books.items():
+        letters = re.sub(r"[^\w]+", "", text.lower())
+        signatures[name] = Simhash([letters[at : at + 6] for at in range(max(len(letters) - 5, 1))])
+    return {frozenset((a, b)): signatures[a].distance(signatures[b]) for a, b in itertools.combinations(signatures, 2)}
+
+
+def simhash_pairs(books: dict[str, str]) -> Pairs:
+    return {pair for pair, distance in simhash_distances(books).items() if distance <= SIMHASH_MAX_DISTANCE}
+
+
+def show(books: dict[str, str]) -> None:
+    """Where SimHash and the overlap of content differ, and the clusters."""
+    sets = {name: shingles(text) for name, text in books.items()}
+    pairs = [(a, b, overlap(sets[a], sets[b])) for a, b in itertools.combinations(books, 2)]
+    sizes = {name: len(found) for name, found in sets.items()}
+    print("\nkept                    goes                    shingles  of it in the kept one")
+    for gone, (kept, share) in sorted(resolve(sizes, pairs).items(), key=lambda item: (item[1][0], item[0])):
+        print(f"{kept:23} {gone:23} {sizes[gone]:9,}  {share:.4f}")
+    try:
+        distances = simhash_distances(books)
+    except ImportError as error:
+        print(f"simhash not installed: {error}")
+        return
+    print("\noverlap  distance  pair on which the two differ")
+    for a, b, share in sorted(pairs, key=lambda pair: -pair[2]):
+        distance = distances[frozenset((a, b))]
+        if (share > 0.9) != (distance <= SIMHASH_MAX_DISTANCE):
+            print(f"{share:7.4f}  {distance:8}  {a}, {b}")
+
+
 def report(name: str, run: Callable[[dict[str, str]], Pairs], books: dict[str, str], repeat: int) -> None:
     true = {frozenset(pair) for pair in itertools.combinations(books, 2) if is_true(*pair)}
     best, pairs = float("inf"), set()
@@ -159,6 +198,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("books", type=Path)
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--show", action="store_true")
     options = parser.parse_args()
     books = editions(options.books)
     if not books:
@@ -175,6 +215,9 @@ def main() -> None:
     except ImportError as error:
         print(f"xxhash not installed: {error}")
     report("datatrove MinHash 14 x 8", datatrove_pairs, books, 1)
+    report("SimHash, distance up to 5", simhash_pairs, books, 1)
+    if options.show:
+        show(books)
 
 
 if __name__ == "__main__":

@@ -58,6 +58,17 @@ def expand_macros(text: str) -> Expanded:
     return Expander(text, HANDLERS, tracks_groups=_defines_in_groups(text)).run()
 
 
+def _depth(text: str, start: int, end: int) -> int:
+    r"""How many more groups are opened than closed; ``\AtBeginDocument{`` opens none."""
+    return (
+        text.count("{", start, end)
+        - text.count("}", start, end)
+        + text.count("\\}", start, end)
+        - text.count("\\{", start, end)
+        - text.count("\\AtBeginDocument{", start, end)
+    )
+
+
 def _defines_in_groups(text: str) -> bool:
     """Whether the body holds a definition inside of braces or an environment; only then need groups be followed."""
     pos = max(text.find("\\begin{document}"), 0) + len("\\begin{document}")
@@ -81,12 +92,16 @@ def style_definitions(text: str) -> str:
     '\\makeatletter\n\\newcommand{\\R}{\\mathbb{R}}\n\\makeatother\n'
     """
     found = []
-    pos = num_failures = 0
+    pos = num_failures = depth = 0
     while num_failures < _MAX_FAILURES and (match := _DEFINITION_START.search(text, pos)) is not None:
-        definition = _READERS[match[2]](text, match.end(), True)
-        pos = match.end() if definition is None else definition.end
+        depth = max(0, depth + _depth(text, pos, match.start()))
+        pos = match.end()
+        if depth and match[2] != "gdef":  # inside another's text, an option or a test: nobody knows whether it is made
+            continue
+        definition = _READERS[match[2]](text, pos, True)
         num_failures += definition is None
         if definition is not None:
+            pos = definition.end
             found.append(text[match.start() : pos])
     if not found:
         return ""

@@ -14,7 +14,7 @@ PROTECTED = words(
     "begin end document documentclass documentstyle usepackage par item input include chapter part section subsection"
     " subsubsection paragraph subparagraph addchap addsec minisec appendix bibliography bibliographystyle"
     " printbibliography bibitem maketitle title author date abstract endabstract verb relax fi else or footnote caption"
-    " label"
+    " label \\\\"
 )
 """Names that keep their standard meaning though a source defines them anew: structure, which is what papers share and
 what the later cuts go by. A journal's own drawing of a heading is no user's shorthand."""

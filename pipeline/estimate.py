@@ -26,6 +26,7 @@ SAMPLE_DOCS = 500
 BYTES_PER_TOKEN = 4.0
 """Of text under a vocabulary of 32,000 pieces: English web text has 4.0 to 4.4, code and formulas about 3."""
 _UNITS = 4
+_PART_OF_ANOTHER = "part-of-another/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,10 @@ class SourceEstimate:
     num_docs: float
     text_bytes: float
     cpu_hours: float
-    is_lower_bound: bool
+    is_unknown: bool
     """Whether the part held too little to say anything of documents."""
+    is_unfiltered: bool
+    """Whether filters stand behind a join that a part of the input cannot foresee: what is counted is what there is."""
 
     @property
     def num_tokens(self) -> int:
@@ -88,10 +91,12 @@ def estimate_source(made: SourcePlan) -> SourceEstimate:
         made.units
     )
     chosen = units[:: max(1, len(units) // _UNITS)][:_UNITS]
+    is_unfiltered = made.source.join == "licences" and len(units) < len(made.units)
+    runner = _runner(made, with_steps=not is_unfiltered)
     sample_bytes = docs = kept_bytes = 0
     started = time.process_time()
     for unit in chosen:
-        read, n, kept = _sample_unit(made, unit)
+        read, n, kept = _sample_unit(made, unit, runner)
         sample_bytes, docs, kept_bytes = sample_bytes + read, docs + n, kept_bytes + kept
     seconds = time.process_time() - started
     total = sum(u.num_bytes for u in units)
@@ -105,14 +110,14 @@ def estimate_source(made: SourcePlan) -> SourceEstimate:
         num_docs=docs * factor,
         text_bytes=kept_bytes * factor,
         cpu_hours=seconds * factor / 3600,
-        is_lower_bound=docs == 0,
+        is_unknown=docs == 0,
+        is_unfiltered=is_unfiltered,
     )
 
 
-def _sample_unit(made: SourcePlan, unit: Unit) -> tuple[int, int, int]:
+def _sample_unit(made: SourcePlan, unit: Unit, runner: StepRunner) -> tuple[int, int, int]:
     """(stored bytes read, documents kept, their bytes of text) of the first part of a unit."""
     counts: list[int] = []
-    runner = _runner(made)
     ledger = Ledger(made.source.name, 0)
     num_docs = num_bytes = 0
     deadline = time.monotonic() + SAMPLE_SECONDS
@@ -121,14 +126,14 @@ def _sample_unit(made: SourcePlan, unit: Unit) -> tuple[int, int, int]:
         if batch is None:
             continue
         batch = runner.run(batch, Verdicts(), ledger)
-        num_docs += batch.num_rows
+        num_docs += sum(not i.startswith(_PART_OF_ANOTHER) for i in batch.column("id").to_pylist())
         num_bytes += text_bytes(batch.column("text"))
     # A reader that was stopped has read ahead: what it read counts, up to the unit's own bytes.
     return min(sum(counts), unit.num_bytes), num_docs, num_bytes
 
 
-def _runner(made: SourcePlan) -> StepRunner:
-    local = tuple(s for s in made.source.steps if is_local(s))
+def _runner(made: SourcePlan, *, with_steps: bool) -> StepRunner:
+    local = tuple(s for s in made.source.steps if is_local(s)) if with_steps else ()
     job = SourceJob(
         source=made.source, scale=Scale(num_parts=1, num_line_buckets=16, num_key_buckets=1), units_path="", marker="",
         fingerprint="", stats_path="", models=dict(made.model_paths), spill_dir="", clean_dir="", dropped_dir="",
@@ -160,8 +165,8 @@ def _documents(made: SourcePlan, unit: Unit, counts: list[int], deadline: float)
         number += 1
         if isinstance(record, TableRow):
             row = record.row
-            if row.get("text"):
-                yield {"id": str(number), "text": row["text"]}
+            if row.get("text"):  # an answer's words count, the document is its question's
+                yield {"id": f"{'' if row.get('is_question', True) else _PART_OF_ANOTHER}{number}", "text": row["text"]}
         else:
             yield record
         if number >= SAMPLE_DOCS or time.monotonic() > deadline:
@@ -178,9 +183,10 @@ def print_estimate(settings: Settings, plans: Sequence[SourcePlan]) -> None:
         table.add_column(name, justify="left" if index == 0 else "right", no_wrap=True)
     estimates = [estimate_source(p) for p in plans]
     for e in estimates:
-        documents = "unknown" if e.is_lower_bound else f"{e.num_docs:,.0f}"
-        table.add_row(e.source, f"{e.num_files:,}", f"{e.num_units:,}", f"{e.input_bytes / 1e6:,.1f}", f"{e.read_bytes / 1e6:,.1f}",
-                      documents, f"{e.text_bytes / 1e6:,.1f}", f"{e.num_tokens:,}", f"{e.cpu_hours:,.3f}")  # fmt: skip
+        documents = "unknown" if e.is_unknown else f"{'at most ' if e.is_unfiltered else ''}{e.num_docs:,.0f}"
+        stored, read, text = (f"{n / 1e6:,.1f}" for n in (e.input_bytes, e.read_bytes, e.text_bytes))
+        counted = (f"{n:,}" for n in (e.num_files, e.num_units))
+        table.add_row(e.source, *counted, stored, read, documents, text, f"{e.num_tokens:,}", f"{e.cpu_hours:,.3f}")
     console.print(table)
     available = {
         e.source: SourceTokens(e.num_tokens, int(e.num_docs)) for e in estimates if e.source in settings.recipe.weights
@@ -202,7 +208,7 @@ def _needs(estimates: Sequence[SourceEstimate]) -> str:
     keys_gb, lines_gb = num_docs * 150 / 1e9, text / 45 * 9 / 1e9
     tokens_gb = text / BYTES_PER_TOKEN * 2 / 1e9
     return (
-        f"shuffle: about {keys_gb:,.2f} GB of keys (150 bytes a document), {lines_gb:,.2f} GB of line hashes (9 bytes a line, where lines are "
-        f"deduped), {tokens_gb:,.2f} GB of tokens an epoch; parts: {sum(s.num_parts for s in scales):,}; "
+        f"shuffle: about {keys_gb:,.2f} GB of keys (150 bytes a document), "
+        f"{lines_gb:,.2f} GB of line hashes (9 bytes a line, where lines are deduped), {tokens_gb:,.2f} GB of tokens an epoch; parts: {sum(s.num_parts for s in scales):,}; "
         f"memory: about 1 GB a worker process; spilled text: {text / 2e9:,.2f} GB a pass"
     )

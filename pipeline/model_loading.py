@@ -33,7 +33,8 @@ class ModelFiles:
 
 ModelPath = str | StoredFile | ModelFiles
 
-_loaded: dict[tuple[str, ModelPath], Any] = {}
+_loaded: dict[tuple[str, ModelPath], tuple[Any, Any]] = {}
+"""By key and path: what the files were when they were read, and the model."""
 _loading = threading.Lock()
 
 
@@ -46,10 +47,21 @@ def load(key: str, path: ModelPath) -> Any:
         ValueError: the file is broken or not of this kind; names it and what to do.
     """
     with _loading:
-        if (key, path) not in _loaded:
+        stamp = _stamp(path)
+        if (key, path) not in _loaded or _loaded[key, path][0] != stamp:
             on_disk = path if isinstance(path, ModelFiles) or key == "exclude" else local_path(path)
-            _loaded[key, path] = _LOADERS[key](on_disk)
-        return _loaded[key, path]
+            _loaded[key, path] = stamp, _LOADERS[key](on_disk)
+        return _loaded[key, path][1]
+
+
+def _stamp(path: ModelPath | str | StoredFile) -> Any:
+    """Changes when a file on this machine is written again: a process may run twice."""
+    if isinstance(path, ModelFiles):
+        return tuple(_stamp(one) for _, one in path.paths)
+    if not isinstance(path, str) or not os.path.isfile(path):
+        return None
+    stat = os.stat(path)
+    return stat.st_size, stat.st_mtime_ns
 
 
 def _load_language(path: ModelPath) -> LanguageModel:

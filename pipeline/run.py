@@ -10,7 +10,7 @@ from mixtures.plan import PlanError
 from pipeline.clean_phase import RunFailed
 from pipeline.cloud import Faults
 from pipeline.options import parse
-from pipeline.whole_run import estimate_run, run
+from pipeline.whole_run import JobFailed, estimate_run, run
 
 DONE, FAILED, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
 
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         is_table = isinstance(error.__cause__, PlanError)
         print(f"error: {error if is_table else ' '.join(str(error).split())}", file=sys.stderr)
         return WRONG_REQUEST
-    except RunFailed as error:
+    except (RunFailed, JobFailed) as error:
         print(f"error: {error}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:

@@ -108,7 +108,7 @@ def check_memory(engine: Engine, plans: list[cleaning.SourcePlan]) -> None:
 def _plans(settings: Settings, layout: Layout) -> list[cleaning.SourcePlan]:
     """What is to be cleaned; all that can be said of a request before any work is said here."""
     if settings.tokenizer:
-        Encoder.load(read_bytes(settings.tokenizer))
+        _check_tokenizer(settings.tokenizer)
     if settings.exclude:
         _check_exclusions(settings.exclude)
     if settings.phase == "mix":
@@ -117,6 +117,13 @@ def _plans(settings: Settings, layout: Layout) -> list[cleaning.SourcePlan]:
         _check_mixable(settings, layout)
     inputs, models = _inputs_and_models(settings, layout.work)
     return cleaning.plan_sources(settings, inputs, models)
+
+
+def _check_tokenizer(path: str) -> None:
+    try:
+        Encoder.load(read_bytes(path))
+    except ValueError as error:
+        raise ValueError(f"--tokenizer {path}: {error}") from error
 
 
 def _check_exclusions(path: str) -> None:
@@ -235,7 +242,7 @@ def _mix(settings: Settings, layout: Layout, place: _Place, display: Display) ->
 
 
 def _mix_fingerprint(job: Any, layout: Layout, sources: list[str]) -> str:
-    said = replace(job, shuffle_dir=None, progress_dir=None)
+    said = replace(job, parts=(), output="", result_path="", shuffle_dir=None, progress_dir=None)  # it may be moved
     tokens = {s: (read_marker(layout.marker(f"tokens-{s}")) or {}).get("fingerprint") for s in sources}
     return hashlib.sha256((repr(said) + json.dumps(tokens)).encode()).hexdigest()
 

@@ -152,7 +152,12 @@ def raw_text(files: dict[str, str], cleaned: str) -> str:
     if len(wholes) == 1:
         return wholes[0]
     found = words(cleaned)
-    return max(wholes, key=lambda whole: ((words(whole) & found).total(), -len(whole)))
+
+    def likeness(whole: str) -> float:
+        there = words(whole)
+        return 2 * (there & found).total() / max(there.total() + found.total(), 1)
+
+    return max(wholes, key=likeness)
 
 
 def words(text: str) -> Counter[str]:

@@ -14,11 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from filters.exclude import matched, parse_exclusions
+from filters.exclude import matched
 from pipeline import progress
 from pipeline.files import join, open_file, read_bytes, write_bytes, written_whole
 from pipeline.layout import state_of
 from pipeline.mixing import HeldOut, TokenJob
+from pipeline.model_loading import load
 from tokenizer.encode import Encoder
 
 _BATCH_DOCS = 256
@@ -34,13 +35,9 @@ def token_file(job_dir: str, part: int) -> str:
 
 
 @functools.lru_cache(maxsize=2)
-def _encoder(path: str) -> Encoder:
+def _encoder(path: str, fingerprint: str) -> Encoder:
+    """Once a process and job: another job may find another tokenizer under the path."""
     return Encoder.load(read_bytes(path))
-
-
-@functools.lru_cache(maxsize=2)
-def _exclusions(path: str | None) -> frozenset[str]:
-    return parse_exclusions(read_bytes(path).decode().splitlines()) if path else frozenset()
 
 
 class TokenizeSource(beam.PTransform):
@@ -65,7 +62,8 @@ class _EncodePart(beam.DoFn):
 
     def process(self, part: tuple[int, str]) -> Iterator[tuple[int, dict[str, int]]]:
         number, path = part
-        encoder, excluded = _encoder(self._job.tokenizer_path), _exclusions(self._job.exclude_path)
+        encoder = _encoder(self._job.tokenizer_path, self._job.fingerprint)
+        excluded = load("exclude", self._job.exclude_path) if self._job.exclude_path else frozenset()
         kind = pa.uint16() if encoder.dtype == np.uint16 else pa.uint32()
         schema = pa.schema({"doc_id": pa.string(), "input_ids": pa.list_(kind)})
         counts: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""What the rehearsals share: a snapshot of the code, its sample as input, a local run to compare with, and Google."""
+"""What the rehearsals of many machines share: the code and its input, local runs to compare with, and Google."""
 
 from __future__ import annotations
 
@@ -9,58 +9,16 @@ import subprocess
 import sys
 import venv
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
 if str(HERE) not in sys.path:
     sys.path.insert(0, str(HERE))
 
-BUCKET = "rehearsal"
-LOADED = "common_crawl", "books"
-"""The sources of the shorter rehearsals: models, line dedup, near dedup."""
-
-
-@dataclass(frozen=True)
-class Checkout:
-    """A copy of the code, so that nobody edits it while its checksum travels; and runs of it."""
-
-    root: Path
-    work: Path
-    inputs: dict[str, list[str]]
-    env: dict[str, str] = field(default_factory=dict)
-
-    def run(
-        self, *args: str, env: dict[str, str] | None = None, timeout: int = 300
-    ) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "pipeline.run", *args]
-        whole = {**os.environ, "PYTHONPATH": str(self.root), **(env or {})}
-        return subprocess.run(
-            command, capture_output=True, text=True, cwd=self.root, env=whole, timeout=timeout, check=False
-        )
-
-    def input_flags(self, prefix: str = "", sources: tuple[str, ...] | None = None) -> list[str]:
-        """The inputs below a store's prefix, or where they lie."""
-        flags = []
-        for source, paths in self.inputs.items():
-            if sources is None or source in sources:
-                for path in paths:
-                    where = f"{prefix}/{Path(path).relative_to(self.work / 'input')}" if prefix else path
-                    flags += ["--input", f"{source}={where}"]
-        return flags
-
-    def config(self, name: str, weights: dict[str, float] | None = None) -> str:
-        """The sample's recipe, or some of its sources."""
-        path = self.work / f"{name}.yaml"
-        text = "recipe: sample\n"
-        if weights:
-            text += "mixture:\n  weights: " + json.dumps(weights) + "\n"
-        path.write_text(text)
-        return str(path)
+from rehearsal import BUCKET, LOADED, ROOT, Checkout, small_config, write_key  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -89,14 +47,6 @@ def models(checkout: Checkout) -> Path:
     return checkout.root / "samples" / "models"
 
 
-def shard_sums(manifest: dict[str, Any]) -> list[str]:
-    """The checksums of all shards, training and validation."""
-    held = [shard for one in manifest["validation"].values() for shard in one["shards"]]
-    found = [shard["sha256"] for shard in [*manifest["shards"], *held]]
-    assert len(found) > 1
-    return found
-
-
 @pytest.fixture(scope="session")
 def local_run(checkout: Checkout, models: Path) -> Path:
     """All seven sources, one process, on this machine's disk."""
@@ -119,10 +69,6 @@ def small_run(checkout: Checkout, models: Path, local_run: Path) -> Path:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return out
-
-
-def small_config(checkout: Checkout) -> str:
-    return checkout.config("small", dict.fromkeys(LOADED, 50))
 
 
 @pytest.fixture(scope="session")
@@ -159,21 +105,3 @@ def google(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(write_key(tmp_path, found.url)))
     yield found
     server.shutdown()
-
-
-def write_key(folder: Path, url: str) -> Path:
-    """A service account's key, made up; its tokens come from loopback."""
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
-    key = rsa.generate_private_key(65537, 2048)
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()
-    said = {
-        "type": "service_account", "project_id": "my-project", "private_key_id": "1", "private_key": pem,
-        "client_email": "x@my-project.iam.gserviceaccount.com", "client_id": "1", "token_uri": f"{url}/token",
-    }  # fmt: skip
-    path = folder / "key.json"
-    path.write_text(json.dumps(said))
-    return path

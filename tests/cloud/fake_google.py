@@ -7,6 +7,7 @@ by the program that the test names; it is done when that program ends well, and 
 from __future__ import annotations
 
 import base64
+import bisect
 import email.parser
 import http.server
 import json
@@ -68,6 +69,7 @@ class Google:
     """Answers 401 to everything: credentials that are not accepted."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     generation: int = 1
+    _sorted: dict[str, tuple[tuple[int, int], list[str]]] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -89,6 +91,14 @@ class Google:
     def names(self, prefix: str) -> list[str]:
         bucket, _, start = prefix.removeprefix("gs://").partition("/")
         return sorted(n for n in self.objects[bucket] if n.startswith(start))
+
+    def sorted_names(self, bucket: str) -> list[str]:
+        """All names of a bucket; sorted again only when there are other ones."""
+        with self.lock:
+            key = (self.generation, len(self.objects[bucket]))
+            if self._sorted.get(bucket, (None, []))[0] != key:
+                self._sorted[bucket] = (key, sorted(self.objects[bucket]))
+            return self._sorted[bucket][1]
 
     def submit(self, request: bytes, project: str, region: str) -> Job:
         job = Job(len(self.jobs) + 1, request, project, region)
@@ -204,8 +214,10 @@ def _about(google: Google, bucket: str, name: str) -> dict[str, Any]:
 
 
 def _list(google: Google, bucket: str, query: dict[str, str]) -> Answer:
-    prefix, start = query.get("prefix", ""), query.get("pageToken", "")
-    names = sorted(n for n in google.objects[bucket] if n.startswith(prefix) and n > start)
+    prefix = query.get("prefix", "")
+    names = google.sorted_names(bucket)
+    names = names[bisect.bisect_right(names, query["pageToken"]) if "pageToken" in query else 0 :]
+    names = [n for n in names[bisect.bisect_left(names, prefix) :] if n.startswith(prefix)]
     if delimiter := query.get("delimiter"):
         tails = {n: n[len(prefix) :].partition(delimiter) for n in names}
         folders = sorted({prefix + head + sep for head, sep, _ in tails.values() if sep})

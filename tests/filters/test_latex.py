@@ -87,7 +87,7 @@ def test_hostile_source_of_a_megabyte_ends(source: str) -> None:
 
 @pytest.mark.slow
 def test_a_source_of_twenty_megabytes_is_linear() -> None:
-    part = "We show $\\R^{n}$ and \\emph{all} of \\eps{x} % note\nand more of \\begin{itemize} \\item it \\end{itemize}\n\n"
+    part = "We show $\\R^{n}$ and \\emph{all} of \\eps{x} % note\nand more \\begin{itemize} \\item it \\end{itemize}\n\n"
     source = paper(
         "\\section{A}\n" + part * 180_000, "\\newcommand{\\R}{\\mathbb{R}}\\newcommand{\\eps}[1]{\\epsilon_{#1}}"
     )

@@ -21,8 +21,8 @@ from pipeline.sources.base import InputFile, Rejected
 
 TEX = b"\\documentclass{article}\\begin{document}\\section{A} text\\end{document}"
 PROJECT = {
-    "ms.tex": b"\\documentclass{article}\n\\usepackage{my}\n\\begin{document}\n\\input{sec/one}\n\\include{two}% \\input{no}\n"
-    b"\\input{gone}\n\\end{document}\n",
+    "ms.tex": b"\\documentclass{article}\n\\usepackage{my}\n\\begin{document}\n\\input{sec/one}\n"
+    b"\\include{two}% \\input{no}\n\\input{gone}\n\\end{document}\n",
     "sec/one.tex": b"\\section{One} \\R\n\\input{sec/one}\n",
     "two.tex": b"\\section{Two} b % note",
     "rebuttal.tex": b"\\documentclass{article}\\begin{document}Dear editor, "
@@ -105,7 +105,7 @@ def test_a_project_is_put_together() -> None:
     assert counts == {"num_files": 4, "num_files_left_out": 1, "num_inputs_missing": 1, "yymm": "0101", "version": None}
     outcome = Latex().apply(pa.record_batch({"text": [document["text"]]}), {})
     assert outcome.columns["text"].to_pylist() == [
-        "\\section{One} \\mathbb{R}\n\\input{sec/one}\n\n\\section{Two} b\n\n\\input{gone}\n"
+        "\\section{One} \\mathbb{R}\n\\input{sec/one}\n\n\\section{Two} b\n\\input{gone}\n"
     ]
 
 

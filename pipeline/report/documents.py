@@ -1,0 +1,178 @@
+"""Reading ``clean/`` and ``dropped/`` for the report: only the columns that are asked for, a bounded part of what there is.
+
+Which documents a part of the output holds is a hash's decision, so any few parts are a fair sample of a source. Of a
+folder up to ``budget_bytes`` everything is read. Of a larger one 16 parts, evenly spread, and of these so many row
+groups, evenly spread, as the budget holds. What is read is held a batch at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+from apache_beam.io.filesystems import FileSystems
+
+from pipeline.files import is_local, join, open_file
+
+SAMPLE_BYTES = 96 << 20
+"""Of a source's stored clean documents so many bytes are read for its distributions (about 250 MB of text)."""
+_SAMPLE_PARTS = 16
+_BATCH_DOCS = 256
+_THREADS = 8
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(slots=True)
+class Read:
+    """How much of a folder was read."""
+
+    num_files: int = 0
+    num_files_read: int = 0
+    num_docs: int = 0
+    unreadable: tuple[str, ...] = ()
+
+    @property
+    def is_all(self) -> bool:
+        return self.num_files == self.num_files_read and not self.unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A file of a folder."""
+
+    path: str
+    num_bytes: int
+
+    @property
+    def name(self) -> str:
+        return self.path.rsplit("/", 1)[-1]
+
+
+def parts_of(folder: str) -> list[Part]:
+    """The finished parts of a folder, in the order of their names; none if it is not there."""
+    (result,) = FileSystems.match([join(folder, "part-*.parquet")])
+    return sorted((Part(m.path, m.size_in_bytes) for m in result.metadata_list), key=lambda p: p.path)
+
+
+def read_sample(folder: str, columns: Sequence[str], read: Read, *, budget_bytes: int = SAMPLE_BYTES) -> Iterator[tuple[Part, pa.RecordBatch]]:  # fmt: skip
+    """Batches of a fair sample of a folder's documents; ``read`` is filled on the way.
+
+    A column that the files do not have is left out.
+    """
+    parts = parts_of(folder)
+    read.num_files = len(parts)
+    total = sum(p.num_bytes for p in parts)
+    chosen = parts if total <= budget_bytes else evenly(parts, _SAMPLE_PARTS)
+    share = min(1.0, budget_bytes / max(1, sum(p.num_bytes for p in chosen)))
+    read.num_files_read = len(chosen) if share == 1.0 else 0
+    for part in chosen:
+        try:
+            for batch in _batches(part, columns, share):
+                read.num_docs += batch.num_rows
+                yield part, batch
+        except (pa.ArrowInvalid, OSError) as error:
+            read.unreadable = (*read.unreadable, f"{part.path}: {error}")
+
+
+def read_all(folder: str, columns: Sequence[str], *, share: float = 1.0) -> Iterator[pa.RecordBatch]:
+    """Batches of all documents of a folder, or of the share of its parts that is asked for (at least one)."""
+    parts = parts_of(folder)
+    for part in evenly(parts, max(1, round(share * len(parts)))) if share < 1 else parts:
+        yield from _batches(part, columns, 1.0)
+
+
+def evenly(items: Sequence[Any], number: int) -> list[Any]:
+    """So many of the items, evenly spread.
+
+    >>> evenly("abcdefgh", 3)
+    ['a', 'c', 'f']
+    """
+    return [items[i * len(items) // number] for i in range(number)] if number < len(items) else list(items)
+
+
+def _batches(part: Part, columns: Sequence[str], share: float) -> Iterator[pa.RecordBatch]:
+    with open_file(part.path) as file, pq.ParquetFile(file) as parquet:
+        present = [name for name in columns if name in parquet.schema_arrow.names]
+        groups: list[int] = list(range(parquet.num_row_groups))
+        groups = evenly(groups, max(1, round(share * len(groups)))) if groups else []
+        if groups:
+            yield from parquet.iter_batches(batch_size=_BATCH_DOCS, row_groups=groups, columns=present)
+
+
+def read_texts(folder: str) -> Iterator[pa.RecordBatch]:
+    """The dropped documents of all parts that kept their text: row groups without any are skipped unread."""
+    parts = parts_of(folder)
+    if len(parts) < _THREADS or is_local(folder):
+        for part in parts:
+            yield from _texts(part)
+        return
+    with ThreadPoolExecutor(_THREADS) as pool:  # a store answers slowly, and many at once
+        for found in pool.map(lambda part: list(_texts(part)), parts):
+            yield from found
+
+
+def _texts(part: Part) -> Iterator[pa.RecordBatch]:
+    try:
+        with open_file(part.path) as file, pq.ParquetFile(file) as parquet:
+            column = parquet.schema_arrow.get_field_index("text")
+            groups = [n for n in range(parquet.num_row_groups) if _has_values(parquet.metadata.row_group(n), column)]
+            for batch in parquet.iter_batches(batch_size=_BATCH_DOCS, row_groups=groups) if groups else ():
+                with_text = batch.filter(batch.column("text").is_valid())
+                if with_text.num_rows:
+                    yield with_text
+    except (pa.ArrowInvalid, OSError, KeyError):
+        return  # the pass over the signals reads the same files, and tells of it
+
+
+def _has_values(group: Any, column: int) -> bool:
+    """Whether a row group has any text; columns behind a map have one more place than fields."""
+    for place in range(group.num_columns):
+        if group.column(place).path_in_schema == "text":
+            statistics = group.column(place).statistics
+            return statistics is None or statistics.null_count < group.num_rows
+    return column >= 0
+
+
+def signal_columns(signals: pa.MapArray) -> dict[str, Floats]:
+    """A column of maps as one array a signal; NaN where a document has none of it.
+
+    >>> column = pa.array([[("a", 1.0)], [("a", 2.0), ("b", 3.0)]], pa.map_(pa.string(), pa.float64()))
+    >>> {name: values.tolist() for name, values in signal_columns(column).items()}
+    {'a': [1.0, 2.0], 'b': [nan, 3.0]}
+    """
+    num_docs = len(signals)
+    if not num_docs:
+        return {}
+    offsets = signals.offsets.to_numpy()
+    rows = np.repeat(np.arange(num_docs), np.diff(offsets))
+    keys = signals.keys.slice(offsets[0], offsets[-1] - offsets[0]).dictionary_encode()
+    items = signals.items.slice(offsets[0], offsets[-1] - offsets[0]).to_numpy(zero_copy_only=False)
+    codes = keys.indices.to_numpy()
+    found = {}
+    for code, name in enumerate(keys.dictionary.to_pylist()):
+        values = np.full(num_docs, np.nan)
+        values[rows[codes == code]] = items[codes == code]
+        found[name] = values
+    return found
+
+
+def count_rows(folder: str, *, max_files: int = 256) -> int | None:
+    """Rows of all parts of a folder, by their footers; None where there are more files than it pays to open."""
+    parts = parts_of(folder)
+    if len(parts) > max_files:
+        return None
+    num_rows = 0
+    for part in parts:
+        try:
+            with open_file(part.path) as file:
+                num_rows += pq.read_metadata(file).num_rows
+        except (pa.ArrowInvalid, OSError):
+            return None
+    return num_rows

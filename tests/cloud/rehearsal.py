@@ -1,0 +1,85 @@
+"""What the rehearsals share: a snapshot of the code with its sample as input, runs of it, checksums, made-up credentials."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+BUCKET = "rehearsal"
+LOADED = "common_crawl", "books"
+"""The sources of the shorter rehearsals: models, line dedup, near dedup."""
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A copy of the code, so that nobody edits it while its checksum travels; and runs of it."""
+
+    root: Path
+    work: Path
+    inputs: dict[str, list[str]]
+    env: dict[str, str] = field(default_factory=dict)
+
+    def run(
+        self, *args: str, env: dict[str, str] | None = None, timeout: int = 300
+    ) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "pipeline.run", *args]
+        whole = {**os.environ, "PYTHONPATH": str(self.root), **(env or {})}
+        return subprocess.run(
+            command, capture_output=True, text=True, cwd=self.root, env=whole, timeout=timeout, check=False
+        )
+
+    def input_flags(self, prefix: str = "", sources: tuple[str, ...] | None = None) -> list[str]:
+        """The inputs below a store's prefix, or where they lie."""
+        flags = []
+        for source, paths in self.inputs.items():
+            if sources is None or source in sources:
+                for path in paths:
+                    where = f"{prefix}/{Path(path).relative_to(self.work / 'input')}" if prefix else path
+                    flags += ["--input", f"{source}={where}"]
+        return flags
+
+    def config(self, name: str, weights: dict[str, float] | None = None) -> str:
+        """The sample's recipe, or some of its sources."""
+        path = self.work / f"{name}.yaml"
+        text = "recipe: sample\n"
+        if weights:
+            text += "mixture:\n  weights: " + json.dumps(weights) + "\n"
+        path.write_text(text)
+        return str(path)
+
+
+def shard_sums(manifest: dict[str, Any]) -> list[str]:
+    """The checksums of all shards, training and validation."""
+    held = [shard for one in manifest["validation"].values() for shard in one["shards"]]
+    found = [shard["sha256"] for shard in [*manifest["shards"], *held]]
+    assert len(found) > 1
+    return found
+
+
+def small_config(checkout: Checkout) -> str:
+    return checkout.config("small", dict.fromkeys(LOADED, 50))
+
+
+def write_key(folder: Path, url: str) -> Path:
+    """A service account's key, made up; its tokens come from loopback."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(65537, 2048)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+    said = {
+        "type": "service_account", "project_id": "my-project", "private_key_id": "1", "private_key": pem,
+        "client_email": "x@my-project.iam.gserviceaccount.com", "client_id": "1", "token_uri": f"{url}/token",
+    }  # fmt: skip
+    path = folder / "key.json"
+    path.write_text(json.dumps(said))
+    return path
