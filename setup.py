@@ -109,10 +109,12 @@ setup(
         "tokenizer",
     ],
     package_data={
-        "filters": ["data/**/*"],
+        "filters": ["data/**/*", "py.typed"],
+        "mixtures": ["py.typed"],
         "mixtures.recipes": ["*.yaml"],
-        "pipeline": ["templates/*", "data/*"],
+        "pipeline": ["templates/*", "data/*", "py.typed"],
         "pipeline.report": ["templates/*"],
+        "tokenizer": ["py.typed"],
     },
     install_requires=PINS.read_text(encoding="utf-8").split() if PINS.is_file() else REQUIRES,
     extras_require={

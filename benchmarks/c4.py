@@ -37,8 +37,11 @@ NAMES = {
     "filtered:loremipsum": "lorem_ipsum",
     "filtered:squigglybracket": "curly_bracket",
     "filtered:too_few_sentences": "too_few_sentences",
+    "filtered-page-loremipsum": "lorem_ipsum",
+    "filtered-page-squigglybracket": "curly_bracket",
+    "filtered-page-toofewsentences": "too_few_sentences",
 }
-"""The original's counters in our words."""
+"""The original's counters, of 2022 and of 2020, in our words."""
 
 
 def pages_of(paths: list[str], language_model: str | None) -> list[str]:

@@ -176,6 +176,10 @@ def show(books: dict[str, str]) -> None:
         distance = distances[frozenset((a, b))]
         if (share > 0.9) != (distance <= SIMHASH_MAX_DISTANCE):
             print(f"{share:7.4f}  {distance:8}  {a}, {b}")
+    nearest = min((distances[frozenset((a, b))], share, a, b) for a, b, share in pairs if share < 0.5)
+    print(
+        f"\nnearest by SimHash of two different books: distance {nearest[0]}, overlap {nearest[1]:.4f}: {nearest[2:]}"
+    )
 
 
 def report(name: str, run: Callable[[dict[str, str]], Pairs], books: dict[str, str], repeat: int) -> None:

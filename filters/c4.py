@@ -132,7 +132,7 @@ class C4Lines:
             f"num_lines_{fate}": pa.array([page and float(page.num_lines[fate]) for page in pages], pa.float64())
             for fate in LINE_FATES
         }
-        signals["num_sentences"] = _doubles([page and page.num_sentences for page in pages])
+        signals["num_sentences"] = _doubles([None if page is None else page.num_sentences for page in pages])
         return Outcome(
             verdict=pa.array([page and page.reason for page in pages], pa.string()),
             detail=pa.array([page and page.detail for page in pages], pa.string()),

@@ -20,7 +20,7 @@ from filters.latex_definitions import (
     read_operator,
     read_paired_delimiter,
 )
-from filters.latex_expand import Expanded, Expander, Handler, Meaning, leave_macro
+from filters.latex_expand import Expanded, Expander, Handler, leave_macro
 from filters.latex_lexer import whole_lines
 from filters.latex_macros import (
     PROTECTED,
@@ -30,6 +30,7 @@ from filters.latex_macros import (
     Macro,
     Parameter,
 )
+from filters.latex_scopes import Meaning
 
 _DEFINITION = re.compile(
     r"\\(?:[gex]?def|let|global|long|(?:new|renew|provide)command|DeclareRobustCommand|DeclareMathOperator"

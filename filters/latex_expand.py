@@ -12,9 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from filters.latex_arguments import TOKEN, TOKEN_AT, ArgumentReader, Call, Frame
-from filters.latex_lexer import group_end, whole_lines, words
-from filters.latex_macros import Environment, Macro, ends_in_word
+from filters.latex_lexer import group_end, whole_lines
+from filters.latex_macros import Environment, Macro, ends_in_word, takes_token
 from filters.latex_math import MathMode
+from filters.latex_scopes import Scopes
 
 MAX_DEPTH = 200
 """Texts of macros open inside each other; ours: TeX's own limit is 200 for input levels, papers use under 10."""
@@ -30,21 +31,10 @@ WORK_PER_CHAR = 6
 _PUSH_COST_CHARS = 100
 _MAX_FAILURES = 3
 _MAX_GLANCE_CHARS = 500
-_MAX_BEFORE_CHARS = 60
 _NAME = re.compile(r"\\([A-Za-z]+|.)", re.DOTALL)
 
 _TOKEN_GROUPS = re.compile(r"\\([A-Za-z]+|[^A-Za-z])|[{}]", re.DOTALL)
 _TOKEN_GROUPS_AT = re.compile(r"\\([A-Za-z@]+|[^A-Za-z@])|[{}]", re.DOTALL)
-_TAKES_ONE = words(
-    "hat bar tilde vec dot ddot dddot check breve acute grave mathring widehat widetilde overline underline sqrt"
-    " overbrace underbrace overrightarrow mathbf mathrm mathcal mathbb mathsf mathtt mathit mathfrak mathscr mathbin"
-    " mathrel mathop mathord boldsymbol bm pmb text textbf textrm textit texttt textsf textsc operatorname frac dfrac"
-    " tfrac binom dbinom tbinom stackrel overset underset"
-)
-_TAKES_SECOND = re.compile(
-    r"\\(?:[dt]?frac|[dt]?binom|stackrel|overset|underset)\s*(?:\\[A-Za-z]+|[0-9A-Za-z]|\{[^{}]*\})\s*\Z"
-)
-"""Commands that take the next token whole: what a macro behind them becomes must stay one argument."""
 _ONE_TOKEN = re.compile(r"\s*(?:\\[A-Za-z]+|\\?.)?\s*\Z", re.DOTALL)
 
 
@@ -60,27 +50,20 @@ class Expanded:
 
 Handler = Callable[["Expander", int], bool]
 """Called behind a command's name; false: the command is not consumed and stands as it is."""
-Meaning = Macro | Handler
 
 
-class Expander(ArgumentReader):
+class Expander(ArgumentReader, Scopes):
     """One document's expansion. ``handlers`` are the commands that TeX itself would carry out (definitions, tests)."""
 
     def __init__(self, text: str, handlers: dict[str, Handler], *, tracks_groups: bool) -> None:
-        super().__init__(text, work_chars=WORK_CHARS_BASE + WORK_PER_CHAR * len(text))
+        ArgumentReader.__init__(self, text, work_chars=WORK_CHARS_BASE + WORK_PER_CHAR * len(text))
+        Scopes.__init__(self, handlers, tracks_groups=tracks_groups)
         self.plain = _TOKEN_GROUPS if tracks_groups else TOKEN
         self.with_at = _TOKEN_GROUPS_AT if tracks_groups else TOKEN_AT
         self.token = self.plain
-        self.tracks_groups = tracks_groups
-        self.meanings: dict[str, Meaning] = dict(handlers)
-        self.environments: dict[str, Environment] = {}
         self.environment_arguments: dict[str, list[list[str]]] = {}
-        self.depth = 0
-        self.undo: list[tuple[int, str, Meaning | None]] = []
         self.out: list[str] = []
         self.result = Expanded("")
-        self.final_bodies: dict[str, str] = {}
-        """Macros without parameters, by name, whose text holds nothing that has a meaning now."""
         self.failures: dict[str, int] = {}
         self.branches: list[Frame] = []
         """Where to go on behind branches that were chosen outside of all macros."""
@@ -126,7 +109,7 @@ class Expander(ArgumentReader):
                 start, self.pos = token_start, match.end()
                 if isinstance(meaning, Macro):
                     final = self.final_bodies.get(name)
-                    if final is not None and not self._takes_token(text, token_start) and self._has_budget(len(final)):
+                    if final is not None and not takes_token(text, token_start) and self._has_budget(len(final)):
                         self.emit(final)
                         start = self._behind_empty_group(text, match.end(), final)
                         continue
@@ -148,35 +131,6 @@ class Expander(ArgumentReader):
             out.append(" ")
         out.append(piece)
 
-    # Groups ---------------------------------------------------------------------------------------------------
-
-    def open_group(self) -> None:
-        """Begins a group, where anybody asks for groups."""
-        self.depth += self.tracks_groups
-
-    def close_group(self) -> None:
-        r"""Undoes the group's definitions, but a ``\newcommand`` of a name that had no other meaning."""
-        while self.undo and self.undo[-1][0] >= self.depth:
-            _, name, old = self.undo.pop()
-            self.final_bodies.clear()
-            current = self.meanings.get(name)
-            if old is not None:
-                self.meanings[name] = old
-            elif not (isinstance(current, Macro) and current.is_new):
-                self.meanings.pop(name, None)
-        if self.depth:
-            self.depth -= 1
-
-    def define(self, name: str, meaning: Meaning | None, *, is_global: bool = False) -> None:
-        """Gives a name its meaning from here to the end of the group."""
-        self.final_bodies.clear()
-        if self.depth and not is_global:
-            self.undo.append((self.depth, name, self.meanings.get(name)))
-        if meaning is None:
-            self.meanings.pop(name, None)
-        else:
-            self.meanings[name] = meaning
-
     # Calls ----------------------------------------------------------------------------------------------------
 
     def _call(self, name: str, macro: Macro, start: int) -> None:
@@ -188,7 +142,7 @@ class Expander(ArgumentReader):
             self.result.num_expanded += 1
             self.emit("".join(str(part) for part in macro.body))
             return
-        is_one = self._takes_token(self.text, start)
+        is_one = takes_token(self.text, start)
         arguments = self.read_arguments(macro.parameters) if macro.parameters else []
         if arguments is None:
             if is_nested:
@@ -203,22 +157,6 @@ class Expander(ArgumentReader):
             if not is_one and not macro.has_at and self._is_final(filled):
                 self.final_bodies[name] = filled
         self.push(filled, macro, name, is_one=is_one)
-
-    @staticmethod
-    def _takes_token(text: str, start: int) -> bool:
-        """Whether what stands before ``start`` is a command that takes the next token for its argument."""
-        if not start or not (text[start - 1].isalnum() or text[start - 1] in " }"):
-            return False
-        near = max(0, start - _MAX_BEFORE_CHARS)
-        command = text.rfind("\\", near, start)
-        if command < 0:
-            return False
-        if text[command + 1 : start].rstrip() in _TAKES_ONE:
-            return True
-        before = text[near:start]
-        if "frac" in before or "binom" in before or "rset" in before or "stackrel" in before:
-            return _TAKES_SECOND.search(before) is not None
-        return False
 
     def _has_budget(self, num_chars: int) -> bool:
         """Charges an expansion that is not read again; false where the budget is spent."""

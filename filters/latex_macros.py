@@ -14,7 +14,7 @@ PROTECTED = words(
     "begin end document documentclass documentstyle usepackage par item input include chapter part section subsection"
     " subsubsection paragraph subparagraph addchap addsec minisec appendix bibliography bibliographystyle"
     " printbibliography bibitem maketitle title author date abstract endabstract verb relax fi else or footnote caption"
-    " label \\\\"
+    " label \\"
 )
 """Names that keep their standard meaning though a source defines them anew: structure, which is what papers share and
 what the later cuts go by. A journal's own drawing of a heading is no user's shorthand."""
@@ -32,6 +32,17 @@ _PARAMETER = re.compile(r"\\.|##|#([1-9])", re.DOTALL)
 NAME = re.compile(r"\s*(?:\\([A-Za-z@]+|[^A-Za-z\s])|\{\s*\\([A-Za-z@]+|[^A-Za-z\s])\s*\})", re.DOTALL)
 CSNAME = re.compile(r"\s*\\csname\s*([^\\{}#]{1,60}?)\s*\\endcsname")
 _ENDS_IN_WORD = re.compile(r"\\[A-Za-z@]+\Z")
+_TAKES_ONE = words(
+    "hat bar tilde vec dot ddot dddot check breve acute grave mathring widehat widetilde overline underline sqrt"
+    " overbrace underbrace overrightarrow mathbf mathrm mathcal mathbb mathsf mathtt mathit mathfrak mathscr mathbin"
+    " mathrel mathop mathord boldsymbol bm pmb text textbf textrm textit texttt textsf textsc operatorname frac dfrac"
+    " tfrac binom dbinom tbinom stackrel overset underset"
+)
+_TAKES_SECOND = re.compile(
+    r"\\(?:[dt]?frac|[dt]?binom|stackrel|overset|underset)\s*(?:\\[A-Za-z]+|[0-9A-Za-z]|\{[^{}]*\})\s*\Z"
+)
+"""Commands that take the next token whole: what a macro behind them becomes must stay one argument."""
+_MAX_BEFORE_CHARS = 60
 _WHITESPACE = " \t\n"
 
 
@@ -109,6 +120,26 @@ def ends_in_word(text: str) -> bool:
     (True, False)
     """
     return _ENDS_IN_WORD.search(text[-40:]) is not None
+
+
+def takes_token(text: str, start: int) -> bool:
+    r"""Whether what stands before ``start`` is a command that takes the next token for its argument.
+
+    >>> takes_token(r"\hat\a", 4), takes_token(r"\frac{1}\a", 8), takes_token(r"\hat{x}\a", 7)
+    (True, True, False)
+    """
+    if not start or not (text[start - 1].isalnum() or text[start - 1] in " }"):
+        return False
+    near = max(0, start - _MAX_BEFORE_CHARS)
+    command = text.rfind("\\", near, start)
+    if command < 0:
+        return False
+    if text[command + 1 : start].rstrip() in _TAKES_ONE:
+        return True
+    before = text[near:start]
+    if "frac" in before or "binom" in before or "rset" in before or "stackrel" in before:
+        return _TAKES_SECOND.search(before) is not None
+    return False
 
 
 def cut_body(body: str) -> tuple[str | int, ...]:

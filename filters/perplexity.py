@@ -53,10 +53,14 @@ class PerplexityModel:
 
     def perplexity(self, text: str) -> float | None:
         """Returns ``10 ** (-log10 p / (pieces + 1))``, rounded to one decimal; None where nothing is left to score."""
-        pieces = " ".join(self.pieces.encode_as_pieces(normalize(text)))
+        plain = normalize(text)
+        pieces = self.pieces.encode_as_pieces(plain)
         if not pieces:
             return None
-        return round(float(10.0 ** (-self.lm.score(pieces) / (len(pieces.split()) + 1))), 1)
+        joined = " ".join(pieces)
+        # A piece that holds a space of another kind (a no-break space, say) counts as cc_net counts it: cut there.
+        num_pieces = len(joined.split()) if _OTHER_SPACE.search(plain) else len(pieces)
+        return round(float(10.0 ** (-self.lm.score(joined) / (num_pieces + 1))), 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +127,8 @@ def normalize(text: str) -> str:
     text = text.strip().lower()
     if not text.isascii():
         text = _PLAINER.sub(_plain_for, unicodedata.normalize("NFD", text))
-        text = _ASTRAL.sub(_plain_for, text)
+        if _ASTRAL_BYTE.search(text.encode("utf-8")):
+            text = _ASTRAL.sub(_plain_for, text)
     return text.encode("utf-8").translate(_FOLD_DIGITS, _ASCII_CONTROLS).decode("utf-8")
 
 
@@ -160,6 +165,8 @@ _PLAIN_FOR = (
 """Marks, digits, punctuation and control characters beyond ASCII; no two rules are about the same character."""
 # Two expressions: Python's engine looks a class up in a table only where it stays inside the basic plane.
 _PLAINER = re.compile("[" + "".join(c for c in _PLAIN_FOR if c <= "\uffff") + "]")
+_OTHER_SPACE = re.compile(r"[^\S ]")
+_ASTRAL_BYTE = re.compile(rb"[\xf0-\xf4]")
 _ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 _FOLD_DIGITS = bytes(ord("0") if ord("0") <= byte <= ord("9") else byte for byte in range(256))
 _ASCII_CONTROLS = bytes(ord(control) for control in CONTROL_CHARS if control.isascii())

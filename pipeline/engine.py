@@ -8,7 +8,7 @@ import shlex
 import sys
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from apache_beam.options.pipeline_options import (
@@ -49,6 +49,9 @@ class Engine:
     num_workers: int
     options: PipelineOptions
     runner: Any
+    beam_args: tuple[str, ...] = ()
+    run_name: str = field(default_factory=lambda: f"mixture-{uuid.uuid4().hex[:8]}")
+    """Before the name of each of the run's jobs, if no --job_name is given."""
 
     @property
     def is_dataflow(self) -> bool:
@@ -58,10 +61,8 @@ class Engine:
         """The options of one of the run's jobs: on Dataflow each has a name of its own, by which it is found."""
         if not self.is_dataflow:
             return self.options
-        options = PipelineOptions.from_dictionary(self.options.get_all_options(retain_unknown_options=True))
-        cloud = options.view_as(GoogleCloudOptions)
-        cloud.job_name = f"{cloud.job_name or f'mixture-{uuid.uuid4().hex[:8]}'}-{job}"
-        return options
+        name = self.options.view_as(GoogleCloudOptions).job_name or self.run_name
+        return PipelineOptions(list(self.beam_args), job_name=f"{name}-{job}")
 
 
 class LocalRunner(fn_api_runner.FnApiRunner):
@@ -94,7 +95,7 @@ def choose_engine(beam_args: Sequence[str], *, num_bytes: int | None = None) -> 
     options = PipelineOptions(list(beam_args))
     name = runner_name(options.view_as(StandardOptions).runner)
     if not is_local_runner(name):
-        return Engine(name, False, 0, options, None)
+        return Engine(name, False, 0, options, None, tuple(beam_args))
     direct = options.view_as(DirectOptions)
     asked = any(a.startswith("--direct_num_workers") for a in beam_args)
     num_workers = direct.direct_num_workers if asked else 0

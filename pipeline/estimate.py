@@ -209,6 +209,7 @@ def _needs(estimates: Sequence[SourceEstimate]) -> str:
     tokens_gb = text / BYTES_PER_TOKEN * 2 / 1e9
     return (
         f"shuffle: about {keys_gb:,.2f} GB of keys (150 bytes a document), "
-        f"{lines_gb:,.2f} GB of line hashes (9 bytes a line, where lines are deduped), {tokens_gb:,.2f} GB of tokens an epoch; parts: {sum(s.num_parts for s in scales):,}; "
+        f"{lines_gb:,.2f} GB of line hashes (9 bytes a line, where lines are deduped), "
+        f"{tokens_gb:,.2f} GB of tokens an epoch; parts: {sum(s.num_parts for s in scales):,}; "
         f"memory: about 1 GB a worker process; spilled text: {text / 2e9:,.2f} GB a pass"
     )

@@ -59,7 +59,7 @@ def read_record(layout: Layout) -> dict[str, Any]:
 def begin_record(settings: Settings, layout: Layout, engine: Engine) -> None:
     """Writes the settings down, before anything is done."""
     before = read_record(layout)
-    record = {
+    record: dict[str, Any] = {
         "finished": False,
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "recipe": settings.recipe.name,
@@ -142,7 +142,7 @@ def clean_work(plans: Sequence[SourcePlan], jobs: Sequence[SourceJob]) -> dict[s
     work: dict[str, Work] = {}
     for job in jobs:
         plan = plan_of[job.source.name]
-        containers = getattr(job.source.reader, "CONTAINERS", frozenset())
+        containers: frozenset[str] = getattr(job.source.reader, "CONTAINERS", frozenset())
         num_bytes = plan.listing.num_bytes
         if not any(unit.kind in containers for unit in plan.units):  # how many units are in them nobody knows
             work[f"{job.source.name}: read"] = Work(len(plan.units), num_bytes)

@@ -24,8 +24,8 @@ def stage_seconds(result: Any) -> dict[str, dict[str, float]]:
     busy_ms: dict[str, Counter[str]] = {}
     for info in result.monitoring_infos():
         if info.urn == _TOTAL:
-            first, second, *_ = [*info.labels.get("PTRANSFORM", "").split("/"), ""]
-            busy_ms.setdefault(first, Counter())[second] += extract_counter_value(info)
+            first, _, rest = info.labels.get("PTRANSFORM", "").partition("/")
+            busy_ms.setdefault(first, Counter())[rest.partition("/")[0]] += extract_counter_value(info)
     return {
         name: {part: ms / 1000 for part, ms in sorted(parts.items()) if ms}
         for name, parts in sorted(busy_ms.items())

@@ -180,11 +180,10 @@ def covers(proto: model_proto.ModelProto) -> bool:
 
     BPE; every byte has a piece; identity normalisation with spaces kept and written as U+2581; only normal, byte,
     control and unknown pieces (user-defined symbols are matched before merging, unused ones taken apart after it);
-    no two longer pieces of equal score; none of a single character that is not normal.
+    none of a single character that is not normal.
     """
     kinds = {p.kind for p in proto.pieces}
     normal = [p for p in proto.pieces if p.kind == model_proto.NORMAL]
-    long_scores = [p.score for p in normal if len(p.text) > 1]
     byte_pieces = {p.text for p in proto.pieces if p.kind == model_proto.BYTE}
     return (
         proto.model_type == model_proto.BPE
@@ -193,7 +192,6 @@ def covers(proto: model_proto.ModelProto) -> bool:
         and kinds <= {model_proto.NORMAL, model_proto.BYTE, model_proto.CONTROL, model_proto.UNKNOWN}
         and not (proto.has_charsmap or proto.treat_whitespace_as_suffix or proto.remove_extra_whitespaces)
         and proto.escape_whitespaces
-        and len(set(long_scores)) == len(long_scores)
         and not any(" " in p.text or not p.text for p in normal)
         and all(len(p.text) > 1 for p in proto.pieces if p.kind != model_proto.NORMAL)
     )

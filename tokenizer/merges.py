@@ -34,7 +34,7 @@ class Merger:
     """
 
     def __init__(self, scores: Mapping[str, float]) -> None:
-        """``scores``: of the normal pieces, by their text (a space for U+2581). Longer pieces' scores must differ."""
+        """``scores``: of the normal pieces, by their text (a space for U+2581)."""
         long_pieces = sorted((p for p in scores if len(p) > 1), key=lambda p: -scores[p])
         chars = sorted({char for piece in scores for char in piece})
         self.symbols: list[str] = [*long_pieces, *chars]
@@ -51,6 +51,7 @@ class Merger:
             for k in range(1, len(piece))
             if piece[:k] in number and piece[k:] in number
         }
+        self._rank = _ranks([scores[piece] for piece in long_pieces])
         self._table = _HashTable(
             np.fromiter(pairs, np.int64, len(pairs)), np.fromiter(pairs.values(), np.int32, len(pairs))
         )
@@ -89,7 +90,7 @@ class Merger:
         symbols = self.char_symbol.take(chars.take(place))
         symbols[columns >= lengths[:, None]] = self._end
         best = np.full(symbols.shape, _NONE, np.int32)
-        best[:, :-1] = self._lookup(symbols[:, :-1], symbols[:, 1:])
+        best[:, :-1] = self._priority(symbols[:, :-1], symbols[:, 1:])
         following = np.empty_like(symbols)
         following[:] = np.minimum(columns + 1, width)
         before = np.empty_like(symbols)
@@ -103,6 +104,8 @@ class Merger:
             live = merged != _NONE
             if not live.all():
                 base, column, at, merged = base[live], column[live], at[live], merged[live]
+            if self._rank is not None:
+                merged = self._lookup(flat[0].take(at), flat[0].take(base + flat[1].take(at)))
             self._merge_once(flat, width, base, column, at, merged)
         row, column = np.nonzero(symbols != self._end)
         left[starts[row] + column] = symbols[row, column]
@@ -121,15 +124,31 @@ class Merger:
         following[at] = after
         after_at = base + after
         before[after_at] = column
-        best[at] = self._lookup(merged, symbols.take(after_at))
-        best[last] = self._lookup(symbols.take(last), merged)
+        best[at] = self._priority(merged, symbols.take(after_at))
+        best[last] = self._priority(symbols.take(last), merged)
         best[base + width] = _NONE
+
+    def _priority(self, left: Array, right: Array) -> Array:
+        """What decides which pair is merged first, the smaller: the symbol it merges to, or its score's rank."""
+        found = self._lookup(left, right)
+        return found if self._rank is None else self._rank.take(found, mode="clip")
 
     def _lookup(self, left: Array, right: Array) -> Array:
         keys = left.astype(np.int64)
         keys *= self._end + 1
         keys += right
         return self._table.get(keys.reshape(-1)).reshape(keys.shape)
+
+
+def _ranks(falling_scores: Sequence[float]) -> Array | None:
+    """The rank of each piece's score, the same for equal ones, and last "no merge"; None where all differ.
+
+    LLaMA's model has such: all its pieces of spaces only.
+    """
+    if len(set(falling_scores)) == len(falling_scores):
+        return None
+    steps = np.diff(np.array(falling_scores), prepend=falling_scores[0]) != 0
+    return np.append(np.cumsum(steps), _NONE).astype(np.int32)
 
 
 def _padded(num_chars: int) -> int:

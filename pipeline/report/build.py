@@ -1,67 +1,144 @@
-"""Statistics, manifest and dropped samples into one page. Texts are the web's: they are escaped, nothing of them runs."""
+"""The page: statistics, distributions and documents to read, in one HTML file that needs no network.
+
+Texts and names are the input's: the template escapes all of them, the samples travel as data, and the page's policy
+lets no script run but its own (by its hash), loads nothing and sends nothing.
+"""
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
+import base64
+import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import jinja2
-import pyarrow.compute as pc
-import pyarrow.dataset as ds
-from apache_beam.io.filesystems import FileSystems
+from markupsafe import Markup
 
-from pipeline.files import exists, read_bytes, write_bytes
-from pipeline.layout import Layout
+from pipeline.files import write_bytes
+from pipeline.report import figures, ran
+from pipeline.report.collect import Collected, collect
+from pipeline.report.documents import SAMPLE_BYTES
+from pipeline.report.samples import samples_of
+from pipeline.report.state import CLEANED, UNFINISHED, RunState, SourceState, read_state
 
-SAMPLES_PER_REASON = 3
-SAMPLE_CHARS = 600
+MAX_PAGE_BYTES = 5_000_000
+_SAMPLE_BUDGETS = (3_400_000, 2_000_000, 800_000, 200_000)
+"""Bytes of samples, less each time the page comes out too large."""
 
 
-def write_report(output: str) -> str:
-    """Builds the report of a run. Returns its path."""
-    layout = Layout(output)
-    manifest = _load(layout.manifest)
-    sources = [s for s in (_source(layout, name) for name in _stat_names(layout)) if s]
+def write_report(output: str, *, sample_bytes: int = SAMPLE_BYTES) -> str:
+    """Builds the report of a run, finished or not. Returns its path.
+
+    Args:
+        sample_bytes: of the stored documents of each source so many are read; of a larger source a fair sample.
+
+    Raises:
+        ValueError: the folder is not the output of a run.
+    """
+    state = read_state(output)
+    write_bytes(state.layout.report, render(state, sample_bytes=sample_bytes).encode())
+    return state.layout.report
+
+
+def render(state: RunState, *, sample_bytes: int = SAMPLE_BYTES) -> str:
+    """The page of a run, under 5 MB."""
+    collected = [(source, collect(state.layout, source, budget_bytes=sample_bytes)) for source in state.sources]
+    page = page_of(state, collected)
+    counts = {
+        (source.name, row["stage"], reason): number
+        for source in state.sources
+        for row in (source.stats or {"stages": []})["stages"]
+        for reason, number in row["dropped"].items()
+    }
+    text = ""
+    for budget in _SAMPLE_BUDGETS:
+        samples = samples_of([(s.name, found) for s, found in collected], counts, budget_bytes=budget)
+        text = _html({**page, "samples": samples}, samples.text)
+        if len(text.encode()) < MAX_PAGE_BYTES:
+            return text
+    return text
+
+
+def page_of(state: RunState, collected: Sequence[tuple[SourceState, Collected]]) -> dict[str, Any]:
+    """All that the template shows but for the samples."""
+    recipe = state.recipe.name if state.recipe else (state.manifest or state.record).get("recipe", "unknown")
+    title = f"Mixture report: {recipe}"
+    titles = {
+        UNFINISHED: "This run did not finish. What there is of it:",
+        CLEANED: "The clean phase is done; nothing was mixed yet.",
+    }
+    problems = list(state.problems)
+    if state.status == UNFINISHED and not problems:
+        problems.append("there is no whole manifest.json: the mix phase did not run to its end")
+    if state.status == CLEANED and not problems:
+        problems.append("--phase=mix makes the mixture of it")
+    return {
+        "title": title,
+        "subtitle": state.layout.output,
+        "problems": problems,
+        "problems_title": titles.get(state.status, "Not all could be read:"),
+        "facts": _facts(state),
+        "mixture": figures.mixture(state),
+        "sources": [_section(state, number, source, found) for number, (source, found) in enumerate(collected)],
+        "tables": ran.tables(state),
+    }
+
+
+def _facts(state: RunState) -> list[tuple[str, str]]:
+    facts = []
+    if state.manifest is not None:
+        facts += [
+            ("tokens", f"{state.manifest['tokens']:,}"),
+            ("documents in the stream", f"{state.manifest['documents']:,}"),
+            ("shards", f"{len(state.manifest['shards']):,}"),
+        ]
+    known = [source.stats for source in state.sources if source.stats is not None]
+    facts += [
+        ("documents read", f"{sum(s['documents']['in'] for s in known):,}"),
+        ("kept", f"{sum(s['documents']['kept'] for s in known):,}"),
+        ("text kept", f"{sum(s['bytes']['kept'] for s in known) / 1e6:,.1f} MB"),
+    ]
+    seed = (state.manifest or state.record.get("settings", {})).get("seed")
+    facts += [("seed", str(seed))] if seed is not None else []
+    made = (state.manifest or {}).get("created") or state.record.get("started")
+    facts += [("made", str(made))] if made else []
+    return facts
+
+
+def _section(state: RunState, number: int, source: SourceState, found: Collected) -> dict[str, Any]:
+    records = (source.stats or {"records": {}})["records"]
+    return {
+        "name": source.name,
+        "anchor": f"source-{number}",
+        "funnel": figures.funnel(state, source),
+        "records": sorted(records.items(), key=lambda one: (-one[1], one[0])),
+        "charts": figures.distributions(source, found),
+        "read": figures.how_much_was_read(found),
+    }
+
+
+def _html(page: dict[str, Any], samples_json: str) -> str:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("pipeline.report"), autoescape=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.PackageLoader("pipeline.report"), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    assert environment.loader is not None
+    script, style = (environment.loader.get_source(environment, name)[0] for name in ("report.js", "report.css"))
+    _mark_drawings(page)
+    return environment.get_template("report.html").render(
+        page=page,
+        style=Markup(style),
+        script=Markup(script),
+        script_hash=Markup(base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()),
+        samples_json=Markup(samples_json),
     )
-    page = environment.get_template("report.html").render(
-        manifest=manifest, sources=sources, run=_load(f"{layout.work}/run.json"), output=output
-    )
-    write_bytes(layout.report, page.encode())
-    return layout.report
 
 
-def _load(path: str) -> dict[str, Any]:
-    return json.loads(read_bytes(path)) if exists(path) else {}
-
-
-def _stat_names(layout: Layout) -> list[str]:
-    (found,) = FileSystems.match([f"{layout.output}/stats/*.json"])
-    return sorted(m.path.rsplit("/", 1)[-1].removesuffix(".json") for m in found.metadata_list)
-
-
-def _source(layout: Layout, name: str) -> dict[str, Any]:
-    stats = _load(layout.stats(name))
-    for stage in stats["stages"]:
-        stage["adds_up"] = stage["in"] == stage["kept"] + sum(stage["dropped"].values())
-    return stats | {"samples": _samples(layout, name)}
-
-
-def _samples(layout: Layout, name: str) -> list[dict[str, Any]]:
-    """A few dropped documents of each stage and reason, with what decided."""
-    (found,) = FileSystems.match([f"{layout.dropped(name)}/*.parquet"])
-    if not found.metadata_list:
-        return []
-    dataset = ds.dataset(layout.dropped(name), format="parquet") if "://" not in layout.output else None
-    if dataset is None:
-        return []
-    kept: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-    columns = ["id", "stage", "reason", "detail", "text"]
-    for batch in dataset.scanner(columns=columns, filter=pc.is_valid(pc.field("text"))).to_batches():
-        for row in batch.to_pylist():
-            group = kept[row["stage"], row["reason"]]
-            if len(group) < SAMPLES_PER_REASON:
-                group.append({**row, "text": row["text"][:SAMPLE_CHARS]})
-    return [{"stage": s, "reason": r, "documents": rows} for (s, r), rows in sorted(kept.items())]
+def _mark_drawings(page: dict[str, Any]) -> None:
+    """The charts are ours and stand in the page as they are; everything else is escaped."""
+    drawn = [*([page["mixture"]] if page["mixture"] else []), *(s["funnel"] for s in page["sources"] if s["funnel"])]
+    for one in drawn:
+        one["chart"] = Markup(one["chart"])
+    for source in page["sources"]:
+        for chart in source["charts"]:
+            chart["svg"] = Markup(chart["svg"])

@@ -1,4 +1,4 @@
-"""Reading ``clean/`` and ``dropped/`` for the report: only the columns that are asked for, a bounded part of what there is.
+"""Reading ``clean/`` and ``dropped/``: only the columns that are asked for, a bounded part of what there is.
 
 Which documents a part of the output holds is a hash's decision, so any few parts are a fair sample of a source. Of a
 folder up to ``budget_bytes`` everything is read. Of a larger one 16 parts, evenly spread, and of these so many row
@@ -61,7 +61,9 @@ def parts_of(folder: str) -> list[Part]:
     return sorted((Part(m.path, m.size_in_bytes) for m in result.metadata_list), key=lambda p: p.path)
 
 
-def read_sample(folder: str, columns: Sequence[str], read: Read, *, budget_bytes: int = SAMPLE_BYTES) -> Iterator[tuple[Part, pa.RecordBatch]]:  # fmt: skip
+def read_sample(
+    folder: str, columns: Sequence[str], read: Read, *, budget_bytes: int = SAMPLE_BYTES
+) -> Iterator[tuple[Part, pa.RecordBatch]]:
     """Batches of a fair sample of a folder's documents; ``read`` is filled on the way.
 
     A column that the files do not have is left out.

@@ -77,15 +77,10 @@ def worker_python(checkout: Checkout) -> str:
     folder = checkout.work / "worker"
     venv.create(folder, with_pip=True)
     if not os.environ.get("CLOUD_FULL_INSTALL"):
-        links = folder / "dependencies"
-        links.mkdir()
-        for site in (p for p in sys.path if p.endswith("site-packages")):
-            for path in Path(site).iterdir():
-                is_ours = "llama_mixture" in path.name or path.name in ("pipeline", "filters", "mixtures", "tokenizer")
-                if not is_ours and not path.name.endswith(".pth") and not (links / path.name).exists():
-                    (links / path.name).symlink_to(path)
+        # Folders named in a .pth are not looked through for other .pth files: an editable install of ours stays out.
+        sites = [p for p in sys.path if p.endswith("site-packages")]
         site_packages = next((folder / "lib").glob("python3*")) / "site-packages"
-        (site_packages / "dependencies.pth").write_text(f"{links}\n")
+        (site_packages / "dependencies.pth").write_text("\n".join(sites) + "\n")
     python = str(folder / "bin" / "python")
     bare = subprocess.run([python, "-c", "import pipeline"], capture_output=True, text=True, cwd=folder, check=False)
     assert "No module named 'pipeline'" in bare.stderr

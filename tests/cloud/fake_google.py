@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import bisect
 import email.parser
+import functools
 import http.server
 import json
 import re
@@ -104,7 +105,9 @@ class Google:
         job = Job(len(self.jobs) + 1, request, project, region)
         self.jobs.append(job)
         if self.run_job is not None:
-            threading.Thread(target=self._run, args=(job,), daemon=True).start()
+            begin = threading.Timer(0.5, self._run, args=(job,))  # the answer to the request still says PENDING
+            begin.daemon = True
+            begin.start()
         return job
 
     def _run(self, job: Job) -> None:
@@ -121,7 +124,9 @@ class Google:
         return job
 
 
+@functools.lru_cache(maxsize=256)
 def crc32c(data: bytes) -> str:
+    """As the store writes it: base64 of the big-endian number."""
     import google_crc32c
 
     return base64.b64encode(google_crc32c.value(data).to_bytes(4, "big")).decode()

@@ -1,4 +1,4 @@
-"""What the rehearsals share: a snapshot of the code with its sample as input, runs of it, checksums, made-up credentials."""
+"""What the rehearsals share: a snapshot of the code with its sample as input, runs of it, made-up credentials."""
 
 from __future__ import annotations
 

@@ -27,7 +27,8 @@ def dataflow_flags(google: Any, checkout: Checkout) -> list[str]:
         "--runner=DataflowRunner", "--project=my-project", "--region=us-central1", "--job_name=rehearsal",
         f"--temp_location=gs://{BUCKET}/temp", "--setup_file=./setup.py", "--worker_machine_type=n2-highmem-8",
         "--disk_size_gb=50", "--max_num_workers=20", "--resource_hints=min_ram=8GB",
-        f"--dataflow_endpoint={google.url}", "--config", checkout.config("all"), "--models", f"gs://{BUCKET}/models", "--output", f"gs://{BUCKET}/out",
+        f"--dataflow_endpoint={google.url}",
+        "--config", checkout.config("all"), "--models", f"gs://{BUCKET}/models", "--output", f"gs://{BUCKET}/out",
     ]  # fmt: skip
 
 

@@ -87,14 +87,16 @@ def test_hostile_source_of_a_megabyte_ends(source: str) -> None:
 
 @pytest.mark.slow
 def test_a_source_of_twenty_megabytes_is_linear() -> None:
-    part = "We show $\\R^{n}$ and \\emph{all} of \\eps{x} % note\nand more \\begin{itemize} \\item it \\end{itemize}\n\n"
+    part = (
+        "We show $\\R^{n}$ and \\emph{all} of \\eps{x} % note\nand more \\begin{itemize} \\item it \\end{itemize}\n\n"
+    )
     source = paper(
-        "\\section{A}\n" + part * 180_000, "\\newcommand{\\R}{\\mathbb{R}}\\newcommand{\\eps}[1]{\\epsilon_{#1}}"
+        "\\section{A}\n" + part * 190_000, "\\newcommand{\\R}{\\mathbb{R}}\\newcommand{\\eps}[1]{\\epsilon_{#1}}"
     )
     assert len(source) > 18_000_000
     started = time.process_time()
     cleaned = clean_latex(source)
-    assert cleaned.num_macros_expanded == 360_000
+    assert cleaned.num_macros_expanded == 380_000
     assert time.process_time() - started < 30.0
 
 
@@ -157,6 +159,33 @@ def test_bibliographies(command: str) -> None:
     assert clean_latex(paper(f"\\section{{A}}\ntext\n{command}\n")).text == "\\section{A}\ntext\n"
 
 
+@pytest.mark.parametrize(
+    "heading", ["Notation Reference", "Incorrect Limits in the Literature", "Cross references of terms"]
+)
+def test_a_heading_that_only_ends_in_such_a_word_is_no_bibliography(heading: str) -> None:
+    body = f"\\section{{A}}\ntext\n\\section{{{heading}}}\nwords\n\\section{{B}}\nmore\n"
+    assert clean_latex(paper(body)).text == body
+
+
+def test_a_section_on_the_literature_is_told_from_a_list_of_it() -> None:
+    review = "\\section{A}\ntext\n\\section{Literature}\nAs \\citet{x} shows.\n"
+    assert clean_latex(paper(review)).text == review
+    assert (
+        clean_latex(paper("\\section{A}\ntext\n\\section{Literature}\n[1] Somebody.\n")).text == "\\section{A}\ntext\n"
+    )
+
+
+def test_a_part_with_references_of_its_own_stays() -> None:
+    body = "\\section{A}\n\\begin{refsection}\ntext\n\\printbibliography\n\\end{refsection}\n"
+    assert clean_latex(paper(body)).text == "\\section{A}\n\\begin{refsection}\ntext\n\\end{refsection}\n"
+
+
+def test_sections_that_are_environments_are_sections() -> None:
+    body = "\\begin{section}{One}\ntext\n\\end{section}"
+    cleaned = clean_latex(paper(f"\\maketitle front matter\n{body}"))
+    assert (cleaned.text, cleaned.num_headings) == (body + "\n", 1)
+
+
 def test_a_bibliography_is_found_behind_a_macro() -> None:
     body = "\\section{A}\ntext\n\\bb x\\eb"
     preamble = "\\def\\bb{\\begin{thebibliography}{9}}\\def\\eb{\\end{thebibliography}}"
@@ -193,6 +222,8 @@ def test_titles() -> None:
     assert find_title("\\icmltitle{A \\\\ B}") == "A B"
     assert find_title("\\title{}\\title{Second}") == "Second"
     assert find_title("no title") is None
+    assert find_title("\\title{\\vspace{-1cm}\\fontsize{22}{12}\\selectfont{A {Survey}}}") == "A {Survey}"
+    assert find_title("\\hypersetup{pdftitle={On rivers},pdfauthor={X}}") == "On rivers"
 
 
 def test_seals_survive_copying_and_dropping() -> None:

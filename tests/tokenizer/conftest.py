@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import pydoc_data.topics
+import struct
 from typing import Any
 
 import pytest
 import sentencepiece
 
+from tokenizer import model_proto
 from tokenizer.train import TrainSettings, train
 
 _OTHER_MODELS: dict[str, dict[str, Any]] = {
@@ -81,3 +83,20 @@ def odd_fast_model(request: pytest.FixtureRequest, topics: list[str]) -> bytes:
         "allow_whitespace_only_pieces": True,
     }
     return _train(topics, **{**llama, **_FAST_MODELS[request.param]})
+
+
+@pytest.fixture(scope="session", params=["spaces", "many"])
+def tied_model(request: pytest.FixtureRequest, model: bytes) -> bytes:
+    """A model in which pieces have equal scores: those of spaces only, as in LLaMA's own; or a third of all."""
+    parts, number = [], 0
+    for field, wire, value in model_proto.fields(model):
+        if field == 1 and isinstance(value, bytes):
+            piece = {n: v for n, _, v in model_proto.fields(value)}
+            text, normal = bytes(piece[1]).decode(), 3 not in piece  # type: ignore[arg-type]
+            tied = set(text) == {"\u2581"} if request.param == "spaces" else number % 3 == 0
+            if normal and len(text) > 1 and tied:
+                value = model_proto.drop_fields(value, frozenset({2}))
+                value += model_proto.encode_field(2, 5, struct.pack("<f", -1e9 if request.param == "spaces" else -700))
+            number += 1
+        parts.append(model_proto.encode_field(field, wire, value))
+    return b"".join(parts)

@@ -74,6 +74,16 @@ def test_other_places_to_cut(odd_fast_model: bytes, texts: list[str], monkeypatc
     assert made.encode_batch(texts).to_pylist() == reference_ids(odd_fast_model, texts)
 
 
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts=st.lists(st.one_of(ANY_TEXT, WORDS, st.text(" a\n", max_size=60)), max_size=4))
+def test_pieces_of_equal_score(tied_model: bytes, texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokenizer.fast, "_MIN_MERGER_PARTS", 0)
+    made = Encoder.load(tied_model, bos=False, eos=False)
+    assert made.is_fast
+    texts = [*texts, *CASES.values()]
+    assert made.encode_batch(texts).to_pylist() == reference_ids(tied_model, texts)
+
+
 @pytest.mark.parametrize("min_merger_parts", [0, 10**9])
 def test_every_code_point(model: bytes, monkeypatch: pytest.MonkeyPatch, min_merger_parts: int) -> None:
     monkeypatch.setattr(tokenizer.fast, "_MIN_MERGER_PARTS", min_merger_parts)

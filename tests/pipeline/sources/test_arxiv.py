@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from filters.latex import Latex
-from filters.latex_project import assemble, find_main
+from filters.latex_project import find_main
 from pipeline.sources.arxiv import ArxivReader, paper_id
 from pipeline.sources.base import InputFile, Rejected
 
@@ -161,14 +161,6 @@ def test_bombs_are_bounded() -> None:
     assert read("a.gz", gzip.compress(tar_of(many)))[1] == [("a.gz", "too_many_members")]
 
 
-def test_inputs_that_multiply_are_bounded() -> None:
-    files = {f"f{number}.tex": f"\\input{{f{number + 1}}}\\input{{f{number + 1}}}" for number in range(30)}
-    files["f30.tex"] = "x\n"
-    assembled = assemble(files, "f0.tex")
-    assert assembled.num_loops > 0
-    assert len(assembled.text) < 200_000
-
-
 def test_long_names_in_both_kinds_of_tar() -> None:
     name = "folder/" * 30 + "ms.tex"
     for form in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
@@ -204,36 +196,6 @@ def test_one_file_of_another_encoding_loses_nothing() -> None:
     assert "\\section{Ł}" in documents[0]["text"]
 
 
-@pytest.mark.parametrize(
-    ("files", "main"),
-    [
-        (
-            {"a.tex": "\\documentclass{x}\\begin{document}", "b.tex": "\\documentclass{x}\\begin{document}" + "y" * 99},
-            "b.tex",
-        ),
-        ({"a.tex": "\\documentclass{x}\\begin{document}\\input{b}", "b.tex": "y" * 999 + "\\section{x}"}, "a.tex"),
-        (
-            {
-                "supp.tex": "\\documentclass{x}\\begin{document}" + "y" * 999,
-                "a.tex": "\\documentclass{x}\\begin{document}",
-            },
-            "a.tex",
-        ),
-        (
-            {"f.tex": "\\documentclass{standalone}\\begin{document}yy", "a.tex": "\\documentclass{x}\\begin{document}"},
-            "a.tex",
-        ),
-        ({"old.tex": "\\documentstyle{x}\n\\begin{document}", "b.txt": "words"}, "old.tex"),
-        ({"plain.tex": "\\magnification=1200 text \\bye"}, "plain.tex"),
-        ({"wrap.tex": "\\input{main}", "main.tex": "\\documentclass{x}\n\\begin{document}"}, "main.tex"),
-        ({"notes.txt": "no tex"}, None),
-        ({}, None),
-    ],
-)
-def test_main_file(files: dict[str, str], main: str | None) -> None:
-    assert find_main(files) == main
-
-
 def test_the_readme_and_the_bbl_say_which_is_the_main_file() -> None:
     files = {name: "\\documentclass{x}\\begin{document}" + "y" * len(name) for name in ("aaa.tex", "b.tex")}
     assert find_main(files) == "aaa.tex"
@@ -242,40 +204,6 @@ def test_the_readme_and_the_bbl_say_which_is_the_main_file() -> None:
     for readme in (b"b.tex toplevelfile\n", b'{"sources": [{"filename": "b.tex", "usage": "toplevel"}]}'):
         documents, _ = read("a.gz", gzip.compress(tar_of({**raw, "00README.XXX": readme})))
         assert documents[0]["text"] == files["b.tex"]
-
-
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        ({"a.tex": "\\input b \\input b.tex\n", "b.tex": "B\n"}, "B\n B\n\n"),
-        ({"a.tex": "\\import{dir/}{b}", "dir/b.tex": "\\input{c}", "dir/c.tex": "C\n"}, "C\n\n"),
-        (
-            {"a.tex": "\\subfile{s/b}", "s/b.tex": "\\documentclass{x}\\begin{document}B\\end{document}"},
-            "\\subfile{s/b}",
-        ),
-        (
-            {"a.tex": "\\begin{verbatim}\\input{b}\\end{verbatim}", "b.tex": "B"},
-            "\\begin{verbatim}\\input{b}\\end{verbatim}",
-        ),
-        ({"a.tex": "\\verb|\\input{b}| \\inputx{b}", "b.tex": "B"}, "\\verb|\\input{b}| \\inputx{b}"),
-        ({"a.tex": "\\def\\d{s}\\input{\\d/b}", "s/b.tex": "B\n"}, "\\def\\d{s}B\n"),
-        ({"a.tex": "x\\input{B}y", "b.tex": "% note"}, "x% note\ny"),
-        ({"a.tex": "\\input{b}", "b.tex": "B\\endinput C"}, "B\n"),
-    ],
-)
-def test_inputs(files: dict[str, str], expected: str) -> None:
-    if "documentclass" in "".join(files.values()):
-        files = {**files, "a.tex": "\\documentclass{y}" + files["a.tex"]}
-        expected = "\\documentclass{y}B\n"
-    assert assemble(files, "a.tex").text == expected
-
-
-def test_a_public_style_is_not_expanded() -> None:
-    files = {"a.tex": "\\usepackage{natbib,icml2020,mine}", "mine.sty": "\\def\\m{M}"}
-    files |= {"natbib.sty": "\\newcommand{\\citet}[1]{x}", "icml2020.sty": "\\newcommand{\\icmltitle}[1]{x}"}
-    text = assemble(files, "a.tex").text
-    assert "\\def\\m{M}" in text
-    assert "newcommand" not in text
 
 
 def test_ids() -> None:

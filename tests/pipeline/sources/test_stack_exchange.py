@@ -1,31 +1,25 @@
-"""Dumps to posts to documents: every form of row, every cut, every fault of the systems before, hostile input."""
+"""Dumps to posts: names, every form of row, every cut, every fault of the systems before, hostile XML."""
 
 from __future__ import annotations
 
 import io
 import json
-import random
-import subprocess
-import sys
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import py7zr
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.sources import stack_exchange_rows
-from pipeline.sources.base import Chunk, InputFile, Rejected, TableRow, Unit, Unpacker
-from pipeline.sources.stack_exchange import SOURCE, AnswerJoin, StackExchangeReader
+from pipeline.sources.base import InputFile, Rejected, TableRow, Unit
+from pipeline.sources.stack_exchange import StackExchangeReader
 from pipeline.sources.stack_exchange_rows import RowBlock, parse_rows, row_blocks
 
 READER = StackExchangeReader()
-JOIN = AnswerJoin()
 ODD_ROWS = (Path(__file__).parents[2] / "cases/stack_exchange/odd_rows.xml").read_bytes()
 
 
@@ -50,28 +44,6 @@ def rejects_of(items: list[Any]) -> list[tuple[str, bool]]:
     return [(item.reason, item.is_bad) for item in items if isinstance(item, Rejected)]
 
 
-def read_archive(path: Path, tmp_path: Path, reader: StackExchangeReader = READER) -> Iterator[TableRow | Rejected]:
-    """As the pipeline does: chunks are spilled, several in one file, and read back."""
-    spill = tmp_path / "spill"
-    for unit in reader.units(files(path), open_file):
-        assert unit.kind in reader.CONTAINERS
-        for chunk in reader.unpack(unit, open_file):
-            if isinstance(chunk, Rejected):
-                yield chunk
-                continue
-            spill.write_bytes(b"before" + chunk.data + b"<row behind")
-            yield from reader.read(
-                Unit(path=str(spill), num_bytes=len(chunk.data), kind=chunk.kind, start=6, end=6 + len(chunk.data),
-                     origin=chunk.origin), open_file)  # fmt: skip
-
-
-def pack(path: Path, members: dict[str, bytes], **options: Any) -> Path:
-    with py7zr.SevenZipFile(path, "w", **options) as archive:
-        for name, data in members.items():
-            archive.writestr(data, name)
-    return path
-
-
 def post(post_id: int, question_id: int | None = None, **fields: Any) -> dict[str, Any]:
     is_question = question_id is None
     return {
@@ -89,11 +61,6 @@ def post(post_id: int, question_id: int | None = None, **fields: Any) -> dict[st
         "closed_date": None,
         **fields,
     }
-
-
-def document_of(made: list[Any]) -> dict[str, Any]:
-    (document,) = [item for item in made if isinstance(item, dict)]
-    return document
 
 
 # ------------------------------------------------------------------------------------------------ names and units
@@ -244,301 +211,3 @@ def test_a_row_without_end_is_skipped_in_bounded_memory(monkeypatch: pytest.Monk
     blocks = list(row_blocks(io.BytesIO(data), place="p", read_bytes=1000))
     assert [b.reason for b in blocks if isinstance(b, Rejected)] == ["row_too_long"]
     assert [b.data for b in blocks if isinstance(b, RowBlock)] == [b'<row Id="2" PostTypeId="1" /></posts>']
-
-
-# ------------------------------------------------------------------------------------------------------- archives
-
-
-FILTERS: dict[str, Any] = {
-    "lzma2": [{"id": py7zr.FILTER_LZMA2, "preset": 1}],
-    "lzma": [{"id": py7zr.FILTER_LZMA, "preset": 1}],
-    "bzip2, the dumps' own": [{"id": py7zr.FILTER_BZIP2}],
-    "deflate": [{"id": py7zr.FILTER_DEFLATE}],
-    "stored": [{"id": py7zr.FILTER_COPY}],
-}
-
-
-def many_rows(num_rows: int, num_chars: int = 200) -> bytes:
-    rng = random.Random(0)
-    rows = (
-        f'  <row Id="{i}" PostTypeId="1" Score="{i % 7}" Title="t{i}" Body="{rng.randbytes(num_chars // 2).hex()}" />\n'
-        for i in range(1, num_rows + 1)
-    )
-    return ("<?xml version='1.0'?>\n<posts>\n" + "".join(rows) + "</posts>").encode()
-
-
-@pytest.mark.parametrize("filters", FILTERS.values(), ids=FILTERS)
-def test_archive(filters: Any, tmp_path: Path) -> None:
-    other = many_rows(50).replace(b"<posts>", b"<comments>")
-    members = {"Comments.xml": other, "Posts.xml": ODD_ROWS, "Votes.xml": other}
-    path = pack(tmp_path / "a.stackexchange.com.7z", members, filters=filters)
-    items = list(read_archive(path, tmp_path))
-    plain = read_bytes_as(ODD_ROWS)
-    assert [i.row for i in items if isinstance(i, TableRow)] == [i.row for i in plain if isinstance(i, TableRow)]
-    assert rejects_of(items) == rejects_of(plain)
-    places = [i.place.replace("Posts.xml@", "#") for i in plain if isinstance(i, Rejected)]
-    assert [i.place.rpartition("@")[2] for i in items if isinstance(i, Rejected)] == [
-        p.rpartition("#")[2] for p in places
-    ]
-    assert all(i.place.startswith(f"{path}#Posts.xml@") for i in items if isinstance(i, Rejected))
-
-
-def test_chunks_are_whole_rows_of_about_8_mb(tmp_path: Path) -> None:
-    data = many_rows(20_000, 1000)
-    path = pack(tmp_path / "stackoverflow.com-Posts.7z", {"Posts.xml": data}, filters=FILTERS["stored"])
-    (unit,) = READER.units(files(path), open_file)
-    chunks = [chunk for chunk in READER.unpack(unit, open_file) if isinstance(chunk, Chunk)]
-    assert {chunk.kind for chunk in chunks} == {"rows:stackoverflow.com"}
-    assert len(chunks) <= 4
-    assert all(len(chunk.data) < 9 << 20 and chunk.data.startswith(b"<row ") for chunk in chunks)
-    assert data.endswith(b"".join(chunk.data for chunk in chunks))
-
-
-def test_unpacking_waits_for_the_reader_and_ends_with_it(tmp_path: Path) -> None:
-    data = many_rows(50_000, 1000)
-    path = pack(tmp_path / "a.stackexchange.com.7z", {"Posts.xml": data}, filters=FILTERS["stored"])
-    opened: list[BinaryIO] = []
-
-    def watched(path: str) -> BinaryIO:
-        opened.append(open_file(path))
-        return opened[-1]
-
-    (unit,) = READER.units(files(path), open_file)
-    before = threading.active_count()
-    chunks = READER.unpack(unit, watched)
-    assert isinstance(next(iter(chunks)), Chunk)
-    threading.Event().wait(0.3)
-    assert opened[0].tell() < 16 << 20 < len(data)
-    chunks.close()  # type: ignore[attr-defined]
-    assert threading.active_count() == before
-    assert opened[0].closed
-
-
-def _cut(data: bytes) -> bytes:
-    return data[: len(data) // 2]
-
-
-def _spoiled(data: bytes) -> bytes:
-    return data[:5000] + bytes(b ^ 0x55 for b in data[5000:5050]) + data[5050:]
-
-
-@pytest.mark.parametrize("spoil", [_cut, _spoiled, lambda data: b"7z" * 50, lambda data: b""])
-@pytest.mark.parametrize("filters", FILTERS.values(), ids=FILTERS)
-def test_damaged_archive(spoil: Callable[[bytes], bytes], filters: Any, tmp_path: Path) -> None:
-    path = pack(tmp_path / "a.stackexchange.com.7z", {"Posts.xml": many_rows(300)}, filters=filters)
-    path.write_bytes(spoil(path.read_bytes()))
-    items = list(read_archive(path, tmp_path))
-    wholes = [item for item in items if isinstance(item, Rejected) and item.is_whole_file]
-    assert [item.reason for item in wholes] == ["damaged_7z"]
-    assert wholes[0].detail
-
-
-def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
-    path = pack(tmp_path / "a.stackexchange.com.7z", {"Posts.xml": b"<posts>" + b" " * (65 << 20)},
-                filters=FILTERS["lzma2"])  # fmt: skip
-    assert path.stat().st_size < 100_000
-    items = list(read_archive(path, tmp_path))
-    assert rejects_of(items) == [("archive_bomb", True)]
-    assert items[0].is_whole_file  # type: ignore[union-attr]
-
-
-def test_other_archives(tmp_path: Path) -> None:
-    empty = pack(tmp_path / "a.stackexchange.com.7z", {"Votes.xml": b"<votes />"})
-    assert rejects_of(list(read_archive(empty, tmp_path))) == [("no_posts_xml", True)]
-    locked = pack(tmp_path / "b.stackexchange.com.7z", {"Posts.xml": ODD_ROWS}, password="x")
-    assert rejects_of(list(read_archive(locked, tmp_path))) == [("damaged_7z", True)]
-    climbing = pack(tmp_path / "c.stackexchange.com.7z", {"d.stackexchange.com/Posts.xml": ODD_ROWS})
-    assert {p["site"] for p in posts_of(list(read_archive(climbing, tmp_path))).values()} == {"d.stackexchange.com"}
-
-
-def test_a_disk_that_fails_is_not_a_damaged_archive(tmp_path: Path) -> None:
-    class Failing(io.BytesIO):
-        def read(self, size: int | None = -1, /) -> bytes:
-            raise OSError(5, "Input/output error")
-
-    (unit,) = READER.units([InputFile("a.stackexchange.com.7z", 100)], open_file)
-    with pytest.raises(OSError, match="Input/output"):
-        list(READER.unpack(unit, lambda path: Failing(b"x" * 100)))
-
-
-# ------------------------------------------------------------------------------------------------------- the join
-
-
-def test_a_question_with_its_answers() -> None:
-    question = post(1, score=3, title="Why?", text="I ask.", accepted_answer_id=2)
-    made = JOIN.assemble([question, post(2, 1, score=9, text="B"), post(3, 1, score=10, text="A")])
-    assert made == [
-        {
-            "id": "a.stackexchange.com/1",
-            "text": "Q: Why? I ask.\nA: A\nA: B",
-            "site": "a.stackexchange.com",
-            "question_id": 1,
-            "url": "https://a.stackexchange.com/questions/1",
-            "score": 3,
-            "answer_scores": [10, 9],
-            "tags": ["t"],
-            "creation_date": "2010-01-01T00:00:00.000",
-            "num_answers": 2,
-            "accepted": True,
-        }
-    ]
-    assert set(document_of(made)) == {"id", "text", *READER.COLUMNS}
-
-
-@pytest.mark.parametrize(
-    ("layout", "text"),
-    [
-        ("redpajama", "Q: Why? I ask.\nA: A\nA: B"),
-        ("pile", "Q:\n\nWhy?\n\nI ask.\n\nA:\n\nA\n\nA:\n\nB"),
-        ("plain", "Why?\n\nI ask.\n\nA\n\nB"),
-    ],
-)
-def test_layouts(layout: str, text: str) -> None:
-    posts = [post(1, title="Why?", text="I ask."), post(2, 1, text="A"), post(3, 1, text="B")]
-    assert document_of(AnswerJoin(layout=layout).assemble(posts))["text"] == text
-
-
-@given(st.lists(st.integers(-3, 120), max_size=12), st.integers(0, 15), st.randoms(use_true_random=False))
-@settings(deadline=None)
-def test_answers_by_score_then_accepted_then_earliest_in_any_order(
-    scores: list[int], accepted: int, rng: random.Random
-) -> None:
-    """Scores are numbers (RedPajama and Data-Juicer sort them as text: 9 before 100)."""
-    answers = [post(i, 1, score=score, text=str(i)) for i, score in enumerate(scores, start=2)]
-    posts = [post(1, accepted_answer_id=accepted), *answers]
-    rng.shuffle(posts)
-    document = document_of(JOIN.assemble(posts))
-    order = [int(line[3:]) for line in document["text"].split("\n")[1:]]
-    assert order == sorted(order, key=lambda i: (-scores[i - 2], i != accepted, i))
-    assert document["answer_scores"] == sorted(scores, reverse=True)
-    assert document["accepted"] == (accepted in order)
-
-
-def test_what_is_left_out_is_said() -> None:
-    orphans = JOIN.assemble([post(2, 1), post(3, 1)])
-    assert rejects_of(orphans) == [("answer_without_question", False)] * 2
-    assert orphans[0].place == "a.stackexchange.com/2"  # type: ignore[union-attr]
-    made = JOIN.assemble([post(1), post(2, 1, text=""), post(3, 1)])
-    assert document_of(made)["num_answers"] == 1
-    assert rejects_of(made) == [("empty_answer", False)]
-    closed = [post(1, closed_date="2012-01-01"), post(2, 1)]
-    assert len(JOIN.assemble(closed)) == 1
-    assert rejects_of(AnswerJoin(keep_closed=False).assemble(closed)) == [("closed_question", False)] * 2
-    assert document_of(JOIN.assemble([post(1)]))["text"] == "Q: title 1 text 1"
-    assert rejects_of(AnswerJoin(keep_unanswered=False).assemble([post(1)])) == [("unanswered_question", False)]
-    assert rejects_of(JOIN.assemble([post(1, title="", text="")])) == [("empty_question", False)]
-
-
-def test_low_scores_on_request() -> None:
-    posts = [post(1, accepted_answer_id=2), post(2, 1, score=-5), post(3, 1, score=2), post(4, 1, score=3)]
-    made = AnswerJoin(min_answer_score=3).assemble(posts)
-    assert document_of(made)["answer_scores"] == [3, -5]
-    assert rejects_of(made) == [("low_score_answer", False)]
-
-
-def test_a_site_that_was_read_from_two_dumps() -> None:
-    old, new = post(2, 1, text="old"), post(2, 1, text="new", last_activity_date="2015-01-01T00:00:00.000")
-    for posts in ([post(1), old, new], [new, post(1), old], [post(1), post(1), new, old, old]):
-        made = JOIN.assemble(posts)
-        assert document_of(made)["text"] == "Q: title 1 text 1\nA: new"
-        assert rejects_of(made) == [("duplicate_post", False)] * (len(posts) - 2)
-
-
-def test_ten_thousand_answers_stay_bounded() -> None:
-    posts = [post(1, text=""), *(post(i, 1, score=i, text="x" * 3000) for i in range(2, 10_002))]
-    made = JOIN.assemble(posts)
-    document = document_of(made)
-    assert document["num_answers"] == 3333
-    assert document["answer_scores"][0] == 10_001
-    assert len(document["text"]) < 10_020_000
-    assert rejects_of(made) == [("question_too_long", False)] * (10_000 - 3333)
-
-
-def test_the_largest_sites() -> None:
-    num_posts = {f"s{i}.stackexchange.com": 1000 - i for i in range(40)} | {"meta.s0.stackexchange.com": 999}
-    chosen = JOIN.choose_sites(num_posts)
-    assert len(chosen) == 28
-    assert {"s0.stackexchange.com", "meta.s0.stackexchange.com", "s26.stackexchange.com"} <= chosen
-    assert "s27.stackexchange.com" not in chosen
-    without = AnswerJoin(with_meta_sites=False).choose_sites(num_posts)
-    assert without == {f"s{i}.stackexchange.com" for i in range(28)}
-    assert AnswerJoin(sites=("b.com",)).choose_sites(num_posts) == {"b.com"}
-
-
-@pytest.mark.parametrize("bad", [{"layout": "other"}, {"num_sites": 0}, {"max_text_chars": 0}])
-def test_settings_that_make_no_sense(bad: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="must be"):
-        AnswerJoin(**bad)
-
-
-def test_the_source() -> None:
-    assert SOURCE.name == "stack_exchange"
-    assert isinstance(SOURCE.reader, Unpacker)
-    assert SOURCE.join == "answers"
-    assert SOURCE.join_settings == AnswerJoin()
-
-
-# ------------------------------------------------------------------------------------------------------ real dumps
-
-
-@pytest.mark.real
-def test_real_archives_hold_what_the_plain_files_hold(corpus_data: Path, tmp_path: Path) -> None:
-    archives = sorted(corpus_data.glob("stackexchange/wrapped-7z/*.7z"))
-    assert len(archives) == 3
-    for archive in archives:
-        plain = corpus_data / "stackexchange" / archive.stem / "Posts.xml"
-        units = StackExchangeReader(unit_bytes=100_000).units(files(plain), open_file)
-        rows = [item for unit in units for item in READER.read(unit, open_file)]
-        unpacked = list(read_archive(archive, tmp_path))
-        assert posts_of(unpacked) == posts_of(rows)
-        assert len(posts_of(rows)) > 400
-        assert rejects_of(unpacked) == rejects_of(rows)
-
-
-@pytest.mark.real
-def test_real_dumps_lose_nothing(corpus_data: Path) -> None:
-    paths = sorted(corpus_data.glob("stackexchange/*/Posts.xml"))
-    num_rows = Counter[str]()
-    groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
-    for unit in StackExchangeReader(unit_bytes=300_000).units(files(*paths), open_file):
-        for item in READER.read(unit, open_file):
-            if isinstance(item, Rejected):
-                num_rows[item.reason] += 1
-            else:
-                num_rows["post"] += 1
-                groups.setdefault(JOIN.group_key(item.row), []).append(item.row)
-    assert num_rows == {"post": 6257, "not_question_or_answer": 517}
-    made = [item for group in groups.values() for item in JOIN.assemble(group)]
-    documents = [item for item in made if isinstance(item, dict)]
-    assert len({document["id"] for document in documents}) == len(documents) == 1818
-    left_out = Counter(item.reason for item in made if isinstance(item, Rejected))
-    num_kept = sum(1 + document["num_answers"] for document in documents)
-    assert num_kept + left_out.total() == 6257
-    assert set(left_out) == {"duplicate_post", "empty_answer"}
-    assert left_out["empty_answer"] <= 6
-    for document in documents:
-        assert document["answer_scores"] == sorted(document["answer_scores"], reverse=True)
-
-
-@pytest.mark.real
-def test_the_judge_finds_nothing_lost(corpus_data: Path, tmp_path: Path) -> None:
-    """Counted from the raw XML by a program that knows nothing of ours; one dump of each site."""
-    paths = [
-        p for p in sorted(corpus_data.glob("stackexchange/*/Posts.xml")) if p.parent.name != "ai.stackexchange.com"
-    ]
-    groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
-    for unit in READER.units(files(*paths), open_file):
-        for item in READER.read(unit, open_file):
-            if isinstance(item, TableRow):
-                groups.setdefault(JOIN.group_key(item.row), []).append(item.row)
-    lines = [json.dumps(item) for group in groups.values() for item in JOIN.assemble(group) if isinstance(item, dict)]
-    documents = tmp_path / "documents.jsonl"
-    documents.write_text("\n".join(lines), "utf-8")
-    judge = Path(__file__).parents[3] / "benchmarks/judges/stack_exchange.py"
-    judged = subprocess.run([sys.executable, judge, documents, *paths], capture_output=True, text=True, check=False)
-    figures = json.loads(judged.stdout)
-    assert judged.returncode == 0, figures
-    assert figures["questions"] == len(lines) > 1500
-    assert figures["words"] > 900_000
-    assert figures["share_of_words_kept"] > 0.9998
-    assert figures["tags_left"] == figures["questions_lost"] == figures["answers_lost_or_out_of_order"] == 0

@@ -1,0 +1,249 @@
+"""Charts as SVG, drawn by matplotlib: no script, sharp in print, coloured by the page's own style sheet.
+
+matplotlib is asked for placeholder colours; in the SVG they become the page's CSS variables, so that one drawing serves
+dark and light. Text stays text.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+
+from pipeline.report.documents import Floats
+
+_COLOURS = {
+    "ink": "#010203",
+    "soft": "#010204",
+    "kept": "#010205",
+    "fell": "#010206",
+    "other": "#010207",
+    "limit": "#010208",
+}
+"""Placeholders by their CSS variable's name."""
+_STYLE: Any = {
+    "text.parse_math": False,  # a name may hold dollar signs
+    "svg.fonttype": "none",
+    "svg.hashsalt": "report",
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "text.color": _COLOURS["ink"],
+    "axes.labelcolor": _COLOURS["ink"],
+    "axes.edgecolor": _COLOURS["soft"],
+    "xtick.color": _COLOURS["ink"],
+    "ytick.color": _COLOURS["ink"],
+    "xtick.major.size": 3,
+    "ytick.major.size": 3,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+}
+_WIDTH, _HEIGHT = 5.0, 2.5
+_MAX_BINS = 40
+_MAX_LABEL_CHARS = 30
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A vertical line in a distribution: a limit, or a mark that is none."""
+
+    value: float
+    label: str
+    is_limit: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Documents by a signal: those that were kept, those that its own stage dropped, those that others dropped."""
+
+    title: str
+    kept: Floats
+    fell: Floats
+    other: Floats
+    lines: Sequence[Line] = ()
+    dropped_weight: float = 1.0
+    """Documents that each dropped one which was looked at stands for, in kept ones that were looked at."""
+
+
+def histogram(data: Histogram) -> str:
+    """The distribution as an SVG."""
+    edges, is_log = bin_edges(data)
+    with mpl.rc_context(_STYLE):
+        figure, axes = _figure(_WIDTH, _HEIGHT, left=0.5, bottom=0.25)
+        below = np.zeros(len(edges) - 1)
+        # Outliers stand in the last bar: a single endless line would flatten all others.
+        weight = data.dropped_weight
+        layers = (("kept", data.kept, 1.0), ("fell", data.fell, weight), ("other", data.other, weight))
+        for name, values, weight in layers:
+            counts = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] * weight
+            if counts.any():
+                axes.stairs(below + counts, edges, baseline=below, fill=True, color=_COLOURS[name], linewidth=0)
+                below = below + counts
+        if is_log:
+            axes.set_xscale("symlog", linthresh=1.0, linscale=0.4)
+        axes.set_xlim(edges[0], edges[-1])
+        axes.xaxis.set_major_formatter(FuncFormatter(short))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.yaxis.set_major_formatter(FuncFormatter(short))
+        top = float(below.max()) if len(below) else 1.0
+        for number, line in enumerate(sorted(data.lines, key=lambda one: one.value)):
+            _draw_line(axes, line, number, top, edges, is_log=is_log)
+        axes.set_ylim(0, (top or 1.0) * (1.06 + 0.11 * len(data.lines)))
+        return _svg(figure, f"Distribution of {data.title}: {describe(data)}")
+
+
+def _draw_line(axes: Any, line: Line, number: int, top: float, edges: Floats, *, is_log: bool) -> None:
+    colour = _COLOURS["limit"] if line.is_limit else _COLOURS["soft"]
+    axes.axvline(line.value, color=colour, linewidth=1.4, linestyle="--" if line.is_limit else ":")
+    place = axes.transData.transform((line.value, 0))[0]
+    left, right = (axes.transData.transform((edge, 0))[0] for edge in (edges[0], edges[-1]))
+    is_right = place > (left + right) / 2
+    axes.annotate(_plain(line.label, 60), (line.value, (top or 1.0) * (1.04 + 0.11 * number)), color=colour,
+                  fontsize=9, xytext=(-3 if is_right else 3, 0), textcoords="offset points",
+                  ha="right" if is_right else "left")  # fmt: skip
+
+
+def bin_edges(data: Histogram) -> tuple[Floats, bool]:
+    """The edges of the bars, and whether the axis is logarithmic.
+
+    >>> edges, is_log = bin_edges(Histogram("x", np.array([0.1, 0.9]), np.empty(0), np.empty(0)))
+    >>> float(edges[0]), float(edges[-1]), is_log
+    (0.0, 1.0, False)
+    """
+    values = np.concatenate([data.kept, data.fell, data.other])
+    values = values[np.isfinite(values)]
+    limits = [line.value for line in data.lines]
+    if not len(values):
+        values = np.array(limits or [0.0])
+    low, median, high = (float(v) for v in np.percentile(values, [0, 50, 99.5]))
+    low, high = min([low, *limits]), max([high, *limits])
+    if low >= 0 and high <= 1 and not _is_whole(values):
+        return np.linspace(0, 1, _MAX_BINS + 1), False
+    if low >= 0 and high > 20 * (median + 1):
+        top = np.log1p(high * 1.05)
+        edges = np.expm1(np.linspace(0, top, _MAX_BINS + 1))
+        if _is_whole(values):  # no bar between two whole numbers
+            edges = np.unique(np.ceil(edges))
+        return edges if len(edges) > 1 else np.array([0.0, 1.0]), True
+    if _is_whole(values) and high - low <= _MAX_BINS:
+        return np.arange(np.floor(low), np.floor(high) + 2), False
+    margin = 0.02 * (high - low) or 1.0
+    return np.linspace(0 if 0 <= low < 0.3 * high else low - margin, high + margin, _MAX_BINS + 1), False
+
+
+def _is_whole(values: Floats) -> bool:
+    return bool(np.all(values == np.floor(values)))
+
+
+def describe(data: Histogram) -> str:
+    """The distribution in words, for those who do not see it."""
+    said = []
+    for name, values in (("kept", data.kept), ("dropped here", data.fell), ("dropped elsewhere", data.other)):
+        if len(values):
+            low, median, high = np.percentile(values, [5, 50, 95])
+            spread = f"5th to 95th percentile {short(low)} to {short(high)}"
+            said.append(f"{name}: {len(values):,}, median {short(median)}, {spread}")
+    said += [f"{'limit' if line.is_limit else 'mark'} {line.label}" for line in data.lines]
+    return "; ".join(said)
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A bar with what stands beside it."""
+
+    label: str
+    value: float
+    text: str
+    colour: str = "kept"
+    mark: float | None = None
+    """A place on the same axis: what was wanted."""
+
+
+def bars(bars_: Sequence[Bar], *, alt: str, width: float = 6.4) -> str:
+    """Horizontal bars, the first on top."""
+    with mpl.rc_context(_STYLE):
+        longest = max((min(len(bar.label), _MAX_LABEL_CHARS) for bar in bars_), default=0)
+        figure, axes = _figure(width, 0.1 + 0.27 * len(bars_), left=min(2.6, 0.2 + 0.078 * longest), bottom=0.05)
+        places = np.arange(len(bars_))[::-1]
+        high = max([bar.value for bar in bars_] + [bar.mark or 0.0 for bar in bars_]) or 1.0
+        axes.barh(places, [bar.value for bar in bars_], height=0.72, color=[_COLOURS[bar.colour] for bar in bars_])
+        for place, bar in zip(places, bars_, strict=True):
+            if bar.mark is not None:
+                axes.plot([bar.mark] * 2, [place - 0.45, place + 0.45], color=_COLOURS["limit"], linewidth=2)
+            axes.annotate(_plain(bar.text, 60), (max(bar.value, bar.mark or 0), place), xytext=(4, 0), textcoords="offset points",
+                          va="center", fontsize=9)  # fmt: skip
+        axes.set_yticks(places, [_plain(bar.label, _MAX_LABEL_CHARS) for bar in bars_])
+        axes.set_xlim(0, high * 1.3)
+        axes.xaxis.set_visible(False)
+        axes.tick_params(axis="y", length=0)
+        for side in ("bottom", "left"):
+            axes.spines[side].set_visible(False)
+        return _svg(figure, alt)
+
+
+def _plain(text: str, max_chars: int) -> str:
+    """A name as it can stand in a drawing: what cannot be printed is left out, what is too long is cut."""
+    plain = "".join(c for c in text if c.isprintable())
+    return plain if len(plain) <= max_chars else plain[: max_chars - 1] + "…"
+
+
+def short(value: float, _: object = None) -> str:
+    """
+    >>> short(1234567), short(0.25), short(950.0)
+    ('1.2M', '0.25', '950')
+    """
+    for size, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= size:
+            number = value / (1e3 if letter == "k" else size)
+            return f"{number:.1f}".removesuffix(".0") + letter
+    return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+
+
+def _figure(width: float, height: float, *, left: float, bottom: float) -> tuple[Figure, Any]:
+    """A drawing of so many inches with these margins: fixed ones, since a layout engine draws everything twice."""
+    figure = Figure(figsize=(width, height))
+    FigureCanvasSVG(figure)
+    right, top = 0.06 / width, 0.04 / height
+    area = (left / width, bottom / height, 1 - left / width - right, 1 - bottom / height - top)
+    return figure, figure.add_axes(area)
+
+
+_ID = re.compile(r'\bid="([^"]+)"')
+_REFERENCE = re.compile(r'(xlink:href="#|url\(#)([^")]+)')
+_FONT = re.compile(r"font(?:-family)?: ?(?:([\d.]+px) )?[^;\"]*(?=[;\"])")
+
+
+def _svg(figure: Figure, alt: str) -> str:
+    """The drawing as it stands in a page: its own ids, the page's colours and font, a text for who does not see it."""
+    sink = io.StringIO()
+    metadata: Any = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    figure.savefig(sink, format="svg", transparent=True, metadata=metadata)
+    svg = sink.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
+    own = f"c{next(_numbers)}-"
+    svg = _ID.sub(lambda m: f'id="{own}{m[1]}"', svg)
+    svg = _REFERENCE.sub(lambda m: m[1] + own + m[2], svg)
+    svg = _FONT.sub(lambda m: f"font-size: {m[1] or '10px'}", svg)
+    for name, colour in _COLOURS.items():
+        svg = svg.replace(colour, f"var(--{name})")
+    view = re.search(r'viewBox="[^"]+"', svg)
+    assert view is not None
+    # Text is the input's (names of sources and languages): matplotlib has escaped it, this one is ours to escape.
+    spaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    head = f'<svg class="chart" role="img" aria-label="{escape(alt)}" {view[0]} {spaces}>'
+    return re.sub(r"\n\s*", "\n", head + svg[svg.index(">") + 1 :])

@@ -1,0 +1,317 @@
+"""One pass over a source's output: what was measured of its documents, and documents to read.
+
+Everything is bounded: a float a signal of each document that is looked at, of texts the first characters of so many
+documents a reason. What is looked at of a large output is a sample (:mod:`pipeline.report.documents`).
+"""
+
+from __future__ import annotations
+
+import heapq
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.files import exists, join, open_file
+from pipeline.layout import Layout
+from pipeline.ledger import sample_hash
+from pipeline.report.documents import (
+    SAMPLE_BYTES,
+    Floats,
+    Part,
+    Read,
+    read_sample,
+    read_texts,
+    signal_columns,
+)
+from pipeline.report.limits import OVERLAP, Limit, limits_of
+from pipeline.report.state import SourceState
+from pipeline.transforms.tokenize import TOKEN_FILE
+
+EXCERPT_CHARS = 1600
+KEPT_PER_REASON = 30
+KEPT = ""
+"""The group of the documents that were kept, among those by the stage that dropped them."""
+_OVERLAP = re.compile(r"^(\d\.\d+) of it stands in (.*)$", re.DOTALL)
+_LANGUAGE = re.compile(r"^([a-z]{2,3}(?:-[a-z]+)?) [01]\.\d+$")
+_PART_NUMBER = re.compile(r"part-(\d+)-of-")
+_UNKNOWN = ""
+
+
+@dataclass(slots=True)
+class Shown:
+    """A document to read."""
+
+    doc_id: str
+    text: str
+    language: str = _UNKNOWN
+    detail: str = ""
+    signals: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Group:
+    """What was dropped at a stage for a reason, and kept documents beside it."""
+
+    stage: str
+    reason: str
+    dropped: list[Shown]
+    kept: list[Shown] = field(default_factory=list)
+    beside: str = ""
+    """What the kept ones are, for people."""
+    limit: Limit | None = None
+
+
+@dataclass(slots=True)
+class Collected:
+    """What a source's output says."""
+
+    limits: list[Limit]
+    values: dict[str, dict[str, list[Floats]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
+    """By signal and group (the stage that dropped them, or :data:`KEPT`)."""
+    groups: list[Group] = field(default_factory=list)
+    clean: Read = field(default_factory=Read)
+    dropped: Read = field(default_factory=Read)
+    language_docs: Counter[str] = field(default_factory=Counter)
+    language_bytes: Counter[str] = field(default_factory=Counter)
+    language_tokens: Counter[str] = field(default_factory=Counter)
+    """Of documents whose tokens are known."""
+    tokenized_bytes: Counter[str] = field(default_factory=Counter)
+
+    def of(self, signal: str, group: str) -> Floats:
+        """All values of a signal in a group."""
+        parts = self.values.get(signal, {}).get(group, [])
+        return np.concatenate(parts) if parts else np.empty(0)
+
+
+def collect(layout: Layout, state: SourceState, *, budget_bytes: int = SAMPLE_BYTES) -> Collected:
+    """Reads a source's clean and dropped documents."""
+    steps = state.source.steps if state.source else ()
+    found = Collected(limits=[limit for step in steps for limit in limits_of(step, state.cutoffs)])
+    only_language = _only_language(state)
+    by_reason = _dropped_texts(layout.dropped(state.name), only_language)
+    _read_dropped(layout.dropped(state.name), found, budget_bytes)
+    wanted = {_kept_id(shown.detail) for (stage, _), shown in _flat(by_reason) if _names_the_kept(state, stage)}
+    kept = _Kept(found.limits, wanted)
+    _read_clean(layout, state.name, found, kept, budget_bytes)
+    found.groups = _grouped(state, found.limits, by_reason, kept)
+    return found
+
+
+def _flat(by_reason: Mapping[tuple[str, str], Sequence[Shown]]) -> list[tuple[tuple[str, str], Shown]]:
+    return [(key, shown) for key, docs in by_reason.items() for shown in docs]
+
+
+def _only_language(state: SourceState) -> tuple[str, str]:
+    """The stage behind which all documents are of one language, and that language."""
+    for step in state.source.steps if state.source else ():
+        languages = getattr(step, "languages", None)
+        if languages is not None and len(languages) == 1:
+            return step.NAME, languages[0]
+        if step.NAME == "c4_english":
+            return step.NAME, "en"
+    return "", ""
+
+
+def _dropped_texts(folder: str, only_language: tuple[str, str]) -> dict[tuple[str, str], list[Shown]]:
+    """Of each (stage, reason) the documents that kept their text."""
+    found: dict[tuple[str, str], list[Shown]] = defaultdict(list)
+    for batch in read_texts(folder):
+        texts = pc.utf8_slice_codeunits(batch.column("text"), 0, EXCERPT_CHARS).to_pylist()
+        rows = batch.select(["id", "stage", "reason", "detail", "signals"]).to_pylist()
+        for row, text in zip(rows, texts, strict=True):
+            detail = row["detail"] or ""
+            signals = dict(row["signals"] or ())
+            if match := _OVERLAP.match(detail):
+                signals[OVERLAP] = float(match[1])
+            language = _language_of(row["id"], row["stage"], detail, signals, only_language)
+            found[row["stage"], row["reason"]].append(Shown(row["id"], text, language, detail, signals))
+    return dict(found)
+
+
+def _language_of(
+    doc_id: str, stage: str, detail: str, signals: Mapping[str, float], only_language: tuple[str, str]
+) -> str:
+    """The language of a dropped document, as far as its row tells: ``dropped`` has no column of it."""
+    if match := _LANGUAGE.match(detail):
+        return match[1]
+    if stage == "wiki_languages":
+        return detail
+    if only_language[0] and stage != only_language[0] and "language_score" in signals:
+        return only_language[1]
+    head, colon, rest = doc_id.partition(":")  # a Wikipedia page: the wiki's language and a number
+    return head if colon and rest.isdigit() and head.isalpha() else _UNKNOWN
+
+
+def _names_the_kept(state: SourceState, stage: str) -> bool:
+    """Whether a stage's detail names the document that stayed."""
+    step = next((s for s in state.source.steps if s.NAME == stage), None) if state.source else None
+    return type(step).__name__ in ("ExactDedup", "NearDedup")
+
+
+def _kept_id(detail: str) -> str:
+    """
+    >>> _kept_id("0.9995 of it stands in gutenberg-11"), _kept_id("it:808")
+    ('gutenberg-11', 'it:808')
+    """
+    match = _OVERLAP.match(detail)
+    return match[2] if match else detail
+
+
+def _read_dropped(folder: str, found: Collected, budget_bytes: int) -> None:
+    columns = ["stage", "detail", "signals"]
+    for _, batch in read_sample(folder, columns, found.dropped, budget_bytes=budget_bytes):
+        stages = np.array(batch.column("stage").to_pylist(), dtype=object)
+        signals = signal_columns(batch.column("signals"))
+        overlaps = [m and float(m[1]) for m in map(_OVERLAP.match, batch.column("detail").fill_null("").to_pylist())]
+        if any(value is not None for value in overlaps):
+            signals[OVERLAP] = np.array([np.nan if v is None else v for v in overlaps])
+        for stage in set(stages.tolist()):
+            of_stage = stages == stage
+            _keep_values(found, stage, {name: values[of_stage] for name, values in signals.items()})
+
+
+def _keep_values(found: Collected, group: str, signals: Mapping[str, Floats]) -> None:
+    for name, values in signals.items():
+        known = values[~np.isnan(values)]
+        if len(known):
+            found.values[name][group].append(known)
+
+
+def _read_clean(layout: Layout, source: str, found: Collected, kept: _Kept, budget_bytes: int) -> None:
+    columns = ["id", "text", "language", "programming_language", "signals"]
+    tokens = _Tokens(layout.tokens(source))
+    for part, batch in read_sample(layout.clean(source), columns, found.clean, budget_bytes=budget_bytes):
+        signals = signal_columns(batch.column("signals"))
+        ids, languages = batch.column("id").to_pylist(), _languages(batch)
+        text_bytes = pc.binary_length(batch.column("text")).to_numpy().astype(np.float64)
+        num_tokens = tokens.of(part, ids)
+        measured = {**signals, "text_bytes": text_bytes, "num_tokens": num_tokens}
+        _keep_values(found, KEPT, measured)
+        for language, size, number in zip(languages, text_bytes.tolist(), num_tokens.tolist(), strict=True):
+            found.language_docs[language] += 1
+            found.language_bytes[language] += int(size)
+            if number == number:
+                found.language_tokens[language] += int(number)
+                found.tokenized_bytes[language] += int(size)
+        kept.look_at(batch, ids, languages, signals)
+
+
+def _languages(batch: pa.RecordBatch) -> list[str]:
+    """The language of each document; of code the programming language."""
+    languages: list[str] = batch.column("language").to_pylist() if "language" in batch.schema.names else []
+    languages = languages or ["und"] * batch.num_rows
+    if "programming_language" in batch.schema.names:
+        code = batch.column("programming_language").to_pylist()
+        return [c or natural for c, natural in zip(code, languages, strict=True)]
+    return [language or "und" for language in languages]
+
+
+class _Tokens:
+    """Tokens of the documents of a part, from its token file; NaN where that is gone."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder, self._path = folder, ""
+        self._counts: dict[str, int] = {}
+
+    def of(self, part: Part, ids: Sequence[str]) -> Floats:
+        match = _PART_NUMBER.search(part.name)
+        if match and self._path != part.path:
+            self._path, self._counts = part.path, self._read(join(self._folder, TOKEN_FILE.format(int(match[1]))))
+        return np.array([self._counts.get(i, np.nan) for i in ids], np.float64)
+
+    @staticmethod
+    def _read(path: str) -> dict[str, int]:
+        counts: dict[str, int] = {}
+        if not exists(path):
+            return counts
+        try:
+            with open_file(path) as file, pa.ipc.open_file(file) as reader:
+                for number in range(reader.num_record_batches):
+                    batch = reader.get_batch(number)
+                    lengths = pc.list_value_length(batch.column("input_ids")).to_pylist()
+                    counts.update(zip(batch.column("doc_id").to_pylist(), lengths, strict=True))
+        except (pa.ArrowInvalid, OSError):
+            return {}
+        return counts
+
+
+class _Kept:
+    """Chooses kept documents to read: nearest to each limit, some at random, and those that duplicates name."""
+
+    def __init__(self, limits: Sequence[Limit], wanted: set[str]) -> None:
+        self._limits, self._wanted = limits, wanted
+        self._near: list[list[tuple[float, int, Shown]]] = [[] for _ in limits]
+        self._any: list[tuple[float, int, Shown]] = []
+        self.by_id: dict[str, Shown] = {}
+
+    def look_at(
+        self, batch: pa.RecordBatch, ids: Sequence[str], languages: Sequence[str], signals: Mapping[str, Floats]
+    ) -> None:
+        hashes = [sample_hash(i) for i in ids]
+        texts = batch.column("text")
+
+        def shown(row: int) -> Shown:
+            own = {name: float(v[row]) for name, v in signals.items() if v[row] == v[row]}
+            text = pc.utf8_slice_codeunits(texts.slice(row, 1), 0, EXCERPT_CHARS)[0].as_py()
+            return Shown(ids[row], text, languages[row], "", own)
+
+        for row, doc_id in enumerate(ids):
+            if doc_id in self._wanted:
+                self.by_id[doc_id] = shown(row)
+            _offer(self._any, 0.0, hashes[row], row, shown)
+        for place, limit in enumerate(self._limits):
+            values = signals.get(limit.signal)
+            if values is None:
+                continue
+            for row, distance in enumerate(np.abs(values - limit.value).tolist()):
+                is_its = limit.language is None or limit.language == languages[row]
+                if distance == distance and is_its:
+                    _offer(self._near[place], distance, hashes[row], row, shown)
+
+    def near(self, limit: Limit) -> list[Shown]:
+        return _in_order(self._near[self._limits.index(limit)])
+
+    def any(self) -> list[Shown]:
+        return _in_order(self._any)
+
+
+def _offer(heap: list[tuple[float, int, Shown]], distance: float, order: int, row: int, shown: Any) -> None:
+    """Keeps the nearest; of equally near ones those of the smallest hash."""
+    key = (-distance, -order)
+    if len(heap) < KEPT_PER_REASON:
+        heapq.heappush(heap, (*key, shown(row)))
+    elif key > heap[0][:2]:
+        heapq.heapreplace(heap, (*key, shown(row)))
+
+
+def _in_order(heap: Sequence[tuple[float, int, Shown]]) -> list[Shown]:
+    return [shown for *_, shown in sorted(heap, key=lambda entry: entry[:2], reverse=True)]
+
+
+def _grouped(
+    state: SourceState, limits: Sequence[Limit], by_reason: Mapping[tuple[str, str], list[Shown]], kept: _Kept
+) -> list[Group]:
+    """The groups in the order of the stages; in a group the documents nearest to the limit first."""
+    order = {stage: place for place, stage in enumerate(state.stages)}
+    groups = []
+    for stage, reason in sorted(by_reason, key=lambda key: (order.get(key[0], len(order)), key[1])):
+        group = Group(stage, reason, by_reason[stage, reason])
+        limit = next((one for one in limits if (one.stage, one.reason) == (stage, reason)), None)
+        if limit is not None and all(limit.signal in shown.signals for shown in group.dropped):
+            group.limit = limit
+            group.dropped.sort(key=lambda shown, limit=limit: abs(shown.signals[limit.signal] - limit.value))  # type: ignore[misc]
+        if _names_the_kept(state, stage):
+            group.kept = [kept.by_id[i] for s in group.dropped if (i := _kept_id(s.detail)) in kept.by_id]
+            group.beside = "the copy that was kept"
+        elif group.limit is not None and kept.near(group.limit):
+            group.kept, group.beside = kept.near(group.limit), "kept, nearest to the limit"
+        if not group.kept:
+            group.kept, group.beside = kept.any(), "kept, at random"
+        groups.append(group)
+    return groups

@@ -1,0 +1,245 @@
+"""What the page shows of a source and of the mixture, as plain values for the template."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from math import floor
+from typing import Any
+
+import numpy as np
+
+from pipeline.report.charts import Bar, Histogram, Line, bars, describe, histogram, short
+from pipeline.report.collect import KEPT, Collected
+from pipeline.report.documents import Floats, Read, count_rows
+from pipeline.report.limits import Limit, marks_of, title_of
+from pipeline.report.state import RunState, SourceState
+
+MAX_CHARTS = 16
+"""Of a source: a step may measure whatever it likes, the page stays within its size."""
+_MAX_LANGUAGES = 14
+_NEARLY = Fraction(1001, 1000)
+
+
+def mixture(state: RunState) -> dict[str, Any] | None:
+    """What was wanted and what came out, a row a source; None where nothing was mixed."""
+    manifest = state.manifest
+    if manifest is None:
+        return None
+    rows = [_mixture_row(state, name, line) for name, line in manifest["sources"].items()]
+    rooms = [row["room"] for row in rows if row["room"] is not None]
+    least = min(rooms, default=None)
+    for row in rows:
+        row["limits"] = least is not None and row["room"] == least and least < _NEARLY
+    limiting = [row["source"] for row in rows if row["limits"]]
+    others = [row["room"] for row in rows if row["room"] is not None and not row["limits"]]
+    chart = bars(
+        [Bar(row["source"], row["share"], f"{row['share']:.2f} %", mark=row["weight"]) for row in rows],
+        alt="Share of each source in percent of the tokens; the mark is its weight in the recipe",
+    )
+    return {
+        "rows": rows,
+        "chart": chart,
+        "tokens": manifest["tokens"],
+        "documents": manifest["documents"],
+        "limiting": limiting,
+        "others_room": float(min(others)) if others else None,
+        "is_room_known": bool(rooms),
+        "validation": manifest["validation"],
+    }
+
+
+def _mixture_row(state: RunState, name: str, line: Mapping[str, Any]) -> dict[str, Any]:
+    assert state.manifest is not None
+    most = state.recipe.max_epochs.get(name) if state.recipe else None
+    room = None
+    if most is not None and line["tokens"]:
+        room = Fraction(floor(Fraction(most) * line["available_tokens"]), line["tokens"])
+    return {
+        "source": name,
+        "weight": line["weight"],
+        "wanted": round(state.manifest["tokens"] * line["weight"] / _weights(state)),
+        "share": line["share"],
+        "tokens": line["tokens"],
+        "available": line["available_tokens"],
+        "epochs": line["epochs"],
+        "max_epochs": None if most is None else f"{most:f}",
+        "documents": line["documents"],
+        "available_documents": line["available_documents"],
+        "room": room,
+    }
+
+
+def _weights(state: RunState) -> float:
+    assert state.manifest is not None
+    return float(sum(line["weight"] for line in state.manifest["sources"].values())) or 1.0
+
+
+def funnel(state: RunState, source: SourceState) -> dict[str, Any] | None:
+    """Documents and bytes behind every stage, with the check that they add up; None without statistics."""
+    stats = source.stats
+    if stats is None:
+        return None
+    drawn = [Bar("read", stats["documents"]["in"], _docs_and_bytes(stats["documents"]["in"], stats["bytes"]["in"]))]
+    drawn += [
+        Bar(row["stage"], row["kept"], _docs_and_bytes(row["kept"], row["bytes"].get("kept", 0)))
+        for row in stats["stages"]
+    ]
+    return {
+        "rows": [_stage_row(row) for row in stats["stages"]],
+        "chart": bars(drawn, alt=f"Documents of {source.name} behind every stage"),
+        "checks": _checks(state, source, stats),
+    }
+
+
+def _docs_and_bytes(num_docs: int, num_bytes: int) -> str:
+    return f"{num_docs:,} · {short(num_bytes)}B"
+
+
+def _stage_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    dropped = sum(row["dropped"].values())
+    reasons = sorted(row["dropped"].items(), key=lambda one: (-one[1], one[0]))
+    return {
+        "stage": row["stage"],
+        "in": row["in"],
+        "kept": row["kept"],
+        "share": row["kept"] / row["in"] if row["in"] else None,
+        "bytes_in": row["bytes"].get("in", 0),
+        "bytes_kept": row["bytes"].get("kept", 0),
+        "lines": row.get("lines"),
+        "reasons": reasons,
+        "noted": row.get("noted", {}),
+        "is_right": row["in"] == row["kept"] + dropped,
+    }
+
+
+def _checks(state: RunState, source: SourceState, stats: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The law that nothing is lost, in numbers: at each stage, from stage to stage, and in the files."""
+    documents, stages = stats["documents"], stats["stages"]
+    kept = documents["in"]
+    is_chain = True
+    for row in stages:
+        is_chain &= row["in"] == kept
+        kept = row["kept"]
+    dropped = sum(sum(row["dropped"].values()) for row in stages)
+    checks = [
+        _check("every stage: in = kept + dropped", all(_stage_row(row)["is_right"] for row in stages)),
+        _check("every stage takes in what the one before it kept", is_chain and kept == documents["kept"]),
+        _check(f"{documents['in']:,} read = {documents['kept']:,} kept + {dropped:,} dropped",
+               documents["in"] == documents["kept"] + dropped),
+    ]  # fmt: skip
+    in_clean = count_rows(state.layout.clean(source.name))
+    in_dropped = count_rows(state.layout.dropped(source.name))
+    if in_clean is not None:
+        checks.append(_check(f"clean/ holds {in_clean:,} documents", in_clean == documents["kept"]))
+    if in_dropped is not None:
+        records = sum(stats["records"].values())
+        text = f"dropped/ holds {in_dropped:,} rows = {dropped:,} documents + {records:,} records that became none"
+        checks.append(_check(text, in_dropped == dropped + records))
+    return checks
+
+
+def _check(text: str, is_right: bool) -> dict[str, Any]:
+    return {"text": text, "is_right": is_right}
+
+
+def distributions(state: SourceState, found: Collected) -> list[dict[str, Any]]:
+    """A chart a signal, limits drawn in; then lengths, tokens and bytes a token."""
+    signals = [name for name in found.values if name not in ("text_bytes", "num_tokens")]
+    with_limit = {limit.signal for limit in found.limits}
+    signals.sort(key=lambda name: (name not in with_limit, list(found.values).index(name)))
+    signals = [*signals[: MAX_CHARTS - 3], *(n for n in ("text_bytes", "num_tokens") if n in found.values)]
+    charts = [chart for name in signals if (chart := _distribution(state, found, name)) is not None]
+    per_token = _bytes_per_token(found)
+    return [*charts, *([per_token] if per_token else [])]
+
+
+def _distribution(state: SourceState, found: Collected, signal: str) -> dict[str, Any] | None:
+    limits = [limit for limit in found.limits if limit.signal == signal]
+    own = {limit.stage for limit in limits}
+    groups = found.values[signal]
+    fell = _joined(found, signal, [g for g in groups if g != KEPT and g in own])
+    other = _joined(found, signal, [g for g in groups if g != KEPT and g not in own])
+    kept = found.of(signal, KEPT)
+    if not len(kept) and not len(fell) and not len(other):
+        return None
+    steps = [step for step in state.source.steps if step.NAME in own] if state.source else []
+    marks = [Line(value, name, is_limit=False) for step in steps for name, value in marks_of(step, state.cutoffs)]
+    data = Histogram(
+        title=title_of(signal),
+        kept=kept,
+        fell=fell,
+        other=other,
+        lines=[*(Line(one.value, one.label) for one in limits), *marks],
+        dropped_weight=_weight(state, found),
+    )
+    return {
+        "title": title_of(signal),
+        "svg": histogram(data),
+        "languages": [],
+        "rows": [
+            {"group": name, "documents": len(values), "quantiles": [short(q) for q in _quantiles(values)]}
+            for name, values in (("kept", kept), ("dropped here", fell), ("dropped elsewhere", other))
+            if len(values)
+        ],
+        "alt": describe(data),
+        "notes": _notes(limits),
+        "cites": [{"label": limit.label, "cite": limit.cite} for limit in limits if limit.cite],
+    }
+
+
+def _joined(found: Collected, signal: str, groups: Sequence[str]) -> Floats:
+    return np.concatenate([found.of(signal, g) for g in groups]) if groups else np.empty(0)
+
+
+def _quantiles(values: Floats) -> list[float]:
+    return [float(q) for q in np.percentile(values, [5, 25, 50, 75, 95])]
+
+
+def _notes(limits: Sequence[Limit]) -> list[str]:
+    stopped = sorted({limit.counts_up_to for limit in limits if limit.counts_up_to is not None})
+    return [f"counting stops at {value:g}: that many or more" for value in stopped]
+
+
+def _weight(state: SourceState, found: Collected) -> float:
+    """How many more dropped documents than kept ones each stands for, where both were sampled."""
+    if state.stats is None or not found.clean.num_docs or not found.dropped.num_docs:
+        return 1.0
+    kept, dropped = state.stats["documents"]["kept"], state.stats["documents"]["in"] - state.stats["documents"]["kept"]
+    dropped += sum(state.stats["records"].values())
+    per_kept, per_dropped = kept / found.clean.num_docs, dropped / found.dropped.num_docs
+    return per_dropped / per_kept if per_kept else 1.0
+
+
+def _bytes_per_token(found: Collected) -> dict[str, Any] | None:
+    languages = [name for name, _ in found.tokenized_bytes.most_common(_MAX_LANGUAGES) if found.language_tokens[name]]
+    if not languages:
+        return None
+    rows: list[dict[str, Any]] = [
+        {
+            "group": name,
+            "documents": found.language_docs[name],
+            "bytes": found.language_bytes[name],
+            "tokens": found.language_tokens[name],
+            "per_token": found.tokenized_bytes[name] / found.language_tokens[name],
+        }
+        for name in languages
+    ]
+    chart = bars([Bar(r["group"], r["per_token"], f"{r['per_token']:.2f}") for r in rows], width=5.0,
+                 alt="Bytes of text a token, by language")  # fmt: skip
+    return {"title": "bytes a token, by language", "svg": chart, "languages": rows, "notes": [], "cites": [], "alt": ""}
+
+
+def how_much_was_read(found: Collected) -> str:
+    """Whether the distributions are of all documents, or of which part."""
+    said = [_read(found.clean, "clean"), _read(found.dropped, "dropped")]
+    problems = [f"cannot be read: {place}" for read in (found.clean, found.dropped) for place in read.unreadable]
+    return "; ".join([*(s for s in said if s), *problems])
+
+
+def _read(read: Read, folder: str) -> str:
+    if not read.num_files:
+        return f"{folder}/ holds nothing"
+    if read.is_all:
+        return f"all {read.num_docs:,} rows of {folder}/"
+    return f"a sample of {read.num_docs:,} rows of {folder}/, evenly out of {read.num_files:,} files"

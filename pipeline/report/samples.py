@@ -1,0 +1,122 @@
+"""Documents to read, as data for the page's script: bounded in bytes, and never as markup.
+
+The data stands in a block that no browser runs, and the script puts it into the page as text nodes: what a document
+holds (a script, an image, a link) stays text. The page's policy forbids everything else besides.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.report.charts import short
+from pipeline.report.collect import EXCERPT_CHARS, Collected, Group, Shown
+from pipeline.report.limits import title_of
+
+_EXCERPTS = (EXCERPT_CHARS, 1000, 600, 400, 300, 200)
+_FEWEST = 3
+"""Documents that a group keeps, however many groups there are."""
+_ID_CHARS = 200
+_UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+_UNSAFE_TABLE = str.maketrans(_UNSAFE)
+
+
+@dataclass(slots=True)
+class Samples:
+    """What goes into the page."""
+
+    text: str
+    """JSON that can stand inside a ``script`` element."""
+    num_docs: int
+    num_groups: int
+    excerpt_chars: int
+    sources: list[str]
+    reasons: list[str]
+    """``stage: reason``."""
+    languages: list[str]
+
+
+def samples_of(collected: Sequence[tuple[str, Collected]], counts: dict[tuple[str, str, str], int], *,
+               budget_bytes: int) -> Samples:  # fmt: skip
+    """Packs the groups of all sources: shorter excerpts first, then fewer documents a group, until they fit.
+
+    Args:
+        counts: documents dropped, by (source, stage, reason).
+    """
+    groups = [(source, group) for source, found in collected for group in found.groups]
+    most = max([len(g.dropped) for _, g in groups] + [len(g.kept) for _, g in groups] + [_FEWEST])
+    for excerpt in _EXCERPTS:
+        packed = _pack(groups, counts, excerpt, most)
+        if len(packed.text.encode()) <= budget_bytes:
+            return packed
+    while most > _FEWEST and len(packed.text.encode()) > budget_bytes:
+        most = max(_FEWEST, most * 3 // 4)
+        packed = _pack(groups, counts, _EXCERPTS[-1], most)
+    return packed
+
+
+def _pack(groups: Sequence[tuple[str, Group]], counts: dict[tuple[str, str, str], int], excerpt_chars: int,
+          most: int) -> Samples:  # fmt: skip
+    places: dict[tuple[str, str, int], int] = {}
+    docs: list[list[Any]] = []
+    packed = []
+    languages: set[str] = set()
+
+    def place(source: str, shown: Shown, key: str, limit: Any) -> int:
+        known = places.get((source, key, id(shown)))
+        if known is not None:
+            return known
+        languages.add(shown.language)
+        docs.append([_cut(shown.doc_id), shown.language, _cut(shown.detail), _measured(shown, limit), shown.text[:excerpt_chars]])  # fmt: skip
+        places[source, key, id(shown)] = len(docs) - 1
+        return len(docs) - 1
+
+    for source, group in groups:
+        key = group.limit.signal if group.limit else ""
+        packed.append(
+            {
+                "source": source,
+                "stage": group.stage,
+                "reason": group.reason,
+                "count": counts.get((source, group.stage, group.reason), len(group.dropped)),
+                "limit": group.limit.label if group.limit else "",
+                "beside": group.beside,
+                "dropped": [place(source, s, key, group.limit) for s in group.dropped[:most]],
+                "kept": [place(source, s, key, group.limit) for s in group.kept[:most]],
+            }
+        )
+    return Samples(
+        text=script_json({"docs": docs, "groups": packed}),
+        num_docs=len(docs),
+        num_groups=len(packed),
+        excerpt_chars=excerpt_chars,
+        sources=list(dict.fromkeys(source for source, _ in groups)),
+        reasons=sorted({f"{g.stage}: {g.reason}" for _, g in groups}),
+        languages=sorted(languages),
+    )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _ID_CHARS else text[: _ID_CHARS - 1] + "…"
+
+
+def _measured(shown: Shown, limit: Any) -> str:
+    """The number that decided, for people."""
+    value = shown.signals.get(limit.signal) if limit else None
+    return "" if value is None else f"{title_of(limit.signal)} {short(value)}"
+
+
+def script_json(value: Any) -> str:
+    """JSON in which nothing can end or begin an element.
+
+    >>> script_json({"text": "</script><!--"})
+    '{"text":"\\\\u003c/script\\\\u003e\\\\u003c!--"}'
+    """
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).translate(_UNSAFE_TABLE)
+
+
+def names(values: Iterable[str]) -> list[str]:
+    """Sorted, without the empty one."""
+    return sorted(v for v in set(values) if v)

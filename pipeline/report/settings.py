@@ -1,0 +1,136 @@
+"""The settings of a run as a flat table, so that two can be laid side by side: a run and its recipe, or two runs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from mixtures.recipe import Recipe, load_recipe
+from pipeline.configure import canonical, configured
+from pipeline.report.state import RunState
+from pipeline.sources import SOURCES
+from pipeline.sources.base import Source
+
+_RUN_DEFAULTS = {"seed": 0, "tokens": None, "fraction": 1.0, "exclude": None}
+_ABSENT = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A setting that two have differently, as text."""
+
+    name: str
+    this: str
+    other: str
+
+
+def settings_of(state: RunState) -> dict[str, str]:
+    """What a run was set to: its recipe, its sources' readers and steps, its own flags."""
+    found = _of_recipe(state.recipe) if state.recipe else {}
+    for one in state.sources:
+        if one.source is not None and one.has_settings:
+            found |= _of_source(one.source)
+    said = state.record.get("settings", {})
+    found |= {f"run.{name}": _text(said[name]) for name in _RUN_DEFAULTS if name in said}
+    found |= {f"run.{name}": _text(value) for name, value in said.get("run", {}).items()}
+    return found
+
+
+def recipe_settings(state: RunState) -> dict[str, str] | None:
+    """What the run's recipe says as it ships, with the defaults of all that it leaves open; None: it does not ship."""
+    if state.recipe is None or not state.recipe.name.isidentifier():
+        return None
+    try:
+        shipped = load_recipe(state.recipe.name)
+    except ValueError:
+        return None
+    found = _of_recipe(shipped)
+    for one in state.sources:
+        if one.name in SOURCES:
+            found |= _of_source(configured(SOURCES[one.name], shipped.sources.get(one.name, {})))
+    return found | {f"run.{name}": _text(value) for name, value in _RUN_DEFAULTS.items()}
+
+
+def default_settings(state: RunState) -> dict[str, str]:
+    """The defaults of the steps, where there is no recipe to compare with."""
+    found: dict[str, str] = {}
+    for one in state.sources:
+        if one.name in SOURCES:
+            found |= _of_source(SOURCES[one.name])
+    return found | {f"run.{name}": _text(value) for name, value in _RUN_DEFAULTS.items()}
+
+
+def differences(this: Mapping[str, str], other: Mapping[str, str], *, only_common: bool = False) -> list[Difference]:
+    """The settings that differ, by name.
+
+    ``only_common``: a setting of which one side says nothing is no difference.
+
+    >>> differences({"a": "1", "b": "2"}, {"a": "1", "b": "3"})
+    [Difference(name='b', this='2', other='3')]
+    """
+    names = set(this) & set(other) if only_common else set(this) | set(other)
+    return [
+        Difference(name, this.get(name, _ABSENT), other.get(name, _ABSENT))
+        for name in sorted(names)
+        if this.get(name, _ABSENT) != other.get(name, _ABSENT)
+    ]
+
+
+def _of_recipe(recipe: Recipe) -> dict[str, str]:
+    said = {
+        "weights": recipe.weights,
+        "max_epochs": recipe.max_epochs,
+        "tokens": recipe.tokens,
+        "missing": recipe.missing,
+        "validation": {s: {k: v for k, v in dataclasses.asdict(h).items() if v} for s, h in recipe.validation.items()},
+    }
+    return {
+        **_flat("mixture", said),
+        **_flat("tokenizer", recipe.tokenizer),
+        **_flat("shards", dataclasses.asdict(recipe.shards)),
+    }
+
+
+def _of_source(source: Source) -> dict[str, str]:
+    where = f"sources.{source.name}"
+    found = _flat(f"{where}.reader", _fields(source.reader))
+    if source.join_settings is not None:
+        found |= _flat(f"{where}.join", _fields(source.join_settings))
+    for step in source.steps:
+        found[f"{where}.{step.NAME}"] = "on"
+        found |= _flat(f"{where}.{step.NAME}", _fields(step))
+    return found
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    kept = canonical(value)
+    return {k: v for k, v in kept.items() if k not in ("type", "data_version", "NAME", "DATA_VERSION", "reason")}
+
+
+def _flat(where: str, value: Any) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        return {where: _text(value)}
+    found: dict[str, str] = {}
+    for name, one in value.items():
+        found |= _flat(f"{where}.{name}", one)
+    return found
+
+
+def _text(value: Any) -> str:
+    """
+    >>> _text(Decimal("4.50")), _text("4.5"), _text([1, 2]), _text(None)
+    ('4.5', '4.5', '1, 2', 'none')
+    """
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_text, value)) or "none"
+    try:
+        return f"{Decimal(str(value)).normalize():f}"
+    except InvalidOperation:
+        return str(value)

@@ -1,0 +1,61 @@
+"""The closing table of a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small import Small
+
+from pipeline.layout import Layout
+from pipeline.options import parse
+from pipeline.summary import HEADER, print_summary, rows
+
+
+def table(small: Small, out: Path, *more: str) -> list[dict[str, str]]:
+    found = rows(Layout(str(out)), parse(small.args(out, *more)))
+    return [dict(zip(HEADER, row, strict=True)) for row in found]
+
+
+def test_every_number_is_that_of_the_files(small: Small, small_done: Path) -> None:
+    manifest = json.loads((small_done / "manifest.json").read_text())
+    found = table(small, small_done)
+    assert [line["source"] for line in found] == ["c4", "books"]
+    for line in found:
+        stats = json.loads((small_done / "stats" / f"{line['source']}.json").read_text())
+        mixed = manifest["sources"][line["source"]]
+        assert line["documents in"] == f"{stats['documents']['in']:,}"
+        assert line["kept"] == f"{stats['documents']['kept']:,}"
+        assert line["tokens"] == f"{stats['tokens']:,}"
+        assert float(line["weight"].removesuffix(" %")) == mixed["weight"]
+        assert float(line["share"].removesuffix(" %")) == pytest.approx(mixed["share"], abs=1e-4)
+        assert line["in the stream"] == f"{mixed['tokens']:,}"
+        assert line["epochs"] == f"{mixed['epochs']:.2f}"
+        assert float(line["seconds"]) > 0, "what a source cost the workers"
+
+
+def test_after_the_clean_phase_there_is_no_share(small: Small, small_done: Path) -> None:
+    """Not even that of a mixture which an earlier run left."""
+    for line in table(small, small_done, "--phase=clean"):
+        assert line["kept"]
+        assert (line["share"], line["in the stream"], line["epochs"]) == ("", "", "")
+
+
+def test_of_a_source_that_was_not_run_there_is_no_line(small: Small, tmp_path: Path) -> None:
+    assert table(small, tmp_path) == []
+
+
+def test_what_is_printed(small: Small, small_done: Path, capsys: Any) -> None:
+    report = str(small_done / "report" / ("x" * 150) / "index.html")
+    print_summary(parse(small.args(small_done)), Layout(str(small_done)), seconds=2.5, report=report)
+    said = capsys.readouterr().out
+    manifest = json.loads((small_done / "manifest.json").read_text())
+    assert "recipe small, seed 0" in said
+    for word in (*HEADER, "c4", "books", "60.0000 %", "40.0000 %"):
+        assert word in said
+    assert f"{manifest['tokens']:,} tokens of {manifest['documents']:,} documents in 4 shards" in said
+    assert "2.5 s" in said
+    assert f"report: {report}\n" in said, "a path is never broken over lines"
+    assert max(len(line) for line in said.splitlines() if "report:" not in line) <= 120
