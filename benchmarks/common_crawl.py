@@ -5,10 +5,11 @@
     python benchmarks/common_crawl.py processes WET... --models DIR [--megabytes 60] [--only_dedup]
     python benchmarks/common_crawl.py bucket --million_lines 24
 
-No page stands twice in what is measured: the pages of the WET files, each once, and generated ones of the same statistics
-(``web_pages.py``) until there are so many megabytes of text. All in one run, so that the ratios hold whatever else the
-machine does. Figures are MB of text a CPU second of all processes; ``speed`` runs ours as a user does, with the recipe
-``ccnet`` and one process, and takes off what a run of one page costs. cc_net needs func_argparse, pandas and bs4.
+No page stands twice in what is measured: the pages of the WET files, each once, and generated ones of the same
+statistics (``web_pages.py``) until there are so many megabytes of text. All in one run, so that the ratios hold
+whatever else the machine does. Figures are MB of text a CPU second of all processes; ``speed`` runs ours as a user
+does, with the recipe ``ccnet`` and one process, and takes off what a run of one page costs. cc_net needs func_argparse,
+pandas and bs4.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parent)]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 import pyarrow as pa
@@ -222,11 +223,13 @@ def memory(flags: argparse.Namespace, folder: Path) -> None:
         paths = web_pages.write_wets(folder / f"wet{times}", pages, text_bytes=size)
         used = run_pipeline(config, paths, folder / f"out{times}", None)
         peaks.append(used.peak_bytes)
-        print(
-            f"dedup of {size / 1e6:,.0f} MB: peak {used.peak_bytes / 1e6:,.0f} MB, {used.cpu_seconds:.0f} s of CPU",
-            flush=True,
-        )
+        _said(f"dedup of {size / 1e6:,.0f} MB", used)
     print(f"4 times the text: {peaks[1] / peaks[0]:.2f} times the memory")
+
+
+def _said(what: str, used: Used) -> None:
+    memory = f"peak {used.peak_bytes / 1e6:,.0f} MB of all processes"
+    print(f"{what}: {used.seconds:.1f} s, {used.cpu_seconds:.1f} s of CPU, {memory}", flush=True)
 
 
 def processes(flags: argparse.Namespace, folder: Path) -> None:
@@ -237,20 +240,26 @@ def processes(flags: argparse.Namespace, folder: Path) -> None:
     for number in (1, 2):
         used = run_pipeline(config, paths, folder / f"out{number}", flags.models, number)
         seconds.append(used.seconds)
-        print(
-            f"{number} processes: {used.seconds:.1f} s, {used.cpu_seconds:.1f} s of CPU, {used.peak_bytes / 1e6:,.0f} MB",
-            flush=True,
-        )
+        _said(f"{number} processes", used)
     print(f"two processes: {seconds[0] / seconds[1]:.2f} times one")
 
 
 def bucket(flags: argparse.Namespace, folder: Path) -> None:
     """One bucket of so many lines as a worker of a distributed engine gets it, sorted, alone in this process."""
     job = SourceJob(
-        source=SOURCE, scale=Scale(num_parts=4096, num_line_buckets=4096, num_key_buckets=4096), units_path="", marker="",
-        fingerprint="", stats_path="", models={}, spill_dir=str(folder), clean_dir="", dropped_dir="", shuffle_dir=None,
+        source=SOURCE,
+        scale=Scale(num_parts=4096, num_line_buckets=4096, num_key_buckets=4096),
+        units_path="",
+        marker="",
+        fingerprint="",
+        stats_path="",
+        models={},
+        spill_dir=str(folder),
+        clean_dir="",
+        dropped_dir="",
+        shuffle_dir=None,
         sample_docs=0,
-    )  # fmt: skip
+    )
     ((tag, step),) = [(tag, step) for tag, step in enumerate(SOURCE.steps, 1) if isinstance(step, LineDedup)]
     payloads = _payloads(int(flags.million_lines * 1e6))
     given = _tree_bytes(os.getpid())
@@ -261,9 +270,9 @@ def bucket(flags: argparse.Namespace, folder: Path) -> None:
         if isinstance(element, tuple)
     )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(f"{flags.million_lines:g} million lines in {len(payloads):,} payloads of {sum(map(len, payloads)) / 1e9:.2f} GB: "
-          f"{num_lost:,} lost, {time.process_time() - begun:.0f} s; peak {peak / 1e9:.2f} GB, of it {given / 1e9:.2f} GB "
-          "the program and the payloads")  # fmt: skip
+    size, seconds = sum(map(len, payloads)) / 1e9, time.process_time() - begun
+    print(f"{flags.million_lines:g} million lines, {len(payloads):,} payloads of {size:.2f} GB: {num_lost:,} lost")
+    print(f"{seconds:.0f} s; peak {peak / 1e9:.2f} GB, of it program and payloads {given / 1e9:.2f} GB")
 
 
 def _payloads(num_lines: int, lines_a_payload: int = 8) -> list[bytes]:

@@ -147,7 +147,7 @@ def tiktoken(model: bytes) -> Encode:
     by_text = {text: i for i, text in normal}
     for char in sorted(chars):
         add(char.encode(), [by_text[char]] if char in by_text else [byte_ids[b] for b in char.encode()])
-    for i, text in normal:
+    for i, text in sorted(normal, key=lambda one: -proto.pieces[one[0]].score):
         if len(text) > 1:
             add(text.encode(), [i])
     for i, text in normal:
@@ -181,11 +181,9 @@ def datatrove(model: bytes) -> Encode:
                                  shuffle_documents=False, save_filename="x")  # fmt: skip
         for _ in step.run([Document(text=text, id=str(i)) for i, text in enumerate(texts)]) or ():
             pass
-        ids = np.fromfile(f"{folder}/00000_x.ds", np.uint16)
-        return [
-            part.tolist()
-            for part in np.split(ids, np.fromfile(f"{folder}/00000_x.ds.index", np.uint64)[:-1].astype(int))
-        ]
+        (path,) = Path(folder).glob("*.ds")
+        ids, ends = np.fromfile(path, np.uint16), np.fromfile(f"{path}.index", np.uint64).astype(int)
+        return [part.tolist() for part in np.split(ids, ends[:-1])]
 
     return encode
 

@@ -1,8 +1,9 @@
 """THE page: the whole graph, top to bottom, a line a stage.
 
-Four jobs, each a Beam pipeline that ends in files and a marker, so that each can be run again on its own:
+Five jobs, each a Beam pipeline that ends in files and a marker, so that each can be run again on its own:
 
     clean      units -> documents -> steps -> clean/, dropped/, stats/        (pipeline.clean has its passes)
+    sample     clean/ -> what a tokenizer is trained on       (where none is given, and there is much text)
     tokenize   clean/ -> token files, exact numbers of tokens a source
     count      token files -> what is held out for validation, what is left
     mix        token files -> the documents of every epoch -> global shuffle -> shards/
@@ -18,11 +19,12 @@ from collections.abc import Mapping, Sequence
 import apache_beam as beam
 
 from pipeline.clean import CleanSource
-from pipeline.mixing import CountJob, MixJob, TokenJob
+from pipeline.mixing import CountJob, MixJob, SampleJob, TokenJob
 from pipeline.plan import SourceJob
 from pipeline.transforms.held_out import CountHeldOut
 from pipeline.transforms.mix import MixShards
 from pipeline.transforms.read_units import ListNumbered, ListParts, ReadUnitList
+from pipeline.transforms.sample_texts import PickSample
 from pipeline.transforms.tokenize import TokenizeSource
 
 
@@ -32,6 +34,12 @@ def clean(p: beam.Pipeline, jobs: Sequence[SourceJob]) -> None:
         name = job.source.name
         units = p | f"{name}/units" >> ReadUnitList(job.units_path)  # Output: (number, chunk, Unit)
         _ = units | name >> CleanSource(job)  # Output: the source's name; clean/, dropped/ and stats/ are written
+
+
+def sample(p: beam.Pipeline, job: SampleJob) -> None:
+    """Out of every clean part the documents that a tokenizer may be trained on."""
+    parts = p | "parts" >> ListParts(job.parts)  # Output: (source, clean file)
+    _ = parts | "sample" >> PickSample(job)  # Output: documents picked, a number a file; files of them are written
 
 
 def tokenize(p: beam.Pipeline, jobs: Mapping[str, TokenJob]) -> None:

@@ -1,15 +1,14 @@
-"""The mix phase from the driver's side: a tokenizer, token files, the plan, the shards, and the manifest last."""
+"""The mix phase from the driver's side: token files, the plan, the shards, and the manifest last."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import apache_beam as beam
-import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 
 from mixtures.manifest import build_manifest, dumps, read_manifest
@@ -18,16 +17,13 @@ from mixtures.recipe import HoldOut
 from mixtures.shards import ShardInfo, ShardMetadata, num_shards, shard_name, write_shard
 from mixtures.subset import Cut
 from pipeline import graph
-from pipeline.configure import canonical
-from pipeline.files import delete_tree, exists, join, open_file, read_bytes, write_bytes, written_whole
+from pipeline.files import delete_tree, exists, join, read_bytes, write_bytes, written_whole
 from pipeline.layout import Layout, are_whole, is_done, read_marker
 from pipeline.mixing import CountJob, HeldOut, MixJob, Parts, SourceShare, TokenJob
 from pipeline.options import Settings
 from pipeline.transforms.segment import PART_NAME
 from pipeline.transforms.tokenize import TOKEN_FILE
 from tokenizer.encode import Encoder
-from tokenizer.sample import weighted_sample
-from tokenizer.train import TrainSettings, train
 
 TOKENS_VERSION = 1
 """Raised when the same clean documents and tokenizer would give other token files."""
@@ -65,56 +61,10 @@ def clean_parts(layout: Layout, source: str) -> list[str]:
     return [parts.path(number) for number in range(parts.num_parts)]
 
 
-def get_tokenizer(settings: Settings, layout: Layout, sources: list[str]) -> Encoder:
-    """The tokenizer that was given, or one trained on the mixture's own text; it lies in the output either way."""
-    if settings.tokenizer:
-        encoder = Encoder.load(read_bytes(settings.tokenizer))
-        _put_tokenizer(layout, encoder.model)
-        return encoder
-    train_settings = TrainSettings.of(settings.recipe.tokenizer)
-    said = {
-        "settings": {n: v for n, v in canonical(train_settings).items() if n != "num_threads"},
-        "weights": {s: str(w) for s, w in settings.recipe.weights.items()},
-        "clean": {s: _clean_fingerprint(layout, s) for s in sources},
-    }
-    fingerprint = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
-    marker = layout.marker("tokenizer")
-    if is_done(marker, fingerprint) and exists(layout.tokenizer):
-        model = read_bytes(layout.tokenizer)
-        if hashlib.sha256(model).hexdigest() == (read_marker(marker) or {})["sha256"]:
-            return Encoder.load(model)
-    documents = {s: _Documents(tuple(clean_parts(layout, s))) for s in sources}
-    sample = weighted_sample(documents, settings.recipe, max_bytes=train_settings.max_sample_bytes)
-    trained = train(sample, None, train_settings)
-    _put_tokenizer(layout, trained.model)
-    write_bytes(marker, json.dumps({"fingerprint": fingerprint, **trained.about()}, indent=1).encode())
-    return Encoder.load(trained.model)
-
-
-def _put_tokenizer(layout: Layout, model: bytes) -> None:
-    """Lays the tokenizer into the output; a manifest of shards that another one made goes first."""
-    if exists(layout.tokenizer) and read_bytes(layout.tokenizer) == model:
-        return
-    delete_tree(layout.manifest)
-    write_bytes(layout.tokenizer, model)
-
-
-def _clean_fingerprint(layout: Layout, source: str) -> str:
+def clean_fingerprint(layout: Layout, source: str) -> str:
+    """Of what a source's clean documents were made of; empty where there are none."""
     marker = read_marker(layout.marker(f"clean-{source}"))
     return str(marker["fingerprint"]) if marker else ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Documents:
-    """The (id, text) of a source's clean files, as often as asked for."""
-
-    paths: tuple[str, ...]
-
-    def __call__(self) -> Iterator[tuple[str, str]]:
-        for path in self.paths:
-            with open_file(path) as file:
-                for batch in pq.ParquetFile(file).iter_batches(batch_size=64, columns=["id", "text"]):
-                    yield from zip(batch.column("id").to_pylist(), batch.column("text").to_pylist(), strict=True)
 
 
 def token_jobs(settings: Settings, layout: Layout, encoder: Encoder, sources: list[str],
@@ -123,7 +73,7 @@ def token_jobs(settings: Settings, layout: Layout, encoder: Encoder, sources: li
     excluded = hashlib.sha256(read_bytes(settings.exclude)).hexdigest() if settings.exclude else ""
     jobs = {}
     for source in sources:
-        said = [TOKENS_VERSION, encoder.sha256, _clean_fingerprint(layout, source), excluded]
+        said = [TOKENS_VERSION, encoder.sha256, clean_fingerprint(layout, source), excluded]
         fingerprint = hashlib.sha256(json.dumps(said).encode()).hexdigest()
         marker = layout.marker(f"tokens-{source}")
         if is_done(marker, fingerprint, {"tokens": layout.tokens(source)}):

@@ -61,6 +61,17 @@ class Parts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SampleJob:
+    """Picking what a tokenizer's sample is drawn from."""
+
+    parts: tuple[Parts, ...]
+    """The clean files."""
+    below: Mapping[str, int]
+    """By source: documents whose hash is smaller are picked."""
+    folder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TokenJob:
     """Tokenizing one source."""
 

@@ -42,6 +42,7 @@ from pipeline.report import write_report
 from pipeline.run_record import Measured, begin_record, clean_work, finish_record, mix_work, read_record, token_work
 from pipeline.sample import models_folder, sample_inputs
 from pipeline.summary import print_summary
+from pipeline.tokenizer_phase import get_tokenizer
 from pipeline.worker_time import stage_seconds
 from tokenizer.encode import Encoder
 
@@ -213,7 +214,7 @@ def _mix(settings: Settings, layout: Layout, place: _Place, display: Display) ->
     if not sources:
         raise ValueError(f"there are no finished clean documents in {layout.output}; run --phase=clean first")
     with display.job("tokenizer", None):
-        encoder = mixing.get_tokenizer(settings, layout, sources)
+        encoder = get_tokenizer(settings, layout, sources, place.run)
     jobs = mixing.token_jobs(settings, layout, encoder, sources, place.progress_dir)
     if jobs:
         input_bytes = read_record(layout).get("input_bytes", {})

@@ -1,4 +1,4 @@
-"""``python -m pipeline.report DIR``: builds the report again from a finished run."""
+"""The command ``python -m pipeline.report``: a run's page, its numbers under other settings, or two runs compared."""
 
 from __future__ import annotations
 
@@ -6,22 +6,75 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from pipeline.files import exists
-from pipeline.layout import Layout
-from pipeline.report.build import write_report
+from pipeline.report.state import read_state
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline.report", description="Builds DIR/report/index.html again."
-    )
-    parser.add_argument("dir", metavar="DIR", help="the output folder of a run")
-    args = parser.parse_args(argv)
-    if not exists(Layout(args.dir).work) and not exists(Layout(args.dir).manifest):
-        print(f"error: {args.dir} is not the output of a run", file=sys.stderr)
+    """Runs the command; returns its exit status: 0 done, 2 the request was wrong."""
+    args = _parser().parse_args(argv)
+    try:
+        _run(args)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except ValueError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    print(write_report(args.dir))
     return 0
+
+
+def _run(args: argparse.Namespace) -> None:
+    if len(args.dirs) > 2:
+        raise ValueError(f"{len(args.dirs)} folders: give one, or two to compare")
+    if not 0 < args.share <= 1:
+        raise ValueError(f"--share {args.share} must be above 0 and at most 1")
+    if len(args.dirs) == 2:
+        if args.settings:
+            raise ValueError("--set is for one run: give one folder")
+        from pipeline.report.compare import print_comparison
+        from pipeline.report.text import console
+
+        print_comparison(console(), *(read_state(folder) for folder in args.dirs))
+    elif args.settings:
+        _recount(args.dirs[0], args.settings, args.share)
+    else:
+        from pipeline.report.build import write_report  # matplotlib is loaded only to draw
+
+        print(write_report(args.dirs[0]))
+
+
+def _recount(folder: str, settings: Sequence[str], share: float) -> None:
+    from pipeline.report.recount import parse_changes, recount, scaled
+    from pipeline.report.text import console, print_recounts
+
+    state = read_state(folder)
+    changes = parse_changes(state, settings)
+    found = [scaled(recount(state, name, of, share=share)) for name, of in changes.items()]
+    print_recounts(console(), state, settings, found)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.report",
+        description="Builds DIR/report/index.html again, from a finished run or from what there is of an unfinished one. "
+        "With --set: prints what would be kept under other settings, from the signals in the output, without running. "
+        "With two folders: prints what differs between two runs. Exit status: 0 done, 2 wrong request.",
+    )
+    parser.add_argument("dirs", metavar="DIR", nargs="+", help="the output folder of a run; a second one to compare with")
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        metavar="SOURCE.STEP.FIELD=VALUE",
+        action="append",
+        default=[],
+        help="a setting as it would stand under `sources:` in the config file; SOURCE.FIELD=VALUE for every step that "
+        "has it, SOURCE.STEP=off, and common_crawl.perplexity.head=N or .middle=N for where a bucket ends; may be repeated",
+    )
+    parser.add_argument(
+        "--share", type=float, default=1.0, metavar="X",
+        help="with --set: read this share of the output's parts and scale up (default: all)",
+    )  # fmt: skip
+    return parser
 
 
 if __name__ == "__main__":

@@ -101,7 +101,7 @@ def _facts(state: RunState) -> list[tuple[str, str]]:
     seed = (state.manifest or state.record.get("settings", {})).get("seed")
     facts += [("seed", str(seed))] if seed is not None else []
     made = (state.manifest or {}).get("created") or state.record.get("started")
-    facts += [("made", str(made))] if made else []
+    facts += [("made", str(made)[:16].replace("T", " ") + " UTC")] if made else []
     return facts
 
 
@@ -113,6 +113,7 @@ def _section(state: RunState, number: int, source: SourceState, found: Collected
         "funnel": figures.funnel(state, source),
         "records": sorted(records.items(), key=lambda one: (-one[1], one[0])),
         "charts": figures.distributions(source, found),
+        "constants": figures.constants(found),
         "read": figures.how_much_was_read(found),
     }
 

@@ -61,6 +61,8 @@ class Line:
 
     value: float
     label: str
+    brief: str = ""
+    """What is written where the label has no room."""
     is_limit: bool = True
 
 
@@ -93,6 +95,9 @@ def histogram(data: Histogram) -> str:
                 below = below + counts
         if is_log:
             axes.set_xscale("symlog", linthresh=1.0, linscale=0.4)
+        else:
+            is_whole = _is_whole(np.concatenate([data.kept, data.fell, data.other]))
+            axes.xaxis.set_major_locator(MaxNLocator(5, integer=is_whole))
         axes.set_xlim(edges[0], edges[-1])
         axes.xaxis.set_major_formatter(FuncFormatter(short))
         axes.xaxis.set_minor_locator(NullLocator())
@@ -100,18 +105,20 @@ def histogram(data: Histogram) -> str:
         axes.yaxis.set_major_formatter(FuncFormatter(short))
         top = float(below.max()) if len(below) else 1.0
         for number, line in enumerate(sorted(data.lines, key=lambda one: one.value)):
-            _draw_line(axes, line, number, top, edges, is_log=is_log)
+            _draw_line(axes, line, number, top, edges)
         axes.set_ylim(0, (top or 1.0) * (1.06 + 0.11 * len(data.lines)))
         return _svg(figure, f"Distribution of {data.title}: {describe(data)}")
 
 
-def _draw_line(axes: Any, line: Line, number: int, top: float, edges: Floats, *, is_log: bool) -> None:
+def _draw_line(axes: Any, line: Line, number: int, top: float, edges: Floats) -> None:
     colour = _COLOURS["limit"] if line.is_limit else _COLOURS["soft"]
     axes.axvline(line.value, color=colour, linewidth=1.4, linestyle="--" if line.is_limit else ":")
     place = axes.transData.transform((line.value, 0))[0]
     left, right = (axes.transData.transform((edge, 0))[0] for edge in (edges[0], edges[-1]))
     is_right = place > (left + right) / 2
-    axes.annotate(_plain(line.label, 60), (line.value, (top or 1.0) * (1.04 + 0.11 * number)), color=colour,
+    room = (place - left if is_right else right - place) / axes.figure.dpi
+    label = line.label if 0.075 * len(line.label) < room else line.brief or line.label
+    axes.annotate(_plain(label, 60), (line.value, (top or 1.0) * (1.04 + 0.11 * number)), color=colour,
                   fontsize=9, xytext=(-3 if is_right else 3, 0), textcoords="offset points",
                   ha="right" if is_right else "left")  # fmt: skip
 
@@ -129,6 +136,7 @@ def bin_edges(data: Histogram) -> tuple[Floats, bool]:
     if not len(values):
         values = np.array(limits or [0.0])
     low, median, high = (float(v) for v in np.percentile(values, [0, 50, 99.5]))
+    high = float(values.max()) if _is_whole(values) and values.max() <= _MAX_BINS else high
     low, high = min([low, *limits]), max([high, *limits])
     if low >= 0 and high <= 1 and not _is_whole(values):
         return np.linspace(0, 1, _MAX_BINS + 1), False
@@ -151,7 +159,7 @@ def _is_whole(values: Floats) -> bool:
 def describe(data: Histogram) -> str:
     """The distribution in words, for those who do not see it."""
     said = []
-    for name, values in (("kept", data.kept), ("dropped here", data.fell), ("dropped elsewhere", data.other)):
+    for name, values in (("kept", data.kept), ("dropped by this limit", data.fell), ("dropped elsewhere", data.other)):
         if len(values):
             low, median, high = np.percentile(values, [5, 50, 95])
             spread = f"5th to 95th percentile {short(low)} to {short(high)}"
@@ -172,11 +180,12 @@ class Bar:
     """A place on the same axis: what was wanted."""
 
 
-def bars(bars_: Sequence[Bar], *, alt: str, width: float = 6.4) -> str:
+def bars(bars_: Sequence[Bar], *, alt: str, width: float = 5.2) -> str:
     """Horizontal bars, the first on top."""
     with mpl.rc_context(_STYLE):
         longest = max((min(len(bar.label), _MAX_LABEL_CHARS) for bar in bars_), default=0)
-        figure, axes = _figure(width, 0.1 + 0.27 * len(bars_), left=min(2.6, 0.2 + 0.078 * longest), bottom=0.05)
+        left = min(2.6, 0.2 + 0.078 * longest)
+        figure, axes = _figure(width, 0.1 + 0.27 * len(bars_), left=left, bottom=0.05)
         places = np.arange(len(bars_))[::-1]
         high = max([bar.value for bar in bars_] + [bar.mark or 0.0 for bar in bars_]) or 1.0
         axes.barh(places, [bar.value for bar in bars_], height=0.72, color=[_COLOURS[bar.colour] for bar in bars_])
@@ -186,7 +195,8 @@ def bars(bars_: Sequence[Bar], *, alt: str, width: float = 6.4) -> str:
             axes.annotate(_plain(bar.text, 60), (max(bar.value, bar.mark or 0), place), xytext=(4, 0), textcoords="offset points",
                           va="center", fontsize=9)  # fmt: skip
         axes.set_yticks(places, [_plain(bar.label, _MAX_LABEL_CHARS) for bar in bars_])
-        axes.set_xlim(0, high * 1.3)
+        room = 0.08 * max((len(bar.text) for bar in bars_), default=0) / (width - left)
+        axes.set_xlim(0, high / max(0.3, 0.98 - room))
         axes.xaxis.set_visible(False)
         axes.tick_params(axis="y", length=0)
         for side in ("bottom", "left"):

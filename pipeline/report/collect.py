@@ -36,7 +36,7 @@ from pipeline.transforms.tokenize import TOKEN_FILE
 EXCERPT_CHARS = 1600
 KEPT_PER_REASON = 30
 KEPT = ""
-"""The group of the documents that were kept, among those by the stage that dropped them."""
+"""The group of the documents that were kept, among those of what was dropped."""
 _OVERLAP = re.compile(r"^(\d\.\d+) of it stands in (.*)$", re.DOTALL)
 _LANGUAGE = re.compile(r"^([a-z]{2,3}(?:-[a-z]+)?) [01]\.\d+$")
 _PART_NUMBER = re.compile(r"part-(\d+)-of-")
@@ -73,7 +73,7 @@ class Collected:
 
     limits: list[Limit]
     values: dict[str, dict[str, list[Floats]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
-    """By signal and group (the stage that dropped them, or :data:`KEPT`)."""
+    """By signal and group (:func:`group_name`, or :data:`KEPT`)."""
     groups: list[Group] = field(default_factory=list)
     clean: Read = field(default_factory=Read)
     dropped: Read = field(default_factory=Read)
@@ -93,8 +93,7 @@ def collect(layout: Layout, state: SourceState, *, budget_bytes: int = SAMPLE_BY
     """Reads a source's clean and dropped documents."""
     steps = state.source.steps if state.source else ()
     found = Collected(limits=[limit for step in steps for limit in limits_of(step, state.cutoffs)])
-    only_language = _only_language(state)
-    by_reason = _dropped_texts(layout.dropped(state.name), only_language)
+    by_reason = _dropped_texts(layout.dropped(state.name), only_language(state))
     _read_dropped(layout.dropped(state.name), found, budget_bytes)
     wanted = {_kept_id(shown.detail) for (stage, _), shown in _flat(by_reason) if _names_the_kept(state, stage)}
     kept = _Kept(found.limits, wanted)
@@ -107,7 +106,7 @@ def _flat(by_reason: Mapping[tuple[str, str], Sequence[Shown]]) -> list[tuple[tu
     return [(key, shown) for key, docs in by_reason.items() for shown in docs]
 
 
-def _only_language(state: SourceState) -> tuple[str, str]:
+def only_language(state: SourceState) -> tuple[str, str]:
     """The stage behind which all documents are of one language, and that language."""
     for step in state.source.steps if state.source else ():
         languages = getattr(step, "languages", None)
@@ -118,7 +117,7 @@ def _only_language(state: SourceState) -> tuple[str, str]:
     return "", ""
 
 
-def _dropped_texts(folder: str, only_language: tuple[str, str]) -> dict[tuple[str, str], list[Shown]]:
+def _dropped_texts(folder: str, only: tuple[str, str]) -> dict[tuple[str, str], list[Shown]]:
     """Of each (stage, reason) the documents that kept their text."""
     found: dict[tuple[str, str], list[Shown]] = defaultdict(list)
     for batch in read_texts(folder):
@@ -127,25 +126,33 @@ def _dropped_texts(folder: str, only_language: tuple[str, str]) -> dict[tuple[st
         for row, text in zip(rows, texts, strict=True):
             detail = row["detail"] or ""
             signals = dict(row["signals"] or ())
-            if match := _OVERLAP.match(detail):
-                signals[OVERLAP] = float(match[1])
-            language = _language_of(row["id"], row["stage"], detail, signals, only_language)
+            if (overlap := overlap_of(detail)) is not None:
+                signals[OVERLAP] = overlap
+            is_scored = "language_score" in signals
+            language = language_of(row["id"], row["stage"], detail, only, is_scored=is_scored)
             found[row["stage"], row["reason"]].append(Shown(row["id"], text, language, detail, signals))
     return dict(found)
 
 
-def _language_of(
-    doc_id: str, stage: str, detail: str, signals: Mapping[str, float], only_language: tuple[str, str]
-) -> str:
+def language_of(doc_id: str, stage: str, detail: str, only: tuple[str, str], *, is_scored: bool) -> str:
     """The language of a dropped document, as far as its row tells: ``dropped`` has no column of it."""
     if match := _LANGUAGE.match(detail):
         return match[1]
     if stage == "wiki_languages":
         return detail
-    if only_language[0] and stage != only_language[0] and "language_score" in signals:
-        return only_language[1]
+    if only[0] and stage != only[0] and is_scored:
+        return only[1]
     head, colon, rest = doc_id.partition(":")  # a Wikipedia page: the wiki's language and a number
     return head if colon and rest.isdigit() and head.isalpha() else _UNKNOWN
+
+
+def overlap_of(detail: str) -> float | None:
+    """
+    >>> overlap_of("0.9995 of it stands in gutenberg-11"), overlap_of("412")
+    (0.9995, None)
+    """
+    match = _OVERLAP.match(detail)
+    return float(match[1]) if match else None
 
 
 def _names_the_kept(state: SourceState, stage: str) -> bool:
@@ -164,16 +171,22 @@ def _kept_id(detail: str) -> str:
 
 
 def _read_dropped(folder: str, found: Collected, budget_bytes: int) -> None:
-    columns = ["stage", "detail", "signals"]
+    columns = ["stage", "reason", "detail", "signals"]
     for _, batch in read_sample(folder, columns, found.dropped, budget_bytes=budget_bytes):
-        stages = np.array(batch.column("stage").to_pylist(), dtype=object)
+        pairs = zip(batch.column("stage").to_pylist(), batch.column("reason").to_pylist(), strict=True)
+        groups = np.array([group_name(stage, reason) for stage, reason in pairs], dtype=object)
         signals = signal_columns(batch.column("signals"))
-        overlaps = [m and float(m[1]) for m in map(_OVERLAP.match, batch.column("detail").fill_null("").to_pylist())]
+        overlaps = [overlap_of(detail or "") for detail in batch.column("detail").to_pylist()]
         if any(value is not None for value in overlaps):
             signals[OVERLAP] = np.array([np.nan if v is None else v for v in overlaps])
-        for stage in set(stages.tolist()):
-            of_stage = stages == stage
-            _keep_values(found, stage, {name: values[of_stage] for name, values in signals.items()})
+        for group in set(groups.tolist()):
+            is_in = groups == group
+            _keep_values(found, group, {name: values[is_in] for name, values in signals.items()})
+
+
+def group_name(stage: str, reason: str) -> str:
+    """The group of documents that a stage dropped for a reason."""
+    return f"{stage}: {reason}"
 
 
 def _keep_values(found: Collected, group: str, signals: Mapping[str, Floats]) -> None:
@@ -185,10 +198,10 @@ def _keep_values(found: Collected, group: str, signals: Mapping[str, Floats]) ->
 
 def _read_clean(layout: Layout, source: str, found: Collected, kept: _Kept, budget_bytes: int) -> None:
     columns = ["id", "text", "language", "programming_language", "signals"]
-    tokens = _Tokens(layout.tokens(source))
+    tokens = Tokens(layout.tokens(source))
     for part, batch in read_sample(layout.clean(source), columns, found.clean, budget_bytes=budget_bytes):
         signals = signal_columns(batch.column("signals"))
-        ids, languages = batch.column("id").to_pylist(), _languages(batch)
+        ids, languages = batch.column("id").to_pylist(), languages_of(batch)
         text_bytes = pc.binary_length(batch.column("text")).to_numpy().astype(np.float64)
         num_tokens = tokens.of(part, ids)
         measured = {**signals, "text_bytes": text_bytes, "num_tokens": num_tokens}
@@ -202,7 +215,7 @@ def _read_clean(layout: Layout, source: str, found: Collected, kept: _Kept, budg
         kept.look_at(batch, ids, languages, signals)
 
 
-def _languages(batch: pa.RecordBatch) -> list[str]:
+def languages_of(batch: pa.RecordBatch) -> list[str]:
     """The language of each document; of code the programming language."""
     languages: list[str] = batch.column("language").to_pylist() if "language" in batch.schema.names else []
     languages = languages or ["und"] * batch.num_rows
@@ -212,7 +225,7 @@ def _languages(batch: pa.RecordBatch) -> list[str]:
     return [language or "und" for language in languages]
 
 
-class _Tokens:
+class Tokens:
     """Tokens of the documents of a part, from its token file; NaN where that is gone."""
 
     def __init__(self, folder: str) -> None:

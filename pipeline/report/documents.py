@@ -83,11 +83,9 @@ def read_sample(
             read.unreadable = (*read.unreadable, f"{part.path}: {error}")
 
 
-def read_all(folder: str, columns: Sequence[str], *, share: float = 1.0) -> Iterator[pa.RecordBatch]:
-    """Batches of all documents of a folder, or of the share of its parts that is asked for (at least one)."""
-    parts = parts_of(folder)
-    for part in evenly(parts, max(1, round(share * len(parts)))) if share < 1 else parts:
-        yield from _batches(part, columns, 1.0)
+def read_part(part: Part, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Batches of all documents of a part."""
+    return _batches(part, columns, 1.0)
 
 
 def evenly(items: Sequence[Any], number: int) -> list[Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.report.charts import Bar, Histogram, Line, bars, describe, histogram, short
-from pipeline.report.collect import KEPT, Collected
+from pipeline.report.collect import KEPT, Collected, group_name
 from pipeline.report.documents import Floats, Read, count_rows
 from pipeline.report.limits import Limit, marks_of, title_of
 from pipeline.report.state import RunState, SourceState
@@ -154,23 +154,41 @@ def distributions(state: SourceState, found: Collected) -> list[dict[str, Any]]:
     return [*charts, *([per_token] if per_token else [])]
 
 
+def constants(found: Collected) -> list[str]:
+    """Signals that are the same for all documents, of which a chart would say nothing."""
+    limited = {limit.signal for limit in found.limits}
+    said = []
+    for name, groups in found.values.items():
+        only = _the_only(*(values for parts in groups.values() for values in parts))
+        if name not in limited and only is not None:
+            said.append(f"{title_of(name)}: {short(only)}")
+    return said
+
+
+def _the_only(*groups: Floats) -> float | None:
+    """The value that all have; 0 where there is none at all."""
+    values = np.concatenate([g for g in groups if len(g)] or [np.zeros(1)])
+    return float(values[0]) if values.min() == values.max() else None
+
+
 def _distribution(state: SourceState, found: Collected, signal: str) -> dict[str, Any] | None:
     limits = [limit for limit in found.limits if limit.signal == signal]
-    own = {limit.stage for limit in limits}
+    stages = {limit.stage for limit in limits}
+    own = {group_name(limit.stage, limit.reason) for limit in limits}
     groups = found.values[signal]
     fell = _joined(found, signal, [g for g in groups if g != KEPT and g in own])
     other = _joined(found, signal, [g for g in groups if g != KEPT and g not in own])
     kept = found.of(signal, KEPT)
-    if not len(kept) and not len(fell) and not len(other):
+    if not limits and _the_only(kept, fell, other) is not None:
         return None
-    steps = [step for step in state.source.steps if step.NAME in own] if state.source else []
+    steps = [step for step in state.source.steps if step.NAME in stages] if state.source else []
     marks = [Line(value, name, is_limit=False) for step in steps for name, value in marks_of(step, state.cutoffs)]
     data = Histogram(
         title=title_of(signal),
         kept=kept,
         fell=fell,
         other=other,
-        lines=[*(Line(one.value, one.label) for one in limits), *marks],
+        lines=[*(Line(one.value, one.label, f"{one.op} {one.value:g}") for one in limits), *marks],
         dropped_weight=_weight(state, found),
     )
     return {
@@ -179,7 +197,7 @@ def _distribution(state: SourceState, found: Collected, signal: str) -> dict[str
         "languages": [],
         "rows": [
             {"group": name, "documents": len(values), "quantiles": [short(q) for q in _quantiles(values)]}
-            for name, values in (("kept", kept), ("dropped here", fell), ("dropped elsewhere", other))
+            for name, values in (("kept", kept), ("dropped by this limit", fell), ("dropped elsewhere", other))
             if len(values)
         ],
         "alt": describe(data),

@@ -7,7 +7,7 @@ holds (a script, an image, a link) stays text. The page's policy forbids everyth
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,7 +69,9 @@ def _pack(groups: Sequence[tuple[str, Group]], counts: dict[tuple[str, str, str]
         if known is not None:
             return known
         languages.add(shown.language)
-        docs.append([_cut(shown.doc_id), shown.language, _cut(shown.detail), _measured(shown, limit), shown.text[:excerpt_chars]])  # fmt: skip
+        measured = _measured(shown, limit)
+        detail = "" if measured.endswith(f" {shown.detail}") else _cut(shown.detail)
+        docs.append([_cut(shown.doc_id), shown.language, detail, measured, shown.text[:excerpt_chars]])
         places[source, key, id(shown)] = len(docs) - 1
         return len(docs) - 1
 
@@ -115,8 +117,3 @@ def script_json(value: Any) -> str:
     '{"text":"\\\\u003c/script\\\\u003e\\\\u003c!--"}'
     """
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).translate(_UNSAFE_TABLE)
-
-
-def names(values: Iterable[str]) -> list[str]:
-    """Sorted, without the empty one."""
-    return sorted(v for v in set(values) if v)

@@ -15,8 +15,7 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from filters.language import DetectLanguage
-from filters.latex import Latex
+from filters.latex import DetectPaperLanguage, Latex
 from filters.latex_encoding import declared_encoding, decode_latex
 from filters.latex_project import assemble, find_main
 from pipeline.sources.arxiv_archive import BadPaperError, Project, read_project
@@ -194,8 +193,7 @@ SOURCE = Source(
     reader=ArxivReader(),
     steps=(
         Latex(),
-        # Ours: 10,000 characters name the language of every paper of prose among 63, in a seventh of the time of all
-        DetectLanguage(max_chars=10_000),
+        DetectPaperLanguage(),
         ExactDedup(NAME="duplicate_id", reason="duplicate_id", key="id", newest="version"),
     ),
     cite="LLaMA (arXiv:2302.13971) section 2.1: arXiv's LaTeX files; everything before the first section, the "

@@ -124,7 +124,6 @@ def test_workers_built_of_what_was_staged_give_the_same_shards(
 ) -> None:
     google.upload_tree(checkout.work / "input", BUCKET, "input")
     google.upload_tree(models, BUCKET, "models")
-    google.put(BUCKET, "tokenizer.model", (local_run / "tokenizer.model").read_bytes())
     folder = checkout.work / "jobs"
     folder.mkdir()
     took: dict[str, float] = {}
@@ -142,7 +141,7 @@ def test_workers_built_of_what_was_staged_give_the_same_shards(
         return done
 
     google.run_job = run_job
-    flags = [*dataflow_flags(google, checkout), "--tokenizer", f"gs://{BUCKET}/tokenizer.model"]
+    flags = dataflow_flags(google, checkout)
     done = checkout.run(*flags, *checkout.input_flags(f"gs://{BUCKET}/input"), timeout=400)
     assert done.returncode == 0, done.stderr[-3000:]
     print({name: f"{seconds:.0f} s" for name, seconds in took.items()})

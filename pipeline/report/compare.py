@@ -1,0 +1,139 @@
+"""Two runs side by side: counts, shares, drop reasons, and what changed in their settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+
+from pipeline.report.settings import Difference, differences, settings_of
+from pipeline.report.state import UNFINISHED, WHOLE, RunState
+from pipeline.report.text import print_table
+
+Rows = list[tuple[str, ...]]
+
+
+def print_comparison(out: Console, a: RunState, b: RunState) -> None:
+    """Prints what differs, and says so where nothing does."""
+    out.print(f"A: {a.layout.output}\nB: {b.layout.output}", highlight=False, markup=False)
+    for name, state in (("A", a), ("B", b)):
+        if state.status != WHOLE:
+            said = "did not finish" if state.status == UNFINISHED else "was cleaned, not mixed"
+            out.print(f"{name} {said}", highlight=False, markup=False)
+        for problem in state.problems:
+            out.print(f"{name}: {problem}", highlight=False, markup=False)
+    print_table(out, "documents and tokens", ("source", "", "A", "B", "change"), count_rows(a, b), left=2)
+    if shares := share_rows(a, b):
+        header = ("source", "share A %", "share B %", "epochs A", "epochs B", "tokens A", "tokens B")
+        print_table(out, "mixture", header, shares)
+    if reasons := reason_rows(a, b):
+        print_table(out, "dropped, by reason", ("source", "stage: reason", "A", "B", "change"), reasons, left=2)
+    _print_differences(out, "settings", differences(settings_of(a), settings_of(b)))
+    _print_differences(out, "versions and models", differences(versions_of(a), versions_of(b)))
+    _print_differences(out, "inputs", differences(inputs_of(a), inputs_of(b)))
+
+
+def _print_differences(out: Console, title: str, found: Sequence[Difference]) -> None:
+    if found:
+        print_table(out, title, (title, "A", "B"), [(d.name, d.this, d.other) for d in found], left=3)
+    else:
+        out.print(f"{title}: nothing differs", highlight=False)
+
+
+def _names(a: RunState, b: RunState) -> list[str]:
+    return list(dict.fromkeys(s.name for state in (a, b) for s in state.sources))
+
+
+def _stats(state: RunState, name: str) -> Mapping[str, Any] | None:
+    one = state.source(name)
+    return one.stats if one else None
+
+
+def count_rows(a: RunState, b: RunState) -> Rows:
+    """Documents, bytes and tokens of each source."""
+    rows: Rows = []
+    for name in _names(a, b):
+        for label, path in (
+            ("documents in", ("documents", "in")),
+            ("documents kept", ("documents", "kept")),
+            ("bytes kept", ("bytes", "kept")),
+            ("tokens", ("tokens",)),
+        ):
+            values = [_value(_stats(state, name), path) for state in (a, b)]
+            if values != [None, None]:
+                rows.append((name, label, *_pair(*values)))
+    return rows
+
+
+def _value(stats: Mapping[str, Any] | None, path: Sequence[str]) -> int | None:
+    found: Any = stats
+    for key in path:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found if isinstance(found, int) else None
+
+
+def _pair(a: int | None, b: int | None) -> tuple[str, str, str]:
+    """
+    >>> _pair(100, 90), _pair(None, 5), _pair(0, 2)
+    (('100', '90', '-10.0 %'), ('-', '5', ''), ('0', '2', '+2'))
+    """
+    said = ["-" if value is None else f"{value:,}" for value in (a, b)]
+    if a is None or b is None:
+        return said[0], said[1], ""
+    change = "=" if a == b else f"{100 * (b - a) / a:+.1f} %" if a else f"{b - a:+,}"
+    return said[0], said[1], change
+
+
+def share_rows(a: RunState, b: RunState) -> Rows:
+    """Shares and epochs of the sources of either mixture; none where neither was mixed."""
+    lines = [(state.manifest or {"sources": {}})["sources"] for state in (a, b)]
+    rows: Rows = []
+    for name in _names(a, b):
+        of = [one.get(name) for one in lines]
+        if of != [None, None]:
+            cells = [[f"{line[key]:{form}}" if line else "-" for line in of] for key, form in (("share", ".4f"), ("epochs", ".3f"), ("tokens", ","))]  # fmt: skip
+            rows.append((name, *(cell for pair in cells for cell in pair)))
+    return rows
+
+
+def reason_rows(a: RunState, b: RunState) -> Rows:
+    """Documents dropped by reason, and records that never became one."""
+    rows: Rows = []
+    for name in _names(a, b):
+        counts = [_reasons(_stats(state, name)) for state in (a, b)]
+        for reason in dict.fromkeys([*counts[0], *counts[1]]):
+            pair = [one.get(reason, 0) if one else None for one in counts]
+            rows.append((name, reason, *_pair(*pair)))
+    return rows
+
+
+def _reasons(stats: Mapping[str, Any] | None) -> dict[str, int]:
+    if stats is None:
+        return {}
+    found = {f"{row['stage']}: {reason}": n for row in stats["stages"] for reason, n in row["dropped"].items()}
+    return found | {f"records: {reason}": n for reason, n in stats["records"].items()}
+
+
+def versions_of(state: RunState) -> dict[str, str]:
+    """Versions of packages, checksums of models and of the tokenizer."""
+    manifest = state.manifest or {}
+    found = {f"software.{name}": str(version) for name, version in manifest.get("software", {}).items()}
+    models = dict(manifest.get("models", {}))
+    for source in state.sources:
+        models |= source.about.get("models", {})
+    found |= {f"models.{key}": f"{one.get('name')} {str(one.get('sha256'))[:12]}" for key, one in models.items()}
+    if "tokenizer" in manifest:
+        found["tokenizer"] = f"{manifest['tokenizer']['vocab_size']:,} pieces {manifest['tokenizer']['sha256'][:12]}"
+    return found
+
+
+def inputs_of(state: RunState) -> dict[str, str]:
+    """Of each source the files, bytes and fingerprint of its input."""
+    said: Mapping[str, Any] = (state.manifest or {}).get("inputs", {})
+    found = {}
+    for source in state.sources:
+        about = source.about.get("inputs") or said.get(source.name)
+        if about:
+            found[source.name] = f"{about['files']:,} files, {about['bytes']:,} bytes, {about['fingerprint'][:12]}"
+    return found

@@ -1,0 +1,314 @@
+"""What would be kept under other settings, without running again: from the signals in ``clean`` and ``dropped``.
+
+Three things are told apart. Documents of which the signals decide. Documents that would come back from the stage that
+dropped them: what the later stages would say of them was never measured, so they are counted apart, with an estimate by
+the share that those stages let pass. And documents of which the signals do not decide, such as a count that stopped at
+its limit. Dedups are taken as they were: a document that goes may have been the one for which another went.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import yaml
+
+from filters.perplexity import Perplexity
+from pipeline.configure import configured
+from pipeline.report.collect import Tokens, language_of, languages_of, only_language, overlap_of
+from pipeline.report.documents import evenly, parts_of, read_part, signal_columns
+from pipeline.report.judge import AS_IT_WAS, KEPT, UNKNOWN, Change, Documents, cannot_be_told, judge
+from pipeline.report.limits import OVERLAP
+from pipeline.report.state import RunState, SourceState
+from pipeline.sources.base import ExactDedup, LineDedup, NearDedup
+
+_RECORDS = "records"
+_BUCKET_ENDS = {"head": 0, "middle": 1}
+"""``perplexity.head`` and ``perplexity.middle`` are no settings of the step: where its model's buckets end."""
+
+
+@dataclass(slots=True)
+class Recount:
+    """A source under other settings; numbers of documents."""
+
+    source: str
+    kept_before: int = 0
+    still_kept: int = 0
+    fall: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Kept before, dropped now, by (stage, reason)."""
+    come_back: Counter[str] = field(default_factory=Counter)
+    """Dropped before, let through now, by the stage; what later stages say of them is not known."""
+    surely_back: int = 0
+    """Of these, those that no later stage judges."""
+    other_reason: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Dropped before and now, elsewhere or otherwise, by the new (stage, reason)."""
+    unknown_kept: Counter[str] = field(default_factory=Counter)
+    """Kept before, not to be told now, by the stage."""
+    unknown_dropped: Counter[str] = field(default_factory=Counter)
+    pass_share: dict[str, float] = field(default_factory=dict)
+    """Of a stage: the share of documents behind it that passed all later stages in the run."""
+    tokens_before: int = 0
+    tokens_kept: int = 0
+    has_tokens: bool = True
+    remarks: list[str] = field(default_factory=list)
+    share_read: float = 1.0
+
+    @property
+    def least(self) -> int:
+        """Documents that are surely kept."""
+        return self.still_kept + self.surely_back
+
+    @property
+    def most(self) -> int:
+        """Documents that may be kept."""
+        unknown = self.unknown_kept.total() + self.unknown_dropped.total()
+        return self.still_kept + self.come_back.total() + unknown
+
+    @property
+    def likely(self) -> float:
+        """Documents kept if those that come back pass later stages as others did, and the unknown stay as they were."""
+        back = sum(number * self.pass_share.get(stage, 1.0) for stage, number in self.come_back.items())
+        return self.still_kept + self.unknown_kept.total() + back
+
+    @property
+    def likely_tokens(self) -> int:
+        """Tokens of the likely documents: counted of those that stay, the mean of the kept ones for those that come."""
+        mean = self.tokens_before / self.kept_before if self.kept_before else 0.0
+        return round(self.tokens_kept + (self.likely - self.still_kept - self.unknown_kept.total()) * mean)
+
+
+def parse_changes(state: RunState, settings: Sequence[str]) -> dict[str, list[Change]]:
+    """``SOURCE.STEP.FIELD=VALUE``, ``SOURCE.FIELD=VALUE`` (every step that has it) or ``SOURCE.STEP=off``, by source.
+
+    Raises:
+        ValueError: a name or a value is wrong; says what there is.
+    """
+    by_source: dict[str, dict[str, Any]] = {}
+    cutoffs: dict[str, dict[str, list[float]]] = {}
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        name, *rest = path.strip().split(".")
+        if not equals or not rest:
+            example = "common_crawl.reference.min_score=0.25"
+            raise ValueError(f"--set {setting}: write SOURCE.STEP.FIELD=VALUE, such as {example}")
+        one = state.source(name)
+        if one is None or one.source is None:
+            known = ", ".join(s.name for s in state.sources if s.source)
+            raise ValueError(f"--set {setting}: the run has no source {name}; it has: {known}")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ValueError(f"--set {setting}: {text!r} is not a value") from error
+        if rest[0] == "perplexity" and len(rest) > 1 and rest[1] in _BUCKET_ENDS:
+            _move_cutoff(cutoffs.setdefault(name, {k: list(v) for k, v in one.cutoffs.items()}), rest, value, setting)
+        else:
+            _lay(by_source.setdefault(name, {}), one, rest, value, setting)
+    return {
+        name: _changes(state, name, by_source.get(name, {}), cutoffs.get(name)) for name in {**by_source, **cutoffs}
+    }
+
+
+def _move_cutoff(cutoffs: dict[str, list[float]], rest: Sequence[str], value: Any, setting: str) -> None:
+    chosen = rest[2:] or sorted(cutoffs)
+    unknown = [language for language in chosen if language not in cutoffs]
+    if unknown or not chosen:
+        there = ", ".join(sorted(cutoffs)) or "none, the run left none in .work"
+        raise ValueError(f"--set {setting}: no cut-offs of {', '.join(unknown) or 'any language'}; there are: {there}")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"--set {setting}: a perplexity must be a number, not {value!r}")
+    for language in chosen:
+        cutoffs[language][_BUCKET_ENDS[rest[1]]] = float(value)
+        if cutoffs[language][0] > cutoffs[language][1]:
+            raise ValueError(f"--set {setting}: the head of {language} would end behind the middle")
+
+
+def _lay(fields: dict[str, Any], one: SourceState, rest: Sequence[str], value: Any, setting: str) -> None:
+    assert one.source is not None
+    steps = {step.NAME: step for step in one.source.steps}
+    if len(rest) == 2:
+        fields.setdefault(rest[0], {})[rest[1]] = value
+    elif rest[0] in steps:
+        if value is not False:
+            raise ValueError(f"--set {setting}: {rest[0]} is a step: write {rest[0]}.FIELD=VALUE, or {rest[0]}=off")
+        fields[rest[0]] = False
+    else:
+        having = [name for name, step in steps.items() if rest[0] in getattr(step, "__dataclass_fields__", {})]
+        if not having or len(rest) > 2:
+            raise ValueError(f"--set {setting}: no step of {one.name} has {rest[0]}; its steps: {', '.join(steps)}")
+        for name in having:
+            fields.setdefault(name, {})[rest[0]] = value
+
+
+def _changes(
+    state: RunState, name: str, fields: Mapping[str, Any], cutoffs: dict[str, list[float]] | None
+) -> list[Change]:
+    one = state.source(name)
+    assert one is not None
+    assert one.source is not None
+    after = {step.NAME: step for step in configured(one.source, fields).steps}
+    moved = cutoffs if cutoffs is not None else one.cutoffs
+    changes = [Change(step, after.get(step.NAME), one.cutoffs, moved) for step in one.source.steps]
+    return [
+        change
+        for change in changes
+        if change.before != change.after or (isinstance(change.before, Perplexity) and moved != one.cutoffs)
+    ]
+
+
+def recount(state: RunState, name: str, changes: Sequence[Change], *, share: float = 1.0) -> Recount:
+    """Reads the signals of a source's documents and judges them again.
+
+    Args:
+        share: of the parts of the output so many are read; the numbers are then scaled up.
+    """
+    one = state.source(name)
+    assert one is not None
+    parts = len(parts_of(state.layout.clean(name))) or 1
+    found = Recount(name, share_read=_num_chosen(parts, share) / parts, pass_share=_pass_shares(one))
+    told = []
+    for change in changes:
+        if why := cannot_be_told(change):
+            found.remarks.append(f"the signals do not suffice: {why}")
+        else:
+            told.append(change)
+    if one.source is not None and told:
+        _remark_dedups(found, one, told)
+        _run(state, one, told, found, share)
+    return found
+
+
+def _pass_shares(one: SourceState) -> dict[str, float]:
+    """Of each stage the share of the documents it kept that passed all later ones; 1 of the last."""
+    shares: dict[str, float] = {}
+    passed = 1.0
+    for row in reversed(one.stats["stages"] if one.stats else []):
+        shares[row["stage"]] = passed
+        passed *= row["kept"] / row["in"] if row["in"] else 1.0
+    return shares
+
+
+def _remark_dedups(found: Recount, one: SourceState, changes: Sequence[Change]) -> None:
+    stages = one.stages
+    first = min(stages.index(change.stage) for change in changes if change.stage in stages)
+    assert one.source is not None
+    dedups = [s.NAME for s in one.source.steps if isinstance(s, ExactDedup | LineDedup | NearDedup)]
+    behind = [name for name in dedups if name in stages and stages.index(name) > first]
+    if behind:
+        found.remarks.append(f"{', '.join(behind)} behind it would compare other documents; taken as in the run")
+
+
+def _run(state: RunState, one: SourceState, changes: Sequence[Change], found: Recount, share: float) -> None:
+    order = {stage: place for place, stage in enumerate(one.stages)}
+    last = len(order) - 1
+    tokens = Tokens(state.layout.tokens(one.name))
+    for part, batch in _batches(state.layout.clean(one.name), ["id", "language", "signals"], share):
+        documents = _documents(batch, one, is_clean=True)
+        numbers = tokens.of(part, batch.column("id").to_pylist())
+        found.has_tokens &= not bool(np.isnan(numbers).any())
+        _count_kept(documents, changes, np.nan_to_num(numbers), found)
+    for _, batch in _batches(state.layout.dropped(one.name), ["id", "stage", "reason", "detail", "signals"], share):
+        batch = batch.filter(pa.array([stage in order for stage in batch.column("stage").to_pylist()], pa.bool_()))
+        if batch.num_rows:
+            _count_dropped(_documents(batch, one, is_clean=False), changes, order, last, found)
+
+
+def _batches(folder: str, columns: Sequence[str], share: float) -> Iterator[tuple[Any, pa.RecordBatch]]:
+    parts = parts_of(folder)
+    for part in evenly(parts, _num_chosen(len(parts), share)):
+        for batch in read_part(part, columns):
+            yield part, batch
+
+
+def _num_chosen(num_parts: int, share: float) -> int:
+    return max(1, round(share * num_parts))
+
+
+def _documents(batch: pa.RecordBatch, one: SourceState, *, is_clean: bool) -> Documents:
+    signals = signal_columns(batch.column("signals"))
+    nothing = np.full(batch.num_rows, "", dtype=object)
+    if is_clean:
+        return Documents(nothing, nothing, np.array(languages_of(batch), dtype=object), signals)
+    only = only_language(one)
+    rows = batch.select(["id", "stage", "reason", "detail"]).to_pylist()
+    scores = signals.get("language_score", np.full(batch.num_rows, np.nan))
+    languages = [
+        language_of(row["id"], row["stage"], row["detail"] or "", only, is_scored=bool(score == score))
+        for row, score in zip(rows, scores.tolist(), strict=True)
+    ]
+    overlaps = [overlap_of(row["detail"] or "") for row in rows]
+    if any(value is not None for value in overlaps):
+        signals[OVERLAP] = np.array([np.nan if v is None else v for v in overlaps])
+    return Documents(
+        np.array([row["stage"] for row in rows], dtype=object),
+        np.array([row["reason"] for row in rows], dtype=object),
+        np.array(languages, dtype=object),
+        signals,
+    )
+
+
+def _count_kept(documents: Documents, changes: Sequence[Change], tokens: Any, found: Recount) -> None:
+    alive = np.ones(len(documents), dtype=bool)
+    unknown = np.full(len(documents), "", dtype=object)
+    for change in changes:
+        verdicts = judge(change, documents)
+        is_unknown = alive & (verdicts == UNKNOWN) & (unknown == "")
+        unknown[is_unknown] = change.stage
+        fall = alive & ~np.isin(verdicts.astype(str), [KEPT, AS_IT_WAS, UNKNOWN])
+        found.fall.update((change.stage, reason) for reason in verdicts[fall].tolist())
+        alive &= ~fall
+    is_unknown = alive & (unknown != "")
+    found.unknown_kept.update(unknown[is_unknown].tolist())
+    found.kept_before += len(documents)
+    found.still_kept += int((alive & ~is_unknown).sum())
+    found.tokens_before += int(tokens.sum())
+    found.tokens_kept += int(tokens[alive].sum())
+
+
+def _count_dropped(
+    documents: Documents, changes: Sequence[Change], order: Mapping[str, int], last: int, found: Recount
+) -> None:
+    places = np.array([order[stage] for stage in documents.stages.tolist()])
+    open_ = np.ones(len(documents), dtype=bool)
+    for change in changes:
+        place = order.get(change.stage)
+        if place is None:
+            continue
+        verdicts = judge(change, documents)
+        at, behind = open_ & (places == place), open_ & (places > place)
+        back = at & (verdicts == KEPT)
+        found.come_back[change.stage] += int(back.sum())
+        found.surely_back += int(back.sum()) if place == last else 0
+        is_unknown = (at | behind) & (verdicts == UNKNOWN)
+        found.unknown_dropped[change.stage] += int((is_unknown & at).sum())
+        is_reason = ~np.isin(verdicts.astype(str), [KEPT, AS_IT_WAS, UNKNOWN])
+        moved = (behind | (at & (verdicts != documents.reasons))) & is_reason
+        found.other_reason.update((change.stage, reason) for reason in verdicts[moved].tolist())
+        open_ &= ~(at | moved)
+
+
+def scaled(found: Recount) -> Recount:
+    """The numbers of a part of the output as those of the whole."""
+    if found.share_read >= 1:
+        return found
+    factor = 1 / found.share_read
+
+    def up(counts: Counter[Any]) -> Counter[Any]:
+        return Counter({key: round(number * factor) for key, number in counts.items()})
+
+    return replace(
+        found,
+        kept_before=round(found.kept_before * factor),
+        still_kept=round(found.still_kept * factor),
+        surely_back=round(found.surely_back * factor),
+        fall=up(found.fall),
+        come_back=up(found.come_back),
+        other_reason=up(found.other_reason),
+        unknown_kept=up(found.unknown_kept),
+        unknown_dropped=up(found.unknown_dropped),
+        tokens_before=round(found.tokens_before * factor),
+        tokens_kept=round(found.tokens_kept * factor),
+    )
