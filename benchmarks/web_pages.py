@@ -74,7 +74,7 @@ def write_wets(folder: Path, pages: Iterator[str], *, text_bytes: int, bytes_a_f
         size = 0
         with path.open("wb") as sink:
             for page in pages:
-                block = page.encode()
+                block = (page.removesuffix("\n") + "\n").encode()  # as CommonCrawl's end, on which cc_net counts
                 sink.write(gzip.compress(_record(block, number), 1, mtime=0))
                 number, size = number + 1, size + len(block)
                 if size >= bytes_a_file or total + size >= text_bytes:

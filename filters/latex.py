@@ -149,4 +149,4 @@ class DetectPaperLanguage(DetectLanguage):
     """The step that fills in ``language``, from a paper's first pages."""
 
     max_chars: int = 10_000
-    """Ours: they name the language of all 61 papers of prose among 63, in a fifth of the time that whole papers take."""
+    """Ours: they name the language of all 61 papers of prose among 63, in a fifth of the time of whole papers."""

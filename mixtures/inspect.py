@@ -1,14 +1,17 @@
-"""``python -m mixtures.inspect SHARD...``: prints decoded documents of shards with their source.
+"""``python -m mixtures.inspect SHARD...``: prints decoded documents of shards with their source, or pages through them.
 
-The tokenizer is the ``tokenizer.model`` of the run, found beside the shards' folder, unless ``--tokenizer`` names one.
+On a terminal it shows a document a page and waits for a key; elsewhere it prints the first so many. The tokenizer is the ``tokenizer.model`` of the run, found beside the shards' folder, unless ``--tokenizer`` names one.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
+import shutil
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -27,6 +30,19 @@ class Wanted:
     doc_id: str | None = None
     grep: str | None = None
     """Text that must stand in the document, as it is written."""
+    epoch: int | None = None
+    is_case_ignored: bool = False
+    """Whether ``grep`` finds small and capital letters alike."""
+
+    def is_in(self, text: str) -> bool:
+        """Whether the text holds what is searched for.
+
+        >>> Wanted(grep="Abc").is_in("xabcx"), Wanted(grep="Abc", is_case_ignored=True).is_in("xabcx")
+        (False, True)
+        """
+        if self.grep is None:
+            return True
+        return self.grep.casefold() in text.casefold() if self.is_case_ignored else self.grep in text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +85,7 @@ def documents(path: Path, encoder: Encoder, wanted: Wanted) -> Iterator[Shown]:
         for row in _rows(batch, wanted):
             ids = batch.column("input_ids")[row].values
             text = encoder.decode(ids.to_numpy())
-            if wanted.grep is None or wanted.grep in text:
+            if wanted.is_in(text):
                 yield Shown(
                     shard=str(path),
                     row=before + row,
@@ -90,6 +106,9 @@ def _rows(batch: pa.RecordBatch, wanted: Wanted) -> list[int]:
     if wanted.doc_id is not None:
         is_id = pc.equal(batch.column("doc_id"), wanted.doc_id)
         mask = is_id if mask is None else pc.and_(mask, is_id)
+    if wanted.epoch is not None:
+        is_epoch = pc.equal(batch.column("epoch"), wanted.epoch)
+        mask = is_epoch if mask is None else pc.and_(mask, is_epoch)
     return list(range(len(batch))) if mask is None else pc.indices_nonzero(mask).to_pylist()
 
 
@@ -114,31 +133,187 @@ def _shards(paths: Sequence[str]) -> list[Path]:
     return found
 
 
-def _print(one: Shown, max_chars: int) -> None:
+def heading(one: Shown) -> str:
+    """The line above a document."""
     size = f"{one.num_tokens:,} tokens" + (", cut before its end" if one.is_cut else "")
-    print(f"=== {one.source}  {one.doc_id}  epoch {one.epoch}  {size}  ({one.shard} row {one.row})")
+    return printable(f"=== {one.source}  {one.doc_id}  epoch {one.epoch}  {size}  ({one.shard} row {one.row})")
+
+
+def printable(text: str) -> str:
+    r"""The text with what a terminal would obey spelled out.
+
+    >>> printable("a\x1b[31m\tb")
+    'a\\x1b[31m\tb'
+    """
+    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
+
+
+def _print(one: Shown, max_chars: int) -> None:
+    print(heading(one))
     text = (
         one.text if len(one.text) <= max_chars else f"{one.text[:max_chars]} [... {len(one.text) - max_chars:,} more]"
     )
-    print("".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text))
+    print(printable(text))
+
+
+HELP = """\
+  Enter    next page, then the next document
+  n        next document            p        the one before
+  /TEXT    documents that hold TEXT (small and capital letters alike); / alone: all
+  s NAME   documents of a source; s alone: all
+  e N      documents of an epoch; e alone: all
+  q        quit"""
+Find = Callable[[Wanted], Iterator[Shown]]
+
+
+class Pager:
+    """A document a page at a time; what is asked for comes as lines."""
+
+    def __init__(self, find: Find, wanted: Wanted, *, say: Callable[[str], None] = print,
+                 size: tuple[int, int] | None = None) -> None:  # fmt: skip
+        self._find, self._wanted, self._say = find, wanted, say
+        self._size = size
+        self._seen: list[Shown] = []
+        self._place = -1
+        self._page = 0
+        self._stream = find(wanted)
+        self.num_shown = 0
+
+    def run(self, ask: Callable[[str], str]) -> None:
+        """Shows the first document and obeys until ``q`` or the end of what is asked."""
+        self._forward()
+        while True:
+            try:
+                line = ask(self._prompt())
+            except (EOFError, KeyboardInterrupt):
+                return
+            if not self._obey(line.strip()):
+                return
+
+    def _prompt(self) -> str:
+        chosen = [
+            f"{k} {v}" for k, v in (("source", self._wanted.source), ("epoch", self._wanted.epoch)) if v is not None
+        ]
+        chosen += [f"/{self._wanted.grep}"] if self._wanted.grep else []
+        return printable(f"[{', '.join(chosen) or 'all'}; h for help] ")
+
+    def _obey(self, line: str) -> bool:
+        command, rest = line[:1], line[1:].strip()
+        if command == "q":
+            return False
+        if command == "":
+            self._turn()
+        elif command == "n":
+            self._forward()
+        elif command == "p":
+            self._back()
+        elif command == "/":
+            self._choose(replace(self._wanted, grep=rest or None, is_case_ignored=True))
+        elif command == "s":
+            self._choose(replace(self._wanted, source=rest or None))
+        elif command == "e" and (not rest or rest.isdigit()):
+            self._choose(replace(self._wanted, epoch=int(rest) if rest else None))
+        else:
+            self._say(HELP)
+        return True
+
+    def _choose(self, wanted: Wanted) -> None:
+        """Begins again with another choice; one that nothing matches leaves the old one standing."""
+        stream = self._find(wanted)
+        first = next(stream, None)
+        if first is None:
+            self._say("no document matches")
+            return
+        self._wanted, self._stream, self._seen, self._place = wanted, stream, [first], 0
+        self._show(0)
+
+    def _forward(self) -> None:
+        if self._place + 1 >= len(self._seen):
+            one = next(self._stream, None)
+            if one is None:
+                self._say("no more documents" if self._seen else "no document matches")
+                return
+            # So many can be gone back to: texts are held in memory.
+            self._seen = [*self._seen[-_MAX_SEEN:], one]
+            self._place = len(self._seen) - 2
+        self._place += 1
+        self._show(0)
+
+    def _back(self) -> None:
+        if self._place <= 0:
+            self._say("this is the first document that is held")
+            return
+        self._place -= 1
+        self._show(0)
+
+    def _turn(self) -> None:
+        if self._place < 0 or not self._show(self._page + 1):
+            self._forward()
+
+    def _show(self, page: int) -> bool:
+        """A page of the document; False behind its last."""
+        one = self._seen[self._place]
+        width, height = self._size or shutil.get_terminal_size()
+        lines = _wrapped(self._marked(one.text), width)
+        per_page = max(1, height - 3)
+        part = lines[page * per_page : (page + 1) * per_page]
+        if page and not part:
+            return False
+        num_pages = max(1, -(-len(lines) // per_page))
+        self._say(f"{heading(one)}  page {page + 1} of {num_pages}")
+        self._say("\n".join(part))
+        self._page = page
+        self.num_shown += 1
+        return True
+
+    def _marked(self, text: str) -> str:
+        """The text, what was searched for between ›marks‹."""
+        plain = printable(text)
+        if not self._wanted.grep:
+            return plain
+        flags = re.IGNORECASE if self._wanted.is_case_ignored else 0
+        return re.sub(re.escape(printable(self._wanted.grep)), lambda m: f"›{m[0]}‹", plain, flags=flags)
+
+
+_MAX_SEEN = 200
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    lines: list[str] = []
+    for line in text.split("\n"):
+        lines += textwrap.wrap(line, max(20, width), replace_whitespace=False, drop_whitespace=False) or [""]
+    return lines
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status: 0 shown, 1 nothing matches, 2 the request was wrong."""
     args = _parser().parse_args(argv)
-    wanted = Wanted(source=args.source, doc_id=args.id, grep=args.grep)
+    wanted = Wanted(
+        source=args.source, doc_id=args.id, grep=args.grep, epoch=args.epoch, is_case_ignored=args.ignore_case
+    )
     num_shown = 0
     try:
-        if args.n < 1:
+        if args.n is not None and args.n < 1:
             raise ValueError(f"-n {args.n} is not a positive number")
+        is_paged = (
+            args.pager if args.pager is not None else args.n is None and sys.stdin.isatty() and sys.stdout.isatty()
+        )
         shards = _shards(args.shards)
         encoder = Encoder.load(args.tokenizer or find_tokenizer(shards[0]), bos=False, eos=False)
-        for shard in shards:
-            for one in documents(shard, encoder, wanted):
-                _print(one, args.max_chars)
-                num_shown += 1
-                if num_shown >= args.n:
-                    return 0
+
+        def find(wanted: Wanted) -> Iterator[Shown]:
+            for shard in shards:
+                yield from documents(shard, encoder, wanted)
+
+        if is_paged:
+            pager = Pager(find, wanted)
+            pager.run(input)
+            return 0 if pager.num_shown else 1
+        for one in find(wanted):
+            _print(one, args.max_chars)
+            num_shown += 1
+            if num_shown >= (args.n or 10):
+                return 0
     except BrokenPipeError:
         sys.stderr.close()
         return 0
@@ -160,8 +335,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("shards", metavar="SHARD", nargs="+", help="shards, or folders of them")
     parser.add_argument("--source", help="only documents of this source")
     parser.add_argument("--id", help="only the document of this id (all its epochs)")
+    parser.add_argument("--epoch", type=int, metavar="N", help="only documents of this epoch, from 0")
     parser.add_argument("--grep", metavar="TEXT", help="only documents that hold this text, as it is written")
-    parser.add_argument("-n", type=int, default=10, metavar="N", help="documents at most (default: %(default)s)")
+    parser.add_argument("-i", "--ignore-case", action="store_true", help="--grep finds small and capital letters alike")
+    parser.add_argument(
+        "--pager", action=argparse.BooleanOptionalAction, default=None,
+        help="page through the documents (default: on a terminal, unless -n is given)",
+    )  # fmt: skip
+    parser.add_argument("-n", type=int, metavar="N", help="print so many documents at most (default: 10)")
     parser.add_argument(
         "--max-chars", type=int, default=2_000, metavar="N", help="characters of each at most (default: %(default)s)"
     )

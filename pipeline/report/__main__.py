@@ -44,7 +44,8 @@ def _run(args: argparse.Namespace) -> None:
 
 
 def _recount(folder: str, settings: Sequence[str], share: float) -> None:
-    from pipeline.report.recount import parse_changes, recount, scaled
+    from pipeline.report.changes import parse_changes
+    from pipeline.report.recount import recount, scaled
     from pipeline.report.text import console, print_recounts
 
     state = read_state(folder)
@@ -56,11 +57,11 @@ def _recount(folder: str, settings: Sequence[str], share: float) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.report",
-        description="Builds DIR/report/index.html again, from a finished run or from what there is of an unfinished one. "
+        description="Builds DIR/report/index.html again, from a finished run or what there is of an unfinished one. "
         "With --set: prints what would be kept under other settings, from the signals in the output, without running. "
         "With two folders: prints what differs between two runs. Exit status: 0 done, 2 wrong request.",
     )
-    parser.add_argument("dirs", metavar="DIR", nargs="+", help="the output folder of a run; a second one to compare with")
+    parser.add_argument("dirs", metavar="DIR", nargs="+", help="the output of a run; a second one to compare with")
     parser.add_argument(
         "--set",
         dest="settings",
@@ -68,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         help="a setting as it would stand under `sources:` in the config file; SOURCE.FIELD=VALUE for every step that "
-        "has it, SOURCE.STEP=off, and common_crawl.perplexity.head=N or .middle=N for where a bucket ends; may be repeated",
+        "has it, SOURCE.STEP=off, and common_crawl.perplexity.head=N or .middle=N where a bucket ends; repeatable",
     )
     parser.add_argument(
         "--share", type=float, default=1.0, metavar="X",

@@ -192,8 +192,8 @@ def bars(bars_: Sequence[Bar], *, alt: str, width: float = 5.2) -> str:
         for place, bar in zip(places, bars_, strict=True):
             if bar.mark is not None:
                 axes.plot([bar.mark] * 2, [place - 0.45, place + 0.45], color=_COLOURS["limit"], linewidth=2)
-            axes.annotate(_plain(bar.text, 60), (max(bar.value, bar.mark or 0), place), xytext=(4, 0), textcoords="offset points",
-                          va="center", fontsize=9)  # fmt: skip
+            end = (max(bar.value, bar.mark or 0), place)
+            axes.annotate(_plain(bar.text, 60), end, xytext=(4, 0), textcoords="offset points", va="center", fontsize=9)
         axes.set_yticks(places, [_plain(bar.label, _MAX_LABEL_CHARS) for bar in bars_])
         room = 0.08 * max((len(bar.text) for bar in bars_), default=0) / (width - left)
         axes.set_xlim(0, high / max(0.3, 0.98 - room))

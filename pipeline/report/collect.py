@@ -6,12 +6,10 @@ documents a reason. What is looked at of a large output is a sample (:mod:`pipel
 
 from __future__ import annotations
 
-import heapq
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +17,6 @@ import pyarrow.compute as pc
 
 from pipeline.files import exists, join, open_file
 from pipeline.layout import Layout
-from pipeline.ledger import sample_hash
 from pipeline.report.documents import (
     SAMPLE_BYTES,
     Floats,
@@ -30,28 +27,15 @@ from pipeline.report.documents import (
     signal_columns,
 )
 from pipeline.report.limits import OVERLAP, Limit, limits_of
+from pipeline.report.nearest import EXCERPT_CHARS, Kept, Shown
 from pipeline.report.state import SourceState
 from pipeline.transforms.tokenize import TOKEN_FILE
 
-EXCERPT_CHARS = 1600
-KEPT_PER_REASON = 30
 KEPT = ""
 """The group of the documents that were kept, among those of what was dropped."""
 _OVERLAP = re.compile(r"^(\d\.\d+) of it stands in (.*)$", re.DOTALL)
 _LANGUAGE = re.compile(r"^([a-z]{2,3}(?:-[a-z]+)?) [01]\.\d+$")
 _PART_NUMBER = re.compile(r"part-(\d+)-of-")
-_UNKNOWN = ""
-
-
-@dataclass(slots=True)
-class Shown:
-    """A document to read."""
-
-    doc_id: str
-    text: str
-    language: str = _UNKNOWN
-    detail: str = ""
-    signals: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -96,7 +80,7 @@ def collect(layout: Layout, state: SourceState, *, budget_bytes: int = SAMPLE_BY
     by_reason = _dropped_texts(layout.dropped(state.name), only_language(state))
     _read_dropped(layout.dropped(state.name), found, budget_bytes)
     wanted = {_kept_id(shown.detail) for (stage, _), shown in _flat(by_reason) if _names_the_kept(state, stage)}
-    kept = _Kept(found.limits, wanted)
+    kept = Kept(found.limits, wanted)
     _read_clean(layout, state.name, found, kept, budget_bytes)
     found.groups = _grouped(state, found.limits, by_reason, kept)
     return found
@@ -143,7 +127,7 @@ def language_of(doc_id: str, stage: str, detail: str, only: tuple[str, str], *, 
     if only[0] and stage != only[0] and is_scored:
         return only[1]
     head, colon, rest = doc_id.partition(":")  # a Wikipedia page: the wiki's language and a number
-    return head if colon and rest.isdigit() and head.isalpha() else _UNKNOWN
+    return head if colon and rest.isdigit() and head.isalpha() else ""
 
 
 def overlap_of(detail: str) -> float | None:
@@ -157,7 +141,7 @@ def overlap_of(detail: str) -> float | None:
 
 def _names_the_kept(state: SourceState, stage: str) -> bool:
     """Whether a stage's detail names the document that stayed."""
-    step = next((s for s in state.source.steps if s.NAME == stage), None) if state.source else None
+    step = next((s for s in state.source.steps if stage == s.NAME), None) if state.source else None
     return type(step).__name__ in ("ExactDedup", "NearDedup")
 
 
@@ -196,7 +180,7 @@ def _keep_values(found: Collected, group: str, signals: Mapping[str, Floats]) ->
             found.values[name][group].append(known)
 
 
-def _read_clean(layout: Layout, source: str, found: Collected, kept: _Kept, budget_bytes: int) -> None:
+def _read_clean(layout: Layout, source: str, found: Collected, kept: Kept, budget_bytes: int) -> None:
     columns = ["id", "text", "language", "programming_language", "signals"]
     tokens = Tokens(layout.tokens(source))
     for part, batch in read_sample(layout.clean(source), columns, found.clean, budget_bytes=budget_bytes):
@@ -254,61 +238,8 @@ class Tokens:
         return counts
 
 
-class _Kept:
-    """Chooses kept documents to read: nearest to each limit, some at random, and those that duplicates name."""
-
-    def __init__(self, limits: Sequence[Limit], wanted: set[str]) -> None:
-        self._limits, self._wanted = limits, wanted
-        self._near: list[list[tuple[float, int, Shown]]] = [[] for _ in limits]
-        self._any: list[tuple[float, int, Shown]] = []
-        self.by_id: dict[str, Shown] = {}
-
-    def look_at(
-        self, batch: pa.RecordBatch, ids: Sequence[str], languages: Sequence[str], signals: Mapping[str, Floats]
-    ) -> None:
-        hashes = [sample_hash(i) for i in ids]
-        texts = batch.column("text")
-
-        def shown(row: int) -> Shown:
-            own = {name: float(v[row]) for name, v in signals.items() if v[row] == v[row]}
-            text = pc.utf8_slice_codeunits(texts.slice(row, 1), 0, EXCERPT_CHARS)[0].as_py()
-            return Shown(ids[row], text, languages[row], "", own)
-
-        for row, doc_id in enumerate(ids):
-            if doc_id in self._wanted:
-                self.by_id[doc_id] = shown(row)
-            _offer(self._any, 0.0, hashes[row], row, shown)
-        for place, limit in enumerate(self._limits):
-            values = signals.get(limit.signal)
-            if values is None:
-                continue
-            for row, distance in enumerate(np.abs(values - limit.value).tolist()):
-                is_its = limit.language is None or limit.language == languages[row]
-                if distance == distance and is_its:
-                    _offer(self._near[place], distance, hashes[row], row, shown)
-
-    def near(self, limit: Limit) -> list[Shown]:
-        return _in_order(self._near[self._limits.index(limit)])
-
-    def any(self) -> list[Shown]:
-        return _in_order(self._any)
-
-
-def _offer(heap: list[tuple[float, int, Shown]], distance: float, order: int, row: int, shown: Any) -> None:
-    """Keeps the nearest; of equally near ones those of the smallest hash."""
-    key = (-distance, -order)
-    if len(heap) < KEPT_PER_REASON:
-        heapq.heappush(heap, (*key, shown(row)))
-    elif key > heap[0][:2]:
-        heapq.heapreplace(heap, (*key, shown(row)))
-
-
-def _in_order(heap: Sequence[tuple[float, int, Shown]]) -> list[Shown]:
-    return [shown for *_, shown in sorted(heap, key=lambda entry: entry[:2], reverse=True)]
-
-
 def _grouped(
-    state: SourceState, limits: Sequence[Limit], by_reason: Mapping[tuple[str, str], list[Shown]], kept: _Kept
+    state: SourceState, limits: Sequence[Limit], by_reason: Mapping[tuple[str, str], list[Shown]], kept: Kept
 ) -> list[Group]:
     """The groups in the order of the stages; in a group the documents nearest to the limit first."""
     order = {stage: place for place, stage in enumerate(state.stages)}

@@ -92,8 +92,8 @@ def share_rows(a: RunState, b: RunState) -> Rows:
     for name in _names(a, b):
         of = [one.get(name) for one in lines]
         if of != [None, None]:
-            cells = [[f"{line[key]:{form}}" if line else "-" for line in of] for key, form in (("share", ".4f"), ("epochs", ".3f"), ("tokens", ","))]  # fmt: skip
-            rows.append((name, *(cell for pair in cells for cell in pair)))
+            forms = (("share", ".4f"), ("epochs", ".3f"), ("tokens", ","))
+            rows.append((name, *(f"{line[key]:{form}}" if line else "-" for key, form in forms for line in of)))
     return rows
 
 
@@ -102,15 +102,15 @@ def reason_rows(a: RunState, b: RunState) -> Rows:
     rows: Rows = []
     for name in _names(a, b):
         counts = [_reasons(_stats(state, name)) for state in (a, b)]
-        for reason in dict.fromkeys([*counts[0], *counts[1]]):
-            pair = [one.get(reason, 0) if one else None for one in counts]
+        for reason in dict.fromkeys(reason for one in counts for reason in one or ()):
+            pair = [None if one is None else one.get(reason, 0) for one in counts]
             rows.append((name, reason, *_pair(*pair)))
     return rows
 
 
-def _reasons(stats: Mapping[str, Any] | None) -> dict[str, int]:
+def _reasons(stats: Mapping[str, Any] | None) -> dict[str, int] | None:
     if stats is None:
-        return {}
+        return None
     found = {f"{row['stage']}: {reason}": n for row in stats["stages"] for reason, n in row["dropped"].items()}
     return found | {f"records: {reason}": n for reason, n in stats["records"].items()}
 

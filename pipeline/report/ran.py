@@ -37,11 +37,12 @@ def _settings(state: RunState) -> Table:
     this = settings_of(state)
     lacking = [s.name for s in state.sources if not s.has_settings]
     if lacking:
-        note += f" The settings of {', '.join(lacking)} were not found in .work: their limits are drawn at the defaults."
+        note += f" The settings of {', '.join(lacking)} were not found in .work: limits are drawn at the defaults."
     found = differences(this, against, only_common=True)
     steps = [one for one in against if one.count(".") == 2 and one.startswith("sources.") and one not in this]
     off = [one for one in steps if not any(one.startswith(f"sources.{name}.") for name in lacking)]
-    rows = [(d.name, d.this, d.other) for d in found] + [(name, "off", against[name]) for name in off if against[name] == "on"]  # fmt: skip
+    rows = [(d.name, d.this, d.other) for d in found]
+    rows += [(name, "off", "on") for name in off if against[name] == "on"]
     return Table(
         "Settings that differ from the recipe",
         ("setting", "this run", "recipe"),
@@ -95,7 +96,8 @@ def _software(state: RunState) -> Table:
 def _times(state: RunState) -> list[Table]:
     jobs: Mapping[str, float] = state.record.get("jobs", {})
     engine = state.record.get("engine", {})
-    where = f" on {engine['name']}" + (f", {engine['num_workers']} processes" if engine.get("num_workers") else "") if engine else ""  # fmt: skip
+    where = f" on {engine['name']}" if engine else ""
+    where += f" with {engine['num_workers']} processes" if engine.get("num_workers") else ""
     said = ", ".join(f"{name} {seconds:,.1f} s" for name, seconds in jobs.items()) or "none ran: all was already whole"
     seconds = state.record.get("seconds")
     total = f"The last run took {seconds:,.1f} s{where}. Its jobs: {said}." if seconds is not None else ""
@@ -126,7 +128,8 @@ def _source_times(state: RunState, source: SourceState) -> list[tuple[str, ...]]
     clean = sum(parts.values())
     if source.stats and parts:
         stored = state.record.get("input_bytes", {}).get(source.name, 0)
-        rows.append(_time_row(source.name, "read, with the steps of that pass", source.stats["documents"]["in"], stored, read))
+        num_docs = source.stats["documents"]["in"]
+        rows.append(_time_row(source.name, "read, with the steps of that pass", num_docs, stored, read))
     for stage, row in stats.items():
         grouping = sum(seconds for name, seconds in parts.items() if name in (f"dedup_{stage}", f"judge_{stage}"))
         busy = steps.get(stage, {}).get("busy_s", 0.0) + grouping
@@ -134,9 +137,11 @@ def _source_times(state: RunState, source: SourceState) -> list[tuple[str, ...]]
             rows.append(_time_row(source.name, stage, row["in"], row["bytes"].get("in", 0), busy))
     tokens = sum(jobs.get("tokenize", {}).get(source.name, {}).values())
     if tokens and source.stats:
-        rows.append(_time_row(source.name, "tokenize", source.stats["documents"]["kept"], source.stats["bytes"]["kept"], tokens))  # fmt: skip
+        kept, size = source.stats["documents"]["kept"], source.stats["bytes"]["kept"]
+        rows.append(_time_row(source.name, "tokenize", kept, size, tokens))
     if clean > in_steps:
-        rows.append(_time_row(source.name, "all of the clean job", None, state.record.get("input_bytes", {}).get(source.name, 0), clean))  # fmt: skip
+        stored = state.record.get("input_bytes", {}).get(source.name, 0)
+        rows.append(_time_row(source.name, "all of the clean job", None, stored, clean))
     return rows
 
 
@@ -150,7 +155,8 @@ def _memory(state: RunState) -> Table:
     if not memory:
         return Table("Memory", (), [])
     rows = [("the driver", f"{memory['driver_peak_bytes'] / 1e6:,.0f}")]
-    rows += [(f"worker process {n}", f"{peak / 1e6:,.0f}") for n, peak in enumerate(memory["worker_peak_bytes"][:16], 1)]
+    workers = memory["worker_peak_bytes"]
+    rows += [(f"worker process {n}", f"{peak / 1e6:,.0f}") for n, peak in enumerate(workers[:16], 1)]
     note = "Peak resident memory of each process; pages that several of them map count in each."
     if not memory["worker_peak_bytes"]:
         note = "Peak resident memory. The run worked in one process, or its workers' memory is the engine's to tell."

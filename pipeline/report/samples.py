@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.report.charts import short
-from pipeline.report.collect import EXCERPT_CHARS, Collected, Group, Shown
+from pipeline.report.collect import Collected, Group
 from pipeline.report.limits import title_of
+from pipeline.report.nearest import EXCERPT_CHARS, Shown
 
 _EXCERPTS = (EXCERPT_CHARS, 1000, 600, 400, 300, 200)
 _FEWEST = 3

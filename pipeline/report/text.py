@@ -49,7 +49,8 @@ def _recount_row(one: Recount) -> tuple[str, ...]:
 
 def lines_of(one: Recount) -> list[str]:
     """What moves, a line each; then what cannot be told, and why."""
-    said = [f"{one.source}: {n:,} kept before fall as {stage}: {why}" for (stage, why), n in sorted(one.fall.items()) if n]  # fmt: skip
+    name = one.source
+    said = [f"{name}: {n:,} kept before fall as {stage}: {why}" for (stage, why), n in sorted(one.fall.items())]
     for stage, number in sorted(one.come_back.items()):
         if not number:
             continue
@@ -58,7 +59,8 @@ def lines_of(one: Recount) -> list[str]:
             f"what the stages behind it say of them was not measured; of the others they let {100 * share:.1f} % pass"
         )  # fmt: skip
         said.append(f"{one.source}: {number:,} come back from {stage}; {behind}")
-    said += [f"{one.source}: {n:,} dropped before fall as {stage}: {why} now" for (stage, why), n in sorted(one.other_reason.items()) if n]  # fmt: skip
+    others = sorted(one.other_reason.items())
+    said += [f"{name}: {n:,} dropped before fall as {stage}: {why} now" for (stage, why), n in others]
     unknown = one.unknown_kept + one.unknown_dropped
     for stage, number in sorted(unknown.items()):
         if number:

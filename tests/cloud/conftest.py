@@ -60,12 +60,12 @@ def local_run(checkout: Checkout, models: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def small_run(checkout: Checkout, models: Path, local_run: Path) -> Path:
-    """Two sources, with the other run's tokenizer."""
+def small_run(checkout: Checkout, models: Path) -> Path:
+    """Two sources, one process."""
     out = checkout.work / "local-small"
     done = checkout.run(
         "--config", small_config(checkout), "--models", str(models), "--output", str(out), "--direct_num_workers=1",
-        "--tokenizer", str(local_run / "tokenizer.model"), *checkout.input_flags(sources=LOADED),
+        *checkout.input_flags(sources=LOADED),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return out

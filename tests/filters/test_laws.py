@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import math
 import pickle
 import re
 from collections.abc import Mapping, Sequence
@@ -137,6 +138,7 @@ def check_form(outcome: Outcome, step: Any, batch: pa.RecordBatch) -> None:
     assert not {"id", "source"} & set(outcome.columns), "nobody renames a document"
     for signal, array in outcome.signals.items():
         assert (signal, array.type, len(array)) == (signal, pa.float64(), num_docs)
+        assert all(v is None or math.isfinite(v) for v in array.to_pylist()), f"{signal}: what was not measured is null"
 
 
 @each_step
@@ -173,12 +175,14 @@ def test_a_slice_gives_the_slice_of_the_answer(name: str, index: int) -> None:
 
 
 @each_step
-def test_its_input_is_left_as_it_was(name: str, index: int) -> None:
+def test_it_leaves_its_input_as_it_was_and_says_the_same_again(name: str, index: int) -> None:
     step: Any = ALL[name].steps[index]
     batch = corpus(name, index)
     before = batch_to_bytes(batch)
-    check_form(apply(step, batch), step, batch)
+    first = apply(step, batch)
+    check_form(first, step, batch)
     assert batch_to_bytes(batch) == before
+    assert answers(apply(pickle.loads(pickle.dumps(step)), batch)) == answers(first), "nor is anything kept between calls"
 
 
 @each_step

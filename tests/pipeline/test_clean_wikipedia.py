@@ -1,4 +1,4 @@
-"""Wikipedia through the whole clean phase: a dump in parts, newer revisions in another, and dumps that are broken."""
+"""Wikipedia through the whole clean phase: a dump in parts, newer revisions in another, dumps that are broken."""
 
 from __future__ import annotations
 

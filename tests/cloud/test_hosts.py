@@ -1,0 +1,197 @@
+"""Several hosts: Beam's job service and worker pools in network namespaces; and the same command on an s3:// store."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hosts import Hosts, NotPermitted
+from rehearsal import HERE, LOADED, Checkout, shard_sums, small_config
+
+pytestmark = [pytest.mark.slow, pytest.mark.cloud, pytest.mark.timeout(600)]
+
+JOB_PORT, POOL_PORT = 8099, 50000
+WORKERS = ("one", "two")
+
+
+def manifest_of(out: Path) -> dict[str, Any]:
+    return json.loads((out / "manifest.json").read_text())
+
+
+@dataclass
+class Cluster:
+    """A driver's host with the job service, and two hosts with a worker pool each."""
+
+    hosts: Hosts
+    checkout: Checkout
+    env: dict[str, str]
+
+    def start_run(self, out: Path, models: Path) -> subprocess.Popen[str]:
+        command = [
+            sys.executable, "-m", "pipeline.run", "--runner=PortableRunner", f"--job_endpoint=localhost:{JOB_PORT}",
+            "--environment_type=EXTERNAL", f"--environment_config=driver.test:{POOL_PORT}",
+            "--config", small_config(self.checkout), "--models", str(models), "--output", str(out),
+            *self.checkout.input_flags(sources=LOADED),
+        ]  # fmt: skip
+        return self.hosts.exec(
+            "driver", command, self.env, cwd=self.checkout.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+
+    def workers(self, name: str) -> list[int]:
+        """The processes of a host that work, without the pool that starts them."""
+        found = []
+        for pid in self.hosts.processes(name):
+            try:
+                command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            except OSError:
+                continue
+            if b"SdkHarness" in command:
+                found.append(pid)
+        return found
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)  # its own group: it was started in a session of its own
+    process.wait(20)
+
+
+@pytest.fixture
+def cluster(checkout: Checkout, tmp_path: Path) -> Iterator[Cluster]:
+    hosts = Hosts(["driver", *WORKERS])
+    try:
+        hosts.__enter__()
+    except NotPermitted as error:
+        pytest.skip(f"no network namespaces here: {error}")
+    started = []
+    env = {**os.environ, "PYTHONPATH": str(checkout.root), "PYTHONUNBUFFERED": "1"}
+    env["PATH"] = f"{Path(sys.executable).parent}:{env['PATH']}"
+    try:
+        with open(tmp_path / "services.log", "w") as log:
+            for name in WORKERS:
+                pool = [sys.executable, "-c", _POOL, str(POOL_PORT)]
+                started.append(hosts.exec(name, pool, env, stdout=log, stderr=log, cwd=tmp_path))
+            pools = ",".join(f"{name}.test:{POOL_PORT}" for name in WORKERS)
+            service = [sys.executable, str(HERE / "job_service.py"), str(JOB_PORT), str(POOL_PORT), pools, "4"]
+            started.append(hosts.exec("driver", service, env, stdout=log, stderr=log, cwd=tmp_path))
+            _wait_for_listeners(
+                hosts, env, [("localhost", JOB_PORT), *((f"{n}.test", POOL_PORT) for n in ("driver", *WORKERS))]
+            )
+            yield Cluster(hosts, checkout, env)
+    finally:
+        for process in started:
+            _end(process)
+        hosts.__exit__()
+
+
+_POOL = """
+import sys, threading
+from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
+BeamFnExternalWorkerPoolServicer.start(use_process=True, port=int(sys.argv[1]), data_buffer_time_limit_ms=0)
+threading.Event().wait()
+"""
+
+
+def _wait_for_listeners(hosts: Hosts, env: dict[str, str], wanted: list[tuple[str, int]], seconds: float = 60) -> None:
+    probe = (
+        "import socket,sys,time\n"
+        "for a in sys.argv[1:]:\n"
+        "  host, port = a.split(':')\n"
+        f"  end = time.time() + {seconds}\n"
+        "  while True:\n"
+        "    try: socket.create_connection((host, int(port)), 2).close(); break\n"
+        "    except OSError:\n"
+        "      if time.time() > end: raise\n"
+        "      time.sleep(0.3)\n"
+    )
+    addresses = [f"{name}:{port}" for name, port in wanted]
+    waiting = hosts.exec("driver", [sys.executable, "-c", probe, *addresses], env, stderr=subprocess.PIPE)
+    _, said = waiting.communicate(timeout=seconds * 2)
+    assert waiting.returncode == 0, said
+
+
+def test_two_hosts_give_the_same_shards(cluster: Cluster, models: Path, small_run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = cluster.start_run(out, models)
+    said, complained = done.communicate(timeout=500)
+    assert done.returncode == 0, complained[-3000:] + said[-500:]
+    assert shard_sums(manifest_of(out)) == shard_sums(manifest_of(small_run))
+    went = {name: cluster.hosts.sent_bytes(name) for name in WORKERS}
+    print("over the wire:", {name: f"{n / 1e6:.1f} MB" for name, n in went.items()})
+    assert all(n > 500_000 for n in went.values()), "both hosts worked"
+
+
+def test_a_killed_worker_leaves_nothing_that_looks_whole(
+    cluster: Cluster, models: Path, small_run: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    done = cluster.start_run(out, models)
+    deadline = time.monotonic() + 120
+    while not (victims := cluster.workers("two")):
+        assert time.monotonic() < deadline
+        assert done.poll() is None, done.communicate()[1][-3000:]
+        time.sleep(0.2)
+    time.sleep(3)  # in the middle of the clean phase
+    for pid in victims:
+        os.kill(pid, signal.SIGKILL)
+    killed = time.monotonic()
+    try:
+        _, complained = done.communicate(timeout=240)
+    except subprocess.TimeoutExpired:
+        _end(done)
+        pytest.fail("the run hangs after its worker was killed")
+    print(f"the run ended {time.monotonic() - killed:.1f} s after the kill, status {done.returncode}")
+    if done.returncode == 0:  # an engine that tries again may end right
+        assert shard_sums(manifest_of(out)) == shard_sums(manifest_of(small_run))
+        return
+    assert "error: job clean failed" in complained, complained[-3000:]
+    assert not (out / "manifest.json").exists()
+    assert not list((out / ".work" / "steps").glob("clean-*.json"))
+
+
+def test_everything_on_s3(checkout: Checkout, models: Path, small_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    moto = pytest.importorskip("moto.server", reason="moto[s3] and flask are not installed")
+    boto3 = pytest.importorskip("boto3", reason="apache-beam[aws] is not installed")
+    for name, value in (
+        ("AWS_ACCESS_KEY_ID", "none"),
+        ("AWS_SECRET_ACCESS_KEY", "none"),
+        ("AWS_DEFAULT_REGION", "us-east-1"),
+    ):
+        monkeypatch.setenv(name, value)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
+    server.start()
+    try:
+        url = f"http://127.0.0.1:{port}"
+        client = boto3.client("s3", endpoint_url=url)
+        client.create_bucket(Bucket="rehearsal")
+        for folder, prefix in ((checkout.work / "input", "input"), (models, "models")):
+            for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+                client.put_object(
+                    Bucket="rehearsal", Key=f"{prefix}/{path.relative_to(folder)}", Body=path.read_bytes()
+                )
+        done = checkout.run(
+            "--config", small_config(checkout), "--models", "s3://rehearsal/models", "--output", "s3://rehearsal/out",
+            "--direct_num_workers=2", f"--s3_endpoint_url={url}", *checkout.input_flags("s3://rehearsal/input", LOADED),
+            env={"MODEL_CACHE_DIR": str(checkout.work / "s3-cache")},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-3000:]
+        manifest = json.loads(client.get_object(Bucket="rehearsal", Key="out/manifest.json")["Body"].read())
+        assert shard_sums(manifest) == shard_sums(manifest_of(small_run))
+        left = [o["Key"] for o in client.list_objects_v2(Bucket="rehearsal", Prefix="out/").get("Contents", [])]
+        assert not [name for name in left if name.endswith(".tmp") or "/spill" in name]
+        assert any(name.endswith("report/index.html") for name in left)
+    finally:
+        server.stop()
