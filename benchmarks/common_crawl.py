@@ -3,7 +3,7 @@
     python benchmarks/common_crawl.py speed  WET... --models DIR --cc_net CHECKOUT [--only_english] [--megabytes 40]
     python benchmarks/common_crawl.py memory WET... [--megabytes 250]
     python benchmarks/common_crawl.py processes WET... --models DIR [--megabytes 60] [--only_dedup]
-    python benchmarks/common_crawl.py bucket --million_lines 24
+    python benchmarks/common_crawl.py bucket --million_lines 12
 
 No page stands twice in what is measured: the pages of the WET files, each once, and generated ones of the same
 statistics (``web_pages.py``) until there are so many megabytes of text. All in one run, so that the ratios hold
@@ -248,7 +248,7 @@ def bucket(flags: argparse.Namespace, folder: Path) -> None:
     """One bucket of so many lines as a worker of a distributed engine gets it, sorted, alone in this process."""
     job = SourceJob(
         source=SOURCE,
-        scale=Scale(num_parts=4096, num_line_buckets=4096, num_key_buckets=4096),
+        scale=Scale(num_parts=8192, num_line_buckets=8192, num_key_buckets=8192),
         units_path="",
         marker="",
         fingerprint="",
@@ -296,7 +296,7 @@ def main() -> None:
         command = commands.add_parser(run.__name__)
         command.set_defaults(run=run)
         if run is bucket:
-            command.add_argument("--million_lines", type=float, default=24)
+            command.add_argument("--million_lines", type=float, default=12)
             continue
         command.add_argument("wet", nargs="+")
         command.add_argument("--megabytes", type=float, default=megabytes)

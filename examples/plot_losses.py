@@ -65,10 +65,12 @@ def svg(lines: list[dict[str, Any]], held_out: dict[str, float]) -> str:
     said = [f"last tenth: {_listed(_by_source(lines[-max(1, len(lines) // 10) :]))}"]
     said += [f"held out: {_listed(held_out)}"] if held_out else []
     marks += [f'<text x="16" y="{bottom + 44 + 18 * i}">{html.escape(text)}</text>' for i, text in enumerate(said)]
+    head = f"loss by step, nats a token: {losses[0]:.2f} to {smoothed(losses)[-1]:.2f}"
+    box = f'viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12"'
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" {box}>'
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>'
-        f'<text x="16" y="22" font-size="15">loss by step, nats a token: {losses[0]:.2f} to {smoothed(losses)[-1]:.2f}</text>'
+        f'<text x="16" y="22" font-size="15">{head}</text>'
         f"{''.join(marks)}{path(losses, 0.7, '#9bb8d9')}{path(smoothed(losses), 2.2, '#1f5fa8')}</svg>\n"
     )
 

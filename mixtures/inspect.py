@@ -1,17 +1,15 @@
 """``python -m mixtures.inspect SHARD...``: prints decoded documents of shards with their source, or pages through them.
 
-On a terminal it shows a document a page and waits for a key; elsewhere it prints the first so many. The tokenizer is the ``tokenizer.model`` of the run, found beside the shards' folder, unless ``--tokenizer`` names one.
+On a terminal it shows a document a page and waits for what is asked; elsewhere it prints the first few. The tokenizer
+is the ``tokenizer.model`` of the run, found beside the shards' folder, unless ``--tokenizer`` names one.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
-import shutil
 import sys
-import textwrap
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -156,135 +154,6 @@ def _print(one: Shown, max_chars: int) -> None:
     print(printable(text))
 
 
-HELP = """\
-  Enter    next page, then the next document
-  n        next document            p        the one before
-  /TEXT    documents that hold TEXT (small and capital letters alike); / alone: all
-  s NAME   documents of a source; s alone: all
-  e N      documents of an epoch; e alone: all
-  q        quit"""
-Find = Callable[[Wanted], Iterator[Shown]]
-
-
-class Pager:
-    """A document a page at a time; what is asked for comes as lines."""
-
-    def __init__(self, find: Find, wanted: Wanted, *, say: Callable[[str], None] = print,
-                 size: tuple[int, int] | None = None) -> None:  # fmt: skip
-        self._find, self._wanted, self._say = find, wanted, say
-        self._size = size
-        self._seen: list[Shown] = []
-        self._place = -1
-        self._page = 0
-        self._stream = find(wanted)
-        self.num_shown = 0
-
-    def run(self, ask: Callable[[str], str]) -> None:
-        """Shows the first document and obeys until ``q`` or the end of what is asked."""
-        self._forward()
-        while True:
-            try:
-                line = ask(self._prompt())
-            except (EOFError, KeyboardInterrupt):
-                return
-            if not self._obey(line.strip()):
-                return
-
-    def _prompt(self) -> str:
-        chosen = [
-            f"{k} {v}" for k, v in (("source", self._wanted.source), ("epoch", self._wanted.epoch)) if v is not None
-        ]
-        chosen += [f"/{self._wanted.grep}"] if self._wanted.grep else []
-        return printable(f"[{', '.join(chosen) or 'all'}; h for help] ")
-
-    def _obey(self, line: str) -> bool:
-        command, rest = line[:1], line[1:].strip()
-        if command == "q":
-            return False
-        if command == "":
-            self._turn()
-        elif command == "n":
-            self._forward()
-        elif command == "p":
-            self._back()
-        elif command == "/":
-            self._choose(replace(self._wanted, grep=rest or None, is_case_ignored=True))
-        elif command == "s":
-            self._choose(replace(self._wanted, source=rest or None))
-        elif command == "e" and (not rest or rest.isdigit()):
-            self._choose(replace(self._wanted, epoch=int(rest) if rest else None))
-        else:
-            self._say(HELP)
-        return True
-
-    def _choose(self, wanted: Wanted) -> None:
-        """Begins again with another choice; one that nothing matches leaves the old one standing."""
-        stream = self._find(wanted)
-        first = next(stream, None)
-        if first is None:
-            self._say("no document matches")
-            return
-        self._wanted, self._stream, self._seen, self._place = wanted, stream, [first], 0
-        self._show(0)
-
-    def _forward(self) -> None:
-        if self._place + 1 >= len(self._seen):
-            one = next(self._stream, None)
-            if one is None:
-                self._say("no more documents" if self._seen else "no document matches")
-                return
-            # So many can be gone back to: texts are held in memory.
-            self._seen = [*self._seen[-_MAX_SEEN:], one]
-            self._place = len(self._seen) - 2
-        self._place += 1
-        self._show(0)
-
-    def _back(self) -> None:
-        if self._place <= 0:
-            self._say("this is the first document that is held")
-            return
-        self._place -= 1
-        self._show(0)
-
-    def _turn(self) -> None:
-        if self._place < 0 or not self._show(self._page + 1):
-            self._forward()
-
-    def _show(self, page: int) -> bool:
-        """A page of the document; False behind its last."""
-        one = self._seen[self._place]
-        width, height = self._size or shutil.get_terminal_size()
-        lines = _wrapped(self._marked(one.text), width)
-        per_page = max(1, height - 3)
-        part = lines[page * per_page : (page + 1) * per_page]
-        if page and not part:
-            return False
-        num_pages = max(1, -(-len(lines) // per_page))
-        self._say(f"{heading(one)}  page {page + 1} of {num_pages}")
-        self._say("\n".join(part))
-        self._page = page
-        self.num_shown += 1
-        return True
-
-    def _marked(self, text: str) -> str:
-        """The text, what was searched for between ›marks‹."""
-        plain = printable(text)
-        if not self._wanted.grep:
-            return plain
-        flags = re.IGNORECASE if self._wanted.is_case_ignored else 0
-        return re.sub(re.escape(printable(self._wanted.grep)), lambda m: f"›{m[0]}‹", plain, flags=flags)
-
-
-_MAX_SEEN = 200
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    lines: list[str] = []
-    for line in text.split("\n"):
-        lines += textwrap.wrap(line, max(20, width), replace_whitespace=False, drop_whitespace=False) or [""]
-    return lines
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status: 0 shown, 1 nothing matches, 2 the request was wrong."""
     args = _parser().parse_args(argv)
@@ -306,6 +175,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 yield from documents(shard, encoder, wanted)
 
         if is_paged:
+            from mixtures.pager import Pager  # which is made of what stands here
+
             pager = Pager(find, wanted)
             pager.run(input)
             return 0 if pager.num_shown else 1

@@ -21,7 +21,7 @@ def check_writable(output: str) -> None:
     """
     probe = join(output, ".work", f"probe-{uuid.uuid4().hex}")
     try:
-        write_bytes(probe, b"")
+        write_bytes(probe, b"probe")  # not empty: Beam cannot write an empty file to s3://
         delete_tree(probe)
     except OSError as error:
         raise ValueError(f"--output {output} cannot be written: {error.strerror or error}") from error

@@ -51,19 +51,19 @@ class SourceScale:
 
 SOURCES = (
     SourceScale(name="common_crawl", stored_tb=42.0, text_tb=115.0, num_docs=15e9, kept=0.029, dropped_docs=0.95,
-                mb_per_s=9.0, num_passes=3, spilled=0.6, keys_per_doc=2, dedups_lines=True),
+                mb_per_s=4.2, num_passes=3, spilled=0.6, keys_per_doc=2, dedups_lines=True),
     SourceScale(name="c4", stored_tb=0.32, text_tb=0.81, num_docs=365e6, kept=0.97, dropped_docs=0.01,
-                mb_per_s=18.0, num_passes=2, spilled=1.0, keys_per_doc=2, dedups_lines=True),
+                mb_per_s=10.0, num_passes=2, spilled=1.0, keys_per_doc=2, dedups_lines=True),
     SourceScale(name="github", stored_tb=0.9, text_tb=2.9, num_docs=115e6, kept=0.11, dropped_docs=0.75,
-                mb_per_s=9.0, num_passes=2, spilled=0.6, keys_per_doc=2, shuffles_text=True),
+                mb_per_s=5.4, num_passes=2, spilled=0.6, keys_per_doc=2, shuffles_text=True),
     SourceScale(name="wikipedia", stored_tb=0.055, text_tb=0.25, num_docs=60e6, kept=0.33, dropped_docs=0.55,
-                mb_per_s=6.0, num_passes=1, spilled=0.5, keys_per_doc=1),
+                mb_per_s=7.0, num_passes=1, spilled=0.5, keys_per_doc=1),
     SourceScale(name="books", stored_tb=0.06, text_tb=0.13, num_docs=250e3, kept=0.65, dropped_docs=0.3,
-                mb_per_s=6.0, num_passes=2, spilled=1.0, keys_per_doc=1),
+                mb_per_s=4.1, num_passes=2, spilled=1.0, keys_per_doc=1),
     SourceScale(name="arxiv", stored_tb=2.9, text_tb=0.22, num_docs=1.9e6, kept=0.42, dropped_docs=0.1,
-                mb_per_s=2.0, num_passes=1, spilled=0.5, keys_per_doc=1),
+                mb_per_s=1.0, num_passes=1, spilled=0.5, keys_per_doc=1),
     SourceScale(name="stack_exchange", stored_tb=0.092, text_tb=0.12, num_docs=24e6, kept=0.65, dropped_docs=0.02,
-                mb_per_s=5.0, num_passes=1, spilled=1.0, keys_per_doc=1, shuffles_text=True),
+                mb_per_s=1.2, num_passes=1, spilled=1.0, keys_per_doc=1, shuffles_text=True),
 )  # fmt: skip
 
 PERPLEXITY_MB_PER_S = 5.5

@@ -28,7 +28,7 @@ def rows(layout: Layout, settings: Settings) -> list[tuple[str, ...]]:
     """A line a source, of :data:`HEADER`: seconds are those of all workers, MB are of the input as it is stored."""
     manifest = _load(layout.manifest) if settings.phase != "clean" else {}
     record = _load(f"{layout.work}/run.json")
-    found = []
+    found: list[tuple[str, ...]] = []
     for name, weight in settings.recipe.weights.items():
         stats, mixed = _load(layout.stats(name)), manifest.get("sources", {}).get(name)
         if not stats and not mixed:

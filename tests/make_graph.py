@@ -73,16 +73,32 @@ def _outputs(transform: Any, components: Any, context: PipelineContext) -> str:
 
 def _source_job(name: str) -> SourceJob:
     return SourceJob(
-        source=SOURCES[name], scale=scale_of(1 << 20), units_path="units", marker="marker", fingerprint="", stats_path="",
-        models={}, spill_dir="spill", clean_dir="clean", dropped_dir="dropped", shuffle_dir="spill", sample_docs=100,
-    )  # fmt: skip
+        source=SOURCES[name],
+        scale=scale_of(1 << 20),
+        units_path="units",
+        marker="marker",
+        fingerprint="",
+        stats_path="",
+        models={},
+        spill_dir="spill",
+        clean_dir="clean",
+        dropped_dir="dropped",
+        shuffle_dir="spill",
+        sample_docs=100,
+    )
 
 
 def _token_job(recipe: Recipe, source: str) -> TokenJob:
     return TokenJob(
-        source=source, parts=Parts(source, "clean", 1, PART_NAME), tokenizer_path="tokenizer.model", tokens_dir="tokens",
-        validation_share=recipe.validation[source].share, exclude_path=None, marker="marker", fingerprint="",
-    )  # fmt: skip
+        source=source,
+        parts=Parts(source, "clean", 1, PART_NAME),
+        tokenizer_path="model",
+        tokens_dir="tokens",
+        validation_share=recipe.validation[source].share,
+        exclude_path=None,
+        marker="marker",
+        fingerprint="",
+    )
 
 
 def _token_parts(recipe: Recipe) -> tuple[Parts, ...]:
@@ -91,17 +107,28 @@ def _token_parts(recipe: Recipe) -> tuple[Parts, ...]:
 
 def _count_job(recipe: Recipe) -> CountJob:
     return CountJob(
-        parts=_token_parts(recipe), shares={"books": Decimal("0.01")}, wanted_tokens={"c4": 1000}, result_path="held-out"
+        parts=_token_parts(recipe),
+        shares={"books": Decimal("0.01")},
+        wanted_tokens={"c4": 1000},
+        result_path="held-out",
     )
 
 
 def _mix_job(recipe: Recipe) -> MixJob:
     share = SourceShare(whole_epochs=1, remainder_tokens=1, held_out=HeldOut(share=Decimal("0.02")))
     return MixJob(
-        parts=_token_parts(recipe), shares=dict.fromkeys(recipe.weights, share), source_names=tuple(sorted(recipe.weights)),
-        seed=0, num_shards=2, num_validation_shards=dict.fromkeys(recipe.weights, 1), output="out", vocab_size=2000,
-        metadata={}, result_path="mixed", shuffle_dir="spill",
-    )  # fmt: skip
+        parts=_token_parts(recipe),
+        shares=dict.fromkeys(recipe.weights, share),
+        source_names=tuple(sorted(recipe.weights)),
+        seed=0,
+        num_shards=2,
+        num_validation_shards=dict.fromkeys(recipe.weights, 1),
+        output="out",
+        vocab_size=2000,
+        metadata={},
+        result_path="mixed",
+        shuffle_dir="spill",
+    )
 
 
 def main() -> int:

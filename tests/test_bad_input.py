@@ -1,4 +1,4 @@
-"""Real files that are broken: each is named or read rightly, the files beside it are unharmed, nothing leaves the output."""
+"""Real files that are broken: each is named or read rightly, those beside it unharmed, nothing leaves the output."""
 
 from __future__ import annotations
 
@@ -52,7 +52,13 @@ class Run:
         self.before = listing(root)
         globs = [f"--input={source}={data / path}" for source, paths in INPUTS.items() for path in paths]
         globs.append(f"--input=arxiv={root}/deep/in/*.tar")
-        args = [*globs, f"--output={self.out}", "--phase=clean", f"--models={models_folder()}", "--direct_num_workers=1"]
+        args = [
+            *globs,
+            f"--output={self.out}",
+            "--phase=clean",
+            f"--models={models_folder()}",
+            "--direct_num_workers=1",
+        ]
         self.status = main(args)
         self.after = listing(root)
 

@@ -29,7 +29,9 @@ def outline(maker: ModuleType) -> str:
 
 def test_the_graph_is_the_golden_one(maker: ModuleType, outline: str) -> None:
     golden = maker.GOLDEN.read_text("utf-8")
-    changed = "\n".join(difflib.unified_diff(golden.splitlines(), outline.splitlines(), "golden", "now", lineterm="", n=1))
+    changed = "\n".join(
+        difflib.unified_diff(golden.splitlines(), outline.splitlines(), "golden", "now", lineterm="", n=1)
+    )
     assert not changed, f"the graph changed; if that is meant, run `make graph` and look at its diff:\n{changed}"
 
 

@@ -30,7 +30,18 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if path.is_file():
             shutil.copy(path, source / path.name)
     target = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--quiet", "-w", str(target), "."]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--no-deps",
+        "--no-build-isolation",
+        "--quiet",
+        "-w",
+        str(target),
+        ".",
+    ]
     done = subprocess.run(command, cwd=source, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     (built,) = target.glob("*.whl")
@@ -91,7 +102,7 @@ def test_its_metadata(wheel: Path) -> None:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    """A virtual environment that has the wheel, and of this one only what others wrote; and the variables to run it with.
+    """A virtual environment that has the wheel, and of this one only what others wrote; and what to run it with.
 
     This project itself stands in the site-packages of this environment as a link to the checkout: a path file would
     follow it, so the packages of others are linked one by one.
@@ -116,8 +127,11 @@ def run(installed: tuple[Path, dict[str, str]], *args: str, cwd: Path) -> subpro
 
 
 def test_nothing_of_the_checkout_is_imported_from_it(installed: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
-    code = "import json, sys, pipeline.run, mixtures.verify, filters, tokenizer, pipeline.sample as s;" \
-           "print(json.dumps([getattr(m, '__file__', None) or '' for m in sys.modules.values()] + [str(s.sample_folder())]))"  # fmt: skip
+    code = """
+import json, sys, pipeline.run, mixtures.verify, filters, tokenizer, pipeline.sample
+files = [getattr(m, "__file__", None) or "" for m in sys.modules.values()]
+print(json.dumps([*files, str(pipeline.sample.sample_folder())]))
+"""
     done = run(installed, "-c", code, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     files = [Path(f) for f in json.loads(done.stdout.splitlines()[-1]) if f]
@@ -137,7 +151,10 @@ def test_the_sample_runs_from_an_empty_folder(installed: tuple[Path, dict[str, s
     manifest = json.loads((folder / "out" / "manifest.json").read_text())
     assert len(manifest["sources"]) == 7
     assert all(line["tokens"] > 0 for line in manifest["sources"].values())
-    assert str(folder / "out" / "report" / "index.html") in done.stdout.replace("\n", "") or "out/report/index.html" in done.stdout
+    assert (
+        str(folder / "out" / "report" / "index.html") in done.stdout.replace("\n", "")
+        or "out/report/index.html" in done.stdout
+    )
     verified = run(installed, "-m", "mixtures.verify", "out", cwd=folder)
     assert verified.returncode == 0, verified.stdout + verified.stderr
     assert (folder / "out" / "report" / "index.html").is_file()

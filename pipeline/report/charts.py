@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import itertools
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -240,7 +241,10 @@ def _svg(figure: Figure, alt: str) -> str:
     """The drawing as it stands in a page: its own ids, the page's colours and font, a text for who does not see it."""
     sink = io.StringIO()
     metadata: Any = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    figure.savefig(sink, format="svg", transparent=True, metadata=metadata)
+    with warnings.catch_warnings():
+        # Text stays text: the reader's fonts draw it, not matplotlib's.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        figure.savefig(sink, format="svg", transparent=True, metadata=metadata)
     svg = sink.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from hosts import Hosts, NotPermitted
-from rehearsal import HERE, LOADED, Checkout, shard_sums, small_config
+from rehearsal import LOADED, Checkout, shard_sums, small_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.cloud, pytest.mark.timeout(600)]
 
@@ -79,10 +79,11 @@ def cluster(checkout: Checkout, tmp_path: Path) -> Iterator[Cluster]:
     try:
         with open(tmp_path / "services.log", "w") as log:
             for name in WORKERS:
-                pool = [sys.executable, "-c", _POOL, str(POOL_PORT)]
+                pool = [sys.executable, "-m", "pipeline.job_service", "pool", f"--port={POOL_PORT}"]
                 started.append(hosts.exec(name, pool, env, stdout=log, stderr=log, cwd=tmp_path))
             pools = ",".join(f"{name}.test:{POOL_PORT}" for name in WORKERS)
-            service = [sys.executable, str(HERE / "job_service.py"), str(JOB_PORT), str(POOL_PORT), pools, "4"]
+            service = [sys.executable, "-m", "pipeline.job_service", "serve", "--num_workers=4", f"--pools={pools}",
+                       f"--port={JOB_PORT}", f"--pool_port={POOL_PORT}"]  # fmt: skip
             started.append(hosts.exec("driver", service, env, stdout=log, stderr=log, cwd=tmp_path))
             _wait_for_listeners(
                 hosts, env, [("localhost", JOB_PORT), *((f"{n}.test", POOL_PORT) for n in ("driver", *WORKERS))]
@@ -92,14 +93,6 @@ def cluster(checkout: Checkout, tmp_path: Path) -> Iterator[Cluster]:
         for process in started:
             _end(process)
         hosts.__exit__()
-
-
-_POOL = """
-import sys, threading
-from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
-BeamFnExternalWorkerPoolServicer.start(use_process=True, port=int(sys.argv[1]), data_buffer_time_limit_ms=0)
-threading.Event().wait()
-"""
 
 
 def _wait_for_listeners(hosts: Hosts, env: dict[str, str], wanted: list[tuple[str, int]], seconds: float = 60) -> None:

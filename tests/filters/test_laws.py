@@ -1,4 +1,4 @@
-"""The laws that every step of every source keeps; the table of sources is looped over, so a new one is held to them too.
+"""The laws that every step of every source keeps; the table is looped over, so that a new source is held to them too.
 
 An empty column gives an empty answer; no document depends on its neighbours; a slice gives the slice of the answer;
 every reason that a step names is reached by a case of ``tests/cases/laws`` (a file a source, a document a reason).
@@ -84,7 +84,9 @@ def batch_of(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.RecordB
     for number, row in enumerate(rows):
         unknown = set(row) - set(schema.names)
         assert not unknown, f"no such column at this step: {unknown}"
-        full.append({"id": f"id-{number}", "source": "s", "language": "und"} | dict(row) | {"text": text_of(row["text"])})
+        full.append(
+            {"id": f"id-{number}", "source": "s", "language": "und"} | dict(row) | {"text": text_of(row["text"])}
+        )
     return pa.RecordBatch.from_pylist(full, schema=schema)
 
 
@@ -182,7 +184,9 @@ def test_it_leaves_its_input_as_it_was_and_says_the_same_again(name: str, index:
     first = apply(step, batch)
     check_form(first, step, batch)
     assert batch_to_bytes(batch) == before
-    assert answers(apply(pickle.loads(pickle.dumps(step)), batch)) == answers(first), "nor is anything kept between calls"
+    assert answers(apply(pickle.loads(pickle.dumps(step)), batch)) == answers(first), (
+        "nor is anything kept between calls"
+    )
 
 
 @each_step
@@ -198,7 +202,9 @@ def test_any_text_is_judged_as_if_alone(name: str, index: int, texts: list[str])
     assert answers(together) == {key: [one[key][0] for one in alone] for key in answers(together)}
 
 
-CASE_LIST = [(name, number) for name in ALL if (CASES / f"{name}.json").is_file() for number in range(len(cases_of(name)))]
+CASE_LIST = [
+    (name, number) for name in ALL if (CASES / f"{name}.json").is_file() for number in range(len(cases_of(name)))
+]
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from pipeline.run import main
 
-_WORDS = (
-    "river stone bridge water letter garden winter morning light field horse road village paper window music bread "
-    "salt ship harbour mountain valley summer carpenter lantern market orchard kitchen silver thread island"
-).split()
+_WORDS = """
+river stone bridge water letter garden winter morning light field horse road village paper window music bread salt
+ship harbour mountain valley summer carpenter lantern market orchard kitchen silver thread island
+"""
 CONFIG = """
 name: small
 mixture:
@@ -32,7 +32,8 @@ sources: {books: {book_quality: {min_num_words: 50}}}
 def prose(seed: str, num_words: int) -> str:
     """Sentences of common words, the same for the same seed."""
     chosen = random.Random(seed)
-    words = [chosen.choice(_WORDS) for _ in range(num_words)]
+    known = _WORDS.split()
+    words = [chosen.choice(known) for _ in range(num_words)]
     sentences = [" ".join(words[i : i + 9]).capitalize() + "." for i in range(0, num_words, 9)]
     return "\n".join(" ".join(sentences[i : i + 4]) for i in range(0, len(sentences), 4)) + "\n"
 
@@ -73,7 +74,9 @@ def make(root: Path) -> Small:
     for number in range(3):
         write_c4(root / "c4" / f"c4-train.0000{number}-of-00003.json.gz", range(number * 15, number * 15 + 15))
     with gzip.open(root / "c4" / "c4-train.00002-of-00003.json.gz", "at") as file:
-        file.write("{not json\n" + json.dumps({"url": "https://site0.example/0", "timestamp": "", "text": "again"}) + "\n")
+        file.write(
+            "{not json\n" + json.dumps({"url": "https://site0.example/0", "timestamp": "", "text": "again"}) + "\n"
+        )
     for number in range(5):
         (root / "books" / f"book{number}.txt").write_text(prose(f"book {number}", 900))
     (root / "books" / "short.txt").write_text(prose("short", 20))

@@ -62,8 +62,8 @@ def test_a_value_as_its_field_wants_it(field: str, given: Any, wanted: Any) -> N
 
 @pytest.mark.parametrize(
     ("field", "given"),
-    [("number", 1.5), ("number", True), ("number", "1"), ("number", None), ("share", "x"), ("share", True), ("is_on", 1),
-     ("word", 3), ("words", "abc"), ("names", "abc"), ("maybe", "x"), ("choice", "z")],
+    [("number", 1.5), ("number", True), ("number", "1"), ("number", None), ("share", "x"), ("share", True),
+     ("is_on", 1), ("word", 3), ("words", "abc"), ("names", "abc"), ("maybe", "x"), ("choice", "z")],
 )  # fmt: skip
 def test_a_value_of_another_kind_is_refused_by_name(field: str, given: Any) -> None:
     with pytest.raises(ValueError, match=rf"^sources\.every\.reader\.{field} must be "):
@@ -82,7 +82,7 @@ def test_only_settings_can_be_set(field: str) -> None:
 
 
 def test_a_source_without_a_join_has_no_join_to_set() -> None:
-    with pytest.raises(ValueError, match="sources.every.join is not known; there are: reader, line_dedup"):
+    with pytest.raises(ValueError, match=r"sources\.every\.join is not known; there are: reader, line_dedup"):
         configured(EVERY, {"join": {}})
 
 
@@ -106,7 +106,9 @@ def test_every_setting_of_every_source_can_be_set_from_a_file(name: str, place: 
     source = SOURCES[name]
     parts = {"reader": source.reader, "join": source.join_settings, **{s.NAME: s for s in source.steps}}
     default = getattr(parts[place], field)
-    given = sorted(default) if isinstance(default, frozenset) else list(default) if isinstance(default, tuple) else default
+    given = (
+        sorted(default) if isinstance(default, frozenset) else list(default) if isinstance(default, tuple) else default
+    )
     assert configured(source, {place: {field: given}}) == source
 
 

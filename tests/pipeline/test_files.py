@@ -30,9 +30,14 @@ def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
 def test_what_broke_off_leaves_the_older_file_and_nothing_else(tmp_path: Path, error: type[BaseException]) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"older")
-    with pytest.raises(error), f.written_whole(str(path)) as sink:
-        sink.write(b"new")
-        raise error
+
+    def break_off() -> None:
+        with f.written_whole(str(path)) as sink:
+            sink.write(b"new")
+            raise error
+
+    with pytest.raises(error):
+        break_off()
     assert path.read_bytes() == b"older"
     assert names(tmp_path) == ["file"]
 

@@ -51,9 +51,16 @@ def test_a_file_that_several_globs_match_is_listed_once(tmp_path: Path) -> None:
     (tmp_path / "folder").symlink_to(tmp_path)
     once = listed(tmp_path, "*.txt")
     assert once == ["a.txt", "b.txt"]
-    for globs in (("*.txt", "*.txt"), ("a.txt", "*.txt", "b*"), (".", "*.txt"), ("folder/*.txt", f"../{tmp_path.name}/a.txt", "*.txt")):
+    for globs in (
+        ("*.txt", "*.txt"),
+        ("a.txt", "*.txt", "b*"),
+        (".", "*.txt"),
+        ("folder/*.txt", f"../{tmp_path.name}/a.txt", "*.txt"),
+    ):
         assert listed(tmp_path, *globs) == once
-    listings = [list_inputs("books", [str(tmp_path / g) for g in globs]) for globs in (("*.txt",), ("b*", "a.txt", "*.txt"))]
+    listings = [
+        list_inputs("books", [str(tmp_path / g) for g in globs]) for globs in (("*.txt",), ("b*", "a.txt", "*.txt"))
+    ]
     assert listings[0] == listings[1], "with the same fingerprint"
 
 
@@ -61,7 +68,9 @@ def test_from_the_home_folder_and_relative(tmp_path: Path, monkeypatch: pytest.M
     put(tmp_path, "a.txt")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert [list_inputs("books", [g]).files[0].path for g in ("a.txt", "./*.txt", "~/a.txt")] == [f"{tmp_path}/a.txt"] * 3
+    assert [list_inputs("books", [g]).files[0].path for g in ("a.txt", "./*.txt", "~/a.txt")] == [
+        f"{tmp_path}/a.txt"
+    ] * 3
 
 
 @pytest.mark.parametrize("glob", ["*.pdf", "none.txt", "none/*.txt", "empty", "empty/**"])
@@ -82,7 +91,9 @@ def test_what_a_run_wrote_itself_is_no_input(tmp_path: Path) -> None:
     output = str(tmp_path / "out")
     assert listed(tmp_path, ".", output=output) == ["a.txt", "outside.txt"]
     assert listed(tmp_path, "**", output=output) == ["a.txt", "outside.txt"]
-    assert listed(tmp_path, "out/.work/sample/books", output=output) == ["out/.work/sample/books/s.txt"], "asked for by name"
+    assert listed(tmp_path, "out/.work/sample/books", output=output) == ["out/.work/sample/books/s.txt"], (
+        "asked for by name"
+    )
     with pytest.raises(ValueError, match="nothing matches"):
         listed(tmp_path, "*/clean/**", output=output)
 

@@ -113,7 +113,9 @@ def test_the_sample_is_the_same_however_the_rows_lie(ids: list[str], size: int, 
         wanted |= set(sorted(members, key=sample_hash)[:size])
     rows = list(zip(ids, reasons, strict=True))
     random.shuffle(rows)
-    batches = [dropped_rows([i for i, _ in part], [r for _, r in part]) for n in range(parts) if (part := rows[n::parts])]
+    batches = [
+        dropped_rows([i for i, _ in part], [r for _, r in part]) for n in range(parts) if (part := rows[n::parts])
+    ]
     first = [sampled(batch, size) for batch in batches]
     hashes: dict[tuple[str, str], list[int]] = {}
     for batch in first:

@@ -47,9 +47,9 @@ def test_the_paper_s_recipe_is_the_default_when_inputs_are_given() -> None:
 
 def test_every_flag_arrives() -> None:
     flags = [
-        "--input=books=a/*.txt", "--input=books=b", "--input=c4=s3://bucket/c4/*", "--sources", "books, c4", "--models=m",
-        "--tokens=1.5e3", "--output=some/where/", "--phase=clean", "--seed=7", "--fraction=0.25", "--overwrite", "--estimate",
-        "--direct_num_workers=2",
+        "--input=books=a/*.txt", "--input=books=b", "--input=c4=s3://bucket/c4/*", "--sources", "books, c4",
+        "--models=m", "--tokens=1.5e3", "--output=some/where/", "--phase=clean", "--seed=7", "--fraction=0.25",
+        "--overwrite", "--estimate", "--direct_num_workers=2",
     ]  # fmt: skip
     settings = parse(flags)
     assert settings.inputs == {"books": ("a/*.txt", "b"), "c4": ("s3://bucket/c4/*",)}
@@ -237,6 +237,8 @@ def test_help_names_every_flag_and_source(capsys: Any) -> None:
         main(["--help"])
     assert ended.value.code == 0
     said = capsys.readouterr().out
-    flags = "config input sources models tokenizer tokens output phase seed fraction exclude overwrite estimate".split()
-    assert all(f"--{flag}" in said for flag in flags)
+    assert all(f"--{flag}" in said for flag in (
+        "config", "input", "sources", "models", "tokenizer", "tokens", "output", "phase", "seed", "fraction", "exclude",
+        "overwrite", "estimate",
+    ))  # fmt: skip
     assert all(source in said for source in SOURCES)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,7 +49,7 @@ def test_what_is_asked_is_answered_in_the_next_pass(steps: list[AnyStep], first_
     found = segments(steps, first_opens=first_opens)
     assert [s.index for s in found] == list(range(first_opens, len(found) + first_opens))
     assert [s.is_last for s in found] == [False] * (len(found) - 1) + [True]
-    for before, after in zip(found, found[1:], strict=False):
+    for before, after in itertools.pairwise(found):
         assert after.verdicts[-len(before.ask) :] == before.ask
         if before.spills:
             assert after.verdicts == before.ask

@@ -1,0 +1,134 @@
+"""A few hosts without a cluster: Beam's portable job service, and a worker pool on each host.
+
+    python -m pipeline.job_service pool --port 50000                                   (on every host that works)
+    python -m pipeline.job_service serve --pools one:50000,two:50000 --num_workers 8   (on one that they all reach)
+    python -m pipeline.run --runner=PortableRunner --job_endpoint=localhost:8099 \\
+        --environment_type=EXTERNAL --environment_config=HOST:50001 --input ... --output ...
+
+The hosts share a file system or a store, and each has this package installed. What is shuffled goes through the
+memory of the serving host: this is for tens of GB, Dataflow, Flink and Spark are for more. Beam's own service takes one
+worker, asks one address for it, and waits for ever for a worker that was killed: these three are mended here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+import threading
+from collections.abc import Sequence
+from concurrent import futures
+from typing import Any
+
+import grpc  # type: ignore[import-untyped]
+from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
+from apache_beam.runners.portability import local_job_service, local_job_service_main
+from apache_beam.runners.portability.fn_api_runner import fn_runner, worker_handlers
+from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
+
+_NO_FLUSHER = 0
+"""Milliseconds after which a data channel sends what it holds: with any, a second thread does it, and loses records."""
+
+
+class PoolOfPools(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
+    """Deals the workers that are asked for to the pools in turn."""
+
+    def __init__(self, addresses: Sequence[str]) -> None:
+        channels = (grpc.insecure_channel(address) for address in addresses)
+        self._stubs = [beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolStub(channel) for channel in channels]
+        self._turns = itertools.cycle(range(len(addresses)))
+        self._pool_of: dict[str, int] = {}
+
+    def StartWorker(self, request: Any, context: Any) -> Any:  # noqa: N802 - the service's own name
+        turn = self._pool_of[request.worker_id] = next(self._turns)
+        return self._stubs[turn].StartWorker(request)
+
+    def StopWorker(self, request: Any, context: Any) -> Any:  # noqa: N802
+        turn = self._pool_of.get(request.worker_id)
+        return beam_fn_api_pb2.StopWorkerResponse() if turn is None else self._stubs[turn].StopWorker(request)
+
+
+class WatchedConnection(worker_handlers.ControlConnection):
+    """The line to a worker; when it ends before the work does, everything that waits for the worker fails."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lost: Exception | None = None
+
+    def _read(self) -> None:
+        try:
+            super()._read()
+        except Exception as error:  # whatever ended the line: the worker is gone, and it is told below
+            cause = f": {error}" if str(error) else ""
+        else:
+            cause = ""
+        if self._state == worker_handlers.BeamFnControlServicer.STARTED_STATE and self._futures_by_id:
+            self._lose(RuntimeError(f"Lost worker: its line was closed{cause}"))
+
+    def _lose(self, error: Exception) -> None:
+        self._lost = error
+        self.abort(error)
+
+    def push(self, req: Any) -> Any:
+        waiting = super().push(req)
+        is_over = (
+            not self._read_thread.is_alive() and self._state == worker_handlers.BeamFnControlServicer.STARTED_STATE
+        )
+        if waiting is not None and (self._lost is not None or is_over):
+            waiting.abort(self._lost or RuntimeError("Lost worker: its line was closed"))
+        return waiting
+
+
+def serve(*, port: int, pool_port: int, pools: Sequence[str], num_workers: int) -> None:
+    """Serves jobs until the process is ended."""
+    server = grpc.server(futures.ThreadPoolExecutor(max(8, num_workers)))
+    beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(PoolOfPools(pools), server)
+    server.add_insecure_port(f"[::]:{pool_port}")
+    server.start()
+
+    class ManyWorkers(fn_runner.FnApiRunner):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self._num_workers = num_workers
+
+    worker_handlers.DATA_BUFFER_TIME_LIMIT_MS = _NO_FLUSHER
+    worker_handlers.ControlConnection = WatchedConnection  # type: ignore[misc]
+    local_job_service.fn_runner.FnApiRunner = ManyWorkers  # type: ignore[misc]
+    local_job_service_main.run(["--port", str(port)])
+
+
+def pool(*, port: int) -> None:
+    """Starts a process for every worker that is asked for, until this one is ended."""
+    _, server = BeamFnExternalWorkerPoolServicer.start(
+        use_process=True, port=port, data_buffer_time_limit_ms=_NO_FLUSHER
+    )
+    threading.Event().wait()
+    server.stop(0)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; ends only when it is interrupted."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.job_service", description=str(__doc__).split("\n\n")[0])
+    commands = parser.add_subparsers(required=True, dest="command", metavar="serve|pool")
+    service = commands.add_parser("serve", help="the job service, on one host")
+    service.add_argument("--port", type=int, default=8099, help="for jobs (default: 8099)")
+    service.add_argument("--pool_port", type=int, default=50001, help="for --environment_config (default: 50001)")
+    service.add_argument("--pools", required=True, help="addresses of the worker pools, HOST:PORT with commas between")
+    service.add_argument("--num_workers", type=int, required=True, help="worker processes, over all hosts")
+    workers = commands.add_parser("pool", help="a worker pool, on every host that works")
+    workers.add_argument("--port", type=int, default=50000, help="where it listens (default: 50000)")
+    flags = parser.parse_args(arguments)
+    try:
+        if flags.command == "pool":
+            pool(port=flags.port)
+        else:
+            serve(
+                port=flags.port, pool_port=flags.pool_port, pools=flags.pools.split(","), num_workers=flags.num_workers
+            )
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

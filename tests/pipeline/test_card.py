@@ -1,0 +1,70 @@
+"""The dataset card: a head that hubs read, licences that say what they ask, names that break nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline.card import LICENCES, write_card
+from pipeline.layout import Layout
+from pipeline.sources import SOURCES
+
+
+def head_of(text: str) -> dict[str, Any]:
+    _, head, _ = text.split("---\n", 2)
+    return yaml.safe_load(head)
+
+
+def test_the_head_of_a_run_s_card(small_done: Path) -> None:
+    text = (small_done / "README.md").read_text()
+    head = head_of(text)
+    assert head["pretty_name"] == "small mixture"
+    assert head["language"] == ["en"]
+    assert head["license"] == "other"
+    assert head["task_categories"] == ["text-generation"]
+    assert head["size_categories"] == ["n<1K"]
+    files = {one["split"]: one["path"] for one in head["configs"][0]["data_files"]}
+    assert set(files) == {"train", "validation"}
+    for pattern in files.values():
+        assert list(small_done.glob(pattern)), pattern
+    assert f"#{head['license_link'].partition('#')[2]}" == "#licences"
+    assert "\n## Licences\n" in text
+
+
+def test_counts_are_the_manifest_s(small_done: Path) -> None:
+    text = (small_done / "README.md").read_text()
+    manifest = json.loads((small_done / "manifest.json").read_text())
+    for name, line in manifest["sources"].items():
+        row, *_ = re.findall(rf"^\| {name} \| [\d.]+ \| [\d.]+ \| ([\d,]+) \| ([\d,]+) \|", text, re.MULTILINE)
+        assert row == (f"{line['tokens']:,}", f"{line['documents']:,}")
+        stats = json.loads((small_done / "stats" / f"{name}.json").read_text())["documents"]
+        assert f"| {stats['in']:,} | {stats['kept']:,} |" in text
+    assert manifest["tokenizer"]["sha256"] in text
+
+
+def test_every_source_s_licence_is_told() -> None:
+    assert set(LICENCES) == set(SOURCES)
+    for name in ("wikipedia", "stack_exchange"):
+        assert "CC BY-SA" in LICENCES[name].name
+        assert "share alike" in LICENCES[name].asks
+
+
+@pytest.mark.parametrize("name", ['a "quoted" name', "pipe | and <b>", "Ünïcode 書", "colon: # yes", "- dash"])
+def test_odd_names_break_neither_head_nor_tables(small_done: Path, tmp_path: Path, name: str) -> None:
+    manifest = json.loads((small_done / "manifest.json").read_text())
+    manifest["recipe"] = name
+    manifest["sources"][name] = manifest["sources"].pop("c4")
+    write_card(Layout(str(tmp_path)), manifest)
+    text = (tmp_path / "README.md").read_text()
+    assert head_of(text)["pretty_name"] == f"{name} mixture"
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert rows
+    tables = [re.sub(r"\\.", "", row).count("|") for row in rows]
+    assert set(tables) <= {4, 6, 8}
+    assert "not known here" in text
+    assert not re.search(r"^\|.*<b>", text, re.MULTILINE)

@@ -1,0 +1,114 @@
+"""What a run says of itself, and how far it is while it runs."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from rich.console import Console
+from small import Small
+
+from pipeline.display import Display, Work, _Board, job_link
+from pipeline.layout import Layout
+from pipeline.progress import Totals, tick, tick_step, totals
+from pipeline.run_record import read_record
+
+
+def test_steps_and_memory_are_added_up(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+    tick_step(folder, "books", "near_dedup", started=0.0, documents=3, num_bytes=10)
+    tick_step(folder, "books", "near_dedup", started=0.0, documents=4, num_bytes=20)
+    tick(folder, "books: read", units=1)
+    found = totals(folder)
+    assert found.stages["books/near_dedup"]["documents"] == 7
+    assert found.stages["books/near_dedup"]["busy_us"] > 0
+    (peak,) = found.peak_bytes.values()
+    assert peak > 10e6
+    assert totals(None) == Totals({}, {})
+
+
+def test_time_left_is_told_of_a_stage_and_of_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("pipeline.display.time.monotonic", lambda: now)
+    board = _Board("clean", {"books: read": Work(10, 1000), "books: write": Work(4, 1000)}, started=100.0)
+    now = 110.0
+    board.update({"books: read": Counter(units=5, documents=50, num_bytes=20_000_000), "books/rules": Counter(units=1)})
+    (row,) = board.rows()
+    assert (row.done, row.left_s, row.seconds) == ("5 of 10", 10.0, 10.0)
+    assert board.left_s() == pytest.approx(30.0), "a quarter of all is done"
+    now = 120.0
+    board.update({"books: read": Counter(units=10, documents=99, num_bytes=40_000_000)})
+    now = 122.0
+    board.update(
+        {"books: read": Counter(units=10, documents=99, num_bytes=40_000_000), "books: write": Counter(units=1)}
+    )
+    read, write = board.rows()
+    assert read.left_s == 0
+    assert (write.seconds, write.left_s) == (2.0, 6.0), "from where the stage before it ended"
+    drawn = io.StringIO()
+    Console(file=drawn, width=120).print(board.table_now())
+    text = drawn.getvalue()
+    assert "10 of 10" in text
+    assert "about 6 s" in text
+    assert "left" in text.splitlines()[0]
+
+
+def test_a_log_tells_what_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.display._LINE_EVERY_S", 0.0)
+    out = io.StringIO()
+    work = {"books: read": Work(4, 10)}
+    with Display(Console(file=out, width=200)) as display, display.job("clean", str(tmp_path), work=work):
+        tick(str(tmp_path), "books: read", units=1, documents=7, num_bytes=2_000_000)
+    assert "books: read: 1 of 4, 7 documents, 2.0 MB" in out.getvalue()
+    assert "\x1b" not in out.getvalue(), "plain lines"
+
+
+def test_a_job_elsewhere_has_a_link() -> None:
+    options = PipelineOptions(["--project=my-project", "--region=europe-west4"])
+    link = job_link(SimpleNamespace(job_id=lambda: "2026-01-01_abc"), options)
+    place = "europe-west4/2026-01-01_abc"
+    assert link == f"https://console.cloud.google.com/dataflow/jobs/{place}?project=my-project"
+    assert job_link(SimpleNamespace(), options) == ""
+    assert job_link(SimpleNamespace(job_id=lambda: "x"), PipelineOptions([])) == ""
+
+
+def test_a_run_that_breaks_off_leaves_a_record_that_says_so(
+    small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.whole_run.graph.tokenize", broken)
+    assert small.run(tmp_path / "out") != 0
+    record = read_record(Layout(str(tmp_path / "out")))
+    assert record["finished"] is False
+    assert record["settings"]["recipe"]["weights"] == {"c4": "60", "books": "40"}
+    from pipeline.report.build import render
+    from pipeline.report.state import read_state
+
+    page = render(read_state(str(tmp_path / "out")))
+    assert "This run did not finish" in page
+    assert "books/*" not in page
+    monkeypatch.undo()
+    assert small.run(tmp_path / "out") == 0
+    again = read_record(Layout(str(tmp_path / "out")))
+    assert again["finished"] is True
+
+
+def test_a_run_again_keeps_the_times_of_what_was_whole(small: Small, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert small.run(out) == 0
+    path = out / ".work" / "run.json"
+    first = json.loads(path.read_text())
+    assert small.run(out) == 0
+    second = json.loads(path.read_text())
+    assert second["steps"] == first["steps"]
+    assert second["worker_seconds"]["clean"] == first["worker_seconds"]["clean"]
+    assert second["jobs"] == {}
+    path.write_text("{broken")
+    assert small.run(out) == 0, "what only the report reads breaks no run"

@@ -1,0 +1,93 @@
+"""What a run refuses, and how it ends when its input or a worker is at fault."""
+
+from __future__ import annotations
+
+import fcntl
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small import CONFIG, Small, prose
+
+from pipeline.options import Settings
+from pipeline.run import main
+from pipeline.sources import SOURCES
+
+
+def test_a_worker_s_error_is_ours_and_is_told_with_its_cause(
+    small: Small, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """Even a ValueError: what the user asked for was right."""
+    (step,) = [s for s in SOURCES["books"].steps if s.NAME == "book_quality"]
+
+    def broken(*_: Any) -> None:
+        raise ValueError("no such thing")
+
+    monkeypatch.setattr(type(step), "apply", broken)
+    monkeypatch.setattr(type(step), "DATA_VERSION", 77)
+    assert small.run(out) == 1
+    assert "error: job clean failed: no such thing" in capsys.readouterr().err
+    assert not (out / "manifest.json").exists()
+    assert not (out / "stats" / "books.json").exists()
+
+
+def test_too_many_bad_records_stop_the_run(small: Small, tmp_path: Path, capsys: Any) -> None:
+    folder = tmp_path / "bad"
+    folder.mkdir()
+    with gzip.open(folder / "c4-train.json.gz", "wt") as file:
+        file.write("{not json\n" * 30 + json.dumps({"url": "u", "timestamp": "", "text": prose("x", 90)}) + "\n")
+    (tmp_path / "run.yaml").write_text(CONFIG + "run: {max_bad_records: 29, max_bad_share: 0.5}\n")
+    args = [f"--config={tmp_path}/run.yaml", f"--input=c4={folder}", "--phase=clean", f"--output={tmp_path}/out"]
+    assert main(args) == 1
+    said = capsys.readouterr().err
+    assert "c4: 30 of 31 records are bad, more than run.max_bad_records and run.max_bad_share allow" in said
+    assert said.count("c4-train.json.gz:") == 5, "the first places"
+    assert "Traceback" not in said
+    (tmp_path / "run.yaml").write_text(CONFIG + "run: {max_bad_records: 30, max_bad_share: 0.5}\n")
+    assert main(args) == 0
+
+
+def test_only_one_run_at_a_time(small: Small, out: Path, capsys: Any) -> None:
+    (out / ".work").mkdir(exist_ok=True)
+    with (out / ".work" / "lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert small.run(out) == 2
+    assert "another run writes to it" in capsys.readouterr().err
+    assert small.run(out) == 0
+
+
+def test_a_source_that_the_mixture_needs_and_nobody_gives(small: Small, tmp_path: Path, capsys: Any) -> None:
+    """Said before hours of cleaning."""
+    assert small.run(tmp_path / "out", f"--input=c4={small.root}/c4") == 2
+    assert "gives a weight to books, for which there is no input: add --input books=GLOB" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "clean").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "flag", "said"),
+    [
+        ("t.model", b"not a model", "--tokenizer", "is not a SentencePiece model"),
+        ("e.txt", b"\xff\xfe\x00e", "--exclude", "not UTF-8 text, at byte 0"),
+    ],
+)
+def test_files_that_are_not_what_they_should_be(
+    name: str, data: bytes, flag: str, said: str, small: Small, tmp_path: Path, capsys: Any
+) -> None:
+    (tmp_path / name).write_bytes(data)
+    assert small.run(tmp_path / "out", f"{flag}={tmp_path / name}") == 2
+    line = capsys.readouterr().err
+    assert said in line
+    assert str(tmp_path / name) in line
+    assert line.count("\n") == 1
+    assert not (tmp_path / "out" / "clean").exists()
+
+
+def test_stopped_from_the_keyboard(small: Small, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    def interrupted(_: Settings) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.run.run", interrupted)
+    assert small.run(out) == 130
+    assert capsys.readouterr().err == "stopped: the same command goes on with what is not yet whole\n"

@@ -1,0 +1,215 @@
+"""The page in a real browser, opened from a file with the network off."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.report.build import write_report
+
+Make = Callable[..., Path]
+Opened = Callable[..., Any]
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Opened]:
+    """Opens a page; at the end of the test nothing must have stood in the console, and nothing have been asked for."""
+    contexts, faults = [], []
+
+    def opened(path: str, *, width: int = 1200, dark: bool = False) -> Any:
+        scheme = "dark" if dark else "light"
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: faults.append(message.text))
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("dialog", lambda dialog: faults.append(dialog.message))
+        page.on("request", lambda request: request.url.startswith("file://") or faults.append(request.url))
+        page.goto(Path(path).absolute().as_uri())
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert faults == []
+
+
+def texts(page: Any, selector: str) -> list[str]:
+    return page.eval_on_selector_all(selector, "found => found.map(one => one.textContent)")
+
+
+def dropped_ids(page: Any) -> list[str]:
+    return texts(page, ".doc.fell .id")
+
+
+def search(page: Any, text: str) -> None:
+    page.fill("input[name=text]", text)
+    page.wait_for_timeout(250)
+
+
+def test_filters_and_search(make_run: Make, pages: Any, open_page: Opened) -> None:
+    page = open_page(write_report(str(make_run({"common_crawl": pages, "c4": pages}))))
+    assert page.inner_text("#samples-status") == "28 dropped documents in 6 groups"
+    page.select_option("select[name=source]", "common_crawl")
+    page.select_option("select[name=reason]", "min_length: too_short")
+    page.wait_for_timeout(250)
+    assert dropped_ids(page) == [f"s{n}" for n in (5, 4, 3, 2, 1, 0)]
+    assert page.inner_text("#samples-list h3") == "common_crawl · min_length: too_short"
+    page.click("button[type=reset]")
+    page.wait_for_timeout(100)
+    page.select_option("select[name=language]", "de")
+    page.wait_for_timeout(250)
+    assert dropped_ids(page) == ["d0", "d1"] * 2
+    page.click("button[type=reset]")
+    search(page, "ODD PAGE 3")
+    assert dropped_ids(page) == ["t3"] * 2
+    search(page, "nowhere at all")
+    assert page.inner_text("#samples-status") == "0 dropped documents in 0 groups"
+    assert dropped_ids(page) == []
+
+
+def test_a_reason_in_the_funnel_leads_to_its_documents(make_run: Make, pages: Any, open_page: Opened) -> None:
+    page = open_page(write_report(str(make_run({"common_crawl": pages}))))
+    page.click("text=tail_perplexity >> nth=0")
+    page.wait_for_timeout(250)
+    assert dropped_ids(page) == [f"t{n}" for n in range(6)]
+
+
+def test_pages_of_samples(make_run: Make, pages: Any, open_page: Opened) -> None:
+    page = open_page(write_report(str(make_run({"common_crawl": pages}))))
+    assert len(dropped_ids(page)) == 12
+    page.focus("#samples-more")
+    page.keyboard.press("Enter")
+    assert len(dropped_ids(page)) == 14
+    assert page.is_hidden("#samples-more")
+    assert page.evaluate("document.activeElement.tagName") == "PRE", "the reader stands where the new ones begin"
+
+
+def test_a_hostile_document_stays_text(make_run: Make, describe: dict[str, Any], open_page: Opened) -> None:
+    texts_ = [
+        "<script>window.hacked = 1; alert(1)</script>",
+        "</script><script>window.hacked = 2</script>",
+        '<img src="x" onerror="window.hacked = 3"><svg onload="window.hacked = 4">',
+        '<a href="https://evil.example/">link</a><iframe src="https://evil.example/"></iframe>',
+    ]
+    dropped = [describe["Dropped"](text, "min_length", "too_short", text, {"num_chars": 9.0}, text) for text in texts_]
+    part = describe["Part"]([describe["Kept"](t, t, t, {"num_chars": 300.0}) for t in texts_], dropped, {texts_[0]: 1})
+    page = open_page(write_report(str(make_run({"common_crawl": part}))))
+    page.wait_for_timeout(300)
+    assert page.evaluate("window.hacked") is None
+    assert sorted(texts(page, ".doc.fell pre")) == sorted(texts_)
+    assert sorted(texts(page, ".doc.kept pre")) == sorted(texts_)
+    assert page.locator("img, iframe, object, embed, main a[href^=http]").count() == 0
+
+
+def test_what_the_policy_refuses_is_refused(make_run: Make, pages: Any, browser: Any) -> None:
+    context = browser.new_context(offline=True)
+    page = context.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.goto(Path(write_report(str(make_run({"common_crawl": pages})))).absolute().as_uri())
+    page.evaluate("document.body.append(Object.assign(document.createElement('script'), {text: 'window.hacked = 5'}))")
+    page.evaluate("document.body.append(Object.assign(document.createElement('img'), {src: 'https://evil.example/x'}))")
+    page.wait_for_timeout(200)
+    assert page.evaluate("window.hacked") is None
+    assert len(said) == 2
+    assert all("Content Security Policy" in line for line in said)
+    context.close()
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+@pytest.mark.parametrize("dark", [False, True])
+def test_it_fits_the_screen_in_both_themes(
+    make_run: Make, pages: Any, open_page: Opened, width: int, dark: bool
+) -> None:
+    page = open_page(write_report(str(make_run({"common_crawl": pages, "c4": pages}))), width=width, dark=dark)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing is wider than the screen"
+    back, ink = page.evaluate(
+        "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
+    )
+    assert (luminance(back) < 0.2) is dark
+    for selector in ("body", ".note", ".facts dt", "figcaption", ".doc .tag", ".right", "nav a", "thead th"):
+        colour = page.eval_on_selector(selector, "one => getComputedStyle(one).color")
+        ground = page.eval_on_selector(
+            selector,
+            "one => { for (let e = one; e; e = e.parentElement) { const c = getComputedStyle(e).backgroundColor;"
+            " if (c !== 'rgba(0, 0, 0, 0)') return c; } return 'rgb(255, 255, 255)'; }",
+        )
+        assert contrast(colour, ground) >= 4.5, (selector, colour, ground)
+    assert contrast(ink, back) > 10
+
+
+def luminance(colour: str) -> float:
+    parts = [int(p) / 255 for p in colour[colour.index("(") + 1 : -1].split(",")[:3]]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_it_can_be_used_with_a_keyboard_and_read_aloud(make_run: Make, pages: Any, open_page: Opened) -> None:
+    page = open_page(write_report(str(make_run({"common_crawl": pages}))))
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    tree = page.locator("body").aria_snapshot()
+    assert "- navigation" in tree
+    assert "- main" in tree
+    assert 'heading "The mixture" [level=2]' in tree
+    assert 'img "Distribution of perplexity: kept: 6' in tree
+    assert 'columnheader "kept"' in tree
+    named = page.eval_on_selector_all(
+        "select, input, button", "found => found.every(one => one.labels?.length || one.textContent.trim())"
+    )
+    assert named
+    assert page.locator("h1").count() == 1
+    ids = page.eval_on_selector_all("[id]", "found => found.map(one => one.id)")
+    assert len(ids) == len(set(ids))
+    targets = page.eval_on_selector_all("a[href^='#']", "found => found.map(a => a.getAttribute('href').slice(1))")
+    assert set(targets) <= set(ids)
+
+
+def test_it_can_be_printed(make_run: Make, pages: Any, open_page: Opened) -> None:
+    page = open_page(write_report(str(make_run({"common_crawl": pages}))))
+    page.emulate_media(media="print")
+    assert page.is_hidden("nav")
+    assert page.is_hidden("form")
+    assert page.is_visible("figure svg >> nth=0")
+    assert len(page.pdf()) > 20_000
+
+
+def test_ten_thousand_samples_stay_quick(make_run: Make, describe: dict[str, Any], open_page: Opened) -> None:
+    words = "river stone bridge water letter garden winter morning "
+    dropped = [
+        describe["Dropped"](
+            f"d{n}",
+            "min_length",
+            f"reason_{n % 100}",
+            str(n % 300),
+            {"num_chars": float(n % 300)},
+            f"number {n} {words * 9}",
+        )
+        for n in range(10_000)
+    ]
+    part = describe["Part"]([describe["Kept"]("k", "kept", "en", {"num_chars": 300.0})], dropped)
+    page = open_page(write_report(str(make_run({"common_crawl": part}))))
+    assert page.inner_text("#samples-status") == "10,000 dropped documents in 100 groups"
+    started = time.monotonic()
+    took_ms = page.evaluate(
+        """async () => {
+            const field = document.querySelector('input[name=text]'), begun = performance.now();
+            field.value = 'number 9999 ';
+            field.form.requestSubmit();
+            return performance.now() - begun;
+        }"""
+    )
+    assert dropped_ids(page) == ["d9999"]
+    assert took_ms < 200, "from the key to the page"
+    assert time.monotonic() - started < 5
+    assert page.locator("*").count() < 20_000, "what is not shown is not in the page"

@@ -1,0 +1,153 @@
+"""What the signals say under other settings, stage by stage; and where they say nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.report.changes import parse_changes
+from pipeline.report.limits import limits_of
+from pipeline.report.recount import Recount, recount, scaled
+from pipeline.report.state import read_state
+from pipeline.report.text import lines_of
+from pipeline.sources import SOURCES
+
+Make = Callable[..., Path]
+
+
+def recounted(out: Path, *settings: str, share: float = 1.0) -> Recount:
+    state = read_state(str(out))
+    ((name, changes),) = parse_changes(state, settings).items()
+    return scaled(recount(state, name, changes, share=share))
+
+
+def test_cut_offs_of_perplexity(make_run: Make, pages: Any) -> None:
+    """Kept: 400 to 405. Dropped as tail: 600 to 605. The middle ends at 520."""
+    out = make_run({"common_crawl": pages})
+    lower = recounted(out, "common_crawl.perplexity.middle=403")
+    assert lower.fall == {("perplexity", "tail_perplexity"): 3}
+    assert (lower.least, lower.likely, lower.most) == (3, 3, 3)
+    higher = recounted(out, "common_crawl.perplexity.middle=603")
+    assert higher.come_back == {"perplexity": 3}
+    # Behind perplexity stands the classifier, which let all pass that it saw.
+    assert (higher.least, higher.likely, higher.most) == (6, 9, 9)
+    head = recounted(out, "common_crawl.perplexity.keep=[head]", "common_crawl.perplexity.head=402.5")
+    assert head.fall == {("perplexity", "middle_perplexity"): 3}
+    assert head.least == 3
+
+
+def test_a_reason_may_change_without_a_document_coming_back(make_run: Make, pages: Any) -> None:
+    found = recounted(make_run({"common_crawl": pages}), "common_crawl.min_length.min_chars=950")
+    assert found.other_reason == {("min_length", "too_short"): 2}, "the two German pages, of 900 characters"
+    assert found.least == found.most == 6
+
+
+def test_the_last_stage_s_documents_surely_come_back(make_run: Make, pages: Any, describe: dict[str, Any]) -> None:
+    signals = {"reference_score": 0.3, "perplexity": 400.0, "language_score": 0.9, "num_chars": 999.0}
+    fell = describe["Dropped"]("r", "reference", "not_reference", "0.3", signals, "text")
+    pages.dropped = [*pages.dropped, fell]
+    out = make_run({"common_crawl": pages})
+    assert recounted(out, "common_crawl.reference.min_score=0.25").least == 7
+    assert recounted(out, "common_crawl.reference=off").least == 7
+    assert recounted(out, "common_crawl.reference.min_score=0.63").fall == {("reference", "not_reference"): 3}
+
+
+def test_languages(make_run: Make, pages: Any) -> None:
+    out = make_run({"common_crawl": pages})
+    german = recounted(out, "common_crawl.language.languages=[en, de]")
+    assert german.come_back == {"language": 2}
+    assert (german.least, german.most) == (6, 8)
+    assert german.likely == pytest.approx(6 + 2 * 6 / 12), "half of what the perplexity saw passed it"
+    only = recounted(out, "common_crawl.language.languages=[fr]")
+    assert only.fall == {("language", "other_language"): 6}
+    assert recounted(out, "common_crawl.language.min_score=0.95").fall == {("language", "low_language_score"): 6}
+
+
+def c4_pages(describe: dict[str, Any]) -> Any:
+    kept = [describe["Kept"](f"k{n}", "x", "en", {"num_sentences": 3.0, "num_chars": 99.0}) for n in range(4)]
+    published = [describe["Kept"](f"p{n}", "x", "en", {"num_chars": 99.0}) for n in range(2)]
+    short = [
+        describe["Dropped"](f"s{n}", "c4_lines", "too_few_sentences", str(n), {"num_sentences": float(n)}, "x")
+        for n in range(3)
+    ]
+    lorem = [describe["Dropped"]("l", "c4_lines", "lorem_ipsum", None, {"num_lines_kept": 3.0}, "x")]
+    return describe["Part"]([*kept, *published], [*short, *lorem])
+
+
+def test_a_count_that_stopped_at_its_limit(make_run: Make, describe: dict[str, Any]) -> None:
+    out = make_run({"c4": c4_pages(describe)})
+    higher = recounted(out, "c4.min_sentences=4")
+    assert higher.unknown_kept == {"c4_lines": 4}, "three sentences, or more: nobody counted"
+    assert higher.still_kept == 2, "what was published is not judged"
+    assert (higher.least, higher.most) == (2, 6)
+    assert any("a count that stopped at its limit" in line for line in lines_of(higher))
+    lower = recounted(out, "c4.c4_lines.min_sentences=1")
+    assert lower.come_back == {"c4_lines": 2}
+    assert lower.other_reason == {}, "lorem ipsum stays what it was"
+
+
+def test_a_count_that_did_not_stop_is_told(make_run: Make, describe: dict[str, Any]) -> None:
+    part = c4_pages(describe)
+    part.settings = {"c4_lines": {"is_counted_whole": True}}
+    for number, kept in enumerate(part.kept[:4]):
+        kept.signals["num_sentences"] = 3.0 + number
+    found = recounted(make_run({"c4": part}), "c4.c4_lines.min_sentences=5")
+    assert found.fall == {("c4_lines", "too_few_sentences"): 2}
+    assert not found.unknown_kept
+
+
+def test_overlaps_of_books(make_run: Make, describe: dict[str, Any]) -> None:
+    fell = [
+        describe["Dropped"](
+            f"b{n}", "near_dedup", "near_duplicate", f"0.9{n}00 of it stands in k", {"num_words": 9.0}, "x"
+        )
+        for n in range(1, 6)
+    ]
+    out = make_run({"books": describe["Part"]([describe["Kept"]("k", "x", "en", {"num_words": 9999.0})], fell)})
+    higher = recounted(out, "books.near_dedup.max_overlap=0.925")
+    assert higher.come_back == {"near_dedup": 2}
+    assert higher.least == 3, "nothing is behind it"
+    lower = recounted(out, "books.near_dedup.max_overlap=0.8")
+    assert lower.unknown_kept == {"near_dedup": 1}, "what overlaps less was not written down"
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("c4.bad_words.drop_share=0.5", "bad_words: what drop_share would change was not counted"),
+        ("c4.c4_lines.min_words_per_line=3", "c4_lines: what min_words_per_line would change was not counted"),
+        ("c4.line_dedup=off", "line_dedup edits lines too"),
+        ("c4.line_dedup.keep=ccnet", "line_dedup judges by no number that is kept"),
+    ],
+)
+def test_what_no_signal_knows_is_said(make_run: Make, describe: dict[str, Any], setting: str, said: str) -> None:
+    found = recounted(make_run({"c4": c4_pages(describe)}), setting)
+    assert any(said in line for line in lines_of(found))
+    assert found.kept_before == found.still_kept == 6
+
+
+def test_a_share_of_the_parts_is_scaled_up(make_run: Make, describe: dict[str, Any]) -> None:
+    kept = [describe["Kept"](f"k{n}", "x", "en", {"num_words": float(n)}) for n in range(400)]
+    out = make_run({"books": describe["Part"](kept, num_parts=20)})
+    whole = recounted(out, "books.book_quality.min_num_words=100")
+    part = recounted(out, "books.book_quality.min_num_words=100", share=0.25)
+    assert whole.fall.total() == 100
+    assert part.share_read == 0.25
+    assert abs(part.fall.total() - 100) <= 8
+    assert part.kept_before == 400
+    assert any("scaled up from 25.0 %" in line for line in lines_of(part))
+
+
+def test_every_source_s_rules_are_known_as_limits() -> None:
+    """The signals that the page draws limits into; a step that gets a rule is here without a word about it."""
+    found = {name: {limit.signal for step in source.steps for limit in limits_of(step, {"en": (3.0, 5.0)})} for name, source in SOURCES.items()}  # fmt: skip
+    assert found["common_crawl"] == {
+        "num_chars", "num_chars_after_dedup", "language_score", "perplexity", "reference_score",
+    }  # fmt: skip
+    assert {"num_chars", "num_sentences", "num_sentences_after_dedup", "language_score"} <= found["c4"]
+    assert {"max_line_chars", "mean_line_chars", "alphanumeric_share", "alphabetic_per_token"} <= found["github"]
+    assert {"body_words", "longest_line_words"} <= found["wikipedia"]
+    assert {"num_words", "letter_share", "overlap"} <= found["books"]
