@@ -98,6 +98,7 @@ def _fingerprint(source: Source, listing: Listing, models: Mapping[str, Any], se
         "inputs": listing.fingerprint,
         "models": {key: sha256_of(path) for key, path in sorted(models.items())},
         "sample_docs": settings.limits.sample_docs,
+        **({"dropped_share": settings.limits.dropped_share} if settings.limits.dropped_share < 1.0 else {}),
     }
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
@@ -136,6 +137,7 @@ def pending_jobs(plans: Iterable[SourcePlan], layout: Layout, settings: Settings
                 dropped_dir=layout.dropped(name),
                 shuffle_dir=shuffle_dir,
                 sample_docs=settings.limits.sample_docs,
+                dropped_share=settings.limits.dropped_share,
                 progress_dir=progress_dir,
                 about=about_plan(plan),
             )

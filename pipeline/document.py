@@ -69,8 +69,7 @@ def batch_to_bytes(batch: pa.RecordBatch) -> bytes:
 
 def batch_from_bytes(data: bytes) -> pa.RecordBatch:
     with pa.ipc.open_stream(pa.BufferReader(data)) as reader:
-        batch = reader.read_next_batch()
-    return batch
+        return reader.read_next_batch()
 
 
 def reader_schema(source_columns: Mapping[str, pa.DataType]) -> pa.Schema:

@@ -49,33 +49,35 @@ class PoolOfPools(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
 
 
 class WatchedConnection(worker_handlers.ControlConnection):
-    """The line to a worker; when it ends before the work does, everything that waits for the worker fails."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._lost: Exception | None = None
+    """The line to a worker; when it ends before the work does, what waits for the worker is answered with an error."""
 
     def _read(self) -> None:
         try:
             super()._read()
-        except Exception as error:  # whatever ended the line: the worker is gone, and it is told below
-            cause = f": {error}" if str(error) else ""
+        except grpc.RpcError:  # the line broke; one that was closed in order ends without
+            self._answer_all()
         else:
-            cause = ""
-        if self._state == worker_handlers.BeamFnControlServicer.STARTED_STATE and self._futures_by_id:
-            self._lose(RuntimeError(f"Lost worker: its line was closed{cause}"))
+            if not self._is_done:
+                self._answer_all()
 
-    def _lose(self, error: Exception) -> None:
-        self._lost = error
-        self.abort(error)
+    @property
+    def _is_done(self) -> bool:
+        return bool(self._state == worker_handlers.BeamFnControlServicer.DONE_STATE)
+
+    def _answer_all(self) -> None:
+        for name in list(self._futures_by_id):
+            self._answer(name)
+
+    def _answer(self, name: str) -> None:
+        waiting = self._futures_by_id.pop(name, None)
+        if waiting is not None:
+            waiting.set(beam_fn_api_pb2.InstructionResponse(instruction_id=name, error="Lost worker: its line broke"))
 
     def push(self, req: Any) -> Any:
         waiting = super().push(req)
-        is_over = (
-            not self._read_thread.is_alive() and self._state == worker_handlers.BeamFnControlServicer.STARTED_STATE
-        )
-        if waiting is not None and (self._lost is not None or is_over):
-            waiting.abort(self._lost or RuntimeError("Lost worker: its line was closed"))
+        has_begun = self._state == worker_handlers.BeamFnControlServicer.STARTED_STATE
+        if waiting is not None and has_begun and not self._read_thread.is_alive():
+            self._answer(req.instruction_id)
         return waiting
 
 

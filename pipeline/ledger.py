@@ -28,6 +28,8 @@ class Ledger:
     source: str
     sample_docs: int
     """Of each (stage, reason) at most so many dropped documents keep their text."""
+    rows_share: float = 1.0
+    """Of what was dropped this share gets a row, besides the sample; what is counted is all of it."""
     counts: Counter[c.CountKey] = field(default_factory=Counter)
     _rows: list[pa.RecordBatch] = field(default_factory=list)
     _num_rows: int = 0
@@ -113,7 +115,12 @@ class Ledger:
             return
         rows = pa.Table.from_batches(self._rows).combine_chunks().to_batches()[0]
         self._rows, self._num_rows, self._num_bytes = [], 0, 0
-        yield sampled(rows, self.sample_docs)
+        chosen = _in_sample(rows, self.sample_docs)
+        rows = _with_text(rows, chosen)
+        if self.rows_share < 1.0:
+            rows = rows.filter(pc.or_(chosen, in_share(rows, self.rows_share)))
+            self.count(c.ROWS_STAGE, c.ROWS, rows.num_rows)
+        yield rows
 
 
 def sample_hash(document_id: str) -> int:
@@ -134,13 +141,26 @@ def without_text_above(rows: pa.RecordBatch, limits: Mapping[tuple[str, str], in
     """The rows with the text only of documents whose sample hash is at most their (stage, reason)'s limit."""
     pairs = zip(rows.column("stage").to_pylist(), rows.column("reason").to_pylist(), strict=True)
     hashes = map(sample_hash, rows.column("id").to_pylist())
-    keep = pa.array([h <= limits.get(p, -1) for p, h in zip(pairs, hashes, strict=True)], pa.bool_())
+    return _with_text(rows, pa.array([h <= limits.get(p, -1) for p, h in zip(pairs, hashes, strict=True)], pa.bool_()))
+
+
+def in_share(rows: pa.RecordBatch, share: float) -> pa.Array:
+    """bool, one a row: whether its hash is among the smallest, ``share`` of all; the same rows in every run."""
+    limit = int(share * 2**64)
+    return pa.array([sample_hash(i) < limit for i in rows.column("id").to_pylist()], pa.bool_())
+
+
+def _with_text(rows: pa.RecordBatch, keep: pa.Array) -> pa.RecordBatch:
     text = pc.if_else(keep, rows.column("text"), pa.nulls(rows.num_rows, pa.string()))
     return rows.set_column(rows.schema.get_field_index("text"), DROPPED_SCHEMA.field("text"), text)
 
 
 def sampled(rows: pa.RecordBatch, sample_docs: int) -> pa.RecordBatch:
     """The rows with the text of all but ``sample_docs`` documents of each (stage, reason) taken out."""
+    return _with_text(rows, _in_sample(rows, sample_docs))
+
+
+def _in_sample(rows: pa.RecordBatch, sample_docs: int) -> pa.Array:
     hashes = [sample_hash(i) for i in rows.column("id").to_pylist()]
     groups: dict[tuple[str, str], list[int]] = defaultdict(list)
     pairs = zip(rows.column("stage").to_pylist(), rows.column("reason").to_pylist(), strict=True)
@@ -150,5 +170,4 @@ def sampled(rows: pa.RecordBatch, sample_docs: int) -> pa.RecordBatch:
     keep = [False] * rows.num_rows
     for index in chosen:
         keep[index] = True
-    text = pc.if_else(pa.array(keep), rows.column("text"), pa.nulls(rows.num_rows, pa.string()))
-    return rows.set_column(rows.schema.get_field_index("text"), DROPPED_SCHEMA.field("text"), text)
+    return pa.array(keep, pa.bool_())

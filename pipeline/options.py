@@ -32,6 +32,8 @@ class RunLimits:
 
     sample_docs: int = 100
     """Of each stage and reason so many dropped documents keep their text."""
+    dropped_share: float = 1.0
+    """Of what is dropped this share gets a row in ``dropped``, besides the sample; 0: counts and the sample only."""
     max_bad_records: int = 1000
     max_bad_share: float = 0.01
     """A source stops the run when more records than both limits are bad."""

@@ -36,13 +36,13 @@ class GlobalStep:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One pass over the text: apply the answers of the global steps before, then local steps, then ask the next ones."""
+    """One pass over the text: apply the verdicts of the global steps before, run local steps, ask the next global ones."""
 
     index: int
     verdicts: tuple[GlobalStep, ...]
     local: tuple[Step, ...]
     ask: tuple[GlobalStep, ...]
-    """The global steps asked behind it: a chain of exact dedups, or one line dedup, or one near dedup; empty: the last."""
+    """The global steps asked behind it: a chain of exact dedups, one line dedup or one near dedup; empty: the last."""
     origin: int = -1
     """The segment that spilled the batches this one opens; -1: it reads the input itself."""
 
@@ -205,6 +205,8 @@ class SourceJob:
     shuffle_dir: str | None
     """Where groups are spilled; None: the engine's own shuffle."""
     sample_docs: int
+    dropped_share: float = 1.0
+    """Of what is dropped this share gets a row in the ledger, besides the sample."""
     progress_dir: str | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
     """What the manifest says of its inputs and models."""

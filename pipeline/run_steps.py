@@ -62,7 +62,8 @@ class StepRunner:
 
     def _tick(self, step: str, started: float, batch: pa.RecordBatch) -> None:
         folder, num_bytes = self.job.progress_dir, text_bytes(batch.column("text")) if self.job.progress_dir else 0
-        progress.tick_step(folder, self.job.source.name, step, started=started, documents=batch.num_rows, num_bytes=num_bytes)  # fmt: skip
+        progress.tick_step(folder, self.job.source.name, step, started=started, documents=batch.num_rows,
+                           num_bytes=num_bytes)  # fmt: skip
 
     def apply_verdicts(
         self, batch: pa.RecordBatch, verdicts: Verdicts, ledger: Ledger

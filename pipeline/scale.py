@@ -9,6 +9,7 @@ what they leave out is told in docs/scale.md.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -218,8 +219,8 @@ def print_scale(*, num_tokens: float, days: float, prices: Prices, console: Cons
         "at the given prices: "
         + ", ".join(f"{n} ${v:,.0f}" for n, v in cost.items())
         + f"; ${sum(cost.values()):,.0f} in all",
-        f"ledger of what was dropped: {rows:.1e} rows, {num_bytes / _TB:.2f} TB; with run.is_dropped_sampled: true only "
-        f"counts and samples, under 1 GB",
+        f"ledger of what was dropped: {rows:.1e} rows, {num_bytes / _TB:.2f} TB; with run.dropped_share: 0 only "
+        f"counts and the sample, under 1 GB",
     ]
     console.print("\n".join(lines), highlight=False, soft_wrap=True)
 
@@ -238,7 +239,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         value = getattr(defaults, name)
         parser.add_argument(f"--price_{name}", type=float, default=value, help=f"{unit} (default: {value})")
     flags = parser.parse_args(arguments)
-    prices = Prices(**{name: getattr(flags, f"price_{name}") for name in ("cpu_hour", "memory_gb_hour", "shuffle_gb", "disk_gb_month")})  # fmt: skip
+    prices = Prices(**{f.name: getattr(flags, f"price_{f.name}") for f in dataclasses.fields(Prices)})
     console = Console(width=None if Console().is_terminal else 150)
     print_scale(num_tokens=flags.tokens, days=flags.days, prices=prices, console=console)
     print_skew(num_keys=int(flags.keys), console=console)

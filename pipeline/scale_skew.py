@@ -36,7 +36,7 @@ class Skew:
 
 
 def zipf_counts(ranks: np.ndarray, *, exponent: float, most: float, cap: float) -> np.ndarray:
-    """How often the keys of these ranks (from 1) occur: ``most`` at the first, never less than once, at most ``cap``."""
+    """How often the keys of these ranks (from 1) occur: ``most`` at the first, at least once, at most ``cap``."""
     return np.clip(most * ranks.astype(np.float64) ** -exponent, 1.0, cap)
 
 
@@ -69,7 +69,7 @@ def skew(
 def print_skew(*, num_keys: int, console: Console) -> None:
     """Prints the largest bucket of the shuffles that gather by key."""
     found = [
-        skew("lines, every occurrence on its own", num_keys=num_keys, num_buckets=4096, exponent=1.0, most=num_keys / 10, cap=1e18),
+        skew("lines, every occurrence", num_keys=num_keys, num_buckets=4096, exponent=1.0, most=num_keys / 10, cap=1e18),
         skew("lines, once a batch (as built)", num_keys=num_keys, num_buckets=4096, exponent=1.0, most=num_keys / 10,
              cap=num_keys / 20_000),
         skew("keys of documents (digest, url)", num_keys=num_keys, num_buckets=4096, exponent=1.2, most=1e6, cap=1e18),

@@ -180,13 +180,15 @@ def _workplace(settings: Settings, engine: Engine, layout: Layout, display: Disp
     root = layout.work
     if not engine.is_local:
         root = engine.options.view_as(GoogleCloudOptions).temp_location or layout.work
+    elif not is_local(root):  # workers of this machine spill to its disk, wherever the output goes
+        root = tempfile.gettempdir()
     # Other runs may spill below the same --temp_location, but only this one for this output.
     spill_root = join(root, f"spill-{hashlib.sha256(settings.output.encode()).hexdigest()[:16]}")
     delete_tree(spill_root)
     spill = join(spill_root, uuid.uuid4().hex)
     progress_dir = None
     if engine.is_local:
-        os.makedirs(spill, exist_ok=True) if is_local(spill) else None
+        os.makedirs(spill, exist_ok=True)
         progress_dir = tempfile.mkdtemp(prefix="progress-")
     try:
         yield _Place(engine, spill, progress_dir, display)

@@ -7,13 +7,14 @@ holds (a script, an image, a link) stays text. The page's policy forbids everyth
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.report.charts import short
 from pipeline.report.collect import Collected, Group
-from pipeline.report.limits import title_of
+from pipeline.report.limits import Limit, title_of
 from pipeline.report.nearest import EXCERPT_CHARS, Shown
 
 _EXCERPTS = (EXCERPT_CHARS, 1000, 600, 400, 300, 200)
@@ -49,13 +50,20 @@ def samples_of(collected: Sequence[tuple[str, Collected]], counts: dict[tuple[st
     groups = [(source, group) for source, found in collected for group in found.groups]
     most = max([len(g.dropped) for _, g in groups] + [len(g.kept) for _, g in groups] + [_FEWEST])
     for excerpt in _EXCERPTS:
-        packed = _pack(groups, counts, excerpt, most)
-        if len(packed.text.encode()) <= budget_bytes:
-            return packed
-    while most > _FEWEST and len(packed.text.encode()) > budget_bytes:
-        most = max(_FEWEST, most * 3 // 4)
+        if _least_bytes(groups, excerpt, most) <= budget_bytes:
+            packed = _pack(groups, counts, excerpt, most)
+            if len(packed.text.encode()) <= budget_bytes:
+                return packed
+    while True:
         packed = _pack(groups, counts, _EXCERPTS[-1], most)
-    return packed
+        if most == _FEWEST or len(packed.text.encode()) <= budget_bytes:
+            return packed
+        most = max(_FEWEST, most * 3 // 4)
+
+
+def _least_bytes(groups: Sequence[tuple[str, Group]], excerpt_chars: int, most: int) -> int:
+    """Bytes that the texts of the dropped documents take at least: to see what cannot fit without packing it."""
+    return sum(min(len(s.text), excerpt_chars) for _, g in groups for s in g.dropped[:most])
 
 
 def _pack(groups: Sequence[tuple[str, Group]], counts: dict[tuple[str, str, str], int], excerpt_chars: int,
@@ -65,13 +73,13 @@ def _pack(groups: Sequence[tuple[str, Group]], counts: dict[tuple[str, str, str]
     packed = []
     languages: set[str] = set()
 
-    def place(source: str, shown: Shown, key: str, limit: Any) -> int:
+    def place(source: str, shown: Shown, key: str, limit: Limit | None) -> int:
         known = places.get((source, key, id(shown)))
         if known is not None:
             return known
         languages.add(shown.language)
         measured = _measured(shown, limit)
-        detail = "" if measured.endswith(f" {shown.detail}") else _cut(shown.detail)
+        detail = "" if _says_the_same(shown, limit) else _cut(shown.detail)
         docs.append([_cut(shown.doc_id), shown.language, detail, measured, shown.text[:excerpt_chars]])
         places[source, key, id(shown)] = len(docs) - 1
         return len(docs) - 1
@@ -105,10 +113,20 @@ def _cut(text: str) -> str:
     return text if len(text) <= _ID_CHARS else text[: _ID_CHARS - 1] + "…"
 
 
-def _measured(shown: Shown, limit: Any) -> str:
-    """The number that decided, for people."""
+def _says_the_same(shown: Shown, limit: Limit | None) -> bool:
+    """Whether the detail is the number that is shown anyway."""
     value = shown.signals.get(limit.signal) if limit else None
-    return "" if value is None else f"{title_of(limit.signal)} {short(value)}"
+    try:
+        return value is not None and math.isclose(float(shown.detail), value, rel_tol=1e-6)
+    except ValueError:
+        return False
+
+
+def _measured(shown: Shown, limit: Limit | None) -> str:
+    """The number that decided, for people."""
+    if limit is None or limit.signal not in shown.signals:
+        return ""
+    return f"{title_of(limit.signal)} {short(shown.signals[limit.signal])}"
 
 
 def script_json(value: Any) -> str:

@@ -86,11 +86,13 @@ class _LostLines(beam.DoFn):
         tag = bytes([self._global_step.tag])
         # Counted once: in the largest runs a payload holds a handful of lines.
         ledger.receive(f"{step.NAME} lines", sum(len(p[1]) for p in parsed))
-        ledger.send(f"{step.NAME} verdicts", sum(map(len, lost)))
+        num_lost = 0
         for (batch_id, _, _), gone in zip(parsed, lost, strict=True):
             if len(gone):
+                num_lost += len(gone)
                 body = ROW.pack(bucket) + gone.astype("<u8").tobytes()
                 yield part_of(batch_id, self._job.scale.num_parts), batch_id + tag + body
+        ledger.send(f"{step.NAME} verdicts", num_lost)
 
 
 class _PartsOnDisk:

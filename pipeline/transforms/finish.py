@@ -81,7 +81,8 @@ class _Finish(beam.DoFn):
             stages.insert(0, SITES_STAGE)
         c.check_conservation(counts)
         c.check_chain(source.name, stages, counts, num_written=sum(parts[_CLEAN].values()),
-                      num_dropped_written=sum(parts[_DROPPED].values()))  # fmt: skip
+                      num_dropped_written=sum(parts[_DROPPED].values()),
+                      is_share=self._job.dropped_share < 1.0)  # fmt: skip
         self._fill(self._job.clean_dir, parts[_CLEAN], clean_schema(self._job))
         self._fill(self._job.dropped_dir, parts[_DROPPED], DROPPED_SCHEMA)
         stats = c.stats_of(source.name, counts, stages)

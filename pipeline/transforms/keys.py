@@ -246,15 +246,19 @@ def parse_line_payload(payload: bytes, keep: str) -> tuple[bytes, np.ndarray, np
     return payload[: BATCH_ID.size], hashes, deciding
 
 
-def lost_lines(groups: Sequence[np.ndarray], deciding: Sequence[np.ndarray], keep: str) -> list[np.ndarray]:
-    """For each batch of a bucket the (sorted) hashes it must drop everywhere.
+def lost_lines(groups: Sequence[np.ndarray], deciding: Sequence[np.ndarray], keep: str) -> Iterator[np.ndarray]:
+    """Yields for each batch of a bucket the (sorted) hashes it must drop everywhere.
 
     ``ccnet``: all that stand in two documents of the scope. ``first``: all but in the batch of the winner.
     """
     hashes = np.concatenate(groups)
     values = np.concatenate(deciding)
-    owners = np.repeat(np.arange(len(groups)), [len(g) for g in groups])
-    order = np.lexsort((owners, values, hashes)) if keep == "first" else np.argsort(hashes, kind="stable")
+    if keep == "first":
+        owners = np.repeat(np.arange(len(groups)), [len(g) for g in groups])
+        order = np.lexsort((owners, values, hashes))
+        del owners
+    else:
+        order = np.argsort(hashes, kind="stable")
     ordered = hashes[order]
     starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
     sizes = np.diff(np.append(starts, len(ordered)))
@@ -265,8 +269,11 @@ def lost_lines(groups: Sequence[np.ndarray], deciding: Sequence[np.ndarray], kee
     else:
         lost[order] = True
         lost[order[starts]] = False
-    bounds = np.cumsum([len(g) for g in groups])[:-1]
-    return [g[m] for g, m in zip(groups, np.split(lost, bounds), strict=True)]
+    del hashes, values, order, ordered, starts, sizes
+    start = 0
+    for group in groups:  # one at a time: a bucket of the largest runs has a million of them
+        yield group[lost[start : start + len(group)]]
+        start += len(group)
 
 
 def lines_to_keep(batch: pa.RecordBatch, step: LineDedup, lost: np.ndarray) -> tuple[np.ndarray, Lines]:

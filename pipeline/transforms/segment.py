@@ -69,7 +69,7 @@ class SegmentDoFn(beam.DoFn):
         self._spill.close()
 
     def _ledger(self) -> Ledger:
-        return Ledger(self._job.source.name, self._job.sample_docs)
+        return Ledger(self._job.source.name, self._job.sample_docs, self._job.dropped_share)
 
     def _close(self, ledger: Ledger, work_id: bytes) -> Iterator[TaggedOutput]:
         """Ends a piece of work: what it dropped, then its counts."""

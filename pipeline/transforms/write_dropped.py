@@ -8,12 +8,13 @@ from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from apache_beam.pvalue import AsDict
 
 from pipeline.document import DROPPED_SCHEMA, batch_from_bytes
 from pipeline.files import blob_from, join, written_whole
-from pipeline.ledger import without_text_above
+from pipeline.ledger import in_share, without_text_above
 from pipeline.plan import BATCH_ID, SourceJob
 from pipeline.transforms.group import GroupBytes
 from pipeline.transforms.segment import part_name
@@ -78,6 +79,11 @@ class _Write(beam.DoFn):
         with written_whole(path) as sink, pq.ParquetWriter(sink, DROPPED_SCHEMA, compression="zstd") as writer:
             for payload in payloads:
                 rows = batch_from_bytes(blob_from(payload[BATCH_ID.size + 1 :]).read())
-                writer.write_table(pa.Table.from_batches([without_text_above(rows, limits)]))
                 num_rows += rows.num_rows
+                rows = without_text_above(rows, limits)
+                if self._job.dropped_share < 1.0:  # of documents that were in a sample and are not in that of all
+                    is_record = pc.equal(rows.column("stage"), "records")
+                    is_kept = pc.or_(pc.is_valid(rows.column("text")), in_share(rows, self._job.dropped_share))
+                    rows = rows.filter(pc.or_(is_record, is_kept))
+                writer.write_table(pa.Table.from_batches([rows]))
         yield part, num_rows

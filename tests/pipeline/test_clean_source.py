@@ -1,4 +1,4 @@
-"""The clean phase on a toy source with every kind of exact step: what is kept, what is dropped, and that counts meet."""
+"""The clean phase on a toy source with every kind of exact step: what is kept, what is dropped, whether counts meet."""
 
 from __future__ import annotations
 

@@ -27,8 +27,7 @@ def grouped(parts: list[list[tuple[int, bytes]]], spill_dir: str | None, **bound
         lists = groups | beam.MapTuple(lambda key, payloads: (key, list(payloads)))
         _ = lists | beam.Map(lambda g: (Path(out) / str(g[0])).write_text(repr(g[1])))
         p.run().wait_until_finish()
-        found = {int(path.name): eval(path.read_text()) for path in Path(out).iterdir()}
-    return found
+        return {int(path.name): eval(path.read_text()) for path in Path(out).iterdir()}
 
 
 def expected(parts: list[list[tuple[int, bytes]]]) -> dict[int, list[bytes]]:
@@ -78,7 +77,7 @@ def test_a_bundle_that_failed_leaves_nothing_to_the_next(tmp_path: Path) -> None
     assert list(spill.process((2, b"kept"))) == []
     references = [r.value for r in spill.finish_bundle()]
     assert len(references) == 1
-    files = [p for p in tmp_path.iterdir()]
+    files = list(tmp_path.iterdir())
     assert [f.read_bytes()[4:] for f in files] == [b"kept"]
 
 

@@ -16,6 +16,7 @@ from pipeline.report.recount import Recount, recount, scaled
 from pipeline.report.settings import Difference, differences, settings_of
 from pipeline.report.state import read_state
 
+pytestmark = pytest.mark.slow
 NUM_WORDS = (20, 60, 100, 200, 300, 500)
 
 
@@ -41,7 +42,6 @@ def recounted(out: Path, *settings: str, share: float = 1.0) -> Recount:
     return scaled(recount(state, name, changes, share=share))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("limit", [51, 250, 2000])
 def test_it_is_what_a_second_run_does(small: Small, out: Path, tmp_path: Path, limit: int) -> None:
     found = recounted(out, f"books.book_quality.min_num_words={limit}")
@@ -165,7 +165,9 @@ def test_a_run_beside_itself(out: Path, capsys: pytest.CaptureFixture[str]) -> N
         assert f"{what}: nothing differs" in said
 
 
-def test_a_run_beside_an_unfinished_one(small: Small, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+def test_a_run_beside_an_unfinished_one(
+    small: Small, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert small.run(tmp_path / "clean", "--phase=clean", "--sources=books") == 0
     capsys.readouterr()
     assert main([str(out), str(tmp_path / "clean")]) == 0

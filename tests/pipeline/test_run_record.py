@@ -77,6 +77,7 @@ def test_a_job_elsewhere_has_a_link() -> None:
     assert job_link(SimpleNamespace(job_id=lambda: "x"), PipelineOptions([])) == ""
 
 
+@pytest.mark.slow
 def test_a_run_that_breaks_off_leaves_a_record_that_says_so(
     small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,6 +101,7 @@ def test_a_run_that_breaks_off_leaves_a_record_that_says_so(
     assert again["finished"] is True
 
 
+@pytest.mark.slow
 def test_a_run_again_keeps_the_times_of_what_was_whole(small: Small, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert small.run(out) == 0

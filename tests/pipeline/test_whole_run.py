@@ -113,6 +113,22 @@ def test_another_tokenizer_redoes_the_tokens_of_all(small: Small, out: Path, don
     assert (out / "tokenizer.model").read_bytes() == own.model
 
 
+def test_a_manifest_never_stands_beside_another_tokenizer(
+    small: Small, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = train([prose("own", 3000)], None, TrainSettings(vocab_size=300, lower_vocab_size=True))
+    (tmp_path / "own.model").write_bytes(own.model)
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise _Killed
+
+    monkeypatch.setattr("pipeline.whole_run.mixing.token_jobs", killed)
+    with pytest.raises(_Killed):
+        small.run(out, f"--tokenizer={tmp_path}/own.model")
+    assert (out / "tokenizer.model").read_bytes() == own.model
+    assert not (out / "manifest.json").exists()
+
+
 def test_a_raised_data_version_redoes_its_source(
     small: Small, out: Path, done: Done, monkeypatch: pytest.MonkeyPatch, small_done: Path
 ) -> None:

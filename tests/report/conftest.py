@@ -105,7 +105,7 @@ def write_part(root: Path, name: str, part: Part) -> None:
         rows = [{**d.__dict__, "source": name, "signals": list(d.signals.items())} for d in fell]
         if number == 0:
             rows += [
-                dict(id=f"place {n}", source=name, stage=RECORDS, reason=reason, detail=None, signals=[], text=None)
+                {"id": f"place {n}", "source": name, "stage": RECORDS, "reason": reason, "signals": []}
                 for reason, count in part.records.items()
                 for n in range(count)
             ]

@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.report.build import write_report
 
+pytestmark = pytest.mark.slow
 Make = Callable[..., Path]
 Opened = Callable[..., Any]
 

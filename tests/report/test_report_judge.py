@@ -143,7 +143,11 @@ def test_a_share_of_the_parts_is_scaled_up(make_run: Make, describe: dict[str, A
 
 def test_every_source_s_rules_are_known_as_limits() -> None:
     """The signals that the page draws limits into; a step that gets a rule is here without a word about it."""
-    found = {name: {limit.signal for step in source.steps for limit in limits_of(step, {"en": (3.0, 5.0)})} for name, source in SOURCES.items()}  # fmt: skip
+    cutoffs = {"en": (3.0, 5.0)}
+    found = {
+        name: {limit.signal for step in source.steps for limit in limits_of(step, cutoffs)}
+        for name, source in SOURCES.items()
+    }
     assert found["common_crawl"] == {
         "num_chars", "num_chars_after_dedup", "language_score", "perplexity", "reference_score",
     }  # fmt: skip

@@ -154,7 +154,7 @@ def test_kept_ones_nearest_to_the_limit_stand_beside(make_run: Make, pages: Any)
     tail = groups["tail_perplexity"]
     assert tail["limit"] == "tail_perplexity >= 520 (en)"
     assert data["docs"][tail["kept"][0]][0] == "k5"
-    assert data["docs"][tail["dropped"][0]][:4] == ["t0", "en", "600.0", "perplexity 600"]
+    assert data["docs"][tail["dropped"][0]][:4] == ["t0", "en", "", "perplexity 600"]
     assert groups["other_language"]["beside"] == "kept, at random"
     assert data["docs"][groups["other_language"]["dropped"][0]][1] == "de"
 

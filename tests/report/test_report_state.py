@@ -144,7 +144,7 @@ def test_names_with_quotes_and_unicode(make_run: Make, describe: dict[str, Any],
     assert page.count("✓ holds") == 5
     shown = html.unescape(re.sub(r"<[^>]*>", "\0", page))
     assert f"\0{name}\0" in shown, "as it is, between two tags"
-    assert name not in page or name == html.escape(name)
+    assert "<" not in name or name not in page
 
 
 def test_a_folder_that_is_no_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
