@@ -49,9 +49,27 @@ class PoolOfPools(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
 
 
 class WatchedConnection(worker_handlers.ControlConnection):
-    """The line to a worker; when it ends before the work does, what waits for the worker is answered with an error."""
+    """The line to a worker; when it ends before the work does, what waits for the worker is answered with an error.
+
+    A worker that was asked for and does not call within ``start_seconds`` is one that is gone.
+    """
+
+    start_seconds = 600.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_late = False
+        self._deadline = threading.Timer(self.start_seconds, self._give_up)
+        self._deadline.daemon = True
+        self._deadline.start()
+
+    def _give_up(self) -> None:
+        if self._state == worker_handlers.BeamFnControlServicer.UNSTARTED_STATE:
+            self._is_late = True
+            self._answer_all()
 
     def _read(self) -> None:
+        self._deadline.cancel()
         try:
             super()._read()
         except grpc.RpcError:  # the line broke; one that was closed in order ends without
@@ -71,18 +89,21 @@ class WatchedConnection(worker_handlers.ControlConnection):
     def _answer(self, name: str) -> None:
         waiting = self._futures_by_id.pop(name, None)
         if waiting is not None:
-            waiting.set(beam_fn_api_pb2.InstructionResponse(instruction_id=name, error="Lost worker: its line broke"))
+            waiting.set(
+                beam_fn_api_pb2.InstructionResponse(instruction_id=name, error="Lost worker: it does not answer")
+            )
 
     def push(self, req: Any) -> Any:
         waiting = super().push(req)
         has_begun = self._state == worker_handlers.BeamFnControlServicer.STARTED_STATE
-        if waiting is not None and has_begun and not self._read_thread.is_alive():
+        if waiting is not None and (self._is_late or (has_begun and not self._read_thread.is_alive())):
             self._answer(req.instruction_id)
         return waiting
 
 
-def serve(*, port: int, pool_port: int, pools: Sequence[str], num_workers: int) -> None:
+def serve(*, port: int, pool_port: int, pools: Sequence[str], num_workers: int, start_seconds: float) -> None:
     """Serves jobs until the process is ended."""
+    WatchedConnection.start_seconds = start_seconds
     server = grpc.server(futures.ThreadPoolExecutor(max(8, num_workers)))
     beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(PoolOfPools(pools), server)
     server.add_insecure_port(f"[::]:{pool_port}")
@@ -117,6 +138,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     service.add_argument("--pool_port", type=int, default=50001, help="for --environment_config (default: 50001)")
     service.add_argument("--pools", required=True, help="addresses of the worker pools, HOST:PORT with commas between")
     service.add_argument("--num_workers", type=int, required=True, help="worker processes, over all hosts")
+    service.add_argument("--start_seconds", type=float, default=600.0,
+                         help="in which a worker must call, seconds; later it counts as lost (default: 600)")  # fmt: skip
     workers = commands.add_parser("pool", help="a worker pool, on every host that works")
     workers.add_argument("--port", type=int, default=50000, help="where it listens (default: 50000)")
     flags = parser.parse_args(arguments)
@@ -124,9 +147,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if flags.command == "pool":
             pool(port=flags.port)
         else:
-            serve(
-                port=flags.port, pool_port=flags.pool_port, pools=flags.pools.split(","), num_workers=flags.num_workers
-            )
+            serve(port=flags.port, pool_port=flags.pool_port, pools=flags.pools.split(","),
+                  num_workers=flags.num_workers, start_seconds=flags.start_seconds)  # fmt: skip
     except KeyboardInterrupt:
         return 130
     return 0

@@ -82,7 +82,7 @@ def cluster(checkout: Checkout, tmp_path: Path) -> Iterator[Cluster]:
                 pool = [sys.executable, "-m", "pipeline.job_service", "pool", f"--port={POOL_PORT}"]
                 started.append(hosts.exec(name, pool, env, stdout=log, stderr=log, cwd=tmp_path))
             pools = ",".join(f"{name}.test:{POOL_PORT}" for name in WORKERS)
-            service = [sys.executable, "-m", "pipeline.job_service", "serve", "--num_workers=4", f"--pools={pools}",
+            service = [sys.executable, "-m", "pipeline.job_service", "serve", "--num_workers=4", "--start_seconds=180", f"--pools={pools}",
                        f"--port={JOB_PORT}", f"--pool_port={POOL_PORT}"]  # fmt: skip
             started.append(hosts.exec("driver", service, env, stdout=log, stderr=log, cwd=tmp_path))
             _wait_for_listeners(
@@ -134,7 +134,10 @@ def test_a_killed_worker_leaves_nothing_that_looks_whole(
         assert time.monotonic() < deadline
         assert done.poll() is None, done.communicate()[1][-3000:]
         time.sleep(0.2)
-    time.sleep(3)  # in the middle of the clean phase
+    while cluster.hosts.sent_bytes("two") < 600_000:  # it is in the middle of its work: text went over its wire
+        assert time.monotonic() < deadline
+        assert done.poll() is None, done.communicate()[1][-3000:]
+        time.sleep(0.1)
     for pid in victims:
         os.kill(pid, signal.SIGKILL)
     killed = time.monotonic()

@@ -19,9 +19,8 @@ PAIRS = st.lists(st.tuples(st.integers(0, 19), st.binary(max_size=40)), max_size
 
 
 def grouped(parts: list[list[tuple[int, bytes]]], spill_dir: str | None, **bounds: int) -> dict[int, list[bytes]]:
-    found: dict[int, list[bytes]] = {}
-
-    with tempfile.TemporaryDirectory() as out, beam.Pipeline(runner=LocalRunner()) as p:
+    with tempfile.TemporaryDirectory() as out:
+        p = beam.Pipeline(runner=LocalRunner())
         inputs = tuple(p | f"in{i}" >> beam.Create(part) for i, part in enumerate(parts))
         groups = inputs | GroupBytes(20, spill_dir, **bounds)
         lists = groups | beam.MapTuple(lambda key, payloads: (key, list(payloads)))
