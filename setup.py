@@ -123,6 +123,8 @@ setup(
         "train": ["torch==2.13.0", "datasets>=4.0", "fsspec>=2024.6", "transformers>=5.0"],
         # Other trainers' own readers, for the tests of mixtures.export and of the loader.
         "train-peers": ["datatrove==0.10.1", "megatron-core==0.16.1", "torchdata>=0.11"],
+        # The tests of the report in a real browser; beside it, Chromium (Debian's package of that name).
+        "browser": ["playwright>=1.50"],
         "dev": [
             "boto3>=1.40",
             "datasketch>=1.6",

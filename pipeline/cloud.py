@@ -221,12 +221,13 @@ _KNOWN_FAILURES = (
         "the workers do not have this package: " + _HOW_TO_IMAGE + ", or --setup_file=./setup.py",
     ),
     (re.compile(r"StaleWorker: ([^\n\\]+)"), "{0}"),
-    (re.compile(r"((?:/|gs://|s3://)\S+: (?:no such file|a worker cannot read|its checksum is|[\d.]+ GB do not fit)[^\n\\]*)"),
+    (re.compile(r"((?:/|gs://|s3://)\S+: (?:no such file|a worker cannot read|its checksum is|"
+                r"[\d.]+ GB do not fit)[^\n\\]*)"),
      "a worker cannot open a model: {0}"),
     (re.compile(r"(ImagePullBackOff|ErrImagePull|manifest unknown|failed to pull image[^\n]*)"),
      "the worker image cannot be pulled ({0}): check its name, and that the workers' account may read it"),
     (re.compile(r"(?:ZONE_RESOURCE_POOL_EXHAUSTED|QUOTA_EXCEEDED|quota '[A-Z_]+' exceeded)[^\n]*", re.I),
-     "the region has no machines left for this project: lower --max_num_workers, try another --region, raise the quota"),
+     "the region has no machines left for this project: lower --max_num_workers, or take another --region"),
     (re.compile(r"Channel closed prematurely|Worker subprocess exited|worker process exited|Lost worker", re.I),
      "a worker process ended before its work was done (killed, or out of memory); nothing that looks whole is left: "
      "start the run again, with fewer workers if memory was the cause"),

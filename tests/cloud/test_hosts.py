@@ -82,7 +82,8 @@ def cluster(checkout: Checkout, tmp_path: Path) -> Iterator[Cluster]:
                 pool = [sys.executable, "-m", "pipeline.job_service", "pool", f"--port={POOL_PORT}"]
                 started.append(hosts.exec(name, pool, env, stdout=log, stderr=log, cwd=tmp_path))
             pools = ",".join(f"{name}.test:{POOL_PORT}" for name in WORKERS)
-            service = [sys.executable, "-m", "pipeline.job_service", "serve", "--num_workers=4", "--start_seconds=180", f"--pools={pools}",
+            service = [sys.executable, "-m", "pipeline.job_service", "serve", "--num_workers=4", "--start_seconds=180",
+                       f"--pools={pools}",
                        f"--port={JOB_PORT}", f"--pool_port={POOL_PORT}"]  # fmt: skip
             started.append(hosts.exec("driver", service, env, stdout=log, stderr=log, cwd=tmp_path))
             _wait_for_listeners(

@@ -60,7 +60,7 @@ def test_a_whole_request_has_no_fault() -> None:
         ({"worker_machine_type": "large"}, "is not a machine type"),
         ({"disk_size_gb": "10"}, "--disk_size_gb=10: "),
         ({"sdk_container_image": None}, "would not have this package"),
-        ({"sdk_container_image": None, "setup_file": "./nowhere.py"}, "--setup_file=./nowhere.py: there is no such file"),
+        ({"sdk_container_image": None, "setup_file": "./no.py"}, "--setup_file=./no.py: there is no such file"),
         ({"sdk_container_image": "apache/beam_python3.11_sdk:2.77.0"}, "Beam's own image, without this package"),
         ({"sdk_container_image": "a.b/c/mixture:1-py3.9"}, "is of Python 3.9"),
         ({"output": "out"}, "--output out is this machine's own disk"),
@@ -82,9 +82,9 @@ def test_models_of_this_machine_need_an_image(tmp_path: Path) -> None:
     assert "copy it to gs://" in found
 
 
-def test_other_flags_of_beam_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = parse([*(f"{n}={v}" for n, v in WHOLE.items()), "--flexrs_goal=COST_OPTIMIZED", "--streaming",
-                  "--no_use_public_ips", "--max_num_workers=7", "--label=a=b", "--dataflow_service_options=x"])  # fmt: skip
+def test_other_flags_of_beam_pass() -> None:
+    more = ["--flexrs_goal=COST_OPTIMIZED", "--streaming", "--no_use_public_ips", "--max_num_workers=7", "--label=a=b"]
+    made = parse([*(f"{n}={v}" for n, v in WHOLE.items()), *more, "--dataflow_service_options=x"])
     options = choose_engine(made.beam_args).options_of("clean").get_all_options()
     assert options["flexrs_goal"] == "COST_OPTIMIZED"
     assert options["streaming"] is True
@@ -102,8 +102,13 @@ def test_the_command_prints_a_line_each(capsys: pytest.CaptureFixture[str]) -> N
     assert all(line.startswith("error: DataflowRunner: ") for line in lines), lines
 
 
-@pytest.mark.parametrize("name", ["DaskRunner", "dask", "apache_beam.runners.dask.dask_runner.DaskRunner", "RayRunner",
-                                  "beam_pyspark_runner.pyspark_runner.PySparkRunner", "PrismRunner", "InteractiveRunner"])  # fmt: skip
+REFUSED = (
+    "DaskRunner dask apache_beam.runners.dask.dask_runner.DaskRunner RayRunner PrismRunner InteractiveRunner "
+    "beam_pyspark_runner.pyspark_runner.PySparkRunner"
+)
+
+
+@pytest.mark.parametrize("name", REFUSED.split())
 def test_runners_that_lose_data_are_refused(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run.main([f"--runner={name}"]) == 2
     said = capsys.readouterr().err
@@ -123,9 +128,9 @@ def test_runner_names() -> None:
     ("flags", "said"),
     [
         (["--runner=PortableRunner"], "--job_endpoint is missing"),
-        (["--runner=PortableRunner", "--job_endpoint=x:1", "--environment_type=EXTERNAL"], "--environment_config is missing"),
+        (["--runner=PortableRunner", "--job_endpoint=x:1", "--environment_type=EXTERNAL"], "_config is missing"),
         (["--runner=FlinkRunner", "--job_endpoint=x:1"], "would not have this package"),
-        (["--runner=SparkRunner", "--job_endpoint=x:1", "--environment_config=apache/beam_python3.11_sdk:2.77.0"], "own image"),
+        (["--runner=SparkRunner", "--job_endpoint=x:1", "--environment_config=apache/beam_python3.11_sdk:1"], "own"),
     ],
 )  # fmt: skip
 def test_portable_runners(flags: list[str], said: str) -> None:

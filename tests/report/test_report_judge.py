@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.report.__main__ import main
 from pipeline.report.changes import parse_changes
 from pipeline.report.limits import limits_of
 from pipeline.report.recount import Recount, recount, scaled
@@ -37,6 +38,17 @@ def test_cut_offs_of_perplexity(make_run: Make, pages: Any) -> None:
     head = recounted(out, "common_crawl.perplexity.keep=[head]", "common_crawl.perplexity.head=402.5")
     assert head.fall == {("perplexity", "middle_perplexity"): 3}
     assert head.least == 3
+
+
+def test_without_token_files_documents_stand_for_them(
+    make_run: Make, pages: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The manifest has 600 tokens of 6 documents; half of them stay."""
+    out = make_run({"common_crawl": pages})
+    assert main([str(out), "--set", "common_crawl.perplexity.middle=403"]) == 0
+    said = capsys.readouterr().out
+    assert "unknown" in said
+    assert "300" in next(line for line in said.splitlines() if line.startswith("common_crawl") and "67" in line)
 
 
 def test_a_reason_may_change_without_a_document_coming_back(make_run: Make, pages: Any) -> None:

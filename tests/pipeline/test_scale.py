@@ -1,0 +1,49 @@
+"""The table of what the paper's mixture costs: it adds up, follows its inputs, and names what stands out."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline import scale
+from pipeline.memory import BASE_BYTES
+from pipeline.scale_skew import skew
+from pipeline.sources import SOURCES
+
+
+def test_every_source_is_in_it() -> None:
+    assert [s.name for s in scale.SOURCES] == list(SOURCES)
+    stages = [stage for s in scale.SOURCES for stage in scale.stages_of(s)]
+    assert all(s.cpu_hours > 0 and s.process_gb >= BASE_BYTES / 1e9 for s in stages)
+    assert {s.source for s in stages if s.stage == "line dedup"} == {"common_crawl", "c4"}
+    assert {s.source for s in stages if s.stage == "join of texts"} == {"github", "stack_exchange"}
+    assert max(s.process_gb for s in stages) < 4, "a machine of 4 GB a core is enough"
+
+
+def test_the_funnel_gives_the_papers_sizes() -> None:
+    """Kept text is what Table 1 has on disk, in GB, within a tenth."""
+    table = {
+        "common_crawl": 3300,
+        "c4": 783,
+        "github": 328,
+        "wikipedia": 83,
+        "books": 85,
+        "arxiv": 92,
+        "stack_exchange": 78,
+    }
+    for s in scale.SOURCES:
+        assert s.text_tb * s.kept * 1000 == pytest.approx(table[s.name], rel=0.1), s.name
+
+
+def test_it_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    assert scale.main(["--keys", "1e6", "--days", "2", "--price_cpu_hour", "1"]) == 0
+    said = capsys.readouterr().out
+    for word in ("line dedup", "perplexity", "in 2 days", "ledger of what was dropped", "mixing: documents to shards"):
+        assert word in said
+
+
+def test_skew_is_bounded_once_a_batch() -> None:
+    many = {"num_keys": 10**6, "num_buckets": 64, "exponent": 1.0, "most": 1e5}
+    free, bound = skew("free", cap=1e18, **many), skew("bound", cap=50.0, **many)
+    assert free.ratio > 1.5 * bound.ratio
+    assert bound.ratio < 1.2
+    assert free.num_occurrences > bound.num_occurrences >= 10**6
