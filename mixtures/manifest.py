@@ -104,11 +104,22 @@ def read_manifest(folder: str | Path | Storage) -> dict[str, Any]:
     storage = storage_of(folder) if isinstance(folder, str | Path) else folder
     path = storage.place(NAME)
     try:
-        manifest = json.loads(storage.read(NAME).decode("utf-8"))
+        data = storage.read(NAME)
     except FileNotFoundError:
         raise ValueError(f"{path} is not there: this is no output of a finished run") from None
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror or error}") from error
+    return loads(data, path)
+
+
+def loads(data: bytes, path: str) -> dict[str, Any]:
+    """The manifest that a file's bytes are; ``path`` is told where they are none.
+
+    Raises:
+        ValueError: they are not a manifest that this version reads.
+    """
+    try:
+        manifest = json.loads(data.decode("utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
     _check_form(manifest, path)

@@ -10,6 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from apache_beam.io.filesystems import FileSystems
+
 from filters.exclude import Excluded
 from pipeline.configure import canonical
 from pipeline.files import delete_tree, exists, join, open_file
@@ -199,10 +203,15 @@ def check_ceilings(plans: Iterable[SourcePlan], layout: Layout, settings: Settin
 
 
 def _first_places(folder: str, number: int = 5) -> list[str]:
-    import pyarrow.compute as pc
-    import pyarrow.dataset as ds
-
-    rows = ds.dataset(folder, format="parquet").scanner(
-        columns=["id", "reason", "detail"], filter=pc.field("stage") == "records"
-    )
-    return [f"{r['id']}: {r['reason']} {r['detail'] or ''}".rstrip() for r in rows.head(number).to_pylist()]
+    """The first records of a source that were rejected; read through Beam's file systems, wherever they lie."""
+    (found,) = FileSystems.match([join(folder, "part-*.parquet")])
+    columns = ["id", "stage", "reason", "detail"]
+    places: list[str] = []
+    for path in sorted(entry.path for entry in found.metadata_list):
+        with open_file(path) as file:
+            for batch in pq.ParquetFile(file).iter_batches(columns=columns):
+                rows = batch.filter(pc.equal(batch.column("stage"), "records")).to_pylist()
+                places += [f"{r['id']}: {r['reason']} {r['detail'] or ''}".rstrip() for r in rows]
+        if len(places) >= number:
+            break
+    return places[:number]

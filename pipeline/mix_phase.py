@@ -11,7 +11,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 
-from mixtures.manifest import build_manifest, dumps, read_manifest
+from mixtures.manifest import build_manifest, dumps, loads
 from mixtures.plan import Plan, SourceTokens, plan
 from mixtures.recipe import HoldOut
 from mixtures.shards import ShardInfo, ShardMetadata, num_shards, shard_name, write_shard
@@ -256,8 +256,10 @@ def write_tokens_into_stats(layout: Layout, sources: list[str]) -> None:
 
 def read_whole_manifest(layout: Layout) -> dict[str, Any] | None:
     """The manifest of a mixture all of whose shards are there with their sizes, else None."""
+    if not exists(layout.manifest):
+        return None
     try:
-        manifest = read_manifest(layout.output)
+        manifest = loads(read_bytes(layout.manifest), layout.manifest)
     except ValueError:
         return None
     held = [shard for one in manifest["validation"].values() for shard in one["shards"]]

@@ -9,7 +9,7 @@ from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
-from mixtures.manifest import read_manifest
+from mixtures.manifest import loads
 from mixtures.recipe import Recipe, load_recipe, recipe_of
 from pipeline.configure import configured
 from pipeline.files import exists, join, read_bytes
@@ -89,7 +89,7 @@ def _manifest(layout: Layout, problems: list[str]) -> dict[str, Any] | None:
     if not exists(layout.manifest):
         return None
     try:
-        return read_manifest(layout.output)
+        return loads(read_bytes(layout.manifest), layout.manifest)
     except ValueError as error:
         problems.append(str(error))
         return None

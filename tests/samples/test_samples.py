@@ -77,8 +77,13 @@ def test_nothing_of_the_real_input_is_in_the_material(corpus_data: Path) -> None
     assert len(runs) > 20_000
     real = [p for p in sorted(corpus_data.rglob("*")) if p.suffix in {".txt", ".tex", ".xml", ".md"} and p.is_file()]
     assert len(real) > 20
+    for run in word_runs(FILLER):  # the printers' filler, which a rule of C4 looks for: it is everybody's
+        runs.pop(run, None)
     found = {runs[run] for p in real for run in word_runs(p.read_text("utf-8", "replace")[:400_000]) if run in runs}
     assert found == set()
+
+
+FILLER = "Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor incididunt ut labore et dolore."
 
 
 def word_runs(text: str) -> Iterator[int]:
