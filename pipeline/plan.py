@@ -36,7 +36,7 @@ class GlobalStep:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One pass over the text: apply the verdicts of the global steps before, run local steps, ask the next global ones."""
+    """One pass over the text: apply the verdicts of the global steps before, run steps, ask the next global ones."""
 
     index: int
     verdicts: tuple[GlobalStep, ...]

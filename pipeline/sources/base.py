@@ -70,7 +70,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """A record that is part of a document only after a join: a file or licence row (GitHub), a post (Stack Exchange)."""
+    """Part of a document only after a join: a file or licence row (GitHub), a post (Stack Exchange)."""
 
     table: str
     row: dict[str, Any]
@@ -94,7 +94,7 @@ class Reader(Protocol):
         ...
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """Cuts files, all of known names, into units. Raises ValueError (to the user) on what cannot be read together."""
+        """Cuts files, all of known names, into units. Raises ValueError on what cannot be read together."""
         ...
 
     def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | TableRow | Rejected]:
