@@ -65,9 +65,13 @@ def install(names: list[str], folder: Path, worker_python: str) -> None:
     mark = folder.parent / f"installed-{hashlib.sha256(sdist.read_bytes()).hexdigest()[:16]}"
     if mark.exists():
         return
-    whole = [] if os.environ.get("CLOUD_FULL_INSTALL") else ["--no-deps", "--no-build-isolation"]
-    command = [worker_python, "-m", "pip", "install", "--quiet", "--force-reinstall", *whole, str(sdist)]
-    subprocess.run(command, check=True, cwd=folder, env=without_our_path())
+    pip = [worker_python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    if os.environ.get("CLOUD_FULL_INSTALL"):
+        commands = [[*pip, "apache-beam[gcp]==2.77.0"], [*pip, str(sdist)]]  # the first is what Beam's image has
+    else:
+        commands = [[*pip, "--force-reinstall", "--no-deps", "--no-build-isolation", str(sdist)]]
+    for command in commands:
+        subprocess.run(command, check=True, cwd=folder, env=without_our_path())
     mark.touch()
 
 
