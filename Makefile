@@ -6,16 +6,19 @@ STAMP := $(VENV)/.installed
 TRAIN_VENV := .venv-train
 TRAIN_STAMP := $(TRAIN_VENV)/.installed
 
-.PHONY: sample test test-fast test-train check format graph lmplz sample-models clean
+.PHONY: sample test test-fast test-cloud test-train check format graph lmplz sample-models clean
 
 sample: $(STAMP)  ## Sets everything up and runs the main job on the sample, into ./out
 	$(BIN)/python -m pipeline.run
 
-test: $(STAMP)  ## Sets everything up and passes all tests
-	$(BIN)/python -m pytest -n auto --dist loadfile
+test: $(STAMP)  ## Sets everything up and passes the tests
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not cloud"
 
 test-fast: $(STAMP)  ## All but the slow tests
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not cloud"
+
+test-cloud: $(STAMP)  ## Rehearses the cloud and several hosts on loopback (four minutes)
+	$(BIN)/python -m pytest -n auto --dist loadfile -m cloud
 
 test-train: $(TRAIN_STAMP)  ## The trainer's side with PyTorch, in a .venv-train of its own (torch is large)
 	$(TRAIN_VENV)/bin/python -m pytest tests/mixtures mixtures
