@@ -83,8 +83,8 @@ KEY_BYTES = 110
 REF_BYTES = 180
 BATCH_TEXT_BYTES = 8e6
 LEDGER_ROW_BYTES = 95
-"""A row of ``dropped`` as stored: id, stage, reason, detail and four signals, in Parquet with Zstandard. An upper figure: 36 bytes were
-measured of 568 CommonCrawl pages, 20 of 1,435 source files, 12 of 2,467 articles."""
+"""A row of ``dropped`` as stored: id, stage, reason, detail and four signals, in Parquet with Zstandard. An upper
+figure: 36 bytes were measured of 568 CommonCrawl pages, 20 of 1,435 source files, 12 of 2,467 articles."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

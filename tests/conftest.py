@@ -17,4 +17,4 @@ def corpus_data() -> Path:
     path = Path(root)
     if not path.is_dir():
         pytest.fail(f"CORPUS_DATA is set to {root}, which is not a folder")
-    return path
+    return path.resolve()
