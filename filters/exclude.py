@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,16 +12,33 @@ import pyarrow as pa
 
 from filters.step import Models, Outcome
 
+_COMMENT = re.compile(r"(?:^|\s)#")
+
 
 def parse_exclusions(lines: Iterable[str]) -> frozenset[str]:
-    """Ids, urls or hosts, one a line; empty lines and lines that begin with ``#`` are passed over.
+    """Ids, urls or hosts, one a line; a ``#`` at a line's beginning or behind a blank begins a comment.
 
-    >>> sorted(parse_exclusions(["# opt-outs", "Example.com", "", "doc-1 "]))
+    A url names one page, however its scheme, the letters of its host and its last slash are written.
+
+    >>> sorted(parse_exclusions(["# opt-outs", "Example.com", "", "doc-1  # by mail"]))
     ['Example.com', 'doc-1', 'example.com']
     """
-    entries = [line.strip() for line in lines]
-    kept = [e for e in entries if e and not e.startswith("#")]
-    return frozenset(kept) | frozenset(e.lower() for e in kept if "/" not in e)
+    entries = [_COMMENT.split(line, maxsplit=1)[0].strip() for line in lines]
+    kept = [e for e in entries if e]
+    return frozenset(kept) | frozenset(e.lower() for e in kept if "/" not in e) | frozenset(map(page_of, kept)) - {""}
+
+
+def page_of(url: str) -> str:
+    """What two spellings of one page's url have in common; empty where it is no url.
+
+    >>> page_of("HTTP://Example.com/A/"), page_of("https://example.com/A"), page_of("doc-1")
+    ('//example.com/A', '//example.com/A', '')
+    """
+    scheme, mark, rest = url.partition("://")
+    if not mark or not scheme.isalpha():
+        return ""
+    host, _, path = rest.partition("/")
+    return f"//{host.lower()}/{path}".rstrip("/")
 
 
 def host_of(url: str | None) -> str:
@@ -45,7 +63,7 @@ def matched(document_id: str, url: str | None, entries: frozenset[str]) -> str |
     """
     if document_id in entries:
         return document_id
-    if url and url in entries:
+    if url and (url in entries or page_of(url) in entries):
         return url
     labels = host_of(url).split(".")
     for start in range(len(labels)):

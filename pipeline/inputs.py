@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from glob import escape
+from glob import escape, iglob
 
 import xxhash
 from apache_beam.io.filesystem import BeamIOError
@@ -40,9 +40,10 @@ def list_inputs(
 ) -> Listing:  # fmt: skip
     """Lists what the globs match: each file once, sorted by path.
 
-    A folder stands for all files below it. ``fraction`` keeps that share of the files, chosen by a hash of
-    the file's name, at least one; files that ``always`` names are kept besides. ``expand`` gives the files
-    that a list names, None for a glob. What lies below ``output`` is no input, where a glob does not begin there.
+    A folder, given or matched, stands for all files below it, linked ones too. ``fraction`` keeps that share of
+    the files, chosen by a hash of the file's name, at least one; files that ``always`` names are kept besides.
+    ``expand`` gives the files that a list names, None for a glob. What lies below ``output`` is no input, where a
+    glob does not begin there.
 
     Raises:
         ValueError: a glob matches nothing; names the source and the glob.
@@ -122,7 +123,36 @@ def _match(source: str, glob: str) -> dict[str, tuple[int, float]]:
         if is_local(path) and not os.path.isfile(path):
             continue
         found[path] = (entry.size_in_bytes, entry.last_updated_in_seconds)
+    if is_local(glob):
+        below = _files_below(d for d in iglob(glob, recursive=True) if os.path.isdir(d))
+        found |= {p: (os.path.getsize(p), os.path.getmtime(p)) for p in below if p not in found}
+        _check_names(source, found)
     return found
+
+
+def _files_below(folders: Iterable[str]) -> Iterator[str]:
+    """The real paths of the files in folders and in those below them; links are followed, each folder is read once."""
+    seen: set[str] = set()
+    left = [os.path.realpath(folder) for folder in folders]
+    while left:
+        folder = left.pop()
+        if folder in seen:
+            continue
+        seen.add(folder)
+        for entry in os.scandir(folder):
+            path = os.path.realpath(entry.path)
+            if os.path.isdir(path):
+                left.append(path)
+            elif os.path.isfile(path):
+                yield path
+
+
+def _check_names(source: str, paths: Iterable[str]) -> None:
+    for path in paths:
+        try:
+            path.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"{source}: the name of the file {path!r} is not UTF-8; rename it") from None
 
 
 def _match_http(source: str, url: str) -> dict[str, tuple[int, float]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import uuid
 from collections.abc import Iterable, Iterator
 
@@ -17,8 +18,10 @@ def check_writable(output: str) -> None:
     """Writes a file and deletes it.
 
     Raises:
-        ValueError: that failed, with the reason.
+        ValueError: that failed, with the reason; or the folder holds somebody else's files, which a run would replace.
     """
+    if is_local(output) and os.path.isdir(output) and os.listdir(output) and not os.path.isdir(join(output, ".work")):
+        raise ValueError(f"--output {output}: the folder holds files that no run wrote; name one that is empty or new")
     probe = join(output, ".work", f"probe-{uuid.uuid4().hex}")
     try:
         write_bytes(probe, b"probe")  # not empty: Beam cannot write an empty file to s3://

@@ -53,6 +53,22 @@ def rows(layout: Layout, settings: Settings) -> list[tuple[str, ...]]:
     return found
 
 
+def told_of_records(source: str, stats: dict[str, Any]) -> str:
+    """What of the input could not be read, in words; empty where all could.
+
+    >>> told_of_records("books", {"bad_records": 8, "unreadable_files": 1})
+    'books: 8 bad records, 1 file unreadable'
+    """
+    parts = []
+    for number, one, many in (
+        (stats.get("bad_records", 0), "bad record", "bad records"),
+        (stats.get("unreadable_files", 0), "file unreadable", "files unreadable"),
+    ):
+        if number:
+            parts.append(f"{number:,} {one if number == 1 else many}")
+    return f"{source}: {', '.join(parts)}" if parts else ""
+
+
 def print_summary(settings: Settings, layout: Layout, *, seconds: float, report: str) -> None:
     """Prints the mixture table, the time, the speed and where everything is."""
     console = Console()
@@ -70,6 +86,9 @@ def print_summary(settings: Settings, layout: Layout, *, seconds: float, report:
             f"{manifest['tokens']:,} tokens of {manifest['documents']:,} documents in {len(manifest['shards'])} shards"
         )
         console.print(say, highlight=False)
+    for name in settings.recipe.weights:
+        if told := told_of_records(name, _load(layout.stats(name))):
+            console.print(f"{told}: see {layout.dropped(name)}", highlight=False, soft_wrap=True)
     record = _load(f"{layout.work}/run.json")
     input_bytes = sum(record.get("input_bytes", {}).values())
     speed = f"{input_bytes / 1e6 / seconds:.1f} MB/s of {input_bytes / 1e6:,.1f} MB input; in the table: of all workers"

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline import graph
+from pipeline.clean_files import clean_batches
 from pipeline.configure import canonical
 from pipeline.files import delete_tree, exists, join, open_file, read_bytes, write_bytes
 from pipeline.layout import Layout, is_done, read_marker
@@ -126,9 +126,8 @@ class _CleanDocuments:
 
     def __call__(self) -> Iterator[tuple[str, str]]:
         for path in self.paths:
-            with open_file(path) as file:
-                for batch in pq.ParquetFile(file).iter_batches(batch_size=64, columns=["id", "text"]):
-                    yield from zip(batch.column("id").to_pylist(), batch.column("text").to_pylist(), strict=True)
+            for batch in clean_batches(path, ["id", "text"], batch_size=64):
+                yield from zip(batch.column("id").to_pylist(), batch.column("text").to_pylist(), strict=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -215,6 +215,8 @@ def _mix(settings: Settings, layout: Layout, place: _Place, display: Display) ->
     sources = [s for s in settings.recipe.weights if s in settings.sources or exists(layout.marker(f"clean-{s}"))]
     if not sources:
         raise ValueError(f"there are no finished clean documents in {layout.output}; run --phase=clean first")
+    for source in sources:
+        mixing.clean_parts(layout, source)  # what is missing is said before anything is made
     with display.job("tokenizer", None):
         encoder = get_tokenizer(settings, layout, sources, place.run)
     jobs = mixing.token_jobs(settings, layout, encoder, sources, place.progress_dir)

@@ -105,6 +105,6 @@ class _Finish(beam.DoFn):
             path = join(folder, part_name(part, self._job.scale.num_parts))
             if part not in written:
                 sink = io.BytesIO()
-                pq.write_table(schema.empty_table(), sink, compression="zstd")
+                pq.write_table(schema.empty_table(), sink, compression="zstd", write_page_checksum=True)
                 write_bytes(path, sink.getvalue())
             assert exists(path), path

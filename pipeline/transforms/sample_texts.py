@@ -8,9 +8,9 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from pipeline.files import join, open_file, written_whole
+from pipeline.clean_files import clean_batches
+from pipeline.files import join, written_whole
 from pipeline.mixing import SampleJob
 from tokenizer.sample import sample_hash
 
@@ -45,11 +45,10 @@ class _PickPart(beam.DoFn):
         source, path = part
         below, num_docs = self._job.below[source], 0
         with (
-            open_file(path) as file,
             written_whole(sample_file(self._job.folder, source, path)) as sink,
             pa.ipc.new_stream(sink, _SCHEMA) as writer,
         ):
-            for batch in pq.ParquetFile(file).iter_batches(batch_size=_BATCH_DOCS, columns=["id", "text"]):
+            for batch in clean_batches(path, ("id", "text"), batch_size=_BATCH_DOCS):
                 ids = batch.column("id").to_pylist()
                 chosen = np.array([sample_hash(doc_id) < below for doc_id in ids], bool)
                 if chosen.any():

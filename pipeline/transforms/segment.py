@@ -242,7 +242,8 @@ class WriteClean(OpenBatches):
         schema = clean_schema(self._job)
         path = join(self._job.clean_dir, part_name(part, self._job.scale.num_parts))
         num_docs = 0
-        with written_whole(path) as sink, pq.ParquetWriter(sink, schema, compression="zstd") as writer:
+        form = {"compression": "zstd", "write_page_checksum": True}
+        with written_whole(path) as sink, pq.ParquetWriter(sink, schema, **form) as writer:
             held: list[pa.RecordBatch] = []
             for batch_id, blob, verdicts in self._batches(payloads):
                 batch = batch_from_bytes(blob.read())

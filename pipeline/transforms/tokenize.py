@@ -12,11 +12,11 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from filters.exclude import matched
 from pipeline import progress
-from pipeline.files import join, open_file, read_bytes, write_bytes, written_whole
+from pipeline.clean_files import clean_batches
+from pipeline.files import join, read_bytes, write_bytes, written_whole
 from pipeline.layout import state_of
 from pipeline.mixing import HeldOut, TokenJob
 from pipeline.model_loading import load
@@ -69,11 +69,10 @@ class _EncodePart(beam.DoFn):
         counts: Counter[str] = Counter()
         held_out = HeldOut(share=self._job.validation_share)
         with (
-            open_file(path) as file,
             written_whole(token_file(self._job.tokens_dir, number)) as sink,
             pa.ipc.new_file(sink, schema) as writer,
         ):
-            for batch in _batches(pq.ParquetFile(file)):
+            for batch in _batches(path):
                 counts["documents_in"] += batch.num_rows
                 batch = _without(batch, excluded)
                 if batch.num_rows:
@@ -90,10 +89,9 @@ class _EncodePart(beam.DoFn):
         yield 0, dict(counts)
 
 
-def _batches(parquet: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
+def _batches(path: str) -> Iterator[pa.RecordBatch]:
     """Batches of bounded documents and bytes: one of 512 books would not be."""
-    columns = [n for n in ("id", "text", "url") if n in parquet.schema_arrow.names]
-    for batch in parquet.iter_batches(batch_size=_BATCH_DOCS, columns=columns):
+    for batch in clean_batches(path, ("id", "text", "url"), batch_size=_BATCH_DOCS):
         sizes = np.cumsum(pc.binary_length(batch.column("text")).to_numpy())
         start = 0
         while start < batch.num_rows:

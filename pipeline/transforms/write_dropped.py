@@ -76,7 +76,10 @@ class _Write(beam.DoFn):
         part, payloads = group
         path = join(self._job.dropped_dir, part_name(part, self._job.scale.num_parts))
         num_rows = 0
-        with written_whole(path) as sink, pq.ParquetWriter(sink, DROPPED_SCHEMA, compression="zstd") as writer:
+        with (
+            written_whole(path) as sink,
+            pq.ParquetWriter(sink, DROPPED_SCHEMA, compression="zstd", write_page_checksum=True) as writer,
+        ):
             for payload in payloads:
                 rows = batch_from_bytes(blob_from(payload[BATCH_ID.size + 1 :]).read())
                 num_rows += rows.num_rows

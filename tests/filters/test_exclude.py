@@ -22,6 +22,13 @@ from filters.exclude import Excluded, host_of, matched, parse_exclusions
         ("Doc-1", None, "doc-1", False),
         ("x", "https://example.com/a", "https://example.com/a", True),
         ("x", "https://example.com/a", "https://example.com/", False),
+        ("x", "https://example.com/a", "https://example.com/a  # by mail, 3 May", True),
+        ("x", "https://example.com/a#b", "https://example.com/a#b", True),
+        ("x", "https://example.com/a", "http://example.com/a", True),
+        ("x", "https://example.com/a", "HTTPS://Example.com/a/", True),
+        ("x", "https://example.com/a/", "https://example.com/a", True),
+        ("x", "https://example.com/A", "https://example.com/a", False),
+        ("x", "https://example.com/", "https://example.com", True),
         ("x", "https://example.com/ab", "https://example.com/a", False),
         ("x", "https://example.com/a", "example.com", True),
         ("x", "https://news.example.com:8080/a?b#c", "example.com", True),
@@ -48,7 +55,7 @@ def test_comments_and_empty_lines_name_nobody() -> None:
 
 def test_a_url_s_path_keeps_its_letters_a_host_does_not() -> None:
     entries = parse_exclusions(["https://Example.com/Path", "Example.com"])
-    assert entries == {"https://Example.com/Path", "Example.com", "example.com"}
+    assert entries == {"https://Example.com/Path", "//example.com/Path", "Example.com", "example.com"}
 
 
 @given(st.text(max_size=30))

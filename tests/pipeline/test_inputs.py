@@ -38,6 +38,22 @@ def test_globs_folders_and_files(tmp_path: Path) -> None:
     assert listed(tmp_path, "*/c.txt", "e.zip") == ["e.zip", "sub/c.txt"]
 
 
+def test_folders_that_are_matched_or_linked_are_read(tmp_path: Path) -> None:
+    put(tmp_path, "in/a.txt", "in/sub/b.txt", "far/c.txt", "far/deep/d.txt")
+    (tmp_path / "in/linked").symlink_to(tmp_path / "far")
+    (tmp_path / "far/deep/back").symlink_to(tmp_path / "far")  # a loop
+    (tmp_path / "in/gone").symlink_to(tmp_path / "nothing")
+    found = ["far/c.txt", "far/deep/d.txt", "in/a.txt", "in/sub/b.txt"]
+    assert listed(tmp_path, "in") == listed(tmp_path, "in/*") == listed(tmp_path, "in/**") == found
+
+
+def test_a_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    with open(os.fsencode(tmp_path) + b"/bad\xff.txt", "wb"):
+        pass
+    with pytest.raises(ValueError, match=r"books: the name of the file .*bad.* is not UTF-8; rename it"):
+        listed(tmp_path, "*")
+
+
 def test_names_that_hold_wildcards_are_taken_as_they_stand(tmp_path: Path) -> None:
     put(tmp_path, "x[1].txt", "x1.txt", "f[a]/y.txt", "fa/z.txt")
     assert listed(tmp_path, "x[1].txt") == ["x[1].txt"]

@@ -49,6 +49,21 @@ def test_too_many_bad_records_stop_the_run(small: Small, tmp_path: Path, capsys:
     assert main(args) == 0
 
 
+def test_a_folder_of_somebody_else_is_not_written_to(small: Small, tmp_path: Path, capsys: Any) -> None:
+    mine = tmp_path / "README.md"
+    mine.write_text("mine")
+    assert small.run(tmp_path) == 2
+    assert "the folder holds files that no run wrote" in capsys.readouterr().err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["README.md"]
+    assert mine.read_text() == "mine"
+
+
+def test_mixing_before_anything_is_clean(small: Small, tmp_path: Path, capsys: Any) -> None:
+    assert small.run(tmp_path / "new", "--phase=mix") == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "there are no finished clean documents" in line
+
+
 def test_only_one_run_at_a_time(small: Small, out: Path, capsys: Any) -> None:
     (out / ".work").mkdir(exist_ok=True)
     with (out / ".work" / "lock").open("w") as held:

@@ -245,6 +245,19 @@ def test_a_lost_card_is_written_again_without_a_new_mix(small: Small, small_done
     assert (out / "README.md").read_text() == (small_done / "README.md").read_text()
 
 
+def test_a_changed_byte_in_a_clean_part_is_noticed(small: Small, out: Path, capsys: Any) -> None:
+    path = part(out, "clean/books")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3] ^= 0xFF
+    path.write_bytes(data)
+    remove(out / ".work/steps/tokens-books.json")  # else nobody reads the part again
+    assert small.run(out, "--seed=9") == 1
+    assert f"{path} is damaged" in capsys.readouterr().err
+    assert not (out / "manifest.json").exists()
+    path.unlink()
+    assert small.run(out, "--seed=9") == 0
+
+
 def test_mixing_what_is_damaged_is_refused(small: Small, out: Path, capsys: Any) -> None:
     remove(part(out, "clean/books"))
     assert main(["--config", str(small.config), "--phase=mix", f"--output={out}"]) == 2
