@@ -83,7 +83,9 @@ def test_nothing_of_the_real_input_is_in_the_material(corpus_data: Path) -> None
     assert found == set()
 
 
-FILLER = "Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor incididunt."
+FILLER = (
+    "Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor incididunt ut labore et dolore."
+)
 
 
 def word_runs(text: str) -> Iterator[int]:
