@@ -29,7 +29,7 @@ MAX_FUNCTION_LINES = 75
 """About 50."""
 MAX_PARAMETERS = 10
 
-NOT_DECLARED = {"torch", "transformers", "datasets", "fsspec", "isal", "langdetect", "google", "grpc"}
+NOT_DECLARED = {"torch", "transformers", "datasets", "fsspec", "langdetect", "google", "grpc"}
 """Of an extra, or taken where they are there: imported where they are asked for, and missed by nobody else. The last
 two are Apache Beam's own dependencies, whose versions are its business."""
 

@@ -7,17 +7,11 @@ from __future__ import annotations
 
 import posixpath
 import re
-import zlib
 from dataclasses import dataclass, field
-from types import ModuleType
+
+from isal import isal_zlib
 
 from pipeline.sources.arxiv_tar import BLOCK_BYTES, Readable, TarDamage, TarMember, TarStream, is_tar
-
-_zlib: ModuleType
-try:
-    from isal import isal_zlib as _zlib
-except ImportError:  # twice the time, the same bytes
-    _zlib = zlib
 
 MAX_TEX_BYTES = 20_000_000
 """The TeX of one paper, in memory at once; ours: the longest theses have 5, and 20 are cleaned within half a minute."""
@@ -91,7 +85,7 @@ class Gunzip:
 
     def __init__(self, stream: Readable) -> None:
         self._stream = stream
-        self._unzip = _zlib.decompressobj(_GZIP_WBITS)
+        self._unzip = isal_zlib.decompressobj(_GZIP_WBITS)
         self._stored = b""
         self._buffer = b""
         self._is_done = False
@@ -113,7 +107,7 @@ class Gunzip:
             raise BadPaperError("truncated_gzip", f"after {self.num_unpacked} bytes")
         try:
             self._buffer = self._unzip.decompress(self._stored, _MAX_FILL_BYTES)
-        except _zlib.error as error:
+        except isal_zlib.error as error:
             reason = "corrupt_gzip" if self.num_unpacked or self.num_stored > _PIECE_BYTES else "not_gzip"
             raise BadPaperError(reason, str(error)) from None
         self._stored = self._unzip.unconsumed_tail
@@ -126,7 +120,7 @@ class Gunzip:
     def _next_member(self) -> None:
         rest = self._unzip.unused_data or self._stream.read(_PIECE_BYTES)
         if rest.startswith(b"\x1f\x8b"):
-            self._unzip = _zlib.decompressobj(_GZIP_WBITS)
+            self._unzip = isal_zlib.decompressobj(_GZIP_WBITS)
             self._stored = rest
         else:  # padding, or what somebody's mailer put behind
             self._is_done = True

@@ -13,11 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-_fast_zlib: Any
-try:
-    from isal import isal_zlib as _fast_zlib
-except ImportError:  # twice the time, the same members
-    _fast_zlib = zlib
+from isal import isal_zlib
 
 MAGIC = b"\x1f\x8b\x08"
 _GZIP_WBITS = 31
@@ -145,8 +141,8 @@ class UnpackedChunks:
 
 def _unpack(stored: StoredBytes, start: int, max_bytes: int) -> Member:
     """Unpacks a member as a whole, its checksum tested; keeps no more than ``max_bytes`` of it."""
-    member = _unpack_with(_fast_zlib, stored, start, max_bytes)
-    if member.fault and _fast_zlib is not zlib:  # zlib is the reference for what is broken
+    member = _unpack_with(isal_zlib, stored, start, max_bytes)
+    if member.fault:  # zlib is the reference for what is broken
         return _unpack_with(zlib, stored, start, max_bytes)
     return member
 
