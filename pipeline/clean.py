@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -24,11 +25,14 @@ class CleanSource(beam.PTransform):
     """Units of a source's input -> its clean documents, dropped documents and statistics, all written.
 
     Only references, keys, hashes and verdicts travel between passes; texts are spilled once and read again.
+    Output: a dict of ``done`` and, of a dump, the paths of its key files by step, which newer dumps are given
+    (``earlier``: those of the dumps before it).
     """
 
-    def __init__(self, job: SourceJob) -> None:
+    def __init__(self, job: SourceJob, earlier: Sequence[Mapping[str, Any]] = ()) -> None:
         super().__init__()
         self._job = job
+        self._earlier, self._key_files = earlier, dict[str, Any]()
 
     def expand(self, units: Any) -> Any:
         side: dict[str, list[Any]] = {s.COUNTS: [], s.DROPPED: [], s.SAMPLES: []}
@@ -36,8 +40,9 @@ class CleanSource(beam.PTransform):
         output, segment, following = self._first(units, segment, following, side)
         refs, verdicts = output[s.REFS], []
         for number, after in enumerate(following):
-            found, counts = self._ask(output, segment)
+            found, counts, key_files = self._ask(output, segment)
             verdicts += found
+            self._key_files |= key_files
             side[s.COUNTS] += counts
             opened = (refs, *verdicts) | f"gather_{number}" >> GroupBytes(
                 self._job.scale.num_parts, self._job.shuffle_dir
@@ -46,7 +51,8 @@ class CleanSource(beam.PTransform):
             if after.spills and not after.is_last:
                 refs, verdicts = output[s.REFS], []
         dropped = (tuple(side[s.DROPPED]), tuple(side[s.SAMPLES])) | "dropped" >> WriteDropped(self._job)
-        return (tuple(side[s.COUNTS]), output[s.PARTS], dropped) | "finish" >> FinishSource(self._job)
+        done = (tuple(side[s.COUNTS]), output[s.PARTS], dropped) | "finish" >> FinishSource(self._job)
+        return {"done": done, **self._key_files}
 
     def _first(self, units: Any, segment: Segment, following: list[Segment], side: dict[str, list[Any]]) -> Any:
         """Reads the input. Output: the tagged outputs of the pass, its segment, and the segments that follow."""
@@ -107,17 +113,22 @@ class CleanSource(beam.PTransform):
         self._keep_side(output, side)
         return output
 
-    def _ask(self, output: Any, segment: Segment) -> tuple[list[Any], list[Any]]:
-        """The verdicts of the global steps behind a segment, and their counts."""
+    def _ask(self, output: Any, segment: Segment) -> tuple[list[Any], list[Any], dict[str, Any]]:
+        """The verdicts of the global steps behind a segment, their counts, and a dump's key files."""
         first = segment.ask[0]
         if isinstance(first.step, ExactDedup):
             keys = tuple(output[s.key_tag(i)] for i in range(len(segment.ask)))
-            result = keys | f"dedup_{first.step.NAME}" >> DedupExact(self._job, segment.ask)
-        elif isinstance(first.step, LineDedup):
+            return keys | f"dedup_{first.step.NAME}" >> self._dedup_exact(segment)  # type: ignore[no-any-return]
+        if isinstance(first.step, LineDedup):
             result = output[s.LINES] | f"dedup_{first.step.NAME}" >> DedupLines(self._job, first)
         else:
             result = (output[s.BOOKS], output[s.SKETCHES]) | f"dedup_{first.step.NAME}" >> DedupNear(self._job, first)
-        return result  # type: ignore[no-any-return]
+        return *result, {}
+
+    def _dedup_exact(self, segment: Segment) -> DedupExact:
+        names = [a.step.NAME for a in segment.ask]
+        earlier = {name: [files[name] for files in self._earlier] for name in names}
+        return DedupExact(self._job, segment.ask, earlier)
 
     @staticmethod
     def _tags(segment: Segment) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from filters.exclude import Excluded
 from pipeline.configure import canonical
+from pipeline.dumps import DumpPlan, cut_into_dumps, finish_source, forget_dumps, job_of_dump, pending_dumps
 from pipeline.files import delete_tree, exists, join, open_file
 from pipeline.inputs import Listing, list_inputs
 from pipeline.layout import Layout, is_done, read_marker
@@ -43,6 +44,8 @@ class SourcePlan:
     units: tuple[Unit, ...]
     model_paths: Mapping[str, Any]
     fingerprint: str
+    dumps: tuple[DumpPlan, ...] = ()
+    """Of a source that is cleaned dump by dump."""
 
 
 def with_exclusion(source: Source, settings: Settings) -> Source:
@@ -72,7 +75,9 @@ def plan_sources(settings: Settings, inputs: Mapping[str, Iterable[str]], models
         paths: dict[str, Any] = dict(require_models(found, name, source.steps, models_dir))
         if settings.exclude:
             paths["exclude"] = settings.exclude
-        plans.append(SourcePlan(source, listing, units, paths, _fingerprint(source, listing, paths, settings)))
+        fingerprint_of = functools.partial(_fingerprint, source, paths, settings)
+        dumps = cut_into_dumps(source, listing, functools.partial(cut_units, source), fingerprint_of)
+        plans.append(SourcePlan(source, listing, units, paths, fingerprint_of(listing), dumps))
     return plans
 
 
@@ -93,7 +98,9 @@ def cut_units(source: Source, listing: Listing) -> tuple[Unit, ...]:
     return (*units, *(Unit(path=f.path, num_bytes=0, kind=UNKNOWN_FORM) for f in other))
 
 
-def _fingerprint(source: Source, listing: Listing, models: Mapping[str, Any], settings: Settings) -> str:
+def _fingerprint(
+    source: Source, models: Mapping[str, Any], settings: Settings, listing: Listing, dump: Sequence[Any] = ()
+) -> str:
     said = {
         "version": DATA_VERSION,
         "reader": canonical(source.reader),
@@ -103,50 +110,85 @@ def _fingerprint(source: Source, listing: Listing, models: Mapping[str, Any], se
         "models": {key: sha256_of(path) for key, path in sorted(models.items())},
         "sample_docs": settings.limits.sample_docs,
         **({"dropped_share": settings.limits.dropped_share} if settings.limits.dropped_share < 1.0 else {}),
+        **({"dump": dump} if dump else {}),
     }
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def pending_jobs(plans: Iterable[SourcePlan], layout: Layout, settings: Settings, *, spill_dir: str,
                  shuffle_dir: str | None, progress_dir: str | None) -> list[SourceJob]:  # fmt: skip
-    """The jobs of the sources that are not yet whole; what an earlier run left of them is deleted."""
+    """The jobs of the sources and dumps that are not yet whole; what an earlier run left of them is deleted."""
     jobs = []
     for plan in plans:
-        name = plan.source.name
-        folders = {"clean": layout.clean(name), "dropped": layout.dropped(name)}
-        if is_done(layout.marker(f"clean-{name}"), plan.fingerprint, folders) and exists(layout.stats(name)):
+        if is_whole(plan, layout):
             continue
+        name = plan.source.name
         # The marker first: a run that is killed from here on leaves nothing that looks finished.
-        for path in (
-            layout.manifest,
-            layout.marker(f"clean-{name}"),
-            layout.stats(name),
-            layout.clean(name),
-            layout.dropped(name),
-        ):
+        for path in (layout.manifest, layout.marker(f"clean-{name}"), layout.stats(name)):
             delete_tree(path)
-        units_path = join(layout.work, "units", f"{name}.jsonl")
-        write_unit_list(units_path, plan.units)
-        jobs.append(
-            SourceJob(
-                source=plan.source,
-                scale=scale_of(plan.listing.num_bytes),
-                units_path=units_path,
-                marker=layout.marker(f"clean-{name}"),
-                fingerprint=plan.fingerprint,
-                stats_path=layout.stats(name),
-                models={key: portable(path) for key, path in plan.model_paths.items()},
-                spill_dir=spill_dir,
-                clean_dir=layout.clean(name),
-                dropped_dir=layout.dropped(name),
-                shuffle_dir=shuffle_dir,
-                sample_docs=settings.limits.sample_docs,
-                dropped_share=settings.limits.dropped_share,
-                progress_dir=progress_dir,
-                about=about_plan(plan),
-            )
+        job = replace(
+            _job(plan, layout, settings), spill_dir=spill_dir, shuffle_dir=shuffle_dir, progress_dir=progress_dir
         )
+        if plan.dumps:
+            pending = pending_dumps([job_of_dump(job, dump, plan.dumps, layout) for dump in plan.dumps])
+            units = {dump.name: dump.units for dump in plan.dumps}
+        else:
+            pending, units = [job], {"": plan.units}
+            forget_dumps(layout, name)
+            delete_tree(layout.clean(name))
+            delete_tree(layout.dropped(name))
+        for one in pending:
+            write_unit_list(one.units_path, units[one.dump])
+        jobs += pending
     return jobs
+
+
+def is_whole(plan: SourcePlan, layout: Layout) -> bool:
+    """Whether all clean documents of a source are there, made as they would be made now."""
+    name = plan.source.name
+    folders = {"clean": layout.clean(name), "dropped": layout.dropped(name)}
+    return is_done(layout.marker(f"clean-{name}"), plan.fingerprint, folders) and exists(layout.stats(name))
+
+
+def already_whole(plans: Iterable[SourcePlan], jobs: Iterable[SourceJob]) -> list[str]:
+    """The sources, and the dumps of the others, that have no job."""
+    labels = {job.label for job in jobs}
+    whole = []
+    for plan in plans:
+        name = plan.source.name
+        pieces = [f"{name}@{dump.name}" for dump in plan.dumps] or [name]
+        done = [piece for piece in pieces if piece not in labels]
+        whole += [name] if done == pieces else done
+    return whole
+
+
+def finish_sources(plans: Iterable[SourcePlan], layout: Layout, settings: Settings) -> None:
+    """Sums up the sources whose dumps are now whole."""
+    for plan in plans:
+        if plan.dumps and not is_whole(plan, layout):
+            job = _job(plan, layout, settings)
+            finish_source(job, [job_of_dump(job, dump, plan.dumps, layout) for dump in plan.dumps])
+
+
+def _job(plan: SourcePlan, layout: Layout, settings: Settings) -> SourceJob:
+    """The job of a source; where it spills is still to be said."""
+    name = plan.source.name
+    return SourceJob(
+        source=plan.source,
+        scale=scale_of(plan.listing.num_bytes),
+        units_path=join(layout.work, "units", f"{name}.jsonl"),
+        marker=layout.marker(f"clean-{name}"),
+        fingerprint=plan.fingerprint,
+        stats_path=layout.stats(name),
+        models={key: portable(path) for key, path in plan.model_paths.items()},
+        spill_dir="",
+        clean_dir=layout.clean(name),
+        dropped_dir=layout.dropped(name),
+        shuffle_dir=None,
+        sample_docs=settings.limits.sample_docs,
+        dropped_share=settings.limits.dropped_share,
+        about=about_plan(plan),
+    )
 
 
 def about_plan(plan: SourcePlan) -> dict[str, Any]:

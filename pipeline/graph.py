@@ -14,7 +14,8 @@ says so before anything is shuffled.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import apache_beam as beam
 
@@ -29,11 +30,13 @@ from pipeline.transforms.tokenize import TokenizeSource
 
 
 def clean(p: beam.Pipeline, jobs: Sequence[SourceJob]) -> None:
-    """Every source on its own: they meet only in the mixture."""
+    """Every source on its own: they meet only in the mixture. A dump asks those before it, which come first."""
+    cleaned: dict[str, list[Any]] = {}
     for job in jobs:
-        name = job.source.name
-        units = p | f"{name}/units" >> ReadUnitList(job.units_path)  # Output: (number, chunk, Unit)
-        _ = units | name >> CleanSource(job)  # Output: the source's name; clean/, dropped/ and stats/ are written
+        units = p | f"{job.label}/units" >> ReadUnitList(job.units_path)  # Output: (number, chunk, Unit)
+        earlier = cleaned.setdefault(job.source.name, [])
+        # Output: done (the source's name; clean/, dropped/ and stats/ are written), and of a dump its key files
+        earlier.append(units | job.label >> CleanSource(job, tuple(earlier)))
 
 
 def sample(p: beam.Pipeline, job: SampleJob) -> None:
@@ -42,11 +45,13 @@ def sample(p: beam.Pipeline, job: SampleJob) -> None:
     _ = parts | "sample" >> PickSample(job)  # Output: documents picked, a number a file; files of them are written
 
 
-def tokenize(p: beam.Pipeline, jobs: Mapping[str, TokenJob]) -> None:
+def tokenize(p: beam.Pipeline, jobs: Sequence[TokenJob]) -> None:
     """Every clean part becomes a file of token ids; what there is of each source is counted."""
-    for name, job in jobs.items():
-        parts = p | f"{name}/parts" >> ListNumbered([job.parts])  # Output: (number, clean file)
-        _ = parts | name >> TokenizeSource(job)  # Output: the source's name; its token files and marker are written
+    for job in jobs:
+        parts = p | f"{job.label}/parts" >> ListNumbered([job.parts])  # Output: (number, clean file)
+        _ = parts | job.label >> TokenizeSource(
+            job
+        )  # Output: the source's name; its token files and marker are written
 
 
 def count(p: beam.Pipeline, job: CountJob) -> None:

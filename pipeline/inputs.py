@@ -26,8 +26,19 @@ class Listing:
     """The files of one source."""
 
     files: tuple[InputFile, ...]
-    fingerprint: str
-    """Changes when a file comes, goes, or is written again."""
+    written: tuple[float, ...]
+    """When each was written last, in seconds; zero where that is not known."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when a file comes, goes, or is written again."""
+        identity = [[file.path, file.num_bytes, at] for file, at in zip(self.files, self.written, strict=True)]
+        return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+
+    def only(self, wanted: Callable[[str], bool]) -> Listing:
+        """The files whose paths are wanted."""
+        kept = [(file, at) for file, at in zip(self.files, self.written, strict=True) if wanted(file.path)]
+        return Listing(tuple(file for file, _ in kept), tuple(at for _, at in kept))
 
     @property
     def num_bytes(self) -> int:
@@ -49,25 +60,25 @@ def list_inputs(
         ValueError: a glob matches nothing; names the source and the glob.
     """
     found: dict[str, tuple[int, float]] = {}
-    listed: set[str] = set()
+    listed: dict[str, str] = {}
     for glob in globs:
         names = expand(glob) if expand is not None else None
         if names is not None:
-            listed.update(os.path.realpath(os.path.expanduser(n)) if is_local(n) else n for n in names)
+            real = (os.path.realpath(os.path.expanduser(n)) if is_local(n) else n for n in names)
+            listed |= {path: glob for path in real if path not in listed}
             continue
         matched = _without_output(glob, _match(source, glob), output)
         if not matched:
             raise ValueError(f"{source}: nothing matches {glob!r}; check the path, and quote globs in the shell")
         found |= matched
-    listed -= set(found)
+    listed = {path: glob for path, glob in listed.items() if path not in found}
     paths = sorted([*found, *listed])
     if fraction < 1.0:
         kept = [p for p in paths if always is not None and always(p)]
         paths = sorted([*kept, *_share([p for p in paths if p not in set(kept)], fraction)])
-    found |= _sizes(source, [p for p in paths if p in listed])
-    identity = [[p, *found[p]] for p in paths]
-    fingerprint = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
-    return Listing(tuple(InputFile(p, found[p][0]) for p in paths), fingerprint)
+    for glob in dict.fromkeys(listed.values()):  # each list on its own: another one changes nothing of this one
+        found |= _sizes(source, [p for p in paths if listed.get(p) == glob])
+    return Listing(tuple(InputFile(p, found[p][0]) for p in paths), tuple(found[p][1] for p in paths))
 
 
 def _without_output(
@@ -124,14 +135,18 @@ def _match(source: str, glob: str) -> dict[str, tuple[int, float]]:
             continue
         found[path] = (entry.size_in_bytes, entry.last_updated_in_seconds)
     if is_local(glob):
-        below = _files_below(d for d in iglob(glob, recursive=True) if os.path.isdir(d))
+        below = _files_below(source, (d for d in iglob(glob, recursive=True) if os.path.isdir(d)))
         found |= {p: (os.path.getsize(p), os.path.getmtime(p)) for p in below if p not in found}
         _check_names(source, found)
     return found
 
 
-def _files_below(folders: Iterable[str]) -> Iterator[str]:
-    """The real paths of the files in folders and in those below them; links are followed, each folder is read once."""
+def _files_below(source: str, folders: Iterable[str]) -> Iterator[str]:
+    """The real paths of the files in folders and in those below them; links are followed, each folder is read once.
+
+    Raises:
+        ValueError: a folder cannot be listed: what it holds would be missing from the corpus without a word.
+    """
     seen: set[str] = set()
     left = [os.path.realpath(folder) for folder in folders]
     while left:
@@ -139,7 +154,11 @@ def _files_below(folders: Iterable[str]) -> Iterator[str]:
         if folder in seen:
             continue
         seen.add(folder)
-        for entry in os.scandir(folder):
+        try:
+            entries = list(os.scandir(folder))
+        except OSError as error:
+            raise ValueError(f"{source}: the folder {folder!r} cannot be listed: {error.strerror}") from error
+        for entry in entries:
             path = os.path.realpath(entry.path)
             if os.path.isdir(path):
                 left.append(path)

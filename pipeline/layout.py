@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -52,8 +53,16 @@ class Layout:
         """The marker that makes a step whole, ``clean-books`` for example."""
         return join(self.work, "steps", f"{step}.json")
 
+    def markers_of_dumps(self, step: str) -> str:
+        """What matches the markers of a step's dumps, ``clean-common_crawl@CC-MAIN-2019-09`` for example."""
+        return self.marker(f"{step}@*")
+
     def tokens(self, source: str) -> str:
         return join(self.work, "tokens", source)
+
+    def keys(self, source: str, dump: str) -> str:
+        """Where a dump keeps the keys that its documents won."""
+        return join(self.work, "keys", source, dump)
 
 
 def read_marker(path: str) -> dict[str, Any] | None:
@@ -67,7 +76,16 @@ def read_marker(path: str) -> dict[str, Any] | None:
     return marker if isinstance(marker, dict) else None
 
 
-def is_done(path: str, fingerprint: str, folders: Mapping[str, str] | None = None) -> bool:
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Those parts of a folder whose numbers are at least ``first`` and below ``end``: the parts of one dump."""
+
+    folder: str
+    first: int
+    end: int
+
+
+def is_done(path: str, fingerprint: str, folders: Mapping[str, str | Span] | None = None) -> bool:
     """Whether a step is whole and was made of the same inputs, settings and data version.
 
     Args:
@@ -77,14 +95,36 @@ def is_done(path: str, fingerprint: str, folders: Mapping[str, str] | None = Non
     return marker is not None and marker.get("fingerprint") == fingerprint and are_whole(marker, folders or {})
 
 
-def are_whole(marker: Mapping[str, Any], folders: Mapping[str, str]) -> bool:
+def are_whole(marker: Mapping[str, Any], folders: Mapping[str, str | Span]) -> bool:
     """Whether the parts that a step wrote are those that there are: none gone, none cut, none added."""
     return all(marker.get("parts", {}).get(name) == state_of(folder) for name, folder in folders.items())
 
 
-def state_of(folder: str) -> str:
-    """A checksum of the names and sizes of a folder's parts: a listing, nothing is read."""
+def state_of(folder: str | Span) -> str:
+    """A checksum of the names and sizes of a folder's parts: a listing, nothing is read.
+
+    Of a span their numbers stand for their names, which change when a dump is added behind them.
+    """
+    if isinstance(folder, Span):
+        parts: list[tuple[Any, int]] = [
+            (number, size)
+            for path, number, size in numbered_parts(folder.folder)
+            if folder.first <= number < folder.end
+        ]
+    else:
+        parts = [(path.rsplit("/", 1)[-1], size) for path, size in _parts(folder)]
+    return hashlib.sha256(json.dumps(sorted(set(parts))).encode()).hexdigest()
+
+
+def numbered_parts(folder: str) -> list[tuple[str, int, int]]:
+    """(path, number, bytes) of every part whose name has a number, whatever their number in all is said to be."""
+    found = ((path, _NUMBER.match(path.rsplit("/", 1)[-1]), size) for path, size in _parts(folder))
+    return [(path, int(name[1]), size) for path, name, size in found if name is not None]
+
+
+_NUMBER = re.compile(r"part-(\d+)")
+
+
+def _parts(folder: str) -> list[tuple[str, int]]:
     (found,) = FileSystems.match([join(folder, "part-*")])
-    parts = [(m.path.rsplit("/", 1)[-1], m.size_in_bytes) for m in found.metadata_list]
-    whole = sorted(p for p in parts if not p[0].endswith(".tmp"))
-    return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
+    return [(m.path, m.size_in_bytes) for m in found.metadata_list if not m.path.endswith(".tmp")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -18,15 +17,11 @@ from mixtures.shards import ShardInfo, ShardMetadata, num_shards, shard_name, wr
 from mixtures.subset import Cut
 from pipeline import graph
 from pipeline.files import delete_tree, exists, join, read_bytes, write_bytes, written_whole
-from pipeline.layout import Layout, are_whole, is_done, read_marker
-from pipeline.mixing import CountJob, HeldOut, MixJob, Parts, SourceShare, TokenJob
+from pipeline.layout import Layout
+from pipeline.mixing import CountJob, HeldOut, MixJob, SourceShare
 from pipeline.options import Settings
-from pipeline.transforms.segment import PART_NAME
-from pipeline.transforms.tokenize import TOKEN_FILE
+from pipeline.token_phase import token_marker, token_parts
 from tokenizer.encode import Encoder
-
-TOKENS_VERSION = 1
-"""Raised when the same clean documents and tokenizer would give other token files."""
 
 RunPipeline = Callable[[str, Callable[[beam.Pipeline], None]], None]
 """Runs one job to its end; the name is what a person is told."""
@@ -40,65 +35,6 @@ class Mixed:
     manifest: Mapping[str, Any]
 
 
-def clean_parts(layout: Layout, source: str) -> list[str]:
-    """The clean files of a source that a finished clean phase left.
-
-    Raises:
-        ValueError: there are none; says how to make them.
-    """
-    marker = read_marker(layout.marker(f"clean-{source}"))
-    if marker is None:
-        raise ValueError(
-            f"{source}: there are no finished clean documents in {layout.output}; "
-            f"run it with --phase=clean --input {source}=GLOB first, or take {source} out of the recipe"
-        )
-    if not are_whole(marker, {"clean": layout.clean(source)}):
-        raise ValueError(
-            f"{source}: its clean documents in {layout.clean(source)} are not those that were written: a part is gone "
-            f"or was changed; run it with --phase=clean --input {source}=GLOB again"
-        )
-    parts = Parts(source, layout.clean(source), marker["num_parts"], PART_NAME)
-    return [parts.path(number) for number in range(parts.num_parts)]
-
-
-def clean_fingerprint(layout: Layout, source: str) -> str:
-    """Of what a source's clean documents were made of; empty where there are none."""
-    marker = read_marker(layout.marker(f"clean-{source}"))
-    return str(marker["fingerprint"]) if marker else ""
-
-
-def token_jobs(settings: Settings, layout: Layout, encoder: Encoder, sources: list[str],
-               progress_dir: str | None) -> dict[str, TokenJob]:  # fmt: skip
-    """The sources whose token files are not those of this tokenizer and these clean documents."""
-    excluded = hashlib.sha256(read_bytes(settings.exclude)).hexdigest() if settings.exclude else ""
-    jobs = {}
-    for source in sources:
-        said = [TOKENS_VERSION, encoder.sha256, clean_fingerprint(layout, source), excluded]
-        fingerprint = hashlib.sha256(json.dumps(said).encode()).hexdigest()
-        marker = layout.marker(f"tokens-{source}")
-        if is_done(marker, fingerprint, {"tokens": layout.tokens(source)}):
-            continue
-        delete_tree(layout.manifest)
-        delete_tree(marker)
-        delete_tree(layout.tokens(source))
-        jobs[source] = TokenJob(
-            source=source,
-            parts=Parts(source, layout.clean(source), len(clean_parts(layout, source)), PART_NAME),
-            tokenizer_path=layout.tokenizer,
-            tokens_dir=layout.tokens(source),
-            validation_share=rule.share if (rule := settings.recipe.validation.get(source)) else None,
-            exclude_path=settings.exclude,
-            marker=marker,
-            fingerprint=fingerprint,
-            progress_dir=progress_dir,
-        )
-    return jobs
-
-
-def _token_parts(layout: Layout, sources: list[str]) -> tuple[Parts, ...]:
-    return tuple(Parts(s, layout.tokens(s), len(clean_parts(layout, s)), TOKEN_FILE) for s in sources)
-
-
 @dataclass(frozen=True, slots=True)
 class Counted:
     """What is held out of each source, and what is left of it."""
@@ -110,7 +46,7 @@ class Counted:
 
 def count(settings: Settings, layout: Layout, sources: list[str], run: RunPipeline) -> Counted:
     """Takes the validation documents out and counts the rest."""
-    tokens = {s: _marker(layout, f"tokens-{s}")["tokens"] for s in sources}
+    tokens = {s: token_marker(layout, s)["tokens"] for s in sources}
     rules = {s: r for s, r in settings.recipe.validation.items() if tokens.get(s)}
     too_many = [s for s, r in rules.items() if r.tokens is not None and r.tokens >= tokens[s]]
     if too_many:
@@ -118,7 +54,7 @@ def count(settings: Settings, layout: Layout, sources: list[str], run: RunPipeli
         raise ValueError(
             f"validation: {rules[s].tokens:,} tokens of {s} are to be held out, it has {tokens[s]:,} in all"
         )
-    markers = {s: _marker(layout, f"tokens-{s}") for s in sources}
+    markers = {s: token_marker(layout, s) for s in sources}
     if all(_was_counted(markers[s], rules.get(s)) for s in sources):
         return Counted(
             held_out={s: HeldOut(share=rules[s].share if s in rules else None) for s in sources},
@@ -131,7 +67,7 @@ def count(settings: Settings, layout: Layout, sources: list[str], run: RunPipeli
     result_path = join(layout.work, "held-out.json")
     delete_tree(result_path)
     job = CountJob(
-        parts=_token_parts(layout, sources),
+        parts=token_parts(layout, sources),
         shares={s: r.share for s, r in rules.items() if r.share is not None},
         wanted_tokens={s: r.tokens for s, r in rules.items() if r.tokens is not None},
         result_path=result_path,
@@ -150,12 +86,6 @@ def _was_counted(marker: Mapping[str, Any], rule: HoldOut | None) -> bool:
     """Whether tokenizing counted just what this rule holds out; a number of tokens is never known by then."""
     share = None if rule is None or rule.share is None else str(rule.share)
     return (rule is None or rule.tokens is None) and marker["validation_share"] == share
-
-
-def _marker(layout: Layout, step: str) -> dict[str, Any]:
-    marker = read_marker(layout.marker(step))
-    assert marker is not None, f"step {step} left no marker"
-    return marker
 
 
 def make_plan(settings: Settings, counted: Counted) -> Plan:
@@ -179,7 +109,7 @@ def mix_job(settings: Settings, layout: Layout, encoder: Encoder, made: Plan, co
         eos_id=encoder.eos_id,
     )
     return MixJob(
-        parts=_token_parts(layout, sources),
+        parts=token_parts(layout, sources),
         shares={
             s.source: SourceShare(
                 whole_epochs=s.whole_epochs, remainder_tokens=s.remainder_tokens, held_out=counted.held_out[s.source]
@@ -240,18 +170,6 @@ def manifest_of(made: Plan, job: MixJob, encoder: Encoder, found: Mapping[str, A
         validation=validation,
         about=about,
     )
-
-
-def write_tokens_into_stats(layout: Layout, sources: list[str]) -> None:
-    """Fills in ``tokens`` of each source's statistics, now that they are counted."""
-    for source in sources:
-        if not exists(layout.stats(source)):
-            continue
-        stats = json.loads(read_bytes(layout.stats(source)))
-        marker = _marker(layout, f"tokens-{source}")
-        stats["tokens"] = marker["tokens"]
-        stats["excluded_in_mix"] = marker["excluded"]
-        write_bytes(layout.stats(source), (json.dumps(stats, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def read_whole_manifest(layout: Layout) -> dict[str, Any] | None:

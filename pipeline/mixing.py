@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from mixtures.subset import VALIDATION, Cut, held_out_by_share, held_out_by_tokens, order_hashes
+from pipeline.layout import Span
 from pipeline.sources import SOURCES
 
 _VALIDATION_SEED = 0
@@ -51,6 +52,16 @@ class Parts:
     num_parts: int
     form: str
     """Of a file's name, by its number and how many there are."""
+    only: tuple[int, int] | None = None
+    """The first of those that are meant, and the one behind the last: the parts of a dump."""
+
+    @property
+    def numbers(self) -> range:
+        """
+        >>> Parts("books", "out", 4, "", only=(1, 3)).numbers
+        range(1, 3)
+        """
+        return range(*(self.only or (0, self.num_parts)))
 
     def path(self, number: int) -> str:
         """
@@ -73,7 +84,7 @@ class SampleJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenJob:
-    """Tokenizing one source."""
+    """Tokenizing one source, or one dump of it."""
 
     source: str
     parts: Parts
@@ -85,7 +96,18 @@ class TokenJob:
     exclude_path: str | None
     marker: str
     fingerprint: str
+    dump: str = ""
     progress_dir: str | None = None
+
+    @property
+    def label(self) -> str:
+        """What its part of the graph is called."""
+        return f"{self.source}@{self.dump}" if self.dump else self.source
+
+    @property
+    def tokens(self) -> str | Span:
+        """Where its token files lie."""
+        return Span(self.tokens_dir, *self.parts.only) if self.parts.only else self.tokens_dir
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ import os
 import uuid
 from collections.abc import Iterable, Iterator
 
+from pipeline.dumps import forget_dumps
 from pipeline.files import create_file, delete_tree, is_local, join, write_bytes
 from pipeline.layout import Layout
 
@@ -58,6 +59,7 @@ def start_over(layout: Layout, cleaned: Iterable[str]) -> None:
     """
     delete_tree(layout.manifest)
     for name in cleaned:
+        forget_dumps(layout, name)
         for path in (layout.marker(f"clean-{name}"), layout.stats(name), layout.clean(name), layout.dropped(name)):
             delete_tree(path)
     for step in ("mix", "tokenizer"):

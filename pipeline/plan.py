@@ -117,6 +117,18 @@ def stage_names(steps: Sequence[AnyStep]) -> list[str]:
     return [step.NAME for step in steps]
 
 
+PART_NAME = "part-{:05d}-of-{:05d}.parquet"
+"""The name of a file of clean or dropped documents, by its number and how many there are."""
+
+
+def part_name(part: int, num_parts: int) -> str:
+    """
+    >>> part_name(3, 12)
+    'part-00003-of-00012.parquet'
+    """
+    return PART_NAME.format(part, num_parts)
+
+
 def part_of(batch_id: bytes, num_parts: int) -> int:
     """The part of the output a batch goes to: a function of its identity alone.
 
@@ -184,9 +196,29 @@ def _power_of_two(number: int) -> int:
     return 1 << (number - 1).bit_length()
 
 
+@dataclass(frozen=True, slots=True)
+class KeyFiles:
+    """The files in which a dump's documents stand that won an exact dedup, with their keys: a newer dump asks them."""
+
+    step: str
+    folder: str
+
+    def path(self, bucket: int) -> str:
+        """
+        >>> KeyFiles("digest", "keys").path(1)
+        'keys/part-digest-00001.arrow'
+        """
+        return f"{self.folder}/part-{self.step}-{bucket:05d}.arrow"
+
+    @property
+    def glob(self) -> str:
+        """What matches all of them; a bucket without a key has none."""
+        return f"{self.folder}/part-{self.step}-*.arrow"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceJob:
-    """All a worker must know of one source: the source with this run's settings, its cut, and where things go."""
+    """All a worker must know of one source, or of one dump of it: its settings, its cut, and where things go."""
 
     source: Source
     scale: Scale
@@ -205,8 +237,33 @@ class SourceJob:
     shuffle_dir: str | None
     """Where groups are spilled; None: the engine's own shuffle."""
     sample_docs: int
+    dump: str = ""
+    """The dump that this is about; empty: all of the source."""
+    first_part: int = 0
+    """The number of its first part among the source's."""
+    num_source_parts: int | None = None
+    """Parts of the whole source; None: those of the job."""
+    keys_dir: str | None = None
+    """Where its key files go; None: no newer dump will ask."""
+    earlier_keys: tuple[KeyFiles, ...] = ()
+    """Those of the dumps before it that are whole."""
     dropped_share: float = 1.0
     """Of what is dropped this share gets a row in the ledger, besides the sample."""
     progress_dir: str | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
     """What the manifest says of its inputs and models."""
+
+    @property
+    def label(self) -> str:
+        """What its part of the graph is called."""
+        return f"{self.source.name}@{self.dump}" if self.dump else self.source.name
+
+    def part_path(self, folder: str, part: int) -> str:
+        """The file of clean or dropped documents of its part."""
+        num_parts = self.scale.num_parts if self.num_source_parts is None else self.num_source_parts
+        return f"{folder}/{part_name(self.first_part + part, num_parts)}"
+
+    def key_files(self, step: str) -> KeyFiles:
+        """Those that it writes for an exact dedup."""
+        assert self.keys_dir is not None, "nobody asks for them"
+        return KeyFiles(step, self.keys_dir)

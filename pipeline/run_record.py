@@ -138,23 +138,34 @@ def _write(layout: Layout, record: Mapping[str, Any]) -> None:
 
 def clean_work(plans: Sequence[SourcePlan], jobs: Sequence[SourceJob]) -> dict[str, Work]:
     """What each pass of the clean job has to do, by its label: the units to read, then the parts of every pass."""
-    plan_of = {p.source.name: p for p in plans}
+    given = {p.source.name: (p.units, p.listing.num_bytes) for p in plans}
+    given |= {f"{p.source.name}@{d.name}": (d.units, d.listing.num_bytes) for p in plans for d in p.dumps}
     work: dict[str, Work] = {}
+
+    def add(label: str, num_units: int, num_bytes: int) -> None:  # the dumps of a source together
+        before = work.get(label, Work(0, 0))
+        work[label] = Work(before.units + num_units, before.num_bytes + num_bytes)
+
     for job in jobs:
-        plan = plan_of[job.source.name]
+        units, num_bytes = given[job.label]
         containers: frozenset[str] = getattr(job.source.reader, "CONTAINERS", frozenset())
-        num_bytes = plan.listing.num_bytes
-        if not any(unit.kind in containers for unit in plan.units):  # how many units are in them nobody knows
-            work[f"{job.source.name}: read"] = Work(len(plan.units), num_bytes)
+        if not any(unit.kind in containers for unit in units):  # how many units are in them nobody knows
+            add(f"{job.source.name}: read", len(units), num_bytes)
         _, *following = segments(job.source.steps, first_opens=job.source.join == "licences")
         for segment in following:
-            work[pass_label(job.source.name, segment)] = Work(job.scale.num_parts, num_bytes)
+            add(pass_label(job.source.name, segment), job.scale.num_parts, num_bytes)
     return work
 
 
-def token_work(jobs: Mapping[str, TokenJob], input_bytes: Mapping[str, int]) -> dict[str, Work]:
-    """The clean parts to tokenize."""
-    return {f"{name}: tokenize": Work(job.parts.num_parts, input_bytes.get(name, 1)) for name, job in jobs.items()}
+def token_work(jobs: Sequence[TokenJob], input_bytes: Mapping[str, int]) -> dict[str, Work]:
+    """The clean parts to tokenize; a dump weighs its share of the source's bytes."""
+    work: dict[str, Work] = {}
+    for job in jobs:
+        label, num_parts = f"{job.source}: tokenize", len(job.parts.numbers)
+        before = work.get(label, Work(0, 0))
+        num_bytes = input_bytes.get(job.source, 1) * num_parts // max(job.parts.num_parts, 1)
+        work[label] = Work(before.units + num_parts, before.num_bytes + num_bytes)
+    return work
 
 
 def mix_work(job: MixJob) -> dict[str, Work]:

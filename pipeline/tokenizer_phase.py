@@ -12,19 +12,19 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-
-import pyarrow as pa
+from typing import Any
 
 from pipeline import graph
-from pipeline.clean_files import clean_batches
 from pipeline.configure import canonical
-from pipeline.files import delete_tree, exists, join, open_file, read_bytes, write_bytes
+from pipeline.files import delete_tree, exists, join, read_bytes, write_bytes
 from pipeline.layout import Layout, is_done, read_marker
-from pipeline.mix_phase import RunPipeline, clean_fingerprint, clean_parts
+from pipeline.mix_phase import RunPipeline
 from pipeline.mixing import Parts, SampleJob
+from pipeline.model_loading import load
 from pipeline.options import Settings
-from pipeline.transforms.sample_texts import sample_file
-from pipeline.transforms.segment import PART_NAME
+from pipeline.plan import PART_NAME
+from pipeline.token_phase import clean_fingerprint, clean_parts
+from pipeline.transforms.sample_texts import documents, exclusions_file, picked, sample_file, text_bytes_of
 from tokenizer.encode import Encoder
 from tokenizer.sample import Sample, plan_sample, weighted_sample
 from tokenizer.train import TrainSettings, train
@@ -50,11 +50,13 @@ def get_tokenizer(settings: Settings, layout: Layout, sources: list[str], run: R
         _put_tokenizer(layout, encoder.model)
         return encoder
     train_settings = TrainSettings.of(settings.recipe.tokenizer)
-    said = {
+    said: dict[str, Any] = {
         "settings": {n: v for n, v in canonical(train_settings).items() if n != "num_threads"},
         "weights": {s: str(w) for s, w in settings.recipe.weights.items()},
         "clean": {s: clean_fingerprint(layout, s) for s in sources},
     }
+    if settings.exclude:
+        said["exclude"] = hashlib.sha256(read_bytes(settings.exclude)).hexdigest()
     fingerprint = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
     marker = layout.marker("tokenizer")
     if is_done(marker, fingerprint) and exists(layout.tokenizer):
@@ -84,25 +86,31 @@ def load_tokenizer(path: str) -> Encoder:
 
 
 def draw_sample(settings: Settings, layout: Layout, sources: list[str], max_bytes: int, run: RunPipeline) -> Sample:
-    """The weighted sample of the sources' clean documents, of at most ``max_bytes``."""
+    """The weighted sample of the sources' clean documents, of at most ``max_bytes``; excluded ones are not in it."""
     available = {s: int(json.loads(read_bytes(layout.stats(s)))["bytes"]["kept"]) for s in sources}
     parts = {s: tuple(clean_parts(layout, s)) for s in sources}
     if sum(available.values()) <= _READ_ALL_SHARE * max_bytes:
-        documents: Documents = {s: _CleanDocuments(parts[s]) for s in sources}
-        return weighted_sample(documents, settings.recipe, max_bytes=max_bytes, available=available)
+        excluded: frozenset[str] = load("exclude", settings.exclude) if settings.exclude else frozenset()
+        whole: Documents = {s: _CleanDocuments(parts[s], excluded) for s in sources}
+        known = None if excluded else available  # what is left of it is known when it has been read
+        return weighted_sample(whole, settings.recipe, max_bytes=max_bytes, available=known)
     folder = join(layout.work, "sample")
     shares = _shares(settings, available, max_bytes)
     while True:
         delete_tree(folder)
+        if settings.exclude:
+            write_bytes(exclusions_file(folder), read_bytes(settings.exclude))
         job = SampleJob(
             parts=tuple(Parts(s, layout.clean(s), len(parts[s]), PART_NAME) for s in shares),
             below={s: int(share * _HASHES) for s, share in shares.items()},
             folder=folder,
         )
         run("sample", lambda p, job=job: graph.sample(p, job))  # type: ignore[misc]
-        picked = {s: _PickedDocuments(tuple(sample_file(folder, s, path) for path in parts[s])) for s in shares}
+        files = {s: tuple(sample_file(folder, s, path) for path in parts[s]) for s in shares}
+        left = {s: sum(map(text_bytes_of, files[s])) for s in files}
+        some: Documents = {s: _PickedDocuments(files[s]) for s in files}
         try:
-            sample = weighted_sample(picked, settings.recipe, max_bytes=max_bytes, available=available)
+            sample = weighted_sample(some, settings.recipe, max_bytes=max_bytes, available=left)
         except LookupError as error:  # a source's documents are so unequal that too few were picked
             source = str(error.args[0])
             shares[source] = min(Fraction(1), 4 * shares[source])
@@ -123,10 +131,11 @@ class _CleanDocuments:
     """The (id, text) of a source's clean files, as often as asked for."""
 
     paths: tuple[str, ...]
+    excluded: frozenset[str]
 
     def __call__(self) -> Iterator[tuple[str, str]]:
         for path in self.paths:
-            for batch in clean_batches(path, ["id", "text"], batch_size=64):
+            for batch in documents(path, self.excluded):
                 yield from zip(batch.column("id").to_pylist(), batch.column("text").to_pylist(), strict=True)
 
 
@@ -138,7 +147,4 @@ class _PickedDocuments:
 
     def __call__(self) -> Iterator[tuple[str, str]]:
         for path in self.paths:
-            with open_file(path) as file:
-                reader = pa.ipc.open_stream(file)
-                for batch in reader:
-                    yield from zip(batch.column("id").to_pylist(), batch.column("text").to_pylist(), strict=True)
+            yield from picked(path)

@@ -24,6 +24,7 @@ from apache_beam.runners.runner import PipelineState
 from pipeline import clean_phase as cleaning
 from pipeline import graph
 from pipeline import mix_phase as mixing
+from pipeline import token_phase as tokens
 from pipeline.card import write_card
 from pipeline.clean_phase import RunFailed
 from pipeline.cloud import check_machines, check_options, explained
@@ -203,11 +204,12 @@ def _clean(
 ) -> None:
     jobs = cleaning.pending_jobs(plans, layout, settings, spill_dir=place.spill_dir, shuffle_dir=place.shuffle_dir,
                                  progress_dir=place.progress_dir)  # fmt: skip
-    done = [p.source.name for p in plans if p.source.name not in {j.source.name for j in jobs}]
+    done = cleaning.already_whole(plans, jobs)
     display.say(f"clean: {', '.join(done)} already whole" if done else "")
     if jobs:
         with display.job("clean", place.progress_dir, work=clean_work(plans, jobs)):
             place.run("clean", lambda p: graph.clean(p, jobs))
+    cleaning.finish_sources(plans, layout, settings)
     cleaning.check_ceilings(plans, layout, settings)
 
 
@@ -216,15 +218,16 @@ def _mix(settings: Settings, layout: Layout, place: _Place, display: Display) ->
     if not sources:
         raise ValueError(f"there are no finished clean documents in {layout.output}; run --phase=clean first")
     for source in sources:
-        mixing.clean_parts(layout, source)  # what is missing is said before anything is made
+        tokens.clean_parts(layout, source)  # what is missing is said before anything is made
     with display.job("tokenizer", None):
         encoder = get_tokenizer(settings, layout, sources, place.run)
-    jobs = mixing.token_jobs(settings, layout, encoder, sources, place.progress_dir)
+    jobs = tokens.token_jobs(settings, layout, encoder, sources, place.progress_dir)
     if jobs:
         input_bytes = read_record(layout).get("input_bytes", {})
         with display.job("tokenize", place.progress_dir, work=token_work(jobs, input_bytes)):
             place.run("tokenize", lambda p: graph.tokenize(p, jobs))
-    mixing.write_tokens_into_stats(layout, sources)
+    tokens.finish_tokens(layout, encoder, sources, settings)
+    tokens.write_tokens_into_stats(layout, sources)
     with display.job("count", None):
         counted = mixing.count(settings, layout, sources, place.run)
     made = mixing.make_plan(settings, counted)
@@ -248,8 +251,8 @@ def _mix(settings: Settings, layout: Layout, place: _Place, display: Display) ->
 
 def _mix_fingerprint(job: Any, layout: Layout, sources: list[str]) -> str:
     said = replace(job, parts=(), output="", result_path="", shuffle_dir=None, progress_dir=None)  # it may be moved
-    tokens = {s: (read_marker(layout.marker(f"tokens-{s}")) or {}).get("fingerprint") for s in sources}
-    return hashlib.sha256((repr(said) + json.dumps(tokens)).encode()).hexdigest()
+    made_of = {s: (read_marker(layout.marker(f"tokens-{s}")) or {}).get("fingerprint") for s in sources}
+    return hashlib.sha256((repr(said) + json.dumps(made_of)).encode()).hexdigest()
 
 
 def _inputs_and_models(settings: Settings, work: str) -> tuple[Mapping[str, Any], str | None]:

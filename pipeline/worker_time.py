@@ -25,7 +25,8 @@ def stage_seconds(result: Any) -> dict[str, dict[str, float]]:
     for info in result.monitoring_infos():
         if info.urn == _TOTAL:
             first, _, rest = info.labels.get("PTRANSFORM", "").partition("/")
-            busy_ms.setdefault(first, Counter())[rest.partition("/")[0]] += extract_counter_value(info)
+            source = first.partition("@")[0]  # the dumps of a source together
+            busy_ms.setdefault(source, Counter())[rest.partition("/")[0]] += extract_counter_value(info)
     return {
         name: {part: ms / 1000 for part, ms in sorted(parts.items()) if ms}
         for name, parts in sorted(busy_ms.items())

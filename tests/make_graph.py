@@ -19,9 +19,8 @@ from mixtures.recipe import Recipe, load_recipe
 from pipeline import graph
 from pipeline.engine import LocalRunner
 from pipeline.mixing import CountJob, HeldOut, MixJob, Parts, SourceShare, TokenJob
-from pipeline.plan import SourceJob, scale_of
+from pipeline.plan import PART_NAME, SourceJob, scale_of
 from pipeline.sources import SOURCES
-from pipeline.transforms.segment import PART_NAME
 from pipeline.transforms.tokenize import TOKEN_FILE
 
 GOLDEN = Path(__file__).parent / "golden" / "graph.txt"
@@ -31,7 +30,7 @@ _OURS = "beam:transform:generic_composite:v1"
 def outline() -> str:
     """The text of the golden file."""
     recipe = load_recipe("sample")
-    tokens = {s: _token_job(recipe, s) for s in recipe.weights}
+    tokens = [_token_job(recipe, s) for s in recipe.weights]
     jobs: dict[str, Callable[[beam.Pipeline], None]] = {
         "clean": lambda p: graph.clean(p, [_source_job(name) for name in SOURCES]),
         "tokenize": lambda p: graph.tokenize(p, tokens),

@@ -118,6 +118,15 @@ class Unpacker(Protocol):
         ...
 
 
+@runtime_checkable
+class ByDump(Protocol):
+    """A reader whose files come in dumps, one after another: a dump that is whole is not read again for a newer one."""
+
+    def dump_of(self, path: str) -> str:
+        """The dump that a file belongs to, by its path; dumps sort as they were published. Empty: not known."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """A run of whole records out of a container."""
@@ -131,15 +140,25 @@ class Chunk:
 class ExactDedup:
     """Of all documents of the source whose ``key`` column is equal, one is kept. A null key equals nothing.
 
-    The one kept has the greatest ``newest`` column (if named; nulls last), then the smallest hash of its id,
-    then the smallest id: never the first that was read.
+    The one kept has the greatest ``newest`` column or the smallest ``earliest`` column (if either is named; nulls
+    last), then the smallest hash of its id, then the smallest id: never the first that was read.
     """
 
     NAME: str
     reason: str
     key: str
     newest: str | None = None
+    earliest: str | None = None
     DATA_VERSION: int = 1
+
+    def __post_init__(self) -> None:
+        if self.newest and self.earliest:
+            raise ValueError(f"{self.NAME}: newest or earliest, not both")
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether a column decides, before the hashes do."""
+        return bool(self.newest or self.earliest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

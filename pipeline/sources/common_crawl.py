@@ -66,12 +66,16 @@ class CommonCrawlReader:
         """Whether a file of this name is of a form that this source reads."""
         return path.lower().endswith(tuple(_KIND_OF_ENDING))
 
+    def dump_of(self, path: str) -> str:
+        """The dump whose file this is, as its path says it; by setting where it says nothing."""
+        return _dump_of_path(path) or self.dump
+
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
         """One unit a file; what it is is told by its name, and a name that says nothing is an error."""
         num_of_dump: Counter[str] = Counter()
         units = []
         for file in sorted(files, key=lambda file: file.path):
-            dump = _dump_of_path(file.path) or self.dump
+            dump = self.dump_of(file.path)
             group = num_of_dump[dump] // self.group_files
             num_of_dump[dump] += 1
             units.append(Unit(path=file.path, num_bytes=file.num_bytes, kind=_kind(file.path), group=group))
@@ -89,7 +93,7 @@ class CommonCrawlReader:
             yield Rejected(place=unit.place, reason="unreadable_on_server", detail=str(error), is_whole_file=True)
 
     def _pages(self, unit: Unit, open_file: Opener) -> Iterator[Document | Rejected]:
-        dump = _dump_of_path(unit.place) or self.dump
+        dump = self.dump_of(unit.place)
         if unit.kind == "wet":
             for record in read_wet(unit.path, open_file, place=unit.place):
                 yield record if isinstance(record, Rejected) else _document_of_text(record, dump)
@@ -166,8 +170,8 @@ SOURCE = Source(
     reader=CommonCrawlReader(),
     steps=(
         MinLength(),
-        ExactDedup(NAME="duplicate_id", reason="duplicate_id", key="id"),
-        ExactDedup(NAME="duplicate_digest", reason="duplicate_digest", key="digest"),
+        ExactDedup(NAME="duplicate_id", reason="duplicate_id", key="id", earliest="dump"),
+        ExactDedup(NAME="duplicate_digest", reason="duplicate_digest", key="digest", earliest="dump"),
         LineDedup(lines="ccnet", keep="ccnet", scope="dump"),
         MinLengthAfterDedup(),
         Language(),

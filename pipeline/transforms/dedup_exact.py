@@ -1,9 +1,12 @@
-"""Exact dedup over all documents of a source: of equal keys one wins, by a rule that no file order touches."""
+"""Exact dedup over all documents of a source: of equal keys one wins, by a rule that no file order touches.
+
+Where a source comes in dumps, what an earlier dump keeps wins, so that a newer one changes nothing of it.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -12,39 +15,60 @@ from apache_beam.pvalue import TaggedOutput
 from pipeline.ledger import Ledger
 from pipeline.plan import GlobalStep, SourceJob, part_of
 from pipeline.sources.base import ExactDedup
+from pipeline.transforms.earlier_keys import EarlierKeys, KeyFileWriter, earlier_name
 from pipeline.transforms.group import GroupBytes
 from pipeline.transforms.keys import KEY_BYTES, ROW, bucket_of_key, next_contest, parse_key_row
 from pipeline.transforms.segment import COUNTS, key_tag
 
+KEY_FILES = "key_files"
+"""The tag of the paths of the key files that a contest has written."""
+
 
 class DedupExact(beam.PTransform):
-    """Rows of keys (a PCollection a contest of the chain) -> (verdicts, counts), each a list of PCollections.
+    """Rows of keys (a PCollection a contest of the chain) -> (verdicts, counts, key files): lists of PCollections.
+
+    Of a dump the key files are the paths, by step, of what newer dumps are given; ``earlier`` are those of the dumps
+    before it that are cleaned in this run.
 
     A verdict is (part, batch id + tag + row + id of the document kept). A document that loses a contest does not
     take part in the next: two pages that a third one equals by url and by digest are not both lost for it.
     """
 
-    def __init__(self, job: SourceJob, chain: tuple[GlobalStep, ...]) -> None:
+    def __init__(
+        self, job: SourceJob, chain: tuple[GlobalStep, ...], earlier: Mapping[str, Sequence[Any]] | None = None
+    ) -> None:
         super().__init__()
-        self._job, self._chain = job, chain
+        self._job, self._chain, self._earlier = job, chain, earlier or {}
 
-    def expand(self, keys: tuple[Any, ...]) -> tuple[list[Any], list[Any]]:
+    def expand(self, keys: tuple[Any, ...]) -> tuple[list[Any], list[Any], dict[str, Any]]:
         scale = self._job.scale
         waiting = [[rows] for rows in keys]
-        verdicts, counts = [], []
+        verdicts, counts, key_files = [], [], {}
         for index, global_step in enumerate(self._chain):
+            name = global_step.step.NAME
+            if self._job.keys_dir is not None:
+                steps = [g.step for g in self._chain if isinstance(g.step, ExactDedup)]
+                files = [files for files in self._job.earlier_keys if files.step == name]
+                whole = keys[0].pipeline | f"whole_{name}" >> beam.Create(files)
+                rows = (whole, *self._earlier.get(name, ())) | f"earlier_{name}" >> EarlierKeys(self._job, steps, index)
+                waiting[index].append(rows.rows)
+                counts.append(rows[COUNTS])
             later = [key_tag(i) for i in range(index + 1, len(self._chain))]
             outcome = (
                 tuple(waiting[index])
-                | f"group_{global_step.step.NAME}" >> GroupBytes(scale.num_key_buckets, self._job.shuffle_dir)
-                | f"judge_{global_step.step.NAME}"
-                >> beam.ParDo(_Contest(self._job, self._chain, index)).with_outputs(COUNTS, *later, main="verdicts")
+                | f"group_{name}" >> GroupBytes(scale.num_key_buckets, self._job.shuffle_dir)
+                | f"judge_{name}"
+                >> beam.ParDo(_Contest(self._job, self._chain, index)).with_outputs(
+                    COUNTS, KEY_FILES, *later, main="verdicts"
+                )
             )
             for i in range(index + 1, len(self._chain)):
                 waiting[i].append(outcome[key_tag(i)])
             verdicts.append(outcome.verdicts)
             counts.append(outcome[COUNTS])
-        return verdicts, counts
+            if self._job.keys_dir is not None:
+                key_files[name] = outcome[KEY_FILES]
+        return verdicts, counts, key_files
 
 
 class _Contest(beam.DoFn):
@@ -55,18 +79,37 @@ class _Contest(beam.DoFn):
         self._steps = [g.step for g in chain if isinstance(g.step, ExactDedup)]
 
     def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
+        bucket, payloads = group
+        if self._job.keys_dir is None:
+            yield from self._judged(payloads, None)
+            return
+        path = self._job.key_files(self._steps[self._index].NAME).path(bucket)
+        with KeyFileWriter(path) as won:
+            yield from self._judged(payloads, won)
+        yield TaggedOutput(KEY_FILES, path)
+
+    def _judged(self, payloads: Iterable[bytes], won: KeyFileWriter | None) -> Iterator[Any]:
         ledger = Ledger(self._job.source.name, 0)
-        name, tag = self._steps[self._index].NAME, bytes([self._chain[self._index].tag])
+        step, tag = self._steps[self._index], bytes([self._chain[self._index].tag])
         scale = self._job.scale
-        for _, payloads in itertools.groupby(group[1], key=lambda p: p[:KEY_BYTES]):
-            rows = (parse_key_row(p, self._steps, self._index) for p in payloads)
+        for _, group in itertools.groupby(payloads, key=lambda p: p[:KEY_BYTES]):
+            rows = (parse_key_row(p, self._steps, self._index) for p in group)
             winner = next(rows)
-            num_rows = 1
-            for num_rows, loser in enumerate(rows, start=2):  # noqa: B007 - the last number is the size
+            is_ours = not winner.is_of_earlier_dump
+            num_lost = 0
+            for loser in rows:
+                if loser.is_of_earlier_dump:
+                    raise AssertionError(f"two earlier dumps kept {loser.document_id} and {winner.document_id}")
+                num_lost += 1
                 body = ROW.pack(loser.row) + winner.document_id.encode()
                 yield part_of(loser.batch_id, scale.num_parts), loser.batch_id + tag + body
-            ledger.receive(f"{name} keys", num_rows)
-            ledger.send(f"{name} verdicts", num_rows - 1)
+            ledger.receive(f"{step.NAME} keys", num_lost + is_ours)
+            ledger.send(f"{step.NAME} verdicts", num_lost)
+            if not is_ours:
+                ledger.receive(earlier_name(step), 1)
+                continue
+            if won is not None:
+                won.write(winner.key, winner.document_id)
             following = next_contest(winner, self._steps, self._index)
             if following is not None:
                 index, payload = following

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -13,12 +13,11 @@ import pyarrow.parquet as pq
 
 from pipeline import counts as c
 from pipeline.document import DROPPED_SCHEMA
-from pipeline.files import exists, join, write_bytes
-from pipeline.layout import state_of
+from pipeline.files import exists, write_bytes
+from pipeline.layout import Span, state_of
 from pipeline.plan import SourceJob, stage_names
 from pipeline.run_steps import clean_schema
 from pipeline.transforms.join_answers import SITES_STAGE
-from pipeline.transforms.segment import part_name
 
 _COUNT, _CLEAN, _DROPPED = "count", "clean", "dropped"
 
@@ -63,6 +62,47 @@ def _tagged_dropped(part: int, number: int) -> tuple[int, tuple[str, Any, int]]:
     return 0, (_DROPPED, part, number)
 
 
+def write_source(job: SourceJob, counts: Mapping[c.CountKey, int], stages: Sequence[str],
+                 dumps: Sequence[SourceJob] = ()) -> None:  # fmt: skip
+    """Writes the statistics of a source all of whose parts stand, and the marker last."""
+    stats = c.stats_of(job.source.name, counts, stages)
+    write_bytes(job.stats_path, (json.dumps(stats, indent=1, ensure_ascii=False) + "\n").encode())
+    marker = {
+        "fingerprint": job.fingerprint,
+        "num_parts": job.scale.num_parts if job.num_source_parts is None else job.num_source_parts,
+        "documents": stats["documents"],
+        "bad_records": stats["bad_records"],
+        "unreadable_files": stats["unreadable_files"],
+        "about": dict(job.about),
+        "parts": {"clean": state_of(job.clean_dir), "dropped": state_of(job.dropped_dir)},
+        "dumps": [
+            {"name": d.dump, "fingerprint": d.fingerprint, "parts": [d.first_part, d.first_part + d.scale.num_parts]}
+            for d in dumps
+        ],
+    }
+    write_bytes(job.marker, json.dumps(marker, indent=1).encode())
+
+
+def write_dump_marker(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None:
+    """Writes what makes a dump whole: its counts, of which the source's statistics are summed."""
+    marker = {
+        "fingerprint": job.fingerprint,
+        "counts": [[*key, number] for key, number in sorted(counts.items())],
+        "parts": {name: state_of(where) for name, where in dump_folders(job).items()},
+    }
+    write_bytes(job.marker, json.dumps(marker, indent=1).encode())
+
+
+def dump_folders(job: SourceJob) -> dict[str, str | Span]:
+    """Where a dump's files lie, as its marker names them."""
+    end = job.first_part + job.scale.num_parts
+    spans: dict[str, str | Span] = {
+        "clean": Span(job.clean_dir, job.first_part, end),
+        "dropped": Span(job.dropped_dir, job.first_part, end),
+    }
+    return spans if job.keys_dir is None else spans | {"keys": job.keys_dir}
+
+
 class _Finish(beam.DoFn):
     def __init__(self, job: SourceJob) -> None:
         self._job = job
@@ -85,24 +125,16 @@ class _Finish(beam.DoFn):
                       is_share=self._job.dropped_share < 1.0)  # fmt: skip
         self._fill(self._job.clean_dir, parts[_CLEAN], clean_schema(self._job))
         self._fill(self._job.dropped_dir, parts[_DROPPED], DROPPED_SCHEMA)
-        stats = c.stats_of(source.name, counts, stages)
-        write_bytes(self._job.stats_path, (json.dumps(stats, indent=1, ensure_ascii=False) + "\n").encode())
-        marker = {
-            "fingerprint": self._job.fingerprint,
-            "num_parts": self._job.scale.num_parts,
-            "documents": stats["documents"],
-            "bad_records": stats["bad_records"],
-            "unreadable_files": stats["unreadable_files"],
-            "about": dict(self._job.about),
-            "parts": {"clean": state_of(self._job.clean_dir), "dropped": state_of(self._job.dropped_dir)},
-        }
-        write_bytes(self._job.marker, json.dumps(marker, indent=1).encode())
+        if self._job.dump:
+            write_dump_marker(self._job, counts)
+        else:
+            write_source(self._job, counts, stages)
         yield source.name
 
     def _fill(self, folder: str, written: dict[int, int], schema: pa.Schema) -> None:
-        """Writes an empty file for each part that got no document: a reader finds every name from 0 to the last."""
+        """Writes an empty file for each part that got no document: a reader finds every name from first to last."""
         for part in range(self._job.scale.num_parts):
-            path = join(folder, part_name(part, self._job.scale.num_parts))
+            path = self._job.part_path(folder, part)
             if part not in written:
                 sink = io.BytesIO()
                 pq.write_table(schema.empty_table(), sink, compression="zstd", write_page_checksum=True)

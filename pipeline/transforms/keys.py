@@ -17,7 +17,7 @@ from pipeline.document import SIGNAL_PREFIX
 from pipeline.plan import BATCH_ID
 from pipeline.sources.base import ExactDedup, LineDedup
 
-KEY_BYTES, NEWEST_BYTES, TIE_BYTES = 16, 32, 24
+KEY_BYTES, ORDER_BYTES, TIE_BYTES = 16, 32, 24
 ROW = struct.Struct(">I")
 _PLACE_BYTES = BATCH_ID.size + ROW.size
 
@@ -27,21 +27,32 @@ class KeyRow(NamedTuple):
 
     key: bytes
     rank: bytes
-    """Newest first (the timestamp's bytes inverted), then the smallest hash of the id, of the text, of the rest."""
+    """Earliest or newest first (the bytes, inverted), then the smallest hash of the id, of the text, of the rest."""
     batch_id: bytes
     row: int
     carry: bytes
     """The keys of the contests that a winner enters next."""
     document_id: str
 
+    @property
+    def is_of_earlier_dump(self) -> bool:
+        """Whether it stands for a document that an earlier dump keeps (:func:`earlier_payload`)."""
+        return self.batch_id == _NO_BATCH
 
-def _newest_bytes(value: str | None) -> bytes:
-    # Inverted, so that the greatest sorts first; a missing one sorts last.
-    data = (value or "").encode()[:NEWEST_BYTES].ljust(NEWEST_BYTES, b"\0")
-    return bytes(255 - b for b in data)
+
+_NO_BATCH = bytes(BATCH_ID.size)
+"""No batch is called so: their numbers begin at one."""
 
 
-def _newest_column(column: pa.Array) -> list[str | None]:
+def _order_bytes(step: ExactDedup, value: str | None) -> bytes:
+    """What sorts the documents of a key; a missing value sorts last."""
+    if value is None:
+        return b"\xff" * ORDER_BYTES
+    data = value.encode()[:ORDER_BYTES].ljust(ORDER_BYTES, b"\0")
+    return bytes(255 - b for b in data) if step.newest else data
+
+
+def _order_column(column: pa.Array) -> list[str | None]:
     """A column whose text sorts as it is meant: whole numbers are padded, so that 10 comes behind 9."""
     if pa.types.is_integer(column.type):
         return [None if v is None else f"{v:020d}" for v in column.to_pylist()]
@@ -49,13 +60,13 @@ def _newest_column(column: pa.Array) -> list[str | None]:
 
 
 def _rank_bytes(step: ExactDedup) -> int:
-    return TIE_BYTES + (NEWEST_BYTES if step.newest else 0)
+    return TIE_BYTES + (ORDER_BYTES if step.is_ordered else 0)
 
 
-def _entry(step: ExactDedup, key: str | None, newest: str | None) -> bytes:
+def _entry(step: ExactDedup, key: str | None, order: str | None) -> bytes:
     if key is None:
-        return b"\0" + bytes(KEY_BYTES + (NEWEST_BYTES if step.newest else 0))
-    return b"\1" + xxhash.xxh3_128_digest(key.encode()) + (_newest_bytes(newest) if step.newest else b"")
+        return b"\0" + bytes(KEY_BYTES + (ORDER_BYTES if step.is_ordered else 0))
+    return b"\1" + xxhash.xxh3_128_digest(key.encode()) + (_order_bytes(step, order) if step.is_ordered else b"")
 
 
 def key_rows(
@@ -68,11 +79,11 @@ def key_rows(
     """
     places = range(batch.num_rows) if rows is None else rows.tolist()
     keys = [pc.cast(batch.column(s.key), pa.string()).to_pylist() for s in steps]
-    newest = [_newest_column(batch.column(s.newest)) if s.newest else None for s in steps]
+    orders = [_order_column(batch.column(s.newest or s.earliest)) if s.is_ordered else None for s in steps]
     ids, texts, others = batch.column("id").to_pylist(), batch.column("text"), _other_columns(batch)
     for row, (document_id, text) in enumerate(zip(ids, texts, strict=True)):
         entries = [
-            _entry(step, keys[i][row], values[row] if (values := newest[i]) else None) for i, step in enumerate(steps)
+            _entry(step, keys[i][row], values[row] if (values := orders[i]) else None) for i, step in enumerate(steps)
         ]
         tie = _tie(document_id, text.as_buffer(), repr(others[row]))
         place = batch_id + ROW.pack(places[row])
@@ -102,7 +113,7 @@ def _payload(entries: Sequence[bytes], index: int, tie: bytes, place: bytes, doc
 
 
 def _carry_sizes(steps: Sequence[ExactDedup], index: int) -> list[int]:
-    return [1 + KEY_BYTES + (NEWEST_BYTES if s.newest else 0) for s in steps[index + 1 :]]
+    return [1 + KEY_BYTES + (ORDER_BYTES if s.is_ordered else 0) for s in steps[index + 1 :]]
 
 
 def parse_key_row(payload: bytes, steps: Sequence[ExactDedup], index: int) -> KeyRow:
@@ -131,6 +142,18 @@ def next_contest(winner: KeyRow, steps: Sequence[ExactDedup], index: int) -> tup
         return None
     place = winner.batch_id + ROW.pack(winner.row)
     return following, _payload(entries, following, winner.rank[-TIE_BYTES:], place, winner.document_id.encode())
+
+
+def earlier_payload(key: bytes, document_id: str, steps: Sequence[ExactDedup], index: int) -> bytes:
+    """A payload of the contest ``index`` that wins ``key`` for a document of an earlier dump, and enters no other.
+
+    >>> steps = [ExactDedup(NAME="a", reason="a", key="id")]
+    >>> row = parse_key_row(earlier_payload(b"k" * 16, "doc", steps, 0), steps, 0)
+    >>> row.document_id, row.is_of_earlier_dump, next_contest(row, steps, 0)
+    ('doc', True, None)
+    """
+    rest = bytes(_rank_bytes(steps[index]) + _PLACE_BYTES + sum(_carry_sizes(steps, index)))
+    return key + rest + document_id.encode()
 
 
 def bucket_of_key(payload: bytes, num_buckets: int) -> int:

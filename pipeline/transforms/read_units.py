@@ -68,11 +68,11 @@ class ListNumbered(ListParts):
 
 def _files(parts: Parts, code: dict[str, str] | None) -> Iterator[tuple[str, str]]:
     check_same(code)
-    for number in range(parts.num_parts):
+    for number in parts.numbers:
         yield parts.source, parts.path(number)
 
 
 def _numbered(parts: Parts, code: dict[str, str] | None) -> Iterator[tuple[int, str]]:
     check_same(code)
-    for number in range(parts.num_parts):
+    for number in parts.numbers:
         yield number, parts.path(number)

@@ -16,7 +16,7 @@ from apache_beam.pvalue import TaggedOutput
 
 from pipeline import progress
 from pipeline.document import batch_from_bytes, batch_to_bytes, batches
-from pipeline.files import Blob, SpillFile, blob_bytes, blob_from, join, open_file, written_whole
+from pipeline.files import Blob, SpillFile, blob_bytes, blob_from, open_file, written_whole
 from pipeline.ledger import Ledger, sample_hashes
 from pipeline.plan import BATCH_ID, TAG_ATTRIBUTES, TAG_REF, Segment, SourceJob, line_dedup_behind, part_of
 from pipeline.run_steps import StepRunner, Verdicts, clean_schema, loaded_models, to_clean
@@ -240,7 +240,7 @@ class WriteClean(OpenBatches):
         part, payloads = element
         ledger = self._ledger()
         schema = clean_schema(self._job)
-        path = join(self._job.clean_dir, part_name(part, self._job.scale.num_parts))
+        path = self._job.part_path(self._job.clean_dir, part)
         num_docs = 0
         form = {"compression": "zstd", "write_page_checksum": True}
         with written_whole(path) as sink, pq.ParquetWriter(sink, schema, **form) as writer:
@@ -264,15 +264,3 @@ class WriteClean(OpenBatches):
         yield TaggedOutput(PARTS, (part, num_docs))
         yield from self._close(ledger, struct.pack(">III", part, 2**32 - 1, self._segment.index))
         progress.tick(self._job.progress_dir, self._stage(), units=1)
-
-
-PART_NAME = "part-{:05d}-of-{:05d}.parquet"
-"""The name of a file of clean or dropped documents, by its number and how many there are."""
-
-
-def part_name(part: int, num_parts: int) -> str:
-    """
-    >>> part_name(3, 12)
-    'part-00003-of-00012.parquet'
-    """
-    return PART_NAME.format(part, num_parts)

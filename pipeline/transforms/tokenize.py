@@ -119,8 +119,8 @@ class _FinishTokens(beam.DoFn):
         for part in group[1]:
             counts.update(part)
             num_parts += 1
-        wanted = self._job.parts.num_parts
-        assert num_parts == wanted, f"{self._job.source}: {num_parts} of {wanted} parts tokenized"
+        wanted = len(self._job.parts.numbers)
+        assert num_parts == wanted, f"{self._job.label}: {num_parts} of {wanted} parts tokenized"
         marker = {
             "fingerprint": self._job.fingerprint,
             "documents": counts["documents"],
@@ -130,7 +130,7 @@ class _FinishTokens(beam.DoFn):
             "validation_share": None if self._job.validation_share is None else str(self._job.validation_share),
             "held_documents": counts["held_documents"],
             "held_tokens": counts["held_tokens"],
-            "parts": {"tokens": state_of(self._job.tokens_dir)},
+            "parts": {"tokens": state_of(self._job.tokens)},
         }
         write_bytes(self._job.marker, json.dumps(marker, indent=1).encode())
         yield self._job.source

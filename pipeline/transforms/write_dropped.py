@@ -13,11 +13,10 @@ import pyarrow.parquet as pq
 from apache_beam.pvalue import AsDict
 
 from pipeline.document import DROPPED_SCHEMA, batch_from_bytes
-from pipeline.files import blob_from, join, written_whole
+from pipeline.files import blob_from, written_whole
 from pipeline.ledger import in_share, without_text_above
 from pipeline.plan import BATCH_ID, SourceJob
 from pipeline.transforms.group import GroupBytes
-from pipeline.transforms.segment import part_name
 
 
 class WriteDropped(beam.PTransform):
@@ -74,7 +73,7 @@ class _Write(beam.DoFn):
         self, group: tuple[int, Iterable[bytes]], limits: dict[tuple[str, str], int]
     ) -> Iterator[tuple[int, int]]:
         part, payloads = group
-        path = join(self._job.dropped_dir, part_name(part, self._job.scale.num_parts))
+        path = self._job.part_path(self._job.dropped_dir, part)
         num_rows = 0
         with (
             written_whole(path) as sink,

@@ -144,7 +144,7 @@ def test_a_page_crawled_again_is_kept_once_whatever_the_files_are_called(tmp_pat
     lines = [f"line {word} of the page" for word in ("one", "two", "three")]
     for name, order in (("forth", "01"), ("back", "10")):
         for file, page in zip(order, ("first", "again"), strict=True):
-            path = tmp_path / name / f"CC-MAIN-201{file}-05" / f"{file}.wet.gz"
+            path = tmp_path / name / "CC-MAIN-2018-05" / f"{file}.wet.gz"
             path.parent.mkdir(parents=True)
             path.write_bytes(wet({page: lines, f"other-{page}": [f"{page} is another"]}))
     results = {}
@@ -161,6 +161,19 @@ def test_a_page_crawled_again_is_kept_once_whatever_the_files_are_called(tmp_pat
     settings = {**WITHOUT_MODELS, **NO_LENGTHS, "duplicate_digest": False, "line_dedup": {"scope": "all"}}
     clean, _ = run(configured(SOURCE, settings), tmp_path / "forth", tmp_path / "out-ccnet")
     assert set(clean) == {"other-first", "other-again"}
+
+
+@pytest.mark.parametrize("scope", ["dump", "all"])
+def test_of_a_page_in_several_dumps_the_earliest_is_kept(tmp_path: Path, scope: str) -> None:
+    lines = [f"line {word} of the page" for word in ("one", "two", "three")]
+    for number, page in enumerate(("b", "a", "c")):
+        path = tmp_path / "in" / f"CC-MAIN-201{8 - number}-05" / "0.wet.gz"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(wet({page: lines}))
+    source = configured(SOURCE, {**WITHOUT_MODELS, **NO_LENGTHS, "line_dedup": {"scope": scope}})
+    clean, stats = run(source, tmp_path / "in", tmp_path / "out")
+    assert {name: row["dump"] for name, row in clean.items()} == {"c": "CC-MAIN-2016-05"}
+    assert {s["stage"]: s["dropped"] for s in stats["stages"]}["duplicate_digest"] == {"duplicate_digest": 2}
 
 
 PROSE = "The harbour of the town was built two hundred years ago, and fishing boats still leave it every morning. "

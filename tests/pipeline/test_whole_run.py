@@ -30,8 +30,8 @@ class Done:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.jobs: list[str] = []
         names: dict[str, Callable[[Any], list[str]]] = {
-            "clean": lambda jobs: [f"clean-{job.source.name}" for job in jobs],
-            "tokenize": lambda jobs: [f"tokens-{source}" for source in jobs],
+            "clean": lambda jobs: [f"clean-{job.label}" for job in jobs],
+            "tokenize": lambda jobs: [f"tokens-{job.label}" for job in jobs],
             "mix": lambda job: ["mix"],
         }
         for name, said in names.items():
@@ -122,7 +122,7 @@ def test_a_manifest_never_stands_beside_another_tokenizer(
     def killed(*_: Any, **__: Any) -> None:
         raise _Killed
 
-    monkeypatch.setattr("pipeline.whole_run.mixing.token_jobs", killed)
+    monkeypatch.setattr("pipeline.whole_run.tokens.token_jobs", killed)
     with pytest.raises(_Killed):
         small.run(out, f"--tokenizer={tmp_path}/own.model")
     assert (out / "tokenizer.model").read_bytes() == own.model

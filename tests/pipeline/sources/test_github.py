@@ -85,7 +85,7 @@ def with_partners(contents):
 @pytest.mark.parametrize(
     ("name", "data"),
     [
-        ("contents-000000000000.json.gz", gzip.compress(as_json(CONTENTS))),
+        ("contents-000000000000.json.gz", gzip.compress(as_json(CONTENTS), mtime=0)),
         ("contents-000000000000.json", as_json(CONTENTS)),
         ("contents-000000000000.parquet", as_parquet(CONTENTS)),
         ("contents-000000000000.avro", as_avro(CONTENTS)),

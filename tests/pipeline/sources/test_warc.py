@@ -252,7 +252,7 @@ def test_a_header_that_does_not_parse(header: bytes, reason: str) -> None:
     spoilt = RECORDS[5].replace(b"WARC-Type", header + b"WARC-Type", 1)
     for name, data in (
         ("a.wet", b"".join([*RECORDS[:5], spoilt, *RECORDS[6:]])),
-        ("a.wet.gz", b"".join([*MEMBERS[:5], gzip.compress(spoilt), *MEMBERS[6:]])),
+        ("a.wet.gz", b"".join([*MEMBERS[:5], gzip.compress(spoilt, mtime=0), *MEMBERS[6:]])),
     ):
         texts, rejected = read(data, name)
         assert texts == {url: t for url, t in WHOLE.items() if not url.endswith("/5")}
@@ -292,8 +292,8 @@ def test_a_record_over_the_limit_is_passed_over(monkeypatch: pytest.MonkeyPatch)
     big = record(99, "big " * 1000)
     for name, data in (
         ("a.wet", RECORDS[1] + big + RECORDS[2]),
-        ("a.wet.gz", MEMBERS[1] + gzip.compress(big) + MEMBERS[2]),
-        ("a.wet.gz", gzip.compress(RECORDS[1] + big + RECORDS[2])),
+        ("a.wet.gz", MEMBERS[1] + gzip.compress(big, mtime=0) + MEMBERS[2]),
+        ("a.wet.gz", gzip.compress(RECORDS[1] + big + RECORDS[2], mtime=0)),
     ):
         texts, rejected = read(data, name)
         assert list(texts) == ["https://example.org/1", "https://example.org/2"]
@@ -356,7 +356,7 @@ HTML = "Content-Type: text/html; charset=ISO-8859-1"
             "Transfer-Encoding: chunked",
         ),
         http(PAGE, HTML, "Transfer-Encoding: chunked"),
-        http(gzip.compress(PAGE), HTML, "Content-Encoding: gzip"),
+        http(gzip.compress(PAGE, mtime=0), HTML, "Content-Encoding: gzip"),
         http(PAGE, HTML, "Content-Encoding: gzip"),
         http(zlib.compress(PAGE), HTML, "Content-Encoding: deflate"),
         http(PAGE, HTML, "Content-Encoding: br"),

@@ -1,0 +1,231 @@
+"""CommonCrawl dump by dump: a newer dump costs itself alone, and comes to the bytes of a run over all at once."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import random
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from small import prose, shard_sums
+
+from pipeline import graph
+from pipeline.run import main
+
+pytestmark = pytest.mark.slow
+
+DUMPS = ("CC-MAIN-2017-04", "CC-MAIN-2018-05", "CC-MAIN-2019-09", "CC-MAIN-2020-05")
+CONFIG: dict[str, Any] = {
+    "name": "dumps",
+    "mixture": {"weights": {"common_crawl": 100}, "tokens": 20_000, "max_epochs": 9, "validation": {"share": 0.1}},
+    "tokenizer": {"vocab_size": 300, "lower_vocab_size": True},
+    "shards": {"target_bytes": 20_000},
+    "sources": {"common_crawl": {"language": False, "perplexity": False, "reference": False}},
+}
+NUM_PAGES = 24
+
+
+def wet(dump: str, file: int) -> bytes:
+    """Pages of a dump: some of its own, some crawled again in every dump, a menu on all, an id that comes back."""
+    out = []
+    for number in range(NUM_PAGES):
+        is_again = number % 4 == 0
+        seed = f"again {file} {number}" if is_again else f"{dump} {file} {number}"
+        name = f"returning-{file}" if number == 1 else f"{dump}-{file}-{number}"
+        block = f"Title\n{prose(seed, 120)}Menu of the site\n".encode()
+        head = f"WARC/1.0\r\nWARC-Type: conversion\r\nWARC-Target-URI: https://{number}.example/{file}\r\n"
+        head += f"WARC-Block-Digest: sha1:{hashlib.sha1(block).hexdigest()}\r\n"
+        head += f"WARC-Record-ID: <urn:uuid:{name}>\r\nContent-Length: {len(block)}\r\n\r\n"
+        out.append(gzip.compress(head.encode() + block + b"\r\n\r\n", mtime=0))
+    random.Random(f"{dump} {file}").shuffle(out)
+    return b"".join(out)
+
+
+class Crawl:
+    """Dumps in folders of their own, as many as are asked for."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        (root / "config.yaml").write_text(json.dumps(CONFIG))
+        for dump in DUMPS:
+            for file in range(2):
+                path = root / "in" / dump / f"{file}.warc.wet.gz"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(wet(dump, file))
+
+    def run(self, out: Path, dumps: Iterable[str], *more: str) -> None:
+        inputs = [f"--input=common_crawl={self.root}/in/{dump}/*" for dump in dumps]
+        config = [] if any(a.startswith("--config") for a in more) else [f"--config={self.root}/config.yaml"]
+        assert main([*config, *inputs, f"--output={out}", "--direct_num_workers=1", *more]) == 0
+
+
+@pytest.fixture(scope="module")
+def crawl(tmp_path_factory: pytest.TempPathFactory) -> Crawl:
+    return Crawl(tmp_path_factory.mktemp("crawl"))
+
+
+@pytest.fixture(scope="module")
+def fresh(crawl: Crawl, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first three dumps at once, and the tokenizer that all others use."""
+    out = tmp_path_factory.mktemp("fresh") / "out"
+    crawl.run(out, DUMPS[:3])
+    shutil.copy(out / "tokenizer.model", crawl.root / "own.model")
+    crawl.run(out, DUMPS[:3], f"--tokenizer={crawl.root}/own.model")
+    return out
+
+
+@pytest.fixture
+def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The jobs that were run."""
+    jobs: list[str] = []
+
+    def noting(name: str) -> Any:
+        function = getattr(graph, name)
+
+        def noted(pipeline: Any, given: Any) -> Any:
+            jobs.extend(f"{name} {job.label}" for job in given)
+            return function(pipeline, given)
+
+        return noted
+
+    for name in ("clean", "tokenize"):
+        monkeypatch.setattr(graph, name, noting(name))
+    return jobs
+
+
+def of(step: str, *dumps: str) -> list[str]:
+    return [f"{step} common_crawl@{dump}" for dump in dumps]
+
+
+def rows(out: Path, kind: str) -> list[tuple[Any, ...]]:
+    found = [row for path in sorted((out / kind / "common_crawl").iterdir()) for row in pq.read_table(path).to_pylist()]
+    return sorted(
+        tuple(str(value) for name, value in row.items() if name != "text" or kind == "clean") for row in found
+    )
+
+
+def cleaned(out: Path) -> dict[str, Any]:
+    """What the clean phase makes: documents, what was dropped and why, statistics."""
+    stats = json.loads((out / "stats" / "common_crawl.json").read_text())
+    return {
+        "clean": rows(out, "clean"),
+        "dropped": rows(out, "dropped"),
+        "stats": {name: value for name, value in stats.items() if name not in ("tokens", "excluded_in_mix")},
+        "files": sorted(p.name for p in (out / "clean" / "common_crawl").iterdir()),
+    }
+
+
+def everything(out: Path) -> dict[str, Any]:
+    """What a user gets, the shards with it."""
+    stats = json.loads((out / "stats" / "common_crawl.json").read_text())
+    return cleaned(out) | {
+        "tokens_said": stats["tokens"],
+        "shards": shard_sums(out),
+        "tokens": sorted(p.name for p in (out / ".work" / "tokens" / "common_crawl").iterdir()),
+    }
+
+
+def parts(out: Path, numbers: Iterable[int]) -> dict[int, tuple[int, bytes]]:
+    """Of the clean parts of these numbers when they were written and what is in them."""
+    found = {int(p.name[5:10]): p for p in (out / "clean" / "common_crawl").iterdir()}
+    return {n: (found[n].stat().st_mtime_ns, found[n].read_bytes()) for n in numbers}
+
+
+def test_the_pages_meet_across_dumps(fresh: Path) -> None:
+    stats = json.loads((fresh / "stats" / "common_crawl.json").read_text())
+    dropped = {s["stage"]: s["dropped"] for s in stats["stages"]}
+    assert stats["documents"]["in"] == 3 * 2 * NUM_PAGES
+    assert dropped["duplicate_id"] == {"duplicate_id": 4}
+    assert dropped["duplicate_digest"] == {"duplicate_digest": 2 * 2 * NUM_PAGES // 4}
+    for row in rows(fresh, "clean"):
+        assert "Menu of the site" not in str(row)
+    kept_from = {r["dump"] for p in (fresh / "clean" / "common_crawl").iterdir() for r in pq.read_table(p).to_pylist()}
+    assert kept_from == set(DUMPS[:3])
+    again = [r for r in rows(fresh, "dropped") if "duplicate_digest" in r]
+    assert {value[:15] for row in again for value in row if value.startswith("CC-MAIN")} >= {DUMPS[0]}
+
+
+def test_a_newer_dump_redoes_itself_alone_and_comes_to_the_same(
+    crawl: Crawl, fresh: Path, done: list[str], tmp_path: Path
+) -> None:
+    out, given = tmp_path / "out", f"--tokenizer={crawl.root}/own.model"
+    crawl.run(out, DUMPS[:1], given)
+    for before, after in ((1, 2), (2, 3)):
+        done.clear()
+        old = parts(out, range(before))
+        crawl.run(out, DUMPS[:after], given)
+        assert done == [*of("clean", *DUMPS[before:after]), *of("tokenize", *DUMPS[before:after])]
+        assert parts(out, range(before)) == old
+    assert everything(out) == everything(fresh)
+
+
+def test_an_older_dump_redoes_those_behind_it(crawl: Crawl, fresh: Path, done: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    crawl.run(out, (DUMPS[0], DUMPS[2]), "--phase=clean")
+    done.clear()
+    crawl.run(out, DUMPS[:3], "--phase=clean")
+    assert done == of("clean", *DUMPS[1:3])
+    assert cleaned(out) == cleaned(fresh)
+
+
+def test_a_dump_taken_away_leaves_nothing(crawl: Crawl, fresh: Path, done: list[str], tmp_path: Path) -> None:
+    out, given = tmp_path / "out", f"--tokenizer={crawl.root}/own.model"
+    shutil.copytree(fresh, out)
+    crawl.run(out, DUMPS, given)
+    assert done == [*of("clean", DUMPS[3]), *of("tokenize", DUMPS[3])]
+    assert len(everything(out)["files"]) == 4
+    done.clear()
+    crawl.run(out, DUMPS[:3], given)
+    assert done == []
+    assert everything(out) == everything(fresh)
+
+
+def test_a_part_that_is_gone_redoes_its_dump(crawl: Crawl, fresh: Path, done: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(fresh, out)
+    (part,) = (out / "clean" / "common_crawl").glob("part-00001-*")
+    part.unlink()
+    for path in (out / ".work" / "keys" / "common_crawl" / DUMPS[0]).iterdir():
+        path.unlink()
+    crawl.run(out, DUMPS[:3], "--phase=clean")
+    assert done == of("clean", *DUMPS[:2]), "and the dump whose keys it asks for"
+    assert cleaned(out) == cleaned(fresh)
+
+
+def test_killed_between_two_dumps_it_goes_on_with_the_second(
+    crawl: Crawl, fresh: Path, done: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, given = tmp_path / "out", f"--tokenizer={crawl.root}/own.model"
+    shutil.copytree(fresh, out)
+    (out / ".work" / "steps" / "clean-common_crawl.json").unlink()
+    (out / ".work" / "steps" / f"clean-common_crawl@{DUMPS[2]}.json").unlink()
+    crawl.run(out, DUMPS[:3], given)
+    assert done == of("clean", DUMPS[2])
+    assert everything(out) == everything(fresh)
+    done.clear()
+    (out / ".work" / "steps" / "tokens-common_crawl.json").unlink()
+    (out / ".work" / "steps" / f"tokens-common_crawl@{DUMPS[1]}.json").unlink()
+    crawl.run(out, DUMPS[:3], given)
+    assert done == of("tokenize", DUMPS[1])
+    assert everything(out) == everything(fresh)
+
+
+def test_a_scope_over_all_dumps_cleans_all_at_once(crawl: Crawl, done: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    sources = CONFIG["sources"]["common_crawl"] | {"line_dedup": {"scope": "all"}}
+    (tmp_path / "all.yaml").write_text(json.dumps(CONFIG | {"sources": {"common_crawl": sources}}))
+    for dumps in (DUMPS[:2], DUMPS[:3]):
+        crawl.run(out, dumps, "--phase=clean", f"--config={tmp_path}/all.yaml")
+    assert done == ["clean common_crawl"] * 2
+    by_dump = tmp_path / "by dump"
+    crawl.run(by_dump, DUMPS[:2], "--phase=clean")
+    shutil.copytree(out / "clean", by_dump / "clean", dirs_exist_ok=True)  # as if both ways had written here
+    crawl.run(by_dump, DUMPS[:2], "--phase=clean", f"--config={tmp_path}/all.yaml")
+    assert not list((by_dump / ".work" / "steps").glob("*@*"))
+    assert not (by_dump / ".work" / "keys" / "common_crawl").exists()
