@@ -48,11 +48,13 @@ class SourceScale:
     shuffles_text: bool = False
     """Whether texts travel in a join (answers to their question, contents to their files)."""
     dedups_lines: bool = False
+    num_dumps: int = 1
+    """Each is cleaned on its own, after a look at the keys that the ones before it won."""
 
 
 SOURCES = (
     SourceScale(name="common_crawl", stored_tb=42.0, text_tb=115.0, num_docs=15e9, kept=0.029, dropped_docs=0.95,
-                mb_per_s=4.2, num_passes=3, spilled=0.6, keys_per_doc=2, dedups_lines=True),
+                mb_per_s=4.2, num_passes=3, spilled=0.6, keys_per_doc=2, dedups_lines=True, num_dumps=5),
     SourceScale(name="c4", stored_tb=0.32, text_tb=0.81, num_docs=365e6, kept=0.97, dropped_docs=0.01,
                 mb_per_s=10.0, num_passes=2, spilled=1.0, keys_per_doc=2, dedups_lines=True),
     SourceScale(name="github", stored_tb=0.9, text_tb=2.9, num_docs=115e6, kept=0.11, dropped_docs=0.75,
@@ -114,10 +116,11 @@ class Stage:
 
 def stages_of(s: SourceScale) -> list[Stage]:
     """What one source costs, a line a stage."""
-    scale = scale_of(int(s.stored_tb * _TB))
+    scale = scale_of(int(s.stored_tb * _TB / s.num_dumps))
     base = (BASE_BYTES + BATCH_BYTES + BUFFER_BYTES) / _GB
     batches = max(s.text_tb * _TB / BATCH_TEXT_BYTES, 1)
-    keys = s.num_docs * s.keys_per_doc
+    # A dump reads the keys of all before it: with five, twice as many as there are.
+    keys = s.num_docs * s.keys_per_doc * (1 + (s.num_dumps - 1) / 2)
     found = [
         Stage(
             source=s.name, stage="read, steps, spill", cpu_hours=s.text_tb * _TB / 1e6 / s.mb_per_s / 3600,
@@ -155,7 +158,7 @@ def _line_stage(s: SourceScale, num_buckets: int) -> Stage:
     verdict_share = 0.6  # of the lines go, and the answer to a batch travels as the question did
     elements = payloads * (1 + verdict_share)
     num_bytes = lines * 9 + lines * verdict_share * 8 + elements * (16 + ELEMENT_OVERHEAD_BYTES)
-    in_bucket = lines / num_buckets
+    in_bucket = lines / s.num_dumps / num_buckets
     held = min(in_bucket, MAX_BUCKET_LINES)
     disk = "" if in_bucket <= MAX_BUCKET_LINES else f", parted on {in_bucket * 50 / _GB:.0f} GB of disk"
     return Stage(

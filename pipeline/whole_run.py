@@ -101,7 +101,8 @@ def run(settings: Settings) -> None:
 
 def check_memory(engine: Engine, plans: list[cleaning.SourcePlan]) -> None:
     """Refuses a run whose workers would not fit into memory. Raises ValueError with the number and the way out."""
-    need = foresee((p.source, p.model_paths, scale_of(p.listing.num_bytes), p.listing.num_bytes) for p in plans)
+    sizes = [(p, n) for p in plans for n in [d.listing.num_bytes for d in p.dumps] or [p.listing.num_bytes]]
+    need = foresee((p.source, p.model_paths, scale_of(num_bytes), num_bytes) for p, num_bytes in sizes)
     if engine.is_local:
         check_local(need, engine.num_workers)
     check_machines(engine, need)

@@ -170,8 +170,8 @@ SOURCE = Source(
     reader=CommonCrawlReader(),
     steps=(
         MinLength(),
-        ExactDedup(NAME="duplicate_id", reason="duplicate_id", key="id", earliest="dump"),
-        ExactDedup(NAME="duplicate_digest", reason="duplicate_digest", key="digest", earliest="dump"),
+        ExactDedup(NAME="duplicate_id", reason="duplicate_id", key="id", earliest="dump", DATA_VERSION=2),
+        ExactDedup(NAME="duplicate_digest", reason="duplicate_digest", key="digest", earliest="dump", DATA_VERSION=2),
         LineDedup(lines="ccnet", keep="ccnet", scope="dump"),
         MinLengthAfterDedup(),
         Language(),
