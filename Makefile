@@ -5,8 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TRAIN_VENV := .venv-train
 TRAIN_STAMP := $(TRAIN_VENV)/.installed
+BROWSER_STAMP := $(VENV)/.browser
+BROWSER_DEBIAN := chromium fonts-dejavu-core libatomic1
 
-.PHONY: sample test test-fast test-cloud test-train check format graph lmplz sample-models clean
+.PHONY: sample test test-fast test-cloud test-train test-browser check format graph lmplz sample-models clean
 
 sample: $(STAMP)  ## Sets everything up and runs the main job on the sample, into ./out
 	$(BIN)/python -m pipeline.run
@@ -21,7 +23,14 @@ test-cloud: $(STAMP)  ## Rehearses the cloud and several hosts on loopback (four
 	$(BIN)/python -m pytest -n auto --dist loadfile -m cloud
 
 test-train: $(TRAIN_STAMP)  ## The trainer's side with PyTorch, in a .venv-train of its own (torch is large)
-	$(TRAIN_VENV)/bin/python -m pytest tests/mixtures mixtures
+	$(TRAIN_VENV)/bin/python -m pytest -m train tests/mixtures mixtures
+
+test-browser: $(BROWSER_STAMP)  ## The report in a real browser; installs Debian's Chromium where that may be done (a minute)
+	@if [ -n "$$CHROMIUM" ] || command -v chromium >/dev/null || command -v chromium-browser >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(BROWSER_DEBIAN) >/dev/null; \
+	else echo "Chromium is needed: apt-get install --no-install-recommends $(BROWSER_DEBIAN), or name it: CHROMIUM=/path/to/chrome make test-browser" >&2; exit 2; fi
+	NEED_BROWSER=1 $(BIN)/python -m pytest -q tests/report/test_report_browser.py
 
 check: $(STAMP)  ## ruff and mypy
 	$(BIN)/ruff check .
@@ -47,6 +56,10 @@ $(STAMP): setup.py pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $(STAMP)
+
+$(BROWSER_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,browser]'
+	@touch $(BROWSER_STAMP)
 
 $(TRAIN_STAMP): setup.py pyproject.toml
 	$(PYTHON) -m venv $(TRAIN_VENV)

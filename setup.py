@@ -122,8 +122,16 @@ setup(
         "gcp": ["apache-beam[gcp]==2.77.0"],
         "aws": ["apache-beam[aws]==2.77.0"],
         "train": ["torch==2.13.0", "datasets>=4.0", "fsspec>=2024.6", "transformers>=5.0"],
-        # Other trainers' own readers, for the tests of mixtures.export and of the loader.
-        "train-peers": ["datatrove==0.10.1", "megatron-core==0.16.1", "torchdata>=0.11"],
+        # Other trainers' own readers and the stores' own clients, for the tests of mixtures.export and of the loader.
+        # boto3 is the one that s3fs's client goes with: left open, pip searches, and in doing so takes another torch.
+        "train-peers": [
+            "boto3==1.43.117",
+            "datatrove==0.10.1",
+            "gcsfs==2026.10.1",
+            "megatron-core==0.16.1",
+            "s3fs==2026.9.0",
+            "torchdata>=0.11",
+        ],
         # The tests of the report in a real browser; beside it, Chromium (Debian's package of that name).
         "browser": ["playwright>=1.50"],
         "dev": [

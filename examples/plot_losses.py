@@ -95,7 +95,7 @@ def _by_source(lines: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def _listed(losses: dict[str, float]) -> str:
-    return "  ".join(f"{source} {loss:.2f}" for source, loss in losses.items())
+    return ", ".join(f"{source} {loss:.2f}" for source, loss in losses.items())
 
 
 if __name__ == "__main__":

@@ -34,9 +34,9 @@ import numpy as np
 import pyarrow as pa
 
 from mixtures.manifest import TOKENIZER_NAME, read_manifest, shard_infos, validation_infos
-from mixtures.shards import ShardInfo
+from mixtures.shards import ShardInfo, read_batches
 from mixtures.storage import LocalStorage
-from mixtures.stream import check_shard, check_sizes
+from mixtures.stream import check_shard, check_sizes, check_sum
 from tokenizer.encode import id_dtype
 
 Format = Literal["megatron", "datatrove", "dolma"]
@@ -98,6 +98,7 @@ def export(
     check_sizes(storage, infos)
     for info in infos:
         check_shard(storage, info, manifest)
+        check_sum(storage, info)
     size = shards_per_file or (len(infos) if form == "megatron" else 1)
     num_outputs = -(-len(infos) // size)
     Path(target).mkdir(parents=True, exist_ok=True)
@@ -127,8 +128,7 @@ def _batches(storage: LocalStorage, one: _Output) -> Iterator[tuple[pa.RecordBat
     for info in one.shards:
         with storage.map(info) as mapped:
             reader = pa.ipc.open_file(mapped)
-            for index in range(reader.num_record_batches):
-                batch = reader.get_batch(index)
+            for batch in read_batches(reader):
                 ids = batch.column("input_ids")
                 offsets = ids.offsets.to_numpy()
                 yield batch, ids.values.to_numpy()[offsets[0] : offsets[-1]], np.diff(offsets)

@@ -11,12 +11,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from mixtures.manifest import TOKENIZER_NAME
-from mixtures.shards import ShardMetadata
+from mixtures.shards import ShardMetadata, read_batches, shard_schema
+from mixtures.stream import one_line
 from tokenizer.encode import Encoder
 
 
@@ -66,20 +68,29 @@ def documents(path: Path, encoder: Encoder, wanted: Wanted) -> Iterator[Shown]:
     """
     try:
         reader = pa.ipc.open_file(pa.memory_map(str(path)))
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{path} is not a readable shard: {error}") from error
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{path} is not a readable shard: {one_line(error)}") from error
     try:
         metadata = ShardMetadata.of(reader.schema)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+    if not reader.schema.equals(shard_schema(metadata.vocab_size)):
+        raise ValueError(f"{path}: its columns are not those of a shard: {one_line(reader.schema.remove_metadata())}")
     if metadata.tokenizer_sha256 != encoder.sha256:
         raise ValueError(
             f"{path} holds ids of the tokenizer {metadata.tokenizer_sha256[:12]} ({metadata.vocab_size:,} pieces), "
             f"this one is {encoder.sha256[:12]} ({encoder.vocab_size:,} pieces): give the run's with --tokenizer"
         )
-    before = 0
-    for number in range(reader.num_record_batches):
-        batch = reader.get_batch(number)
+    try:
+        yield from _documents(path, reader, encoder, wanted)
+    except (pa.ArrowException, OSError, UnicodeDecodeError, IndexError) as error:
+        raise ValueError(f"{path} is damaged: {one_line(error)}") from error
+
+
+def _documents(path: Path, reader: Any, encoder: Encoder, wanted: Wanted) -> Iterator[Shown]:
+    before, eos_id = 0, ShardMetadata.of(reader.schema).eos_id
+    for batch in read_batches(reader):
+        batch.validate(full=True)
         for row in _rows(batch, wanted):
             ids = batch.column("input_ids")[row].values
             text = encoder.decode(ids.to_numpy())
@@ -91,7 +102,7 @@ def documents(path: Path, encoder: Encoder, wanted: Wanted) -> Iterator[Shown]:
                     doc_id=batch.column("doc_id")[row].as_py(),
                     epoch=batch.column("epoch")[row].as_py(),
                     num_tokens=len(ids),
-                    is_cut=metadata.eos_id >= 0 and ids[-1].as_py() != metadata.eos_id,
+                    is_cut=eos_id >= 0 and ids[-1].as_py() != eos_id,
                     text=text,
                 )
         before += len(batch)

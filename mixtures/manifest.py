@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -146,26 +146,58 @@ def _check_totals(plan: Plan, shards: Sequence[ShardInfo], documents: Mapping[st
         raise ValueError(f"the shards hold {rows:,} documents, {sum(documents.values()):,} were counted")
 
 
-_KEYS: Mapping[str, type | tuple[type, ...]] = {
-    "recipe": str,
-    "seed": int,
-    "tokenizer": dict,
-    "tokens": int,
-    "documents": int,
-    "sources": dict,
-    "validation": dict,
-    "shards": list,
+def _is_count(value: Any) -> bool:
+    """Whether it is a whole number of things: of an int's own type, not negative, and not beyond what is counted."""
+    return type(value) is int and 0 <= value < 2**62
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float)
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_counts(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_count, value.values()))
+
+
+Form = Mapping[str, Callable[[Any], bool]]
+"""By key: whether a value is as it should be."""
+_FORM: Form = {
+    "recipe": _is_text,
+    "seed": lambda value: type(value) is int,
+    "tokenizer": _is_mapping,
+    "tokens": _is_count,
+    "documents": _is_count,
+    "sources": _is_mapping,
+    "validation": _is_mapping,
+    "shards": lambda value: isinstance(value, list),
 }
-_SHARD_KEYS: Mapping[str, type] = {
-    "path": str,
-    "rows": int,
-    "tokens": int,
-    "bytes": int,
-    "sha256": str,
-    "sources": dict,
+_SHARD_FORM: Form = {
+    "path": _is_text,
+    "rows": _is_count,
+    "tokens": _is_count,
+    "bytes": _is_count,
+    "sha256": _is_text,
+    "sources": _is_counts,
 }
-_SOURCE_KEYS = ("weight", "share", "tokens", "documents", "available_tokens", "available_documents", "epochs")
-_TOKENIZER_KEYS: Mapping[str, type] = {"sha256": str, "vocab_size": int, "bos_id": int, "eos_id": int}
+_SOURCE_FORM: Form = {
+    **dict.fromkeys(("weight", "share", "epochs"), _is_number),
+    **dict.fromkeys(("tokens", "documents", "available_tokens", "available_documents"), _is_count),
+}
+_HELD_FORM: Form = {"documents": _is_count, "tokens": _is_count, "shards": lambda value: isinstance(value, list)}
+_TOKENIZER_FORM: Form = {
+    "sha256": _is_text,
+    "vocab_size": lambda value: _is_count(value) and 0 < value <= 2**31,
+    "bos_id": lambda value: type(value) is int,
+    "eos_id": lambda value: type(value) is int,
+}
 
 
 def _check_form(manifest: Any, path: str) -> None:
@@ -173,20 +205,25 @@ def _check_form(manifest: Any, path: str) -> None:
         raise ValueError(f"{path} is not a manifest: it has no format")
     if manifest["format"] != FORMAT:
         raise ValueError(f"{path} has format {manifest['format']}, this version reads {FORMAT}")
-    for key, kind in _KEYS.items():
-        if not isinstance(manifest.get(key), kind):
-            raise ValueError(f"{path} is not a manifest: {key} is {'wrong' if key in manifest else 'missing'}")
-    held = [shard for one in manifest["validation"].values() for shard in one.get("shards", [])]
-    for shard in [*manifest["shards"], *held]:
-        if not isinstance(shard, dict) or any(not isinstance(shard.get(k), t) for k, t in _SHARD_KEYS.items()):
-            raise ValueError(f"{path}: a shard's line lacks one of {', '.join(_SHARD_KEYS)}: {shard}")
-        if set(shard) != set(_SHARD_KEYS):
-            raise ValueError(f"{path}: a shard's line holds more than {', '.join(_SHARD_KEYS)}: {shard}")
-        parts = Path(shard["path"]).parts
-        if Path(shard["path"]).is_absolute() or ".." in parts:
-            raise ValueError(f"{path}: {shard['path']} leads out of the output")
+    _check_line(manifest, _FORM, f"{path} is not a manifest")
+    _check_line(manifest["tokenizer"], _TOKENIZER_FORM, f"{path}: the tokenizer's line")
     for source, line in manifest["sources"].items():
-        if not isinstance(line, dict) or any(key not in line for key in _SOURCE_KEYS):
-            raise ValueError(f"{path}: the line of {source} lacks one of {', '.join(_SOURCE_KEYS)}")
-    if any(not isinstance(manifest["tokenizer"].get(k), t) for k, t in _TOKENIZER_KEYS.items()):
-        raise ValueError(f"{path}: the tokenizer's line lacks one of {', '.join(_TOKENIZER_KEYS)}")
+        _check_line(line, _SOURCE_FORM, f"{path}: the line of {source}")
+    shards = list(manifest["shards"])
+    for source, line in manifest["validation"].items():
+        _check_line(line, _HELD_FORM, f"{path}: the line of {source}'s validation")
+        shards += line["shards"]
+    for number, shard in enumerate(shards):
+        _check_line(shard, _SHARD_FORM, f"{path}: the line of shard {number}")
+        if more := sorted(set(shard) - set(_SHARD_FORM)):
+            raise ValueError(f"{path}: the line of shard {number} holds {', '.join(more)}, which is not known")
+        if Path(shard["path"]).is_absolute() or ".." in Path(shard["path"]).parts:
+            raise ValueError(f"{path}: {shard['path']} leads out of the output")
+
+
+def _check_line(line: Any, form: Form, where: str) -> None:
+    if not isinstance(line, dict):
+        raise ValueError(f"{where}: it is no mapping")
+    for key, is_right in form.items():
+        if key not in line or not is_right(line[key]):
+            raise ValueError(f"{where}: {key} is {'wrong' if key in line else 'missing'}")

@@ -76,6 +76,15 @@ class ShardInfo:
     sources: Mapping[str, int]
     """Tokens by source, of those sources that are in it."""
 
+    def line(self) -> str:
+        """What the manifest's line says, to a person.
+
+        >>> ShardInfo(path="shards/a.arrow", rows=2, tokens=1_500, bytes=4_096, sha256="ab" * 32, sources={}).line()
+        'manifest line: 2 rows, 1,500 tokens, 4,096 bytes, sha256 abababababab...'
+        """
+        counted = f"{self.rows:,} rows, {self.tokens:,} tokens, {self.bytes:,} bytes"
+        return f"manifest line: {counted}, sha256 {self.sha256[:12]}..."
+
 
 def shard_schema(vocab_size: int) -> pa.Schema:
     """The columns of a shard: ids are uint16 up to 65,536 pieces, uint32 above.
@@ -110,6 +119,19 @@ def num_shards(total_tokens: int, dtype_bytes: int, target_bytes: int) -> int:
     (1, 8)
     """
     return max(1, -(-total_tokens * dtype_bytes // target_bytes))
+
+
+def read_batches(reader: Any) -> Iterator[pa.RecordBatch]:
+    """The record batches of an open shard, each looked at before its memory is: a damaged one must not be followed.
+
+    Raises:
+        pyarrow.ArrowException: one is damaged.
+    """
+    for number in range(reader.num_record_batches):
+        batch = reader.get_batch(number)
+        batch.validate()  # buffers are as large as lengths say; what numpy is handed it does not run over
+        batch.column("source").validate(full=True)  # indices and names too: a byte a row
+        yield batch
 
 
 def write_shard(

@@ -87,17 +87,28 @@ class RemoteStorage:
             import fsspec
         except ImportError as error:
             raise ValueError(f"{url} is read through fsspec: pip install fsspec and gcsfs or s3fs") from error
+        self._url = url.rstrip("/")
+        self._cache_dir = str(cache_dir) if cache_dir is not None else None
+        self._mine: _OfProcess | None = None
         try:
-            self._fs, root = fsspec.core.url_to_fs(url)
+            self._root = fsspec.core.url_to_fs(url)[1].rstrip("/")
         except (ImportError, ValueError) as error:
             raise ValueError(f"{url} cannot be read: {error}") from error
-        self._url, self._root = url.rstrip("/"), root.rstrip("/")
-        self._cache_dir = str(cache_dir) if cache_dir is not None else None
-        self._ahead: dict[str, Future[str]] = {}
-        self._pool: tuple[int, ThreadPoolExecutor] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_ahead": {}, "_pool": None}
+        return {**self.__dict__, "_mine": None}
+
+    @property
+    def _here(self) -> _OfProcess:
+        """What is this process's own: a forked worker makes another."""
+        if self._mine is None or self._mine.pid != os.getpid():
+            self._mine = _OfProcess(self._url)
+            weakref.finalize(self, self._mine.forget, "")
+        return self._mine
+
+    @property
+    def _fs(self) -> Any:
+        return self._here.fs
 
     def read(self, name: str) -> bytes:
         return bytes(self._fs.cat_file(f"{self._root}/{name}"))
@@ -111,7 +122,7 @@ class RemoteStorage:
         return [sizes.get(name.rpartition("/")[2]) for name in names]
 
     def map(self, info: ShardInfo) -> pa.MemoryMappedFile:
-        future = self._ahead.pop(info.path, None)
+        future = self._here.ahead.pop(info.path, None)
         path = future.result() if future is not None else self._fetch(info)
         try:
             return pa.memory_map(path)
@@ -120,16 +131,12 @@ class RemoteStorage:
 
     def fetch_ahead(self, info: ShardInfo) -> None:
         """Begins to fetch a shard that will be wanted next. At most one waits."""
-        if self._ahead:
-            return
-        if self._pool is None or self._pool[0] != os.getpid():  # threads do not live on in a forked worker
-            self._pool = os.getpid(), ThreadPoolExecutor(1, thread_name_prefix="shards")
-            weakref.finalize(self, _forget, self._ahead, "")
-        self._ahead[info.path] = self._pool[1].submit(self._fetch, info)
+        if not self._here.ahead:
+            self._here.ahead[info.path] = self._here.pool.submit(self._fetch, info)
 
     def forget_ahead(self, wanted: str) -> None:
         """Drops what was fetched ahead if it is not ``wanted`` after all."""
-        _forget(self._ahead, wanted)
+        self._here.forget(wanted)
 
     def place(self, name: str) -> str:
         return f"{self._url}/{name}"
@@ -144,10 +151,28 @@ class RemoteStorage:
                     num_bytes += len(block)
             if num_bytes != info.bytes or digest.hexdigest() != info.sha256:
                 raise ValueError(
-                    f"{self.place(info.path)} came with {num_bytes:,} bytes and checksum {digest.hexdigest()} "
-                    f"(manifest line: {info})"
+                    f"{self.place(info.path)} came with {num_bytes:,} bytes and checksum {digest.hexdigest()[:12]}... "
+                    f"({info.line()})"
                 )
         return path
+
+
+class _OfProcess:
+    """The store's client, the thread that fetches, and what it fetches: none of them lives on in a forked process."""
+
+    def __init__(self, url: str) -> None:
+        import fsspec
+
+        self.pid = os.getpid()
+        self.fs: Any = fsspec.core.url_to_fs(url)[0]
+        self.pool = ThreadPoolExecutor(1, thread_name_prefix="shards")
+        self.ahead: dict[str, Future[str]] = {}
+
+    def forget(self, wanted: str) -> None:
+        """Drops all but ``wanted``, with the files; but never another process's."""
+        if self.pid == os.getpid():
+            for path in [path for path in self.ahead if path != wanted]:
+                self.ahead.pop(path).add_done_callback(_unlink_result)
 
 
 @contextmanager
@@ -160,11 +185,6 @@ def _temporary(folder: str | None) -> Iterator[tuple[str, Any]]:
     except BaseException:
         os.unlink(path)
         raise
-
-
-def _forget(ahead: dict[str, Future[str]], wanted: str) -> None:
-    for path in [path for path in ahead if path != wanted]:
-        ahead.pop(path).add_done_callback(_unlink_result)
 
 
 def _unlink_result(future: Future[str]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from mixtures.manifest import read_manifest, shard_infos, validation_infos
-from mixtures.shards import ShardInfo, ShardMetadata
+from mixtures.shards import ShardInfo, ShardMetadata, read_batches, shard_schema
 from mixtures.storage import RemoteStorage, Storage, storage_of
 
 _MAX_OPEN_SHARDS = 4_096
@@ -138,12 +138,12 @@ class TokenStream:
             reader = pa.ipc.open_file(self.storage.map(info))
             if self.storage.is_remote:
                 check_schema(reader.schema, self.storage.place(info.path), info, self.manifest)
-            blocks = [_block(reader.get_batch(i), self.source_names) for i in range(reader.num_record_batches)]
-        except (pa.ArrowInvalid, OSError) as error:
-            raise ValueError(f"{self.storage.place(info.path)}: {error} (manifest line: {info})") from error
+            blocks = [_block(batch, self.source_names) for batch in read_batches(reader)]
+        except (pa.ArrowException, OSError) as error:
+            raise ValueError(f"{self.storage.place(info.path)}: {one_line(error)} ({info.line()})") from error
         begins = np.cumsum([0, *(len(block.ids) for block in blocks)])
         if begins[-1] != info.tokens:
-            raise ValueError(f"{self.storage.place(info.path)} holds {begins[-1]:,} tokens (manifest line: {info})")
+            raise ValueError(f"{self.storage.place(info.path)} holds {begins[-1]:,} tokens ({info.line()})")
         return OpenShard(tuple(blocks), begins)
 
 
@@ -164,9 +164,9 @@ def check_sizes(storage: Storage, infos: Sequence[ShardInfo]) -> None:
     """Whether every shard is there and of the manifest's size. Raises ValueError with the manifest's line."""
     for info, found in zip(infos, storage.num_bytes([info.path for info in infos]), strict=True):
         if found is None:
-            raise ValueError(f"{storage.place(info.path)} is missing (manifest line: {info})")
+            raise ValueError(f"{storage.place(info.path)} is missing ({info.line()})")
         if found != info.bytes:
-            raise ValueError(f"{storage.place(info.path)} has {found:,} bytes (manifest line: {info})")
+            raise ValueError(f"{storage.place(info.path)} has {found:,} bytes ({info.line()})")
 
 
 def check_shard(storage: Storage, info: ShardInfo, manifest: Mapping[str, Any]) -> None:
@@ -179,14 +179,14 @@ def check_shard(storage: Storage, info: ShardInfo, manifest: Mapping[str, Any]) 
     try:
         with storage.map(info) as mapped:
             schema = pa.ipc.open_file(mapped).schema
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{place} is not a readable Arrow file: {error} (manifest line: {info})") from error
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{place} is not a readable Arrow file: {one_line(error)} ({info.line()})") from error
     check_schema(schema, place, info, manifest)
 
 
 def check_schema(schema: pa.Schema, place: str, info: ShardInfo, manifest: Mapping[str, Any]) -> None:
     """Whether what a shard says of itself is what the manifest says of the run."""
-    line = f"manifest line: {info}"
+    line = info.line()
     try:
         metadata = ShardMetadata.of(schema)
     except ValueError as error:
@@ -199,6 +199,9 @@ def check_schema(schema: pa.Schema, place: str, info: ShardInfo, manifest: Mappi
     ):
         if found != said:
             raise ValueError(f"{place} is of another run: its {what} is {found}, the manifest's {said} ({line})")
+    if not schema.equals(shard_schema(metadata.vocab_size)):
+        found = one_line(schema.remove_metadata())
+        raise ValueError(f"{place}: its columns are not those of a shard: {found} ({line})")
 
 
 def check_sum(storage: Storage, info: ShardInfo) -> None:
@@ -208,4 +211,13 @@ def check_sum(storage: Storage, info: ShardInfo) -> None:
         while block := mapped.read(_READ_BYTES):
             digest.update(block)
     if digest.hexdigest() != info.sha256:
-        raise ValueError(f"{storage.place(info.path)} has checksum {digest.hexdigest()} (manifest line: {info})")
+        raise ValueError(f"{storage.place(info.path)} has checksum {digest.hexdigest()[:12]}... ({info.line()})")
+
+
+def one_line(said: object) -> str:
+    """What a library says of a damaged file, without its line breaks.
+
+    >>> one_line(ValueError("no footer\\n  in it"))
+    'no footer in it'
+    """
+    return " ".join(str(said).split())

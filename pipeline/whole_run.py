@@ -195,7 +195,7 @@ def _workplace(settings: Settings, engine: Engine, layout: Layout, display: Disp
     try:
         yield _Place(engine, spill, progress_dir, display)
     finally:
-        delete_tree(spill)
+        delete_tree(spill_root)
         if progress_dir:
             delete_tree(progress_dir)
 

@@ -79,6 +79,7 @@ def page_of(state: RunState, collected: Sequence[tuple[SourceState, Collected]])
         "problems_title": titles.get(state.status, "Not all could be read:"),
         "facts": _facts(state),
         "mixture": figures.mixture(state),
+        "per_token": figures.per_token_by_source([(source.name, found) for source, found in collected]),
         "sources": [_section(state, number, source, found) for number, (source, found) in enumerate(collected)],
         "tables": ran.tables(state),
     }
@@ -140,6 +141,8 @@ def _mark_drawings(page: dict[str, Any]) -> None:
     drawn = [*([page["mixture"]] if page["mixture"] else []), *(s["funnel"] for s in page["sources"] if s["funnel"])]
     for one in drawn:
         one["chart"] = Markup(one["chart"])
+    if page["per_token"]:
+        page["per_token"]["svg"] = Markup(page["per_token"]["svg"])
     for source in page["sources"]:
         for chart in source["charts"]:
             chart["svg"] = Markup(chart["svg"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 import yaml
@@ -42,6 +43,10 @@ def parse_changes(state: RunState, settings: Sequence[str]) -> dict[str, list[Ch
             _move_cutoff(cutoffs.setdefault(name, {k: list(v) for k, v in one.cutoffs.items()}), rest, value, setting)
         else:
             _lay(by_source.setdefault(name, {}), one, rest, value, setting)
+    for of_source in cutoffs.values():  # both ends may move, in whatever order they are named
+        for language, (head, middle) in of_source.items():
+            if head > middle:
+                raise ValueError(f"--set: the head of {language} would end behind the middle: {head:g} and {middle:g}")
     return {
         name: _changes(state, name, by_source.get(name, {}), cutoffs.get(name)) for name in {**by_source, **cutoffs}
     }
@@ -53,12 +58,10 @@ def _move_cutoff(cutoffs: dict[str, list[float]], rest: Sequence[str], value: An
     if unknown or not chosen:
         there = ", ".join(sorted(cutoffs)) or "none, the run left none in .work"
         raise ValueError(f"--set {setting}: no cut-offs of {', '.join(unknown) or 'any language'}; there are: {there}")
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
         raise ValueError(f"--set {setting}: a perplexity must be a number, not {value!r}")
     for language in chosen:
         cutoffs[language][_BUCKET_ENDS[rest[1]]] = float(value)
-        if cutoffs[language][0] > cutoffs[language][1]:
-            raise ValueError(f"--set {setting}: the head of {language} would end behind the middle")
 
 
 def _lay(fields: dict[str, Any], one: SourceState, rest: Sequence[str], value: Any, setting: str) -> None:

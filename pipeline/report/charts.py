@@ -37,7 +37,7 @@ _STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "report",
     "font.family": "sans-serif",
-    "font.size": 10,
+    "font.size": 11.5,
     "text.color": _COLOURS["ink"],
     "axes.labelcolor": _COLOURS["ink"],
     "axes.edgecolor": _COLOURS["soft"],
@@ -50,7 +50,10 @@ _STYLE: Any = {
     "figure.facecolor": "none",
     "axes.facecolor": "none",
 }
-_WIDTH, _HEIGHT = 5.0, 2.5
+_WIDTH, _HEIGHT = 5.0, 2.6
+_LABEL_SIZE = 10.5
+_CHAR_INCHES = 0.086
+"""What a character of a label takes at that size, on the average."""
 _MAX_BINS = 40
 _MAX_LABEL_CHARS = 30
 _numbers = itertools.count(1)
@@ -84,7 +87,7 @@ def histogram(data: Histogram) -> str:
     """The distribution as an SVG."""
     edges, is_log = bin_edges(data)
     with mpl.rc_context(_STYLE):
-        figure, axes = _figure(_WIDTH, _HEIGHT, left=0.5, bottom=0.25)
+        figure, axes = _figure(_WIDTH, _HEIGHT, left=0.55, bottom=0.32)
         below = np.zeros(len(edges) - 1)
         # Outliers stand in the last bar: a single endless line would flatten all others.
         weight = data.dropped_weight
@@ -107,7 +110,7 @@ def histogram(data: Histogram) -> str:
         top = float(below.max()) if len(below) else 1.0
         for number, line in enumerate(sorted(data.lines, key=lambda one: one.value)):
             _draw_line(axes, line, number, top, edges)
-        axes.set_ylim(0, (top or 1.0) * (1.06 + 0.11 * len(data.lines)))
+        axes.set_ylim(0, (top or 1.0) * (1.08 + 0.12 * len(data.lines)))
         return _svg(figure, f"Distribution of {data.title}: {describe(data)}")
 
 
@@ -118,9 +121,10 @@ def _draw_line(axes: Any, line: Line, number: int, top: float, edges: Floats) ->
     left, right = (axes.transData.transform((edge, 0))[0] for edge in (edges[0], edges[-1]))
     is_right = place > (left + right) / 2
     room = (place - left if is_right else right - place) / axes.figure.dpi
-    label = line.label if 0.075 * len(line.label) < room else line.brief or line.label
-    axes.annotate(_plain(label, 60), (line.value, (top or 1.0) * (1.04 + 0.11 * number)), color=colour,
-                  fontsize=9, xytext=(-3 if is_right else 3, 0), textcoords="offset points",
+    wordings = [line.label, line.label.partition(" (")[0], line.brief or line.label]
+    label = next((text for text in wordings if text and _CHAR_INCHES * len(text) < room), wordings[-1])
+    axes.annotate(_plain(label, 60), (line.value, (top or 1.0) * (1.04 + 0.12 * number)), color=colour,
+                  fontsize=_LABEL_SIZE, xytext=(-3 if is_right else 3, 0), textcoords="offset points",
                   ha="right" if is_right else "left")  # fmt: skip
 
 
@@ -185,8 +189,8 @@ def bars(bars_: Sequence[Bar], *, alt: str, width: float = 5.2) -> str:
     """Horizontal bars, the first on top."""
     with mpl.rc_context(_STYLE):
         longest = max((min(len(bar.label), _MAX_LABEL_CHARS) for bar in bars_), default=0)
-        left = min(2.6, 0.2 + 0.078 * longest)
-        figure, axes = _figure(width, 0.1 + 0.27 * len(bars_), left=left, bottom=0.05)
+        left = min(2.6, 0.15 + 0.092 * longest)
+        figure, axes = _figure(width, 0.1 + 0.29 * len(bars_), left=left, bottom=0.05)
         places = np.arange(len(bars_))[::-1]
         high = max([bar.value for bar in bars_] + [bar.mark or 0.0 for bar in bars_]) or 1.0
         axes.barh(places, [bar.value for bar in bars_], height=0.72, color=[_COLOURS[bar.colour] for bar in bars_])
@@ -194,15 +198,30 @@ def bars(bars_: Sequence[Bar], *, alt: str, width: float = 5.2) -> str:
             if bar.mark is not None:
                 axes.plot([bar.mark] * 2, [place - 0.45, place + 0.45], color=_COLOURS["limit"], linewidth=2)
             end = (max(bar.value, bar.mark or 0), place)
-            axes.annotate(_plain(bar.text, 60), end, xytext=(4, 0), textcoords="offset points", va="center", fontsize=9)
+            axes.annotate(_plain(bar.text, 60), end, xytext=(4, 0), textcoords="offset points", va="center",
+                          fontsize=_LABEL_SIZE)  # fmt: skip
         axes.set_yticks(places, [_plain(bar.label, _MAX_LABEL_CHARS) for bar in bars_])
-        room = 0.08 * max((len(bar.text) for bar in bars_), default=0) / (width - left)
+        room = _CHAR_INCHES * max((len(bar.text) for bar in bars_), default=0) / (width - left)
         axes.set_xlim(0, high / max(0.3, 0.98 - room))
         axes.xaxis.set_visible(False)
         axes.tick_params(axis="y", length=0)
         for side in ("bottom", "left"):
             axes.spines[side].set_visible(False)
         return _svg(figure, alt)
+
+
+def flag(data: Histogram) -> str:
+    """Documents by a yes or no: a bar each way and group, none for a group without any."""
+    weight = data.dropped_weight
+    layers = (("kept", data.kept, 1.0), ("fell", data.fell, weight), ("other", data.other, weight))
+    drawn = []
+    for answer in (0, 1):
+        for name, values, each in layers:
+            number = float((values == answer).sum()) * each
+            if number or name == "kept":
+                label = f"{'yes' if answer else 'no'}, {'kept' if name == 'kept' else 'dropped'}"
+                drawn.append(Bar(label, number, f"{number:,.0f}", colour=name))
+    return bars(drawn, alt=f"Documents by {data.title}: {describe(data)}", width=_WIDTH)
 
 
 def _plain(text: str, max_chars: int) -> str:
@@ -227,7 +246,7 @@ def _figure(width: float, height: float, *, left: float, bottom: float) -> tuple
     """A drawing of so many inches with these margins: fixed ones, since a layout engine draws everything twice."""
     figure = Figure(figsize=(width, height))
     FigureCanvasSVG(figure)
-    right, top = 0.06 / width, 0.04 / height
+    right, top = 0.2 / width, 0.1 / height  # half of a number stands out beyond the axis
     area = (left / width, bottom / height, 1 - left / width - right, 1 - bottom / height - top)
     return figure, figure.add_axes(area)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.report.charts import Bar, Histogram, Line, bars, describe, histogram, short
+from pipeline.report.charts import Bar, Histogram, Line, bars, describe, flag, histogram, short
 from pipeline.report.collect import KEPT, Collected, group_name
 from pipeline.report.documents import Floats, Read, count_rows
 from pipeline.report.limits import Limit, marks_of, title_of
@@ -93,7 +93,14 @@ def funnel(state: RunState, source: SourceState) -> dict[str, Any] | None:
 
 
 def _docs_and_bytes(num_docs: int, num_bytes: int) -> str:
-    return f"{num_docs:,} · {short(num_bytes)}B"
+    """
+    >>> _docs_and_bytes(1609, 827_912), _docs_and_bytes(3, 12)
+    ('1,609 · 827.9 kB', '3 · 12 B')
+    """
+    for size, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if num_bytes >= size:
+            return f"{num_docs:,} · {num_bytes / size:,.1f} {unit}"
+    return f"{num_docs:,} · {num_bytes} B"
 
 
 def _stage_row(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,7 +115,7 @@ def _stage_row(row: Mapping[str, Any]) -> dict[str, Any]:
         "bytes_kept": row["bytes"].get("kept", 0),
         "lines": row.get("lines"),
         "reasons": reasons,
-        "noted": row.get("noted", {}),
+        "noted": {what: count for what, count in row.get("noted", {}).items() if count},
         "is_right": row["in"] == row["kept"] + dropped,
     }
 
@@ -131,12 +138,21 @@ def _checks(state: RunState, source: SourceState, stats: Mapping[str, Any]) -> l
     in_clean = count_rows(state.layout.clean(source.name))
     in_dropped = count_rows(state.layout.dropped(source.name))
     if in_clean is not None:
-        checks.append(_check(f"clean/ holds {in_clean:,} documents", in_clean == documents["kept"]))
+        checks.append(_check(f"clean/ holds {_count(in_clean, 'document')}", in_clean == documents["kept"]))
     if in_dropped is not None:
         records = sum(stats["records"].values())
-        text = f"dropped/ holds {in_dropped:,} rows = {dropped:,} documents + {records:,} records that became none"
+        text = f"dropped/ holds {in_dropped:,} rows = {_count(dropped, 'document')} + {_count(records, 'record')}"
+        text += " that became none"
         checks.append(_check(text, in_dropped == dropped + records))
     return checks
+
+
+def _count(number: int, what: str) -> str:
+    """
+    >>> _count(1, "record"), _count(1200, "record")
+    ('1 record', '1,200 records')
+    """
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _check(text: str, is_right: bool) -> dict[str, Any]:
@@ -188,12 +204,12 @@ def _distribution(state: SourceState, found: Collected, signal: str) -> dict[str
         kept=kept,
         fell=fell,
         other=other,
-        lines=[*(Line(one.value, one.label, f"{one.op} {one.value:g}") for one in limits), *marks],
+        lines=[*(Line(one.value, one.label, one.brief) for one in limits), *marks],
         dropped_weight=_weight(state, found),
     )
     return {
         "title": title_of(signal),
-        "svg": histogram(data),
+        "svg": flag(data) if signal.startswith("is_") else histogram(data),
         "languages": [],
         "rows": [
             {"group": name, "documents": len(values), "quantiles": [short(q) for q in _quantiles(values)]}
@@ -227,6 +243,13 @@ def _weight(state: SourceState, found: Collected) -> float:
     dropped += sum(state.stats["records"].values())
     per_kept, per_dropped = kept / found.clean.num_docs, dropped / found.dropped.num_docs
     return per_dropped / per_kept if per_kept else 1.0
+
+
+def per_token_by_source(collected: Sequence[tuple[str, Collected]]) -> dict[str, Any] | None:
+    """Bytes of text a token of each source; None where no tokens are known."""
+    known = [(s, f.tokenized_bytes.total(), f.language_tokens.total()) for s, f in collected]
+    drawn = [Bar(s, size / tokens, f"{size / tokens:.2f}") for s, size, tokens in known if tokens]
+    return {"svg": bars(drawn, alt="Bytes of text a token, by source")} if drawn else None
 
 
 def _bytes_per_token(found: Collected) -> dict[str, Any] | None:

@@ -35,6 +35,24 @@ _TITLES = {
     "alphanumeric_share": "share of letters and digits",
     "letter_share": "share of letters",
     "listing_share": "share of lines of a listing",
+    "num_words": "words a document",
+    "body_words": "words of the article's body",
+    "longest_line_words": "words of the longest line",
+    "is_disambiguation": "disambiguation pages",
+    "mean_word_chars": "characters a word, on the average",
+    "gutenberg_header_chars": "characters taken off as Gutenberg's header",
+    "gutenberg_footer_chars": "characters taken off as Gutenberg's footer",
+    "num_stripped_chars": "characters a file, header and margins off",
+    "num_header_chars": "characters of the header taken off",
+    "max_line_chars": "characters of the longest line",
+    "mean_line_chars": "characters a line, on the average",
+    "alphabetic_per_token": "letters a token",
+    "num_comments": "comments taken off a paper",
+    "num_macros_expanded": "macros expanded a paper",
+    "num_macros_left": "macros left a paper",
+    "num_headings": "headings a paper",
+    "num_lead_chars": "characters taken off before the first section",
+    "num_bad_words_found": "words of the list that were found",
 }
 
 
@@ -69,7 +87,15 @@ class Limit:
         'too_short < 300'
         """
         where = f" ({self.language})" if self.language else ""
-        return f"{self.reason} {self.op} {self.value:g}{where}"
+        return f"{self.reason} {self.brief}{where}"
+
+    @property
+    def brief(self) -> str:
+        """
+        >>> Limit(stage="a", reason="too_long", signal="num_chars", op=">", value=190000.0).brief
+        '> 190,000'
+        """
+        return f"{self.op} {self.value:,.10g}"
 
 
 def limits_of(step: AnyStep, cutoffs: Mapping[str, Sequence[float]]) -> tuple[Limit, ...]:
@@ -129,4 +155,6 @@ def marks_of(step: AnyStep, cutoffs: Mapping[str, Sequence[float]]) -> tuple[tup
     """Places on a signal's axis that are no limit and yet worth a line: where the head ends."""
     if not isinstance(step, Perplexity):
         return ()
-    return tuple((f"head | middle ({language})", float(head)) for language, (head, _) in sorted(cutoffs.items()))
+    return tuple(
+        (f"head | middle {head:,.10g} ({language})", float(head)) for language, (head, _) in sorted(cutoffs.items())
+    )

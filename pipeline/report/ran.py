@@ -19,6 +19,8 @@ class Table:
     rows: Sequence[tuple[str, ...]]
     note: str = ""
     left: tuple[int, ...] = ()
+    is_grouped: bool = False
+    """Whether a row's first cell is no column's but a heading above the rows that share it."""
 
 
 def tables(state: RunState) -> list[Table]:
@@ -69,7 +71,7 @@ def _inputs(state: RunState) -> Table:
                 _number(stats.get("bad_records")),
                 _number(stats.get("unreadable_files")),
                 str(about.get("fingerprint", ""))[:12],
-                " ".join(globs.get(source.name, ())),
+                "\n".join(globs.get(source.name, ())),
             )
         )
     header = ("source", "files", "MB stored", "documents", "records that became none", "bad records",
@@ -109,8 +111,8 @@ def _times(state: RunState) -> list[Table]:
         "engine samples it, five times a second. MB are of text that the step was shown, for reading of stored input. "
         "Of sources that were whole already: as it was when they ran."
     )
-    header = ("source", "stage", "documents", "MB", "seconds", "MB/s")
-    return [Table("Time", header, rows, note, (1,))]
+    header = ("stage", "documents", "MB", "seconds", "MB/s")
+    return [Table("Time", header, rows, note, is_grouped=True)]
 
 
 def _has_times(state: RunState, source: SourceState) -> bool:
@@ -157,7 +159,8 @@ def _memory(state: RunState) -> Table:
     rows = [("the driver", f"{memory['driver_peak_bytes'] / 1e6:,.0f}")]
     workers = memory["worker_peak_bytes"]
     rows += [(f"worker process {n}", f"{peak / 1e6:,.0f}") for n, peak in enumerate(workers[:16], 1)]
-    note = "Peak resident memory of each process; pages that several of them map count in each."
+    note = "Peak resident memory of each process; pages that several of them map count in each. Every job of the run "
+    note += "starts its own worker processes."
     if not memory["worker_peak_bytes"]:
         note = "Peak resident memory. The run worked in one process, or its workers' memory is the engine's to tell."
     return Table("Memory", ("process", "MB"), rows, note)

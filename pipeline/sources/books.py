@@ -12,7 +12,7 @@ import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, BinaryIO, ClassVar
 
 import pyarrow as pa
 
@@ -20,6 +20,7 @@ from filters.book_quality import BookQuality
 from filters.gutenberg import Gutenberg
 from filters.language import DetectLanguage
 from pipeline.sources.base import (
+    Chunk,
     Document,
     ExactDedup,
     InputFile,
@@ -31,7 +32,8 @@ from pipeline.sources.base import (
 )
 from pipeline.sources.books_archives import Member, gunzip, tar_members, unknown_form, zip_members
 from pipeline.sources.books_text import Header, decode, header_of, tidy
-from pipeline.sources.json_lines import Row, read_json_lines, storable
+from pipeline.sources.books_unpack import LINES, MEMBERS, line_chunks, member_chunks, members_of, rows_of
+from pipeline.sources.json_lines import Row, numbered_lines, read_json_lines, storable
 
 _TEXT_ENDINGS = (".txt", ".txt.utf8", ".txt.utf-8", ".text")
 _KINDS = {
@@ -41,6 +43,8 @@ _KINDS = {
     "tar": (".tar.gz", ".tgz", ".tar"),
     "jsonl": (".jsonl", ".jsonl.gz", ".jsonl.zst", ".json.gz", ".json.zst"),
 }
+_LARGE = "large_"
+"""Before the kind of a file that one task unpacks for all others."""
 _MEMBER_ENDINGS = (*_TEXT_ENDINGS, ".zip")
 _GUTENBERG_URL = re.compile(r"gutenberg\.org/(?:ebooks|etext|files)/(\d{1,6})\b")
 
@@ -61,8 +65,12 @@ class BooksReader:
 
     max_book_bytes: int = 32 << 20
     """Ours: the longest book at Gutenberg that is one (a dictionary) has 29 MB; longer files are genomes and digits."""
+    max_unit_bytes: int = 64 << 20
+    """An archive or a file of lines that is longer, as stored, is only unpacked by one task, into chunks that all
+    others read. Ours: what one worker reads in under a minute."""
 
-    DATA_VERSION: ClassVar[int] = 1
+    DATA_VERSION: ClassVar[int] = 2
+    CONTAINERS: ClassVar[frozenset[str]] = frozenset({"large_zip", "large_tar", "large_jsonl"})
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
         "title": pa.string(),
         "author": pa.string(),
@@ -76,17 +84,37 @@ class BooksReader:
         return _kind_of(path) != "other"
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """One unit a file. A mirror's folders hold other forms of the same books (``.htm``, ``.tex``, images): those
-        become units that are told as ``unknown_form``, one by one.
+        """One unit a file; a large one is a container. A mirror's folders hold other forms of the same books (``.htm``,
+        ``.tex``, images): those become units that are told as ``unknown_form``, one by one.
 
         Raises:
             ValueError: not one of the files is in a form that books come in.
         """
-        units = [Unit(path=file.path, num_bytes=file.num_bytes, kind=_kind_of(file.path)) for file in files]
+        units = [Unit(path=file.path, num_bytes=file.num_bytes, kind=self._kind(file)) for file in files]
         if files and all(unit.kind == "other" for unit in units):
             known = " ".join(ending for endings in _KINDS.values() for ending in endings)
             raise ValueError(f"books: no file among {len(files)} ends in any of {known}; the first is {files[0].path}")
         return units
+
+    def _kind(self, file: InputFile) -> str:
+        kind = _kind_of(file.path)
+        is_large = file.num_bytes > self.max_unit_bytes and _LARGE + kind in self.CONTAINERS
+        return _LARGE + kind if is_large else kind
+
+    def unpack(self, unit: Unit, open_file: Opener) -> Iterator[Chunk | Rejected]:
+        """Streams a large file's members or lines, as they are, in chunks of about 8 MB."""
+        form = unit.kind.removeprefix(_LARGE)
+        if form == "jsonl":
+            yield from line_chunks(numbered_lines(unit.path, open_file, place=unit.place), unit.place)
+            return
+        with open_file(unit.path) as file:
+            yield from member_chunks(self._members(file, unit, form), unit.place)
+
+    def _members(self, file: BinaryIO, unit: Unit, form: str) -> Iterator[Member | Rejected]:
+        members = zip_members if form == "zip" else tar_members
+        return members(
+            file, unit.place, num_bytes=unit.num_bytes, endings=_MEMBER_ENDINGS, max_bytes=self.max_book_bytes
+        )
 
     def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | Rejected]:
         """Streams a file's books. Rejected besides what the archives tell: ``empty``, ``not_text``, ``too_many_bytes``,
@@ -104,16 +132,20 @@ class BooksReader:
             elif unit.kind == "text_gz":
                 data = gunzip(file, unit.place, self.max_book_bytes)
                 yield data if isinstance(data, Rejected) else self._from_bytes(data, unit.place)
+            elif unit.kind in (MEMBERS, LINES):
+                yield from self._from_chunk(unit, file)
             else:
-                members = zip_members if unit.kind == "zip" else tar_members
-                for member in members(
-                    file,
-                    unit.place,
-                    num_bytes=unit.num_bytes,
-                    endings=_MEMBER_ENDINGS,
-                    max_bytes=self.max_book_bytes,
-                ):
+                for member in self._members(file, unit, unit.kind):
                     yield from self._from_member(member, is_nested=False)
+
+    def _from_chunk(self, unit: Unit, file: BinaryIO) -> Iterator[Document | Rejected]:
+        file.seek(unit.start)
+        if unit.kind == MEMBERS:
+            for member in members_of(file, unit.num_bytes, unit.place):
+                yield from self._from_member(member, is_nested=False)
+        else:
+            for found in rows_of(file.read(unit.num_bytes), unit.origin):
+                yield found if isinstance(found, Rejected) else self._from_row(found[1], found[0])
 
     def _from_member(self, member: Member | Rejected, *, is_nested: bool) -> Iterator[Document | Rejected]:
         """A book, or the books of a zip inside an archive: one level, in memory; a zip in that is not opened."""

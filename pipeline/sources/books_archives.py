@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from isal import igzip, isal_zlib
+
 from pipeline.sources.base import Rejected
 
 MAX_DIRECTORY_BYTES = 64 << 20
@@ -27,6 +29,7 @@ MAX_EXPANSION = 200
 """Ours: an archive may unpack to so many times its own size, and 64 MB; text in deflate comes to 3 to 10 times."""
 _FREE_BYTES = 64 << 20
 _MAX_TAR_HEADER_BYTES = 1 << 20
+_READ_BYTES = 256 << 10
 
 _ZIP_ERRORS = (
     zipfile.BadZipFile,
@@ -38,6 +41,7 @@ _ZIP_ERRORS = (
     OverflowError,
     NotImplementedError,
 )
+_GZIP_ERRORS = (gzip.BadGzipFile, zlib.error, isal_zlib.error, isal_zlib.IsalError)
 _LONG_HEADERS = (
     tarfile.XHDTYPE,
     tarfile.XGLTYPE,
@@ -167,10 +171,10 @@ def tar_members(
     """
     packed = file.read(2) == b"\x1f\x8b"
     file.seek(0)
-    source: BinaryIO = gzip.GzipFile(fileobj=file) if packed else file  # type: ignore[assignment]
+    source: BinaryIO = igzip.IGzipFile(fileobj=file) if packed else file
     budget = num_bytes * MAX_EXPANSION + _FREE_BYTES
     try:
-        with tarfile.open(fileobj=source, mode="r|", tarinfo=_BoundedTarInfo, bufsize=1 << 18) as archive:
+        with tarfile.open(fileobj=source, mode="r|", tarinfo=_BoundedTarInfo, bufsize=_READ_BYTES) as archive:
             while (info := archive.next()) is not None:
                 archive.members = []  # type: ignore[attr-defined]  # else it keeps every header it has seen
                 budget -= info.size
@@ -186,14 +190,16 @@ def tar_members(
                     yield unknown_form(where)
                     continue
                 member = archive.extractfile(info)
-                data = member.read(max_bytes + 1) if member else b""
+                data = member.read(min(info.size, max_bytes + 1)) if member else b""
                 if len(data) < min(info.size, max_bytes + 1):
                     yield Rejected(place=where, reason="damaged_tar", detail="cut short", is_whole_file=True)
                     return
                 yield Member(where, info.name, data)
+        while packed and budget >= 0 and (rest := source.read(_READ_BYTES)):  # the checksum stands at the very end
+            budget -= len(rest)
     except EOFError as error:
         yield Rejected(place=place, reason="truncated_gzip", detail=str(error), is_whole_file=True)
-    except (gzip.BadGzipFile, zlib.error) as error:
+    except _GZIP_ERRORS as error:
         yield Rejected(place=place, reason="damaged_gzip", detail=str(error)[:200], is_whole_file=True)
     except (tarfile.TarError, ValueError, struct.error) as error:
         yield Rejected(place=place, reason="damaged_tar", detail=str(error)[:200], is_whole_file=True)

@@ -47,14 +47,21 @@ def read_json_lines(path: str, open_file: Opener, *, place: str = "") -> Iterato
     ``line_too_long``, ``truncated_gzip``, ``damaged_gzip``, ``truncated_zstd``, ``damaged_zstd``.
     """
     name = place or path
+    for found in numbered_lines(path, open_file, place=name):
+        if isinstance(found, Rejected):
+            yield found
+        elif found[1].strip():
+            where = f"{name}:{found[0]}"
+            row = parse_object(found[1], where)
+            yield row if isinstance(row, Rejected) else (where, row)
+
+
+def numbered_lines(path: str, open_file: Opener, *, place: str = "") -> Iterator[tuple[int, bytes] | Rejected]:
+    """Yields each line and its number, unread: the first half of :func:`read_json_lines`."""
+    name = place or path
     with open_file(path) as file:
         for number, line in _numbered_lines(_unpacked(file, name), name):
-            if isinstance(line, Rejected):
-                yield line
-            elif line.strip():
-                where = f"{name}:{number}"
-                row = parse_object(line, where)
-                yield row if isinstance(row, Rejected) else (where, row)
+            yield line if isinstance(line, Rejected) else (number, line)
 
 
 def parse_object(line: bytes, where: str) -> Row | Rejected:

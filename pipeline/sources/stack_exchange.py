@@ -40,7 +40,7 @@ _SMALL_UNPACKED_BYTES = 64 << 20
 class StackExchangeReader:
     """Reads posts; a row becomes a :class:`TableRow`."""
 
-    DATA_VERSION: ClassVar[int] = 1
+    DATA_VERSION: ClassVar[int] = 2
     CONTAINERS: ClassVar[frozenset[str]] = frozenset({"7z"})
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
         "site": pa.string(),

@@ -1,8 +1,8 @@
 """Wikipedia (4.5 %): the XML dumps ``<lang>wiki-<date>-pages-articles[-multistream][N].xml*.bz2`` of twenty languages.
 
-A large file is read in parts, each by its own worker: a part of a multistream bz2 is the streams that begin in a
-range of its bytes, a part of plain XML the pages that begin in it. The language is the wiki's code in the file's name
-(``dewiki-20220620-...``), or the setting; a name without one goes by the dump's own header.
+A large file is read in parts, each by its own worker: the pages that begin in a range of its bytes. Of bz2, one stream
+or many, a page begins where the block begins that holds its first byte. The language is the wiki's code in the file's
+name (``dewiki-20220620-...``), or the setting; a name without one goes by the dump's own header.
 
 The paper: dumps of June to August 2022; hyperlinks, comments and other formatting boilerplate removed.
 """
@@ -32,12 +32,9 @@ from pipeline.sources.base import (
 )
 from pipeline.sources.wikipedia_index import is_index_name, unit_ends
 from pipeline.sources.wikipedia_pages import pages_of, site_info
-from pipeline.sources.wikipedia_streams import is_multistream
 from pipeline.sources.wikipedia_xml import Page, SiteInfo
 
 _WIKI_IN_NAME = re.compile(r"([a-z_-]{2,60})wiki(?![a-z])")
-_PROBE_BYTES = 8 << 20
-"""Of a bz2 file looked at to see whether it is multistream. Its first stream, the header alone, is under 2 kB."""
 _URL_SAFE = "/:@!$*(),;~'"
 
 
@@ -51,7 +48,7 @@ class WikipediaReader:
     leaves it to the header.
     """
 
-    DATA_VERSION: ClassVar[int] = 1
+    DATA_VERSION: ClassVar[int] = 2
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
         "title": pa.string(),
         "page_id": pa.int64(),
@@ -65,7 +62,7 @@ class WikipediaReader:
     language: str = ""
     """The code of the Wikipedia that all files are of (``de``); empty: by each file's name."""
     max_unit_bytes: int = 64 << 20
-    """Stored bytes a unit at most. Ours: some minutes of one worker; only single-stream bz2 cannot be cut."""
+    """Stored bytes a unit at most. Ours: some minutes of one worker."""
 
     def __post_init__(self) -> None:
         if self.language and self.language not in wiki_codes():
@@ -101,20 +98,13 @@ class WikipediaReader:
         units: list[Unit] = []
         for file in dumps:
             kind = "bz2" if file.path.lower().endswith(".bz2") else "xml"
-            ends = [] if self._is_one_unit(file, kind, open_file) else self._ends(file, indexes, open_file)
+            is_small = file.num_bytes <= self.max_unit_bytes
+            ends = [] if is_small else self._ends(file, indexes, open_file)
             starts = [0, *ends]
             for start, end in zip(starts, [*ends, None], strict=True):
                 num_bytes = (file.num_bytes if end is None else end) - start
                 units.append(Unit(path=file.path, num_bytes=num_bytes, kind=kind, start=start, end=end))
         return units
-
-    def _is_one_unit(self, file: InputFile, kind: str, open_file: Opener) -> bool:
-        if file.num_bytes <= self.max_unit_bytes:
-            return True
-        if kind == "xml":
-            return False
-        with open_file(file.path) as stored:
-            return not is_multistream(stored, _PROBE_BYTES)
 
     def _ends(self, file: InputFile, indexes: Sequence[InputFile], open_file: Opener) -> list[int]:
         return unit_ends(file, indexes, open_file, max_unit_bytes=self.max_unit_bytes)

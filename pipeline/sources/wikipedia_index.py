@@ -1,7 +1,7 @@
 """Where a large dump is cut: at streams that its index names, or anywhere.
 
 The index of a multistream dump (``...-multistream-index*.txt.bz2``) has a line ``OFFSET:PAGE_ID:TITLE`` a page, the
-offset that of the page's stream. A reader looks for the first stream in its range by itself, so a cut anywhere loses
+offset that of the page's stream. A reader looks for the first block in its range by itself, so a cut anywhere loses
 nothing; the index only makes the cuts exact, and an index that lies does no harm.
 """
 
@@ -72,8 +72,6 @@ def _offsets(index: InputFile, open_file: Opener) -> Iterator[int]:
         line = b""
         last = b""
         for piece in read_bz2(stored, 0) if is_packed else read_plain(stored, 0):
-            if piece.event is Event.STREAM_END:
-                continue
             if piece.event is not Event.DATA:
                 return
             whole, newline, line = (line + piece.data).rpartition(b"\n")

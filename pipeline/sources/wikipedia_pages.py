@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from typing import BinaryIO
 
 from pipeline.sources.base import Rejected, Unit
-from pipeline.sources.wikipedia_streams import BLOCK_BYTES, Event, Piece, read_bz2, read_plain
+from pipeline.sources.wikipedia_streams import Event, Piece, read_bz2, read_plain
 from pipeline.sources.wikipedia_xml import BrokenPageError, Page, PageCutter, SiteInfo, parse_page, parse_siteinfo
 
 _HEAD_BYTES = 1 << 20
 """A header is about 5 kB; the longest (all namespaces of a large wiki) 20 kB. Ours."""
 _TAIL_BYTES = 64
+_PAGE_END = b"</page>"
 _END_TAG = b"</mediawiki>"
 
 
@@ -21,66 +21,48 @@ def site_info(stored: BinaryIO, kind: str) -> SiteInfo | None:
     head = bytearray()
     for piece in read_bz2(stored, 0) if kind == "bz2" else read_plain(stored, 0):
         head += piece.data
-        is_readable = piece.event in (Event.DATA, Event.STREAM_END)
-        if not is_readable or len(head) >= _HEAD_BYTES or b"</siteinfo>" in head or b"<page" in head:
+        if piece.event is not Event.DATA or len(head) >= _HEAD_BYTES or b"</siteinfo>" in head or b"<page" in head:
             break
     return parse_siteinfo(bytes(head))
 
 
 def pages_of(unit: Unit, stored: BinaryIO) -> Iterator[tuple[Page, int] | Rejected]:
-    """The pages that begin in the unit's range, each with its offset; the last is read to its end behind the range."""
+    """The pages that begin in the unit's range, each with its offset; the last is read to its end behind the range.
+
+    What is damaged is told by the unit in whose range it is.
+    """
     is_bz2 = unit.kind == "bz2"
     cutter = PageCutter(is_running=not is_bz2)
-    waiting: deque[tuple[int, bytes, int]] = deque()  # pages of blocks whose checksum was not yet met
-    num_unpacked = 0
-    tail = b""
-    has_pages = False
+    tail, is_ours = b"", True
+    has_pages, is_inside = False, is_bz2 and unit.start > 0  # a page that began before the unit, as far as is known
     for piece in read_bz2(stored, unit.start) if is_bz2 else read_plain(stored, unit.start):
-        is_behind = unit.end is not None and piece.offset >= unit.end and piece.event is not Event.GAP
-        if is_behind and not (cutter.may_have_begun and cutter.offset < (unit.end or 0)):
-            break
-        if piece.event is Event.DATA:
-            num_unpacked += len(piece.data)
-            tail = (tail + piece.data)[-_TAIL_BYTES:]
-            for offset, xml in cutter.feed(piece.data, piece.offset):
-                has_pages = True
-                if unit.end is not None and offset >= unit.end:
-                    continue
-                if xml is None:
-                    yield Rejected(place=f"{unit.place}@{offset}", reason="page_too_large")
-                else:
-                    waiting.append((offset, xml, num_unpacked + BLOCK_BYTES if is_bz2 else 0))
-            while waiting and waiting[0][2] <= num_unpacked:
-                offset, xml, _ = waiting.popleft()
-                yield _parse(unit, offset, xml)
-            continue
-        if piece.event is not Event.GAP:
-            yield from _end_of_stream(unit, piece, waiting)
-        if piece.event is not Event.STREAM_END:
+        if unit.end is not None and piece.offset >= unit.end:
+            is_our_page_open = cutter.may_have_begun and cutter.offset < unit.end
+            if piece.event is not Event.DATA or not is_our_page_open:
+                break
+        if piece.event is not Event.DATA:
             yield _loss(unit, piece, cutter)
             cutter.reset()
             tail = b""  # how the file ends is told already
-            if piece.event is Event.GAP and unit.end is not None and piece.offset >= unit.end:
-                break
+            continue
+        is_inside = is_inside and _PAGE_END not in tail + piece.data
+        tail = (tail + piece.data)[-_TAIL_BYTES:]
+        is_ours = unit.end is None or piece.offset < unit.end
+        for offset, xml in cutter.feed(piece.data, piece.offset):
+            has_pages = True
+            if unit.end is not None and offset >= unit.end:
+                continue
+            if xml is None:
+                yield Rejected(place=f"{unit.place}@{offset}", reason="page_too_large")
+            else:
+                yield _parse(unit, offset, xml)
     else:
         if not is_bz2:  # a unit may be shorter than the tag
             stored.seek(max(0, stored.seek(0, 2) - _TAIL_BYTES))
             tail = stored.read(_TAIL_BYTES)
+        elif is_inside or not is_ours:  # how the file ends is told by another unit
+            tail = b""
         yield from _end_of_file(unit, cutter, tail, has_pages=has_pages)
-    yield from _end_of_stream(unit, None, waiting)
-
-
-def _end_of_stream(
-    unit: Unit, piece: Piece | None, waiting: deque[tuple[int, bytes, int]]
-) -> Iterator[tuple[Page, int] | Rejected]:
-    """Lets go the pages that waited. Behind damage only those of which the dump itself proves that they are right."""
-    is_damaged = piece is not None and piece.event is Event.DAMAGED
-    while waiting:
-        offset, xml, _ = waiting.popleft()
-        item = _parse(unit, offset, xml)
-        if is_damaged and not isinstance(item, Rejected) and not item[0].is_intact:
-            item = Rejected(place=f"{unit.place}@{offset}", reason="damaged_page", detail=item[0].title)
-        yield item
 
 
 def _parse(unit: Unit, offset: int, xml: bytes) -> tuple[Page, int] | Rejected:
@@ -93,7 +75,8 @@ def _parse(unit: Unit, offset: int, xml: bytes) -> tuple[Page, int] | Rejected:
 def _loss(unit: Unit, piece: Piece, cutter: PageCutter) -> Rejected:
     reason = "truncated_bz2" if piece.event is Event.TRUNCATED else "damaged_bz2"
     detail = piece.detail + ("; the page begun is lost" if cutter.has_begun else "")
-    return Rejected(place=f"{unit.place}@{piece.offset}", reason=reason, detail=detail)
+    place = piece.offset if piece.place is None else piece.place
+    return Rejected(place=f"{unit.place}@{place}", reason=reason, detail=detail)
 
 
 def _end_of_file(unit: Unit, cutter: PageCutter, tail: bytes, *, has_pages: bool) -> Iterator[Rejected]:

@@ -7,7 +7,6 @@ and reading may start anywhere in the file.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -25,7 +24,6 @@ _OPEN_BYTES = 6
 _SITEINFO = re.compile(rb"<siteinfo>.*?</siteinfo>", re.DOTALL)
 _XML_LANG = re.compile(rb"<mediawiki\b[^<>]*\bxml:lang=\"([A-Za-z-]{1,20})\"")
 _WIKIPEDIA_HOST = re.compile(r"^(?:https?:)?//([a-z-]{2,20})\.(?:m\.)?wikipedia\.org/")
-_BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 class BrokenPageError(ValueError):
@@ -69,17 +67,6 @@ class Page:
     timestamp: str
     model: str
     text: str
-    sha1: str
-    """Of the text, in base 36, as the dump gives it; may be empty."""
-    num_text_bytes: int | None
-    """Of the text in UTF-8, as the dump gives it."""
-
-    @property
-    def is_intact(self) -> bool:
-        """Whether the dump says something of the text that proves it unharmed: its SHA-1 or its length."""
-        if self.sha1:
-            return self.sha1.rjust(31, "0") == base36_sha1(self.text)
-        return self.num_text_bytes == len(self.text.encode())
 
 
 def _parser() -> etree.XMLParser:
@@ -223,8 +210,6 @@ def parse_page(xml: bytes) -> Page:
         timestamp=(revision.findtext("timestamp") or "").strip(),
         model=(revision.findtext("model") or "wikitext").strip(),
         text=text,
-        sha1=(revision.findtext("sha1") or "").strip(),
-        num_text_bytes=_integer(text_element.get("bytes")),
     )
 
 
@@ -238,17 +223,3 @@ def _newest(page: etree._Element) -> etree._Element | None:
 def _integer(text: str | None) -> int | None:
     digits = (text or "").strip()
     return int(digits) if re.fullmatch(r"-?[0-9]{1,18}", digits) else None
-
-
-def base36_sha1(text: str) -> str:
-    """The SHA-1 of a text as MediaWiki writes it: 31 digits of base 36.
-
-    >>> base36_sha1("")
-    'phoiac9h4m842xq45sp7s6u21eteeq1'
-    """
-    number = int.from_bytes(hashlib.sha1(text.encode(), usedforsecurity=False).digest())
-    digits = ""
-    while number:
-        number, digit = divmod(number, 36)
-        digits = _BASE36[digit] + digits
-    return digits.rjust(31, "0")

@@ -8,14 +8,35 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from filters.exclude import matched
 from pipeline.clean_files import clean_batches
-from pipeline.files import join, written_whole
+from pipeline.files import exists, join, open_file, written_whole
 from pipeline.mixing import SampleJob
+from pipeline.model_loading import load
 from tokenizer.sample import sample_hash
 
 _SCHEMA = pa.schema({"id": pa.string(), "text": pa.string()})
 _BATCH_DOCS = 64
+_TEXT_BYTES = b"text_bytes"
+
+
+def exclusions_file(folder: str) -> str:
+    """Where the list of documents lies that must not be picked, if there is one."""
+    return join(folder, "exclude.txt")
+
+
+def documents(path: str, excluded: frozenset[str]) -> Iterator[pa.RecordBatch]:
+    """The id and text of a clean file's documents, less those that are excluded by id or url."""
+    for batch in clean_batches(path, (*_SCHEMA.names, "url"), batch_size=_BATCH_DOCS):
+        kept = batch.select(_SCHEMA.names)
+        if excluded:
+            ids = batch.column("id").to_pylist()
+            urls = batch.column("url").to_pylist() if "url" in batch.schema.names else [None] * len(ids)
+            left = [matched(i, u, excluded) is None for i, u in zip(ids, urls, strict=True)]
+            kept = kept.filter(pa.array(left, pa.bool_()))
+        yield kept
 
 
 def sample_file(folder: str, source: str, clean_path: str) -> str:
@@ -43,16 +64,36 @@ class _PickPart(beam.DoFn):
 
     def process(self, part: tuple[str, str]) -> Iterator[int]:
         source, path = part
-        below, num_docs = self._job.below[source], 0
+        below, num_docs, text_bytes = self._job.below[source], 0, 0
+        listed = exclusions_file(self._job.folder)
+        excluded: frozenset[str] = load("exclude", listed) if exists(listed) else frozenset()
         with (
             written_whole(sample_file(self._job.folder, source, path)) as sink,
-            pa.ipc.new_stream(sink, _SCHEMA) as writer,
+            pa.ipc.new_file(sink, _SCHEMA) as writer,
         ):
-            for batch in clean_batches(path, ("id", "text"), batch_size=_BATCH_DOCS):
-                ids = batch.column("id").to_pylist()
-                chosen = np.array([sample_hash(doc_id) < below for doc_id in ids], bool)
+            for batch in documents(path, excluded):
+                text_bytes += pc.sum(pc.binary_length(batch.column("text"))).as_py() or 0
+                chosen = np.array([sample_hash(doc_id) < below for doc_id in batch.column("id").to_pylist()], bool)
                 if chosen.any():
-                    picked = batch.filter(pa.array(chosen))
-                    writer.write_batch(pa.record_batch([picked.column(n) for n in _SCHEMA.names], schema=_SCHEMA))
-                    num_docs += picked.num_rows
+                    some = batch.filter(pa.array(chosen))
+                    writer.write_batch(pa.record_batch([some.column(n) for n in _SCHEMA.names], schema=_SCHEMA))
+                    num_docs += some.num_rows
+            nothing = pa.RecordBatch.from_pylist([], schema=_SCHEMA)
+            writer.write_batch(nothing, custom_metadata={_TEXT_BYTES: str(text_bytes).encode()})
         yield num_docs
+
+
+def text_bytes_of(path: str) -> int:
+    """Bytes of text there were to pick from, as a file of picked documents says at its end."""
+    with open_file(path) as file:
+        reader = pa.ipc.open_file(file)
+        return int(reader.get_batch_with_custom_metadata(reader.num_record_batches - 1)[1][_TEXT_BYTES])
+
+
+def picked(path: str) -> Iterator[tuple[str, str]]:
+    """The (id, text) of a file of picked documents."""
+    with open_file(path) as file:
+        reader = pa.ipc.open_file(file)
+        for number in range(reader.num_record_batches):
+            batch = reader.get_batch(number)
+            yield from zip(batch.column("id").to_pylist(), batch.column("text").to_pylist(), strict=True)

@@ -24,7 +24,7 @@ def test_the_picture(tmp_path: Path) -> None:
     root = ET.parse(tmp_path / "losses.svg").getroot()
     said = " ".join(text.text or "" for text in root.iter("{http://www.w3.org/2000/svg}text"))
     assert "7.00 to 4.1" in said
-    assert "a<b 5.00  c 6.00" in said
+    assert "a<b 5.00, c 6.00" in said
     assert "held out: c 4.50" in said
     curves = root.findall("{http://www.w3.org/2000/svg}polyline")
     assert [len(curve.attrib["points"].split()) for curve in curves] == [60, 60]

@@ -130,6 +130,7 @@ def exported(output: Path, tmp_path: Path) -> Callable[[str], list[Path]]:
     return lambda form: export(output, tmp_path / form, form)  # type: ignore[arg-type]
 
 
+@pytest.mark.train
 def test_megatrons_own_reader(exported: Callable[[str], list[Path]], ordered: Rows) -> None:
     reader = pytest.importorskip("megatron.core.datasets.indexed_dataset", reason="make test-train installs it")
     data = reader.IndexedDataset(str(exported("megatron")[0]).removesuffix(".bin"))
@@ -138,6 +139,7 @@ def test_megatrons_own_reader(exported: Callable[[str], list[Path]], ordered: Ro
     assert data.document_indices.tolist() == list(range(len(ordered) + 1))
 
 
+@pytest.mark.train
 def test_datatroves_own_reader(exported: Callable[[str], list[Path]], rows: Rows) -> None:
     reader = pytest.importorskip("datatrove.utils.dataset", reason="make test-train installs it")
     path = exported("datatrove")[0]

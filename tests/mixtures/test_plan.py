@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 from fractions import Fraction
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -192,6 +193,21 @@ def test_the_command_prints_both_directions(stats: Path, capsys: pytest.CaptureF
 def test_a_wrong_request_is_said(stats: Path, capsys: pytest.CaptureFixture[str], args: list[str], said: str) -> None:
     assert main([arg.replace("{out}", str(stats)) for arg in args]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_weights_that_do_not_add_up_and_a_source_without_tokens(
+    stats: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = Path(str(files("mixtures.recipes") / "llama.yaml")).read_text().replace("    c4: 15.0", "    c4: 14.9")
+    (stats / "odd.yaml").write_text(text)
+    assert main(["--config", str(stats / "odd.yaml"), "--stats", str(stats)]) == 2
+    assert "weights add up to 99.9, 0.1 too little: they must add up to 100" in capsys.readouterr().err
+    (stats / "stats/books.json").write_text('{"tokens": 0, "documents": {"kept": 0}}')
+    assert main(["--stats", str(stats)]) == 2
+    assert "books has a weight but no tokens: give input for it" in capsys.readouterr().err
+    (stats / "stats/books.json").unlink()
+    assert main(["--stats", str(stats)]) == 2
+    assert "books has a weight but no tokens: give input for it" in capsys.readouterr().err
 
 
 def test_statistics_that_cannot_be_read_are_named(stats: Path, capsys: pytest.CaptureFixture[str]) -> None:

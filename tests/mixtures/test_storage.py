@@ -39,7 +39,7 @@ def test_the_same_batches_as_from_a_disk(output: Path, remote: str, tmp_path: Pa
     assert sequences(stream) == sequences(TokenStream(output)) != []
     assert isinstance(stream.storage, RemoteStorage)
     stream.storage.forget_ahead("")
-    stream.storage._pool[1].shutdown()  # type: ignore[index]
+    stream.storage._here.pool.shutdown()
     assert os.listdir(cache) == []
 
 
@@ -65,7 +65,7 @@ def test_a_shard_that_is_missing_or_cut_is_named_before_training(remote: str) ->
     name = f"{root}/shards/train-00003-of-00005.arrow"
     whole = store.cat_file(name)
     store.pipe_file(name, whole[:-1])
-    with pytest.raises(ValueError, match=r"train-00003-of-00005\.arrow has .* bytes \(manifest line: ShardInfo\("):
+    with pytest.raises(ValueError, match=r"train-00003-of-00005\.arrow has .* bytes \(manifest line: [\d,]+ rows, "):
         TokenStream(remote)
     store.rm_file(name)
     with pytest.raises(ValueError, match=r"train-00003-of-00005\.arrow is missing \(manifest line:"):

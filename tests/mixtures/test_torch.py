@@ -20,6 +20,7 @@ torch = pytest.importorskip("torch", reason="make test-train installs it")
 from mixtures.loader import Loader, LoaderSettings  # noqa: E402
 from mixtures.torch_dataset import PackedSequences, document_mask, tensors  # noqa: E402
 
+pytestmark = pytest.mark.train
 Rows = list[tuple[str, str, int, list[int]]]
 SETTINGS = LoaderSettings(seq_len=64, batch_size=4)
 EXAMPLE = Path(__file__).parents[2] / "examples" / "train.py"

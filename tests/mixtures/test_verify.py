@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -87,7 +88,10 @@ def change(output: Path, how: Callable[[dict[str, Any]], Any]) -> None:
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
-        (cut_off, r"train-00002-of-00005\.arrow has [\d,]+ bytes \(manifest line: ShardInfo\(path='shards/train-00002"),
+        (
+            cut_off,
+            r"train-00002-of-00005\.arrow has [\d,]+ bytes \(manifest line: 21 rows, [\d,]+ tokens, [\d,]+ bytes, ",
+        ),
         (emptied, r"train-00002-of-00005\.arrow has 0 bytes"),
         (gone, r"train-00002-of-00005\.arrow is missing"),
         (swapped, r"train-00002-of-00005\.arrow has"),
@@ -100,10 +104,9 @@ def test_a_harmed_shard_is_named_by_both(output: Path, harm: Harm, said: str) ->
     harm(output)
     with pytest.raises(ValueError, match=said):
         TokenStream(output)
-    faults = list(verify(output))
-    import re
-
-    assert any(re.search(said, fault) for fault in faults), faults
+    (fault,) = verify(output)  # one line, and none that follows from it
+    assert re.search(said, fault)
+    assert "\n" not in fault
 
 
 def test_a_flipped_bit_is_found_by_checksum(output: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -111,7 +114,9 @@ def test_a_flipped_bit_is_found_by_checksum(output: Path, capsys: pytest.Capture
     with pytest.raises(ValueError, match=r"train-00002-of-00005\.arrow has checksum .*manifest line"):
         TokenStream(output, checksums=True)
     assert main([str(output)]) == 1
-    assert "train-00002-of-00005.arrow has checksum" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "train-00002-of-00005.arrow has checksum" in said
+    assert said.count("\n") == 1
 
 
 def test_a_file_that_is_no_arrow_file_is_named(output: Path) -> None:
@@ -119,7 +124,22 @@ def test_a_file_that_is_no_arrow_file_is_named(output: Path) -> None:
     (output / SHARD).write_bytes(b"\0" * size)
     with pytest.raises(ValueError, match="is not a readable Arrow file"):
         TokenStream(output)
-    assert "is not a readable Arrow file" in next(iter(verify(output)))
+    (fault,) = verify(output)
+    assert "is not a readable Arrow file" in fault
+
+
+def test_two_harmed_shards_and_a_validation_shard_are_three_lines(output: Path) -> None:
+    cut_off(output)
+    (output / "shards/train-00004-of-00005.arrow").unlink()
+    (output / "validation/c4-00000-of-00001.arrow").write_bytes(b"")
+    faults = list(verify(output))
+    assert [re.sub(r" \(.*| [\d,]+ bytes.*", "", fault.removeprefix(f"{output}/")) for fault in faults] == [
+        "shards/train-00002-of-00005.arrow has",
+        "shards/train-00004-of-00005.arrow is missing",
+        "validation/c4-00000-of-00001.arrow has",
+    ]
+    change(output, lambda m: m["sources"]["c4"].update(tokens=5))  # what is no consequence is still said
+    assert any(fault.startswith("c4: ") for fault in verify(output))
 
 
 @pytest.mark.parametrize(

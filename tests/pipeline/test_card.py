@@ -30,8 +30,12 @@ def test_the_head_of_a_run_s_card(small_done: Path) -> None:
     assert head["size_categories"] == ["n<1K"]
     files = {one["split"]: one["path"] for one in head["configs"][0]["data_files"]}
     assert set(files) == {"train", "validation"}
-    for pattern in files.values():
-        assert list(small_done.glob(pattern)), pattern
+    manifest = json.loads((small_done / "manifest.json").read_text())
+    matched = {split: {str(p.relative_to(small_done)) for p in small_done.glob(files[split])} for split in files}
+    assert matched["train"] == {shard["path"] for shard in manifest["shards"]}
+    held = {shard["path"] for one in manifest["validation"].values() for shard in one["shards"]}
+    assert held
+    assert matched["validation"] == held
     assert f"#{head['license_link'].partition('#')[2]}" == "#licences"
     assert "\n## Licences\n" in text
 

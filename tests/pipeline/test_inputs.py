@@ -54,6 +54,22 @@ def test_a_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
         listed(tmp_path, "*")
 
 
+def test_a_folder_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may read everything, so the refusal is made here."""
+    put(tmp_path, "in/a.txt", "in/closed/b.txt")
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    for glob in ("in", "in/**", "in/closed"):
+        with pytest.raises(ValueError, match=r"books: the folder '.*/in/closed' cannot be listed: Permission denied$"):
+            listed(tmp_path, glob)
+
+
 def test_names_that_hold_wildcards_are_taken_as_they_stand(tmp_path: Path) -> None:
     put(tmp_path, "x[1].txt", "x1.txt", "f[a]/y.txt", "fa/z.txt")
     assert listed(tmp_path, "x[1].txt") == ["x[1].txt"]

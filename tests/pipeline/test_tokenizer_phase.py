@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from tokenizer.sample import Sample
 
 SOURCES = {"common_crawl": (70, 900, 40), "books": (20, 9_000, 9), "c4": (10, 30, 300)}
 """weight, bytes of a document, documents"""
+URLS = ("https://www.crawl.example/{}", "https://other.example/{}")
 
 
 @pytest.fixture
@@ -40,8 +43,14 @@ def layout(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Layout:
         folder = Path(layout.clean(source))
         folder.mkdir(parents=True)
         for part in range(3):
-            ids = [f"{source}/{i}" for i in range(part, num_docs, 3)]
-            pq.write_table(pa.table({"id": ids, "text": texts[part::3]}), folder / f"part-{part:05d}-of-00003.parquet")
+            numbers = range(part, num_docs, 3)
+            urls = [URLS[i % 2].format(i) if source == "common_crawl" else None for i in numbers]
+            rows = {
+                "id": [f"{source}/{i}" for i in numbers],
+                "text": texts[part::3],
+                "url": pa.array(urls, pa.string()),
+            }
+            pq.write_table(pa.table(rows), folder / f"part-{part:05d}-of-00003.parquet")
         stats = Path(layout.stats(source))
         stats.parent.mkdir(parents=True, exist_ok=True)
         stats.write_text(f'{{"bytes": {{"kept": {sum(len(t.encode()) for t in texts)}}}}}')
@@ -92,6 +101,63 @@ def test_too_few_are_picked_again(settings: Settings, layout: Layout, monkeypatc
     by_workers, names = drawn(settings, layout, 20_000)
     assert len(names) > 2
     assert by_workers == by_driver
+
+
+def documents_of(sample: Sample) -> set[str]:
+    return {f"{source}/{number}" for source, number in re.findall(r"([a-z_0-9]+) (\d+) é", "".join(sample.texts))}
+
+
+def excluding(settings: Settings, tmp_path: Path, *lines: str) -> Settings:
+    path = tmp_path / "exclude.txt"
+    path.write_text("\n".join(("# a benchmark's pages", *lines)))
+    return replace(settings, exclude=str(path))
+
+
+@pytest.mark.parametrize("max_bytes", [20_000, 90_000])
+def test_excluded_documents_are_not_in_the_sample(
+    settings: Settings, layout: Layout, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, max_bytes: int
+) -> None:
+    monkeypatch.setattr(tokenizer_phase, "_READ_ALL_SHARE", 10**6)
+    plain = documents_of(drawn(settings, layout, max_bytes)[0])
+    ids = {next(i for i in plain if i.startswith(source)) for source in ("books", "c4")}
+    assert "common_crawl/0" in plain or max_bytes < 90_000
+    given = excluding(settings, tmp_path, "crawl.example", *ids)
+    samples = []
+    for share in (10**6, 0):  # read by the driver, picked by workers
+        monkeypatch.setattr(tokenizer_phase, "_READ_ALL_SHARE", share)
+        samples.append(drawn(given, layout, max_bytes)[0])
+    left = documents_of(samples[0])
+    assert not left & ids, "what must not be in the output must not shape its vocabulary"
+    assert {int(i.split("/")[1]) % 2 for i in left if i.startswith("common_crawl")} == {1}
+    num_bytes = 0
+    for source in SOURCES:  # the same as if the documents had never been
+        for path in sorted(Path(layout.clean(source)).iterdir()):
+            rows = pq.read_table(path).to_pylist()
+            kept = [r for r in rows if r["id"] not in ids and "//www.crawl." not in (r["url"] or "")]
+            num_bytes += sum(len(r["text"].encode()) for r in kept)
+            pq.write_table(pa.Table.from_pylist(kept, schema=pq.read_schema(path)), path)
+        Path(layout.stats(source)).write_text(f'{{"bytes": {{"kept": {num_bytes}}}}}')
+        num_bytes = 0
+    for share in (10**6, 0):
+        monkeypatch.setattr(tokenizer_phase, "_READ_ALL_SHARE", share)
+        samples.append(drawn(settings, layout, max_bytes)[0])
+    assert samples == [samples[0]] * 4
+
+
+def test_another_list_is_another_tokenizer(settings: Settings, layout: Layout, tmp_path: Path) -> None:
+    recipe = replace(settings.recipe, tokenizer={"vocab_size": 300, "lower_vocab_size": True})
+    settings = replace(settings, recipe=recipe)
+
+    def made(given: Settings) -> tuple[str, str]:
+        encoder = tokenizer_phase.get_tokenizer(given, layout, list(SOURCES), Runs())
+        return encoder.sha256, json.loads(Path(layout.marker("tokenizer")).read_text())["fingerprint"]
+
+    plain = made(settings)
+    without_a_book = made(excluding(settings, tmp_path, "books/2"))
+    without_two = made(excluding(settings, tmp_path, "books/2", "books/3"))
+    assert len({plain, without_a_book, without_two}) == 3
+    assert made(excluding(settings, tmp_path, "books/2")) == without_a_book
+    assert made(settings) == plain
 
 
 def test_a_source_without_text_is_said(settings: Settings, layout: Layout) -> None:

@@ -8,6 +8,8 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -234,11 +236,14 @@ def describe() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    """Chromium without a head, without a network."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: no browser to look with")
+    """Chromium without a head, without a network. ``make test-browser`` sets NEED_BROWSER: then nothing is skipped."""
+    lacking = pytest.fail if os.environ.get("NEED_BROWSER") else pytest.skip
+    if find_spec("playwright") is None:
+        lacking("playwright is not installed: no browser to look with")
+    sync_api = import_module("playwright.sync_api")
     found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     if not found:
-        pytest.skip("chromium is not installed: no browser to look with")
+        lacking("chromium is not installed: no browser to look with")
     with sync_api.sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
         yield chromium

@@ -68,6 +68,11 @@ def test_filters_and_search(make_run: Make, pages: Any, open_page: Opened) -> No
     page.click("button[type=reset]")
     search(page, "ODD PAGE 3")
     assert dropped_ids(page) == ["t3"] * 2
+    assert page.inner_text("#samples-status") == "2 dropped documents in 2 groups"
+    page.select_option("select[name=source]", "c4")
+    page.wait_for_timeout(250)
+    assert page.inner_text("#samples-status") == "1 dropped document in 1 group"
+    page.select_option("select[name=source]", "")
     search(page, "nowhere at all")
     assert page.inner_text("#samples-status") == "0 dropped documents in 0 groups"
     assert dropped_ids(page) == []
@@ -142,6 +147,19 @@ def test_it_fits_the_screen_in_both_themes(
         )
         assert contrast(colour, ground) >= 4.5, (selector, colour, ground)
     assert contrast(ink, back) > 10
+
+
+def test_on_a_phone_the_funnel_stands_whole(make_run: Make, pages: Any, open_page: Opened) -> None:
+    page = open_page(write_report(str(make_run({"common_crawl": pages}))), width=390)
+    assert page.locator("table.stack").count() >= 3, "the mixture, the funnel, the inputs"
+    cells = "table.stack tbody th, table.stack tbody td, table.stack button"
+    edges = page.eval_on_selector_all(cells, "found => found.map(one => one.getBoundingClientRect().right)")
+    assert len(edges) > 40
+    assert max(edges) <= 390, "nothing to be scrolled to"
+    tree = page.locator("#source-0").aria_snapshot()
+    assert 'rowheader "min_length"' in tree, "it is a table still for who does not see it"
+    assert 'cell "kept 14"' in tree
+    assert page.locator("button:has-text('too_short') >> nth=0").is_visible()
 
 
 def luminance(colour: str) -> float:

@@ -141,6 +141,47 @@ def test_what_no_signal_knows_is_said(make_run: Make, describe: dict[str, Any], 
     assert found.kept_before == found.still_kept == 6
 
 
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("nonsense", "write SOURCE.STEP.FIELD=VALUE"),
+        ("=5", "write SOURCE.STEP.FIELD=VALUE"),
+        (".=1", "the run has no source ; it has: common_crawl"),
+        ("commön.x=1", "the run has no source commön; it has: common_crawl"),
+        ("common_crawl.nothing=1", "no step of common_crawl has nothing; its steps: min_length,"),
+        ("common_crawl.min_length.nothing=1", "min_length.nothing is not a setting; there are: min_chars"),
+        ("common_crawl.min_length.min_chars=lots", "must be int, not 'lots'"),
+        ("common_crawl.min_length.min_chars=", "must be int, not None"),
+        ("common_crawl.min_length.min_chars=[1", "'[1' is not a value"),
+        ("common_crawl.min_length.min_chars=!!python/object:os.system {}", "is not a value"),
+        ("common_crawl.min_length.min_chars.deep=3", "write min_length.FIELD=VALUE, or min_length=off"),
+        ("common_crawl.min_length=3", "write min_length.FIELD=VALUE, or min_length=off"),
+        ("common_crawl.language.min_score=.nan", "must lie between 0 and 1, not nan"),
+        ("common_crawl.perplexity.middle=high", "a perplexity must be a number, not 'high'"),
+        ("common_crawl.perplexity.middle=.nan", "a perplexity must be a number, not nan"),
+        ("common_crawl.perplexity.middle.xx=1", "no cut-offs of xx; there are: en"),
+        ("common_crawl.perplexity.head=999", "the head of en would end behind the middle: 999 and 520"),
+    ],
+)
+def test_nonsense_is_one_line(
+    make_run: Make, pages: Any, capsys: pytest.CaptureFixture[str], setting: str, said: str
+) -> None:
+    assert main([str(make_run({"common_crawl": pages})), "--set", setting]) == 2
+    line = capsys.readouterr().err
+    assert line.startswith("error: ")
+    assert said in line
+    assert line.count("\n") == 1
+
+
+def test_both_ends_of_the_middle_may_move_in_any_order(make_run: Make, pages: Any) -> None:
+    out = make_run({"common_crawl": pages})
+    ends = ["common_crawl.perplexity.head=700", "common_crawl.perplexity.middle=900"]
+    state = read_state(str(out))
+    for settings in (ends, ends[::-1]):
+        (change,) = parse_changes(state, settings)["common_crawl"]
+        assert change.cutoffs_after == {"en": [700.0, 900.0]}
+
+
 def test_a_share_of_the_parts_is_scaled_up(make_run: Make, describe: dict[str, Any]) -> None:
     kept = [describe["Kept"](f"k{n}", "x", "en", {"num_words": float(n)}) for n in range(400)]
     out = make_run({"books": describe["Part"](kept, num_parts=20)})

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -19,6 +20,7 @@ from pipeline.report.charts import Bar, Histogram, Line, bars, histogram
 from pipeline.report.collect import collect
 from pipeline.report.samples import script_json
 from pipeline.report.state import read_state
+from pipeline.transforms.tokenize import TOKEN_FILE
 
 Make = Callable[..., Path]
 HOSTILE = [
@@ -62,7 +64,9 @@ def test_the_page_shows_the_numbers_of_the_run(make_run: Make, pages: Any) -> No
     out = make_run({"common_crawl": pages})
     page = Path(write_report(str(out))).read_text()
     assert "600" in page, "tokens"
-    rows = re.findall(r'<tr><th scope="row">(\w+)</th><td>(\d+)</td><td>(\d+)</td>', page)
+    cell = r'\s*<td role="cell" data-label="{}">(\d+)</td>'
+    row = r'<tr role="row"><th scope="row" role="rowheader">(\w+)</th>' + cell.format("in") + cell.format("kept")
+    rows = re.findall(row, page)
     assert rows[0] == ("min_length", "20", "14")
     assert {r[0]: r[2] for r in rows}["perplexity"] == "6"
     assert "too_short</button> 6" in page
@@ -84,7 +88,7 @@ def test_the_source_that_limits_the_mixture_is_marked(make_run: Make, pages: Any
     path.write_text(json.dumps(manifest))
     page = render(read_state(str(out)))
     assert "<b>common_crawl</b>: every other source could give at least 2.23 times" in " ".join(page.split())
-    (row,) = re.findall(r'<tr class="limits">.*?</tr>', page, re.DOTALL)
+    (row,) = re.findall(r'<tr role="row" class="limits">.*?</tr>', page, re.DOTALL)
     assert "<bdi>common_crawl</bdi>" in row
     assert page.count("limits the rest</span>") == 2
 
@@ -248,6 +252,33 @@ def test_any_distribution_can_be_drawn(values: list[float]) -> None:
         svg = histogram(Histogram("x", array, np.empty(0), array[:1], limits))
         assert "nan" not in svg.lower().replace("distribution", "")
         assert all(line.label.split()[0] in svg for line in limits)
+
+
+def test_a_yes_or_no_is_no_histogram(make_run: Make, describe: dict[str, Any]) -> None:
+    kept = [describe["Kept"](f"k{n}", "x", "en", {"is_disambiguation": float(n % 3 == 0)}) for n in range(9)]
+    fell = [describe["Dropped"]("d", "duplicate_id", "duplicate_id", "k1", {"is_disambiguation": 1.0}, "x")]
+    page = render(read_state(str(make_run({"wikipedia": describe["Part"](kept, fell)}))))
+    chart = page[page.index("<figcaption>disambiguation pages") :]
+    drawn = re.findall(r"<text [^>]*>([^<]+)</text>", chart[: chart.index("</svg>")])
+    assert {"no, kept", "yes, kept", "yes, dropped", "6", "3", "1"} == set(drawn)
+
+
+def test_bytes_a_token_by_source(make_run: Make, pages: Any) -> None:
+    """What the token files say of each part: they lie beside it while a run's work is kept."""
+    out = make_run({"common_crawl": pages, "books": pages})
+    assert "Bytes a token, by source" not in render(read_state(str(out))), "no tokens are known"
+    schema = pa.schema({"doc_id": pa.string(), "input_ids": pa.list_(pa.uint16())})
+    for name, num_tokens in (("common_crawl", 10), ("books", 20)):
+        rows = [{"doc_id": k.id, "input_ids": [1] * num_tokens} for k in pages.kept]
+        path = Path(read_state(str(out)).layout.tokens(name)) / TOKEN_FILE.format(0)
+        path.parent.mkdir(parents=True)
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+            writer.write_table(pa.Table.from_pylist(rows, schema))
+    page = render(read_state(str(out)))
+    chart = page[page.index("Bytes a token, by source") :]
+    drawn = re.findall(r"<text [^>]*>([^<]+)</text>", chart[: chart.index("</svg>")])
+    each = sum(len(k.text) for k in pages.kept) / len(pages.kept)
+    assert set(drawn) == {"common_crawl", "books", f"{each / 10:.2f}", f"{each / 20:.2f}"}
 
 
 def test_data_inside_a_script_cannot_end_it() -> None:

@@ -102,7 +102,7 @@ def test_the_limits_are_those_of_the_run(make_run: Make, pages: Any) -> None:
     pages.settings = {"min_length": {"min_chars": 250}, "reference": {"min_score": 0.25}}
     page = render(read_state(str(make_run({"common_crawl": pages}))))
     assert "too_short &lt; 250" in page
-    assert '<th scope="row"><bdi>sources.common_crawl.min_length.min_chars</bdi></th>' in page
+    assert '<th scope="row" role="rowheader"><bdi>sources.common_crawl.min_length.min_chars</bdi></th>' in page
 
 
 def test_nothing_was_dropped(make_run: Make, describe: dict[str, Any]) -> None:

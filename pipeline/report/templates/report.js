@@ -77,7 +77,7 @@
     next = 0;
     list.replaceChildren();
     const total = shown.reduce((sum, m) => sum + m.dropped.length, 0);
-    status.textContent = total.toLocaleString("en") + " dropped documents in " + shown.length + (shown.length === 1 ? " group" : " groups");
+    status.textContent = total.toLocaleString("en") + (total === 1 ? " dropped document in " : " dropped documents in ") + shown.length + (shown.length === 1 ? " group" : " groups");
     render();
   };
 

@@ -16,7 +16,9 @@ from typing import Any, BinaryIO
 import py7zr
 import pytest
 
+from pipeline.sources import stack_exchange_7z
 from pipeline.sources.base import Chunk, InputFile, Rejected, TableRow, Unit
+from pipeline.sources.bzip2_threads import ThreadedUnpacker
 from pipeline.sources.stack_exchange import AnswerJoin, StackExchangeReader
 
 READER = StackExchangeReader()
@@ -152,6 +154,48 @@ def test_damaged_archive(spoil: Callable[[bytes], bytes], filters: Any, tmp_path
     wholes = [item for item in items if isinstance(item, Rejected) and item.is_whole_file]
     assert [item.reason for item in wholes] == ["damaged_7z"]
     assert wholes[0].detail
+
+
+@pytest.fixture(scope="module")
+def seen() -> list[int]:
+    """How many bytes each number of threads gave."""
+    return []
+
+
+@pytest.mark.parametrize("num_threads", [1, 2, 5])
+def test_bzip2_is_unpacked_by_threads(
+    num_threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: list[int]
+) -> None:
+    """Of a solid archive of many blocks, the member in the middle; then with a byte of it changed."""
+    monkeypatch.setattr(stack_exchange_7z, "num_threads", lambda: num_threads)
+    made: list[ThreadedUnpacker] = []
+
+    class Watched(ThreadedUnpacker):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            made.append(self)
+
+    monkeypatch.setattr(stack_exchange_7z, "ThreadedUnpacker", Watched)
+    data, other = many_rows(6000, 600), many_rows(1500, 600)
+    members = {"Comments.xml": other, "Posts.xml": data, "Votes.xml": other}
+    path = pack(tmp_path / "a.stackexchange.com.7z", members, filters=FILTERS["bzip2, the dumps' own"])
+    (unit,) = READER.units(files(path), open_file)
+    before = threading.active_count()
+    chunks = list(READER.unpack(unit, open_file))
+    assert data.endswith(b"".join(chunk.data for chunk in chunks if isinstance(chunk, Chunk)))
+    assert sum(len(chunk.data) for chunk in chunks if isinstance(chunk, Chunk)) > len(data) - 100
+    assert len(made) == 1
+    stored = path.read_bytes()
+    path.write_bytes(stored[: len(stored) // 2] + b"?" * 9 + stored[len(stored) // 2 + 9 :])
+    *found, last = list(READER.unpack(unit, open_file))
+    assert isinstance(last, Rejected)
+    assert (last.reason, last.is_whole_file, last.place) == ("damaged_7z", True, f"{path}#Posts.xml")
+    given = b"".join(chunk.data for chunk in found if isinstance(chunk, Chunk))
+    assert given in data
+    assert len(given) > len(data) // 5  # whatever the number of threads: all the rows before the damaged block
+    seen.append(len(given))
+    assert len(set(seen)) == 1
+    assert threading.active_count() == before
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:

@@ -18,7 +18,6 @@ import pytest
 from pipeline.sources import wikipedia_xml
 from pipeline.sources.base import InputFile, Reader, Rejected, Unit
 from pipeline.sources.wikipedia import SOURCE, WikipediaReader
-from pipeline.sources.wikipedia_xml import base36_sha1
 
 NAME = "dewiki-20220620-pages-articles-multistream.xml.bz2"
 HEADER = """<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.10/" version="0.10" xml:lang="de">
@@ -38,16 +37,15 @@ FOOTER = "</mediawiki>\n"
 WORDS = ("Birne", "Apfel", "Baum", "Straße", "über", "Wiese", "grün", "Obst", "Garten", "Ernte")
 
 
-def page(number: int, text: str = "", *, title: str = "", extra: str = "<ns>0</ns>", sha1: bool = False) -> str:
+def page(number: int, text: str = "", *, title: str = "", extra: str = "<ns>0</ns>") -> str:
     rng = random.Random(number)
     text = text or " ".join(rng.choice(WORDS) + str(rng.random()) for _ in range(20))
-    checksum = f"<sha1>{base36_sha1(text)}</sha1>" if sha1 else ""
     return (
         f"  <page>\n    <title>{escape(title or f'Seite {number}')}</title>\n    {extra}\n    <id>{number}</id>\n"
         f"    <revision>\n"
         f"      <id>{number + 1000}</id>\n      <timestamp>2022-06-20T00:00:{number % 60:02}Z</timestamp>\n"
         f'      <contributor><username>x</username><id>7</id></contributor>\n      <text xml:space="preserve">'
-        f"{escape(text)}</text>\n      {checksum}\n    </revision>\n  </page>\n"
+        f"{escape(text)}</text>\n    </revision>\n  </page>\n"
     )
 
 
@@ -129,16 +127,6 @@ def test_plain_xml_cut_anywhere_gives_every_page_once() -> None:
         assert rejected == []
 
 
-def test_a_single_stream_is_one_unit() -> None:
-    data = bz2.compress((HEADER + "".join(page(number) for number in range(1, 300)) + FOOTER).encode())
-    reader = WikipediaReader(max_unit_bytes=1000)
-    assert len(data) > 2000
-    assert len(reader.units([InputFile(NAME, len(data))], lambda path: io.BytesIO(data))) == 1
-    documents, rejected = read(data, reader=reader)
-    assert page_ids(documents) == list(range(1, 300))
-    assert rejected == []
-
-
 @pytest.mark.parametrize("is_packed", [True, False])
 def test_an_index_puts_the_cuts_where_streams_begin(is_packed: bool) -> None:
     data = multistream(40, 2)
@@ -189,23 +177,6 @@ def test_zeroed_bytes_lose_one_stream_and_name_it() -> None:
             documents, rejected = read(broken, reader=WikipediaReader(max_unit_bytes=max_unit_bytes))
             assert page_ids(documents) == [*range(1, 21), *range(31, 61)], (zeroed_from, max_unit_bytes)
             assert [(r.place, r.reason) for r in rejected] == [(f"{NAME}@{third}", "damaged_bz2")]
-
-
-@pytest.mark.parametrize("sha1", [True, False])
-def test_pages_before_damage_in_a_long_stream_are_kept_only_if_they_are_right(sha1: bool) -> None:
-    """Four blocks in one stream, the third broken: libbz2 gives a block's bytes before it meets its checksum."""
-    rng = random.Random(5)
-    texts = ["".join(rng.choices("abcdefghijklmnop \n", k=36_000)) for _ in range(90)]
-    pages = [page(number, text, sha1=sha1) for number, text in enumerate(texts, 1)]
-    data = bz2.compress((HEADER + "".join(pages) + FOOTER).encode())
-    middle = len(data) * 2 // 3
-    broken = data[:middle] + bytes([data[middle] ^ 255]) + data[middle + 1 :]
-    documents, rejected = read(broken)
-    assert len(documents) >= (40 if sha1 else 15)
-    assert [document["text"] for document in documents] == texts[: len(documents)]
-    assert "damaged_bz2" in {r.reason for r in rejected}
-    assert all(r.is_bad for r in rejected)
-    assert len(documents) < 60
 
 
 def test_xml_that_ends_in_the_middle() -> None:

@@ -1,0 +1,130 @@
+"""``python -m mixtures.shares DIR``: whether the mixture is the same wherever one looks.
+
+Each source's share of the tokens: as planned, in the whole output, in the shard where it is furthest from the plan, and
+in what a trainer sees first, the beginning of the loader's stream. The first two are equal to the token; the others
+show how well the shuffle mixes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mixtures.loader import Loader, LoaderSettings
+from mixtures.manifest import shard_infos
+from mixtures.stream import TokenStream
+from mixtures.table import format_rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceShares:
+    """One source's shares of the tokens, from 0 to 1."""
+
+    source: str
+    planned: float
+    """The recipe's weight, of the sources that have one here."""
+    whole: float
+    worst_shard: float
+    """In the shard where it is furthest from ``whole``."""
+    worst_path: str
+    first: float
+    """Of the tokens with which the loader's stream begins."""
+
+
+def shares(stream: TokenStream, *, settings: LoaderSettings, num_sequences: int) -> list[SourceShares]:
+    """Each source's shares, the first ``num_sequences`` of the loader's stream among them; the largest source first.
+
+    Raises:
+        ValueError: there are fewer tokens than one batch.
+    """
+    sources = stream.manifest["sources"]
+    infos = [info for info in shard_infos(stream.manifest) if info.tokens]
+    weights = sum(line["weight"] for line in sources.values())
+    seen = first_tokens(stream, settings=settings, num_sequences=num_sequences)
+    found = []
+    for source, line in sources.items():
+        whole = line["tokens"] / stream.num_tokens
+        in_shards = {info.path: info.sources.get(source, 0) / info.tokens for info in infos}
+        worst = max(in_shards, key=lambda path: (abs(in_shards[path] - whole), path))
+        found.append(
+            SourceShares(
+                source=source,
+                planned=line["weight"] / weights,
+                whole=whole,
+                worst_shard=in_shards[worst],
+                worst_path=worst,
+                first=seen.get(source, 0) / max(1, sum(seen.values())),
+            )
+        )
+    return sorted(found, key=lambda one: -one.planned)
+
+
+def first_tokens(stream: TokenStream, *, settings: LoaderSettings, num_sequences: int) -> Mapping[str, int]:
+    """Tokens by source of the sequences that come first, whole batches of them."""
+    tokens, sequences = np.zeros(len(stream.source_names)), 0
+    for batch in Loader(stream, settings):
+        lengths = np.diff(batch.segment_begins, append=batch.input_ids.size)
+        tokens += np.bincount(batch.segment_sources, weights=lengths, minlength=len(tokens))
+        sequences += len(batch.sequences)
+        if sequences >= num_sequences:
+            break
+    return {name: int(n) for name, n in zip(stream.source_names, tokens, strict=True)}
+
+
+def format_shares(found: Sequence[SourceShares]) -> str:
+    """The table, in per cent."""
+    rows = [
+        (one.source, *(f"{100 * share:.3f}" for share in (one.planned, one.whole, one.worst_shard, one.first)))
+        for one in found
+    ]
+    return format_rows(rows, ("source", "planned %", "whole output %", "worst shard %", "first of the stream %"))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status: 0 printed, 2 the request was wrong."""
+    args = _parser().parse_args(argv)
+    try:
+        if not 0 < args.first <= 1:
+            raise ValueError(f"--first {args.first} is not above 0 and at most 1")
+        settings = LoaderSettings(seq_len=args.seq_len, batch_size=1, seed=args.seed, drop_last=False)
+        stream = TokenStream(args.folder)
+        total = Loader(stream, settings).num_sequences
+        num_sequences = max(1, round(args.first * total))
+        found = shares(stream, settings=settings, num_sequences=num_sequences)
+    except ValueError as error:
+        print(f"mixtures.shares: {error}", file=sys.stderr)
+        return 2
+    print(format_shares(found))
+    num_shards = len(shard_infos(stream.manifest))
+    worst = max(found, key=lambda one: abs(one.worst_shard - one.whole))
+    print(
+        f"{stream.num_tokens:,} tokens in {num_shards:,} shards; the stream begins with {num_sequences:,} of {total:,} "
+        f"sequences of {args.seq_len:,}, seed {args.seed}\n"
+        f"furthest of all: {worst.source} in {worst.worst_path}, {100 * worst.worst_shard:.3f} % in place of "
+        f"{100 * worst.whole:.3f} %"
+    )
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m mixtures.shares",
+        description="Prints each source's share of the tokens: planned, in the whole output, in the worst shard, and "
+        "at the beginning of the loader's stream. Exit status: 0 printed, 2 wrong request.",
+    )
+    parser.add_argument("folder", metavar="DIR", help="the output folder of a run")
+    parser.add_argument(
+        "--first", type=float, default=0.01, metavar="X", help="how much of the stream is its beginning, of 1 "
+        "(default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--seq-len", type=int, default=2_048, metavar="N", help="tokens (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="the loader's (default: %(default)s)")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

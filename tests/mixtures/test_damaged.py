@@ -1,0 +1,168 @@
+"""Whatever byte of a shard or value of a manifest is wrong: a command says so in one line a fault, and never dies."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from mixtures import export, inspect, shares, verify
+from mixtures.loader import Loader, LoaderSettings
+from tokenizer.train import TrainSettings, train
+
+SHARD = "shards/train-00001-of-00005.arrow"
+MAY_BE = ("sources", "validation", "shards", "cut_document", "path")
+"""Keys whose values may be none, or are not read."""
+WRONG = ("is gone", None, -1, "x", [], {}, [1], 1.5, True, 10**30)
+
+
+def load(output: Path) -> int:
+    """The loader, over all shards; 2 where it refuses, as a command does."""
+    try:
+        for batch in Loader(output, LoaderSettings(seq_len=256, batch_size=4)):
+            assert batch.sources().shape == batch.input_ids.shape
+    except ValueError as error:
+        return 2 if "\n" not in str(error) else -1
+    return 0
+
+
+COMMANDS: dict[str, Callable[[Path], int]] = {
+    "verify": lambda output: verify.main([str(output)]),
+    "load": load,
+    "export": lambda output: export.main([str(output), str(output / "exported"), "--format", "dolma"]),
+    "shares": lambda output: shares.main([str(output), "--seq-len", "64"]),
+    "inspect": lambda output: inspect.main([str(output / "shards"), "-n", "200", "--max-chars", "9"]),
+}
+
+
+@pytest.fixture(params=sorted(COMMANDS))
+def command(request: pytest.FixtureRequest) -> Callable[[Path], int]:
+    return COMMANDS[request.param]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_flipped_bit_never_ends_in_a_crash(
+    output: Path, command: Callable[[Path], int], capsys: pytest.CaptureFixture[str], seed: int
+) -> None:
+    whole = (output / SHARD).read_bytes()
+    rng = random.Random(seed)
+    for _ in range(30):
+        data = bytearray(whole)
+        place = rng.choice([rng.randrange(2_500), len(data) - 1 - rng.randrange(3_500), rng.randrange(len(data))])
+        data[place] ^= 1 << rng.randrange(8)
+        (output / SHARD).write_bytes(data)
+        status = command(output)
+        said = capsys.readouterr().err
+        if command in (COMMANDS["verify"], COMMANDS["export"]):
+            assert status != 0, f"byte {place} has changed unseen"
+            assert "train-00001-of-00005.arrow" in said
+        assert status >= 0
+        assert said.count("\n") <= 1
+    (output / SHARD).write_bytes(whole)
+    assert command(output) == 0
+
+
+def rewritten(output: Path, **said: str) -> None:
+    """The shard as another run would have written it, its line in the manifest brought up to date."""
+    with pa.OSFile(str(output / SHARD)) as file:
+        table = pa.ipc.open_file(file).read_all()
+    metadata = {**table.schema.metadata, **{name.encode(): value.encode() for name, value in said.items()}}
+    with (output / SHARD).open("wb") as sink, pa.ipc.new_file(sink, table.schema.with_metadata(metadata)) as writer:
+        writer.write_table(table.replace_schema_metadata(metadata))
+    manifest = json.loads((output / "manifest.json").read_text())
+    data = (output / SHARD).read_bytes()
+    manifest["shards"][1].update(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+    (output / "manifest.json").write_text(json.dumps(manifest))
+
+
+HARMS: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "truncated": (lambda output: (output / SHARD).write_bytes((output / SHARD).read_bytes()[:-100]), "bytes"),
+    "empty": (lambda output: (output / SHARD).write_bytes(b""), "0 bytes"),
+    "of another run": (
+        lambda output: rewritten(output, seed="4", recipe="other"),
+        "is of another run: its recipe is other",
+    ),
+    "of another vocabulary": (lambda output: rewritten(output, vocab_size="650"), "another run: its vocabulary is 650"),
+    "of another tokenizer": (lambda output: rewritten(output, tokenizer_sha256="9" * 64), "its tokenizer is 99999"),
+}
+
+
+@pytest.mark.parametrize("harm", sorted(HARMS))
+@pytest.mark.parametrize("name", ["verify", "export", "shares"])
+def test_a_harmed_shard_is_one_line_of_every_command(
+    output: Path, capsys: pytest.CaptureFixture[str], name: str, harm: str
+) -> None:
+    do, expected = HARMS[harm]
+    do(output)
+    assert COMMANDS[name](output) in (1, 2)
+    said = capsys.readouterr()
+    assert said.err.count("\n") == 1
+    assert f"{output}/{SHARD}" in said.err
+    assert expected in said.err
+    assert "manifest line: " in said.err
+    assert said.out == ""
+    assert not (output / "exported").exists()
+
+
+@pytest.mark.parametrize("harm", ["truncated", "empty", "of another tokenizer"])
+def test_a_harmed_shard_is_one_line_of_inspect(output: Path, capsys: pytest.CaptureFixture[str], harm: str) -> None:
+    HARMS[harm][0](output)
+    assert inspect.main([str(output / SHARD)]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert SHARD in said
+
+
+def test_the_tokenizer_of_another_run(output: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for model, said in (
+        (train(["other text " * 50], None, TrainSettings(vocab_size=280)).model, "holds ids of the tokenizer"),
+        (b"no model", "not a SentencePiece model"),
+    ):
+        (output / "tokenizer.model").write_bytes(model)
+        assert verify.main([str(output)]) == 1
+        assert "tokenizer.model: checksum" in capsys.readouterr().err
+        assert inspect.main([str(output / "shards")]) == 2
+        assert said in capsys.readouterr().err
+
+
+def places(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Where a value stands in the manifest: of a list only the first."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
+    for key, one in inner:
+        yield (*path, key)
+        yield from places(one, (*path, key))
+
+
+@pytest.mark.parametrize(
+    "part", ["tokenizer", "sources", "validation", "shards", "tokens", "documents", "seed", "recipe"]
+)
+def test_a_wrong_value_in_the_manifest_never_ends_in_a_crash(
+    output: Path, capsys: pytest.CaptureFixture[str], part: str
+) -> None:
+    whole = json.loads((output / "manifest.json").read_text())
+    found = [place for place in places(whole) if place[0] == part]
+    assert found
+    for place in found:
+        for wrong in WRONG:
+            manifest = copy.deepcopy(whole)
+            holder = manifest
+            for key in place[:-1]:
+                holder = holder[key]
+            if wrong == "is gone":
+                del holder[place[-1]]
+            else:
+                holder[place[-1]] = wrong
+            (output / "manifest.json").write_text(json.dumps(manifest))
+            statuses = [verify.main([str(output)]), load(output)]
+            said = capsys.readouterr().err.splitlines()
+            assert -1 not in statuses
+            assert all(line.startswith("mixtures.verify: ") for line in said)
+            if isinstance(wrong, list | dict | None) and place[-1] not in MAY_BE:
+                assert statuses == [2, 2], (place, wrong, said)
