@@ -155,7 +155,8 @@ def finish_source(job: SourceJob, dumps: Sequence[SourceJob]) -> None:
     counts: Counter[c.CountKey] = Counter()
     for dump in dumps:
         marker = read_marker(dump.marker)
-        assert marker is not None and are_whole(marker, dump_folders(dump)), f"{dump.label} is not whole"
+        assert marker is not None, f"{dump.label} has no marker"
+        assert are_whole(marker, dump_folders(dump)), f"{dump.label} is not whole"
         counts.update({(source, stage, what): number for source, stage, what, number in marker["counts"]})
     whole = replace(job, num_source_parts=dumps[0].num_source_parts)
     write_source(whole, counts, stage_names(job.source.steps), dumps)
