@@ -229,9 +229,17 @@ def _missing_message(
     dealt = deal(num_tokens or recipe.tokens, recipe.weights)
     table = format_rows(need_rows(recipe, available, dealt))
     have = "has" if len(empty) == 1 else "have"
+    lost = [s for s in empty if s in available]
+    why = f" (of {', '.join(lost)} there is input, but nothing of it was kept: dropped/ and the report say why)"
+    others = len(recipe.weights) > len(empty)
     return (
-        f"{table}\n{', '.join(empty)} {have} a weight but no tokens: give input for it, take it out of the recipe, "
-        "or set mixture.missing to share to share its weight out among the others"
+        f"{table}\n{', '.join(empty)} {have} a weight but no tokens{why if lost else ''}: "
+        f"give {'other ' if lost else ''}input for it"
+        + (
+            ", take it out of the recipe, or set mixture.missing to share to share its weight out among the others"
+            if others
+            else ""
+        )
     )
 
 

@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from mixtures.config import RUN_KEYS, read_config, recipe_of_config
 from mixtures.plan import SourceTokens, epochs_to_weights, format_table, plan, unique_tokens
 from mixtures.recipe import Recipe, load_recipe
 from mixtures.table import format_rows
@@ -20,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status: 0 printed, 2 the request was wrong or the mixture cannot be made."""
     args = _parser().parse_args(argv)
     try:
-        recipe = load_recipe(args.config)
+        recipe = _recipe(args.config)
         num_tokens = _tokens(args.tokens)
         if args.epochs and args.stats is None:
             raise ValueError("--epochs needs --stats DIR: weights follow from epochs and what there is")
@@ -38,6 +39,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     print(text)
     return 0
+
+
+def _recipe(name_or_path: str) -> Recipe:
+    """The recipe of that name or file; of a run's configuration file the one that the run goes by."""
+    if Path(name_or_path).is_file():
+        config = read_config(name_or_path)
+        if config.keys() & (set(RUN_KEYS) - {"inputs"}):
+            return recipe_of_config(config, default="llama")
+    return load_recipe(name_or_path)
 
 
 def read_stats(folder: Path, recipe: Recipe) -> dict[str, SourceTokens]:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mixtures.recipe import Recipe, read_yaml, recipe_of
+from mixtures.config import read_config, recipe_of_config, text_in
+from mixtures.recipe import Recipe
 from pipeline.configure import configured
 from pipeline.files import is_local
 from pipeline.flags import parse_flags, seed_of
@@ -19,11 +20,6 @@ from pipeline.sources.base import Source
 from tokenizer.train import TrainSettings
 
 Phase = Literal["all", "clean", "mix"]
-
-_OWN_KEYS = ("recipe", "inputs", "models", "output", "seed", "exclude", "run")
-_RECIPE_KEYS = ("name", "mixture", "tokenizer", "shards", "sources", "paper")
-_WHOLE_KEYS = ("weights", "validation")
-"""Meant as a whole where the file gives them: half of another recipe's weights would add up to anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +78,7 @@ def parse(argv: Sequence[str]) -> Settings:
     TrainSettings.of(recipe.tokenizer)  # a wrong one is said now, not after the cleaning
     tokenizer = flags.tokenizer or (config["tokenizer"] if isinstance(config.get("tokenizer"), str) else None)
     names = _source_names(flags.sources, inputs, recipe)
-    exclude = flags.exclude or _text(config, "exclude")
+    exclude = flags.exclude or text_in(config, "exclude")
     for path, flag in ((tokenizer, "--tokenizer"), (exclude, "--exclude")):
         if path and is_local(path) and not Path(path).is_file():
             raise ValueError(f"{flag}: there is no file {path}")
@@ -90,8 +86,8 @@ def parse(argv: Sequence[str]) -> Settings:
         inputs={n: g for n, g in inputs.items() if n in names},
         sources={n: configured(SOURCES[n], recipe.sources.get(n, {})) for n in names},
         recipe=recipe,
-        output=_output(flags.output or _text(config, "output") or "out"),
-        models=flags.models or _text(config, "models"),
+        output=_output(flags.output or text_in(config, "output") or "out"),
+        models=flags.models or text_in(config, "models"),
         tokenizer=tokenizer,
         num_tokens=flags.tokens,
         phase=flags.phase,
@@ -111,20 +107,7 @@ def _config(path: str | None) -> dict[str, Any]:
         return {}
     if not Path(path).exists() and not path.isidentifier():
         raise ValueError(f"--config: there is no file {path}")
-    config = read_yaml(path)
-    for key in config:
-        if key not in _OWN_KEYS + _RECIPE_KEYS:
-            close = difflib.get_close_matches(key, _OWN_KEYS + _RECIPE_KEYS, 1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise ValueError(f"{path}: {key} is not known{hint} (there are: {', '.join(_OWN_KEYS + _RECIPE_KEYS)})")
-    return config
-
-
-def _text(config: Mapping[str, Any], key: str) -> str | None:
-    value = config.get(key)
-    if value is not None and (not isinstance(value, str) or not value.strip()):
-        raise ValueError(f"{key} in the config file must be a path, not {value!r}")
-    return value
+    return read_config(path)
 
 
 def _seed(value: Any) -> int:
@@ -140,36 +123,11 @@ def _output(path: str) -> str:
 
 def _recipe(config: Mapping[str, Any], *, default: str) -> Recipe:
     """The recipe the file names (or the default), with what the file itself says laid over it."""
-    base = read_yaml(_text(config, "recipe") or default)
-    own = {k: v for k, v in config.items() if k not in _OWN_KEYS and not (k == "tokenizer" and isinstance(v, str))}
-    recipe = recipe_of(_laid_over(_of_weights(base, own), own))
+    recipe = recipe_of_config(config, default=default)
     unknown = [n for n in (*recipe.weights, *recipe.sources) if n not in SOURCES]
     if unknown:
         raise ValueError(f"recipe {recipe.name}: {unknown[0]} is not a source; there are: {' '.join(SOURCES)}")
     return recipe
-
-
-def _of_weights(base: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """The base recipe without what it says, source by source, of sources that the file's own weights leave out."""
-    mixture, laid = base.get("mixture"), own.get("mixture")
-    weights = laid.get("weights") if isinstance(laid, Mapping) else None
-    if not isinstance(mixture, Mapping) or not isinstance(weights, Mapping):
-        return base
-    kept = {
-        what: {s: v for s, v in said.items() if s in weights or s not in SOURCES} if isinstance(said, Mapping) else said
-        for what, said in mixture.items()
-    }
-    return {**base, "mixture": kept}
-
-
-def _laid_over(base: Any, own: Any) -> Any:
-    """
-    >>> _laid_over({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}})
-    {'a': {'b': 1, 'c': 3}}
-    """
-    if isinstance(base, Mapping) and isinstance(own, Mapping):
-        return {**base, **{k: v if k in _WHOLE_KEYS else _laid_over(base.get(k), v) for k, v in own.items()}}
-    return own
 
 
 def _inputs(flags: Sequence[str], in_file: Any) -> dict[str, tuple[str, ...]]:

@@ -92,9 +92,18 @@ def test_what_is_too_small_is_said_with_what_fits() -> None:
         plan(made, have, 502)
 
 
-@pytest.mark.parametrize("have", [{"a": SourceTokens(9, 1)}, {"a": SourceTokens(9, 1), "b": SourceTokens(0, 0)}])
-def test_a_source_without_tokens_is_an_error_or_is_shared_out(have: dict[str, SourceTokens]) -> None:
-    with pytest.raises(PlanError, match="b has a weight but no tokens: give input for it") as caught:
+@pytest.mark.parametrize(
+    ("have", "said"),
+    [
+        ({"a": SourceTokens(9, 1)}, "no tokens: give input for it, take it out of the recipe, or set"),
+        (
+            {"a": SourceTokens(9, 1), "b": SourceTokens(0, 0)},
+            r"no tokens \(of b there is input, but nothing of it was kept: .*\): give other input for it",
+        ),
+    ],
+)
+def test_a_source_without_tokens_is_an_error_or_is_shared_out(have: dict[str, SourceTokens], said: str) -> None:
+    with pytest.raises(PlanError, match=f"b has a weight but {said}") as caught:
         plan(recipe({"a": "60", "b": "40"}), have)
     assert str(caught.value).splitlines()[1].split()[:3] == ["a", "60", "9"]
     planned = plan(recipe({"a": "60", "b": "40"}, missing="share"), have)
@@ -204,7 +213,7 @@ def test_weights_that_do_not_add_up_and_a_source_without_tokens(
     assert "weights add up to 99.9, 0.1 too little: they must add up to 100" in capsys.readouterr().err
     (stats / "stats/books.json").write_text('{"tokens": 0, "documents": {"kept": 0}}')
     assert main(["--stats", str(stats)]) == 2
-    assert "books has a weight but no tokens: give input for it" in capsys.readouterr().err
+    assert "of books there is input, but nothing of it was kept" in capsys.readouterr().err
     (stats / "stats/books.json").unlink()
     assert main(["--stats", str(stats)]) == 2
     assert "books has a weight but no tokens: give input for it" in capsys.readouterr().err
@@ -217,3 +226,16 @@ def test_statistics_that_cannot_be_read_are_named(stats: Path, capsys: pytest.Ca
     (stats / "stats/c4.json").write_text("{}")
     assert main(["--stats", str(stats)]) == 2
     assert "c4.json is not the statistics of a source" in capsys.readouterr().err
+
+
+def test_of_a_runs_configuration_file_the_recipe_is_read(stats: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = stats / "run.yaml"
+    path.write_text(
+        "models: m\noutput: o\nrun: {sample_docs: 3}\nmixture: {weights: {c4: 75, books: 25}, tokens: 1000}\n"
+    )
+    assert main(["--config", str(path)]) == 0
+    table = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [row[:2] for row in table if row and row[0] in ("c4", "books", "arxiv")] == [["c4", "75"], ["books", "25"]]
+    path.write_text("models: m\nmixtures: {}\n")
+    assert main(["--config", str(path)]) == 2
+    assert "mixtures is not known; did you mean mixture?" in capsys.readouterr().err
