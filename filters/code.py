@@ -78,7 +78,7 @@ class CodeFiles:
     """Drops what is not somebody's own code: vendored, generated, minified, binary, data; names the language."""
 
     NAME: ClassVar[str] = "code_files"
-    DATA_VERSION: ClassVar[int] = 1
+    DATA_VERSION: ClassVar[int] = 2
     MODELS: ClassVar[tuple[str, ...]] = ()
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"programming_language": pa.string()}
     REASONS: ClassVar[tuple[str, ...]] = ("no_path", *PATH_REASONS, "binary_content", "generated_code")

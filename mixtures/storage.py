@@ -10,7 +10,7 @@ import os
 import tempfile
 import weakref
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -90,18 +90,20 @@ class RemoteStorage:
         self._url = url.rstrip("/")
         self._cache_dir = str(cache_dir) if cache_dir is not None else None
         self._mine: _OfProcess | None = None
+        self._inherited: _OfProcess | None = None
         try:
             self._root = fsspec.core.url_to_fs(url)[1].rstrip("/")
         except (ImportError, ValueError) as error:
             raise ValueError(f"{url} cannot be read: {error}") from error
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_mine": None}
+        return {**self.__dict__, "_mine": None, "_inherited": None}
 
     @property
     def _here(self) -> _OfProcess:
         """What is this process's own: a forked worker makes another."""
         if self._mine is None or self._mine.pid != os.getpid():
+            self._inherited = self._mine  # kept: a parent's client that is let go of would close what is not ours
             self._mine = _OfProcess(self._url)
             weakref.finalize(self, self._mine.forget, "")
         return self._mine
@@ -167,12 +169,26 @@ class _OfProcess:
         self.fs: Any = fsspec.core.url_to_fs(url)[0]
         self.pool = ThreadPoolExecutor(1, thread_name_prefix="shards")
         self.ahead: dict[str, Future[str]] = {}
+        _OF_PROCESSES.add(self)
 
     def forget(self, wanted: str) -> None:
         """Drops all but ``wanted``, with the files; but never another process's."""
         if self.pid == os.getpid():
             for path in [path for path in self.ahead if path != wanted]:
                 self.ahead.pop(path).add_done_callback(_unlink_result)
+
+
+_OF_PROCESSES: weakref.WeakSet[_OfProcess] = weakref.WeakSet()
+
+
+def _settle() -> None:
+    """Waits for what is on its way before this process forks: a thread in the middle of it may hold a lock, which in
+    the child nobody would give back."""
+    for one in [one for one in _OF_PROCESSES if one.pid == os.getpid()]:
+        wait(list(one.ahead.values()))
+
+
+os.register_at_fork(before=_settle)
 
 
 @contextmanager

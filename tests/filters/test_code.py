@@ -83,7 +83,8 @@ def test_every_family_of_comments_is_in_use_and_known():
         ("a.m", "#import <B/B.h>\n", "Objective-C"), ("a.v", "module a;", "Verilog"), ("a.v", "Lemma b : c.\n", "Coq"),
         ("bin/a", "#!/usr/bin/env -S python3.11 -u\n", "Python"), ("bin/a", "#!/bin/bash\n", "Shell"),
         ("bin/a", "text", None), ("a.json", "", None), ("a.png", "", None), ("a.unheard", "#!/bin/sh\n", None),
-        ("", "", None), ("a.", "", None), (".bashrc", "", "Shell"), ("x.tmpl.go", "", "Go"),
+        ("", "", None), ("a.", "", None), (".bashrc", "", "Shell"), ("x.tmpl.go", "", "Go"), ("a.rl", "", "Ragel"),
+        ("a.nu", "", "Nushell"),
     ],
 )  # fmt: skip
 def test_language(path, text, language):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import threading
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +14,8 @@ import fsspec
 import pytest
 
 from mixtures.loader import Loader, LoaderSettings
+from mixtures.manifest import shard_infos
+from mixtures.shards import ShardInfo
 from mixtures.storage import RemoteStorage
 from mixtures.stream import TokenStream
 
@@ -81,6 +86,31 @@ def test_a_shard_that_changed_is_named_when_it_comes(remote: str) -> None:
     stream = TokenStream(remote)
     with pytest.raises(ValueError, match=r"train-00000-of-00005\.arrow came with .* checksum"):
         stream.open(0)
+
+
+def test_a_fork_waits_for_what_is_on_its_way(remote: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that held a lock while its process forked would leave it locked in the child for ever."""
+    stream, lock, fetch = TokenStream(remote), threading.Lock(), RemoteStorage._fetch
+    assert isinstance(stream.storage, RemoteStorage)
+
+    def slow(self: RemoteStorage, info: ShardInfo) -> str:
+        with lock:
+            time.sleep(0.5)
+            return fetch(self, info)
+
+    monkeypatch.setattr(RemoteStorage, "_fetch", slow)
+    stream.storage.fetch_ahead(shard_infos(stream.manifest)[1])
+    while not lock.locked():
+        time.sleep(0.001)
+
+    def child() -> None:
+        os._exit(0 if lock.acquire(timeout=5) else 1)
+
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    process.join(30)
+    assert process.exitcode == 0
+    stream.storage.forget_ahead("")
 
 
 def test_what_cannot_be_opened_is_said() -> None:
