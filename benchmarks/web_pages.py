@@ -45,7 +45,13 @@ def real_pages(paths: list[str], *, only_english: bool) -> list[str]:
 
 
 def generated(pages: list[str], seed: int = 0) -> Iterator[str]:
-    """Real pages first, then generated ones without end."""
+    """Real pages first, then generated ones without end.
+
+    Raises:
+        ValueError: there is no page to begin with.
+    """
+    if not pages:
+        raise ValueError("no page of the language that is asked for: name other WET files")
     yield from pages
     model = load("language", find_models(None)["language"])
     of_language: dict[str, list[int]] = defaultdict(list)

@@ -12,8 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import xxhash
-
 from filters.step import Step
 from pipeline.sources.base import AnyStep, ExactDedup, LineDedup, NearDedup, Source
 
@@ -129,13 +127,24 @@ def part_name(part: int, num_parts: int) -> str:
     return PART_NAME.format(part, num_parts)
 
 
+_STRIDE = 1_000_003
+"""Between the first parts of two units: a prime over any number of parts, so that units of one batch each are dealt out
+evenly too."""
+
+
 def part_of(batch_id: bytes, num_parts: int) -> int:
     """The part of the output a batch goes to: a function of its identity alone.
 
-    >>> 0 <= part_of(BATCH_ID.pack(1, 0, 7), 16) < 16
-    True
+    Dealt out in turn, not by hash: a part is what a worker does alone, and of a few batches a hash would give one part
+    twice what it gives another.
+
+    >>> sorted(part_of(BATCH_ID.pack(unit, 0, 1), 4) for unit in range(8))
+    [0, 0, 1, 1, 2, 2, 3, 3]
+    >>> sorted(part_of(BATCH_ID.pack(0, 0, number), 4) for number in range(1, 9))
+    [0, 0, 1, 1, 2, 2, 3, 3]
     """
-    return xxhash.xxh3_64_intdigest(batch_id, seed=1) % num_parts
+    unit, chunk, number = BATCH_ID.unpack(batch_id)
+    return int(unit * _STRIDE + chunk + number) % num_parts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
