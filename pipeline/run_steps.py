@@ -30,6 +30,8 @@ class Verdicts:
 
     rows: dict[int, dict[int, str]] = field(default_factory=dict)
     lines: dict[int, list[np.ndarray]] = field(default_factory=dict)
+    signals: dict[int, dict[int, float]] = field(default_factory=dict)
+    """What was measured of rows that stay."""
     attributes: dict[int, Mapping[str, Any]] = field(default_factory=dict)
     """Of a join: columns of a row of the batch."""
 
@@ -93,7 +95,13 @@ class StepRunner:
         assert sum(d is not None for d in details) == len(lost), f"{step.NAME}: a verdict on a row that is not there"
         detail = pa.array(details, pa.string())
         verdict = pc.if_else(pc.is_null(detail), pa.scalar(None, pa.string()), reason)
-        kept, is_kept = ledger.split(step.NAME, batch, batch, verdict, detail)
+        after = batch
+        if isinstance(step, NearDedup):
+            found = verdicts.signals.get(global_step.tag, {})
+            ledger.receive(f"{step.NAME} signals", len(found))
+            overlaps = pa.array([found.get(int(r)) for r in rows], pa.float64())
+            after = set_columns(batch, {SIGNAL_PREFIX + step.SIGNAL: overlaps})
+        kept, is_kept = ledger.split(step.NAME, batch, after, verdict, detail)
         return kept, rows[np.asarray(is_kept)]
 
     def _apply_lines(self, global_step: GlobalStep, batch: pa.RecordBatch, rows: np.ndarray, verdicts: Verdicts,

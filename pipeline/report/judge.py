@@ -189,7 +189,7 @@ def _by_bucket(change: Change, step: Perplexity, documents: Documents) -> Verdic
 
 
 def _by_overlap(change: Change, step: NearDedup, documents: Documents) -> Verdicts:
-    """Books that fell for an overlap which is now allowed; of those kept, overlaps below the old limit are not kept."""
+    """Books that fell for an overlap which is now allowed; of pairs that both stayed, which would go is not written."""
     assert isinstance(change.before, NearDedup)
     fell = _fell_here(change, documents)
     verdicts: Verdicts = np.full(len(documents), KEPT, dtype=object)
@@ -197,6 +197,9 @@ def _by_overlap(change: Change, step: NearDedup, documents: Documents) -> Verdic
     with np.errstate(invalid="ignore"):
         verdicts[fell & (values > step.max_overlap)] = step.REASON
     verdicts[fell & np.isnan(values)] = UNKNOWN
-    if step.max_overlap < change.before.max_overlap or step.ngram_words != change.before.ngram_words:
+    if step.ngram_words != change.before.ngram_words or step.max_overlap < step.TOLD:
         verdicts[~fell] = UNKNOWN
+    elif step.max_overlap < change.before.max_overlap:
+        with np.errstate(invalid="ignore"):
+            verdicts[~fell & (values > step.max_overlap)] = UNKNOWN
     return verdicts

@@ -190,6 +190,10 @@ class NearDedup:
     """Of documents whose word n-grams overlap (shared over the smaller's) by more than ``max_overlap``, one is kept."""
 
     REASON: ClassVar[str] = "near_duplicate"
+    SIGNAL: ClassVar[str] = "overlap"
+    """The signal of a document that stays: its overlap with the one most like it that stays too."""
+    TOLD: ClassVar[float] = 0.5
+    """Overlaps from here on are told. Ours: what lies below the limit, not all that shares a phrase."""
 
     NAME: str = "near_dedup"
     max_overlap: float = 0.9

@@ -242,7 +242,7 @@ SOURCE = Source(
         BookQuality(),
         DetectLanguage(),
         ExactDedup(NAME="duplicate_id", reason="duplicate_id", key="id"),
-        NearDedup(max_overlap=0.9),
+        NearDedup(max_overlap=0.9, DATA_VERSION=2),
     ),
     cite=(
         "LLaMA (arXiv 2302.13971, section 2.1): Gutenberg and Books3; deduplication at the book level, removing books "

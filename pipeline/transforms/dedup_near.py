@@ -24,7 +24,7 @@ from pipeline.plan import BATCH_ID, GlobalStep, SourceJob, part_of
 from pipeline.sources.base import NearDedup
 from pipeline.transforms.book_keys import parse_info, parse_sketch
 from pipeline.transforms.group import GroupBytes
-from pipeline.transforms.segment import COUNTS
+from pipeline.transforms.segment import COUNTS, signal_bytes
 
 _PAIR = struct.Struct(">QQ")
 _SHARED = struct.Struct(">III")  # shared sketched shingles, size of each sketch
@@ -38,7 +38,8 @@ MAY_HIDE_DUPLICATES = "may_hide_duplicates"
 class DedupNear(beam.PTransform):
     """(books' infos, sketches) -> (verdicts, counts). A verdict is (part, batch id + tag + row + detail).
 
-    The pairs that are verified to overlap by more than the limit are resolved by one worker: 0.5 kB each.
+    Of a book that stays it may say a signal instead: how much of it, or of another that stays, stands in both.
+    The pairs that are verified to overlap by half or more are resolved by one worker: 0.5 kB each.
     """
 
     def __init__(self, job: SourceJob, global_step: GlobalStep) -> None:
@@ -159,7 +160,7 @@ class _Verify(beam.DoFn):
         for _, payloads in itertools.groupby(group[1], key=lambda p: p[: _PAIR.size]):
             first, second = (parse_info(p[_PAIR.size :]) for p in payloads)
             share = overlap(first.shingles(), second.shingles())
-            if share > self._step.max_overlap:
+            if share > self._step.max_overlap or share >= self._step.TOLD:
                 ends = [[i.place.hex(), i.document_id, i.num_shingles] for i in (first, second)]
                 yield 0, json.dumps([*ends, share]).encode()
 
@@ -175,7 +176,7 @@ class _Resolve(beam.DoFn):
         assert isinstance(step, NearDedup)
         sizes: dict[str, int] = {}
         places: dict[str, tuple[str, str]] = {}
-        pairs = []
+        pairs: list[tuple[str, str, float]] = []
         for payload in group[1]:
             first, second, share = json.loads(payload)
             names = []
@@ -185,12 +186,22 @@ class _Resolve(beam.DoFn):
                 sizes[name] = num_shingles
                 places[name] = (place, document_id)
             pairs.append((names[0], names[1], share))
-        dropped = resolve(sizes, pairs, max_overlap=step.max_overlap)
+        dropped = resolve(sizes, [p for p in pairs if p[2] > step.max_overlap], max_overlap=step.max_overlap)
         for name, (kept, share) in dropped.items():
-            place = bytes.fromhex(places[name][0])
-            batch_id, row = place[: BATCH_ID.size], place[BATCH_ID.size :]
-            detail = f"{share:.4f} of it stands in {places[kept][1]}".encode()
-            yield part_of(batch_id, self._job.scale.num_parts), batch_id + bytes([self._global_step.tag]) + row + detail
+            yield self._said(places[name][0], f"{share:.4f} of it stands in {places[kept][1]}".encode())
+        staying: dict[str, float] = {}
+        for first, second, share in pairs:
+            if first not in dropped and second not in dropped:
+                for name in (first, second):
+                    staying[name] = max(staying.get(name, 0.0), share)
+        for name, share in staying.items():
+            yield self._said(places[name][0], signal_bytes(share))
         ledger = Ledger(self._job.source.name, 0)
         ledger.send(f"{step.NAME} verdicts", len(dropped))
+        ledger.send(f"{step.NAME} signals", len(staying))
         yield TaggedOutput(COUNTS, dict(ledger.counts))
+
+    def _said(self, place_hex: str, body: bytes) -> tuple[int, bytes]:
+        place = bytes.fromhex(place_hex)
+        batch_id, row = place[: BATCH_ID.size], place[BATCH_ID.size :]
+        return part_of(batch_id, self._job.scale.num_parts), batch_id + bytes([self._global_step.tag]) + row + body

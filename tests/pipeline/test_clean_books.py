@@ -115,6 +115,18 @@ def test_what_goes_stands_in_what_stays(done: tuple[dict[str, Any], Any]) -> Non
     assert gone["short 97"]["detail"].startswith("0.9700 ")
 
 
+def test_of_books_that_stay_the_overlap_with_another_that_stays_is_told(done: tuple[dict[str, Any], Any]) -> None:
+    kept, _ = titles(done[1])
+    rows = {kept[row["id"]]: dict(row["signals"]) for row in toy.table(done[1].clean_dir)}
+    told = {title: signals["overlap"] for title, signals in rows.items() if "overlap" in signals}
+    for percent in (80, 88):
+        assert told[f"short {percent}"] == told[f"long {percent}"] == percent / 100
+    assert told["chain 1"] == told["chain 3"] == pytest.approx((2004 - 300 - 4) / 1996, abs=0.01)
+    assert all(0.5 <= share <= 0.9 for share in told.values())
+    for title in ("long 92", "long 97", "omnibus"):  # what it overlaps with is gone
+        assert title not in told
+
+
 def test_books_of_common_text_are_counted_and_kept(done: tuple[dict[str, Any], Any]) -> None:
     stats, job = done
     (stage,) = [stage for stage in stats["stages"] if stage["stage"] == "near_dedup"]

@@ -118,12 +118,18 @@ def test_overlaps_of_books(make_run: Make, describe: dict[str, Any]) -> None:
         )
         for n in range(1, 6)
     ]
-    out = make_run({"books": describe["Part"]([describe["Kept"]("k", "x", "en", {"num_words": 9999.0})], fell)})
+    stayed = [
+        describe["Kept"](f"k{n}", "x", "en", {"num_words": 9999.0} | ({"overlap": share} if share else {}))
+        for n, share in enumerate((0.0, 0.85, 0.6))
+    ]
+    out = make_run({"books": describe["Part"](stayed, fell)})
     higher = recounted(out, "books.near_dedup.max_overlap=0.925")
     assert higher.come_back == {"near_dedup": 2}
-    assert higher.least == 3, "nothing is behind it"
+    assert higher.least == 5, "nothing is behind it"
     lower = recounted(out, "books.near_dedup.max_overlap=0.8")
-    assert lower.unknown_kept == {"near_dedup": 1}, "what overlaps less was not written down"
+    assert lower.unknown_kept == {"near_dedup": 1}, "which of a pair would go is not written down"
+    lowest = recounted(out, "books.near_dedup.max_overlap=0.4")
+    assert lowest.unknown_kept == {"near_dedup": 3}, "what overlaps less than half was not written down"
 
 
 @pytest.mark.parametrize(
