@@ -59,7 +59,8 @@ class PerplexityModel:
             return None
         joined = " ".join(pieces)
         # A piece that holds a space of another kind (a no-break space, say) counts as cc_net counts it: cut there.
-        num_pieces = len(joined.split()) if _OTHER_SPACE.search(plain) else len(pieces)
+        has_other = _OTHER_SPACE.search(plain) and _OTHER_SPACE.search(joined)
+        num_pieces = len(joined.split()) if has_other else len(pieces)
         return round(float(10.0 ** (-self.lm.score(joined) / (num_pieces + 1))), 1)
 
 
