@@ -125,12 +125,9 @@ def normalize(text: str) -> str:
     >>> normalize("Hello World.\\nSecond “liné” 42…")
     'hello world.second "line" 00...'
     """
-    text = text.strip().lower()
-    if not text.isascii():
-        text = _PLAINER.sub(_plain_for, unicodedata.normalize("NFD", text))
-        if _ASTRAL_BYTE.search(text.encode("utf-8")):
-            text = _ASTRAL.sub(_plain_for, text)
-    return text.encode("utf-8").translate(_FOLD_DIGITS, _ASCII_CONTROLS).decode("utf-8")
+    # Line by line, since most lines are ASCII; no rule reaches over a line end, and line ends are deleted.
+    lines = [line.lower() if line.isascii() else _plain_line(line.lower()) for line in text.strip().split("\n")]
+    return "".join(lines).encode("utf-8").translate(_FOLD_DIGITS, _ASCII_CONTROLS).decode("utf-8")
 
 
 def read_cutoffs(csv_text: str) -> dict[str, Cutoffs]:
@@ -171,6 +168,11 @@ _ASTRAL_BYTE = re.compile(rb"[\xf0-\xf4]")
 _ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 _FOLD_DIGITS = bytes(ord("0") if ord("0") <= byte <= ord("9") else byte for byte in range(256))
 _ASCII_CONTROLS = bytes(ord(control) for control in CONTROL_CHARS if control.isascii())
+
+
+def _plain_line(line: str) -> str:
+    line = _PLAINER.sub(_plain_for, unicodedata.normalize("NFD", line))
+    return _ASTRAL.sub(_plain_for, line) if _ASTRAL_BYTE.search(line.encode("utf-8")) else line
 
 
 def _plain_for(match: re.Match[str]) -> str:
