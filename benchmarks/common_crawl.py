@@ -2,7 +2,7 @@
 
     python benchmarks/common_crawl.py speed  WET... --models DIR --cc_net CHECKOUT [--only_english] [--megabytes 40]
     python benchmarks/common_crawl.py memory WET... [--megabytes 250]
-    python benchmarks/common_crawl.py processes WET... --models DIR [--megabytes 60] [--only_dedup]
+    python benchmarks/common_crawl.py processes WET... --models DIR [--megabytes 400] [--only_dedup]
     python benchmarks/common_crawl.py bucket --million_lines 12
 
 No page stands twice in what is measured: the pages of the WET files, each once, and generated ones of the same
@@ -292,7 +292,7 @@ def _payloads(num_lines: int, lines_a_payload: int = 8) -> list[bytes]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
-    for run, megabytes in ((speed, 40), (memory, 250), (processes, 60), (bucket, 0)):
+    for run, megabytes in ((speed, 40), (memory, 250), (processes, 400), (bucket, 0)):
         command = commands.add_parser(run.__name__)
         command.set_defaults(run=run)
         if run is bucket:
