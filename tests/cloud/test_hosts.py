@@ -1,11 +1,10 @@
-"""Several hosts: Beam's job service and worker pools in network namespaces; and the same command on an s3:// store."""
+"""Several hosts: Beam's job service and worker pools in network namespaces."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -154,41 +153,3 @@ def test_a_killed_worker_leaves_nothing_that_looks_whole(
     assert "error: job clean failed" in complained, complained[-3000:]
     assert not (out / "manifest.json").exists()
     assert not list((out / ".work" / "steps").glob("clean-*.json"))
-
-
-def test_everything_on_s3(checkout: Checkout, models: Path, small_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    moto = pytest.importorskip("moto.server", reason="moto[s3] and flask are not installed")
-    boto3 = pytest.importorskip("boto3", reason="apache-beam[aws] is not installed")
-    for name, value in (
-        ("AWS_ACCESS_KEY_ID", "none"),
-        ("AWS_SECRET_ACCESS_KEY", "none"),
-        ("AWS_DEFAULT_REGION", "us-east-1"),
-    ):
-        monkeypatch.setenv(name, value)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
-    server.start()
-    try:
-        url = f"http://127.0.0.1:{port}"
-        client = boto3.client("s3", endpoint_url=url)
-        client.create_bucket(Bucket="rehearsal")
-        for folder, prefix in ((checkout.work / "input", "input"), (models, "models")):
-            for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-                client.put_object(
-                    Bucket="rehearsal", Key=f"{prefix}/{path.relative_to(folder)}", Body=path.read_bytes()
-                )
-        done = checkout.run(
-            "--config", small_config(checkout), "--models", "s3://rehearsal/models", "--output", "s3://rehearsal/out",
-            "--direct_num_workers=2", f"--s3_endpoint_url={url}", *checkout.input_flags("s3://rehearsal/input", LOADED),
-            env={"MODEL_CACHE_DIR": str(checkout.work / "s3-cache")},
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr[-3000:]
-        manifest = json.loads(client.get_object(Bucket="rehearsal", Key="out/manifest.json")["Body"].read())
-        assert shard_sums(manifest) == shard_sums(manifest_of(small_run))
-        left = [o["Key"] for o in client.list_objects_v2(Bucket="rehearsal", Prefix="out/").get("Contents", [])]
-        assert not [name for name in left if name.endswith(".tmp") or "/spill" in name]
-        assert any(name.endswith("report/index.html") for name in left)
-    finally:
-        server.stop()

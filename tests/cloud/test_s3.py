@@ -1,0 +1,126 @@
+"""The same command on an s3:// store, played by moto: input, output and models, and dumps that published lists name."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rehearsal import LOADED, Checkout, shard_sums, small_config
+
+pytestmark = [pytest.mark.slow, pytest.mark.cloud, pytest.mark.timeout(600)]
+
+BUCKET = "rehearsal"
+DUMPS = ("CC-MAIN-2018-05", "CC-MAIN-2019-09")
+
+
+@dataclass(frozen=True)
+class Store:
+    """A bucket on loopback."""
+
+    url: str
+    client: Any
+
+    def put(self, key: str, data: bytes) -> None:
+        self.client.put_object(Bucket=BUCKET, Key=key, Body=data)
+
+    def get(self, key: str) -> bytes:
+        found: bytes = self.client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+        return found
+
+    def names(self, prefix: str) -> list[str]:
+        return [o["Key"] for o in self.client.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])]
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    moto = pytest.importorskip("moto.server", reason="moto[s3] and flask are not installed")
+    boto3 = pytest.importorskip("boto3", reason="apache-beam[aws] is not installed")
+    for name, value in (
+        ("AWS_ACCESS_KEY_ID", "none"),
+        ("AWS_SECRET_ACCESS_KEY", "none"),
+        ("AWS_DEFAULT_REGION", "us-east-1"),
+    ):
+        monkeypatch.setenv(name, value)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
+    server.start()
+    try:
+        url = f"http://127.0.0.1:{port}"
+        client = boto3.client("s3", endpoint_url=url)
+        client.create_bucket(Bucket=BUCKET)
+        yield Store(url, client)
+    finally:
+        server.stop()
+
+
+def test_everything_on_s3(checkout: Checkout, models: Path, small_run: Path, store: Store) -> None:
+    for folder, prefix in ((checkout.work / "input", "input"), (models, "models")):
+        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+            store.put(f"{prefix}/{path.relative_to(folder)}", path.read_bytes())
+    done = checkout.run(
+        "--config", small_config(checkout), "--models", "s3://rehearsal/models", "--output", "s3://rehearsal/out",
+        "--direct_num_workers=2", f"--s3_endpoint_url={store.url}",
+        *checkout.input_flags("s3://rehearsal/input", LOADED),
+        env={"MODEL_CACHE_DIR": str(checkout.work / "s3-cache")},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    manifest = json.loads(store.get("out/manifest.json"))
+    assert shard_sums(manifest) == shard_sums(json.loads((small_run / "manifest.json").read_text()))
+    left = store.names("out/")
+    assert not [name for name in left if name.endswith(".tmp") or "/spill" in name]
+    assert any(name.endswith("report/index.html") for name in left)
+
+
+def wet(dump: str) -> bytes:
+    """Ten pages of a dump, five of them crawled again in every dump."""
+    out = []
+    for number in range(10):
+        words = " ".join(
+            hashlib.md5(f"{dump if number % 2 else ''} {number} {n}".encode()).hexdigest() for n in range(20)
+        )
+        block = f"Title\n{words}\n".encode()
+        head = f"WARC/1.0\r\nWARC-Type: conversion\r\nWARC-Target-URI: https://{number}.example/\r\n"
+        head += f"WARC-Block-Digest: sha1:{hashlib.sha1(block).hexdigest()}\r\n"
+        head += f"WARC-Record-ID: <urn:uuid:{dump}-{number}>\r\nContent-Length: {len(block)}\r\n\r\n"
+        out.append(gzip.compress(head.encode() + block + b"\r\n\r\n", mtime=0))
+    return b"".join(out)
+
+
+def test_dumps_that_lists_name(checkout: Checkout, store: Store) -> None:
+    """Published lists with the store's prefix; the second dump is added to an output that has the first."""
+    for dump in DUMPS:
+        name = f"crawl-data/{dump}/segments/1/wet/0.warc.wet.gz"
+        store.put(name, wet(dump))
+        store.put(f"crawl-data/{dump}/wet.paths.gz", gzip.compress(f"{name}\n".encode(), mtime=0))
+    config = checkout.work / "dumps.yaml"
+    off = {"language": False, "perplexity": False, "reference": False}
+    config.write_text(json.dumps({"sources": {"common_crawl": off}}))
+
+    def run(*dumps: str) -> str:
+        done = checkout.run(
+            "--config", str(config), "--phase=clean", "--output", "s3://rehearsal/dumps", "--direct_num_workers=1",
+            f"--s3_endpoint_url={store.url}",
+            *(f"--input=common_crawl=s3://rehearsal/crawl-data/{dump}/wet.paths.gz@s3://rehearsal" for dump in dumps),
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stderr
+
+    run(DUMPS[0])
+    (first,) = store.names("dumps/clean/")
+    before = store.get(first)
+    assert "common_crawl@CC-MAIN-2018-05 already whole" in run(*DUMPS)
+    parts = [f"dumps/clean/common_crawl/part-0000{n}-of-00002.parquet" for n in range(2)]
+    assert store.names("dumps/clean/") == parts
+    assert store.get(parts[0]) == before
+    stats = json.loads(store.get("dumps/stats/common_crawl.json"))
+    assert stats["documents"] == {"in": 20, "kept": 15, "dropped": 5}
+    assert {s["stage"]: s["dropped"] for s in stats["stages"]}["duplicate_digest"] == {"duplicate_digest": 5}
