@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from filters.exclude import Excluded
 from pipeline.files import exists, read_bytes
 from pipeline.layout import Layout
 from pipeline.options import Settings
@@ -69,6 +71,20 @@ def told_of_records(source: str, stats: dict[str, Any]) -> str:
     return f"{source}: {', '.join(parts)}" if parts else ""
 
 
+def excluded(stats: Iterable[dict[str, Any]]) -> int:
+    """How many documents an exclusion list took out, while cleaning and while mixing.
+
+    >>> stage = {"stage": "excluded", "dropped": {"excluded": 2}}
+    >>> excluded([{"stages": [stage], "excluded_in_mix": 3}, {"stages": []}])
+    5
+    """
+    number = 0
+    for one in stats:
+        number += one.get("excluded_in_mix") or 0
+        number += sum(sum(s["dropped"].values()) for s in one.get("stages", ()) if s["stage"] == Excluded.NAME)
+    return number
+
+
 def print_summary(settings: Settings, layout: Layout, *, seconds: float, report: str) -> None:
     """Prints the mixture table, the time, the speed and where everything is."""
     console = Console()
@@ -89,6 +105,10 @@ def print_summary(settings: Settings, layout: Layout, *, seconds: float, report:
     for name in settings.recipe.weights:
         if told := told_of_records(name, _load(layout.stats(name))):
             console.print(f"{told}: see {layout.dropped(name)}", highlight=False, soft_wrap=True)
+    if settings.exclude:
+        number = excluded([_load(layout.stats(name)) for name in settings.recipe.weights])
+        hint = "" if number else ": see that its lines are ids, urls or hosts as the documents have them"
+        console.print(f"{number:,} documents are named by {settings.exclude}{hint}", highlight=False, soft_wrap=True)
     record = _load(f"{layout.work}/run.json")
     input_bytes = sum(record.get("input_bytes", {}).values())
     speed = f"{input_bytes / 1e6 / seconds:.1f} MB/s of {input_bytes / 1e6:,.1f} MB input; in the table: of all workers"

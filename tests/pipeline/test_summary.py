@@ -59,3 +59,11 @@ def test_what_is_printed(small: Small, small_done: Path, capsys: Any) -> None:
     assert "2.5 s" in said
     assert f"report: {report}\n" in said, "a path is never broken over lines"
     assert max(len(line) for line in said.splitlines() if "report:" not in line) <= 120
+
+
+def test_how_many_documents_a_list_named(small: Small, small_done: Path, tmp_path: Path, capsys: Any) -> None:
+    listed = tmp_path / "opt-outs.txt"
+    listed.write_text("nobody.example\n")
+    given = parse(small.args(small_done, f"--exclude={listed}"))
+    print_summary(given, Layout(str(small_done)), seconds=2.5, report="r")
+    assert f"0 documents are named by {listed}: see that its lines are ids, urls or hosts" in capsys.readouterr().out
