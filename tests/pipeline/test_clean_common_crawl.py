@@ -145,7 +145,7 @@ def test_a_page_crawled_again_is_kept_once_whatever_the_files_are_called(tmp_pat
     for name, order in (("forth", "01"), ("back", "10")):
         for file, page in zip(order, ("first", "again"), strict=True):
             path = tmp_path / name / "CC-MAIN-2018-05" / f"{file}.wet.gz"
-            path.parent.mkdir(parents=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(wet({page: lines, f"other-{page}": [f"{page} is another"]}))
     results = {}
     for name in ("forth", "back"):
