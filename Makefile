@@ -20,7 +20,7 @@ test-fast: $(STAMP)  ## All but the slow tests
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not cloud"
 
 test-cloud: $(STAMP)  ## Rehearses the cloud and several hosts on loopback (four minutes)
-	$(BIN)/python -m pytest -n auto --dist loadfile -m cloud
+	$(BIN)/python -m pytest -n auto --dist loadfile -m cloud tests/cloud
 
 test-train: $(TRAIN_STAMP)  ## The trainer's side with PyTorch, in a .venv-train of its own (torch is large)
 	$(TRAIN_VENV)/bin/python -m pytest -m train tests/mixtures mixtures

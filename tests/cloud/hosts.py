@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -24,13 +25,24 @@ def _ip(*args: str) -> None:
         raise NotPermitted(f"ip {' '.join(args)}: {done.stderr.strip()}")
 
 
+_NUMBERS = itertools.count()
+
+
 @dataclass
 class Hosts:
     """Namespaces on one bridge, gone at the end."""
 
     names: Sequence[str]
-    prefix: str = field(default_factory=lambda: f"m{os.getpid() % 100000}")
-    subnet: str = field(default_factory=lambda: f"10.{100 + os.getpid() % 100}.{os.getpid() // 100 % 250}")
+    number: int = field(default_factory=lambda: (os.getpid() * 8 + next(_NUMBERS)) % 25_000)
+    """Of its own: what is deleted goes some time later."""
+
+    @property
+    def prefix(self) -> str:
+        return f"m{self.number}"
+
+    @property
+    def subnet(self) -> str:
+        return f"10.{100 + self.number % 100}.{self.number // 100}"
 
     def address(self, name: str) -> str:
         return f"{self.subnet}.{self.names.index(name) + 1}"

@@ -85,12 +85,17 @@ def test_seven_sources_and_100_000_files_are_submitted(google: Any, checkout: Ch
     assert pipeline.ByteSize() < 10e6
     assert len(job.request) < 1e6  # Dataflow takes 20 MB
     assert job.said["name"] == "rehearsal-clean"
-    lines = google.get(f"gs://{BUCKET}/out/.work/units/common_crawl.jsonl").count(b"\n")
+    units = [n for n in google.objects[BUCKET] if n.startswith("out/.work/units/common_crawl@")]
+    dumps = sorted(Path(n).stem for n in units)
+    assert "common_crawl@CC-MAIN-2019-30" in dumps
+    assert len(dumps) > 1, "the sample's own dump"
+    lines = sum(google.get(f"gs://{BUCKET}/{n}").count(b"\n") for n in units)
     assert lines > NUM_FILES - 1000
     names = transforms(pipeline)
-    for source in checkout.inputs:
-        assert {f"{source}/units", source, f"{source}/dropped", f"{source}/finish"} <= names
-    assert {"common_crawl/dedup_line_dedup/judge", "books/dedup_near_dedup", "stack_exchange/unpack"} <= names
+    for label in [*(s for s in checkout.inputs if s != "common_crawl"), *dumps]:
+        assert {f"{label}/units", label, f"{label}/dropped", f"{label}/finish"} <= names
+    assert {f"{dump}/dedup_line_dedup/judge" for dump in dumps} <= names
+    assert {"books/dedup_near_dedup", "stack_exchange/unpack"} <= names
     assert any(n.startswith("github/licences") for n in names)
     assert not any("spill_" in n or "read_back" in n for n in names), "the engine's own shuffle is used"
     check_environments(google, job, pipeline)
