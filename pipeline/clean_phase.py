@@ -130,7 +130,7 @@ def pending_jobs(plans: Iterable[SourcePlan], layout: Layout, settings: Settings
             _job(plan, layout, settings), spill_dir=spill_dir, shuffle_dir=shuffle_dir, progress_dir=progress_dir
         )
         if plan.dumps:
-            pending = pending_dumps([job_of_dump(job, dump, plan.dumps, layout) for dump in plan.dumps])
+            pending = pending_dumps([job_of_dump(job, dump, plan.dumps, layout) for dump in plan.dumps], layout)
             units = {dump.name: dump.units for dump in plan.dumps}
         else:
             pending, units = [job], {"": plan.units}

@@ -26,6 +26,8 @@ SENT, RECEIVED = "sent:", "received:"
 READ_STAGE, WRITE_STAGE = "read", "clean"
 ROWS_STAGE, ROWS = "@rows", "rows"
 """Where the rows of the ledger are counted, if not every dropped document gets one."""
+WON_STAGE = "@won"
+"""Where a dump's keys are counted that its documents won, by step."""
 GRAPH = "@graph"
 """The pseudo-stage under which hand-overs between stages are counted."""
 

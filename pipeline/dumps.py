@@ -9,7 +9,7 @@ them, and only the ``of-NNNNN`` in the older ones' names is set anew.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
@@ -19,7 +19,7 @@ from apache_beam.io.filesystems import FileSystems
 from pipeline import counts as c
 from pipeline.files import delete_tree, join, rename
 from pipeline.inputs import Listing
-from pipeline.layout import Layout, are_whole, is_done, numbered_parts, read_marker
+from pipeline.layout import Layout, are_whole, delete_unfinished, is_done, numbered_parts, read_marker
 from pipeline.plan import KeyFiles, SourceJob, part_name, scale_of, stage_names
 from pipeline.sources.base import ByDump, ExactDedup, LineDedup, NearDedup, Source, Unit
 from pipeline.transforms.finish import dump_folders, write_source
@@ -70,14 +70,24 @@ def cut_into_dumps(
     names = sorted(set(dump_of.values()))
     if not all(names):
         return ()
-    # A file that is no dump's is only told of: with the first dump.
-    listings = [listing.only(lambda path, n=name: dump_of.get(path, names[0]) == n) for name in names]  # type: ignore[misc]
+    for file in listing.files:  # of a form that is not read: it is only told of, with its dump if it names one
+        said = reader.dump_of(file.path)
+        dump_of.setdefault(file.path, said if said in names else names[0])
+    listings = [listing.only(lambda path, n=name: dump_of[path] == n) for name in names]  # type: ignore[misc]
     num_parts = [scale_of(one.num_bytes).num_parts for one in listings]
     plans: list[DumpPlan] = []
     for name, files, first, parts in zip(names, listings, accumulate([0, *num_parts]), num_parts, strict=False):
-        said = [name, first, [before.fingerprint for before in plans]]
-        plans.append(DumpPlan(name, files, cut(files), fingerprint_of(files, said), first, parts))
+        also = [name, first, [before.fingerprint for before in plans]]
+        plans.append(DumpPlan(name, files, cut(files), fingerprint_of(files, also), first, parts))
     return tuple(plans)
+
+
+def file_without_dump(source: Source, listing: Listing) -> str:
+    """The first file that keeps a source from being cleaned dump by dump; empty where there is none."""
+    reader = source.reader
+    if not comes_in_dumps(source) or not isinstance(reader, ByDump):
+        return ""
+    return next((f.path for f in listing.files if reader.knows(f.path) and not reader.dump_of(f.path)), "")
 
 
 def job_of_dump(job: SourceJob, dump: DumpPlan, dumps: Sequence[DumpPlan], layout: Layout) -> SourceJob:
@@ -101,11 +111,12 @@ def _marker(layout: Layout, source: str, dump: DumpPlan) -> str:
     return layout.marker(f"clean-{source}@{dump.name}")
 
 
-def pending_dumps(jobs: Sequence[SourceJob]) -> list[SourceJob]:
+def pending_dumps(jobs: Sequence[SourceJob], layout: Layout) -> list[SourceJob]:
     """The jobs of the dumps that are not yet whole, with the keys of those that are; what is in their way is deleted.
 
     The parts of whole dumps get the names that they have now.
     """
+    forget_dumps(layout, jobs[0].source.name, but={job.dump for job in jobs})
     pending: list[SourceJob] = []
     whole: list[SourceJob] = []
     for job in jobs:  # in order: what an earlier dump is made of is part of a later one's fingerprint
@@ -119,25 +130,39 @@ def pending_dumps(jobs: Sequence[SourceJob]) -> list[SourceJob]:
     steps = [step.NAME for step in jobs[0].source.steps if isinstance(step, ExactDedup)]
     return [
         replace(job, earlier_keys=tuple(
-            KeyFiles(step, before.keys_dir) for before in whole
+            KeyFiles(step, before.keys_dir, _num_won(before, step)) for before in whole
             if before.first_part < job.first_part and before.keys_dir for step in steps
         ))
         for job in pending
     ]  # fmt: skip
 
 
-def forget_dumps(layout: Layout, source: str) -> None:
-    """Deletes what says that dumps of a source are whole, of its clean documents and of their tokens."""
+def _num_won(dump: SourceJob, step: str) -> int:
+    """The keys that a whole dump's documents won, as its marker says."""
+    marker = read_marker(dump.marker) or {}
+    return sum(n for _, stage, what, n in marker["counts"] if (stage, what) == (c.WON_STAGE, step))
+
+
+def forget_dumps(layout: Layout, source: str, but: Collection[str] = ()) -> None:
+    """Deletes what says that dumps of a source are whole, of its clean documents and of their tokens.
+
+    ``but``: those that this run has. A part's number is another dump's in the next run: no marker may outlive its dump.
+    """
     globs = [layout.markers_of_dumps(f"{step}-{source}") for step in ("clean", "tokens")]
     for found in FileSystems.match(globs):
         for entry in found.metadata_list:
-            delete_tree(entry.path)
-    delete_tree(join(layout.work, "keys", source))
+            dump = entry.path.rsplit("/", 1)[-1].partition("@")[2].removesuffix(".json")
+            if dump not in but:
+                delete_tree(entry.path)
+                delete_tree(layout.keys(source, dump))
+    if not but:
+        delete_tree(join(layout.work, "keys", source))
 
 
 def _rename_parts(folder: str, numbers: Iterable[int], num_parts: int) -> None:
     """Deletes parts of other numbers, and says in the names of the rest how many there are."""
     kept = set(numbers)
+    delete_unfinished(folder)
     for path, number, _ in numbered_parts(folder):
         wanted = join(folder, part_name(number, num_parts))
         if number not in kept:

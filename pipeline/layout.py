@@ -11,7 +11,7 @@ from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
-from pipeline.files import exists, join, read_bytes
+from pipeline.files import delete_tree, exists, join, read_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +120,14 @@ def numbered_parts(folder: str) -> list[tuple[str, int, int]]:
     """(path, number, bytes) of every part whose name has a number, whatever their number in all is said to be."""
     found = ((path, _NUMBER.match(path.rsplit("/", 1)[-1]), size) for path, size in _parts(folder))
     return [(path, int(name[1]), size) for path, name, size in found if name is not None]
+
+
+def delete_unfinished(folder: str) -> None:
+    """Deletes the parts that a killed run had begun to write."""
+    (found,) = FileSystems.match([join(folder, "part-*")])
+    for entry in found.metadata_list:
+        if entry.path.endswith(".tmp"):
+            delete_tree(entry.path)
 
 
 _NUMBER = re.compile(r"part-(\d+)")

@@ -21,6 +21,8 @@ def check_writable(output: str) -> None:
     Raises:
         ValueError: that failed, with the reason; or the folder holds somebody else's files, which a run would replace.
     """
+    if any(mark in output for mark in "*?["):
+        raise ValueError(f"--output {output}: '*', '?' and '[' stand for patterns; name a folder without them")
     if is_local(output) and os.path.isdir(output) and os.listdir(output) and not os.path.isdir(join(output, ".work")):
         raise ValueError(f"--output {output}: the folder holds files that no run wrote; name one that is empty or new")
     probe = join(output, ".work", f"probe-{uuid.uuid4().hex}")

@@ -211,6 +211,8 @@ class KeyFiles:
 
     step: str
     folder: str
+    num_keys: int = 0
+    """Known of a dump that is whole: so many must be read."""
 
     def path(self, bucket: int) -> str:
         """

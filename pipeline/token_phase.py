@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pipeline.files import delete_tree, exists, read_bytes, write_bytes
-from pipeline.layout import Layout, are_whole, is_done, numbered_parts, read_marker, state_of
+from pipeline.layout import Layout, are_whole, delete_unfinished, is_done, numbered_parts, read_marker, state_of
 from pipeline.mixing import Parts, TokenJob
 from pipeline.options import Settings
 from pipeline.plan import PART_NAME
@@ -104,6 +104,7 @@ def _pending(pieces: list[TokenJob]) -> list[TokenJob]:
     """Those of a source's pieces that are not whole; what lies in their way is deleted."""
     pending = [job for job in pieces if not (job.dump and is_done(job.marker, job.fingerprint, {"tokens": job.tokens}))]
     kept = {number for job in pieces if job not in pending for number in job.parts.numbers}
+    delete_unfinished(pieces[0].tokens_dir)
     for job in pending:
         delete_tree(job.marker)
     if not kept:

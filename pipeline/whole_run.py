@@ -30,6 +30,7 @@ from pipeline.clean_phase import RunFailed
 from pipeline.cloud import check_machines, check_options, explained
 from pipeline.cloud_stores import check_stores
 from pipeline.display import Display, job_link
+from pipeline.dumps import file_without_dump
 from pipeline.engine import Engine, choose_engine
 from pipeline.estimate import print_estimate
 from pipeline.files import delete_tree, exists, is_local, join, read_bytes, write_bytes
@@ -205,6 +206,9 @@ def _clean(
 ) -> None:
     jobs = cleaning.pending_jobs(plans, layout, settings, spill_dir=place.spill_dir, shuffle_dir=place.shuffle_dir,
                                  progress_dir=place.progress_dir)  # fmt: skip
+    for plan in plans:
+        if path := file_without_dump(plan.source, plan.listing):
+            display.say(f"{plan.source.name} is cleaned at once, not dump by dump: {path} names no dump")
     done = cleaning.already_whole(plans, jobs)
     display.say(f"clean: {', '.join(done)} already whole" if done else "")
     if jobs:

@@ -56,6 +56,8 @@ class CommonCrawlReader:
     def __post_init__(self) -> None:
         if self.group_files < 1:
             raise ValueError(f"group_files must be 1 or more, not {self.group_files}")
+        if self.dump and not _NAME.fullmatch(self.dump):
+            raise ValueError(f"dump must be a name of letters, digits, '-' and '_', not {self.dump!r}")
 
     def expand(self, given: str, open_file: Opener) -> list[str] | None:
         """The files that a published list names (``wet.paths.gz``, ``LIST@PREFIX``); None for a path or a glob."""
@@ -100,6 +102,10 @@ class CommonCrawlReader:
         else:
             for page in read_warc_html(unit.path, open_file, place=unit.place):
                 yield page if isinstance(page, Rejected) else _document_of_html(page, dump, self.is_main_content)
+
+
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
+"""It stands in names of files."""
 
 
 def _kind(path: str) -> str:

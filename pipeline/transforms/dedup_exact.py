@@ -12,6 +12,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 
+from pipeline import counts as c
 from pipeline.ledger import Ledger
 from pipeline.plan import GlobalStep, SourceJob, part_of
 from pipeline.sources.base import ExactDedup
@@ -110,6 +111,7 @@ class _Contest(beam.DoFn):
                 continue
             if won is not None:
                 won.write(winner.key, winner.document_id)
+                ledger.count(c.WON_STAGE, step.NAME, 1)
             following = next_contest(winner, self._steps, self._index)
             if following is not None:
                 index, payload = following

@@ -62,6 +62,19 @@ def _tagged_dropped(part: int, number: int) -> tuple[int, tuple[str, Any, int]]:
     return 0, (_DROPPED, part, number)
 
 
+def check_earlier_keys(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None:
+    """Compares the keys that were read of whole dumps with what those wrote.
+
+    Raises:
+        LostRecords: fewer were read; documents would be kept that an earlier dump has.
+    """
+    for step in {files.step for files in job.earlier_keys}:
+        written = sum(files.num_keys for files in job.earlier_keys if files.step == step)
+        read = counts.get((job.source.name, c.GRAPH, f"{c.RECEIVED}{step} earlier keys"), 0)
+        if read < written:
+            raise c.LostRecords(f"{job.label}: earlier dumps wrote {written} keys of {step}, {read} were read")
+
+
 def write_source(job: SourceJob, counts: Mapping[c.CountKey, int], stages: Sequence[str],
                  dumps: Sequence[SourceJob] = ()) -> None:  # fmt: skip
     """Writes the statistics of a source all of whose parts stand, and the marker last."""
@@ -120,6 +133,7 @@ class _Finish(beam.DoFn):
         if source.join == "answers":
             stages.insert(0, SITES_STAGE)
         c.check_conservation(counts)
+        check_earlier_keys(self._job, counts)
         c.check_chain(source.name, stages, counts, num_written=sum(parts[_CLEAN].values()),
                       num_dropped_written=sum(parts[_DROPPED].values()),
                       is_share=self._job.dropped_share < 1.0)  # fmt: skip

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import random
+import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,6 +18,7 @@ from small import prose, shard_sums
 
 from pipeline import graph
 from pipeline.run import main
+from pipeline.sources.common_crawl import CommonCrawlReader
 
 pytestmark = pytest.mark.slow
 
@@ -229,3 +231,77 @@ def test_a_scope_over_all_dumps_cleans_all_at_once(crawl: Crawl, done: list[str]
     crawl.run(by_dump, DUMPS[:2], "--phase=clean", f"--config={tmp_path}/all.yaml")
     assert not list((by_dump / ".work" / "steps").glob("*@*"))
     assert not (by_dump / ".work" / "keys" / "common_crawl").exists()
+
+
+def test_what_a_dump_left_does_not_vouch_for_another(
+    crawl: Crawl, fresh: Path, done: list[str], tmp_path: Path
+) -> None:
+    """A dump is taken away and another gets its parts' numbers; when it comes back it is cleaned and tokenized anew."""
+    out, given = tmp_path / "out", f"--tokenizer={crawl.root}/own.model"
+    shutil.copytree(fresh, out)
+    crawl.run(out, (DUMPS[0], DUMPS[3]), given)
+    steps = {p.name for p in (out / ".work" / "steps").glob("*@*")}
+    assert steps == {
+        f"{step}-common_crawl@{dump}.json" for step in ("clean", "tokens") for dump in (DUMPS[0], DUMPS[3])
+    }
+    assert {p.name for p in (out / ".work" / "keys" / "common_crawl").iterdir()} == {DUMPS[0], DUMPS[3]}
+    done.clear()
+    crawl.run(out, DUMPS[:3], given)
+    assert done == [*of("clean", *DUMPS[1:3]), *of("tokenize", *DUMPS[1:3])]
+    assert everything(out) == everything(fresh)
+
+
+def test_what_a_killed_run_had_begun_is_cleared_away(crawl: Crawl, fresh: Path, tmp_path: Path) -> None:
+    out, given = tmp_path / "out", f"--tokenizer={crawl.root}/own.model"
+    shutil.copytree(fresh, out)
+    for folder in ("clean/common_crawl", "dropped/common_crawl", ".work/tokens/common_crawl"):
+        (out / folder / "part-00001-of-00003.parquet.0123.tmp").write_bytes(b"begun")
+    for step in ("clean", "tokens"):
+        (out / ".work" / "steps" / f"{step}-common_crawl.json").unlink()
+    crawl.run(out, DUMPS[:3], given)
+    assert not list(out.rglob("*.tmp"))
+    assert everything(out) == everything(fresh)
+
+
+def test_a_file_of_another_form_belongs_to_the_dump_it_names(
+    crawl: Crawl, fresh: Path, done: list[str], tmp_path: Path
+) -> None:
+    notes = crawl.root / "in" / DUMPS[2] / "notes.txt"
+    notes.write_text("not a WET file")
+    try:
+        out = tmp_path / "out"
+        shutil.copytree(fresh, out)
+        crawl.run(out, DUMPS[:3], "--phase=clean")
+        assert done == of("clean", DUMPS[2])
+        assert json.loads((out / "stats" / "common_crawl.json").read_text())["records"] == {"unknown_form": 1}
+    finally:
+        notes.unlink()
+
+
+def test_keys_that_are_gone_are_missed(
+    crawl: Crawl, fresh: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Should a listing ever come back empty, duplicates would be kept: the numbers are compared."""
+    out = tmp_path / "out"
+    shutil.copytree(fresh, out)
+    monkeypatch.setattr("pipeline.transforms.earlier_keys._paths", lambda files: [])
+    with pytest.raises(AssertionError, match="assert 1 == 0"):
+        crawl.run(out, DUMPS, "--phase=clean")
+    said = capsys.readouterr().err
+    assert re.search(r"earlier dumps wrote \d+ keys of duplicate_\w+, 0 were read", said)
+    assert not (out / ".work" / "steps" / f"clean-common_crawl@{DUMPS[3]}.json").exists()
+
+
+def test_a_run_says_why_it_is_not_by_dump(crawl: Crawl, tmp_path: Path, capsys: Any) -> None:
+    other = tmp_path / "elsewhere.warc.wet.gz"
+    other.write_bytes(wet(DUMPS[3], 0))
+    inputs = [f"--input=common_crawl={crawl.root}/in/{DUMPS[0]}/*", f"--input=common_crawl={other}"]
+    args = [f"--config={crawl.root}/config.yaml", *inputs, f"--output={tmp_path}/out", "--phase=clean"]
+    assert main([*args, "--direct_num_workers=1"]) == 0
+    assert f"not dump by dump: {other} names no dump" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("dump", ["..", "a/b", "2016 [old]", "*"])
+def test_a_dump_is_named_like_a_file(dump: str) -> None:
+    with pytest.raises(ValueError, match="dump must be a name"):
+        CommonCrawlReader(dump=dump)
