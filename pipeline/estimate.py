@@ -37,6 +37,8 @@ class SourceEstimate:
     num_files: int
     num_units: int
     input_bytes: int
+    num_parts: int
+    """Files of clean documents."""
     read_bytes: int
     num_docs: float
     text_bytes: float
@@ -106,6 +108,7 @@ def estimate_source(made: SourcePlan) -> SourceEstimate:
         num_files=len(made.listing.files),
         num_units=len(made.units),
         input_bytes=made.listing.num_bytes,
+        num_parts=sum(d.num_parts for d in made.dumps) or scale_of(made.listing.num_bytes).num_parts,
         read_bytes=sample_bytes,
         num_docs=docs * factor,
         text_bytes=kept_bytes * factor,
@@ -204,12 +207,11 @@ def _needs(estimates: Sequence[SourceEstimate]) -> str:
     """Memory and shuffle, from the layout of what travels."""
     num_docs = sum(e.num_docs for e in estimates)
     text = sum(e.text_bytes for e in estimates)
-    scales = [scale_of(e.input_bytes) for e in estimates]
     keys_gb, lines_gb = num_docs * 150 / 1e9, text / 45 * 9 / 1e9
     tokens_gb = text / BYTES_PER_TOKEN * 2 / 1e9
     return (
         f"shuffle: about {keys_gb:,.2f} GB of keys (150 bytes a document), "
         f"{lines_gb:,.2f} GB of line hashes (9 bytes a line, where lines are deduped), "
-        f"{tokens_gb:,.2f} GB of tokens an epoch; parts: {sum(s.num_parts for s in scales):,}; "
+        f"{tokens_gb:,.2f} GB of tokens an epoch; parts: {sum(e.num_parts for e in estimates):,}; "
         f"memory: about 1 GB a worker process; spilled text: {text / 2e9:,.2f} GB a pass"
     )
