@@ -106,3 +106,14 @@ def test_stopped_from_the_keyboard(small: Small, out: Path, monkeypatch: pytest.
     monkeypatch.setattr("pipeline.run.run", interrupted)
     assert small.run(out) == 130
     assert capsys.readouterr().err == "stopped: the same command goes on with what is not yet whole\n"
+
+
+@pytest.mark.parametrize("name", ["o[1]", "o*", "what?"])
+def test_an_output_whose_name_is_a_pattern(small: Small, tmp_path: Path, name: str, capsys: Any) -> None:
+    """What is listed below it would be another folder's, or nothing: finished parts would look gone, or whole."""
+    out = tmp_path / name
+    assert small.run(out) == 2
+    assert capsys.readouterr().err == (
+        f"error: --output {out}: '*', '?' and '[' stand for patterns; name a folder without them\n"
+    )
+    assert not out.exists()
