@@ -30,6 +30,7 @@ from typing import ClassVar
 import pyarrow as pa
 
 from filters.c4 import is_judged
+from filters.language import UNDETERMINED
 from filters.step import Models, Outcome
 
 DEFAULT_MIN_SCORE = {"fasttext": 0.5, "langdetect": 0.99}
@@ -47,7 +48,7 @@ class C4English:
     """
 
     NAME: ClassVar[str] = "c4_english"
-    DATA_VERSION: ClassVar[int] = 1
+    DATA_VERSION: ClassVar[int] = 2
     MODELS: ClassVar[tuple[str, ...]] = ("language",)
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
     REASONS: ClassVar[tuple[str, ...]] = ("no_language", "other_language", "low_score")
@@ -64,8 +65,9 @@ class C4English:
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
         """Judges every page by the likeliest language of its whole text; the detail is language and score."""
         judged = is_judged(batch, is_for_published=self.is_for_published)
-        texts = batch.column("text").to_pylist()
-        guesses = [self._guess(text, models) if is_ours else None for text, is_ours in zip(texts, judged, strict=True)]
+        texts = batch.column("text")
+        found = iter(self._guess(texts.filter(pa.array(judged, pa.bool_())), models))
+        guesses = [next(found) if is_ours else None for is_ours in judged]
         reasons = [guess and self._reason(guess) for guess in guesses]
         before = batch.column("language").to_pylist() if "language" in batch.schema.names else ["und"] * len(texts)
         return Outcome(
@@ -78,17 +80,27 @@ class C4English:
                     [g[0] if g and g[0] else old for g, old in zip(guesses, before, strict=True)], pa.string()
                 )
             },
-            signals={"language_score": pa.array([g and g[1] for g in guesses], pa.float64())},
+            # To four decimals: what a score may be off by must not show, or equal runs would differ.
+            signals={"language_score": pa.array([g and round(g[1], 4) for g in guesses], pa.float64())},
         )
 
-    def _guess(self, text: str, models: Models) -> Guess:
+    def _guess(self, texts: pa.Array, models: Models) -> list[Guess]:
         if self.method == "langdetect":
-            return guess_by_langdetect(text)
+            return [guess_by_langdetect(text) for text in texts.to_pylist()]
+        if not len(texts):  # published pages only, which need no model
+            return []
         # The model takes one line; C4's lines are sentences, so they are joined by a blank.
-        labels, scores = models["language"].predict(text.replace("\n", " "), k=1)
-        if not labels:
-            return None, 0.0
-        return labels[0].removeprefix("__label__"), min(float(scores[0]), 1.0)
+        languages, scores = models["language"].top_all(
+            texts, lambda least, most: (least < self._limit) == (most < self._limit), line_end=" "
+        )
+        return [
+            (None, 0.0) if language == UNDETERMINED else (language, min(score, 1.0))
+            for language, score in zip(languages, scores.tolist(), strict=True)
+        ]
+
+    @property
+    def _limit(self) -> float:
+        return DEFAULT_MIN_SCORE[self.method] if self.min_score is None else self.min_score
 
     def _reason(self, guess: Guess) -> str | None:
         language, score = guess
@@ -96,8 +108,7 @@ class C4English:
             return "no_language"
         if language != "en":
             return "other_language"
-        min_score = DEFAULT_MIN_SCORE[self.method] if self.min_score is None else self.min_score
-        return "low_score" if score < min_score else None
+        return "low_score" if score < self._limit else None
 
 
 def guess_by_langdetect(text: str) -> Guess:

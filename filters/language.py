@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,26 +11,48 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from filters.language_words import Floats, PrunedModel, WordSums
 from filters.step import Models, Outcome
 
 UNDETERMINED = "und"
 _LABEL = "__label__"
 
+IsSame = Callable[[Floats, Floats], npt.NDArray[np.bool_]]
+
 
 class LanguageModel:
-    """A loaded fastText language model (``fasttext.load_model``)."""
+    """A loaded fastText language model (``fasttext.load_model``), with its parts where they are of the kind for it."""
 
-    def __init__(self, fasttext_model: Any) -> None:
+    def __init__(self, fasttext_model: Any, parts: PrunedModel | None = None) -> None:
         # The wrapper's own predict fails under NumPy 2 in some of fastText's distributions; what it wraps does not.
         self._predict = fasttext_model.f.predict
+        self._words = WordSums(parts) if parts else None
 
-    def top(self, text: str) -> tuple[str, float]:
-        """Returns the likeliest language and its probability, of the whole text with its line ends deleted.
+    def top(self, text: str, line_end: str = "") -> tuple[str, float]:
+        """Returns the likeliest language and its probability, of the whole text with its line ends replaced.
 
-        That is cc_net/split_by_lang.py: words at line ends are glued, as in CCNet.
+        Deleted is what cc_net/split_by_lang.py does: words at line ends are glued, as in CCNet.
         """
-        labels, probabilities = self.predict(text.replace("\n", ""))
+        labels, probabilities = self.predict(text.replace("\n", line_end))
         return (labels[0].removeprefix(_LABEL), probabilities[0]) if labels else (UNDETERMINED, 0.0)
+
+    def top_all(self, texts: pa.Array, is_same: IsSame, line_end: str = "") -> tuple[list[str], Floats]:
+        """Returns what :meth:`top` says of each text (string), several times as fast where the model allows it.
+
+        Args:
+            is_same: of the least and the most that some probabilities may be, whether it makes no difference which.
+                A text of which it does is asked of fastText itself; the probabilities of the others are right to what
+                makes no difference.
+        """
+        if self._words is None:
+            found = [self.top(text, line_end) for text in texts.to_pylist()]
+            return [language for language, _ in found], np.array([score for _, score in found], np.float64)
+        guesses = self._words.guess(pc.replace_substring(texts, "\n", line_end))
+        languages = [label.removeprefix(_LABEL) for label in guesses.labels]
+        scores, errors = guesses.probabilities, guesses.errors
+        for number in np.flatnonzero(~(np.isfinite(errors) & is_same(scores - errors, scores + errors))):
+            languages[number], scores[number] = self.top(texts[number].as_py(), line_end)
+        return languages, scores
 
     def predict(self, text: str, k: int = 1) -> tuple[tuple[str, ...], tuple[float, ...]]:
         """Returns fastText's ``k`` likeliest labels with their probabilities, of a text without line ends.
@@ -113,7 +135,6 @@ class DetectLanguage:
         return Outcome(verdict=pa.nulls(len(texts), pa.string()), columns={"language": language})
 
 
-def _predict_all(texts: pa.Array, model: LanguageModel) -> tuple[list[str], npt.NDArray[np.float64]]:
-    found = [model.top(text) for text in texts.to_pylist()]
-    scores = np.array([score for _, score in found], dtype=np.float64)
-    return [language for language, _ in found], np.round(scores, 2)
+def _predict_all(texts: pa.Array, model: LanguageModel) -> tuple[list[str], Floats]:
+    languages, scores = model.top_all(texts, lambda least, most: np.round(least, 2) == np.round(most, 2))
+    return languages, np.round(scores, 2)

@@ -13,6 +13,7 @@ from filters.exclude import parse_exclusions
 from filters.language import LanguageModel
 from filters.perplexity import Cutoffs, PerplexityModel, read_cutoffs
 from filters.reference import ReferenceModel
+from pipeline.fasttext_file import read_pruned_model
 from pipeline.model_store import StoredFile, local_path
 
 
@@ -65,7 +66,8 @@ def _stamp(path: ModelPath | str | StoredFile) -> Any:
 
 
 def _load_language(path: ModelPath) -> LanguageModel:
-    return LanguageModel(_load_fasttext(str(path)))
+    model = _load_fasttext(str(path))
+    return LanguageModel(model, read_pruned_model(str(path), model))
 
 
 def _load_reference(path: ModelPath) -> ReferenceModel:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from filters.bad_words import BadWords, parse_words
 from filters.c4 import LINE_FATES, C4Lines, C4SentencesAfterDedup, C4TooLong
 from filters.c4_english import C4English
+from filters.language import LanguageModel
 from filters.sentences import _splitter, num_sentences
 
 CASES = json.loads((Path(__file__).parents[1] / "cases" / "c4" / "pages.json").read_text(encoding="utf-8"))
@@ -197,11 +198,11 @@ class OneGuess:
     """In the place of fastText's model."""
 
     def __init__(self, label, score):
-        self.answer = ([label], [score])
+        self.answer = [(score, label)]
+        self.f = self
 
-    def predict(self, text, k):
-        assert "\n" not in text
-        assert k == 1
+    def predict(self, text, k, threshold, errors):
+        assert (text, k) == ("Some text. More.\n", 1)
         return self.answer
 
 
@@ -210,11 +211,12 @@ class OneGuess:
     [
         ("__label__en", 0.5, None, None),
         ("__label__en", 0.49, "low_score", "en 0.4900"),
+        ("__label__en", 0.499999, "low_score", "en 0.5000"),
         ("__label__de", 0.99, "other_language", "de 0.9900"),
     ],
 )
 def test_english_by_fasttext(label, score, verdict, detail):
-    outcome = C4English().apply(batch(["Some text.\nMore."]), {"language": OneGuess(label, score)})
+    outcome = C4English().apply(batch(["Some text.\nMore."]), {"language": LanguageModel(OneGuess(label, score))})
     assert (outcome.verdict.to_pylist(), outcome.detail.to_pylist()) == ([verdict], [detail])
     assert outcome.columns["language"].to_pylist() == [label[-2:]]
 

@@ -1,0 +1,222 @@
+"""fastText's answers by sums over words are fastText's own, whatever the texts and whatever stands beside them."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import fasttext
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from filters.language import LanguageModel
+from filters.language_words import WordSums
+from pipeline.fasttext_file import read_pruned_model
+from pipeline.models import find_models
+from pipeline.sources.base import Rejected
+from pipeline.sources.warc import read_wet
+
+CASES = Path(__file__).parents[1] / "cases/common_crawl"
+SENTENCES: list[tuple[str, str]] = json.loads((CASES / "languages.json").read_text("utf-8"))
+SEPARATORS = " \n\r\t\v\f\0"
+NO_SEPARATORS = "\x1c\x1d\x1e\x1f\x85\xa0\u2028\u3000"
+"""What Python takes for space, or for the end of a line, and fastText for letters."""
+
+
+class Counted:
+    """A fastText model that counts how often it is asked."""
+
+    def __init__(self, model: Any) -> None:
+        self.model, self.f, self.num_asked = model, self, 0
+
+    def predict(self, *given: Any) -> Any:
+        self.num_asked += 1
+        return self.model.f.predict(*given)
+
+
+@pytest.fixture(scope="module")
+def packed() -> Any:
+    """lid.176.ftz"""
+    return fasttext.load_model(str(find_models(None)["language"]))
+
+
+@pytest.fixture(scope="module")
+def sums(packed: Any) -> WordSums:
+    parts = read_pruned_model(str(find_models(None)["language"]), packed)
+    assert parts
+    return WordSums(parts)
+
+
+def both(model: Any, sums: WordSums) -> tuple[LanguageModel, Counted]:
+    counted = Counted(model)
+    language = LanguageModel(counted, sums.model)
+    return language, counted
+
+
+def to_two_decimals(least: Any, most: Any) -> Any:
+    return np.round(least, 2) == np.round(most, 2)
+
+
+def agree(model: Any, sums: WordSums, texts: list[str], line_end: str = "") -> int:
+    """Fails unless every text has fastText's own answer, to two decimals; returns how many it was asked for."""
+    ours, counted = both(model, sums)
+    languages, scores = ours.top_all(pa.array(texts, pa.string()), to_two_decimals, line_end)
+    theirs = [LanguageModel(model).top(text, line_end) for text in texts]
+    assert languages == [language for language, _ in theirs]
+    assert np.round(scores, 2).tolist() == np.round([score for _, score in theirs], 2).tolist()
+    return counted.num_asked
+
+
+words = st.text(st.characters(exclude_characters=SEPARATORS, exclude_categories=["Cs"]), min_size=1, max_size=12)
+texts = st.lists(st.one_of(words, st.sampled_from([*SEPARATORS, *NO_SEPARATORS, "</s>", "__label__en", "the"]))).map(
+    lambda parts: "".join(part if part in SEPARATORS else part + " " for part in parts)
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(words, min_size=1, max_size=20))
+@example([word for _, text in SENTENCES for word in text.split()])
+@example(["<", ">", "<>", "a", "é", "日", "😀", "\u0301", "</s", "x" * 300])
+def test_a_words_rows_are_fasttexts(packed: Any, sums: WordSums, given_words: list[str]) -> None:
+    total, num_rows = sums._sum_words(pa.array(given_words, pa.string()))
+    for number, word in enumerate(given_words):
+        rows = packed.get_subwords(word)[1]
+        assert num_rows[number] == len(rows)
+        assert total[:, number] == pytest.approx(sum((packed.get_input_vector(row) for row in rows), np.zeros(16)))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(texts, max_size=6))
+@example(["", " ", "\n", "\0", "a\0b", "a\x1cb c\u3000d"])
+@example(["the sea </s> und das Meer", "__label__en und das Meer", "__label__de", "</s>"])
+def test_any_texts_have_fasttexts_answer(packed: Any, sums: WordSums, given_texts: list[str]) -> None:
+    agree(packed, sums, given_texts)
+
+
+@pytest.mark.parametrize("line_end", ["", " "])
+def test_languages_are_told_as_fasttext_tells_them(packed: Any, sums: WordSums, line_end: str) -> None:
+    """Also mixed: two languages in turn, where scores are low and a second language is near."""
+    rng = random.Random(0)
+    mixed = [" ".join(rng.choices([text for _, text in SENTENCES], k=rng.randint(1, 6))) for _ in range(400)]
+    agree(packed, sums, [text for _, text in SENTENCES] + mixed, line_end)
+    assert [LanguageModel(packed).top(text)[0] for _, text in SENTENCES] == [language for language, _ in SENTENCES]
+
+
+@pytest.mark.parametrize("times", [1, 30, 1000, 30_000])
+def test_a_float32_sum_of_one_word_over_and_over_is_fasttexts(packed: Any, sums: WordSums, times: int) -> None:
+    """There fastText's sum is off in one direction; the error that is allowed for covers it."""
+    rng = random.Random(times)
+    all_words = [word for _, text in SENTENCES for word in text.split()]
+    repeated = [" ".join(rng.choices(all_words, k=rng.choice([1, 1, 2, 5]))) + " " for _ in range(40)]
+    given_texts = [text * times for text in repeated]
+    agree(packed, sums, given_texts)
+    guesses = sums.guess(pa.array(given_texts))
+    theirs = np.array([LanguageModel(packed).top(text)[1] for text in given_texts])
+    assert (np.abs(guesses.probabilities - theirs) <= guesses.errors).all()
+
+
+def test_two_languages_as_likely_as_each_other_are_left_to_fasttext(packed: Any, sums: WordSums) -> None:
+    """Its own sum may put either first."""
+    text = {language: text.replace("\n", " ") for language, text in SENTENCES}
+    mixed = [f"{text['en']} " * 1000 + f"{text['pt']} " * (540 + number) for number in range(30)]
+    guesses = sums.guess(pa.array(mixed))
+    found = [LanguageModel(packed).predict(text, k=2)[1] for text in mixed]
+    allowed = 0.5 * 2.0**-24 * np.array([text.count(" ") for text in mixed])
+    is_near = [first - second <= 2 * error for (first, second), error in zip(found, allowed, strict=True)]
+    assert any(is_near)
+    assert np.isinf(guesses.errors[is_near]).all()
+    assert not np.isinf(guesses.errors).all()
+
+
+def test_a_batch_of_many_words_is_cut_without_a_seam(
+    packed: Any, sums: WordSums, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_texts = [text for _, text in SENTENCES] * 7
+    whole = sums.guess(pa.array(given_texts))
+    monkeypatch.setattr("filters.language_words._WORDS_AT_ONCE", 7)
+    monkeypatch.setattr("filters.language_words._TEXTS_AT_ONCE", 3)
+    cut = sums.guess(pa.array(given_texts))
+    assert cut.labels == whole.labels
+    assert cut.probabilities == pytest.approx(whole.probabilities, abs=1e-12)
+    sliced = sums.guess(pa.array(["another", *given_texts, ""]).slice(1, len(given_texts)))
+    assert sliced.probabilities == pytest.approx(whole.probabilities, abs=1e-12)
+
+
+def test_fasttext_is_asked_of_few_texts(packed: Any, sums: WordSums) -> None:
+    given_texts = [text for _, text in SENTENCES]
+    assert agree(packed, sums, given_texts) < len(given_texts) / 4
+
+
+def test_without_a_difference_to_make_fasttext_is_asked_of_none(packed: Any, sums: WordSums) -> None:
+    ours, counted = both(packed, sums)
+    given_texts = pa.array([text for _, text in SENTENCES])
+    ours.top_all(given_texts, lambda least, most: np.ones(len(least), bool))
+    assert counted.num_asked == 0
+    ours.top_all(given_texts, lambda least, most: np.zeros(len(least), bool))
+    assert counted.num_asked == len(given_texts)
+
+
+@pytest.mark.real
+def test_real_pages_have_fasttexts_answer(packed: Any, sums: WordSums, corpus_data: Path) -> None:
+    pages = [
+        record.text
+        for path in sorted((corpus_data / "commoncrawl/wrapped/wet").glob("*.gz"))
+        for record in read_wet(str(path), lambda path: open(path, "rb"))  # noqa: SIM115
+        if not isinstance(record, Rejected)
+    ]
+    assert len(pages) > 400
+    assert agree(packed, sums, pages) < len(pages) / 4
+
+
+def train(folder: Path, num_other_labels: int = 0, **how: Any) -> Callable[..., Any]:
+    """Trains a small classifier and returns what quantizes and stores it."""
+    lines = [(lang, line) for lang, text in SENTENCES[:8] for line in text.split("\n") for _ in range(20)]
+    # More labels than 255, or an output matrix cannot be quantized.
+    lines += [(f"x{number}", f"no language {number}") for number in range(num_other_labels)]
+    random.Random(0).shuffle(lines)
+    (folder / "train.txt").write_text("".join(f"__label__{lang} {line}\n" for lang, line in lines), "utf-8")
+    settings = {"dim": 4, "minn": 2, "maxn": 4, "bucket": 5000, "loss": "hs", "lr": 0.5, "thread": 1, "verbose": 0}
+    model = fasttext.train_supervised(str(folder / "train.txt"), **settings | how)
+
+    def stored(**quantized: Any) -> tuple[Any, str]:
+        if quantized:
+            model.quantize(input=str(folder / "train.txt"), thread=1, **quantized)
+        model.save_model(str(folder / "model.ftz"))
+        return fasttext.load_model(str(folder / "model.ftz")), str(folder / "model.ftz")
+
+    return stored
+
+
+@pytest.mark.parametrize("how", [{}, {"minn": 3, "maxn": 3}, {"dim": 7, "epoch": 1}, {"num_other_labels": 300}])
+def test_other_models_of_the_kind(tmp_path: Path, how: dict[str, Any]) -> None:
+    model, path = train(tmp_path, **how)(cutoff=400, qnorm=True)
+    parts = read_pruned_model(path, model)
+    assert parts
+    assert len(parts.rows) <= 400
+    agree(model, WordSums(parts), [text for _, text in SENTENCES] * 3, " ")
+
+
+@pytest.mark.parametrize(
+    ("how", "quantized"),
+    [
+        ({}, {}),
+        ({}, {"qnorm": True}),
+        ({"num_other_labels": 300}, {"cutoff": 400, "qout": True}),
+        ({"loss": "softmax"}, {"cutoff": 400}),
+        ({"wordNgrams": 2}, {"cutoff": 400}),
+        ({"minn": 1}, {"cutoff": 400}),
+    ],
+)
+def test_models_of_another_kind_answer_for_themselves(
+    tmp_path: Path, how: dict[str, Any], quantized: dict[str, Any]
+) -> None:
+    model, path = train(tmp_path, **how)(**quantized)
+    assert read_pruned_model(path, model) is None
+    languages, scores = LanguageModel(model).top_all(pa.array(["Der Hummer\nist rot"]), to_two_decimals, " ")
+    assert (languages[0], scores[0]) == LanguageModel(model).top("Der Hummer\nist rot", " ")
