@@ -54,13 +54,15 @@ class PerplexityModel:
     def perplexity(self, text: str) -> float | None:
         """Returns ``10 ** (-log10 p / (pieces + 1))``, rounded to one decimal; None where nothing is left to score."""
         plain = normalize(text)
-        pieces = self.pieces.encode_as_pieces(plain)
+        # As bytes all the way, which both models take and give: a string a piece would cost a third more.
+        pieces = self.pieces.encode(plain.encode("utf-8"), out_type=bytes)
         if not pieces:
             return None
-        joined = " ".join(pieces)
+        joined = b" ".join(pieces)
         # A piece that holds a space of another kind (a no-break space, say) counts as cc_net counts it: cut there.
-        has_other = _OTHER_SPACE.search(plain) and _OTHER_SPACE.search(joined)
-        num_pieces = len(joined.split()) if has_other else len(pieces)
+        others = [space for space in _OTHER_SPACES if space in plain]
+        has_other = any(space.encode("utf-8") in joined for space in others)
+        num_pieces = len(joined.decode("utf-8").split()) if has_other else len(pieces)
         return round(float(10.0 ** (-self.lm.score(joined) / (num_pieces + 1))), 1)
 
 
@@ -163,7 +165,8 @@ _PLAIN_FOR = (
 """Marks, digits, punctuation and control characters beyond ASCII; no two rules are about the same character."""
 # Two expressions: Python's engine looks a class up in a table only where it stays inside the basic plane.
 _PLAINER = re.compile("[" + "".join(c for c in _PLAIN_FOR if c <= "\uffff") + "]")
-_OTHER_SPACE = re.compile(r"[^\S ]")
+_OTHER_SPACES = tuple(char for char in map(chr, range(128, 0x10000)) if char.isspace())
+"""Those of ASCII are control characters, which are deleted."""
 _ASTRAL_BYTE = re.compile(rb"[\xf0-\xf4]")
 _ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 _FOLD_DIGITS = bytes(ord("0") if ord("0") <= byte <= ord("9") else byte for byte in range(256))

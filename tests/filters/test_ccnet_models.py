@@ -49,8 +49,9 @@ class Fixed:
 class Words:
     """Pieces that are words."""
 
-    def encode_as_pieces(self, text: str) -> list[str]:
-        return ["▁" + word for word in text.split()]
+    def encode(self, text: bytes, out_type: type) -> list[bytes]:
+        assert out_type is bytes
+        return [("▁" + word).encode("utf-8") for word in text.decode("utf-8").split(" ") if word]
 
 
 def batch(texts: list[str], languages: list[str] | None = None) -> pa.RecordBatch:
@@ -157,6 +158,15 @@ def test_perplexity_by_hand(tiny: PerplexityModel) -> None:
     # A line end is deleted, which glues two words into an unknown one.
     assert tiny.perplexity("the\nlobster") == round(10 ** ((0.3 + 2.0 + 1.0) / 2), 1)
     assert tiny.perplexity(" \n ") is None
+
+
+@pytest.mark.parametrize(
+    "space", [char for char in map(chr, range(128, 0x110000)) if char.isspace() and char != "\x85"]
+)
+def test_a_piece_with_another_kind_of_space_counts_as_several(tiny: PerplexityModel, space: str) -> None:
+    """cc_net/perplexity.py counts ``len(line.split())``, while KenLM takes the piece for one unknown word."""
+    assert tiny.perplexity(f"the x{space}y") == round(10 ** ((0.2 + 0.2 + 2.0 + 1.0) / 4), 1)
+    assert tiny.perplexity(f"the{space}") == tiny.perplexity("the")  # stripped
 
 
 def test_perplexity_buckets_and_reasons(tiny: PerplexityModel) -> None:
