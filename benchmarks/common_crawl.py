@@ -48,6 +48,7 @@ from pipeline.transforms.dedup_lines import _LostLines
 from pipeline.transforms.keys import line_payloads, lines_to_keep, lost_lines, parse_line_payload, with_line_hashes
 
 ROOT = Path(__file__).resolve().parents[1]
+STAGES = ("reading", "dedup, pass 1", "dedup, pass 2")
 DEDUP_ONLY = {"language": False, "perplexity": False, "reference": False}
 
 
@@ -177,32 +178,31 @@ def speed(flags: argparse.Namespace, folder: Path) -> None:
     assert isinstance(files, ModelFiles)
     peer = CcNet(flags.cc_net, str(models["language"]), Path(flags.models))
     cutoffs = Path(str(files.get("cutoff.csv")))
-    # Ours by stages in this process, then the whole as a user runs it.
-    ours = {"reading": cpu(lambda: read_ours(paths), 3)[0]}
     read = [page for page in read_ours(paths) if len(page["text"]) >= 300]
     num_bytes = sum(len(page["text"].encode()) for page in read)
     batches = [pa.table({"text": [p["text"] for p in read[i : i + 512]]}).to_batches()[0]
                for i in range(0, len(read), 512)]  # fmt: skip
-    deduped = dedup_ours(batches)
-    ours |= {name: deduped[name] for name in ("dedup, pass 1", "dedup, pass 2")}
     config = {"recipe": "ccnet"}
-    whole, empty, seconds_of_peer = [], [], []
+    rounds: list[tuple[dict[str, float], dict[str, float]]] = []
+    whole, empty = [], []
     for number in range(flags.repeat):  # in turn, so that a slower minute is one for both
         theirs = peer.run(paths, cutoffs)
-        seconds_of_peer.append(dict(peer.seconds))
+        # Ours by stages in this process, then the whole as a user runs it.
+        deduped = dedup_ours(batches)
+        stages = {"reading": cpu(lambda: read_ours(paths))[0]}
+        rounds.append((stages | {stage: deduped[stage] for stage in STAGES[1:]}, dict(peer.seconds)))
         empty.append(run_pipeline(config, tiny, folder / f"empty{number}", flags.models).cpu_seconds)
         whole.append(run_pipeline(config, paths, folder / f"whole{number}", flags.models).cpu_seconds)
     rows = ds.dataset(folder / "whole0/out/clean/common_crawl").to_table().to_pylist()
     chain = min(whole) - min(empty)
-    of_peer = {stage: min(seconds[stage] for seconds in seconds_of_peer) for stage in seconds_of_peer[0]}
     native = native_seconds(rows, deduped["texts"], models, flags.repeat)
     print(f"{len(read):,} pages, {num_bytes / 1e6:.1f} MB of text, {'English' if flags.only_english else 'mixed'}")
     print(f"{'':16}{'ours':>8}{'cc_net':>9}  ratio   (MB/s a core)")
-    for stage in ("reading", "dedup, pass 1", "dedup, pass 2"):
-        _line(stage, num_bytes, ours[stage], of_peer[stage])
-    both = [sum(taken[f"dedup, pass {n}"] for n in (1, 2)) for taken in (ours, of_peer)]
+    for stage in STAGES:
+        _line(stage, num_bytes, *(min(side[stage] for side in sides) for sides in zip(*rounds, strict=True)))
+    both = [min(side[STAGES[1]] + side[STAGES[2]] for side in sides) for sides in zip(*rounds, strict=True)]
     _line("both passes", num_bytes, *both)
-    _line("whole chain", num_bytes, chain, min(sum(seconds.values()) for seconds in seconds_of_peer))
+    _line("whole chain", num_bytes, chain, min(sum(seconds.values()) for _, seconds in rounds))
     print(f"with its start ({min(empty):.1f} s): {num_bytes / 1e6 / min(whole):.2f} MB/s")
     alone = ", ".join(f"{name} {seconds:.1f}" for name, seconds in native.items())
     total = sum(native.values())

@@ -8,6 +8,7 @@ glued and the whole document is scored as one sentence.
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import re
 import unicodedata
@@ -165,6 +166,7 @@ _PLAIN_FOR = (
 """Marks, digits, punctuation and control characters beyond ASCII; no two rules are about the same character."""
 # Two expressions: Python's engine looks a class up in a table only where it stays inside the basic plane.
 _PLAINER = re.compile("[" + "".join(c for c in _PLAIN_FOR if c <= "\uffff") + "]")
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 _OTHER_SPACES = tuple(char for char in map(chr, range(128, 0x10000)) if char.isspace())
 """Those of ASCII are control characters, which are deleted."""
 _ASTRAL_BYTE = re.compile(rb"[\xf0-\xf4]")
@@ -174,8 +176,23 @@ _ASCII_CONTROLS = bytes(ord(control) for control in CONTROL_CHARS if control.isa
 
 
 def _plain_line(line: str) -> str:
-    line = _PLAINER.sub(_plain_for, unicodedata.normalize("NFD", line))
-    return _ASTRAL.sub(_plain_for, line) if _ASTRAL_BYTE.search(line.encode("utf-8")) else line
+    return _BEYOND_ASCII.sub(_plain_match, line)
+
+
+def _plain_match(match: re.Match[str]) -> str:
+    run = match[0]
+    return _plain_short(run) if len(run) <= _SHORT_RUN_CHARS else _plain_run(run)
+
+
+def _plain_run(run: str) -> str:
+    # Marks are put in order among themselves, and all of them lie beyond ASCII: a run has all that it takes.
+    run = _PLAINER.sub(_plain_for, unicodedata.normalize("NFD", run))
+    return _ASTRAL.sub(_plain_for, run) if _ASTRAL_BYTE.search(run.encode("utf-8")) else run
+
+
+_plain_short = functools.lru_cache(1 << 14)(_plain_run)
+"""Nearly all of English are a letter, a quotation mark or a dash: a few hundred different ones."""
+_SHORT_RUN_CHARS = 8
 
 
 def _plain_for(match: re.Match[str]) -> str:
