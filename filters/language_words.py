@@ -78,7 +78,9 @@ class WordSums:
         self._is_kept = model.row_of_bucket >= 0
         self._columns = np.ascontiguousarray(model.rows.T, np.float64)
         self._output = model.output.T.astype(np.float64)
-        self._paths = _paths(model.label_counts)
+        paths = _paths(model.label_counts)
+        self._steps = np.concatenate([np.array(path) for path in paths])
+        self._first_steps = np.cumsum([0, *(len(path) for path in paths[:-1])])
         end = model.words.index(_END_OF_LINE) if _END_OF_LINE in model.words else None
         self._end = np.zeros(len(self._columns)) if end is None else self._columns[:, end]
         self._num_ends = 0 if end is None else 1
@@ -138,9 +140,10 @@ class WordSums:
 
     def _likeliest(self, hidden: Floats) -> tuple[list[str], Floats, Floats]:
         """Returns of hidden vectors (dimensions, texts) the best label, its probability, and by how much it is best."""
-        right = 1 / (1 + np.exp(-(hidden.T @ self._output)))
+        # Not by a product of matrices: BLAS would start its threads for it, which then wait by running.
+        right = 1 / (1 + np.exp(-np.einsum("dt,dn->tn", hidden, self._output)))
         steps = np.log(np.concatenate([1 - right, right], axis=1) + _LOG_OFFSET)
-        scores = steps @ self._paths
+        scores = np.add.reduceat(steps[:, self._steps], self._first_steps, axis=1)
         best = scores.argmax(axis=1)
         first, second = np.exp(np.partition(scores, -2, axis=1)[:, -2:].T)[::-1]
         return [self.model.labels[number] for number in best], first, first - second
@@ -195,13 +198,13 @@ def _ngrams(
             yield hashes, word[: len(hashes)], word[: len(hashes)] == word[length - 1 :]
 
 
-def _paths(counts: Sequence[int]) -> Floats:
-    """Returns (2 * inner nodes, labels): 1 where a label's path goes left at a node, then where it goes right.
+def _paths(counts: Sequence[int]) -> list[list[int]]:
+    """Returns for each label the steps from the root: a node's number for left, for right as many more as are nodes.
 
     fastText, src/loss.cc ``buildTree``: Huffman's, of counts that fall.
 
-    >>> _paths([5, 2, 1]).astype(int).tolist()
-    [[0, 0, 1], [0, 1, 1], [0, 1, 0], [1, 0, 0]]
+    >>> _paths([5, 2, 1])
+    [[3], [1, 2], [1, 0]]
     """
     num_labels = len(counts)
     count = [*counts, *[10**15] * (num_labels - 1)]
@@ -218,12 +221,12 @@ def _paths(counts: Sequence[int]) -> Floats:
                 inner += 1
         children[parent] = pair[0], pair[1]
         count[parent] = count[pair[0]] + count[pair[1]]
-    paths = np.zeros((2 * (num_labels - 1), num_labels))
+    paths: list[list[int]] = [[] for _ in counts]
     todo: list[tuple[int, list[int]]] = [(2 * num_labels - 2, [])]
     while todo:
         node, steps = todo.pop()
         if node < num_labels:
-            paths[steps, node] = 1
+            paths[node] = steps
             continue
         left, right = children[node]
         number = node - num_labels
