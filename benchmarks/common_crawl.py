@@ -7,9 +7,9 @@
 
 No page stands twice in what is measured: the pages of the WET files, each once, and generated ones of the same
 statistics (``web_pages.py``) until there are so many megabytes of text. All in one run, so that the ratios hold
-whatever else the machine does. Figures are MB of text a CPU second of all processes, the best of some runs of each side
-in turn; ``speed`` runs ours as a user does, with the recipe ``ccnet`` and one process, and takes off what a run of one
-page costs. cc_net needs func_argparse,
+whatever else the machine does. Figures are MB of text a CPU second of all processes; ``speed`` takes the best of some
+runs of each side in turn, runs ours as a user does, with the recipe ``ccnet`` and one process, and takes off what a run
+of one page costs. cc_net needs func_argparse,
 pandas and bs4.
 """
 
@@ -317,7 +317,8 @@ def main() -> None:
         command.add_argument("--cc_net", default=os.environ.get("CC_NET_REPO"), required=False)
         command.add_argument("--only_english", action="store_true")
         command.add_argument("--only_dedup", action="store_true")
-        command.add_argument("--repeat", type=int, default=3, help="tries of each side, the fewest seconds count")
+        if run is speed:
+            command.add_argument("--repeat", type=int, default=3, help="tries of each side, the fewest seconds count")
     flags = parser.parse_args()
     if flags.run is speed and not flags.cc_net:
         parser.exit(

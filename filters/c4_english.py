@@ -80,7 +80,7 @@ class C4English:
                     [g[0] if g and g[0] else old for g, old in zip(guesses, before, strict=True)], pa.string()
                 )
             },
-            # To four decimals: what a score may be off by must not show, or equal runs would differ.
+            # To four decimals: a sum's last bits may depend on what stands beside the text in its batch.
             signals={"language_score": pa.array([g and round(g[1], 4) for g in guesses], pa.float64())},
         )
 

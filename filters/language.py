@@ -37,7 +37,7 @@ class LanguageModel:
         return (labels[0].removeprefix(_LABEL), probabilities[0]) if labels else (UNDETERMINED, 0.0)
 
     def top_all(self, texts: pa.Array, is_same: IsSame, line_end: str = "") -> tuple[list[str], Floats]:
-        """Returns what :meth:`top` says of each text (string), several times as fast where the model allows it.
+        """Returns what :meth:`top` says of each text (string), twice as fast where the model allows it.
 
         Args:
             is_same: of the least and the most that some probabilities may be, whether it makes no difference which.

@@ -1,4 +1,4 @@
-"""fastText's answer for a whole batch of texts, for models like lid.176.ftz, at two to three times its speed.
+"""fastText's answer for a whole batch of texts, for models like lid.176.ftz, at twice its speed.
 
 Such a model (quantized with a cut-off, so most of its n-grams are pruned) is slow for what it does: fastText looks
 every n-gram of every word of every page up in a hash table, and most are not there. Of a batch every distinct word is
@@ -27,12 +27,14 @@ _LOG_OFFSET = 1e-5
 _WORDS_AT_ONCE = 1 << 15
 """Bounds what a batch of many words takes (1.5 kB a word), and keeps it near the processor."""
 _TEXTS_AT_ONCE = 64
-_ERROR_A_ROW = 0.5 * 2.0**-24
-"""What fastText's probability may be off by, for each row that it added up. A float32 sum of n terms is off by 2**-24 n
-at most, in proportion, and of real pages by 2**-24 times the root of n; the worst that was found, texts that repeat a
-few words 100 to 100,000 times, was 0.29 * 2**-24 n."""
+_UNIT = 2.0**-24
+"""What a float32 sum, product or quotient is off by at most, in proportion."""
+_ROUNDINGS_OF_A_PRODUCT = 20
+"""Of a hidden vector of 16 with a node's, and of the mean before."""
 _LEAST_ERROR = 1e-5
-"""Fifty times what was found in real pages, for what is off besides the sum: the products and logarithms of a label."""
+"""Fifty times what was found in real pages, for what is off besides: the logarithms and their sum."""
+_MANY_ROWS = 200
+"""A word of more is left to fastText: how its own n-grams cancel each other is not looked into."""
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -78,9 +80,9 @@ class WordSums:
         self._is_kept = model.row_of_bucket >= 0
         self._columns = np.ascontiguousarray(model.rows.T, np.float64)
         self._output = model.output.T.astype(np.float64)
-        paths = _paths(model.label_counts)
-        self._steps = np.concatenate([np.array(path) for path in paths])
-        self._first_steps = np.cumsum([0, *(len(path) for path in paths[:-1])])
+        self._paths = _paths(model.label_counts)
+        self._steps = np.concatenate([np.array(path) for path in self._paths])
+        self._first_steps = np.cumsum([0, *(len(path) for path in self._paths[:-1])])
         end = model.words.index(_END_OF_LINE) if _END_OF_LINE in model.words else None
         self._end = np.zeros(len(self._columns)) if end is None else self._columns[:, end]
         self._num_ends = 0 if end is None else 1
@@ -89,24 +91,30 @@ class WordSums:
         """Returns the likeliest label of every text (string, without line ends) and its probability."""
         if not len(texts):
             return Guesses([], np.empty(0), np.empty(0))
-        words, first = _split(texts)
+        words, first = _split(texts.cast(pa.string()))
         encoded = words.dictionary_encode()
         word, distinct = encoded.indices.to_numpy(), encoded.dictionary
         sums, num_rows = self._sum_words(distinct)
         is_filled = np.diff(first) > 0
         starts = first[:-1][is_filled]
         hidden = np.repeat(self._end[:, None], len(texts), axis=1)
+        passed = np.abs(hidden)
         total = np.full(len(texts), float(self._num_ends))
         if len(starts):
             total[is_filled] += np.add.reduceat(num_rows[word], starts)
-            for column, sum_of in zip(hidden, sums, strict=True):
-                column[is_filled] += np.add.reduceat(sum_of[word], starts)
-        labels, probabilities, margins = self._likeliest(hidden / np.maximum(total, 1))
-        errors = np.maximum(_LEAST_ERROR, _ERROR_A_ROW * total)
-        errors[(margins <= 2 * errors) | (probabilities <= errors) | (total == 0)] = np.inf
+            for column, way, sum_of in zip(hidden, passed, sums, strict=True):
+                of_words = sum_of[word]
+                column[is_filled] += np.add.reduceat(of_words, starts)
+                way[is_filled] += np.add.reduceat(np.abs(of_words, out=of_words), starts)
+        hidden /= np.maximum(total, 1)
+        # Adding up n terms, each of n sums is off by one unit at most, of no more than all terms' sizes together;
+        # divided by n that is one unit of those.
+        off = _UNIT * (passed + _ROUNDINGS_OF_A_PRODUCT * np.abs(hidden))
+        labels, probabilities, errors = self._likeliest(hidden, off)
+        errors[total == 0] = np.inf
         if len(starts):
-            is_mark = self._is_mark(distinct)
-            errors[np.flatnonzero(is_filled)[np.logical_or.reduceat(is_mark[word], starts)]] = np.inf
+            is_asked = self._is_mark(distinct) | (num_rows > _MANY_ROWS)
+            errors[np.flatnonzero(is_filled)[np.logical_or.reduceat(is_asked[word], starts)]] = np.inf
         return Guesses(labels, probabilities, errors)
 
     def _is_mark(self, words: pa.Array) -> npt.NDArray[np.bool_]:
@@ -138,15 +146,31 @@ class WordSums:
         sums = [np.bincount(word, weights=column[row], minlength=len(words)) for column in self._columns]
         return np.array(sums), np.bincount(word, minlength=len(words))
 
-    def _likeliest(self, hidden: Floats) -> tuple[list[str], Floats, Floats]:
-        """Returns of hidden vectors (dimensions, texts) the best label, its probability, and by how much it is best."""
+    def _likeliest(self, hidden: Floats, off: Floats) -> tuple[list[str], Floats, Floats]:
+        """Returns of hidden vectors (dimensions, texts) the best label, its probability, and what that is off by.
+
+        ``off`` says how far fastText's hidden vectors may lie from these. What that does to a node is the sum of its
+        weights' sizes times it; to the logarithm of a step, as much times the probability of the other step.
+        """
         # Not by a product of matrices: BLAS would start its threads for it, which then wait by running.
         right = 1 / (1 + np.exp(-np.einsum("dt,dn->tn", hidden, self._output)))
+        node_off = np.einsum("dt,dn->tn", off, np.abs(self._output))
         steps = np.log(np.concatenate([1 - right, right], axis=1) + _LOG_OFFSET)
-        scores = np.add.reduceat(steps[:, self._steps], self._first_steps, axis=1)
+        steps_off = np.concatenate([right * node_off, (1 - right) * node_off], axis=1)
+        scores, scores_off = (
+            np.add.reduceat(by_step[:, self._steps], self._first_steps, axis=1) for by_step in (steps, steps_off)
+        )
+        every = np.arange(len(scores))
         best = scores.argmax(axis=1)
-        first, second = np.exp(np.partition(scores, -2, axis=1)[:, -2:].T)[::-1]
-        return [self.model.labels[number] for number in best], first, first - second
+        probabilities = np.exp(scores[every, best])
+        with np.errstate(over="ignore"):
+            errors = probabilities * np.expm1(scores_off[every, best]) + _LEAST_ERROR
+            most = np.exp(scores + scores_off)
+        most[every, best] = 0
+        # fastText leaves a branch that is behind, though its logarithms' offset may still take it a little ahead.
+        ahead = _LEAST_ERROR + _LOG_OFFSET * max(map(len, self._paths))
+        errors[(probabilities - errors <= most.max(axis=1) + ahead) | (probabilities <= errors)] = np.inf
+        return [self.model.labels[number] for number in best], probabilities, errors
 
 
 def _split(texts: pa.Array) -> tuple[pa.Array, Ints]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -67,7 +68,10 @@ def _stamp(path: ModelPath | str | StoredFile) -> Any:
 
 def _load_language(path: ModelPath) -> LanguageModel:
     model = _load_fasttext(str(path))
-    return LanguageModel(model, read_pruned_model(str(path), model))
+    try:
+        return LanguageModel(model, read_pruned_model(str(path), model))
+    except (ValueError, struct.error) as error:
+        raise ValueError(f"{path}: not a fastText model, or a broken one ({error}); {get_again(str(path))}") from error
 
 
 def _load_reference(path: ModelPath) -> ReferenceModel:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import re
 from collections import Counter
 from pathlib import Path
@@ -18,6 +19,7 @@ from filters.c4 import LINE_FATES, C4Lines, C4SentencesAfterDedup, C4TooLong
 from filters.c4_english import C4English
 from filters.language import LanguageModel
 from filters.sentences import _splitter, num_sentences
+from pipeline.models import find_models, load
 
 CASES = json.loads((Path(__file__).parents[1] / "cases" / "c4" / "pages.json").read_text(encoding="utf-8"))
 
@@ -219,6 +221,23 @@ def test_english_by_fasttext(label, score, verdict, detail):
     outcome = C4English().apply(batch(["Some text.\nMore."]), {"language": LanguageModel(OneGuess(label, score))})
     assert (outcome.verdict.to_pylist(), outcome.detail.to_pylist()) == ([verdict], [detail])
     assert outcome.columns["language"].to_pylist() == [label[-2:]]
+
+
+def test_english_at_the_very_limit_is_as_fasttext_says():
+    """A score is summed otherwise than fastText sums it: where the last bit decides, fastText's own does."""
+    model = load("language", find_models(None)["language"])
+    cases = json.loads((Path(__file__).parents[1] / "cases/common_crawl/languages.json").read_text("utf-8"))
+    english = next(text for language, text in cases if language == "en")
+    texts = [f"{english} " * times + text for _, text in cases for times in (2, 4)]
+    scores = {text: model.top(text, " ") for text in texts}
+    num_judged = 0
+    for text, (language, score) in scores.items():
+        if language == "en":
+            for limit, verdict in ((score, None), (math.nextafter(score, 1), "low_score")):
+                outcome = C4English(min_score=limit).apply(batch([text]), {"language": model})
+                assert outcome.verdict.to_pylist() == [verdict]
+                num_judged += 1
+    assert num_judged >= 20
 
 
 def test_english_by_langdetect_is_deterministic():
