@@ -1,7 +1,7 @@
 """CommonCrawl beside cc_net: speed of one core stage by stage, the whole chain, memory of the dedup, two processes.
 
     python benchmarks/common_crawl.py speed  WET... --models DIR --cc_net CHECKOUT [--only_english] [--megabytes 40]
-    python benchmarks/common_crawl.py memory WET... [--megabytes 250]
+    python benchmarks/common_crawl.py memory WET... [--megabytes 1000]
     python benchmarks/common_crawl.py processes WET... --models DIR [--megabytes 400] [--only_dedup]
 
 No page stands twice in what is measured: the pages of the WET files, each once, and generated ones of the same
@@ -242,6 +242,7 @@ def agree(rows: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> None:
 
 
 def memory(flags: argparse.Namespace, folder: Path) -> None:
+    """Begins where a part, a 64th of the input, fills a row group: below, what is held grows towards its bounds."""
     pages = web_pages.generated(web_pages.real_pages(flags.wet, only_english=False))
     config = {"recipe": "ccnet", "sources": {"common_crawl": DEDUP_ONLY}}
     peaks = []
@@ -274,7 +275,7 @@ def processes(flags: argparse.Namespace, folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
-    for run, megabytes in ((speed, 40), (memory, 250), (processes, 400)):
+    for run, megabytes in ((speed, 40), (memory, 1000), (processes, 400)):
         command = commands.add_parser(run.__name__)
         command.set_defaults(run=run)
         command.add_argument("wet", nargs="+")
