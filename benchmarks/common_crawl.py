@@ -242,7 +242,7 @@ def agree(rows: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> None:
 
 
 def memory(flags: argparse.Namespace, folder: Path) -> None:
-    """Begins where a part, a 64th of the input, fills a row group: below, what is held grows towards its bounds."""
+    """Begins at 1 GB by default, where the peak has about levelled off: with less, it is less."""
     pages = web_pages.generated(web_pages.real_pages(flags.wet, only_english=False))
     config = {"recipe": "ccnet", "sources": {"common_crawl": DEDUP_ONLY}}
     peaks = []
