@@ -25,9 +25,9 @@ from typing import BinaryIO
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from filters.latex import clean_latex
-from pipeline.sources.arxiv import ArxivReader
-from pipeline.sources.base import InputFile
+from filters.latex.paper import clean_latex
+from pipeline.sources.arxiv.reader import ArxivReader
+from pipeline.sources.source import InputFile
 
 _PEERS = r"""
 import json, os, pathlib, runpy, sys, tempfile, time, warnings

@@ -25,10 +25,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from filters.c4 import C4Lines
-from filters.sentences import _splitter
-from pipeline.sources.base import InputFile, Rejected
+from filters.c4.lines_and_pages import C4Lines
+from filters.c4.sentences import _splitter
 from pipeline.sources.c4 import C4Reader
+from pipeline.sources.source import InputFile, Rejected
 
 Judged = tuple[str | None, str | None]
 """(reason to drop or None, text kept or None)."""

@@ -23,9 +23,9 @@ import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from filters.code import CodeFiles, CodeHeader, CodeQuality, Licence, num_alphanumeric
-from pipeline.sources.base import InputFile, Rejected, TableRow
-from pipeline.sources.github import GitHubReader
+from filters.code.steps import CodeFiles, CodeHeader, CodeQuality, Licence, num_alphanumeric
+from pipeline.sources.github.reader import GitHubReader
+from pipeline.sources.source import InputFile, Rejected, TableRow
 
 FUNCTIONS = ("clean_copyright_comments", "get_filecontent_stats")
 

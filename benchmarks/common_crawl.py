@@ -37,13 +37,20 @@ import pyarrow.dataset as ds
 import web_pages
 from cc_net_peer import CcNet
 
-from filters.lines import drop_lines
-from filters.perplexity import normalize
-from pipeline.model_loading import ModelFiles
-from pipeline.models import find_models, load
-from pipeline.sources.base import InputFile, LineDedup
+from filters.ccnet.line_hashes import drop_lines
+from filters.ccnet.perplexity import normalize
+from pipeline.clean.dedup.line_keys import (
+    line_payloads,
+    lines_to_keep,
+    lost_lines,
+    parse_line_payload,
+    with_line_hashes,
+)
+from pipeline.models.find import find_models
+from pipeline.models.load import ModelFiles, load
 from pipeline.sources.common_crawl import CommonCrawlReader
-from pipeline.transforms.keys import line_payloads, lines_to_keep, lost_lines, parse_line_payload, with_line_hashes
+from pipeline.sources.dedup_steps import LineDedup
+from pipeline.sources.source import InputFile
 
 ROOT = Path(__file__).resolve().parents[1]
 PASSES = ("dedup, pass 1", "dedup, pass 2")

@@ -32,7 +32,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import sentencepiece
 
-from tokenizer import model_proto
+from tokenizer import model_file as model_proto
 from tokenizer.encode import Encoder
 
 MARK = "\u2581"

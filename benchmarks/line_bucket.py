@@ -17,10 +17,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from pipeline.plan import GlobalStep, Scale, SourceJob
-from pipeline.sources.base import LineDedup
+from pipeline.clean.dedup.lines import _LostLines
+from pipeline.clean.job import SourceJob
+from pipeline.clean.segments import GlobalStep
+from pipeline.clean.sizing import Scale
 from pipeline.sources.common_crawl import SOURCE
-from pipeline.transforms.dedup_lines import _LostLines
+from pipeline.sources.dedup_steps import LineDedup
 
 
 def bucket(num_lines: int, folder: Path) -> None:

@@ -32,7 +32,7 @@ import pyarrow as pa
 from mixtures.export import export
 from mixtures.loader import Loader, LoaderSettings
 from mixtures.manifest import build_manifest, dumps
-from mixtures.plan import Plan, SourcePlan
+from mixtures.plan.shares import Plan, SourcePlan
 from mixtures.shards import ShardMetadata, shard_name, write_shard
 from mixtures.stream import TokenStream
 

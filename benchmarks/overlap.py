@@ -29,9 +29,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from filters.gutenberg import strip
-from filters.overlap import overlap, shingles, sketch
-from filters.overlap_groups import is_candidate, pairs_of_bucket, ranks, resolve
+from filters.books.boilerplate import strip
+from filters.books.overlap import overlap, shingles, sketch
+from filters.books.overlap_groups import is_candidate, pairs_of_bucket, ranks, resolve
 
 Pairs = set[frozenset[str]]
 SIMHASH_MAX_DISTANCE = 5

@@ -24,8 +24,8 @@ from lxml import etree
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from pipeline.sources.base import InputFile, TableRow
-from pipeline.sources.stack_exchange import AnswerJoin, StackExchangeReader
+from pipeline.sources.source import InputFile, TableRow
+from pipeline.sources.stack_exchange.reader import AnswerJoin, StackExchangeReader
 
 
 def open_file(path: str) -> BinaryIO:

@@ -36,11 +36,11 @@ import py7zr
 import zstandard
 from isal import isal_zlib
 
-from pipeline.sources.base import Chunk, InputFile
-from pipeline.sources.books import BooksReader
-from pipeline.sources.bzip2_blocks import Kind, regions, unpack_block
-from pipeline.sources.bzip2_threads import ThreadedUnpacker
-from pipeline.sources.stack_exchange import StackExchangeReader
+from pipeline.sources.books.reader import BooksReader
+from pipeline.sources.formats.bzip2_blocks import Kind, regions, unpack_block
+from pipeline.sources.formats.bzip2_threads import ThreadedUnpacker
+from pipeline.sources.source import Chunk, InputFile
+from pipeline.sources.stack_exchange.reader import StackExchangeReader
 
 READ_BYTES = 1 << 20
 Way = Callable[[], int]

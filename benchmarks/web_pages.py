@@ -20,9 +20,10 @@ from typing import BinaryIO
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pipeline.models import find_models, load
-from pipeline.sources.base import Rejected
-from pipeline.sources.warc import read_wet
+from pipeline.models.find import find_models
+from pipeline.models.load import load
+from pipeline.sources.formats.warc_pages import read_wet
+from pipeline.sources.source import Rejected
 
 _WORD = re.compile(r"\w+")
 

@@ -2,7 +2,7 @@
 
 Run: ``python benchmarks/wikipedia.py DUMP_OR_FOLDER... [--peers FOLDER] [--rounds N]``
 
-- ours: ``filters.wikitext.wikitext_to_text``;
+- ours: ``filters.wikitext.page.wikitext_to_text``;
 - mwparserfromhell: ``parse(...).strip_code()``, as the Hugging Face recipe uses it;
 - wikiextractor: ``Extractor.clean_text``. It is looked for in the installed packages and in ``--peers`` (a folder
   ``site-packages`` of another environment); a peer that cannot be imported is said to be skipped.
@@ -27,8 +27,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
-from filters.wikitext import wikitext_to_text
-from filters.wikitext_syntax import language_of_wiki, syntax
+from filters.wikitext.page import wikitext_to_text
+from filters.wikitext.wiki_names import language_of_wiki, syntax
 
 Page = tuple[str, int, str, str]
 """Language, id, title, wikitext."""

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mixtures.plan import Plan
+from mixtures.plan.shares import Plan
 from mixtures.shards import ShardInfo
 from mixtures.storage import Storage, storage_of
 from tokenizer.encode import Encoder

@@ -79,7 +79,7 @@ class Recipe:
     """What to do with a source that has no tokens or too few: stop, or share its weight out among the others."""
     validation: Mapping[str, HoldOut] = field(default_factory=dict)
     tokenizer: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of :class:`tokenizer.train.TrainSettings`."""
+    """Settings of :class:`tokenizer.train.training.TrainSettings`."""
     shards: ShardSettings = field(default_factory=ShardSettings)
     sources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Settings of each source's filters: passed through untouched."""

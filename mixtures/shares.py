@@ -16,8 +16,8 @@ import numpy as np
 
 from mixtures.loader import Loader, LoaderSettings
 from mixtures.manifest import shard_infos
+from mixtures.plan.table import format_rows
 from mixtures.stream import TokenStream
-from mixtures.table import format_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,15 +11,19 @@ from typing import Any, BinaryIO
 from rich.console import Console
 from rich.table import Table
 
-from mixtures.plan import PlanError, SourceTokens, format_table, plan
-from pipeline.clean_phase import SourcePlan
-from pipeline.document import batches, text_bytes
-from pipeline.files import open_file
-from pipeline.ledger import Ledger
-from pipeline.options import Settings
-from pipeline.plan import Scale, Segment, SourceJob, is_local, scale_of
-from pipeline.run_steps import StepRunner, Verdicts, loaded_models
-from pipeline.sources.base import UNKNOWN_FORM, Chunk, Rejected, TableRow, Unit, Unpacker
+from mixtures.plan.deal import format_table, plan
+from mixtures.plan.shares import PlanError, SourceTokens
+from pipeline.clean.batches import batches, text_bytes
+from pipeline.clean.job import SourceJob
+from pipeline.clean.ledger import Ledger
+from pipeline.clean.segments import Segment, is_local
+from pipeline.clean.sizing import Scale, scale_of
+from pipeline.clean.source_plan import SourcePlan
+from pipeline.clean.step_runner import StepRunner, Verdicts
+from pipeline.files.files import open_file
+from pipeline.models.load import loaded_models
+from pipeline.settings.settings import Settings
+from pipeline.sources.source import UNKNOWN_FORM, Chunk, Rejected, TableRow, Unit, Unpacker
 
 SAMPLE_SECONDS = 5.0
 SAMPLE_DOCS = 500

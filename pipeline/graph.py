@@ -2,7 +2,7 @@
 
 Five jobs, each a Beam pipeline that ends in files and a marker, so that each can be run again on its own:
 
-    clean      units -> documents -> steps -> clean/, dropped/, stats/        (pipeline.clean has its passes)
+    clean      units -> documents -> steps -> clean/, dropped/, stats/   (its passes: pipeline.clean.source_graph)
     sample     clean/ -> what a tokenizer is trained on       (where none is given, and there is much text)
     tokenize   clean/ -> token files, exact numbers of tokens a source
     count      token files -> what is held out for validation, what is left
@@ -19,14 +19,16 @@ from typing import Any
 
 import apache_beam as beam
 
-from pipeline.clean import CleanSource
-from pipeline.mixing import CountJob, MixJob, SampleJob, TokenJob
-from pipeline.plan import SourceJob
-from pipeline.transforms.held_out import CountHeldOut
-from pipeline.transforms.mix import MixShards
-from pipeline.transforms.read_units import ListNumbered, ListParts, ReadUnitList
-from pipeline.transforms.sample_texts import PickSample
-from pipeline.transforms.tokenize import TokenizeSource
+from pipeline.clean.job import SourceJob
+from pipeline.clean.source_graph import CleanSource
+from pipeline.engine.unit_list import ReadUnitList
+from pipeline.mix.count_held_out import CountHeldOut
+from pipeline.mix.global_shuffle import MixShards
+from pipeline.mix.job import CountJob, MixJob
+from pipeline.tokenize.encode_parts import TokenizeSource
+from pipeline.tokenize.job import SampleJob, TokenJob
+from pipeline.tokenize.list_parts import ListNumbered, ListParts
+from pipeline.tokenize.pick_sample import PickSample
 
 
 def clean(p: beam.Pipeline, jobs: Sequence[SourceJob]) -> None:

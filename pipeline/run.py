@@ -6,11 +6,11 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from mixtures.plan import PlanError
-from pipeline.clean_phase import RunFailed
-from pipeline.cloud import Faults
-from pipeline.options import parse
-from pipeline.whole_run import JobFailed, estimate_run, run
+from mixtures.plan.shares import PlanError
+from pipeline.failures import JobFailed, RunFailed
+from pipeline.phases import estimate_run, run
+from pipeline.preflight.cloud_options import Faults
+from pipeline.settings.settings import parse
 
 DONE, FAILED, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
 

@@ -7,7 +7,7 @@ CPython's documentation and the installed packages' documentation and sources, i
 plays the part of the web and of GitHub. Nothing is downloaded, nothing is random: on one machine, the same material
 gives the same bytes. What is broken in the sample, and why, stands in ``material/FAULTS.md``.
 
-The folder works from a checkout, from a wheel (as ``pipeline.sample``), and when this file is loaded by its path.
+The folder works from a checkout, from a wheel (as ``pipeline/sample``), and when this file is loaded by its path.
 """
 
 from __future__ import annotations

@@ -34,12 +34,12 @@ sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 import make as sample  # noqa: E402
 
-from filters.html_text import html_to_text  # noqa: E402
-from filters.latex import clean_latex  # noqa: E402
-from filters.perplexity import Cutoffs, PerplexityModel, normalize  # noqa: E402
+from filters.ccnet.perplexity import Cutoffs, PerplexityModel, normalize  # noqa: E402
+from filters.html.fragment import html_to_text  # noqa: E402
+from filters.latex.paper import clean_latex  # noqa: E402
 from filters.reference import RANDOM_LABEL, REFERENCE_LABEL, ReferenceModel, classifier_text  # noqa: E402
-from filters.wikitext import wikitext_to_text  # noqa: E402
-from filters.wikitext_syntax import syntax  # noqa: E402
+from filters.wikitext.page import wikitext_to_text  # noqa: E402
+from filters.wikitext.wiki_names import syntax  # noqa: E402
 
 VOCAB_SIZE = 3_000
 ORDER = 5

@@ -17,11 +17,16 @@ from apache_beam.runners.pipeline_context import PipelineContext
 
 from mixtures.recipe import Recipe, load_recipe
 from pipeline import graph
-from pipeline.engine import LocalRunner
-from pipeline.mixing import CountJob, HeldOut, MixJob, Parts, SourceShare, TokenJob
-from pipeline.plan import PART_NAME, SourceJob, scale_of
+from pipeline.clean.batch_address import PART_NAME
+from pipeline.clean.job import SourceJob
+from pipeline.clean.sizing import scale_of
+from pipeline.engine.runner import LocalRunner
+from pipeline.mix.job import CountJob, MixJob, SourceShare
 from pipeline.sources import SOURCES
-from pipeline.transforms.tokenize import TOKEN_FILE
+from pipeline.tokenize.encode_parts import TOKEN_FILE
+from pipeline.tokenize.held_out import HeldOut
+from pipeline.tokenize.job import TokenJob
+from pipeline.tokenize.parts import Parts
 
 GOLDEN = Path(__file__).parent / "golden" / "graph.txt"
 _OURS = "beam:transform:generic_composite:v1"

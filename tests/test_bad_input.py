@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.run import main
-from pipeline.sample import models_folder
+from pipeline.settings.bundled_sample import models_folder
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 

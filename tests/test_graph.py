@@ -45,7 +45,7 @@ def test_batches_of_documents_are_never_elements(outline: str) -> None:
 
 
 def test_every_source_and_every_dedup_is_in_it(outline: str) -> None:
-    from pipeline.plan import is_local
+    from pipeline.clean.segments import is_local
     from pipeline.sources import SOURCES
 
     for name, source in SOURCES.items():

@@ -15,7 +15,7 @@ import pytest
 from mixtures.recipe import load_recipe
 from mixtures.verify import main as verify
 from pipeline.run import main
-from pipeline.sample import models_folder
+from pipeline.settings.bundled_sample import models_folder
 from pipeline.sources import SOURCES
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.card import LICENCES
+from pipeline.report.dataset_card import LICENCES
 from pipeline.sources import SOURCES
 
 ROOT = Path(__file__).parents[1]
@@ -115,7 +115,7 @@ def test_nothing_is_unpickled_evaluated_or_hashed_by_chance() -> None:
         assert not called & {"eval", "exec", "hash"}, path
 
 
-SWALLOWS = {"pipeline/sources/stack_exchange_7z.py": 1}
+SWALLOWS = {"pipeline/sources/stack_exchange/seven_zip.py": 1}
 """Handlers of every error that do not raise: one carries it over to another thread, which does."""
 
 

@@ -76,7 +76,7 @@ def test_every_module_and_every_file_of_data_is_in_it(names: set[str]) -> None:
         "mixtures/recipes/llama.yaml",
         "mixtures/recipes/sample.yaml",
         "pipeline/data/lid.176.ftz",
-        "pipeline/templates/card.md",
+        "pipeline/report/templates/card.md",
         "pipeline/sample/make.py",
         "pipeline/sample/models/en.arpa.bin",
         "pipeline/sample/models/en.sp.model",
@@ -128,9 +128,9 @@ def run(installed: tuple[Path, dict[str, str]], *args: str, cwd: Path) -> subpro
 
 def test_nothing_of_the_checkout_is_imported_from_it(installed: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
     code = """
-import json, sys, pipeline.run, mixtures.verify, filters, tokenizer, pipeline.sample
+import json, sys, pipeline.run, mixtures.verify, filters, tokenizer, pipeline.settings.bundled_sample
 files = [getattr(m, "__file__", None) or "" for m in sys.modules.values()]
-print(json.dumps([*files, str(pipeline.sample.sample_folder())]))
+print(json.dumps([*files, str(pipeline.settings.bundled_sample.sample_folder())]))
 """
     done = run(installed, "-c", code, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

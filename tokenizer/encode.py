@@ -1,6 +1,6 @@
 """Text to ids: those of SentencePiece on every input, several times faster where the model allows it.
 
-SentencePiece is the reference. :mod:`tokenizer.fast` takes over for the models it covers (BPE with byte fallback and
+SentencePiece is the reference. :mod:`tokenizer.fast_bpe` encodes for the models it covers (BPE with byte fallback and
 identity normalisation, LLaMA's kind); every other model is encoded by SentencePiece itself.
 """
 
@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 import sentencepiece
 
-from tokenizer import model_proto
-from tokenizer.fast import FastBpe
+from tokenizer import model_file as model_proto
+from tokenizer.fast_bpe import FastBpe
 
 _MAX_LIST_TOKENS = 2**31 - 1
 """Offsets of an Arrow list array are int32."""

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from pipeline.report.state import read_state
+from pipeline.report.output_state import read_state
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,7 +32,7 @@ def _run(args: argparse.Namespace) -> None:
         if args.settings:
             raise ValueError("--set is for one run: give one folder")
         from pipeline.report.compare import print_comparison
-        from pipeline.report.text import console
+        from pipeline.report.terminal import console
 
         print_comparison(console(), *(read_state(folder) for folder in args.dirs))
     elif args.settings:
@@ -44,9 +44,9 @@ def _run(args: argparse.Namespace) -> None:
 
 
 def _recount(folder: str, settings: Sequence[str], share: float) -> None:
-    from pipeline.report.changes import parse_changes
     from pipeline.report.recount import recount, scaled
-    from pipeline.report.text import console, print_recounts
+    from pipeline.report.set_option import parse_changes
+    from pipeline.report.terminal import console, print_recounts
 
     state = read_state(folder)
     changes = parse_changes(state, settings)

@@ -14,12 +14,13 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from pipeline.files import write_bytes
-from pipeline.report import figures, ran
+from pipeline.files.files import write_bytes
+from pipeline.report import figures
+from pipeline.report import run_tables as ran
 from pipeline.report.collect import Collected, collect
 from pipeline.report.documents import SAMPLE_BYTES
-from pipeline.report.samples import samples_of
-from pipeline.report.state import CLEANED, UNFINISHED, RunState, SourceState, read_state
+from pipeline.report.output_state import CLEANED, UNFINISHED, RunState, SourceState, read_state
+from pipeline.report.page_documents import samples_of
 
 MAX_PAGE_BYTES = 5_000_000
 _SAMPLE_BUDGETS = (3_400_000, 2_000_000, 800_000, 200_000)

@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.files import exists, join, open_file
-from pipeline.layout import Layout
+from pipeline.files.files import exists, join, open_file
+from pipeline.output.paths import Layout
 from pipeline.report.documents import (
     SAMPLE_BYTES,
     Floats,
@@ -28,8 +28,8 @@ from pipeline.report.documents import (
 )
 from pipeline.report.limits import OVERLAP, Limit, limits_of
 from pipeline.report.nearest import EXCERPT_CHARS, Kept, Shown
-from pipeline.report.state import SourceState
-from pipeline.transforms.tokenize import TOKEN_FILE
+from pipeline.report.output_state import SourceState
+from pipeline.tokenize.encode_parts import TOKEN_FILE
 
 KEPT = ""
 """The group of the documents that were kept, among those of what was dropped."""

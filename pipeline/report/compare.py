@@ -7,9 +7,9 @@ from typing import Any
 
 from rich.console import Console
 
+from pipeline.report.output_state import UNFINISHED, WHOLE, RunState
 from pipeline.report.settings import Difference, differences, settings_of
-from pipeline.report.state import UNFINISHED, WHOLE, RunState
-from pipeline.report.text import print_table
+from pipeline.report.terminal import print_table
 
 Rows = list[tuple[str, ...]]
 

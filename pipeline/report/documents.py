@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 
-from pipeline.files import is_local, join, open_file
+from pipeline.files.files import is_local, join, open_file
 
 SAMPLE_BYTES = 96 << 20
 """Of a source's stored clean documents so many bytes are read for its distributions (about 250 MB of text)."""

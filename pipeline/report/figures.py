@@ -13,7 +13,7 @@ from pipeline.report.charts import Bar, Histogram, Line, bars, describe, flag, h
 from pipeline.report.collect import KEPT, Collected, group_name
 from pipeline.report.documents import Floats, Read, count_rows
 from pipeline.report.limits import Limit, marks_of, title_of
-from pipeline.report.state import RunState, SourceState
+from pipeline.report.output_state import RunState, SourceState
 
 MAX_CHARTS = 16
 """Of a source: a step may measure whatever it likes, the page stays within its size."""

@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from filters.c4 import C4Lines, C4SentencesAfterDedup, C4TooLong
-from filters.c4_english import DEFAULT_MIN_SCORE, C4English
-from filters.language import Language
-from filters.perplexity import Perplexity
+from filters.c4.english import DEFAULT_MIN_SCORE, C4English
+from filters.c4.lines_and_pages import C4Lines, C4SentencesAfterDedup, C4TooLong
+from filters.ccnet.perplexity import Perplexity
+from filters.language.detect import Language
 from filters.rules import Rule
-from pipeline.sources.base import AnyStep, NearDedup
+from pipeline.sources.dedup_steps import NearDedup
+from pipeline.sources.source import AnyStep
 
 OVERLAP = "overlap"
 """Of a near duplicate, the share of it that stands in a kept document: a signal that its detail holds."""

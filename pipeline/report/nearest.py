@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.ledger import sample_hash
+from pipeline.clean.ledger import sample_hash
 from pipeline.report.documents import Floats
 from pipeline.report.limits import Limit
 

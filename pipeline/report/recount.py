@@ -18,10 +18,10 @@ import pyarrow as pa
 
 from pipeline.report.collect import Tokens, language_of, languages_of, only_language, overlap_of
 from pipeline.report.documents import evenly, parts_of, read_part, signal_columns
-from pipeline.report.judge import AS_IT_WAS, KEPT, UNKNOWN, Change, Documents, cannot_be_told, judge
 from pipeline.report.limits import OVERLAP
-from pipeline.report.state import RunState, SourceState
-from pipeline.sources.base import ExactDedup, LineDedup, NearDedup
+from pipeline.report.output_state import RunState, SourceState
+from pipeline.report.rejudge import AS_IT_WAS, KEPT, UNKNOWN, Change, Documents, cannot_be_told, judge
+from pipeline.sources.dedup_steps import ExactDedup, LineDedup, NearDedup
 
 _RECORDS = "records"
 

@@ -9,10 +9,10 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from mixtures.recipe import Recipe, load_recipe
-from pipeline.configure import canonical, configured
-from pipeline.report.state import RunState
+from pipeline.report.output_state import RunState
+from pipeline.settings.source_settings import canonical, configured
 from pipeline.sources import SOURCES
-from pipeline.sources.base import Source
+from pipeline.sources.source import Source
 
 _RUN_DEFAULTS = {"seed": 0, "tokens": None, "fraction": 1.0, "exclude": None}
 _ABSENT = "-"

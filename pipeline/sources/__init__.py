@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pipeline.sources.arxiv import SOURCE as ARXIV
-from pipeline.sources.base import Source
-from pipeline.sources.books import SOURCE as BOOKS
+from pipeline.sources.arxiv.reader import SOURCE as ARXIV
+from pipeline.sources.books.reader import SOURCE as BOOKS
 from pipeline.sources.c4 import SOURCE as C4
 from pipeline.sources.common_crawl import SOURCE as COMMON_CRAWL
-from pipeline.sources.github import SOURCE as GITHUB
-from pipeline.sources.stack_exchange import SOURCE as STACK_EXCHANGE
-from pipeline.sources.wikipedia import SOURCE as WIKIPEDIA
+from pipeline.sources.github.reader import SOURCE as GITHUB
+from pipeline.sources.source import Source
+from pipeline.sources.stack_exchange.reader import SOURCE as STACK_EXCHANGE
+from pipeline.sources.wikipedia.reader import SOURCE as WIKIPEDIA
 
 SOURCES: dict[str, Source] = {
     source.name: source for source in (COMMON_CRAWL, C4, GITHUB, WIKIPEDIA, BOOKS, ARXIV, STACK_EXCHANGE)

@@ -1,7 +1,8 @@
 """C4 (15 %): published as JSON, or made again from CommonCrawl's WET files by the rules of TensorFlow Datasets.
 
 Published C4 is read as it is: the exact dedup by url is all that is done to it, for every rule was applied when it was
-made. A page out of a WET file passes the whole of ``c4_utils`` version 3 in its order (:mod:`filters.c4`). Both kinds
+made. A page out of a WET file passes the whole of ``c4_utils`` version 3 in its order
+(:mod:`filters.c4.lines_and_pages`). Both kinds
 may be given together; the column ``_form`` keeps them apart.
 
 The id is the url and the time of the fetch, ``URL@TIMESTAMP``: the same page fetched twice is two records of which the
@@ -19,22 +20,13 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from filters.bad_words import BadWords
-from filters.c4 import C4Lines, C4SentencesAfterDedup, C4TooLong
-from filters.c4_english import C4English
-from pipeline.sources.base import (
-    Document,
-    ExactDedup,
-    InputFile,
-    LineDedup,
-    Opener,
-    Rejected,
-    Source,
-    TableRow,
-    Unit,
-)
-from pipeline.sources.json_lines import Row, read_json_lines, storable
-from pipeline.sources.warc import WetRecord, read_wet
+from filters.c4.bad_words import BadWords
+from filters.c4.english import C4English
+from filters.c4.lines_and_pages import C4Lines, C4SentencesAfterDedup, C4TooLong
+from pipeline.sources.dedup_steps import ExactDedup, LineDedup
+from pipeline.sources.formats.json_lines import Row, read_json_lines, storable
+from pipeline.sources.formats.warc_pages import WetRecord, read_wet
+from pipeline.sources.source import Document, InputFile, Opener, Rejected, Source, TableRow, Unit
 
 JSON_ENDINGS = (".json", ".jsonl", ".json.gz", ".jsonl.gz", ".json.zst", ".jsonl.zst")
 WET_ENDINGS = (".wet", ".wet.gz")

@@ -11,15 +11,16 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from filters.language import Language
-from filters.length import MinLength, MinLengthAfterDedup
-from filters.perplexity import Perplexity
+from filters.ccnet.length import MinLength, MinLengthAfterDedup
+from filters.ccnet.perplexity import Perplexity
+from filters.language.detect import Language
 from filters.reference import Reference
-from pipeline.http_files import HttpFileError
-from pipeline.sources.base import Document, ExactDedup, InputFile, LineDedup, Opener, Rejected, Source, Unit
-from pipeline.sources.html_text import page_text
-from pipeline.sources.paths_list import expand_paths_list, paths_list_of
-from pipeline.sources.warc import HtmlRecord, WetRecord, payload_digest, read_warc_html, read_wet
+from pipeline.files.http_files import HttpFileError
+from pipeline.sources.dedup_steps import ExactDedup, LineDedup
+from pipeline.sources.formats.paths_list import expand_paths_list, paths_list_of
+from pipeline.sources.formats.warc_pages import HtmlRecord, WetRecord, payload_digest, read_warc_html, read_wet
+from pipeline.sources.formats.web_page import page_text
+from pipeline.sources.source import Document, InputFile, Opener, Rejected, Source, Unit
 
 _KIND_OF_ENDING = {".wet.gz": "wet", ".wet": "wet", ".warc.gz": "warc", ".warc": "warc"}
 _DUMP = re.compile(r"CC-MAIN-\d{4}-\d{2}(?!\d)")

@@ -31,7 +31,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     for name in ("setup.py", "pyproject.toml", "MANIFEST.in"):
         shutil.copy(ROOT / name, root / name)
     made = subprocess.run(
-        [sys.executable, "-c", "import json,sys; from pipeline.sample import sample_inputs; "
+        [sys.executable, "-c", "import json,sys; from pipeline.settings.bundled_sample import sample_inputs; "
          "print(json.dumps(sample_inputs(sys.argv[1])))", str(work / "made")],
         capture_output=True, text=True, cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, check=True,
     )  # fmt: skip

@@ -13,9 +13,9 @@ from typing import Any, cast
 
 import pytest
 
-from pipeline.flags import build_parser, parse_flags
-from pipeline.options import parse
-from pipeline.plan import is_local
+from pipeline.clean.segments import is_local
+from pipeline.settings.flags import build_parser, parse_flags
+from pipeline.settings.settings import parse
 from pipeline.sources import SOURCES
 
 ROOT = Path(__file__).parents[2]
@@ -163,7 +163,7 @@ def test_the_formats_have_every_column(name: str) -> None:
 def record_reasons() -> set[str]:
     """Every reason that stands as a literal where a record is refused."""
     found: set[str] = set()
-    files = [*(ROOT / "pipeline/sources").glob("*.py"), ROOT / "pipeline/transforms/join_licences.py"]
+    files = [*(ROOT / "pipeline/sources").glob("*.py"), ROOT / "pipeline/clean/joins/licences.py"]
     for path in files:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if not isinstance(node, ast.Call):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from filters.book_quality import BookQuality, listing_share, num_words
+from filters.books.quality import BookQuality, listing_share, num_words
 from filters.step import Outcome
 
 _CASES = json.loads((Path(__file__).parents[1] / "cases" / "books" / "listings.json").read_text("utf-8"))

@@ -14,12 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filters.bad_words import BadWords, parse_words
-from filters.c4 import LINE_FATES, C4Lines, C4SentencesAfterDedup, C4TooLong
-from filters.c4_english import C4English
-from filters.language import LanguageModel
-from filters.sentences import _splitter, num_sentences
-from pipeline.models import find_models, load
+from filters.c4.bad_words import BadWords, parse_words
+from filters.c4.english import C4English
+from filters.c4.lines_and_pages import LINE_FATES, C4Lines, C4SentencesAfterDedup, C4TooLong
+from filters.c4.sentences import _splitter, num_sentences
+from filters.language.detect import LanguageModel
+from pipeline.models.find import find_models
+from pipeline.models.load import load
 
 CASES = json.loads((Path(__file__).parents[1] / "cases" / "c4" / "pages.json").read_text(encoding="utf-8"))
 

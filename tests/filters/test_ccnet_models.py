@@ -17,13 +17,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filters.ccnet_text import CHARS_WITH_RULES
-from filters.language import DetectLanguage, Language, LanguageModel
-from filters.length import MinLength, MinLengthAfterDedup
-from filters.perplexity import Cutoffs, Perplexity, PerplexityModel, normalize, read_cutoffs
+from filters.ccnet.characters import CHARS_WITH_RULES
+from filters.ccnet.length import MinLength, MinLengthAfterDedup
+from filters.ccnet.perplexity import Cutoffs, Perplexity, PerplexityModel, normalize, read_cutoffs
+from filters.language.detect import DetectLanguage, Language, LanguageModel
 from filters.reference import Reference, ReferenceModel
 from filters.step import Step
-from pipeline.models import find_models, load
+from pipeline.models.find import find_models
+from pipeline.models.load import load
 
 CASES = Path(__file__).parents[1] / "cases/common_crawl"
 ENGLISH = "The lobster is red and lives in the sea, where it walks upon the rocks and eats what it finds there."
@@ -282,7 +283,7 @@ def test_normalize_is_cc_nets_own(corpus_data: Path) -> None:
     assert spec.loader is not None
     theirs = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(theirs)
-    from pipeline.sources.warc import WetRecord, read_wet
+    from pipeline.sources.formats.warc_pages import WetRecord, read_wet
 
     def stored(path: str) -> Any:
         return open(path, "rb")

@@ -12,7 +12,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters.code import (
+from filters.code.comments import head_comments, syntax
+from filters.code.languages import language_of, path_fault, tables
+from filters.code.licence_header import remove_header
+from filters.code.steps import (
     AlphabeticPerToken,
     CodeFiles,
     CodeHeader,
@@ -21,9 +24,6 @@ from filters.code import (
     code_signals,
     num_alphanumeric,
 )
-from filters.code_comments import head_comments, syntax
-from filters.code_header import remove_header
-from filters.code_languages import language_of, path_fault, tables
 
 HEADERS = yaml.safe_load((Path(__file__).parents[1] / "cases" / "code" / "headers.yaml").read_text(encoding="utf-8"))
 FAMILIES = sorted(set(tables().comments.values()))

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters.gutenberg import Gutenberg, strip
+from filters.books.boilerplate import Gutenberg, strip
 
 _CASES = json.loads((Path(__file__).parents[1] / "cases" / "books" / "gutenberg.json").read_text("utf-8"))
 _START, _END = "*** START OF THE PROJECT GUTENBERG EBOOK X ***", "*** END OF THE PROJECT GUTENBERG EBOOK X ***"

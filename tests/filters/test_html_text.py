@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from filters import html_text
-from filters.html_text import html_to_text
-from filters.html_writer import TextWriter
+from filters.html import fragment as html_text
+from filters.html.fragment import html_to_text
+from filters.html.writer import TextWriter
 
 CASES = json.loads((Path(__file__).parents[1] / "cases/stack_exchange/html.json").read_text("utf-8"))
 

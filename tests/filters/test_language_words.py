@@ -16,12 +16,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from filters.language import LanguageModel
-from filters.language_words import WordSums
-from pipeline.fasttext_file import read_pruned_model
-from pipeline.models import find_models, load
-from pipeline.sources.base import Rejected
-from pipeline.sources.warc import read_wet
+from filters.language.detect import LanguageModel
+from filters.language.word_sums import WordSums
+from pipeline.models.fasttext_file import read_pruned_model
+from pipeline.models.find import find_models
+from pipeline.models.load import load
+from pipeline.sources.formats.warc_pages import read_wet
+from pipeline.sources.source import Rejected
 
 CASES = Path(__file__).parents[1] / "cases/common_crawl"
 SENTENCES: list[tuple[str, str]] = json.loads((CASES / "languages.json").read_text("utf-8"))
@@ -163,8 +164,8 @@ def test_a_batch_of_many_words_is_cut_without_a_seam(
 ) -> None:
     given_texts = [text for _, text in SENTENCES] * 7
     whole = sums.guess(pa.array(given_texts))
-    monkeypatch.setattr("filters.language_words._WORDS_AT_ONCE", 7)
-    monkeypatch.setattr("filters.language_words._TEXTS_AT_ONCE", 3)
+    monkeypatch.setattr("filters.language.word_sums._WORDS_AT_ONCE", 7)
+    monkeypatch.setattr("filters.language.word_sums._TEXTS_AT_ONCE", 3)
     cut = sums.guess(pa.array(given_texts))
     assert cut.labels == whole.labels
     assert cut.probabilities == pytest.approx(whole.probabilities, abs=1e-12)
@@ -291,7 +292,7 @@ def test_a_file_that_ends_in_its_head_is_told(tmp_path: Path, num_bytes: int) ->
 def test_a_cut_model_is_named_when_it_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """fastText reads memory that was never written where its file is cut, and may find it good."""
     model, path = train(tmp_path)(cutoff=400)
-    monkeypatch.setattr("pipeline.model_loading._load_fasttext", lambda path: model)
+    monkeypatch.setattr("pipeline.models.load._load_fasttext", lambda path: model)
     Path(path).write_bytes(Path(path).read_bytes()[:100])
     with pytest.raises(ValueError, match=r"model\.ftz: not a fastText model, or a broken one"):
         load("language", path)

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filters.latex import Latex, clean_latex, tidy
-from filters.latex_commands import expand_macros
-from filters.latex_conditionals import resolve_conditionals
-from filters.latex_encoding import decode_latex
-from filters.latex_lexer import strip_comments
-from filters.latex_math import MathMode
-from filters.latex_structure import cut_paper, find_title, remove_bibliography
+from filters.latex.commands import expand_macros
+from filters.latex.conditionals import resolve_conditionals
+from filters.latex.encoding import decode_latex
+from filters.latex.lexer import strip_comments
+from filters.latex.math_mode import MathMode
+from filters.latex.paper import Latex, clean_latex, tidy
+from filters.latex.structure import cut_paper, find_title, remove_bibliography
 
 CASES = json.loads((Path(__file__).parents[1] / "cases" / "arxiv" / "latex.json").read_text(encoding="utf-8"))
 SECONDS_FOR_A_HOSTILE_MB = 8.0

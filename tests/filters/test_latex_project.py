@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from filters.latex_project import assemble, find_main
+from filters.latex.project import assemble, find_main
 
 
 @pytest.mark.parametrize(

@@ -21,16 +21,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from filters.ccnet.perplexity import Cutoffs
 from filters.exclude import Excluded
-from filters.perplexity import Cutoffs
 from filters.step import Outcome, Step
-from pipeline.configure import canonical, configured
-from pipeline.document import BASE_COLUMNS, batch_to_bytes, reader_schema
-from pipeline.models import find_models, load
-from pipeline.plan import is_local
-from pipeline.sample import models_folder
+from pipeline.clean.batches import BASE_COLUMNS, batch_to_bytes, reader_schema
+from pipeline.clean.segments import is_local
+from pipeline.models.find import find_models
+from pipeline.models.load import load
+from pipeline.settings.bundled_sample import models_folder
+from pipeline.settings.source_settings import canonical, configured
 from pipeline.sources import SOURCES
-from pipeline.sources.base import Source
+from pipeline.sources.source import Source
 
 CASES = Path(__file__).parents[1] / "cases" / "laws"
 

@@ -19,7 +19,7 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filters.lines import LINE_HASHES, LineHashes, among, ccnet_hashes, drop_lines, keep_lines, repeats
+from filters.ccnet.line_hashes import LINE_HASHES, LineHashes, among, ccnet_hashes, drop_lines, keep_lines, repeats
 
 CASES = json.loads((Path(__file__).parents[1] / "cases/common_crawl/lines.json").read_text("utf-8"))
 PUNCTUATION = set("，。、„”“«»１」「《》´∶：？！（）；–—．～’…━〈〉【】％►")
@@ -193,8 +193,8 @@ def stored(path: str) -> BinaryIO:
 
 @pytest.mark.real
 def test_equal_to_cc_nets_own_code(cc_net: Callable[[str], ModuleType], corpus_data: Path) -> None:
-    from pipeline.sources.base import Rejected
-    from pipeline.sources.warc import read_wet
+    from pipeline.sources.formats.warc_pages import read_wet
+    from pipeline.sources.source import Rejected
 
     rule = cc_net("text_normalizer").normalize_for_dedup
     texts = []

@@ -12,16 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters.gutenberg import strip
-from filters.overlap import KEEP_ONE_IN, normalise, overlap, shingles, sketch
-from filters.overlap_groups import (
-    is_at_risk,
-    is_candidate,
-    miss_probability,
-    pairs_of_bucket,
-    ranks,
-    resolve,
-)
+from filters.books.boilerplate import strip
+from filters.books.overlap import KEEP_ONE_IN, normalise, overlap, shingles, sketch
+from filters.books.overlap_groups import is_at_risk, is_candidate, miss_probability, pairs_of_bucket, ranks, resolve
 
 
 def _book(name: str, num_words: int) -> list[str]:

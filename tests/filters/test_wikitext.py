@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filters.wikitext import is_disambiguation, wikitext_to_text
-from filters.wikitext_article import LLAMA_WIKIS
-from filters.wikitext_marks import EQUALS, HELD_CLOSE, HELD_OPEN, PIPE
-from filters.wikitext_syntax import pack_namespaces, syntax, unpack_namespaces, wiki_codes
-from filters.wikitext_urls import MAX_URL_CHARS, cited_urls
+from filters.wikitext.article import LLAMA_WIKIS
+from filters.wikitext.cited_urls import MAX_URL_CHARS, cited_urls
+from filters.wikitext.page import is_disambiguation, wikitext_to_text
+from filters.wikitext.protected_text import EQUALS, HELD_CLOSE, HELD_OPEN, PIPE
+from filters.wikitext.wiki_names import pack_namespaces, syntax, unpack_namespaces, wiki_codes
 
 CASES = json.loads((Path(__file__).parents[1] / "cases" / "wikipedia" / "wikitext.json").read_text(encoding="utf-8"))
 PIECES = (

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from filters.wikitext import wikitext_to_text
-from filters.wikitext_syntax import language_of_wiki, syntax
+from filters.wikitext.page import wikitext_to_text
+from filters.wikitext.wiki_names import language_of_wiki, syntax
 
 MAX_LEFTOVER_SHARE = 0.01
 MIN_MEDIAN_KEPT = 0.97

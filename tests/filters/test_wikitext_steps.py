@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 
 from filters.step import Step
-from filters.wikitext import Wikitext
-from filters.wikitext_article import LLAMA_WIKIS, Article, WikiLanguages, body_of
+from filters.wikitext.article import LLAMA_WIKIS, Article, WikiLanguages, body_of
+from filters.wikitext.page import Wikitext
 
 PAGES = pa.RecordBatch.from_pydict(
     {

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pytest
 
 from mixtures.manifest import build_manifest, dumps
-from mixtures.plan import Plan, SourcePlan
+from mixtures.plan.shares import Plan, SourcePlan
 from mixtures.shards import ShardInfo, ShardMetadata, shard_name, write_shard
 from tokenizer.encode import Encoder
-from tokenizer.train import TrainSettings, train
+from tokenizer.train.training import TrainSettings, train
 
 SOURCES = ("wikipedia", "books", "c4")
 

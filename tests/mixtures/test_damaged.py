@@ -13,9 +13,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from mixtures import export, inspect, shares, verify
+from mixtures import export, shares, verify
+from mixtures.inspect.__main__ import main
 from mixtures.loader import Loader, LoaderSettings
-from tokenizer.train import TrainSettings, train
+from tokenizer.train.training import TrainSettings, train
 
 SHARD = "shards/train-00001-of-00005.arrow"
 MAY_BE = ("sources", "validation", "shards", "cut_document", "path")
@@ -38,7 +39,7 @@ COMMANDS: dict[str, Callable[[Path], int]] = {
     "load": load,
     "export": lambda output: export.main([str(output), str(output / "exported"), "--format", "dolma"]),
     "shares": lambda output: shares.main([str(output), "--seq-len", "64"]),
-    "inspect": lambda output: inspect.main([str(output / "shards"), "-n", "200", "--max-chars", "9"]),
+    "inspect": lambda output: main([str(output / "shards"), "-n", "200", "--max-chars", "9"]),
 }
 
 
@@ -114,7 +115,7 @@ def test_a_harmed_shard_is_one_line_of_every_command(
 @pytest.mark.parametrize("harm", ["truncated", "empty", "of another tokenizer"])
 def test_a_harmed_shard_is_one_line_of_inspect(output: Path, capsys: pytest.CaptureFixture[str], harm: str) -> None:
     HARMS[harm][0](output)
-    assert inspect.main([str(output / SHARD)]) == 2
+    assert main([str(output / SHARD)]) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert SHARD in said
@@ -128,7 +129,7 @@ def test_the_tokenizer_of_another_run(output: Path, capsys: pytest.CaptureFixtur
         (output / "tokenizer.model").write_bytes(model)
         assert verify.main([str(output)]) == 1
         assert "tokenizer.model: checksum" in capsys.readouterr().err
-        assert inspect.main([str(output / "shards")]) == 2
+        assert main([str(output / "shards")]) == 2
         assert said in capsys.readouterr().err
 
 

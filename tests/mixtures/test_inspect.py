@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mixtures.inspect import main
+from mixtures.inspect.__main__ import main
 from tokenizer.encode import Encoder
-from tokenizer.train import TrainSettings, train
+from tokenizer.train.training import TrainSettings, train
 
 Rows = list[tuple[str, str, int, list[int]]]
 Says = Callable[..., tuple[int, str, str]]

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mixtures.inspect import Shown, Wanted, main
-from mixtures.pager import Pager
+from mixtures.inspect.__main__ import main
+from mixtures.inspect.documents import Shown, Wanted
+from mixtures.inspect.pager import Pager
 
 LONG = "\n".join(f"line {n}" for n in range(25))
 DOCUMENTS = [

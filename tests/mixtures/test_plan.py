@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixtures.plan import PlanError, SourceTokens, deal, format_table, plan, unique_tokens
-from mixtures.plan_command import main
+from mixtures.plan.__main__ import main
+from mixtures.plan.deal import deal, format_table, plan, unique_tokens
+from mixtures.plan.shares import PlanError, SourceTokens
 from mixtures.recipe import Recipe, load_recipe
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mixtures.recipe import HoldOut, load_recipe, recipe_of
-from tokenizer.train import TrainSettings
+from tokenizer.train.training import TrainSettings
 
 
 def good() -> dict[str, Any]:

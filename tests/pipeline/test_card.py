@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.card import LICENCES, write_card
-from pipeline.layout import Layout
+from pipeline.output.paths import Layout
+from pipeline.report.dataset_card import LICENCES, write_card
 from pipeline.sources import SOURCES
 
 

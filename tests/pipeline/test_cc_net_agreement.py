@@ -23,15 +23,16 @@ import pytest
 import sentencepiece
 import toy
 
-from filters.language import Language, LanguageModel
-from filters.lines import ccnet_hashes, keep_lines
-from filters.perplexity import Cutoffs, PerplexityModel
+from filters.ccnet.line_hashes import ccnet_hashes, keep_lines
+from filters.ccnet.perplexity import Cutoffs, PerplexityModel
+from filters.language.detect import Language, LanguageModel
 from mixtures.recipe import load_recipe
-from pipeline.configure import configured
-from pipeline.models import find_models, load, require_models
-from pipeline.sample import models_folder
-from pipeline.sources.base import Document, InputFile
+from pipeline.models.find import find_models, require_models
+from pipeline.models.load import load
+from pipeline.settings.bundled_sample import models_folder
+from pipeline.settings.source_settings import configured
 from pipeline.sources.common_crawl import SOURCE, CommonCrawlReader
+from pipeline.sources.source import Document, InputFile
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 NUM_PAGES = 514

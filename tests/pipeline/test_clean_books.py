@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import toy
 
-from filters.overlap import shingles, sketch
-from pipeline.models import find_models
-from pipeline.sources.books import SOURCE
-from pipeline.transforms.book_keys import parse_sketch, signature
-from pipeline.transforms.dedup_near import MAY_HIDE_DUPLICATES
+from filters.books.overlap import shingles, sketch
+from pipeline.clean.dedup.near import MAY_HIDE_DUPLICATES
+from pipeline.clean.dedup.near_keys import parse_sketch, signature
+from pipeline.models.find import find_models
+from pipeline.sources.books.reader import SOURCE
 
 _RANDOM = random.Random(7)
 _SYLLABLES = [c + v for c in "bdfgklmnprstvz" for v in "aeiou"]
@@ -163,7 +163,7 @@ class _Spill:
     num_bytes = 0
 
     def append(self, data: bytes) -> Any:
-        from pipeline.files import Blob
+        from pipeline.files.spill import Blob
 
         self.num_bytes += len(data)
         return Blob("/spill/0123456789abcdef0123456789abcdef", 0, len(data))

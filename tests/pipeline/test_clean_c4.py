@@ -16,9 +16,9 @@ import pyarrow as pa
 import pytest
 import toy
 
-from pipeline.mixing import HeldOut
-from pipeline.models import find_models
+from pipeline.models.find import find_models
 from pipeline.sources.c4 import SOURCE, split_hash, url_key
+from pipeline.tokenize.held_out import HeldOut
 
 SHARED = "This notice stands on every page of the whole site."
 OWN = "The {0} was built of stone in the old days. It has a tower and a gate. Nobody lives in the {0} any more."

@@ -14,11 +14,11 @@ import pytest
 import toy
 
 from mixtures.recipe import load_recipe
-from pipeline.configure import configured
-from pipeline.models import find_models, require_models
-from pipeline.sample import models_folder
-from pipeline.sources.base import Source
+from pipeline.models.find import find_models, require_models
+from pipeline.settings.bundled_sample import models_folder
+from pipeline.settings.source_settings import configured
 from pipeline.sources.common_crawl import SOURCE
+from pipeline.sources.source import Source
 
 WITHOUT_MODELS: dict[str, Any] = {"language": False, "perplexity": False, "reference": False}
 NO_LENGTHS: dict[str, Any] = {"min_length": {"min_chars": 0}, "min_length_after_dedup": {"min_chars": 0}}

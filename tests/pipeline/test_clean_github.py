@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 import toy
 
-from filters.code import CodeHeader, Licence
-from pipeline.clean_phase import plan_sources
-from pipeline.options import parse
-from pipeline.sources.base import Source
-from pipeline.sources.github import SOURCE, choice_hash
+from filters.code.steps import CodeHeader, Licence
+from pipeline.clean.phase import plan_sources
+from pipeline.settings.settings import parse
+from pipeline.sources.github.reader import SOURCE, choice_hash
+from pipeline.sources.source import Source
 
 PIECES = Path(__file__).resolve().parents[2] / "samples" / "models" / "en.sp.model"
 

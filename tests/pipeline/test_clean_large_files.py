@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import toy
 
-from pipeline.models import find_models
-from pipeline.sources import books_unpack
-from pipeline.sources.books import SOURCE, BooksReader
+from pipeline.models.find import find_models
+from pipeline.sources.books import chunks as books_unpack
+from pipeline.sources.books.reader import SOURCE, BooksReader
 
 NUM_BOOKS = 40
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import toy
 
-from pipeline import clean
-from pipeline.counts import LostRecords
-from pipeline.transforms.segment import OpenBatches
+from pipeline.clean import source_graph as clean
+from pipeline.clean.counts import LostRecords
+from pipeline.clean.passes import OpenBatches
 
 
 def documents() -> list[dict[str, Any]]:

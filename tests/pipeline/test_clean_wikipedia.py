@@ -12,9 +12,9 @@ from xml.sax.saxutils import escape
 import pytest
 import toy
 
-from filters.wikitext import Wikitext
-from pipeline.sources.base import Source
-from pipeline.sources.wikipedia import SOURCE, WikipediaReader
+from filters.wikitext.page import Wikitext
+from pipeline.sources.source import Source
+from pipeline.sources.wikipedia.reader import SOURCE, WikipediaReader
 
 HEADER = """<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.10/" version="0.10" xml:lang="{0}">
   <siteinfo>

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from pipeline import run
-from pipeline.cloud import Faults, check_machines, check_options, explained
-from pipeline.engine import choose_engine, runner_name
-from pipeline.memory import Need, check_local, foresee
-from pipeline.model_loading import ModelFiles
-from pipeline.model_store import StoredFile
-from pipeline.options import Settings, parse
-from pipeline.plan import scale_of
+from pipeline.clean.sizing import scale_of
+from pipeline.engine.known_failures import explained
+from pipeline.engine.runner import choose_engine, runner_name
+from pipeline.models.load import ModelFiles
+from pipeline.models.stored_files import StoredFile
+from pipeline.preflight.cloud_options import Faults, check_machines, check_options
+from pipeline.preflight.memory import Need, check_local, foresee
+from pipeline.settings.settings import Settings, parse
 from pipeline.sources import SOURCES
 
 WHOLE = {
@@ -174,8 +175,8 @@ def test_local_memory_is_foreseen() -> None:
     ("raised", "said"),
     [
         ("ModuleNotFoundError: No module named 'pipeline' [while running 'x']", "workers do not have this package"),
-        ("pipeline.same_code.StaleWorker: the workers do not run what was started here (numpy 1 in place of 2): build "
-         "again [while running 'y']\n  File", "numpy 1 in place of 2"),
+        ("pipeline.engine.same_code.StaleWorker: the workers do not run what was started here (numpy 1 in place "
+         "of 2): build again [while running 'y']\n  File", "numpy 1 in place of 2"),
         ("ValueError: /opt/models/en.arpa.bin: no such file; get it with", "/opt/models/en.arpa.bin: no such file"),
         ("RuntimeError: Lost worker: its line was closed", "ended before its work was done"),
         ("message: ImagePullBackOff for a/b", "worker image cannot be pulled"),

@@ -10,9 +10,10 @@ from typing import Any, ClassVar, Literal
 
 import pytest
 
-from pipeline.configure import canonical, configured
+from pipeline.settings.source_settings import canonical, configured
 from pipeline.sources import SOURCES
-from pipeline.sources.base import ExactDedup, LineDedup, Source
+from pipeline.sources.dedup_steps import ExactDedup, LineDedup
+from pipeline.sources.source import Source
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

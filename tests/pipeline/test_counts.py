@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import counts as c
+from pipeline.clean import counts as c
 
 STAGES = ("language", "rules", "dedup")
 REASONS = ("too_short", "low_score")

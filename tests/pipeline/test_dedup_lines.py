@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 from apache_beam.pvalue import TaggedOutput
 
-from pipeline.plan import BATCH_ID, GlobalStep, Scale, SourceJob
-from pipeline.sources.base import LineDedup
+from pipeline.clean.batch_address import BATCH_ID
+from pipeline.clean.dedup.exact_keys import ROW
+from pipeline.clean.dedup.lines import _LostLines
+from pipeline.clean.job import SourceJob
+from pipeline.clean.segments import GlobalStep
+from pipeline.clean.sizing import Scale
 from pipeline.sources.common_crawl import SOURCE
-from pipeline.transforms.dedup_lines import _LostLines
-from pipeline.transforms.keys import ROW
+from pipeline.sources.dedup_steps import LineDedup
 
 NUM_BUCKETS = 16
 

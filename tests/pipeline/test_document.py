@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import document as d
+from pipeline.clean import batches as d
 from pipeline.sources import SOURCES
 
 ROWS = st.lists(st.fixed_dictionaries({"id": st.text(max_size=5), "text": st.text(max_size=30)}), max_size=20)

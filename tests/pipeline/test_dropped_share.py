@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from toy import TOY, job_of, run_job, table, write_inputs
 
-from pipeline.ledger import sample_hash
-from pipeline.options import parse
+from pipeline.clean.ledger import sample_hash
+from pipeline.settings.settings import parse
 
 
 def documents(number: int) -> list[dict[str, Any]]:

@@ -284,7 +284,7 @@ def test_keys_that_are_gone_are_missed(
     """Should a listing ever come back empty, duplicates would be kept: the numbers are compared."""
     out = tmp_path / "out"
     shutil.copytree(fresh, out)
-    monkeypatch.setattr("pipeline.transforms.earlier_keys._paths", lambda files: [])
+    monkeypatch.setattr("pipeline.clean.dedup.earlier_dumps._paths", lambda files: [])
     with pytest.raises(AssertionError, match="assert 1 == 0"):
         crawl.run(out, DUMPS, "--phase=clean")
     said = capsys.readouterr().err

@@ -12,7 +12,7 @@ from apache_beam.options.pipeline_options import DirectOptions
 from apache_beam.runners.portability import fn_api_runner
 from apache_beam.runners.portability.fn_api_runner import worker_handlers
 
-from pipeline.engine import BYTES_PER_WORKER, LocalRunner, choose_engine
+from pipeline.engine.runner import BYTES_PER_WORKER, LocalRunner, choose_engine
 
 
 def mode(args: list[str], **more: int) -> tuple[int, str]:
@@ -72,7 +72,7 @@ def test_the_second_thread_that_drops_records_is_not_started() -> None:
 
 class _WhoRuns(beam.DoFn):
     def process(self, _: int) -> list[tuple[int, str, bool]]:
-        return [(os.getpid(), sys.executable, "pipeline.worker" in sys.modules["__main__"].__spec__.name)]
+        return [(os.getpid(), sys.executable, "pipeline.engine.worker" in sys.modules["__main__"].__spec__.name)]
 
 
 @pytest.mark.slow

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import files as f
+from pipeline.files import files as f
+from pipeline.files.spill import SpillFile, blob_bytes, blob_from, read_range
 
 
 def names(folder: Path) -> list[str]:
@@ -88,7 +89,7 @@ PIECES = st.lists(st.binary(max_size=50), max_size=12)
 @given(PIECES, PIECES)
 def test_blobs_are_read_back(tmp_path_factory: pytest.TempPathFactory, first: list[bytes], second: list[bytes]) -> None:
     folder = tmp_path_factory.mktemp("spill")
-    spill = f.SpillFile(str(folder))
+    spill = SpillFile(str(folder))
     blobs = [spill.append(data) for data in first]
     spill.close()
     again = [spill.append(data) for data in second]  # goes on in a file of its own
@@ -98,17 +99,17 @@ def test_blobs_are_read_back(tmp_path_factory: pytest.TempPathFactory, first: li
     assert [b.read() for b in again] == second
     assert len(names(folder)) == bool(first) + bool(second), "nothing spilled, no file"
     for blob in (*blobs, *again):
-        assert f.blob_from(f.blob_bytes(blob)) == blob
+        assert blob_from(blob_bytes(blob)) == blob
 
 
 def test_a_cut_spill_file_is_noticed(tmp_path: Path) -> None:
-    spill = f.SpillFile(str(tmp_path))
+    spill = SpillFile(str(tmp_path))
     blob = spill.append(b"0123456789")
     spill.close()
     os.truncate(blob.path, 9)
     with pytest.raises(AssertionError):
         blob.read()
-    assert f.read_range(blob.path, 2, 5) == b"234"
+    assert read_range(blob.path, 2, 5) == b"234"
 
 
 def test_what_is_local(tmp_path: Path) -> None:

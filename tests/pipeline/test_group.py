@@ -12,8 +12,8 @@ from apache_beam.testing.util import assert_that, equal_to
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.engine import LocalRunner
-from pipeline.transforms.group import GroupBytes, MergedRuns, _Spill
+from pipeline.engine.group_bytes import GroupBytes, MergedRuns, _Spill
+from pipeline.engine.runner import LocalRunner
 
 PAIRS = st.lists(st.tuples(st.integers(0, 19), st.binary(max_size=40)), max_size=200)
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import http_files
-from pipeline.files import open_file
-from pipeline.http_files import MAX_TRIES, HttpFileError, open_http, size_of_http
-from pipeline.inputs import list_inputs
-from pipeline.sources.base import Rejected
+from pipeline.files import http_files
+from pipeline.files.files import open_file
+from pipeline.files.http_files import MAX_TRIES, HttpFileError, open_http, size_of_http
+from pipeline.settings.inputs import list_inputs
 from pipeline.sources.common_crawl import CommonCrawlReader
+from pipeline.sources.source import Rejected
 
 SLOW_DOWN = b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Please reduce your rate.</Message></Error>"
 DATA = bytes(range(256)) * 12_000

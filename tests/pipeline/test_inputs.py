@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.inputs import Listing, list_inputs
+from pipeline.settings.inputs import Listing, list_inputs
 
 
 def put(root: Path, *names: str) -> Path:

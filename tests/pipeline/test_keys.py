@@ -13,9 +13,10 @@ import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.plan import BATCH_ID
-from pipeline.sources.base import ExactDedup, LineDedup
-from pipeline.transforms import keys as k
+from pipeline.clean.batch_address import BATCH_ID
+from pipeline.clean.dedup import exact_keys as k
+from pipeline.clean.dedup.line_keys import line_payloads, lines_to_keep, lost_lines, parse_line_payload
+from pipeline.sources.dedup_steps import ExactDedup, LineDedup
 
 IDS = st.text("abcd", min_size=1, max_size=3)
 ROWS = st.lists(
@@ -126,17 +127,17 @@ def deduped(
         )
     buckets = defaultdict(list)
     for batch_id, batch in batches.items():
-        for bucket, payload in k.line_payloads(batch, batch_id, step, 16):
-            buckets[bucket].append(k.parse_line_payload(payload, step.keep))
+        for bucket, payload in line_payloads(batch, batch_id, step, 16):
+            buckets[bucket].append(parse_line_payload(payload, step.keep))
     lost = defaultdict(list)
     for parsed in buckets.values():
-        gone = k.lost_lines([p[1] for p in parsed], [p[2] for p in parsed], step.keep)
+        gone = lost_lines([p[1] for p in parsed], [p[2] for p in parsed], step.keep)
         for (batch_id, _, _), hashes in zip(parsed, gone, strict=True):
             lost[batch_id].append(hashes)
     kept = []
     for batch_id, batch in batches.items():
         hashes = np.concatenate(lost[batch_id]) if lost[batch_id] else np.empty(0, np.uint64)
-        keep, lines = k.lines_to_keep(batch, step, hashes)
+        keep, lines = lines_to_keep(batch, step, hashes)
         all_lines = [line for text in batch.column("text").to_pylist() for line in text.split("\n")]
         for row in range(batch.num_rows):
             kept.append([all_lines[i] for i in np.flatnonzero(keep & (lines.documents == row))])

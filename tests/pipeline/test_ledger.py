@@ -9,18 +9,11 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import counts as c
-from pipeline import ledger as ledger_module
-from pipeline.document import DROPPED_SCHEMA, SIGNAL_PREFIX
-from pipeline.ledger import (
-    MAX_SAMPLE_CHARS,
-    Ledger,
-    sample_hash,
-    sample_hashes,
-    sampled,
-    without_text_above,
-)
-from pipeline.sources.base import Rejected
+from pipeline.clean import counts as c
+from pipeline.clean import ledger as ledger_module
+from pipeline.clean.batches import DROPPED_SCHEMA, SIGNAL_PREFIX
+from pipeline.clean.ledger import MAX_SAMPLE_CHARS, Ledger, sample_hash, sample_hashes, sampled, without_text_above
+from pipeline.sources.source import Rejected
 
 
 def batch_of(texts: list[str], **columns: Any) -> pa.RecordBatch:

@@ -14,13 +14,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from mixtures.plan import Plan, SourceTokens, plan
+from mixtures.plan.deal import plan
+from mixtures.plan.shares import Plan, SourceTokens
 from mixtures.recipe import Recipe
 from mixtures.subset import Cut
 from pipeline import graph
-from pipeline.engine import choose_engine
-from pipeline.mixing import CountJob, HeldOut, MixJob, Parts, SourceShare
-from pipeline.transforms.tokenize import TOKEN_FILE
+from pipeline.engine.runner import choose_engine
+from pipeline.mix.job import CountJob, MixJob, SourceShare
+from pipeline.tokenize.encode_parts import TOKEN_FILE
+from pipeline.tokenize.held_out import HeldOut
+from pipeline.tokenize.parts import Parts
 
 pytestmark = pytest.mark.slow
 

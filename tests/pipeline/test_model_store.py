@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import model_store
-from pipeline.model_loading import ModelFiles, load
-from pipeline.model_store import PACKAGED, StoredFile, local_path, packaged_path, with_checksum
-from pipeline.models import portable, sha256_of
-from pipeline.same_code import StaleWorker, check_same, identity
+from pipeline.engine.same_code import StaleWorker, check_same, identity
+from pipeline.models import stored_files as model_store
+from pipeline.models.checksums import sha256_of
+from pipeline.models.find import portable
+from pipeline.models.load import ModelFiles, load
+from pipeline.models.stored_files import PACKAGED, StoredFile, local_path, packaged_path, with_checksum
 
 
 @pytest.fixture

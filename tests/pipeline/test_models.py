@@ -19,11 +19,14 @@ import pyarrow.parquet as pq
 import pytest
 import sentencepiece
 
-from filters.perplexity import PerplexityModel
-from pipeline.model_fetch import FetchError, Published, fetch, published, read_checksums
-from pipeline.model_lm import find_program
-from pipeline.model_texts import Text, expand_globs, read_texts
-from pipeline.models import ModelFiles, find_models, load, main, require_models, sha256_of
+from filters.ccnet.perplexity import PerplexityModel
+from pipeline.models.__main__ import main
+from pipeline.models.checksums import sha256_of
+from pipeline.models.fetch import FetchError, Published, fetch, published, read_checksums
+from pipeline.models.find import find_models, require_models
+from pipeline.models.load import ModelFiles, load
+from pipeline.models.train_perplexity import find_program
+from pipeline.models.training_texts import Text, expand_globs, read_texts
 from pipeline.sources.common_crawl import SOURCE
 
 ARPA = Path(__file__).parents[1] / "cases/common_crawl/tiny.arpa"
@@ -351,7 +354,7 @@ def test_train_reference(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_train_reference_holds_back_whole_hosts(tmp_path: Path) -> None:
-    from pipeline.model_reference import _labelled
+    from pipeline.models.train_reference import _labelled
 
     texts = [Text(f"page {n} " + "x" * 1000, url=f"https://www.site{n % 30}.example/{n}") for n in range(300)]
     by_host: dict[int, set[bool]] = {}

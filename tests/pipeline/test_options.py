@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.engine import choose_engine
-from pipeline.options import RunLimits, Settings, parse
+from pipeline.engine.runner import choose_engine
 from pipeline.run import main
+from pipeline.settings.settings import RunLimits, Settings, parse
 from pipeline.sources import SOURCES
 
 GIVEN = ["--input=books=b/*.txt"]

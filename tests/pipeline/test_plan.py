@@ -9,9 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filters.exclude import Excluded
-from pipeline.plan import BATCH_ID, Segment, is_local, part_of, scale_of, segments, stage_names
+from pipeline.clean.batch_address import BATCH_ID, part_of
+from pipeline.clean.segments import Segment, is_local, segments, stage_names
+from pipeline.clean.sizing import scale_of
 from pipeline.sources import SOURCES
-from pipeline.sources.base import AnyStep, ExactDedup, LineDedup, NearDedup
+from pipeline.sources.dedup_steps import ExactDedup, LineDedup, NearDedup
+from pipeline.sources.source import AnyStep
 
 LOCAL = Excluded()
 KINDS: dict[str, AnyStep] = {

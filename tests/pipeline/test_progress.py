@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from pipeline.display import Display
-from pipeline.progress import Watch, tick
+from pipeline.progress.display import Display
+from pipeline.progress.ticks import Watch, tick
 
 
 @pytest.fixture

@@ -12,9 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import model_pages
-from pipeline.model_pages import Asked, Found, find_pages
-from pipeline.models import find_models, load, main
+from pipeline.models import cited_pages as model_pages
+from pipeline.models.__main__ import main
+from pipeline.models.cited_pages import Asked, Found, find_pages
+from pipeline.models.find import find_models
+from pipeline.models.load import load
 
 HEADER = """<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.10/" xml:lang="en"><siteinfo>
 <sitename>Wikipedia</sitename><dbname>enwiki</dbname><base>https://en.wikipedia.org/wiki/Main_Page</base>

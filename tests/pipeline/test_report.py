@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.document import DROPPED_SCHEMA
+from pipeline.clean.batches import DROPPED_SCHEMA
 from pipeline.report import write_report
 from pipeline.report.__main__ import main
 

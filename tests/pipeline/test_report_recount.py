@@ -10,11 +10,11 @@ import pytest
 from small import Small, make, prose
 
 from pipeline.report.__main__ import main
-from pipeline.report.changes import parse_changes
 from pipeline.report.compare import count_rows, reason_rows, share_rows
+from pipeline.report.output_state import read_state
 from pipeline.report.recount import Recount, recount, scaled
+from pipeline.report.set_option import parse_changes
 from pipeline.report.settings import Difference, differences, settings_of
-from pipeline.report.state import read_state
 
 pytestmark = pytest.mark.slow
 NUM_WORDS = (20, 60, 100, 200, 300, 500)

@@ -13,10 +13,11 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 from small import Small
 
-from pipeline.display import Display, Work, _Board, job_link
-from pipeline.layout import Layout
-from pipeline.progress import Totals, tick, tick_step, totals
-from pipeline.run_record import read_record
+from pipeline.output.paths import Layout
+from pipeline.progress.display import Display, _Board, job_link
+from pipeline.progress.run_record import read_record
+from pipeline.progress.ticks import Totals, tick, tick_step, totals
+from pipeline.progress.work import Work
 
 
 def test_steps_and_memory_are_added_up(tmp_path: Path) -> None:
@@ -34,7 +35,7 @@ def test_steps_and_memory_are_added_up(tmp_path: Path) -> None:
 
 def test_time_left_is_told_of_a_stage_and_of_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr("pipeline.display.time.monotonic", lambda: now)
+    monkeypatch.setattr("pipeline.progress.display.time.monotonic", lambda: now)
     board = _Board("clean", {"books: read": Work(10, 1000), "books: write": Work(4, 1000)}, started=100.0)
     now = 110.0
     board.update({"books: read": Counter(units=5, documents=50, num_bytes=20_000_000), "books/rules": Counter(units=1)})
@@ -59,7 +60,7 @@ def test_time_left_is_told_of_a_stage_and_of_the_job(monkeypatch: pytest.MonkeyP
 
 
 def test_a_log_tells_what_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.display._LINE_EVERY_S", 0.0)
+    monkeypatch.setattr("pipeline.progress.display._LINE_EVERY_S", 0.0)
     out = io.StringIO()
     work = {"books: read": Work(4, 10)}
     with Display(Console(file=out, width=200)) as display, display.job("clean", str(tmp_path), work=work):
@@ -84,13 +85,13 @@ def test_a_run_that_breaks_off_leaves_a_record_that_says_so(
     def broken(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pipeline.whole_run.graph.tokenize", broken)
+    monkeypatch.setattr("pipeline.phases.graph.tokenize", broken)
     assert small.run(tmp_path / "out") != 0
     record = read_record(Layout(str(tmp_path / "out")))
     assert record["finished"] is False
     assert record["settings"]["recipe"]["weights"] == {"c4": "60", "books": "40"}
     from pipeline.report.build import render
-    from pipeline.report.state import read_state
+    from pipeline.report.output_state import read_state
 
     page = render(read_state(str(tmp_path / "out")))
     assert "This run did not finish" in page

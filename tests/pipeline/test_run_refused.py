@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from small import CONFIG, Small, prose
 
-from pipeline.options import Settings
 from pipeline.run import main
+from pipeline.settings.settings import Settings
 from pipeline.sources import SOURCES
 
 

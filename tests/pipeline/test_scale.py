@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline import scale
-from pipeline.memory import BASE_BYTES
-from pipeline.scale_skew import skew
+from pipeline.preflight.memory import BASE_BYTES
+from pipeline.scale import __main__ as scale
+from pipeline.scale.skew import skew
 from pipeline.sources import SOURCES
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from small import Small
 
-from pipeline.layout import Layout
-from pipeline.options import parse
-from pipeline.summary import HEADER, print_summary, rows
+from pipeline.output.paths import Layout
+from pipeline.progress.closing_table import HEADER, print_summary, rows
+from pipeline.settings.settings import parse
 
 
 def table(small: Small, out: Path, *more: str) -> list[dict[str, str]]:

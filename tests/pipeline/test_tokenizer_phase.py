@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import tokenizer_phase
-from pipeline.engine import choose_engine
-from pipeline.layout import Layout
-from pipeline.options import Settings, parse
-from pipeline.tokenizer_phase import draw_sample
-from tokenizer.sample import Sample
+from pipeline.engine.runner import choose_engine
+from pipeline.output.paths import Layout
+from pipeline.settings.settings import Settings, parse
+from pipeline.tokenize import choose_tokenizer as tokenizer_phase
+from pipeline.tokenize.choose_tokenizer import draw_sample
+from tokenizer.train.sample import Sample
 
 SOURCES = {"common_crawl": (70, 900, 40), "books": (20, 9_000, 9), "c4": (10, 30, 300)}
 """weight, bytes of a document, documents"""

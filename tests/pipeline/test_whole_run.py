@@ -16,10 +16,12 @@ import pyarrow.parquet as pq
 import pytest
 from small import CONFIG, Small, prose, shard_sums, write_c4
 
-from pipeline import clean_phase, graph, tokenizer_phase
+from pipeline import graph
+from pipeline.clean import phase as clean_phase
 from pipeline.run import main
 from pipeline.sources import SOURCES
-from tokenizer.train import TrainSettings, train
+from pipeline.tokenize import choose_tokenizer as tokenizer_phase
+from tokenizer.train.training import TrainSettings, train
 
 pytestmark = pytest.mark.slow
 
@@ -122,7 +124,7 @@ def test_a_manifest_never_stands_beside_another_tokenizer(
     def killed(*_: Any, **__: Any) -> None:
         raise _Killed
 
-    monkeypatch.setattr("pipeline.whole_run.tokens.token_jobs", killed)
+    monkeypatch.setattr("pipeline.phases.tokens.token_jobs", killed)
     with pytest.raises(_Killed):
         small.run(out, f"--tokenizer={tmp_path}/own.model")
     assert (out / "tokenizer.model").read_bytes() == own.model
@@ -350,11 +352,11 @@ class _Killed(BaseException):
 
 
 PLACES = (
-    "pipeline.whole_run.graph.clean",
-    "pipeline.tokenizer_phase.train",
-    "pipeline.whole_run.graph.tokenize",
-    "pipeline.mix_phase.graph.mix",
-    "pipeline.mix_phase.write_manifest",
+    "pipeline.phases.graph.clean",
+    "pipeline.tokenize.choose_tokenizer.train",
+    "pipeline.phases.graph.tokenize",
+    "pipeline.mix.phase.graph.mix",
+    "pipeline.mix.phase.write_manifest",
 )
 """Where a run is stopped, in the order in which it comes there."""
 

@@ -14,13 +14,15 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from filters.step import Models, Outcome
-from pipeline.clean import CleanSource
-from pipeline.engine import choose_engine
-from pipeline.files import open_file
-from pipeline.inputs import list_inputs
-from pipeline.plan import SourceJob, scale_of
-from pipeline.sources.base import Document, ExactDedup, InputFile, LineDedup, Opener, Rejected, Source, Unit
-from pipeline.transforms.read_units import ReadUnitList, write_unit_list
+from pipeline.clean.job import SourceJob
+from pipeline.clean.sizing import scale_of
+from pipeline.clean.source_graph import CleanSource
+from pipeline.engine.runner import choose_engine
+from pipeline.engine.unit_list import ReadUnitList, write_unit_list
+from pipeline.files.files import open_file
+from pipeline.settings.inputs import list_inputs
+from pipeline.sources.dedup_steps import ExactDedup, LineDedup
+from pipeline.sources.source import Document, InputFile, Opener, Rejected, Source, Unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.clean_phase import canonical
-from pipeline.document import DROPPED_SCHEMA, SIGNALS_TYPE
+from pipeline.clean.batches import DROPPED_SCHEMA, SIGNALS_TYPE
+from pipeline.clean.phase import canonical
 from pipeline.sources import SOURCES
 
 RECORDS = "records"

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from pipeline.report.__main__ import main
-from pipeline.report.changes import parse_changes
 from pipeline.report.limits import limits_of
+from pipeline.report.output_state import read_state
 from pipeline.report.recount import Recount, recount, scaled
-from pipeline.report.state import read_state
-from pipeline.report.text import lines_of
+from pipeline.report.set_option import parse_changes
+from pipeline.report.terminal import lines_of
 from pipeline.sources import SOURCES
 
 Make = Callable[..., Path]

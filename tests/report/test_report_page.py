@@ -18,9 +18,9 @@ from pipeline.report.__main__ import main
 from pipeline.report.build import MAX_PAGE_BYTES, render, write_report
 from pipeline.report.charts import Bar, Histogram, Line, bars, histogram
 from pipeline.report.collect import collect
-from pipeline.report.samples import script_json
-from pipeline.report.state import read_state
-from pipeline.transforms.tokenize import TOKEN_FILE
+from pipeline.report.output_state import read_state
+from pipeline.report.page_documents import script_json
+from pipeline.tokenize.encode_parts import TOKEN_FILE
 
 Make = Callable[..., Path]
 HOSTILE = [

@@ -12,7 +12,7 @@ from apache_beam.io.localfilesystem import LocalFileSystem
 
 from pipeline.report.__main__ import main
 from pipeline.report.build import render, write_report
-from pipeline.report.state import read_state
+from pipeline.report.output_state import read_state
 
 Make = Callable[..., Path]
 SCHEME = "shelf"

@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.report.__main__ import main
 from pipeline.report.build import render
-from pipeline.report.state import CLEANED, UNFINISHED, WHOLE, read_state
+from pipeline.report.output_state import CLEANED, UNFINISHED, WHOLE, read_state
 
 Make = Callable[..., Path]
 

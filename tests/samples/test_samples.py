@@ -15,7 +15,7 @@ import kenlm
 import pytest
 import sentencepiece
 
-from filters.perplexity import PerplexityModel, read_cutoffs
+from filters.ccnet.perplexity import PerplexityModel, read_cutoffs
 from filters.reference import ReferenceModel
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"

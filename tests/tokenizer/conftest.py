@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import sentencepiece
 
-from tokenizer import model_proto
-from tokenizer.train import TrainSettings, train
+from tokenizer import model_file as model_proto
+from tokenizer.train.training import TrainSettings, train
 
 _OTHER_MODELS: dict[str, dict[str, Any]] = {
     "unigram with bytes": {"model_type": "unigram", "byte_fallback": True, "normalization_rule_name": "identity"},

@@ -16,7 +16,7 @@ import sentencepiece
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import tokenizer.fast
+import tokenizer.fast_bpe
 from tokenizer.encode import Encoder
 
 CASES = json.loads((Path(__file__).parents[1] / "cases/tokenizer/texts.json").read_text(encoding="utf-8"))
@@ -39,9 +39,9 @@ def reference_ids(model: bytes, texts: Sequence[str]) -> list[list[int]]:
 def encoder(request: pytest.FixtureRequest, model: bytes, monkeypatch: pytest.MonkeyPatch) -> Encoder:
     """The fast encoder in each of its ways, without bos and eos."""
     if request.param != "merged by SentencePiece":
-        monkeypatch.setattr(tokenizer.fast, "_MIN_MERGER_PARTS", 0)
+        monkeypatch.setattr(tokenizer.fast_bpe, "_MIN_MERGER_PARTS", 0)
     if request.param == "small windows":
-        monkeypatch.setattr(tokenizer.fast, "_WINDOW_BYTES", 16)
+        monkeypatch.setattr(tokenizer.fast_bpe, "_WINDOW_BYTES", 16)
     made = Encoder.load(model, bos=False, eos=False)
     assert made.is_fast
     return made
@@ -68,7 +68,7 @@ def test_any_text_has_the_reference_ids(encoder: Encoder, model: bytes, texts: l
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(st.one_of(ANY_TEXT, WORDS), max_size=4))
 def test_other_places_to_cut(odd_fast_model: bytes, texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokenizer.fast, "_MIN_MERGER_PARTS", 0)
+    monkeypatch.setattr(tokenizer.fast_bpe, "_MIN_MERGER_PARTS", 0)
     made = Encoder.load(odd_fast_model, bos=False, eos=False)
     assert made.is_fast
     assert made.encode_batch(texts).to_pylist() == reference_ids(odd_fast_model, texts)
@@ -77,7 +77,7 @@ def test_other_places_to_cut(odd_fast_model: bytes, texts: list[str], monkeypatc
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(st.one_of(ANY_TEXT, WORDS, st.text(" a\n", max_size=60)), max_size=4))
 def test_pieces_of_equal_score(tied_model: bytes, texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokenizer.fast, "_MIN_MERGER_PARTS", 0)
+    monkeypatch.setattr(tokenizer.fast_bpe, "_MIN_MERGER_PARTS", 0)
     made = Encoder.load(tied_model, bos=False, eos=False)
     assert made.is_fast
     texts = [*texts, *CASES.values()]
@@ -86,8 +86,8 @@ def test_pieces_of_equal_score(tied_model: bytes, texts: list[str], monkeypatch:
 
 @pytest.mark.parametrize("min_merger_parts", [0, 10**9])
 def test_every_code_point(model: bytes, monkeypatch: pytest.MonkeyPatch, min_merger_parts: int) -> None:
-    monkeypatch.setattr(tokenizer.fast, "_MIN_MERGER_PARTS", min_merger_parts)
-    monkeypatch.setattr(tokenizer.fast, "_WINDOW_BYTES", 100_000)
+    monkeypatch.setattr(tokenizer.fast_bpe, "_MIN_MERGER_PARTS", min_merger_parts)
+    monkeypatch.setattr(tokenizer.fast_bpe, "_WINDOW_BYTES", 100_000)
     made = Encoder.load(model, bos=False, eos=False)
     chars = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000]
     chars = chars[:0x3000] + chars[0x3000::7]
@@ -104,7 +104,7 @@ def test_models_that_are_not_covered_are_the_reference(other_model: bytes) -> No
 
 
 def test_the_cache_keeps_its_size_and_its_answers(model: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tokenizer.parts._SLOTS_BITS", 6)  # 64 slots: nearly every part pushes another out
+    monkeypatch.setattr("tokenizer.id_cache._SLOTS_BITS", 6)  # 64 slots: nearly every part pushes another out
     made = Encoder.load(model, bos=False, eos=False)
     generator = random.Random(7)
     words = [

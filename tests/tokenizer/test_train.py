@@ -18,10 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixtures.recipe import Recipe
-from tokenizer import model_proto
-from tokenizer.sample import SmallestHashes, bounded_sample, lines, weighted_sample
-from tokenizer.train import TrainSettings, train
-from tokenizer.train_command import main
+from mixtures.tokenizer_sample import weighted_sample
+from tokenizer import model_file as model_proto
+from tokenizer.train.__main__ import main
+from tokenizer.train.sample import SmallestHashes, bounded_sample, lines
+from tokenizer.train.training import TrainSettings, train
 
 
 def recipe(missing: str = "error", **weights: str) -> Recipe:

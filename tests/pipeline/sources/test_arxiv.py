@@ -14,10 +14,10 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pytest
 
-from filters.latex import Latex
-from filters.latex_project import find_main
-from pipeline.sources.arxiv import ArxivReader, paper_id
-from pipeline.sources.base import InputFile, Rejected
+from filters.latex.paper import Latex
+from filters.latex.project import find_main
+from pipeline.sources.arxiv.reader import ArxivReader, paper_id
+from pipeline.sources.source import InputFile, Rejected
 
 TEX = b"\\documentclass{article}\\begin{document}\\section{A} text\\end{document}"
 PROJECT = {

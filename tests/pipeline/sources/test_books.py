@@ -17,10 +17,10 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.sources import books_archives
-from pipeline.sources.base import Document, InputFile, Rejected, Unit
-from pipeline.sources.books import SOURCE, BooksReader
-from pipeline.sources.books_text import decode, header_of
+from pipeline.sources.books import archives as books_archives
+from pipeline.sources.books.reader import SOURCE, BooksReader
+from pipeline.sources.books.text_and_header import decode, header_of
+from pipeline.sources.source import Document, InputFile, Rejected, Unit
 
 _HEADER = """The Project Gutenberg EBook of A Walk, by A. Body
 

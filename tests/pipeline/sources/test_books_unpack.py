@@ -18,10 +18,10 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.sources import books_unpack
-from pipeline.sources.base import Chunk, InputFile, Rejected, Unit, Unpacker
-from pipeline.sources.books import BooksReader
-from pipeline.sources.json_lines import read_json_lines
+from pipeline.sources.books import chunks as books_unpack
+from pipeline.sources.books.reader import BooksReader
+from pipeline.sources.formats.json_lines import read_json_lines
+from pipeline.sources.source import Chunk, InputFile, Rejected, Unit, Unpacker
 
 RNG = random.Random(3)
 WORDS = ("walk", "house", "tree", "river", "stone", "light", "over", "under", "green", "small")

@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.sources import bzip2_blocks
-from pipeline.sources.base import InputFile, Rejected
-from pipeline.sources.bzip2_blocks import Kind, regions, unpack_block
-from pipeline.sources.bzip2_threads import ThreadedUnpacker
-from pipeline.sources.wikipedia import WikipediaReader
-from pipeline.sources.wikipedia_streams import Event, read_bz2
+from pipeline.sources.formats import bzip2_blocks
+from pipeline.sources.formats.bzip2_blocks import Kind, regions, unpack_block
+from pipeline.sources.formats.bzip2_threads import ThreadedUnpacker
+from pipeline.sources.source import InputFile, Rejected
+from pipeline.sources.wikipedia.reader import WikipediaReader
+from pipeline.sources.wikipedia.streams import Event, read_bz2
 
 NAME = "dewiki-20220620-pages-articles.xml.bz2"
 RNG = random.Random(7)

@@ -9,9 +9,10 @@ import json
 import pytest
 import zstandard
 
-from pipeline.sources import json_lines
-from pipeline.sources.base import ExactDedup, InputFile, Rejected
 from pipeline.sources.c4 import SOURCE, C4Reader, c4_source, page_text, url_key
+from pipeline.sources.dedup_steps import ExactDedup
+from pipeline.sources.formats import json_lines
+from pipeline.sources.source import InputFile, Rejected
 
 ROWS = [
     {"text": f"Page {n} of it.", "timestamp": f"2019-04-2{n}T12:57:54Z", "url": f"https://www.a.com/{n}/"}

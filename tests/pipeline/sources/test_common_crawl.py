@@ -13,9 +13,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.sources.base import Document, ExactDedup, InputFile, LineDedup, Rejected, Unit
 from pipeline.sources.common_crawl import SOURCE, CommonCrawlReader
-from pipeline.sources.paths_list import expand_paths_list, paths_list_of
+from pipeline.sources.dedup_steps import ExactDedup, LineDedup
+from pipeline.sources.formats.paths_list import expand_paths_list, paths_list_of
+from pipeline.sources.source import Document, InputFile, Rejected, Unit
 
 
 def wet(*blocks: str, headers: str = "", info: str = "") -> bytes:

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.sources import github_avro
-from pipeline.sources.base import InputFile, Rejected, TableRow
-from pipeline.sources.github import SOURCE, GitHubReader, check_tables, choice_hash, choose_copy
+from pipeline.sources.github import avro as github_avro
+from pipeline.sources.github.reader import SOURCE, GitHubReader, check_tables, choice_hash, choose_copy
+from pipeline.sources.source import InputFile, Rejected, TableRow
 
 CONTENTS = [
     {"id": "a1", "size": 6, "content": "a = 1\n", "binary": False, "copies": 1},

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.sources import stack_exchange_rows
-from pipeline.sources.base import InputFile, Rejected, TableRow, Unit
-from pipeline.sources.stack_exchange import StackExchangeReader
-from pipeline.sources.stack_exchange_rows import RowBlock, parse_rows, row_blocks
+from pipeline.sources.source import InputFile, Rejected, TableRow, Unit
+from pipeline.sources.stack_exchange import rows as stack_exchange_rows
+from pipeline.sources.stack_exchange.reader import StackExchangeReader
+from pipeline.sources.stack_exchange.rows import RowBlock, parse_rows, row_blocks
 
 READER = StackExchangeReader()
 ODD_ROWS = (Path(__file__).parents[2] / "cases/stack_exchange/odd_rows.xml").read_bytes()

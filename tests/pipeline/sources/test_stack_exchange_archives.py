@@ -16,10 +16,10 @@ from typing import Any, BinaryIO
 import py7zr
 import pytest
 
-from pipeline.sources import stack_exchange_7z
-from pipeline.sources.base import Chunk, InputFile, Rejected, TableRow, Unit
-from pipeline.sources.bzip2_threads import ThreadedUnpacker
-from pipeline.sources.stack_exchange import AnswerJoin, StackExchangeReader
+from pipeline.sources.formats.bzip2_threads import ThreadedUnpacker
+from pipeline.sources.source import Chunk, InputFile, Rejected, TableRow, Unit
+from pipeline.sources.stack_exchange import seven_zip as stack_exchange_7z
+from pipeline.sources.stack_exchange.reader import AnswerJoin, StackExchangeReader
 
 READER = StackExchangeReader()
 JOIN = AnswerJoin()

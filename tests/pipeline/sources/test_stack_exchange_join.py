@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.sources.base import Rejected, Unpacker
-from pipeline.sources.stack_exchange import SOURCE, AnswerJoin, StackExchangeReader
+from pipeline.sources.source import Rejected, Unpacker
+from pipeline.sources.stack_exchange.reader import SOURCE, AnswerJoin, StackExchangeReader
 
 READER = StackExchangeReader()
 JOIN = AnswerJoin()

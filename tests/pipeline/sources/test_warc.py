@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.sources import warc_records
-from pipeline.sources.base import Rejected
-from pipeline.sources.warc import WetRecord, read_warc_html, read_wet
+from pipeline.sources.formats import warc_records
+from pipeline.sources.formats.warc_pages import WetRecord, read_warc_html, read_wet
+from pipeline.sources.source import Rejected
 
 Opener = Callable[[str], BinaryIO]
 
@@ -388,7 +388,7 @@ def test_what_is_no_page_is_named(data: bytes, reason: str, is_bad: bool) -> Non
 
 
 def test_a_bomb_in_a_page_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.sources.warc.MAX_RECORD_BYTES", 100_000)
+    monkeypatch.setattr("pipeline.sources.formats.warc_pages.MAX_RECORD_BYTES", 100_000)
     for name, packed in (("gzip", gzip.compress(bytes(10_000_000))), ("deflate", zlib.compress(bytes(10_000_000)))):
         block = http(packed, HTML, f"Content-Encoding: {name}")
         (found,) = read_warc_html("a.warc", opener(html_record(block)))

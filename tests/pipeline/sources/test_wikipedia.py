@@ -15,9 +15,9 @@ from xml.sax.saxutils import escape
 import pyarrow as pa
 import pytest
 
-from pipeline.sources import wikipedia_xml
-from pipeline.sources.base import InputFile, Reader, Rejected, Unit
-from pipeline.sources.wikipedia import SOURCE, WikipediaReader
+from pipeline.sources.source import InputFile, Reader, Rejected, Unit
+from pipeline.sources.wikipedia import xml as wikipedia_xml
+from pipeline.sources.wikipedia.reader import SOURCE, WikipediaReader
 
 NAME = "dewiki-20220620-pages-articles-multistream.xml.bz2"
 HEADER = """<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.10/" version="0.10" xml:lang="de">

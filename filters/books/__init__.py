@@ -1,0 +1,1 @@
+"""Books: Project Gutenberg's boilerplate, quality and overlap."""

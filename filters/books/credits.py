@@ -1,0 +1,218 @@
+"""Who made the electronic text: credits and transcribers' notes at the two ends of a Gutenberg book.
+
+Part of :mod:`filters.books.boilerplate`.
+Only whole paragraphs go, from the outermost inwards, and the first that is not
+certainly a credit or a note ends the search; on the title page those too that give an address of electronic mail.
+"""
+
+from __future__ import annotations
+
+import re
+
+MAX_CREDIT_CHARS = 2_000
+"""No longer paragraph is a credit. Ours: the longest seen, with the addresses of scans, has 900."""
+MAX_NOTES_CHARS = 20_000
+"""Transcribers' notes behind a book reach at most so far back. Ours: lists of a few hundred corrections."""
+_MAX_CREDITS = 12
+
+_E_TEXT = (
+    r"(?:e-?text|e-?book|electronic\s+(?:text|edition|version|book)|file|html(?:\s+version)?"
+    r"|(?:plain\s+)?text\s+version)"
+)
+_MADE = (
+    r"(?:produced|prepared|created|scanned|transcribed|typed|keyed|entered|provided|converted|digiti[sz]ed|proofed"
+    r"|proofread|proof-read|revised|updated|corrected|compiled|contributed|donated|processed|made|formatted|rekeyed)"
+)
+_CREDIT = re.compile(
+    rf"""[ \t*\[(_=+|-]*(?:
+      (?:this\s+|the\s+|project\s+gutenberg\s+)*{_E_TEXT}\s+(?:[\w'-]+\s+){{0,3}}?{_MADE}\b
+    | (?:produced|scanned|typed|keyed|digiti[sz]ed|proofed|proofread|proof-read|entered)
+        (?:,?\s+(?:and|&)?\s*(?:\w+\s+)?{_MADE})*(?:\s+(?:in|for|on|at)\s+[^\n]{{0,40}}?)?\s+by\b
+    | transcribed\s+(?:from\s+the\s+[^\n]{{1,80}}\s+(?:edition|text)|by)\b
+    | (?:ocr|scanning|scans|proofreading|proof-reading|typing|e-?text|html)(?:,?\s+(?:and\s+)?\w+){{0,4}}\s+by\b
+    | credits?\s*:\s
+    | note:\s+(?:project\s+gutenberg|images\s+of\s+the\s+original|this\s+is|the\s+original|there\s+is)\b
+    | \(?this\s+(?:file|book|e-?book)\s+was\s+produced\s+from\s+(?:images|scans)
+    | (?:this\s+is\s+)?(?:the\s+)?internet\s+wiretap\s+(?:[\w.]+\s+){{0,4}}edition(?:\s+of)?\s*\Z
+    | produit\s+par\b | ce\s+document\s+fut\s+pr[ée]sent | hergestellt\s+von\b.{{0,200}}proofread
+    )""",
+    re.IGNORECASE | re.VERBOSE | re.DOTALL,
+)
+_NAMES_PROJECT = re.compile(
+    r"pgdp\.(?:net|org)|distributed\s+proofread|proofreading\s+team|proofreaders\s+(?:team|europe|canada)"
+    r"|gutenberg\.(?:org|net|ca)|pglaf\.org|project\s+gutenberg|archive\.org/details",
+    re.IGNORECASE,
+)
+_NOTE_HEAD = re.compile(
+    r"""[ \t*\[(_=+|~\#-]*(?:
+      transcriber(?:'s|’s|s'|s’|s)?\s+(?:end\s*-?)?(?:notes?|comments?|amendments?|corrections?)
+    | (?:end\s*-?)?notes?\s+(?:by|from|of)\s+(?:the\s+)?transcriber | e-?text\s+transcriber
+    | typographical\s+errors\s+corrected\s+by\s+the\s+e-?text
+    | notes?\s+(?:du|de\s+la|de|sur\s+la)\s+transcri | anmerkung(?:en)?\s+(?:zur|der|des)\s+(?:transkri|bearbeit)
+    | opmerkingen?\s+van\s+de\s+bewerker | notas?\s+(?:del|de\s+la|de|do)\s+transcri | note\s+del\s+trascrittore
+    | au\s+lecteur\b
+    )""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_NOTE_WORDS = re.compile(
+    r"typograph|punctuation|spelling|hyphenat|transcri|itali[cq]|silently|tacite|e-?text|e-?book|livre\s+électronique|fin\s+du\s+texte"
+    r"|printer'?s?\s+error|obvious\s+error|orthogra|druckfehler|rechtschreib|zeichensetzung|spelfout|errata|erreurs",
+    re.IGNORECASE,
+)
+_BOOK_PART = re.compile(
+    r"^[ \t]*(?:footnotes?|notes|index|chapter|appendix|the\s+end|finis|advertisements?|book|part|volume|preface)"
+    r"\b[^\n]{0,40}$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_ADDRESS = re.compile(r"[\w.+-]{1,60}@[\w-]{1,60}\.[\w.-]{2,60}")
+"""Of electronic mail: no printed title page has one."""
+_MAX_TITLE_PAGE_CHARS = 2_000
+_MAX_TITLE_PARAGRAPH_CHARS = 400
+"""Ours: behind a longer paragraph the book has begun, and what looks like a credit may be its own."""
+_NOT_BLANK = re.compile(r"[^ \t\n\f]")
+_BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
+
+
+def is_credit(paragraph: str, *, is_marked: bool = True) -> bool:
+    """Whether a paragraph only says who made the electronic text.
+
+    Without marks around it (``is_marked`` false) it must begin as a credit does *and* name the project or its
+    proofreaders, or begin with the words that stand first in the texts of PG19.
+
+    >>> is_credit("Produced by Al Haines"), is_credit("Edited by William Smith"), is_credit("Produced by the sun")
+    (True, False, True)
+    """
+    if len(paragraph) > MAX_CREDIT_CHARS:
+        return False
+    begins = _CREDIT.match(paragraph) is not None
+    names = _NAMES_PROJECT.search(paragraph) is not None
+    if is_marked:
+        return begins or (names and len(paragraph) < 600)
+    return begins and (
+        names or re.match(r"\s*(?:produced by|e-text prepared by)\s+[A-Z]", paragraph, re.IGNORECASE) is not None
+    )
+
+
+def _paragraph_end(text: str, pos: int) -> tuple[int, int]:
+    """The paragraph from ``pos``: where its first character stands, and where it ends."""
+    first = _NOT_BLANK.search(text, pos)
+    begin = first.start() if first else len(text)
+    begin = max(pos, text.rfind("\n", pos, begin) + 1) if begin > pos else begin
+    blank = _BLANK_LINES.search(text, begin)
+    return begin, blank.start() if blank else len(text)
+
+
+def _note_end(text: str, begin: int, end: int) -> int:
+    """Where a transcriber's note ends that has its heading in ``text[begin:end]``; ``begin`` if that is not certain."""
+    lead = text[begin:end].lstrip()
+    window = min(len(text), begin + 8_000)
+    if lead.startswith("["):
+        close = text.find("]\n", begin, window)
+        return close + 1 if close >= 0 else begin
+    if lead.startswith("+-"):
+        border = text.rfind("\n+-", begin, window)
+        return text.find("\n", border + 1) if border > begin and text.find("\n", border + 1) > 0 else begin
+    says_so = _NOTE_WORDS.search(text[begin:end].split("\n", 1)[-1]) is not None
+    is_sure = says_so or (":" in lead[:40] and len(lead) > 60)  # "Transcriber's Note: a sentence", in one paragraph
+    found = end if is_sure else begin
+    for _ in range(6):
+        begin_next, end_next = _paragraph_end(text, end)
+        paragraph = text[begin_next:end_next]
+        if (
+            not paragraph
+            or len(paragraph) > MAX_CREDIT_CHARS
+            or not _NOTE_WORDS.search(paragraph)
+            or _BOOK_PART.search(paragraph)
+        ):
+            break
+        found = end = end_next
+    return found
+
+
+def _credits_before(text: str, *, is_marked: bool) -> int:
+    """How many characters of credits and notes stand before the book."""
+    cut = 0
+    for _ in range(_MAX_CREDITS):
+        begin, end = _paragraph_end(text, cut)
+        paragraph = text[begin:end]
+        if not paragraph.strip():
+            break
+        if is_credit(paragraph, is_marked=is_marked):
+            cut = end
+        elif is_marked and _NOTE_HEAD.match(paragraph) and (note_end := _note_end(text, begin, end)) > begin:
+            cut = note_end
+        else:
+            break
+        is_marked = True  # what follows a credit is judged as behind a header
+    return cut
+
+
+def _notes_start(text: str) -> int:
+    """Where the transcribers' notes behind a book begin; the text's length where there are none."""
+    window = max(len(text) - MAX_NOTES_CHARS, len(text) // 2)
+    for blank in _BLANK_LINES.finditer(text, window):
+        head = text[blank.end() : blank.end() + 200]
+        if not _NOTE_HEAD.match(head):
+            continue
+        rest = text[blank.end() :]
+        behind_head = rest.split("\n", 1)[-1]
+        if _BOOK_PART.search(behind_head) or (
+            head.lstrip().lower().startswith("au lect") and not _NOTE_WORDS.search(rest)
+        ):
+            continue
+        return blank.start()
+    return len(text)
+
+
+def _credits_behind(text: str) -> int:
+    """Where the book ends, before credits and notes."""
+    end = len(text.rstrip())
+    for _ in range(_MAX_CREDITS):
+        start = max(text.rfind("\n\n", 0, end) + 2, 0) if "\n\n" in text[max(0, end - MAX_CREDIT_CHARS) : end] else end
+        if start >= end or not _CREDIT.match(text[start:end]) or not is_credit(text[start:end]):
+            break
+        end = len(text[:start].rstrip())
+    notes = _notes_start(text[:end])
+    if notes < end:
+        end = len(text[:notes].rstrip().rstrip("*- \n\t"))
+    return end
+
+
+def _without_title_page_credits(body: str) -> str:
+    """The book without credits between its title and its text, known by an address of electronic mail.
+
+    >>> _without_title_page_credits("A BOOK\\n\\nEntered by A. Body\\nbody@a.org\\n\\nIt began.\\n")
+    'A BOOK\\n\\nIt began.\\n'
+    """
+    kept: list[str] = []
+    pos = begin = 0
+    while begin < min(len(body), _MAX_TITLE_PAGE_CHARS):
+        first, end = _paragraph_end(body, begin)
+        paragraph = body[first:end]
+        if not paragraph or len(paragraph) > _MAX_TITLE_PARAGRAPH_CHARS:
+            break
+        if _CREDIT.match(paragraph) and _ADDRESS.search(paragraph):
+            kept.append(body[pos:first])
+            blank = _BLANK_LINES.match(body, end)
+            end = pos = blank.end() if blank else end
+        begin = end
+    return "".join([*kept, body[pos:]]) if pos else body
+
+
+def strip_credits(text: str, *, is_marked: bool) -> tuple[str, int]:
+    """Takes credits and notes off a book's two ends; returns it and how many characters went before it.
+
+    ``is_marked`` says that Gutenberg's marks stood around it: then the blank lines at its ends go too. Without
+    them only a first paragraph that is certainly a credit goes, and any other text comes back as it was.
+
+    >>> strip_credits("\\n\\nProduced by A. Body\\n\\n  A BOOK\\n", is_marked=True)
+    ('  A BOOK', 23)
+    """
+    cut = _credits_before(text, is_marked=is_marked)
+    if not is_marked and not cut:
+        return text, 0
+    body = text[cut:]
+    num_blank = re.match(r"(?:[ \t\f]*\n)*", body)
+    cut += num_blank.end() if num_blank else 0
+    body = text[cut:]
+    return _without_title_page_credits(body[: _credits_behind(body)]), cut

@@ -1,0 +1,97 @@
+"""C4's last filter: pages that hold a word of a list go (the list is LDNOOBW's in the original).
+
+The list is not ours to ship; it is given by path and handed in under the key ``bad_words``, a sequence of words and
+phrases. Without a list nothing is judged: every page passes and no signal is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from filters.c4.lines_and_pages import is_judged
+from filters.step import Models, Outcome
+
+_MAX_LISTS_CACHED = 4
+
+
+def parse_words(lines: str) -> tuple[str, ...]:
+    """Returns the words of a list with one a line, as LDNOOBW's files are.
+
+    >>> parse_words("two girls\\n\\n  spam \\n")
+    ('two girls', 'spam')
+    """
+    return tuple(word for line in lines.splitlines() if (word := line.strip()))
+
+
+@lru_cache(maxsize=_MAX_LISTS_CACHED)
+def _patterns(words: tuple[str, ...], is_spaced: bool) -> tuple[str, re.Pattern[str]]:
+    """Returns the coarse expression (RE2, linear, finds at least as much) and the exact one (Python's ``\\W``).
+
+    RE2 knows ``\\W`` in ASCII only; every character outside words in Python is outside them in ASCII too.
+    """
+    exact = "|".join(re.escape(word) for word in words)
+    coarse = "|".join(rf"\Q{word}\E" for word in words)
+    if not is_spaced:
+        return f"(?:{coarse})", re.compile(exact)
+    return rf"(?:[^0-9A-Za-z_]|^)(?:{coarse})(?:[^0-9A-Za-z_]|$)", re.compile(rf"(?:\W|^)({exact})(?:\W|$)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadWords:
+    """Drops pages with a word of the list between non-word characters (c4_utils ``get_badwords_filter_fn``).
+
+    The page is lower-cased, the words are taken as they stand. ``drop_share`` drops only that share of them, chosen by
+    the md5 of the url, so that a part of such pages stays in (c4_utils ``filter_fraction``). ``is_spaced`` is for
+    languages that write words apart; c4_utils takes it as false for Japanese, Thai and Chinese.
+    """
+
+    NAME: ClassVar[str] = "bad_words"
+    DATA_VERSION: ClassVar[int] = 1
+    MODELS: ClassVar[tuple[str, ...]] = ("bad_words",)
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
+    REASONS: ClassVar[tuple[str, ...]] = ("bad_word",)
+
+    drop_share: float = 1.0  # c4_utils filter_fraction
+    is_spaced: bool = True
+    is_for_published: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.drop_share <= 1.0:
+            raise ValueError(f"bad_words: drop_share must be from 0 to 1, not {self.drop_share}")
+
+    def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
+        """Judges every page; the detail is the first word found."""
+        words: Sequence[str] = models.get("bad_words") or ()
+        none = pa.nulls(batch.num_rows, pa.string())
+        if not words:
+            return Outcome(verdict=none, detail=none)
+        coarse, exact = _patterns(tuple(words), self.is_spaced)
+        judged = is_judged(batch, is_for_published=self.is_for_published)
+        lower = [text.lower() for text in batch.column("text").to_pylist()]
+        may_match = pc.match_substring_regex(pa.array(lower, pa.string()), coarse).to_pylist()
+        found: list[str | None] = [None] * batch.num_rows
+        for row, text in enumerate(lower):
+            if judged[row] and may_match[row] and (match := exact.search(text)):
+                found[row] = match.group(1) if self.is_spaced else match.group()
+        dropped = [word is not None and self._falls(batch, row) for row, word in enumerate(found)]
+        return Outcome(
+            verdict=pa.array(["bad_word" if falls else None for falls in dropped], pa.string()),
+            detail=pa.array([w if falls else None for w, falls in zip(found, dropped, strict=True)], pa.string()),
+            signals={"num_bad_words_found": pa.array([float(w is not None) for w in found], pa.float64())},
+        )
+
+    def _falls(self, batch: pa.RecordBatch, row: int) -> bool:
+        if self.drop_share == 1.0:
+            return True
+        key = "_url_key" if "_url_key" in batch.schema.names else "id"
+        numerator, denominator = self.drop_share.as_integer_ratio()
+        digest = hashlib.md5((batch.column(key)[row].as_py() or "").encode(), usedforsecurity=False).hexdigest()
+        return int(digest, 16) % denominator < numerator

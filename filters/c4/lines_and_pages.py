@@ -1,0 +1,276 @@
+"""The page and line rules of C4 (Raffel et al. 2020), variant ``tfds-3``.
+
+``tfds-3`` is what TensorFlow Datasets' ``c4_utils`` does in versions 3.0.0 and 3.0.1, in its order and with its
+limits (five words a line, three sentences a page); the paper and other systems name other limits. A line is judged by
+the first of these that holds, a page by the first of its lines that condemns it:
+
+=====================  =====  ==========================================================================
+reason                 falls  rule
+=====================  =====  ==========================================================================
+too_long               page   over 190,000 characters
+(too_long_word)        line   a word of over 1,000 characters
+(no_end_mark)          line   ends in none of ``. ? ! "``, or in ``...``; after ``[1]``, ``[edit]`` and
+                              ``[citation needed]`` were cut out
+(too_few_words)        line   under 5 words
+lorem_ipsum            page   a line that speaks of it
+(javascript)           line   holds the word
+curly_bracket          page   a line with ``{``
+(policy)               line   speaks of terms of use, privacy or cookies
+too_few_sentences      page   under 3 sentences in the lines left
+=====================  =====  ==========================================================================
+
+What became of the lines goes out as signals (``num_lines_no_end_mark``, ...), and so do the sentences before and after
+the line dedup, counted up to the limit: that is all the rule asks (``is_counted_whole`` counts them all). Published C4
+went through all of this before, so a document whose ``_form`` is not ``wet`` passes as it is unless
+``is_for_published`` is set.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from filters.c4.sentences import num_sentences
+from filters.step import Models, Outcome
+
+VARIANT = "tfds-3"
+END_MARKS = (".", "?", "!", '"')
+ELLIPSIS = "..."
+POLICY_PHRASES = (
+    "terms of use",
+    "privacy policy",
+    "cookie policy",
+    "uses cookies",
+    "use of cookies",
+    "use cookies",
+)
+LINE_FATES = ("kept", "too_long_word", "no_end_mark", "too_few_words", "javascript", "policy")
+"""What can become of a line; a page's signals count each (``num_lines_kept``, ...)."""
+
+_CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
+
+
+def is_judged(batch: pa.RecordBatch, *, is_for_published: bool) -> list[bool]:
+    """Returns for each document whether C4's rules are for it: all but those of published C4."""
+    if is_for_published or "_form" not in batch.schema.names:
+        return [True] * batch.num_rows
+    judged: list[bool] = pc.fill_null(pc.equal(batch.column("_form"), "wet"), True).to_pylist()
+    return judged
+
+
+@dataclass(frozen=True, slots=True)
+class CleanedPage:
+    """A page behind the line rules: what is left of it, or why it goes, and what became of its lines."""
+
+    text: str
+    reason: str | None
+    detail: str | None
+    num_lines: Mapping[str, int]
+    """By fate; of a page that a line condemned only the lines before it."""
+    num_sentences: int | None = None
+    """Up to the limit, or all if asked for; None where a line condemned the page."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class C4TooLong:
+    """Drops pages of over 190,000 characters (c4_utils ``is_valid_length``), before anything else is done to them."""
+
+    NAME: ClassVar[str] = "c4_length"
+    DATA_VERSION: ClassVar[int] = 1
+    MODELS: ClassVar[tuple[str, ...]] = ()
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
+    REASONS: ClassVar[tuple[str, ...]] = ("too_long",)
+
+    max_chars: int = 190_000
+    is_for_published: bool = False
+
+    def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
+        """Judges by the number of code points."""
+        num_chars = pc.utf8_length(batch.column("text"))
+        judged = pa.array(is_judged(batch, is_for_published=self.is_for_published), pa.bool_())
+        is_dropped = pc.and_(judged, pc.greater(num_chars, self.max_chars))
+        verdict = pc.if_else(is_dropped, "too_long", pa.scalar(None, pa.string()))
+        detail = pc.if_else(is_dropped, pc.cast(num_chars, pa.string()), pa.scalar(None, pa.string()))
+        return Outcome(verdict=verdict, detail=detail, signals={"num_chars": pc.cast(num_chars, pa.float64())})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class C4Lines:
+    """Drops lines and pages as c4_utils ``clean_page`` does, and cuts citation marks out of the lines kept.
+
+    ``_line_scope`` says who takes part in the line dedup behind it: null for published C4, which was deduplicated.
+    """
+
+    NAME: ClassVar[str] = "c4_lines"
+    DATA_VERSION: ClassVar[int] = 1
+    MODELS: ClassVar[tuple[str, ...]] = ()
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"_line_scope": pa.string()}
+    REASONS: ClassVar[tuple[str, ...]] = ("lorem_ipsum", "curly_bracket", "too_few_sentences")
+
+    max_word_chars: int = 1_000  # c4_utils _MAX_WORD_LENGTH
+    min_words_per_line: int = 5  # c4_utils _MIN_WORDS_PER_LINE; 3 in the paper's second version
+    min_sentences: int = 3  # c4_utils _MIN_NUM_SENTENCES; 5 in the paper's first version
+    is_counted_whole: bool = False
+    """Count all sentences of every page kept, which costs ten times the time of all the other rules."""
+    is_for_published: bool = False
+
+    def __post_init__(self) -> None:
+        if min(self.max_word_chars, self.min_words_per_line, self.min_sentences) < 1:
+            raise ValueError("c4_lines: max_word_chars, min_words_per_line and min_sentences must be at least 1")
+
+    def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
+        """Edits and judges every page as :meth:`clean_page` does."""
+        judged = is_judged(batch, is_for_published=self.is_for_published)
+        texts: list[str] = batch.column("text").to_pylist()
+        pages = [self.clean_page(text) if is_ours else None for text, is_ours in zip(texts, judged, strict=True)]
+        signals = {
+            f"num_lines_{fate}": pa.array([page and float(page.num_lines[fate]) for page in pages], pa.float64())
+            for fate in LINE_FATES
+        }
+        signals["num_sentences"] = _doubles([None if page is None else page.num_sentences for page in pages])
+        return Outcome(
+            verdict=pa.array([page and page.reason for page in pages], pa.string()),
+            detail=pa.array([page and page.detail for page in pages], pa.string()),
+            columns={
+                "text": pa.array(
+                    [text if page is None else page.text for text, page in zip(texts, pages, strict=True)], pa.string()
+                ),
+                "_line_scope": pa.array(["c4" if is_ours else None for is_ours in judged], pa.string()),
+            },
+            signals=signals,
+        )
+
+    def clean_page(self, text: str) -> CleanedPage:
+        """Returns one page behind the rules; the text of a dropped page is as it came.
+
+        >>> page = C4Lines().clean_page("Menu\\nThis is a line of text.[1]\\nThis is one more of them. And one!")
+        >>> page.text
+        'This is a line of text.\\nThis is one more of them. And one!'
+        >>> page.num_lines["no_end_mark"], page.reason
+        (1, None)
+        """
+        num_lines = dict.fromkeys(LINE_FATES, 0)
+        lines = self._whole_lines(text, num_lines)
+        reason = None
+        if not _is_clean("\n".join(lines)):
+            lines, reason = _judge_phrases(lines, num_lines)
+        num_lines["kept"] = len(lines)
+        if reason is not None:
+            return CleanedPage(text, reason, None, num_lines)
+        num_found = self._num_sentences(lines)
+        if num_found < self.min_sentences:
+            return CleanedPage(text, "too_few_sentences", str(num_found), num_lines, num_found)
+        return CleanedPage("\n".join(lines).strip(), None, None, num_lines, num_found)
+
+    def _num_sentences(self, lines: list[str]) -> int:
+        """Returns the sentences of all lines, each split on its own, up to the limit unless all are to be counted."""
+        if self.is_counted_whole:
+            return sum(num_sentences(line) for line in lines)
+        # A line kept is not empty, so it has a sentence: as many lines as sentences are asked for are enough.
+        if len(lines) >= self.min_sentences:
+            return self.min_sentences
+        return min(self.min_sentences, sum(num_sentences(line, up_to=self.min_sentences) for line in lines))
+
+    def _whole_lines(self, text: str, num_lines: dict[str, int]) -> list[str]:
+        """Returns the lines that pass the rules of form: no endless word, an end mark, enough words."""
+        lines = [line for line in map(str.strip, text.splitlines()) if line]
+        num_left = len(lines)
+        if num_left and max(map(len, lines)) > self.max_word_chars:
+            lines = [line for line in lines if not self._has_endless_word(line)]
+            num_lines["too_long_word"] = num_left - len(lines)
+            num_left = len(lines)
+        if "[" in text:
+            lines = [_CITATION.sub("", line) if "[" in line else line for line in lines]
+        lines = [line for line in lines if line.endswith(END_MARKS) and not line.endswith(ELLIPSIS)]
+        num_lines["no_end_mark"] = num_left - len(lines)
+        num_left = len(lines)
+        num_splits, min_words = self.min_words_per_line - 1, self.min_words_per_line
+        lines = [line for line in lines if len(line.split(None, num_splits)) >= min_words]
+        num_lines["too_few_words"] = num_left - len(lines)
+        return lines
+
+    def _has_endless_word(self, line: str) -> bool:
+        return len(line) > self.max_word_chars and max(map(len, line.split())) > self.max_word_chars
+
+
+def _is_clean(text: str) -> bool:
+    """Returns whether nothing that :func:`_judge_phrases` looks for is anywhere in the text: so for most pages."""
+    if "{" in text:
+        return False
+    lower = text.lower()
+    return not (
+        "lorem ipsum" in lower
+        or "javascript" in lower
+        or "cookie" in lower  # four of the six phrases
+        or "terms of use" in lower
+        or "privacy policy" in lower
+    )
+
+
+def _judge_phrases(lines: list[str], num_lines: dict[str, int]) -> tuple[list[str], str | None]:
+    """Returns the lines kept and the reason to drop the page, going through the lines in their order."""
+    kept: list[str] = []
+    for line in lines:
+        lower = line.lower()
+        if "lorem ipsum" in lower:
+            return kept, "lorem_ipsum"
+        if "javascript" in lower:
+            num_lines["javascript"] += 1
+        elif "{" in line:
+            return kept, "curly_bracket"
+        elif any(phrase in lower for phrase in POLICY_PHRASES):
+            num_lines["policy"] += 1
+        else:
+            kept.append(line)
+    return kept, None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class C4SentencesAfterDedup:
+    """Drops pages that the line dedup left with under 3 sentences (c4_utils ``_remove_lines_from_text``).
+
+    Here the original splits the page as a whole, where a line that ends in ``Inc.`` or ``"`` may join the next.
+    """
+
+    NAME: ClassVar[str] = "c4_sentences"
+    DATA_VERSION: ClassVar[int] = 1
+    MODELS: ClassVar[tuple[str, ...]] = ()
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
+    REASONS: ClassVar[tuple[str, ...]] = ("empty_after_dedup", "too_few_sentences_after_dedup")
+
+    min_sentences: int = 3  # c4_utils _MIN_NUM_SENTENCES
+    is_counted_whole: bool = False
+    """As :attr:`C4Lines.is_counted_whole`."""
+    is_for_published: bool = False
+
+    def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
+        """Judges the text that is left."""
+        judged = is_judged(batch, is_for_published=self.is_for_published)
+        verdict: list[str | None] = []
+        detail: list[str | None] = []
+        counts: list[int | None] = []
+        up_to = None if self.is_counted_whole else self.min_sentences
+        for text, is_ours in zip(batch.column("text").to_pylist(), judged, strict=True):
+            reason, found = None, None
+            num_found = num_sentences(text, up_to=up_to) if is_ours else None
+            if is_ours and not text:
+                reason = "empty_after_dedup"
+            elif num_found is not None and num_found < self.min_sentences:
+                reason, found = "too_few_sentences_after_dedup", str(num_found)
+            verdict.append(reason)
+            detail.append(found)
+            counts.append(num_found)
+        return Outcome(
+            verdict=pa.array(verdict, pa.string()),
+            detail=pa.array(detail, pa.string()),
+            signals={"num_sentences_after_dedup": _doubles(counts)},
+        )
+
+
+def _doubles(values: list[int | None]) -> pa.Array:
+    return pa.array([None if value is None else float(value) for value in values], pa.float64())

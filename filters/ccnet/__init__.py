@@ -1,0 +1,1 @@
+"""CCNet's rules: line hashes, length and perplexity."""

@@ -1,0 +1,235 @@
+"""Lines of documents: split, normalised, hashed, and dropped again by their hashes.
+
+The line dedup compares hashes, so what counts as the same line is decided here and nowhere else. All functions are
+pure; comparing lines across documents is the pipeline's work.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from filters.ccnet.characters import CHARS_WITH_RULES, CONTROL_CHARS, DIGITS, UNICODE_PUNCTUATION
+
+UInt64s = npt.NDArray[np.uint64]
+Int64s = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class LineHashes:
+    """The hashes of all lines of ``n`` documents, in order."""
+
+    hashes: UInt64s
+    """One a line."""
+    doc_offsets: Int64s
+    """``n + 1``: the lines of document ``i`` are ``hashes[doc_offsets[i]:doc_offsets[i + 1]]``."""
+
+    def num_lines(self) -> Int64s:
+        """Lines a document, before any is dropped."""
+        return np.diff(self.doc_offsets)
+
+
+def ccnet_hashes(texts: pa.Array) -> LineHashes:
+    """Hashes every line as CCNet normalises it: equal hashes for lines that CCNet takes for the same.
+
+    Stripped, lower-cased, every digit to ``0``, 34 marks of Unicode punctuation and all control characters deleted;
+    ASCII punctuation and accents stay. Empty lines are lines (cc_net/dedup.py ``compute_hashes``,
+    cc_net/text_normalizer.py ``normalize_for_dedup``). The hash is XXH3, 64 bits, where CCNet takes the first 64 of
+    SHA-1: other numbers, the same decisions.
+
+    >>> ccnet_hashes(pa.array(["Page 1\\npage 2 \\n\\nPàge “2”"])).hashes.tolist() == [
+    ...     ccnet_hashes(pa.array([line])).hashes[0] for line in ("PAGE 9", "page 0", "", "pàge 7")]
+    True
+    """
+    return _hashed_behind(texts, lambda lines: lines.translate(_PLAIN_ASCII, _ASCII_CONTROLS), _ccnet_plain)
+
+
+def c4_hashes(texts: pa.Array) -> LineHashes:
+    """Hashes every line as C4 compares it: stripped and lower-cased.
+
+    tensorflow_datasets/text/c4_utils.py takes the MD5 of the same string: other numbers, the same decisions.
+    """
+    return _hashed_behind(texts, bytes.lower, _lowered)
+
+
+LINE_HASHES: dict[str, Callable[[pa.Array], LineHashes]] = {"ccnet": ccnet_hashes, "c4": c4_hashes}
+"""What ``LineDedup.lines`` may name."""
+
+
+def repeats(hashes: LineHashes) -> Bools:
+    """True for each line that repeats an earlier line of its document.
+
+    >>> repeats(ccnet_hashes(pa.array(["a\\nb\\nA", "a"]))).tolist()
+    [False, False, True, False]
+    """
+    docs = np.repeat(np.arange(len(hashes.doc_offsets) - 1), hashes.num_lines())
+    order = np.lexsort((hashes.hashes, docs))  # stable: equal lines stay in their order
+    by_doc, by_hash = docs[order], hashes.hashes[order]
+    is_repeat = np.zeros(len(order), dtype=np.bool_)
+    is_repeat[order[1:]] = (by_doc[1:] == by_doc[:-1]) & (by_hash[1:] == by_hash[:-1])
+    return is_repeat
+
+
+def among(hashes: LineHashes, wanted: UInt64s) -> Bools:
+    """True for each line whose hash is in ``wanted``, which is sorted.
+
+    >>> hashes = ccnet_hashes(pa.array(["a\\nb"]))
+    >>> among(hashes, hashes.hashes[1:]).tolist(), among(hashes, hashes.hashes[:0]).tolist()
+    ([False, True], [False, False])
+    """
+    if not len(wanted):
+        return np.zeros(len(hashes.hashes), dtype=np.bool_)
+    at = np.searchsorted(wanted, hashes.hashes)
+    found: Bools = wanted[np.minimum(at, len(wanted) - 1)] == hashes.hashes
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class KeptLines:
+    """Documents without the lines that were dropped; every array has a row a document."""
+
+    text: pa.Array
+    num_lines: pa.Array
+    """int32; 0 where no line is left (the text is empty then, as it is where one empty line is left)."""
+    original_num_lines: pa.Array
+    """int32"""
+
+
+def drop_lines(texts: pa.Array, is_dropped: Bools) -> KeptLines:
+    """Drops the marked lines (one mark a line over all documents); the others stay as they were written.
+
+    >>> kept = drop_lines(pa.array(["A\\nb\\n c", "d"]), np.array([False, True, False, True]))
+    >>> kept.text.to_pylist(), kept.num_lines.to_pylist(), kept.original_num_lines.to_pylist()
+    (['A\\n c', ''], [2, 0], [3, 1])
+    """
+    split = pc.split_pattern(texts, "\n")
+    doc_offsets = split.offsets.to_numpy().astype(np.int64)
+    if len(is_dropped) != doc_offsets[-1] - doc_offsets[0]:
+        raise ValueError(f"{len(is_dropped)} marks for {doc_offsets[-1] - doc_offsets[0]} lines")
+    num_kept_before = np.concatenate(([0], np.cumsum(~is_dropped)))
+    kept_offsets = num_kept_before[doc_offsets - doc_offsets[0]]
+    text = texts
+    if is_dropped.any():
+        kept = split.flatten().filter(pa.array(~is_dropped))
+        text = pc.binary_join(pa.ListArray.from_arrays(pa.array(kept_offsets, pa.int32()), kept), "\n")
+    return KeptLines(
+        text=text,
+        num_lines=pa.array(np.diff(kept_offsets), pa.int32()),
+        original_num_lines=pa.array(np.diff(doc_offsets), pa.int32()),
+    )
+
+
+def keep_lines(texts: pa.Array, hashes: LineHashes, dropped: UInt64s) -> KeptLines:
+    """Drops all lines whose hash is in ``dropped`` (sorted), and lines that repeat an earlier one of their document.
+
+    With ``dropped`` the lines that stand in several documents this is CCNet's second pass
+    (cc_net/dedup.py ``DuplicatesRemover``, ``finalize_doc``).
+    """
+    return drop_lines(texts, among(hashes, dropped) | repeats(hashes))
+
+
+# What follows works on many lines at once, joined by line ends: one call of a kernel, not one a line.
+
+_FOLD_DIGITS = bytes(ord("0") if ord("0") <= byte <= ord("9") else byte for byte in range(256))
+_PLAIN_ASCII = _FOLD_DIGITS.lower()
+_ASCII_CONTROLS = bytes(byte for byte in (*range(32), 127) if byte != ord("\n"))
+_DELETED, _DIGIT = 1, 2
+_FATES = np.zeros(0x20000, np.uint8)
+"""What becomes of a character beyond ASCII, by its code point; of what lies beyond the table nothing does."""
+_FATES[[ord(char) for char in (*UNICODE_PUNCTUATION, *CONTROL_CHARS) if not char.isascii()]] = _DELETED
+_FATES[[ord(char) for char in DIGITS if not char.isascii()]] = _DIGIT
+
+
+def _stripped_lines(texts: pa.Array) -> tuple[pa.Array, Int64s]:
+    split = pc.split_pattern(texts, "\n")
+    offsets = split.offsets.to_numpy().astype(np.int64)
+    return pc.utf8_trim_whitespace(split.flatten()), offsets - offsets[0]
+
+
+def _joined(lines: pa.Array) -> bytes:
+    all_lines = pa.ListArray.from_arrays(pa.array([0, len(lines)], pa.int32()), lines)
+    joined: bytes = pc.binary_join(all_lines, "\n")[0].as_buffer().to_pybytes()
+    return joined
+
+
+def _lowered(joined: bytes) -> bytes:
+    """Lower-cases as Python does: Arrow's kernel differs at a final sigma and in a few letters."""
+    column = _as_array(joined)
+    if pc.match_substring_regex(column, _lowered_otherwise())[0].as_py():
+        return joined.decode("utf-8").lower().encode("utf-8")
+    lowered: bytes = pc.utf8_lower(column)[0].as_buffer().to_pybytes()
+    return lowered
+
+
+@functools.cache
+def _lowered_otherwise() -> str:
+    """Returns a class of the characters that Arrow's kernel may lower-case otherwise than Python."""
+    chars = CHARS_WITH_RULES
+    runs = [chars[at : at + _RUN_CHARS] for at in range(0, len(chars), _RUN_CHARS)]
+    differ = [run for run, arrows in zip(runs, _arrow_lower(runs), strict=True) if run.lower() != arrows]
+    by_char = [char for run in differ for char in run]
+    found = {char for char, arrows in zip(by_char, _arrow_lower(by_char), strict=True) if char.lower() != arrows}
+    return "[" + "".join(sorted(found | {"Σ"})) + "]"
+
+
+_RUN_CHARS = 256
+"""Compared at once, so that a process has the class within a tenth of a second."""
+
+
+def _arrow_lower(texts: list[str]) -> list[str]:
+    lowered: list[str] = pc.utf8_lower(pa.array(texts, pa.string())).to_pylist()
+    return lowered
+
+
+def _ccnet_plain(joined: bytes) -> bytes:
+    codes = np.frombuffer(_lowered(joined), np.uint8)
+    is_kept, plain = np.ones(len(codes), np.bool_), codes.copy()
+    for width, first, end in ((2, 0xC2, 0xE0), (3, 0xE0, 0xF0), (4, 0xF0, 0xF5)):
+        at = np.flatnonzero((codes >= first) & (codes < end))
+        char = (codes[at] & (0x7F >> width)).astype(np.uint32)
+        for further in range(1, width):
+            char = (char << 6) + (codes[at + further] & 0x3F)
+        fate = _FATES[np.minimum(char, len(_FATES) - 1)]
+        digits, touched = at[fate == _DIGIT], at[fate > 0]
+        plain[digits] = ord("0")
+        for place in range(width):
+            is_kept[touched + place] = False
+        is_kept[digits] = True
+    return plain[is_kept].tobytes().translate(_FOLD_DIGITS, _ASCII_CONTROLS)
+
+
+def _as_array(joined: bytes) -> pa.Array:
+    offsets = pa.py_buffer(np.array([0, len(joined)], dtype=np.int32))
+    return pa.Array.from_buffers(pa.string(), 1, [None, offsets, pa.py_buffer(joined)])
+
+
+_Plain = Callable[[bytes], bytes]
+"""Of many lines, joined by line ends, what is left to compare of each."""
+_TEXTS_AT_ONCE = 64
+"""Near the processor: all at once take half as long again, where few lines are ASCII."""
+
+
+def _hashed_behind(texts: pa.Array, plain_ascii: _Plain, plain: _Plain) -> LineHashes:
+    """Hashes what two functions leave of the lines: a quick one of those of ASCII only, which are most."""
+    num_lines, hashes = [np.zeros(1, np.int64)], [np.empty(0, np.uint64)]
+    for at in range(0, len(texts), _TEXTS_AT_ONCE):
+        lines, doc_offsets = _stripped_lines(texts.slice(at, _TEXTS_AT_ONCE))
+        found = np.empty(len(lines), np.uint64)
+        is_ascii = pc.string_is_ascii(lines)
+        for chosen, function in ((is_ascii, plain_ascii), (pc.invert(is_ascii), plain)):
+            some = lines.filter(chosen)
+            left = function(_joined(some)).split(b"\n") if len(some) else []
+            assert len(left) == len(some), "a kernel has made or taken a line end"
+            hashed = np.fromiter(map(xxhash.xxh3_64_intdigest, left), np.uint64, len(left))
+            found[chosen.to_numpy(zero_copy_only=False)] = hashed
+        num_lines.append(np.diff(doc_offsets))
+        hashes.append(found)
+    return LineHashes(np.concatenate(hashes), np.cumsum(np.concatenate(num_lines)))

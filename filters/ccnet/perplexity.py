@@ -1,0 +1,199 @@
+"""Perplexity under a language model of Wikipedia, as CCNet takes it, and its three buckets.
+
+Its cut-offs are frozen percentiles of a crawl that CCNet's authors scored, so every detail of how they scored it is
+kept, the faults included: line ends are deleted with the other control characters, so that words at line ends are
+glued and the whole document is scored as one sentence.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import io
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from filters.ccnet.characters import CHARS_WITH_RULES, CONTROL_CHARS, DIGITS, UNICODE_PUNCTUATION
+from filters.step import Models, Outcome
+
+HEAD_PERCENTILE, TAIL_PERCENTILE = 30, 60
+"""CCNet, cc_net/perplexity.py ``PerplexityBucket``: head is below the 30th percentile, tail from the 60th."""
+BUCKETS = ("head", "middle", "tail", "all")
+
+
+@dataclass(frozen=True, slots=True)
+class Cutoffs:
+    """``head`` below ``head``, ``middle`` below ``tail``, else ``tail``; in perplexity."""
+
+    head: float
+    tail: float
+
+    def bucket(self, perplexity: float) -> str:
+        """Returns the bucket's name.
+
+        >>> [Cutoffs(340, 520).bucket(perplexity) for perplexity in (339.9, 340, 519.9, 520)]
+        ['head', 'middle', 'middle', 'tail']
+        """
+        if perplexity < self.head:
+            return "head"
+        return "middle" if perplexity < self.tail else "tail"
+
+
+@dataclass(frozen=True, slots=True)
+class PerplexityModel:
+    """What scores one language: a SentencePiece processor, a KenLM model over its pieces, and the cut-offs."""
+
+    pieces: Any
+    lm: Any
+    cutoffs: Cutoffs
+
+    def perplexity(self, text: str) -> float | None:
+        """Returns ``10 ** (-log10 p / (pieces + 1))``, rounded to one decimal; None where nothing is left to score."""
+        plain = normalize(text)
+        # As bytes all the way, which both models take and give: a string a piece would cost a third more.
+        pieces = self.pieces.encode(plain.encode("utf-8"), out_type=bytes)
+        if not pieces:
+            return None
+        joined = b" ".join(pieces)
+        # A piece that holds a space of another kind (a no-break space, say) counts as cc_net counts it: cut there.
+        others = [space for space in _OTHER_SPACES if space in plain]
+        has_other = any(space.encode("utf-8") in joined for space in others)
+        num_pieces = len(joined.decode("utf-8").split()) if has_other else len(pieces)
+        return round(float(10.0 ** (-self.lm.score(joined) / (num_pieces + 1))), 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Perplexity:
+    """Scores documents with the model of their ``language`` and keeps those of the buckets in ``keep``.
+
+    A language without a model has no perplexity and the bucket ``all``, as in CCNet; such documents go as
+    ``no_perplexity`` unless ``keep`` names ``all``. Needs the column ``language``.
+    """
+
+    NAME: ClassVar[str] = "perplexity"
+    DATA_VERSION: ClassVar[int] = 1
+    MODELS: ClassVar[tuple[str, ...]] = ("perplexity",)
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"perplexity": pa.float64(), "bucket": pa.string()}
+    REASONS: ClassVar[tuple[str, ...]] = ("head_perplexity", "middle_perplexity", "tail_perplexity", "no_perplexity")
+
+    keep: tuple[str, ...] = ("head", "middle")
+    """RedPajama v1 keeps head and middle; LLaMA does not say which it kept."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.keep, str) or not self.keep or not set(self.keep) <= set(BUCKETS):
+            raise ValueError(f"perplexity: keep must name some of {', '.join(BUCKETS)}, not {self.keep!r}")
+
+    def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
+        by_language: Mapping[str, PerplexityModel] = models.get("perplexity", {})
+        scores: list[float | None] = []
+        buckets: list[str] = []
+        for language, text in zip(batch.column("language").to_pylist(), batch.column("text").to_pylist(), strict=True):
+            model = by_language.get(language)
+            score = model.perplexity(text) if model else None
+            scores.append(score)
+            buckets.append(model.cutoffs.bucket(score) if model and score is not None else "all")
+        verdict = [None if bucket in self.keep else _REASON_OF[bucket] for bucket in buckets]
+        detail = [None if reason is None else _detail(score) for reason, score in zip(verdict, scores, strict=True)]
+        column = pa.array(scores, pa.float64())
+        return Outcome(
+            verdict=pa.array(verdict, pa.string()),
+            columns={"perplexity": column, "bucket": pa.array(buckets, pa.string())},
+            detail=pa.array(detail, pa.string()),
+            signals={"perplexity": column},
+        )
+
+
+_REASON_OF = {
+    "head": "head_perplexity",
+    "middle": "middle_perplexity",
+    "tail": "tail_perplexity",
+    "all": "no_perplexity",
+}
+
+
+def _detail(score: float | None) -> str:
+    return "no model of its language, or nothing to score" if score is None else f"{score:.1f}"
+
+
+def normalize(text: str) -> str:
+    """Writes a text as CCNet's language models know it (cc_net/text_normalizer.py ``normalize``).
+
+    Stripped, lower-cased, accents off, digits to ``0``, Unicode punctuation to ASCII, control characters deleted.
+
+    >>> normalize("Hello World.\\nSecond “liné” 42…")
+    'hello world.second "line" 00...'
+    """
+    # Line by line, since most lines are ASCII; no rule reaches over a line end, and line ends are deleted.
+    lines = [line.lower() if line.isascii() else _plain_line(line.lower()) for line in text.strip().split("\n")]
+    return "".join(lines).encode("utf-8").translate(_FOLD_DIGITS, _ASCII_CONTROLS).decode("utf-8")
+
+
+def read_cutoffs(csv_text: str) -> dict[str, Cutoffs]:
+    """Reads CCNet's ``cutoff.csv``: a row a percentile from 0 to 100, a column a language.
+
+    Raises:
+        ValueError: the table lacks a row that is needed, or holds no number where one is needed.
+
+    >>> read_cutoffs(",en\\n30,340\\n60,520\\n")
+    {'en': Cutoffs(head=340.0, tail=520.0)}
+    """
+    header, *rows = csv.reader(io.StringIO(csv_text)) if csv_text.strip() else [[]]
+    by_percentile = {row[0]: row[1:] for row in rows if row}
+    missing = [str(p) for p in (HEAD_PERCENTILE, TAIL_PERCENTILE) if str(p) not in by_percentile]
+    if missing or len(header) < 2:
+        raise ValueError(f"not a table of cut-offs: percentile {' and '.join(missing) or header} is missing")
+    heads, tails = by_percentile[str(HEAD_PERCENTILE)], by_percentile[str(TAIL_PERCENTILE)]
+    try:
+        return {
+            language: Cutoffs(float(head), float(tail))
+            for language, head, tail in zip(header[1:], heads, tails, strict=True)
+        }
+    except ValueError as error:
+        raise ValueError(f"not a table of cut-offs: {error}") from error
+
+
+_PLAIN_FOR = (
+    dict.fromkeys((c for c in CHARS_WITH_RULES if unicodedata.category(c) == "Mn"), "")
+    | UNICODE_PUNCTUATION
+    | dict.fromkeys((digit for digit in DIGITS if not digit.isascii()), "0")
+    | dict.fromkeys((control for control in CONTROL_CHARS if not control.isascii()), "")
+)
+"""Marks, digits, punctuation and control characters beyond ASCII; no two rules are about the same character."""
+# Two expressions: Python's engine looks a class up in a table only where it stays inside the basic plane.
+_PLAINER = re.compile("[" + "".join(c for c in _PLAIN_FOR if c <= "\uffff") + "]")
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
+_OTHER_SPACES = tuple(char for char in map(chr, range(128, 0x10000)) if char.isspace())
+"""Those of ASCII are control characters, which are deleted."""
+_ASTRAL_BYTE = re.compile(rb"[\xf0-\xf4]")
+_ASTRAL = re.compile("[\U00010000-\U0010ffff]")
+_FOLD_DIGITS = bytes(ord("0") if ord("0") <= byte <= ord("9") else byte for byte in range(256))
+_ASCII_CONTROLS = bytes(ord(control) for control in CONTROL_CHARS if control.isascii())
+
+
+def _plain_line(line: str) -> str:
+    return _BEYOND_ASCII.sub(_plain_match, line)
+
+
+def _plain_match(match: re.Match[str]) -> str:
+    run = match[0]
+    return _plain_short(run) if len(run) <= _SHORT_RUN_CHARS else _plain_run(run)
+
+
+def _plain_run(run: str) -> str:
+    # Marks are put in order among themselves, and all of them lie beyond ASCII: a run has all that it takes.
+    run = _PLAINER.sub(_plain_for, unicodedata.normalize("NFD", run))
+    return _ASTRAL.sub(_plain_for, run) if _ASTRAL_BYTE.search(run.encode("utf-8")) else run
+
+
+_plain_short = functools.lru_cache(1 << 14)(_plain_run)
+"""Nearly all of English are a letter, a quotation mark or a dash: a few hundred different ones."""
+_SHORT_RUN_CHARS = 8
+
+
+def _plain_for(match: re.Match[str]) -> str:
+    return _PLAIN_FOR.get(match[0], match[0])

@@ -1,0 +1,1 @@
+"""Rules for source files: languages, licence headers, statistics."""

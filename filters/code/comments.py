@@ -1,0 +1,208 @@
+"""The comments at the head of a source file, in the syntax of its language.
+
+A head is what stands before the first code: comments, blank lines and the little that must come first (a shebang,
+``<?php``, a document type, an include guard). It is walked once from the start, so the cost is linear in the head.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_DATA = Path(__file__).parents[1] / "data" / "code"
+_BLANKS = re.compile(r"\s*")
+_MAX_COMMENTS = 200
+"""Ours: no head holds as many; what follows in a file of nothing but comments stays as it is."""
+_SHEBANG = re.compile(r"\ufeff?#!(?!\[)[^\n]*\n?")
+_BEFORE = {
+    "guard": re.compile(
+        r"#[ \t]*pragma[ \t]+once\b[^\n]*\n?|#[ \t]*ifndef[ \t]+(\w+)[ \t]*\r?\n[ \t]*#[ \t]*define[ \t]+\1\b[^\n]*\n?"
+    ),
+    "strict": re.compile(r"""(?:"use strict"|'use strict')[ \t]*;?"""),
+    "php": re.compile(r"<\?php\b|<\?(?![\w=])", re.IGNORECASE),
+    "xml": re.compile(r"<\?xml\b[^>]{0,500}>|<!DOCTYPE\b[^>\[]{0,500}>", re.IGNORECASE),
+    "html": re.compile(r"<!DOCTYPE\b[^>]{0,500}>|<html\b[^>]{0,500}>|<%@[^>]{0,500}%>", re.IGNORECASE),
+    "pragma": re.compile(r"\{-#(?:[^#]|#(?!-\})){0,2000}#-\}"),
+    "echo_off": re.compile(r"@?echo[ \t]+off\b[^\n]*\n?", re.IGNORECASE),
+}
+_DOCSTRING = re.compile(r"[rRuU]?(\"\"\"|''')")
+_RST_COMMENT = re.compile(
+    r"\.\.(?:[ \t]+(?![\w-]+::|_|\[|\|)[^\n]*)?(?:\n|\Z)(?:[ \t]+\S[^\n]*(?:\n|\Z)|[ \t]*\n(?=[ \t]+\S))*"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Syntax:
+    """A family of ``comments.yaml``."""
+
+    line: tuple[str, ...] = ()
+    block: tuple[tuple[str, str], ...] = ()
+    doc: tuple[str, ...] = ()
+    not_line: tuple[str, ...] = ()
+    word: re.Pattern[str] | None = None
+    before: tuple[str, ...] = ()
+    nested: bool = False
+    docstring: bool = False
+    rst: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """A comment of the head: ``text[start:end]``, the blanks and line end behind it not included."""
+
+    start: int
+    end: int
+    opening: str
+    closing: str
+    """Empty for a run of line comments."""
+    is_doc: bool
+
+
+@cache
+def syntax(family: str) -> Syntax:
+    """Returns a family's syntax.
+
+    >>> syntax("css").block
+    (('/*', '*/'),)
+    """
+    raw: Mapping[str, Any] = _families()[family]
+    words = "|".join(map(re.escape, raw.get("word", ())))
+    return Syntax(
+        line=tuple(sorted(raw.get("line", ()), key=len, reverse=True)),
+        block=tuple(sorted((tuple(pair) for pair in raw.get("block", ())), key=lambda pair: -len(pair[0]))),
+        doc=tuple(raw.get("doc", ())),
+        not_line=tuple(raw.get("not_line", ())),
+        word=re.compile(rf"(?:{words})(?=[ \t\r\n*]|\Z)", re.IGNORECASE) if words else None,
+        before=tuple(raw.get("before", ())),
+        nested=raw.get("nested", False),
+        docstring=raw.get("docstring", False),
+        rst=raw.get("rst", False),
+    )
+
+
+@cache
+def _families() -> dict[str, dict[str, Any]]:
+    families: dict[str, dict[str, Any]] = yaml.safe_load((_DATA / "comments.yaml").read_text(encoding="utf-8"))
+    return families
+
+
+def head_comments(text: str, family: str) -> Iterator[Comment]:
+    r"""Yields the comments before the first code of a file.
+
+    >>> [c.opening for c in head_comments("#!/bin/sh\n# one\n# two\n\n# three\nls\n# four\n", "hash")]
+    ['#', '#']
+    """
+    rules = syntax(family)
+    shebang = _SHEBANG.match(text)
+    at = shebang.end() if shebang else int(text.startswith("\ufeff"))
+    has_docstring = False
+    num_left = _MAX_COMMENTS
+    while num_left:
+        at = _BLANKS.match(text, at).end()  # type: ignore[union-attr]
+        if at == len(text):
+            return
+        before = _end_of_what_stands_before(text, at, rules)
+        if before is not None:
+            at = before
+            num_left -= 1
+            continue
+        comment = _comment_at(text, at, rules)
+        if comment is None and rules.docstring and not has_docstring:
+            comment = _docstring_at(text, at)
+            has_docstring = comment is not None
+        if comment is None:
+            return
+        yield comment
+        at = comment.end
+        num_left -= 1
+
+
+def _end_of_what_stands_before(text: str, at: int, rules: Syntax) -> int | None:
+    for name in rules.before:
+        match = _BEFORE[name].match(text, at)
+        if match:
+            return match.end()
+    return None
+
+
+def _comment_at(text: str, at: int, rules: Syntax) -> Comment | None:
+    if rules.rst:
+        match = _RST_COMMENT.match(text, at)
+        return Comment(at, at + len(match.group().rstrip()), "..", "", False) if match else None
+    if rules.not_line and text.startswith(rules.not_line, at):
+        return None
+    for opening, closing in rules.block:
+        if text.startswith(opening, at):
+            end = _end_of_block(text, at, (opening, closing), is_nested=rules.nested)
+            if end is None:
+                return None
+            is_empty = text.startswith("/**/", at)
+            return Comment(at, end, opening, closing, not is_empty and _is_doc(text, at, rules))
+    return _line_run(text, at, rules)
+
+
+def _is_doc(text: str, at: int, rules: Syntax) -> bool:
+    """A mark repeated (``/***``, ``////``) is decoration, not documentation."""
+    return any(text.startswith(mark, at) and not text.startswith(mark[-1], at + len(mark)) for mark in rules.doc)
+
+
+def _line_run(text: str, at: int, rules: Syntax) -> Comment | None:
+    """Takes the lines that follow one another, as long as all or none of them are documentation."""
+    for pattern, is_doc in _line_runs(rules):
+        match = pattern.match(text, at)
+        if match:
+            run = match.group()
+            return Comment(at, at + len(run.rstrip()), match.group(1), "", is_doc)
+    return None
+
+
+@cache
+def _line_runs(rules: Syntax) -> tuple[tuple[re.Pattern[str], bool], ...]:
+    """Returns the expressions of runs of documentation and of other line comments; they never go back."""
+    marks = "|".join(map(re.escape, rules.line))
+    if rules.word:
+        marks = "|".join(filter(None, (marks, rules.word.pattern)))
+    if not marks:
+        return ()
+    # A mark repeated (``////``) is decoration, not documentation.
+    doc = "|".join(f"{re.escape(mark)}(?!{re.escape(mark[-1])})" for mark in rules.doc) or "(?!)"
+    others = "|".join(map(re.escape, (*rules.not_line, *(opening for opening, _ in rules.block)))) or "(?!)"
+    patterns = []
+    for lookahead, is_doc in ((f"(?={doc})", True), (f"(?!{doc})", False)):
+        line = rf"{lookahead}(?!{others})(?:{marks})[^\n]*+"
+        first = rf"{lookahead}(?!{others})((?i:{marks}))[^\n]*+"
+        patterns.append((re.compile(rf"{first}(?:\n[ \t]*+(?i:{line}))*+"), is_doc))
+    return tuple(patterns)
+
+
+def _end_of_block(text: str, at: int, marks: tuple[str, str], *, is_nested: bool) -> int | None:
+    """Returns where the block that opens at ``at`` ends; None where it never does."""
+    opening, closing = marks
+    if not is_nested or opening == closing:
+        end = text.find(closing, at + len(opening))
+        return None if end < 0 else end + len(closing)
+    depth = 0
+    for match in _nesting(opening, closing).finditer(text, at):
+        depth += 1 if match.group() == opening else -1
+        if depth == 0:
+            return match.end()
+    return None
+
+
+@cache
+def _nesting(opening: str, closing: str) -> re.Pattern[str]:
+    return re.compile(f"{re.escape(opening)}|{re.escape(closing)}")
+
+
+def _docstring_at(text: str, at: int) -> Comment | None:
+    match = _DOCSTRING.match(text, at)
+    if match is None:
+        return None
+    end = text.find(match.group(1), match.end())
+    return None if end < 0 else Comment(at, end + 3, match.group(), match.group(1), True)

@@ -1,0 +1,297 @@
+"""The rules for source files (LLaMA 2.1: GitHub; limits as RedPajama v1's, whose code is the only public one).
+
+In order: the repository's licence, the file's path and type, generated code, the licence header (an edit), and the
+shape of the text. What is never code is dropped before what is bad code, so that each reason says what it names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cache
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from filters.code.comments import head_comments
+from filters.code.languages import PATH_REASONS, language_of, path_fault, tables
+from filters.code.licence_header import remove_header
+from filters.rules import Rule, first_broken
+from filters.step import Models, Outcome
+
+PERMISSIVE = ("mit", "bsd-*", "apache-*")
+"""The families the paper names, as patterns of BigQuery's licence names (``mit``, ``bsd-3-clause``, ``apache-2.0``)."""
+
+_MARKER_WORDS = ("generat", "created", "produced", "bison parser")
+"""Every mark of ``generated_markers`` holds one of these; looked for first because it is ten times as fast."""
+_MARKER_CHARS = 5_000
+"""Of each head comment that is searched for a generator's mark; linguist looks at the first lines too."""
+
+
+def is_permissive(licence: str | None, families: tuple[str, ...] = PERMISSIVE) -> bool:
+    """Returns whether a licence is of one of the families, in any case.
+
+    >>> is_permissive("BSD-3-Clause"), is_permissive("agpl-3.0"), is_permissive(None)
+    (True, False, False)
+    """
+    return licence is not None and any(fnmatchcase(licence.strip().lower(), family) for family in families)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Licence:
+    """Drops files of repositories whose licence is unknown or not permissive (LLaMA 2.1: Apache, BSD and MIT only)."""
+
+    NAME: ClassVar[str] = "licence"
+    DATA_VERSION: ClassVar[int] = 1
+    MODELS: ClassVar[tuple[str, ...]] = ()
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
+    REASONS: ClassVar[tuple[str, ...]] = ("no_file_row", "no_licence", "licence_not_permitted")
+
+    families: tuple[str, ...] = PERMISSIVE
+    """Patterns (``*`` any run of characters), in lower case."""
+
+    def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
+        """Judges by the column ``license``, which is the detail. A content that no file row names has no repository."""
+        verdict: list[str | None] = []
+        detail: list[str | None] = []
+        repositories = batch.column("repo_name").to_pylist() if "repo_name" in batch.schema.names else None
+        for row, licence in enumerate(batch.column("license").to_pylist()):
+            if repositories is not None and repositories[row] is None:
+                reason, named = "no_file_row", None
+            elif is_permissive(licence, self.families):
+                reason, named = None, None
+            elif licence and licence.strip() and licence.strip().lower() != "unknown":
+                reason, named = "licence_not_permitted", licence
+            else:
+                reason, named = "no_licence", licence
+            verdict.append(reason)
+            detail.append(named)
+        return Outcome(verdict=pa.array(verdict, pa.string()), detail=pa.array(detail, pa.string()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeFiles:
+    """Drops what is not somebody's own code: vendored, generated, minified, binary, data; names the language."""
+
+    NAME: ClassVar[str] = "code_files"
+    DATA_VERSION: ClassVar[int] = 2
+    MODELS: ClassVar[tuple[str, ...]] = ()
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"programming_language": pa.string()}
+    REASONS: ClassVar[tuple[str, ...]] = ("no_path", *PATH_REASONS, "binary_content", "generated_code")
+
+    kept_languages: tuple[str, ...] | None = None
+    """Names of ``languages.yaml``; all if not given."""
+    dropped_reasons: tuple[str, ...] = field(default=("no_path", *PATH_REASONS, "binary_content", "generated_code"))
+    """Of :attr:`REASONS` those that drop; leave one out to keep such files."""
+
+    def __post_init__(self) -> None:
+        unknown = set(self.dropped_reasons) - set(self.REASONS)
+        unknown |= set(self.kept_languages or ()) - set(tables().comments)
+        if unknown:
+            raise ValueError(f"code_files: unknown reasons or languages: {', '.join(sorted(unknown))}")
+
+    def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
+        """Judges by path first, then by content."""
+        verdict: list[str | None] = []
+        detail: list[str | None] = []
+        languages: list[str | None] = []
+        for path, text in zip(batch.column("path").to_pylist(), batch.column("text").to_pylist(), strict=True):
+            language = language_of(path, text) if path else None
+            reason, named = self._fault(path, text, language)
+            verdict.append(reason)
+            detail.append(named)
+            languages.append(language)
+        return Outcome(
+            verdict=pa.array(verdict, pa.string()),
+            detail=pa.array(detail, pa.string()),
+            columns={"programming_language": pa.array(languages, pa.string())},
+        )
+
+    def _fault(self, path: str | None, text: str, language: str | None) -> tuple[str | None, str | None]:
+        if not path:
+            return "no_path", None
+        fault = path_fault(path, language)
+        if fault is not None and fault[0] in self.dropped_reasons:
+            return fault
+        if self.kept_languages is not None and language not in self.kept_languages:
+            return "unknown_file_type", language
+        if "\0" in text and "binary_content" in self.dropped_reasons:
+            return "binary_content", "a NUL"
+        if language is not None and "generated_code" in self.dropped_reasons:
+            marker = generated_marker(text, language)
+            if marker is not None:
+                return "generated_code", marker
+        return None, None
+
+
+def generated_marker(text: str, language: str) -> str | None:
+    r"""Returns the words in the comments at the head of a file by which a generator says that it wrote it.
+
+    >>> generated_marker("// Code generated by protoc. DO NOT EDIT.\npackage a\n", "Go")
+    'Code generated by protoc. DO NOT EDIT'
+    >>> generated_marker('package a\nconst head = "// Code generated by a. DO NOT EDIT."\n', "Go")
+    """
+    pattern = tables().generated_markers
+    for comment in head_comments(text, tables().comments[language]):
+        head = text[comment.start : min(comment.end, comment.start + _MARKER_CHARS)]
+        lower = head.lower()
+        if any(word in lower for word in _MARKER_WORDS) and (match := pattern.search(head)):
+            return " ".join(match.group().split())[:200]
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeHeader:
+    """Removes the licence header (:mod:`filters.code.licence_header`) and fills ``_content_hash`` for the exact dedup.
+
+    The hash is of what is left, so that copies that differ in their header alone are one (RedPajama hashes before).
+    """
+
+    NAME: ClassVar[str] = "code_header"
+    DATA_VERSION: ClassVar[int] = 1
+    MODELS: ClassVar[tuple[str, ...]] = ()
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"_content_hash": pa.string()}
+    REASONS: ClassVar[tuple[str, ...]] = ()
+
+    is_hashed_before: bool = False
+    """Hash the content as it came, header and all (RedPajama v1)."""
+
+    def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
+        """Edits every file in the syntax of its ``programming_language``; drops none."""
+        families = tables().comments
+        before: list[str] = batch.column("text").to_pylist()
+        after = [
+            text if language is None else remove_header(text, families.get(language, "none"))
+            for text, language in zip(before, batch.column("programming_language").to_pylist(), strict=True)
+        ]
+        hashed = before if self.is_hashed_before else after
+        removed = [float(len(old) - len(new)) for old, new in zip(before, after, strict=True)]
+        return Outcome(
+            verdict=pa.nulls(batch.num_rows, pa.string()),
+            columns={
+                "text": pa.array(after, pa.string()),
+                "_content_hash": pa.array([content_hash(text) for text in hashed], pa.string()),
+            },
+            signals={"num_header_chars": pa.array(removed, pa.float64())},
+        )
+
+
+def content_hash(text: str) -> str:
+    """Returns 128 bits of BLAKE2b of the text, in hexadecimal."""
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeQuality:
+    """Drops files by line length and share of alphanumeric characters (LLaMA 2.1 names both without limits)."""
+
+    NAME: ClassVar[str] = "code_quality"
+    DATA_VERSION: ClassVar[int] = 1
+    MODELS: ClassVar[tuple[str, ...]] = ()
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
+    REASONS: ClassVar[tuple[str, ...]] = ("empty", "line_too_long", "mean_line_too_long", "too_few_alphanumeric")
+
+    max_line_chars: int = 1_000  # RedPajama v1 github_run_filter.py; Codex (arXiv:2107.03374) 3.1
+    max_mean_line_chars: float = 100.0  # the same two; line ends count, as in RedPajama
+    min_alphanumeric_share: float = 0.25  # RedPajama v1 github_run_filter.py
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The table of the limits."""
+        rp = "RedPajama v1 github_run_filter.py"
+        return (
+            Rule("empty", "num_stripped_chars", "==", 0, f"{rp}; ours: blanks alone are nothing"),
+            Rule("line_too_long", "max_line_chars", ">", self.max_line_chars, rp),
+            Rule("mean_line_too_long", "mean_line_chars", ">", self.max_mean_line_chars, rp),
+            Rule("too_few_alphanumeric", "alphanumeric_share", "<", self.min_alphanumeric_share, rp),
+        )
+
+    def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
+        """Measures every file and judges it by :attr:`rules`."""
+        rows = [code_signals(text) for text in batch.column("text").to_pylist()]
+        names = ("num_stripped_chars", "max_line_chars", "mean_line_chars", "alphanumeric_share")
+        signals = {name: pa.array([row[at] for row in rows], pa.float64()) for at, name in enumerate(names)}
+        verdict, detail = first_broken(signals, self.rules)
+        return Outcome(verdict=verdict, detail=detail, signals=signals)
+
+
+Signals = tuple[float, float | None, float | None, float | None]
+
+
+def code_signals(text: str) -> Signals:
+    r"""Returns (characters but for blanks at both ends, longest line, mean line, share of alphanumeric characters).
+
+    The mean counts line ends, as RedPajama does.
+
+    >>> code_signals("ab\n(1)\n")
+    (6.0, 3.0, 3.5, 0.42857142857142855)
+    """
+    num_stripped_chars = len(text.strip())
+    if not num_stripped_chars:
+        return 0.0, None, None, None
+    lines = text.splitlines()
+    num_chars = len(text)
+    return (
+        float(num_stripped_chars),
+        float(max(map(len, lines))),
+        num_chars / len(lines),
+        num_alphanumeric(text) / num_chars,
+    )
+
+
+_ASCII_ALPHANUMERIC = bytes(byte for byte in range(128) if chr(byte).isalnum())
+
+
+@cache
+def _is_alphanumeric() -> npt.NDArray[np.bool_]:
+    """``str.isalnum`` of every code point."""
+    return np.fromiter((chr(code).isalnum() for code in range(0x110000)), np.bool_, 0x110000)
+
+
+def num_alphanumeric(text: str) -> int:
+    """Returns how many characters are letters or digits, as ``str.isalnum`` says of each.
+
+    >>> num_alphanumeric("a-ß²_"), num_alphanumeric("x = 10")
+    (3, 3)
+    """
+    if text.isascii():
+        return len(text) - len(text.encode().translate(None, _ASCII_ALPHANUMERIC))
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+    return int(np.count_nonzero(_is_alphanumeric()[codes]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlphabeticPerToken:
+    """Drops files with few letters a token; only where a tokenizer is given, since ours is trained after cleaning.
+
+    The paper does not name this rule; RedPajama has it with pythia-6.9b's tokenizer. The key is ``tokenizer``.
+    """
+
+    NAME: ClassVar[str] = "code_tokens"
+    DATA_VERSION: ClassVar[int] = 1
+    MODELS: ClassVar[tuple[str, ...]] = ("tokenizer",)
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
+    REASONS: ClassVar[tuple[str, ...]] = ("too_few_alphabetic_per_token",)
+
+    min_alphabetic_per_token: float = 1.5  # RedPajama v1 github_run_filter.py
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The limit."""
+        cite = "RedPajama v1; not in the paper"
+        return (Rule(self.REASONS[0], "alphabetic_per_token", "<", self.min_alphabetic_per_token, cite),)
+
+    def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
+        """Judges every file if there is a tokenizer (an object whose ``encode`` gives a text's ids), else none."""
+        tokenizer = models.get("tokenizer")
+        if tokenizer is None:
+            return Outcome(verdict=pa.nulls(batch.num_rows, pa.string()))
+        encode: Callable[[str], list[int]] = tokenizer.encode
+        ratios = [sum(map(str.isalpha, text)) / max(len(encode(text)), 1) for text in batch.column("text").to_pylist()]
+        signals = {"alphabetic_per_token": pa.array(ratios, pa.float64())}
+        verdict, detail = first_broken(signals, self.rules)
+        return Outcome(verdict=verdict, detail=detail, signals=signals)

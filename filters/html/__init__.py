@@ -1,0 +1,1 @@
+"""HTML fragments to plain text."""

@@ -1,0 +1,180 @@
+"""HTML fragment to plain text, as a reader would see it: for post bodies, not for whole web pages.
+
+Two ways lead to one writer. Fragments that are well-formed and of the simple kind that a Markdown renderer puts
+out (nearly all post bodies) are cut into tags by one regular expression. All others are first mended by lexbor, a
+browser's HTML5 parser, whose output is of that kind. Both ways give the same text; a test holds them together.
+
+What becomes of what:
+
+========================  ====================================================================================
+paragraph, heading, div   set apart by an empty line; white space inside collapsed to one space
+``<br>``                  a line break
+``<pre>``                 kept to the letter, line breaks and indentation; no fence is added
+``<li>``                  ``- `` or its number (``3. ``), nested lists indented under their item's text
+``<blockquote>``          every line begins with ``> ``
+table                     a line a row, cells set apart by `` | ``
+``<sup>``                 ``10<sup>6</sup>`` is ``10^6``: without the mark it would be another number; a word of three
+                          letters or more that was raised behind a word (a footnote's link) is set apart from it
+``<img>``                 nothing, or its ``alt`` where asked for
+math (``$``, ``$$``)      untouched, its line breaks too
+script, style, comment    gone
+all else                  its words
+========================  ====================================================================================
+
+Entities are decoded once, after the tags were cut: ``&amp;lt;b&gt;`` is the text ``&lt;b>``, and ``&lt;b&gt;`` is
+the text ``<b>``, not a tag.
+"""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+
+from selectolax.lexbor import LexborHTMLParser
+
+from filters.html.writer import TextWriter
+
+_HOLE = "\0"
+"""Stands where an inline tag was taken out, so that what stood around it does not become a tag; in no XML, no HTML."""
+
+# Possessive: what has been taken is never given back, so the match is linear on any input.
+_ATTRIBUTES = r"[^<>\"'=\0]*+(?:=\"[^\"\0]*+\"[^<>\"'=\0]*+)*+"
+_TAG = rf"<(/?[a-z][a-z0-9]*+)({_ATTRIBUTES})>"
+_INLINE_NAMES = (
+    *("a", "abbr", "acronym", "b", "big", "cite", "code", "del", "dfn", "em", "i", "ins", "kbd", "mark", "q", "s"),
+    *("samp", "small", "span", "strike", "strong", "sub", "tt", "u", "var"),
+)
+_INLINE = frozenset({*_INLINE_NAMES, *("/" + name for name in _INLINE_NAMES), "/sup"})
+_INLINE_TAG = re.compile(rf"</?(?:{'|'.join(_INLINE_NAMES)}|(?<=/)sup)(?:>|\s{_ATTRIBUTES}>)|<!--[^<>]*?-->")
+# A block that holds nothing but text (its name, the text), or a tag (its name, its attributes).
+_SIMPLE_TAG = re.compile(rf"<(p|li|h[1-6])>([^<]*+)</\1>|{_TAG}")
+_ANY_TAG = re.compile(_TAG + r"|<!--.*?(?:-->|\Z)|<[!?][^>]*+>?|<(?:/?[a-zA-Z])[^>]*+>?", re.DOTALL)
+
+_HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
+_VOID = frozenset({"br", "hr", "img"})
+_FLOW = frozenset({*_HEADINGS, *_VOID, "p", "div", "blockquote", "pre", "ul", "ol", "dl"})
+_ROWS = frozenset({"tr"})
+_CHILDREN = {
+    **dict.fromkeys((*_HEADINGS, "p", "pre"), frozenset({"br", "img"})),
+    **dict.fromkeys(("", "div", "blockquote", "li", "dd"), _FLOW | {"table"}),
+    **dict.fromkeys(("td", "th", "dt"), _FLOW),
+    **dict.fromkeys(("ul", "ol"), _FLOW | {"li"}),
+    "dl": _FLOW | {"dt", "dd"},
+    "table": _ROWS | {"thead", "tbody", "tfoot"},
+    **dict.fromkeys(("thead", "tbody", "tfoot"), _ROWS),
+    "tr": frozenset({"td", "th"}),
+}
+"""The tags that HTML takes as they stand inside of each (``""``: the fragment); all else is lexbor's to judge."""
+_IN_TABLE = frozenset({"table", "thead", "tbody", "tfoot", "tr"})
+
+_UNSEEN = ["script", "style", "template", "noscript", "iframe", "svg", "object", "select", "textarea", "title"]
+
+MAX_MENDED_TAGS = 5_000
+MAX_MENDED_CHARS = 100_000
+"""A fragment with more ``<`` or longer than this is not mended by lexbor, whose time is quadratic in the depth of what
+is left open (20,000 deep: 3 s) and in the attributes of one tag (80,000: 13 s); its tags are cut as they stand.
+Ours: a post is at most 30,000 characters of Markdown."""
+
+
+def html_to_text(fragment: str, *, image_alt: bool = False) -> str:
+    r"""Returns the fragment's text, without empty lines around it; no tag is left.
+
+    Args:
+        image_alt: keep the text that stands for an image. Off, as the paper removes tags with all that is in them,
+            and most of these texts are the editor's own "enter image description here".
+
+    >>> print(html_to_text("<p>Use <code>a &amp;lt; b</code>:</p>\n<pre><code>if a:\n    b()\n</code></pre>"))
+    Use a &lt; b:
+    <BLANKLINE>
+    if a:
+        b()
+    >>> html_to_text("<ol><li>one</li><li>two<ul><li>deep</li></ul></li></ol>")
+    '1. one\n2. two\n   - deep'
+    >>> html_to_text("<P>not closed <b>at all, 1 < 2")
+    'not closed at all, 1 < 2'
+    """
+    if "\r" in fragment:
+        fragment = fragment.replace("\r\n", "\n").replace("\r", "\n")
+    if "<" not in fragment:
+        writer = TextWriter(image_alt=image_alt)
+        writer.add(unescape(fragment))
+        return writer.finish()
+    if _HOLE in fragment:
+        fragment = fragment.replace(_HOLE, "")
+    text = _from_simple(_simple_tokens(fragment), TextWriter(image_alt=image_alt))
+    if text is not None:
+        return text
+    if len(fragment) <= MAX_MENDED_CHARS and fragment.count("<") <= MAX_MENDED_TAGS:
+        fragment = _mended(fragment)
+    return _from_any(_ANY_TAG.split(fragment), TextWriter(image_alt=image_alt))
+
+
+def _simple_tokens(fragment: str) -> list[str | None]:
+    """Text, leaf's name, leaf's text, tag's name, tag's attributes, text, ...; in fives."""
+    return [*_SIMPLE_TAG.split(_INLINE_TAG.sub(_HOLE, fragment)), None, None, None, None]
+
+
+def _from_simple(tokens: list[str | None], writer: TextWriter) -> str | None:
+    """Writes simple tokens; None where HTML would not read the tags as they stand."""
+    open_blocks = [""]
+    fives = zip(tokens[::5], tokens[1::5], tokens[2::5], tokens[3::5], tokens[4::5], strict=True)
+    for text, leaf, leaf_text, name, attributes in fives:
+        if text:
+            if "<" in text or (open_blocks[-1] in _IN_TABLE and not text.isspace()):
+                return None
+            writer.add(_plain(text))
+        if leaf is not None and leaf_text is not None:
+            if leaf not in _CHILDREN[open_blocks[-1]]:
+                return None
+            writer.leaf(leaf, _plain(leaf_text))
+        elif name is None:
+            continue
+        elif name[0] == "/":
+            name = name[1:]
+            if open_blocks.pop() != name:
+                return None
+            writer.close(name)
+        elif name == "sup":
+            if open_blocks[-1] in _IN_TABLE:
+                return None
+            writer.superscript()
+        elif name not in _CHILDREN[open_blocks[-1]]:
+            return None
+        else:
+            if name not in _VOID:
+                open_blocks.append(name)
+            writer.open(name, attributes or "")
+    return writer.finish()
+
+
+def _plain(text: str) -> str:
+    """Text between tags, decoded."""
+    if _HOLE in text:
+        text = text.replace(_HOLE, "")
+    return unescape(text) if "&" in text else text
+
+
+def _mended(fragment: str) -> str:
+    """The fragment as a browser understands it, written out well-formed."""
+    parser = LexborHTMLParser(fragment)
+    parser.strip_tags(_UNSEEN)
+    body = parser.body
+    return (body.inner_html or "") if body is not None else ""
+
+
+def _from_any(tokens: list[str | None], writer: TextWriter) -> str:
+    """Writes tokens whatever their order; a tag that is not known stands for nothing."""
+    rest = iter(tokens)
+    for text in rest:
+        if text:
+            writer.add(unescape(text) if "&" in text else text)
+        name, attributes = next(rest, None), next(rest, None)
+        if name is None or name in _INLINE:
+            continue
+        if name == "sup":
+            writer.superscript()
+        elif name[0] == "/":
+            writer.close(name[1:])
+        else:
+            writer.open(name, attributes or "")
+    return writer.finish()

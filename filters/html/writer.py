@@ -1,0 +1,270 @@
+"""Writes the text of HTML, tag by tag: what :mod:`filters.html.fragment` gives its tokens to."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from html import unescape
+
+_PARAGRAPHS = frozenset(
+    {
+        *("p", "div", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "hr", "section", "article", "aside", "header"),
+        *("footer", "details", "summary", "figure", "figcaption", "center", "address", "main", "nav", "form"),
+        *("fieldset", "caption", "dl", "table", "thead", "tbody", "tfoot"),
+    }
+)
+_LINES = frozenset({"dt", "dd", "tr"})
+_NESTING = frozenset({"ul", "ol", "li", "blockquote"})
+_TABULAR = frozenset({"table", "dl"})
+_CELLS = frozenset({"td", "th"})
+
+MAX_PREFIX_CHARS = 64
+"""Marks and indentation before a line grow no further: a deeper list or quote would make the text quadratic. Ours."""
+
+# Possessive ([^$]*+), so that it is linear.
+_FORMULA = re.compile(r"(\$\$[^$]*+\$\$|\$[^$]*+\$)")
+_SPACE = re.compile(r"[ \t\n\f]+")
+_SPACE_IN_LINE = re.compile(r"[ \t\f]+")
+_POWER = re.compile(r"[-+−]?\d")
+_WORD = re.compile(r"[^\W\d_]{3}")
+_ALT = re.compile(r'\balt="([^"]*)"')
+_NUMBER = re.compile(r'\b(?:start|value)="(\d{1,9})"')
+
+_BREAK = "\v"  # what <br> is until the block is written; not a character of XML or HTML
+
+
+class TextWriter:
+    """Collects text into blocks and blocks into the whole; takes any order of calls, in linear time."""
+
+    __slots__ = (
+        "_blocks",
+        "_cells",
+        "_image_alt",
+        "_in_pre",
+        "_is_power",
+        "_is_tight",
+        "_mark",
+        "_nesting",
+        "_num_open",
+        "_pieces",
+        "_prefix",
+        "_previous_prefix",
+    )
+
+    def __init__(self, *, image_alt: bool = False) -> None:
+        self._image_alt = image_alt
+        self._blocks: list[str] = []
+        self._pieces: list[str] = []  # of the block that is open
+        self._prefix = ""  # of every line: quote marks, indentation of items
+        self._mark: str | None = None  # goes before the next block in place of the prefix: prefix and item's mark
+        self._previous_prefix = ""
+        self._nesting: list[_Nest] = []
+        self._num_open: defaultdict[str, int] = defaultdict(int)
+        self._is_tight = False  # the next block follows on the next line, with no empty line between
+        self._is_power = False
+        self._in_pre = 0
+        self._cells = 0  # of the row that is open, so far; 0 outside of tables
+
+    def add(self, text: str) -> None:
+        """Adds text as it stands, entities decoded."""
+        if not self._pieces and not self._in_pre and text.isspace():
+            return
+        if self._is_power:
+            self._is_power = False
+            before = self._pieces[-1][-1:] if self._pieces else ""
+            if (before.isalnum() or before in (")", "]")) and _POWER.match(text):
+                self._pieces.append("^")
+            elif before.isalpha() and _WORD.match(text):
+                self._pieces.append(" ")
+        self._pieces.append(text)
+
+    def leaf(self, name: str, text: str) -> None:
+        """A paragraph, heading or item that holds nothing but text, entities decoded."""
+        if self._cells or self._in_pre:
+            self.open(name, "")
+            self.add(text)
+            self.close(name)
+            return
+        if self._pieces:
+            self._flush()
+        if name == "li":
+            self._enter(name, "")
+            self._write(_collapsed(text))
+            self._leave(name)
+        else:
+            self._write(_collapsed(text))
+
+    def superscript(self) -> None:
+        """The next text is raised."""
+        self._is_power = True
+
+    def open(self, name: str, attributes: str) -> None:
+        """A start tag (or an empty one)."""
+        if name in _PARAGRAPHS and not self._cells:
+            self._flush()
+            if name == "pre":
+                self._in_pre += 1
+            elif name in _TABULAR:
+                self._is_tight = False
+        elif name == "br":
+            self._pieces.append(" " if self._cells else _BREAK)
+        elif name == "img":
+            alt = _ALT.search(attributes) if self._image_alt else None
+            if alt:
+                self._pieces.append(unescape(alt[1]))
+        elif name in _CELLS:
+            self._pieces.append(" | " if self._cells else "")
+            self._cells += 1
+        elif self._cells:
+            if name in _PARAGRAPHS or name in _NESTING:
+                self._pieces.append(" ")
+        elif name in _NESTING:
+            self._flush()
+            self._enter(name, attributes)
+        elif name in _LINES:
+            self._flush()
+
+    def close(self, name: str) -> None:
+        """An end tag, whether or not there was a start."""
+        if name in _PARAGRAPHS and not self._cells:
+            self._flush()
+            if name == "pre" and self._in_pre:
+                self._in_pre -= 1
+            elif name in _TABULAR:
+                self._is_tight = False
+        elif name in ("tr", "table") and self._cells:
+            self._cells = 0
+            if not any(piece.strip(" \n\t|") for piece in self._pieces):
+                self._pieces.clear()
+            self._flush()
+            self._is_tight = name == "tr"
+        elif self._cells:
+            if name in _PARAGRAPHS or name in _NESTING:
+                self._pieces.append(" ")
+        elif name in _NESTING:
+            self._flush()
+            self._leave(name)
+        elif name in _LINES:
+            self._flush()
+            self._is_tight = True
+
+    def finish(self) -> str:
+        """Returns the whole text."""
+        self._flush()
+        return "".join(self._blocks)
+
+    def _enter(self, name: str, attributes: str) -> None:
+        """Opens a list, an item or a quote."""
+        start = _NUMBER.search(attributes) if attributes and name in ("ol", "li") else None
+        nest = _Nest(name, self._prefix, self._mark, int(start[1]) if start else 1)
+        if name == "blockquote":
+            self._put_mark("> ", "> ")
+        elif name == "li":
+            parent = self._nesting[-1] if self._nesting else None
+            if parent is None or parent.name != "ol":
+                mark = "- "
+            else:
+                parent.number = nest.number if start else parent.number
+                mark = f"{parent.number}. "
+                parent.number += 1
+            self._is_tight = self._num_open["li"] > 0 or (parent is not None and parent.has_items)
+            if parent is not None:
+                parent.has_items = True
+            self._put_mark(mark, " " * len(mark))
+        self._nesting.append(nest)
+        self._num_open[name] += 1
+
+    def _put_mark(self, mark: str, indent: str) -> None:
+        """Sets what the next line begins with, and the lines after it."""
+        before = self._prefix if self._mark is None else self._mark
+        self._mark = before + mark if len(before) < MAX_PREFIX_CHARS else before
+        if len(self._prefix) < MAX_PREFIX_CHARS:
+            self._prefix += indent
+
+    def _leave(self, name: str) -> None:
+        """Closes a list, an item or a quote, and whatever was left open in it."""
+        if not self._num_open[name]:
+            return
+        while True:
+            nest = self._nesting.pop()
+            self._num_open[nest.name] -= 1
+            self._prefix = nest.prefix
+            if self._mark is not None:
+                self._mark = nest.mark
+            if nest.name == name:
+                break
+        if name == "blockquote":
+            self._previous_prefix = nest.prefix
+        if name != "li":
+            self._is_tight = False
+
+    def _flush(self) -> None:
+        """Ends the block that is open."""
+        if not self._pieces:
+            return
+        text = "".join(self._pieces)
+        self._pieces.clear()
+        self._is_power = False
+        if self._in_pre:
+            text = text.replace(_BREAK, "\n").strip("\n").rstrip()
+        elif _BREAK in text:
+            text = "\n".join([_collapsed(line) for line in text.split(_BREAK)]).strip()
+        else:
+            text = _collapsed(text)
+        self._write(text)
+
+    def _write(self, text: str) -> None:
+        """Appends a block, behind its prefix and what sets it apart from the block before."""
+        if not text:
+            return
+        first = self._prefix if self._mark is None else self._mark
+        self._mark = None
+        if self._blocks:
+            self._blocks.append(
+                "\n" if self._is_tight else "\n" + _in_both(self._previous_prefix, first).rstrip() + "\n"
+            )
+        self._is_tight = False
+        self._previous_prefix = self._prefix
+        if self._prefix and "\n" in text:
+            text = text.replace("\n", "\n" + self._prefix)
+        self._blocks.append(first + text)
+
+
+class _Nest:
+    """An open list, item or quote, and what to go back to behind it."""
+
+    __slots__ = ("has_items", "mark", "name", "number", "prefix")
+
+    def __init__(self, name: str, prefix: str, mark: str | None, number: int) -> None:
+        self.name = name
+        self.prefix = prefix
+        self.mark = mark
+        self.number = number  # of an ordered list's next item
+        self.has_items = False
+
+
+def _in_both(one: str, other: str) -> str:
+    """The beginning that two lines share (at most a prefix long)."""
+    if not one or not other:
+        return ""
+    num_equal = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    return one[:num_equal]
+
+
+def _collapsed(text: str) -> str:
+    r"""White space as HTML shows it, but for formulas, which stay as they are.
+
+    >>> _collapsed(" two\n words  $a\n b$ ")
+    'two words $a\n b$'
+    """
+    if "\n" not in text and "  " not in text and "\t" not in text and "\f" not in text:
+        return text.strip()
+    if "$" in text:
+        parts = _FORMULA.split(text)
+        parts[::2] = [_SPACE.sub(" ", part) for part in parts[::2]]
+        return "".join(parts).strip()
+    if "\\begin{" in text:
+        return "\n".join([_SPACE_IN_LINE.sub(" ", line).strip(" ") for line in text.split("\n")]).strip()
+    if text.isascii():
+        return " ".join(text.split())
+    return _SPACE.sub(" ", text).strip()

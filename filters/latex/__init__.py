@@ -1,0 +1,1 @@
+"""LaTeX papers to text."""

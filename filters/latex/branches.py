@@ -1,0 +1,288 @@
+r"""Tests that a macro's text makes (is an argument empty, is this a formula), carried out: one branch stays.
+
+Also the named switches of etoolbox and ifthen, wherever they are asked, once the source has declared them. A test whose
+outcome only TeX knows gives the whole call up.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from filters.latex.conditionals import PRIMITIVE_CONDITIONALS
+from filters.latex.expand import Expander, Handler
+from filters.latex.lexer import whole_lines, words
+from filters.latex.macros import NO_VALUE, Macro, Parameter
+
+_NO_SPACE_BEFORE = re.compile(r"\\(?:footnote|footnotemark|xspace|end|par|item|label|index|[^A-Za-z])(?![a-z])")
+_TESTS_EMPTY = re.compile(
+    r"\s*\\relax\s*\\detokenize\s*\{([^{}]{0,2000})\}\s*\\relax(?![A-Za-z])\s?"
+    r"|\s*(\\\\|\\(?:relax|empty|@empty|null)(?![A-Za-z])\s*|[&!|$@*.?])((?:(?!\2)[^\\]){0,2000}|\\[^\n]{0,200}?)\2\s?"
+)
+_CONDITIONAL = re.compile(r"\\(if[a-z]*|else|fi)(?![A-Za-z@])|\\[^A-Za-z]", re.DOTALL)
+_TESTS_EQUAL = re.compile(r"\s*\\(equal|isempty)\s*")
+_TESTS_SWITCH = re.compile(r"\s*(\\not\s*|\\NOT\s*)?\\boolean\s*\{\s*([^{}\\\s]{1,60})\s*\}\s*\Z")
+_SWITCH_NAME = re.compile(r"\s*\{\s*([^{}\\\s]{1,60})\s*\}")
+_SWITCH_VALUE = re.compile(r"\s*\{\s*(true|false)\s*\}")
+_BY_NAME = re.compile(r"\s*([A-Za-z]{1,60})\s*\\endcsname(?![A-Za-z@])\s?")
+_PROGRAMMING = words(
+    "expandafter csname futurelet noexpand catcode afterassignment aftergroup ifcat ifnum ifdim ifodd ifcase loop"
+    " advance meaning string lccode uccode scantokens write read openout immediate newcount newdimen"
+)
+r"""What a macro cannot be expanded over."""
+
+
+def _xspace(expander: Expander, start: int) -> bool:
+    r"""A space, if what follows would stick: ``\xspace`` is for the author's eyes, its effect for the reader's."""
+    ahead = expander.peek()
+    if ahead and (ahead[0].isalnum() or ahead[0] in "$(`" or (ahead[0] == "\\" and not _NO_SPACE_BEFORE.match(ahead))):
+        expander.emit(" ")
+    return True
+
+
+def _if_argument(*, when: Callable[[str], bool], has_then: bool, has_else: bool) -> Handler:
+    def handle(expander: Expander, start: int) -> bool:
+        outside = _outside(expander, start)
+        arguments = expander.read_arguments((Parameter("m"),) * (1 + has_then + has_else))
+        if arguments is None or expander.work_left < 0:
+            return _unreadable(expander, outside)
+        holds = when(arguments[0].strip())
+        chosen = arguments[1] if holds and has_then else arguments[-1] if not holds and has_else else ""
+        expander.branch(chosen, has_at=expander.has_at, outside=outside)
+        return True
+
+    return handle
+
+
+def _outside(expander: Expander, start: int) -> int | None:
+    """``start``, if it is outside of all macros; to be asked before arguments are read, which may end the macro."""
+    return None if expander.stack else start
+
+
+def _unreadable(expander: Expander, outside: int | None = None) -> bool:
+    if outside is not None:
+        return False
+    expander.give_up()
+    return True
+
+
+def _if_then_else(expander: Expander, start: int) -> bool:
+    r"""``\ifthenelse`` of ``\equal`` in a macro's body, or of a switch; any other test gives up."""
+    outside = _outside(expander, start)
+    if outside is not None and not expander.switches:
+        return False
+    arguments = expander.read_arguments((Parameter("m"),) * 3)
+    switch = None if arguments is None else _TESTS_SWITCH.match(arguments[0])
+    if arguments is not None and switch is not None and switch[2] in expander.switches and expander.work_left >= 0:
+        holds = expander.switches[switch[2]] != bool(switch[1])
+        expander.branch(arguments[1] if holds else arguments[2], has_at=expander.has_at, outside=outside)
+        return True
+    if outside is not None:
+        return False
+    match = None if arguments is None else _TESTS_EQUAL.match(arguments[0])
+    if arguments is None or match is None:
+        return _unreadable(expander)
+    test = Expander(arguments[0][match.end() :], {}, tracks_groups=False)
+    left = test.read_token_or_group()
+    right = "" if match[1] == "isempty" else test.read_token_or_group()
+    if left is None or right is None:
+        return _unreadable(expander)
+    is_equal = left.strip() == right.strip()
+    expander.branch(arguments[1] if is_equal else arguments[2], has_at=expander.has_at)
+    return True
+
+
+def _if_star(expander: Expander, start: int) -> bool:
+    outside = _outside(expander, start)
+    arguments = expander.read_arguments((Parameter("m"), Parameter("m"), Parameter("s", "*")))
+    if arguments is None:
+        return _unreadable(expander, outside)
+    expander.branch(arguments[0] if arguments[2] == r"\BooleanTrue" else arguments[1], has_at=True, outside=outside)
+    return True
+
+
+def _if_next(expander: Expander, start: int) -> bool:
+    outside = _outside(expander, start)
+    arguments = expander.read_arguments((Parameter("m"),) * 3)
+    if arguments is None:
+        return _unreadable(expander, outside)
+    is_next = expander.peek().lstrip().startswith(arguments[0])
+    expander.branch(arguments[1] if is_next else arguments[2], has_at=True, outside=outside)
+    return True
+
+
+def _math_choice(expander: Expander, start: int) -> bool:
+    r"""``\mathchoice`` in a macro: what it says for running text, not four times the same."""
+    if not expander.stack:
+        return False
+    arguments = expander.read_arguments((Parameter("m"),) * 4)
+    if arguments is None:
+        return _unreadable(expander)
+    expander.branch(f"{{{arguments[1]}}}", has_at=expander.has_at)
+    return True
+
+
+def _ensure_math(expander: Expander, start: int) -> bool:
+    r"""``\ensuremath`` in a macro: the formula, in dollars where none is open."""
+    if not expander.stack:
+        return False
+    argument = expander.read_arguments((Parameter("m"),))
+    if argument is None:
+        return _unreadable(expander)
+    is_math = expander.math.holds(expander.out)
+    expander.branch(argument[0] if is_math else f"${argument[0].strip()}$", has_at=expander.has_at)
+    return True
+
+
+def _if_math(expander: Expander, start: int) -> bool:
+    if not expander.stack:
+        return False
+    return _choose(expander, expander.pos, expander.math.holds(expander.out))
+
+
+def _if_equal(expander: Expander, start: int) -> bool:
+    r"""``\ifx\relax#1\relax`` and its like ask whether an argument is empty; other tests give up."""
+    if not expander.stack:
+        return False
+    match = _TESTS_EMPTY.match(expander.text, expander.pos)
+    if match is None:
+        return _programming(expander, start)
+    content = match[1] if match[1] is not None else match[3]
+    return _choose(expander, match.end(), not content.strip())
+
+
+def _choose(expander: Expander, pos: int, holds: bool) -> bool:
+    """Goes on with one branch of the conditional whose branches begin at ``pos``."""
+    text, depth, otherwise = expander.text, 0, None
+    expander.work_left -= len(text) - pos
+    for match in _CONDITIONAL.finditer(text, pos):
+        name = match[1]
+        if name in PRIMITIVE_CONDITIONALS:
+            depth += 1
+        elif name == "else" and depth == 0:
+            otherwise = match.span()
+        elif name == "fi" and depth > 0:
+            depth -= 1
+        elif name == "fi":
+            branch = text[pos : otherwise[0] if otherwise else match.start()]
+            if not holds:
+                branch = text[otherwise[1] : match.start()] if otherwise else ""
+            expander.pos = match.end()
+            expander.branch(branch.strip(" \n"), has_at=expander.has_at)
+            return True
+    expander.give_up()
+    return True
+
+
+def _call_by_name(expander: Expander, start: int) -> bool:
+    r"""``\csname name\endcsname`` is ``\name``."""
+    match = _BY_NAME.match(expander.text, expander.pos)
+    if match is None or not isinstance(expander.meanings.get(match[1]), Macro):
+        return _programming(expander, start)
+    outside = _outside(expander, start)
+    expander.pos = match.end()
+    space = " " if expander.peek()[:1].isalpha() else ""
+    expander.branch(f"\\{match[1]}{space}", has_at=False, outside=outside)
+    return True
+
+
+def _dropped(num_arguments: int) -> Handler:
+    """In a macro's text: goes with its arguments, which are for the margin of the page."""
+
+    def handle(expander: Expander, start: int) -> bool:
+        if not expander.stack:
+            return False
+        if expander.read_arguments((Parameter("m"),) * num_arguments) is None:
+            return _unreadable(expander)
+        return True
+
+    return handle
+
+
+def _programming(expander: Expander, start: int) -> bool:
+    if not expander.stack or expander.stands_in_argument(expander.text[start + 1 : expander.pos]):
+        return False
+    expander.give_up()
+    return True
+
+
+def _emptiness(command: str, when: Callable[[str], bool]) -> dict[str, Handler]:
+    return {
+        f"{command}TF": _if_argument(when=when, has_then=True, has_else=True),
+        f"{command}T": _if_argument(when=when, has_then=True, has_else=False),
+        f"{command}F": _if_argument(when=when, has_then=False, has_else=True),
+    }
+
+
+# Named switches -----------------------------------------------------------------------------------------------
+
+
+def _declare_switch(expander: Expander, start: int) -> bool:
+    match = _SWITCH_NAME.match(expander.text, expander.pos)
+    if match is None:
+        return False
+    expander.switches.setdefault(match[1], False)
+    expander.pos = whole_lines(expander.text, start, match.end())
+    return True
+
+
+def _set_switch(value: bool | None) -> Handler:
+    """``value`` none: it stands behind the name."""
+
+    def handle(expander: Expander, start: int) -> bool:
+        match = _SWITCH_NAME.match(expander.text, expander.pos)
+        if match is None or match[1] not in expander.switches:
+            return False
+        given = _SWITCH_VALUE.match(expander.text, match.end()) if value is None else None
+        if value is None and given is None:
+            return False
+        expander.switches[match[1]] = given[1] == "true" if given is not None else bool(value)
+        expander.pos = whole_lines(expander.text, start, match.end() if given is None else given.end())
+        return True
+
+    return handle
+
+
+def _if_switch(*, is_negated: bool) -> Handler:
+    def handle(expander: Expander, start: int) -> bool:
+        match = _SWITCH_NAME.match(expander.text, expander.pos)
+        if match is None or match[1] not in expander.switches or expander.work_left < 0:
+            return False
+        outside = _outside(expander, start)
+        expander.pos = match.end()
+        arguments = expander.read_arguments((Parameter("m"),) * 2)
+        if arguments is None:
+            return _unreadable(expander, outside)
+        holds = expander.switches[match[1]] != is_negated
+        expander.branch(arguments[0] if holds else arguments[1], has_at=expander.has_at, outside=outside)
+        return True
+
+    return handle
+
+
+TESTS: dict[str, Handler] = {
+    **dict.fromkeys(_PROGRAMMING, _programming),
+    **_emptiness("IfNoValue", lambda argument: argument == NO_VALUE),
+    **_emptiness("IfValue", lambda argument: argument != NO_VALUE),
+    **_emptiness("IfBoolean", lambda argument: argument == r"\BooleanTrue"),
+    **dict.fromkeys(("newbool", "providebool", "newtoggle", "providetoggle", "newboolean"), _declare_switch),
+    **dict.fromkeys(("setbool", "settoggle", "setboolean"), _set_switch(None)),
+    **dict.fromkeys(("booltrue", "toggletrue"), _set_switch(True)),
+    **dict.fromkeys(("boolfalse", "togglefalse"), _set_switch(False)),
+    **dict.fromkeys(("ifbool", "iftoggle"), _if_switch(is_negated=False)),
+    **dict.fromkeys(("notbool", "nottoggle"), _if_switch(is_negated=True)),
+    "markright": _dropped(1),
+    "markboth": _dropped(2),
+    "addcontentsline": _dropped(3),
+    "xspace": _xspace,
+    "ifthenelse": _if_then_else,
+    "csname": _call_by_name,
+    "ensuremath": _ensure_math,
+    "mathchoice": _math_choice,
+    "ifmmode": _if_math,
+    "if": _if_equal,
+    "ifx": _if_equal,
+    "@ifstar": _if_star,
+    "@ifnextchar": _if_next,
+}
+"""The commands that choose, by name."""

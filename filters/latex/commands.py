@@ -1,0 +1,278 @@
+r"""The commands that the expansion itself carries out: definitions, which leave no trace, groups and environments.
+
+Everything that TeX's own programming would be needed for gives the call up, so that the macro stands as its author
+wrote it, not as the ruin of an expansion.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+from filters.latex.branches import TESTS
+from filters.latex.definitions import (
+    read_def,
+    read_document_command,
+    read_environment,
+    read_let,
+    read_newcommand,
+    read_operator,
+    read_paired_delimiter,
+)
+from filters.latex.expand import Expanded, Expander, Handler, leave_macro
+from filters.latex.lexer import whole_lines
+from filters.latex.macros import PROTECTED, PROTECTED_ENVIRONMENTS, Definition, Environment, Macro, Parameter
+from filters.latex.scopes import Meaning
+
+_DEFINITION = re.compile(
+    r"\\(?:[gex]?def|let|global|long|(?:new|renew|provide)command|DeclareRobustCommand|DeclareMathOperator"
+    r"|(?:new|renew)environment|(?:New|Renew|Provide|Declare)Document(?:Command|Environment))(?![A-Za-z])"
+)
+_PREFIXED = re.compile(
+    r"\s*\\(?:global|long|outer|protected|expandafter|[gex]?def|let|newcommand|renewcommand|providecommand)(?![A-Za-z@])"
+)
+_MAX_FAILURES = 200
+"""Definitions in a style file that cannot be read, after which the rest is not looked at: keeps it linear."""
+_ENVIRONMENT_NAME = re.compile(r"\s?\{\s*([^{}\\\s]{1,60})\s*\}")
+Reader = Callable[[str, int], Definition | None]
+
+
+def expand_macros(text: str) -> Expanded:
+    r"""Expands the macros that the source defines, and removes the definitions.
+
+    ``text`` holds no comments. A macro keeps its call where its text would not end, or needs TeX's own programming.
+
+    >>> expand_macros(r"\newcommand{\R}[1][n]{\mathbb{R}^{#1}}\def\x{\R}in $\x$ and $\x[m]$").text
+    'in $\\mathbb{R}^{n}$ and $\\mathbb{R}^{m}$'
+    >>> expanded = expand_macros(r"\def\a{\b\b}\def\b{\a}x \a y")
+    >>> expanded.text, expanded.num_left
+    ('x \\a y', 1)
+    """
+    return Expander(text, HANDLERS, tracks_groups=_defines_in_groups(text)).run()
+
+
+def _depth(text: str, start: int, end: int) -> int:
+    r"""How many more groups are opened than closed; ``\AtBeginDocument{`` opens none."""
+    return (
+        text.count("{", start, end)
+        - text.count("}", start, end)
+        + text.count("\\}", start, end)
+        - text.count("\\{", start, end)
+        - text.count("\\AtBeginDocument{", start, end)
+    )
+
+
+def _defines_in_groups(text: str) -> bool:
+    """Whether the body holds a definition inside of braces or an environment; only then need groups be followed."""
+    pos = max(text.find("\\begin{document}"), 0) + len("\\begin{document}")
+    depth = 0
+    for match in _DEFINITION.finditer(text, pos):
+        start = match.start()
+        for opens, closes in (("{", "}"), ("\\}", "\\{"), ("\\begin{", "\\end{")):
+            depth += text.count(opens, pos, start) - text.count(closes, pos, start)
+        if depth > 0:
+            return True
+        pos = start
+    return False
+
+
+def style_definitions(text: str) -> str:
+    r"""Returns the definitions that a style file makes, as source for a preamble; ``text`` has no comments.
+
+    Names with an ``@`` come too: the others may need them.
+
+    >>> style_definitions(r"\ProvidesPackage{my}\RequirePackage{x}\newcommand{\R}{\mathbb{R}}\AtEndDocument{z}")
+    '\\makeatletter\n\\newcommand{\\R}{\\mathbb{R}}\n\\makeatother\n'
+    """
+    found = []
+    pos = num_failures = depth = 0
+    while num_failures < _MAX_FAILURES and (match := _DEFINITION_START.search(text, pos)) is not None:
+        depth = max(0, depth + _depth(text, pos, match.start()))
+        pos = match.end()
+        if depth and match[2] != "gdef":  # inside another's text, an option or a test: nobody knows whether it is made
+            continue
+        definition = _READERS[match[2]](text, pos, True)
+        num_failures += definition is None
+        if definition is not None:
+            pos = definition.end
+            found.append(text[match.start() : pos])
+    if not found:
+        return ""
+    return "\n".join(["\\makeatletter", *found, "\\makeatother", ""])
+
+
+# Definitions --------------------------------------------------------------------------------------------------
+
+
+def _defines(reader: Callable[[str, int, bool], Definition | None], kind: str = "") -> Handler:
+    def handle(expander: Expander, start: int) -> bool:
+        if expander.work_left < 0:
+            return False
+        definition = reader(expander.text, expander.pos, expander.has_at)
+        if definition is None:
+            expander.charge_scan(expander.pos)
+            return False
+        expander.work_left -= definition.end - start
+        _remember(expander, definition, kind)
+        expander.pos = whole_lines(expander.text, start, definition.end)
+        return True
+
+    return handle
+
+
+def _remember(expander: Expander, definition: Definition, kind: str) -> None:
+    name, meaning = definition.name, definition.meaning
+    if isinstance(meaning, Environment):
+        if name not in PROTECTED_ENVIRONMENTS:
+            expander.environments[name] = meaning
+        return
+    is_global = kind == "global" or expander.is_global
+    expander.is_global = False
+    if name in PROTECTED or (kind == "provide" and name in expander.meanings):
+        return
+    if definition.alias_of:
+        expander.define(name, _aliased(expander, definition.alias_of), is_global=is_global)
+        return
+    if isinstance(meaning, Macro) and kind == "new" and name not in expander.meanings:
+        meaning = replace(meaning, is_new=True)
+    if kind == "edef" and isinstance(meaning, Macro) and _names_itself(name, meaning):
+        meaning = _unfolded(expander, name, meaning)
+    expander.define(name, meaning, is_global=is_global)
+
+
+def _names_itself(name: str, macro: Macro) -> bool:
+    return any(isinstance(part, str) and re.search(rf"\\{re.escape(name)}(?![A-Za-z@])", part) for part in macro.body)
+
+
+def _unfolded(expander: Expander, name: str, macro: Macro) -> Macro:
+    r"""``\edef\a{\a x}`` adds to what ``\a`` was: put that in once."""
+    old = expander.meanings.get(name)
+    old_text = old.fill([]) if isinstance(old, Macro) and not old.parameters else ""
+    pattern = re.compile(rf"\\{re.escape(name)}(?![A-Za-z@])\s*")
+    body = (pattern.sub(lambda _: old_text, part) if isinstance(part, str) else part for part in macro.body)
+    return replace(macro, body=tuple(body))
+
+
+def _aliased(expander: Expander, name: str) -> Meaning | None:
+    meaning = expander.meanings.get(name)
+    if meaning is not None:
+        return meaning
+    if name in ("undefined", "@undefined"):
+        return None
+    if name in ("relax", "empty", "@empty"):
+        return Macro()
+    if name == "@gobble":
+        return Macro((Parameter("m"),), ())
+    if "@" in name:
+        return leave_macro
+    return Macro((), ("\\" + name,), is_primitive=True)
+
+
+_READERS: dict[str, Callable[[str, int, bool], Definition | None]] = {}
+_KINDS: dict[str, str] = {}
+
+
+def _register(names: str, reader: Callable[[str, int, bool], Definition | None], kind: str = "") -> None:
+    for name in names.split():
+        _READERS[name] = reader
+        _KINDS[name] = kind
+
+
+_register("newcommand newrobustcmd", lambda t, p, at: read_newcommand(t, p, has_at=at), "new")
+_register(
+    "renewcommand DeclareRobustCommand renewrobustcmd",
+    lambda t, p, at: read_newcommand(t, p, has_at=at),
+)
+_register("providecommand providerobustcmd", lambda t, p, at: read_newcommand(t, p, has_at=at), "provide")
+_register("def", lambda t, p, at: read_def(t, p, has_at=at))
+_register("gdef", lambda t, p, at: read_def(t, p, has_at=at), "global")
+_register("edef xdef", lambda t, p, at: read_def(t, p, has_at=at), "edef")
+_register("let", lambda t, p, at: read_let(t, p))
+_register("DeclareMathOperator", lambda t, p, at: read_operator(t, p))
+_register("DeclarePairedDelimiter", lambda t, p, at: read_paired_delimiter(t, p))
+_register(
+    "NewDocumentCommand RenewDocumentCommand DeclareDocumentCommand NewExpandableDocumentCommand",
+    lambda t, p, at: read_document_command(t, p, has_at=at),
+)
+_register("ProvideDocumentCommand", lambda t, p, at: read_document_command(t, p, has_at=at), "provide")
+_register("newenvironment renewenvironment", lambda t, p, at: read_environment(t, p, has_at=at))
+_register(
+    "NewDocumentEnvironment RenewDocumentEnvironment DeclareDocumentEnvironment",
+    lambda t, p, at: read_environment(t, p, is_xparse=True, has_at=at),
+)
+_DEFINITION_START = re.compile(rf"(\\(?:global|long)\s*)*\\({'|'.join(_READERS)})(?![A-Za-z@])")
+
+
+def _prefix(expander: Expander, start: int) -> bool:
+    r"""``\global``, ``\long``, ``\outer``, ``\protected`` and ``\expandafter`` before a definition are part of it."""
+    if not _PREFIXED.match(expander.text, expander.pos):
+        if expander.stack and expander.text.startswith("\\expandafter", start):
+            expander.give_up()
+            return True
+        return False
+    expander.is_global |= expander.text.startswith("\\global", start)
+    return True
+
+
+# Groups and environments --------------------------------------------------------------------------------------
+
+
+def _begin(expander: Expander, start: int) -> bool:
+    match = _ENVIRONMENT_NAME.match(expander.text, expander.pos)
+    if match is None:
+        return False
+    name = match[1]
+    environment = expander.environments.get(name)
+    if environment is None:
+        if name == "document":
+            expander.set_at_letter(False)
+        else:
+            expander.open_group()
+        return False
+    return expander.call_environment(name, environment, match.end())
+
+
+def _end(expander: Expander, start: int) -> bool:
+    match = _ENVIRONMENT_NAME.match(expander.text, expander.pos)
+    if match is None:
+        return False
+    environment = expander.environments.get(match[1])
+    if environment is None or not expander.environment_arguments.get(match[1]):
+        if expander.tracks_groups and match[1] != "document":
+            expander.close_group()
+        return False
+    return expander.end_environment(match[1], environment, match.end())
+
+
+def _open_group(expander: Expander, start: int) -> bool:
+    expander.open_group()
+    return False
+
+
+def _close_group(expander: Expander, start: int) -> bool:
+    if expander.tracks_groups:
+        expander.close_group()
+    return False
+
+
+def _make_at(is_letter: bool) -> Handler:
+    def handle(expander: Expander, start: int) -> bool:
+        expander.set_at_letter(is_letter)
+        expander.pos = whole_lines(expander.text, start, expander.pos)
+        return True
+
+    return handle
+
+
+HANDLERS: dict[str, Handler] = {
+    **TESTS,
+    **{name: _defines(reader, _KINDS[name]) for name, reader in _READERS.items()},
+    **dict.fromkeys(("global", "long", "outer", "protected", "expandafter"), _prefix),
+    **dict.fromkeys(("begingroup", "bgroup"), _open_group),
+    **dict.fromkeys(("endgroup", "egroup"), _close_group),
+    "begin": _begin,
+    "end": _end,
+    "makeatletter": _make_at(True),
+    "makeatother": _make_at(False),
+}

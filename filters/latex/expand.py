@@ -1,0 +1,332 @@
+r"""Macros expanded in place, as TeX does it: one pass from left to right, a macro's text read again where it stood.
+
+So definitions hold from where they stand, inside their group, and a macro may take its argument from behind the macro
+that it came from. What TeX would do for ever is bounded: a call that grows, loops or needs TeX's own programming is
+left as it stands, and counted. Linear: all work is charged to a budget that grows with the text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from filters.latex.arguments import TOKEN, TOKEN_AT, ArgumentReader, Call, Frame
+from filters.latex.lexer import group_end, whole_lines
+from filters.latex.macros import Environment, Macro, ends_in_word, takes_token
+from filters.latex.math_mode import MathMode
+from filters.latex.scopes import Scopes
+
+MAX_DEPTH = 200
+"""Texts of macros open inside each other; ours: TeX's own limit is 200 for input levels, papers use under 10."""
+MAX_CALL_CHARS = 8_192
+"""What one call may grow to, beside 16 times its arguments; ours: on 63 papers no call of a shorthand adds over 800,
+what adds more draws a figure by program, and thirty doublings pass it in the thirteenth."""
+MAX_CALL_EXPANSIONS = 1_000
+"""Macros expanded in one call, beside one for each character of its arguments (an argument may be a section); ours: 50
+on the same papers."""
+WORK_CHARS_BASE = 2_000_000
+WORK_PER_CHAR = 6
+"""All calls of a document together: a hostile source of 20 MB ends within half a minute, a real one is far below."""
+_PUSH_COST_CHARS = 100
+_MAX_FAILURES = 3
+_MAX_GLANCE_CHARS = 500
+_NAME = re.compile(r"\\([A-Za-z]+|.)", re.DOTALL)
+
+_TOKEN_GROUPS = re.compile(r"\\([A-Za-z]+|[^A-Za-z])|[{}]", re.DOTALL)
+_TOKEN_GROUPS_AT = re.compile(r"\\([A-Za-z@]+|[^A-Za-z@])|[{}]", re.DOTALL)
+_ONE_TOKEN = re.compile(r"\s*(?:\\[A-Za-z]+|\\?.)?\s*\Z", re.DOTALL)
+
+
+@dataclass(slots=True)
+class Expanded:
+    """The text, and how often a macro was expanded or left."""
+
+    text: str
+    num_expanded: int = 0
+    num_left: int = 0
+    names_left: set[str] = field(default_factory=set)
+
+
+Handler = Callable[["Expander", int], bool]
+"""Called behind a command's name; false: the command is not consumed and stands as it is."""
+
+
+class Expander(ArgumentReader, Scopes):
+    """One document's expansion. ``handlers`` are the commands that TeX itself would carry out (definitions, tests)."""
+
+    def __init__(self, text: str, handlers: dict[str, Handler], *, tracks_groups: bool) -> None:
+        ArgumentReader.__init__(self, text, work_chars=WORK_CHARS_BASE + WORK_PER_CHAR * len(text))
+        Scopes.__init__(self, handlers, tracks_groups=tracks_groups)
+        self.plain = _TOKEN_GROUPS if tracks_groups else TOKEN
+        self.with_at = _TOKEN_GROUPS_AT if tracks_groups else TOKEN_AT
+        self.token = self.plain
+        self.environment_arguments: dict[str, list[list[str]]] = {}
+        self.out: list[str] = []
+        self.result = Expanded("")
+        self.failures: dict[str, int] = {}
+        self.branches: list[Frame] = []
+        """Where to go on behind branches that were chosen outside of all macros."""
+        self.switches: dict[str, bool] = {}
+        """etoolbox's and ifthen's switches that the source declares, by name, and how they stand."""
+        self.is_global = False
+        self.math = MathMode()
+        self.math_before = self.math.state()
+
+    def run(self) -> Expanded:
+        """Expands the whole text."""
+        while True:
+            self._scan()
+            if self.stack:
+                self.pop()
+            elif self.branches:
+                self.text, self.pos, self.token, self.frame_name = self.branches.pop()
+            else:
+                break
+        self.result.text = "".join(self.out)
+        return self.result
+
+    def _scan(self) -> None:
+        """Copies the current frame to its end, or to where a handler or macro changed what is read next."""
+        while True:
+            text, start, get = self.text, self.pos, self.meanings.get
+            for match in self.token.finditer(text, start):
+                name = match[1]
+                if name is None:
+                    if match[0] == "{":
+                        self.depth += 1
+                    else:
+                        self.close_group()
+                    continue
+                meaning = get(name)
+                if meaning is None:
+                    if "@" in name and self.stack and len(name) > 1:
+                        self.give_up()
+                        break
+                    continue
+                token_start = match.start()
+                self.emit(text[start:token_start])
+                start, self.pos = token_start, match.end()
+                if isinstance(meaning, Macro):
+                    final = self.final_bodies.get(name)
+                    if final is not None and not takes_token(text, token_start) and self._has_budget(len(final)):
+                        self.emit(final)
+                        start = self._behind_empty_group(text, match.end(), final)
+                        continue
+                    self._call(name, meaning, token_start)
+                    break
+                if meaning(self, token_start):
+                    break
+            else:
+                self.emit(text[start:])
+                self.pos = len(text)
+                return
+
+    def emit(self, piece: str) -> None:
+        """Writes a piece out; a letter that would grow onto a command's name is held off by a space."""
+        if not piece:
+            return
+        out = self.out
+        if piece[0].isalpha() and out and out[-1][-1].isalpha() and ends_in_word(out[-1]):
+            out.append(" ")
+        out.append(piece)
+
+    # Calls ----------------------------------------------------------------------------------------------------
+
+    def _call(self, name: str, macro: Macro, start: int) -> None:
+        is_nested = self._open_call(name, start, self.pos)
+        if self.work_left < 0:
+            self._stop_expanding()
+            return
+        if macro.is_primitive:
+            self.result.num_expanded += 1
+            self.emit("".join(str(part) for part in macro.body))
+            return
+        is_one = takes_token(self.text, start)
+        arguments = self.read_arguments(macro.parameters) if macro.parameters else []
+        if arguments is None:
+            if is_nested:
+                self.give_up(culprit=name)
+            else:
+                self.pos = self.call.end
+                self._leave(name)
+            return
+        filled = macro.fill(arguments)
+        if not macro.parameters:
+            self.pos = self._behind_empty_group(self.text, self.pos, filled)
+            if not is_one and not macro.has_at and self._is_final(filled):
+                self.final_bodies[name] = filled
+        self.push(filled, macro, name, is_one=is_one)
+
+    def _has_budget(self, num_chars: int) -> bool:
+        """Charges an expansion that is not read again; false where the budget is spent."""
+        self.work_left -= num_chars + _PUSH_COST_CHARS
+        if self.stack:
+            self.call.chars -= num_chars
+            self.call.expansions -= 1
+            if self.call.chars < 0 or self.call.expansions < 0:
+                return False
+        self.result.num_expanded += self.work_left >= 0
+        return self.work_left >= 0
+
+    def _open_call(self, name: str, start: int, end: int) -> bool:
+        """Begins a call, if none is under way; returns whether one was."""
+        if self.stack:
+            return True
+        self.math_before = self.math.state()
+        self.call = Call(
+            name=name,
+            start=start,
+            end=end,
+            num_out=len(self.out),
+            num_expanded=self.result.num_expanded,
+            depth=self.depth,
+            chars=MAX_CALL_CHARS,
+            expansions=MAX_CALL_EXPANSIONS,
+            arguments_end=end,
+        )
+        return False
+
+    def call_environment(self, name: str, environment: Environment, end: int) -> bool:
+        r"""Expands ``\begin{name}``, which ends at ``end``, with its arguments."""
+        call_name = f"begin{{{name}}}"
+        if self.meanings.get(call_name) is leave_macro:
+            return False
+        is_nested = self._open_call(call_name, self.pos, end)
+        begin, self.pos = self.pos, end
+        arguments = self.read_arguments(environment.begins.parameters)
+        if arguments is None:
+            if is_nested:
+                self.give_up()
+                return True
+            self.pos = begin
+            return False
+        self.open_group()
+        self.environment_arguments.setdefault(name, []).append(arguments)
+        self.push(environment.begins.fill(arguments), environment.begins, name)
+        return True
+
+    def end_environment(self, name: str, environment: Environment, end: int) -> bool:
+        r"""Expands ``\end{name}``; its arguments are those of its beginning."""
+        self._open_call(f"end{{{name}}}", self.pos, end)
+        self.pos = end
+        arguments = self.environment_arguments[name].pop()
+        self.push(environment.ends.fill(arguments), environment.ends, name)
+        if self.tracks_groups:
+            self.close_group()
+        return True
+
+    def set_at_letter(self, is_letter: bool) -> None:
+        r"""``\makeatletter`` and ``\makeatother``, which a macro's own text has behind it."""
+        if not self.stack:
+            self.token = self.with_at if is_letter else self.plain
+
+    def _leave(self, name: str) -> None:
+        self.emit("\\" + name)
+        self.result.num_left += 1
+        self.result.names_left.add(name)
+
+    @staticmethod
+    def _behind_empty_group(text: str, pos: int, filled: str) -> int:
+        r"""``\name{}``: the group only ended the name; it stays where it still does, or carries an index."""
+        if text.startswith("{}", pos) and text[pos + 2 : pos + 3] not in ("_", "^"):
+            return pos if ends_in_word(filled.removesuffix("\\xspace")) else pos + 2
+        return pos
+
+    def branch(self, text: str, *, has_at: bool, outside: int | None = None) -> None:
+        """Reads next what a test has chosen.
+
+        ``outside``: where the test began if that was outside of all macros; what it chose stands there then as if
+        nothing had been around it, and leaves no line where it is empty.
+        """
+        if outside is None:
+            self.result.num_expanded -= 1
+            self.push(text, Macro(has_at=has_at), self.frame_name)
+            return
+        if not text.strip():
+            self.pos = whole_lines(self.text, outside, self.pos)
+        self.work_left -= len(text) + _PUSH_COST_CHARS
+        self.branches.append((self.text, self.pos, self.token, ""))
+        self.text, self.pos = text, 0
+
+    def push(self, filled: str, macro: Macro, name: str, *, is_one: bool = False) -> None:
+        """Reads ``filled`` next, the text of ``name``; ``is_one``: in braces, if it is more than a token."""
+        call = self.call
+        self.result.num_expanded += 1
+        cost = len(filled) + _PUSH_COST_CHARS
+        self.work_left -= cost
+        call.chars -= len(filled)
+        call.expansions -= 1
+        while self.stack and self.pos >= len(self.text):
+            self.pop()
+        if call.chars < 0 or call.expansions < 0 or len(self.stack) >= MAX_DEPTH:
+            self.give_up(for_good=True)
+            return
+        if self.work_left < 0:
+            self._stop_expanding()
+            return
+        if is_one and not (_ONE_TOKEN.match(filled) or (filled[0] == "{" and group_end(filled, 0) == len(filled))):
+            self.emit("{")
+            filled += "}"
+        if not macro.has_at and self._is_final(filled):
+            self.emit(filled)
+            return
+        token = self.with_at if macro.has_at else self.plain
+        self.stack.append((self.text, self.pos, self.token, self.frame_name))
+        self.text, self.pos, self.token, self.frame_name = filled, 0, token, name
+
+    def _stop_expanding(self) -> None:
+        """The document's budget is spent: every macro stands from here on."""
+        self.give_up(for_good=True)
+        for name, meaning in self.meanings.items():
+            if isinstance(meaning, Macro):
+                self.meanings[name] = leave_macro
+        self.final_bodies.clear()
+        self.environments.clear()
+
+    def _is_final(self, text: str) -> bool:
+        """Whether nothing in it has a meaning here, so that it need not be read again."""
+        if "\\" not in text:
+            return True
+        return len(text) < _MAX_GLANCE_CHARS and self.meanings.keys().isdisjoint(_NAME.findall(text))
+
+    def give_up(self, *, for_good: bool = False, culprit: str = "") -> None:
+        """Takes back the call that is under way: its name stands in the output as it stood in the source.
+
+        ``culprit``: the macro that cannot be expanded, if not the one whose text is being read. Where it was the caller
+        who wrote it in an argument, it alone is left from now on, and the call is made again.
+        """
+        call = self.call
+        culprit = culprit or self.frame_name
+        if self.stack:
+            self.text, _, self.token, self.frame_name = self.stack[0]
+            self.stack.clear()
+        del self.out[call.num_out :]
+        if self.math.num_read > call.num_out:
+            self.math.restore(self.math_before)
+        while self.depth > call.depth:
+            self.close_group()
+        self.depth = call.depth
+        self.result.num_expanded = call.num_expanded
+        if call.name.startswith("begin{"):
+            self.environment_arguments[call.name[6:-1]].pop()
+        elif not for_good and culprit != call.name and self.stands_in_argument(culprit):
+            self.define(culprit, leave_macro)
+            self.pos = call.start
+            return
+        self.pos = call.end
+        self._leave(call.name)
+        self.failures[call.name] = self.failures.get(call.name, 0) + (_MAX_FAILURES if for_good else 1)
+        if self.failures[call.name] >= _MAX_FAILURES:
+            self.define(call.name, leave_macro)
+
+
+def leave_macro(expander: Expander, start: int) -> bool:
+    """What a macro means that was given up: itself, counted."""
+    name = expander.text[start + 1 : expander.pos]
+    if expander.stack and not expander.stands_in_argument(name):
+        expander.give_up()
+        return True
+    expander.result.num_left += 1
+    expander.result.names_left.add(name)
+    return False

@@ -1,0 +1,238 @@
+r"""What a macro is: a tuple of :class:`Parameter` and a body cut at its ``#1``; and the pieces its source is made of.
+
+:mod:`filters.latex.definitions` reads every form of definition into this one.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from filters.latex.lexer import group_end, words
+
+PROTECTED = words(
+    "begin end document documentclass documentstyle usepackage par item input include chapter part section subsection"
+    " subsubsection paragraph subparagraph addchap addsec minisec appendix bibliography bibliographystyle"
+    " printbibliography bibitem maketitle title author date abstract endabstract verb relax fi else or footnote caption"
+    " label \\"
+)
+"""Names that keep their standard meaning though a source defines them anew: structure, which is what papers share and
+what the later cuts go by. A journal's own drawing of a heading is no user's shorthand."""
+PROTECTED_ENVIRONMENTS = words(
+    "document abstract thebibliography verbatim lstlisting figure figure* table table* equation equation* align align*"
+    " itemize enumerate description tabular array center quote quotation proof appendix appendices"
+)
+"""Environments that keep their standard meaning likewise."""
+
+MAX_BODY_CHARS = 100_000
+"""A definition longer than this is not a shorthand; ours: the longest body on the real papers has under 2,000."""
+NO_VALUE = "-NoValue-"
+"""xparse's own mark for an optional argument that was not given."""
+_PARAMETER = re.compile(r"\\.|##|#([1-9])", re.DOTALL)
+NAME = re.compile(r"\s*(?:\\([A-Za-z@]+|[^A-Za-z\s])|\{\s*\\([A-Za-z@]+|[^A-Za-z\s])\s*\})", re.DOTALL)
+CSNAME = re.compile(r"\s*\\csname\s*([^\\{}#]{1,60}?)\s*\\endcsname")
+_ENDS_IN_WORD = re.compile(r"\\[A-Za-z@]+\Z")
+_TAKES_ONE = words(
+    "hat bar tilde vec dot ddot dddot check breve acute grave mathring widehat widetilde overline underline sqrt"
+    " overbrace underbrace overrightarrow mathbf mathrm mathcal mathbb mathsf mathtt mathit mathfrak mathscr mathbin"
+    " mathrel mathop mathord boldsymbol bm pmb text textbf textrm textit texttt textsf textsc operatorname frac dfrac"
+    " tfrac binom dbinom tbinom stackrel overset underset"
+)
+_TAKES_SECOND = re.compile(
+    r"\\(?:[dt]?frac|[dt]?binom|stackrel|overset|underset)\s*(?:\\[A-Za-z]+|[0-9A-Za-z]|\{[^{}]*\})\s*\Z"
+)
+"""Commands that take the next token whole: what a macro behind them becomes must stay one argument."""
+_MAX_BEFORE_CHARS = 60
+_WHITESPACE = " \t\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """How one argument is read.
+
+    ``kind``: ``m`` a group or token; ``o`` optional between ``opens`` and ``closes``; ``s`` an optional token;
+    ``u`` all before a delimiter; ``l`` a literal that must stand there and gives no argument.
+    """
+
+    kind: str
+    opens: str = ""
+    closes: str = ""
+    default: str = NO_VALUE
+
+
+@dataclass(frozen=True, slots=True)
+class Macro:
+    """A definition that can be expanded.
+
+    ``body`` alternates text and parameter numbers. ``is_primitive``: made by ``\\let`` from what no source defined,
+    so that its body is not looked up again. ``has_at``: written where ``@`` was a letter.
+    """
+
+    parameters: tuple[Parameter, ...] = ()
+    body: tuple[str | int, ...] = ()
+    is_primitive: bool = False
+    has_at: bool = False
+    is_new: bool = False
+    r"""Made by ``\newcommand``: the name had no other meaning, so it outlives the group that it was defined in."""
+
+    def fill(self, arguments: list[str]) -> str:
+        r"""The body with its arguments in place; a space goes in where a command's name would grow into the argument.
+
+        >>> Macro((Parameter("m"),), ("\\bf", 1, "x")).fill(["a"])
+        '\\bf ax'
+        """
+        if len(self.body) == 1 and isinstance(self.body[0], str):
+            return self.body[0]
+        out: list[str] = []
+        for part in self.body:
+            piece = part if isinstance(part, str) else arguments[part - 1] if part <= len(arguments) else f"#{part}"
+            if piece and out and piece[0].isalpha() and out[-1][-1].isalpha() and ends_in_word(out[-1]):
+                out.append(" ")
+            if piece:
+                out.append(piece)
+        return "".join(out)
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """A user's environment: what it opens with (and its parameters), and what it closes with."""
+
+    begins: Macro
+    ends: Macro
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One definition as read: what it defines and where it ends."""
+
+    name: str
+    end: int
+    meaning: Macro | Environment | None
+    """``None``: a definition that was read but must not be used (``\\providecommand`` of structure, an alias)."""
+    alias_of: str = ""
+    r"""``\\let\a\b``: the other name."""
+
+
+def ends_in_word(text: str) -> bool:
+    r"""Whether the text ends in a command's name, so that a letter behind it would change it.
+
+    >>> ends_in_word(r"a\beta"), ends_in_word(r"\beta{}")
+    (True, False)
+    """
+    return _ENDS_IN_WORD.search(text[-40:]) is not None
+
+
+def takes_token(text: str, start: int) -> bool:
+    r"""Whether what stands before ``start`` is a command that takes the next token for its argument.
+
+    >>> takes_token(r"\hat\a", 4), takes_token(r"\frac{1}\a", 8), takes_token(r"\hat{x}\a", 7)
+    (True, True, False)
+    """
+    if not start or not (text[start - 1].isalnum() or text[start - 1] in " }"):
+        return False
+    near = max(0, start - _MAX_BEFORE_CHARS)
+    command = text.rfind("\\", near, start)
+    if command < 0:
+        return False
+    if text[command + 1 : start].rstrip() in _TAKES_ONE:
+        return True
+    before = text[near:start]
+    if "frac" in before or "binom" in before or "rset" in before or "stackrel" in before:
+        return _TAKES_SECOND.search(before) is not None
+    return False
+
+
+def cut_body(body: str) -> tuple[str | int, ...]:
+    r"""Cuts a definition's body at its parameters; ``##`` is the ``#`` of a definition inside.
+
+    >>> cut_body(r"\frac{#1}{#2} \# ##1")
+    ('\\frac{', 1, '}{', 2, '} \\# #1')
+    """
+    if "\n" in body:  # TeX sees spaces there; at the ends they are the source's layout
+        body = _trim(body)
+    if "#" not in body:
+        return (body,) if body else ()
+    parts: list[str | int] = []
+    text, pos = "", 0
+    for match in _PARAMETER.finditer(body):
+        if match[1]:
+            text += body[pos : match.start()]
+            if text:
+                parts.append(text)
+            parts.append(int(match[1]))
+            text, pos = "", match.end()
+        elif match[0] == "##":
+            text += body[pos : match.start()] + "#"
+            pos = match.end()
+    text += body[pos:]
+    return (*parts, text) if text else tuple(parts)
+
+
+def _trim(body: str) -> str:
+    stripped = body.lstrip()
+    if "\n" in body[: len(body) - len(stripped)]:
+        body = stripped
+    stripped = body.rstrip()
+    if "\n" in body[len(stripped) :]:
+        body = stripped + (" " if stripped.endswith("\\") else "")
+    return body
+
+
+def read_name(text: str, pos: int) -> tuple[str, int] | None:
+    r"""Reads ``\name``, ``{\name}`` or ``\csname name\endcsname``; returns (name, end)."""
+    match = CSNAME.match(text, pos)
+    if match is not None:
+        return match[1], match.end()
+    match = NAME.match(text, pos)
+    return None if match is None else (match[1] or match[2], match.end())
+
+
+def read_group(text: str, pos: int) -> tuple[str, int] | None:
+    """Reads ``{...}`` behind white space, of at most ``MAX_BODY_CHARS``; returns (what is in it, end)."""
+    pos = skip_space(text, pos)
+    if not text.startswith("{", pos):
+        return None
+    end = group_end(text, pos, pos + MAX_BODY_CHARS)
+    return None if end < 0 else (text[pos + 1 : end - 1], end)
+
+
+def read_bracket(text: str, pos: int, opens: str = "[", closes: str = "]") -> tuple[str, int] | None:
+    """Reads ``[...]`` behind white space, its closing mark outside of braces; returns (what is in it, end)."""
+    pos = skip_space(text, pos)
+    if not text.startswith(opens, pos):
+        return None
+    found = find_outside_groups(text, closes, pos + len(opens), pos + MAX_BODY_CHARS)
+    return None if found < 0 else (text[pos + len(opens) : found], found + len(closes))
+
+
+def find_outside_groups(text: str, mark: str, pos: int, limit: int) -> int:
+    r"""Returns where ``mark`` first stands outside of braces and not behind a backslash, or -1.
+
+    >>> find_outside_groups(r"a{]}\]]", "]", 0, 99)
+    6
+    """
+    depth = 0
+    for match in re.compile(rf"{re.escape(mark)}|[{{}}]|\\.", re.DOTALL).finditer(text, pos, min(limit, len(text))):
+        token = match[0]
+        if token == mark and depth == 0:
+            return match.start()
+        if token == "{":
+            depth += 1
+        elif token == "}":
+            depth -= 1
+            if depth < 0:
+                return -1
+    return -1
+
+
+def skip_space(text: str, pos: int, *, over_paragraphs: bool = False) -> int:
+    """Returns the next place that is not white space; an empty line ends a paragraph and stops it, if not told."""
+    newlines = 0
+    start = pos
+    while pos < len(text) and text[pos] in _WHITESPACE:
+        if text[pos] == "\n":
+            newlines += 1
+            if newlines > 1 and not over_paragraphs:
+                return start
+        pos += 1
+    return pos

@@ -1,0 +1,105 @@
+"""Which pages are articles of the wikis that are wanted: the rules around the text itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from filters.rules import Rule, first_broken
+from filters.step import Models, Outcome
+
+LLAMA_WIKIS = (
+    *("bg", "ca", "cs", "da", "de", "en", "es", "fr", "hr", "hu"),
+    *("it", "nl", "pl", "pt", "ro", "ru", "sl", "sr", "sv", "uk"),
+)
+"""The twenty of "LLaMA: Open and Efficient Foundation Language Models", section 2.1: Latin or Cyrillic script."""
+
+_WORD = re.compile(r"[^\W\d_]{2,}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WikiLanguages:
+    """Keeps the pages of the wanted Wikipedias. Input column: ``_wiki``, the wiki's code (``simple`` is not ``en``)."""
+
+    NAME: ClassVar[str] = "wiki_languages"
+    DATA_VERSION: ClassVar[int] = 1
+    MODELS: ClassVar[tuple[str, ...]] = ()
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
+    REASONS: ClassVar[tuple[str, ...]] = ("other_language",)
+
+    wikis: tuple[str, ...] = LLAMA_WIKIS
+
+    def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
+        """Drops the pages of all other wikis; the code decided."""
+        wiki = batch.column("_wiki").cast(pa.string())
+        is_other = pc.invert(pc.fill_null(pc.is_in(wiki, pa.array(self.wikis, pa.string())), False))
+        nothing = pa.nulls(batch.num_rows, pa.string())
+        return Outcome(
+            verdict=pc.if_else(is_other, "other_language", nothing),
+            detail=pc.if_else(is_other, pc.fill_null(wiki, "null"), nothing),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Article:
+    """Drops what is left of pages that hold no article: tables and templates alone, or (if asked) a disambiguation.
+
+    Input columns: ``text`` as :class:`filters.wikitext.page.Wikitext` writes it, ``title``, ``_is_disambiguation``.
+    """
+
+    NAME: ClassVar[str] = "article"
+    DATA_VERSION: ClassVar[int] = 1
+    MODELS: ClassVar[tuple[str, ...]] = ()
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
+    REASONS: ClassVar[tuple[str, ...]] = ("empty_article", "disambiguation", "no_prose")
+
+    is_disambiguation_dropped: bool = False
+    """Disambiguation pages are articles to the paper's pipeline, which names no such rule."""
+    min_body_words: int = 1
+    """Ours: a page of which nothing but the title is left says nothing."""
+    min_longest_line_words: int = 3
+    """Words in the body's longest line. Ours: where every line is shorter, there are headings and labels only; the
+    shortest articles seen are one sentence of three words."""
+
+    def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
+        """Judges every page by its words behind the title."""
+        num_words: list[float] = []
+        longest: list[float] = []
+        titles = batch.column("title").to_pylist()
+        flags = batch.column("_is_disambiguation").to_pylist()
+        for text, title in zip(batch.column("text").to_pylist(), titles, strict=True):
+            counts = [len(_WORD.findall(line)) for line in body_of(text, title or "").split("\n")]
+            num_words.append(float(sum(counts)))
+            longest.append(float(max(counts)))
+        signals = {
+            "body_words": pa.array(num_words, pa.float64()),
+            "is_disambiguation": pa.array([float(bool(flag)) for flag in flags], pa.float64()),
+            "longest_line_words": pa.array(longest, pa.float64()),
+        }
+        verdict, detail = first_broken(signals, self.rules())
+        return Outcome(verdict=verdict, detail=detail, signals=signals)
+
+    def rules(self) -> tuple[Rule, ...]:
+        """The limits, in the order in which they decide."""
+        disambiguation = Rule("disambiguation", "is_disambiguation", ">", 0, "ours; off by default")
+        return (
+            Rule("empty_article", "body_words", "<", self.min_body_words, "ours"),
+            *((disambiguation,) if self.is_disambiguation_dropped else ()),
+            Rule("no_prose", "longest_line_words", "<", self.min_longest_line_words, "ours"),
+        )
+
+
+def body_of(text: str, title: str) -> str:
+    """What stands behind the title.
+
+    >>> body_of("Pear\\n\\nPears are fruits.", "Pear"), body_of("Pear", "Pear")
+    ('Pears are fruits.', '')
+    """
+    if title and text.startswith(title) and text[len(title) : len(title) + 2] in ("", "\n\n"):
+        return text[len(title) :].lstrip("\n")
+    return text

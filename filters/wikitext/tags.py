@@ -1,0 +1,181 @@
+"""Tags in wikitext: what encloses text that is not wikitext, what goes with its content, and plain HTML.
+
+All scans go forward only: a tag that is never closed is looked for once, so that the work stays linear.
+"""
+
+from __future__ import annotations
+
+import re
+
+from filters.wikitext.protected_text import Held, decode_entities
+
+_GOES = frozenset(
+    (
+        *("ref", "references", "gallery", "timeline", "imagemap", "graph", "chart", "mapframe", "maplink", "score"),
+        *("hiero", "templatedata", "templatestyles", "inputbox", "categorytree", "indicator", "includeonly", "phonos"),
+    )
+)
+"""Tags that go with what they enclose: references, pictures, drawings, what the page itself does not show."""
+_HELD_AS_TEXT = frozenset({"nowiki", "pre"})
+_HELD_AS_CODE = frozenset({"source", "syntaxhighlight"})
+_MATH = frozenset({"math", "chem", "ce"})
+_ALL = sorted(_GOES | _HELD_AS_TEXT | _HELD_AS_CODE | _MATH, key=len, reverse=True)
+_OPEN = re.compile(rf"<(?:!--|({'|'.join(_ALL)})(?![A-Za-z0-9-])([^<>]*)>)", re.IGNORECASE)
+_CLOSE = {name: re.compile(rf"</{name}\s*>", re.IGNORECASE) for name in _ALL}
+_REF_END = re.compile(r"<(?:(/)ref\s*>|ref(?![A-Za-z])[^<>]*>|/ref\b)", re.IGNORECASE)
+_REF_LINE_END = re.compile(r"\n|</?ref\b", re.IGNORECASE)
+
+_TABLE = re.compile(r"<(/?)table\b[^<>]*>", re.IGNORECASE)
+_SMALL_SCRIPT = re.compile(r"<(su[bp])\b[^<>]*>([0-9+−-]{1,12})</\1\s*>", re.IGNORECASE)
+_INLINE = re.compile(
+    r"</?(?:abbr|b|bdi|bdo|big|cite|code|data|del|dfn|em|font|i|ins|kbd|mark|noinclude|onlyinclude|q|rb|rp|rt|ruby|s|samp|"
+    r"small|span|strike|strong|sub|sup|time|translate|tvar|tt|tvar|u|var|wbr|langconvert|nomobile|ref|references|nowiki)"
+    r"(?:\s[^<>]*|/)?>",
+    re.IGNORECASE,
+)
+_BLOCK = re.compile(
+    r"</?(?:blockquote|center|dd|div|dl|dt|h[1-6]|hr|ol|p|poem|section|ul|caption|thead|tbody|tr|table|br)(?:\s[^<>]*|/)?>",
+    re.IGNORECASE,
+)
+_CELL = re.compile(r"</?(?:td|th)(?:\s[^<>]*)?>", re.IGNORECASE)
+_ITEM = re.compile(r"<li(?:\s[^<>]*)?>[ \t]*+", re.IGNORECASE)
+_ITEM_END = re.compile(r"</li\s*>", re.IGNORECASE)
+_TO_SUPER = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
+_TO_SUB = str.maketrans("0123456789+-−", "₀₁₂₃₄₅₆₇₈₉₊₋₋")
+
+
+def resolve_raw_tags(text: str, held: Held) -> str:
+    """Removes comments, references and pictures; holds what nowiki, pre, code and math enclose until the end.
+
+    A comment that is not closed goes to the end of the page, as in MediaWiki. Of a reference that is not closed
+    the rest of its line goes; of any other tag that is not closed only the tag.
+
+    >>> resolve_raw_tags('a<ref name="x">b</ref> c<ref name=y/><!-- d --> e', Held())
+    'a c e'
+    """
+    if "<" not in text:
+        return text
+    out: list[str] = []
+    position = 0
+    unclosed: set[str] = set()
+    while match := _OPEN.search(text, position):
+        out.append(text[position : match.start()])
+        name = (match[1] or "!--").lower()
+        if name == "!--":
+            end = text.find("-->", match.end())
+            if end < 0:
+                return "".join(out)
+            position = _after_comment(text, match.start(), end + 3)
+        elif match[2].endswith("/"):
+            position = match.end()
+        elif name == "ref":
+            position = _after_ref(text, match.end())
+        else:
+            close = None if name in unclosed else _CLOSE[name].search(text, match.end())
+            if close is None:
+                unclosed.add(name)
+                position = match.end()
+            else:
+                out.append(_replacement(name, text[match.end() : close.start()], held))
+                position = close.end()
+    out.append(text[position:])
+    return "".join(out)
+
+
+def _after_comment(text: str, start: int, end: int) -> int:
+    """A comment alone on its line takes the line with it, as in MediaWiki, so that it parts no list or paragraph."""
+    if (start == 0 or text[start - 1] == "\n") and text[end : end + 1] == "\n":
+        return end + 1
+    return end
+
+
+def _after_ref(text: str, position: int) -> int:
+    """Where the reference ends that opened before ``position``: a self-closing one inside it does not count."""
+    close = _REF_END.search(text, position)
+    while close and not close[1] and close[0].endswith("/>"):
+        close = _REF_END.search(text, close.end())
+    if close and close[1]:
+        return close.end()
+    line_end = _REF_LINE_END.search(text, position)
+    return line_end.start() if line_end else len(text)
+
+
+def _replacement(name: str, content: str, held: Held) -> str:
+    if name in _GOES:
+        return ""
+    if name in _MATH:
+        return held.hold(plain_math(content)) if content.strip() else ""
+    if name == "nowiki":
+        return held.hold(decode_entities(content)) if content.strip("\n") else content
+    block = content.strip("\n")
+    if name == "pre":
+        block = decode_entities(block.removeprefix("<nowiki>").removesuffix("</nowiki>"))
+    is_inline = "\n" not in block
+    return held.hold(block) if is_inline and name != "pre" else f"\n\n{held.hold(block)}\n\n"
+
+
+_TEX_STYLE = re.compile(r"\\(?:displaystyle|textstyle|scriptstyle|,|;|!|:|quad(?![A-Za-z])|qquad(?![A-Za-z]))\s*")
+
+
+def plain_math(tex: str) -> str:
+    """A formula as a reader of plain text takes it: TeX between dollar signs, or just the words where it is no more.
+
+    Neighbouring braces are set apart (the same formula in TeX), since ``{{`` is wikitext.
+
+    >>> plain_math(" x+1 "), plain_math(r"\\frac{a}{\\sqrt{b}}")
+    ('x+1', '$\\\\frac{a}{\\\\sqrt{b} }$')
+    """
+    tex = " ".join(_TEX_STYLE.sub(" ", tex).split())
+    if not any(sign in tex for sign in "\\{}^_"):
+        return tex
+    while "{{" in tex or "}}" in tex:
+        tex = tex.replace("{{", "{ {").replace("}}", "} }")
+    return f"${tex}$"
+
+
+def remove_html_tables(text: str) -> str:
+    """Removes ``<table>`` elements with what they hold; one that is not closed loses only its tag."""
+    if "<table" not in text and "<TABLE" not in text:
+        return text
+    spans: list[tuple[int, int]] = []
+    opened: list[int] = []
+    for match in _TABLE.finditer(text):
+        if not match[1]:
+            opened.append(match.start())
+        elif opened:
+            start = opened.pop()
+            while spans and spans[-1][0] > start:
+                spans.pop()
+            spans.append((start, match.end()))
+    out: list[str] = []
+    position = 0
+    for start, end in spans:
+        out.append(text[position:start])
+        position = end
+    out.append(text[position:])
+    return "\n".join(out)
+
+
+def remove_html(text: str) -> str:
+    """Removes HTML tags and keeps their words; blocks and line breaks part lines, digits in sup and sub stay small.
+
+    Leaves what is no HTML tag of wikitext (``<stdio.h>``, ``a < b``): MediaWiki shows it as text.
+
+    >>> remove_html('10<sup>6</sup> m<sup>th</sup><br />H<sub>2</sub>O <span class="x">y</span> <stdio.h>')
+    '10⁶ mth\\nH₂O y <stdio.h>'
+    """
+    if "<" not in text:
+        return text
+    if "</su" in text:
+        text = _SMALL_SCRIPT.sub(_small_script, text)
+    text = "".join(_INLINE.split(text))
+    if "<" not in text:
+        return text
+    text = _ITEM.sub("\n* ", text)
+    text = "".join(_ITEM_END.split(text))
+    text = _CELL.sub(" ", text)
+    return _BLOCK.sub("\n", text)
+
+
+def _small_script(match: re.Match[str]) -> str:
+    return match[2].translate(_TO_SUPER if match[1].lower() == "sup" else _TO_SUB)

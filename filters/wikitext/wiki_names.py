@@ -1,0 +1,155 @@
+"""What differs from one Wikipedia to the next: names of namespaces, templates that carry words, apparatus sections.
+
+The tables are data files in ``filters/data/wikipedia``; a dump's own ``siteinfo`` adds its namespace names.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_DATA = Path(__file__).parents[1] / "data" / "wikipedia"
+
+MEDIA, FILE, CATEGORY = -2, 6, 14
+"""Numbers of the namespaces whose names matter here, as MediaWiki gives them."""
+
+Pattern = tuple[str, ...]
+"""A template's text: literal, field, literal, field, ..., literal."""
+Rendering = str | tuple[Pattern, ...]
+"""Either the name of a rule of ``template_rules``, or patterns; the first one that can be filled is used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Syntax:
+    """One wiki's names; all lower case, spaces for underscores."""
+
+    language: str
+    hidden_prefixes: frozenset[str]
+    """Links with these prefixes carry no words of the article: files, categories, other languages."""
+    media_prefixes: frozenset[str]
+    """Links to a sound or a film: only their label is words."""
+    apparatus_headings: frozenset[str]
+    templates: Mapping[str, Rendering]
+    redirect_words: tuple[str, ...]
+    disambiguation_templates: frozenset[str]
+
+
+@functools.lru_cache(maxsize=8)
+def _table(name: str) -> dict[str, Any]:
+    with (_DATA / f"{name}.yaml").open(encoding="utf-8") as stream:
+        loaded: dict[str, Any] = yaml.load(stream, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return loaded
+
+
+@functools.lru_cache(maxsize=1)
+def wiki_codes() -> frozenset[str]:
+    """The codes of all Wikipedias: what stands before ``wiki`` in a dump's name and before an interlanguage link."""
+    return frozenset(_table("wikis")["codes"].split())
+
+
+def language_of_wiki(code: str) -> str:
+    """The language a wiki is written in, ISO 639-1 where there is a code for it.
+
+    >>> language_of_wiki("simple"), language_of_wiki("sr")
+    ('en', 'sr')
+    """
+    language: str = _table("wikis")["languages"].get(code, code)
+    return language
+
+
+def redirect_words(language: str) -> tuple[str, ...]:
+    """The words that open a redirect page, lower case, without ``#``; the English one is understood everywhere."""
+    table = _table("redirects")
+    return (*table["all"], *table.get(language, ()))
+
+
+@functools.lru_cache(maxsize=64)
+def syntax(language: str, namespaces: str = "") -> Syntax:
+    """The names that hold on the wiki of this language.
+
+    Args:
+        language: the wiki's language; one without tables of its own gets what all wikis understand.
+        namespaces: the dump's own names, ``6:Datei|14:Kategorie``, as :func:`pack_namespaces` writes them.
+
+    >>> "datei" in syntax("de").hidden_prefixes, "datei" in syntax("fr").hidden_prefixes
+    (True, False)
+    >>> "fails" in syntax("ltg", "6:Fails").hidden_prefixes
+    True
+    """
+    names = _table("namespaces")
+    prefixes: dict[int, set[str]] = {MEDIA: set(), FILE: set(), CATEGORY: set()}
+    for table in (names["all"], names.get(language, {})):
+        prefixes[FILE].update(table["file"] if table else ())
+        prefixes[CATEGORY].update(table["category"] if table else ())
+        prefixes[MEDIA].update(table["media"] if table else ())
+    for number, name in unpack_namespaces(namespaces):
+        if number in prefixes and name:
+            prefixes[number].add(name.lower().replace("_", " "))
+    disambiguation = _table("disambiguation")
+    return Syntax(
+        language=language,
+        hidden_prefixes=frozenset(prefixes[FILE] | prefixes[CATEGORY] | wiki_codes()),
+        media_prefixes=frozenset(prefixes[MEDIA]),
+        apparatus_headings=frozenset(heading.casefold() for heading in _table("sections").get(language, ())),
+        templates=_templates(language),
+        redirect_words=redirect_words(language),
+        disambiguation_templates=frozenset((*disambiguation["all"], *disambiguation.get(language, ()))),
+    )
+
+
+def pack_namespaces(names: Mapping[int, str]) -> str:
+    """The names of the namespaces that matter, in one short string.
+
+    >>> pack_namespaces({0: "", 6: "Datei", 10: "Vorlage", 14: "Kategorie"})
+    '6:Datei|14:Kategorie'
+    """
+    return "|".join(f"{number}:{names[number]}" for number in (MEDIA, FILE, CATEGORY) if names.get(number))
+
+
+def unpack_namespaces(packed: str) -> list[tuple[int, str]]:
+    """The reverse of :func:`pack_namespaces`."""
+    pairs = (item.partition(":") for item in packed.split("|") if item)
+    return [(int(number), name) for number, _, name in pairs]
+
+
+@functools.lru_cache(maxsize=64)
+def _templates(language: str) -> dict[str, Rendering]:
+    """The templates of one language over those of all; the value of a name that was taken back is an empty tuple."""
+    table = _table("templates")
+    renderings: dict[str, Rendering] = {}
+    for entries in (table["all"], table.get(language, {})):
+        for name, value in sorted(entries.items(), key=lambda entry: not entry[0].startswith("@")):
+            if name.startswith("@"):
+                renderings.update(dict.fromkeys((n.strip() for n in value.split(",")), _compile(name[1:])))
+            else:
+                renderings[name] = _compile(value)
+    return renderings
+
+
+def _compile(value: str | list[str]) -> Rendering:
+    if isinstance(value, str) and value.startswith("fn:"):
+        return value[3:]
+    patterns = [value] if isinstance(value, str) else value
+    return tuple(_split_pattern(pattern) for pattern in patterns if pattern)
+
+
+def _split_pattern(pattern: str) -> Pattern:
+    """Cuts ``c. {1}–{2}`` into ``("c. ", "1", "–", "2", "")``; a brace that encloses no field is a brace."""
+    pieces: list[str] = [""]
+    rest = pattern
+    while rest:
+        before, brace, after = rest.partition("{")
+        field, close, behind = after.partition("}")
+        if brace and close and field and (field.isalnum() or field in "*+"):
+            pieces[-1] += before
+            pieces += [field, ""]
+            rest = behind
+        else:
+            pieces[-1] += before + brace
+            rest = after
+    return tuple(pieces)

@@ -1,0 +1,1 @@
+"""Reading decoded documents of shards."""

@@ -1,0 +1,133 @@
+"""``python -m mixtures.inspect SHARD...``: prints decoded documents of shards with their source, or pages through them.
+
+On a terminal it shows a document a page and waits for what is asked; elsewhere it prints the first few. The tokenizer
+is the ``tokenizer.model`` of the run, found beside the shards' folder, unless ``--tokenizer`` names one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mixtures.shards import ShardMetadata, read_batches, shard_schema
+from mixtures.stream import one_line
+from tokenizer.encode import Encoder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which documents to show. What is not given does not select."""
+
+    source: str | None = None
+    doc_id: str | None = None
+    grep: str | None = None
+    """Text that must stand in the document, as it is written."""
+    epoch: int | None = None
+    is_case_ignored: bool = False
+    """Whether ``grep`` finds small and capital letters alike."""
+
+    def is_in(self, text: str) -> bool:
+        """Whether the text holds what is searched for.
+
+        >>> Wanted(grep="Abc").is_in("xabcx"), Wanted(grep="Abc", is_case_ignored=True).is_in("xabcx")
+        (False, True)
+        """
+        if self.grep is None:
+            return True
+        return self.grep.casefold() in text.casefold() if self.is_case_ignored else self.grep in text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A document of a shard."""
+
+    shard: str
+    row: int
+    source: str
+    doc_id: str
+    epoch: int
+    num_tokens: int
+    is_cut: bool
+    """Whether it lacks its eos: the document in which its source's last pass ends."""
+    text: str
+
+
+def documents(path: Path, encoder: Encoder, wanted: Wanted) -> Iterator[Shown]:
+    """The documents of a shard that are wanted, decoded one at a time.
+
+    Raises:
+        ValueError: the file is not a shard, or its ids are another tokenizer's.
+    """
+    try:
+        reader = pa.ipc.open_file(pa.memory_map(str(path)))
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{path} is not a readable shard: {one_line(error)}") from error
+    try:
+        metadata = ShardMetadata.of(reader.schema)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    if not reader.schema.equals(shard_schema(metadata.vocab_size)):
+        raise ValueError(f"{path}: its columns are not those of a shard: {one_line(reader.schema.remove_metadata())}")
+    if metadata.tokenizer_sha256 != encoder.sha256:
+        raise ValueError(
+            f"{path} holds ids of the tokenizer {metadata.tokenizer_sha256[:12]} ({metadata.vocab_size:,} pieces), "
+            f"this one is {encoder.sha256[:12]} ({encoder.vocab_size:,} pieces): give the run's with --tokenizer"
+        )
+    try:
+        yield from _documents(path, reader, encoder, wanted)
+    except (pa.ArrowException, OSError, UnicodeDecodeError, IndexError) as error:
+        raise ValueError(f"{path} is damaged: {one_line(error)}") from error
+
+
+def _documents(path: Path, reader: Any, encoder: Encoder, wanted: Wanted) -> Iterator[Shown]:
+    before, eos_id = 0, ShardMetadata.of(reader.schema).eos_id
+    for batch in read_batches(reader):
+        batch.validate(full=True)
+        for row in _rows(batch, wanted):
+            ids = batch.column("input_ids")[row].values
+            text = encoder.decode(ids.to_numpy())
+            if wanted.is_in(text):
+                yield Shown(
+                    shard=str(path),
+                    row=before + row,
+                    source=batch.column("source")[row].as_py(),
+                    doc_id=batch.column("doc_id")[row].as_py(),
+                    epoch=batch.column("epoch")[row].as_py(),
+                    num_tokens=len(ids),
+                    is_cut=eos_id >= 0 and ids[-1].as_py() != eos_id,
+                    text=text,
+                )
+        before += len(batch)
+
+
+def _rows(batch: pa.RecordBatch, wanted: Wanted) -> list[int]:
+    mask = None
+    if wanted.source is not None:
+        mask = pc.equal(batch.column("source").dictionary_decode(), wanted.source)
+    if wanted.doc_id is not None:
+        is_id = pc.equal(batch.column("doc_id"), wanted.doc_id)
+        mask = is_id if mask is None else pc.and_(mask, is_id)
+    if wanted.epoch is not None:
+        is_epoch = pc.equal(batch.column("epoch"), wanted.epoch)
+        mask = is_epoch if mask is None else pc.and_(mask, is_epoch)
+    return list(range(len(batch))) if mask is None else pc.indices_nonzero(mask).to_pylist()
+
+
+def heading(one: Shown) -> str:
+    """The line above a document."""
+    size = f"{one.num_tokens:,} tokens" + (", cut before its end" if one.is_cut else "")
+    return printable(f"=== {one.source}  {one.doc_id}  epoch {one.epoch}  {size}  ({one.shard} row {one.row})")
+
+
+def printable(text: str) -> str:
+    r"""The text with what a terminal would obey spelled out.
+
+    >>> printable("a\x1b[31m\tb")
+    'a\\x1b[31m\tb'
+    """
+    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)

@@ -1,0 +1,1 @@
+"""Weights become tokens and epochs."""

@@ -1,0 +1,181 @@
+"""The command ``python -m mixtures.plan``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from mixtures.config import RUN_KEYS, read_config, recipe_of_config
+from mixtures.plan.deal import epochs_to_weights, format_table, plan, unique_tokens
+from mixtures.plan.shares import SourceTokens
+from mixtures.plan.table import format_rows
+from mixtures.recipe import Recipe, load_recipe
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status: 0 printed, 2 the request was wrong or the mixture cannot be made."""
+    args = _parser().parse_args(argv)
+    try:
+        recipe = _recipe(args.config)
+        num_tokens = _tokens(args.tokens)
+        if args.epochs and args.stats is None:
+            raise ValueError("--epochs needs --stats DIR: weights follow from epochs and what there is")
+        if args.stats is None:
+            text = _of_paper(recipe, num_tokens or recipe.tokens)
+        elif args.epochs:
+            text = _of_epochs(recipe, read_stats(Path(args.stats), recipe), args.epochs)
+        else:
+            available = read_stats(Path(args.stats), recipe)
+            text = format_table(recipe, plan(recipe, _without_validation(recipe, available), num_tokens))
+            if recipe.validation:
+                text += "\nvalidation is taken off by its share or number; a run counts what is left exactly"
+    except ValueError as error:
+        print(f"mixtures.plan: {error}", file=sys.stderr)
+        return 2
+    print(text)
+    return 0
+
+
+def _recipe(name_or_path: str) -> Recipe:
+    """The recipe of that name or file; of a run's configuration file the one that the run goes by."""
+    if Path(name_or_path).is_file():
+        config = read_config(name_or_path)
+        if config.keys() & (set(RUN_KEYS) - {"inputs"}):
+            return recipe_of_config(config, default="llama")
+    return load_recipe(name_or_path)
+
+
+def read_stats(folder: Path, recipe: Recipe) -> dict[str, SourceTokens]:
+    """The tokens and documents of each source that ``stats/SOURCE.json`` names; the folder may hold ``stats``.
+
+    Raises:
+        ValueError: there is no such file, or its tokens have not been counted.
+    """
+    root = folder / "stats" if (folder / "stats").is_dir() else folder
+    found: dict[str, SourceTokens] = {}
+    for source in recipe.weights:
+        path = root / f"{source}.json"
+        if not path.is_file():
+            continue
+        try:
+            stats: Any = json.loads(path.read_text(encoding="utf-8"))
+            tokens, documents = stats["tokens"], stats["documents"]["kept"]
+        except (OSError, json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is not the statistics of a source: {error!r}") from error
+        if tokens is None:
+            raise ValueError(f"{path}: its tokens are not counted yet; the mix phase counts them")
+        found[source] = SourceTokens(int(tokens), int(documents))
+    if not found:
+        raise ValueError(f"{root} holds no SOURCE.json of {', '.join(recipe.weights)}")
+    return found
+
+
+def _without_validation(recipe: Recipe, available: dict[str, SourceTokens]) -> dict[str, SourceTokens]:
+    left = {}
+    for source, have in available.items():
+        held = recipe.validation.get(source)
+        share = Fraction(0)
+        if held is not None:
+            share = Fraction(held.share) if held.share is not None else Fraction(held.tokens or 0, max(1, have.tokens))
+        kept = max(Fraction(0), 1 - share)
+        left[source] = SourceTokens(int(have.tokens * kept), int(have.documents * kept))
+    return left
+
+
+def _of_paper(recipe: Recipe, num_tokens: int) -> str:
+    """What a stream of the recipe's weights and epochs asks of each source."""
+    epochs = recipe.paper.epochs if recipe.paper else recipe.max_epochs
+    disk_gb = recipe.paper.disk_gb if recipe.paper else {}
+    rows = []
+    for source, tokens in unique_tokens(recipe, num_tokens).items():
+        weight = recipe.weights[source]
+        seen = f"{_billions(Fraction(weight) / 100 * num_tokens)}"
+        rows.append(
+            (source, f"{weight:f}", seen, f"{epochs[source]:.2f}", _billions(tokens), f"{disk_gb.get(source, '-')}")
+        )
+    total = sum(unique_tokens(recipe, num_tokens).values(), Fraction(0))
+    disk = f"{sum(disk_gb.values())}" if disk_gb else "-"
+    rows.append(("total", "100", _billions(Fraction(num_tokens)), "", _billions(total), disk))
+    table = format_rows(rows, ("source", "weight %", "tokens seen", "epochs", "tokens there must be", "disk GB"))
+    cite = f"\nepochs and disk sizes: {recipe.paper.cite}" if recipe.paper else "\nepochs: the recipe's max_epochs"
+    return table + cite
+
+
+def _of_epochs(recipe: Recipe, available: dict[str, SourceTokens], epochs: Sequence[str]) -> str:
+    """The other direction: the weights that follow from seeing each source so many times."""
+    wanted = {source: Decimal(1) for source in available}
+    for one in epochs:
+        source, _, number = one.partition("=")
+        if source not in wanted:
+            raise ValueError(f"--epochs {one}: {source} is not among {', '.join(wanted)}")
+        try:
+            wanted[source] = Decimal(number)
+        except InvalidOperation:
+            raise ValueError(f"--epochs {one}: {number!r} is not a number; write {source}=2") from None
+        if not (wanted[source].is_finite() and wanted[source] >= 0):
+            raise ValueError(f"--epochs {one}: epochs cannot be {number}")
+    weights = epochs_to_weights({s: have.tokens for s, have in available.items()}, wanted)
+    tokens_seen = {s: int(wanted[s] * have.tokens) for s, have in available.items()}
+    rows = [
+        (
+            source,
+            f"{available[source].tokens:,}",
+            f"{wanted[source]:f}",
+            f"{tokens_seen[source]:,}",
+            f"{float(weight):.4f}",
+            f"{recipe.weights[source]:f}",
+        )
+        for source, weight in weights.items()
+    ]
+    seen = sum(tokens_seen.values())
+    rows.append(("total", f"{sum(have.tokens for have in available.values()):,}", "", f"{seen:,}", "100.0000", "100"))
+    return format_rows(rows, ("source", "available tokens", "epochs", "tokens seen", "weight %", "recipe's weight %"))
+
+
+def _billions(tokens: Fraction) -> str:
+    return f"{float(tokens) / 1e9:,.1f}B" if tokens >= 10**8 else f"{int(tokens):,}"
+
+
+def _tokens(text: str | None) -> int | None:
+    """A number of tokens, 1.4e12 too."""
+    if text is None:
+        return None
+    try:
+        number = Decimal(text.replace("_", "").replace(",", ""))
+    except InvalidOperation:
+        raise ValueError(f"--tokens {text} is not a number") from None
+    if not number.is_finite() or number != number.to_integral_value() or number < 1:
+        raise ValueError(f"--tokens {text} is not a positive whole number")
+    return int(number)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m mixtures.plan",
+        description="Prints the mixture table: tokens there are, tokens wanted, share, epochs. Without --stats: "
+        "what each source must hold for the recipe's weights and the paper's epochs. With --epochs: the weights that "
+        "follow.",
+    )
+    parser.add_argument(
+        "--config", metavar="FILE", default="llama", help="a recipe's YAML file or name (default: llama)"
+    )
+    parser.add_argument("--stats", metavar="DIR", help="a run's output, or its stats folder of SOURCE.json")
+    parser.add_argument(
+        "--tokens",
+        metavar="N",
+        help="length of the stream, tokens (default: the longest that fits, at most the recipe's)",
+    )
+    parser.add_argument(
+        "--epochs", metavar="SOURCE=X", nargs="+", help="times a source is seen (default: 1 for those not named)"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

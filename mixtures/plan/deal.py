@@ -1,0 +1,196 @@
+"""From weights and exact token counts to what every source gives: tokens, whole epochs, and the part of a last one.
+
+All decisions are made in integers and fractions. Shares are exact to the token: the stream's tokens are dealt out by
+largest remainder. ``python -m mixtures.plan`` prints the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from fractions import Fraction
+from math import ceil, floor
+
+from mixtures.plan.shares import Plan, PlanError, SourcePlan, SourceTokens
+from mixtures.plan.table import format_rows, format_table, need_rows
+from mixtures.recipe import Recipe
+
+__all__ = ["Plan", "PlanError", "SourcePlan", "SourceTokens", "deal", "epochs_to_weights", "format_table", "plan"]
+
+_MAX_CANDIDATES = 20_000
+"""How many lengths of the stream are tried, from the longest down, when it is the epochs that bound it."""
+
+
+def plan(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int | None = None) -> Plan:
+    """Deals ``num_tokens`` out among the recipe's sources.
+
+    Without ``num_tokens``: the longest stream in which no source passes its ``max_epochs``, but no longer than the
+    recipe's ``tokens``. Where the recipe says ``missing: share``, the weight of a source without tokens goes to the
+    others in proportion, and so does what a source that is too small lacks of a length that was asked for.
+
+    Raises:
+        PlanError: a source is missing or too small, a weight gets no token, or what is available is not in the recipe.
+
+    >>> from mixtures.recipe import load_recipe
+    >>> have = {s: SourceTokens(1_000_000, 1_000) for s in load_recipe("sample").weights}
+    >>> made = plan(load_recipe("sample"), have)
+    >>> made.tokens, [s.tokens for s in made.sources][:3]
+    (5970150, [4000000, 895522, 268657])
+    """
+    unknown = sorted(set(available) - set(recipe.weights))
+    if unknown:
+        raise PlanError(f"the recipe {recipe.name} has no weight for {', '.join(unknown)}")
+    if num_tokens is not None and num_tokens < 1:
+        raise PlanError(f"a stream of {num_tokens} tokens cannot be made: ask for a positive number")
+    empty = [s for s in recipe.weights if s not in available or available[s].tokens < 1]
+    if empty and (recipe.missing == "error" or len(empty) == len(recipe.weights)):
+        raise PlanError(_missing_message(recipe, available, num_tokens, empty))
+    weights = {s: w for s, w in recipe.weights.items() if s not in empty}
+    limits = {s: _limit(recipe.max_epochs[s], available[s].tokens) for s in weights}
+    fits = _longest(weights, limits, recipe.tokens)
+    wanted = fits if num_tokens is None else num_tokens
+    dealt = deal(wanted, weights)
+    short = [s for s in weights if dealt[s] > limits[s]]
+    if short and recipe.missing == "share" and sum(limits.values()) >= wanted:
+        dealt, short = _deal_within(wanted, weights, limits)
+        empty, short = empty + short, []
+    if short:
+        raise PlanError(_too_small_message(recipe, available, dealt, fits))
+    starved = [s for s in dealt if not dealt[s]]
+    if starved:
+        least = ceil(sum(weights.values()) / min(weights.values()))
+        raise PlanError(
+            f"of {wanted:,} tokens none falls to {', '.join(starved)}, which has a weight: "
+            f"a stream of {least:,} or more has some of every source"
+        )
+    return Plan(
+        recipe=recipe.name,
+        tokens=wanted,
+        sources=tuple(
+            SourcePlan(
+                source=s,
+                weight=recipe.weights[s],
+                tokens=dealt[s],
+                available_tokens=available[s].tokens,
+                available_documents=available[s].documents,
+            )
+            for s in weights
+        ),
+        shared_out=tuple(s for s in recipe.weights if s in empty),
+    )
+
+
+def deal(num_tokens: int, weights: Mapping[str, Decimal]) -> dict[str, int]:
+    """Deals tokens out in proportion by largest remainder: each gets its quota rounded down or up, and all is dealt.
+
+    Equal remainders go to the greater weight first, then by name.
+
+    >>> deal(10, {"a": Decimal("67"), "b": Decimal("30.5"), "c": Decimal("2.5")})
+    {'a': 7, 'b': 3, 'c': 0}
+    """
+    parts = _whole(weights)
+    total = sum(parts.values())
+    dealt = {s: num_tokens * part // total for s, part in parts.items()}
+    left = num_tokens - sum(dealt.values())
+    by_remainder = sorted(parts, key=lambda s: (-(num_tokens * parts[s] % total), -parts[s], s))
+    for source in by_remainder[:left]:
+        dealt[source] += 1
+    return dealt
+
+
+def epochs_to_weights(available: Mapping[str, int], epochs: Mapping[str, Decimal]) -> dict[str, Fraction]:
+    """The other direction: the weights (percent) that come of seeing each source so many times.
+
+    >>> epochs_to_weights({"a": 300, "b": 50}, {"a": Decimal(1), "b": Decimal(2)})
+    {'a': Fraction(75, 1), 'b': Fraction(25, 1)}
+    """
+    seen = {s: Fraction(epochs[s]) * tokens for s, tokens in available.items()}
+    total = sum(seen.values())
+    if not total:
+        raise ValueError("no source has tokens")
+    return {s: 100 * tokens / total for s, tokens in seen.items()}
+
+
+def unique_tokens(recipe: Recipe, num_tokens: int) -> dict[str, Fraction]:
+    """What a source must hold for the epochs that a paper gives to follow from its weights.
+
+    >>> from mixtures.recipe import load_recipe
+    >>> f"{float(unique_tokens(load_recipe('llama'), 10**12 * 14 // 10)['common_crawl']) / 1e9:.1f}"
+    '852.7'
+    """
+    epochs = recipe.paper.epochs if recipe.paper else recipe.max_epochs
+    return {s: Fraction(w) / 100 * num_tokens / Fraction(epochs[s]) for s, w in recipe.weights.items()}
+
+
+def _whole(weights: Mapping[str, Decimal]) -> dict[str, int]:
+    """The weights as integers in the same proportion."""
+    places = max(0, *(-int(w.as_tuple().exponent) for w in weights.values()))
+    return {s: int(w.scaleb(places)) for s, w in weights.items()}
+
+
+def _limit(max_epochs: Decimal, available_tokens: int) -> int:
+    return floor(Fraction(max_epochs) * available_tokens)
+
+
+def _longest(weights: Mapping[str, Decimal], limits: Mapping[str, int], most: int) -> int:
+    """The greatest number of tokens, at most ``most``, whose deal keeps every limit.
+
+    Quotas that keep the limits deal within them. Beyond, a length may still fit whose binding source is rounded down:
+    those few lengths are tried from the longest down.
+    """
+    parts = _whole(weights)
+    total = sum(parts.values())
+    sure = min(limits[s] * total // parts[s] for s in parts)
+    beyond = min(-(-(limits[s] + 1) * total // parts[s]) for s in parts)
+    for tokens in range(min(beyond, sure + _MAX_CANDIDATES, most), min(sure, most), -1):
+        dealt = deal(tokens, weights)
+        if all(dealt[s] <= limits[s] for s in dealt):
+            return tokens
+    return min(sure, most)
+
+
+def _deal_within(
+    num_tokens: int, weights: Mapping[str, Decimal], limits: Mapping[str, int]
+) -> tuple[dict[str, int], list[str]]:
+    """Deals out with every source held to its limit; what one lacks goes to the others by their weights."""
+    full: dict[str, int] = {}
+    while True:
+        rest = {s: w for s, w in weights.items() if s not in full}
+        dealt = deal(num_tokens - sum(full.values()), rest)
+        over = [s for s in rest if dealt[s] > limits[s]]
+        if not over:
+            return {s: full.get(s, dealt.get(s, 0)) for s in weights}, list(full)
+        full.update((s, limits[s]) for s in over)
+
+
+def _missing_message(
+    recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int | None, empty: Sequence[str]
+) -> str:
+    dealt = deal(num_tokens or recipe.tokens, recipe.weights)
+    table = format_rows(need_rows(recipe, available, dealt))
+    have = "has" if len(empty) == 1 else "have"
+    lost = [s for s in empty if s in available]
+    why = f" (of {', '.join(lost)} there is input, but nothing of it was kept: dropped/ and the report say why)"
+    others = len(recipe.weights) > len(empty)
+    return (
+        f"{table}\n{', '.join(empty)} {have} a weight but no tokens{why if lost else ''}: "
+        f"give {'other ' if lost else ''}input for it"
+        + (
+            ", take it out of the recipe, or set mixture.missing to share to share its weight out among the others"
+            if others
+            else ""
+        )
+    )
+
+
+def _too_small_message(
+    recipe: Recipe, available: Mapping[str, SourceTokens], dealt: Mapping[str, int], fits: int
+) -> str:
+    table = format_rows(need_rows(recipe, available, dealt))
+    said = [
+        f"{s} has {available[s].tokens:,} tokens, {dealt[s]:,} are wanted of it, and it may be seen at most "
+        f"{recipe.max_epochs[s]} times"
+        for s in dealt
+        if dealt[s] > _limit(recipe.max_epochs[s], available[s].tokens)
+    ]
+    return f"{table}\n{'; '.join(said)}: at most {fits:,} tokens fit (--tokens {fits}), or raise its max_epochs"

@@ -1,0 +1,86 @@
+"""A plan as a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from mixtures.recipe import Recipe
+
+if TYPE_CHECKING:
+    from mixtures.plan.shares import Plan, SourceTokens
+
+HEADER = ("source", "weight %", "available tokens", "documents", "wanted tokens", "share %", "epochs", "at most")
+"""The columns of :func:`table_rows`."""
+
+
+def table_rows(recipe: Recipe, made: Plan) -> list[tuple[str, ...]]:
+    """The plan as rows of text under :data:`HEADER`, the total last."""
+    rows: list[tuple[str, ...]] = [
+        (
+            s.source,
+            f"{s.weight:f}",
+            f"{s.available_tokens:,}",
+            f"{s.available_documents:,}",
+            f"{s.tokens:,}",
+            f"{float(made.share(s.source)):.3f}",
+            f"{float(s.epochs):.3f}",
+            f"{recipe.max_epochs[s.source]:f}",
+        )
+        for s in made.sources
+    ]
+    tokens = sum(s.available_tokens for s in made.sources)
+    documents = sum(s.available_documents for s in made.sources)
+    weight = sum((s.weight for s in made.sources), Decimal(0))
+    seen = f"{made.tokens / tokens:.3f}"
+    rows.append(("total", f"{weight:f}", f"{tokens:,}", f"{documents:,}", f"{made.tokens:,}", "100.000", seen, ""))
+    return rows
+
+
+def need_rows(recipe: Recipe, available: Mapping[str, SourceTokens], dealt: Mapping[str, int]) -> list[tuple[str, ...]]:
+    """What there is beside what is wanted, for a mixture that cannot be made; rows under :data:`HEADER`."""
+    total = sum(dealt.values())
+    rows: list[tuple[str, ...]] = []
+    for source, weight in recipe.weights.items():
+        have, want = available.get(source), dealt.get(source, 0)
+        tokens, documents = (have.tokens, have.documents) if have else (0, 0)
+        rows.append(
+            (
+                source,
+                f"{weight:f}",
+                f"{tokens:,}",
+                f"{documents:,}",
+                f"{want:,}",
+                f"{100 * want / total:.3f}",
+                f"{want / tokens:.3f}" if tokens else "-",
+                f"{recipe.max_epochs[source]:f}",
+            )
+        )
+    return rows
+
+
+def format_table(recipe: Recipe, made: Plan) -> str:
+    """The plan as a table of plain text."""
+    table = format_rows(table_rows(recipe, made))
+    if made.shared_out:
+        table += f"\nweight shared out among the others: {', '.join(made.shared_out)}"
+    return table
+
+
+def format_rows(rows: Sequence[Sequence[str]], header: Sequence[str] = HEADER) -> str:
+    """Aligned columns: the first to the left, the others to the right.
+
+    >>> print(format_rows([("a", "1"), ("bc", "20")], ("x", "n")))
+    x    n
+    a    1
+    bc  20
+    """
+    lines = [header, *rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
+    )

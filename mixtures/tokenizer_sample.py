@@ -1,0 +1,85 @@
+"""The weighted sample of documents on which a tokenizer is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+
+from mixtures.plan.deal import plan
+from mixtures.plan.shares import Plan, PlanError, SourceTokens
+from mixtures.recipe import Recipe
+from tokenizer.train.sample import Sample, SmallestHashes, take_bytes
+
+
+def weighted_sample(
+    documents: Mapping[str, Callable[[], Iterable[tuple[str, str]]]],
+    recipe: Recipe,
+    *,
+    max_bytes: int,
+    available: Mapping[str, int] | None = None,
+) -> Sample:
+    """A sample in which each source's share of the bytes is the recipe's weight, chosen by hash of the document id.
+
+    ``documents`` gives, by source, a function that streams (id, text). The sample is the mixture in small: the longest
+    one of at most ``max_bytes`` in which no source passes the recipe's ``max_epochs`` (or one), dealt out by largest
+    remainder; a source that holds less than its part is repeated. Each source is read once; at no time more than
+    twice ``max_bytes`` of text is held, whatever the sources hold.
+
+    ``available``: bytes of text of each source, where they are known. The streams may then leave out documents, but
+    none of a smaller :func:`sample_hash` than one that they give.
+
+    Raises:
+        ValueError: a source with a weight has no text, and the recipe does not share its weight out.
+        LookupError: a stream left out documents that are needed; its argument is the source.
+    """
+    weights = dict(recipe.weights)
+    if recipe.missing == "share":
+        weights = {s: w for s, w in weights.items() if _has_text(s, documents, available)}
+    kept: dict[str, SmallestHashes] = {}
+    for source in weights:
+        kept[source] = SmallestHashes(int(weights[source] * max_bytes / sum(weights.values())) + 1)
+        for doc_id, text in documents[source]() if source in documents else ():
+            kept[source].add(doc_id, text)
+    known = {s: k.seen_bytes if available is None else available.get(s, 0) for s, k in kept.items()}
+    made = plan_sample(recipe, known, max_bytes)
+    texts: list[str] = []
+    source_bytes: dict[str, int] = {}
+    for one in made.sources:
+        if kept[one.source].seen_bytes < min(one.tokens, known[one.source]):
+            raise LookupError(one.source)
+        chosen = take_bytes(kept[one.source].smallest(), one.tokens, repeat=one.whole_epochs + 1)
+        source_bytes[one.source] = sum(map(len, chosen))
+        texts += [data.decode("utf-8") for data in chosen]
+    return Sample(texts=tuple(texts), text_bytes=sum(source_bytes.values()), source_bytes=source_bytes)
+
+
+def plan_sample(recipe: Recipe, available: Mapping[str, int], max_bytes: int) -> Plan:
+    """How many bytes of each source's text the sample holds; a :class:`mixtures.plan.shares.Plan` of bytes, not tokens.
+
+    Raises:
+        ValueError: a source with a weight has no text, and the recipe does not share its weight out.
+    """
+    try:
+        return plan(_of_bytes(recipe, max_bytes), {s: SourceTokens(n, 1) for s, n in available.items()})
+    except PlanError as error:
+        raise ValueError(
+            f"no sample for the tokenizer can be drawn (in bytes of text, not tokens):\n{error}"
+        ) from error
+
+
+def _has_text(
+    source: str, documents: Mapping[str, Callable[[], Iterable[tuple[str, str]]]], available: Mapping[str, int] | None
+) -> bool:
+    if available is not None:
+        return available.get(source, 0) > 0
+    return source in documents and any(text for _, text in documents[source]())
+
+
+def _of_bytes(recipe: Recipe, max_bytes: int) -> Recipe:
+    return Recipe(
+        name=recipe.name,
+        weights=recipe.weights,
+        max_epochs={s: max(e, Decimal(1)) for s, e in recipe.max_epochs.items()},
+        tokens=max_bytes,
+        missing=recipe.missing,
+    )

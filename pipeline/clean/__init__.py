@@ -1,0 +1,1 @@
+"""Phase 1: raw files become ``clean/``, ``dropped/`` and ``stats/``."""

@@ -1,0 +1,1 @@
+"""The dedups over all documents of a source, one file per kind."""

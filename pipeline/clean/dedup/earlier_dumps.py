@@ -1,0 +1,107 @@
+"""What the documents of earlier dumps have won: a newer dump's documents of the same keys are duplicates of theirs.
+
+Each dump writes, a file a bucket, the keys that its own documents won in an exact dedup. So a dump is compared with
+those before it by small files alone, whether they were cleaned in this run or a year ago.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.pvalue import TaggedOutput
+
+from pipeline.clean.dedup.exact_keys import KEY_BYTES, bucket_of_key, earlier_payload
+from pipeline.clean.job import KeyFiles, SourceJob
+from pipeline.clean.ledger import Ledger
+from pipeline.clean.tags import COUNTS
+from pipeline.files.files import open_file, written_whole
+from pipeline.sources.dedup_steps import ExactDedup
+
+_SCHEMA = pa.schema({"key": pa.binary(KEY_BYTES), "id": pa.string()})
+_BATCH_KEYS = 1 << 16
+
+
+class KeyFileWriter:
+    """Writes won keys (16 bytes each) with the ids of their documents; a file that is there is whole."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._keys: list[bytes] = []
+        self._ids: list[str] = []
+
+    def __enter__(self) -> KeyFileWriter:
+        self._file = written_whole(self._path)
+        options = pa.ipc.IpcWriteOptions(compression="zstd")
+        self._writer = pa.ipc.new_file(self._file.__enter__(), _SCHEMA, options=options)
+        return self
+
+    def write(self, key: bytes, document_id: str) -> None:
+        self._keys.append(key)
+        self._ids.append(document_id)
+        if len(self._keys) >= _BATCH_KEYS:
+            self._flush()
+
+    def _flush(self) -> None:
+        columns = [pa.array(self._keys, _SCHEMA.field("key").type), pa.array(self._ids, pa.string())]
+        self._writer.write_batch(pa.record_batch(columns, schema=_SCHEMA))
+        self._keys, self._ids = [], []
+
+    def __exit__(self, *error: Any) -> None:
+        if error[0] is None:
+            self._flush()
+            self._writer.close()
+        self._file.__exit__(*error)
+
+
+class EarlierKeys(beam.PTransform):
+    """Key files -> (bucket, payload) for a contest, and counts under ``counts``.
+
+    Takes a tuple of PCollections: first :class:`KeyFiles` of dumps that are whole, then paths of files that earlier
+    dumps write in this run.
+    """
+
+    def __init__(self, job: SourceJob, steps: Sequence[ExactDedup], index: int) -> None:
+        super().__init__()
+        self._read = _ReadKeys(job, steps, index)
+
+    def expand(self, inputs: tuple[Any, ...]) -> Any:
+        whole, *paths = inputs
+        return (
+            (whole | "paths" >> beam.FlatMap(_paths), *paths)
+            | "flatten" >> beam.Flatten()
+            | "spread" >> beam.Reshuffle()
+            | "read" >> beam.ParDo(self._read).with_outputs(COUNTS, main="rows")
+        )
+
+
+def _paths(files: KeyFiles) -> Iterator[str]:
+    (found,) = FileSystems.match([files.glob])
+    yield from (entry.path for entry in found.metadata_list)
+
+
+def earlier_name(step: ExactDedup) -> str:
+    """What is counted on both sides of the shuffle."""
+    return f"{step.NAME} earlier keys"
+
+
+class _ReadKeys(beam.DoFn):
+    def __init__(self, job: SourceJob, steps: Sequence[ExactDedup], index: int) -> None:
+        self._job, self._steps, self._index = job, list(steps), index
+
+    def process(self, path: str) -> Iterator[Any]:
+        ledger = Ledger(self._job.source.name, 0)
+        num_buckets = self._job.scale.num_key_buckets
+        with open_file(path) as file, pa.ipc.open_file(file) as reader:
+            for number in range(reader.num_record_batches):
+                batch = reader.get_batch(number)
+                ledger.send(earlier_name(self._steps[self._index]), batch.num_rows)
+                for key, document_id in zip(
+                    batch.column("key").to_pylist(), batch.column("id").to_pylist(), strict=True
+                ):
+                    payload = earlier_payload(key, document_id, self._steps, self._index)
+                    yield bucket_of_key(payload, num_buckets), payload
+        yield TaggedOutput(COUNTS, dict(ledger.counts))

@@ -1,0 +1,122 @@
+"""Exact dedup over all documents of a source: of equal keys one wins, by a rule that no file order touches.
+
+Where a source comes in dumps, what an earlier dump keeps wins, so that a newer one changes nothing of it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.pvalue import TaggedOutput
+
+from pipeline.clean import counts as c
+from pipeline.clean.batch_address import part_of
+from pipeline.clean.dedup.earlier_dumps import EarlierKeys, KeyFileWriter, earlier_name
+from pipeline.clean.dedup.exact_keys import KEY_BYTES, ROW, bucket_of_key, next_contest, parse_key_row
+from pipeline.clean.job import SourceJob
+from pipeline.clean.ledger import Ledger
+from pipeline.clean.segments import GlobalStep
+from pipeline.clean.tags import COUNTS, key_tag
+from pipeline.engine.group_bytes import GroupBytes
+from pipeline.sources.dedup_steps import ExactDedup
+
+KEY_FILES = "key_files"
+"""The tag of the paths of the key files that a contest has written."""
+
+
+class DedupExact(beam.PTransform):
+    """Rows of keys (a PCollection a contest of the chain) -> (verdicts, counts, key files): lists of PCollections.
+
+    Of a dump the key files are the paths, by step, of what newer dumps are given; ``earlier`` are those of the dumps
+    before it that are cleaned in this run.
+
+    A verdict is (part, batch id + tag + row + id of the document kept). A document that loses a contest does not
+    take part in the next: two pages that a third one equals by url and by digest are not both lost for it.
+    """
+
+    def __init__(
+        self, job: SourceJob, chain: tuple[GlobalStep, ...], earlier: Mapping[str, Sequence[Any]] | None = None
+    ) -> None:
+        super().__init__()
+        self._job, self._chain, self._earlier = job, chain, earlier or {}
+
+    def expand(self, keys: tuple[Any, ...]) -> tuple[list[Any], list[Any], dict[str, Any]]:
+        scale = self._job.scale
+        waiting = [[rows] for rows in keys]
+        verdicts, counts, key_files = [], [], {}
+        for index, global_step in enumerate(self._chain):
+            name = global_step.step.NAME
+            if self._job.keys_dir is not None:
+                steps = [g.step for g in self._chain if isinstance(g.step, ExactDedup)]
+                files = [files for files in self._job.earlier_keys if files.step == name]
+                whole = keys[0].pipeline | f"whole_{name}" >> beam.Create(files)
+                rows = (whole, *self._earlier.get(name, ())) | f"earlier_{name}" >> EarlierKeys(self._job, steps, index)
+                waiting[index].append(rows.rows)
+                counts.append(rows[COUNTS])
+            later = [key_tag(i) for i in range(index + 1, len(self._chain))]
+            outcome = (
+                tuple(waiting[index])
+                | f"group_{name}" >> GroupBytes(scale.num_key_buckets, self._job.shuffle_dir)
+                | f"judge_{name}"
+                >> beam.ParDo(_Contest(self._job, self._chain, index)).with_outputs(
+                    COUNTS, KEY_FILES, *later, main="verdicts"
+                )
+            )
+            for i in range(index + 1, len(self._chain)):
+                waiting[i].append(outcome[key_tag(i)])
+            verdicts.append(outcome.verdicts)
+            counts.append(outcome[COUNTS])
+            if self._job.keys_dir is not None:
+                key_files[name] = outcome[KEY_FILES]
+        return verdicts, counts, key_files
+
+
+class _Contest(beam.DoFn):
+    """The rows of a bucket come sorted by key and rank: of each key the first wins."""
+
+    def __init__(self, job: SourceJob, chain: tuple[GlobalStep, ...], index: int) -> None:
+        self._job, self._chain, self._index = job, chain, index
+        self._steps = [g.step for g in chain if isinstance(g.step, ExactDedup)]
+
+    def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
+        bucket, payloads = group
+        if self._job.keys_dir is None:
+            yield from self._judged(payloads, None)
+            return
+        path = self._job.key_files(self._steps[self._index].NAME).path(bucket)
+        with KeyFileWriter(path) as won:
+            yield from self._judged(payloads, won)
+        yield TaggedOutput(KEY_FILES, path)
+
+    def _judged(self, payloads: Iterable[bytes], won: KeyFileWriter | None) -> Iterator[Any]:
+        ledger = Ledger(self._job.source.name, 0)
+        step, tag = self._steps[self._index], bytes([self._chain[self._index].tag])
+        scale = self._job.scale
+        for _, group in itertools.groupby(payloads, key=lambda p: p[:KEY_BYTES]):
+            rows = (parse_key_row(p, self._steps, self._index) for p in group)
+            winner = next(rows)
+            is_ours = not winner.is_of_earlier_dump
+            num_lost = 0
+            for loser in rows:
+                if loser.is_of_earlier_dump:
+                    raise AssertionError(f"two earlier dumps kept {loser.document_id} and {winner.document_id}")
+                num_lost += 1
+                body = ROW.pack(loser.row) + winner.document_id.encode()
+                yield part_of(loser.batch_id, scale.num_parts), loser.batch_id + tag + body
+            ledger.receive(f"{step.NAME} keys", num_lost + is_ours)
+            ledger.send(f"{step.NAME} verdicts", num_lost)
+            if not is_ours:
+                ledger.receive(earlier_name(step), 1)
+                continue
+            if won is not None:
+                won.write(winner.key, winner.document_id)
+                ledger.count(c.WON_STAGE, step.NAME, 1)
+            following = next_contest(winner, self._steps, self._index)
+            if following is not None:
+                index, payload = following
+                ledger.send(f"{self._steps[index].NAME} keys", 1)
+                yield TaggedOutput(key_tag(index), (bucket_of_key(payload, scale.num_key_buckets), payload))
+        yield TaggedOutput(COUNTS, dict(ledger.counts))

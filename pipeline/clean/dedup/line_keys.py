@@ -1,0 +1,179 @@
+"""The keys of the line dedup: line hashes as they are spilled, sent and judged."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+
+from filters.ccnet.line_hashes import LINE_HASHES, LineHashes
+from pipeline.clean.batch_address import BATCH_ID
+from pipeline.clean.dedup.exact_keys import ROW
+from pipeline.sources.dedup_steps import LineDedup
+
+LINE_HASHES_COLUMN = "_line_hashes"
+"""Hashes that were taken when a batch was spilled: what is asked of a line and what is done to it need them both."""
+
+
+def with_line_hashes(batch: pa.RecordBatch, step: LineDedup) -> pa.RecordBatch:
+    """The batch with the hashes of its lines beside it."""
+    found = LINE_HASHES[step.lines](batch.column("text"))
+    column = pa.ListArray.from_arrays(pa.array(found.doc_offsets, pa.int32()), pa.array(found.hashes))
+    return batch.append_column(LINE_HASHES_COLUMN, column)
+
+
+def _hashes_of(batch: pa.RecordBatch, step: LineDedup) -> LineHashes:
+    if LINE_HASHES_COLUMN not in batch.schema.names:
+        return LINE_HASHES[step.lines](batch.column("text"))
+    column = batch.column(LINE_HASHES_COLUMN)
+    offsets = np.concatenate(([0], np.cumsum(column.value_lengths().to_numpy(zero_copy_only=False), dtype=np.int64)))
+    return LineHashes(column.flatten().to_numpy(), offsets)
+
+
+def _scopes(batch: pa.RecordBatch, scope: str) -> list[str | None]:
+    found: list[str | None] = batch.column(scope if scope in batch.schema.names else f"_{scope}").to_pylist()
+    return found
+
+
+class Lines(NamedTuple):
+    """The lines of a batch that take part in a line dedup: their hash (scope mixed in), their document."""
+
+    hashes: np.ndarray
+    documents: np.ndarray
+    takes_part: np.ndarray
+    """bool, a line of the batch each; ``hashes`` and ``documents`` hold all lines."""
+
+
+def lines_of(batch: pa.RecordBatch, step: LineDedup) -> Lines:
+    """Hashes every line of a batch; a document whose scope column is null takes no part."""
+    found = _hashes_of(batch, step)
+    num_lines = np.diff(found.doc_offsets)
+    documents = np.repeat(np.arange(batch.num_rows, dtype=np.uint32), num_lines)
+    hashes = found.hashes
+    takes_part = np.ones(len(hashes), dtype=bool)
+    if step.scope not in ("all", "document"):
+        scopes = _scopes(batch, step.scope)
+        mix = np.array([xxhash.xxh3_64_intdigest((s or "").encode()) for s in scopes], dtype=np.uint64)
+        # Another permutation of the hashes in every scope, so that equal lines of two scopes never meet.
+        hashes = _mixed(hashes ^ np.repeat(mix, num_lines))
+        takes_part = np.repeat(np.array([s is not None for s in scopes], dtype=bool), num_lines)
+    return Lines(hashes, documents, takes_part)
+
+
+def _mixed(values: np.ndarray) -> np.ndarray:
+    """SplitMix64's finaliser: a bijection that spreads every bit (Steele et al. 2014)."""
+    with np.errstate(over="ignore"):
+        values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed: np.ndarray = values ^ (values >> np.uint64(31))
+    return mixed
+
+
+def document_ranks(batch: pa.RecordBatch, step: LineDedup) -> np.ndarray:
+    """The first 64 bits of the MD5 of each document's ``rank`` column: who keeps a line under the rule ``first``.
+
+    MD5, so that C4's choice is the original's to the line (c4_utils ``remove_duplicate_text``).
+    """
+    values = batch.column(step.rank).to_pylist()
+    digests = (hashlib.md5((v or "").encode(), usedforsecurity=False).digest() for v in values)
+    return np.frombuffer(b"".join(d[:8] for d in digests), ">u8").astype(np.uint64)
+
+
+def line_payloads(
+    batch: pa.RecordBatch, batch_id: bytes, step: LineDedup, num_buckets: int
+) -> Iterator[tuple[int, bytes]]:
+    """Yields (bucket, payload): the batch's distinct line hashes of that bucket, and what decides about them.
+
+    Under ``ccnet`` that is a byte, 1 if the line stands in two documents of the batch itself; under ``first``
+    the smallest rank of a document that holds it (8 bytes).
+    """
+    if step.scope == "document":
+        return
+    lines = lines_of(batch, step)
+    hashes, documents = lines.hashes[lines.takes_part], lines.documents[lines.takes_part]
+    if step.keep == "ccnet":
+        order = np.lexsort((documents, hashes))
+        hashes, documents = hashes[order], documents[order]
+        is_pair = np.ones(len(hashes), dtype=bool)
+        is_pair[1:] = (hashes[1:] != hashes[:-1]) | (documents[1:] != documents[:-1])
+        distinct, num_docs = np.unique(hashes[is_pair], return_counts=True)
+        deciding = (num_docs > 1).astype("u1")
+    else:
+        ranks = document_ranks(batch, step)[documents]
+        order = np.lexsort((ranks, hashes))
+        distinct, first = np.unique(hashes[order], return_index=True)
+        deciding = ranks[order][first].astype("<u8")
+    shift = np.uint64(64 - (num_buckets.bit_length() - 1))
+    edges = np.searchsorted(distinct >> shift, np.arange(num_buckets + 1, dtype=np.uint64))
+    for bucket, (start, end) in enumerate(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)):
+        if end > start:
+            header = batch_id + ROW.pack(end - start)
+            yield bucket, header + distinct[start:end].astype("<u8").tobytes() + deciding[start:end].tobytes()
+
+
+def parse_line_payload(payload: bytes, keep: str) -> tuple[bytes, np.ndarray, np.ndarray]:
+    """Returns (batch id, hashes, what decides) of a payload of :func:`line_payloads`."""
+    (num_lines,) = ROW.unpack_from(payload, BATCH_ID.size)
+    start = BATCH_ID.size + ROW.size
+    hashes = np.frombuffer(payload, "<u8", num_lines, start)
+    deciding = np.frombuffer(payload, "u1" if keep == "ccnet" else "<u8", num_lines, start + 8 * num_lines)
+    return payload[: BATCH_ID.size], hashes, deciding
+
+
+def lost_lines(groups: Sequence[np.ndarray], deciding: Sequence[np.ndarray], keep: str) -> Iterator[np.ndarray]:
+    """Yields for each batch of a bucket the (sorted) hashes it must drop everywhere.
+
+    ``ccnet``: all that stand in two documents of the scope. ``first``: all but in the batch of the winner.
+    """
+    hashes = np.concatenate(groups)
+    values = np.concatenate(deciding)
+    if keep == "first":
+        owners = np.repeat(np.arange(len(groups)), [len(g) for g in groups])
+        order = np.lexsort((owners, values, hashes))
+        del owners
+    else:
+        order = np.argsort(hashes, kind="stable")
+    ordered = hashes[order]
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    sizes = np.diff(np.append(starts, len(ordered)))
+    lost = np.empty(len(hashes), dtype=bool)
+    if keep == "ccnet":
+        is_repeated = (sizes > 1) | (np.maximum.reduceat(values[order], starts) > 0)
+        lost[order] = np.repeat(is_repeated, sizes)
+    else:
+        lost[order] = True
+        lost[order[starts]] = False
+    del hashes, values, order, ordered, starts, sizes
+    start = 0
+    for group in groups:  # one at a time: a bucket of the largest runs has a million of them
+        yield group[lost[start : start + len(group)]]
+        start += len(group)
+
+
+def lines_to_keep(batch: pa.RecordBatch, step: LineDedup, lost: np.ndarray) -> tuple[np.ndarray, Lines]:
+    """Which lines of a batch stay (bool, a line each): not among the lost, and the first of its kind in its document.
+
+    Under ``first`` a line that several documents of the batch hold stays in the one of the smallest rank.
+    """
+    lines = lines_of(batch, step)
+    hashes, documents = lines.hashes, lines.documents
+    keep = ~np.isin(hashes, lost)
+    order = np.lexsort((documents, hashes))  # stable: equal (hash, document) stay in the order of the text
+    repeated = np.zeros(len(hashes), dtype=bool)
+    same = (hashes[order][1:] == hashes[order][:-1]) & (documents[order][1:] == documents[order][:-1])
+    repeated[order[1:]] = same
+    keep &= ~repeated
+    if step.keep == "first" and step.scope != "document":
+        ranks = document_ranks(batch, step)[documents]
+        order = np.lexsort((ranks, hashes))
+        starts = np.concatenate([[True], hashes[order][1:] != hashes[order][:-1]])
+        best = np.empty(len(hashes), dtype=np.uint64)
+        best[order] = (
+            ranks[order][np.maximum.accumulate(np.where(starts, np.arange(len(order)), 0))] if len(order) else 0
+        )
+        keep &= ranks == best
+    return keep | ~lines.takes_part, lines

@@ -1,0 +1,148 @@
+"""Line dedup over all documents of a scope: hashes travel in packed arrays, texts never do."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import struct
+import tempfile
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+from apache_beam.pvalue import TaggedOutput
+
+from pipeline.clean.batch_address import BATCH_ID, part_of
+from pipeline.clean.dedup.exact_keys import ROW
+from pipeline.clean.dedup.line_keys import lost_lines, parse_line_payload
+from pipeline.clean.job import SourceJob
+from pipeline.clean.ledger import Ledger
+from pipeline.clean.segments import GlobalStep
+from pipeline.clean.sizing import MAX_BUCKET_LINES
+from pipeline.clean.tags import COUNTS
+from pipeline.engine.group_bytes import GroupBytes
+from pipeline.sources.dedup_steps import LineDedup
+
+
+class DedupLines(beam.PTransform):
+    """Line hashes of batches -> (verdicts, counts). A verdict is (part, batch id + tag + bucket + hashes to drop).
+
+    A worker holds one bucket (17 bytes a distinct line of a batch, and the same again three times to sort it), or
+    16 million lines of one.
+    """
+
+    def __init__(self, job: SourceJob, global_step: GlobalStep) -> None:
+        super().__init__()
+        self._job, self._global_step = job, global_step
+
+    def expand(self, lines: Any) -> tuple[list[Any], list[Any]]:
+        outcome = (
+            lines
+            | "group" >> GroupBytes(self._job.scale.num_line_buckets, self._job.shuffle_dir)
+            | "judge" >> beam.ParDo(_LostLines(self._job, self._global_step)).with_outputs(COUNTS, main="verdicts")
+        )
+        return [outcome.verdicts], [outcome[COUNTS]]
+
+
+ParsedLines = tuple[bytes, np.ndarray, np.ndarray]
+"""(batch id, hashes, what decides) of a payload."""
+
+
+class _LostLines(beam.DoFn):
+    """Judges a bucket; one of more lines than a process may hold is parted once more on the worker's own disk."""
+
+    def __init__(self, job: SourceJob, global_step: GlobalStep, max_lines: int = MAX_BUCKET_LINES) -> None:
+        self._job, self._global_step, self._max_lines = job, global_step, max_lines
+
+    def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
+        bucket, payloads = group
+        step = self._global_step.step
+        assert isinstance(step, LineDedup)
+        ledger = Ledger(self._job.source.name, 0)
+        held: list[ParsedLines] = []
+        num_lines = 0
+        with contextlib.ExitStack() as stack:
+            parts: _PartsOnDisk | None = None
+            for payload in payloads:
+                held.append(parse_line_payload(payload, step.keep))
+                num_lines += len(held[-1][1])
+                if num_lines >= self._max_lines:
+                    if parts is None:
+                        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="lines-"))
+                        parts = _PartsOnDisk(folder, self._job.scale.num_line_buckets, step.keep)
+                    parts.write(held)
+                    held, num_lines = [], 0
+            if parts is None:
+                yield from self._judged(bucket, held, ledger)
+            else:
+                if held:
+                    parts.write(held)
+                for part in parts:
+                    yield from self._judged(bucket, part, ledger)
+        yield TaggedOutput(COUNTS, dict(ledger.counts))
+
+    def _judged(self, bucket: int, parsed: list[ParsedLines], ledger: Ledger) -> Iterator[tuple[int, bytes]]:
+        step = self._global_step.step
+        assert isinstance(step, LineDedup)
+        lost = lost_lines([p[1] for p in parsed], [p[2] for p in parsed], step.keep)
+        tag = bytes([self._global_step.tag])
+        # Counted once: in the largest runs a payload holds a handful of lines.
+        ledger.receive(f"{step.NAME} lines", sum(len(p[1]) for p in parsed))
+        num_lost = 0
+        for (batch_id, _, _), gone in zip(parsed, lost, strict=True):
+            if len(gone):
+                num_lost += len(gone)
+                body = ROW.pack(bucket) + gone.astype("<u8").tobytes()
+                yield part_of(batch_id, self._job.scale.num_parts), batch_id + tag + body
+        ledger.send(f"{step.NAME} verdicts", num_lost)
+
+
+class _PartsOnDisk:
+    """Lines of one bucket, parted by the next bits of their hashes: equal lines stay together."""
+
+    _BITS = 6
+    _HEAD = struct.Struct("<II")  # batches, lines
+
+    def __init__(self, folder: str, num_buckets: int, keep: str) -> None:
+        self._folder = folder
+        self._shift = np.uint64(64 - (num_buckets.bit_length() - 1) - self._BITS)
+        self._deciding = np.dtype("u1" if keep == "ccnet" else "<u8")
+
+    def write(self, parsed: list[ParsedLines]) -> None:
+        hashes = np.concatenate([p[1] for p in parsed])
+        deciding = np.concatenate([p[2] for p in parsed])
+        owners = np.repeat(np.arange(len(parsed), dtype="<u4"), [len(p[1]) for p in parsed])
+        parts = ((hashes >> self._shift) & np.uint64((1 << self._BITS) - 1)).astype(np.uint8)
+        order = np.argsort(parts, kind="stable")
+        edges = np.searchsorted(parts[order], np.arange((1 << self._BITS) + 1))
+        for part, (start, end) in enumerate(itertools.pairwise(edges.tolist())):
+            rows = order[start:end]
+            if not len(rows):
+                continue
+            used, local = np.unique(owners[rows], return_inverse=True)
+            with open(os.path.join(self._folder, str(part)), "ab") as file:
+                file.write(self._HEAD.pack(len(used), len(rows)))
+                file.write(b"".join(parsed[owner][0] for owner in used.tolist()))
+                file.write(local.astype("<u4").tobytes() + hashes[rows].astype("<u8").tobytes())
+                file.write(deciding[rows].astype(self._deciding).tobytes())
+
+    def __iter__(self) -> Iterator[list[ParsedLines]]:
+        for part in range(1 << self._BITS):
+            path = os.path.join(self._folder, str(part))
+            if os.path.exists(path):
+                yield list(self._read(path))
+
+    def _read(self, path: str) -> Iterator[ParsedLines]:
+        with open(path, "rb") as file:
+            while head := file.read(self._HEAD.size):
+                num_batches, num_lines = self._HEAD.unpack(head)
+                ids = file.read(BATCH_ID.size * num_batches)
+                owners = np.frombuffer(file.read(4 * num_lines), "<u4")
+                hashes = np.frombuffer(file.read(8 * num_lines), "<u8")
+                deciding = np.frombuffer(file.read(self._deciding.itemsize * num_lines), self._deciding)
+                edges = np.searchsorted(owners, np.arange(num_batches + 1))  # rows of a batch stand together
+                for batch, (start, end) in enumerate(itertools.pairwise(edges.tolist())):
+                    batch_id = ids[batch * BATCH_ID.size : (batch + 1) * BATCH_ID.size]
+                    yield batch_id, hashes[start:end], deciding[start:end]

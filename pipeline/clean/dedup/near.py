@@ -1,0 +1,209 @@
+"""Near dedup: documents of which more than a share stands in another that is kept. No pair of texts is ever shuffled.
+
+Sketches of shingles meet in buckets and make pairs; the counts of a pair, summed, decide whether it is looked at;
+candidates are verified on all their shingles; and what is verified is resolved longest first.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import struct
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import xxhash
+from apache_beam.pvalue import TaggedOutput
+
+from filters.books.overlap import overlap
+from filters.books.overlap_groups import is_at_risk, is_candidate, pairs_of_bucket, ranks, resolve
+from pipeline.clean.batch_address import BATCH_ID, part_of
+from pipeline.clean.dedup.near_keys import parse_info, parse_sketch
+from pipeline.clean.job import SourceJob
+from pipeline.clean.ledger import Ledger
+from pipeline.clean.segments import GlobalStep
+from pipeline.clean.tags import COUNTS, signal_bytes
+from pipeline.engine.group_bytes import GroupBytes
+from pipeline.sources.dedup_steps import NearDedup
+
+_PAIR = struct.Struct(">QQ")
+_SHARED = struct.Struct(">III")  # shared sketched shingles, size of each sketch
+_NUM_COMMON = struct.Struct(">I")
+_INFO, _REQUEST, _COMMON = 0, 1, 2
+"""The byte behind a book's key: its own info comes first, as :meth:`Book.info` writes it."""
+MAY_HIDE_DUPLICATES = "may_hide_duplicates"
+"""Noted in the statistics: books of which so much is common text that a pair of theirs may have been missed."""
+
+
+class DedupNear(beam.PTransform):
+    """(books' infos, sketches) -> (verdicts, counts). A verdict is (part, batch id + tag + row + detail).
+
+    Of a book that stays it may say a signal instead: how much of it, or of another that stays, stands in both.
+    The pairs that are verified to overlap by half or more are resolved by one worker: 0.5 kB each.
+    """
+
+    def __init__(self, job: SourceJob, global_step: GlobalStep) -> None:
+        super().__init__()
+        self._job, self._global_step = job, global_step
+
+    def expand(self, inputs: tuple[Any, Any]) -> tuple[list[Any], list[Any]]:
+        books, sketches = inputs
+        job, buckets, spill = self._job, self._job.scale.num_key_buckets, self._job.shuffle_dir
+        step = self._global_step.step
+        assert isinstance(step, NearDedup)
+        pairs = (
+            sketches
+            | "group_shingles" >> GroupBytes(buckets, spill)
+            | "pair" >> beam.ParDo(_Pairs(job, step)).with_outputs(COUNTS, _COMMON_TAG, main="pairs")
+        )
+        requests = (
+            pairs.pairs | "group_pairs" >> GroupBytes(buckets, spill) | "candidates" >> beam.ParDo(_Candidates(job))
+        )
+        answers = (
+            (books, requests, pairs[_COMMON_TAG])
+            | "group_books" >> GroupBytes(buckets, spill)
+            | "answer" >> beam.ParDo(_Answers(job, step)).with_outputs(COUNTS, main="answers")
+        )
+        outcome = (
+            answers.answers
+            | "group_candidates" >> GroupBytes(buckets, spill)
+            | "verify" >> beam.ParDo(_Verify(step))
+            | "group_edges" >> GroupBytes(1, spill)
+            | "resolve" >> beam.ParDo(_Resolve(job, self._global_step)).with_outputs(COUNTS, main="verdicts")
+        )
+        return [outcome.verdicts], [pairs[COUNTS], answers[COUNTS], outcome[COUNTS]]
+
+
+_COMMON_TAG = "common"
+
+
+def _pair_bucket(pair: bytes, num_buckets: int) -> int:
+    return xxhash.xxh3_64_intdigest(pair) % num_buckets
+
+
+class _Pairs(beam.DoFn):
+    """A bucket of shingles -> the pairs of books that share some, with how many."""
+
+    def __init__(self, job: SourceJob, step: NearDedup) -> None:
+        self._job, self._step = job, step
+
+    def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
+        parsed = [parse_sketch(p) for p in group[1]]
+        lengths = [len(part.hashes) for part in parsed]
+        keys = np.repeat(np.array([part.key for part in parsed], np.uint64), lengths)
+        order = ranks([part.num_shingles for part in parsed], [part.document_id for part in parsed])
+        found = pairs_of_bucket(np.concatenate([part.hashes for part in parsed]), keys, np.repeat(order, lengths))
+        size_of = {part.key: part.sketch_size for part in parsed}
+        for (a, b), shared in zip(found.pairs.tolist(), found.counts.tolist(), strict=True):
+            pair = _PAIR.pack(a, b)
+            yield (
+                _pair_bucket(pair, self._job.scale.num_key_buckets),
+                pair + _SHARED.pack(shared, size_of[a], size_of[b]),
+            )
+        for key, number in zip(found.capped_books.tolist(), found.capped_counts.tolist(), strict=True):
+            payload = key.to_bytes(8, "big") + bytes([_COMMON]) + _NUM_COMMON.pack(number)
+            yield TaggedOutput(_COMMON_TAG, (key % self._job.scale.num_key_buckets, payload))
+        ledger = Ledger(self._job.source.name, 0)
+        ledger.receive(f"{self._step.NAME} shingles", sum(lengths))
+        yield TaggedOutput(COUNTS, dict(ledger.counts))
+
+
+class _Candidates(beam.DoFn):
+    """Sums a pair's shared shingles over the buckets; a candidate asks for both books."""
+
+    def __init__(self, job: SourceJob) -> None:
+        self._job = job
+
+    def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, bytes]]:
+        for pair, payloads in itertools.groupby(group[1], key=lambda p: p[: _PAIR.size]):
+            rows = [_SHARED.unpack_from(p, _PAIR.size) for p in payloads]
+            if is_candidate(sum(r[0] for r in rows), rows[0][1], rows[0][2]):
+                for key in _PAIR.unpack(pair):
+                    yield key % self._job.scale.num_key_buckets, key.to_bytes(8, "big") + bytes([_REQUEST]) + pair
+
+
+class _Answers(beam.DoFn):
+    """A book's info goes to every pair that asked for it; books that are mostly common text are counted."""
+
+    def __init__(self, job: SourceJob, step: NearDedup) -> None:
+        self._job, self._step = job, step
+
+    def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
+        num_books = num_hiding = 0
+        for _, of_book in itertools.groupby(group[1], key=lambda p: p[:8]):
+            payloads = iter(of_book)
+            info = next(payloads)
+            assert info[8] == _INFO, "a pair asks for a book that is not there"
+            num_books += 1
+            num_common = 0
+            for payload in payloads:
+                if payload[8] == _COMMON:
+                    num_common += _NUM_COMMON.unpack_from(payload, 9)[0]
+                else:
+                    assert payload[8] == _REQUEST, "two books of one key"
+                    pair = payload[9:]
+                    yield _pair_bucket(pair, self._job.scale.num_key_buckets), pair + info[9:]
+            num_hiding += is_at_risk(num_common, parse_info(info[9:]).sketch_size)
+        ledger = Ledger(self._job.source.name, 0)
+        ledger.receive(f"{self._step.NAME} signatures", num_books)
+        ledger.note(self._step.NAME, MAY_HIDE_DUPLICATES, num_hiding)
+        yield TaggedOutput(COUNTS, dict(ledger.counts))
+
+
+class _Verify(beam.DoFn):
+    """Reads all shingles of both books of a candidate pair: their overlap is exact."""
+
+    def __init__(self, step: NearDedup) -> None:
+        self._step = step
+
+    def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, bytes]]:
+        for _, payloads in itertools.groupby(group[1], key=lambda p: p[: _PAIR.size]):
+            first, second = (parse_info(p[_PAIR.size :]) for p in payloads)
+            share = overlap(first.shingles(), second.shingles())
+            if share > self._step.max_overlap or share >= self._step.TOLD:
+                ends = [[i.place.hex(), i.document_id, i.num_shingles] for i in (first, second)]
+                yield 0, json.dumps([*ends, share]).encode()
+
+
+class _Resolve(beam.DoFn):
+    """All verified pairs -> the books that go. The place stands for the book: ids need not differ here."""
+
+    def __init__(self, job: SourceJob, global_step: GlobalStep) -> None:
+        self._job, self._global_step = job, global_step
+
+    def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
+        step = self._global_step.step
+        assert isinstance(step, NearDedup)
+        sizes: dict[str, int] = {}
+        places: dict[str, tuple[str, str]] = {}
+        pairs: list[tuple[str, str, float]] = []
+        for payload in group[1]:
+            first, second, share = json.loads(payload)
+            names = []
+            for place, document_id, num_shingles in (first, second):
+                name = f"{document_id}\0{place}"
+                names.append(name)
+                sizes[name] = num_shingles
+                places[name] = (place, document_id)
+            pairs.append((names[0], names[1], share))
+        dropped = resolve(sizes, [p for p in pairs if p[2] > step.max_overlap], max_overlap=step.max_overlap)
+        for name, (kept, share) in dropped.items():
+            yield self._said(places[name][0], f"{share:.4f} of it stands in {places[kept][1]}".encode())
+        staying: dict[str, float] = {}
+        for first, second, share in pairs:
+            if first not in dropped and second not in dropped:
+                for name in (first, second):
+                    staying[name] = max(staying.get(name, 0.0), share)
+        for name, share in staying.items():
+            yield self._said(places[name][0], signal_bytes(share))
+        ledger = Ledger(self._job.source.name, 0)
+        ledger.send(f"{step.NAME} verdicts", len(dropped))
+        ledger.send(f"{step.NAME} signals", len(staying))
+        yield TaggedOutput(COUNTS, dict(ledger.counts))
+
+    def _said(self, place_hex: str, body: bytes) -> tuple[int, bytes]:
+        place = bytes.fromhex(place_hex)
+        batch_id, row = place[: BATCH_ID.size], place[BATCH_ID.size :]
+        return part_of(batch_id, self._job.scale.num_parts), batch_id + bytes([self._global_step.tag]) + row + body

@@ -1,0 +1,157 @@
+"""The end of a source: the counts of all its stages must meet; then its statistics and its marker are written."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.clean import counts as c
+from pipeline.clean.batches import DROPPED_SCHEMA
+from pipeline.clean.job import SourceJob
+from pipeline.clean.joins.answers import SITES_STAGE
+from pipeline.clean.segments import stage_names
+from pipeline.clean.step_runner import clean_schema
+from pipeline.files.files import exists, write_bytes
+from pipeline.output.markers import Span, state_of
+
+_COUNT, _CLEAN, _DROPPED = "count", "clean", "dropped"
+
+
+class FinishSource(beam.PTransform):
+    """(counts, clean parts, dropped parts) -> the source's name, once all that belongs to it is written."""
+
+    def __init__(self, job: SourceJob) -> None:
+        super().__init__()
+        self._finish = _Finish(job)
+
+    def expand(self, inputs: tuple[tuple[Any, ...], Any, Any]) -> Any:
+        counts, clean, dropped = inputs
+        summed = (
+            counts
+            | "flatten_counts" >> beam.Flatten()
+            | "items" >> beam.FlatMap(dict.items)
+            | "sum" >> beam.CombinePerKey(sum)
+        )
+        return (
+            (
+                summed | "tag_counts" >> beam.MapTuple(_tagged_count),
+                clean | "tag_clean" >> beam.MapTuple(_tagged_clean),
+                dropped | "tag_dropped" >> beam.MapTuple(_tagged_dropped),
+                counts[0].pipeline | "start" >> beam.Create([(0, ("start", None, 0))]),
+            )
+            | "flatten" >> beam.Flatten()
+            | "gather" >> beam.GroupByKey()
+            | "finish" >> beam.ParDo(self._finish)
+        )
+
+
+def _tagged_count(key: c.CountKey, number: int) -> tuple[int, tuple[str, Any, int]]:
+    return 0, (_COUNT, key, number)
+
+
+def _tagged_clean(part: int, number: int) -> tuple[int, tuple[str, Any, int]]:
+    return 0, (_CLEAN, part, number)
+
+
+def _tagged_dropped(part: int, number: int) -> tuple[int, tuple[str, Any, int]]:
+    return 0, (_DROPPED, part, number)
+
+
+def check_earlier_keys(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None:
+    """Compares the keys that were read of whole dumps with what those wrote.
+
+    Raises:
+        LostRecords: fewer were read; documents would be kept that an earlier dump has.
+    """
+    for step in {files.step for files in job.earlier_keys}:
+        written = sum(files.num_keys for files in job.earlier_keys if files.step == step)
+        read = counts.get((job.source.name, c.GRAPH, f"{c.RECEIVED}{step} earlier keys"), 0)
+        if read < written:
+            raise c.LostRecords(f"{job.label}: earlier dumps wrote {written} keys of {step}, {read} were read")
+
+
+def write_source(job: SourceJob, counts: Mapping[c.CountKey, int], stages: Sequence[str],
+                 dumps: Sequence[SourceJob] = ()) -> None:  # fmt: skip
+    """Writes the statistics of a source all of whose parts stand, and the marker last."""
+    stats = c.stats_of(job.source.name, counts, stages)
+    write_bytes(job.stats_path, (json.dumps(stats, indent=1, ensure_ascii=False) + "\n").encode())
+    marker = {
+        "fingerprint": job.fingerprint,
+        "num_parts": job.scale.num_parts if job.num_source_parts is None else job.num_source_parts,
+        "documents": stats["documents"],
+        "bad_records": stats["bad_records"],
+        "unreadable_files": stats["unreadable_files"],
+        "about": dict(job.about),
+        "parts": {"clean": state_of(job.clean_dir), "dropped": state_of(job.dropped_dir)},
+        "dumps": [
+            {"name": d.dump, "fingerprint": d.fingerprint, "parts": [d.first_part, d.first_part + d.scale.num_parts]}
+            for d in dumps
+        ],
+    }
+    write_bytes(job.marker, json.dumps(marker, indent=1).encode())
+
+
+def write_dump_marker(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None:
+    """Writes what makes a dump whole: its counts, of which the source's statistics are summed."""
+    marker = {
+        "fingerprint": job.fingerprint,
+        "counts": [[*key, number] for key, number in sorted(counts.items())],
+        "parts": {name: state_of(where) for name, where in dump_folders(job).items()},
+    }
+    write_bytes(job.marker, json.dumps(marker, indent=1).encode())
+
+
+def dump_folders(job: SourceJob) -> dict[str, str | Span]:
+    """Where a dump's files lie, as its marker names them."""
+    end = job.first_part + job.scale.num_parts
+    spans: dict[str, str | Span] = {
+        "clean": Span(job.clean_dir, job.first_part, end),
+        "dropped": Span(job.dropped_dir, job.first_part, end),
+    }
+    return spans if job.keys_dir is None else spans | {"keys": job.keys_dir}
+
+
+class _Finish(beam.DoFn):
+    def __init__(self, job: SourceJob) -> None:
+        self._job = job
+
+    def process(self, group: tuple[int, Iterable[tuple[str, Any, int]]]) -> Iterator[str]:
+        counts: dict[c.CountKey, int] = {}
+        parts: dict[str, dict[int, int]] = {_CLEAN: {}, _DROPPED: {}}
+        for kind, key, number in group[1]:
+            if kind == _COUNT:
+                counts[tuple(key)] = number
+            elif kind in parts:
+                parts[kind][key] = number
+        source = self._job.source
+        stages = stage_names(source.steps)
+        if source.join == "answers":
+            stages.insert(0, SITES_STAGE)
+        c.check_conservation(counts)
+        check_earlier_keys(self._job, counts)
+        c.check_chain(source.name, stages, counts, num_written=sum(parts[_CLEAN].values()),
+                      num_dropped_written=sum(parts[_DROPPED].values()),
+                      is_share=self._job.dropped_share < 1.0)  # fmt: skip
+        self._fill(self._job.clean_dir, parts[_CLEAN], clean_schema(self._job))
+        self._fill(self._job.dropped_dir, parts[_DROPPED], DROPPED_SCHEMA)
+        if self._job.dump:
+            write_dump_marker(self._job, counts)
+        else:
+            write_source(self._job, counts, stages)
+        yield source.name
+
+    def _fill(self, folder: str, written: dict[int, int], schema: pa.Schema) -> None:
+        """Writes an empty file for each part that got no document: a reader finds every name from first to last."""
+        for part in range(self._job.scale.num_parts):
+            path = self._job.part_path(folder, part)
+            if part not in written:
+                sink = io.BytesIO()
+                pq.write_table(schema.empty_table(), sink, compression="zstd", write_page_checksum=True)
+                write_bytes(path, sink.getvalue())
+            assert exists(path), path

@@ -1,0 +1,1 @@
+"""The joins that make one document of several records."""

@@ -1,0 +1,87 @@
+"""Questions with their answers: posts grouped by site and question, the one join in which text travels."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import struct
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+import xxhash
+from apache_beam.pvalue import AsDict, TaggedOutput
+
+from pipeline.clean.batch_address import BATCH_ID
+from pipeline.clean.ledger import Ledger
+from pipeline.clean.passes import ReadUnits, SegmentDoFn
+from pipeline.sources.source import Rejected, TableRow
+
+POSTS, SITES = "posts", "sites"
+SITES_STAGE = "sites"
+SMALL_SITE = "small_site"
+
+_QUESTION = struct.Struct(">q?q")  # the question's id, whether this is an answer, the post's own id
+
+
+class ReadPosts(ReadUnits):
+    """Reads posts: each goes to its question's bucket, and is counted for its site."""
+
+    def _table_row(self, row: TableRow, ledger: Ledger) -> Iterator[TaggedOutput]:
+        post = row.row
+        site, question_id = self._job.source.join_settings.group_key(post)
+        key = site.encode() + b"\0"
+        order = _QUESTION.pack(question_id, not post["is_question"], post["post_id"])
+        bucket = xxhash.xxh3_64_intdigest(key + order[:8]) % self._job.scale.num_key_buckets
+        ledger.send("posts", 1)
+        yield TaggedOutput(SITES, (site, 1))
+        yield TaggedOutput(POSTS, (bucket, key + order + json.dumps(post, ensure_ascii=False).encode()))
+
+
+class AssembleAnswers(SegmentDoFn):
+    """A bucket of posts -> documents of a question and its answers, then the source's first segment.
+
+    ``num_posts`` (a side input: site -> posts) decides which sites are among the largest.
+    """
+
+    def process(self, group: tuple[int, Iterable[bytes]], num_posts: dict[str, int]) -> Iterator[TaggedOutput]:
+        bucket, payloads = group
+        ledger = self._ledger()
+        self._sites = self._job.source.join_settings.choose_sites(num_posts)
+        yield from self._run_documents(self._documents(payloads, ledger), (bucket, 0), ledger, [])
+        yield from self._close(ledger, BATCH_ID.pack(bucket, 0, 0))
+
+    def _documents(self, payloads: Iterable[bytes], ledger: Ledger) -> Iterator[dict[str, Any] | None]:
+        for _, posts in itertools.groupby(payloads, key=_question_of):
+            rows = [json.loads(p[p.index(b"\0") + 1 + _QUESTION.size :]) for p in posts]
+            ledger.receive("posts", len(rows))
+            for made in self._assembled(rows):
+                if isinstance(made, Rejected):
+                    ledger.reject(made)
+                else:
+                    yield made
+            if ledger.is_full:
+                yield None
+
+    def _assembled(self, rows: list[dict[str, Any]]) -> Iterator[dict[str, Any] | Rejected]:
+        made = self._job.source.join_settings.assemble(rows)
+        if isinstance(made, dict):
+            yield made
+        else:
+            yield from made
+
+    def _run_first(self, batch: pa.RecordBatch, ledger: Ledger) -> pa.RecordBatch:
+        sites = batch.column("site").to_pylist()
+        verdict = pa.array([None if s in self._sites else SMALL_SITE for s in sites], pa.string())
+        batch, _ = ledger.split(SITES_STAGE, batch, batch, verdict, batch.column("site"))
+        return super()._run_first(batch, ledger)
+
+
+def _question_of(payload: bytes) -> bytes:
+    return payload[: payload.index(b"\0") + 9]
+
+
+def posts_per_site(sites: Any) -> Any:
+    """(site, 1) -> a side input: site -> number of posts. There are a few hundred sites."""
+    return AsDict(sites | "posts_per_site" >> beam.CombinePerKey(sum))

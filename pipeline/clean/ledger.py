@@ -1,0 +1,173 @@
+"""The ledger of one piece of work: exact counts, and a row for everything that did not get through."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from pipeline.clean import counts as c
+from pipeline.clean.batches import DROPPED_SCHEMA, SIGNALS_TYPE, signals_map, text_bytes, text_lines
+from pipeline.sources.source import Rejected
+
+MAX_SAMPLE_CHARS = 20_000
+"""Of a dropped document's text so much is kept in the sample: enough to judge it by eye, bounded for a 5 MB page."""
+
+_FLUSH_ROWS = 20_000
+_FLUSH_BYTES = 16 << 20
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Counts and dropped rows of one source while one worker works on one element."""
+
+    source: str
+    sample_docs: int
+    """Of each (stage, reason) at most so many dropped documents keep their text."""
+    rows_share: float = 1.0
+    """Of what was dropped this share gets a row, besides the sample; what is counted is all of it."""
+    counts: Counter[c.CountKey] = field(default_factory=Counter)
+    _rows: list[pa.RecordBatch] = field(default_factory=list)
+    _num_rows: int = 0
+    _num_bytes: int = 0
+
+    def count(self, stage: str, what: str, number: int) -> None:
+        if number:
+            self.counts[self.source, stage, what] += number
+
+    def note(self, stage: str, what: str, number: int) -> None:
+        """Counts documents that stay but of which something is to be told; zero too, to show that it was counted."""
+        self.counts[self.source, stage, c.NOTED + what] += number
+
+    def send(self, name: str, number: int) -> None:
+        """Counts what leaves for another stage of the graph; its receiver counts it under the same name."""
+        self.count(c.GRAPH, c.SENT + name, number)
+
+    def receive(self, name: str, number: int) -> None:
+        self.count(c.GRAPH, c.RECEIVED + name, number)
+
+    def read(self, batch: pa.RecordBatch) -> None:
+        """Counts documents as the reader gave them, before any step."""
+        self.count(c.READ_STAGE, c.DOCS_KEPT, batch.num_rows)
+        self.count(c.READ_STAGE, c.BYTES_KEPT, text_bytes(batch.column("text")))
+        self.count(c.READ_STAGE, c.LINES_KEPT, text_lines(batch.column("text")))
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Counts the lines of documents as they are written, behind all steps."""
+        self.count(c.WRITE_STAGE, c.LINES_KEPT, text_lines(batch.column("text")))
+
+    def split(self, stage: str, before: pa.RecordBatch, after: pa.RecordBatch, verdict: pa.Array,
+              detail: pa.Array | None) -> tuple[pa.RecordBatch, pa.Array]:  # fmt: skip
+        """Counts a stage and writes down what it drops. Returns the documents kept and which rows they were."""
+        kept_rows = pc.is_null(verdict)
+        num_kept = pc.sum(kept_rows).as_py() or 0
+        kept = after if num_kept == after.num_rows else after.filter(kept_rows)
+        self.count(stage, c.DOCS_IN, before.num_rows)
+        self.count(stage, c.DOCS_KEPT, num_kept)
+        self.count(stage, c.BYTES_IN, text_bytes(before.column("text")))
+        self.count(stage, c.BYTES_KEPT, text_bytes(kept.column("text")))
+        if num_kept < before.num_rows:
+            gone = pc.invert(kept_rows)
+            reasons = verdict.filter(gone)
+            for entry in pc.value_counts(reasons).to_pylist():
+                self.count(stage, c.DROPPED + entry["values"], entry["counts"])
+            details = pa.nulls(len(reasons), pa.string()) if detail is None else detail.filter(gone)
+            self._write(stage, before.filter(gone), after.filter(gone), reasons, details)
+        return kept, kept_rows
+
+    def _write(self, stage: str, before: pa.RecordBatch, after: pa.RecordBatch, reasons: pa.Array,
+               details: pa.Array) -> None:  # fmt: skip
+        num_rows = before.num_rows
+        text = pc.utf8_slice_codeunits(before.column("text"), 0, MAX_SAMPLE_CHARS)
+        self._append([before.column("id"), pa.array([self.source] * num_rows), pa.array([stage] * num_rows), reasons,
+                      details, signals_map(after), text])  # fmt: skip
+
+    def reject(self, rejected: Rejected) -> None:
+        """Writes down a record that never became a document."""
+        self.count("records", rejected.reason, 1)
+        if rejected.is_bad:
+            self.count("records", c.BAD_RECORDS, 1)
+        if rejected.is_whole_file:
+            self.count("records", c.UNREADABLE_FILES, 1)
+        row = [rejected.place, self.source, "records", rejected.reason, rejected.detail]
+        self._append(
+            [*(pa.array([v], pa.string()) for v in row), pa.array([{}], SIGNALS_TYPE), pa.nulls(1, pa.string())]
+        )
+
+    def _append(self, columns: list[pa.Array]) -> None:
+        arrays = [a.cast(t) for a, t in zip(columns, DROPPED_SCHEMA.types, strict=True)]
+        rows = pa.record_batch(arrays, schema=DROPPED_SCHEMA)
+        self._rows.append(rows)
+        self._num_rows += rows.num_rows
+        self._num_bytes += rows.nbytes
+
+    @property
+    def is_full(self) -> bool:
+        return self._num_rows >= _FLUSH_ROWS or self._num_bytes >= _FLUSH_BYTES
+
+    def take_dropped(self) -> Iterator[pa.RecordBatch]:
+        """Yields the dropped rows so far as one batch, texts only where the row is in its reason's sample."""
+        if not self._rows:
+            return
+        rows = pa.Table.from_batches(self._rows).combine_chunks().to_batches()[0]
+        self._rows, self._num_rows, self._num_bytes = [], 0, 0
+        chosen = _in_sample(rows, self.sample_docs)
+        rows = _with_text(rows, chosen)
+        if self.rows_share < 1.0:
+            rows = rows.filter(pc.or_(chosen, in_share(rows, self.rows_share)))
+            self.count(c.ROWS_STAGE, c.ROWS, rows.num_rows)
+        yield rows
+
+
+def sample_hash(document_id: str) -> int:
+    """The number by which a sample of dropped documents is chosen: smallest first, the same in every run."""
+    return xxhash.xxh3_64_intdigest(document_id.encode(), seed=0x5A)
+
+
+def sample_hashes(rows: pa.RecordBatch) -> dict[tuple[str, str], list[int]]:
+    """Of each (stage, reason) the hashes of the documents whose text is in the rows."""
+    found: dict[tuple[str, str], list[int]] = defaultdict(list)
+    with_text = rows.filter(pc.is_valid(rows.column("text"))).to_pydict()
+    for stage, reason, document_id in zip(with_text["stage"], with_text["reason"], with_text["id"], strict=True):
+        found[stage, reason].append(sample_hash(document_id))
+    return dict(found)
+
+
+def without_text_above(rows: pa.RecordBatch, limits: Mapping[tuple[str, str], int]) -> pa.RecordBatch:
+    """The rows with the text only of documents whose sample hash is at most their (stage, reason)'s limit."""
+    pairs = zip(rows.column("stage").to_pylist(), rows.column("reason").to_pylist(), strict=True)
+    hashes = map(sample_hash, rows.column("id").to_pylist())
+    return _with_text(rows, pa.array([h <= limits.get(p, -1) for p, h in zip(pairs, hashes, strict=True)], pa.bool_()))
+
+
+def in_share(rows: pa.RecordBatch, share: float) -> pa.Array:
+    """bool, one a row: whether its hash is among the smallest, ``share`` of all; the same rows in every run."""
+    limit = int(share * 2**64)
+    return pa.array([sample_hash(i) < limit for i in rows.column("id").to_pylist()], pa.bool_())
+
+
+def _with_text(rows: pa.RecordBatch, keep: pa.Array) -> pa.RecordBatch:
+    text = pc.if_else(keep, rows.column("text"), pa.nulls(rows.num_rows, pa.string()))
+    return rows.set_column(rows.schema.get_field_index("text"), DROPPED_SCHEMA.field("text"), text)
+
+
+def sampled(rows: pa.RecordBatch, sample_docs: int) -> pa.RecordBatch:
+    """The rows with the text of all but ``sample_docs`` documents of each (stage, reason) taken out."""
+    return _with_text(rows, _in_sample(rows, sample_docs))
+
+
+def _in_sample(rows: pa.RecordBatch, sample_docs: int) -> pa.Array:
+    hashes = [sample_hash(i) for i in rows.column("id").to_pylist()]
+    groups: dict[tuple[str, str], list[int]] = defaultdict(list)
+    pairs = zip(rows.column("stage").to_pylist(), rows.column("reason").to_pylist(), strict=True)
+    for index, pair in enumerate(pairs):
+        groups[pair].append(index)
+    chosen = [i for members in groups.values() for i in sorted(members, key=hashes.__getitem__)[:sample_docs]]
+    keep = [False] * rows.num_rows
+    for index in chosen:
+        keep[index] = True
+    return pa.array(keep, pa.bool_())

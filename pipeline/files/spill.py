@@ -1,0 +1,85 @@
+"""Spill files: batches are appended to them and read back by reference."""
+
+from __future__ import annotations
+
+import struct
+import uuid
+from dataclasses import dataclass
+from typing import BinaryIO, cast
+
+from apache_beam.io.filesystems import FileSystems
+
+from pipeline.files.files import create_file, join, open_file
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A run of bytes in a spill file."""
+
+    path: str
+    start: int
+    num_bytes: int
+
+    def read(self) -> bytes:
+        return read_range(self.path, self.start, self.start + self.num_bytes)
+
+
+_BLOB = struct.Struct(">QQ")
+
+
+def blob_bytes(blob: Blob) -> bytes:
+    """A blob's reference, as it travels."""
+    return _BLOB.pack(blob.start, blob.num_bytes) + blob.path.encode()
+
+
+def blob_from(data: bytes) -> Blob:
+    """The blob that a reference names.
+
+    >>> blob_from(blob_bytes(Blob("spill/x", 3, 5)))
+    Blob(path='spill/x', start=3, num_bytes=5)
+    """
+    start, num_bytes = _BLOB.unpack_from(data)
+    return Blob(data[_BLOB.size :].decode(), start, num_bytes)
+
+
+def read_range(path: str, start: int, end: int) -> bytes:
+    """Reads bytes ``[start, end)`` of a stored file; fewer than asked for is a bug of ours or a broken disk."""
+    if path.startswith("gs://"):  # Beam's open() there fetches 16 MB ahead, whatever is asked for
+        file_system = FileSystems.get_filesystem(path)
+        file = file_system._gcsIO().open(path, read_buffer_size=max(end - start, 1))
+    else:
+        file = open_file(path)
+    with file:
+        file.seek(start)
+        data = cast(bytes, file.read(end - start))
+    assert len(data) == end - start, (path, start, end, len(data))
+    return data
+
+
+class SpillFile:
+    """Appends blobs to a file of its own name; the file is opened at the first blob.
+
+    What a failed bundle leaves behind is an orphan that no reference names: the run's spill folder is
+    deleted at its end. References are used only behind a grouping, when the bundle has closed the file.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._sink: BinaryIO | None = None
+        self._path = ""
+        self._num_bytes = 0
+
+    def append(self, data: bytes) -> Blob:
+        if self._sink is None:
+            self._path = join(self._folder, uuid.uuid4().hex)
+            self._sink = create_file(self._path)
+            self._num_bytes = 0
+        blob = Blob(self._path, self._num_bytes, len(data))
+        self._sink.write(data)
+        self._num_bytes += len(data)
+        return blob
+
+    def close(self) -> None:
+        if self._sink is not None:
+            self._sink.close()
+            self._sink = None

@@ -1,0 +1,1 @@
+"""Phase 3: token files become weighted, shuffled shards."""

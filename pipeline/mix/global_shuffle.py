@@ -1,0 +1,262 @@
+"""The global shuffle: every occurrence of a document to the place that a hash gives it, shard by shard."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+from apache_beam.pvalue import AsDict, AsSingleton, TaggedOutput
+
+from mixtures.shards import ShardMetadata, shard_name, shard_schema, write_shard
+from mixtures.subset import ORDER, Cut, histogram, order_hashes, shard_bounds, shards_of, tokens_kept
+from pipeline.engine.group_bytes import GroupBytes
+from pipeline.files.files import join, write_bytes, written_whole
+from pipeline.mix.job import MixJob
+from pipeline.mix.last_epoch import AddArrays, FindCuts, lengths, tagged, token_batches
+from pipeline.progress import ticks as progress
+
+_HEAD = struct.Struct(">QBBI")  # place in the shuffle, source, epoch, bytes of the id
+_ROWS_TOKENS = 1 << 20  # tokens of rows that are made into one Arrow batch
+
+
+class MixShards(beam.PTransform):
+    """(source, token file) -> shards, written and counted; one result file once all are there."""
+
+    def __init__(self, job: MixJob) -> None:
+        super().__init__()
+        self._job = job
+
+    def expand(self, parts: Any) -> Any:
+        job = self._job
+        wanted = {s: share.remainder_tokens for s, share in job.shares.items() if share.remainder_tokens}
+        cuts = parts | "cuts" >> FindCuts(wanted, _SubsetHashes(job), _Trained(job))
+        bounds = (
+            parts
+            | "places" >> beam.ParDo(_Places(job), AsDict(cuts))
+            | "add_places" >> beam.CombineGlobally(AddArrays()).with_defaults()
+            | "bounds" >> beam.Map(_bounds, job.num_shards)
+        )  # Output: the first place of each shard
+        occurrences = beam.ParDo(_Occurrences(job), AsDict(cuts), AsSingleton(bounds))
+        out = parts | "occurrences" >> occurrences.with_outputs("sent", main="documents")
+        written = (
+            out.documents
+            | "shuffle" >> GroupBytes(job.num_shards + sum(job.num_validation_shards.values()), job.shuffle_dir)
+            | "write" >> beam.ParDo(_WriteShard(job))
+        )
+        return (
+            (
+                written | "tag_shards" >> beam.Map(tagged, "shard"),
+                cuts | "tag_cuts" >> beam.Map(tagged, "cut"),
+                out.sent | "tag_sent" >> beam.Map(tagged, "sent"),
+            )
+            | "flatten" >> beam.Flatten()
+            | "gather" >> beam.GroupByKey()
+            | "finish" >> beam.ParDo(_FinishMix(job))
+        )
+
+
+def _bounds(tokens_by_place: bytes, num_shards: int) -> bytes:
+    empty = histogram(np.empty(0, np.uint64), np.empty(0, np.int64))
+    return shard_bounds(np.frombuffer(tokens_by_place, np.int64) if tokens_by_place else empty, num_shards).tobytes()
+
+
+@dataclass(frozen=True, slots=True)
+class _SubsetHashes:
+    """Which documents the last, partial epoch takes first: a hash of its own in every epoch."""
+
+    job: MixJob
+
+    def __call__(self, source: str, doc_ids: pa.Array) -> np.ndarray:
+        return order_hashes(self.job.seed, source, doc_ids, self.job.shares[source].whole_epochs)
+
+
+@dataclass(frozen=True, slots=True)
+class _Trained:
+    """All documents that are not held out."""
+
+    job: MixJob
+
+    def __call__(self, source: str, doc_ids: pa.Array, num_tokens: np.ndarray) -> np.ndarray:
+        return ~self.job.shares[source].held_out.mask(source, doc_ids, num_tokens)
+
+
+def validation_keys(job: MixJob) -> dict[str, int]:
+    """The first key of each source's validation shards; training shards have the keys before."""
+    keys, first = {}, job.num_shards
+    for source, number in sorted(job.num_validation_shards.items()):
+        keys[source] = first
+        first += number
+    return keys
+
+
+def _epochs(job: MixJob, source: str, batch: pa.RecordBatch, cuts: dict[str, Cut]) -> Iterator[tuple[int, np.ndarray]]:
+    """Each epoch of the source, and how many tokens of each document of the batch stand in it (held out: none)."""
+    share = job.shares[source]
+    ids, num_tokens = batch.column("doc_id"), lengths(batch)
+    kept = np.where(share.held_out.mask(source, ids, num_tokens), 0, num_tokens)
+    for epoch in range(share.whole_epochs):
+        yield epoch, kept
+    if source in cuts:
+        hashes = _SubsetHashes(job)(source, ids)
+        yield share.whole_epochs, np.minimum(tokens_kept(hashes, ids.to_pylist(), num_tokens, cuts[source]), kept)
+
+
+class _Places(beam.DoFn):
+    """Tokens by place in the order, over every occurrence: to cut the order into shards of almost equal size."""
+
+    def __init__(self, job: MixJob) -> None:
+        self._job = job
+
+    def process(self, part: tuple[str, str], cuts: dict[str, Cut]) -> Iterator[bytes]:
+        source, path = part
+        total = histogram(np.empty(0, np.uint64), np.empty(0, np.int64))
+        if self._job.num_shards > 1:
+            for batch in token_batches(path):
+                for epoch, kept in _epochs(self._job, source, batch, cuts):
+                    ids = batch.column("doc_id")
+                    total += histogram(order_hashes(self._job.seed, source, ids, epoch, purpose=ORDER), kept)
+        yield total.tobytes()
+
+
+class _Occurrences(beam.DoFn):
+    """Every document as often as its source is repeated: (shard, place + tokens)."""
+
+    def __init__(self, job: MixJob) -> None:
+        self._job = job
+        self._validation_keys = validation_keys(job)
+
+    def process(self, part: tuple[str, str], cuts: dict[str, Cut], bounds: bytes) -> Iterator[Any]:
+        source, path = part
+        first_places = np.frombuffer(bounds, np.uint64)
+        sent: Counter[str] = Counter()
+        for batch in token_batches(path):
+            ids, num_tokens = batch.column("doc_id"), lengths(batch)
+            for epoch, kept in _epochs(self._job, source, batch, cuts):
+                places = order_hashes(self._job.seed, source, ids, epoch, purpose=ORDER)
+                shards = shards_of(places, first_places)
+                for row, payload in self._payloads(batch, source, epoch, places, kept):
+                    yield int(shards[row]), payload
+                sent.update(tokens=int(kept.sum()), documents=int((kept > 0).sum()))
+            held_out = self._job.shares[source].held_out.mask(source, ids, num_tokens)
+            if held_out.any():
+                yield from self._held(batch, source, np.where(held_out, num_tokens, 0))
+            sent.update(held_out=int(held_out.sum()))
+            progress.tick(self._job.progress_dir, "mix: shuffle", documents=batch.num_rows, num_bytes=batch.nbytes)
+        progress.tick(self._job.progress_dir, "mix: shuffle", units=1)
+        yield TaggedOutput("sent", dict(sent))
+
+    def _held(self, batch: pa.RecordBatch, source: str, kept: np.ndarray) -> Iterator[tuple[int, bytes]]:
+        places = order_hashes(self._job.seed, source, batch.column("doc_id"), 0, purpose=ORDER)
+        first, number = self._validation_keys[source], self._job.num_validation_shards[source]
+        for row, payload in self._payloads(batch, source, 0, places, kept):
+            yield first + ((int(places[row]) * number) >> 64), payload
+
+    def _payloads(
+        self, batch: pa.RecordBatch, source: str, epoch: int, places: np.ndarray, kept: np.ndarray
+    ) -> Iterator[tuple[int, bytes]]:
+        column = batch.column("input_ids")
+        starts, tokens = column.offsets.to_numpy(), column.values.to_numpy()
+        index = self._job.source_names.index(source)
+        ids = batch.column("doc_id").to_pylist()
+        for row in np.flatnonzero(kept).tolist():
+            name, place = ids[row].encode(), int(places[row])
+            data = tokens[starts[row] : starts[row] + kept[row]].tobytes()
+            yield row, _HEAD.pack(place, index, epoch, len(name)) + name + data
+
+
+class _WriteShard(beam.DoFn):
+    """A shard's documents come sorted by their place: they are written in that order."""
+
+    def __init__(self, job: MixJob) -> None:
+        self._job = job
+
+    def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[dict[str, Any]]:
+        key, payloads = group
+        path = self._path(key)
+        documents: Counter[str] = Counter()
+        with written_whole(join(self._job.output, path)) as sink:
+            info = write_shard(
+                sink,
+                self._batches(payloads, documents),
+                path=path,
+                sources=self._job.source_names,
+                metadata=ShardMetadata(**self._job.metadata),  # type: ignore[arg-type]
+            )
+        progress.tick(self._job.progress_dir, "mix: shards", units=1, documents=info.rows, num_bytes=info.bytes)
+        yield {"key": key, "info": asdict(info), "documents": dict(documents)}
+
+    def _path(self, key: int) -> str:
+        if key < self._job.num_shards:
+            return "shards/" + shard_name("train", key, self._job.num_shards)
+        for source, first in validation_keys(self._job).items():
+            number = self._job.num_validation_shards[source]
+            if first <= key < first + number:
+                return "validation/" + shard_name(source, key - first, number)
+        raise AssertionError(key)
+
+    def _batches(self, payloads: Iterable[bytes], documents: Counter[str]) -> Iterator[pa.RecordBatch]:
+        rows: list[tuple[int, int, str, np.ndarray]] = []
+        held = 0
+        for payload in payloads:
+            _, source, epoch, name_bytes = _HEAD.unpack_from(payload)
+            at = _HEAD.size + name_bytes
+            tokens = np.frombuffer(payload, self._dtype(), offset=at)
+            rows.append((source, epoch, payload[_HEAD.size : at].decode(), tokens))
+            documents[self._job.source_names[source]] += 1
+            held += len(tokens)
+            if held >= _ROWS_TOKENS:
+                yield self._batch(rows)
+                rows, held = [], 0
+        if rows:
+            yield self._batch(rows)
+
+    def _dtype(self) -> np.dtype[Any]:
+        return np.dtype(np.uint16 if self._job.vocab_size <= 1 << 16 else np.uint32)
+
+    def _batch(self, rows: list[tuple[int, int, str, np.ndarray]]) -> pa.RecordBatch:
+        schema = shard_schema(self._job.vocab_size)
+        offsets = np.concatenate([[0], np.cumsum([len(r[3]) for r in rows])]).astype(np.int32)
+        names = pa.array(self._job.source_names, pa.string())
+        columns = {
+            "input_ids": pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.concatenate([r[3] for r in rows]))),
+            "source": pa.DictionaryArray.from_arrays(pa.array([r[0] for r in rows], pa.int8()), names),
+            "doc_id": pa.array([r[2] for r in rows], pa.string()),
+            "epoch": pa.array([r[1] for r in rows], pa.uint8()),
+        }
+        return pa.record_batch([columns[n].cast(schema.field(n).type) for n in schema.names], schema=schema)
+
+
+class _FinishMix(beam.DoFn):
+    """Compares what was sent with what stands in the shards, then writes the result."""
+
+    def __init__(self, job: MixJob) -> None:
+        self._job = job
+
+    def process(self, group: tuple[int, Iterable[tuple[str, Any]]]) -> Iterator[str]:
+        sent: Counter[str] = Counter()
+        shards, cuts = [], {}
+        for kind, value in group[1]:
+            if kind == "sent":
+                sent.update(value)
+            elif kind == "cut":
+                cuts[value[0]] = asdict(value[1]) | {"is_cut": value[1].is_cut}
+            else:
+                shards.append(value)
+        train = [s for s in shards if s["key"] < self._job.num_shards]
+        held = [s for s in shards if s["key"] >= self._job.num_shards]
+        for what, written in (
+            ("tokens", sum(s["info"]["tokens"] for s in train)),
+            ("documents", sum(s["info"]["rows"] for s in train)),
+            ("held_out", sum(s["info"]["rows"] for s in held)),
+        ):
+            assert sent[what] == written, f"mix: {sent[what]} {what} were sent to the shards, {written} stand in them"
+        result = {"shards": sorted(shards, key=lambda s: s["key"]), "cuts": cuts}
+        write_bytes(self._job.result_path, json.dumps(result).encode())
+        yield self._job.result_path

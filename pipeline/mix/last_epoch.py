@@ -1,0 +1,149 @@
+"""Where a subset of a source ends, exact to the token: a histogram of all documents, then one bucket's documents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+from apache_beam.pvalue import AsDict
+
+from mixtures.subset import Cut, cut, find_bucket, histogram, in_bucket
+from pipeline.files.files import is_local, open_file
+
+Hashing = Callable[[str, pa.Array], np.ndarray]
+Counting = Callable[[str, pa.Array, np.ndarray], np.ndarray]
+"""Which documents take part: bool, one a document."""
+
+
+def token_batches(path: str) -> Iterator[pa.RecordBatch]:
+    """The batches of a token file; memory-mapped where that can be, so that unread columns cost nothing."""
+    if is_local(path):
+        with pa.memory_map(path) as file:
+            yield from _record_batches(pa.ipc.open_file(file))
+    else:
+        with open_file(path) as file:
+            yield from _record_batches(pa.ipc.open_file(file))
+
+
+def _record_batches(reader: Any) -> Iterator[pa.RecordBatch]:
+    for index in range(reader.num_record_batches):
+        yield reader.get_batch(index)
+
+
+def lengths(batch: pa.RecordBatch) -> np.ndarray:
+    """Tokens of each document of a batch."""
+    found: np.ndarray = np.diff(batch.column("input_ids").offsets.to_numpy()).astype(np.int64)
+    return found
+
+
+def tagged(value: Any, kind: str) -> tuple[int, tuple[str, Any]]:
+    """One key for everything that a job's last step gathers, with what it is."""
+    return 0, (kind, value)
+
+
+class FindCuts(beam.PTransform):
+    """(source, token file) -> (source, Cut) for each source of which a number of tokens is wanted.
+
+    Args:
+        wanted: tokens by source, above 0 and at most what takes part.
+        hashes: (source, ids) -> the hash that orders the documents.
+        takes_part: (source, ids, lengths) -> which documents may be chosen.
+    """
+
+    def __init__(self, wanted: Mapping[str, int], hashes: Hashing, takes_part: Counting) -> None:
+        super().__init__()
+        self._wanted, self._hashes, self._takes_part = dict(wanted), hashes, takes_part
+
+    def expand(self, parts: Any) -> Any:
+        buckets = (
+            parts
+            | "histogram" >> beam.ParDo(_Histogram(self._wanted, self._hashes, self._takes_part))
+            | "add" >> beam.CombinePerKey(AddArrays())
+            | "bucket" >> beam.ParDo(_Bucket(self._wanted))
+        )
+        return (
+            parts
+            | "last_documents" >> beam.ParDo(_LastDocuments(self._hashes, self._takes_part), AsDict(buckets))
+            | "gather" >> beam.GroupByKey()
+            | "cut" >> beam.ParDo(_CutBucket(), AsDict(buckets))
+        )
+
+
+class _Histogram(beam.DoFn):
+    def __init__(self, wanted: Mapping[str, int], hashes: Hashing, takes_part: Counting) -> None:
+        self._wanted, self._hashes, self._takes_part = wanted, hashes, takes_part
+
+    def process(self, part: tuple[str, str]) -> Iterator[tuple[str, bytes]]:
+        source, path = part
+        if source not in self._wanted:
+            return
+        total = histogram(np.empty(0, np.uint64), np.empty(0, np.int64))
+        for batch in token_batches(path):
+            ids, num_tokens = batch.column("doc_id"), lengths(batch)
+            chosen = self._takes_part(source, ids, num_tokens)
+            total += histogram(self._hashes(source, ids)[chosen], num_tokens[chosen])
+        yield source, total.tobytes()
+
+
+class AddArrays(beam.CombineFn):
+    """int64 arrays, as bytes, added up."""
+
+    def create_accumulator(self) -> bytes:
+        return b""
+
+    def add_input(self, accumulator: bytes, element: bytes) -> bytes:
+        if not accumulator:
+            return element
+        return (np.frombuffer(accumulator, np.int64) + np.frombuffer(element, np.int64)).tobytes()
+
+    def merge_accumulators(self, accumulators: Iterable[bytes]) -> bytes:
+        total = b""
+        for accumulator in accumulators:
+            total = self.add_input(total, accumulator) if accumulator else total
+        return total
+
+    def extract_output(self, accumulator: bytes) -> bytes:
+        return accumulator
+
+
+class _Bucket(beam.DoFn):
+    def __init__(self, wanted: Mapping[str, int]) -> None:
+        self._wanted = wanted
+
+    def process(self, summed: tuple[str, bytes]) -> Iterator[tuple[str, tuple[int, int]]]:
+        source, total = summed
+        bucket, before = find_bucket(np.frombuffer(total, np.int64), self._wanted[source])
+        yield source, (bucket, self._wanted[source] - before)
+
+
+class _LastDocuments(beam.DoFn):
+    """The documents of a source's last bucket: one in 65,536 of all."""
+
+    def __init__(self, hashes: Hashing, takes_part: Counting) -> None:
+        self._hashes, self._takes_part = hashes, takes_part
+
+    def process(
+        self, part: tuple[str, str], buckets: dict[str, tuple[int, int]]
+    ) -> Iterator[tuple[str, tuple[int, str, int]]]:
+        source, path = part
+        if source not in buckets:
+            return
+        for batch in token_batches(path):
+            ids, num_tokens = batch.column("doc_id"), lengths(batch)
+            hashes = self._hashes(source, ids)
+            chosen = in_bucket(hashes, buckets[source][0]) & self._takes_part(source, ids, num_tokens)
+            for index in np.flatnonzero(chosen).tolist():
+                yield source, (int(hashes[index]), ids[index].as_py(), int(num_tokens[index]))
+
+
+class _CutBucket(beam.DoFn):
+    def process(
+        self, group: tuple[str, Iterable[tuple[int, str, int]]], buckets: dict[str, tuple[int, int]]
+    ) -> Iterator[tuple[str, Cut]]:
+        source, documents = group
+        hashes, ids, num_tokens = zip(*documents, strict=True)
+        wanted = buckets[source][1]
+        yield source, cut(np.array(hashes, np.uint64), list(ids), np.array(num_tokens, np.int64), wanted)

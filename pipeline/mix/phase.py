@@ -1,0 +1,189 @@
+"""The mix phase from the driver's side: token files, the plan, the shards, and the manifest last."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from apache_beam.io.filesystems import FileSystems
+
+from mixtures.manifest import build_manifest, dumps, loads
+from mixtures.plan.deal import plan
+from mixtures.plan.shares import Plan, SourceTokens
+from mixtures.recipe import HoldOut
+from mixtures.shards import ShardInfo, ShardMetadata, num_shards, shard_name, write_shard
+from mixtures.subset import Cut
+from pipeline.files.files import delete_tree, exists, join, read_bytes, write_bytes, written_whole
+from pipeline.mix.job import CountJob, MixJob, SourceShare
+from pipeline.output.paths import Layout
+from pipeline.settings.settings import Settings
+from pipeline.tokenize.held_out import HeldOut
+from pipeline.tokenize.phase import token_marker, token_parts
+from tokenizer.encode import Encoder
+
+
+@dataclass(frozen=True, slots=True)
+class Mixed:
+    """What came of the mix phase."""
+
+    plan: Plan
+    manifest: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What is held out of each source, and what is left of it."""
+
+    held_out: Mapping[str, HeldOut]
+    held_tokens: Mapping[str, int]
+    available: Mapping[str, SourceTokens]
+
+
+def count(settings: Settings, layout: Layout, sources: list[str], run_count: Callable[[CountJob], None]) -> Counted:
+    """Takes the validation documents out and counts the rest."""
+    tokens = {s: token_marker(layout, s)["tokens"] for s in sources}
+    rules = {s: r for s, r in settings.recipe.validation.items() if tokens.get(s)}
+    too_many = [s for s, r in rules.items() if r.tokens is not None and r.tokens >= tokens[s]]
+    if too_many:
+        s = too_many[0]
+        raise ValueError(
+            f"validation: {rules[s].tokens:,} tokens of {s} are to be held out, it has {tokens[s]:,} in all"
+        )
+    markers = {s: token_marker(layout, s) for s in sources}
+    if all(_was_counted(markers[s], rules.get(s)) for s in sources):
+        return Counted(
+            held_out={s: HeldOut(share=rules[s].share if s in rules else None) for s in sources},
+            held_tokens={s: m["held_tokens"] for s, m in markers.items()},
+            available={
+                s: SourceTokens(m["tokens"] - m["held_tokens"], m["documents"] - m["held_documents"])
+                for s, m in markers.items()
+            },
+        )
+    result_path = join(layout.work, "held-out.json")
+    delete_tree(result_path)
+    job = CountJob(
+        parts=token_parts(layout, sources),
+        shares={s: r.share for s, r in rules.items() if r.share is not None},
+        wanted_tokens={s: r.tokens for s, r in rules.items() if r.tokens is not None},
+        result_path=result_path,
+    )
+    run_count(job)
+    found = json.loads(read_bytes(result_path))
+    cuts = {s: Cut(**c) for s, c in found["cuts"].items()}
+    return Counted(
+        held_out={s: HeldOut(share=job.shares.get(s), cut=cuts.get(s)) for s in sources},
+        held_tokens={s: c.get("held_tokens", 0) for s, c in found["sources"].items()},
+        available={s: SourceTokens(c.get("tokens", 0), c.get("documents", 0)) for s, c in found["sources"].items()},
+    )
+
+
+def _was_counted(marker: Mapping[str, Any], rule: HoldOut | None) -> bool:
+    """Whether tokenizing counted just what this rule holds out; a number of tokens is never known by then."""
+    share = None if rule is None or rule.share is None else str(rule.share)
+    return (rule is None or rule.tokens is None) and marker["validation_share"] == share
+
+
+def make_plan(settings: Settings, counted: Counted) -> Plan:
+    """Deals the tokens out. Raises PlanError, with the table, where the mixture cannot be made."""
+    available = {s: a for s, a in counted.available.items() if s in settings.recipe.weights}
+    return plan(settings.recipe, available, settings.num_tokens)
+
+
+def mix_job(settings: Settings, layout: Layout, encoder: Encoder, made: Plan, counted: Counted, *,
+            shuffle_dir: str | None, progress_dir: str | None) -> MixJob:  # fmt: skip
+    """The global shuffle that a plan asks for."""
+    sources = [s.source for s in made.sources]
+    target, width = settings.recipe.shards.target_bytes, encoder.dtype.itemsize
+    held = {s: n for s, n in counted.held_tokens.items() if n and s in sources}
+    metadata = ShardMetadata(
+        recipe=made.recipe,
+        seed=settings.seed,
+        tokenizer_sha256=encoder.sha256,
+        vocab_size=encoder.vocab_size,
+        bos_id=encoder.bos_id,
+        eos_id=encoder.eos_id,
+    )
+    return MixJob(
+        parts=token_parts(layout, sources),
+        shares={
+            s.source: SourceShare(
+                whole_epochs=s.whole_epochs, remainder_tokens=s.remainder_tokens, held_out=counted.held_out[s.source]
+            )
+            for s in made.sources
+        },
+        source_names=tuple(sorted(settings.recipe.weights)),
+        seed=settings.seed,
+        num_shards=num_shards(made.tokens, width, target),
+        num_validation_shards={s: num_shards(n, width, target) for s, n in held.items()},
+        output=layout.output,
+        vocab_size=encoder.vocab_size,
+        metadata=asdict(metadata),
+        result_path=join(layout.work, "mixed.json"),
+        shuffle_dir=shuffle_dir,
+        progress_dir=progress_dir,
+    )
+
+
+def write_mixture(job: MixJob, layout: Layout, run_mix: Callable[[MixJob], None]) -> dict[str, Any]:
+    """Runs the shuffle into empty folders. Returns what the job says of its shards and cuts."""
+    for path in (layout.manifest, job.result_path, join(layout.output, "shards"), join(layout.output, "validation")):
+        delete_tree(path)
+    run_mix(job)
+    found: dict[str, Any] = json.loads(read_bytes(job.result_path))
+    written = {s["key"] for s in found["shards"]}
+    for key in range(job.num_shards):  # a shard to which no document fell is a shard all the same
+        if key not in written:
+            path = "shards/" + shard_name("train", key, job.num_shards)
+            found["shards"].append({"key": key, "info": asdict(_empty_shard(job, path)), "documents": {}})
+    found["shards"].sort(key=lambda s: s["key"])
+    return found
+
+
+def _empty_shard(job: MixJob, path: str) -> ShardInfo:
+    with written_whole(join(job.output, path)) as sink:
+        metadata = ShardMetadata(**job.metadata)  # type: ignore[arg-type]
+        return write_shard(sink, [], path=path, sources=job.source_names, metadata=metadata)
+
+
+def manifest_of(made: Plan, job: MixJob, encoder: Encoder, found: Mapping[str, Any],
+                about: Mapping[str, Any]) -> dict[str, Any]:  # fmt: skip
+    """The manifest of what was written; raises where it is not what was planned."""
+    train = [s for s in found["shards"] if s["key"] < job.num_shards]
+    documents = {s.source: sum(t["documents"].get(s.source, 0) for t in train) for s in made.sources}
+    validation: dict[str, list[ShardInfo]] = {}
+    for shard in found["shards"]:
+        if shard["key"] >= job.num_shards:
+            source = shard["info"]["path"].removeprefix("validation/").rsplit("-", 3)[0]
+            validation.setdefault(source, []).append(ShardInfo(**shard["info"]))
+    return build_manifest(
+        plan=made,
+        seed=job.seed,
+        encoder=encoder,
+        shards=[ShardInfo(**s["info"]) for s in train],
+        documents=documents,
+        cut_documents={s: c["last_doc_id"] if c["is_cut"] else None for s, c in found["cuts"].items()},
+        validation=validation,
+        about=about,
+    )
+
+
+def read_whole_manifest(layout: Layout) -> dict[str, Any] | None:
+    """The manifest of a mixture all of whose shards are there with their sizes, else None."""
+    if not exists(layout.manifest):
+        return None
+    try:
+        manifest = loads(read_bytes(layout.manifest), layout.manifest)
+    except ValueError:
+        return None
+    held = [shard for one in manifest["validation"].values() for shard in one["shards"]]
+    wanted = {join(layout.output, s["path"]): s["bytes"] for s in (*manifest["shards"], *held)}
+    folders = [join(layout.output, name, "*.arrow") for name in ("shards", "validation")]
+    found = {m.path: m.size_in_bytes for result in FileSystems.match(folders) for m in result.metadata_list}
+    return manifest if found == wanted else None
+
+
+def write_manifest(layout: Layout, manifest: Mapping[str, Any]) -> None:
+    """The last thing a run writes: it is what makes the output whole."""
+    write_bytes(layout.manifest, dumps(manifest).encode())

@@ -1,0 +1,1 @@
+"""The models that steps use: found, checked, loaded, fetched and trained."""

@@ -1,0 +1,185 @@
+"""The command ``python -m pipeline.models``: fetch, train-lm, cutoffs, train-reference."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.models.fetch import FetchError, Published, fetch, published
+from pipeline.models.load import load_scorer
+from pipeline.models.train_perplexity import (
+    HOW_TO_GET_LMPLZ,
+    VOCAB_SIZE,
+    cutoff_table,
+    find_program,
+    train_language_model,
+    write_cutoffs,
+)
+from pipeline.models.training_texts import Text, expand_globs, read_texts
+
+if TYPE_CHECKING:
+    from pipeline.models.train_reference import Trained
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one subcommand; 0 done, 1 failed, 2 the request was wrong: one line on stderr says how to mend it."""
+    flags, beam_args = _parser().parse_known_args(sys.argv[1:] if arguments is None else arguments)
+    flags.beam_args = tuple(beam_args)
+    try:
+        if beam_args and flags.command is not _train_reference:
+            raise ValueError(f"{beam_args[0]} is not known here")
+        status: int = flags.command(flags)
+    except FetchError as error:
+        print(f"pipeline.models: {error}", file=sys.stderr)
+        return 1
+    except ValueError as error:
+        print(f"pipeline.models: {error}", file=sys.stderr)
+        return 2
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m pipeline.models", description="Gets or trains models.")
+    commands = parser.add_subparsers(required=True, metavar="fetch|train-lm|cutoffs|train-reference")
+
+    get = commands.add_parser("fetch", help="get the published models")
+    get.add_argument("what", nargs="*", default=["all"], help="lid, lid-small, lm, bad-words or all (the default)")
+    get.add_argument("--languages", default="en", help="of lm and bad-words, with commas between (default: en)")
+    get.add_argument(
+        "--mirror", metavar="URL", help="where the files lie under their own names, instead of their addresses"
+    )
+    get.set_defaults(command=_fetch)
+
+    lm = commands.add_parser("train-lm", help="train a language's SentencePiece model and 5-gram")
+    lm.add_argument("--language", required=True, help="its code: the files' names begin with it")
+    lm.add_argument("--lmplz", metavar="PROGRAM", help="KenLM's lmplz, where it is not on PATH")
+    lm.add_argument("--vocab_size", type=int, default=VOCAB_SIZE, help=f"pieces (default: CCNet's {VOCAB_SIZE})")
+    lm.set_defaults(command=_train_lm)
+
+    table = commands.add_parser("cutoffs", help="compute a language's column of cutoff.csv from a corpus")
+    table.add_argument("--language", required=True, help="its code; needs its models in --models")
+    table.set_defaults(command=_cutoffs)
+
+    reference = commands.add_parser("train-reference", help="train the classifier of references")
+    reference.add_argument("--wikipedia", action="append", metavar="GLOB", help="XML dumps, whose cited addresses are")
+    reference.add_argument(
+        "--pages", action="append", metavar="GLOB",
+        help="looked for among these pages: clean documents (.parquet), WET or WARC files, wet.paths.gz[@PREFIX]",
+    )  # fmt: skip
+    for side, what in (("positives", "pages that Wikipedia cites"), ("negatives", "random pages")):
+        reference.add_argument(f"--{side}", action="append", metavar="GLOB", help=f"instead of both: {what}")
+    reference.add_argument("--language", default="en", help="of raw pages (default: en; empty: all)")
+    reference.add_argument("--max_pages", type=int, default=300_000, help="of each kind (default: 300000)")
+    reference.add_argument("--work", metavar="DIR", help="where the pages found are written (default: below --models)")
+    reference.add_argument("--threads", type=int, default=1, help="more than one trains to other bytes each time")
+    reference.add_argument("--seed", type=int, default=0)
+    reference.set_defaults(command=_train_reference)
+
+    for command in (get, lm, table, reference):
+        command.add_argument("--models", required=True, metavar="DIR", help="the folder of models")
+    for command in (lm, table):
+        command.add_argument(
+            "--input", action="append", required=True, metavar="GLOB", help="texts: .txt, .jsonl, .parquet"
+        )
+    return parser
+
+
+def _fetch(flags: argparse.Namespace) -> int:
+    languages = tuple(language for language in flags.languages.split(",") if language)
+    wanted = {file.name: file for what in flags.what or ["all"] for file in published(what, languages)}
+    failures = []
+    for file in wanted.values():
+        if flags.mirror:
+            file = Published(file.name, flags.mirror.rstrip("/") + "/" + file.name, file.sha256)
+        try:
+            fetch(file, Path(flags.models))
+        except FetchError as error:
+            failures.append(str(error))
+    if failures:
+        raise FetchError("; ".join(failures))
+    return 0
+
+
+def _train_lm(flags: argparse.Namespace) -> int:
+    lmplz = find_program("lmplz", flags.lmplz)
+    if lmplz is None:
+        raise ValueError(f"train-lm: {flags.lmplz or 'lmplz'} is not there. {HOW_TO_GET_LMPLZ}")
+    texts = read_texts(expand_globs(flags.input))
+    made = train_language_model(
+        texts, language=flags.language, folder=Path(flags.models), lmplz=lmplz, vocab_size=flags.vocab_size
+    )
+    print("wrote " + ", ".join(map(str, made)))
+    cutoffs = f"cutoffs --models {flags.models} --language {flags.language} --input GLOB"
+    print(f"now its cut-offs: python -m pipeline.models {cutoffs}")
+    return 0
+
+
+def _cutoffs(flags: argparse.Namespace) -> int:
+    model = load_scorer(flags.models, flags.language)
+    column = cutoff_table(read_texts(expand_globs(flags.input)), flags.language, model)
+    path = Path(flags.models) / "cutoff.csv"
+    write_cutoffs(path, flags.language, column)
+    print(f"{path}: {flags.language}: head below {column[30]:g}, middle below {column[60]:g}")
+    return 0
+
+
+def _train_from_joined(flags: argparse.Namespace) -> Trained:
+    from pipeline.models.cited_pages import Asked, find_pages, forget
+    from pipeline.models.find import find_models
+    from pipeline.models.train_reference import train_reference
+
+    Path(flags.models).mkdir(parents=True, exist_ok=True)
+    # A folder of our own below the one that was named: it is deleted at the end.
+    work_dir = (flags.work or os.path.abspath(flags.models)).rstrip("/") + "/.reference-pages"
+    asked = Asked(
+        wikipedia=flags.wikipedia,
+        pages=flags.pages,
+        work_dir=work_dir,
+        language=flags.language,
+        language_model=find_models(flags.models).get("language"),
+        max_pages=flags.max_pages,
+        seed=flags.seed,
+        beam_args=flags.beam_args,
+    )
+    forget(work_dir)
+    try:
+        found = find_pages(asked)
+        return train_reference(
+            found.positives(), found.negatives(), Path(flags.models), num_threads=flags.threads, seed=flags.seed
+        )
+    finally:
+        forget(work_dir)
+
+
+def _train_reference(flags: argparse.Namespace) -> int:
+    from pipeline.models.train_reference import MIN_POSITIVES, train_reference
+
+    is_joined, is_given = bool(flags.wikipedia and flags.pages), bool(flags.positives and flags.negatives)
+    if is_joined == is_given or (is_given and (flags.wikipedia or flags.pages or flags.beam_args)):
+        raise ValueError("train-reference: give --wikipedia and --pages, or --positives and --negatives")
+    if is_given:
+        positives: Iterable[Text] = read_texts(expand_globs(flags.positives))
+        negatives: Iterable[Text] = read_texts(expand_globs(flags.negatives))
+        trained = train_reference(positives, negatives, Path(flags.models), num_threads=flags.threads, seed=flags.seed)
+    else:
+        trained = _train_from_joined(flags)
+    for what, counts in (("trained on", trained.num_train), ("held back (other hosts)", trained.num_held_out)):
+        print(
+            f"{what}: " + ", ".join(f"{number:,} {label.removeprefix('__label__')}" for label, number in counts.items())
+        )
+    for figures in trained.figures:
+        precision = "none let through" if figures.precision is None else f"precision {figures.precision:.3f}"
+        recall = "no recall" if figures.recall is None else f"recall {figures.recall:.3f}"
+        print(f"at {figures.threshold}: {precision}, {recall}")
+    if not trained.is_meaningful:
+        print(f"fewer than {MIN_POSITIVES:,} positives: these figures mean nothing, and nor does the classifier")
+    print(f"wrote {os.fspath(trained.path)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

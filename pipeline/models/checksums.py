@@ -1,0 +1,39 @@
+"""Checksums of models, computed once per file."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+
+from pipeline.models.load import ModelFiles
+from pipeline.models.stored_files import (
+    StoredFile,
+    is_stored,
+    sha256_of_stored,
+    with_checksum,
+)
+
+_HASH_BLOCK_BYTES = 1 << 20
+
+
+def sha256_of(path: object) -> str:
+    """Returns the checksum of a model: of its file, or of its files' names and checksums."""
+    if isinstance(path, ModelFiles):
+        lines = [f"{name} {sha256_of(file)}\n" for name, file in path.paths]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+    if isinstance(path, StoredFile):
+        return with_checksum(path).sha256
+    if is_stored(path):
+        return sha256_of_stored(str(path))
+    stat = os.stat(str(path))
+    return _sha256_of_file(str(path), stat.st_size, stat.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=256)
+def _sha256_of_file(path: str, num_bytes: int, mtime_ns: int) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(_HASH_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()

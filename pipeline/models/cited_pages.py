@@ -1,0 +1,154 @@
+"""The classifier's training pages, from the data users already have: Wikipedia dumps and CommonCrawl pages, joined.
+
+Others crawled 300,000 cited pages for it. A crawl holds many of them already: those whose address Wikipedia names.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.io.filesystems import FileSystems
+
+from pipeline.engine.runner import Engine, choose_engine
+from pipeline.engine.unit_list import ReadUnitList, write_unit_list
+from pipeline.files.files import delete_tree, join, open_file, read_bytes
+from pipeline.models.join_cited_pages import CLEAN, By, FindReferences, ReferenceJob, WriteChosen
+from pipeline.models.train_reference import MIN_POSITIVES
+from pipeline.models.training_texts import Text
+from pipeline.settings.inputs import Listing, list_inputs
+from pipeline.sources.common_crawl import CommonCrawlReader
+from pipeline.sources.source import InputFile, Unit
+from pipeline.sources.wikipedia.reader import WikipediaReader
+
+MAX_PAGES = 300_000
+"""Of each kind. RedPajama v1, data_prep/cc/classifier: about 300,000 cited pages were fetched."""
+_BYTES_PER_BUCKET = 1 << 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the user asked for."""
+
+    wikipedia: Sequence[str]
+    pages: Sequence[str]
+    """WET or WARC files, lists of them, or the clean documents of a run (Parquet)."""
+    work_dir: str
+    language: str = "en"
+    language_model: Any = None
+    max_pages: int = MAX_PAGES
+    seed: int = 0
+    beam_args: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the join gave."""
+
+    by: By
+    num_pages: int
+    num_cited: int
+    """Distinct addresses (or hosts) that the dumps cite."""
+    num_matched: int
+    positives: Callable[[], Iterator[Text]]
+    negatives: Callable[[], Iterator[Text]]
+
+
+def find_pages(asked: Asked, *, say: Callable[[str], None] = print) -> Found:
+    """Joins cited addresses with pages; by host where too few pages are cited themselves.
+
+    Raises:
+        ValueError: inputs that are not there or of no known form, or not one page of a cited host.
+    """
+    engine = choose_engine(asked.beam_args)
+    dumps, pages = _dump_units(asked), _page_units(asked)
+    write_unit_list(join(asked.work_dir, "dumps.jsonl"), dumps)
+    write_unit_list(join(asked.work_dir, "pages.jsonl"), pages)
+    is_raw = any(unit.kind != CLEAN for unit in pages)
+    num_bytes = sum(unit.num_bytes for unit in (*dumps, *pages))
+    job = ReferenceJob(
+        by="url",
+        max_pages=asked.max_pages,
+        num_buckets=max(16, num_bytes // _BYTES_PER_BUCKET),
+        language=asked.language,
+        language_model=asked.language_model if is_raw and asked.language else None,
+        seed=asked.seed,
+        work_dir=asked.work_dir,
+        shuffle_dir=join(asked.work_dir, "spill") if engine.is_local else None,
+    )
+    found = _joined(job, engine, asked, say)
+    if found.num_matched < MIN_POSITIVES:
+        say(
+            f"{found.num_matched:,} pages whose address is cited, fewer than {MIN_POSITIVES:,}: falling back to pages "
+            "of cited hosts, of which many would not be cited"
+        )
+        found = _joined(replace(job, by="host"), engine, asked, say)
+    if not found.num_matched:
+        raise ValueError("train-reference: not one page is of a host that the dumps cite; give more pages or dumps")
+    return found
+
+
+def _joined(job: ReferenceJob, engine: Engine, asked: Asked, say: Callable[[str], None]) -> Found:
+    p = beam.Pipeline(runner=engine.runner, options=engine.options)
+    dumps = p | "dumps" >> ReadUnitList(join(asked.work_dir, "dumps.jsonl"))
+    pages = p | "pages" >> ReadUnitList(join(asked.work_dir, "pages.jsonl"))
+    _ = (dumps, pages) | "find" >> FindReferences(job)
+    p.run().wait_until_finish()
+    found = json.loads(read_bytes(job.found_path))
+    what = "addresses" if job.by == "url" else "hosts"
+    say(
+        f"{found['cited']:,} distinct {what} are cited; of {found['pages']:,} pages {found['matched']:,} match; "
+        f"taken: {found['positives']:,} of them and {found['negatives']:,} random others"
+    )
+    p = beam.Pipeline(runner=engine.runner, options=engine.options)
+    _ = p | "pages" >> ReadUnitList(join(asked.work_dir, "pages.jsonl")) | "chosen" >> WriteChosen(job)
+    p.run().wait_until_finish()
+    folder = join(asked.work_dir, f"chosen-by-{job.by}")
+    return Found(
+        by=job.by,
+        num_pages=found["pages"],
+        num_cited=found["cited"],
+        num_matched=found["matched"],
+        positives=functools.partial(_texts, folder, "wiki"),
+        negatives=functools.partial(_texts, folder, "cc"),
+    )
+
+
+def forget(work_dir: str) -> None:
+    """Deletes what the join wrote."""
+    delete_tree(work_dir)
+
+
+def _texts(folder: str, label: str) -> Iterator[Text]:
+    (matched,) = FileSystems.match([join(folder, "*.jsonl")])
+    for path in sorted(m.path for m in matched.metadata_list):
+        with open_file(path) as file:
+            for line in file:
+                row = json.loads(line)
+                if row["label"] == label:
+                    yield Text(row["text"], "", row["url"])
+
+
+def _dump_units(asked: Asked) -> list[Unit]:
+    reader = WikipediaReader()
+    listing = list_inputs("wikipedia", list(asked.wikipedia))
+    known = [file for file in listing.files if reader.knows(file.path)]
+    if not known:
+        raise ValueError(f"--wikipedia: {listing.files[0].path} is not a dump: names hold .xml and end in .xml or .bz2")
+    return reader.units(known, open_file)
+
+
+def _page_units(asked: Asked) -> list[Unit]:
+    reader = CommonCrawlReader()
+    expand = functools.partial(reader.expand, open_file=open_file)
+    listing: Listing = list_inputs("pages", list(asked.pages), expand=expand)
+    clean = [file for file in listing.files if file.path.endswith(".parquet")]
+    raw: list[InputFile] = [file for file in listing.files if reader.knows(file.path)]
+    if not clean and not raw:
+        raise ValueError(f"--pages: {listing.files[0].path} is neither a WET or WARC file nor a Parquet file of pages")
+    units = [Unit(path=file.path, num_bytes=file.num_bytes, kind=CLEAN) for file in clean]
+    return [*units, *reader.units(raw, open_file)]

@@ -1,0 +1,185 @@
+"""Gets the published models: resumed where a transfer broke, sizes checked, checksums kept.
+
+A file grows under ``NAME.part`` and takes its name only when all of it is there. What was got is written into
+``checksums.json`` beside the models, so that a second run knows a whole file from one that was changed.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.models.checksums import sha256_of
+
+CHECKSUMS = "checksums.json"
+_BLOCK_BYTES = 1 << 20
+_MAX_TRIES = 6
+_TIMEOUT_SECONDS = 60
+_LATER = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+CC_NET = "https://dl.fbaipublicfiles.com/cc_net/lm/"
+LID = "https://dl.fbaipublicfiles.com/fasttext/supervised-models/"
+CUTOFFS = (
+    "https://raw.githubusercontent.com/facebookresearch/cc_net/bda555bd1cf1ee2e0b925363e62a61cd46c8b60d/cc_net/data/"
+)
+BAD_WORDS = (
+    "https://raw.githubusercontent.com/LDNOOBW/List-of-Dirty-Naughty-Obscene-and-Otherwise-Bad-Words/"
+    "25e679f03d96baa721cde20db9944649e8d0a844/"
+)
+"""The commit that C4 takes its list from (tensorflow_datasets/text/c4_utils.py)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A file: its name in the folder of models, its address, and its checksum where one is known for certain."""
+
+    name: str
+    url: str
+    sha256: str = ""
+
+
+LID_FTZ_SHA256 = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"
+
+
+def published(what: str, languages: tuple[str, ...]) -> list[Published]:
+    """The files of ``lid``, ``lid-small``, ``lm``, ``bad-words`` or ``all``.
+
+    Raises:
+        ValueError: there is nothing of that name.
+    """
+    files: dict[str, list[Published]] = {
+        "lid": [Published("lid.176.bin", LID + "lid.176.bin")],
+        "lid-small": [Published("lid.176.ftz", LID + "lid.176.ftz", LID_FTZ_SHA256)],
+        "lm": [
+            *(Published(n, CC_NET + n) for lang in languages for n in (f"{lang}.sp.model", f"{lang}.arpa.bin")),
+            Published("cutoff.csv", CUTOFFS + "cutoff.csv"),
+        ],
+        "bad-words": [Published(f"badwords/{lang}.txt", BAD_WORDS + lang) for lang in languages],
+    }
+    if what == "all":
+        return [file for some in ("lid", "lm", "bad-words") for file in files[some]]
+    if what not in files:
+        raise ValueError(f"fetch: there is no {what!r}; choose from {', '.join([*files, 'all'])}")
+    return files[what]
+
+
+class FetchError(Exception):
+    """A file could not be got; says which, from where and why."""
+
+
+def fetch(
+    file: Published,
+    folder: Path,
+    *,
+    say: Callable[[str], None] = print,
+    wait: Callable[[float], None] = time.sleep,
+) -> Path:
+    """Gets a file into ``folder`` unless it is there already, whole.
+
+    Raises:
+        FetchError: it could not be got, or is not what it should be. What has come stays for the next try.
+    """
+    target = folder / file.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    known = read_checksums(folder)
+    if target.is_file():
+        actual = sha256_of(str(target))
+        expected = file.sha256 or str(known.get(file.name, {}).get("sha256", actual))
+        if actual != expected:
+            raise FetchError(
+                f"{target}: its checksum is {actual[:16]}..., not {expected[:16]}...; delete it and fetch again"
+            )
+        say(f"{file.name}: already there")
+        _record(folder, file, actual, target)
+        return target
+    part = target.with_name(target.name + ".part")
+    _download(file, part, say=say, wait=wait)
+    actual = sha256_of(str(part))
+    if file.sha256 and actual != file.sha256:
+        part.unlink()
+        raise FetchError(
+            f"{file.url}: its checksum is {actual[:16]}..., not {file.sha256[:16]}...: not the file it was"
+        )
+    os.replace(part, target)
+    _record(folder, file, actual, target)
+    say(f"{file.name}: {target.stat().st_size:,} bytes, sha256 {actual}")
+    return target
+
+
+def read_checksums(folder: Path) -> Mapping[str, Mapping[str, object]]:
+    """Returns what earlier fetches wrote down."""
+    path = folder / CHECKSUMS
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise FetchError(f"{path}: not JSON ({error}); delete it and fetch again") from error
+    return found if isinstance(found, dict) else {}
+
+
+def _record(folder: Path, file: Published, sha256: str, target: Path) -> None:
+    said = dict(read_checksums(folder))
+    said[file.name] = {"sha256": sha256, "bytes": target.stat().st_size, "url": file.url}
+    temporary = folder / (CHECKSUMS + ".tmp")
+    temporary.write_text(json.dumps(said, indent=1, sort_keys=True) + "\n", "utf-8")
+    os.replace(temporary, folder / CHECKSUMS)
+
+
+def _download(file: Published, part: Path, *, say: Callable[[str], None], wait: Callable[[float], None]) -> None:
+    failure = ""
+    num_tries, had_bytes = 0, -1
+    while num_tries < _MAX_TRIES:
+        have = part.stat().st_size if part.exists() else 0
+        if have > had_bytes:  # a transfer that gets on may break as often as it likes
+            num_tries, had_bytes = 0, have
+        try:
+            _get(file.url, part, have)
+        except urllib.error.HTTPError as error:
+            if error.code == 416 and have:  # what is there does not fit what is published now
+                part.unlink()
+            elif error.code not in _LATER:
+                raise FetchError(f"{file.url}: {error.code} {error.reason}") from error
+            failure = f"{error.code} {error.reason}"
+        except (OSError, http.client.HTTPException) as error:
+            failure = str(error) or type(error).__name__
+        else:
+            return
+        num_tries += 1
+        if num_tries < _MAX_TRIES:
+            seconds = float(2**num_tries)
+            say(f"{file.name}: {failure}; again in {seconds:.0f} s")
+            wait(seconds)
+    raise FetchError(f"{file.url}: {failure}, {_MAX_TRIES} times; what has come stays in {part}")
+
+
+def _get(url: str, part: Path, have: int) -> None:
+    """Appends what is missing of a file; raises OSError where the transfer ends early."""
+    request = urllib.request.Request(url, headers={"User-Agent": "pipeline.models", "Accept-Encoding": "identity"})
+    if have:
+        request.add_header("Range", f"bytes={have}-")
+    with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:
+        begins = 0
+        if response.status == 206:
+            unit, _, said = response.headers.get("Content-Range", "").partition(" ")
+            begins = int(said.partition("-")[0]) if unit == "bytes" and said.partition("-")[0].isdigit() else -1
+            if begins != have:
+                raise OSError(f"asked for bytes from {have}, was given {said or 'no range'}")
+        length = response.headers.get("Content-Length", "")
+        expected = begins + int(length) if length.isdigit() else None
+        with open(part, "ab" if begins else "wb") as sink:
+            while block := response.read(_BLOCK_BYTES):
+                sink.write(block)
+    size = part.stat().st_size
+    if expected is not None and size < expected:
+        raise OSError(f"{size} of {expected} bytes came")
+    if expected is not None and size > expected:
+        part.unlink()
+        raise OSError(f"{size} bytes came where {expected} were announced")

@@ -1,0 +1,172 @@
+"""The models that steps ask for: found by their published names, checked, and loaded once a process.
+
+    python -m pipeline.models fetch --models DIR [NAME ...]
+    python -m pipeline.models train-lm | cutoffs | train-reference --help
+
+Nothing is downloaded by a run. A folder of models holds:
+
+==================================  =================================================================
+``lid.176.bin`` or ``.ftz``         language identification (fastText's; the ``.ftz`` comes with the package)
+``<lang>.arpa.bin`` or ``.arpa``    KenLM model of CCNet's text
+``<lang>.sp.model``                 the SentencePiece model whose pieces it counts
+``cutoff.csv``                      perplexities at the percentiles 0 to 100, a column a language
+``reference.bin`` or ``.ftz``       the classifier of references (labels ``wiki`` and ``cc``)
+``badwords/<lang>.txt``             words, one a line
+==================================  =================================================================
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from filters.ccnet.perplexity import Perplexity, read_cutoffs
+from filters.language.detect import Language
+from filters.step import Step
+from pipeline.models.load import ModelFiles, ModelPath, get_again, how_to_get, languages_of
+from pipeline.models.stored_files import (
+    PACKAGED,
+    StoredFile,
+    is_stored,
+    list_stored,
+    packaged_path,
+    with_checksum,
+)
+
+_OPTIONAL = frozenset({"bad_words", "exclude", "tokenizer"})
+"""A step that finds none of these passes everything: no list of words ships, no takedowns are the usual case, and
+the tokenizer is trained on what is already clean unless one was given."""
+_PACKED_LANGUAGE_MODEL = "lid.176.ftz"
+
+
+def find_models(models_dir: str | None) -> dict[str, ModelPath]:
+    """Finds what models there are in a folder, and the language model that comes with the package.
+
+    Returns:
+        By the key of the steps (``language``, ``perplexity``, ``reference``, ``bad_words``): the path, or the paths.
+
+    Raises:
+        ValueError: there is no such folder, or its store cannot be read.
+    """
+    files = _files_in(models_dir)
+    found: dict[str, ModelPath] = {}
+    language = _first(files, "lid.176.bin", "lid.176.ftz") or packaged_path(_PACKED_LANGUAGE_MODEL)
+    if language:
+        found["language"] = language
+    if reference := _first(files, "reference.bin", "reference.ftz"):
+        found["reference"] = reference
+    of_perplexity = tuple((name, files[name]) for name in sorted(files) if _is_of_perplexity(name))
+    if of_perplexity:
+        found["perplexity"] = ModelFiles(of_perplexity)
+    if words := _first(files, "badwords/en.txt"):
+        found["bad_words"] = words
+    return found
+
+
+def portable(path: ModelPath) -> ModelPath:
+    """The path as a worker on another machine may use it; a file in a store with the checksum that was seen here."""
+    if isinstance(path, ModelFiles):
+        return ModelFiles(tuple((n, with_checksum(f) if isinstance(f, StoredFile) else f) for n, f in path.paths))
+    if isinstance(path, StoredFile):
+        return with_checksum(path)
+    return PACKAGED + _PACKED_LANGUAGE_MODEL if path == packaged_path(_PACKED_LANGUAGE_MODEL) else path
+
+
+def require_models(
+    found: Mapping[str, ModelPath], source: str, steps: Iterable[object], models_dir: str | None
+) -> dict[str, ModelPath]:
+    """Returns the models that a source's steps need, of the languages that they keep.
+
+    Raises:
+        ValueError: one is missing; names the file and the command that gets it.
+    """
+    needed: dict[str, ModelPath] = {}
+    languages: tuple[str, ...] = ()
+    for step in steps:
+        if isinstance(step, Language):
+            languages = step.languages
+        for key in step.MODELS if isinstance(step, Step) else ():
+            if key in found:
+                needed[key] = found[key]
+            elif key not in _OPTIONAL and not (key == "perplexity" and _needs_no_score(step)):
+                raise ValueError(_missing(source, key, languages, models_dir))
+            if key == "perplexity" and key in needed:
+                files = found[key]
+                assert isinstance(files, ModelFiles)
+                needed[key] = _of_languages(files, source, languages, is_all=_needs_no_score(step))
+    return needed
+
+
+def _files_in(models_dir: str | None) -> Mapping[str, str | StoredFile]:
+    """The files of a folder of models, here or in a store, by their names in it."""
+    if models_dir is None:
+        return {}
+    if is_stored(models_dir):
+        return list_stored(models_dir)
+    folder = Path(models_dir)
+    if not folder.is_dir():
+        raise ValueError(f"--models {models_dir}: there is no such folder")
+    return {
+        p.relative_to(folder).as_posix(): str(p) for p in (*folder.iterdir(), *folder.glob("badwords/*")) if p.is_file()
+    }
+
+
+def _first(files: Mapping[str, str | StoredFile], *names: str) -> str | StoredFile | None:
+    return next((files[name] for name in names if name in files), None)
+
+
+def _is_of_perplexity(name: str) -> bool:
+    return name == "cutoff.csv" or name.endswith((".arpa.bin", ".arpa", ".sp.model"))
+
+
+def _needs_no_score(step: object) -> bool:
+    return isinstance(step, Perplexity) and "all" in step.keep
+
+
+def _of_languages(files: ModelFiles, source: str, languages: tuple[str, ...], *, is_all: bool) -> ModelFiles:
+    """Keeps the files of the languages in use; one that lacks a file is an error unless its pages are kept anyway."""
+    wanted = languages or tuple(languages_of(files))
+    names = {name for name, _ in files.paths}
+    missing: list[str] = []
+    keep = {"cutoff.csv"}
+    for language in wanted:
+        lm = next((n for n in (f"{language}.arpa.bin", f"{language}.arpa") if n in names), None)
+        keep |= {n for n in (lm, f"{language}.sp.model") if n}
+        missing += [] if lm else [f"{language}.arpa.bin"]
+        missing += [] if f"{language}.sp.model" in names else [f"{language}.sp.model"]
+    table = files.get("cutoff.csv")
+    if table is None:
+        missing.append("cutoff.csv")
+    elif not is_all:
+        _check_cutoffs(table, wanted)
+    if missing and not (is_all and table):
+        folder = os.path.dirname(str(files.paths[0][1]))
+        raise ValueError(f"{source}: {' and '.join(missing)} not found in {folder}; {how_to_get('perplexity', wanted)}")
+    return ModelFiles(tuple((name, path) for name, path in files.paths if name in keep))
+
+
+def _check_cutoffs(table: str, languages: Iterable[str]) -> None:
+    try:
+        cutoffs = read_cutoffs(Path(table).read_text("utf-8"))
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ValueError(f"{table}: {error}; {get_again(table)}") from error
+    lacking = [language for language in languages if language not in cutoffs]
+    if lacking:
+        raise ValueError(
+            f"{table} has no column for {', '.join(lacking)}; compute it from a corpus of that language with "
+            f"`python -m pipeline.models cutoffs --models {os.path.dirname(table) or '.'} --input GLOB`"
+        )
+
+
+def _missing(source: str, key: str, languages: tuple[str, ...], models_dir: str | None) -> str:
+    names = {
+        "language": "lid.176.bin or lid.176.ftz",
+        "perplexity": " and ".join(f"{lang}.arpa.bin, {lang}.sp.model" for lang in languages or ("en",))
+        + ", cutoff.csv",
+        "reference": "reference.bin or reference.ftz",
+    }.get(key, key)
+    where = f"not found in {models_dir}" if models_dir else "missing, and no folder was named with --models DIR"
+    return (
+        f"{source}: the model for step {key!r} ({names}) is {where}; {how_to_get(key, languages, models_dir or 'DIR')}"
+    )

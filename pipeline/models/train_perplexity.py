@@ -1,0 +1,164 @@
+"""Trains a language's SentencePiece model and 5-gram as CCNet trained its own, and computes cut-offs."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import sentencepiece
+
+from filters.ccnet.perplexity import PerplexityModel, normalize
+from pipeline.models.training_texts import Text
+
+MAX_DOCS = 1_000_000
+VOCAB_SIZE = 65_536
+SMALL_VOCAB_SIZE = 40_000
+"""CCNet, Makefile: NDOC_FOR_LM, VOCAB_SIZE, and the size it falls back to on a small corpus."""
+CHARACTER_COVERAGE = 0.9995
+ORDER = 5
+
+HOW_TO_GET_LMPLZ = (
+    "lmplz is part of KenLM and no Python package brings it: build it with `make lmplz` in a checkout of this project,"
+    " or from KenLM's own sources, and put it on PATH or name it with --lmplz"
+)
+
+
+def find_program(name: str, given: str | None, beside: str | None = None) -> str | None:
+    """Returns where a program of KenLM's is: as given, beside another one of its programs, or on PATH."""
+    if given:
+        return given if os.access(given, os.X_OK) else None
+    if beside and os.access(os.path.join(os.path.dirname(beside), name), os.X_OK):
+        return os.path.join(os.path.dirname(beside), name)
+    return shutil.which(name)
+
+
+def train_language_model(
+    texts: Iterable[Text],
+    *,
+    language: str,
+    folder: Path,
+    lmplz: str,
+    vocab_size: int = VOCAB_SIZE,
+    say: Callable[[str], None] = print,
+) -> list[Path]:
+    """Trains ``<language>.sp.model`` and ``<language>.arpa.bin`` (``.arpa`` where KenLM's build_binary is not found).
+
+    CCNet took the first paragraphs of Wikipedia's articles, one article a line; here a document is a line.
+
+    Raises:
+        ValueError: the corpus is too small, or a program failed; says what it said.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        corpus = Path(scratch) / "corpus.txt"
+        num_docs = _write_lines(corpus, (normalize(text.text) for text in islice(texts, MAX_DOCS)))
+        say(f"{language}: {num_docs:,} documents, {corpus.stat().st_size:,} bytes of normalised text")
+        if not num_docs:
+            raise ValueError("train-lm: the input has no text")
+        pieces = Path(scratch) / f"{language}.sp.model"
+        num_pieces = _train_pieces(corpus, pieces, vocab_size, say)
+        say(f"{pieces.name}: {num_pieces:,} pieces")
+        processor = sentencepiece.SentencePieceProcessor(model_file=str(pieces))
+        segmented = Path(scratch) / "pieces.txt"
+        with open(corpus, encoding="utf-8") as lines:
+            _write_lines(segmented, (" ".join(processor.encode_as_pieces(line.rstrip("\n"))) for line in lines))
+        arpa = Path(scratch) / f"{language}.arpa"
+        _count_ngrams(lmplz, segmented, arpa, scratch)
+        made = [pieces, _as_binary(arpa, lmplz, say)]
+        for path in made:
+            os.replace(path, folder / path.name)
+        return [folder / path.name for path in made]
+
+
+def cutoff_table(texts: Iterable[Text], language: str, model: PerplexityModel) -> list[float]:
+    """Returns the perplexities at percentiles 0 to 100 of a corpus; documents of another language are passed over.
+
+    Raises:
+        ValueError: fewer than 101 documents: some percentiles would be the same document.
+    """
+    scores = [model.perplexity(text.text) for text in texts if text.language in ("", language)]
+    known = [score for score in scores if score is not None]
+    if len(known) < 101:
+        raise ValueError(f"cutoffs: {len(known)} documents of language {language}; at least 101 are needed")
+    return [round(float(value), 1) for value in np.percentile(known, np.arange(101))]
+
+
+def write_cutoffs(path: Path, language: str, column: list[float]) -> None:
+    """Puts a language's column into ``cutoff.csv``; the other columns stay."""
+    rows = [["", *()], *([str(percentile)] for percentile in range(101))]
+    if path.is_file():
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.reader(file) if row]
+        if len(rows) != 102:
+            raise ValueError(f"{path}: {len(rows)} rows where 102 should be; it is left as it is")
+    if language in rows[0]:
+        at = rows[0].index(language)
+        rows = [row[:at] + row[at + 1 :] for row in rows]
+    rows[0].append(language)
+    for row, value in zip(rows[1:], column, strict=True):
+        row.append(f"{value:g}")
+    temporary = path.with_name(path.name + ".tmp")
+    with open(temporary, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+    os.replace(temporary, path)
+
+
+def _write_lines(path: Path, lines: Iterator[str]) -> int:
+    num_lines = 0
+    with open(path, "w", encoding="utf-8") as sink:
+        for line in lines:
+            if line:
+                sink.write(line + "\n")
+                num_lines += 1
+    return num_lines
+
+
+def _train_pieces(corpus: Path, target: Path, vocab_size: int, say: Callable[[str], None]) -> int:
+    sizes = [(vocab_size, True), (min(vocab_size, SMALL_VOCAB_SIZE), False)]
+    for size, is_hard in sizes:
+        try:
+            sentencepiece.SentencePieceTrainer.train(
+                input=str(corpus),
+                model_prefix=str(target.with_suffix("")),
+                vocab_size=size,
+                hard_vocab_limit=is_hard,
+                character_coverage=CHARACTER_COVERAGE,
+                model_type="unigram",
+                minloglevel=2,
+            )
+        except RuntimeError as error:
+            if not is_hard:
+                raise ValueError(f"train-lm: SentencePiece failed: {error}") from error
+            say(f"the corpus is too small for {size:,} pieces; as in CCNet, {SMALL_VOCAB_SIZE:,} at most then")
+        else:
+            break
+    return int(sentencepiece.SentencePieceProcessor(model_file=str(target)).get_piece_size())
+
+
+def _count_ngrams(lmplz: str, segmented: Path, arpa: Path, scratch: str) -> None:
+    command = [lmplz, "-o", str(ORDER), "-S", "40%", "-T", scratch, "--vocab_estimate", str(VOCAB_SIZE)]
+    with open(segmented, "rb") as source, open(arpa, "wb") as sink:
+        done = subprocess.run(
+            [*command, "--discount_fallback"], stdin=source, stdout=sink, stderr=subprocess.PIPE, check=False
+        )
+    if done.returncode:
+        raise ValueError(f"train-lm: {lmplz} failed: {done.stderr.decode('utf-8', 'replace')[-1000:]}")
+
+
+def _as_binary(arpa: Path, lmplz: str, say: Callable[[str], None]) -> Path:
+    program = find_program("build_binary", None, beside=lmplz)
+    if program is None:
+        say("build_binary is not beside lmplz nor on PATH: the model stays text (.arpa), which loads slowly, unshared")
+        return arpa
+    binary = arpa.with_name(arpa.name + ".bin")
+    done = subprocess.run([program, str(arpa), str(binary)], capture_output=True, check=False)
+    if done.returncode:
+        raise ValueError(f"train-lm: {program} failed: {done.stderr.decode('utf-8', 'replace')[-1000:]}")
+    return binary

@@ -1,0 +1,125 @@
+"""Trains the classifier that tells pages which Wikipedia cites from random pages, and says what it is worth."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import fasttext
+
+from filters.reference import RANDOM_LABEL, REFERENCE_LABEL, ReferenceModel, classifier_text
+from filters.urls import site_of
+from pipeline.models.training_texts import Text
+
+MIN_POSITIVE_CHARS = 1000
+"""RedPajama v1, data_prep/cc/classifier/create_corpus.py: positives have at least 1,000 characters."""
+MIN_POSITIVES = 1000
+"""Ours: with fewer, the figures say nothing."""
+HELD_OUT_PERCENT = 10
+THRESHOLDS = (0.25, 0.5)
+"""RedPajama's and LLaMA's ("classified as references")."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a classifier does on the held-back pages at one threshold."""
+
+    threshold: float
+    num_positives: int
+    num_found: int
+    num_false: int
+
+    @property
+    def precision(self) -> float | None:
+        """Of the pages it lets through, the share that Wikipedia cites; None where it lets none through."""
+        through = self.num_found + self.num_false
+        return self.num_found / through if through else None
+
+    @property
+    def recall(self) -> float | None:
+        """Of the cited pages, the share it lets through."""
+        return self.num_found / self.num_positives if self.num_positives else None
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A classifier and what was measured of it."""
+
+    path: Path
+    num_train: dict[str, int]
+    num_held_out: dict[str, int]
+    figures: tuple[Figures, ...]
+
+    @property
+    def is_meaningful(self) -> bool:
+        """Whether there were enough positives for the figures to say anything."""
+        return self.num_train[REFERENCE_LABEL] + self.num_held_out[REFERENCE_LABEL] >= MIN_POSITIVES
+
+
+def train_reference(
+    positives: Iterable[Text], negatives: Iterable[Text], folder: Path, *, num_threads: int = 1, seed: int = 0
+) -> Trained:
+    """Trains ``reference.bin`` with fastText's defaults, as RedPajama did; a tenth of the hosts is held back.
+
+    The split is by host, since pages of a site look alike: split by page, a classifier that has learnt the sites
+    would seem good. Pages without a url are split by their text. The same page twice counts once.
+
+    Raises:
+        ValueError: a class has no pages to train on or none is held back.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    num_train = dict.fromkeys((REFERENCE_LABEL, RANDOM_LABEL), 0)
+    held_out: list[tuple[str, str]] = []
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        corpus = Path(scratch) / "corpus.txt"
+        with open(corpus, "w", encoding="utf-8") as sink:
+            for label, text, is_held_out in _labelled(positives, negatives, seed):
+                if is_held_out:
+                    held_out.append((label, text))
+                else:
+                    sink.write(f"{label} {text}\n")
+                    num_train[label] += 1
+        num_held_out = {label: sum(1 for found, _ in held_out if found == label) for label in num_train}
+        for counts, what in ((num_train, "to train on"), (num_held_out, "held back to measure by")):
+            empty = [label.removeprefix("__label__") for label, number in counts.items() if not number]
+            if empty:
+                raise ValueError(
+                    f"train-reference: no pages {what} of the label {' and '.join(empty)}: give more pages"
+                )
+        model = fasttext.train_supervised(input=str(corpus), thread=num_threads, seed=seed, verbose=0)
+        made = Path(scratch) / "reference.bin"
+        model.save_model(str(made))
+        os.replace(made, folder / "reference.bin")
+    scored = [(label, ReferenceModel(model).score(text)) for label, text in held_out]
+    figures = tuple(_figures(scored, threshold) for threshold in THRESHOLDS)
+    return Trained(folder / "reference.bin", num_train, num_held_out, figures)
+
+
+def _labelled(positives: Iterable[Text], negatives: Iterable[Text], seed: int) -> Iterator[tuple[str, str, bool]]:
+    seen: set[bytes] = set()
+    for label, texts, min_chars in ((REFERENCE_LABEL, positives, MIN_POSITIVE_CHARS), (RANDOM_LABEL, negatives, 0)):
+        for text in texts:
+            if len(text.text) < min_chars:
+                continue
+            line = " ".join(classifier_text(text.text).split())
+            digest = hashlib.sha256(line.encode("utf-8")).digest()
+            if not line or digest in seen:  # a page of both kinds counts as cited
+                continue
+            seen.add(digest)
+            key = site_of(text.url) or line
+            place = hashlib.sha256(f"held-out {seed} {key}".encode()).digest()
+            yield label, line, int.from_bytes(place[:8], "big") % 100 < HELD_OUT_PERCENT
+
+
+def _figures(scored: list[tuple[str, float]], threshold: float) -> Figures:
+    through = [label for label, score in scored if score >= threshold]
+    return Figures(
+        threshold=threshold,
+        num_positives=sum(1 for label, _ in scored if label == REFERENCE_LABEL),
+        num_found=through.count(REFERENCE_LABEL),
+        num_false=through.count(RANDOM_LABEL),
+    )

@@ -1,0 +1,1 @@
+"""The output folder: its paths, markers and lock."""

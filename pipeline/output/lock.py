@@ -1,0 +1,50 @@
+"""The output folder before a run: that it can be written, that nobody else writes to it, and starting over."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import uuid
+from collections.abc import Iterator
+
+from pipeline.files.files import create_file, delete_tree, is_local, join, write_bytes
+from pipeline.output.paths import Layout
+
+
+def check_writable(output: str) -> None:
+    """Writes a file and deletes it.
+
+    Raises:
+        ValueError: that failed, with the reason; or the folder holds somebody else's files, which a run would replace.
+    """
+    if any(mark in output for mark in "*?["):
+        raise ValueError(f"--output {output}: '*', '?' and '[' stand for patterns; name a folder without them")
+    if is_local(output) and os.path.isdir(output) and os.listdir(output) and not os.path.isdir(join(output, ".work")):
+        raise ValueError(f"--output {output}: the folder holds files that no run wrote; name one that is empty or new")
+    probe = join(output, ".work", f"probe-{uuid.uuid4().hex}")
+    try:
+        write_bytes(probe, b"probe")  # not empty: Beam cannot write an empty file to s3://
+        delete_tree(probe)
+    except OSError as error:
+        raise ValueError(f"--output {output} cannot be written: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def only_run(layout: Layout) -> Iterator[None]:
+    """Holds the folder against a second run on this machine, which would delete what this one spills.
+
+    Raises:
+        ValueError: another run holds it.
+    """
+    if not is_local(layout.output):
+        yield
+        return
+    with create_file(join(layout.work, "lock")) as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ValueError(
+                f"--output {layout.output}: another run writes to it; wait for its end, or name another folder"
+            ) from error
+        yield

@@ -1,0 +1,87 @@
+"""Where everything lies below the output folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from apache_beam.io.filesystems import FileSystems
+
+from pipeline.files.files import delete_tree, exists, join, read_bytes
+
+
+def read_marker(path: str) -> dict[str, Any] | None:
+    """What a finished step left; None where there is nothing, or nothing that can be read."""
+    if not exists(path):
+        return None
+    try:
+        marker = json.loads(read_bytes(path))
+    except ValueError:
+        return None
+    return marker if isinstance(marker, dict) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Those parts of a folder whose numbers are at least ``first`` and below ``end``: the parts of one dump."""
+
+    folder: str
+    first: int
+    end: int
+
+
+def is_done(path: str, fingerprint: str, folders: Mapping[str, str | Span] | None = None) -> bool:
+    """Whether a step is whole and was made of the same inputs, settings and data version.
+
+    Args:
+        folders: where its parts lie, by the name under which the marker holds their state.
+    """
+    marker = read_marker(path)
+    return marker is not None and marker.get("fingerprint") == fingerprint and are_whole(marker, folders or {})
+
+
+def are_whole(marker: Mapping[str, Any], folders: Mapping[str, str | Span]) -> bool:
+    """Whether the parts that a step wrote are those that there are: none gone, none cut, none added."""
+    return all(marker.get("parts", {}).get(name) == state_of(folder) for name, folder in folders.items())
+
+
+def state_of(folder: str | Span) -> str:
+    """A checksum of the names and sizes of a folder's parts: a listing, nothing is read.
+
+    Of a span their numbers stand for their names, which change when a dump is added behind them.
+    """
+    if isinstance(folder, Span):
+        parts: list[tuple[Any, int]] = [
+            (number, size)
+            for path, number, size in numbered_parts(folder.folder)
+            if folder.first <= number < folder.end
+        ]
+    else:
+        parts = [(path.rsplit("/", 1)[-1], size) for path, size in _parts(folder)]
+    return hashlib.sha256(json.dumps(sorted(set(parts))).encode()).hexdigest()
+
+
+def numbered_parts(folder: str) -> list[tuple[str, int, int]]:
+    """(path, number, bytes) of every part whose name has a number, whatever their number in all is said to be."""
+    found = ((path, _NUMBER.match(path.rsplit("/", 1)[-1]), size) for path, size in _parts(folder))
+    return [(path, int(name[1]), size) for path, name, size in found if name is not None]
+
+
+def delete_unfinished(folder: str) -> None:
+    """Deletes the parts that a killed run had begun to write."""
+    (found,) = FileSystems.match([join(folder, "part-*")])
+    for entry in found.metadata_list:
+        if entry.path.endswith(".tmp"):
+            delete_tree(entry.path)
+
+
+_NUMBER = re.compile(r"part-(\d+)")
+
+
+def _parts(folder: str) -> list[tuple[str, int]]:
+    (found,) = FileSystems.match([join(folder, "part-*")])
+    return [(m.path, m.size_in_bytes) for m in found.metadata_list if not m.path.endswith(".tmp")]

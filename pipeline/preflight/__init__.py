@@ -1,0 +1,1 @@
+"""Everything that is refused before work starts."""

@@ -1,0 +1,215 @@
+"""What a run on many machines needs and a user forgets: told before anything is submitted, a line each.
+
+What can be known from the options alone is checked first, with no network. Then the stores are asked
+(``pipeline.preflight.cloud_stores``), then the memory is compared with the machines (:func:`check_machines`).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+
+from apache_beam.options.pipeline_options import (
+    GoogleCloudOptions,
+    PortableOptions,
+    SetupOptions,
+    TestOptions,
+    WorkerOptions,
+)
+
+from pipeline.engine.known_failures import HOW_TO_IMAGE
+from pipeline.engine.runner import Engine
+from pipeline.files.files import is_local
+from pipeline.preflight.cloud_machines import machine_fault, machine_of, region_fault
+from pipeline.preflight.memory import Need
+from pipeline.settings.settings import Settings
+
+_PROJECT = re.compile(r"(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]")
+_BUCKET_PATH = re.compile(r"gs://([a-z0-9][a-z0-9._-]{1,220}[a-z0-9])(/.*)?")
+_JOB_NAME = re.compile(r"[a-z](?:[-a-z0-9]{0,1022}[a-z0-9])?")
+_STOCK_IMAGE = re.compile(r"(?:^|/)(?:apache/)?beam_python\d|gcr\.io/cloud-dataflow/|/beam_python3\.\d+_sdk")
+_IMAGE_PYTHON = re.compile(r"(?:py|python)-?(3)[._]?(\d{1,2})(?!\d)")
+_FREE_SHARE = 0.85
+"""Of a machine's memory that is left for our processes: the rest is the system's and the runner's own."""
+_DISK_GB = 20
+"""Of a worker's disk that the system, the image and the logs take."""
+_DEFAULT_DISK_GB = 25
+"""Dataflow's own for batch jobs whose shuffle is the service's."""
+
+
+def check_options(settings: Settings, engine: Engine) -> None:
+    """Looks at the options of a run on many machines. Local engines have nothing to check here.
+
+    Raises:
+        ValueError: a line for each thing that is missing or cannot work.
+    """
+    if engine.is_local:
+        return
+    faults = list(_dataflow_faults(settings, engine) if engine.is_dataflow else _portable_faults(engine))
+    raise_faults(engine.name, faults)
+
+
+class Faults(ValueError):  # noqa: N818 - they are told as they are
+    """Several things that are wrong with a request."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
+
+
+def raise_faults(name: str, faults: list[str]) -> None:
+    """Raises ValueError with a line a fault, if there are any."""
+    if faults:
+        raise Faults([f"{name}: {fault}" for fault in faults])
+
+
+def _dataflow_faults(settings: Settings, engine: Engine) -> Iterator[str]:
+    cloud = engine.options.view_as(GoogleCloudOptions)
+    if importlib.util.find_spec("google.cloud.dataflow_v1beta3") is None if _has_google() else True:
+        yield "Beam's Dataflow client is not installed here: pip install 'llama-mixture[gcp]'"
+    if not cloud.project:
+        yield "--project is missing: the id of the Google Cloud project that runs and pays, --project=my-project"
+    elif not _PROJECT.fullmatch(cloud.project):
+        hint = "a project's number; give its id" if cloud.project.isdigit() else "not a project's id"
+        yield f"--project={cloud.project} is {hint} (6 to 30 lower-case letters, digits and hyphens)"
+    if not cloud.region:
+        yield "--region is missing: where the workers run, best where the buckets are, --region=us-central1"
+    elif fault := region_fault(cloud.region):
+        yield f"--region: {fault}"
+    if not cloud.temp_location:
+        yield "--temp_location is missing: a folder for staged and spilled files, --temp_location=gs://my-bucket/temp"
+    for flag in ("temp_location", "staging_location"):
+        path = getattr(cloud, flag)
+        if path and not _BUCKET_PATH.fullmatch(path):
+            yield f"--{flag}={path} is not a folder in a bucket; write gs://my-bucket/temp"
+    if cloud.job_name and not _JOB_NAME.fullmatch(cloud.job_name):
+        yield f"--job_name={cloud.job_name}: only lower-case letters, digits and hyphens, beginning with a letter"
+    for flag, value in (
+        ("template_location", cloud.template_location),
+        ("dry_run", engine.options.view_as(TestOptions).dry_run),
+    ):
+        if value:
+            yield f"--{flag}: a run is several jobs, each made of what the one before found; use --estimate"
+    yield from _path_faults(settings)
+    yield from _worker_faults(settings, engine)
+
+
+def _has_google() -> bool:
+    try:
+        return importlib.util.find_spec("google.cloud") is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _path_faults(settings: Settings) -> Iterator[str]:
+    """Paths that only this machine sees."""
+    if is_local(settings.output):
+        yield f"--output {settings.output} is this machine's own disk, workers write to a bucket: --output gs://my-bucket/out"
+    if settings.is_sample and settings.phase != "mix":
+        yield "the sample lies on this machine: give --input SOURCE=gs://..., or run it without --runner"
+    for source, globs in settings.inputs.items():
+        for glob in globs:
+            if is_local(glob):
+                yield f"--input {source}={glob} is this machine's own disk, workers do not see it: copy it to a bucket"
+    for flag, path in (("--exclude", settings.exclude), ("--tokenizer", settings.tokenizer)):
+        if path and is_local(path):
+            yield f"{flag} {path} is this machine's own disk, workers do not see it: copy it to a bucket"
+
+
+def _worker_faults(settings: Settings, engine: Engine) -> Iterator[str]:
+    worker, setup = engine.options.view_as(WorkerOptions), engine.options.view_as(SetupOptions)
+    image = worker.sdk_container_image
+    if not worker.machine_type:
+        yield (
+            "--worker_machine_type is missing: Dataflow's own choice has 3.75 GB or less a process, too little for "
+            "line hashes and models; --worker_machine_type=n2-highmem-8"
+        )
+    elif fault := machine_fault(worker.machine_type):
+        yield f"--worker_machine_type: {fault}"
+    if worker.disk_size_gb is not None and worker.disk_size_gb < _DISK_GB:
+        yield f"--disk_size_gb={worker.disk_size_gb}: system and image alone take {_DISK_GB} GB; --disk_size_gb=50"
+    yield from _package_faults(image, setup.setup_file)
+    if settings.models and is_local(settings.models) and not image:
+        yield (
+            f"--models {settings.models} is this machine's own disk, workers do not see it: copy it to gs:// "
+            f"(each worker fetches it once), or put it into the worker image under the same path"
+        )
+
+
+def _package_faults(image: str | None, setup_file: str | None) -> Iterator[str]:
+    """Whether the workers will have our package, and of the same Python."""
+    if setup_file and not os.path.isfile(setup_file):
+        yield f"--setup_file={setup_file}: there is no such file"
+    if not image and not setup_file:
+        yield f"workers would not have this package: {HOW_TO_IMAGE}, or give --setup_file=./setup.py from a checkout"
+    elif image and not setup_file and _STOCK_IMAGE.search(image):
+        yield f"--sdk_container_image={image} is Beam's own image, without this package: {HOW_TO_IMAGE}"
+    if image and (found := _IMAGE_PYTHON.search(image)) and int(found[2]) != sys.version_info.minor:
+        yield (
+            f"--sdk_container_image={image} is of Python {found[1]}.{found[2]}, this is Python "
+            f"3.{sys.version_info.minor}: workers could not read what is sent to them"
+        )
+
+
+def _portable_faults(engine: Engine) -> Iterator[str]:
+    """Flink, Spark, or a job service that is already there."""
+    portable, setup = engine.options.view_as(PortableOptions), engine.options.view_as(SetupOptions)
+    image = engine.options.view_as(WorkerOptions).sdk_container_image
+    if engine.name == "PortableRunner" and not portable.job_endpoint:
+        yield "--job_endpoint is missing: where the job service listens, --job_endpoint=localhost:8099"
+    if engine.name in ("FlinkRunner", "SparkRunner") and not portable.job_endpoint and shutil.which("java") is None:
+        yield "Java is not here, and Beam's job server is a Java program: install it, or give --job_endpoint=HOST:PORT"
+    kind = (portable.environment_type or "DOCKER").upper()
+    if kind in ("EXTERNAL", "PROCESS") and not (portable.environment_config or portable.environment_options):
+        what = "the worker pool's address, HOST:PORT" if kind == "EXTERNAL" else 'the boot program, {"command": "..."}'
+        yield f"--environment_config is missing: for --environment_type={kind} it is {what}"
+    if kind == "DOCKER":
+        named = image or portable.environment_config
+        if not named and not setup.setup_file:
+            yield f"the workers would not have this package: {HOW_TO_IMAGE}"
+        elif named:
+            yield from _package_faults(named, setup.setup_file)
+
+
+def check_machines(engine: Engine, need: Need) -> None:
+    """Compares the memory and disk a Dataflow worker will take with the machine that was asked for.
+
+    Raises:
+        ValueError: it would not fit; the number, and a machine that does.
+    """
+    if not engine.is_dataflow:
+        return
+    worker = engine.options.view_as(WorkerOptions)
+    faults = []
+    machine = machine_of(worker.machine_type or "")
+    if machine is not None:
+        wanted = need.machine_bytes(machine.num_cpus) / 1e9 / _FREE_SHARE
+        if wanted > machine.memory_gb * (1 << 30) / 1e9:
+            faults.append(
+                f"--worker_machine_type={worker.machine_type} has {machine.memory_gb:g} GB, its {machine.num_cpus} "
+                f"processes need {wanted:.1f} GB ({need.process_bytes / 1e9:.1f} GB each, "
+                f"{need.shared_bytes / 1e9:.1f} GB shared): " + _larger(need, machine.num_cpus)
+            )
+    disk_gb = worker.disk_size_gb or _DEFAULT_DISK_GB
+    wanted_gb = _DISK_GB + need.fetched_bytes / 1e9 + need.sort_bytes / 1e9 * (machine.num_cpus if machine else 1)
+    if wanted_gb > disk_gb:
+        faults.append(
+            f"--disk_size_gb={disk_gb}{'' if worker.disk_size_gb else ' (the default)'}: image, models and sorting "
+            f"need {wanted_gb:.0f} GB; --disk_size_gb={int(wanted_gb * 1.25 / 10 + 1) * 10}"
+        )
+    raise_faults(engine.name, faults)
+
+
+def _larger(need: Need, num_cpus: int) -> str:
+    """A machine that is large enough, in words."""
+    for family in ("n2-standard", "n2-highmem"):
+        machine = machine_of(f"{family}-{max(num_cpus, 2)}")
+        assert machine is not None
+        if need.machine_bytes(machine.num_cpus) / _FREE_SHARE <= machine.memory_gb * (1 << 30):
+            return f"use --worker_machine_type={family}-{machine.num_cpus}"
+    custom_mb = -(-int(need.machine_bytes(num_cpus) / _FREE_SHARE / (1 << 20)) // 1024) * 1024
+    return f"use --worker_machine_type=n2-custom-{num_cpus}-{custom_mb}-ext, or smaller models"

@@ -1,0 +1,130 @@
+"""How much memory a run will take, foreseen from the layout of what its workers hold.
+
+A worker process holds: Beam and our libraries; the models that cannot be shared; the buffers of the groupings
+that are fused into one pass; one bucket of line hashes and its sort; a batch and its copies while steps run.
+Nothing of it grows with the input: the buckets grow in number (``pipeline.clean.sizing.scale_of``).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.clean.sizing import MAX_BUCKET_LINES, Scale, lines_of_input
+from pipeline.models.load import ModelFiles
+from pipeline.models.stored_files import StoredFile, local_path
+from pipeline.sources.dedup_steps import LineDedup
+from pipeline.sources.source import Source
+
+BASE_BYTES = 330 << 20
+"""Of one process before it holds any data: Python, Beam, Arrow, the sources' libraries (measured: docs/scale.md)."""
+BUFFER_BYTES = 4 * (32 << 20)
+"""Of the groupings fused into one pass: references, two kinds of keys, dropped rows; 32 MB each (``GroupBytes``)."""
+BATCH_BYTES = 160 << 20
+"""Of a batch of 8 MB of text while steps run on it: columns, edited copies, Python strings of the longest document."""
+BYTES_PER_LINE = 17 * 4
+"""Of a line in a bucket: hash, place and flag, and three copies while it is sorted."""
+DRIVER_BYTES = 250 << 20
+TEXT_PER_INPUT_BYTE = 5
+"""Of a join, posts for example: text a stored byte, an upper bound (7z of XML)."""
+SORTED_BYTES_PER_LINE = 2 * 25
+_MAPPED = (".arpa.bin",)
+"""Models of these endings are mapped into memory: the processes of a machine share them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Memory of one machine's processes."""
+
+    process_bytes: int
+    shared_bytes: int
+    """Of mapped models, once a machine."""
+    fetched_bytes: int
+    """Of models that are copied to a machine's disk."""
+    sort_bytes: int
+    """Of the largest group that a process sorts on its disk, where the engine shuffles."""
+
+    def machine_bytes(self, num_processes: int) -> int:
+        return self.process_bytes * num_processes + self.shared_bytes
+
+
+def foresee(sources: Iterable[tuple[Source, Mapping[str, Any], Scale, int]]) -> Need:
+    """What the clean phase of these sources needs (each with its models' paths, its cut and its stored bytes).
+
+    The mix phase needs less.
+    """
+    private: dict[str, int] = {}
+    mapped: dict[str, int] = {}
+    fetched: dict[str, int] = {}
+    bucket_lines = sort_bytes = 0
+    for source, models, scale, num_bytes in sources:
+        if any(isinstance(step, LineDedup) and step.scope != "document" for step in source.steps):
+            bucket_lines = max(bucket_lines, lines_of_input(num_bytes) // scale.num_line_buckets)
+        sort_bytes = max(sort_bytes, TEXT_PER_INPUT_BYTE * num_bytes // scale.num_parts)
+        for path in models.values():
+            for file in path.paths if isinstance(path, ModelFiles) else [("", path)]:
+                url, size = str(file[1]), _size(file[1])
+                (mapped if url.endswith(_MAPPED) else private)[url] = size
+                if isinstance(file[1], StoredFile):
+                    fetched[url] = size
+    held = min(bucket_lines, MAX_BUCKET_LINES)
+    process = BASE_BYTES + BUFFER_BYTES + BATCH_BYTES + held * BYTES_PER_LINE + sum(private.values())
+    sort_bytes = max(sort_bytes, bucket_lines * SORTED_BYTES_PER_LINE)
+    return Need(process, sum(mapped.values()), sum(fetched.values()), sort_bytes)
+
+
+def _size(path: Any) -> int:
+    if isinstance(path, StoredFile):
+        return path.num_bytes
+    found = Path(local_path(str(path))) if "://" not in str(path) else None
+    return found.stat().st_size if found is not None and found.is_file() else 0
+
+
+def available_bytes() -> int | None:
+    """Memory that this machine, or the container we are in, has left; None where nobody says."""
+    found = []
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                found.append(int(line.split()[1]) * 1024)
+    except OSError:
+        if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+            found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    limit, used = _cgroup("memory.max"), _cgroup("memory.current")
+    if limit is not None:
+        found.append(limit - (used or 0))
+    return min(found) if found else None
+
+
+def _cgroup(name: str) -> int | None:
+    try:
+        text = (Path("/sys/fs/cgroup") / name).read_text().strip()
+    except OSError:
+        return None
+    return int(text) if text.isdigit() else None
+
+
+def check_local(need: Need, num_workers: int, available: int | None = None) -> None:
+    """Refuses a local run that would not fit.
+
+    Raises:
+        ValueError: the number and the way out, in a line.
+    """
+    available = available_bytes() if available is None else available
+    wanted = need.machine_bytes(num_workers) + DRIVER_BYTES
+    if available is None or wanted <= available:
+        return
+    fitting = (available - DRIVER_BYTES - need.shared_bytes) // need.process_bytes
+    shared = f" and {need.shared_bytes / 1e9:.1f} GB of models that they share" if need.shared_bytes else ""
+    raise ValueError(
+        f"memory: {num_workers} worker processes of {need.process_bytes / 1e9:.1f} GB{shared} need "
+        f"{wanted / 1e9:.1f} GB, {available / 1e9:.1f} GB are free here; "
+        + (
+            f"use --direct_num_workers={fitting}"
+            if fitting >= 1
+            else "use a machine with more memory, fewer --sources at a time, or smaller models"
+        )
+    )

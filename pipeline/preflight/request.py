@@ -1,0 +1,50 @@
+"""Checks a request against itself and against this machine before any work starts."""
+
+from __future__ import annotations
+
+from pipeline.clean.sizing import scale_of
+from pipeline.clean.source_plan import SourcePlan
+from pipeline.engine.runner import Engine
+from pipeline.files.files import exists, read_bytes
+from pipeline.output.paths import Layout
+from pipeline.preflight.cloud_options import check_machines
+from pipeline.preflight.memory import check_local, foresee
+from pipeline.settings.settings import Settings
+from tokenizer.encode import Encoder
+
+
+def check_memory(engine: Engine, plans: list[SourcePlan]) -> None:
+    """Refuses a run whose workers would not fit into memory. Raises ValueError with the number and the way out."""
+    sizes = [(p, n) for p in plans for n in [d.listing.num_bytes for d in p.dumps] or [p.listing.num_bytes]]
+    need = foresee((p.source, p.model_paths, scale_of(num_bytes), num_bytes) for p, num_bytes in sizes)
+    if engine.is_local:
+        check_local(need, engine.num_workers)
+    check_machines(engine, need)
+
+
+def check_tokenizer(path: str) -> None:
+    try:
+        Encoder.load(read_bytes(path))
+    except ValueError as error:
+        raise ValueError(f"--tokenizer {path}: {error}") from error
+
+
+def check_exclusions(path: str) -> None:
+    try:
+        read_bytes(path).decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"--exclude {path}: not UTF-8 text, at byte {error.start}") from error
+
+
+def check_mixable(settings: Settings, layout: Layout) -> None:
+    """Says before hours of cleaning that the mixture would lack a source."""
+    if settings.recipe.missing != "error":
+        return
+    lacking = [
+        s for s in settings.recipe.weights if s not in settings.sources and not exists(layout.marker(f"clean-{s}"))
+    ]
+    if lacking:
+        raise ValueError(
+            f"recipe {settings.recipe.name} gives a weight to {', '.join(lacking)}, for which there is no input: add "
+            f"--input {lacking[0]}=GLOB, or run --phase=clean, or set mixture.missing: share in the config file"
+        )

@@ -1,0 +1,116 @@
+"""The closing words of a run in the terminal: a table, a line a source."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from filters.exclude import Excluded
+from pipeline.files.files import exists, read_bytes
+from pipeline.output.paths import Layout
+from pipeline.settings.settings import Settings
+
+
+def _load(path: str) -> dict[str, Any]:
+    return json.loads(read_bytes(path)) if exists(path) else {}
+
+
+HEADER = (
+    "source", "documents in", "kept", "tokens", "weight", "share", "in the stream", "epochs", "seconds", "MB/s",
+)  # fmt: skip
+
+
+def rows(layout: Layout, settings: Settings) -> list[tuple[str, ...]]:
+    """A line a source, of :data:`HEADER`: seconds are those of all workers, MB are of the input as it is stored."""
+    manifest = _load(layout.manifest) if settings.phase != "clean" else {}
+    record = _load(f"{layout.work}/run.json")
+    found: list[tuple[str, ...]] = []
+    for name, weight in settings.recipe.weights.items():
+        stats, mixed = _load(layout.stats(name)), manifest.get("sources", {}).get(name)
+        if not stats and not mixed:
+            continue
+        docs = stats.get("documents", {})
+        seconds = sum(record.get("worker_seconds", {}).get(job, {}).get(name, 0.0) for job in ("clean", "tokenize"))
+        num_bytes = record.get("input_bytes", {}).get(name, 0)
+        found.append(
+            (
+                name,
+                f"{docs.get('in', 0):,}" if docs else "",
+                f"{docs.get('kept', 0):,}" if docs else "",
+                f"{stats['tokens']:,}" if stats.get("tokens") is not None else "",
+                f"{weight:f} %",
+                f"{mixed['share']:.4f} %" if mixed else "",
+                f"{mixed['tokens']:,}" if mixed else "",
+                f"{mixed['epochs']:.2f}" if mixed else "",
+                f"{seconds:,.1f}" if seconds else "",
+                f"{num_bytes / 1e6 / seconds:.1f}" if seconds and num_bytes else "",
+            )
+        )
+    return found
+
+
+def told_of_records(source: str, stats: dict[str, Any]) -> str:
+    """What of the input could not be read, in words; empty where all could.
+
+    >>> told_of_records("books", {"bad_records": 8, "unreadable_files": 1})
+    'books: 8 bad records, 1 file unreadable'
+    """
+    parts = []
+    for number, one, many in (
+        (stats.get("bad_records", 0), "bad record", "bad records"),
+        (stats.get("unreadable_files", 0), "file unreadable", "files unreadable"),
+    ):
+        if number:
+            parts.append(f"{number:,} {one if number == 1 else many}")
+    return f"{source}: {', '.join(parts)}" if parts else ""
+
+
+def excluded(stats: Iterable[dict[str, Any]]) -> int:
+    """How many documents an exclusion list took out, while cleaning and while mixing.
+
+    >>> stage = {"stage": "excluded", "dropped": {"excluded": 2}}
+    >>> excluded([{"stages": [stage], "excluded_in_mix": 3}, {"stages": []}])
+    5
+    """
+    number = 0
+    for one in stats:
+        number += one.get("excluded_in_mix") or 0
+        number += sum(sum(s["dropped"].values()) for s in one.get("stages", ()) if s["stage"] == Excluded.NAME)
+    return number
+
+
+def print_summary(settings: Settings, layout: Layout, *, seconds: float, report: str) -> None:
+    """Prints the mixture table, the time, the speed and where everything is."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=120)
+    table = Table(title=f"recipe {settings.recipe.name}, seed {settings.seed}", title_justify="left", box=SIMPLE_HEAD)
+    for index, name in enumerate(HEADER):
+        table.add_column(name, justify="left" if index == 0 else "right", no_wrap=True)
+    for row in rows(layout, settings):
+        table.add_row(*row)
+    console.print(table)
+    manifest = _load(layout.manifest) if settings.phase != "clean" else {}
+    if manifest:
+        say = (
+            f"{manifest['tokens']:,} tokens of {manifest['documents']:,} documents in {len(manifest['shards'])} shards"
+        )
+        console.print(say, highlight=False)
+    for name in settings.recipe.weights:
+        if told := told_of_records(name, _load(layout.stats(name))):
+            console.print(f"{told}: see {layout.dropped(name)}", highlight=False, soft_wrap=True)
+    if settings.exclude:
+        number = excluded([_load(layout.stats(name)) for name in settings.recipe.weights])
+        hint = "" if number else ": see that its lines are ids, urls or hosts as the documents have them"
+        console.print(f"{number:,} documents are named by {settings.exclude}{hint}", highlight=False, soft_wrap=True)
+    record = _load(f"{layout.work}/run.json")
+    input_bytes = sum(record.get("input_bytes", {}).values())
+    speed = f"{input_bytes / 1e6 / seconds:.1f} MB/s of {input_bytes / 1e6:,.1f} MB input; in the table: of all workers"
+    console.print(f"{seconds:.1f} s, {speed if record.get('jobs') else 'all was already whole'}", highlight=False)
+    console.print(f"report: {Path(report)}", highlight=False, soft_wrap=True)

@@ -1,0 +1,209 @@
+"""Progress while a run runs: a table on a terminal, plain lines in a log, a link to a job that runs elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+from urllib.parse import quote
+
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from pipeline.progress.ticks import STEP_MARK, Watch, rate
+from pipeline.progress.work import Work
+
+_LINE_EVERY_S = 10.0
+_SURE_SHARE = 0.05
+"""Below this share of a stage's work nothing is said of the time that is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """How far a stage is."""
+
+    stage: str
+    units: int
+    documents: int
+    num_bytes: int
+    seconds: float
+    """From its first tick to its last."""
+    work: Work | None
+
+    @property
+    def share(self) -> float | None:
+        """Done of what there is to do, 0 to 1; None where that is not known."""
+        if self.work is None or not self.work.units:
+            return None
+        return min(1.0, self.units / self.work.units)
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds that are left at the speed so far; None where there is too little to go by."""
+        if self.share is None or self.share < _SURE_SHARE or not self.seconds:
+            return None
+        return self.seconds * (1 - self.share) / self.share
+
+    @property
+    def done(self) -> str:
+        """
+        >>> Row("books: read", 3, 9, 0, 1.0, Work(12, 0)).done
+        '3 of 12'
+        """
+        if self.share is not None and self.work is not None:
+            return f"{min(self.units, self.work.units):,} of {self.work.units:,}"
+        return f"{self.units:,}" if self.units else ""
+
+
+class Display:
+    """What a person sees of a run. One job at a time."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True, soft_wrap=True)
+
+    def __enter__(self) -> Display:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing to undo: each job closes its own display."""
+
+    def say(self, line: str) -> None:
+        """One line, if there is something to say."""
+        if line:
+            self.console.print(line, highlight=False, markup=False)
+
+    @contextlib.contextmanager
+    def job(self, name: str, progress_dir: str | None, *, work: Mapping[str, Work] | None = None) -> Iterator[None]:
+        """Shows a job until it ends. ``work``: what each stage has to do, by its label, where that is known."""
+        started = time.monotonic()
+        board = _Board(name, work or {}, started)
+        if progress_dir is None:
+            yield
+        elif self.console.is_terminal:
+            with Live(board.table_now(), console=self.console, refresh_per_second=4, transient=True,
+                      get_renderable=board.table_now), Watch(progress_dir, board.update):  # fmt: skip
+                yield
+        else:
+            with Watch(progress_dir, _Lines(self, board).show):
+                yield
+        self.say(f"{name}: done in {time.monotonic() - started:.1f} s")
+
+
+class _Board:
+    """The sums of all workers, a row a stage."""
+
+    def __init__(self, name: str, work: Mapping[str, Work], started: float) -> None:
+        self.name, self.work, self.started = name, work, started
+        self._sums: dict[str, Counter[str]] = {}
+        self._times: dict[str, tuple[float, float]] = {}
+        """When a stage was first and last seen to move."""
+        self._lock = threading.Lock()
+
+    def update(self, sums: Mapping[str, Mapping[str, int]]) -> None:
+        now = time.monotonic()
+        with self._lock:
+            begun = self.started if not self._times else max(last for _, last in self._times.values())
+            for stage, counts in sums.items():
+                if STEP_MARK not in stage and self._sums.get(stage) != counts:
+                    self._times[stage] = (self._times.get(stage, (begun, now))[0], now)
+                    self._sums[stage] = Counter(counts)
+
+    def rows(self) -> list[Row]:
+        with self._lock:
+            return [
+                Row(stage, c["units"], c["documents"], c["num_bytes"], last - first, self.work.get(stage))
+                for stage, c in self._sums.items()
+                for first, last in [self._times[stage]]
+            ]
+
+    def left_s(self) -> float | None:
+        """Seconds until the job's end, roughly: every stage weighs what its input does, at the speed so far."""
+        total = sum(w.num_bytes for w in self.work.values())
+        done = sum(row.work.num_bytes * (row.share or 0.0) for row in self.rows() if row.work)
+        if not total or done < _SURE_SHARE * total:
+            return None
+        return (time.monotonic() - self.started) * (total - done) / done
+
+    def heading(self) -> str:
+        """The job, how long it has run, and about how long it will."""
+        left = self.left_s()
+        return f"{self.name}, {time.monotonic() - self.started:.0f} s" + (f", {_about(left)} left" if left else "")
+
+    def table_now(self) -> Table:
+        table = Table(title=self.heading(), title_justify="left")
+        for column in ("stage", "done", "documents", "MB", "MB/s", "left"):
+            table.add_column(column, justify="left" if column == "stage" else "right")
+        for row in self.rows():
+            table.add_row(
+                row.stage,
+                row.done,
+                f"{row.documents:,}",
+                f"{row.num_bytes / 1e6:,.1f}",
+                f"{rate(row.num_bytes, row.seconds):.1f}",
+                "" if row.left_s is None else _about(row.left_s) if row.left_s else "done",
+            )
+        return table
+
+
+class _Lines:
+    """A line every ten seconds about the stages that moved since the last."""
+
+    def __init__(self, display: Display, board: _Board) -> None:
+        self._display, self._board = display, board
+        self._last = time.monotonic()
+        self._told: dict[str, Row] = {}
+
+    def show(self, sums: dict[str, Counter[str]]) -> None:
+        self._board.update(sums)
+        if time.monotonic() - self._last < _LINE_EVERY_S:
+            return
+        self._last = time.monotonic()
+        for row in self._board.rows():
+            before = self._told.get(row.stage)
+            if before is None or (before.units, before.documents) != (row.units, row.documents):
+                self._told[row.stage] = row
+                self._display.say(f"{self._board.name} {self._last - self._board.started:5.0f} s  {line_of(row)}")
+        left = self._board.left_s()
+        self._display.say(f"{self._board.name}: {_about(left)} left" if left and left > _LINE_EVERY_S else "")
+
+
+def line_of(row: Row) -> str:
+    """A stage in a log.
+
+    >>> line_of(Row("books: read", 3, 9, 2_000_000, 4.0, Work(12, 0)))
+    'books: read: 3 of 12, 9 documents, 2.0 MB, 0.5 MB/s, about 12 s left'
+    """
+    done = f"{row.done}, " if row.work else ""
+    left = f", {_about(row.left_s)} left" if row.left_s else ""
+    speed = rate(row.num_bytes, row.seconds)
+    return f"{row.stage}: {done}{row.documents:,} documents, {row.num_bytes / 1e6:,.1f} MB, {speed:.1f} MB/s{left}"
+
+
+def _about(seconds: float) -> str:
+    """
+    >>> _about(42.4), _about(600), _about(7500)
+    ('about 42 s', 'about 10 min', 'about 2 h 5 min')
+    """
+    if seconds < 120:
+        return f"about {seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"about {minutes} min" if minutes < 120 else f"about {minutes // 60} h {minutes % 60} min"
+
+
+def job_link(result: Any, options: PipelineOptions) -> str:
+    """Where a job that was handed to Dataflow can be watched; empty for an engine that has no such page."""
+    job_id: Callable[[], str] | None = getattr(result, "job_id", None)
+    cloud = options.view_as(GoogleCloudOptions)
+    if not callable(job_id) or not cloud.project:
+        return ""
+    place = f"{quote(cloud.region or 'us-central1')}/{quote(str(job_id()))}"
+    return f"https://console.cloud.google.com/dataflow/jobs/{place}?project={quote(cloud.project)}"

@@ -1,0 +1,131 @@
+"""What a run leaves about itself in ``.work/run.json`` for the report: its settings, its times, its memory.
+
+It is written at the beginning, as of a run that did not finish, and again at the end. Nothing else reads it: no output
+depends on a time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import os
+import resource
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.engine.runner import Engine
+from pipeline.files.files import exists, join, read_bytes, write_bytes
+from pipeline.output.paths import Layout
+from pipeline.progress.ticks import STEP_MARK, Totals
+from pipeline.progress.worker_time import worker_seconds
+from pipeline.settings.settings import Settings
+
+JOBS = ("clean", "tokenize", "count", "mix")
+_RSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
+
+
+@dataclass(slots=True)
+class Measured:
+    """What was measured of a run so far."""
+
+    jobs: dict[str, float] = field(default_factory=dict)
+    """Seconds of each job that ran, by the clock."""
+    stages: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    """Seconds of workers by job, source and part of the graph."""
+
+
+def record_path(layout: Layout) -> str:
+    return join(layout.work, "run.json")
+
+
+def read_record(layout: Layout) -> dict[str, Any]:
+    """What the last run left; empty where there is nothing that can be read."""
+    path = record_path(layout)
+    try:
+        record = json.loads(read_bytes(path)) if exists(path) else {}
+    except ValueError:
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def begin_record(settings: Settings, layout: Layout, engine: Engine) -> None:
+    """Writes the settings down, before anything is done."""
+    before = read_record(layout)
+    record: dict[str, Any] = {
+        "finished": False,
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "recipe": settings.recipe.name,
+        "phase": settings.phase,
+        "settings": settings_said(settings),
+        "engine": {"name": engine.name, "num_workers": engine.num_workers},
+        # Of what is already whole stays how long it took.
+        **{key: before[key] for key in ("worker_seconds", "stage_seconds", "steps", "input_bytes") if key in before},
+    }
+    _write(layout, record)
+
+
+def finish_record(layout: Layout, input_bytes: Mapping[str, int], measured: Measured, totals: Totals, *,
+                  seconds: float) -> None:  # fmt: skip
+    """Writes what was measured, over what begins the record."""
+    record = read_record(layout)
+    stages = record.get("stage_seconds", {})
+    busy = record.get("worker_seconds", {})
+    record |= {
+        "finished": True,
+        "seconds": round(seconds, 2),
+        "jobs": {name: round(s, 2) for name, s in measured.jobs.items()},
+        "stage_seconds": {job: stages.get(job, {}) | measured.stages.get(job, {}) for job in JOBS},
+        "worker_seconds": {job: busy.get(job, {}) | worker_seconds(measured.stages.get(job, {})) for job in JOBS},
+        "steps": record.get("steps", {}) | _steps(totals),
+        "memory": {"driver_peak_bytes": _peak_bytes(), "worker_peak_bytes": _worker_peaks(totals)},
+        "input_bytes": record.get("input_bytes", {}) | dict(input_bytes),
+    }
+    _write(layout, record)
+
+
+def settings_said(settings: Settings) -> dict[str, Any]:
+    """The settings of a run as JSON can hold them. Of the engine's options none: they may name what is secret."""
+    return {
+        "recipe": dataclasses.asdict(settings.recipe),
+        "inputs": {name: list(globs) for name, globs in settings.inputs.items()},
+        "sources": list(settings.sources),
+        "models": settings.models,
+        "tokenizer": settings.tokenizer,
+        "tokens": settings.num_tokens,
+        "phase": settings.phase,
+        "seed": settings.seed,
+        "fraction": settings.fraction,
+        "exclude": settings.exclude,
+        "run": dataclasses.asdict(settings.limits),
+    }
+
+
+def _steps(totals: Totals) -> dict[str, dict[str, dict[str, float]]]:
+    """By source and step: documents and bytes of text that it was shown, seconds that it took of all workers."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for label, counts in totals.stages.items():
+        source, mark, step = label.partition(STEP_MARK)
+        if mark:
+            found.setdefault(source, {})[step] = {
+                "documents": counts["documents"],
+                "num_bytes": counts["num_bytes"],
+                "busy_s": round(counts["busy_us"] / 1e6, 3),
+            }
+    return found
+
+
+def _peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT_BYTES
+
+
+def _worker_peaks(totals: Totals) -> list[int]:
+    """Of the worker processes, the largest first; a run in one process has none beside the driver."""
+    peaks = {pid: peak for pid, peak in totals.peak_bytes.items() if pid != str(os.getpid())}
+    return sorted(peaks.values(), reverse=True)
+
+
+def _write(layout: Layout, record: Mapping[str, Any]) -> None:
+    write_bytes(record_path(layout), json.dumps(record, indent=1, default=str, ensure_ascii=False).encode())

@@ -1,0 +1,136 @@
+"""The dataset card: ``OUT/README.md`` in the form that dataset hubs read (a YAML head), filled from the manifest."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jinja2
+
+from pipeline.files.files import exists, read_bytes, write_bytes
+from pipeline.output.paths import Layout
+from pipeline.report.documents import Read, read_sample
+
+_LANGUAGE_BYTES = 4 << 20
+"""Of a source's stored clean documents so many are looked at for their languages."""
+_RARE = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Licence:
+    """What a source's text may be used for, and what for. Not legal advice."""
+
+    name: str
+    asks: str
+    link: str
+
+
+LICENCES: Mapping[str, Licence] = {
+    "common_crawl": Licence(
+        "Common Crawl's terms of use; each page remains its author's",
+        "keep to the terms; they give no right in the pages themselves, so take pages out when their owners ask "
+        "(`--exclude`)",
+        "https://commoncrawl.org/terms-of-use",
+    ),
+    "c4": Licence(
+        "ODC-BY 1.0 for the collection, Common Crawl's terms of use besides; each page remains its author's",
+        "name the collection and its makers",
+        "https://opendatacommons.org/licenses/by/1-0/",
+    ),
+    "github": Licence(
+        "MIT, BSD or Apache 2.0, file by file (column `license` of `clean/github`)",
+        "keep the copyright notice and the licence's text with what is passed on; notices at the head of files were "
+        "removed from the text, `repo_name` and `path` lead to them",
+        "https://opensource.org/licenses",
+    ),
+    "wikipedia": Licence(
+        "CC BY-SA 4.0 (dumps from before June 2023: 3.0) and GFDL",
+        "name the authors by a link to the article (column `url`), say what was changed, share alike",
+        "https://creativecommons.org/licenses/by-sa/4.0/",
+    ),
+    "books": Licence(
+        "public domain in the United States for Project Gutenberg's; others as their owners say",
+        "elsewhere look at each book's own term; the name Project Gutenberg is a trademark and went with its header",
+        "https://www.gutenberg.org/policy/license.html",
+    ),
+    "arxiv": Licence(
+        "each paper under the licence that its authors chose, often arXiv's licence to distribute alone",
+        "that one lets arXiv distribute the paper and nobody else: look each up by its id before passing it on",
+        "https://info.arxiv.org/help/license/index.html",
+    ),
+    "stack_exchange": Licence(
+        "CC BY-SA 2.5 (posts before 2011-04-08), 3.0 (before 2018-05-02) or 4.0",
+        "name the authors and link to the question (column `url`), share alike",
+        "https://stackoverflow.com/help/licensing",
+    ),
+}
+"""By source, of those that are known here."""
+
+_UNKNOWN = Licence("not known here", "look at where it came from", "")
+
+
+def write_card(layout: Layout, manifest: Mapping[str, Any]) -> None:
+    """Writes the card beside the shards."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("pipeline.report"), undefined=jinja2.StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+    environment.filters["yaml"] = lambda value: json.dumps(value, ensure_ascii=False)  # JSON is YAML
+    environment.filters["cell"] = _cell
+    names = list(manifest["sources"])
+    text = environment.get_template("card.md").render(
+        manifest=manifest,
+        licences={name: LICENCES.get(name, _UNKNOWN) for name in names},
+        funnel={name: _funnel(layout, name) for name in names},
+        languages=_languages(layout, names),
+        size=size_category(manifest["documents"]),
+        repeated=[name for name, line in manifest["sources"].items() if line["epochs"] > 1],
+    )
+    write_bytes(layout.card, text.encode())
+
+
+def size_category(num_docs: int) -> str:
+    """The hub's word for so many rows.
+
+    >>> size_category(918), size_category(1_000), size_category(3_000_000_000)
+    ('n<1K', '1K<n<10K', '1B<n<10B')
+    """
+    names = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
+    place = sum(num_docs >= 1000 * 10**power for power in range(len(names)))
+    if place == 0:
+        return "n<1K"
+    return f"{names[place - 1]}<n<{names[place]}" if place < len(names) else "n>1T"
+
+
+def _cell(text: str) -> str:
+    """A name inside a table of Markdown.
+
+    >>> _cell("a|b")
+    'a\\\\|b'
+    """
+    return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+
+
+def _funnel(layout: Layout, name: str) -> Mapping[str, int] | None:
+    """Documents in and kept; None where there are no statistics."""
+    if not exists(layout.stats(name)):
+        return None
+    documents: Mapping[str, int] = json.loads(read_bytes(layout.stats(name)))["documents"]
+    return documents
+
+
+def _languages(layout: Layout, names: list[str]) -> list[str]:
+    """The languages of the documents that are looked at, the commonest first, those of a rare few left out."""
+    docs: Counter[str] = Counter()
+    for name in names:
+        of_source: Counter[str] = Counter()
+        columns = ["language", "programming_language"]
+        for _, batch in read_sample(layout.clean(name), columns, Read(), budget_bytes=_LANGUAGE_BYTES):
+            is_code = "programming_language" in batch.schema.names
+            of_source.update(["code"] * batch.num_rows if is_code else batch.column("language").to_pylist())
+        total = of_source.total()
+        docs.update({lang: n for lang, n in of_source.items() if lang not in (None, "und") and n >= _RARE * total})
+    return [language for language, _ in docs.most_common()]

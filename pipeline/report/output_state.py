@@ -1,0 +1,204 @@
+"""What a run left in its output folder, as far as it can be read: an unfinished run is no error here, it is told of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from apache_beam.io.filesystems import FileSystems
+
+from mixtures.manifest import loads
+from mixtures.recipe import Recipe, load_recipe, recipe_of
+from pipeline.files.files import exists, join, read_bytes
+from pipeline.output.markers import read_marker
+from pipeline.output.paths import Layout
+from pipeline.progress.run_record import read_record
+from pipeline.settings.source_settings import configured
+from pipeline.sources import SOURCES
+from pipeline.sources.source import Source
+
+WHOLE, CLEANED, UNFINISHED = "whole", "cleaned", "unfinished"
+_NOT_SETTINGS = ("type", "data_version", "NAME", "DATA_VERSION", "reason", "REASON")
+
+
+@dataclass(slots=True)
+class SourceState:
+    """One source of a run."""
+
+    name: str
+    stats: dict[str, Any] | None
+    """None: there are none that can be read; ``problems`` of the run says why."""
+    source: Source | None
+    """With the run's settings; None: this version knows no source of the name."""
+    cutoffs: dict[str, list[float]] = field(default_factory=dict)
+    """Where head and middle end, in perplexity, by language."""
+    about: dict[str, Any] = field(default_factory=dict)
+    has_settings: bool = False
+    """Whether the run's own settings were found; else they are this version's defaults."""
+
+    @property
+    def stages(self) -> list[str]:
+        """The stages in their order."""
+        if self.stats is not None:
+            return [row["stage"] for row in self.stats["stages"]]
+        return [step.NAME for step in self.source.steps] if self.source else []
+
+
+@dataclass(slots=True)
+class RunState:
+    """A run."""
+
+    layout: Layout
+    status: str
+    manifest: dict[str, Any] | None
+    record: dict[str, Any]
+    sources: list[SourceState]
+    problems: list[str]
+    """What is missing or cannot be read, a line each, for people."""
+    recipe: Recipe | None
+
+    def source(self, name: str) -> SourceState | None:
+        return next((s for s in self.sources if s.name == name), None)
+
+
+def read_state(output: str) -> RunState:
+    """Reads what there is.
+
+    Raises:
+        ValueError: the folder is no output of a run, not even of one that did not finish.
+    """
+    layout = Layout(output)
+    problems: list[str] = []
+    record = read_record(layout)
+    manifest = _manifest(layout, problems)
+    names = _names(layout, record, manifest)
+    if not names and not record and manifest is None:
+        raise ValueError(f"{output} is not the output of a run: it holds no manifest.json, stats, clean or dropped")
+    sources = [_source(layout, name, problems) for name in names]
+    unfinished = record.get("finished") is False
+    is_clean_only = record.get("phase") == "clean" and not unfinished
+    if manifest is not None and not unfinished:
+        status = WHOLE
+    else:
+        status = CLEANED if is_clean_only and all(s.stats is not None for s in sources) else UNFINISHED
+    return RunState(layout, status, manifest, record, sources, problems, _recipe(record, manifest))
+
+
+def _manifest(layout: Layout, problems: list[str]) -> dict[str, Any] | None:
+    if not exists(layout.manifest):
+        return None
+    try:
+        return loads(read_bytes(layout.manifest), layout.manifest)
+    except ValueError as error:
+        problems.append(str(error))
+        return None
+
+
+def _names(layout: Layout, record: Mapping[str, Any], manifest: Mapping[str, Any] | None) -> list[str]:
+    """All sources of which there is anything, in the table's order."""
+    found = set(manifest["sources"] if manifest else ()) | set(record.get("settings", {}).get("sources", ()))
+    found |= {path.rsplit("/", 1)[-1].removesuffix(".json") for path in _listed(join(layout.output, "stats", "*.json"))}
+    for folder in ("clean", "dropped"):
+        found |= {path.rsplit("/", 2)[-2] for path in _listed(join(layout.output, folder, "*", "part-*"))}
+    order = {name: place for place, name in enumerate(SOURCES)}
+    return sorted(found, key=lambda name: (order.get(name, len(order)), name))
+
+
+def _listed(pattern: str) -> list[str]:
+    (result,) = FileSystems.match([pattern])
+    return [m.path for m in result.metadata_list]
+
+
+def _source(layout: Layout, name: str, problems: list[str]) -> SourceState:
+    marker = read_marker(layout.marker(f"clean-{name}")) or {}
+    about = marker.get("about") if isinstance(marker.get("about"), dict) else {}
+    assert isinstance(about, dict)
+    said = about.get("settings")
+    source = SOURCES.get(name)
+    has_settings = False
+    if source is not None and isinstance(said, dict):
+        try:
+            source, has_settings = _with_settings(source, said), True
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            problems.append(f"{name}: its settings are of another version ({error}); the defaults are shown")
+    return SourceState(
+        name=name,
+        stats=_stats(layout, name, problems),
+        source=source,
+        cutoffs=about.get("cutoffs", {}),
+        about=about,
+        has_settings=has_settings,
+    )
+
+
+def _with_settings(source: Source, said: Mapping[str, Any]) -> Source:
+    """The source as the run had it."""
+    steps = {s.NAME: said["steps"].get(s.NAME) for s in source.steps}
+    fields: dict[str, Any] = {name: _fields(one) if one is not None else False for name, one in steps.items()}
+    for what in ("reader", "join"):
+        if said.get(what) is not None:
+            fields[what] = _fields(said[what])
+    return configured(source, fields)
+
+
+def _fields(one: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in one.items() if name not in _NOT_SETTINGS}
+
+
+def _stats(layout: Layout, name: str, problems: list[str]) -> dict[str, Any] | None:
+    path = layout.stats(name)
+    if not exists(path):
+        problems.append(f"{name}: {path} is not there: the source is not finished")
+        return None
+    try:
+        stats = json.loads(read_bytes(path))
+    except ValueError as error:
+        problems.append(f"{name}: {path} cannot be read: {error}")
+        return None
+    if (fault := _fault(stats)) is not None:
+        problems.append(f"{name}: {path} is not of the form that this version reads: {fault}")
+        return None
+    return {"records": {}, "tokens": None, **stats}
+
+
+def _fault(stats: Any) -> str | None:
+    """What of the contract's form a statistics file lacks."""
+    if not isinstance(stats, dict):
+        return "it holds no mapping"
+    for key, inner in (("documents", ("in", "kept")), ("bytes", ("in", "kept"))):
+        one = stats.get(key)
+        if not isinstance(one, dict) or any(not isinstance(one.get(i), int) for i in inner):
+            return f"{key} lacks one of {', '.join(inner)}"
+    if not isinstance(stats.get("stages"), list):
+        return "stages is missing"
+    if not isinstance(stats.get("records", {}), dict):
+        return "records is no mapping"
+    for row in stats["stages"]:
+        is_whole = isinstance(row, dict) and all(isinstance(row.get(k), int) for k in ("in", "kept"))
+        if not is_whole or not isinstance(row.get("stage"), str) or not isinstance(row.get("bytes"), dict):
+            return "a stage lacks one of stage, in, kept, bytes"
+        if not isinstance(row.get("dropped"), dict) or not all(isinstance(n, int) for n in row["dropped"].values()):
+            return f"stage {row['stage']}: dropped is no mapping of reasons to numbers"
+    return None
+
+
+def _recipe(record: Mapping[str, Any], manifest: Mapping[str, Any] | None) -> Recipe | None:
+    """The recipe as it was used, or as it ships under its name; None where neither is known."""
+    said = record.get("settings", {}).get("recipe")
+    try:
+        if said is not None:
+            return _recipe_of(said)
+        return load_recipe(str((manifest or record)["recipe"]))
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _recipe_of(said: Mapping[str, Any]) -> Recipe:
+    mixture = {key: said[key] for key in ("weights", "max_epochs", "tokens", "missing")}
+    held = {s: {k: v for k, v in one.items() if v is not None} for s, one in said["validation"].items()}
+    return recipe_of(
+        {"name": said["name"], "mixture": {**mixture, "validation": held}}
+        | {key: said[key] for key in ("tokenizer", "shards", "sources")}
+    )

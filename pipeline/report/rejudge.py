@@ -1,0 +1,206 @@
+"""What a step would say of documents under other settings, from the signals that a run kept of them.
+
+The answer is one of four: it stands as it was, kept, dropped with a reason, or not to be told. What cannot be told is
+told of, never guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from filters.c4.bad_words import BadWords
+from filters.c4.english import C4English
+from filters.c4.lines_and_pages import C4Lines, C4SentencesAfterDedup
+from filters.ccnet.perplexity import Perplexity
+from filters.language.detect import Language
+from pipeline.report.documents import Floats
+from pipeline.report.limits import OVERLAP, Limit, limits_of
+from pipeline.sources.dedup_steps import LineDedup, NearDedup
+from pipeline.sources.source import AnyStep
+
+AS_IT_WAS, KEPT, UNKNOWN = "", "kept", "unknown"
+Verdicts = npt.NDArray[np.object_]
+"""A document: :data:`AS_IT_WAS`, :data:`KEPT`, :data:`UNKNOWN` or a reason to drop it."""
+
+_BROKEN = {
+    "<": np.less,
+    ">": np.greater,
+    "<=": np.less_equal,
+    ">=": np.greater_equal,
+    "==": np.equal,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """Documents of one source as a run left them."""
+
+    stages: npt.NDArray[np.object_]
+    """The stage that dropped each; empty of one that was kept."""
+    reasons: npt.NDArray[np.object_]
+    languages: npt.NDArray[np.object_]
+    signals: Mapping[str, Floats]
+
+    def __len__(self) -> int:
+        return len(self.stages)
+
+    def signal(self, name: str) -> Floats:
+        found = self.signals.get(name)
+        return np.full(len(self), np.nan) if found is None else found
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A step before and after, with the cut-offs of perplexity that each had."""
+
+    before: AnyStep
+    after: AnyStep | None
+    """None: the step is left out."""
+    cutoffs_before: Mapping[str, Sequence[float]]
+    cutoffs_after: Mapping[str, Sequence[float]]
+
+    @property
+    def stage(self) -> str:
+        return self.before.NAME
+
+
+def cannot_be_told(change: Change) -> str:
+    """Why the signals say nothing of a change at all; empty where they do."""
+    before, after = change.before, change.after
+    if after is None:
+        return f"{change.stage} edits lines too" if isinstance(before, LineDedup | C4Lines) else ""
+    changed = {f for f in getattr(before, "__dataclass_fields__", {}) if getattr(before, f) != getattr(after, f)}
+    known = _KNOWN_FIELDS.get(type(before).__name__)
+    if known is None:
+        if not hasattr(before, "rules"):
+            return f"{change.stage} judges by no number that is kept"
+        told = f"{change.stage}: {', '.join(sorted(changed))} moves no limit on a signal"
+        return "" if _rules_differ(change) else told
+    lost = sorted(changed - known)
+    return f"{change.stage}: what {', '.join(lost)} would change was not counted" if lost else ""
+
+
+_KNOWN_FIELDS: Mapping[str, frozenset[str]] = {
+    C4Lines.__name__: frozenset({"min_sentences"}),
+    C4SentencesAfterDedup.__name__: frozenset({"min_sentences"}),
+    C4English.__name__: frozenset({"min_score"}),
+    Language.__name__: frozenset({"min_score", "languages"}),
+    Perplexity.__name__: frozenset({"keep"}),
+    "C4TooLong": frozenset({"max_chars"}),
+    NearDedup.__name__: frozenset({"max_overlap"}),
+    BadWords.__name__: frozenset(),
+}
+"""Of steps that judge by more than rules: the settings that move a limit on a signal."""
+
+
+def _rules_differ(change: Change) -> bool:
+    assert change.after is not None
+    return limits_of(change.before, change.cutoffs_before) != limits_of(change.after, change.cutoffs_after)
+
+
+def judge(change: Change, documents: Documents) -> Verdicts:
+    """What the changed step says of each document. Of those that never reached it nothing: the caller knows them."""
+    step = change.after
+    if step is None:
+        return np.full(len(documents), KEPT, dtype=object)
+    if isinstance(step, Perplexity):
+        return _by_bucket(change, step, documents)
+    if isinstance(step, NearDedup):
+        return _by_overlap(change, step, documents)
+    verdicts = _by_limits(change, documents)
+    if isinstance(step, Language):
+        return _by_language(change, step, documents, verdicts)
+    return verdicts
+
+
+def _fell_here(change: Change, documents: Documents) -> npt.NDArray[np.bool_]:
+    return np.asarray(documents.stages == change.stage, dtype=bool)
+
+
+def _by_limits(change: Change, documents: Documents) -> Verdicts:
+    """The first limit that is broken; reasons that have none stand as they were."""
+    assert change.after is not None
+    limits = limits_of(change.after, change.cutoffs_after)
+    was = limits_of(change.before, change.cutoffs_before)
+    verdicts: Verdicts = np.full(len(documents), KEPT, dtype=object)
+    fell = _fell_here(change, documents)
+    by_limit = np.isin(documents.reasons, [limit.reason for limit in (*was, *limits)])
+    by_limit |= isinstance(change.after, Language)  # which judges by the score first
+    verdicts[fell & ~by_limit] = AS_IT_WAS
+    for limit in limits:
+        broken, unknown = _broken(limit, was, documents, fell)
+        undecided = verdicts == KEPT
+        verdicts[undecided & broken] = limit.reason
+        verdicts[undecided & ~broken & unknown] = UNKNOWN
+    return verdicts
+
+
+def _broken(
+    limit: Limit, was: Sequence[Limit], documents: Documents, fell: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Which documents break a limit, and of which the signal does not say.
+
+    A document without the signal that was not dropped here was not judged (published C4), and is not now.
+    """
+    values = documents.signal(limit.signal)
+    missing = np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        broken = _BROKEN[limit.op](values, limit.value) & ~missing
+    unknown = missing & fell
+    stopped = next((one.counts_up_to for one in was if one.signal == limit.signal and one.reason == limit.reason), None)
+    if stopped is not None and limit.op == "<" and limit.value > stopped:
+        at_the_stop = values >= stopped
+        unknown |= at_the_stop
+        broken &= ~at_the_stop
+    return broken, unknown
+
+
+def _by_language(change: Change, step: Language, documents: Documents, verdicts: Verdicts) -> Verdicts:
+    """The score first, then the language, as the step does it."""
+    known = documents.languages != ""
+    is_other = ~np.isin(documents.languages, list(step.languages)) if step.languages else np.zeros(len(documents), bool)
+    passes = verdicts == KEPT
+    verdicts[passes & known & is_other] = "other_language"
+    fell = _fell_here(change, documents)
+    verdicts[passes & ~known & fell] = UNKNOWN
+    return verdicts
+
+
+def _by_bucket(change: Change, step: Perplexity, documents: Documents) -> Verdicts:
+    """The bucket of each perplexity under the new cut-offs."""
+    values = documents.signal("perplexity")
+    verdicts: Verdicts = np.full(len(documents), KEPT, dtype=object)
+    missing = np.isnan(values)
+    if "all" not in step.keep:
+        verdicts[missing] = "no_perplexity"
+    verdicts[~missing] = UNKNOWN
+    for language, (head, tail) in change.cutoffs_after.items():
+        is_its = ~missing & (documents.languages == language)
+        for bucket, inside in (
+            ("head", values < head),
+            ("middle", (values >= head) & (values < tail)),
+            ("tail", values >= tail),
+        ):
+            verdicts[is_its & inside] = KEPT if bucket in step.keep else f"{bucket}_perplexity"
+    return verdicts
+
+
+def _by_overlap(change: Change, step: NearDedup, documents: Documents) -> Verdicts:
+    """Books that fell for an overlap which is now allowed; of pairs that both stayed, which would go is not written."""
+    assert isinstance(change.before, NearDedup)
+    fell = _fell_here(change, documents)
+    verdicts: Verdicts = np.full(len(documents), KEPT, dtype=object)
+    values = documents.signal(OVERLAP)
+    with np.errstate(invalid="ignore"):
+        verdicts[fell & (values > step.max_overlap)] = step.REASON
+    verdicts[fell & np.isnan(values)] = UNKNOWN
+    if step.ngram_words != change.before.ngram_words or step.max_overlap < step.TOLD:
+        verdicts[~fell] = UNKNOWN
+    elif step.max_overlap < change.before.max_overlap:
+        with np.errstate(invalid="ignore"):
+            verdicts[~fell & (values > step.max_overlap)] = UNKNOWN
+    return verdicts

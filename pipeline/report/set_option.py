@@ -1,0 +1,97 @@
+"""What ``--set`` asks for: settings laid over a run's own, as steps before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import isfinite
+from typing import Any
+
+import yaml
+
+from filters.ccnet.perplexity import Perplexity
+from pipeline.report.output_state import RunState, SourceState
+from pipeline.report.rejudge import Change
+from pipeline.settings.source_settings import configured
+
+_BUCKET_ENDS = {"head": 0, "middle": 1}
+"""``perplexity.head`` and ``perplexity.middle`` are no settings of the step: where its model's buckets end."""
+
+
+def parse_changes(state: RunState, settings: Sequence[str]) -> dict[str, list[Change]]:
+    """``SOURCE.STEP.FIELD=VALUE``, ``SOURCE.FIELD=VALUE`` (every step that has it) or ``SOURCE.STEP=off``, by source.
+
+    Raises:
+        ValueError: a name or a value is wrong; says what there is.
+    """
+    by_source: dict[str, dict[str, Any]] = {}
+    cutoffs: dict[str, dict[str, list[float]]] = {}
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        name, *rest = path.strip().split(".")
+        if not equals or not rest:
+            example = "common_crawl.reference.min_score=0.25"
+            raise ValueError(f"--set {setting}: write SOURCE.STEP.FIELD=VALUE, such as {example}")
+        one = state.source(name)
+        if one is None or one.source is None:
+            known = ", ".join(s.name for s in state.sources if s.source)
+            raise ValueError(f"--set {setting}: the run has no source {name}; it has: {known}")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ValueError(f"--set {setting}: {text!r} is not a value") from error
+        if rest[0] == "perplexity" and len(rest) > 1 and rest[1] in _BUCKET_ENDS:
+            _move_cutoff(cutoffs.setdefault(name, {k: list(v) for k, v in one.cutoffs.items()}), rest, value, setting)
+        else:
+            _lay(by_source.setdefault(name, {}), one, rest, value, setting)
+    for of_source in cutoffs.values():  # both ends may move, in whatever order they are named
+        for language, (head, middle) in of_source.items():
+            if head > middle:
+                raise ValueError(f"--set: the head of {language} would end behind the middle: {head:g} and {middle:g}")
+    return {
+        name: _changes(state, name, by_source.get(name, {}), cutoffs.get(name)) for name in {**by_source, **cutoffs}
+    }
+
+
+def _move_cutoff(cutoffs: dict[str, list[float]], rest: Sequence[str], value: Any, setting: str) -> None:
+    chosen = rest[2:] or sorted(cutoffs)
+    unknown = [language for language in chosen if language not in cutoffs]
+    if unknown or not chosen:
+        there = ", ".join(sorted(cutoffs)) or "none, the run left none in .work"
+        raise ValueError(f"--set {setting}: no cut-offs of {', '.join(unknown) or 'any language'}; there are: {there}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        raise ValueError(f"--set {setting}: a perplexity must be a number, not {value!r}")
+    for language in chosen:
+        cutoffs[language][_BUCKET_ENDS[rest[1]]] = float(value)
+
+
+def _lay(fields: dict[str, Any], one: SourceState, rest: Sequence[str], value: Any, setting: str) -> None:
+    assert one.source is not None
+    steps = {step.NAME: step for step in one.source.steps}
+    if len(rest) == 2:
+        fields.setdefault(rest[0], {})[rest[1]] = value
+    elif rest[0] in steps:
+        if value is not False:
+            raise ValueError(f"--set {setting}: {rest[0]} is a step: write {rest[0]}.FIELD=VALUE, or {rest[0]}=off")
+        fields[rest[0]] = False
+    else:
+        having = [name for name, step in steps.items() if rest[0] in getattr(step, "__dataclass_fields__", {})]
+        if not having or len(rest) > 2:
+            raise ValueError(f"--set {setting}: no step of {one.name} has {rest[0]}; its steps: {', '.join(steps)}")
+        for name in having:
+            fields.setdefault(name, {})[rest[0]] = value
+
+
+def _changes(
+    state: RunState, name: str, fields: Mapping[str, Any], cutoffs: dict[str, list[float]] | None
+) -> list[Change]:
+    one = state.source(name)
+    assert one is not None
+    assert one.source is not None
+    after = {step.NAME: step for step in configured(one.source, fields).steps}
+    moved = cutoffs if cutoffs is not None else one.cutoffs
+    changes = [Change(step, after.get(step.NAME), one.cutoffs, moved) for step in one.source.steps]
+    return [
+        change
+        for change in changes
+        if change.before != change.after or (isinstance(change.before, Perplexity) and moved != one.cutoffs)
+    ]

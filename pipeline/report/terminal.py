@@ -1,0 +1,116 @@
+"""Recounts and comparisons for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from mixtures.plan.deal import format_table, plan
+from mixtures.plan.shares import PlanError, SourceTokens
+from pipeline.report.output_state import RunState
+from pipeline.report.recount import Recount
+
+_WIDTH = 140
+
+
+def console() -> Console:
+    """As wide as the terminal; where there is none, wide enough for the tables."""
+    found = Console()
+    return found if found.is_terminal else Console(width=_WIDTH)
+
+
+def print_table(out: Console, title: str, header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> None:
+    """A table whose first ``left`` columns are words."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    for place, name in enumerate(header):
+        table.add_column(name, justify="left" if place < left else "right", overflow="fold", no_wrap=place >= left)
+    for row in rows:
+        table.add_row(*(str(cell).replace("[", "\\[") for cell in row))
+    out.print(table)
+
+
+def print_recounts(out: Console, state: RunState, settings: Sequence[str], found: Sequence[Recount]) -> None:
+    """What would be kept and dropped, what cannot be told, and the mixture that follows."""
+    out.print(f"with {', '.join(settings)}:", highlight=False, markup=False)
+    header = ("source", "kept in the run", "surely kept", "likely", "at most", "tokens in the run", "tokens, likely")
+    print_table(out, "documents", header, [_recount_row(one) for one in found])
+    for one in found:
+        for line in lines_of(one):
+            out.print(f"  {line}", highlight=False, markup=False)
+    _print_mixture(out, state, {one.source: one for one in found})
+
+
+def _recount_row(one: Recount) -> tuple[str, ...]:
+    tokens = (f"{one.tokens_before:,}", f"{one.likely_tokens:,}") if one.has_tokens else ("unknown", "unknown")
+    return (one.source, f"{one.kept_before:,}", f"{one.least:,}", f"{one.likely:,.0f}", f"{one.most:,}", *tokens)
+
+
+def lines_of(one: Recount) -> list[str]:
+    """What moves, a line each; then what cannot be told, and why."""
+    name = one.source
+    said = [f"{name}: {n:,} kept before fall as {stage}: {why}" for (stage, why), n in sorted(one.fall.items())]
+    for stage, number in sorted(one.come_back.items()):
+        if not number:
+            continue
+        share = one.pass_share.get(stage, 1.0)
+        behind = "no stage is behind it" if share == 1.0 and one.surely_back else (
+            f"what the stages behind it say of them was not measured; of the others they let {100 * share:.1f} % pass"
+        )  # fmt: skip
+        said.append(f"{one.source}: {number:,} come back from {stage}; {behind}")
+    others = sorted(one.other_reason.items())
+    said += [f"{name}: {n:,} dropped before fall as {stage}: {why} now" for (stage, why), n in others]
+    unknown = one.unknown_kept + one.unknown_dropped
+    for stage, number in sorted(unknown.items()):
+        if number:
+            kept = one.unknown_kept[stage]
+            why = "the signals do not suffice (a count that stopped at its limit, or nothing measured)"
+            said.append(f"{one.source}: {number:,} cannot be told at {stage}, {kept:,} of them kept in the run: {why}")
+    said += [f"{one.source}: {remark}" for remark in one.remarks]
+    if one.share_read < 1:
+        said.append(f"{one.source}: scaled up from {100 * one.share_read:.1f} % of the output's parts")
+    if not said:
+        said.append(f"{one.source}: nothing changes")
+    return said
+
+
+def _print_mixture(out: Console, state: RunState, found: Mapping[str, Recount]) -> None:
+    if state.recipe is None:
+        out.print("the mixture: the run's recipe is not known", highlight=False)
+        return
+    available: dict[str, SourceTokens] = {}
+    for name in state.recipe.weights:
+        have = _available(state, name)
+        if have is None:
+            continue
+        one = found.get(name)
+        if one is not None and one.kept_before:
+            documents = one.likely / one.kept_before
+            # Where the run's token files are gone, a document is a document.
+            is_counted = one.has_tokens and one.tokens_before
+            tokens = one.likely_tokens / one.tokens_before if is_counted else documents
+            have = SourceTokens(round(have.tokens * tokens), round(have.documents * documents))
+        available[name] = have
+    if not available:
+        out.print("the mixture: no tokens were counted in this run", highlight=False)
+        return
+    asked = state.record.get("settings", {}).get("tokens")
+    out.print("the mixture that follows of the likely documents:", highlight=False)
+    try:
+        made = plan(state.recipe, available, asked)
+        out.print(format_table(state.recipe, made), highlight=False, markup=False)
+    except PlanError as error:
+        out.print(f"it could not be made:\n{error}", highlight=False, markup=False)
+
+
+def _available(state: RunState, name: str) -> SourceTokens | None:
+    """What the run had of a source behind validation; without a manifest, what was tokenized."""
+    line = state.manifest["sources"].get(name) if state.manifest else None
+    if line is not None:
+        return SourceTokens(line["available_tokens"], line["available_documents"])
+    one = state.source(name)
+    if one is None or one.stats is None or one.stats["tokens"] is None:
+        return None
+    return SourceTokens(one.stats["tokens"], one.stats["documents"]["kept"])

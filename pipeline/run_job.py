@@ -1,0 +1,79 @@
+"""Builds and runs one Beam job, in a spill folder that belongs to this run."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import GoogleCloudOptions
+from apache_beam.runners.runner import PipelineState
+
+from pipeline.engine.known_failures import explained
+from pipeline.engine.runner import Engine
+from pipeline.failures import JobFailed, RunFailed
+from pipeline.files.files import delete_tree, is_local, join
+from pipeline.output.paths import Layout
+from pipeline.progress.display import Display, job_link
+from pipeline.progress.run_record import Measured
+from pipeline.progress.worker_time import stage_seconds
+from pipeline.settings.settings import Settings
+
+
+class Workplace:
+    """Where a run spills and how it runs a job."""
+
+    def __init__(self, engine: Engine, spill_dir: str, progress_dir: str | None, display: Display) -> None:
+        self.engine, self.spill_dir, self.progress_dir, self._display = engine, spill_dir, progress_dir, display
+        self.shuffle_dir = spill_dir if engine.is_local else None
+        self.measured = Measured()
+
+    def run(self, name: str, build: Callable[[beam.Pipeline], None]) -> None:
+        """Builds and runs one job; the engine's failure is told without its own stack."""
+        begun = time.monotonic()
+        engine = self.engine
+        pipeline = beam.Pipeline(runner=engine.runner, options=engine.options_of(name))
+        build(pipeline)
+        try:
+            result = pipeline.run()
+            if link := job_link(result, engine.options_of(name)) if engine.is_dataflow else "":
+                self._display.say(f"{name}: {link}")
+            state = result.wait_until_finish()
+        except Exception as error:
+            if known := explained(error):
+                raise RunFailed(f"job {name} failed: {known}") from error
+            # Whatever a worker raises is a fault of ours or of the engine, never a wrong request: even a ValueError.
+            raise JobFailed(f"job {name} failed: {error}") from error
+        if state != PipelineState.DONE:
+            raise RunFailed(f"job {name} was not run to its end: {state}; the same command goes on with it")
+        self.measured.jobs[name] = time.monotonic() - begun
+        self.measured.stages[name] = stage_seconds(result)
+
+
+@contextlib.contextmanager
+def workplace(settings: Settings, engine: Engine, layout: Layout, display: Display) -> Iterator[Workplace]:
+    """A spill folder of this run's own, deleted at its end; what a killed run left is cleared first."""
+    root = layout.work
+    if not engine.is_local:
+        root = engine.options.view_as(GoogleCloudOptions).temp_location or layout.work
+    elif not is_local(root):  # workers of this machine spill to its disk, wherever the output goes
+        root = tempfile.gettempdir()
+    # Other runs may spill below the same --temp_location, but only this one for this output.
+    spill_root = join(root, f"spill-{hashlib.sha256(settings.output.encode()).hexdigest()[:16]}")
+    delete_tree(spill_root)
+    spill = join(spill_root, uuid.uuid4().hex)
+    progress_dir = None
+    if engine.is_local:
+        os.makedirs(spill, exist_ok=True)
+        progress_dir = tempfile.mkdtemp(prefix="progress-")
+    try:
+        yield Workplace(engine, spill, progress_dir, display)
+    finally:
+        delete_tree(spill_root)
+        if progress_dir:
+            delete_tree(progress_dir)

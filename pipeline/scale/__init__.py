@@ -1,0 +1,1 @@
+"""``python -m pipeline.scale``: what a run of a given length costs."""

@@ -1,0 +1,93 @@
+"""How uneven the buckets get: a billion synthetic keys, counted bucket by bucket without making them.
+
+Line hashes: how often a distinct line occurs falls with its rank (Zipf), the most common stands on a share of all
+pages. What travels of a line is one hash a batch, so a line counts at most once a batch: that bounds the hot key.
+Occurrences are dealt to buckets by hash; the counts of the many rare keys follow the multinomial law, which is drawn
+directly, those of the frequent ones are dealt one by one. The mixing shuffle deals documents by a hash of their id.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.clean.sizing import scale_of
+
+LINE_BUCKETS = scale_of(42 * 10**12).num_line_buckets
+"""Of five dumps."""
+_FREQUENT = 2_000_000
+"""So many keys, the most frequent, are dealt one by one; the rest is drawn by their law."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skew:
+    """Buckets of one shuffle."""
+
+    what: str
+    num_keys: float
+    num_buckets: int
+    num_occurrences: float
+    mean: float
+    largest: float
+    hottest_key: float
+
+    @property
+    def ratio(self) -> float:
+        return self.largest / self.mean
+
+
+def zipf_counts(ranks: np.ndarray, *, exponent: float, most: float, cap: float) -> np.ndarray:
+    """How often the keys of these ranks (from 1) occur: ``most`` at the first, at least once, at most ``cap``."""
+    return np.clip(most * ranks.astype(np.float64) ** -exponent, 1.0, cap)
+
+
+def skew(
+    what: str, *, num_keys: int, num_buckets: int, exponent: float, most: float, cap: float, seed: int = 8
+) -> Skew:
+    """Deals ``num_keys`` keys with Zipf's counts to buckets by hash.
+
+    >>> found = skew("x", num_keys=10**6, num_buckets=64, exponent=1.0, most=1e5, cap=1e9)
+    >>> found.largest >= found.hottest_key == 1e5
+    True
+    >>> skew("y", num_keys=10**6, num_buckets=64, exponent=1.0, most=1e5, cap=10.0).ratio < 1.1
+    True
+    """
+    chance = np.random.default_rng(seed)
+    buckets = np.zeros(num_buckets)
+    frequent = min(num_keys, _FREQUENT)
+    counts = zipf_counts(np.arange(1, frequent + 1), exponent=exponent, most=most, cap=cap)
+    np.add.at(buckets, chance.integers(0, num_buckets, frequent), counts)
+    start = frequent
+    while start < num_keys:  # ranks in blocks that grow: within one the counts are nearly equal
+        size = min(max(start // 4, 1), num_keys - start)
+        middle = zipf_counts(np.array([start + size / 2]), exponent=exponent, most=most, cap=cap)[0]
+        buckets += chance.multinomial(size, np.full(num_buckets, 1 / num_buckets)) * middle
+        start += size
+    total = float(buckets.sum())
+    return Skew(what, num_keys, num_buckets, total, total / num_buckets, float(buckets.max()), float(counts[0]))
+
+
+def print_skew(*, num_keys: int, console: Console) -> None:
+    """Prints the largest bucket of the shuffles that gather by key."""
+    found = [
+        skew("lines, every occurrence", num_keys=num_keys, num_buckets=LINE_BUCKETS, exponent=1.0, most=num_keys / 10,
+             cap=1e18),
+        skew("lines, once a batch (as built)", num_keys=num_keys, num_buckets=LINE_BUCKETS, exponent=1.0,
+             most=num_keys / 10, cap=num_keys / 20_000),
+        skew("keys of documents (digest, url)", num_keys=num_keys, num_buckets=4096, exponent=1.2, most=1e6, cap=1e18),
+        skew("mixing: documents to shards", num_keys=num_keys, num_buckets=10_430, exponent=0.0, most=1.0, cap=1.0),
+    ]  # fmt: skip
+    table = Table(title=f"key skew, {num_keys:.1e} distinct keys", title_justify="left")
+    for name in ("shuffle", "buckets", "occurrences", "mean", "largest", "largest / mean", "hottest key"):
+        table.add_column(name, justify="left" if name == "shuffle" else "right", no_wrap=True)
+    for s in found:
+        table.add_row(s.what, f"{s.num_buckets:,}", f"{s.num_occurrences:.2e}", f"{s.mean:.2e}", f"{s.largest:.2e}",
+                      f"{s.ratio:.3f}", f"{s.hottest_key:.1e}")  # fmt: skip
+    console.print(table)
+    console.print(
+        "A hot key does not grow a bucket past memory: lines are parted on disk beyond 16 million a bucket, groups of "
+        "texts are sorted on disk, and what is judged of a key is streamed.", highlight=False, soft_wrap=True,
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""What the user asked for: flags and YAML become one checked ``Settings`` value."""

@@ -1,0 +1,196 @@
+"""What a source's globs match: files listed once, in one order, and named by a fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from glob import escape, iglob
+
+import xxhash
+from apache_beam.io.filesystem import BeamIOError
+from apache_beam.io.filesystems import FileSystems
+
+from pipeline.files.files import is_local
+from pipeline.files.http_files import HttpFileError, is_http, size_of_http
+from pipeline.sources.source import InputFile
+
+NUM_SIZES_ASKED = 8
+"""Of the files of a published list that lie on a server: their mean stands for the others. A dump has 56,000."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The files of one source."""
+
+    files: tuple[InputFile, ...]
+    written: tuple[float, ...]
+    """When each was written last, in seconds; zero where that is not known."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when a file comes, goes, or is written again."""
+        identity = [[file.path, file.num_bytes, at] for file, at in zip(self.files, self.written, strict=True)]
+        return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+
+    def only(self, wanted: Callable[[str], bool]) -> Listing:
+        """The files whose paths are wanted."""
+        kept = [(file, at) for file, at in zip(self.files, self.written, strict=True) if wanted(file.path)]
+        return Listing(tuple(file for file, _ in kept), tuple(at for _, at in kept))
+
+    @property
+    def num_bytes(self) -> int:
+        return sum(f.num_bytes for f in self.files)
+
+
+def list_inputs(
+    source: str, globs: Sequence[str], *, fraction: float = 1.0, always: Callable[[str], bool] | None = None,
+    expand: Callable[[str], list[str] | None] | None = None, output: str | None = None,
+) -> Listing:  # fmt: skip
+    """Lists what the globs match: each file once, sorted by path.
+
+    A folder, given or matched, stands for all files below it, linked ones too. ``fraction`` keeps that share of
+    the files, chosen by a hash of the file's name, at least one; files that ``always`` names are kept besides.
+    ``expand`` gives the files that a list names, None for a glob. What lies below ``output`` is no input, where a
+    glob does not begin there.
+
+    Raises:
+        ValueError: a glob matches nothing; names the source and the glob.
+    """
+    found: dict[str, tuple[int, float]] = {}
+    listed: dict[str, str] = {}
+    for glob in globs:
+        names = expand(glob) if expand is not None else None
+        if names is not None:
+            real = (os.path.realpath(os.path.expanduser(n)) if is_local(n) else n for n in names)
+            listed |= {path: glob for path in real if path not in listed}
+            continue
+        matched = _without_output(glob, _match(source, glob), output)
+        if not matched:
+            raise ValueError(f"{source}: nothing matches {glob!r}; check the path, and quote globs in the shell")
+        found |= matched
+    listed = {path: glob for path, glob in listed.items() if path not in found}
+    paths = sorted([*found, *listed])
+    if fraction < 1.0:
+        kept = [p for p in paths if always is not None and always(p)]
+        paths = sorted([*kept, *_share([p for p in paths if p not in set(kept)], fraction)])
+    for glob in dict.fromkeys(listed.values()):  # each list on its own: another one changes nothing of this one
+        found |= _sizes(source, [p for p in paths if listed.get(p) == glob])
+    return Listing(tuple(InputFile(p, found[p][0]) for p in paths), tuple(found[p][1] for p in paths))
+
+
+def _without_output(
+    glob: str, matched: dict[str, tuple[int, float]], output: str | None
+) -> dict[str, tuple[int, float]]:
+    """A run into a folder below its input would else read, when it is continued, what it wrote itself."""
+    if output is None or is_local(glob) != is_local(output):
+        return matched
+    if is_local(output):
+        glob, output = (os.path.realpath(os.path.expanduser(p)) for p in (glob, output))
+    below = output.rstrip("/") + "/"
+    return matched if glob.startswith(below) else {p: m for p, m in matched.items() if not p.startswith(below)}
+
+
+def _sizes(source: str, paths: Sequence[str]) -> dict[str, tuple[int, float]]:
+    """Sizes of the files of a list: exact on this machine's disk, elsewhere the mean of a few, asked for."""
+    local = [p for p in paths if is_local(p)]
+    gone = [p for p in local if not os.path.isfile(p)]
+    if gone:
+        raise ValueError(f"{source}: {len(gone)} files of the list are not there, the first is {gone[0]}")
+    found = {p: (os.path.getsize(p), os.path.getmtime(p)) for p in local}
+    stored = [p for p in paths if not is_local(p)]
+    asked = stored[:: max(1, len(stored) // NUM_SIZES_ASKED)][:NUM_SIZES_ASKED]
+    sizes = [size for path in asked for size, _ in _match(source, path).values()]
+    if asked and not sizes:
+        raise ValueError(f"{source}: of the list's files none of {', '.join(asked)} is there")
+    mean = sum(sizes) // len(sizes) if sizes else 0
+    return {**found, **dict.fromkeys(stored, (mean, 0.0))}
+
+
+def _match(source: str, glob: str) -> dict[str, tuple[int, float]]:
+    if is_http(glob):
+        return _match_http(source, glob)
+    if is_local(glob):
+        glob = os.path.abspath(os.path.expanduser(glob))
+        if os.path.isdir(glob):
+            glob = os.path.join(escape(glob), "**")
+        elif os.path.isfile(glob):  # also one whose name holds what would be a wildcard
+            glob = escape(glob)
+    elif glob.endswith("/"):
+        glob += "**"
+    try:
+        (result,) = FileSystems.match([glob])
+    except BeamIOError as error:
+        raise ValueError(f"{source}: cannot list {glob!r}: {_cause(error)}") from error
+    except ValueError as error:  # no file system for this scheme: its package is not installed
+        raise ValueError(
+            f"{source}: cannot read {glob!r}: {error}; for gs:// install the extra [gcp], for s3:// [aws]"
+        ) from error
+    found = {}
+    for entry in result.metadata_list:
+        path = os.path.realpath(entry.path) if is_local(entry.path) else entry.path
+        if is_local(path) and not os.path.isfile(path):
+            continue
+        found[path] = (entry.size_in_bytes, entry.last_updated_in_seconds)
+    if is_local(glob):
+        below = _files_below(source, (d for d in iglob(glob, recursive=True) if os.path.isdir(d)))
+        found |= {p: (os.path.getsize(p), os.path.getmtime(p)) for p in below if p not in found}
+        _check_names(source, found)
+    return found
+
+
+def _files_below(source: str, folders: Iterable[str]) -> Iterator[str]:
+    """The real paths of the files in folders and in those below them; links are followed, each folder is read once.
+
+    Raises:
+        ValueError: a folder cannot be listed: what it holds would be missing from the corpus without a word.
+    """
+    seen: set[str] = set()
+    left = [os.path.realpath(folder) for folder in folders]
+    while left:
+        folder = left.pop()
+        if folder in seen:
+            continue
+        seen.add(folder)
+        try:
+            entries = list(os.scandir(folder))
+        except OSError as error:
+            raise ValueError(f"{source}: the folder {folder!r} cannot be listed: {error.strerror}") from error
+        for entry in entries:
+            path = os.path.realpath(entry.path)
+            if os.path.isdir(path):
+                left.append(path)
+            elif os.path.isfile(path):
+                yield path
+
+
+def _check_names(source: str, paths: Iterable[str]) -> None:
+    for path in paths:
+        try:
+            path.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"{source}: the name of the file {path!r} is not UTF-8; rename it") from None
+
+
+def _match_http(source: str, url: str) -> dict[str, tuple[int, float]]:
+    if any(mark in url for mark in "*["):
+        raise ValueError(
+            f"{source}: {url!r}: a web server cannot be asked for what matches; name its files or a .paths list"
+        )
+    try:
+        return {url: (size_of_http(url), 0.0)}
+    except HttpFileError as error:
+        raise ValueError(f"{source}: {error}") from error
+
+
+def _cause(error: BeamIOError) -> str:
+    details = getattr(error, "exception_details", None) or {}
+    return "; ".join(str(e) for e in details.values()) or str(error)
+
+
+def _share(paths: list[str], fraction: float) -> list[str]:
+    """The share of the paths whose name's hash is smallest; at least one."""
+    by_hash = sorted(paths, key=lambda p: (xxhash.xxh3_64_intdigest(os.path.basename(p).encode(), seed=4), p))
+    return by_hash[: max(1, round(len(paths) * fraction))]

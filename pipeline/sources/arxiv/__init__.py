@@ -1,0 +1,1 @@
+"""The arXiv source: bulk tars of LaTeX papers."""

@@ -1,0 +1,239 @@
+"""One paper's archive: unpacked as a stream, bounded, only its TeX kept, nothing ever on disk.
+
+arXiv stores a paper as ``ID.gz``: a gzipped tar of the project, or one gzipped file, whatever that file is.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import dataclass, field
+
+from isal import isal_zlib
+
+from pipeline.sources.arxiv.damaged_tar import BLOCK_BYTES, Readable, TarDamage, TarMember, TarStream, is_tar
+
+MAX_TEX_BYTES = 20_000_000
+"""The TeX of one paper, in memory at once; ours: the longest theses have 5, and 20 are cleaned within half a minute."""
+MAX_MEMBERS = 20_000
+"""Files in one project; ours: arXiv's own largest have some thousand figures."""
+BOMB_BASE_BYTES = 100_000_000
+MAX_RATIO = 200
+"""A paper may unpack to 100 MB and 200 times its stored size; deflate's most is 1,032 times, drawings reach 50."""
+_PIECE_BYTES = 1 << 16
+_MAX_FILL_BYTES = 1 << 18
+_GZIP_WBITS = 31
+_MAX_DECLARATION_BYTES = 10_000
+
+_NOT_TEX = (
+    ".eps .ps .epsi .epsf .pdf .png .jpg .jpeg .gif .svg .tif .tiff .bmp .ppm .pgm .fig .xfig .bib .bst .bbl"
+    " .blg .cls .clo .aux .log .toc .out .lof .lot .synctex .gz .zip .tgz .bz2 .z .csv .dat .xls .xlsx .doc"
+    " .docx .ppt .mp4 .avi .mov .mpg .mp3 .wav .py .ipynb .m .nb .r .c .cpp .h .java .jl .sh .md .html .xml"
+    " .json .yml .yaml .pfb .ttf .otf .afm .tfm .npy .npz .mat .fits .root .hdf5 .h5 .md5 .ds_store .gitignore"
+    " .bbx .cbx .dbx .fd .def .cfg .dtx .ins .rnw .makefile"
+)
+_NOT_TEX_ENDINGS = frozenset(_NOT_TEX.split())
+_FORMATS = (
+    (b"%PDF-", "pdf", False),
+    (b"%!PS", "postscript", False),
+    (b"%!Adobe", "postscript", False),
+    (b"\x04%!PS", "postscript", False),
+    (b"PK\x03\x04", "zip_or_docx", False),
+    (b"\xd0\xcf\x11\xe0", "word_document", False),
+    (b"\x1f\x8b", "nested_gzip", True),
+    (b"\x1f\x9d", "unix_compress", True),
+)
+_HTML = re.compile(
+    rb"\s*(?:<!--.*?-->\s*)?(?:<\?xml[^>]*>\s*)?<(?:!doctype\s+html|html|head|title|body)\b", re.IGNORECASE | re.DOTALL
+)
+_WITHDRAWN = re.compile(
+    rb"(?:paper|submission|article|manuscript|preprint|work|document|e-?print|it)\b[^.]{0,120}\bwithdrawn\b"
+    rb"|\bwithdrawn by\b",
+    re.IGNORECASE,
+)
+_MAX_NOTICE_BYTES = 2_000
+_TOPLEVEL = re.compile(
+    r"^\s*(\S+)\s+toplevelfile\b|\"filename\"\s*:\s*\"([^\"]+)\"[^{}]*\"usage\"\s*:\s*\"toplevel\"", re.MULTILINE
+)
+
+
+class BadPaperError(Exception):
+    """A paper that cannot be read; ``reason`` in snake_case, ``is_bad`` where the input is broken."""
+
+    def __init__(self, reason: str, detail: str = "", *, is_bad: bool = True) -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+        self.is_bad = is_bad
+
+
+@dataclass(slots=True)
+class Project:
+    """A paper's TeX files by their path, and what the archive says beside them."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    unsafe_names: list[str] = field(default_factory=list)
+    """Members whose names lead out of the project; none of them is read."""
+    stems_with_bbl: set[str] = field(default_factory=set)
+    main_declared: str = ""
+    num_bytes: int = 0
+    links: dict[str, str] = field(default_factory=dict)
+
+
+class Gunzip:
+    """A gzip unpacked as it is read; raises :class:`BadPaperError` where it is cut, broken or a bomb."""
+
+    def __init__(self, stream: Readable) -> None:
+        self._stream = stream
+        self._unzip = isal_zlib.decompressobj(_GZIP_WBITS)
+        self._stored = b""
+        self._buffer = b""
+        self._is_done = False
+        self.num_stored = 0
+        self.num_unpacked = 0
+
+    def read(self, num_bytes: int, /) -> bytes:
+        """Returns up to ``num_bytes``, nothing only at the end."""
+        while not self._buffer and not self._is_done:
+            self._fill()
+        data, self._buffer = self._buffer[:num_bytes], self._buffer[num_bytes:]
+        return data
+
+    def _fill(self) -> None:
+        if not self._stored:
+            self._stored = self._stream.read(_PIECE_BYTES)
+            self.num_stored += len(self._stored)
+        if not self._stored:
+            raise BadPaperError("truncated_gzip", f"after {self.num_unpacked} bytes")
+        try:
+            self._buffer = self._unzip.decompress(self._stored, _MAX_FILL_BYTES)
+        except isal_zlib.error as error:
+            reason = "corrupt_gzip" if self.num_unpacked or self.num_stored > _PIECE_BYTES else "not_gzip"
+            raise BadPaperError(reason, str(error)) from None
+        self._stored = self._unzip.unconsumed_tail
+        if self._unzip.eof:
+            self._next_member()
+        self.num_unpacked += len(self._buffer)
+        if self.num_unpacked > BOMB_BASE_BYTES + MAX_RATIO * self.num_stored:
+            raise BadPaperError("gzip_bomb", f"{self.num_unpacked} bytes of {self.num_stored}")
+
+    def _next_member(self) -> None:
+        rest = self._unzip.unused_data or self._stream.read(_PIECE_BYTES)
+        if rest.startswith(b"\x1f\x8b"):
+            self._unzip = isal_zlib.decompressobj(_GZIP_WBITS)
+            self._stored = rest
+        else:  # padding, or what somebody's mailer put behind
+            self._is_done = True
+
+
+def read_project(stream: Readable, project: Project) -> None:
+    """Reads ``ID.gz`` into ``project``: the TeX files, and the names of members that were not to be read.
+
+    Raises:
+        BadPaperError: what is in it is no TeX, or cannot be read; nothing of it is used then.
+    """
+    unzipped = Gunzip(stream)
+    head = _read_up_to(unzipped, BLOCK_BYTES)
+    if not head:
+        raise BadPaperError("empty_file")
+    if is_tar(head):
+        _read_tar(TarStream(unzipped, stops_at_end=True, head=head), project)
+        return
+    name, is_bad = _other_format(head)
+    if name:
+        raise BadPaperError(name, is_bad=is_bad)
+    data = head + _read_up_to(unzipped, MAX_TEX_BYTES + 1 - len(head))
+    if len(data) > MAX_TEX_BYTES:
+        raise BadPaperError("too_large", f"more than {MAX_TEX_BYTES} bytes of TeX")
+    _check_single(data)
+    project.files["main.tex"] = data
+    project.num_bytes = len(data)
+
+
+def _read_up_to(stream: Readable, num_bytes: int) -> bytes:
+    pieces = []
+    while num_bytes > 0 and (piece := stream.read(min(num_bytes, 1 << 20))):
+        pieces.append(piece)
+        num_bytes -= len(piece)
+    return b"".join(pieces)
+
+
+def _other_format(head: bytes) -> tuple[str, bool]:
+    for magic, name, is_bad in _FORMATS:
+        if head.startswith(magic):
+            return name, is_bad
+    if _HTML.match(head):
+        return "html", False
+    if not any(head):
+        return "empty_project", True
+    if head.count(b"\0") * 10 > len(head) and not head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "unknown_format", True
+    return "", False
+
+
+def _check_single(data: bytes) -> None:
+    if len(data) <= _MAX_NOTICE_BYTES and _WITHDRAWN.search(b" ".join(data.split())):
+        raise BadPaperError("withdrawn", is_bad=False)
+    if b"\\" not in data:
+        raise BadPaperError("not_tex", is_bad=False)
+
+
+def _read_tar(tar: TarStream, project: Project) -> None:
+    for num_members, member in enumerate(tar):
+        if isinstance(member, TarDamage):
+            reason = "truncated_tar" if member.is_cut else "damaged_tar"
+            raise BadPaperError(reason, f"at byte {member.offset} of the unpacked project")
+        if num_members >= MAX_MEMBERS:
+            raise BadPaperError("too_many_members", f"more than {MAX_MEMBERS}")
+        _read_member(project, member)
+    for name, target in project.links.items():
+        if target in project.files:
+            project.files[name] = project.files[target]
+    if not any(b"\\" in data for data in project.files.values()):
+        raise BadPaperError("no_tex", is_bad=False)
+    if project.num_bytes <= _MAX_NOTICE_BYTES and all(_WITHDRAWN.search(data) for data in project.files.values()):
+        raise BadPaperError("withdrawn", is_bad=False)
+
+
+def _read_member(project: Project, member: TarMember) -> None:
+    name = safe_name(member.name)
+    if name is None:
+        project.unsafe_names.append(member.name)
+        return
+    if member.link_to:
+        target = safe_name(posixpath.join(posixpath.dirname(name), member.link_to))
+        if target is not None:
+            project.links[name] = target
+        return
+    if not member.is_file or name.startswith("anc/"):
+        return  # ancillary files are no part of the paper: arXiv's own rule for the folder's name
+    stem, ending = posixpath.splitext(name)
+    if ending.lower() == ".bbl":
+        project.stems_with_bbl.add(stem)
+    if posixpath.basename(name).lower().startswith("00readme"):
+        declared = _TOPLEVEL.search(member.read(_MAX_DECLARATION_BYTES).decode("utf-8", "replace"))
+        project.main_declared = "" if declared is None else declared[1] or declared[2]
+        return
+    if ending.lower() in _NOT_TEX_ENDINGS and ending.lower() != ".bbl":
+        return
+    if project.num_bytes + member.num_bytes > MAX_TEX_BYTES:
+        if ending.lower() in (".tex", ".ltx", ".latex"):
+            raise BadPaperError("too_large", f"more than {MAX_TEX_BYTES} bytes of TeX")
+        return
+    data = member.read()
+    if b"\0" in data[:1024] and not data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return
+    project.files[name] = data
+    project.num_bytes += len(data)
+
+
+def safe_name(name: str) -> str | None:
+    """The member's path inside the project; None where it leads out of it.
+
+    >>> safe_name("./sec/../a.tex"), safe_name("../../a.tex"), safe_name("/etc/passwd")
+    ('a.tex', None, None)
+    """
+    path = posixpath.normpath(name.replace("\\\\", "/"))
+    if path.startswith(("/", "../")) or path in ("..", ".") or re.match(r"[A-Za-z]:", path):
+        return None if path != "." else ""
+    return path

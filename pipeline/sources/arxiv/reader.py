@@ -1,0 +1,202 @@
+"""arXiv: LaTeX sources as arXiv's bulk tars hold them, one paper a document.
+
+``arXiv_src_YYMM_NNN.tar`` holds ``YYMM/ID.gz`` (a project's gzipped tar, or one gzipped file) and ``ID.pdf``
+where a paper has no source. A paper's files become one source here, its inputs in place; the step
+:class:`filters.latex.paper.Latex` cleans it.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pyarrow as pa
+
+from filters.latex.encoding import declared_encoding, decode_latex
+from filters.latex.paper import DetectPaperLanguage, Latex
+from filters.latex.project import assemble, find_main
+from pipeline.sources.arxiv.damaged_tar import Readable, TarDamage, TarMember, TarStream
+from pipeline.sources.arxiv.paper_archive import BadPaperError, Project, read_project
+from pipeline.sources.dedup_steps import ExactDedup
+from pipeline.sources.source import Document, InputFile, Opener, Rejected, Source, Unit
+
+_ENDINGS = ((".tar.gz", "paper"), (".tgz", "paper"), (".gz", "paper"), (".tar", "bulk"), (".pdf", "pdf"))
+_NEW_ID = re.compile(r"(\d{4})\.(\d{4,5})(?:v(\d+))?\Z")
+_ARCHIVES = (
+    "acc-phys|adap-org|alg-geom|ao-sci|astro-ph|atom-ph|bayes-an|chao-dyn|chem-ph|cmp-lg|comp-gas|cond-mat|cs|dg-ga"
+    "|funct-an|gr-qc|hep-ex|hep-lat|hep-ph|hep-th|math-ph|math|mtrl-th|nlin|nucl-ex|nucl-th|patt-sol|physics|plasm-ph"
+    "|q-alg|q-bio|quant-ph|solv-int|supr-con"
+)
+_OLD_ID = re.compile(rf"({_ARCHIVES})(?:\.[A-Z]{{2}})?_?(\d{{4}})(\d{{3}})(?:v(\d+))?\Z")
+_TEX_ENDINGS = (".tex", ".ltx", ".latex")
+_NOT_BAD_MEMBERS = (".pdf", ".txt", ".html", ".ps.gz", ".dvi.gz", ".html.gz")
+
+
+@dataclass(frozen=True, slots=True)
+class PaperId:
+    """What a file's name says of its paper."""
+
+    id: str
+    arxiv_id: str | None
+    yymm: str | None
+    version: int | None
+
+
+def paper_id(name: str) -> PaperId:
+    """Reads a paper's id from its file's name (without the ending); a file that has none goes by its name.
+
+    >>> paper_id("math0101001"), paper_id("1911.02782v2").version
+    (PaperId(id='math/0101001', arxiv_id='math/0101001', yymm='0101', version=None), 2)
+    """
+    new = _NEW_ID.match(name)
+    if new is not None:
+        arxiv_id = f"{new[1]}.{new[2]}"
+        return PaperId(arxiv_id, arxiv_id, new[1], int(new[3]) if new[3] else None)
+    old = _OLD_ID.match(name)
+    if old is not None:
+        arxiv_id = f"{old[1]}/{old[2]}{old[3]}"
+        return PaperId(arxiv_id, arxiv_id, old[2], int(old[4]) if old[4] else None)
+    return PaperId(name, None, None, None)
+
+
+def _kind_and_stem(path: str) -> tuple[str, str]:
+    base = posixpath.basename(path)
+    for ending, kind in _ENDINGS:
+        if base.lower().endswith(ending) and len(base) > len(ending):
+            return kind, base[: -len(ending)]
+    return "", base
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArxivReader:
+    """Reads bulk tars, or papers that lie about on their own. A unit is a file: what a worker streams through."""
+
+    DATA_VERSION: ClassVar[int] = 1
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
+        "arxiv_id": pa.string(),
+        "yymm": pa.string(),
+        "version": pa.int64(),
+        "num_files": pa.int64(),
+        "num_files_left_out": pa.int64(),
+        "num_inputs_missing": pa.int64(),
+    }
+
+    def knows(self, path: str) -> bool:
+        """Whether a file of this name is of a form that this source reads."""
+        return bool(_kind_and_stem(path)[0])
+
+    def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
+        """One unit a file. Raises ValueError on a name that is none of ``.tar``, ``.gz``, ``.tgz``, ``.pdf``."""
+        units = []
+        for file in files:
+            kind, _ = _kind_and_stem(file.path)
+            if not kind:
+                raise ValueError(
+                    f"arxiv: {file.path} is no .tar of papers, no paper's .gz or .tar.gz, and no .pdf (passed by)"
+                )
+            units.append(Unit(path=file.path, num_bytes=file.num_bytes, kind=kind))
+        return units
+
+    def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | Rejected]:
+        """Streams a unit's papers; what is no paper, or is broken, is named and passed by."""
+        if unit.kind == "pdf":
+            yield Rejected(place=unit.place, reason="pdf", is_bad=False)
+            return
+        with open_file(unit.path) as file:
+            if unit.kind == "paper":
+                yield from _read_paper(file, unit.place, _kind_and_stem(unit.path)[1], is_whole_file=True)
+            else:
+                yield from _read_bulk(file, unit.place)
+
+
+def _read_bulk(file: Readable, place: str) -> Iterator[Document | Rejected]:
+    num_members = 0
+    for member in TarStream(file):
+        if isinstance(member, TarDamage):
+            reason = "truncated_tar" if member.is_cut else "damaged_tar"
+            yield Rejected(
+                place=f"{place}@{member.offset}",
+                reason=reason,
+                detail=member.name,
+                is_whole_file=member.is_cut and num_members == 0,
+            )
+            continue
+        num_members += 1
+        if member.is_file:
+            yield from _read_member(member, f"{place}#{member.name}")
+    if num_members == 0:
+        yield Rejected(place=place, reason="empty_tar", is_whole_file=True)
+
+
+def _read_member(member: TarMember, place: str) -> Iterator[Document | Rejected]:
+    kind, stem = _kind_and_stem(member.name)
+    if kind == "pdf" or member.name.lower().endswith(_NOT_BAD_MEMBERS):
+        yield Rejected(place=place, reason="pdf" if kind == "pdf" else "not_a_source", is_bad=False)
+    elif kind == "paper":
+        yield from _read_paper(member, place, stem, is_whole_file=False)
+    else:
+        yield Rejected(place=place, reason="unknown_member", is_bad=False)
+
+
+def _read_paper(stream: Readable, place: str, stem: str, *, is_whole_file: bool) -> Iterator[Document | Rejected]:
+    project = Project()
+    found: Document | Rejected
+    try:
+        read_project(stream, project)
+        found = _document(project, paper_id(stem), place)
+    except BadPaperError as bad:
+        is_whole_file &= bad.is_bad
+        found = Rejected(
+            place=place, reason=bad.reason, detail=bad.detail, is_bad=bad.is_bad, is_whole_file=is_whole_file
+        )
+    for name in project.unsafe_names:
+        yield Rejected(place=f"{place}#{name}", reason="unsafe_path")
+    yield found
+
+
+def _document(project: Project, paper: PaperId, place: str) -> Document | Rejected:
+    files = _decoded(project.files)
+    main = find_main(files, stems_with_bbl=frozenset(project.stems_with_bbl), declared=project.main_declared)
+    if main is None:
+        return Rejected(place=place, reason="no_tex", is_bad=False)
+    if len(files[main]) < _MAX_AUTO_IGNORE_CHARS and files[main].lstrip().startswith("%auto-ignore"):
+        return Rejected(place=place, reason="withdrawn", is_bad=False)
+    assembled = assemble(files, main)
+    sources = [path for path in files if path.lower().endswith(_TEX_ENDINGS)]
+    return {
+        "id": paper.id,
+        "text": assembled.text,
+        "arxiv_id": paper.arxiv_id,
+        "yymm": paper.yymm,
+        "version": paper.version,
+        "num_files": len(assembled.reached),
+        "num_files_left_out": sum(path not in assembled.reached for path in sources),
+        "num_inputs_missing": assembled.num_missing,
+    }
+
+
+_MAX_AUTO_IGNORE_CHARS = 2_000
+"""A file that arXiv is told to ignore and that is this short is a notice, not a paper."""
+
+
+def _decoded(files: Mapping[str, bytes]) -> dict[str, str]:
+    """Every file by its own encoding, or by what the project's main files declare."""
+    by_rank = sorted(files, key=lambda path: (b"\\document" not in files[path], path))
+    declared = next((found for path in by_rank if (found := declared_encoding(files[path]))), None)
+    return {path: decode_latex(data, declared) for path, data in files.items()}
+
+
+SOURCE = Source(
+    name="arxiv",
+    reader=ArxivReader(),
+    steps=(
+        Latex(),
+        DetectPaperLanguage(),
+        ExactDedup(NAME="duplicate_id", reason="duplicate_id", key="id", newest="version"),
+    ),
+    cite="LLaMA (arXiv:2302.13971) section 2.1: arXiv's LaTeX files; everything before the first section, the "
+    "bibliography and comments removed; definitions and macros written by users expanded",
+)

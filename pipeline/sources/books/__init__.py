@@ -1,0 +1,1 @@
+"""The books source: plain text, archives and JSON lines."""

@@ -1,0 +1,220 @@
+"""The members of a zip or a tar, one after the other, each in memory and bounded; nothing is written anywhere.
+
+A member's name is used for its ending and for telling where it was, never as a path, so one that climbs out of its
+folder is as good as any.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gzip
+import io
+import lzma
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from isal import igzip, isal_zlib
+
+from pipeline.sources.source import Rejected
+
+MAX_DIRECTORY_BYTES = 64 << 20
+"""Ours: the directory of a zip of half a million books; Python holds it in memory."""
+MAX_EXPANSION = 200
+"""Ours: an archive may unpack to so many times its own size, and 64 MB; text in deflate comes to 3 to 10 times."""
+_FREE_BYTES = 64 << 20
+_MAX_TAR_HEADER_BYTES = 1 << 20
+_READ_BYTES = 256 << 10
+
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    struct.error,
+    ValueError,
+    OverflowError,
+    NotImplementedError,
+)
+_GZIP_ERRORS = (gzip.BadGzipFile, zlib.error, isal_zlib.error, isal_zlib.IsalError)
+_LONG_HEADERS = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file out of an archive; ``data`` is one byte longer than asked for if there was more of it."""
+
+    place: str
+    name: str
+    data: bytes
+
+
+def printable(name: str) -> str:
+    r"""A member's name as it can be stored and shown: no lone surrogates or controls, at most 500 characters.
+
+    >>> printable("a\udcff\n.txt")
+    'a??.txt'
+    """
+    name = name.encode("utf-8", "replace").decode()
+    return "".join(char if char.isprintable() else "?" for char in name[:500])
+
+
+def _is_wanted(name: str, endings: tuple[str, ...]) -> bool:
+    return name.lower().endswith(endings)
+
+
+def unknown_form(place: str) -> Rejected:
+    """What is said of a file that is none of the forms books come in; it is not broken."""
+    return Rejected(place=place, reason="unknown_form", is_bad=False)
+
+
+def _bomb(place: str) -> Rejected:
+    detail = f"unpacks to over {MAX_EXPANSION} times its size"
+    return Rejected(place=place, reason="archive_bomb", detail=detail, is_whole_file=True)
+
+
+def zip_members(
+    file: BinaryIO, place: str, *, num_bytes: int, endings: tuple[str, ...], max_bytes: int
+) -> Iterator[Member | Rejected]:
+    """Streams the members whose names end as asked; the others are told as ``unknown_form``.
+
+    Rejected besides: ``damaged_zip`` (the whole, or a member: the next is read), ``encrypted``,
+    ``unsupported_compression`` (Gutenberg's oldest zips are shrunk or imploded), ``archive_bomb``.
+    """
+    if _directory_bytes(file) > MAX_DIRECTORY_BYTES:
+        yield Rejected(place=place, reason="archive_bomb", detail="directory", is_whole_file=True)
+        return
+    try:
+        archive = zipfile.ZipFile(file)
+    except _ZIP_ERRORS as error:
+        yield Rejected(place=place, reason="damaged_zip", detail=str(error)[:200], is_whole_file=True)
+        return
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # EINVAL: it points before the file's start; else it is the store's trouble
+            raise
+        yield Rejected(place=place, reason="damaged_zip", detail=str(error)[:200], is_whole_file=True)
+        return
+    budget = num_bytes * MAX_EXPANSION + _FREE_BYTES
+    with archive:
+        for info in archive.infolist():
+            where = f"{place}#{printable(info.filename)}"
+            if info.filename.endswith("/"):
+                continue
+            if not _is_wanted(info.filename, endings):
+                yield unknown_form(where)
+                continue
+            member = _zip_member(archive, info, where, max_bytes)
+            yield member
+            budget -= len(member.data) if isinstance(member, Member) else 0
+            if budget < 0:
+                yield Rejected(
+                    place=place, reason="archive_bomb", detail=f"over {MAX_EXPANSION} times", is_whole_file=True
+                )
+                return
+
+
+def _zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str, max_bytes: int) -> Member | Rejected:
+    if info.flag_bits & 1:
+        return Rejected(place=where, reason="encrypted")
+    try:
+        with archive.open(info) as member:
+            return Member(where, info.filename, member.read(max_bytes + 1))
+    except NotImplementedError as error:
+        return Rejected(place=where, reason="unsupported_compression", detail=str(error)[:200])
+    except _ZIP_ERRORS as error:
+        return Rejected(place=where, reason="damaged_zip", detail=str(error)[:200])
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return Rejected(place=where, reason="damaged_zip", detail=str(error)[:200])
+
+
+def _directory_bytes(file: BinaryIO) -> int:
+    """How large a zip says that its directory is; 0 where it does not say (then it is no zip)."""
+    size = file.seek(0, io.SEEK_END)
+    file.seek(max(0, size - 65_557))
+    tail = file.read()
+    file.seek(0)
+    at = tail.rfind(b"PK\x05\x06")
+    if at < 0 or len(tail) < at + 22:
+        return 0
+    return int(struct.unpack_from("<L", tail, at + 12)[0])
+
+
+class _BoundedTarInfo(tarfile.TarInfo):
+    """Refuses headers that would be read into memory whole, however long they say they are."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type in _LONG_HEADERS and self.size > _MAX_TAR_HEADER_BYTES:
+            raise tarfile.ReadError(f"a header of {self.size} bytes")
+        return super()._proc_member(archive)  # type: ignore[misc,no-any-return]
+
+
+def tar_members(
+    file: BinaryIO, place: str, *, num_bytes: int, endings: tuple[str, ...], max_bytes: int
+) -> Iterator[Member | Rejected]:
+    """Streams the wanted regular files of a ``.tar`` or ``.tar.gz``, read once from start to end.
+
+    Rejected besides ``unknown_form``: ``damaged_tar``, ``truncated_gzip`` and ``damaged_gzip``, behind which nothing
+    can be read, and ``archive_bomb``.
+    """
+    packed = file.read(2) == b"\x1f\x8b"
+    file.seek(0)
+    source: BinaryIO = igzip.IGzipFile(fileobj=file) if packed else file
+    budget = num_bytes * MAX_EXPANSION + _FREE_BYTES
+    try:
+        with tarfile.open(fileobj=source, mode="r|", tarinfo=_BoundedTarInfo, bufsize=_READ_BYTES) as archive:
+            while (info := archive.next()) is not None:
+                archive.members = []  # type: ignore[attr-defined]  # else it keeps every header it has seen
+                budget -= info.size
+                if budget < 0:
+                    yield Rejected(
+                        place=place, reason="archive_bomb", detail=f"over {MAX_EXPANSION} times", is_whole_file=True
+                    )
+                    return
+                where = f"{place}#{printable(info.name)}"
+                if not info.isreg():
+                    continue
+                if not _is_wanted(info.name, endings):
+                    yield unknown_form(where)
+                    continue
+                member = archive.extractfile(info)
+                data = member.read(min(info.size, max_bytes + 1)) if member else b""
+                if len(data) < min(info.size, max_bytes + 1):
+                    yield Rejected(place=where, reason="damaged_tar", detail="cut short", is_whole_file=True)
+                    return
+                yield Member(where, info.name, data)
+        while packed and budget >= 0 and (rest := source.read(_READ_BYTES)):  # the checksum stands at the very end
+            budget -= len(rest)
+    except EOFError as error:
+        yield Rejected(place=place, reason="truncated_gzip", detail=str(error), is_whole_file=True)
+    except _GZIP_ERRORS as error:
+        yield Rejected(place=place, reason="damaged_gzip", detail=str(error)[:200], is_whole_file=True)
+    except (tarfile.TarError, ValueError, struct.error) as error:
+        yield Rejected(place=place, reason="damaged_tar", detail=str(error)[:200], is_whole_file=True)
+    finally:
+        if packed:
+            with contextlib.suppress(OSError):
+                source.close()
+
+
+def gunzip(file: BinaryIO, place: str, max_bytes: int) -> bytes | Rejected:
+    """A whole gzip file, at most one byte more than ``max_bytes`` of it."""
+    try:
+        with gzip.GzipFile(fileobj=file) as unpacked:
+            return unpacked.read(max_bytes + 1)
+    except EOFError as error:
+        return Rejected(place=place, reason="truncated_gzip", detail=str(error), is_whole_file=True)
+    except (gzip.BadGzipFile, zlib.error) as error:
+        return Rejected(place=place, reason="damaged_gzip", detail=str(error)[:200], is_whole_file=True)

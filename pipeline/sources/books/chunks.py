@@ -1,0 +1,79 @@
+"""Large archives and files of lines: one task unpacks them, front to back, into chunks that all others read.
+
+A gzip can only be unpacked from its beginning. What then has to be done by one task is kept to that: members and lines
+go on as they are, and are decoded, tidied and judged where a chunk is read.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
+
+from pipeline.sources.books.archives import Member, printable
+from pipeline.sources.formats.json_lines import Row, parse_object
+from pipeline.sources.source import Chunk, Rejected
+
+CHUNK_BYTES = 8 << 20
+"""About; one member or line more at most, which the readers bound (32 and 64 MB)."""
+MEMBERS, LINES = "members", "lines"
+"""The kinds of chunks."""
+
+_HEAD = struct.Struct(">II")  # bytes of the name, bytes of the member
+
+
+def member_chunks(members: Iterable[Member | Rejected], place: str) -> Iterator[Chunk | Rejected]:
+    """Packs an archive's members, each behind its name; what is no member goes through."""
+    parts: list[bytes] = []
+    num_bytes = 0
+    for member in members:
+        if isinstance(member, Rejected):
+            yield member
+            continue
+        name = member.name.encode("utf-8", "surrogatepass")
+        parts += (_HEAD.pack(len(name), len(member.data)), name, member.data)
+        num_bytes += _HEAD.size + len(name) + len(member.data)
+        if num_bytes >= CHUNK_BYTES:
+            yield Chunk(kind=MEMBERS, origin=place, data=b"".join(parts))
+            parts, num_bytes = [], 0
+    if parts:
+        yield Chunk(kind=MEMBERS, origin=place, data=b"".join(parts))
+
+
+def members_of(file: BinaryIO, num_bytes: int, place: str) -> Iterator[Member]:
+    """The members of a chunk of so many bytes that begins where the file stands, one in memory at a time."""
+    while num_bytes > 0:
+        name_bytes, data_bytes = _HEAD.unpack(file.read(_HEAD.size))
+        name = file.read(name_bytes).decode("utf-8", "surrogatepass")
+        yield Member(f"{place}#{printable(name)}", name, file.read(data_bytes))
+        num_bytes -= _HEAD.size + name_bytes + data_bytes
+
+
+def line_chunks(lines: Iterable[tuple[int, bytes] | Rejected], place: str) -> Iterator[Chunk | Rejected]:
+    """Packs lines that follow one another; a chunk's origin is the place of its first, ``FILE:LINE``."""
+    parts: list[bytes] = []
+    num_bytes = first = 0
+    for found in lines:
+        if isinstance(found, Rejected):
+            yield found
+            continue
+        number, line = found
+        if parts and (num_bytes >= CHUNK_BYTES or number != first + len(parts)):
+            yield Chunk(kind=LINES, origin=f"{place}:{first}", data=b"\n".join(parts))
+            parts, num_bytes = [], 0
+        if not parts:
+            first = number
+        parts.append(line)
+        num_bytes += len(line) + 1
+    if parts:
+        yield Chunk(kind=LINES, origin=f"{place}:{first}", data=b"\n".join(parts))
+
+
+def rows_of(data: bytes, origin: str) -> Iterator[tuple[str, Row] | Rejected]:
+    """Each line's place and object out of a chunk."""
+    place, _, first = origin.rpartition(":")
+    for number, line in enumerate(data.split(b"\n"), int(first)):
+        if line.strip():
+            where = f"{place}:{number}"
+            row = parse_object(line, where)
+            yield row if isinstance(row, Rejected) else (where, row)

@@ -1,0 +1,242 @@
+"""Books: Project Gutenberg's files as they are mirrored, and collections in the forms of PG19 and Books3.
+
+A book's id is its number at Gutenberg, where its header gives one, with a hash of the text, since one number
+stands for several files (a seven-bit and a UTF-8 edition, corrected ones in ``old/``): all of these reach the near
+dedup, and only the same text twice is a duplicate by id. Any other book's id is the hash alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO, ClassVar
+
+import pyarrow as pa
+
+from filters.books.boilerplate import Gutenberg
+from filters.books.quality import BookQuality
+from filters.language.detect import DetectLanguage
+from pipeline.sources.books.archives import Member, gunzip, tar_members, unknown_form, zip_members
+from pipeline.sources.books.chunks import LINES, MEMBERS, line_chunks, member_chunks, members_of, rows_of
+from pipeline.sources.books.text_and_header import Header, decode, header_of, tidy
+from pipeline.sources.dedup_steps import ExactDedup, NearDedup
+from pipeline.sources.formats.json_lines import Row, numbered_lines, read_json_lines, storable
+from pipeline.sources.source import Chunk, Document, InputFile, Opener, Rejected, Source, Unit
+
+_TEXT_ENDINGS = (".txt", ".txt.utf8", ".txt.utf-8", ".text")
+_KINDS = {
+    "text": _TEXT_ENDINGS,
+    "text_gz": tuple(f"{ending}.gz" for ending in _TEXT_ENDINGS),
+    "zip": (".zip",),
+    "tar": (".tar.gz", ".tgz", ".tar"),
+    "jsonl": (".jsonl", ".jsonl.gz", ".jsonl.zst", ".json.gz", ".json.zst"),
+}
+_LARGE = "large_"
+"""Before the kind of a file that one task unpacks for all others."""
+_MEMBER_ENDINGS = (*_TEXT_ENDINGS, ".zip")
+_GUTENBERG_URL = re.compile(r"gutenberg\.org/(?:ebooks|etext|files)/(\d{1,6})\b")
+
+
+def _kind_of(path: str) -> str:
+    """The form that a file's name tells, ``other`` if none.
+
+    >>> _kind_of("1342/1342-0.TXT"), _kind_of("books3.tar.gz"), _kind_of("1342/1342-h.htm")
+    ('text', 'tar', 'other')
+    """
+    name = path.lower()
+    return next((kind for kind, endings in _KINDS.items() if name.endswith(endings)), "other")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BooksReader:
+    """Reads ``.txt``, ``.zip``, ``.tar[.gz]`` of those, and ``.jsonl[.gz,.zst]`` with ``text`` and ``meta``."""
+
+    max_book_bytes: int = 32 << 20
+    """Ours: the longest book at Gutenberg that is one (a dictionary) has 29 MB; longer files are genomes and digits."""
+    max_unit_bytes: int = 64 << 20
+    """An archive or a file of lines that is longer, as stored, is only unpacked by one task, into chunks that all
+    others read. Ours: what one worker reads in under a minute."""
+
+    DATA_VERSION: ClassVar[int] = 2
+    CONTAINERS: ClassVar[frozenset[str]] = frozenset({"large_zip", "large_tar", "large_jsonl"})
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
+        "title": pa.string(),
+        "author": pa.string(),
+        "gutenberg_id": pa.int64(),
+        "url": pa.string(),
+        "encoding": pa.string(),
+    }
+
+    def knows(self, path: str) -> bool:
+        """Whether a file of this name is of a form that this source reads."""
+        return _kind_of(path) != "other"
+
+    def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
+        """One unit a file; a large one is a container. A mirror's folders hold other forms of the same books (``.htm``,
+        ``.tex``, images): those become units that are told as ``unknown_form``, one by one.
+
+        Raises:
+            ValueError: not one of the files is in a form that books come in.
+        """
+        units = [Unit(path=file.path, num_bytes=file.num_bytes, kind=self._kind(file)) for file in files]
+        if files and all(unit.kind == "other" for unit in units):
+            known = " ".join(ending for endings in _KINDS.values() for ending in endings)
+            raise ValueError(f"books: no file among {len(files)} ends in any of {known}; the first is {files[0].path}")
+        return units
+
+    def _kind(self, file: InputFile) -> str:
+        kind = _kind_of(file.path)
+        is_large = file.num_bytes > self.max_unit_bytes and _LARGE + kind in self.CONTAINERS
+        return _LARGE + kind if is_large else kind
+
+    def unpack(self, unit: Unit, open_file: Opener) -> Iterator[Chunk | Rejected]:
+        """Streams a large file's members or lines, as they are, in chunks of about 8 MB."""
+        form = unit.kind.removeprefix(_LARGE)
+        if form == "jsonl":
+            yield from line_chunks(numbered_lines(unit.path, open_file, place=unit.place), unit.place)
+            return
+        with open_file(unit.path) as file:
+            yield from member_chunks(self._members(file, unit, form), unit.place)
+
+    def _members(self, file: BinaryIO, unit: Unit, form: str) -> Iterator[Member | Rejected]:
+        members = zip_members if form == "zip" else tar_members
+        return members(
+            file, unit.place, num_bytes=unit.num_bytes, endings=_MEMBER_ENDINGS, max_bytes=self.max_book_bytes
+        )
+
+    def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | Rejected]:
+        """Streams a file's books. Rejected besides what the archives tell: ``empty``, ``not_text``, ``too_many_bytes``,
+        ``nested_archive``, ``no_text`` (a line without one), ``unknown_form``."""
+        if unit.kind == "jsonl":
+            for found in read_json_lines(unit.path, open_file, place=unit.place):
+                yield found if isinstance(found, Rejected) else self._from_row(found[1], found[0])
+            return
+        if unit.kind == "other":
+            yield unknown_form(unit.place)
+            return
+        with open_file(unit.path) as file:
+            if unit.kind == "text":
+                yield self._from_bytes(file.read(self.max_book_bytes + 1), unit.place)
+            elif unit.kind == "text_gz":
+                data = gunzip(file, unit.place, self.max_book_bytes)
+                yield data if isinstance(data, Rejected) else self._from_bytes(data, unit.place)
+            elif unit.kind in (MEMBERS, LINES):
+                yield from self._from_chunk(unit, file)
+            else:
+                for member in self._members(file, unit, unit.kind):
+                    yield from self._from_member(member, is_nested=False)
+
+    def _from_chunk(self, unit: Unit, file: BinaryIO) -> Iterator[Document | Rejected]:
+        file.seek(unit.start)
+        if unit.kind == MEMBERS:
+            for member in members_of(file, unit.num_bytes, unit.place):
+                yield from self._from_member(member, is_nested=False)
+        else:
+            for found in rows_of(file.read(unit.num_bytes), unit.origin):
+                yield found if isinstance(found, Rejected) else self._from_row(found[1], found[0])
+
+    def _from_member(self, member: Member | Rejected, *, is_nested: bool) -> Iterator[Document | Rejected]:
+        """A book, or the books of a zip inside an archive: one level, in memory; a zip in that is not opened."""
+        if isinstance(member, Rejected):
+            yield member
+        elif not member.name.lower().endswith(".zip"):
+            yield self._from_bytes(member.data, member.place)
+        elif is_nested:
+            yield Rejected(place=member.place, reason="nested_archive")
+        elif len(member.data) > self.max_book_bytes:
+            yield self._too_long(member.place)
+        else:
+            for inner in zip_members(
+                io.BytesIO(member.data),
+                member.place,
+                num_bytes=len(member.data),
+                endings=_MEMBER_ENDINGS,
+                max_bytes=self.max_book_bytes,
+            ):
+                yield from self._from_member(inner, is_nested=True)
+
+    def _too_long(self, place: str) -> Rejected:
+        return Rejected(place=place, reason="too_many_bytes", detail=f"over {self.max_book_bytes}", is_bad=False)
+
+    def _from_bytes(self, data: bytes, place: str) -> Document | Rejected:
+        if len(data) > self.max_book_bytes:
+            return self._too_long(place)
+        decoded = decode(data)
+        if decoded is None:
+            return Rejected(place=place, reason="not_text")
+        return _document(decoded.text, place, encoding=decoded.encoding, header=header_of(decoded.text), url=None)
+
+    def _from_row(self, row: Row, place: str) -> Document | Rejected:
+        text = row.get("text")
+        if not isinstance(text, str):
+            return Rejected(place=place, reason="no_text")
+        if len(text) > self.max_book_bytes:
+            return self._too_long(place)
+        decoded = tidy(storable(text), "utf-8")
+        if decoded is None:
+            return Rejected(place=place, reason="not_text")
+        meta = row.get("meta")
+        fields: dict[str, Any] = {**row, **meta} if isinstance(meta, dict) else row
+        url = _first_string(fields, "url")
+        said = header_of(decoded.text)
+        number = _GUTENBERG_URL.search(url or "")
+        language = _first_string(fields, "language", "lang") or ""
+        header = Header(
+            title=_first_string(fields, "title", "short_book_title", "book_title") or said.title,
+            author=_first_string(fields, "author", "authors") or said.author,
+            language=language.lower() if re.fullmatch("[A-Za-z]{2}", language) else said.language,
+            gutenberg_id=said.gutenberg_id if number is None else int(number.group(1)),
+        )
+        return _document(decoded.text, place, encoding="utf-8", header=header, url=url)
+
+
+def _first_string(fields: Mapping[str, Any], *names: str) -> str | None:
+    """The first of the named fields that is a string with anything in it (or a list of them)."""
+    for name in names:
+        value = fields.get(name)
+        if isinstance(value, list):
+            value = "; ".join(part for part in value if isinstance(part, str))
+        if isinstance(value, str) and value.strip():
+            return storable(value.strip())
+    return None
+
+
+def _document(text: str, place: str, *, encoding: str, header: Header, url: str | None) -> Document | Rejected:
+    if not text.strip():
+        return Rejected(place=place, reason="empty")
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    book_id = f"book-{digest}" if header.gutenberg_id is None else f"gutenberg-{header.gutenberg_id}-{digest[:8]}"
+    if url is None and header.gutenberg_id is not None:
+        url = f"https://www.gutenberg.org/ebooks/{header.gutenberg_id}"
+    document: Document = {
+        "id": book_id,
+        "text": text,
+        "title": header.title,
+        "author": header.author,
+        "gutenberg_id": header.gutenberg_id,
+        "url": url,
+        "encoding": encoding,
+    }
+    if header.language is not None:
+        document["language"] = header.language
+    return document
+
+
+SOURCE = Source(
+    name="books",
+    reader=BooksReader(),
+    steps=(
+        Gutenberg(),
+        BookQuality(),
+        DetectLanguage(),
+        ExactDedup(NAME="duplicate_id", reason="duplicate_id", key="id"),
+        NearDedup(max_overlap=0.9, DATA_VERSION=2),
+    ),
+    cite=(
+        "LLaMA (arXiv 2302.13971, section 2.1): Gutenberg and Books3; deduplication at the book level, removing books "
+        "with more than 90% content overlap"
+    ),
+)

@@ -1,0 +1,236 @@
+"""Files of JSON objects, one a line (``.jsonl``, ``.json``; gzip, Zstandard or neither), streamed.
+
+What a file is packed with is told by its first bytes, since stores unpack ``.gz`` on the way under the same name. A
+line that is not an object is named with its number and stepped over; behind a broken gzip member reading goes on at
+the next one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from collections.abc import Generator, Iterator
+from contextlib import suppress
+from typing import Any, BinaryIO
+
+import zstandard
+
+from pipeline.sources.source import Opener, Rejected
+
+Row = dict[str, Any]
+
+GZIP_MAGIC = b"\x1f\x8b\x08"
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+MAX_LINE_BYTES = 64 << 20
+"""Ours: no row of the tables read here comes near (a file on BigQuery has at most 1 MiB, six times that in JSON)."""
+MAX_SKIPPED_BYTES = 4 << 30
+"""Ours: the rest of a file is left when one line goes on for so long (a bomb, or no lines at all)."""
+_GZIP_WBITS = 31
+_PIECE_BYTES = 1 << 18
+_MAX_OUT_BYTES = 1 << 20
+_ZSTD_PIECE_BYTES = 2048
+"""Its output cannot be bounded otherwise: four bytes of a made file unpack to 128 kB, so these to 64 MB."""
+_MAX_DAMAGED_MEMBERS = 64
+"""Ours: each may be unpacked to the file's end in vain, so that a made file costs linear time."""
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_BREAK = None
+"""Stands in a stream of unpacked pieces where bytes were lost: what was begun of a line is not one."""
+
+Piece = bytes | Rejected | None
+
+
+def read_json_lines(path: str, open_file: Opener, *, place: str = "") -> Iterator[tuple[str, Row] | Rejected]:
+    """Yields each line's place (``FILE:LINE``) and object.
+
+    ``place`` stands for ``path`` in what is told. Rejected: ``not_utf8``, ``not_json``, ``not_an_object``,
+    ``line_too_long``, ``truncated_gzip``, ``damaged_gzip``, ``truncated_zstd``, ``damaged_zstd``.
+    """
+    name = place or path
+    for found in numbered_lines(path, open_file, place=name):
+        if isinstance(found, Rejected):
+            yield found
+        elif found[1].strip():
+            where = f"{name}:{found[0]}"
+            row = parse_object(found[1], where)
+            yield row if isinstance(row, Rejected) else (where, row)
+
+
+def numbered_lines(path: str, open_file: Opener, *, place: str = "") -> Iterator[tuple[int, bytes] | Rejected]:
+    """Yields each line and its number, unread: the first half of :func:`read_json_lines`."""
+    name = place or path
+    with open_file(path) as file:
+        for number, line in _numbered_lines(_unpacked(file, name), name):
+            yield line if isinstance(line, Rejected) else (number, line)
+
+
+def parse_object(line: bytes, where: str) -> Row | Rejected:
+    """Returns the object of a line, or why there is none; lone surrogates in its strings are left as they are.
+
+    >>> parse_object(b'[1]', "f:1").reason
+    'not_an_object'
+    """
+    try:
+        value = json.loads(line.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        return Rejected(place=where, reason="not_utf8", detail=f"byte {error.start} of the line")
+    except (ValueError, RecursionError) as error:
+        return Rejected(place=where, reason="not_json", detail=str(error)[:200])
+    if not isinstance(value, dict):
+        return Rejected(place=where, reason="not_an_object", detail=f"a JSON {type(value).__name__}")
+    return value
+
+
+def storable(text: str) -> str:
+    r"""Returns the text with lone surrogates, which JSON can write and UTF-8 cannot, replaced by U+FFFD.
+
+    >>> storable("a\ud800b")
+    'a�b'
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return _LONE_SURROGATE.sub("\ufffd", text)
+    return text
+
+
+def _numbered_lines(pieces: Iterator[Piece], name: str) -> Iterator[tuple[int, bytes | Rejected]]:
+    """Cuts pieces into lines, holding no more than one line of at most ``MAX_LINE_BYTES``."""
+    number, num_skipped = 1, 0
+    begun: list[bytes] = []
+    num_begun = 0
+    for piece in pieces:
+        if not isinstance(piece, bytes):
+            if piece is _BREAK:
+                begun, num_begun, num_skipped = [], 0, 0
+            else:
+                yield number, piece
+            continue
+        *whole, rest = piece.split(b"\n")
+        for line in whole:
+            if num_skipped:
+                num_skipped = 0
+            else:
+                yield number, b"".join([*begun, line])
+            begun, num_begun = [], 0
+            number += 1
+        begun.append(rest)
+        num_begun += len(rest)
+        if num_skipped or num_begun > MAX_LINE_BYTES:
+            if not num_skipped:
+                detail = f"over {MAX_LINE_BYTES} bytes"
+                yield number, Rejected(place=f"{name}:{number}", reason="line_too_long", detail=detail)
+            num_skipped += num_begun
+            begun, num_begun = [], 0
+            if num_skipped > MAX_SKIPPED_BYTES:
+                detail = f"a line of over {MAX_SKIPPED_BYTES} bytes: the rest of the file was left"
+                yield number, Rejected(place=name, reason="line_too_long", detail=detail, is_whole_file=True)
+                return
+    if num_begun and not num_skipped:
+        yield number, b"".join(begun)
+
+
+def _unpacked(file: BinaryIO, name: str) -> Iterator[Piece]:
+    head = file.read(len(ZSTD_MAGIC))
+    file.seek(0)
+    if head.startswith(GZIP_MAGIC):
+        yield from _gunzipped(file, name)
+    elif head == ZSTD_MAGIC:
+        yield from _unzstd(file, name)
+    else:
+        while piece := file.read(_PIECE_BYTES):
+            yield piece
+
+
+def _unzstd(file: BinaryIO, name: str) -> Iterator[Piece]:
+    """Frames one behind the other; a window of over 128 MB (``--long=28`` and up) is refused by the library."""
+    unpacker = zstandard.ZstdDecompressor().decompressobj()
+    held, is_begun = b"", False
+    while piece := held or file.read(_ZSTD_PIECE_BYTES):
+        try:
+            out = unpacker.decompress(piece)
+        except zstandard.ZstdError as error:
+            yield _BREAK
+            yield Rejected(place=name, reason="damaged_zstd", detail=str(error), is_whole_file=True)
+            return
+        if out:
+            yield out
+        held, is_begun = unpacker.unused_data, not unpacker.eof
+        if unpacker.eof:
+            unpacker = zstandard.ZstdDecompressor().decompressobj()
+    if is_begun:
+        yield _BREAK
+        yield Rejected(place=name, reason="truncated_zstd", is_whole_file=True)
+
+
+def _gunzipped(file: BinaryIO, name: str) -> Iterator[Piece]:
+    """Members one behind the other; of a broken one what stands before the break is handed on."""
+    start, held, num_damaged = 0, b"", 0
+    while True:
+        unpacker = zlib.decompressobj(_GZIP_WBITS)
+        num_read = 0
+        while not unpacker.eof:
+            piece = held or file.read(_PIECE_BYTES)
+            held = b""
+            if not piece:
+                if num_read:
+                    yield _BREAK
+                    yield Rejected(place=f"{name}@{start}", reason="truncated_gzip", is_whole_file=True)
+                return
+            num_read += len(piece)
+            fault = yield from _inflated(unpacker, piece)
+            if fault:
+                break
+        else:
+            start += num_read - len(unpacker.unused_data)
+            held = unpacker.unused_data.lstrip(b"\0")  # some stores pad with zeros
+            start += len(unpacker.unused_data) - len(held)
+            continue
+        num_damaged += 1
+        found = _seek_member(file, start + 1) if num_damaged <= _MAX_DAMAGED_MEMBERS else None
+        yield _BREAK
+        yield Rejected(place=f"{name}@{start}", reason="damaged_gzip", detail=fault, is_whole_file=found is None)
+        if found is None:
+            return
+        start = found
+
+
+def _inflated(unpacker: zlib._Decompress, piece: bytes) -> Generator[bytes, None, str]:
+    """Unpacks a piece as far as it goes; returns what is wrong with it, or nothing."""
+    while piece and not unpacker.eof:
+        before = unpacker.copy()
+        try:
+            out = unpacker.decompress(piece, _MAX_OUT_BYTES)
+        except zlib.error as error:  # what the failed call had unpacked is lost with it: again, by the byte
+            with suppress(zlib.error):
+                for at in range(len(piece)):
+                    yield before.decompress(piece[at : at + 1])
+            return str(error)
+        if out:
+            yield out
+        piece = unpacker.unconsumed_tail
+    return ""
+
+
+def _seek_member(file: BinaryIO, offset: int) -> int | None:
+    """Sets the file at the next gzip header from ``offset`` on that begins to unpack, and returns where it is."""
+    file.seek(offset)
+    window = b""
+    while piece := file.read(_PIECE_BYTES):
+        window += piece
+        at = window.find(GZIP_MAGIC)
+        while at >= 0:
+            if _begins(window[at : at + 4096]):
+                file.seek(offset + at)
+                return offset + at
+            at = window.find(GZIP_MAGIC, at + 1)
+        offset += len(window) - 2
+        window = window[-2:]
+    return None
+
+
+def _begins(data: bytes) -> bool:
+    try:
+        return zlib.decompressobj(_GZIP_WBITS).decompress(data, 2).lstrip()[:1] == b"{"
+    except zlib.error:
+        return False

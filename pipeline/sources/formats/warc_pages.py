@@ -1,0 +1,175 @@
+"""The pages of WARC and WET files: texts as CommonCrawl extracted them, or HTML as it was fetched.
+
+Headers are found by name: CommonCrawl has added some over the years, and readers that count lines lose every page.
+Records that hold no page (``warcinfo``, ``request``, ``metadata``) belong to others and are passed over.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pipeline.sources.formats.http_message import HttpError, parse_http_response
+from pipeline.sources.formats.warc_records import MAX_RECORD_BYTES, RawRecord, read_raw_records
+from pipeline.sources.source import Opener, Rejected
+
+_PART_OF = re.compile(rb"^isPartOf:[ \t]*([\x21-\x7e]{1,100})[ \t]*\r?$", re.MULTILINE)
+_PAGELESS = frozenset({"warcinfo", "request", "metadata"})
+_HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WetRecord:
+    """A page's text as CommonCrawl extracted it (``WARC-Type: conversion``)."""
+
+    url: str
+    date: str
+    """``WARC-Date`` as it stands, empty where there is none."""
+    digest: str
+    """``WARC-Block-Digest``, or the same computed: ``sha1:`` and the base32 of the block's SHA-1."""
+    record_id: str
+    """``WARC-Record-ID`` without ``<urn:uuid:`` and ``>``; empty where there is none."""
+    text: str
+    """The block, decoded; line ends as they are."""
+    headers: dict[str, str]
+    """All headers; names in lower case."""
+    offset: int
+    """Of the record, or of the gzip member that holds it, in the stored file."""
+    part_of: str = ""
+    """The crawl, as the file's ``warcinfo`` record says (``isPartOf``): ``CC-MAIN-2024-22``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HtmlRecord:
+    """A page as it was fetched (``WARC-Type: response`` or ``resource``), its HTTP coding undone."""
+
+    url: str
+    date: str
+    digest: str
+    """``WARC-Payload-Digest``, or the same computed over ``html``."""
+    record_id: str
+    html: bytes
+    charset: str
+    """What the HTTP header says; empty where it says nothing."""
+    headers: dict[str, str]
+    offset: int
+    part_of: str = ""
+
+
+def read_wet(path: str, open_file: Opener, *, place: str = "") -> Iterator[WetRecord | Rejected]:
+    """Streams the texts of a WET file, packed or plain.
+
+    ``place`` stands for ``path`` in what is told of broken records (where the bytes were unpacked from elsewhere).
+    A record of another kind that holds a page is named as ``not_text``; a text that is not UTF-8 as ``not_utf8``.
+    """
+    part_of = ""
+    for raw in read_raw_records(path, open_file, place or path):
+        if isinstance(raw, Rejected):
+            yield raw
+        elif raw.headers["warc-type"] == "conversion":
+            yield _wet_record(raw, part_of)
+        elif raw.headers["warc-type"] == "warcinfo":
+            part_of = _part_of(raw.block)
+        elif raw.headers["warc-type"] not in _PAGELESS:
+            yield Rejected(place=raw.place, reason="not_text", detail=raw.headers["warc-type"], is_bad=False)
+
+
+def read_warc_html(path: str, open_file: Opener, *, place: str = "") -> Iterator[HtmlRecord | Rejected]:
+    """Streams the HTML pages of a WARC file, packed or plain.
+
+    What is no page is named and is not broken input: ``http_status`` (all but 200), ``not_html``, ``revisit``.
+    """
+    part_of = ""
+    for raw in read_raw_records(path, open_file, place or path):
+        if isinstance(raw, Rejected):
+            yield raw
+        elif raw.headers["warc-type"] == "warcinfo":
+            part_of = _part_of(raw.block)
+        elif raw.headers["warc-type"] not in _PAGELESS:
+            yield _html_record(raw, part_of)
+
+
+def payload_digest(block: bytes) -> str:
+    """Returns a digest written as CommonCrawl writes it.
+
+    >>> payload_digest(b"")
+    'sha1:3I42H3S6NNFQ2MSVX7XZKYAYSCX5QBYJ'
+    """
+    return "sha1:" + base64.b32encode(hashlib.sha1(block, usedforsecurity=False).digest()).decode("ascii")
+
+
+def _wet_record(raw: RawRecord, part_of: str) -> WetRecord | Rejected:
+    url = _target(raw.headers)
+    if not url:
+        return Rejected(place=raw.place, reason="bad_header", detail="no WARC-Target-URI")
+    try:
+        text = raw.block.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return Rejected(place=raw.place, reason="not_utf8", detail=f"{url}: byte {error.start} of the text")
+    return WetRecord(
+        url=url,
+        date=raw.headers.get("warc-date", ""),
+        digest=raw.headers.get("warc-block-digest") or payload_digest(raw.block),
+        record_id=_record_id(raw.headers),
+        text=text,
+        headers=raw.headers,
+        offset=raw.offset,
+        part_of=part_of,
+    )
+
+
+def _html_record(raw: RawRecord, part_of: str) -> HtmlRecord | Rejected:
+    kind, url = raw.headers["warc-type"], _target(raw.headers)
+    if kind not in ("response", "resource"):
+        reason = kind if kind == "revisit" else "not_html"
+        return Rejected(place=raw.place, reason=reason, detail=f"{kind} {url}".strip(), is_bad=False)
+    if not url:
+        return Rejected(place=raw.place, reason="bad_header", detail="no WARC-Target-URI")
+    media_type, html, charset = raw.headers.get("content-type", ""), raw.block, ""
+    if kind == "response" and ("application/http" in media_type or html.startswith(b"HTTP/")):
+        try:
+            response = parse_http_response(raw.block, max_body_bytes=MAX_RECORD_BYTES)
+        except HttpError as error:
+            return Rejected(place=raw.place, reason=error.reason, detail=f"{url}: {error}")
+        if response.status != 200:
+            return Rejected(place=raw.place, reason="http_status", detail=f"{response.status} {url}", is_bad=False)
+        media_type, html = response.headers.get("content-type", ""), response.body
+    media_type, _, parameters = media_type.partition(";")
+    match = re.search(r"charset\s*=\s*[\"']?([\w.:-]{1,40})", parameters, re.IGNORECASE)
+    charset = match[1] if match else ""
+    # CommonCrawl's own detection (Tika's) decides where it is given: servers' headers are often wrong or missing.
+    media_type = raw.headers.get("warc-identified-payload-type") or media_type.strip().lower()
+    if media_type not in _HTML_TYPES and not (not media_type and _looks_like_html(html)):
+        return Rejected(place=raw.place, reason="not_html", detail=f"{media_type} {url}", is_bad=False)
+    return HtmlRecord(
+        url=url,
+        date=raw.headers.get("warc-date", ""),
+        digest=raw.headers.get("warc-payload-digest") or payload_digest(html),
+        record_id=_record_id(raw.headers),
+        html=html,
+        charset=charset,
+        headers=raw.headers,
+        offset=raw.offset,
+        part_of=part_of,
+    )
+
+
+def _part_of(warcinfo: bytes) -> str:
+    match = _PART_OF.search(warcinfo)
+    return match[1].decode("ascii") if match else ""
+
+
+def _looks_like_html(body: bytes) -> bool:
+    start = body[:1024].lstrip().lower()
+    return start.startswith((b"<!doctype html", b"<html")) or b"<html" in start
+
+
+def _target(headers: dict[str, str]) -> str:
+    return headers.get("warc-target-uri", "").removeprefix("<").removesuffix(">")  # Wget writes <url>
+
+
+def _record_id(headers: dict[str, str]) -> str:
+    return headers.get("warc-record-id", "").removeprefix("<").removesuffix(">").removeprefix("urn:uuid:")

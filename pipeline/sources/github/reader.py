@@ -1,0 +1,241 @@
+"""GitHub (4.5 %): exports of BigQuery's ``github_repos``, as three tables or as one that was joined there.
+
+``contents`` (id, content, size, binary), ``files`` (id, repo_name, path) and ``licenses`` (repo_name, license) are told
+by their file names, other names by their columns; a table with ``content`` and ``path`` is a joined one. The id is the
+content's (git's SHA-1 of the blob) and, where a joined table has none, ``REPOSITORY/PATH``.
+
+A content that stands in several files is one document: the copy recorded is a permissively licensed one if there is
+any, among those one whose path the path rules keep, and among those the one whose hash of repository and path is the
+greatest (:func:`choose_copy`). Of a joined table the same copy is kept, by the same hash in ``_choice``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import pyarrow as pa
+
+from filters.code.languages import language_of, path_fault
+from filters.code.steps import (
+    PERMISSIVE,
+    AlphabeticPerToken,
+    CodeFiles,
+    CodeHeader,
+    CodeQuality,
+    Licence,
+    is_permissive,
+)
+from pipeline.sources.dedup_steps import ExactDedup
+from pipeline.sources.formats.json_lines import Row, storable
+from pipeline.sources.github.tables import (
+    KNOWN_ENDINGS,
+    NEEDED,
+    TABLES,
+    file_format,
+    first_columns,
+    missing_columns,
+    read_rows,
+    table_by_columns,
+    table_by_name,
+)
+from pipeline.sources.source import Document, InputFile, Opener, Rejected, Source, TableRow, Unit
+
+_SYMLINK_MODE = 0o120000
+
+
+Copy = tuple[str, str, str | None]
+"""Repository, path, licence of a file that holds a content."""
+
+
+def choose_copy(candidates: Iterable[Copy], *, families: tuple[str, ...] = PERMISSIVE) -> Copy | None:
+    """Returns which of the files that hold a content stands for it, in whatever order they come.
+
+    None where there is no candidate (``no_file_row``). ``families``: those of the step ``Licence``.
+
+    >>> choose_copy([("b/b", "x.py", "gpl-3.0"), ("a/a", "vendor/x.py", "mit"), ("c/c", "x.py", "mit")])
+    ('c/c', 'x.py', 'mit')
+    """
+
+    def rank(candidate: Copy) -> tuple[bool, bool, str, str, str, str]:
+        repo_name, path, licence = candidate
+        is_kept = path_fault(path, language_of(path)) is None
+        return is_permissive(licence, families), is_kept, choice_hash(repo_name, path), repo_name, path, licence or ""
+
+    return max(candidates, key=rank, default=None)
+
+
+def choice_hash(repo_name: str, path: str) -> str:
+    """Returns the hash by which one of several copies is chosen, the greatest wins.
+
+    >>> choice_hash("a/b", "c") == choice_hash("a", "b/c")
+    False
+    """
+    return hashlib.blake2b(f"{repo_name}\0{path}".encode(), digest_size=16).hexdigest()
+
+
+def check_tables(units: Iterable[Unit]) -> None:
+    """Checks that the tables given belong together.
+
+    Raises:
+        ValueError: one of ``contents``, ``files``, ``licenses`` is there without the others.
+    """
+    found = {unit.kind.partition(".")[0] for unit in units} & set(TABLES)
+    lacking = [table for table in TABLES if table not in found]
+    if found and lacking:
+        raise ValueError(
+            f"github: {', '.join(sorted(found))} without {' and '.join(lacking)}: give the exports of all three "
+            "tables (file names begin with contents, files, licenses), or one joined table"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GitHubReader:
+    """Reads exports as JSON lines (gzip or not), Parquet and Avro. A unit's kind is ``TABLE.FORMAT``."""
+
+    DATA_VERSION: ClassVar[int] = 1
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
+        "repo_name": pa.string(),
+        "path": pa.string(),
+        "license": pa.string(),
+        "size_bytes": pa.int64(),
+        "_choice": pa.string(),
+    }
+
+    max_content_bytes: int = field(default=16 << 20)
+    """Ours: larger files are no source code (BigQuery's table holds none over 1 MiB)."""
+
+    def knows(self, path: str) -> bool:
+        """Whether a file of this name is of a form that this source reads."""
+        return path.lower().endswith(KNOWN_ENDINGS)
+
+    def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
+        """Makes each file a unit, its table told by name or else by its columns.
+
+        Raises:
+            ValueError: a file of another format; columns of no table (names those found); a table without its partners.
+        """
+        units: list[Unit] = []
+        seen: set[str] = set()
+        for file in files:
+            form = file_format(file.path)
+            table = table_by_name(file.path)
+            if table is None or f"{table}.{form}" not in seen:  # of many shards of a table the first is looked into
+                columns = first_columns(file.path, form, open_file)
+                table = self._table(file.path, table, columns)
+            seen.add(f"{table}.{form}")
+            units.append(Unit(path=file.path, num_bytes=file.num_bytes, kind=f"{table}.{form}"))
+        check_tables(units)
+        return units
+
+    @staticmethod
+    def _table(path: str, table: str | None, columns: Sequence[str] | None) -> str:
+        """Returns the table of a file. A file whose columns cannot be read passes here and is named when it is read."""
+        if columns is None:
+            return table or "joined"
+        by_columns = table_by_columns(columns)
+        if by_columns == "joined":
+            return by_columns
+        named = table or by_columns
+        if named is None:
+            raise ValueError(
+                f"github: {path} is none of the tables known: its columns are {', '.join(columns) or 'none'}, "
+                f"needed are {'; '.join(f'{name}: ' + ', '.join(sorted(needed)) for name, needed in NEEDED.items())}"
+            )
+        lacking = missing_columns(named, columns)
+        if lacking:
+            raise ValueError(
+                f"github: {path} lacks {', '.join(lacking)} of the table {named}; it has {', '.join(columns) or 'none'}"
+            )
+        return named
+
+    @staticmethod
+    def is_side_table(path: str) -> bool:
+        """Whether a file must be read whole whatever share of the input is asked for: the join would lose rows."""
+        return table_by_name(path) in ("files", "licenses")
+
+    def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | TableRow | Rejected]:
+        """Streams the documents of ``contents`` and joined tables, the rows of the others."""
+        table, _, form = unit.kind.partition(".")
+        if table not in NEEDED:
+            raise ValueError(f"github: unknown kind of unit {unit.kind!r}")
+        for record in read_rows(unit, form, open_file):
+            if isinstance(record, Rejected):
+                yield record
+                continue
+            where, row = record
+            lacking = missing_columns(table, tuple(row))
+            if lacking:
+                detail = f"{table} needs {', '.join(lacking)}; found: {', '.join(sorted(row)[:20]) or 'none'}"
+                yield Rejected(place=where, reason="missing_column", detail=detail[:500])
+            elif table == "files":
+                yield _file_row(where, row)
+            elif table == "licenses":
+                yield _licence_row(where, row)
+            else:
+                yield self._document(where, row, is_joined=table == "joined")
+
+    def _document(self, where: str, row: Row, *, is_joined: bool) -> Document | Rejected:
+        content, identity = row.get("content"), _string(row.get("id"))
+        repo_name, path = _string(row.get("repo_name")), _string(row.get("path"))
+        named = identity or f"{repo_name}/{path}"
+        if row.get("binary") in (True, "true"):
+            return Rejected(place=where, reason="binary_content", detail=named, is_bad=False)
+        if content is None:
+            return Rejected(place=where, reason="no_content", detail=named, is_bad=False)
+        if not isinstance(content, str):
+            return Rejected(place=where, reason="content_is_no_text", detail=f"{named}: {type(content).__name__}")
+        if identity is None and not (repo_name and path):
+            return Rejected(place=where, reason="no_id", detail="neither id nor repo_name and path")
+        if len(content) > self.max_content_bytes:
+            return Rejected(place=where, reason="content_too_large", detail=f"{named}: {len(content)}", is_bad=False)
+        text = storable(content)
+        return {
+            "id": named,
+            "text": text,
+            "repo_name": repo_name if is_joined else None,
+            "path": path if is_joined else None,
+            "license": _string(row.get("license")) if is_joined else None,
+            "size_bytes": len(text.encode()),
+            "_choice": choice_hash(repo_name or "", path or "") if is_joined else None,
+        }
+
+
+def _file_row(where: str, row: Row) -> TableRow | Rejected:
+    identity, repo_name, path = _string(row["id"]), _string(row["repo_name"]), _string(row["path"])
+    if not (identity and repo_name and path):
+        return Rejected(place=where, reason="no_id", detail="a file row without id, repo_name or path")
+    if row.get("mode") in (_SYMLINK_MODE, str(_SYMLINK_MODE)):
+        return Rejected(place=where, reason="symlink", detail=f"{repo_name}/{path}", is_bad=False)
+    return TableRow("files", {"id": identity, "repo_name": repo_name, "path": path})
+
+
+def _licence_row(where: str, row: Row) -> TableRow | Rejected:
+    repo_name, licence = _string(row["repo_name"]), _string(row["license"])
+    if not repo_name:
+        return Rejected(place=where, reason="no_id", detail="a licence row without repo_name")
+    return TableRow("licenses", {"repo_name": repo_name, "license": licence})
+
+
+def _string(value: object) -> str | None:
+    return storable(value) if isinstance(value, str) and value else None
+
+
+SOURCE = Source(
+    name="github",
+    reader=GitHubReader(),
+    steps=(
+        Licence(),
+        CodeFiles(),
+        ExactDedup(NAME="duplicate_id", reason="duplicate_id", key="id", newest="_choice"),
+        CodeHeader(),
+        CodeQuality(),
+        ExactDedup(NAME="duplicate_content", reason="duplicate_content", key="_content_hash"),
+        AlphabeticPerToken(),
+    ),
+    cite="BigQuery's public GitHub data, Apache, BSD and MIT projects only, filtered by line length and alphanumeric "
+    "share, headers removed, exact file dedup (LLaMA, arXiv:2302.13971, section 2.1)",
+    join="licences",
+)

@@ -1,0 +1,141 @@
+"""The files of BigQuery's exports: which table they hold, and their rows, whatever the format."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.sources.formats.json_lines import Row, read_json_lines
+from pipeline.sources.github.avro import AvroError, avro_columns, avro_rows
+from pipeline.sources.source import Opener, Rejected, Unit
+
+TABLES = ("contents", "files", "licenses")
+NEEDED = {
+    "contents": frozenset({"id", "content"}),
+    "files": frozenset({"id", "repo_name", "path"}),
+    "licenses": frozenset({"repo_name", "license"}),
+    "joined": frozenset({"content", "path", "repo_name", "license"}),
+}
+"""The columns without which a table is of no use."""
+_READ = {
+    "contents": ("id", "size", "content", "binary"),
+    "files": ("id", "repo_name", "path", "mode"),
+    "licenses": ("repo_name", "license"),
+    "joined": ("id", "size", "content", "binary", "repo_name", "path", "license", "mode"),
+}
+_FORMATS = {
+    "json": (".json", ".json.gz", ".jsonl", ".jsonl.gz", ".json.zst", ".jsonl.zst", ".ndjson", ".ndjson.gz"),
+    "parquet": (".parquet",),
+    "avro": (".avro",),
+}
+_NAME = re.compile(r"^(?:.*[_.-])?(contents|files|licenses)(?=[-_.\d]|$)", re.IGNORECASE)
+_ROWS_AT_A_TIME = 64
+"""Of Parquet: contents have up to 1 MiB each."""
+
+
+KNOWN_ENDINGS = tuple(ending for endings in _FORMATS.values() for ending in endings)
+
+
+def file_format(path: str) -> str:
+    """Returns ``json``, ``parquet`` or ``avro``. Raises ValueError on another ending."""
+    name = path.lower()
+    for form, endings in _FORMATS.items():
+        if name.endswith(endings):
+            return form
+    known = ", ".join(ending for endings in _FORMATS.values() for ending in endings)
+    raise ValueError(f"github: {path} is no export of BigQuery's that is known here: names end in {known}")
+
+
+def table_by_name(path: str) -> str | None:
+    """Returns the table that a file's name speaks of, or that of its folder.
+
+    >>> table_by_name("x/contents-000000000001.json.gz"), table_by_name("x/licenses/000.avro"), table_by_name("a.json")
+    ('contents', 'licenses', None)
+    """
+    parts = path.rstrip("/").split("/")
+    for part in reversed(parts[-2:]):
+        match = _NAME.match(part)
+        if match:
+            return match.group(1).lower()
+    return None
+
+
+def table_by_columns(columns: Sequence[str]) -> str | None:
+    """Returns the table whose columns are there, the joined one first.
+
+    >>> table_by_columns(["id", "content", "size"]), table_by_columns(["content", "path", "repo_name", "license"])
+    ('contents', 'joined')
+    """
+    for table in ("joined", *TABLES):
+        if not missing_columns(table, columns):
+            return table
+    return None
+
+
+def missing_columns(table: str, columns: Sequence[str]) -> list[str]:
+    """Returns the needed columns that are not there, sorted."""
+    return sorted(NEEDED[table].difference(columns))
+
+
+def first_columns(path: str, form: str, open_file: Opener) -> list[str] | None:
+    """Returns a file's columns (of JSON those of the first row); None where nothing can be read of it."""
+    if form == "json":
+        for line in read_json_lines(path, open_file):
+            return None if isinstance(line, Rejected) else list(line[1])
+        return None
+    with open_file(path) as file:
+        try:
+            return avro_columns(file) if form == "avro" else list(pq.ParquetFile(file).schema_arrow.names)
+        except (AvroError, pa.ArrowException, OSError):
+            return None
+
+
+def read_rows(unit: Unit, form: str, open_file: Opener) -> Iterator[tuple[str, Row] | Rejected]:
+    """Streams each row with its place (``FILE:LINE`` or ``FILE#row N``), columns that nobody reads left out."""
+    if form == "json":
+        yield from read_json_lines(unit.path, open_file, place=unit.place)
+        return
+    with open_file(unit.path) as file:
+        rows = _avro_rows(file, unit.place) if form == "avro" else _parquet_rows(file, unit)
+        yield from rows
+
+
+def _avro_rows(file: BinaryIO, place: str) -> Iterator[tuple[str, Row] | Rejected]:
+    number = 0
+    try:
+        for row in avro_rows(file):
+            if isinstance(row, AvroError):
+                yield Rejected(place=place, reason="damaged_avro", detail=str(row))
+            else:
+                number += 1
+                yield f"{place}#row {number}", row
+    except AvroError as error:
+        yield Rejected(place=place, reason="damaged_avro", detail=str(error), is_whole_file=True)
+
+
+def _parquet_rows(file: BinaryIO, unit: Unit) -> Iterator[tuple[str, Row] | Rejected]:
+    """Parquet's index stands at its end, and it has no sync marks: a cut file is lost, of a broken group the rest."""
+    table = unit.kind.partition(".")[0]
+    try:
+        parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20)
+    except (pa.ArrowException, OSError) as error:
+        yield Rejected(place=unit.place, reason="damaged_parquet", detail=str(error)[:300], is_whole_file=True)
+        return
+    columns = [name for name in parquet.schema_arrow.names if name in _READ[table]]
+    number = 0
+    for group in range(parquet.num_row_groups):
+        first = number
+        number += parquet.metadata.row_group(group).num_rows
+        try:
+            for batch in parquet.iter_batches(_ROWS_AT_A_TIME, row_groups=[group], columns=columns):
+                rows: list[dict[str, Any]] = batch.to_pylist()
+                for row in rows:
+                    first += 1
+                    yield f"{unit.place}#row {first}", row
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            detail = f"row group {group} from row {first + 1}: {error}"
+            yield Rejected(place=unit.place, reason="damaged_parquet", detail=detail[:300])

@@ -1,0 +1,1 @@
+"""The Stack Exchange source: dumps of questions and answers."""

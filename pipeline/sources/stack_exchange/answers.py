@@ -1,0 +1,152 @@
+"""A question and its answers become one document: the pure half of the join, and the choice of sites."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.sources.source import Document, Rejected
+from pipeline.sources.stack_exchange.sites import largest_sites
+
+Post = Mapping[str, Any]
+
+LAYOUTS = ("redpajama", "pile", "plain")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerJoin:
+    """The rules by which posts become documents. The paper says: the 28 largest sites, answers by score, highest first.
+
+    Everything that it does not say is kept: questions without answers, closed questions, community wikis, answers of
+    any score.
+    """
+
+    num_sites: int = 28
+    """LLaMA (arXiv 2302.13971, section 2.1): the 28 largest websites; by number of posts, as RedPajama counts."""
+    sites: tuple[str, ...] = ()
+    """These sites and no others, whatever their size; empty: the largest."""
+    with_meta_sites: bool = True
+    """Whether sites about sites count among the largest. RedPajama takes whatever is large."""
+    layout: str = "redpajama"
+    """``redpajama``: ``Q: TITLE BODY``, then ``A: ANSWER`` each on a new line; ``pile``: EleutherAI's, the same
+    words set apart by empty lines, one ``A:`` an answer; ``plain``: title, body, answers, no marks."""
+    keep_unanswered: bool = True
+    keep_closed: bool = True
+    min_answer_score: int | None = None
+    """Answers below are left out, but for the accepted one. The Pile's is 3; RedPajama and the paper have none."""
+    max_text_chars: int = 10_000_000
+    """Answers from the first that would make the text longer are left out. Ours: a document must be bounded; the
+    longest question of Stack Overflow stays under a tenth of it."""
+
+    def __post_init__(self) -> None:
+        if self.layout not in LAYOUTS:
+            raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}, not {self.layout!r}")
+        if self.num_sites < 1 or self.max_text_chars < 1:
+            raise ValueError("num_sites and max_text_chars must be at least 1")
+
+    def group_key(self, row: Post) -> tuple[str, int]:
+        """What the posts of one document share."""
+        return row["site"], row["question_id"]
+
+    def sort_key(self, row: Post) -> tuple[bool, int]:
+        """An order inside the group: the question first."""
+        return not row["is_question"], row["post_id"]
+
+    def choose_sites(self, num_posts: Mapping[str, int]) -> frozenset[str]:
+        """The sites that are taken, given each one's number of questions and answers."""
+        if self.sites:
+            return frozenset(self.sites)
+        return largest_sites(num_posts, num_sites=self.num_sites, with_meta=self.with_meta_sites)
+
+    def assemble(self, posts: Iterable[Post]) -> list[Document | Rejected]:
+        """Makes the document of one (site, question), and says of every post that is not in it why.
+
+        Args:
+            posts: those of one ``group_key``, in any order. Of a post that is there twice (a site read from two dumps)
+                the one with the later activity is taken.
+        """
+        made: list[Document | Rejected] = []
+        by_id: dict[int, Post] = {}
+        for post in posts:
+            other = by_id.get(post["post_id"])
+            if other is not None:
+                made.append(_rejected(post, "duplicate_post"))
+                post = max(post, other, key=_recency)
+            by_id[post["post_id"]] = post
+        question = next((post for post in by_id.values() if post["is_question"]), None)
+        answers = [post for post in by_id.values() if not post["is_question"]]
+        if question is None:
+            return made + [_rejected(post, "answer_without_question") for post in answers]
+        reason = self._why_not(question, answers)
+        if reason is not None:
+            return made + [_rejected(post, reason) for post in by_id.values()]
+        kept, left_out = self._chosen(question, answers)
+        return [self._document(question, kept), *made, *left_out]
+
+    def _why_not(self, question: Post, answers: list[Post]) -> str | None:
+        if not self.keep_closed and question["closed_date"]:
+            return "closed_question"
+        if not self.keep_unanswered and not answers:
+            return "unanswered_question"
+        if not (question["text"] or question["title"] or answers):
+            return "empty_question"
+        return None
+
+    def _chosen(self, question: Post, answers: list[Post]) -> tuple[list[Post], list[Rejected]]:
+        """Answers in their order, and those left out."""
+        accepted = question["accepted_answer_id"]
+        answers = sorted(answers, key=lambda a: (-a["score"], a["post_id"] != accepted, a["post_id"]))
+        kept, left_out = [], []
+        num_chars, is_full = len(question["text"]), False
+        for answer in answers:
+            num_chars += len(answer["text"])
+            is_full = is_full or num_chars > self.max_text_chars
+            is_low = self.min_answer_score is not None and answer["score"] < self.min_answer_score
+            if not answer["text"]:
+                left_out.append(_rejected(answer, "empty_answer"))
+            elif is_low and answer["post_id"] != accepted:
+                left_out.append(_rejected(answer, "low_score_answer"))
+            elif is_full:
+                left_out.append(_rejected(answer, "question_too_long"))
+            else:
+                kept.append(answer)
+        return kept, left_out
+
+    def _document(self, question: Post, answers: list[Post]) -> Document:
+        site, question_id = self.group_key(question)
+        return {
+            "id": f"{site}/{question_id}",
+            "text": _text(question, answers, self.layout),
+            "site": site,
+            "question_id": question_id,
+            "url": f"https://{site}/questions/{question_id}",
+            "score": question["score"],
+            "answer_scores": [answer["score"] for answer in answers],
+            "tags": question["tags"],
+            "creation_date": question["creation_date"],
+            "num_answers": len(answers),
+            "accepted": any(answer["post_id"] == question["accepted_answer_id"] for answer in answers),
+        }
+
+
+def _text(question: Post, answers: list[Post], layout: str) -> str:
+    title, body = question["title"], question["text"]
+    texts = [answer["text"] for answer in answers]
+    if layout == "redpajama":
+        asked = " ".join(part for part in (title, body) if part)
+        return "\n".join([f"Q: {asked}", *(f"A: {text}" for text in texts)])
+    parts = [part for part in (title, body) if part]
+    if layout == "pile":
+        return "\n\n".join(["Q:", *parts, *(part for text in texts for part in ("A:", text))])
+    return "\n\n".join([*parts, *texts])
+
+
+def _recency(post: Post) -> tuple[str, str]:
+    """Later activity is greater; where that is equal the whole post decides, so that the order of reading does not."""
+    return post["last_activity_date"] or "", json.dumps(post, sort_keys=True)
+
+
+def _rejected(post: Post, reason: str) -> Rejected:
+    return Rejected(place=f"{post['site']}/{post['post_id']}", reason=reason, is_bad=False)

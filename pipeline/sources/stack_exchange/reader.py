@@ -1,0 +1,230 @@
+"""Stack Exchange: dumps of questions and answers, a site a file, as archive.org has them.
+
+``<site>.7z`` holding Posts.xml, ``stackoverflow.com-Posts.7z``, or ``Posts.xml`` in a folder named for the site.
+A post becomes a row of the table ``posts``, its body plain text already; the join makes documents of them
+(:class:`AnswerJoin`). The dump's other tables (comments, votes, ...) are known and passed over.
+
+Which posts: questions and answers (PostTypeId 1 and 2), community wikis among them. Left out and counted: tag wikis,
+nominations and other types (``not_question_or_answer``), posts marked as deleted (``deleted``; no public dump has any).
+"""
+
+from __future__ import annotations
+
+import io
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from filters.html.fragment import html_to_text
+from filters.language.detect import DetectLanguage
+from pipeline.sources.dedup_steps import ExactDedup
+from pipeline.sources.source import Chunk, InputFile, Opener, Rejected, Source, TableRow, Unit
+from pipeline.sources.stack_exchange.answers import AnswerJoin
+from pipeline.sources.stack_exchange.rows import Row, RowBlock, parse_rows, row_blocks
+from pipeline.sources.stack_exchange.seven_zip import as_archive, is_damage, members, unpacked
+from pipeline.sources.stack_exchange.sites import other_table, site_of
+
+__all__ = ["SOURCE", "AnswerJoin", "StackExchangeReader"]
+
+_QUESTION, _ANSWER = "1", "2"
+_POSTS = "Posts.xml"
+_CHUNK_BYTES = 8 << 20
+_SMALL_UNPACKED_BYTES = 64 << 20
+"""What any archive may unpack to, however small it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackExchangeReader:
+    """Reads posts; a row becomes a :class:`TableRow`."""
+
+    DATA_VERSION: ClassVar[int] = 2
+    CONTAINERS: ClassVar[frozenset[str]] = frozenset({"7z"})
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
+        "site": pa.string(),
+        "question_id": pa.int64(),
+        "url": pa.string(),
+        "score": pa.int64(),
+        "answer_scores": pa.list_(pa.int64()),
+        "tags": pa.list_(pa.string()),
+        "creation_date": pa.string(),
+        "num_answers": pa.int64(),
+        "accepted": pa.bool_(),
+    }
+
+    unit_bytes: int = 32 << 20
+    """A plain Posts.xml is cut into ranges of about this many bytes."""
+    max_unpack_ratio: int = 200
+    """An archive that declares more unpacked bytes for one of its own is refused. Ours: posts are about 5 to 1, votes,
+    the most repetitive table, under 30 to 1."""
+    image_alt: bool = False
+    """Keep the text that stands for an image."""
+
+    def __post_init__(self) -> None:
+        if self.unit_bytes < 1 or self.max_unpack_ratio < 1:
+            raise ValueError("unit_bytes and max_unpack_ratio must be at least 1")
+
+    def knows(self, path: str) -> bool:
+        """Whether a file of this name is of a form that this source reads: a site's archive, or its Posts.xml."""
+        folder, name = posixpath.split(path.replace("\\", "/"))
+        stem, extension = posixpath.splitext(name)
+        if extension in (".7z", ".xml") and other_table(stem):
+            return False
+        return bool(extension == ".7z" and site_of(stem)) or bool(
+            name == _POSTS and site_of(posixpath.basename(folder))
+        )
+
+    def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
+        """An archive is one unit, a Posts.xml one for every ``unit_bytes``; other tables none."""
+        units: list[Unit] = []
+        for file in files:
+            folder, name = posixpath.split(file.path.replace("\\", "/"))
+            stem, extension = posixpath.splitext(name)
+            if extension in (".7z", ".xml") and other_table(stem):
+                continue
+            if extension == ".7z" and site_of(stem):
+                units.append(Unit(path=file.path, num_bytes=file.num_bytes, kind="7z"))
+            elif name == _POSTS and (site := site_of(posixpath.basename(folder))):
+                num_units = max(1, -(-file.num_bytes // self.unit_bytes))
+                cuts = [file.num_bytes * i // num_units for i in range(num_units + 1)]
+                units += [
+                    Unit(path=file.path, num_bytes=end - start, kind=f"xml:{site}", start=start, end=end)
+                    for start, end in pairwise(cuts)
+                ]
+            else:
+                raise ValueError(
+                    f"stack_exchange: {file.path} is not a dump; give SITE.7z, stackoverflow.com-Posts.7z, or"
+                    " Posts.xml in a folder named for its site (coffee.stackexchange.com/Posts.xml)"
+                )
+        return units
+
+    def unpack(self, unit: Unit, open_file: Opener) -> Iterator[Chunk | Rejected]:
+        """Streams the archive's Posts.xml as chunks of whole rows; a chunk's origin tells its place in that file."""
+        with open_file(unit.path) as stored:
+            archive = as_archive(stored)
+            try:
+                files = members(archive)
+            except BaseException as error:
+                if not is_damage(error):
+                    raise
+                yield _unreadable(unit.place, error)
+                return
+            archive_bytes = stored.seek(0, io.SEEK_END)
+            max_bytes = max(self.max_unpack_ratio * archive_bytes, _SMALL_UNPACKED_BYTES)
+            declared_bytes = sum(num_bytes for _, num_bytes in files)
+            posts = [name for name, _ in files if posixpath.basename(name.replace("\\", "/")) == _POSTS]
+            if declared_bytes > max_bytes:
+                detail = f"{declared_bytes} bytes out of {archive_bytes}"
+                yield Rejected(place=unit.place, reason="archive_bomb", detail=detail, is_whole_file=True)
+            elif not posts:
+                detail = ", ".join(name for name, _ in files)[:200]
+                yield Rejected(place=unit.place, reason="no_posts_xml", detail=detail, is_whole_file=True)
+            else:
+                for name in posts:
+                    yield from self._unpack_member(unit, archive, name, max_bytes)
+
+    def _unpack_member(self, unit: Unit, archive: Any, name: str, max_bytes: int) -> Iterator[Chunk | Rejected]:
+        place = f"{unit.place}#{name}"
+        stem = posixpath.splitext(posixpath.basename(unit.path.replace("\\", "/")))[0]
+        site = site_of(posixpath.basename(posixpath.dirname(name))) or site_of(stem)
+        with unpacked(archive, name, max_bytes=max_bytes) as stream:
+            for block in row_blocks(stream, place=place, read_bytes=_CHUNK_BYTES):  # type: ignore[arg-type]
+                if isinstance(block, RowBlock):
+                    yield Chunk(kind=f"rows:{site}", origin=f"{place}@{block.offset}", data=block.data)
+                elif stream.error is None:
+                    yield block
+            if stream.error is not None and is_damage(stream.error):
+                yield _unreadable(place, stream.error)
+
+    def read(self, unit: Unit, open_file: Opener) -> Iterator[TableRow | Rejected]:
+        """Streams the rows that begin in the unit's range as posts."""
+        form, _, site = unit.kind.partition(":")
+        with open_file(unit.path) as stored:
+            if form == "xml":
+                place = unit.place
+                blocks = row_blocks(stored, start=unit.start, end=unit.end, place=place)
+            else:  # a chunk: whole rows and nothing else, its place in Posts.xml behind the origin's last @
+                place, _, at = unit.origin.rpartition("@")
+                stored.seek(unit.start)
+                chunk = io.BytesIO(stored.read(-1 if unit.end is None else unit.end - unit.start))
+                blocks = row_blocks(chunk, place=place, base=int(at))
+            for block in blocks:
+                if isinstance(block, Rejected):
+                    yield block
+                    continue
+                for row in parse_rows(block, place):
+                    yield row if isinstance(row, Rejected) else self._post(row, site, place)
+
+    def _post(self, row: Row, site: str, place: str) -> TableRow | Rejected:
+        """A row as a post, or why it is none."""
+        get = row.attributes.get
+        where = f"{place}@{row.offset}"
+        kind = get("PostTypeId")
+        post_id, parent_id = _number(get("Id")), _number(get("ParentId"))
+        score = _number(get("Score", "0"))
+        is_question = kind == _QUESTION
+        if post_id is None:
+            return Rejected(place=where, reason="row_without_id", detail=repr(get("Id")))
+        if kind is None:
+            return Rejected(place=where, reason="row_without_type", detail=str(post_id))
+        if kind not in (_QUESTION, _ANSWER):
+            return Rejected(place=where, reason="not_question_or_answer", detail=kind, is_bad=False)
+        if "DeletionDate" in row.attributes:
+            return Rejected(place=where, reason="deleted", detail=str(post_id), is_bad=False)
+        if not is_question and parent_id is None:
+            return Rejected(place=where, reason="answer_without_parent", detail=str(post_id))
+        if score is None:
+            return Rejected(place=where, reason="bad_score", detail=repr(get("Score")))
+        post = {
+            "site": site,
+            "post_id": post_id,
+            "question_id": post_id if is_question else parent_id,
+            "is_question": is_question,
+            "score": score,
+            "title": " ".join(get("Title", "").split()) if is_question else "",
+            "text": html_to_text(get("Body", ""), image_alt=self.image_alt),
+            "tags": _tags(get("Tags", "")) if is_question else [],
+            "creation_date": get("CreationDate"),
+            "last_activity_date": get("LastActivityDate"),
+            "accepted_answer_id": _number(get("AcceptedAnswerId")),
+            "closed_date": get("ClosedDate"),
+        }
+        return TableRow("posts", post)
+
+
+def _number(value: str | None) -> int | None:
+    """A whole number of at most 18 digits (an int64), or None."""
+    if value is None or len(value) > 19:
+        return None
+    digits = value[1:] if value[:1] == "-" else value
+    return int(value) if digits.isdecimal() and digits.isascii() and len(digits) <= 18 else None
+
+
+def _tags(value: str) -> list[str]:
+    """Tags of either style.
+
+    >>> _tags("<c++><windows>"), _tags("|c++|windows|")
+    (['c++', 'windows'], ['c++', 'windows'])
+    """
+    return [tag for tag in value.replace("<", "|").replace(">", "|").split("|") if tag]
+
+
+def _unreadable(place: str, error: BaseException) -> Rejected:
+    detail = f"{type(error).__name__}: {error}"[:200]
+    return Rejected(place=place, reason="damaged_7z", detail=detail, is_whole_file=True)
+
+
+SOURCE = Source(
+    name="stack_exchange",
+    reader=StackExchangeReader(),
+    steps=(ExactDedup(NAME="duplicate_id", reason="duplicate_id", key="id"), DetectLanguage()),
+    cite=(
+        "LLaMA (arXiv 2302.13971, section 2.1): the 28 largest websites, HTML tags removed from text, answers sorted by"
+        " score from highest to lowest"
+    ),
+    join="answers",
+    join_settings=AnswerJoin(),
+)

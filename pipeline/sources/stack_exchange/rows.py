@@ -1,0 +1,183 @@
+"""Posts.xml as a run of rows: cut anywhere, read once, a broken row lost alone.
+
+A row is one element ``<row .../>`` or ``<row ...></row>``. ``<`` cannot stand in an attribute, so every ``<row``
+begins a row, whatever the lines: that is the border at which files are cut. A row belongs to the range in which its
+``<row`` begins. What stands before the first row (declaration, DOCTYPE) is never given to the parser, so entities
+that a file defines for itself are not known and a row that uses them is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, cast
+
+from lxml import etree
+
+from pipeline.sources.source import Rejected
+
+READ_BYTES = 1 << 20
+MAX_ROW_BYTES = 8 << 20
+"""A row longer than this is skipped. Ours: the longest post is 30,000 characters of Markdown; libxml2 takes 10 MB."""
+
+_ROW_START = re.compile(rb"<row(?=[\s/>])")
+_ROW_START_BYTES = 5  # of the pattern, with the byte behind it
+_MAX_HEAD_BYTES = 1 << 16
+_MAX_TAIL_BYTES = 1 << 12
+_END = re.compile(rb"\s*</posts\s*>\s*\Z")
+_ROW = re.compile(
+    rb"<row(?:\s++[^\s=<>\"'/]++\s*+=\s*+(?:\"[^\"<]*+\"|'[^'<]*+'))*+\s*+(?:/>|>[^<]*+</row\s*+>)",
+)
+_FORBIDDEN = re.compile(
+    rb"&#(?:x0*(?:[0-8bcBC]|0*[eE]|1[0-9a-fA-F]|[dD][89a-fA-F][0-9a-fA-F]{2}|[fF]{3}[eEfF])"
+    rb"|0*(?:[0-8]|1[124-9]|2[0-9]|3[01]));|[\x00-\x08\x0b\x0c\x0e-\x1f]"
+)
+_PARSER = etree.XMLParser(
+    resolve_entities=False,
+    no_network=True,
+    load_dtd=False,
+    huge_tree=False,
+    remove_comments=True,
+    remove_pis=True,
+    collect_ids=False,
+)
+
+Attributes = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row's attributes, decoded, and the byte at which it begins."""
+
+    offset: int
+    attributes: Attributes
+
+
+@dataclass(frozen=True, slots=True)
+class RowBlock:
+    """Whole rows: ``data`` begins with a row, ``starts`` are the rows' places in it, ``offset`` its own in the file."""
+
+    offset: int
+    data: bytes
+    starts: list[int]
+
+
+def parse_rows(block: RowBlock, place: str) -> Iterator[Row | Rejected]:
+    """Parses the block at once; row by row where it is not well-formed as it stands, so that one row is lost, not all.
+
+    Both ways take the same rows: the quick one counts only if it finds a row at every start.
+    """
+    tail = _END.search(block.data, max(len(block.data) - _MAX_TAIL_BYTES, 0))
+    data = block.data[: tail.start()] if tail else block.data
+    try:
+        rows = list(etree.fromstring(b"<posts>" + data + b"</posts>", _PARSER))
+    except etree.XMLSyntaxError:
+        rows = []
+    if len(rows) == len(block.starts) and all(row.tag == "row" for row in rows):
+        for at, row in zip(block.starts, rows, strict=True):
+            yield Row(block.offset + at, _attributes(row))
+        return
+    ends = [*block.starts[1:], len(data)]
+    for at, end in zip(block.starts, ends, strict=True):
+        yield _parse_row(data[at:end], block.offset + at, place)
+
+
+def _parse_row(data: bytes, offset: int, place: str) -> Row | Rejected:
+    """One row. Characters that XML forbids (dumps do hold ``&#x1;``) are taken out and the rest is read."""
+    where = f"{place}@{offset}"
+    found = _ROW.match(data)
+    if found is None:
+        return Rejected(place=where, reason="bad_row", detail="not one whole element")
+    for element in (found[0], _FORBIDDEN.sub(b"", found[0])):
+        try:
+            return Row(offset, _attributes(etree.fromstring(element, _PARSER)))
+        except etree.XMLSyntaxError as error:
+            detail = str(error.msg)
+            if "ntity" in detail and "not defined" in detail:
+                return Rejected(place=where, reason="undeclared_entity", detail=detail)
+    return Rejected(place=where, reason="bad_row", detail=detail)
+
+
+def _attributes(row: etree._Element) -> Attributes:
+    return dict(cast("list[tuple[str, str]]", row.items()))
+
+
+def row_blocks(
+    stream: BinaryIO,
+    *,
+    place: str,
+    start: int = 0,
+    end: int | None = None,
+    read_bytes: int = READ_BYTES,
+    base: int | None = None,
+) -> Iterator[RowBlock | Rejected]:
+    """Cuts bytes ``start`` to ``end`` of a Posts.xml into blocks of about ``read_bytes`` bytes of whole rows.
+
+    The rows are those that begin in the range; the stream is read on to the last one's end. The range that begins at
+    0 tells what is wrong with the file's head, the one that holds the last row whether the file was cut short.
+    Memory: a few times ``read_bytes``, or of the longest row (at most ``MAX_ROW_BYTES``).
+
+    Args:
+        base: the stream is a run of whole rows out of a file, and begins at this byte of it; it has no head and tail.
+    """
+    stream.seek(start)
+    is_file = base is None
+    held, held_at = (
+        b"",
+        start if base is None else base,
+    )  # what was read but not given out; begins with a row if `in_row`
+    in_row = seen_row = False
+    head = b""
+    while True:
+        fresh = stream.read(read_bytes)
+        if is_file and start == 0 and not seen_row and len(head) < _MAX_HEAD_BYTES:
+            head += fresh[:_MAX_HEAD_BYTES]
+        data = held + fresh
+        searched = max(len(held) - _ROW_START_BYTES + 1, int(in_row))
+        starts = [0] * in_row + [found.start() for found in _ROW_START.finditer(data, searched)]
+        if starts and not seen_row:
+            seen_row = True
+            yield from _faults_of_head(head, is_empty=False, place=place)
+        num_ours = len(starts) if end is None else bisect_left(starts, end - held_at)
+        if num_ours < len(starts) or not fresh:
+            cut = starts[num_ours] if num_ours < len(starts) else len(data)
+            if num_ours:
+                yield _block(data, starts[:num_ours], cut, held_at)
+            if is_file and not fresh and cut == len(data):
+                yield from _faults_of_tail(data, has_rows=num_ours > 0, place=f"{place}@{held_at + len(data)}")
+                if not seen_row and start == 0:
+                    yield from _faults_of_head(head, is_empty=True, place=place)
+            return
+        if len(starts) > 1:
+            yield _block(data, starts[:-1], starts[-1], held_at)
+        in_row = bool(starts)
+        keep = starts[-1] if in_row else max(len(data) - _ROW_START_BYTES + 1, 0)
+        held, held_at = data[keep:], held_at + keep
+        if in_row and len(held) > MAX_ROW_BYTES:
+            yield Rejected(place=f"{place}@{held_at}", reason="row_too_long", detail=f"over {MAX_ROW_BYTES} bytes")
+            keep = len(held) - _ROW_START_BYTES + 1
+            held, held_at, in_row = held[keep:], held_at + keep, False
+        if not in_row and end is not None and held_at >= end:
+            return
+
+
+def _block(data: bytes, starts: list[int], cut: int, data_at: int) -> RowBlock:
+    first = starts[0]
+    return RowBlock(data_at + first, data[first:cut], [at - first for at in starts])
+
+
+def _faults_of_head(head: bytes, *, is_empty: bool, place: str) -> Iterator[Rejected]:
+    """What stands before the first row: a DOCTYPE is told and passed over, a file of another kind is refused."""
+    first = _ROW_START.search(head)
+    before = head[: first.start()] if first else head
+    if b"<!DOCTYPE" in before or b"<!ENTITY" in before:
+        yield Rejected(place=place, reason="xml_doctype", detail="its entities are not read")
+    if is_empty and b"<posts" not in before:
+        yield Rejected(place=place, reason="not_posts_xml", detail=repr(head[:40]), is_whole_file=True)
+
+
+def _faults_of_tail(data: bytes, *, has_rows: bool, place: str) -> Iterator[Rejected]:
+    if has_rows and not _END.search(data[-_MAX_TAIL_BYTES:]):
+        yield Rejected(place=place, reason="truncated_xml", detail="no </posts> at the end", is_whole_file=True)

@@ -1,0 +1,231 @@
+"""The Posts.xml of a 7z, streamed: nothing touches the disk, and memory stays flat whatever the archive unpacks to.
+
+py7zr pushes what it unpacks into a writer; here it does so in a thread of its own, against a queue that holds two
+pieces: who reads slowly makes it wait. A piece is what 1 MB of the archive unpacks to, at most 128 MB (py7zr's bound).
+
+The dumps of archive.org are bzip2, whose blocks unpack each alone: here in as many threads as the task may use
+processors, since one alone (20 to 30 MB/s) would need over an hour for Stack Overflow's 97 GB. Order, sizes and
+checksums stay py7zr's business.
+"""
+
+from __future__ import annotations
+
+import io
+import lzma
+import queue
+import struct
+import threading
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import BinaryIO
+
+import py7zr
+from py7zr.exceptions import AbsolutePathError, ArchiveError, PasswordRequired
+from py7zr.properties import COMPRESSION_METHOD
+
+from pipeline.sources.formats.bzip2_threads import ThreadedUnpacker, num_threads
+
+DAMAGE = (
+    ArchiveError,
+    AbsolutePathError,
+    PasswordRequired,
+    lzma.LZMAError,
+    zlib.error,
+    struct.error,
+    EOFError,
+    OSError,  # bz2's word for damaged data; where it has an errno it is the disk's or the network's, and goes up
+    ValueError,
+    TypeError,  # py7zr's word for an unknown field of the header
+    LookupError,
+    AttributeError,
+    AssertionError,
+)
+"""What py7zr and its decompressors raise on a damaged or hostile archive."""
+
+_MAGIC = b"7z\xbc\xaf\x27\x1c"
+_MAX_QUEUED = 2
+_WAIT_SECONDS = 0.5
+
+
+class _Abandoned(Exception):  # noqa: N818 - not an error: nobody reads any more
+    pass
+
+
+class SevenZipStream(io.RawIOBase):
+    """The bytes of one member, read front to back. Damage ends the stream; ``error`` then says what it was."""
+
+    def __init__(self, archive: BinaryIO, member: str, *, max_bytes: int) -> None:
+        super().__init__()
+        self.error: BaseException | None = None
+        self._pieces: queue.Queue[bytes | None] = queue.Queue(_MAX_QUEUED)
+        self._abandoned = threading.Event()
+        self._rest = memoryview(b"")
+        self._ended = False
+        self._thread = threading.Thread(target=self._unpack, args=(archive, member, max_bytes), daemon=True)
+        self._thread.start()
+
+    def read(self, size: int = -1) -> bytes:
+        """Returns ``size`` bytes, fewer only at the end."""
+        wanted, got = size, []
+        while wanted and not (self._ended and not self._rest):
+            if not self._rest:
+                piece = self._pieces.get()
+                self._ended = piece is None
+                self._rest = memoryview(piece or b"")
+                continue
+            part = self._rest[:wanted] if wanted > 0 else self._rest
+            self._rest = self._rest[len(part) :]
+            wanted -= len(part) if wanted > 0 else 0
+            got.append(part)
+        return b"".join(got)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Only to the start, before anything was read: what the reader of rows does to every stream."""
+        if offset or whence:
+            raise io.UnsupportedOperation("a stream out of a 7z is read front to back")
+        return 0
+
+    def close(self) -> None:
+        """Ends the unpacking, finished or not."""
+        self._abandoned.set()
+        while self._thread.is_alive():
+            try:
+                self._pieces.get(timeout=0.05)
+            except queue.Empty:
+                self._thread.join(0.05)
+        super().close()
+
+    def put(self, piece: bytes | None) -> None:
+        """The unpacking thread's side: waits while the queue is full."""
+        while not self._abandoned.is_set():
+            try:
+                self._pieces.put(piece, timeout=_WAIT_SECONDS)
+                return
+            except queue.Full:
+                continue
+        raise _Abandoned
+
+    def _unpack(self, archive: BinaryIO, member: str, max_bytes: int) -> None:
+        try:
+            archive.seek(0)
+            with py7zr.SevenZipFile(archive, max_extract_size=max_bytes) as opened, _unpacking_threads(opened):
+                opened.extract(targets=[member], factory=_Factory(self))
+            self.put(None)
+        except _Abandoned:
+            return
+        except BaseException as error:  # carried over to the reading thread, which raises what is not damage
+            self.error = error
+            if not self._abandoned.is_set():
+                self.put(None)
+
+
+@contextmanager
+def _unpacking_threads(opened: py7zr.SevenZipFile) -> Iterator[None]:
+    """Has the archive's bzip2 unpacked block by block, by as many threads as there are processors for (and by one in
+    the same way, so that a damaged archive gives the same everywhere)."""
+    num = num_threads()
+    streams = opened.header.main_streams
+    if streams is None:
+        yield
+        return
+    pool = ThreadPoolExecutor(num, thread_name_prefix="bzip2")
+    try:
+        first = 0
+        for folder in streams.unpackinfo.folders:
+            if [coder["method"] for coder in folder.coders] == [COMPRESSION_METHOD.MISC_BZIP2]:
+                unpacker = folder.get_decompressor(streams.packinfo.packsizes[first])
+                unpacker.chain[0] = ThreadedUnpacker(pool, num)
+            first += len(folder.packed_indices)
+        yield
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+class _Factory(py7zr.WriterFactory):  # type: ignore[misc]
+    def __init__(self, stream: SevenZipStream) -> None:
+        self._stream = stream
+
+    def create(self, filename: str) -> py7zr.Py7zIO:
+        return _Writer(self._stream)
+
+
+class _Writer(py7zr.Py7zIO):  # type: ignore[misc]
+    """What py7zr writes a member to."""
+
+    def __init__(self, stream: SevenZipStream) -> None:
+        self._stream = stream
+        self._num_bytes = 0
+
+    def write(self, s: bytes | bytearray) -> int:
+        self._num_bytes += len(s)
+        self._stream.put(bytes(s))
+        return len(s)
+
+    def read(self, size: int | None = None) -> bytes:
+        return b""
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return offset
+
+    def flush(self) -> None:
+        return
+
+    def size(self) -> int:
+        return self._num_bytes
+
+
+class _AsIOBase(io.RawIOBase):
+    """A stored file of a kind that py7zr would not take for one."""
+
+    def __init__(self, stored: BinaryIO) -> None:
+        super().__init__()
+        self._stored = stored
+
+    def read(self, size: int = -1) -> bytes:
+        return self._stored.read(size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._stored.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stored.tell()
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+
+def as_archive(stored: BinaryIO) -> BinaryIO:
+    """The stored file in a form that py7zr takes."""
+    return stored if isinstance(stored, io.IOBase) else _AsIOBase(stored)  # type: ignore[return-value]
+
+
+def members(archive: BinaryIO) -> list[tuple[str, int]]:
+    """The archive's files: name and unpacked bytes, as its header declares them. Raises one of ``DAMAGE``."""
+    archive.seek(0)
+    if archive.read(len(_MAGIC)) != _MAGIC:  # asked here because py7zr takes a disk that fails for another magic
+        raise ArchiveError("not a 7z file")
+    archive.seek(0)
+    with py7zr.SevenZipFile(archive) as opened:
+        return [(info.filename, int(info.uncompressed)) for info in opened.list() if not info.is_directory]
+
+
+@contextmanager
+def unpacked(archive: BinaryIO, member: str, *, max_bytes: int) -> Iterator[SevenZipStream]:
+    """The member's bytes as a stream; raises on leaving what was not the archive's fault."""
+    stream = SevenZipStream(archive, member, max_bytes=max_bytes)
+    try:
+        yield stream
+    finally:
+        stream.close()
+    if stream.error is not None and not is_damage(stream.error):
+        raise stream.error
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether the archive is at fault, not the disk or this program."""
+    return isinstance(error, DAMAGE) and getattr(error, "errno", None) is None

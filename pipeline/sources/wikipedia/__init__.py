@@ -1,0 +1,1 @@
+"""The Wikipedia source: XML dumps."""

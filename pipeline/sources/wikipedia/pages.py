@@ -1,0 +1,90 @@
+"""The pages of one unit of a dump, and what of it could not be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from pipeline.sources.source import Rejected, Unit
+from pipeline.sources.wikipedia.streams import Event, Piece, read_bz2, read_plain
+from pipeline.sources.wikipedia.xml import BrokenPageError, Page, PageCutter, SiteInfo, parse_page, parse_siteinfo
+
+_HEAD_BYTES = 1 << 20
+"""A header is about 5 kB; the longest (all namespaces of a large wiki) 20 kB. Ours."""
+_TAIL_BYTES = 64
+_PAGE_END = b"</page>"
+_END_TAG = b"</mediawiki>"
+
+
+def site_info(stored: BinaryIO, kind: str) -> SiteInfo | None:
+    """The header, read from the file's beginning whatever part of it the unit is."""
+    head = bytearray()
+    for piece in read_bz2(stored, 0) if kind == "bz2" else read_plain(stored, 0):
+        head += piece.data
+        if piece.event is not Event.DATA or len(head) >= _HEAD_BYTES or b"</siteinfo>" in head or b"<page" in head:
+            break
+    return parse_siteinfo(bytes(head))
+
+
+def pages_of(unit: Unit, stored: BinaryIO) -> Iterator[tuple[Page, int] | Rejected]:
+    """The pages that begin in the unit's range, each with its offset; the last is read to its end behind the range.
+
+    What is damaged is told by the unit in whose range it is.
+    """
+    is_bz2 = unit.kind == "bz2"
+    cutter = PageCutter(is_running=not is_bz2)
+    tail, is_ours = b"", True
+    has_pages, is_inside = False, is_bz2 and unit.start > 0  # a page that began before the unit, as far as is known
+    for piece in read_bz2(stored, unit.start) if is_bz2 else read_plain(stored, unit.start):
+        if unit.end is not None and piece.offset >= unit.end:
+            is_our_page_open = cutter.may_have_begun and cutter.offset < unit.end
+            if piece.event is not Event.DATA or not is_our_page_open:
+                break
+        if piece.event is not Event.DATA:
+            yield _loss(unit, piece, cutter)
+            cutter.reset()
+            tail = b""  # how the file ends is told already
+            continue
+        is_inside = is_inside and _PAGE_END not in tail + piece.data
+        tail = (tail + piece.data)[-_TAIL_BYTES:]
+        is_ours = unit.end is None or piece.offset < unit.end
+        for offset, xml in cutter.feed(piece.data, piece.offset):
+            has_pages = True
+            if unit.end is not None and offset >= unit.end:
+                continue
+            if xml is None:
+                yield Rejected(place=f"{unit.place}@{offset}", reason="page_too_large")
+            else:
+                yield _parse(unit, offset, xml)
+    else:
+        if not is_bz2:  # a unit may be shorter than the tag
+            stored.seek(max(0, stored.seek(0, 2) - _TAIL_BYTES))
+            tail = stored.read(_TAIL_BYTES)
+        elif is_inside or not is_ours:  # how the file ends is told by another unit
+            tail = b""
+        yield from _end_of_file(unit, cutter, tail, has_pages=has_pages)
+
+
+def _parse(unit: Unit, offset: int, xml: bytes) -> tuple[Page, int] | Rejected:
+    try:
+        return parse_page(xml), offset
+    except BrokenPageError as error:
+        return Rejected(place=f"{unit.place}@{offset}", reason=error.reason, detail=error.detail)
+
+
+def _loss(unit: Unit, piece: Piece, cutter: PageCutter) -> Rejected:
+    reason = "truncated_bz2" if piece.event is Event.TRUNCATED else "damaged_bz2"
+    detail = piece.detail + ("; the page begun is lost" if cutter.has_begun else "")
+    place = piece.offset if piece.place is None else piece.place
+    return Rejected(place=f"{unit.place}@{place}", reason=reason, detail=detail)
+
+
+def _end_of_file(unit: Unit, cutter: PageCutter, tail: bytes, *, has_pages: bool) -> Iterator[Rejected]:
+    """What is wrong with how the file ends, told by the unit that read its end."""
+    if cutter.has_begun:
+        if unit.end is None or cutter.offset < unit.end:
+            yield Rejected(place=f"{unit.place}@{cutter.offset}", reason="truncated_page", detail="the file ends in it")
+    elif unit.start == 0 and unit.end is None and not has_pages and _END_TAG not in tail:
+        yield Rejected(place=unit.place, reason="not_a_dump", detail="no page, no </mediawiki>", is_whole_file=True)
+    elif tail and _END_TAG not in tail and (unit.kind == "bz2" or unit.end is None):
+        yield Rejected(place=unit.place, reason="truncated_xml", detail="the file ends without </mediawiki>")

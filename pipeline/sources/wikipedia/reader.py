@@ -1,0 +1,199 @@
+"""Wikipedia (4.5 %): the XML dumps ``<lang>wiki-<date>-pages-articles[-multistream][N].xml*.bz2`` of twenty languages.
+
+A large file is read in parts, each by its own worker: the pages that begin in a range of its bytes. Of bz2, one stream
+or many, a page begins where the block begins that holds its first byte. The language is the wiki's code in the file's
+name (``dewiki-20220620-...``), or the setting; a name without one goes by the dump's own header.
+
+The paper: dumps of June to August 2022; hyperlinks, comments and other formatting boilerplate removed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+from urllib.parse import quote
+
+import pyarrow as pa
+
+from filters.wikitext.article import Article, WikiLanguages
+from filters.wikitext.page import Wikitext
+from filters.wikitext.wiki_names import language_of_wiki, pack_namespaces, redirect_words, wiki_codes
+from pipeline.sources.dedup_steps import ExactDedup
+from pipeline.sources.source import Document, InputFile, Opener, Rejected, Source, TableRow, Unit
+from pipeline.sources.wikipedia.index import is_index_name, unit_ends
+from pipeline.sources.wikipedia.pages import pages_of, site_info
+from pipeline.sources.wikipedia.xml import Page, SiteInfo
+
+_WIKI_IN_NAME = re.compile(r"([a-z_-]{2,60})wiki(?![a-z])")
+_URL_SAFE = "/:@!$*(),;~'"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WikipediaReader:
+    """Reads the articles of Wikipedia's XML dumps, wikitext in ``text``.
+
+    The id is the wiki's code and the page's number, ``de:3317``: page numbers are given by each wiki on its own.
+    Redirects and other namespaces than the articles' are named as rejected, not as bad. A header that disagrees with
+    the name is reported once a file, and the name wins. A name that holds no wiki's code (``smallwiki-latest...``)
+    leaves it to the header.
+    """
+
+    DATA_VERSION: ClassVar[int] = 2
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
+        "title": pa.string(),
+        "page_id": pa.int64(),
+        "revision_id": pa.int64(),
+        "timestamp": pa.string(),
+        "url": pa.string(),
+        "_wiki": pa.string(),
+        "_namespaces": pa.string(),
+    }
+
+    language: str = ""
+    """The code of the Wikipedia that all files are of (``de``); empty: by each file's name."""
+    max_unit_bytes: int = 64 << 20
+    """Stored bytes a unit at most. Ours: some minutes of one worker."""
+
+    def __post_init__(self) -> None:
+        if self.language and self.language not in wiki_codes():
+            raise ValueError(
+                f"wikipedia: language {self.language!r} is not the code of a Wikipedia (en, de, simple, ...)"
+            )
+        if self.max_unit_bytes < 1:
+            raise ValueError(f"wikipedia: max_unit_bytes must be positive, not {self.max_unit_bytes}")
+
+    def knows(self, path: str) -> bool:
+        """Whether a file of this name is of a form that this source reads: an XML dump, plain or bz2, or its index."""
+        name = path.rsplit("/", 1)[-1].lower()
+        packed = (".gz", ".7z", ".zst", ".zip", ".xz")
+        return is_index_name(name) or (".xml" in name and (name.endswith(".bz2") or not name.endswith(packed)))
+
+    def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
+        """Cuts files into ranges; an index file given with its dump puts the cuts where streams begin.
+
+        Raises:
+            ValueError: a name that is no XML dump's, or an index without its dump.
+        """
+        dumps, indexes = [], []
+        for file in files:
+            name = file.path.rsplit("/", 1)[-1].lower()
+            if is_index_name(name):
+                indexes.append(file)
+            elif ".xml" in name and (name.endswith(".bz2") or not name.endswith((".gz", ".7z", ".zst", ".zip", ".xz"))):
+                dumps.append(file)
+            else:
+                raise ValueError(f"wikipedia: {file.path} is not a dump: names hold .xml and end in .xml or .bz2")
+        if indexes and not dumps:
+            raise ValueError(f"wikipedia: {indexes[0].path} is an index: give the pages-articles dump with it")
+        units: list[Unit] = []
+        for file in dumps:
+            kind = "bz2" if file.path.lower().endswith(".bz2") else "xml"
+            is_small = file.num_bytes <= self.max_unit_bytes
+            ends = [] if is_small else self._ends(file, indexes, open_file)
+            starts = [0, *ends]
+            for start, end in zip(starts, [*ends, None], strict=True):
+                num_bytes = (file.num_bytes if end is None else end) - start
+                units.append(Unit(path=file.path, num_bytes=num_bytes, kind=kind, start=start, end=end))
+        return units
+
+    def _ends(self, file: InputFile, indexes: Sequence[InputFile], open_file: Opener) -> list[int]:
+        return unit_ends(file, indexes, open_file, max_unit_bytes=self.max_unit_bytes)
+
+    def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | TableRow | Rejected]:
+        """Streams the articles of a unit; memory stays at a few pages."""
+        if unit.kind not in ("bz2", "xml"):
+            raise ValueError(f"wikipedia: unknown kind of unit {unit.kind!r}")
+        with open_file(unit.path) as stored:
+            site = site_info(stored, unit.kind)
+            named = self.language or wiki_in_name(unit.path)
+            wiki = named or (site.wiki if site else "")
+            if unit.start == 0 and site and site.wiki and site.wiki != wiki:
+                detail = f"the header says {site.wiki} ({site.name}), the file's name {named}: the name holds"
+                yield Rejected(place=unit.place, reason="header_language", detail=detail, is_bad=False)
+            if not wiki or wiki not in wiki_codes():
+                if unit.start == 0:
+                    detail = f"neither the name nor the header ({site.name if site else 'none'}) is of a Wikipedia"
+                    yield Rejected(place=unit.place, reason="no_language", detail=detail, is_whole_file=True)
+                return
+            make = _DocumentMaker(unit.place, wiki, site or SiteInfo())
+            for item in pages_of(unit, stored):
+                yield item if isinstance(item, Rejected) else make.document(*item)
+
+
+def wiki_in_name(path: str) -> str:
+    """The code of the Wikipedia in a dump's name, or nothing.
+
+    >>> wiki_in_name("x/dewiki-20220620-pages-articles.xml.bz2"), wiki_in_name("zh_min_nanwiki-latest.xml")
+    ('de', 'zh-min-nan')
+    >>> wiki_in_name("dbpedia-minidump-bgwiki.xml.bz2")
+    'bg'
+    >>> wiki_in_name("smallwiki-latest-pages-articles.xml"), wiki_in_name("enwiktionary-latest.xml")
+    ('', '')
+    """
+    for match in _WIKI_IN_NAME.finditer(path.rsplit("/", 1)[-1].lower()):
+        words = re.split("[-_]", match[1])
+        for num_words in (3, 2, 1):
+            code = "-".join(words[-num_words:])
+            if len(words) >= num_words and code in wiki_codes():
+                return code
+    return ""
+
+
+class _DocumentMaker:
+    """Turns pages of one wiki into documents."""
+
+    __slots__ = ("_base_url", "_is_redirect", "_language", "_namespaces", "_place", "_site", "_wiki")
+
+    def __init__(self, place: str, wiki: str, site: SiteInfo) -> None:
+        self._place = place
+        self._wiki = wiki
+        self._language = language_of_wiki(wiki)
+        self._site = site
+        self._namespaces = pack_namespaces(site.namespaces) if site.wiki == wiki else ""
+        self._base_url = f"https://{wiki}.wikipedia.org/wiki/"
+        words = "|".join(map(re.escape, redirect_words(self._language)))
+        self._is_redirect = re.compile(rf"\s*#\s?(?:{words})\s*:?\s*\[\[", re.IGNORECASE)
+
+    def document(self, page: Page, offset: int) -> Document | Rejected:
+        """The page as a document, or why it is none."""
+        namespace = page.namespace if page.namespace is not None else self._site.namespace_of(page.title)
+        reason = ""
+        if namespace != 0:
+            reason, detail = "not_article", f"namespace {namespace}: {page.title}"
+        elif page.is_redirect or self._is_redirect.match(page.text):
+            reason, detail = "redirect", page.title
+        elif page.model != "wikitext":
+            reason, detail = "not_wikitext", f"{page.model}: {page.title}"
+        elif not page.text.strip():
+            reason, detail = "no_text", page.title
+        if reason:
+            return Rejected(place=f"{self._place}@{offset}", reason=reason, detail=detail, is_bad=False)
+        return {
+            "id": f"{self._wiki}:{page.page_id}",
+            "text": page.text,
+            "language": self._language,
+            "title": page.title,
+            "page_id": page.page_id,
+            "revision_id": page.revision_id,
+            "timestamp": page.timestamp or None,
+            "url": self._base_url + quote(page.title.replace(" ", "_"), safe=_URL_SAFE),
+            "_wiki": self._wiki,
+            "_namespaces": self._namespaces,
+        }
+
+
+SOURCE = Source(
+    name="wikipedia",
+    reader=WikipediaReader(),
+    steps=(
+        WikiLanguages(),
+        Wikitext(),
+        Article(),
+        ExactDedup(NAME="duplicate_id", reason="duplicate_id", key="id", newest="revision_id"),
+    ),
+    cite="We add Wikipedia dumps from the June-August 2022 period, covering 20 languages, which use either the Latin "
+    "or Cyrillic scripts [...] We process the data to remove hyperlinks, comments and other formatting boilerplate. "
+    "(LLaMA, section 2.1)",
+)

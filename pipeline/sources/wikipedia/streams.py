@@ -1,0 +1,122 @@
+"""A dump's bytes, unpacked: bz2 block by block from any place in the file, or plain XML from any place.
+
+A bz2 dump, one stream or many (multistream), is entered at the next block, wherever that is. What cannot be unpacked
+is told with its place, and reading goes on at the next block.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from itertools import islice
+from typing import BinaryIO
+
+from pipeline.sources.formats.bzip2_blocks import (
+    HEADER_BYTES,
+    MAX_FALSE_MARKS,
+    READ_BYTES,
+    Kind,
+    Region,
+    behind_end,
+    fault_behind,
+    is_whole_end,
+    regions,
+    unpack_block,
+    unpack_last,
+)
+
+
+class Event(Enum):
+    """What a piece tells beside its bytes."""
+
+    DATA = "data"
+    DAMAGED = "damaged"
+    """A block could not be unpacked; what comes next is out of another."""
+    GAP = "gap"
+    """Bytes that belong to no stream: a header that is destroyed, or something else."""
+    TRUNCATED = "truncated"
+    """The file ended inside a stream; its whole blocks were given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some bytes of a dump, or what is wrong with it."""
+
+    event: Event
+    offset: int
+    """In the stored file: of the block that the bytes come from (a stream's first: of the stream), or (plain XML) of
+    the bytes themselves. Of a gap: of the end mark before it, so that who reads that tells it."""
+    data: bytes = b""
+    detail: str = ""
+    place: int | None = None
+    """Where it is, if not at ``offset``."""
+
+
+def read_plain(file: BinaryIO, start: int) -> Iterator[Piece]:
+    """The bytes of an unpacked file from ``start`` on."""
+    file.seek(start)
+    offset = start
+    while data := file.read(READ_BYTES):
+        yield Piece(Event.DATA, offset, data)
+        offset += len(data)
+
+
+def read_bz2(file: BinaryIO, start: int) -> Iterator[Piece]:
+    """Unpacks the blocks that begin at ``start`` or behind it, in order, to the end of the file.
+
+    Never raises on what the file holds: damage becomes a piece, and the next block is read. Where ``start`` falls
+    behind a mark that stands inside a block by chance (2^-48 a bit), the rest of that block is told as damaged.
+    """
+    found = regions(file, max(0, start - HEADER_BYTES))
+    coming = deque[Region]()
+    while True:
+        if not coming:
+            coming.extend(islice(found, 1))
+        if not coming:
+            return
+        region = coming.popleft()
+        if region.offset < start:
+            continue
+        if region.kind is not Kind.BLOCK:
+            yield from _between(region, is_start=start == 0)
+            continue
+        try:
+            if region.is_last:
+                data, num_used = unpack_last(region), 0
+            else:
+                data, num_used = _unpacked(region, coming, found)
+        except OSError as error:
+            yield Piece(Event.DAMAGED, region.offset, detail=str(error))
+            continue
+        for _ in range(num_used):
+            coming.popleft()
+        for at in range(0, len(data), READ_BYTES):
+            yield Piece(Event.DATA, region.offset, data[at : at + READ_BYTES])
+        if region.is_last:
+            yield _cut(region)
+
+
+def _unpacked(region: Region, coming: deque[Region], found: Iterator[Region]) -> tuple[bytes, int]:
+    try:
+        return unpack_block(region)
+    except OSError:
+        coming.extend(islice(found, MAX_FALSE_MARKS - len(coming)))
+        return unpack_block(region, list(coming))
+
+
+def _between(region: Region, *, is_start: bool) -> Iterator[Piece]:
+    """What is wrong behind a stream, or before the first."""
+    if region.kind is Kind.HEAD and not is_start:
+        return
+    if region.is_last and region.kind is Kind.END and not is_whole_end(region):
+        yield _cut(region)
+        return
+    fault = fault_behind(region)
+    if fault:
+        yield Piece(Event.GAP, region.offset, detail=fault, place=behind_end(region))
+
+
+def _cut(region: Region) -> Piece:
+    return Piece(Event.TRUNCATED, region.offset, detail=f"the file ends at byte {(region.bit + region.num_bits) // 8}")

@@ -1,0 +1,1 @@
+"""Phase 2: clean documents become files of token ids."""

@@ -1,0 +1,137 @@
+"""Clean documents to token ids, once: a file of ids a part, and exact counts."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from filters.exclude import matched
+from pipeline.clean.read_back import clean_batches
+from pipeline.files.files import join, read_bytes, write_bytes, written_whole
+from pipeline.models.load import load
+from pipeline.output.markers import state_of
+from pipeline.progress import ticks as progress
+from pipeline.tokenize.held_out import HeldOut
+from pipeline.tokenize.job import TokenJob
+from tokenizer.encode import Encoder
+
+_BATCH_DOCS = 256
+_BATCH_BYTES = 4 << 20
+
+
+TOKEN_FILE = "part-{:05d}.arrow"
+"""The name of a token file, by its number."""
+
+
+def token_file(job_dir: str, part: int) -> str:
+    return join(job_dir, TOKEN_FILE.format(part))
+
+
+@functools.lru_cache(maxsize=2)
+def _encoder(path: str, fingerprint: str) -> Encoder:
+    """Once a process and job: another job may find another tokenizer under the path."""
+    return Encoder.load(read_bytes(path))
+
+
+class TokenizeSource(beam.PTransform):
+    """(number, clean file) -> the source's name, when all its token files and their marker are written."""
+
+    def __init__(self, job: TokenJob) -> None:
+        super().__init__()
+        self._job = job
+
+    def expand(self, parts: Any) -> Any:
+        return (
+            parts
+            | "encode" >> beam.ParDo(_EncodePart(self._job))
+            | "gather" >> beam.GroupByKey()
+            | "finish" >> beam.ParDo(_FinishTokens(self._job))
+        )
+
+
+class _EncodePart(beam.DoFn):
+    def __init__(self, job: TokenJob) -> None:
+        self._job = job
+
+    def process(self, part: tuple[int, str]) -> Iterator[tuple[int, dict[str, int]]]:
+        number, path = part
+        encoder = _encoder(self._job.tokenizer_path, self._job.fingerprint)
+        excluded = load("exclude", self._job.exclude_path) if self._job.exclude_path else frozenset()
+        kind = pa.uint16() if encoder.dtype == np.uint16 else pa.uint32()
+        schema = pa.schema({"doc_id": pa.string(), "input_ids": pa.list_(kind)})
+        counts: Counter[str] = Counter()
+        held_out = HeldOut(share=self._job.validation_share)
+        with (
+            written_whole(token_file(self._job.tokens_dir, number)) as sink,
+            pa.ipc.new_file(sink, schema) as writer,
+        ):
+            for batch in _batches(path):
+                counts["documents_in"] += batch.num_rows
+                batch = _without(batch, excluded)
+                if batch.num_rows:
+                    ids = encoder.encode_batch(batch.column("text"))
+                    writer.write_batch(pa.record_batch([batch.column("id"), ids], schema=schema))
+                    num_tokens = np.diff(ids.offsets.to_numpy()).astype(np.int64)
+                    held = held_out.mask(self._job.source, batch.column("id"), num_tokens)
+                    counts.update(documents=batch.num_rows, tokens=int(num_tokens.sum()))
+                    counts.update(held_documents=int(held.sum()), held_tokens=int(num_tokens[held].sum()))
+                num_bytes = pc.sum(pc.binary_length(batch.column("text"))).as_py() or 0
+                progress.tick(self._job.progress_dir, f"{self._job.source}: tokenize", documents=batch.num_rows,
+                              num_bytes=num_bytes)  # fmt: skip
+        progress.tick(self._job.progress_dir, f"{self._job.source}: tokenize", units=1)
+        yield 0, dict(counts)
+
+
+def _batches(path: str) -> Iterator[pa.RecordBatch]:
+    """Batches of bounded documents and bytes: one of 512 books would not be."""
+    for batch in clean_batches(path, ("id", "text", "url"), batch_size=_BATCH_DOCS):
+        sizes = np.cumsum(pc.binary_length(batch.column("text")).to_numpy())
+        start = 0
+        while start < batch.num_rows:
+            done = sizes[start - 1] if start else 0
+            end = max(start + 1, int(np.searchsorted(sizes, done + _BATCH_BYTES)))
+            yield batch.slice(start, end - start)
+            start = end
+
+
+def _without(batch: pa.RecordBatch, excluded: frozenset[str]) -> pa.RecordBatch:
+    if not excluded:
+        return batch
+    ids = batch.column("id").to_pylist()
+    urls = batch.column("url").to_pylist() if "url" in batch.schema.names else [None] * len(ids)
+    return batch.filter(pa.array([matched(i, u, excluded) is None for i, u in zip(ids, urls, strict=True)], pa.bool_()))
+
+
+class _FinishTokens(beam.DoFn):
+    def __init__(self, job: TokenJob) -> None:
+        self._job = job
+
+    def process(self, group: tuple[int, Iterable[dict[str, int]]]) -> Iterator[str]:
+        counts: Counter[str] = Counter()
+        num_parts = 0
+        for part in group[1]:
+            counts.update(part)
+            num_parts += 1
+        wanted = len(self._job.parts.numbers)
+        assert num_parts == wanted, f"{self._job.label}: {num_parts} of {wanted} parts tokenized"
+        marker = {
+            "fingerprint": self._job.fingerprint,
+            "documents": counts["documents"],
+            "tokens": counts["tokens"],
+            "excluded": counts["documents_in"] - counts["documents"],
+            "documents_in": counts["documents_in"],
+            "validation_share": None if self._job.validation_share is None else str(self._job.validation_share),
+            "held_documents": counts["held_documents"],
+            "held_tokens": counts["held_tokens"],
+            "parts": {"tokens": state_of(self._job.tokens)},
+        }
+        write_bytes(self._job.marker, json.dumps(marker, indent=1).encode())
+        yield self._job.source

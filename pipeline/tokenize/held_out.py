@@ -1,0 +1,41 @@
+"""Which documents are held out for validation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+
+from mixtures.subset import VALIDATION, Cut, held_out_by_share, held_out_by_tokens, order_hashes
+from pipeline.sources import SOURCES
+
+_VALIDATION_SEED = 0
+"""One for all runs: a document that was held out once is held out in every run, whatever its seed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOut:
+    """Which documents of a source are held out: a share of all, or all up to a cut; neither: none."""
+
+    share: Decimal | None = None
+    cut: Cut | None = None
+
+    def mask(self, source: str, doc_ids: pa.Array, num_tokens: np.ndarray) -> np.ndarray:
+        """bool, one a document."""
+        if self.share is None and self.cut is None:
+            return np.zeros(len(doc_ids), dtype=bool)
+        hashes = validation_hashes(source, doc_ids)
+        if self.share is not None:
+            return held_out_by_share(hashes, self.share)
+        assert self.cut is not None
+        return held_out_by_tokens(hashes, doc_ids.to_pylist(), num_tokens, self.cut)
+
+
+def validation_hashes(source: str, doc_ids: pa.Array) -> np.ndarray:
+    """The hash a document by which documents are held out, smallest first: the source's own, or that of the id."""
+    own = SOURCES[source].split_hash if source in SOURCES else None
+    if own is not None:
+        return np.array([own(doc_id) for doc_id in doc_ids.to_pylist()], np.uint64)
+    return order_hashes(_VALIDATION_SEED, source, doc_ids, 0, purpose=VALIDATION)

@@ -1,0 +1,47 @@
+"""Beam transforms that list the files of a phase."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+
+from pipeline.engine.same_code import check_same, expected_of
+from pipeline.tokenize.parts import Parts
+
+
+class ListParts(beam.PTransform):
+    """The files of folders, (source, path) each, spread over the workers."""
+
+    def __init__(self, parts: Sequence[Parts]) -> None:
+        super().__init__()
+        self._parts = list(parts)
+
+    def expand(self, begin: Any) -> Any:
+        files = (
+            begin | "list" >> beam.Create(self._parts) | "files" >> beam.FlatMap(_files, expected_of(begin.pipeline))
+        )
+        return files | "spread" >> beam.Reshuffle()
+
+
+class ListNumbered(ListParts):
+    """The files of folders with their numbers, (number, path) each, spread over the workers."""
+
+    def expand(self, begin: Any) -> Any:
+        files = (
+            begin | "list" >> beam.Create(self._parts) | "files" >> beam.FlatMap(_numbered, expected_of(begin.pipeline))
+        )
+        return files | "spread" >> beam.Reshuffle()
+
+
+def _files(parts: Parts, code: dict[str, str] | None) -> Iterator[tuple[str, str]]:
+    check_same(code)
+    for number in parts.numbers:
+        yield parts.source, parts.path(number)
+
+
+def _numbered(parts: Parts, code: dict[str, str] | None) -> Iterator[tuple[int, str]]:
+    check_same(code)
+    for number in parts.numbers:
+        yield number, parts.path(number)

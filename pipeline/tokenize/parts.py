@@ -1,0 +1,33 @@
+"""The numbered files of one folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The files of one source in a folder, by their number: at full scale their names would not fit into a graph."""
+
+    source: str
+    folder: str
+    num_parts: int
+    form: str
+    """Of a file's name, by its number and how many there are."""
+    only: tuple[int, int] | None = None
+    """The first of those that are meant, and the one behind the last: the parts of a dump."""
+
+    @property
+    def numbers(self) -> range:
+        """
+        >>> Parts("books", "out", 4, "", only=(1, 3)).numbers
+        range(1, 3)
+        """
+        return range(*(self.only or (0, self.num_parts)))
+
+    def path(self, number: int) -> str:
+        """
+        >>> Parts("books", "out", 2, "part-{:05d}-of-{:05d}.parquet").path(1)
+        'out/part-00001-of-00002.parquet'
+        """
+        return f"{self.folder}/{self.form.format(number, self.num_parts)}"

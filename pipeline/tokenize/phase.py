@@ -1,0 +1,164 @@
+"""Tokenizing from the driver's side: which sources and dumps have no token files of this tokenizer yet."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from pipeline.clean.batch_address import PART_NAME
+from pipeline.files.files import delete_tree, exists, read_bytes, write_bytes
+from pipeline.output.markers import are_whole, delete_unfinished, is_done, numbered_parts, read_marker, state_of
+from pipeline.output.paths import Layout
+from pipeline.settings.settings import Settings
+from pipeline.tokenize.encode_parts import TOKEN_FILE
+from pipeline.tokenize.job import TokenJob
+from pipeline.tokenize.parts import Parts
+from tokenizer.encode import Encoder
+
+TOKENS_VERSION = 1
+"""Raised when the same clean documents and tokenizer would give other token files."""
+
+_SUMMED = ("documents", "tokens", "excluded", "documents_in", "held_documents", "held_tokens")
+_SEVERAL = "several"
+"""Said in place of the share held out where dumps were counted with different ones: all is counted again."""
+
+
+def clean_parts(layout: Layout, source: str) -> list[str]:
+    """The clean files of a source that a finished clean phase left.
+
+    Raises:
+        ValueError: there are none; says how to make them.
+    """
+    marker = read_marker(layout.marker(f"clean-{source}"))
+    if marker is None:
+        raise ValueError(
+            f"{source}: there are no finished clean documents in {layout.output}; "
+            f"run it with --phase=clean --input {source}=GLOB first, or take {source} out of the recipe"
+        )
+    if not are_whole(marker, {"clean": layout.clean(source)}):
+        raise ValueError(
+            f"{source}: its clean documents in {layout.clean(source)} are not those that were written: a part is gone "
+            f"or was changed; run it with --phase=clean --input {source}=GLOB again"
+        )
+    parts = Parts(source, layout.clean(source), marker["num_parts"], PART_NAME)
+    return [parts.path(number) for number in parts.numbers]
+
+
+def clean_fingerprint(layout: Layout, source: str) -> str:
+    """Of what a source's clean documents were made of; empty where there are none."""
+    marker = read_marker(layout.marker(f"clean-{source}"))
+    return str(marker["fingerprint"]) if marker else ""
+
+
+def token_jobs(settings: Settings, layout: Layout, encoder: Encoder, sources: list[str],
+               progress_dir: str | None) -> list[TokenJob]:  # fmt: skip
+    """What has no token files of this tokenizer and these clean documents: sources, or dumps of one."""
+    fingerprint_of = _fingerprints(settings, encoder)
+    jobs: list[TokenJob] = []
+    for source in sources:
+        marker, fingerprint = layout.marker(f"tokens-{source}"), fingerprint_of(clean_fingerprint(layout, source))
+        if is_done(marker, fingerprint, {"tokens": layout.tokens(source)}):
+            continue
+        delete_tree(layout.manifest)
+        delete_tree(marker)
+        rule = settings.recipe.validation.get(source)
+        parts = Parts(source, layout.clean(source), len(clean_parts(layout, source)), PART_NAME)
+        pieces = [
+            TokenJob(
+                source=source,
+                dump=dump["name"],
+                parts=Parts(source, parts.folder, parts.num_parts, parts.form, dump["parts"]),
+                tokenizer_path=layout.tokenizer,
+                tokens_dir=layout.tokens(source),
+                validation_share=rule.share if rule else None,
+                exclude_path=settings.exclude,
+                marker=layout.marker(f"tokens-{source}@{dump['name']}") if dump["name"] else marker,
+                fingerprint=fingerprint_of(dump["fingerprint"]) if dump["name"] else fingerprint,
+                progress_dir=progress_dir,
+            )
+            for dump in _dumps(layout, source)
+        ]
+        jobs += _pending(pieces)
+    return jobs
+
+
+def _fingerprints(settings: Settings, encoder: Encoder) -> Callable[[str], str]:
+    """From what clean documents were made of to what their token files are made of."""
+    excluded = hashlib.sha256(read_bytes(settings.exclude)).hexdigest() if settings.exclude else ""
+
+    def fingerprint_of(clean: str) -> str:
+        said = [TOKENS_VERSION, encoder.sha256, clean, excluded]
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+    return fingerprint_of
+
+
+def _dumps(layout: Layout, source: str) -> list[dict[str, Any]]:
+    """The dumps of a source's clean documents; one without a name where it was not cleaned by dump."""
+    marker = read_marker(layout.marker(f"clean-{source}")) or {}
+    dumps = [{**dump, "parts": tuple(dump["parts"])} for dump in marker.get("dumps", [])]
+    return dumps or [{"name": "", "fingerprint": "", "parts": None}]
+
+
+def _pending(pieces: list[TokenJob]) -> list[TokenJob]:
+    """Those of a source's pieces that are not whole; what lies in their way is deleted."""
+    pending = [job for job in pieces if not (job.dump and is_done(job.marker, job.fingerprint, {"tokens": job.tokens}))]
+    kept = {number for job in pieces if job not in pending for number in job.parts.numbers}
+    delete_unfinished(pieces[0].tokens_dir)
+    for job in pending:
+        delete_tree(job.marker)
+    if not kept:
+        delete_tree(pieces[0].tokens_dir)
+    else:
+        for path, number, _ in numbered_parts(pieces[0].tokens_dir):
+            if number not in kept:
+                delete_tree(path)
+    return pending
+
+
+def finish_tokens(layout: Layout, encoder: Encoder, sources: Iterable[str], settings: Settings) -> None:
+    """Sums up the sources whose dumps are now tokenized."""
+    fingerprint_of = _fingerprints(settings, encoder)
+    for source in sources:
+        marker = layout.marker(f"tokens-{source}")
+        if exists(marker):
+            continue
+        found = [_marker(layout, f"tokens-{source}@{dump['name']}") for dump in _dumps(layout, source)]
+        shares = {one["validation_share"] for one in found}
+        whole = {
+            "fingerprint": fingerprint_of(clean_fingerprint(layout, source)),
+            **{name: sum(one[name] for one in found) for name in _SUMMED},
+            "validation_share": shares.pop() if len(shares) == 1 else _SEVERAL,
+            "parts": {"tokens": state_of(layout.tokens(source))},
+        }
+        write_bytes(marker, json.dumps(whole, indent=1).encode())
+
+
+def token_parts(layout: Layout, sources: Iterable[str]) -> tuple[Parts, ...]:
+    """The token files of the sources."""
+    return tuple(Parts(s, layout.tokens(s), len(clean_parts(layout, s)), TOKEN_FILE) for s in sources)
+
+
+def token_marker(layout: Layout, source: str) -> dict[str, Any]:
+    """What tokenizing a source left."""
+    return _marker(layout, f"tokens-{source}")
+
+
+def _marker(layout: Layout, step: str) -> dict[str, Any]:
+    marker = read_marker(layout.marker(step))
+    assert marker is not None, f"step {step} left no marker"
+    return marker
+
+
+def write_tokens_into_stats(layout: Layout, sources: Iterable[str]) -> None:
+    """Fills in ``tokens`` of each source's statistics, now that they are counted."""
+    for source in sources:
+        if not exists(layout.stats(source)):
+            continue
+        stats: dict[str, Any] = json.loads(read_bytes(layout.stats(source)))
+        marker: Mapping[str, Any] = token_marker(layout, source)
+        stats["tokens"] = marker["tokens"]
+        stats["excluded_in_mix"] = marker["excluded"]
+        write_bytes(layout.stats(source), (json.dumps(stats, indent=1, ensure_ascii=False) + "\n").encode())

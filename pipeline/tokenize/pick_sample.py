@@ -1,0 +1,99 @@
+"""Picking the documents of the smallest hashes out of clean files: what a tokenizer's sample is drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from filters.exclude import matched
+from pipeline.clean.read_back import clean_batches
+from pipeline.files.files import exists, join, open_file, written_whole
+from pipeline.models.load import load
+from pipeline.tokenize.job import SampleJob
+from tokenizer.train.sample import sample_hash
+
+_SCHEMA = pa.schema({"id": pa.string(), "text": pa.string()})
+_BATCH_DOCS = 64
+_TEXT_BYTES = b"text_bytes"
+
+
+def exclusions_file(folder: str) -> str:
+    """Where the list of documents lies that must not be picked, if there is one."""
+    return join(folder, "exclude.txt")
+
+
+def documents(path: str, excluded: frozenset[str]) -> Iterator[pa.RecordBatch]:
+    """The id and text of a clean file's documents, less those that are excluded by id or url."""
+    for batch in clean_batches(path, (*_SCHEMA.names, "url"), batch_size=_BATCH_DOCS):
+        kept = batch.select(_SCHEMA.names)
+        if excluded:
+            ids = batch.column("id").to_pylist()
+            urls = batch.column("url").to_pylist() if "url" in batch.schema.names else [None] * len(ids)
+            left = [matched(i, u, excluded) is None for i, u in zip(ids, urls, strict=True)]
+            kept = kept.filter(pa.array(left, pa.bool_()))
+        yield kept
+
+
+def sample_file(folder: str, source: str, clean_path: str) -> str:
+    """
+    >>> sample_file("out/.work/sample", "c4", "out/clean/c4/part-00003-of-00004.parquet")
+    'out/.work/sample/c4/part-00003-of-00004.arrow'
+    """
+    return join(folder, source, clean_path.rsplit("/", 1)[-1].removesuffix(".parquet") + ".arrow")
+
+
+class PickSample(beam.PTransform):
+    """(source, clean file) -> how many documents were picked of it, when its file of them is written."""
+
+    def __init__(self, job: SampleJob) -> None:
+        super().__init__()
+        self._job = job
+
+    def expand(self, parts: Any) -> Any:
+        return parts | "pick" >> beam.ParDo(_PickPart(self._job))
+
+
+class _PickPart(beam.DoFn):
+    def __init__(self, job: SampleJob) -> None:
+        self._job = job
+
+    def process(self, part: tuple[str, str]) -> Iterator[int]:
+        source, path = part
+        below, num_docs, text_bytes = self._job.below[source], 0, 0
+        listed = exclusions_file(self._job.folder)
+        excluded: frozenset[str] = load("exclude", listed) if exists(listed) else frozenset()
+        with (
+            written_whole(sample_file(self._job.folder, source, path)) as sink,
+            pa.ipc.new_file(sink, _SCHEMA) as writer,
+        ):
+            for batch in documents(path, excluded):
+                text_bytes += pc.sum(pc.binary_length(batch.column("text"))).as_py() or 0
+                chosen = np.array([sample_hash(doc_id) < below for doc_id in batch.column("id").to_pylist()], bool)
+                if chosen.any():
+                    some = batch.filter(pa.array(chosen))
+                    writer.write_batch(pa.record_batch([some.column(n) for n in _SCHEMA.names], schema=_SCHEMA))
+                    num_docs += some.num_rows
+            nothing = pa.RecordBatch.from_pylist([], schema=_SCHEMA)
+            writer.write_batch(nothing, custom_metadata={_TEXT_BYTES: str(text_bytes).encode()})
+        yield num_docs
+
+
+def text_bytes_of(path: str) -> int:
+    """Bytes of text there were to pick from, as a file of picked documents says at its end."""
+    with open_file(path) as file:
+        reader = pa.ipc.open_file(file)
+        return int(reader.get_batch_with_custom_metadata(reader.num_record_batches - 1)[1][_TEXT_BYTES])
+
+
+def picked(path: str) -> Iterator[tuple[str, str]]:
+    """The (id, text) of a file of picked documents."""
+    with open_file(path) as file:
+        reader = pa.ipc.open_file(file)
+        for number in range(reader.num_record_batches):
+            batch = reader.get_batch(number)
+            yield from zip(batch.column("id").to_pylist(), batch.column("text").to_pylist(), strict=True)

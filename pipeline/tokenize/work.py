@@ -1,0 +1,19 @@
+"""How much work the tokenize job has, for the progress display."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pipeline.progress.work import Work
+from pipeline.tokenize.job import TokenJob
+
+
+def token_work(jobs: Sequence[TokenJob], input_bytes: Mapping[str, int]) -> dict[str, Work]:
+    """The clean parts to tokenize; a dump weighs its share of the source's bytes."""
+    work: dict[str, Work] = {}
+    for job in jobs:
+        label, num_parts = f"{job.source}: tokenize", len(job.parts.numbers)
+        before = work.get(label, Work(0, 0))
+        num_bytes = input_bytes.get(job.source, 1) * num_parts // max(job.parts.num_parts, 1)
+        work[label] = Work(before.units + num_parts, before.num_bytes + num_bytes)
+    return work

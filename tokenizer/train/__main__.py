@@ -1,0 +1,137 @@
+"""The command ``python -m tokenizer.train``."""
+
+from __future__ import annotations
+
+import argparse
+import glob
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mixtures.recipe import Recipe, load_recipe
+from mixtures.tokenizer_sample import weighted_sample
+from tokenizer.train.sample import Sample
+from tokenizer.train.training import Trained, TrainSettings, train
+
+_BLOCK_CHARS = 16_384
+"""Plain text is read in runs of lines of about this size; the sample is drawn of them."""
+_DEFAULTS = TrainSettings()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status: 0 done, 2 the request was wrong."""
+    args = _parser().parse_args(argv)
+    try:
+        trained = _run(args)
+    except ValueError as error:
+        print(f"tokenizer.train: {error}", file=sys.stderr)
+        return 2
+    print(
+        f"{args.output}.model: {trained.vocab_size:,} pieces from {trained.sample_bytes:,} bytes of text, "
+        f"sha256 {trained.sha256}"
+    )
+    for source, num_bytes in trained.source_bytes.items():
+        print(f"  {source}: {num_bytes:,} bytes ({100 * num_bytes / trained.sample_bytes:.2f} %)")
+    return 0
+
+
+def _run(args: argparse.Namespace) -> Trained:
+    recipe = load_recipe(args.config) if args.config else None
+    named = dict(recipe.tokenizer) if recipe else {}
+    flags = {name: getattr(args, name) for name in TrainSettings.__slots__ if getattr(args, name) is not None}
+    settings = TrainSettings.of({**named, **flags})
+    if args.clean:
+        if recipe is None:
+            raise ValueError("--clean needs --config FILE: the sample is weighted by a recipe")
+        return train(_clean_sample(Path(args.clean), recipe, settings), args.output, settings)
+    return train(_plain_texts(args.input), args.output, settings)
+
+
+def _clean_sample(folder: Path, recipe: Recipe, settings: TrainSettings) -> Sample:
+    """The weighted sample of ``clean/<source>/*.parquet``; the folder may be ``clean`` itself or what holds it."""
+    root = folder / "clean" if (folder / "clean").is_dir() else folder
+    if not root.is_dir():
+        raise ValueError(f"{folder} is not a folder of cleaned documents")
+    files = {source: sorted((root / source).glob("*.parquet")) for source in recipe.weights}
+    if not any(files.values()):
+        raise ValueError(f"{root} holds no SOURCE/*.parquet of {', '.join(recipe.weights)}")
+    streams = {source: _documents_of(paths) for source, paths in files.items()}
+    return weighted_sample(streams, recipe, max_bytes=settings.max_sample_bytes)
+
+
+def _documents_of(paths: Sequence[Path]) -> Callable[[], Iterator[tuple[str, str]]]:
+    def stream() -> Iterator[tuple[str, str]]:
+        for path in paths:
+            try:
+                for batch in pq.ParquetFile(path).iter_batches(batch_size=256, columns=["id", "text"]):
+                    yield from zip(batch.column("id").to_pylist(), batch.column("text").to_pylist(), strict=True)
+            except (pa.ArrowInvalid, OSError) as error:
+                raise ValueError(f"{path} is not a Parquet file of cleaned documents: {error}") from error
+
+    return stream
+
+
+def _plain_texts(pattern: str) -> Iterator[str]:
+    paths = sorted(path for path in glob.glob(pattern, recursive=True) if Path(path).is_file())
+    if not paths:
+        raise ValueError(f"--input {pattern} matches no file")
+    for path in paths:
+        yield from _blocks(path)
+
+
+def _blocks(path: str) -> Iterator[str]:
+    try:
+        with open(path, encoding="utf-8", newline="\n") as file:
+            block = ""
+            while read := file.read(_BLOCK_CHARS):
+                block += read
+                end = block.rfind("\n") + 1 or (len(block) if len(block) > 64 * _BLOCK_CHARS else 0)
+                if end:
+                    yield block[:end]
+                    block = block[end:]
+            yield block
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8: {error.reason} at byte {error.start}") from error
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tokenizer.train",
+        description="Trains a SentencePiece BPE tokenizer with LLaMA's settings. "
+        "Equal text and settings give equal bytes.",
+    )
+    given = parser.add_mutually_exclusive_group(required=True)
+    given.add_argument("--input", metavar="GLOB", help="plain UTF-8 text files (** for folders below)")
+    given.add_argument(
+        "--clean", metavar="DIR", help="cleaned documents, DIR/SOURCE/*.parquet: a sample weighted by the recipe"
+    )
+    parser.add_argument("--config", metavar="FILE", help="a recipe's YAML file or name (llama, sample)")
+    parser.add_argument("--output", metavar="PREFIX", required=True, help="writes PREFIX.model and PREFIX.json")
+    for name, kind, text in (
+        ("vocab_size", int, "pieces"),
+        ("character_coverage", float, "share of the characters that get a piece; the rest is spelled in bytes"),
+        ("max_sentencepiece_length", int, "characters of the longest piece"),
+        ("max_line_bytes", int, "longer lines are cut, bytes"),
+        ("max_sample_bytes", int, "bytes of text trained on; memory is about 12 times that"),
+        ("num_threads", int, "threads; changes the time, not the result"),
+    ):
+        flag = "--" + name.replace("_", "-")
+        parser.add_argument(
+            flag, type=kind, metavar="N", help=f"{text} (default: {getattr(_DEFAULTS, name)}, or the recipe's)"
+        )
+    parser.add_argument(
+        "--lower-vocab-size",
+        action="store_const",
+        const=True,
+        help="take a smaller vocabulary where the text is too little for --vocab-size (default: that is an error)",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,213 @@
+"""Training the tokenizer: SentencePiece's byte-pair encoding with the settings of LLaMA's released model.
+
+Touvron et al. 2023 (arXiv:2302.13971), section 2.1: byte-pair encoding, SentencePiece's implementation, all numbers
+split into single digits, bytes as fallback for unknown UTF-8 characters. The other settings stand in the released
+model's own trainer specification.
+
+Equal text and settings give equal bytes, in any folder and with any number of threads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import sentencepiece
+
+from tokenizer import model_file as model_proto
+from tokenizer.train.sample import Sample, bounded_sample, lines
+
+_PATHS_AND_THREADS = frozenset({1, 2, 16})
+"""``input``, ``model_prefix`` and ``num_threads`` of ``TrainerSpec``: where and how it ran, not what it made."""
+_TRAINER_SPEC = 2
+_TOO_HIGH = re.compile(r"Vocabulary size too high \(\d+\)\. Please set it to a value <= (\d+)")
+_TOO_LOW = re.compile(r"Vocabulary size is smaller than required_chars\. \d+ vs (\d+)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainSettings:
+    """The settings that may be chosen; the defaults are those of LLaMA's model."""
+
+    vocab_size: int = 32_000
+    character_coverage: float = 0.99995
+    """Share of the sample's characters that get a piece; the rest is spelled in bytes."""
+    max_sentencepiece_length: int = 16
+    """Characters."""
+    max_line_bytes: int = 4_192
+    """Longer lines are cut (LLaMA's ``max_sentence_length``; the trainer itself passes over them in silence)."""
+    max_sample_bytes: int = 200_000_000
+    """Ours. The trainer takes about 10 bytes of memory a byte of sample (0.5 GB for 55 MB was measured), the sample
+    itself two: 200 MB of text train in about 2.4 GB."""
+    lower_vocab_size: bool = False
+    """Whether a sample too small for ``vocab_size`` gives a smaller vocabulary, in place of an error."""
+    num_threads: int = 1
+    """Changes the time it takes, never the result."""
+
+    def __post_init__(self) -> None:
+        if self.vocab_size < 260:
+            raise ValueError(f"vocab_size {self.vocab_size} is too small: <unk>, <s>, </s> and 256 bytes take 259")
+        if not 0.98 <= self.character_coverage <= 1:
+            raise ValueError(f"character_coverage {self.character_coverage} is not between 0.98 and 1")
+        for name in ("max_sentencepiece_length", "max_line_bytes", "max_sample_bytes", "num_threads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} {getattr(self, name)} is not a positive number")
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> TrainSettings:
+        """From a recipe's ``tokenizer``. Raises ValueError on a name that it does not know.
+
+        >>> TrainSettings.of({"vocab_size": 2000}).vocab_size
+        2000
+        """
+        known = [field.name for field in fields(cls)]
+        unknown = sorted(set(settings) - set(known))
+        if unknown:
+            raise ValueError(f"tokenizer holds {', '.join(unknown)}, which is not among {', '.join(known)}")
+        for field in fields(cls):
+            value, wanted = settings.get(field.name), type(field.default)
+            if field.name in settings and not (type(value) is wanted or (wanted is float and type(value) is int)):
+                raise ValueError(f"tokenizer.{field.name} is {value!r}, which is not of type {wanted.__name__}")
+        return cls(**settings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """A trained tokenizer and what it was made of."""
+
+    model: bytes
+    sha256: str
+    vocab_size: int
+    settings: TrainSettings
+    sample_texts: int
+    sample_bytes: int
+    source_bytes: Mapping[str, int]
+
+    def about(self) -> dict[str, Any]:
+        """What stands in ``PREFIX.json``."""
+        settings = asdict(self.settings)
+        del settings["num_threads"]
+        return {
+            "sha256": self.sha256,
+            "vocab_size": self.vocab_size,
+            "settings": settings,
+            "sample": {"texts": self.sample_texts, "bytes": self.sample_bytes, "source_bytes": dict(self.source_bytes)},
+            "software": {"sentencepiece": sentencepiece.__version__},
+        }
+
+
+def train(texts: Iterable[str] | Sample, output_prefix: str | Path | None, settings: TrainSettings) -> Trained:
+    """Trains on texts (or a sample already drawn) and writes ``PREFIX.model`` and ``PREFIX.json``.
+
+    Texts may be of any number: of more than ``max_sample_bytes`` a sample is drawn by the hash of their content, while
+    never more than twice that is held. Their order changes nothing. ``output_prefix=None`` writes no file.
+
+    Raises:
+        ValueError: there is no text, or too little of it for the vocabulary (the message says the largest possible).
+    """
+    sample = texts if isinstance(texts, Sample) else bounded_sample(texts, max_bytes=settings.max_sample_bytes)
+    if not sample.texts:
+        raise ValueError("there is no text to train a tokenizer on")
+    model = _without_traces(_trained(sample, settings))
+    trained = Trained(
+        model=model,
+        sha256=hashlib.sha256(model).hexdigest(),
+        vocab_size=len(model_proto.parse(model).pieces),
+        settings=settings,
+        sample_texts=len(sample.texts),
+        sample_bytes=sample.text_bytes,
+        source_bytes=sample.source_bytes,
+    )
+    if output_prefix is not None:
+        _write(Path(f"{output_prefix}.model"), model)
+        _write(Path(f"{output_prefix}.json"), (json.dumps(trained.about(), indent=1) + "\n").encode())
+    return trained
+
+
+def _trained(sample: Sample, settings: TrainSettings) -> bytes:
+    sentences = sorted(line for text in sample.texts for line in lines(text, max_line_bytes=settings.max_line_bytes))
+    if not sentences:
+        raise ValueError("there is no text to train a tokenizer on: every line is empty")
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=_emptying(sentences), model_writer=model, **_spec(settings)
+        )
+    except RuntimeError as error:
+        raise ValueError(_explained(str(error), sample, settings)) from error
+    return model.getvalue()
+
+
+def _spec(settings: TrainSettings) -> dict[str, Any]:
+    """The trainer's arguments. What is not a setting of ours is as in LLaMA's released model."""
+    return {
+        "model_type": "bpe",
+        "vocab_size": settings.vocab_size,
+        "hard_vocab_limit": not settings.lower_vocab_size,
+        "character_coverage": settings.character_coverage,
+        "max_sentencepiece_length": settings.max_sentencepiece_length,
+        "max_sentence_length": settings.max_line_bytes,
+        "num_threads": settings.num_threads,
+        "input_sentence_size": 0,  # the sample is drawn already
+        "shuffle_input_sentence": False,
+        "byte_fallback": True,
+        "split_digits": True,
+        "split_by_unicode_script": True,
+        "split_by_whitespace": True,
+        "split_by_number": True,
+        "allow_whitespace_only_pieces": True,
+        "normalization_rule_name": "identity",
+        "add_dummy_prefix": True,
+        "remove_extra_whitespaces": False,
+        "unk_id": 0,
+        "bos_id": 1,
+        "eos_id": 2,
+        "pad_id": -1,
+        "minloglevel": 2,
+    }
+
+
+def _emptying(sentences: list[str]) -> Iterator[str]:
+    """Hands the lines over one by one and lets go of each, since the trainer keeps a copy."""
+    sentences.reverse()
+    while sentences:
+        yield sentences.pop()
+
+
+def _explained(message: str, sample: Sample, settings: TrainSettings) -> str:
+    """The trainer's complaint as a sentence for the user."""
+    if found := _TOO_HIGH.search(message):
+        return (
+            f"{sample.text_bytes:,} bytes of text are too little for a vocabulary of {settings.vocab_size:,} pieces: "
+            f"at most {int(found[1]):,} are possible; give more text, a smaller vocab_size, or set lower_vocab_size"
+        )
+    if found := _TOO_LOW.search(message):
+        return (
+            f"a vocabulary of {settings.vocab_size:,} pieces is too small for the text's characters: "
+            f"at least {int(found[1]):,} are needed at a character_coverage of {settings.character_coverage}"
+        )
+    return f"SentencePiece could not train on this text: {message}"
+
+
+def _without_traces(model: bytes) -> bytes:
+    """The model without paths and thread counts, which the trainer writes into it."""
+    parts = []
+    for number, wire, value in model_proto.fields(model):
+        if number == _TRAINER_SPEC and isinstance(value, bytes):
+            value = model_proto.drop_fields(value, _PATHS_AND_THREADS)
+        parts.append(model_proto.encode_field(number, wire, value))
+    return b"".join(parts)
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Under a temporary name, then renamed: no half a file stands under its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(data)
+    temporary.replace(path)
