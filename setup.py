@@ -135,7 +135,6 @@ setup(
         "pipeline.sources.stack_exchange",
         "pipeline.sources.wikipedia",
         "pipeline.tokenize",
-        "pipeline.transforms",
         "tokenizer",
         "tokenizer.train",
     ],

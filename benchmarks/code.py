@@ -23,7 +23,7 @@ import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from filters.code.steps import CodeFiles, CodeHeader, CodeQuality, Licence, num_alphanumeric
+from filters.code.steps import AllowedLicence, CodeFiles, CodeHeader, CodeQuality, num_alphanumeric
 from pipeline.sources.github.reader import GitHubReader
 from pipeline.sources.source import InputFile, Rejected, TableRow
 
@@ -64,7 +64,7 @@ def redpajama(path: str) -> dict[str, Callable[[str], Any]]:
 def ours(batch: pa.RecordBatch) -> tuple[list[str], list[str | None]]:
     """Returns the texts behind the header removal and the reason to drop each file."""
     reasons: list[str | None] = [None] * batch.num_rows
-    for step in (Licence(), CodeFiles(), CodeHeader(), CodeQuality()):
+    for step in (AllowedLicence(), CodeFiles(), CodeHeader(), CodeQuality()):
         outcome = step.apply(batch, {})
         reasons = [old or new for old, new in zip(reasons, outcome.verdict.to_pylist(), strict=True)]
         for name, column in outcome.columns.items():

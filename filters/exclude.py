@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 from urllib.parse import urlsplit
 
 import pyarrow as pa
 
-from filters.step import Models, Outcome
+from filters.step import Models, Outcome, Step
 
 _COMMENT = re.compile(r"(?:^|\s)#")
 
@@ -74,13 +74,12 @@ def matched(document_id: str, url: str | None, entries: frozenset[str]) -> str |
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Excluded:
+class Excluded(Step):
     """Drops documents that the run's exclusion file names."""
 
     NAME: ClassVar[str] = "excluded"
     DATA_VERSION: ClassVar[int] = 1
     MODELS: ClassVar[tuple[str, ...]] = ("exclude",)
-    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
     REASONS: ClassVar[tuple[str, ...]] = ("excluded",)
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:

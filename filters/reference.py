@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from filters.rules import Rule, first_broken
-from filters.step import Models, Outcome
+from filters.step import Models, Outcome, Step
 
 REFERENCE_LABEL = "__label__wiki"
 RANDOM_LABEL = "__label__cc"
@@ -54,7 +54,7 @@ class ReferenceModel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reference:
+class Reference(Step):
     """Drops pages that are not classified as references."""
 
     NAME: ClassVar[str] = "reference"

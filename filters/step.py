@@ -7,9 +7,10 @@ never removes rows: that is the pipeline's work, so that nothing can be lost wit
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
@@ -31,19 +32,27 @@ class Outcome:
     """double; what was measured, by name; null where it was not measured."""
 
 
-@runtime_checkable
-class Step(Protocol):
-    """A frozen dataclass whose fields are its settings (each with unit in its name and a default).
+class Step(ABC):
+    """The base class of every filter: a frozen dataclass whose fields are the filter's settings.
 
-    ``DATA_VERSION`` is raised when what the step puts out changes; CHANGELOG tells why.
+    Each field has a default, and its unit in its name. A subclass states only what differs from the defaults below.
     """
 
-    NAME: ClassVar[str]
-    DATA_VERSION: ClassVar[int]
-    MODELS: ClassVar[tuple[str, ...]]
-    COLUMNS: ClassVar[Mapping[str, pa.DataType]]
-    REASONS: ClassVar[tuple[str, ...]]
+    __slots__ = ()
 
+    NAME: ClassVar[str]
+    """The name of the stage in configuration files, ``dropped/`` and ``stats/``."""
+    DATA_VERSION: ClassVar[int] = 1
+    """Increase it when the same input and settings would give other output. CHANGELOG says why."""
+    MODELS: ClassVar[tuple[str, ...]] = ()
+    """The keys of the models that ``apply`` needs."""
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
+    """The columns that ``apply`` adds, with their types."""
+    REASONS: ClassVar[tuple[str, ...]] = ()
+    """The reasons for which ``apply`` drops documents."""
+    CITE: ClassVar[str] = "ours"
+    """Where the rule comes from, for the table in ``docs/recipe.md``."""
+
+    @abstractmethod
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges (and may edit) every document of the batch, each as if it stood alone."""
-        ...
+        """Judges every document of the batch, and may edit it. No document may influence another one's outcome."""

@@ -16,7 +16,7 @@ Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class PackedSegments:
     """Sequences found: a view of each one's tokens, and the segments of all of them, one sequence after the other."""
 
     tokens: list[Array]
@@ -27,7 +27,7 @@ class Found:
     """Behind the last segment of each sequence, as an index into ``begins``; a 0 stands in front."""
 
 
-def find(stream: TokenStream, starts: Array, width: int) -> Found:
+def find(stream: TokenStream, starts: Array, width: int) -> PackedSegments:
     """Finds the sequences of ``width`` tokens that begin at these tokens of the stream."""
     tokens: list[Array] = [np.empty(0, np.uint16)] * len(starts)
     parts = _Segments()
@@ -98,8 +98,8 @@ class _Segments:
         self._begins.append(begins + done)
         self._sources.append(block.sources[index])
 
-    def found(self, tokens: list[Array]) -> Found:
+    def found(self, tokens: list[Array]) -> PackedSegments:
         rows, begins, sources = (np.concatenate(a) for a in (self._rows, self._begins, self._sources))
         order = np.lexsort((begins, rows))
         ends = np.cumsum(np.bincount(rows, minlength=len(tokens)))
-        return Found(tokens, begins[order], sources[order], np.concatenate([[0], ends]))
+        return PackedSegments(tokens, begins[order], sources[order], np.concatenate([[0], ends]))

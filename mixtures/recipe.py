@@ -56,7 +56,7 @@ class ShardSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Paper:
+class PaperShares:
     """What a publication says of its mixture, beside the weights: to print what follows from it."""
 
     cite: str
@@ -83,7 +83,7 @@ class Recipe:
     shards: ShardSettings = field(default_factory=ShardSettings)
     sources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Settings of each source's filters: passed through untouched."""
-    paper: Paper | None = None
+    paper: PaperShares | None = None
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -193,9 +193,9 @@ def _hold_out(one: Mapping[str, Any]) -> HoldOut:
     )
 
 
-def _paper(data: Mapping[str, Any]) -> Paper:
+def _paper(data: Mapping[str, Any]) -> PaperShares:
     _refuse_unknown("paper", data, ("cite", "epochs", "disk_gb"))
-    return Paper(
+    return PaperShares(
         cite=str(data.get("cite", "")),
         epochs={
             s: _decimal(f"paper.epochs of {s}", v) for s, v in _mapping("paper.epochs", data.get("epochs")).items()

@@ -18,12 +18,12 @@ from pipeline.clean.job import SourceJob
 from pipeline.clean.ledger import Ledger
 from pipeline.clean.segments import Segment, is_local
 from pipeline.clean.sizing import Scale, scale_of
-from pipeline.clean.source_plan import SourcePlan
+from pipeline.clean.source_plan import PreparedSource
 from pipeline.clean.step_runner import StepRunner, Verdicts
 from pipeline.files.files import open_file
 from pipeline.models.load import loaded_models
 from pipeline.settings.settings import Settings
-from pipeline.sources.source import UNKNOWN_FORM, Chunk, Rejected, TableRow, Unit, Unpacker
+from pipeline.sources.source import UNKNOWN_FORM, Chunk, Rejected, TableRow, Unit
 
 SAMPLE_SECONDS = 5.0
 SAMPLE_DOCS = 500
@@ -88,7 +88,7 @@ class _CountingFile(io.RawIOBase):
         super().close()
 
 
-def estimate_source(made: SourcePlan) -> SourceEstimate:
+def estimate_source(made: PreparedSource) -> SourceEstimate:
     """Reads a few units for a few seconds, runs the steps that need one document, and scales up by bytes.
 
     What dedups will drop is not foreseen: the estimate is of documents before them.
@@ -122,7 +122,7 @@ def estimate_source(made: SourcePlan) -> SourceEstimate:
     )
 
 
-def _sample_unit(made: SourcePlan, unit: Unit, runner: StepRunner) -> tuple[int, int, int]:
+def _sample_unit(made: PreparedSource, unit: Unit, runner: StepRunner) -> tuple[int, int, int]:
     """(stored bytes read, documents kept, their bytes of text) of the first part of a unit."""
     counts: list[int] = []
     ledger = Ledger(made.source.name, 0)
@@ -139,7 +139,7 @@ def _sample_unit(made: SourcePlan, unit: Unit, runner: StepRunner) -> tuple[int,
     return min(sum(counts), unit.num_bytes), num_docs, num_bytes
 
 
-def _runner(made: SourcePlan, *, with_steps: bool) -> StepRunner:
+def _runner(made: PreparedSource, *, with_steps: bool) -> StepRunner:
     local = tuple(s for s in made.source.steps if is_local(s)) if with_steps else ()
     job = SourceJob(
         source=made.source, scale=Scale(num_parts=1, num_line_buckets=16, num_key_buckets=1), units_path="", marker="",
@@ -150,13 +150,13 @@ def _runner(made: SourcePlan, *, with_steps: bool) -> StepRunner:
     return StepRunner(job, segment, loaded_models(segment.local, made.model_paths))
 
 
-def _documents(made: SourcePlan, unit: Unit, counts: list[int], deadline: float) -> Iterator[dict[str, Any]]:
+def _documents(made: PreparedSource, unit: Unit, counts: list[int], deadline: float) -> Iterator[dict[str, Any]]:
     reader = made.source.reader
 
     def opened(path: str) -> BinaryIO:
         return io.BufferedReader(_CountingFile(open_file(path), counts), 1 << 16)  # type: ignore[return-value]
 
-    if isinstance(reader, Unpacker) and unit.kind in reader.CONTAINERS:
+    if unit.kind in reader.CONTAINERS:
         chunk = next((c for c in reader.unpack(unit, opened) if isinstance(c, Chunk)), None)
         if chunk is None:
             return
@@ -180,7 +180,7 @@ def _documents(made: SourcePlan, unit: Unit, counts: list[int], deadline: float)
             return
 
 
-def print_estimate(settings: Settings, plans: Sequence[SourcePlan]) -> None:
+def print_estimate(settings: Settings, plans: Sequence[PreparedSource]) -> None:
     """Prints a line a source, the mixture that follows, and what the run would take."""
     console = Console(width=None if Console().is_terminal else 140)
     table = Table(title="estimate, from the first part of a few inputs; dedups not foreseen", title_justify="left")

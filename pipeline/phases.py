@@ -18,7 +18,7 @@ from apache_beam.io.filesystems import FileSystems
 from pipeline import graph
 from pipeline.clean import phase as cleaning
 from pipeline.clean.dumps import file_without_dump, forget_dumps
-from pipeline.clean.source_plan import SourcePlan
+from pipeline.clean.source_plan import PreparedSource
 from pipeline.clean.work import clean_work
 from pipeline.engine.runner import choose_engine
 from pipeline.estimate import print_estimate
@@ -60,7 +60,7 @@ def estimate_run(settings: Settings) -> None:
         )
     with tempfile.TemporaryDirectory() as scratch:
         inputs, models = _inputs_and_models(settings, scratch)
-        print_estimate(settings, cleaning.plan_sources(settings, inputs, models))
+        print_estimate(settings, cleaning.prepare_sources(settings, inputs, models))
 
 
 def run(settings: Settings) -> None:
@@ -97,7 +97,7 @@ def run(settings: Settings) -> None:
     print_summary(settings, layout, seconds=seconds, report=report)
 
 
-def _plans(settings: Settings, layout: Layout) -> list[SourcePlan]:
+def _plans(settings: Settings, layout: Layout) -> list[PreparedSource]:
     """What is to be cleaned; all that can be said of a request before any work is said here."""
     if settings.tokenizer:
         check_tokenizer(settings.tokenizer)
@@ -108,7 +108,7 @@ def _plans(settings: Settings, layout: Layout) -> list[SourcePlan]:
     if settings.phase == "all":
         check_mixable(settings, layout)
     inputs, models = _inputs_and_models(settings, layout.work)
-    return cleaning.plan_sources(settings, inputs, models)
+    return cleaning.prepare_sources(settings, inputs, models)
 
 
 def _clean_bytes(layout: Layout) -> int:
@@ -117,7 +117,7 @@ def _clean_bytes(layout: Layout) -> int:
     return sum(m.size_in_bytes for m in found.metadata_list)
 
 
-def _clean(settings: Settings, layout: Layout, place: Workplace, plans: list[SourcePlan], display: Display) -> None:
+def _clean(settings: Settings, layout: Layout, place: Workplace, plans: list[PreparedSource], display: Display) -> None:
     jobs = cleaning.pending_jobs(plans, layout, settings, spill_dir=place.spill_dir, shuffle_dir=place.shuffle_dir,
                                  progress_dir=place.progress_dir)  # fmt: skip
     for plan in plans:

@@ -22,7 +22,7 @@ Field = tuple[int, int, "int | bytes"]
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class VocabularyPiece:
     """One piece of the vocabulary, as it stands in the model (U+2581 for a space)."""
 
     text: str
@@ -34,7 +34,7 @@ class Piece:
 class ModelProto:
     """What decides how a model encodes. Field names are those of ``sentencepiece_model.proto``."""
 
-    pieces: tuple[Piece, ...]
+    pieces: tuple[VocabularyPiece, ...]
     model_type: int
     byte_fallback: bool
     treat_whitespace_as_suffix: bool
@@ -50,7 +50,7 @@ def parse(model: bytes) -> ModelProto:
     Raises:
         ValueError: the bytes are not one.
     """
-    pieces: list[Piece] = []
+    pieces: list[VocabularyPiece] = []
     trainer: dict[int, int | bytes] = {}
     normalizer: dict[int, int | bytes] = {}
     for number, wire, value in fields(model):
@@ -76,12 +76,12 @@ def parse(model: bytes) -> ModelProto:
     )
 
 
-def _piece(data: bytes) -> Piece:
+def _piece(data: bytes) -> VocabularyPiece:
     got = _last(data)
     text, score = got.get(1, b""), got.get(2, b"\0\0\0\0")
     if not isinstance(text, bytes) or not isinstance(score, bytes):
         raise ValueError("a piece is not of the form of a piece")
-    return Piece(text.decode("utf-8"), struct.unpack("<f", score)[0], int(got.get(3, NORMAL)))
+    return VocabularyPiece(text.decode("utf-8"), struct.unpack("<f", score)[0], int(got.get(3, NORMAL)))
 
 
 def _last(data: bytes) -> dict[int, int | bytes]:

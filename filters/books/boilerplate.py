@@ -23,14 +23,14 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import pyarrow as pa
 
 from filters.books.credits import is_credit, strip_credits
-from filters.step import Models, Outcome
+from filters.step import Models, Outcome, Step
 
 MAX_HEADER_CHARS = 60_000
 """How far a header may reach. Ours: the longest of the 1990s, with small print and donation appeals, has 22,000."""
@@ -175,15 +175,12 @@ def strip(text: str) -> Stripped:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gutenberg:
+class Gutenberg(Step):
     """The step: an edit, never a verdict. A file that was nothing but boilerplate comes out empty, and is dropped by
     the next step under a reason of its own."""
 
     NAME: ClassVar[str] = "gutenberg"
     DATA_VERSION: ClassVar[int] = 1
-    MODELS: ClassVar[tuple[str, ...]] = ()
-    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
-    REASONS: ClassVar[tuple[str, ...]] = ()
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
         """Edits ``text``; the signals say how many characters went before and behind it."""

@@ -14,7 +14,7 @@ from typing import ClassVar
 import pyarrow as pa
 
 from filters.rules import Rule, first_broken
-from filters.step import Models, Outcome
+from filters.step import Models, Outcome, Step
 
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 _FILE_NAME = (
@@ -87,7 +87,7 @@ def letter_share(text: str) -> float:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BookQuality:
+class BookQuality(Step):
     """The step: rules on four signals."""
 
     min_num_words: int = MIN_NUM_WORDS
@@ -101,7 +101,6 @@ class BookQuality:
 
     NAME: ClassVar[str] = "book_quality"
     DATA_VERSION: ClassVar[int] = 1
-    MODELS: ClassVar[tuple[str, ...]] = ()
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"num_words": pa.int64()}
     REASONS: ClassVar[tuple[str, ...]] = ("not_a_book", "not_text", "too_few_words")
 

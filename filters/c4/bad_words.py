@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filters.c4.lines_and_pages import is_judged
-from filters.step import Models, Outcome
+from filters.step import Models, Outcome, Step
 
 _MAX_LISTS_CACHED = 4
 
@@ -45,7 +45,7 @@ def _patterns(words: tuple[str, ...], is_spaced: bool) -> tuple[str, re.Pattern[
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BadWords:
+class BadWords(Step):
     """Drops pages with a word of the list between non-word characters (c4_utils ``get_badwords_filter_fn``).
 
     The page is lower-cased, the words are taken as they stand. ``drop_share`` drops only that share of them, chosen by
@@ -56,7 +56,6 @@ class BadWords:
     NAME: ClassVar[str] = "bad_words"
     DATA_VERSION: ClassVar[int] = 1
     MODELS: ClassVar[tuple[str, ...]] = ("bad_words",)
-    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
     REASONS: ClassVar[tuple[str, ...]] = ("bad_word",)
 
     drop_share: float = 1.0  # c4_utils filter_fraction

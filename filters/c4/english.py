@@ -23,7 +23,6 @@ every limit from 0.3 to 0.85 agrees on all.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -31,7 +30,7 @@ import pyarrow as pa
 
 from filters.c4.lines_and_pages import is_judged
 from filters.language.detect import UNDETERMINED
-from filters.step import Models, Outcome
+from filters.step import Models, Outcome, Step
 
 DEFAULT_MIN_SCORE = {"fasttext": 0.5, "langdetect": 0.99}
 """langdetect's is c4_utils ``detect_english``'s; fastText's ours, see the table above."""
@@ -41,7 +40,7 @@ Guess = tuple[str | None, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class C4English:
+class C4English(Step):
     """Drops pages that are not English enough; the language of those judged is filled in.
 
     ``method`` is ``fasttext`` (the model under the key ``language``) or ``langdetect`` (the original to the page).
@@ -50,7 +49,6 @@ class C4English:
     NAME: ClassVar[str] = "c4_english"
     DATA_VERSION: ClassVar[int] = 2
     MODELS: ClassVar[tuple[str, ...]] = ("language",)
-    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
     REASONS: ClassVar[tuple[str, ...]] = ("no_language", "other_language", "low_score")
 
     method: str = "fasttext"

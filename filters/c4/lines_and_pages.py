@@ -36,7 +36,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filters.c4.sentences import num_sentences
-from filters.step import Models, Outcome
+from filters.step import Models, Outcome, Step
 
 VARIANT = "tfds-3"
 END_MARKS = (".", "?", "!", '"')
@@ -77,13 +77,11 @@ class CleanedPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class C4TooLong:
+class C4TooLong(Step):
     """Drops pages of over 190,000 characters (c4_utils ``is_valid_length``), before anything else is done to them."""
 
     NAME: ClassVar[str] = "c4_length"
     DATA_VERSION: ClassVar[int] = 1
-    MODELS: ClassVar[tuple[str, ...]] = ()
-    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
     REASONS: ClassVar[tuple[str, ...]] = ("too_long",)
 
     max_chars: int = 190_000
@@ -100,7 +98,7 @@ class C4TooLong:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class C4Lines:
+class C4Lines(Step):
     """Drops lines and pages as c4_utils ``clean_page`` does, and cuts citation marks out of the lines kept.
 
     ``_line_scope`` says who takes part in the line dedup behind it: null for published C4, which was deduplicated.
@@ -108,7 +106,6 @@ class C4Lines:
 
     NAME: ClassVar[str] = "c4_lines"
     DATA_VERSION: ClassVar[int] = 1
-    MODELS: ClassVar[tuple[str, ...]] = ()
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"_line_scope": pa.string()}
     REASONS: ClassVar[tuple[str, ...]] = ("lorem_ipsum", "curly_bracket", "too_few_sentences")
 
@@ -231,7 +228,7 @@ def _judge_phrases(lines: list[str], num_lines: dict[str, int]) -> tuple[list[st
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class C4SentencesAfterDedup:
+class C4SentencesAfterDedup(Step):
     """Drops pages that the line dedup left with under 3 sentences (c4_utils ``_remove_lines_from_text``).
 
     Here the original splits the page as a whole, where a line that ends in ``Inc.`` or ``"`` may join the next.
@@ -239,8 +236,6 @@ class C4SentencesAfterDedup:
 
     NAME: ClassVar[str] = "c4_sentences"
     DATA_VERSION: ClassVar[int] = 1
-    MODELS: ClassVar[tuple[str, ...]] = ()
-    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
     REASONS: ClassVar[tuple[str, ...]] = ("empty_after_dedup", "too_few_sentences_after_dedup")
 
     min_sentences: int = 3  # c4_utils _MIN_NUM_SENTENCES

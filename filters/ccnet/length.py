@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,13 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filters.rules import Rule, first_broken
-from filters.step import Models, Outcome
+from filters.step import Models, Outcome, Step
 
 _CCNET = "CCNet, cc_net/mine.py: min_len=300, len(raw_content) in cc_net/process_wet_file.py"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MinLength:
+class MinLength(Step):
     """Drops documents under ``min_chars`` characters (code points, line ends and blanks included).
 
     The default is CCNet's, counted without the title. Its place is before the line dedup.
@@ -27,8 +26,6 @@ class MinLength:
 
     NAME: ClassVar[str] = "min_length"
     DATA_VERSION: ClassVar[int] = 1
-    MODELS: ClassVar[tuple[str, ...]] = ()
-    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
     REASONS: ClassVar[tuple[str, ...]] = ("too_short",)
 
     min_chars: int = 300
@@ -49,7 +46,7 @@ class MinLength:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MinLengthAfterDedup:
+class MinLengthAfterDedup(Step):
     """Drops documents of which the line dedup left nothing, or too little.
 
     CCNet drops only those of which nothing is left: ``min_chars=0`` does as CCNet does. The default is ours:
@@ -61,8 +58,6 @@ class MinLengthAfterDedup:
 
     NAME: ClassVar[str] = "min_length_after_dedup"
     DATA_VERSION: ClassVar[int] = 1
-    MODELS: ClassVar[tuple[str, ...]] = ()
-    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
     REASONS: ClassVar[tuple[str, ...]] = ("empty_after_dedup", "too_short_after_dedup")
 
     min_chars: int = 100

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from filters.ccnet.characters import CHARS_WITH_RULES, CONTROL_CHARS, DIGITS, UNICODE_PUNCTUATION
-from filters.step import Models, Outcome
+from filters.step import Models, Outcome, Step
 
 HEAD_PERCENTILE, TAIL_PERCENTILE = 30, 60
 """CCNet, cc_net/perplexity.py ``PerplexityBucket``: head is below the 30th percentile, tail from the 60th."""
@@ -68,7 +68,7 @@ class PerplexityModel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Perplexity:
+class Perplexity(Step):
     """Scores documents with the model of their ``language`` and keeps those of the buckets in ``keep``.
 
     A language without a model has no perplexity and the bucket ``all``, as in CCNet; such documents go as

@@ -38,7 +38,7 @@ _RST_COMMENT = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Syntax:
+class CommentSyntax:
     """A family of ``comments.yaml``."""
 
     line: tuple[str, ...] = ()
@@ -65,7 +65,7 @@ class Comment:
 
 
 @cache
-def syntax(family: str) -> Syntax:
+def syntax(family: str) -> CommentSyntax:
     """Returns a family's syntax.
 
     >>> syntax("css").block
@@ -73,7 +73,7 @@ def syntax(family: str) -> Syntax:
     """
     raw: Mapping[str, Any] = _families()[family]
     words = "|".join(map(re.escape, raw.get("word", ())))
-    return Syntax(
+    return CommentSyntax(
         line=tuple(sorted(raw.get("line", ()), key=len, reverse=True)),
         block=tuple(sorted((tuple(pair) for pair in raw.get("block", ())), key=lambda pair: -len(pair[0]))),
         doc=tuple(raw.get("doc", ())),
@@ -123,7 +123,7 @@ def head_comments(text: str, family: str) -> Iterator[Comment]:
         num_left -= 1
 
 
-def _end_of_what_stands_before(text: str, at: int, rules: Syntax) -> int | None:
+def _end_of_what_stands_before(text: str, at: int, rules: CommentSyntax) -> int | None:
     for name in rules.before:
         match = _BEFORE[name].match(text, at)
         if match:
@@ -131,7 +131,7 @@ def _end_of_what_stands_before(text: str, at: int, rules: Syntax) -> int | None:
     return None
 
 
-def _comment_at(text: str, at: int, rules: Syntax) -> Comment | None:
+def _comment_at(text: str, at: int, rules: CommentSyntax) -> Comment | None:
     if rules.rst:
         match = _RST_COMMENT.match(text, at)
         return Comment(at, at + len(match.group().rstrip()), "..", "", False) if match else None
@@ -147,12 +147,12 @@ def _comment_at(text: str, at: int, rules: Syntax) -> Comment | None:
     return _line_run(text, at, rules)
 
 
-def _is_doc(text: str, at: int, rules: Syntax) -> bool:
+def _is_doc(text: str, at: int, rules: CommentSyntax) -> bool:
     """A mark repeated (``/***``, ``////``) is decoration, not documentation."""
     return any(text.startswith(mark, at) and not text.startswith(mark[-1], at + len(mark)) for mark in rules.doc)
 
 
-def _line_run(text: str, at: int, rules: Syntax) -> Comment | None:
+def _line_run(text: str, at: int, rules: CommentSyntax) -> Comment | None:
     """Takes the lines that follow one another, as long as all or none of them are documentation."""
     for pattern, is_doc in _line_runs(rules):
         match = pattern.match(text, at)
@@ -163,7 +163,7 @@ def _line_run(text: str, at: int, rules: Syntax) -> Comment | None:
 
 
 @cache
-def _line_runs(rules: Syntax) -> tuple[tuple[re.Pattern[str], bool], ...]:
+def _line_runs(rules: CommentSyntax) -> tuple[tuple[re.Pattern[str], bool], ...]:
     """Returns the expressions of runs of documentation and of other line comments; they never go back."""
     marks = "|".join(map(re.escape, rules.line))
     if rules.word:

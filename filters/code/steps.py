@@ -21,7 +21,7 @@ from filters.code.comments import head_comments
 from filters.code.languages import PATH_REASONS, language_of, path_fault, tables
 from filters.code.licence_header import remove_header
 from filters.rules import Rule, first_broken
-from filters.step import Models, Outcome
+from filters.step import Models, Outcome, Step
 
 PERMISSIVE = ("mit", "bsd-*", "apache-*")
 """The families the paper names, as patterns of BigQuery's licence names (``mit``, ``bsd-3-clause``, ``apache-2.0``)."""
@@ -42,13 +42,11 @@ def is_permissive(licence: str | None, families: tuple[str, ...] = PERMISSIVE) -
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Licence:
+class AllowedLicence(Step):
     """Drops files of repositories whose licence is unknown or not permissive (LLaMA 2.1: Apache, BSD and MIT only)."""
 
     NAME: ClassVar[str] = "licence"
     DATA_VERSION: ClassVar[int] = 1
-    MODELS: ClassVar[tuple[str, ...]] = ()
-    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
     REASONS: ClassVar[tuple[str, ...]] = ("no_file_row", "no_licence", "licence_not_permitted")
 
     families: tuple[str, ...] = PERMISSIVE
@@ -74,12 +72,11 @@ class Licence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CodeFiles:
+class CodeFiles(Step):
     """Drops what is not somebody's own code: vendored, generated, minified, binary, data; names the language."""
 
     NAME: ClassVar[str] = "code_files"
     DATA_VERSION: ClassVar[int] = 2
-    MODELS: ClassVar[tuple[str, ...]] = ()
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"programming_language": pa.string()}
     REASONS: ClassVar[tuple[str, ...]] = ("no_path", *PATH_REASONS, "binary_content", "generated_code")
 
@@ -145,7 +142,7 @@ def generated_marker(text: str, language: str) -> str | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CodeHeader:
+class CodeHeader(Step):
     """Removes the licence header (:mod:`filters.code.licence_header`) and fills ``_content_hash`` for the exact dedup.
 
     The hash is of what is left, so that copies that differ in their header alone are one (RedPajama hashes before).
@@ -153,9 +150,7 @@ class CodeHeader:
 
     NAME: ClassVar[str] = "code_header"
     DATA_VERSION: ClassVar[int] = 1
-    MODELS: ClassVar[tuple[str, ...]] = ()
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"_content_hash": pa.string()}
-    REASONS: ClassVar[tuple[str, ...]] = ()
 
     is_hashed_before: bool = False
     """Hash the content as it came, header and all (RedPajama v1)."""
@@ -186,13 +181,11 @@ def content_hash(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CodeQuality:
+class CodeQuality(Step):
     """Drops files by line length and share of alphanumeric characters (LLaMA 2.1 names both without limits)."""
 
     NAME: ClassVar[str] = "code_quality"
     DATA_VERSION: ClassVar[int] = 1
-    MODELS: ClassVar[tuple[str, ...]] = ()
-    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
     REASONS: ClassVar[tuple[str, ...]] = ("empty", "line_too_long", "mean_line_too_long", "too_few_alphanumeric")
 
     max_line_chars: int = 1_000  # RedPajama v1 github_run_filter.py; Codex (arXiv:2107.03374) 3.1
@@ -265,7 +258,7 @@ def num_alphanumeric(text: str) -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AlphabeticPerToken:
+class AlphabeticPerToken(Step):
     """Drops files with few letters a token; only where a tokenizer is given, since ours is trained after cleaning.
 
     The paper does not name this rule; RedPajama has it with pythia-6.9b's tokenizer. The key is ``tokenizer``.
@@ -274,7 +267,6 @@ class AlphabeticPerToken:
     NAME: ClassVar[str] = "code_tokens"
     DATA_VERSION: ClassVar[int] = 1
     MODELS: ClassVar[tuple[str, ...]] = ("tokenizer",)
-    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
     REASONS: ClassVar[tuple[str, ...]] = ("too_few_alphabetic_per_token",)
 
     min_alphabetic_per_token: float = 1.5  # RedPajama v1 github_run_filter.py

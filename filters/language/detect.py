@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filters.language.word_sums import Floats, PrunedModel, WordSums
-from filters.step import Models, Outcome
+from filters.step import Models, Outcome, Step
 
 UNDETERMINED = "und"
 _LABEL = "__label__"
@@ -65,7 +65,7 @@ class LanguageModel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Language:
+class Language(Step):
     """Keeps documents in ``languages`` (none named: all) of which the model is sure to ``min_score``.
 
     The score is rounded to two decimals before it is compared, as CCNet does it (0.495 passes at 0.5;
@@ -107,7 +107,7 @@ class Language:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DetectLanguage:
+class DetectLanguage(Step):
     """Fills in ``language`` where nobody has said it (``und``); drops nothing.
 
     A language that the model is less than ``min_score`` sure of stays ``und``.
@@ -117,7 +117,6 @@ class DetectLanguage:
     DATA_VERSION: ClassVar[int] = 1
     MODELS: ClassVar[tuple[str, ...]] = ("language",)
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"language": pa.string()}
-    REASONS: ClassVar[tuple[str, ...]] = ()
 
     min_score: float = 0.5
     """As CCNet's threshold for pages."""

@@ -23,7 +23,7 @@ Frame = tuple[str, int, re.Pattern[str], str]
 
 
 @dataclass(slots=True)
-class Call:
+class MacroCall:
     """A macro met in the source itself: where it stood, and what it may still use."""
 
     name: str
@@ -49,7 +49,7 @@ class ArgumentReader:
         self.stack: list[Frame] = []
         self.work_left = work_chars
         self.frame_name = ""
-        self.call = Call("", 0, 0, 0, 0, 0, 0, 0, 0)
+        self.call = MacroCall("", 0, 0, 0, 0, 0, 0, 0, 0)
 
     @property
     def has_at(self) -> bool:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from filters.latex.arguments import TOKEN, TOKEN_AT, ArgumentReader, Call, Frame
+from filters.latex.arguments import TOKEN, TOKEN_AT, ArgumentReader, Frame, MacroCall
 from filters.latex.lexer import group_end, whole_lines
 from filters.latex.macros import Environment, Macro, ends_in_word, takes_token
 from filters.latex.math_mode import MathMode
@@ -174,7 +174,7 @@ class Expander(ArgumentReader, Scopes):
         if self.stack:
             return True
         self.math_before = self.math.state()
-        self.call = Call(
+        self.call = MacroCall(
             name=name,
             start=start,
             end=end,

@@ -19,7 +19,7 @@ from filters.latex.commands import expand_macros
 from filters.latex.conditionals import resolve_conditionals
 from filters.latex.lexer import normalise_source, strip_comments
 from filters.latex.structure import cut_paper
-from filters.step import Models, Outcome
+from filters.step import Models, Outcome, Step
 
 _HEADING_LINE = re.compile(
     r"\\(?:chapter|part|(?:sub)*section|(?:sub)?paragraph)\*?\s*(?:\[[^\]\n]{0,300}\])?\{[^{}\n]{0,300}\}"
@@ -29,7 +29,7 @@ _BLANK_LINES = re.compile(r"\n{3,}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Paper:
+class PaperText:
     """A cleaned paper and what was counted on the way."""
 
     text: str
@@ -43,7 +43,7 @@ class Paper:
     num_lead_chars: int
 
 
-def clean_latex(source: str, *, keep_abstract: bool = False, drop_appendix: bool = False) -> Paper:
+def clean_latex(source: str, *, keep_abstract: bool = False, drop_appendix: bool = False) -> PaperText:
     r"""Cleans one paper's source, all its files in one (:func:`filters.latex.project.assemble` makes it so).
 
     Leaves alone: all LaTeX that is not the user's own shorthand, formulas, tables, figures' captions, labels.
@@ -63,7 +63,7 @@ def clean_latex(source: str, *, keep_abstract: bool = False, drop_appendix: bool
     settled, _ = resolve_conditionals(code.text)
     expanded = expand_macros(settled)
     cut = cut_paper(expanded.text, keep_abstract=keep_abstract, drop_appendix=drop_appendix)
-    return Paper(
+    return PaperText(
         text=code.unseal(tidy(cut.text)),
         title=None if cut.title is None else code.unseal(cut.title),
         num_comments=code.num_comments,
@@ -97,7 +97,7 @@ def has_words(text: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Latex:
+class Latex(Step):
     """The step: ``text`` in is a paper's assembled source, out is its body in plain LaTeX."""
 
     keep_abstract: bool = False
@@ -109,7 +109,6 @@ class Latex:
 
     NAME: ClassVar[str] = "latex"
     DATA_VERSION: ClassVar[int] = 1
-    MODELS: ClassVar[tuple[str, ...]] = ()
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"title": pa.string(), "num_macros_expanded": pa.int64()}
     REASONS: ClassVar[tuple[str, ...]] = ("empty", "no_sections")
 
@@ -138,7 +137,7 @@ class Latex:
             signals={name: pa.array([getattr(paper, name) for paper in papers], pa.float64()) for name in names},
         )
 
-    def _verdict(self, paper: Paper) -> str | None:
+    def _verdict(self, paper: PaperText) -> str | None:
         if not has_words(paper.text):
             return "empty"
         return "no_sections" if paper.num_headings == 0 and self.no_sections == "drop" else None

@@ -79,7 +79,7 @@ _END_DOCUMENT = re.compile(r"\\end\s?\{document\}|\\(?:bye|endinput)(?![A-Za-z@]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cut:
+class Removal:
     """A paper's body. ``num_headings``: of any depth, in the body; 0 is a paper without sections."""
 
     text: str
@@ -89,7 +89,7 @@ class Cut:
     """Text kept in front of the first heading; 0 where the body begins with the heading."""
 
 
-def cut_paper(text: str, *, keep_abstract: bool = False, drop_appendix: bool = False) -> Cut:
+def cut_paper(text: str, *, keep_abstract: bool = False, drop_appendix: bool = False) -> Removal:
     r"""Cuts everything before the first section, and the bibliography, and what follows ``\end{document}``.
 
     Without any heading the body begins behind the front matter. So it does where more text stands before the first
@@ -113,7 +113,7 @@ def cut_paper(text: str, *, keep_abstract: bool = False, drop_appendix: bool = F
     kept = body[start:]
     if keep_abstract:
         kept = _front(title, _abstract(preamble + body[:start]), kept)
-    return Cut(text=kept, title=title, num_headings=len(headings), num_lead_chars=lead)
+    return Removal(text=kept, title=title, num_headings=len(headings), num_lead_chars=lead)
 
 
 def _front(title: str | None, abstract: str | None, body: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filters.rules import Rule, first_broken
-from filters.step import Models, Outcome
+from filters.step import Models, Outcome, Step
 
 LLAMA_WIKIS = (
     *("bg", "ca", "cs", "da", "de", "en", "es", "fr", "hr", "hu"),
@@ -23,13 +22,11 @@ _WORD = re.compile(r"[^\W\d_]{2,}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WikiLanguages:
+class WikiLanguages(Step):
     """Keeps the pages of the wanted Wikipedias. Input column: ``_wiki``, the wiki's code (``simple`` is not ``en``)."""
 
     NAME: ClassVar[str] = "wiki_languages"
     DATA_VERSION: ClassVar[int] = 1
-    MODELS: ClassVar[tuple[str, ...]] = ()
-    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
     REASONS: ClassVar[tuple[str, ...]] = ("other_language",)
 
     wikis: tuple[str, ...] = LLAMA_WIKIS
@@ -46,7 +43,7 @@ class WikiLanguages:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Article:
+class Article(Step):
     """Drops what is left of pages that hold no article: tables and templates alone, or (if asked) a disambiguation.
 
     Input columns: ``text`` as :class:`filters.wikitext.page.Wikitext` writes it, ``title``, ``_is_disambiguation``.
@@ -54,8 +51,6 @@ class Article:
 
     NAME: ClassVar[str] = "article"
     DATA_VERSION: ClassVar[int] = 1
-    MODELS: ClassVar[tuple[str, ...]] = ()
-    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
     REASONS: ClassVar[tuple[str, ...]] = ("empty_article", "disambiguation", "no_prose")
 
     is_disambiguation_dropped: bool = False

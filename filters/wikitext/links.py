@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from filters.wikitext.wiki_names import Syntax
+from filters.wikitext.wiki_names import WikiNames
 
 _MAX_OPEN = 40
 """Links open inside one another; a page that opens more is broken, and its further brackets are removed singly."""
@@ -49,7 +49,7 @@ _PROJECTS = frozenset(
 """Prefixes of links to other projects (MediaWiki's interwiki table)."""
 
 
-def resolve_links(text: str, syntax: Syntax) -> str:
+def resolve_links(text: str, syntax: WikiNames) -> str:
     """Replaces every ``[[...]]`` by the words it shows, nested ones from the inside; brackets left alone go.
 
     >>> from filters.wikitext.wiki_names import syntax
@@ -79,7 +79,7 @@ def resolve_links(text: str, syntax: Syntax) -> str:
     return "".join(piece for frame in frames for piece in frame)
 
 
-def _words_of(inner: str, syntax: Syntax) -> str:
+def _words_of(inner: str, syntax: WikiNames) -> str:
     """What a reader sees of one link."""
     target, bar, label = inner.partition("|")
     prefix, colon, page = target.partition(":")

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from filters.step import Models, Outcome
+from filters.step import Models, Outcome, Step
 from filters.wikitext.cited_urls import cited_urls
 from filters.wikitext.line_layout import lay_out
 from filters.wikitext.links import resolve_external_links, resolve_links
@@ -27,14 +27,14 @@ from filters.wikitext.protected_text import (
 )
 from filters.wikitext.tags import remove_html, remove_html_tables, resolve_raw_tags
 from filters.wikitext.templates import resolve_templates
-from filters.wikitext.wiki_names import Syntax, syntax
+from filters.wikitext.wiki_names import WikiNames, syntax
 
 _TEMPLATE_OPENING = re.compile(r"\{\{\s*+([^|{}\[\]<>\n]{1,60})")
 _VARIANTS = re.compile(r"-\{([^{}\n]*)\}-")
 _VARIANT_LANGUAGES = frozenset({"sr", "sh", "zh", "kk", "uz", "tg", "crh", "iu", "ku", "gan"})
 
 
-def wikitext_to_text(wikitext: str, *, names: Syntax, title: str = "") -> str:
+def wikitext_to_text(wikitext: str, *, names: WikiNames, title: str = "") -> str:
     """The article's words without its markup. The title is not set before it; it only fills ``{{PAGENAME}}``.
 
     Keeps paragraphs, headings, lists, the words of links, formulas and code. Leaves out pictures with their
@@ -66,7 +66,7 @@ def _one_variant(match: re.Match[str]) -> str:
     return (words if is_variant else content).strip()
 
 
-def is_disambiguation(wikitext: str, names: Syntax) -> bool:
+def is_disambiguation(wikitext: str, names: WikiNames) -> bool:
     """Whether the page calls one of its wiki's templates for disambiguation pages."""
     templates = names.disambiguation_templates
     return any(
@@ -75,7 +75,7 @@ def is_disambiguation(wikitext: str, names: Syntax) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wikitext:
+class Wikitext(Step):
     """Turns the page's wikitext into its text, title first, a blank line between.
 
     Input columns: ``text`` (wikitext), ``title``, ``language``; ``_namespaces`` if the reader knows them.
@@ -83,7 +83,6 @@ class Wikitext:
 
     NAME: ClassVar[str] = "wikitext"
     DATA_VERSION: ClassVar[int] = 1
-    MODELS: ClassVar[tuple[str, ...]] = ()
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
         "_is_disambiguation": pa.bool_(),
         "cited_urls": pa.list_(pa.string()),

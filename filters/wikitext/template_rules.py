@@ -24,7 +24,7 @@ _MAX_LIST_ITEMS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class TemplateCall:
     """One use of a template: its arguments, already plain text."""
 
     positional: Sequence[str]
@@ -55,11 +55,13 @@ def group_digits(number: str, language: str) -> str:
     return sign + digits + (("." if language == "en" else ",") + fraction if fraction else "")
 
 
-def _convert(call: Call) -> str:
+def _convert(call: TemplateCall) -> str:
     """``{{convert|10|to|17|m|ft}}`` gives the measure as the article's writer gave it: "10 to 17 m".
 
-    >>> _convert(Call(["5", "ft", "11", "in", "m"], {}, "en")), _convert(Call(["1600", "km", "mi"], {}, "en"))
-    ('5 ft 11 in', '1,600 km')
+    >>> _convert(TemplateCall(["5", "ft", "11", "in", "m"], {}, "en"))
+    '5 ft 11 in'
+    >>> _convert(TemplateCall(["1600", "km", "mi"], {}, "en"))
+    '1,600 km'
     """
     words = list(call.positional)
     if not words:
@@ -76,7 +78,7 @@ def _convert(call: Call) -> str:
     return " ".join(out).replace(" – ", "–").replace(" - ", "–")
 
 
-def _number_unit(call: Call) -> str:
+def _number_unit(call: TemplateCall) -> str:
     """``{{unité|5000|km|2}}`` gives "5 000 km2"; a further number is an exponent of the unit before it."""
     number, _, unit_in_number = call.get(1).partition(" ")
     if unit_in_number[:1].isdigit():  # groups of digits, parted by the writer
@@ -92,16 +94,16 @@ def _number_unit(call: Call) -> str:
     return " ".join((out + (f"×10^{exponent}" if exponent else "") + " " + unit).split())
 
 
-def _height(call: Call) -> str:
+def _height(call: TemplateCall) -> str:
     return f"{group_digits(call.get(1), call.language)} m" if call.get(1) else ""
 
 
-def _formatnum(call: Call) -> str:
+def _formatnum(call: TemplateCall) -> str:
     number = call.get(1)
     return number if call.get(2).lower() == "r" else group_digits(number.replace(",", ""), call.language)
 
 
-def _fraction(call: Call) -> str:
+def _fraction(call: TemplateCall) -> str:
     """``{{frac|3|1|2}}`` is "3 1/2", ``{{frac|4}}`` is "1/4"."""
     match [word for word in call.positional if word][:3]:
         case [one]:
@@ -113,7 +115,7 @@ def _fraction(call: Call) -> str:
     return ""
 
 
-def _val(call: Call) -> str:
+def _val(call: TemplateCall) -> str:
     out = group_digits(call.get(1), call.language)
     if call.get(2):
         out += f"±{call.get(2)}"
@@ -123,7 +125,7 @@ def _val(call: Call) -> str:
     return f"{call.named.get('p', '')}{out} {unit}".strip() + call.named.get("s", "")
 
 
-def _date(call: Call) -> str:
+def _date(call: TemplateCall) -> str:
     """``{{start date|2007|10|5}}``: year, month, day as far as they are given."""
     parts = [word for word in call.positional[:3] if word]
     if not parts or not all(part.isdigit() and len(part) < 5 for part in parts):
@@ -139,33 +141,33 @@ def _date(call: Call) -> str:
     return f"{day} {month} {parts[0]}" if call.named.get("df") else f"{month} {day}, {parts[0]}"
 
 
-def _date_text(call: Call) -> str:
+def _date_text(call: TemplateCall) -> str:
     """``{{date|11|novembre|1866|en linguistique}}``: day, month and year stand as the writer gave them."""
     parts = [word for word in call.positional if word]
     return " ".join(parts[:3]) if len(parts) > 1 else " ".join(parts)
 
 
-def _as_of(call: Call) -> str:
+def _as_of(call: TemplateCall) -> str:
     if call.named.get("alt"):
         return call.named["alt"]
-    when = _date(Call(call.positional, {"df": "y"}, call.language))
+    when = _date(TemplateCall(call.positional, {"df": "y"}, call.language))
     word = "since" if call.named.get("since") else "as of"
     return f"{word if call.named.get('lc') else word.capitalize()} {when}" if when else ""
 
 
-def _century_es(call: Call) -> str:
+def _century_es(call: TemplateCall) -> str:
     """``{{siglo|XIX}}``, ``{{siglo|V|a||s}}`` (before our era, with the word itself)."""
     era = {"a": " a. C.", "d": " d. C."}.get(call.get(2), "")
     word = "siglo " if call.get(4).lower() == "s" or call.get(3).lower() == "s" else ""
     return f"{word}{call.get(1)}{era}" if call.get(1) else ""
 
 
-def _clock_fr(call: Call) -> str:
+def _clock_fr(call: TemplateCall) -> str:
     units = ("h", "min", "s")
     return " ".join(f"{word} {unit}" for word, unit in zip(call.positional, units, strict=False) if word)
 
 
-def _ordinal(call: Call) -> str:
+def _ordinal(call: TemplateCall) -> str:
     number = call.get(1)
     if not number.isdigit():
         return number
@@ -173,28 +175,28 @@ def _ordinal(call: Call) -> str:
     return number + ending
 
 
-def _ipac(call: Call) -> str:
+def _ipac(call: TemplateCall) -> str:
     """``{{IPAc-en|ˈ|p|aɪ|r|ə|s}}`` is "/ˈpaɪrəs/"."""
     labels = {"lang", "local", "pron", "us", "uk", "ipa", "audio", "both", "alt", "also", "en-us"}
     sounds = [s for s in call.positional if s.lower() not in labels and "." not in s[1:]]
     return f"/{''.join(sounds)}/".replace("_", " ") if sounds else ""
 
 
-def _nihongo(call: Call) -> str:
+def _nihongo(call: TemplateCall) -> str:
     words = [word for word in call.positional[:3] if word]
     if call.get(1):
         return f"{words[0]} ({', '.join(words[1:])})" if len(words) > 1 else words[0]
     return ", ".join(words)
 
 
-def _named_words(call: Call) -> str:
+def _named_words(call: TemplateCall) -> str:
     """``{{zh|s=汉语|p=hànyǔ}}``: the writings of a name in the order given."""
     skipped = {"first", "links", "labels", "scase", "link", "label", "out", "kurz", "context", "lang"}
     words = [*call.positional, *(value for name, value in call.named.items() if name not in skipped)]
     return ", ".join(word for word in words if word)
 
 
-def _interlanguage(call: Call) -> str:
+def _interlanguage(call: TemplateCall) -> str:
     """A link to another language's article: its label, or else its title."""
     named = call.named
     label = named.get("lt") or named.get("display") or named.get("text") or ""
@@ -203,24 +205,24 @@ def _interlanguage(call: Call) -> str:
     return label or named.get("текст", "") or call.get(1)
 
 
-def _currency(call: Call) -> str:
+def _currency(call: TemplateCall) -> str:
     signs = {"USD": "$", "US": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "INR": "₹"}
     code = (call.get(2) or "USD").upper()
     amount = call.get(1)
     return (f"{signs[code]}{amount}" if code in signs else f"{code} {amount}") if amount else ""
 
 
-def _music(call: Call) -> str:
+def _music(call: TemplateCall) -> str:
     signs = {"sharp": "♯", "#": "♯", "flat": "♭", "b": "♭", "natural": "♮", "doublesharp": "𝄪", "doubleflat": "𝄫"}
     return signs.get(call.get(1), "")
 
 
-def _list(call: Call) -> str:
+def _list(call: TemplateCall) -> str:
     items = [word for word in call.positional if word][:_MAX_LIST_ITEMS]
     return "\n" + "".join(f"* {item}\n" for item in items)
 
 
-def _coordinates(call: Call) -> str:
+def _coordinates(call: TemplateCall) -> str:
     """``{{coord|33|6|39|N|117|9|13|W}}`` is "33°6′39″N 117°9′13″W"; where it shows beside the title only, nothing."""
     where = call.named.get("display", "inline")
     if "inline" not in where and where not in ("", "i", "it", "ti"):
@@ -240,11 +242,11 @@ def _coordinates(call: Call) -> str:
     return f"{numbers[0]}, {numbers[1]}" if not out and len(numbers) == 2 else ""
 
 
-def _last(call: Call) -> str:
+def _last(call: TemplateCall) -> str:
     return call.positional[-1] if call.positional else ""
 
 
-RULES: Mapping[str, Callable[[Call], str]] = {
+RULES: Mapping[str, Callable[[TemplateCall], str]] = {
     "as_of": _as_of, "century_es": _century_es, "clock_fr": _clock_fr, "convert": _convert,
     "coordinates": _coordinates, "currency": _currency,
     "date": _date, "date_text": _date_text, "formatnum": _formatnum, "fraction": _fraction,

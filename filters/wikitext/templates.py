@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from filters.wikitext.links import resolve_links
 from filters.wikitext.protected_text import EQUALS, PIPE
-from filters.wikitext.template_rules import RULES, Call
-from filters.wikitext.wiki_names import Rendering, Syntax
+from filters.wikitext.template_rules import RULES, TemplateCall
+from filters.wikitext.wiki_names import Rendering, WikiNames
 
 MAX_DEPTH = 40
 """Templates that carry words are read this deep in one another (MediaWiki's own $wgMaxTemplateDepth was 40 until 1.34);
@@ -103,7 +103,7 @@ def _ordered(found: list[_Span]) -> list[_Span]:
     return spans
 
 
-def resolve_templates(text: str, syntax: Syntax, title: str = "") -> str:
+def resolve_templates(text: str, syntax: WikiNames, title: str = "") -> str:
     """Sets the words of templates in their place and removes all other templates, and tables.
 
     An opening ``{{`` that is never closed goes with the rest of its line, a closing one alone goes by itself.
@@ -126,7 +126,7 @@ def resolve_templates(text: str, syntax: Syntax, title: str = "") -> str:
 class _Renderer:
     text: str
     spans: list[_Span]
-    syntax: Syntax
+    syntax: WikiNames
     title: str
 
     def render(self, start: int, end: int, index: int, depth: int) -> str:
@@ -181,7 +181,7 @@ def _by_family(name: str, language: str) -> Rendering:
     return ()
 
 
-def _arguments(inner: str, syntax: Syntax) -> Call:
+def _arguments(inner: str, syntax: WikiNames) -> TemplateCall:
     """Parts ``|a|name=b``: links inside are resolved first, so that their ``|`` parts nothing."""
     if "[[" in inner:
         inner = resolve_links(inner, syntax)
@@ -197,10 +197,10 @@ def _arguments(inner: str, syntax: Syntax) -> Call:
         if name.isascii() and name.isdigit() and 0 < int(name) <= len(positional) + 8:
             positional += [""] * (int(name) - len(positional))
             positional[int(name) - 1] = value
-    return Call(positional, named, syntax.language)
+    return TemplateCall(positional, named, syntax.language)
 
 
-def _fill(rendering: Rendering, call: Call, title: str) -> str:
+def _fill(rendering: Rendering, call: TemplateCall, title: str) -> str:
     if isinstance(rendering, str):
         return _protect(RULES[rendering](call))
     for pattern in rendering:
@@ -212,7 +212,7 @@ def _fill(rendering: Rendering, call: Call, title: str) -> str:
     return ""
 
 
-def _field(name: str, call: Call, title: str) -> str:
+def _field(name: str, call: TemplateCall, title: str) -> str:
     if name.isdigit():
         return call.get(int(name))
     if name == "*":

@@ -25,7 +25,7 @@ Rendering = str | tuple[Pattern, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Syntax:
+class WikiNames:
     """One wiki's names; all lower case, spaces for underscores."""
 
     language: str
@@ -69,7 +69,7 @@ def redirect_words(language: str) -> tuple[str, ...]:
 
 
 @functools.lru_cache(maxsize=64)
-def syntax(language: str, namespaces: str = "") -> Syntax:
+def syntax(language: str, namespaces: str = "") -> WikiNames:
     """The names that hold on the wiki of this language.
 
     Args:
@@ -91,7 +91,7 @@ def syntax(language: str, namespaces: str = "") -> Syntax:
         if number in prefixes and name:
             prefixes[number].add(name.lower().replace("_", " "))
     disambiguation = _table("disambiguation")
-    return Syntax(
+    return WikiNames(
         language=language,
         hidden_prefixes=frozenset(prefixes[FILE] | prefixes[CATEGORY] | wiki_codes()),
         media_prefixes=frozenset(prefixes[MEDIA]),

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mixtures.inspect.documents import Shown, Wanted, documents, heading, printable
+from mixtures.inspect.documents import ShownDocument, Wanted, documents, heading, printable
 from mixtures.inspect.pager import Pager
 from mixtures.manifest import TOKENIZER_NAME
 from tokenizer.encode import Encoder
@@ -34,7 +34,7 @@ def _shards(paths: Sequence[str]) -> list[Path]:
     return found
 
 
-def _print(one: Shown, max_chars: int) -> None:
+def _print(one: ShownDocument, max_chars: int) -> None:
     print(heading(one))
     text = (
         one.text if len(one.text) <= max_chars else f"{one.text[:max_chars]} [... {len(one.text) - max_chars:,} more]"
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         shards = _shards(args.shards)
         encoder = Encoder.load(args.tokenizer or find_tokenizer(shards[0]), bos=False, eos=False)
 
-        def find(wanted: Wanted) -> Iterator[Shown]:
+        def find(wanted: Wanted) -> Iterator[ShownDocument]:
             for shard in shards:
                 yield from documents(shard, encoder, wanted)
 

@@ -43,7 +43,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class ShownDocument:
     """A document of a shard."""
 
     shard: str
@@ -57,7 +57,7 @@ class Shown:
     text: str
 
 
-def documents(path: Path, encoder: Encoder, wanted: Wanted) -> Iterator[Shown]:
+def documents(path: Path, encoder: Encoder, wanted: Wanted) -> Iterator[ShownDocument]:
     """The documents of a shard that are wanted, decoded one at a time.
 
     Raises:
@@ -84,7 +84,7 @@ def documents(path: Path, encoder: Encoder, wanted: Wanted) -> Iterator[Shown]:
         raise ValueError(f"{path} is damaged: {one_line(error)}") from error
 
 
-def _documents(path: Path, reader: Any, encoder: Encoder, wanted: Wanted) -> Iterator[Shown]:
+def _documents(path: Path, reader: Any, encoder: Encoder, wanted: Wanted) -> Iterator[ShownDocument]:
     before, eos_id = 0, ShardMetadata.of(reader.schema).eos_id
     for batch in read_batches(reader):
         batch.validate(full=True)
@@ -92,7 +92,7 @@ def _documents(path: Path, reader: Any, encoder: Encoder, wanted: Wanted) -> Ite
             ids = batch.column("input_ids")[row].values
             text = encoder.decode(ids.to_numpy())
             if wanted.is_in(text):
-                yield Shown(
+                yield ShownDocument(
                     shard=str(path),
                     row=before + row,
                     source=batch.column("source")[row].as_py(),
@@ -118,7 +118,7 @@ def _rows(batch: pa.RecordBatch, wanted: Wanted) -> list[int]:
     return list(range(len(batch))) if mask is None else pc.indices_nonzero(mask).to_pylist()
 
 
-def heading(one: Shown) -> str:
+def heading(one: ShownDocument) -> str:
     """The line above a document."""
     size = f"{one.num_tokens:,} tokens" + (", cut before its end" if one.is_cut else "")
     return printable(f"=== {one.source}  {one.doc_id}  epoch {one.epoch}  {size}  ({one.shard} row {one.row})")

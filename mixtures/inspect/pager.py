@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from mixtures.inspect.documents import Shown, Wanted, heading, printable
+from mixtures.inspect.documents import ShownDocument, Wanted, heading, printable
 
 _MAX_SEEN = 200
 """Documents that can be gone back to: their texts are held in memory."""
@@ -20,7 +20,7 @@ HELP = """\
   s NAME   documents of a source; s alone: all
   e N      documents of an epoch; e alone: all
   q        quit"""
-Find = Callable[[Wanted], Iterator[Shown]]
+Find = Callable[[Wanted], Iterator[ShownDocument]]
 
 
 class Pager:
@@ -30,7 +30,7 @@ class Pager:
                  size: tuple[int, int] | None = None) -> None:  # fmt: skip
         self._find, self._wanted, self._say = find, wanted, say
         self._size = size
-        self._seen: list[Shown] = []
+        self._seen: list[ShownDocument] = []
         self._place = -1
         self._page = 0
         self._stream = find(wanted)

@@ -26,12 +26,12 @@ from pipeline.files.files import delete_tree, join, rename
 from pipeline.output.markers import are_whole, delete_unfinished, is_done, numbered_parts, read_marker
 from pipeline.output.paths import Layout
 from pipeline.settings.inputs import Listing
-from pipeline.sources.dedup_steps import ExactDedup, LineDedup, NearDedup
-from pipeline.sources.source import ByDump, Source, Unit
+from pipeline.sources.dedup_steps import DedupStep, ExactDedup
+from pipeline.sources.source import Source, Unit
 
 
 @dataclass(frozen=True, slots=True)
-class DumpPlan:
+class PreparedDump:
     """A dump of a source of this run."""
 
     name: str
@@ -48,18 +48,14 @@ def comes_in_dumps(source: Source) -> bool:
 
     A line dedup over all dumps does; then all of the source is cleaned at once.
     """
-    for step in source.steps:
-        if isinstance(step, NearDedup) or (isinstance(step, ExactDedup) and step.newest):
-            return False
-        if isinstance(step, LineDedup) and step.scope not in ("dump", "group", "document"):
-            return False
-    return isinstance(source.reader, ByDump) and source.join is None
+    dedups = (step for step in source.steps if isinstance(step, DedupStep))
+    return source.reader.HAS_DUMPS and source.join is None and all(dedup.needs_earlier_dumps_only for dedup in dedups)
 
 
 def cut_into_dumps(
     source: Source, listing: Listing, cut: Callable[[Listing], tuple[Unit, ...]],
     fingerprint_of: Callable[[Listing, Sequence[Any]], str],
-) -> tuple[DumpPlan, ...]:  # fmt: skip
+) -> tuple[PreparedDump, ...]:  # fmt: skip
     """The dumps of a source, as they were published; none where it is cleaned at once.
 
     That is so too where the path of a file does not tell its dump: its pages might belong to any of the others.
@@ -69,7 +65,7 @@ def cut_into_dumps(
         fingerprint_of: of some files and what else is to be told.
     """
     reader = source.reader
-    if not comes_in_dumps(source) or not isinstance(reader, ByDump):
+    if not comes_in_dumps(source):
         return ()
     dump_of = {file.path: reader.dump_of(file.path) for file in listing.files if reader.knows(file.path)}
     names = sorted(set(dump_of.values()))
@@ -80,22 +76,22 @@ def cut_into_dumps(
         dump_of.setdefault(file.path, said if said in names else names[0])
     listings = [listing.only(lambda path, n=name: dump_of[path] == n) for name in names]  # type: ignore[misc]
     num_parts = [scale_of(one.num_bytes).num_parts for one in listings]
-    plans: list[DumpPlan] = []
+    plans: list[PreparedDump] = []
     for name, files, first, parts in zip(names, listings, accumulate([0, *num_parts]), num_parts, strict=False):
         also = [name, first, [before.fingerprint for before in plans]]
-        plans.append(DumpPlan(name, files, cut(files), fingerprint_of(files, also), first, parts))
+        plans.append(PreparedDump(name, files, cut(files), fingerprint_of(files, also), first, parts))
     return tuple(plans)
 
 
 def file_without_dump(source: Source, listing: Listing) -> str:
     """The first file that keeps a source from being cleaned dump by dump; empty where there is none."""
     reader = source.reader
-    if not comes_in_dumps(source) or not isinstance(reader, ByDump):
+    if not comes_in_dumps(source):
         return ""
     return next((f.path for f in listing.files if reader.knows(f.path) and not reader.dump_of(f.path)), "")
 
 
-def job_of_dump(job: SourceJob, dump: DumpPlan, dumps: Sequence[DumpPlan], layout: Layout) -> SourceJob:
+def job_of_dump(job: SourceJob, dump: PreparedDump, dumps: Sequence[PreparedDump], layout: Layout) -> SourceJob:
     """The job of one dump, out of that of its source."""
     source = job.source.name
     return replace(
@@ -112,7 +108,7 @@ def job_of_dump(job: SourceJob, dump: DumpPlan, dumps: Sequence[DumpPlan], layou
     )
 
 
-def _marker(layout: Layout, source: str, dump: DumpPlan) -> str:
+def _marker(layout: Layout, source: str, dump: PreparedDump) -> str:
     return layout.marker(f"clean-{source}@{dump.name}")
 
 

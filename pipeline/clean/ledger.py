@@ -93,7 +93,7 @@ class Ledger:
             self.count("records", c.BAD_RECORDS, 1)
         if rejected.is_whole_file:
             self.count("records", c.UNREADABLE_FILES, 1)
-        row = [rejected.place, self.source, "records", rejected.reason, rejected.detail]
+        row = [rejected.location, self.source, "records", rejected.reason, rejected.detail]
         self._append(
             [*(pa.array([v], pa.string()) for v in row), pa.array([{}], SIGNALS_TYPE), pa.nulls(1, pa.string())]
         )

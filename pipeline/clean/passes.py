@@ -170,7 +170,7 @@ class ReadUnits(SegmentDoFn):
     def _documents(self, unit: Unit, ledger: Ledger, held: list[TaggedOutput]) -> Iterator[dict[str, Any] | None]:
         """The unit's documents; what is not a document goes to the ledger or, as output, to ``held``."""
         if unit.kind == UNKNOWN_FORM:
-            ledger.reject(Rejected(place=unit.path, reason=UNKNOWN_FORM, is_bad=False))
+            ledger.reject(Rejected(location=unit.path, reason=UNKNOWN_FORM, is_bad=False))
             return
         for record in self._job.source.reader.read(unit, open_file):
             if isinstance(record, Rejected):

@@ -18,7 +18,7 @@ from filters.exclude import Excluded
 from pipeline.clean.dumps import cut_into_dumps, finish_source, forget_dumps, job_of_dump, pending_dumps
 from pipeline.clean.job import SourceJob
 from pipeline.clean.sizing import scale_of
-from pipeline.clean.source_plan import SourcePlan
+from pipeline.clean.source_plan import PreparedSource
 from pipeline.engine.unit_list import write_unit_list
 from pipeline.failures import RunFailed
 from pipeline.files.files import delete_tree, exists, join, open_file
@@ -41,7 +41,9 @@ def with_exclusion(source: Source, settings: Settings) -> Source:
     return replace(source, steps=(Excluded(), *source.steps)) if settings.exclude else source
 
 
-def plan_sources(settings: Settings, inputs: Mapping[str, Iterable[str]], models_dir: str | None) -> list[SourcePlan]:
+def prepare_sources(
+    settings: Settings, inputs: Mapping[str, Iterable[str]], models_dir: str | None
+) -> list[PreparedSource]:
     """Lists the inputs, cuts them into units and finds the models.
 
     Raises:
@@ -53,11 +55,14 @@ def plan_sources(settings: Settings, inputs: Mapping[str, Iterable[str]], models
         found["tokenizer"] = settings.tokenizer
     for name, source in settings.sources.items():
         source = with_exclusion(source, settings)
-        always = getattr(source.reader, "is_side_table", None)
-        expand = getattr(source.reader, "expand", None)
-        named = functools.partial(expand, open_file=open_file) if expand else None
+        named = functools.partial(source.reader.expand, open_file=open_file)
         listing = list_inputs(
-            name, list(inputs[name]), fraction=settings.fraction, always=always, expand=named, output=settings.output
+            name,
+            list(inputs[name]),
+            fraction=settings.fraction,
+            always=source.reader.is_side_table,
+            expand=named,
+            output=settings.output,
         )
         units = cut_units(source, listing)
         paths: dict[str, Any] = dict(require_models(found, name, source.steps, models_dir))
@@ -65,7 +70,7 @@ def plan_sources(settings: Settings, inputs: Mapping[str, Iterable[str]], models
             paths["exclude"] = settings.exclude
         fingerprint_of = functools.partial(_fingerprint, source, paths, settings)
         dumps = cut_into_dumps(source, listing, functools.partial(cut_units, source), fingerprint_of)
-        plans.append(SourcePlan(source, listing, units, paths, fingerprint_of(listing), dumps))
+        plans.append(PreparedSource(source, listing, units, paths, fingerprint_of(listing), dumps))
     return plans
 
 
@@ -103,7 +108,7 @@ def _fingerprint(
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
-def pending_jobs(plans: Iterable[SourcePlan], layout: Layout, settings: Settings, *, spill_dir: str,
+def pending_jobs(plans: Iterable[PreparedSource], layout: Layout, settings: Settings, *, spill_dir: str,
                  shuffle_dir: str | None, progress_dir: str | None) -> list[SourceJob]:  # fmt: skip
     """The jobs of the sources and dumps that are not yet whole; what an earlier run left of them is deleted."""
     jobs = []
@@ -131,14 +136,14 @@ def pending_jobs(plans: Iterable[SourcePlan], layout: Layout, settings: Settings
     return jobs
 
 
-def is_whole(plan: SourcePlan, layout: Layout) -> bool:
+def is_whole(plan: PreparedSource, layout: Layout) -> bool:
     """Whether all clean documents of a source are there, made as they would be made now."""
     name = plan.source.name
     folders = {"clean": layout.clean(name), "dropped": layout.dropped(name)}
     return is_done(layout.marker(f"clean-{name}"), plan.fingerprint, folders) and exists(layout.stats(name))
 
 
-def already_whole(plans: Iterable[SourcePlan], jobs: Iterable[SourceJob]) -> list[str]:
+def already_whole(plans: Iterable[PreparedSource], jobs: Iterable[SourceJob]) -> list[str]:
     """The sources, and the dumps of the others, that have no job."""
     labels = {job.label for job in jobs}
     whole = []
@@ -150,7 +155,7 @@ def already_whole(plans: Iterable[SourcePlan], jobs: Iterable[SourceJob]) -> lis
     return whole
 
 
-def finish_sources(plans: Iterable[SourcePlan], layout: Layout, settings: Settings) -> None:
+def finish_sources(plans: Iterable[PreparedSource], layout: Layout, settings: Settings) -> None:
     """Sums up the sources whose dumps are now whole."""
     for plan in plans:
         if plan.dumps and not is_whole(plan, layout):
@@ -158,7 +163,7 @@ def finish_sources(plans: Iterable[SourcePlan], layout: Layout, settings: Settin
             finish_source(job, [job_of_dump(job, dump, plan.dumps, layout) for dump in plan.dumps])
 
 
-def _job(plan: SourcePlan, layout: Layout, settings: Settings) -> SourceJob:
+def _job(plan: PreparedSource, layout: Layout, settings: Settings) -> SourceJob:
     """The job of a source; where it spills is still to be said."""
     name = plan.source.name
     return SourceJob(
@@ -179,7 +184,7 @@ def _job(plan: SourcePlan, layout: Layout, settings: Settings) -> SourceJob:
     )
 
 
-def about_plan(plan: SourcePlan) -> dict[str, Any]:
+def about_plan(plan: PreparedSource) -> dict[str, Any]:
     """What the manifest says of a source's input and models."""
     models = {key: path for key, path in plan.model_paths.items() if key not in ("exclude", "tokenizer")}
     return {
@@ -198,7 +203,7 @@ def about_plan(plan: SourcePlan) -> dict[str, Any]:
     }
 
 
-def check_ceilings(plans: Iterable[SourcePlan], layout: Layout, settings: Settings) -> None:
+def check_ceilings(plans: Iterable[PreparedSource], layout: Layout, settings: Settings) -> None:
     """Stops a run whose input has gone wrong: too many bad records or unreadable files in a source.
 
     Raises:

@@ -47,7 +47,7 @@ class Segment:
 
 
 def is_local(step: AnyStep) -> bool:
-    return not isinstance(step, ExactDedup | LineDedup | NearDedup)
+    return isinstance(step, Step)
 
 
 def segments(steps: Sequence[AnyStep], *, first_opens: bool = False) -> list[Segment]:

@@ -77,7 +77,7 @@ class CleanSource(beam.PTransform):
         return output, segment, following
 
     def _unpacked(self, units: Any, segment: Segment, side: dict[str, list[Any]]) -> Any:
-        if not getattr(self._job.source.reader, "CONTAINERS", None):
+        if not self._job.source.reader.CONTAINERS:
             return units
         output = units | "unpack" >> beam.ParDo(UnpackUnits(self._job, segment)).with_outputs(UNITS, *side)
         self._keep_side(output, side)

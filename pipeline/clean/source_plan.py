@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.clean.dumps import DumpPlan
+from pipeline.clean.dumps import PreparedDump
 from pipeline.settings.inputs import Listing
 from pipeline.sources.source import Source, Unit
 
 
 @dataclass(frozen=True, slots=True)
-class SourcePlan:
+class PreparedSource:
     """A source of this run, before it runs."""
 
     source: Source
@@ -20,5 +20,5 @@ class SourcePlan:
     units: tuple[Unit, ...]
     model_paths: Mapping[str, Any]
     fingerprint: str
-    dumps: tuple[DumpPlan, ...] = ()
+    dumps: tuple[PreparedDump, ...] = ()
     """Of a source that is cleaned dump by dump."""

@@ -20,7 +20,7 @@ from pipeline.clean.job import SourceJob
 from pipeline.clean.ledger import Ledger
 from pipeline.clean.segments import GlobalStep, Segment
 from pipeline.progress import ticks as progress
-from pipeline.sources.dedup_steps import ExactDedup, LineDedup, NearDedup
+from pipeline.sources.dedup_steps import LineDedup, NearDedup
 
 NO_LINES_LEFT = "no_lines_left"
 
@@ -88,8 +88,7 @@ class StepRunner:
     def _apply_rows(self, global_step: GlobalStep, batch: pa.RecordBatch, rows: np.ndarray, verdicts: Verdicts,
                     ledger: Ledger) -> tuple[pa.RecordBatch, np.ndarray]:  # fmt: skip
         step = global_step.step
-        assert isinstance(step, ExactDedup | NearDedup)
-        reason = step.reason if isinstance(step, ExactDedup) else step.REASON
+        (reason,) = step.reasons
         lost = verdicts.rows.get(global_step.tag, {})
         ledger.receive(f"{step.NAME} verdicts", len(lost))
         details = [lost.get(int(r)) for r in rows]
@@ -155,7 +154,7 @@ def clean_schema(job: SourceJob) -> pa.Schema:
     """The columns of ``clean/<source>``: the base, the source's own, those its steps add, and the signals."""
     columns = dict(BASE_COLUMNS) | dict(job.source.reader.COLUMNS)
     for step in job.source.steps:
-        columns |= dict(getattr(step, "COLUMNS", {}))
+        columns |= dict(step.COLUMNS) if isinstance(step, Step) else {}
     kept = {n: t for n, t in columns.items() if not n.startswith("_")}
     return pa.schema([pa.field(n, t) for n, t in kept.items()] + [pa.field("signals", SIGNALS_TYPE)])
 

@@ -11,7 +11,7 @@ from pipeline.clean.passes import SegmentDoFn
 from pipeline.engine.unit_list import UnitElement
 from pipeline.files.files import open_file
 from pipeline.progress import ticks as progress
-from pipeline.sources.source import Rejected, Unit, Unpacker
+from pipeline.sources.source import Rejected, Unit
 
 UNITS = "units"
 
@@ -25,7 +25,7 @@ class UnpackUnits(SegmentDoFn):
     def process(self, element: UnitElement) -> Iterator[TaggedOutput]:
         number, _, unit = element
         reader = self._job.source.reader
-        if not (isinstance(reader, Unpacker) and unit.kind in reader.CONTAINERS):
+        if unit.kind not in reader.CONTAINERS:
             yield TaggedOutput(UNITS, element)
             return
         ledger = self._ledger()

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from pipeline.clean.job import SourceJob
 from pipeline.clean.segments import segments
-from pipeline.clean.source_plan import SourcePlan
+from pipeline.clean.source_plan import PreparedSource
 from pipeline.clean.tags import pass_label
 from pipeline.progress.work import Work
 
 
-def clean_work(plans: Sequence[SourcePlan], jobs: Sequence[SourceJob]) -> dict[str, Work]:
+def clean_work(plans: Sequence[PreparedSource], jobs: Sequence[SourceJob]) -> dict[str, Work]:
     """What each pass of the clean job has to do, by its label: the units to read, then the parts of every pass."""
     given = {p.source.name: (p.units, p.listing.num_bytes) for p in plans}
     given |= {f"{p.source.name}@{d.name}": (d.units, d.listing.num_bytes) for p in plans for d in p.dumps}
@@ -23,7 +23,7 @@ def clean_work(plans: Sequence[SourcePlan], jobs: Sequence[SourceJob]) -> dict[s
 
     for job in jobs:
         units, num_bytes = given[job.label]
-        containers: frozenset[str] = getattr(job.source.reader, "CONTAINERS", frozenset())
+        containers = job.source.reader.CONTAINERS
         if not any(unit.kind in containers for unit in units):  # how many units are in them nobody knows
             add(f"{job.source.name}: read", len(units), num_bytes)
         _, *following = segments(job.source.steps, first_opens=job.source.join == "licences")

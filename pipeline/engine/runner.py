@@ -71,7 +71,7 @@ class LocalRunner(fn_api_runner.FnApiRunner):
     def run_via_runner_api(self, pipeline_proto: Any, options: PipelineOptions) -> Any:
         for environment in pipeline_proto.components.environments.values():
             if environment.urn == python_urns.SUBPROCESS_SDK:
-                environment.payload = f"{shlex.quote(sys.executable)} -m pipeline.worker".encode()
+                environment.payload = f"{shlex.quote(sys.executable)} -m pipeline.engine.worker".encode()
         # Of itself it tells its workers nothing of the options, such as where an s3:// store is.
         encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options(drop_default=True))
         self._provision_info = fn_runner.ExtendedProvisionInfo(

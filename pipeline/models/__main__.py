@@ -22,7 +22,7 @@ from pipeline.models.train_perplexity import (
 from pipeline.models.training_texts import Text, expand_globs, read_texts
 
 if TYPE_CHECKING:
-    from pipeline.models.train_reference import Trained
+    from pipeline.models.train_reference import TrainedReference
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -127,7 +127,7 @@ def _cutoffs(flags: argparse.Namespace) -> int:
     return 0
 
 
-def _train_from_joined(flags: argparse.Namespace) -> Trained:
+def _train_from_joined(flags: argparse.Namespace) -> TrainedReference:
     from pipeline.models.cited_pages import Asked, find_pages, forget
     from pipeline.models.find import find_models
     from pipeline.models.train_reference import train_reference

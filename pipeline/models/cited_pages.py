@@ -46,7 +46,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundPages:
     """What the join gave."""
 
     by: By
@@ -58,7 +58,7 @@ class Found:
     negatives: Callable[[], Iterator[Text]]
 
 
-def find_pages(asked: Asked, *, say: Callable[[str], None] = print) -> Found:
+def find_pages(asked: Asked, *, say: Callable[[str], None] = print) -> FoundPages:
     """Joins cited addresses with pages; by host where too few pages are cited themselves.
 
     Raises:
@@ -92,7 +92,7 @@ def find_pages(asked: Asked, *, say: Callable[[str], None] = print) -> Found:
     return found
 
 
-def _joined(job: ReferenceJob, engine: Engine, asked: Asked, say: Callable[[str], None]) -> Found:
+def _joined(job: ReferenceJob, engine: Engine, asked: Asked, say: Callable[[str], None]) -> FoundPages:
     p = beam.Pipeline(runner=engine.runner, options=engine.options)
     dumps = p | "dumps" >> ReadUnitList(join(asked.work_dir, "dumps.jsonl"))
     pages = p | "pages" >> ReadUnitList(join(asked.work_dir, "pages.jsonl"))
@@ -108,7 +108,7 @@ def _joined(job: ReferenceJob, engine: Engine, asked: Asked, say: Callable[[str]
     _ = p | "pages" >> ReadUnitList(join(asked.work_dir, "pages.jsonl")) | "chosen" >> WriteChosen(job)
     p.run().wait_until_finish()
     folder = join(asked.work_dir, f"chosen-by-{job.by}")
-    return Found(
+    return FoundPages(
         by=job.by,
         num_pages=found["pages"],
         num_cited=found["cited"],

@@ -46,7 +46,7 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class TrainedReference:
     """A classifier and what was measured of it."""
 
     path: Path
@@ -62,7 +62,7 @@ class Trained:
 
 def train_reference(
     positives: Iterable[Text], negatives: Iterable[Text], folder: Path, *, num_threads: int = 1, seed: int = 0
-) -> Trained:
+) -> TrainedReference:
     """Trains ``reference.bin`` with fastText's defaults, as RedPajama did; a tenth of the hosts is held back.
 
     The split is by host, since pages of a site look alike: split by page, a classifier that has learnt the sites
@@ -96,7 +96,7 @@ def train_reference(
         os.replace(made, folder / "reference.bin")
     scored = [(label, ReferenceModel(model).score(text)) for label, text in held_out]
     figures = tuple(_figures(scored, threshold) for threshold in THRESHOLDS)
-    return Trained(folder / "reference.bin", num_train, num_held_out, figures)
+    return TrainedReference(folder / "reference.bin", num_train, num_held_out, figures)
 
 
 def _labelled(positives: Iterable[Text], negatives: Iterable[Text], seed: int) -> Iterator[tuple[str, str, bool]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.clean.sizing import scale_of
-from pipeline.clean.source_plan import SourcePlan
+from pipeline.clean.source_plan import PreparedSource
 from pipeline.engine.runner import Engine
 from pipeline.files.files import exists, read_bytes
 from pipeline.output.paths import Layout
@@ -13,7 +13,7 @@ from pipeline.settings.settings import Settings
 from tokenizer.encode import Encoder
 
 
-def check_memory(engine: Engine, plans: list[SourcePlan]) -> None:
+def check_memory(engine: Engine, plans: list[PreparedSource]) -> None:
     """Refuses a run whose workers would not fit into memory. Raises ValueError with the number and the way out."""
     sizes = [(p, n) for p in plans for n in [d.listing.num_bytes for d in p.dumps] or [p.listing.num_bytes]]
     need = foresee((p.source, p.model_paths, scale_of(num_bytes), num_bytes) for p, num_bytes in sizes)

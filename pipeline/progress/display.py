@@ -26,7 +26,7 @@ _SURE_SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class StageRow:
     """How far a stage is."""
 
     stage: str
@@ -54,7 +54,7 @@ class Row:
     @property
     def done(self) -> str:
         """
-        >>> Row("books: read", 3, 9, 0, 1.0, Work(12, 0)).done
+        >>> StageRow("books: read", 3, 9, 0, 1.0, Work(12, 0)).done
         '3 of 12'
         """
         if self.share is not None and self.work is not None:
@@ -117,10 +117,10 @@ class _Board:
                     self._times[stage] = (self._times.get(stage, (begun, now))[0], now)
                     self._sums[stage] = Counter(counts)
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[StageRow]:
         with self._lock:
             return [
-                Row(stage, c["units"], c["documents"], c["num_bytes"], last - first, self.work.get(stage))
+                StageRow(stage, c["units"], c["documents"], c["num_bytes"], last - first, self.work.get(stage))
                 for stage, c in self._sums.items()
                 for first, last in [self._times[stage]]
             ]
@@ -160,7 +160,7 @@ class _Lines:
     def __init__(self, display: Display, board: _Board) -> None:
         self._display, self._board = display, board
         self._last = time.monotonic()
-        self._told: dict[str, Row] = {}
+        self._told: dict[str, StageRow] = {}
 
     def show(self, sums: dict[str, Counter[str]]) -> None:
         self._board.update(sums)
@@ -176,10 +176,10 @@ class _Lines:
         self._display.say(f"{self._board.name}: {_about(left)} left" if left and left > _LINE_EVERY_S else "")
 
 
-def line_of(row: Row) -> str:
+def line_of(row: StageRow) -> str:
     """A stage in a log.
 
-    >>> line_of(Row("books: read", 3, 9, 2_000_000, 4.0, Work(12, 0)))
+    >>> line_of(StageRow("books: read", 3, 9, 2_000_000, 4.0, Work(12, 0)))
     'books: read: 3 of 12, 9 documents, 2.0 MB, 0.5 MB/s, about 12 s left'
     """
     done = f"{row.done}, " if row.work else ""

@@ -27,7 +27,7 @@ from pipeline.report.documents import (
     signal_columns,
 )
 from pipeline.report.limits import OVERLAP, Limit, limits_of
-from pipeline.report.nearest import EXCERPT_CHARS, Kept, Shown
+from pipeline.report.nearest import EXCERPT_CHARS, Kept, NearestDocument
 from pipeline.report.output_state import SourceState
 from pipeline.tokenize.encode_parts import TOKEN_FILE
 
@@ -44,8 +44,8 @@ class Group:
 
     stage: str
     reason: str
-    dropped: list[Shown]
-    kept: list[Shown] = field(default_factory=list)
+    dropped: list[NearestDocument]
+    kept: list[NearestDocument] = field(default_factory=list)
     beside: str = ""
     """What the kept ones are, for people."""
     limit: Limit | None = None
@@ -86,7 +86,9 @@ def collect(layout: Layout, state: SourceState, *, budget_bytes: int = SAMPLE_BY
     return found
 
 
-def _flat(by_reason: Mapping[tuple[str, str], Sequence[Shown]]) -> list[tuple[tuple[str, str], Shown]]:
+def _flat(
+    by_reason: Mapping[tuple[str, str], Sequence[NearestDocument]],
+) -> list[tuple[tuple[str, str], NearestDocument]]:
     return [(key, shown) for key, docs in by_reason.items() for shown in docs]
 
 
@@ -101,9 +103,9 @@ def only_language(state: SourceState) -> tuple[str, str]:
     return "", ""
 
 
-def _dropped_texts(folder: str, only: tuple[str, str]) -> dict[tuple[str, str], list[Shown]]:
+def _dropped_texts(folder: str, only: tuple[str, str]) -> dict[tuple[str, str], list[NearestDocument]]:
     """Of each (stage, reason) the documents that kept their text."""
-    found: dict[tuple[str, str], list[Shown]] = defaultdict(list)
+    found: dict[tuple[str, str], list[NearestDocument]] = defaultdict(list)
     for batch in read_texts(folder):
         texts = pc.utf8_slice_codeunits(batch.column("text"), 0, EXCERPT_CHARS).to_pylist()
         rows = batch.select(["id", "stage", "reason", "detail", "signals"]).to_pylist()
@@ -114,7 +116,7 @@ def _dropped_texts(folder: str, only: tuple[str, str]) -> dict[tuple[str, str], 
                 signals[OVERLAP] = overlap
             is_scored = "language_score" in signals
             language = language_of(row["id"], row["stage"], detail, only, is_scored=is_scored)
-            found[row["stage"], row["reason"]].append(Shown(row["id"], text, language, detail, signals))
+            found[row["stage"], row["reason"]].append(NearestDocument(row["id"], text, language, detail, signals))
     return dict(found)
 
 
@@ -239,7 +241,7 @@ class Tokens:
 
 
 def _grouped(
-    state: SourceState, limits: Sequence[Limit], by_reason: Mapping[tuple[str, str], list[Shown]], kept: Kept
+    state: SourceState, limits: Sequence[Limit], by_reason: Mapping[tuple[str, str], list[NearestDocument]], kept: Kept
 ) -> list[Group]:
     """The groups in the order of the stages; in a group the documents nearest to the limit first."""
     order = {stage: place for place, stage in enumerate(state.stages)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import jinja2
@@ -13,63 +12,12 @@ import jinja2
 from pipeline.files.files import exists, read_bytes, write_bytes
 from pipeline.output.paths import Layout
 from pipeline.report.documents import Read, read_sample
+from pipeline.sources import SOURCES
+from pipeline.sources.source import UNKNOWN_LICENCE
 
 _LANGUAGE_BYTES = 4 << 20
 """Of a source's stored clean documents so many are looked at for their languages."""
 _RARE = 0.001
-
-
-@dataclass(frozen=True, slots=True)
-class Licence:
-    """What a source's text may be used for, and what for. Not legal advice."""
-
-    name: str
-    asks: str
-    link: str
-
-
-LICENCES: Mapping[str, Licence] = {
-    "common_crawl": Licence(
-        "Common Crawl's terms of use; each page remains its author's",
-        "keep to the terms; they give no right in the pages themselves, so take pages out when their owners ask "
-        "(`--exclude`)",
-        "https://commoncrawl.org/terms-of-use",
-    ),
-    "c4": Licence(
-        "ODC-BY 1.0 for the collection, Common Crawl's terms of use besides; each page remains its author's",
-        "name the collection and its makers",
-        "https://opendatacommons.org/licenses/by/1-0/",
-    ),
-    "github": Licence(
-        "MIT, BSD or Apache 2.0, file by file (column `license` of `clean/github`)",
-        "keep the copyright notice and the licence's text with what is passed on; notices at the head of files were "
-        "removed from the text, `repo_name` and `path` lead to them",
-        "https://opensource.org/licenses",
-    ),
-    "wikipedia": Licence(
-        "CC BY-SA 4.0 (dumps from before June 2023: 3.0) and GFDL",
-        "name the authors by a link to the article (column `url`), say what was changed, share alike",
-        "https://creativecommons.org/licenses/by-sa/4.0/",
-    ),
-    "books": Licence(
-        "public domain in the United States for Project Gutenberg's; others as their owners say",
-        "elsewhere look at each book's own term; the name Project Gutenberg is a trademark and went with its header",
-        "https://www.gutenberg.org/policy/license.html",
-    ),
-    "arxiv": Licence(
-        "each paper under the licence that its authors chose, often arXiv's licence to distribute alone",
-        "that one lets arXiv distribute the paper and nobody else: look each up by its id before passing it on",
-        "https://info.arxiv.org/help/license/index.html",
-    ),
-    "stack_exchange": Licence(
-        "CC BY-SA 2.5 (posts before 2011-04-08), 3.0 (before 2018-05-02) or 4.0",
-        "name the authors and link to the question (column `url`), share alike",
-        "https://stackoverflow.com/help/licensing",
-    ),
-}
-"""By source, of those that are known here."""
-
-_UNKNOWN = Licence("not known here", "look at where it came from", "")
 
 
 def write_card(layout: Layout, manifest: Mapping[str, Any]) -> None:
@@ -83,7 +31,7 @@ def write_card(layout: Layout, manifest: Mapping[str, Any]) -> None:
     names = list(manifest["sources"])
     text = environment.get_template("card.md").render(
         manifest=manifest,
-        licences={name: LICENCES.get(name, _UNKNOWN) for name in names},
+        licences={name: SOURCES[name].licence if name in SOURCES else UNKNOWN_LICENCE for name in names},
         funnel={name: _funnel(layout, name) for name in names},
         languages=_languages(layout, names),
         size=size_category(manifest["documents"]),

@@ -21,7 +21,7 @@ _UNKNOWN = ""
 
 
 @dataclass(slots=True)
-class Shown:
+class NearestDocument:
     """A document to read."""
 
     doc_id: str
@@ -36,9 +36,9 @@ class Kept:
 
     def __init__(self, limits: Sequence[Limit], wanted: set[str]) -> None:
         self._limits, self._wanted = limits, wanted
-        self._near: list[list[tuple[float, int, Shown]]] = [[] for _ in limits]
-        self._any: list[tuple[float, int, Shown]] = []
-        self.by_id: dict[str, Shown] = {}
+        self._near: list[list[tuple[float, int, NearestDocument]]] = [[] for _ in limits]
+        self._any: list[tuple[float, int, NearestDocument]] = []
+        self.by_id: dict[str, NearestDocument] = {}
 
     def look_at(
         self, batch: pa.RecordBatch, ids: Sequence[str], languages: Sequence[str], signals: Mapping[str, Floats]
@@ -46,10 +46,10 @@ class Kept:
         hashes = [sample_hash(i) for i in ids]
         texts = batch.column("text")
 
-        def shown(row: int) -> Shown:
+        def shown(row: int) -> NearestDocument:
             own = {name: float(v[row]) for name, v in signals.items() if v[row] == v[row]}
             text = pc.utf8_slice_codeunits(texts.slice(row, 1), 0, EXCERPT_CHARS)[0].as_py()
-            return Shown(ids[row], text, languages[row], "", own)
+            return NearestDocument(ids[row], text, languages[row], "", own)
 
         for row, doc_id in enumerate(ids):
             if doc_id in self._wanted:
@@ -64,14 +64,14 @@ class Kept:
                 if distance == distance and is_its:
                     _offer(self._near[place], distance, hashes[row], row, shown)
 
-    def near(self, limit: Limit) -> list[Shown]:
+    def near(self, limit: Limit) -> list[NearestDocument]:
         return _in_order(self._near[self._limits.index(limit)])
 
-    def any(self) -> list[Shown]:
+    def any(self) -> list[NearestDocument]:
         return _in_order(self._any)
 
 
-def _offer(heap: list[tuple[float, int, Shown]], distance: float, order: int, row: int, shown: Any) -> None:
+def _offer(heap: list[tuple[float, int, NearestDocument]], distance: float, order: int, row: int, shown: Any) -> None:
     """Keeps the nearest; of equally near ones those of the smallest hash."""
     key = (-distance, -order)
     if len(heap) < KEPT_PER_REASON:
@@ -80,5 +80,5 @@ def _offer(heap: list[tuple[float, int, Shown]], distance: float, order: int, ro
         heapq.heapreplace(heap, (*key, shown(row)))
 
 
-def _in_order(heap: Sequence[tuple[float, int, Shown]]) -> list[Shown]:
+def _in_order(heap: Sequence[tuple[float, int, NearestDocument]]) -> list[NearestDocument]:
     return [shown for *_, shown in sorted(heap, key=lambda entry: entry[:2], reverse=True)]

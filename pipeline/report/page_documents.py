@@ -15,7 +15,7 @@ from typing import Any
 from pipeline.report.charts import short
 from pipeline.report.collect import Collected, Group
 from pipeline.report.limits import Limit, title_of
-from pipeline.report.nearest import EXCERPT_CHARS, Shown
+from pipeline.report.nearest import EXCERPT_CHARS, NearestDocument
 
 _EXCERPTS = (EXCERPT_CHARS, 1000, 600, 400, 300, 200)
 _FEWEST = 3
@@ -73,7 +73,7 @@ def _pack(groups: Sequence[tuple[str, Group]], counts: dict[tuple[str, str, str]
     packed = []
     languages: set[str] = set()
 
-    def place(source: str, shown: Shown, key: str, limit: Limit | None) -> int:
+    def place(source: str, shown: NearestDocument, key: str, limit: Limit | None) -> int:
         known = places.get((source, key, id(shown)))
         if known is not None:
             return known
@@ -113,7 +113,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= _ID_CHARS else text[: _ID_CHARS - 1] + "…"
 
 
-def _says_the_same(shown: Shown, limit: Limit | None) -> bool:
+def _says_the_same(shown: NearestDocument, limit: Limit | None) -> bool:
     """Whether the detail is the number that is shown anyway."""
     value = shown.signals.get(limit.signal) if limit else None
     try:
@@ -122,7 +122,7 @@ def _says_the_same(shown: Shown, limit: Limit | None) -> bool:
         return False
 
 
-def _measured(shown: Shown, limit: Limit | None) -> str:
+def _measured(shown: NearestDocument, limit: Limit | None) -> str:
     """The number that decided, for people."""
     if limit is None or limit.signal not in shown.signals:
         return ""

@@ -198,7 +198,7 @@ def _by_overlap(change: Change, step: NearDedup, documents: Documents) -> Verdic
     with np.errstate(invalid="ignore"):
         verdicts[fell & (values > step.max_overlap)] = step.REASON
     verdicts[fell & np.isnan(values)] = UNKNOWN
-    if step.ngram_words != change.before.ngram_words or step.max_overlap < step.TOLD:
+    if step.ngram_words != change.before.ngram_words or step.max_overlap < step.REPORTED:
         verdicts[~fell] = UNKNOWN
     elif step.max_overlap < change.before.max_overlap:
         with np.errstate(invalid="ignore"):

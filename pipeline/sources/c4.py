@@ -26,7 +26,7 @@ from filters.c4.lines_and_pages import C4Lines, C4SentencesAfterDedup, C4TooLong
 from pipeline.sources.dedup_steps import ExactDedup, LineDedup
 from pipeline.sources.formats.json_lines import Row, read_json_lines, storable
 from pipeline.sources.formats.warc_pages import WetRecord, read_wet
-from pipeline.sources.source import Document, InputFile, Opener, Rejected, Source, TableRow, Unit
+from pipeline.sources.source import DataLicence, Document, InputFile, Opener, Reader, Rejected, Source, TableRow, Unit
 
 JSON_ENDINGS = (".json", ".jsonl", ".json.gz", ".jsonl.gz", ".json.zst", ".jsonl.zst")
 WET_ENDINGS = (".wet", ".wet.gz")
@@ -73,7 +73,7 @@ def page_text(block: str, *, is_header_like_dropped: bool = True) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class C4Reader:
+class C4Reader(Reader):
     """Reads published C4 (``json``: objects with ``text``, ``url``, ``timestamp``) and WET files (``wet``)."""
 
     DATA_VERSION: ClassVar[int] = 1
@@ -115,21 +115,21 @@ class C4Reader:
     def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | TableRow | Rejected]:
         """Streams the documents of a file."""
         if unit.kind == "wet":
-            for record in read_wet(unit.path, open_file, place=unit.place):
-                yield record if isinstance(record, Rejected) else self._page(record, unit.place)
+            for record in read_wet(unit.path, open_file, location=unit.location):
+                yield record if isinstance(record, Rejected) else self._page(record, unit.location)
         elif unit.kind == "json":
-            for line in read_json_lines(unit.path, open_file, place=unit.place):
+            for line in read_json_lines(unit.path, open_file, location=unit.location):
                 yield line if isinstance(line, Rejected) else self._published(*line)
         else:
             raise ValueError(f"c4: unknown kind of unit {unit.kind!r}")
 
-    def _page(self, record: WetRecord, place: str) -> Document | Rejected:
-        where = f"{place}@{record.offset}"
+    def _page(self, record: WetRecord, location: str) -> Document | Rejected:
+        where = f"{location}@{record.offset}"
         if not record.date:
-            return Rejected(place=where, reason="no_timestamp", detail=record.url)
+            return Rejected(location=where, reason="no_timestamp", detail=record.url)
         text = page_text(record.text, is_header_like_dropped=self.is_header_like_dropped)
         if not text:
-            return Rejected(place=where, reason="no_content", detail=record.url, is_bad=False)
+            return Rejected(location=where, reason="no_content", detail=record.url, is_bad=False)
         return {
             "id": f"{record.url}@{record.date}",
             "text": text,
@@ -143,12 +143,12 @@ class C4Reader:
         text = row.get("text")
         if "text" not in row:
             found = ", ".join(sorted(row)[:20]) or "none"
-            return Rejected(place=where, reason="missing_column", detail=f"no column text; found: {found}"[:500])
+            return Rejected(location=where, reason="missing_column", detail=f"no column text; found: {found}"[:500])
         if not isinstance(text, str):
-            return Rejected(place=where, reason="text_is_no_text", detail=f"a JSON {type(text).__name__}")
+            return Rejected(location=where, reason="text_is_no_text", detail=f"a JSON {type(text).__name__}")
         text = storable(text)
         if not text.strip():
-            return Rejected(place=where, reason="no_content", detail=str(row.get("url") or "")[:500], is_bad=False)
+            return Rejected(location=where, reason="no_content", detail=str(row.get("url") or "")[:500], is_bad=False)
         url, timestamp = _string(row.get("url")), _string(row.get("timestamp"))
         identity = f"{url}@{timestamp or ''}" if url else f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
         return {
@@ -185,6 +185,11 @@ def c4_source(*, is_for_published: bool = False, english: C4English | None = Non
         ),
         cite="C4, for its diverse preprocessing (LLaMA, arXiv:2302.13971, section 2.1); "
         "rules of tensorflow_datasets c4_utils 3.0 (tfds-3), after Raffel et al. 2020, section 2.2",
+        licence=DataLicence(
+            "ODC-BY 1.0 for the collection, Common Crawl's terms of use besides; each page remains its author's",
+            "name the collection and its makers",
+            "https://opendatacommons.org/licenses/by/1-0/",
+        ),
         split_hash=split_hash,
     )
 

@@ -20,7 +20,7 @@ from pipeline.sources.dedup_steps import ExactDedup, LineDedup
 from pipeline.sources.formats.paths_list import expand_paths_list, paths_list_of
 from pipeline.sources.formats.warc_pages import HtmlRecord, WetRecord, payload_digest, read_warc_html, read_wet
 from pipeline.sources.formats.web_page import page_text
-from pipeline.sources.source import Document, InputFile, Opener, Rejected, Source, Unit
+from pipeline.sources.source import DataLicence, Document, InputFile, Opener, Reader, Rejected, Source, Unit
 
 _KIND_OF_ENDING = {".wet.gz": "wet", ".wet": "wet", ".warc.gz": "warc", ".warc": "warc"}
 _DUMP = re.compile(r"CC-MAIN-\d{4}-\d{2}(?!\d)")
@@ -31,7 +31,7 @@ the time that splitting, stripping and joining do: the pattern begins with a pla
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CommonCrawlReader:
+class CommonCrawlReader(Reader):
     """Reads pages as CCNet does: lines stripped, the first line the title and no part of the text.
 
     Out of HTML the title is the page's ``<title>``; ``digest`` is then taken of the extracted text, so that it
@@ -39,6 +39,7 @@ class CommonCrawlReader:
     """
 
     DATA_VERSION: ClassVar[int] = 1
+    HAS_DUMPS: ClassVar[bool] = True
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
         "url": pa.string(),
         "date": pa.string(),
@@ -97,15 +98,15 @@ class CommonCrawlReader:
                     page["_group"] = f"{page['dump']} {unit.group}"
                 yield page
         except HttpFileError as error:
-            yield Rejected(place=unit.place, reason="unreadable_on_server", detail=str(error), is_whole_file=True)
+            yield Rejected(location=unit.location, reason="unreadable_on_server", detail=str(error), is_whole_file=True)
 
     def _pages(self, unit: Unit, open_file: Opener) -> Iterator[Document | Rejected]:
-        dump = self.dump_of(unit.place)
+        dump = self.dump_of(unit.location)
         if unit.kind == "wet":
-            for record in read_wet(unit.path, open_file, place=unit.place):
+            for record in read_wet(unit.path, open_file, location=unit.location):
                 yield record if isinstance(record, Rejected) else _document_of_text(record, dump)
         else:
-            for page in read_warc_html(unit.path, open_file, place=unit.place):
+            for page in read_warc_html(unit.path, open_file, location=unit.location):
                 yield page if isinstance(page, Rejected) else _document_of_html(page, dump, self.is_main_content)
 
 
@@ -192,4 +193,10 @@ SOURCE = Source(
         Reference(),
     ),
     cite="LLaMA, section 2.1: five dumps, CCNet (line dedup, English by fastText, n-gram LM), Wikipedia references",
+    licence=DataLicence(
+        "Common Crawl's terms of use; each page remains its author's",
+        "keep to the terms; they give no right in the pages themselves, so take pages out when their owners ask "
+        "(`--exclude`)",
+        "https://commoncrawl.org/terms-of-use",
+    ),
 )

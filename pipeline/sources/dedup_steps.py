@@ -1,19 +1,54 @@
-"""The steps that need all documents of a source: exact, line and near dedup."""
+"""The steps that need all documents of a source: exact, line and near dedup.
+
+They are values, like the filters, and know no Beam. ``pipeline/clean/dedup`` runs them: one file per kind, and one
+table, ``KINDS``, that maps each class below to its file.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import ClassVar
 
 from filters.ccnet.line_hashes import LINE_HASHES
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExactDedup:
-    """Of all documents of the source whose ``key`` column is equal, one is kept. A null key equals nothing.
+class DedupStep:
+    """The base class of the dedups: a frozen dataclass whose fields are the settings of the step."""
 
-    The one kept has the greatest ``newest`` column or the smallest ``earliest`` column (if either is named; nulls
-    last), then the smallest hash of its id, then the smallest id: never the first that was read.
+    __slots__ = ()
+
+    NAME: str
+    """The name of the stage in configuration files, ``dropped/`` and ``stats/``."""
+    DATA_VERSION: int
+    FIXED: ClassVar[frozenset[str]] = frozenset({"NAME", "DATA_VERSION", "reason"})
+    """Fields that a configuration file cannot set."""
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The reasons for which the step drops documents."""
+        raise NotImplementedError
+
+    @property
+    def edits_text(self) -> bool:
+        """True if the step changes the texts of documents that stay."""
+        return False
+
+    @property
+    def needs_earlier_dumps_only(self) -> bool:
+        """True if a newer dump can never change what the step decided about an older one."""
+        return False
+
+    def check(self, columns: Collection[str]) -> None:
+        """Raises ValueError if a setting names a column that the source does not have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExactDedup(DedupStep):
+    """Keeps one document of all those whose ``key`` column is equal. A null key equals nothing.
+
+    The document kept has the greatest ``newest`` column or the smallest ``earliest`` column, if either is set (nulls
+    come last). Ties go to the smallest hash of the id, then to the smallest id. The order of reading never matters.
     """
 
     NAME: str
@@ -25,22 +60,30 @@ class ExactDedup:
 
     def __post_init__(self) -> None:
         if self.newest and self.earliest:
-            raise ValueError(f"{self.NAME}: newest or earliest, not both")
+            raise ValueError(f"{self.NAME}: set newest or earliest, not both")
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        return (self.reason,)
+
+    @property
+    def needs_earlier_dumps_only(self) -> bool:
+        return self.newest is None
 
     @property
     def is_ordered(self) -> bool:
-        """Whether a column decides, before the hashes do."""
+        """True if a column decides before the hashes do."""
         return bool(self.newest or self.earliest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LineDedup:
-    """Lines that stand in several documents go; a line repeated inside one document keeps its first copy.
+class LineDedup(DedupStep):
+    """Removes lines that several documents share. A line repeated inside one document keeps its first copy.
 
-    ``keep="ccnet"``: a line that stands in two documents of its scope goes everywhere.
-    ``keep="first"``: it stays in the document whose ``rank`` column has the smallest MD5 (C4's rule, by its url).
-    ``lines`` names the function of ``filters.ccnet.line_hashes``. ``scope`` is a column whose value
-    bounds the comparison (``dump``; ``group`` may be the hidden ``_group``), or ``all`` or ``document``.
+    ``keep="ccnet"`` removes a line from every document if two documents of its scope contain it.
+    ``keep="first"`` leaves it in the document whose ``rank`` column has the smallest MD5 (C4's rule, by url).
+    ``lines`` names a function of ``filters.ccnet.line_hashes``. ``scope`` is ``all``, ``document``, or the name of a
+    column: only documents with an equal value in that column are compared (``group`` also finds ``_group``).
     """
 
     NAME: str = "line_dedup"
@@ -56,18 +99,42 @@ class LineDedup:
         if self.lines not in LINE_HASHES:
             raise ValueError(f"{self.NAME}: lines must be one of {', '.join(LINE_HASHES)}, not {self.lines!r}")
 
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        return ("no_lines_left",)
+
+    @property
+    def edits_text(self) -> bool:
+        return True
+
+    @property
+    def needs_earlier_dumps_only(self) -> bool:
+        return self.scope in ("dump", "group", "document")
+
+    def check(self, columns: Collection[str]) -> None:
+        scopes = {"all", "document", *columns, *(name.removeprefix("_") for name in columns)}
+        if self.scope not in scopes:
+            raise ValueError(f"{self.NAME}: scope must be one of {', '.join(sorted(scopes))}, not {self.scope!r}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NearDedup:
-    """Of documents whose word n-grams overlap (shared over the smaller's) by more than ``max_overlap``, one is kept."""
+class NearDedup(DedupStep):
+    """Keeps one of two documents whose word n-grams overlap by more than ``max_overlap``.
+
+    The overlap is the number of shared n-grams divided by the number of n-grams of the smaller document.
+    """
 
     REASON: ClassVar[str] = "near_duplicate"
     SIGNAL: ClassVar[str] = "overlap"
-    """The signal of a document that stays: its overlap with the one most like it that stays too."""
-    TOLD: ClassVar[float] = 0.5
-    """Overlaps from here on are told. Ours: what lies below the limit, not all that shares a phrase."""
+    """The signal of a document that stays: its largest overlap with another document that stays."""
+    REPORTED: ClassVar[float] = 0.5
+    """Overlaps of at least this are reported as a signal (our choice: below the limit, above chance phrases)."""
 
     NAME: str = "near_dedup"
     max_overlap: float = 0.9
     ngram_words: int = 5
     DATA_VERSION: int = 1
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        return (self.REASON,)

@@ -6,14 +6,15 @@ unit is read into documents, and which steps the documents pass, in order.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, ClassVar, Protocol, runtime_checkable
+from typing import Any, BinaryIO, ClassVar, Protocol
 
 import pyarrow as pa
 
 from filters.step import Step
-from pipeline.sources.dedup_steps import ExactDedup, LineDedup, NearDedup
+from pipeline.sources.dedup_steps import DedupStep
 
 UNKNOWN_FORM = "unknown_form"
 """The kind of units, and the reason of records, that stand for files of a form the source does not read."""
@@ -48,7 +49,7 @@ class Unit:
     """Which group of the source's files it belongs to, where the reader makes groups."""
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """What a person is told of where this unit is: the container it came from, or the file."""
         return self.origin or self.path
 
@@ -57,7 +58,7 @@ class Unit:
 class Rejected:
     """A record that never became a document. Counted under ``records`` and written to ``dropped`` with its place."""
 
-    place: str
+    location: str
     """Where it was: ``FILE#MEMBER`` or ``FILE@BYTE_OFFSET`` or ``FILE:LINE``."""
     reason: str
     """snake_case: ``truncated_gzip``, ``not_json``, ``pdf``, ``redirect``, ..."""
@@ -82,51 +83,6 @@ class Opener(Protocol):
     def __call__(self, path: str) -> BinaryIO: ...
 
 
-class Reader(Protocol):
-    """A frozen dataclass whose fields are settings."""
-
-    DATA_VERSION: ClassVar[int]
-    COLUMNS: ClassVar[Mapping[str, pa.DataType]]
-    """The source's own columns that ``read`` fills; those that begin with ``_`` are not written to ``clean``."""
-
-    def knows(self, path: str) -> bool:
-        """Whether a file of this name is of a form that this source reads."""
-        ...
-
-    def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """Cuts files, all of known names, into units. Raises ValueError on what cannot be read together."""
-        ...
-
-    def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | TableRow | Rejected]:
-        """Streams a unit; a broken record becomes a ``Rejected`` and reading goes on behind it."""
-        ...
-
-
-@runtime_checkable
-class Unpacker(Protocol):
-    """A reader some of whose units are containers that only one task can unpack (a .7z).
-
-    Such a unit is unpacked into chunks, which the pipeline spills to files and hands to ``read`` as units of
-    their own (``path`` the spill file, ``origin`` and ``kind`` as given here), so that they are read in parallel.
-    """
-
-    CONTAINERS: ClassVar[frozenset[str]]
-    """The ``kind`` of units that ``unpack`` takes."""
-
-    def unpack(self, unit: Unit, open_file: Opener) -> Iterator[Chunk | Rejected]:
-        """Streams chunks of about 8 MB, each cut at a record's border."""
-        ...
-
-
-@runtime_checkable
-class ByDump(Protocol):
-    """A reader whose files come in dumps, one after another: a dump that is whole is not read again for a newer one."""
-
-    def dump_of(self, path: str) -> str:
-        """The dump that a file belongs to, by its path; dumps sort as they were published. Empty: not known."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """A run of whole records out of a container."""
@@ -136,29 +92,100 @@ class Chunk:
     data: bytes
 
 
-AnyStep = Step | ExactDedup | LineDedup | NearDedup
+class Reader(ABC):
+    """The base class of the readers: a frozen dataclass whose fields are settings of the source.
+
+    A subclass states only what differs from the defaults below.
+    """
+
+    __slots__ = ()
+
+    DATA_VERSION: ClassVar[int] = 1
+    """Increase it when the same input and settings would give other documents. CHANGELOG says why."""
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
+    """The source's own columns that ``read`` fills. Those that begin with ``_`` are not written to ``clean/``."""
+    CONTAINERS: ClassVar[frozenset[str]] = frozenset()
+    """The ``kind`` of units that only one task can unpack (a .7z). ``unpack`` cuts them into chunks, which the
+    pipeline spills to files and hands to ``read`` as units (``path`` is the spill file, ``origin`` and ``kind`` are the
+    chunk's), so that they are read in parallel."""
+    HAS_DUMPS: ClassVar[bool] = False
+    """True if the files come in dumps, one after another. Then a newer dump is cleaned without reading older ones."""
+
+    @abstractmethod
+    def knows(self, path: str) -> bool:
+        """True if the source reads files with names like this one."""
+
+    @abstractmethod
+    def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
+        """Cuts files, all of known names, into units.
+
+        Raises:
+            ValueError: the files cannot be read together.
+        """
+
+    @abstractmethod
+    def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | TableRow | Rejected]:
+        """Yields the records of a unit. A broken record becomes a ``Rejected``, and reading goes on after it."""
+
+    def unpack(self, unit: Unit, open_file: Opener) -> Iterator[Chunk | Rejected]:
+        """Yields chunks of about 8 MB out of a container, each cut between two records."""
+        raise NotImplementedError(f"{type(self).__name__} names no containers")
+
+    def dump_of(self, path: str) -> str:
+        """Returns the dump that a file belongs to, by its path. Dumps sort by date. Empty if the path names none."""
+        return ""
+
+    def is_side_table(self, path: str) -> bool:
+        """True if the file is a table that documents are joined with. ``--fraction`` always reads all of those."""
+        return False
+
+    def expand(self, given: str, open_file: Opener) -> list[str] | None:
+        """Returns the paths that a list file (``wet.paths``) names; None if ``given`` is no such list."""
+        return None
+
+
+AnyStep = Step | DedupStep
+
+
+@dataclass(frozen=True, slots=True)
+class DataLicence:
+    """The terms under which the text of a source may be used. This is not legal advice."""
+
+    name: str
+    asks: str
+    """What the licence asks of those who pass the text on."""
+    link: str
+
+
+UNKNOWN_LICENCE = DataLicence("not known here", "look at where it came from", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """One of the seven. ``steps`` pass in order; steps over all documents (dedups) may stand between any two."""
+    """One source of documents: how its files are read, and the steps that its documents pass, in order.
+
+    Dedups over all documents may stand between any two filters.
+    """
 
     name: str
     reader: Reader
     steps: tuple[AnyStep, ...]
     cite: str
-    """What the paper says of this source, in a line."""
+    """What the paper says about this source, in one line."""
+    licence: DataLicence = UNKNOWN_LICENCE
     join: str | None = None
-    """The join that makes documents of records, by its name in ``pipeline.transforms`` (``answers``, ``licences``)."""
+    """The join that makes documents of records, by its name in ``pipeline.clean.joins`` (``answers``, ``licences``)."""
     join_settings: Any = None
     """The settings of that join and its pure rules, a frozen dataclass of the source's own module."""
     split_hash: Callable[[str], int] | None = None
-    """From a document's id to the number (64 bits, uniform) by which documents are held out for validation, smallest
-    first; not given: the hash of the id that all sources share."""
+    """Maps a document's id to a uniform 64-bit number. Documents with the smallest numbers are held out for validation.
+    The default is the hash of the id that all sources share."""
 
     def __post_init__(self) -> None:
-        columns = {*self.reader.COLUMNS, *(name for step in self.steps for name in getattr(step, "COLUMNS", {}))}
-        scopes = {"all", "document", *columns, *(name.removeprefix("_") for name in columns)}
+        columns = {*self.reader.COLUMNS}
         for step in self.steps:
-            if isinstance(step, LineDedup) and step.scope not in scopes:
-                raise ValueError(f"{step.NAME}: scope must be one of {', '.join(sorted(scopes))}, not {step.scope!r}")
+            if isinstance(step, Step):
+                columns |= set(step.COLUMNS)
+        for step in self.steps:
+            if isinstance(step, DedupStep):
+                step.check(columns)

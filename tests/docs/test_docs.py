@@ -163,7 +163,7 @@ def test_the_formats_have_every_column(name: str) -> None:
 def record_reasons() -> set[str]:
     """Every reason that stands as a literal where a record is refused."""
     found: set[str] = set()
-    files = [*(ROOT / "pipeline/sources").glob("*.py"), ROOT / "pipeline/clean/joins/licences.py"]
+    files = [*(ROOT / "pipeline/sources").rglob("*.py"), ROOT / "pipeline/clean/joins/licences.py"]
     for path in files:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if not isinstance(node, ast.Call):

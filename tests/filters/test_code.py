@@ -16,11 +16,11 @@ from filters.code.comments import head_comments, syntax
 from filters.code.languages import language_of, path_fault, tables
 from filters.code.licence_header import remove_header
 from filters.code.steps import (
+    AllowedLicence,
     AlphabeticPerToken,
     CodeFiles,
     CodeHeader,
     CodeQuality,
-    Licence,
     code_signals,
     num_alphanumeric,
 )
@@ -141,11 +141,11 @@ def test_a_reason_can_be_switched_off():
 
 def test_licence():
     licences = ["mit", "MIT", "bsd-3-clause", "apache-2.0", "agpl-3.0", "gpl-2.0", "isc", "unknown", "", None]
-    outcome = Licence().apply(batch([""] * 10, license=licences), {})
+    outcome = AllowedLicence().apply(batch([""] * 10, license=licences), {})
     no, not_permitted = "no_licence", "licence_not_permitted"
     assert outcome.verdict.to_pylist() == [None] * 4 + [not_permitted] * 3 + [no] * 3
     assert outcome.detail.to_pylist()[4] == "agpl-3.0"
-    wider = Licence(families=("mit", "isc")).apply(batch([""] * 10, license=licences), {})
+    wider = AllowedLicence(families=("mit", "isc")).apply(batch([""] * 10, license=licences), {})
     assert wider.verdict.to_pylist()[:7] == [None, None] + [not_permitted] * 4 + [None]
 
 

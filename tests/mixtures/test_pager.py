@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mixtures.inspect.__main__ import main
-from mixtures.inspect.documents import Shown, Wanted
+from mixtures.inspect.documents import ShownDocument, Wanted
 from mixtures.inspect.pager import Pager
 
 LONG = "\n".join(f"line {n}" for n in range(25))
@@ -20,10 +20,10 @@ DOCUMENTS = [
 ]
 
 
-def find(wanted: Wanted) -> Iterator[Shown]:
+def find(wanted: Wanted) -> Iterator[ShownDocument]:
     for row, (source, doc_id, epoch, text) in enumerate(DOCUMENTS):
         if wanted.source in (None, source) and wanted.epoch in (None, epoch) and wanted.is_in(text):
-            yield Shown(
+            yield ShownDocument(
                 shard="s", row=row, source=source, doc_id=doc_id, epoch=epoch, num_tokens=3, is_cut=False, text=text
             )
 

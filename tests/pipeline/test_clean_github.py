@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 import toy
 
-from filters.code.steps import CodeHeader, Licence
-from pipeline.clean.phase import plan_sources
+from filters.code.steps import AllowedLicence, CodeHeader
+from pipeline.clean.phase import prepare_sources
 from pipeline.settings.settings import parse
 from pipeline.sources.github.reader import SOURCE, choice_hash
 from pipeline.sources.source import Source
@@ -149,7 +149,7 @@ def test_a_joined_table_gives_the_same_documents(done: tuple[dict[str, Any], Any
 
 
 def test_settings_licences_added_and_hash_before(tmp_path: Path) -> None:
-    _, job = run(tmp_path, "isc", with_step(Licence(families=("mit", "bsd-*", "apache-*", "isc"))))
+    _, job = run(tmp_path, "isc", with_step(AllowedLicence(families=("mit", "bsd-*", "apache-*", "isc"))))
     assert {r["id"]: r["repo_name"] for r in toy.table(job.clean_dir)}["n1"] == "ivy/isc"  # the join prefers it too
     _, job = run(tmp_path, "before", with_step(CodeHeader(is_hashed_before=True)))
     assert {"c1", "c2"} < {row["id"] for row in toy.table(job.clean_dir)}
@@ -158,8 +158,8 @@ def test_settings_licences_added_and_hash_before(tmp_path: Path) -> None:
 def test_letters_a_token_are_judged_only_where_a_tokenizer_is_given(tmp_path: Path) -> None:
     write_tables(tmp_path / "in")
     inputs = f"--input=github={tmp_path / 'in'}"
-    (without,) = plan_sources((s := parse([inputs, "--phase=clean"])), s.inputs, None)
-    (given,) = plan_sources((s := parse([inputs, "--phase=clean", f"--tokenizer={PIECES}"])), s.inputs, None)
+    (without,) = prepare_sources((s := parse([inputs, "--phase=clean"])), s.inputs, None)
+    (given,) = prepare_sources((s := parse([inputs, "--phase=clean", f"--tokenizer={PIECES}"])), s.inputs, None)
     assert "tokenizer" not in without.model_paths
     assert without.fingerprint != given.fingerprint
     job = toy.job_of(SOURCE, tmp_path / "in", tmp_path / "out")

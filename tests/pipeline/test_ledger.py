@@ -59,9 +59,9 @@ def test_a_dropped_row_has_the_detail_the_signals_and_the_text_as_it_came() -> N
 
 def test_rejected_records_are_rows_with_their_place() -> None:
     ledger = Ledger("books", 10)
-    ledger.reject(Rejected(place="a.txt:3", reason="not_json", detail="line 3"))
-    ledger.reject(Rejected(place="a.pdf", reason="pdf", is_bad=False))
-    ledger.reject(Rejected(place="b.gz", reason="truncated_gzip", is_whole_file=True))
+    ledger.reject(Rejected(location="a.txt:3", reason="not_json", detail="line 3"))
+    ledger.reject(Rejected(location="a.pdf", reason="pdf", is_bad=False))
+    ledger.reject(Rejected(location="b.gz", reason="truncated_gzip", is_whole_file=True))
     counted = {what: n for (_, stage, what), n in ledger.counts.items() if stage == "records"}
     assert counted == {"not_json": 1, "pdf": 1, "truncated_gzip": 1, c.BAD_RECORDS: 2, c.UNREADABLE_FILES: 1}
     (rows,) = ledger.take_dropped()
@@ -134,7 +134,7 @@ def test_it_says_when_it_must_be_written_down(monkeypatch: Any) -> None:
     ledger = Ledger("books", 1)
     for number in range(3):
         assert not ledger.is_full
-        ledger.reject(Rejected(place=str(number), reason="x"))
+        ledger.reject(Rejected(location=str(number), reason="x"))
     assert ledger.is_full
     assert [rows.num_rows for rows in ledger.take_dropped()] == [3]
     assert not ledger.is_full

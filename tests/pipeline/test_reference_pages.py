@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.models import cited_pages as model_pages
 from pipeline.models.__main__ import main
-from pipeline.models.cited_pages import Asked, Found, find_pages
+from pipeline.models.cited_pages import Asked, FoundPages, find_pages
 from pipeline.models.find import find_models
 from pipeline.models.load import load
 
@@ -90,7 +90,7 @@ def asked(corpus: Path, **changed: Any) -> Asked:
     return Asked(**{**settings, **changed})
 
 
-def urls(found: Found) -> tuple[list[str], list[str]]:
+def urls(found: FoundPages) -> tuple[list[str], list[str]]:
     return sorted(t.url for t in found.positives()), sorted(t.url for t in found.negatives())
 
 

@@ -6,18 +6,19 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline import graph
 from pipeline.engine.runner import choose_engine
 from pipeline.output.paths import Layout
 from pipeline.settings.settings import Settings, parse
 from pipeline.tokenize import choose_tokenizer as tokenizer_phase
 from pipeline.tokenize.choose_tokenizer import draw_sample
+from pipeline.tokenize.job import SampleJob
 from tokenizer.train.sample import Sample
 
 SOURCES = {"common_crawl": (70, 900, 40), "books": (20, 9_000, 9), "c4": (10, 30, 300)}
@@ -65,11 +66,11 @@ class Runs:
     def __init__(self) -> None:
         self.names: list[str] = []
 
-    def __call__(self, name: str, build: Any) -> None:
+    def __call__(self, job: SampleJob) -> None:
         engine = choose_engine(["--direct_num_workers=1"])
-        self.names.append(name)
+        self.names.append("sample")
         with beam.Pipeline(runner=engine.runner, options=engine.options) as p:
-            build(p)
+            graph.sample(p, job)
 
 
 def drawn(settings: Settings, layout: Layout, max_bytes: int) -> tuple[Sample, list[str]]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from filters.step import Models, Outcome
+from filters.step import Models, Outcome, Step
 from pipeline.clean.job import SourceJob
 from pipeline.clean.sizing import scale_of
 from pipeline.clean.source_graph import CleanSource
@@ -22,11 +22,11 @@ from pipeline.engine.unit_list import ReadUnitList, write_unit_list
 from pipeline.files.files import open_file
 from pipeline.settings.inputs import list_inputs
 from pipeline.sources.dedup_steps import ExactDedup, LineDedup
-from pipeline.sources.source import Document, InputFile, Opener, Rejected, Source, Unit
+from pipeline.sources.source import Document, InputFile, Opener, Reader, Rejected, Source, Unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToyReader:
+class ToyReader(Reader):
     DATA_VERSION: ClassVar[int] = 1
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"url": pa.string(), "date": pa.string(), "_hidden": pa.string()}
 
@@ -42,19 +42,18 @@ class ToyReader:
                 try:
                     yield json.loads(line)
                 except json.JSONDecodeError:
-                    yield Rejected(place=f"{unit.place}:{number}", reason="not_json")
+                    yield Rejected(location=f"{unit.location}:{number}", reason="not_json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DropWord:
+class DropWord(Step):
     """Drops documents that hold a word, and upper-cases the others."""
 
     DATA_VERSION: ClassVar[int] = 1
-    MODELS: ClassVar[tuple[str, ...]] = ()
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"num_chars": pa.int64()}
     REASONS: ClassVar[tuple[str, ...]] = ("has_word",)
 
-    NAME: str = "drop_word"
+    NAME: str = "drop_word"  # type: ignore[misc]
     word: str = "spam"
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:

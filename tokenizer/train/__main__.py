@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from mixtures.recipe import Recipe, load_recipe
 from mixtures.tokenizer_sample import weighted_sample
 from tokenizer.train.sample import Sample
-from tokenizer.train.training import Trained, TrainSettings, train
+from tokenizer.train.training import TrainedTokenizer, TrainSettings, train
 
 _BLOCK_CHARS = 16_384
 """Plain text is read in runs of lines of about this size; the sample is drawn of them."""
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _run(args: argparse.Namespace) -> Trained:
+def _run(args: argparse.Namespace) -> TrainedTokenizer:
     recipe = load_recipe(args.config) if args.config else None
     named = dict(recipe.tokenizer) if recipe else {}
     flags = {name: getattr(args, name) for name in TrainSettings.__slots__ if getattr(args, name) is not None}

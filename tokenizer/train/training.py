@@ -78,7 +78,7 @@ class TrainSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trained:
+class TrainedTokenizer:
     """A trained tokenizer and what it was made of."""
 
     model: bytes
@@ -102,7 +102,7 @@ class Trained:
         }
 
 
-def train(texts: Iterable[str] | Sample, output_prefix: str | Path | None, settings: TrainSettings) -> Trained:
+def train(texts: Iterable[str] | Sample, output_prefix: str | Path | None, settings: TrainSettings) -> TrainedTokenizer:
     """Trains on texts (or a sample already drawn) and writes ``PREFIX.model`` and ``PREFIX.json``.
 
     Texts may be of any number: of more than ``max_sample_bytes`` a sample is drawn by the hash of their content, while
@@ -115,7 +115,7 @@ def train(texts: Iterable[str] | Sample, output_prefix: str | Path | None, setti
     if not sample.texts:
         raise ValueError("there is no text to train a tokenizer on")
     model = _without_traces(_trained(sample, settings))
-    trained = Trained(
+    trained = TrainedTokenizer(
         model=model,
         sha256=hashlib.sha256(model).hexdigest(),
         vocab_size=len(model_proto.parse(model).pieces),

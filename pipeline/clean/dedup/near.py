@@ -162,7 +162,7 @@ class _Verify(beam.DoFn):
         for _, payloads in itertools.groupby(group[1], key=lambda p: p[: _PAIR.size]):
             first, second = (parse_info(p[_PAIR.size :]) for p in payloads)
             share = overlap(first.shingles(), second.shingles())
-            if share > self._step.max_overlap or share >= self._step.TOLD:
+            if share > self._step.max_overlap or share >= self._step.REPORTED:
                 ends = [[i.place.hex(), i.document_id, i.num_shingles] for i in (first, second)]
                 yield 0, json.dumps([*ends, share]).encode()
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import xxhash
 from apache_beam.pvalue import TaggedOutput
 
-from filters.code.steps import Licence
+from filters.code.steps import AllowedLicence
 from pipeline.clean.batch_address import BATCH_ID, TAG_ATTRIBUTES, part_of
 from pipeline.clean.dedup.exact_keys import ROW
 from pipeline.clean.job import SourceJob
@@ -97,7 +97,7 @@ class ChooseFile(SegmentDoFn):
     def __init__(self, job: SourceJob, segment: Segment) -> None:
         super().__init__(job, segment)
         # The licences that the source's own step lets through: the two must not disagree.
-        self._families = next(step.families for step in job.source.steps if isinstance(step, Licence))
+        self._families = next(step.families for step in job.source.steps if isinstance(step, AllowedLicence))
 
     def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
         ledger = self._ledger()
@@ -120,7 +120,7 @@ class ChooseFile(SegmentDoFn):
                 chosen = choose_copy(candidates, families=self._families)
                 continue
             for repo, path, _ in candidates:
-                ledger.reject(Rejected(place=f"{repo}/{path}", reason="file_without_content", is_bad=False))
+                ledger.reject(Rejected(location=f"{repo}/{path}", reason="file_without_content", is_bad=False))
         if chosen is None:
             return
         found = json.dumps(

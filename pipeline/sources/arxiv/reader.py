@@ -21,7 +21,7 @@ from filters.latex.project import assemble, find_main
 from pipeline.sources.arxiv.damaged_tar import Readable, TarDamage, TarMember, TarStream
 from pipeline.sources.arxiv.paper_archive import BadPaperError, Project, read_project
 from pipeline.sources.dedup_steps import ExactDedup
-from pipeline.sources.source import Document, InputFile, Opener, Rejected, Source, Unit
+from pipeline.sources.source import DataLicence, Document, InputFile, Opener, Reader, Rejected, Source, Unit
 
 _ENDINGS = ((".tar.gz", "paper"), (".tgz", "paper"), (".gz", "paper"), (".tar", "bulk"), (".pdf", "pdf"))
 _NEW_ID = re.compile(r"(\d{4})\.(\d{4,5})(?:v(\d+))?\Z")
@@ -71,7 +71,7 @@ def _kind_and_stem(path: str) -> tuple[str, str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ArxivReader:
+class ArxivReader(Reader):
     """Reads bulk tars, or papers that lie about on their own. A unit is a file: what a worker streams through."""
 
     DATA_VERSION: ClassVar[int] = 1
@@ -103,22 +103,22 @@ class ArxivReader:
     def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | Rejected]:
         """Streams a unit's papers; what is no paper, or is broken, is named and passed by."""
         if unit.kind == "pdf":
-            yield Rejected(place=unit.place, reason="pdf", is_bad=False)
+            yield Rejected(location=unit.location, reason="pdf", is_bad=False)
             return
         with open_file(unit.path) as file:
             if unit.kind == "paper":
-                yield from _read_paper(file, unit.place, _kind_and_stem(unit.path)[1], is_whole_file=True)
+                yield from _read_paper(file, unit.location, _kind_and_stem(unit.path)[1], is_whole_file=True)
             else:
-                yield from _read_bulk(file, unit.place)
+                yield from _read_bulk(file, unit.location)
 
 
-def _read_bulk(file: Readable, place: str) -> Iterator[Document | Rejected]:
+def _read_bulk(file: Readable, location: str) -> Iterator[Document | Rejected]:
     num_members = 0
     for member in TarStream(file):
         if isinstance(member, TarDamage):
             reason = "truncated_tar" if member.is_cut else "damaged_tar"
             yield Rejected(
-                place=f"{place}@{member.offset}",
+                location=f"{location}@{member.offset}",
                 reason=reason,
                 detail=member.name,
                 is_whole_file=member.is_cut and num_members == 0,
@@ -126,44 +126,44 @@ def _read_bulk(file: Readable, place: str) -> Iterator[Document | Rejected]:
             continue
         num_members += 1
         if member.is_file:
-            yield from _read_member(member, f"{place}#{member.name}")
+            yield from _read_member(member, f"{location}#{member.name}")
     if num_members == 0:
-        yield Rejected(place=place, reason="empty_tar", is_whole_file=True)
+        yield Rejected(location=location, reason="empty_tar", is_whole_file=True)
 
 
-def _read_member(member: TarMember, place: str) -> Iterator[Document | Rejected]:
+def _read_member(member: TarMember, location: str) -> Iterator[Document | Rejected]:
     kind, stem = _kind_and_stem(member.name)
     if kind == "pdf" or member.name.lower().endswith(_NOT_BAD_MEMBERS):
-        yield Rejected(place=place, reason="pdf" if kind == "pdf" else "not_a_source", is_bad=False)
+        yield Rejected(location=location, reason="pdf" if kind == "pdf" else "not_a_source", is_bad=False)
     elif kind == "paper":
-        yield from _read_paper(member, place, stem, is_whole_file=False)
+        yield from _read_paper(member, location, stem, is_whole_file=False)
     else:
-        yield Rejected(place=place, reason="unknown_member", is_bad=False)
+        yield Rejected(location=location, reason="unknown_member", is_bad=False)
 
 
-def _read_paper(stream: Readable, place: str, stem: str, *, is_whole_file: bool) -> Iterator[Document | Rejected]:
+def _read_paper(stream: Readable, location: str, stem: str, *, is_whole_file: bool) -> Iterator[Document | Rejected]:
     project = Project()
     found: Document | Rejected
     try:
         read_project(stream, project)
-        found = _document(project, paper_id(stem), place)
+        found = _document(project, paper_id(stem), location)
     except BadPaperError as bad:
         is_whole_file &= bad.is_bad
         found = Rejected(
-            place=place, reason=bad.reason, detail=bad.detail, is_bad=bad.is_bad, is_whole_file=is_whole_file
+            location=location, reason=bad.reason, detail=bad.detail, is_bad=bad.is_bad, is_whole_file=is_whole_file
         )
     for name in project.unsafe_names:
-        yield Rejected(place=f"{place}#{name}", reason="unsafe_path")
+        yield Rejected(location=f"{location}#{name}", reason="unsafe_path")
     yield found
 
 
-def _document(project: Project, paper: PaperId, place: str) -> Document | Rejected:
+def _document(project: Project, paper: PaperId, location: str) -> Document | Rejected:
     files = _decoded(project.files)
     main = find_main(files, stems_with_bbl=frozenset(project.stems_with_bbl), declared=project.main_declared)
     if main is None:
-        return Rejected(place=place, reason="no_tex", is_bad=False)
+        return Rejected(location=location, reason="no_tex", is_bad=False)
     if len(files[main]) < _MAX_AUTO_IGNORE_CHARS and files[main].lstrip().startswith("%auto-ignore"):
-        return Rejected(place=place, reason="withdrawn", is_bad=False)
+        return Rejected(location=location, reason="withdrawn", is_bad=False)
     assembled = assemble(files, main)
     sources = [path for path in files if path.lower().endswith(_TEX_ENDINGS)]
     return {
@@ -199,4 +199,9 @@ SOURCE = Source(
     ),
     cite="LLaMA (arXiv:2302.13971) section 2.1: arXiv's LaTeX files; everything before the first section, the "
     "bibliography and comments removed; definitions and macros written by users expanded",
+    licence=DataLicence(
+        "each paper under the licence that its authors chose, often arXiv's licence to distribute alone",
+        "that one lets arXiv distribute the paper and nobody else: look each up by its id before passing it on",
+        "https://info.arxiv.org/help/license/index.html",
+    ),
 )

@@ -52,10 +52,10 @@ _LONG_HEADERS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class ArchiveMember:
     """A file out of an archive; ``data`` is one byte longer than asked for if there was more of it."""
 
-    place: str
+    location: str
     name: str
     data: bytes
 
@@ -74,41 +74,41 @@ def _is_wanted(name: str, endings: tuple[str, ...]) -> bool:
     return name.lower().endswith(endings)
 
 
-def unknown_form(place: str) -> Rejected:
+def unknown_form(location: str) -> Rejected:
     """What is said of a file that is none of the forms books come in; it is not broken."""
-    return Rejected(place=place, reason="unknown_form", is_bad=False)
+    return Rejected(location=location, reason="unknown_form", is_bad=False)
 
 
-def _bomb(place: str) -> Rejected:
+def _bomb(location: str) -> Rejected:
     detail = f"unpacks to over {MAX_EXPANSION} times its size"
-    return Rejected(place=place, reason="archive_bomb", detail=detail, is_whole_file=True)
+    return Rejected(location=location, reason="archive_bomb", detail=detail, is_whole_file=True)
 
 
 def zip_members(
-    file: BinaryIO, place: str, *, num_bytes: int, endings: tuple[str, ...], max_bytes: int
-) -> Iterator[Member | Rejected]:
+    file: BinaryIO, location: str, *, num_bytes: int, endings: tuple[str, ...], max_bytes: int
+) -> Iterator[ArchiveMember | Rejected]:
     """Streams the members whose names end as asked; the others are told as ``unknown_form``.
 
     Rejected besides: ``damaged_zip`` (the whole, or a member: the next is read), ``encrypted``,
     ``unsupported_compression`` (Gutenberg's oldest zips are shrunk or imploded), ``archive_bomb``.
     """
     if _directory_bytes(file) > MAX_DIRECTORY_BYTES:
-        yield Rejected(place=place, reason="archive_bomb", detail="directory", is_whole_file=True)
+        yield Rejected(location=location, reason="archive_bomb", detail="directory", is_whole_file=True)
         return
     try:
         archive = zipfile.ZipFile(file)
     except _ZIP_ERRORS as error:
-        yield Rejected(place=place, reason="damaged_zip", detail=str(error)[:200], is_whole_file=True)
+        yield Rejected(location=location, reason="damaged_zip", detail=str(error)[:200], is_whole_file=True)
         return
     except OSError as error:
         if error.errno != errno.EINVAL:  # EINVAL: it points before the file's start; else it is the store's trouble
             raise
-        yield Rejected(place=place, reason="damaged_zip", detail=str(error)[:200], is_whole_file=True)
+        yield Rejected(location=location, reason="damaged_zip", detail=str(error)[:200], is_whole_file=True)
         return
     budget = num_bytes * MAX_EXPANSION + _FREE_BYTES
     with archive:
         for info in archive.infolist():
-            where = f"{place}#{printable(info.filename)}"
+            where = f"{location}#{printable(info.filename)}"
             if info.filename.endswith("/"):
                 continue
             if not _is_wanted(info.filename, endings):
@@ -116,28 +116,30 @@ def zip_members(
                 continue
             member = _zip_member(archive, info, where, max_bytes)
             yield member
-            budget -= len(member.data) if isinstance(member, Member) else 0
+            budget -= len(member.data) if isinstance(member, ArchiveMember) else 0
             if budget < 0:
                 yield Rejected(
-                    place=place, reason="archive_bomb", detail=f"over {MAX_EXPANSION} times", is_whole_file=True
+                    location=location, reason="archive_bomb", detail=f"over {MAX_EXPANSION} times", is_whole_file=True
                 )
                 return
 
 
-def _zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str, max_bytes: int) -> Member | Rejected:
+def _zip_member(
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str, max_bytes: int
+) -> ArchiveMember | Rejected:
     if info.flag_bits & 1:
-        return Rejected(place=where, reason="encrypted")
+        return Rejected(location=where, reason="encrypted")
     try:
         with archive.open(info) as member:
-            return Member(where, info.filename, member.read(max_bytes + 1))
+            return ArchiveMember(where, info.filename, member.read(max_bytes + 1))
     except NotImplementedError as error:
-        return Rejected(place=where, reason="unsupported_compression", detail=str(error)[:200])
+        return Rejected(location=where, reason="unsupported_compression", detail=str(error)[:200])
     except _ZIP_ERRORS as error:
-        return Rejected(place=where, reason="damaged_zip", detail=str(error)[:200])
+        return Rejected(location=where, reason="damaged_zip", detail=str(error)[:200])
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-        return Rejected(place=where, reason="damaged_zip", detail=str(error)[:200])
+        return Rejected(location=where, reason="damaged_zip", detail=str(error)[:200])
 
 
 def _directory_bytes(file: BinaryIO) -> int:
@@ -162,8 +164,8 @@ class _BoundedTarInfo(tarfile.TarInfo):
 
 
 def tar_members(
-    file: BinaryIO, place: str, *, num_bytes: int, endings: tuple[str, ...], max_bytes: int
-) -> Iterator[Member | Rejected]:
+    file: BinaryIO, location: str, *, num_bytes: int, endings: tuple[str, ...], max_bytes: int
+) -> Iterator[ArchiveMember | Rejected]:
     """Streams the wanted regular files of a ``.tar`` or ``.tar.gz``, read once from start to end.
 
     Rejected besides ``unknown_form``: ``damaged_tar``, ``truncated_gzip`` and ``damaged_gzip``, behind which nothing
@@ -180,10 +182,13 @@ def tar_members(
                 budget -= info.size
                 if budget < 0:
                     yield Rejected(
-                        place=place, reason="archive_bomb", detail=f"over {MAX_EXPANSION} times", is_whole_file=True
+                        location=location,
+                        reason="archive_bomb",
+                        detail=f"over {MAX_EXPANSION} times",
+                        is_whole_file=True,
                     )
                     return
-                where = f"{place}#{printable(info.name)}"
+                where = f"{location}#{printable(info.name)}"
                 if not info.isreg():
                     continue
                 if not _is_wanted(info.name, endings):
@@ -192,29 +197,29 @@ def tar_members(
                 member = archive.extractfile(info)
                 data = member.read(min(info.size, max_bytes + 1)) if member else b""
                 if len(data) < min(info.size, max_bytes + 1):
-                    yield Rejected(place=where, reason="damaged_tar", detail="cut short", is_whole_file=True)
+                    yield Rejected(location=where, reason="damaged_tar", detail="cut short", is_whole_file=True)
                     return
-                yield Member(where, info.name, data)
+                yield ArchiveMember(where, info.name, data)
         while packed and budget >= 0 and (rest := source.read(_READ_BYTES)):  # the checksum stands at the very end
             budget -= len(rest)
     except EOFError as error:
-        yield Rejected(place=place, reason="truncated_gzip", detail=str(error), is_whole_file=True)
+        yield Rejected(location=location, reason="truncated_gzip", detail=str(error), is_whole_file=True)
     except _GZIP_ERRORS as error:
-        yield Rejected(place=place, reason="damaged_gzip", detail=str(error)[:200], is_whole_file=True)
+        yield Rejected(location=location, reason="damaged_gzip", detail=str(error)[:200], is_whole_file=True)
     except (tarfile.TarError, ValueError, struct.error) as error:
-        yield Rejected(place=place, reason="damaged_tar", detail=str(error)[:200], is_whole_file=True)
+        yield Rejected(location=location, reason="damaged_tar", detail=str(error)[:200], is_whole_file=True)
     finally:
         if packed:
             with contextlib.suppress(OSError):
                 source.close()
 
 
-def gunzip(file: BinaryIO, place: str, max_bytes: int) -> bytes | Rejected:
+def gunzip(file: BinaryIO, location: str, max_bytes: int) -> bytes | Rejected:
     """A whole gzip file, at most one byte more than ``max_bytes`` of it."""
     try:
         with gzip.GzipFile(fileobj=file) as unpacked:
             return unpacked.read(max_bytes + 1)
     except EOFError as error:
-        return Rejected(place=place, reason="truncated_gzip", detail=str(error), is_whole_file=True)
+        return Rejected(location=location, reason="truncated_gzip", detail=str(error), is_whole_file=True)
     except (gzip.BadGzipFile, zlib.error) as error:
-        return Rejected(place=place, reason="damaged_gzip", detail=str(error)[:200], is_whole_file=True)
+        return Rejected(location=location, reason="damaged_gzip", detail=str(error)[:200], is_whole_file=True)

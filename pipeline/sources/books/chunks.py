@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
-from pipeline.sources.books.archives import Member, printable
+from pipeline.sources.books.archives import ArchiveMember, printable
 from pipeline.sources.formats.json_lines import Row, parse_object
 from pipeline.sources.source import Chunk, Rejected
 
@@ -22,7 +22,7 @@ MEMBERS, LINES = "members", "lines"
 _HEAD = struct.Struct(">II")  # bytes of the name, bytes of the member
 
 
-def member_chunks(members: Iterable[Member | Rejected], place: str) -> Iterator[Chunk | Rejected]:
+def member_chunks(members: Iterable[ArchiveMember | Rejected], location: str) -> Iterator[Chunk | Rejected]:
     """Packs an archive's members, each behind its name; what is no member goes through."""
     parts: list[bytes] = []
     num_bytes = 0
@@ -34,22 +34,22 @@ def member_chunks(members: Iterable[Member | Rejected], place: str) -> Iterator[
         parts += (_HEAD.pack(len(name), len(member.data)), name, member.data)
         num_bytes += _HEAD.size + len(name) + len(member.data)
         if num_bytes >= CHUNK_BYTES:
-            yield Chunk(kind=MEMBERS, origin=place, data=b"".join(parts))
+            yield Chunk(kind=MEMBERS, origin=location, data=b"".join(parts))
             parts, num_bytes = [], 0
     if parts:
-        yield Chunk(kind=MEMBERS, origin=place, data=b"".join(parts))
+        yield Chunk(kind=MEMBERS, origin=location, data=b"".join(parts))
 
 
-def members_of(file: BinaryIO, num_bytes: int, place: str) -> Iterator[Member]:
+def members_of(file: BinaryIO, num_bytes: int, location: str) -> Iterator[ArchiveMember]:
     """The members of a chunk of so many bytes that begins where the file stands, one in memory at a time."""
     while num_bytes > 0:
         name_bytes, data_bytes = _HEAD.unpack(file.read(_HEAD.size))
         name = file.read(name_bytes).decode("utf-8", "surrogatepass")
-        yield Member(f"{place}#{printable(name)}", name, file.read(data_bytes))
+        yield ArchiveMember(f"{location}#{printable(name)}", name, file.read(data_bytes))
         num_bytes -= _HEAD.size + name_bytes + data_bytes
 
 
-def line_chunks(lines: Iterable[tuple[int, bytes] | Rejected], place: str) -> Iterator[Chunk | Rejected]:
+def line_chunks(lines: Iterable[tuple[int, bytes] | Rejected], location: str) -> Iterator[Chunk | Rejected]:
     """Packs lines that follow one another; a chunk's origin is the place of its first, ``FILE:LINE``."""
     parts: list[bytes] = []
     num_bytes = first = 0
@@ -59,21 +59,21 @@ def line_chunks(lines: Iterable[tuple[int, bytes] | Rejected], place: str) -> It
             continue
         number, line = found
         if parts and (num_bytes >= CHUNK_BYTES or number != first + len(parts)):
-            yield Chunk(kind=LINES, origin=f"{place}:{first}", data=b"\n".join(parts))
+            yield Chunk(kind=LINES, origin=f"{location}:{first}", data=b"\n".join(parts))
             parts, num_bytes = [], 0
         if not parts:
             first = number
         parts.append(line)
         num_bytes += len(line) + 1
     if parts:
-        yield Chunk(kind=LINES, origin=f"{place}:{first}", data=b"\n".join(parts))
+        yield Chunk(kind=LINES, origin=f"{location}:{first}", data=b"\n".join(parts))
 
 
 def rows_of(data: bytes, origin: str) -> Iterator[tuple[str, Row] | Rejected]:
     """Each line's place and object out of a chunk."""
-    place, _, first = origin.rpartition(":")
+    location, _, first = origin.rpartition(":")
     for number, line in enumerate(data.split(b"\n"), int(first)):
         if line.strip():
-            where = f"{place}:{number}"
+            where = f"{location}:{number}"
             row = parse_object(line, where)
             yield row if isinstance(row, Rejected) else (where, row)

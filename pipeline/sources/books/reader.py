@@ -19,12 +19,12 @@ import pyarrow as pa
 from filters.books.boilerplate import Gutenberg
 from filters.books.quality import BookQuality
 from filters.language.detect import DetectLanguage
-from pipeline.sources.books.archives import Member, gunzip, tar_members, unknown_form, zip_members
+from pipeline.sources.books.archives import ArchiveMember, gunzip, tar_members, unknown_form, zip_members
 from pipeline.sources.books.chunks import LINES, MEMBERS, line_chunks, member_chunks, members_of, rows_of
 from pipeline.sources.books.text_and_header import Header, decode, header_of, tidy
 from pipeline.sources.dedup_steps import ExactDedup, NearDedup
 from pipeline.sources.formats.json_lines import Row, numbered_lines, read_json_lines, storable
-from pipeline.sources.source import Chunk, Document, InputFile, Opener, Rejected, Source, Unit
+from pipeline.sources.source import Chunk, DataLicence, Document, InputFile, Opener, Reader, Rejected, Source, Unit
 
 _TEXT_ENDINGS = (".txt", ".txt.utf8", ".txt.utf-8", ".text")
 _KINDS = {
@@ -51,7 +51,7 @@ def _kind_of(path: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BooksReader:
+class BooksReader(Reader):
     """Reads ``.txt``, ``.zip``, ``.tar[.gz]`` of those, and ``.jsonl[.gz,.zst]`` with ``text`` and ``meta``."""
 
     max_book_bytes: int = 32 << 20
@@ -96,33 +96,33 @@ class BooksReader:
         """Streams a large file's members or lines, as they are, in chunks of about 8 MB."""
         form = unit.kind.removeprefix(_LARGE)
         if form == "jsonl":
-            yield from line_chunks(numbered_lines(unit.path, open_file, place=unit.place), unit.place)
+            yield from line_chunks(numbered_lines(unit.path, open_file, location=unit.location), unit.location)
             return
         with open_file(unit.path) as file:
-            yield from member_chunks(self._members(file, unit, form), unit.place)
+            yield from member_chunks(self._members(file, unit, form), unit.location)
 
-    def _members(self, file: BinaryIO, unit: Unit, form: str) -> Iterator[Member | Rejected]:
+    def _members(self, file: BinaryIO, unit: Unit, form: str) -> Iterator[ArchiveMember | Rejected]:
         members = zip_members if form == "zip" else tar_members
         return members(
-            file, unit.place, num_bytes=unit.num_bytes, endings=_MEMBER_ENDINGS, max_bytes=self.max_book_bytes
+            file, unit.location, num_bytes=unit.num_bytes, endings=_MEMBER_ENDINGS, max_bytes=self.max_book_bytes
         )
 
     def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | Rejected]:
         """Streams a file's books. Rejected besides what the archives tell: ``empty``, ``not_text``, ``too_many_bytes``,
         ``nested_archive``, ``no_text`` (a line without one), ``unknown_form``."""
         if unit.kind == "jsonl":
-            for found in read_json_lines(unit.path, open_file, place=unit.place):
+            for found in read_json_lines(unit.path, open_file, location=unit.location):
                 yield found if isinstance(found, Rejected) else self._from_row(found[1], found[0])
             return
         if unit.kind == "other":
-            yield unknown_form(unit.place)
+            yield unknown_form(unit.location)
             return
         with open_file(unit.path) as file:
             if unit.kind == "text":
-                yield self._from_bytes(file.read(self.max_book_bytes + 1), unit.place)
+                yield self._from_bytes(file.read(self.max_book_bytes + 1), unit.location)
             elif unit.kind == "text_gz":
-                data = gunzip(file, unit.place, self.max_book_bytes)
-                yield data if isinstance(data, Rejected) else self._from_bytes(data, unit.place)
+                data = gunzip(file, unit.location, self.max_book_bytes)
+                yield data if isinstance(data, Rejected) else self._from_bytes(data, unit.location)
             elif unit.kind in (MEMBERS, LINES):
                 yield from self._from_chunk(unit, file)
             else:
@@ -132,52 +132,52 @@ class BooksReader:
     def _from_chunk(self, unit: Unit, file: BinaryIO) -> Iterator[Document | Rejected]:
         file.seek(unit.start)
         if unit.kind == MEMBERS:
-            for member in members_of(file, unit.num_bytes, unit.place):
+            for member in members_of(file, unit.num_bytes, unit.location):
                 yield from self._from_member(member, is_nested=False)
         else:
             for found in rows_of(file.read(unit.num_bytes), unit.origin):
                 yield found if isinstance(found, Rejected) else self._from_row(found[1], found[0])
 
-    def _from_member(self, member: Member | Rejected, *, is_nested: bool) -> Iterator[Document | Rejected]:
+    def _from_member(self, member: ArchiveMember | Rejected, *, is_nested: bool) -> Iterator[Document | Rejected]:
         """A book, or the books of a zip inside an archive: one level, in memory; a zip in that is not opened."""
         if isinstance(member, Rejected):
             yield member
         elif not member.name.lower().endswith(".zip"):
-            yield self._from_bytes(member.data, member.place)
+            yield self._from_bytes(member.data, member.location)
         elif is_nested:
-            yield Rejected(place=member.place, reason="nested_archive")
+            yield Rejected(location=member.location, reason="nested_archive")
         elif len(member.data) > self.max_book_bytes:
-            yield self._too_long(member.place)
+            yield self._too_long(member.location)
         else:
             for inner in zip_members(
                 io.BytesIO(member.data),
-                member.place,
+                member.location,
                 num_bytes=len(member.data),
                 endings=_MEMBER_ENDINGS,
                 max_bytes=self.max_book_bytes,
             ):
                 yield from self._from_member(inner, is_nested=True)
 
-    def _too_long(self, place: str) -> Rejected:
-        return Rejected(place=place, reason="too_many_bytes", detail=f"over {self.max_book_bytes}", is_bad=False)
+    def _too_long(self, location: str) -> Rejected:
+        return Rejected(location=location, reason="too_many_bytes", detail=f"over {self.max_book_bytes}", is_bad=False)
 
-    def _from_bytes(self, data: bytes, place: str) -> Document | Rejected:
+    def _from_bytes(self, data: bytes, location: str) -> Document | Rejected:
         if len(data) > self.max_book_bytes:
-            return self._too_long(place)
+            return self._too_long(location)
         decoded = decode(data)
         if decoded is None:
-            return Rejected(place=place, reason="not_text")
-        return _document(decoded.text, place, encoding=decoded.encoding, header=header_of(decoded.text), url=None)
+            return Rejected(location=location, reason="not_text")
+        return _document(decoded.text, location, encoding=decoded.encoding, header=header_of(decoded.text), url=None)
 
-    def _from_row(self, row: Row, place: str) -> Document | Rejected:
+    def _from_row(self, row: Row, location: str) -> Document | Rejected:
         text = row.get("text")
         if not isinstance(text, str):
-            return Rejected(place=place, reason="no_text")
+            return Rejected(location=location, reason="no_text")
         if len(text) > self.max_book_bytes:
-            return self._too_long(place)
+            return self._too_long(location)
         decoded = tidy(storable(text), "utf-8")
         if decoded is None:
-            return Rejected(place=place, reason="not_text")
+            return Rejected(location=location, reason="not_text")
         meta = row.get("meta")
         fields: dict[str, Any] = {**row, **meta} if isinstance(meta, dict) else row
         url = _first_string(fields, "url")
@@ -190,7 +190,7 @@ class BooksReader:
             language=language.lower() if re.fullmatch("[A-Za-z]{2}", language) else said.language,
             gutenberg_id=said.gutenberg_id if number is None else int(number.group(1)),
         )
-        return _document(decoded.text, place, encoding="utf-8", header=header, url=url)
+        return _document(decoded.text, location, encoding="utf-8", header=header, url=url)
 
 
 def _first_string(fields: Mapping[str, Any], *names: str) -> str | None:
@@ -204,9 +204,9 @@ def _first_string(fields: Mapping[str, Any], *names: str) -> str | None:
     return None
 
 
-def _document(text: str, place: str, *, encoding: str, header: Header, url: str | None) -> Document | Rejected:
+def _document(text: str, location: str, *, encoding: str, header: Header, url: str | None) -> Document | Rejected:
     if not text.strip():
-        return Rejected(place=place, reason="empty")
+        return Rejected(location=location, reason="empty")
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
     book_id = f"book-{digest}" if header.gutenberg_id is None else f"gutenberg-{header.gutenberg_id}-{digest[:8]}"
     if url is None and header.gutenberg_id is not None:
@@ -238,5 +238,10 @@ SOURCE = Source(
     cite=(
         "LLaMA (arXiv 2302.13971, section 2.1): Gutenberg and Books3; deduplication at the book level, removing books "
         "with more than 90% content overlap"
+    ),
+    licence=DataLicence(
+        "public domain in the United States for Project Gutenberg's; others as their owners say",
+        "elsewhere look at each book's own term; the name Project Gutenberg is a trademark and went with its header",
+        "https://www.gutenberg.org/policy/license.html",
     ),
 )

@@ -58,7 +58,7 @@ class StoredBytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class GzipMember:
     """A gzip member, or a stretch between two members in which nothing could be unpacked (``is_gap``)."""
 
     start: int
@@ -70,7 +70,7 @@ class Member:
     is_gap: bool = False
 
 
-def gzip_members(stored: StoredBytes, *, max_bytes: int, starts_with: bytes) -> Iterator[Member]:
+def gzip_members(stored: StoredBytes, *, max_bytes: int, starts_with: bytes) -> Iterator[GzipMember]:
     """Yields every member in order, sound or not.
 
     Args:
@@ -84,7 +84,7 @@ def gzip_members(stored: StoredBytes, *, max_bytes: int, starts_with: bytes) -> 
         if head != MAGIC:
             after = _next_member(stored, offset + 1, starts_with)
             fault = "truncated_gzip" if MAGIC.startswith(head) else "damaged_gzip"
-            yield Member(offset, after, None, fault, is_gap=True)
+            yield GzipMember(offset, after, None, fault, is_gap=True)
             offset = after
             continue
         member = _unpack(stored, offset, max_bytes)
@@ -98,7 +98,7 @@ def gzip_members(stored: StoredBytes, *, max_bytes: int, starts_with: bytes) -> 
         after = _next_member(stored, behind, starts_with)
         # Damage can hide a member's end, so that it seems to be the file that ends inside it.
         fault = member.fault if not stored.read_at(after, 1) else "damaged_gzip"
-        yield Member(offset, after, None, fault)
+        yield GzipMember(offset, after, None, fault)
         offset = after
 
 
@@ -139,7 +139,7 @@ class UnpackedChunks:
             return
 
 
-def _unpack(stored: StoredBytes, start: int, max_bytes: int) -> Member:
+def _unpack(stored: StoredBytes, start: int, max_bytes: int) -> GzipMember:
     """Unpacks a member as a whole, its checksum tested; keeps no more than ``max_bytes`` of it."""
     member = _unpack_with(isal_zlib, stored, start, max_bytes)
     if member.fault:  # zlib is the reference for what is broken
@@ -147,20 +147,20 @@ def _unpack(stored: StoredBytes, start: int, max_bytes: int) -> Member:
     return member
 
 
-def _unpack_with(library: Any, stored: StoredBytes, start: int, max_bytes: int) -> Member:
+def _unpack_with(library: Any, stored: StoredBytes, start: int, max_bytes: int) -> GzipMember:
     unpacker = library.decompressobj(_GZIP_WBITS)
     offset, num_bytes = start, 0
     chunks: list[bytes] = []
     while not unpacker.eof:
         piece = stored.read_at(offset, _PIECE_BYTES)
         if not piece:
-            return Member(start, offset, None, "truncated_gzip")
+            return GzipMember(start, offset, None, "truncated_gzip")
         offset += len(piece)
         while piece and not unpacker.eof:
             try:
                 out = unpacker.decompress(piece, _BLOCK_BYTES)
             except library.error:
-                return Member(start, offset, None, "damaged_gzip")
+                return GzipMember(start, offset, None, "damaged_gzip")
             num_bytes += len(out)
             if num_bytes <= max_bytes:
                 chunks.append(out)
@@ -168,7 +168,7 @@ def _unpack_with(library: Any, stored: StoredBytes, start: int, max_bytes: int) 
                 chunks.clear()
             piece = unpacker.unconsumed_tail
     data = b"".join(chunks) if num_bytes <= max_bytes else None
-    return Member(start, offset - len(unpacker.unused_data), data)
+    return GzipMember(start, offset - len(unpacker.unused_data), data)
 
 
 def _next_member(stored: StoredBytes, offset: int, starts_with: bytes) -> int:

@@ -40,14 +40,14 @@ _BREAK = None
 Piece = bytes | Rejected | None
 
 
-def read_json_lines(path: str, open_file: Opener, *, place: str = "") -> Iterator[tuple[str, Row] | Rejected]:
+def read_json_lines(path: str, open_file: Opener, *, location: str = "") -> Iterator[tuple[str, Row] | Rejected]:
     """Yields each line's place (``FILE:LINE``) and object.
 
-    ``place`` stands for ``path`` in what is told. Rejected: ``not_utf8``, ``not_json``, ``not_an_object``,
+    ``location`` stands for ``path`` in what is told. Rejected: ``not_utf8``, ``not_json``, ``not_an_object``,
     ``line_too_long``, ``truncated_gzip``, ``damaged_gzip``, ``truncated_zstd``, ``damaged_zstd``.
     """
-    name = place or path
-    for found in numbered_lines(path, open_file, place=name):
+    name = location or path
+    for found in numbered_lines(path, open_file, location=name):
         if isinstance(found, Rejected):
             yield found
         elif found[1].strip():
@@ -56,9 +56,9 @@ def read_json_lines(path: str, open_file: Opener, *, place: str = "") -> Iterato
             yield row if isinstance(row, Rejected) else (where, row)
 
 
-def numbered_lines(path: str, open_file: Opener, *, place: str = "") -> Iterator[tuple[int, bytes] | Rejected]:
+def numbered_lines(path: str, open_file: Opener, *, location: str = "") -> Iterator[tuple[int, bytes] | Rejected]:
     """Yields each line and its number, unread: the first half of :func:`read_json_lines`."""
-    name = place or path
+    name = location or path
     with open_file(path) as file:
         for number, line in _numbered_lines(_unpacked(file, name), name):
             yield line if isinstance(line, Rejected) else (number, line)
@@ -73,11 +73,11 @@ def parse_object(line: bytes, where: str) -> Row | Rejected:
     try:
         value = json.loads(line.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        return Rejected(place=where, reason="not_utf8", detail=f"byte {error.start} of the line")
+        return Rejected(location=where, reason="not_utf8", detail=f"byte {error.start} of the line")
     except (ValueError, RecursionError) as error:
-        return Rejected(place=where, reason="not_json", detail=str(error)[:200])
+        return Rejected(location=where, reason="not_json", detail=str(error)[:200])
     if not isinstance(value, dict):
-        return Rejected(place=where, reason="not_an_object", detail=f"a JSON {type(value).__name__}")
+        return Rejected(location=where, reason="not_an_object", detail=f"a JSON {type(value).__name__}")
     return value
 
 
@@ -119,12 +119,12 @@ def _numbered_lines(pieces: Iterator[Piece], name: str) -> Iterator[tuple[int, b
         if num_skipped or num_begun > MAX_LINE_BYTES:
             if not num_skipped:
                 detail = f"over {MAX_LINE_BYTES} bytes"
-                yield number, Rejected(place=f"{name}:{number}", reason="line_too_long", detail=detail)
+                yield number, Rejected(location=f"{name}:{number}", reason="line_too_long", detail=detail)
             num_skipped += num_begun
             begun, num_begun = [], 0
             if num_skipped > MAX_SKIPPED_BYTES:
                 detail = f"a line of over {MAX_SKIPPED_BYTES} bytes: the rest of the file was left"
-                yield number, Rejected(place=name, reason="line_too_long", detail=detail, is_whole_file=True)
+                yield number, Rejected(location=name, reason="line_too_long", detail=detail, is_whole_file=True)
                 return
     if num_begun and not num_skipped:
         yield number, b"".join(begun)
@@ -151,7 +151,7 @@ def _unzstd(file: BinaryIO, name: str) -> Iterator[Piece]:
             out = unpacker.decompress(piece)
         except zstandard.ZstdError as error:
             yield _BREAK
-            yield Rejected(place=name, reason="damaged_zstd", detail=str(error), is_whole_file=True)
+            yield Rejected(location=name, reason="damaged_zstd", detail=str(error), is_whole_file=True)
             return
         if out:
             yield out
@@ -160,7 +160,7 @@ def _unzstd(file: BinaryIO, name: str) -> Iterator[Piece]:
             unpacker = zstandard.ZstdDecompressor().decompressobj()
     if is_begun:
         yield _BREAK
-        yield Rejected(place=name, reason="truncated_zstd", is_whole_file=True)
+        yield Rejected(location=name, reason="truncated_zstd", is_whole_file=True)
 
 
 def _gunzipped(file: BinaryIO, name: str) -> Iterator[Piece]:
@@ -175,7 +175,7 @@ def _gunzipped(file: BinaryIO, name: str) -> Iterator[Piece]:
             if not piece:
                 if num_read:
                     yield _BREAK
-                    yield Rejected(place=f"{name}@{start}", reason="truncated_gzip", is_whole_file=True)
+                    yield Rejected(location=f"{name}@{start}", reason="truncated_gzip", is_whole_file=True)
                 return
             num_read += len(piece)
             fault = yield from _inflated(unpacker, piece)
@@ -189,7 +189,7 @@ def _gunzipped(file: BinaryIO, name: str) -> Iterator[Piece]:
         num_damaged += 1
         found = _seek_member(file, start + 1) if num_damaged <= _MAX_DAMAGED_MEMBERS else None
         yield _BREAK
-        yield Rejected(place=f"{name}@{start}", reason="damaged_gzip", detail=fault, is_whole_file=found is None)
+        yield Rejected(location=f"{name}@{start}", reason="damaged_gzip", detail=fault, is_whole_file=found is None)
         if found is None:
             return
         start = found

@@ -59,14 +59,14 @@ class HtmlRecord:
     part_of: str = ""
 
 
-def read_wet(path: str, open_file: Opener, *, place: str = "") -> Iterator[WetRecord | Rejected]:
+def read_wet(path: str, open_file: Opener, *, location: str = "") -> Iterator[WetRecord | Rejected]:
     """Streams the texts of a WET file, packed or plain.
 
-    ``place`` stands for ``path`` in what is told of broken records (where the bytes were unpacked from elsewhere).
+    ``location`` stands for ``path`` in what is told of broken records (where the bytes were unpacked from elsewhere).
     A record of another kind that holds a page is named as ``not_text``; a text that is not UTF-8 as ``not_utf8``.
     """
     part_of = ""
-    for raw in read_raw_records(path, open_file, place or path):
+    for raw in read_raw_records(path, open_file, location or path):
         if isinstance(raw, Rejected):
             yield raw
         elif raw.headers["warc-type"] == "conversion":
@@ -74,16 +74,16 @@ def read_wet(path: str, open_file: Opener, *, place: str = "") -> Iterator[WetRe
         elif raw.headers["warc-type"] == "warcinfo":
             part_of = _part_of(raw.block)
         elif raw.headers["warc-type"] not in _PAGELESS:
-            yield Rejected(place=raw.place, reason="not_text", detail=raw.headers["warc-type"], is_bad=False)
+            yield Rejected(location=raw.location, reason="not_text", detail=raw.headers["warc-type"], is_bad=False)
 
 
-def read_warc_html(path: str, open_file: Opener, *, place: str = "") -> Iterator[HtmlRecord | Rejected]:
+def read_warc_html(path: str, open_file: Opener, *, location: str = "") -> Iterator[HtmlRecord | Rejected]:
     """Streams the HTML pages of a WARC file, packed or plain.
 
     What is no page is named and is not broken input: ``http_status`` (all but 200), ``not_html``, ``revisit``.
     """
     part_of = ""
-    for raw in read_raw_records(path, open_file, place or path):
+    for raw in read_raw_records(path, open_file, location or path):
         if isinstance(raw, Rejected):
             yield raw
         elif raw.headers["warc-type"] == "warcinfo":
@@ -104,11 +104,11 @@ def payload_digest(block: bytes) -> str:
 def _wet_record(raw: RawRecord, part_of: str) -> WetRecord | Rejected:
     url = _target(raw.headers)
     if not url:
-        return Rejected(place=raw.place, reason="bad_header", detail="no WARC-Target-URI")
+        return Rejected(location=raw.location, reason="bad_header", detail="no WARC-Target-URI")
     try:
         text = raw.block.decode("utf-8")
     except UnicodeDecodeError as error:
-        return Rejected(place=raw.place, reason="not_utf8", detail=f"{url}: byte {error.start} of the text")
+        return Rejected(location=raw.location, reason="not_utf8", detail=f"{url}: byte {error.start} of the text")
     return WetRecord(
         url=url,
         date=raw.headers.get("warc-date", ""),
@@ -125,17 +125,19 @@ def _html_record(raw: RawRecord, part_of: str) -> HtmlRecord | Rejected:
     kind, url = raw.headers["warc-type"], _target(raw.headers)
     if kind not in ("response", "resource"):
         reason = kind if kind == "revisit" else "not_html"
-        return Rejected(place=raw.place, reason=reason, detail=f"{kind} {url}".strip(), is_bad=False)
+        return Rejected(location=raw.location, reason=reason, detail=f"{kind} {url}".strip(), is_bad=False)
     if not url:
-        return Rejected(place=raw.place, reason="bad_header", detail="no WARC-Target-URI")
+        return Rejected(location=raw.location, reason="bad_header", detail="no WARC-Target-URI")
     media_type, html, charset = raw.headers.get("content-type", ""), raw.block, ""
     if kind == "response" and ("application/http" in media_type or html.startswith(b"HTTP/")):
         try:
             response = parse_http_response(raw.block, max_body_bytes=MAX_RECORD_BYTES)
         except HttpError as error:
-            return Rejected(place=raw.place, reason=error.reason, detail=f"{url}: {error}")
+            return Rejected(location=raw.location, reason=error.reason, detail=f"{url}: {error}")
         if response.status != 200:
-            return Rejected(place=raw.place, reason="http_status", detail=f"{response.status} {url}", is_bad=False)
+            return Rejected(
+                location=raw.location, reason="http_status", detail=f"{response.status} {url}", is_bad=False
+            )
         media_type, html = response.headers.get("content-type", ""), response.body
     media_type, _, parameters = media_type.partition(";")
     match = re.search(r"charset\s*=\s*[\"']?([\w.:-]{1,40})", parameters, re.IGNORECASE)
@@ -143,7 +145,7 @@ def _html_record(raw: RawRecord, part_of: str) -> HtmlRecord | Rejected:
     # CommonCrawl's own detection (Tika's) decides where it is given: servers' headers are often wrong or missing.
     media_type = raw.headers.get("warc-identified-payload-type") or media_type.strip().lower()
     if media_type not in _HTML_TYPES and not (not media_type and _looks_like_html(html)):
-        return Rejected(place=raw.place, reason="not_html", detail=f"{media_type} {url}", is_bad=False)
+        return Rejected(location=raw.location, reason="not_html", detail=f"{media_type} {url}", is_bad=False)
     return HtmlRecord(
         url=url,
         date=raw.headers.get("warc-date", ""),

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from pipeline.sources.formats.gzip_members import MAGIC, Member, StoredBytes, UnpackedChunks, gzip_members
+from pipeline.sources.formats.gzip_members import MAGIC, GzipMember, StoredBytes, UnpackedChunks, gzip_members
 from pipeline.sources.source import Opener, Rejected
 
 MAX_RECORD_BYTES = 64 << 20
@@ -37,29 +37,29 @@ class RawRecord:
 
     headers: dict[str, str]
     block: bytes
-    place: str
+    location: str
     """``FILE@OFFSET``; ``FILE@OFFSET+BYTE`` inside a gzip member of several records."""
     offset: int
     """Of the record, or of the gzip member that holds it, in the stored file."""
 
 
-def read_raw_records(path: str, open_file: Opener, place: str) -> Iterator[RawRecord | Rejected]:
+def read_raw_records(path: str, open_file: Opener, location: str) -> Iterator[RawRecord | Rejected]:
     """Streams the records of a file, packed or plain, which its first bytes tell and not its name alone."""
     with open_file(path) as file:
         stored = StoredBytes(file)
         head = stored.read_across(0, len(_STARTS_WITH))
         if not head:
-            yield Rejected(place=place, reason="empty_file", is_whole_file=True)
+            yield Rejected(location=location, reason="empty_file", is_whole_file=True)
         elif head.startswith(_STARTS_WITH):
-            yield from _records(_Window(_stored_chunks(stored)), place=place, offset=None, fault="")
+            yield from _records(_Window(_stored_chunks(stored)), location=location, offset=None, fault="")
         elif head.startswith(MAGIC) or path.lower().endswith(".gz"):
-            yield from _packed_records(stored, place)
+            yield from _packed_records(stored, location)
         else:
-            yield from _records_behind_junk(stored, place)
+            yield from _records_behind_junk(stored, location)
 
 
-def _records_behind_junk(stored: StoredBytes, place: str) -> Iterator[RawRecord | Rejected]:
-    records = _records(_Window(_stored_chunks(stored)), place=place, offset=None, fault="")
+def _records_behind_junk(stored: StoredBytes, location: str) -> Iterator[RawRecord | Rejected]:
+    records = _records(_Window(_stored_chunks(stored)), location=location, offset=None, fault="")
     first, second = next(records, None), next(records, None)
     if isinstance(first, Rejected) and second is None:
         first = replace(first, is_whole_file=True)
@@ -74,28 +74,30 @@ def _stored_chunks(stored: StoredBytes) -> Iterator[bytes]:
         offset += len(chunk)
 
 
-def _packed_records(stored: StoredBytes, place: str) -> Iterator[RawRecord | Rejected]:
+def _packed_records(stored: StoredBytes, location: str) -> Iterator[RawRecord | Rejected]:
     is_any = False
     members = _Members(gzip_members(stored, max_bytes=MAX_RECORD_BYTES, starts_with=_STARTS_WITH))
     while (member := members.pop()) is not None:
         if member.is_gap:
             is_whole_file = not is_any and member.start == 0 and not stored.read_at(member.end, 1)
-            yield _lost(member, place, is_whole_file=is_whole_file)
+            yield _lost(member, location, is_whole_file=is_whole_file)
         elif member.data is not None:
-            yield from _records(_Window(members.going_on(), member.data), place=place, offset=member.start, fault="")
+            yield from _records(
+                _Window(members.going_on(), member.data), location=location, offset=member.start, fault=""
+            )
         else:
-            yield from _records_of_broken_member(stored, member, place)
+            yield from _records_of_broken_member(stored, member, location)
         is_any = is_any or not member.is_gap
 
 
 class _Members:
     """Gzip members with a look ahead: a file may be packed in pieces that are not its records."""
 
-    def __init__(self, members: Iterator[Member]) -> None:
+    def __init__(self, members: Iterator[GzipMember]) -> None:
         self._members = members
         self._next = next(members, None)
 
-    def pop(self) -> Member | None:
+    def pop(self) -> GzipMember | None:
         member, self._next = self._next, next(self._members, None) if self._next else None
         return member
 
@@ -108,17 +110,17 @@ class _Members:
             yield member.data
 
 
-def _lost(member: Member, place: str, *, is_whole_file: bool = False) -> Rejected:
+def _lost(member: GzipMember, location: str, *, is_whole_file: bool = False) -> Rejected:
     detail = f"bytes {member.start}-{member.end}"
-    where = f"{place}@{member.start}"
-    return Rejected(place=where, reason=member.fault, detail=detail, is_whole_file=is_whole_file)
+    where = f"{location}@{member.start}"
+    return Rejected(location=where, reason=member.fault, detail=detail, is_whole_file=is_whole_file)
 
 
-def _records_of_broken_member(stored: StoredBytes, member: Member, place: str) -> Iterator[RawRecord | Rejected]:
+def _records_of_broken_member(stored: StoredBytes, member: GzipMember, location: str) -> Iterator[RawRecord | Rejected]:
     """Saves what is proven whole of a broken member; a sound one that was too large to hold comes here too."""
     chunks = UnpackedChunks(stored, member.start)
     num_records, is_named = 0, False
-    for found in _records(_Window(iter(chunks)), place=place, offset=member.start, fault=member.fault):
+    for found in _records(_Window(iter(chunks)), location=location, offset=member.start, fault=member.fault):
         num_records += 1
         if isinstance(found, Rejected) and member.fault:
             is_named = True
@@ -127,7 +129,7 @@ def _records_of_broken_member(stored: StoredBytes, member: Member, place: str) -
     # Of a member of one record that is proven whole, the checksum alone may be cut or broken: then nothing is lost.
     is_all = num_records == 1 and member.end - chunks.offset <= _GZIP_TRAILER_BYTES
     if member.fault and not is_named and not is_all:
-        yield _lost(member, place)
+        yield _lost(member, location)
 
 
 class _Window:
@@ -181,19 +183,19 @@ class _BrokenRecordError(Exception):
         self.reason = reason
 
 
-def _records(window: _Window, *, place: str, offset: int | None, fault: str) -> Iterator[RawRecord | Rejected]:
+def _records(window: _Window, *, location: str, offset: int | None, fault: str) -> Iterator[RawRecord | Rejected]:
     """Yields the records of a stream that begins at ``offset`` of the file (none: the stream is the file)."""
     while True:
         window.skip_newlines()
         if not window.has(1):
             return
         start = window.base + window.at
-        where = f"{place}@{start}" if offset is None else f"{place}@{offset}" + (f"+{start}" if start else "")
+        where = f"{location}@{start}" if offset is None else f"{location}@{offset}" + (f"+{start}" if start else "")
         try:
             headers, block = _one_record(window, is_plain=offset is None, fault=fault)
         except _BrokenRecordError as error:
             # In a broken member every fault may come of the damage: it is told under that name.
-            yield Rejected(place=where, reason=fault or error.reason, detail=str(error))
+            yield Rejected(location=where, reason=fault or error.reason, detail=str(error))
             window.go_to_next_record()
         else:
             yield RawRecord(headers, block, where, start if offset is None else offset)

@@ -21,11 +21,11 @@ import pyarrow as pa
 from filters.code.languages import language_of, path_fault
 from filters.code.steps import (
     PERMISSIVE,
+    AllowedLicence,
     AlphabeticPerToken,
     CodeFiles,
     CodeHeader,
     CodeQuality,
-    Licence,
     is_permissive,
 )
 from pipeline.sources.dedup_steps import ExactDedup
@@ -41,7 +41,7 @@ from pipeline.sources.github.tables import (
     table_by_columns,
     table_by_name,
 )
-from pipeline.sources.source import Document, InputFile, Opener, Rejected, Source, TableRow, Unit
+from pipeline.sources.source import DataLicence, Document, InputFile, Opener, Reader, Rejected, Source, TableRow, Unit
 
 _SYMLINK_MODE = 0o120000
 
@@ -92,7 +92,7 @@ def check_tables(units: Iterable[Unit]) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GitHubReader:
+class GitHubReader(Reader):
     """Reads exports as JSON lines (gzip or not), Parquet and Avro. A unit's kind is ``TABLE.FORMAT``."""
 
     DATA_VERSION: ClassVar[int] = 1
@@ -151,8 +151,7 @@ class GitHubReader:
             )
         return named
 
-    @staticmethod
-    def is_side_table(path: str) -> bool:
+    def is_side_table(self, path: str) -> bool:
         """Whether a file must be read whole whatever share of the input is asked for: the join would lose rows."""
         return table_by_name(path) in ("files", "licenses")
 
@@ -169,7 +168,7 @@ class GitHubReader:
             lacking = missing_columns(table, tuple(row))
             if lacking:
                 detail = f"{table} needs {', '.join(lacking)}; found: {', '.join(sorted(row)[:20]) or 'none'}"
-                yield Rejected(place=where, reason="missing_column", detail=detail[:500])
+                yield Rejected(location=where, reason="missing_column", detail=detail[:500])
             elif table == "files":
                 yield _file_row(where, row)
             elif table == "licenses":
@@ -182,15 +181,15 @@ class GitHubReader:
         repo_name, path = _string(row.get("repo_name")), _string(row.get("path"))
         named = identity or f"{repo_name}/{path}"
         if row.get("binary") in (True, "true"):
-            return Rejected(place=where, reason="binary_content", detail=named, is_bad=False)
+            return Rejected(location=where, reason="binary_content", detail=named, is_bad=False)
         if content is None:
-            return Rejected(place=where, reason="no_content", detail=named, is_bad=False)
+            return Rejected(location=where, reason="no_content", detail=named, is_bad=False)
         if not isinstance(content, str):
-            return Rejected(place=where, reason="content_is_no_text", detail=f"{named}: {type(content).__name__}")
+            return Rejected(location=where, reason="content_is_no_text", detail=f"{named}: {type(content).__name__}")
         if identity is None and not (repo_name and path):
-            return Rejected(place=where, reason="no_id", detail="neither id nor repo_name and path")
+            return Rejected(location=where, reason="no_id", detail="neither id nor repo_name and path")
         if len(content) > self.max_content_bytes:
-            return Rejected(place=where, reason="content_too_large", detail=f"{named}: {len(content)}", is_bad=False)
+            return Rejected(location=where, reason="content_too_large", detail=f"{named}: {len(content)}", is_bad=False)
         text = storable(content)
         return {
             "id": named,
@@ -206,16 +205,16 @@ class GitHubReader:
 def _file_row(where: str, row: Row) -> TableRow | Rejected:
     identity, repo_name, path = _string(row["id"]), _string(row["repo_name"]), _string(row["path"])
     if not (identity and repo_name and path):
-        return Rejected(place=where, reason="no_id", detail="a file row without id, repo_name or path")
+        return Rejected(location=where, reason="no_id", detail="a file row without id, repo_name or path")
     if row.get("mode") in (_SYMLINK_MODE, str(_SYMLINK_MODE)):
-        return Rejected(place=where, reason="symlink", detail=f"{repo_name}/{path}", is_bad=False)
+        return Rejected(location=where, reason="symlink", detail=f"{repo_name}/{path}", is_bad=False)
     return TableRow("files", {"id": identity, "repo_name": repo_name, "path": path})
 
 
 def _licence_row(where: str, row: Row) -> TableRow | Rejected:
     repo_name, licence = _string(row["repo_name"]), _string(row["license"])
     if not repo_name:
-        return Rejected(place=where, reason="no_id", detail="a licence row without repo_name")
+        return Rejected(location=where, reason="no_id", detail="a licence row without repo_name")
     return TableRow("licenses", {"repo_name": repo_name, "license": licence})
 
 
@@ -227,7 +226,7 @@ SOURCE = Source(
     name="github",
     reader=GitHubReader(),
     steps=(
-        Licence(),
+        AllowedLicence(),
         CodeFiles(),
         ExactDedup(NAME="duplicate_id", reason="duplicate_id", key="id", newest="_choice"),
         CodeHeader(),
@@ -237,5 +236,11 @@ SOURCE = Source(
     ),
     cite="BigQuery's public GitHub data, Apache, BSD and MIT projects only, filtered by line length and alphanumeric "
     "share, headers removed, exact file dedup (LLaMA, arXiv:2302.13971, section 2.1)",
+    licence=DataLicence(
+        "MIT, BSD or Apache 2.0, file by file (column `license` of `clean/github`)",
+        "keep the copyright notice and the licence's text with what is passed on; notices at the head of files were "
+        "removed from the text, `repo_name` and `path` lead to them",
+        "https://opensource.org/licenses",
+    ),
     join="licences",
 )

@@ -97,24 +97,24 @@ def first_columns(path: str, form: str, open_file: Opener) -> list[str] | None:
 def read_rows(unit: Unit, form: str, open_file: Opener) -> Iterator[tuple[str, Row] | Rejected]:
     """Streams each row with its place (``FILE:LINE`` or ``FILE#row N``), columns that nobody reads left out."""
     if form == "json":
-        yield from read_json_lines(unit.path, open_file, place=unit.place)
+        yield from read_json_lines(unit.path, open_file, location=unit.location)
         return
     with open_file(unit.path) as file:
-        rows = _avro_rows(file, unit.place) if form == "avro" else _parquet_rows(file, unit)
+        rows = _avro_rows(file, unit.location) if form == "avro" else _parquet_rows(file, unit)
         yield from rows
 
 
-def _avro_rows(file: BinaryIO, place: str) -> Iterator[tuple[str, Row] | Rejected]:
+def _avro_rows(file: BinaryIO, location: str) -> Iterator[tuple[str, Row] | Rejected]:
     number = 0
     try:
         for row in avro_rows(file):
             if isinstance(row, AvroError):
-                yield Rejected(place=place, reason="damaged_avro", detail=str(row))
+                yield Rejected(location=location, reason="damaged_avro", detail=str(row))
             else:
                 number += 1
-                yield f"{place}#row {number}", row
+                yield f"{location}#row {number}", row
     except AvroError as error:
-        yield Rejected(place=place, reason="damaged_avro", detail=str(error), is_whole_file=True)
+        yield Rejected(location=location, reason="damaged_avro", detail=str(error), is_whole_file=True)
 
 
 def _parquet_rows(file: BinaryIO, unit: Unit) -> Iterator[tuple[str, Row] | Rejected]:
@@ -123,7 +123,7 @@ def _parquet_rows(file: BinaryIO, unit: Unit) -> Iterator[tuple[str, Row] | Reje
     try:
         parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20)
     except (pa.ArrowException, OSError) as error:
-        yield Rejected(place=unit.place, reason="damaged_parquet", detail=str(error)[:300], is_whole_file=True)
+        yield Rejected(location=unit.location, reason="damaged_parquet", detail=str(error)[:300], is_whole_file=True)
         return
     columns = [name for name in parquet.schema_arrow.names if name in _READ[table]]
     number = 0
@@ -135,7 +135,7 @@ def _parquet_rows(file: BinaryIO, unit: Unit) -> Iterator[tuple[str, Row] | Reje
                 rows: list[dict[str, Any]] = batch.to_pylist()
                 for row in rows:
                     first += 1
-                    yield f"{unit.place}#row {first}", row
+                    yield f"{unit.location}#row {first}", row
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             detail = f"row group {group} from row {first + 1}: {error}"
-            yield Rejected(place=unit.place, reason="damaged_parquet", detail=detail[:300])
+            yield Rejected(location=unit.location, reason="damaged_parquet", detail=detail[:300])

@@ -149,4 +149,4 @@ def _recency(post: Post) -> tuple[str, str]:
 
 
 def _rejected(post: Post, reason: str) -> Rejected:
-    return Rejected(place=f"{post['site']}/{post['post_id']}", reason=reason, is_bad=False)
+    return Rejected(location=f"{post['site']}/{post['post_id']}", reason=reason, is_bad=False)

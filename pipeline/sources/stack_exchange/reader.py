@@ -22,9 +22,9 @@ import pyarrow as pa
 from filters.html.fragment import html_to_text
 from filters.language.detect import DetectLanguage
 from pipeline.sources.dedup_steps import ExactDedup
-from pipeline.sources.source import Chunk, InputFile, Opener, Rejected, Source, TableRow, Unit
+from pipeline.sources.source import Chunk, DataLicence, InputFile, Opener, Reader, Rejected, Source, TableRow, Unit
 from pipeline.sources.stack_exchange.answers import AnswerJoin
-from pipeline.sources.stack_exchange.rows import Row, RowBlock, parse_rows, row_blocks
+from pipeline.sources.stack_exchange.rows import PostRow, RowBlock, parse_rows, row_blocks
 from pipeline.sources.stack_exchange.seven_zip import as_archive, is_damage, members, unpacked
 from pipeline.sources.stack_exchange.sites import other_table, site_of
 
@@ -38,7 +38,7 @@ _SMALL_UNPACKED_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StackExchangeReader:
+class StackExchangeReader(Reader):
     """Reads posts; a row becomes a :class:`TableRow`."""
 
     DATA_VERSION: ClassVar[int] = 2
@@ -110,7 +110,7 @@ class StackExchangeReader:
             except BaseException as error:
                 if not is_damage(error):
                     raise
-                yield _unreadable(unit.place, error)
+                yield _unreadable(unit.location, error)
                 return
             archive_bytes = stored.seek(0, io.SEEK_END)
             max_bytes = max(self.max_unpack_ratio * archive_bytes, _SMALL_UNPACKED_BYTES)
@@ -118,66 +118,66 @@ class StackExchangeReader:
             posts = [name for name, _ in files if posixpath.basename(name.replace("\\", "/")) == _POSTS]
             if declared_bytes > max_bytes:
                 detail = f"{declared_bytes} bytes out of {archive_bytes}"
-                yield Rejected(place=unit.place, reason="archive_bomb", detail=detail, is_whole_file=True)
+                yield Rejected(location=unit.location, reason="archive_bomb", detail=detail, is_whole_file=True)
             elif not posts:
                 detail = ", ".join(name for name, _ in files)[:200]
-                yield Rejected(place=unit.place, reason="no_posts_xml", detail=detail, is_whole_file=True)
+                yield Rejected(location=unit.location, reason="no_posts_xml", detail=detail, is_whole_file=True)
             else:
                 for name in posts:
                     yield from self._unpack_member(unit, archive, name, max_bytes)
 
     def _unpack_member(self, unit: Unit, archive: Any, name: str, max_bytes: int) -> Iterator[Chunk | Rejected]:
-        place = f"{unit.place}#{name}"
+        location = f"{unit.location}#{name}"
         stem = posixpath.splitext(posixpath.basename(unit.path.replace("\\", "/")))[0]
         site = site_of(posixpath.basename(posixpath.dirname(name))) or site_of(stem)
         with unpacked(archive, name, max_bytes=max_bytes) as stream:
-            for block in row_blocks(stream, place=place, read_bytes=_CHUNK_BYTES):  # type: ignore[arg-type]
+            for block in row_blocks(stream, location=location, read_bytes=_CHUNK_BYTES):  # type: ignore[arg-type]
                 if isinstance(block, RowBlock):
-                    yield Chunk(kind=f"rows:{site}", origin=f"{place}@{block.offset}", data=block.data)
+                    yield Chunk(kind=f"rows:{site}", origin=f"{location}@{block.offset}", data=block.data)
                 elif stream.error is None:
                     yield block
             if stream.error is not None and is_damage(stream.error):
-                yield _unreadable(place, stream.error)
+                yield _unreadable(location, stream.error)
 
     def read(self, unit: Unit, open_file: Opener) -> Iterator[TableRow | Rejected]:
         """Streams the rows that begin in the unit's range as posts."""
         form, _, site = unit.kind.partition(":")
         with open_file(unit.path) as stored:
             if form == "xml":
-                place = unit.place
-                blocks = row_blocks(stored, start=unit.start, end=unit.end, place=place)
+                location = unit.location
+                blocks = row_blocks(stored, start=unit.start, end=unit.end, location=location)
             else:  # a chunk: whole rows and nothing else, its place in Posts.xml behind the origin's last @
-                place, _, at = unit.origin.rpartition("@")
+                location, _, at = unit.origin.rpartition("@")
                 stored.seek(unit.start)
                 chunk = io.BytesIO(stored.read(-1 if unit.end is None else unit.end - unit.start))
-                blocks = row_blocks(chunk, place=place, base=int(at))
+                blocks = row_blocks(chunk, location=location, base=int(at))
             for block in blocks:
                 if isinstance(block, Rejected):
                     yield block
                     continue
-                for row in parse_rows(block, place):
-                    yield row if isinstance(row, Rejected) else self._post(row, site, place)
+                for row in parse_rows(block, location):
+                    yield row if isinstance(row, Rejected) else self._post(row, site, location)
 
-    def _post(self, row: Row, site: str, place: str) -> TableRow | Rejected:
+    def _post(self, row: PostRow, site: str, location: str) -> TableRow | Rejected:
         """A row as a post, or why it is none."""
         get = row.attributes.get
-        where = f"{place}@{row.offset}"
+        where = f"{location}@{row.offset}"
         kind = get("PostTypeId")
         post_id, parent_id = _number(get("Id")), _number(get("ParentId"))
         score = _number(get("Score", "0"))
         is_question = kind == _QUESTION
         if post_id is None:
-            return Rejected(place=where, reason="row_without_id", detail=repr(get("Id")))
+            return Rejected(location=where, reason="row_without_id", detail=repr(get("Id")))
         if kind is None:
-            return Rejected(place=where, reason="row_without_type", detail=str(post_id))
+            return Rejected(location=where, reason="row_without_type", detail=str(post_id))
         if kind not in (_QUESTION, _ANSWER):
-            return Rejected(place=where, reason="not_question_or_answer", detail=kind, is_bad=False)
+            return Rejected(location=where, reason="not_question_or_answer", detail=kind, is_bad=False)
         if "DeletionDate" in row.attributes:
-            return Rejected(place=where, reason="deleted", detail=str(post_id), is_bad=False)
+            return Rejected(location=where, reason="deleted", detail=str(post_id), is_bad=False)
         if not is_question and parent_id is None:
-            return Rejected(place=where, reason="answer_without_parent", detail=str(post_id))
+            return Rejected(location=where, reason="answer_without_parent", detail=str(post_id))
         if score is None:
-            return Rejected(place=where, reason="bad_score", detail=repr(get("Score")))
+            return Rejected(location=where, reason="bad_score", detail=repr(get("Score")))
         post = {
             "site": site,
             "post_id": post_id,
@@ -212,9 +212,9 @@ def _tags(value: str) -> list[str]:
     return [tag for tag in value.replace("<", "|").replace(">", "|").split("|") if tag]
 
 
-def _unreadable(place: str, error: BaseException) -> Rejected:
+def _unreadable(location: str, error: BaseException) -> Rejected:
     detail = f"{type(error).__name__}: {error}"[:200]
-    return Rejected(place=place, reason="damaged_7z", detail=detail, is_whole_file=True)
+    return Rejected(location=location, reason="damaged_7z", detail=detail, is_whole_file=True)
 
 
 SOURCE = Source(
@@ -224,6 +224,11 @@ SOURCE = Source(
     cite=(
         "LLaMA (arXiv 2302.13971, section 2.1): the 28 largest websites, HTML tags removed from text, answers sorted by"
         " score from highest to lowest"
+    ),
+    licence=DataLicence(
+        "CC BY-SA 2.5 (posts before 2011-04-08), 3.0 (before 2018-05-02) or 4.0",
+        "name the authors and link to the question (column `url`), share alike",
+        "https://stackoverflow.com/help/licensing",
     ),
     join="answers",
     join_settings=AnswerJoin(),

@@ -48,7 +48,7 @@ Attributes = dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PostRow:
     """A row's attributes, decoded, and the byte at which it begins."""
 
     offset: int
@@ -64,7 +64,7 @@ class RowBlock:
     starts: list[int]
 
 
-def parse_rows(block: RowBlock, place: str) -> Iterator[Row | Rejected]:
+def parse_rows(block: RowBlock, location: str) -> Iterator[PostRow | Rejected]:
     """Parses the block at once; row by row where it is not well-formed as it stands, so that one row is lost, not all.
 
     Both ways take the same rows: the quick one counts only if it finds a row at every start.
@@ -77,27 +77,27 @@ def parse_rows(block: RowBlock, place: str) -> Iterator[Row | Rejected]:
         rows = []
     if len(rows) == len(block.starts) and all(row.tag == "row" for row in rows):
         for at, row in zip(block.starts, rows, strict=True):
-            yield Row(block.offset + at, _attributes(row))
+            yield PostRow(block.offset + at, _attributes(row))
         return
     ends = [*block.starts[1:], len(data)]
     for at, end in zip(block.starts, ends, strict=True):
-        yield _parse_row(data[at:end], block.offset + at, place)
+        yield _parse_row(data[at:end], block.offset + at, location)
 
 
-def _parse_row(data: bytes, offset: int, place: str) -> Row | Rejected:
+def _parse_row(data: bytes, offset: int, location: str) -> PostRow | Rejected:
     """One row. Characters that XML forbids (dumps do hold ``&#x1;``) are taken out and the rest is read."""
-    where = f"{place}@{offset}"
+    where = f"{location}@{offset}"
     found = _ROW.match(data)
     if found is None:
-        return Rejected(place=where, reason="bad_row", detail="not one whole element")
+        return Rejected(location=where, reason="bad_row", detail="not one whole element")
     for element in (found[0], _FORBIDDEN.sub(b"", found[0])):
         try:
-            return Row(offset, _attributes(etree.fromstring(element, _PARSER)))
+            return PostRow(offset, _attributes(etree.fromstring(element, _PARSER)))
         except etree.XMLSyntaxError as error:
             detail = str(error.msg)
             if "ntity" in detail and "not defined" in detail:
-                return Rejected(place=where, reason="undeclared_entity", detail=detail)
-    return Rejected(place=where, reason="bad_row", detail=detail)
+                return Rejected(location=where, reason="undeclared_entity", detail=detail)
+    return Rejected(location=where, reason="bad_row", detail=detail)
 
 
 def _attributes(row: etree._Element) -> Attributes:
@@ -107,7 +107,7 @@ def _attributes(row: etree._Element) -> Attributes:
 def row_blocks(
     stream: BinaryIO,
     *,
-    place: str,
+    location: str,
     start: int = 0,
     end: int | None = None,
     read_bytes: int = READ_BYTES,
@@ -139,16 +139,16 @@ def row_blocks(
         starts = [0] * in_row + [found.start() for found in _ROW_START.finditer(data, searched)]
         if starts and not seen_row:
             seen_row = True
-            yield from _faults_of_head(head, is_empty=False, place=place)
+            yield from _faults_of_head(head, is_empty=False, location=location)
         num_ours = len(starts) if end is None else bisect_left(starts, end - held_at)
         if num_ours < len(starts) or not fresh:
             cut = starts[num_ours] if num_ours < len(starts) else len(data)
             if num_ours:
                 yield _block(data, starts[:num_ours], cut, held_at)
             if is_file and not fresh and cut == len(data):
-                yield from _faults_of_tail(data, has_rows=num_ours > 0, place=f"{place}@{held_at + len(data)}")
+                yield from _faults_of_tail(data, has_rows=num_ours > 0, location=f"{location}@{held_at + len(data)}")
                 if not seen_row and start == 0:
-                    yield from _faults_of_head(head, is_empty=True, place=place)
+                    yield from _faults_of_head(head, is_empty=True, location=location)
             return
         if len(starts) > 1:
             yield _block(data, starts[:-1], starts[-1], held_at)
@@ -156,7 +156,9 @@ def row_blocks(
         keep = starts[-1] if in_row else max(len(data) - _ROW_START_BYTES + 1, 0)
         held, held_at = data[keep:], held_at + keep
         if in_row and len(held) > MAX_ROW_BYTES:
-            yield Rejected(place=f"{place}@{held_at}", reason="row_too_long", detail=f"over {MAX_ROW_BYTES} bytes")
+            yield Rejected(
+                location=f"{location}@{held_at}", reason="row_too_long", detail=f"over {MAX_ROW_BYTES} bytes"
+            )
             keep = len(held) - _ROW_START_BYTES + 1
             held, held_at, in_row = held[keep:], held_at + keep, False
         if not in_row and end is not None and held_at >= end:
@@ -168,16 +170,16 @@ def _block(data: bytes, starts: list[int], cut: int, data_at: int) -> RowBlock:
     return RowBlock(data_at + first, data[first:cut], [at - first for at in starts])
 
 
-def _faults_of_head(head: bytes, *, is_empty: bool, place: str) -> Iterator[Rejected]:
+def _faults_of_head(head: bytes, *, is_empty: bool, location: str) -> Iterator[Rejected]:
     """What stands before the first row: a DOCTYPE is told and passed over, a file of another kind is refused."""
     first = _ROW_START.search(head)
     before = head[: first.start()] if first else head
     if b"<!DOCTYPE" in before or b"<!ENTITY" in before:
-        yield Rejected(place=place, reason="xml_doctype", detail="its entities are not read")
+        yield Rejected(location=location, reason="xml_doctype", detail="its entities are not read")
     if is_empty and b"<posts" not in before:
-        yield Rejected(place=place, reason="not_posts_xml", detail=repr(head[:40]), is_whole_file=True)
+        yield Rejected(location=location, reason="not_posts_xml", detail=repr(head[:40]), is_whole_file=True)
 
 
-def _faults_of_tail(data: bytes, *, has_rows: bool, place: str) -> Iterator[Rejected]:
+def _faults_of_tail(data: bytes, *, has_rows: bool, location: str) -> Iterator[Rejected]:
     if has_rows and not _END.search(data[-_MAX_TAIL_BYTES:]):
-        yield Rejected(place=place, reason="truncated_xml", detail="no </posts> at the end", is_whole_file=True)
+        yield Rejected(location=location, reason="truncated_xml", detail="no </posts> at the end", is_whole_file=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from pipeline.sources.source import Rejected, Unit
-from pipeline.sources.wikipedia.streams import Event, Piece, read_bz2, read_plain
+from pipeline.sources.wikipedia.streams import Event, StreamPiece, read_bz2, read_plain
 from pipeline.sources.wikipedia.xml import BrokenPageError, Page, PageCutter, SiteInfo, parse_page, parse_siteinfo
 
 _HEAD_BYTES = 1 << 20
@@ -53,7 +53,7 @@ def pages_of(unit: Unit, stored: BinaryIO) -> Iterator[tuple[Page, int] | Reject
             if unit.end is not None and offset >= unit.end:
                 continue
             if xml is None:
-                yield Rejected(place=f"{unit.place}@{offset}", reason="page_too_large")
+                yield Rejected(location=f"{unit.location}@{offset}", reason="page_too_large")
             else:
                 yield _parse(unit, offset, xml)
     else:
@@ -69,22 +69,26 @@ def _parse(unit: Unit, offset: int, xml: bytes) -> tuple[Page, int] | Rejected:
     try:
         return parse_page(xml), offset
     except BrokenPageError as error:
-        return Rejected(place=f"{unit.place}@{offset}", reason=error.reason, detail=error.detail)
+        return Rejected(location=f"{unit.location}@{offset}", reason=error.reason, detail=error.detail)
 
 
-def _loss(unit: Unit, piece: Piece, cutter: PageCutter) -> Rejected:
+def _loss(unit: Unit, piece: StreamPiece, cutter: PageCutter) -> Rejected:
     reason = "truncated_bz2" if piece.event is Event.TRUNCATED else "damaged_bz2"
     detail = piece.detail + ("; the page begun is lost" if cutter.has_begun else "")
-    place = piece.offset if piece.place is None else piece.place
-    return Rejected(place=f"{unit.place}@{place}", reason=reason, detail=detail)
+    location = piece.offset if piece.location is None else piece.location
+    return Rejected(location=f"{unit.location}@{location}", reason=reason, detail=detail)
 
 
 def _end_of_file(unit: Unit, cutter: PageCutter, tail: bytes, *, has_pages: bool) -> Iterator[Rejected]:
     """What is wrong with how the file ends, told by the unit that read its end."""
     if cutter.has_begun:
         if unit.end is None or cutter.offset < unit.end:
-            yield Rejected(place=f"{unit.place}@{cutter.offset}", reason="truncated_page", detail="the file ends in it")
+            yield Rejected(
+                location=f"{unit.location}@{cutter.offset}", reason="truncated_page", detail="the file ends in it"
+            )
     elif unit.start == 0 and unit.end is None and not has_pages and _END_TAG not in tail:
-        yield Rejected(place=unit.place, reason="not_a_dump", detail="no page, no </mediawiki>", is_whole_file=True)
+        yield Rejected(
+            location=unit.location, reason="not_a_dump", detail="no page, no </mediawiki>", is_whole_file=True
+        )
     elif tail and _END_TAG not in tail and (unit.kind == "bz2" or unit.end is None):
-        yield Rejected(place=unit.place, reason="truncated_xml", detail="the file ends without </mediawiki>")
+        yield Rejected(location=unit.location, reason="truncated_xml", detail="the file ends without </mediawiki>")

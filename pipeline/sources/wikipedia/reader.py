@@ -21,7 +21,7 @@ from filters.wikitext.article import Article, WikiLanguages
 from filters.wikitext.page import Wikitext
 from filters.wikitext.wiki_names import language_of_wiki, pack_namespaces, redirect_words, wiki_codes
 from pipeline.sources.dedup_steps import ExactDedup
-from pipeline.sources.source import Document, InputFile, Opener, Rejected, Source, TableRow, Unit
+from pipeline.sources.source import DataLicence, Document, InputFile, Opener, Reader, Rejected, Source, TableRow, Unit
 from pipeline.sources.wikipedia.index import is_index_name, unit_ends
 from pipeline.sources.wikipedia.pages import pages_of, site_info
 from pipeline.sources.wikipedia.xml import Page, SiteInfo
@@ -31,7 +31,7 @@ _URL_SAFE = "/:@!$*(),;~'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WikipediaReader:
+class WikipediaReader(Reader):
     """Reads the articles of Wikipedia's XML dumps, wikitext in ``text``.
 
     The id is the wiki's code and the page's number, ``de:3317``: page numbers are given by each wiki on its own.
@@ -111,13 +111,13 @@ class WikipediaReader:
             wiki = named or (site.wiki if site else "")
             if unit.start == 0 and site and site.wiki and site.wiki != wiki:
                 detail = f"the header says {site.wiki} ({site.name}), the file's name {named}: the name holds"
-                yield Rejected(place=unit.place, reason="header_language", detail=detail, is_bad=False)
+                yield Rejected(location=unit.location, reason="header_language", detail=detail, is_bad=False)
             if not wiki or wiki not in wiki_codes():
                 if unit.start == 0:
                     detail = f"neither the name nor the header ({site.name if site else 'none'}) is of a Wikipedia"
-                    yield Rejected(place=unit.place, reason="no_language", detail=detail, is_whole_file=True)
+                    yield Rejected(location=unit.location, reason="no_language", detail=detail, is_whole_file=True)
                 return
-            make = _DocumentMaker(unit.place, wiki, site or SiteInfo())
+            make = _DocumentMaker(unit.location, wiki, site or SiteInfo())
             for item in pages_of(unit, stored):
                 yield item if isinstance(item, Rejected) else make.document(*item)
 
@@ -144,10 +144,10 @@ def wiki_in_name(path: str) -> str:
 class _DocumentMaker:
     """Turns pages of one wiki into documents."""
 
-    __slots__ = ("_base_url", "_is_redirect", "_language", "_namespaces", "_place", "_site", "_wiki")
+    __slots__ = ("_base_url", "_is_redirect", "_language", "_location", "_namespaces", "_site", "_wiki")
 
-    def __init__(self, place: str, wiki: str, site: SiteInfo) -> None:
-        self._place = place
+    def __init__(self, location: str, wiki: str, site: SiteInfo) -> None:
+        self._location = location
         self._wiki = wiki
         self._language = language_of_wiki(wiki)
         self._site = site
@@ -169,7 +169,7 @@ class _DocumentMaker:
         elif not page.text.strip():
             reason, detail = "no_text", page.title
         if reason:
-            return Rejected(place=f"{self._place}@{offset}", reason=reason, detail=detail, is_bad=False)
+            return Rejected(location=f"{self._location}@{offset}", reason=reason, detail=detail, is_bad=False)
         return {
             "id": f"{self._wiki}:{page.page_id}",
             "text": page.text,
@@ -196,4 +196,9 @@ SOURCE = Source(
     cite="We add Wikipedia dumps from the June-August 2022 period, covering 20 languages, which use either the Latin "
     "or Cyrillic scripts [...] We process the data to remove hyperlinks, comments and other formatting boilerplate. "
     "(LLaMA, section 2.1)",
+    licence=DataLicence(
+        "CC BY-SA 4.0 (dumps from before June 2023: 3.0) and GFDL",
+        "name the authors by a link to the article (column `url`), say what was changed, share alike",
+        "https://creativecommons.org/licenses/by-sa/4.0/",
+    ),
 )

@@ -41,7 +41,7 @@ class Event(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class StreamPiece:
     """Some bytes of a dump, or what is wrong with it."""
 
     event: Event
@@ -50,20 +50,20 @@ class Piece:
     the bytes themselves. Of a gap: of the end mark before it, so that who reads that tells it."""
     data: bytes = b""
     detail: str = ""
-    place: int | None = None
+    location: int | None = None
     """Where it is, if not at ``offset``."""
 
 
-def read_plain(file: BinaryIO, start: int) -> Iterator[Piece]:
+def read_plain(file: BinaryIO, start: int) -> Iterator[StreamPiece]:
     """The bytes of an unpacked file from ``start`` on."""
     file.seek(start)
     offset = start
     while data := file.read(READ_BYTES):
-        yield Piece(Event.DATA, offset, data)
+        yield StreamPiece(Event.DATA, offset, data)
         offset += len(data)
 
 
-def read_bz2(file: BinaryIO, start: int) -> Iterator[Piece]:
+def read_bz2(file: BinaryIO, start: int) -> Iterator[StreamPiece]:
     """Unpacks the blocks that begin at ``start`` or behind it, in order, to the end of the file.
 
     Never raises on what the file holds: damage becomes a piece, and the next block is read. Where ``start`` falls
@@ -88,12 +88,12 @@ def read_bz2(file: BinaryIO, start: int) -> Iterator[Piece]:
             else:
                 data, num_used = _unpacked(region, coming, found)
         except OSError as error:
-            yield Piece(Event.DAMAGED, region.offset, detail=str(error))
+            yield StreamPiece(Event.DAMAGED, region.offset, detail=str(error))
             continue
         for _ in range(num_used):
             coming.popleft()
         for at in range(0, len(data), READ_BYTES):
-            yield Piece(Event.DATA, region.offset, data[at : at + READ_BYTES])
+            yield StreamPiece(Event.DATA, region.offset, data[at : at + READ_BYTES])
         if region.is_last:
             yield _cut(region)
 
@@ -106,7 +106,7 @@ def _unpacked(region: Region, coming: deque[Region], found: Iterator[Region]) ->
         return unpack_block(region, list(coming))
 
 
-def _between(region: Region, *, is_start: bool) -> Iterator[Piece]:
+def _between(region: Region, *, is_start: bool) -> Iterator[StreamPiece]:
     """What is wrong behind a stream, or before the first."""
     if region.kind is Kind.HEAD and not is_start:
         return
@@ -115,8 +115,10 @@ def _between(region: Region, *, is_start: bool) -> Iterator[Piece]:
         return
     fault = fault_behind(region)
     if fault:
-        yield Piece(Event.GAP, region.offset, detail=fault, place=behind_end(region))
+        yield StreamPiece(Event.GAP, region.offset, detail=fault, location=behind_end(region))
 
 
-def _cut(region: Region) -> Piece:
-    return Piece(Event.TRUNCATED, region.offset, detail=f"the file ends at byte {(region.bit + region.num_bits) // 8}")
+def _cut(region: Region) -> StreamPiece:
+    return StreamPiece(
+        Event.TRUNCATED, region.offset, detail=f"the file ends at byte {(region.bit + region.num_bits) // 8}"
+    )

@@ -55,7 +55,7 @@ def read(name: str, data: bytes) -> tuple[list[dict[str, Any]], list[tuple[str, 
     (unit,) = reader.units([InputFile(name, len(data))], open_file)
     found = list(reader.read(unit, open_file))
     documents = [item for item in found if isinstance(item, dict)]
-    return documents, [(item.place, item.reason) for item in found if isinstance(item, Rejected)]
+    return documents, [(item.location, item.reason) for item in found if isinstance(item, Rejected)]
 
 
 def test_a_bulk_tar_of_all_kinds_of_members() -> None:

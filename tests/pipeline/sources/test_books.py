@@ -55,7 +55,7 @@ def _read(stored: dict[str, bytes], reader: BooksReader | None = None) -> list[D
 
 
 def _told(found: list[Document | Rejected]) -> list[tuple[str, str]]:
-    return [(item.place, item.reason) for item in found if isinstance(item, Rejected)]
+    return [(item.location, item.reason) for item in found if isinstance(item, Rejected)]
 
 
 def _texts(found: list[Document | Rejected]) -> list[str]:
@@ -290,7 +290,7 @@ def _broken() -> Iterator[Any]:
 def test_broken_input_is_named_and_reading_goes_on(path: str, data: bytes, reason: str) -> None:
     found = _read({path: data, "z.txt": b"the next file"})
     assert reason in [told for _, told in _told(found)]
-    assert all(place.startswith(path) for place, _ in _told(found))
+    assert all(location.startswith(path) for location, _ in _told(found))
     assert _texts(found)[-1] == "the next file"
 
 
@@ -317,7 +317,7 @@ def test_sizes_are_bounded_by_what_is_unpacked_not_by_what_is_said() -> None:
         reader,
     )
     assert _told(found) == [
-        (place, "too_many_bytes") for place in ("a.txt", "b.txt.gz", "c.zip#1.txt", "d.tar.gz#1.txt", "e.jsonl:1")
+        (location, "too_many_bytes") for location in ("a.txt", "b.txt.gz", "c.zip#1.txt", "d.tar.gz#1.txt", "e.jsonl:1")
     ]
     assert [len(text) for text in _texts(found)] == [5, 5, 1_000]
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from pipeline.sources.books import chunks as books_unpack
 from pipeline.sources.books.reader import BooksReader
 from pipeline.sources.formats.json_lines import read_json_lines
-from pipeline.sources.source import Chunk, InputFile, Rejected, Unit, Unpacker
+from pipeline.sources.source import Chunk, InputFile, Rejected, Unit
 
 RNG = random.Random(3)
 WORDS = ("walk", "house", "tree", "river", "stone", "light", "over", "under", "green", "small")
@@ -70,7 +70,6 @@ def spilled(path: str, data: bytes, **settings: Any) -> Iterator[dict[str, Any] 
     """As the pipeline does: chunks are spilled, several in one file, and read back."""
     reader = BooksReader(max_unit_bytes=1, **settings)
     (unit,) = reader.units([InputFile(path, len(data))], lambda _: io.BytesIO(data))
-    assert isinstance(reader, Unpacker)
     assert unit.kind in reader.CONTAINERS
     for found in reader.unpack(unit, lambda _: io.BytesIO(data)):
         if isinstance(found, Rejected):

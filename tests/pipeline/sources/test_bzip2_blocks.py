@@ -69,7 +69,7 @@ def read(data: bytes, max_unit_bytes: int) -> tuple[list[dict[str, Any]], list[R
 
 
 def told(rejected: list[Rejected]) -> list[tuple[str, str]]:
-    return [(r.place, r.reason) for r in rejected]
+    return [(r.location, r.reason) for r in rejected]
 
 
 SOME = settings(max_examples=5, deadline=None)

@@ -35,7 +35,7 @@ def texts(records):
 
 
 def faults(records):
-    return [(record.reason, record.place) for record in records if isinstance(record, Rejected)]
+    return [(record.reason, record.location) for record in records if isinstance(record, Rejected)]
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,7 @@ def test_what_is_broken_is_told_of_the_container() -> None:
     unit = Unit(path="/spill/7", num_bytes=1, kind="wet", origin="real.wet")
     (rejected,) = CommonCrawlReader().read(unit, lambda path: io.BytesIO(b"junk"))
     assert isinstance(rejected, Rejected)
-    assert (rejected.place, rejected.is_whole_file) == ("real.wet@0", True)
+    assert (rejected.location, rejected.is_whole_file) == ("real.wet@0", True)
 
 
 PATHS = b"".join(b"crawl-data/CC-MAIN-2019-30/segments/1/wet/%s.warc.wet.gz\n" % name for name in (b"a", b"b"))

@@ -136,8 +136,8 @@ def test_odd_rows() -> None:
 
 def test_a_bad_row_is_found_by_its_place() -> None:
     (bad,) = [item for item in read_bytes_as(ODD_ROWS) if isinstance(item, Rejected) and item.reason == "bad_score"]
-    place, _, offset = bad.place.rpartition("@")
-    assert place == "a.stackexchange.com/Posts.xml"
+    location, _, offset = bad.location.rpartition("@")
+    assert location == "a.stackexchange.com/Posts.xml"
     assert ODD_ROWS[int(offset) :].startswith(b'<row Id="9"')
 
 
@@ -156,7 +156,7 @@ def test_odd_rows_are_read_once_wherever_the_file_is_cut() -> None:
 @settings(max_examples=60, deadline=None)
 def test_odd_rows_are_read_once_however_they_are_cut_and_buffered(cuts: list[int], read_bytes: int) -> None:
     def rows(start: int, end: int | None, size: int) -> Iterator[str]:
-        for block in row_blocks(io.BytesIO(ODD_ROWS), place="p", start=start, end=end, read_bytes=size):
+        for block in row_blocks(io.BytesIO(ODD_ROWS), location="p", start=start, end=end, read_bytes=size):
             yield from map(repr, parse_rows(block, "p") if isinstance(block, RowBlock) else [block])
 
     edges = sorted({0, len(ODD_ROWS), *cuts})
@@ -208,6 +208,6 @@ def test_broken_files(data: bytes, rejects: list[str], ids: list[int]) -> None:
 def test_a_row_without_end_is_skipped_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stack_exchange_rows, "MAX_ROW_BYTES", 5000)
     data = b'<posts><row Id="1" PostTypeId="1" Body="' + b"x" * 100_000 + b'" /><row Id="2" PostTypeId="1" /></posts>'
-    blocks = list(row_blocks(io.BytesIO(data), place="p", read_bytes=1000))
+    blocks = list(row_blocks(io.BytesIO(data), location="p", read_bytes=1000))
     assert [b.reason for b in blocks if isinstance(b, Rejected)] == ["row_too_long"]
     assert [b.data for b in blocks if isinstance(b, RowBlock)] == [b'<row Id="2" PostTypeId="1" /></posts>']

@@ -99,11 +99,11 @@ def test_archive(filters: Any, tmp_path: Path) -> None:
     plain = read_bytes_as(ODD_ROWS)
     assert [i.row for i in items if isinstance(i, TableRow)] == [i.row for i in plain if isinstance(i, TableRow)]
     assert rejects_of(items) == rejects_of(plain)
-    places = [i.place.replace("Posts.xml@", "#") for i in plain if isinstance(i, Rejected)]
-    assert [i.place.rpartition("@")[2] for i in items if isinstance(i, Rejected)] == [
-        p.rpartition("#")[2] for p in places
+    locations = [i.location.replace("Posts.xml@", "#") for i in plain if isinstance(i, Rejected)]
+    assert [i.location.rpartition("@")[2] for i in items if isinstance(i, Rejected)] == [
+        p.rpartition("#")[2] for p in locations
     ]
-    assert all(i.place.startswith(f"{path}#Posts.xml@") for i in items if isinstance(i, Rejected))
+    assert all(i.location.startswith(f"{path}#Posts.xml@") for i in items if isinstance(i, Rejected))
 
 
 def test_chunks_are_whole_rows_of_about_8_mb(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_bzip2_is_unpacked_by_threads(
     path.write_bytes(stored[: len(stored) // 2] + b"?" * 9 + stored[len(stored) // 2 + 9 :])
     *found, last = list(READER.unpack(unit, open_file))
     assert isinstance(last, Rejected)
-    assert (last.reason, last.is_whole_file, last.place) == ("damaged_7z", True, f"{path}#Posts.xml")
+    assert (last.reason, last.is_whole_file, last.location) == ("damaged_7z", True, f"{path}#Posts.xml")
     given = b"".join(chunk.data for chunk in found if isinstance(chunk, Chunk))
     assert given in data
     assert len(given) > len(data) // 5  # whatever the number of threads: all the rows before the damaged block

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.sources.source import Rejected, Unpacker
+from pipeline.sources.source import Rejected
 from pipeline.sources.stack_exchange.reader import SOURCE, AnswerJoin, StackExchangeReader
 
 READER = StackExchangeReader()
@@ -100,7 +100,7 @@ def test_answers_by_score_then_accepted_then_earliest_in_any_order(
 def test_what_is_left_out_is_said() -> None:
     orphans = JOIN.assemble([post(2, 1), post(3, 1)])
     assert rejects_of(orphans) == [("answer_without_question", False)] * 2
-    assert orphans[0].place == "a.stackexchange.com/2"  # type: ignore[union-attr]
+    assert orphans[0].location == "a.stackexchange.com/2"  # type: ignore[union-attr]
     made = JOIN.assemble([post(1), post(2, 1, text=""), post(3, 1)])
     assert document_of(made)["num_answers"] == 1
     assert rejects_of(made) == [("empty_answer", False)]
@@ -156,6 +156,5 @@ def test_settings_that_make_no_sense(bad: dict[str, Any]) -> None:
 
 def test_the_source() -> None:
     assert SOURCE.name == "stack_exchange"
-    assert isinstance(SOURCE.reader, Unpacker)
     assert SOURCE.join == "answers"
     assert SOURCE.join_settings == AnswerJoin()

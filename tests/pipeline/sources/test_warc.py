@@ -98,9 +98,9 @@ def named_numbers(rejected: Sequence[Rejected], starts: Sequence[int]) -> set[in
     """The records that the rejections name: by the place, and by the range of bytes that is told lost."""
     named: set[int] = set()
     for item in rejected:
-        path, _, place = item.place.partition("@")
+        path, _, location = item.location.partition("@")
         assert path == "a.warc.wet.gz"
-        first = int(place.partition("+")[0])
+        first = int(location.partition("+")[0])
         last = first + 1
         if item.detail.startswith("bytes "):
             last = int(item.detail.removeprefix("bytes ").partition(":")[0].split("-")[1])
@@ -274,7 +274,7 @@ def test_headers_that_are_missing_or_wrong(old: bytes, new: bytes, reason: str) 
     texts, rejected = read(RECORDS[1] + RECORDS[2].replace(old, new, 1) + RECORDS[3], "a.wet")
     assert list(texts) == ["https://example.org/1", "https://example.org/3"]
     assert [r.reason for r in rejected] == [reason]
-    assert rejected[0].place == f"a.wet@{len(RECORDS[1])}"
+    assert rejected[0].location == f"a.wet@{len(RECORDS[1])}"
 
 
 def test_text_that_is_not_utf8() -> None:
@@ -384,7 +384,7 @@ def test_http_coding_is_undone(block: bytes) -> None:
 def test_what_is_no_page_is_named(data: bytes, reason: str, is_bad: bool) -> None:
     (found,) = read_warc_html("a.warc", opener(data))
     assert isinstance(found, Rejected)
-    assert (found.reason, found.is_bad, found.place) == (reason, is_bad, "a.warc@0")
+    assert (found.reason, found.is_bad, found.location) == (reason, is_bad, "a.warc@0")
 
 
 def test_a_bomb_in_a_page_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

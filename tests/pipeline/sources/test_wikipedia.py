@@ -164,7 +164,7 @@ def test_a_bz2_cut_in_half_keeps_the_pages_before() -> None:
     assert ids == list(range(1, len(ids) + 1))
     assert 20 <= len(ids) < 40
     assert [(r.reason, r.is_bad) for r in rejected] == [("truncated_bz2", True)]
-    assert rejected[0].place.startswith(f"{NAME}@")
+    assert rejected[0].location.startswith(f"{NAME}@")
 
 
 def test_zeroed_bytes_lose_one_stream_and_name_it() -> None:
@@ -176,7 +176,7 @@ def test_zeroed_bytes_lose_one_stream_and_name_it() -> None:
         for max_unit_bytes in (len(data), 2000, third + 20):
             documents, rejected = read(broken, reader=WikipediaReader(max_unit_bytes=max_unit_bytes))
             assert page_ids(documents) == [*range(1, 21), *range(31, 61)], (zeroed_from, max_unit_bytes)
-            assert [(r.place, r.reason) for r in rejected] == [(f"{NAME}@{third}", "damaged_bz2")]
+            assert [(r.location, r.reason) for r in rejected] == [(f"{NAME}@{third}", "damaged_bz2")]
 
 
 def test_xml_that_ends_in_the_middle() -> None:
@@ -226,7 +226,7 @@ def test_what_is_no_article(xml: str, reason: str, is_bad: bool) -> None:
     documents, rejected = read((HEADER + xml + page(2) + FOOTER).encode(), "dewiki-1.xml")
     assert page_ids(documents) == [2]
     assert [(r.reason, r.is_bad) for r in rejected] == [(reason, is_bad)]
-    assert rejected[0].place == f"dewiki-1.xml@{len((HEADER + xml).encode()) - len(xml.lstrip().encode())}"
+    assert rejected[0].location == f"dewiki-1.xml@{len((HEADER + xml).encode()) - len(xml.lstrip().encode())}"
 
 
 def test_old_dumps_say_no_namespace() -> None:

@@ -1,1 +1,0 @@
-"""Beam composites, a file an idea."""
