@@ -8,7 +8,7 @@ TRAIN_STAMP := $(TRAIN_VENV)/.installed
 BROWSER_STAMP := $(VENV)/.browser
 BROWSER_DEBIAN := chromium fonts-dejavu-core libatomic1
 
-.PHONY: sample test test-fast test-cloud test-train test-browser check format graph lmplz sample-models clean
+.PHONY: sample test test-fast test-cloud test-train test-browser check format golden lmplz sample-models clean
 
 sample: $(STAMP)  ## Sets everything up and runs the main job on the sample, into ./out
 	$(BIN)/python -m pipeline.run
@@ -41,8 +41,9 @@ format: $(STAMP)  ## ruff's formatting and its safe fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-graph: $(STAMP)  ## Writes the graph's outline, tests/golden/graph.txt
+golden: $(STAMP)  ## Writes the golden files: the graph's outline, the order and defaults of all settings
 	$(BIN)/python -m tests.make_graph
+	$(BIN)/python -m tests.make_settings
 
 lmplz: $(STAMP)  ## Builds KenLM's lmplz and build_binary into .venv/bin (a C++ compiler; under two minutes)
 	$(BIN)/python samples/build_lmplz.py $(BIN)

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from pipeline.clean.dedup.lines import _LostLines
-from pipeline.clean.job import SourceJob
+from pipeline.clean.job import JobPlaces, JobSizes, SourceJob
 from pipeline.clean.segments import GlobalStep
 from pipeline.clean.sizing import Scale
 from pipeline.sources.common_crawl import SOURCE
@@ -29,17 +29,18 @@ def bucket(num_lines: int, folder: Path) -> None:
     """One bucket of so many lines as a worker of a distributed engine gets it, sorted, alone in this process."""
     job = SourceJob(
         source=SOURCE,
-        scale=Scale(num_parts=8192, num_line_buckets=8192, num_key_buckets=8192),
-        units_path="",
-        marker="",
         fingerprint="",
-        stats_path="",
         models={},
-        spill_dir=str(folder),
-        clean_dir="",
-        dropped_dir="",
-        shuffle_dir=None,
-        sample_docs=0,
+        sizes=JobSizes(scale=Scale(num_parts=8192, num_line_buckets=8192, num_key_buckets=8192), sample_docs=0),
+        places=JobPlaces(
+            units_path="",
+            marker="",
+            stats_path="",
+            spill_dir=str(folder),
+            clean_dir="",
+            dropped_dir="",
+            shuffle_dir=None,
+        ),
     )
     ((tag, step),) = [(tag, step) for tag, step in enumerate(SOURCE.steps, 1) if isinstance(step, LineDedup)]
     payloads = _payloads(num_lines)

@@ -14,12 +14,12 @@ from rich.table import Table
 from mixtures.plan.deal import format_table, plan
 from mixtures.plan.shares import PlanError, SourceTokens
 from pipeline.clean.batches import batches, text_bytes
-from pipeline.clean.job import SourceJob
 from pipeline.clean.ledger import Ledger
 from pipeline.clean.segments import Segment, is_local
-from pipeline.clean.sizing import Scale, scale_of
+from pipeline.clean.sizing import scale_of
 from pipeline.clean.source_plan import PreparedSource
-from pipeline.clean.step_runner import StepRunner, Verdicts
+from pipeline.clean.step_runner import StepRunner
+from pipeline.clean.verdicts import Verdicts
 from pipeline.files.files import open_file
 from pipeline.models.load import loaded_models
 from pipeline.settings.settings import Settings
@@ -93,11 +93,10 @@ def estimate_source(made: PreparedSource) -> SourceEstimate:
 
     What dedups will drop is not foreseen: the estimate is of documents before them.
     """
-    units = [u for u in made.units if u.kind.partition(".")[0] not in ("files", "licenses", UNKNOWN_FORM)] or list(
-        made.units
-    )
+    skipped = made.source.join.SIDE_TABLES if made.source.join else frozenset()
+    units = [u for u in made.units if u.kind.partition(".")[0] not in (*skipped, UNKNOWN_FORM)] or list(made.units)
     chosen = units[:: max(1, len(units) // _UNITS)][:_UNITS]
-    is_unfiltered = made.source.join == "licences" and len(units) < len(made.units)
+    is_unfiltered = bool(skipped) and len(units) < len(made.units)
     runner = _runner(made, with_steps=not is_unfiltered)
     sample_bytes = docs = kept_bytes = 0
     started = time.process_time()
@@ -141,13 +140,8 @@ def _sample_unit(made: PreparedSource, unit: Unit, runner: StepRunner) -> tuple[
 
 def _runner(made: PreparedSource, *, with_steps: bool) -> StepRunner:
     local = tuple(s for s in made.source.steps if is_local(s)) if with_steps else ()
-    job = SourceJob(
-        source=made.source, scale=Scale(num_parts=1, num_line_buckets=16, num_key_buckets=1), units_path="", marker="",
-        fingerprint="", stats_path="", models=dict(made.model_paths), spill_dir="", clean_dir="", dropped_dir="",
-        shuffle_dir=None, sample_docs=0,
-    )  # fmt: skip
     segment = Segment(0, (), local, ())  # type: ignore[arg-type]
-    return StepRunner(job, segment, loaded_models(segment.local, made.model_paths))
+    return StepRunner(made.source, segment, loaded_models(segment.local, made.model_paths))
 
 
 def _documents(made: PreparedSource, unit: Unit, counts: list[int], deadline: float) -> Iterator[dict[str, Any]]:

@@ -35,7 +35,7 @@ def clean(p: beam.Pipeline, jobs: Sequence[SourceJob]) -> None:
     """Every source on its own: they meet only in the mixture. A dump asks those before it, which come first."""
     cleaned: dict[str, list[Any]] = {}
     for job in jobs:
-        units = p | f"{job.label}/units" >> ReadUnitList(job.units_path)  # Output: (number, chunk, Unit)
+        units = p | f"{job.label}/units" >> ReadUnitList(job.places.units_path)  # Output: (number, chunk, Unit)
         earlier = cleaned.setdefault(job.source.name, [])
         # Output: done (the source's name; clean/, dropped/ and stats/ are written), and of a dump its key files
         earlier.append(units | job.label >> CleanSource(job, tuple(earlier)))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
 import platform
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from importlib import metadata
 from typing import Any
 
@@ -24,7 +22,9 @@ from pipeline.engine.runner import choose_engine
 from pipeline.estimate import print_estimate
 from pipeline.files.files import delete_tree, exists, join, write_bytes
 from pipeline.mix import phase as mixing
+from pipeline.mix.job import MixJob
 from pipeline.mix.work import mix_work
+from pipeline.output.fingerprint import fingerprint
 from pipeline.output.lock import check_writable, only_run
 from pipeline.output.markers import is_done, read_marker
 from pipeline.output.paths import Layout
@@ -154,9 +154,9 @@ def _mix(settings: Settings, layout: Layout, place: Workplace, display: Display)
     made = mixing.make_plan(settings, counted)
     job = mixing.mix_job(settings, layout, encoder, made, counted, shuffle_dir=place.shuffle_dir,
                          progress_dir=place.progress_dir)  # fmt: skip
-    fingerprint = _mix_fingerprint(job, layout, sources)
+    identity = _mix_fingerprint(job, layout, sources)
     marker = layout.marker("mix")
-    whole = mixing.read_whole_manifest(layout) if is_done(marker, fingerprint) else None
+    whole = mixing.read_whole_manifest(layout) if is_done(marker, identity) else None
     if whole is not None:
         if not exists(layout.card):
             write_card(layout, whole)
@@ -166,14 +166,24 @@ def _mix(settings: Settings, layout: Layout, place: Workplace, display: Display)
         found = mixing.write_mixture(job, layout, lambda job: place.run("mix", lambda p: graph.mix(p, job)))
     manifest = mixing.manifest_of(made, job, encoder, found, _about(layout, sources))
     write_card(layout, manifest)
-    write_bytes(marker, json.dumps({"fingerprint": fingerprint}).encode())
+    write_bytes(marker, json.dumps({"fingerprint": identity}).encode())
     mixing.write_manifest(layout, manifest)
 
 
-def _mix_fingerprint(job: Any, layout: Layout, sources: list[str]) -> str:
-    said = replace(job, parts=(), output="", result_path="", shuffle_dir=None, progress_dir=None)  # it may be moved
+def _mix_fingerprint(job: MixJob, layout: Layout, sources: list[str]) -> str:
+    """Identifies a mixture by what it is made of. Paths are left out, because an output folder may be moved."""
     made_of = {s: (read_marker(layout.marker(f"tokens-{s}")) or {}).get("fingerprint") for s in sources}
-    return hashlib.sha256((repr(said) + json.dumps(made_of)).encode()).hexdigest()
+    return fingerprint(
+        job.version,
+        job.shares,
+        job.source_names,
+        job.seed,
+        job.num_shards,
+        job.num_validation_shards,
+        job.vocab_size,
+        job.metadata,
+        made_of,
+    )
 
 
 def _inputs_and_models(settings: Settings, work: str) -> tuple[Mapping[str, Any], str | None]:

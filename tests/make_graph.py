@@ -18,7 +18,7 @@ from apache_beam.runners.pipeline_context import PipelineContext
 from mixtures.recipe import Recipe, load_recipe
 from pipeline import graph
 from pipeline.clean.batch_address import PART_NAME
-from pipeline.clean.job import SourceJob
+from pipeline.clean.job import JobPlaces, JobSizes, SourceJob
 from pipeline.clean.sizing import scale_of
 from pipeline.engine.runner import LocalRunner
 from pipeline.mix.job import CountJob, MixJob, SourceShare
@@ -78,17 +78,18 @@ def _outputs(transform: Any, components: Any, context: PipelineContext) -> str:
 def _source_job(name: str) -> SourceJob:
     return SourceJob(
         source=SOURCES[name],
-        scale=scale_of(1 << 20),
-        units_path="units",
-        marker="marker",
         fingerprint="",
-        stats_path="",
         models={},
-        spill_dir="spill",
-        clean_dir="clean",
-        dropped_dir="dropped",
-        shuffle_dir="spill",
-        sample_docs=100,
+        sizes=JobSizes(scale=scale_of(1 << 20), sample_docs=100),
+        places=JobPlaces(
+            units_path="units",
+            marker="marker",
+            stats_path="",
+            spill_dir="spill",
+            clean_dir="clean",
+            dropped_dir="dropped",
+            shuffle_dir="spill",
+        ),
     )
 
 

@@ -32,7 +32,7 @@ def test_the_graph_is_the_golden_one(maker: ModuleType, outline: str) -> None:
     changed = "\n".join(
         difflib.unified_diff(golden.splitlines(), outline.splitlines(), "golden", "now", lineterm="", n=1)
     )
-    assert not changed, f"the graph changed; if that is meant, run `make graph` and look at its diff:\n{changed}"
+    assert not changed, f"the graph changed; if that is meant, run `make golden` and look at its diff:\n{changed}"
 
 
 def test_batches_of_documents_are_never_elements(outline: str) -> None:

@@ -8,6 +8,9 @@ BATCH_ID = struct.Struct(">III")
 """A batch's identity: unit, chunk of an unpacked unit, number in it. Big-endian, so that bytes sort as numbers."""
 
 
+ROW = struct.Struct(">I")
+"""A row number in a batch."""
+
 TAG_REF = 0
 """Behind the batch id stands a tag: 0 for the reference to the batch, else 1 + the place of the global step."""
 

@@ -26,7 +26,7 @@ from pipeline.files.files import delete_tree, join, rename
 from pipeline.output.markers import are_whole, delete_unfinished, is_done, numbered_parts, read_marker
 from pipeline.output.paths import Layout
 from pipeline.settings.inputs import Listing
-from pipeline.sources.dedup_steps import DedupStep, ExactDedup
+from pipeline.sources.dedup_steps import DedupStep
 from pipeline.sources.source import Source, Unit
 
 
@@ -94,18 +94,19 @@ def file_without_dump(source: Source, listing: Listing) -> str:
 def job_of_dump(job: SourceJob, dump: PreparedDump, dumps: Sequence[PreparedDump], layout: Layout) -> SourceJob:
     """The job of one dump, out of that of its source."""
     source = job.source.name
-    return replace(
-        job,
-        dump=dump.name,
+    sizes = replace(
+        job.sizes,
         scale=scale_of(dump.listing.num_bytes),
-        marker=_marker(layout, source, dump),
-        fingerprint=dump.fingerprint,
         first_part=dump.first_part,
         num_source_parts=sum(d.num_parts for d in dumps),
+    )
+    places = replace(
+        job.places,
+        marker=_marker(layout, source, dump),
         units_path=join(layout.work, "units", f"{source}@{dump.name}.jsonl"),
         keys_dir=layout.keys(source, dump.name),
-        about={},
     )
+    return replace(job, dump=dump.name, fingerprint=dump.fingerprint, sizes=sizes, places=places, about={})
 
 
 def _marker(layout: Layout, source: str, dump: PreparedDump) -> str:
@@ -121,18 +122,18 @@ def pending_dumps(jobs: Sequence[SourceJob], layout: Layout) -> list[SourceJob]:
     pending: list[SourceJob] = []
     whole: list[SourceJob] = []
     for job in jobs:  # in order: what an earlier dump is made of is part of a later one's fingerprint
-        (whole if is_done(job.marker, job.fingerprint, dump_folders(job)) else pending).append(job)
-    numbers = {job.first_part + part for job in whole for part in range(job.scale.num_parts)}
+        (whole if is_done(job.places.marker, job.fingerprint, dump_folders(job)) else pending).append(job)
+    numbers = {job.sizes.first_part + part for job in whole for part in range(job.sizes.scale.num_parts)}
     for job in pending:
-        delete_tree(job.marker)  # first: a run that is killed from here on leaves nothing that looks finished
-        delete_tree(job.keys_dir or "")
-    for folder in (jobs[0].clean_dir, jobs[0].dropped_dir):
-        _rename_parts(folder, numbers, jobs[0].num_source_parts or 0)
-    steps = [step.NAME for step in jobs[0].source.steps if isinstance(step, ExactDedup)]
+        delete_tree(job.places.marker)  # first: a run that is killed from here on leaves nothing that looks finished
+        delete_tree(job.places.keys_dir or "")
+    for folder in (jobs[0].places.clean_dir, jobs[0].places.dropped_dir):
+        _rename_parts(folder, numbers, jobs[0].sizes.num_source_parts or 0)
+    steps = [step.NAME for step in jobs[0].source.steps if isinstance(step, DedupStep) and step.leaves_keys]
     return [
         replace(job, earlier_keys=tuple(
-            KeyFiles(step, before.keys_dir, _num_won(before, step)) for before in whole
-            if before.first_part < job.first_part and before.keys_dir for step in steps
+            KeyFiles(step, before.places.keys_dir, _num_won(before, step)) for before in whole
+            if before.sizes.first_part < job.sizes.first_part and before.places.keys_dir for step in steps
         ))
         for job in pending
     ]  # fmt: skip
@@ -140,7 +141,7 @@ def pending_dumps(jobs: Sequence[SourceJob], layout: Layout) -> list[SourceJob]:
 
 def _num_won(dump: SourceJob, step: str) -> int:
     """The keys that a whole dump's documents won, as its marker says."""
-    marker = read_marker(dump.marker) or {}
+    marker = read_marker(dump.places.marker) or {}
     return sum(n for _, stage, what, n in marker["counts"] if (stage, what) == (c.WON_STAGE, step))
 
 
@@ -180,9 +181,9 @@ def finish_source(job: SourceJob, dumps: Sequence[SourceJob]) -> None:
     """
     counts: Counter[c.CountKey] = Counter()
     for dump in dumps:
-        marker = read_marker(dump.marker)
+        marker = read_marker(dump.places.marker)
         assert marker is not None, f"{dump.label} has no marker"
         assert are_whole(marker, dump_folders(dump)), f"{dump.label} is not whole"
         counts.update({(source, stage, what): number for source, stage, what, number in marker["counts"]})
-    whole = replace(job, num_source_parts=dumps[0].num_source_parts)
-    write_source(whole, counts, stage_names(job.source.steps), dumps)
+    whole = replace(job, sizes=replace(job.sizes, num_source_parts=dumps[0].sizes.num_source_parts))
+    write_source(whole, counts, stage_names(job.source), dumps)

@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 from pipeline.clean import counts as c
 from pipeline.clean.batches import DROPPED_SCHEMA
 from pipeline.clean.job import SourceJob
-from pipeline.clean.joins.answers import SITES_STAGE
 from pipeline.clean.segments import stage_names
 from pipeline.clean.step_runner import clean_schema
 from pipeline.files.files import exists, write_bytes
@@ -80,21 +79,18 @@ def write_source(job: SourceJob, counts: Mapping[c.CountKey, int], stages: Seque
                  dumps: Sequence[SourceJob] = ()) -> None:  # fmt: skip
     """Writes the statistics of a source all of whose parts stand, and the marker last."""
     stats = c.stats_of(job.source.name, counts, stages)
-    write_bytes(job.stats_path, (json.dumps(stats, indent=1, ensure_ascii=False) + "\n").encode())
+    write_bytes(job.places.stats_path, (json.dumps(stats, indent=1, ensure_ascii=False) + "\n").encode())
     marker = {
         "fingerprint": job.fingerprint,
-        "num_parts": job.scale.num_parts if job.num_source_parts is None else job.num_source_parts,
+        "num_parts": job.sizes.num_parts_in_names,
         "documents": stats["documents"],
         "bad_records": stats["bad_records"],
         "unreadable_files": stats["unreadable_files"],
         "about": dict(job.about),
-        "parts": {"clean": state_of(job.clean_dir), "dropped": state_of(job.dropped_dir)},
-        "dumps": [
-            {"name": d.dump, "fingerprint": d.fingerprint, "parts": [d.first_part, d.first_part + d.scale.num_parts]}
-            for d in dumps
-        ],
+        "parts": {"clean": state_of(job.places.clean_dir), "dropped": state_of(job.places.dropped_dir)},
+        "dumps": [{"name": d.dump, "fingerprint": d.fingerprint, "parts": list(part_range(d))} for d in dumps],
     }
-    write_bytes(job.marker, json.dumps(marker, indent=1).encode())
+    write_bytes(job.places.marker, json.dumps(marker, indent=1).encode())
 
 
 def write_dump_marker(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None:
@@ -104,17 +100,22 @@ def write_dump_marker(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None:
         "counts": [[*key, number] for key, number in sorted(counts.items())],
         "parts": {name: state_of(where) for name, where in dump_folders(job).items()},
     }
-    write_bytes(job.marker, json.dumps(marker, indent=1).encode())
+    write_bytes(job.places.marker, json.dumps(marker, indent=1).encode())
+
+
+def part_range(job: SourceJob) -> tuple[int, int]:
+    """Returns the numbers of a job's parts among those of its source: the first, and the one after the last."""
+    first = job.sizes.first_part
+    return first, first + job.sizes.scale.num_parts
 
 
 def dump_folders(job: SourceJob) -> dict[str, str | Span]:
     """Where a dump's files lie, as its marker names them."""
-    end = job.first_part + job.scale.num_parts
     spans: dict[str, str | Span] = {
-        "clean": Span(job.clean_dir, job.first_part, end),
-        "dropped": Span(job.dropped_dir, job.first_part, end),
+        "clean": Span(job.places.clean_dir, *part_range(job)),
+        "dropped": Span(job.places.dropped_dir, *part_range(job)),
     }
-    return spans if job.keys_dir is None else spans | {"keys": job.keys_dir}
+    return spans if job.places.keys_dir is None else spans | {"keys": job.places.keys_dir}
 
 
 class _Finish(beam.DoFn):
@@ -130,16 +131,14 @@ class _Finish(beam.DoFn):
             elif kind in parts:
                 parts[kind][key] = number
         source = self._job.source
-        stages = stage_names(source.steps)
-        if source.join == "answers":
-            stages.insert(0, SITES_STAGE)
+        stages = stage_names(source)
         c.check_conservation(counts)
         check_earlier_keys(self._job, counts)
         c.check_chain(source.name, stages, counts, num_written=sum(parts[_CLEAN].values()),
                       num_dropped_written=sum(parts[_DROPPED].values()),
-                      is_share=self._job.dropped_share < 1.0)  # fmt: skip
-        self._fill(self._job.clean_dir, parts[_CLEAN], clean_schema(self._job))
-        self._fill(self._job.dropped_dir, parts[_DROPPED], DROPPED_SCHEMA)
+                      is_share=self._job.sizes.dropped_share < 1.0)  # fmt: skip
+        self._fill(self._job.places.clean_dir, parts[_CLEAN], clean_schema(self._job.source))
+        self._fill(self._job.places.dropped_dir, parts[_DROPPED], DROPPED_SCHEMA)
         if self._job.dump:
             write_dump_marker(self._job, counts)
         else:
@@ -148,7 +147,7 @@ class _Finish(beam.DoFn):
 
     def _fill(self, folder: str, written: dict[int, int], schema: pa.Schema) -> None:
         """Writes an empty file for each part that got no document: a reader finds every name from first to last."""
-        for part in range(self._job.scale.num_parts):
+        for part in range(self._job.sizes.scale.num_parts):
             path = self._job.part_path(folder, part)
             if part not in written:
                 sink = io.BytesIO()

@@ -1,4 +1,4 @@
-"""The clean job of one source, or of one dump of a source."""
+"""The clean job of one source, or of one dump of a source: what it cleans, how it is sized, and where its files go."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pipeline.sources.source import Source
 
 @dataclass(frozen=True, slots=True)
 class KeyFiles:
-    """The files in which a dump's documents stand that won an exact dedup, with their keys: a newer dump asks them."""
+    """The key files of a dump: the documents that won an exact dedup, with their keys. A newer dump reads them."""
 
     step: str
     folder: str
     num_keys: int = 0
-    """Known of a dump that is whole: so many must be read."""
+    """The number of keys in all files, known once the dump is complete. A newer dump must read as many."""
 
     def path(self, bucket: int) -> str:
         """
@@ -29,58 +29,78 @@ class KeyFiles:
 
     @property
     def glob(self) -> str:
-        """What matches all of them; a bucket without a key has none."""
+        """A pattern that matches all of them. A bucket without a key has no file."""
         return f"{self.folder}/part-{self.step}-*.arrow"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SourceJob:
-    """All a worker must know of one source, or of one dump of it: its settings, its cut, and where things go."""
+class JobSizes:
+    """How a job is split, and how much of what it drops is kept."""
 
-    source: Source
     scale: Scale
+    sample_docs: int
+    """Dropped documents per stage and reason that keep their text."""
+    dropped_share: float = 1.0
+    """The share of the other dropped documents that get a row in ``dropped/``."""
+    first_part: int = 0
+    """The number of the job's first part among those of its source."""
+    num_source_parts: int | None = None
+    """The number of parts of the whole source; None if the job is the whole source."""
+
+    @property
+    def num_parts_in_names(self) -> int:
+        """The number after ``of`` in the names of the job's parts."""
+        return self.scale.num_parts if self.num_source_parts is None else self.num_source_parts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPlaces:
+    """The paths of a job's files."""
+
     units_path: str
-    """The list of its units."""
+    """The list of units to read."""
     marker: str
-    """Where the marker goes that makes the source's step whole."""
-    fingerprint: str
-    """Of its inputs, settings, models and data versions: what the marker holds."""
+    """Written last: it makes the job complete."""
     stats_path: str
-    models: dict[str, Any]
-    """Paths of the models by their key."""
-    spill_dir: str
     clean_dir: str
     dropped_dir: str
-    shuffle_dir: str | None
-    """Where groups are spilled; None: the engine's own shuffle."""
-    sample_docs: int
-    dump: str = ""
-    """The dump that this is about; empty: all of the source."""
-    first_part: int = 0
-    """The number of its first part among the source's."""
-    num_source_parts: int | None = None
-    """Parts of the whole source; None: those of the job."""
     keys_dir: str | None = None
-    """Where its key files go; None: no newer dump will ask."""
-    earlier_keys: tuple[KeyFiles, ...] = ()
-    """Those of the dumps before it that are whole."""
-    dropped_share: float = 1.0
-    """Of what is dropped this share gets a row in the ledger, besides the sample."""
+    """The folder for key files; None if no newer dump can ask for them."""
+    spill_dir: str = ""
+    """Texts are spilled here. It is known once the run has its workplace."""
+    shuffle_dir: str | None = None
+    """Groups are spilled here; None if the engine shuffles them itself."""
     progress_dir: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceJob:
+    """Everything that a worker must know about one source, or about one dump of it."""
+
+    source: Source
+    fingerprint: str
+    """Identifies inputs, settings, models and data versions. The marker holds it."""
+    models: Mapping[str, Any]
+    """Paths of the models, by key."""
+    sizes: JobSizes
+    places: JobPlaces
+    dump: str = ""
+    """The dump to clean; empty for the whole source."""
+    earlier_keys: tuple[KeyFiles, ...] = ()
+    """The key files of earlier dumps that are complete."""
     about: Mapping[str, Any] = field(default_factory=dict)
-    """What the manifest says of its inputs and models."""
+    """What the manifest reports about inputs and models."""
 
     @property
     def label(self) -> str:
-        """What its part of the graph is called."""
+        """The name of the job's part of the graph."""
         return f"{self.source.name}@{self.dump}" if self.dump else self.source.name
 
     def part_path(self, folder: str, part: int) -> str:
-        """The file of clean or dropped documents of its part."""
-        num_parts = self.scale.num_parts if self.num_source_parts is None else self.num_source_parts
-        return f"{folder}/{part_name(self.first_part + part, num_parts)}"
+        """Returns the path of one of the job's parts, counted from 0, in ``clean/`` or ``dropped/``."""
+        return f"{folder}/{part_name(self.sizes.first_part + part, self.sizes.num_parts_in_names)}"
 
     def key_files(self, step: str) -> KeyFiles:
-        """Those that it writes for an exact dedup."""
-        assert self.keys_dir is not None, "nobody asks for them"
-        return KeyFiles(step, self.keys_dir)
+        """Returns the key files that the job writes for an exact dedup."""
+        assert self.places.keys_dir is not None, "no newer dump asks for keys"
+        return KeyFiles(step, self.places.keys_dir)

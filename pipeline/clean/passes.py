@@ -14,34 +14,28 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.pvalue import TaggedOutput
 
-from pipeline.clean.batch_address import BATCH_ID, TAG_ATTRIBUTES, TAG_REF, part_of
+from pipeline.clean.batch_address import BATCH_ID, ROW, TAG_ATTRIBUTES, TAG_REF, part_of
 from pipeline.clean.batches import batch_from_bytes, batch_to_bytes, batches
-from pipeline.clean.dedup.exact_keys import ROW, bucket_of_key, key_rows
-from pipeline.clean.dedup.line_keys import line_payloads, with_line_hashes
-from pipeline.clean.dedup.near_keys import parse_sketch, signature
+from pipeline.clean.dedup.kind import Asked, Workshop
+from pipeline.clean.dedup.kinds import dedup_of_spilled_text, kind_of
 from pipeline.clean.job import SourceJob
 from pipeline.clean.ledger import Ledger, sample_hashes
-from pipeline.clean.segments import Segment, line_dedup_behind
-from pipeline.clean.step_runner import StepRunner, Verdicts, clean_schema, to_clean
+from pipeline.clean.segments import Segment
+from pipeline.clean.step_runner import StepRunner, clean_schema, to_clean
 from pipeline.clean.tags import (
-    BOOKS,
     COUNTS,
     DROPPED,
-    LINES,
     PARTS,
     REFS,
     SAMPLES,
-    SIGNAL,
-    SKETCHES,
-    key_tag,
     pass_label,
 )
+from pipeline.clean.verdicts import Verdicts
 from pipeline.engine.unit_list import UnitElement
 from pipeline.files.files import open_file, written_whole
 from pipeline.files.spill import Blob, SpillFile, blob_bytes, blob_from
 from pipeline.models.load import loaded_models
 from pipeline.progress import ticks as progress
-from pipeline.sources.dedup_steps import ExactDedup, LineDedup, NearDedup
 from pipeline.sources.source import UNKNOWN_FORM, Rejected, TableRow, Unit
 
 _CLEAN_GROUP_BYTES = 16 << 20
@@ -53,21 +47,21 @@ class SegmentDoFn(beam.DoFn):
 
     def __init__(self, job: SourceJob, segment: Segment) -> None:
         self._job, self._segment = job, segment
-        self._spill = SpillFile(job.spill_dir)
-        self._lines = line_dedup_behind(job.source.steps, segment)
+        self._spill = SpillFile(job.places.spill_dir)
+        self._hashed_for = dedup_of_spilled_text(job.source.steps, segment)
 
     def setup(self) -> None:
         models = loaded_models(self._segment.local, self._job.models)
-        self._runner = StepRunner(self._job, self._segment, models)
+        self._runner = StepRunner(self._job.source, self._segment, models, self._job.places.progress_dir)
 
     def start_bundle(self) -> None:
-        self._spill = SpillFile(self._job.spill_dir)
+        self._spill = SpillFile(self._job.places.spill_dir)
 
     def finish_bundle(self) -> None:
         self._spill.close()
 
     def _ledger(self) -> Ledger:
-        return Ledger(self._job.source.name, self._job.sample_docs, self._job.dropped_share)
+        return Ledger(self._job.source.name, self._job.sizes.sample_docs, self._job.sizes.dropped_share)
 
     def _close(self, ledger: Ledger, work_id: bytes) -> Iterator[TaggedOutput]:
         """Ends a piece of work: what it dropped, then its counts."""
@@ -78,7 +72,7 @@ class SegmentDoFn(beam.DoFn):
     def _dropped(self, ledger: Ledger, work_id: bytes) -> Iterator[TaggedOutput]:
         for rows in ledger.take_dropped():
             blob = self._spill.append(batch_to_bytes(rows))
-            part = part_of(work_id, self._job.scale.num_parts)
+            part = part_of(work_id, self._job.sizes.scale.num_parts)
             yield TaggedOutput(SAMPLES, sample_hashes(rows))
             yield TaggedOutput(DROPPED, (part, work_id + bytes([self._segment.index]) + blob_bytes(blob)))
 
@@ -86,10 +80,10 @@ class SegmentDoFn(beam.DoFn):
         """Spills a batch and asks the next global steps about it."""
         if not batch.num_rows:
             return
-        if self._lines is not None:  # hashed once, for the question and for the answer
-            batch = with_line_hashes(batch, self._lines)
+        if self._hashed_for is not None:  # hashed once, for the question and for the answer
+            batch = kind_of(self._hashed_for).before_spill(batch, self._hashed_for)
         blob = self._spill.append(batch_to_bytes(batch))
-        part = part_of(batch_id, self._job.scale.num_parts)
+        part = part_of(batch_id, self._job.sizes.scale.num_parts)
         ledger.send(f"documents behind segment {self._segment.index}", batch.num_rows)
         yield TaggedOutput(REFS, (part, batch_id + bytes([TAG_REF]) + blob_bytes(blob)))
         yield from self._ask(batch, batch_id, ledger)
@@ -103,7 +97,7 @@ class SegmentDoFn(beam.DoFn):
             batch_id = BATCH_ID.pack(*place, next(numbers))
             if batch is not None:
                 ledger.read(batch)
-                progress.tick(self._job.progress_dir, self._stage(), documents=batch.num_rows)
+                progress.tick(self._job.places.progress_dir, self._stage(), documents=batch.num_rows)
                 batch = self._run_first(batch, ledger)
                 yield from self._hand_on(batch, batch_id, ledger)
             yield from held
@@ -123,33 +117,11 @@ class SegmentDoFn(beam.DoFn):
         self, batch: pa.RecordBatch, batch_id: bytes, ledger: Ledger, rows: np.ndarray | None = None
     ) -> Iterator[TaggedOutput]:
         """Asks the next global steps about a batch; ``rows``: where its documents stood when it was spilled."""
-        asked = self._segment.ask
-        first = asked[0].step
-        scale = self._job.scale
-        if isinstance(first, ExactDedup):
-            chain = [a.step for a in asked if isinstance(a.step, ExactDedup)]
-            for index, payload in key_rows(batch, batch_id, chain, rows):
-                ledger.send(f"{chain[index].NAME} keys", 1)
-                yield TaggedOutput(key_tag(index), (bucket_of_key(payload, scale.num_key_buckets), payload))
-        elif isinstance(first, LineDedup):
-            for bucket, payload in line_payloads(batch, batch_id, first, scale.num_line_buckets):
-                ledger.send(f"{first.NAME} lines", ROW.unpack_from(payload, BATCH_ID.size)[0])
-                yield TaggedOutput(LINES, (bucket, payload))
-        else:
-            numbers = np.arange(batch.num_rows) if rows is None else rows
-            yield from self._ask_near(batch, batch_id, first, ledger, numbers)
-
-    def _ask_near(
-        self, batch: pa.RecordBatch, batch_id: bytes, step: NearDedup, ledger: Ledger, rows: np.ndarray
-    ) -> Iterator[TaggedOutput]:
-        ids, texts = batch.column("id").to_pylist(), batch.column("text").to_pylist()
-        for row, document_id, text in zip(rows.tolist(), ids, texts, strict=True):
-            book = signature(document_id, text, batch_id + ROW.pack(row), step.ngram_words, self._spill)
-            ledger.send(f"{step.NAME} signatures", 1)
-            yield TaggedOutput(BOOKS, book.info(self._job.scale.num_key_buckets))
-            for bucket, payload in book.sketch_payloads(self._job.scale.num_key_buckets):
-                ledger.send(f"{step.NAME} shingles", len(parse_sketch(payload).hashes))
-                yield TaggedOutput(SKETCHES, (bucket, payload))
+        chain = self._segment.ask
+        asked = Asked(batch, batch_id, np.arange(batch.num_rows) if rows is None else rows)
+        workshop = Workshop(self._job.sizes.scale, self._spill, ledger)
+        for tag, question in kind_of(chain[0].step).ask(asked, chain, workshop):
+            yield TaggedOutput(tag, question)
 
 
 class ReadUnits(SegmentDoFn):
@@ -162,7 +134,7 @@ class ReadUnits(SegmentDoFn):
         held: list[TaggedOutput] = []
         yield from self._run_documents(self._documents(unit, ledger, held), (unit_number, chunk), ledger, held)
         yield from self._close(ledger, work_id)
-        progress.tick(self._job.progress_dir, self._stage(), units=1, num_bytes=unit.num_bytes)
+        progress.tick(self._job.places.progress_dir, self._stage(), units=1, num_bytes=unit.num_bytes)
 
     def _stage(self) -> str:
         return f"{self._job.source.name}: read"
@@ -202,15 +174,17 @@ class OpenBatches(SegmentDoFn):
             else:  # the next pass opens the same batch again and counts: here nothing is decided
                 batch, rows = self._runner.apply_verdicts(batch, verdicts, self._ledger())
                 yield from self._ask(batch, batch_id, ledger, rows)
-            progress.tick(self._job.progress_dir, self._stage(), documents=batch.num_rows, num_bytes=batch.nbytes)
+            progress.tick(
+                self._job.places.progress_dir, self._stage(), documents=batch.num_rows, num_bytes=batch.nbytes
+            )
             if ledger.is_full:
                 yield from self._dropped(ledger, batch_id)
         yield from self._close(ledger, struct.pack(">III", part, 2**32 - 1, self._segment.index))
-        progress.tick(self._job.progress_dir, self._stage(), units=1)
+        progress.tick(self._job.places.progress_dir, self._stage(), units=1)
 
     def _batches(self, payloads: Iterable[bytes]) -> Iterator[tuple[bytes, Blob, Verdicts]]:
         """Groups the sorted payloads of a part by batch: the reference first, then what was said of it."""
-        line_tags = {v.tag for v in self._segment.verdicts if isinstance(v.step, LineDedup)}
+        kinds = {v.tag: kind_of(v.step) for v in self._segment.verdicts}
         current, blob, verdicts = b"", None, Verdicts()
         for payload in payloads:
             batch_id, tag, body = payload[: BATCH_ID.size], payload[BATCH_ID.size], payload[BATCH_ID.size + 1 :]
@@ -222,14 +196,8 @@ class OpenBatches(SegmentDoFn):
             assert batch_id == current, "a verdict on a batch that is not there"
             if tag == TAG_ATTRIBUTES:
                 verdicts.attributes[ROW.unpack_from(body)[0]] = json.loads(body[ROW.size :])
-            elif tag in line_tags:
-                verdicts.lines.setdefault(tag, []).append(np.frombuffer(body, "<u8", offset=ROW.size))
             else:
-                row, said = ROW.unpack_from(body)[0], body[ROW.size :]
-                if said[:1] == b"\0":
-                    verdicts.signals.setdefault(tag, {})[row] = SIGNAL.unpack(said)[1]
-                else:
-                    verdicts.rows.setdefault(tag, {})[row] = said.decode()
+                kinds[tag].read(verdicts, tag, body)
         if blob is not None:
             yield current, blob, verdicts
 
@@ -240,8 +208,8 @@ class WriteClean(OpenBatches):
     def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[TaggedOutput]:
         part, payloads = element
         ledger = self._ledger()
-        schema = clean_schema(self._job)
-        path = self._job.part_path(self._job.clean_dir, part)
+        schema = clean_schema(self._job.source)
+        path = self._job.part_path(self._job.places.clean_dir, part)
         num_docs = 0
         form = {"compression": "zstd", "write_page_checksum": True}
         with written_whole(path) as sink, pq.ParquetWriter(sink, schema, **form) as writer:
@@ -250,7 +218,9 @@ class WriteClean(OpenBatches):
                 batch = batch_from_bytes(blob.read())
                 ledger.receive(f"documents behind segment {self._segment.origin}", batch.num_rows)
                 batch = self._runner.run(batch, verdicts, ledger)
-                progress.tick(self._job.progress_dir, self._stage(), documents=batch.num_rows, num_bytes=batch.nbytes)
+                progress.tick(
+                    self._job.places.progress_dir, self._stage(), documents=batch.num_rows, num_bytes=batch.nbytes
+                )
                 if batch.num_rows:
                     ledger.write(batch)
                     held.append(to_clean(batch, schema))
@@ -264,4 +234,4 @@ class WriteClean(OpenBatches):
                 writer.write_table(pa.Table.from_batches(held))
         yield TaggedOutput(PARTS, (part, num_docs))
         yield from self._close(ledger, struct.pack(">III", part, 2**32 - 1, self._segment.index))
-        progress.tick(self._job.progress_dir, self._stage(), units=1)
+        progress.tick(self._job.places.progress_dir, self._stage(), units=1)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +14,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from filters.exclude import Excluded
 from pipeline.clean.dumps import cut_into_dumps, finish_source, forget_dumps, job_of_dump, pending_dumps
-from pipeline.clean.job import SourceJob
+from pipeline.clean.job import JobPlaces, JobSizes, SourceJob
 from pipeline.clean.sizing import scale_of
 from pipeline.clean.source_plan import PreparedSource
 from pipeline.engine.unit_list import write_unit_list
@@ -25,15 +23,15 @@ from pipeline.files.files import delete_tree, exists, join, open_file
 from pipeline.models.checksums import sha256_of
 from pipeline.models.find import find_models, portable, require_models
 from pipeline.models.load import cutoffs_of
+from pipeline.output.fingerprint import fingerprint, recorded
 from pipeline.output.markers import is_done, read_marker
 from pipeline.output.paths import Layout
 from pipeline.settings.inputs import Listing, list_inputs
 from pipeline.settings.settings import Settings
-from pipeline.settings.source_settings import canonical
 from pipeline.sources.source import UNKNOWN_FORM, Source, Unit
 
-DATA_VERSION = 1
-"""Of the pipeline itself: raised when the same steps put out something else. CHANGELOG tells why."""
+DATA_VERSION = 2
+"""Data version of the clean phase. Increase it when unchanged steps would produce different output."""
 
 
 def with_exclusion(source: Source, settings: Settings) -> Source:
@@ -94,18 +92,16 @@ def cut_units(source: Source, listing: Listing) -> tuple[Unit, ...]:
 def _fingerprint(
     source: Source, models: Mapping[str, Any], settings: Settings, listing: Listing, dump: Sequence[Any] = ()
 ) -> str:
-    said = {
-        "version": DATA_VERSION,
-        "reader": canonical(source.reader),
-        "steps": [canonical(step) for step in source.steps],
-        "join": canonical(source.join_settings),
-        "inputs": listing.fingerprint,
-        "models": {key: sha256_of(path) for key, path in sorted(models.items())},
-        "sample_docs": settings.limits.sample_docs,
-        **({"dropped_share": settings.limits.dropped_share} if settings.limits.dropped_share < 1.0 else {}),
-        **({"dump": dump} if dump else {}),
-    }
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    return fingerprint(
+        DATA_VERSION,
+        source.reader,
+        source.steps,
+        source.join,
+        listing.fingerprint,
+        {key: sha256_of(path) for key, path in models.items()},
+        [settings.limits.sample_docs, settings.limits.dropped_share],
+        dump,
+    )
 
 
 def pending_jobs(plans: Iterable[PreparedSource], layout: Layout, settings: Settings, *, spill_dir: str,
@@ -119,9 +115,9 @@ def pending_jobs(plans: Iterable[PreparedSource], layout: Layout, settings: Sett
         # The marker first: a run that is killed from here on leaves nothing that looks finished.
         for path in (layout.manifest, layout.marker(f"clean-{name}"), layout.stats(name)):
             delete_tree(path)
-        job = replace(
-            _job(plan, layout, settings), spill_dir=spill_dir, shuffle_dir=shuffle_dir, progress_dir=progress_dir
-        )
+        job = _job(plan, layout, settings)
+        places = replace(job.places, spill_dir=spill_dir, shuffle_dir=shuffle_dir, progress_dir=progress_dir)
+        job = replace(job, places=places)
         if plan.dumps:
             pending = pending_dumps([job_of_dump(job, dump, plan.dumps, layout) for dump in plan.dumps], layout)
             units = {dump.name: dump.units for dump in plan.dumps}
@@ -131,7 +127,7 @@ def pending_jobs(plans: Iterable[PreparedSource], layout: Layout, settings: Sett
             delete_tree(layout.clean(name))
             delete_tree(layout.dropped(name))
         for one in pending:
-            write_unit_list(one.units_path, units[one.dump])
+            write_unit_list(one.places.units_path, units[one.dump])
         jobs += pending
     return jobs
 
@@ -164,22 +160,24 @@ def finish_sources(plans: Iterable[PreparedSource], layout: Layout, settings: Se
 
 
 def _job(plan: PreparedSource, layout: Layout, settings: Settings) -> SourceJob:
-    """The job of a source; where it spills is still to be said."""
+    """Returns the job of a source. ``spill_dir`` and its like are filled in later."""
     name = plan.source.name
     return SourceJob(
         source=plan.source,
-        scale=scale_of(plan.listing.num_bytes),
-        units_path=join(layout.work, "units", f"{name}.jsonl"),
-        marker=layout.marker(f"clean-{name}"),
         fingerprint=plan.fingerprint,
-        stats_path=layout.stats(name),
         models={key: portable(path) for key, path in plan.model_paths.items()},
-        spill_dir="",
-        clean_dir=layout.clean(name),
-        dropped_dir=layout.dropped(name),
-        shuffle_dir=None,
-        sample_docs=settings.limits.sample_docs,
-        dropped_share=settings.limits.dropped_share,
+        sizes=JobSizes(
+            scale=scale_of(plan.listing.num_bytes),
+            sample_docs=settings.limits.sample_docs,
+            dropped_share=settings.limits.dropped_share,
+        ),
+        places=JobPlaces(
+            units_path=join(layout.work, "units", f"{name}.jsonl"),
+            marker=layout.marker(f"clean-{name}"),
+            stats_path=layout.stats(name),
+            clean_dir=layout.clean(name),
+            dropped_dir=layout.dropped(name),
+        ),
         about=about_plan(plan),
     )
 
@@ -195,9 +193,9 @@ def about_plan(plan: PreparedSource) -> dict[str, Any]:
         },
         "models": {key: {"name": Path(str(path)).name, "sha256": sha256_of(path)} for key, path in models.items()},
         "settings": {
-            "reader": canonical(plan.source.reader),
-            "join": canonical(plan.source.join_settings),
-            "steps": {step.NAME: canonical(step) for step in plan.source.steps},
+            "reader": recorded(plan.source.reader),
+            "join": recorded(plan.source.join),
+            "steps": {step.NAME: recorded(step) for step in plan.source.steps},
         },
         "cutoffs": cutoffs_of(models["perplexity"]) if "perplexity" in models else {},
     }

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from filters.step import Step
-from pipeline.sources.dedup_steps import ExactDedup, LineDedup, NearDedup
-from pipeline.sources.source import AnyStep
+from pipeline.sources.dedup_steps import DedupStep
+from pipeline.sources.source import AnyStep, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class GlobalStep:
     """A step over all documents, with its place among the source's steps."""
 
     tag: int
-    step: ExactDedup | LineDedup | NearDedup
+    step: DedupStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,8 @@ class Segment:
         return bool(self.local) or self.index == 0 or (self.index == 1 and not self.verdicts)
 
 
-def is_local(step: AnyStep) -> bool:
+def is_local(step: AnyStep) -> TypeGuard[Step]:
+    """True if the step needs one document at a time."""
     return isinstance(step, Step)
 
 
@@ -55,6 +56,7 @@ def segments(steps: Sequence[AnyStep], *, first_opens: bool = False) -> list[Seg
 
     ``first_opens``: the first one opens batches that a join has spilled, instead of reading the input.
 
+    >>> from pipeline.sources.dedup_steps import ExactDedup, LineDedup
     >>> a, b = ExactDedup(NAME="a", reason="a", key="id"), LineDedup()
     >>> [(len(s.verdicts), len(s.ask)) for s in segments((a, b))]
     [(0, 1), (1, 1), (2, 0)]
@@ -71,7 +73,7 @@ def segments(steps: Sequence[AnyStep], *, first_opens: bool = False) -> list[Seg
         ask: list[GlobalStep] = []
         while position < len(steps) and not is_local(steps[position]):
             step: Any = steps[position]
-            if ask and not (isinstance(step, ExactDedup) and isinstance(ask[-1].step, ExactDedup)):
+            if ask and not ask[-1].step.chains_with(step):
                 break
             ask.append(GlobalStep(position + 1, step))
             position += 1
@@ -85,23 +87,11 @@ def segments(steps: Sequence[AnyStep], *, first_opens: bool = False) -> list[Seg
         index += 1
 
 
-def line_dedup_behind(steps: Sequence[AnyStep], segment: Segment) -> LineDedup | None:
-    """The line dedup that a segment's documents meet with their text as it is now, if there is one.
-
-    >>> a, b = ExactDedup(NAME="a", reason="a", key="id"), LineDedup()
-    >>> [line_dedup_behind((a, b), s) == b for s in segments((a, b))]
-    [True, True, False]
-    """
-    if segment.is_last:
-        return None
-    for step in steps[segment.ask[0].tag - 1 :]:
-        if isinstance(step, LineDedup):
-            return step
-        if is_local(step):
-            return None
-    return None
+def segments_of(source: Source) -> list[Segment]:
+    """Returns the segments of a source."""
+    return segments(source.steps, first_opens=source.join is not None and source.join.OPENS_BATCHES)
 
 
-def stage_names(steps: Sequence[AnyStep]) -> list[str]:
+def stage_names(source: Source) -> list[str]:
     """The stages of a source in the order documents pass them, as counted and written in ``stats``."""
-    return [step.NAME for step in steps]
+    return [*(source.join.STAGES if source.join else ()), *(step.NAME for step in source.steps)]

@@ -40,5 +40,5 @@ class UnpackUnits(SegmentDoFn):
             piece = Unit(path=blob.path, num_bytes=blob.num_bytes, kind=found.kind, start=blob.start, end=end,
                          origin=found.origin)  # fmt: skip
             yield TaggedOutput(UNITS, (number, chunk, piece))
-            progress.tick(self._job.progress_dir, f"{self._job.source.name}: unpack", num_bytes=blob.num_bytes)
+            progress.tick(self._job.places.progress_dir, f"{self._job.source.name}: unpack", num_bytes=blob.num_bytes)
         yield from self._close(ledger, BATCH_ID.pack(number, 0, 0))

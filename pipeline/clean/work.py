@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.clean.job import SourceJob
-from pipeline.clean.segments import segments
+from pipeline.clean.segments import segments_of
 from pipeline.clean.source_plan import PreparedSource
 from pipeline.clean.tags import pass_label
 from pipeline.progress.work import Work
@@ -26,7 +26,7 @@ def clean_work(plans: Sequence[PreparedSource], jobs: Sequence[SourceJob]) -> di
         containers = job.source.reader.CONTAINERS
         if not any(unit.kind in containers for unit in units):  # how many units are in them nobody knows
             add(f"{job.source.name}: read", len(units), num_bytes)
-        _, *following = segments(job.source.steps, first_opens=job.source.join == "licences")
+        _, *following = segments_of(job.source)
         for segment in following:
-            add(pass_label(job.source.name, segment), job.scale.num_parts, num_bytes)
+            add(pass_label(job.source.name, segment), job.sizes.scale.num_parts, num_bytes)
     return work

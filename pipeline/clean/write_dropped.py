@@ -34,12 +34,12 @@ class WriteDropped(beam.PTransform):
             samples
             | "flatten_samples" >> beam.Flatten()
             | "by_reason" >> beam.FlatMap(dict.items)
-            | "smallest" >> beam.CombinePerKey(_Smallest(self._job.sample_docs))
+            | "smallest" >> beam.CombinePerKey(_Smallest(self._job.sizes.sample_docs))
             | "limit" >> beam.MapTuple(_last)
         )
         return (
             refs
-            | "group" >> GroupBytes(self._job.scale.num_parts, self._job.shuffle_dir)
+            | "group" >> GroupBytes(self._job.sizes.scale.num_parts, self._job.places.shuffle_dir)
             | "write" >> beam.ParDo(_Write(self._job), AsDict(limits))
         )
 
@@ -75,7 +75,7 @@ class _Write(beam.DoFn):
         self, group: tuple[int, Iterable[bytes]], limits: dict[tuple[str, str], int]
     ) -> Iterator[tuple[int, int]]:
         part, payloads = group
-        path = self._job.part_path(self._job.dropped_dir, part)
+        path = self._job.part_path(self._job.places.dropped_dir, part)
         num_rows = 0
         with (
             written_whole(path) as sink,
@@ -85,9 +85,9 @@ class _Write(beam.DoFn):
                 rows = batch_from_bytes(blob_from(payload[BATCH_ID.size + 1 :]).read())
                 num_rows += rows.num_rows
                 rows = without_text_above(rows, limits)
-                if self._job.dropped_share < 1.0:  # of documents that were in a sample and are not in that of all
+                if self._job.sizes.dropped_share < 1.0:  # of documents that were in a sample and are not in that of all
                     is_record = pc.equal(rows.column("stage"), "records")
-                    is_kept = pc.or_(pc.is_valid(rows.column("text")), in_share(rows, self._job.dropped_share))
+                    is_kept = pc.or_(pc.is_valid(rows.column("text")), in_share(rows, self._job.sizes.dropped_share))
                     rows = rows.filter(pc.or_(is_record, is_kept))
                 writer.write_table(pa.Table.from_batches([rows]))
         yield part, num_rows

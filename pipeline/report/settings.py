@@ -9,8 +9,9 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from mixtures.recipe import Recipe, load_recipe
+from pipeline.output.fingerprint import recorded
 from pipeline.report.output_state import RunState
-from pipeline.settings.source_settings import canonical, configured
+from pipeline.settings.source_settings import configured
 from pipeline.sources import SOURCES
 from pipeline.sources.source import Source
 
@@ -97,8 +98,8 @@ def _of_recipe(recipe: Recipe) -> dict[str, str]:
 def _of_source(source: Source) -> dict[str, str]:
     where = f"sources.{source.name}"
     found = _flat(f"{where}.reader", _fields(source.reader))
-    if source.join_settings is not None:
-        found |= _flat(f"{where}.join", _fields(source.join_settings))
+    if source.join is not None:
+        found |= _flat(f"{where}.join", _fields(source.join))
     for step in source.steps:
         found[f"{where}.{step.NAME}"] = "on"
         found |= _flat(f"{where}.{step.NAME}", _fields(step))
@@ -106,8 +107,7 @@ def _of_source(source: Source) -> dict[str, str]:
 
 
 def _fields(value: Any) -> dict[str, Any]:
-    kept = canonical(value)
-    return {k: v for k, v in kept.items() if k not in ("type", "data_version", "NAME", "DATA_VERSION", "reason")}
+    return {name: one for name, one in recorded(value).items() if name != "data_version"}
 
 
 def _flat(where: str, value: Any) -> dict[str, str]:

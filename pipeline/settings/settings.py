@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mixtures.config import read_config, recipe_of_config, text_in
+from mixtures.from_yaml import with_settings
 from mixtures.recipe import Recipe
 from pipeline.files.files import is_local
 from pipeline.settings.flags import parse_flags, seed_of
@@ -36,6 +37,12 @@ class RunLimits:
     max_unreadable_files: int = 20
     max_unreadable_share: float = 0.01
     """A source stops the run when more files than both limits cannot be read."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            is_share, value = isinstance(field.default, float), getattr(self, field.name)
+            if not 0 <= value <= (1 if is_share else 2**62):
+                raise ValueError(f"{field.name} must be {'from 0 to 1' if is_share else '0 or more'}, not {value!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,17 +182,4 @@ def _source_names(flag: str | None, inputs: Mapping[str, Any], recipe: Recipe) -
 
 
 def _limits(given: Any) -> RunLimits:
-    if given is None:
-        return RunLimits()
-    if not isinstance(given, Mapping):
-        raise ValueError(f"run in the config file must map settings to numbers, not {given!r}")
-    known = {f.name: f.default for f in dataclasses.fields(RunLimits)}
-    for name, value in given.items():
-        if name not in known:
-            raise ValueError(f"run.{name} is not a setting; there are: {', '.join(known)}")
-        is_share = isinstance(known[name], float)
-        if isinstance(value, bool) or not isinstance(value, int | float if is_share else int):
-            raise ValueError(f"run.{name} must be a {'number' if is_share else 'whole number'}, not {value!r}")
-        if not 0 <= value <= (1 if is_share else 2**62):
-            raise ValueError(f"run.{name} must be {'from 0 to 1' if is_share else '0 or more'}, not {value!r}")
-    return RunLimits(**given)
+    return RunLimits() if given is None else with_settings(RunLimits(), given, "run")

@@ -29,9 +29,18 @@ class DedupStep:
         """The reasons for which the step drops documents."""
         raise NotImplementedError
 
+    def chains_with(self, following: object) -> bool:
+        """True if the step after this one can be asked at the same time."""
+        return False
+
     @property
     def edits_text(self) -> bool:
         """True if the step changes the texts of documents that stay."""
+        return False
+
+    @property
+    def leaves_keys(self) -> bool:
+        """True if a newer dump is compared with key files that this step writes for each dump."""
         return False
 
     @property
@@ -67,8 +76,15 @@ class ExactDedup(DedupStep):
         return (self.reason,)
 
     @property
+    def leaves_keys(self) -> bool:
+        return True
+
+    @property
     def needs_earlier_dumps_only(self) -> bool:
         return self.newest is None
+
+    def chains_with(self, following: object) -> bool:
+        return isinstance(following, ExactDedup)
 
     @property
     def is_ordered(self) -> bool:

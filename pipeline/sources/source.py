@@ -144,6 +144,22 @@ class Reader(ABC):
         return None
 
 
+class Join:
+    """The base class of joins: a frozen dataclass whose fields are settings, with the pure rules of the join.
+
+    ``pipeline/clean/joins`` runs them: one file per join, and one table, ``JOINS``, that maps each class to its file.
+    """
+
+    __slots__ = ()
+
+    STAGES: ClassVar[tuple[str, ...]] = ()
+    """The stages that documents pass in the join itself, before the first step."""
+    OPENS_BATCHES: ClassVar[bool] = False
+    """True if the join spills documents before their first step, so that the first segment opens batches."""
+    SIDE_TABLES: ClassVar[frozenset[str]] = frozenset()
+    """The ``kind`` of units that hold rows but no documents. An estimate reads none of them."""
+
+
 AnyStep = Step | DedupStep
 
 
@@ -173,10 +189,8 @@ class Source:
     cite: str
     """What the paper says about this source, in one line."""
     licence: DataLicence = UNKNOWN_LICENCE
-    join: str | None = None
-    """The join that makes documents of records, by its name in ``pipeline.clean.joins`` (``answers``, ``licences``)."""
-    join_settings: Any = None
-    """The settings of that join and its pure rules, a frozen dataclass of the source's own module."""
+    join: Join | None = None
+    """The join that makes documents of records; None if the reader yields documents."""
     split_hash: Callable[[str], int] | None = None
     """Maps a document's id to a uniform 64-bit number. Documents with the smallest numbers are held out for validation.
     The default is the hash of the id that all sources share."""

@@ -10,18 +10,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
 
 from mixtures.tokenizer_sample import plan_sample, weighted_sample
 from pipeline.clean.batch_address import PART_NAME
 from pipeline.files.files import delete_tree, exists, join, read_bytes, write_bytes
 from pipeline.models.load import load
+from pipeline.output.fingerprint import fingerprint
 from pipeline.output.markers import is_done, read_marker
 from pipeline.output.paths import Layout
 from pipeline.settings.settings import Settings
-from pipeline.settings.source_settings import canonical
 from pipeline.tokenize.job import SampleJob
 from pipeline.tokenize.parts import Parts
 from pipeline.tokenize.phase import clean_fingerprint, clean_parts
@@ -53,16 +52,14 @@ def get_tokenizer(
         _put_tokenizer(layout, encoder.model)
         return encoder
     train_settings = TrainSettings.of(settings.recipe.tokenizer)
-    said: dict[str, Any] = {
-        "settings": {n: v for n, v in canonical(train_settings).items() if n != "num_threads"},
-        "weights": {s: str(w) for s, w in settings.recipe.weights.items()},
-        "clean": {s: clean_fingerprint(layout, s) for s in sources},
-    }
-    if settings.exclude:
-        said["exclude"] = hashlib.sha256(read_bytes(settings.exclude)).hexdigest()
-    fingerprint = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    identity = fingerprint(
+        replace(train_settings, num_threads=1),  # threads change the time, not the model
+        settings.recipe.weights,
+        {s: clean_fingerprint(layout, s) for s in sources},
+        hashlib.sha256(read_bytes(settings.exclude)).hexdigest() if settings.exclude else None,
+    )
     marker = layout.marker("tokenizer")
-    if is_done(marker, fingerprint) and exists(layout.tokenizer):
+    if is_done(marker, identity) and exists(layout.tokenizer):
         model = read_bytes(layout.tokenizer)
         if hashlib.sha256(model).hexdigest() == (read_marker(marker) or {})["sha256"]:
             return Encoder.load(model)
@@ -70,7 +67,7 @@ def get_tokenizer(
         draw_sample(settings, layout, sources, train_settings.max_sample_bytes, run_sample), None, train_settings
     )
     _put_tokenizer(layout, trained.model)
-    write_bytes(marker, json.dumps({"fingerprint": fingerprint, **trained.about()}, indent=1).encode())
+    write_bytes(marker, json.dumps({"fingerprint": identity, **trained.about()}, indent=1).encode())
     return Encoder.load(trained.model)
 
 

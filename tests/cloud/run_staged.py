@@ -85,7 +85,8 @@ def run(request: dict[str, Any], worker_python: str, folder: Path, num_workers: 
     pipeline = pipeline_of(request)
     names = fetch_dependencies(pipeline, staged)
     install(names, staged, worker_python)
-    command = f"cd {shlex.quote(str(folder))} && exec env -u PYTHONPATH {shlex.quote(worker_python)} -m pipeline.engine.worker"
+    program = f"{shlex.quote(worker_python)} -m pipeline.engine.worker"
+    command = f"cd {shlex.quote(str(folder))} && exec env -u PYTHONPATH {program}"
     for environment in pipeline.components.environments.values():
         assert environment.urn == "beam:env:docker:v1"
         environment.urn = python_urns.SUBPROCESS_SDK

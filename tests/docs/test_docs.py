@@ -144,7 +144,7 @@ def test_the_recipe_has_every_step_setting_and_reason(name: str) -> None:
         fields = [f.name for f in dataclasses.fields(cast(Any, step))] if is_local(step) else []
         lacking = [f for f in fields if f != "is_for_published" and f"`{f}`" not in row]
         assert lacking == [], f"settings of {step.NAME} that its row lacks"
-    for kind, value in (("reader", SOURCES[name].reader), ("join", SOURCES[name].join_settings)):
+    for kind, value in (("reader", SOURCES[name].reader), ("join", SOURCES[name].join)):
         for field in dataclasses.fields(cast(Any, value)) if value is not None else ():
             assert f"`{kind}.{field.name}`" in section("docs/recipe.md", name), f"{kind}.{field.name}"
 

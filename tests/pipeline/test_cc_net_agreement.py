@@ -160,7 +160,7 @@ def test_the_recipe_of_cc_net_gives_what_cc_net_gives(
     models = dict(require_models(found, source.name, source.steps, None))
     job = dataclasses.replace(toy.job_of(source, tmp_path / "wet", tmp_path / "out"), models=models)
     toy.run_job(job)
-    ours = {row["url"]: row for row in toy.table(job.clean_dir)}
+    ours = {row["url"]: row for row in toy.table(job.places.clean_dir)}
     peer = peers.CcNet(os.environ["CC_NET_REPO"], str(found["language"]), models_folder())
     theirs = {page["url"]: page for page in peer.run(paths, models_folder() / "cutoff.csv")}
     assert len(theirs) == len(ours) == NUM_PAGES_OF_BOTH_CHAINS

@@ -76,7 +76,7 @@ def run(folder: Path, name: str, *, num_files: int = 2, through_files: bool = Tr
     (inputs / "line.txt").write_text("A book of one line.\n")
     (inputs / "nuls.txt").write_bytes(bytes(10_000))
     job = toy.job_of(SOURCE, inputs, folder / name, through_files=through_files)
-    job = replace(job, models={"language": find_models(None)["language"]}, sample_docs=300)
+    job = toy.with_sizes(replace(job, models={"language": find_models(None)["language"]}), sample_docs=300)
     return toy.run_job(job), job
 
 
@@ -88,9 +88,11 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Any]
 def titles(job: Any) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
     """(id -> name of every book kept, name -> row of every near duplicate)."""
     by_id = {book_id(text): title for title, text in BOOKS.items()}
-    kept = {row["id"]: by_id[row["id"]] for row in toy.table(job.clean_dir)}
+    kept = {row["id"]: by_id[row["id"]] for row in toy.table(job.places.clean_dir)}
     gone = {
-        by_id[row["id"]]: {**row, "text": None} for row in toy.table(job.dropped_dir) if row["stage"] == "near_dedup"
+        by_id[row["id"]]: {**row, "text": None}
+        for row in toy.table(job.places.dropped_dir)
+        if row["stage"] == "near_dedup"
     }
     return kept, gone
 
@@ -117,7 +119,7 @@ def test_what_goes_stands_in_what_stays(done: tuple[dict[str, Any], Any]) -> Non
 
 def test_of_books_that_stay_the_overlap_with_another_that_stays_is_told(done: tuple[dict[str, Any], Any]) -> None:
     kept, _ = titles(done[1])
-    rows = {kept[row["id"]]: dict(row["signals"]) for row in toy.table(done[1].clean_dir)}
+    rows = {kept[row["id"]]: dict(row["signals"]) for row in toy.table(done[1].places.clean_dir)}
     told = {title: signals["overlap"] for title, signals in rows.items() if "overlap" in signals}
     for percent in (80, 88):
         assert told[f"short {percent}"] == told[f"long {percent}"] == percent / 100
@@ -140,12 +142,14 @@ def test_books_of_common_text_are_counted_and_kept(done: tuple[dict[str, Any], A
 def test_what_is_no_book_never_gets_that_far(done: tuple[dict[str, Any], Any]) -> None:
     stats, job = done
     assert stats["records"] == {"not_text": 1}
-    assert [row["reason"] for row in toy.table(job.dropped_dir) if row["stage"] == "book_quality"] == ["too_few_words"]
+    assert [row["reason"] for row in toy.table(job.places.dropped_dir) if row["stage"] == "book_quality"] == [
+        "too_few_words"
+    ]
 
 
 def digest(job: Any) -> list[str]:
     """Of every document kept, all its columns; hashed, since the texts would fill the screen where they differ."""
-    return [hashlib.md5(repr(row).encode()).hexdigest() for row in toy.table(job.clean_dir)]
+    return [hashlib.md5(repr(row).encode()).hexdigest() for row in toy.table(job.places.clean_dir)]
 
 
 @pytest.mark.parametrize("kwargs", [{"num_files": 1}, {"through_files": False}])

@@ -88,7 +88,7 @@ def md5(text: str) -> str:
 
 def test_every_page_goes_for_its_own_reason(done: tuple[dict[str, Any], Any]) -> None:
     stats, job = done
-    dropped = {(r["id"].partition("@")[0], r["reason"]): r for r in toy.table(job.dropped_dir)}
+    dropped = {(r["id"].partition("@")[0], r["reason"]): r for r in toy.table(job.places.dropped_dir)}
     assert set(dropped) == {
         ("http://b.org/mill", "duplicate_id"),
         ("http://www.a.org/castle?utm_source=x", "duplicate_url"),
@@ -114,7 +114,7 @@ def test_every_page_goes_for_its_own_reason(done: tuple[dict[str, Any], Any]) ->
 
 
 def test_a_line_stays_where_the_md5_of_the_url_is_smallest(done: tuple[dict[str, Any], Any]) -> None:
-    texts = {r["url"]: r["text"] for r in toy.table(done[1].clean_dir)}
+    texts = {r["url"]: r["text"] for r in toy.table(done[1].places.clean_dir)}
     holders = [url for url, _, text in PAGES[1:] if SHARED.lower() in text.lower()]
     assert min((md5(url_key(url)), url) for url in holders)[1] == "http://b.org/mill"
     assert md5("a.org/castle") < md5("d0.org/copy")
@@ -127,7 +127,7 @@ def test_a_line_stays_where_the_md5_of_the_url_is_smallest(done: tuple[dict[str,
 
 
 def test_sentences_before_and_after_stand_with_the_page(done: tuple[dict[str, Any], Any]) -> None:
-    signals = {r["url"]: dict(r["signals"]) for r in toy.table(done[1].clean_dir)}
+    signals = {r["url"]: dict(r["signals"]) for r in toy.table(done[1].places.clean_dir)}
     mill = signals["http://b.org/mill"]
     assert (mill["num_sentences"], mill["num_sentences_after_dedup"], mill["duplicate_lines"]) == (3.0, 3.0, 1.0)
     assert not {"num_sentences", "num_lines_kept"} & set(signals["http://p.org/1"])
@@ -135,7 +135,7 @@ def test_sentences_before_and_after_stand_with_the_page(done: tuple[dict[str, An
 
 def test_neither_order_nor_files_decide(done: tuple[dict[str, Any], Any], tmp_path: Path) -> None:
     _, other = run(tmp_path, "other", range(len(PAGES) - 1, -1, -1), 1)
-    assert toy.table(other.clean_dir) == toy.table(done[1].clean_dir)
+    assert toy.table(other.places.clean_dir) == toy.table(done[1].places.clean_dir)
 
 
 def test_a_thousandth_held_out_is_the_originals_validation_split() -> None:

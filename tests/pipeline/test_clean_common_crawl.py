@@ -93,7 +93,7 @@ def run(source: Source, inputs: Path, out: Path, **changed: Any) -> tuple[dict[s
     assert stats["documents"]["in"] == stats["documents"]["kept"] + sum(
         sum(stage["dropped"].values()) for stage in stats["stages"]
     )
-    return {row["id"]: row for row in toy.table(job.clean_dir)}, stats
+    return {row["id"]: row for row in toy.table(job.places.clean_dir)}, stats
 
 
 @pytest.mark.parametrize(

@@ -99,8 +99,8 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Any]
 
 def test_every_content_has_its_repository_or_its_reason(done: tuple[dict[str, Any], Any]) -> None:
     stats, job = done
-    kept = {row["id"]: row for row in toy.table(job.clean_dir)}
-    dropped = toy.table(job.dropped_dir)
+    kept = {row["id"]: row for row in toy.table(job.places.clean_dir)}
+    dropped = toy.table(job.places.dropped_dir)
     field = next(key for key in ("c1", "c2") if key in kept)
     assert set(kept) == {field, "d1", "j1"}
     assert kept[field]["text"] == BODY
@@ -119,18 +119,18 @@ def test_every_content_has_its_repository_or_its_reason(done: tuple[dict[str, An
 def test_what_lacks_its_partner_is_named(done: tuple[dict[str, Any], Any]) -> None:
     stats, job = done
     assert stats["records"] == {"file_without_content": 1, "missing_column": 1, "not_json": 1}
-    rows = {row["reason"]: row for row in toy.table(job.dropped_dir) if row["stage"] == "records"}
+    rows = {row["reason"]: row for row in toy.table(job.places.dropped_dir) if row["stage"] == "records"}
     assert rows["file_without_content"]["id"] == "ann/mit/gone.py"
     assert rows["missing_column"]["detail"] == "files needs id, path; found: repo_name"
     assert rows["missing_column"]["id"].endswith("files-000000000000.json:11")
-    details = {row["id"]: row["detail"] for row in toy.table(job.dropped_dir)}
+    details = {row["id"]: row["detail"] for row in toy.table(job.places.dropped_dir)}
     assert details["g1"] == "agpl-3.0"
     assert details["n1"] in ("agpl-3.0", "isc")
 
 
 def test_neither_order_nor_files_decide(done: tuple[dict[str, Any], Any], tmp_path: Path) -> None:
     _, job = run(tmp_path, "reversed", is_reversed=True)
-    assert toy.table(job.clean_dir) == toy.table(done[1].clean_dir)
+    assert toy.table(job.places.clean_dir) == toy.table(done[1].places.clean_dir)
 
 
 def test_a_joined_table_gives_the_same_documents(done: tuple[dict[str, Any], Any], tmp_path: Path) -> None:
@@ -145,14 +145,16 @@ def test_a_joined_table_gives_the_same_documents(done: tuple[dict[str, Any], Any
     (folder / "exported.json").write_bytes(json_lines(rows))
     job = toy.job_of(SOURCE, folder, tmp_path / "out")
     toy.run_job(job)
-    assert toy.table(job.clean_dir) == toy.table(done[1].clean_dir)
+    assert toy.table(job.places.clean_dir) == toy.table(done[1].places.clean_dir)
 
 
 def test_settings_licences_added_and_hash_before(tmp_path: Path) -> None:
     _, job = run(tmp_path, "isc", with_step(AllowedLicence(families=("mit", "bsd-*", "apache-*", "isc"))))
-    assert {r["id"]: r["repo_name"] for r in toy.table(job.clean_dir)}["n1"] == "ivy/isc"  # the join prefers it too
+    assert {r["id"]: r["repo_name"] for r in toy.table(job.places.clean_dir)}[
+        "n1"
+    ] == "ivy/isc"  # the join prefers it too
     _, job = run(tmp_path, "before", with_step(CodeHeader(is_hashed_before=True)))
-    assert {"c1", "c2"} < {row["id"] for row in toy.table(job.clean_dir)}
+    assert {"c1", "c2"} < {row["id"] for row in toy.table(job.places.clean_dir)}
 
 
 def test_letters_a_token_are_judged_only_where_a_tokenizer_is_given(tmp_path: Path) -> None:
@@ -166,6 +168,6 @@ def test_letters_a_token_are_judged_only_where_a_tokenizer_is_given(tmp_path: Pa
     stats = toy.run_job(replace(job, models=dict(given.model_paths)))
     (stage,) = [stage for stage in stats["stages"] if stage["stage"] == "code_tokens"]
     assert (stage["in"], stage["kept"], stage["dropped"]) == (3, 2, {"too_few_alphabetic_per_token": 1})
-    assert [row["id"] for row in toy.table(job.dropped_dir) if row["stage"] == "code_tokens"] == ["d1"]
-    kept = [dict(row["signals"])["alphabetic_per_token"] for row in toy.table(job.clean_dir)]
+    assert [row["id"] for row in toy.table(job.places.dropped_dir) if row["stage"] == "code_tokens"] == ["d1"]
+    kept = [dict(row["signals"])["alphabetic_per_token"] for row in toy.table(job.places.clean_dir)]
     assert min(kept) >= 1.5

@@ -43,10 +43,10 @@ def test_a_large_file_is_unpacked_by_one_task_and_read_by_many(tmp_path: Path, m
     results: list[tuple[dict[str, Any], list[dict[str, Any]], set[tuple[str, str]]]] = []
     for name, reader in (("at_once", BooksReader()), ("unpacked", BooksReader(max_unit_bytes=1000))):
         job = toy.job_of(replace(SOURCE, reader=reader), tmp_path / "in", tmp_path / name)
-        job = replace(job, models={"language": find_models(None)["language"]}, sample_docs=300)
+        job = toy.with_sizes(replace(job, models={"language": find_models(None)["language"]}), sample_docs=300)
         stats = toy.run_job(job)
-        dropped = {(row["id"], row["reason"]) for row in toy.table(job.dropped_dir)}
-        results.append((stats, toy.table(job.clean_dir), dropped))
+        dropped = {(row["id"], row["reason"]) for row in toy.table(job.places.dropped_dir)}
+        results.append((stats, toy.table(job.places.clean_dir), dropped))
     assert results[0] == results[1]
     stats, clean, dropped = results[1]
     assert len(clean) == NUM_BOOKS + 20

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import toy
 
-from pipeline.clean import source_graph as clean
+from pipeline.clean import pass_graph
 from pipeline.clean.counts import LostRecords
 from pipeline.clean.passes import OpenBatches
 
@@ -47,7 +47,7 @@ def digest(folder: str) -> dict[str, str]:
 
 def test_texts_reasons_and_counts_together(tmp_path: Path) -> None:
     job, stats = run(tmp_path, "one")
-    kept, dropped = toy.table(job.clean_dir), toy.table(job.dropped_dir)
+    kept, dropped = toy.table(job.places.clean_dir), toy.table(job.places.dropped_dir)
     reasons = {r["id"]: (r["stage"], r["reason"]) for r in dropped if not r["id"].startswith("doc")}
     assert reasons == {
         "spam": ("drop_word", "has_word"),
@@ -77,31 +77,31 @@ def test_texts_reasons_and_counts_together(tmp_path: Path) -> None:
 def test_the_same_bytes_however_it_is_run(tmp_path: Path) -> None:
     job, _ = run(tmp_path, "one")
     other, _ = run(tmp_path, "engine_shuffle", through_files=False)
-    assert digest(job.clean_dir) == digest(other.clean_dir)
-    assert toy.table(job.dropped_dir)[0]["stage"] == toy.table(other.dropped_dir)[0]["stage"]
+    assert digest(job.places.clean_dir) == digest(other.places.clean_dir)
+    assert toy.table(job.places.dropped_dir)[0]["stage"] == toy.table(other.places.dropped_dir)[0]["stage"]
 
 
 @pytest.mark.slow
 def test_the_same_bytes_with_two_workers(tmp_path: Path) -> None:
     one, stats_one = run(tmp_path, "one")
     two, stats_two = run(tmp_path, "two", num_workers=2)
-    assert digest(one.clean_dir) == digest(two.clean_dir)
+    assert digest(one.places.clean_dir) == digest(two.clean_dir)
     assert stats_one["stages"] == stats_two["stages"]
 
 
 def test_the_same_documents_however_they_lie_in_files(tmp_path: Path) -> None:
     one, _ = run(tmp_path, "one", num_files=1)
     many, _ = run(tmp_path, "many", num_files=7)
-    assert [(r["id"], r["text"]) for r in toy.table(one.clean_dir)] == [
-        (r["id"], r["text"]) for r in toy.table(many.clean_dir)
+    assert [(r["id"], r["text"]) for r in toy.table(one.places.clean_dir)] == [
+        (r["id"], r["text"]) for r in toy.table(many.places.clean_dir)
     ]
 
 
 def test_the_sample_of_dropped_texts_is_bounded(tmp_path: Path) -> None:
     job, _ = run(tmp_path, "one", num_files=5)
-    with_text = Counter((r["stage"], r["reason"]) for r in toy.table(job.dropped_dir) if r["text"] is not None)
-    assert with_text[("line_dedup", "no_lines_left")] == job.sample_docs
-    assert max(with_text.values()) <= job.sample_docs
+    with_text = Counter((r["stage"], r["reason"]) for r in toy.table(job.places.dropped_dir) if r["text"] is not None)
+    assert with_text[("line_dedup", "no_lines_left")] == job.sizes.sample_docs
+    assert max(with_text.values()) <= job.sizes.sample_docs
 
 
 class _LosesABatch(OpenBatches):
@@ -112,7 +112,7 @@ class _LosesABatch(OpenBatches):
 
 
 def test_records_lost_between_two_stages_fail_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clean.s, "OpenBatches", _LosesABatch)
+    monkeypatch.setattr(pass_graph, "OpenBatches", _LosesABatch)
     with pytest.raises(LostRecords, match="were sent"):
         run(tmp_path, "lossy")
     assert not (tmp_path / "lossy" / "marker.json").exists()

@@ -80,7 +80,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Any]
 
 
 def test_every_page_stands_once_in_its_newest_revision(done: tuple[dict[str, Any], Any]) -> None:
-    rows = {row["id"]: row for row in toy.table(done[1].clean_dir)}
+    rows = {row["id"]: row for row in toy.table(done[1].places.clean_dir)}
     german = {f"de:{n}" for n in (*range(1, 61), 63)}
     assert {key for key in rows if key.startswith("de:")} == german
     assert rows["de:5"]["text"] == "Seite 5\n\nSeite 5 ist eine Seite. Sie hat 39595 Worte."
@@ -89,7 +89,7 @@ def test_every_page_stands_once_in_its_newest_revision(done: tuple[dict[str, Any
     assert rows["de:63"]["text"] == "Seite 63\n\nVor der Vorlage steht ein Satz. Dahinter steht noch einer."
     assert rows["de:5"]["url"] == "https://de.wikipedia.org/wiki/Seite_5"
     assert (rows["fr:1"]["language"], rows["fr:1"]["text"]) == ("fr", "Seite 1\n\nLa poire est un fruit bon.")
-    lost = Counter(row["reason"] for row in toy.table(done[1].dropped_dir) if row["stage"] != "records")
+    lost = Counter(row["reason"] for row in toy.table(done[1].places.dropped_dir) if row["stage"] != "records")
     assert lost == {"duplicate_id": 3}
 
 
@@ -99,11 +99,11 @@ def test_what_is_broken_is_named_and_the_rest_is_read(done: tuple[dict[str, Any]
         "header_language": 1, "not_article": 1, "redirect": 1, "truncated_bz2": 1, "truncated_page": 1,
         "truncated_xml": 1,
     }  # fmt: skip
-    places = {row["reason"]: row for row in toy.table(job.dropped_dir) if row["stage"] == "records"}
+    places = {row["reason"]: row for row in toy.table(job.places.dropped_dir) if row["stage"] == "records"}
     assert places["header_language"]["detail"].startswith("the header says en ")
     for reason, name in (("truncated_bz2", "itwiki"), ("truncated_page", "nlwiki"), ("truncated_xml", "plwiki")):
         assert name in places[reason]["id"]
-    kept = Counter(row["language"] for row in toy.table(job.clean_dir))
+    kept = Counter(row["language"] for row in toy.table(job.places.clean_dir))
     assert kept["it"] >= 3
     assert (kept["nl"], kept["pl"]) == (1, 1)
 
@@ -114,16 +114,16 @@ def test_a_dump_in_parts_gives_the_same_documents(
 ) -> None:
     source = in_parts(1500)
     stats, job = run(tmp_path, "parts", source, has_index=has_index)
-    num_units = Path(job.units_path).read_text().count("multistream.xml.bz2")
+    num_units = Path(job.places.units_path).read_text().count("multistream.xml.bz2")
     assert num_units > 3
-    assert toy.table(job.clean_dir) == toy.table(done[1].clean_dir)
+    assert toy.table(job.places.clean_dir) == toy.table(done[1].places.clean_dir)
     assert stats["records"] == done[0]["records"]
 
 
 def test_cited_addresses_come_out_beside_the_text_if_asked(done: tuple[dict[str, Any], Any], tmp_path: Path) -> None:
     steps = tuple(Wikitext(is_citing=True) if step.NAME == "wikitext" else step for step in SOURCE.steps)
     _, job = run(tmp_path, "citing", replace(SOURCE, steps=steps))
-    cited = {row["id"]: row["cited_urls"] for row in toy.table(job.clean_dir)}
+    cited = {row["id"]: row["cited_urls"] for row in toy.table(job.places.clean_dir)}
     assert cited["de:5"] == ["http://a.org/5"]
     assert cited["de:63"] == []
-    assert {row["cited_urls"] is None for row in toy.table(done[1].clean_dir)} == {True}
+    assert {row["cited_urls"] is None for row in toy.table(done[1].places.clean_dir)} == {True}

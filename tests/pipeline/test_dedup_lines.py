@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 from apache_beam.pvalue import TaggedOutput
 
-from pipeline.clean.batch_address import BATCH_ID
-from pipeline.clean.dedup.exact_keys import ROW
+from pipeline.clean.batch_address import BATCH_ID, ROW
 from pipeline.clean.dedup.lines import _LostLines
-from pipeline.clean.job import SourceJob
+from pipeline.clean.job import JobPlaces, JobSizes, SourceJob
 from pipeline.clean.segments import GlobalStep
 from pipeline.clean.sizing import Scale
 from pipeline.sources.common_crawl import SOURCE
@@ -25,9 +24,20 @@ NUM_BUCKETS = 16
 def job() -> SourceJob:
     scale = Scale(num_parts=3, num_line_buckets=NUM_BUCKETS, num_key_buckets=16)
     return SourceJob(
-        source=SOURCE, scale=scale, units_path="", marker="", fingerprint="", stats_path="", models={}, spill_dir="",
-        clean_dir="", dropped_dir="", shuffle_dir=None, sample_docs=0,
-    )  # fmt: skip
+        source=SOURCE,
+        fingerprint="",
+        models={},
+        sizes=JobSizes(scale=scale, sample_docs=0),
+        places=JobPlaces(
+            units_path="",
+            marker="",
+            stats_path="",
+            spill_dir="",
+            clean_dir="",
+            dropped_dir="",
+            shuffle_dir=None,
+        ),
+    )
 
 
 def payloads(keep: str, *, num_batches: int = 40, num_lines: int = 30) -> list[bytes]:

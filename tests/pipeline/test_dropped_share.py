@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from toy import TOY, job_of, run_job, table, write_inputs
+from toy import TOY, job_of, run_job, table, with_sizes, write_inputs
 
 from pipeline.clean.ledger import sample_hash
 from pipeline.settings.settings import parse
@@ -33,16 +32,16 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str
     write_inputs(folder / "in", documents(300), 3)
     job = job_of(TOY, folder / "in", folder / "all")
     stats = run_job(job)
-    return folder, table(job.dropped_dir), stats
+    return folder, table(job.places.dropped_dir), stats
 
 
 @pytest.mark.parametrize("share", [0.0, 0.4])
 def test_rows_are_a_share_and_the_sample(share: float, whole: Any) -> None:
     folder, rows, stats = whole
     assert len(rows) == stats["documents"]["dropped"] >= 90
-    job = replace(job_of(TOY, folder / "in", folder / f"share{share}"), dropped_share=share)
+    job = with_sizes(job_of(TOY, folder / "in", folder / f"share{share}"), dropped_share=share)
     assert run_job(job) == stats
-    found = table(job.dropped_dir)
+    found = table(job.places.dropped_dir)
     expected = [r for r in rows if r["text"] is not None or sample_hash(r["id"]) < share * 2**64]
     assert [r["id"] for r in found] == [r["id"] for r in expected]
     texts = Counter((r["stage"], r["reason"]) for r in found if r["text"] is not None)

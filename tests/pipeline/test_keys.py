@@ -46,7 +46,12 @@ def survivors(rows: list[dict[str, Any]], batch_size: int) -> list[int]:
     waiting: dict[int, list[bytes]] = defaultdict(list)
     for number, start in enumerate(range(0, len(rows), batch_size)):
         batch_id = BATCH_ID.pack(number, 0, 1)
-        for index, payload in k.key_rows(batch_of(rows[start : start + batch_size]), batch_id, STEPS):
+        for index, payload in k.key_rows(
+            batch_of(rows[start : start + batch_size]),
+            batch_id,
+            STEPS,
+            np.arange(len(rows[start : start + batch_size])),
+        ):
             waiting[index].append(payload)
     lost = set()
     for index in range(len(STEPS)):
@@ -104,7 +109,9 @@ def test_exact_dedup_does_not_depend_on_order(rows: list[dict[str, Any]], random
 def test_whole_numbers_are_not_compared_as_text() -> None:
     step = ExactDedup(NAME="v", reason="older", key="id", newest="version")
     batch = pa.record_batch({"id": ["p", "p"], "text": ["old", "new"], "version": [9, 10]})
-    rows = sorted(payload for _, payload in k.key_rows(batch, BATCH_ID.pack(0, 0, 1), (step,)))
+    rows = sorted(
+        payload for _, payload in k.key_rows(batch, BATCH_ID.pack(0, 0, 1), (step,), np.arange(batch.num_rows))
+    )
     assert k.parse_key_row(rows[0], (step,), 0).row == 1
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from filters.exclude import Excluded
 from pipeline.clean.batch_address import BATCH_ID, part_of
-from pipeline.clean.segments import Segment, is_local, segments, stage_names
+from pipeline.clean.segments import Segment, is_local, segments, segments_of, stage_names
 from pipeline.clean.sizing import scale_of
 from pipeline.sources import SOURCES
 from pipeline.sources.dedup_steps import ExactDedup, LineDedup, NearDedup
@@ -75,9 +75,10 @@ def test_steps_are_told_apart_by_their_place(steps: list[AnyStep]) -> None:
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_every_source_ends_and_its_stages_have_names(name: str) -> None:
-    steps = SOURCES[name].steps
-    assert segments(steps)[-1].is_last
-    assert len(set(stage_names(steps))) == len(steps)
+    source = SOURCES[name]
+    assert segments_of(source)[-1].is_last
+    num_stages = len(source.steps) + len(source.join.STAGES if source.join else ())
+    assert len(set(stage_names(source))) == num_stages
 
 
 def test_a_tag_fits_into_its_byte() -> None:

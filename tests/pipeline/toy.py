@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from filters.step import Models, Outcome, Step
-from pipeline.clean.job import SourceJob
+from pipeline.clean.job import JobPlaces, JobSizes, SourceJob
 from pipeline.clean.sizing import scale_of
 from pipeline.clean.source_graph import CleanSource
 from pipeline.engine.runner import choose_engine
@@ -95,27 +95,32 @@ def job_of(source: Source, inputs: Path, out: Path, *, through_files: bool = Tru
     (out / "spill").mkdir(parents=True)
     return SourceJob(
         source=source,
-        scale=scale_of(3 << 20),  # three parts, whatever the input
-        units_path=str(out / "units"),
-        marker=str(out / "marker.json"),
         fingerprint="f",
-        stats_path=str(out / "stats.json"),
         models={},
-        spill_dir=str(out / "spill"),
-        clean_dir=str(out / "clean"),
-        dropped_dir=str(out / "dropped"),
-        shuffle_dir=str(out / "spill") if through_files else None,
-        sample_docs=2,
+        sizes=JobSizes(scale=scale_of(3 << 20), sample_docs=2),
+        places=JobPlaces(
+            units_path=str(out / "units"),
+            marker=str(out / "marker.json"),
+            stats_path=str(out / "stats.json"),
+            spill_dir=str(out / "spill"),
+            clean_dir=str(out / "clean"),
+            dropped_dir=str(out / "dropped"),
+            shuffle_dir=str(out / "spill") if through_files else None,
+        ),
     )
+
+
+def with_sizes(job: SourceJob, **sizes: Any) -> SourceJob:
+    return replace(job, sizes=replace(job.sizes, **sizes))
 
 
 def run_job(job: SourceJob, *, num_workers: int = 1) -> dict[str, Any]:
     """Runs the clean phase of a source; returns its statistics."""
     engine = choose_engine([f"--direct_num_workers={num_workers}"])
     pipeline = beam.Pipeline(runner=engine.runner, options=engine.options)
-    _ = pipeline | "units" >> ReadUnitList(job.units_path) | "toy" >> CleanSource(job)
+    _ = pipeline | "units" >> ReadUnitList(job.places.units_path) | "toy" >> CleanSource(job)
     pipeline.run().wait_until_finish()
-    return json.loads(Path(job.stats_path).read_text())
+    return json.loads(Path(job.places.stats_path).read_text())
 
 
 def table(folder: str) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.clean.batches import DROPPED_SCHEMA, SIGNALS_TYPE
-from pipeline.clean.phase import canonical
+from pipeline.output.fingerprint import recorded
 from pipeline.sources import SOURCES
 
 RECORDS = "records"
@@ -124,10 +124,10 @@ def about_of(name: str, part: Part) -> dict[str, Any]:
     about: dict[str, Any] = {"inputs": {"files": 1, "bytes": 1000, "fingerprint": "f" * 64}, "cutoffs": part.cutoffs}
     if name in SOURCES:
         source = SOURCES[name]
-        steps = {s.NAME: {**canonical(s), **(part.settings or {}).get(s.NAME, {})} for s in source.steps}
+        steps = {s.NAME: {**recorded(s), **(part.settings or {}).get(s.NAME, {})} for s in source.steps}
         about["settings"] = {
-            "reader": canonical(source.reader),
-            "join": canonical(source.join_settings),
+            "reader": recorded(source.reader),
+            "join": recorded(source.join),
             "steps": steps,
         }
     return about

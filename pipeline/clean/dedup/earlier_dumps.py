@@ -94,7 +94,7 @@ class _ReadKeys(beam.DoFn):
 
     def process(self, path: str) -> Iterator[Any]:
         ledger = Ledger(self._job.source.name, 0)
-        num_buckets = self._job.scale.num_key_buckets
+        num_buckets = self._job.sizes.scale.num_key_buckets
         with open_file(path) as file, pa.ipc.open_file(file) as reader:
             for number in range(reader.num_record_batches):
                 batch = reader.get_batch(number)

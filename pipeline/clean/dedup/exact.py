@@ -10,21 +10,50 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
+import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
 from pipeline.clean import counts as c
-from pipeline.clean.batch_address import part_of
+from pipeline.clean.batch_address import ROW, part_of
 from pipeline.clean.dedup.earlier_dumps import EarlierKeys, KeyFileWriter, earlier_name
-from pipeline.clean.dedup.exact_keys import KEY_BYTES, ROW, bucket_of_key, next_contest, parse_key_row
+from pipeline.clean.dedup.exact_keys import KEY_BYTES, bucket_of_key, key_rows, next_contest, parse_key_row
+from pipeline.clean.dedup.kind import Asked, Chain, DedupKind, Workshop, drop_rows
 from pipeline.clean.job import SourceJob
 from pipeline.clean.ledger import Ledger
 from pipeline.clean.segments import GlobalStep
 from pipeline.clean.tags import COUNTS, key_tag
+from pipeline.clean.verdicts import Verdicts
 from pipeline.engine.group_bytes import GroupBytes
 from pipeline.sources.dedup_steps import ExactDedup
 
 KEY_FILES = "key_files"
 """The tag of the paths of the key files that a contest has written."""
+
+
+class ExactKind(DedupKind):
+    """Sends the keys of each document. A chain of exact dedups is asked together."""
+
+    def tags(self, chain: Chain) -> list[str]:
+        return [key_tag(index) for index in range(len(chain))]
+
+    def ask(self, asked: Asked, chain: Chain, workshop: Workshop) -> Iterator[tuple[str, tuple[int, bytes]]]:
+        steps = _steps_of(chain)
+        for index, payload in key_rows(asked.batch, asked.batch_id, steps, asked.rows):
+            workshop.ledger.send(f"{steps[index].NAME} keys", 1)
+            yield key_tag(index), (bucket_of_key(payload, workshop.scale.num_key_buckets), payload)
+
+    def graph(self, job: SourceJob, chain: Chain, earlier: Mapping[str, Sequence[Any]]) -> beam.PTransform:
+        return DedupExact(job, chain, earlier)
+
+    def apply(
+        self, global_step: GlobalStep, asked: Asked, verdicts: Verdicts, ledger: Ledger
+    ) -> tuple[pa.RecordBatch, np.ndarray]:
+        return drop_rows(global_step, asked, verdicts, ledger)
+
+
+def _steps_of(chain: Chain) -> list[ExactDedup]:
+    return [global_step.step for global_step in chain if isinstance(global_step.step, ExactDedup)]
 
 
 class DedupExact(beam.PTransform):
@@ -37,20 +66,18 @@ class DedupExact(beam.PTransform):
     take part in the next: two pages that a third one equals by url and by digest are not both lost for it.
     """
 
-    def __init__(
-        self, job: SourceJob, chain: tuple[GlobalStep, ...], earlier: Mapping[str, Sequence[Any]] | None = None
-    ) -> None:
+    def __init__(self, job: SourceJob, chain: Chain, earlier: Mapping[str, Sequence[Any]] | None = None) -> None:
         super().__init__()
         self._job, self._chain, self._earlier = job, chain, earlier or {}
 
     def expand(self, keys: tuple[Any, ...]) -> tuple[list[Any], list[Any], dict[str, Any]]:
-        scale = self._job.scale
+        scale = self._job.sizes.scale
         waiting = [[rows] for rows in keys]
         verdicts, counts, key_files = [], [], {}
         for index, global_step in enumerate(self._chain):
             name = global_step.step.NAME
-            if self._job.keys_dir is not None:
-                steps = [g.step for g in self._chain if isinstance(g.step, ExactDedup)]
+            if self._job.places.keys_dir is not None:
+                steps = _steps_of(self._chain)
                 files = [files for files in self._job.earlier_keys if files.step == name]
                 whole = keys[0].pipeline | f"whole_{name}" >> beam.Create(files)
                 rows = (whole, *self._earlier.get(name, ())) | f"earlier_{name}" >> EarlierKeys(self._job, steps, index)
@@ -59,7 +86,7 @@ class DedupExact(beam.PTransform):
             later = [key_tag(i) for i in range(index + 1, len(self._chain))]
             outcome = (
                 tuple(waiting[index])
-                | f"group_{name}" >> GroupBytes(scale.num_key_buckets, self._job.shuffle_dir)
+                | f"group_{name}" >> GroupBytes(scale.num_key_buckets, self._job.places.shuffle_dir)
                 | f"judge_{name}"
                 >> beam.ParDo(_Contest(self._job, self._chain, index)).with_outputs(
                     COUNTS, KEY_FILES, *later, main="verdicts"
@@ -69,7 +96,7 @@ class DedupExact(beam.PTransform):
                 waiting[i].append(outcome[key_tag(i)])
             verdicts.append(outcome.verdicts)
             counts.append(outcome[COUNTS])
-            if self._job.keys_dir is not None:
+            if self._job.places.keys_dir is not None:
                 key_files[name] = outcome[KEY_FILES]
         return verdicts, counts, key_files
 
@@ -77,13 +104,13 @@ class DedupExact(beam.PTransform):
 class _Contest(beam.DoFn):
     """The rows of a bucket come sorted by key and rank: of each key the first wins."""
 
-    def __init__(self, job: SourceJob, chain: tuple[GlobalStep, ...], index: int) -> None:
+    def __init__(self, job: SourceJob, chain: Chain, index: int) -> None:
         self._job, self._chain, self._index = job, chain, index
-        self._steps = [g.step for g in chain if isinstance(g.step, ExactDedup)]
+        self._steps = _steps_of(chain)
 
     def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
         bucket, payloads = group
-        if self._job.keys_dir is None:
+        if self._job.places.keys_dir is None:
             yield from self._judged(payloads, None)
             return
         path = self._job.key_files(self._steps[self._index].NAME).path(bucket)
@@ -94,7 +121,7 @@ class _Contest(beam.DoFn):
     def _judged(self, payloads: Iterable[bytes], won: KeyFileWriter | None) -> Iterator[Any]:
         ledger = Ledger(self._job.source.name, 0)
         step, tag = self._steps[self._index], bytes([self._chain[self._index].tag])
-        scale = self._job.scale
+        scale = self._job.sizes.scale
         for _, group in itertools.groupby(payloads, key=lambda p: p[:KEY_BYTES]):
             rows = (parse_key_row(p, self._steps, self._index) for p in group)
             winner = next(rows)

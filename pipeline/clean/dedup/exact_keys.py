@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -11,12 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from pipeline.clean.batch_address import BATCH_ID
+from pipeline.clean.batch_address import BATCH_ID, ROW
 from pipeline.clean.batches import SIGNAL_PREFIX
 from pipeline.sources.dedup_steps import ExactDedup
 
 KEY_BYTES, ORDER_BYTES, TIE_BYTES = 16, 32, 24
-ROW = struct.Struct(">I")
 _PLACE_BYTES = BATCH_ID.size + ROW.size
 
 
@@ -68,14 +66,14 @@ def _entry(step: ExactDedup, key: str | None, order: str | None) -> bytes:
 
 
 def key_rows(
-    batch: pa.RecordBatch, batch_id: bytes, steps: Sequence[ExactDedup], rows: np.ndarray | None = None
+    batch: pa.RecordBatch, batch_id: bytes, steps: Sequence[ExactDedup], rows: np.ndarray
 ) -> Iterator[tuple[int, bytes]]:
     """Yields (which step, payload) for every document that has a key for any of a chain of exact dedups.
 
     A document enters the contest of its first key; whoever wins goes on to the next (:func:`next_contest`). ``rows``
-    are the documents' places in the batch as it was spilled, where some of it is gone since.
+    are the documents' row numbers in the batch as it was spilled.
     """
-    places = range(batch.num_rows) if rows is None else rows.tolist()
+    places = rows.tolist()
     keys = [pc.cast(batch.column(s.key), pa.string()).to_pylist() for s in steps]
     orders = [_order_column(batch.column(s.newest or s.earliest)) if s.is_ordered else None for s in steps]
     ids, texts, others = batch.column("id").to_pylist(), batch.column("text"), _other_columns(batch)

@@ -11,8 +11,7 @@ import pyarrow as pa
 import xxhash
 
 from filters.ccnet.line_hashes import LINE_HASHES, LineHashes
-from pipeline.clean.batch_address import BATCH_ID
-from pipeline.clean.dedup.exact_keys import ROW
+from pipeline.clean.batch_address import BATCH_ID, ROW
 from pipeline.sources.dedup_steps import LineDedup
 
 LINE_HASHES_COLUMN = "_line_hashes"

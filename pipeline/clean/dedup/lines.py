@@ -7,23 +7,92 @@ import itertools
 import os
 import struct
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from apache_beam.pvalue import TaggedOutput
 
-from pipeline.clean.batch_address import BATCH_ID, part_of
-from pipeline.clean.dedup.exact_keys import ROW
-from pipeline.clean.dedup.line_keys import lost_lines, parse_line_payload
+from filters.ccnet.line_hashes import drop_lines
+from pipeline.clean import counts as c
+from pipeline.clean.batch_address import BATCH_ID, ROW, part_of
+from pipeline.clean.batches import SIGNAL_PREFIX, set_columns
+from pipeline.clean.dedup.kind import Asked, Chain, DedupKind, Workshop
+from pipeline.clean.dedup.line_keys import (
+    LINE_HASHES_COLUMN,
+    line_payloads,
+    lines_to_keep,
+    lost_lines,
+    parse_line_payload,
+    with_line_hashes,
+)
 from pipeline.clean.job import SourceJob
 from pipeline.clean.ledger import Ledger
 from pipeline.clean.segments import GlobalStep
 from pipeline.clean.sizing import MAX_BUCKET_LINES
-from pipeline.clean.tags import COUNTS
+from pipeline.clean.tags import COUNTS, LINES
+from pipeline.clean.verdicts import Verdicts
 from pipeline.engine.group_bytes import GroupBytes
-from pipeline.sources.dedup_steps import LineDedup
+from pipeline.sources.dedup_steps import DedupStep, LineDedup
+
+
+class LineKind(DedupKind):
+    """Sends the hashes of a batch's lines, packed by bucket."""
+
+    spills_hashes = True
+
+    def before_spill(self, batch: pa.RecordBatch, step: DedupStep) -> pa.RecordBatch:
+        return with_line_hashes(batch, _line_dedup(step))
+
+    def tags(self, chain: Chain) -> list[str]:
+        return [LINES]
+
+    def ask(self, asked: Asked, chain: Chain, workshop: Workshop) -> Iterator[tuple[str, tuple[int, bytes]]]:
+        step = _line_dedup(chain[0].step)
+        for bucket, payload in line_payloads(asked.batch, asked.batch_id, step, workshop.scale.num_line_buckets):
+            workshop.ledger.send(f"{step.NAME} lines", ROW.unpack_from(payload, BATCH_ID.size)[0])
+            yield LINES, (bucket, payload)
+
+    def graph(self, job: SourceJob, chain: Chain, earlier: Mapping[str, Sequence[Any]]) -> beam.PTransform:
+        return DedupLines(job, chain[0])
+
+    def read(self, verdicts: Verdicts, tag: int, body: bytes) -> None:
+        verdicts.lines.setdefault(tag, []).append(np.frombuffer(body, "<u8", offset=ROW.size))
+
+    def apply(
+        self, global_step: GlobalStep, asked: Asked, verdicts: Verdicts, ledger: Ledger
+    ) -> tuple[pa.RecordBatch, np.ndarray]:
+        batch, step = asked.batch, _line_dedup(global_step.step)
+        lost = verdicts.lines.get(global_step.tag, [])
+        ledger.receive(f"{step.NAME} verdicts", sum(map(len, lost)))
+        keep, lines = lines_to_keep(batch, step, np.concatenate(lost) if lost else np.empty(0, np.uint64))
+        if LINE_HASHES_COLUMN in batch.schema.names:  # they belong to the text as it was
+            batch = batch.drop_columns([LINE_HASHES_COLUMN])
+        found = drop_lines(batch.column("text"), ~keep)
+        num_kept = np.asarray(found.num_lines)
+        num_lines = np.bincount(lines.documents, minlength=batch.num_rows)
+        takes_part = np.bincount(lines.documents, weights=lines.takes_part, minlength=batch.num_rows) > 0
+        ledger.count(step.NAME, c.LINES_IN, int(num_lines.sum()))
+        ledger.count(step.NAME, c.LINES_KEPT, int(num_kept.sum()))
+        columns = {"text": pc.if_else(pa.array(takes_part), found.text, batch.column("text"))}
+        if "num_lines" in batch.schema.names:
+            columns["num_lines"] = pa.array(num_kept, pa.int64())
+            columns["original_num_lines"] = pa.array(num_lines, pa.int64())
+        columns[SIGNAL_PREFIX + "duplicate_lines"] = pa.array((num_lines - num_kept).astype(np.float64))
+        is_lost = pa.array(takes_part & (num_kept == 0))
+        (reason,) = step.reasons
+        verdict = pc.if_else(is_lost, reason, pa.scalar(None, pa.string()))
+        detail = pa.array([str(n) for n in num_lines], pa.string())
+        kept, is_kept = ledger.split(step.NAME, batch, set_columns(batch, columns), verdict, detail)
+        return kept, asked.rows[np.asarray(is_kept)]
+
+
+def _line_dedup(step: DedupStep) -> LineDedup:
+    assert isinstance(step, LineDedup)
+    return step
 
 
 class DedupLines(beam.PTransform):
@@ -37,13 +106,14 @@ class DedupLines(beam.PTransform):
         super().__init__()
         self._job, self._global_step = job, global_step
 
-    def expand(self, lines: Any) -> tuple[list[Any], list[Any]]:
+    def expand(self, inputs: tuple[Any]) -> tuple[list[Any], list[Any], dict[str, Any]]:
+        (lines,) = inputs
         outcome = (
             lines
-            | "group" >> GroupBytes(self._job.scale.num_line_buckets, self._job.shuffle_dir)
+            | "group" >> GroupBytes(self._job.sizes.scale.num_line_buckets, self._job.places.shuffle_dir)
             | "judge" >> beam.ParDo(_LostLines(self._job, self._global_step)).with_outputs(COUNTS, main="verdicts")
         )
-        return [outcome.verdicts], [outcome[COUNTS]]
+        return [outcome.verdicts], [outcome[COUNTS]], {}
 
 
 ParsedLines = tuple[bytes, np.ndarray, np.ndarray]
@@ -58,8 +128,7 @@ class _LostLines(beam.DoFn):
 
     def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
         bucket, payloads = group
-        step = self._global_step.step
-        assert isinstance(step, LineDedup)
+        step = _line_dedup(self._global_step.step)
         ledger = Ledger(self._job.source.name, 0)
         held: list[ParsedLines] = []
         num_lines = 0
@@ -71,7 +140,7 @@ class _LostLines(beam.DoFn):
                 if num_lines >= self._max_lines:
                     if parts is None:
                         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="lines-"))
-                        parts = _PartsOnDisk(folder, self._job.scale.num_line_buckets, step.keep)
+                        parts = _PartsOnDisk(folder, self._job.sizes.scale.num_line_buckets, step.keep)
                     parts.write(held)
                     held, num_lines = [], 0
             if parts is None:
@@ -84,8 +153,7 @@ class _LostLines(beam.DoFn):
         yield TaggedOutput(COUNTS, dict(ledger.counts))
 
     def _judged(self, bucket: int, parsed: list[ParsedLines], ledger: Ledger) -> Iterator[tuple[int, bytes]]:
-        step = self._global_step.step
-        assert isinstance(step, LineDedup)
+        step = _line_dedup(self._global_step.step)
         lost = lost_lines([p[1] for p in parsed], [p[2] for p in parsed], step.keep)
         tag = bytes([self._global_step.tag])
         # Counted once: in the largest runs a payload holds a handful of lines.
@@ -95,7 +163,7 @@ class _LostLines(beam.DoFn):
             if len(gone):
                 num_lost += len(gone)
                 body = ROW.pack(bucket) + gone.astype("<u8").tobytes()
-                yield part_of(batch_id, self._job.scale.num_parts), batch_id + tag + body
+                yield part_of(batch_id, self._job.sizes.scale.num_parts), batch_id + tag + body
         ledger.send(f"{step.NAME} verdicts", num_lost)
 
 

@@ -9,24 +9,28 @@ from __future__ import annotations
 import itertools
 import json
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
+import pyarrow as pa
 import xxhash
 from apache_beam.pvalue import TaggedOutput
 
 from filters.books.overlap import overlap
 from filters.books.overlap_groups import is_at_risk, is_candidate, pairs_of_bucket, ranks, resolve
-from pipeline.clean.batch_address import BATCH_ID, part_of
-from pipeline.clean.dedup.near_keys import parse_info, parse_sketch
+from pipeline.clean.batch_address import BATCH_ID, ROW, part_of
+from pipeline.clean.batches import SIGNAL_PREFIX, set_columns
+from pipeline.clean.dedup.kind import Asked, Chain, DedupKind, Workshop, drop_rows
+from pipeline.clean.dedup.near_keys import parse_info, parse_sketch, signature
 from pipeline.clean.job import SourceJob
 from pipeline.clean.ledger import Ledger
 from pipeline.clean.segments import GlobalStep
-from pipeline.clean.tags import COUNTS, signal_bytes
+from pipeline.clean.tags import BOOKS, COUNTS, SKETCHES, signal_bytes
+from pipeline.clean.verdicts import Verdicts
 from pipeline.engine.group_bytes import GroupBytes
-from pipeline.sources.dedup_steps import NearDedup
+from pipeline.sources.dedup_steps import DedupStep, NearDedup
 
 _PAIR = struct.Struct(">QQ")
 _SHARED = struct.Struct(">III")  # shared sketched shingles, size of each sketch
@@ -35,6 +39,42 @@ _INFO, _REQUEST, _COMMON = 0, 1, 2
 """The byte behind a book's key: its own info comes first, as :meth:`Book.info` writes it."""
 MAY_HIDE_DUPLICATES = "may_hide_duplicates"
 """Noted in the statistics: books of which so much is common text that a pair of theirs may have been missed."""
+
+
+class NearKind(DedupKind):
+    """Sends a sketch of each document's shingles. All shingles are spilled, and decide."""
+
+    def tags(self, chain: Chain) -> list[str]:
+        return [BOOKS, SKETCHES]
+
+    def ask(self, asked: Asked, chain: Chain, workshop: Workshop) -> Iterator[tuple[str, tuple[int, bytes]]]:
+        step, num_buckets = _near_dedup(chain[0].step), workshop.scale.num_key_buckets
+        ids, texts = asked.batch.column("id").to_pylist(), asked.batch.column("text").to_pylist()
+        for row, document_id, text in zip(asked.rows.tolist(), ids, texts, strict=True):
+            book = signature(document_id, text, asked.batch_id + ROW.pack(row), step.ngram_words, workshop.spill)
+            workshop.ledger.send(f"{step.NAME} signatures", 1)
+            yield BOOKS, book.info(num_buckets)
+            for bucket, payload in book.sketch_payloads(num_buckets):
+                workshop.ledger.send(f"{step.NAME} shingles", len(parse_sketch(payload).hashes))
+                yield SKETCHES, (bucket, payload)
+
+    def graph(self, job: SourceJob, chain: Chain, earlier: Mapping[str, Sequence[Any]]) -> beam.PTransform:
+        return DedupNear(job, chain[0])
+
+    def apply(
+        self, global_step: GlobalStep, asked: Asked, verdicts: Verdicts, ledger: Ledger
+    ) -> tuple[pa.RecordBatch, np.ndarray]:
+        step = _near_dedup(global_step.step)
+        found = verdicts.signals.get(global_step.tag, {})
+        ledger.receive(f"{step.NAME} signals", len(found))
+        overlaps = pa.array([found.get(int(row)) for row in asked.rows], pa.float64())
+        after = set_columns(asked.batch, {SIGNAL_PREFIX + step.SIGNAL: overlaps})
+        return drop_rows(global_step, asked, verdicts, ledger, after=after)
+
+
+def _near_dedup(step: DedupStep) -> NearDedup:
+    assert isinstance(step, NearDedup)
+    return step
 
 
 class DedupNear(beam.PTransform):
@@ -48,11 +88,10 @@ class DedupNear(beam.PTransform):
         super().__init__()
         self._job, self._global_step = job, global_step
 
-    def expand(self, inputs: tuple[Any, Any]) -> tuple[list[Any], list[Any]]:
+    def expand(self, inputs: tuple[Any, Any]) -> tuple[list[Any], list[Any], dict[str, Any]]:
         books, sketches = inputs
-        job, buckets, spill = self._job, self._job.scale.num_key_buckets, self._job.shuffle_dir
-        step = self._global_step.step
-        assert isinstance(step, NearDedup)
+        job, buckets, spill = self._job, self._job.sizes.scale.num_key_buckets, self._job.places.shuffle_dir
+        step = _near_dedup(self._global_step.step)
         pairs = (
             sketches
             | "group_shingles" >> GroupBytes(buckets, spill)
@@ -73,7 +112,7 @@ class DedupNear(beam.PTransform):
             | "group_edges" >> GroupBytes(1, spill)
             | "resolve" >> beam.ParDo(_Resolve(job, self._global_step)).with_outputs(COUNTS, main="verdicts")
         )
-        return [outcome.verdicts], [pairs[COUNTS], answers[COUNTS], outcome[COUNTS]]
+        return [outcome.verdicts], [pairs[COUNTS], answers[COUNTS], outcome[COUNTS]], {}
 
 
 _COMMON_TAG = "common"
@@ -99,12 +138,12 @@ class _Pairs(beam.DoFn):
         for (a, b), shared in zip(found.pairs.tolist(), found.counts.tolist(), strict=True):
             pair = _PAIR.pack(a, b)
             yield (
-                _pair_bucket(pair, self._job.scale.num_key_buckets),
+                _pair_bucket(pair, self._job.sizes.scale.num_key_buckets),
                 pair + _SHARED.pack(shared, size_of[a], size_of[b]),
             )
         for key, number in zip(found.capped_books.tolist(), found.capped_counts.tolist(), strict=True):
             payload = key.to_bytes(8, "big") + bytes([_COMMON]) + _NUM_COMMON.pack(number)
-            yield TaggedOutput(_COMMON_TAG, (key % self._job.scale.num_key_buckets, payload))
+            yield TaggedOutput(_COMMON_TAG, (key % self._job.sizes.scale.num_key_buckets, payload))
         ledger = Ledger(self._job.source.name, 0)
         ledger.receive(f"{self._step.NAME} shingles", sum(lengths))
         yield TaggedOutput(COUNTS, dict(ledger.counts))
@@ -121,7 +160,7 @@ class _Candidates(beam.DoFn):
             rows = [_SHARED.unpack_from(p, _PAIR.size) for p in payloads]
             if is_candidate(sum(r[0] for r in rows), rows[0][1], rows[0][2]):
                 for key in _PAIR.unpack(pair):
-                    yield key % self._job.scale.num_key_buckets, key.to_bytes(8, "big") + bytes([_REQUEST]) + pair
+                    yield key % self._job.sizes.scale.num_key_buckets, key.to_bytes(8, "big") + bytes([_REQUEST]) + pair
 
 
 class _Answers(beam.DoFn):
@@ -144,7 +183,7 @@ class _Answers(beam.DoFn):
                 else:
                     assert payload[8] == _REQUEST, "two books of one key"
                     pair = payload[9:]
-                    yield _pair_bucket(pair, self._job.scale.num_key_buckets), pair + info[9:]
+                    yield _pair_bucket(pair, self._job.sizes.scale.num_key_buckets), pair + info[9:]
             num_hiding += is_at_risk(num_common, parse_info(info[9:]).sketch_size)
         ledger = Ledger(self._job.source.name, 0)
         ledger.receive(f"{self._step.NAME} signatures", num_books)
@@ -174,8 +213,7 @@ class _Resolve(beam.DoFn):
         self._job, self._global_step = job, global_step
 
     def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
-        step = self._global_step.step
-        assert isinstance(step, NearDedup)
+        step = _near_dedup(self._global_step.step)
         sizes: dict[str, int] = {}
         places: dict[str, tuple[str, str]] = {}
         pairs: list[tuple[str, str, float]] = []
@@ -206,4 +244,6 @@ class _Resolve(beam.DoFn):
     def _said(self, place_hex: str, body: bytes) -> tuple[int, bytes]:
         place = bytes.fromhex(place_hex)
         batch_id, row = place[: BATCH_ID.size], place[BATCH_ID.size :]
-        return part_of(batch_id, self._job.scale.num_parts), batch_id + bytes([self._global_step.tag]) + row + body
+        return part_of(batch_id, self._job.sizes.scale.num_parts), batch_id + bytes(
+            [self._global_step.tag]
+        ) + row + body

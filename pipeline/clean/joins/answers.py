@@ -14,15 +14,41 @@ import xxhash
 from apache_beam.pvalue import AsDict, TaggedOutput
 
 from pipeline.clean.batch_address import BATCH_ID
+from pipeline.clean.job import SourceJob
+from pipeline.clean.joins.kind import Joined, JoinGraph
 from pipeline.clean.ledger import Ledger
+from pipeline.clean.pass_graph import Side, collect, tags_of
 from pipeline.clean.passes import ReadUnits, SegmentDoFn
+from pipeline.clean.segments import Segment
+from pipeline.engine.group_bytes import GroupBytes
 from pipeline.sources.source import Rejected, TableRow
+from pipeline.sources.stack_exchange.answers import SITES_STAGE, AnswerJoin
 
 POSTS, SITES = "posts", "sites"
-SITES_STAGE = "sites"
 SMALL_SITE = "small_site"
 
 _QUESTION = struct.Struct(">q?q")  # the question's id, whether this is an answer, the post's own id
+
+
+class AnswersGraph(JoinGraph):
+    """Groups posts by site and question, and runs the first segment on the questions."""
+
+    def expand(self, units: Any, job: SourceJob, segments: list[Segment], side: Side) -> Joined:
+        segment, *following = segments
+        posts = units | "read" >> beam.ParDo(ReadPosts(job, segment)).with_outputs(POSTS, SITES, *side)
+        collect(posts, side)
+        sites = posts_per_site(posts[SITES])
+        groups = posts[POSTS] | "questions" >> GroupBytes(job.sizes.scale.num_key_buckets, job.places.shuffle_dir)
+        assemble = beam.ParDo(AssembleAnswers(job, segment), sites)
+        output = groups | "assemble" >> assemble.with_outputs(*tags_of(segment), *side)
+        collect(output, side)
+        return Joined(output, segment, following)
+
+
+def answer_join(job: SourceJob) -> AnswerJoin:
+    join = job.source.join
+    assert isinstance(join, AnswerJoin)
+    return join
 
 
 class ReadPosts(ReadUnits):
@@ -30,10 +56,10 @@ class ReadPosts(ReadUnits):
 
     def _table_row(self, row: TableRow, ledger: Ledger) -> Iterator[TaggedOutput]:
         post = row.row
-        site, question_id = self._job.source.join_settings.group_key(post)
+        site, question_id = answer_join(self._job).group_key(post)
         key = site.encode() + b"\0"
         order = _QUESTION.pack(question_id, not post["is_question"], post["post_id"])
-        bucket = xxhash.xxh3_64_intdigest(key + order[:8]) % self._job.scale.num_key_buckets
+        bucket = xxhash.xxh3_64_intdigest(key + order[:8]) % self._job.sizes.scale.num_key_buckets
         ledger.send("posts", 1)
         yield TaggedOutput(SITES, (site, 1))
         yield TaggedOutput(POSTS, (bucket, key + order + json.dumps(post, ensure_ascii=False).encode()))
@@ -48,7 +74,7 @@ class AssembleAnswers(SegmentDoFn):
     def process(self, group: tuple[int, Iterable[bytes]], num_posts: dict[str, int]) -> Iterator[TaggedOutput]:
         bucket, payloads = group
         ledger = self._ledger()
-        self._sites = self._job.source.join_settings.choose_sites(num_posts)
+        self._sites = answer_join(self._job).choose_sites(num_posts)
         yield from self._run_documents(self._documents(payloads, ledger), (bucket, 0), ledger, [])
         yield from self._close(ledger, BATCH_ID.pack(bucket, 0, 0))
 
@@ -56,20 +82,13 @@ class AssembleAnswers(SegmentDoFn):
         for _, posts in itertools.groupby(payloads, key=_question_of):
             rows = [json.loads(p[p.index(b"\0") + 1 + _QUESTION.size :]) for p in posts]
             ledger.receive("posts", len(rows))
-            for made in self._assembled(rows):
+            for made in answer_join(self._job).assemble(rows):
                 if isinstance(made, Rejected):
                     ledger.reject(made)
                 else:
                     yield made
             if ledger.is_full:
                 yield None
-
-    def _assembled(self, rows: list[dict[str, Any]]) -> Iterator[dict[str, Any] | Rejected]:
-        made = self._job.source.join_settings.assemble(rows)
-        if isinstance(made, dict):
-            yield made
-        else:
-            yield from made
 
     def _run_first(self, batch: pa.RecordBatch, ledger: Ledger) -> pa.RecordBatch:
         sites = batch.column("site").to_pylist()

@@ -14,13 +14,16 @@ import xxhash
 from apache_beam.pvalue import TaggedOutput
 
 from filters.code.steps import AllowedLicence
-from pipeline.clean.batch_address import BATCH_ID, TAG_ATTRIBUTES, part_of
-from pipeline.clean.dedup.exact_keys import ROW
+from pipeline.clean import tags
+from pipeline.clean.batch_address import BATCH_ID, ROW, TAG_ATTRIBUTES, part_of
 from pipeline.clean.job import SourceJob
+from pipeline.clean.joins.kind import Joined, JoinGraph
 from pipeline.clean.ledger import Ledger
+from pipeline.clean.pass_graph import Side, collect, open_pass
 from pipeline.clean.passes import ReadUnits, SegmentDoFn
 from pipeline.clean.segments import Segment
 from pipeline.clean.tags import COUNTS
+from pipeline.engine.group_bytes import GroupBytes
 from pipeline.sources.github.reader import choose_copy
 from pipeline.sources.source import Rejected, TableRow
 
@@ -40,6 +43,31 @@ def _parts(payload: bytes) -> tuple[bytes, bytes, bytes]:
     return name, rest[:1], rest[1:]
 
 
+class LicencesGraph(JoinGraph):
+    """Finds each content's file and licence, then opens the contents with them and runs the first segment."""
+
+    def expand(self, units: Any, job: SourceJob, segments: list[Segment], side: Side) -> Joined:
+        num_buckets, shuffle_dir = job.sizes.scale.num_key_buckets, job.places.shuffle_dir
+        raw = Segment(0, (), (), segments[0].ask)
+        tables = units | "read" >> beam.ParDo(ReadTables(job, raw)).with_outputs(tags.REFS, BY_REPO, BY_CONTENT, *side)
+        collect(tables, side)
+        files = (
+            tables[BY_REPO]
+            | "repositories" >> GroupBytes(num_buckets, shuffle_dir)
+            | "licences" >> beam.ParDo(LicenceOfFiles(job)).with_outputs(BY_CONTENT, tags.COUNTS)
+        )
+        side[tags.COUNTS].append(files[tags.COUNTS])
+        chosen = (
+            (tables[BY_CONTENT], files[BY_CONTENT])
+            | "contents" >> GroupBytes(num_buckets, shuffle_dir)
+            | "choose_file" >> beam.ParDo(ChooseFile(job, raw)).with_outputs(*side, main="attributes")
+        )
+        collect(chosen, side)
+        refs = (tables[tags.REFS], chosen.attributes)
+        opened = refs | "gather_tables" >> GroupBytes(job.sizes.scale.num_parts, shuffle_dir)
+        return Joined(open_pass(opened, job, segments[0], side), segments[0], segments[1:])
+
+
 class ReadTables(ReadUnits):
     """Reads the three tables: contents are spilled, their ids and the rows of the other two go to their buckets."""
 
@@ -50,7 +78,7 @@ class ReadTables(ReadUnits):
         self, batch: pa.RecordBatch, batch_id: bytes, ledger: Ledger, rows: np.ndarray | None = None
     ) -> Iterator[TaggedOutput]:
         assert rows is None, "tables are read before anything is dropped"
-        num_buckets = self._job.scale.num_key_buckets
+        num_buckets = self._job.sizes.scale.num_key_buckets
         for row, (content_id, repo) in enumerate(
             zip(batch.column("id").to_pylist(), batch.column("repo_name").to_pylist(), strict=True)
         ):
@@ -63,7 +91,7 @@ class ReadTables(ReadUnits):
         order = _LICENCE if row.table == "licenses" else _FILE
         ledger.send("table rows", 1)
         body = json.dumps(fields, ensure_ascii=False, sort_keys=True).encode()
-        yield TaggedOutput(BY_REPO, _keyed(fields["repo_name"], order, body, self._job.scale.num_key_buckets))
+        yield TaggedOutput(BY_REPO, _keyed(fields["repo_name"], order, body, self._job.sizes.scale.num_key_buckets))
 
 
 class LicenceOfFiles(beam.DoFn):
@@ -86,7 +114,7 @@ class LicenceOfFiles(beam.DoFn):
                 candidate = json.dumps([repo.decode(), row["path"], licence], ensure_ascii=False).encode()
                 ledger.send("candidates", 1)
                 yield TaggedOutput(
-                    BY_CONTENT, _keyed(row["id"], _CANDIDATE, candidate, self._job.scale.num_key_buckets)
+                    BY_CONTENT, _keyed(row["id"], _CANDIDATE, candidate, self._job.sizes.scale.num_key_buckets)
                 )
         yield TaggedOutput(COUNTS, dict(ledger.counts))
 
@@ -129,7 +157,7 @@ class ChooseFile(SegmentDoFn):
         for place in contents:
             batch_id, row = place[: BATCH_ID.size], place[BATCH_ID.size :]
             ledger.send("attributes", 1)
-            yield part_of(batch_id, self._job.scale.num_parts), batch_id + bytes([TAG_ATTRIBUTES]) + row + found
+            yield part_of(batch_id, self._job.sizes.scale.num_parts), batch_id + bytes([TAG_ATTRIBUTES]) + row + found
 
     @staticmethod
     def _candidates(

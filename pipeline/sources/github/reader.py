@@ -41,13 +41,32 @@ from pipeline.sources.github.tables import (
     table_by_columns,
     table_by_name,
 )
-from pipeline.sources.source import DataLicence, Document, InputFile, Opener, Reader, Rejected, Source, TableRow, Unit
+from pipeline.sources.source import (
+    DataLicence,
+    Document,
+    InputFile,
+    Join,
+    Opener,
+    Reader,
+    Rejected,
+    Source,
+    TableRow,
+    Unit,
+)
 
 _SYMLINK_MODE = 0o120000
 
 
 Copy = tuple[str, str, str | None]
 """Repository, path, licence of a file that holds a content."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LicenceJoin(Join):
+    """Joins a content with the file that it is recorded as, and that file with the licence of its repository."""
+
+    OPENS_BATCHES: ClassVar[bool] = True
+    SIDE_TABLES: ClassVar[frozenset[str]] = frozenset({"files", "licenses"})
 
 
 def choose_copy(candidates: Iterable[Copy], *, families: tuple[str, ...] = PERMISSIVE) -> Copy | None:
@@ -242,5 +261,5 @@ SOURCE = Source(
         "removed from the text, `repo_name` and `path` lead to them",
         "https://opensource.org/licenses",
     ),
-    join="licences",
+    join=LicenceJoin(),
 )

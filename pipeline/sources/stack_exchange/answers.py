@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from pipeline.sources.source import Document, Rejected
+from pipeline.sources.source import Document, Join, Rejected
 from pipeline.sources.stack_exchange.sites import largest_sites
 
 Post = Mapping[str, Any]
@@ -15,13 +15,19 @@ Post = Mapping[str, Any]
 LAYOUTS = ("redpajama", "pile", "plain")
 
 
+SITES_STAGE = "sites"
+"""The stage that keeps the questions of the largest sites."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AnswerJoin:
+class AnswerJoin(Join):
     """The rules by which posts become documents. The paper says: the 28 largest sites, answers by score, highest first.
 
     Everything that it does not say is kept: questions without answers, closed questions, community wikis, answers of
     any score.
     """
+
+    STAGES: ClassVar[tuple[str, ...]] = (SITES_STAGE,)
 
     num_sites: int = 28
     """LLaMA (arXiv 2302.13971, section 2.1): the 28 largest websites; by number of posts, as RedPajama counts."""

@@ -230,6 +230,5 @@ SOURCE = Source(
         "name the authors and link to the question (column `url`), share alike",
         "https://stackoverflow.com/help/licensing",
     ),
-    join="answers",
-    join_settings=AnswerJoin(),
+    join=AnswerJoin(),
 )

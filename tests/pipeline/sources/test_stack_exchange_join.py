@@ -156,5 +156,4 @@ def test_settings_that_make_no_sense(bad: dict[str, Any]) -> None:
 
 def test_the_source() -> None:
     assert SOURCE.name == "stack_exchange"
-    assert SOURCE.join == "answers"
-    assert SOURCE.join_settings == AnswerJoin()
+    assert SOURCE.join == AnswerJoin()

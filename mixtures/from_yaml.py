@@ -1,0 +1,143 @@
+"""The one way from YAML to a value: a mapping of settings becomes a dataclass, each value checked against its type."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Collection, Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+_HIDDEN = "is_hidden"
+_WORDS = {
+    int: "a whole number",
+    float: "a number",
+    Decimal: "a number",
+    bool: "true or false",
+    str: "a text",
+    tuple: "a list",
+    frozenset: "a list",
+}
+
+
+def hidden(default: Any = dataclasses.MISSING) -> Any:
+    """Returns a dataclass field that a configuration file cannot set and that is no part of a fingerprint."""
+    return dataclasses.field(default=default, metadata={_HIDDEN: True})
+
+
+def setting_fields(kind: Any, *, fixed: Collection[str] = ()) -> list[dataclasses.Field[Any]]:
+    """Returns the fields of a dataclass that are settings."""
+    return [f for f in dataclasses.fields(kind) if f.name not in fixed and not f.metadata.get(_HIDDEN)]
+
+
+def with_settings(value: T, given: Any, where: str, *, fixed: Collection[str] = ()) -> T:
+    """Returns a copy of a dataclass value with settings from YAML.
+
+    Args:
+        given: a mapping of field names to values.
+        where: what messages call the mapping, such as ``sources.books.near_dedup``.
+        fixed: fields that cannot be set.
+
+    Raises:
+        ValueError: a name is not known, or a value does not fit its field. The message says what would fit.
+
+    >>> from mixtures.recipe import ShardSettings
+    >>> with_settings(ShardSettings(), {"target_bytes": 4096}, "shards")
+    ShardSettings(target_bytes=4096)
+    """
+    if not isinstance(given, Mapping):
+        raise ValueError(f"{where} must be a mapping of settings, not {given!r}")
+    hints = typing.get_type_hints(type(value))
+    known = [field.name for field in setting_fields(value, fixed=fixed)]
+    for name in given:
+        if name not in known:
+            close = difflib.get_close_matches(str(name), known, 1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise ValueError(f"{where}.{name} is not a setting{hint}; there are: {', '.join(sorted(known)) or 'none'}")
+    new = {name: converted(one, hints[name], f"{where}.{name}") for name, one in given.items()}
+    try:
+        return dataclasses.replace(value, **new)  # type: ignore[type-var]
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
+def converted(value: Any, kind: Any, where: str) -> Any:
+    """Returns a value of YAML as a field's type wants it.
+
+    Raises:
+        ValueError: the value does not fit the type.
+
+    >>> converted(1, float, "x"), converted(["a"], tuple[str, ...], "x"), converted("1_000", int, "x")
+    (1.0, ('a',), 1000)
+    """
+    options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    for option in options:
+        fits, new = _fit(value, option)
+        if fits:
+            return new
+    raise ValueError(f"{where} must be {_words(options)}, not {value!r}")
+
+
+def _fit(value: Any, option: Any) -> tuple[bool, Any]:
+    origin = typing.get_origin(option) or option
+    if option is type(None):
+        return value is None, None
+    if origin is typing.Literal:
+        return value in typing.get_args(option), value
+    if origin in (tuple, frozenset):
+        if not isinstance(value, list | tuple | frozenset):
+            return False, None
+        (inner, *_) = typing.get_args(option) or (Any,)
+        found = [(True, one) if inner is Any else _fit(one, inner) for one in value]
+        return all(fits for fits, _ in found), origin(one for _, one in found)
+    if origin in (float, int, Decimal):
+        return _fit_number(value, origin)
+    return isinstance(origin, type) and isinstance(value, origin), value
+
+
+def _fit_number(value: Any, kind: type) -> tuple[bool, Any]:
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
+        return False, None
+    number = number_of(value)
+    if number is None:
+        return False, None
+    if kind is int:
+        return number == number.to_integral_value(), int(number)
+    return True, float(number) if kind is float else number
+
+
+def number_of(value: Any) -> Decimal | None:
+    """Returns a number as it is printed; None if the value is none, is infinite, or has more than 30 digits.
+
+    Underscores, exponents and the suffixes K, M, B and T (powers of 1,000) are understood.
+
+    >>> number_of("1_000"), number_of("100M"), number_of("1e8") == number_of("0.1B"), number_of("1e999"), number_of("x")
+    (Decimal('1000'), Decimal('100000000'), True, None, None)
+    """
+    text = str(value).strip().replace("_", "")
+    scale = _SUFFIXES.get(text[-1:].upper(), Decimal(1))
+    try:
+        number = Decimal(text[:-1] if scale != 1 else text)
+    except InvalidOperation:
+        return None
+    return number * scale if number.is_finite() and abs(number.adjusted()) <= 30 else None
+
+
+_SUFFIXES = {letter: Decimal(1000) ** power for power, letter in enumerate("KMBT", 1)}
+
+
+def _words(options: Collection[Any]) -> str:
+    found = []
+    for option in options:
+        origin = typing.get_origin(option) or option
+        if option is type(None):
+            found.append("null")
+        elif origin is typing.Literal:
+            found += [str(one) for one in typing.get_args(option)]
+        else:
+            found.append(_WORDS.get(origin, getattr(origin, "__name__", str(origin))))
+    return " or ".join(found)

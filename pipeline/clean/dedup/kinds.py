@@ -1,0 +1,42 @@
+"""The table of the kinds of dedup. A new kind is one file of this folder and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pipeline.clean.dedup.exact import ExactKind
+from pipeline.clean.dedup.kind import DedupKind
+from pipeline.clean.dedup.lines import LineKind
+from pipeline.clean.dedup.near import NearKind
+from pipeline.clean.segments import Segment
+from pipeline.sources.dedup_steps import DedupStep, ExactDedup, LineDedup, NearDedup
+from pipeline.sources.source import AnyStep
+
+KINDS: Mapping[type[DedupStep], DedupKind] = {
+    ExactDedup: ExactKind(),
+    LineDedup: LineKind(),
+    NearDedup: NearKind(),
+}
+
+
+def kind_of(step: DedupStep) -> DedupKind:
+    """Returns how a dedup runs."""
+    return KINDS[type(step)]
+
+
+def dedup_of_spilled_text(steps: Sequence[AnyStep], segment: Segment) -> DedupStep | None:
+    """Returns the dedup that needs hashes of the texts that a segment spills, if there is one.
+
+    >>> from pipeline.clean.segments import segments
+    >>> a, b = ExactDedup(NAME="a", reason="a", key="id"), LineDedup()
+    >>> [dedup_of_spilled_text((a, b), s) == b for s in segments((a, b))]
+    [True, True, False]
+    """
+    if segment.is_last:
+        return None
+    for step in steps[segment.ask[0].tag - 1 :]:
+        if not isinstance(step, DedupStep):
+            return None
+        if kind_of(step).spills_hashes:
+            return step
+    return None
