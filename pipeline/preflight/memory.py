@@ -16,7 +16,7 @@ from typing import Any
 from pipeline.clean.sizing import MAX_BUCKET_LINES, Scale, lines_of_input
 from pipeline.models.load import ModelFiles
 from pipeline.models.stored_files import StoredFile, local_path
-from pipeline.sources.dedup_steps import LineDedup
+from pipeline.sources.dedup_steps import DedupStep
 from pipeline.sources.source import Source
 
 BASE_BYTES = 330 << 20
@@ -61,7 +61,7 @@ def foresee(sources: Iterable[tuple[Source, Mapping[str, Any], Scale, int]]) -> 
     fetched: dict[str, int] = {}
     bucket_lines = sort_bytes = 0
     for source, models, scale, num_bytes in sources:
-        if any(isinstance(step, LineDedup) and step.scope != "document" for step in source.steps):
+        if any(isinstance(step, DedupStep) and step.compares_lines for step in source.steps):
             bucket_lines = max(bucket_lines, lines_of_input(num_bytes) // scale.num_line_buckets)
         sort_bytes = max(sort_bytes, TEXT_PER_INPUT_BYTE * num_bytes // scale.num_parts)
         for path in models.values():

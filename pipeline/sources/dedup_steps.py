@@ -39,6 +39,11 @@ class DedupStep:
         return False
 
     @property
+    def compares_lines(self) -> bool:
+        """True if a worker holds a bucket of line hashes of all documents, which an estimate of memory counts."""
+        return False
+
+    @property
     def leaves_keys(self) -> bool:
         """True if a newer dump is compared with key files that this step writes for each dump."""
         return False
@@ -122,6 +127,10 @@ class LineDedup(DedupStep):
     @property
     def edits_text(self) -> bool:
         return True
+
+    @property
+    def compares_lines(self) -> bool:
+        return self.scope != "document"
 
     @property
     def needs_earlier_dumps_only(self) -> bool:
