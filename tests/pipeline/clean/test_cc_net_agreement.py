@@ -127,7 +127,7 @@ def test_perplexity_is_the_same(
         vocab_size=1000,
         minloglevel=2,
     )
-    arpa = Path(__file__).parents[1] / "cases/common_crawl/tiny.arpa"
+    arpa = Path(__file__).parents[2] / "cases/common_crawl/tiny.arpa"
     theirs = cc_net("perplexity")
     encoder = theirs.SentencePiece(pieces, "raw_content", output_field="tokenized", normalize=True)
     encoder._prepare()
@@ -145,7 +145,7 @@ def test_the_recipe_of_cc_net_gives_what_cc_net_gives(
     cc_net: Callable[[str], ModuleType], corpus_data: Path, tmp_path: Path
 ) -> None:
     """Both whole chains on the same files: every page, its text, language, score, perplexity and bucket."""
-    sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+    sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
     try:
         peers, pages_of = importlib.import_module("cc_net_peer"), importlib.import_module("web_pages")
     finally:
