@@ -14,7 +14,9 @@ from pipeline.clean.batch_address import BATCH_ID
 from pipeline.clean.dedup.line_keys import line_payloads, lines_to_keep, lost_lines, parse_line_payload
 from pipeline.sources.dedup_steps import LineDedup
 
-LINES = st.lists(st.sampled_from(["a", "b", "c", "A", "", "12", "34"]), min_size=1, max_size=5).map("\n".join)
+LINES = st.lists(
+    st.sampled_from(["a", "b", "c", "A", "A ", "", " “", "12", "34", "c1", "c2"]), min_size=1, max_size=5
+).map("\n".join)
 DOCS = st.lists(LINES, min_size=1, max_size=8)
 
 
@@ -51,8 +53,8 @@ def deduped(
 
 
 def norm(line: str) -> str:
-    """CCNet's normalisation, of the letters and digits used here."""
-    return "".join("0" if c.isdigit() else c for c in line.lower())
+    """Returns CCNet's normal form of a line, for the characters that these tests use."""
+    return "".join("0" if c.isdigit() else c for c in line.strip().lower() if c != "“")
 
 
 def plain_ccnet(texts: list[str]) -> list[list[str]]:
@@ -104,3 +106,10 @@ def test_scope_document_drops_repeats_only(texts: list[str]) -> None:
     expected = [list({norm(x): x for x in reversed(t.split("\n"))}.values())[::-1] for t in texts]
     found = deduped(texts, LineDedup(scope="document"), 3)
     assert [sorted(map(norm, f)) for f in found] == [sorted(map(norm, e)) for e in expected]
+
+
+def test_the_first_of_many_equal_lines_stays() -> None:
+    batch = pa.record_batch({"id": ["long", "many"], "text": ["Wört 12 " * 600_000, "\n" * 300_000]})
+    keep, lines = lines_to_keep(batch, LineDedup(), np.empty(0, np.uint64))
+    assert np.flatnonzero(keep).tolist() == [0, 1]
+    assert np.bincount(lines.documents).tolist() == [1, 300_001]
