@@ -9,6 +9,7 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from filters.step import Models, Outcome, Step
 
@@ -73,6 +74,18 @@ def matched(document_id: str, url: str | None, entries: frozenset[str]) -> str |
     return None
 
 
+def naming_entries(batch: pa.RecordBatch, entries: frozenset[str]) -> pa.Array:
+    """Returns for each document of a batch the entry that names it, or null.
+
+    >>> batch = pa.record_batch({"id": ["a", "b"], "url": ["https://example.com/1", None]})
+    >>> naming_entries(batch, frozenset({"example.com"})).to_pylist()
+    ['example.com', None]
+    """
+    ids = batch.column("id").to_pylist()
+    urls = batch.column("url").to_pylist() if "url" in batch.schema.names else [None] * len(ids)
+    return pa.array([matched(i, u, entries) for i, u in zip(ids, urls, strict=True)], pa.string())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Excluded(Step):
     """Drops documents that the run's exclusion file names."""
@@ -84,9 +97,6 @@ class Excluded(Step):
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
         """Judges by ``id`` and, where the source has it, ``url``."""
-        entries: frozenset[str] = models.get("exclude", frozenset())
-        ids = batch.column("id").to_pylist()
-        urls = batch.column("url").to_pylist() if "url" in batch.schema.names else [None] * len(ids)
-        detail = pa.array([matched(i, u, entries) for i, u in zip(ids, urls, strict=True)], pa.string())
-        verdict = pa.array([None if d is None else "excluded" for d in detail.to_pylist()], pa.string())
+        detail = naming_entries(batch, models.get("exclude", frozenset()))
+        verdict = pc.if_else(pc.is_null(detail), pa.scalar(None, pa.string()), "excluded")
         return Outcome(verdict=verdict, detail=detail)

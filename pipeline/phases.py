@@ -8,7 +8,6 @@ import platform
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
-from importlib import metadata
 from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
@@ -19,6 +18,7 @@ from pipeline.clean.dumps import file_without_dump, forget_dumps
 from pipeline.clean.source_plan import PreparedSource
 from pipeline.clean.work import clean_work
 from pipeline.engine.runner import choose_engine
+from pipeline.engine.same_code import version_of
 from pipeline.estimate import print_estimate
 from pipeline.files.files import delete_tree, exists, join, write_bytes
 from pipeline.mix import phase as mixing
@@ -194,8 +194,8 @@ def _inputs_and_models(settings: Settings, work: str) -> tuple[Mapping[str, Any]
 
 def _about(layout: Layout, sources: list[str]) -> dict[str, Any]:
     """What the manifest says beside the mixture itself; of inputs and models what the clean phase left."""
-    software = {"python": platform.python_version(), "pipeline": _version("llama-mixture")}
-    software |= {name.replace("-", "_"): _version(name) for name in _PACKAGES}
+    software = {"python": platform.python_version(), "pipeline": version_of("llama-mixture")}
+    software |= {name.replace("-", "_"): version_of(name) for name in _PACKAGES}
     cleaned = {s: (read_marker(layout.marker(f"clean-{s}")) or {}).get("about", {}) for s in sources}
     models: dict[str, Any] = {}
     for about in cleaned.values():
@@ -206,13 +206,6 @@ def _about(layout: Layout, sources: list[str]) -> dict[str, Any]:
         "models": models,
         "inputs": {s: about.get("inputs", {}) for s, about in cleaned.items()},
     }
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"
 
 
 _MIXED = ("shards", "validation", "report", "tokenizer.model", "README.md", ".work/tokens")

@@ -22,7 +22,7 @@ import sentencepiece
 
 from tokenizer import model_file as model_proto
 from tokenizer.id_cache import PartCache
-from tokenizer.merges import Merger, code_points
+from tokenizer.merges import MAX_SYMBOLS, Merger, code_points, num_symbols
 
 Array = np.ndarray[Any, Any]
 
@@ -180,7 +180,7 @@ def covers(proto: model_proto.ModelProto) -> bool:
 
     BPE; every byte has a piece; identity normalisation with spaces kept and written as U+2581; only normal, byte,
     control and unknown pieces (user-defined symbols are matched before merging, unused ones taken apart after it);
-    none of a single character that is not normal.
+    none of a single character that is not normal; no more symbols than the merger can number.
     """
     kinds = {p.kind for p in proto.pieces}
     normal = [p for p in proto.pieces if p.kind == model_proto.NORMAL]
@@ -194,6 +194,7 @@ def covers(proto: model_proto.ModelProto) -> bool:
         and proto.escape_whitespaces
         and not any(" " in p.text or not p.text for p in normal)
         and all(len(p.text) > 1 for p in proto.pieces if p.kind != model_proto.NORMAL)
+        and num_symbols({p.text for p in normal}) <= MAX_SYMBOLS
     )
 
 

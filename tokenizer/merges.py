@@ -9,7 +9,7 @@ Here every text is a row and every round merges one pair in each row that still 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,18 @@ _MAX_CODEPOINT = 0x110000
 _HASH = np.uint64(0x9E3779B97F4A7C15)
 _VALUE_BITS = 20
 _VALUE_MASK = np.int64(2**_VALUE_BITS - 1)
-MAX_SYMBOLS = 2**20
-"""Pieces and characters together: a pair of symbols and the symbol they merge to fit in 60 bits."""
+MAX_SYMBOLS = 2**_VALUE_BITS
+"""The most symbols: a pair of symbols and the symbol that they merge to fit in 60 bits."""
+
+
+def num_symbols(pieces: Iterable[str]) -> int:
+    """Returns how many symbols a merger numbers for these pieces, with one for other characters and one for the end.
+
+    >>> num_symbols(["ab", "b", "abc"])
+    7
+    """
+    distinct = set(pieces)
+    return sum(len(piece) > 1 for piece in distinct) + len({char for piece in distinct for char in piece}) + 2
 
 
 class Merger:

@@ -155,11 +155,6 @@ def _with_text(rows: pa.RecordBatch, keep: pa.Array) -> pa.RecordBatch:
     return rows.set_column(rows.schema.get_field_index("text"), DROPPED_SCHEMA.field("text"), text)
 
 
-def sampled(rows: pa.RecordBatch, sample_docs: int) -> pa.RecordBatch:
-    """The rows with the text of all but ``sample_docs`` documents of each (stage, reason) taken out."""
-    return _with_text(rows, _in_sample(rows, sample_docs))
-
-
 def _in_sample(rows: pa.RecordBatch, sample_docs: int) -> pa.Array:
     hashes = [sample_hash(i) for i in rows.column("id").to_pylist()]
     groups: dict[tuple[str, str], list[int]] = defaultdict(list)

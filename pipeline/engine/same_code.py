@@ -40,12 +40,17 @@ def identity() -> dict[str, str]:
             if path.suffix in (".py", ".yaml") and not set(path.relative_to(root).parts) & set(_NOT_CODE):
                 digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
     found = {"this package's code": digest.hexdigest()[:16], "Python": ".".join(platform.python_version_tuple()[:2])}
-    return found | {name: _version(name) for name in _DECIDING}
+    return found | {name: version_of(name) for name in _DECIDING}
 
 
-def _version(name: str) -> str:
+def version_of(package: str) -> str:
+    """Returns the version of an installed package, by the name that pip knows.
+
+    >>> version_of("no-such-package")
+    'not installed'
+    """
     try:
-        return metadata.version(name)
+        return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "not installed"
 

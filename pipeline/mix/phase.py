@@ -25,14 +25,6 @@ from tokenizer.encode import Encoder
 
 
 @dataclass(frozen=True, slots=True)
-class Mixed:
-    """What came of the mix phase."""
-
-    plan: Plan
-    manifest: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
 class Counted:
     """What is held out of each source, and what is left of it."""
 

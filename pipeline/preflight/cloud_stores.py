@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from apache_beam.io.filesystem import BeamIOError
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
 from pipeline.engine.runner import Engine
@@ -77,17 +76,6 @@ def _bucket_fault(client: Any, bucket: str, flag: str) -> str | None:
         return f"{flag}: the credentials are not accepted ({_first_line(error)}): {_LOGIN}"
     except (GoogleAPIError, OSError) as error:
         return f"{flag}: gs://{bucket} cannot be reached ({_first_line(error)})"
-    return None
-
-
-def store_error(error: Exception) -> str | None:
-    """The cause of a failed write or submission in a line, where the store or the service said it; else None."""
-    if isinstance(error, BeamIOError):
-        details = getattr(error, "exception_details", None) or {}
-        return "; ".join(_first_line(e) for e in details.values()) or _first_line(error)
-    module = type(error).__module__
-    if module.startswith(("google.", "botocore.", "boto3.", "apache_beam.io.")):
-        return _first_line(error)
     return None
 
 

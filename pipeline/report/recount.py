@@ -23,8 +23,6 @@ from pipeline.report.output_state import RunState, SourceState
 from pipeline.report.rejudge import AS_IT_WAS, KEPT, UNKNOWN, Change, Documents, cannot_be_told, judge
 from pipeline.sources.dedup_steps import ExactDedup, LineDedup, NearDedup
 
-_RECORDS = "records"
-
 
 @dataclass(slots=True)
 class Recount:

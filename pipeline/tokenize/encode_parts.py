@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters.exclude import matched
+from filters.exclude import naming_entries
 from pipeline.clean.read_back import clean_batches
 from pipeline.files.files import join, read_bytes, write_bytes, written_whole
 from pipeline.models.load import load
@@ -75,7 +75,7 @@ class _EncodePart(beam.DoFn):
         ):
             for batch in _batches(path):
                 counts["documents_in"] += batch.num_rows
-                batch = _without(batch, excluded)
+                batch = batch.filter(pc.is_null(naming_entries(batch, excluded))) if excluded else batch
                 if batch.num_rows:
                     ids = encoder.encode_batch(batch.column("text"))
                     writer.write_batch(pa.record_batch([batch.column("id"), ids], schema=schema))
@@ -100,14 +100,6 @@ def _batches(path: str) -> Iterator[pa.RecordBatch]:
             end = max(start + 1, int(np.searchsorted(sizes, done + _BATCH_BYTES)))
             yield batch.slice(start, end - start)
             start = end
-
-
-def _without(batch: pa.RecordBatch, excluded: frozenset[str]) -> pa.RecordBatch:
-    if not excluded:
-        return batch
-    ids = batch.column("id").to_pylist()
-    urls = batch.column("url").to_pylist() if "url" in batch.schema.names else [None] * len(ids)
-    return batch.filter(pa.array([matched(i, u, excluded) is None for i, u in zip(ids, urls, strict=True)], pa.bool_()))
 
 
 class _FinishTokens(beam.DoFn):

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters.exclude import matched
+from filters.exclude import naming_entries
 from pipeline.clean.read_back import clean_batches
 from pipeline.files.files import exists, join, open_file, written_whole
 from pipeline.models.load import load
@@ -30,13 +30,9 @@ def exclusions_file(folder: str) -> str:
 def documents(path: str, excluded: frozenset[str]) -> Iterator[pa.RecordBatch]:
     """The id and text of a clean file's documents, less those that are excluded by id or url."""
     for batch in clean_batches(path, (*_SCHEMA.names, "url"), batch_size=_BATCH_DOCS):
-        kept = batch.select(_SCHEMA.names)
         if excluded:
-            ids = batch.column("id").to_pylist()
-            urls = batch.column("url").to_pylist() if "url" in batch.schema.names else [None] * len(ids)
-            left = [matched(i, u, excluded) is None for i, u in zip(ids, urls, strict=True)]
-            kept = kept.filter(pa.array(left, pa.bool_()))
-        yield kept
+            batch = batch.filter(pc.is_null(naming_entries(batch, excluded)))
+        yield batch.select(_SCHEMA.names)
 
 
 def sample_file(folder: str, source: str, clean_path: str) -> str:

@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 
 import tokenizer.fast_bpe
 from tokenizer.encode import Encoder
+from tokenizer.merges import Merger, num_symbols
+from tokenizer.model_file import parse
 
 CASES = json.loads((Path(__file__).parents[1] / "cases/tokenizer/texts.json").read_text(encoding="utf-8"))
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
@@ -101,6 +103,20 @@ def test_models_that_are_not_covered_are_the_reference(other_model: bytes) -> No
     assert not made.is_fast
     texts = list(CASES.values())
     assert made.encode_batch(texts).to_pylist() == reference_ids(other_model, texts)
+
+
+def test_a_vocabulary_of_more_symbols_than_can_be_numbered_is_the_reference(
+    model: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pieces = [p.text for p in parse(model).pieces if p.kind == 1]
+    limit = num_symbols(pieces)
+    assert len(Merger(dict.fromkeys(pieces, 0.0)).symbols) + 2 == limit
+    texts = list(CASES.values())
+    for max_symbols, is_fast in ((limit, True), (limit - 1, False)):
+        monkeypatch.setattr(tokenizer.fast_bpe, "MAX_SYMBOLS", max_symbols)
+        made = Encoder.load(model, bos=False, eos=False)
+        assert made.is_fast is is_fast
+        assert made.encode_batch(texts).to_pylist() == reference_ids(model, texts)
 
 
 def test_the_cache_keeps_its_size_and_its_answers(model: bytes, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""How a source's steps are cut into passes, and its input into parts."""
+"""The steps of a source are split into passes at its dedups."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filters.exclude import Excluded
-from pipeline.clean.batch_address import BATCH_ID, part_of
 from pipeline.clean.segments import Segment, is_local, segments, segments_of, stage_names
-from pipeline.clean.sizing import scale_of
 from pipeline.sources import SOURCES
 from pipeline.sources.dedup_steps import ExactDedup, LineDedup, NearDedup
 from pipeline.sources.source import AnyStep
@@ -83,36 +81,3 @@ def test_every_source_ends_and_its_stages_have_names(name: str) -> None:
 
 def test_a_tag_fits_into_its_byte() -> None:
     assert max(len(source.steps) for source in SOURCES.values()) < 200
-
-
-@given(st.integers(0, 10**16))
-def test_a_source_is_cut_so_that_what_a_worker_holds_is_bounded(num_bytes: int) -> None:
-    scale = scale_of(num_bytes)
-    assert scale.num_parts >= 1
-    assert num_bytes <= scale.num_parts * (256 << 20), "a part is at most 256 MB of stored input"
-    assert scale.num_parts <= 65 or num_bytes / scale.num_parts > (200 << 20), "and no smaller than it must be"
-    assert scale.num_line_buckets & (scale.num_line_buckets - 1) == 0, "a power of two"
-    assert scale.num_key_buckets >= min(16, scale.num_parts)
-
-
-@given(st.lists(st.integers(0, 10**13), min_size=2, max_size=9))
-def test_more_input_is_never_fewer_parts(sizes: list[int]) -> None:
-    scales = [scale_of(n) for n in sorted(sizes)]
-    for name in ("num_parts", "num_line_buckets", "num_key_buckets"):
-        values = [getattr(s, name) for s in scales]
-        assert values == sorted(values)
-
-
-def test_batches_are_spread_evenly_over_parts_by_their_identity() -> None:
-    ids = [BATCH_ID.pack(unit, 0, number) for unit in range(40) for number in range(1, 51)]
-    parts = [part_of(i, 16) for i in ids]
-    assert parts == [part_of(i, 16) for i in ids]
-    filled = [parts.count(p) for p in range(16)]
-    assert sum(filled) == 2000
-    assert min(filled) > 80, "each would get 125"
-
-
-def test_batch_ids_sort_as_their_numbers() -> None:
-    numbers = [(0, 0, 1), (0, 0, 255), (0, 0, 256), (0, 1, 0), (1, 0, 0), (256, 0, 0), (2**32 - 1, 0, 0)]
-    packed = [BATCH_ID.pack(*n) for n in numbers]
-    assert packed == sorted(packed)

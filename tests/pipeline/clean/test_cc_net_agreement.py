@@ -17,13 +17,11 @@ from types import ModuleType
 from typing import Any, BinaryIO
 
 import kenlm
-import numpy as np
 import pyarrow as pa
 import pytest
 import sentencepiece
 import toy
 
-from filters.ccnet.line_hashes import ccnet_hashes, keep_lines
 from filters.ccnet.perplexity import Cutoffs, PerplexityModel
 from filters.language.detect import Language, LanguageModel
 from mixtures.recipe import load_recipe
@@ -81,20 +79,24 @@ def deduped(cc_net: Callable[[str], ModuleType], pages: list[Document]) -> list[
     return [remover.do({"raw_content": page["text"]}) for page in pages]
 
 
-def test_line_dedup_keeps_the_same_lines(pages: list[Document], deduped: list[dict[str, Any] | None]) -> None:
-    texts = pa.array([page["text"] for page in pages])
-    hashes = ccnet_hashes(texts)
-    docs = np.repeat(np.arange(len(pages), dtype=np.uint64), hashes.num_lines())
-    found, counts = np.unique(np.unique(np.stack([hashes.hashes, docs], 1), axis=0)[:, 0], return_counts=True)
-    kept = keep_lines(texts, hashes, found[counts > 1])
-    rows = zip(kept.text, kept.num_lines, kept.original_num_lines, strict=True)
-    ours = [
-        (text.as_py(), lines.as_py(), original.as_py()) if lines.as_py() else None for text, lines, original in rows
-    ]
-    theirs = [page and (page["raw_content"], page["nlines"], page["original_nlines"]) for page in deduped]
-    assert sum(one == other for one, other in zip(ours, theirs, strict=True)) == NUM_PAGES
-    assert sum(page is not None for page in theirs) == NUM_PAGES_WITH_LINES_LEFT
-    assert (sum(kept.num_lines.to_pylist()), sum(kept.original_num_lines.to_pylist())) == (52_748, 94_545)
+def test_line_dedup_keeps_the_same_lines(
+    corpus_data: Path, pages: list[Document], deduped: list[dict[str, Any] | None], tmp_path: Path
+) -> None:
+    """A run with the line dedup alone, over all pages at once, writes the texts that CCNet's two passes leave."""
+    others = {step.NAME: False for step in SOURCE.steps if step.NAME not in ("duplicate_id", "line_dedup")}
+    source = configured(SOURCE, {**others, "line_dedup": {"scope": "all", "lines": "ccnet", "keep": "ccnet"}})
+    job = toy.job_of(source, corpus_data / "commoncrawl/wrapped/wet", tmp_path / "out")
+    stats = toy.run_job(job)
+    ours = {r["id"]: (r["text"], r["num_lines"], r["original_num_lines"]) for r in toy.table(job.places.clean_dir)}
+    theirs = {
+        page["id"]: (left["raw_content"], left["nlines"], left["original_nlines"])
+        for page, left in zip(pages, deduped, strict=True)
+        if left
+    }
+    assert ours == theirs
+    assert len(ours) == NUM_PAGES_WITH_LINES_LEFT
+    (stage,) = (stage for stage in stats["stages"] if stage["stage"] == "line_dedup")
+    assert (stage["in"], stage["lines"]) == (NUM_PAGES, {"in": 94_545, "kept": 52_748})
 
 
 def test_language_decisions_are_the_same(
@@ -127,7 +129,7 @@ def test_perplexity_is_the_same(
         vocab_size=1000,
         minloglevel=2,
     )
-    arpa = Path(__file__).parents[1] / "cases/common_crawl/tiny.arpa"
+    arpa = Path(__file__).parents[2] / "cases/common_crawl/tiny.arpa"
     theirs = cc_net("perplexity")
     encoder = theirs.SentencePiece(pieces, "raw_content", output_field="tokenized", normalize=True)
     encoder._prepare()
@@ -145,7 +147,7 @@ def test_the_recipe_of_cc_net_gives_what_cc_net_gives(
     cc_net: Callable[[str], ModuleType], corpus_data: Path, tmp_path: Path
 ) -> None:
     """Both whole chains on the same files: every page, its text, language, score, perplexity and bucket."""
-    sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+    sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
     try:
         peers, pages_of = importlib.import_module("cc_net_peer"), importlib.import_module("web_pages")
     finally:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pipeline.clean import counts as c
 from pipeline.clean import ledger as ledger_module
 from pipeline.clean.batches import DROPPED_SCHEMA, SIGNAL_PREFIX
-from pipeline.clean.ledger import MAX_SAMPLE_CHARS, Ledger, sample_hash, sample_hashes, sampled, without_text_above
+from pipeline.clean.ledger import MAX_SAMPLE_CHARS, Ledger, sample_hash, sample_hashes, without_text_above
 from pipeline.sources.source import Rejected
 
 
@@ -85,12 +85,13 @@ def test_what_is_read_and_written_is_counted_in_documents_bytes_and_lines() -> N
     }
 
 
-def dropped_rows(ids: list[str], reasons: list[str]) -> pa.RecordBatch:
-    rows = [
-        {"id": i, "source": "s", "stage": "rules", "reason": r, "detail": None, "signals": [], "text": f"text of {i}"}
-        for i, r in zip(ids, reasons, strict=True)
-    ]
-    return pa.RecordBatch.from_pylist(rows, schema=DROPPED_SCHEMA)
+def dropped_rows(ids: list[str], reasons: list[str], sample_docs: int) -> pa.RecordBatch:
+    """Returns the rows that a ledger writes for a batch of which every document is dropped."""
+    batch = batch_of([f"text of {i}" for i in ids]).set_column(0, "id", pa.array(ids, pa.string()))
+    ledger = Ledger("s", sample_docs)
+    ledger.split("rules", batch, batch, pa.array(reasons, pa.string()), None)
+    (rows,) = ledger.take_dropped()
+    return rows
 
 
 IDS = st.lists(st.text("abcdef", min_size=1, max_size=4), unique=True, max_size=30)
@@ -106,10 +107,9 @@ def test_the_sample_is_the_same_however_the_rows_lie(ids: list[str], size: int, 
         wanted |= set(sorted(members, key=sample_hash)[:size])
     rows = list(zip(ids, reasons, strict=True))
     random.shuffle(rows)
-    batches = [
-        dropped_rows([i for i, _ in part], [r for _, r in part]) for n in range(parts) if (part := rows[n::parts])
+    first = [
+        dropped_rows([i for i, _ in part], [r for _, r in part], size) for n in range(parts) if (part := rows[n::parts])
     ]
-    first = [sampled(batch, size) for batch in batches]
     hashes: dict[tuple[str, str], list[int]] = {}
     for batch in first:
         for key, found in sample_hashes(batch).items():

@@ -1,19 +1,17 @@
-"""Settings of a file onto sources, and the form of a setting that fingerprints are taken of."""
+"""The ``sources:`` section of a configuration file sets the fields of readers, joins and steps, and only those."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
 import pytest
 
-from pipeline.output.fingerprint import canonical, fingerprint, recorded
 from pipeline.settings.source_settings import configured
 from pipeline.sources import SOURCES
-from pipeline.sources.dedup_steps import ExactDedup, LineDedup
+from pipeline.sources.dedup_steps import LineDedup
 from pipeline.sources.source import Source
 
 
@@ -112,51 +110,3 @@ def test_every_setting_of_every_source_can_be_set_from_a_file(name: str, place: 
         sorted(default) if isinstance(default, frozenset) else list(default) if isinstance(default, tuple) else default
     )
     assert configured(source, {place: {field: given}}) == source
-
-
-def test_a_fingerprint_tells_settings_and_versions_apart() -> None:
-    seen = [
-        Every(),
-        Every(number=2),
-        Every(words=("a", "b")),
-        ExactDedup(NAME="a", reason="a", key="id"),
-        ExactDedup(NAME="b", reason="a", key="id"),
-        ExactDedup(NAME="a", reason="a", key="url"),
-        ExactDedup(NAME="a", reason="a", key="id", DATA_VERSION=2),
-        LineDedup(),
-        LineDedup(keep="first"),
-    ]
-    assert len({fingerprint(value) for value in seen}) == len(seen)
-    assert fingerprint(Every(names=frozenset("ab"))) == fingerprint(Every(names=frozenset("ba")))
-
-
-def test_no_name_of_a_class_or_a_field_enters_a_fingerprint() -> None:
-    fields = [(f.name, f.type, f) for f in dataclasses.fields(Every)]
-    renamed = dataclasses.make_dataclass(
-        "Renamed",
-        [(f"new_{name}", kind, dataclasses.field(default=f.default)) for name, kind, f in fields],
-        namespace={"DATA_VERSION": Every.DATA_VERSION},
-        frozen=True,
-    )
-    assert fingerprint(renamed(new_number=2)) == fingerprint(Every(number=2))
-    assert fingerprint(renamed(new_number=3)) != fingerprint(Every(number=2))
-
-
-def test_a_setting_added_at_the_end_changes_nothing_while_it_is_the_default() -> None:
-    longer = dataclasses.make_dataclass("Longer", [("more", int, 7)], bases=(Every,), frozen=True, kw_only=True)
-    assert fingerprint(longer()) == fingerprint(Every())
-    assert fingerprint(longer(more=8)) != fingerprint(Every())
-
-
-@pytest.mark.parametrize("name", SOURCES)
-def test_what_a_fingerprint_is_taken_of_is_json(name: str) -> None:
-    source = SOURCES[name]
-    for value in (source.reader, source.join, *source.steps):
-        assert json.loads(json.dumps(canonical(value))) == canonical(value)
-    for value in (source.reader, *source.steps):
-        assert json.loads(json.dumps(recorded(value)))["data_version"] == value.DATA_VERSION
-
-
-def test_what_json_cannot_hold_is_a_bug() -> None:
-    with pytest.raises(AssertionError):
-        canonical(object())

@@ -85,7 +85,7 @@ def test_the_same_bytes_however_it_is_run(tmp_path: Path) -> None:
 def test_the_same_bytes_with_two_workers(tmp_path: Path) -> None:
     one, stats_one = run(tmp_path, "one")
     two, stats_two = run(tmp_path, "two", num_workers=2)
-    assert digest(one.places.clean_dir) == digest(two.clean_dir)
+    assert digest(one.places.clean_dir) == digest(two.places.clean_dir)
     assert stats_one["stages"] == stats_two["stages"]
 
 

@@ -21,7 +21,7 @@ from pipeline.settings.settings import parse
 from pipeline.sources.github.reader import SOURCE, choice_hash
 from pipeline.sources.source import Source
 
-PIECES = Path(__file__).resolve().parents[2] / "samples" / "models" / "en.sp.model"
+PIECES = Path(__file__).resolve().parents[3] / "samples" / "models" / "en.sp.model"
 
 HEADER = "# Copyright (c) {0}\n# Licensed under the MIT licence.\n\n"
 BODY = 'def area(width, height):\n    """The area of a field."""\n    return width * height\n'

@@ -1,0 +1,26 @@
+"""The number of parts and buckets grows with the input, so that each worker holds a bounded amount."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.clean.sizing import scale_of
+
+
+@given(st.integers(0, 10**16))
+def test_a_source_is_cut_so_that_what_a_worker_holds_is_bounded(num_bytes: int) -> None:
+    scale = scale_of(num_bytes)
+    assert scale.num_parts >= 1
+    assert num_bytes <= scale.num_parts * (256 << 20), "a part is at most 256 MB of stored input"
+    assert scale.num_parts <= 65 or num_bytes / scale.num_parts > (200 << 20), "and no smaller than it must be"
+    assert scale.num_line_buckets & (scale.num_line_buckets - 1) == 0, "a power of two"
+    assert scale.num_key_buckets >= min(16, scale.num_parts)
+
+
+@given(st.lists(st.integers(0, 10**13), min_size=2, max_size=9))
+def test_more_input_is_never_fewer_parts(sizes: list[int]) -> None:
+    scales = [scale_of(n) for n in sorted(sizes)]
+    for name in ("num_parts", "num_line_buckets", "num_key_buckets"):
+        values = [getattr(s, name) for s in scales]
+        assert values == sorted(values)
