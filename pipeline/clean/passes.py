@@ -32,6 +32,7 @@ from pipeline.clean.tags import (
     REFS,
     SAMPLES,
     SIGNAL,
+    SIGNAL_MARK,
     SKETCHES,
     key_tag,
     pass_label,
@@ -226,7 +227,7 @@ class OpenBatches(SegmentDoFn):
                 verdicts.lines.setdefault(tag, []).append(np.frombuffer(body, "<u8", offset=ROW.size))
             else:
                 row, said = ROW.unpack_from(body)[0], body[ROW.size :]
-                if said[:1] == b"\0":
+                if said[:1] == SIGNAL_MARK:
                     verdicts.signals.setdefault(tag, {})[row] = SIGNAL.unpack(said)[1]
                 else:
                     verdicts.rows.setdefault(tag, {})[row] = said.decode()

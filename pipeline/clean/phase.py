@@ -32,8 +32,8 @@ from pipeline.settings.settings import Settings
 from pipeline.settings.source_settings import canonical
 from pipeline.sources.source import UNKNOWN_FORM, Source, Unit
 
-DATA_VERSION = 1
-"""Of the pipeline itself: raised when the same steps put out something else. CHANGELOG tells why."""
+DATA_VERSION = 2
+"""The version of the clean phase. Increase it when unchanged steps would write different output. CHANGELOG says why."""
 
 
 def with_exclusion(source: Source, settings: Settings) -> Source:

@@ -32,7 +32,7 @@ class Verdicts:
     rows: dict[int, dict[int, str]] = field(default_factory=dict)
     lines: dict[int, list[np.ndarray]] = field(default_factory=dict)
     signals: dict[int, dict[int, float]] = field(default_factory=dict)
-    """What was measured of rows that stay."""
+    """What a global step measured of rows."""
     attributes: dict[int, Mapping[str, Any]] = field(default_factory=dict)
     """Of a join: columns of a row of the batch."""
 

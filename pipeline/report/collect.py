@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,15 +26,16 @@ from pipeline.report.documents import (
     read_texts,
     signal_columns,
 )
-from pipeline.report.limits import OVERLAP, Limit, limits_of
+from pipeline.report.limits import Limit, limits_of
 from pipeline.report.nearest import EXCERPT_CHARS, Kept, NearestDocument
 from pipeline.report.output_state import SourceState
+from pipeline.sources.dedup_steps import DedupStep
 from pipeline.tokenize.encode_parts import TOKEN_FILE
 
 KEPT = ""
 """The group of the documents that were kept, among those of what was dropped."""
-_OVERLAP = re.compile(r"^(\d\.\d+) of it stands in (.*)$", re.DOTALL)
-_LANGUAGE = re.compile(r"^([a-z]{2,3}(?:-[a-z]+)?) [01]\.\d+$")
+_SHOWN_COLUMNS = ("id", "language", "stage", "reason", "detail", "signals")
+"""The columns of ``dropped`` that are shown beside a text. Outputs of 0.1.0 have no ``language``."""
 _PART_NUMBER = re.compile(r"part-(\d+)-of-")
 
 
@@ -77,94 +78,34 @@ def collect(layout: Layout, state: SourceState, *, budget_bytes: int = SAMPLE_BY
     """Reads a source's clean and dropped documents."""
     steps = state.source.steps if state.source else ()
     found = Collected(limits=[limit for step in steps for limit in limits_of(step, state.cutoffs)])
-    by_reason = _dropped_texts(layout.dropped(state.name), only_language(state))
+    by_reason = _dropped_texts(layout.dropped(state.name))
     _read_dropped(layout.dropped(state.name), found, budget_bytes)
-    wanted = {_kept_id(shown.detail) for (stage, _), shown in _flat(by_reason) if _names_the_kept(state, stage)}
-    kept = Kept(found.limits, wanted)
+    names_kept = {step.NAME for step in steps if isinstance(step, DedupStep) and step.names_kept}
+    named = {shown.detail for (stage, _), docs in by_reason.items() if stage in names_kept for shown in docs}
+    kept = Kept(found.limits, named)
     _read_clean(layout, state.name, found, kept, budget_bytes)
-    found.groups = _grouped(state, found.limits, by_reason, kept)
+    found.groups = _grouped(state, found.limits, by_reason, kept, names_kept)
     return found
 
 
-def _flat(
-    by_reason: Mapping[tuple[str, str], Sequence[NearestDocument]],
-) -> list[tuple[tuple[str, str], NearestDocument]]:
-    return [(key, shown) for key, docs in by_reason.items() for shown in docs]
-
-
-def only_language(state: SourceState) -> tuple[str, str]:
-    """The stage behind which all documents are of one language, and that language."""
-    for step in state.source.steps if state.source else ():
-        languages = getattr(step, "languages", None)
-        if languages is not None and len(languages) == 1:
-            return step.NAME, languages[0]
-        if step.NAME == "c4_english":
-            return step.NAME, "en"
-    return "", ""
-
-
-def _dropped_texts(folder: str, only: tuple[str, str]) -> dict[tuple[str, str], list[NearestDocument]]:
-    """Of each (stage, reason) the documents that kept their text."""
+def _dropped_texts(folder: str) -> dict[tuple[str, str], list[NearestDocument]]:
+    """Maps each (stage, reason) to the dropped documents whose text is in the output."""
     found: dict[tuple[str, str], list[NearestDocument]] = defaultdict(list)
     for batch in read_texts(folder):
         texts = pc.utf8_slice_codeunits(batch.column("text"), 0, EXCERPT_CHARS).to_pylist()
-        rows = batch.select(["id", "stage", "reason", "detail", "signals"]).to_pylist()
-        for row, text in zip(rows, texts, strict=True):
-            detail = row["detail"] or ""
-            signals = dict(row["signals"] or ())
-            if (overlap := overlap_of(detail)) is not None:
-                signals[OVERLAP] = overlap
-            is_scored = "language_score" in signals
-            language = language_of(row["id"], row["stage"], detail, only, is_scored=is_scored)
+        columns = [name for name in _SHOWN_COLUMNS if name in batch.schema.names]
+        for row, text in zip(batch.select(columns).to_pylist(), texts, strict=True):
+            language, detail, signals = row.get("language") or "", row["detail"] or "", dict(row["signals"] or ())
             found[row["stage"], row["reason"]].append(NearestDocument(row["id"], text, language, detail, signals))
     return dict(found)
 
 
-def language_of(doc_id: str, stage: str, detail: str, only: tuple[str, str], *, is_scored: bool) -> str:
-    """The language of a dropped document, as far as its row tells: ``dropped`` has no column of it."""
-    if match := _LANGUAGE.match(detail):
-        return match[1]
-    if stage == "wiki_languages":
-        return detail
-    if only[0] and stage != only[0] and is_scored:
-        return only[1]
-    head, colon, rest = doc_id.partition(":")  # a Wikipedia page: the wiki's language and a number
-    return head if colon and rest.isdigit() and head.isalpha() else ""
-
-
-def overlap_of(detail: str) -> float | None:
-    """
-    >>> overlap_of("0.9995 of it stands in gutenberg-11"), overlap_of("412")
-    (0.9995, None)
-    """
-    match = _OVERLAP.match(detail)
-    return float(match[1]) if match else None
-
-
-def _names_the_kept(state: SourceState, stage: str) -> bool:
-    """Whether a stage's detail names the document that stayed."""
-    step = next((s for s in state.source.steps if stage == s.NAME), None) if state.source else None
-    return type(step).__name__ in ("ExactDedup", "NearDedup")
-
-
-def _kept_id(detail: str) -> str:
-    """
-    >>> _kept_id("0.9995 of it stands in gutenberg-11"), _kept_id("it:808")
-    ('gutenberg-11', 'it:808')
-    """
-    match = _OVERLAP.match(detail)
-    return match[2] if match else detail
-
-
 def _read_dropped(folder: str, found: Collected, budget_bytes: int) -> None:
-    columns = ["stage", "reason", "detail", "signals"]
+    columns = ["stage", "reason", "signals"]
     for _, batch in read_sample(folder, columns, found.dropped, budget_bytes=budget_bytes):
         pairs = zip(batch.column("stage").to_pylist(), batch.column("reason").to_pylist(), strict=True)
         groups = np.array([group_name(stage, reason) for stage, reason in pairs], dtype=object)
         signals = signal_columns(batch.column("signals"))
-        overlaps = [overlap_of(detail or "") for detail in batch.column("detail").to_pylist()]
-        if any(value is not None for value in overlaps):
-            signals[OVERLAP] = np.array([np.nan if v is None else v for v in overlaps])
         for group in set(groups.tolist()):
             is_in = groups == group
             _keep_values(found, group, {name: values[is_in] for name, values in signals.items()})
@@ -240,10 +181,9 @@ class Tokens:
         return counts
 
 
-def _grouped(
-    state: SourceState, limits: Sequence[Limit], by_reason: Mapping[tuple[str, str], list[NearestDocument]], kept: Kept
-) -> list[Group]:
-    """The groups in the order of the stages; in a group the documents nearest to the limit first."""
+def _grouped(state: SourceState, limits: Sequence[Limit], by_reason: Mapping[tuple[str, str], list[NearestDocument]],
+             kept: Kept, names_kept: Set[str]) -> list[Group]:  # fmt: skip
+    """Returns the groups in the order of the stages; in a group the documents nearest to the limit come first."""
     order = {stage: place for place, stage in enumerate(state.stages)}
     groups = []
     for stage, reason in sorted(by_reason, key=lambda key: (order.get(key[0], len(order)), key[1])):
@@ -252,8 +192,8 @@ def _grouped(
         if limit is not None and all(limit.signal in shown.signals for shown in group.dropped):
             group.limit = limit
             group.dropped.sort(key=lambda shown, limit=limit: abs(shown.signals[limit.signal] - limit.value))  # type: ignore[misc]
-        if _names_the_kept(state, stage):
-            group.kept = [kept.by_id[i] for s in group.dropped if (i := _kept_id(s.detail)) in kept.by_id]
+        if stage in names_kept:
+            group.kept = [kept.by_id[s.detail] for s in group.dropped if s.detail in kept.by_id]
             group.beside = "the copy that was kept"
         elif group.limit is not None and kept.near(group.limit):
             group.kept, group.beside = kept.near(group.limit), "kept, nearest to the limit"

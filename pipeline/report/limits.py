@@ -17,8 +17,7 @@ from filters.rules import Rule
 from pipeline.sources.dedup_steps import NearDedup
 from pipeline.sources.source import AnyStep
 
-OVERLAP = "overlap"
-"""Of a near duplicate, the share of it that stands in a kept document: a signal that its detail holds."""
+OVERLAP = NearDedup.SIGNAL
 
 _TITLES = {
     "num_chars": "characters a document",

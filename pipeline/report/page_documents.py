@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from filters.language.detect import UNDETERMINED
 from pipeline.report.charts import short
 from pipeline.report.collect import Collected, Group
 from pipeline.report.limits import Limit, title_of
@@ -77,10 +78,11 @@ def _pack(groups: Sequence[tuple[str, Group]], counts: dict[tuple[str, str, str]
         known = places.get((source, key, id(shown)))
         if known is not None:
             return known
-        languages.add(shown.language)
+        language = "" if shown.language == UNDETERMINED else shown.language
+        languages.add(language)
         measured = _measured(shown, limit)
         detail = "" if _says_the_same(shown, limit) else _cut(shown.detail)
-        docs.append([_cut(shown.doc_id), shown.language, detail, measured, shown.text[:excerpt_chars]])
+        docs.append([_cut(shown.doc_id), language, detail, measured, shown.text[:excerpt_chars]])
         places[source, key, id(shown)] = len(docs) - 1
         return len(docs) - 1
 

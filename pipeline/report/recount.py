@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.report.collect import Tokens, language_of, languages_of, only_language, overlap_of
+from pipeline.report.collect import Tokens, languages_of
 from pipeline.report.documents import evenly, parts_of, read_part, signal_columns
-from pipeline.report.limits import OVERLAP
 from pipeline.report.output_state import RunState, SourceState
 from pipeline.report.rejudge import AS_IT_WAS, KEPT, UNKNOWN, Change, Documents, cannot_be_told, judge
 from pipeline.sources.dedup_steps import ExactDedup, LineDedup, NearDedup
@@ -123,14 +122,16 @@ def _run(state: RunState, one: SourceState, changes: Sequence[Change], found: Re
     last = len(order) - 1
     tokens = Tokens(state.layout.tokens(one.name))
     for part, batch in _batches(state.layout.clean(one.name), ["id", "language", "signals"], share):
-        documents = _documents(batch, one, is_clean=True)
+        nothing = np.full(batch.num_rows, "", dtype=object)
+        signals = signal_columns(batch.column("signals"))
+        documents = Documents(nothing, nothing, np.array(languages_of(batch), dtype=object), signals)
         numbers = tokens.of(part, batch.column("id").to_pylist())
         found.has_tokens &= not bool(np.isnan(numbers).any())
         _count_kept(documents, changes, np.nan_to_num(numbers), found)
-    for _, batch in _batches(state.layout.dropped(one.name), ["id", "stage", "reason", "detail", "signals"], share):
+    for _, batch in _batches(state.layout.dropped(one.name), ["language", "stage", "reason", "signals"], share):
         batch = batch.filter(pa.array([stage in order for stage in batch.column("stage").to_pylist()], pa.bool_()))
         if batch.num_rows:
-            _count_dropped(_documents(batch, one, is_clean=False), changes, order, last, found)
+            _count_dropped(_dropped_documents(batch), changes, order, last, found)
 
 
 def _batches(folder: str, columns: Sequence[str], share: float) -> Iterator[tuple[Any, pa.RecordBatch]]:
@@ -144,26 +145,14 @@ def _num_chosen(num_parts: int, share: float) -> int:
     return max(1, round(share * num_parts))
 
 
-def _documents(batch: pa.RecordBatch, one: SourceState, *, is_clean: bool) -> Documents:
-    signals = signal_columns(batch.column("signals"))
-    nothing = np.full(batch.num_rows, "", dtype=object)
-    if is_clean:
-        return Documents(nothing, nothing, np.array(languages_of(batch), dtype=object), signals)
-    only = only_language(one)
-    rows = batch.select(["id", "stage", "reason", "detail"]).to_pylist()
-    scores = signals.get("language_score", np.full(batch.num_rows, np.nan))
-    languages = [
-        language_of(row["id"], row["stage"], row["detail"] or "", only, is_scored=bool(score == score))
-        for row, score in zip(rows, scores.tolist(), strict=True)
-    ]
-    overlaps = [overlap_of(row["detail"] or "") for row in rows]
-    if any(value is not None for value in overlaps):
-        signals[OVERLAP] = np.array([np.nan if v is None else v for v in overlaps])
+def _dropped_documents(batch: pa.RecordBatch) -> Documents:
+    has_language = "language" in batch.schema.names  # outputs of 0.1.0 have none
+    languages = batch.column("language").to_pylist() if has_language else [None] * batch.num_rows
     return Documents(
-        np.array([row["stage"] for row in rows], dtype=object),
-        np.array([row["reason"] for row in rows], dtype=object),
-        np.array(languages, dtype=object),
-        signals,
+        np.array(batch.column("stage").to_pylist(), dtype=object),
+        np.array(batch.column("reason").to_pylist(), dtype=object),
+        np.array([language or "" for language in languages], dtype=object),
+        signal_columns(batch.column("signals")),
     )
 
 

@@ -35,6 +35,11 @@ class DedupStep:
         return False
 
     @property
+    def names_kept(self) -> bool:
+        """True if the ``detail`` of a dropped document is the id of the document that was kept in its place."""
+        return False
+
+    @property
     def needs_earlier_dumps_only(self) -> bool:
         """True if a newer dump can never change what the step decided about an older one."""
         return False
@@ -65,6 +70,10 @@ class ExactDedup(DedupStep):
     @property
     def reasons(self) -> tuple[str, ...]:
         return (self.reason,)
+
+    @property
+    def names_kept(self) -> bool:
+        return True
 
     @property
     def needs_earlier_dumps_only(self) -> bool:
@@ -126,7 +135,8 @@ class NearDedup(DedupStep):
 
     REASON: ClassVar[str] = "near_duplicate"
     SIGNAL: ClassVar[str] = "overlap"
-    """The signal of a document that stays: its largest overlap with another document that stays."""
+    """The signal of a dropped document: its overlap with the kept one. Of a kept document: its largest overlap with
+    another kept document."""
     REPORTED: ClassVar[float] = 0.5
     """Overlaps of at least this are reported as a signal (our choice: below the limit, above chance phrases)."""
 
@@ -138,3 +148,7 @@ class NearDedup(DedupStep):
     @property
     def reasons(self) -> tuple[str, ...]:
         return (self.REASON,)
+
+    @property
+    def names_kept(self) -> bool:
+        return True

@@ -114,7 +114,7 @@ def test_a_count_that_did_not_stop_is_told(make_run: Make, describe: dict[str, A
 def test_overlaps_of_books(make_run: Make, describe: dict[str, Any]) -> None:
     fell = [
         describe["Dropped"](
-            f"b{n}", "near_dedup", "near_duplicate", f"0.9{n}00 of it stands in k", {"num_words": 9.0}, "x"
+            f"b{n}", "near_dedup", "near_duplicate", "k", {"num_words": 9.0, "overlap": 0.9 + n / 100}, "x"
         )
         for n in range(1, 6)
     ]
