@@ -8,7 +8,7 @@ TRAIN_STAMP := $(TRAIN_VENV)/.installed
 BROWSER_STAMP := $(VENV)/.browser
 BROWSER_DEBIAN := chromium fonts-dejavu-core libatomic1
 
-.PHONY: sample test test-fast test-cloud test-train test-browser check format graph lmplz sample-models clean
+.PHONY: sample test test-fast test-cloud test-train test-browser check format docs graph lmplz sample-models clean
 
 sample: $(STAMP)  ## Sets everything up and runs the main job on the sample, into ./out
 	$(BIN)/python -m pipeline.run
@@ -40,6 +40,9 @@ check: $(STAMP)  ## ruff and mypy
 format: $(STAMP)  ## ruff's formatting and its safe fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(STAMP)  ## Writes the tables of the documents that repeat the code
+	$(BIN)/python -m docs.make_tables
 
 graph: $(STAMP)  ## Writes the graph's outline, tests/golden/graph.txt
 	$(BIN)/python -m tests.make_graph

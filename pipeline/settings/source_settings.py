@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from pipeline.sources.dedup_steps import DedupStep
 from pipeline.sources.source import Source
 
 
@@ -43,9 +44,7 @@ def _replaced(value: Any, fields: Any, where: str) -> Any:
     if not isinstance(fields, Mapping):
         raise ValueError(f"{where} must be a mapping of settings, not {fields!r}")
     hints = typing.get_type_hints(type(value))
-    known = {
-        f.name: hints[f.name] for f in dataclasses.fields(value) if f.name not in ("NAME", "DATA_VERSION", "reason")
-    }
+    known = {f.name: hints[f.name] for f in dataclasses.fields(value) if f.name not in DedupStep.FIXED}
     new = {}
     for name, given in fields.items():
         if name not in known:
@@ -84,7 +83,7 @@ def _words(kind: Any) -> str:
 def canonical(value: Any) -> Any:
     """A value as JSON can hold it, equal for equal settings: what a step's fingerprint is taken of."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: canonical(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        fields = {f.name: canonical(getattr(value, f.name)) for f in dataclasses.fields(value) if f.compare}
         name, version = type(value).__name__, getattr(value, "DATA_VERSION", None)
         return {"type": name, "data_version": version, **fields}
     if isinstance(value, Mapping):

@@ -7,7 +7,7 @@ table, ``KINDS``, that maps each class below to its file.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from filters.ccnet.line_hashes import LINE_HASHES
@@ -21,8 +21,13 @@ class DedupStep:
     NAME: str
     """The name of the stage in configuration files, ``dropped/`` and ``stats/``."""
     DATA_VERSION: int
-    FIXED: ClassVar[frozenset[str]] = frozenset({"NAME", "DATA_VERSION", "reason"})
+    FIXED: ClassVar[frozenset[str]] = frozenset({"NAME", "DATA_VERSION", "reason", "rule", "cite"})
     """Fields that a configuration file cannot set."""
+    rule: str
+    """What the step does in one or two sentences, for the table in ``docs/recipe.md``. It is no setting: like ``cite``
+    it is left out of comparisons and of the fingerprint."""
+    cite: str
+    """Where the rule comes from, for the same table."""
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -62,6 +67,8 @@ class ExactDedup(DedupStep):
     newest: str | None = None
     earliest: str | None = None
     DATA_VERSION: int = 1
+    rule: str = field(default="", compare=False)
+    cite: str = field(default="ours", compare=False)
 
     def __post_init__(self) -> None:
         if self.newest and self.earliest:
@@ -101,6 +108,8 @@ class LineDedup(DedupStep):
     scope: str = "all"
     rank: str = "id"
     DATA_VERSION: int = 1
+    rule: str = field(default="", compare=False)
+    cite: str = field(default="ours", compare=False)
 
     def __post_init__(self) -> None:
         if self.keep not in ("ccnet", "first"):
@@ -144,6 +153,8 @@ class NearDedup(DedupStep):
     max_overlap: float = 0.9
     ngram_words: int = 5
     DATA_VERSION: int = 1
+    rule: str = field(default="", compare=False)
+    cite: str = field(default="ours", compare=False)
 
     @property
     def reasons(self) -> tuple[str, ...]:

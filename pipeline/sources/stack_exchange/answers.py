@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from pipeline.sources.source import Document, Rejected
 from pipeline.sources.stack_exchange.sites import largest_sites
@@ -22,6 +22,12 @@ class AnswerJoin:
     Everything that it does not say is kept: questions without answers, closed questions, community wikis, answers of
     any score.
     """
+
+    RULE: ClassVar[str] = (
+        "The 28 sites with most posts; each question with its answers, highest score first. Of equal scores the "
+        "accepted answer comes first, then the older one."
+    )
+    CITE: ClassVar[str] = "the paper; layout: RedPajama v1"
 
     num_sites: int = 28
     """LLaMA (arXiv 2302.13971, section 2.1): the 28 largest websites; by number of posts, as RedPajama counts."""
