@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from filters.books.overlap import KEEP_ONE_IN
 from filters.ccnet.line_hashes import LINE_HASHES
 
 
@@ -38,6 +39,11 @@ class DedupStep:
     def edits_text(self) -> bool:
         """True if the step changes the texts of documents that stay."""
         return False
+
+    @property
+    def travels(self) -> str:
+        """What travels between machines in place of the texts, in a few words (``--explain`` prints it)."""
+        raise NotImplementedError
 
     @property
     def names_kept(self) -> bool:
@@ -77,6 +83,10 @@ class ExactDedup(DedupStep):
     @property
     def reasons(self) -> tuple[str, ...]:
         return (self.reason,)
+
+    @property
+    def travels(self) -> str:
+        return f"per document: a hash of {self.key} (16 bytes), the id and the address"
 
     @property
     def names_kept(self) -> bool:
@@ -122,6 +132,10 @@ class LineDedup(DedupStep):
         return ("no_lines_left",)
 
     @property
+    def travels(self) -> str:
+        return "per line: a hash (8 bytes)"
+
+    @property
     def edits_text(self) -> bool:
         return True
 
@@ -159,6 +173,10 @@ class NearDedup(DedupStep):
     @property
     def reasons(self) -> tuple[str, ...]:
         return (self.REASON,)
+
+    @property
+    def travels(self) -> str:
+        return f"per document: hashes (8 bytes each) of one in {KEEP_ONE_IN} of its word {self.ngram_words}-grams"
 
     @property
     def names_kept(self) -> bool:
