@@ -1,7 +1,7 @@
-"""One pass over a source's output: what was measured of its documents, and documents to read.
+"""Reads a source's output once: the signals of its documents, and documents to show.
 
-Everything is bounded: a float a signal of each document that is looked at, of texts the first characters of so many
-documents a reason. What is looked at of a large output is a sample (:mod:`pipeline.report.documents`).
+Memory is bounded: one float per signal and document, and the first characters of a bounded number of texts per reason.
+Of a large output only a sample is read (:mod:`pipeline.report.documents`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from pipeline.sources.dedup_steps import DedupStep
 from pipeline.tokenize.encode_parts import TOKEN_FILE
 
 KEPT = ""
-"""The group of the documents that were kept, among those of what was dropped."""
+"""The name of the group of kept documents. All other groups are of dropped ones."""
 _SHOWN_COLUMNS = ("id", "language", "stage", "reason", "detail", "signals")
 """The columns of ``dropped`` that are shown beside a text. Outputs of 0.1.0 have no ``language``."""
 _PART_NUMBER = re.compile(r"part-(\d+)-of-")
@@ -41,41 +41,41 @@ _PART_NUMBER = re.compile(r"part-(\d+)-of-")
 
 @dataclass(slots=True)
 class Group:
-    """What was dropped at a stage for a reason, and kept documents beside it."""
+    """Documents that a stage dropped for one reason, and kept documents to compare them with."""
 
     stage: str
     reason: str
     dropped: list[NearestDocument]
     kept: list[NearestDocument] = field(default_factory=list)
     beside: str = ""
-    """What the kept ones are, for people."""
+    """A description of the kept ones, shown in the page."""
     limit: Limit | None = None
 
 
 @dataclass(slots=True)
 class Collected:
-    """What a source's output says."""
+    """What was read from a source's output."""
 
     limits: list[Limit]
     values: dict[str, dict[str, list[Floats]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
-    """By signal and group (:func:`group_name`, or :data:`KEPT`)."""
+    """The values by signal and group (:func:`group_name`, or :data:`KEPT`)."""
     groups: list[Group] = field(default_factory=list)
     clean: Read = field(default_factory=Read)
     dropped: Read = field(default_factory=Read)
     language_docs: Counter[str] = field(default_factory=Counter)
     language_bytes: Counter[str] = field(default_factory=Counter)
     language_tokens: Counter[str] = field(default_factory=Counter)
-    """Of documents whose tokens are known."""
+    """Tokens of the documents whose tokens are known, by language."""
     tokenized_bytes: Counter[str] = field(default_factory=Counter)
 
     def of(self, signal: str, group: str) -> Floats:
-        """All values of a signal in a group."""
+        """Returns all values of a signal in a group."""
         parts = self.values.get(signal, {}).get(group, [])
         return np.concatenate(parts) if parts else np.empty(0)
 
 
 def collect(layout: Layout, state: SourceState, *, budget_bytes: int = SAMPLE_BYTES) -> Collected:
-    """Reads a source's clean and dropped documents."""
+    """Reads a source's clean and dropped documents, up to ``budget_bytes`` of each folder."""
     steps = state.source.steps if state.source else ()
     found = Collected(limits=[limit for step in steps for limit in limits_of(step, state.cutoffs)])
     by_reason = _dropped_texts(layout.dropped(state.name))
@@ -112,7 +112,7 @@ def _read_dropped(folder: str, found: Collected, budget_bytes: int) -> None:
 
 
 def group_name(stage: str, reason: str) -> str:
-    """The group of documents that a stage dropped for a reason."""
+    """Returns the name of the group of documents that a stage dropped for a reason."""
     return f"{stage}: {reason}"
 
 
@@ -143,7 +143,7 @@ def _read_clean(layout: Layout, source: str, found: Collected, kept: Kept, budge
 
 
 def languages_of(batch: pa.RecordBatch) -> list[str]:
-    """The language of each document; of code the programming language."""
+    """Returns the language of each document; for code the programming language."""
     languages: list[str] = batch.column("language").to_pylist() if "language" in batch.schema.names else []
     languages = languages or ["und"] * batch.num_rows
     if "programming_language" in batch.schema.names:
@@ -153,7 +153,7 @@ def languages_of(batch: pa.RecordBatch) -> list[str]:
 
 
 class Tokens:
-    """Tokens of the documents of a part, from its token file; NaN where that is gone."""
+    """Looks up the tokens of documents in the token file of their part; NaN if the file is gone."""
 
     def __init__(self, folder: str) -> None:
         self._folder, self._path = folder, ""

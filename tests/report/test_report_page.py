@@ -279,7 +279,7 @@ def test_a_yes_or_no_is_no_histogram(make_run: Make, describe: dict[str, Any]) -
 def test_bytes_a_token_by_source(make_run: Make, pages: Any) -> None:
     """What the token files say of each part: they lie beside it while a run's work is kept."""
     out = make_run({"common_crawl": pages, "books": pages})
-    assert "Bytes a token, by source" not in render(read_state(str(out))), "no tokens are known"
+    assert "Bytes per token, by source" not in render(read_state(str(out))), "no tokens are known"
     schema = pa.schema({"doc_id": pa.string(), "input_ids": pa.list_(pa.uint16())})
     for name, num_tokens in (("common_crawl", 10), ("books", 20)):
         rows = [{"doc_id": k.id, "input_ids": [1] * num_tokens} for k in pages.kept]
@@ -288,7 +288,7 @@ def test_bytes_a_token_by_source(make_run: Make, pages: Any) -> None:
         with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
             writer.write_table(pa.Table.from_pylist(rows, schema))
     page = render(read_state(str(out)))
-    chart = page[page.index("Bytes a token, by source") :]
+    chart = page[page.index("Bytes per token, by source") :]
     drawn = re.findall(r"<text [^>]*>([^<]+)</text>", chart[: chart.index("</svg>")])
     each = sum(len(k.text) for k in pages.kept) / len(pages.kept)
     assert set(drawn) == {"common_crawl", "books", f"{each / 10:.2f}", f"{each / 20:.2f}"}
