@@ -8,7 +8,7 @@ TRAIN_STAMP := $(TRAIN_VENV)/.installed
 BROWSER_STAMP := $(VENV)/.browser
 BROWSER_DEBIAN := chromium fonts-dejavu-core libatomic1
 
-.PHONY: sample test test-fast test-cloud test-train test-browser check format golden lmplz sample-models clean
+.PHONY: sample test test-fast test-cloud test-train test-browser check format docs golden lmplz sample-models clean
 
 sample: $(STAMP)  ## Sets everything up and runs the main job on the sample, into ./out
 	$(BIN)/python -m pipeline.run
@@ -40,6 +40,9 @@ check: $(STAMP)  ## ruff and mypy
 format: $(STAMP)  ## ruff's formatting and its safe fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(STAMP)  ## Writes the tables of the documents that repeat the code
+	$(BIN)/python -m docs.make_tables
 
 golden: $(STAMP)  ## Writes the golden files: the graph's outline, the order and defaults of all settings
 	$(BIN)/python -m tests.make_graph

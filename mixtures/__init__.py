@@ -1,1 +1,31 @@
-"""Mixtures: from a recipe's weights to exact tokens, to shards, and to a trainer's batches. No Beam, no pipeline."""
+"""From a recipe's weights to exact tokens, to shards, and to a trainer's batches. No Beam, no pipeline.
+
+    recipe -> plan -> (pipeline.mix) -> shards, manifest -> stream -> loader -> torch_dataset
+
+What the pipeline uses:
+
+- ``recipe``, ``config``: weights and limits, and the configuration file that may override them.
+- ``recipes``: the recipes that ship.
+- ``from_yaml``: the one converter from YAML to checked values.
+- ``plan``: weights become tokens and epochs (``python -m mixtures.plan``).
+- ``subset``: chooses the documents of a last, partial epoch by hash, exact to the token.
+- ``tokenizer_sample``: the weighted sample on which a tokenizer is trained.
+- ``shards``, ``manifest``: the files that a run writes.
+
+What a trainer uses:
+
+- ``storage``, ``stream``: shards on a disk or in a store, read as one stream of tokens.
+- ``packing``, ``permutation``, ``loader``: packed sequences in a shuffled order, and batches of them.
+- ``torch_dataset``: the same for PyTorch's ``DataLoader``.
+- ``export``: the shards in other trainers' formats.
+
+What a person uses:
+
+- ``inspect``: prints documents of shards (``python -m mixtures.inspect``).
+- ``verify``: compares every shard with the manifest (``python -m mixtures.verify``).
+- ``shares``: prints each source's share of the tokens (``python -m mixtures.shares``).
+
+>>> from mixtures.recipe import load_recipe
+>>> {name: float(weight) for name, weight in load_recipe("llama").weights.items() if weight > 10}
+{'common_crawl': 67.0, 'c4': 15.0}
+"""

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_HIDDEN = "is_hidden"
 _WORDS = {
     int: "a whole number",
     float: "a number",
@@ -24,14 +23,9 @@ _WORDS = {
 }
 
 
-def hidden(default: Any = dataclasses.MISSING) -> Any:
-    """Returns a dataclass field that a configuration file cannot set and that is no part of a fingerprint."""
-    return dataclasses.field(default=default, metadata={_HIDDEN: True})
-
-
 def setting_fields(kind: Any, *, fixed: Collection[str] = ()) -> list[dataclasses.Field[Any]]:
-    """Returns the fields of a dataclass that are settings."""
-    return [f for f in dataclasses.fields(kind) if f.name not in fixed and not f.metadata.get(_HIDDEN)]
+    """Returns the fields of a dataclass that are settings: all but the fixed ones and those with ``compare=False``."""
+    return [f for f in dataclasses.fields(kind) if f.name not in fixed and f.compare]
 
 
 def with_settings(value: T, given: Any, where: str, *, fixed: Collection[str] = ()) -> T:

@@ -1,4 +1,32 @@
-"""How documents flow. Apache Beam lives in this package and nowhere else."""
+"""How documents flow. Apache Beam is used in this package and nowhere else.
+
+    raw files -> clean -> clean/, dropped/, stats/ -> tokenize -> token files -> mix -> shards/, manifest.json
+
+A run, from the request to the page:
+
+- ``run``: the command, ``python -m pipeline.run``.
+- ``settings``: flags and YAML become one checked value.
+- ``preflight``: refuses what cannot work before anything starts.
+- ``phases``: runs the phases in order and skips those that are complete.
+- ``graph``: every Beam job on one page. ``run_job`` runs one; ``failures`` are the errors that end a run.
+- ``sources``: how raw files become documents, and the steps of each source. No Beam.
+- ``clean``, ``tokenize``, ``mix``: the three phases.
+- ``report``: the page, the dataset card, and recounts under other settings.
+
+What they share:
+
+- ``engine``: what we add to Beam. ``files``: local files, object stores, web servers, spill files.
+- ``models``: finds, loads, fetches and trains models. ``output``: the output folder. ``progress``: what a person sees.
+
+Beside a run:
+
+- ``explain``: prints what a run will do with a source. ``estimate``: prints what a run would cost.
+- ``scale``: computes what the paper's mixture costs. ``job_service``: several hosts without a cluster.
+
+>>> from pipeline.sources import SOURCES
+>>> [step.NAME for step in SOURCES["arxiv"].steps]
+['latex', 'detect_language', 'duplicate_id']
+"""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""What a run would be, from a small part of each input: documents, tokens, the mixture that follows, hours, memory."""
+"""Estimates a run from a small part of each input: documents, tokens, the resulting mixture, CPU hours, memory."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ from pipeline.sources.source import UNKNOWN_FORM, Chunk, Rejected, TableRow, Uni
 SAMPLE_SECONDS = 5.0
 SAMPLE_DOCS = 500
 BYTES_PER_TOKEN = 4.0
-"""Of text under a vocabulary of 32,000 pieces: English web text has 4.0 to 4.4, code and formulas about 3."""
+"""With a vocabulary of 32,000 pieces: English web text has 4.0 to 4.4 bytes per token, code and formulas about 3."""
 _UNITS = 4
 _PART_OF_ANOTHER = "part-of-another/"
 
 
 @dataclass(frozen=True, slots=True)
 class SourceEstimate:
-    """What a part of a source's input says of the whole."""
+    """The estimate of a source, scaled up from a part of its input."""
 
     source: str
     num_files: int
     num_units: int
     input_bytes: int
     num_parts: int
-    """Files of clean documents."""
+    """The number of files of clean documents."""
     read_bytes: int
     num_docs: float
     text_bytes: float
     cpu_hours: float
     is_unknown: bool
-    """Whether the part held too little to say anything of documents."""
+    """True if the part was too small to estimate the documents."""
     is_unfiltered: bool
-    """Whether filters stand behind a join that a part of the input cannot foresee: what is counted is what there is."""
+    """True if filters follow a join that a part of the input cannot carry out. Then all documents are counted."""
 
     @property
     def num_tokens(self) -> int:
@@ -58,7 +58,7 @@ class SourceEstimate:
 
 
 class _CountingFile(io.RawIOBase):
-    """A file that remembers how far it was read."""
+    """A file that counts the bytes read from it."""
 
     def __init__(self, file: BinaryIO, counts: list[int]) -> None:
         self._file, self._counts = file, counts
@@ -89,9 +89,9 @@ class _CountingFile(io.RawIOBase):
 
 
 def estimate_source(made: PreparedSource) -> SourceEstimate:
-    """Reads a few units for a few seconds, runs the steps that need one document, and scales up by bytes.
+    """Reads a few units for a few seconds, runs the filters on their documents, and scales up by bytes.
 
-    What dedups will drop is not foreseen: the estimate is of documents before them.
+    Dedups are not estimated: the numbers are those before them.
     """
     skipped = made.source.join.SIDE_TABLES if made.source.join else frozenset()
     units = [u for u in made.units if u.kind.partition(".")[0] not in (*skipped, UNKNOWN_FORM)] or list(made.units)
@@ -122,7 +122,7 @@ def estimate_source(made: PreparedSource) -> SourceEstimate:
 
 
 def _sample_unit(made: PreparedSource, unit: Unit, runner: StepRunner) -> tuple[int, int, int]:
-    """(stored bytes read, documents kept, their bytes of text) of the first part of a unit."""
+    """Returns (stored bytes read, documents kept, their bytes of text) for the first part of a unit."""
     counts: list[int] = []
     ledger = Ledger(made.source.name, 0)
     num_docs = num_bytes = 0
@@ -134,7 +134,7 @@ def _sample_unit(made: PreparedSource, unit: Unit, runner: StepRunner) -> tuple[
         batch = runner.run(batch, Verdicts(), ledger)
         num_docs += sum(not i.startswith(_PART_OF_ANOTHER) for i in batch.column("id").to_pylist())
         num_bytes += text_bytes(batch.column("text"))
-    # A reader that was stopped has read ahead: what it read counts, up to the unit's own bytes.
+    # A stopped reader has read ahead. What it read counts, up to the size of the unit.
     return min(sum(counts), unit.num_bytes), num_docs, num_bytes
 
 
@@ -166,7 +166,7 @@ def _documents(made: PreparedSource, unit: Unit, counts: list[int], deadline: fl
         number += 1
         if isinstance(record, TableRow):
             row = record.row
-            if row.get("text"):  # an answer's words count, the document is its question's
+            if row.get("text"):  # an answer's text counts, but it is part of its question's document
                 yield {"id": f"{'' if row.get('is_question', True) else _PART_OF_ANOTHER}{number}", "text": row["text"]}
         else:
             yield record
@@ -175,7 +175,7 @@ def _documents(made: PreparedSource, unit: Unit, counts: list[int], deadline: fl
 
 
 def print_estimate(settings: Settings, plans: Sequence[PreparedSource]) -> None:
-    """Prints a line a source, the mixture that follows, and what the run would take."""
+    """Prints one line per source, the resulting mixture, and the resources that the run would need."""
     console = Console(width=None if Console().is_terminal else 140)
     table = Table(title="estimate, from the first part of a few inputs; dedups not foreseen", title_justify="left")
     for index, name in enumerate(
@@ -202,7 +202,7 @@ def print_estimate(settings: Settings, plans: Sequence[PreparedSource]) -> None:
 
 
 def _needs(estimates: Sequence[SourceEstimate]) -> str:
-    """Memory and shuffle, from the layout of what travels."""
+    """Describes memory and shuffled bytes, computed from the sizes of what travels."""
     num_docs = sum(e.num_docs for e in estimates)
     text = sum(e.text_bytes for e in estimates)
     keys_gb, lines_gb = num_docs * 150 / 1e9, text / 45 * 9 / 1e9

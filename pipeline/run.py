@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from mixtures.plan.shares import PlanError
+from pipeline.explain import explain
 from pipeline.failures import JobFailed, RunFailed
 from pipeline.phases import estimate_run, run
 from pipeline.preflight.cloud_options import Faults
@@ -23,7 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         settings = parse(sys.argv[1:] if argv is None else argv)
-        if settings.estimate:
+        if settings.explain is not None:
+            print(explain(settings.explain))
+        elif settings.estimate:
             estimate_run(settings)
         else:
             run(settings)

@@ -37,7 +37,7 @@ def outline() -> str:
     recipe = load_recipe("sample")
     tokens = [_token_job(recipe, s) for s in recipe.weights]
     jobs: dict[str, Callable[[beam.Pipeline], None]] = {
-        "clean": lambda p: graph.clean(p, [_source_job(name) for name in SOURCES]),
+        "clean": lambda p: graph.clean(p, [_source_job(name) for name in recipe.weights]),
         "tokenize": lambda p: graph.tokenize(p, tokens),
         "count": lambda p: graph.count(p, _count_job(recipe)),
         "mix": lambda p: graph.mix(p, _mix_job(recipe)),

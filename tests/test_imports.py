@@ -18,7 +18,7 @@ PACKAGES = ("filters", "tokenizer", "mixtures", "pipeline")
 """From the bottom up: each may import those before it."""
 PIPELINE_ROOMS = (
     "failures", "files", "output", "sources", "settings", "engine", "progress", "models", "clean", "run_job",
-    "preflight", "tokenize", "mix", "graph", "scale", "estimate", "report", "phases", "job_service", "run",
+    "preflight", "tokenize", "mix", "graph", "scale", "estimate", "explain", "report", "phases", "job_service", "run",
 )  # fmt: skip
 """From the bottom up: each may import those before it. CONTRIBUTING.md explains the order."""
 

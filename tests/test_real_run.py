@@ -16,7 +16,6 @@ from mixtures.recipe import load_recipe
 from mixtures.verify import main as verify
 from pipeline.run import main
 from pipeline.settings.bundled_sample import models_folder
-from pipeline.sources import SOURCES
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -54,9 +53,9 @@ def manifest(out: Path) -> dict[str, Any]:
 
 
 def test_every_source_is_in_it(manifest: dict[str, Any]) -> None:
-    assert set(manifest["sources"]) == set(SOURCES)
+    assert set(manifest["sources"]) == set(INPUTS) == set(load_recipe("llama").weights)
     assert all(line["tokens"] > 0 and line["available_tokens"] > 0 for line in manifest["sources"].values())
-    assert set(manifest["inputs"]) == set(SOURCES)
+    assert set(manifest["inputs"]) == set(INPUTS)
     assert set(manifest["models"]) == {"language", "perplexity", "reference"}
 
 
@@ -91,7 +90,7 @@ def test_epochs_are_within_their_limit_and_one_source_is_at_it(manifest: dict[st
     assert max(epochs.values()) > 3.999, "the longest stream in which no source passes its limit"
 
 
-@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("source", INPUTS)
 def test_conservation_in_every_stage(source: str, out: Path) -> None:
     stats = json.loads((out / "stats" / f"{source}.json").read_text())
     kept, dropped = pq.read_table(out / "clean" / source), pq.read_table(out / "dropped" / source).to_pylist()
@@ -111,7 +110,7 @@ def test_conservation_in_every_stage(source: str, out: Path) -> None:
     assert stats["bytes"]["kept"] == sum(len(t.encode()) for t in kept["text"].to_pylist())
 
 
-@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("source", INPUTS)
 def test_no_id_stands_twice_and_every_document_says_something(source: str, out: Path) -> None:
     rows = pq.read_table(out / "clean" / source)
     assert len(set(rows["id"].to_pylist())) == rows.num_rows

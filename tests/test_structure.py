@@ -150,6 +150,19 @@ def test_every_module_says_what_it_is() -> None:
     assert not [p for p in CODE if p.read_text().strip() and len(ast.get_docstring(tree(p)) or "") < 10]
 
 
+HEADS = [p for p in CODE if p.name == "__init__.py"]
+
+
+@pytest.mark.parametrize("head", HEADS, ids=[".".join(p.parent.relative_to(ROOT).parts) for p in HEADS])
+def test_the_head_of_every_package_shows_its_flow_its_parts_and_an_example(head: Path) -> None:
+    text = ast.get_docstring(tree(head)) or ""
+    assert re.search(r"^ {4}\S.*->", text, re.MULTILINE), "no picture of the flow: lines with four spaces and ->"
+    assert re.search(r">>> |python -m ", text), "no example"
+    files = {p.stem for p in head.parent.glob("*.py") if not p.name.startswith("__")}
+    folders = {p.parent.name for p in head.parent.glob("*/__init__.py")}
+    assert sorted(name for name in files | folders if not re.search(rf"\b{name}\b", text)) == [], "parts not named"
+
+
 def shipped_or_committed() -> Iterator[Path]:
     """Every file of text of the checkout that is committed, or would be."""
     listed = subprocess.run(

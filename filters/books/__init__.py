@@ -1,1 +1,16 @@
-"""Books: Project Gutenberg's boilerplate, quality and overlap."""
+"""The rules of books: Project Gutenberg's boilerplate, quality, and overlap between books.
+
+    text -> boilerplate, credits -> quality -> text of the book
+    text -> overlap: hashes of word 5-grams, a sketch of them -> overlap_groups: which books are dropped
+
+- ``boilerplate``: removes Gutenberg's header, licence and small print.
+- ``credits``: removes production credits and transcribers' notes at both ends.
+- ``quality``: drops listings, short texts and texts that are no prose.
+- ``overlap``: measures how much of one book is in another.
+- ``overlap_groups``: finds pairs of books from sketches, and decides which book of each pair is dropped.
+
+>>> from filters.books.overlap import overlap, shingles
+>>> novel, omnibus = "it was the best of times", "It was the best of times; it was the worst of times."
+>>> overlap(shingles(novel), shingles(omnibus))
+1.0
+"""

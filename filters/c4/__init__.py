@@ -1,1 +1,14 @@
-"""C4's rules for lines and pages."""
+"""The rules of C4 as its own code (``c4_utils`` 3.0 of TensorFlow Datasets) applies them.
+
+    page -> lines_and_pages -> (line dedup over all pages) -> sentences -> english -> bad_words
+
+- ``lines_and_pages``: drops lines without an end mark, short lines and policy lines, and pages with too little left.
+- ``sentences``: counts sentences as NLTK's Punkt does.
+- ``english``: drops pages that are not English.
+- ``bad_words``: drops pages with a word of a list.
+
+>>> from filters.c4.lines_and_pages import C4Lines
+>>> page = C4Lines(min_sentences=1).clean_page("Menu\\nThe tide tables are printed every year.")
+>>> page.text
+'The tide tables are printed every year.'
+"""

@@ -1,1 +1,15 @@
-"""CCNet's rules: line hashes, length and perplexity."""
+"""The rules of CCNet, with its numbers.
+
+    text -> length -> line_hashes (line dedup over all pages) -> length -> (language) -> perplexity
+
+- ``length``: drops texts with too few characters.
+- ``line_hashes``: splits texts into lines, normalises and hashes the lines, and drops lines by their hashes.
+- ``perplexity``: scores texts under a language model of Wikipedia: head, middle, tail.
+- ``characters``: CCNet's tables of characters, which ``line_hashes`` and ``perplexity`` share.
+
+>>> import pyarrow as pa
+>>> from filters.ccnet.line_hashes import ccnet_hashes
+>>> hashes = ccnet_hashes(pa.array(["Page 1 of 9", "PAGE 3 OF 7", "Page 1 of 99"])).hashes.tolist()
+>>> hashes[0] == hashes[1], hashes[0] == hashes[2]  # case and digits do not matter, the number of digits does
+(True, False)
+"""

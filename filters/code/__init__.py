@@ -1,1 +1,13 @@
-"""Rules for source files: languages, licence headers, statistics."""
+"""The rules of source files.
+
+    path, text -> languages -> steps: licence, kind of file, licence header, line statistics
+
+- ``steps``: the steps of GitHub.
+- ``languages``: determines the language of a file, and whether it is vendored, generated or data.
+- ``licence_header``: removes comments about copyright or licence from the head of a file.
+- ``comments``: finds the comments at the head of a file, in the syntax of its language.
+
+>>> from filters.code.languages import language_of
+>>> language_of("src/tide.rs"), language_of("Makefile"), language_of("photo.jpeg")
+('Rust', 'Makefile', None)
+"""

@@ -1,1 +1,11 @@
-"""HTML fragments to plain text."""
+"""HTML fragments to plain text, for the bodies of posts. ``pipeline.sources.formats.web_page`` reads whole pages.
+
+    HTML -> fragment: tokens -> writer: text
+
+- ``fragment``: splits a fragment into tags and text, in linear time.
+- ``writer``: writes lists, code, quotes and exponents as plain text.
+
+>>> from filters.html.fragment import html_to_text
+>>> html_to_text("<p>About 10<sup>6</sup> <b>grains</b>.</p>")
+'About 10^6 grains.'
+"""

@@ -1,1 +1,18 @@
-"""LaTeX papers to text."""
+r"""LaTeX papers to plain LaTeX: comments and front matter removed, the authors' macros expanded.
+
+    files -> encoding -> project: one source -> lexer: code without comments -> expand -> structure: the body
+
+- ``paper``: the whole way from a source to its text, and the step.
+- ``encoding``: decodes bytes as LaTeX does.
+- ``project``: finds the main file and replaces ``\input`` by the file that it names.
+- ``lexer``: separates code from comments and verbatim text.
+- ``expand``: expands macros in one pass from left to right, as TeX does.
+- ``commands``, ``definitions``, ``macros``, ``arguments``, ``scopes``: how ``expand`` reads definitions and calls.
+- ``conditionals``, ``branches``, ``math_mode``: conditionals that the source itself decides.
+- ``structure``: finds title, sections, bibliography and appendix.
+
+>>> from filters.latex.paper import clean_latex
+>>> preamble = r"\newcommand{\R}{\mathbb{R}}\begin{document}"
+>>> clean_latex(preamble + r"\section{Tides}Let $x \in \R$.\end{document}").text.strip()
+'\\section{Tides}Let $x \\in \\mathbb{R}$.'
+"""

@@ -1,1 +1,9 @@
-"""Reading decoded documents of shards."""
+"""Prints documents of shards, decoded: ``python -m mixtures.inspect out/shards --source books -n 3``.
+
+    shards, tokenizer -> documents: decoded rows -> plain output, or pager
+
+- ``documents``: chooses rows of shards and decodes them.
+- ``pager``: shows one document after another in a terminal.
+
+    python -m mixtures.inspect out/shards --source arxiv -n 1 --max-chars 300
+"""

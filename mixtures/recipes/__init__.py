@@ -1,1 +1,8 @@
-"""The recipes that ship with the package, as data files."""
+"""The recipes that ship with the package, as YAML files: ``llama`` (the paper's), ``ccnet`` and ``sample``.
+
+    NAME.yaml -> mixtures.recipe.load_recipe(NAME) -> Recipe
+
+>>> from mixtures.recipe import load_recipe
+>>> sorted(load_recipe("sample").weights)[:2]
+['arxiv', 'books']
+"""

@@ -30,6 +30,7 @@ DROPPED_SCHEMA = pa.schema(
     {
         "id": pa.string(),
         "source": pa.string(),
+        "language": pa.string(),
         "stage": pa.string(),
         "reason": pa.string(),
         "detail": pa.string(),

@@ -83,8 +83,9 @@ class Ledger:
                details: pa.Array) -> None:  # fmt: skip
         num_rows = before.num_rows
         text = pc.utf8_slice_codeunits(before.column("text"), 0, MAX_SAMPLE_CHARS)
-        self._append([before.column("id"), pa.array([self.source] * num_rows), pa.array([stage] * num_rows), reasons,
-                      details, signals_map(after), text])  # fmt: skip
+        source, stages = pa.array([self.source] * num_rows), pa.array([stage] * num_rows)
+        language = after.column("language")  # a step that determines the language may drop the document for it
+        self._append([before.column("id"), source, language, stages, reasons, details, signals_map(after), text])
 
     def reject(self, rejected: Rejected) -> None:
         """Writes down a record that never became a document."""
@@ -93,7 +94,7 @@ class Ledger:
             self.count("records", c.BAD_RECORDS, 1)
         if rejected.is_whole_file:
             self.count("records", c.UNREADABLE_FILES, 1)
-        row = [rejected.location, self.source, "records", rejected.reason, rejected.detail]
+        row = [rejected.location, self.source, None, "records", rejected.reason, rejected.detail]
         self._append(
             [*(pa.array([v], pa.string()) for v in row), pa.array([{}], SIGNALS_TYPE), pa.nulls(1, pa.string())]
         )

@@ -12,15 +12,16 @@ REFS, KEYS, LINES, BOOKS, SKETCHES, COUNTS, DROPPED, SAMPLES, PARTS = (
 """Tags of what a segment puts out; ``keys`` has a tag for each contest of a chain: ``keys_0``, ``keys_1``."""
 
 SIGNAL = struct.Struct(">cd")
+SIGNAL_MARK = b"\xff"
 
 
 def signal_bytes(value: float) -> bytes:
-    """What a global step says of a row that it leaves; no detail of a verdict begins with a zero byte.
+    """Packs what a global step measured of a row. The first byte is one with which no detail (UTF-8) begins.
 
-    >>> len(signal_bytes(0.5))
-    9
+    >>> len(signal_bytes(0.5)), signal_bytes(0.5)[:1] == SIGNAL_MARK
+    (9, True)
     """
-    return SIGNAL.pack(b"\0", value)
+    return SIGNAL.pack(SIGNAL_MARK, value)
 
 
 def key_tag(index: int) -> str:

@@ -1,1 +1,14 @@
-"""What the pipeline adds to Beam: the choice of a runner, grouping through files, unit lists."""
+"""What we add to Apache Beam.
+
+    unit_list -> the graph of a job -> runner -> workers (worker, same_code)
+
+- ``runner``: chooses the runner, and runs a job on this machine.
+- ``group_bytes``: groups bytes by key, larger than memory. All dedups, joins and shuffles use it.
+- ``unit_list``: reads a list of units from a file, so that the graph stays small.
+- ``worker``, ``same_code``: the program of a remote worker, and the check that it has the driver's code.
+- ``known_failures``: explains errors that Beam reports without their cause.
+
+>>> from pipeline.engine.runner import is_local_runner
+>>> is_local_runner(None), is_local_runner("DataflowRunner")
+(True, False)
+"""

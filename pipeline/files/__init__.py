@@ -1,1 +1,19 @@
-"""Files anywhere: local, over HTTP, in object stores; and spill files."""
+"""Files on this machine, on web servers and in object stores, all by their path.
+
+    path -> files: Beam's file systems | http_files | s3_clients -> seekable streams
+    bytes -> spill: appended to a file -> Blob -> the same bytes on another worker
+
+- ``files``: opens, writes, renames and deletes files.
+- ``http_files``: reads files over HTTP, with retries and resumed transfers.
+- ``s3_clients``: keeps one S3 client per process.
+- ``spill``: appends bytes to large files and reads them back by reference.
+
+>>> import tempfile
+>>> from pipeline.files.spill import SpillFile
+>>> with tempfile.TemporaryDirectory() as folder:
+...     spill = SpillFile(folder)
+...     blob = spill.append(b"a batch")
+...     spill.close()
+...     blob.read()
+b'a batch'
+"""

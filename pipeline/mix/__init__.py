@@ -1,1 +1,14 @@
-"""Phase 3: token files become weighted, shuffled shards."""
+"""Phase 3: token files become weighted, shuffled shards and the manifest.
+
+    token files -> count_held_out -> (mixtures.plan) -> last_epoch -> global_shuffle -> shards/, validation/
+
+- ``phase``: runs the jobs and writes the manifest last.
+- ``job``: the values that the jobs get. ``work``: the size of a job, for the progress display.
+- ``count_held_out``: counts what is held out for validation.
+- ``last_epoch``: finds where the subset of a last, partial epoch ends.
+- ``global_shuffle``: sends every occurrence of a document to its place in the shards.
+
+>>> from pipeline.mix.job import MixJob
+>>> MixJob.__dataclass_fields__["seed"].type
+'int'
+"""

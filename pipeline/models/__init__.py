@@ -1,1 +1,16 @@
-"""The models that steps use: found, checked, loaded, fetched and trained."""
+"""The models that steps use. ``python -m pipeline.models`` fetches or trains them.
+
+    --models DIR -> find: paths by key -> load: opened once per process -> step.apply(batch, models)
+
+- ``find``: finds models by their published file names.
+- ``load``: opens them. ``stored_files``: fetches those in an object store, once per machine.
+- ``checksums``: computes checksums once per file. ``fasttext_file``: reads the parts of a fastText model.
+- ``fetch``: downloads the published models.
+- ``train_perplexity``: trains a language model as CCNet did. ``training_texts``: the texts for it.
+- ``train_reference``: trains the classifier of cited pages.
+- ``cited_pages``, ``join_cited_pages``: find its training pages.
+
+>>> from pipeline.models.find import find_models
+>>> sorted(find_models(None))
+['language']
+"""

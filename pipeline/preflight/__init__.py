@@ -1,1 +1,14 @@
-"""Everything that is refused before work starts."""
+"""Everything that is refused before work starts.
+
+    settings -> request, memory -> cloud_options, cloud_machines, cloud_stores -> one line per fault
+
+- ``request``: checks a request against itself and this machine.
+- ``memory``: computes how much memory a run will take.
+- ``cloud_options``: checks the options that a run on many machines needs.
+- ``cloud_machines``: knows Google's regions and machine types.
+- ``cloud_stores``: checks credentials and buckets.
+
+>>> from pipeline.preflight.cloud_machines import region_fault
+>>> region_fault("europe-west4") is None, region_fault("europe-west") is None
+(True, False)
+"""

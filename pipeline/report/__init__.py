@@ -1,4 +1,23 @@
-"""The report of a run: one HTML file that opens with no network; recounts under other settings; two runs compared."""
+"""The report of a run: one HTML page that needs no network. Also recounts under other settings, and comparisons.
+
+    output folder -> output_state -> collect -> figures, charts, page_documents -> build -> index.html
+                                  \\-> set_option -> rejudge -> recount -> terminal      (--set)
+                                  \\-> compare -> terminal                              (two folders)
+
+- ``output_state``: reads what a run left, complete or not.
+- ``documents``: reads a bounded part of ``clean/`` and ``dropped/``.
+- ``collect``: gathers the numbers and texts of one source.
+- ``limits``: the limits of steps on signals. ``nearest``: kept documents near a limit.
+- ``figures``, ``charts``, ``run_tables``, ``page_documents``: the parts of the page. ``build``: puts them together.
+- ``dataset_card``: the ``README.md`` of the output.
+- ``set_option``, ``rejudge``, ``recount``: what would be kept under other settings.
+- ``compare``, ``settings``, ``terminal``: two runs side by side, their settings, and output for the terminal.
+
+>>> from pipeline.report.limits import limits_of
+>>> from pipeline.sources import SOURCES
+>>> [limit.label for step in SOURCES["books"].steps for limit in limits_of(step, {})][-1]
+'near_duplicate > 0.9'
+"""
 
 from __future__ import annotations
 

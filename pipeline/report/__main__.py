@@ -1,4 +1,4 @@
-"""The command ``python -m pipeline.report``: a run's page, its numbers under other settings, or two runs compared."""
+"""The command ``python -m pipeline.report``: builds a run's page, recounts, or compares two runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipeline.report.output_state import read_state
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit status: 0 done, 2 the request was wrong."""
+    """Runs the command; returns its exit status: 0 if done, 2 if the request was wrong."""
     args = _parser().parse_args(argv)
     try:
         _run(args)
@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SOURCE.STEP.FIELD=VALUE",
         action="append",
         default=[],
-        help="a setting as it would stand under `sources:` in the config file; SOURCE.FIELD=VALUE for every step that "
+        help="a setting as under `sources:` in the config file; SOURCE.FIELD=VALUE for every step that "
         "has it, SOURCE.STEP=off, and common_crawl.perplexity.head=N or .middle=N where a bucket ends; repeatable",
     )
     parser.add_argument(

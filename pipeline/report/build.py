@@ -1,7 +1,7 @@
-"""The page: statistics, distributions and documents to read, in one HTML file that needs no network.
+"""Builds the page: statistics, distributions and documents in one HTML file that needs no network.
 
-Texts and names are the input's: the template escapes all of them, the samples travel as data, and the page's policy
-lets no script run but its own (by its hash), loads nothing and sends nothing.
+Texts and names come from the input, so the template escapes all of them, and the documents are stored as data. The
+page's content policy allows only its own script (by its hash). The page loads nothing and sends nothing.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from pipeline.report.page_documents import samples_of
 
 MAX_PAGE_BYTES = 5_000_000
 _SAMPLE_BUDGETS = (3_400_000, 2_000_000, 800_000, 200_000)
-"""Bytes of samples, less each time the page comes out too large."""
+"""Bytes of documents in the page. The next smaller number is tried if the page is too large."""
 
 
 def write_report(output: str, *, sample_bytes: int = SAMPLE_BYTES) -> str:
     """Builds the report of a run, finished or not. Returns its path.
 
     Args:
-        sample_bytes: of the stored documents of each source so many are read; of a larger source a fair sample.
+        sample_bytes: the stored bytes per source that are read. From a larger source a fair sample is read.
 
     Raises:
         ValueError: the folder is not the output of a run.
@@ -42,7 +42,7 @@ def write_report(output: str, *, sample_bytes: int = SAMPLE_BYTES) -> str:
 
 
 def render(state: RunState, *, sample_bytes: int = SAMPLE_BYTES) -> str:
-    """The page of a run, under 5 MB."""
+    """Returns the page of a run as HTML of less than 5 MB."""
     collected = [(source, collect(state.layout, source, budget_bytes=sample_bytes)) for source in state.sources]
     page = page_of(state, collected)
     counts = {
@@ -61,7 +61,7 @@ def render(state: RunState, *, sample_bytes: int = SAMPLE_BYTES) -> str:
 
 
 def page_of(state: RunState, collected: Sequence[tuple[SourceState, Collected]]) -> dict[str, Any]:
-    """All that the template shows but for the samples."""
+    """Returns the values for the template, without the documents."""
     recipe = state.recipe.name if state.recipe else (state.manifest or state.record).get("recipe", "unknown")
     title = f"Mixture report: {recipe}"
     titles = {
@@ -138,7 +138,7 @@ def _html(page: dict[str, Any], samples_json: str) -> str:
 
 
 def _mark_drawings(page: dict[str, Any]) -> None:
-    """The charts are ours and stand in the page as they are; everything else is escaped."""
+    """Marks the charts as safe, because this package draws them. The template escapes everything else."""
     drawn = [*([page["mixture"]] if page["mixture"] else []), *(s["funnel"] for s in page["sources"] if s["funnel"])]
     for one in drawn:
         one["chart"] = Markup(one["chart"])

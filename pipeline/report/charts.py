@@ -1,7 +1,7 @@
-"""Charts as SVG, drawn by matplotlib: no script, sharp in print, coloured by the page's own style sheet.
+"""Draws charts as SVG with matplotlib: without scripts, sharp in print, and coloured by the page's style sheet.
 
-matplotlib is asked for placeholder colours; in the SVG they become the page's CSS variables, so that one drawing serves
-dark and light. Text stays text.
+matplotlib draws in placeholder colours. In the SVG they are replaced by the page's CSS variables, so one drawing serves
+dark and light pages. Text stays text.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _COLOURS = {
     "other": "#010207",
     "limit": "#010208",
 }
-"""Placeholders by their CSS variable's name."""
+"""Placeholder colours, by the name of their CSS variable."""
 _STYLE: Any = {
-    "text.parse_math": False,  # a name may hold dollar signs
+    "text.parse_math": False,  # a name may contain dollar signs
     "svg.fonttype": "none",
     "svg.hashsalt": "report",
     "font.family": "sans-serif",
@@ -53,7 +53,7 @@ _STYLE: Any = {
 _WIDTH, _HEIGHT = 5.0, 2.6
 _LABEL_SIZE = 10.5
 _CHAR_INCHES = 0.086
-"""What a character of a label takes at that size, on the average."""
+"""The average width of a character of a label at that size."""
 _MAX_BINS = 40
 _MAX_LABEL_CHARS = 30
 _numbers = itertools.count(1)
@@ -61,18 +61,18 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A vertical line in a distribution: a limit, or a mark that is none."""
+    """A vertical line in a distribution: a limit, or another mark."""
 
     value: float
     label: str
     brief: str = ""
-    """What is written where the label has no room."""
+    """The text that is written if the label does not fit."""
     is_limit: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Documents by a signal: those that were kept, those that its own stage dropped, those that others dropped."""
+    """The values of a signal: of kept documents, of those its own stage dropped, and of those other stages dropped."""
 
     title: str
     kept: Floats
@@ -80,16 +80,16 @@ class Histogram:
     other: Floats
     lines: Sequence[Line] = ()
     dropped_weight: float = 1.0
-    """Documents that each dropped one which was looked at stands for, in kept ones that were looked at."""
+    """The weight of a dropped document relative to a kept one, if both were sampled at different rates."""
 
 
 def histogram(data: Histogram) -> str:
-    """The distribution as an SVG."""
+    """Draws a distribution as SVG."""
     edges, is_log = bin_edges(data)
     with mpl.rc_context(_STYLE):
         figure, axes = _figure(_WIDTH, _HEIGHT, left=0.55, bottom=0.32)
         below = np.zeros(len(edges) - 1)
-        # Outliers stand in the last bar: a single endless line would flatten all others.
+        # Outliers are counted in the last bar, because a very long axis would flatten all other bars.
         weight = data.dropped_weight
         layers = (("kept", data.kept, 1.0), ("fell", data.fell, weight), ("other", data.other, weight))
         for name, values, weight in layers:
@@ -129,7 +129,7 @@ def _draw_line(axes: Any, line: Line, number: int, top: float, edges: Floats) ->
 
 
 def bin_edges(data: Histogram) -> tuple[Floats, bool]:
-    """The edges of the bars, and whether the axis is logarithmic.
+    """Returns the edges of the bars, and True if the axis is logarithmic.
 
     >>> edges, is_log = bin_edges(Histogram("x", np.array([0.1, 0.9]), np.empty(0), np.empty(0)))
     >>> float(edges[0]), float(edges[-1]), is_log
@@ -148,7 +148,7 @@ def bin_edges(data: Histogram) -> tuple[Floats, bool]:
     if low >= 0 and high > 20 * (median + 1):
         top = np.log1p(high * 1.05)
         edges = np.expm1(np.linspace(0, top, _MAX_BINS + 1))
-        if _is_whole(values):  # no bar between two whole numbers
+        if _is_whole(values):  # no bar between whole numbers
             edges = np.unique(np.ceil(edges))
         return edges if len(edges) > 1 else np.array([0.0, 1.0]), True
     if _is_whole(values) and high - low <= _MAX_BINS:
@@ -162,31 +162,31 @@ def _is_whole(values: Floats) -> bool:
 
 
 def describe(data: Histogram) -> str:
-    """The distribution in words, for those who do not see it."""
-    said = []
+    """Describes the distribution in words, for readers who cannot see it."""
+    parts = []
     for name, values in (("kept", data.kept), ("dropped by this limit", data.fell), ("dropped elsewhere", data.other)):
         if len(values):
             low, median, high = np.percentile(values, [5, 50, 95])
             spread = f"5th to 95th percentile {short(low)} to {short(high)}"
-            said.append(f"{name}: {len(values):,}, median {short(median)}, {spread}")
-    said += [f"{'limit' if line.is_limit else 'mark'} {line.label}" for line in data.lines]
-    return "; ".join(said)
+            parts.append(f"{name}: {len(values):,}, median {short(median)}, {spread}")
+    parts += [f"{'limit' if line.is_limit else 'mark'} {line.label}" for line in data.lines]
+    return "; ".join(parts)
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A bar with what stands beside it."""
+    """A bar and the text beside it."""
 
     label: str
     value: float
     text: str
     colour: str = "kept"
     mark: float | None = None
-    """A place on the same axis: what was wanted."""
+    """A position on the same axis: the intended value."""
 
 
 def bars(bars_: Sequence[Bar], *, alt: str, width: float = 5.2) -> str:
-    """Horizontal bars, the first on top."""
+    """Draws horizontal bars, the first on top."""
     with mpl.rc_context(_STYLE):
         longest = max((min(len(bar.label), _MAX_LABEL_CHARS) for bar in bars_), default=0)
         left = min(2.6, 0.15 + 0.092 * longest)
@@ -211,7 +211,7 @@ def bars(bars_: Sequence[Bar], *, alt: str, width: float = 5.2) -> str:
 
 
 def flag(data: Histogram) -> str:
-    """Documents by a yes or no: a bar each way and group, none for a group without any."""
+    """Draws a yes-or-no signal: one bar per answer and group that has documents."""
     weight = data.dropped_weight
     layers = (("kept", data.kept, 1.0), ("fell", data.fell, weight), ("other", data.other, weight))
     drawn = []
@@ -225,7 +225,7 @@ def flag(data: Histogram) -> str:
 
 
 def _plain(text: str, max_chars: int) -> str:
-    """A name as it can stand in a drawing: what cannot be printed is left out, what is too long is cut."""
+    """Returns a name without unprintable characters, shortened to fit a drawing."""
     plain = "".join(c for c in text if c.isprintable())
     return plain if len(plain) <= max_chars else plain[: max_chars - 1] + "…"
 
@@ -243,10 +243,10 @@ def short(value: float, _: object = None) -> str:
 
 
 def _figure(width: float, height: float, *, left: float, bottom: float) -> tuple[Figure, Any]:
-    """A drawing of so many inches with these margins: fixed ones, since a layout engine draws everything twice."""
+    """Returns a figure of this size with fixed margins, because a layout engine would draw everything twice."""
     figure = Figure(figsize=(width, height))
     FigureCanvasSVG(figure)
-    right, top = 0.2 / width, 0.1 / height  # half of a number stands out beyond the axis
+    right, top = 0.2 / width, 0.1 / height  # half of a number extends beyond the axis
     area = (left / width, bottom / height, 1 - left / width - right, 1 - bottom / height - top)
     return figure, figure.add_axes(area)
 
@@ -257,11 +257,11 @@ _FONT = re.compile(r"font(?:-family)?: ?(?:([\d.]+px) )?[^;\"]*(?=[;\"])")
 
 
 def _svg(figure: Figure, alt: str) -> str:
-    """The drawing as it stands in a page: its own ids, the page's colours and font, a text for who does not see it."""
+    """Returns the SVG with unique ids, the page's colours and font, and a text for those who cannot see it."""
     sink = io.StringIO()
     metadata: Any = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with warnings.catch_warnings():
-        # Text stays text: the reader's fonts draw it, not matplotlib's.
+        # Text stays text, drawn in the reader's fonts and not in matplotlib's.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure.savefig(sink, format="svg", transparent=True, metadata=metadata)
     svg = sink.getvalue()
@@ -276,7 +276,7 @@ def _svg(figure: Figure, alt: str) -> str:
         svg = svg.replace(colour, f"var(--{name})")
     view = re.search(r'viewBox="[^"]+"', svg)
     assert view is not None
-    # Text is the input's (names of sources and languages): matplotlib has escaped it, this one is ours to escape.
+    # Labels come from the input (names of sources and languages). matplotlib escapes them; this text is escaped here.
     spaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
     head = f'<svg class="chart" role="img" aria-label="{escape(alt)}" {view[0]} {spaces}>'
     return re.sub(r"\n\s*", "\n", head + svg[svg.index(">") + 1 :])

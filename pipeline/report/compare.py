@@ -1,4 +1,4 @@
-"""Two runs side by side: counts, shares, drop reasons, and what changed in their settings."""
+"""Compares two runs: counts, shares, drop reasons, and settings that differ."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Rows = list[tuple[str, ...]]
 
 
 def print_comparison(out: Console, a: RunState, b: RunState) -> None:
-    """Prints what differs, and says so where nothing does."""
+    """Prints the differences of two runs, or that there are none."""
     out.print(f"A: {a.layout.output}\nB: {b.layout.output}", highlight=False, markup=False)
     for name, state in (("A", a), ("B", b)):
         if state.status != WHOLE:
-            said = "did not finish" if state.status == UNFINISHED else "was cleaned, not mixed"
-            out.print(f"{name} {said}", highlight=False, markup=False)
+            status = "did not finish" if state.status == UNFINISHED else "was cleaned, not mixed"
+            out.print(f"{name} {status}", highlight=False, markup=False)
         for problem in state.problems:
             out.print(f"{name}: {problem}", highlight=False, markup=False)
     print_table(out, "documents and tokens", ("source", "", "A", "B", "change"), count_rows(a, b), left=2)
@@ -51,7 +51,7 @@ def _stats(state: RunState, name: str) -> Mapping[str, Any] | None:
 
 
 def count_rows(a: RunState, b: RunState) -> Rows:
-    """Documents, bytes and tokens of each source."""
+    """Returns rows with the documents, bytes and tokens of each source."""
     rows: Rows = []
     for name in _names(a, b):
         for label, path in (
@@ -78,15 +78,15 @@ def _pair(a: int | None, b: int | None) -> tuple[str, str, str]:
     >>> _pair(100, 90), _pair(None, 5), _pair(0, 2)
     (('100', '90', '-10.0 %'), ('-', '5', ''), ('0', '2', '+2'))
     """
-    said = ["-" if value is None else f"{value:,}" for value in (a, b)]
+    shown = ["-" if value is None else f"{value:,}" for value in (a, b)]
     if a is None or b is None:
-        return said[0], said[1], ""
+        return shown[0], shown[1], ""
     change = "=" if a == b else f"{100 * (b - a) / a:+.1f} %" if a else f"{b - a:+,}"
-    return said[0], said[1], change
+    return shown[0], shown[1], change
 
 
 def share_rows(a: RunState, b: RunState) -> Rows:
-    """Shares and epochs of the sources of either mixture; none where neither was mixed."""
+    """Returns rows with the shares and epochs of the sources; no rows if neither run was mixed."""
     lines = [(state.manifest or {"sources": {}})["sources"] for state in (a, b)]
     rows: Rows = []
     for name in _names(a, b):
@@ -98,7 +98,7 @@ def share_rows(a: RunState, b: RunState) -> Rows:
 
 
 def reason_rows(a: RunState, b: RunState) -> Rows:
-    """Documents dropped by reason, and records that never became one."""
+    """Returns rows with the dropped documents by reason, and the records that never became documents."""
     rows: Rows = []
     for name in _names(a, b):
         counts = [_reasons(_stats(state, name)) for state in (a, b)]
@@ -116,7 +116,7 @@ def _reasons(stats: Mapping[str, Any] | None) -> dict[str, int] | None:
 
 
 def versions_of(state: RunState) -> dict[str, str]:
-    """Versions of packages, checksums of models and of the tokenizer."""
+    """Returns the versions of packages, and the checksums of models and of the tokenizer."""
     manifest = state.manifest or {}
     found = {f"software.{name}": str(version) for name, version in manifest.get("software", {}).items()}
     models = dict(manifest.get("models", {}))
@@ -129,11 +129,11 @@ def versions_of(state: RunState) -> dict[str, str]:
 
 
 def inputs_of(state: RunState) -> dict[str, str]:
-    """Of each source the files, bytes and fingerprint of its input."""
-    said: Mapping[str, Any] = (state.manifest or {}).get("inputs", {})
+    """Returns the number of files, the bytes and the fingerprint of each source's input."""
+    inputs: Mapping[str, Any] = (state.manifest or {}).get("inputs", {})
     found = {}
     for source in state.sources:
-        about = source.about.get("inputs") or said.get(source.name)
+        about = source.about.get("inputs") or inputs.get(source.name)
         if about:
             found[source.name] = f"{about['files']:,} files, {about['bytes']:,} bytes, {about['fingerprint'][:12]}"
     return found

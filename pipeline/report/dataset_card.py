@@ -1,4 +1,4 @@
-"""The dataset card: ``OUT/README.md`` in the form that dataset hubs read (a YAML head), filled from the manifest."""
+"""Writes the dataset card, ``OUT/README.md``, from the manifest. It has the YAML head that dataset hubs read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.sources import SOURCES
 from pipeline.sources.source import UNKNOWN_LICENCE
 
 _LANGUAGE_BYTES = 4 << 20
-"""Of a source's stored clean documents so many are looked at for their languages."""
+"""The stored bytes of clean documents per source that are read to count languages."""
 _RARE = 0.001
 
 
@@ -41,7 +41,7 @@ def write_card(layout: Layout, manifest: Mapping[str, Any]) -> None:
 
 
 def size_category(num_docs: int) -> str:
-    """The hub's word for so many rows.
+    """Returns the hub's name for a number of rows.
 
     >>> size_category(918), size_category(1_000), size_category(3_000_000_000)
     ('n<1K', '1K<n<10K', '1B<n<10B')
@@ -54,7 +54,7 @@ def size_category(num_docs: int) -> str:
 
 
 def _cell(text: str) -> str:
-    """A name inside a table of Markdown.
+    """Returns a name escaped for a Markdown table.
 
     >>> _cell("a|b")
     'a\\\\|b'
@@ -63,7 +63,7 @@ def _cell(text: str) -> str:
 
 
 def _funnel(layout: Layout, name: str) -> Mapping[str, int] | None:
-    """Documents in and kept; None where there are no statistics."""
+    """Returns the documents in and kept; None without statistics."""
     if not exists(layout.stats(name)):
         return None
     documents: Mapping[str, int] = json.loads(read_bytes(layout.stats(name)))["documents"]
@@ -71,7 +71,7 @@ def _funnel(layout: Layout, name: str) -> Mapping[str, int] | None:
 
 
 def _languages(layout: Layout, names: list[str]) -> list[str]:
-    """The languages of the documents that are looked at, the commonest first, those of a rare few left out."""
+    """Returns the languages of a sample of the documents, the most common first, without rare ones."""
     docs: Counter[str] = Counter()
     for name in names:
         of_source: Counter[str] = Counter()

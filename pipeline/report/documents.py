@@ -1,8 +1,8 @@
-"""Reading ``clean/`` and ``dropped/``: only the columns that are asked for, a bounded part of what there is.
+"""Reads ``clean/`` and ``dropped/``: only the requested columns, and a bounded part of the documents.
 
-Which documents a part of the output holds is a hash's decision, so any few parts are a fair sample of a source. Of a
-folder up to ``budget_bytes`` everything is read. Of a larger one 16 parts, evenly spread, and of these so many row
-groups, evenly spread, as the budget holds. What is read is held a batch at a time.
+A hash decides which documents an output part contains, so any few parts are a fair sample of a source. A folder of up
+to ``budget_bytes`` is read whole. From a larger folder 16 evenly spread parts are chosen, and from these as many evenly
+spread row groups as the budget allows. One batch is in memory at a time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from apache_beam.io.filesystems import FileSystems
 from pipeline.files.files import is_local, join, open_file
 
 SAMPLE_BYTES = 96 << 20
-"""Of a source's stored clean documents so many bytes are read for its distributions (about 250 MB of text)."""
+"""The stored bytes of clean documents per source that are read for its distributions (about 250 MB of text)."""
 _SAMPLE_PARTS = 16
 _BATCH_DOCS = 256
 _THREADS = 8
@@ -31,7 +31,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(slots=True)
 class Read:
-    """How much of a folder was read."""
+    """Counts how much of a folder was read."""
 
     num_files: int = 0
     num_files_read: int = 0
@@ -45,7 +45,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A file of a folder."""
+    """One output file of a folder."""
 
     path: str
     num_bytes: int
@@ -56,7 +56,7 @@ class Part:
 
 
 def parts_of(folder: str) -> list[Part]:
-    """The finished parts of a folder, in the order of their names; none if it is not there."""
+    """Returns the finished parts of a folder, sorted by name; none if the folder does not exist."""
     (result,) = FileSystems.match([join(folder, "part-*.parquet")])
     return sorted((Part(m.path, m.size_in_bytes) for m in result.metadata_list), key=lambda p: p.path)
 
@@ -64,9 +64,9 @@ def parts_of(folder: str) -> list[Part]:
 def read_sample(
     folder: str, columns: Sequence[str], read: Read, *, budget_bytes: int = SAMPLE_BYTES
 ) -> Iterator[tuple[Part, pa.RecordBatch]]:
-    """Batches of a fair sample of a folder's documents; ``read`` is filled on the way.
+    """Yields batches of a fair sample of a folder's documents, and updates ``read``.
 
-    A column that the files do not have is left out.
+    Requested columns that the files do not have are left out.
     """
     parts = parts_of(folder)
     read.num_files = len(parts)
@@ -84,12 +84,12 @@ def read_sample(
 
 
 def read_part(part: Part, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Batches of all documents of a part."""
+    """Yields batches of all documents of a part."""
     return _batches(part, columns, 1.0)
 
 
 def evenly(items: Sequence[Any], number: int) -> list[Any]:
-    """So many of the items, evenly spread.
+    """Returns ``number`` of the items, evenly spread.
 
     >>> evenly("abcdefgh", 3)
     ['a', 'c', 'f']
@@ -107,13 +107,13 @@ def _batches(part: Part, columns: Sequence[str], share: float) -> Iterator[pa.Re
 
 
 def read_texts(folder: str) -> Iterator[pa.RecordBatch]:
-    """The dropped documents of all parts that kept their text: row groups without any are skipped unread."""
+    """Yields the dropped documents whose text is stored. Row groups without any text are not read."""
     parts = parts_of(folder)
     if len(parts) < _THREADS or is_local(folder):
         for part in parts:
             yield from _texts(part)
         return
-    with ThreadPoolExecutor(_THREADS) as pool:  # a store answers slowly, and many at once
+    with ThreadPoolExecutor(_THREADS) as pool:  # a store answers slowly, but many requests at once
         for found in pool.map(lambda part: list(_texts(part)), parts):
             yield from found
 
@@ -128,11 +128,11 @@ def _texts(part: Part) -> Iterator[pa.RecordBatch]:
                 if with_text.num_rows:
                     yield with_text
     except (pa.ArrowInvalid, OSError, KeyError):
-        return  # the pass over the signals reads the same files, and tells of it
+        return  # the pass over the signals reads the same files and reports the error
 
 
 def _has_values(group: Any, column: int) -> bool:
-    """Whether a row group has any text; columns behind a map have one more place than fields."""
+    """True if a row group has any text. After a map, column numbers are larger than field numbers."""
     for place in range(group.num_columns):
         if group.column(place).path_in_schema == "text":
             statistics = group.column(place).statistics
@@ -141,7 +141,7 @@ def _has_values(group: Any, column: int) -> bool:
 
 
 def signal_columns(signals: pa.MapArray) -> dict[str, Floats]:
-    """A column of maps as one array a signal; NaN where a document has none of it.
+    """Returns one array per signal from a column of maps; NaN for documents without the signal.
 
     >>> column = pa.array([[("a", 1.0)], [("a", 2.0), ("b", 3.0)]], pa.map_(pa.string(), pa.float64()))
     >>> {name: values.tolist() for name, values in signal_columns(column).items()}
@@ -164,7 +164,7 @@ def signal_columns(signals: pa.MapArray) -> dict[str, Floats]:
 
 
 def count_rows(folder: str, *, max_files: int = 256) -> int | None:
-    """Rows of all parts of a folder, by their footers; None where there are more files than it pays to open."""
+    """Returns the rows of all parts of a folder from their footers; None if there are too many files to open."""
     parts = parts_of(folder)
     if len(parts) > max_files:
         return None

@@ -1,4 +1,4 @@
-"""What the page shows of a source and of the mixture, as plain values for the template."""
+"""Computes the values that the page shows about each source and the mixture."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from pipeline.report.limits import Limit, marks_of, title_of
 from pipeline.report.output_state import RunState, SourceState
 
 MAX_CHARTS = 16
-"""Of a source: a step may measure whatever it likes, the page stays within its size."""
+"""Charts per source. Steps may measure any number of signals; this bounds the size of the page."""
 _MAX_LANGUAGES = 14
 _NEARLY = Fraction(1001, 1000)
 
 
 def mixture(state: RunState) -> dict[str, Any] | None:
-    """What was wanted and what came out, a row a source; None where nothing was mixed."""
+    """Returns the intended and the resulting mixture, one row per source; None if nothing was mixed."""
     manifest = state.manifest
     if manifest is None:
         return None
@@ -76,7 +76,7 @@ def _weights(state: RunState) -> float:
 
 
 def funnel(state: RunState, source: SourceState) -> dict[str, Any] | None:
-    """Documents and bytes behind every stage, with the check that they add up; None without statistics."""
+    """Returns the documents and bytes after each stage, and the check that they add up; None without statistics."""
     stats = source.stats
     if stats is None:
         return None
@@ -87,7 +87,7 @@ def funnel(state: RunState, source: SourceState) -> dict[str, Any] | None:
     ]
     return {
         "rows": [_stage_row(row) for row in stats["stages"]],
-        "chart": bars(drawn, alt=f"Documents of {source.name} behind every stage"),
+        "chart": bars(drawn, alt=f"Documents of {source.name} after every stage"),
         "checks": _checks(state, source, stats),
     }
 
@@ -121,7 +121,7 @@ def _stage_row(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _checks(state: RunState, source: SourceState, stats: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The law that nothing is lost, in numbers: at each stage, from stage to stage, and in the files."""
+    """Checks in numbers that nothing was lost: at each stage, between stages, and in the files."""
     documents, stages = stats["documents"], stats["stages"]
     kept = documents["in"]
     is_chain = True
@@ -160,7 +160,7 @@ def _check(text: str, is_right: bool) -> dict[str, Any]:
 
 
 def distributions(state: SourceState, found: Collected) -> list[dict[str, Any]]:
-    """A chart a signal, limits drawn in; then lengths, tokens and bytes a token."""
+    """Returns one chart per signal, with its limits, then charts of lengths, tokens and bytes per token."""
     signals = [name for name in found.values if name not in ("text_bytes", "num_tokens")]
     with_limit = {limit.signal for limit in found.limits}
     signals.sort(key=lambda name: (name not in with_limit, list(found.values).index(name)))
@@ -171,18 +171,18 @@ def distributions(state: SourceState, found: Collected) -> list[dict[str, Any]]:
 
 
 def constants(found: Collected) -> list[str]:
-    """Signals that are the same for all documents, of which a chart would say nothing."""
+    """Returns the signals that have the same value for all documents. They get no chart."""
     limited = {limit.signal for limit in found.limits}
-    said = []
+    lines = []
     for name, groups in found.values.items():
         only = _the_only(*(values for parts in groups.values() for values in parts))
         if name not in limited and only is not None:
-            said.append(f"{title_of(name)}: {short(only)}")
-    return said
+            lines.append(f"{title_of(name)}: {short(only)}")
+    return lines
 
 
 def _the_only(*groups: Floats) -> float | None:
-    """The value that all have; 0 where there is none at all."""
+    """Returns the value that all documents have; 0 if there are none."""
     values = np.concatenate([g for g in groups if len(g)] or [np.zeros(1)])
     return float(values[0]) if values.min() == values.max() else None
 
@@ -236,7 +236,7 @@ def _notes(limits: Sequence[Limit]) -> list[str]:
 
 
 def _weight(state: SourceState, found: Collected) -> float:
-    """How many more dropped documents than kept ones each stands for, where both were sampled."""
+    """Returns the weight of a dropped document relative to a kept one, if both were sampled."""
     if state.stats is None or not found.clean.num_docs or not found.dropped.num_docs:
         return 1.0
     kept, dropped = state.stats["documents"]["kept"], state.stats["documents"]["in"] - state.stats["documents"]["kept"]
@@ -246,10 +246,10 @@ def _weight(state: SourceState, found: Collected) -> float:
 
 
 def per_token_by_source(collected: Sequence[tuple[str, Collected]]) -> dict[str, Any] | None:
-    """Bytes of text a token of each source; None where no tokens are known."""
+    """Returns the bytes of text per token of each source; None if no tokens are known."""
     known = [(s, f.tokenized_bytes.total(), f.language_tokens.total()) for s, f in collected]
     drawn = [Bar(s, size / tokens, f"{size / tokens:.2f}") for s, size, tokens in known if tokens]
-    return {"svg": bars(drawn, alt="Bytes of text a token, by source")} if drawn else None
+    return {"svg": bars(drawn, alt="Bytes of text per token, by source")} if drawn else None
 
 
 def _bytes_per_token(found: Collected) -> dict[str, Any] | None:
@@ -267,15 +267,22 @@ def _bytes_per_token(found: Collected) -> dict[str, Any] | None:
         for name in languages
     ]
     chart = bars([Bar(r["group"], r["per_token"], f"{r['per_token']:.2f}") for r in rows], width=5.0,
-                 alt="Bytes of text a token, by language")  # fmt: skip
-    return {"title": "bytes a token, by language", "svg": chart, "languages": rows, "notes": [], "cites": [], "alt": ""}
+                 alt="Bytes of text per token, by language")  # fmt: skip
+    return {
+        "title": "bytes per token, by language",
+        "svg": chart,
+        "languages": rows,
+        "notes": [],
+        "cites": [],
+        "alt": "",
+    }
 
 
 def how_much_was_read(found: Collected) -> str:
-    """Whether the distributions are of all documents, or of which part."""
-    said = [_read(found.clean, "clean"), _read(found.dropped, "dropped")]
+    """Says whether the distributions cover all documents, or how large the sample is."""
+    lines = [_read(found.clean, "clean"), _read(found.dropped, "dropped")]
     problems = [f"cannot be read: {place}" for read in (found.clean, found.dropped) for place in read.unreadable]
-    return "; ".join([*(s for s in said if s), *problems])
+    return "; ".join([*(s for s in lines if s), *problems])
 
 
 def _read(read: Read, folder: str) -> str:

@@ -1,6 +1,6 @@
-"""The limits of a source's steps on what they measure: drawn into the distributions, and what ``--set`` moves.
+"""The limits of steps on signals. The page draws them into distributions, and ``--set`` moves them.
 
-A step that has a table of :class:`filters.rules.Rule` in its ``rules`` is known by it; the others stand here.
+Steps with a table of :class:`filters.rules.Rule` in ``rules`` are covered by it. This module lists those of others.
 """
 
 from __future__ import annotations
@@ -17,48 +17,47 @@ from filters.rules import Rule
 from pipeline.sources.dedup_steps import NearDedup
 from pipeline.sources.source import AnyStep
 
-OVERLAP = "overlap"
-"""Of a near duplicate, the share of it that stands in a kept document: a signal that its detail holds."""
+OVERLAP = NearDedup.SIGNAL
 
 _TITLES = {
-    "num_chars": "characters a document",
-    "num_chars_after_dedup": "characters a document, behind the line dedup",
-    "duplicate_lines": "duplicate lines a document",
+    "num_chars": "characters per document",
+    "num_chars_after_dedup": "characters per document, after the line dedup",
+    "duplicate_lines": "duplicate lines per document",
     "language_score": "language score",
     "perplexity": "perplexity",
     "reference_score": "reference score",
-    "num_sentences": "sentences a document",
-    "num_sentences_after_dedup": "sentences a document, behind the line dedup",
+    "num_sentences": "sentences per document",
+    "num_sentences_after_dedup": "sentences per document, after the line dedup",
     OVERLAP: "overlap with a kept book",
-    "text_bytes": "bytes of text a document",
-    "num_tokens": "tokens a document",
-    "bytes_per_token": "bytes a token",
+    "text_bytes": "bytes of text per document",
+    "num_tokens": "tokens per document",
+    "bytes_per_token": "bytes per token",
     "alphanumeric_share": "share of letters and digits",
     "letter_share": "share of letters",
     "listing_share": "share of lines of a listing",
-    "num_words": "words a document",
-    "body_words": "words of the article's body",
-    "longest_line_words": "words of the longest line",
+    "num_words": "words per document",
+    "body_words": "words in the article's body",
+    "longest_line_words": "words in the longest line",
     "is_disambiguation": "disambiguation pages",
-    "mean_word_chars": "characters a word, on the average",
-    "gutenberg_header_chars": "characters taken off as Gutenberg's header",
-    "gutenberg_footer_chars": "characters taken off as Gutenberg's footer",
-    "num_stripped_chars": "characters a file, header and margins off",
-    "num_header_chars": "characters of the header taken off",
-    "max_line_chars": "characters of the longest line",
-    "mean_line_chars": "characters a line, on the average",
-    "alphabetic_per_token": "letters a token",
-    "num_comments": "comments taken off a paper",
-    "num_macros_expanded": "macros expanded a paper",
-    "num_macros_left": "macros left a paper",
-    "num_headings": "headings a paper",
-    "num_lead_chars": "characters taken off before the first section",
-    "num_bad_words_found": "words of the list that were found",
+    "mean_word_chars": "characters per word, on average",
+    "gutenberg_header_chars": "characters removed as Gutenberg's header",
+    "gutenberg_footer_chars": "characters removed as Gutenberg's footer",
+    "num_stripped_chars": "characters per file, without header and margins",
+    "num_header_chars": "characters of the removed header",
+    "max_line_chars": "characters in the longest line",
+    "mean_line_chars": "characters per line, on average",
+    "alphabetic_per_token": "letters per token",
+    "num_comments": "comments removed per paper",
+    "num_macros_expanded": "macros expanded per paper",
+    "num_macros_left": "macros left per paper",
+    "num_headings": "headings per paper",
+    "num_lead_chars": "characters removed before the first section",
+    "num_bad_words_found": "words of the list found",
 }
 
 
 def title_of(signal: str) -> str:
-    """What a signal is called for people.
+    """Returns the title of a signal.
 
     >>> title_of("num_lines_no_end_mark"), title_of("perplexity")
     ('lines no end mark', 'perplexity')
@@ -68,7 +67,7 @@ def title_of(signal: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """A document falls at ``stage`` for ``reason`` if ``signal op value`` holds."""
+    """A limit: ``stage`` drops a document for ``reason`` if ``signal op value`` holds."""
 
     stage: str
     reason: str
@@ -77,9 +76,9 @@ class Limit:
     value: float
     cite: str = ""
     language: str | None = None
-    """The language whose documents it is for; None: all."""
+    """The language that the limit is for; None for all languages."""
     counts_up_to: float | None = None
-    """Where the step stops counting: a signal of this value means this many or more."""
+    """The number at which the step stops counting. A signal with this value means this many or more."""
 
     @property
     def label(self) -> str:
@@ -100,7 +99,7 @@ class Limit:
 
 
 def limits_of(step: AnyStep, cutoffs: Mapping[str, Sequence[float]]) -> tuple[Limit, ...]:
-    """The limits of one step, in the order in which they decide; none of a step that judges by no number."""
+    """Returns the limits of a step in the order in which they decide; none if it judges by no number."""
     if isinstance(step, Perplexity):
         return tuple(_of_perplexity(step, cutoffs))
     if isinstance(step, NearDedup):
@@ -137,7 +136,7 @@ def _counts_up_to(step: AnyStep) -> float | None:
 
 
 def _of_perplexity(step: Perplexity, cutoffs: Mapping[str, Sequence[float]]) -> list[Limit]:
-    """Where a bucket that is kept ends, by language; what is not told is that buckets in the middle may be dropped."""
+    """Returns the ends of the kept buckets by language. It does not cover a ``keep`` without the middle bucket."""
     found = []
     cite = "CCNet, cutoff.csv: the 30th and the 60th percentile"
     for language, (head, tail) in sorted(cutoffs.items()):
@@ -153,7 +152,7 @@ def _of_perplexity(step: Perplexity, cutoffs: Mapping[str, Sequence[float]]) -> 
 
 
 def marks_of(step: AnyStep, cutoffs: Mapping[str, Sequence[float]]) -> tuple[tuple[str, float], ...]:
-    """Places on a signal's axis that are no limit and yet worth a line: where the head ends."""
+    """Returns other positions on a signal's axis that are worth a line: the end of the head."""
     if not isinstance(step, Perplexity):
         return ()
     return tuple(

@@ -1,4 +1,4 @@
-"""Kept documents to read beside the dropped ones: nearest to each limit, some at random, and those that are named."""
+"""Chooses kept documents to show beside dropped ones: near each limit, at random, and those that duplicates name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _UNKNOWN = ""
 
 @dataclass(slots=True)
 class NearestDocument:
-    """A document to read."""
+    """A document that the page shows."""
 
     doc_id: str
     text: str
@@ -32,7 +32,7 @@ class NearestDocument:
 
 
 class Kept:
-    """Chooses kept documents to read: nearest to each limit, some at random, and those that duplicates name."""
+    """Collects kept documents: those nearest to each limit, some at random, and those that duplicates name."""
 
     def __init__(self, limits: Sequence[Limit], wanted: set[str]) -> None:
         self._limits, self._wanted = limits, wanted
@@ -72,7 +72,7 @@ class Kept:
 
 
 def _offer(heap: list[tuple[float, int, NearestDocument]], distance: float, order: int, row: int, shown: Any) -> None:
-    """Keeps the nearest; of equally near ones those of the smallest hash."""
+    """Adds a document if it is among the nearest. Of equally near ones the smaller hash wins."""
     key = (-distance, -order)
     if len(heap) < KEPT_PER_REASON:
         heapq.heappush(heap, (*key, shown(row)))

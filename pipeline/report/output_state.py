@@ -1,4 +1,4 @@
-"""What a run left in its output folder, as far as it can be read: an unfinished run is no error here, it is told of."""
+"""Reads the output folder of a run as far as possible. An unfinished run is reported and not an error here."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ _NOT_SETTINGS = ("type", "data_version", "NAME", "DATA_VERSION", "reason", "REAS
 
 @dataclass(slots=True)
 class SourceState:
-    """One source of a run."""
+    """The state of one source of a run."""
 
     name: str
     stats: dict[str, Any] | None
-    """None: there are none that can be read; ``problems`` of the run says why."""
+    """The statistics; None if they cannot be read, then ``RunState.problems`` says why."""
     source: Source | None
-    """With the run's settings; None: this version knows no source of the name."""
+    """The source with the run's settings; None if this version has no source of this name."""
     cutoffs: dict[str, list[float]] = field(default_factory=dict)
-    """Where head and middle end, in perplexity, by language."""
+    """The perplexities at which head and middle end, by language."""
     about: dict[str, Any] = field(default_factory=dict)
     has_settings: bool = False
-    """Whether the run's own settings were found; else they are this version's defaults."""
+    """True if the run's own settings were found; otherwise this version's defaults are used."""
 
     @property
     def stages(self) -> list[str]:
-        """The stages in their order."""
+        """The names of the stages, in order."""
         if self.stats is not None:
             return [row["stage"] for row in self.stats["stages"]]
         return [step.NAME for step in self.source.steps] if self.source else []
@@ -48,7 +48,7 @@ class SourceState:
 
 @dataclass(slots=True)
 class RunState:
-    """A run."""
+    """The state of a run."""
 
     layout: Layout
     status: str
@@ -56,7 +56,7 @@ class RunState:
     record: dict[str, Any]
     sources: list[SourceState]
     problems: list[str]
-    """What is missing or cannot be read, a line each, for people."""
+    """One line for each file that is missing or cannot be read."""
     recipe: Recipe | None
 
     def source(self, name: str) -> SourceState | None:
@@ -64,10 +64,10 @@ class RunState:
 
 
 def read_state(output: str) -> RunState:
-    """Reads what there is.
+    """Reads the output of a run, finished or not.
 
     Raises:
-        ValueError: the folder is no output of a run, not even of one that did not finish.
+        ValueError: the folder is not the output of a run.
     """
     layout = Layout(output)
     problems: list[str] = []
@@ -97,7 +97,7 @@ def _manifest(layout: Layout, problems: list[str]) -> dict[str, Any] | None:
 
 
 def _names(layout: Layout, record: Mapping[str, Any], manifest: Mapping[str, Any] | None) -> list[str]:
-    """All sources of which there is anything, in the table's order."""
+    """Returns the names of all sources that left any output, in the order of the table of sources."""
     found = set(manifest["sources"] if manifest else ()) | set(record.get("settings", {}).get("sources", ()))
     found |= {path.rsplit("/", 1)[-1].removesuffix(".json") for path in _listed(join(layout.output, "stats", "*.json"))}
     for folder in ("clean", "dropped"):
@@ -115,12 +115,12 @@ def _source(layout: Layout, name: str, problems: list[str]) -> SourceState:
     marker = read_marker(layout.marker(f"clean-{name}")) or {}
     about = marker.get("about") if isinstance(marker.get("about"), dict) else {}
     assert isinstance(about, dict)
-    said = about.get("settings")
+    settings = about.get("settings")
     source = SOURCES.get(name)
     has_settings = False
-    if source is not None and isinstance(said, dict):
+    if source is not None and isinstance(settings, dict):
         try:
-            source, has_settings = _with_settings(source, said), True
+            source, has_settings = _with_settings(source, settings), True
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             problems.append(f"{name}: its settings are of another version ({error}); the defaults are shown")
     return SourceState(
@@ -133,13 +133,13 @@ def _source(layout: Layout, name: str, problems: list[str]) -> SourceState:
     )
 
 
-def _with_settings(source: Source, said: Mapping[str, Any]) -> Source:
-    """The source as the run had it."""
-    steps = {s.NAME: said["steps"].get(s.NAME) for s in source.steps}
+def _with_settings(source: Source, settings: Mapping[str, Any]) -> Source:
+    """Returns the source with the settings that the run had."""
+    steps = {s.NAME: settings["steps"].get(s.NAME) for s in source.steps}
     fields: dict[str, Any] = {name: _fields(one) if one is not None else False for name, one in steps.items()}
     for what in ("reader", "join"):
-        if said.get(what) is not None:
-            fields[what] = _fields(said[what])
+        if settings.get(what) is not None:
+            fields[what] = _fields(settings[what])
     return configured(source, fields)
 
 
@@ -164,7 +164,7 @@ def _stats(layout: Layout, name: str, problems: list[str]) -> dict[str, Any] | N
 
 
 def _fault(stats: Any) -> str | None:
-    """What of the contract's form a statistics file lacks."""
+    """Returns what a statistics file lacks; empty if it has the right form."""
     if not isinstance(stats, dict):
         return "it holds no mapping"
     for key, inner in (("documents", ("in", "kept")), ("bytes", ("in", "kept"))):
@@ -185,20 +185,20 @@ def _fault(stats: Any) -> str | None:
 
 
 def _recipe(record: Mapping[str, Any], manifest: Mapping[str, Any] | None) -> Recipe | None:
-    """The recipe as it was used, or as it ships under its name; None where neither is known."""
-    said = record.get("settings", {}).get("recipe")
+    """Returns the recipe that was used, or the bundled one of that name; None if neither is known."""
+    data = record.get("settings", {}).get("recipe")
     try:
-        if said is not None:
-            return _recipe_of(said)
+        if data is not None:
+            return _recipe_of(data)
         return load_recipe(str((manifest or record)["recipe"]))
     except (ValueError, KeyError, TypeError):
         return None
 
 
-def _recipe_of(said: Mapping[str, Any]) -> Recipe:
-    mixture = {key: said[key] for key in ("weights", "max_epochs", "tokens", "missing")}
-    held = {s: {k: v for k, v in one.items() if v is not None} for s, one in said["validation"].items()}
+def _recipe_of(data: Mapping[str, Any]) -> Recipe:
+    mixture = {key: data[key] for key in ("weights", "max_epochs", "tokens", "missing")}
+    held = {s: {k: v for k, v in one.items() if v is not None} for s, one in data["validation"].items()}
     return recipe_of(
-        {"name": said["name"], "mixture": {**mixture, "validation": held}}
-        | {key: said[key] for key in ("tokenizer", "shards", "sources")}
+        {"name": data["name"], "mixture": {**mixture, "validation": held}}
+        | {key: data[key] for key in ("tokenizer", "shards", "sources")}
     )

@@ -1,7 +1,7 @@
-"""Documents to read, as data for the page's script: bounded in bytes, and never as markup.
+"""Packs documents as data for the page's script: bounded in bytes, and never as markup.
 
-The data stands in a block that no browser runs, and the script puts it into the page as text nodes: what a document
-holds (a script, an image, a link) stays text. The page's policy forbids everything else besides.
+The data is in a block that browsers do not run. The script inserts it into the page as text nodes, so whatever a
+document contains (a script, an image, a link) stays text. The page's content policy forbids everything else.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from filters.language.detect import UNDETERMINED
 from pipeline.report.charts import short
 from pipeline.report.collect import Collected, Group
 from pipeline.report.limits import Limit, title_of
@@ -19,7 +20,7 @@ from pipeline.report.nearest import EXCERPT_CHARS, NearestDocument
 
 _EXCERPTS = (EXCERPT_CHARS, 1000, 600, 400, 300, 200)
 _FEWEST = 3
-"""Documents that a group keeps, however many groups there are."""
+"""The least number of documents per group, however many groups there are."""
 _ID_CHARS = 200
 _UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 _UNSAFE_TABLE = str.maketrans(_UNSAFE)
@@ -27,25 +28,25 @@ _UNSAFE_TABLE = str.maketrans(_UNSAFE)
 
 @dataclass(slots=True)
 class Samples:
-    """What goes into the page."""
+    """The packed documents, and the choices that the page offers."""
 
     text: str
-    """JSON that can stand inside a ``script`` element."""
+    """JSON that is safe inside a ``script`` element."""
     num_docs: int
     num_groups: int
     excerpt_chars: int
     sources: list[str]
     reasons: list[str]
-    """``stage: reason``."""
+    """Each as ``stage: reason``."""
     languages: list[str]
 
 
 def samples_of(collected: Sequence[tuple[str, Collected]], counts: dict[tuple[str, str, str], int], *,
                budget_bytes: int) -> Samples:  # fmt: skip
-    """Packs the groups of all sources: shorter excerpts first, then fewer documents a group, until they fit.
+    """Packs the groups of all sources. To fit, excerpts are shortened first, then groups get fewer documents.
 
     Args:
-        counts: documents dropped, by (source, stage, reason).
+        counts: numbers of dropped documents, by (source, stage, reason).
     """
     groups = [(source, group) for source, found in collected for group in found.groups]
     most = max([len(g.dropped) for _, g in groups] + [len(g.kept) for _, g in groups] + [_FEWEST])
@@ -62,7 +63,7 @@ def samples_of(collected: Sequence[tuple[str, Collected]], counts: dict[tuple[st
 
 
 def _least_bytes(groups: Sequence[tuple[str, Group]], excerpt_chars: int, most: int) -> int:
-    """Bytes that the texts of the dropped documents take at least: to see what cannot fit without packing it."""
+    """Returns a lower bound for the bytes of the texts, to avoid packing what cannot fit."""
     return sum(min(len(s.text), excerpt_chars) for _, g in groups for s in g.dropped[:most])
 
 
@@ -77,10 +78,11 @@ def _pack(groups: Sequence[tuple[str, Group]], counts: dict[tuple[str, str, str]
         known = places.get((source, key, id(shown)))
         if known is not None:
             return known
-        languages.add(shown.language)
+        language = "" if shown.language == UNDETERMINED else shown.language
+        languages.add(language)
         measured = _measured(shown, limit)
         detail = "" if _says_the_same(shown, limit) else _cut(shown.detail)
-        docs.append([_cut(shown.doc_id), shown.language, detail, measured, shown.text[:excerpt_chars]])
+        docs.append([_cut(shown.doc_id), language, detail, measured, shown.text[:excerpt_chars]])
         places[source, key, id(shown)] = len(docs) - 1
         return len(docs) - 1
 
@@ -114,7 +116,7 @@ def _cut(text: str) -> str:
 
 
 def _says_the_same(shown: NearestDocument, limit: Limit | None) -> bool:
-    """Whether the detail is the number that is shown anyway."""
+    """True if the detail is the number that is shown anyway."""
     value = shown.signals.get(limit.signal) if limit else None
     try:
         return value is not None and math.isclose(float(shown.detail), value, rel_tol=1e-6)
@@ -123,14 +125,14 @@ def _says_the_same(shown: NearestDocument, limit: Limit | None) -> bool:
 
 
 def _measured(shown: NearestDocument, limit: Limit | None) -> str:
-    """The number that decided, for people."""
+    """Returns the number that decided, with its title."""
     if limit is None or limit.signal not in shown.signals:
         return ""
     return f"{title_of(limit.signal)} {short(shown.signals[limit.signal])}"
 
 
 def script_json(value: Any) -> str:
-    """JSON in which nothing can end or begin an element.
+    """Returns JSON without any character that could start or end an HTML element.
 
     >>> script_json({"text": "</script><!--"})
     '{"text":"\\\\u003c/script\\\\u003e\\\\u003c!--"}'

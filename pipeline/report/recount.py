@@ -1,9 +1,9 @@
-"""What would be kept under other settings, without running again: from the signals in ``clean`` and ``dropped``.
+"""Computes what would be kept under other settings from the signals in ``clean`` and ``dropped``, without a new run.
 
-Three things are told apart. Documents of which the signals decide. Documents that would come back from the stage that
-dropped them: what the later stages would say of them was never measured, so they are counted apart, with an estimate by
-the share that those stages let pass. And documents of which the signals do not decide, such as a count that stopped at
-its limit. Dedups are taken as they were: a document that goes may have been the one for which another went.
+There are three kinds of documents. For some the signals decide. Others would pass the stage that dropped them, but no
+later stage has measured them; they are counted separately, with an estimate from the share that the later stages kept.
+For the rest the signals do not decide, for example because a count stopped at its limit. Results of dedups are taken
+from the run, although a document that is dropped now may be the one that was kept in place of another.
 """
 
 from __future__ import annotations
@@ -16,34 +16,33 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.report.collect import Tokens, language_of, languages_of, only_language, overlap_of
+from pipeline.report.collect import Tokens, languages_of
 from pipeline.report.documents import evenly, parts_of, read_part, signal_columns
-from pipeline.report.limits import OVERLAP
 from pipeline.report.output_state import RunState, SourceState
-from pipeline.report.rejudge import AS_IT_WAS, KEPT, UNKNOWN, Change, Documents, cannot_be_told, judge
+from pipeline.report.rejudge import AS_IT_WAS, KEPT, UNKNOWN, Change, Documents, judge, why_unknown
 from pipeline.sources.dedup_steps import ExactDedup, LineDedup, NearDedup
 
 
 @dataclass(slots=True)
 class Recount:
-    """A source under other settings; numbers of documents."""
+    """The numbers of documents of a source under other settings."""
 
     source: str
     kept_before: int = 0
     still_kept: int = 0
     fall: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Kept before, dropped now, by (stage, reason)."""
+    """Documents kept in the run and dropped now, by (stage, reason)."""
     come_back: Counter[str] = field(default_factory=Counter)
-    """Dropped before, let through now, by the stage; what later stages say of them is not known."""
+    """Documents dropped in the run that pass their stage now, by stage. The verdicts of later stages are unknown."""
     surely_back: int = 0
-    """Of these, those that no later stage judges."""
+    """The documents among ``come_back`` that no later stage judges."""
     other_reason: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Dropped before and now, elsewhere or otherwise, by the new (stage, reason)."""
+    """Documents dropped then and now, but at another stage or for another reason, by the new (stage, reason)."""
     unknown_kept: Counter[str] = field(default_factory=Counter)
-    """Kept before, not to be told now, by the stage."""
+    """Documents kept in the run whose new verdict is unknown, by stage."""
     unknown_dropped: Counter[str] = field(default_factory=Counter)
     pass_share: dict[str, float] = field(default_factory=dict)
-    """Of a stage: the share of documents behind it that passed all later stages in the run."""
+    """The share of a stage's kept documents that passed all later stages in the run, by stage."""
     tokens_before: int = 0
     tokens_kept: int = 0
     has_tokens: bool = True
@@ -52,24 +51,24 @@ class Recount:
 
     @property
     def least(self) -> int:
-        """Documents that are surely kept."""
+        """The number of documents that are certainly kept."""
         return self.still_kept + self.surely_back
 
     @property
     def most(self) -> int:
-        """Documents that may be kept."""
+        """The number of documents that may be kept."""
         unknown = self.unknown_kept.total() + self.unknown_dropped.total()
         return self.still_kept + self.come_back.total() + unknown
 
     @property
     def likely(self) -> float:
-        """Documents kept if those that come back pass later stages as others did, and the unknown stay as they were."""
+        """The number kept if returning documents pass later stages as others did and unknown ones do not change."""
         back = sum(number * self.pass_share.get(stage, 1.0) for stage, number in self.come_back.items())
         return self.still_kept + self.unknown_kept.total() + back
 
     @property
     def likely_tokens(self) -> int:
-        """Tokens of the likely documents: counted of those that stay, the mean of the kept ones for those that come."""
+        """The tokens of the likely documents. Returning documents count with the mean of the kept ones."""
         mean = self.tokens_before / self.kept_before if self.kept_before else 0.0
         return round(self.tokens_kept + (self.likely - self.still_kept - self.unknown_kept.total()) * mean)
 
@@ -78,26 +77,26 @@ def recount(state: RunState, name: str, changes: Sequence[Change], *, share: flo
     """Reads the signals of a source's documents and judges them again.
 
     Args:
-        share: of the parts of the output so many are read; the numbers are then scaled up.
+        share: the share of the output's parts that is read. :func:`scaled` scales the numbers up.
     """
     one = state.source(name)
     assert one is not None
     parts = len(parts_of(state.layout.clean(name))) or 1
     found = Recount(name, share_read=_num_chosen(parts, share) / parts, pass_share=_pass_shares(one))
-    told = []
+    judged = []
     for change in changes:
-        if why := cannot_be_told(change):
+        if why := why_unknown(change):
             found.remarks.append(f"the signals do not suffice: {why}")
         else:
-            told.append(change)
-    _run(state, one, told, found, share)  # with nothing to judge: counts what there is
+            judged.append(change)
+    _run(state, one, judged, found, share)  # counts the documents even if there is nothing to judge
     if found.fall or found.come_back.total() or found.unknown_kept:
-        _remark_dedups(found, one, told)
+        _remark_dedups(found, one, judged)
     return found
 
 
 def _pass_shares(one: SourceState) -> dict[str, float]:
-    """Of each stage the share of the documents it kept that passed all later ones; 1 of the last."""
+    """Returns, by stage, the share of its kept documents that passed all later stages; 1 for the last stage."""
     shares: dict[str, float] = {}
     passed = 1.0
     for row in reversed(one.stats["stages"] if one.stats else []):
@@ -111,9 +110,11 @@ def _remark_dedups(found: Recount, one: SourceState, changes: Sequence[Change]) 
     first = min(stages.index(change.stage) for change in changes if change.stage in stages)
     assert one.source is not None
     dedups = [s.NAME for s in one.source.steps if isinstance(s, ExactDedup | LineDedup | NearDedup)]
-    behind = [name for name in dedups if name in stages and stages.index(name) > first]
-    if behind:
-        found.remarks.append(f"{', '.join(behind)} behind it would compare other documents; taken as in the run")
+    later = [name for name in dedups if name in stages and stages.index(name) > first]
+    if later:
+        found.remarks.append(
+            f"{', '.join(later)} would then compare other documents; their results are taken from the run"
+        )
 
 
 def _run(state: RunState, one: SourceState, changes: Sequence[Change], found: Recount, share: float) -> None:
@@ -121,14 +122,16 @@ def _run(state: RunState, one: SourceState, changes: Sequence[Change], found: Re
     last = len(order) - 1
     tokens = Tokens(state.layout.tokens(one.name))
     for part, batch in _batches(state.layout.clean(one.name), ["id", "language", "signals"], share):
-        documents = _documents(batch, one, is_clean=True)
+        nothing = np.full(batch.num_rows, "", dtype=object)
+        signals = signal_columns(batch.column("signals"))
+        documents = Documents(nothing, nothing, np.array(languages_of(batch), dtype=object), signals)
         numbers = tokens.of(part, batch.column("id").to_pylist())
         found.has_tokens &= not bool(np.isnan(numbers).any())
         _count_kept(documents, changes, np.nan_to_num(numbers), found)
-    for _, batch in _batches(state.layout.dropped(one.name), ["id", "stage", "reason", "detail", "signals"], share):
+    for _, batch in _batches(state.layout.dropped(one.name), ["language", "stage", "reason", "signals"], share):
         batch = batch.filter(pa.array([stage in order for stage in batch.column("stage").to_pylist()], pa.bool_()))
         if batch.num_rows:
-            _count_dropped(_documents(batch, one, is_clean=False), changes, order, last, found)
+            _count_dropped(_dropped_documents(batch), changes, order, last, found)
 
 
 def _batches(folder: str, columns: Sequence[str], share: float) -> Iterator[tuple[Any, pa.RecordBatch]]:
@@ -142,26 +145,14 @@ def _num_chosen(num_parts: int, share: float) -> int:
     return max(1, round(share * num_parts))
 
 
-def _documents(batch: pa.RecordBatch, one: SourceState, *, is_clean: bool) -> Documents:
-    signals = signal_columns(batch.column("signals"))
-    nothing = np.full(batch.num_rows, "", dtype=object)
-    if is_clean:
-        return Documents(nothing, nothing, np.array(languages_of(batch), dtype=object), signals)
-    only = only_language(one)
-    rows = batch.select(["id", "stage", "reason", "detail"]).to_pylist()
-    scores = signals.get("language_score", np.full(batch.num_rows, np.nan))
-    languages = [
-        language_of(row["id"], row["stage"], row["detail"] or "", only, is_scored=bool(score == score))
-        for row, score in zip(rows, scores.tolist(), strict=True)
-    ]
-    overlaps = [overlap_of(row["detail"] or "") for row in rows]
-    if any(value is not None for value in overlaps):
-        signals[OVERLAP] = np.array([np.nan if v is None else v for v in overlaps])
+def _dropped_documents(batch: pa.RecordBatch) -> Documents:
+    has_language = "language" in batch.schema.names  # outputs of 0.1.0 have none
+    languages = batch.column("language").to_pylist() if has_language else [None] * batch.num_rows
     return Documents(
-        np.array([row["stage"] for row in rows], dtype=object),
-        np.array([row["reason"] for row in rows], dtype=object),
-        np.array(languages, dtype=object),
-        signals,
+        np.array(batch.column("stage").to_pylist(), dtype=object),
+        np.array(batch.column("reason").to_pylist(), dtype=object),
+        np.array([language or "" for language in languages], dtype=object),
+        signal_columns(batch.column("signals")),
     )
 
 
@@ -193,20 +184,20 @@ def _count_dropped(
         if place is None:
             continue
         verdicts = judge(change, documents)
-        at, behind = open_ & (places == place), open_ & (places > place)
+        at, after = open_ & (places == place), open_ & (places > place)
         back = at & (verdicts == KEPT)
         found.come_back[change.stage] += int(back.sum())
         found.surely_back += int(back.sum()) if place == last else 0
-        is_unknown = (at | behind) & (verdicts == UNKNOWN)
+        is_unknown = (at | after) & (verdicts == UNKNOWN)
         found.unknown_dropped[change.stage] += int((is_unknown & at).sum())
         is_reason = ~np.isin(verdicts.astype(str), [KEPT, AS_IT_WAS, UNKNOWN])
-        moved = (behind | (at & (verdicts != documents.reasons))) & is_reason
+        moved = (after | (at & (verdicts != documents.reasons))) & is_reason
         found.other_reason.update((change.stage, reason) for reason in verdicts[moved].tolist())
         open_ &= ~(at | moved)
 
 
 def scaled(found: Recount) -> Recount:
-    """The numbers of a part of the output as those of the whole."""
+    """Returns the numbers scaled up from the part that was read to the whole output."""
     if found.share_read >= 1:
         return found
     factor = 1 / found.share_read

@@ -1,7 +1,7 @@
-"""What a step would say of documents under other settings, from the signals that a run kept of them.
+"""Judges documents under other settings of a step, from the signals that a run stored.
 
-The answer is one of four: it stands as it was, kept, dropped with a reason, or not to be told. What cannot be told is
-told of, never guessed.
+The verdict is one of four: as in the run, kept, dropped with a reason, or unknown. Unknown verdicts are reported and
+never guessed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pipeline.sources.source import AnyStep
 
 AS_IT_WAS, KEPT, UNKNOWN = "", "kept", "unknown"
 Verdicts = npt.NDArray[np.object_]
-"""A document: :data:`AS_IT_WAS`, :data:`KEPT`, :data:`UNKNOWN` or a reason to drop it."""
+"""One per document: :data:`AS_IT_WAS`, :data:`KEPT`, :data:`UNKNOWN`, or a reason to drop it."""
 
 _BROKEN = {
     "<": np.less,
@@ -37,10 +37,10 @@ _BROKEN = {
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """Documents of one source as a run left them."""
+    """Documents of one source, as a run left them."""
 
     stages: npt.NDArray[np.object_]
-    """The stage that dropped each; empty of one that was kept."""
+    """The stage that dropped the document; empty if it was kept."""
     reasons: npt.NDArray[np.object_]
     languages: npt.NDArray[np.object_]
     signals: Mapping[str, Floats]
@@ -55,11 +55,11 @@ class Documents:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A step before and after, with the cut-offs of perplexity that each had."""
+    """A step before and after a change of settings, with the cut-offs of perplexity."""
 
     before: AnyStep
     after: AnyStep | None
-    """None: the step is left out."""
+    """The changed step; None if it is left out."""
     cutoffs_before: Mapping[str, Sequence[float]]
     cutoffs_after: Mapping[str, Sequence[float]]
 
@@ -68,8 +68,8 @@ class Change:
         return self.before.NAME
 
 
-def cannot_be_told(change: Change) -> str:
-    """Why the signals say nothing of a change at all; empty where they do."""
+def why_unknown(change: Change) -> str:
+    """Returns why the signals cannot decide a change at all; empty if they can."""
     before, after = change.before, change.after
     if after is None:
         return f"{change.stage} edits lines too" if isinstance(before, LineDedup | C4Lines) else ""
@@ -78,8 +78,8 @@ def cannot_be_told(change: Change) -> str:
     if known is None:
         if not hasattr(before, "rules"):
             return f"{change.stage} judges by no number that is kept"
-        told = f"{change.stage}: {', '.join(sorted(changed))} moves no limit on a signal"
-        return "" if _rules_differ(change) else told
+        reason = f"{change.stage}: {', '.join(sorted(changed))} moves no limit on a signal"
+        return "" if _rules_differ(change) else reason
     lost = sorted(changed - known)
     return f"{change.stage}: what {', '.join(lost)} would change was not counted" if lost else ""
 
@@ -94,7 +94,7 @@ _KNOWN_FIELDS: Mapping[str, frozenset[str]] = {
     NearDedup.__name__: frozenset({"max_overlap"}),
     BadWords.__name__: frozenset(),
 }
-"""Of steps that judge by more than rules: the settings that move a limit on a signal."""
+"""The settings that move a limit on a signal, for steps that judge by more than rules."""
 
 
 def _rules_differ(change: Change) -> bool:
@@ -103,7 +103,7 @@ def _rules_differ(change: Change) -> bool:
 
 
 def judge(change: Change, documents: Documents) -> Verdicts:
-    """What the changed step says of each document. Of those that never reached it nothing: the caller knows them."""
+    """Returns the changed step's verdict on each document. The caller ignores documents that never reached the step."""
     step = change.after
     if step is None:
         return np.full(len(documents), KEPT, dtype=object)
@@ -117,22 +117,22 @@ def judge(change: Change, documents: Documents) -> Verdicts:
     return verdicts
 
 
-def _fell_here(change: Change, documents: Documents) -> npt.NDArray[np.bool_]:
+def _dropped_here(change: Change, documents: Documents) -> npt.NDArray[np.bool_]:
     return np.asarray(documents.stages == change.stage, dtype=bool)
 
 
 def _by_limits(change: Change, documents: Documents) -> Verdicts:
-    """The first limit that is broken; reasons that have none stand as they were."""
+    """Returns the first limit that each document breaks. Reasons without a limit stay as they were."""
     assert change.after is not None
     limits = limits_of(change.after, change.cutoffs_after)
     was = limits_of(change.before, change.cutoffs_before)
     verdicts: Verdicts = np.full(len(documents), KEPT, dtype=object)
-    fell = _fell_here(change, documents)
+    dropped = _dropped_here(change, documents)
     by_limit = np.isin(documents.reasons, [limit.reason for limit in (*was, *limits)])
-    by_limit |= isinstance(change.after, Language)  # which judges by the score first
-    verdicts[fell & ~by_limit] = AS_IT_WAS
+    by_limit |= isinstance(change.after, Language)  # it judges by the score first
+    verdicts[dropped & ~by_limit] = AS_IT_WAS
     for limit in limits:
-        broken, unknown = _broken(limit, was, documents, fell)
+        broken, unknown = _broken(limit, was, documents, dropped)
         undecided = verdicts == KEPT
         verdicts[undecided & broken] = limit.reason
         verdicts[undecided & ~broken & unknown] = UNKNOWN
@@ -140,17 +140,17 @@ def _by_limits(change: Change, documents: Documents) -> Verdicts:
 
 
 def _broken(
-    limit: Limit, was: Sequence[Limit], documents: Documents, fell: npt.NDArray[np.bool_]
+    limit: Limit, was: Sequence[Limit], documents: Documents, dropped: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Which documents break a limit, and of which the signal does not say.
+    """Returns which documents break a limit, and for which the signal cannot decide it.
 
-    A document without the signal that was not dropped here was not judged (published C4), and is not now.
+    A document without the signal that was not dropped here was not judged (published C4), and is not judged now.
     """
     values = documents.signal(limit.signal)
     missing = np.isnan(values)
     with np.errstate(invalid="ignore"):
         broken = _BROKEN[limit.op](values, limit.value) & ~missing
-    unknown = missing & fell
+    unknown = missing & dropped
     stopped = next((one.counts_up_to for one in was if one.signal == limit.signal and one.reason == limit.reason), None)
     if stopped is not None and limit.op == "<" and limit.value > stopped:
         at_the_stop = values >= stopped
@@ -160,18 +160,18 @@ def _broken(
 
 
 def _by_language(change: Change, step: Language, documents: Documents, verdicts: Verdicts) -> Verdicts:
-    """The score first, then the language, as the step does it."""
+    """Judges by the score first and then by the language, as the step does."""
     known = documents.languages != ""
     is_other = ~np.isin(documents.languages, list(step.languages)) if step.languages else np.zeros(len(documents), bool)
     passes = verdicts == KEPT
     verdicts[passes & known & is_other] = "other_language"
-    fell = _fell_here(change, documents)
-    verdicts[passes & ~known & fell] = UNKNOWN
+    dropped = _dropped_here(change, documents)
+    verdicts[passes & ~known & dropped] = UNKNOWN
     return verdicts
 
 
 def _by_bucket(change: Change, step: Perplexity, documents: Documents) -> Verdicts:
-    """The bucket of each perplexity under the new cut-offs."""
+    """Judges by the bucket of each perplexity under the new cut-offs."""
     values = documents.signal("perplexity")
     verdicts: Verdicts = np.full(len(documents), KEPT, dtype=object)
     missing = np.isnan(values)
@@ -190,17 +190,17 @@ def _by_bucket(change: Change, step: Perplexity, documents: Documents) -> Verdic
 
 
 def _by_overlap(change: Change, step: NearDedup, documents: Documents) -> Verdicts:
-    """Books that fell for an overlap which is now allowed; of pairs that both stayed, which would go is not written."""
+    """Judges by the overlap. Which of two kept books would be dropped is not stored, so it is unknown."""
     assert isinstance(change.before, NearDedup)
-    fell = _fell_here(change, documents)
+    dropped = _dropped_here(change, documents)
     verdicts: Verdicts = np.full(len(documents), KEPT, dtype=object)
     values = documents.signal(OVERLAP)
     with np.errstate(invalid="ignore"):
-        verdicts[fell & (values > step.max_overlap)] = step.REASON
-    verdicts[fell & np.isnan(values)] = UNKNOWN
+        verdicts[dropped & (values > step.max_overlap)] = step.REASON
+    verdicts[dropped & np.isnan(values)] = UNKNOWN
     if step.ngram_words != change.before.ngram_words or step.max_overlap < step.REPORTED:
-        verdicts[~fell] = UNKNOWN
+        verdicts[~dropped] = UNKNOWN
     elif step.max_overlap < change.before.max_overlap:
         with np.errstate(invalid="ignore"):
-            verdicts[~fell & (values > step.max_overlap)] = UNKNOWN
+            verdicts[~dropped & (values > step.max_overlap)] = UNKNOWN
     return verdicts

@@ -1,4 +1,4 @@
-"""What ran, as tables for the page: versions, models, settings, inputs, times, memory."""
+"""Makes the tables about a run for the page: versions, models, settings, inputs, times, memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.report.settings import default_settings, differences, recipe_setti
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of text; ``left``: the columns that are words."""
+    """A table of text. ``left`` is the number of columns with words, which are aligned left."""
 
     title: str
     header: tuple[str, ...]
@@ -20,11 +20,11 @@ class Table:
     note: str = ""
     left: tuple[int, ...] = ()
     is_grouped: bool = False
-    """Whether a row's first cell is no column's but a heading above the rows that share it."""
+    """True if the first cell of a row is a heading above all rows that share it."""
 
 
 def tables(state: RunState) -> list[Table]:
-    """All of them, those that have something to say."""
+    """Returns all tables that are not empty."""
     made = [_settings(state), _inputs(state), _models(state), _software(state), *_times(state), _memory(state)]
     return [table for table in made if table.rows or table.note]
 
@@ -100,9 +100,12 @@ def _times(state: RunState) -> list[Table]:
     engine = state.record.get("engine", {})
     where = f" on {engine['name']}" if engine else ""
     where += f" with {engine['num_workers']} processes" if engine.get("num_workers") else ""
-    said = ", ".join(f"{name} {seconds:,.1f} s" for name, seconds in jobs.items()) or "none ran: all was already whole"
+    done = (
+        ", ".join(f"{name} {seconds:,.1f} s" for name, seconds in jobs.items())
+        or "none ran, everything was already complete"
+    )
     seconds = state.record.get("seconds")
-    total = f"The last run took {seconds:,.1f} s{where}. Its jobs: {said}." if seconds is not None else ""
+    total = f"The last run took {seconds:,.1f} s{where}. Its jobs: {done}." if seconds is not None else ""
     if not total and not any(_has_times(state, source) for source in state.sources):
         return [Table("Time", (), [], "No times were left of this run.")]
     rows = [row for source in state.sources for row in _source_times(state, source)]

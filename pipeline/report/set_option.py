@@ -1,4 +1,4 @@
-"""What ``--set`` asks for: settings laid over a run's own, as steps before and after."""
+"""Parses ``--set``: applies settings to those of a run, and returns the steps before and after."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ from pipeline.report.rejudge import Change
 from pipeline.settings.source_settings import configured
 
 _BUCKET_ENDS = {"head": 0, "middle": 1}
-"""``perplexity.head`` and ``perplexity.middle`` are no settings of the step: where its model's buckets end."""
+"""``perplexity.head`` and ``perplexity.middle`` are not settings of the step; its model says where buckets end."""
 
 
 def parse_changes(state: RunState, settings: Sequence[str]) -> dict[str, list[Change]]:
-    """``SOURCE.STEP.FIELD=VALUE``, ``SOURCE.FIELD=VALUE`` (every step that has it) or ``SOURCE.STEP=off``, by source.
+    """Parses settings and returns the changed steps by source.
+
+    A setting is ``SOURCE.STEP.FIELD=VALUE``, ``SOURCE.FIELD=VALUE`` (for every step that has the field) or
+    ``SOURCE.STEP=off``.
 
     Raises:
-        ValueError: a name or a value is wrong; says what there is.
+        ValueError: a name or a value is wrong; the message lists the known ones.
     """
     by_source: dict[str, dict[str, Any]] = {}
     cutoffs: dict[str, dict[str, list[float]]] = {}
@@ -43,10 +46,10 @@ def parse_changes(state: RunState, settings: Sequence[str]) -> dict[str, list[Ch
             _move_cutoff(cutoffs.setdefault(name, {k: list(v) for k, v in one.cutoffs.items()}), rest, value, setting)
         else:
             _lay(by_source.setdefault(name, {}), one, rest, value, setting)
-    for of_source in cutoffs.values():  # both ends may move, in whatever order they are named
+    for of_source in cutoffs.values():  # both ends may move, in any order
         for language, (head, middle) in of_source.items():
             if head > middle:
-                raise ValueError(f"--set: the head of {language} would end behind the middle: {head:g} and {middle:g}")
+                raise ValueError(f"--set: the head of {language} would end after the middle: {head:g} and {middle:g}")
     return {
         name: _changes(state, name, by_source.get(name, {}), cutoffs.get(name)) for name in {**by_source, **cutoffs}
     }

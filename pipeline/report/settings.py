@@ -1,4 +1,4 @@
-"""The settings of a run as a flat table, so that two can be laid side by side: a run and its recipe, or two runs."""
+"""Flattens the settings of a run into a table, to compare a run with its recipe or with another run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ABSENT = "-"
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A setting that two have differently, as text."""
+    """A setting with two different values, as text."""
 
     name: str
     this: str
@@ -29,19 +29,19 @@ class Difference:
 
 
 def settings_of(state: RunState) -> dict[str, str]:
-    """What a run was set to: its recipe, its sources' readers and steps, its own flags."""
+    """Returns the settings of a run: its recipe, its sources' readers and steps, and its flags."""
     found = _of_recipe(state.recipe) if state.recipe else {}
     for one in state.sources:
         if one.source is not None and one.has_settings:
             found |= _of_source(one.source)
-    said = state.record.get("settings", {})
-    found |= {f"run.{name}": _text(said[name]) for name in _RUN_DEFAULTS if name in said}
-    found |= {f"run.{name}": _text(value) for name, value in said.get("run", {}).items()}
+    recorded = state.record.get("settings", {})
+    found |= {f"run.{name}": _text(recorded[name]) for name in _RUN_DEFAULTS if name in recorded}
+    found |= {f"run.{name}": _text(value) for name, value in recorded.get("run", {}).items()}
     return found
 
 
 def recipe_settings(state: RunState) -> dict[str, str] | None:
-    """What the run's recipe says as it ships, with the defaults of all that it leaves open; None: it does not ship."""
+    """Returns the settings of the bundled recipe of the run, with all defaults; None if it is not bundled."""
     if state.recipe is None or not state.recipe.name.isidentifier():
         return None
     try:
@@ -56,7 +56,7 @@ def recipe_settings(state: RunState) -> dict[str, str] | None:
 
 
 def default_settings(state: RunState) -> dict[str, str]:
-    """The defaults of the steps, where there is no recipe to compare with."""
+    """Returns the defaults of the steps, to compare with if there is no recipe."""
     found: dict[str, str] = {}
     for one in state.sources:
         if one.name in SOURCES:
@@ -65,9 +65,9 @@ def default_settings(state: RunState) -> dict[str, str]:
 
 
 def differences(this: Mapping[str, str], other: Mapping[str, str], *, only_common: bool = False) -> list[Difference]:
-    """The settings that differ, by name.
+    """Returns the settings that differ, sorted by name.
 
-    ``only_common``: a setting of which one side says nothing is no difference.
+    With ``only_common``, settings that only one side has are ignored.
 
     >>> differences({"a": "1", "b": "2"}, {"a": "1", "b": "3"})
     [Difference(name='b', this='2', other='3')]
@@ -81,7 +81,7 @@ def differences(this: Mapping[str, str], other: Mapping[str, str], *, only_commo
 
 
 def _of_recipe(recipe: Recipe) -> dict[str, str]:
-    said = {
+    mixture = {
         "weights": recipe.weights,
         "max_epochs": recipe.max_epochs,
         "tokens": recipe.tokens,
@@ -89,7 +89,7 @@ def _of_recipe(recipe: Recipe) -> dict[str, str]:
         "validation": {s: {k: v for k, v in dataclasses.asdict(h).items() if v} for s, h in recipe.validation.items()},
     }
     return {
-        **_flat("mixture", said),
+        **_flat("mixture", mixture),
         **_flat("tokenizer", recipe.tokenizer),
         **_flat("shards", dataclasses.asdict(recipe.shards)),
     }

@@ -1,4 +1,4 @@
-"""Recounts and comparisons for the terminal."""
+"""Prints recounts and comparisons to the terminal."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _WIDTH = 140
 
 
 def console() -> Console:
-    """As wide as the terminal; where there is none, wide enough for the tables."""
+    """Returns a console as wide as the terminal, or wide enough for the tables if there is none."""
     found = Console()
     return found if found.is_terminal else Console(width=_WIDTH)
 
 
 def print_table(out: Console, title: str, header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> None:
-    """A table whose first ``left`` columns are words."""
+    """Prints a table. Its first ``left`` columns have words and are aligned left."""
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     for place, name in enumerate(header):
         table.add_column(name, justify="left" if place < left else "right", overflow="fold", no_wrap=place >= left)
@@ -33,7 +33,7 @@ def print_table(out: Console, title: str, header: Sequence[str], rows: Sequence[
 
 
 def print_recounts(out: Console, state: RunState, settings: Sequence[str], found: Sequence[Recount]) -> None:
-    """What would be kept and dropped, what cannot be told, and the mixture that follows."""
+    """Prints what would be kept and dropped, what is unknown, and the mixture that follows."""
     out.print(f"with {', '.join(settings)}:", highlight=False, markup=False)
     header = ("source", "kept in the run", "surely kept", "likely", "at most", "tokens in the run", "tokens, likely")
     print_table(out, "documents", header, [_recount_row(one) for one in found])
@@ -49,31 +49,34 @@ def _recount_row(one: Recount) -> tuple[str, ...]:
 
 
 def lines_of(one: Recount) -> list[str]:
-    """What moves, a line each; then what cannot be told, and why."""
+    """Returns one line per change, then lines about what is unknown and why."""
     name = one.source
-    said = [f"{name}: {n:,} kept before fall as {stage}: {why}" for (stage, why), n in sorted(one.fall.items())]
+    lines = [
+        f"{name}: {n:,} kept in the run would be dropped as {stage}: {why}"
+        for (stage, why), n in sorted(one.fall.items())
+    ]
     for stage, number in sorted(one.come_back.items()):
         if not number:
             continue
         share = one.pass_share.get(stage, 1.0)
-        behind = "no stage is behind it" if share == 1.0 and one.surely_back else (
-            f"what the stages behind it say of them was not measured; of the others they let {100 * share:.1f} % pass"
+        later = "no stage follows it" if share == 1.0 and one.surely_back else (
+            f"the later stages have not judged them; they kept {100 * share:.1f} % of the others"
         )  # fmt: skip
-        said.append(f"{one.source}: {number:,} come back from {stage}; {behind}")
+        lines.append(f"{one.source}: {number:,} dropped in the run would pass {stage}; {later}")
     others = sorted(one.other_reason.items())
-    said += [f"{name}: {n:,} dropped before fall as {stage}: {why} now" for (stage, why), n in others]
+    lines += [f"{name}: {n:,} dropped in the run would now be dropped as {stage}: {why}" for (stage, why), n in others]
     unknown = one.unknown_kept + one.unknown_dropped
     for stage, number in sorted(unknown.items()):
         if number:
             kept = one.unknown_kept[stage]
             why = "the signals do not suffice (a count that stopped at its limit, or nothing measured)"
-            said.append(f"{one.source}: {number:,} cannot be told at {stage}, {kept:,} of them kept in the run: {why}")
-    said += [f"{one.source}: {remark}" for remark in one.remarks]
+            lines.append(f"{one.source}: {number:,} are unknown at {stage}, {kept:,} of them kept in the run: {why}")
+    lines += [f"{one.source}: {remark}" for remark in one.remarks]
     if one.share_read < 1:
-        said.append(f"{one.source}: scaled up from {100 * one.share_read:.1f} % of the output's parts")
-    if not said:
-        said.append(f"{one.source}: nothing changes")
-    return said
+        lines.append(f"{one.source}: scaled up from {100 * one.share_read:.1f} % of the output's parts")
+    if not lines:
+        lines.append(f"{one.source}: nothing changes")
+    return lines
 
 
 def _print_mixture(out: Console, state: RunState, found: Mapping[str, Recount]) -> None:
@@ -88,7 +91,7 @@ def _print_mixture(out: Console, state: RunState, found: Mapping[str, Recount]) 
         one = found.get(name)
         if one is not None and one.kept_before:
             documents = one.likely / one.kept_before
-            # Where the run's token files are gone, a document is a document.
+            # Without the run's token files, documents count instead of tokens.
             is_counted = one.has_tokens and one.tokens_before
             tokens = one.likely_tokens / one.tokens_before if is_counted else documents
             have = SourceTokens(round(have.tokens * tokens), round(have.documents * documents))
@@ -106,7 +109,7 @@ def _print_mixture(out: Console, state: RunState, found: Mapping[str, Recount]) 
 
 
 def _available(state: RunState, name: str) -> SourceTokens | None:
-    """What the run had of a source behind validation; without a manifest, what was tokenized."""
+    """Returns the run's available tokens of a source, without validation; without a manifest, its tokenized ones."""
     line = state.manifest["sources"].get(name) if state.manifest else None
     if line is not None:
         return SourceTokens(line["available_tokens"], line["available_documents"])

@@ -1,1 +1,11 @@
-"""``python -m pipeline.scale``: what a run of a given length costs."""
+"""What the paper's mixture costs, on paper: ``python -m pipeline.scale``.
+
+    sizes of the sources, speeds, prices -> CPU hours, shuffled bytes, memory, dollars
+
+- ``__main__``: the table, and the numbers that it starts from.
+- ``skew``: simulates how uneven the buckets of a shuffle get.
+
+>>> from pipeline.scale.skew import skew
+>>> skew("even", num_keys=1000, num_buckets=4, exponent=1.0, most=10.0, cap=10.0).ratio >= 1
+True
+"""

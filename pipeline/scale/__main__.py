@@ -1,9 +1,8 @@
-"""What the paper's mixture costs, on paper: ``python -m pipeline.scale``.
+"""Computes what the paper's mixture costs: ``python -m pipeline.scale``.
 
-Every figure follows from a table of inputs (below: how much there is, how fast a core is, what is kept), the layout
-of what travels (bytes an element, read from the code), and prices that are given. Nothing is hidden in the program:
-change a number, see the table change. Measured figures are of real input on one core; what stands behind them and
-what they leave out is told in docs/scale.md.
+Every figure follows from a table of inputs (below: sizes, speeds of one core, kept shares), the bytes per element
+(taken from the code), and the given prices. All numbers are in this file; if you change one, the result changes.
+Speeds were measured on real input with one core. docs/scale.md explains where the figures come from and what they omit.
 """
 
 from __future__ import annotations
@@ -26,30 +25,30 @@ _GB, _TB = 1e9, 1e12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceScale:
-    """One source at full size. Sizes are of the releases that LLaMA's paper names; ``docs/scale.md`` has where from."""
+    """One source at full size, as in the releases that LLaMA's paper names. ``docs/scale.md`` has the origins."""
 
     name: str
     stored_tb: float
-    """Input as published, compressed."""
+    """Size of the input as published, compressed."""
     text_tb: float
-    """Text as it enters the first step."""
+    """Size of the text before the first step."""
     num_docs: float
     kept: float
     """Share of the text's bytes that is kept."""
     dropped_docs: float
     """Share of the documents (or records) that get a row in the ledger of dropped ones."""
     mb_per_s: float
-    """MB of text a second of one core through reading and all steps but the language model's (measured)."""
+    """MB of text per second and core for reading and all steps without the language model (measured)."""
     num_passes: int
-    """How often text is spilled and read again: once for each wait on all documents that changes texts."""
+    """Number of times that text is spilled and read again."""
     spilled: float
-    """Share of the text that is spilled in a pass, averaged."""
+    """Average share of the text that a pass spills."""
     keys_per_doc: int
     shuffles_text: bool = False
-    """Whether texts travel in a join (answers to their question, contents to their files)."""
+    """True if texts travel in a join (answers to their question, contents to their files)."""
     dedups_lines: bool = False
     num_dumps: int = 1
-    """Each is cleaned on its own, after a look at the keys that the ones before it won."""
+    """Number of dumps. Each is cleaned by itself, after reading the keys that earlier dumps keep."""
 
 
 SOURCES = (
@@ -70,39 +69,39 @@ SOURCES = (
 )  # fmt: skip
 
 PERPLEXITY_MB_PER_S = 5.5
-"""Normalising, SentencePiece and KenLM one behind the other, of the text that reaches them (English pages)."""
+"""Speed of normalising, SentencePiece and KenLM together, on the text that reaches them (English pages)."""
 REACHES_PERPLEXITY = 0.16
-"""Of CommonCrawl's text: what the line dedup leaves, and the language keeps."""
+"""Share of CommonCrawl's text that is left after the line dedup and the language filter."""
 TOKENIZE_MB_PER_S = 15.0
 MIX_MB_PER_S = 150.0
-"""Of tokens, through the shuffle into shards."""
+"""MB of tokens per second and core, through the shuffle into shards."""
 BYTES_PER_TOKEN = 4.0
 ELEMENT_OVERHEAD_BYTES = 30
-"""Of one element in a shuffle: key, window, lengths."""
+"""Overhead per element in a shuffle: key, window, lengths."""
 ELEMENT_SECONDS = 47e-6
-"""Of one element across a stage boundary between processes (measured on the local runner)."""
+"""Time per element that moves between two stages in different processes (measured on the local runner)."""
 KEY_BYTES = 110
 REF_BYTES = 180
 BATCH_TEXT_BYTES = 8e6
 LEDGER_ROW_BYTES = 95
-"""A row of ``dropped`` as stored: id, stage, reason, detail and four signals, in Parquet with Zstandard. An upper
-figure: 36 bytes were measured of 568 CommonCrawl pages, 20 of 1,435 source files, 12 of 2,467 articles."""
+"""Stored size of a row of ``dropped``: id, stage, reason, detail and four signals, in Parquet with Zstandard. It is an
+upper bound: 36 bytes were measured for 568 CommonCrawl pages, 20 for 1,435 source files, 12 for 2,467 articles."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prices:
-    """List prices, in dollars; given by the reader, they change."""
+    """List prices in dollars. They change, so each has a flag."""
 
     cpu_hour: float = 0.056
     memory_gb_hour: float = 0.003557
     shuffle_gb: float = 0.011
     disk_gb_month: float = 0.02
-    """Of the bucket."""
+    """The price of a bucket."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """A line of the table."""
+    """One line of the table."""
 
     source: str
     stage: str
@@ -115,11 +114,11 @@ class Stage:
 
 
 def stages_of(s: SourceScale) -> list[Stage]:
-    """What one source costs, a line a stage."""
+    """Returns the cost of one source, one line per stage."""
     scale = scale_of(int(s.stored_tb * _TB / s.num_dumps))
     base = (BASE_BYTES + BATCH_BYTES + BUFFER_BYTES) / _GB
     batches = max(s.text_tb * _TB / BATCH_TEXT_BYTES, 1)
-    # A dump reads the keys of all before it: with five, twice as many as there are.
+    # A dump reads the keys of all earlier ones: five dumps read twice as many keys as there are.
     keys = s.num_docs * s.keys_per_doc * (1 + (s.num_dumps - 1) / 2)
     found = [
         Stage(
@@ -151,11 +150,11 @@ def stages_of(s: SourceScale) -> list[Stage]:
 
 
 def _line_stage(s: SourceScale, num_buckets: int) -> Stage:
-    """Hashes of lines to buckets and back: a batch's lines of one bucket travel together."""
+    """Returns the cost of the line dedup. The lines of a batch that go to one bucket travel together."""
     lines = lines_of_input(int(s.stored_tb * _TB))
     lines_per_batch = lines / (s.text_tb * _TB / BATCH_TEXT_BYTES)
     payloads = lines / max(lines_per_batch / num_buckets, 1)
-    verdict_share = 0.6  # of the lines go, and the answer to a batch travels as the question did
+    verdict_share = 0.6  # share of the lines that are dropped; the answers travel in the same packing as the questions
     elements = payloads * (1 + verdict_share)
     num_bytes = lines * 9 + lines * verdict_share * 8 + elements * (16 + ELEMENT_OVERHEAD_BYTES)
     in_bucket = lines / s.num_dumps / num_buckets
@@ -170,7 +169,7 @@ def _line_stage(s: SourceScale, num_buckets: int) -> Stage:
 
 
 def mix_stage(num_tokens: float, width: int = 2) -> Stage:
-    """The global shuffle of all tokens, every epoch's."""
+    """Returns the cost of the global shuffle of the tokens of all epochs."""
     size = num_tokens * width
     return Stage(
         source="all", stage="mix", cpu_hours=size / 1e6 / MIX_MB_PER_S / 3600, elements=num_tokens / 700,
@@ -179,13 +178,13 @@ def mix_stage(num_tokens: float, width: int = 2) -> Stage:
 
 
 def ledger(sources: Sequence[SourceScale]) -> tuple[float, float]:
-    """Rows and bytes of everything dropped."""
+    """Returns the rows and bytes of ``dropped``."""
     rows = sum(s.num_docs * s.dropped_docs for s in sources)
     return rows, rows * LEDGER_ROW_BYTES
 
 
 def print_scale(*, num_tokens: float, days: float, prices: Prices, console: Console) -> None:
-    """Prints the table, the totals, and what stands out."""
+    """Prints the table and the totals."""
     stages = [stage for s in SOURCES for stage in stages_of(s)] + [mix_stage(num_tokens)]
     table = Table(title=f"LLaMA's mixture, {num_tokens:.2g} tokens", title_justify="left")
     for name in (
@@ -230,15 +229,16 @@ def print_scale(*, num_tokens: float, days: float, prices: Prices, console: Cons
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns the exit status."""
+    """Runs the command; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.scale", description=str(__doc__).split("\n\n")[0])
-    parser.add_argument("--tokens", type=float, default=1.4e12, help="of the stream (default: 1.4e12)")
-    parser.add_argument("--days", type=float, default=1.0, help="in which it is to be done (default: 1)")
-    parser.add_argument("--keys", type=float, default=1e9, help="synthetic keys of the skew simulation (default: 1e9)")
+    parser.add_argument("--tokens", type=float, default=1.4e12, help="tokens of the stream (default: 1.4e12)")
+    parser.add_argument("--days", type=float, default=1.0, help="days that the run may take (default: 1)")
+    parser.add_argument("--keys", type=float, default=1e9, help="synthetic keys to simulate (default: 1e9)")
     defaults = Prices()
     for name, unit in (
-        ("cpu_hour", "$ a core and hour"), ("memory_gb_hour", "$ a GB and hour"), ("shuffle_gb", "$ a GB shuffled"),
-        ("disk_gb_month", "$ a GB and month in the bucket"),
+        ("cpu_hour", "$ per core and hour"), ("memory_gb_hour", "$ per GB and hour"),
+        ("shuffle_gb", "$ per GB shuffled"),
+        ("disk_gb_month", "$ per GB and month in the bucket"),
     ):  # fmt: skip
         value = getattr(defaults, name)
         parser.add_argument(f"--price_{name}", type=float, default=value, help=f"{unit} (default: {value})")

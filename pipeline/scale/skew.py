@@ -1,9 +1,9 @@
-"""How uneven the buckets get: a billion synthetic keys, counted bucket by bucket without making them.
+"""Simulates how uneven the buckets of a shuffle get, for a billion keys that are counted but never created.
 
-Line hashes: how often a distinct line occurs falls with its rank (Zipf), the most common stands on a share of all
-pages. What travels of a line is one hash a batch, so a line counts at most once a batch: that bounds the hot key.
-Occurrences are dealt to buckets by hash; the counts of the many rare keys follow the multinomial law, which is drawn
-directly, those of the frequent ones are dealt one by one. The mixing shuffle deals documents by a hash of their id.
+The count of a line falls with its rank (Zipf), and the most common line is on a share of all pages. A batch sends each
+line's hash at most once, which bounds the hot key. Occurrences go to buckets by hash. Frequent keys are assigned one by
+one. The counts of the many rare keys are drawn from their multinomial distribution. The mixing shuffle distributes
+documents by a hash of their id.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from rich.table import Table
 from pipeline.clean.sizing import scale_of
 
 LINE_BUCKETS = scale_of(42 * 10**12).num_line_buckets
-"""Of five dumps."""
+"""The number of buckets for five dumps."""
 _FREQUENT = 2_000_000
-"""So many keys, the most frequent, are dealt one by one; the rest is drawn by their law."""
+"""The number of most frequent keys that are assigned one by one. The others are drawn."""
 
 
 @dataclass(frozen=True, slots=True)
 class Skew:
-    """Buckets of one shuffle."""
+    """The simulated buckets of one shuffle."""
 
     what: str
     num_keys: float
@@ -40,14 +40,14 @@ class Skew:
 
 
 def zipf_counts(ranks: np.ndarray, *, exponent: float, most: float, cap: float) -> np.ndarray:
-    """How often the keys of these ranks (from 1) occur: ``most`` at the first, at least once, at most ``cap``."""
+    """Returns the counts of the keys with these ranks (from 1): ``most`` for the first, at least 1, at most ``cap``."""
     return np.clip(most * ranks.astype(np.float64) ** -exponent, 1.0, cap)
 
 
 def skew(
     what: str, *, num_keys: int, num_buckets: int, exponent: float, most: float, cap: float, seed: int = 8
 ) -> Skew:
-    """Deals ``num_keys`` keys with Zipf's counts to buckets by hash.
+    """Distributes ``num_keys`` keys with Zipf's counts over buckets by hash.
 
     >>> found = skew("x", num_keys=10**6, num_buckets=64, exponent=1.0, most=1e5, cap=1e9)
     >>> found.largest >= found.hottest_key == 1e5
@@ -61,7 +61,7 @@ def skew(
     counts = zipf_counts(np.arange(1, frequent + 1), exponent=exponent, most=most, cap=cap)
     np.add.at(buckets, chance.integers(0, num_buckets, frequent), counts)
     start = frequent
-    while start < num_keys:  # ranks in blocks that grow: within one the counts are nearly equal
+    while start < num_keys:  # blocks of ranks grow: within one block the counts are nearly equal
         size = min(max(start // 4, 1), num_keys - start)
         middle = zipf_counts(np.array([start + size / 2]), exponent=exponent, most=most, cap=cap)[0]
         buckets += chance.multinomial(size, np.full(num_buckets, 1 / num_buckets)) * middle
@@ -71,7 +71,7 @@ def skew(
 
 
 def print_skew(*, num_keys: int, console: Console) -> None:
-    """Prints the largest bucket of the shuffles that gather by key."""
+    """Prints the largest bucket of each shuffle that groups by key."""
     found = [
         skew("lines, every occurrence", num_keys=num_keys, num_buckets=LINE_BUCKETS, exponent=1.0, most=num_keys / 10,
              cap=1e18),

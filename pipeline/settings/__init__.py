@@ -1,1 +1,15 @@
-"""What the user asked for: flags and YAML become one checked ``Settings`` value."""
+"""What the user asked for: flags and YAML become one checked ``Settings`` value.
+
+    flags, config file, recipe -> settings.parse -> Settings -> the phases
+
+- ``flags``: the command's flags, and Beam's.
+- ``settings``: combines flags, file and recipe, and checks them.
+- ``source_settings``: applies settings to a source's reader, join and steps.
+- ``inputs``: lists the files that a source's globs match.
+- ``bundled_sample``: the sample corpus that ships.
+
+>>> from pipeline.settings.settings import parse
+>>> settings = parse(["--input", "books=gutenberg/**", "--output", "mixture"])
+>>> settings.recipe.name, list(settings.sources), settings.output
+('llama', ['books'], 'mixture')
+"""

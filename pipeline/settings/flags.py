@@ -83,6 +83,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--exclude", metavar="FILE", help="ids, urls or hosts, one a line, that must not be in the output")
     add("--overwrite", action="store_true", help="start over instead of continuing")
     add("--estimate", action="store_true", help="print what would run, and write nothing")
+    add("--explain", metavar="SOURCE", help="print the passes over a source's text that its steps lead to, and stop")
     return parser
 
 

@@ -64,6 +64,8 @@ class Settings:
     exclude: str | None
     overwrite: bool
     estimate: bool
+    explain: Source | None
+    """The source that is only to be explained, with its settings; it needs no input."""
     limits: RunLimits
     beam_args: tuple[str, ...]
 
@@ -81,7 +83,8 @@ def parse(argv: Sequence[str]) -> Settings:
     flags, beam_args = parse_flags(argv)
     config = _config(flags.config)
     inputs = _inputs(flags.input, config.get("inputs"))
-    recipe = _recipe(config, default="llama" if inputs or flags.phase == "mix" else "sample")
+    has_own_data = inputs or flags.phase == "mix" or flags.explain
+    recipe = _recipe(config, default="llama" if has_own_data else "sample")
     TrainSettings.of(recipe.tokenizer)  # a wrong one is said now, not after the cleaning
     tokenizer = flags.tokenizer or (config["tokenizer"] if isinstance(config.get("tokenizer"), str) else None)
     names = _source_names(flags.sources, inputs, recipe)
@@ -103,6 +106,7 @@ def parse(argv: Sequence[str]) -> Settings:
         exclude=exclude,
         overwrite=flags.overwrite,
         estimate=flags.estimate,
+        explain=_explained(flags.explain, recipe),
         limits=_limits(config.get("run")),
         beam_args=beam_args,
     )
@@ -179,6 +183,13 @@ def _source_names(flag: str | None, inputs: Mapping[str, Any], recipe: Recipe) -
         if without:
             raise ValueError(f"--sources: {without[0]} has no input; add --input {without[0]}=GLOB")
     return [name for name in SOURCES if name in wanted]
+
+
+def _explained(flag: str | None, recipe: Recipe) -> Source | None:
+    if flag is None:
+        return None
+    name = _known(flag, "--explain")
+    return configured(SOURCES[name], recipe.sources.get(name, {}))
 
 
 def _limits(given: Any) -> RunLimits:

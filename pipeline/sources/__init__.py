@@ -1,4 +1,17 @@
-"""The seven sources, in one explicit table. Nothing registers itself on import."""
+"""How raw files become documents: the seven sources, in one explicit table. No Beam.
+
+    files -> reader.units -> units -> reader.read -> documents | Rejected | rows for a join -> steps
+
+- ``source``: what a source is. Read it first.
+- ``dedup_steps``: the steps that need all documents of a source.
+- ``common_crawl``, ``c4``, ``github``, ``wikipedia``, ``books``, ``arxiv``, ``stack_exchange``: the sources.
+- ``formats``: file formats that several sources share.
+
+>>> list(SOURCES)
+['common_crawl', 'c4', 'github', 'wikipedia', 'books', 'arxiv', 'stack_exchange']
+>>> SOURCES["books"].reader.knows("pg11.txt"), SOURCES["books"].reader.knows("pg11.epub")
+(True, False)
+"""
 
 from __future__ import annotations
 

@@ -24,8 +24,8 @@ from filters.c4.bad_words import BadWords
 from filters.c4.english import C4English
 from filters.c4.lines_and_pages import C4Lines, C4SentencesAfterDedup, C4TooLong
 from pipeline.sources.dedup_steps import ExactDedup, LineDedup
-from pipeline.sources.formats.json_lines import Row, read_json_lines, storable
-from pipeline.sources.formats.warc_pages import WetRecord, read_wet
+from pipeline.sources.formats.json_lines import JSON_LINES_BROKEN, Row, read_json_lines, storable
+from pipeline.sources.formats.warc_pages import WET_BROKEN, WET_NOT_BROKEN, WetRecord, read_wet
 from pipeline.sources.source import DataLicence, Document, InputFile, Opener, Reader, Rejected, Source, TableRow, Unit
 
 JSON_ENDINGS = (".json", ".jsonl", ".json.gz", ".jsonl.gz", ".json.zst", ".jsonl.zst")
@@ -83,6 +83,19 @@ class C4Reader(Reader):
         "_url_key": pa.string(),
         "_form": pa.string(),
     }
+    RULE: ClassVar[str] = (
+        "Lines are trimmed, empty ones left out, and lines that begin with `WARC`, `CONTENT-` or `Content-` lost, as "
+        "in C4's own code."
+    )
+    CITE: ClassVar[str] = "c4_utils `split_wet_file`"
+    BROKEN: ClassVar[tuple[str, ...]] = (
+        *WET_BROKEN,
+        *JSON_LINES_BROKEN,
+        "no_timestamp",
+        "text_is_no_text",
+        "missing_column",
+    )
+    NOT_BROKEN: ClassVar[tuple[str, ...]] = (*WET_NOT_BROKEN, "no_content")
 
     published_language: str = "en"
     """ISO 639-1; what published C4 was filtered to when it was made (the variant ``en``, LLaMA's)."""
@@ -175,10 +188,31 @@ def c4_source(*, is_for_published: bool = False, english: C4English | None = Non
         reader=C4Reader(),
         steps=(
             C4TooLong(is_for_published=is_for_published),
-            ExactDedup(NAME="duplicate_id", reason="duplicate_id", key="id"),
-            ExactDedup(NAME="duplicate_url", reason="duplicate_url", key="_url_key", newest="timestamp"),
+            ExactDedup(
+                NAME="duplicate_id",
+                reason="duplicate_id",
+                key="id",
+                rule="Keeps one copy of a record that was read twice.",
+            ),
+            ExactDedup(
+                NAME="duplicate_url",
+                reason="duplicate_url",
+                key="_url_key",
+                newest="timestamp",
+                rule="Keeps the newest page of each url, compared without scheme, `www.`, `?utm_ ?ref ?feed` and the "
+                "closing `/`. Published C4 is deduplicated too.",
+                cite="c4_utils `normalize_url`",
+            ),
             C4Lines(is_for_published=is_for_published),
-            LineDedup(lines="c4", keep="first", scope="_line_scope", rank="_url_key"),
+            LineDedup(
+                lines="c4",
+                keep="first",
+                scope="_line_scope",
+                rank="_url_key",
+                rule="Leaves a line (stripped, lower-cased) in one document only: the one whose url has the smallest "
+                "MD5.",
+                cite="c4_utils `remove_duplicate_text`",
+            ),
             C4SentencesAfterDedup(is_for_published=is_for_published),
             english or C4English(is_for_published=is_for_published),
             BadWords(is_for_published=is_for_published),

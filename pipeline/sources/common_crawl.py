@@ -18,7 +18,17 @@ from filters.reference import Reference
 from pipeline.files.http_files import HttpFileError
 from pipeline.sources.dedup_steps import ExactDedup, LineDedup
 from pipeline.sources.formats.paths_list import expand_paths_list, paths_list_of
-from pipeline.sources.formats.warc_pages import HtmlRecord, WetRecord, payload_digest, read_warc_html, read_wet
+from pipeline.sources.formats.warc_pages import (
+    HTML_BROKEN,
+    HTML_NOT_BROKEN,
+    WET_BROKEN,
+    WET_NOT_BROKEN,
+    HtmlRecord,
+    WetRecord,
+    payload_digest,
+    read_warc_html,
+    read_wet,
+)
 from pipeline.sources.formats.web_page import page_text
 from pipeline.sources.source import DataLicence, Document, InputFile, Opener, Reader, Rejected, Source, Unit
 
@@ -50,6 +60,13 @@ class CommonCrawlReader(Reader):
         "original_num_lines": pa.int64(),
         "_group": pa.string(),
     }
+    RULE: ClassVar[str] = (
+        "WET: lines are stripped; the first line is the title and no part of the text. WARC: the main content of the "
+        "HTML by Resiliparse."
+    )
+    CITE: ClassVar[str] = "cc_net/process_wet_file.py"
+    BROKEN: ClassVar[tuple[str, ...]] = (*WET_BROKEN, *HTML_BROKEN, "unreadable_on_server")
+    NOT_BROKEN: ClassVar[tuple[str, ...]] = (*WET_NOT_BROKEN, *HTML_NOT_BROKEN)
 
     dump: str = ""
     """The dump of files whose path does not name one (``CC-MAIN-YYYY-WW``)."""
@@ -184,9 +201,31 @@ SOURCE = Source(
     reader=CommonCrawlReader(),
     steps=(
         MinLength(),
-        ExactDedup(NAME="duplicate_id", reason="duplicate_id", key="id", earliest="dump", DATA_VERSION=2),
-        ExactDedup(NAME="duplicate_digest", reason="duplicate_digest", key="digest", earliest="dump", DATA_VERSION=2),
-        LineDedup(lines="ccnet", keep="ccnet", scope="dump"),
+        ExactDedup(
+            NAME="duplicate_id",
+            reason="duplicate_id",
+            key="id",
+            earliest="dump",
+            DATA_VERSION=2,
+            rule="Keeps one copy of a record that was read twice: of several dumps the earliest one's.",
+        ),
+        ExactDedup(
+            NAME="duplicate_digest",
+            reason="duplicate_digest",
+            key="digest",
+            earliest="dump",
+            DATA_VERSION=2,
+            rule="Keeps one page of all those with the same content digest, in all dumps: the earliest dump's.",
+            cite="RedPajama v1, repaired",
+        ),
+        LineDedup(
+            lines="ccnet",
+            keep="ccnet",
+            scope="dump",
+            rule="Removes a line from every document if two documents of the dump contain it. A line that is repeated "
+            "inside one document keeps its first copy.",
+            cite="CCNet dedup.py",
+        ),
         MinLengthAfterDedup(),
         Language(),
         Perplexity(),

@@ -7,9 +7,10 @@ table, ``KINDS``, that maps each class below to its file.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
+from filters.books.overlap import KEEP_ONE_IN
 from filters.ccnet.line_hashes import LINE_HASHES
 
 
@@ -21,8 +22,13 @@ class DedupStep:
     NAME: str
     """The name of the stage in configuration files, ``dropped/`` and ``stats/``."""
     DATA_VERSION: int
-    FIXED: ClassVar[frozenset[str]] = frozenset({"NAME", "DATA_VERSION", "reason"})
+    FIXED: ClassVar[frozenset[str]] = frozenset({"NAME", "DATA_VERSION", "reason", "rule", "cite"})
     """Fields that a configuration file cannot set."""
+    rule: str
+    """What the step does in one or two sentences, for the table in ``docs/recipe.md``. It is no setting: like ``cite``
+    it is left out of comparisons and of the fingerprint."""
+    cite: str
+    """Where the rule comes from, for the same table."""
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -49,6 +55,16 @@ class DedupStep:
         return False
 
     @property
+    def travels(self) -> str:
+        """What travels between machines in place of the texts, in a few words (``--explain`` prints it)."""
+        raise NotImplementedError
+
+    @property
+    def names_kept(self) -> bool:
+        """True if the ``detail`` of a dropped document is the id of the document that was kept in its place."""
+        return False
+
+    @property
     def needs_earlier_dumps_only(self) -> bool:
         """True if a newer dump can never change what the step decided about an older one."""
         return False
@@ -71,6 +87,8 @@ class ExactDedup(DedupStep):
     newest: str | None = None
     earliest: str | None = None
     DATA_VERSION: int = 1
+    rule: str = field(default="", compare=False)
+    cite: str = field(default="ours", compare=False)
 
     def __post_init__(self) -> None:
         if self.newest and self.earliest:
@@ -82,6 +100,14 @@ class ExactDedup(DedupStep):
 
     @property
     def leaves_keys(self) -> bool:
+        return True
+
+    @property
+    def travels(self) -> str:
+        return f"per document: a hash of {self.key} (16 bytes), the id and the address"
+
+    @property
+    def names_kept(self) -> bool:
         return True
 
     @property
@@ -113,6 +139,8 @@ class LineDedup(DedupStep):
     scope: str = "all"
     rank: str = "id"
     DATA_VERSION: int = 1
+    rule: str = field(default="", compare=False)
+    cite: str = field(default="ours", compare=False)
 
     def __post_init__(self) -> None:
         if self.keep not in ("ccnet", "first"):
@@ -123,6 +151,10 @@ class LineDedup(DedupStep):
     @property
     def reasons(self) -> tuple[str, ...]:
         return ("no_lines_left",)
+
+    @property
+    def travels(self) -> str:
+        return "per line: a hash (8 bytes)"
 
     @property
     def edits_text(self) -> bool:
@@ -151,7 +183,8 @@ class NearDedup(DedupStep):
 
     REASON: ClassVar[str] = "near_duplicate"
     SIGNAL: ClassVar[str] = "overlap"
-    """The signal of a document that stays: its largest overlap with another document that stays."""
+    """The signal of a dropped document: its overlap with the kept one. Of a kept document: its largest overlap with
+    another kept document."""
     REPORTED: ClassVar[float] = 0.5
     """Overlaps of at least this are reported as a signal (our choice: below the limit, above chance phrases)."""
 
@@ -159,7 +192,17 @@ class NearDedup(DedupStep):
     max_overlap: float = 0.9
     ngram_words: int = 5
     DATA_VERSION: int = 1
+    rule: str = field(default="", compare=False)
+    cite: str = field(default="ours", compare=False)
 
     @property
     def reasons(self) -> tuple[str, ...]:
         return (self.REASON,)
+
+    @property
+    def travels(self) -> str:
+        return f"per document: hashes (8 bytes each) of one in {KEEP_ONE_IN} of its word {self.ngram_words}-grams"
+
+    @property
+    def names_kept(self) -> bool:
+        return True

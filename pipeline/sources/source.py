@@ -104,6 +104,15 @@ class Reader(ABC):
     """Increase it when the same input and settings would give other documents. CHANGELOG says why."""
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
     """The source's own columns that ``read`` fills. Those that begin with ``_`` are not written to ``clean/``."""
+    RULE: ClassVar[str] = ""
+    """What the reader does to documents, for the table in ``docs/recipe.md``. If empty, the table has the first
+    paragraph of the docstring."""
+    CITE: ClassVar[str] = "ours"
+    """Where that comes from, for the same table."""
+    BROKEN: ClassVar[tuple[str, ...]] = ()
+    """The reasons of records that are broken. They count towards the ceilings at which a run stops."""
+    NOT_BROKEN: ClassVar[tuple[str, ...]] = ()
+    """The reasons of records that are as they should be, but no documents: a redirect, a PDF."""
     CONTAINERS: ClassVar[frozenset[str]] = frozenset()
     """The ``kind`` of units that only one task can unpack (a .7z). ``unpack`` cuts them into chunks, which the
     pipeline spills to files and hands to ``read`` as units (``path`` is the spill file, ``origin`` and ``kind`` are the
@@ -156,6 +165,10 @@ class Join:
     """The stages that documents pass in the join itself, before the first step."""
     OPENS_BATCHES: ClassVar[bool] = False
     """True if the join spills documents before their first step, so that the first segment opens batches."""
+    FIRST_PASS: ClassVar[str] = "read"
+    """The name that the pass over joined documents has in the graph, unless it opens batches."""
+    EXPLAINED: ClassVar[tuple[str, ...]] = ()
+    """What the join does, line by line (``--explain`` prints it)."""
     SIDE_TABLES: ClassVar[frozenset[str]] = frozenset()
     """The ``kind`` of units that hold rows but no documents. An estimate reads none of them."""
 

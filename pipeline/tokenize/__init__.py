@@ -1,1 +1,14 @@
-"""Phase 2: clean documents become files of token ids."""
+"""Phase 2: clean documents become files of token ids.
+
+    clean/ -> pick_sample -> choose_tokenizer -> encode_parts: one token file per part -> exact token counts
+
+- ``phase``: decides which sources need new token files.
+- ``choose_tokenizer``: takes the given tokenizer, or trains one. ``pick_sample``: finds the documents to train on.
+- ``encode_parts``: encodes the documents of one part.
+- ``held_out``: decides which documents are held out for validation.
+- ``job``, ``work``: the values that the jobs get, and their size. ``parts``, ``list_parts``: the files of a folder.
+
+>>> from pipeline.tokenize.parts import Parts
+>>> Parts("books", "out/clean/books", 2, "part-{:05d}.parquet").path(1)
+'out/clean/books/part-00001.parquet'
+"""

@@ -31,7 +31,7 @@ def test_nothing_asked_for_is_the_sample_into_out() -> None:
     assert settings.is_sample
     assert (settings.output, settings.phase, settings.seed, settings.fraction) == ("out", "all", 0, 1.0)
     assert settings.recipe.name == "sample"
-    assert tuple(settings.sources) == tuple(SOURCES)
+    assert tuple(settings.sources) == tuple(settings.recipe.weights)
     assert settings.limits == RunLimits()
     assert settings.num_tokens is None
     assert not settings.overwrite

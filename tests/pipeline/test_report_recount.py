@@ -69,8 +69,8 @@ def test_the_mixture_that_follows(out: Path, capsys: pytest.CaptureFixture[str])
     (line,) = [x for x in said.splitlines() if x.startswith("books") and "40" in x]
     now = int(line.split()[2].replace(",", ""))
     assert 0 < now < before
-    assert "kept before fall as book_quality: too_few_words" in said
-    assert "near_dedup behind it would compare other documents" in said
+    assert "kept in the run would be dropped as book_quality: too_few_words" in said
+    assert "near_dedup would then compare other documents" in said
     assert line.split()[-3] == "40.000"
 
 
@@ -122,7 +122,7 @@ def test_where_the_signals_do_not_suffice(out: Path, capsys: pytest.CaptureFixtu
     assert main([str(out), "--set", "books.near_dedup.max_overlap=0.4", "--set", "c4.bad_words.drop_share=0.5"]) == 0
     said = capsys.readouterr().out
     assert "the signals do not suffice: bad_words: what drop_share would change was not counted" in said
-    assert "cannot be told at near_dedup" in said
+    assert "are unknown at near_dedup" in said
 
 
 def test_two_runs_beside_each_other(

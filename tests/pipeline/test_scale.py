@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from mixtures.recipe import load_recipe
 from pipeline.preflight.memory import BASE_BYTES
 from pipeline.scale import __main__ as scale
 from pipeline.scale.skew import skew
-from pipeline.sources import SOURCES
 
 
-def test_every_source_is_in_it() -> None:
-    assert [s.name for s in scale.SOURCES] == list(SOURCES)
+def test_every_source_of_the_paper_is_in_it() -> None:
+    assert [s.name for s in scale.SOURCES] == list(load_recipe("llama").weights)
     stages = [stage for s in scale.SOURCES for stage in scale.stages_of(s)]
     assert all(s.cpu_hours > 0 and s.process_gb >= BASE_BYTES / 1e9 for s in stages)
     assert {s.source for s in stages if s.stage == "line dedup"} == {"common_crawl", "c4"}

@@ -40,6 +40,7 @@ class Dropped:
     detail: str | None = None
     signals: dict[str, float] = field(default_factory=dict)
     text: str | None = None
+    language: str | None = None
 
 
 @dataclass
@@ -199,15 +200,11 @@ def web_pages(number: int = 6) -> Part:
         for n in range(number)
     ]
     tail = [
-        Dropped(f"t{n}", "perplexity", "tail_perplexity", f"{600 + n}.0", page_signals(n, 600.0 + n), f"Odd page {n}.")
-        for n in range(number)
+        Dropped(f"t{n}", "perplexity", "tail_perplexity", f"{p}.0", page_signals(n, float(p)), f"Odd page {n}.", "en")
+        for n, p in enumerate(range(600, 600 + number))
     ]
-    german = [
-        Dropped(
-            f"d{n}", "language", "other_language", "de 0.99", {"num_chars": 900.0, "language_score": 0.99}, "Deutsch."
-        )
-        for n in range(2)
-    ]
+    foreign = {"num_chars": 900.0, "language_score": 0.99}
+    german = [Dropped(f"d{n}", "language", "other_language", "de 0.99", foreign, "Deutsch.", "de") for n in range(2)]
     cutoffs = {"en": [340.0, 520.0]}
     return Part(kept, [*short, *tail, *german], {"truncated_gzip": 1, "not_html": 2}, cutoffs=cutoffs)
 

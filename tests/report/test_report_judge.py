@@ -114,7 +114,7 @@ def test_a_count_that_did_not_stop_is_told(make_run: Make, describe: dict[str, A
 def test_overlaps_of_books(make_run: Make, describe: dict[str, Any]) -> None:
     fell = [
         describe["Dropped"](
-            f"b{n}", "near_dedup", "near_duplicate", f"0.9{n}00 of it stands in k", {"num_words": 9.0}, "x"
+            f"b{n}", "near_dedup", "near_duplicate", "k", {"num_words": 9.0, "overlap": 0.9 + n / 100}, "x"
         )
         for n in range(1, 6)
     ]
@@ -125,7 +125,7 @@ def test_overlaps_of_books(make_run: Make, describe: dict[str, Any]) -> None:
     out = make_run({"books": describe["Part"](stayed, fell)})
     higher = recounted(out, "books.near_dedup.max_overlap=0.925")
     assert higher.come_back == {"near_dedup": 2}
-    assert higher.least == 5, "nothing is behind it"
+    assert higher.least == 5, "no stage follows it"
     lower = recounted(out, "books.near_dedup.max_overlap=0.8")
     assert lower.unknown_kept == {"near_dedup": 1}, "which of a pair would go is not written down"
     lowest = recounted(out, "books.near_dedup.max_overlap=0.4")
@@ -166,7 +166,7 @@ def test_what_no_signal_knows_is_said(make_run: Make, describe: dict[str, Any], 
         ("common_crawl.perplexity.middle=high", "a perplexity must be a number, not 'high'"),
         ("common_crawl.perplexity.middle=.nan", "a perplexity must be a number, not nan"),
         ("common_crawl.perplexity.middle.xx=1", "no cut-offs of xx; there are: en"),
-        ("common_crawl.perplexity.head=999", "the head of en would end behind the middle: 999 and 520"),
+        ("common_crawl.perplexity.head=999", "the head of en would end after the middle: 999 and 520"),
     ],
 )
 def test_nonsense_is_one_line(

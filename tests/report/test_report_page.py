@@ -20,6 +20,8 @@ from pipeline.report.charts import Bar, Histogram, Line, bars, histogram
 from pipeline.report.collect import collect
 from pipeline.report.output_state import read_state
 from pipeline.report.page_documents import script_json
+from pipeline.report.recount import recount
+from pipeline.report.set_option import parse_changes
 from pipeline.tokenize.encode_parts import TOKEN_FILE
 
 Make = Callable[..., Path]
@@ -166,9 +168,7 @@ def test_kept_ones_nearest_to_the_limit_stand_beside(make_run: Make, pages: Any)
 def test_beside_a_duplicate_stands_the_copy_that_was_kept(make_run: Make, describe: dict[str, Any]) -> None:
     kept = [describe["Kept"]("a", "The copy."), describe["Kept"]("b", "Another.")]
     twin = describe["Dropped"]("c", "duplicate_digest", "duplicate_digest", "a", {}, "The copy.")
-    book = describe["Dropped"](
-        "d", "near_dedup", "near_duplicate", "0.9512 of it stands in b", {"num_words": 9.0}, "Anoth"
-    )
+    book = describe["Dropped"]("d", "near_dedup", "near_duplicate", "b", {"num_words": 9.0, "overlap": 0.9512}, "Anoth")
     out = make_run({"common_crawl": describe["Part"](kept, [twin]), "books": describe["Part"](kept, [book])})
     state = read_state(str(out))
     data = samples_in(render(state))
@@ -176,6 +176,19 @@ def test_beside_a_duplicate_stands_the_copy_that_was_kept(make_run: Make, descri
     assert beside == {"duplicate_digest": ["a"], "near_duplicate": ["b"]}
     found = collect(state.layout, state.source("books"))
     assert found.of("overlap", "near_dedup: near_duplicate").tolist() == [0.9512]
+
+
+def test_an_output_whose_dropped_rows_have_no_language_is_shown(make_run: Make, pages: Any) -> None:
+    """Outputs of version 0.1.0."""
+    out = make_run({"common_crawl": pages})
+    for part in (out / "dropped" / "common_crawl").iterdir():
+        pq.write_table(pq.read_table(part).drop_columns(["language"]), part)
+    state = read_state(str(out))
+    data = samples_in(render(state))
+    (german,) = [g for g in data["groups"] if g["reason"] == "other_language"]
+    assert [data["docs"][i][1] for i in german["dropped"]] == ["", ""]
+    changes = parse_changes(state, ["common_crawl.language.languages=[en, de]"])["common_crawl"]
+    assert recount(state, "common_crawl", changes).unknown_dropped == {"language": 2}
 
 
 def test_ten_thousand_samples_stay_under_five_megabytes(make_run: Make, describe: dict[str, Any]) -> None:
@@ -266,7 +279,7 @@ def test_a_yes_or_no_is_no_histogram(make_run: Make, describe: dict[str, Any]) -
 def test_bytes_a_token_by_source(make_run: Make, pages: Any) -> None:
     """What the token files say of each part: they lie beside it while a run's work is kept."""
     out = make_run({"common_crawl": pages, "books": pages})
-    assert "Bytes a token, by source" not in render(read_state(str(out))), "no tokens are known"
+    assert "Bytes per token, by source" not in render(read_state(str(out))), "no tokens are known"
     schema = pa.schema({"doc_id": pa.string(), "input_ids": pa.list_(pa.uint16())})
     for name, num_tokens in (("common_crawl", 10), ("books", 20)):
         rows = [{"doc_id": k.id, "input_ids": [1] * num_tokens} for k in pages.kept]
@@ -275,7 +288,7 @@ def test_bytes_a_token_by_source(make_run: Make, pages: Any) -> None:
         with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
             writer.write_table(pa.Table.from_pylist(rows, schema))
     page = render(read_state(str(out)))
-    chart = page[page.index("Bytes a token, by source") :]
+    chart = page[page.index("Bytes per token, by source") :]
     drawn = re.findall(r"<text [^>]*>([^<]+)</text>", chart[: chart.index("</svg>")])
     each = sum(len(k.text) for k in pages.kept) / len(pages.kept)
     assert set(drawn) == {"common_crawl", "books", f"{each / 10:.2f}", f"{each / 20:.2f}"}

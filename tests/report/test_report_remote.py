@@ -90,6 +90,6 @@ def test_a_recount_and_a_comparison_of_a_run_in_a_store(
 ) -> None:
     make_run({"common_crawl": pages})
     assert main([f"{shelf}/out", "--set", "common_crawl.perplexity.middle=403"]) == 0
-    assert "3 kept before fall as perplexity: tail_perplexity" in capsys.readouterr().out
+    assert "3 kept in the run would be dropped as perplexity: tail_perplexity" in capsys.readouterr().out
     assert main([f"{shelf}/out", f"{shelf}/out"]) == 0
     assert main([f"{shelf}/nothing"]) == 2

@@ -1,1 +1,12 @@
-"""Training a SentencePiece tokenizer."""
+"""Trains the tokenizer: SentencePiece's BPE with the settings of LLaMA's released model.
+
+    texts by source -> sample: a bounded, weighted sample, chosen by hash -> training -> tokenizer.model
+
+- ``training``: the settings, and the training itself.
+- ``sample``: chooses the texts, and splits them into lines that SentencePiece accepts.
+- ``python -m tokenizer.train`` trains a model on files.
+
+>>> from tokenizer.train.training import TrainSettings
+>>> TrainSettings().vocab_size
+32000
+"""

@@ -1,1 +1,13 @@
-"""The dedups over all documents of a source, one file per kind."""
+"""The dedups over all documents of a source. Small keys travel between machines; texts never do.
+
+    batch -> keys -> grouped by key -> verdicts -> the pass that opens the batch again
+
+- ``exact``, ``exact_keys``: keep one of all documents with an equal key.
+- ``lines``, ``line_keys``: remove lines that several documents share.
+- ``near``, ``near_keys``: keep one of two documents that overlap, judged on all their word n-grams.
+- ``earlier_dumps``: documents of a newer dump lose against those that earlier dumps keep.
+
+>>> from pipeline.sources.dedup_steps import ExactDedup
+>>> ExactDedup(NAME="duplicate_url", reason="duplicate_url", key="url", newest="timestamp").reasons
+('duplicate_url',)
+"""

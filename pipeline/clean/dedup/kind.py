@@ -16,7 +16,7 @@ from pipeline.clean.job import SourceJob
 from pipeline.clean.ledger import Ledger
 from pipeline.clean.segments import GlobalStep
 from pipeline.clean.sizing import Scale
-from pipeline.clean.tags import SIGNAL
+from pipeline.clean.tags import SIGNAL, SIGNAL_MARK
 from pipeline.clean.verdicts import Verdicts
 from pipeline.files.spill import SpillFile
 from pipeline.sources.dedup_steps import DedupStep
@@ -72,7 +72,7 @@ class DedupKind(ABC):
     def read(self, verdicts: Verdicts, tag: int, body: bytes) -> None:
         """Adds one verdict, without its address, to those of its batch. The default reads verdicts on rows."""
         row, rest = ROW.unpack_from(body)[0], body[ROW.size :]
-        if rest[:1] == b"\0":
+        if rest[:1] == SIGNAL_MARK:
             verdicts.signals.setdefault(tag, {})[row] = SIGNAL.unpack(rest)[1]
         else:
             verdicts.rows.setdefault(tag, {})[row] = rest.decode()

@@ -80,7 +80,8 @@ def _near_dedup(step: DedupStep) -> NearDedup:
 class DedupNear(beam.PTransform):
     """(books' infos, sketches) -> (verdicts, counts). A verdict is (part, batch id + tag + row + detail).
 
-    Of a book that stays it may say a signal instead: how much of it, or of another that stays, stands in both.
+    The detail of a verdict is the id of the kept document. Dropped documents, and kept ones that overlap another kept
+    one, also get a signal: the overlap. A signal travels like a verdict (:func:`pipeline.clean.tags.signal_bytes`).
     The pairs that are verified to overlap by half or more are resolved by one worker: 0.5 kB each.
     """
 
@@ -227,18 +228,18 @@ class _Resolve(beam.DoFn):
                 places[name] = (place, document_id)
             pairs.append((names[0], names[1], share))
         dropped = resolve(sizes, [p for p in pairs if p[2] > step.max_overlap], max_overlap=step.max_overlap)
-        for name, (kept, share) in dropped.items():
-            yield self._said(places[name][0], f"{share:.4f} of it stands in {places[kept][1]}".encode())
-        staying: dict[str, float] = {}
+        for name, (kept, _) in dropped.items():
+            yield self._said(places[name][0], places[kept][1].encode())
+        overlaps = {name: share for name, (_, share) in dropped.items()}
         for first, second, share in pairs:
             if first not in dropped and second not in dropped:
                 for name in (first, second):
-                    staying[name] = max(staying.get(name, 0.0), share)
-        for name, share in staying.items():
+                    overlaps[name] = max(overlaps.get(name, 0.0), share)
+        for name, share in overlaps.items():
             yield self._said(places[name][0], signal_bytes(share))
         ledger = Ledger(self._job.source.name, 0)
         ledger.send(f"{step.NAME} verdicts", len(dropped))
-        ledger.send(f"{step.NAME} signals", len(staying))
+        ledger.send(f"{step.NAME} signals", len(overlaps))
         yield TaggedOutput(COUNTS, dict(ledger.counts))
 
     def _said(self, place_hex: str, body: bytes) -> tuple[int, bytes]:

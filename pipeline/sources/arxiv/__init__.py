@@ -1,1 +1,12 @@
-"""The arXiv source: bulk tars of LaTeX papers."""
+"""arXiv: bulk tars of papers' LaTeX sources.
+
+    .tar -> damaged_tar: members -> paper_archive: the TeX files of a paper -> reader: one source per document
+
+- ``reader``: the reader, the steps and the source.
+- ``paper_archive``: unpacks one paper's archive, with bounds on its size.
+- ``damaged_tar``: reads a tar in one pass and goes on after damage.
+
+>>> from pipeline.sources.arxiv.reader import paper_id
+>>> paper_id("math0309117").arxiv_id
+'math/0309117'
+"""

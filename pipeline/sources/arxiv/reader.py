@@ -83,6 +83,29 @@ class ArxivReader(Reader):
         "num_files_left_out": pa.int64(),
         "num_inputs_missing": pa.int64(),
     }
+    RULE: ClassVar[str] = (
+        "A paper's files become one source: the main file is found, its inputs are followed in place, and the macros "
+        "of its own styles come first."
+    )
+    CITE: ClassVar[str] = "TeX's own order"
+    BROKEN: ClassVar[tuple[str, ...]] = (
+        "truncated_gzip",
+        "corrupt_gzip",
+        "not_gzip",
+        "nested_gzip",
+        "gzip_bomb",
+        "unix_compress",
+        "truncated_tar",
+        "damaged_tar",
+        "empty_tar",
+        "empty_file",
+        "empty_project",
+        "too_large",
+        "too_many_members",
+        "unknown_format",
+        "unsafe_path",
+    )
+    NOT_BROKEN: ClassVar[tuple[str, ...]] = ("pdf", "no_tex", "not_tex", "withdrawn", "not_a_source", "unknown_member")
 
     def knows(self, path: str) -> bool:
         """Whether a file of this name is of a form that this source reads."""
@@ -195,7 +218,13 @@ SOURCE = Source(
     steps=(
         Latex(),
         DetectPaperLanguage(),
-        ExactDedup(NAME="duplicate_id", reason="duplicate_id", key="id", newest="version"),
+        ExactDedup(
+            NAME="duplicate_id",
+            reason="duplicate_id",
+            key="id",
+            newest="version",
+            rule="Keeps the newest version of each paper.",
+        ),
     ),
     cite="LLaMA (arXiv:2302.13971) section 2.1: arXiv's LaTeX files; everything before the first section, the "
     "bibliography and comments removed; definitions and macros written by users expanded",

@@ -1,1 +1,13 @@
-"""The books source: plain text, archives and JSON lines."""
+"""Books: plain text files, archives of them, and JSON lines.
+
+    .txt | .zip, .tar -> archives | .jsonl -> bytes -> text_and_header -> reader: one document per book
+
+- ``reader``: the reader, the steps and the source.
+- ``archives``: yields the members of a zip or tar, with bounds on their size.
+- ``chunks``: splits large archives and files, so that many tasks can read them.
+- ``text_and_header``: decodes a book, and reads title, author and language from its header.
+
+>>> from pipeline.sources import SOURCES
+>>> SOURCES["books"].reader.knows("pg19/train/10.txt")
+True
+"""

@@ -23,7 +23,7 @@ from pipeline.sources.books.archives import ArchiveMember, gunzip, tar_members, 
 from pipeline.sources.books.chunks import LINES, MEMBERS, line_chunks, member_chunks, members_of, rows_of
 from pipeline.sources.books.text_and_header import Header, decode, header_of, tidy
 from pipeline.sources.dedup_steps import ExactDedup, NearDedup
-from pipeline.sources.formats.json_lines import Row, numbered_lines, read_json_lines, storable
+from pipeline.sources.formats.json_lines import JSON_LINES_BROKEN, Row, numbered_lines, read_json_lines, storable
 from pipeline.sources.source import Chunk, DataLicence, Document, InputFile, Opener, Reader, Rejected, Source, Unit
 
 _TEXT_ENDINGS = (".txt", ".txt.utf8", ".txt.utf-8", ".text")
@@ -69,6 +69,23 @@ class BooksReader(Reader):
         "url": pa.string(),
         "encoding": pa.string(),
     }
+    RULE: ClassVar[str] = (
+        "`.txt`, `.zip`, tars of them, and JSON lines. The encoding is determined by the bytes' own evidence."
+    )
+    CITE: ClassVar[str] = "ours"
+    BROKEN: ClassVar[tuple[str, ...]] = (
+        *JSON_LINES_BROKEN,
+        "empty",
+        "not_text",
+        "no_text",
+        "nested_archive",
+        "damaged_zip",
+        "damaged_tar",
+        "unsupported_compression",
+        "encrypted",
+        "archive_bomb",
+    )
+    NOT_BROKEN: ClassVar[tuple[str, ...]] = ("too_many_bytes",)
 
     def knows(self, path: str) -> bool:
         """Whether a file of this name is of a form that this source reads."""
@@ -232,8 +249,18 @@ SOURCE = Source(
         Gutenberg(),
         BookQuality(),
         DetectLanguage(),
-        ExactDedup(NAME="duplicate_id", reason="duplicate_id", key="id"),
-        NearDedup(max_overlap=0.9, DATA_VERSION=2),
+        ExactDedup(
+            NAME="duplicate_id",
+            reason="duplicate_id",
+            key="id",
+            rule="Keeps one copy of a text that was read twice.",
+        ),
+        NearDedup(
+            max_overlap=0.9,
+            DATA_VERSION=2,
+            rule="Drops a book if more than 90 % of its distinct word 5-grams are in one book that is kept.",
+            cite="the paper's 90 %",
+        ),
     ),
     cite=(
         "LLaMA (arXiv 2302.13971, section 2.1): Gutenberg and Books3; deduplication at the book level, removing books "

@@ -20,6 +20,11 @@ from pipeline.sources.source import Opener, Rejected
 
 Row = dict[str, Any]
 
+JSON_LINES_BROKEN = (
+    "not_utf8", "not_json", "not_an_object", "line_too_long", "truncated_gzip", "damaged_gzip", "truncated_zstd",
+    "damaged_zstd",
+)  # fmt: skip
+"""The reasons for which lines and files are rejected here; all of them count as broken."""
 GZIP_MAGIC = b"\x1f\x8b\x08"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 MAX_LINE_BYTES = 64 << 20

@@ -13,9 +13,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipeline.sources.formats.http_message import HttpError, parse_http_response
-from pipeline.sources.formats.warc_records import MAX_RECORD_BYTES, RawRecord, read_raw_records
+from pipeline.sources.formats.warc_records import MAX_RECORD_BYTES, WARC_BROKEN, RawRecord, read_raw_records
 from pipeline.sources.source import Opener, Rejected
 
+WET_BROKEN = (*WARC_BROKEN, "not_utf8")
+WET_NOT_BROKEN = ("not_text",)
+HTML_BROKEN = (*WARC_BROKEN, "bad_http", "bad_http_body", "http_body_too_large")
+HTML_NOT_BROKEN = ("http_status", "not_html", "revisit")
+"""The reasons for which records are rejected."""
 _PART_OF = re.compile(rb"^isPartOf:[ \t]*([\x21-\x7e]{1,100})[ \t]*\r?$", re.MULTILINE)
 _PAGELESS = frozenset({"warcinfo", "request", "metadata"})
 _HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})

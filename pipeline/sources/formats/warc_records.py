@@ -16,6 +16,11 @@ from dataclasses import dataclass, replace
 from pipeline.sources.formats.gzip_members import MAGIC, GzipMember, StoredBytes, UnpackedChunks, gzip_members
 from pipeline.sources.source import Opener, Rejected
 
+WARC_BROKEN = (
+    "empty_file", "truncated_gzip", "damaged_gzip", "truncated_record", "bad_content_length", "record_too_large",
+    "not_a_record", "bad_header",
+)  # fmt: skip
+"""The reasons for which records and files are rejected here; all of them count as broken."""
 MAX_RECORD_BYTES = 64 << 20
 """Ours: twelve times what CommonCrawl keeps of a page (1 MiB, and 5 MiB since CC-MAIN-2025-13)."""
 MAX_HEADER_BYTES = 64 << 10

@@ -29,7 +29,7 @@ from filters.code.steps import (
     is_permissive,
 )
 from pipeline.sources.dedup_steps import ExactDedup
-from pipeline.sources.formats.json_lines import Row, storable
+from pipeline.sources.formats.json_lines import JSON_LINES_BROKEN, Row, storable
 from pipeline.sources.github.tables import (
     KNOWN_ENDINGS,
     NEEDED,
@@ -66,6 +66,12 @@ class LicenceJoin(Join):
     """Joins a content with the file that it is recorded as, and that file with the licence of its repository."""
 
     OPENS_BATCHES: ClassVar[bool] = True
+    EXPLAINED: ClassVar[tuple[str, ...]] = (
+        "transform: read",
+        "reads the tables and spills the documents",
+        "transforms: repositories, licences, contents, choose_file",
+        "joins each document with its row of the other tables; ids and rows travel, texts do not",
+    )
     SIDE_TABLES: ClassVar[frozenset[str]] = frozenset({"files", "licenses"})
 
 
@@ -122,6 +128,25 @@ class GitHubReader(Reader):
         "size_bytes": pa.int64(),
         "_choice": pa.string(),
     }
+    RULE: ClassVar[str] = (
+        "Reads contents, files and licences, which a join puts together. Contents over `max_content_bytes` are refused."
+    )
+    CITE: ClassVar[str] = "ours"
+    BROKEN: ClassVar[tuple[str, ...]] = (
+        *JSON_LINES_BROKEN,
+        "missing_column",
+        "no_id",
+        "content_is_no_text",
+        "damaged_avro",
+        "damaged_parquet",
+    )
+    NOT_BROKEN: ClassVar[tuple[str, ...]] = (
+        "binary_content",
+        "no_content",
+        "content_too_large",
+        "symlink",
+        "file_without_content",
+    )
 
     max_content_bytes: int = field(default=16 << 20)
     """Ours: larger files are no source code (BigQuery's table holds none over 1 MiB)."""
@@ -247,10 +272,22 @@ SOURCE = Source(
     steps=(
         AllowedLicence(),
         CodeFiles(),
-        ExactDedup(NAME="duplicate_id", reason="duplicate_id", key="id", newest="_choice"),
+        ExactDedup(
+            NAME="duplicate_id",
+            reason="duplicate_id",
+            key="id",
+            newest="_choice",
+            rule="Keeps one copy of a content that was read twice.",
+        ),
         CodeHeader(),
         CodeQuality(),
-        ExactDedup(NAME="duplicate_content", reason="duplicate_content", key="_content_hash"),
+        ExactDedup(
+            NAME="duplicate_content",
+            reason="duplicate_content",
+            key="_content_hash",
+            rule="Keeps one of all files with the same text.",
+            cite="the paper",
+        ),
         AlphabeticPerToken(),
     ),
     cite="BigQuery's public GitHub data, Apache, BSD and MIT projects only, filtered by line length and alphanumeric "

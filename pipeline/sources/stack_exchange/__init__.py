@@ -1,1 +1,13 @@
-"""The Stack Exchange source: dumps of questions and answers."""
+"""Stack Exchange: dumps of questions and answers.
+
+    .7z -> seven_zip: Posts.xml -> rows -> reader: posts -> answers: one document per question
+
+- ``reader``: the reader, the steps and the source.
+- ``seven_zip``: streams Posts.xml out of an archive. ``rows``: splits it into rows.
+- ``sites``: determines the site of a dump, and chooses the largest sites.
+- ``answers``: the rules of the join: a question with its answers becomes one text.
+
+>>> from pipeline.sources import SOURCES
+>>> SOURCES["stack_exchange"].reader.knows("dumps/unix.stackexchange.com.7z")
+True
+"""

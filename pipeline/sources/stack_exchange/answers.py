@@ -28,6 +28,18 @@ class AnswerJoin(Join):
     """
 
     STAGES: ClassVar[tuple[str, ...]] = (SITES_STAGE,)
+    FIRST_PASS: ClassVar[str] = "assemble"
+    EXPLAINED: ClassVar[tuple[str, ...]] = (
+        "transforms: read, posts_per_site, questions",
+        "reads the records; records of one document travel to the same worker, with their texts",
+        "transform: assemble",
+        "joins the records of each document",
+    )
+    RULE: ClassVar[str] = (
+        "The 28 sites with most posts; each question with its answers, highest score first. Of equal scores the "
+        "accepted answer comes first, then the older one."
+    )
+    CITE: ClassVar[str] = "the paper; layout: RedPajama v1"
 
     num_sites: int = 28
     """LLaMA (arXiv 2302.13971, section 2.1): the 28 largest websites; by number of posts, as RedPajama counts."""

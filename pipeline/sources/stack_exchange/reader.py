@@ -54,6 +54,35 @@ class StackExchangeReader(Reader):
         "num_answers": pa.int64(),
         "accepted": pa.bool_(),
     }
+    RULE: ClassVar[str] = "Questions and answers; their bodies become plain text."
+    CITE: ClassVar[str] = "the paper"
+    BROKEN: ClassVar[tuple[str, ...]] = (
+        "bad_row",
+        "undeclared_entity",
+        "row_too_long",
+        "row_without_id",
+        "row_without_type",
+        "bad_score",
+        "answer_without_parent",
+        "xml_doctype",
+        "truncated_xml",
+        "not_posts_xml",
+        "damaged_7z",
+        "archive_bomb",
+        "no_posts_xml",
+    )
+    NOT_BROKEN: ClassVar[tuple[str, ...]] = (
+        "not_question_or_answer",
+        "deleted",
+        "duplicate_post",
+        "answer_without_question",
+        "empty_answer",
+        "empty_question",
+        "low_score_answer",
+        "question_too_long",
+        "closed_question",
+        "unanswered_question",
+    )
 
     unit_bytes: int = 32 << 20
     """A plain Posts.xml is cut into ranges of about this many bytes."""
@@ -220,7 +249,15 @@ def _unreadable(location: str, error: BaseException) -> Rejected:
 SOURCE = Source(
     name="stack_exchange",
     reader=StackExchangeReader(),
-    steps=(ExactDedup(NAME="duplicate_id", reason="duplicate_id", key="id"), DetectLanguage()),
+    steps=(
+        ExactDedup(
+            NAME="duplicate_id",
+            reason="duplicate_id",
+            key="id",
+            rule="Keeps one copy of a question that was read twice.",
+        ),
+        DetectLanguage(),
+    ),
     cite=(
         "LLaMA (arXiv 2302.13971, section 2.1): the 28 largest websites, HTML tags removed from text, answers sorted by"
         " score from highest to lowest"

@@ -50,6 +50,24 @@ class WikipediaReader(Reader):
         "_wiki": pa.string(),
         "_namespaces": pa.string(),
     }
+    RULE: ClassVar[str] = (
+        "Articles only: no other namespaces, no redirects, no pages in another content model than wikitext."
+    )
+    CITE: ClassVar[str] = 'the paper ("Wikipedia"); Hugging Face\'s recipe'
+    BROKEN: ClassVar[tuple[str, ...]] = (
+        "damaged_bz2",
+        "truncated_bz2",
+        "truncated_xml",
+        "truncated_page",
+        "page_too_large",
+        "bad_xml",
+        "no_title",
+        "no_page_id",
+        "no_text",
+        "not_a_dump",
+        "no_language",
+    )
+    NOT_BROKEN: ClassVar[tuple[str, ...]] = ("not_article", "redirect", "not_wikitext", "no_text", "header_language")
 
     language: str = ""
     """The code of the Wikipedia that all files are of (``de``); empty: by each file's name."""
@@ -191,7 +209,13 @@ SOURCE = Source(
         WikiLanguages(),
         Wikitext(),
         Article(),
-        ExactDedup(NAME="duplicate_id", reason="duplicate_id", key="id", newest="revision_id"),
+        ExactDedup(
+            NAME="duplicate_id",
+            reason="duplicate_id",
+            key="id",
+            newest="revision_id",
+            rule="Keeps the newest revision of a page that several dumps contain.",
+        ),
     ),
     cite="We add Wikipedia dumps from the June-August 2022 period, covering 20 languages, which use either the Latin "
     "or Cyrillic scripts [...] We process the data to remove hyperlinks, comments and other formatting boilerplate. "

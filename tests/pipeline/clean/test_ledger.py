@@ -18,7 +18,8 @@ from pipeline.sources.source import Rejected
 
 def batch_of(texts: list[str], **columns: Any) -> pa.RecordBatch:
     ids = [f"doc-{i}" for i in range(len(texts))]
-    return pa.record_batch({"id": ids, "text": pa.array(texts, pa.string()), **columns})
+    language = pa.array(["und"] * len(texts), pa.string())
+    return pa.record_batch({"id": ids, "text": pa.array(texts, pa.string()), "language": language, **columns})
 
 
 VERDICTS = st.lists(st.tuples(st.text(max_size=9), st.sampled_from([None, "too_short", "low_score"])), max_size=20)
@@ -42,17 +43,18 @@ def test_kept_and_dropped_are_all_there_were(rows: list[tuple[str, str | None]])
     assert {(r["source"], r["stage"]) for r in dropped} <= {("books", "rules")}
 
 
-def test_a_dropped_row_has_the_detail_the_signals_and_the_text_as_it_came() -> None:
+def test_a_dropped_row_has_the_text_as_it_came_and_what_its_step_determined() -> None:
     ledger = Ledger("books", 10)
     before = batch_of(["as it came", "kept"])
-    after = batch_of(["edited", "kept"], **{SIGNAL_PREFIX + "score": pa.array([0.25, None], pa.float64())})
+    found = {"language": ["de", "en"], SIGNAL_PREFIX + "score": pa.array([0.25, None], pa.float64())}
+    after = batch_of(["edited", "kept"], **found)
     verdict = pa.array(["low_score", None], pa.string())
     ledger.split("rules", before, after, verdict, pa.array(["0.25", None], pa.string()))
     (rows,) = ledger.take_dropped()
     assert rows.schema == DROPPED_SCHEMA
     assert rows.to_pylist() == [
-        {"id": "doc-0", "source": "books", "stage": "rules", "reason": "low_score", "detail": "0.25",
-         "signals": [("score", 0.25)], "text": "as it came"}
+        {"id": "doc-0", "source": "books", "language": "de", "stage": "rules", "reason": "low_score",
+         "detail": "0.25", "signals": [("score", 0.25)], "text": "as it came"}
     ]  # fmt: skip
     assert list(ledger.take_dropped()) == [], "taken once"
 
@@ -66,6 +68,7 @@ def test_rejected_records_are_rows_with_their_place() -> None:
     assert counted == {"not_json": 1, "pdf": 1, "truncated_gzip": 1, c.BAD_RECORDS: 2, c.UNREADABLE_FILES: 1}
     (rows,) = ledger.take_dropped()
     found = [(r["id"], r["stage"], r["reason"], r["detail"], r["text"]) for r in rows.to_pylist()]
+    assert rows.column("language").null_count == 3
     assert found == [
         ("a.txt:3", "records", "not_json", "line 3", None),
         ("a.pdf", "records", "pdf", "", None),

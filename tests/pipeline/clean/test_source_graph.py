@@ -74,6 +74,23 @@ def test_texts_reasons_and_counts_together(tmp_path: Path) -> None:
     assert dict(kept[0]["signals"])["num_chars"] == kept[0]["num_chars"]
 
 
+def test_an_id_may_begin_with_any_character(tmp_path: Path) -> None:
+    """The id of the kept document is the detail of the dropped one, and no byte of it is taken for a signal."""
+    ids = ["\0", "\0" + "8 bytes!", "\x01", "\t", "\x7f", "ÿ", "\ufffe", "\U0010ffff"]
+    rows = [
+        {"id": name, "text": f"{letter} is said {age}", "url": name, "date": age}
+        for name, letter in zip((*ids, *(f"lost{i}" for i in range(len(ids)))), "abcdefghijklmnop", strict=True)
+        for age in ["2019" if name.startswith("lost") else "2020"]
+    ]
+    for number, row in enumerate(rows[len(ids) :]):
+        row["url"] = ids[number]
+    toy.write_inputs(tmp_path / "in", rows, 1)
+    job = toy.job_of(toy.TOY, tmp_path / "in", tmp_path / "out")
+    toy.run_job(job)
+    dropped = {r["id"]: r["detail"] for r in toy.table(job.dropped_dir) if r["reason"] == "duplicate_url"}
+    assert dropped == {f"lost{i}": name for i, name in enumerate(ids)}
+
+
 def test_the_same_bytes_however_it_is_run(tmp_path: Path) -> None:
     job, _ = run(tmp_path, "one")
     other, _ = run(tmp_path, "engine_shuffle", through_files=False)

@@ -9,9 +9,10 @@ from typing import Any, ClassVar, Literal
 
 import pytest
 
+from pipeline.output.fingerprint import fingerprint
 from pipeline.settings.source_settings import configured
 from pipeline.sources import SOURCES
-from pipeline.sources.dedup_steps import LineDedup
+from pipeline.sources.dedup_steps import DedupStep, LineDedup
 from pipeline.sources.source import Source
 
 
@@ -70,6 +71,16 @@ def test_a_value_of_another_kind_is_refused_by_name(field: str, given: Any) -> N
         configured(EVERY, {"reader": {field: given}})
 
 
+def test_the_words_about_a_step_are_no_setting_and_change_no_fingerprint() -> None:
+    plain = LineDedup()
+    described = dataclasses.replace(plain, rule="Removes lines.", cite="CCNet")
+    assert fingerprint(described) == fingerprint(plain)
+    assert described == plain
+    for name in ("rule", "cite", "reason"):
+        with pytest.raises(ValueError, match=rf"line_dedup\.{name} is not a setting"):
+            configured(EVERY, {"line_dedup": {name: "x"}})
+
+
 def test_what_a_setting_itself_refuses_is_told_with_its_place() -> None:
     with pytest.raises(ValueError, match=r"^sources\.every\.reader: number is below 0$"):
         configured(EVERY, {"reader": {"number": -1}})
@@ -96,7 +107,7 @@ def fields_of() -> Iterator[tuple[str, str, str]]:
         parts = {"reader": source.reader, "join": source.join, **{s.NAME: s for s in source.steps}}
         for place, value in parts.items():
             for field in dataclasses.fields(value) if value is not None else ():
-                if field.name not in ("NAME", "DATA_VERSION", "reason"):
+                if field.name not in DedupStep.FIXED:
                     yield name, place, field.name
 
 
