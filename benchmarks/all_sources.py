@@ -1,11 +1,11 @@
-"""The whole run on real input: seconds and peak memory of all processes together, a line a source.
+"""Measures whole runs on real input: seconds and peak memory of all processes together, one line per source.
 
     CORPUS_DATA=DIR python benchmarks/all_sources.py [--workers N] [--output DIR] [--skip-single]
 
-Each source is cleaned alone (a process of its own, from its start to its exit), then all of them are cleaned, tokenized
-and mixed in one run with the paper's recipe. Memory is the sum over the run and all its children of the proportional
-set size (a page that several processes map counts once), looked at ten times a second. The models are the sample's:
-the figures are for the machinery and its memory, the funnel says nothing about CCNet's published cut-offs.
+Each source is cleaned by itself, in a process of its own that is measured from start to exit. Then all sources are
+cleaned, tokenized and mixed in one run with the paper's recipe. Memory is the proportional set size of the run and its
+children (a page that several processes map counts once), read ten times per second. The models are the sample's, so the
+figures show speed and memory, and the funnel says nothing about CCNet's published cut-offs.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ INPUTS = {
 
 
 def settings(data: Path, sources: list[str]) -> dict[str, Any]:
-    """The paper's recipe on what there is: the epochs it allows are too few for 75 MB of the rarer sources."""
+    """Returns the paper's recipe with more epochs, because 75 MB has too little of the rarer sources."""
     return {
         "recipe": "llama",
         "mixture": {"missing": "error", "max_epochs": 4},
@@ -60,7 +60,7 @@ def settings(data: Path, sources: list[str]) -> dict[str, Any]:
 
 
 def measured(command: list[str]) -> tuple[float, int]:
-    """Wall seconds and peak bytes of a command with all its children.
+    """Returns the wall seconds and the peak bytes of a command with all its children.
 
     Raises:
         SystemExit: the command failed; its output is shown.
@@ -79,7 +79,7 @@ def measured(command: list[str]) -> tuple[float, int]:
 
 
 def resident(pid: int) -> int:
-    """Proportional set size in bytes of a process and its children, 0 where it has just ended."""
+    """Returns the proportional set size in bytes of a process and its children; 0 if it has just ended."""
     total = 0
     try:
         for process in [root := psutil.Process(pid), *root.children(recursive=True)]:
@@ -90,7 +90,7 @@ def resident(pid: int) -> int:
 
 
 def main() -> None:
-    """Runs and prints."""
+    """Runs the measurements and prints them."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--workers", type=int, help="processes (default: what the run chooses)")
     parser.add_argument("--output", type=Path, help="keep the whole run's output here")
@@ -114,7 +114,7 @@ def main() -> None:
 
 
 def print_table(whole: Path, lines: list[tuple[str, float, int]]) -> None:
-    """A line a source: what stood in, what was kept, how long alone, how much memory; then the mixture."""
+    """Prints one line per source: documents in and kept, seconds and memory of its own run, and the mixture."""
     manifest = json.loads((whole / "manifest.json").read_text())
     stats = {s: json.loads((whole / "stats" / f"{s}.json").read_text()) for s in INPUTS}
     print(f"{'source':15} {'docs in':>8} {'kept':>7} {'MB in':>7} {'seconds':>8} {'peak MB':>8} "

@@ -1,7 +1,7 @@
-"""Writes down what this environment runs the pipeline with: ``python docker/lock.py > docker/requirements.lock``.
+"""Prints the versions that this environment runs with: ``python docker/lock.py > docker/requirements.lock``.
 
-Every requirement of the package and of Beam's Google client, and theirs in turn, each with the version that is
-installed here. A worker image built from it has what the launcher has, which every job checks.
+It lists every requirement of the package and of Beam's Google client, direct or indirect, with the installed version. A
+worker image that is built from it has the same versions as the launcher, which every job checks.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 
 
 def requirements_of_setup() -> list[str]:
-    """The list in setup.py, read without running it."""
+    """Returns the requirements in setup.py, without running it."""
     text = (Path(__file__).parents[1] / "setup.py").read_text(encoding="utf-8")
     found = re.search(r"^REQUIRES = \[\n(.*?)^\]", text, re.MULTILINE | re.DOTALL)
     assert found is not None
@@ -24,10 +24,10 @@ def requirements_of_setup() -> list[str]:
 
 
 def locked(wanted: list[str]) -> dict[str, str]:
-    """Names with versions of all that the requirements bring.
+    """Returns the names and versions of all direct and indirect requirements.
 
     Raises:
-        SystemExit: one of them is not installed here.
+        SystemExit: one of them is not installed.
     """
     versions: dict[str, str] = {}
     waiting = [(Requirement(r), "") for r in wanted]

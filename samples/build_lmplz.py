@@ -1,13 +1,13 @@
-"""Builds KenLM's ``lmplz`` and ``build_binary``: the Python distributions of KenLM bring neither.
+"""Builds KenLM's ``lmplz`` and ``build_binary``, which the Python distributions of KenLM do not contain.
 
     python samples/build_lmplz.py DIR            # puts the programs into DIR, in about a minute
     python samples/build_lmplz.py DIR --system-boost
 
-Needs CPython with pip, a C++ compiler and the package index; nothing has to be installed by hand. CMake and
-Boost come as wheels (``cmake``, ``cmeel-boost``) into an environment of their own, which is thrown away; the
-sources are those of the ``kenlm`` source distribution. Boost's libraries are put beside the programs. Where Boost
-has no wheel for the machine, ``--system-boost`` takes the operating system's (on Debian:
-libboost-program-options-dev libboost-thread-dev). Building again does nothing.
+This needs CPython with pip, a C++ compiler and the package index, and no other manual installation. CMake and Boost are
+installed as wheels (``cmake``, ``cmeel-boost``) into a temporary environment. The sources are those of the ``kenlm``
+source distribution. Boost's libraries are copied beside the programs. If Boost has no wheel for the machine,
+``--system-boost`` uses the operating system's (on Debian: libboost-program-options-dev libboost-thread-dev). If the
+programs exist, building again does nothing.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ BOOST_LIBRARIES = ("program_options", "thread", "chrono", "atomic", "container",
 
 
 class BuildError(Exception):
-    """Something outside of this script is missing or failed; the message says what to do."""
+    """Raised if something outside of this script is missing or failed. The message says what to do."""
 
 
 def build(folder: Path, *, system_boost: bool = False) -> list[Path]:
-    """Builds the programs into ``folder`` and returns their paths; programs that are there and start are left alone.
+    """Builds the programs into ``folder`` and returns their paths; programs that exist and start are not built again.
 
     Raises:
         BuildError: no compiler, no pip, no package index, or the compiler failed (its last lines are shown).
@@ -70,12 +70,12 @@ def build(folder: Path, *, system_boost: bool = False) -> list[Path]:
 
 
 def _settings(source: Path, build_dir: Path, compiler: str, boost: Path | None) -> list[str]:
-    """CMake's arguments. Compression libraries are left out: the programs are given plain text only."""
+    """Returns CMake's arguments, without compression libraries, because the programs only read plain text."""
     settings = ["-S", str(source), "-B", str(build_dir), "-DCMAKE_BUILD_TYPE=Release"]
     settings += [f"-DCMAKE_CXX_COMPILER={compiler}", f"-DKENLM_MAX_ORDER={MAX_NGRAM_ORDER}", "-DENABLE_INTERPOLATE=OFF"]
     settings += [f"-DCMAKE_DISABLE_FIND_PACKAGE_{name}=ON" for name in ("Eigen3", "ZLIB", "BZip2", "LibLZMA")]
     if boost is not None:
-        # Found beside the programs, wherever the folder is moved to; the old kind of tag holds for Boost's own needs.
+        # Libraries are found beside the programs, also if the folder is moved. The old kind of tag suits Boost.
         settings += [f"-DCMAKE_PREFIX_PATH={boost}", "-DCMAKE_BUILD_WITH_INSTALL_RPATH=ON"]
         settings += [
             f"-DCMAKE_INSTALL_RPATH=$ORIGIN/{LIBRARY_FOLDER}",
@@ -85,7 +85,7 @@ def _settings(source: Path, build_dir: Path, compiler: str, boost: Path | None) 
 
 
 def _copy_boost(source: Path, target: Path) -> None:
-    """Copies the libraries that the programs link, and those that these link."""
+    """Copies the libraries that the programs link, directly or indirectly."""
     target.mkdir(parents=True, exist_ok=True)
     for name in BOOST_LIBRARIES:
         found = sorted(source.glob(f"libboost_{name}.so.*"))
@@ -98,7 +98,7 @@ def _copy_boost(source: Path, target: Path) -> None:
 
 
 def _environment(path: Path, *, with_boost: bool) -> Path:
-    """A virtual environment with CMake and, if wanted, Boost."""
+    """Creates a virtual environment with CMake and, if requested, Boost."""
     if not _script(path, "python").exists():
         try:
             venv.create(path, with_pip=True, clear=True)
@@ -126,7 +126,7 @@ def _source(folder: Path, env: Path) -> Path:
 
 
 def _mend(cmake_lists: Path) -> None:
-    """Asks for the Boost libraries the two programs link, and for the C++ that today's Boost is written in.
+    """Changes KenLM's CMake file to link only the needed Boost libraries, with the C++ version of today's Boost.
 
     Boost has had no ``system`` library to link since 1.89; ``unit_test_framework`` is for KenLM's own tests.
     """
@@ -156,7 +156,7 @@ def _pip(env: Path) -> list[str]:
 
 
 def _starts(program: Path) -> bool:
-    """Whether the program is there and starts: asked for help, both tell of themselves and name ``-o`` or ``-q``."""
+    """True if the program exists and starts: with ``--help`` both print a text that contains ``-o`` or ``-q``."""
     if not program.exists():
         return False
     done = subprocess.run([program, "--help"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
@@ -172,7 +172,7 @@ def _run(command: list[str], what_failed: str) -> None:
 
 
 def main() -> int:
-    """The command line."""
+    """Runs the command."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, metavar="DIR", help="where the programs are put")
     parser.add_argument("--system-boost", action="store_true", help="take the operating system's Boost")

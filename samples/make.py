@@ -1,13 +1,13 @@
-"""Makes the sample: a small corpus of all seven sources, each in the form in which it is really distributed.
+"""Makes the sample: a small corpus of all seven sources, each in the form in which it is published.
 
     python samples/make.py DIR
 
-What is committed beside this script (``material/``) is the project's own writing. Real text that every machine has,
-CPython's documentation and the installed packages' documentation and sources, is read when the sample is made and
-plays the part of the web and of GitHub. Nothing is downloaded, nothing is random: on one machine, the same material
-gives the same bytes. What is broken in the sample, and why, stands in ``material/FAULTS.md``.
+The texts in ``material/`` were written for this project. Real text that every machine has (CPython's documentation, and
+the documentation and source files of installed packages) is read when the sample is made and serves as the web and as
+GitHub. Nothing is downloaded and nothing is random: on one machine, the same material gives the same bytes.
+``material/FAULTS.md`` lists what is broken in the sample, and why.
 
-The folder works from a checkout, from a wheel (as ``pipeline/sample``), and when this file is loaded by its path.
+The folder works in a checkout, in a wheel (as ``pipeline/sample``), and when this file is loaded by its path.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from types import ModuleType
 HERE = Path(__file__).resolve().parent
 MATERIAL = HERE / "material"
 MODELS = HERE / "models"
-"""The small models that belong to the sample, under the names that ``pipeline.models`` looks for."""
+"""The folder of the sample's small models, with the file names that ``pipeline.models`` looks for."""
 SOURCES = ("common_crawl", "c4", "github", "wikipedia", "books", "arxiv", "stack_exchange")
 
 
 def make_sample(directory: Path) -> dict[str, list[str]]:
-    """Writes all seven sources below ``directory``, a folder each, in place of what stood in those folders.
+    """Writes all seven sources into folders of ``directory``, and replaces what is in those folders.
 
     Returns:
-        The globs by source, as ``--input SOURCE=GLOB`` takes them.
+        The globs by source, for ``--input SOURCE=GLOB``.
     """
     for source in SOURCES:
         shutil.rmtree(directory / source, ignore_errors=True)
@@ -40,12 +40,12 @@ def make_sample(directory: Path) -> dict[str, list[str]]:
 
 
 def sample_globs(directory: Path) -> dict[str, list[str]]:
-    """The globs of a sample that was made in ``directory``, by source."""
+    """Returns the globs of a sample in ``directory``, by source."""
     return {source: [str(directory / source / glob) for glob in _part(source).GLOBS] for source in SOURCES}
 
 
 def _part(source: str) -> ModuleType:
-    """A module of ``parts/``, which is loaded by its path: this folder has another name in a checkout and a wheel."""
+    """Loads a module of ``parts/`` by its path, because this folder has another name in a wheel."""
     package = "_sample_parts"
     if package not in sys.modules:
         folder = HERE / "parts"
@@ -61,7 +61,7 @@ def _part(source: str) -> ModuleType:
 
 
 def main() -> int:
-    """The command line."""
+    """Runs the command."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("directory", type=Path, metavar="DIR", help="where to write; a folder a source")
     args = parser.parse_args()

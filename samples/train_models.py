@@ -1,15 +1,15 @@
-"""Trains the sample's small models on the project's own writing: ``python samples/train_models.py [--lmplz PATH]``.
+"""Trains the sample's small models on the project's texts: ``python samples/train_models.py [--lmplz PATH]``.
 
-Four files under ``models/``, under the names that ``pipeline.models`` looks for:
+It writes four files to ``models/``, with the names that ``pipeline.models`` looks for:
 
-- ``en.sp.model`` and ``en.arpa.bin``: CCNet's form (SentencePiece unigram, KenLM 5-gram) at a hundredth of its size,
-  trained on the prose of ``material/``: books, articles, papers, answers, essays.
-- ``cutoff.csv``: perplexities at the percentiles 0 to 100 of a crawl that is made of the sample's pages in the
-  proportions of the real one, where most of what is found is not prose.
-- ``reference.ftz``: prose against shops, forums and keyword pages, quantised.
+- ``en.sp.model`` and ``en.arpa.bin``: models like CCNet's (SentencePiece unigram, KenLM 5-gram) at a hundredth of the
+  size, trained on the prose of ``material/``: books, articles, papers, answers, essays.
+- ``cutoff.csv``: perplexities at the percentiles 0 to 100 of a crawl that consists of the sample's pages, with as much
+  junk as a real crawl.
+- ``reference.ftz``: a quantized classifier of prose against shops, forums and keyword pages.
 
-They serve the sample and nothing else. ``lmplz`` and ``build_binary`` come from ``samples/build_lmplz.py``. On one
-machine the same material gives the same files; the cut-offs depend on the documentation that is installed.
+The models are only for the sample. ``samples/build_lmplz.py`` builds ``lmplz`` and ``build_binary``. On one machine the
+same material gives the same files. The cut-offs depend on the installed documentation.
 """
 
 from __future__ import annotations
@@ -44,18 +44,18 @@ from filters.wikitext.wiki_names import syntax  # noqa: E402
 VOCAB_SIZE = 3_000
 ORDER = 5
 PIECE_CHARS = 1_200
-"""Ours: the classifier sees the material in pieces of about this size, so that a class has some hundreds of them."""
+"""Ours: the texts are split into pieces of about this size, so that each class has some hundreds of them."""
 TAIL_SHARE = 0.4
 """CCNet's tail begins at the 60th percentile."""
 
 
 def part(name: str) -> ModuleType:
-    """A module of ``parts/``."""
+    """Loads a module of ``parts/``."""
     return sample._part(name)
 
 
 def prose() -> list[str]:
-    """The project's own English prose, as the pipeline would clean it."""
+    """Returns the project's English prose, cleaned as the pipeline would."""
     material = part("material")
     texts = [book.text for book in part("books").books().values()]
     names = syntax("en")
@@ -72,7 +72,7 @@ def prose() -> list[str]:
 
 
 def junk() -> list[str]:
-    """The project's own pages that nobody would cite, and pages of keywords."""
+    """Returns the project's pages that nobody would cite, and pages of keywords."""
     crawl = part("common_crawl")
     return [page.text for page in [*crawl.own_pages("casual"), *crawl.gibberish(25)]]
 
@@ -95,7 +95,7 @@ def train_language_model(texts: Sequence[str], folder: Path, lmplz: Path) -> Per
         )
         (folder / "en.sp.model").write_bytes(bytes(model.data))
         processor = sentencepiece.SentencePieceProcessor(model_proto=bytes(model.data))
-        # The documents are scored as one line each, so they are counted as one line each.
+        # Each document is scored as one line, so it is counted as one line.
         whole = [" ".join(processor.encode_as_pieces(normalize(text))) for text in texts]
         pieces.write_text("".join(f"{line}\n" for line in whole), "utf-8")
         arpa = Path(scratch, "en.arpa")
@@ -109,14 +109,14 @@ def train_language_model(texts: Sequence[str], folder: Path, lmplz: Path) -> Per
 
 
 def crawl_scores(model: PerplexityModel) -> tuple[list[float], list[float]]:
-    """(of real pages, of junk): the perplexities of the sample's pages without the dress of their sites."""
+    """Returns the perplexities of real pages and of junk, without the sites' navigation."""
     crawl = part("common_crawl")
     real = [page.text.partition("\n")[2] for page in crawl.real_pages()]
     return _scores(model, real), _scores(model, junk())
 
 
 def write_cutoffs(path: Path, real: Sequence[float], junked: Sequence[float]) -> list[float]:
-    """Writes the percentiles of a crawl of which ``TAIL_SHARE`` is junk, as it is for CCNet's cut-offs."""
+    """Writes the percentiles of a crawl of which ``TAIL_SHARE`` is junk, as for CCNet's cut-offs."""
     shares = ((real, 1 - TAIL_SHARE), (junked, TAIL_SHARE))
     weights = np.concatenate([np.full(len(scores), share / len(scores)) for scores, share in shares])
     scores = np.concatenate([real, junked])
@@ -164,7 +164,7 @@ def _scores(model: PerplexityModel, texts: Iterable[str]) -> list[float]:
 
 
 class _Sink:
-    """What SentencePiece writes its model to."""
+    """The file object that SentencePiece writes its model to."""
 
     def __init__(self) -> None:
         self.data = bytearray()
@@ -175,7 +175,7 @@ class _Sink:
 
 
 def main() -> int:
-    """The command line: trains all, and says how well they part what they should."""
+    """Runs the command: trains all models and prints how well they separate prose from junk."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
         "--lmplz",

@@ -1,1 +1,1 @@
-"""The sample's makers, one module a source, and what they share."""
+"""Makes the parts of the sample: one module per source, and modules that they share."""

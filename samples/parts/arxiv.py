@@ -1,4 +1,4 @@
-"""The arXiv part: the monthly tars of its bulk access, papers that are projects, single files, or withdrawn."""
+"""Makes the arXiv part: monthly bulk tars with papers that are projects, single files, or withdrawn."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def make(place: Path) -> None:
 
 
 def paper(folder: Path) -> bytes:
-    """A paper as arXiv stores it: one gzipped file, or a gzipped tar of its project."""
+    """Returns a paper as arXiv stores it: a gzipped file, or a gzipped tar of the project."""
     encoding = "iso-8859-1" if folder.name in _LATIN1_PAPERS else "utf-8"
     members = []
     for path in material.files("arxiv", folder.name):

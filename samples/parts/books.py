@@ -1,6 +1,6 @@
-"""The books part: Gutenberg's layout, a second edition, an omnibus, and the other forms books travel in.
+"""Makes the books part: Gutenberg's layout, a second edition, an omnibus, and other forms in which books are published.
 
-The header and footer are this project's wording around the marks Gutenberg's files carry; the books are its own too.
+Header and footer are in this project's words around the marks of Gutenberg's files. The books were written for it too.
 """
 
 from __future__ import annotations
@@ -61,13 +61,13 @@ _CHANGED_WORDS = {"Presently": "Soon", "upon": "on", "grey": "gray", "towards": 
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """A book of the project's own; paragraphs are separated by blank lines, one line each."""
+    """A book written for this project. Each paragraph is one line; blank lines separate paragraphs."""
 
     head: dict[str, Any]
     text: str
 
     def wrapped(self, width: int) -> str:
-        """Its text with lines of at most ``width`` characters."""
+        """Returns the text in lines of at most ``width`` characters."""
         paragraphs = re.split(r"\n{2,}", self.text)
         return "\n\n".join(
             textwrap.fill(each, width, break_long_words=False, break_on_hyphens=False) for each in paragraphs
@@ -75,7 +75,7 @@ class Book:
 
 
 def books() -> dict[str, Book]:
-    """The books by their file's stem."""
+    """Returns the books by the stem of their file."""
     found = {}
     for path in material.files("books"):
         for head, body in material.blocks("books", path.name):
@@ -103,20 +103,20 @@ def make(place: Path) -> None:
 
 
 def gutenberg(book: Book, *, charset: str, width: int = 72, the: str = "THE") -> str:
-    """A book between Gutenberg's header and footer."""
+    """Returns a book with Gutenberg's header and footer."""
     names = {**book.head, "charset": charset, "shout": str(book.head["title"]).upper(), "the": the}
     return _HEADER.format(**names) + _CREDITS + "\n\n" + book.wrapped(width) + _FOOTER.format(**names)
 
 
 def latin1_edition(book: Book) -> bytes:
-    """A book in Latin-1: typewriter's quotes, accents kept."""
+    """Returns a book in Latin-1, with straight quotes and accents."""
     return gutenberg(Book(book.head, book.text.translate(_TYPEWRITER)), charset="ISO-8859-1", width=68).encode(
         "iso-8859-1"
     )
 
 
 def second_edition(book: Book) -> str:
-    """The same book as volunteers typed it years before: ASCII, narrow lines, a few words spelled otherwise."""
+    """Returns an older edition of the same book: ASCII, narrow lines, a few words with another spelling."""
     text = book.text
     for old, new in _CHANGED_WORDS.items():
         text = re.sub(rf"\b{old}\b", new, text)
@@ -132,7 +132,7 @@ def second_edition(book: Book) -> str:
 
 
 def omnibus(whole: Book, other: Book) -> str:
-    """A volume that holds a whole book and a part of another."""
+    """Returns a volume with a whole book and a part of another."""
     head = {"title": f"{whole.head['title']} and Other Pieces", "author": whole.head["author"], "number": 90109}
     paragraphs = other.text.split("\n\n")
     text = f"{whole.text}\n\n{other.head['title'].upper()}\n\n" + "\n\n".join(paragraphs[: len(paragraphs) // 3])
@@ -155,7 +155,7 @@ def _zip(members: Sequence[tuple[str, bytes]]) -> bytes:
 
 
 def _directory_listing() -> str:
-    """A folder's listing that was filed under a book's name."""
+    """Returns the listing of a folder, stored under the name of a book."""
     lines = ["total 20480"]
     for number in range(90101, 90161):
         lines.append(f"-rw-r--r--   1 1000     100      {number * 7 % 400_000 + 20_000:>8} Mar  3  2020 {number}-0.txt")

@@ -1,4 +1,4 @@
-"""The C4 part: documents as C4 is published, and WET files from which C4 is made again."""
+"""Makes the C4 part: documents as C4 is published, and WET files from which C4 is made again."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def make(place: Path) -> None:
 
 
 def _published() -> list[dict[str, str]]:
-    """Prose as C4 is published: only lines that are sentences are left of a page."""
+    """Returns prose in the form of published C4, where only lines that are sentences are left of a page."""
     library = [name for spot, name in enumerate(pages.STDLIB_MODULES) if spot % 4 == 0]
     found = pages.bounded(pages.module_pages(library, "docs.python"), 350_000)
     for package in _PACKAGES:
@@ -60,7 +60,7 @@ def _published() -> list[dict[str, str]]:
 
 
 def _published_twice(documents: list[dict[str, str]]) -> list[dict[str, str]]:
-    """Two addresses again with a newer text, and two with an older."""
+    """Returns two addresses again with a newer text, and two with an older one."""
     newer = [
         {**row, "text": row["text"] + "\nRevised and extended since.", "timestamp": "2019-05-02T00:00:00Z"}
         for row in documents[1:3]
@@ -70,7 +70,7 @@ def _published_twice(documents: list[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def _bad_lines() -> bytes:
-    """Lines that are no document: JSON that breaks off, no text, no object, bytes that are not UTF-8."""
+    """Returns lines that are no documents: incomplete JSON, no text, no object, bytes that are not UTF-8."""
     return (
         b'{"text": "This line breaks off in the middle of its te\n'
         b'{"timestamp": "2019-04-20T09:12:44Z", "url": "https://odd.example/no-text"}\n'
@@ -81,13 +81,13 @@ def _bad_lines() -> bytes:
 
 
 def _pages_for_the_rules() -> list[Page]:
-    """Package descriptions, and a page or more for every rule that C4 has."""
+    """Returns package descriptions, and at least one page for each rule of C4."""
     own = [Page(head["url"], body.partition("\n")[0], body) for head, body in material.blocks("web", "c4.txt")]
     return [*own, _endless_word(), _endless_page(), *pages.bounded(pages.descriptions(), 450_000)]
 
 
 def _crawled_later() -> list[Page]:
-    """Pages of the first file again, eight days later, under addresses that mean the same."""
+    """Returns pages of the first file again, eight days later, under equivalent addresses."""
     own = [Page(head["url"], body.partition("\n")[0], body) for head, body in material.blocks("web", "c4.txt")][:3]
     return [
         replace(own[0], text=own[0].text + "\nThe opening hours were changed in the last week of April."),
@@ -97,7 +97,7 @@ def _crawled_later() -> list[Page]:
 
 
 def _endless_word() -> Page:
-    """A page whose one long word no language has."""
+    """Returns a page with a word that is too long."""
     text = (
         "A page with an endless word\nThe line before it is quite ordinary and ends well.\n"
         + "ab" * 900
@@ -107,7 +107,7 @@ def _endless_word() -> Page:
 
 
 def _endless_page() -> Page:
-    """A page longer than C4 reads."""
+    """Returns a page that is longer than C4 allows."""
     lines = [f"Reading number {number} of the gauge was taken at the pier." for number in range(3_500)]
     title = "All readings of the gauge"
     return Page("https://odd.example/readings", title, "\n".join([title, *lines]))

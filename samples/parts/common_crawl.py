@@ -1,7 +1,7 @@
-"""The Common Crawl part: three WET files and a WARC of two crawls, with everything a crawl has that nobody wants.
+"""Makes the CommonCrawl part: three WET files and a WARC of two crawls, with the faults of real crawls.
 
-Real pages carry navigation and notices of their site; some are crawled twice, some stand under two addresses; some
-are in other languages, gibberish, chatter or advertising; some records are broken.
+Real pages have navigation and notices of their site. Some are crawled twice, and some are under two addresses. Some are
+in other languages, gibberish, chatter or advertising. Some records are broken.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _STOCK_WORDS = "cheap best online free new top deals buy sale price discount rev
 
 @dataclass(frozen=True, slots=True)
 class Dress:
-    """What a site puts around every page of its own."""
+    """The text that a site puts around each of its pages."""
 
     above: tuple[str, ...]
     below: tuple[str, ...]
@@ -35,7 +35,7 @@ class Dress:
 
 
 def dresses() -> dict[str, Dress]:
-    """The sites' navigation and notices, by host."""
+    """Returns the navigation and notices of the sites, by host."""
     found = {}
     for head, body in material.blocks("web", "boilerplate.txt"):
         above, _, below = body.partition("\n--\n")
@@ -44,13 +44,13 @@ def dresses() -> dict[str, Dress]:
 
 
 def dressed(found: Iterable[Page]) -> list[Page]:
-    """Every page with its site's navigation; a host that is not listed wears the one named ``*``."""
+    """Adds its site's navigation to every page. Hosts that are not listed get the one named ``*``."""
     known = dresses()
     return [known.get(page.url.split("/")[2], known["*"]).on(page) for page in found]
 
 
 def own_pages(kind: str) -> list[Page]:
-    """The project's own pages of a kind: ``foreign``, ``casual``, ``essays``."""
+    """Returns the project's pages of a kind: ``foreign``, ``casual``, ``essays``."""
     return [
         Page(head["url"], body.partition("\n")[0], body)
         for path in material.files("web", kind)
@@ -59,7 +59,7 @@ def own_pages(kind: str) -> list[Page]:
 
 
 def gibberish(num_pages: int) -> list[Page]:
-    """Pages stuffed with keywords in no order: English by its words, nothing by its sense."""
+    """Returns pages of keywords in no order: English words without sense."""
     words = sorted({word for page in own_pages("casual") for word in page.text.lower().split() if word.isalpha()})
     stock = _STOCK_WORDS.split()
     made = []
@@ -73,7 +73,7 @@ def gibberish(num_pages: int) -> list[Page]:
 
 
 def real_pages() -> list[Page]:
-    """CPython's reference and three quarters of its library's pages, then the largest packages the pipeline brings."""
+    """Returns CPython's reference, three quarters of its library's pages, and the pipeline's largest dependencies."""
     library = [name for place, name in enumerate(pages.STDLIB_MODULES) if place % 4]
     return [
         *pages.bounded(pages.topics(), 600_000),
@@ -107,7 +107,7 @@ def make(place: Path) -> None:
 
 
 def wet_member(page: Page, date: str, *, language: str = "", length: int | None = None) -> bytes:
-    """One page as the member of a WET file; ``language`` adds the header that newer crawls have."""
+    """Returns a page as a member of a WET file. ``language`` adds the header of newer crawls."""
     block = page.text.encode()
     headers = [
         ("WARC-Target-URI", page.url),
@@ -123,7 +123,7 @@ def wet_member(page: Page, date: str, *, language: str = "", length: int | None 
 
 
 def wet_members(found: Sequence[Page], date: str, *, crawl: str) -> list[bytes]:
-    """A warcinfo record and the pages; crawls from 2020 on name the language they found."""
+    """Returns a warcinfo record and the pages. Crawls from 2020 on name the detected language."""
     info = f"Software-Info: sample\r\nisPartOf: {crawl}\r\nformat: WARC File Format 1.0\r\n".encode()
     stamp = date.format(0)
     head = [
@@ -138,7 +138,7 @@ def wet_members(found: Sequence[Page], date: str, *, crawl: str) -> list[bytes]:
 
 
 def warc(found: Sequence[Page]) -> bytes:
-    """A WARC of HTML responses, in the several ways servers send them, with requests and records that hold no page."""
+    """Returns a WARC of HTML responses in several encodings, with requests and records that contain no page."""
     members = []
     for place, page in enumerate(found):
         date = SECOND_DATE.format(place % 60)
@@ -163,7 +163,7 @@ def warc(found: Sequence[Page]) -> bytes:
 
 
 def html(page: Page) -> str:
-    """A page as HTML: its site's navigation outside of <main>, scripts and styles, one paragraph a line."""
+    """Returns a page as HTML, with the navigation outside of <main>, scripts and styles, and one paragraph per line."""
     known = dresses()
     dress = known.get(page.url.split("/")[2], known["*"])
     lines = [line for line in page.text.splitlines()[1:] if line not in dress.above and line not in dress.below]
@@ -199,7 +199,7 @@ def _odd_response(name: str, head: str, body: bytes) -> bytes:
 
 
 def _http(place: int, page: str) -> tuple[bytes, bytes]:
-    """(payload, HTTP message): in turn plain UTF-8, Latin-1 by header, by <meta>, chunked, and compressed."""
+    """Returns (payload, HTTP message): in turn plain UTF-8, Latin-1 by header, by <meta>, chunked, and compressed."""
     way = ("plain", "latin1", "meta", "chunked", "gzip")[place % 5]
     kind = "text/html; charset=UTF-8"
     payload = page.encode()
@@ -220,7 +220,7 @@ def _http(place: int, page: str) -> tuple[bytes, bytes]:
 
 
 def _seen_again(found: Sequence[Page]) -> list[Page]:
-    """Pages of the first crawl in the second: as they were, mirrored under another address, and changed since."""
+    """Returns pages of the first crawl again: unchanged, under another address, and changed."""
     again = [page for page in found if page.url.startswith("https://docs.python.example/reference/")]
     same = again[0:6]
     mirrors = [replace(page, url=page.url.replace("docs.python", "mirror-docs")) for page in again[6:9]]
@@ -229,7 +229,7 @@ def _seen_again(found: Sequence[Page]) -> list[Page]:
 
 
 def _thin_pages() -> list[Page]:
-    """Pages with hardly a word, and one with none."""
+    """Returns pages with hardly any words, and one without any."""
     thin = [
         Page(f"http://thin.example/{n}", "Untitled", f"Untitled\nUnder construction, version {n}.") for n in range(6)
     ]
@@ -253,13 +253,13 @@ def _wet(found: Sequence[Page], date: str, damage: Callable[[list[bytes]], list[
 
 
 def _cut_a_member(members: list[bytes]) -> list[bytes]:
-    """A record in the middle of the file breaks off; the next begins right behind."""
+    """Truncates a record in the middle of the file. The next one begins directly after it."""
     middle = len(members) // 2
     return [*members[:middle], members[middle][: len(members[middle]) // 2], *members[middle + 1 :]]
 
 
 def _lie_and_zero(members: list[bytes]) -> list[bytes]:
-    """One record says it is longer than it is, one shorter, and in one forty bytes are zero."""
+    """Makes one record claim too many bytes and one too few, and sets forty bytes of one to zero."""
     longer, shorter, zeroed = len(members) // 4, len(members) // 2, 3 * len(members) // 4
     members = list(members)
     for place, change in ((longer, 700), (shorter, -500)):
@@ -273,7 +273,7 @@ def _lie_and_zero(members: list[bytes]) -> list[bytes]:
 
 
 def _cut_the_end(members: list[bytes]) -> list[bytes]:
-    """The file ends in the middle of its last record."""
+    """Truncates the last record of the file."""
     return [*members[:-1], members[-1][: len(members[-1]) * 2 // 3]]
 
 

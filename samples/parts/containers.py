@@ -1,4 +1,4 @@
-"""The containers the sources come in, written so that equal content gives equal bytes: no clock, fixed order."""
+"""Writes the containers in which sources are published. Equal content gives equal bytes: no clock, fixed order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 import py7zr
 
 FIXED_TIME = 1_577_836_800
-"""Seconds since the epoch (1 January 2020): the modification time of whatever must carry one."""
+"""Seconds since the epoch (1 January 2020): the modification time of everything that needs one."""
 
 
 def write(path: Path, data: bytes) -> None:
@@ -27,17 +27,17 @@ def write(path: Path, data: bytes) -> None:
 
 
 def gz(data: bytes) -> bytes:
-    """One gzip member without a time of making."""
+    """Returns one gzip member without a time stamp."""
     return gzip.compress(data, compresslevel=6, mtime=0)
 
 
 def json_lines(rows: Iterable[Mapping[str, Any]]) -> bytes:
-    """One JSON object a line, UTF-8."""
+    """Returns one JSON object per line, in UTF-8."""
     return b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)
 
 
 def tar(members: Sequence[tuple[str, bytes]], *, compress: bool = False) -> bytes:
-    """A tar of (name, content) in the order given; gzipped if ``compress``."""
+    """Returns a tar of (name, content) in the given order; gzipped if ``compress``."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for name, content in members:
@@ -48,7 +48,7 @@ def tar(members: Sequence[tuple[str, bytes]], *, compress: bool = False) -> byte
 
 
 def seven_zip(path: Path, name: str, content: bytes) -> None:
-    """A .7z with one member. py7zr takes times only from files on disk, so the member stands there for a moment."""
+    """Writes a .7z with one member. py7zr takes times only from files on disk, so the member is written there first."""
     path.parent.mkdir(parents=True, exist_ok=True)
     member = path.with_suffix(".member")
     member.write_bytes(content)
@@ -61,22 +61,22 @@ def seven_zip(path: Path, name: str, content: bytes) -> None:
 
 
 def pick(key: str, among: int) -> int:
-    """A number below ``among`` that is a function of ``key`` alone."""
+    """Returns a number below ``among`` that depends only on ``key``."""
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % among
 
 
 def warc_record(kind: str, headers: Sequence[tuple[str, str]], block: bytes, *, length: int | None = None) -> bytes:
-    """A WARC record; ``length`` overrides the true Content-Length (to lie)."""
+    """Returns a WARC record. ``length`` replaces the true Content-Length."""
     lines = ["WARC/1.0", f"WARC-Type: {kind}", *(f"{name}: {value}" for name, value in headers)]
     lines.append(f"Content-Length: {len(block) if length is None else length}")
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + block + b"\r\n\r\n"
 
 
 def record_id(key: str) -> str:
-    """A record's urn, a function of ``key`` alone."""
+    """Returns a record's urn that depends only on ``key``."""
     return f"<urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, key)}>"
 
 
 def sha1_digest(data: bytes) -> str:
-    """A digest as WARC writes it: ``sha1:`` and base 32."""
+    """Returns a digest in the form of WARC: ``sha1:`` and base 32."""
     return "sha1:" + base64.b32encode(hashlib.sha1(data).digest()).decode()

@@ -1,7 +1,7 @@
-"""The GitHub part: BigQuery's tables contents, files and licenses, of repositories that every machine has.
+"""Makes the GitHub part: BigQuery's tables contents, files and licenses, for repositories that every machine has.
 
-CPython's and the installed packages' sources stand as repositories; the project's own files bring the other languages
-and every form of licence header; and there is what must be turned away.
+The source files of CPython and of installed packages serve as repositories. The project's own files add other languages
+and all forms of licence headers. Some files must be dropped.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ REPOSITORIES = (
     ("pypa/pip", "pip", "mit", 120_000),
     ("pypa/setuptools", "setuptools", "mit", 100_000),
 )
-"""Repository, package, licence as BigQuery spells it, and how many bytes of it to take."""
+"""Repository, package, licence in BigQuery's spelling, and the number of bytes to take."""
 _STDLIB_BYTES = 80_000
 _SUFFIXES = {".py", ".pyi", ".pyx", ".h", ".c", ".md", ".rst", ".js", ".css", ".html"}
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A file of a repository; ``content`` None is a file that BigQuery holds no text of."""
+    """A file of a repository. ``content`` is None if BigQuery has no text for it."""
 
     repo: str
     path: str
@@ -47,7 +47,7 @@ class Entry:
 
     @property
     def id(self) -> str:
-        """Git's own name for the content."""
+        """Returns git's hash of the content."""
         content = self.content if self.content is not None else self.path.encode()
         return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
@@ -77,14 +77,14 @@ def _installed() -> Iterator[Entry]:
 
 
 def _standard_library() -> Iterator[Entry]:
-    """CPython's licence is none that BigQuery names, so its repository has no row in the table of licences."""
+    """Returns CPython's files. BigQuery has no name for its licence, so the table of licences lacks it."""
     yield from _files_of(
         "python/cpython", Path(sysconfig.get_paths()["stdlib"]) / "json", _STDLIB_BYTES, prefix="Lib/json"
     )
 
 
 def _files_of(repo: str, root: Path, max_bytes: int, *, prefix: str) -> Iterator[Entry]:
-    """A part of a package's files, chosen by the hash of their path."""
+    """Returns some of a package's files, chosen by the hash of their path."""
     found = [path for path in root.rglob("*") if path.suffix in _SUFFIXES and path.is_file()]
     named = sorted((path.relative_to(root).as_posix(), path) for path in found)
     named.sort(key=lambda each: pick(f"{repo} {each[0]}", 1 << 62))
@@ -112,7 +112,7 @@ def _own_licences() -> dict[str, str]:
 
 
 def _planted() -> Iterator[Entry]:
-    """What must be turned away, or counted once. Each is described in ``material/FAULTS.md``."""
+    """Returns files that must be dropped or counted once. ``material/FAULTS.md`` describes each."""
     own = {f"{entry.repo}/{entry.path}": entry for entry in _own()}
     script = own["larkspur/tidewater/web/chart.js"]
     text = script.content or b""
@@ -145,7 +145,7 @@ def _planted() -> Iterator[Entry]:
 
 
 def _content_row(entry: Entry) -> dict[str, Any]:
-    """As BigQuery exports it: numbers stand as text, a binary file has no content."""
+    """Returns a row as BigQuery exports it: numbers are text, and a binary file has no content."""
     content = None if entry.content is None else entry.content.decode("utf-8", "replace")
     size = 4096 if entry.content is None else len(entry.content)
     row = {"id": entry.id, "size": str(size), "content": content, "binary": entry.content is None, "copies": "1"}

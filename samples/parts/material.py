@@ -1,4 +1,4 @@
-"""Reads the folder ``material/``: what the project wrote itself for the sample."""
+"""Reads the folder ``material/``, the texts written for the sample."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ MATERIAL = Path(__file__).resolve().parent.parent / "material"
 
 
 def text(*parts: str) -> str:
-    """One file's text."""
+    """Returns the text of a file."""
     return MATERIAL.joinpath(*parts).read_text("utf-8")
 
 
 def blocks(*parts: str) -> Iterator[tuple[dict[str, Any], str]]:
-    """The blocks of a file: each begins with a line ``@@ {"name": value, ...}``; what follows it is its body."""
+    """Returns the blocks of a file. Each begins with a line ``@@ {"name": value, ...}``, and its body follows."""
     for block in text(*parts).split("\n@@ ")[0:]:
         head, _, body = block.removeprefix("@@ ").partition("\n")
         if head.startswith("{"):
@@ -24,6 +24,6 @@ def blocks(*parts: str) -> Iterator[tuple[dict[str, Any], str]]:
 
 
 def files(*parts: str) -> list[Path]:
-    """The files below a folder, sorted by their path."""
+    """Returns the files below a folder, sorted by path."""
     root = MATERIAL.joinpath(*parts)
     return sorted(path for path in root.rglob("*") if path.is_file() and "__pycache__" not in path.parts)

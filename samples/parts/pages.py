@@ -1,7 +1,7 @@
-"""Web pages out of the documentation that every machine has: CPython's, and that of the packages installed beside us.
+"""Makes web pages from the documentation that every machine has: CPython's and that of installed packages.
 
-Nothing is imported but to find it: docstrings are read from the sources with ``ast``. The amounts are bounded, so
-that the sample is about as large whatever else is installed.
+No package is imported: docstrings are read from source files with ``ast``. The amounts are bounded, so the size of the
+sample does not depend on what is installed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from . import material
 
 STDLIB_MODULES = tuple(material.text("web", "stdlib_modules.txt").split())
-"""The modules of the standard library that have a page."""
+"""The modules of the standard library that get a page."""
 
 _WRAPPED = re.compile(r"(?<=[\w,.;:()'\"`*-])\n(?=[\w(\"'`*])")
 _CODE = re.compile(r"^( {2,}|\t|>>>|\.\.\. |\.\. |[-=~^*+#|]{3,})", re.MULTILINE)
@@ -27,7 +27,7 @@ _CODE = re.compile(r"^( {2,}|\t|>>>|\.\.\. |\.\. |[-=~^*+#|]{3,})", re.MULTILINE
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A web page as text: lines as a browser would show them."""
+    """A web page as text, in lines as a browser would show them."""
 
     url: str
     title: str
@@ -35,13 +35,13 @@ class Page:
 
 
 def unwrap(text: str) -> str:
-    """Paragraphs wrapped by hand become one line each, as on a web page; code and tables stay as they are."""
+    """Joins wrapped paragraphs into one line each, as on a web page. Code and tables stay as they are."""
     blocks = re.split(r"\n[ \t]*\n", text)
     return "\n".join(block if _CODE.search(block) else _WRAPPED.sub(" ", block) for block in blocks if block.strip())
 
 
 def topics() -> Iterator[Page]:
-    """CPython's language reference as ``help("TOPICS")`` has it: about 80 pages, 0.4 MB."""
+    """Returns CPython's language reference, as in ``help("TOPICS")``: about 80 pages, 0.4 MB."""
     from pydoc_data.topics import topics as texts
 
     for name in sorted(texts):
@@ -50,7 +50,7 @@ def topics() -> Iterator[Page]:
 
 
 def module_pages(names: Sequence[str], site: str, *, max_page_chars: int = 30_000) -> Iterator[Page]:
-    """One page for each module that has at least a screenful of docstrings: its own, its classes', its functions'."""
+    """Yields one page for each module with at least a screenful of docstrings."""
     for name in names:
         source = _source_of(name)
         if source is None:
@@ -66,7 +66,7 @@ def module_pages(names: Sequence[str], site: str, *, max_page_chars: int = 30_00
 
 
 def package_modules(package: str, *, max_source_bytes: int = 1_500_000) -> list[str]:
-    """The modules of an installed package, tests and generated code left out; none if it is not installed."""
+    """Returns the modules of an installed package without tests and generated code; none if it is not installed."""
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         return []
@@ -85,7 +85,7 @@ def package_modules(package: str, *, max_source_bytes: int = 1_500_000) -> list[
 
 
 def descriptions() -> Iterator[Page]:
-    """The long descriptions of the installed packages, as the package index shows them."""
+    """Returns the long descriptions of installed packages, as the package index shows them."""
     seen = set()
     found = sorted(importlib.metadata.distributions(), key=lambda each: str(each.metadata["Name"]).lower())
     for distribution in found:
@@ -100,7 +100,7 @@ def descriptions() -> Iterator[Page]:
 
 
 def bounded(pages: Iterator[Page], max_chars: int) -> list[Page]:
-    """The first pages up to ``max_chars`` characters in all; what comes behind is not even read."""
+    """Yields the first pages up to ``max_chars`` characters in total. Later pages are not read."""
     taken: list[Page] = []
     num_chars = 0
     for page in pages:
@@ -112,7 +112,7 @@ def bounded(pages: Iterator[Page], max_chars: int) -> list[Page]:
 
 
 def _source_of(module: str) -> Path | None:
-    """The file a module would be loaded from, found without importing its parents."""
+    """Returns the file of a module, without importing its parents."""
     relative = Path(*module.split("."))
     spec = importlib.util.find_spec(relative.parts[0])
     if spec is None:
@@ -128,7 +128,7 @@ def _source_of(module: str) -> Path | None:
 
 
 def _documented(tree: ast.Module, module: str) -> Iterator[str]:
-    """The docstrings of a module in order, each under the signature it belongs to."""
+    """Yields the docstrings of a module in order, each after its signature."""
     own = ast.get_docstring(tree)
     if own:
         yield unwrap(own)

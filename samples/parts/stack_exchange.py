@@ -1,4 +1,4 @@
-"""The Stack Exchange part: sites as .7z, as Posts.xml in a folder, in both styles of rows and of tags."""
+"""Makes the Stack Exchange part: sites as .7z and as Posts.xml in a folder, with both styles of rows and tags."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def make(place: Path) -> None:
 
 
 def posts_xml(posts: list[tuple[dict[str, Any], str]], style: dict[str, Any]) -> bytes:
-    """A dump's Posts.xml: a row a post, its HTML escaped in an attribute."""
+    """Returns a dump's Posts.xml: one row per post, with its HTML escaped in an attribute."""
     end = "></row>" if style["closing_tags"] else " />"
     rows = "".join(f"  <row {_attributes(head, body, style)}{end}\n" for head, body in posts)
     mark = "\ufeff" if style["byte_order_mark"] else ""
@@ -33,7 +33,7 @@ def posts_xml(posts: list[tuple[dict[str, Any], str]], style: dict[str, Any]) ->
 
 
 def _attributes(head: dict[str, Any], body: str, style: dict[str, Any]) -> str:
-    """A post's attributes in the order the dumps have them."""
+    """Returns a post's attributes in the order of the dumps."""
     kinds = {"question": 1, "answer": 2, "excerpt": 4, "wiki": 5, "nomination": 6}
     number = head.get("id")
     day, minute = 1 + (number or 0) % 27, (number or 0) * 7 % 60

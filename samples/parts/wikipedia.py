@@ -1,4 +1,4 @@
-"""The Wikipedia part: a dump a language, English as multistream with its index."""
+"""Makes the Wikipedia part: one dump per language, English as multistream with an index."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ _NAMESPACES = {
 
 @dataclass(frozen=True, slots=True)
 class WikiPage:
-    """A page of a dump."""
+    """One page of a dump."""
 
     head: dict[str, Any]
     text: str
 
     def xml(self) -> str:
-        """The page element, as MediaWiki's export writes it."""
+        """Returns the page element, as MediaWiki's export writes it."""
         redirect = f"    <redirect title={quoteattr(self.head['redirect'])} />\n" if "redirect" in self.head else ""
         number = int(self.head["id"])
         model = "wikitext" if not self.head["title"].endswith(".css") else "sanitized-css"
@@ -76,7 +76,7 @@ _FOOT = "</mediawiki>\n"
 
 
 def _head(language: str) -> str:
-    """What stands before the first page."""
+    """Returns the part before the first page."""
     keys = dict(zip((-1, 1, 6, 10, 14), _NAMESPACES[language], strict=True))
     spaces = "".join(
         f'      <namespace key="{key}" case="first-letter">{name}</namespace>\n' for key, name in keys.items()
@@ -93,7 +93,7 @@ def _head(language: str) -> str:
 
 
 def _multistream(language: str, found: Sequence[WikiPage]) -> tuple[bytes, bytes]:
-    """(dump, index): a stream for the head, one for every few pages, one for the foot; the index has their offsets."""
+    """Returns (dump, index): a stream for the head, one per few pages, one for the foot, and their offsets."""
     dump = bz2.compress(_head(language).encode())
     index = []
     for start in range(0, len(found), PAGES_IN_A_STREAM):
