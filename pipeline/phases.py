@@ -22,11 +22,11 @@ from pipeline.clean.source_plan import PreparedSource
 from pipeline.clean.work import clean_work
 from pipeline.engine.runner import choose_engine
 from pipeline.estimate import print_estimate
-from pipeline.files.files import delete_tree, exists, join, write_bytes
+from pipeline.files.files import delete_tree, exists, join
 from pipeline.mix import phase as mixing
 from pipeline.mix.work import mix_work
 from pipeline.output.lock import check_writable, only_run
-from pipeline.output.markers import is_done, read_marker
+from pipeline.output.markers import is_done, read_marker, write_marker
 from pipeline.output.paths import Layout
 from pipeline.preflight.cloud_options import check_options
 from pipeline.preflight.cloud_stores import check_stores
@@ -166,7 +166,7 @@ def _mix(settings: Settings, layout: Layout, place: Workplace, display: Display)
         found = mixing.write_mixture(job, layout, lambda job: place.run("mix", lambda p: graph.mix(p, job)))
     manifest = mixing.manifest_of(made, job, encoder, found, _about(layout, sources))
     write_card(layout, manifest)
-    write_bytes(marker, json.dumps({"fingerprint": fingerprint}).encode())
+    write_marker(marker, {"fingerprint": fingerprint})
     mixing.write_manifest(layout, manifest)
 
 

@@ -18,7 +18,7 @@ from pipeline.clean.joins.answers import SITES_STAGE
 from pipeline.clean.segments import stage_names
 from pipeline.clean.step_runner import clean_schema
 from pipeline.files.files import exists, write_bytes
-from pipeline.output.markers import Span, state_of
+from pipeline.output.markers import Span, state_of, write_marker
 
 _COUNT, _CLEAN, _DROPPED = "count", "clean", "dropped"
 
@@ -94,7 +94,7 @@ def write_source(job: SourceJob, counts: Mapping[c.CountKey, int], stages: Seque
             for d in dumps
         ],
     }
-    write_bytes(job.marker, json.dumps(marker, indent=1).encode())
+    write_marker(job.marker, marker)
 
 
 def write_dump_marker(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None:
@@ -104,7 +104,7 @@ def write_dump_marker(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None:
         "counts": [[*key, number] for key, number in sorted(counts.items())],
         "parts": {name: state_of(where) for name, where in dump_folders(job).items()},
     }
-    write_bytes(job.marker, json.dumps(marker, indent=1).encode())
+    write_marker(job.marker, marker)
 
 
 def dump_folders(job: SourceJob) -> dict[str, str | Span]:

@@ -13,6 +13,7 @@ _KNOWN_FAILURES = (
         "the workers do not have this package: " + HOW_TO_IMAGE + ", or --setup_file=./setup.py",
     ),
     (re.compile(r"StaleWorker: ([^\n\\]+)"), "{0}"),
+    (re.compile(r"DamagedFile: ([^\n\\]+)"), "{0}"),
     (re.compile(r"((?:/|gs://|s3://)\S+: (?:no such file|a worker cannot read|its checksum is|"
                 r"[\d.]+ GB do not fit)[^\n\\]*)"),
      "a worker cannot open a model: {0}"),

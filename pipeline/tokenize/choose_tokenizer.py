@@ -18,7 +18,7 @@ from mixtures.tokenizer_sample import plan_sample, weighted_sample
 from pipeline.clean.batch_address import PART_NAME
 from pipeline.files.files import delete_tree, exists, join, read_bytes, write_bytes
 from pipeline.models.load import load
-from pipeline.output.markers import is_done, read_marker
+from pipeline.output.markers import is_done, read_marker, write_marker
 from pipeline.output.paths import Layout
 from pipeline.settings.settings import Settings
 from pipeline.settings.source_settings import canonical
@@ -70,7 +70,7 @@ def get_tokenizer(
         draw_sample(settings, layout, sources, train_settings.max_sample_bytes, run_sample), None, train_settings
     )
     _put_tokenizer(layout, trained.model)
-    write_bytes(marker, json.dumps({"fingerprint": fingerprint, **trained.about()}, indent=1).encode())
+    write_marker(marker, {"fingerprint": fingerprint, **trained.about()})
     return Encoder.load(trained.model)
 
 
@@ -101,7 +101,7 @@ def draw_sample(
         whole: Documents = {s: _CleanDocuments(parts[s], excluded) for s in sources}
         known = None if excluded else available  # what is left of it is known when it has been read
         return weighted_sample(whole, settings.recipe, max_bytes=max_bytes, available=known)
-    folder = join(layout.work, "sample")
+    folder = join(layout.work, "tokenizer-sample")  # not `sample`: the input that ships lies there
     shares = _shares(settings, available, max_bytes)
     while True:
         delete_tree(folder)
