@@ -12,6 +12,8 @@ from pipeline.phases import estimate_run, run
 from pipeline.preflight.cloud_options import Faults
 from pipeline.settings.settings import parse
 
+MAX_LINE_CHARS = 900
+"""Longer messages are truncated: a wrong value may be as long as the file that holds it."""
 DONE, FAILED, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -38,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if type(error) is not ValueError:
             raise  # a library's, of data that we handed it: a fault of ours, not a wrong request
         is_table = isinstance(error.__cause__, PlanError)
-        print(f"error: {error if is_table else ' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {error if is_table else one_line(error)}", file=sys.stderr)
         return WRONG_REQUEST
     except (RunFailed, JobFailed) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -47,6 +49,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("stopped: the same command goes on with what is not yet whole", file=sys.stderr)
         return INTERRUPTED
     return DONE
+
+
+def one_line(error: object) -> str:
+    """Returns a message on one line of bounded length.
+
+    >>> one_line("a\\n  b")
+    'a b'
+    """
+    line = " ".join(str(error).split())
+    return line if len(line) <= MAX_LINE_CHARS else line[:MAX_LINE_CHARS] + "..."
 
 
 if __name__ == "__main__":
