@@ -54,7 +54,7 @@ def _check_events(text: str, where: str) -> None:
     """Looks at the stream before anything is built of it; PyYAML builds nested values by recursion."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        line = f"{where}, line {event.start_mark.line + 1}"
+        line = f"{where}, line {_line(event)}"
         if isinstance(event, yaml.AliasEvent):
             raise ValueError(f"{line}: *{event.anchor} is an alias, which is not read; write the value itself")
         if isinstance(event, yaml.CollectionStartEvent):
@@ -87,7 +87,7 @@ def _faults(node: yaml.Node, path: str) -> Iterator[str]:
             yield from _faults(value, name)
 
 
-def _line(node: yaml.Node) -> int:
+def _line(node: Any) -> int:
     return node.start_mark.line + 1 if node.start_mark is not None else 0
 
 

@@ -7,6 +7,10 @@ import re
 HOW_TO_IMAGE = "build it with docker/Dockerfile and name it with --sdk_container_image=IMAGE (docs/cloud.md)"
 
 
+LOST_WORKER = (
+    "a worker process ended before its work was done (killed, or out of memory); nothing that looks whole is left: "
+    "start the run again, with fewer workers if memory was the cause"
+)
 _KNOWN_FAILURES = (
     (
         re.compile(r"No module named '(?:pipeline|filters|mixtures|tokenizer)"),
@@ -22,8 +26,7 @@ _KNOWN_FAILURES = (
     (re.compile(r"(?:ZONE_RESOURCE_POOL_EXHAUSTED|QUOTA_EXCEEDED|quota '[A-Z_]+' exceeded)[^\n]*", re.I),
      "the region has no machines left for this project: lower --max_num_workers, or take another --region"),
     (re.compile(r"Channel closed prematurely|Worker subprocess exited|worker process exited|Lost worker", re.I),
-     "a worker process ended before its work was done (killed, or out of memory); nothing that looks whole is left: "
-     "start the run again, with fewer workers if memory was the cause"),
+     LOST_WORKER),
 )  # fmt: skip
 
 
