@@ -23,6 +23,7 @@ from google.protobuf import json_format, text_format  # type: ignore[import-unty
 
 from pipeline.engine.known_failures import LOST_WORKER
 from pipeline.engine.watched_connection import WatchedConnection
+from pipeline.engine.worker import PARENT_VARIABLE
 from tokenizer.interrupts import at_end, end_command
 
 PROGRAM = f"{shlex.quote(sys.executable)} -m pipeline.engine.worker"
@@ -91,6 +92,7 @@ class LocalWorkerHandler(worker_handlers.SubprocessSdkWorkerHandler):
             "LOGGING_API_SERVICE_DESCRIPTOR": address(f"localhost:{logging_port}"),
             "PIPELINE_OPTIONS": json_format.MessageToJson(self.provision_info.provision_info.pipeline_options),
             "WORKER_ID": self.worker_id,
+            PARENT_VARIABLE: str(os.getpid()),
         }
 
     def _report_lost(self, status: int) -> None:
