@@ -8,7 +8,7 @@ TRAIN_STAMP := $(TRAIN_VENV)/.installed
 BROWSER_STAMP := $(VENV)/.browser
 BROWSER_DEBIAN := chromium fonts-dejavu-core libatomic1
 
-.PHONY: sample test test-fast test-cloud test-train test-browser check format docs golden lmplz sample-models clean
+.PHONY: sample test test-fast test-random test-cloud test-train test-browser check format docs golden lmplz sample-models clean
 
 sample: $(STAMP)  ## Sets everything up and runs the main job on the sample, into ./out
 	$(BIN)/python -m pipeline.run
@@ -18,6 +18,9 @@ test: $(STAMP)  ## Sets everything up and passes the tests
 
 test-fast: $(STAMP)  ## All but the slow tests
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not cloud"
+
+test-random: $(STAMP)  ## The tests of laws with newly drawn examples; all other targets draw the same ones every time
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "hypothesis and not cloud" --hypothesis-profile=random tests
 
 test-cloud: $(STAMP)  ## Rehearses the cloud and several hosts on loopback (four minutes)
 	$(BIN)/python -m pytest -n auto --dist loadfile -m cloud tests/cloud

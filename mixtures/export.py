@@ -38,6 +38,7 @@ from mixtures.shards import ShardInfo, read_batches
 from mixtures.storage import LocalStorage
 from mixtures.stream import check_shard, check_sizes, check_sum
 from tokenizer.encode import id_dtype
+from tokenizer.interrupts import as_command
 
 Format = Literal["megatron", "datatrove", "dolma"]
 FORMATS: tuple[Format, ...] = ("megatron", "datatrove", "dolma")
@@ -267,4 +268,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(as_command(main))

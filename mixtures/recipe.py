@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, cast
 
-import yaml
+from mixtures.strict_yaml import MAX_BYTES, MAX_DIGITS, parse_yaml
 
 MAX_EPOCHS = 255
 """``epoch`` is a uint8 in the shards."""
@@ -113,10 +113,7 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     Decimal('100.0')
     """
     text, place = _read(name_or_path)
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{place}: not YAML: {' '.join(str(error).split())}") from error
+    data = parse_yaml(text, place)
     try:
         return recipe_of(data)
     except ValueError as error:
@@ -209,7 +206,10 @@ def _read(name_or_path: str | Path) -> tuple[str, str]:
     try:
         if str(name_or_path).isidentifier() and shipped.is_file():
             return shipped.read_text(encoding="utf-8"), f"recipe {name_or_path}"
-        return Path(name_or_path).read_text(encoding="utf-8"), str(name_or_path)
+        path = Path(name_or_path)
+        if path.exists() and (not path.is_file() or path.stat().st_size > MAX_BYTES):
+            raise ValueError(f"{name_or_path}: not a file of at most {MAX_BYTES:,} bytes")
+        return path.read_text(encoding="utf-8"), str(name_or_path)
     except OSError as error:
         raise ValueError(f"cannot read the recipe {name_or_path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -232,11 +232,11 @@ def _decimal(what: str, value: Any) -> Decimal:
     try:
         if not isinstance(value, bool):
             number = Decimal(str(value).replace("_", ""))
-            if number.is_finite():
+            if number.is_finite() and (not number or abs(number.adjusted()) <= MAX_DIGITS):
                 return number
     except InvalidOperation:
         pass
-    raise ValueError(f"{what} is {value!r}, which is not a number")
+    raise ValueError(f"{what} is {str(value)[:200] if isinstance(value, str) else value!r}, which is not a number")
 
 
 def _integer(what: str, value: Any) -> int:
@@ -255,10 +255,7 @@ def read_yaml(name_or_path: str | Path) -> dict[str, Any]:
         ValueError: it is not there, is not YAML, or holds no mapping; the message names the file.
     """
     text, place = _read(name_or_path)
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{place}: not YAML: {' '.join(str(error).split())}") from error
+    data = parse_yaml(text, place)
     try:
         return _mapping("the file", data)
     except ValueError as error:

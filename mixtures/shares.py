@@ -18,6 +18,7 @@ from mixtures.loader import Loader, LoaderSettings
 from mixtures.manifest import shard_infos
 from mixtures.plan.table import format_rows
 from mixtures.stream import TokenStream
+from tokenizer.interrupts import as_command
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,4 +128,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(as_command(main))

@@ -25,6 +25,7 @@ from mixtures.manifest import TOKENIZER_NAME, read_manifest, shard_infos, valida
 from mixtures.shards import ShardInfo, read_batches
 from mixtures.storage import LocalStorage
 from mixtures.stream import check_shard, check_sizes, check_sum
+from tokenizer.interrupts import as_command
 
 _READ_BYTES = 8 * 2**20
 _MAX_KEYS = 16_000_000
@@ -231,4 +232,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(as_command(main))

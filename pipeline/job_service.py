@@ -26,6 +26,9 @@ from apache_beam.runners.portability import local_job_service, local_job_service
 from apache_beam.runners.portability.fn_api_runner import fn_runner, worker_handlers
 from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
 
+from pipeline.engine.watched_connection import WatchedConnection
+from tokenizer.interrupts import as_command
+
 _NO_FLUSHER = 0
 """Milliseconds after which a data channel sends what it holds: with any, a second thread does it, and loses records."""
 
@@ -46,59 +49,6 @@ class PoolOfPools(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
     def StopWorker(self, request: Any, context: Any) -> Any:  # noqa: N802
         turn = self._pool_of.get(request.worker_id)
         return beam_fn_api_pb2.StopWorkerResponse() if turn is None else self._stubs[turn].StopWorker(request)
-
-
-class WatchedConnection(worker_handlers.ControlConnection):
-    """The line to a worker; when it ends before the work does, what waits for the worker is answered with an error.
-
-    A worker that was asked for and does not call within ``start_seconds`` is one that is gone.
-    """
-
-    start_seconds = 600.0
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._is_late = False
-        self._deadline = threading.Timer(self.start_seconds, self._give_up)
-        self._deadline.daemon = True
-        self._deadline.start()
-
-    def _give_up(self) -> None:
-        if self._state == worker_handlers.BeamFnControlServicer.UNSTARTED_STATE:
-            self._is_late = True
-            self._answer_all()
-
-    def _read(self) -> None:
-        self._deadline.cancel()
-        try:
-            super()._read()
-        except grpc.RpcError:  # the line broke; one that was closed in order ends without
-            self._answer_all()
-        else:
-            if not self._is_done:
-                self._answer_all()
-
-    @property
-    def _is_done(self) -> bool:
-        return bool(self._state == worker_handlers.BeamFnControlServicer.DONE_STATE)
-
-    def _answer_all(self) -> None:
-        for name in list(self._futures_by_id):
-            self._answer(name)
-
-    def _answer(self, name: str) -> None:
-        waiting = self._futures_by_id.pop(name, None)
-        if waiting is not None:
-            waiting.set(
-                beam_fn_api_pb2.InstructionResponse(instruction_id=name, error="Lost worker: it does not answer")
-            )
-
-    def push(self, req: Any) -> Any:
-        waiting = super().push(req)
-        has_begun = self._state == worker_handlers.BeamFnControlServicer.STARTED_STATE
-        if waiting is not None and (self._is_late or (has_begun and not self._read_thread.is_alive())):
-            self._answer(req.instruction_id)
-        return waiting
 
 
 def serve(*, port: int, pool_port: int, pools: Sequence[str], num_workers: int, start_seconds: float) -> None:
@@ -143,16 +93,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     workers = commands.add_parser("pool", help="a worker pool, on every host that works")
     workers.add_argument("--port", type=int, default=50000, help="where it listens (default: 50000)")
     flags = parser.parse_args(arguments)
-    try:
-        if flags.command == "pool":
-            pool(port=flags.port)
-        else:
-            serve(port=flags.port, pool_port=flags.pool_port, pools=flags.pools.split(","),
-                  num_workers=flags.num_workers, start_seconds=flags.start_seconds)  # fmt: skip
-    except KeyboardInterrupt:
-        return 130
+    if flags.command == "pool":
+        pool(port=flags.port)
+    else:
+        serve(port=flags.port, pool_port=flags.pool_port, pools=flags.pools.split(","),
+              num_workers=flags.num_workers, start_seconds=flags.start_seconds)  # fmt: skip
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(as_command(main))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 import platform
 import tempfile
 import time
@@ -20,13 +19,13 @@ from pipeline.clean.work import clean_work
 from pipeline.engine.runner import choose_engine
 from pipeline.engine.same_code import version_of
 from pipeline.estimate import print_estimate
-from pipeline.files.files import delete_tree, exists, join, write_bytes
+from pipeline.files.files import delete_tree, exists, join
 from pipeline.mix import phase as mixing
 from pipeline.mix.job import MixJob
 from pipeline.mix.work import mix_work
 from pipeline.output.fingerprint import fingerprint
 from pipeline.output.lock import check_writable, only_run
-from pipeline.output.markers import is_done, read_marker
+from pipeline.output.markers import is_done, read_marker, write_marker
 from pipeline.output.paths import Layout
 from pipeline.preflight.cloud_options import check_options
 from pipeline.preflight.cloud_stores import check_stores
@@ -166,7 +165,7 @@ def _mix(settings: Settings, layout: Layout, place: Workplace, display: Display)
         found = mixing.write_mixture(job, layout, lambda job: place.run("mix", lambda p: graph.mix(p, job)))
     manifest = mixing.manifest_of(made, job, encoder, found, _about(layout, sources))
     write_card(layout, manifest)
-    write_bytes(marker, json.dumps({"fingerprint": identity}).encode())
+    write_marker(marker, {"fingerprint": identity})
     mixing.write_manifest(layout, manifest)
 
 

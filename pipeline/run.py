@@ -6,21 +6,28 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from mixtures.plan.shares import PlanError
-from pipeline.explain import explain
-from pipeline.failures import JobFailed, RunFailed
-from pipeline.phases import estimate_run, run
-from pipeline.preflight.cloud_options import Faults
-from pipeline.settings.settings import parse
+from tokenizer.interrupts import as_command
 
-DONE, FAILED, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
+MAX_LINE_CHARS = 900
+"""Longer messages are truncated: a wrong value may be as long as the file that holds it."""
+DONE, FAILED, WRONG_REQUEST = 0, 1, 2
+INTERRUPTED_LINE = "interrupted: run the same command again to resume"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0 done; 1 the run failed; 2 the request was wrong; 130 stopped from the keyboard.
+    """Returns the exit status: 0 done, 1 the run failed, 2 the request was wrong.
 
-    What is wrong with a request, and how to mend it, is told in one line on stderr.
+    What is wrong and how to mend it is printed to stderr in one line. A command that is interrupted ends with status
+    130 (Ctrl-C) or 143 (SIGTERM), see :mod:`tokenizer.interrupts`.
     """
+    # Imported here: it takes seconds, in which an interrupt must end the command as well.
+    from mixtures.plan.shares import PlanError
+    from pipeline.explain import explain
+    from pipeline.failures import JobFailed, RunFailed
+    from pipeline.phases import estimate_run, run
+    from pipeline.preflight.cloud_options import Faults
+    from pipeline.settings.settings import parse
+
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         settings = parse(sys.argv[1:] if argv is None else argv)
@@ -41,16 +48,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         if type(error) is not ValueError:
             raise  # a library's, of data that we handed it: a fault of ours, not a wrong request
         is_table = isinstance(error.__cause__, PlanError)
-        print(f"error: {error if is_table else ' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {error if is_table else one_line(error)}", file=sys.stderr)
         return WRONG_REQUEST
     except (RunFailed, JobFailed) as error:
         print(f"error: {error}", file=sys.stderr)
         return FAILED
-    except KeyboardInterrupt:
-        print("stopped: the same command goes on with what is not yet whole", file=sys.stderr)
-        return INTERRUPTED
     return DONE
 
 
+def one_line(error: object) -> str:
+    """Returns a message on one line of bounded length.
+
+    >>> one_line("a\\n  b")
+    'a b'
+    """
+    line = " ".join(str(error).split())
+    return line if len(line) <= MAX_LINE_CHARS else line[:MAX_LINE_CHARS] + "..."
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(as_command(main, line=INTERRUPTED_LINE))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 import tempfile
 import time
 import uuid
@@ -23,6 +24,7 @@ from pipeline.progress.display import Display, job_link
 from pipeline.progress.run_record import Measured
 from pipeline.progress.worker_time import stage_seconds
 from pipeline.settings.settings import Settings
+from tokenizer.interrupts import at_end
 
 
 class Workplace:
@@ -68,12 +70,28 @@ def workplace(settings: Settings, engine: Engine, layout: Layout, display: Displ
     delete_tree(spill_root)
     spill = join(spill_root, uuid.uuid4().hex)
     progress_dir = None
-    if engine.is_local:
-        os.makedirs(spill, exist_ok=True)
-        progress_dir = tempfile.mkdtemp(prefix="progress-")
-    try:
+    with contextlib.ExitStack() as stack:
+        if engine.is_local:
+            progress_dir = join(spill, "progress")
+            os.makedirs(progress_dir)
+            stack.enter_context(_temporary_files_in(join(spill, "temporary")))
+            at_end("spill", lambda: shutil.rmtree(spill_root, ignore_errors=True))
+            stack.callback(at_end, "spill", None)
+        stack.callback(delete_tree, spill_root)
         yield Workplace(engine, spill, progress_dir, display)
+
+
+@contextlib.contextmanager
+def _temporary_files_in(folder: str) -> Iterator[None]:
+    """Makes this process and those that it starts create temporary files in a folder that the next run would delete."""
+    os.makedirs(folder)
+    before, tempfile.tempdir = (os.environ.get("TMPDIR"), tempfile.tempdir), folder
+    os.environ["TMPDIR"] = folder
+    try:
+        yield
     finally:
-        delete_tree(spill_root)
-        if progress_dir:
-            delete_tree(progress_dir)
+        tempfile.tempdir = before[1]
+        if before[0] is None:
+            del os.environ["TMPDIR"]
+        else:
+            os.environ["TMPDIR"] = before[0]

@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""The fixtures and settings that all tests share."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The default draws the same examples every time, so that `make test` repeats. `make test-random` draws new ones.
+settings.register_profile("fixed", derandomize=True, database=None)
+settings.register_profile("random", derandomize=False, print_blob=True)
+settings.load_profile("fixed")
 
 
 @pytest.fixture(scope="session")
 def corpus_data() -> Path:
-    """The folder of real input; tests that need it say so when it is not there."""
+    """Returns the folder of real input; skips the tests that need it if ``CORPUS_DATA`` is not set."""
     root = os.environ.get("CORPUS_DATA")
     if not root:
         pytest.skip("CORPUS_DATA is not set: no real input here")

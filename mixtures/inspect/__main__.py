@@ -11,6 +11,7 @@ from mixtures.inspect.documents import ShownDocument, Wanted, documents, heading
 from mixtures.inspect.pager import Pager
 from mixtures.manifest import TOKENIZER_NAME
 from tokenizer.encode import Encoder
+from tokenizer.interrupts import as_command
 
 
 def find_tokenizer(shard: Path) -> Path:
@@ -108,4 +109,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(as_command(main))

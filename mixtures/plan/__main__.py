@@ -16,6 +16,7 @@ from mixtures.plan.deal import epochs_to_weights, format_table, plan, unique_tok
 from mixtures.plan.shares import SourceTokens
 from mixtures.plan.table import format_rows
 from mixtures.recipe import Recipe, load_recipe
+from tokenizer.interrupts import as_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -178,4 +179,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(as_command(main))

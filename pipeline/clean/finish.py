@@ -17,7 +17,7 @@ from pipeline.clean.job import SourceJob
 from pipeline.clean.segments import stage_names
 from pipeline.clean.step_runner import clean_schema
 from pipeline.files.files import exists, write_bytes
-from pipeline.output.markers import Span, state_of
+from pipeline.output.markers import Span, state_of, write_marker
 
 _COUNT, _CLEAN, _DROPPED = "count", "clean", "dropped"
 
@@ -90,7 +90,7 @@ def write_source(job: SourceJob, counts: Mapping[c.CountKey, int], stages: Seque
         "parts": {"clean": state_of(job.places.clean_dir), "dropped": state_of(job.places.dropped_dir)},
         "dumps": [{"name": d.dump, "fingerprint": d.fingerprint, "parts": list(part_range(d))} for d in dumps],
     }
-    write_bytes(job.places.marker, json.dumps(marker, indent=1).encode())
+    write_marker(job.places.marker, marker)
 
 
 def write_dump_marker(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None:
@@ -100,7 +100,7 @@ def write_dump_marker(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None:
         "counts": [[*key, number] for key, number in sorted(counts.items())],
         "parts": {name: state_of(where) for name, where in dump_folders(job).items()},
     }
-    write_bytes(job.places.marker, json.dumps(marker, indent=1).encode())
+    write_marker(job.places.marker, marker)
 
 
 def part_range(job: SourceJob) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.files.checked import DamagedFile
 from pipeline.files.files import open_file
 
 
@@ -14,7 +15,7 @@ def clean_batches(path: str, columns: Sequence[str], *, batch_size: int) -> Iter
     """The batches of a clean part, of those of the columns that it has.
 
     Raises:
-        OSError: the file is damaged; names it and says what to do. A changed byte would else be a changed document.
+        DamagedFile: the file is damaged. Without the checksums a changed byte would silently change a document.
     """
     try:
         with open_file(path) as file:
@@ -22,4 +23,4 @@ def clean_batches(path: str, columns: Sequence[str], *, batch_size: int) -> Iter
             there = [name for name in columns if name in parquet.schema_arrow.names]
             yield from parquet.iter_batches(batch_size=batch_size, columns=there)
     except (OSError, pa.ArrowInvalid) as error:
-        raise OSError(f"{path} is damaged ({error}); delete it and run again: its source is cleaned again") from error
+        raise DamagedFile(path, error, "delete it and run again: its source is cleaned again") from error

@@ -18,7 +18,9 @@ class Scale:
 
 
 _PART_BYTES = (1 << 20, 256 << 20)
-"""Between these stored bytes of input a part; 64 parts in between, so that all workers have work."""
+"""Stored bytes of input per part: 1 MB until there are 64 parts, then more and more, up to 256 MB."""
+_MANY_PARTS = 64
+"""Enough parts that all workers of a machine have work; more of them are made only when each would exceed 256 MB."""
 
 
 LINES_PER_BUCKET = 250_000
@@ -45,11 +47,11 @@ def lines_of_input(num_input_bytes: int) -> int:
 def scale_of(num_input_bytes: int) -> Scale:
     """Chooses the cuts from the stored size of a source's input.
 
-    >>> scale_of(2_500_000).num_parts, scale_of(10**12).num_parts
-    (3, 3726)
+    >>> scale_of(2_500_000).num_parts, scale_of(10**9).num_parts, scale_of(10**12).num_parts
+    (3, 64, 3726)
     """
-    part_bytes = min(max(num_input_bytes // 64, _PART_BYTES[0]), _PART_BYTES[1])
-    num_parts = max(1, -(-num_input_bytes // part_bytes))
+    smallest, largest = (-(-num_input_bytes // part_bytes) for part_bytes in _PART_BYTES)
+    num_parts = max(1, min(smallest, _MANY_PARTS), largest)  # each of the three grows with the input
     num_lines = lines_of_input(num_input_bytes)
     return Scale(
         num_parts=num_parts,

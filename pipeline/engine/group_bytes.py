@@ -11,26 +11,34 @@ from __future__ import annotations
 import contextlib
 import heapq
 import itertools
+import operator
 import os
 import struct
 import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, BinaryIO
 
 import apache_beam as beam
 import numpy as np
+import xxhash
 from apache_beam.transforms.window import GlobalWindows
 
+from pipeline.files.checked import DamagedFile
 from pipeline.files.files import create_file, join
-from pipeline.files.spill import read_range
+from pipeline.files.spill import RUN_AGAIN, read_range
 
 _LENGTH = struct.Struct("<I")
 _PAIR_OVERHEAD_BYTES = 120  # of one buffered tuple and bytes object, so that the buffer's bound is one of memory
 _MIN_CHUNK_BYTES = 64 << 10
 _KEYS_PER_REFERENCE = 8  # a million (file, key) pairs must not become a million elements
 
+_WRITE_BYTES = 256 << 10
+"""Payloads are joined to about this size before they are written and checked."""
+
 Pair = tuple[int, bytes]
+Run = tuple[str, int, int, int]
+"""Sorted payloads in a file: its path, their first byte, the byte after the last, their checksum."""
 
 
 class GroupBytes(beam.PTransform):
@@ -97,7 +105,7 @@ class _SortGroup(beam.DoFn):
         held_bytes = 0
         with contextlib.ExitStack() as stack:
             folder = ""
-            runs: list[tuple[str, int, int]] = []
+            runs: list[Run] = []
             for payload in payloads:
                 held.append(payload)
                 held_bytes += len(payload) + _PAIR_OVERHEAD_BYTES
@@ -113,14 +121,32 @@ class _SortGroup(beam.DoFn):
             yield key, MergedRuns(runs, self._merge_bytes)
 
 
-def _written_run(path: str, payloads: list[bytes]) -> tuple[str, int, int]:
+def _written_run(path: str, payloads: list[bytes]) -> Run:
     """Writes payloads, sorted, as :func:`_read_run` reads them."""
     payloads.sort()
-    num_bytes = 0
     with open(path, "wb") as file:
-        for payload in payloads:
-            num_bytes += file.write(_LENGTH.pack(len(payload))) + file.write(payload)
-    return path, 0, num_bytes
+        num_bytes, checksum = _write_payloads(file, payloads)
+    return path, 0, num_bytes, checksum
+
+
+def _write_payloads(file: BinaryIO, payloads: Iterable[bytes]) -> tuple[int, int]:
+    """Writes payloads with their lengths; returns the number of bytes and their checksum."""
+    digest, num_bytes = xxhash.xxh3_64(), 0
+    pieces: list[bytes] = []
+    held_bytes = 0
+    for payload in payloads:
+        pieces += (_LENGTH.pack(len(payload)), payload)
+        held_bytes += _LENGTH.size + len(payload)
+        if held_bytes >= _WRITE_BYTES:
+            num_bytes += _write(file, digest, pieces)
+            pieces, held_bytes = [], 0
+    return num_bytes + _write(file, digest, pieces), digest.intdigest()
+
+
+def _write(file: BinaryIO, digest: Any, pieces: list[bytes]) -> int:
+    data = b"".join(pieces)
+    digest.update(data)
+    return file.write(data)
 
 
 class _Spill(beam.DoFn):
@@ -147,18 +173,18 @@ class _Spill(beam.DoFn):
 
     def _flush(self) -> Iterator[Pair]:
         name, sizes = uuid.uuid4(), np.zeros(self._num_keys + 1, "<u8")
+        checks = np.zeros(self._num_keys, "<u8")
         self._pairs.sort()
         with create_file(join(self._dir, name.hex)) as file:
-            for key, payload in self._pairs:
-                file.write(_LENGTH.pack(len(payload)))
-                file.write(payload)
-                sizes[key + 1] += _LENGTH.size + len(payload)
+            for key, pairs in itertools.groupby(self._pairs, operator.itemgetter(0)):
+                sizes[key + 1], checks[key] = _write_payloads(file, (payload for _, payload in pairs))
         self._pairs, self._held_bytes = [], 0
         bounds = np.cumsum(sizes, dtype="<u8")
         for first in range(0, self._num_keys, _KEYS_PER_REFERENCE):
             part = bounds[first : first + _KEYS_PER_REFERENCE + 1]
             if part[-1] > part[0]:
-                yield first // _KEYS_PER_REFERENCE, name.bytes + part.tobytes()
+                also = checks[first : first + _KEYS_PER_REFERENCE]
+                yield first // _KEYS_PER_REFERENCE, name.bytes + part.tobytes() + also.tobytes()
 
 
 class _ReadBack(beam.DoFn):
@@ -168,10 +194,12 @@ class _ReadBack(beam.DoFn):
     def process(self, group: tuple[int, Any]) -> Iterator[tuple[int, MergedRuns]]:
         references = list(group[1])
         paths = [join(self._dir, uuid.UUID(bytes=r[:16]).hex) for r in references]
-        bounds = np.stack([np.frombuffer(r, "<u8", offset=16) for r in references]).T.tolist()
+        numbers = np.stack([np.frombuffer(r, "<u8", offset=16) for r in references]).T.tolist()
+        num_keys = len(numbers) // 2  # one more bound than keys, and a checksum per key
+        bounds, checks = numbers[: num_keys + 1], numbers[num_keys + 1 :]
         first_key = group[0] * _KEYS_PER_REFERENCE
-        for key, starts, ends in zip(itertools.count(first_key), bounds, bounds[1:], strict=False):
-            runs = [run for run in zip(paths, starts, ends, strict=True) if run[1] < run[2]]
+        for key, starts, ends, sums in zip(itertools.count(first_key), bounds, bounds[1:], checks, strict=False):
+            runs = [run for run in zip(paths, starts, ends, sums, strict=True) if run[1] < run[2]]
             if runs:
                 yield key, MergedRuns(runs, self._merge_bytes)
 
@@ -179,21 +207,26 @@ class _ReadBack(beam.DoFn):
 class MergedRuns:
     """The sorted runs of one key, merged while they are read; no file stays open."""
 
-    def __init__(self, runs: list[tuple[str, int, int]], merge_bytes: int) -> None:
+    def __init__(self, runs: list[Run], merge_bytes: int) -> None:
         self._runs, self._merge_bytes = runs, merge_bytes
 
     def __iter__(self) -> Iterator[bytes]:
         chunk_bytes = max(self._merge_bytes // len(self._runs), _MIN_CHUNK_BYTES)
-        if sum(end - start for _, start, end in self._runs) <= self._merge_bytes:
+        if sum(end - start for _, start, end, _ in self._runs) <= self._merge_bytes:
             chunk_bytes = self._merge_bytes  # every run in one read
         return heapq.merge(*(_read_run(*run, chunk_bytes) for run in self._runs))
 
 
-def _read_run(path: str, start: int, end: int, chunk_bytes: int) -> Iterator[bytes]:
-    data = b""
+def _read_run(path: str, start: int, end: int, checksum: int, chunk_bytes: int) -> Iterator[bytes]:
+    """Yields the payloads of a run. Raises DamagedFile at its end if they are not those that were written."""
+    data, digest, first = b"", xxhash.xxh3_64(), start
     while start < end:
         stop = min(start + chunk_bytes, end)
-        data, at, start = data + read_range(path, start, stop), 0, stop
+        chunk = read_range(path, start, stop)
+        digest.update(chunk)
+        if stop == end and digest.intdigest() != checksum:
+            raise DamagedFile(path, f"bytes {first} to {end} were changed", RUN_AGAIN)
+        data, at, start = data + chunk, 0, stop
         while at + _LENGTH.size <= len(data):
             after = at + _LENGTH.size + _LENGTH.unpack_from(data, at)[0]
             if after > len(data):

@@ -7,12 +7,17 @@ import re
 HOW_TO_IMAGE = "build it with docker/Dockerfile and name it with --sdk_container_image=IMAGE (docs/cloud.md)"
 
 
+LOST_WORKER = (
+    "a worker process ended before its work was done (killed, or out of memory); nothing that looks whole is left: "
+    "start the run again, with fewer workers if memory was the cause"
+)
 _KNOWN_FAILURES = (
     (
         re.compile(r"No module named '(?:pipeline|filters|mixtures|tokenizer)"),
         "the workers do not have this package: " + HOW_TO_IMAGE + ", or --setup_file=./setup.py",
     ),
     (re.compile(r"StaleWorker: ([^\n\\]+)"), "{0}"),
+    (re.compile(r"DamagedFile: ([^\n\\]+)"), "{0}"),
     (re.compile(r"((?:/|gs://|s3://)\S+: (?:no such file|a worker cannot read|its checksum is|"
                 r"[\d.]+ GB do not fit)[^\n\\]*)"),
      "a worker cannot open a model: {0}"),
@@ -21,8 +26,7 @@ _KNOWN_FAILURES = (
     (re.compile(r"(?:ZONE_RESOURCE_POOL_EXHAUSTED|QUOTA_EXCEEDED|quota '[A-Z_]+' exceeded)[^\n]*", re.I),
      "the region has no machines left for this project: lower --max_num_workers, or take another --region"),
     (re.compile(r"Channel closed prematurely|Worker subprocess exited|worker process exited|Lost worker", re.I),
-     "a worker process ended before its work was done (killed, or out of memory); nothing that looks whole is left: "
-     "start the run again, with fewer workers if memory was the cause"),
+     LOST_WORKER),
 )  # fmt: skip
 
 

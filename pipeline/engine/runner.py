@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import shlex
-import sys
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,6 +21,8 @@ from apache_beam.portability.api import beam_provision_api_pb2
 from apache_beam.runners.portability import fn_api_runner
 from apache_beam.runners.portability.fn_api_runner import fn_runner, worker_handlers
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
+
+from pipeline.engine.local_workers import PROGRAM, watch_workers
 
 _LOCAL = ("directrunner", "fnapirunner")
 _DISTRIBUTED = ("DataflowRunner", "FlinkRunner", "SparkRunner", "PortableRunner")
@@ -69,9 +69,10 @@ class LocalRunner(fn_api_runner.FnApiRunner):
     """Beam's local runner by its class ("DirectRunner" would first try to download another); our worker program."""
 
     def run_via_runner_api(self, pipeline_proto: Any, options: PipelineOptions) -> Any:
+        watch_workers()
         for environment in pipeline_proto.components.environments.values():
             if environment.urn == python_urns.SUBPROCESS_SDK:
-                environment.payload = f"{shlex.quote(sys.executable)} -m pipeline.engine.worker".encode()
+                environment.payload = PROGRAM.encode()
         # Of itself it tells its workers nothing of the options, such as where an s3:// store is.
         encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options(drop_default=True))
         self._provision_info = fn_runner.ExtendedProvisionInfo(

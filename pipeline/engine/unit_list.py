@@ -10,14 +10,14 @@ from typing import Any
 import apache_beam as beam
 
 from pipeline.engine.same_code import check_same, expected_of
-from pipeline.files.files import read_bytes, write_bytes
+from pipeline.files.checked import read_checked, write_checked
 from pipeline.sources.source import Unit
 
 
 def write_unit_list(path: str, units: Sequence[Unit]) -> None:
     """Writes units, a line each, where :class:`ReadUnitList` finds them."""
     lines = (json.dumps(dataclasses.asdict(unit), ensure_ascii=False) for unit in units)
-    write_bytes(path, "".join(line + "\n" for line in lines).encode())
+    write_checked(path, "".join(line + "\n" for line in lines).encode())
 
 
 class ReadUnitList(beam.PTransform):
@@ -36,7 +36,7 @@ class ReadUnitList(beam.PTransform):
 
 def _units(path: str, code: dict[str, str] | None) -> Iterator[UnitElement]:
     check_same(code)
-    for number, line in enumerate(read_bytes(path).decode().splitlines()):
+    for number, line in enumerate(read_checked(path).decode().split("\n")[:-1]):  # a name may hold U+2028
         yield number, 0, Unit(**json.loads(line))
 
 

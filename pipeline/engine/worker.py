@@ -1,18 +1,39 @@
-"""A worker process of the local runner: Beam's own, with this package imported first, and without its chatter."""
+"""The program of a worker process of the local runner: Beam's own, which ends when the run does and logs less."""
 
 from __future__ import annotations
 
 import logging
+import os
 import sys
+import threading
+import time
 
-from apache_beam.runners.worker import sdk_worker_main
+PARENT_VARIABLE = "RUN_PID"
+"""The environment variable that holds the process id of the run."""
+_LOOK_EVERY_SECONDS = 0.5
 
 
-def _is_told(record: logging.LogRecord) -> bool:
+def main() -> None:
+    """Runs the worker until its runner closes the connection or is gone."""
+    if PARENT_VARIABLE in os.environ:
+        threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
+    from apache_beam.runners.worker import sdk_worker_main  # takes seconds: the thread above runs already
+
+    logging.disable(logging.INFO)
+    logging.getLogger(sdk_worker_main.__name__).addFilter(_is_logged)
+    sdk_worker_main.main(sys.argv)
+
+
+def _is_logged(record: logging.LogRecord) -> bool:
     return "semi_persistent_directory" not in str(record.msg)  # a local worker has none, and needs none
 
 
+def _end_with_parent() -> None:
+    """Ends this process when the run that started it is gone: it would wait, and hold its memory, for ever."""
+    while os.getppid() == int(os.environ[PARENT_VARIABLE]):
+        time.sleep(_LOOK_EVERY_SECONDS)
+    os._exit(1)
+
+
 if __name__ == "__main__":
-    logging.disable(logging.INFO)
-    logging.getLogger(sdk_worker_main.__name__).addFilter(_is_told)
-    sdk_worker_main.main(sys.argv)
+    main()

@@ -7,8 +7,10 @@ import uuid
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
+import xxhash
 from apache_beam.io.filesystems import FileSystems
 
+from pipeline.files.checked import DamagedFile
 from pipeline.files.files import create_file, join, open_file
 
 
@@ -19,31 +21,37 @@ class Blob:
     path: str
     start: int
     num_bytes: int
+    checksum: int
 
     def read(self) -> bytes:
-        return read_range(self.path, self.start, self.start + self.num_bytes)
+        """Returns the bytes. Raises DamagedFile if they are not those that were appended."""
+        data = read_range(self.path, self.start, self.start + self.num_bytes)
+        if xxhash.xxh3_64_intdigest(data) != self.checksum:
+            raise DamagedFile(self.path, f"bytes {self.start} to {self.start + self.num_bytes} were changed", RUN_AGAIN)
+        return data
 
 
-_BLOB = struct.Struct(">QQ")
+RUN_AGAIN = "run the same command again; if this repeats, check the disk"
+_BLOB = struct.Struct(">QQQ")
 
 
 def blob_bytes(blob: Blob) -> bytes:
     """A blob's reference, as it travels."""
-    return _BLOB.pack(blob.start, blob.num_bytes) + blob.path.encode()
+    return _BLOB.pack(blob.start, blob.num_bytes, blob.checksum) + blob.path.encode()
 
 
 def blob_from(data: bytes) -> Blob:
     """The blob that a reference names.
 
-    >>> blob_from(blob_bytes(Blob("spill/x", 3, 5)))
-    Blob(path='spill/x', start=3, num_bytes=5)
+    >>> blob_from(blob_bytes(Blob("spill/x", 3, 5, 7)))
+    Blob(path='spill/x', start=3, num_bytes=5, checksum=7)
     """
-    start, num_bytes = _BLOB.unpack_from(data)
-    return Blob(data[_BLOB.size :].decode(), start, num_bytes)
+    start, num_bytes, checksum = _BLOB.unpack_from(data)
+    return Blob(data[_BLOB.size :].decode(), start, num_bytes, checksum)
 
 
 def read_range(path: str, start: int, end: int) -> bytes:
-    """Reads bytes ``[start, end)`` of a stored file; fewer than asked for is a bug of ours or a broken disk."""
+    """Returns bytes ``[start, end)`` of a spill file. Raises DamagedFile if it has fewer."""
     if path.startswith("gs://"):  # Beam's open() there fetches 16 MB ahead, whatever is asked for
         file_system = FileSystems.get_filesystem(path)
         file = file_system._gcsIO().open(path, read_buffer_size=max(end - start, 1))
@@ -52,7 +60,8 @@ def read_range(path: str, start: int, end: int) -> bytes:
     with file:
         file.seek(start)
         data = cast(bytes, file.read(end - start))
-    assert len(data) == end - start, (path, start, end, len(data))
+    if len(data) != end - start:
+        raise DamagedFile(path, f"{len(data)} of {end - start} bytes at byte {start}", RUN_AGAIN)
     return data
 
 
@@ -74,7 +83,7 @@ class SpillFile:
             self._path = join(self._folder, uuid.uuid4().hex)
             self._sink = create_file(self._path)
             self._num_bytes = 0
-        blob = Blob(self._path, self._num_bytes, len(data))
+        blob = Blob(self._path, self._num_bytes, len(data), xxhash.xxh3_64_intdigest(data))
         self._sink.write(data)
         self._num_bytes += len(data)
         return blob

@@ -14,7 +14,7 @@ import pyarrow as pa
 from apache_beam.pvalue import AsDict
 
 from mixtures.subset import Cut
-from pipeline.files.files import write_bytes
+from pipeline.files.checked import write_checked
 from pipeline.mix.job import CountJob
 from pipeline.mix.last_epoch import FindCuts, lengths, tagged, token_batches
 from pipeline.tokenize.held_out import HeldOut, validation_hashes
@@ -81,5 +81,5 @@ class _FinishCount(beam.DoFn):
         wanted = sum(parts.num_parts for parts in self._job.parts)
         assert num_parts == wanted, f"{num_parts} of {wanted} token files were counted"
         result = {"sources": {s: dict(c) for s, c in sorted(counts.items())}, "cuts": cuts}
-        write_bytes(self._job.result_path, json.dumps(result).encode())
+        write_checked(self._job.result_path, json.dumps(result).encode())
         yield self._job.result_path

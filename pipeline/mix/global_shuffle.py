@@ -17,7 +17,8 @@ from apache_beam.pvalue import AsDict, AsSingleton, TaggedOutput
 from mixtures.shards import ShardMetadata, shard_name, shard_schema, write_shard
 from mixtures.subset import ORDER, Cut, histogram, order_hashes, shard_bounds, shards_of, tokens_kept
 from pipeline.engine.group_bytes import GroupBytes
-from pipeline.files.files import join, write_bytes, written_whole
+from pipeline.files.checked import write_checked
+from pipeline.files.files import join, written_whole
 from pipeline.mix.job import MixJob
 from pipeline.mix.last_epoch import AddArrays, FindCuts, lengths, tagged, token_batches
 from pipeline.progress import ticks as progress
@@ -136,7 +137,7 @@ class _Occurrences(beam.DoFn):
         source, path = part
         first_places = np.frombuffer(bounds, np.uint64)
         sent: Counter[str] = Counter()
-        for batch in token_batches(path):
+        for batch in token_batches(path, with_tokens=True):
             ids, num_tokens = batch.column("doc_id"), lengths(batch)
             for epoch, kept in _epochs(self._job, source, batch, cuts):
                 places = order_hashes(self._job.seed, source, ids, epoch, purpose=ORDER)
@@ -258,5 +259,5 @@ class _FinishMix(beam.DoFn):
         ):
             assert sent[what] == written, f"mix: {sent[what]} {what} were sent to the shards, {written} stand in them"
         result = {"shards": sorted(shards, key=lambda s: s["key"]), "cuts": cuts}
-        write_bytes(self._job.result_path, json.dumps(result).encode())
+        write_checked(self._job.result_path, json.dumps(result).encode())
         yield self._job.result_path

@@ -11,26 +11,23 @@ import pyarrow as pa
 from apache_beam.pvalue import AsDict
 
 from mixtures.subset import Cut, cut, find_bucket, histogram, in_bucket
-from pipeline.files.files import is_local, open_file
+from pipeline.files.checked import checked_batches
 
 Hashing = Callable[[str, pa.Array], np.ndarray]
 Counting = Callable[[str, pa.Array, np.ndarray], np.ndarray]
 """Which documents take part: bool, one a document."""
 
 
-def token_batches(path: str) -> Iterator[pa.RecordBatch]:
-    """The batches of a token file; memory-mapped where that can be, so that unread columns cost nothing."""
-    if is_local(path):
-        with pa.memory_map(path) as file:
-            yield from _record_batches(pa.ipc.open_file(file))
-    else:
-        with open_file(path) as file:
-            yield from _record_batches(pa.ipc.open_file(file))
+_REMEDY = "delete it and run the same command again: its source is tokenized again"
 
 
-def _record_batches(reader: Any) -> Iterator[pa.RecordBatch]:
-    for index in range(reader.num_record_batches):
-        yield reader.get_batch(index)
+def token_batches(path: str, *, with_tokens: bool = False) -> Iterator[pa.RecordBatch]:
+    """Yields the batches of a token file. Without ``with_tokens`` the token ids are neither read nor checked.
+
+    Raises:
+        DamagedFile: the file does not contain what was written.
+    """
+    return checked_batches(path, unread="" if with_tokens else "input_ids.values", remedy=_REMEDY)
 
 
 def lengths(batch: pa.RecordBatch) -> np.ndarray:

@@ -15,6 +15,7 @@ from mixtures.plan.shares import Plan, SourceTokens
 from mixtures.recipe import HoldOut
 from mixtures.shards import ShardInfo, ShardMetadata, num_shards, shard_name, write_shard
 from mixtures.subset import Cut
+from pipeline.files.checked import read_checked
 from pipeline.files.files import delete_tree, exists, join, read_bytes, write_bytes, written_whole
 from pipeline.mix.job import CountJob, MixJob, SourceShare
 from pipeline.output.paths import Layout
@@ -62,7 +63,7 @@ def count(settings: Settings, layout: Layout, sources: list[str], run_count: Cal
         result_path=result_path,
     )
     run_count(job)
-    found = json.loads(read_bytes(result_path))
+    found = json.loads(read_checked(result_path))
     cuts = {s: Cut(**c) for s, c in found["cuts"].items()}
     return Counted(
         held_out={s: HeldOut(share=job.shares.get(s), cut=cuts.get(s)) for s in sources},
@@ -123,7 +124,7 @@ def write_mixture(job: MixJob, layout: Layout, run_mix: Callable[[MixJob], None]
     for path in (layout.manifest, job.result_path, join(layout.output, "shards"), join(layout.output, "validation")):
         delete_tree(path)
     run_mix(job)
-    found: dict[str, Any] = json.loads(read_bytes(job.result_path))
+    found: dict[str, Any] = json.loads(read_checked(job.result_path))
     written = {s["key"] for s in found["shards"]}
     for key in range(job.num_shards):  # a shard to which no document fell is a shard all the same
         if key not in written:

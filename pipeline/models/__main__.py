@@ -20,6 +20,7 @@ from pipeline.models.train_perplexity import (
     write_cutoffs,
 )
 from pipeline.models.training_texts import Text, expand_globs, read_texts
+from tokenizer.interrupts import as_command
 
 if TYPE_CHECKING:
     from pipeline.models.train_reference import TrainedReference
@@ -182,4 +183,4 @@ def _train_reference(flags: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(as_command(main))

@@ -11,18 +11,35 @@ from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
-from pipeline.files.files import delete_tree, exists, join, read_bytes
+from pipeline.files.files import delete_tree, exists, join, read_bytes, write_bytes
+
+_CHECKSUM = "checksum"
+
+
+def write_marker(path: str, marker: Mapping[str, Any]) -> None:
+    """Writes the marker of a finished step, with a checksum of its content."""
+    write_bytes(path, json.dumps({**marker, _CHECKSUM: _checksum(marker)}, indent=1).encode())
 
 
 def read_marker(path: str) -> dict[str, Any] | None:
-    """What a finished step left; None where there is nothing, or nothing that can be read."""
+    """Returns what a finished step left; None if there is nothing, or it was edited or damaged since.
+
+    A marker without a checksum is of an earlier version and is taken as it is.
+    """
     if not exists(path):
         return None
     try:
         marker = json.loads(read_bytes(path))
     except ValueError:
         return None
-    return marker if isinstance(marker, dict) else None
+    if not isinstance(marker, dict):
+        return None
+    checksum = marker.pop(_CHECKSUM, None)
+    return marker if checksum is None or checksum == _checksum(marker) else None
+
+
+def _checksum(marker: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(marker, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,21 @@ def told_of_records(source: str, stats: dict[str, Any]) -> str:
     return f"{source}: {', '.join(parts)}" if parts else ""
 
 
+def dropped_all(source: str, stats: dict[str, Any]) -> str:
+    """Returns a warning if documents were read and none is left; else an empty string.
+
+    >>> stage = {"stage": "wiki_languages", "dropped": {"other_language": 3}}
+    >>> dropped_all("wikipedia", {"documents": {"in": 3, "kept": 0}, "stages": [stage]})
+    'wikipedia: all 3 documents were dropped, most of them by wiki_languages (other_language)'
+    """
+    docs = stats.get("documents", {})
+    if not docs.get("in") or docs.get("kept"):
+        return ""
+    reasons = [(n, s["stage"], why) for s in stats.get("stages", ()) for why, n in s["dropped"].items()]
+    _, stage, reason = max(reasons, default=(0, "an unknown step", "no reason"))
+    return f"{source}: all {docs['in']:,} documents were dropped, most of them by {stage} ({reason})"
+
+
 def excluded(stats: Iterable[dict[str, Any]]) -> int:
     """How many documents an exclusion list took out, while cleaning and while mixing.
 
@@ -103,8 +118,9 @@ def print_summary(settings: Settings, layout: Layout, *, seconds: float, report:
         )
         console.print(say, highlight=False)
     for name in settings.recipe.weights:
-        if told := told_of_records(name, _load(layout.stats(name))):
-            console.print(f"{told}: see {layout.dropped(name)}", highlight=False, soft_wrap=True)
+        stats = _load(layout.stats(name))
+        for warning in filter(None, (told_of_records(name, stats), dropped_all(name, stats))):
+            console.print(f"{warning}: see {layout.dropped(name)}", highlight=False, soft_wrap=True)
     if settings.exclude:
         number = excluded([_load(layout.stats(name)) for name in settings.recipe.weights])
         hint = "" if number else ": see that its lines are ids, urls or hosts as the documents have them"

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from pipeline.report.output_state import read_state
+from tokenizer.interrupts import as_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -79,4 +80,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(as_command(main))

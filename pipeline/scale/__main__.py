@@ -19,6 +19,7 @@ from rich.table import Table
 from pipeline.clean.sizing import MAX_BUCKET_LINES, lines_of_input, scale_of
 from pipeline.preflight.memory import BASE_BYTES, BATCH_BYTES, BUFFER_BYTES, BYTES_PER_LINE
 from pipeline.scale.skew import print_skew
+from tokenizer.interrupts import as_command
 
 _GB, _TB = 1e9, 1e12
 
@@ -251,4 +252,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(as_command(main))

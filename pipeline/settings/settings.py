@@ -15,6 +15,7 @@ from mixtures.from_yaml import with_settings
 from mixtures.recipe import Recipe
 from pipeline.files.files import is_local
 from pipeline.settings.flags import parse_flags, seed_of
+from pipeline.settings.named_values import check_names
 from pipeline.settings.source_settings import configured
 from pipeline.sources import SOURCES
 from pipeline.sources.source import Source
@@ -88,13 +89,16 @@ def parse(argv: Sequence[str]) -> Settings:
     TrainSettings.of(recipe.tokenizer)  # a wrong one is said now, not after the cleaning
     tokenizer = flags.tokenizer or (config["tokenizer"] if isinstance(config.get("tokenizer"), str) else None)
     names = _source_names(flags.sources, inputs, recipe)
+    sources = {n: configured(SOURCES[n], recipe.sources.get(n, {})) for n in names}
+    for source in sources.values():
+        check_names(source)
     exclude = flags.exclude or text_in(config, "exclude")
     for path, flag in ((tokenizer, "--tokenizer"), (exclude, "--exclude")):
         if path and is_local(path) and not Path(path).is_file():
             raise ValueError(f"{flag}: there is no file {path}")
     return Settings(
         inputs={n: g for n, g in inputs.items() if n in names},
-        sources={n: configured(SOURCES[n], recipe.sources.get(n, {})) for n in names},
+        sources=sources,
         recipe=recipe,
         output=_output(flags.output or text_in(config, "output") or "out"),
         models=flags.models or text_in(config, "models"),

@@ -73,6 +73,13 @@ class DedupStep:
         """Raises ValueError if a setting names a column that the source does not have."""
 
 
+def _check_columns(step: str, columns: Collection[str], **settings: str | None) -> None:
+    known = {"id", "text", "language", *columns}
+    for setting, column in settings.items():
+        if column is not None and column not in known:
+            raise ValueError(f"{step}: {setting} must be one of {', '.join(sorted(known))}, not {column!r}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExactDedup(DedupStep):
     """Keeps one document of all those whose ``key`` column is equal. A null key equals nothing.
@@ -93,6 +100,9 @@ class ExactDedup(DedupStep):
     def __post_init__(self) -> None:
         if self.newest and self.earliest:
             raise ValueError(f"{self.NAME}: set newest or earliest, not both")
+
+    def check(self, columns: Collection[str]) -> None:
+        _check_columns(self.NAME, columns, key=self.key, newest=self.newest, earliest=self.earliest)
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -172,6 +182,7 @@ class LineDedup(DedupStep):
         scopes = {"all", "document", *columns, *(name.removeprefix("_") for name in columns)}
         if self.scope not in scopes:
             raise ValueError(f"{self.NAME}: scope must be one of {', '.join(sorted(scopes))}, not {self.scope!r}")
+        _check_columns(self.NAME, columns, rank=self.rank)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from pipeline.clean.batch_address import PART_NAME
 from pipeline.files.files import delete_tree, exists, join, read_bytes, write_bytes
 from pipeline.models.load import load
 from pipeline.output.fingerprint import fingerprint
-from pipeline.output.markers import is_done, read_marker
+from pipeline.output.markers import is_done, read_marker, write_marker
 from pipeline.output.paths import Layout
 from pipeline.settings.settings import Settings
 from pipeline.tokenize.job import SampleJob
@@ -67,7 +67,7 @@ def get_tokenizer(
         draw_sample(settings, layout, sources, train_settings.max_sample_bytes, run_sample), None, train_settings
     )
     _put_tokenizer(layout, trained.model)
-    write_bytes(marker, json.dumps({"fingerprint": identity, **trained.about()}, indent=1).encode())
+    write_marker(marker, {"fingerprint": identity, **trained.about()})
     return Encoder.load(trained.model)
 
 
@@ -98,7 +98,7 @@ def draw_sample(
         whole: Documents = {s: _CleanDocuments(parts[s], excluded) for s in sources}
         known = None if excluded else available  # what is left of it is known when it has been read
         return weighted_sample(whole, settings.recipe, max_bytes=max_bytes, available=known)
-    folder = join(layout.work, "sample")
+    folder = join(layout.work, "tokenizer-sample")  # not `sample`: the input that ships lies there
     shares = _shares(settings, available, max_bytes)
     while True:
         delete_tree(folder)

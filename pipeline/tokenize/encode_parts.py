@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -15,9 +14,10 @@ import pyarrow.compute as pc
 
 from filters.exclude import naming_entries
 from pipeline.clean.read_back import clean_batches
-from pipeline.files.files import join, read_bytes, write_bytes, written_whole
+from pipeline.files.checked import CheckedBatches
+from pipeline.files.files import join, read_bytes, written_whole
 from pipeline.models.load import load
-from pipeline.output.markers import state_of
+from pipeline.output.markers import state_of, write_marker
 from pipeline.progress import ticks as progress
 from pipeline.tokenize.held_out import HeldOut
 from pipeline.tokenize.job import TokenJob
@@ -69,16 +69,14 @@ class _EncodePart(beam.DoFn):
         schema = pa.schema({"doc_id": pa.string(), "input_ids": pa.list_(kind)})
         counts: Counter[str] = Counter()
         held_out = HeldOut(share=self._job.validation_share)
-        with (
-            written_whole(token_file(self._job.tokens_dir, number)) as sink,
-            pa.ipc.new_file(sink, schema) as writer,
-        ):
+        with written_whole(token_file(self._job.tokens_dir, number)) as sink:
+            writer = CheckedBatches(sink, schema)
             for batch in _batches(path):
                 counts["documents_in"] += batch.num_rows
                 batch = batch.filter(pc.is_null(naming_entries(batch, excluded))) if excluded else batch
                 if batch.num_rows:
                     ids = encoder.encode_batch(batch.column("text"))
-                    writer.write_batch(pa.record_batch([batch.column("id"), ids], schema=schema))
+                    writer.write(pa.record_batch([batch.column("id"), ids], schema=schema))
                     num_tokens = np.diff(ids.offsets.to_numpy()).astype(np.int64)
                     held = held_out.mask(self._job.source, batch.column("id"), num_tokens)
                     counts.update(documents=batch.num_rows, tokens=int(num_tokens.sum()))
@@ -86,6 +84,7 @@ class _EncodePart(beam.DoFn):
                 num_bytes = pc.sum(pc.binary_length(batch.column("text"))).as_py() or 0
                 progress.tick(self._job.progress_dir, f"{self._job.source}: tokenize", documents=batch.num_rows,
                               num_bytes=num_bytes)  # fmt: skip
+            writer.close()
         progress.tick(self._job.progress_dir, f"{self._job.source}: tokenize", units=1)
         yield 0, dict(counts)
 
@@ -125,5 +124,5 @@ class _FinishTokens(beam.DoFn):
             "held_tokens": counts["held_tokens"],
             "parts": {"tokens": state_of(self._job.tokens)},
         }
-        write_bytes(self._job.marker, json.dumps(marker, indent=1).encode())
+        write_marker(self._job.marker, marker)
         yield self._job.source

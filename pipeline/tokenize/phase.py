@@ -9,7 +9,15 @@ from typing import Any
 
 from pipeline.clean.batch_address import PART_NAME
 from pipeline.files.files import delete_tree, exists, read_bytes, write_bytes
-from pipeline.output.markers import are_whole, delete_unfinished, is_done, numbered_parts, read_marker, state_of
+from pipeline.output.markers import (
+    are_whole,
+    delete_unfinished,
+    is_done,
+    numbered_parts,
+    read_marker,
+    state_of,
+    write_marker,
+)
 from pipeline.output.paths import Layout
 from pipeline.settings.settings import Settings
 from pipeline.tokenize.encode_parts import TOKEN_FILE
@@ -17,7 +25,7 @@ from pipeline.tokenize.job import TokenJob
 from pipeline.tokenize.parts import Parts
 from tokenizer.encode import Encoder
 
-TOKENS_VERSION = 1
+TOKENS_VERSION = 2
 """Raised when the same clean documents and tokenizer would give other token files."""
 
 _SUMMED = ("documents", "tokens", "excluded", "documents_in", "held_documents", "held_tokens")
@@ -133,7 +141,7 @@ def finish_tokens(layout: Layout, encoder: Encoder, sources: Iterable[str], sett
             "validation_share": shares.pop() if len(shares) == 1 else _SEVERAL,
             "parts": {"tokens": state_of(layout.tokens(source))},
         }
-        write_bytes(marker, json.dumps(whole, indent=1).encode())
+        write_marker(marker, whole)
 
 
 def token_parts(layout: Layout, sources: Iterable[str]) -> tuple[Parts, ...]:

@@ -12,14 +12,16 @@ import pyarrow.compute as pc
 
 from filters.exclude import naming_entries
 from pipeline.clean.read_back import clean_batches
-from pipeline.files.files import exists, join, open_file, written_whole
+from pipeline.files.checked import CheckedBatches, checked_batches, note_of
+from pipeline.files.files import exists, join, written_whole
 from pipeline.models.load import load
 from pipeline.tokenize.job import SampleJob
 from tokenizer.train.sample import sample_hash
 
 _SCHEMA = pa.schema({"id": pa.string(), "text": pa.string()})
 _BATCH_DOCS = 64
-_TEXT_BYTES = b"text_bytes"
+_TEXT_BYTES = "text_bytes"
+_REMEDY = "run the same command again: the sample is drawn again"
 
 
 def exclusions_file(folder: str) -> str:
@@ -63,33 +65,25 @@ class _PickPart(beam.DoFn):
         below, num_docs, text_bytes = self._job.below[source], 0, 0
         listed = exclusions_file(self._job.folder)
         excluded: frozenset[str] = load("exclude", listed) if exists(listed) else frozenset()
-        with (
-            written_whole(sample_file(self._job.folder, source, path)) as sink,
-            pa.ipc.new_file(sink, _SCHEMA) as writer,
-        ):
+        with written_whole(sample_file(self._job.folder, source, path)) as sink:
+            writer = CheckedBatches(sink, _SCHEMA)
             for batch in documents(path, excluded):
                 text_bytes += pc.sum(pc.binary_length(batch.column("text"))).as_py() or 0
                 chosen = np.array([sample_hash(doc_id) < below for doc_id in batch.column("id").to_pylist()], bool)
                 if chosen.any():
                     some = batch.filter(pa.array(chosen))
-                    writer.write_batch(pa.record_batch([some.column(n) for n in _SCHEMA.names], schema=_SCHEMA))
+                    writer.write(pa.record_batch([some.column(n) for n in _SCHEMA.names], schema=_SCHEMA))
                     num_docs += some.num_rows
-            nothing = pa.RecordBatch.from_pylist([], schema=_SCHEMA)
-            writer.write_batch(nothing, custom_metadata={_TEXT_BYTES: str(text_bytes).encode()})
+            writer.close({_TEXT_BYTES: text_bytes})
         yield num_docs
 
 
 def text_bytes_of(path: str) -> int:
     """Bytes of text there were to pick from, as a file of picked documents says at its end."""
-    with open_file(path) as file:
-        reader = pa.ipc.open_file(file)
-        return int(reader.get_batch_with_custom_metadata(reader.num_record_batches - 1)[1][_TEXT_BYTES])
+    return int(note_of(path, remedy=_REMEDY)[_TEXT_BYTES])
 
 
 def picked(path: str) -> Iterator[tuple[str, str]]:
     """The (id, text) of a file of picked documents."""
-    with open_file(path) as file:
-        reader = pa.ipc.open_file(file)
-        for number in range(reader.num_record_batches):
-            batch = reader.get_batch(number)
-            yield from zip(batch.column("id").to_pylist(), batch.column("text").to_pylist(), strict=True)
+    for batch in checked_batches(path, remedy=_REMEDY):
+        yield from zip(batch.column("id").to_pylist(), batch.column("text").to_pylist(), strict=True)

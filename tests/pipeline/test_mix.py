@@ -20,6 +20,7 @@ from mixtures.recipe import Recipe
 from mixtures.subset import Cut
 from pipeline import graph
 from pipeline.engine.runner import choose_engine
+from pipeline.files.checked import CheckedBatches, read_checked
 from pipeline.mix.job import CountJob, MixJob, SourceShare
 from pipeline.tokenize.encode_parts import TOKEN_FILE
 from pipeline.tokenize.held_out import HeldOut
@@ -58,17 +59,16 @@ def write_token_files(folder: Path, num_parts: int) -> tuple[Parts, ...]:
         for part in range(num_parts):
             rows = order[part::num_parts]
             schema = pa.schema({"doc_id": pa.string(), "input_ids": pa.list_(pa.uint16())})
-            with (
-                pa.OSFile(str(folder / source / TOKEN_FILE.format(part)), "wb") as sink,
-                pa.ipc.new_file(sink, schema) as w,
-            ):
+            with open(folder / source / TOKEN_FILE.format(part), "wb") as sink:
+                writer = CheckedBatches(sink, schema)
                 for i in range(0, len(rows), 50):
                     some = rows[i : i + 50]
                     columns = [
                         pa.array([f"{source}/{n}" for n in some]),
                         pa.array([docs[n] for n in some], pa.list_(pa.uint16())),
                     ]
-                    w.write_batch(pa.record_batch(columns, schema=schema))
+                    writer.write(pa.record_batch(columns, schema=schema))
+                writer.close()
         parts.append(Parts(source, str(folder / source), num_parts, TOKEN_FILE))
     return tuple(parts)
 
@@ -88,7 +88,7 @@ class Mixed:
         count_job = CountJob(parts=parts, shares={"wikipedia": Decimal("0.1")}, wanted_tokens=HELD_TOKENS,
                              result_path=str(folder / "held.json"))  # fmt: skip
         run(lambda p: graph.count(p, count_job))
-        self.counted = json.loads((folder / "held.json").read_text())
+        self.counted = json.loads(read_checked(str(folder / "held.json")))
         held = {s: HeldOut(cut=Cut(**self.counted["cuts"][s])) for s in HELD_TOKENS}
         held["wikipedia"] = HeldOut(share=Decimal("0.1"))
         available = {s: SourceTokens(c["tokens"], c["documents"]) for s, c in self.counted["sources"].items()}
@@ -115,7 +115,7 @@ class Mixed:
             shuffle_dir=str(folder / "spill"),
         )  # fmt: skip
         run(lambda p: graph.mix(p, replace(job)))
-        self.result = json.loads((folder / "mixed.json").read_text())
+        self.result = json.loads(read_checked(str(folder / "mixed.json")))
 
     def rows(self, kind: str = "shards") -> list[Row]:
         found: list[Row] = []

@@ -12,7 +12,6 @@ import pytest
 from small import CONFIG, Small, prose
 
 from pipeline.run import main
-from pipeline.settings.settings import Settings
 from pipeline.sources import SOURCES
 
 
@@ -97,15 +96,6 @@ def test_files_that_are_not_what_they_should_be(
     assert str(tmp_path / name) in line
     assert line.count("\n") == 1
     assert not (tmp_path / "out" / "clean").exists()
-
-
-def test_stopped_from_the_keyboard(small: Small, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    def interrupted(_: Settings) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("pipeline.run.run", interrupted)
-    assert small.run(out) == 130
-    assert capsys.readouterr().err == "stopped: the same command goes on with what is not yet whole\n"
 
 
 @pytest.mark.parametrize("name", ["o[1]", "o*", "what?"])

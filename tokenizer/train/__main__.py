@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from mixtures.recipe import Recipe, load_recipe
 from mixtures.tokenizer_sample import weighted_sample
+from tokenizer.interrupts import as_command
 from tokenizer.train.sample import Sample
 from tokenizer.train.training import TrainedTokenizer, TrainSettings, train
 
@@ -134,4 +135,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(as_command(main))

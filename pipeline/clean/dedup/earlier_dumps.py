@@ -18,7 +18,8 @@ from pipeline.clean.dedup.exact_keys import KEY_BYTES, bucket_of_key, earlier_pa
 from pipeline.clean.job import KeyFiles, SourceJob
 from pipeline.clean.ledger import Ledger
 from pipeline.clean.tags import COUNTS
-from pipeline.files.files import open_file, written_whole
+from pipeline.files.checked import CheckedBatches, checked_batches
+from pipeline.files.files import written_whole
 from pipeline.sources.dedup_steps import ExactDedup
 
 _SCHEMA = pa.schema({"key": pa.binary(KEY_BYTES), "id": pa.string()})
@@ -36,7 +37,7 @@ class KeyFileWriter:
     def __enter__(self) -> KeyFileWriter:
         self._file = written_whole(self._path)
         options = pa.ipc.IpcWriteOptions(compression="zstd")
-        self._writer = pa.ipc.new_file(self._file.__enter__(), _SCHEMA, options=options)
+        self._writer = CheckedBatches(self._file.__enter__(), _SCHEMA, options)
         return self
 
     def write(self, key: bytes, document_id: str) -> None:
@@ -47,7 +48,7 @@ class KeyFileWriter:
 
     def _flush(self) -> None:
         columns = [pa.array(self._keys, _SCHEMA.field("key").type), pa.array(self._ids, pa.string())]
-        self._writer.write_batch(pa.record_batch(columns, schema=_SCHEMA))
+        self._writer.write(pa.record_batch(columns, schema=_SCHEMA))
         self._keys, self._ids = [], []
 
     def __exit__(self, *error: Any) -> None:
@@ -95,13 +96,9 @@ class _ReadKeys(beam.DoFn):
     def process(self, path: str) -> Iterator[Any]:
         ledger = Ledger(self._job.source.name, 0)
         num_buckets = self._job.sizes.scale.num_key_buckets
-        with open_file(path) as file, pa.ipc.open_file(file) as reader:
-            for number in range(reader.num_record_batches):
-                batch = reader.get_batch(number)
-                ledger.send(earlier_name(self._steps[self._index]), batch.num_rows)
-                for key, document_id in zip(
-                    batch.column("key").to_pylist(), batch.column("id").to_pylist(), strict=True
-                ):
-                    payload = earlier_payload(key, document_id, self._steps, self._index)
-                    yield bucket_of_key(payload, num_buckets), payload
+        for batch in checked_batches(path, remedy="delete it and run again: its dump is cleaned again"):
+            ledger.send(earlier_name(self._steps[self._index]), batch.num_rows)
+            for key, document_id in zip(batch.column("key").to_pylist(), batch.column("id").to_pylist(), strict=True):
+                payload = earlier_payload(key, document_id, self._steps, self._index)
+                yield bucket_of_key(payload, num_buckets), payload
         yield TaggedOutput(COUNTS, dict(ledger.counts))

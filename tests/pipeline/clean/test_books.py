@@ -170,7 +170,7 @@ class _Spill:
         from pipeline.files.spill import Blob
 
         self.num_bytes += len(data)
-        return Blob("/spill/0123456789abcdef0123456789abcdef", 0, len(data))
+        return Blob("/spill/0123456789abcdef0123456789abcdef", 0, len(data), 0)
 
 
 def test_the_bytes_of_a_book_in_the_shuffle_are_what_is_said() -> None:

@@ -1,0 +1,117 @@
+"""Reads YAML strictly: keys that are there twice, aliases and numbers of any size would lose settings or hang."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import yaml
+
+MAX_BYTES = 1 << 20
+"""Ours: a configuration file has some hundred lines."""
+MAX_DEPTH = 32
+"""Ours: the deepest setting there is lies six levels down."""
+MAX_DIGITS = 30
+"""Ours: numbers of up to this many digits before or after the decimal point; 1.4e12 has 13."""
+_NUMBER = re.compile(r"[-+]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][-+]?\d+)?")
+_BASE_60 = re.compile(r"[-+]?\d[\d_]*(?::[0-5]?\d)+(?:\.[\d_]*)?")
+_OCTAL = re.compile(r"[-+]?0[0-7_]+")
+_NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """Returns what a YAML text holds.
+
+    Args:
+        where: the file's name, for messages.
+
+    Raises:
+        ValueError: it is not YAML, or it holds a key twice, an alias, a number without bounds or too deep a nesting;
+            one line that names the line and the key.
+
+    >>> parse_yaml("inputs: {books: a, books: b}", "run.yaml")
+    Traceback (most recent call last):
+    ...
+    ValueError: run.yaml, line 1: the key inputs.books is there twice, first in line 1; keep one of them
+    """
+    if len(text) > MAX_BYTES:
+        raise ValueError(f"{where}: {len(text):,} characters; a configuration file has at most {MAX_BYTES:,}")
+    try:
+        _check_events(text, where)
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        if node is None:
+            return None
+        for fault in _faults(node, ""):
+            raise ValueError(f"{where}, {fault}")
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{where}: not YAML: {_short(' '.join(str(error).split()))}") from error
+
+
+def _check_events(text: str, where: str) -> None:
+    """Looks at the stream before anything is built of it; PyYAML builds nested values by recursion."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        line = f"{where}, line {_line(event)}"
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError(f"{line}: *{event.anchor} is an alias, which is not read; write the value itself")
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise ValueError(f"{line}: nested more than {MAX_DEPTH} levels deep; a bracket is not closed, or an"
+                                 " indentation is wrong")  # fmt: skip
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
+def _faults(node: yaml.Node, path: str) -> Iterator[str]:
+    if isinstance(node, yaml.ScalarNode):
+        if fault := _scalar_fault(node):
+            yield f"line {_line(node)}: {path or 'the value'}: {fault}"
+    elif isinstance(node, yaml.SequenceNode):
+        for number, item in enumerate(node.value):
+            yield from _faults(item, f"{path}[{number}]")
+    elif isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for key, value in node.value:
+            at = _line(key)
+            if not isinstance(key, yaml.ScalarNode):
+                yield f"line {at}: a key of {path or 'the file'} is not a word"
+                continue
+            name = f"{path}.{_short(key.value)}".lstrip(".")
+            if key.value in seen:
+                yield f"line {at}: the key {name} is there twice, first in line {seen[key.value]}; keep one of them"
+            seen[key.value] = at
+            yield from _faults(value, name)
+
+
+def _line(node: Any) -> int:
+    return node.start_mark.line + 1 if node.start_mark is not None else 0
+
+
+def _scalar_fault(node: yaml.ScalarNode) -> str:
+    """What is wrong with a value; empty if nothing is. Quoted numbers are looked at too: weights are read of them."""
+    text = node.value.strip()
+    if node.style is None and _NOT_FINITE.fullmatch(text):
+        return f"{text} is not a number that a setting can have"
+    if node.style is None and _BASE_60.fullmatch(text):
+        return f"{_short(text)} would be read as a number to the base 60; put it in quotes"
+    if node.style is None and _OCTAL.fullmatch(text):
+        return f"{_short(text)} would be read as an octal number; leave out the zeros before it, or put it in quotes"
+    if not _NUMBER.fullmatch(text):
+        return ""
+    try:
+        number = Decimal(text.replace("_", ""))
+    except InvalidOperation:
+        return f"{_short(text)} is not a number that can be read"
+    if len(text) > 4 * MAX_DIGITS or (number and not -MAX_DIGITS <= number.adjusted() <= MAX_DIGITS):
+        return (
+            f"{_short(text)} is too large or too small a number; at most {MAX_DIGITS} digits before or after the point"
+        )
+    return ""
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 200 else text[:200] + "..."

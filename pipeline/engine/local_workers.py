@@ -1,0 +1,103 @@
+"""The worker processes of the local runner: started by our own command, watched, and ended with the run.
+
+Beam's own waits for ever for a worker that could not start, and hands a Ctrl-C in the terminal to all of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import grpc  # type: ignore[import-untyped]
+from apache_beam.portability import python_urns
+from apache_beam.portability.api import beam_fn_api_pb2_grpc, endpoints_pb2
+from apache_beam.runners.portability.fn_api_runner import worker_handlers
+from apache_beam.runners.portability.local_job_service import BeamFnLoggingServicer
+from apache_beam.utils import thread_pool_executor
+from google.protobuf import json_format, text_format  # type: ignore[import-untyped]
+
+from pipeline.engine.known_failures import LOST_WORKER
+from pipeline.engine.watched_connection import WatchedConnection
+from pipeline.engine.worker import PARENT_VARIABLE
+from tokenizer.interrupts import at_end, end_command
+
+PROGRAM = f"{shlex.quote(sys.executable)} -m pipeline.engine.worker"
+_END_SECONDS = 5.0
+_processes: set[subprocess.Popen[bytes]] = set()
+
+
+def watch_workers() -> None:
+    """Makes Beam's local runner start its workers through this module from now on."""
+    worker_handlers.ControlConnection = WatchedConnection  # type: ignore[misc]
+    worker_handlers.WorkerHandler.register_environment(python_urns.SUBPROCESS_SDK, bytes)(LocalWorkerHandler)
+    at_end("workers", end_workers)
+
+
+def end_workers() -> None:
+    """Kills the worker processes; they hold nothing that is not in a file or of no use."""
+    for process in list(_processes):
+        with contextlib.suppress(OSError):
+            process.kill()
+    for process in list(_processes):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_END_SECONDS)
+
+
+class LocalWorkerHandler(worker_handlers.SubprocessSdkWorkerHandler):
+    """One worker process."""
+
+    _is_closing = False
+
+    def start_worker(self) -> None:
+        """Starts the process and a thread that waits for its end."""
+        self.worker_thread = threading.Thread(name="run_worker", target=self._run, daemon=True)
+        self.worker_thread.start()
+
+    def close(self) -> None:
+        """Lets the worker finish."""
+        self._is_closing = True
+        super().close()
+
+    def _run(self) -> None:
+        server = grpc.server(thread_pool_executor.shared_unbounded_instance())
+        port = server.add_insecure_port("[::]:0")
+        server.start()
+        beam_fn_api_pb2_grpc.add_BeamFnLoggingServicer_to_server(BeamFnLoggingServicer(), server)
+        # Ctrl-C goes to all processes of a terminal; a worker that ignores it prints no traceback.
+        command = "trap '' INT; exec " + self._worker_command_line.decode()
+        process = subprocess.Popen(["/bin/sh", "-c", command], env=self._environment(port))
+        _processes.add(process)
+        try:
+            status = process.wait()
+        finally:
+            _processes.discard(process)
+            server.stop(0)
+        if not self._is_closing:
+            self._report_lost(status)
+
+    def _environment(self, logging_port: int) -> dict[str, str]:
+        """The process's environment, by which Beam's worker program finds its runner."""
+
+        def address(url: str) -> str:
+            return str(text_format.MessageToString(endpoints_pb2.ApiServiceDescriptor(url=url)))
+
+        return {
+            **os.environ,
+            "CONTROL_API_SERVICE_DESCRIPTOR": address(self.control_address),
+            "LOGGING_API_SERVICE_DESCRIPTOR": address(f"localhost:{logging_port}"),
+            "PIPELINE_OPTIONS": json_format.MessageToJson(self.provision_info.provision_info.pipeline_options),
+            "WORKER_ID": self.worker_id,
+            PARENT_VARIABLE: str(os.getpid()),
+        }
+
+    def _report_lost(self, status: int) -> None:
+        how = f"signal {-status}" if status < 0 else f"exit status {status}"
+        end_command(f"error: {LOST_WORKER} ({how})", 1)
+        end_workers()
+        connection: Any = self.control_conn
+        connection.give_up()

@@ -1,0 +1,102 @@
+"""Checks settings that name things, such as languages: a name that does not exist would drop all documents."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Collection, Iterator
+from fnmatch import fnmatchcase
+from typing import Any
+
+from filters.code.languages import tables
+from filters.code.steps import AllowedLicence, CodeFiles
+from filters.language.detect import Language
+from filters.wikitext.article import WikiLanguages
+from filters.wikitext.wiki_names import wiki_codes
+from pipeline.sources.c4 import C4Reader
+from pipeline.sources.source import Source
+from pipeline.sources.stack_exchange.answers import AnswerJoin
+from pipeline.sources.stack_exchange.sites import site_of
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+LANGUAGES = _names("""
+    af als am an ar arz as ast av az azb ba bar bcl be bg bh bn bo bpy br bs bxr ca cbk ce ceb ckb co cs cv cy da de
+    diq dsb dty dv el eml en eo es et eu fa fi fr frr fy ga gd gl gn gom gu gv he hi hif hr hsb ht hu hy ia id ie
+    ilo io is it ja jbo jv ka kk km kn ko krc ku kv kw ky la lb lez li lmo lo lrc lt lv mai mg mhr min mk ml mn mr
+    mrj ms mt mwl my myv mzn nah nap nds ne new nl nn no oc or os pa pam pfl pl pms pnb ps pt qu rm ro ru rue sa sah
+    sc scn sco sd sh si sk sl so sq sr su sv sw ta te tg th tk tl tr tt tyv ug uk ur uz vec vep vi vls vo wa war wuu
+    xal xmf yi yo yue zh
+""")
+"""The labels of fastText's lid.176 models."""
+MC4_LANGUAGES = LANGUAGES | _names("""
+    bg-Latn el-Latn fil ha haw hi-Latn hmn ig iw ja-Latn mi ny ru-Latn sm sn st und xh zh-Latn zu
+""")
+"""The divisions of published mC4."""
+LICENCES = _names("""
+    0bsd afl-3.0 agpl-3.0 apache-2.0 artistic-2.0 blueoak-1.0.0 bsd-2-clause bsd-2-clause-patent bsd-3-clause
+    bsd-3-clause-clear bsd-4-clause bsl-1.0 cc-by-4.0 cc-by-sa-4.0 cc0-1.0 cecill-2.1 cern-ohl-p-2.0 cern-ohl-s-2.0
+    cern-ohl-w-2.0 ecl-2.0 epl-1.0 epl-2.0 eupl-1.1 eupl-1.2 gfdl-1.3 gpl-2.0 gpl-3.0 isc lgpl-2.1 lgpl-3.0
+    lppl-1.3c mit mit-0 mpl-2.0 ms-pl ms-rl mulanpsl-2.0 ncsa odbl-1.0 ofl-1.1 osl-3.0 postgresql unlicense upl-1.0
+    vim wtfpl zlib
+""")
+"""The keys of GitHub's licence API, in which the published table of licences is written."""
+
+
+def check_names(source: Source) -> None:
+    """Checks the settings of a source that name things.
+
+    Raises:
+        ValueError: a name does not exist; one line with the nearest one that does.
+    """
+    for part, values, where in _named(source):
+        for field, is_empty_all, known, exists in part:
+            names = getattr(values, field)
+            _check(f"sources.{source.name}.{where}.{field}", names, is_empty_all, known, exists)
+
+
+Check = tuple[str, bool, Collection[str], Callable[[str], bool]]
+"""A field, whether an empty list means all, known names for hints, and the test of one name."""
+
+
+def _named(source: Source) -> Iterator[tuple[tuple[Check, ...], Any, str]]:
+    checks: dict[type, tuple[Check, ...]] = {
+        Language: (("languages", True, LANGUAGES, LANGUAGES.__contains__),),
+        WikiLanguages: (("wikis", False, wiki_codes(), wiki_codes().__contains__),),
+        AllowedLicence: (("families", False, LICENCES, _matches_a_licence),),
+        CodeFiles: (("kept_languages", False, tables().comments, tables().comments.__contains__),),
+        C4Reader: (("published_language", False, MC4_LANGUAGES, MC4_LANGUAGES.__contains__),),
+        AnswerJoin: (("sites", True, (), lambda name: site_of(name) == name),),
+    }
+    parts = [("reader", source.reader), ("join", source.join), *((s.NAME, s) for s in source.steps)]
+    for where, values in parts:
+        for kind, part in checks.items():
+            if isinstance(values, kind):
+                yield part, values, where
+
+
+def _matches_a_licence(pattern: str) -> bool:
+    return any(fnmatchcase(licence, pattern) for licence in LICENCES)
+
+
+def _check(where: str, names: Any, is_empty_all: bool, known: Collection[str], exists: Callable[[str], bool]) -> None:
+    if names is None:
+        return
+    given = (names,) if isinstance(names, str) else names
+    if not given and not is_empty_all:
+        raise ValueError(f"{where} is empty: nothing would be kept; name at least one, or leave the setting out")
+    for name in given:
+        if not isinstance(name, str):
+            raise ValueError(f"{where} must be names, not {name!r}; YAML reads `no` as false: put it in quotes")
+        if not exists(name):
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {close[0]}?" if close else _example(known)
+            raise ValueError(f"{where}: {name!r} is not known; {hint}")
+
+
+def _example(known: Collection[str]) -> str:
+    if not known:
+        return "write the host, math.stackexchange.com for example"
+    return "there are: " + ", ".join(sorted(known)[:20]) + (", ..." if len(known) > 20 else "")

@@ -1,0 +1,127 @@
+"""Commands end at a signal within seconds, in one line, with the shell's status; a worker that is gone ends the run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from small import Small
+
+pytestmark = pytest.mark.slow
+
+STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+MISSING_WORKER = """
+import sys
+from pipeline.engine import runner
+from pipeline.run import main
+from tokenizer.interrupts import as_command
+runner.PROGRAM = f"{sys.executable} -m no_such_module"
+sys.exit(as_command(main) if sys.argv.pop(1) == "command" else main())
+"""
+
+
+def start(command: list[str], tmp_path: Path) -> subprocess.Popen[str]:
+    (tmp_path / "tmp").mkdir(exist_ok=True)
+    return subprocess.Popen(
+        [sys.executable, *command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path / "tmp")}, start_new_session=True,
+    )  # fmt: skip
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[int]:
+    """The worker processes of a run, by their session."""
+    found = subprocess.run(["ps", "-s", str(process.pid), "-o", "pid=,args="], capture_output=True, text=True).stdout
+    lines = [line.split(maxsplit=1) for line in found.splitlines()]
+    return [int(pid) for pid, args in lines if "pipeline.engine.worker" in args and "sh -c" not in args]
+
+
+def wait_for(process: subprocess.Popen[str], is_reached: object) -> None:
+    deadline = time.monotonic() + 200
+    while not is_reached():  # type: ignore[operator]
+        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("number", STATUS)
+@pytest.mark.parametrize("num_workers", [1, 2])
+@pytest.mark.parametrize("moment", ["start", "clean", "tokenize"])
+def test_a_run_ends_at_a_signal(
+    small: Small, tmp_path: Path, number: signal.Signals, num_workers: int, moment: str
+) -> None:
+    out = tmp_path / "out"
+    args = [*small.args(out)[:-1], f"--direct_num_workers={num_workers}"]
+    process = start(["-m", "pipeline.run", *args], tmp_path)
+    marks = {"start": "", "clean": "spill-*/*", "tokenize": "steps/tokenizer.json"}
+    if moment == "start":
+        time.sleep(0.8)  # while it imports
+    else:
+        wait_for(process, lambda: list((out / ".work").glob(marks[moment])))
+    begun = time.monotonic()
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as the terminal does
+    else:
+        process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == STATUS[number], said
+    assert "Traceback" not in said
+    assert said.splitlines()[-1] == "interrupted: run the same command again to resume"
+    assert time.monotonic() - begun < 30
+    assert not list((tmp_path / "tmp").iterdir())
+    assert not list((out / ".work").glob("spill*"))
+    time.sleep(1)
+    assert not workers_of(process)
+
+
+def test_a_run_that_is_killed_takes_its_workers_along(small: Small, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    process = start(["-m", "pipeline.run", *small.args(out)[:-1], "--direct_num_workers=2"], tmp_path)
+    wait_for(process, lambda: len(workers_of(process)) == 2)
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 20
+    while workers_of(process):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+@pytest.mark.parametrize("how", ["command", "library"])
+def test_a_worker_that_cannot_start_ends_the_run(small: Small, tmp_path: Path, how: str) -> None:
+    args = [*small.args(tmp_path / "out")[:-1], "--direct_num_workers=2"]
+    process = start(["-c", MISSING_WORKER, how, *args], tmp_path)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 1, said
+    assert "error: " in said.splitlines()[-1]
+    assert "a worker process ended before its work was done" in said.splitlines()[-1]
+    assert "No module named no_such_module" in said
+    assert "Traceback" not in said
+
+
+def test_a_worker_that_is_killed_ends_the_run(small: Small, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    process = start(["-m", "pipeline.run", *small.args(out)[:-1], "--direct_num_workers=2"], tmp_path)
+    wait_for(process, lambda: len(workers_of(process)) == 2)
+    os.kill(workers_of(process)[0], signal.SIGKILL)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1, said
+    assert "a worker process ended before its work was done" in said.splitlines()[-1]
+    assert "(signal 9)" in said.splitlines()[-1]
+    assert "Traceback" not in said
+
+
+COMMANDS = ["mixtures.inspect", "mixtures.verify", "mixtures.shares", "mixtures.export",
+            "mixtures.plan", "tokenizer.train", "pipeline.models", "pipeline.report", "pipeline.scale",
+            "pipeline.job_service"]  # fmt: skip
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_every_command_ends_at_signals(module: str) -> None:
+    """Each runs its main function through ``as_command``; what that does is tested above."""
+    folder = Path(__file__).parents[2] / module.replace(".", "/")
+    path = folder / "__main__.py" if folder.is_dir() else folder.with_suffix(".py")
+    assert "as_command(main" in path.read_text().partition('__name__ == "__main__"')[2]
