@@ -91,10 +91,7 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
         number = self._passes.join(*self._iteration(), number=self._pass_of_worker_state())
         first = self._planned.pass_number if not self._is_state_of_worker else loader.pass_number
         if self.settings.epochs is None and number != first:
-            raise ValueError(
-                "epochs=None is one endless pass, and it was begun already: keep its iterator, or load the state to go "
-                "on from (state_after counts the steps that were used) before iterating again"
-            )
+            return _refused()
         if number != first:
             loader.begin_pass(number)
         elif self._state is not None:
@@ -177,6 +174,15 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
 
     def _made(self, place: Place) -> Loader:
         return Loader(self.stream, self.settings, place=place)
+
+
+def _refused() -> Iterator[dict[str, torch.Tensor]]:
+    """Raises at the first batch: a persistent worker dies without a message of an error at the beginning of a pass."""
+    raise ValueError(
+        "epochs=None is one endless pass, and it was begun already: keep its iterator, or load the state to go on from "
+        "(state_after counts the steps that were used) before iterating again"
+    )
+    yield
 
 
 def tensors(batch: Batch) -> dict[str, torch.Tensor]:
