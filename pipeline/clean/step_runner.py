@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from filters.ccnet.line_hashes import drop_lines
 from filters.step import Step
 from pipeline.clean import counts as c
-from pipeline.clean.batches import BASE_COLUMNS, SIGNAL_PREFIX, SIGNALS_TYPE, set_columns, signals_map, text_bytes
+from pipeline.clean.batches import BASE_COLUMNS, SIGNAL_PREFIX, SIGNALS_TYPE, set_columns, signals_list, text_bytes
 from pipeline.clean.dedup.line_keys import LINE_HASHES_COLUMN, lines_to_keep
 from pipeline.clean.job import SourceJob
 from pipeline.clean.ledger import Ledger
@@ -164,7 +164,7 @@ def to_clean(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     arrays = []
     for name, kind in zip(schema.names, schema.types, strict=True):
         if name == "signals":
-            arrays.append(signals_map(batch))
+            arrays.append(signals_list(batch))
         elif name in batch.schema.names:
             arrays.append(batch.column(name).cast(kind))
         else:

@@ -25,6 +25,7 @@ from pipeline.report.documents import (
     read_sample,
     read_texts,
     signal_columns,
+    signals_of,
 )
 from pipeline.report.limits import OVERLAP, Limit, limits_of
 from pipeline.report.nearest import EXCERPT_CHARS, Kept, NearestDocument
@@ -111,7 +112,7 @@ def _dropped_texts(folder: str, only: tuple[str, str]) -> dict[tuple[str, str], 
         rows = batch.select(["id", "stage", "reason", "detail", "signals"]).to_pylist()
         for row, text in zip(rows, texts, strict=True):
             detail = row["detail"] or ""
-            signals = dict(row["signals"] or ())
+            signals = signals_of(row["signals"])
             if (overlap := overlap_of(detail)) is not None:
                 signals[OVERLAP] = overlap
             is_scored = "language_score" in signals

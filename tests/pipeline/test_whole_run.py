@@ -355,7 +355,7 @@ PLACES = (
     "pipeline.phases.graph.clean",
     "pipeline.tokenize.choose_tokenizer.train",
     "pipeline.phases.graph.tokenize",
-    "pipeline.mix.phase.graph.mix",
+    "pipeline.phases.graph.mix",
     "pipeline.mix.phase.write_manifest",
 )
 """Where a run is stopped, in the order in which it comes there."""
