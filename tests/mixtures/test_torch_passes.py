@@ -181,7 +181,7 @@ def test_ranks_that_change_later_are_refused(output: Path, monkeypatch: pytest.M
 
 def batches_of(output: Path, **changed: Any) -> list[Batch]:
     made = LoaderSettings(**{"seq_len": 96, "batch_size": 3, **changed})
-    return [batch for _, batch in zip(range(20), Loader(output, made), strict=False)]
+    return [batch for _, batch in zip(range(150), Loader(output, made), strict=False)]
 
 
 @pytest.mark.parametrize("packing", ["concatenate", "best_fit"])
