@@ -5,9 +5,9 @@ are those of Touvron et al. 2023 (arXiv:2302.13971), section 2.3: AdamW with bet
 gradients clipped at 1.0, 2,000 steps of warm-up, then a cosine down to 10% of the learning rate. On fewer than 20,000
 steps the warm-up is a tenth of them, unless ``--warmup-steps`` says otherwise.
 
-With the defaults it takes about two minutes on a laptop's CPU. Losses go to ``DIR/losses.jsonl``, a line a step, and a
-checkpoint to ``DIR/checkpoint.pt``, which holds the loader's state too: started again after a kill, the same command
-goes on behind the last checkpoint and writes the losses that an unbroken run would have written.
+With the defaults it takes about two minutes on a laptop's CPU. Losses go to ``DIR/losses.jsonl``, one line per step,
+and a checkpoint to ``DIR/checkpoint.pt``, which holds the loader's state too. Run again after a kill, the same command
+goes on after the last checkpoint and writes the losses that an uninterrupted run would have written.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch.nn import functional
 from torch.utils.data import DataLoader
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from mixtures.loader import Loader, LoaderSettings
+from mixtures.loader import Loader, LoaderSettings, Packing
 from mixtures.manifest import validation_infos
 from mixtures.stream import TokenStream
 from mixtures.torch_dataset import PackedSequences, document_mask, tensors
@@ -38,7 +38,7 @@ CLIP = 1.0
 
 
 def make_model(vocab_size: int, args: argparse.Namespace) -> LlamaForCausalLM:
-    """A LLaMA of the given size; 8/3 of the width in the feed-forward layers, as in the paper (section 2.2)."""
+    """Makes a LLaMA of this size, with 8/3 of the width in the feed-forward layers (the paper, section 2.2)."""
     config = LlamaConfig(
         vocab_size=vocab_size,
         hidden_size=args.width,
@@ -54,7 +54,7 @@ def make_model(vocab_size: int, args: argparse.Namespace) -> LlamaForCausalLM:
 
 
 def make_optimizer(model: LlamaForCausalLM, learning_rate: float) -> torch.optim.AdamW:
-    """Matrices decay; gains of norms do not."""
+    """Makes an AdamW that decays matrices and not the gains of norms."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": 0.1},
@@ -64,7 +64,7 @@ def make_optimizer(model: LlamaForCausalLM, learning_rate: float) -> torch.optim
 
 
 def learning_rate_at(step: int, args: argparse.Namespace) -> float:
-    """Linear warm-up, then a cosine to a tenth."""
+    """Returns the learning rate: a linear warm-up, then a cosine down to a tenth."""
     if step < args.warmup_steps:
         return float(args.learning_rate * (step + 1) / args.warmup_steps)
     done = (step - args.warmup_steps) / max(1, args.steps - args.warmup_steps)
@@ -74,27 +74,32 @@ def learning_rate_at(step: int, args: argparse.Namespace) -> float:
 
 
 def losses_of(model: LlamaForCausalLM, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """The loss of every token (B, T). Attention does not cross documents, and positions begin anew in each."""
+    """Returns the loss of every token (B, T). Attention does not cross documents, and positions begin anew in each.
+
+    Labels that do not continue their document, and padding, have loss 0: divide sums by ``loss_mask.sum()``.
+    """
     logits = model(
         input_ids=batch["input_ids"],
         attention_mask=document_mask(batch["segment_ids"]),
         position_ids=batch["position_ids"],
     ).logits
-    return functional.cross_entropy(logits.transpose(1, 2).float(), batch["labels"], reduction="none")
+    losses = functional.cross_entropy(logits.transpose(1, 2).float(), batch["labels"], reduction="none")
+    return losses * batch["loss_mask"]
 
 
-def by_source(losses: torch.Tensor, sources: torch.Tensor, names: tuple[str, ...]) -> dict[str, float]:
-    """The mean loss of each source's tokens, of those that are in the batch."""
-    return {
-        name: round(losses[sources == number].mean().item(), 6)
-        for number, name in enumerate(names)
-        if (sources == number).any()
-    }
+def by_source(losses: torch.Tensor, batch: dict[str, torch.Tensor], names: tuple[str, ...]) -> dict[str, float]:
+    """Returns the mean loss per source, for the sources that are in the batch."""
+    found = {}
+    for number, name in enumerate(names):
+        is_of_source = (batch["sources"] == number) & batch["loss_mask"]
+        if is_of_source.any():
+            found[name] = round(losses[is_of_source].mean().item(), 6)
+    return found
 
 
 @torch.no_grad()
 def validation_losses(model: LlamaForCausalLM, folder: str, args: argparse.Namespace) -> dict[str, float]:
-    """The mean loss on the documents held out of each source: those that fill a sequence."""
+    """Returns the mean loss per source on its held-out documents, as far as they fill whole sequences."""
     model.eval()
     found = {}
     for source in sorted(validation_infos(TokenStream(folder).manifest)):
@@ -102,20 +107,31 @@ def validation_losses(model: LlamaForCausalLM, folder: str, args: argparse.Names
         if stream.num_tokens <= args.seq_len:
             continue
         settings = LoaderSettings(seq_len=args.seq_len, batch_size=args.batch_size, shuffle=False, drop_last=False)
-        losses = [losses_of(model, tensors(batch)).flatten() for batch in Loader(stream, settings)]
-        found[source] = round(torch.cat(losses).mean().item(), 4)
+        total, num_labels = 0.0, 0
+        for batch in map(tensors, Loader(stream, settings)):
+            total += losses_of(model, batch).sum().item()
+            num_labels += int(batch["loss_mask"].sum())
+        found[source] = round(total / max(1, num_labels), 4)
     model.train()
     return found
 
 
 class Run:
-    """What a checkpoint holds: the model, the optimiser, and where the data is."""
+    """Holds what a checkpoint saves: the model, the optimiser, and the loader's place."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         torch.manual_seed(args.seed)
         self.args = args
         self.folder = Path(args.checkpoints)
-        settings = LoaderSettings(seq_len=args.seq_len, batch_size=args.batch_size, seed=args.seed, epochs=None)
+        settings = LoaderSettings(
+            seq_len=args.seq_len,
+            batch_size=args.batch_size,
+            seed=args.seed,
+            epochs=None,
+            packing=args.packing,
+            skip_sequences=[(first * args.batch_size, end * args.batch_size) for first, end in args.skip_steps],
+            accept_other_data=args.accept_other_data,
+        )
         self.data = PackedSequences(TokenStream(args.data, checksums="://" not in args.data), settings)
         self.model = make_model(self.data.stream.manifest["tokenizer"]["vocab_size"], args)
         self.optimizer = make_optimizer(self.model, args.learning_rate)
@@ -130,15 +146,18 @@ class Run:
         return self.folder / "losses.jsonl"
 
     def settings(self) -> dict[str, Any]:
-        """What must be the same when a run goes on."""
-        left_out = ("checkpoints", "checkpoint_steps", "workers", "data", "stop_after", "threads")
+        """Returns the settings that must be the same when a run goes on."""
+        left_out = (
+            "accept_other_data", "checkpoints", "checkpoint_steps", "data", "skip_steps", "stop_after", "threads",
+            "workers",
+        )  # fmt: skip
         return {name: value for name, value in vars(self.args).items() if name not in left_out}
 
     def load(self) -> None:
-        """Goes on behind the checkpoint; losses written behind it are taken away again."""
+        """Goes on from the checkpoint, and deletes the losses that were written after it."""
         saved = torch.load(self.checkpoint, weights_only=True)
         if saved["settings"] != self.settings():
-            raise ValueError(f"{self.checkpoint} is of another run's settings: {saved['settings']}")
+            raise ValueError(f"{self.checkpoint} was trained with other settings: {saved['settings']}")
         self.model.load_state_dict(saved["model"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.data.load_state_dict(saved["data"])
@@ -147,7 +166,7 @@ class Run:
         self.losses.write_text("".join(lines))
 
     def save(self) -> None:
-        """Under a temporary name, then renamed: a kill leaves the checkpoint before it."""
+        """Writes the checkpoint under a temporary name, then renames it: a kill leaves the one before."""
         state = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -163,17 +182,17 @@ class Run:
         yield from DataLoader(self.data, batch_size=None, num_workers=self.args.workers)
 
     def train_step(self, batch: dict[str, torch.Tensor]) -> dict[str, Any]:
-        """One step. Returns what goes into the file of losses."""
+        """Trains one step. Returns its line in the file of losses."""
         rate = learning_rate_at(self.step, self.args)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         losses = losses_of(self.model, batch)
-        loss = losses.mean()
+        loss = losses.sum() / batch["loss_mask"].sum()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
         self.optimizer.step()
-        sources = by_source(losses.detach(), batch["sources"], self.data.source_names)
+        sources = by_source(losses.detach(), batch, self.data.source_names)
         line = {"step": self.step, "loss": round(loss.item(), 6), "learning_rate": rate, "sources": sources}
         self.step += 1
         return line
@@ -187,7 +206,7 @@ def main(argv: list[str] | None = None) -> int:
         run = Run(args)
         if run.checkpoint.exists():
             run.load()
-            print(f"going on behind step {run.step}")
+            print(f"going on after step {run.step}")
     except ValueError as error:
         print(f"train: {error}", file=sys.stderr)
         return 2
@@ -196,7 +215,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def train(run: Run) -> None:
-    """Trains to the last step, writing losses as they come and checkpoints now and then."""
+    """Trains to the last step; writes losses at every step and checkpoints every ``--checkpoint-steps``."""
     args, begun = run.args, time.monotonic()
     num_parameters = sum(p.numel() for p in run.model.parameters())
     print(f"{num_parameters:,} parameters, {run.data.stream.num_tokens:,} tokens in the stream, {args.steps} steps")
@@ -220,30 +239,49 @@ def train(run: Run) -> None:
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    """The settings, with the warm-up they imply."""
+    """Returns the settings, with the warm-up that follows from them."""
     parser = argparse.ArgumentParser(description="Trains a small LLaMA on the shards of a run.")
-    parser.add_argument("data", metavar="DIR", help="a run's output folder (its URL, if it lies in a store)")
-    for flag, kind, default, said in (
-        ("--checkpoints", str, "checkpoints", "folder of the checkpoint and the losses"),
+    parser.add_argument("data", metavar="DIR", help="a run's output folder, or its URL in a store")
+    for flag, kind, default, text in (
+        ("--checkpoints", str, "checkpoints", "folder for the checkpoint and the losses"),
         ("--steps", int, 300, "optimiser steps"),
-        ("--seq-len", int, 256, "tokens"),
-        ("--batch-size", int, 8, "sequences a step"),
-        ("--width", int, 128, "of the model"),
-        ("--layers", int, 4, "of the model"),
-        ("--heads", int, 4, "of attention"),
-        ("--learning-rate", float, 2e-3, "at its height; the paper's 3e-4 is for 7B and 13B"),
-        ("--warmup-steps", int, None, "default: 2,000 as in the paper, a tenth of the steps where those are few"),
-        ("--seed", int, 0, "of the weights and of the order"),
+        ("--seq-len", int, 256, "tokens per sequence"),
+        ("--batch-size", int, 8, "sequences per step"),
+        ("--width", int, 128, "width of the model"),
+        ("--layers", int, 4, "layers of the model"),
+        ("--heads", int, 4, "attention heads"),
+        ("--learning-rate", float, 2e-3, "peak learning rate; the paper's 3e-4 is for 7B and 13B"),
+        ("--warmup-steps", int, None, "warm-up; 2,000 as in the paper, or a tenth of the steps if that is less"),
+        ("--seed", int, 0, "seed of the weights and of the order"),
         ("--checkpoint-steps", int, 50, "steps between two checkpoints"),
-        ("--stop-after", int, None, "stops at this step, the schedule being that of --steps"),
-        ("--workers", int, 0, "processes that load; changes nothing of what is loaded"),
-        ("--threads", int, os.cpu_count() or 1, "of torch"),
+        ("--stop-after", int, None, "stops at this step; the schedule is still that of --steps"),
+        ("--workers", int, 0, "processes that load; does not change what is loaded"),
+        ("--threads", int, os.cpu_count() or 1, "threads of torch"),
     ):
-        parser.add_argument(flag, type=kind, default=default, help=f"{said} (default: %(default)s)")
+        parser.add_argument(flag, type=kind, default=default, help=f"{text} (default: %(default)s)")
+    parser.add_argument(
+        "--packing", choices=get_args(Packing), default="concatenate",
+        help="best_fit packs whole documents and pads (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--skip-steps", type=_range, nargs="+", default=[], metavar="A:B",
+        help="leaves out the data of the steps A to before B, after a loss spike for example",
+    )  # fmt: skip
+    parser.add_argument(
+        "--accept-other-data", action="store_true",
+        help="goes on with a checkpoint that was trained on other data (default: that is refused)",
+    )  # fmt: skip
     args = parser.parse_args(argv)
     if args.warmup_steps is None:
         args.warmup_steps = min(PAPER_WARMUP_STEPS, max(1, args.steps // 10))
     return args
+
+
+def _range(text: str) -> tuple[int, int]:
+    first, colon, end = text.partition(":")
+    if not (colon and first.isdecimal() and end.isdecimal() and int(first) < int(end)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a range of steps such as 100:110")
+    return int(first), int(end)
 
 
 if __name__ == "__main__":

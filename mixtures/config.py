@@ -1,22 +1,22 @@
-"""A run's configuration file: a recipe by name, what the file lays over it, and the run's own keys beside it."""
+"""A run's configuration file: the recipe it names, the keys it lays over that recipe, and the run's own keys."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mixtures.recipe import Recipe, read_yaml, recipe_of
 
 RUN_KEYS = ("recipe", "inputs", "models", "output", "seed", "exclude", "run")
-"""What a configuration file says of the run; all else in it is the recipe's."""
+"""Keys of a configuration file that are about the run; all others are the recipe's."""
 RECIPE_KEYS = ("name", "mixture", "tokenizer", "shards", "sources", "paper")
-_WHOLE_KEYS = ("weights", "validation")
-"""Meant as a whole where the file gives them: half of another recipe's weights would add up to anything."""
+_WHOLE_KEYS = ("weights", "epochs", "validation")
+"""Replaced as a whole: a partial override of weights would not add up to 100."""
 
 
 def read_config(path: str) -> dict[str, Any]:
-    """The mapping of a configuration file, every key of it known.
+    """Returns the mapping of a configuration file; all its keys are known.
 
     Raises:
         ValueError: it is not there, is no YAML, or a key is not known; the message names the file and the way out.
@@ -30,35 +30,64 @@ def read_config(path: str) -> dict[str, Any]:
     return config
 
 
-def recipe_of_config(config: Mapping[str, Any], *, default: str) -> Recipe:
-    """The recipe the file names (or the default), with what the file itself says laid over it.
+def recipe_of_config(config: Mapping[str, Any], *, default: str, inputs: Iterable[str] = ()) -> Recipe:
+    """Returns the recipe that the file names (or the default), with the file's own keys laid over it.
+
+    Args:
+        inputs: the sources that have input: those of a temperature that names none (default: the recipe's).
 
     Raises:
-        ValueError: what comes of it is no recipe.
+        ValueError: the result is no recipe.
     """
     base = read_yaml(text_in(config, "recipe") or default)
     own = {k: v for k, v in config.items() if k not in RUN_KEYS and not (k == "tokenizer" and isinstance(v, str))}
+    own = _with_sources(own, list(inputs) or list(config.get("inputs") or ()) or _sources(base.get("mixture")))
     return recipe_of(_laid_over(_of_weights(base, own), own))
 
 
 def text_in(config: Mapping[str, Any], key: str) -> str | None:
-    """The text that a configuration file has under a key, if any. Raises ValueError for anything else there."""
+    """Returns the text that a configuration file has under a key, if any. Raises ValueError for any other value."""
     value = config.get(key)
     if value is not None and (not isinstance(value, str) or not value.strip()):
         raise ValueError(f"{key} in the config file must be a path, not {value!r}")
     return value
 
 
+def _with_sources(own: dict[str, Any], sources: list[str]) -> dict[str, Any]:
+    """Fills in the sources of a temperature that names none."""
+    mixture = own.get("mixture")
+    weights = mixture.get("weights") if isinstance(mixture, Mapping) else None
+    if not isinstance(weights, Mapping) or "temperature" not in weights or "sources" in weights:
+        return own
+    return {**own, "mixture": {**mixture, "weights": {**weights, "sources": sources}}}  # type: ignore[dict-item]
+
+
+def _sources(mixture: Any) -> list[str]:
+    """Returns the sources that a mixture gives weights or epochs to, whatever the form."""
+    if not isinstance(mixture, Mapping):
+        return []
+    given = mixture.get("epochs") or mixture.get("weights")
+    if not isinstance(given, Mapping):
+        return []
+    if "temperature" in given:
+        return [name for name in given.get("sources") or () if isinstance(name, str)]
+    relative = given.get("relative", given)
+    return [str(name) for name in relative] if isinstance(relative, Mapping) else []
+
+
 def _of_weights(base: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """The base recipe without what it says, source by source, of sources that the file's own weights leave out."""
+    """Returns the base recipe without what the file's own weights (or epochs) replace.
+
+    That is what the base says of sources that the file leaves out, and the other way of giving weights.
+    """
     mixture, laid = base.get("mixture"), own.get("mixture")
-    weights = laid.get("weights") if isinstance(laid, Mapping) else None
-    if not isinstance(mixture, Mapping) or not isinstance(weights, Mapping):
+    if not isinstance(mixture, Mapping) or not isinstance(laid, Mapping) or not _sources(laid):
         return base
-    left_out = {s for s in mixture.get("weights", {}) if s not in weights}
+    left_out = set(_sources(mixture)) - set(_sources(laid))
     kept = {
-        what: {s: v for s, v in said.items() if s not in left_out} if isinstance(said, Mapping) else said
-        for what, said in mixture.items()
+        key: {s: v for s, v in value.items() if s not in left_out} if isinstance(value, Mapping) else value
+        for key, value in mixture.items()
+        if key not in ("weights", "epochs") and not (key == "max_epochs" and "epochs" in laid)
     }
     return {**base, "mixture": kept}
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -52,6 +53,7 @@ def build_manifest(
         "format": FORMAT,
         "recipe": plan.recipe,
         "seed": seed,
+        "fingerprint": fingerprint_of(encoder.sha256, shards),
         "created": about.get("created"),
         "software": dict(about.get("software", {})),
         "tokenizer": {
@@ -88,6 +90,15 @@ def build_manifest(
         "shards": [asdict(shard) for shard in shards],
         "inputs": dict(about.get("inputs", {})),
     }
+
+
+def fingerprint_of(tokenizer_sha256: str, shards: Sequence[ShardInfo]) -> str:
+    """Returns a checksum of what a loader reads: the tokenizer and the bytes of the shards, in their order.
+
+    Shards without tokens are left out, because a loader does not read them.
+    """
+    parts = [tokenizer_sha256, *(shard.sha256 for shard in shards if shard.tokens)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def dumps(manifest: Mapping[str, Any]) -> str:

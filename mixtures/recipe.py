@@ -1,18 +1,20 @@
-"""A recipe: which share of the stream's tokens each source has, how often it may repeat, and how shards are cut.
+"""A recipe: each source's share of the stream's tokens, how often it may repeat, and how large shards are.
 
-A recipe is one YAML file. Weights are decimals, taken as they are printed, and add up to 100 exactly: no float decides.
+A recipe is one YAML file. Weights are decimals and are taken exactly as they are written: no float decides.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from mixtures.strict_yaml import MAX_BYTES, MAX_DIGITS, parse_yaml
+from mixtures.weights import WeightRule, check_percent, percentages, rounded
 
 MAX_EPOCHS = 255
 """``epoch`` is a uint8 in the shards."""
@@ -70,7 +72,8 @@ class Recipe:
 
     name: str
     weights: Mapping[str, Decimal]
-    """Percent of the stream's tokens, by source; they add up to 100 exactly."""
+    """Percent of the stream's tokens, by source; they add up to 100 exactly. With a `rule` that is not resolved they
+    only name the sources."""
     max_epochs: Mapping[str, Decimal]
     """How often a source's tokens may be seen, by source."""
     tokens: int
@@ -84,11 +87,18 @@ class Recipe:
     sources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Settings of each source's filters: passed through untouched."""
     paper: PaperShares | None = None
+    rule: WeightRule | None = None
+    """Derives the weights from the tokens that there are; see `resolved`."""
+    exact: Mapping[str, Fraction] = field(default_factory=dict)
+    """The weights before they were rounded to `weights`; empty where those are exact."""
 
     def __post_init__(self) -> None:
         if not self.name:
             raise ValueError("the recipe has no name")
         _check_weights(self.weights)
+        is_percent = bool(self.exact) or self.rule is not None or check_percent(self.weights)
+        if not is_percent or (not self.exact and self.rule is None and sum(self.weights.values()) != _HUNDRED):
+            raise ValueError("the weights must add up to 100, unless `exact` holds what they are rounded from")
         for source in self.weights:
             limit = self.max_epochs.get(source)
             if limit is None:
@@ -101,6 +111,25 @@ class Recipe:
             raise ValueError(f"missing is {self.missing!r}: it must be error or share")
         for what, named in (("max_epochs", self.max_epochs), ("validation", self.validation)):
             _refuse_unknown(what, named, self.weights)
+
+    def exact_weights(self) -> Mapping[str, Fraction]:
+        """Returns the weights as fractions, in percent."""
+        return self.exact or {s: Fraction(w) for s, w in self.weights.items()}
+
+    def resolved(self, tokens: Mapping[str, int]) -> Recipe:
+        """Returns the recipe with the weights that its rule gives for these tokens by source; a source that has none
+        keeps no weight. Returns the recipe itself where it has no rule."""
+        if self.rule is None:
+            return self
+        exact = self.rule.weights({s: n for s, n in tokens.items() if s in self.weights})
+        weights = {s: w or Decimal(1).scaleb(-9) for s, w in rounded(exact, 9).items()}
+        return replace(self, weights=weights, exact=exact, rule=None,
+                       max_epochs={s: self.max_epochs[s] for s in weights},
+                       validation={s: v for s, v in self.validation.items() if s in weights})  # fmt: skip
+
+    def weights_as_text(self) -> dict[str, str]:
+        """Returns the weights or the rule as text, to tell whether two recipes have the same."""
+        return self.rule.as_text() if self.rule else {s: str(w) for s, w in self.weights.items()}
 
 
 def load_recipe(name_or_path: str | Path) -> Recipe:
@@ -126,15 +155,17 @@ def recipe_of(data: Any) -> Recipe:
     # inputs are the run's: a recipe may say where a source lies by default.
     _refuse_unknown("the recipe", top, ("name", "inputs", "mixture", "tokenizer", "shards", "sources", "paper"))
     mixture = _mapping("mixture", top.get("mixture"))
-    _refuse_unknown("mixture", mixture, ("weights", "max_epochs", "tokens", "missing", "validation"))
-    weights = {s: _decimal(f"weight of {s}", w) for s, w in _mapping("weights", mixture.get("weights")).items()}
+    _refuse_unknown("mixture", mixture, ("weights", "epochs", "max_epochs", "tokens", "missing", "validation"))
+    weights, exact, rule = _weights(mixture)
     shards = _mapping("shards", top.get("shards") or {})
     _refuse_unknown("shards", shards, ("target_bytes",))
     paper = top.get("paper")
     return Recipe(
         name=str(top.get("name") or ""),
         weights=weights,
-        max_epochs=_epochs(mixture.get("max_epochs", 1), weights),
+        exact=exact,
+        rule=rule,
+        max_epochs=_epochs(mixture.get("max_epochs", rule.epochs if rule and rule.epochs else 1), weights),
         tokens=_integer("tokens", mixture.get("tokens")),
         missing=cast(Missing, mixture.get("missing", "error")),
         validation=_validation(mixture.get("validation"), weights),
@@ -155,11 +186,40 @@ def _check_weights(weights: Mapping[str, Decimal]) -> None:
             raise ValueError(
                 f"weight of {source} is {weight}: it must be above 0 (leave a source out to have none of it)"
             )
-    off = sum(weights.values(), Decimal(0)) - _HUNDRED
-    if off:
-        total, by = (_HUNDRED + off).normalize(), abs(off).normalize()
-        way = "too much" if off > 0 else "too little"
-        raise ValueError(f"weights add up to {total:f}, {by:f} {way}: they must add up to 100")
+
+
+def _weights(mixture: Mapping[str, Any]) -> tuple[dict[str, Decimal], dict[str, Fraction], WeightRule | None]:
+    """Returns the weights in percent, the exact ones where those are rounded, and the rule where one gives them."""
+    if mixture.get("epochs") is not None:
+        if mixture.get("weights") is not None:
+            raise ValueError("mixture has both weights and epochs: give one of them, the other follows from it")
+        epochs = {s: _decimal(f"epochs of {s}", e) for s, e in _mapping("epochs", mixture["epochs"]).items()}
+        _check_weights(epochs)
+        return _alike(epochs), {}, WeightRule(epochs=epochs)
+    given = _mapping("weights", mixture.get("weights"))
+    if "temperature" in given:
+        _refuse_unknown("weights", given, ("temperature", "sources"))
+        names, temperature = given.get("sources"), _decimal("temperature", given["temperature"])
+        if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+            raise ValueError("weights with a temperature must name their sources: {temperature: 0.7, sources: [A, B]}")
+        if not 0 <= temperature <= 1:
+            raise ValueError(f"temperature {temperature} is not between 0 (all alike) and 1 (by size)")
+        return _alike(dict.fromkeys(names)), {}, WeightRule(temperature=temperature)
+    is_relative = "relative" in given
+    if is_relative:
+        _refuse_unknown("weights", given, ("relative",))
+        given = _mapping("weights.relative", given["relative"])
+    weights = {s: _decimal(f"weight of {s}", w) for s, w in given.items()}
+    _check_weights(weights)
+    is_percent = not is_relative and check_percent(weights)
+    if is_percent and sum(weights.values()) == _HUNDRED:
+        return weights, {}, None
+    exact = percentages(weights)
+    return {s: w or Decimal(1).scaleb(-9) for s, w in rounded(exact, 9).items()}, exact, None
+
+
+def _alike(sources: Mapping[str, object]) -> dict[str, Decimal]:
+    return rounded(percentages(dict.fromkeys(sources, Fraction(1))))
 
 
 def _epochs(value: Any, weights: Mapping[str, Decimal]) -> dict[str, Decimal]:

@@ -1,4 +1,4 @@
-"""The shards of a run as one stream of tokens, memory-mapped: any range of it at once, with its documents' borders."""
+"""The shards of a run as one stream of tokens, memory-mapped, with the borders of the documents in it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from mixtures.manifest import read_manifest, shard_infos, validation_infos
+from mixtures.manifest import fingerprint_of, read_manifest, shard_infos, validation_infos
 from mixtures.shards import ShardInfo, ShardMetadata, read_batches, shard_schema
 from mixtures.storage import RemoteStorage, Storage, storage_of
 
 _MAX_OPEN_SHARDS = 4_096
-"""Memory maps held at a time (Linux allows 65,530 a process); the one longest not used is closed."""
+"""Memory maps held at a time (Linux allows 65,530 per process); the least recently used is closed."""
 
 _READ_BYTES = 8 * 2**20
 
@@ -29,24 +29,45 @@ class Block(NamedTuple):
 
     ids: Array
     offsets: Array
-    """Where each document begins in ``ids``, and last where the last one ends."""
+    """The first token of each document in ``ids``, then the end of the last one."""
     sources: Array
+    batch: pa.RecordBatch
 
 
 @dataclass(frozen=True, slots=True)
 class OpenShard:
-    """A mapped shard: its blocks, and where each begins in the shard's tokens."""
+    """A mapped shard: its blocks, and the first token of each, then the end of the last one."""
 
     blocks: tuple[Block, ...]
     begins: Array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackedDocument:
+    """A piece of a document in a row of the loader."""
+
+    source: str
+    doc_id: str
+    epoch: int
+    """The document's epoch in the mixture, from 0."""
+    shard: str
+    row: int
+    """The document's row in the shard."""
+    at: int
+    """The first token of the piece, counted in the loader's row."""
+    begin: int
+    """The first token of the piece, counted in the document."""
+    num_tokens: int
 
 
 class TokenStream:
     """The tokens of shards one after the other, in the manifest's order.
 
     Attributes:
-        num_tokens: of the whole stream.
-        source_names: what the numbers in ``sources`` mean.
+        num_tokens: tokens of the whole stream.
+        source_names: the names that the numbers in ``sources`` index.
+        fingerprint: a checksum of the tokens and their order, which a loader's state carries.
+        row_counts: rows per shard by seq_len, as far as best-fit packing has counted them.
     """
 
     def __init__(
@@ -58,24 +79,26 @@ class TokenStream:
         cache_dir: str | Path | None = None,
         cache_bytes: int = 2 * 2**30,
     ) -> None:
-        """Reads the manifest and checks every shard: that it is there, whole in size, readable, and of this run.
+        """Reads the manifest and checks that every shard is there, of the right size, readable, and of this run.
 
         Args:
             folder: a run's output folder, or its URL (``gs://``, ``s3://``).
-            validation_source: the documents held out of this source, in place of the training stream.
-            checksums: reads every local shard through and compares its checksum, about a second a gigabyte. (Shards
-                of a remote folder are compared as they are fetched; sizes are from its listing.)
-            cache_dir: for shards of a remote folder, while they are read (default: the system's temporary folder).
-            cache_bytes: how much of them is kept; at least one shard is, and one is fetched ahead.
+            validation_source: reads the documents held out of this source instead of the training stream.
+            checksums: reads every local shard and compares its checksum, about one second per gigabyte. (Shards of a
+                remote folder are compared as they are fetched; their sizes come from a listing.)
+            cache_dir: keeps shards of a remote folder while they are read (default: the system's temporary folder).
+            cache_bytes: limit of that cache; it always holds at least one shard, and one more is fetched ahead.
 
         Raises:
-            ValueError: a shard is not as it should be; the message holds its line of the manifest.
+            ValueError: a shard is not as the manifest says; the message holds its line of the manifest.
         """
         self.storage = storage_of(folder, cache_dir=cache_dir)
         self.manifest = read_manifest(self.storage)
         self._infos = self._chosen(validation_source)
         self.source_names: tuple[str, ...] = tuple(sorted(self.manifest["sources"]))
         self.num_tokens = sum(info.tokens for info in self._infos)
+        self.fingerprint = fingerprint_of(self.manifest["tokenizer"]["sha256"], self._infos)
+        self.row_counts: dict[int, Array] = {}
         self._ends = np.cumsum([info.tokens for info in self._infos])
         self._open: OrderedDict[int, OpenShard] = OrderedDict()
         self._open_bytes = 0
@@ -87,7 +110,7 @@ class TokenStream:
                 check_sum(self.storage, info)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Maps stay behind: a worker opens its own."""
+        """Leaves the memory maps out: a worker opens its own."""
         return {**self.__dict__, "_open": OrderedDict(), "_open_bytes": 0}
 
     def _chosen(self, validation_source: str | None) -> list[ShardInfo]:
@@ -101,16 +124,48 @@ class TokenStream:
             )
         return [info for info in held[validation_source] if info.tokens]
 
+    @property
+    def num_shards(self) -> int:
+        """Shards that hold tokens."""
+        return len(self._infos)
+
     def shards_of(self, tokens: Array) -> Array:
-        """The numbers of the shards in which these tokens of the stream stand."""
+        """Returns the numbers of the shards that hold these tokens of the stream."""
         return np.asarray(self._ends.searchsorted(tokens, "right"))
 
     def shard_begin(self, shard: int) -> int:
-        """The first token of a shard, as a place in the stream."""
+        """Returns the first token of a shard, counted in the stream."""
         return int(self._ends[shard - 1]) if shard else 0
 
+    def document_lengths(self, shard: int) -> Array:
+        """Returns the tokens of each document of a shard."""
+        lengths = [np.diff(block.offsets) for block in self.open(shard).blocks]
+        return np.concatenate(lengths) if lengths else np.empty(0, np.int32)
+
+    def document(self, shard: int, row: int) -> tuple[Block, int]:
+        """Returns the block that holds a row of a shard, and the row's index in it."""
+        for block in self.open(shard).blocks:
+            if row < len(block.sources):
+                return block, row
+            row -= len(block.sources)
+        raise IndexError(f"shard {shard} has no such row")
+
+    def packed_document(self, shard: int, row: int, *, at: int, begin: int, num_tokens: int) -> PackedDocument:
+        """Returns a piece of a document with its name; see `PackedDocument` for the numbers."""
+        block, index = self.document(shard, row)
+        return PackedDocument(
+            source=self.source_names[int(block.sources[index])],
+            doc_id=block.batch.column("doc_id")[index].as_py(),
+            epoch=block.batch.column("epoch")[index].as_py(),
+            shard=self._infos[shard].path,
+            row=row,
+            at=at,
+            begin=begin,
+            num_tokens=num_tokens,
+        )
+
     def open(self, shard: int) -> OpenShard:
-        """The mapped shard of this number."""
+        """Returns the mapped shard of this number."""
         found = self._open.get(shard)
         if found is None:
             info = self._infos[shard]
@@ -157,11 +212,11 @@ def _block(batch: pa.RecordBatch, source_names: Sequence[str]) -> Block:
     if names != list(source_names):
         number = np.array([source_names.index(name) if name in source_names else -1 for name in names], np.int8)
         sources = number[sources]
-    return Block(values, offsets - offsets[0] if offsets[0] else offsets, sources)
+    return Block(values, offsets - offsets[0] if offsets[0] else offsets, sources, batch)
 
 
 def check_sizes(storage: Storage, infos: Sequence[ShardInfo]) -> None:
-    """Whether every shard is there and of the manifest's size. Raises ValueError with the manifest's line."""
+    """Raises ValueError, with the manifest's line, if a shard is missing or has another size than the manifest says."""
     for info, found in zip(infos, storage.num_bytes([info.path for info in infos]), strict=True):
         if found is None:
             raise ValueError(f"{storage.place(info.path)} is missing ({info.line()})")
@@ -170,11 +225,7 @@ def check_sizes(storage: Storage, infos: Sequence[ShardInfo]) -> None:
 
 
 def check_shard(storage: Storage, info: ShardInfo, manifest: Mapping[str, Any]) -> None:
-    """Whether a shard is an Arrow file, and of the manifest's run.
-
-    Raises:
-        ValueError: it is not; the message holds the manifest's line.
-    """
+    """Raises ValueError, with the manifest's line, if a shard is not an Arrow file of the manifest's run."""
     place = storage.place(info.path)
     try:
         with storage.map(info) as mapped:
@@ -185,27 +236,27 @@ def check_shard(storage: Storage, info: ShardInfo, manifest: Mapping[str, Any]) 
 
 
 def check_schema(schema: pa.Schema, place: str, info: ShardInfo, manifest: Mapping[str, Any]) -> None:
-    """Whether what a shard says of itself is what the manifest says of the run."""
+    """Raises ValueError if a shard's metadata or columns are not those of the manifest's run."""
     line = info.line()
     try:
         metadata = ShardMetadata.of(schema)
     except ValueError as error:
         raise ValueError(f"{place}: {error} ({line})") from error
-    for what, found, said in (
+    for what, found, wanted in (
         ("recipe", metadata.recipe, manifest["recipe"]),
         ("seed", metadata.seed, manifest["seed"]),
         ("tokenizer", metadata.tokenizer_sha256, manifest["tokenizer"]["sha256"]),
         ("vocabulary", metadata.vocab_size, manifest["tokenizer"]["vocab_size"]),
     ):
-        if found != said:
-            raise ValueError(f"{place} is of another run: its {what} is {found}, the manifest's {said} ({line})")
+        if found != wanted:
+            raise ValueError(f"{place} is of another run: its {what} is {found}, the manifest's {wanted} ({line})")
     if not schema.equals(shard_schema(metadata.vocab_size)):
         found = one_line(schema.remove_metadata())
         raise ValueError(f"{place}: its columns are not those of a shard: {found} ({line})")
 
 
 def check_sum(storage: Storage, info: ShardInfo) -> None:
-    """Whether a shard's bytes are those that were written. Raises ValueError with the manifest's line."""
+    """Raises ValueError, with the manifest's line, if a shard's bytes are not those that were written."""
     digest = hashlib.sha256()
     with storage.map(info) as mapped:
         while block := mapped.read(_READ_BYTES):
@@ -214,10 +265,10 @@ def check_sum(storage: Storage, info: ShardInfo) -> None:
         raise ValueError(f"{storage.place(info.path)} has checksum {digest.hexdigest()[:12]}... ({info.line()})")
 
 
-def one_line(said: object) -> str:
-    """What a library says of a damaged file, without its line breaks.
+def one_line(message: object) -> str:
+    """Returns a library's message about a damaged file without its line breaks.
 
     >>> one_line(ValueError("no footer\\n  in it"))
     'no footer in it'
     """
-    return " ".join(str(said).split())
+    return " ".join(str(message).split())

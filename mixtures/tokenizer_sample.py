@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 
 from mixtures.plan.deal import plan
@@ -32,12 +33,14 @@ def weighted_sample(
         ValueError: a source with a weight has no text, and the recipe does not share its weight out.
         LookupError: a stream left out documents that are needed; its argument is the source.
     """
-    weights = dict(recipe.weights)
+    weights = dict(recipe.weights if available is None else recipe.resolved(available).weights)
     if recipe.missing == "share":
         weights = {s: w for s, w in weights.items() if _has_text(s, documents, available)}
+    is_derived = recipe.rule is not None and available is None  # the weights are known only after reading
     kept: dict[str, SmallestHashes] = {}
     for source in weights:
-        kept[source] = SmallestHashes(int(weights[source] * max_bytes / sum(weights.values())) + 1)
+        share = Decimal(1) if is_derived else weights[source] / sum(weights.values())
+        kept[source] = SmallestHashes(int(share * max_bytes) + 1)
         for doc_id, text in documents[source]() if source in documents else ():
             kept[source].add(doc_id, text)
     known = {s: k.seen_bytes if available is None else available.get(s, 0) for s, k in kept.items()}
@@ -76,10 +79,5 @@ def _has_text(
 
 
 def _of_bytes(recipe: Recipe, max_bytes: int) -> Recipe:
-    return Recipe(
-        name=recipe.name,
-        weights=recipe.weights,
-        max_epochs={s: max(e, Decimal(1)) for s, e in recipe.max_epochs.items()},
-        tokens=max_bytes,
-        missing=recipe.missing,
-    )
+    limits = {s: max(e, Decimal(1)) for s, e in recipe.max_epochs.items()}
+    return replace(recipe, max_epochs=limits, tokens=max_bytes)

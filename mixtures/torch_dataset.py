@@ -1,7 +1,8 @@
-"""The loader as a PyTorch ``IterableDataset``. Needs torch, and nothing of the pipeline: ``pip install ...[train]``."""
+"""The loader as a PyTorch ``IterableDataset``. Needs torch and nothing of the pipeline: ``pip install ...[train]``."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,29 +11,41 @@ import numpy as np
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
-from mixtures.loader import Batch, Loader, LoaderSettings, Place
+from mixtures.loader import Batch, Loader, LoaderSettings, PackedDocument, Place, State
+from mixtures.pass_counter import PassCounter
 from mixtures.stream import TokenStream
 
 
 class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
-    """Batches of packed sequences as tensors, made whole: give it to a ``DataLoader`` with ``batch_size=None``.
+    """Whole batches of packed sequences as tensors: give it to a ``DataLoader`` with ``batch_size=None``.
 
-    Every rank and worker gives other sequences; each is given exactly once a pass. Ranks are those of
-    ``torch.distributed`` where it is initialised, else as told.
+    Every rank and worker gives other sequences, and each sequence is given exactly once per epoch.
 
     A batch, of ``batch_size`` sequences (B) and ``seq_len`` (T):
 
     ================ ========== =====================================================================
-    ``input_ids``    int64 B,T  what the model sees
-    ``labels``       int64 B,T  what it shall say next: the same, one further on, already shifted
+    ``input_ids``    int64 B,T  the tokens that the model sees
+    ``labels``       int64 B,T  the tokens that it has to predict: the same, already shifted by one
+    ``loss_mask``    bool  B,T  False at the label after a document's end and at padding
     ``segment_ids``  int32 B,T  the number of the token's document within the sequence, from 0
-    ``position_ids`` int64 B,T  the token's place in its segment, from 0
-    ``sources``      int8  B,T  the source of each label, an index into ``source_names``: for a loss a source
+    ``position_ids`` int64 B,T  the token's offset in its segment, from 0
+    ``sources``      int8  B,T  the source of each label, an index into ``source_names``; -1: padding
     ``sequences``    int64 B    the number of each sequence in the stream
+    ``cu_seqlens``   int32      cumulative lengths of the segments of ``input_ids.flatten()``
+    ``max_seqlen``   int32      the length of the longest of these segments
     ================ ========== =====================================================================
 
-    ``state_dict`` and ``load_state_dict`` are those of torchdata's stateful loaders: with ``StatefulDataLoader`` a
-    worker is given its own state again. To go on with other numbers of ranks or workers, keep :meth:`state_after`.
+    **Passes.** Every iteration is one pass of ``epochs`` epochs, and every pass has an order of its own (the same one
+    with ``shuffle=False``). That holds for any number of workers, persistent or not. An iteration that is broken off
+    is not resumed by the next one, which begins the next pass; to resume it, load `state_after`. The first iteration
+    after `load_state_dict` gives the rest of the state's pass. With ``epochs=None`` there is one endless pass, so a
+    second iteration without a state is refused.
+
+    **Ranks** are taken from ``rank`` and ``num_ranks``, else from ``torch.distributed`` where it is initialised, else
+    from the environment's ``RANK`` and ``WORLD_SIZE``.
+
+    ``state_dict`` and ``load_state_dict`` are those of torchdata's stateful loaders: ``StatefulDataLoader`` gives every
+    worker its own state again. To resume with other numbers of ranks or workers, save `state_after`.
     """
 
     def __init__(
@@ -43,48 +56,93 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
         rank: int | None = None,
         num_ranks: int | None = None,
     ) -> None:
-        """Opens and checks the shards. Raises ValueError where one is not as the manifest says."""
+        """Opens and checks the shards.
+
+        Raises:
+            ValueError: a shard is not as the manifest says, or there are several ranks and this one is not known.
+        """
         super().__init__()
         self.stream = data if isinstance(data, TokenStream) else TokenStream(data)
         self.settings = settings
         self._rank, self._num_ranks = _ranks(rank, num_ranks)
-        self._state: Mapping[str, int] | Sequence[Mapping[str, int]] | None = None
+        self._are_ranks_given = rank is not None
+        self._passes = PassCounter()
+        self._num_iterations = 0
+        self._state: State | Sequence[State] | None = None
+        self._is_state_of_worker = False
         self._loader: Loader | None = None
         self._planned = self._made(Place(rank=self._rank, num_ranks=self._num_ranks))
 
     @property
     def source_names(self) -> tuple[str, ...]:
-        """What the numbers in ``sources`` mean."""
+        """The names that the numbers in ``sources`` index."""
         return self.stream.source_names
 
+    def __len__(self) -> int:
+        """Returns the batches of a whole pass, over all workers. Raises TypeError where it is not known."""
+        if self.settings.skip_sequences:
+            raise TypeError("with skip_sequences the passes differ in length")
+        whole = self._made(self._planned.place)
+        return whole.steps_left()
+
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
-        loader = self._of_worker()
-        for batch in loader:
-            yield tensors(batch)
+        self._check_ranks()
+        loader = self._loader_of_process()
+        number = self._passes.join(*self._iteration(), number=self._pass_of_worker_state())
+        first = self._planned.pass_number if not self._is_state_of_worker else loader.pass_number
+        if self.settings.epochs is None and number != first:
+            return _refused()
+        if number != first:
+            loader.begin_pass(number)
+        elif self._state is not None:
+            loader.load_state_dict(self._state)
+        else:
+            loader.begin_pass(number)
+        self._num_iterations += 1
+        self._is_state_of_worker = False
+        return map(tensors, loader)
 
-    def state_dict(self) -> dict[str, int]:
-        """Where this copy (a worker's, or the only one) is."""
-        return self._of_worker().state_dict()
+    def documents(self, sequence: int) -> list[PackedDocument]:
+        """Returns the pieces of documents in a sequence, by its number in ``sequences``."""
+        return self._planned.documents(sequence)
 
-    def state_after(self, num_steps: int) -> dict[str, int]:
-        """The state behind so many batches of this rank since the last state loaded, however many workers made them."""
-        return self._planned.state_after(num_steps)
+    def state_dict(self) -> dict[str, int | str]:
+        """Returns the place of this copy (a worker's, or the only one)."""
+        return self._loader_of_process().state_dict()
 
-    def load_state_dict(self, state: Mapping[str, int] | Sequence[Mapping[str, int]]) -> None:
-        """Goes on behind a state, or the states of all workers; before iterating, or between two iterations."""
+    def state_after(self, num_steps: int) -> dict[str, int | str]:
+        """Returns the state after ``num_steps`` batches of this rank since the last state loaded, over all workers.
+
+        The steps count on from pass to pass, if every pass was used to its end.
+        """
+        loader = self._made(self._planned.place)
+        if self._state is not None:
+            loader.load_state_dict(self._state)
+        while self.settings.epochs is not None and num_steps >= (left := loader.steps_left()):
+            num_steps -= left
+            loader.begin_pass(loader.pass_number + 1)
+        return loader.state_after(num_steps)
+
+    def load_state_dict(self, state: State | Sequence[State]) -> None:
+        """Goes on from a state, or from the states of all workers; before iterating, or between two iterations."""
         self._state = state
         if isinstance(state, Mapping) and int(state.get("num_workers", 1)) > 1:
-            self._of_worker().load_state_dict(state)
+            self._loader_of_process().load_state_dict(state)
+            self._is_state_of_worker = True
             return
         self._planned.load_state_dict(state)
         if self._loader is not None:
             self._loader.load_state_dict(state)
+        if get_worker_info() is None:
+            self._passes.restart(self._planned.pass_number)
+        else:
+            self._is_state_of_worker = True
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_loader": None}
 
-    def _of_worker(self) -> Loader:
-        """This process's loader: its place is known only inside it."""
+    def _loader_of_process(self) -> Loader:
+        """Returns this process's loader. A worker's place is known only inside the worker."""
         info = get_worker_info()
         worker, num_workers = (info.id, info.num_workers) if info is not None else (0, 1)
         place = Place(rank=self._rank, num_ranks=self._num_ranks, worker=worker, num_workers=num_workers)
@@ -94,24 +152,56 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
                 self._loader.load_state_dict(self._state)
         return self._loader
 
+    def _iteration(self) -> tuple[str, int]:
+        """Returns what identifies this iteration in all its workers, and the worker's number."""
+        info = get_worker_info()
+        if info is None:
+            return f"process {os.getpid()} {self._num_iterations}", 0
+        return f"seed {info.seed - info.id} {self._num_iterations}", info.id
+
+    def _pass_of_worker_state(self) -> int | None:
+        return self._loader_of_process().pass_number if self._is_state_of_worker else None
+
+    def _check_ranks(self) -> None:
+        """Raises ValueError if torch.distributed was initialised later, with other ranks than were taken."""
+        if self._are_ranks_given or get_worker_info() is not None:
+            return
+        if (now := _initialised_ranks()) is not None and now != (self._rank, self._num_ranks):
+            raise ValueError(
+                f"the data was opened as rank {self._rank} of {self._num_ranks}, and torch.distributed now says rank "
+                f"{now[0]} of {now[1]}: open it after init_process_group, or give rank and num_ranks"
+            )
+
     def _made(self, place: Place) -> Loader:
         return Loader(self.stream, self.settings, place=place)
 
 
+def _refused() -> Iterator[dict[str, torch.Tensor]]:
+    """Raises at the first batch: a persistent worker dies without a message of an error at the beginning of a pass."""
+    raise ValueError(
+        "epochs=None is one endless pass, and it was begun already: keep its iterator, or load the state to go on from "
+        "(state_after counts the steps that were used) before iterating again"
+    )
+    yield
+
+
 def tensors(batch: Batch) -> dict[str, torch.Tensor]:
-    """A batch as the tensors that :class:`PackedSequences` gives."""
+    """Returns a batch as the tensors of :class:`PackedSequences`."""
     return {
         "input_ids": torch.from_numpy(batch.input_ids[:, :-1]),
         "labels": torch.from_numpy(batch.input_ids[:, 1:]),
+        "loss_mask": torch.from_numpy(batch.loss_mask()),
         "segment_ids": torch.from_numpy(batch.segment_ids()[:, :-1]),
         "position_ids": torch.from_numpy(batch.positions()[:, :-1].astype(np.int64)),
         "sources": torch.from_numpy(batch.sources()[:, 1:]),
         "sequences": torch.from_numpy(batch.sequences),
+        "cu_seqlens": torch.from_numpy(batch.cu_seqlens()),
+        "max_seqlen": torch.tensor(batch.max_seqlen(), dtype=torch.int32),
     }
 
 
 def document_mask(segment_ids: torch.Tensor) -> torch.Tensor:
-    """Which tokens may look at which: bool (B, 1, T, T), backwards and within one document only.
+    """Returns which tokens each token may attend to: bool (B, 1, T, T), backwards and within one document only.
 
     >>> document_mask(torch.tensor([[0, 0, 1]])).int().tolist()
     [[[[1, 0, 0], [1, 1, 0], [0, 0, 1]]]]
@@ -121,11 +211,35 @@ def document_mask(segment_ids: torch.Tensor) -> torch.Tensor:
 
 
 def _ranks(rank: int | None, num_ranks: int | None) -> tuple[int, int]:
+    """Returns the rank and the number of ranks. Raises ValueError where there are several and this one is unknown."""
     if (rank is None) != (num_ranks is None):
         raise ValueError("give rank and num_ranks together, or neither")
     if rank is not None and num_ranks is not None:
         return rank, num_ranks
+    if (initialised := _initialised_ranks()) is not None:
+        return initialised
+    here, many = (_number_in_environment(name) for name in ("RANK", "WORLD_SIZE"))
+    if here is not None and many is not None:
+        return here, many
+    if many is not None and many > 1:
+        raise ValueError(
+            f"WORLD_SIZE is {many} and RANK is not set, so every process would load the same data: call "
+            "init_process_group first, set RANK, or give rank and num_ranks"
+        )
+    return 0, 1
+
+
+def _initialised_ranks() -> tuple[int, int] | None:
     distributed = torch.distributed
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()
-    return 0, 1
+    return None
+
+
+def _number_in_environment(name: str) -> int | None:
+    text = os.environ.get(name, "")
+    if not text:
+        return None
+    if not text.isdecimal():
+        raise ValueError(f"the environment's {name} is {text!r}, which is not a number")
+    return int(text)

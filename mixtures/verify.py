@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from mixtures.manifest import TOKENIZER_NAME, read_manifest, shard_infos, validation_infos
+from mixtures.manifest import NAME, TOKENIZER_NAME, fingerprint_of, read_manifest, shard_infos, validation_infos
 from mixtures.shards import ShardInfo, read_batches
 from mixtures.storage import LocalStorage
 from mixtures.stream import check_shard, check_sizes, check_sum
@@ -47,6 +47,9 @@ def verify(folder: str | Path) -> Iterator[str]:
     manifest = read_manifest(folder)
     training, held = shard_infos(manifest), validation_infos(manifest)
     yield from _check_tokenizer(folder, manifest)
+    fingerprint = fingerprint_of(manifest["tokenizer"]["sha256"], training)
+    if manifest.get("fingerprint", fingerprint) != fingerprint:
+        yield f"{folder / NAME}: its fingerprint is not that of the shards it lists"
     yield from _check_listing(folder, [*training, *(info for infos in held.values() for info in infos)])
     with _Keys(manifest["documents"] + sum(one["documents"] for one in manifest["validation"].values())) as keys:
         seen = _Seen(Counter(), Counter(), keys, is_held_out=False)

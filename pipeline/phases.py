@@ -24,7 +24,7 @@ from pipeline.mix import phase as mixing
 from pipeline.mix.job import MixJob
 from pipeline.mix.work import mix_work
 from pipeline.output.fingerprint import fingerprint
-from pipeline.output.lock import check_writable, only_run
+from pipeline.output.lock import check_writable, only_run, reading
 from pipeline.output.markers import is_done, read_marker, write_marker
 from pipeline.output.paths import Layout
 from pipeline.preflight.cloud_options import check_options
@@ -40,7 +40,7 @@ from pipeline.run_job import Workplace, workplace
 from pipeline.settings.bundled_sample import models_folder, sample_inputs
 from pipeline.settings.settings import Settings
 from pipeline.tokenize import phase as tokens
-from pipeline.tokenize.choose_tokenizer import get_tokenizer
+from pipeline.tokenize.choose_tokenizer import get_tokenizer, note_shards
 from pipeline.tokenize.work import token_work
 
 _PACKAGES = ("apache-beam", "pyarrow", "numpy", "sentencepiece", "fasttext-community", "kenlm-ex", "xxhash")
@@ -74,9 +74,9 @@ def run(settings: Settings) -> None:
     check_options(settings, engine)
     FileSystems.set_options(engine.options)
     check_stores(settings, engine)
-    layout = Layout(settings.output)
+    layout = Layout(settings.output, clean_from=settings.clean_from)
     check_writable(settings.output)
-    with only_run(layout):
+    with only_run(layout), reading(layout.clean_from):
         plans = _plans(settings, layout)
         num_bytes = sum(p.listing.num_bytes for p in plans) if plans else _clean_bytes(layout)
         engine = choose_engine(settings.beam_args, num_bytes=num_bytes)
@@ -112,7 +112,7 @@ def _plans(settings: Settings, layout: Layout) -> list[PreparedSource]:
 
 def _clean_bytes(layout: Layout) -> int:
     """Stored bytes of the clean documents that there are."""
-    (found,) = FileSystems.match([join(layout.output, "clean", "**")])
+    (found,) = FileSystems.match([join(layout.clean_output, "clean", "**")])
     return sum(m.size_in_bytes for m in found.metadata_list)
 
 
@@ -134,13 +134,17 @@ def _clean(settings: Settings, layout: Layout, place: Workplace, plans: list[Pre
 def _mix(settings: Settings, layout: Layout, place: Workplace, display: Display) -> None:
     sources = [s for s in settings.recipe.weights if s in settings.sources or exists(layout.marker(f"clean-{s}"))]
     if not sources:
-        raise ValueError(f"there are no finished clean documents in {layout.output}; run --phase=clean first")
+        raise ValueError(f"there are no finished clean documents in {layout.clean_output}; run --phase=clean first")
     for source in sources:
         tokens.clean_parts(layout, source)  # what is missing is said before anything is made
     with display.job("tokenizer", None):
         encoder = get_tokenizer(
-            settings, layout, sources, lambda job: place.run("sample", lambda p: graph.sample(p, job))
-        )
+            settings, layout, sources, lambda job: place.run("sample", lambda p: graph.sample(p, job)),
+            say=display.say,
+        )  # fmt: skip
+    if layout.clean_from:
+        layout = tokens.with_tokens_of(layout, settings, encoder, sources)
+        tokens.copy_stats(layout, sources)
     jobs = tokens.token_jobs(settings, layout, encoder, sources, place.progress_dir)
     if jobs:
         input_bytes = read_record(layout).get("input_bytes", {})
@@ -161,10 +165,12 @@ def _mix(settings: Settings, layout: Layout, place: Workplace, display: Display)
             write_card(layout, whole)
         display.say("mix: already whole")
         return
+    display.say(mixing.replaced(layout))
     with display.job("mix", place.progress_dir, work=mix_work(job)):
         found = mixing.write_mixture(job, layout, lambda job: place.run("mix", lambda p: graph.mix(p, job)))
     manifest = mixing.manifest_of(made, job, encoder, found, _about(layout, sources))
     write_card(layout, manifest)
+    note_shards(layout, encoder)
     write_marker(marker, {"fingerprint": identity})
     mixing.write_manifest(layout, manifest)
 
@@ -207,7 +213,7 @@ def _about(layout: Layout, sources: list[str]) -> dict[str, Any]:
     }
 
 
-_MIXED = ("shards", "validation", "report", "tokenizer.model", "README.md", ".work/tokens")
+_MIXED = ("shards", "validation", "report", "tokenizer.model", "tokenizer.json", "README.md", ".work/tokens")
 
 
 def start_over(layout: Layout, cleaned: Iterable[str]) -> None:

@@ -1,38 +1,80 @@
-"""The command ``python -m mixtures.inspect SHARD...``."""
+"""The command ``python -m mixtures.inspect``: prints documents with their source, or pages through them.
+
+On a terminal it shows one document per page and waits for a command; elsewhere it prints the first few. The tokenizer
+is the run's ``tokenizer.model``, found beside the shards' folder, unless ``--tokenizer`` names one.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import get_args
 
 from mixtures.inspect.documents import ShownDocument, Wanted, documents, heading, printable
 from mixtures.inspect.pager import Pager
+from mixtures.inspect.parquet_documents import parquet_documents
+from mixtures.inspect.steps import lines_of_step
+from mixtures.loader import LoaderSettings, Packing
 from mixtures.manifest import TOKENIZER_NAME
+from mixtures.stream import TokenStream
 from tokenizer.encode import Encoder
 from tokenizer.interrupts import as_command
 
+_OF_OUTPUT = (("shards", "validation"), ("clean",), ("dropped",))
+"""Folders of a run's output; the first of these that hold anything are shown."""
+
 
 def find_tokenizer(shard: Path) -> Path:
-    """``tokenizer.model`` in the shard's folder or the one above. Raises ValueError where there is none."""
+    """Returns ``tokenizer.model`` in the shard's folder or the one above. Raises ValueError where there is none."""
     for folder in (shard.parent, shard.parent.parent):
         if (folder / TOKENIZER_NAME).is_file():
             return folder / TOKENIZER_NAME
     raise ValueError(f"there is no {TOKENIZER_NAME} beside {shard}: name it with --tokenizer")
 
 
-def _shards(paths: Sequence[str]) -> list[Path]:
-    """The shards that are named; of a folder, all in it."""
+def _files(paths: Sequence[str]) -> list[Path]:
+    """Returns the files that are named; for a folder, all shards and Parquet files in it."""
     found: list[Path] = []
     for path in map(Path, paths):
-        inside = sorted(path.rglob("*.arrow")) if path.is_dir() else [path]
+        inside = _in_folder(path) if path.is_dir() else [path]
         if not inside:
-            raise ValueError(f"{path} holds no shard")
+            raise ValueError(f"{path} holds no shard and no documents")
         if not inside[0].is_file():
             raise ValueError(f"{path} is not there")
         found += inside
     return found
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    """Returns the files of documents in a folder; of a run's output the shards, or what it has instead of them."""
+    if (folder / "manifest.json").is_file() or (folder / ".work").is_dir():
+        for names in _OF_OUTPUT:
+            if inside := [path for name in names for path in _below(folder / name)]:
+                return inside
+        return []
+    return _below(folder)
+
+
+def _below(folder: Path) -> list[Path]:
+    paths = (*folder.rglob("*.arrow"), *folder.rglob("*.parquet"))
+    return sorted(path for path in paths if ".work" not in path.relative_to(folder).parts)
+
+
+def _finder(files: Sequence[Path], tokenizer: str | None) -> Callable[[Wanted], Iterator[ShownDocument]]:
+    """Returns a function that yields the wanted documents of all files."""
+    shards = [path for path in files if path.suffix != ".parquet"]
+    encoder = Encoder.load(tokenizer or find_tokenizer(shards[0]), bos=False, eos=False) if shards else None
+
+    def find(wanted: Wanted) -> Iterator[ShownDocument]:
+        for path in files:
+            if path.suffix == ".parquet":
+                yield from parquet_documents(path, wanted)
+            elif encoder is not None:
+                yield from documents(path, encoder, wanted)
+
+    return find
 
 
 def _print(one: ShownDocument, max_chars: int) -> None:
@@ -43,6 +85,26 @@ def _print(one: ShownDocument, max_chars: int) -> None:
     print(printable(text))
 
 
+def _print_step(args: argparse.Namespace) -> int:
+    if args.seq_len is None or args.batch_size is None:
+        raise ValueError("--step needs --seq-len and --batch-size, as the training has them")
+    if len(args.files) != 1:
+        raise ValueError("--step needs one folder: the output of a run")
+    settings = LoaderSettings(
+        seq_len=args.seq_len,
+        batch_size=args.batch_size,
+        seed=args.seed,
+        epochs=None,
+        packing=args.packing,
+        max_seq_len=args.max_seq_len,
+        shuffle=not args.no_shuffle,
+        window_sequences=args.window_sequences,
+    )
+    for line in lines_of_step(TokenStream(args.files[0]), settings, args.step):
+        print(line)
+    return 0
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status: 0 shown, 1 nothing matches, 2 the request was wrong."""
     args = _parser().parse_args(argv)
@@ -51,18 +113,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     num_shown = 0
     try:
+        if args.step is not None:
+            return _print_step(args)
         if args.n is not None and args.n < 1:
             raise ValueError(f"-n {args.n} is not a positive number")
         is_paged = (
             args.pager if args.pager is not None else args.n is None and sys.stdin.isatty() and sys.stdout.isatty()
         )
-        shards = _shards(args.shards)
-        encoder = Encoder.load(args.tokenizer or find_tokenizer(shards[0]), bos=False, eos=False)
-
-        def find(wanted: Wanted) -> Iterator[ShownDocument]:
-            for shard in shards:
-                yield from documents(shard, encoder, wanted)
-
+        files = _files(args.files)
+        find = _finder(files, args.tokenizer)
         if is_paged:
             pager = Pager(find, wanted)
             pager.run(input)
@@ -79,7 +138,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"mixtures.inspect: {error}", file=sys.stderr)
         return 2
     if not num_shown:
-        print(f"mixtures.inspect: no document of {len(shards)} shards matches", file=sys.stderr)
+        kind = "files" if any(path.suffix == ".parquet" for path in files) else "shards"
+        print(f"mixtures.inspect: no document of {len(files)} {kind} matches", file=sys.stderr)
         return 1
     return 0
 
@@ -87,24 +147,33 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m mixtures.inspect",
-        description="Prints decoded documents of shards with their source. "
+        description="Prints documents with their source: of shards (decoded), of clean/ or of dropped/ (with the "
+        "reason). With --step: the documents that a training is given at a step. "
         "Exit status: 0 shown, 1 no document matches, 2 wrong request.",
     )
-    parser.add_argument("shards", metavar="SHARD", nargs="+", help="shards, or folders of them")
-    parser.add_argument("--source", help="only documents of this source")
-    parser.add_argument("--id", help="only the document of this id (all its epochs)")
-    parser.add_argument("--epoch", type=int, metavar="N", help="only documents of this epoch, from 0")
-    parser.add_argument("--grep", metavar="TEXT", help="only documents that hold this text, as it is written")
-    parser.add_argument("-i", "--ignore-case", action="store_true", help="--grep finds small and capital letters alike")
-    parser.add_argument(
+    add = parser.add_argument
+    add("files", metavar="PATH", nargs="+", help="a run's output, a folder in it (shards, clean, dropped), or files")
+    add("--source", help="only documents of this source")
+    add("--id", help="only the document with this id (all its epochs)")
+    add("--epoch", type=int, metavar="N", help="only documents of this epoch, from 0")
+    add("--grep", metavar="TEXT", help="only documents that contain this text, as it is written")
+    add("-i", "--ignore-case", action="store_true", help="--grep does not distinguish small and capital letters")
+    add(
         "--pager", action=argparse.BooleanOptionalAction, default=None,
         help="page through the documents (default: on a terminal, unless -n is given)",
     )  # fmt: skip
-    parser.add_argument("-n", type=int, metavar="N", help="print so many documents at most (default: 10)")
-    parser.add_argument(
-        "--max-chars", type=int, default=2_000, metavar="N", help="characters of each at most (default: %(default)s)"
-    )
-    parser.add_argument("--tokenizer", metavar="FILE", help="a .model file (default: the run's tokenizer.model)")
+    add("-n", type=int, metavar="N", help="print at most this many documents (default: 10)")
+    add("--max-chars", type=int, default=2_000, metavar="N", help="characters per document (default: %(default)s)")
+    add("--tokenizer", metavar="FILE", help="a .model file (default: the run's tokenizer.model)")
+    step = parser.add_argument_group("the data of one training step").add_argument
+    step("--step", type=int, metavar="N", help="list the documents of this step, from 0; DIR is a run's output")
+    step("--seq-len", type=int, metavar="T", help="the training's seq_len")
+    step("--batch-size", type=int, metavar="B", help="sequences per step, of all ranks together")
+    step("--seed", type=int, default=0, metavar="N", help="the loader's seed (default: %(default)s)")
+    step("--packing", choices=get_args(Packing), default="concatenate", help="default: %(default)s")
+    step("--max-seq-len", type=int, metavar="M", help="the loader's max_seq_len, if it has one")
+    step("--window-sequences", type=int, metavar="N", help="the loader's window_sequences, if it has one")
+    step("--no-shuffle", action="store_true", help="the loader does not shuffle")
     return parser
 
 

@@ -1,8 +1,4 @@
-"""``python -m mixtures.inspect SHARD...``: prints decoded documents of shards with their source, or pages through them.
-
-On a terminal it shows a document a page and waits for what is asked; elsewhere it prints the first few. The tokenizer
-is the ``tokenizer.model`` of the run, found beside the shards' folder, unless ``--tokenizer`` names one.
-"""
+"""Reads documents from shards and decodes them, for ``python -m mixtures.inspect``."""
 
 from __future__ import annotations
 
@@ -21,18 +17,18 @@ from tokenizer.encode import Encoder
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Which documents to show. What is not given does not select."""
+    """Selects the documents to show; None selects all."""
 
     source: str | None = None
     doc_id: str | None = None
     grep: str | None = None
-    """Text that must stand in the document, as it is written."""
+    """Text that the document must contain, as it is written."""
     epoch: int | None = None
     is_case_ignored: bool = False
-    """Whether ``grep`` finds small and capital letters alike."""
+    """True if ``grep`` does not distinguish small and capital letters."""
 
     def is_in(self, text: str) -> bool:
-        """Whether the text holds what is searched for.
+        """True if the text contains what is searched for.
 
         >>> Wanted(grep="Abc").is_in("xabcx"), Wanted(grep="Abc", is_case_ignored=True).is_in("xabcx")
         (False, True)
@@ -44,21 +40,25 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownDocument:
-    """A document of a shard."""
+    """A document of a shard, or of ``clean/`` or ``dropped/``."""
 
     shard: str
+    """The file that holds it."""
     row: int
     source: str
     doc_id: str
-    epoch: int
-    num_tokens: int
-    is_cut: bool
-    """Whether it lacks its eos: the document in which its source's last pass ends."""
     text: str
+    epoch: int | None = None
+    """The epoch of the mixture; None outside shards."""
+    num_tokens: int = 0
+    is_cut: bool = False
+    """True if it lacks its eos: the document in which its source's last epoch ends."""
+    note: str = ""
+    """Anything else to show in the heading."""
 
 
 def documents(path: Path, encoder: Encoder, wanted: Wanted) -> Iterator[ShownDocument]:
-    """The documents of a shard that are wanted, decoded one at a time.
+    """Yields the wanted documents of a shard, decoded one at a time.
 
     Raises:
         ValueError: the file is not a shard, or its ids are another tokenizer's.
@@ -119,13 +119,15 @@ def _rows(batch: pa.RecordBatch, wanted: Wanted) -> list[int]:
 
 
 def heading(one: ShownDocument) -> str:
-    """The line above a document."""
+    """Returns the line above a document."""
     size = f"{one.num_tokens:,} tokens" + (", cut before its end" if one.is_cut else "")
-    return printable(f"=== {one.source}  {one.doc_id}  epoch {one.epoch}  {size}  ({one.shard} row {one.row})")
+    about = [f"epoch {one.epoch}", size] if one.epoch is not None else []
+    about += [one.note] if one.note else []
+    return printable("  ".join([f"=== {one.source}", one.doc_id, *about, f"({one.shard} row {one.row})"]))
 
 
 def printable(text: str) -> str:
-    r"""The text with what a terminal would obey spelled out.
+    r"""Returns the text with control characters spelled out, so that a terminal does not obey them.
 
     >>> printable("a\x1b[31m\tb")
     'a\\x1b[31m\tb'

@@ -16,6 +16,7 @@ from mixtures.plan.deal import epochs_to_weights, format_table, plan, unique_tok
 from mixtures.plan.shares import SourceTokens
 from mixtures.plan.table import format_rows
 from mixtures.recipe import Recipe, load_recipe
+from mixtures.weights import rounded
 from tokenizer.interrupts import as_command
 
 
@@ -27,6 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         num_tokens = _tokens(args.tokens)
         if args.epochs and args.stats is None:
             raise ValueError("--epochs needs --stats DIR: weights follow from epochs and what there is")
+        if recipe.rule is not None and args.stats is None:
+            raise ValueError(f"the weights of {args.config} follow from the tokens that there are: give --stats DIR")
         if args.stats is None:
             text = _of_paper(recipe, num_tokens or recipe.tokens)
         elif args.epochs:
@@ -121,7 +124,7 @@ def _of_epochs(recipe: Recipe, available: dict[str, SourceTokens], epochs: Seque
             raise ValueError(f"--epochs {one}: {number!r} is not a number; write {source}=2") from None
         if not (wanted[source].is_finite() and wanted[source] >= 0):
             raise ValueError(f"--epochs {one}: epochs cannot be {number}")
-    weights = epochs_to_weights({s: have.tokens for s, have in available.items()}, wanted)
+    weights = rounded(epochs_to_weights({s: have.tokens for s, have in available.items()}, wanted))
     tokens_seen = {s: int(wanted[s] * have.tokens) for s, have in available.items()}
     rows = [
         (
@@ -129,8 +132,8 @@ def _of_epochs(recipe: Recipe, available: dict[str, SourceTokens], epochs: Seque
             f"{available[source].tokens:,}",
             f"{wanted[source]:f}",
             f"{tokens_seen[source]:,}",
-            f"{float(weight):.4f}",
-            f"{recipe.weights[source]:f}",
+            f"{weight:f}",
+            f"{recipe.weights[source]:f}" if recipe.rule is None else "-",
         )
         for source, weight in weights.items()
     ]

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
-from math import ceil, floor
+from math import ceil, floor, lcm
 
 from mixtures.plan.shares import Plan, PlanError, SourcePlan, SourceTokens
 from mixtures.plan.table import format_rows, format_table, need_rows
 from mixtures.recipe import Recipe
+from mixtures.weights import percentages
 
 __all__ = ["Plan", "PlanError", "SourcePlan", "SourceTokens", "deal", "epochs_to_weights", "format_table", "plan"]
 
@@ -37,7 +38,8 @@ def plan(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int 
     >>> made.tokens, [s.tokens for s in made.sources][:3]
     (5970150, [4000000, 895522, 268657])
     """
-    unknown = sorted(set(available) - set(recipe.weights))
+    names = recipe.weights
+    unknown = sorted(set(available) - set(names))
     if unknown:
         raise PlanError(f"the recipe {recipe.name} has no weight for {', '.join(unknown)}")
     if num_tokens is not None and num_tokens < 1:
@@ -45,7 +47,8 @@ def plan(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int 
     empty = [s for s in recipe.weights if s not in available or available[s].tokens < 1]
     if empty and (recipe.missing == "error" or len(empty) == len(recipe.weights)):
         raise PlanError(_missing_message(recipe, available, num_tokens, empty))
-    weights = {s: w for s, w in recipe.weights.items() if s not in empty}
+    recipe = recipe.resolved({s: a.tokens for s, a in available.items()})
+    weights = {s: w for s, w in recipe.exact_weights().items() if s not in empty}
     limits = {s: _limit(recipe.max_epochs[s], available[s].tokens) for s in weights}
     fits = _longest(weights, limits, recipe.tokens)
     wanted = fits if num_tokens is None else num_tokens
@@ -76,11 +79,11 @@ def plan(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int 
             )
             for s in weights
         ),
-        shared_out=tuple(s for s in recipe.weights if s in empty),
+        shared_out=tuple(s for s in names if s in empty),
     )
 
 
-def deal(num_tokens: int, weights: Mapping[str, Decimal]) -> dict[str, int]:
+def deal(num_tokens: int, weights: Mapping[str, Decimal] | Mapping[str, Fraction]) -> dict[str, int]:
     """Deals tokens out in proportion by largest remainder: each gets its quota rounded down or up, and all is dealt.
 
     Equal remainders go to the greater weight first, then by name.
@@ -104,11 +107,7 @@ def epochs_to_weights(available: Mapping[str, int], epochs: Mapping[str, Decimal
     >>> epochs_to_weights({"a": 300, "b": 50}, {"a": Decimal(1), "b": Decimal(2)})
     {'a': Fraction(75, 1), 'b': Fraction(25, 1)}
     """
-    seen = {s: Fraction(epochs[s]) * tokens for s, tokens in available.items()}
-    total = sum(seen.values())
-    if not total:
-        raise ValueError("no source has tokens")
-    return {s: 100 * tokens / total for s, tokens in seen.items()}
+    return percentages({s: Fraction(epochs[s]) * tokens for s, tokens in available.items()})
 
 
 def unique_tokens(recipe: Recipe, num_tokens: int) -> dict[str, Fraction]:
@@ -119,20 +118,21 @@ def unique_tokens(recipe: Recipe, num_tokens: int) -> dict[str, Fraction]:
     '852.7'
     """
     epochs = recipe.paper.epochs if recipe.paper else recipe.max_epochs
-    return {s: Fraction(w) / 100 * num_tokens / Fraction(epochs[s]) for s, w in recipe.weights.items()}
+    return {s: w / 100 * num_tokens / Fraction(epochs[s]) for s, w in recipe.exact_weights().items()}
 
 
-def _whole(weights: Mapping[str, Decimal]) -> dict[str, int]:
-    """The weights as integers in the same proportion."""
-    places = max(0, *(-int(w.as_tuple().exponent) for w in weights.values()))
-    return {s: int(w.scaleb(places)) for s, w in weights.items()}
+def _whole(weights: Mapping[str, Decimal] | Mapping[str, Fraction]) -> dict[str, int]:
+    """Returns the weights as integers in the same proportion."""
+    exact = {s: Fraction(w) for s, w in weights.items()}
+    common = lcm(*(w.denominator for w in exact.values()))
+    return {s: int(w * common) for s, w in exact.items()}
 
 
 def _limit(max_epochs: Decimal, available_tokens: int) -> int:
     return floor(Fraction(max_epochs) * available_tokens)
 
 
-def _longest(weights: Mapping[str, Decimal], limits: Mapping[str, int], most: int) -> int:
+def _longest(weights: Mapping[str, Fraction], limits: Mapping[str, int], most: int) -> int:
     """The greatest number of tokens, at most ``most``, whose deal keeps every limit.
 
     Quotas that keep the limits deal within them. Beyond, a length may still fit whose binding source is rounded down:
@@ -150,7 +150,7 @@ def _longest(weights: Mapping[str, Decimal], limits: Mapping[str, int], most: in
 
 
 def _deal_within(
-    num_tokens: int, weights: Mapping[str, Decimal], limits: Mapping[str, int]
+    num_tokens: int, weights: Mapping[str, Fraction], limits: Mapping[str, int]
 ) -> tuple[dict[str, int], list[str]]:
     """Deals out with every source held to its limit; what one lacks goes to the others by their weights."""
     full: dict[str, int] = {}
@@ -166,7 +166,7 @@ def _deal_within(
 def _missing_message(
     recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int | None, empty: Sequence[str]
 ) -> str:
-    dealt = deal(num_tokens or recipe.tokens, recipe.weights)
+    dealt = deal(num_tokens or recipe.tokens, recipe.exact_weights())
     table = format_rows(need_rows(recipe, available, dealt))
     have = "has" if len(empty) == 1 else "have"
     lost = [s for s in empty if s in available]

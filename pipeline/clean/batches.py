@@ -19,12 +19,13 @@ BASE_COLUMNS: Mapping[str, pa.DataType] = {
 """The columns of every source, in the order of the output."""
 
 SIGNAL_PREFIX = "signal:"
-"""Columns of this prefix hold what a step measured (double); they become the map ``signals`` in the output."""
+"""Columns of this prefix hold what a step measured (double); they become the list ``signals`` in the output."""
 
 MAX_BATCH_DOCS = 512
 MAX_BATCH_BYTES = 8 << 20
 
-SIGNALS_TYPE = pa.map_(pa.string(), pa.float64())
+SIGNALS_TYPE = pa.list_(pa.struct([pa.field("name", pa.string()), pa.field("value", pa.float64())]))
+"""A list of names and values, not a map: Hugging Face's ``datasets`` cannot read maps."""
 
 DROPPED_SCHEMA = pa.schema(
     {
@@ -128,17 +129,22 @@ def set_columns(batch: pa.RecordBatch, columns: Mapping[str, pa.Array]) -> pa.Re
     return batch
 
 
-def signals_map(batch: pa.RecordBatch) -> pa.Array:
-    """The signal columns of a batch as one column of maps; a null signal is left out of its document's map."""
+def signals_list(batch: pa.RecordBatch) -> pa.Array:
+    """Returns the signal columns of a batch as one column of lists; a null signal is not in its document's list.
+
+    >>> signals_list(pa.record_batch({"signal:a": [1.0, None], "signal:b": [2.0, 3.0]})).to_pylist()[1]
+    [{'name': 'b', 'value': 3.0}]
+    """
     names = [n for n in batch.schema.names if n.startswith(SIGNAL_PREFIX)]
     num_docs = batch.num_rows
     if not names:
-        return pa.array([{}] * num_docs, SIGNALS_TYPE)
+        return pa.array([[]] * num_docs, SIGNALS_TYPE)
     values = np.column_stack([batch.column(n).to_numpy(zero_copy_only=False) for n in names])
     is_set = np.column_stack([~np.asarray(batch.column(n).is_null()) for n in names])
     offsets = np.concatenate([[0], np.cumsum(is_set.sum(axis=1))]).astype(np.int32)
     keys = pa.array([n[len(SIGNAL_PREFIX) :] for n in names]).take(pa.array(np.nonzero(is_set)[1]))
-    return pa.MapArray.from_arrays(pa.array(offsets), keys, pa.array(values[is_set]))
+    pairs = pa.StructArray.from_arrays([keys, pa.array(values[is_set], pa.float64())], ["name", "value"])
+    return pa.ListArray.from_arrays(pa.array(offsets), pairs)
 
 
 def text_bytes(text: pa.Array) -> int:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from pipeline.clean import counts as c
-from pipeline.clean.batches import DROPPED_SCHEMA, SIGNALS_TYPE, signals_map, text_bytes, text_lines
+from pipeline.clean.batches import DROPPED_SCHEMA, SIGNALS_TYPE, signals_list, text_bytes, text_lines
 from pipeline.sources.source import Rejected
 
 MAX_SAMPLE_CHARS = 20_000
@@ -85,7 +85,7 @@ class Ledger:
         text = pc.utf8_slice_codeunits(before.column("text"), 0, MAX_SAMPLE_CHARS)
         source, stages = pa.array([self.source] * num_rows), pa.array([stage] * num_rows)
         language = after.column("language")  # a step that determines the language may drop the document for it
-        self._append([before.column("id"), source, language, stages, reasons, details, signals_map(after), text])
+        self._append([before.column("id"), source, language, stages, reasons, details, signals_list(after), text])
 
     def reject(self, rejected: Rejected) -> None:
         """Writes down a record that never became a document."""
@@ -96,7 +96,7 @@ class Ledger:
             self.count("records", c.UNREADABLE_FILES, 1)
         row = [rejected.location, self.source, None, "records", rejected.reason, rejected.detail]
         self._append(
-            [*(pa.array([v], pa.string()) for v in row), pa.array([{}], SIGNALS_TYPE), pa.nulls(1, pa.string())]
+            [*(pa.array([v], pa.string()) for v in row), pa.array([[]], SIGNALS_TYPE), pa.nulls(1, pa.string())]
         )
 
     def _append(self, columns: list[pa.Array]) -> None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filters.step import Step
-from pipeline.clean.batches import BASE_COLUMNS, SIGNAL_PREFIX, SIGNALS_TYPE, set_columns, signals_map, text_bytes
+from pipeline.clean.batches import BASE_COLUMNS, SIGNAL_PREFIX, SIGNALS_TYPE, set_columns, signals_list, text_bytes
 from pipeline.clean.dedup.kind import Asked
 from pipeline.clean.dedup.kinds import kind_of
 from pipeline.clean.ledger import Ledger
@@ -98,7 +98,7 @@ def to_clean(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     arrays = []
     for name, kind in zip(schema.names, schema.types, strict=True):
         if name == "signals":
-            arrays.append(signals_map(batch))
+            arrays.append(signals_list(batch))
         elif name in batch.schema.names:
             arrays.append(batch.column(name).cast(kind))
         else:

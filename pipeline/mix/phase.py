@@ -119,6 +119,18 @@ def mix_job(settings: Settings, layout: Layout, encoder: Encoder, made: Plan, co
     )
 
 
+def replaced(layout: Layout) -> str:
+    """Returns a line about the finished shards that a new mixture replaces; empty where there are none."""
+    manifest = read_whole_manifest(layout)
+    if manifest is None:
+        return ""
+    return (
+        f"mix: replaces the {len(manifest['shards']):,} shards of recipe {manifest['recipe']} (seed {manifest['seed']},"
+        f" {manifest['tokens']:,} tokens) in {layout.output}; --phase=mix --from {layout.output} --output DIR would "
+        "have kept them"
+    )
+
+
 def write_mixture(job: MixJob, layout: Layout, run_mix: Callable[[MixJob], None]) -> dict[str, Any]:
     """Runs the shuffle into empty folders. Returns what the job says of its shards and cuts."""
     for path in (layout.manifest, job.result_path, join(layout.output, "shards"), join(layout.output, "validation")):

@@ -48,3 +48,24 @@ def only_run(layout: Layout) -> Iterator[None]:
                 f"--output {layout.output}: another run writes to it; wait for its end, or name another folder"
             ) from error
         yield
+
+
+@contextlib.contextmanager
+def reading(output: str | None) -> Iterator[None]:
+    """Holds another run's output against a run that would write to it; several runs may read it at a time.
+
+    Raises:
+        ValueError: a run writes to it, or it is not there.
+    """
+    if output is None or not is_local(output):
+        yield
+        return
+    path = join(output, ".work", "lock")
+    if not os.path.isdir(join(output, ".work")):
+        raise ValueError(f"--from {output}: there is no output of a run")
+    with create_file(path) if not os.path.exists(path) else open(path, "rb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ValueError(f"--from {output}: another run writes to it; wait for its end") from error
+        yield

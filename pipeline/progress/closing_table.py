@@ -44,7 +44,7 @@ def rows(layout: Layout, settings: Settings) -> list[tuple[str, ...]]:
                 f"{docs.get('in', 0):,}" if docs else "",
                 f"{docs.get('kept', 0):,}" if docs else "",
                 f"{stats['tokens']:,}" if stats.get("tokens") is not None else "",
-                f"{weight:f} %",
+                f"{weight:f} %" if settings.recipe.rule is None or not mixed else f"{mixed['weight']:.4f} %",
                 f"{mixed['share']:.4f} %" if mixed else "",
                 f"{mixed['tokens']:,}" if mixed else "",
                 f"{mixed['epochs']:.2f}" if mixed else "",

@@ -96,6 +96,7 @@ def settings_said(settings: Settings) -> dict[str, Any]:
         "tokenizer": settings.tokenizer,
         "tokens": settings.num_tokens,
         "phase": settings.phase,
+        "clean_from": settings.clean_from,
         "seed": settings.seed,
         "fraction": settings.fraction,
         "exclude": settings.exclude,

@@ -25,6 +25,7 @@ from pipeline.report.documents import (
     read_sample,
     read_texts,
     signal_columns,
+    signals_of,
 )
 from pipeline.report.limits import Limit, limits_of
 from pipeline.report.nearest import EXCERPT_CHARS, Kept, NearestDocument
@@ -95,7 +96,7 @@ def _dropped_texts(folder: str) -> dict[tuple[str, str], list[NearestDocument]]:
         texts = pc.utf8_slice_codeunits(batch.column("text"), 0, EXCERPT_CHARS).to_pylist()
         columns = [name for name in _SHOWN_COLUMNS if name in batch.schema.names]
         for row, text in zip(batch.select(columns).to_pylist(), texts, strict=True):
-            language, detail, signals = row.get("language") or "", row["detail"] or "", dict(row["signals"] or ())
+            language, detail, signals = row.get("language") or "", row["detail"] or "", signals_of(row["signals"])
             found[row["stage"], row["reason"]].append(NearestDocument(row["id"], text, language, detail, signals))
     return dict(found)
 

@@ -140,10 +140,22 @@ def _has_values(group: Any, column: int) -> bool:
     return column >= 0
 
 
-def signal_columns(signals: pa.MapArray) -> dict[str, Floats]:
-    """Returns one array per signal from a column of maps; NaN for documents without the signal.
+def signals_of(value: Any) -> dict[str, float]:
+    """Returns the signals of one document as a mapping.
 
-    >>> column = pa.array([[("a", 1.0)], [("a", 2.0), ("b", 3.0)]], pa.map_(pa.string(), pa.float64()))
+    >>> signals_of([{"name": "a", "value": 1.0}]), signals_of([("a", 1.0)]), signals_of(None)
+    ({'a': 1.0}, {'a': 1.0}, {})
+    """
+    pairs = ((one["name"], one["value"]) if isinstance(one, dict) else one for one in value or ())
+    return dict(pairs)
+
+
+def signal_columns(signals: pa.Array) -> dict[str, Floats]:
+    """Returns one array per signal from a column of lists of names and values; NaN where a document has none.
+
+    Reads the maps of older outputs too.
+
+    >>> column = pa.array([[{"name": "a", "value": 1.0}], [{"name": "a", "value": 2.0}, {"name": "b", "value": 3.0}]])
     >>> {name: values.tolist() for name, values in signal_columns(column).items()}
     {'a': [1.0, 2.0], 'b': [nan, 3.0]}
     """
@@ -152,8 +164,12 @@ def signal_columns(signals: pa.MapArray) -> dict[str, Floats]:
         return {}
     offsets = signals.offsets.to_numpy()
     rows = np.repeat(np.arange(num_docs), np.diff(offsets))
-    keys = signals.keys.slice(offsets[0], offsets[-1] - offsets[0]).dictionary_encode()
-    items = signals.items.slice(offsets[0], offsets[-1] - offsets[0]).to_numpy(zero_copy_only=False)
+    if pa.types.is_map(signals.type):
+        names, numbers = signals.keys, signals.items
+    else:
+        names, numbers = signals.values.field("name"), signals.values.field("value")
+    keys = names.slice(offsets[0], offsets[-1] - offsets[0]).dictionary_encode()
+    items = numbers.slice(offsets[0], offsets[-1] - offsets[0]).to_numpy(zero_copy_only=False)
     codes = keys.indices.to_numpy()
     found = {}
     for code, name in enumerate(keys.dictionary.to_pylist()):

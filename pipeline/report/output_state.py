@@ -72,6 +72,7 @@ def read_state(output: str) -> RunState:
     layout = Layout(output)
     problems: list[str] = []
     record = read_record(layout)
+    layout = Layout(output, clean_from=record.get("settings", {}).get("clean_from"))
     manifest = _manifest(layout, problems)
     names = _names(layout, record, manifest)
     if not names and not record and manifest is None:

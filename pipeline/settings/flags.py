@@ -60,6 +60,11 @@ def build_parser() -> argparse.ArgumentParser:
         help="SentencePiece model (default: one is trained on the mixture's own text)",
     )
     add(
+        "--retrain-tokenizer",
+        action="store_true",
+        help="train another tokenizer where shards were made with the present one (default: that one stays)",
+    )
+    add(
         "--tokens",
         metavar="N",
         type=_tokens,
@@ -71,6 +76,13 @@ def build_parser() -> argparse.ArgumentParser:
         choices=("all", "clean", "mix"),
         default="all",
         help="clean: documents only; mix: what is already clean (default: all)",
+    )
+    add(
+        "--from",
+        dest="clean_from",
+        metavar="DIR",
+        type=_output,
+        help="with --phase=mix: the output of another run, whose clean documents are mixed into --output",
     )
     add("--seed", metavar="N", type=seed_of, help="of the shuffle and of partial epochs (default: 0)")
     add(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -58,8 +58,11 @@ class Settings:
     output: str
     models: str | None
     tokenizer: str | None
+    retrain_tokenizer: bool
     num_tokens: int | None
     phase: Phase
+    clean_from: str | None
+    """The output of another run, whose clean documents are mixed."""
     seed: int
     fraction: float
     exclude: str | None
@@ -85,7 +88,7 @@ def parse(argv: Sequence[str]) -> Settings:
     config = _config(flags.config)
     inputs = _inputs(flags.input, config.get("inputs"))
     has_own_data = inputs or flags.phase == "mix" or flags.explain
-    recipe = _recipe(config, default="llama" if has_own_data else "sample")
+    recipe = _recipe(config, default="llama" if has_own_data else "sample", inputs=inputs)
     TrainSettings.of(recipe.tokenizer)  # a wrong one is said now, not after the cleaning
     tokenizer = flags.tokenizer or (config["tokenizer"] if isinstance(config.get("tokenizer"), str) else None)
     names = _source_names(flags.sources, inputs, recipe)
@@ -93,6 +96,9 @@ def parse(argv: Sequence[str]) -> Settings:
     for source in sources.values():
         check_names(source)
     exclude = flags.exclude or text_in(config, "exclude")
+    output = _output(flags.output or text_in(config, "output") or "out")
+    if tokenizer and flags.retrain_tokenizer:
+        raise ValueError("--retrain-tokenizer trains a tokenizer, and --tokenizer names one: give one of the two")
     for path, flag in ((tokenizer, "--tokenizer"), (exclude, "--exclude")):
         if path and is_local(path) and not Path(path).is_file():
             raise ValueError(f"{flag}: there is no file {path}")
@@ -100,11 +106,13 @@ def parse(argv: Sequence[str]) -> Settings:
         inputs={n: g for n, g in inputs.items() if n in names},
         sources=sources,
         recipe=recipe,
-        output=_output(flags.output or text_in(config, "output") or "out"),
+        output=output,
         models=flags.models or text_in(config, "models"),
         tokenizer=tokenizer,
+        retrain_tokenizer=flags.retrain_tokenizer,
         num_tokens=flags.tokens,
         phase=flags.phase,
+        clean_from=_clean_from(flags, output),
         seed=flags.seed if flags.seed is not None else _seed(config.get("seed")),
         fraction=flags.fraction,
         exclude=exclude,
@@ -136,9 +144,21 @@ def _output(path: str) -> str:
     return path.rstrip("/") or "/"
 
 
-def _recipe(config: Mapping[str, Any], *, default: str) -> Recipe:
+def _clean_from(flags: argparse.Namespace, output: str) -> str | None:
+    """The folder that --from names. Raises ValueError where it cannot be meant."""
+    if flags.clean_from is None:
+        return None
+    folder = _output(flags.clean_from)
+    if flags.phase != "mix":
+        raise ValueError("--from takes the clean documents of another run: it needs --phase=mix")
+    if folder == output or (is_local(folder) and is_local(output) and Path(folder).resolve() == Path(output).resolve()):
+        raise ValueError(f"--from and --output are both {output}: without --from its own clean documents are mixed")
+    return folder
+
+
+def _recipe(config: Mapping[str, Any], *, default: str, inputs: Iterable[str]) -> Recipe:
     """The recipe the file names (or the default), with what the file itself says laid over it."""
-    recipe = recipe_of_config(config, default=default)
+    recipe = recipe_of_config(config, default=default, inputs=inputs)
     unknown = [n for n in (*recipe.weights, *recipe.sources) if n not in SOURCES]
     if unknown:
         raise ValueError(f"recipe {recipe.name}: {unknown[0]} is not a source; there are: {' '.join(SOURCES)}")

@@ -1,154 +1,164 @@
-"""The tokenizer of a run: the one that was given, or one trained on a weighted sample of the clean documents.
+"""Chooses the tokenizer of a run: the one that is named, the one that the output's shards were made with, or a new one.
 
-Where there is little text the driver reads it all. Where there is much, workers pick the documents of the smallest
-hashes out of every clean part, a little more than are wanted, and the driver draws the sample from these: the same
-sample, to the byte, since a document's hash decides, and how much text there is was counted by the clean phase.
+A tokenizer with which shards were made stays, whatever else changes: another one of the same size would give the ids of
+a trained model other meanings. ``--retrain-tokenizer`` trains another all the same.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
 
-from mixtures.tokenizer_sample import plan_sample, weighted_sample
-from pipeline.clean.batch_address import PART_NAME
-from pipeline.files.files import delete_tree, exists, join, read_bytes, write_bytes
-from pipeline.models.load import load
-from pipeline.output.fingerprint import fingerprint
-from pipeline.output.markers import is_done, read_marker, write_marker
+from pipeline.files.files import delete_tree, exists, read_bytes, write_bytes
+from pipeline.output.fingerprint import canonical, fingerprint
+from pipeline.output.markers import read_marker, write_marker
 from pipeline.output.paths import Layout
 from pipeline.settings.settings import Settings
+from pipeline.tokenize.draw_sample import draw_sample
 from pipeline.tokenize.job import SampleJob
-from pipeline.tokenize.parts import Parts
-from pipeline.tokenize.phase import clean_fingerprint, clean_parts
-from pipeline.tokenize.pick_sample import documents, exclusions_file, picked, sample_file, text_bytes_of
+from pipeline.tokenize.phase import clean_fingerprint
 from tokenizer.encode import Encoder
-from tokenizer.train.sample import Sample
+from tokenizer.hugging_face import tokenizer_json
 from tokenizer.train.training import TrainSettings, train
-
-_READ_ALL_SHARE = 4
-"""The driver reads all text itself where it is at most so many times the sample: 0.8 GB, with LLaMA's settings."""
-_MARGIN = Fraction(3, 2)
-"""So much more than is wanted is picked, since documents are of unequal size; if it is too little, four times that."""
-_MIN_SHARE = Fraction(1, 100_000)
-_HASHES = 1 << 64
-
-Documents = Mapping[str, Callable[[], Iterator[tuple[str, str]]]]
 
 
 def get_tokenizer(
-    settings: Settings, layout: Layout, sources: list[str], run_sample: Callable[[SampleJob], None]
+    settings: Settings,
+    layout: Layout,
+    sources: list[str],
+    run_sample: Callable[[SampleJob], None],
+    *,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Encoder:
-    """The tokenizer, which lies in the output, whether it was given or trained.
+    """Returns the tokenizer and puts it into the output. Says which one it is and why.
 
     Raises:
-        ValueError: what was given is no SentencePiece model, or there is too little text to train one.
+        ValueError: the one that is named is no SentencePiece model, or there is too little text to train one.
     """
+    made_of = _made_of(settings, layout, sources)
+    identity = fingerprint(made_of)
+    present = _present(layout)
     if settings.tokenizer:
         encoder = load_tokenizer(settings.tokenizer)
+        say(f"tokenizer: {settings.tokenizer}, as named{_replacing(layout, present, encoder.sha256)}")
         _put_tokenizer(layout, encoder.model)
+        _write_marker(layout, {"fingerprint": "named", "sha256": encoder.sha256})
         return encoder
+    if present is None and layout.clean_from and not settings.retrain_tokenizer:
+        present = _present(Layout(layout.clean_from))
+        if present is not None:
+            say(f"tokenizer: the one of {layout.clean_from}, from where the documents are taken")
+            _put_tokenizer(layout, present)
+            _write_marker(layout, {"fingerprint": "taken", "sha256": _sha256(present)})
+            return Encoder.load(present)
+    marker = read_marker(layout.marker("tokenizer")) or {}
+    if present is not None and marker.get("fingerprint") == identity:
+        say("tokenizer: the one that was trained on this mixture before")
+        return Encoder.load(present)
+    if present is not None and not settings.retrain_tokenizer and _has_shards(layout, _sha256(present)):
+        changes = _changes(marker.get("made_of"), made_of)
+        say(
+            f"tokenizer: kept, because shards in {layout.output} were made with it{changes}; "
+            "--retrain-tokenizer trains another"
+        )
+        return Encoder.load(present)
     train_settings = TrainSettings.of(settings.recipe.tokenizer)
-    identity = fingerprint(
-        replace(train_settings, num_threads=1),  # threads change the time, not the model
-        settings.recipe.weights,
-        {s: clean_fingerprint(layout, s) for s in sources},
-        hashlib.sha256(read_bytes(settings.exclude)).hexdigest() if settings.exclude else None,
-    )
-    marker = layout.marker("tokenizer")
-    if is_done(marker, identity) and exists(layout.tokenizer):
-        model = read_bytes(layout.tokenizer)
-        if hashlib.sha256(model).hexdigest() == (read_marker(marker) or {})["sha256"]:
-            return Encoder.load(model)
-    trained = train(
-        draw_sample(settings, layout, sources, train_settings.max_sample_bytes, run_sample), None, train_settings
-    )
+    sample = draw_sample(settings, layout, sources, train_settings.max_sample_bytes, run_sample)
+    trained = train(sample, None, train_settings)
+    say(f"tokenizer: trained on this mixture{_replacing(layout, present, trained.sha256)}")
     _put_tokenizer(layout, trained.model)
-    write_marker(marker, {"fingerprint": identity, **trained.about()})
+    _write_marker(layout, {"fingerprint": identity, "made_of": made_of, **trained.about()})
     return Encoder.load(trained.model)
 
 
-def _put_tokenizer(layout: Layout, model: bytes) -> None:
-    """Lays the tokenizer into the output; a manifest of shards that another one made goes first."""
-    if exists(layout.tokenizer) and read_bytes(layout.tokenizer) == model:
-        return
-    delete_tree(layout.manifest)
-    write_bytes(layout.tokenizer, model)
+def note_shards(layout: Layout, encoder: Encoder) -> None:
+    """Notes that shards were made with this tokenizer, so that it stays if a later run dies between two mixtures."""
+    marker = read_marker(layout.marker("tokenizer")) or {"fingerprint": "", "sha256": encoder.sha256}
+    _write_marker(layout, {**marker, "shards": encoder.sha256})
 
 
 def load_tokenizer(path: str) -> Encoder:
-    """A model that a user names. Raises ValueError, with its name, where it is none."""
+    """Loads a model that a user names. Raises ValueError, with its name, where it is none."""
     try:
         return Encoder.load(read_bytes(path))
     except ValueError as error:
         raise ValueError(f"--tokenizer {path}: {error}") from error
 
 
-def draw_sample(
-    settings: Settings, layout: Layout, sources: list[str], max_bytes: int, run_sample: Callable[[SampleJob], None]
-) -> Sample:
-    """The weighted sample of the sources' clean documents, of at most ``max_bytes``; excluded ones are not in it."""
-    available = {s: int(json.loads(read_bytes(layout.stats(s)))["bytes"]["kept"]) for s in sources}
-    parts = {s: tuple(clean_parts(layout, s)) for s in sources}
-    if sum(available.values()) <= _READ_ALL_SHARE * max_bytes:
-        excluded: frozenset[str] = load("exclude", settings.exclude) if settings.exclude else frozenset()
-        whole: Documents = {s: _CleanDocuments(parts[s], excluded) for s in sources}
-        known = None if excluded else available  # what is left of it is known when it has been read
-        return weighted_sample(whole, settings.recipe, max_bytes=max_bytes, available=known)
-    folder = join(layout.work, "tokenizer-sample")  # not `sample`: the input that ships lies there
-    shares = _shares(settings, available, max_bytes)
-    while True:
-        delete_tree(folder)
-        if settings.exclude:
-            write_bytes(exclusions_file(folder), read_bytes(settings.exclude))
-        job = SampleJob(
-            parts=tuple(Parts(s, layout.clean(s), len(parts[s]), PART_NAME) for s in shares),
-            below={s: int(share * _HASHES) for s, share in shares.items()},
-            folder=folder,
-        )
-        run_sample(job)
-        files = {s: tuple(sample_file(folder, s, path) for path in parts[s]) for s in shares}
-        left = {s: sum(map(text_bytes_of, files[s])) for s in files}
-        some: Documents = {s: _PickedDocuments(files[s]) for s in files}
-        try:
-            sample = weighted_sample(some, settings.recipe, max_bytes=max_bytes, available=left)
-        except LookupError as error:  # a source's documents are so unequal that too few were picked
-            source = str(error.args[0])
-            shares[source] = min(Fraction(1), 4 * shares[source])
-            continue
-        delete_tree(folder)
-        return sample
+def _made_of(settings: Settings, layout: Layout, sources: list[str]) -> dict[str, Any]:
+    """Returns everything that decides which tokenizer training gives."""
+    train_settings = TrainSettings.of(settings.recipe.tokenizer)
+    found: dict[str, Any] = {
+        "settings": canonical(replace(train_settings, num_threads=1)),  # threads change the time, not the model
+        "weights": settings.recipe.weights_as_text(),
+        "clean": {s: clean_fingerprint(layout, s) for s in sources},
+    }
+    if settings.exclude:
+        found["exclude"] = hashlib.sha256(read_bytes(settings.exclude)).hexdigest()
+    return found
 
 
-def _shares(settings: Settings, available: Mapping[str, int], max_bytes: int) -> dict[str, Fraction]:
-    """Which share of each source's documents is picked."""
-    made = plan_sample(settings.recipe, available, max_bytes)
-    wanted = {s.source: Fraction(s.tokens, available[s.source]) for s in made.sources}
-    return {s: min(Fraction(1), _MARGIN * share + _MIN_SHARE) for s, share in wanted.items()}
+def _present(layout: Layout) -> bytes | None:
+    """Returns the model in the output, if it is whole: the one that the marker or the manifest names."""
+    if not exists(layout.tokenizer):
+        return None
+    model = read_bytes(layout.tokenizer)
+    marker = read_marker(layout.marker("tokenizer")) or {}
+    return model if _sha256(model) in (marker.get("sha256"), _sha256_of_manifest(layout)) else None
 
 
-@dataclass(frozen=True, slots=True)
-class _CleanDocuments:
-    """The (id, text) of a source's clean files, as often as asked for."""
-
-    paths: tuple[str, ...]
-    excluded: frozenset[str]
-
-    def __call__(self) -> Iterator[tuple[str, str]]:
-        for path in self.paths:
-            for batch in documents(path, self.excluded):
-                yield from zip(batch.column("id").to_pylist(), batch.column("text").to_pylist(), strict=True)
+def _has_shards(layout: Layout, sha256: str) -> bool:
+    marker = read_marker(layout.marker("tokenizer")) or {}
+    return sha256 in (marker.get("shards"), _sha256_of_manifest(layout))
 
 
-@dataclass(frozen=True, slots=True)
-class _PickedDocuments:
-    """The (id, text) that workers picked."""
+def _sha256_of_manifest(layout: Layout) -> str | None:
+    tokenizer = (read_marker(layout.manifest) or {}).get("tokenizer")
+    return str(tokenizer.get("sha256")) if isinstance(tokenizer, dict) else None
 
-    paths: tuple[str, ...]
 
-    def __call__(self) -> Iterator[tuple[str, str]]:
-        for path in self.paths:
-            yield from picked(path)
+def _replacing(layout: Layout, present: bytes | None, sha256: str) -> str:
+    """Returns a warning where another tokenizer than this one made the shards in the output."""
+    if present is None or _sha256(present) == sha256 or not _has_shards(layout, _sha256(present)):
+        return ""
+    return f"; it replaces another tokenizer, with which the shards in {layout.output} were made: their ids differ"
+
+
+def _changes(before: Any, now: Mapping[str, Any]) -> str:
+    """Returns what is not as it was when the tokenizer was trained, in words."""
+    if not isinstance(before, dict):
+        return ""
+    names = {"settings": "its settings", "weights": "the weights", "exclude": "the list of exclusions"}
+    changed = [name for key, name in names.items() if before.get(key) != now.get(key)]
+    clean = before.get("clean") or {}
+    changed += [f"the documents of {s}" for s, value in now["clean"].items() if clean.get(s) != value]
+    return f", although {', '.join(changed)} changed" if changed else ""
+
+
+def _put_tokenizer(layout: Layout, model: bytes) -> None:
+    """Puts the tokenizer into the output in both forms; the manifest of another one's shards is deleted first."""
+    if not exists(layout.tokenizer) or read_bytes(layout.tokenizer) != model:
+        delete_tree(layout.manifest)
+        write_bytes(layout.tokenizer, model)
+    put_tokenizer_json(layout, model)
+
+
+def put_tokenizer_json(layout: Layout, model: bytes) -> None:
+    """Writes ``tokenizer.json`` beside the model, or deletes it where the model has no exact equal."""
+    text = tokenizer_json(model)
+    if text is None:
+        delete_tree(layout.tokenizer_json)
+    elif not exists(layout.tokenizer_json) or read_bytes(layout.tokenizer_json) != text.encode():
+        write_bytes(layout.tokenizer_json, text.encode())
+
+
+def _write_marker(layout: Layout, marker: Mapping[str, Any]) -> None:
+    before = read_marker(layout.marker("tokenizer")) or {}
+    kept = {"shards": before["shards"]} if "shards" in before and before["shards"] == marker["sha256"] else {}
+    write_marker(layout.marker("tokenizer"), {**kept, **marker})
+
+
+def _sha256(model: bytes) -> str:
+    return hashlib.sha256(model).hexdigest()

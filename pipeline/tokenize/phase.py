@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pipeline.clean.batch_address import PART_NAME
@@ -42,7 +43,7 @@ def clean_parts(layout: Layout, source: str) -> list[str]:
     marker = read_marker(layout.marker(f"clean-{source}"))
     if marker is None:
         raise ValueError(
-            f"{source}: there are no finished clean documents in {layout.output}; "
+            f"{source}: there are no finished clean documents in {layout.clean_output}; "
             f"run it with --phase=clean --input {source}=GLOB first, or take {source} out of the recipe"
         )
     if not are_whole(marker, {"clean": layout.clean(source)}):
@@ -90,6 +91,23 @@ def token_jobs(settings: Settings, layout: Layout, encoder: Encoder, sources: li
         ]
         jobs += _pending(pieces)
     return jobs
+
+
+def with_tokens_of(layout: Layout, settings: Settings, encoder: Encoder, sources: Iterable[str]) -> Layout:
+    """Returns the layout with the token files of the output that the documents come from, where those are the same."""
+    assert layout.clean_from is not None
+    fingerprint_of, other = _fingerprints(settings, encoder), Layout(layout.clean_from)
+    fingerprints = {s: fingerprint_of(clean_fingerprint(other, s)) for s in sources}
+    same = [s for s, f in fingerprints.items() if is_done(other.marker(f"tokens-{s}"), f, {"tokens": other.tokens(s)})]
+    return replace(layout, tokens_from=frozenset(same))
+
+
+def copy_stats(layout: Layout, sources: Iterable[str]) -> None:
+    """Copies each source's statistics from the output that the documents come from, for the report."""
+    assert layout.clean_from is not None
+    for source in sources:
+        if exists(path := Layout(layout.clean_from).stats(source)):
+            write_bytes(layout.stats(source), read_bytes(path))
 
 
 def _fingerprints(settings: Settings, encoder: Encoder) -> Callable[[str], str]:

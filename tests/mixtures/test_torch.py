@@ -41,7 +41,7 @@ def test_tensors_are_the_batch(output: Path) -> None:
     kinds = {name: str(tensor.dtype).removeprefix("torch.") for name, tensor in made.items()}
     assert kinds == {
         "input_ids": "int64", "labels": "int64", "segment_ids": "int32", "position_ids": "int64", "sources": "int8",
-        "sequences": "int64",
+        "sequences": "int64", "loss_mask": "bool", "cu_seqlens": "int32", "max_seqlen": "int32",
     }  # fmt: skip
 
 
@@ -172,7 +172,7 @@ def test_killed_and_resumed_gives_the_same_losses(trained: tuple[Path, Path, lis
     running.wait()
     assert 13 < len(losses_of(checkpoints)) < 40
     done = subprocess.run(command(output, checkpoints), check=True, capture_output=True, text=True, env=environment())
-    assert "going on behind step" in done.stdout
+    assert "going on after step" in done.stdout
     assert losses_of(checkpoints) == whole
 
 

@@ -17,7 +17,8 @@ from pipeline.engine.runner import choose_engine
 from pipeline.output.paths import Layout
 from pipeline.settings.settings import Settings, parse
 from pipeline.tokenize import choose_tokenizer as tokenizer_phase
-from pipeline.tokenize.choose_tokenizer import draw_sample
+from pipeline.tokenize import draw_sample as sampling
+from pipeline.tokenize.draw_sample import draw_sample
 from pipeline.tokenize.job import SampleJob
 from tokenizer.train.sample import Sample
 
@@ -56,7 +57,7 @@ def layout(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Layout:
         stats.parent.mkdir(parents=True, exist_ok=True)
         stats.write_text(f'{{"bytes": {{"kept": {sum(len(t.encode()) for t in texts)}}}}}')
     paths = {s: [f"{layout.clean(s)}/part-{i:05d}-of-00003.parquet" for i in range(3)] for s in SOURCES}
-    monkeypatch.setattr(tokenizer_phase, "clean_parts", lambda _, source: paths[source])
+    monkeypatch.setattr(sampling, "clean_parts", lambda _, source: paths[source])
     return layout
 
 
@@ -82,10 +83,10 @@ def drawn(settings: Settings, layout: Layout, max_bytes: int) -> tuple[Sample, l
 def test_workers_pick_the_drivers_sample(
     settings: Settings, layout: Layout, monkeypatch: pytest.MonkeyPatch, max_bytes: int
 ) -> None:
-    monkeypatch.setattr(tokenizer_phase, "_READ_ALL_SHARE", 10**6)
+    monkeypatch.setattr(sampling, "_READ_ALL_SHARE", 10**6)
     by_driver, names = drawn(settings, layout, max_bytes)
     assert names == []
-    monkeypatch.setattr(tokenizer_phase, "_READ_ALL_SHARE", 0)
+    monkeypatch.setattr(sampling, "_READ_ALL_SHARE", 0)
     by_workers, names = drawn(settings, layout, max_bytes)
     assert set(names) == {"sample"}
     assert by_workers == by_driver
@@ -95,10 +96,10 @@ def test_workers_pick_the_drivers_sample(
 
 
 def test_too_few_are_picked_again(settings: Settings, layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokenizer_phase, "_READ_ALL_SHARE", 10**6)
+    monkeypatch.setattr(sampling, "_READ_ALL_SHARE", 10**6)
     by_driver, _ = drawn(settings, layout, 20_000)
-    monkeypatch.setattr(tokenizer_phase, "_READ_ALL_SHARE", 0)
-    monkeypatch.setattr(tokenizer_phase, "_MARGIN", tokenizer_phase._MIN_SHARE)
+    monkeypatch.setattr(sampling, "_READ_ALL_SHARE", 0)
+    monkeypatch.setattr(sampling, "_MARGIN", sampling._MIN_SHARE)
     by_workers, names = drawn(settings, layout, 20_000)
     assert len(names) > 2
     assert by_workers == by_driver
@@ -118,14 +119,14 @@ def excluding(settings: Settings, tmp_path: Path, *lines: str) -> Settings:
 def test_excluded_documents_are_not_in_the_sample(
     settings: Settings, layout: Layout, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, max_bytes: int
 ) -> None:
-    monkeypatch.setattr(tokenizer_phase, "_READ_ALL_SHARE", 10**6)
+    monkeypatch.setattr(sampling, "_READ_ALL_SHARE", 10**6)
     plain = documents_of(drawn(settings, layout, max_bytes)[0])
     ids = {next(i for i in plain if i.startswith(source)) for source in ("books", "c4")}
     assert "common_crawl/0" in plain or max_bytes < 90_000
     given = excluding(settings, tmp_path, "crawl.example", *ids)
     samples = []
     for share in (10**6, 0):  # read by the driver, picked by workers
-        monkeypatch.setattr(tokenizer_phase, "_READ_ALL_SHARE", share)
+        monkeypatch.setattr(sampling, "_READ_ALL_SHARE", share)
         samples.append(drawn(given, layout, max_bytes)[0])
     left = documents_of(samples[0])
     assert not left & ids, "what must not be in the output must not shape its vocabulary"
@@ -140,7 +141,7 @@ def test_excluded_documents_are_not_in_the_sample(
         Path(layout.stats(source)).write_text(f'{{"bytes": {{"kept": {num_bytes}}}}}')
         num_bytes = 0
     for share in (10**6, 0):
-        monkeypatch.setattr(tokenizer_phase, "_READ_ALL_SHARE", share)
+        monkeypatch.setattr(sampling, "_READ_ALL_SHARE", share)
         samples.append(drawn(settings, layout, max_bytes)[0])
     assert samples == [samples[0]] * 4
 

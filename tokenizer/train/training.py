@@ -22,6 +22,7 @@ from typing import Any
 import sentencepiece
 
 from tokenizer import model_file as model_proto
+from tokenizer.hugging_face import tokenizer_json
 from tokenizer.train.sample import Sample, bounded_sample, lines
 
 _PATHS_AND_THREADS = frozenset({1, 2, 16})
@@ -103,10 +104,12 @@ class TrainedTokenizer:
 
 
 def train(texts: Iterable[str] | Sample, output_prefix: str | Path | None, settings: TrainSettings) -> TrainedTokenizer:
-    """Trains on texts (or a sample already drawn) and writes ``PREFIX.model`` and ``PREFIX.json``.
+    """Trains on texts, or on a sample already drawn.
 
-    Texts may be of any number: of more than ``max_sample_bytes`` a sample is drawn by the hash of their content, while
-    never more than twice that is held. Their order changes nothing. ``output_prefix=None`` writes no file.
+    Writes ``PREFIX.model``, ``PREFIX.json`` (settings and sample) and ``PREFIX.tokenizer.json`` (the model for Hugging
+    Face's libraries); ``output_prefix=None`` writes no file. Any number of texts may come: a sample of
+    ``max_sample_bytes`` is drawn by the hash of their content, so their order changes nothing, and at most twice that
+    is held.
 
     Raises:
         ValueError: there is no text, or too little of it for the vocabulary (the message says the largest possible).
@@ -127,6 +130,8 @@ def train(texts: Iterable[str] | Sample, output_prefix: str | Path | None, setti
     if output_prefix is not None:
         _write(Path(f"{output_prefix}.model"), model)
         _write(Path(f"{output_prefix}.json"), (json.dumps(trained.about(), indent=1) + "\n").encode())
+        if (for_hugging_face := tokenizer_json(model)) is not None:
+            _write(Path(f"{output_prefix}.tokenizer.json"), for_hugging_face.encode())
     return trained
 
 

@@ -89,24 +89,26 @@ SIGNALS = st.lists(st.tuples(*[st.one_of(st.none(), st.floats(allow_nan=False))]
 
 
 @given(SIGNALS, st.integers(0, 5))
-def test_signals_become_a_map_without_what_was_not_measured(rows: list[tuple[float | None, ...]], start: int) -> None:
+def test_signals_become_a_list_without_what_was_not_measured(rows: list[tuple[float | None, ...]], start: int) -> None:
     names = ("a", "b", "c")
     columns = {d.SIGNAL_PREFIX + n: pa.array([r[i] for r in rows], pa.float64()) for i, n in enumerate(names)}
     batch = pa.record_batch({"id": pa.array([""] * len(rows), pa.string()), **columns}).slice(min(start, len(rows)))
-    found = d.signals_map(batch)
+    found = d.signals_list(batch)
     assert found.type == d.SIGNALS_TYPE
-    wanted = [[(n, v) for n, v in zip(names, row, strict=True) if v is not None] for row in rows[start:]]
+    wanted = [
+        [{"name": n, "value": v} for n, v in zip(names, row, strict=True) if v is not None] for row in rows[start:]
+    ]
     assert found.to_pylist() == wanted
 
 
-def test_no_signals_at_all_are_empty_maps() -> None:
-    assert d.signals_map(batch_of([{"id": "a", "text": ""}] * 2)).to_pylist() == [[], []]
+def test_no_signals_at_all_are_empty_lists() -> None:
+    assert d.signals_list(batch_of([{"id": "a", "text": ""}] * 2)).to_pylist() == [[], []]
 
 
 def test_a_signal_that_is_not_a_number_stays_one() -> None:
     batch = pa.record_batch({d.SIGNAL_PREFIX + "a": pa.array([math.nan])})
-    ((pair,),) = d.signals_map(batch).to_pylist()
-    assert math.isnan(pair[1])
+    ((pair,),) = d.signals_list(batch).to_pylist()
+    assert math.isnan(pair["value"])
 
 
 @given(st.lists(st.text("ab\n\r é", max_size=12), max_size=6))

@@ -1,0 +1,75 @@
+"""Reads documents from ``clean/`` and ``dropped/``, to be shown as those of shards are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from mixtures.inspect.documents import ShownDocument, Wanted
+from mixtures.stream import one_line
+
+_BATCH_ROWS = 64
+_NEEDED = {"id", "text"}
+
+
+def parquet_documents(path: Path, wanted: Wanted) -> Iterator[ShownDocument]:
+    """Yields the wanted documents of a file of ``clean/`` or ``dropped/``.
+
+    Raises:
+        ValueError: the file is damaged, or holds no documents.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            missing = sorted(_NEEDED - set(file.schema_arrow.names))
+            if missing:
+                raise ValueError(f"{path} holds no documents: it has no column {', '.join(missing)}")
+            yield from _documents(path, file, wanted)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not a readable Parquet file: {one_line(error)}") from error
+
+
+def _documents(path: Path, file: Any, wanted: Wanted) -> Iterator[ShownDocument]:
+    if wanted.epoch is not None:
+        return  # an epoch is of a mixture
+    before = 0
+    columns = [
+        name for name in ("id", "text", "source", "stage", "reason", "detail") if name in file.schema_arrow.names
+    ]
+    for batch in file.iter_batches(_BATCH_ROWS, columns=columns):
+        for row in _rows(batch, wanted):
+            one = {name: batch.column(name)[row].as_py() for name in columns}
+            text = one["text"] or ""
+            if wanted.is_in(text):
+                yield ShownDocument(
+                    shard=str(path),
+                    row=before + row,
+                    source=one.get("source") or path.parent.name,
+                    doc_id=one["id"],
+                    text=text,
+                    note=_note(one),
+                )
+        before += len(batch)
+
+
+def _rows(batch: pa.RecordBatch, wanted: Wanted) -> list[int]:
+    mask = pa.array([True] * len(batch))
+    if wanted.source is not None and "source" in batch.schema.names:
+        mask = pc.and_(mask, pc.equal(batch.column("source"), wanted.source))
+    if wanted.doc_id is not None:
+        mask = pc.and_(mask, pc.equal(batch.column("id"), wanted.doc_id))
+    found: list[int] = pc.indices_nonzero(mask).to_pylist()
+    return found
+
+
+def _note(one: dict[str, Any]) -> str:
+    """Returns why a document was dropped; empty for one that was kept."""
+    if "reason" not in one:
+        return ""
+    detail = f" ({one['detail']})" if one.get("detail") else ""
+    kept = "" if one["text"] is not None else ", its text is not in the sample"
+    return f"dropped by {one.get('stage')}: {one['reason']}{detail}{kept}"

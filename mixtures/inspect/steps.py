@@ -1,0 +1,42 @@
+"""Lists what a loader gives at one step: documents, sources, and how to leave the step out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from mixtures.inspect.documents import printable
+from mixtures.loader import Loader, LoaderSettings
+from mixtures.stream import TokenStream
+
+
+def lines_of_step(stream: TokenStream, settings: LoaderSettings, step: int) -> Iterator[str]:
+    """Yields lines about the sequences of a step, its documents, and each source's share of its tokens.
+
+    Args:
+        settings: those of the training, with the sequences of all ranks together as ``batch_size``.
+        step: counted from 0, from the beginning of the training.
+
+    Raises:
+        ValueError: the training has no such step.
+    """
+    loader = Loader(stream, settings)
+    size = settings.batch_size
+    if step < 0 or (settings.epochs is not None and step >= loader.steps_left()):
+        raise ValueError(f"step {step} is not among the steps of this training, which are counted from 0")
+    yield (
+        f"step {step:,}: {size:,} sequences of {settings.seq_len:,} tokens, seed {settings.seed}; "
+        f"skip_sequences=[({step * size}, {(step + 1) * size})] leaves it out"
+    )
+    tokens: Counter[str] = Counter()
+    for number in loader.sequences_of_step(step).tolist():
+        yield f"sequence {number}"
+        for one in loader.documents(number):
+            tokens[one.source] += one.num_tokens
+            end = one.begin + one.num_tokens
+            yield printable(
+                f"  at {one.at}: {one.source}  {one.doc_id}  epoch {one.epoch}  its tokens {one.begin:,} to {end:,}  "
+                f"({one.shard} row {one.row})"
+            )
+    total = max(1, sum(tokens.values()))
+    yield "shares: " + ", ".join(f"{source} {100 * n / total:.2f} %" for source, n in tokens.most_common())

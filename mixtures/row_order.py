@@ -1,0 +1,239 @@
+"""Which rows a stream is packed into, and in which order they come: a pure function of the settings and the place."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import xxhash
+
+from mixtures.batch import PADDING
+from mixtures.best_fit import RowPlan, count_rows, pack
+from mixtures.loader_settings import LoaderSettings
+from mixtures.packing import PackedDocument, PackedSegments, documents_at, find
+from mixtures.permutation import Permutation
+from mixtures.stream import TokenStream
+
+Array = np.ndarray[Any, Any]
+
+REMOTE_WINDOW_SEQUENCES = 65_536
+"""Sequences of 2,048 tokens fill one shard of 256 MB: a window touches two or three."""
+_MAX_PERMUTATIONS = 64
+_MAX_PLANS = 4
+"""Plans of shards that are kept: about 4 MB each."""
+_ROW_BITS = 32
+"""A row of best-fit packing has the number shard * 2**32 + row in the shard."""
+
+
+class RowOrder(Protocol):
+    """Rows of seq_len + 1 tokens in the order in which all ranks together read them, epoch after epoch."""
+
+    num_rows: int
+    """Rows per epoch."""
+
+    def numbers(self, places: Array) -> Array:
+        """Returns the numbers of the rows at these places of the order."""
+
+    def find(self, numbers: Array) -> PackedSegments:
+        """Reads rows by their numbers."""
+
+    def documents(self, number: int) -> list[PackedDocument]:
+        """Returns the pieces of documents in a row."""
+
+    def settings(self) -> dict[str, int | str]:
+        """Returns the settings that a state of this order must share."""
+
+    def place_of(self, state: Mapping[str, Any]) -> int:
+        """Returns the place at which a state with another seq_len goes on. Raises ValueError if it cannot."""
+
+
+def make_row_order(stream: TokenStream, settings: LoaderSettings) -> RowOrder:
+    """Returns the order for the settings. Raises ValueError where the packing does not fit the stream."""
+    return BestFitRows(stream, settings) if settings.packing == "best_fit" else ConcatenatedRows(stream, settings)
+
+
+class _Cache:
+    """Keeps the results that were used last."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        if key in self._kept:
+            self._kept.move_to_end(key)
+        else:
+            self._kept[key] = make()
+            if len(self._kept) > self._size:
+                self._kept.popitem(last=False)
+        return self._kept[key]
+
+
+class ConcatenatedRows:
+    """The stream cut every seq_len tokens: row i holds the tokens ``i * seq_len`` to ``(i + 1) * seq_len``.
+
+    Rows are shuffled in cells of max_seq_len tokens, within windows of cells.
+    """
+
+    def __init__(self, stream: TokenStream, settings: LoaderSettings) -> None:
+        self._stream, self._settings = stream, settings
+        self._cell_len = settings.max_seq_len or settings.seq_len
+        self._cell_rows = self._cell_len // settings.seq_len
+        self._num_cells = max(0, (stream.num_tokens - 1) // self._cell_len)
+        self.num_rows: int = self._num_cells * self._cell_rows
+        window = settings.window_sequences
+        if window is None:
+            window = REMOTE_WINDOW_SEQUENCES if stream.storage.is_remote else 0
+        self._window: int = min(window or self._num_cells, self._num_cells)
+        self._permutations = _Cache(_MAX_PERMUTATIONS)
+
+    def numbers(self, places: Array) -> Array:
+        epochs, within = np.divmod(places, self.num_rows)
+        if not self._settings.shuffle:
+            return np.asarray(within)
+        cells, row = np.divmod(within, self._cell_rows)
+        windows, at = np.divmod(cells, self._window)
+        numbers = np.empty_like(within)
+        key = epochs * -(-self._num_cells // self._window) + windows
+        for one in np.unique(key).tolist():
+            chosen = np.flatnonzero(key == one)
+            window = int(windows[chosen[0]])
+            order = self._permutation(int(epochs[chosen[0]]), window)
+            numbers[chosen] = (window * self._window + order(at[chosen])) * self._cell_rows + row[chosen]
+        return numbers
+
+    def find(self, numbers: Array) -> PackedSegments:
+        return find(self._stream, numbers * self._settings.seq_len, self._settings.seq_len + 1)
+
+    def documents(self, number: int) -> list[PackedDocument]:
+        return documents_at(self._stream, number * self._settings.seq_len, self._settings.seq_len + 1)
+
+    def settings(self) -> dict[str, int | str]:
+        window = self._window if self._window < self._num_cells else 0
+        return {"packing": "concatenate", "max_seq_len": self._cell_len, "window_sequences": window}
+
+    def place_of(self, state: Mapping[str, Any]) -> int:
+        tokens = int(state["sequences"]) * int(state["seq_len"])
+        return -(-tokens // self._settings.seq_len)
+
+    def _permutation(self, epoch: int, window: int) -> Permutation:
+        framed = f"sequences {self._settings.seed} {epoch} {window}".encode()
+        size = min(self._window, self._num_cells - window * self._window)
+        made: Permutation = self._permutations.get(
+            framed, lambda: Permutation(size, key=xxhash.xxh3_64_intdigest(framed))
+        )
+        return made
+
+
+class BestFitRows:
+    """Every shard packed by itself with best-fit decreasing; shards come in shuffled order, and rows within a shard.
+
+    A shard is a random sample of the whole mixture, so packing shards apart costs no mixing and little padding.
+    """
+
+    def __init__(self, stream: TokenStream, settings: LoaderSettings) -> None:
+        if stream.storage.is_remote:
+            raise ValueError(
+                "packing best_fit reads the lengths of all documents first, so it needs the shards on a local disk: "
+                f"copy {stream.storage.place('')} to one, or take packing concatenate"
+            )
+        self._stream, self._settings = stream, settings
+        self._rows = self._count(settings.seq_len)
+        self.num_rows: int = int(self._rows.sum())
+        eos_id = int(stream.manifest["tokenizer"]["eos_id"])
+        self._pad_id = max(0, eos_id)
+        self._plans, self._permutations, self._epochs = _Cache(_MAX_PLANS), _Cache(_MAX_PERMUTATIONS), _Cache(4)
+
+    def _count(self, seq_len: int) -> Array:
+        """Returns the rows of every shard; the stream keeps them for other loaders and workers."""
+        counts = self._stream.row_counts
+        if seq_len not in counts:
+            lengths = (self._stream.document_lengths(shard) for shard in range(self._stream.num_shards))
+            counts[seq_len] = np.array([count_rows(one, seq_len) for one in lengths], np.int64)
+        return counts[seq_len]
+
+    def numbers(self, places: Array) -> Array:
+        epochs, within = np.divmod(places, self.num_rows)
+        numbers = np.empty_like(within)
+        for epoch in np.unique(epochs).tolist():
+            of_epoch = np.flatnonzero(epochs == epoch)
+            shards, ends = self._shards(epoch)
+            at = np.searchsorted(ends, within[of_epoch], "right")
+            for one in np.unique(at).tolist():
+                chosen = of_epoch[at == one]
+                shard = int(shards[one])
+                rows = within[chosen] - (ends[one] - self._rows[shard])
+                if self._settings.shuffle:
+                    rows = self._permutation("rows", epoch, shard, int(self._rows[shard]))(rows)
+                numbers[chosen] = (shard << _ROW_BITS) + rows
+        return numbers
+
+    def find(self, numbers: Array) -> PackedSegments:
+        width = self._settings.seq_len + 1
+        tokens: list[Array] = []
+        begins: list[int] = []
+        sources: list[int] = []
+        ends = [0]
+        for number in numbers.tolist():
+            row, at = np.full(width, self._pad_id, np.uint32), 0
+            for document, begin, length in self._pieces(number):
+                block, index = self._stream.document(number >> _ROW_BITS, document)
+                first = int(block.offsets[index]) + begin
+                row[at : at + length] = block.ids[first : first + length]
+                begins.append(at)
+                sources.append(int(block.sources[index]))
+                at += length
+            if at < width:
+                begins.append(at)
+                sources.append(PADDING)
+            tokens.append(row)
+            ends.append(len(begins))
+        return PackedSegments(tokens, np.array(begins, np.int64), np.array(sources, np.int8), np.array(ends))
+
+    def documents(self, number: int) -> list[PackedDocument]:
+        shard, found, at = number >> _ROW_BITS, [], 0
+        for document, begin, length in self._pieces(number):
+            found.append(self._stream.packed_document(shard, document, at=at, begin=begin, num_tokens=length))
+            at += length
+        return found
+
+    def settings(self) -> dict[str, int | str]:
+        return {"packing": "best_fit"}
+
+    def place_of(self, state: Mapping[str, Any]) -> int:
+        """Goes on with the next shard: the rest of the shard that was being read is left out of this epoch."""
+        old = self._count(int(state["seq_len"]))
+        epoch, within = divmod(int(state["sequences"]), int(old.sum()))
+        shards, ends = self._shards(epoch)
+        begun = int(np.searchsorted(np.cumsum(old[shards]) - old[shards], within, "left"))
+        return epoch * self.num_rows + (int(ends[begun - 1]) if begun else 0)
+
+    def _shards(self, epoch: int) -> tuple[Array, Array]:
+        """Returns the shards in the order of an epoch, and the place at which each one's rows end."""
+
+        def make() -> tuple[Array, Array]:
+            shards = np.arange(len(self._rows))
+            if self._settings.shuffle:
+                shards = self._permutation("shards", epoch, 0, len(shards))(shards)
+            return shards, np.cumsum(self._rows[shards])
+
+        made: tuple[Array, Array] = self._epochs.get(epoch, make)
+        return made
+
+    def _pieces(self, number: int) -> list[tuple[int, int, int]]:
+        shard, row = number >> _ROW_BITS, number & (2**_ROW_BITS - 1)
+        plan: RowPlan = self._plans.get(
+            shard, lambda: pack(self._stream.document_lengths(shard), self._settings.seq_len)
+        )
+        at = slice(int(plan.ends[row]), int(plan.ends[row + 1]))
+        pieces = plan.documents[at].tolist(), plan.begins[at].tolist(), plan.lengths[at].tolist()
+        return list(zip(*pieces, strict=True))
+
+    def _permutation(self, of: str, epoch: int, shard: int, size: int) -> Permutation:
+        framed = f"best_fit {of} {self._settings.seed} {epoch} {shard}".encode()
+        made: Permutation = self._permutations.get(
+            (framed, size), lambda: Permutation(size, key=xxhash.xxh3_64_intdigest(framed))
+        )
+        return made

@@ -1,0 +1,89 @@
+"""The forms in which a recipe gives its weights: percent, relative weights, epochs, or a temperature."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Context, Decimal
+from fractions import Fraction
+from math import floor
+
+_HUNDRED = Decimal(100)
+PRINTED_PLACES = 4
+"""Decimal places with which weights are printed."""
+_SLIP = (Decimal(50), Decimal(150))
+"""Plain weights that add up to this much, but not to 100, are taken for percent with a mistake in it."""
+_CONTEXT = Context(prec=28)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightRule:
+    """Derives the weights from the tokens that there are. Exactly one of the two is set."""
+
+    epochs: Mapping[str, Decimal] = field(default_factory=dict)
+    """Times that each source is seen: its weight is proportional to epochs * tokens."""
+    temperature: Decimal | None = None
+    """A source's weight is proportional to tokens ** temperature: 1 follows the sizes, 0 weights all sources alike."""
+
+    def weights(self, tokens: Mapping[str, int]) -> dict[str, Fraction]:
+        """Returns percentages that add up to 100 exactly, for the sources that have tokens.
+
+        >>> rule = WeightRule(temperature=Decimal("0.5"))
+        >>> {s: f"{float(w):.2f}" for s, w in rule.weights({"a": 900, "b": 100}).items()}
+        {'a': '75.00', 'b': '25.00'}
+        """
+        if self.temperature is not None:
+            power = {s: _CONTEXT.power(Decimal(n), self.temperature) for s, n in tokens.items() if n}
+            return percentages({s: Fraction(_CONTEXT.plus(p)) for s, p in power.items()})
+        return percentages({s: Fraction(self.epochs[s]) * n for s, n in tokens.items() if n})
+
+    def as_text(self) -> dict[str, str]:
+        """Returns the rule as text, to tell whether two recipes have the same."""
+        if self.temperature is not None:
+            return {"temperature": str(self.temperature)}
+        return {f"epochs of {s}": str(e) for s, e in self.epochs.items()}
+
+
+def percentages(weights: Mapping[str, Decimal | Fraction]) -> dict[str, Fraction]:
+    """Returns the weights in proportion, as percentages that add up to 100 exactly."""
+    exact = {s: Fraction(w) for s, w in weights.items()}
+    total = sum(exact.values(), Fraction(0))
+    if not total:
+        raise ValueError("no source has tokens")
+    return {s: 100 * w / total for s, w in exact.items()}
+
+
+def rounded(exact: Mapping[str, Fraction], places: int = PRINTED_PLACES) -> dict[str, Decimal]:
+    """Rounds percentages so that they still add up to 100 exactly, by largest remainder.
+
+    >>> rounded({s: Fraction(100, 3) for s in "abc"})
+    {'a': Decimal('33.3334'), 'b': Decimal('33.3333'), 'c': Decimal('33.3333')}
+    """
+    scale = 10**places
+    parts = {s: floor(w * scale) for s, w in exact.items()}
+    left = 100 * scale - sum(parts.values())
+    by_remainder = sorted(exact, key=lambda s: (parts[s] - exact[s] * scale, -exact[s], s))
+    for source in by_remainder[:left]:
+        parts[source] += 1
+    return {s: Decimal(n).scaleb(-places) for s, n in parts.items()}
+
+
+def check_percent(weights: Mapping[str, Decimal]) -> bool:
+    """Returns whether plain weights are percent; other plain weights are relative.
+
+    Percent may miss 100 by what rounding to the printed places can do.
+
+    Raises:
+        ValueError: the weights look like percent and do not add up to 100.
+    """
+    total = sum(weights.values(), Decimal(0))
+    off = total - _HUNDRED
+    if abs(off) <= len(weights) * Decimal(1).scaleb(-PRINTED_PLACES) / 2:
+        return True
+    if not _SLIP[0] <= total <= _SLIP[1]:
+        return False
+    way = "too much" if off > 0 else "too little"
+    raise ValueError(
+        f"weights add up to {total.normalize():f}, {abs(off).normalize():f} {way}: they must add up to 100 "
+        "(write weights: {relative: {...}} if only their proportions are meant)"
+    )

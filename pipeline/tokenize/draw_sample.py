@@ -1,0 +1,101 @@
+"""Draws the weighted sample of clean documents on which a tokenizer is trained.
+
+Where there is little text the driver reads it all. Where there is much, workers pick the documents with the smallest
+hashes from every clean file, somewhat more than needed, and the driver draws the sample from these. Both ways give the
+same sample to the byte, because a document's hash decides and the clean phase has counted how much text there is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from mixtures.tokenizer_sample import plan_sample, weighted_sample
+from pipeline.clean.batch_address import PART_NAME
+from pipeline.files.files import delete_tree, join, read_bytes, write_bytes
+from pipeline.models.load import load
+from pipeline.output.paths import Layout
+from pipeline.settings.settings import Settings
+from pipeline.tokenize.job import SampleJob
+from pipeline.tokenize.parts import Parts
+from pipeline.tokenize.phase import clean_parts
+from pipeline.tokenize.pick_sample import documents, exclusions_file, picked, sample_file, text_bytes_of
+from tokenizer.train.sample import Sample
+
+_READ_ALL_SHARE = 4
+"""The driver reads all text itself if that is at most this many times the sample: 0.8 GB with LLaMA's settings."""
+_MARGIN = Fraction(3, 2)
+"""Workers pick this much more than needed, because documents differ in size; if that is too little, four times that."""
+_MIN_SHARE = Fraction(1, 100_000)
+_HASHES = 1 << 64
+
+Documents = Mapping[str, Callable[[], Iterator[tuple[str, str]]]]
+
+
+def draw_sample(
+    settings: Settings, layout: Layout, sources: list[str], max_bytes: int, run_sample: Callable[[SampleJob], None]
+) -> Sample:
+    """Draws the weighted sample, of at most ``max_bytes``; it contains no excluded documents."""
+    available = {s: int(json.loads(read_bytes(Layout(layout.clean_output).stats(s)))["bytes"]["kept"]) for s in sources}
+    parts = {s: tuple(clean_parts(layout, s)) for s in sources}
+    if sum(available.values()) <= _READ_ALL_SHARE * max_bytes:
+        excluded: frozenset[str] = load("exclude", settings.exclude) if settings.exclude else frozenset()
+        whole: Documents = {s: _CleanDocuments(parts[s], excluded) for s in sources}
+        known = None if excluded else available  # how much is left is known only after reading
+        return weighted_sample(whole, settings.recipe, max_bytes=max_bytes, available=known)
+    folder = join(layout.work, "tokenizer-sample")  # not `sample`: the bundled input is there
+    shares = _shares(settings, available, max_bytes)
+    while True:
+        delete_tree(folder)
+        if settings.exclude:
+            write_bytes(exclusions_file(folder), read_bytes(settings.exclude))
+        job = SampleJob(
+            parts=tuple(Parts(s, layout.clean(s), len(parts[s]), PART_NAME) for s in shares),
+            below={s: int(share * _HASHES) for s, share in shares.items()},
+            folder=folder,
+        )
+        run_sample(job)
+        files = {s: tuple(sample_file(folder, s, path) for path in parts[s]) for s in shares}
+        left = {s: sum(map(text_bytes_of, files[s])) for s in files}
+        some: Documents = {s: _PickedDocuments(files[s]) for s in files}
+        try:
+            sample = weighted_sample(some, settings.recipe, max_bytes=max_bytes, available=left)
+        except LookupError as error:  # a source's documents are so unequal that too few were picked
+            source = str(error.args[0])
+            shares[source] = min(Fraction(1), 4 * shares[source])
+            continue
+        delete_tree(folder)
+        return sample
+
+
+def _shares(settings: Settings, available: Mapping[str, int], max_bytes: int) -> dict[str, Fraction]:
+    """Returns the share of each source's documents that workers pick."""
+    made = plan_sample(settings.recipe, available, max_bytes)
+    wanted = {s.source: Fraction(s.tokens, available[s.source]) for s in made.sources}
+    return {s: min(Fraction(1), _MARGIN * share + _MIN_SHARE) for s, share in wanted.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _CleanDocuments:
+    """The (id, text) of a source's clean files; each call reads them again."""
+
+    paths: tuple[str, ...]
+    excluded: frozenset[str]
+
+    def __call__(self) -> Iterator[tuple[str, str]]:
+        for path in self.paths:
+            for batch in documents(path, self.excluded):
+                yield from zip(batch.column("id").to_pylist(), batch.column("text").to_pylist(), strict=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _PickedDocuments:
+    """The (id, text) that workers picked; each call reads them again."""
+
+    paths: tuple[str, ...]
+
+    def __call__(self) -> Iterator[tuple[str, str]]:
+        for path in self.paths:
+            yield from picked(path)

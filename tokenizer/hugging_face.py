@@ -1,0 +1,106 @@
+"""A SentencePiece model as Hugging Face's ``tokenizer.json``, with the same ids.
+
+Only models of LLaMA's kind (see :func:`tokenizer.fast_bpe.covers`) have an exact equal: a plain BPE with byte fallback
+in front of which a space is prepended and every space becomes U+2581. Nothing is a special token in it, because the
+shards hold text that spells ``<s>`` as the text it is.
+
+SentencePiece merges by the score of the merged piece, the leftmost pair of equal scores first. A ``tokenizer.json``
+ranks pairs instead, so the pairs are listed by falling score of the piece that they make.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from itertools import groupby
+from typing import Any
+
+from tokenizer import model_file as model_proto
+from tokenizer.fast_bpe import covers
+
+_MARK = "\u2581"
+
+
+def tokenizer_json(model: bytes) -> str | None:
+    """Returns the text of ``tokenizer.json`` for a model, or None where its kind has no exact equal."""
+    proto = model_proto.parse(model)
+    if not covers(proto):
+        return None
+    merges = _merges({p.text: p.score for p in proto.pieces if p.kind == model_proto.NORMAL})
+    if merges is None:
+        return None
+    vocab = {piece.text: number for number, piece in enumerate(proto.pieces)}
+    if len(vocab) != len(proto.pieces):
+        return None
+    unknown = next((p.text for p in proto.pieces if p.kind == model_proto.UNKNOWN), None)
+    controls = [p.text for p in proto.pieces if p.kind == model_proto.CONTROL]
+    bos = next((text for text in controls if text == "<s>"), None)
+    found: dict[str, Any] = {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [],
+        "normalizer": _normalizer(proto.add_dummy_prefix),
+        "pre_tokenizer": None,
+        "post_processor": None if bos is None else _template(bos, vocab[bos]),
+        "decoder": _decoder(proto.add_dummy_prefix),
+        "model": {
+            "type": "BPE",
+            "dropout": None,
+            "unk_token": unknown,
+            "continuing_subword_prefix": None,
+            "end_of_word_suffix": None,
+            "fuse_unk": True,
+            "byte_fallback": True,
+            "ignore_merges": False,
+            "vocab": vocab,
+            "merges": merges,
+        },
+    }
+    return json.dumps(found, ensure_ascii=False, indent=1) + "\n"
+
+
+def _merges(scores: Mapping[str, float]) -> list[list[str]] | None:
+    """Returns the pairs of pieces that merge, in the order of their ranks; None where ranks cannot give the same ids.
+
+    Of pieces with one score the leftmost pair merges first, whatever piece it makes. A ranking can do that only where
+    they all repeat one character (in LLaMA's model: the pieces of spaces): a run then grows from its left end, which
+    ranks longer pieces first.
+    """
+    known = {*scores, *(char for piece in scores for char in piece)}
+    merges: list[list[str]] = []
+    for _, group in groupby(sorted(scores, key=lambda piece: -scores[piece]), key=lambda piece: scores[piece]):
+        pieces = [piece for piece in group if len(piece) > 1]
+        if len(pieces) > 1 and len({char for piece in pieces for char in piece}) > 1:
+            return None
+        for piece in sorted(pieces, key=len, reverse=True):
+            splits = [[piece[:k], piece[k:]] for k in range(len(piece) - 1, 0, -1)]
+            merges += [pair for pair in splits if pair[0] in known and pair[1] in known]
+    return merges
+
+
+def _normalizer(add_prefix: bool) -> dict[str, Any]:
+    prefix = [{"type": "Prepend", "prepend": _MARK}] if add_prefix else []
+    return {"type": "Sequence", "normalizers": [*prefix, _replace(" ", _MARK)]}
+
+
+def _decoder(add_prefix: bool) -> dict[str, Any]:
+    strip = [{"type": "Strip", "content": " ", "start": 1, "stop": 0}] if add_prefix else []
+    decoders = [_replace(_MARK, " "), {"type": "ByteFallback"}, {"type": "Fuse"}, *strip]
+    return {"type": "Sequence", "decoders": decoders}
+
+
+def _replace(old: str, new: str) -> dict[str, Any]:
+    return {"type": "Replace", "pattern": {"String": old}, "content": new}
+
+
+def _template(bos: str, number: int) -> dict[str, Any]:
+    """Puts bos in front of a text, and in front of each text of a pair."""
+    first, second = ({"Sequence": {"id": name, "type_id": kind}} for name, kind in (("A", 0), ("B", 1)))
+    marks = [{"SpecialToken": {"id": bos, "type_id": kind}} for kind in (0, 1)]
+    return {
+        "type": "TemplateProcessing",
+        "single": [marks[0], first],
+        "pair": [marks[0], first, marks[1], second],
+        "special_tokens": {bos: {"id": bos, "ids": [number], "tokens": [bos]}},
+    }
