@@ -13,8 +13,12 @@ paragraph, heading, div   set apart by an empty line; white space inside collaps
 ``<li>``                  ``- `` or its number (``3. ``), nested lists indented under their item's text
 ``<blockquote>``          every line begins with ``> ``
 table                     a line a row, cells set apart by `` | ``
-``<sup>``                 ``10<sup>6</sup>`` is ``10^6``: without the mark it would be another number; a word of three
-                          letters or more that was raised behind a word (a footnote's link) is set apart from it
+``<sup>``, ``<sub>``      ``2<sup>n</sup>`` is ``2^n``, ``2<sup>k+1</sup>`` is ``2^(k+1)``, ``x<sub>i</sub>`` is ``x_i``
+                          and ``H<sub>2</sub>O`` is ``H₂O``: without a mark they would be other numbers and names;
+                          ordinals (``n<sup>th</sup>``) have none; words raised after a word (a footnote) are set apart
+``<del>``, ``<s>``        ``~~`` around the struck words
+``<q>``                   quotation marks around the words
+``<kbd>``, ``<ins>``      their words; set apart from such an element, or a struck one, right after it
 ``<img>``                 nothing, or its ``alt`` where asked for
 math (``$``, ``$$``)      untouched, its line breaks too
 script, style, comment    gone
@@ -32,6 +36,7 @@ from html import unescape
 
 from selectolax.lexbor import LexborHTMLParser
 
+from filters.html.marks import MARKS
 from filters.html.writer import TextWriter
 
 _HOLE = "\0"
@@ -41,11 +46,15 @@ _HOLE = "\0"
 _ATTRIBUTES = r"[^<>\"'=\0]*+(?:=\"[^\"\0]*+\"[^<>\"'=\0]*+)*+"
 _TAG = rf"<(/?[a-z][a-z0-9]*+)({_ATTRIBUTES})>"
 _INLINE_NAMES = (
-    *("a", "abbr", "acronym", "b", "big", "cite", "code", "del", "dfn", "em", "i", "ins", "kbd", "mark", "q", "s"),
-    *("samp", "small", "span", "strike", "strong", "sub", "tt", "u", "var"),
+    *("a", "abbr", "acronym", "b", "big", "cite", "code", "dfn", "em", "i", "ins", "kbd", "mark", "samp", "small"),
+    *("span", "strong", "tt", "u", "var"),
 )
-_INLINE = frozenset({*_INLINE_NAMES, *("/" + name for name in _INLINE_NAMES), "/sup"})
-_INLINE_TAG = re.compile(rf"</?(?:{'|'.join(_INLINE_NAMES)}|(?<=/)sup)(?:>|\s{_ATTRIBUTES}>)|<!--[^<>]*?-->")
+_INLINE = frozenset({*_INLINE_NAMES, *("/" + name for name in _INLINE_NAMES)})
+_INLINE_TAG = re.compile(rf"</?(?:{'|'.join(_INLINE_NAMES)})(?:>|\s{_ATTRIBUTES}>)|<!--[^<>]*?-->")
+_APART = "kbd|ins|del|s|strike"
+_BETWEEN = "|".join(name for name in _INLINE_NAMES if name not in ("kbd", "ins"))
+_WORDS_APART = re.compile(rf"</(?:{_APART})\s*+>(?:</?(?:{_BETWEEN})(?:>|\s{_ATTRIBUTES}>))*+(?=<(?:{_APART})[\s>])")
+"""Between two keys, or struck and inserted words, that nothing separates."""
 # A block that holds nothing but text (its name, the text), or a tag (its name, its attributes).
 _SIMPLE_TAG = re.compile(rf"<(p|li|h[1-6])>([^<]*+)</\1>|{_TAG}")
 _ANY_TAG = re.compile(_TAG + r"|<!--.*?(?:-->|\Z)|<[!?][^>]*+>?|<(?:/?[a-zA-Z])[^>]*+>?", re.DOTALL)
@@ -101,6 +110,7 @@ def html_to_text(fragment: str, *, image_alt: bool = False) -> str:
         return writer.finish()
     if _HOLE in fragment:
         fragment = fragment.replace(_HOLE, "")
+    fragment = _WORDS_APART.sub(r"\g<0> ", fragment)
     text = _from_simple(_simple_tokens(fragment), TextWriter(image_alt=image_alt))
     if text is not None:
         return text
@@ -117,6 +127,7 @@ def _simple_tokens(fragment: str) -> list[str | None]:
 def _from_simple(tokens: list[str | None], writer: TextWriter) -> str | None:
     """Writes simple tokens; None where HTML would not read the tags as they stand."""
     open_blocks = [""]
+    open_marks: list[str] = []
     fives = zip(tokens[::5], tokens[1::5], tokens[2::5], tokens[3::5], tokens[4::5], strict=True)
     for text, leaf, leaf_text, name, attributes in fives:
         if text:
@@ -124,21 +135,25 @@ def _from_simple(tokens: list[str | None], writer: TextWriter) -> str | None:
                 return None
             writer.add(_plain(text))
         if leaf is not None and leaf_text is not None:
-            if leaf not in _CHILDREN[open_blocks[-1]]:
+            if open_marks or leaf not in _CHILDREN[open_blocks[-1]]:
                 return None
             writer.leaf(leaf, _plain(leaf_text))
         elif name is None:
             continue
+        elif name.removeprefix("/") in MARKS:
+            if open_blocks[-1] in _IN_TABLE or (name[0] == "/" and (not open_marks or open_marks.pop() != name[1:])):
+                return None
+            if name[0] == "/":
+                writer.close_mark(name[1:])
+            else:
+                open_marks.append(name)
+                writer.open_mark(name)
         elif name[0] == "/":
             name = name[1:]
-            if open_blocks.pop() != name:
+            if open_marks or open_blocks.pop() != name:
                 return None
             writer.close(name)
-        elif name == "sup":
-            if open_blocks[-1] in _IN_TABLE:
-                return None
-            writer.superscript()
-        elif name not in _CHILDREN[open_blocks[-1]]:
+        elif name not in _CHILDREN[open_blocks[-1]] or (open_marks and name not in _VOID):
             return None
         else:
             if name not in _VOID:
@@ -159,7 +174,7 @@ def _mended(fragment: str) -> str:
     parser = LexborHTMLParser(fragment)
     parser.strip_tags(_UNSEEN)
     body = parser.body
-    return (body.inner_html or "") if body is not None else ""
+    return _WORDS_APART.sub(r"\g<0> ", body.inner_html or "") if body is not None else ""
 
 
 def _from_any(tokens: list[str | None], writer: TextWriter) -> str:
@@ -171,8 +186,8 @@ def _from_any(tokens: list[str | None], writer: TextWriter) -> str:
         name, attributes = next(rest, None), next(rest, None)
         if name is None or name in _INLINE:
             continue
-        if name == "sup":
-            writer.superscript()
+        if name.removeprefix("/") in MARKS:
+            (writer.close_mark if name[0] == "/" else writer.open_mark)(name.removeprefix("/"))
         elif name[0] == "/":
             writer.close(name[1:])
         else:

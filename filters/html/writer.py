@@ -6,6 +6,8 @@ import re
 from collections import defaultdict
 from html import unescape
 
+from filters.html.marks import STRUCK, in_parentheses, marked
+
 _PARAGRAPHS = frozenset(
     {
         *("p", "div", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "hr", "section", "article", "aside", "header"),
@@ -18,6 +20,8 @@ _NESTING = frozenset({"ul", "ol", "li", "blockquote"})
 _TABULAR = frozenset({"table", "dl"})
 _CELLS = frozenset({"td", "th"})
 
+_MAX_MARKS = 8
+"""Ours: marks that are open at once; deeper ones are ignored, so that the time stays linear."""
 MAX_PREFIX_CHARS = 64
 """Marks and indentation before a line grow no further: a deeper list or quote would make the text quadratic. Ours."""
 
@@ -25,8 +29,6 @@ MAX_PREFIX_CHARS = 64
 _FORMULA = re.compile(r"(\$\$[^$]*+\$\$|\$[^$]*+\$)")
 _SPACE = re.compile(r"[ \t\n\f]+")
 _SPACE_IN_LINE = re.compile(r"[ \t\f]+")
-_POWER = re.compile(r"[-+−]?\d")
-_WORD = re.compile(r"[^\W\d_]{3}")
 _ALT = re.compile(r'\balt="([^"]*)"')
 _NUMBER = re.compile(r'\b(?:start|value)="(\d{1,9})"')
 
@@ -41,14 +43,15 @@ class TextWriter:
         "_cells",
         "_image_alt",
         "_in_pre",
-        "_is_power",
         "_is_tight",
         "_mark",
+        "_marks",
         "_nesting",
         "_num_open",
         "_pieces",
         "_prefix",
         "_previous_prefix",
+        "_unclosed",
     )
 
     def __init__(self, *, image_alt: bool = False) -> None:
@@ -61,7 +64,8 @@ class TextWriter:
         self._nesting: list[_Nest] = []
         self._num_open: defaultdict[str, int] = defaultdict(int)
         self._is_tight = False  # the next block follows on the next line, with no empty line between
-        self._is_power = False
+        self._marks: list[tuple[str, int]] = []  # open <sup>, <del>, ...: the name, its first of the pieces
+        self._unclosed = -1  # the script among the pieces from which a letter after it has to be set apart
         self._in_pre = 0
         self._cells = 0  # of the row that is open, so far; 0 outside of tables
 
@@ -69,13 +73,10 @@ class TextWriter:
         """Adds text as it stands, entities decoded."""
         if not self._pieces and not self._in_pre and text.isspace():
             return
-        if self._is_power:
-            self._is_power = False
-            before = self._pieces[-1][-1:] if self._pieces else ""
-            if (before.isalnum() or before in (")", "]")) and _POWER.match(text):
-                self._pieces.append("^")
-            elif before.isalpha() and _WORD.match(text):
-                self._pieces.append(" ")
+        if self._unclosed >= 0:
+            if text[:1].isalnum() and self._unclosed == len(self._pieces) - 1:
+                self._pieces[-1] = in_parentheses(self._pieces[-1])
+            self._unclosed = -1
         self._pieces.append(text)
 
     def leaf(self, name: str, text: str) -> None:
@@ -94,9 +95,32 @@ class TextWriter:
         else:
             self._write(_collapsed(text))
 
-    def superscript(self) -> None:
-        """The next text is raised."""
-        self._is_power = True
+    def open_mark(self, name: str) -> None:
+        """Handles the start tag of one of ``MARKS``."""
+        self._unclosed = -1
+        if len(self._marks) < _MAX_MARKS:
+            self._marks.append((name, len(self._pieces)))
+
+    def close_mark(self, name: str) -> None:
+        """Handles the end tag of one of ``MARKS``; one without a start is ignored."""
+        if not any(name == opened for opened, _ in self._marks):
+            return
+        while self._marks:
+            opened, first = self._marks.pop()
+            self._write_mark(opened, first)
+            if opened == name:
+                return
+
+    def _write_mark(self, name: str, first: int) -> None:
+        content = "".join(self._pieces[first:])
+        del self._pieces[first:]
+        before = self._pieces[-1] if self._pieces else ""
+        is_inner = name in STRUCK and any(outer in STRUCK for outer, _ in self._marks)
+        written = content if is_inner else marked(name, content, before)
+        if written:
+            self._pieces.append(written)
+        is_bare = written[:1] in ("^", "_") and written[-1:] != ")"
+        self._unclosed = len(self._pieces) - 1 if is_bare else -1
 
     def open(self, name: str, attributes: str) -> None:
         """A start tag (or an empty one)."""
@@ -199,12 +223,18 @@ class TextWriter:
             self._is_tight = False
 
     def _flush(self) -> None:
-        """Ends the block that is open."""
+        """Ends the block that is open. A mark that is open goes on in the next block."""
+        open_marks = self._marks
+        while self._marks:
+            name, first = self._marks[-1]
+            self._marks = self._marks[:-1]
+            self._write_mark(name, first)
+        self._marks = [(name, 0) for name, _ in open_marks]
+        self._unclosed = -1
         if not self._pieces:
             return
         text = "".join(self._pieces)
         self._pieces.clear()
-        self._is_power = False
         if self._in_pre:
             text = text.replace(_BREAK, "\n").strip("\n").rstrip()
         elif _BREAK in text:

@@ -39,9 +39,9 @@ def test_image_text_where_asked_for() -> None:
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zs", "Zl", "Zp", "Cn"]), min_size=1)
 INLINE = st.recursive(
     WORDS.map(escape) | st.just("<br>") | st.just(" "),
-    lambda inner: st.tuples(st.sampled_from(["b", "em", "code", "a", "sub"]), st.lists(inner)).map(
-        lambda t: f'<{t[0]} href="x>y">{"".join(t[1])}</{t[0]}>'
-    ),
+    lambda inner: st.tuples(
+        st.sampled_from(["b", "em", "code", "a", "sub", "sup", "del", "s", "q", "kbd", "ins"]), st.lists(inner)
+    ).map(lambda t: f'<{t[0]} href="x>y">{"".join(t[1])}</{t[0]}>'),
     max_leaves=5,
 )
 LEAVES = st.tuples(st.sampled_from(["p", "h2", "pre"]), INLINE).map(lambda t: f"<{t[0]}>{t[1]}</{t[0]}>\n")
@@ -90,7 +90,7 @@ def test_letters_are_preserved(fragment: str) -> None:
 
 PIECES = (
     *("<p>", "</p>", "<li>", "<ul>", "</ul>", "<b>", "<td>", "</table>", "<", ">", "<!--", "x", '"', "'", "="),
-    *("<a href=", "<sup>", "<script>", "</script", " ", "\n"),
+    *("<a href=", "<sup>", "</sup>", "<del>", "</del>", "</sub>", "<script>", "</script", " ", "\n"),
 )
 
 
@@ -98,7 +98,7 @@ PIECES = (
 @settings(max_examples=300, deadline=None)
 def test_no_tag_survives_a_broken_fragment(pieces: list[str]) -> None:
     text = html_to_text("".join(pieces))
-    assert not re.search(r"</?(?:p|li|ul|b|td|table|a|sup|script)[ >/]", text), text
+    assert not re.search(r"</?(?:p|li|ul|b|td|table|a|sup|sub|del|script)[ >/]", text), text
 
 
 OPENED = (
@@ -112,6 +112,11 @@ OPENED = (
         "<pre>",
         "<ol><li>x<p>y",
         "<sup>",
+        "x<sup>",
+        "<del>",
+        "x<sup></sub>",
+        "<kbd></kbd>",
+        "</kbd><b>",
         "</p>",
     ),
     *("<a href='", '<a x="', "< ", "<!--", "<br>", "&lt;", "$", "\\begin{"),
@@ -126,7 +131,7 @@ def test_hostile_nesting_neither_blows_the_stack_nor_takes_long(opened: str, num
     assert "<p" not in text
     assert len(text) < 200 * num_tags
     if opened not in ("<a href='", '<a x="', "<!--"):  # these open what only their own end would close
-        assert text.endswith("the end")
+        assert text.rstrip("~").endswith("the end")
     assert time.process_time() - began < 5
 
 

@@ -27,6 +27,7 @@ from pipeline.sources.stack_exchange.answers import AnswerJoin
 from pipeline.sources.stack_exchange.rows import PostRow, RowBlock, parse_rows, row_blocks
 from pipeline.sources.stack_exchange.seven_zip import as_archive, is_damage, members, unpacked
 from pipeline.sources.stack_exchange.sites import other_table, site_of
+from pipeline.sources.stack_exchange.utf16 import HEAD_BYTES, Utf8Stream, utf16_codec
 
 __all__ = ["SOURCE", "AnswerJoin", "StackExchangeReader"]
 
@@ -41,7 +42,7 @@ _SMALL_UNPACKED_BYTES = 64 << 20
 class StackExchangeReader(Reader):
     """Reads posts; a row becomes a :class:`TableRow`."""
 
-    DATA_VERSION: ClassVar[int] = 2
+    DATA_VERSION: ClassVar[int] = 3
     CONTAINERS: ClassVar[frozenset[str]] = frozenset({"7z"})
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
         "site": pa.string(),
@@ -160,7 +161,8 @@ class StackExchangeReader(Reader):
         stem = posixpath.splitext(posixpath.basename(unit.path.replace("\\", "/")))[0]
         site = site_of(posixpath.basename(posixpath.dirname(name))) or site_of(stem)
         with unpacked(archive, name, max_bytes=max_bytes) as stream:
-            for block in row_blocks(stream, location=location, read_bytes=_CHUNK_BYTES):  # type: ignore[arg-type]
+            rows: Any = Utf8Stream(stream)  # type: ignore[arg-type]
+            for block in row_blocks(rows, location=location, read_bytes=_CHUNK_BYTES):
                 if isinstance(block, RowBlock):
                     yield Chunk(kind=f"rows:{site}", origin=f"{location}@{block.offset}", data=block.data)
                 elif stream.error is None:
@@ -174,7 +176,14 @@ class StackExchangeReader(Reader):
         with open_file(unit.path) as stored:
             if form == "xml":
                 location = unit.location
-                blocks = row_blocks(stored, start=unit.start, end=unit.end, location=location)
+                if utf16_codec(stored.read(HEAD_BYTES)) is None:
+                    blocks = row_blocks(stored, start=unit.start, end=unit.end, location=location)
+                elif unit.start == 0:  # ranges of bytes are none of the UTF-8 form, so the first unit reads it whole
+                    stored.seek(0)
+                    rows: Any = Utf8Stream(stored)
+                    blocks = row_blocks(rows, location=location)
+                else:
+                    return
             else:  # a chunk: whole rows and nothing else, its place in Posts.xml behind the origin's last @
                 location, _, at = unit.origin.rpartition("@")
                 stored.seek(unit.start)

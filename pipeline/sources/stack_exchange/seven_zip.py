@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import lzma
+import os
 import queue
 import struct
 import threading
@@ -21,11 +22,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import BinaryIO
 
+import brotli  # type: ignore[import-untyped]
 import py7zr
+from py7zr.compressor import PpmdDecompressor, zstd
 from py7zr.exceptions import AbsolutePathError, ArchiveError, PasswordRequired
 from py7zr.properties import COMPRESSION_METHOD
 
 from pipeline.sources.formats.bzip2_threads import ThreadedUnpacker, num_threads
+from pipeline.sources.stack_exchange.bounded_unpackers import bounded
+from pipeline.sources.stack_exchange.ppmd_process import PpmdProcess
 
 DAMAGE = (
     ArchiveError,
@@ -33,8 +38,11 @@ DAMAGE = (
     PasswordRequired,
     lzma.LZMAError,
     zlib.error,
+    zstd.ZstdError,
+    brotli.error,
     struct.error,
     EOFError,
+    MemoryError,  # of a size that a damaged header gives
     OSError,  # bz2's word for damaged data; where it has an errno it is the disk's or the network's, and goes up
     ValueError,
     TypeError,  # py7zr's word for an unknown field of the header
@@ -43,6 +51,8 @@ DAMAGE = (
     AssertionError,
 )
 """What py7zr and its decompressors raise on a damaged or hostile archive."""
+
+_PY7ZR_FOLDER = os.path.dirname(py7zr.__file__) + os.sep
 
 _MAGIC = b"7z\xbc\xaf\x27\x1c"
 _MAX_QUEUED = 2
@@ -110,7 +120,7 @@ class SevenZipStream(io.RawIOBase):
     def _unpack(self, archive: BinaryIO, member: str, max_bytes: int) -> None:
         try:
             archive.seek(0)
-            with py7zr.SevenZipFile(archive, max_extract_size=max_bytes) as opened, _unpacking_threads(opened):
+            with py7zr.SevenZipFile(archive, max_extract_size=max_bytes) as opened, _own_unpackers(opened):
                 opened.extract(targets=[member], factory=_Factory(self))
             self.put(None)
         except _Abandoned:
@@ -122,25 +132,35 @@ class SevenZipStream(io.RawIOBase):
 
 
 @contextmanager
-def _unpacking_threads(opened: py7zr.SevenZipFile) -> Iterator[None]:
-    """Has the archive's bzip2 unpacked block by block, by as many threads as there are processors for (and by one in
-    the same way, so that a damaged archive gives the same everywhere)."""
+def _own_unpackers(opened: py7zr.SevenZipFile) -> Iterator[None]:
+    """Replaces unpackers of py7zr's: bzip2 is unpacked block by block in threads, PPMd in a process of its own, and all
+    others return no more than they are asked for.
+
+    One thread unpacks bzip2 in the same way as several, so that a damaged archive gives the same everywhere.
+    """
     num = num_threads()
     streams = opened.header.main_streams
     if streams is None:
         yield
         return
     pool = ThreadPoolExecutor(num, thread_name_prefix="bzip2")
+    processes: list[PpmdProcess] = []
     try:
         first = 0
         for folder in streams.unpackinfo.folders:
+            ppmd = [coder for coder in folder.coders if coder["method"] == COMPRESSION_METHOD.PPMD]
+            processes += [PpmdProcess(coder["properties"]) for coder in ppmd]  # before py7zr takes its memory
+            chain = folder.get_decompressor(streams.packinfo.packsizes[first]).chain
             if [coder["method"] for coder in folder.coders] == [COMPRESSION_METHOD.MISC_BZIP2]:
-                unpacker = folder.get_decompressor(streams.packinfo.packsizes[first])
-                unpacker.chain[0] = ThreadedUnpacker(pool, num)
+                chain[0] = ThreadedUnpacker(pool, num)
+            for at, unpacker in enumerate(chain):
+                chain[at] = processes[-1] if isinstance(unpacker, PpmdDecompressor) else bounded(unpacker)
             first += len(folder.packed_indices)
         yield
     finally:
         pool.shutdown(cancel_futures=True)
+        for process in processes:
+            process.close()
 
 
 class _Factory(py7zr.WriterFactory):  # type: ignore[misc]
@@ -227,5 +247,18 @@ def unpacked(archive: BinaryIO, member: str, *, max_bytes: int) -> Iterator[Seve
 
 
 def is_damage(error: BaseException) -> bool:
-    """Whether the archive is at fault, not the disk or this program."""
-    return isinstance(error, DAMAGE) and getattr(error, "errno", None) is None
+    """True if the archive is at fault, not the disk or this program.
+
+    Besides the errors in ``DAMAGE`` that is any error that py7zr or a codec called by it raised, since each codec has
+    errors of its own.
+    """
+    if not isinstance(error, Exception) or getattr(error, "errno", None) is not None:
+        return False
+    return isinstance(error, DAMAGE) or _is_raised_by_py7zr(error)
+
+
+def _is_raised_by_py7zr(error: Exception) -> bool:
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return traceback is not None and traceback.tb_frame.f_code.co_filename.startswith(_PY7ZR_FOLDER)

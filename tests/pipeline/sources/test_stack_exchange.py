@@ -91,6 +91,22 @@ def test_a_name_that_is_not_a_dump_is_refused(path: str) -> None:
         READER.units([InputFile(path, 10)], open_file)
 
 
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("num_cut", [0, 1, 2])
+def test_a_file_in_utf16_is_read_once_however_it_is_cut(codec: str, num_cut: int) -> None:
+    data = ODD_ROWS.decode().replace("</posts>", "").encode(codec)
+    data = data[: len(data) - num_cut]
+    units = StackExchangeReader(unit_bytes=300).units(
+        [InputFile("a.stackexchange.com/Posts.xml", len(data))], open_file
+    )
+    assert len(units) > 5
+    items = [item for unit in units for item in READER.read(unit, lambda path: io.BytesIO(data))]
+    plain = read_bytes_as(data.decode(codec, "ignore").encode())
+    assert posts_of(items) == posts_of(plain)
+    assert rejects_of(items) == rejects_of(plain)
+    assert len(posts_of(items)) > 5
+
+
 def test_units_cover_a_file_once() -> None:
     units = StackExchangeReader(unit_bytes=100).units([InputFile("a.stackexchange.com/Posts.xml", 1001)], open_file)
     assert len(units) == 11
@@ -190,7 +206,7 @@ def test_an_external_entity_is_not_read(tmp_path: Path) -> None:
         (b"\xef\xbb\xbf<?xml version='1.0'?>\n<posts />", [], []),
         (b"", ["not_posts_xml"], []),
         (b"\x1f\x8b\x08 not xml", ["not_posts_xml"], []),
-        ("<posts><row Id='1' /></posts>".encode("utf-16"), ["not_posts_xml"], []),
+        ("<posts><row Id='1' /></posts>".encode("utf-16"), ["row_without_type"], []),
         (b'<posts><row Id="1" PostTypeId="1" Body="x" />', ["truncated_xml"], [1]),
         (b'<posts><row Id="1" PostTypeId="1" Body="x" />\n<row Id="2" Post', ["bad_row", "truncated_xml"], [1]),
         (b'<posts><row Id="1" PostTypeId="1" Body="\xff" /><row Id="2" PostTypeId="1" /></posts>', ["bad_row"], [2]),

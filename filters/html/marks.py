@@ -1,0 +1,87 @@
+"""Writes inline elements that carry meaning, so that plain text keeps it: scripts, struck words, quotations.
+
+A raised or lowered text without a mark would be another one: ``2<sup>n</sup>`` is not 2n.
+"""
+
+from __future__ import annotations
+
+import re
+
+STRUCK = frozenset({"del", "s", "strike"})
+MARKS = frozenset({"sup", "sub", "q", *STRUCK})
+"""The elements that ``marked`` writes."""
+
+_SUBSCRIPT_DIGITS = str.maketrans("0123456789+-−=()", "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎")
+_SIMPLE = re.compile(r"[-+−–±]?(?:\d+(?:[.,]\d+)?|[^\W\d_])[′'’]*|[-+−*†‡]")
+_PARENTHESISED = re.compile(r"\([^()]*\)")
+_REFERENCE = re.compile(r"\[[^\[\]]*\]|\{[^{}]*\}")
+_ORDINAL = re.compile(r"(?:st|nd|rd|th|er|re|ère|ème|eme|nde)s?", re.IGNORECASE)
+_BEFORE_ORDINAL = re.compile(r"(?:\d|(?<![^\W\d_])[a-z])\Z", re.IGNORECASE)
+_WORD_BEFORE = re.compile(r"[^\W\d_]{2}\Z")
+_WORDS = re.compile(r"[^\W\d_]{3}|\S\s+\S.*\s\S")
+"""Three letters in a row, or three words: no exponent behind a word, but a footnote or small print."""
+_TRADEMARKS = {"tm": "™", "sm": "℠"}
+
+
+def marked(name: str, content: str, before: str) -> str:
+    """Returns what an element's content is in plain text; ``before`` is the text in front of it.
+
+    >>> marked("sup", "n", "O(2"), marked("sup", "k+1", "2"), marked("sub", "2", "H"), marked("sup", "th", "n")
+    ('^n', '^(k+1)', '₂', 'th')
+    >>> marked("del", "old", ""), marked("q", "yes", "")
+    ('~~old~~', '“yes”')
+    """
+    inner = content.strip()
+    if not inner:
+        return content
+    if name == "sup":
+        return _superscript(inner, content, before)
+    if name == "sub":
+        return _subscript(inner, content, before)
+    marks = ("“", "”") if name == "q" else ("~~", "~~")
+    at = content.index(inner)
+    return content[:at] + marks[0] + inner + marks[1] + content[at + len(inner) :]
+
+
+def in_parentheses(script: str) -> str:
+    """Sets a script apart from a letter or digit after it.
+
+    >>> in_parentheses("^n")
+    '^(n)'
+    """
+    return f"{script[0]}({script[1:]})"
+
+
+def _is_base(before: str) -> bool:
+    """True if the text ends with something that a script can belong to."""
+    return before[-1:].isalnum() or before[-1:] in (")", "]", "}", "|", "'", "′", "’")
+
+
+def _superscript(inner: str, content: str, before: str) -> str:
+    if not _is_base(before):
+        return content
+    if inner.lower() in _TRADEMARKS:
+        return _TRADEMARKS[inner.lower()]
+    if _ORDINAL.fullmatch(inner) and _BEFORE_ORDINAL.search(before[-2:]):
+        return inner
+    if _REFERENCE.fullmatch(inner) or (not any(map(str.isalnum, inner)) and not _SIMPLE.fullmatch(inner)):
+        return inner
+    return _script("^", inner, before)
+
+
+def _subscript(inner: str, content: str, before: str) -> str:
+    if not _is_base(before):
+        return content
+    digits = inner.translate(_SUBSCRIPT_DIGITS)
+    if not any(char.isalnum() and char not in "₀₁₂₃₄₅₆₇₈₉" for char in digits) and not any(map(str.isspace, inner)):
+        return digits
+    return _script("_", inner, before)
+
+
+def _script(sign: str, inner: str, before: str) -> str:
+    is_word = _WORDS.search(inner) is not None
+    if is_word and (any(map(str.isspace, inner)) or (sign == "^" and _WORD_BEFORE.search(before[-2:]))):
+        return f" {inner}"
+    if _SIMPLE.fullmatch(inner) or _PARENTHESISED.fullmatch(inner) or (is_word and inner.isalpha()):
+        return sign + inner
+    return f"{sign}({inner})"

@@ -1,0 +1,90 @@
+"""Unpacks PPMd in a process of its own, because damaged data can take the process that unpacks it down.
+
+The unpacker of ``pyppmd`` reads outside its memory on some damaged streams and ends by a signal. No dump of Stack
+Exchange is known to be packed with PPMd, so its speed does not matter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+import subprocess
+import sys
+import threading
+from typing import IO
+
+from py7zr.exceptions import ArchiveError
+
+MAX_MEMORY_BYTES = 1 << 30
+"""Ours: 7-Zip's strongest level takes 192 MB."""
+_MAX_ORDER = 64
+_MIN_MEMORY_BYTES = 1 << 11
+_MAX_SECONDS = 120
+"""Ours: for one piece; a piece unpacks to at most 128 MB, in some ten seconds."""
+_PROGRAM = """
+import struct, sys
+import pyppmd
+decoder = pyppmd.Ppmd7Decoder(int(sys.argv[1]), int(sys.argv[2]))
+while head := sys.stdin.buffer.read(12):
+    num_bytes, limit = struct.unpack("<Lq", head)
+    data = sys.stdin.buffer.read(num_bytes)
+    if not data and decoder.needs_input:
+        data = bytes(1)
+    out = decoder.decode(data, limit)
+    sys.stdout.buffer.write(struct.pack("<Q", len(out)) + out)
+    sys.stdout.buffer.flush()
+"""
+
+
+class PpmdProcess:
+    """Has the interface of py7zr's decompressors."""
+
+    def __init__(self, properties: bytes) -> None:
+        if len(properties) not in (5, 7):
+            raise ArchiveError("the properties of PPMd have a wrong size")
+        order, memory_bytes = struct.unpack_from("<BL", properties)
+        if not (2 <= order <= _MAX_ORDER and _MIN_MEMORY_BYTES <= memory_bytes <= MAX_MEMORY_BYTES):
+            raise ArchiveError(f"PPMd of order {order} and with {memory_bytes} bytes of memory is not read")
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _PROGRAM, str(order), str(memory_bytes)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def decompress(self, data: bytes | bytearray | memoryview, max_length: int = -1) -> bytes:
+        """Unpacks a piece.
+
+        Raises:
+            ArchiveError: the data is damaged.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        watchdog = threading.Timer(_MAX_SECONDS, self._process.kill)
+        watchdog.start()
+        try:
+            self._process.stdin.write(struct.pack("<Lq", len(data), max_length) + bytes(data))
+            self._process.stdin.flush()
+            (num_bytes,) = struct.unpack("<Q", _exactly(self._process.stdout, 8))
+            return _exactly(self._process.stdout, num_bytes)
+        except (BrokenPipeError, EOFError):
+            self.close()
+            raise ArchiveError(f"PPMd does not unpack (exit {self._process.returncode})") from None
+        finally:
+            watchdog.cancel()
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):  # bytes that it did not take any more
+                    pipe.close()
+
+
+def _exactly(pipe: IO[bytes], num_bytes: int) -> bytes:
+    data = pipe.read(num_bytes)
+    if len(data) < num_bytes:
+        raise EOFError
+    return data
