@@ -178,7 +178,7 @@ def c4_source(*, is_for_published: bool = False, english: C4English | None = Non
             ExactDedup(NAME="duplicate_id", reason="duplicate_id", key="id"),
             ExactDedup(NAME="duplicate_url", reason="duplicate_url", key="_url_key", newest="timestamp"),
             C4Lines(is_for_published=is_for_published),
-            LineDedup(lines="c4", keep="first", scope="_line_scope", rank="_url_key"),
+            LineDedup(lines="c4", keep="first", scope="_line_scope", rank="url", DATA_VERSION=2),
             C4SentencesAfterDedup(is_for_published=is_for_published),
             english or C4English(is_for_published=is_for_published),
             BadWords(is_for_published=is_for_published),
