@@ -38,7 +38,7 @@ class CommonCrawlReader(Reader):
     means the same as in a WET file: pages with equal text have equal digests.
     """
 
-    DATA_VERSION: ClassVar[int] = 1
+    DATA_VERSION: ClassVar[int] = 2
     HAS_DUMPS: ClassVar[bool] = True
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
         "url": pa.string(),
@@ -48,6 +48,7 @@ class CommonCrawlReader(Reader):
         "title": pa.string(),
         "num_lines": pa.int64(),
         "original_num_lines": pa.int64(),
+        "encoding": pa.string(),
         "_group": pa.string(),
     }
 
@@ -144,6 +145,7 @@ def _document_of_text(record: WetRecord, dump: str) -> Document:
         "digest": record.digest,
         "dump": dump or _dump_of_record(record.part_of),
         "title": title,
+        "encoding": None,
     }
 
 
@@ -158,6 +160,7 @@ def _document_of_html(page: HtmlRecord, dump: str, is_main_content: bool) -> Doc
         "digest": digest,
         "dump": dump or _dump_of_record(page.part_of),
         "title": extracted.title,
+        "encoding": extracted.encoding,
     }
 
 
