@@ -64,34 +64,6 @@ LINE_HASHES: dict[str, Callable[[pa.Array], LineHashes]] = {"ccnet": ccnet_hashe
 """What ``LineDedup.lines`` may name."""
 
 
-def repeats(hashes: LineHashes) -> Bools:
-    """True for each line that repeats an earlier line of its document.
-
-    >>> repeats(ccnet_hashes(pa.array(["a\\nb\\nA", "a"]))).tolist()
-    [False, False, True, False]
-    """
-    docs = np.repeat(np.arange(len(hashes.doc_offsets) - 1), hashes.num_lines())
-    order = np.lexsort((hashes.hashes, docs))  # stable: equal lines stay in their order
-    by_doc, by_hash = docs[order], hashes.hashes[order]
-    is_repeat = np.zeros(len(order), dtype=np.bool_)
-    is_repeat[order[1:]] = (by_doc[1:] == by_doc[:-1]) & (by_hash[1:] == by_hash[:-1])
-    return is_repeat
-
-
-def among(hashes: LineHashes, wanted: UInt64s) -> Bools:
-    """True for each line whose hash is in ``wanted``, which is sorted.
-
-    >>> hashes = ccnet_hashes(pa.array(["a\\nb"]))
-    >>> among(hashes, hashes.hashes[1:]).tolist(), among(hashes, hashes.hashes[:0]).tolist()
-    ([False, True], [False, False])
-    """
-    if not len(wanted):
-        return np.zeros(len(hashes.hashes), dtype=np.bool_)
-    at = np.searchsorted(wanted, hashes.hashes)
-    found: Bools = wanted[np.minimum(at, len(wanted) - 1)] == hashes.hashes
-    return found
-
-
 @dataclass(frozen=True, slots=True)
 class KeptLines:
     """Documents without the lines that were dropped; every array has a row a document."""
@@ -125,15 +97,6 @@ def drop_lines(texts: pa.Array, is_dropped: Bools) -> KeptLines:
         num_lines=pa.array(np.diff(kept_offsets), pa.int32()),
         original_num_lines=pa.array(np.diff(doc_offsets), pa.int32()),
     )
-
-
-def keep_lines(texts: pa.Array, hashes: LineHashes, dropped: UInt64s) -> KeptLines:
-    """Drops all lines whose hash is in ``dropped`` (sorted), and lines that repeat an earlier one of their document.
-
-    With ``dropped`` the lines that stand in several documents this is CCNet's second pass
-    (cc_net/dedup.py ``DuplicatesRemover``, ``finalize_doc``).
-    """
-    return drop_lines(texts, among(hashes, dropped) | repeats(hashes))
 
 
 # What follows works on many lines at once, joined by line ends: one call of a kernel, not one a line.

@@ -19,7 +19,7 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filters.ccnet.line_hashes import LINE_HASHES, LineHashes, among, ccnet_hashes, drop_lines, keep_lines, repeats
+from filters.ccnet.line_hashes import LINE_HASHES, LineHashes, ccnet_hashes, drop_lines
 
 CASES = json.loads((Path(__file__).parents[1] / "cases/common_crawl/lines.json").read_text("utf-8"))
 PUNCTUATION = set("，。、„”“«»１」「《》´∶：？！（）；–—．～’…━〈〉【】％►")
@@ -91,7 +91,7 @@ def test_no_documents() -> None:
     for rule in LINE_HASHES.values():
         hashes = rule(pa.array([], pa.string()))
         assert (len(hashes.hashes), hashes.doc_offsets.tolist()) == (0, [0])
-        kept = keep_lines(pa.array([], pa.string()), hashes, np.array([], np.uint64))
+        kept = drop_lines(pa.array([], pa.string()), np.zeros(0, np.bool_))
         assert (len(kept.text), len(kept.num_lines)) == (0, 0)
 
 
@@ -100,62 +100,10 @@ def test_hashes_are_part_of_the_output() -> None:
     assert ccnet_hashes(pa.array(["Page 12", ""])).hashes.tolist() == [13500947186603657200, 3244421341483603138]
 
 
-def both_passes(texts: list[str]) -> tuple[list[str], list[int], list[int]]:
-    """CCNet's two passes over texts in one scope."""
-    column = pa.array(texts, pa.string())
-    hashes = ccnet_hashes(column)
-    docs = np.repeat(np.arange(len(texts)), hashes.num_lines())
-    once_a_doc = {(int(h), int(d)) for h, d in zip(hashes.hashes, docs, strict=True)}
-    counts: dict[int, int] = {}
-    for line_hash, _ in once_a_doc:
-        counts[line_hash] = counts.get(line_hash, 0) + 1
-    dropped = np.array(sorted(h for h, number in counts.items() if number > 1), np.uint64)
-    kept = keep_lines(column, hashes, dropped)
-    return kept.text.to_pylist(), kept.num_lines.to_pylist(), kept.original_num_lines.to_pylist()
-
-
-def by_hand(texts: list[str]) -> tuple[list[str], list[int], list[int]]:
-    """The same, a line at a time."""
-    where: dict[str, set[int]] = {}
-    for number, text in enumerate(texts):
-        for line in text.split("\n"):
-            where.setdefault(normalised(line), set()).add(number)
-    kept_texts, kept, original = [], [], []
-    for text in texts:
-        seen: set[str] = set()
-        lines = []
-        for line in text.split("\n"):
-            key = normalised(line)
-            if len(where[key]) == 1 and key not in seen:
-                lines.append(line)
-            seen.add(key)
-        kept_texts.append("\n".join(lines))
-        kept.append(len(lines))
-        original.append(text.count("\n") + 1)
-    return kept_texts, kept, original
-
-
-def test_what_survives_both_passes() -> None:
-    texts = ["A\nB\nB\nC", "a\nD\nD", "A"]
-    assert both_passes(texts) == (["B\nC", "D", ""], [2, 1, 0], [4, 3, 1])
-
-
-@given(
-    st.lists(
-        st.lists(st.sampled_from(["a", "A ", "b", "", " “", "c1", "c2", "d"]), min_size=1).map("\n".join), max_size=6
-    )
-)
-@settings(deadline=None)
-def test_both_passes_are_those_done_by_hand(texts: list[str]) -> None:
-    assert both_passes(texts) == by_hand(texts)
-
-
 def test_slices_and_marks() -> None:
     texts = pa.array(["x\ny", "a\nb\nA", "c"])[1:]
-    hashes = ccnet_hashes(texts)
-    assert repeats(hashes).tolist() == [False, False, True, False]
-    assert keep_lines(texts, hashes, hashes.hashes[3:]).text.to_pylist() == ["a\nb", ""]
-    assert among(hashes, np.sort(hashes.hashes[1:2])).tolist() == [False, True, False, False]
+    kept = drop_lines(texts, np.array([False, False, True, True]))
+    assert (kept.text.to_pylist(), kept.num_lines.to_pylist()) == (["a\nb", ""], [2, 0])
     with pytest.raises(ValueError, match="3 marks for 4 lines"):
         drop_lines(texts, np.zeros(3, np.bool_))
 
@@ -165,8 +113,7 @@ def test_one_line_of_5_mb_and_a_million_lines() -> None:
     many = "\n" * 300_000
     hashes = ccnet_hashes(pa.array([long, many]))
     assert hashes.num_lines().tolist() == [1, 300_001]
-    kept = keep_lines(pa.array([long, many]), hashes, np.array([], np.uint64))
-    assert kept.num_lines.to_pylist() == [1, 1]
+    assert len(set(hashes.hashes.tolist())) == 2
 
 
 @pytest.fixture(scope="module")

@@ -23,15 +23,18 @@ import pytest
 import sentencepiece
 import toy
 
-from filters.ccnet.line_hashes import ccnet_hashes, keep_lines
+from filters.ccnet.line_hashes import drop_lines
 from filters.ccnet.perplexity import Cutoffs, PerplexityModel
 from filters.language.detect import Language, LanguageModel
 from mixtures.recipe import load_recipe
+from pipeline.clean.batch_address import BATCH_ID
+from pipeline.clean.dedup.line_keys import line_payloads, lines_to_keep, lost_lines, parse_line_payload
 from pipeline.models.find import find_models, require_models
 from pipeline.models.load import load
 from pipeline.settings.bundled_sample import models_folder
 from pipeline.settings.source_settings import configured
 from pipeline.sources.common_crawl import SOURCE, CommonCrawlReader
+from pipeline.sources.dedup_steps import LineDedup
 from pipeline.sources.source import Document, InputFile
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -82,11 +85,12 @@ def deduped(cc_net: Callable[[str], ModuleType], pages: list[Document]) -> list[
 
 
 def test_line_dedup_keeps_the_same_lines(pages: list[Document], deduped: list[dict[str, Any] | None]) -> None:
-    texts = pa.array([page["text"] for page in pages])
-    hashes = ccnet_hashes(texts)
-    docs = np.repeat(np.arange(len(pages), dtype=np.uint64), hashes.num_lines())
-    found, counts = np.unique(np.unique(np.stack([hashes.hashes, docs], 1), axis=0)[:, 0], return_counts=True)
-    kept = keep_lines(texts, hashes, found[counts > 1])
+    batch = pa.record_batch({"id": [page["id"] for page in pages], "text": [page["text"] for page in pages]})
+    step = LineDedup(lines="ccnet", keep="ccnet", scope="all")
+    parsed = [parse_line_payload(payload, "ccnet") for _, payload in line_payloads(batch, bytes(BATCH_ID.size), step, 1)]
+    lost = list(lost_lines([one[1] for one in parsed], [one[2] for one in parsed], "ccnet"))
+    keep, _ = lines_to_keep(batch, step, np.concatenate(lost))
+    kept = drop_lines(batch.column("text"), ~keep)
     rows = zip(kept.text, kept.num_lines, kept.original_num_lines, strict=True)
     ours = [
         (text.as_py(), lines.as_py(), original.as_py()) if lines.as_py() else None for text, lines, original in rows
