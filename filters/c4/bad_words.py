@@ -22,15 +22,6 @@ from filters.step import Models, Outcome, Step
 _MAX_LISTS_CACHED = 4
 
 
-def parse_words(lines: str) -> tuple[str, ...]:
-    """Returns the words of a list with one a line, as LDNOOBW's files are.
-
-    >>> parse_words("two girls\\n\\n  spam \\n")
-    ('two girls', 'spam')
-    """
-    return tuple(word for line in lines.splitlines() if (word := line.strip()))
-
-
 @lru_cache(maxsize=_MAX_LISTS_CACHED)
 def _patterns(words: tuple[str, ...], is_spaced: bool) -> tuple[str, re.Pattern[str]]:
     """Returns the coarse expression (RE2, linear, finds at least as much) and the exact one (Python's ``\\W``).

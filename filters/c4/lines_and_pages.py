@@ -38,7 +38,6 @@ import pyarrow.compute as pc
 from filters.c4.sentences import num_sentences
 from filters.step import Models, Outcome, Step
 
-VARIANT = "tfds-3"
 END_MARKS = (".", "?", "!", '"')
 ELLIPSIS = "..."
 POLICY_PHRASES = (

@@ -208,7 +208,8 @@ def c4_source(*, is_for_published: bool = False, english: C4English | None = Non
                 lines="c4",
                 keep="first",
                 scope="_line_scope",
-                rank="_url_key",
+                rank="url",
+                DATA_VERSION=2,
                 rule="Leaves a line (stripped, lower-cased) in one document only: the one whose url has the smallest "
                 "MD5.",
                 cite="c4_utils `remove_duplicate_text`",

@@ -48,7 +48,7 @@ class CommonCrawlReader(Reader):
     means the same as in a WET file: pages with equal text have equal digests.
     """
 
-    DATA_VERSION: ClassVar[int] = 1
+    DATA_VERSION: ClassVar[int] = 2
     HAS_DUMPS: ClassVar[bool] = True
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
         "url": pa.string(),
@@ -58,6 +58,7 @@ class CommonCrawlReader(Reader):
         "title": pa.string(),
         "num_lines": pa.int64(),
         "original_num_lines": pa.int64(),
+        "encoding": pa.string(),
         "_group": pa.string(),
     }
     RULE: ClassVar[str] = (
@@ -161,6 +162,7 @@ def _document_of_text(record: WetRecord, dump: str) -> Document:
         "digest": record.digest,
         "dump": dump or _dump_of_record(record.part_of),
         "title": title,
+        "encoding": None,
     }
 
 
@@ -175,6 +177,7 @@ def _document_of_html(page: HtmlRecord, dump: str, is_main_content: bool) -> Doc
         "digest": digest,
         "dump": dump or _dump_of_record(page.part_of),
         "title": extracted.title,
+        "encoding": extracted.encoding,
     }
 
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filters.c4.bad_words import BadWords, parse_words
+from filters.c4.bad_words import BadWords
 from filters.c4.english import C4English
 from filters.c4.lines_and_pages import LINE_FATES, C4Lines, C4SentencesAfterDedup, C4TooLong
 from filters.c4.sentences import _splitter, num_sentences
@@ -175,7 +175,7 @@ def test_cleaning_a_clean_page_changes_nothing(text):
 
 
 def test_bad_words_are_found_between_other_characters_only():
-    models = {"bad_words": parse_words("spam\neggs and ham\nñandú\na.b\n")}
+    models = {"bad_words": ("spam", "eggs and ham", "ñandú", "a.b")}
     texts = ["All of it is SPAM!", "spammers send it", "eggs and ham", "ein Ñandú.", "axb a_a.b", "(a.b)", "éspam", ""]
     outcome = BadWords().apply(batch(texts), models)
     found = ["spam", None, "eggs and ham", "ñandú", None, "a.b", None, None]

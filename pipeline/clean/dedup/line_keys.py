@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import xxhash
 
 from filters.ccnet.line_hashes import LINE_HASHES, LineHashes
@@ -75,10 +76,11 @@ def _mixed(values: np.ndarray) -> np.ndarray:
 def document_ranks(batch: pa.RecordBatch, step: LineDedup) -> np.ndarray:
     """The first 64 bits of the MD5 of each document's ``rank`` column: who keeps a line under the rule ``first``.
 
-    MD5, so that C4's choice is the original's to the line (c4_utils ``remove_duplicate_text``).
+    MD5, so that C4's choice is the original's to the line (c4_utils ``remove_duplicate_text``). A document without a
+    value is ranked by its id: equal ranks would leave a shared line in each of them.
     """
-    values = batch.column(step.rank).to_pylist()
-    digests = (hashlib.md5((v or "").encode(), usedforsecurity=False).digest() for v in values)
+    values = pc.coalesce(batch.column(step.rank), batch.column("id")).to_pylist()
+    digests = (hashlib.md5(v.encode(), usedforsecurity=False).digest() for v in values)
     return np.frombuffer(b"".join(d[:8] for d in digests), ">u8").astype(np.uint64)
 
 

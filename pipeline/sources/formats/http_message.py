@@ -1,72 +1,87 @@
-"""The HTTP response inside a WARC record: its header read, its transfer and content coding undone.
+"""The HTTP response inside a WARC record: its header is read, its transfer and content codings are undone.
 
-Crawlers differ in what they store: CommonCrawl keeps the body unpacked, Wget and Heritrix as it came. Headers lie, so
-a coding that the bytes do not have is taken for undone already.
+Crawlers differ in what they store: CommonCrawl keeps the body unpacked, Wget and Heritrix keep it as it came. Headers
+lie, so the bytes decide what was done to a body (:mod:`pipeline.sources.formats.http_body`).
 """
 
 from __future__ import annotations
 
-import zlib
+import re
 from dataclasses import dataclass
 
-import brotli  # type: ignore[import-untyped]
+from pipeline.sources.formats.http_body import HttpError, decoded_body
 
 _MAX_CHUNK_LINE_BYTES = 1024
 """Ours: a chunk's size line holds a number; bounds the search for its end."""
-
-
-class HttpError(Exception):
-    """The response cannot be read; ``reason`` is a drop reason."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
+_MAX_HEADS = 8
+"""Ours: interim responses, a proxy's answer and redirects before the response."""
+_STATUS_LINE = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?!\d)[^\r\n]*(?:\r?\n|\Z)", re.IGNORECASE)
+_NUMBER_OF_LINE = re.compile(r"HTTP/\S*\s+(\d{1,9})", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """``headers`` by lower-case name; ``body`` decoded."""
+    """A response whose codings are undone."""
 
     status: int
     headers: dict[str, str]
+    """By lower-case name. The values of a repeated header are joined by commas."""
     body: bytes
 
 
 def parse_http_response(block: bytes, *, max_body_bytes: int) -> HttpResponse:
     """Parses a response as stored in a WARC record.
 
+    Responses without a body before it are passed over: ``100 Continue`` and other interim ones, and a proxy's ``200
+    Connection established``. They are known by the status line that follows their header.
+
     Raises:
         HttpError: ``bad_http`` where there is no status line or header end, ``http_body_too_large`` where the
             body unpacks to more than ``max_body_bytes``, ``bad_http_body`` where it does not unpack.
 
-    >>> head = b"HTTP/1.1 200 OK\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n"
+    >>> head = b"HTTP/1.1 100 Continue\\r\\n\\r\\nHTTP/1.1 200 OK\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n"
     >>> parse_http_response(head + b"2\\r\\nab\\r\\n0\\r\\n\\r\\n", max_body_bytes=9).body
     b'ab'
     """
-    end = block.find(b"\r\n\r\n")
-    bare_end = block.find(b"\n\n", 0, len(block) if end < 0 else end)
-    head, body = (block[:bare_end], block[bare_end + 2 :]) if bare_end >= 0 else (block[:end], block[end + 4 :])
-    if end < 0 and bare_end < 0:  # a response without a body may have no empty line
-        head, body = block, b""
+    head, body = _parted(block)
+    for _ in range(_MAX_HEADS):
+        following = body.lstrip(b"\r\n")
+        if not _STATUS_LINE.match(following):
+            break
+        head, body = _parted(following)
     lines = head.decode("latin-1").split("\n")
-    status = lines[0].split()
-    if (
-        len(status) < 2
-        or not status[0].upper().startswith("HTTP/")
-        or not (status[1].isascii() and status[1].isdigit())
-    ):
+    status = _NUMBER_OF_LINE.match(lines[0].strip())
+    if not status:
         raise HttpError("bad_http", f"{lines[0][:80]!r} is not a status line")
-    headers: dict[str, str] = {}
-    for line in lines[1:]:
-        name, colon, value = line.partition(":")
-        if colon:  # servers send lines that are no headers; browsers pass over them
-            headers.setdefault(name.strip().lower(), value.strip())
+    headers = _headers(lines[1:])
     if "chunked" in headers.get("transfer-encoding", "").lower():
         body = _unchunked(body)
-    codings = headers.get("content-encoding", "").lower()
-    for coding in reversed([coding.strip() for coding in codings.split(",") if coding.strip()]):
-        body = _decoded(body, coding, max_body_bytes)
-    return HttpResponse(int(status[1][:9]), headers, body)
+    codings = f"{headers.get('content-encoding', '')},{headers.get('transfer-encoding', '')}"
+    return HttpResponse(int(status[1]), headers, decoded_body(body, codings, max_bytes=max_body_bytes))
+
+
+def _parted(block: bytes) -> tuple[bytes, bytes]:
+    """Returns header and body. A response without a body may have no empty line."""
+    end = block.find(b"\r\n\r\n")
+    bare_end = block.find(b"\n\n", 0, len(block) if end < 0 else end)
+    if bare_end >= 0:
+        return block[:bare_end], block[bare_end + 2 :]
+    return (block[:end], block[end + 4 :]) if end >= 0 else (block, b"")
+
+
+def _headers(lines: list[str]) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    name = ""
+    for line in lines:
+        if line[:1] in (" ", "\t") and name:  # a value that goes on
+            headers[name] = f"{headers[name]} {line.strip()}".strip()
+            continue
+        before, colon, value = line.partition(":")
+        if not colon:  # servers send lines that are no headers; browsers pass over them
+            continue
+        name, value = before.strip().lower(), value.strip()
+        headers[name] = f"{headers[name]}, {value}" if headers.get(name) and value else headers.get(name) or value
+    return headers
 
 
 def _unchunked(body: bytes) -> bytes:
@@ -87,50 +102,4 @@ def _unchunked(body: bytes) -> bytes:
         pieces.append(body[line_end + 2 : line_end + 2 + num_bytes])
         at = line_end + 2 + num_bytes
         at += 2 if body.startswith(b"\r\n", at) else 0
-    return b"".join(pieces)
-
-
-def _decoded(body: bytes, coding: str, max_body_bytes: int) -> bytes:
-    if coding in ("gzip", "x-gzip"):
-        return _inflated(body, (31,), max_body_bytes) if body.startswith(b"\x1f\x8b") else body
-    if coding == "deflate":  # with zlib's frame as the standard says, or bare as some servers send it
-        return _inflated(body, (15, -15), max_body_bytes)
-    if coding == "br":
-        return _unbrotlied(body, max_body_bytes)
-    if coding == "identity":
-        return body
-    raise HttpError("bad_http_body", f"content coding {coding[:40]!r} is not known")
-
-
-def _inflated(body: bytes, all_wbits: tuple[int, ...], max_body_bytes: int) -> bytes:
-    for wbits in all_wbits:
-        unpacker = zlib.decompressobj(wbits)
-        try:
-            out = unpacker.decompress(body, max_body_bytes + 1)
-        except zlib.error:
-            continue
-        if len(out) > max_body_bytes:
-            raise HttpError("http_body_too_large", f"unpacks to more than {max_body_bytes} bytes")
-        return out
-    if body.lstrip()[:1] == b"<":
-        return body
-    raise HttpError("bad_http_body", "does not inflate")
-
-
-def _unbrotlied(body: bytes, max_body_bytes: int) -> bytes:
-    unpacker = brotli.Decompressor()
-    pieces: list[bytes] = []
-    num_bytes = 0
-    try:
-        pieces.append(unpacker.process(body, output_buffer_limit=max_body_bytes + 1))
-        num_bytes = len(pieces[-1])
-        while num_bytes <= max_body_bytes and not unpacker.is_finished() and not unpacker.can_accept_more_data():
-            pieces.append(unpacker.process(b"", output_buffer_limit=max_body_bytes + 1))
-            num_bytes += len(pieces[-1])
-    except brotli.error as error:
-        if body.lstrip()[:1] == b"<":
-            return body
-        raise HttpError("bad_http_body", "does not decode as brotli") from error
-    if num_bytes > max_body_bytes:
-        raise HttpError("http_body_too_large", f"unpacks to more than {max_body_bytes} bytes")
     return b"".join(pieces)

@@ -12,6 +12,7 @@ import re
 import zlib
 from collections.abc import Generator, Iterator
 from contextlib import suppress
+from enum import Enum
 from typing import Any, BinaryIO
 
 import zstandard
@@ -39,10 +40,18 @@ _ZSTD_PIECE_BYTES = 2048
 _MAX_DAMAGED_MEMBERS = 64
 """Ours: each may be unpacked to the file's end in vain, so that a made file costs linear time."""
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-_BREAK = None
-"""Stands in a stream of unpacked pieces where bytes were lost: what was begun of a line is not one."""
 
-Piece = bytes | Rejected | None
+
+class _Mark(Enum):
+    """What a stream of unpacked pieces has between them."""
+
+    BREAK = 0
+    """Bytes were lost: what was begun of a line is not one."""
+    SEAM = 1
+    """A gzip member or Zstandard frame ended: what was begun of a line may be whole, or go on in the next one."""
+
+
+Piece = bytes | Rejected | _Mark
 
 
 def read_json_lines(path: str, open_file: Opener, *, location: str = "") -> Iterator[tuple[str, Row] | Rejected]:
@@ -106,10 +115,13 @@ def _numbered_lines(pieces: Iterator[Piece], name: str) -> Iterator[tuple[int, b
     num_begun = 0
     for piece in pieces:
         if not isinstance(piece, bytes):
-            if piece is _BREAK:
+            if piece is _Mark.BREAK:
                 begun, num_begun, num_skipped = [], 0, 0
-            else:
+            elif piece is not _Mark.SEAM:
                 yield number, piece
+            elif not num_skipped and num_begun and _is_line_of_its_own(line := b"".join(begun)):
+                yield number, line
+                begun, num_begun = [], 0
             continue
         *whole, rest = piece.split(b"\n")
         for line in whole:
@@ -135,6 +147,14 @@ def _numbered_lines(pieces: Iterator[Piece], name: str) -> Iterator[tuple[int, b
         yield number, b"".join(begun)
 
 
+def _is_line_of_its_own(line: bytes) -> bool:
+    """True if a line without its end cannot go on in the next gzip member: it is an object, or the start of none."""
+    start = line.lstrip(b"\xef\xbb\xbf \t\r")
+    if not start.startswith(b"{"):
+        return bool(start)
+    return isinstance(parse_object(line, ""), dict)
+
+
 def _unpacked(file: BinaryIO, name: str) -> Iterator[Piece]:
     head = file.read(len(ZSTD_MAGIC))
     file.seek(0)
@@ -155,16 +175,17 @@ def _unzstd(file: BinaryIO, name: str) -> Iterator[Piece]:
         try:
             out = unpacker.decompress(piece)
         except zstandard.ZstdError as error:
-            yield _BREAK
+            yield _Mark.BREAK
             yield Rejected(location=name, reason="damaged_zstd", detail=str(error), is_whole_file=True)
             return
         if out:
             yield out
         held, is_begun = unpacker.unused_data, not unpacker.eof
         if unpacker.eof:
+            yield _Mark.SEAM
             unpacker = zstandard.ZstdDecompressor().decompressobj()
     if is_begun:
-        yield _BREAK
+        yield _Mark.BREAK
         yield Rejected(location=name, reason="truncated_zstd", is_whole_file=True)
 
 
@@ -179,7 +200,7 @@ def _gunzipped(file: BinaryIO, name: str) -> Iterator[Piece]:
             held = b""
             if not piece:
                 if num_read:
-                    yield _BREAK
+                    yield _Mark.BREAK
                     yield Rejected(location=f"{name}@{start}", reason="truncated_gzip", is_whole_file=True)
                 return
             num_read += len(piece)
@@ -190,10 +211,11 @@ def _gunzipped(file: BinaryIO, name: str) -> Iterator[Piece]:
             start += num_read - len(unpacker.unused_data)
             held = unpacker.unused_data.lstrip(b"\0")  # some stores pad with zeros
             start += len(unpacker.unused_data) - len(held)
+            yield _Mark.SEAM
             continue
         num_damaged += 1
         found = _seek_member(file, start + 1) if num_damaged <= _MAX_DAMAGED_MEMBERS else None
-        yield _BREAK
+        yield _Mark.BREAK
         yield Rejected(location=f"{name}@{start}", reason="damaged_gzip", detail=fault, is_whole_file=found is None)
         if found is None:
             return

@@ -12,7 +12,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pipeline.sources.formats.http_message import HttpError, parse_http_response
+from pipeline.sources.formats.http_body import HttpError
+from pipeline.sources.formats.http_message import parse_http_response
+from pipeline.sources.formats.media_type import HTML_TYPES, charset_of, media_type_of
 from pipeline.sources.formats.warc_records import MAX_RECORD_BYTES, WARC_BROKEN, RawRecord, read_raw_records
 from pipeline.sources.source import Opener, Rejected
 
@@ -23,7 +25,6 @@ HTML_NOT_BROKEN = ("http_status", "not_html", "revisit")
 """The reasons for which records are rejected."""
 _PART_OF = re.compile(rb"^isPartOf:[ \t]*([\x21-\x7e]{1,100})[ \t]*\r?$", re.MULTILINE)
 _PAGELESS = frozenset({"warcinfo", "request", "metadata"})
-_HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,8 +134,8 @@ def _html_record(raw: RawRecord, part_of: str) -> HtmlRecord | Rejected:
         return Rejected(location=raw.location, reason=reason, detail=f"{kind} {url}".strip(), is_bad=False)
     if not url:
         return Rejected(location=raw.location, reason="bad_header", detail="no WARC-Target-URI")
-    media_type, html, charset = raw.headers.get("content-type", ""), raw.block, ""
-    if kind == "response" and ("application/http" in media_type or html.startswith(b"HTTP/")):
+    declared, html = raw.headers.get("content-type", ""), raw.block
+    if kind == "response" and ("application/http" in declared.lower() or html.startswith(b"HTTP/")):
         try:
             response = parse_http_response(raw.block, max_body_bytes=MAX_RECORD_BYTES)
         except HttpError as error:
@@ -143,13 +144,10 @@ def _html_record(raw: RawRecord, part_of: str) -> HtmlRecord | Rejected:
             return Rejected(
                 location=raw.location, reason="http_status", detail=f"{response.status} {url}", is_bad=False
             )
-        media_type, html = response.headers.get("content-type", ""), response.body
-    media_type, _, parameters = media_type.partition(";")
-    match = re.search(r"charset\s*=\s*[\"']?([\w.:-]{1,40})", parameters, re.IGNORECASE)
-    charset = match[1] if match else ""
-    # CommonCrawl's own detection (Tika's) decides where it is given: servers' headers are often wrong or missing.
-    media_type = raw.headers.get("warc-identified-payload-type") or media_type.strip().lower()
-    if media_type not in _HTML_TYPES and not (not media_type and _looks_like_html(html)):
+        declared, html = response.headers.get("content-type", ""), response.body
+    # CommonCrawl's own detection (Tika's) comes before the server's header, which is often wrong or missing.
+    media_type = media_type_of(html, raw.headers.get("warc-identified-payload-type", ""), declared)
+    if media_type not in HTML_TYPES:
         return Rejected(location=raw.location, reason="not_html", detail=f"{media_type} {url}", is_bad=False)
     return HtmlRecord(
         url=url,
@@ -157,7 +155,7 @@ def _html_record(raw: RawRecord, part_of: str) -> HtmlRecord | Rejected:
         digest=raw.headers.get("warc-payload-digest") or payload_digest(html),
         record_id=_record_id(raw.headers),
         html=html,
-        charset=charset,
+        charset=charset_of(declared),
         headers=raw.headers,
         offset=raw.offset,
         part_of=part_of,
@@ -167,11 +165,6 @@ def _html_record(raw: RawRecord, part_of: str) -> HtmlRecord | Rejected:
 def _part_of(warcinfo: bytes) -> str:
     match = _PART_OF.search(warcinfo)
     return match[1].decode("ascii") if match else ""
-
-
-def _looks_like_html(body: bytes) -> bool:
-    start = body[:1024].lstrip().lower()
-    return start.startswith((b"<!doctype html", b"<html")) or b"<html" in start
 
 
 def _target(headers: dict[str, str]) -> str:

@@ -33,6 +33,7 @@ _STREAM_BYTES = 1 << 20
 _USUAL_GAPS = (b"\r\n\r\nWARC/", b"\n\nWARC/")
 _LAST_GAPS = (b"\r\n\r\n", b"\n\n")
 _GAP_BYTES = 16
+_HEADER_END = re.compile(rb"\n\r?\n")
 _GZIP_TRAILER_BYTES = 8
 
 
@@ -140,11 +141,13 @@ def _records_of_broken_member(stored: StoredBytes, member: GzipMember, location:
 class _Window:
     """A growing and shrinking piece of a stream of unpacked bytes; ``at`` is where reading stands in ``data``."""
 
-    __slots__ = ("_more", "at", "base", "data")
+    __slots__ = ("_is_member", "_more", "at", "base", "data")
 
-    def __init__(self, more: Iterator[bytes], data: bytes = b"") -> None:
+    def __init__(self, more: Iterator[bytes], data: bytes | None = None) -> None:
+        """``data`` is a gzip member, if given: then ``more`` are those after it, which are read inside a record only."""
         self._more = more
-        self.data = data
+        self._is_member = data is not None
+        self.data = data or b""
         self.at = 0
         self.base = 0
 
@@ -164,9 +167,28 @@ class _Window:
         self.data = b"".join(pieces)
         return missing <= 0
 
-    def skip_newlines(self) -> None:
-        while self.has(1) and self.data[self.at] in b"\r\n":
+    def has_header(self) -> None:
+        """Brings a record's header into ``data``, and of a gzip member that is not needed for it nothing."""
+        num_bytes = len(_STARTS_WITH)
+        while self.has(num_bytes) and num_bytes < MAX_HEADER_BYTES:
+            if not self.data.startswith(_STARTS_WITH, self.at) or _HEADER_END.search(self.data, self.at):
+                return
+            num_bytes = len(self.data) - self.at + 1
+
+    def has_gap(self, num_bytes: int) -> None:
+        """Brings ``num_bytes`` and the line ends after them. A gzip member that ends with them proves the record."""
+        if not self._is_member:
+            self.has(num_bytes + _GAP_BYTES)
+        elif self.has(num_bytes + 2) and self.data.startswith(b"\r\n", self.at + num_bytes):
+            self.has(num_bytes + 4)
+
+    def skip_newlines(self) -> bool:
+        """Moves to the next record; False at the end."""
+        while self.at < len(self.data) or (not self._is_member and self.has(1)):
+            if self.data[self.at] not in b"\r\n":
+                return True
             self.at += 1
+        return False
 
     def go_to_next_record(self) -> None:
         """Moves behind ``at`` to where a line begins as a record does, or to the end."""
@@ -191,8 +213,7 @@ class _BrokenRecordError(Exception):
 def _records(window: _Window, *, location: str, offset: int | None, fault: str) -> Iterator[RawRecord | Rejected]:
     """Yields the records of a stream that begins at ``offset`` of the file (none: the stream is the file)."""
     while True:
-        window.skip_newlines()
-        if not window.has(1):
+        if not window.skip_newlines():
             return
         start = window.base + window.at
         where = f"{location}@{start}" if offset is None else f"{location}@{offset}" + (f"+{start}" if start else "")
@@ -208,7 +229,7 @@ def _records(window: _Window, *, location: str, offset: int | None, fault: str) 
 
 def _one_record(window: _Window, *, is_plain: bool, fault: str) -> tuple[dict[str, str], bytes]:
     """Reads the record at ``window.at`` and moves behind its block; leaves ``at`` as it is where it is broken."""
-    window.has(MAX_HEADER_BYTES)
+    window.has_header()
     data, at = window.data, window.at
     if not data.startswith(_STARTS_WITH, at):
         raise _BrokenRecordError("not_a_record", f"{data[at : at + 40]!r} where a record should begin")
@@ -220,7 +241,7 @@ def _one_record(window: _Window, *, is_plain: bool, fault: str) -> tuple[dict[st
     if num_bytes > MAX_RECORD_BYTES:
         raise _BrokenRecordError("record_too_large", f"{length} bytes, over {MAX_RECORD_BYTES}")
     header_bytes = body_at - at
-    window.has(header_bytes + num_bytes + _GAP_BYTES)
+    window.has_gap(header_bytes + num_bytes)
     data, body_at = window.data, window.at + header_bytes
     end = body_at + num_bytes
     if end > len(data):

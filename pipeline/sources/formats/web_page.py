@@ -1,57 +1,54 @@
-"""A page's title and text out of its HTML, for those who have WARC files and no WET."""
+"""Extracts a page's title and text from its HTML, for users who have WARC files and no WET files."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from resiliparse.extract.html2text import extract_plain_text
-from resiliparse.parse.encoding import bytes_to_str, detect_encoding, map_encoding_to_html5
 from resiliparse.parse.html import HTMLTree
 
-_DETECTION_BYTES = 1 << 17
-"""Resiliparse's own default."""
+from filters.decoding import decode
+from pipeline.sources.formats.html_charset import declared_in
+from pipeline.sources.formats.html_cost import is_too_costly
+from pipeline.sources.formats.html_tags import text_between_tags
 
 
 @dataclass(frozen=True, slots=True)
 class PageText:
-    """``title`` is the page's ``<title>`` on one line, ``text`` a line for each block of text."""
+    """A page's text, a line per block."""
 
     title: str
+    """The page's ``<title>`` on one line."""
     text: str
+    encoding: str
+    """The encoding that the page was decoded with, by Python's name."""
 
 
 def page_text(html: bytes, *, charset: str = "", is_main_content: bool = True) -> PageText:
     """Extracts a page's text with Resiliparse.
 
+    A page whose tags would cost Resiliparse more than linear time keeps the text between all its tags, with its menus
+    (:func:`pipeline.sources.formats.html_cost.is_too_costly`).
+
     Args:
         html: the page's bytes.
-        charset: what the HTTP header says of them; believed where the bytes are not UTF-8.
+        charset: the encoding that the HTTP header declares. The page's own ``<meta>`` comes second, and what the bytes
+            prove comes before both (:func:`filters.decoding.decode`).
         is_main_content: leave out navigation, footers and the like, which a WET file has.
 
     >>> page_text(b"<title>A\\nb</title><nav>Home</nav><main><p>One <b>two</b>.</p><p>Three.</p></main>")
-    PageText(title='A b', text='One two.\\nThree.')
+    PageText(title='A b', text='One two.\\nThree.', encoding='ascii')
+    >>> page_text("<meta charset=utf-8><p>Zürich".encode() + b"\\xef", charset="latin-1").text
+    'Zürich'
     """
-    tree = HTMLTree.parse(_decoded(html, charset))
+    decoded = decode(html, declared=[label for label in (charset, declared_in(html)) if label])
+    if is_too_costly(decoded.text):
+        title, text = text_between_tags(decoded.text)
+        return PageText(title, text, decoded.encoding)
+    tree = HTMLTree.parse(decoded.text)
     title = " ".join((tree.title or "").split())
     text = extract_plain_text(
         tree, main_content=is_main_content, alt_texts=False, preserve_formatting=True, list_bullets=False, links=False
     )
     lines = (line.strip() for line in text.split("\n"))
-    return PageText(title, "\n".join(line for line in lines if line))
-
-
-def _decoded(html: bytes, charset: str) -> str:
-    """Decodes by what the bytes prove, then by the HTTP header, then by the page's own words or a guess.
-
-    >>> _decoded("é".encode(), "latin-1"), _decoded("é".encode("latin-1"), "latin-1")
-    ('é', 'é')
-    """
-    try:
-        return html.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        encoding = map_encoding_to_html5(charset, fallback_utf8=False) if charset else None
-        if encoding is None or encoding == "utf-8":
-            found = detect_encoding(html, max_len=_DETECTION_BYTES, html5_compatible=True, from_html_meta=True)
-            encoding = found or "utf-8"
-        decoded: str = bytes_to_str(html, encoding, errors="replace")
-        return decoded
+    return PageText(title, "\n".join(line for line in lines if line), decoded.encoding)

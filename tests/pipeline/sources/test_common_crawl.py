@@ -98,6 +98,7 @@ def test_columns() -> None:
         "title": "T",
         "num_lines": 1,
         "original_num_lines": 1,
+        "encoding": None,
         "_group": "CC-MAIN-2019-09 0",
     }
     assert set(document) - {"id", "text"} == set(CommonCrawlReader.COLUMNS)

@@ -1,0 +1,141 @@
+"""The tags of a page as the HTML standard cuts them, without building a tree: linear in the page, whatever is in it.
+
+Two things are done with them: what a parser's tree would cost is estimated (:mod:`pipeline.sources.formats.html_cost`),
+and the text of a page that would cost too much is cut out (:func:`text_between_tags`).
+"""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+
+_RAW_NAMES = ("script", "style", "textarea", "xmp", "iframe", "noembed", "noframes")
+"""Elements whose content is not markup. ``title`` is left out: inside of ``svg`` its content is."""
+
+# Possessive throughout: what was taken is never given back, so a match costs linear time. A flag for letter case is set
+# on one name alone: with it every set of characters is five times slower.
+_SPACE = r"\t\n\f\r "
+_NAME = rf"[^{_SPACE}/>][^{_SPACE}/>=]*+"
+_VALUE = rf"(?:\"[^\"]*+(?:\"|\Z)|'[^']*+(?:'|\Z)|[^{_SPACE}>\"'][^{_SPACE}>]*+)?+"
+_ATTRIBUTE = rf"{_NAME}(?:[{_SPACE}]*+=[{_SPACE}]*+{_VALUE})?+"
+_PART = rf"(?:[{_SPACE}/]++|{_ATTRIBUTE})"
+_TAG_NAME = rf"/?[a-zA-Z][^{_SPACE}/>]*+"
+_RAW = "|".join("".join(f"[{char}{char.upper()}]" for char in name) for name in _RAW_NAMES)
+_COMMENT = r"!--(?:-?>|(?:[^-]++|-(?!-!?>))*+(?:--!?>|\Z)?)"
+TOKEN = re.compile(
+    rf"<(?:(?P<raw>{_RAW})(?=[{_SPACE}/>]){_PART}*+>?(?P<content>(?:[^<]++|<(?!/(?i:(?P=raw))[{_SPACE}/>]))*+)"
+    rf"|(?P<tag>{_TAG_NAME}){_PART}{{0,127}}+(?:>|\Z)"
+    rf"|(?P<long>{_TAG_NAME}){_PART}*+>?"
+    rf"|{_COMMENT}|[!?][^>]*+>?|/[^a-zA-Z>][^>]*+>?|/>)"
+)
+"""A raw element without its end tag, a tag, a tag of over 63 attributes, or a comment. The groups hold names; that of an
+end tag begins with ``/``."""
+_ATTRIBUTES = re.compile(_ATTRIBUTE)
+_BLOCKS = frozenset(
+    [
+        "address",
+        "article",
+        "aside",
+        "blockquote",
+        "body",
+        "br",
+        "button",
+        "caption",
+        "center",
+        "dd",
+        "details",
+        "dialog",
+        "dir",
+        "div",
+        "dl",
+        "dt",
+        "fieldset",
+        "figcaption",
+        "figure",
+        "footer",
+        "form",
+        "frameset",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "head",
+        "header",
+        "hgroup",
+        "hr",
+        "html",
+        "iframe",
+        "legend",
+        "li",
+        "listing",
+        "main",
+        "menu",
+        "nav",
+        "ol",
+        "optgroup",
+        "option",
+        "p",
+        "plaintext",
+        "pre",
+        "rp",
+        "rt",
+        "section",
+        "select",
+        "summary",
+        "table",
+        "tbody",
+        "td",
+        "textarea",
+        "tfoot",
+        "th",
+        "thead",
+        "title",
+        "tr",
+        "ul",
+        "xmp",
+    ]
+)
+
+
+def num_attributes(tag: str) -> int:
+    """Returns how many attributes a tag has.
+
+    >>> num_attributes('<p class="a b" id=c hidden>')
+    3
+    """
+    return sum(1 for _ in _ATTRIBUTES.finditer(tag)) - 1
+
+
+def text_between_tags(markup: str) -> tuple[str, str]:
+    """Returns a page's title and the text of all its elements but scripts and the like, a line per block.
+
+    >>> text_between_tags("<title>A\\nb</title><div>One <b>t</b>wo<div>Three &amp; four<script>if(a<b)</script>")
+    ('A b', 'One two\\nThree & four')
+    """
+    title: str | None = None
+    pieces: list[str] = []
+    at, name = 0, ""
+    for match in TOKEN.finditer(markup):
+        if match.start() > at:
+            words = _spaced(unescape(markup[at : match.start()]))
+            if name != "title":
+                pieces.append(" ".join(words))
+            elif title is None:
+                title = " ".join(words).strip()
+        at = match.end()
+        name = (match["tag"] or match["raw"] or match["long"] or "").lower()
+        if name.removeprefix("/") in _BLOCKS:
+            pieces.append("\n")
+    pieces.append(" ".join(_spaced(unescape(markup[at:]))))
+    lines = (" ".join(line.split()) for line in "".join(pieces).split("\n"))
+    return title or "", "\n".join(line for line in lines if line)
+
+
+def _spaced(text: str) -> list[str]:
+    """Splits at white space; a space at either end leaves an empty word there."""
+    words = text.split()
+    if not words:
+        return ["", ""] if text else []
+    return [*([""] if text[0].isspace() else []), *words, *([""] if text[-1].isspace() else [])]

@@ -1,0 +1,209 @@
+"""Undoes the content codings of an HTTP body: what its bytes prove counts, then what its header says.
+
+gzip, Zstandard and bzip2 begin with marks that no text has, so they are undone whether a header names them or not.
+deflate and brotli have no mark: they are tried if a header names them. A body that reads as text is taken as it is,
+whatever coding its header names: crawlers undo codings and keep the header, and servers write ``none``, ``UTF-8`` or
+``binary`` there. Every unpacker is bounded by ``max_bytes``.
+"""
+
+from __future__ import annotations
+
+import bz2
+import io
+import re
+import zlib
+from collections.abc import Callable
+
+import brotli  # type: ignore[import-untyped]
+import zstandard
+
+_MAX_CODINGS = 4
+"""Ours: codings over one another; one is usual."""
+_MAX_WINDOW_BYTES = 8 << 20
+"""Zstandard's window for HTTP is at most 8 MB (RFC 9659)."""
+_TEXT_BYTES = 512
+"""Ours: packed data of so many bytes holds a control character, but for one time in 10^25."""
+_CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
+_BOMS = (b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")
+_GZIP = b"\x1f\x8b\x08"
+_ZSTD = b"\x28\xb5\x2f\xfd"
+_BZIP2 = re.compile(rb"BZh[1-9](?:1AY&SY|\x17\x72\x45\x38\x50\x90)")
+_NAMES = {"deflate": "deflate", "zlib": "deflate", "br": "br", "brotli": "br", "x-br": "br"}
+_NONE = frozenset(
+    [
+        "identity",
+        "none",
+        "null",
+        "chunked",
+        "gzip",
+        "x-gzip",
+        "zstd",
+        "bzip2",
+        "x-bzip2",
+        "binary",
+        "plain",
+        "text",
+        "text/html",
+        "7bit",
+        "8bit",
+        "ascii",
+        "us-ascii",
+        "utf-8",
+        "utf8",
+        "iso-8859-1",
+        "windows-1252",
+    ]
+) | {""}
+"""Codings that leave nothing to do where the bytes have no mark of them."""
+
+Unpack = Callable[[bytes, int], tuple[bytes, bool]]
+"""Returns at most ``max_bytes`` and one, and whether the packed data were whole. Raises :class:`HttpError`."""
+
+
+class HttpError(Exception):
+    """The response cannot be read; ``reason`` is a drop reason."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+def decoded_body(body: bytes, codings: str, *, max_bytes: int) -> bytes:
+    """Returns a body without its codings.
+
+    Args:
+        body: as it was sent, but for chunks.
+        codings: the values of its headers, with commas between them.
+        max_bytes: the most that any coding may unpack to.
+
+    Raises:
+        HttpError: ``http_body_too_large``, or ``bad_http_body`` where it does not unpack or its coding is not known.
+
+    >>> decoded_body(b"<p>One</p>", "UTF-8", max_bytes=99), decoded_body(zlib.compress(b"<p>"), "deflate", max_bytes=99)
+    (b'<p>One</p>', b'<p>')
+    """
+    names = [name.partition(";")[0].strip().lower() for name in codings.split(",")]
+    left = [name for name in names if name not in _NONE]
+    for _ in range(_MAX_CODINGS):
+        unpack = _by_mark(body)
+        if unpack is None:
+            if not left or (_is_text(body) and len(body) >= _TEXT_BYTES):
+                break
+            body = _by_name(body, left.pop(), max_bytes)
+            continue
+        body, _is_whole = unpack(body, max_bytes)
+        if len(body) > max_bytes:
+            raise HttpError("http_body_too_large", f"unpacks to more than {max_bytes} bytes")
+    return body
+
+
+def _by_mark(body: bytes) -> Unpack | None:
+    if body.startswith(_GZIP):
+        return _gunzipped
+    if body.startswith(_ZSTD):
+        return _unzstd
+    return _unbzip2 if _BZIP2.match(body) else None
+
+
+def _by_name(body: bytes, name: str, max_bytes: int) -> bytes:
+    """Undoes a coding without a mark. A body that does not have it, or another one, has to read as text."""
+    coding = _NAMES.get(name)
+    try:
+        if coding is None:
+            raise HttpError("bad_http_body", f"content coding {name[:40]!r} is not known")
+        unpacked, is_whole = (_inflated if coding == "deflate" else _unbrotlied)(body, max_bytes)
+    except HttpError:
+        if _is_text(body):
+            return body
+        raise
+    if not is_whole and _is_text(body):
+        return body
+    if len(unpacked) > max_bytes:
+        raise HttpError("http_body_too_large", f"unpacks to more than {max_bytes} bytes")
+    return unpacked
+
+
+def _is_text(body: bytes) -> bool:
+    return body.startswith(_BOMS) or not _CONTROLS.search(body, 0, _TEXT_BYTES)
+
+
+def _gunzipped(body: bytes, max_bytes: int) -> tuple[bytes, bool]:
+    """Unpacks all members. What follows the last is passed over, and a member that is cut gives what it has."""
+    pieces: list[bytes] = []
+    num_bytes = 0
+    rest = body
+    while rest.startswith(_GZIP) and num_bytes <= max_bytes:
+        unpacker = zlib.decompressobj(31)
+        try:
+            piece = unpacker.decompress(rest, max_bytes + 1 - num_bytes)
+        except zlib.error as error:
+            if not pieces:
+                raise HttpError("bad_http_body", "does not inflate") from error
+            break
+        pieces.append(piece)
+        num_bytes += len(piece)
+        if not unpacker.eof:
+            return b"".join(pieces), False
+        rest = unpacker.unused_data.lstrip(b"\0")
+    return b"".join(pieces), True
+
+
+def _inflated(body: bytes, max_bytes: int) -> tuple[bytes, bool]:
+    """Unpacks deflate with zlib's frame, as the standard says, or bare, as some servers send it."""
+    for wbits in (15, -15):
+        unpacker = zlib.decompressobj(wbits)
+        try:
+            return unpacker.decompress(body, max_bytes + 1), unpacker.eof and not unpacker.unused_data
+        except zlib.error:
+            continue
+    raise HttpError("bad_http_body", "does not inflate")
+
+
+def _unbrotlied(body: bytes, max_bytes: int) -> tuple[bytes, bool]:
+    unpacker = brotli.Decompressor()
+    pieces: list[bytes] = []
+    num_bytes = 0
+    try:
+        pieces.append(unpacker.process(body, output_buffer_limit=max_bytes + 1))
+        num_bytes = len(pieces[-1])
+        while num_bytes <= max_bytes and not unpacker.is_finished() and not unpacker.can_accept_more_data():
+            pieces.append(unpacker.process(b"", output_buffer_limit=max_bytes + 1))
+            num_bytes += len(pieces[-1])
+    except brotli.error as error:
+        raise HttpError("bad_http_body", "does not decode as brotli") from error
+    return b"".join(pieces), unpacker.is_finished()
+
+
+def _unzstd(body: bytes, max_bytes: int) -> tuple[bytes, bool]:
+    pieces: list[bytes] = []
+    num_bytes = 0
+    library = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES)
+    with library.stream_reader(io.BytesIO(body), read_across_frames=True) as reader:
+        try:
+            while num_bytes <= max_bytes and (piece := reader.read(min(1 << 20, max_bytes + 1 - num_bytes))):
+                pieces.append(piece)
+                num_bytes += len(piece)
+        except zstandard.ZstdError as error:
+            if not pieces:
+                raise HttpError("bad_http_body", "does not decode as Zstandard") from error
+    return b"".join(pieces), True
+
+
+def _unbzip2(body: bytes, max_bytes: int) -> tuple[bytes, bool]:
+    pieces: list[bytes] = []
+    num_bytes = 0
+    rest = body
+    while _BZIP2.match(rest) and num_bytes <= max_bytes:
+        unpacker = bz2.BZ2Decompressor()
+        try:
+            piece = unpacker.decompress(rest, max_bytes + 1 - num_bytes)
+        except OSError as error:
+            if not pieces:
+                raise HttpError("bad_http_body", "does not decode as bzip2") from error
+            break
+        pieces.append(piece)
+        num_bytes += len(piece)
+        if not unpacker.eof:
+            return b"".join(pieces), False
+        rest = unpacker.unused_data
+    return b"".join(pieces), True
