@@ -18,7 +18,8 @@ from filters.latex.encoding import decode_latex
 from filters.latex.lexer import strip_comments
 from filters.latex.math_mode import MathMode
 from filters.latex.paper import Latex, clean_latex, tidy
-from filters.latex.structure import cut_paper, find_title, remove_bibliography
+from filters.latex.references import remove_bibliography
+from filters.latex.structure import cut_paper, find_title
 
 CASES = json.loads((Path(__file__).parents[1] / "cases" / "arxiv" / "latex.json").read_text(encoding="utf-8"))
 SECONDS_FOR_A_HOSTILE_MB = 8.0

@@ -16,8 +16,9 @@ from typing import ClassVar
 import pyarrow as pa
 
 from filters.latex.encoding import declared_encoding, decode_latex
+from filters.latex.main_file import find_main
 from filters.latex.paper import DetectPaperLanguage, Latex
-from filters.latex.project import assemble, find_main
+from filters.latex.project import assemble
 from pipeline.sources.arxiv.damaged_tar import Readable, TarDamage, TarMember, TarStream
 from pipeline.sources.arxiv.paper_archive import BadPaperError, Project, read_project
 from pipeline.sources.dedup_steps import ExactDedup
@@ -159,7 +160,12 @@ def _read_paper(stream: Readable, location: str, stem: str, *, is_whole_file: bo
 
 def _document(project: Project, paper: PaperId, location: str) -> Document | Rejected:
     files = _decoded(project.files)
-    main = find_main(files, stems_with_bbl=frozenset(project.stems_with_bbl), declared=project.main_declared)
+    main = find_main(
+        files,
+        stems_with_bbl=frozenset(project.stems_with_bbl),
+        declared=project.readme.main,
+        ignored=project.readme.ignored,
+    )
     if main is None:
         return Rejected(location=location, reason="no_tex", is_bad=False)
     if len(files[main]) < _MAX_AUTO_IGNORE_CHARS and files[main].lstrip().startswith("%auto-ignore"):
