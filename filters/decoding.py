@@ -1,0 +1,259 @@
+r"""Decodes bytes to text: one policy for web pages, books and TeX files.
+
+Evidence is used in this order:
+
+1. What the bytes prove: a byte order mark; ASCII; UTF-16 or UTF-32 by the positions of its zero bytes; ISO-2022-JP and
+   ISO-2022-KR by their escape sequences; UTF-8 if it has multi-byte sequences and they outnumber the bad bytes.
+2. A declared encoding, unless the bytes contradict it: they have no meaning in it, or read as another language's
+   text in another encoding and as gibberish in this one.
+3. A guess among the encodings of ``encoding_guess.CANDIDATES`` by the letters that result.
+
+Bad bytes stay single bad bytes:
+
+- In UTF-8, an isolated byte that is no part of a damaged character becomes the Windows-1252 character that it stands
+  for: editors and mail programs paste such bytes into UTF-8 files. A damaged character becomes one U+FFFD.
+- In every encoding, a character that is incomplete at the end of the data is dropped.
+- In the other encodings, a byte without meaning becomes U+FFFD.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from filters.encoding_guess import Guess, guess_encoding, is_contradicted, is_text, log_probability
+from filters.encoding_labels import python_codec
+
+DecidedBy = Literal["proved", "declared", "guessed"]
+
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
+_MIN_MARGIN = 10.0
+"""Ours: the logarithm of how much more probable UTF-8 with many bad bytes has to be than another encoding."""
+_SAMPLE_BYTES = 16_384
+_MAX_BAD_FRACTION = 0.02
+"""Ours: of the bytes outside ASCII. With more bad bytes, the bytes contradict the declared encoding."""
+_ESCAPES = ((b"\x1b$)C", "iso2022_kr"), (b"\x1b$B", "iso2022_jp_2"), (b"\x1b$@", "iso2022_jp_2"))
+_BAD_RUN = re.compile("[\udc80-\udcff]+")
+_BAD_TAIL = re.compile("[\udc80-\udcff]+\\Z")
+_CONTINUATIONS = frozenset(range(0x80, 0xC0))
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """The result of ``decode``."""
+
+    text: str
+    """Without byte order marks at its start; line ends and control characters as they came."""
+    encoding: str
+    """Python's canonical name of the codec, such as ``utf-8``, ``cp1252`` or ``iso8859-2``."""
+    decided_by: DecidedBy
+    certainty: float
+    """Between 0 and 1. 1.0 if proved. If guessed, the probability among all candidates, by the letters' frequencies."""
+    num_bad_bytes: int
+    """Bytes without meaning in ``encoding``, including those that were dropped at the end."""
+
+
+def decode(data: bytes, *, declared: Sequence[str] = (), language: str | None = None) -> Decoded:
+    r"""Decodes ``data`` as the module's docstring describes. Any bytes have a text.
+
+    Args:
+        data: the bytes.
+        declared: labels of the encodings that headers or the data itself declare, the most trusted first. Labels mean
+            what they mean to browsers (``latin-1`` is Windows-1252); unknown labels are ignored.
+        language: ISO 639-1 code of the expected language, which makes a guess more likely to be right.
+
+    >>> decode("déjà vu, naïve café".encode("latin-1"), declared=["utf-8"])
+    Decoded(text='déjà vu, naïve café', encoding='cp1252', decided_by='guessed', certainty=1.0, num_bad_bytes=0)
+    >>> decode("“Żółw” ".encode() + b"\xfc").text
+    '“Żółw” ü'
+    """
+    codec_names = _known_codecs(declared)
+    proved = _proved(data, codec_names)
+    if proved is not None:
+        return proved
+    guess: Guess | None = None
+    for codec in codec_names:
+        if codec in ("utf-8", "ascii"):
+            continue
+        text, num_bad_bytes = _decoded(data, codec)
+        num_high_bytes = len(data) - len(data.translate(None, bytes(range(0x80, 0x100))))
+        if num_bad_bytes > _MAX_BAD_FRACTION * num_high_bytes:
+            continue
+        if codec in _WIDE:
+            if not is_text(text[:_SAMPLE_BYTES]):
+                continue
+        else:
+            guess = guess or guess_encoding(data, language=language)
+            if is_contradicted(codec, guess):
+                continue
+        return Decoded(text, codec, "declared", 1.0, num_bad_bytes)
+    guess = guess or guess_encoding(data, language=language)
+    text, num_bad_bytes = _decoded(data, guess.codec)
+    return Decoded(text, guess.codec, "guessed", guess.certainty, num_bad_bytes)
+
+
+def _known_codecs(labels: Sequence[str]) -> list[str]:
+    codec_names = (python_codec(label) for label in labels)
+    return list(dict.fromkeys(name for name in codec_names if name is not None))
+
+
+def _proved(data: bytes, declared: Sequence[str]) -> Decoded | None:
+    for bom, codec in _BOMS:
+        if data.startswith(bom) and (codec == "utf-8" or _is_wide_text(data[len(bom) :], codec)):
+            text, num_bad_bytes = _decoded(data[len(bom) :], codec)
+            return Decoded(text.lstrip("\ufeff"), codec, "proved", 1.0, num_bad_bytes)
+    wide = _wide_by_zeros(data)
+    if wide is not None:
+        text, num_bad_bytes = _decoded(data, wide)
+        return Decoded(text, wide, "proved", 1.0, num_bad_bytes)
+    if data.isascii():
+        for mark, codec in (*_ESCAPES, *([(b"~{", "hz")] if "hz" in declared else [])):
+            if mark in data:
+                text, num_bad_bytes = _decoded(data, codec)
+                return Decoded(text, codec, "proved", 1.0, num_bad_bytes)
+        return Decoded(data.decode("ascii"), "ascii", "proved", 1.0, 0)
+    try:
+        return Decoded(data.decode("utf-8"), "utf-8", "proved", 1.0, 0)
+    except UnicodeDecodeError:
+        pass
+    escaped, num_cut = _escaped_utf8(data)
+    num_good, num_bad_bytes = _num_good_and_bad(escaped)
+    if num_good > num_bad_bytes or (num_bad_bytes == 0 and "utf-8" in declared):
+        return Decoded(_repaired(escaped), "utf-8", "proved", 1.0, num_bad_bytes + num_cut)
+    if num_good > 0 and _reads_better_as_utf8(data):
+        return Decoded(_repaired(escaped), "utf-8", "guessed", 1.0, num_bad_bytes + num_cut)
+    return None
+
+
+def _reads_better_as_utf8(data: bytes) -> bool:
+    """True if UTF-8 with bad bytes is far more probable than every other encoding, by the letters that result."""
+    guess = guess_encoding(data)
+    text = _repaired(_escaped_utf8(guess.sample)[0])
+    return log_probability(text, None) > guess.score + _MIN_MARGIN
+
+
+def _escaped_utf8(data: bytes) -> tuple[str, int]:
+    """Decodes UTF-8, a bad byte 0xNN as U+DCNN.
+
+    Returns:
+        The text, and the number of bytes of an incomplete character at its end that were dropped.
+    """
+    text = data.decode("utf-8", "surrogateescape")
+    tail = _BAD_TAIL.search(text, max(0, len(text) - 3))
+    if tail is not None and _is_incomplete(tail[0].encode("utf-8", "surrogateescape")):
+        return text[: tail.start()], len(tail[0])
+    return text, 0
+
+
+def _num_good_and_bad(escaped: str) -> tuple[int, int]:
+    """Counts the multi-byte characters and the bad bytes."""
+    num_high = len(escaped) - len(escaped.encode("ascii", "ignore"))
+    num_bad_bytes = len(escaped) - len(escaped.encode("utf-8", "ignore").decode("utf-8"))
+    return num_high - num_bad_bytes, num_bad_bytes
+
+
+def _repaired(escaped: str) -> str:
+    r"""Replaces the bad bytes of a text from ``_escaped_utf8``.
+
+    >>> _repaired(_escaped_utf8("“é” ".encode() + b"M\xfcller \xe2\x80 caf\xc3 ")[0])
+    '“é” Müller � caf� '
+    """
+    leads = {char.encode()[0] for char in set(escaped) if not "\udc80" <= char <= "\udcff"}
+    pieces: list[str] = []
+    at = 0
+    for run in _BAD_RUN.finditer(escaped):
+        bad = run[0].encode("utf-8", "surrogateescape")
+        is_after_character = run.start() > 0 and not escaped[run.start() - 1].isascii()
+        repaired = _from_surrogates(bad)
+        if repaired is None:
+            repaired = "".join(_repaired_bytes(bad, leads, is_after_character=is_after_character))
+        pieces += [escaped[at : run.start()], repaired]
+        at = run.end()
+    return "".join(pieces) + escaped[at:]
+
+
+def _is_incomplete(tail: bytes) -> bool:
+    """True if the bytes begin a UTF-8 character that needs more of them."""
+    try:
+        tail.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.reason == "unexpected end of data" and error.start == 0
+    return False
+
+
+def _from_surrogates(bad: bytes) -> str | None:
+    """Decodes characters beyond U+FFFF that Java and Oracle wrote as two surrogates of three bytes each (CESU-8)."""
+    if len(bad) < 6 or not bad.startswith(b"\xed"):
+        return None
+    try:
+        return bad.decode("utf-8", "surrogatepass").encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+    except UnicodeDecodeError:
+        return None
+
+
+def _repaired_bytes(bad: bytes, leads: set[int], *, is_after_character: bool) -> Iterator[str]:
+    """Yields a character for each isolated bad byte, and one U+FFFD for each group of bytes of a damaged character.
+
+    A byte is isolated if it is the lead byte of none of the document's characters (``leads``) and no continuation
+    byte follows, or if it is a continuation byte with only ASCII around it.
+    """
+    at = 0
+    while at < len(bad):
+        end = at + 1
+        while end < len(bad) and bad[end] in _CONTINUATIONS:
+            end += 1
+        is_stray = bad[at] in _CONTINUATIONS and (at > 0 or is_after_character)
+        if end > at + 1 or bad[at] in leads or is_stray:
+            yield "\ufffd"
+        else:
+            yield bad[at:end].decode("cp1252", "replace")
+        at = end
+
+
+def _decoded(data: bytes, codec: str) -> tuple[str, int]:
+    """Decodes with U+FFFD for bytes without meaning; a character that is incomplete at the end is dropped."""
+    if codec == "utf-8":
+        escaped, num_cut = _escaped_utf8(data)
+        return _repaired(escaped), _num_good_and_bad(escaped)[1] + num_cut
+    decoder = codecs.getincrementaldecoder(codec)("replace")
+    text = decoder.decode(data)
+    num_bad_bytes = len(decoder.getstate()[0]) + text.count("\ufffd")
+    return unicodedata.normalize("NFC", text) if codec == "cp1258" else text, num_bad_bytes
+
+
+def _wide_by_zeros(data: bytes) -> str | None:
+    """Returns the codec if the data is UTF-16 or UTF-32 without a mark, as the positions of zero bytes show."""
+    sample = data[:_SAMPLE_BYTES]
+    if b"\0" not in sample or len(sample) < 4:
+        return None
+    zeros = [sample[at::4].count(0) for at in range(4)]
+    quarter = max(1, len(sample) // 4)
+    candidates = []
+    if min(zeros[2:]) > 0.9 * quarter and zeros[0] < 0.1 * quarter:
+        candidates.append("utf-32-le")
+    if min(zeros[:2]) > 0.9 * quarter and zeros[3] < 0.1 * quarter:
+        candidates.append("utf-32-be")
+    even, odd = zeros[0] + zeros[2], zeros[1] + zeros[3]
+    if odd > 20 * even:
+        candidates.append("utf-16-le")
+    if even > 20 * odd:
+        candidates.append("utf-16-be")
+    return next((codec for codec in candidates if _is_wide_text(data, codec)), None)
+
+
+def _is_wide_text(data: bytes, codec: str) -> bool:
+    """True if the first bytes decode without an error to characters that texts are made of."""
+    sample = data[:_SAMPLE_BYTES]
+    decoder = codecs.getincrementaldecoder(codec)("replace")
+    return is_text(decoder.decode(sample))
