@@ -65,7 +65,7 @@ def resolve_conditionals(text: str) -> tuple[str, int]:
     >>> resolve_conditionals(r"\newif\iflong\longtrue\begin{document}\iflong A\else B\fi")
     ('\\begin{document} A', 1)
     """
-    if _MAY_SETTLE.search(text) is None:
+    if ("\\if" not in text and "\\newif" not in text) or _MAY_SETTLE.search(text) is None:
         return text, 0
     switches = {match[match.lastindex or 1]: _Switch() for match in _DECLARED.finditer(text)}
     body_start = max(text.find("\\begin{document}"), 0)

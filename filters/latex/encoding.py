@@ -18,6 +18,8 @@ _DECLARES = re.compile(
     rb"|^%[ \t]*!TeX[ \t]+(?:file)?encoding[ \t]*=[ \t]*([\w-]{1,40})",
     re.IGNORECASE | re.MULTILINE,
 )
+_MARKS = (b"inputen", b"CJK", b"!TeX", b"!TEX", b"!tex")
+"""One of them is in every declaration: most files have none."""
 _LABELS = {
     "gb": "gb18030",
     "bg5": "big5",
@@ -41,6 +43,8 @@ def declared_encoding(data: bytes) -> str | None:
     >>> declared_encoding(rb"\usepackage[ansinew]{inputenc}"), declared_encoding(rb"%\inputencoding{latin2}")
     ('ansinew', None)
     """
+    if not any(mark in data for mark in _MARKS):
+        return None
     for match in _DECLARES.finditer(data):
         line = data[data.rfind(b"\n", 0, match.start()) + 1 : match.start()]
         if b"%" in line.replace(b"\\%", b""):
@@ -57,12 +61,18 @@ def decode_file(data: bytes, declared: str | None = None) -> Decoded:
     >>> decode_file("José".encode("latin-1")).text, decode_file("José".encode()).text
     ('José', 'José')
     """
-    label = declared_encoding(data) or declared
-    return decode(data, declared=() if label is None else (label,))
+    return _decode(data, declared_encoding(data) or declared)
 
 
 def decode_project(files: Mapping[str, bytes]) -> dict[str, Decoded]:
     """Decodes every file by its own bytes and declaration, or by what the project's main files declare."""
-    by_rank = sorted(files, key=lambda path: (b"\\document" not in files[path], path))
-    declared = next((found for path in by_rank if (found := declared_encoding(files[path]))), None)
-    return {path: decode_file(data, declared) for path, data in files.items()}
+    labels = {path: declared_encoding(data) for path, data in files.items()}
+    by_rank = sorted(
+        (path for path in files if labels[path]), key=lambda path: (b"\\document" not in files[path], path)
+    )
+    of_project = labels[by_rank[0]] if by_rank else None
+    return {path: _decode(data, labels[path] or of_project) for path, data in files.items()}
+
+
+def _decode(data: bytes, label: str | None) -> Decoded:
+    return decode(data, declared=() if label is None else (label,))

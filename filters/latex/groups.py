@@ -101,18 +101,18 @@ def would_glue(before: str, after: str) -> bool:
 def join_pieces(pieces: Iterable[str]) -> str:
     r"""Joins pieces that were not neighbours; a space keeps a command's name from growing at a seam.
 
+    A command's name lies in one piece.
+
     >>> join_pieces([r"{\small", "note}"])
     '{\\small note}'
     """
     out: list[str] = []
-    tail = ""
     for piece in pieces:
         if not piece:
             continue
-        if would_glue(tail, piece):
+        if out and piece[0].isalpha() and out[-1][-1].isalpha() and would_glue(out[-1], piece):
             out.append(" ")
         out.append(piece)
-        tail = (tail + piece)[-_TAIL_CHARS:] if len(piece) < _TAIL_CHARS else piece[-_TAIL_CHARS:]
     return "".join(out)
 
 

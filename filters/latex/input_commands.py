@@ -89,21 +89,28 @@ class InputCommands:
         names = sorted({*_INPUTS, *self._own, *self._aliases}, key=len, reverse=True)
         return re.compile(_COMMAND.replace("NAMES", "|".join(map(re.escape, names))), re.DOTALL)
 
-    def learn(self, text: str) -> None:
-        r"""Notes the paths and reading commands that a file defines."""
-        text = text[:_MAX_LEARNED_CHARS]
+    def learn(self, text: str, *, is_main: bool) -> None:
+        r"""Notes the paths and reading commands that a file defines in its preamble."""
+        begin = text.find("\\begin{document}")
+        text = text[: min(_MAX_LEARNED_CHARS, begin if begin >= 0 else _MAX_LEARNED_CHARS)]
+        if "\\input" not in text and "\\include{" not in text and "\\subfile" not in text and "@input" not in text:
+            if is_main:
+                self._learn_paths(text)
+            return
         num_names = len(self._own) + len(self._aliases)
-        for name, path in _PATH_MACRO.findall(text):
-            self._paths.setdefault(name, path.strip())
+        self._learn_paths(text)
         for name, target in _ALIAS.findall(text)[: MAX_OWN_COMMANDS - len(self._aliases)]:
             self._aliases[name] = target
-        for match in _INPUT_PATH.finditer(text):
+        for match in _INPUT_PATH.finditer(text) if "input@path" in text else ():
             self._folders += re.findall(r"\{\s*([^{}]*?)\s*\}", match[1])[: MAX_FOLDERS - len(self._folders)]
-        if "input" in text or "include" in text or "subfile" in text:
-            for match in _OWN_COMMAND.finditer(text):
-                self._learn_command(text, match)
+        for match in _OWN_COMMAND.finditer(text):
+            self._learn_command(text, match)
         if len(self._own) + len(self._aliases) != num_names:
             self.pattern = self._compiled()
+
+    def _learn_paths(self, text: str) -> None:
+        for name, path in _PATH_MACRO.findall(text):
+            self._paths.setdefault(name, path.strip())
 
     def _learn_command(self, text: str, match: re.Match[str]) -> None:
         end = group_end(text, match.end(), min(len(text), match.end() + _MAX_BODY_CHARS))

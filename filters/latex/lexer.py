@@ -82,31 +82,30 @@ class _Stripper:
         search = token_pattern(self.verbatim).search
         match = search(text, 0)
         while match is not None:
-            next_pos, go_on = self._handle(pos, match)
-            if next_pos < 0:  # nothing special: the token stays
-                match = search(text, go_on)
-                continue
-            pos = next_pos
-            match = search(text, pos)
+            start, go_on = match.span()
+            kind = match.lastgroup
+            if kind is not None:
+                next_pos = self._verbatim(kind, pos, match)
+            else:
+                next_pos = self._comment(pos, start) if text[start] == "%" else -1
+            if next_pos >= 0:
+                pos = go_on = next_pos
+            match = search(text, go_on)
         out.append(text[pos:])
         self.code.text = join_pieces(out)
         return self.code
 
-    def _handle(self, pos: int, match: re.Match[str]) -> tuple[int, int]:
-        """Returns the end of a removed or sealed stretch (-1 if there is none), and the end of the token."""
-        start, end = match.span()
-        kind = match.lastgroup
-        if kind is None:
-            return (self._comment(pos, start) if self.text[start] == "%" else -1), end
+    def _verbatim(self, kind: str, pos: int, match: re.Match[str]) -> int:
+        """Returns the end of a removed or sealed stretch; -1 if the token stays."""
         if kind == "environment":
-            return self._environment(match[kind], pos, match), end
+            return self._environment(match[kind], pos, match)
         if kind == "command":
-            return self._inline(match[kind], pos, match), end
+            return self._inline(match[kind], pos, match)
         if kind == "comment":
-            return self._comment_command(pos, match), end
+            return self._comment_command(pos, match)
         if kind == "short":
-            return -1, self._set_mark(start)
-        return self._mark(pos, start), end
+            return self._set_mark(pos, match.start())
+        return self._mark(pos, match.start())
 
     def _seal(self, piece: str) -> None:
         self.out.append(f"\x00{len(self.code.sealed)}\x00")
@@ -164,14 +163,15 @@ class _Stripper:
         self._seal(self.text[start:end])
         return end
 
-    def _set_mark(self, start: int) -> int:
+    def _set_mark(self, pos: int, start: int) -> int:
         match = SHORT_VERB.match(self.text, start)
         if match is None:
-            return start + 1
+            return -1
         if match[1].startswith(("Undefine", "Delete", "lstDelete")):
             self.active_marks.discard(match[2])
         else:
             self.active_marks.add(match[2])
+        self.out.append(self.text[pos : match.end()])
         return match.end()
 
     def _mark(self, pos: int, start: int) -> int:

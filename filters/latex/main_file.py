@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from filters.latex.groups import in_code, words
 
 CLASS = re.compile(r"\\document(?:class|style)\s*(?:\[[^\]]{0,1000}\])?\s*\{\s*([\w-]*)")
-BEGIN_DOCUMENT = re.compile(r"\\begin\s?\{document\}|\\document(?![A-Za-z@])")
+_BEGIN_LATEX = re.compile(r"\\begin\s?\{document\}")
+_BEGIN_AMSTEX = re.compile(r"\\document(?![A-Za-z@])")
 _PLAIN_INPUT = re.compile(
     r"\\(?:(?:@?input|include|subfile|subfileinclude)\s*\{\s*\"?([^{}\"\n]{1,300}?)\"?\s*\}|(?:@@)?input\s+([^\s{}\\%]+)"
     r"|(?:import|subimport|inputfrom|includefrom|subinputfrom|subincludefrom)\*?\s*\{([^{}\n]{0,300})\}\s*\{([^{}\n]{1,300})\})"
@@ -41,6 +42,14 @@ _BACKUP = re.compile(
 def first_match(pattern: re.Pattern[str], text: str, pos: int = 0) -> re.Match[str] | None:
     """Returns the first match outside of comments."""
     return next(in_code(pattern, text, pos), None)
+
+
+def find_begin(text: str) -> re.Match[str] | None:
+    r"""Returns where a document begins: LaTeX's ``\begin{document}`` or AMSTeX's ``\document``."""
+    found = first_match(_BEGIN_LATEX, text)
+    if found is None and "\\document" in text:
+        found = first_match(_BEGIN_AMSTEX, text)
+    return found
 
 
 def find_main(
@@ -107,10 +116,8 @@ class _Halves:
 
 
 def _halves(path: str, text: str) -> _Halves:
-    found = first_match(CLASS, text)
-    return _Halves(
-        None if found is None else found[1], first_match(BEGIN_DOCUMENT, text) is not None, _input_stems(path, text)
-    )
+    found = first_match(CLASS, text) if "\\document" in text else None
+    return _Halves(None if found is None else found[1], find_begin(text) is not None, _input_stems(path, text))
 
 
 def _stem(path: str) -> str:

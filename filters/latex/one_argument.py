@@ -5,8 +5,6 @@ What such a macro expands to must stay one argument, so it gets braces.
 
 from __future__ import annotations
 
-import re
-
 from filters.latex.groups import words
 
 _TAKES = {
@@ -28,7 +26,7 @@ _TAKES = {
 _NUM_ARGUMENTS = {name: count for count, names in _TAKES.items() for name in names}
 MAX_BEFORE_CHARS = 200
 """How far back a command with its first arguments is sought; ours: a first argument of two takes under 100."""
-_COMMAND = re.compile(r"(?:\\\\)*\\([A-Za-z]+)\Z")
+_MAX_NAME_CHARS = 40
 
 
 def takes_token(before: str) -> bool:
@@ -69,8 +67,10 @@ def takes_token(before: str) -> bool:
 
 
 def _is_second(before: str, pos: int) -> bool:
-    r"""True for ``\frac1\a``: the first argument is one character."""
-    if not before[pos - 1].isalnum():
+    r"""True for ``\frac1\a`` and ``\frac x\a``: the first argument is one character."""
+    if pos < 3 or not before[pos - 1].isalnum():
+        return False
+    if before[pos - 1].isalpha() and before[pos - 2] not in " \t\n":
         return False
     return _NUM_ARGUMENTS.get(_name_before(before, _skip_back(before, pos - 1)), 0) == 2
 
@@ -78,8 +78,12 @@ def _is_second(before: str, pos: int) -> bool:
 def _name_before(text: str, pos: int) -> str:
     if not pos or not text[pos - 1].isalpha():
         return ""
-    match = _COMMAND.search(text[max(0, pos - 40) : pos])
-    return "" if match is None else match[1]
+    start = text.rfind("\\", max(0, pos - _MAX_NAME_CHARS), pos)
+    name = text[start + 1 : pos]
+    if start < 0 or not (name.isalpha() and name.isascii()):
+        return ""
+    num_backslashes = len(text[:start]) - len(text[:start].rstrip("\\")) if text[start - 1 : start] == "\\" else 0
+    return "" if num_backslashes % 2 else name
 
 
 def _skip_back(text: str, pos: int) -> int:

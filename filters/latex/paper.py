@@ -8,7 +8,6 @@ users to increase consistency across papers." The text stays LaTeX. ``docs/recip
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -29,6 +28,8 @@ _HEADING_LINE = re.compile(
 )
 _WORD = re.compile(r"\\(?:[A-Za-z@]+(?:\[[^\]\n]{0,100}\])?|.)|([^\W\d_]{2})")
 _COMMAND_NAME = re.compile(r"\\([A-Za-z]+)")
+_MAX_NAMES_LOOKED_FOR = 300
+"""Names that are looked for one by one; for more, all commands of a text are listed."""
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
@@ -66,7 +67,9 @@ def clean_latex(source: str, *, keep_abstract: bool = False, drop_appendix: bool
     code = strip_comments(normalise_source(source))
     settled, _ = resolve_conditionals(code.text)
     expanded = expand_macros(settled)
-    text, _ = resolve_conditionals(expanded.text)  # a macro may be \iffalse
+    text = expanded.text
+    if "\\iffalse" in text or "\\iftrue" in text:  # a macro may be one of them
+        text, _ = resolve_conditionals(text)
     cut = cut_paper(text, keep_abstract=keep_abstract, drop_appendix=drop_appendix)
     return PaperText(
         text=code.unseal(tidy(cut.text)),
@@ -80,8 +83,10 @@ def clean_latex(source: str, *, keep_abstract: bool = False, drop_appendix: bool
 
 
 def _num_left(text: str, own_names: frozenset[str]) -> int:
-    names = Counter(_COMMAND_NAME.findall(text))
-    return sum(names[name] for name in names.keys() & own_names)
+    if len(own_names) > _MAX_NAMES_LOOKED_FOR:
+        return sum(name in own_names for name in _COMMAND_NAME.findall(text))
+    found = (name for name in own_names if f"\\{name}" in text)
+    return sum(len(re.findall(rf"\\{re.escape(name)}(?![A-Za-z])", text)) for name in found)
 
 
 def tidy(text: str) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from filters.latex.groups import normalise_source, would_glue
 from filters.latex.input_commands import InputCommand, InputCommands, opaque_end
-from filters.latex.main_file import BEGIN_DOCUMENT, CLASS, first_match
+from filters.latex.main_file import CLASS, find_begin, first_match
 from filters.latex.public_styles import is_public_input, is_public_style
 from filters.latex.verbatim import Verbatim, declared_verbatim
 
@@ -98,8 +98,9 @@ class _Assembler:
         self.num_read_chars += len(text)
         if not is_style:
             text = self._document_part(text)
-        self.commands.learn(text)
-        declared_verbatim(text, known=self.verbatim)
+        self.commands.learn(text, is_main=is_main)
+        if "environment" in text or "Short" in text:
+            declared_verbatim(text, known=self.verbatim)
         pos = 0
         unclosed: set[str] = set()
         match = self.commands.pattern.search(text)
@@ -132,7 +133,7 @@ class _Assembler:
         if not self.has_class:
             self.has_class = True
             return text
-        begin = first_match(BEGIN_DOCUMENT, text)
+        begin = find_begin(text)
         if begin is None:
             return text
         end = first_match(_END_DOCUMENT, text, begin.end())

@@ -13,25 +13,47 @@ from dataclasses import dataclass
 from filters.latex.accents import plain_accents
 from filters.latex.groups import group_end, join_pieces, whole_lines
 
-HEADING = re.compile(
+_LATEX_HEADING = (
     r"\\(?:(?:chapter|part|section|subsection|subsubsection|paragraph|subparagraph|addchap|addsec|minisec"
     r"|specialsection|unnumberedsection)\s*\*?\s*(?=[\[{])|beginsection(?![A-Za-z@])|heading\s*(?=\{)"
-    r"|(?:newsec|subsec|subsubsec|subheading)\s*(?=\{)"
-    r"|(?:head|heading|subhead|subheading|specialhead)(?![A-Za-z@])(?=(?:(?!\\(?:sub|special)?head)[^\n]|\n(?!\n)){0,400}?"
-    r"\\end(?:sub|special)?head)"
     r"|begin\s?\{(?:chapter|part|(?:sub){0,2}section|paragraph)\*?\}\s*(?=[\[{]))"
 )
-"""A heading of any depth: LaTeX's, AMSTeX's and harvmac's."""
-_BIBLIOGRAPHY = re.compile(
+_PLAIN_HEADING = (
+    r"|\\(?:(?:newsec|subsec|subsubsec|subheading)\s*(?=\{)"
+    r"|(?:head|heading|subhead|subheading|specialhead)(?![A-Za-z@])(?=(?:(?!\\(?:sub|special)?head)[^\n]|\n(?!\n)){0,400}?"
+    r"\\end(?:sub|special)?head))"
+)
+_LATEX_BIBLIOGRAPHY = (
     r"\\begin\s?\{(?P<environment>thebibliography|references|REFERENCES|mcitethebibliography|biblist\*?|bibdiv"
     r"|chapthebibliography|apjbibliography)\}"
     r"|\\(?P<command>(?:no)?bibliography[A-Za-z]*|printbibliography|printbibheading|putbib|nocite[a-z]*|addbibresource"
-    r"|biboptions|bibpunct|bibsep|setcitestyle|listrefs|listfigs|refout|figout|footatend)(?![A-Za-z@])"
+    r"|biboptions|bibpunct|bibsep|setcitestyle)(?![A-Za-z@])"
     r"|\\(?P<bibitem>bibitem)(?![A-Za-z@])"
+)
+_PLAIN_BIBLIOGRAPHY = (
+    r"|\\(?P<prints>listrefs|listfigs|refout|figout|footatend)(?![A-Za-z@])"
     r"|\\(?P<opens>Refs|references|beginrefs|REFERENCES)(?![A-Za-z@])"
     r"|\\(?P<entry>ref)(?=\s*\\(?:key|no|by|manyby|paper|book|bysame)(?![A-Za-z@]))"
     r"|\\(?P<stored>[lnx]ref|REF|Ref)\s*\\[A-Za-z]+\s*(?=\{)|\\ref\s*\\[A-Za-z]+\s*(?P<inline>\{)"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """The headings and lists of one kind of TeX."""
+
+    heading: re.Pattern[str]
+    """A heading of any depth."""
+    bibliography: re.Pattern[str]
+    """What begins, prints or holds a list of references."""
+
+
+LATEX = Dialect(
+    re.compile(_LATEX_HEADING),
+    re.compile(_LATEX_BIBLIOGRAPHY + r"|\\(?P<prints>(?!))(?P<opens>)(?P<entry>)(?P<stored>)(?P<inline>)"),
+)
+PLAIN = Dialect(re.compile(_LATEX_HEADING + _PLAIN_HEADING), re.compile(_LATEX_BIBLIOGRAPHY + _PLAIN_BIBLIOGRAPHY))
+r"""A source without ``\begin{document}``: LaTeX's forms and those of AMSTeX, harvmac and phyzzx."""
 _CLOSES = {
     "Refs": "\\endRefs",
     "references": "\\endreferences",
@@ -49,10 +71,9 @@ _REFERENCES = re.compile(
     rf"(?:\\[a-z]+|[\s{{}}~])*(?:(?:\d+|[IVXivx]+)\.?\s+|\d+\.)?{_NAMES}[\s}}.:]*\Z", re.IGNORECASE
 )
 """Titles of a list of references; group ``review``: names that a section of text has, too."""
-_NAME_WORD = re.compile(
-    r"r[ée]f[ée]r[ée]n[cz]|bibliogra|literatu|r\s?e\s?f\s?e\s?r\s?e\s?n\s?c\s?e\s?s|R\\'|литератур|библиогра|文献|文獻",
-    re.IGNORECASE,
-)
+_STEMS = ("renc", "bibliogra", "literatu", "n c e s", "encias")
+_STEMS_NOT_ASCII = ("rênc", "литератур", "библиогра", "文献", "文獻")
+"""Pieces of the names above, one in each name, in lower case: lines without any are not looked at."""
 _HAND_HEADING = re.compile(
     r"\\(?:centerline|leftline|line|bf|textbf|bfseries|sc|textsc|large|Large|LARGE|beginsection|begin\{center\}|underline"
     r"|underbar|it|em|sl|bigbf|section|heading|head|newsec|subhead|mainhead|sectionhead|chapter|noindent|bigskip)"
@@ -115,6 +136,7 @@ MAX_LINE_CHARS = 300
 """How long a line that heads a list by hand may be; ours: it is one word with its layout."""
 MAX_ENTRY_CHARS = 4_000
 r"""How long one AMSTeX ``\ref ... \endref`` may be; ours: ten lines."""
+_MAX_BEFORE_CHARS = 600
 _MAX_CONTENT_CHARS = 400_000
 """How much after a heading is looked into; ours: the longest lists of references have 200,000 characters."""
 
@@ -130,17 +152,17 @@ class _Named:
     is_review: bool
 
 
-def remove_bibliography(body: str) -> str:
+def remove_bibliography(body: str, *, dialect: Dialect = PLAIN) -> str:
     r"""Removes lists of references and the commands that print them, wherever they stand; what follows them stays.
 
     >>> remove_bibliography("a\n\\section*{References}\n\\begin{thebibliography}{}x\\end{thebibliography}\n\\appendix")
     'a\n\\appendix'
     """
-    named = list(_headings_named(body))
-    found = list(_BIBLIOGRAPHY.finditer(body))
+    found = list(dialect.bibliography.finditer(body))
+    named = list(_headings_named(body, [match.start() for match in found if _is_list_start(match)]))
     if not named and not found:
         return body
-    remover = _Remover(body)
+    remover = _Remover(body, dialect)
     regions = [region for heading in named if (region := remover.section(heading)) is not None]
     for match in found:
         end = remover.end(match)
@@ -157,7 +179,16 @@ def remove_bibliography(body: str) -> str:
     return join_pieces(out)
 
 
-def _headings_named(body: str) -> Iterator[_Named]:
+def _is_list_start(match: re.Match[str]) -> bool:
+    command = match["command"] or ""
+    return bool(match["environment"] or match["opens"] or command in ("bibliography", "printbibliography"))
+
+
+def _headings_named(body: str, list_starts: list[int]) -> Iterator[_Named]:
+    """Yields the headings that say "References": sections anywhere, lines made by hand in front of a list.
+
+    Without a list that has an end of its own, lines made by hand are looked for everywhere.
+    """
     section_starts = set()
     for match in _SECTION_NAMED.finditer(body):
         named = _REFERENCES.match(plain_accents(match["title"]))
@@ -165,19 +196,29 @@ def _headings_named(body: str) -> Iterator[_Named]:
             section_starts.add(body.rfind("\n", 0, match.start()) + 1)
             is_section = "paragraph" not in match["level"]
             yield _Named(match.start(), match.end(), is_section, named["review"] is not None)
-    seen = -1
-    for match in _NAME_WORD.finditer(body):
-        start = body.rfind("\n", max(0, match.start() - MAX_LINE_CHARS), match.start()) + 1
-        end = body.find("\n", match.start(), match.start() + MAX_LINE_CHARS)
-        end = min(len(body), match.start() + MAX_LINE_CHARS) if end < 0 else end
-        if start == seen or start in section_starts or end - start > MAX_LINE_CHARS:
+    seen = set(section_starts)
+    stretches = [(max(0, start - _MAX_BEFORE_CHARS), start) for start in list_starts] or [(0, len(body))]
+    for place in (place for start, end in stretches for place in _places_of_stems(body, start, end)):
+        start = body.rfind("\n", max(0, place - MAX_LINE_CHARS), place) + 1
+        end = body.find("\n", place, place + MAX_LINE_CHARS)
+        end = min(len(body), place + MAX_LINE_CHARS) if end < 0 else end
+        if start in seen or end - start > MAX_LINE_CHARS:
             continue
-        seen = start
+        seen.add(start)
         line = body[start:end]
         plain = " ".join(_LAYOUT_ARGUMENT.sub(" ", plain_accents(line)).split())
         named = _REFERENCES.match(plain)
         if named is not None and named["review"] is None and _is_heading_line(body, line, start, end):
             yield _Named(start, end, is_section=False, is_review=False)
+
+
+def _places_of_stems(body: str, start: int, end: int) -> Iterator[int]:
+    lower = body[start:end].replace("\u0130", "I").lower()  # in lower case this one letter is two characters
+    for stem in _STEMS if lower.isascii() else (*_STEMS, *_STEMS_NOT_ASCII):
+        place = lower.find(stem)
+        while place >= 0:
+            yield start + place
+            place = lower.find(stem, place + 1)
 
 
 def _is_heading_line(body: str, line: str, start: int, end: int) -> bool:
@@ -189,15 +230,16 @@ def _is_heading_line(body: str, line: str, start: int, end: int) -> bool:
 
 
 class _Remover:
-    def __init__(self, body: str) -> None:
+    def __init__(self, body: str, dialect: Dialect) -> None:
         self.body = body
+        self.dialect = dialect
         self.unclosed: set[str] = set()
         self._stops: list[int] | None = None
 
     def next_stop(self, pos: int) -> int:
         """Returns the next heading, figure, caption, page or appendix: it ends a list without an end of its own."""
         if self._stops is None:
-            patterns = (HEADING, _STOPS, _HAND_STOPS)
+            patterns = (self.dialect.heading, _STOPS, _HAND_STOPS)
             self._stops = sorted(match.start() for pattern in patterns for match in pattern.finditer(self.body))
         index = bisect_left(self._stops, pos)
         return self._stops[index] if index < len(self._stops) else len(self.body)
@@ -230,21 +272,21 @@ class _Remover:
 
     def section(self, heading: _Named) -> tuple[int, int] | None:
         """Returns the stretch of a heading and its list; None if prose is under the heading."""
-        stop = self.next_stop(heading.end)
-        listed = self._listed_end(heading.end, stop)
+        listed = self._listed_end(heading.end)
         if listed is not None:
             return heading.start, whole_lines(self.body, heading.start, listed)
+        stop = self.next_stop(heading.end)
         content = self.body[heading.end : min(stop, heading.end + _MAX_CONTENT_CHARS)]
         return (heading.start, stop) if _is_list(content, heading) else None
 
-    def _listed_end(self, pos: int, stop: int) -> int | None:
+    def _listed_end(self, pos: int) -> int | None:
         """Returns the end of the lists that directly follow a heading; None if none does."""
         body, end = self.body, None
         at = pos
         while True:
             layout = _LAYOUT.match(body, at)
             at = layout.end() if layout else at
-            match = _BIBLIOGRAPHY.match(body, at)
+            match = self.dialect.bibliography.match(body, at)
             if match is not None and not match["bibitem"] and not match["inline"]:
                 at = end = max(self.end(match), at + 1)
                 continue
@@ -254,7 +296,7 @@ class _Remover:
             if close < 0 or (_CITES.search(content) and not _STRONG_MARK.search(content)) or not _ENTRY.search(content):
                 break
             at = end = close
-        return None if end is None else _with_closers(body, pos, end, stop)
+        return None if end is None else _with_closers(body, pos, end)
 
     def _environment_end(self, match: re.Match[str]) -> int:
         pattern = re.compile(rf"\\(begin|end)\s?\{{{re.escape(match[1])}\}}")
@@ -266,7 +308,7 @@ class _Remover:
         return -1
 
 
-def _with_closers(body: str, start: int, end: int, stop: int) -> int:
+def _with_closers(body: str, start: int, end: int) -> int:
     """Returns the end with the closing braces and environments of what was opened between the heading and the list."""
     opened: list[str] = []
     for match in _ENVIRONMENT_ENDS.finditer(body, start, end):
@@ -275,7 +317,7 @@ def _with_closers(body: str, start: int, end: int, stop: int) -> int:
             opened.append(token)
         elif (match[1] == "end" or token in ("}", "endgroup", "egroup")) and opened:
             opened.pop()
-    while opened and (closer := _CLOSER.match(body, end, max(stop, end))) is not None:
+    while opened and (closer := _CLOSER.match(body, end)) is not None:
         opened.pop()
         end = closer.end()
     return end

@@ -11,7 +11,7 @@ from itertools import islice
 
 from filters.latex.groups import group_end, join_pieces
 from filters.latex.macros import read_bracket, read_group
-from filters.latex.references import HEADING, remove_bibliography
+from filters.latex.references import LATEX, PLAIN, remove_bibliography
 
 MIN_LEAD_CHARS = 3840
 """How much text in front of the first heading can be the paper's own text; ours: twice the longest abstract that arXiv
@@ -76,10 +76,11 @@ def cut_paper(text: str, *, keep_abstract: bool = False, drop_appendix: bool = F
     title = find_title(text)
     begin, end = _document_span(text)
     preamble, body = text[:begin], text[begin:end]
-    body = remove_bibliography(body)
+    dialect = LATEX if "\\begin{document}" in preamble else PLAIN
+    body = remove_bibliography(body, dialect=dialect)
     if drop_appendix and (appendix := _APPENDIX.search(body)) is not None:
         body = body[: appendix.start()]
-    headings = [match.start() for match in HEADING.finditer(body)]
+    headings = [match.start() for match in dialect.heading.finditer(body)]
     start, lead = _body_start(body, headings)
     kept = body[start:]
     if keep_abstract:

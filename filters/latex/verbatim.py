@@ -32,23 +32,71 @@ r"""How far the end of a ``\verb`` or ``\url`` is sought; TeX ends ``\verb`` at 
 _MAX_BODY_CHARS = 2000
 """How long an environment's definition may be to be looked into; ours: what hides text is one short line."""
 
-_NAME = r"\s*\{{?\s*\\(?P<{}>[A-Za-z@]+)\s*\}}?\s*"
-_DECLARES = re.compile(
-    r"\\(?P<verbatim>lstnewenvironment|(?:Define|Recustom)VerbatimEnvironment|(?:new|renew|Declare)tcblisting"
-    r"|DeclareTCBListing|newverbatim)\s*(?:\[[^\]]{0,100}\])?\s*\{\s*([A-Za-z]+\*?)\s*\}"
-    r"|\\newminted(?:\[([A-Za-z]+)\])?\{([A-Za-z]+)\}"
-    r"|\\(?P<hides>excludecomment|excludeversion|processcomment)\s*\{?\s*([A-Za-z]+\*?)\s*\}?"
-    r"|\\(?P<shows>includecomment|includeversion|specialcomment|markversion|newtheorem\*?)\s*\{\s*([A-Za-z]+\*?)\s*\}"
-    r"|\\(?P<defines>(?:re)?newenvironment\*?|NewEnviron|RenewEnviron|(?:New|Renew|Declare|Provide)DocumentEnvironment)"
-    r"\s*\{\s*([A-Za-z]+\*?)\s*\}"
-    rf"|\\(?:let{_NAME.format('let')}=?|def{_NAME.format('def')}\{{|(?:re)?newcommand\*?{_NAME.format('new')}\{{)\s*"
-    r"\\(?P<target>comment|verb|Verb|spverb"
-    r"|lstinline|mintinline|url|path|nolinkurl)(?![A-Za-z@])(?=\s*(?:\[[^\]\n]{0,200}\]\s*)?(?:\{[\w+-]{0,40}\})?(?:[\s}\\%]|\Z))"
-    r"|\\(?P<inline>(?:New|Declare|Renew|Provide)DocumentCommand)\s*\{?\s*\\([A-Za-z@]+)\s*\}?\s*"
-    r"\{\s*(?:[os]\s*|O\{[^{}]{0,40}\}\s*){0,5}v\s*\}"
-    r"|\\(?P<custom>(?:Custom|Recustom)VerbatimCommand|newverbcommand)\s*\{?\s*\\([A-Za-z]+)\s*\}?"
-    r"|\\(?P<mint>newmintinline|newmint)(?:\[([A-Za-z]+)\])?\{([A-Za-z]+)\}"
+_ALIAS_TARGETS = ("comment", "verb", "Verb", "spverb", "lstinline", "mintinline", "url", "path", "nolinkurl")
+_DECLARES = (
+    (
+        ("lstnewenvironment", "VerbatimEnvironment", "tcblisting", "TCBListing", "newverbatim"),
+        re.compile(
+            r"\\(?P<verbatim>lstnewenvironment|(?:Define|Recustom)VerbatimEnvironment|(?:new|renew|Declare)tcblisting"
+            r"|DeclareTCBListing|newverbatim)\s*(?:\[[^\]]{0,100}\])?\s*\{\s*(?P<name>[A-Za-z]+\*?)\s*\}"
+        ),
+    ),
+    (
+        ("newmint",),
+        re.compile(
+            r"\\(?P<mint>newminted|newmintinline|newmint)(?:\[(?P<name>[A-Za-z]+)\])?\{(?P<language>[A-Za-z]+)\}"
+        ),
+    ),
+    (
+        ("excludecomment", "excludeversion", "processcomment"),
+        re.compile(r"\\(?P<hides>excludecomment|excludeversion|processcomment)\s*\{?\s*(?P<name>[A-Za-z]+\*?)\s*\}?"),
+    ),
+    (
+        ("includecomment", "includeversion", "specialcomment", "markversion", "m{comment}", "m*{comment}"),
+        re.compile(
+            r"\\(?P<shows>includecomment|includeversion|specialcomment|markversion|newtheorem\*?)"
+            r"\s*\{\s*(?P<name>[A-Za-z]+\*?)\s*\}"
+        ),
+    ),
+    (
+        ("newenvironment", "NewEnviron", "RenewEnviron", "DocumentEnvironment"),
+        re.compile(
+            r"\\(?P<defines>(?:re)?newenvironment\*?|NewEnviron|RenewEnviron"
+            r"|(?:New|Renew|Declare|Provide)DocumentEnvironment)\s*\{\s*(?P<name>[A-Za-z]+\*?)\s*\}"
+        ),
+    ),
+    (
+        ("\\let",),
+        re.compile(
+            r"\\let\s*\\(?P<name>[A-Za-z@]+)\s*=?\s*"
+            rf"\\(?P<target>{'|'.join(_ALIAS_TARGETS)})(?![A-Za-z@])"
+        ),
+    ),
+    (
+        (*(f"{{\\{target}" for target in _ALIAS_TARGETS[:6]), *(f"{{\\{target}}}" for target in _ALIAS_TARGETS[6:])),
+        re.compile(
+            r"\\(?:def\s*|(?:re)?newcommand\*?\s*\{?\s*)\\(?P<name>[A-Za-z@]+)\s*\}?\s*\{"
+            rf"\\(?P<target>{'|'.join(_ALIAS_TARGETS)})(?![A-Za-z@])"
+            r"(?=\s*(?:\[[^\]\n]{0,200}\]\s*)?(?:\{[\w+-]{0,40}\})?[\s}\\%])"
+        ),
+    ),
+    (
+        ("DocumentCommand",),
+        re.compile(
+            r"\\(?P<inline>(?:New|Declare|Renew|Provide)DocumentCommand)\s*\{?\s*\\(?P<name>[A-Za-z@]+)\s*\}?\s*"
+            r"\{\s*(?:[os]\s*|O\{[^{}]{0,40}\}\s*){0,5}v\s*\}"
+        ),
+    ),
+    (
+        ("VerbatimCommand", "newverbcommand"),
+        re.compile(
+            r"\\(?P<inline>(?:Custom|Recustom)VerbatimCommand|newverbcommand)\s*\{?\s*\\(?P<name>[A-Za-z]+)\s*\}?"
+        ),
+    ),
 )
+"""The forms of declaration: words, one of which is in any text that has the form, and the pattern."""
+_DECLARED_IN_BODY = ("newenvironment{", "\\exclude", "newtheorem{comment", "\\newminted")
+"""Words of the forms that are looked for after the preamble, too; the others stand in preambles."""
 _HIDES = re.compile(r"\\comment(?![A-Za-z@])|\\begin\s*\{comment\}")
 _BOXES = re.compile(r"\\(?:setbox|savebox|lrbox(?![A-Za-z])|begin\s*\{lrbox\})")
 _SHOWS_BOX = re.compile(r"\\(?:usebox|box|copy|unvbox|unhbox|unvcopy|unhcopy)(?![A-Za-z])")
@@ -92,34 +140,40 @@ def declared_verbatim(text: str, *, known: Verbatim | None = None) -> Verbatim:
     found = Verbatim() if known is None else known
     if "Short" in text:
         found.marks |= {match[2] for match in in_code(SHORT_VERB, text)}
-    for match in in_code(_DECLARES, text):
-        name = next(group for group in match.groups()[::-1] if group is not None)
-        if match["verbatim"]:
-            found.environments.add(name)
-        elif match["hides"]:
-            found.removed.add(name)
-        elif match["shows"]:
-            found.removed.discard(name)
-        elif match["defines"]:
-            _define_environment(found, name, text, match)
-        elif match["target"]:
-            _alias(found, match)
-        elif match["inline"] or match["custom"]:
-            found.commands.add(name)
-        elif match["mint"]:
-            alias, language = match.groups()[-2:]
-            found.commands.add(alias or (f"{language}inline" if match["mint"] == "newmintinline" else language))
-        else:
-            alias, language = match[3], match[4]
-            found.environments.add(alias or f"{language}code")
+    begin = text.find("\\begin{document}")
+    is_whole = begin < 0 or any(text.find(word, begin) >= 0 for word in _DECLARED_IN_BODY)
+    source = text if is_whole else text[:begin]
+    matches: list[re.Match[str]] = []
+    for words_of_form, pattern in _DECLARES:
+        if any(word in source for word in words_of_form):
+            matches += in_code(pattern, source)
+    for match in sorted(matches, key=re.Match.start):
+        _declare(found, text, match)
     return found
 
 
-def _alias(found: Verbatim, match: re.Match[str]) -> None:
-    name = match["let"] or match["def"] or match["new"]
-    if match["target"] == "comment":
+def _declare(found: Verbatim, text: str, match: re.Match[str]) -> None:
+    form = match.groupdict()
+    name = form.get("name") or ""
+    if "verbatim" in form:
+        found.environments.add(name)
+    elif "mint" in form:
+        kind, language = form["mint"], form["language"]
+        if kind == "newminted":
+            found.environments.add(name or f"{language}code")
+        else:
+            found.commands.add(name or (f"{language}inline" if kind == "newmintinline" else language))
+    elif "hides" in form:
         found.removed.add(name)
-    elif match["target"] in URL_COMMANDS:
+    elif "shows" in form:
+        found.removed.discard(name)
+    elif "defines" in form:
+        _define_environment(found, name, text, match)
+    elif "inline" in form:
+        found.commands.add(name)
+    elif form["target"] == "comment":
+        found.removed.add(name)
+    elif form["target"] in URL_COMMANDS:
         found.urls.add(name)
     else:
         found.commands.add(name)
