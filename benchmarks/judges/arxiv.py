@@ -4,7 +4,8 @@ r"""Judges cleaned arXiv papers from the raw tars alone; imports nothing of the 
 
 CLEAN_DIR holds the pipeline's Parquet files (``id``, ``text``). For each paper, and for all:
 
-* macros: uses of the author's own macros in the cleaned text, over their uses in the raw body;
+* macros: uses, in the cleaned text, of commands that any of the paper's own files defines (its classes, styles and
+  macro files at any depth, definers that are called there), over their uses in the raw body;
 * comments: ``%`` in the cleaned text that TeX would read as a comment;
 * bibliography: commands and environments of a bibliography in the cleaned text;
 * words: of the words in the raw body (from the first heading, or from behind the front matter, to the end of the
@@ -37,6 +38,24 @@ _DEFINES = re.compile(
     r"|\\(?:[gex]?def)\s*\\([A-Za-z]+)([^{\n]*)|\\DeclareMathOperator\*?\s*\{?\s*\\([A-Za-z]+)\s*\}?"
     r"|\\let\s*\\([A-Za-z]+)\s*=?\s*\\[A-Za-z]+"
 )
+_NAMES_ONLY = re.compile(
+    r"\\(?:(?:New|Renew|Provide|Declare)DocumentCommand|(?:re)?newcommandx|newcommandtwoopt|newrobustcmd"
+    r"|DeclarePairedDelimiter(?:X|XPP)?|define|redefine|LetLtxMacro)\*?\s*\{?\s*\\([A-Za-z]+)"
+    r"|\\(?:@namedef|csdef|csgdef)\s*\{([A-Za-z]+)\}|\\csname\s*([A-Za-z]+)\s*\\endcsname\s*(?=[#{])"
+)
+"""Other forms of definition: their names count, their texts are not taken off."""
+_DEFINER = re.compile(r"\\(?:def\s*\\([A-Za-z]+)\s*#1|newcommand\*?\s*\{?\s*\\([A-Za-z]+)\s*\}?\s*\[1\])\s*(?=\{)")
+_MADE_NAME = re.compile(
+    r"(?:def|newcommand\*?)\s*\{?\s*\\csname\s*([A-Za-z]*)#1([A-Za-z]*)\s*\\endcsname|@namedef\s*\{([A-Za-z]*)#1([A-Za-z]*)\}"
+)
+_PUBLIC = re.compile(r"docstrip|Project Public Licen[cs]e|\bLPPL\b|\bCTAN\b", re.IGNORECASE)
+_PUBLIC_NAMES = re.compile(
+    r"(?:natbib|epsf|epsfig|psfig|ams\w+|hyperref|revtex|aastex|aas_macros|siam|mn2e|acl|emnlp|naacl|icml|nips|neurips|iclr|cvpr|aaai|ijcai"
+    r"|ieee|acm|sig|llncs|svjour|elsart|jhep|algorithm|times|cite|subfig|titlesec|fancyhdr|wlpeerj|emulateapj|axodraw"
+    r"|feynm|youngtab|diagrams|xy|slashed|braket)[\w-]*\Z",
+    re.IGNORECASE,
+)
+"""Classes and packages that authors ship and did not write: their commands are LaTeX's shared vocabulary."""
 _STANDARD_NAMES = """
 section subsection subsubsection paragraph subparagraph chapter part appendix maketitle abstract bibliography item
 thesection thesubsection figurename tablename refname baselinestretch arraystretch footnote caption label
@@ -129,6 +148,24 @@ def definitions(text: str) -> tuple[str, dict[str, bool]]:
     return "".join(out), names
 
 
+def own_names(files: dict[str, str]) -> set[str]:
+    """All commands that the paper's own files define, whether or not the document reads the file."""
+    names: set[str] = set()
+    for path, text in files.items():
+        stem, ending = posixpath.splitext(posixpath.basename(path))
+        if ending != ".tex" and (_PUBLIC_NAMES.match(stem) or _PUBLIC.search(text[:6000])):
+            continue
+        code = without_comments(text)
+        names |= set(definitions(code)[1])
+        names |= {name for match in _NAMES_ONLY.finditer(code) for name in match.groups() if name}
+        for match in _DEFINER.finditer(code):
+            body = code[match.end() : closed(code, match.end())]
+            made = [(m[1] or m[3] or "", m[2] or m[4] or "") for m in _MADE_NAME.finditer(body)]
+            calls = re.findall(rf"\\{match[1] or match[2]}(?:\s*\{{([A-Za-z]+)\}}|\s+([A-Za-z]))", code) if made else []
+            names |= {f"{before}{a or b}{after}" for before, after in made for a, b in calls}
+    return names
+
+
 def raw_text(files: dict[str, str], cleaned: str) -> str:
     """The document that was cleaned, with its inputs, comments off.
 
@@ -147,7 +184,11 @@ def raw_text(files: dict[str, str], cleaned: str) -> str:
 
         return re.sub(r"\\(?:input|include|subfile)(?:\s*\{([^}]*)\}|\s+([^\s\\{}]+))", put, plain[name])
 
-    mains = [name for name, text in plain.items() if "\\begin{document}" in text and "\\document" in text]
+    mains = [
+        name
+        for name, text in plain.items()
+        if name.endswith((".tex", ".ltx")) and "\\begin{document}" in text and "\\document" in text
+    ]
     wholes = [inlined(name, (name,)) for name in mains or plain]
     if len(wholes) == 1:
         return wholes[0]
@@ -193,7 +234,7 @@ def judge(files: dict[str, str], cleaned: str) -> Verdict:
     raw = raw_text(files, cleaned)
     code, names = definitions(raw)
     saved = {match[1] or match[2] for match in _SAVES.finditer(raw)}  # a macro's text may well hold the old meaning
-    own = set(names) - _STANDARD - saved
+    own = (set(names) | own_names(files)) - _STANDARD - saved
     body = body_of(code)
     used = re.compile(r"\\([A-Za-z]+)")
     clean_code = without_comments(cleaned)
@@ -214,7 +255,11 @@ def raw_files(data: bytes) -> dict[str, str]:
     unpacked = gzip.decompress(data)
     try:
         with tarfile.open(fileobj=io.BytesIO(unpacked)) as tar:
-            members = {m.name: tar.extractfile(m) for m in tar if m.isfile() and m.name.endswith((".tex", ".sty"))}
+            members = {
+                m.name: tar.extractfile(m)
+                for m in tar
+                if m.isfile() and m.name.endswith((".tex", ".ltx", ".sty", ".cls", ".def"))
+            }
             found = {posixpath.normpath(name): file.read() for name, file in members.items() if file}
     except tarfile.ReadError:
         found = {"main.tex": unpacked}

@@ -9,8 +9,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from filters.latex.lexer import group_end
-from filters.latex.macros import MAX_BODY_CHARS, Parameter, find_outside_groups, read_bracket, skip_space
+from filters.latex.groups import group_end
+from filters.latex.macros import (
+    MAX_BODY_CHARS,
+    Parameter,
+    find_outside_groups,
+    read_bracket,
+    skip_space,
+    starts_with_mark,
+)
 
 TOKEN = re.compile(r"\\([A-Za-z]+|[^A-Za-z])", re.DOTALL)
 TOKEN_AT = re.compile(r"\\([A-Za-z@]+|[^A-Za-z@])", re.DOTALL)
@@ -111,12 +118,12 @@ class ArgumentReader:
         pos = self._next()
         if kind == "l":
             mark = parameter.opens.strip()
-            if not self.text.startswith(mark, pos):
+            if not starts_with_mark(self.text, mark, pos):
                 return None
             self.pos = pos + len(mark)
             return ""
         if kind == "s":
-            if not self.text.startswith(parameter.opens, pos):
+            if not starts_with_mark(self.text, parameter.opens, pos):
                 return r"\BooleanFalse"
             self.pos = pos + len(parameter.opens)
             return r"\BooleanTrue"

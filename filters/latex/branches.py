@@ -11,19 +11,24 @@ from collections.abc import Callable
 
 from filters.latex.conditionals import PRIMITIVE_CONDITIONALS
 from filters.latex.expand import Expander, Handler
-from filters.latex.lexer import whole_lines, words
+from filters.latex.groups import words
 from filters.latex.macros import NO_VALUE, Macro, Parameter
+from filters.latex.switches import SWITCHES
 
 _NO_SPACE_BEFORE = re.compile(r"\\(?:footnote|footnotemark|xspace|end|par|item|label|index|[^A-Za-z])(?![a-z])")
 _TESTS_EMPTY = re.compile(
     r"\s*\\relax\s*\\detokenize\s*\{([^{}]{0,2000})\}\s*\\relax(?![A-Za-z])\s?"
     r"|\s*(\\\\|\\(?:relax|empty|@empty|null)(?![A-Za-z])\s*|[&!|$@*.?])((?:(?!\2)[^\\]){0,2000}|\\[^\n]{0,200}?)\2\s?"
 )
+_TWO_TOKENS = re.compile(
+    r"\s*(\\[A-Za-z@]+(?![A-Za-z@])\s*|\\[^A-Za-z]|[^\s{}#\\])\s*(\\[A-Za-z@]+(?![A-Za-z@])|\\[^A-Za-z]|[^\s{}#\\])"
+)
+_ENDS_TEST = frozenset({"\\else", "\\fi", "\\or"})
+_EMPTY = frozenset({"\\empty", "\\@empty"})
+_KNOWN_MEANINGS = _EMPTY | {"\\relax", "\\undefined", "\\@undefined"}
 _CONDITIONAL = re.compile(r"\\(if[a-z]*|else|fi)(?![A-Za-z@])|\\[^A-Za-z]", re.DOTALL)
 _TESTS_EQUAL = re.compile(r"\s*\\(equal|isempty)\s*")
 _TESTS_SWITCH = re.compile(r"\s*(\\not\s*|\\NOT\s*)?\\boolean\s*\{\s*([^{}\\\s]{1,60})\s*\}\s*\Z")
-_SWITCH_NAME = re.compile(r"\s*\{\s*([^{}\\\s]{1,60})\s*\}")
-_SWITCH_VALUE = re.compile(r"\s*\{\s*(true|false)\s*\}")
 _BY_NAME = re.compile(r"\s*([A-Za-z]{1,60})\s*\\endcsname(?![A-Za-z@])\s?")
 _PROGRAMMING = words(
     "expandafter csname futurelet noexpand catcode afterassignment aftergroup ifcat ifnum ifdim ifodd ifcase loop"
@@ -42,10 +47,10 @@ def _xspace(expander: Expander, start: int) -> bool:
 
 def _if_argument(*, when: Callable[[str], bool], has_then: bool, has_else: bool) -> Handler:
     def handle(expander: Expander, start: int) -> bool:
-        outside = _outside(expander, start)
+        outside = expander.outside(start)
         arguments = expander.read_arguments((Parameter("m"),) * (1 + has_then + has_else))
         if arguments is None or expander.work_left < 0:
-            return _unreadable(expander, outside)
+            return expander.unreadable(outside)
         holds = when(arguments[0].strip())
         chosen = arguments[1] if holds and has_then else arguments[-1] if not holds and has_else else ""
         expander.branch(chosen, has_at=expander.has_at, outside=outside)
@@ -54,21 +59,9 @@ def _if_argument(*, when: Callable[[str], bool], has_then: bool, has_else: bool)
     return handle
 
 
-def _outside(expander: Expander, start: int) -> int | None:
-    """``start``, if it is outside of all macros; to be asked before arguments are read, which may end the macro."""
-    return None if expander.stack else start
-
-
-def _unreadable(expander: Expander, outside: int | None = None) -> bool:
-    if outside is not None:
-        return False
-    expander.give_up()
-    return True
-
-
 def _if_then_else(expander: Expander, start: int) -> bool:
     r"""``\ifthenelse`` of ``\equal`` in a macro's body, or of a switch; any other test gives up."""
-    outside = _outside(expander, start)
+    outside = expander.outside(start)
     if outside is not None and not expander.switches:
         return False
     arguments = expander.read_arguments((Parameter("m"),) * 3)
@@ -81,31 +74,31 @@ def _if_then_else(expander: Expander, start: int) -> bool:
         return False
     match = None if arguments is None else _TESTS_EQUAL.match(arguments[0])
     if arguments is None or match is None:
-        return _unreadable(expander)
+        return expander.unreadable()
     test = Expander(arguments[0][match.end() :], {}, tracks_groups=False)
     left = test.read_token_or_group()
     right = "" if match[1] == "isempty" else test.read_token_or_group()
     if left is None or right is None:
-        return _unreadable(expander)
+        return expander.unreadable()
     is_equal = left.strip() == right.strip()
     expander.branch(arguments[1] if is_equal else arguments[2], has_at=expander.has_at)
     return True
 
 
 def _if_star(expander: Expander, start: int) -> bool:
-    outside = _outside(expander, start)
+    outside = expander.outside(start)
     arguments = expander.read_arguments((Parameter("m"), Parameter("m"), Parameter("s", "*")))
     if arguments is None:
-        return _unreadable(expander, outside)
+        return expander.unreadable(outside)
     expander.branch(arguments[0] if arguments[2] == r"\BooleanTrue" else arguments[1], has_at=True, outside=outside)
     return True
 
 
 def _if_next(expander: Expander, start: int) -> bool:
-    outside = _outside(expander, start)
+    outside = expander.outside(start)
     arguments = expander.read_arguments((Parameter("m"),) * 3)
     if arguments is None:
-        return _unreadable(expander, outside)
+        return expander.unreadable(outside)
     is_next = expander.peek().lstrip().startswith(arguments[0])
     expander.branch(arguments[1] if is_next else arguments[2], has_at=True, outside=outside)
     return True
@@ -117,7 +110,7 @@ def _math_choice(expander: Expander, start: int) -> bool:
         return False
     arguments = expander.read_arguments((Parameter("m"),) * 4)
     if arguments is None:
-        return _unreadable(expander)
+        return expander.unreadable()
     expander.branch(f"{{{arguments[1]}}}", has_at=expander.has_at)
     return True
 
@@ -128,9 +121,20 @@ def _ensure_math(expander: Expander, start: int) -> bool:
         return False
     argument = expander.read_arguments((Parameter("m"),))
     if argument is None:
-        return _unreadable(expander)
+        return expander.unreadable()
     is_math = expander.math.holds(expander.out)
     expander.branch(argument[0] if is_math else f"${argument[0].strip()}$", has_at=expander.has_at)
+    return True
+
+
+def _math_palette(expander: Expander, start: int) -> bool:
+    r"""``\mathpalette\cmd{x}`` in a macro: ``\cmd`` as it is for running text."""
+    if not expander.stack:
+        return False
+    arguments = expander.read_arguments((Parameter("m"),) * 2)
+    if arguments is None:
+        return expander.unreadable()
+    expander.branch(f"{arguments[0]}\\textstyle{{{arguments[1]}}}", has_at=expander.has_at)
     return True
 
 
@@ -141,14 +145,43 @@ def _if_math(expander: Expander, start: int) -> bool:
 
 
 def _if_equal(expander: Expander, start: int) -> bool:
-    r"""``\ifx\relax#1\relax`` and its like ask whether an argument is empty; other tests give up."""
+    r"""``\ifx\relax#1\relax`` and its like test whether an argument is empty, ``\ifx#1\end`` whether a list ends.
+
+    Other tests give up.
+    """
     if not expander.stack:
         return False
     match = _TESTS_EMPTY.match(expander.text, expander.pos)
-    if match is None:
+    if match is not None:
+        content = match[1] if match[1] is not None else match[3]
+        return _choose(expander, match.end(), not content.strip())
+    match = _TWO_TOKENS.match(expander.text, expander.pos)
+    holds = None if match is None else _is_same(expander, match[1].strip(), match[2])
+    if match is None or holds is None:
         return _programming(expander, start)
-    content = match[1] if match[1] is not None else match[3]
-    return _choose(expander, match.end(), not content.strip())
+    return _choose(expander, match.end(), holds)
+
+
+def _is_same(expander: Expander, left: str, right: str) -> bool | None:
+    """Returns whether two tokens mean the same; None where TeX alone knows."""
+    if left == right:
+        return True
+    if left in _ENDS_TEST or right in _ENDS_TEST:
+        return None
+    if left[0] != "\\" and right[0] != "\\":
+        return False
+    meanings = [expander.meanings.get(token[1:]) if token[0] == "\\" else None for token in (left, right)]
+    own = [meaning for meaning in meanings if isinstance(meaning, Macro)]
+    if any(meaning.is_primitive for meaning in own):
+        return None
+    if left[0] != "\\" or right[0] != "\\":
+        return False
+    if len(own) == 2:
+        return own[0] == own[1]
+    other = {left, right} & _KNOWN_MEANINGS
+    if len(own) == 1 and other:
+        return other != {"\\relax"} and not own[0].body and not own[0].parameters and bool(other & _EMPTY)
+    return None
 
 
 def _choose(expander: Expander, pos: int, holds: bool) -> bool:
@@ -179,7 +212,7 @@ def _call_by_name(expander: Expander, start: int) -> bool:
     match = _BY_NAME.match(expander.text, expander.pos)
     if match is None or not isinstance(expander.meanings.get(match[1]), Macro):
         return _programming(expander, start)
-    outside = _outside(expander, start)
+    outside = expander.outside(start)
     expander.pos = match.end()
     space = " " if expander.peek()[:1].isalpha() else ""
     expander.branch(f"\\{match[1]}{space}", has_at=False, outside=outside)
@@ -193,7 +226,7 @@ def _dropped(num_arguments: int) -> Handler:
         if not expander.stack:
             return False
         if expander.read_arguments((Parameter("m"),) * num_arguments) is None:
-            return _unreadable(expander)
+            return expander.unreadable()
         return True
 
     return handle
@@ -214,63 +247,12 @@ def _emptiness(command: str, when: Callable[[str], bool]) -> dict[str, Handler]:
     }
 
 
-# Named switches -----------------------------------------------------------------------------------------------
-
-
-def _declare_switch(expander: Expander, start: int) -> bool:
-    match = _SWITCH_NAME.match(expander.text, expander.pos)
-    if match is None:
-        return False
-    expander.switches.setdefault(match[1], False)
-    expander.pos = whole_lines(expander.text, start, match.end())
-    return True
-
-
-def _set_switch(value: bool | None) -> Handler:
-    """``value`` none: it stands behind the name."""
-
-    def handle(expander: Expander, start: int) -> bool:
-        match = _SWITCH_NAME.match(expander.text, expander.pos)
-        if match is None or match[1] not in expander.switches:
-            return False
-        given = _SWITCH_VALUE.match(expander.text, match.end()) if value is None else None
-        if value is None and given is None:
-            return False
-        expander.switches[match[1]] = given[1] == "true" if given is not None else bool(value)
-        expander.pos = whole_lines(expander.text, start, match.end() if given is None else given.end())
-        return True
-
-    return handle
-
-
-def _if_switch(*, is_negated: bool) -> Handler:
-    def handle(expander: Expander, start: int) -> bool:
-        match = _SWITCH_NAME.match(expander.text, expander.pos)
-        if match is None or match[1] not in expander.switches or expander.work_left < 0:
-            return False
-        outside = _outside(expander, start)
-        expander.pos = match.end()
-        arguments = expander.read_arguments((Parameter("m"),) * 2)
-        if arguments is None:
-            return _unreadable(expander, outside)
-        holds = expander.switches[match[1]] != is_negated
-        expander.branch(arguments[0] if holds else arguments[1], has_at=expander.has_at, outside=outside)
-        return True
-
-    return handle
-
-
 TESTS: dict[str, Handler] = {
     **dict.fromkeys(_PROGRAMMING, _programming),
     **_emptiness("IfNoValue", lambda argument: argument == NO_VALUE),
     **_emptiness("IfValue", lambda argument: argument != NO_VALUE),
     **_emptiness("IfBoolean", lambda argument: argument == r"\BooleanTrue"),
-    **dict.fromkeys(("newbool", "providebool", "newtoggle", "providetoggle", "newboolean"), _declare_switch),
-    **dict.fromkeys(("setbool", "settoggle", "setboolean"), _set_switch(None)),
-    **dict.fromkeys(("booltrue", "toggletrue"), _set_switch(True)),
-    **dict.fromkeys(("boolfalse", "togglefalse"), _set_switch(False)),
-    **dict.fromkeys(("ifbool", "iftoggle"), _if_switch(is_negated=False)),
-    **dict.fromkeys(("notbool", "nottoggle"), _if_switch(is_negated=True)),
+    **SWITCHES,
     "markright": _dropped(1),
     "markboth": _dropped(2),
     "addcontentsline": _dropped(3),
@@ -279,6 +261,7 @@ TESTS: dict[str, Handler] = {
     "csname": _call_by_name,
     "ensuremath": _ensure_math,
     "mathchoice": _math_choice,
+    "mathpalette": _math_palette,
     "ifmmode": _if_math,
     "if": _if_equal,
     "ifx": _if_equal,

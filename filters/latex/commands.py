@@ -21,8 +21,27 @@ from filters.latex.definitions import (
     read_paired_delimiter,
 )
 from filters.latex.expand import Expanded, Expander, Handler, leave_macro
-from filters.latex.lexer import whole_lines
-from filters.latex.macros import PROTECTED, PROTECTED_ENVIRONMENTS, Definition, Environment, Macro, Parameter
+from filters.latex.groups import whole_lines
+from filters.latex.loops import LOOPS
+from filters.latex.macros import (
+    PROTECTED,
+    PROTECTED_ENVIRONMENTS,
+    Definition,
+    Environment,
+    Macro,
+    Parameter,
+    read_group,
+    read_name,
+)
+from filters.latex.package_definitions import (
+    read_copy,
+    read_named,
+    read_named_let,
+    read_paired_delimiter_x,
+    read_twoopt,
+    read_undefine,
+    read_xargs,
+)
 from filters.latex.scopes import Meaning
 
 _DEFINITION = re.compile(
@@ -32,8 +51,9 @@ _DEFINITION = re.compile(
 _PREFIXED = re.compile(
     r"\s*\\(?:global|long|outer|protected|expandafter|[gex]?def|let|newcommand|renewcommand|providecommand)(?![A-Za-z@])"
 )
-_MAX_FAILURES = 200
-"""Definitions in a style file that cannot be read, after which the rest is not looked at: keeps it linear."""
+_LAST_COMMAND = re.compile(r"\s*\\[A-Za-z@]+\s*\Z")
+_FREES = frozenset({"relax", "undefined", "@undefined"})
+_NOEXPAND = re.compile(r"\\noexpand(?![A-Za-z@])\s*")
 _ENVIRONMENT_NAME = re.compile(r"\s?\{\s*([^{}\\\s]{1,60})\s*\}")
 Reader = Callable[[str, int], Definition | None]
 
@@ -52,17 +72,6 @@ def expand_macros(text: str) -> Expanded:
     return Expander(text, HANDLERS, tracks_groups=_defines_in_groups(text)).run()
 
 
-def _depth(text: str, start: int, end: int) -> int:
-    r"""How many more groups are opened than closed; ``\AtBeginDocument{`` opens none."""
-    return (
-        text.count("{", start, end)
-        - text.count("}", start, end)
-        + text.count("\\}", start, end)
-        - text.count("\\{", start, end)
-        - text.count("\\AtBeginDocument{", start, end)
-    )
-
-
 def _defines_in_groups(text: str) -> bool:
     """Whether the body holds a definition inside of braces or an environment; only then need groups be followed."""
     pos = max(text.find("\\begin{document}"), 0) + len("\\begin{document}")
@@ -77,31 +86,6 @@ def _defines_in_groups(text: str) -> bool:
     return False
 
 
-def style_definitions(text: str) -> str:
-    r"""Returns the definitions that a style file makes, as source for a preamble; ``text`` has no comments.
-
-    Names with an ``@`` come too: the others may need them.
-
-    >>> style_definitions(r"\ProvidesPackage{my}\RequirePackage{x}\newcommand{\R}{\mathbb{R}}\AtEndDocument{z}")
-    '\\makeatletter\n\\newcommand{\\R}{\\mathbb{R}}\n\\makeatother\n'
-    """
-    found = []
-    pos = num_failures = depth = 0
-    while num_failures < _MAX_FAILURES and (match := _DEFINITION_START.search(text, pos)) is not None:
-        depth = max(0, depth + _depth(text, pos, match.start()))
-        pos = match.end()
-        if depth and match[2] != "gdef":  # inside another's text, an option or a test: nobody knows whether it is made
-            continue
-        definition = _READERS[match[2]](text, pos, True)
-        num_failures += definition is None
-        if definition is not None:
-            pos = definition.end
-            found.append(text[match.start() : pos])
-    if not found:
-        return ""
-    return "\n".join(["\\makeatletter", *found, "\\makeatother", ""])
-
-
 # Definitions --------------------------------------------------------------------------------------------------
 
 
@@ -112,6 +96,9 @@ def _defines(reader: Callable[[str, int, bool], Definition | None], kind: str = 
         definition = reader(expander.text, expander.pos, expander.has_at)
         if definition is None:
             expander.charge_scan(expander.pos)
+            unread = read_name(expander.text, expander.pos)
+            if unread is not None:
+                expander.own_names.add(unread[0])
             return False
         expander.work_left -= definition.end - start
         _remember(expander, definition, kind)
@@ -131,13 +118,16 @@ def _remember(expander: Expander, definition: Definition, kind: str) -> None:
     expander.is_global = False
     if name in PROTECTED or (kind == "provide" and name in expander.meanings):
         return
+    expander.own_names.add(name)
     if definition.alias_of:
-        expander.define(name, _aliased(expander, definition.alias_of), is_global=is_global)
+        _alias(expander, definition, is_global=is_global)
         return
     if isinstance(meaning, Macro) and kind == "new" and name not in expander.meanings:
         meaning = replace(meaning, is_new=True)
     if kind == "edef" and isinstance(meaning, Macro) and _names_itself(name, meaning):
         meaning = _unfolded(expander, name, meaning)
+    if kind == "edef" and isinstance(meaning, Macro):
+        meaning = replace(meaning, body=tuple(_NOEXPAND.sub("", p) if isinstance(p, str) else p for p in meaning.body))
     expander.define(name, meaning, is_global=is_global)
 
 
@@ -154,13 +144,31 @@ def _unfolded(expander: Expander, name: str, macro: Macro) -> Macro:
     return replace(macro, body=tuple(body))
 
 
+def _alias(expander: Expander, definition: Definition, *, is_global: bool) -> None:
+    r"""Gives a name another's meaning.
+
+    ``\let\x\relax`` in front of a package frees the name for the package, so the name stays as it stands. Without a
+    package after it, a macro of the source is switched off.
+    """
+    name, target = definition.name, definition.alias_of
+    if target in _FREES:
+        is_own = isinstance(expander.meanings.get(name), Macro)
+        is_off = target == "relax" and is_own and not expander.loads_after(definition.end)
+        expander.define(name, Macro() if is_off else None, is_global=is_global)
+        if not is_off:
+            expander.saved_names.add(name)
+        return
+    meaning = _aliased(expander, target)
+    if meaning is None or (isinstance(meaning, Macro) and meaning.is_primitive):
+        expander.saved_names.add(target)
+    expander.define(name, meaning, is_global=is_global)
+
+
 def _aliased(expander: Expander, name: str) -> Meaning | None:
     meaning = expander.meanings.get(name)
     if meaning is not None:
         return meaning
-    if name in ("undefined", "@undefined"):
-        return None
-    if name in ("relax", "empty", "@empty"):
+    if name in ("empty", "@empty"):
         return Macro()
     if name == "@gobble":
         return Macro((Parameter("m"),), ())
@@ -185,10 +193,21 @@ _register(
     lambda t, p, at: read_newcommand(t, p, has_at=at),
 )
 _register("providecommand providerobustcmd", lambda t, p, at: read_newcommand(t, p, has_at=at), "provide")
-_register("def", lambda t, p, at: read_def(t, p, has_at=at))
+_register("def define redefine", lambda t, p, at: read_def(t, p, has_at=at))
 _register("gdef", lambda t, p, at: read_def(t, p, has_at=at), "global")
 _register("edef xdef", lambda t, p, at: read_def(t, p, has_at=at), "edef")
 _register("let", lambda t, p, at: read_let(t, p))
+_register("LetLtxMacro GlobalLetLtxMacro NewCommandCopy RenewCommandCopy predefine", lambda t, p, at: read_copy(t, p))
+_register("undef", lambda t, p, at: read_undefine(t, p))
+_register("cslet", lambda t, p, at: read_named_let(t, p))
+_register("@namedef csdef", lambda t, p, at: read_named(t, p, has_at=at))
+_register("csgdef", lambda t, p, at: read_named(t, p, has_at=at), "global")
+_register("csedef csxdef", lambda t, p, at: read_named(t, p, has_at=at), "edef")
+_register("newcommandx renewcommandx", lambda t, p, at: read_xargs(t, p, has_at=at))
+_register("providecommandx", lambda t, p, at: read_xargs(t, p, has_at=at), "provide")
+_register("newcommandtwoopt renewcommandtwoopt", lambda t, p, at: read_twoopt(t, p, has_at=at))
+_register("DeclarePairedDelimiterX", lambda t, p, at: read_paired_delimiter_x(t, p))
+_register("DeclarePairedDelimiterXPP", lambda t, p, at: read_paired_delimiter_x(t, p, has_hooks=True))
 _register("DeclareMathOperator", lambda t, p, at: read_operator(t, p))
 _register("DeclarePairedDelimiter", lambda t, p, at: read_paired_delimiter(t, p))
 _register(
@@ -201,18 +220,36 @@ _register(
     "NewDocumentEnvironment RenewDocumentEnvironment DeclareDocumentEnvironment",
     lambda t, p, at: read_environment(t, p, is_xparse=True, has_at=at),
 )
-_DEFINITION_START = re.compile(rf"(\\(?:global|long)\s*)*\\({'|'.join(_READERS)})(?![A-Za-z@])")
 
 
 def _prefix(expander: Expander, start: int) -> bool:
     r"""``\global``, ``\long``, ``\outer``, ``\protected`` and ``\expandafter`` before a definition are part of it."""
     if not _PREFIXED.match(expander.text, expander.pos):
         if expander.stack and expander.text.startswith("\\expandafter", start):
+            if _LAST_COMMAND.match(expander.text, expander.pos):
+                return True  # it only jumps over the \fi of a branch that is chosen already
             expander.give_up()
             return True
         return False
     expander.is_global |= expander.text.startswith("\\global", start)
     return True
+
+
+def _skip_arguments(num_arguments: int) -> Handler:
+    r"""Options of a style (``\DeclareOption``): nobody asks for them, so what they would do is not done."""
+
+    def handle(expander: Expander, start: int) -> bool:
+        pos = expander.pos + expander.text.startswith("*", expander.pos)
+        num_groups = num_arguments - (pos != expander.pos)
+        for _ in range(num_groups):
+            group = read_group(expander.text, pos)
+            if group is None:
+                return False
+            pos = group[1]
+        expander.pos = whole_lines(expander.text, start, pos)
+        return True
+
+    return handle
 
 
 # Groups and environments --------------------------------------------------------------------------------------
@@ -267,10 +304,12 @@ def _make_at(is_letter: bool) -> Handler:
 
 HANDLERS: dict[str, Handler] = {
     **TESTS,
+    **LOOPS,
     **{name: _defines(reader, _KINDS[name]) for name, reader in _READERS.items()},
     **dict.fromkeys(("global", "long", "outer", "protected", "expandafter"), _prefix),
     **dict.fromkeys(("begingroup", "bgroup"), _open_group),
     **dict.fromkeys(("endgroup", "egroup"), _close_group),
+    "DeclareOption": _skip_arguments(2),
     "begin": _begin,
     "end": _end,
     "makeatletter": _make_at(True),

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from filters.latex.lexer import whole_lines, words
+from filters.latex.groups import join_pieces, whole_lines, words
+from filters.latex.settled_tests import Constants, is_test, settle
 
 PRIMITIVE_CONDITIONALS = words(
     "if ifcat ifx ifnum ifdim ifodd ifvmode ifhmode ifmmode ifinner ifvoid ifhbox ifvbox ifeof ifcase iftrue iffalse"
@@ -17,10 +18,19 @@ PRIMITIVE_CONDITIONALS = words(
 )
 r"""Names that a ``\fi`` closes. ``\iff``, ``\ifthenelse``, ``\ifstrempty`` and their like are not among them."""
 
-_DECLARED = re.compile(r"\\newif\s*\{?\s*\\if([A-Za-z@]+)")
+_DECLARED = re.compile(
+    r"\\newif\s*\{?\s*\\if([A-Za-z@]+)|\\let\s*\\if([A-Za-z@]+)\s*=?\s*\\if(?:true|false)(?![A-Za-z@])"
+    r"|\\(?:def|(?:re)?newcommand\*?)\s*\{?\s*\\if([A-Za-z@]+)\s*\}?\s*\{\s*\\if(?:true|false)\s*\}"
+)
 _DEFINES_NEXT = re.compile(
     r"\\(?:newif|let|g?def|(?:re)?newcommand\*?)\s*\{?\s*$|\\(?:let|expandafter|string)\s*\\[A-Za-z@]+\s*=?\s*$"
 )
+
+
+_SWITCH_NAME = re.compile(r"\\if([A-Za-z@]+)")
+_CLASS_SWITCHES = ("ifCLASS", "ifHy@")
+r"""Beginnings of the names of switches that well-known classes declare (IEEEtran's ``\ifCLASSOPTIONjournal``)."""
+_MAY_SETTLE = re.compile(r"\\(?:iffalse|iftrue|newif|if|ifnum|ifodd|ifx)(?![A-Za-z@])")
 
 
 @dataclass(slots=True)
@@ -33,7 +43,10 @@ class _Open:
 
 @dataclass(slots=True)
 class _Switch:
-    """A ``\\newif`` and where it is set; ``is_plain`` is false where a macro or a group sets it: then nobody knows."""
+    r"""A ``\newif`` (or ``\let\ifx\iftrue``), and where it is set.
+
+    ``is_plain`` is false if a macro or a group sets it: then its state is unknown.
+    """
 
     is_plain: bool = True
     settings: list[tuple[int, bool]] = field(default_factory=list)
@@ -52,13 +65,13 @@ def resolve_conditionals(text: str) -> tuple[str, int]:
     >>> resolve_conditionals(r"\newif\iflong\longtrue\begin{document}\iflong A\else B\fi")
     ('\\begin{document} A', 1)
     """
-    if "\\iffalse" not in text and "\\iftrue" not in text and "\\newif" not in text:
+    if ("\\if" not in text and "\\newif" not in text) or _MAY_SETTLE.search(text) is None:
         return text, 0
-    switches = {name: _Switch() for name in _DECLARED.findall(text)}
+    switches = {match[match.lastindex or 1]: _Switch() for match in _DECLARED.finditer(text)}
     body_start = max(text.find("\\begin{document}"), 0)
     hidden = _Resolver(text, switches, body_start).hidden()
-    out, pos = [], 0
-    num_settled = 0
+    out: list[str] = []
+    pos = num_settled = 0
     for start, end, settles in sorted(hidden):
         num_settled += settles
         if end <= pos:
@@ -67,7 +80,7 @@ def resolve_conditionals(text: str) -> tuple[str, int]:
             out.append(text[pos:start])
         pos = whole_lines(text, start, end)
     out.append(text[pos:])
-    return "".join(out), num_settled
+    return join_pieces(out), num_settled
 
 
 class _Resolver:
@@ -75,11 +88,19 @@ class _Resolver:
         self.text = text
         self.switches = switches
         self.body_start = body_start
+        self.constants = Constants(text)
         names = "|".join(sorted(map(re.escape, switches), key=len, reverse=True))
         setters = rf"|(?:{names})(?:true|false)" if names else ""
         braces = "[{}]|" if names else ""
+        lets = rf"|let\s*\\if(?:{names})\s*=?\s*\\if(?:true|false)(?![A-Za-z@])" if names else ""
+        defs = (
+            rf"|(?:def|(?:re)?newcommand\*?)\s*\{{?\s*\\if(?:{names})\s*\}}?\s*\{{\s*\\if(?:true|false)\s*\}}"
+            if names
+            else ""
+        )
         self.token = re.compile(
-            rf"{braces}\\(?:(?:(newif)\s*\{{?\s*\\if[A-Za-z@]+\}}?|(if[A-Za-z@]*|else|fi{setters})(?![A-Za-z@]))|[^A-Za-z])",
+            rf"{braces}\\(?:(newif\s*\{{?\s*\\if[A-Za-z@]+\}}?{lets}{defs})"
+            rf"|(if[A-Za-z@]*|else|fi{setters})(?![A-Za-z@])|[^A-Za-z])",
             re.DOTALL,
         )
 
@@ -103,8 +124,9 @@ class _Resolver:
             elif not name.startswith("if"):
                 if self.switches[name.removesuffix("true").removesuffix("false")].is_plain:
                     regions.append((match.start(), match.end(), False))
-            elif self._is_conditional(name, match.start()):
-                opened.append(_Open(match.start(), self._outcome(name, match.start()), match.end()))
+            elif self._is_conditional(name, match):
+                outcome, body = self._outcome(name, match)
+                opened.append(_Open(match.start(), outcome, body))
         return regions
 
     def _find_settings(self) -> None:
@@ -113,26 +135,41 @@ class _Resolver:
         depth = 0
         for match in self.token.finditer(self.text):
             name = match[2]
-            if match[0] == "{":
+            if match[1]:
+                if not match[1].startswith("newif"):
+                    name = _SWITCH_NAME.search(match[1])
+                    self._set(name[1] if name else "", match.start(), "iftrue" in match[1], depth)
+            elif match[0] == "{":
                 depth += 1
             elif match[0] == "}":
                 depth = max(depth - 1, 0)
             elif name and not name.startswith("if") and name not in ("else", "fi"):
                 value = name.endswith("true")
-                switch = self.switches[name.removesuffix("true" if value else "false")]
-                switch.is_plain &= depth == 0
-                switch.settings.append((match.start(), value))
+                self._set(name.removesuffix("true" if value else "false"), match.start(), value, depth)
 
-    def _is_conditional(self, name: str, start: int) -> bool:
-        if name not in PRIMITIVE_CONDITIONALS and name.removeprefix("if") not in self.switches:
+    def _set(self, name: str, start: int, value: bool, depth: int) -> None:
+        switch = self.switches[name]
+        switch.is_plain &= depth == 0
+        switch.settings.append((start, value))
+
+    def _is_conditional(self, name: str, match: re.Match[str]) -> bool:
+        is_known = name in PRIMITIVE_CONDITIONALS or name.removeprefix("if") in self.switches
+        if not is_known and "@" not in name and not name.startswith(_CLASS_SWITCHES):
             return False
+        if self.text.startswith("}", match.end()):
+            return False  # the text of a macro
+        start = match.start()
         return _DEFINES_NEXT.search(self.text, max(0, start - 80), start) is None
 
-    def _outcome(self, name: str, start: int) -> bool | None:
+    def _outcome(self, name: str, match: re.Match[str]) -> tuple[bool | None, int]:
+        """Returns the outcome, if it is settled, and where the first branch begins."""
+        start, end = match.span()
         if name in ("iffalse", "iftrue"):
-            return name == "iftrue"
+            return name == "iftrue", end
+        if is_test(name):
+            return settle(name, self.text, end, self.constants)
         switch = self.switches.get(name.removeprefix("if"))
-        return switch.state(start, self.body_start) if switch is not None and switch.is_plain else None
+        return (switch.state(start, self.body_start) if switch is not None and switch.is_plain else None), end
 
     @staticmethod
     def _settled(conditional: _Open, fi: re.Match[str]) -> list[tuple[int, int, bool]]:

@@ -9,8 +9,6 @@ import re
 from dataclasses import replace
 
 from filters.latex.macros import (
-    CSNAME,
-    NAME,
     NO_VALUE,
     Definition,
     Environment,
@@ -25,7 +23,13 @@ from filters.latex.macros import (
 
 _COUNT = re.compile(r"\s*\[\s*(\d)\s*\]")
 _ANY_TOKEN = re.compile(r"\\(?:[A-Za-z]+|.)|\x00\d+\x00|.", re.DOTALL)
-_LET = re.compile(r"\s*\\([A-Za-z@]+|[^A-Za-z\s])\s*=?\s*(?:\\([A-Za-z@]+|[^A-Za-z])|([^\s{}\\#%\x00]))")
+_LET_NAME = re.compile(
+    r"\s*(?:\\expandafter\s*)*\\(?:csname\s*([^\\{}#]{1,60}?)\s*\\(?:expandafter\s*\\)?endcsname(?![A-Za-z@])"
+    r"|([A-Za-z@]+|[^A-Za-z\s]))\s*=?[ \t]*"
+)
+_LET_VALUE = re.compile(
+    r"\s*\\(?:csname\s*([^\\{}#]{1,60}?)\s*\\endcsname(?![A-Za-z@])|([A-Za-z@]+|[^A-Za-z]))|\s*([^\s{}\\#%\x00])"
+)
 
 
 def read_newcommand(text: str, pos: int, *, has_at: bool = False) -> Definition | None:
@@ -41,14 +45,14 @@ def read_newcommand(text: str, pos: int, *, has_at: bool = False) -> Definition 
     if named is None:
         return None
     name, pos = named
-    parameters, pos = _latex_parameters(text, pos)
+    parameters, pos = latex_parameters(text, pos)
     body = _read_body(text, pos)
     if body is None:
         return None
     return Definition(name, body[1], Macro(parameters, cut_body(body[0]), has_at=has_at))
 
 
-def _latex_parameters(text: str, pos: int) -> tuple[tuple[Parameter, ...], int]:
+def latex_parameters(text: str, pos: int) -> tuple[tuple[Parameter, ...], int]:
     count = _COUNT.match(text, pos)
     if count is None:
         return (), pos
@@ -79,14 +83,14 @@ def read_def(text: str, pos: int, *, has_at: bool = False) -> Definition | None:
     >>> [(p.kind, p.closes) for p in definition.meaning.parameters], definition.meaning.fill(["a", "b"])
     ([('u', ','), ('u', ';')], '(a|b)')
     """
-    named = CSNAME.match(text, pos) or NAME.match(text, pos)
-    if named is None or "{" in named[0]:
+    named = None if text.startswith("{", skip_space(text, pos)) else read_name(text, pos)
+    if named is None:
         return None
-    name = named[1] or named[2]
-    opens = text.find("{", named.end(), named.end() + 200)
+    name, start = named
+    opens = text.find("{", start, start + 200)
     if opens < 0:
         return None
-    parameters = _tex_parameters(text[named.end() : opens].strip())
+    parameters = _tex_parameters(text[start:opens].strip())
     body = read_group(text, opens)
     if parameters is None or body is None:
         return None
@@ -108,17 +112,19 @@ def _tex_parameters(source: str) -> tuple[Parameter, ...] | None:
 
 
 def read_let(text: str, pos: int) -> Definition | None:
-    r"""Reads behind ``\let``: ``\a\b`` or ``\a=\b``; ``\let\a=x`` makes the character.
+    r"""Reads after ``\let``: ``\a\b`` or ``\a=\b``, each also as ``\csname``; ``\let\a=x`` makes the character.
 
-    >>> read_let(r"\eps=\varepsilon x", 0).alias_of
-    'varepsilon'
+    >>> read_let(r"\eps=\varepsilon x", 0).alias_of, read_let(r"\a\csname b\endcsname", 0).alias_of
+    ('varepsilon', 'b')
     """
-    match = _LET.match(text, pos)
-    if match is None:
+    named = _LET_NAME.match(text, pos)
+    value = None if named is None else _LET_VALUE.match(text, named.end())
+    if named is None or value is None:
         return None
-    if match[3]:
-        return Definition(match[1], match.end(), Macro((), (match[3],), is_primitive=True))
-    return Definition(match[1], match.end(), None, alias_of=match[2])
+    name = named[1] or named[2]
+    if value[3]:
+        return Definition(name, value.end(), Macro((), (value[3],), is_primitive=True))
+    return Definition(name, value.end(), None, alias_of=value[1] or value[2])
 
 
 def read_operator(text: str, pos: int) -> Definition | None:
@@ -216,7 +222,7 @@ def read_environment(text: str, pos: int, *, is_xparse: bool = False, has_at: bo
         spec = read_group(text, named[1])
         parameters, pos = (None, pos) if spec is None else (_xparse_parameters(spec[0]), spec[1])
     else:
-        parameters, pos = _latex_parameters(text, named[1])
+        parameters, pos = latex_parameters(text, named[1])
     begins = None if parameters is None else read_group(text, pos)
     ends = None if begins is None else read_group(text, begins[1])
     if parameters is None or begins is None or ends is None:

@@ -1,63 +1,78 @@
-r"""Bytes to text as LaTeX would: UTF-8 if it is that, else what ``\inputenc`` declares, else Latin-1.
+r"""Decodes the files of a paper: :mod:`filters.decoding` with what LaTeX declares (``inputenc``, ``CJK``).
 
-One letter outside of ASCII must not lose a paper: every byte string has a text.
+One byte that is not UTF-8 spoils nothing but itself, and every byte string has a text.
 """
 
 from __future__ import annotations
 
-import codecs
 import re
+from collections.abc import Mapping
 
-_INPUTENC = re.compile(
-    rb"\\(?:usepackage|RequirePackage)\s*\[\s*([\w-]+)\s*\]\s*\{\s*inputencx?\s*\}|\\inputencoding\s*\{([\w-]+)\}"
+from filters.decoding import Decoded, decode
+
+_DECLARES = re.compile(
+    rb"\\(?:usepackage|RequirePackage)\s*\[([\w\s,-]{1,100})\]\s*\{\s*(?:lua)?input(?:enc|encx|enx)\s*\}"
+    rb"|\\inputencoding\s*\{([\w-]{1,40})\}"
+    rb"|\\begin\s?\{CJK\*?\}\s*(?:\[[^\]\n]{0,40}\]\s*)?\{([\w-]{1,40})\}"
+    rb"|\\usepackage\s*(?:\[[^\]\n]{0,40}\]\s*)?\{\s*CJK(utf8)\s*\}"
+    rb"|^%[ \t]*!TeX[ \t]+(?:file)?encoding[ \t]*=[ \t]*([\w-]{1,40})",
+    re.IGNORECASE | re.MULTILINE,
 )
-_PYTHON_NAMES = {
-    "latin1": "latin-1",
-    "latin2": "iso8859-2",
+_MARKS = (b"inputen", b"CJK", b"!TeX", b"!TEX", b"!tex")
+"""One of them is in every declaration: most files have none."""
+_LABELS = {
+    "gb": "gb18030",
+    "bg5": "big5",
+    "bg5+": "big5",
+    "ks": "euc_kr",
+    "jis": "euc_jp",
+    "sjis": "shift_jis",
+    "isolatin": "latin1",
+    "macosroman": "macintosh",
+    "applemac": "macintosh",
+    "latin10": "iso8859-16",
     "latin3": "iso8859-3",
     "latin4": "iso8859-4",
-    "latin5": "iso8859-9",
-    "latin9": "iso8859-15",
-    "latin10": "iso8859-16",
-    "ansinew": "cp1252",
-    "applemac": "mac_roman",
-    "macce": "mac_latin2",
-    "maccyr": "mac_cyrillic",
-    "koi8-r": "koi8_r",
-    "koi8-ru": "koi8_u",
-    "iso88595": "iso8859-5",
-    "utf8": "utf-8",
-    "utf8x": "utf-8",
-    **{name: name for name in ("cp437", "cp850", "cp852", "cp855", "cp858", "cp865", "cp866", "cp1250", "cp1251")},
-    **{name: name for name in ("cp1252", "cp1257")},
 }
-"""``inputenc``'s names (as in its manual and the Cyrillic bundle's) and Python's."""
+"""Names of ``inputenc``, ``CJK`` and editors that are no label elsewhere."""
 
 
 def declared_encoding(data: bytes) -> str | None:
-    r"""Returns Python's name of the encoding that the source declares; None where it does not, or none that we know.
+    r"""Returns the label of the encoding that a source declares, None if none; what is commented out declares nothing.
 
-    >>> declared_encoding(rb"\usepackage[ansinew]{inputenc}")
-    'cp1252'
+    >>> declared_encoding(rb"\usepackage[ansinew]{inputenc}"), declared_encoding(rb"%\inputencoding{latin2}")
+    ('ansinew', None)
     """
-    match = _INPUTENC.search(data)
-    return None if match is None else _PYTHON_NAMES.get((match[1] or match[2]).decode("ascii").lower())
+    if not any(mark in data for mark in _MARKS):
+        return None
+    for match in _DECLARES.finditer(data):
+        line = data[data.rfind(b"\n", 0, match.start()) + 1 : match.start()]
+        if b"%" in line.replace(b"\\%", b""):
+            continue
+        options = next(group for group in match.groups() if group is not None)
+        label = options.decode("ascii", "replace").split(",")[-1].strip().lower()  # the last option holds
+        return _LABELS.get(label, label)
+    return None
 
 
-def decode_latex(data: bytes, declared: str | None = None) -> str:
+def decode_file(data: bytes, declared: str | None = None) -> Decoded:
     r"""Decodes a source file; ``declared`` is what its project declares, if the file itself does not.
 
-    >>> decode_latex("José".encode("latin-1")), decode_latex("José".encode())
+    >>> decode_file("José".encode("latin-1")).text, decode_file("José".encode()).text
     ('José', 'José')
     """
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return data.decode("utf-16", "replace")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        pass
-    encoding = declared_encoding(data) or declared or "latin-1"
-    try:
-        return data.decode(encoding)
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
+    return _decode(data, declared_encoding(data) or declared)
+
+
+def decode_project(files: Mapping[str, bytes]) -> dict[str, Decoded]:
+    """Decodes every file by its own bytes and declaration, or by what the project's main files declare."""
+    labels = {path: declared_encoding(data) for path, data in files.items()}
+    by_rank = sorted(
+        (path for path in files if labels[path]), key=lambda path: (b"\\document" not in files[path], path)
+    )
+    of_project = labels[by_rank[0]] if by_rank else None
+    return {path: _decode(data, labels[path] or of_project) for path, data in files.items()}
+
+
+def _decode(data: bytes, label: str | None) -> Decoded:
+    return decode(data, declared=() if label is None else (label,))

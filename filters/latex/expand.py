@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from filters.latex.arguments import TOKEN, TOKEN_AT, ArgumentReader, Frame, MacroCall
-from filters.latex.lexer import group_end, whole_lines
-from filters.latex.macros import Environment, Macro, ends_in_word, takes_token
+from filters.latex.groups import group_end, whole_lines
+from filters.latex.macros import Environment, Macro
 from filters.latex.math_mode import MathMode
-from filters.latex.scopes import Scopes
+from filters.latex.scopes import LOADS, Scopes
+from filters.latex.writer import Writer
 
 MAX_DEPTH = 200
 """Texts of macros open inside each other; ours: TeX's own limit is 200 for input levels, papers use under 10."""
@@ -40,29 +41,30 @@ _ONE_TOKEN = re.compile(r"\s*(?:\\[A-Za-z]+|\\?.)?\s*\Z", re.DOTALL)
 
 @dataclass(slots=True)
 class Expanded:
-    """The text, and how often a macro was expanded or left."""
+    """The text, how often a macro was expanded or given up, and the names that the source defines."""
 
     text: str
     num_expanded: int = 0
     num_left: int = 0
-    names_left: set[str] = field(default_factory=set)
+    own_names: frozenset[str] = frozenset()
+    """Names that the source defines, but those whose old meaning it saves or frees and may still use."""
 
 
 Handler = Callable[["Expander", int], bool]
 """Called behind a command's name; false: the command is not consumed and stands as it is."""
 
 
-class Expander(ArgumentReader, Scopes):
+class Expander(ArgumentReader, Scopes, Writer):
     """One document's expansion. ``handlers`` are the commands that TeX itself would carry out (definitions, tests)."""
 
     def __init__(self, text: str, handlers: dict[str, Handler], *, tracks_groups: bool) -> None:
         ArgumentReader.__init__(self, text, work_chars=WORK_CHARS_BASE + WORK_PER_CHAR * len(text))
         Scopes.__init__(self, handlers, tracks_groups=tracks_groups)
+        Writer.__init__(self)
         self.plain = _TOKEN_GROUPS if tracks_groups else TOKEN
         self.with_at = _TOKEN_GROUPS_AT if tracks_groups else TOKEN_AT
         self.token = self.plain
         self.environment_arguments: dict[str, list[list[str]]] = {}
-        self.out: list[str] = []
         self.result = Expanded("")
         self.failures: dict[str, int] = {}
         self.branches: list[Frame] = []
@@ -70,8 +72,13 @@ class Expander(ArgumentReader, Scopes):
         self.switches: dict[str, bool] = {}
         """etoolbox's and ifthen's switches that the source declares, by name, and how they stand."""
         self.is_global = False
+        self.last_load = max(text.rfind(command) for command in LOADS)
         self.math = MathMode()
         self.math_before = self.math.state()
+
+    def loads_after(self, pos: int) -> bool:
+        r"""True if a package is loaded after ``pos`` of the source itself."""
+        return self.last_load >= 0 and (self.stack[0][1] if self.stack else pos) <= self.last_load
 
     def run(self) -> Expanded:
         """Expands the whole text."""
@@ -84,6 +91,7 @@ class Expander(ArgumentReader, Scopes):
             else:
                 break
         self.result.text = "".join(self.out)
+        self.result.own_names = frozenset(self.own_names - self.saved_names)
         return self.result
 
     def _scan(self) -> None:
@@ -109,9 +117,9 @@ class Expander(ArgumentReader, Scopes):
                 start, self.pos = token_start, match.end()
                 if isinstance(meaning, Macro):
                     final = self.final_bodies.get(name)
-                    if final is not None and not takes_token(text, token_start) and self._has_budget(len(final)):
+                    if final is not None and not self.is_argument() and self._has_budget(len(final)):
                         self.emit(final)
-                        start = self._behind_empty_group(text, match.end(), final)
+                        start = self.behind_empty_group(text, match.end(), final)
                         continue
                     self._call(name, meaning, token_start)
                     break
@@ -121,15 +129,6 @@ class Expander(ArgumentReader, Scopes):
                 self.emit(text[start:])
                 self.pos = len(text)
                 return
-
-    def emit(self, piece: str) -> None:
-        """Writes a piece out; a letter that would grow onto a command's name is held off by a space."""
-        if not piece:
-            return
-        out = self.out
-        if piece[0].isalpha() and out and out[-1][-1].isalpha() and ends_in_word(out[-1]):
-            out.append(" ")
-        out.append(piece)
 
     # Calls ----------------------------------------------------------------------------------------------------
 
@@ -142,7 +141,7 @@ class Expander(ArgumentReader, Scopes):
             self.result.num_expanded += 1
             self.emit("".join(str(part) for part in macro.body))
             return
-        is_one = takes_token(self.text, start)
+        is_one = self.is_argument()
         arguments = self.read_arguments(macro.parameters) if macro.parameters else []
         if arguments is None:
             if is_nested:
@@ -153,7 +152,7 @@ class Expander(ArgumentReader, Scopes):
             return
         filled = macro.fill(arguments)
         if not macro.parameters:
-            self.pos = self._behind_empty_group(self.text, self.pos, filled)
+            self.pos = self.behind_empty_group(self.text, self.pos, filled)
             if not is_one and not macro.has_at and self._is_final(filled):
                 self.final_bodies[name] = filled
         self.push(filled, macro, name, is_one=is_one)
@@ -224,14 +223,17 @@ class Expander(ArgumentReader, Scopes):
     def _leave(self, name: str) -> None:
         self.emit("\\" + name)
         self.result.num_left += 1
-        self.result.names_left.add(name)
 
-    @staticmethod
-    def _behind_empty_group(text: str, pos: int, filled: str) -> int:
-        r"""``\name{}``: the group only ended the name; it stays where it still does, or carries an index."""
-        if text.startswith("{}", pos) and text[pos + 2 : pos + 3] not in ("_", "^"):
-            return pos if ends_in_word(filled.removesuffix("\\xspace")) else pos + 2
-        return pos
+    def outside(self, start: int) -> int | None:
+        """Returns ``start`` if it is outside of all macros. Ask before arguments are read: they may end the macro."""
+        return None if self.stack else start
+
+    def unreadable(self, outside: int | None = None) -> bool:
+        """Leaves a test whose arguments cannot be read; inside of a macro it gives the call up."""
+        if outside is not None:
+            return False
+        self.give_up()
+        return True
 
     def branch(self, text: str, *, has_at: bool, outside: int | None = None) -> None:
         """Reads next what a test has chosen.
@@ -328,5 +330,4 @@ def leave_macro(expander: Expander, start: int) -> bool:
         expander.give_up()
         return True
     expander.result.num_left += 1
-    expander.result.names_left.add(name)
     return False

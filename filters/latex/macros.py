@@ -5,16 +5,17 @@ r"""What a macro is: a tuple of :class:`Parameter` and a body cut at its ``#1``;
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 
-from filters.latex.lexer import group_end, words
+from filters.latex.groups import ends_in_word, group_end, words
 
 PROTECTED = words(
     "begin end document documentclass documentstyle usepackage par item input include chapter part section subsection"
     " subsubsection paragraph subparagraph addchap addsec minisec appendix bibliography bibliographystyle"
     " printbibliography bibitem maketitle title author date abstract endabstract verb relax fi else or footnote caption"
-    " label \\"
+    " label \\ left right middle tiny scriptsize footnotesize small normalsize large Large LARGE huge Huge"
 )
 """Names that keep their standard meaning though a source defines them anew: structure, which is what papers share and
 what the later cuts go by. A journal's own drawing of a heading is no user's shorthand."""
@@ -30,19 +31,10 @@ NO_VALUE = "-NoValue-"
 """xparse's own mark for an optional argument that was not given."""
 _PARAMETER = re.compile(r"\\.|##|#([1-9])", re.DOTALL)
 NAME = re.compile(r"\s*(?:\\([A-Za-z@]+|[^A-Za-z\s])|\{\s*\\([A-Za-z@]+|[^A-Za-z\s])\s*\})", re.DOTALL)
-CSNAME = re.compile(r"\s*\\csname\s*([^\\{}#]{1,60}?)\s*\\endcsname")
-_ENDS_IN_WORD = re.compile(r"\\[A-Za-z@]+\Z")
-_TAKES_ONE = words(
-    "hat bar tilde vec dot ddot dddot check breve acute grave mathring widehat widetilde overline underline sqrt"
-    " overbrace underbrace overrightarrow mathbf mathrm mathcal mathbb mathsf mathtt mathit mathfrak mathscr mathbin"
-    " mathrel mathop mathord boldsymbol bm pmb text textbf textrm textit texttt textsf textsc operatorname frac dfrac"
-    " tfrac binom dbinom tbinom stackrel overset underset"
+CSNAME = re.compile(
+    r"\s*(?:\\expandafter\s*)?(?:\\csname\s*([^\\{}#]{1,60}?)\s*\\endcsname(?![A-Za-z@])"
+    r"|\{\s*\\csname\s*([^\\{}#]{1,60}?)\s*\\endcsname\s*\})"
 )
-_TAKES_SECOND = re.compile(
-    r"\\(?:[dt]?frac|[dt]?binom|stackrel|overset|underset)\s*(?:\\[A-Za-z]+|[0-9A-Za-z]|\{[^{}]*\})\s*\Z"
-)
-"""Commands that take the next token whole: what a macro behind them becomes must stay one argument."""
-_MAX_BEFORE_CHARS = 60
 _WHITESPACE = " \t\n"
 
 
@@ -113,35 +105,6 @@ class Definition:
     r"""``\\let\a\b``: the other name."""
 
 
-def ends_in_word(text: str) -> bool:
-    r"""Whether the text ends in a command's name, so that a letter behind it would change it.
-
-    >>> ends_in_word(r"a\beta"), ends_in_word(r"\beta{}")
-    (True, False)
-    """
-    return _ENDS_IN_WORD.search(text[-40:]) is not None
-
-
-def takes_token(text: str, start: int) -> bool:
-    r"""Whether what stands before ``start`` is a command that takes the next token for its argument.
-
-    >>> takes_token(r"\hat\a", 4), takes_token(r"\frac{1}\a", 8), takes_token(r"\hat{x}\a", 7)
-    (True, True, False)
-    """
-    if not start or not (text[start - 1].isalnum() or text[start - 1] in " }"):
-        return False
-    near = max(0, start - _MAX_BEFORE_CHARS)
-    command = text.rfind("\\", near, start)
-    if command < 0:
-        return False
-    if text[command + 1 : start].rstrip() in _TAKES_ONE:
-        return True
-    before = text[near:start]
-    if "frac" in before or "binom" in before or "rset" in before or "stackrel" in before:
-        return _TAKES_SECOND.search(before) is not None
-    return False
-
-
 def cut_body(body: str) -> tuple[str | int, ...]:
     r"""Cuts a definition's body at its parameters; ``##`` is the ``#`` of a definition inside.
 
@@ -179,10 +142,14 @@ def _trim(body: str) -> str:
 
 
 def read_name(text: str, pos: int) -> tuple[str, int] | None:
-    r"""Reads ``\name``, ``{\name}`` or ``\csname name\endcsname``; returns (name, end)."""
+    r"""Reads ``\name``, ``{\name}`` or ``\csname name\endcsname``, also in braces; returns (name, end).
+
+    >>> read_name(r"\expandafter{\csname a\endcsname}{b}", 0)
+    ('a', 33)
+    """
     match = CSNAME.match(text, pos)
     if match is not None:
-        return match[1], match.end()
+        return match[1] or match[2], match.end()
     match = NAME.match(text, pos)
     return None if match is None else (match[1] or match[2], match.end())
 
@@ -206,13 +173,15 @@ def read_bracket(text: str, pos: int, opens: str = "[", closes: str = "]") -> tu
 
 
 def find_outside_groups(text: str, mark: str, pos: int, limit: int) -> int:
-    r"""Returns where ``mark`` first stands outside of braces and not behind a backslash, or -1.
+    r"""Returns where ``mark`` first stands outside of braces and not after a backslash, or -1.
 
-    >>> find_outside_groups(r"a{]}\]]", "]", 0, 99)
-    6
+    A mark that ends in a command's name is a whole command: ``\e`` is not in ``\epsilon``.
+
+    >>> find_outside_groups(r"a{]}\]]", "]", 0, 99), find_outside_groups(r"\epsilon\e", r"\e", 0, 99)
+    (6, 8)
     """
     depth = 0
-    for match in re.compile(rf"{re.escape(mark)}|[{{}}]|\\.", re.DOTALL).finditer(text, pos, min(limit, len(text))):
+    for match in _mark_pattern(mark).finditer(text, pos, min(limit, len(text))):
         token = match[0]
         if token == mark and depth == 0:
             return match.start()
@@ -223,6 +192,24 @@ def find_outside_groups(text: str, mark: str, pos: int, limit: int) -> int:
             if depth < 0:
                 return -1
     return -1
+
+
+@functools.cache
+def _mark_pattern(mark: str) -> re.Pattern[str]:
+    ends = "(?![A-Za-z@])" if ends_in_word(mark) else ""
+    return re.compile(rf"{re.escape(mark)}{ends}|[{{}}]|\\(?:[A-Za-z@]+|.)", re.DOTALL)
+
+
+def starts_with_mark(text: str, mark: str, pos: int) -> bool:
+    r"""True if ``mark`` stands at ``pos``; a mark that ends in a command's name is a whole command.
+
+    >>> starts_with_mark(r"\epsilon", r"\e", 0), starts_with_mark(r"\e psilon", r"\e", 0)
+    (False, True)
+    """
+    if not text.startswith(mark, pos):
+        return False
+    after = text[pos + len(mark) : pos + len(mark) + 1]
+    return not (after.isascii() and after.isalpha() and ends_in_word(mark))
 
 
 def skip_space(text: str, pos: int, *, over_paragraphs: bool = False) -> int:

@@ -17,7 +17,9 @@ import pyarrow as pa
 from filters.language.detect import DetectLanguage
 from filters.latex.commands import expand_macros
 from filters.latex.conditionals import resolve_conditionals
-from filters.latex.lexer import normalise_source, strip_comments
+from filters.latex.groups import normalise_source
+from filters.latex.lexer import strip_comments
+from filters.latex.macros import PROTECTED
 from filters.latex.structure import cut_paper
 from filters.step import Models, Outcome, Step
 
@@ -25,6 +27,9 @@ _HEADING_LINE = re.compile(
     r"\\(?:chapter|part|(?:sub)*section|(?:sub)?paragraph)\*?\s*(?:\[[^\]\n]{0,300}\])?\{[^{}\n]{0,300}\}"
 )
 _WORD = re.compile(r"\\(?:[A-Za-z@]+(?:\[[^\]\n]{0,100}\])?|.)|([^\W\d_]{2})")
+_COMMAND_NAME = re.compile(r"\\([A-Za-z]+)")
+_MAX_NAMES_LOOKED_FOR = 300
+"""Names that are looked for one by one; for more, all commands of a text are listed."""
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
@@ -38,7 +43,7 @@ class PaperText:
     num_macros_expanded: int
     """Calls of users' macros that were expanded, those inside others' texts included."""
     num_macros_left: int
-    """Calls left as they stand: the macro has no end, or needs TeX's own programming."""
+    """Uses, in the cleaned text, of commands that the paper's own files define."""
     num_headings: int
     num_lead_chars: int
 
@@ -62,16 +67,26 @@ def clean_latex(source: str, *, keep_abstract: bool = False, drop_appendix: bool
     code = strip_comments(normalise_source(source))
     settled, _ = resolve_conditionals(code.text)
     expanded = expand_macros(settled)
-    cut = cut_paper(expanded.text, keep_abstract=keep_abstract, drop_appendix=drop_appendix)
+    text = expanded.text
+    if "\\iffalse" in text or "\\iftrue" in text:  # a macro may be one of them
+        text, _ = resolve_conditionals(text)
+    cut = cut_paper(text, keep_abstract=keep_abstract, drop_appendix=drop_appendix)
     return PaperText(
         text=code.unseal(tidy(cut.text)),
         title=None if cut.title is None else code.unseal(cut.title),
         num_comments=code.num_comments,
         num_macros_expanded=expanded.num_expanded,
-        num_macros_left=expanded.num_left,
+        num_macros_left=_num_left(cut.text, expanded.own_names - PROTECTED),
         num_headings=cut.num_headings,
         num_lead_chars=cut.num_lead_chars,
     )
+
+
+def _num_left(text: str, own_names: frozenset[str]) -> int:
+    if len(own_names) > _MAX_NAMES_LOOKED_FOR:
+        return sum(name in own_names for name in _COMMAND_NAME.findall(text))
+    found = (name for name in own_names if f"\\{name}" in text)
+    return sum(len(re.findall(rf"\\{re.escape(name)}(?![A-Za-z])", text)) for name in found)
 
 
 def tidy(text: str) -> str:

@@ -10,6 +10,8 @@ from typing import Any
 
 from filters.latex.macros import Environment, Macro
 
+LOADS = ("\\usepackage", "\\RequirePackage", "\\documentclass", "\\documentstyle")
+"""Commands that load a package, which may define a name that the source has freed."""
 Meaning = Macro | Callable[[Any, int], bool]
 """A macro, or the handler of a command that the expansion carries out."""
 
@@ -25,6 +27,10 @@ class Scopes:
         self.undo: list[tuple[int, str, Meaning | None]] = []
         self.final_bodies: dict[str, str] = {}
         """Macros without parameters, by name, whose text holds nothing that has a meaning now."""
+
+        self.own_names: set[str] = set()
+        self.saved_names: set[str] = set()
+        """Names whose meaning before the source's own definitions has another name (``\\let\\old\\x``) or is freed."""
 
     def open_group(self) -> None:
         """Begins a group, where anybody asks for groups."""

@@ -6,12 +6,12 @@ Works on code with macros expanded and verbatim sealed, so that a heading is a h
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
 from dataclasses import dataclass
 from itertools import islice
 
-from filters.latex.lexer import group_end, whole_lines
+from filters.latex.groups import group_end, join_pieces
 from filters.latex.macros import read_bracket, read_group
+from filters.latex.references import LATEX, PLAIN, remove_bibliography
 
 MIN_LEAD_CHARS = 3840
 """How much text in front of the first heading can be the paper's own text; ours: twice the longest abstract that arXiv
@@ -26,41 +26,10 @@ r"""A paper without headings whose front matter's last mark leaves less than thi
 _MAX_TRIES = 50
 """Titles and front matter's commands that are looked into; ours: keeps a hostile source linear."""
 
-_HEADING = re.compile(
-    r"\\(?:(?:chapter|part|section|subsection|subsubsection|paragraph|subparagraph|addchap|addsec|minisec"
-    r"|specialsection|unnumberedsection)\s*\*?\s*(?=[\[{])|beginsection(?![A-Za-z@])|heading\s*(?=\{)"
-    r"|begin\s?\{(?:chapter|part|(?:sub){0,2}section|paragraph)\*?\}\s*(?=[\[{]))"
-)
 _FRONT_MARK = re.compile(
-    r"\\(?:maketitle|tableofcontents|endabstract|endfrontmatter|printAffiliationsAndNotice|end\s?\{(?:abstract|frontmatter"
+    r"\\(?:maketitle|tableofcontents|endabstract|endfrontmatter|endtopmatter|endtitlepage|printAffiliationsAndNotice|end\s?\{(?:abstract|frontmatter"
     r"|titlepage|keywords?|IEEEkeywords|opening|CCSXML|sciabstract|abstract\*)\})(?![A-Za-z@])"
-    r"|\\(?:abstract|keywords|pacs|received|ccsdesc|email|subjclass|date|author|title)\s*(?:\[[^\[\]]*\])?\s*(?=\{)"
-)
-_BIBLIOGRAPHY = re.compile(
-    r"\\begin\s?\{(thebibliography|references|REFERENCES|mcitethebibliography|biblist\*?|bibdiv|chapthebibliography"
-    r"|apjbibliography)\}"
-    r"|\\(?:(?:no)?bibliography[A-Za-z]*|printbibliography|printbibheading|putbib|nocite[a-z]*|addbibresource|biboptions"
-    r"|bibpunct|bibsep|setcitestyle)(?![A-Za-z@])"
-    r"|\\(bibitem)(?![A-Za-z@])"
-)
-_BEFORE_NAME = r"(?:\\[a-z]+|[\s{}~])*(?:\d+\.?\s*)?"
-_REFERENCES = re.compile(
-    _BEFORE_NAME + r"(?:references?(?:\s+(?:and|\\&)\s+notes)?|bibliography|literature\s+cited"
-    r"|r\s?e\s?f\s?e\s?r\s?e\s?n\s?c\s?e\s?s|bibliographie|r[ée]f[ée]rences|literaturverzeichnis|bibliograf[ií]a"
-    r"|referencias|refer[êe]ncias|bibliografie"
-    r"|список литературы|(literature|literatur|литература))[\s}.:]*\Z",
-    re.IGNORECASE,
-)
-"""Headings of a list of references; group 1: names that a section of text has, too."""
-_CITES = re.compile(r"\\[a-zA-Z]*cite[a-z]*(?![a-z])")
-_STOPS_REFERENCES = re.compile(
-    r"\\(?:appendix(?![A-Za-z@])|(?:clear|new)page(?![A-Za-z@])|begin\s?\{(?:figure|table|appendi|supplement|deluxetable)|end\s?\{document\})"
-)
-_BIBLIOGRAPHY_ARGUMENT = re.compile(r"\*?[ \t]*\n?[ \t]*(?:\[[^\[\]]{0,500}\]\s{0,3})?(?:\{[^{}]{0,2000}\})?")
-_HEADING_NAMED = re.compile(
-    r"\\(?:begin\s?\{)?(?:chapter|part|(?:sub){0,2}section|(?:sub)?paragraph|addchap|addsec)\s*\*?\}?\s*"
-    r"(?:\[[^\[\]\n]{0,200}\]\s*)?"
-    r"\{((?:[^{}]|\{[^{}]{0,40}\}){0,80})\}"
+    r"|\\(?:abstract|keywords|pacs|received|ccsdesc|email|subjclass|date|Date|author|title)\s*(?:\[[^\[\]]*\])?\s*(?=\{)"
 )
 _APPENDIX = re.compile(r"\\(?:appendix|appendices)(?![A-Za-z@])|\\begin\s?\{(?:appendix|appendices|subappendices)\}")
 _TITLE = re.compile(r"\\(?:icmltitle|title|Title|TITLE)(?![A-Za-z@])\s*(?=[\[{])")
@@ -75,7 +44,11 @@ _LAYOUT = re.compile(
 )
 _PDF_TITLE = re.compile(r"\bpdftitle\s*=\s*(?=\{)")
 _ABSTRACT = re.compile(r"\\begin\s?\{(abstract\*?|sciabstract)\}|\\abstract\s*(?=\{)")
-_END_DOCUMENT = re.compile(r"\\end\s?\{document\}|\\(?:bye|endinput)(?![A-Za-z@])")
+_END_DOCUMENT = re.compile(r"\\end\s?\{document\}|\\(?:bye|endinput|enddocument)(?![A-Za-z@])")
+_END_PLAIN = re.compile(r"\\(?:bye|endinput|enddocument|end(?!\s?\{))(?![A-Za-z@])")
+_BEGIN_AMSTEX = re.compile(r"\\document(?![A-Za-z@])")
+_CLOSED_TITLE = re.compile(r"\\title(?![A-Za-z@])((?:(?!\\title(?![a-z])).){1,1000}?)\\endtitle", re.DOTALL)
+_TITLE_BOX = re.compile(r"\\(?:vbox|hbox|centerline|leftline|line|titlefont|titlerm)(?![A-Za-z@])\s*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,19 +74,31 @@ def cut_paper(text: str, *, keep_abstract: bool = False, drop_appendix: bool = F
     ' We show.'
     """
     title = find_title(text)
-    begin = text.find("\\begin{document}")
-    begin = 0 if begin < 0 else begin + len("\\begin{document}")
-    end = _END_DOCUMENT.search(text, begin)
-    preamble, body = text[:begin], text[begin : end.start() if end else len(text)]
-    body = remove_bibliography(body)
+    begin, end = _document_span(text)
+    preamble, body = text[:begin], text[begin:end]
+    dialect = LATEX if "\\begin{document}" in preamble else PLAIN
+    body = remove_bibliography(body, dialect=dialect)
     if drop_appendix and (appendix := _APPENDIX.search(body)) is not None:
         body = body[: appendix.start()]
-    headings = [match.start() for match in _HEADING.finditer(body)]
+    headings = [match.start() for match in dialect.heading.finditer(body)]
     start, lead = _body_start(body, headings)
     kept = body[start:]
     if keep_abstract:
         kept = _front(title, _abstract(preamble + body[:start]), kept)
     return Removal(text=kept, title=title, num_headings=len(headings), num_lead_chars=lead)
+
+
+def _document_span(text: str) -> tuple[int, int]:
+    begin = text.find("\\begin{document}")
+    ends = _END_DOCUMENT
+    if begin >= 0:
+        begin += len("\\begin{document}")
+    else:
+        amstex = _BEGIN_AMSTEX.search(text) if "\\topmatter" not in text else None  # the top matter is after \\document
+        begin = amstex.end() if amstex else 0
+        ends = _END_PLAIN
+    end = ends.search(text, begin)
+    return begin, end.start() if end else len(text)
 
 
 def _front(title: str | None, abstract: str | None, body: str) -> str:
@@ -164,11 +149,22 @@ def find_title(text: str) -> str | None:
     for match in islice(_TITLE.finditer(text), _MAX_TRIES):
         near = text[match.end() : match.end() + MAX_HEADING_CHARS]
         short = read_bracket(near, 0)
+        if match[0].startswith("\\Title") and (second := _second_group(near)) is not None:
+            near = second  # harvmac's first argument is the preprint's number
         title = _plain_title(near, 0 if short is None else short[1])
         if title:
             return title
+    closed = _CLOSED_TITLE.search(text)
+    if closed is not None:
+        return _plain_title(f"{{{closed[1]}}}", 0)
     pdf_title = _PDF_TITLE.search(text)
     return None if pdf_title is None else _plain_title(text[pdf_title.end() : pdf_title.end() + MAX_HEADING_CHARS], 0)
+
+
+def _second_group(text: str) -> str | None:
+    first = read_group(text, 0)
+    second = None if first is None else read_group(text, first[1])
+    return None if second is None else f"{{{_TITLE_BOX.sub('', second[0])}}}"
 
 
 def _plain_title(text: str, pos: int) -> str | None:
@@ -177,65 +173,8 @@ def _plain_title(text: str, pos: int) -> str | None:
         return None
     title = group[0]
     while (note := _NOTE.search(title)) is not None and (end := group_end(title, note.end())) > 0:
-        title = title[: note.start()] + title[end:]
+        title = join_pieces([title[: note.start()], title[end:]])
     title = " ".join(_LAYOUT.sub(" ", title).replace("{ ", "{").split())
     while title.startswith("{") and group_end(title, 0) == len(title):
         title = title[1:-1].strip()
     return title or None
-
-
-def remove_bibliography(body: str) -> str:
-    r"""Removes lists of references and the commands that print them, wherever they stand; what follows them stays.
-
-    >>> remove_bibliography("a\n\\section*{References}\n\\begin{thebibliography}{}x\\end{thebibliography}\n\\appendix")
-    'a\n\\appendix'
-    """
-    stops = sorted(match.start() for pattern in (_HEADING, _STOPS_REFERENCES) for match in pattern.finditer(body))
-    regions = _reference_sections(body, stops)
-    unclosed: set[str] = set()
-    for match in _BIBLIOGRAPHY.finditer(body):
-        end = _bibliography_end(body, match, stops, unclosed)
-        regions.append((match.start(), whole_lines(body, match.start(), end)))
-    if not regions:
-        return body
-    out: list[str] = []
-    pos = 0
-    for start, end in sorted(regions):
-        if start > pos:
-            out.append(body[pos:start])
-        pos = max(pos, end)
-    out.append(body[pos:])
-    return "".join(out)
-
-
-def _bibliography_end(body: str, match: re.Match[str], stops: list[int], unclosed: set[str]) -> int:
-    if match[1]:
-        end_mark = f"\\end{{{match[1]}}}"
-        end = -1 if match[1] in unclosed else body.find(end_mark, match.end())
-        if end >= 0:
-            return end + len(end_mark)
-        unclosed.add(match[1])
-        return _next_stop(body, match.end(), stops)
-    if match[2]:
-        return _next_stop(body, match.end(), stops)
-    argument = _BIBLIOGRAPHY_ARGUMENT.match(body, match.end())
-    return match.end() if argument is None else argument.end()
-
-
-def _next_stop(body: str, pos: int, stops: list[int]) -> int:
-    """Where a list without an end of its own ends: at the next heading, figure, page or appendix."""
-    index = bisect_left(stops, pos)
-    return stops[index] if index < len(stops) else len(body)
-
-
-def _reference_sections(body: str, stops: list[int]) -> list[tuple[int, int]]:
-    """Sections called "References": heading, and the list that somebody wrote by hand."""
-    found = []
-    for match in _HEADING_NAMED.finditer(body):
-        named = _REFERENCES.match(match[1])
-        if named is None:
-            continue
-        end = _next_stop(body, match.end(), stops)
-        if named[1] is None or _CITES.search(body, match.end(), end) is None:
-            found.append((match.start(), end))
-    return found

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from filters.latex.commands import expand_macros
 from filters.latex.conditionals import resolve_conditionals
-from filters.latex.encoding import decode_latex
+from filters.latex.encoding import decode_file
 from filters.latex.lexer import strip_comments
 from filters.latex.math_mode import MathMode
 from filters.latex.paper import Latex, clean_latex, tidy
-from filters.latex.structure import cut_paper, find_title, remove_bibliography
+from filters.latex.references import remove_bibliography
+from filters.latex.structure import cut_paper, find_title
 
 CASES = json.loads((Path(__file__).parents[1] / "cases" / "arxiv" / "latex.json").read_text(encoding="utf-8"))
 SECONDS_FOR_A_HOSTILE_MB = 8.0
@@ -275,14 +276,14 @@ def test_bibliography_removal_only_takes_away(source: str) -> None:
 @settings(max_examples=50, deadline=None)
 @given(st.binary(max_size=100))
 def test_every_byte_string_has_a_text(data: bytes) -> None:
-    assert isinstance(decode_latex(data), str)
+    assert isinstance(decode_file(data).text, str)
 
 
 def test_encodings() -> None:
-    assert decode_latex("\\usepackage[koi8-r]{inputenc} Да".encode("koi8_r")).endswith("Да")
-    assert decode_latex("Łódź".encode("iso8859-2"), "iso8859-2") == "Łódź"
-    assert decode_latex("é".encode("utf-16")) == "é"
-    assert decode_latex("\ufeffx".encode()) == "x"
+    assert decode_file("\\usepackage[koi8-r]{inputenc} Да".encode("koi8_r")).text.endswith("Да")
+    assert decode_file("Łódź".encode("iso8859-2"), "iso8859-2").text == "Łódź"
+    assert decode_file("é".encode("utf-16")).text == "é"
+    assert decode_file("\ufeffx".encode()).text == "x"
 
 
 # The step -------------------------------------------------------------------------------------------------------------

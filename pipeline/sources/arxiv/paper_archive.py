@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from isal import isal_zlib
 
 from pipeline.sources.arxiv.damaged_tar import BLOCK_BYTES, Readable, TarDamage, TarMember, TarStream, is_tar
+from pipeline.sources.arxiv.readme import MAX_README_BYTES, Readme, read_readme
 
 MAX_TEX_BYTES = 20_000_000
 """The TeX of one paper, in memory at once; ours: the longest theses have 5, and 20 are cleaned within half a minute."""
@@ -23,14 +24,13 @@ MAX_RATIO = 200
 _PIECE_BYTES = 1 << 16
 _MAX_FILL_BYTES = 1 << 18
 _GZIP_WBITS = 31
-_MAX_DECLARATION_BYTES = 10_000
 
 _NOT_TEX = (
     ".eps .ps .epsi .epsf .pdf .png .jpg .jpeg .gif .svg .tif .tiff .bmp .ppm .pgm .fig .xfig .bib .bst .bbl"
-    " .blg .cls .clo .aux .log .toc .out .lof .lot .synctex .gz .zip .tgz .bz2 .z .csv .dat .xls .xlsx .doc"
+    " .blg .aux .log .toc .out .lof .lot .synctex .gz .zip .tgz .bz2 .z .csv .dat .xls .xlsx .doc"
     " .docx .ppt .mp4 .avi .mov .mpg .mp3 .wav .py .ipynb .m .nb .r .c .cpp .h .java .jl .sh .md .html .xml"
     " .json .yml .yaml .pfb .ttf .otf .afm .tfm .npy .npz .mat .fits .root .hdf5 .h5 .md5 .ds_store .gitignore"
-    " .bbx .cbx .dbx .fd .def .cfg .dtx .ins .rnw .makefile"
+    " .bbx .cbx .dbx .fd .dtx .ins .rnw .makefile"
 )
 _NOT_TEX_ENDINGS = frozenset(_NOT_TEX.split())
 _FORMATS = (
@@ -52,9 +52,6 @@ _WITHDRAWN = re.compile(
     re.IGNORECASE,
 )
 _MAX_NOTICE_BYTES = 2_000
-_TOPLEVEL = re.compile(
-    r"^\s*(\S+)\s+toplevelfile\b|\"filename\"\s*:\s*\"([^\"]+)\"[^{}]*\"usage\"\s*:\s*\"toplevel\"", re.MULTILINE
-)
 
 
 class BadPaperError(Exception):
@@ -75,7 +72,8 @@ class Project:
     unsafe_names: list[str] = field(default_factory=list)
     """Members whose names lead out of the project; none of them is read."""
     stems_with_bbl: set[str] = field(default_factory=set)
-    main_declared: str = ""
+    readme: Readme = field(default_factory=Readme)
+    """What the project's 00README says of its files."""
     num_bytes: int = 0
     links: dict[str, str] = field(default_factory=dict)
 
@@ -211,11 +209,13 @@ def _read_member(project: Project, member: TarMember) -> None:
     if ending.lower() == ".bbl":
         project.stems_with_bbl.add(stem)
     if posixpath.basename(name).lower().startswith("00readme"):
-        declared = _TOPLEVEL.search(member.read(_MAX_DECLARATION_BYTES).decode("utf-8", "replace"))
-        project.main_declared = "" if declared is None else declared[1] or declared[2]
+        if "/" not in name:
+            project.readme = read_readme(member.read(MAX_README_BYTES).decode("utf-8", "replace")) or project.readme
         return
     if ending.lower() in _NOT_TEX_ENDINGS and ending.lower() != ".bbl":
         return
+    if posixpath.basename(name).startswith("._") or "__MACOSX/" in name:
+        return  # a Mac's notes on a file
     if project.num_bytes + member.num_bytes > MAX_TEX_BYTES:
         if ending.lower() in (".tex", ".ltx", ".latex"):
             raise BadPaperError("too_large", f"more than {MAX_TEX_BYTES} bytes of TeX")

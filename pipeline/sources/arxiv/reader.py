@@ -15,9 +15,10 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from filters.latex.encoding import declared_encoding, decode_latex
+from filters.latex.encoding import decode_project
+from filters.latex.main_file import find_main
 from filters.latex.paper import DetectPaperLanguage, Latex
-from filters.latex.project import assemble, find_main
+from filters.latex.project import assemble
 from pipeline.sources.arxiv.damaged_tar import Readable, TarDamage, TarMember, TarStream
 from pipeline.sources.arxiv.paper_archive import BadPaperError, Project, read_project
 from pipeline.sources.dedup_steps import ExactDedup
@@ -82,6 +83,7 @@ class ArxivReader(Reader):
         "num_files": pa.int64(),
         "num_files_left_out": pa.int64(),
         "num_inputs_missing": pa.int64(),
+        "encoding": pa.string(),
     }
     RULE: ClassVar[str] = (
         "A paper's files become one source: the main file is found, its inputs are followed in place, and the macros "
@@ -181,8 +183,14 @@ def _read_paper(stream: Readable, location: str, stem: str, *, is_whole_file: bo
 
 
 def _document(project: Project, paper: PaperId, location: str) -> Document | Rejected:
-    files = _decoded(project.files)
-    main = find_main(files, stems_with_bbl=frozenset(project.stems_with_bbl), declared=project.main_declared)
+    decoded = decode_project(project.files)
+    files = {path: found.text for path, found in decoded.items()}
+    main = find_main(
+        files,
+        stems_with_bbl=frozenset(project.stems_with_bbl),
+        declared=project.readme.main,
+        ignored=project.readme.ignored,
+    )
     if main is None:
         return Rejected(location=location, reason="no_tex", is_bad=False)
     if len(files[main]) < _MAX_AUTO_IGNORE_CHARS and files[main].lstrip().startswith("%auto-ignore"):
@@ -198,18 +206,12 @@ def _document(project: Project, paper: PaperId, location: str) -> Document | Rej
         "num_files": len(assembled.reached),
         "num_files_left_out": sum(path not in assembled.reached for path in sources),
         "num_inputs_missing": assembled.num_missing,
+        "encoding": decoded[main].encoding,
     }
 
 
 _MAX_AUTO_IGNORE_CHARS = 2_000
 """A file that arXiv is told to ignore and that is this short is a notice, not a paper."""
-
-
-def _decoded(files: Mapping[str, bytes]) -> dict[str, str]:
-    """Every file by its own encoding, or by what the project's main files declare."""
-    by_rank = sorted(files, key=lambda path: (b"\\document" not in files[path], path))
-    declared = next((found for path in by_rank if (found := declared_encoding(files[path]))), None)
-    return {path: decode_latex(data, declared) for path, data in files.items()}
 
 
 SOURCE = Source(

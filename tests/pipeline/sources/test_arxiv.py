@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pytest
 
+from filters.latex.main_file import find_main
 from filters.latex.paper import Latex
-from filters.latex.project import find_main
 from pipeline.sources.arxiv.reader import ArxivReader, paper_id
 from pipeline.sources.source import InputFile, Rejected
 

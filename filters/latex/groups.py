@@ -1,0 +1,133 @@
+r"""Small tools for LaTeX source: brace groups, whole lines, matches outside of comments, and seams between pieces."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+_BRACE = re.compile(r"[{}]|\\[^A-Za-z]", re.DOTALL)
+_PERCENT = re.compile(r"(?<!\\)(?:\\\\)*%")
+_ENDS_IN_WORD = re.compile(r"(?<!\\)(?:\\\\)*\\[A-Za-z@]+\Z")
+_TAIL_CHARS = 60
+"""How far back a command's name is sought; ours: the longest names of LaTeX's own commands have under 30."""
+
+
+def words(names: str) -> frozenset[str]:
+    """Returns the set of the names in a space-separated list."""
+    return frozenset(names.split())
+
+
+def normalise_source(text: str) -> str:
+    r"""Returns the text with ``\n`` line ends and without NULs and byte order marks.
+
+    Old Macs wrote ``\r`` alone; a comment in such a file would otherwise run to its end.
+
+    >>> normalise_source("a\r\nb\rc\x00d")
+    'a\nb\ncd'
+    """
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.replace("\x00", "").removeprefix("\ufeff")
+
+
+def group_end(text: str, pos: int, limit: int | None = None) -> int:
+    r"""Returns the position after the ``}`` that closes the group opened at ``pos``, or -1 if none does.
+
+    >>> group_end(r"{a\}{b}}c", 0)
+    8
+    """
+    limit = len(text) if limit is None else limit
+    depth, start = 0, pos
+    while (end := text.find("}", start, limit)) >= 0:
+        if text[end - 1] == "\\" or text.find("\\{", start, end) >= 0:
+            return _group_end_with_escapes(text, start, limit, depth)
+        depth += text.count("{", start, end) - 1
+        start = end + 1
+        if depth <= 0:
+            return start
+    return -1
+
+
+def _group_end_with_escapes(text: str, pos: int, limit: int, depth: int) -> int:
+    for match in _BRACE.finditer(text, pos, limit):
+        brace = match[0]
+        if brace == "{":
+            depth += 1
+        elif brace == "}":
+            depth -= 1
+            if depth <= 0:
+                return match.end()
+    return -1
+
+
+def whole_lines(text: str, start: int, end: int) -> int:
+    r"""Returns ``end``, or the start of the next line if the removed stretch has its lines to itself.
+
+    An empty line left over would be a new paragraph to TeX.
+
+    >>> whole_lines("a\n  CUT \nb", 4, 7), whole_lines("a CUT\nb", 2, 5)
+    (9, 5)
+    """
+    pos = end
+    while pos < len(text) and text[pos] in " \t":
+        pos += 1
+    if pos >= len(text) or text[pos] != "\n":
+        return end
+    before = start
+    while before > 0 and text[before - 1] in " \t":
+        before -= 1
+    return pos + 1 if before == 0 or text[before - 1] == "\n" else end
+
+
+def ends_in_word(text: str) -> bool:
+    r"""True if the text ends in a command's name, so that a letter after it would change the name.
+
+    >>> ends_in_word(r"a\beta"), ends_in_word(r"\beta{}"), ends_in_word(r"\\beta")
+    (True, False, False)
+    """
+    return _ENDS_IN_WORD.search(text[-_TAIL_CHARS:]) is not None
+
+
+def would_glue(before: str, after: str) -> bool:
+    r"""True if a command's name at the end of ``before`` would grow by the first letter of ``after``.
+
+    >>> would_glue(r"{\small", "note"), would_glue("small", "note"), would_glue(r"\small", "1")
+    (True, False, False)
+    """
+    first, last = after[:1], before[-1:]
+    return first.isalpha() and first.isascii() and last.isalpha() and ends_in_word(before)
+
+
+def join_pieces(pieces: Iterable[str]) -> str:
+    r"""Joins pieces that were not neighbours; a space keeps a command's name from growing at a seam.
+
+    A command's name lies in one piece.
+
+    >>> join_pieces([r"{\small", "note}"])
+    '{\\small note}'
+    """
+    out: list[str] = []
+    for piece in pieces:
+        if not piece:
+            continue
+        if out and piece[0].isalpha() and out[-1][-1].isalpha() and would_glue(out[-1], piece):
+            out.append(" ")
+        out.append(piece)
+    return "".join(out)
+
+
+def in_code(pattern: re.Pattern[str], text: str, pos: int = 0) -> Iterator[re.Match[str]]:
+    r"""Yields the matches outside of comments; ``pattern`` begins with a backslash, ``pos`` is not in a comment.
+
+    Linear in the text.
+    """
+    is_comment = False
+    for match in pattern.finditer(text, pos):
+        start = match.start()
+        newline = text.rfind("\n", pos, start)
+        if newline >= 0:
+            is_comment, pos = False, newline + 1
+        is_comment = is_comment or _PERCENT.search(text, pos, start) is not None
+        pos = start
+        if not is_comment:
+            yield match

@@ -1,0 +1,165 @@
+r"""Finds the file of a project that TeX would be started on."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from filters.latex.groups import in_code, words
+
+CLASS = re.compile(r"\\document(?:class|style)\s*(?:\[[^\]]{0,1000}\])?\s*\{\s*([\w-]*)")
+_BEGIN_LATEX = re.compile(r"\\begin\s?\{document\}")
+_BEGIN_AMSTEX = re.compile(r"\\document(?![A-Za-z@])")
+_PLAIN_INPUT = re.compile(
+    r"\\(?:(?:@?input|include|subfile|subfileinclude)\s*\{\s*\"?([^{}\"\n]{1,300}?)\"?\s*\}|(?:@@)?input\s+([^\s{}\\%]+)"
+    r"|(?:import|subimport|inputfrom|includefrom|subinputfrom|subincludefrom)\*?\s*\{([^{}\n]{0,300})\}\s*\{([^{}\n]{1,300})\})"
+)
+_TEX_SIGNS = re.compile(
+    r"\\(?:begin|section|end|def|input|title|magnification|beginsection|bye|vskip|par|topmatter|documentstyle|newsec)"
+    r"(?![A-Za-z])"
+)
+_SIDE_NAMES = re.compile(
+    r"supp|rebuttal|coverletter|(?:\A|[_.-])(?:append|cover|respon|reply|letter\d*\Z|template|sample|example|poster|slides"
+    r"|talk|diff|si\Z|old|backup|fig|table|macro|abstract|notes?\Z)",
+    re.IGNORECASE,
+)
+_MAIN_NAMES = re.compile(r"(?:ms|main|paper|article|manuscript|arxiv|root|master|thesis)\w*\Z", re.IGNORECASE)
+_SIDE_CLASSES = words("standalone subfiles letter beamer minimal sciposter a0poster tikzposter exam scrlttr2")
+_STYLE_ENDINGS = (".sty", ".cls", ".bbl", ".def", ".cfg", ".clo", ".fd")
+_TEX_ENDINGS = (".tex", ".ltx", ".latex")
+_BACKUP = re.compile(
+    r"~\Z|\A[.#]|#\Z|\.(?:bak|old|orig|sav|save|saved|backup|bkp|swp|tmp|rej|prev|autosave)\d*\Z"
+    r"|\.(?:bak|old|orig|sav|save|backup|bkp)\d*\.tex\Z|\.tex[.~_-]\w{1,12}[~#]?\Z|\bconflicted\b"
+    r"|\A(?:copy of|backup of) "
+    r"|[ _-](?:copy|kopie|backup|bak)(?:[ _-]?\(?\d+\)?)?\.tex\Z|\.(?:sync-conflict|_?recovered)",
+    re.IGNORECASE,
+)
+"""Names that editors and file managers give to copies that they keep of a file."""
+
+
+def first_match(pattern: re.Pattern[str], text: str, pos: int = 0) -> re.Match[str] | None:
+    """Returns the first match outside of comments."""
+    return next(in_code(pattern, text, pos), None)
+
+
+def find_begin(text: str) -> re.Match[str] | None:
+    r"""Returns where a document begins: LaTeX's ``\begin{document}`` or AMSTeX's ``\document``."""
+    found = first_match(_BEGIN_LATEX, text)
+    if found is None and "\\document" in text:
+        found = first_match(_BEGIN_AMSTEX, text)
+    return found
+
+
+def find_main(
+    files: Mapping[str, str],
+    *,
+    stems_with_bbl: frozenset[str] = frozenset(),
+    declared: str = "",
+    ignored: frozenset[str] = frozenset(),
+) -> str | None:
+    r"""Returns the path of the file that TeX would be started on; None if no file looks like TeX.
+
+    ``declared`` and ``ignored``: the files that the project's own 00README names as main, and as of no use.
+    ``stems_with_bbl``: paths, without their ending, that have a ``.bbl`` beside them: arXiv asks for one beside the
+    main file and no other.
+
+    >>> find_main({"sec.tex": "\\section{A}", "ms.tex": "\\documentclass{x}\\begin{document}", "x.sty": ""})
+    'ms.tex'
+    """
+    if declared in files:
+        return declared
+    candidates = {path: text for path, text in files.items() if not path.lower().endswith(_STYLE_ENDINGS)}
+    if len(candidates) > len(ignored):
+        candidates = {path: text for path, text in candidates.items() if path not in ignored}
+    halves = {path: _halves(path, text) for path, text in candidates.items()}
+    by_stem = {_stem(path): found for path, found in halves.items()}
+    # a document is another's part if that other is a document too; a line that reads the document in is a wrapper
+    included = frozenset().union(*(found.inputs for found in halves.values() if found.has_class or found.has_begin))
+    num_chars = {_stem(path): len(text) for path, text in candidates.items()}
+    ranked = []
+    for path, text in candidates.items():
+        whole_chars = len(text) + sum(num_chars.get(stem, 0) for stem in halves[path].inputs)
+        kind = _kind(path, text, halves[path].with_inputs(by_stem), included)
+        ranked.append((_rank(path, text, kind, whole_chars, has_bbl=_stem(path) in stems_with_bbl), path))
+    best = max(ranked, default=None)
+    return best[1] if best is not None and best[0][0] else None
+
+
+_Rank = tuple[bool, bool, int, bool, bool, bool, bool, bool, int, int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Halves:
+    """What one file has of a document, and the files that it reads in."""
+
+    document_class: str | None
+    has_begin: bool
+    inputs: frozenset[str]
+
+    @property
+    def has_class(self) -> bool:
+        return self.document_class is not None
+
+    def with_inputs(self, by_stem: Mapping[str, _Halves]) -> _Halves:
+        """Adds the other half, if one of the inputs has it: some papers keep their preamble in a file of its own."""
+        if self.has_class == self.has_begin:
+            return self
+        read = [by_stem[stem] for stem in self.inputs if stem in by_stem]
+        found = [other.document_class for other in read if other.has_class]
+        return _Halves(
+            self.document_class if self.has_class else next(iter(found), None),
+            self.has_begin or any(other.has_begin for other in read),
+            self.inputs,
+        )
+
+
+def _halves(path: str, text: str) -> _Halves:
+    found = first_match(CLASS, text) if "\\document" in text else None
+    return _Halves(None if found is None else found[1], find_begin(text) is not None, _input_stems(path, text))
+
+
+def _stem(path: str) -> str:
+    return posixpath.splitext(path)[0]
+
+
+def _kind(path: str, text: str, halves: _Halves, included: frozenset[str]) -> int:
+    """4 is a document; 3 has half of what makes one, 2 is part of another or a kind that no paper is; 0 is no TeX."""
+    if not halves.has_class and not halves.has_begin:
+        return 1 if _TEX_SIGNS.search(text) else 0
+    is_whole = halves.has_class and halves.has_begin
+    if posixpath.normpath(_stem(path)) in included or (is_whole and halves.document_class in _SIDE_CLASSES):
+        return 2
+    return 4 if is_whole else 3
+
+
+def _rank(path: str, text: str, kind: int, whole_chars: int, *, has_bbl: bool) -> _Rank:
+    """Returns what is compared, the best last; ``whole_chars`` is the length with the inputs."""
+    base = posixpath.basename(path)
+    name = _stem(base)
+    is_side = _SIDE_NAMES.search(name) is not None
+    return (
+        kind > 0,
+        _BACKUP.search(base) is None,
+        kind,
+        base.lower().endswith(_TEX_ENDINGS),
+        not is_side,
+        not text.lstrip().startswith("%auto-ignore"),
+        has_bbl,
+        bool(_MAIN_NAMES.match(name)) and not is_side,
+        -path.count("/"),
+        whole_chars,
+        # equal in all: the same file for every order of the archive
+        path,
+    )
+
+
+def _input_stems(path: str, text: str) -> frozenset[str]:
+    stems = set()
+    for match in in_code(_PLAIN_INPUT, text):
+        name = match[1] or match[2] or posixpath.join(match[3] or "", match[4] or "")
+        stem = name.strip().removesuffix(".tex")
+        stems.add(posixpath.normpath(stem))
+        stems.add(posixpath.normpath(posixpath.join(posixpath.dirname(path), stem)))
+    return frozenset(stems) - {_stem(path)}

@@ -1,0 +1,342 @@
+r"""Removes lists of references, in LaTeX, AMSTeX and plain TeX, and those that somebody headed and wrote by hand.
+
+What is under a heading "References" decides whether it is a list: prose that cites stays.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from filters.latex.accents import plain_accents
+from filters.latex.groups import group_end, join_pieces, whole_lines
+
+_LATEX_HEADING = (
+    r"\\(?:(?:chapter|part|section|subsection|subsubsection|paragraph|subparagraph|addchap|addsec|minisec"
+    r"|specialsection|unnumberedsection)\s*\*?\s*(?=[\[{])|beginsection(?![A-Za-z@])|heading\s*(?=\{)"
+    r"|begin\s?\{(?:chapter|part|(?:sub){0,2}section|paragraph)\*?\}\s*(?=[\[{]))"
+)
+_PLAIN_HEADING = (
+    r"|\\(?:(?:newsec|subsec|subsubsec|subheading)\s*(?=\{)"
+    r"|(?:head|heading|subhead|subheading|specialhead)(?![A-Za-z@])(?=(?:(?!\\(?:sub|special)?head)[^\n]|\n(?!\n)){0,400}?"
+    r"\\end(?:sub|special)?head))"
+)
+_LATEX_BIBLIOGRAPHY = (
+    r"\\begin\s?\{(?P<environment>thebibliography|references|REFERENCES|mcitethebibliography|biblist\*?|bibdiv"
+    r"|chapthebibliography|apjbibliography)\}"
+    r"|\\(?P<command>(?:no)?bibliography[A-Za-z]*|printbibliography|printbibheading|putbib|nocite[a-z]*|addbibresource"
+    r"|biboptions|bibpunct|bibsep|setcitestyle)(?![A-Za-z@])"
+    r"|\\(?P<bibitem>bibitem)(?![A-Za-z@])"
+)
+_PLAIN_BIBLIOGRAPHY = (
+    r"|\\(?P<prints>listrefs|listfigs|refout|figout|footatend)(?![A-Za-z@])"
+    r"|\\(?P<opens>Refs|references|beginrefs|REFERENCES)(?![A-Za-z@])"
+    r"|\\(?P<entry>ref)(?=\s*\\(?:key|no|by|manyby|paper|book|bysame)(?![A-Za-z@]))"
+    r"|\\(?P<stored>[lnx]ref|REF|Ref)\s*\\[A-Za-z]+\s*(?=\{)|\\ref\s*\\[A-Za-z]+\s*(?P<inline>\{)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """The headings and lists of one kind of TeX."""
+
+    heading: re.Pattern[str]
+    """A heading of any depth."""
+    bibliography: re.Pattern[str]
+    """What begins, prints or holds a list of references."""
+
+
+LATEX = Dialect(
+    re.compile(_LATEX_HEADING),
+    re.compile(_LATEX_BIBLIOGRAPHY + r"|\\(?P<prints>(?!))(?P<opens>)(?P<entry>)(?P<stored>)(?P<inline>)"),
+)
+PLAIN = Dialect(re.compile(_LATEX_HEADING + _PLAIN_HEADING), re.compile(_LATEX_BIBLIOGRAPHY + _PLAIN_BIBLIOGRAPHY))
+r"""A source without ``\begin{document}``: LaTeX's forms and those of AMSTeX, harvmac and phyzzx."""
+_CLOSES = {
+    "Refs": "\\endRefs",
+    "references": "\\endreferences",
+    "beginrefs": "\\endrefs",
+    "REFERENCES": "\\endREFERENCES",
+}
+_NAMES = (
+    r"(?:references?(?:\s+(?:and|\\?&)\s+(?:foot)?notes|\s+cited)?|bibliography|literature\s+cited"
+    r"|r\s?e\s?f\s?e\s?r\s?e\s?n\s?c\s?e\s?s|bibliographie|r[ée]f[ée]rences(?:\s+bibliographiques)?|literaturverzeichnis"
+    r"|bibliograf[ií]a|referencias(?:\s+bibliogr[aá]ficas)?|refer[êe]ncias(?:\s+bibliogr[aá]ficas)?|bibliografie"
+    r"|riferimenti\s+bibliografici|referenzen|referenser|literatuur(?:lijst)?|referenties|bibliografia|literatura\s+cytowana"
+    r"|список\s+литературы|библиография|参考文献|參考文獻|文献|(?P<review>literature|literatur|литература|literatura))"
+)
+_REFERENCES = re.compile(
+    rf"(?:\\[a-z]+|[\s{{}}~])*(?:(?:\d+|[IVXivx]+)\.?\s+|\d+\.)?{_NAMES}[\s}}.:]*\Z", re.IGNORECASE
+)
+"""Titles of a list of references; group ``review``: names that a section of text has, too."""
+_STEMS = ("renc", "bibliogra", "literatu", "n c e s", "encias")
+_STEMS_NOT_ASCII = ("rênc", "литератур", "библиогра", "文献", "文獻")
+"""Pieces of the names above, one in each name, in lower case: lines without any are not looked at."""
+_HAND_HEADING = re.compile(
+    r"\\(?:centerline|leftline|line|bf|textbf|bfseries|sc|textsc|large|Large|LARGE|beginsection|begin\{center\}|underline"
+    r"|underbar|it|em|sl|bigbf|section|heading|head|newsec|subhead|mainhead|sectionhead|chapter|noindent|bigskip)"
+    r"(?![A-Za-z@])"
+)
+_LAYOUT_ARGUMENT = re.compile(
+    r"\\(?:begin|end)\s?\{[A-Za-z]+\*?\}|\\[vh]space\*?\s*\{[^{}]*\}|\\[vh]?skip\s*-?[\d.]+\s*[a-z]{2}|\\end(?:sub)?head(?:ing)?"
+    r"|\\(?:label|addcontentsline|hypertarget)\s*\{[^{}]*\}|\\[A-Za-z]+\*?|[{}~]|\$\\[a-z]+\$"
+)
+_CITES = re.compile(r"\\[a-zA-Z]*cite[a-z]*(?![a-z])")
+_STOPS = re.compile(
+    r"\\(?:appendix(?![A-Za-z@])|(?:clear|new)page(?![A-Za-z@])|(?:vfill\s*)?\\?eject(?![A-Za-z@])"
+    r"|begin\s?\{(?:figure|table|appendi|supplement|deluxetable)|end\s?\{document\})"
+)
+_HAND_STOPS = re.compile(
+    r"^[ \t]*+(?:\\[A-Za-z]+\*?(?:\{[^{}\n]{0,40}\})?|[{}\[\] \t~])*+"
+    r"(?:fig(?:ure)?s?\.?[ \t~]*(?:captions?|legends?|\d{1,3}[^\d\n,;])"
+    r"|tables?\.?[ \t~]*(?:captions?|[\dIVX]{1,4}[.:)}])"
+    r"|(?:list[ \t]+of[ \t]+(?:figures|tables))|captions?\b|legends?\b|appendi(?:x|ces)\b|acknowledge?ments?\b)",
+    re.IGNORECASE | re.MULTILINE,
+)
+r"""Lines after a list that has no end of its own: captions of figures, a hand-headed appendix."""
+_ARGUMENT = re.compile(r"\*?[ \t]*\n?[ \t]*(?:\[[^\[\]]{0,500}\]\s{0,3})?(?:\{[^{}]{0,2000}\})?")
+_SECTION_NAMED = re.compile(
+    r"\\(?:begin\s?\{)?(?P<level>chapter|part|(?:sub){0,2}section|(?:sub)?paragraph|addchap|addsec|newsec|heading)\s*\*?\}?\s*"
+    r"(?:\[[^\[\]\n]{0,200}\]\s*)?"
+    r"\{(?P<title>(?:[^{}]|\{[^{}]{0,40}\}){0,80})\}"
+)
+_LIST_ENVIRONMENT = re.compile(
+    r"\\begin\s?\{(enumerate|itemize|description|list|trivlist|compactenum|bibliolist|reflist)\}"
+)
+_LAYOUT = re.compile(
+    r"(?:\s+|\{|~|\\(?:begin\s?\{(?:multicols|small|footnotesize|scriptsize|tiny|spacing|singlespace|flushleft|sloppypar|raggedright"
+    r"|minipage|adjustwidth|center)\*?\}(?:\s*[\[{][^\[\]{}\n]{0,60}[\]}])*"
+    r"|(?:setlength|addtolength|addcontentsline|markboth|markright|setcounter|renewcommand)\*?(?:\s*\{[^{}\n]{0,200}\}){1,3}"
+    r"|(?:label|vspace|vskip|hspace|baselineskip|parskip|parindent|itemsep|frenchspacing|small|footnotesize|scriptsize|tiny"
+    r"|normalsize|noindent|par|sloppy|raggedright|bigskip|medskip|smallskip|nobreak|begingroup|bgroup|singlespacing"
+    r"|doublespacing|setstretch|linespread|rm|it|hangindent|hangafter|raggedbottom|nonfrenchspacing|thispagestyle|pagestyle)"
+    r"\*?(?![A-Za-z@])\s*(?:\{[^{}\n]{0,60}\}|=?\s*-?[\d.]+\s*(?:[a-z]{2}|\\[a-z]+)?)?))*+"
+)
+_CLOSER = re.compile(r"\s*(?:\}|\\end\s?\{([A-Za-z]+\*?)\}|\\endgroup(?![A-Za-z@])|\\egroup(?![A-Za-z@]))")
+_ENVIRONMENT_ENDS = re.compile(
+    r"\\(begin|end)\s?\{([A-Za-z]+\*?)\}|\\[{}]|[{}]|\\(begingroup|bgroup|endgroup|egroup)(?![A-Za-z@])"
+)
+_STRONG_MARK = re.compile(
+    r"\\bibitem(?![A-Za-z@])|\\begin\s?\{(?:thebibliography|references|REFERENCES|biblist|bibdiv)|\\bib\s?\{|\\refno(?![A-Za-z@])"
+    r"|\\reference(?![A-Za-z@])|\\ref\s*\\(?:key|no|by)(?![A-Za-z@])|\\(?:item|itemitem|refitem)\s*\{?\[?\s*\d"
+    r"|^[ \t]*(?:\\[A-Za-z]+\s*)?\{?(?:\\[a-z]+\s*)?(?:\[\s*[\w+.:-]{1,14}\s*\]|\(?\d{1,3}[.)][ \t~}])",
+    re.MULTILINE,
+)
+_ENTRY = re.compile(
+    r"\b(?:1[89]|20)\d\d\b|arXiv|\bet al\b|\d\s*[,:(]\s*\d|\b(?:Phys|Rev|Lett|Math|Proc|Nucl|Ann|Trans|Journal|J|Press"
+    r"|Springer|Wiley|Elsevier|preprint|Preprint|Vol|vol|pp|Univ)\b\.?"
+)
+_COMMAND_AND_ARGUMENTS = re.compile(
+    r"\\[A-Za-z@]+\*?\s*(?:\[[^\[\]]{0,200}\]\s*)?(?:\{[^{}]{0,300}\}\s*){0,3}|\\.", re.DOTALL
+)
+_WORD = re.compile(r"[^\W\d_]{2}")
+MAX_LINE_CHARS = 300
+"""How long a line that heads a list by hand may be; ours: it is one word with its layout."""
+MAX_ENTRY_CHARS = 4_000
+r"""How long one AMSTeX ``\ref ... \endref`` may be; ours: ten lines."""
+_MAX_BEFORE_CHARS = 600
+_MAX_CONTENT_CHARS = 400_000
+"""How much after a heading is looked into; ours: the longest lists of references have 200,000 characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """A heading that says "References", in any form."""
+
+    start: int
+    end: int
+    is_section: bool
+    """Whether it is a section's heading, not a paragraph's, nor one made by hand."""
+    is_review: bool
+
+
+def remove_bibliography(body: str, *, dialect: Dialect = PLAIN) -> str:
+    r"""Removes lists of references and the commands that print them, wherever they stand; what follows them stays.
+
+    >>> remove_bibliography("a\n\\section*{References}\n\\begin{thebibliography}{}x\\end{thebibliography}\n\\appendix")
+    'a\n\\appendix'
+    """
+    found = list(dialect.bibliography.finditer(body))
+    named = list(_headings_named(body, [match.start() for match in found if _is_list_start(match)]))
+    if not named and not found:
+        return body
+    remover = _Remover(body, dialect)
+    regions = [region for heading in named if (region := remover.section(heading)) is not None]
+    for match in found:
+        end = remover.end(match)
+        if end > match.start():
+            start = match.start("inline") if match["inline"] else match.start()
+            regions.append((start, whole_lines(body, start, end)))
+    out: list[str] = []
+    pos = 0
+    for start, end in sorted(regions):
+        if start > pos:
+            out.append(body[pos:start])
+        pos = max(pos, end)
+    out.append(body[pos:])
+    return join_pieces(out)
+
+
+def _is_list_start(match: re.Match[str]) -> bool:
+    command = match["command"] or ""
+    return bool(match["environment"] or match["opens"] or command in ("bibliography", "printbibliography"))
+
+
+def _headings_named(body: str, list_starts: list[int]) -> Iterator[_Named]:
+    """Yields the headings that say "References": sections anywhere, lines made by hand in front of a list.
+
+    Without a list that has an end of its own, lines made by hand are looked for everywhere.
+    """
+    section_starts = set()
+    for match in _SECTION_NAMED.finditer(body):
+        named = _REFERENCES.match(plain_accents(match["title"]))
+        if named is not None:
+            section_starts.add(body.rfind("\n", 0, match.start()) + 1)
+            is_section = "paragraph" not in match["level"]
+            yield _Named(match.start(), match.end(), is_section, named["review"] is not None)
+    seen = set(section_starts)
+    stretches = [(max(0, start - _MAX_BEFORE_CHARS), start) for start in list_starts] or [(0, len(body))]
+    for place in (place for start, end in stretches for place in _places_of_stems(body, start, end)):
+        start = body.rfind("\n", max(0, place - MAX_LINE_CHARS), place) + 1
+        end = body.find("\n", place, place + MAX_LINE_CHARS)
+        end = min(len(body), place + MAX_LINE_CHARS) if end < 0 else end
+        if start in seen or end - start > MAX_LINE_CHARS:
+            continue
+        seen.add(start)
+        line = body[start:end]
+        plain = " ".join(_LAYOUT_ARGUMENT.sub(" ", plain_accents(line)).split())
+        named = _REFERENCES.match(plain)
+        if named is not None and named["review"] is None and _is_heading_line(body, line, start, end):
+            yield _Named(start, end, is_section=False, is_review=False)
+
+
+def _places_of_stems(body: str, start: int, end: int) -> Iterator[int]:
+    lower = body[start:end].replace("\u0130", "I").lower()  # in lower case this one letter is two characters
+    for stem in _STEMS if lower.isascii() else (*_STEMS, *_STEMS_NOT_ASCII):
+        place = lower.find(stem)
+        while place >= 0:
+            yield start + place
+            place = lower.find(stem, place + 1)
+
+
+def _is_heading_line(body: str, line: str, start: int, end: int) -> bool:
+    """True if a line is set as a heading, or has a paragraph to itself."""
+    if _HAND_HEADING.search(line):
+        return True
+    is_alone = body[max(0, start - 2) : start].strip(" ") in ("\n\n", "\n", "") and body.startswith("\n", end)
+    return is_alone and (line.strip().isupper() or body[end : end + 2] == "\n\n")
+
+
+class _Remover:
+    def __init__(self, body: str, dialect: Dialect) -> None:
+        self.body = body
+        self.dialect = dialect
+        self.unclosed: set[str] = set()
+        self._stops: list[int] | None = None
+
+    def next_stop(self, pos: int) -> int:
+        """Returns the next heading, figure, caption, page or appendix: it ends a list without an end of its own."""
+        if self._stops is None:
+            patterns = (self.dialect.heading, _STOPS, _HAND_STOPS)
+            self._stops = sorted(match.start() for pattern in patterns for match in pattern.finditer(self.body))
+        index = bisect_left(self._stops, pos)
+        return self._stops[index] if index < len(self._stops) else len(self.body)
+
+    def end(self, match: re.Match[str]) -> int:
+        """Returns the end of what a bibliography's command or environment prints."""
+        body = self.body
+        if match["environment"]:
+            return self._closed(f"\\end{{{match['environment']}}}", match.end())
+        if match["opens"]:
+            return self._closed(_CLOSES[match["opens"]], match.end())
+        if match["bibitem"]:
+            return self.next_stop(match.end())
+        if match["entry"]:
+            end = body.find("\\endref", match.end(), match.end() + MAX_ENTRY_CHARS)
+            return end + len("\\endref") if end >= 0 else match.start()
+        if match["stored"] or match["inline"]:
+            opens = match.start("inline") if match["inline"] else match.end()
+            end = group_end(body, opens, min(len(body), opens + MAX_ENTRY_CHARS))
+            return end if end >= 0 else match.start()
+        argument = _ARGUMENT.match(body, match.end())
+        return match.end() if argument is None else argument.end()
+
+    def _closed(self, mark: str, pos: int) -> int:
+        end = -1 if mark in self.unclosed else self.body.find(mark, pos)
+        if end >= 0:
+            return end + len(mark)
+        self.unclosed.add(mark)
+        return self.next_stop(pos)
+
+    def section(self, heading: _Named) -> tuple[int, int] | None:
+        """Returns the stretch of a heading and its list; None if prose is under the heading."""
+        listed = self._listed_end(heading.end)
+        if listed is not None:
+            return heading.start, whole_lines(self.body, heading.start, listed)
+        stop = self.next_stop(heading.end)
+        content = self.body[heading.end : min(stop, heading.end + _MAX_CONTENT_CHARS)]
+        return (heading.start, stop) if _is_list(content, heading) else None
+
+    def _listed_end(self, pos: int) -> int | None:
+        """Returns the end of the lists that directly follow a heading; None if none does."""
+        body, end = self.body, None
+        at = pos
+        while True:
+            layout = _LAYOUT.match(body, at)
+            at = layout.end() if layout else at
+            match = self.dialect.bibliography.match(body, at)
+            if match is not None and not match["bibitem"] and not match["inline"]:
+                at = end = max(self.end(match), at + 1)
+                continue
+            listed = _LIST_ENVIRONMENT.match(body, at)
+            close = -1 if listed is None else self._environment_end(listed)
+            content = body[at:close] if close >= 0 else ""
+            if close < 0 or (_CITES.search(content) and not _STRONG_MARK.search(content)) or not _ENTRY.search(content):
+                break
+            at = end = close
+        return None if end is None else _with_closers(body, pos, end)
+
+    def _environment_end(self, match: re.Match[str]) -> int:
+        pattern = re.compile(rf"\\(begin|end)\s?\{{{re.escape(match[1])}\}}")
+        depth = 0
+        for mark in pattern.finditer(self.body, match.start(), match.start() + _MAX_CONTENT_CHARS):
+            depth += 1 if mark[1] == "begin" else -1
+            if depth == 0:
+                return mark.end()
+        return -1
+
+
+def _with_closers(body: str, start: int, end: int) -> int:
+    """Returns the end with the closing braces and environments of what was opened between the heading and the list."""
+    opened: list[str] = []
+    for match in _ENVIRONMENT_ENDS.finditer(body, start, end):
+        token = match[2] or match[3] or match[0]
+        if match[1] == "begin" or token in ("{", "begingroup", "bgroup"):
+            opened.append(token)
+        elif (match[1] == "end" or token in ("}", "endgroup", "egroup")) and opened:
+            opened.pop()
+    while opened and (closer := _CLOSER.match(body, end)) is not None:
+        opened.pop()
+        end = closer.end()
+    return end
+
+
+def _is_list(content: str, heading: _Named) -> bool:
+    """True if what is under a heading "References" is a list of them, by its marks, its dates and its citations."""
+    if not _WORD.search(_COMMAND_AND_ARGUMENTS.sub(" ", content)):
+        return heading.is_section
+    cites = _CITES.search(content) is not None
+    if heading.is_review and cites:
+        return False
+    if _STRONG_MARK.search(content):
+        return True
+    if cites:
+        return False
+    num_entries = sum(
+        _ENTRY.search(paragraph) is not None for paragraph in re.split(r"\n\s*\n|\\par(?![a-z])|\\item", content)
+    )
+    if heading.is_section and not heading.is_review:
+        return num_entries >= 1
+    return num_entries >= 2

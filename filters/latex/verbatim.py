@@ -1,0 +1,261 @@
+r"""What is not LaTeX though it stands in the source: verbatim environments and commands, and hidden environments.
+
+Next to the well-known names a source declares its own: ``\lstnewenvironment``, ``\DefineShortVerb``,
+``\newcommand{\code}{\lstinline}``, ``\excludecomment``, ``\newenvironment{draft}{\comment}{\endcomment}``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from filters.latex.groups import group_end, in_code, words
+
+VERBATIM_ENVIRONMENTS = words(
+    "verbatim verbatim* Verbatim Verbatim* BVerbatim LVerbatim SaveVerbatim VerbatimOut lstlisting lstlisting* minted"
+    " alltt spverbatim verbatimtab listing* tcblisting pyverbatim pycode pyblock luacode luacode* sageblock sagesilent"
+    " Sinput Soutput Scode CodeInput CodeOutput asy gnuplot rawhtml boxedverbatim"
+)
+"""Environments whose body is not LaTeX: LaTeX's own, fancyvrb, listings, minted, the journals' for code."""
+REMOVED_ENVIRONMENTS = frozenset({"comment", "filecontents", "filecontents*"})
+"""Environments that never reach the page: the comment package's, and files shipped inside the source."""
+URL_COMMANDS = words("url path nolinkurl href")
+_INLINE_COMMANDS = words(
+    "verb Verb EscVerb spverb fverb SaveVerb lstinline mintinline mint pygmentize url path nolinkurl href"
+)
+_STRICT_COMMANDS = frozenset({"verb"})
+r"""Commands whose delimiter must follow at once and may be a brace: LaTeX's ``\verb`` alone."""
+_LANGUAGE_COMMANDS = words("mintinline mint SaveVerb")
+"""Commands with an argument (a language, a name) before the verbatim text."""
+_MAX_INLINE_CHARS = 4096
+r"""How far the end of a ``\verb`` or ``\url`` is sought; TeX ends ``\verb`` at the line, a URL is under 2,048."""
+_MAX_BODY_CHARS = 2000
+"""How long an environment's definition may be to be looked into; ours: what hides text is one short line."""
+
+_ALIAS_TARGETS = ("comment", "verb", "Verb", "spverb", "lstinline", "mintinline", "url", "path", "nolinkurl")
+_DECLARES = (
+    (
+        ("lstnewenvironment", "VerbatimEnvironment", "tcblisting", "TCBListing", "newverbatim"),
+        re.compile(
+            r"\\(?P<verbatim>lstnewenvironment|(?:Define|Recustom)VerbatimEnvironment|(?:new|renew|Declare)tcblisting"
+            r"|DeclareTCBListing|newverbatim)\s*(?:\[[^\]]{0,100}\])?\s*\{\s*(?P<name>[A-Za-z]+\*?)\s*\}"
+        ),
+    ),
+    (
+        ("newmint",),
+        re.compile(
+            r"\\(?P<mint>newminted|newmintinline|newmint)(?:\[(?P<name>[A-Za-z]+)\])?\{(?P<language>[A-Za-z]+)\}"
+        ),
+    ),
+    (
+        ("excludecomment", "excludeversion", "processcomment"),
+        re.compile(r"\\(?P<hides>excludecomment|excludeversion|processcomment)\s*\{?\s*(?P<name>[A-Za-z]+\*?)\s*\}?"),
+    ),
+    (
+        ("includecomment", "includeversion", "specialcomment", "markversion", "m{comment}", "m*{comment}"),
+        re.compile(
+            r"\\(?P<shows>includecomment|includeversion|specialcomment|markversion|newtheorem\*?)"
+            r"\s*\{\s*(?P<name>[A-Za-z]+\*?)\s*\}"
+        ),
+    ),
+    (
+        ("newenvironment", "NewEnviron", "RenewEnviron", "DocumentEnvironment"),
+        re.compile(
+            r"\\(?P<defines>(?:re)?newenvironment\*?|NewEnviron|RenewEnviron"
+            r"|(?:New|Renew|Declare|Provide)DocumentEnvironment)\s*\{\s*(?P<name>[A-Za-z]+\*?)\s*\}"
+        ),
+    ),
+    (
+        ("\\let",),
+        re.compile(
+            r"\\let\s*\\(?P<name>[A-Za-z@]+)\s*=?\s*"
+            rf"\\(?P<target>{'|'.join(_ALIAS_TARGETS)})(?![A-Za-z@])"
+        ),
+    ),
+    (
+        (*(f"{{\\{target}" for target in _ALIAS_TARGETS[:6]), *(f"{{\\{target}}}" for target in _ALIAS_TARGETS[6:])),
+        re.compile(
+            r"\\(?:def\s*|(?:re)?newcommand\*?\s*\{?\s*)\\(?P<name>[A-Za-z@]+)\s*\}?\s*\{"
+            rf"\\(?P<target>{'|'.join(_ALIAS_TARGETS)})(?![A-Za-z@])"
+            r"(?=\s*(?:\[[^\]\n]{0,200}\]\s*)?(?:\{[\w+-]{0,40}\})?[\s}\\%])"
+        ),
+    ),
+    (
+        ("DocumentCommand",),
+        re.compile(
+            r"\\(?P<inline>(?:New|Declare|Renew|Provide)DocumentCommand)\s*\{?\s*\\(?P<name>[A-Za-z@]+)\s*\}?\s*"
+            r"\{\s*(?:[os]\s*|O\{[^{}]{0,40}\}\s*){0,5}v\s*\}"
+        ),
+    ),
+    (
+        ("VerbatimCommand", "newverbcommand"),
+        re.compile(
+            r"\\(?P<inline>(?:Custom|Recustom)VerbatimCommand|newverbcommand)\s*\{?\s*\\(?P<name>[A-Za-z]+)\s*\}?"
+        ),
+    ),
+)
+"""The forms of declaration: words, one of which is in any text that has the form, and the pattern."""
+_DECLARED_IN_BODY = ("newenvironment{", "\\exclude", "newtheorem{comment", "\\newminted")
+"""Words of the forms that are looked for after the preamble, too; the others stand in preambles."""
+_HIDES = re.compile(r"\\comment(?![A-Za-z@])|\\begin\s*\{comment\}")
+_BOXES = re.compile(r"\\(?:setbox|savebox|lrbox(?![A-Za-z])|begin\s*\{lrbox\})")
+_SHOWS_BOX = re.compile(r"\\(?:usebox|box|copy|unvbox|unhbox|unvcopy|unhcopy)(?![A-Za-z])")
+_IS_VERBATIM = re.compile(r"\\(?:VerbatimEnvironment|verbatim|Verbatim|lstlisting|alltt)(?![A-Za-z@])")
+_OPTIONS = re.compile(r"\s*(?:\[[^\[\]]{0,200}\]\s*){0,3}")
+SHORT_VERB = re.compile(
+    r"\\(DefineShortVerb|MakeShortVerb|MakeSpecialShortVerb|lstMakeShortInline|UndefineShortVerb|DeleteShortVerb"
+    r"|lstDeleteShortInline)\*?\s*(?:\[[^\]\n]{0,300}\])?\s*\{?\s*\\?([^\sA-Za-z0-9{}\\%])\}?"
+)
+"""Makes a character a verbatim mark, or ends that; group 2 is the character."""
+
+
+@dataclass(slots=True)
+class Verbatim:
+    """The environments and commands of one source whose text is not LaTeX, and the environments that are hidden."""
+
+    environments: set[str] = field(default_factory=lambda: set(VERBATIM_ENVIRONMENTS))
+    removed: set[str] = field(default_factory=lambda: set(REMOVED_ENVIRONMENTS))
+    commands: set[str] = field(default_factory=lambda: set(_INLINE_COMMANDS))
+    urls: set[str] = field(default_factory=lambda: set(URL_COMMANDS))
+    marks: set[str] = field(default_factory=set)
+    r"""Characters that the source makes verbatim marks somewhere (``\DefineShortVerb``)."""
+
+    @property
+    def own_commands(self) -> set[str]:
+        """Commands that the source itself declares; an expansion may still change their names."""
+        return (self.commands | self.urls) - _INLINE_COMMANDS
+
+
+def declared_verbatim(text: str, *, known: Verbatim | None = None) -> Verbatim:
+    r"""Returns what is verbatim and what is hidden: the well-known names and those that the source declares.
+
+    ``known``: what other files of the paper declare; it is added to.
+
+    >>> found = declared_verbatim(r"\lstnewenvironment{code}{}{} \excludecomment{long} \let\c=\verb")
+    >>> sorted(found.environments - VERBATIM_ENVIRONMENTS), sorted(found.removed - REMOVED_ENVIRONMENTS)
+    (['code'], ['long'])
+    >>> sorted(found.own_commands)
+    ['c']
+    """
+    found = Verbatim() if known is None else known
+    if "Short" in text:
+        found.marks |= {match[2] for match in in_code(SHORT_VERB, text)}
+    begin = text.find("\\begin{document}")
+    is_whole = begin < 0 or any(text.find(word, begin) >= 0 for word in _DECLARED_IN_BODY)
+    source = text if is_whole else text[:begin]
+    matches: list[re.Match[str]] = []
+    for words_of_form, pattern in _DECLARES:
+        if any(word in source for word in words_of_form):
+            matches += in_code(pattern, source)
+    for match in sorted(matches, key=re.Match.start):
+        _declare(found, text, match)
+    return found
+
+
+def _declare(found: Verbatim, text: str, match: re.Match[str]) -> None:
+    form = match.groupdict()
+    name = form.get("name") or ""
+    if "verbatim" in form:
+        found.environments.add(name)
+    elif "mint" in form:
+        kind, language = form["mint"], form["language"]
+        if kind == "newminted":
+            found.environments.add(name or f"{language}code")
+        else:
+            found.commands.add(name or (f"{language}inline" if kind == "newmintinline" else language))
+    elif "hides" in form:
+        found.removed.add(name)
+    elif "shows" in form:
+        found.removed.discard(name)
+    elif "defines" in form:
+        _define_environment(found, name, text, match)
+    elif "inline" in form:
+        found.commands.add(name)
+    elif form["target"] == "comment":
+        found.removed.add(name)
+    elif form["target"] in URL_COMMANDS:
+        found.urls.add(name)
+    else:
+        found.commands.add(name)
+
+
+def _define_environment(found: Verbatim, name: str, text: str, match: re.Match[str]) -> None:
+    r"""Adds an environment that is ``\comment`` or ``\verbatim`` by definition, or whose text is lost in a box."""
+    groups = _read_groups(text, match.end())
+    found.removed.discard(name)
+    if "Document" in match["defines"]:
+        spec, *groups = groups or [""]
+        if "b" in spec.split("{")[0] and groups and not re.search(r"#[1-9]", groups[0]):
+            found.removed.add(name)
+            return
+    if not groups:
+        return
+    begins, ends = groups[0], groups[1] if len(groups) > 1 else ""
+    is_boxed = _BOXES.search(begins) is not None and _SHOWS_BOX.search(ends) is None
+    is_dropped = match["defines"].endswith("NewEnviron") and "\\BODY" not in begins
+    if _HIDES.search(begins) or is_boxed or is_dropped:
+        found.removed.add(name)
+    elif _IS_VERBATIM.search(begins):
+        found.environments.add(name)
+
+
+def _read_groups(text: str, pos: int) -> list[str]:
+    groups: list[str] = []
+    limit = pos + _MAX_BODY_CHARS
+    while len(groups) < 3:
+        options = _OPTIONS.match(text, pos)
+        pos = options.end() if options else pos
+        if not text.startswith("{", pos):
+            break
+        end = group_end(text, pos, min(limit, len(text)))
+        if end < 0:
+            break
+        groups.append(text[pos + 1 : end - 1])
+        pos = end
+    return groups
+
+
+def inline_end(text: str, command: str, pos: int) -> int:
+    r"""Returns the end of a ``\verb|..|``, ``\lstinline..`` or ``\url{..}`` with arguments from ``pos``; -1 if none.
+
+    All of them end on their own line, as TeX requires of ``\verb``.
+
+    >>> inline_end(r"\Verb[a=b]+100%+ x", "Verb", 5), inline_end(r"\verb x", "verb", 5)
+    (16, -1)
+    """
+    limit = text.find("\n", pos, pos + _MAX_INLINE_CHARS)
+    if limit < 0:
+        limit = min(len(text), pos + _MAX_INLINE_CHARS)
+    is_strict = command in _STRICT_COMMANDS
+    if text.startswith("*", pos) and command not in URL_COMMANDS:
+        pos += 1
+    if not is_strict:
+        pos = _skip_blanks(text, pos, limit)
+        if command not in URL_COMMANDS and text.startswith("[", pos) and pos < limit:
+            end = text.find("]", pos, limit) + 1
+            if end == 0:
+                return -1
+            pos = _skip_blanks(text, end, limit)
+    if command in _LANGUAGE_COMMANDS:
+        pos = group_end(text, pos, limit) if text.startswith("{", pos) else -1
+    if not 0 <= pos < limit:
+        return -1
+    if text[pos] == "{" and not is_strict:
+        return group_end(text, pos, limit)
+    if command in URL_COMMANDS - {"path"} or text[pos].isalpha() or text[pos].isspace() or text[pos] == "}":
+        return -1
+    if text[pos] == "\\" and not is_strict:
+        return -1
+    return text.find(text[pos], pos + 1, limit) + 1 or -1
+
+
+def _skip_blanks(text: str, pos: int, limit: int) -> int:
+    while pos < limit and text[pos] in " \t":
+        pos += 1
+    return pos
+
+
+def mark_end(text: str, pos: int) -> int:
+    """Returns the end of the short verbatim that opens at ``pos``, on the same line; -1 if none."""
+    limit = text.find("\n", pos)
+    return text.find(text[pos], pos + 1, limit if limit >= 0 else len(text)) + 1 or -1

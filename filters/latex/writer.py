@@ -1,0 +1,46 @@
+r"""The output of an expansion, piece by piece, and the questions that depend on how it ends."""
+
+from __future__ import annotations
+
+from filters.latex.groups import ends_in_word, would_glue
+from filters.latex.one_argument import MAX_BEFORE_CHARS, takes_token
+
+_MAX_BEFORE_PIECES = 8
+_MAY_END_COMMAND = " \n\t}])*"
+
+
+class Writer:
+    """Collects the pieces of an output."""
+
+    def __init__(self) -> None:
+        self.out: list[str] = []
+
+    def emit(self, piece: str) -> None:
+        """Writes a piece out; a letter that would grow onto a command's name is held off by a space."""
+        if not piece:
+            return
+        out = self.out
+        if piece[0].isalpha() and out and out[-1][-1].isalpha() and would_glue(out[-1], piece):
+            out.append(" ")
+        out.append(piece)
+
+    def is_argument(self) -> bool:
+        """True if what is written next is the whole argument of the command that ends the output."""
+        out = self.out
+        if not out:
+            return False
+        last = out[-1][-1]
+        if last.isalnum():  # a command's name is written in one piece
+            before = out[-1] if len(out[-1]) > 1 or len(out) == 1 else out[-2][-MAX_BEFORE_CHARS:] + out[-1]
+        elif last in _MAY_END_COMMAND:
+            before = out[-1] if len(out[-1]) >= MAX_BEFORE_CHARS else "".join(out[-_MAX_BEFORE_PIECES:])
+        else:
+            return False
+        return takes_token(before[-MAX_BEFORE_CHARS:])
+
+    @staticmethod
+    def behind_empty_group(text: str, pos: int, filled: str) -> int:
+        r"""``\name{}``: the group only ended the name; it stays where it still does, or carries an index."""
+        if text.startswith("{}", pos) and text[pos + 2 : pos + 3] not in ("_", "^"):
+            return pos if ends_in_word(filled.removesuffix("\\xspace")) else pos + 2
+        return pos
