@@ -1,76 +1,226 @@
-"""Lines: headings, lists, emphasis, apparatus sections, and how what is left is set out."""
+"""Lines of the page: headings, lists, preformatted text, sections of apparatus, and what announces a removed block."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from dataclasses import dataclass, field
 
-from filters.wikitext.protected_text import HELD_OPEN
+from filters.wikitext.line_words import TextRules, is_empty, plain, without_quotes
+from filters.wikitext.protected_text import BREAK, HELD_OPEN, REMOVED_BLOCK
 
-_QUOTES = re.compile(r"('{2,})")
 _BULLETS = re.compile(r"[*#:;]+")
-_ONLY_LINK = re.compile(r"(?:- |\d+\. )?(?:https?://|www\.)\S+\.?")
-_ONLY_SIGNS = re.compile(r"[\W_]*")
 _MAGIC = re.compile(r"__([^\W\d_]{2,40}(?:_[^\W\d_]{1,40}){0,4})__")
-_EMPTY_BRACKETS = re.compile(r"\([\s,;:/–—-]{0,20}\)")
-_AFTER_BRACKET = re.compile(r"\([\s,;:]++")
-_BEFORE_BRACKET = re.compile(r"[ ,;:]{1,8}\)")
-_REPEATED = re.compile(r"([,;])(?: ?[,;])++")
-_SPACE_BEFORE = re.compile(r"(?<=\S) ([,.])(?=[\s)]|$)")
+_HEADLESS_ITEM = re.compile(r"[,;:.)]|[–—]\s")
+_LETTER = re.compile(r"[^\W\d_]")
+_LAST_SENTENCE = re.compile(r"(?:[^\W\d_]{3,}|[0-9]{4}|[)\]\"”»])[.!?][\"”»)\]]*\s+(?=[^\s\W_a-zа-я]|[«„“\"'(])")
+"""The end of the sentence before; a point after a shorter word may be an abbreviation's."""
+_LEAD_IN_END = (":", "：")
+_MAX_SENTENCE_CHARS = 2000
 _MAX_LIST_DEPTH = 10
 _MAX_HEADING_LEVEL = 6
+_LIST_MARKS = "*#:;"
 
 
-def lay_out(text: str, apparatus_headings: frozenset[str]) -> str:
+def lay_out(text: str, apparatus_headings: frozenset[str], rules: TextRules) -> str:
     """Lays the page's lines out as plain text.
 
-    Headings stand between blank lines, those with nothing under them go, apparatus sections go whole. Lists keep
-    a dash or a number. Paragraphs stay apart by one blank line.
+    Headings get blank lines around them, and are removed if nothing follows under them; sections of apparatus are
+    removed whole. Lists keep a dash or a number, code keeps its indentation, one blank line separates paragraphs. A line
+    that ends with a colon is removed if all that it announces was removed ("The members are:" before a table).
     """
     if "__" in text:
         text = _MAGIC.sub(lambda match: "" if match[1].isupper() else match[0], text)
-    out: list[str] = []
-    pending: list[tuple[int, str]] = []
-    skip_level = 0
-    numbers: dict[str, int] = {}
-    for raw in text.split("\n"):
+    layout = _Layout(apparatus_headings, rules)
+    lines = text.split("\n")
+    for index, raw in enumerate(lines):
+        if raw[:1] == " " and layout.preformatted_end <= index:
+            layout.find_preformatted(lines, index)
+        layout.add(raw, is_preformatted=index < layout.preformatted_end)
+    layout.drop_lead_in()
+    return "\n".join(layout.out).strip("\n")
+
+
+@dataclass(slots=True)
+class _LeadIn:
+    """A line that ends with a colon, until what follows is known."""
+
+    num_lines: int
+    """Lines in front of it and of the headings that it brought along."""
+    headings: list[tuple[int, str]]
+    rest: str
+    """What stays if the last sentence is removed."""
+
+
+@dataclass(slots=True)
+class _Layout:
+    apparatus_headings: frozenset[str]
+    rules: TextRules
+    out: list[str] = field(default_factory=list)
+    pending: list[tuple[int, str]] = field(default_factory=list)
+    """Headings under which nothing was written yet, with their levels."""
+    numbers: dict[str, int] = field(default_factory=dict)
+    """The last number of each open numbered list, by its marks."""
+    apparatus_level: int = 0
+    level: int = 0
+    preformatted_end: int = 0
+    indent: int = 1
+    lead_in: _LeadIn | None = None
+    is_block_removed: bool = False
+    """True if something was removed since the last line that was written."""
+
+    def add(self, raw: str, *, is_preformatted: bool) -> None:
+        """Adds one line of the source."""
+        if REMOVED_BLOCK in raw:
+            self.is_block_removed = True
+            raw = raw.replace(REMOVED_BLOCK, "")
         line = raw.strip()
-        if not line:
-            numbers.clear()
-            if out and out[-1]:
-                out.append("")
-            continue
+        if not line or (line[0] == BREAK and not line.strip(BREAK + " ")):
+            self._add_blank()
+            return
         first = line[0]
-        if first == "=" and line[-1] == "=" and (parsed := _heading(line)):
-            level, heading = parsed
-            if skip_level and level > skip_level:
-                continue
-            is_apparatus = heading.casefold().strip(" .:") in apparatus_headings
-            skip_level = level if is_apparatus else 0
-            while pending and pending[-1][0] >= level:
-                pending.pop()
-            if heading and not is_apparatus:
-                pending.append((level, heading))
-            continue
-        if skip_level:
-            continue
-        if first in "*#:;":
-            line = _list_item(line, numbers)
+        if first == "=" and line.rstrip(BREAK + " ")[-1] == "=" and (parsed := self._heading(line)):
+            self._add_heading(*parsed)
+        elif self.apparatus_level:
+            return
+        elif is_preformatted:
+            self._write_line(without_quotes(raw[self.indent :].rstrip()).replace(BREAK, "\n"))
+        elif first in _LIST_MARKS:
+            self._write(self._list_item(line), line)
+        elif first in "|!" and _is_table_row(line):
+            self.numbers.clear()
+            self.is_block_removed = True
         else:
-            numbers.clear()
-            if first in "|!" and _is_table_row(line):
-                continue
-            line = _plain(line)
-        if _is_empty(line):
-            continue
-        if pending:
-            for _, heading in pending:
+            self.numbers.clear()
+            self._add_paragraph(line)
+
+    def find_preformatted(self, lines: list[str], start: int) -> None:
+        """Finds the end of the lines from ``start`` that begin with a space, which MediaWiki shows as they stand.
+
+        One line alone is a slip of the writer, and lines that all are items are a list.
+        """
+        end = start
+        while end < len(lines) and lines[end][:1] == " " and lines[end].strip():
+            end += 1
+        block = lines[start:end]
+        if end - start > 1 and not all(line.lstrip(" ")[0] in "*#:;|!" + BREAK + REMOVED_BLOCK for line in block):
+            self.preformatted_end = end
+            self.indent = min(len(line) - len(line.lstrip(" ")) for line in block)
+
+    def drop_lead_in(self) -> None:
+        """Removes the line that announced something, since nothing that it announced was written."""
+        if self.lead_in is None:
+            return
+        lead_in, self.lead_in = self.lead_in, None
+        if lead_in.rest:
+            self.out[-1] = lead_in.rest
+            return
+        del self.out[lead_in.num_lines :]
+        self.pending[:0] = lead_in.headings
+
+    def _add_blank(self) -> None:
+        self.numbers.clear()
+        if self.out and self.out[-1]:
+            self.out.append("")
+
+    def _add_paragraph(self, line: str) -> None:
+        for piece in line.split(BREAK) if BREAK in line else (line,):
+            if piece.strip():
+                self._write(plain(piece, self.rules), piece)
+            elif self.out and self.out[-1]:
+                self.out.append("")
+
+    def _add_heading(self, level: int, heading: str) -> None:
+        if self.apparatus_level and level > self.apparatus_level:
+            return
+        if level <= self.level or self.is_block_removed:
+            self._strip_blank()
+            self.drop_lead_in()
+        self.lead_in, self.level, self.is_block_removed = None, level, False
+        is_apparatus = heading.casefold().strip(" .:") in self.apparatus_headings
+        self.apparatus_level = level if is_apparatus else 0
+        while self.pending and self.pending[-1][0] >= level:
+            self.pending.pop()
+        if heading and not is_apparatus:
+            self.pending.append((level, heading))
+
+    def _strip_blank(self) -> None:
+        if self.lead_in is not None and self.out and not self.out[-1]:
+            self.out.pop()
+
+    def _write(self, line: str, source: str) -> None:
+        """Writes a line, after the headings that wait for one; drops the lead-in of what was removed before it."""
+        if is_empty(line):
+            self.is_block_removed = True
+            return
+        if self.lead_in is not None:
+            if self.is_block_removed and source[:1] not in "*#:; ":
+                self._strip_blank()
+                self.drop_lead_in()
+                if self.out and self.out[-1]:
+                    self.out.append("")
+        self._write_line(line)
+
+    def _write_line(self, line: str) -> None:
+        self.lead_in = None
+        out = self.out
+        self.is_block_removed = False
+        num_lines, headings = len(out), list(self.pending) if self.pending else []
+        if self.pending:
+            for _, heading in self.pending:
                 out += ["", heading, ""] if out and out[-1] else [heading, ""]
-            pending.clear()
+            self.pending.clear()
         elif len(out) > 1 and not out[-1] and _is_item(line) and _is_item(out[-2]):
-            out.pop()  # what stood between two items was taken out
+            out.pop()  # what was between two items was removed
         out.append(line)
-    return "\n".join(out).strip("\n")
+        if line.endswith(_LEAD_IN_END):
+            ends = [match.end() for match in _LAST_SENTENCE.finditer(line, max(0, len(line) - _MAX_SENTENCE_CHARS))]
+            rest = line[: ends[-1]].rstrip() if ends and not _is_item(line) else ""
+            self.lead_in = _LeadIn(num_lines, headings, rest)
+
+    def _heading(self, line: str) -> tuple[int, str] | None:
+        """Level and words of ``== words ==``; unequal signs count by the fewer, as in MediaWiki."""
+        line = line.rstrip(BREAK + " ")
+        inner = line.strip("=")
+        if not inner.strip():
+            return None
+        num_before = len(line) - len(line.lstrip("="))
+        num_after = len(line) - len(line.rstrip("="))
+        level = min(num_before, num_after, _MAX_HEADING_LEVEL)
+        return level, plain(line[level:-level].replace(BREAK, " "), self.rules)
+
+    def _list_item(self, line: str) -> str:
+        match = _BULLETS.match(line)
+        bullets = match[0] if match else ""
+        words = line[len(bullets) :].strip()
+        kind = bullets[-1]
+        numbers = self.numbers
+        if kind != "#":
+            for level in [level for level in numbers if len(level) >= len(bullets)]:
+                del numbers[level]
+        if kind == ";":
+            term, colon, meaning = words.partition(" : ")
+            return self._pieces(f"{term}: {meaning}" if colon else words)
+        if kind == ":":
+            return self._pieces(words)
+        indent = "  " * min(len(bullets) - 1, _MAX_LIST_DEPTH)
+        is_headless = _HEADLESS_ITEM.match(words) is not None
+        words = self._pieces(words)
+        if not words or not words.strip(" -–—,.;:|*") or (is_headless and not _LETTER.search(words)):
+            return ""  # a number whose head was removed says nothing
+        if kind == "*":
+            return f"{indent}- {words}"
+        for level in [level for level in numbers if len(level) > len(bullets)]:
+            del numbers[level]
+        key = bullets[:_MAX_LIST_DEPTH]
+        numbers[key] = numbers.get(key, 0) + 1
+        return f"{indent}{numbers[key]}. {words}"
+
+    def _pieces(self, words: str) -> str:
+        """The words of an item or term; a line break inside it stays one."""
+        if BREAK not in words:
+            return plain(words, self.rules)
+        pieces = (plain(piece, self.rules) for piece in words.split(BREAK))
+        return "\n".join(piece for piece in pieces if piece)
 
 
 def _is_item(line: str) -> bool:
@@ -78,115 +228,5 @@ def _is_item(line: str) -> bool:
 
 
 def _is_table_row(line: str) -> bool:
-    """A row that stands outside of any table, since a template opened it."""
-    return line[0] == "|" or "!!" in line or "scope=" in line or line.startswith("! ")
-
-
-def _is_empty(line: str) -> bool:
-    """Nothing a reader reads: signs only, a rule, or an address alone."""
-    if len(line) < 200 and HELD_OPEN not in line:
-        return _ONLY_SIGNS.fullmatch(line) is not None or (
-            ("://" in line or "www." in line) and _ONLY_LINK.fullmatch(line) is not None
-        )
-    return not line
-
-
-def _list_item(line: str, numbers: dict[str, int]) -> str:
-    match = _BULLETS.match(line)
-    bullets = match[0] if match else ""
-    words = line[len(bullets) :].strip()
-    kind = bullets[-1]
-    if kind != "#":
-        for level in [level for level in numbers if len(level) >= len(bullets)]:
-            del numbers[level]
-    if kind == ";":
-        term, colon, meaning = words.partition(" : ")
-        return _plain(f"{term}: {meaning}" if colon else words)
-    if kind == ":":
-        return _plain(words)
-    indent = "  " * min(len(bullets) - 1, _MAX_LIST_DEPTH)
-    words = _plain(words)
-    if not words or not words.strip(" -–—,.;:|*"):
-        return ""
-    if kind == "*":
-        return f"{indent}- {words}"
-    for level in [level for level in numbers if len(level) > len(bullets)]:
-        del numbers[level]
-    key = bullets[:_MAX_LIST_DEPTH]
-    numbers[key] = numbers.get(key, 0) + 1
-    return f"{indent}{numbers[key]}. {words}"
-
-
-def _heading(line: str) -> tuple[int, str] | None:
-    """Level and words of ``== words ==``; unequal signs count by the fewer, as in MediaWiki."""
-    inner = line.strip("=")
-    if not inner.strip():
-        return None
-    num_before = len(line) - len(line.lstrip("="))
-    num_after = len(line) - len(line.rstrip("="))
-    level = min(num_before, num_after, _MAX_HEADING_LEVEL)
-    return level, _plain(line[level:-level])
-
-
-def _plain(line: str) -> str:
-    """Takes emphasis away and tidies what removed templates leave: empty brackets, doubled commas and spaces."""
-    if "''" in line:
-        line = _without_quotes(line)
-    if "(" in line:
-        line = _tidy_brackets(line)
-    if "  " in line or "\t" in line:
-        line = " ".join(line.split())
-    if " ," in line or " ." in line:
-        line = _SPACE_BEFORE.sub(r"\1", line)
-    if ",," in line or ", ," in line or "; ;" in line or ", ;" in line:
-        line = _REPEATED.sub(r"\1", line)
-    return line.strip()
-
-
-def _tidy_brackets(line: str) -> str:
-    """What a removed template leaves: "Berlin (; born 1900)", "Pear ()".
-
-    >>> _tidy_brackets("Berlin (, German: Berlin ) and a pear ()")
-    'Berlin (German: Berlin) and a pear '
-    """
-    if "( " in line or "(," in line or "(;" in line or "(:" in line or "()" in line or "(/" in line or "(–" in line:
-        line = _EMPTY_BRACKETS.sub("", line)
-        line = _AFTER_BRACKET.sub("(", line)
-    if " )" in line or ",)" in line or ";)" in line or ":)" in line:
-        line = _BEFORE_BRACKET.sub(")", line)
-    return line
-
-
-def _without_quotes(line: str) -> str:
-    """Removes ``''`` and ``'''``; an apostrophe beside them stays, by MediaWiki's own rule (``doQuotes``).
-
-    >>> _without_quotes("l'''Équipe'' de '''France'''"), _without_quotes("''a'' '''''b'''''")
-    ("l'Équipe de France", 'a b')
-    """
-    if "'''" not in line:
-        return line.replace("''", "")
-    pieces = _QUOTES.split(line)
-    runs = [len(piece) for piece in pieces[1::2]]
-    num_italic = sum(run == 2 or run >= 5 for run in runs)
-    num_bold = sum(run >= 3 for run in runs)
-    apostrophes = ["'" * (1 if run == 4 else max(0, run - 5)) for run in runs]
-    if num_italic % 2 and num_bold % 2 and (index := _miscounted(pieces, runs)) is not None:
-        apostrophes[index] = "'"
-    pieces[1::2] = apostrophes
-    return "".join(pieces)
-
-
-def _miscounted(pieces: list[str], runs: list[int]) -> int | None:
-    """The ``'''`` that is an apostrophe and an opening ``''``: best behind a word of one letter (l'''Équipe'')."""
-
-    def candidates() -> Iterator[tuple[int, int]]:
-        for index, run in enumerate(runs):
-            if run == 3:
-                before = pieces[2 * index]
-                if before.endswith(" "):
-                    yield 2, index
-                else:
-                    yield (0 if before[-2:-1] == " " else 1), index
-
-    best = min(candidates(), default=None)
-    return best[1] if best else None
+    """A row outside of any table: a template opened the table."""
+    return HELD_OPEN not in line and (line[0] == "|" or "!!" in line or "scope=" in line or line.startswith("! "))

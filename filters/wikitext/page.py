@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import pyarrow as pa
@@ -16,6 +16,7 @@ import pyarrow as pa
 from filters.step import Models, Outcome, Step
 from filters.wikitext.cited_urls import cited_urls
 from filters.wikitext.line_layout import lay_out
+from filters.wikitext.line_words import TextRules
 from filters.wikitext.links import resolve_external_links, resolve_links
 from filters.wikitext.protected_text import (
     Held,
@@ -25,17 +26,22 @@ from filters.wikitext.protected_text import (
     remove_marks,
     unescape_references,
 )
-from filters.wikitext.tags import remove_html, remove_html_tables, resolve_raw_tags
-from filters.wikitext.templates import resolve_templates
+from filters.wikitext.tags import remove_hidden, remove_html, remove_html_tables, resolve_raw_tags
+from filters.wikitext.templates import UnknownTemplates, resolve_templates
+from filters.wikitext.variants import resolve_variants
 from filters.wikitext.wiki_names import WikiNames, syntax
 
 _TEMPLATE_OPENING = re.compile(r"\{\{\s*+([^|{}\[\]<>\n]{1,60})")
-_VARIANTS = re.compile(r"-\{([^{}\n]*)\}-")
-_VARIANT_LANGUAGES = frozenset({"sr", "sh", "zh", "kk", "uz", "tg", "crh", "iu", "ku", "gan"})
+MAX_UNKNOWN_NAMES = 20
+"""Names of unknown templates that are stored per page (ours)."""
+_SPACED_SEMICOLON = TextRules(is_semicolon_spaced=True)
+_UNSPACED = TextRules()
 
 
-def wikitext_to_text(wikitext: str, *, names: WikiNames, title: str = "") -> str:
-    """The article's words without its markup. The title is not set before it; it only fills ``{{PAGENAME}}``.
+def wikitext_to_text(
+    wikitext: str, *, names: WikiNames, title: str = "", unknown: UnknownTemplates | None = None
+) -> str:
+    """Returns the article's words without its markup. The title is not put before them; it only fills ``{{PAGENAME}}``.
 
     Keeps paragraphs, headings, lists, the words of links, formulas and code. Leaves out pictures with their
     captions, tables, references, comments, categories, templates without words, headings with nothing under them
@@ -46,24 +52,14 @@ def wikitext_to_text(wikitext: str, *, names: WikiNames, title: str = "") -> str
     """
     held = Held()
     text = resolve_raw_tags(unescape_references(remove_control(wikitext)), held)
-    text = remove_html_tables(text)
-    text = resolve_templates(text, names, title)
+    text = remove_html_tables(remove_hidden(text))
+    text = resolve_templates(text, names, title, unknown)
     text = resolve_links(text, names)
-    if "-{" in text and names.language in _VARIANT_LANGUAGES:
-        text = _VARIANTS.sub(_one_variant, text)
+    text = resolve_variants(text, names.language)
     text = remove_html(resolve_external_links(text))
-    text = lay_out(plain_spaces(decode_entities(text)), names.apparatus_headings)
-    return remove_marks(held.put_back(text))
-
-
-def _one_variant(match: re.Match[str]) -> str:
-    """Of ``-{sr-ec: а; sr-el: a}-`` the first writing; ``-{text}-`` only forbids conversion."""
-    _, bar, behind = match[1].partition("|")
-    content = behind if bar else match[1]
-    first, semicolon, _ = content.partition(";")
-    code, colon, words = first.partition(":")
-    is_variant = colon and (semicolon or "-" in code) and len(code) < 12
-    return (words if is_variant else content).strip()
+    rules = _SPACED_SEMICOLON if names.language == "fr" else _UNSPACED
+    text = lay_out(plain_spaces(decode_entities(text)), names.apparatus_headings, rules)
+    return remove_marks(held.put_back(text)).strip("\n")
 
 
 def is_disambiguation(wikitext: str, names: WikiNames) -> bool:
@@ -76,58 +72,65 @@ def is_disambiguation(wikitext: str, names: WikiNames) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wikitext(Step):
-    """Turns the page's wikitext into its text, title first, a blank line between.
+    """Turns a page's wikitext into its text, after the title and a blank line. Drops pages longer than any wiki stores.
 
     Input columns: ``text`` (wikitext), ``title``, ``language``; ``_namespaces`` if the reader knows them.
     """
 
     NAME: ClassVar[str] = "wikitext"
-    DATA_VERSION: ClassVar[int] = 1
+    DATA_VERSION: ClassVar[int] = 2
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
         "_is_disambiguation": pa.bool_(),
         "cited_urls": pa.list_(pa.string()),
+        "unknown_templates": pa.list_(pa.string()),
     }
     REASONS: ClassVar[tuple[str, ...]] = ("page_too_long",)
+    CITE: ClassVar[str] = "MediaWiki's $wgMaxArticleSize"
 
     max_wikitext_chars: int = 2_097_152
-    """MediaWiki's own limit on a page in bytes ($wgMaxArticleSize, 2,048 kB), which no page passes in characters.
-    The work is linear: on the worst input known (a page of ``{{}}``) under two seconds a million characters."""
+    """Longest wikitext in characters. MediaWiki's own limit is 2,048 kB ($wgMaxArticleSize), which no page exceeds in
+    characters. The work is linear: the worst input known (a page of ``{{}}``) takes under two seconds per million."""
     is_citing: bool = False
     """Fill the column ``cited_urls`` with the addresses each page cites (:mod:`filters.wikitext.cited_urls`), to
     fetch them for the classifier of references; it takes half as long as the text. Null otherwise."""
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
         """Edits every page; drops only pages longer than any wiki would store, unread."""
-        texts: list[str] = []
-        is_disambiguations: list[bool] = []
-        verdicts: list[str | None] = []
-        details: list[str | None] = []
-        titles = _strings(batch, "title")
-        languages = _strings(batch, "language")
-        namespaces = _strings(batch, "_namespaces")
-        for wikitext, title, language, packed in zip(
-            batch.column("text").to_pylist(), titles, languages, namespaces, strict=True
-        ):
-            if len(wikitext) > self.max_wikitext_chars:
-                texts.append(title)
-                is_disambiguations.append(False)
-                verdicts.append("page_too_long")
-                details.append(str(len(wikitext)))
-                continue
-            names = syntax(language, packed)
-            body = wikitext_to_text(wikitext, names=names, title=title)
-            texts.append(f"{title}\n\n{body}" if title and body else title or body)
-            is_disambiguations.append(is_disambiguation(wikitext, names))
-            verdicts.append(None)
-            details.append(None)
+        pages = [
+            self._convert(*page)
+            for page in zip(
+                batch.column("text").to_pylist(),
+                _strings(batch, "title"),
+                _strings(batch, "language"),
+                _strings(batch, "_namespaces"),
+                strict=True,
+            )
+        ]
+        too_long = [None if page.num_chars <= self.max_wikitext_chars else str(page.num_chars) for page in pages]
         return Outcome(
-            verdict=pa.array(verdicts, pa.string()),
-            detail=pa.array(details, pa.string()),
+            verdict=pa.array([None if detail is None else "page_too_long" for detail in too_long], pa.string()),
+            detail=pa.array(too_long, pa.string()),
             columns={
-                "text": pa.array(texts, pa.string()),
-                "_is_disambiguation": pa.array(is_disambiguations, pa.bool_()),
+                "text": pa.array([page.text for page in pages], pa.string()),
+                "_is_disambiguation": pa.array([page.is_disambiguation for page in pages], pa.bool_()),
                 "cited_urls": pa.array(self._cited(batch), pa.list_(pa.string())),
+                "unknown_templates": pa.array([page.unknown for page in pages], pa.list_(pa.string())),
             },
+            signals={"num_unknown_templates": pa.array([page.num_unknown for page in pages], pa.float64())},
+        )
+
+    def _convert(self, wikitext: str, title: str, language: str, namespaces: str) -> _Page:
+        if len(wikitext) > self.max_wikitext_chars:
+            return _Page(text=title, num_chars=len(wikitext))
+        names = syntax(language, namespaces)
+        unknown = UnknownTemplates()
+        body = wikitext_to_text(wikitext, names=names, title=title, unknown=unknown)
+        return _Page(
+            text=f"{title}\n\n{body}" if title and body else title or body,
+            num_chars=len(wikitext),
+            is_disambiguation=is_disambiguation(wikitext, names),
+            unknown=[name for name, _ in unknown.names.most_common(MAX_UNKNOWN_NAMES)],
+            num_unknown=float(unknown.names.total()),
         )
 
     def _cited(self, batch: pa.RecordBatch) -> list[list[str] | None]:
@@ -135,6 +138,19 @@ class Wikitext(Step):
             return [None] * batch.num_rows
         texts = batch.column("text").to_pylist()
         return [cited_urls(text) if len(text) <= self.max_wikitext_chars else None for text in texts]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Page:
+    """One page after the conversion."""
+
+    text: str
+    num_chars: int
+    """Length of the wikitext."""
+    is_disambiguation: bool = False
+    unknown: list[str] = field(default_factory=list)
+    """Names of the unknown templates inside sentences, the most frequent first."""
+    num_unknown: float = 0.0
 
 
 def _strings(batch: pa.RecordBatch, name: str) -> list[str]:

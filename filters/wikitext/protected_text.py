@@ -11,7 +11,11 @@ from html.entities import html5
 HELD_OPEN, HELD_CLOSE = "\x02", "\x03"
 """Enclose the number of a held stretch."""
 PIPE, EQUALS = "\x04", "\x05"
-"""A ``|`` or ``=`` of the text itself (``{{!}}``), which must not part a template's arguments."""
+"""A ``|`` or ``=`` of the text itself (``{{!}}``), which must not separate a template's arguments."""
+REMOVED_BLOCK = "\x06"
+"""Where a table, drawing or template with lines of its own was removed: a line that announces it is removed too."""
+BREAK = "\x07"
+"""A line break inside a line of the source (``<br>``): what the line is (item, heading, row) is decided before it."""
 
 _NO_TEXT = (
     *(chr(code) for code in range(0x20) if chr(code) not in "\t\n\r"),
@@ -21,7 +25,7 @@ _NO_TEXT = (
 _HELD = re.compile(f"{HELD_OPEN}([0-9]+){HELD_CLOSE}")
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _SPACES = ("\xa0", "\u202f", "\u2009", "\u2007")
-_STRAY_MARKS = {HELD_OPEN: "", HELD_CLOSE: "", PIPE: "|", EQUALS: "="}
+_STRAY_MARKS = {HELD_OPEN: "", HELD_CLOSE: "", PIPE: "|", EQUALS: "=", REMOVED_BLOCK: "", BREAK: " "}
 
 
 class Held:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from filters.wikitext.protected_text import Held, decode_entities
+from filters.wikitext.protected_text import BREAK, REMOVED_BLOCK, Held, decode_entities
 
 _GOES = frozenset(
     (
@@ -16,6 +16,8 @@ _GOES = frozenset(
     )
 )
 """Tags that go with what they enclose: references, pictures, drawings, what the page itself does not show."""
+_BLOCKS = frozenset({"gallery", "timeline", "imagemap", "graph", "chart", "mapframe", "score"})
+"""Those of them that have lines of their own, which a line before them can announce."""
 _HELD_AS_TEXT = frozenset({"nowiki", "pre"})
 _HELD_AS_CODE = frozenset({"source", "syntaxhighlight"})
 _MATH = frozenset({"math", "chem", "ce"})
@@ -26,10 +28,20 @@ _REF_END = re.compile(r"<(?:(/)ref\s*>|ref(?![A-Za-z])[^<>]*>|/ref\b)", re.IGNOR
 _REF_LINE_END = re.compile(r"\n|</?ref\b", re.IGNORECASE)
 
 _TABLE = re.compile(r"<(/?)table\b[^<>]*>", re.IGNORECASE)
+_HIDING = ("span", "div", "p", "small", "sup", "sub", "font", "li", "ul", "table", "tr", "td", "b", "i")
+_HIDDEN = re.compile(
+    rf"<({'|'.join(_HIDING)})(?=\s)[^<>]{{0,500}}?(?<=[\s;\"'])display\s{{0,3}}:\s{{0,3}}none[^<>]{{0,500}}(?<!/)>",
+    re.IGNORECASE,
+)
+_TAGS_OF = {name: re.compile(rf"<(/?){name}(?![A-Za-z0-9-])[^<>]*>", re.IGNORECASE) for name in _HIDING}
+_MAX_HIDDEN_CHARS = 20_000
+_MAX_UNCLOSED = 20
+"""Hidden elements without an end; a page with more is broken, and loses only the tags."""
 _SMALL_SCRIPT = re.compile(r"<(su[bp])\b[^<>]*>([0-9+−-]{1,12})</\1\s*>", re.IGNORECASE)
 _INLINE = re.compile(
     r"</?(?:abbr|b|bdi|bdo|big|cite|code|data|del|dfn|em|font|i|ins|kbd|mark|noinclude|onlyinclude|q|rb|rp|rt|ruby|s|samp|"
-    r"small|span|strike|strong|sub|sup|time|translate|tvar|tt|tvar|u|var|wbr|langconvert|nomobile|ref|references|nowiki)"
+    r"small|span|strike|strong|sub|sup|time|translate|tvar|tt|tvar|u|var|wbr|langconvert|nomobile|ref|references|nowiki|pre|math|chem|ce|source|syntaxhighlight|gallery|score|timeline|"
+    r"imagemap|includeonly)"
     r"(?:\s[^<>]*|/)?>",
     re.IGNORECASE,
 )
@@ -101,6 +113,8 @@ def _after_ref(text: str, position: int) -> int:
 
 
 def _replacement(name: str, content: str, held: Held) -> str:
+    if name in _BLOCKS:
+        return f"\n{REMOVED_BLOCK}\n"
     if name in _GOES:
         return ""
     if name in _MATH:
@@ -108,6 +122,8 @@ def _replacement(name: str, content: str, held: Held) -> str:
     if name == "nowiki":
         return held.hold(decode_entities(content)) if content.strip("\n") else content
     block = content.strip("\n")
+    if not block.strip():
+        return ""
     if name == "pre":
         block = decode_entities(block.removeprefix("<nowiki>").removesuffix("</nowiki>"))
     is_inline = "\n" not in block
@@ -153,16 +169,47 @@ def remove_html_tables(text: str) -> str:
         out.append(text[position:start])
         position = end
     out.append(text[position:])
-    return "\n".join(out)
+    return f"\n{REMOVED_BLOCK}\n".join(out)
+
+
+def remove_hidden(text: str) -> str:
+    """Removes elements with the style ``display:none``, which no reader sees, with what they enclose.
+
+    >>> remove_hidden('a<span style="display:none">b<span>c</span></span> d<SPAN STYLE="x; display : none">e')
+    'a de'
+    """
+    if "display" not in text and "DISPLAY" not in text:
+        return text
+    out: list[str] = []
+    position = 0
+    num_unclosed = 0
+    while match := _HIDDEN.search(text, position):
+        depth = 1
+        end = -1
+        for tag in (
+            ()
+            if num_unclosed > _MAX_UNCLOSED
+            else _TAGS_OF[match[1].lower()].finditer(text, match.end(), match.end() + _MAX_HIDDEN_CHARS)
+        ):
+            if not tag[0].endswith("/>"):
+                depth += -1 if tag[1] else 1
+            if not depth:
+                end = tag.end()
+                break
+        out.append(text[position : match.start()])
+        position = end if end > 0 else match.end()
+        num_unclosed += end < 0
+    out.append(text[position:])
+    return "".join(out)
 
 
 def remove_html(text: str) -> str:
-    """Removes HTML tags and keeps their words; blocks and line breaks part lines, digits in sup and sub stay small.
+    """Removes HTML tags and keeps their words; blocks and line breaks become :data:`BREAK`, digits in sup and sub stay small.
 
     Leaves what is no HTML tag of wikitext (``<stdio.h>``, ``a < b``): MediaWiki shows it as text.
 
     >>> remove_html('10<sup>6</sup> m<sup>th</sup><br />H<sub>2</sub>O <span class="x">y</span> <stdio.h>')
-    '10⁶ mth\\nH₂O y <stdio.h>'
+    '10⁶ mth\\x07H₂O y <stdio.h>'
     """
     if "<" not in text:
         return text
@@ -174,7 +221,7 @@ def remove_html(text: str) -> str:
     text = _ITEM.sub("\n* ", text)
     text = "".join(_ITEM_END.split(text))
     text = _CELL.sub(" ", text)
-    return _BLOCK.sub("\n", text)
+    return _BLOCK.sub(BREAK, text)
 
 
 def _small_script(match: re.Match[str]) -> str:

@@ -1,189 +1,92 @@
-"""Templates whose words take more than a pattern: measures, dates, numbers, lists.
+"""Templates whose words take more than a pattern: languages, pronunciations, links, countries, centuries, lists.
 
 Each rule is a pure function of a call's arguments and the wiki's language, named in ``templates.yaml`` as ``fn:NAME``.
-What a rule cannot read it gives back as plain words or not at all; it never raises on what a page says.
+Arguments that a rule cannot read come back as plain words or not at all; no rule raises on what a page contains.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
-_THOUSANDS = dict.fromkeys(("ca", "da", "de", "hr", "it", "nl", "pt", "ro", "sl", "sr"), ".") | {"en": ","}
-"""Between groups of three digits; a space elsewhere (MediaWiki's own ``$separatorTransformTable``)."""
-_NUMBER = re.compile(r"([-−+]?)([0-9]{1,40})(?:([.,])([0-9]{1,40}))?")
-_MONTHS_EN = (
-    *("January", "February", "March", "April", "May", "June", "July"),
-    *("August", "September", "October", "November", "December"),
-)
-_RANGE_WORDS = frozenset(
-    ("to", "-", "–", "—", "and", "and(-)", "or", "x", "×", "by", "to(-)", "to about", "+/-", "±", "+", ",", "xx", "*")
-)
+from filters.wikitext.measure_rules import MEASURE_RULES, roman
+from filters.wikitext.number_syntax import is_number
+from filters.wikitext.template_call import TemplateCall, is_language_code
+from filters.wikitext.wiki_names import country_name
+
 _MAX_LIST_ITEMS = 1000
+_BRACKETED = re.compile(r"[\[/⟨(].*[\]/⟩)]", re.DOTALL)
+_WIKIDATA = re.compile(r"Q[0-9]+")
+_PARENTHESIS = re.compile(r"\s*\([^()]*\)$")
+_COUNTRY_CODE = re.compile(r"[A-Z]{3}")
+_FRENCH_ENDING = re.compile(r"er|re|e|ᵉ|ème")
 
 
-@dataclass(frozen=True, slots=True)
-class TemplateCall:
-    """One use of a template: its arguments, already plain text."""
-
-    positional: Sequence[str]
-    named: Mapping[str, str]
-    language: str
-
-    def get(self, number: int) -> str:
-        """The ``number``-th argument without a name (from 1), or nothing."""
-        return self.positional[number - 1] if 0 < number <= len(self.positional) else ""
+def _words_in_language(call: TemplateCall) -> str:
+    """``{{lang|de|Haus}}`` shows "Haus": the words come after the code of their language, if there is one."""
+    text = call.first_named("text", "текст", "texte", "texto", "testo", "tekst")
+    if text:
+        return text
+    return call.get(2) if call.get(2) or is_language_code(call.get(1)) else call.get(1)
 
 
-def group_digits(number: str, language: str) -> str:
-    """Writes a plain number as the language's readers see it; anything else comes back as it is.
+def _language_and_words(call: TemplateCall) -> str:
+    """``{{langx|ru|Москва|Moskva|Moscow}}``: words, transliteration and meaning."""
+    return _language_words(TemplateCall(call.positional[1:], call.named, call.language))
 
-    >>> group_digits("1234567.5", "en"), group_digits("3769495", "de"), group_digits("12 km", "de")
-    ('1,234,567.5', '3.769.495', '12 km')
+
+def _language_words(call: TemplateCall) -> str:
+    """``{{lang-ru|Москва|Moskva|lit=Moscow}}``: words, and in English their transliteration and meaning."""
+    if not call.get(1):
+        return _named_words(call)
+    if call.language in ("ru", "uk"):
+        return f"{call.get(1)} — {call.get(2)}" if call.get(2) else call.get(1)
+    if call.language != "en":
+        return call.get(1)
+    romanized = call.get(2) or call.first_named("translit", "rom")
+    meaning = call.get(3) or call.first_named("lit", "translation")
+    parts = [call.get(1), romanized and f"romanized: {romanized}", meaning and f"lit. '{meaning}'"]
+    return ", ".join(part for part in parts if part)
+
+
+def _german_words(call: TemplateCall) -> str:
+    """``{{arF|اسم|d=ism|b=Name}}``: words, transliteration and meaning."""
+    parts = [call.get(1), call.named.get("d") and f"DMG {call.named['d']}", call.named.get("w")]
+    meaning = call.named.get("b")
+    return ", ".join(part for part in (*parts, meaning and f"‚{meaning}‘") if part)
+
+
+def _ipa(call: TemplateCall) -> str:
+    """``{{IPA|la|ˈloːrɛm}}`` shows "[ˈloːrɛm]", ``{{IPA|/ˈlɔːrəm/}}`` what it encloses.
+
+    >>> _ipa(TemplateCall(["de", "ˈloːʁɛm", "lang"], {}, "en")), _ipa(TemplateCall(["/a/"], {}, "en"))
+    ('[ˈloːʁɛm]', '/a/')
     """
-    match = _NUMBER.fullmatch(number)
-    if match is None:
-        return number
-    sign, digits, _, fraction = match.groups()
-    separator = _THOUSANDS.get(language, " ")
-    if len(digits) > 3:
-        head = len(digits) % 3
-        groups = [digits[:head]] if head else []
-        groups += [digits[i : i + 3] for i in range(head, len(digits), 3)]
-        digits = separator.join(groups)
-    return sign + digits + (("." if language == "en" else ",") + fraction if fraction else "")
+    if call.get(2) and is_language_code(call.get(1)):
+        return _bracketed_ipa(TemplateCall([call.get(2)], {}, call.language))
+    return call.get(1)
 
 
-def _convert(call: TemplateCall) -> str:
-    """``{{convert|10|to|17|m|ft}}`` gives the measure as the article's writer gave it: "10 to 17 m".
-
-    >>> _convert(TemplateCall(["5", "ft", "11", "in", "m"], {}, "en"))
-    '5 ft 11 in'
-    >>> _convert(TemplateCall(["1600", "km", "mi"], {}, "en"))
-    '1,600 km'
-    """
-    words = list(call.positional)
-    if not words:
-        return ""
-    out = [group_digits(words[0].replace(",", ""), call.language)]
-    index = 1
-    while index + 1 < len(words) and words[index] in _RANGE_WORDS:
-        out += [words[index].removesuffix("(-)"), group_digits(words[index + 1].replace(",", ""), call.language)]
-        index += 2
-    if index < len(words):
-        out.append(words[index])
-    if index + 3 <= len(words) and _NUMBER.fullmatch(words[index + 1]) and len(words) > index + 3:
-        out += words[index + 1 : index + 3]  # feet and inches; a lone number behind the unit is the precision
-    return " ".join(out).replace(" – ", "–").replace(" - ", "–")
-
-
-def _number_unit(call: TemplateCall) -> str:
-    """``{{unité|5000|km|2}}`` gives "5 000 km2"; a further number is an exponent of the unit before it."""
-    number, _, unit_in_number = call.get(1).partition(" ")
-    if unit_in_number[:1].isdigit():  # groups of digits, parted by the writer
-        number, unit_in_number = number + " " + unit_in_number, ""
-    out = f"{group_digits(number, call.language)} {unit_in_number}".strip()
-    rest = list(call.positional[1:])
-    if call.language != "fr":
-        rest = rest[:1]
-    for word in rest:
-        out += word if word.lstrip("-").isdigit() and len(word) < 3 else " " + word
-    exponent = call.named.get("e", "")
-    unit = call.named.get("ul") or call.named.get("u") or ""
-    return " ".join((out + (f"×10^{exponent}" if exponent else "") + " " + unit).split())
-
-
-def _height(call: TemplateCall) -> str:
-    return f"{group_digits(call.get(1), call.language)} m" if call.get(1) else ""
-
-
-def _formatnum(call: TemplateCall) -> str:
-    number = call.get(1)
-    return number if call.get(2).lower() == "r" else group_digits(number.replace(",", ""), call.language)
-
-
-def _fraction(call: TemplateCall) -> str:
-    """``{{frac|3|1|2}}`` is "3 1/2", ``{{frac|4}}`` is "1/4"."""
-    match [word for word in call.positional if word][:3]:
-        case [one]:
-            return f"1/{one}"
-        case [upper, lower]:
-            return f"{upper}/{lower}"
-        case [whole, upper, lower]:
-            return f"{whole} {upper}/{lower}"
-    return ""
-
-
-def _val(call: TemplateCall) -> str:
-    out = group_digits(call.get(1), call.language)
-    if call.get(2):
-        out += f"±{call.get(2)}"
-    if call.named.get("e"):
-        out = f"{out}×10^{call.named['e']}" if out else f"10^{call.named['e']}"
-    unit = call.named.get("u") or call.named.get("ul") or ""
-    return f"{call.named.get('p', '')}{out} {unit}".strip() + call.named.get("s", "")
-
-
-def _date(call: TemplateCall) -> str:
-    """``{{start date|2007|10|5}}``: year, month, day as far as they are given."""
-    parts = [word for word in call.positional[:3] if word]
-    if not parts or not all(part.isdigit() and len(part) < 5 for part in parts):
-        return " ".join(call.positional[:1])
-    if len(parts) == 1:
-        return parts[0]
-    if call.language != "en" or not 1 <= int(parts[1]) <= 12:
-        return "-".join(part.zfill(2) for part in parts)
-    month = _MONTHS_EN[int(parts[1]) - 1]
-    if len(parts) == 2:
-        return f"{month} {parts[0]}"
-    day = str(int(parts[2]))
-    return f"{day} {month} {parts[0]}" if call.named.get("df") else f"{month} {day}, {parts[0]}"
-
-
-def _date_text(call: TemplateCall) -> str:
-    """``{{date|11|novembre|1866|en linguistique}}``: day, month and year stand as the writer gave them."""
-    parts = [word for word in call.positional if word]
-    return " ".join(parts[:3]) if len(parts) > 1 else " ".join(parts)
-
-
-def _as_of(call: TemplateCall) -> str:
-    if call.named.get("alt"):
-        return call.named["alt"]
-    when = _date(TemplateCall(call.positional, {"df": "y"}, call.language))
-    word = "since" if call.named.get("since") else "as of"
-    return f"{word if call.named.get('lc') else word.capitalize()} {when}" if when else ""
-
-
-def _century_es(call: TemplateCall) -> str:
-    """``{{siglo|XIX}}``, ``{{siglo|V|a||s}}`` (before our era, with the word itself)."""
-    era = {"a": " a. C.", "d": " d. C."}.get(call.get(2), "")
-    word = "siglo " if call.get(4).lower() == "s" or call.get(3).lower() == "s" else ""
-    return f"{word}{call.get(1)}{era}" if call.get(1) else ""
-
-
-def _clock_fr(call: TemplateCall) -> str:
-    units = ("h", "min", "s")
-    return " ".join(f"{word} {unit}" for word, unit in zip(call.positional, units, strict=False) if word)
-
-
-def _ordinal(call: TemplateCall) -> str:
-    number = call.get(1)
-    if not number.isdigit():
-        return number
-    ending = "th" if number[-2:-1] == "1" else {"1": "st", "2": "nd", "3": "rd"}.get(number[-1], "th")
-    return number + ending
+def _bracketed_ipa(call: TemplateCall) -> str:
+    sounds = call.get(2) if call.get(2) and is_language_code(call.get(1)) else call.get(1)
+    return sounds if not sounds or _BRACKETED.fullmatch(sounds) else f"[{sounds}]"
 
 
 def _ipac(call: TemplateCall) -> str:
-    """``{{IPAc-en|ˈ|p|aɪ|r|ə|s}}`` is "/ˈpaɪrəs/"."""
+    """``{{IPAc-en|ˈ|p|aɪ|r|ə|s}}`` shows "/ˈpaɪrəs/"."""
     labels = {"lang", "local", "pron", "us", "uk", "ipa", "audio", "both", "alt", "also", "en-us"}
-    sounds = [s for s in call.positional if s.lower() not in labels and "." not in s[1:]]
+    sounds = [sound for sound in call.positional if sound.lower() not in labels and "." not in sound[1:]]
     return f"/{''.join(sounds)}/".replace("_", " ") if sounds else ""
 
 
+def _hyphenated(call: TemplateCall) -> str:
+    """``{{respell|bur|LIN}}`` shows "bur-LIN"."""
+    return "-".join(word for word in call.positional if word).replace("-_-", " ")
+
+
 def _nihongo(call: TemplateCall) -> str:
-    words = [word for word in call.positional[:3] if word]
+    """``{{nihongo|Moon|月|tsuki|extra}}`` shows "Moon (月, tsuki, extra)"."""
+    words = [word for word in (*call.positional[:4], call.named.get("lead", "")) if word]
     if call.get(1):
         return f"{words[0]} ({', '.join(words[1:])})" if len(words) > 1 else words[0]
     return ", ".join(words)
@@ -191,30 +94,43 @@ def _nihongo(call: TemplateCall) -> str:
 
 def _named_words(call: TemplateCall) -> str:
     """``{{zh|s=汉语|p=hànyǔ}}``: the writings of a name in the order given."""
-    skipped = {"first", "links", "labels", "scase", "link", "label", "out", "kurz", "context", "lang"}
-    words = [*call.positional, *(value for name, value in call.named.items() if name not in skipped)]
+    skipped = {
+        "first",
+        "links",
+        "labels",
+        "scase",
+        "link",
+        "label",
+        "out",
+        "kurz",
+        "context",
+        "lang",
+        "nolink",
+        "cat",
+        "size",
+    }
+    words = [*call.positional, *(v for name, v in call.named.items() if name not in skipped and not name.isdigit())]
     return ", ".join(word for word in words if word)
 
 
 def _interlanguage(call: TemplateCall) -> str:
-    """A link to another language's article: its label, or else its title."""
-    named = call.named
-    label = named.get("lt") or named.get("display") or named.get("text") or ""
-    if not label and call.language in ("ru", "uk", "bg", "sr"):
-        label = call.get(2)
-    return label or named.get("текст", "") or call.get(1)
-
-
-def _currency(call: TemplateCall) -> str:
-    signs = {"USD": "$", "US": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "INR": "₹"}
-    code = (call.get(2) or "USD").upper()
-    amount = call.get(1)
-    return (f"{signs[code]}{amount}" if code in signs else f"{code} {amount}") if amount else ""
+    """A link to another language's article: its label, or else its title on this wiki."""
+    label = call.first_named("lt", "display", "text", "текст", "tekst", "texte", "texto", "label")
+    first, second = call.get(1), call.get(2)
+    if label:
+        return label
+    if _WIKIDATA.fullmatch(first):
+        return call.get(3) or second
+    if is_language_code(first) and second:  # the older order: {{ill|de|Title}}
+        return second
+    return (second or first) if call.language in ("ru", "uk", "bg", "sr") else first
 
 
 def _music(call: TemplateCall) -> str:
     signs = {"sharp": "♯", "#": "♯", "flat": "♭", "b": "♭", "natural": "♮", "doublesharp": "𝄪", "doubleflat": "𝄫"}
-    return signs.get(call.get(1), "")
+    if call.get(1) in ("time", "timesig"):
+        return f"{call.get(2)}/{call.get(3)}"
+    return "".join(signs.get(word, word if len(word) == 1 else "") for word in call.positional)
 
 
 def _list(call: TemplateCall) -> str:
@@ -223,7 +139,7 @@ def _list(call: TemplateCall) -> str:
 
 
 def _coordinates(call: TemplateCall) -> str:
-    """``{{coord|33|6|39|N|117|9|13|W}}`` is "33°6′39″N 117°9′13″W"; where it shows beside the title only, nothing."""
+    """``{{coord|33|6|39|N|117|9|13|W}}`` shows "33°6′39″N 117°9′13″W", or nothing if only beside the title."""
     where = call.named.get("display", "inline")
     if "inline" not in where and where not in ("", "i", "it", "ti"):
         return ""
@@ -233,7 +149,7 @@ def _coordinates(call: TemplateCall) -> str:
         if word in ("N", "S", "E", "W"):
             out.append("".join(n + sign for n, sign in zip(numbers, "°′″", strict=False)) + word)
             numbers = []
-        elif _NUMBER.fullmatch(word) and len(numbers) < 3:
+        elif is_number(word) and len(numbers) < 3:
             numbers.append(word)
         else:
             break
@@ -243,15 +159,105 @@ def _coordinates(call: TemplateCall) -> str:
 
 
 def _last(call: TemplateCall) -> str:
-    return call.positional[-1] if call.positional else ""
+    return next((word for word in reversed(call.positional) if word), "")
+
+
+def _country(call: TemplateCall) -> str:
+    """``{{flag|ALB}}`` shows a flag and "Albania"; a name stays as it is."""
+    word = call.get(1)
+    return (country_name(word, call.language) or word) if _COUNTRY_CODE.fullmatch(word) else word
+
+
+def _country_if_named(call: TemplateCall) -> str:
+    """Italian ``{{bandiera|Francia|nome}}``: the flag alone unless the name is requested."""
+    is_named = call.get(2).lower() in ("nome", "nombre", "nom", "name") or call.named.get("nome")
+    return _country(call) if is_named else ""
+
+
+def _team(call: TemplateCall) -> str:
+    """Italian ``{{Naz|CA|ITA}}``: a national team by the country's code."""
+    code = next((word for word in call.positional if _COUNTRY_CODE.fullmatch(word)), "")
+    return country_name(code, call.language) if code else ""
+
+
+def _without_parenthesis(call: TemplateCall) -> str:
+    """``{{souverain-|Henri IV (roi de France)}}`` shows "Henri IV"."""
+    return _PARENTHESIS.sub("", call.get(2) or call.get(1))
+
+
+def _centuries_fr(call: TemplateCall) -> str:
+    """``{{sp|XI|e|au|XII|e|s}}`` shows "XIe au XIIe siècles", ``{{s2|XV|e|XVI|e}}`` "XVe et XVIe siècles".
+
+    >>> _centuries_fr(TemplateCall(["XI", "e", "au", "XII", "e"], {}, "fr")), _centuries_fr(TemplateCall(["I"], {}, "fr"))
+    ('XIe au XIIe siècle', 'Ier siècle')
+    >>> _centuries_fr(TemplateCall(["XV", "XVI"], {}, "fr")), _centuries_fr(TemplateCall(["xix", "e"], {}, "fr"))
+    ('XVe et XVIe siècles', 'XIXe siècle')
+    """
+    out: list[str] = []
+    num_centuries = 0
+    is_plural = False
+    is_word_before = True
+    words = [word for word in call.positional if word]
+    for position, word in enumerate(words):
+        if _FRENCH_ENDING.fullmatch(word):
+            continue
+        if re.fullmatch(r"[IVXLivxl]+|[0-9]{1,2}", word):
+            following = words[position + 1] if position + 1 < len(words) else ""
+            ending = following if _FRENCH_ENDING.fullmatch(following) else ("er" if word.upper() in ("I", "1") else "e")
+            out += ([] if is_word_before else ["et"]) + [roman(word).upper() + ending]
+            num_centuries += 1
+            is_word_before = False
+        elif word == "s":
+            is_plural = True
+        elif len(out) == 1 and num_centuries == 1:
+            out.append(word)
+            is_word_before = True
+    if not out:
+        return " ".join(words)
+    is_plural = is_plural or (num_centuries > 1 and "et" in out)
+    return f"{' '.join(out)} siècle{'s' if is_plural else ''}"
+
+
+def _centuries_fr_bc(call: TemplateCall) -> str:
+    return f"{shown} av. J.-C." if (shown := _centuries_fr(call)) else ""
+
+
+def _century_es(call: TemplateCall) -> str:
+    """``{{siglo|XIX}}``, ``{{siglo|V|a||s}}`` (before our era, with the word itself)."""
+    era = {"a": " a. C.", "d": " d. C."}.get(call.get(2), "")
+    word = "siglo " if call.get(4).lower() == "s" or call.get(3).lower() == "s" else ""
+    return f"{word}{call.get(1)}{era}" if call.get(1) else ""
+
+
+def _author_year(call: TemplateCall) -> str:
+    """``{{harvtxt|Smith|Jones|2000}}`` shows "Smith & Jones (2000)"."""
+    words = [word for word in call.positional if word]
+    if len(words) < 2:
+        return "".join(words)
+    *authors, year = words
+    names = f"{authors[0]} et al." if len(authors) > 3 else " & ".join(authors)
+    return f"{names} ({year})"
+
+
+def _junction(call: TemplateCall) -> str:
+    """``{{jct|state=NY|I|95|NY|27}}`` shows "I-95 / NY 27": the kinds and numbers of roads."""
+    words = call.positional
+    pairs = [(words[at], words[at + 1]) for at in range(0, len(words) - 1, 2)]
+    return " / ".join(f"{kind}{'-' if kind == 'I' else ' '}{number}" for kind, number in pairs if kind and number)
+
+
+def _nuclide(call: TemplateCall) -> str:
+    """``{{SimpleNuclide|Link|Helium|3}}`` shows "Helium-3"; the first argument may only ask for a link."""
+    return "-".join(word for word in call.positional[:3] if word and word.lower() not in ("link", "nolink"))
 
 
 RULES: Mapping[str, Callable[[TemplateCall], str]] = {
-    "as_of": _as_of, "century_es": _century_es, "clock_fr": _clock_fr, "convert": _convert,
-    "coordinates": _coordinates, "currency": _currency,
-    "date": _date, "date_text": _date_text, "formatnum": _formatnum, "fraction": _fraction,
-    "interlanguage": _interlanguage, "ipac": _ipac, "last": _last, "list": _list, "music": _music,
-    "named_words": _named_words, "nihongo": _nihongo, "number_unit": _number_unit, "number_unit_m": _height,
-    "ordinal": _ordinal, "val": _val,
+    **MEASURE_RULES,
+    "author_year": _author_year, "centuries_fr": _centuries_fr, "centuries_fr_bc": _centuries_fr_bc, "century_es": _century_es,
+    "coordinates": _coordinates, "country": _country, "country_if_named": _country_if_named, "german_words": _german_words,
+    "hyphenated": _hyphenated, "interlanguage": _interlanguage, "ipa": _ipa, "ipa_in_brackets": _bracketed_ipa, "ipac": _ipac,
+    "junction": _junction, "language_and_words": _language_and_words, "language_words": _language_words, "last": _last,
+    "list": _list, "music": _music, "named_words": _named_words, "nihongo": _nihongo, "nuclide": _nuclide, "team": _team,
+    "without_parenthesis": _without_parenthesis, "words_in_language": _words_in_language,
 }  # fmt: skip
 """The rules by the names that ``templates.yaml`` uses."""

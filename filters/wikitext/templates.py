@@ -1,112 +1,52 @@
-"""Templates and tables: those that carry words give them, all others go, however deep they stand in one another."""
+"""Templates and tables: those that carry words are replaced by them, all others are removed, at any depth."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from filters.wikitext.links import resolve_links
-from filters.wikitext.protected_text import EQUALS, PIPE
-from filters.wikitext.template_rules import RULES, TemplateCall
+from filters.wikitext.protected_text import EQUALS, PIPE, REMOVED_BLOCK
+from filters.wikitext.template_call import TemplateCall, is_language_code
+from filters.wikitext.template_families import rendering_of
+from filters.wikitext.template_rules import RULES
+from filters.wikitext.template_spans import Span, find_spans
 from filters.wikitext.wiki_names import Rendering, WikiNames
 
 MAX_DEPTH = 40
 """Templates that carry words are read this deep in one another (MediaWiki's own $wgMaxTemplateDepth was 40 until 1.34);
-deeper ones go."""
+deeper ones are removed."""
 _MAX_ARGUMENTS = 2000
-_MAX_INDENT_CHARS = 16
-_TOKEN = re.compile(r"\{[{|]|\}\}|\|\}(?!\}(?!\}))")
-_NAME = re.compile(r"\s*+([^|{}\[\]<>\n\x02-\x05]*+)")
+_NAME = re.compile(r"\s*+([^|{}\[\]<>\n\x02-\x07]*+)")
 _NO_ARGUMENT_NAME = re.compile(r"[\[\]{}<>\n\"']")
 _MAX_ARGUMENT_NAME_CHARS = 60
-_FRENCH_ORDINAL = re.compile(r"[0-9]{1,4}(?:er|re|e|ème|nd|nde|d|de)")
-_FRENCH_CENTURY = re.compile(r"([ivx]{1,6})(e siècle(?: av\. j\.-c\.)?)")
-_UNCLOSED_TABLE = re.compile(r"\n[ \t]*\n(?![ \t]*[|!{])|\n=")
+_MAX_NAME_CHARS = 80
 _LINE_REST = re.compile(r"[^\n]*")
 _PREFIXES = ("template:", "subst:", "safesubst:", "msg:")
+_FUNCTION = re.compile(r"(formatnum|lcfirst|ucfirst|lc|uc|padleft|padright):", re.IGNORECASE)
+_MAX_SENTENCE_CHARS = 200
+"""A template's line is looked at this far on both sides, which keeps the work linear."""
+_MIN_SENTENCE_WORDS = 3
+_WORD = re.compile(r"[^\W\d_]{2,}")
+_CYRILLIC_WIKIS = frozenset({"bg", "ru", "sr", "uk"})
+_LATIN = re.compile(r"[A-Za-zÀ-ɏ]")
+_CYRILLIC = re.compile(r"[Ѐ-ӿ]")
 
 
 @dataclass(slots=True)
-class _Span:
-    """One template or table, from its first brace to behind its last; ``after`` is the first span behind it."""
+class UnknownTemplates:
+    """The templates inside sentences of which nothing is known, by name as written, with the number of uses."""
 
-    start: int
-    end: int
-    is_table: bool
-    after: int = 0
+    names: Counter[str] = field(default_factory=Counter)
 
 
-def _spans(text: str) -> list[_Span]:
-    """All templates and tables in the order in which they open.
+def resolve_templates(text: str, syntax: WikiNames, title: str = "", unknown: UnknownTemplates | None = None) -> str:
+    """Puts the words of templates in their place and removes all other templates, and tables.
 
-    A closing mark closes the nearest open one of its kind and gives up those opened since. What is never closed
-    is not here, but for a table: that ends before the next paragraph or heading.
-    """
-    found: list[_Span] = []
-    stack: list[int] = []
-    num_open = {True: 0, False: 0}
-    for match in _TOKEN.finditer(text):
-        token = match[0]
-        start = match.start()
-        if token[0] == "{":
-            is_table = token == "{|"
-            if is_table and not _opens_line(text, start):
-                continue
-            num_open[is_table] += 1
-            stack.append(len(found))
-            found.append(_Span(start, -1, is_table))
-            continue
-        is_table = token == "|}"
-        if not num_open[is_table]:
-            continue
-        if is_table and not _opens_line(text, start):
-            continue
-        while True:
-            index = stack.pop()
-            num_open[found[index].is_table] -= 1
-            if found[index].is_table == is_table:
-                break
-        is_parameter = text.startswith("{", found[index].start + 2) and text.startswith("}", match.end())
-        found[index].end = match.end() + is_parameter  # {{{parameter}}}
-    table_end = -1
-    for index in stack:
-        if found[index].is_table:
-            if table_end <= found[index].start:
-                end = _UNCLOSED_TABLE.search(text, found[index].start)
-                table_end = end.start() if end else len(text)
-            found[index].end = table_end
-    return _ordered(found)
-
-
-def _opens_line(text: str, position: int) -> bool:
-    """A table opens and closes at a line's beginning only; it may be indented as a list's item is."""
-    before = text[max(0, position - _MAX_INDENT_CHARS) : position]
-    line_start = before.rfind("\n") + 1
-    return (line_start > 0 or position <= _MAX_INDENT_CHARS) and not before[line_start:].strip(" \t:*#")
-
-
-def _ordered(found: list[_Span]) -> list[_Span]:
-    """Drops spans without an end, cuts those that reach out of the one they stand in, and fills in ``after``."""
-    spans: list[_Span] = []
-    open_spans: list[_Span] = []
-    for span in found:
-        if span.end < 0:
-            continue
-        while open_spans and open_spans[-1].end <= span.start:
-            open_spans.pop().after = len(spans)
-        if open_spans and span.end > open_spans[-1].end:
-            span.end = open_spans[-1].end
-        spans.append(span)
-        open_spans.append(span)
-    for span in open_spans:
-        span.after = len(spans)
-    return spans
-
-
-def resolve_templates(text: str, syntax: WikiNames, title: str = "") -> str:
-    """Sets the words of templates in their place and removes all other templates, and tables.
-
-    An opening ``{{`` that is never closed goes with the rest of its line, a closing one alone goes by itself.
+    An opening ``{{`` that is never closed is removed with the rest of its line, a closing one alone by itself. A table
+    or template that had lines of its own leaves a mark (:data:`REMOVED_BLOCK`), which the layout of lines removes.
 
     >>> from filters.wikitext.wiki_names import syntax
     >>> resolve_templates("It is {{convert|5|km|mi}} long.{{Navbox|{{x}}}}", syntax("en"))
@@ -114,8 +54,10 @@ def resolve_templates(text: str, syntax: WikiNames, title: str = "") -> str:
     """
     if "{" not in text and "}}" not in text:
         return text
-    spans = _spans(text)
-    rendered = _Renderer(text, spans, syntax, title).render(0, len(text), 0, 0) if spans else text
+    spans = find_spans(text)
+    rendered = text
+    if spans:
+        rendered = _Renderer(text, spans, syntax, title, unknown or UnknownTemplates()).render(0, len(text), 0, 0)
     if "{{" in rendered:
         head, *rest = rendered.split("{{")
         rendered = head + "".join(_LINE_REST.sub("", piece, count=1) for piece in rest)
@@ -125,64 +67,103 @@ def resolve_templates(text: str, syntax: WikiNames, title: str = "") -> str:
 @dataclass(slots=True)
 class _Renderer:
     text: str
-    spans: list[_Span]
+    spans: list[Span]
     syntax: WikiNames
     title: str
+    unknown: UnknownTemplates
 
     def render(self, start: int, end: int, index: int, depth: int) -> str:
-        """The text from ``start`` to ``end`` with its templates resolved; ``index`` is the first span in it."""
+        """Returns the text from ``start`` to ``end`` with its templates resolved; ``index`` is the first span in it."""
         out: list[str] = []
         position = start
         spans, text = self.spans, self.text
         while index < len(spans) and spans[index].start < end:
             span = spans[index]
             out.append(text[position : span.start])
-            if not span.is_table:
-                out.append(self._template(span, index, depth))
+            words = "" if span.is_table else self._template(span, index, depth)
+            if not words and not depth and (span.is_table or self._has_own_lines(span)):
+                words = REMOVED_BLOCK
+            out.append(words)
             position = max(position, span.end)
-            index = span.after
+            index = span.next_outside
         out.append(text[position:end])
         return "".join(out)
 
-    def _template(self, span: _Span, index: int, depth: int) -> str:
+    def _has_own_lines(self, span: Span) -> bool:
+        text = self.text
+        return text[span.start - 1 : span.start] in ("", "\n") and text[span.end : span.end + 1] in ("", "\n")
+
+    def _template(self, span: Span, index: int, depth: int) -> str:
         match = _NAME.match(self.text, span.start + 2, span.end - 2)
-        if match is None:
+        if match is None or depth >= MAX_DEPTH:
             return ""
-        name = match[1].strip().replace("_", " ").lower()
-        inner_end = span.end - 2 if self.text.startswith("}}", span.end - 2) else span.end
+        name = " ".join(match[1].replace("_", " ").split())
         for prefix in _PREFIXES:
-            name = name.removeprefix(prefix).lstrip()
-        colon = name.startswith("formatnum:")
-        if colon:
-            name = "formatnum"
-        rendering = self.syntax.templates.get(name)
-        if rendering is None:
-            rendering = _by_family(name, self.syntax.language)
-        if not rendering or depth >= MAX_DEPTH:
+            if name[: len(prefix)].lower() == prefix:
+                name = name[len(prefix) :].lstrip()
+        if not name:
             return ""
-        if len(rendering) == 1 and len(rendering[0]) == 1:  # a constant
+        inner_end = span.end - 2 if self.text.startswith("}}", span.end - 2) else span.end
+        if function := _FUNCTION.match(name):
+            inner_start = self.text.index(":", span.start) + 1
+            return self._function(function[1].lower(), self.render(inner_start, inner_end, index + 1, depth + 1))
+        rendering = rendering_of(name, self.syntax) if len(name) <= _MAX_NAME_CHARS else ()
+        if rendering is None:
+            if not self._is_in_sentence(span):
+                return ""
+            self.unknown.names[name] += 1
+        elif not rendering:
+            return ""
+        elif len(rendering) == 1 and len(rendering[0]) == 1:  # a constant
             return _protect(rendering[0][0])
-        inner_start = self.text.index(":", span.start) + 1 if colon else match.end()
-        inner = self.render(min(inner_start, inner_end), inner_end, index + 1, depth + 1)
-        call = _arguments(inner if not colon else "|" + inner, self.syntax)
-        return _fill(rendering, call, self.title)
+        inner = self.render(min(match.end(), inner_end), inner_end, index + 1, depth + 1)
+        call = _arguments(inner, self.syntax)
+        return _protect(_guess(call) if rendering is None else _fill(rendering, call, self.title))
+
+    def _function(self, name: str, inner: str) -> str:
+        call = _arguments("|" + inner, self.syntax)
+        return _protect(_FUNCTIONS[name](call))
+
+    def _is_in_sentence(self, span: Span) -> bool:
+        """True if words stand next to the template on its line, which is no row of a table or argument."""
+        text = self.text
+        before = text[max(0, span.start - _MAX_SENTENCE_CHARS) : span.start].rpartition("\n")[2]
+        after = text[span.end : span.end + _MAX_SENTENCE_CHARS].partition("\n")[0]
+        if before.lstrip()[:1] in ("|", "!") or (not before.strip() and after.lstrip()[:2] == "{{"):
+            return False
+        return len(_WORD.findall(before)) + len(_WORD.findall(after)) >= _MIN_SENTENCE_WORDS
 
 
-def _by_family(name: str, language: str) -> Rendering:
-    """Families of templates: one a language (``{{lang-de|...}}``, ``{{IPA-de|...}}``), the French numerals."""
-    if name.startswith(("lang-", "язык-")):
-        return (("", "1", ""),)
-    if name.startswith("ipa-"):
-        return (("[", "1", "]"),)
-    if language == "fr" and _FRENCH_ORDINAL.fullmatch(name):  # {{3e}}, {{84e|Congrès}}
-        return ((f"{name} ", "1", ""), (name,))
-    if language == "fr" and (century := _FRENCH_CENTURY.fullmatch(name)):  # {{XXe siècle}}
-        return ((century[1].upper() + century[2],),)
-    return ()
+def _guess(call: TemplateCall) -> str:
+    """The words of a template that no table knows, where its arguments leave no doubt what they are.
+
+    Ours: a language's code and one text, or one text in a script that the wiki's language does not use.
+    """
+    words = [word for word in call.positional if word]
+    if len(words) == 2 and is_language_code(words[0]) and _WORD.search(words[1]):
+        return words[1]
+    if len(words) == 1 and not call.named:
+        own = _CYRILLIC if call.language in _CYRILLIC_WIKIS else _LATIN
+        letters = _WORD.search(words[0])
+        is_address = "/" in words[0] or words[0].isascii()
+        return words[0] if letters and not own.search(words[0]) and not is_address else ""
+    return ""
+
+
+_FUNCTIONS: Mapping[str, Callable[[TemplateCall], str]] = {
+    "formatnum": RULES["formatnum"],
+    "lc": lambda call: call.get(1).lower(),
+    "uc": lambda call: call.get(1).upper(),
+    "lcfirst": lambda call: call.get(1)[:1].lower() + call.get(1)[1:],
+    "ucfirst": lambda call: call.get(1)[:1].upper() + call.get(1)[1:],
+    "padleft": lambda call: call.get(1),
+    "padright": lambda call: call.get(1),
+}
+"""MediaWiki's functions that change the words of their argument."""
 
 
 def _arguments(inner: str, syntax: WikiNames) -> TemplateCall:
-    """Parts ``|a|name=b``: links inside are resolved first, so that their ``|`` parts nothing."""
+    """Splits ``|a|name=b`` into arguments. Links inside are resolved first, so that their ``|`` separates nothing."""
     if "[[" in inner:
         inner = resolve_links(inner, syntax)
     positional: list[str] = []
@@ -202,13 +183,13 @@ def _arguments(inner: str, syntax: WikiNames) -> TemplateCall:
 
 def _fill(rendering: Rendering, call: TemplateCall, title: str) -> str:
     if isinstance(rendering, str):
-        return _protect(RULES[rendering](call))
+        return RULES[rendering](call)
     for pattern in rendering:
         values = [_field(name, call, title) for name in pattern[1::2]]
         if all(values):
             pieces = list(pattern)
             pieces[1::2] = values
-            return _protect("".join(pieces))
+            return "".join(pieces)
     return ""
 
 
@@ -216,14 +197,14 @@ def _field(name: str, call: TemplateCall, title: str) -> str:
     if name.isdigit():
         return call.get(int(name))
     if name == "*":
-        return " ".join(call.positional)
+        return " ".join(word for word in call.positional if word)
     if name == "+":
         return "".join(call.positional)
     return title if name == "title" else call.named.get(name, "")
 
 
 def _protect(text: str) -> str:
-    """Marks a ``|`` or ``=`` of the words, so that it parts no arguments of a template around this one."""
+    """Marks a ``|`` or ``=`` of the words, so that it separates no arguments of a template around this one."""
     if "|" in text:
         text = text.replace("|", PIPE)
     return text.replace("=", EQUALS) if "=" in text else text

@@ -6,6 +6,7 @@ The tables are data files in ``filters/data/wikipedia``; a dump's own ``siteinfo
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +25,9 @@ Rendering = str | tuple[Pattern, ...]
 """Either the name of a rule of ``template_rules``, or patterns; the first one that can be filled is used."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class WikiNames:
-    """One wiki's names; all lower case, spaces for underscores."""
+    """One wiki's names; lower case, spaces for underscores. Compared by identity: :func:`syntax` makes each once."""
 
     language: str
     hidden_prefixes: frozenset[str]
@@ -100,6 +101,58 @@ def syntax(language: str, namespaces: str = "") -> WikiNames:
         redirect_words=redirect_words(language),
         disambiguation_templates=frozenset((*disambiguation["all"], *disambiguation.get(language, ()))),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class MonthNames:
+    """The months of one language, from January, and how a date is written."""
+
+    pattern: str
+    """``{d}``, ``{m}`` and ``{y}`` in their order."""
+    inflected: tuple[str, ...]
+    """As they follow a day: "7 апреля"."""
+    alone: tuple[str, ...]
+
+
+@functools.lru_cache(maxsize=64)
+def month_names(language: str) -> MonthNames:
+    """Returns the names of the months; a language without a table gets the English ones, day first."""
+    table = _table("months").get(language)
+    if table is None:
+        english = month_names("en")
+        return MonthNames("{d} {m} {y}", english.inflected, english.alone)
+    return MonthNames(table["date"], tuple(table["months"].split(", ")), tuple(table["alone"].split(", ")))
+
+
+@functools.lru_cache(maxsize=64)
+def _countries(language: str) -> dict[str, str]:
+    """Maps a country's codes of three letters to its name in the language."""
+    table = _table("countries")
+    packed = table.get(language, "")
+    names = dict(item.strip().split(" ", 1) for item in packed.split(";")) if packed else {}
+    codes = (pair.split(":") for pair in table["codes"].split())
+    return {code: names[country] for code, country in codes if country in names}
+
+
+def country_name(code: str, language: str) -> str:
+    """Returns the name of a country by its code of three letters (ISO, IOC or FIFA), or an empty string.
+
+    >>> country_name("ALB", "it"), country_name("GER", "sr"), country_name("XYZ", "it")
+    ('Albania', 'Немачка', '')
+    """
+    return _countries(language).get(code, "")
+
+
+@functools.lru_cache(maxsize=64)
+def silent_names(language: str) -> re.Pattern[str]:
+    """Matches the lower-case names of templates that show a reader of the sentence nothing: notes, requests, icons.
+
+    >>> bool(silent_names("en").fullmatch("citation needed")), bool(silent_names("en").fullmatch("convert"))
+    (True, False)
+    """
+    table = _table("silent")
+    names = ", ".join((table["all"], table.get(language, ""))).split(",")
+    return re.compile("|".join(".*".join(map(re.escape, name.strip().split("*"))) for name in names if name.strip()))
 
 
 def pack_namespaces(names: Mapping[int, str]) -> str:

@@ -13,10 +13,25 @@ from hypothesis import strategies as st
 from filters.wikitext.article import LLAMA_WIKIS
 from filters.wikitext.cited_urls import MAX_URL_CHARS, cited_urls
 from filters.wikitext.page import is_disambiguation, wikitext_to_text
-from filters.wikitext.protected_text import EQUALS, HELD_CLOSE, HELD_OPEN, PIPE
-from filters.wikitext.wiki_names import pack_namespaces, syntax, unpack_namespaces, wiki_codes
+from filters.wikitext.protected_text import BREAK, EQUALS, HELD_CLOSE, HELD_OPEN, PIPE, REMOVED_BLOCK
+from filters.wikitext.template_call import TemplateCall
+from filters.wikitext.template_rules import RULES
+from filters.wikitext.wiki_names import (
+    country_name,
+    month_names,
+    pack_namespaces,
+    silent_names,
+    syntax,
+    unpack_namespaces,
+    wiki_codes,
+)
 
-CASES = json.loads((Path(__file__).parents[1] / "cases" / "wikipedia" / "wikitext.json").read_text(encoding="utf-8"))
+FOLDER = Path(__file__).parents[1] / "cases" / "wikipedia"
+CASES = [
+    case
+    for name in ("wikitext", "templates", "lines")
+    for case in json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+]
 PIECES = (
     *("{{", "}}", "[[", "]]", "{|", "|}", "|", "!", "=", "==", "''", "'''", "<ref>", "</ref>", "<ref/>", "<!--", "-->"),
     *(
@@ -46,13 +61,20 @@ PIECES = (
         "word",
         "слово",
     ),
-    *("\x00", "\x02", "0", "\x03", "\x04", "\x05", "\u00a0", "\n", "\n\n", " ", "\n|-\n", "\n{|\n", "\n|}\n"),
+    *("\x00", "\x02", "0", "\x03", "\x04", "\x05", "\x06", "\x07", "\u00a0", "\n", "\n\n", " "),
+    *("\n|-\n", "\n{|\n", "\n|}\n", "\n code", "\n  code", "list:", "<span style='display:none'>", "</span>", "<div>"),
+    *("{{sp|XI|e|", "{{ALB}}", "{{unknown|x|", "{{IPA|la|", "{{lc:", "<gallery>\nx\n</gallery>", "-{H|", "-{sr-ec:"),
 )
+ARGUMENTS = (
+    *("", "0", "5", "5,5", "1.234", "1234567", "8+1/2", "1/2", "-", "x", "km", "ft", "in", "la", "XIX", "e", "s", "au", "1e6"),
+    *("٣", "²", "2007", "13", "2007-10-5", "99999999999", "Q5", "ALB", "link", "a b", "5 km", "Henri (roi)", "N", "t", "[a]"),
+)
+MARKS = (HELD_OPEN, HELD_CLOSE, PIPE, EQUALS, REMOVED_BLOCK, BREAK)
 WIKITEXT = st.lists(st.sampled_from(PIECES), max_size=60).map("".join)
 
 
 def test_there_are_cases() -> None:
-    assert len(CASES) > 50
+    assert len(CASES) > 130
     assert len({case["name"] for case in CASES}) == len(CASES)
 
 
@@ -65,7 +87,7 @@ def test_case(case: dict[str, str]) -> None:
 @settings(max_examples=300, deadline=None)
 def test_any_wikitext_gives_clean_text(wikitext: str) -> None:
     text = wikitext_to_text(wikitext, names=syntax("sr"))
-    assert not any(mark in text for mark in (HELD_OPEN, HELD_CLOSE, PIPE, EQUALS, "\x00", "\r"))
+    assert not any(mark in text for mark in (*MARKS, "\x00", "\r"))
     assert text == text.strip("\n")
     if "nowiki" not in wikitext and "<pre" not in wikitext:
         assert not any(sign in text for sign in ("[[", "{{", "}}", "<!--"))
@@ -90,11 +112,29 @@ def test_every_language_has_its_names(language: str) -> None:
     assert {"file", "image", "category"} <= names.hidden_prefixes
     assert len(names.apparatus_headings) >= 10
     assert all(heading == heading.strip().casefold() for heading in names.apparatus_headings)
-    assert all(name == " ".join(name.lower().replace("_", " ").split()) for name in names.templates)
+    assert all(name == " ".join(name.replace("_", " ").split()) for name in names.templates)
+    assert all(name[0] == name[0].lower() for name in names.templates)
+    assert country_name("ALB", language)
+    assert country_name("GER", language) == country_name("DEU", language)
+    assert len(set(month_names(language).inflected)) == 12
+    assert silent_names(language).fullmatch("sfn")
     assert language in wiki_codes()
     assert names.disambiguation_templates
     if language != "en":
         assert len(names.hidden_prefixes) > len(syntax("en").hidden_prefixes)
+
+
+@pytest.mark.parametrize("language", LLAMA_WIKIS)
+def test_every_template_of_the_table_has_a_rule_or_a_pattern(language: str) -> None:
+    for name, rendering in syntax(language).templates.items():
+        assert (rendering in RULES) if isinstance(rendering, str) else all(rendering), name
+
+
+@given(st.sampled_from(sorted(RULES)), st.lists(st.sampled_from(ARGUMENTS), max_size=6), st.sampled_from(LLAMA_WIKIS))
+@settings(max_examples=400, deadline=None)
+def test_no_rule_raises_on_what_a_page_contains(rule: str, words: list[str], language: str) -> None:
+    assert isinstance(RULES[rule](TemplateCall(words, {}, language)), str)
+    assert isinstance(RULES[rule](TemplateCall(words[1:], dict.fromkeys(("e", "u", "df", "lt"), "5"), language)), str)
 
 
 def test_the_dumps_own_namespaces_count() -> None:
@@ -157,6 +197,19 @@ HOSTILE = {
     "bullets": "*" * 400_000,
     "signs less": "<" * 400_000,
     "addresses": "[http://a" * 45_000,
+    "braces": "{" * 200_000 + "}" * 200_000,
+    "braces that do not match": "{{{" * 60_000 + "a|" + "}}" * 100_000,
+    "unknown templates in one line": "a b c {{x|d}} " * 28_000,
+    "hidden elements": "<span style='display:none'>" * 15_000,
+    "hidden elements closed": "<span style='display:none'>" * 12_000 + "</span>" * 12_000,
+    "variants": "-{" * 100_000 + "}-" * 100_000,
+    "variants in a row": "-{a}-" * 80_000,
+    "lead-ins": "a:\n{|\n|}\n" * 40_000,
+    "headings and lead-ins": "= a =\nb:\n" * 40_000,
+    "preformatted": " a\n" * 130_000,
+    "line breaks": "*<br>" * 80_000,
+    "centuries": "{{sp|" + "XI|" * 1000 + "}} ",
+    "sentences before a colon": "Word end. " * 40_000 + ":",
 }
 
 

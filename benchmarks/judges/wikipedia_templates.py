@@ -1,0 +1,292 @@
+"""Judges whether templates inside sentences kept their words, from wikitext and text alone. Imports nothing of ours.
+
+A sentence here is a line of prose or a list item with at least `MIN_WORDS` words outside of templates. Each template
+in it has words before and after it. If the text has those words next to each other, the template was removed and its
+words are lost, unless it is one that says nothing to a reader (:data:`SILENT`: notes, citations, requests for
+sources, anchors, icons). Where the words around it are not found, the use cannot be judged and is counted as such.
+
+Run: ``python benchmarks/judges/wikipedia_templates.py CLEAN_FOLDER DUMP...`` with the cleaned documents as Parquet
+(columns ``page_id``, ``language``, ``text``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import re
+import sys
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+
+MIN_WORDS = 4
+_CONTEXT_WORDS = 3
+_MAX_GAP_CHARS = 400
+_WORD = re.compile(r"\w+")
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+_PAIRED = (
+    "ref|gallery|timeline|imagemap|table|references|math|chem|score|syntaxhighlight|source|pre|nowiki|code|hiero|graph"
+)
+_GONE = re.compile(rf"<({_PAIRED})\b[^<>]*?/>|<({_PAIRED})\b[^<>]*>.*?</\2\s*>", re.DOTALL | re.IGNORECASE)
+_TAG = re.compile(r"</?[a-z][a-z0-9]*\b[^<>]*>", re.IGNORECASE)
+_LINK = re.compile(r"\[\[(?:[^\[\]|{}]*\|)?([^\[\]|{}]*)\]\]")
+_COLON_LINK = re.compile(r"\[\[[^\[\]|{}:]{2,20}:[^\[\]{}]*\]\]")
+_OUTER_LINK = re.compile(r"\[(?:https?:)?//[^\s\]{}]*([^\]\n{}]*)\]")
+_ENTITY = re.compile(r"&#?\w+;")
+_NUMBERED = re.compile(r"\s*[0-9]+\s*=")
+_NAMED = re.compile(r"\s*[^\[\]{}<>\n\"'=]{1,60}=")
+_NAME = re.compile(r"\s*([^|{}<>\n]*)")
+_MARK = "\x00"
+_LINE_END = " ¶ "
+
+SILENT = re.compile(
+    r"""
+    sfn.* | efn.* | refn | r | rp | ref.* | cite.* | citation.* | harv.* | note.* | notetag | nb | cn | fact | fakt.* | dn
+    | fcn | page.needed | better.source.* | verify.* | vague | who.* | when | which | what | where | whom | by.whom | how
+    | clarif.* | according.to.whom | dubious.* | disputed.* | original.research.* | or | weasel.* | peacock.* | lopsided.*
+    | citation\ needed.* | unreliable.* | failed.verification | dead.link | webarchive | full.* | update.* | disambiguation\ needed
+    | anchor.* | flag(icon|deco).* | coord.* | audio.* | listen.* | main.* | see\ also | clear | -  | pb | reflist | inflation/.*
+    | zwj | zwnj | shy | wbr | thinsp | hsp | 0 | pad | fontcolor | resize | visible\ anchor | pp.* | use\ .* | short.*
+    | infobox.* | navbox.* | commons.* | authority.* | defaultsort.* | toc.* | multiple\ image | image.* | file.* | gallery.*
+    | isbn.* | issn.* | doi.* | oclc.* | pmid.* | wikidata.* | wiktionary.* | icon.* | \#.*
+    | .*inline | (div.)?col.* | year.missing | definition | request.quotation | engvar.* | facebook | twitter | official.* | google.buch | bnf
+    | actualizar | prononciation | wayback | webcitation | bäst.före | не.аи | fs\ .* | politics\ of.* | .*\ navbox | lb[bc]
+    | fontaine.* | dablink | other.* | about | redirect.* | for | hatnote | further.*
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+"""Names of templates that show no word of a sentence on any of the wikis, and on the English one."""
+SILENT_BY_LANGUAGE = {
+    "bg": "ref-.*|ibid|няма източник.*|източник\\?|кога|кой|икона|флагче.*|пояснение|мъниче.*|основна|виж",
+    "ca": "cal citació|citar ref|citar.*|ref-.*|bandera.*|icona.*|cc|principal.*|sfn.*|on\\?|qui\\?|quan\\?|on|qui|quan|efn-.*|webref",
+    "cs": "doplňte zdroj|kdo.*|kdy.*|fakt.*|chybí.*|vlajka|poznámka.*|pozn.*|citace.*|citováno.*|viz|nedostupný zdroj|proč\\?|jak\\?|který\\?",
+    "da": "kilde mangler|hvornår|hvem|kilde|dødt link|flagikon|kilde-.*|bør|bogkilde",
+    "de": "sfn|belege.*|quelle.*|anker|nowiki|internetquelle|literatur|fn.*|fnbox|fnz|dead link|okina.*|toter link|ort?geo|"
+    "coordinate|audio|hörbeispiel|flagicon.*|hauptartikel|siehe auch|marker|ref|refname|zr",
+    "es": "cita requerida|cr|demostrar|¿quién\\?|¿cuándo\\?|cuando|quien|¿cuál\\?|refn.*|ancla|bandera|icono.*|harvnp|harvsp|cita libro|"
+    "verificar|aclarar|dudoso|añadir referencias|aclaración requerida|¿dónde\\?|referencia vacía|ref-.*|an|ap|vt|véase.*",
+    "fr": "note|référence.*|réf.*|refsou|refnec|sfn|ancre|harvsp.*|ouvrage|article|lien web|quoi|qui|où|quand|combien|comment|lequel|"
+    "pourquoi|précisez|source.*|drapeau.*|icône.*|en|de|es|it|ru|la|ja|nl|ar|pt|el|lire en ligne|rp|rappel|coord|clr|notes|"
+    "préciser|évasif|date à préciser|préciser date|vérifier.*|loupe|article détaillé|voir.*",
+    "hr": "nedostaje izvor|izvor|tko.*|kada.*|citat.*needed|zastava.*|citiranje.*|bez izvora|ref-.*|mrtva poveznica|fusnota",
+    "hu": "forrás|refhely|refcím|mikor|ki|hol|zászló.*|sírhely|citweb|cite.*|hely|hivatkozás.*|rjegyzet|jegyzet.*|wd|halott link|opcit|cithely",
+    "it": "senza fonte|cn|chiarire|quando|chi|bandiera|ancora|cita|cita libro|cita web|nota|nota disambigua|efn.*|dubbio|collegamento interrotto|"
+    "citazione necessaria|vedi anche|torna a|audio|link audio|rif|f|w",
+    "nl": "bron\\?|feit|wanneer\\?|wie\\?|wie|wat\\?|ref|refnl|citeer.*|dode link|vlag.*|zie.*|hoofdartikel.*|waar\\?|noot|appendix|bronvermelding.*|aut",
+    "pl": "fakt|r|u|odn|potrzebny przypis|kto|kiedy|kiedy\\?|flaga|przypis.*|uwaga|cytuj.*|jaki|według kogo|przypisy.*|kto\\?|jaki\\?|martwy link|koordynaty|osobny artykuł|zobacz też|dopracować|fakty",
+    "pt": "carece de fontes.*|quem|quando|onde|qual|quem\\?|nota de rodapé|citar.*|bandeira|flagicon|ligação inativa|nre|nota.*|link|dn|citation needed|harvref|artigo principal|esclarecer|ve[rj] .*|âncora",
+    "ro": "necesită citare|necesită.*|ct|când|cine|fapt|care|unde|clarif.*|sfn.*|steag.*|drapel.*|nc|articol principal|legătură nefuncțională|ref-.*|nec.*cit.*|cn|cc",
+    "ru": "source-ref|нет аи.*|аи|источник.*|когда\\??|кто\\??|где\\??|какой\\??|уточнить.*|что\\??|sfn.*|sfn0|якорь.*|флаг.*|cite.*|проверить.*|нет ссылок|"
+    "недоступная ссылка.*|книга|статья|публикация|переход|значимость.*|неавторитетный источник.*|достоверность.*|ref-.*|прояснить|"
+    "подст:.*|прим\\.?|примечание|so|сфн|основная статья|главная|спорно|кому|сколько|насколько|почему|конкретно|текст-примечание|ref[+-].*",
+    "sl": "navedi.*|kdo|kdaj|citat.*needed|ikonazastave|zastava.*|brez vira|op|glavni članek|mrtva povezava|ref-.*|dejstvo",
+    "sr": "чињеница|чп|ко|када|кад|застава.*|извор|напомена|нејасно|мртва веза|реф-.*|недостаје извор.*|cinjenica|zid|зас|засник|фус|главни.*|појасни|кому|види још",
+    "sv": "källa behövs|fakta|när|vem|kb|flaggbild|sfn|webbref|bokref|not|refn|död länk|förtydliga|vilken|vilka|uppgift|tveksam|huvudartikel|se även|flaggikon|icke?verifierad",
+    "uk": "джерело.*|хто\\??|коли\\??|де\\??|який\\??|fact|sfn.*|прапорець|що|якір|cite.*|ref-.*|прапорці|кому|недоступне.*|статья|книга|стаття|не джерело|аі|немає аі|прояснити|реф.*|прим|sfn0",
+}
+"""More such names, by wiki."""
+_SILENT_OF = {code: re.compile(pattern, re.IGNORECASE) for code, pattern in SILENT_BY_LANGUAGE.items()}
+
+
+@dataclass
+class TemplateCount:
+    """The counts of one language."""
+
+    num_words: int = 0
+    num_uses: int = 0
+    num_not_judged: int = 0
+    num_lost_words: int = 0
+    lost: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
+
+
+SIGNS = re.compile(
+    r"\W* | [ns]?\W*n?dash | sn?dashe? | [ns]?mdashb? | (en|em|spaced\ [en]*)\ ?dash | snds? | spnd | sp[ne]ndash | emdash | endash | esd | dash | bull | dot"
+    r" | middot | nbsp | spaces? | apostrophe | tiret | тире | absatz | br | break | crlf2? | shy | wbr | eqm | okina | pi | !",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""Names of templates that show a sign and no word, which this judge, who compares words, cannot see."""
+COMPUTED = re.compile(
+    r"inflation.*|format\ price|age.*|metadaten.*|fldez|ewz|počet\ obyvatel|statistiek\ .*|население.*|formnum",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""Names of templates that show a number which is not in the page: the wiki computes it, or keeps it elsewhere."""
+
+
+def is_silent(name: str, language: str) -> bool:
+    """True if the template shows no word of a sentence.
+
+    >>> is_silent("Citation needed", "en"), is_silent("нет АИ", "ru"), is_silent("convert", "en")
+    (True, True, False)
+    """
+    name = name.strip().replace("_", " ")
+    of_wiki = _SILENT_OF.get(language)
+    patterns = (SILENT, SIGNS, COMPUTED, *((of_wiki,) if of_wiki else ()))
+    return any(pattern.fullmatch(name) for pattern in patterns)
+
+
+def marked_templates(text: str) -> tuple[str, list[str]]:
+    """Replaces every outermost template by a mark, and returns the marked text and the templates' contents.
+
+    >>> marked_templates("a {{b|{{c}}|}} d")
+    ('a \\x000\\x00 d', ['b|{{c}}|'])
+    """
+    out: list[str] = []
+    templates: list[str] = []
+    depth = start = position = 0
+    for match in re.finditer(r"\{\{|\}\}", text):
+        if match[0] == "{{":
+            if depth == 0:
+                out.append(text[position : match.start()])
+                start = match.end()
+            depth += 1
+        elif depth:
+            depth -= 1
+            if depth == 0:
+                out.append(f"{_MARK}{len(templates)}{_MARK}")
+                templates.append(text[start : match.start()])
+                position = match.end()
+    out.append(text[position:] if depth == 0 else "")
+    return "".join(out), templates
+
+
+def argument_words(template: str) -> list[str]:
+    """Returns the words of a template's unnamed arguments, those of the templates inside it included."""
+    flat = _LINK.sub(r"\1", _COLON_LINK.sub("", template)).replace("{{", "|").replace("}}", "|")
+    words: list[str] = []
+    for argument in flat.split("|")[1:]:
+        if _NUMBERED.match(argument) or not _NAMED.match(argument):
+            words += _WORD.findall(_NUMBERED.sub("", argument).casefold())
+    return words
+
+
+def _sentence_lines(wikitext: str) -> tuple[list[str], list[str]]:
+    text = _ENTITY.sub(" ", _GONE.sub(" ", _COMMENT.sub("", wikitext)))
+    text = re.sub(r"-\{(?:[A-Z]\|)?|\}-", "", text) if "-{" in text else text
+    text, templates = marked_templates(text)
+    text = re.sub(r"^[ \t:]*\{\|.*?(?:^[ \t:]*\|\}|\Z)", "", text, flags=re.DOTALL | re.MULTILINE)
+    for _ in range(3):
+        text = _COLON_LINK.sub(" ", text)
+        text = _LINK.sub(r"\1", text)
+    text = _TAG.sub(" ", _OUTER_LINK.sub(r"\1", text)).replace("''", "")
+    return [line.strip() for line in text.split("\n") if line.strip() and line.strip()[0] not in "|!{="], templates
+
+
+def judge_templates(count: TemplateCount, language: str, wikitext: str, text: str) -> None:
+    """Adds one page to the count of its language."""
+    lines, templates = _sentence_lines(wikitext)
+    shown = _LINE_END + _LINE_END.join(" ".join(_words(line)) for line in text.split("\n") if line.strip()) + _LINE_END
+    count.num_words += len(_WORD.findall(text))
+    for line in lines:
+        pieces = re.split(r"\x00([0-9]+)\x00", line)
+        if len(pieces) < 3 or sum(len(_words(piece)) for piece in pieces[::2]) < MIN_WORDS:
+            continue
+        runs: list[tuple[list[str], list[int], list[str]]] = []
+        before: list[str] = []
+        for index, piece in enumerate(pieces):
+            if index % 2 == 0:
+                words = _words(piece)
+                if words and runs and not runs[-1][2]:
+                    runs[-1][2].extend(words)
+                before = words or before
+            elif runs and not runs[-1][2]:
+                runs[-1][1].append(int(piece))
+            else:
+                runs.append((before, [int(piece)], []))
+        for run in runs:
+            _judge_run(count, language, run, templates, shown)
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.casefold())
+
+
+def _judge_run(
+    count: TemplateCount, language: str, run: tuple[list[str], list[int], list[str]], templates: list[str], shown: str
+) -> None:
+    before, numbers, after = run
+    names = [(_NAME.match(templates[number]) or ["", ""])[1].strip() for number in numbers]
+    wanted = [
+        (name, number)
+        for name, number in zip(names, numbers, strict=True)
+        if not is_silent(name, language) and ("|" not in templates[number] or argument_words(templates[number]))
+    ]
+    if not wanted:
+        return
+    count.num_uses += len(wanted)
+    left = " " + " ".join(before[-_CONTEXT_WORDS:]) + " " if before else _LINE_END
+    right = " " + " ".join(after[:_CONTEXT_WORDS]) + " " if after else _LINE_END
+    filler = "." if before else "[^¶]"
+    context = rf"(?={re.escape(left[:-1])}( {filler}{{0,{_MAX_GAP_CHARS}}}?)??({re.escape(right)}))"
+    gaps = [place[1] or "" for place in re.finditer(context, shown)]
+    if not after:  # the words of a quotation are on the next line
+        gaps += [shown[place.end(2) :][:_MAX_GAP_CHARS] for place in re.finditer(context, shown)]
+    gaps = [gap.replace("¶", "").strip() for gap in gaps]
+    if not gaps or (not before and not after):
+        count.num_not_judged += len(wanted)
+        return
+    words_of = {number: argument_words(templates[number]) for _, number in wanted}
+    is_shared = len(wanted) > 1 or not after
+    losses = [
+        [
+            use
+            for use in wanted
+            if not gap or (is_shared and words_of[use[1]] and not any(word in gap for word in words_of[use[1]]))
+        ]
+        for gap in gaps
+    ]
+    for name, number in min(losses, key=len):
+        name = name.replace("_", " ")
+        count.lost[name] += 1
+        count.num_lost_words += max(1, len(words_of[number]))
+        count.examples.setdefault(name, f"{left.strip()} {{{{{templates[number][:100]}}}}} {right.strip()}")
+
+
+def table(counts: dict[str, TemplateCount]) -> str:
+    """Returns the counts as text, one line per language."""
+    lines = ["language      words  uses in sentences  not judged  lost  lost words per 10,000"]
+    for language, count in sorted(counts.items()):
+        rate = 10_000 * count.num_lost_words / max(1, count.num_words)
+        lines.append(
+            f"{language:8}  {count.num_words:9}  {count.num_uses:17}  {count.num_not_judged:10}  "
+            f"{count.lost.total():4}  {rate:10.2f}"
+        )
+    return "\n".join(lines)
+
+
+def _page_judge() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("judge_of_pages", Path(__file__).parent / "wikipedia.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def main() -> None:
+    """Judges a folder of cleaned documents against the dumps they came from."""
+    import pyarrow.parquet as pq
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clean", type=Path)
+    parser.add_argument("dumps", type=Path, nargs="+")
+    args = parser.parse_args()
+    cleaned = pq.read_table(args.clean, columns=["page_id", "language", "text"]).to_pylist()
+    texts = {(row["language"], row["page_id"]): row["text"] for row in cleaned}
+    counts: dict[str, TemplateCount] = defaultdict(TemplateCount)
+    for dump in args.dumps:
+        name = re.search(r"([a-z]+)wiki", dump.name)
+        language = name[1] if name else "en"
+        for page_id, _, wikitext in _page_judge().raw_pages(dump):
+            if (language, page_id) in texts:
+                judge_templates(counts[language], language, wikitext, texts[language, page_id])
+    print(table(counts))
+    for language, count in sorted(counts.items()):
+        for name, number in count.lost.most_common(20):
+            print(f"{language} {number:4} {name}: {count.examples[name]}")
+
+
+if __name__ == "__main__":
+    main()

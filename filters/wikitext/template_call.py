@@ -1,0 +1,35 @@
+"""The arguments of one use of a template."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+_CODE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3}")
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateCall:
+    """The arguments of one use of a template, as plain text, and the wiki's language."""
+
+    positional: Sequence[str]
+    named: Mapping[str, str]
+    language: str
+
+    def get(self, number: int) -> str:
+        """Returns the ``number``-th argument without a name (from 1), or an empty string."""
+        return self.positional[number - 1] if 0 < number <= len(self.positional) else ""
+
+    def first_named(self, *names: str) -> str:
+        """Returns the first of the named arguments that is not empty, or an empty string."""
+        return next((value for name in names if (value := self.named.get(name))), "")
+
+
+def is_language_code(word: str) -> bool:
+    """True if the word has the form of a language's code.
+
+    >>> [is_language_code(word) for word in ("la", "grc", "sr-Latn", "Rom", "vier")]
+    [True, True, True, False, False]
+    """
+    return _CODE.fullmatch(word) is not None
