@@ -231,7 +231,7 @@ def _date_text(call: TemplateCall) -> str:
     """``{{date|11|novembre|1866|en linguistique}}``: day, month and year, the month as a word or a number."""
     words = [word for word in call.positional if word][:3]
     if words and all(
-        word.isascii() and word.isdigit() or re.fullmatch(r"[0-9]{4}-[0-9-]{1,5}", word) for word in words
+        (word.isascii() and word.isdigit()) or re.fullmatch(r"[0-9]{4}-[0-9-]{1,5}", word) for word in words
     ):
         return _date(TemplateCall(words, call.named, call.language))
     if call.language == "fr" and len(words) > 1 and words[0] == "1":

@@ -28,8 +28,8 @@ TOKEN = re.compile(
     rf"|(?P<long>{_TAG_NAME}){_PART}*+>?"
     rf"|{_COMMENT}|[!?][^>]*+>?|/[^a-zA-Z>][^>]*+>?|/>)"
 )
-"""A raw element without its end tag, a tag, a tag of over 63 attributes, or a comment. The groups hold names; that of an
-end tag begins with ``/``."""
+"""A raw element without its end tag, a tag, a tag of over 63 attributes, or a comment. The groups hold names; an
+end tag's begins with ``/``."""
 _ATTRIBUTES = re.compile(_ATTRIBUTE)
 _BLOCKS = frozenset(
     [

@@ -144,7 +144,7 @@ class _Window:
     __slots__ = ("_is_member", "_more", "at", "base", "data")
 
     def __init__(self, more: Iterator[bytes], data: bytes | None = None) -> None:
-        """``data`` is a gzip member, if given: then ``more`` are those after it, which are read inside a record only."""
+        """If ``data`` is given, it is a gzip member, and ``more`` are those after it, read inside a record only."""
         self._more = more
         self._is_member = data is not None
         self.data = data or b""
