@@ -1,1 +1,2 @@
-"""The tokenizer: training one as LLaMA's was, and encoding text to ids fast and exactly. No Beam, no pipeline."""
+"""The tokenizer: trains one like LLaMA's, and encodes text to ids fast and exactly. Imports neither Beam nor the
+pipeline."""

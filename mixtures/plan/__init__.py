@@ -1,1 +1,1 @@
-"""Weights become tokens and epochs."""
+"""Turns weights into tokens and epochs."""

@@ -1,1 +1,1 @@
-"""Training a SentencePiece tokenizer."""
+"""Trains a SentencePiece tokenizer."""
