@@ -1,4 +1,5 @@
-"""Text to ids beside its peers in one run: megabytes of text a second of one core, and whether ids are SentencePiece's.
+"""Compares text to ids with its peers in one run: megabytes of text per second of one core, and whether the ids are
+SentencePiece's.
 
 Run: ``python benchmarks/encode.py --model FILE.model TEXT_OR_FOLDER... [--cold FOLDER] [--rounds N] [--mb N]``
 
@@ -44,7 +45,7 @@ Encode = Callable[[list[str]], Ids]
 
 
 def texts_of(paths: list[Path], max_bytes: int) -> list[str]:
-    """Distinct texts, up to so many bytes."""
+    """Yields distinct texts, up to this many bytes."""
     found: dict[str, None] = {}
     left = max_bytes
     for path in paths:
@@ -97,7 +98,7 @@ def reference(model: bytes) -> Encode:
 
 
 def pieces_and_merges(model: bytes) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """The vocabulary, and the merges in the order in which SentencePiece would do them."""
+    """Returns the vocabulary, and the merges in the order in which SentencePiece would do them."""
     proto = model_proto.parse(model)
     number = {piece.text: i for i, piece in enumerate(proto.pieces)}
     scores = {p.text: p.score for p in proto.pieces if p.kind == model_proto.NORMAL}
@@ -198,7 +199,7 @@ PEERS: dict[str, Callable[[bytes], Encode]] = {
 
 
 def measure(make: Encode, texts: list[str], rounds: Callable[[], Encode] | None = None) -> float:
-    """Bytes a second of process time."""
+    """Returns bytes per second of process time."""
     begun = time.process_time()
     for batch in batches(texts):
         make(batch)

@@ -1,9 +1,10 @@
-"""The loader beside its peers in one run: tokens a second of one core, into int64 batches of 64 sequences of 2,049.
+"""Compares the loader with its peers in one run: tokens per second of one core, into int64 batches of 64 sequences of
+2,049.
 
 Run: ``python benchmarks/loader.py [--tokens N] [--rounds N] [--folder DIR]``
 
-Ours gives what a trainer needs: shuffled sequences, their documents' borders, the source of every segment; with
-positions of every token too in a second row. The peers are given the same tokens, each in its own form:
+Ours gives what a trainer needs: shuffled sequences, their documents' borders, and the source of every segment; a second
+row adds the positions of every token. The peers get the same tokens, each in its own form:
 
 - memory map: ``numpy.memmap`` of raw ids, sequences in order, no borders: what the machine allows;
 - datasets: the shards as they are, ``load_dataset("arrow")``, by row and in batches, packed in order, no borders;
@@ -45,13 +46,13 @@ WARM_TOKENS = 1 << 20
 
 
 class _NoEncoder:
-    """What the manifest asks of a tokenizer."""
+    """Stands in for the tokenizer when the manifest is built."""
 
     sha256, vocab_size, bos_id, eos_id = "0" * 64, VOCAB_SIZE, 1, 2
 
 
 def make_run(folder: Path, num_tokens: int, num_shards: int) -> None:
-    """An output folder of random ids in documents of log-normal lengths."""
+    """Writes an output folder of random ids in documents of log-normal lengths."""
     generator = np.random.default_rng(1)
     (folder / "shards").mkdir(parents=True)
     metadata = ShardMetadata(
@@ -141,7 +142,7 @@ def datasets_batches(folder: Path) -> Iterator[Any]:
 
 
 def packed(pieces: Iterator[Any]) -> Iterator[Any]:
-    """Pieces of a stream as batches; neighbours share no token, which is the cheaper way."""
+    """Yields pieces of a stream as batches; neighbours share no token, which is cheaper."""
     size = BATCH * (SEQ_LEN + 1)
     out, filled = np.empty(size, np.int64), 0
     for piece in pieces:
@@ -186,7 +187,7 @@ def write_mds(raw: Path, target: Path) -> None:
 
 
 def rate(make: Callable[[], Iterator[Any]], rounds: int, max_tokens: int) -> float:
-    """Tokens a second of process time; a first stretch, in which files are opened, is left out."""
+    """Returns tokens per second of process time; the beginning, in which files are opened, is left out."""
     best = 0.0
     for _ in range(rounds):
         batches = make()

@@ -3,9 +3,9 @@
 ========== ======================================== ==================================================================
 format     files of each output                     layout
 ========== ======================================== ==================================================================
-megatron   ``NAME.bin``, ``NAME.idx``               Megatron-LM's indexed dataset, version 1: one sequence a document
+megatron   ``NAME.bin``, ``NAME.idx``               Megatron-LM's indexed dataset, version 1: one sequence per document
                                                     (``megatron/core/datasets/indexed_dataset.py``)
-datatrove  ``NAME.ds``, ``.ds.index``,              ids; document ends in tokens, uint64; tokenizer, bytes an id and
+datatrove  ``NAME.ds``, ``.ds.index``,              ids; document ends in tokens, uint64; tokenizer, bytes per id and
            ``.ds.metadata``                         number of tokens as text (``pipeline/tokens/tokenizer.py``)
 dolma      ``NAME.npy``, ``NAME.csv.gz``            ids with no header, in spite of the name: ``numpy.memmap`` reads
                                                     them; rows of start, end, id, source, row
@@ -50,12 +50,12 @@ _COUNT_ROWS = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Output:
-    """One output: the shards that go into it, in order."""
+    """An output file set and the shards that go into it, in order."""
 
     name: str
     shards: tuple[ShardInfo, ...]
     dtype: np.dtype[Any]
-    """Of the ids in the shards."""
+    """Data type of the ids in the shards."""
 
     @property
     def rows(self) -> int:
@@ -81,12 +81,12 @@ def export(
     Args:
         folder: the run's output folder.
         form: one of :data:`FORMATS`.
-        validation_source: the documents held out of this source, in place of the training stream.
+        validation_source: exports the documents held out of this source instead of the training stream.
         shards_per_file: shards that go into one output; default: all for megatron, whose index is opened whole, one
             for the others.
 
     Returns:
-        The files written, each output's index behind its ids.
+        The files written, the index of each output after its ids.
 
     Raises:
         ValueError: a shard is missing, damaged or of another run, or there is nothing to export.
@@ -125,7 +125,7 @@ def _wanted(manifest: dict[str, Any], validation_source: str | None) -> tuple[st
 
 
 def _batches(storage: LocalStorage, one: _Output) -> Iterator[tuple[pa.RecordBatch, np.ndarray[Any, Any], Any]]:
-    """The record batches with their ids in a row and the number of tokens of each document."""
+    """Yields the record batches with their ids, flattened, and the number of tokens per document."""
     for info in one.shards:
         with storage.map(info) as mapped:
             reader = pa.ipc.open_file(mapped)
@@ -136,7 +136,7 @@ def _batches(storage: LocalStorage, one: _Output) -> Iterator[tuple[pa.RecordBat
 
 
 class _Files:
-    """Files that get their names when all are whole, in the order they were opened."""
+    """Files that get their names when all are whole, in the order in which they were opened."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.paths = list(paths)
@@ -169,7 +169,7 @@ def _megatron(storage: LocalStorage, one: _Output, target: Path) -> list[Path]:
             rows += len(lengths)
         assert rows == one.rows, f"{one.name}: {rows} documents, {one.rows} in the manifest"
         begin = 0
-        for first in range(0, rows, _COUNT_ROWS):  # the lengths are read back: the index may be larger than memory
+        for first in range(0, rows, _COUNT_ROWS):  # read the lengths back, because the index may be larger than memory
             num_rows = min(_COUNT_ROWS, rows - first)
             index.seek(lengths_at + 4 * first)
             lengths = np.frombuffer(index.read(4 * num_rows), "<i4").astype(np.int64)
@@ -199,7 +199,7 @@ def _datatrove(storage: LocalStorage, one: _Output, target: Path) -> list[Path]:
 def _dolma(storage: LocalStorage, one: _Output, target: Path) -> list[Path]:
     files = _Files([target / f"{one.name}.npy", target / f"{one.name}.csv.gz"])
     with files as (data, packed), gzip.GzipFile("", "wb", 6, packed, mtime=0) as unpacked:
-        # Without name and time in the gzip header equal shards give equal files.
+        # The gzip header has no name and time, so equal shards give equal files.
         text = io.TextIOWrapper(unpacked, encoding="utf-8", newline="")
         rows, begin, number = csv.writer(text), 0, 0
         for batch, ids, lengths in _batches(storage, one):
@@ -218,7 +218,7 @@ _WRITERS = {"megatron": _megatron, "datatrove": _datatrove, "dolma": _dolma}
 
 
 def _little(array: np.ndarray[Any, Any]) -> Any:
-    """The array's bytes, little-endian, without a copy where that can be."""
+    """Returns the array's bytes, little-endian, without a copy where possible."""
     return np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data
 
 
@@ -243,9 +243,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", metavar="DIR", help="the output folder of a run")
     parser.add_argument("target", metavar="TARGET", help="the folder to write into")
     parser.add_argument("--format", choices=FORMATS, required=True)
-    parser.add_argument("--validation", metavar="SOURCE", help="the documents held out of a source, not the stream")
     parser.add_argument(
-        "--shards-per-file", type=int, metavar="N", help="shards an output (default: all for megatron, else 1)"
+        "--validation",
+        metavar="SOURCE",
+        help="export the documents held out of this source instead of the training stream",
+    )
+    parser.add_argument(
+        "--shards-per-file", type=int, metavar="N", help="shards per output (default: all for megatron, else 1)"
     )
     args = parser.parse_args(argv)
     try:

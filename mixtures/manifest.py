@@ -1,6 +1,6 @@
-"""The manifest: what makes a run's output whole. Built by the pipeline, read by the trainer's side.
+"""The manifest, which makes a run's output whole. The pipeline builds it, trainers read it.
 
-``manifest.json`` is written last, under a temporary name and renamed, by whoever holds the output's file system.
+``manifest.json`` is written last, under a temporary name, and then renamed.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ def build_manifest(
     validation: Mapping[str, Sequence[ShardInfo]],
     about: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The manifest of a finished mixture.
+    """Builds the manifest of a finished mixture.
 
     Args:
-        plan: what was dealt out.
-        seed: of the choice and order of documents.
-        encoder: the tokenizer, as it was used.
+        plan: the token plan.
+        seed: decides the choice and the order of documents.
+        encoder: the tokenizer that made the ids.
         shards: the training shards, in the order of their names.
         documents: rows of each source over all shards.
-        cut_documents: by source, the id of the document its last pass ends in, None where none lost a token.
+        cut_documents: the id of the document in which each source's last epoch ends; None if none lost a token.
         validation: the shards of documents held out, by source.
-        about: ``created``, ``software``, ``models`` and ``inputs``, as they are to stand in the file.
+        about: ``created``, ``software``, ``models`` and ``inputs``, copied into the file as they are.
 
     Raises:
         ValueError: the shards do not hold what was planned.
@@ -102,7 +102,7 @@ def fingerprint_of(tokenizer_sha256: str, shards: Sequence[ShardInfo]) -> str:
 
 
 def dumps(manifest: Mapping[str, Any]) -> str:
-    """The text of ``manifest.json``: a line a value, keys in the contract's order."""
+    """Returns the text of ``manifest.json``: one line per value, keys in a fixed order."""
     return json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -124,7 +124,7 @@ def read_manifest(folder: str | Path | Storage) -> dict[str, Any]:
 
 
 def loads(data: bytes, path: str) -> dict[str, Any]:
-    """The manifest that a file's bytes are; ``path`` is told where they are none.
+    """Parses the bytes of a manifest; `path` is named in errors.
 
     Raises:
         ValueError: they are not a manifest that this version reads.
@@ -138,12 +138,12 @@ def loads(data: bytes, path: str) -> dict[str, Any]:
 
 
 def shard_infos(manifest: Mapping[str, Any]) -> list[ShardInfo]:
-    """The training shards that a manifest lists."""
+    """Returns the training shards that a manifest lists."""
     return [ShardInfo(**one) for one in manifest["shards"]]
 
 
 def validation_infos(manifest: Mapping[str, Any]) -> dict[str, list[ShardInfo]]:
-    """The validation shards that a manifest lists, by source."""
+    """Returns the validation shards that a manifest lists, by source."""
     return {source: [ShardInfo(**one) for one in held["shards"]] for source, held in manifest["validation"].items()}
 
 
@@ -158,7 +158,7 @@ def _check_totals(plan: Plan, shards: Sequence[ShardInfo], documents: Mapping[st
 
 
 def _is_count(value: Any) -> bool:
-    """Whether it is a whole number of things: of an int's own type, not negative, and not beyond what is counted."""
+    """True for an int of a plausible size (not a bool, not negative)."""
     return type(value) is int and 0 <= value < 2**62
 
 
@@ -179,7 +179,7 @@ def _is_counts(value: Any) -> bool:
 
 
 Form = Mapping[str, Callable[[Any], bool]]
-"""By key: whether a value is as it should be."""
+"""Maps each key to the check of its value."""
 _FORM: Form = {
     "recipe": _is_text,
     "seed": lambda value: type(value) is int,

@@ -27,12 +27,12 @@ Missing = Literal["error", "share"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldOut:
-    """What of a source is taken out for validation: a share of its documents, or a number of tokens."""
+    """What is held out of a source for validation: a share of its documents, or a number of tokens."""
 
     share: Decimal | None = None
-    """Of the documents, by hash of the id: 0.001 is one in a thousand."""
+    """Share of the documents, chosen by a hash of the id: 0.001 is one in a thousand."""
     tokens: int | None = None
-    """Whole documents in the order of their hashes until at least this many tokens are reached."""
+    """Tokens: whole documents are taken in the order of their hashes until at least this many are reached."""
 
     def __post_init__(self) -> None:
         if (self.share is None) == (self.tokens is None):
@@ -47,10 +47,10 @@ class HoldOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardSettings:
-    """How the stream is cut into files."""
+    """How the stream is divided into files."""
 
     target_bytes: int = 256 * 2**20
-    """About how large a shard is, by its token ids."""
+    """Approximate size of a shard's token ids."""
 
     def __post_init__(self) -> None:
         if self.target_bytes < 1024:
@@ -59,7 +59,7 @@ class ShardSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaperShares:
-    """What a publication says of its mixture, beside the weights: to print what follows from it."""
+    """A publication's epochs and disk sizes, which ``mixtures.plan`` prints beside its own."""
 
     cite: str
     epochs: Mapping[str, Decimal]
@@ -68,24 +68,24 @@ class PaperShares:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """One mixture. Raises ValueError, with what to do, where it cannot be meant."""
+    """A mixture. Raises ValueError, with the way out, if its values contradict one another."""
 
     name: str
     weights: Mapping[str, Decimal]
     """Percent of the stream's tokens, by source; they add up to 100 exactly. With a `rule` that is not resolved they
     only name the sources."""
     max_epochs: Mapping[str, Decimal]
-    """How often a source's tokens may be seen, by source."""
+    """Limit of the times that a source's tokens are seen, by source."""
     tokens: int
-    """The longest stream that is made when no number is asked for."""
+    """The longest stream that is made if no length is requested."""
     missing: Missing = "error"
-    """What to do with a source that has no tokens or too few: stop, or share its weight out among the others."""
+    """``error`` stops if a source has no tokens or too few; ``share`` gives its weight to the others."""
     validation: Mapping[str, HoldOut] = field(default_factory=dict)
     tokenizer: Mapping[str, Any] = field(default_factory=dict)
     """Settings of :class:`tokenizer.train.training.TrainSettings`."""
     shards: ShardSettings = field(default_factory=ShardSettings)
     sources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Settings of each source's filters: passed through untouched."""
+    """Settings of each source's filters, passed on unchanged."""
     paper: PaperShares | None = None
     rule: WeightRule | None = None
     """Derives the weights from the tokens that there are; see `resolved`."""
@@ -150,9 +150,9 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
 
 
 def recipe_of(data: Any) -> Recipe:
-    """A recipe from the mapping that a YAML file holds. Keys it does not know are an error that names them."""
+    """Makes a recipe from the mapping of a YAML file. Raises ValueError for keys that it does not know."""
     top = _mapping("the recipe", data)
-    # inputs are the run's: a recipe may say where a source lies by default.
+    # inputs belong to the run; a recipe may give defaults for them
     _refuse_unknown("the recipe", top, ("name", "inputs", "mixture", "tokenizer", "shards", "sources", "paper"))
     mixture = _mapping("mixture", top.get("mixture"))
     _refuse_unknown("mixture", mixture, ("weights", "epochs", "max_epochs", "tokens", "missing", "validation"))
@@ -223,7 +223,7 @@ def _alike(sources: Mapping[str, object]) -> dict[str, Decimal]:
 
 
 def _epochs(value: Any, weights: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    """One number for all sources, or a mapping by source (those it leaves out: 1)."""
+    """Accepts one number for all sources, or a mapping by source (default 1)."""
     if isinstance(value, Mapping):
         named = {str(s): _decimal(f"max_epochs of {s}", v) for s, v in value.items()}
         return {**dict.fromkeys(weights, Decimal(1)), **named}
@@ -231,7 +231,7 @@ def _epochs(value: Any, weights: Mapping[str, Decimal]) -> dict[str, Decimal]:
 
 
 def _validation(value: Any, weights: Mapping[str, Decimal]) -> dict[str, HoldOut]:
-    """``{share: X}`` or ``{tokens: N}`` for every source, or the same by source."""
+    """Accepts ``{share: X}`` or ``{tokens: N}`` for every source, or the same by source."""
     if value is None:
         return {}
     named = _mapping("validation", value)
@@ -309,7 +309,7 @@ def _integer(what: str, value: Any) -> int:
 
 
 def read_yaml(name_or_path: str | Path) -> dict[str, Any]:
-    """The mapping that a recipe or configuration file holds, its decimals as printed.
+    """Returns the mapping of a recipe or configuration file.
 
     Raises:
         ValueError: it is not there, is not YAML, or holds no mapping; the message names the file.

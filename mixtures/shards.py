@@ -1,7 +1,7 @@
-"""A shard: an Arrow IPC file, uncompressed so that it can be memory-mapped, in which one row is one document.
+"""A shard: an Arrow IPC file with one document per row, uncompressed so that it can be memory-mapped.
 
-Its bytes are a function of its rows and metadata alone: rows are cut into record batches by their own sizes, whatever
-the batches they came in.
+Its bytes depend on its rows and metadata alone: rows are split into record batches by their own sizes, whatever batches
+they arrive in.
 """
 
 from __future__ import annotations
@@ -18,34 +18,34 @@ import pyarrow.compute as pc
 from tokenizer.encode import id_dtype
 
 FORMAT = 1
-"""Raised when a reader of older shards would misread newer ones."""
+"""Format of the file. Increase it when a reader of older shards would misread newer ones."""
 MAX_BATCH_ROWS = 8_192
 MAX_BATCH_TOKENS = 2**21
-"""A record batch ends before it would pass either; a longer document has one to itself."""
+"""A record batch ends before it would exceed either limit; a longer document gets one of its own."""
 
 SOURCE_TYPE = pa.dictionary(pa.int8(), pa.string())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardMetadata:
-    """What every shard of a run says of itself, in its schema's metadata."""
+    """The metadata in the schema of every shard of a run."""
 
     recipe: str
     seed: int
     tokenizer_sha256: str
     vocab_size: int
     bos_id: int
-    """-1 where documents have no bos; as for ``eos_id``."""
+    """-1 if documents have no bos; ``eos_id`` likewise."""
     eos_id: int
 
     def as_bytes(self) -> dict[bytes, bytes]:
-        """As it stands in the file: text under snake_case names."""
+        """Returns the metadata as it is written: text under snake_case names."""
         named = {"format": FORMAT, **{name: getattr(self, name) for name in self.__slots__}}
         return {name.encode(): str(value).encode() for name, value in named.items()}
 
     @classmethod
     def of(cls, schema: pa.Schema) -> ShardMetadata:
-        """Reads it back. Raises ValueError where a schema is not a shard's."""
+        """Reads the metadata of a schema. Raises ValueError if it is not a shard's."""
         found = schema.metadata or {}
         try:
             if int(found[b"format"]) != FORMAT:
@@ -65,19 +65,19 @@ class ShardMetadata:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardInfo:
-    """A written shard, as the manifest lists it."""
+    """A shard as the manifest lists it."""
 
     path: str
-    """Relative to the output folder, with ``/``."""
+    """Path relative to the output folder, with ``/``."""
     rows: int
     tokens: int
     bytes: int
     sha256: str
     sources: Mapping[str, int]
-    """Tokens by source, of those sources that are in it."""
+    """Tokens by source, for the sources that are in it."""
 
     def line(self) -> str:
-        """What the manifest's line says, to a person.
+        """Returns the manifest's line in words.
 
         >>> ShardInfo(path="shards/a.arrow", rows=2, tokens=1_500, bytes=4_096, sha256="ab" * 32, sources={}).line()
         'manifest line: 2 rows, 1,500 tokens, 4,096 bytes, sha256 abababababab...'
@@ -87,7 +87,7 @@ class ShardInfo:
 
 
 def shard_schema(vocab_size: int) -> pa.Schema:
-    """The columns of a shard: ids are uint16 up to 65,536 pieces, uint32 above.
+    """Returns the columns of a shard: ids are uint16 up to 65,536 pieces, uint32 above.
 
     >>> shard_schema(32_000).field("input_ids").type
     ListType(list<item: uint16>)
@@ -104,7 +104,7 @@ def shard_schema(vocab_size: int) -> pa.Schema:
 
 
 def shard_name(kind: str, index: int, num_shards: int) -> str:
-    """The file name of a shard; ``kind`` is ``train``, or a source for validation.
+    """Returns the file name of a shard; ``kind`` is ``train``, or a source for validation.
 
     >>> shard_name("train", 3, 8)
     'train-00003-of-00008.arrow'
@@ -113,7 +113,7 @@ def shard_name(kind: str, index: int, num_shards: int) -> str:
 
 
 def num_shards(total_tokens: int, dtype_bytes: int, target_bytes: int) -> int:
-    """How many shards of about ``target_bytes`` of ids hold the tokens: at least one.
+    """Returns the number of shards of about ``target_bytes`` of ids that hold the tokens: at least one.
 
     >>> num_shards(1_000_000, 2, 256 * 2**20), num_shards(1_000_000_000, 2, 256 * 2**20)
     (1, 8)
@@ -122,15 +122,16 @@ def num_shards(total_tokens: int, dtype_bytes: int, target_bytes: int) -> int:
 
 
 def read_batches(reader: Any) -> Iterator[pa.RecordBatch]:
-    """The record batches of an open shard, each looked at before its memory is: a damaged one must not be followed.
+    """Yields the record batches of an open shard. Each is checked before its memory is read, because a damaged one may
+    point outside the file.
 
     Raises:
         pyarrow.ArrowException: one is damaged.
     """
     for number in range(reader.num_record_batches):
         batch = reader.get_batch(number)
-        batch.validate()  # buffers are as large as lengths say; what numpy is handed it does not run over
-        batch.column("source").validate(full=True)  # indices and names too: a byte a row
+        batch.validate()  # numpy reads as far as the lengths say, so these must fit the buffers
+        batch.column("source").validate(full=True)  # indices and names too: one byte per row
         yield batch
 
 
@@ -142,15 +143,15 @@ def write_shard(
     sources: Sequence[str],
     metadata: ShardMetadata,
 ) -> ShardInfo:
-    """Writes rows, in the order given, as one shard; the caller opens ``sink`` under a temporary name and renames it.
+    """Writes rows, in their order, as one shard; the caller opens ``sink`` under a temporary name and renames it.
 
     Args:
-        sink: where the bytes go; need not be seekable.
+        sink: receives the bytes; need not be seekable.
         batches: of the columns of :func:`shard_schema` in any order (others are left out); ``source`` may be text or
             a dictionary.
-        path: what the manifest will call it.
-        sources: all sources of the recipe: the dictionary of ``source``, sorted, the same in every shard of a run.
-        metadata: what the shard says of itself.
+        path: its path in the manifest.
+        sources: all sources of the recipe, sorted: the dictionary of ``source``, equal in every shard of a run.
+        metadata: the shard's metadata.
 
     Raises:
         ValueError: a row names a source that is not among ``sources``, or an id is not below the vocabulary.
@@ -160,7 +161,7 @@ def write_shard(
     hashing = _HashingSink(sink)
     rows, tokens = 0, np.zeros(len(names), np.int64)
     with pa.ipc.new_file(pa.PythonFile(hashing, mode="w"), schema) as writer:
-        for batch in _cut_by_size(_normal(batch, names, schema) for batch in batches):
+        for batch in _split_by_size(_normal(batch, names, schema) for batch in batches):
             writer.write_batch(batch)
             lengths = pc.list_value_length(batch.column("input_ids")).to_numpy(zero_copy_only=False)
             np.add.at(tokens, batch.column("source").indices.to_numpy(), lengths.astype(np.int64))
@@ -176,7 +177,7 @@ def write_shard(
 
 
 def _normal(batch: pa.RecordBatch, names: Sequence[str], schema: pa.Schema) -> pa.RecordBatch:
-    """The batch with exactly the schema's columns, its sources as indices into ``names``."""
+    """Returns the batch with exactly the schema's columns, its sources as indices into ``names``."""
     source = batch.column("source")
     text = source.cast(pa.string()) if pa.types.is_dictionary(source.type) else source
     indices = pc.index_in(text, pa.array(names, pa.string()))
@@ -195,8 +196,8 @@ def _normal(batch: pa.RecordBatch, names: Sequence[str], schema: pa.Schema) -> p
     return pa.record_batch([columns[field.name] for field in schema], schema=schema)
 
 
-def _cut_by_size(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The same rows in batches whose borders depend on the rows' sizes only, not on the batches that came."""
+def _split_by_size(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yields the same rows in batches whose borders depend only on the rows' sizes."""
     held: list[pa.RecordBatch] = []
     held_rows = held_tokens = 0
     for batch in batches:
@@ -215,7 +216,7 @@ def _cut_by_size(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 def _joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
-    """One batch in buffers of its own: what is written must not depend on the slices that it was made of."""
+    """Copies the batches into one with buffers of its own, so that the bytes do not depend on how they were sliced."""
     table = pa.Table.from_batches(batches)
     columns = []
     for field in table.schema:
@@ -225,7 +226,7 @@ def _joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
 
 
 class _HashingSink:
-    """A file object for writing that sums the checksum and size of what passes."""
+    """A file object for writing that computes the checksum and size of what it is given."""
 
     def __init__(self, sink: BinaryIO) -> None:
         self._sink = sink
@@ -256,5 +257,5 @@ class _HashingSink:
         return False
 
     def close(self) -> None:
-        """Leaves the sink open: it is the caller's."""
+        """Does nothing: the caller closes the sink."""
         self.closed = True

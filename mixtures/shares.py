@@ -1,8 +1,8 @@
-"""``python -m mixtures.shares DIR``: whether the mixture is the same wherever one looks.
+"""``python -m mixtures.shares DIR``: checks that the mixture is the same everywhere in an output.
 
-Each source's share of the tokens: as planned, in the whole output, in the shard where it is furthest from the plan, and
-in what a trainer sees first, the beginning of the loader's stream. The first two are equal to the token; the others
-show how well the shuffle mixes.
+Prints each source's share of the tokens: planned, in the whole output, in the shard that differs most from it, and at
+the beginning of the loader's stream, which a trainer sees first. The first two are equal to the token; the others show
+how well the shuffle mixes.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ class SourceShares:
 
     source: str
     planned: float
-    """The recipe's weight, of the sources that have one here."""
+    """The recipe's weight, normalised over the sources that are in the output."""
     whole: float
     worst_shard: float
-    """In the shard where it is furthest from ``whole``."""
+    """Share in the shard that differs most from ``whole``."""
     worst_path: str
     first: float
-    """Of the tokens with which the loader's stream begins."""
+    """Share of the tokens at the beginning of the loader's stream."""
 
 
 def shares(stream: TokenStream, *, settings: LoaderSettings, num_sequences: int) -> list[SourceShares]:
-    """Each source's shares, the first ``num_sequences`` of the loader's stream among them; the largest source first.
+    """Returns each source's shares, the largest source first; `first` is taken from ``num_sequences`` sequences.
 
     Raises:
         ValueError: there are fewer tokens than one batch.
@@ -65,7 +65,7 @@ def shares(stream: TokenStream, *, settings: LoaderSettings, num_sequences: int)
 
 
 def first_tokens(stream: TokenStream, *, settings: LoaderSettings, num_sequences: int) -> Mapping[str, int]:
-    """Tokens by source of the sequences that come first, whole batches of them."""
+    """Returns the tokens by source of the first sequences, in whole batches."""
     tokens, sequences = np.zeros(len(stream.source_names)), 0
     for batch in Loader(stream, settings):
         lengths = np.diff(batch.segment_begins, append=batch.input_ids.size)
@@ -77,7 +77,7 @@ def first_tokens(stream: TokenStream, *, settings: LoaderSettings, num_sequences
 
 
 def format_shares(found: Sequence[SourceShares]) -> str:
-    """The table, in per cent."""
+    """Returns the table, in percent."""
     rows = [
         (one.source, *(f"{100 * share:.3f}" for share in (one.planned, one.whole, one.worst_shard, one.first)))
         for one in found

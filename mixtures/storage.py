@@ -1,6 +1,6 @@
-"""Where an output folder lies: on a disk, memory-mapped as it is, or in a cloud's store, fetched a shard at a time.
+"""Access to an output folder: on a disk, memory-mapped, or in a cloud's store, fetched shard by shard.
 
-``gs://``, ``s3://`` and whatever else fsspec has a file system for; fsspec is imported only where a folder is remote.
+``gs://``, ``s3://`` and everything else that fsspec can read; fsspec is imported only for remote folders.
 """
 
 from __future__ import annotations
@@ -23,28 +23,27 @@ _READ_BYTES = 8 * 2**20
 
 
 class Storage(Protocol):
-    """What the trainer's side needs of an output folder."""
+    """Access to the files of an output folder."""
 
     is_remote: bool
 
     def read(self, name: str) -> bytes:
-        """A small file whole. Raises FileNotFoundError."""
+        """Reads a small file. Raises FileNotFoundError."""
 
     def num_bytes(self, names: Sequence[str]) -> list[int | None]:
-        """How large each file is; None: it is not there."""
+        """Returns the size of each file, or None if it does not exist."""
 
     def map(self, info: ShardInfo) -> pa.MemoryMappedFile:
-        """A shard, memory-mapped."""
+        """Returns a shard, memory-mapped."""
 
     def place(self, name: str) -> str:
-        """The file as it is named to a person."""
+        """Returns the file's name for messages."""
 
 
 def storage_of(folder: str | Path, *, cache_dir: str | Path | None = None) -> Storage:
-    """The storage of a folder or URL.
+    """Returns the storage of a folder or URL.
 
-    ``cache_dir``: where shards of a remote folder are kept while they are read (default: the system's temporary
-    folder).
+    ``cache_dir`` keeps shards of a remote folder while they are read (default: the system's temporary folder).
 
     >>> storage_of("out").is_remote
     False
@@ -55,7 +54,7 @@ def storage_of(folder: str | Path, *, cache_dir: str | Path | None = None) -> St
 
 
 class LocalStorage:
-    """A folder of this machine."""
+    """A folder on this machine."""
 
     is_remote = False
 
@@ -76,9 +75,9 @@ class LocalStorage:
 
 
 class RemoteStorage:
-    """A folder in a store. A shard is fetched whole, mapped, and its file unlinked at once: what is no longer mapped
-    takes no disk, and a killed trainer leaves at most the one that was on its way. Checksums are compared as shards
-    come."""
+    """A folder in a store. A shard is fetched whole and mapped, and its file is unlinked at once, so that a shard that
+    is no longer mapped takes no disk space, and a killed trainer leaves at most the one that was being fetched.
+    Checksums are compared on arrival."""
 
     is_remote = True
 
@@ -101,9 +100,11 @@ class RemoteStorage:
 
     @property
     def _here(self) -> _OfProcess:
-        """What is this process's own: a forked worker makes another."""
+        """This process's client; a forked worker makes its own."""
         if self._mine is None or self._mine.pid != os.getpid():
-            self._inherited = self._mine  # kept: a parent's client that is let go of would close what is not ours
+            self._inherited = (
+                self._mine
+            )  # kept, because releasing the parent's client would close the parent's connections
             self._mine = _OfProcess(self._url)
             weakref.finalize(self, self._mine.forget, "")
         return self._mine
@@ -116,7 +117,7 @@ class RemoteStorage:
         return bytes(self._fs.cat_file(f"{self._root}/{name}"))
 
     def num_bytes(self, names: Sequence[str]) -> list[int | None]:
-        """One listing a folder, not a request a file."""
+        """Makes one listing per folder instead of one request per file."""
         sizes: dict[str, int] = {}
         for folder in sorted({name.rpartition("/")[0] for name in names}):
             found = self._fs.find(f"{self._root}/{folder}", detail=True)
@@ -132,12 +133,12 @@ class RemoteStorage:
             os.unlink(path)
 
     def fetch_ahead(self, info: ShardInfo) -> None:
-        """Begins to fetch a shard that will be wanted next. At most one waits."""
+        """Begins to fetch the shard that will be needed next. At most one is fetched ahead."""
         if not self._here.ahead:
             self._here.ahead[info.path] = self._here.pool.submit(self._fetch, info)
 
     def forget_ahead(self, wanted: str) -> None:
-        """Drops what was fetched ahead if it is not ``wanted`` after all."""
+        """Drops the shard that was fetched ahead unless it is ``wanted``."""
         self._here.forget(wanted)
 
     def place(self, name: str) -> str:
@@ -160,7 +161,7 @@ class RemoteStorage:
 
 
 class _OfProcess:
-    """The store's client, the thread that fetches, and what it fetches: none of them lives on in a forked process."""
+    """The store's client, the thread that fetches, and the shards it fetches; a forked process makes its own."""
 
     def __init__(self, url: str) -> None:
         import fsspec
@@ -172,7 +173,7 @@ class _OfProcess:
         _OF_PROCESSES.add(self)
 
     def forget(self, wanted: str) -> None:
-        """Drops all but ``wanted``, with the files; but never another process's."""
+        """Drops everything but ``wanted``, with the files, if this process fetched it."""
         if self.pid == os.getpid():
             for path in [path for path in self.ahead if path != wanted]:
                 self.ahead.pop(path).add_done_callback(_unlink_result)
@@ -182,8 +183,8 @@ _OF_PROCESSES: weakref.WeakSet[_OfProcess] = weakref.WeakSet()
 
 
 def _settle() -> None:
-    """Waits for what is on its way before this process forks: a thread in the middle of it may hold a lock, which in
-    the child nobody would give back."""
+    """Waits for pending fetches before this process forks: a thread may hold a lock that nobody would release in the
+    child."""
     for one in [one for one in _OF_PROCESSES if one.pid == os.getpid()]:
         wait(list(one.ahead.values()))
 
@@ -193,7 +194,7 @@ os.register_at_fork(before=_settle)
 
 @contextmanager
 def _temporary(folder: str | None) -> Iterator[tuple[str, Any]]:
-    """A new file; deleted if the block raises."""
+    """Makes a new file, which is deleted if the block raises."""
     handle, path = tempfile.mkstemp(prefix="shard-", suffix=".arrow", dir=folder)
     try:
         with os.fdopen(handle, "wb") as sink:

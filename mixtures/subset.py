@@ -1,4 +1,4 @@
-"""Choosing documents by hash: the part of a source that a last, partial epoch takes, exact to the token.
+"""Chooses documents by hash: the part of a source that a last, partial epoch takes, exact to the token.
 
 A document's place is a hash of its id under a named purpose, a seed, its source and the epoch; nothing else counts, so
 the choice does not depend on files, batches or workers. Choosing takes two passes over (hash, number of tokens):
@@ -22,11 +22,11 @@ import pyarrow as pa
 import xxhash
 
 SUBSET = "subset"
-"""Purpose: which documents a partial epoch takes."""
+"""Purpose: the documents that a partial epoch takes."""
 ORDER = "order"
-"""Purpose: where in the global shuffle a document stands."""
+"""Purpose: a document's place in the global shuffle."""
 VALIDATION = "validation"
-"""Purpose: which documents are held out. Independent of the epoch (0)."""
+"""Purpose: the documents that are held out. Independent of the epoch (0)."""
 
 NUM_BUCKETS = 65_536
 _BUCKET_SHIFT = np.uint64(48)
@@ -38,7 +38,8 @@ Counts = np.ndarray[Any, np.dtype[np.int64]]
 def order_hashes(
     seed: int, source: str, doc_ids: Sequence[str] | pa.Array, epoch: int, *, purpose: str = SUBSET
 ) -> Hashes:
-    """A 64-bit hash a document: a pure function of all five arguments, each framed so that no two can be confused.
+    """Returns one 64-bit hash per document: a pure function of all five arguments, framed so that no two can be
+    confused.
 
     XXH3 of the id, seeded with XXH3 of the rest.
 
@@ -55,14 +56,15 @@ def order_hashes(
 
 
 def histogram(hashes: Hashes, num_tokens: Counts) -> Counts:
-    """Tokens by the hash's top 16 bits; histograms of parts add up to the histogram of the whole."""
+    """Returns the tokens by the hash's top 16 bits; the histograms of parts add up to that of the whole."""
     tokens = np.zeros(NUM_BUCKETS, np.int64)
     np.add.at(tokens, (hashes >> _BUCKET_SHIFT).astype(np.int64), np.asarray(num_tokens, np.int64))
     return tokens
 
 
 def find_bucket(tokens_by_bucket: Counts, wanted_tokens: int) -> tuple[int, int]:
-    """The bucket in which the first ``wanted_tokens``, in the order of the hashes, run out, and the tokens before it.
+    """Returns the bucket in which the first ``wanted_tokens``, in the order of the hashes, are used up, and the tokens
+    before it.
 
     Raises:
         ValueError: nothing is wanted, or more than there is.
@@ -75,13 +77,13 @@ def find_bucket(tokens_by_bucket: Counts, wanted_tokens: int) -> tuple[int, int]
 
 
 def in_bucket(hashes: Hashes, bucket: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Which documents :func:`cut` must see."""
+    """Returns which documents :func:`cut` must see."""
     return np.asarray((hashes >> _BUCKET_SHIFT) == np.uint64(bucket))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
-    """Where a subset ends: its last document, and how many of that document's tokens it keeps (at least one)."""
+    """The end of a subset: its last document, and how many of that document's tokens it keeps (at least one)."""
 
     last_hash: int
     last_doc_id: str
@@ -90,7 +92,7 @@ class Cut:
 
     @property
     def is_cut(self) -> bool:
-        """Whether the last document loses tokens (and so its eos)."""
+        """True if the last document loses tokens, and so its eos."""
         return self.last_doc_tokens_kept < self.last_doc_tokens
 
 
@@ -115,7 +117,7 @@ def cut(hashes: Hashes, doc_ids: Sequence[str], num_tokens: Counts, wanted_in_bu
 
 
 def tokens_kept(hashes: Hashes, doc_ids: Sequence[str] | pa.Array, num_tokens: Counts, end: Cut) -> Counts:
-    """How many tokens of each document are in the subset that ends at ``end``: all, none, or the cut one's first."""
+    """Returns how many tokens of each document are in the subset: all, none, or the first ones of the cut document."""
     kept = np.where(hashes < np.uint64(end.last_hash), num_tokens, 0).astype(np.int64)
     for i in np.flatnonzero(hashes == np.uint64(end.last_hash)):
         doc_id = str(doc_ids[int(i)])
@@ -127,11 +129,11 @@ def tokens_kept(hashes: Hashes, doc_ids: Sequence[str] | pa.Array, num_tokens: C
 
 
 def shard_bounds(tokens_by_bucket: Counts, num_shards: int) -> Hashes:
-    """Where the order is cut into shards of almost equal numbers of tokens: the first hash of each but the first.
+    """Returns the first hash of each shard but the first, so that shards have almost equal numbers of tokens.
 
-    ``tokens_by_bucket`` is the :func:`histogram` of all occurrences by their place in the order. Within a bucket
-    tokens are taken to be spread evenly, so a shard is off by what one bucket (1/65,536 of the stream) strays from
-    that, and by a document. The order itself is not touched.
+    ``tokens_by_bucket`` is the :func:`histogram` of all occurrences by their place in the order. Tokens are assumed to
+    be spread evenly within a bucket, so a shard is off by at most one bucket's deviation (a bucket is 1/65,536 of the
+    stream) and one document. The order itself does not change.
 
     >>> shard_bounds(np.full(65_536, 10), 4).tolist() == [1 << 62, 1 << 63, 3 << 62]
     True
@@ -148,12 +150,12 @@ def shard_bounds(tokens_by_bucket: Counts, num_shards: int) -> Hashes:
 
 
 def shards_of(places: Hashes, bounds: Hashes) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """The shard of each place in the order."""
+    """Returns the shard of each place in the order."""
     return np.asarray(np.searchsorted(bounds, places, "right"), np.int64)
 
 
 def share_threshold(share: Decimal) -> int:
-    """Documents whose hash is below this are that share of all, on average.
+    """Returns the hash below which this share of all documents lies, on average.
 
     >>> share_threshold(Decimal("0.5")) == 2**63
     True
@@ -162,15 +164,16 @@ def share_threshold(share: Decimal) -> int:
 
 
 def held_out_by_share(hashes: Hashes, share: Decimal) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Which documents a validation share takes: those whose hash (of purpose ``validation``) is below the threshold."""
+    """Returns which documents a validation share takes: those whose hash (purpose ``validation``) is below the
+    threshold."""
     return np.asarray(hashes < np.uint64(share_threshold(share)))
 
 
 def held_out_by_tokens(
     hashes: Hashes, doc_ids: Sequence[str] | pa.Array, num_tokens: Counts, end: Cut
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Which documents a number of validation tokens takes: whole ones, up to and with the one in which it is reached.
+    """Returns which documents a number of validation tokens takes: whole ones, up to the one that reaches the number.
 
-    So they hold at least the number asked for, and less than one document more.
+    They hold at least that number, and less than one document more.
     """
     return np.asarray(tokens_kept(hashes, doc_ids, num_tokens, end) > 0)

@@ -1,4 +1,4 @@
-"""The weighted sample of documents on which a tokenizer is trained."""
+"""Draws the weighted sample of documents on which a tokenizer is trained."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def weighted_sample(
     max_bytes: int,
     available: Mapping[str, int] | None = None,
 ) -> Sample:
-    """A sample in which each source's share of the bytes is the recipe's weight, chosen by hash of the document id.
+    """Draws a sample in which each source's share of the bytes is the recipe's weight, by a hash of the document id.
 
-    ``documents`` gives, by source, a function that streams (id, text). The sample is the mixture in small: the longest
-    one of at most ``max_bytes`` in which no source passes the recipe's ``max_epochs`` (or one), dealt out by largest
-    remainder; a source that holds less than its part is repeated. Each source is read once; at no time more than
-    twice ``max_bytes`` of text is held, whatever the sources hold.
+    ``documents`` maps a source to a function that streams (id, text). The sample is a small copy of the mixture: the
+    longest of at most ``max_bytes`` in which no source exceeds the recipe's ``max_epochs`` (or one), dealt out by
+    largest remainder; a source that holds less than its part is repeated. Each source is read once, and never more than
+    twice ``max_bytes`` of text is held.
 
     ``available``: bytes of text of each source, where they are known. The streams may then leave out documents, but
     none of a smaller :func:`sample_hash` than one that they give.
@@ -57,7 +57,8 @@ def weighted_sample(
 
 
 def plan_sample(recipe: Recipe, available: Mapping[str, int], max_bytes: int) -> Plan:
-    """How many bytes of each source's text the sample holds; a :class:`mixtures.plan.shares.Plan` of bytes, not tokens.
+    """Returns how many bytes of each source's text the sample holds; a :class:`mixtures.plan.shares.Plan` in bytes
+    instead of tokens.
 
     Raises:
         ValueError: a source with a weight has no text, and the recipe does not share its weight out.

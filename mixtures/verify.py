@@ -1,8 +1,8 @@
 """``python -m mixtures.verify DIR``: re-reads every shard of a run against its manifest.
 
-Checked of each shard: that it is there, its size, its checksum, that it is of this run, its rows and tokens, every id
-below the vocabulary, the tokens of each source. Of all: the totals, that no document stands twice in an epoch, that
-none is held out and trained on, and that no file lies among the shards that the manifest does not list.
+For each shard it checks that it exists, its size and checksum, that it belongs to this run, its rows and tokens, that
+every id is below the vocabulary, and each source's tokens. Over all shards it checks the totals, that no document
+occurs twice in an epoch, that no held-out document is trained on, and that no other file lies among the shards.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from tokenizer.interrupts import as_command
 
 _READ_BYTES = 8 * 2**20
 _MAX_KEYS = 16_000_000
-"""Documents whose keys are compared in memory at a time (256 MB); more of them go through temporary files."""
+"""Document keys that are compared in memory at a time (256 MB); more go through temporary files."""
 _MAX_FILES = 512
-"""Open at a time: of 8 billion documents."""
+"""Limit of temporary files that are open at a time: enough for 8 billion documents."""
 _KEY = np.dtype([("high", np.uint64), ("low", np.uint64)])
 
 
 def verify(folder: str | Path) -> Iterator[str]:
-    """Checks an output folder; yields what is wrong, a line a fault; nothing where all is well.
+    """Checks an output folder; yields one line per fault, and nothing if all is well.
 
     Holds one record batch and at most 16 million document keys at a time, whatever the size of the output.
 
@@ -67,7 +67,7 @@ def verify(folder: str | Path) -> Iterator[str]:
 
 
 class _Seen:
-    """What is summed over the shards of one kind, by source."""
+    """Sums over the shards of one kind, by source."""
 
     def __init__(self, rows: Counter[str], tokens: Counter[str], keys: _Keys, *, is_held_out: bool) -> None:
         self.rows, self.tokens, self.keys, self.is_held_out = rows, tokens, keys, is_held_out
@@ -78,7 +78,8 @@ class _Seen:
         return sum(self.rows.values()) + self.unread_rows
 
     def take_for_read(self, info: ShardInfo) -> None:
-        """Counts a shard that cannot be read as its line says: its own fault is enough, sums need not follow."""
+        """Counts a shard that cannot be read as its manifest line says: its own fault is reported, and the sums need
+        not differ because of it."""
         self.tokens.update(info.sources)
         self.unread_rows += info.rows
 
@@ -123,7 +124,7 @@ def _check_totals(manifest: Mapping[str, Any], seen: _Seen) -> Iterator[str]:
     for source in sorted(set(manifest["sources"]) | set(seen.tokens)):
         said = manifest["sources"].get(source, {"tokens": 0, "documents": 0})
         yield from _differences(source, "tokens", seen.tokens[source], said["tokens"])
-        if not seen.unread_rows:  # how many rows are of a source stands in no shard's line
+        if not seen.unread_rows:  # a shard's line does not say how many rows each source has
             yield from _differences(source, "documents", seen.rows[source], said["documents"])
 
 
@@ -169,7 +170,7 @@ def _sha256(path: Path) -> str:
 
 
 class _Keys:
-    """128-bit keys of (source, document, epoch), to find those that stand twice."""
+    """128-bit keys of (source, document, epoch), to find duplicates."""
 
     def __init__(self, num_keys: int) -> None:
         self._num_parts = min(_MAX_FILES, -(-num_keys // _MAX_KEYS) or 1)
@@ -185,7 +186,7 @@ class _Keys:
         self._folder.cleanup()
 
     def add(self, batch: pa.RecordBatch, *, is_held_out: bool) -> None:
-        """Takes the batch's documents in; those held out as if they stood in epoch 0, in which they must not stand."""
+        """Adds the batch's documents; held-out ones count as epoch 0, in which they must not occur."""
         keys = np.empty(len(batch), _KEY)
         source = batch.column("source").dictionary_decode().to_pylist()
         epochs = [0] * len(batch) if is_held_out else batch.column("epoch").to_pylist()
@@ -197,14 +198,14 @@ class _Keys:
             self._files[number].write(keys[part == number].tobytes())
 
     def faults(self) -> Iterator[str]:
-        """One line for each part of the keys in which some stand more than once."""
+        """Yields one line per file of keys in which some occur more than once."""
         twice = 0
         for file in self._files:
             file.seek(0)
             keys = np.sort(np.frombuffer(file.read(), _KEY))
             twice += int(np.count_nonzero(keys[1:] == keys[:-1]))
         if twice:
-            yield f"{twice:,} rows repeat a document within an epoch, or stand in the training shards though held out"
+            yield f"{twice:,} rows repeat a document within an epoch, or are in the training shards though held out"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

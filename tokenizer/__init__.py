@@ -7,6 +7,8 @@
 - ``id_cache``: maps short parts to their ids, in numpy.
 - ``merges``: merges byte pairs of many parts at once, in numpy.
 - ``model_file``: reads a ``.model`` without protobuf.
+- ``hugging_face``: the same model as a ``tokenizer.json``.
+- ``interrupts``: ends a command cleanly on a signal.
 - ``train``: trains a model (``python -m tokenizer.train``).
 
 >>> from tokenizer.encode import Encoder

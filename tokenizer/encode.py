@@ -1,4 +1,4 @@
-"""Text to ids: those of SentencePiece on every input, several times faster where the model allows it.
+"""Encodes text with the ids of SentencePiece, several times faster where the model allows it.
 
 SentencePiece is the reference. :mod:`tokenizer.fast_bpe` encodes for the models it covers (BPE with byte fallback and
 identity normalisation, LLaMA's kind); every other model is encoded by SentencePiece itself.
@@ -19,7 +19,7 @@ from tokenizer import model_file as model_proto
 from tokenizer.fast_bpe import FastBpe
 
 _MAX_LIST_TOKENS = 2**31 - 1
-"""Offsets of an Arrow list array are int32."""
+"""Limit of an Arrow list array, whose offsets are int32."""
 _MAX_UINT16_PIECES = 65_536
 
 Fast = Literal["auto", "off"]
@@ -28,8 +28,8 @@ Fast = Literal["auto", "off"]
 class Encoder:
     """A SentencePiece model that encodes batches of documents. Pickles as its model's bytes.
 
-    Use :meth:`load`. ``bos`` and ``eos`` say whether every document gets these ids around it; text that spells
-    ``<s>``, ``</s>`` or ``<0x0A>`` is encoded as the text it is.
+    Use :meth:`load`. ``bos`` and ``eos`` put these ids around every document; text that spells ``<s>``, ``</s>`` or
+    ``<0x0A>`` is encoded as that text.
     """
 
     def __init__(self, model: bytes, *, bos: bool = True, eos: bool = True, fast: Fast = "auto") -> None:
@@ -79,13 +79,13 @@ class Encoder:
 
     @property
     def is_fast(self) -> bool:
-        """Whether the fast way covers this model."""
+        """True if the fast encoder covers this model."""
         return self._fast is not None
 
     def encode_batch(self, texts: Sequence[str] | pa.Array) -> pa.ListArray:
-        """The ids of every text: ``list<uint16>`` (``uint32`` above 65,536 pieces), bos and eos as set.
+        """Returns the ids of every text: ``list<uint16>`` (``uint32`` above 65,536 pieces), with bos and eos as set.
 
-        Memory grows with the batch (about ten bytes a byte of text), not with the batches before it.
+        Memory grows with the batch (about ten bytes per byte of text), not with the batches before it.
 
         Raises:
             ValueError: a text is null, holds a lone surrogate or bytes that are not UTF-8 (its place is named),
@@ -99,7 +99,7 @@ class Encoder:
         return self._framed(ids, num_ids)
 
     def decode(self, ids: Sequence[int] | np.ndarray[Any, Any]) -> str:
-        """The text of a document's ids; bos and eos leave no trace. Bytes that are not UTF-8 give U+FFFD."""
+        """Returns the text of a document's ids, without bos and eos. Bytes that are not UTF-8 give U+FFFD."""
         return str(self._reference.decode([int(i) for i in ids]))
 
     def _slow(self, array: pa.Array) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
@@ -108,7 +108,7 @@ class Encoder:
         return flat, np.fromiter(map(len, encoded), np.int64, len(encoded))
 
     def _framed(self, ids: np.ndarray[Any, Any], num_ids: np.ndarray[Any, Any]) -> pa.ListArray:
-        """Puts bos and eos around the documents, of ``num_ids`` ids each."""
+        """Puts bos and eos around documents of ``num_ids`` ids each."""
         lengths = num_ids + (self._bos + self._eos)
         ends = np.cumsum(lengths)
         if len(ends) and ends[-1] > _MAX_LIST_TOKENS:
@@ -130,7 +130,7 @@ class Encoder:
 
 
 def id_dtype(vocab_size: int) -> np.dtype[Any]:
-    """uint16 where every id fits, else uint32.
+    """Returns uint16 if every id fits, else uint32.
 
     >>> id_dtype(32_000), id_dtype(65_536), id_dtype(65_537)
     (dtype('uint16'), dtype('uint16'), dtype('uint32'))
@@ -143,7 +143,7 @@ def _from_settings(model: bytes, bos: bool, eos: bool, fast: Fast) -> Encoder:
 
 
 def _checked(texts: Sequence[str] | pa.Array) -> pa.Array:
-    """The texts as a large_string array without nulls, all of it UTF-8."""
+    """Returns the texts as a large_string array; raises ValueError for nulls and for anything that is not UTF-8."""
     if isinstance(texts, pa.ChunkedArray):
         texts = texts.combine_chunks()
     if not isinstance(texts, pa.Array):

@@ -1,4 +1,4 @@
-"""Encoding LLaMA's kind of model fast: cut where no piece can span, and encode every distinct part once.
+"""Encodes LLaMA's kind of model fast: splits the text where no piece can span, and encodes every distinct part once.
 
 Why the ids are SentencePiece's own. A BPE piece is merged out of neighbouring symbols, so whatever is merged across a
 place in the text is a piece that holds the two characters at that place side by side. Where no piece of the vocabulary
@@ -27,9 +27,9 @@ from tokenizer.merges import MAX_SYMBOLS, Merger, code_points, num_symbols
 Array = np.ndarray[Any, Any]
 
 _WINDOW_BYTES = 4 * 2**20
-"""Text is worked on in windows of about this size, whatever the documents' lengths: bounds the memory."""
+"""Text is processed in windows of about this size, whatever the documents' lengths, to limit memory."""
 _MIN_MERGER_PARTS = 4_000
-"""Below, SentencePiece is quicker (measured): the merger's rounds cost the same for few rows as for many."""
+"""Below this SentencePiece is quicker (measured): a round of merges costs the same for few rows as for many."""
 _MAX_MERGER_PART_CHARS = 48
 """Longer parts (base64, lines of Chinese where pieces join) go to SentencePiece, whose cost is n log n."""
 _MARK = "\u2581"
@@ -56,13 +56,13 @@ class FastBpe:
 
     @classmethod
     def of(cls, proto: model_proto.ModelProto, model: bytes, dtype: np.dtype[Any]) -> FastBpe | None:
-        """The fast way for a model, or None where it does not cover it (see :func:`covers`)."""
+        """Returns the fast encoder for a model, or None if it does not cover it (see :func:`covers`)."""
         if not covers(proto):
             return None
         return cls(proto, sentencepiece.SentencePieceProcessor(model_proto=_without_prefix(model)), dtype)
 
     def encode(self, texts: pa.Array) -> tuple[Array, Array]:
-        """The ids of all texts (large_string, no nulls), one after the other, and how many each has."""
+        """Returns the ids of all texts (large_string, no nulls), concatenated, and how many each text has."""
         data, starts = self._prefixed(texts)
         ids: list[Array] = []
         num_ids_before = np.zeros(len(starts), np.int64)
@@ -81,9 +81,10 @@ class FastBpe:
         return flat, np.diff(num_ids_before, append=total)
 
     def _prefixed(self, texts: pa.Array) -> tuple[Array, Array]:
-        """UTF-8 of all texts in a row, each that is not empty behind a space; and where each begins."""
+        """Returns the UTF-8 of all texts, concatenated, with a space before each that is not empty; and where each
+        begins."""
         if pc.any(pc.match_substring(texts, _MARK)).as_py():
-            texts = pc.replace_substring(texts, _MARK, " ")  # to SentencePiece they are the same
+            texts = pc.replace_substring(texts, _MARK, " ")  # SentencePiece treats them alike
         if self._add_prefix:
             nothing = pa.scalar("", pa.large_string())
             space = pa.scalar(" ", pa.large_string())
@@ -98,11 +99,11 @@ class FastBpe:
         return data[offsets[0] : offsets[-1]], offsets[:-1] - offsets[0]
 
     def _cut(self, data: Array, starts: Array, at: int) -> Array:
-        """Where the parts of the window at ``at`` begin, and last where the window ends."""
+        """Returns the beginnings of the parts in the window at ``at``, then the window's end."""
         num_bytes = _WINDOW_BYTES
         while True:
             end = min(at + num_bytes, len(data))
-            window = data[at : end + 1]  # a byte more, so that the end itself may be a cut
+            window = data[at : end + 1]  # one byte more, so that the end itself may be a border
             pairs = window[:-1].astype(np.uint16)
             pairs <<= 8
             pairs |= window[1:]
@@ -115,10 +116,10 @@ class FastBpe:
             cuts = np.flatnonzero(is_cut)
             if len(cuts) > 1:
                 return cuts + at
-            num_bytes *= 2  # one part as long as the window
+            num_bytes *= 2  # the whole window is one part
 
     def _encode_parts(self, data: Array, parts: Array) -> tuple[Array, Array]:
-        """The ids of the parts between the cuts, one after the other, and how many each part has."""
+        """Returns the ids of the parts between the borders, concatenated, and how many each part has."""
         begin, size = parts[:-1], np.diff(parts)
         keys = self._cache.keys(data, begin, size)
         counts, missing = self._cache.counts(keys)
@@ -166,7 +167,7 @@ class FastBpe:
         return self._spell(ids, row, chars[begin], spelled, len(num_chars))
 
     def _spell(self, ids: Array, row: Array, char: Array, spelled: Array, num_rows: int) -> tuple[Array, Array]:
-        """Puts the ids of its UTF-8 bytes in the place of every character that is no piece."""
+        """Replaces every character that is no piece by the ids of its UTF-8 bytes."""
         width = np.ones(len(ids), np.int64)
         width[spelled] = _utf8_bytes(char[spelled])
         out = np.repeat(ids, width)
@@ -176,7 +177,7 @@ class FastBpe:
 
 
 def covers(proto: model_proto.ModelProto) -> bool:
-    """Whether a model is of the kind for which the fast way is proven.
+    """True if a model is of the kind for which the fast encoder is proven.
 
     BPE; every byte has a piece; identity normalisation with spaces kept and written as U+2581; only normal, byte,
     control and unknown pieces (user-defined symbols are matched before merging, unused ones taken apart after it);
@@ -199,9 +200,9 @@ def covers(proto: model_proto.ModelProto) -> bool:
 
 
 def _joinable(pieces: dict[str, float]) -> Array:
-    """Which two bytes may stand side by side inside a piece, or inside a character: there no cut is made."""
+    """Returns which two bytes may be adjacent inside a piece or a character: the text is not split between those."""
     joinable = np.zeros((256, 256), bool)
-    joinable[:, 0x80:0xC0] = True  # never before a continuation byte
+    joinable[:, 0x80:0xC0] = True  # never split before a continuation byte
     for piece in pieces:
         data = np.frombuffer(piece.encode("utf-8"), np.uint8)
         joinable[data[:-1], data[1:]] = True
@@ -209,7 +210,7 @@ def _joinable(pieces: dict[str, float]) -> Array:
 
 
 def _without_prefix(model: bytes) -> bytes:
-    """The same model, but a text gets no space in front: for parts of texts."""
+    """Returns the same model without the space in front of a text, for parts of texts."""
     fields = []
     for number, wire, value in model_proto.fields(model):
         if number == _NORMALIZER_SPEC and isinstance(value, bytes):
@@ -220,7 +221,7 @@ def _without_prefix(model: bytes) -> bytes:
 
 
 def _distinct(data: Array, cuts: Array, wanted: Array) -> tuple[list[bytes], Array]:
-    """The distinct ones of the ``wanted`` parts between the cuts, and for each of them which it is."""
+    """Returns the distinct parts among those ``wanted``, and for each wanted part which of them it is."""
     buffers = [None, pa.py_buffer(np.ascontiguousarray(cuts, np.int64)), pa.py_buffer(data)]
     column = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(cuts) - 1, buffers)
     encoded = column.take(pa.array(wanted)).dictionary_encode()

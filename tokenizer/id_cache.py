@@ -1,4 +1,4 @@
-"""A cache from short parts of text to their ids, of fixed size, looked up a whole window at a time in numpy."""
+"""A cache of fixed size from short parts of text to their ids, looked up for a whole window at a time in numpy."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 _SLOTS_BITS = 19
-"""2**19 slots of 33 bytes and 12 ids: 30 MB with uint16 ids, 43 MB with uint32. Never grows: a newer part takes the
-slot of an older one of the same hash."""
+"""2**19 slots of 33 bytes and 12 ids: 30 MB with uint16 ids, 43 MB with uint32. It never grows: a newer part replaces
+an older one with the same hash."""
 _MAX_PART_BYTES = 31
 _MAX_IDS = 12
 _WORDS = 4
@@ -22,8 +22,8 @@ _SIZE_SHIFT = np.uint64(56)
 class Keys:
     """The parts of a window as four 64-bit words each, and the slots they hash to.
 
-    A key is the part's bytes, zero-padded, with its size in the last byte of the second word, so no two
-    parts have the same. The third and fourth words are kept only of the parts that have them.
+    A key is the part's bytes, zero-padded, with its size in the last byte of the second word, so no two parts share a
+    key. The third and fourth words are kept only for parts that need them.
     """
 
     __slots__ = ("first", "fits", "long_at", "long_words", "second", "slot")
@@ -53,7 +53,7 @@ class PartCache:
         self._dtype = dtype
 
     def keys(self, data: Array, begin: Array, size: Array) -> Keys:
-        """The keys of the parts of ``data`` that begin at ``begin`` and are of ``size`` bytes."""
+        """Returns the keys of the parts of ``data`` that begin at ``begin`` and have ``size`` bytes."""
         if len(data) < _MAX_PART_BYTES + 1:
             data = np.concatenate([data, np.zeros(_MAX_PART_BYTES + 1, np.uint8)])
         view: Array = np.ndarray((len(data) - 7,), np.dtype("<u8"), buffer=data.data, strides=(1,))
@@ -68,7 +68,7 @@ class PartCache:
         return Keys((first, second), long_at, (third, fourth), size <= _MAX_PART_BYTES)
 
     def counts(self, keys: Keys) -> tuple[Array, Array]:
-        """How many ids each part has, and which parts are not known (their count is 0)."""
+        """Returns how many ids each part has, and which parts are not known (their count is 0)."""
         known = self._words[0].take(keys.slot) == keys.first
         known &= self._words[1].take(keys.slot) == keys.second
         known &= keys.fits
@@ -81,7 +81,8 @@ class PartCache:
         return counts, missing
 
     def gather(self, keys: Keys, counts: Array, skip: Array | None = None) -> Array:
-        """The ids of all parts, one after the other; places of the parts of ``skip`` are left for the caller."""
+        """Returns the ids of all parts, concatenated; the places of the parts in ``skip`` are left for the caller to
+        fill."""
         ends = np.cumsum(counts)
         flat = np.empty(int(ends[-1]) if len(ends) else 0, self._dtype)
         place = ends - counts
@@ -100,15 +101,15 @@ class PartCache:
         return flat
 
     def put(self, keys: Keys, parts: Array, ids: Array, counts: Array) -> None:
-        """Takes in parts (indices into the keys) whose ids stand one part after the other, ``counts`` each.
+        """Adds parts (indices into the keys) whose ids are concatenated, ``counts`` each.
 
-        Parts too long for a slot are left out; of two parts that share a slot the later one stays.
+        Parts too long for a slot are left out; of two parts that share a slot the later one is kept.
         """
         begin = np.cumsum(counts) - counts
         fit = keys.fits[parts] & (counts <= _MAX_IDS)
         parts, begin, counts = parts[fit], begin[fit], counts[fit]
         slot = keys.slot[parts]
-        # numpy leaves open which of several writes to one place stays, so all but one are taken out first.
+        # numpy does not define which of several writes to one place wins, so all but one are removed first.
         slot, one = np.unique(slot[::-1], return_index=True)
         one = len(parts) - 1 - one
         parts, begin, counts = parts[one], begin[one], counts[one]
@@ -123,12 +124,13 @@ class PartCache:
 
 
 def _word(view: Array, begin: Array, size: Array, last: int) -> Array:
-    """``size`` bytes (0 to 8) at ``begin`` as a little-endian number, the rest zero; ``last``: a word's last place."""
+    """Returns ``size`` bytes (0 to 8) at ``begin`` as a little-endian number; ``last`` is the last offset at which a
+    whole word can be read."""
     late = np.flatnonzero(begin > last)
     if not len(late):
         word = view[begin]
     else:
-        # A word that would end behind the data is read earlier and shifted.
+        # A word that would end after the data is read earlier and shifted.
         at = np.minimum(begin, last)
         word = view[at] >> (np.minimum(begin - at, 7) * 8).astype(np.uint64)
     word &= _MASKS.take(size)

@@ -1,6 +1,6 @@
-"""Byte-pair merging of many short texts at once, in numpy: the ids that SentencePiece gives, without a call a text.
+"""Merges byte pairs in many short texts at once, in numpy, with the ids that SentencePiece gives.
 
-SentencePiece's rule (``bpe_model.cc``): of all neighbouring symbols whose texts together are a piece, merge the pair
+SentencePiece's rule (``bpe_model.cc``): among all neighbouring symbols whose concatenation is a piece, merge the pair
 whose piece has the highest score, the leftmost of equal ones; repeat until there is none. Symbols that are no piece in
 the end are spelled in bytes.
 
@@ -39,19 +39,19 @@ def num_symbols(pieces: Iterable[str]) -> int:
 class Merger:
     """The merges of one vocabulary.
 
-    Symbols are numbered so that a lower number is merged first: the pieces of two or more characters by falling
-    score, then every character that stands in a piece, then one symbol for all other characters.
+    Symbols are numbered so that a lower number is merged first: the pieces of two or more characters by falling score,
+    then every character of a piece, then one symbol for all other characters.
     """
 
     def __init__(self, scores: Mapping[str, float]) -> None:
-        """``scores``: of the normal pieces, by their text (a space for U+2581)."""
+        """``scores`` maps the normal pieces, with a space for U+2581, to their scores."""
         long_pieces = sorted((p for p in scores if len(p) > 1), key=lambda p: -scores[p])
         chars = sorted({char for piece in scores for char in piece})
         self.symbols: list[str] = [*long_pieces, *chars]
         number = {text: i for i, text in enumerate(self.symbols)}
         self.unknown = len(self.symbols)
         self._end = self.unknown + 1
-        """Stands behind a row's last symbol; merges with nothing."""
+        """End of a row; merges with nothing."""
         self.char_symbol = np.full(_MAX_CODEPOINT, self.unknown, np.int32)
         for char in chars:
             self.char_symbol[ord(char)] = number[char]
@@ -71,10 +71,10 @@ class Merger:
 
         Args:
             chars: code points of all rows, one after the other.
-            num_chars: of each row, at least one.
+            num_chars: characters per row, at least one.
 
         Returns:
-            The symbols that are left, and where each begins (its index in ``chars``), in order.
+            The symbols that are left, in order, and where each begins (its index in ``chars``).
         """
         starts = np.cumsum(num_chars) - num_chars
         left = np.full(len(chars), _NONE, np.int32)
@@ -92,7 +92,7 @@ class Merger:
     def _merge_rows(self, chars: Array, starts: Array, lengths: Array, width: int, left: Array) -> None:
         """Merges rows of at most ``width`` characters and writes each symbol left at its first character's place.
 
-        Matrices have one column more than characters: it stands for "nothing there", holds the end symbol, and has
+        Matrices have one column more than there are characters: it means "nothing there", holds the end symbol, and has
         no merge.
         """
         columns = np.arange(width + 1, dtype=np.int32)
@@ -123,7 +123,7 @@ class Merger:
     def _merge_once(
         self, flat: tuple[Array, Array, Array, Array], width: int, base: Array, column: Array, at: Array, merged: Array
     ) -> None:
-        """In every row (from ``base`` of the flat matrices) merges the symbol at ``column`` with the one behind it."""
+        """Merges, in every row (from ``base`` of the flat matrices), the symbol at ``column`` with the one after it."""
         symbols, following, before, best = flat
         right = base + following.take(at)
         after = following.take(right)
@@ -139,7 +139,7 @@ class Merger:
         best[base + width] = _NONE
 
     def _priority(self, left: Array, right: Array) -> Array:
-        """What decides which pair is merged first, the smaller: the symbol it merges to, or its score's rank."""
+        """Returns the priority of each pair, the smaller first: the symbol it merges to, or the rank of its score."""
         found = self._lookup(left, right)
         return found if self._rank is None else self._rank.take(found, mode="clip")
 
@@ -151,9 +151,10 @@ class Merger:
 
 
 def _ranks(falling_scores: Sequence[float]) -> Array | None:
-    """The rank of each piece's score, the same for equal ones, and last "no merge"; None where all differ.
+    """Returns the rank of each piece's score, the same for equal scores, and last "no merge"; None if all scores
+    differ.
 
-    LLaMA's model has such: all its pieces of spaces only.
+    LLaMA's model has equal scores: those of its pieces of spaces.
     """
     if len(set(falling_scores)) == len(falling_scores):
         return None
@@ -162,14 +163,16 @@ def _ranks(falling_scores: Sequence[float]) -> Array | None:
 
 
 def _padded(num_chars: int) -> int:
-    """Rows of nearly equal length are merged together: the next even number, above 16 the next multiple of 8."""
+    """Rounds a length up, so that rows of nearly equal length are merged together: to the next even number, above 16 to
+    a multiple of 8."""
     return num_chars + num_chars % 2 if num_chars <= 16 else -(-num_chars // 8) * 8
 
 
 class _HashTable:
-    """From int64 keys to small int32 values by open addressing; absent keys give ``_NONE``. Vectorised, made once.
+    """Maps int64 keys to small int32 values by open addressing; absent keys give ``_NONE``. It is built once, and
+    vectorised.
 
-    Key and value share one 64-bit word, so that a look-up touches memory once.
+    Key and value share one 64-bit word, so that a lookup touches memory once.
     """
 
     def __init__(self, keys: Array, values: Array) -> None:
@@ -183,7 +186,7 @@ class _HashTable:
         while len(words):
             self._max_probes += 1
             free = self._words[slot] == -1
-            # Of several that want one free slot one gets it; the others see it taken and go on.
+            # If several keys want one free slot, one gets it; the others find it taken and try the next.
             self._words[slot[free]] = words[free]
             waiting = self._words[slot] != words
             words, slot = words[waiting], (slot[waiting] + 1) & self._mask
@@ -216,7 +219,7 @@ class _HashTable:
 
 
 def code_points(texts: Sequence[bytes]) -> tuple[Array, Array]:
-    """The code points of UTF-8 texts, one after the other, and how many each has."""
+    """Returns the code points of UTF-8 texts, concatenated, and how many each text has."""
     joined = b"".join(texts).decode("utf-8")
     chars = np.frombuffer(joined.encode("utf-32-le"), np.uint32)
     data = np.frombuffer(b"".join(texts), np.uint8)

@@ -1,8 +1,8 @@
-"""Reading a SentencePiece ``.model`` without protobuf.
+"""Reads a SentencePiece ``.model`` without protobuf.
 
-A ``.model`` is a serialized ``ModelProto`` (``sentencepiece_model.proto``). The package's own generated reader asks for
-a newer protobuf than Apache Beam allows, and a trainer should not need protobuf at all; what is read here is a handful
-of fields of a format that has not changed since 2018.
+A ``.model`` is a serialized ``ModelProto`` (``sentencepiece_model.proto``). The package's own generated reader needs a
+newer protobuf than Apache Beam allows, and a trainer should not need protobuf at all. This module reads a handful of
+fields of a format that has not changed since 2018.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ UNIGRAM, BPE, WORD, CHAR = 1, 2, 3, 4
 
 _VARINT, _I64, _LEN, _I32 = 0, 1, 2, 5
 Field = tuple[int, int, "int | bytes"]
-"""number, wire type, value."""
+"""Field number, wire type, value."""
 
 
 @dataclass(frozen=True, slots=True)
 class VocabularyPiece:
-    """One piece of the vocabulary, as it stands in the model (U+2581 for a space)."""
+    """A piece of the vocabulary, as the model stores it (U+2581 for a space)."""
 
     text: str
     score: float
@@ -32,7 +32,7 @@ class VocabularyPiece:
 
 @dataclass(frozen=True, slots=True)
 class ModelProto:
-    """What decides how a model encodes. Field names are those of ``sentencepiece_model.proto``."""
+    """The parts of a model that decide how it encodes. Field names are those of ``sentencepiece_model.proto``."""
 
     pieces: tuple[VocabularyPiece, ...]
     model_type: int
@@ -89,7 +89,7 @@ def _last(data: bytes) -> dict[int, int | bytes]:
 
 
 def fields(data: bytes) -> Iterator[Field]:
-    """The fields of a protobuf message, in the order they stand.
+    """Yields the fields of a protobuf message, in their order.
 
     >>> list(fields(bytes([0x08, 0x96, 0x01])))
     [(1, 0, 150)]
@@ -117,7 +117,7 @@ def fields(data: bytes) -> Iterator[Field]:
 
 
 def drop_fields(message: bytes, numbers: frozenset[int]) -> bytes:
-    """The message without the fields of these numbers, everything else byte for byte.
+    """Returns the message without the fields of these numbers; everything else stays byte for byte.
 
     >>> drop_fields(bytes([0x08, 0x01, 0x10, 0x02]), frozenset({1})).hex()
     '1002'
@@ -126,7 +126,7 @@ def drop_fields(message: bytes, numbers: frozenset[int]) -> bytes:
 
 
 def encode_field(number: int, wire: int, value: int | bytes) -> bytes:
-    """One field as protobuf writes it."""
+    """Returns one field as protobuf writes it."""
     key = _varint(number << 3 | wire)
     if isinstance(value, int):
         return key + _varint(value)

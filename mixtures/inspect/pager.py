@@ -1,4 +1,4 @@
-"""Paging through decoded documents in a terminal: plain lines, so that it works over any connection."""
+"""Pages through decoded documents in a terminal, with plain lines, so that it works over any connection."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import replace
 from mixtures.inspect.documents import ShownDocument, Wanted, heading, printable
 
 _MAX_SEEN = 200
-"""Documents that can be gone back to: their texts are held in memory."""
+"""Documents that one can go back to; their texts are held in memory."""
 
 HELP = """\
   Enter    next page, then the next document
@@ -24,7 +24,7 @@ Find = Callable[[Wanted], Iterator[ShownDocument]]
 
 
 class Pager:
-    """A document a page at a time; what is asked for comes as lines."""
+    """Shows documents page by page; commands come as lines."""
 
     def __init__(self, find: Find, wanted: Wanted, *, say: Callable[[str], None] = print,
                  size: tuple[int, int] | None = None) -> None:  # fmt: skip
@@ -37,7 +37,7 @@ class Pager:
         self.num_shown = 0
 
     def run(self, ask: Callable[[str], str]) -> None:
-        """Shows the first document and obeys until ``q`` or the end of what is asked."""
+        """Shows the first document and runs commands until ``q`` or the end of input."""
         self._forward()
         while True:
             try:
@@ -74,7 +74,7 @@ class Pager:
         return True
 
     def _choose(self, wanted: Wanted) -> None:
-        """Begins again with another choice; one that nothing matches leaves the old one standing."""
+        """Begins again with another selection; keeps the old one if no document matches."""
         stream = self._find(wanted)
         first = next(stream, None)
         if first is None:
@@ -106,7 +106,7 @@ class Pager:
             self._forward()
 
     def _show(self, page: int) -> bool:
-        """A page of the document; False behind its last."""
+        """Shows a page of the document; returns False after the last."""
         one = self._seen[self._place]
         width, height = self._size or shutil.get_terminal_size()
         lines = _wrapped(self._marked(one.text), width)
@@ -122,7 +122,7 @@ class Pager:
         return True
 
     def _marked(self, text: str) -> str:
-        """The text, what was searched for between ›marks‹."""
+        """Returns the text with matches between ›marks‹."""
         plain = printable(text)
         if not self._wanted.grep:
             return plain

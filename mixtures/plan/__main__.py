@@ -27,7 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         recipe = _recipe(args.config)
         num_tokens = _tokens(args.tokens)
         if args.epochs and args.stats is None:
-            raise ValueError("--epochs needs --stats DIR: weights follow from epochs and what there is")
+            raise ValueError(
+                "--epochs needs --stats DIR, because the weights follow from the epochs and the tokens that there are"
+            )
         if recipe.rule is not None and args.stats is None:
             raise ValueError(f"the weights of {args.config} follow from the tokens that there are: give --stats DIR")
         if args.stats is None:
@@ -38,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             available = read_stats(Path(args.stats), recipe)
             text = format_table(recipe, plan(recipe, _without_validation(recipe, available), num_tokens))
             if recipe.validation:
-                text += "\nvalidation is taken off by its share or number; a run counts what is left exactly"
+                text += "\nvalidation is subtracted as an estimate; a run counts exactly what is left"
     except ValueError as error:
         print(f"mixtures.plan: {error}", file=sys.stderr)
         return 2
@@ -47,7 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _recipe(name_or_path: str) -> Recipe:
-    """The recipe of that name or file; of a run's configuration file the one that the run goes by."""
+    """Returns the recipe with this name or from this file; for a run's configuration file, the recipe that the run
+    uses."""
     if Path(name_or_path).is_file():
         config = read_config(name_or_path)
         if config.keys() & (set(RUN_KEYS) - {"inputs"}):
@@ -56,7 +59,8 @@ def _recipe(name_or_path: str) -> Recipe:
 
 
 def read_stats(folder: Path, recipe: Recipe) -> dict[str, SourceTokens]:
-    """The tokens and documents of each source that ``stats/SOURCE.json`` names; the folder may hold ``stats``.
+    """Reads each source's tokens and documents from its ``stats/SOURCE.json``; the folder may be ``stats`` or contain
+    it.
 
     Raises:
         ValueError: there is no such file, or its tokens have not been counted.
@@ -93,7 +97,7 @@ def _without_validation(recipe: Recipe, available: dict[str, SourceTokens]) -> d
 
 
 def _of_paper(recipe: Recipe, num_tokens: int) -> str:
-    """What a stream of the recipe's weights and epochs asks of each source."""
+    """Returns the table of what each source must hold for a stream with the recipe's weights and epochs."""
     epochs = recipe.paper.epochs if recipe.paper else recipe.max_epochs
     disk_gb = recipe.paper.disk_gb if recipe.paper else {}
     rows = []
@@ -112,7 +116,7 @@ def _of_paper(recipe: Recipe, num_tokens: int) -> str:
 
 
 def _of_epochs(recipe: Recipe, available: dict[str, SourceTokens], epochs: Sequence[str]) -> str:
-    """The other direction: the weights that follow from seeing each source so many times."""
+    """Returns the table of the weights that follow from seeing each source this many times."""
     wanted = {source: Decimal(1) for source in available}
     for one in epochs:
         source, _, number = one.partition("=")
@@ -147,7 +151,7 @@ def _billions(tokens: Fraction) -> str:
 
 
 def _tokens(text: str | None) -> int | None:
-    """A number of tokens, 1.4e12 too."""
+    """Parses a number of tokens, such as 1.4e12."""
     if text is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""From weights and exact token counts to what every source gives: tokens, whole epochs, and the part of a last one.
+"""Turns weights and exact token counts into each source's tokens: whole epochs, and the part of a last one.
 
 All decisions are made in integers and fractions. Shares are exact to the token: the stream's tokens are dealt out by
 largest remainder. ``python -m mixtures.plan`` prints the table.
@@ -19,15 +19,15 @@ from mixtures.weights import percentages
 __all__ = ["Plan", "PlanError", "SourcePlan", "SourceTokens", "deal", "epochs_to_weights", "format_table", "plan"]
 
 _MAX_CANDIDATES = 20_000
-"""How many lengths of the stream are tried, from the longest down, when it is the epochs that bound it."""
+"""Number of stream lengths that are tried, from the longest down, when the epochs limit the length."""
 
 
 def plan(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int | None = None) -> Plan:
     """Deals ``num_tokens`` out among the recipe's sources.
 
-    Without ``num_tokens``: the longest stream in which no source passes its ``max_epochs``, but no longer than the
-    recipe's ``tokens``. Where the recipe says ``missing: share``, the weight of a source without tokens goes to the
-    others in proportion, and so does what a source that is too small lacks of a length that was asked for.
+    Without ``num_tokens`` the stream is the longest in which no source exceeds its ``max_epochs``, but no longer than
+    the recipe's ``tokens``. With ``missing: share`` in the recipe, the weight of a source without tokens goes to the
+    others in proportion, and so does what a source that is too small lacks of a requested length.
 
     Raises:
         PlanError: a source is missing or too small, a weight gets no token, or what is available is not in the recipe.
@@ -102,7 +102,7 @@ def deal(num_tokens: int, weights: Mapping[str, Decimal] | Mapping[str, Fraction
 
 
 def epochs_to_weights(available: Mapping[str, int], epochs: Mapping[str, Decimal]) -> dict[str, Fraction]:
-    """The other direction: the weights (percent) that come of seeing each source so many times.
+    """Returns the weights, in percent, that follow from seeing each source this many times.
 
     >>> epochs_to_weights({"a": 300, "b": 50}, {"a": Decimal(1), "b": Decimal(2)})
     {'a': Fraction(75, 1), 'b': Fraction(25, 1)}
@@ -111,7 +111,8 @@ def epochs_to_weights(available: Mapping[str, int], epochs: Mapping[str, Decimal
 
 
 def unique_tokens(recipe: Recipe, num_tokens: int) -> dict[str, Fraction]:
-    """What a source must hold for the epochs that a paper gives to follow from its weights.
+    """Returns the tokens that each source must hold for its weight to take the epochs that the paper (or the recipe)
+    gives.
 
     >>> from mixtures.recipe import load_recipe
     >>> f"{float(unique_tokens(load_recipe('llama'), 10**12 * 14 // 10)['common_crawl']) / 1e9:.1f}"
@@ -133,10 +134,10 @@ def _limit(max_epochs: Decimal, available_tokens: int) -> int:
 
 
 def _longest(weights: Mapping[str, Fraction], limits: Mapping[str, int], most: int) -> int:
-    """The greatest number of tokens, at most ``most``, whose deal keeps every limit.
+    """Returns the greatest number of tokens, at most ``most``, whose deal exceeds no limit.
 
-    Quotas that keep the limits deal within them. Beyond, a length may still fit whose binding source is rounded down:
-    those few lengths are tried from the longest down.
+    If the quotas are within the limits, so is the deal. A slightly longer stream may still fit, if the source that
+    limits it is rounded down: those few lengths are tried from the longest down.
     """
     parts = _whole(weights)
     total = sum(parts.values())
@@ -152,7 +153,7 @@ def _longest(weights: Mapping[str, Fraction], limits: Mapping[str, int], most: i
 def _deal_within(
     num_tokens: int, weights: Mapping[str, Fraction], limits: Mapping[str, int]
 ) -> tuple[dict[str, int], list[str]]:
-    """Deals out with every source held to its limit; what one lacks goes to the others by their weights."""
+    """Deals out tokens so that no source exceeds its limit; what one lacks goes to the others by their weights."""
     full: dict[str, int] = {}
     while True:
         rest = {s: w for s, w in weights.items() if s not in full}

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 @dataclass(frozen=True, slots=True)
 class SourceTokens:
-    """What there is of a source: tokens (bos and eos counted) and documents, validation already taken out."""
+    """The tokens (with bos and eos) and documents of a source, without those held out for validation."""
 
     tokens: int
     documents: int
@@ -17,51 +17,52 @@ class SourceTokens:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourcePlan:
-    """What a source gives to the stream."""
+    """A source's contribution to the stream."""
 
     source: str
     weight: Decimal
-    """The recipe's, in percent of the stream's tokens."""
+    """The recipe's weight, in percent of the stream's tokens."""
     tokens: int
-    """Wanted of it, over all epochs."""
+    """Tokens in the stream, over all epochs."""
     available_tokens: int
     available_documents: int
 
     @property
     def whole_epochs(self) -> int:
-        """How often every document of it stands in the stream."""
+        """Times that every document of the source is in the stream."""
         return self.tokens // self.available_tokens
 
     @property
     def remainder_tokens(self) -> int:
-        """Tokens of the last, partial epoch, whose number is ``whole_epochs``; 0 where there is none."""
+        """Tokens of the last, partial epoch, whose number is ``whole_epochs``; 0 if there is none."""
         return self.tokens % self.available_tokens
 
     @property
     def num_epochs(self) -> int:
-        """Epochs begun: the ``epoch`` column holds 0 to this minus one."""
+        """Epochs that are begun: the ``epoch`` column holds 0 to this minus one."""
         return self.whole_epochs + (self.remainder_tokens > 0)
 
     @property
     def epochs(self) -> Fraction:
-        """How often a token of it is seen on average."""
+        """Times that a token of the source is seen on average."""
         return Fraction(self.tokens, self.available_tokens)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The whole stream; ``sources`` in the recipe's order, those without tokens left out."""
+    """The plan of the whole stream; ``sources`` are in the recipe's order, without those that have no tokens."""
 
     recipe: str
     tokens: int
     sources: tuple[SourcePlan, ...]
     shared_out: tuple[str, ...] = ()
-    """Sources that had too little, whose weight (or what they lacked of it) went to the others."""
+    """Sources that had too few tokens, so that their weight, or a part of it, went to the others."""
 
     def share(self, source: str) -> Fraction:
-        """The source's part of the stream, in percent."""
+        """Returns the source's share of the stream, in percent."""
         return next(Fraction(100 * s.tokens, self.tokens) for s in self.sources if s.source == source)
 
 
 class PlanError(ValueError):
-    """The mixture cannot be made of what there is; the message holds the table and what would fit."""
+    """Raised when the mixture cannot be made from the tokens there are; the message holds the table and what would
+    fit."""

@@ -1,4 +1,4 @@
-"""A plan as a table for people."""
+"""Prints a plan as a table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HEADER = ("source", "weight %", "available tokens", "documents", "wanted tokens"
 
 
 def table_rows(recipe: Recipe, made: Plan) -> list[tuple[str, ...]]:
-    """The plan as rows of text under :data:`HEADER`, the total last."""
+    """Returns the plan as rows of text under :data:`HEADER`, the total last."""
     rows: list[tuple[str, ...]] = [
         (
             s.source,
@@ -39,7 +39,8 @@ def table_rows(recipe: Recipe, made: Plan) -> list[tuple[str, ...]]:
 
 
 def need_rows(recipe: Recipe, available: Mapping[str, SourceTokens], dealt: Mapping[str, int]) -> list[tuple[str, ...]]:
-    """What there is beside what is wanted, for a mixture that cannot be made; rows under :data:`HEADER`."""
+    """Returns available and wanted tokens side by side, for a mixture that cannot be made; rows under
+    :data:`HEADER`."""
     total = sum(dealt.values())
     rows: list[tuple[str, ...]] = []
     for source, weight in recipe.weights.items():
@@ -61,7 +62,7 @@ def need_rows(recipe: Recipe, available: Mapping[str, SourceTokens], dealt: Mapp
 
 
 def format_table(recipe: Recipe, made: Plan) -> str:
-    """The plan as a table of plain text."""
+    """Returns the plan as a table of plain text."""
     table = format_rows(table_rows(recipe, made))
     if made.shared_out:
         table += f"\nweight shared out among the others: {', '.join(made.shared_out)}"
@@ -69,7 +70,7 @@ def format_table(recipe: Recipe, made: Plan) -> str:
 
 
 def format_rows(rows: Sequence[Sequence[str]], header: Sequence[str] = HEADER) -> str:
-    """Aligned columns: the first to the left, the others to the right.
+    """Aligns columns: the first to the left, the others to the right.
 
     >>> print(format_rows([("a", "1"), ("bc", "20")], ("x", "n")))
     x    n

@@ -1,4 +1,4 @@
-"""What is held out of each source for validation, counted before epochs are."""
+"""Counts what is held out of each source for validation, before epochs are computed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ class _All:
 
 
 class CountHeldOut(beam.PTransform):
-    """(source, token file) -> one file: by source, what is held out (a share, or up to a cut) and how much that is."""
+    """(source, token file) -> one file that says, by source, what is held out (a share, or all up to a cut) and how
+    much."""
 
     def __init__(self, job: CountJob) -> None:
         super().__init__()

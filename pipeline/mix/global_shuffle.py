@@ -1,4 +1,4 @@
-"""The global shuffle: every occurrence of a document to the place that a hash gives it, shard by shard."""
+"""The global shuffle: moves every occurrence of a document to the place that its hash gives it, shard by shard."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from pipeline.mix.last_epoch import AddArrays, FindCuts, lengths, tagged, token_
 from pipeline.progress import ticks as progress
 
 _HEAD = struct.Struct(">QBBI")  # place in the shuffle, source, epoch, bytes of the id
-_ROWS_TOKENS = 1 << 20  # tokens of rows that are made into one Arrow batch
+_ROWS_TOKENS = 1 << 20  # tokens per Arrow batch that is written
 
 
 class MixShards(beam.PTransform):
-    """(source, token file) -> shards, written and counted; one result file once all are there."""
+    """(source, token file) -> shards, written and counted, then one result file once all are there."""
 
     def __init__(self, job: MixJob) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ def _bounds(tokens_by_place: bytes, num_shards: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _SubsetHashes:
-    """Which documents the last, partial epoch takes first: a hash of its own in every epoch."""
+    """Returns the hash by which the last, partial epoch takes documents; every epoch has its own."""
 
     job: MixJob
 
@@ -80,7 +80,7 @@ class _SubsetHashes:
 
 @dataclass(frozen=True, slots=True)
 class _Trained:
-    """All documents that are not held out."""
+    """Returns a mask of the documents that are not held out."""
 
     job: MixJob
 
@@ -89,7 +89,7 @@ class _Trained:
 
 
 def validation_keys(job: MixJob) -> dict[str, int]:
-    """The first key of each source's validation shards; training shards have the keys before."""
+    """Returns the first key of each source's validation shards; training shards have the keys before."""
     keys, first = {}, job.num_shards
     for source, number in sorted(job.num_validation_shards.items()):
         keys[source] = first
@@ -98,7 +98,8 @@ def validation_keys(job: MixJob) -> dict[str, int]:
 
 
 def _epochs(job: MixJob, source: str, batch: pa.RecordBatch, cuts: dict[str, Cut]) -> Iterator[tuple[int, np.ndarray]]:
-    """Each epoch of the source, and how many tokens of each document of the batch stand in it (held out: none)."""
+    """Yields each epoch of the source, and how many tokens of each document in the batch it contains (held out:
+    none)."""
     share = job.shares[source]
     ids, num_tokens = batch.column("doc_id"), lengths(batch)
     kept = np.where(share.held_out.mask(source, ids, num_tokens), 0, num_tokens)
@@ -110,7 +111,8 @@ def _epochs(job: MixJob, source: str, batch: pa.RecordBatch, cuts: dict[str, Cut
 
 
 class _Places(beam.DoFn):
-    """Tokens by place in the order, over every occurrence: to cut the order into shards of almost equal size."""
+    """Sums tokens by place in the order, over every occurrence, to divide the order into shards of almost equal
+    size."""
 
     def __init__(self, job: MixJob) -> None:
         self._job = job
@@ -127,7 +129,7 @@ class _Places(beam.DoFn):
 
 
 class _Occurrences(beam.DoFn):
-    """Every document as often as its source is repeated: (shard, place + tokens)."""
+    """Emits every document as often as its source is repeated: (shard, place + tokens)."""
 
     def __init__(self, job: MixJob) -> None:
         self._job = job
@@ -173,7 +175,7 @@ class _Occurrences(beam.DoFn):
 
 
 class _WriteShard(beam.DoFn):
-    """A shard's documents come sorted by their place: they are written in that order."""
+    """Writes a shard. Its documents arrive sorted by their place and are written in that order."""
 
     def __init__(self, job: MixJob) -> None:
         self._job = job
@@ -235,7 +237,7 @@ class _WriteShard(beam.DoFn):
 
 
 class _FinishMix(beam.DoFn):
-    """Compares what was sent with what stands in the shards, then writes the result."""
+    """Compares what was sent with what the shards contain, then writes the result."""
 
     def __init__(self, job: MixJob) -> None:
         self._job = job

@@ -1,4 +1,4 @@
-"""What the jobs of the mix phase are told: plain values, no Beam."""
+"""The jobs of the mix phase: plain values, without Beam."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.tokenize.parts import Parts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountJob:
-    """Counting what is held out and what is left, by source."""
+    """Counts what is held out and what is left, by source."""
 
     parts: tuple[Parts, ...]
     """The token files, by source."""
@@ -24,16 +24,16 @@ class CountJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceShare:
-    """What the plan gives one source."""
+    """A source's part of the plan."""
 
     whole_epochs: int
     remainder_tokens: int
-    """Tokens of the last, partial pass: the documents with the smallest hashes, the last one cut."""
+    """Tokens of the last, partial epoch: the documents with the smallest hashes, the last one cut."""
     held_out: HeldOut
 
 
 MIX_VERSION = 2
-"""Raised when the same token files and plan would give other shards."""
+"""Data version of the shards. Increase it when the same token files and plan would give others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ class MixJob:
     vocab_size: int
     metadata: Mapping[str, str]
     result_path: str
-    """Where the lines about all shards are written, once all are."""
+    """Path of the result: the manifest lines of all shards, written once all are done."""
     shuffle_dir: str | None
     progress_dir: str | None = None
     version: int = MIX_VERSION

@@ -1,4 +1,5 @@
-"""Where a subset of a source ends, exact to the token: a histogram of all documents, then one bucket's documents."""
+"""Finds where a subset of a source ends, exact to the token: a histogram of all documents, then one bucket's
+documents."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from pipeline.files.checked import checked_batches
 
 Hashing = Callable[[str, pa.Array], np.ndarray]
 Counting = Callable[[str, pa.Array, np.ndarray], np.ndarray]
-"""Which documents take part: bool, one a document."""
+"""Returns which documents take part: a bool per document."""
 
 
 _REMEDY = "delete it and run the same command again: its source is tokenized again"
@@ -31,13 +32,13 @@ def token_batches(path: str, *, with_tokens: bool = False) -> Iterator[pa.Record
 
 
 def lengths(batch: pa.RecordBatch) -> np.ndarray:
-    """Tokens of each document of a batch."""
+    """Returns the tokens of each document of a batch."""
     found: np.ndarray = np.diff(batch.column("input_ids").offsets.to_numpy()).astype(np.int64)
     return found
 
 
 def tagged(value: Any, kind: str) -> tuple[int, tuple[str, Any]]:
-    """One key for everything that a job's last step gathers, with what it is."""
+    """Gives one key to everything that a job's last step gathers, with its kind."""
     return 0, (kind, value)
 
 
@@ -86,7 +87,7 @@ class _Histogram(beam.DoFn):
 
 
 class AddArrays(beam.CombineFn):
-    """int64 arrays, as bytes, added up."""
+    """Adds up int64 arrays, which travel as bytes."""
 
     def create_accumulator(self) -> bytes:
         return b""
@@ -117,7 +118,7 @@ class _Bucket(beam.DoFn):
 
 
 class _LastDocuments(beam.DoFn):
-    """The documents of a source's last bucket: one in 65,536 of all."""
+    """Gathers the documents of a source's last bucket: one in 65,536 of all."""
 
     def __init__(self, hashes: Hashing, takes_part: Counting) -> None:
         self._hashes, self._takes_part = hashes, takes_part

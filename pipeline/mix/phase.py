@@ -1,4 +1,4 @@
-"""The mix phase from the driver's side: token files, the plan, the shards, and the manifest last."""
+"""The mix phase, the driver's side: from token files through the plan to the shards, and the manifest last."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tokenizer.encode import Encoder
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What is held out of each source, and what is left of it."""
+    """What is held out of each source, and what is left."""
 
     held_out: Mapping[str, HeldOut]
     held_tokens: Mapping[str, int]
@@ -35,7 +35,7 @@ class Counted:
 
 
 def count(settings: Settings, layout: Layout, sources: list[str], run_count: Callable[[CountJob], None]) -> Counted:
-    """Takes the validation documents out and counts the rest."""
+    """Determines the validation documents and counts the rest."""
     tokens = {s: token_marker(layout, s)["tokens"] for s in sources}
     rules = {s: r for s, r in settings.recipe.validation.items() if tokens.get(s)}
     too_many = [s for s, r in rules.items() if r.tokens is not None and r.tokens >= tokens[s]]
@@ -73,7 +73,7 @@ def count(settings: Settings, layout: Layout, sources: list[str], run_count: Cal
 
 
 def _was_counted(marker: Mapping[str, Any], rule: HoldOut | None) -> bool:
-    """Whether tokenizing counted just what this rule holds out; a number of tokens is never known by then."""
+    """True if tokenizing counted exactly what this rule holds out; a number of tokens is never known by then."""
     share = None if rule is None or rule.share is None else str(rule.share)
     return (rule is None or rule.tokens is None) and marker["validation_share"] == share
 
@@ -86,7 +86,7 @@ def make_plan(settings: Settings, counted: Counted) -> Plan:
 
 def mix_job(settings: Settings, layout: Layout, encoder: Encoder, made: Plan, counted: Counted, *,
             shuffle_dir: str | None, progress_dir: str | None) -> MixJob:  # fmt: skip
-    """The global shuffle that a plan asks for."""
+    """Returns the global shuffle for a plan."""
     sources = [s.source for s in made.sources]
     target, width = settings.recipe.shards.target_bytes, encoder.dtype.itemsize
     held = {s: n for s, n in counted.held_tokens.items() if n and s in sources}
@@ -138,7 +138,7 @@ def write_mixture(job: MixJob, layout: Layout, run_mix: Callable[[MixJob], None]
     run_mix(job)
     found: dict[str, Any] = json.loads(read_checked(job.result_path))
     written = {s["key"] for s in found["shards"]}
-    for key in range(job.num_shards):  # a shard to which no document fell is a shard all the same
+    for key in range(job.num_shards):  # a shard that got no document is written empty
         if key not in written:
             path = "shards/" + shard_name("train", key, job.num_shards)
             found["shards"].append({"key": key, "info": asdict(_empty_shard(job, path)), "documents": {}})
@@ -154,7 +154,7 @@ def _empty_shard(job: MixJob, path: str) -> ShardInfo:
 
 def manifest_of(made: Plan, job: MixJob, encoder: Encoder, found: Mapping[str, Any],
                 about: Mapping[str, Any]) -> dict[str, Any]:  # fmt: skip
-    """The manifest of what was written; raises where it is not what was planned."""
+    """Returns the manifest of the shards that were written; raises if they are not as planned."""
     train = [s for s in found["shards"] if s["key"] < job.num_shards]
     documents = {s.source: sum(t["documents"].get(s.source, 0) for t in train) for s in made.sources}
     validation: dict[str, list[ShardInfo]] = {}
@@ -175,7 +175,7 @@ def manifest_of(made: Plan, job: MixJob, encoder: Encoder, found: Mapping[str, A
 
 
 def read_whole_manifest(layout: Layout) -> dict[str, Any] | None:
-    """The manifest of a mixture all of whose shards are there with their sizes, else None."""
+    """Returns the manifest of a mixture if all its shards exist with their sizes, else None."""
     if not exists(layout.manifest):
         return None
     try:
@@ -190,5 +190,5 @@ def read_whole_manifest(layout: Layout) -> dict[str, Any] | None:
 
 
 def write_manifest(layout: Layout, manifest: Mapping[str, Any]) -> None:
-    """The last thing a run writes: it is what makes the output whole."""
+    """Writes the manifest, last of all, which makes the output whole."""
     write_bytes(layout.manifest, dumps(manifest).encode())

@@ -1,4 +1,4 @@
-"""How much work the mix job has, for the progress display."""
+"""Estimates the work of the mix job, for the progress display."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pipeline.progress.work import Work
 
 
 def mix_work(job: MixJob) -> dict[str, Work]:
-    """The token files to read and the shards to write; each about half of the job."""
+    """Returns the token files to read and the shards to write; each takes about half of the job."""
     num_parts = sum(parts.num_parts for parts in job.parts)
     num_shards = job.num_shards + sum(job.num_validation_shards.values())
     return {"mix: shuffle": Work(num_parts, 1), "mix: shards": Work(num_shards, 1)}

@@ -1,4 +1,4 @@
-"""Clean documents to token ids, once: a file of ids a part, and exact counts."""
+"""Encodes clean documents to token ids once: one file of ids per part, and exact counts."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def token_file(job_dir: str, part: int) -> str:
 
 @functools.lru_cache(maxsize=2)
 def _encoder(path: str, fingerprint: str) -> Encoder:
-    """Once a process and job: another job may find another tokenizer under the path."""
+    """Loads the encoder once per process and job, because another job may find another tokenizer under the path."""
     return Encoder.load(read_bytes(path))
 
 
 class TokenizeSource(beam.PTransform):
-    """(number, clean file) -> the source's name, when all its token files and their marker are written."""
+    """(number, clean file) -> the source's name, once all its token files and their marker are written."""
 
     def __init__(self, job: TokenJob) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class _EncodePart(beam.DoFn):
 
 
 def _batches(path: str) -> Iterator[pa.RecordBatch]:
-    """Batches of bounded documents and bytes: one of 512 books would not be."""
+    """Yields batches of bounded documents and bytes: one of 512 books would be too large."""
     for batch in clean_batches(path, ("id", "text", "url"), batch_size=_BATCH_DOCS):
         sizes = np.cumsum(pc.binary_length(batch.column("text")).to_numpy())
         start = 0

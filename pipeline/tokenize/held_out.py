@@ -1,4 +1,4 @@
-"""Which documents are held out for validation."""
+"""Decides which documents are held out for validation."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from mixtures.subset import VALIDATION, Cut, held_out_by_share, held_out_by_toke
 from pipeline.sources import SOURCES
 
 _VALIDATION_SEED = 0
-"""One for all runs: a document that was held out once is held out in every run, whatever its seed."""
+"""One seed for all runs, so that a document that was held out once is held out in every run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOut:
-    """Which documents of a source are held out: a share of all, or all up to a cut; neither: none."""
+    """The documents of a source that are held out: a share of all, or all up to a cut; with neither, none."""
 
     share: Decimal | None = None
     cut: Cut | None = None
 
     def mask(self, source: str, doc_ids: pa.Array, num_tokens: np.ndarray) -> np.ndarray:
-        """bool, one a document."""
+        """Returns a bool per document."""
         if self.share is None and self.cut is None:
             return np.zeros(len(doc_ids), dtype=bool)
         hashes = validation_hashes(source, doc_ids)
@@ -34,7 +34,7 @@ class HeldOut:
 
 
 def validation_hashes(source: str, doc_ids: pa.Array) -> np.ndarray:
-    """The hash a document by which documents are held out, smallest first: the source's own, or that of the id."""
+    """Returns one hash per document; the smallest are held out. It is the source's own hash, or that of the id."""
     own = SOURCES[source].split_hash if source in SOURCES else None
     if own is not None:
         return np.array([own(doc_id) for doc_id in doc_ids.to_pylist()], np.uint64)

@@ -12,18 +12,18 @@ from pipeline.tokenize.parts import Parts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleJob:
-    """Picking what a tokenizer's sample is drawn from."""
+    """Picks the documents from which a tokenizer's sample is drawn."""
 
     parts: tuple[Parts, ...]
     """The clean files."""
     below: Mapping[str, int]
-    """By source: documents whose hash is smaller are picked."""
+    """By source, the hash below which documents are picked."""
     folder: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenJob:
-    """Tokenizing one source, or one dump of it."""
+    """Tokenizes one source, or one dump of it."""
 
     source: str
     parts: Parts
@@ -31,7 +31,7 @@ class TokenJob:
     tokenizer_path: str
     tokens_dir: str
     validation_share: Decimal | None
-    """If a share is held out, how much that is can be counted on the way."""
+    """Share that is held out; if set, its documents and tokens are counted during tokenizing."""
     exclude_path: str | None
     marker: str
     fingerprint: str
@@ -40,10 +40,10 @@ class TokenJob:
 
     @property
     def label(self) -> str:
-        """What its part of the graph is called."""
+        """Name of its part of the graph."""
         return f"{self.source}@{self.dump}" if self.dump else self.source
 
     @property
     def tokens(self) -> str | Span:
-        """Where its token files lie."""
+        """Folder of its token files, or its span of one."""
         return Span(self.tokens_dir, *self.parts.only) if self.parts.only else self.tokens_dir

@@ -12,7 +12,7 @@ from pipeline.tokenize.parts import Parts
 
 
 class ListParts(beam.PTransform):
-    """The files of folders, (source, path) each, spread over the workers."""
+    """Lists the files of folders as (source, path), spread over the workers."""
 
     def __init__(self, parts: Sequence[Parts]) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class ListParts(beam.PTransform):
 
 
 class ListNumbered(ListParts):
-    """The files of folders with their numbers, (number, path) each, spread over the workers."""
+    """Lists the files of folders as (number, path), spread over the workers."""
 
     def expand(self, begin: Any) -> Any:
         files = (

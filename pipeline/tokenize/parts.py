@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The files of one source in a folder, by their number: at full scale their names would not fit into a graph."""
+    """The files of one source in a folder, by number: at full scale their names would not fit into a graph."""
 
     source: str
     folder: str
     num_parts: int
     form: str
-    """Of a file's name, by its number and how many there are."""
+    """Format of a file's name, from its number and the number of files."""
     only: tuple[int, int] | None = None
-    """The first of those that are meant, and the one behind the last: the parts of a dump."""
+    """First part and end of the range that is meant, for the parts of a dump; None means all."""
 
     @property
     def numbers(self) -> range:

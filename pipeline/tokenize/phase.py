@@ -1,4 +1,4 @@
-"""Tokenizing from the driver's side: which sources and dumps have no token files of this tokenizer yet."""
+"""Tokenizing, the driver's side: finds the sources and dumps that have no token files of this tokenizer yet."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from pipeline.tokenize.parts import Parts
 from tokenizer.encode import Encoder
 
 TOKENS_VERSION = 2
-"""Raised when the same clean documents and tokenizer would give other token files."""
+"""Data version of the token files. Increase it when the same clean documents and tokenizer would give others."""
 
 _SUMMED = ("documents", "tokens", "excluded", "documents_in", "held_documents", "held_tokens")
 _SEVERAL = "several"
-"""Said in place of the share held out where dumps were counted with different ones: all is counted again."""
+"""Stands for the share held out if dumps were counted with different ones: all is counted again."""
 
 
 def clean_parts(layout: Layout, source: str) -> list[str]:
-    """The clean files of a source that a finished clean phase left.
+    """Returns the clean files that a finished clean phase left for a source.
 
     Raises:
         ValueError: there are none; says how to make them.
@@ -56,14 +56,14 @@ def clean_parts(layout: Layout, source: str) -> list[str]:
 
 
 def clean_fingerprint(layout: Layout, source: str) -> str:
-    """Of what a source's clean documents were made of; empty where there are none."""
+    """Returns the fingerprint of what a source's clean documents were made of; empty if there are none."""
     marker = read_marker(layout.marker(f"clean-{source}"))
     return str(marker["fingerprint"]) if marker else ""
 
 
 def token_jobs(settings: Settings, layout: Layout, encoder: Encoder, sources: list[str],
                progress_dir: str | None) -> list[TokenJob]:  # fmt: skip
-    """What has no token files of this tokenizer and these clean documents: sources, or dumps of one."""
+    """Returns the jobs for sources, or dumps, that have no token files of this tokenizer and these clean documents."""
     fingerprint_of = _fingerprints(settings, encoder)
     jobs: list[TokenJob] = []
     for source in sources:
@@ -111,7 +111,7 @@ def copy_stats(layout: Layout, sources: Iterable[str]) -> None:
 
 
 def _fingerprints(settings: Settings, encoder: Encoder) -> Callable[[str], str]:
-    """From what clean documents were made of to what their token files are made of."""
+    """Returns a function from the fingerprint of clean documents to that of their token files."""
     excluded = hashlib.sha256(read_bytes(settings.exclude)).hexdigest() if settings.exclude else ""
 
     def fingerprint_of(clean: str) -> str:
@@ -122,14 +122,14 @@ def _fingerprints(settings: Settings, encoder: Encoder) -> Callable[[str], str]:
 
 
 def _dumps(layout: Layout, source: str) -> list[dict[str, Any]]:
-    """The dumps of a source's clean documents; one without a name where it was not cleaned by dump."""
+    """Returns the dumps of a source's clean documents; one without a name if it was not cleaned by dump."""
     marker = read_marker(layout.marker(f"clean-{source}")) or {}
     dumps = [{**dump, "parts": tuple(dump["parts"])} for dump in marker.get("dumps", [])]
     return dumps or [{"name": "", "fingerprint": "", "parts": None}]
 
 
 def _pending(pieces: list[TokenJob]) -> list[TokenJob]:
-    """Those of a source's pieces that are not whole; what lies in their way is deleted."""
+    """Returns the jobs of a source that are not done, and deletes what their output would collide with."""
     pending = [job for job in pieces if not (job.dump and is_done(job.marker, job.fingerprint, {"tokens": job.tokens}))]
     kept = {number for job in pieces if job not in pending for number in job.parts.numbers}
     delete_unfinished(pieces[0].tokens_dir)
@@ -145,7 +145,7 @@ def _pending(pieces: list[TokenJob]) -> list[TokenJob]:
 
 
 def finish_tokens(layout: Layout, encoder: Encoder, sources: Iterable[str], settings: Settings) -> None:
-    """Sums up the sources whose dumps are now tokenized."""
+    """Writes the marker of each source whose dumps are now tokenized."""
     fingerprint_of = _fingerprints(settings, encoder)
     for source in sources:
         marker = layout.marker(f"tokens-{source}")
@@ -163,12 +163,12 @@ def finish_tokens(layout: Layout, encoder: Encoder, sources: Iterable[str], sett
 
 
 def token_parts(layout: Layout, sources: Iterable[str]) -> tuple[Parts, ...]:
-    """The token files of the sources."""
+    """Returns the token files of the sources."""
     return tuple(Parts(s, layout.tokens(s), len(clean_parts(layout, s)), TOKEN_FILE) for s in sources)
 
 
 def token_marker(layout: Layout, source: str) -> dict[str, Any]:
-    """What tokenizing a source left."""
+    """Returns the marker that tokenizing a source left."""
     return _marker(layout, f"tokens-{source}")
 
 
@@ -179,7 +179,7 @@ def _marker(layout: Layout, step: str) -> dict[str, Any]:
 
 
 def write_tokens_into_stats(layout: Layout, sources: Iterable[str]) -> None:
-    """Fills in ``tokens`` of each source's statistics, now that they are counted."""
+    """Fills in ``tokens`` in each source's statistics, now that they are counted."""
     for source in sources:
         if not exists(layout.stats(source)):
             continue

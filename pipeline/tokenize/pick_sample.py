@@ -1,4 +1,4 @@
-"""Picking the documents of the smallest hashes out of clean files: what a tokenizer's sample is drawn from."""
+"""Picks the documents with the smallest hashes from clean files; a tokenizer's sample is drawn from them."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _REMEDY = "run the same command again: the sample is drawn again"
 
 
 def exclusions_file(folder: str) -> str:
-    """Where the list of documents lies that must not be picked, if there is one."""
+    """Returns the path of the list of documents that must not be picked, if there is one."""
     return join(folder, "exclude.txt")
 
 
 def documents(path: str, excluded: frozenset[str]) -> Iterator[pa.RecordBatch]:
-    """The id and text of a clean file's documents, less those that are excluded by id or url."""
+    """Yields the id and text of a clean file's documents, without those excluded by id or url."""
     for batch in clean_batches(path, (*_SCHEMA.names, "url"), batch_size=_BATCH_DOCS):
         if excluded:
             batch = batch.filter(pc.is_null(naming_entries(batch, excluded)))
@@ -46,7 +46,7 @@ def sample_file(folder: str, source: str, clean_path: str) -> str:
 
 
 class PickSample(beam.PTransform):
-    """(source, clean file) -> how many documents were picked of it, when its file of them is written."""
+    """(source, clean file) -> how many documents were picked from it, once they are written to a file."""
 
     def __init__(self, job: SampleJob) -> None:
         super().__init__()
@@ -79,11 +79,11 @@ class _PickPart(beam.DoFn):
 
 
 def text_bytes_of(path: str) -> int:
-    """Bytes of text there were to pick from, as a file of picked documents says at its end."""
+    """Returns how many bytes of text there were to pick from, which a file of picked documents records at its end."""
     return int(note_of(path, remedy=_REMEDY)[_TEXT_BYTES])
 
 
 def picked(path: str) -> Iterator[tuple[str, str]]:
-    """The (id, text) of a file of picked documents."""
+    """Yields the (id, text) of a file of picked documents."""
     for batch in checked_batches(path, remedy=_REMEDY):
         yield from zip(batch.column("id").to_pylist(), batch.column("text").to_pylist(), strict=True)

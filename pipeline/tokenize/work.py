@@ -1,4 +1,4 @@
-"""How much work the tokenize job has, for the progress display."""
+"""Estimates the work of the tokenize job, for the progress display."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pipeline.tokenize.job import TokenJob
 
 
 def token_work(jobs: Sequence[TokenJob], input_bytes: Mapping[str, int]) -> dict[str, Work]:
-    """The clean parts to tokenize; a dump weighs its share of the source's bytes."""
+    """Returns the clean parts to tokenize per stage; a dump weighs its share of the source's bytes."""
     work: dict[str, Work] = {}
     for job in jobs:
         label, num_parts = f"{job.source}: tokenize", len(job.parts.numbers)

@@ -64,7 +64,7 @@ def test_equal_text_gives_equal_bytes(topics: list[str], model: bytes, tmp_path:
     assert about["vocab_size"] == 2000
     assert about["sample"]["bytes"] == sum(len(t.encode()) for t in topics)
     assert about["sha256"] == made.sha256
-    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["t.json", "t.model"]
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["t.json", "t.model", "t.tokenizer.json"]
 
 
 def test_too_little_text_says_what_is_possible(topics: list[str]) -> None:

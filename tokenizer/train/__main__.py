@@ -18,7 +18,7 @@ from tokenizer.train.sample import Sample
 from tokenizer.train.training import TrainedTokenizer, TrainSettings, train
 
 _BLOCK_CHARS = 16_384
-"""Plain text is read in runs of lines of about this size; the sample is drawn of them."""
+"""Plain text is read in blocks of whole lines of about this size; the sample is drawn from the blocks."""
 _DEFAULTS = TrainSettings()
 
 
@@ -52,7 +52,7 @@ def _run(args: argparse.Namespace) -> TrainedTokenizer:
 
 
 def _clean_sample(folder: Path, recipe: Recipe, settings: TrainSettings) -> Sample:
-    """The weighted sample of ``clean/<source>/*.parquet``; the folder may be ``clean`` itself or what holds it."""
+    """Draws the weighted sample of ``clean/<source>/*.parquet``; the folder may be ``clean`` or contain it."""
     root = folder / "clean" if (folder / "clean").is_dir() else folder
     if not root.is_dir():
         raise ValueError(f"{folder} is not a folder of cleaned documents")
@@ -112,13 +112,15 @@ def _parser() -> argparse.ArgumentParser:
         "--clean", metavar="DIR", help="cleaned documents, DIR/SOURCE/*.parquet: a sample weighted by the recipe"
     )
     parser.add_argument("--config", metavar="FILE", help="a recipe's YAML file or name (llama, sample)")
-    parser.add_argument("--output", metavar="PREFIX", required=True, help="writes PREFIX.model and PREFIX.json")
+    parser.add_argument(
+        "--output", metavar="PREFIX", required=True, help="writes PREFIX.model, PREFIX.json and PREFIX.tokenizer.json"
+    )
     for name, kind, text in (
         ("vocab_size", int, "pieces"),
-        ("character_coverage", float, "share of the characters that get a piece; the rest is spelled in bytes"),
+        ("character_coverage", float, "share of the characters that get a piece; others are spelled in bytes"),
         ("max_sentencepiece_length", int, "characters of the longest piece"),
-        ("max_line_bytes", int, "longer lines are cut, bytes"),
-        ("max_sample_bytes", int, "bytes of text trained on; memory is about 12 times that"),
+        ("max_line_bytes", int, "bytes; longer lines are split"),
+        ("max_sample_bytes", int, "bytes of text to train on; memory is about 12 times that"),
         ("num_threads", int, "threads; changes the time, not the result"),
     ):
         flag = "--" + name.replace("_", "-")

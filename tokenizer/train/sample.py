@@ -1,6 +1,6 @@
-"""What a tokenizer is trained on: a sample of bounded size, chosen by hash, weighted as the mixture is.
+"""Draws the sample that a tokenizer is trained on: of bounded size, chosen by hash, weighted like the mixture.
 
-The choice does not depend on the order in which texts come, on files or on workers.
+The choice does not depend on the order of the texts, on files or on workers.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ import xxhash
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """Texts to train on, and where they came from."""
+    """Texts to train on, and their sizes by source."""
 
     texts: tuple[str, ...]
     text_bytes: int
     """UTF-8 bytes of all texts."""
     source_bytes: Mapping[str, int]
-    """Of each source; adds up to ``text_bytes``."""
+    """Bytes by source; they add up to ``text_bytes``."""
 
 
 class SmallestHashes:
-    """Of a stream of texts, those of the smallest hashes that together hold at most ``max_bytes`` of UTF-8.
+    """Keeps the texts with the smallest hashes that together hold at most ``max_bytes`` of UTF-8.
 
-    Every text is cut at ``max_bytes`` on the way in, and so is the last one of the answer: the answer holds exactly
-    ``max_bytes`` (up to three bytes less, at a character's border) as soon as the stream holds that many. Never holds
-    more than twice ``max_bytes`` of text, and a heap entry a text.
+    Every text is truncated to ``max_bytes`` on arrival, and so is the last one returned: the result holds exactly
+    ``max_bytes`` (up to three bytes less, at a character's border) once the stream holds that many. Never more than
+    twice ``max_bytes`` of text is held, and one heap entry per text.
     """
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._heap: list[tuple[int, bytes]] = []
-        """Largest hash first: (minus the hash, text)."""
+        """The largest hash first: (minus the hash, text)."""
         self._held_bytes = 0
         self.seen_bytes = 0
 
     def add(self, key: str, text: str) -> None:
-        """Takes a text in under the hash of its key."""
+        """Adds a text under the hash of its key."""
         data = text.encode("utf-8", "replace")
         if not data:
             return
@@ -51,17 +51,17 @@ class SmallestHashes:
             self._held_bytes -= len(heapq.heappop(self._heap)[1])
 
     def smallest(self) -> list[bytes]:
-        """The texts in the order of their hashes, the last one cut."""
+        """Returns the texts in the order of their hashes, the last one truncated."""
         return take_bytes([data for _, data in sorted(self._heap, key=lambda e: (-e[0], e[1]))], self._max_bytes)
 
 
 def sample_hash(doc_id: str) -> int:
-    """What decides whether a document is in the sample: those of the smallest hashes are. 64 bits."""
+    """Returns the 64-bit hash that decides whether a document is in the sample: the smallest are."""
     return xxhash.xxh3_64_intdigest(doc_id.encode("utf-8", "replace"))
 
 
 def bounded_sample(texts: Iterable[str], *, max_bytes: int) -> Sample:
-    """All texts if they hold at most ``max_bytes``, else those of the smallest hashes of their content.
+    """Returns all texts if they hold at most ``max_bytes``, else those with the smallest hashes of their content.
 
     >>> bounded_sample(["b", "a", "b"], max_bytes=10).text_bytes
     3
@@ -75,7 +75,8 @@ def bounded_sample(texts: Iterable[str], *, max_bytes: int) -> Sample:
 
 
 def take_bytes(texts: list[bytes], num_bytes: int, *, repeat: int = 1) -> list[bytes]:
-    """The first ``num_bytes`` of the texts, going through them up to ``repeat`` times; the last one is cut.
+    """Returns the first ``num_bytes`` of the texts, going through them up to ``repeat`` times; the last one is
+    truncated.
 
     >>> take_bytes([b"abc", b"de"], 7, repeat=2)
     [b'abc', b'de', b'ab']
@@ -91,7 +92,7 @@ def take_bytes(texts: list[bytes], num_bytes: int, *, repeat: int = 1) -> list[b
 
 
 def cut_bytes(data: bytes, max_bytes: int) -> bytes:
-    """The first ``max_bytes`` of UTF-8, less the part of a character at the end.
+    """Returns the first ``max_bytes`` of UTF-8, without an incomplete character at the end.
 
     >>> cut_bytes("aé".encode(), 2)
     b'a'
@@ -104,10 +105,10 @@ def cut_bytes(data: bytes, max_bytes: int) -> bytes:
 
 
 def lines(text: str, *, max_line_bytes: int) -> Iterator[str]:
-    """The lines of a text as the trainer takes them: none empty, none longer than ``max_line_bytes`` of UTF-8.
+    """Yields the lines of a text as the trainer takes them: none empty, none longer than ``max_line_bytes`` of UTF-8.
 
-    A long line is cut behind a space where there is one in its last half, else between characters. U+2585 ends a line
-    too: it is a mark of the trainer's own, which passes over lines that hold it.
+    A long line is split after a space if there is one in its last half, else between characters. U+2585 ends a line
+    too: the trainer uses it as a mark of its own and skips lines that contain it.
     """
     for line in text.replace("\u2585", "\n").split("\n"):
         data = line.encode("utf-8")

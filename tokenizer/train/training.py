@@ -1,7 +1,7 @@
-"""Training the tokenizer: SentencePiece's byte-pair encoding with the settings of LLaMA's released model.
+"""Trains the tokenizer: SentencePiece's byte-pair encoding with the settings of LLaMA's released model.
 
 Touvron et al. 2023 (arXiv:2302.13971), section 2.1: byte-pair encoding, SentencePiece's implementation, all numbers
-split into single digits, bytes as fallback for unknown UTF-8 characters. The other settings stand in the released
+split into single digits, bytes as fallback for unknown UTF-8 characters. The other settings are those in the released
 model's own trainer specification.
 
 Equal text and settings give equal bytes, in any folder and with any number of threads.
@@ -26,7 +26,7 @@ from tokenizer.hugging_face import tokenizer_json
 from tokenizer.train.sample import Sample, bounded_sample, lines
 
 _PATHS_AND_THREADS = frozenset({1, 2, 16})
-"""``input``, ``model_prefix`` and ``num_threads`` of ``TrainerSpec``: where and how it ran, not what it made."""
+"""``input``, ``model_prefix`` and ``num_threads`` of ``TrainerSpec``, which do not change the result."""
 _TRAINER_SPEC = 2
 _TOO_HIGH = re.compile(r"Vocabulary size too high \(\d+\)\. Please set it to a value <= (\d+)")
 _TOO_LOW = re.compile(r"Vocabulary size is smaller than required_chars\. \d+ vs (\d+)")
@@ -34,22 +34,22 @@ _TOO_LOW = re.compile(r"Vocabulary size is smaller than required_chars\. \d+ vs 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings:
-    """The settings that may be chosen; the defaults are those of LLaMA's model."""
+    """Settings of the training; the defaults are those of LLaMA's model."""
 
     vocab_size: int = 32_000
     character_coverage: float = 0.99995
-    """Share of the sample's characters that get a piece; the rest is spelled in bytes."""
+    """Share of the sample's characters that get a piece; others are spelled in bytes."""
     max_sentencepiece_length: int = 16
-    """Characters."""
+    """Length of the longest piece, in characters."""
     max_line_bytes: int = 4_192
-    """Longer lines are cut (LLaMA's ``max_sentence_length``; the trainer itself passes over them in silence)."""
+    """Longer lines are split (LLaMA's ``max_sentence_length``; the trainer itself skips them silently)."""
     max_sample_bytes: int = 200_000_000
-    """Ours. The trainer takes about 10 bytes of memory a byte of sample (0.5 GB for 55 MB was measured), the sample
+    """Ours. The trainer takes about 10 bytes of memory per byte of sample (0.5 GB for 55 MB was measured), the sample
     itself two: 200 MB of text train in about 2.4 GB."""
     lower_vocab_size: bool = False
-    """Whether a sample too small for ``vocab_size`` gives a smaller vocabulary, in place of an error."""
+    """True makes a smaller vocabulary from a sample too small for ``vocab_size``, instead of an error."""
     num_threads: int = 1
-    """Changes the time it takes, never the result."""
+    """Changes the time, never the result."""
 
     def __post_init__(self) -> None:
         if self.vocab_size < 260:
@@ -62,7 +62,7 @@ class TrainSettings:
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> TrainSettings:
-        """From a recipe's ``tokenizer``. Raises ValueError on a name that it does not know.
+        """Makes settings from a recipe's ``tokenizer``. Raises ValueError for a name that it does not know.
 
         >>> TrainSettings.of({"vocab_size": 2000}).vocab_size
         2000
@@ -80,7 +80,7 @@ class TrainSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainedTokenizer:
-    """A trained tokenizer and what it was made of."""
+    """A trained tokenizer, its settings and its sample."""
 
     model: bytes
     sha256: str
@@ -91,7 +91,7 @@ class TrainedTokenizer:
     source_bytes: Mapping[str, int]
 
     def about(self) -> dict[str, Any]:
-        """What stands in ``PREFIX.json``."""
+        """Returns the content of ``PREFIX.json``."""
         settings = asdict(self.settings)
         del settings["num_threads"]
         return {
@@ -150,7 +150,7 @@ def _trained(sample: Sample, settings: TrainSettings) -> bytes:
 
 
 def _spec(settings: TrainSettings) -> dict[str, Any]:
-    """The trainer's arguments. What is not a setting of ours is as in LLaMA's released model."""
+    """Returns the trainer's arguments. Those that are not settings of ours are LLaMA's."""
     return {
         "model_type": "bpe",
         "vocab_size": settings.vocab_size,
@@ -179,14 +179,14 @@ def _spec(settings: TrainSettings) -> dict[str, Any]:
 
 
 def _emptying(sentences: list[str]) -> Iterator[str]:
-    """Hands the lines over one by one and lets go of each, since the trainer keeps a copy."""
+    """Yields the lines and releases each, because the trainer keeps a copy."""
     sentences.reverse()
     while sentences:
         yield sentences.pop()
 
 
 def _explained(message: str, sample: Sample, settings: TrainSettings) -> str:
-    """The trainer's complaint as a sentence for the user."""
+    """Turns the trainer's error into a sentence for the user."""
     if found := _TOO_HIGH.search(message):
         return (
             f"{sample.text_bytes:,} bytes of text are too little for a vocabulary of {settings.vocab_size:,} pieces: "
@@ -201,7 +201,7 @@ def _explained(message: str, sample: Sample, settings: TrainSettings) -> str:
 
 
 def _without_traces(model: bytes) -> bytes:
-    """The model without paths and thread counts, which the trainer writes into it."""
+    """Returns the model without the paths and thread counts that the trainer writes into it."""
     parts = []
     for number, wire, value in model_proto.fields(model):
         if number == _TRAINER_SPEC and isinstance(value, bytes):
@@ -211,7 +211,7 @@ def _without_traces(model: bytes) -> bytes:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Under a temporary name, then renamed: no half a file stands under its name."""
+    """Writes under a temporary name, then renames, so that no incomplete file has the name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_bytes(data)
