@@ -1,1 +1,62 @@
-"""Phase 1: raw files become ``clean/``, ``dropped/`` and ``stats/``."""
+"""Phase 1, clean: files of a source become ``clean/``, ``dropped/`` and ``stats/``.
+
+The steps of a source are split into segments at the dedups, because a dedup needs keys of all documents. Each segment
+is one pass over the texts:
+
+    input files
+         |  read
+         v
+    documents --> local steps --> texts are spilled to disk ------------+
+                                       |                                |
+                                       | keys                           | references
+                                       v                                v
+                                  a dedup ---------- verdicts ---> open the spilled texts with their verdicts
+                                                                        |
+                                            more local steps and dedups, and at last
+                                                                        v
+                                     clean/SOURCE/part-*.parquet, dropped/SOURCE/part-*.parquet, stats/SOURCE.json
+
+Keys, references and verdicts are shuffled; texts are not (except in the join of Stack Exchange). What one stage sends to
+another is counted by both, and the run fails if the two counts differ. For example, books need three passes:
+
+>>> from pipeline.clean.segments import segments_of
+>>> from pipeline.sources import SOURCES
+>>> for s in segments_of(SOURCES["books"]):
+...     print([v.step.NAME for v in s.verdicts], [step.NAME for step in s.local], [d.step.NAME for d in s.dedups])
+[] ['gutenberg', 'book_quality', 'detect_language'] ['duplicate_id']
+['duplicate_id'] [] ['near_dedup']
+['duplicate_id', 'near_dedup'] [] []
+
+On the driver:
+
+    phase.py            chooses the sources that must run, makes their jobs, checks their input
+    prepared_source.py  a source of a run before it is cleaned: files, units, models, fingerprint
+    dumps.py            cleans a source that comes in dumps dump by dump
+    job.py              the job of a source or a dump: what it cleans, how it is sized, its paths
+    sizing.py           the number of parts and buckets for an input
+    work.py             the amount of work of each pass, for the progress display
+
+The graph of a source:
+
+    segments.py         splits steps into segments
+    source_graph.py     the passes, joins and dedups of a source, in order
+    pass_graph.py       adds a pass to the graph
+    tags.py             the names of the outputs of a pass
+    joins/              the joins, one file per kind
+    dedup/              the dedups, one file per kind
+
+On the workers:
+
+    unpack.py           unpacks containers into chunks
+    passes.py           the passes: read or open batches, run a segment, send keys or write
+    step_runner.py      runs a segment on a batch, without Beam
+    batches.py          documents as Arrow record batches
+    batch_address.py    the id of a batch, and the output part that it goes to
+    verdicts.py         the verdicts on a batch
+    ledger.py           counts and dropped rows of a worker
+    counts.py           what is counted, and which counts must be equal
+    write_dropped.py    writes the dropped documents
+    finish.py           checks all counts, then writes statistics and marker
+
+The next phases read the clean documents with ``read_back.py``.
+"""

@@ -1,4 +1,4 @@
-"""The clean job of one source, or of one dump of a source: what it cleans, how it is sized, and where its files go."""
+"""The clean job of one source or of one dump of it: what it cleans, how it is sized, and where its files go."""
 
 from __future__ import annotations
 

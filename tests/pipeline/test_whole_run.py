@@ -78,8 +78,8 @@ def test_nothing_is_done_twice(small: Small, small_done: Path, out: Path, done: 
     assert (out / "manifest.json").read_bytes() == (small_done / "manifest.json").read_bytes()
     assert shard_sums(out) == shard_sums(small_done)
     said = capsys.readouterr()
-    assert "c4, books already whole" in said.err
-    assert "mix: already whole" in said.err
+    assert "c4, books already complete" in said.err
+    assert "mix: already complete" in said.err
     assert "60.0000 %" in said.out, "the table is printed all the same"
 
 

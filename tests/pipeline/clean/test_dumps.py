@@ -298,7 +298,7 @@ def test_a_run_says_why_it_is_not_by_dump(crawl: Crawl, tmp_path: Path, capsys: 
     inputs = [f"--input=common_crawl={crawl.root}/in/{DUMPS[0]}/*", f"--input=common_crawl={other}"]
     args = [f"--config={crawl.root}/config.yaml", *inputs, f"--output={tmp_path}/out", "--phase=clean"]
     assert main([*args, "--direct_num_workers=1"]) == 0
-    assert f"not dump by dump: {other} names no dump" in capsys.readouterr().err
+    assert f"cleaned in one piece: {other} does not name a dump" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("dump", ["..", "a/b", "2016 [old]", "*"])
