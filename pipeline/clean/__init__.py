@@ -16,8 +16,8 @@ is one pass over the texts:
                                                                         v
                                      clean/SOURCE/part-*.parquet, dropped/SOURCE/part-*.parquet, stats/SOURCE.json
 
-Keys, references and verdicts are shuffled; texts are not (except in the join of Stack Exchange). What one stage sends to
-another is counted by both, and the run fails if the two counts differ. For example, books need three passes:
+Keys, references and verdicts are shuffled, texts are not (except in the join of Stack Exchange). What one stage sends
+to another is counted by both, and the run fails if the two counts differ. For example, books need three passes:
 
 >>> from pipeline.clean.segments import segments_of
 >>> from pipeline.sources import SOURCES
