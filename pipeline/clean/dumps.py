@@ -122,10 +122,10 @@ def pending_dumps(jobs: Sequence[SourceJob], layout: Layout) -> list[SourceJob]:
     """
     forget_dumps(layout, jobs[0].source.name, keep={job.dump for job in jobs})
     pending: list[SourceJob] = []
-    whole: list[SourceJob] = []
+    complete: list[SourceJob] = []
     for job in jobs:  # oldest first: the fingerprint of a dump covers the earlier ones
-        (whole if is_done(job.places.marker, job.fingerprint, dump_folders(job)) else pending).append(job)
-    numbers = {job.sizes.first_part + part for job in whole for part in range(job.sizes.scale.num_parts)}
+        (complete if is_done(job.places.marker, job.fingerprint, dump_folders(job)) else pending).append(job)
+    numbers = {job.sizes.first_part + part for job in complete for part in range(job.sizes.scale.num_parts)}
     for job in pending:
         delete_tree(job.places.marker)  # first, so that a run killed after this leaves nothing that looks complete
         delete_tree(job.places.keys_dir or "")
@@ -134,7 +134,7 @@ def pending_dumps(jobs: Sequence[SourceJob], layout: Layout) -> list[SourceJob]:
     steps = [step.NAME for step in jobs[0].source.steps if isinstance(step, DedupStep) and step.leaves_keys]
     return [
         replace(job, earlier_keys=tuple(
-            KeyFiles(step, before.places.keys_dir, _num_won(before, step)) for before in whole
+            KeyFiles(step, before.places.keys_dir, _num_won(before, step)) for before in complete
             if before.sizes.first_part < job.sizes.first_part and before.places.keys_dir for step in steps
         ))
         for job in pending
@@ -187,5 +187,5 @@ def finish_source(job: SourceJob, dumps: Sequence[SourceJob]) -> None:
         assert marker is not None, f"{dump.label} has no marker"
         assert are_whole(marker, dump_folders(dump)), f"{dump.label} is not complete"
         counts.update({(source, stage, what): number for source, stage, what, number in marker["counts"]})
-    whole = replace(job, sizes=replace(job.sizes, num_source_parts=dumps[0].sizes.num_source_parts))
-    write_source(whole, counts, stage_names(job.source), dumps)
+    source_job = replace(job, sizes=replace(job.sizes, num_source_parts=dumps[0].sizes.num_source_parts))
+    write_source(source_job, counts, stage_names(job.source), dumps)

@@ -25,7 +25,7 @@ STEPS = st.lists(st.sampled_from(sorted(KINDS)).map(KINDS.__getitem__), max_size
 
 
 def passed(found: list[Segment], steps: list[AnyStep]) -> list[int]:
-    """The places of the steps, in the order in which a document meets them when it is decided upon."""
+    """Returns the positions of the steps in the order in which they are applied to a document."""
     order: list[int] = []
     position = 0
     for number, segment in enumerate(found):
@@ -55,7 +55,7 @@ def test_what_is_asked_is_answered_in_the_next_pass(steps: list[AnyStep], first_
         if before.spills:
             assert after.verdicts == before.dedups
             assert after.origin == before.index
-        else:  # nothing changed: the next pass opens what this one opened, and is told all of it again
+        else:  # no text changed: the next pass opens the same batches, with all verdicts
             assert after.verdicts == before.verdicts + before.dedups
             assert after.origin == before.origin
         kinds = {type(g.step) for g in before.dedups}
