@@ -1,4 +1,4 @@
-"""The one way from YAML to a value: a mapping of settings becomes a dataclass, each value checked against its type."""
+"""Converts YAML to values: a mapping of settings becomes a dataclass, and each value is checked against its type."""
 
 from __future__ import annotations
 
@@ -28,31 +28,31 @@ def setting_fields(kind: Any, *, fixed: Collection[str] = ()) -> list[dataclasse
     return [f for f in dataclasses.fields(kind) if f.name not in fixed and f.compare]
 
 
-def with_settings(value: T, given: Any, where: str, *, fixed: Collection[str] = ()) -> T:
+def with_settings(value: T, settings: Any, where: str, *, fixed: Collection[str] = ()) -> T:
     """Returns a copy of a dataclass value with settings from YAML.
 
     Args:
-        given: a mapping of field names to values.
-        where: what messages call the mapping, such as ``sources.books.near_dedup``.
+        settings: a mapping of field names to values.
+        where: the name of the mapping in messages, such as ``sources.books.near_dedup``.
         fixed: fields that cannot be set.
 
     Raises:
-        ValueError: a name is not known, or a value does not fit its field. The message says what would fit.
+        ValueError: a name is unknown, or a value does not fit its field. The message says what would fit.
 
     >>> from mixtures.recipe import ShardSettings
     >>> with_settings(ShardSettings(), {"target_bytes": 4096}, "shards")
     ShardSettings(target_bytes=4096)
     """
-    if not isinstance(given, Mapping):
-        raise ValueError(f"{where} must be a mapping of settings, not {given!r}")
+    if not isinstance(settings, Mapping):
+        raise ValueError(f"{where} must be a mapping of settings, not {settings!r}")
     hints = typing.get_type_hints(type(value))
     known = [field.name for field in setting_fields(value, fixed=fixed)]
-    for name in given:
+    for name in settings:
         if name not in known:
             close = difflib.get_close_matches(str(name), known, 1)
             hint = f"; did you mean {close[0]}?" if close else ""
             raise ValueError(f"{where}.{name} is not a setting{hint}; there are: {', '.join(sorted(known)) or 'none'}")
-    new = {name: converted(one, hints[name], f"{where}.{name}") for name, one in given.items()}
+    new = {name: converted(one, hints[name], f"{where}.{name}") for name, one in settings.items()}
     try:
         return dataclasses.replace(value, **new)  # type: ignore[type-var]
     except ValueError as error:
@@ -60,7 +60,7 @@ def with_settings(value: T, given: Any, where: str, *, fixed: Collection[str] = 
 
 
 def converted(value: Any, kind: Any, where: str) -> Any:
-    """Returns a value of YAML as a field's type wants it.
+    """Returns a value of YAML, converted to the type of a field.
 
     Raises:
         ValueError: the value does not fit the type.
@@ -105,9 +105,9 @@ def _fit_number(value: Any, kind: type) -> tuple[bool, Any]:
 
 
 def number_of(value: Any) -> Decimal | None:
-    """Returns a number as it is printed; None if the value is none, is infinite, or has more than 30 digits.
+    """Returns a number; None if the value is not a number, is infinite, or has more than 30 digits.
 
-    Underscores, exponents and the suffixes K, M, B and T (powers of 1,000) are understood.
+    Underscores, exponents, and the suffixes K, M, B and T (powers of 1,000) are allowed.
 
     >>> number_of("1_000"), number_of("100M"), number_of("1e8") == number_of("0.1B"), number_of("1e999"), number_of("x")
     (Decimal('1000'), Decimal('100000000'), True, None, None)

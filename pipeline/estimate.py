@@ -15,9 +15,9 @@ from mixtures.plan.deal import format_table, plan
 from mixtures.plan.shares import PlanError, SourceTokens
 from pipeline.clean.batches import batches, text_bytes
 from pipeline.clean.ledger import Ledger
+from pipeline.clean.prepared_source import PreparedSource
 from pipeline.clean.segments import Segment, is_local
 from pipeline.clean.sizing import scale_of
-from pipeline.clean.source_plan import PreparedSource
 from pipeline.clean.step_runner import StepRunner
 from pipeline.clean.verdicts import Verdicts
 from pipeline.files.files import open_file

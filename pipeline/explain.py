@@ -56,10 +56,10 @@ def _pass(segment: Segment, source: Source, numbers: Mapping[int, int]) -> Itera
         yield f"writes clean/{source.name}"
         return
     yield "spills the documents" if segment.spills else "spills nothing: the next pass opens the same documents again"
-    for global_step in segment.ask:
+    for global_step in segment.dedups:
         yield f"sends to {global_step.step.NAME}, {global_step.step.travels}"
-    yield f"transform: dedup_{segment.ask[0].step.NAME}"
-    yield _decides(segment.ask)
+    yield f"transform: dedup_{segment.dedups[0].step.NAME}"
+    yield _decides(segment.dedups)
 
 
 def _read(segment: Segment, source: Source) -> Iterator[str]:
@@ -80,7 +80,7 @@ def _label(segment: Segment, source: Source) -> str:
     """Returns the name of a pass in the graph, as ``pipeline.clean.source_graph`` gives it."""
     if segment.index == 0:
         return source.join.FIRST_PASS if source.join else "read"
-    names = [step.NAME for step in segment.local] or ["hash" if segment.ask else "write"]
+    names = [step.NAME for step in segment.local] or ["hash" if segment.dedups else "write"]
     return f"pass_{segment.index}_{names[0]}"
 
 

@@ -1,15 +1,15 @@
-"""THE page: the whole graph, top to bottom, a line a stage.
+"""The Beam graph of a run, on one page: all jobs in order, with what each step outputs.
 
-Five jobs, each a Beam pipeline that ends in files and a marker, so that each can be run again on its own:
+There are five jobs. Each is a Beam pipeline that ends with files and a marker, so that it can be run again on its own.
 
-    clean      units -> documents -> steps -> clean/, dropped/, stats/   (its passes: pipeline.clean.source_graph)
-    sample     clean/ -> what a tokenizer is trained on       (where none is given, and there is much text)
-    tokenize   clean/ -> token files, exact numbers of tokens a source
-    count      token files -> what is held out for validation, what is left
-    mix        token files -> the documents of every epoch -> global shuffle -> shards/
+    clean      input files -> documents -> steps -> clean/, dropped/, stats/  (pipeline.clean.source_graph)
+    sample     clean/ -> a sample of texts to train a tokenizer on  (if no tokenizer is given and there is much text)
+    tokenize   clean/ -> token files, and the number of tokens per source
+    count      token files -> the number of tokens held out for validation, and the number left, per source
+    mix        token files -> the documents of each epoch -> global shuffle -> shards/
 
-Between them stands the plan (``mixtures.plan``): it needs every source's tokens, and when it cannot be met it
-says so before anything is shuffled.
+The token plan (``mixtures.plan``) is made between ``count`` and ``mix``, from the tokens of all sources. If the sources
+have too few tokens for it, the run stops there, before anything is shuffled.
 """
 
 from __future__ import annotations
@@ -32,37 +32,36 @@ from pipeline.tokenize.pick_sample import PickSample
 
 
 def clean(p: beam.Pipeline, jobs: Sequence[SourceJob]) -> None:
-    """Every source on its own: they meet only in the mixture. A dump asks those before it, which come first."""
+    """Cleans each source on its own. The dumps of a source come oldest first: each needs the keys of earlier dumps."""
     cleaned: dict[str, list[Any]] = {}
     for job in jobs:
         units = p | f"{job.label}/units" >> ReadUnitList(job.places.units_path)  # Output: (number, chunk, Unit)
         earlier = cleaned.setdefault(job.source.name, [])
-        # Output: done (the source's name; clean/, dropped/ and stats/ are written), and of a dump its key files
+        # Output: "done" (clean/, dropped/ and stats/ of the source are written), and the key files of a dump
         earlier.append(units | job.label >> CleanSource(job, tuple(earlier)))
 
 
 def sample(p: beam.Pipeline, job: SampleJob) -> None:
-    """Out of every clean part the documents that a tokenizer may be trained on."""
+    """Picks documents from the clean parts, to train a tokenizer on."""
     parts = p | "parts" >> ListParts(job.parts)  # Output: (source, clean file)
-    _ = parts | "sample" >> PickSample(job)  # Output: documents picked, a number a file; files of them are written
+    _ = parts | "sample" >> PickSample(job)  # Output: the number of documents picked per clean file; they are written
 
 
 def tokenize(p: beam.Pipeline, jobs: Sequence[TokenJob]) -> None:
-    """Every clean part becomes a file of token ids; what there is of each source is counted."""
+    """Writes a file of token ids for each clean part, and counts the tokens of each source."""
     for job in jobs:
         parts = p | f"{job.label}/parts" >> ListNumbered([job.parts])  # Output: (number, clean file)
-        _ = parts | job.label >> TokenizeSource(
-            job
-        )  # Output: the source's name; its token files and marker are written
+        # Output: the name of the source; its token files and marker are written
+        _ = parts | job.label >> TokenizeSource(job)
 
 
 def count(p: beam.Pipeline, job: CountJob) -> None:
-    """Validation documents are taken out before epochs are counted."""
+    """Counts the tokens held out for validation and the tokens left for training, per source."""
     parts = p | "parts" >> ListParts(job.parts)  # Output: (source, token file)
-    _ = parts | "count" >> CountHeldOut(job)  # Output: the file of counts
+    _ = parts | "count" >> CountHeldOut(job)  # Output: the path of the file of counts
 
 
 def mix(p: beam.Pipeline, job: MixJob) -> None:
-    """The documents of every epoch, shuffled over all sources into shards."""
+    """Shuffles the documents of each epoch over all sources, and writes the shards."""
     parts = p | "parts" >> ListParts(job.parts)  # Output: (source, token file)
-    _ = parts | "mix" >> MixShards(job)  # Output: the file of lines about all shards
+    _ = parts | "mix" >> MixShards(job)  # Output: the path of the file that describes all shards

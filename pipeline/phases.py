@@ -1,4 +1,9 @@
-"""A run from its settings to its manifest: the phases in order, each skipped where it is already whole."""
+"""A run, top to bottom: clean, tokenize, plan, mix, report. What an earlier run completed is skipped.
+
+:func:`run` is the whole run. Its Beam jobs are built in :mod:`pipeline.graph`. Each phase ends with a marker that has a
+fingerprint of what the phase was made from. A phase is complete if its files exist and its fingerprint is that of this
+run.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +19,7 @@ from apache_beam.io.filesystems import FileSystems
 from pipeline import graph
 from pipeline.clean import phase as cleaning
 from pipeline.clean.dumps import file_without_dump, forget_dumps
-from pipeline.clean.source_plan import PreparedSource
+from pipeline.clean.prepared_source import PreparedSource
 from pipeline.clean.work import clean_work
 from pipeline.engine.runner import choose_engine
 from pipeline.engine.same_code import version_of
@@ -47,15 +52,15 @@ _PACKAGES = ("apache-beam", "pyarrow", "numpy", "sentencepiece", "fasttext-commu
 
 
 def estimate_run(settings: Settings) -> None:
-    """Prints what would run; writes nothing into the output.
+    """Prints what a run would do, and writes nothing into the output folder.
 
     Raises:
-        ValueError: the request is wrong.
+        ValueError: the request is wrong. The message says what to change.
     """
     if settings.phase == "mix":
         raise ValueError(
-            "--estimate looks at inputs, and --phase=mix has none; "
-            "python -m mixtures.plan --config FILE --stats OUT/stats prints the mixture of what is clean"
+            "--estimate estimates from the input, and --phase=mix has none; "
+            "python -m mixtures.plan --config FILE --stats OUT/stats prints the mixture of the clean documents"
         )
     with tempfile.TemporaryDirectory() as scratch:
         inputs, models = _inputs_and_models(settings, scratch)
@@ -63,41 +68,41 @@ def estimate_run(settings: Settings) -> None:
 
 
 def run(settings: Settings) -> None:
-    """Runs what is not yet whole.
+    """Runs all phases that are not complete.
 
     Raises:
-        ValueError: the request is wrong, PlanError where the mixture cannot be made.
-        RunFailed: the input is not fit, or the engine failed.
+        ValueError: the request is wrong. It is a PlanError if the sources have too few tokens for the mixture.
+        RunFailed: the input is too damaged, or the engine failed.
     """
     started = time.monotonic()
-    engine = choose_engine(settings.beam_args)  # what cannot be run is said before anything is listed
+    engine = choose_engine(settings.beam_args)  # refuses a wrong engine before any input is listed
     check_options(settings, engine)
     FileSystems.set_options(engine.options)
     check_stores(settings, engine)
     layout = Layout(settings.output, clean_from=settings.clean_from)
     check_writable(settings.output)
     with only_run(layout), reading(layout.clean_from):
-        plans = _plans(settings, layout)
-        num_bytes = sum(p.listing.num_bytes for p in plans) if plans else _clean_bytes(layout)
+        prepared = _prepare(settings, layout)
+        num_bytes = sum(p.listing.num_bytes for p in prepared) if prepared else _clean_bytes(layout)
         engine = choose_engine(settings.beam_args, num_bytes=num_bytes)
-        check_memory(engine, plans)
-        if settings.overwrite:  # only now: a wrong request deletes nothing
-            start_over(layout, [p.source.name for p in plans])
+        check_memory(engine, prepared)
+        if settings.overwrite:  # not before all checks have passed, so that a wrong request deletes nothing
+            start_over(layout, [p.source.name for p in prepared])
         begin_record(settings, layout, engine)
         with Display() as display, workplace(settings, engine, layout, display) as place:
-            if plans:
-                _clean(settings, layout, place, plans, display)
+            if prepared:
+                _clean(settings, layout, place, prepared, display)
             if settings.phase != "clean":
                 _mix(settings, layout, place, display)
             seconds = time.monotonic() - started
-            input_bytes = {p.source.name: p.listing.num_bytes for p in plans}
+            input_bytes = {p.source.name: p.listing.num_bytes for p in prepared}
             finish_record(layout, input_bytes, place.measured, totals(place.progress_dir), seconds=seconds)
             report = write_report(settings.output)
     print_summary(settings, layout, seconds=seconds, report=report)
 
 
-def _plans(settings: Settings, layout: Layout) -> list[PreparedSource]:
-    """What is to be cleaned; all that can be said of a request before any work is said here."""
+def _prepare(settings: Settings, layout: Layout) -> list[PreparedSource]:
+    """Validates everything that can be validated before work starts. Returns the sources to clean."""
     if settings.tokenizer:
         check_tokenizer(settings.tokenizer)
     if settings.exclude:
@@ -111,32 +116,36 @@ def _plans(settings: Settings, layout: Layout) -> list[PreparedSource]:
 
 
 def _clean_bytes(layout: Layout) -> int:
-    """Stored bytes of the clean documents that there are."""
+    """Returns the stored size of the clean documents."""
     (found,) = FileSystems.match([join(layout.clean_output, "clean", "**")])
     return sum(m.size_in_bytes for m in found.metadata_list)
 
 
-def _clean(settings: Settings, layout: Layout, place: Workplace, plans: list[PreparedSource], display: Display) -> None:
-    jobs = cleaning.pending_jobs(plans, layout, settings, spill_dir=place.spill_dir, shuffle_dir=place.shuffle_dir,
+def _clean(
+    settings: Settings, layout: Layout, place: Workplace, prepared: list[PreparedSource], display: Display
+) -> None:
+    """Cleans the sources and dumps that are not complete."""
+    jobs = cleaning.pending_jobs(prepared, layout, settings, spill_dir=place.spill_dir, shuffle_dir=place.shuffle_dir,
                                  progress_dir=place.progress_dir)  # fmt: skip
-    for plan in plans:
-        if path := file_without_dump(plan.source, plan.listing):
-            display.say(f"{plan.source.name} is cleaned at once, not dump by dump: {path} names no dump")
-    done = cleaning.already_whole(plans, jobs)
-    display.say(f"clean: {', '.join(done)} already whole" if done else "")
+    for one in prepared:
+        if path := file_without_dump(one.source, one.listing):
+            display.say(f"{one.source.name} is cleaned in one piece: {path} does not name a dump")
+    done = cleaning.already_complete(prepared, jobs)
+    display.say(f"clean: {', '.join(done)} already complete" if done else "")
     if jobs:
-        with display.job("clean", place.progress_dir, work=clean_work(plans, jobs)):
+        with display.job("clean", place.progress_dir, work=clean_work(prepared, jobs)):
             place.run("clean", lambda p: graph.clean(p, jobs))
-    cleaning.finish_sources(plans, layout, settings)
-    cleaning.check_ceilings(plans, layout, settings)
+    cleaning.finish_sources(prepared, layout, settings)
+    cleaning.check_ceilings(prepared, layout, settings)
 
 
 def _mix(settings: Settings, layout: Layout, place: Workplace, display: Display) -> None:
+    """Tokenizes the clean documents, makes the token plan, and writes the shards and the manifest."""
     sources = [s for s in settings.recipe.weights if s in settings.sources or exists(layout.marker(f"clean-{s}"))]
     if not sources:
         raise ValueError(f"there are no finished clean documents in {layout.clean_output}; run --phase=clean first")
     for source in sources:
-        tokens.clean_parts(layout, source)  # what is missing is said before anything is made
+        tokens.clean_parts(layout, source)  # raises if a part is missing, before a tokenizer is trained
     with display.job("tokenizer", None):
         encoder = get_tokenizer(
             settings, layout, sources, lambda job: place.run("sample", lambda p: graph.sample(p, job)),
@@ -159,11 +168,11 @@ def _mix(settings: Settings, layout: Layout, place: Workplace, display: Display)
                          progress_dir=place.progress_dir)  # fmt: skip
     identity = _mix_fingerprint(job, layout, sources)
     marker = layout.marker("mix")
-    whole = mixing.read_whole_manifest(layout) if is_done(marker, identity) else None
-    if whole is not None:
+    complete = mixing.read_whole_manifest(layout) if is_done(marker, identity) else None
+    if complete is not None:
         if not exists(layout.card):
-            write_card(layout, whole)
-        display.say("mix: already whole")
+            write_card(layout, complete)
+        display.say("mix: already complete")
         return
     display.say(mixing.replaced(layout))
     with display.job("mix", place.progress_dir, work=mix_work(job)):
@@ -176,7 +185,7 @@ def _mix(settings: Settings, layout: Layout, place: Workplace, display: Display)
 
 
 def _mix_fingerprint(job: MixJob, layout: Layout, sources: list[str]) -> str:
-    """Identifies a mixture by what it is made of. Paths are left out, because an output folder may be moved."""
+    """Identifies a mixture by what it is made from. Paths are left out, because an output folder may be moved."""
     made_of = {s: (read_marker(layout.marker(f"tokens-{s}")) or {}).get("fingerprint") for s in sources}
     return fingerprint(
         job.version,
@@ -198,7 +207,7 @@ def _inputs_and_models(settings: Settings, work: str) -> tuple[Mapping[str, Any]
 
 
 def _about(layout: Layout, sources: list[str]) -> dict[str, Any]:
-    """What the manifest says beside the mixture itself; of inputs and models what the clean phase left."""
+    """Returns what the manifest reports besides the mixture: versions, and the models and inputs of the clean phase."""
     software = {"python": platform.python_version(), "pipeline": version_of("llama-mixture")}
     software |= {name.replace("-", "_"): version_of(name) for name in _PACKAGES}
     cleaned = {s: (read_marker(layout.marker(f"clean-{s}")) or {}).get("about", {}) for s in sources}
@@ -214,13 +223,14 @@ def _about(layout: Layout, sources: list[str]) -> dict[str, Any]:
 
 
 _MIXED = ("shards", "validation", "report", "tokenizer.model", "tokenizer.json", "README.md", ".work/tokens")
+"""What the phases after the clean phase write into the output folder, besides the manifest."""
 
 
 def start_over(layout: Layout, cleaned: Iterable[str]) -> None:
-    """Deletes what a run writes, the manifest first, and nothing else that may lie in the folder.
+    """Deletes what a run writes, the manifest first. Other files in the output folder stay.
 
     Args:
-        cleaned: the sources that are cleaned again; what there is of others stays.
+        cleaned: the sources that are cleaned again. The clean documents of other sources stay.
     """
     delete_tree(layout.manifest)
     for name in cleaned:

@@ -163,7 +163,7 @@ def test_a_second_run_does_nothing_again(sample: Path) -> None:
     before = {p: p.stat().st_mtime_ns for p in sample.rglob("*.arrow")}
     done = run("--output", str(sample))
     assert done.returncode == 0, done.stderr
-    assert "already whole" in done.stderr
+    assert "already complete" in done.stderr
     assert {p: p.stat().st_mtime_ns for p in sample.rglob("*.arrow")} == before
 
 

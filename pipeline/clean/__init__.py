@@ -1,31 +1,62 @@
-"""Phase 1: raw files become ``clean/``, ``dropped/`` and ``stats/``.
+"""Phase 1, clean: files of a source become ``clean/``, ``dropped/`` and ``stats/``.
 
-    units -> passes: read, run steps, spill -> dedup: keys travel, verdicts come back -> passes: apply -> clean/
-                   \\-> ledger: counts and dropped rows -> finish, write_dropped -> stats/, dropped/
+The steps of a source are split into segments at the dedups, because a dedup needs keys of all documents. Each segment
+is one pass over the texts:
+
+    input files
+         |  read
+         v
+    documents --> local steps --> texts are spilled to disk ------------+
+                                       |                                |
+                                       | keys                           | references
+                                       v                                v
+                                  a dedup ---------- verdicts ---> open the spilled texts with their verdicts
+                                                                        |
+                                            more local steps and dedups, and at last
+                                                                        v
+                                     clean/SOURCE/part-*.parquet, dropped/SOURCE/part-*.parquet, stats/SOURCE.json
+
+Keys, references and verdicts are shuffled, texts are not (except in the join of Stack Exchange). What one stage sends
+to another is counted by both, and the run fails if the two counts differ. For example, books need three passes:
+
+>>> from pipeline.clean.segments import segments_of
+>>> from pipeline.sources import SOURCES
+>>> for s in segments_of(SOURCES["books"]):
+...     print([v.step.NAME for v in s.verdicts], [step.NAME for step in s.local], [d.step.NAME for d in s.dedups])
+[] ['gutenberg', 'book_quality', 'detect_language'] ['duplicate_id']
+['duplicate_id'] [] ['near_dedup']
+['duplicate_id', 'near_dedup'] [] []
 
 On the driver:
 
-- ``phase``: decides which sources must run, and whether their input was fit to use.
-- ``source_plan``, ``job``, ``sizing``: what is known about a source, its job, and the number of parts and buckets.
-- ``dumps``: a source that comes in dumps is cleaned dump by dump.
-- ``work``: the size of a job, for the progress display.
-- ``segments``: splits a source's steps into passes over the text, at the dedups.
-- ``source_graph``: the Beam graph of one source.
+    phase.py            chooses the sources that must run, makes their jobs, checks their input
+    prepared_source.py  a source of a run before it is cleaned: files, units, models, fingerprint
+    dumps.py            cleans a source that comes in dumps dump by dump
+    job.py              the job of a source or a dump: what it cleans, how it is sized, its paths
+    sizing.py           the number of parts and buckets for an input
+    work.py             the amount of work of each pass, for the progress display
+
+The graph of a source:
+
+    segments.py         splits steps into segments
+    source_graph.py     the passes, joins and dedups of a source, in order
+    pass_graph.py       adds a pass to the graph
+    tags.py             the names of the outputs of a pass
+    joins/              the joins, one file per kind
+    dedup/              the dedups, one file per kind
 
 On the workers:
 
-- ``passes``: the Beam functions of one pass. ``step_runner``: runs steps on one batch, without Beam.
-- ``unpack``: splits containers into chunks. ``joins``: make one document of several records.
-- ``dedup``: exact, line and near dedup.
-- ``batches``, ``batch_address``, ``tags``: how documents travel, where a batch belongs, and the names of outputs.
-- ``ledger``, ``counts``: exact counts, and a row for everything that is dropped.
-- ``write_dropped``, ``finish``, ``read_back``: write the rows, compare the counts, read clean documents again.
+    unpack.py           unpacks containers into chunks
+    passes.py           the passes: read or open batches, run a segment, send keys or write
+    step_runner.py      runs a segment on a batch, without Beam
+    batches.py          documents as Arrow record batches
+    batch_address.py    the id of a batch, and the output part that it goes to
+    verdicts.py         the verdicts on a batch
+    ledger.py           counts and dropped rows of a worker
+    counts.py           what is counted, and which counts must be equal
+    write_dropped.py    writes the dropped documents
+    finish.py           checks all counts, then writes statistics and marker
 
->>> from pipeline.clean.segments import segments
->>> from pipeline.sources import SOURCES
->>> for segment in segments(SOURCES["books"].steps):
-...     print([step.NAME for step in segment.local], "asks", [asked.step.NAME for asked in segment.ask])
-['gutenberg', 'book_quality', 'detect_language'] asks ['duplicate_id']
-[] asks ['near_dedup']
-[] asks []
+The next phases read the clean documents with ``read_back.py``.
 """

@@ -1,30 +1,36 @@
-"""The address of a batch, and the output part that it goes to."""
+"""The address of a batch of documents, and the output part that the batch goes to."""
 
 from __future__ import annotations
 
 import struct
 
 BATCH_ID = struct.Struct(">III")
-"""A batch's identity: unit, chunk of an unpacked unit, number in it. Big-endian, so that bytes sort as numbers."""
-
+"""Packs the id of a batch: the numbers of the unit, the chunk (0 unless the unit was unpacked), and the batch in it.
+Big-endian, so that packed ids sort as their numbers do."""
 
 ROW = struct.Struct(">I")
-"""A row number in a batch."""
+"""Packs the number of a row in a batch."""
+
+ADDRESS_BYTES = BATCH_ID.size + ROW.size
+"""The size of the address of a document: the id of its batch and its row."""
 
 TAG_REF = 0
-"""Behind the batch id stands a tag: 0 for the reference to the batch, else 1 + the place of the global step."""
+"""The tag of a payload that refers to a spilled batch.
 
+What is sent to the pass that opens a batch is the batch id, a tag byte and a body. The tag says what the body is: this
+one, ``TAG_ATTRIBUTES``, or a verdict of the dedup that has this tag (see :class:`pipeline.clean.segments.GlobalStep`).
+"""
 
 TAG_ATTRIBUTES = 255
-"""The tag of what a join says of a batch's rows."""
-
+"""The tag of columns that a join found for a row of the batch."""
 
 PART_NAME = "part-{:05d}-of-{:05d}.parquet"
-"""The name of a file of clean or dropped documents, by its number and how many there are."""
+"""The name of a file of clean or dropped documents, from its number and the number of files."""
 
 
 def part_name(part: int, num_parts: int) -> str:
-    """
+    """Returns the name of an output part.
+
     >>> part_name(3, 12)
     'part-00003-of-00012.parquet'
     """
@@ -32,15 +38,15 @@ def part_name(part: int, num_parts: int) -> str:
 
 
 _STRIDE = 1_000_003
-"""Between the first parts of two units: a prime over any number of parts, so that units of one batch each are dealt out
-evenly too."""
+"""The distance between the first parts of consecutive units. It is a prime larger than any number of parts, so that
+units of a single batch are spread evenly too."""
 
 
 def part_of(batch_id: bytes, num_parts: int) -> int:
-    """The part of the output a batch goes to: a function of its identity alone.
+    """Returns the output part that a batch goes to. It depends on the id of the batch alone.
 
-    Dealt out in turn, not by hash: a part is what a worker does alone, and of a few batches a hash would give one part
-    twice what it gives another.
+    Batches go to the parts in turn, not by hash. A single worker writes a part, and if there are few batches, a hash
+    would give some parts twice as many as others.
 
     >>> sorted(part_of(BATCH_ID.pack(unit, 0, 1), 4) for unit in range(8))
     [0, 0, 1, 1, 2, 2, 3, 3]

@@ -1,4 +1,4 @@
-"""How documents travel: Arrow record batches, their schema, and how dicts become batches."""
+"""Documents as Arrow record batches: their columns, their coder, and the packing of dicts into batches."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ BASE_COLUMNS: Mapping[str, pa.DataType] = {
     "source": pa.string(),
     "language": pa.string(),
 }
-"""The columns of every source, in the order of the output."""
+"""The columns that every source has, in the order of the output."""
 
 SIGNAL_PREFIX = "signal:"
-"""Columns of this prefix hold what a step measured (double); they become the list ``signals`` in the output."""
+"""The prefix of columns with measurements of steps (float64). They become the list ``signals`` in the output."""
 
 MAX_BATCH_DOCS = 512
 MAX_BATCH_BYTES = 8 << 20
@@ -42,7 +42,7 @@ DROPPED_SCHEMA = pa.schema(
 
 
 class RecordBatchCoder(beam.coders.Coder):
-    """Arrow IPC. Without it Beam pickles, and the pickle of a slice carries its whole parent."""
+    """Encodes batches as Arrow IPC. Beam would pickle them, and the pickle of a slice contains its whole parent."""
 
     def encode(self, value: pa.RecordBatch) -> bytes:
         return batch_to_bytes(value)
@@ -61,7 +61,7 @@ beam.coders.registry.register_coder(pa.RecordBatch, RecordBatchCoder)
 
 
 def batch_to_bytes(batch: pa.RecordBatch) -> bytes:
-    """One batch as an Arrow IPC stream, lz4: what is spilled is read back soon and once or twice."""
+    """Returns a batch as an Arrow IPC stream. LZ4, because spilled batches are read back soon, once or twice."""
     sink = pa.BufferOutputStream()
     options = pa.ipc.IpcWriteOptions(compression="lz4")
     with pa.ipc.new_stream(sink, batch.schema, options=options) as writer:
@@ -70,12 +70,13 @@ def batch_to_bytes(batch: pa.RecordBatch) -> bytes:
 
 
 def batch_from_bytes(data: bytes) -> pa.RecordBatch:
+    """Returns the batch that :func:`batch_to_bytes` wrote."""
     with pa.ipc.open_stream(pa.BufferReader(data)) as reader:
         return reader.read_next_batch()
 
 
 def reader_schema(source_columns: Mapping[str, pa.DataType]) -> pa.Schema:
-    """The schema of batches as a reader's documents make them."""
+    """Returns the schema of the batches that :func:`batches` makes of a reader's documents."""
     return pa.schema([pa.field(n, t) for n, t in {**BASE_COLUMNS, **source_columns}.items()])
 
 
@@ -84,7 +85,8 @@ def batches(
 ) -> Iterator[pa.RecordBatch | None]:
     """Packs documents into batches of at most 512 documents and about 8 MB of text.
 
-    A None among the documents is handed through, so that a reader that finds no documents for long can be heard.
+    Yields None for each None among the documents. Readers send None so that the caller can write out its ledger even
+    if no document is found for a long time.
     """
     schema = reader_schema(columns)
     rows: list[Mapping[str, Any]] = []
@@ -118,7 +120,7 @@ def _pack(rows: list[Mapping[str, Any]], schema: pa.Schema, source: str) -> pa.R
 
 
 def set_columns(batch: pa.RecordBatch, columns: Mapping[str, pa.Array]) -> pa.RecordBatch:
-    """The batch with columns replaced or added."""
+    """Returns the batch with columns replaced, or added at the end."""
     for name, array in columns.items():
         assert len(array) == batch.num_rows, (name, len(array), batch.num_rows)
         index = batch.schema.get_field_index(name)
@@ -148,7 +150,7 @@ def signals_list(batch: pa.RecordBatch) -> pa.Array:
 
 
 def text_bytes(text: pa.Array) -> int:
-    """UTF-8 bytes of a column of texts.
+    """Returns the number of UTF-8 bytes in a column of texts.
 
     >>> text_bytes(pa.array(["abc", "é"]))
     5
@@ -157,11 +159,11 @@ def text_bytes(text: pa.Array) -> int:
 
 
 def text_lines(text: pa.Array) -> int:
-    r"""Lines of a column of texts; what stands behind the last end of a line is one, an empty text has none.
+    r"""Returns the number of lines in a column of texts. Text after the last line end counts; an empty text has none.
 
     >>> text_lines(pa.array(["a\nb", "a\nb\n", ""]))
     4
     """
     ends = pc.sum(pc.count_substring(text, "\n")).as_py() or 0
-    cut = pc.and_(pc.greater(pc.binary_length(text), 0), pc.invert(pc.ends_with(text, "\n")))
-    return ends + (pc.sum(cut).as_py() or 0)
+    unended = pc.and_(pc.greater(pc.binary_length(text), 0), pc.invert(pc.ends_with(text, "\n")))
+    return ends + (pc.sum(unended).as_py() or 0)

@@ -1,7 +1,7 @@
-"""Exact counts as data: what every stage took in, kept and dropped, summed over all workers.
+"""Exact counts of what each stage took in, kept and dropped, as data that is summed over all workers.
 
-A count is ``(source, stage, what) -> int``. Beam's own counters are not used: they may count a retried
-bundle twice. The names of ``what`` are the constants below; reasons stand behind ``dropped:``.
+A count maps ``(source, stage, name)`` to a number. The names are the constants below; the name of a drop reason is
+``dropped:REASON``. Beam's own counters are not used, because they may count a retried bundle twice.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ BYTES_IN, BYTES_KEPT = "bytes_in", "bytes_kept"
 LINES_IN, LINES_KEPT = "lines_in", "lines_kept"
 DROPPED = "dropped:"
 NOTED = "noted:"
-"""Documents that were kept and of which a stage has something to say; zero is written too."""
+"""The prefix of a stage's notes on documents that it kept. A note of 0 documents is written too."""
 BAD_RECORDS, UNREADABLE_FILES = "bad_records", "unreadable_files"
 
-# What goes from one stage of the graph to the next is counted on both sides; the ends must meet.
+# What one stage of the graph sends to another is counted by both. The two numbers must be equal.
 SENT, RECEIVED = "sent:", "received:"
 
 READ_STAGE, WRITE_STAGE = "read", "clean"
 ROWS_STAGE, ROWS = "@rows", "rows"
-"""Where the rows of the ledger are counted, if not every dropped document gets one."""
+"""The pseudo-stage and name of the rows in ``dropped/``, counted if not every dropped document gets a row."""
 WON_STAGE = "@won"
-"""Where a dump's keys are counted that its documents won, by step."""
+"""The pseudo-stage of the keys that the documents of a dump won, by the name of the dedup."""
 GRAPH = "@graph"
-"""The pseudo-stage under which hand-overs between stages are counted."""
+"""The pseudo-stage of what stages send to each other."""
 
 
 class LostRecords(AssertionError):  # noqa: N818 - the name says what happened
-    """Counts in and out of two stages do not meet: something was lost or doubled. Never the user's fault."""
+    """Raised if two counts that must be equal differ: records were lost or doubled, which is a bug or the engine's."""
 
 
 def check_conservation(counts: Mapping[CountKey, int]) -> None:
-    """Compares what every stage took in with what came out of it and of the stages before it.
+    """Checks that each stage kept or dropped all that it took in, and received all that was sent to it.
 
     Raises:
-        LostRecords: names the source and the first place where the numbers do not meet.
+        LostRecords: two numbers differ. The message names the source and each stage.
 
     >>> counts = {("c4", "rules", DOCS_IN): 3, ("c4", "rules", DOCS_KEPT): 2, ("c4", "rules", "dropped:x"): 1}
     >>> check_conservation(counts)
@@ -75,12 +75,16 @@ def _handover_faults(counts: Mapping[CountKey, int]) -> Iterable[str]:
 
 def check_chain(source: str, stages: Sequence[str], counts: Mapping[CountKey, int], *, num_written: int,
                 num_dropped_written: int, is_share: bool = False) -> None:  # fmt: skip
-    """Compares each stage's documents in with the stage before it, and the files written with the last.
+    """Checks that each stage took in what the one before it kept, and that the files hold what the last stage kept.
 
-    ``is_share``: only a share of what was dropped has a row; the rows that were sent are compared with those that came.
+    Args:
+        stages: in the order in which documents pass them.
+        num_written: documents in the clean files.
+        num_dropped_written: rows in the dropped files.
+        is_share: if only a share of the dropped documents has a row. Then the rows are compared with the rows sent.
 
     Raises:
-        LostRecords: names the two stages between which documents were lost or doubled.
+        LostRecords: two numbers differ. The message names the stages between which documents were lost or doubled.
     """
     before, num_before = READ_STAGE, counts.get((source, READ_STAGE, DOCS_KEPT), 0)
     for stage in stages:
@@ -89,9 +93,7 @@ def check_chain(source: str, stages: Sequence[str], counts: Mapping[CountKey, in
             raise LostRecords(f"{source}: {num_before} documents left stage {before}, {num_in} reached stage {stage}")
         before, num_before = stage, counts.get((source, stage, DOCS_KEPT), 0)
     if num_written != num_before:
-        raise LostRecords(
-            f"{source}: {num_before} documents left stage {before}, {num_written} stand in the clean files"
-        )
+        raise LostRecords(f"{source}: {num_before} documents left stage {before}, {num_written} are in the clean files")
     num_dropped = sum(n for (s, stage, what), n in counts.items() if s == source and what.startswith(DROPPED))
     num_dropped += sum(
         n for (s, stage, what), n in counts.items()
@@ -100,11 +102,11 @@ def check_chain(source: str, stages: Sequence[str], counts: Mapping[CountKey, in
     if is_share:
         num_dropped = counts.get((source, ROWS_STAGE, ROWS), 0)
     if num_dropped != num_dropped_written:
-        raise LostRecords(f"{source}: {num_dropped} were dropped, {num_dropped_written} stand in the dropped files")
+        raise LostRecords(f"{source}: {num_dropped} were dropped, {num_dropped_written} are in the dropped files")
 
 
 def stats_of(source: str, counts: Mapping[CountKey, int], stages: Sequence[str]) -> dict[str, Any]:
-    """The content of ``stats/<source>.json``; ``stages`` in the order in which documents pass them."""
+    """Returns the content of ``stats/SOURCE.json``. ``stages`` are in the order in which documents pass them."""
 
     def get(stage: str, what: str) -> int:
         return counts.get((source, stage, what), 0)

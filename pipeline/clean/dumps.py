@@ -1,9 +1,9 @@
-"""A source that comes in dumps (CommonCrawl): each is cleaned on its own, so that a newer one costs itself alone.
+"""Cleans a source that comes in dumps (CommonCrawl) dump by dump, so that adding a dump does not reprocess the others.
 
-A dump takes nothing from the ones behind it: its lines are compared with each other, and of pages that several dumps
-hold the earliest dump's is kept. So what a dump becomes depends on itself and on those before it, which is what its
-fingerprint says. The parts of all dumps lie in one folder under consecutive numbers; a newer dump adds its own behind
-them, and only the ``of-NNNNN`` in the older ones' names is set anew.
+A dump never changes an earlier one: lines are compared within a dump, and if several dumps contain a page, the earliest
+keeps it. So the output of a dump depends on its own files and on earlier dumps, and its fingerprint covers exactly
+these. The parts of all dumps are in one folder with consecutive numbers. A newer dump adds its parts at the end, and
+the parts of older dumps only get a new ``of-NNNNN`` in their names.
 """
 
 from __future__ import annotations
@@ -32,37 +32,39 @@ from pipeline.sources.source import Source, Unit
 
 @dataclass(frozen=True, slots=True)
 class PreparedDump:
-    """A dump of a source of this run."""
+    """A dump of a source, before it is cleaned."""
 
     name: str
     listing: Listing
     units: tuple[Unit, ...]
     fingerprint: str
-    """Of all that it is made of: its own files, the settings, the dumps before it."""
+    """Identifies everything the dump is made from: its own files, the settings, and the earlier dumps."""
     first_part: int
+    """The number of its first part among those of the source."""
     num_parts: int
 
 
 def comes_in_dumps(source: Source) -> bool:
-    """Whether the source's dumps can be cleaned one by one: no step lets a newer dump change an earlier one.
+    """True if the dumps of the source can be cleaned one by one, because no step lets a newer dump change an older one.
 
-    A line dedup over all dumps does; then all of the source is cleaned at once.
+    A line dedup over all dumps would let it. Then the whole source is cleaned at once.
     """
     dedups = (step for step in source.steps if isinstance(step, DedupStep))
     return source.reader.HAS_DUMPS and source.join is None and all(dedup.needs_earlier_dumps_only for dedup in dedups)
 
 
-def cut_into_dumps(
-    source: Source, listing: Listing, cut: Callable[[Listing], tuple[Unit, ...]],
+def split_into_dumps(
+    source: Source, listing: Listing, units_of: Callable[[Listing], tuple[Unit, ...]],
     fingerprint_of: Callable[[Listing, Sequence[Any]], str],
 ) -> tuple[PreparedDump, ...]:  # fmt: skip
-    """The dumps of a source, as they were published; none where it is cleaned at once.
+    """Returns the dumps of a source, oldest first; none if the source is cleaned at once.
 
-    That is so too where the path of a file does not tell its dump: its pages might belong to any of the others.
+    The source is also cleaned at once if the path of a file does not name its dump, because the pages of that file
+    might belong to any of the dumps.
 
     Args:
-        cut: the units of some files.
-        fingerprint_of: of some files and what else is to be told.
+        units_of: splits files into units.
+        fingerprint_of: returns the fingerprint of files and of further values.
     """
     reader = source.reader
     if not comes_in_dumps(source):
@@ -71,20 +73,20 @@ def cut_into_dumps(
     names = sorted(set(dump_of.values()))
     if not all(names):
         return ()
-    for file in listing.files:  # of a form that is not read: it is only told of, with its dump if it names one
-        said = reader.dump_of(file.path)
-        dump_of.setdefault(file.path, said if said in names else names[0])
+    for file in listing.files:  # files in an unsupported format are reported as rejected, with the dump that they name
+        named = reader.dump_of(file.path)
+        dump_of.setdefault(file.path, named if named in names else names[0])
     listings = [listing.only(lambda path, n=name: dump_of[path] == n) for name in names]  # type: ignore[misc]
     num_parts = [scale_of(one.num_bytes).num_parts for one in listings]
-    plans: list[PreparedDump] = []
+    dumps: list[PreparedDump] = []
     for name, files, first, parts in zip(names, listings, accumulate([0, *num_parts]), num_parts, strict=False):
-        also = [name, first, [before.fingerprint for before in plans]]
-        plans.append(PreparedDump(name, files, cut(files), fingerprint_of(files, also), first, parts))
-    return tuple(plans)
+        also = [name, first, [earlier.fingerprint for earlier in dumps]]
+        dumps.append(PreparedDump(name, files, units_of(files), fingerprint_of(files, also), first, parts))
+    return tuple(dumps)
 
 
 def file_without_dump(source: Source, listing: Listing) -> str:
-    """The first file that keeps a source from being cleaned dump by dump; empty where there is none."""
+    """Returns the first file that names no dump, so that the source is cleaned at once; empty if there is none."""
     reader = source.reader
     if not comes_in_dumps(source):
         return ""
@@ -92,7 +94,7 @@ def file_without_dump(source: Source, listing: Listing) -> str:
 
 
 def job_of_dump(job: SourceJob, dump: PreparedDump, dumps: Sequence[PreparedDump], layout: Layout) -> SourceJob:
-    """The job of one dump, out of that of its source."""
+    """Returns the job of one dump, made from the job of its source."""
     source = job.source.name
     sizes = replace(
         job.sizes,
@@ -114,25 +116,25 @@ def _marker(layout: Layout, source: str, dump: PreparedDump) -> str:
 
 
 def pending_dumps(jobs: Sequence[SourceJob], layout: Layout) -> list[SourceJob]:
-    """The jobs of the dumps that are not yet whole, with the keys of those that are; what is in their way is deleted.
+    """Returns the jobs of the dumps that are not complete, with the key files of earlier dumps that are.
 
-    The parts of whole dumps get the names that they have now.
+    Deletes what incomplete dumps left, and gives the parts of complete dumps the names that they have in this run.
     """
-    forget_dumps(layout, jobs[0].source.name, but={job.dump for job in jobs})
+    forget_dumps(layout, jobs[0].source.name, keep={job.dump for job in jobs})
     pending: list[SourceJob] = []
-    whole: list[SourceJob] = []
-    for job in jobs:  # in order: what an earlier dump is made of is part of a later one's fingerprint
-        (whole if is_done(job.places.marker, job.fingerprint, dump_folders(job)) else pending).append(job)
-    numbers = {job.sizes.first_part + part for job in whole for part in range(job.sizes.scale.num_parts)}
+    complete: list[SourceJob] = []
+    for job in jobs:  # oldest first: the fingerprint of a dump covers the earlier ones
+        (complete if is_done(job.places.marker, job.fingerprint, dump_folders(job)) else pending).append(job)
+    numbers = {job.sizes.first_part + part for job in complete for part in range(job.sizes.scale.num_parts)}
     for job in pending:
-        delete_tree(job.places.marker)  # first: a run that is killed from here on leaves nothing that looks finished
+        delete_tree(job.places.marker)  # first, so that a run killed after this leaves nothing that looks complete
         delete_tree(job.places.keys_dir or "")
     for folder in (jobs[0].places.clean_dir, jobs[0].places.dropped_dir):
         _rename_parts(folder, numbers, jobs[0].sizes.num_source_parts or 0)
     steps = [step.NAME for step in jobs[0].source.steps if isinstance(step, DedupStep) and step.leaves_keys]
     return [
         replace(job, earlier_keys=tuple(
-            KeyFiles(step, before.places.keys_dir, _num_won(before, step)) for before in whole
+            KeyFiles(step, before.places.keys_dir, _num_won(before, step)) for before in complete
             if before.sizes.first_part < job.sizes.first_part and before.places.keys_dir for step in steps
         ))
         for job in pending
@@ -140,29 +142,29 @@ def pending_dumps(jobs: Sequence[SourceJob], layout: Layout) -> list[SourceJob]:
 
 
 def _num_won(dump: SourceJob, step: str) -> int:
-    """The keys that a whole dump's documents won, as its marker says."""
+    """Returns the number of keys that the documents of a complete dump won, from its marker."""
     marker = read_marker(dump.places.marker) or {}
     return sum(n for _, stage, what, n in marker["counts"] if (stage, what) == (c.WON_STAGE, step))
 
 
-def forget_dumps(layout: Layout, source: str, but: Collection[str] = ()) -> None:
-    """Deletes what says that dumps of a source are whole, of its clean documents and of their tokens.
+def forget_dumps(layout: Layout, source: str, keep: Collection[str] = ()) -> None:
+    """Deletes the markers and keys of a source's dumps, for clean documents and for tokens, except the dumps to keep.
 
-    ``but``: those that this run has. A part's number is another dump's in the next run: no marker may outlive its dump.
+    No marker may outlive its dump, because in the next run the numbers of its parts may belong to another dump.
     """
     globs = [layout.markers_of_dumps(f"{step}-{source}") for step in ("clean", "tokens")]
     for found in FileSystems.match(globs):
         for entry in found.metadata_list:
             dump = entry.path.rsplit("/", 1)[-1].partition("@")[2].removesuffix(".json")
-            if dump not in but:
+            if dump not in keep:
                 delete_tree(entry.path)
                 delete_tree(layout.keys(source, dump))
-    if not but:
+    if not keep:
         delete_tree(join(layout.work, "keys", source))
 
 
 def _rename_parts(folder: str, numbers: Iterable[int], num_parts: int) -> None:
-    """Deletes parts of other numbers, and says in the names of the rest how many there are."""
+    """Deletes the parts of other numbers, and renames the rest so that their names have the new number of parts."""
     kept = set(numbers)
     delete_unfinished(folder)
     for path, number, _ in numbered_parts(folder):
@@ -174,16 +176,16 @@ def _rename_parts(folder: str, numbers: Iterable[int], num_parts: int) -> None:
 
 
 def finish_source(job: SourceJob, dumps: Sequence[SourceJob]) -> None:
-    """Writes the statistics and the marker of a source all of whose dumps are whole.
+    """Writes the statistics and the marker of a source whose dumps are all complete.
 
     Raises:
-        AssertionError: one of them is not.
+        AssertionError: a dump is not complete.
     """
     counts: Counter[c.CountKey] = Counter()
     for dump in dumps:
         marker = read_marker(dump.places.marker)
         assert marker is not None, f"{dump.label} has no marker"
-        assert are_whole(marker, dump_folders(dump)), f"{dump.label} is not whole"
+        assert are_whole(marker, dump_folders(dump)), f"{dump.label} is not complete"
         counts.update({(source, stage, what): number for source, stage, what, number in marker["counts"]})
-    whole = replace(job, sizes=replace(job.sizes, num_source_parts=dumps[0].sizes.num_source_parts))
-    write_source(whole, counts, stage_names(job.source), dumps)
+    source_job = replace(job, sizes=replace(job.sizes, num_source_parts=dumps[0].sizes.num_source_parts))
+    write_source(source_job, counts, stage_names(job.source), dumps)

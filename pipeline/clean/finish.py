@@ -1,4 +1,4 @@
-"""The end of a source: the counts of all its stages must meet; then its statistics and its marker are written."""
+"""The end of a source: checks the counts of all stages against each other, then writes statistics and marker."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _COUNT, _CLEAN, _DROPPED = "count", "clean", "dropped"
 
 
 class FinishSource(beam.PTransform):
-    """(counts, clean parts, dropped parts) -> the source's name, once all that belongs to it is written."""
+    """Takes counts, clean parts and dropped parts. Outputs the name of the source when everything is written."""
 
     def __init__(self, job: SourceJob) -> None:
         super().__init__()
@@ -63,10 +63,10 @@ def _tagged_dropped(part: int, number: int) -> tuple[int, tuple[str, Any, int]]:
 
 
 def check_earlier_keys(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None:
-    """Compares the keys that were read of whole dumps with what those wrote.
+    """Checks that all keys were read that complete earlier dumps wrote.
 
     Raises:
-        LostRecords: fewer were read; documents would be kept that an earlier dump has.
+        LostRecords: fewer keys were read. Documents would be kept that an earlier dump already has.
     """
     for step in {files.step for files in job.earlier_keys}:
         written = sum(files.num_keys for files in job.earlier_keys if files.step == step)
@@ -77,7 +77,7 @@ def check_earlier_keys(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None
 
 def write_source(job: SourceJob, counts: Mapping[c.CountKey, int], stages: Sequence[str],
                  dumps: Sequence[SourceJob] = ()) -> None:  # fmt: skip
-    """Writes the statistics of a source all of whose parts stand, and the marker last."""
+    """Writes the statistics of a source whose parts are all written, and then its marker."""
     stats = c.stats_of(job.source.name, counts, stages)
     write_bytes(job.places.stats_path, (json.dumps(stats, indent=1, ensure_ascii=False) + "\n").encode())
     marker = {
@@ -94,7 +94,7 @@ def write_source(job: SourceJob, counts: Mapping[c.CountKey, int], stages: Seque
 
 
 def write_dump_marker(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None:
-    """Writes what makes a dump whole: its counts, of which the source's statistics are summed."""
+    """Writes the marker that makes a dump complete. Its counts are later summed to the statistics of the source."""
     marker = {
         "fingerprint": job.fingerprint,
         "counts": [[*key, number] for key, number in sorted(counts.items())],
@@ -110,7 +110,7 @@ def part_range(job: SourceJob) -> tuple[int, int]:
 
 
 def dump_folders(job: SourceJob) -> dict[str, str | Span]:
-    """Where a dump's files lie, as its marker names them."""
+    """Returns the folders of a job's files, under the names that its marker uses."""
     spans: dict[str, str | Span] = {
         "clean": Span(job.places.clean_dir, *part_range(job)),
         "dropped": Span(job.places.dropped_dir, *part_range(job)),
@@ -146,7 +146,7 @@ class _Finish(beam.DoFn):
         yield source.name
 
     def _fill(self, folder: str, written: dict[int, int], schema: pa.Schema) -> None:
-        """Writes an empty file for each part that got no document: a reader finds every name from first to last."""
+        """Writes an empty file for each part without documents, so that readers find every part by its name."""
         for part in range(self._job.sizes.scale.num_parts):
             path = self._job.part_path(folder, part)
             if part not in written:

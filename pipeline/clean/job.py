@@ -1,4 +1,4 @@
-"""The clean job of one source, or of one dump of a source: what it cleans, how it is sized, and where its files go."""
+"""The clean job of one source or of one dump of it: what it cleans, how it is sized, and where its files go."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class JobPlaces:
     clean_dir: str
     dropped_dir: str
     keys_dir: str | None = None
-    """The folder for key files; None if no newer dump can ask for them."""
+    """The folder for key files; None if the source is not cleaned dump by dump."""
     spill_dir: str = ""
     """Texts are spilled here. It is known once the run has its workplace."""
     shuffle_dir: str | None = None
@@ -102,5 +102,5 @@ class SourceJob:
 
     def key_files(self, step: str) -> KeyFiles:
         """Returns the key files that the job writes for an exact dedup."""
-        assert self.places.keys_dir is not None, "no newer dump asks for keys"
+        assert self.places.keys_dir is not None, "only the job of a dump has key files"
         return KeyFiles(step, self.places.keys_dir)

@@ -1,4 +1,4 @@
-"""The ledger of one piece of work: exact counts, and a row for everything that did not get through."""
+"""The ledger of a worker: exact counts, and a row for each document and record that does not become output."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.clean.batches import DROPPED_SCHEMA, SIGNALS_TYPE, signals_list, t
 from pipeline.sources.source import Rejected
 
 MAX_SAMPLE_CHARS = 20_000
-"""Of a dropped document's text so much is kept in the sample: enough to judge it by eye, bounded for a 5 MB page."""
+"""Sampled dropped texts are truncated to this many characters: enough to judge a text, even if a page has 5 MB."""
 
 _FLUSH_ROWS = 20_000
 _FLUSH_BYTES = 16 << 20
@@ -23,13 +23,13 @@ _FLUSH_BYTES = 16 << 20
 
 @dataclass(slots=True)
 class Ledger:
-    """Counts and dropped rows of one source while one worker works on one element."""
+    """The counts and dropped rows of one source while a worker processes one element."""
 
     source: str
     sample_docs: int
-    """Of each (stage, reason) at most so many dropped documents keep their text."""
+    """The number of dropped documents per stage and reason that keep their text."""
     rows_share: float = 1.0
-    """Of what was dropped this share gets a row, besides the sample; what is counted is all of it."""
+    """The share of the other dropped documents that get a row. All are counted."""
     counts: Counter[c.CountKey] = field(default_factory=Counter)
     _rows: list[pa.RecordBatch] = field(default_factory=list)
     _num_rows: int = 0
@@ -40,29 +40,39 @@ class Ledger:
             self.counts[self.source, stage, what] += number
 
     def note(self, stage: str, what: str, number: int) -> None:
-        """Counts documents that stay but of which something is to be told; zero too, to show that it was counted."""
+        """Counts kept documents that a stage reports something about. A zero is stored too."""
         self.counts[self.source, stage, c.NOTED + what] += number
 
     def send(self, name: str, number: int) -> None:
-        """Counts what leaves for another stage of the graph; its receiver counts it under the same name."""
+        """Counts what is sent to another stage of the graph, which counts what it receives under the same name."""
         self.count(c.GRAPH, c.SENT + name, number)
 
     def receive(self, name: str, number: int) -> None:
+        """Counts what another stage of the graph sent."""
         self.count(c.GRAPH, c.RECEIVED + name, number)
 
     def read(self, batch: pa.RecordBatch) -> None:
-        """Counts documents as the reader gave them, before any step."""
+        """Counts documents as the reader yields them, before any step."""
         self.count(c.READ_STAGE, c.DOCS_KEPT, batch.num_rows)
         self.count(c.READ_STAGE, c.BYTES_KEPT, text_bytes(batch.column("text")))
         self.count(c.READ_STAGE, c.LINES_KEPT, text_lines(batch.column("text")))
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Counts the lines of documents as they are written, behind all steps."""
+        """Counts the lines of documents as they are written, after all steps."""
         self.count(c.WRITE_STAGE, c.LINES_KEPT, text_lines(batch.column("text")))
 
     def split(self, stage: str, before: pa.RecordBatch, after: pa.RecordBatch, verdict: pa.Array,
               detail: pa.Array | None) -> tuple[pa.RecordBatch, pa.Array]:  # fmt: skip
-        """Counts a stage and writes down what it drops. Returns the documents kept and which rows they were."""
+        """Counts what a stage keeps and drops, and adds a row for each document that it drops.
+
+        Args:
+            before: the documents that the stage took in.
+            after: the same rows with the columns that the stage changed.
+            verdict: the drop reason of each row, or null.
+
+        Returns:
+            The documents kept, and a mask of the rows that they were.
+        """
         kept_rows = pc.is_null(verdict)
         num_kept = pc.sum(kept_rows).as_py() or 0
         kept = after if num_kept == after.num_rows else after.filter(kept_rows)
@@ -88,7 +98,7 @@ class Ledger:
         self._append([before.column("id"), source, language, stages, reasons, details, signals_list(after), text])
 
     def reject(self, rejected: Rejected) -> None:
-        """Writes down a record that never became a document."""
+        """Counts a record that did not become a document, and adds a row for it."""
         self.count("records", rejected.reason, 1)
         if rejected.is_bad:
             self.count("records", c.BAD_RECORDS, 1)
@@ -108,10 +118,11 @@ class Ledger:
 
     @property
     def is_full(self) -> bool:
+        """True if the dropped rows must be taken, so that memory stays bounded."""
         return self._num_rows >= _FLUSH_ROWS or self._num_bytes >= _FLUSH_BYTES
 
     def take_dropped(self) -> Iterator[pa.RecordBatch]:
-        """Yields the dropped rows so far as one batch, texts only where the row is in its reason's sample."""
+        """Yields the dropped rows so far as one batch, and forgets them. Only sampled rows have their text."""
         if not self._rows:
             return
         rows = pa.Table.from_batches(self._rows).combine_chunks().to_batches()[0]
@@ -125,12 +136,12 @@ class Ledger:
 
 
 def sample_hash(document_id: str) -> int:
-    """The number by which a sample of dropped documents is chosen: smallest first, the same in every run."""
+    """Returns the hash by which documents are sampled. The smallest hashes are in the sample, in every run."""
     return xxhash.xxh3_64_intdigest(document_id.encode(), seed=0x5A)
 
 
 def sample_hashes(rows: pa.RecordBatch) -> dict[tuple[str, str], list[int]]:
-    """Of each (stage, reason) the hashes of the documents whose text is in the rows."""
+    """Returns, by stage and reason, the sample hashes of the rows that have a text."""
     found: dict[tuple[str, str], list[int]] = defaultdict(list)
     with_text = rows.filter(pc.is_valid(rows.column("text"))).to_pydict()
     for stage, reason, document_id in zip(with_text["stage"], with_text["reason"], with_text["id"], strict=True):
@@ -139,14 +150,14 @@ def sample_hashes(rows: pa.RecordBatch) -> dict[tuple[str, str], list[int]]:
 
 
 def without_text_above(rows: pa.RecordBatch, limits: Mapping[tuple[str, str], int]) -> pa.RecordBatch:
-    """The rows with the text only of documents whose sample hash is at most their (stage, reason)'s limit."""
+    """Returns the rows without the texts whose sample hash is above the limit of their stage and reason."""
     pairs = zip(rows.column("stage").to_pylist(), rows.column("reason").to_pylist(), strict=True)
     hashes = map(sample_hash, rows.column("id").to_pylist())
     return _with_text(rows, pa.array([h <= limits.get(p, -1) for p, h in zip(pairs, hashes, strict=True)], pa.bool_()))
 
 
 def in_share(rows: pa.RecordBatch, share: float) -> pa.Array:
-    """bool, one a row: whether its hash is among the smallest, ``share`` of all; the same rows in every run."""
+    """Returns a mask of the rows to write: about ``share`` of them, those with the smallest hashes."""
     limit = int(share * 2**64)
     return pa.array([sample_hash(i) < limit for i in rows.column("id").to_pylist()], pa.bool_())
 

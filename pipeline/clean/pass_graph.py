@@ -1,4 +1,4 @@
-"""Beam glue that every pass of a source shares: the names of its outputs, and the outputs that are collected aside."""
+"""Adds passes to the Beam graph of a source: the names of their outputs, and the side outputs that all passes have."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from pipeline.clean.passes import OpenBatches, WriteClean
 from pipeline.clean.segments import Segment
 
 Side = dict[str, list[Any]]
-"""PCollections of all passes, by tag: counts, dropped rows, sample hashes."""
+"""The side outputs of all passes so far, by tag: PCollections of counts, dropped rows and sample hashes."""
 
 
 def empty_side() -> Side:
+    """Returns the side outputs of a graph without passes."""
     return {tags.COUNTS: [], tags.DROPPED: [], tags.SAMPLES: []}
 
 
 def collect(output: Any, side: Side) -> None:
-    """Adds the side outputs of a pass to those of the passes before it."""
+    """Adds the side outputs of a pass to those of the earlier passes."""
     for tag, collected in side.items():
         collected.append(output[tag])
 
@@ -30,13 +31,13 @@ def tags_of(segment: Segment) -> list[str]:
     """Returns the names of the main outputs of the pass that runs a segment."""
     if segment.is_last:
         return [tags.PARTS]
-    questions = kind_of(segment.ask[0].step).tags(segment.ask)
-    return [tags.REFS, *questions] if segment.spills else questions
+    key_tags = kind_of(segment.dedups[0].step).key_tags(segment.dedups)
+    return [tags.REFS, *key_tags] if segment.spills else key_tags
 
 
 def open_pass(opened: Any, job: SourceJob, segment: Segment, side: Side) -> Any:
     """Adds the pass that opens spilled batches with their verdicts and runs a segment on them."""
-    names = [step.NAME for step in segment.local] or ["hash" if segment.ask else "write"]
+    names = [step.NAME for step in segment.local] or ["hash" if segment.dedups else "write"]
     label = f"pass_{segment.index}_{names[0]}"
     do = WriteClean(job, segment) if segment.is_last else OpenBatches(job, segment)
     output = opened | label >> beam.ParDo(do).with_outputs(*tags_of(segment), *side)

@@ -1,4 +1,4 @@
-"""One pass over the text of a source, as Beam runs it: read or open batches, run a segment, hand on what follows."""
+"""The DoFns of a pass over the texts of a source: they read or open batches, run a segment, and send keys or write."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from apache_beam.pvalue import TaggedOutput
 
 from pipeline.clean.batch_address import BATCH_ID, ROW, TAG_ATTRIBUTES, TAG_REF, part_of
 from pipeline.clean.batches import batch_from_bytes, batch_to_bytes, batches
-from pipeline.clean.dedup.kind import Asked, Workshop
+from pipeline.clean.dedup.kind import KeyTools, NumberedBatch
 from pipeline.clean.dedup.kinds import dedup_of_spilled_text, kind_of
 from pipeline.clean.job import SourceJob
 from pipeline.clean.ledger import Ledger, sample_hashes
@@ -43,7 +43,7 @@ _MAX_HELD = 1000
 
 
 class SegmentDoFn(beam.DoFn):
-    """What all passes share: the models, the spill file, and how a finished batch is handed on."""
+    """The base class of passes: loads models, spills the batches that the segment has run on, and sends their keys."""
 
     def __init__(self, job: SourceJob, segment: Segment) -> None:
         self._job, self._segment = job, segment
@@ -64,7 +64,7 @@ class SegmentDoFn(beam.DoFn):
         return Ledger(self._job.source.name, self._job.sizes.sample_docs, self._job.sizes.dropped_share)
 
     def _close(self, ledger: Ledger, work_id: bytes) -> Iterator[TaggedOutput]:
-        """Ends a piece of work: what it dropped, then its counts."""
+        """Yields what an element dropped, and then its counts."""
         yield from self._dropped(ledger, work_id)
         if ledger.counts:
             yield TaggedOutput(COUNTS, dict(ledger.counts))
@@ -77,24 +77,30 @@ class SegmentDoFn(beam.DoFn):
             yield TaggedOutput(DROPPED, (part, work_id + bytes([self._segment.index]) + blob_bytes(blob)))
 
     def _hand_on(self, batch: pa.RecordBatch, batch_id: bytes, ledger: Ledger) -> Iterator[TaggedOutput]:
-        """Spills a batch and asks the next global steps about it."""
+        """Spills a batch, and sends its keys to the next global steps."""
         if not batch.num_rows:
             return
-        if self._hashed_for is not None:  # hashed once, for the question and for the answer
+        if self._hashed_for is not None:  # computed once, for sending keys and for applying verdicts
             batch = kind_of(self._hashed_for).before_spill(batch, self._hashed_for)
         blob = self._spill.append(batch_to_bytes(batch))
         part = part_of(batch_id, self._job.sizes.scale.num_parts)
-        ledger.send(f"documents behind segment {self._segment.index}", batch.num_rows)
+        ledger.send(f"documents after segment {self._segment.index}", batch.num_rows)
         yield TaggedOutput(REFS, (part, batch_id + bytes([TAG_REF]) + blob_bytes(blob)))
-        yield from self._ask(batch, batch_id, ledger)
+        yield from self._send_keys(batch, batch_id, ledger)
 
-    def _run_documents(self, documents: Iterable[dict[str, Any] | None], place: tuple[int, int], ledger: Ledger,
+    def _run_documents(self, documents: Iterable[dict[str, Any] | None], chunk_id: tuple[int, int], ledger: Ledger,
                        held: list[TaggedOutput]) -> Iterator[TaggedOutput]:  # fmt: skip
-        """Packs documents into batches, runs the segment on each; None among them: a time to write the ledger down."""
+        """Packs documents into batches, and runs the segment on each.
+
+        Args:
+            documents: None among them means that the ledger or ``held`` is full and must be yielded.
+            chunk_id: the numbers of the unit and the chunk that the documents come from.
+            held: outputs that reading the documents adds in the meantime.
+        """
         numbers = itertools.count(1)
         source = self._job.source
         for batch in batches(documents, source=source.name, columns=source.reader.COLUMNS):
-            batch_id = BATCH_ID.pack(*place, next(numbers))
+            batch_id = BATCH_ID.pack(*chunk_id, next(numbers))
             if batch is not None:
                 ledger.read(batch)
                 progress.tick(self._job.places.progress_dir, self._stage(), documents=batch.num_rows)
@@ -107,25 +113,28 @@ class SegmentDoFn(beam.DoFn):
         yield from held
 
     def _stage(self) -> str:
-        """What this pass is called where progress is shown."""
+        """Returns the name of this pass, as the progress display shows it."""
         return pass_label(self._job.source.name, self._segment)
 
     def _run_first(self, batch: pa.RecordBatch, ledger: Ledger) -> pa.RecordBatch:
         return self._runner.run(batch, Verdicts(), ledger)
 
-    def _ask(
+    def _send_keys(
         self, batch: pa.RecordBatch, batch_id: bytes, ledger: Ledger, rows: np.ndarray | None = None
     ) -> Iterator[TaggedOutput]:
-        """Asks the next global steps about a batch; ``rows``: where its documents stood when it was spilled."""
-        chain = self._segment.ask
-        asked = Asked(batch, batch_id, np.arange(batch.num_rows) if rows is None else rows)
-        workshop = Workshop(self._job.sizes.scale, self._spill, ledger)
-        for tag, question in kind_of(chain[0].step).ask(asked, chain, workshop):
-            yield TaggedOutput(tag, question)
+        """Yields the keys of a batch for the next global steps.
+
+        ``rows`` are the row numbers of its documents in the batch as it was spilled. The default is all rows.
+        """
+        chain = self._segment.dedups
+        numbered = NumberedBatch(batch, batch_id, np.arange(batch.num_rows) if rows is None else rows)
+        tools = KeyTools(self._job.sizes.scale, self._spill, ledger)
+        for tag, key in kind_of(chain[0].step).keys(numbered, chain, tools):
+            yield TaggedOutput(tag, key)
 
 
 class ReadUnits(SegmentDoFn):
-    """Reads units into documents and runs the first segment on them. Rows of a join's tables go out under their tag."""
+    """The first pass: reads units into documents, and runs the first segment on them."""
 
     def process(self, element: UnitElement) -> Iterator[TaggedOutput]:
         unit_number, chunk, unit = element
@@ -140,7 +149,7 @@ class ReadUnits(SegmentDoFn):
         return f"{self._job.source.name}: read"
 
     def _documents(self, unit: Unit, ledger: Ledger, held: list[TaggedOutput]) -> Iterator[dict[str, Any] | None]:
-        """The unit's documents; what is not a document goes to the ledger or, as output, to ``held``."""
+        """Yields the documents of a unit. Rejected records go to the ledger, rows of a join's tables to ``held``."""
         if unit.kind == UNKNOWN_FORM:
             ledger.reject(Rejected(location=unit.path, reason=UNKNOWN_FORM, is_bad=False))
             return
@@ -155,12 +164,16 @@ class ReadUnits(SegmentDoFn):
                 yield None
 
     def _table_row(self, row: TableRow, ledger: Ledger) -> Iterator[TaggedOutput]:
-        """What a row of a join's table becomes; only the readers of joins know any."""
-        raise AssertionError(f"{self._job.source.name} has no join, but its reader gave a row of {row.table}")
+        """Yields the outputs for a row of a join's table. Sources without a join have no such rows."""
+        raise AssertionError(f"{self._job.source.name} has no join, but its reader yielded a row of {row.table}")
 
 
 class OpenBatches(SegmentDoFn):
-    """Opens spilled batches of one part with the verdicts on them; hands on, or only asks where no text changed."""
+    """A pass in the middle: opens the spilled batches of a part, applies their verdicts, and runs a segment on them.
+
+    If the segment has no local steps, no text changes except by verdicts. Then nothing is spilled: the pass only sends
+    keys, and the next pass opens the same batches again, with all verdicts.
+    """
 
     def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[TaggedOutput]:
         part, payloads = element
@@ -168,12 +181,12 @@ class OpenBatches(SegmentDoFn):
         for batch_id, blob, verdicts in self._batches(payloads):
             batch = batch_from_bytes(blob.read())
             if self._segment.spills:
-                ledger.receive(f"documents behind segment {self._segment.origin}", batch.num_rows)
+                ledger.receive(f"documents after segment {self._segment.origin}", batch.num_rows)
                 batch = self._runner.run(batch, verdicts, ledger)
                 yield from self._hand_on(batch, batch_id, ledger)
-            else:  # the next pass opens the same batch again and counts: here nothing is decided
+            else:  # the next pass counts, because it opens the same batch again; this ledger is thrown away
                 batch, rows = self._runner.apply_verdicts(batch, verdicts, self._ledger())
-                yield from self._ask(batch, batch_id, ledger, rows)
+                yield from self._send_keys(batch, batch_id, ledger, rows)
             progress.tick(
                 self._job.places.progress_dir, self._stage(), documents=batch.num_rows, num_bytes=batch.nbytes
             )
@@ -183,7 +196,7 @@ class OpenBatches(SegmentDoFn):
         progress.tick(self._job.places.progress_dir, self._stage(), units=1)
 
     def _batches(self, payloads: Iterable[bytes]) -> Iterator[tuple[bytes, Blob, Verdicts]]:
-        """Groups the sorted payloads of a part by batch: the reference first, then what was said of it."""
+        """Yields each batch of a part, from the sorted payloads: first the reference to a batch, then its verdicts."""
         kinds = {v.tag: kind_of(v.step) for v in self._segment.verdicts}
         current, blob, verdicts = b"", None, Verdicts()
         for payload in payloads:
@@ -193,7 +206,7 @@ class OpenBatches(SegmentDoFn):
                     yield current, blob, verdicts
                 current, blob, verdicts = batch_id, blob_from(body), Verdicts()
                 continue
-            assert batch_id == current, "a verdict on a batch that is not there"
+            assert batch_id == current, "a verdict names a batch that does not exist"
             if tag == TAG_ATTRIBUTES:
                 verdicts.attributes[ROW.unpack_from(body)[0]] = json.loads(body[ROW.size :])
             else:
@@ -203,7 +216,7 @@ class OpenBatches(SegmentDoFn):
 
 
 class WriteClean(OpenBatches):
-    """The last pass of a source: what is left becomes one Parquet file a part."""
+    """The last pass: opens the spilled batches of a part, and writes the remaining documents to one Parquet file."""
 
     def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[TaggedOutput]:
         part, payloads = element
@@ -216,7 +229,7 @@ class WriteClean(OpenBatches):
             held: list[pa.RecordBatch] = []
             for batch_id, blob, verdicts in self._batches(payloads):
                 batch = batch_from_bytes(blob.read())
-                ledger.receive(f"documents behind segment {self._segment.origin}", batch.num_rows)
+                ledger.receive(f"documents after segment {self._segment.origin}", batch.num_rows)
                 batch = self._runner.run(batch, verdicts, ledger)
                 progress.tick(
                     self._job.places.progress_dir, self._stage(), documents=batch.num_rows, num_bytes=batch.nbytes

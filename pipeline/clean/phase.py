@@ -1,4 +1,4 @@
-"""The clean phase from the driver's side: which sources must run, their jobs, and whether their input was fit."""
+"""The driver of the clean phase: chooses the sources that must run, makes their jobs, and checks their input."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 
 from filters.exclude import Excluded
-from pipeline.clean.dumps import cut_into_dumps, finish_source, forget_dumps, job_of_dump, pending_dumps
+from pipeline.clean.dumps import finish_source, forget_dumps, job_of_dump, pending_dumps, split_into_dumps
 from pipeline.clean.job import JobPlaces, JobSizes, SourceJob
+from pipeline.clean.prepared_source import PreparedSource
 from pipeline.clean.sizing import scale_of
-from pipeline.clean.source_plan import PreparedSource
 from pipeline.engine.unit_list import write_unit_list
 from pipeline.failures import RunFailed
 from pipeline.files.files import delete_tree, exists, join, open_file
@@ -35,55 +35,56 @@ DATA_VERSION = 2
 
 
 def with_exclusion(source: Source, settings: Settings) -> Source:
-    """The source with the run's exclusion list as its first step, if there is one."""
+    """Returns the source with the exclusion list as its first step, if the run has one."""
     return replace(source, steps=(Excluded(), *source.steps)) if settings.exclude else source
 
 
 def prepare_sources(
     settings: Settings, inputs: Mapping[str, Iterable[str]], models_dir: str | None
 ) -> list[PreparedSource]:
-    """Lists the inputs, cuts them into units and finds the models.
+    """Lists the inputs, splits them into units, and finds the models.
 
     Raises:
-        ValueError: a glob matches nothing, a file's name is not known, a model is missing; says how to mend it.
+        ValueError: a glob matches nothing, no file of a source is in a supported format, or a model is missing. The
+            message says what to do.
     """
-    plans = []
+    prepared = []
     found = dict(find_models(models_dir))
     if settings.tokenizer:
         found["tokenizer"] = settings.tokenizer
     for name, source in settings.sources.items():
         source = with_exclusion(source, settings)
-        named = functools.partial(source.reader.expand, open_file=open_file)
+        expand = functools.partial(source.reader.expand, open_file=open_file)
         listing = list_inputs(
             name,
             list(inputs[name]),
             fraction=settings.fraction,
             always=source.reader.is_side_table,
-            expand=named,
+            expand=expand,
             output=settings.output,
         )
-        units = cut_units(source, listing)
+        units = split_into_units(source, listing)
         paths: dict[str, Any] = dict(require_models(found, name, source.steps, models_dir))
         if settings.exclude:
             paths["exclude"] = settings.exclude
         fingerprint_of = functools.partial(_fingerprint, source, paths, settings)
-        dumps = cut_into_dumps(source, listing, functools.partial(cut_units, source), fingerprint_of)
-        plans.append(PreparedSource(source, listing, units, paths, fingerprint_of(listing), dumps))
-    return plans
+        dumps = split_into_dumps(source, listing, functools.partial(split_into_units, source), fingerprint_of)
+        prepared.append(PreparedSource(source, listing, units, paths, fingerprint_of(listing), dumps))
+    return prepared
 
 
-def cut_units(source: Source, listing: Listing) -> tuple[Unit, ...]:
-    """A source's units; a file of a form that it does not read is a unit that is only told of.
+def split_into_units(source: Source, listing: Listing) -> tuple[Unit, ...]:
+    """Returns the units of a source. A file in an unsupported format becomes a unit that is reported as rejected.
 
     Raises:
-        ValueError: not one of the files is of a form that the source reads.
+        ValueError: none of the files is in a format that the source reads.
     """
     known = [f for f in listing.files if source.reader.knows(f.path)]
     other = [f for f in listing.files if not source.reader.knows(f.path)]
     units = source.reader.units(known, open_file) if known else []
     if not units:
         raise ValueError(
-            f"{source.name}: none of the {len(listing.files)} files is of a form that this source reads "
+            f"{source.name}: none of the {len(listing.files)} files is in a format that this source reads "
             f"(the first is {listing.files[0].path}); docs/formats.md lists them"
         )
     return (*units, *(Unit(path=f.path, num_bytes=0, kind=UNKNOWN_FORM) for f in other))
@@ -104,70 +105,70 @@ def _fingerprint(
     )
 
 
-def pending_jobs(plans: Iterable[PreparedSource], layout: Layout, settings: Settings, *, spill_dir: str,
+def pending_jobs(prepared: Iterable[PreparedSource], layout: Layout, settings: Settings, *, spill_dir: str,
                  shuffle_dir: str | None, progress_dir: str | None) -> list[SourceJob]:  # fmt: skip
-    """The jobs of the sources and dumps that are not yet whole; what an earlier run left of them is deleted."""
+    """Returns the jobs of the sources and dumps that are not complete, and deletes what an earlier run left of them."""
     jobs = []
-    for plan in plans:
-        if is_whole(plan, layout):
+    for one in prepared:
+        if is_complete(one, layout):
             continue
-        name = plan.source.name
-        # The marker first: a run that is killed from here on leaves nothing that looks finished.
+        name = one.source.name
+        # The manifest and the marker first, so that a run killed after this leaves nothing that looks complete.
         for path in (layout.manifest, layout.marker(f"clean-{name}"), layout.stats(name)):
             delete_tree(path)
-        job = _job(plan, layout, settings)
+        job = _job(one, layout, settings)
         places = replace(job.places, spill_dir=spill_dir, shuffle_dir=shuffle_dir, progress_dir=progress_dir)
         job = replace(job, places=places)
-        if plan.dumps:
-            pending = pending_dumps([job_of_dump(job, dump, plan.dumps, layout) for dump in plan.dumps], layout)
-            units = {dump.name: dump.units for dump in plan.dumps}
+        if one.dumps:
+            pending = pending_dumps([job_of_dump(job, dump, one.dumps, layout) for dump in one.dumps], layout)
+            units = {dump.name: dump.units for dump in one.dumps}
         else:
-            pending, units = [job], {"": plan.units}
+            pending, units = [job], {"": one.units}
             forget_dumps(layout, name)
             delete_tree(layout.clean(name))
             delete_tree(layout.dropped(name))
-        for one in pending:
-            write_unit_list(one.places.units_path, units[one.dump])
+        for job in pending:
+            write_unit_list(job.places.units_path, units[job.dump])
         jobs += pending
     return jobs
 
 
-def is_whole(plan: PreparedSource, layout: Layout) -> bool:
-    """Whether all clean documents of a source are there, made as they would be made now."""
-    name = plan.source.name
+def is_complete(prepared: PreparedSource, layout: Layout) -> bool:
+    """True if the output has all clean documents of a source, made from the same input and settings as in this run."""
+    name = prepared.source.name
     folders = {"clean": layout.clean(name), "dropped": layout.dropped(name)}
-    return is_done(layout.marker(f"clean-{name}"), plan.fingerprint, folders) and exists(layout.stats(name))
+    return is_done(layout.marker(f"clean-{name}"), prepared.fingerprint, folders) and exists(layout.stats(name))
 
 
-def already_whole(plans: Iterable[PreparedSource], jobs: Iterable[SourceJob]) -> list[str]:
-    """The sources, and the dumps of the others, that have no job."""
+def already_complete(prepared: Iterable[PreparedSource], jobs: Iterable[SourceJob]) -> list[str]:
+    """Returns the names of the sources that have no job, and of the dumps without a job of the other sources."""
     labels = {job.label for job in jobs}
-    whole = []
-    for plan in plans:
-        name = plan.source.name
-        pieces = [f"{name}@{dump.name}" for dump in plan.dumps] or [name]
+    complete = []
+    for one in prepared:
+        name = one.source.name
+        pieces = [f"{name}@{dump.name}" for dump in one.dumps] or [name]
         done = [piece for piece in pieces if piece not in labels]
-        whole += [name] if done == pieces else done
-    return whole
+        complete += [name] if done == pieces else done
+    return complete
 
 
-def finish_sources(plans: Iterable[PreparedSource], layout: Layout, settings: Settings) -> None:
-    """Sums up the sources whose dumps are now whole."""
-    for plan in plans:
-        if plan.dumps and not is_whole(plan, layout):
-            job = _job(plan, layout, settings)
-            finish_source(job, [job_of_dump(job, dump, plan.dumps, layout) for dump in plan.dumps])
+def finish_sources(prepared: Iterable[PreparedSource], layout: Layout, settings: Settings) -> None:
+    """Writes the statistics and the marker of each source that was cleaned dump by dump. Its dumps are now complete."""
+    for one in prepared:
+        if one.dumps and not is_complete(one, layout):
+            job = _job(one, layout, settings)
+            finish_source(job, [job_of_dump(job, dump, one.dumps, layout) for dump in one.dumps])
 
 
-def _job(plan: PreparedSource, layout: Layout, settings: Settings) -> SourceJob:
-    """Returns the job of a source. ``spill_dir`` and its like are filled in later."""
-    name = plan.source.name
+def _job(prepared: PreparedSource, layout: Layout, settings: Settings) -> SourceJob:
+    """Returns the job of a source. The folders for temporary files are filled in later."""
+    name = prepared.source.name
     return SourceJob(
-        source=plan.source,
-        fingerprint=plan.fingerprint,
-        models={key: portable(path) for key, path in plan.model_paths.items()},
+        source=prepared.source,
+        fingerprint=prepared.fingerprint,
+        models={key: portable(path) for key, path in prepared.model_paths.items()},
         sizes=JobSizes(
-            scale=scale_of(plan.listing.num_bytes),
+            scale=scale_of(prepared.listing.num_bytes),
             sample_docs=settings.limits.sample_docs,
             dropped_share=settings.limits.dropped_share,
         ),
@@ -178,73 +179,73 @@ def _job(plan: PreparedSource, layout: Layout, settings: Settings) -> SourceJob:
             clean_dir=layout.clean(name),
             dropped_dir=layout.dropped(name),
         ),
-        about=about_plan(plan),
+        about=about_source(prepared),
     )
 
 
-def about_plan(plan: PreparedSource) -> dict[str, Any]:
-    """What the manifest says of a source's input and models."""
-    models = {key: path for key, path in plan.model_paths.items() if key not in ("exclude", "tokenizer")}
+def about_source(prepared: PreparedSource) -> dict[str, Any]:
+    """Returns what the manifest reports about the input, the models and the settings of a source."""
+    models = {key: path for key, path in prepared.model_paths.items() if key not in ("exclude", "tokenizer")}
     return {
         "inputs": {
-            "files": len(plan.listing.files),
-            "bytes": plan.listing.num_bytes,
-            "fingerprint": plan.listing.fingerprint,
+            "files": len(prepared.listing.files),
+            "bytes": prepared.listing.num_bytes,
+            "fingerprint": prepared.listing.fingerprint,
         },
         "models": {key: {"name": Path(str(path)).name, "sha256": sha256_of(path)} for key, path in models.items()},
         "settings": {
-            "reader": recorded(plan.source.reader),
-            "join": recorded(plan.source.join),
-            "steps": {step.NAME: recorded(step) for step in plan.source.steps},
+            "reader": recorded(prepared.source.reader),
+            "join": recorded(prepared.source.join),
+            "steps": {step.NAME: recorded(step) for step in prepared.source.steps},
         },
         "cutoffs": cutoffs_of(models["perplexity"]) if "perplexity" in models else {},
     }
 
 
-def check_ceilings(plans: Iterable[PreparedSource], layout: Layout, settings: Settings) -> None:
-    """Stops a run whose input has gone wrong: too many bad records or unreadable files in a source.
+def check_ceilings(prepared: Iterable[PreparedSource], layout: Layout, settings: Settings) -> None:
+    """Checks that no source has more bad records or unreadable files than the settings allow.
 
     Raises:
-        RunFailed: names the source, the numbers and the first few places.
+        RunFailed: a source has more. The message has the numbers and the locations of the first few.
     """
     limits = settings.limits
-    for plan in plans:
-        name = plan.source.name
+    for one in prepared:
+        name = one.source.name
         marker = read_marker(layout.marker(f"clean-{name}"))
         assert marker is not None, f"{name} has no marker"
         bad, files = marker["bad_records"], marker["unreadable_files"]
         num_records = marker["documents"]["in"] + bad
         too_bad = bad > limits.max_bad_records and bad > limits.max_bad_share * num_records
-        too_many = files > limits.max_unreadable_files and files > limits.max_unreadable_share * len(plan.listing.files)
+        too_many = files > limits.max_unreadable_files and files > limits.max_unreadable_share * len(one.listing.files)
         if not (too_bad or too_many):
             continue
         what = (
             f"{bad} of {num_records} records are bad"
             if too_bad
-            else f"{files} of {len(plan.listing.files)} files cannot be read"
+            else f"{files} of {len(one.listing.files)} files cannot be read"
         )
         setting = (
             "run.max_bad_records and run.max_bad_share"
             if too_bad
             else "run.max_unreadable_files and run.max_unreadable_share"
         )
-        places = "\n".join(f"  {p}" for p in _first_places(layout.dropped(name)))
+        rejected = "\n".join(f"  {line}" for line in _first_rejected(layout.dropped(name)))
         raise RunFailed(
-            f"{name}: {what}, more than {setting} allow. The first of them:\n{places}\n"
-            f"All stand in {layout.dropped(name)}."
+            f"{name}: {what}, more than {setting} allow. The first of them:\n{rejected}\n"
+            f"All are in {layout.dropped(name)}."
         )
 
 
-def _first_places(folder: str, number: int = 5) -> list[str]:
-    """The first records of a source that were rejected; read through Beam's file systems, wherever they lie."""
+def _first_rejected(folder: str, number: int = 5) -> list[str]:
+    """Returns the locations and reasons of the first rejected records of a source, from its dropped files."""
     (found,) = FileSystems.match([join(folder, "part-*.parquet")])
     columns = ["id", "stage", "reason", "detail"]
-    places: list[str] = []
+    rejected: list[str] = []
     for path in sorted(entry.path for entry in found.metadata_list):
         with open_file(path) as file:
             for batch in pq.ParquetFile(file).iter_batches(columns=columns):
                 rows = batch.filter(pc.equal(batch.column("stage"), "records")).to_pylist()
-                places += [f"{r['id']}: {r['reason']} {r['detail'] or ''}".rstrip() for r in rows]
-        if len(places) >= number:
+                rejected += [f"{r['id']}: {r['reason']} {r['detail'] or ''}".rstrip() for r in rows]
+        if len(rejected) >= number:
             break
-    return places[:number]
+    return rejected[:number]

@@ -1,4 +1,4 @@
-"""Reading back the clean documents that a run wrote: every page's checksum is looked at."""
+"""Reads the clean documents that a run wrote, and checks the checksum of every Parquet page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.files.files import open_file
 
 
 def clean_batches(path: str, columns: Sequence[str], *, batch_size: int) -> Iterator[pa.RecordBatch]:
-    """The batches of a clean part, of those of the columns that it has.
+    """Yields the record batches of a clean file, limited to the requested columns that exist.
 
     Raises:
         DamagedFile: the file is damaged. Without the checksums a changed byte would silently change a document.

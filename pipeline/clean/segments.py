@@ -1,8 +1,8 @@
-"""From a source's steps to segments: what is read once, what waits for an answer of all documents.
+"""Splits the steps of a source into segments at its dedups, because a dedup needs keys of all documents.
 
-A *local* step needs one document. A *global* step (a dedup) needs all of them, but never their texts: small
-keys travel, a verdict comes back, and the text is read again from where it was spilled. So a source's
-steps are cut at the global ones into segments, and each segment is one pass over the text.
+A *local* step decides about one document at a time. A *global* step (a dedup) compares all documents of the source, but
+not their texts: each document sends small keys and gets a verdict back, while its text waits on disk. So the steps are
+split at the global ones. Each segment is one pass over the texts.
 """
 
 from __future__ import annotations
@@ -18,31 +18,35 @@ from pipeline.sources.source import AnyStep, Source
 
 @dataclass(frozen=True, slots=True)
 class GlobalStep:
-    """A step over all documents, with its place among the source's steps."""
+    """A step over all documents of a source."""
 
     tag: int
+    """1 + the position among the steps of the source. It marks the verdicts of this step."""
     step: DedupStep
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One pass over the text: apply the verdicts of the global steps before, run steps, ask the next global ones."""
+    """One pass over the texts: it applies verdicts, runs local steps, and sends keys to the next global steps."""
 
     index: int
     verdicts: tuple[GlobalStep, ...]
+    """The global steps whose verdicts are applied first."""
     local: tuple[Step, ...]
-    ask: tuple[GlobalStep, ...]
-    """The global steps asked behind it: a chain of exact dedups, one line dedup or one near dedup; empty: the last."""
+    dedups: tuple[GlobalStep, ...]
+    """The global steps that get keys: a chain of exact dedups, one line dedup, or one near dedup. Empty in the last
+    segment."""
     origin: int = -1
-    """The segment that spilled the batches this one opens; -1: it reads the input itself."""
+    """The index of the segment that spilled the batches that this one opens; -1 if this one reads the input."""
 
     @property
     def is_last(self) -> bool:
-        return not self.ask
+        """True if the segment writes the output."""
+        return not self.dedups
 
     @property
     def spills(self) -> bool:
-        """Whether documents are spilled behind it; else the next pass reads the batches that this one opened."""
+        """True if the pass spills its documents. If it changed none, the next pass opens the same batches instead."""
         return bool(self.local) or self.index == 0 or (self.index == 1 and not self.verdicts)
 
 
@@ -52,13 +56,13 @@ def is_local(step: AnyStep) -> TypeGuard[Step]:
 
 
 def segments(steps: Sequence[AnyStep], *, first_opens: bool = False) -> list[Segment]:
-    """Cuts a source's steps into segments.
+    """Splits the steps of a source into segments.
 
-    ``first_opens``: the first one opens batches that a join has spilled, instead of reading the input.
+    ``first_opens`` is True if the first segment opens batches that a join has spilled, instead of reading the input.
 
     >>> from pipeline.sources.dedup_steps import ExactDedup, LineDedup
     >>> a, b = ExactDedup(NAME="a", reason="a", key="id"), LineDedup()
-    >>> [(len(s.verdicts), len(s.ask)) for s in segments((a, b))]
+    >>> [(len(s.verdicts), len(s.dedups)) for s in segments((a, b))]
     [(0, 1), (1, 1), (2, 0)]
     """
     result: list[Segment] = []
@@ -70,20 +74,20 @@ def segments(steps: Sequence[AnyStep], *, first_opens: bool = False) -> list[Seg
         while position < len(steps) and is_local(steps[position]):
             local.append(steps[position])
             position += 1
-        ask: list[GlobalStep] = []
+        dedups: list[GlobalStep] = []
         while position < len(steps) and not is_local(steps[position]):
             step: Any = steps[position]
-            if ask and not ask[-1].step.chains_with(step):
+            if dedups and not dedups[-1].step.chains_with(step):
                 break
-            ask.append(GlobalStep(position + 1, step))
+            dedups.append(GlobalStep(position + 1, step))
             position += 1
-        segment = Segment(index, tuple(verdicts), tuple(local), tuple(ask), origin)  # type: ignore[arg-type]
+        segment = Segment(index, tuple(verdicts), tuple(local), tuple(dedups), origin)  # type: ignore[arg-type]
         result.append(segment)
         if segment.is_last:
             return result
         if segment.spills:
             verdicts, origin = [], index
-        verdicts += ask
+        verdicts += dedups
         index += 1
 
 
@@ -93,5 +97,5 @@ def segments_of(source: Source) -> list[Segment]:
 
 
 def stage_names(source: Source) -> list[str]:
-    """The stages of a source in the order documents pass them, as counted and written in ``stats``."""
+    """Returns the stages of a source, as they are named in ``stats/``, in the order in which documents pass them."""
     return [*(source.join.STAGES if source.join else ()), *(step.NAME for step in source.steps)]

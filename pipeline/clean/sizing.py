@@ -1,4 +1,4 @@
-"""Cuts a source into parts and buckets, so that the memory of a worker is bounded."""
+"""Chooses the number of output parts and buckets of a source, so that the memory of a worker is bounded."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """How a source is cut so that every worker's share is bounded, whatever the size of the input."""
+    """The numbers of parts and buckets of a source. They bound the memory of a worker, however large the input is."""
 
     num_parts: int
-    """Files of clean documents; a worker streams one."""
+    """The number of output parts. A worker streams one part."""
     num_line_buckets: int
-    """Buckets of line hashes; a worker holds one, 17 bytes and a sort's working space a distinct line of a batch."""
+    """The number of buckets of line hashes. A worker holds one: 17 bytes per distinct line of a batch, and the working
+    space of a sort."""
     num_key_buckets: int
-    """Buckets of document keys and join rows; a worker streams one."""
+    """The number of buckets of document keys and of rows of joins. A worker streams one bucket."""
 
 
 _PART_BYTES = (1 << 20, 256 << 20)
@@ -24,28 +25,28 @@ _MANY_PARTS = 64
 
 
 LINES_PER_BUCKET = 250_000
-
+"""The number of lines that a bucket should have, as long as ``_NUM_LINE_BUCKETS`` allows it."""
 
 _NUM_LINE_BUCKETS = (16, 8192)
-"""The fewest, so that workers share them; and the most: a batch's lines (some 90,000) are cut by bucket, and with more
-each line would travel on its own. Beyond 2e9 lines the buckets grow, to 12 million lines at 1e11."""
-
+"""The smallest and largest number of line buckets. At least 16, so that workers share the lines. At most 8192, because
+the lines of a batch (some 90,000) are packed by bucket, and with more buckets each line would be sent on its own. Above
+2e9 lines the buckets grow, to 12 million lines each at 1e11 lines."""
 
 _INPUT_BYTES_PER_LINE = 15
-"""A line of web text takes about 45 bytes, 15 of them in a .gz (the 500 pages of real WETs measured: 44)."""
-
+"""Compressed input bytes per line. A line of web text has about 45 bytes (44 in 500 pages of real WET files), a third
+of that when compressed."""
 
 MAX_BUCKET_LINES = 16_000_000
-"""A larger bucket is parted once more on the worker's own disk, so that no process holds more lines than this."""
+"""A larger bucket is split on the disk of the worker, so that no process holds more lines than this."""
 
 
 def lines_of_input(num_input_bytes: int) -> int:
-    """About how many lines so many stored bytes of web text hold."""
+    """Returns about how many lines an input of web text has, from its compressed size."""
     return num_input_bytes // _INPUT_BYTES_PER_LINE
 
 
 def scale_of(num_input_bytes: int) -> Scale:
-    """Chooses the cuts from the stored size of a source's input.
+    """Returns the numbers of parts and buckets for an input of this compressed size.
 
     >>> scale_of(2_500_000).num_parts, scale_of(10**9).num_parts, scale_of(10**12).num_parts
     (3, 64, 3726)
@@ -63,7 +64,7 @@ def scale_of(num_input_bytes: int) -> Scale:
 
 
 def _power_of_two(number: int) -> int:
-    """The smallest power of two that is at least the number.
+    """Returns the smallest power of two that is at least ``number``.
 
     >>> _power_of_two(16), _power_of_two(17)
     (16, 32)

@@ -1,4 +1,4 @@
-"""The clean phase of one source as a graph: it reads the input, then makes one pass over the text after each dedup."""
+"""The clean phase of a source as a Beam graph: the first pass reads the input, and another pass follows each dedup."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ from pipeline.engine.group_bytes import GroupBytes
 
 
 class CleanSource(beam.PTransform):
-    """Maps the units of a source's input to its clean documents, dropped documents and statistics, all written.
+    """Cleans the units of a source, and writes its clean documents, dropped documents and statistics.
 
-    Only references, keys, hashes and verdicts travel between passes. Texts are spilled once and read again.
-    ``earlier`` holds the outputs of the dumps before this one. Output: a dict of ``done`` and, for a dump, the paths of
-    its key files by step, which newer dumps read.
+    Passes send each other only references, keys and verdicts. The texts are spilled to disk and read again.
+
+    ``earlier`` contains the outputs of the earlier dumps of the source. The output is a dict: ``done`` is the name of
+    the source, and for a dump there are also the paths of its key files, by step, which newer dumps read.
     """
 
     def __init__(self, job: SourceJob, earlier: Sequence[Mapping[str, Any]] = ()) -> None:
@@ -39,8 +40,8 @@ class CleanSource(beam.PTransform):
         output, segment, following = self._first(units, segments_of(self._job.source), side)
         refs, verdicts = output[tags.REFS], []
         for number, after in enumerate(following):
-            found, counts, key_files = self._decide(output, segment)
-            verdicts += found
+            decided, counts, key_files = self._dedup(output, segment)
+            verdicts += decided
             self._key_files |= key_files
             side[tags.COUNTS] += counts
             opened = (refs, *verdicts) | f"gather_{number}" >> GroupBytes(
@@ -71,13 +72,13 @@ class CleanSource(beam.PTransform):
         collect(output, side)
         return output[UNITS] | "spread" >> beam.Reshuffle()
 
-    def _decide(self, output: Any, segment: Segment) -> tuple[list[Any], list[Any], dict[str, Any]]:
-        """Adds the dedups that a segment asks. Returns their verdicts, their counts, and a dump's key files."""
-        first = segment.ask[0].step
-        names = {global_step.step.NAME for global_step in segment.ask}
+    def _dedup(self, output: Any, segment: Segment) -> tuple[list[Any], list[Any], dict[str, Any]]:
+        """Adds the dedups that get keys from a segment. Returns their verdicts, counts, and key files (of a dump)."""
+        first = segment.dedups[0].step
+        names = {global_step.step.NAME for global_step in segment.dedups}
         earlier = {name: [files[name] for files in self._earlier if name in files] for name in names}
-        questions = tuple(output[tag] for tag in kind_of(first).tags(segment.ask))
-        decided: tuple[list[Any], list[Any], dict[str, Any]] = questions | f"dedup_{first.NAME}" >> kind_of(
-            first
-        ).graph(self._job, segment.ask, earlier)
+        kind = kind_of(first)
+        keys = tuple(output[tag] for tag in kind.key_tags(segment.dedups))
+        dedup = kind.graph(self._job, segment.dedups, earlier)
+        decided: tuple[list[Any], list[Any], dict[str, Any]] = keys | f"dedup_{first.NAME}" >> dedup
         return decided

@@ -1,4 +1,4 @@
-"""Running a segment on batches: verdicts of global steps applied, local steps run, everything counted. No Beam."""
+"""Runs a segment on a batch: applies the verdicts of global steps, runs local steps, and counts everything. No Beam."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from filters.step import Step
 from pipeline.clean.batches import BASE_COLUMNS, SIGNAL_PREFIX, SIGNALS_TYPE, set_columns, signals_list, text_bytes
-from pipeline.clean.dedup.kind import Asked
+from pipeline.clean.dedup.kind import NumberedBatch
 from pipeline.clean.dedup.kinds import kind_of
 from pipeline.clean.ledger import Ledger
 from pipeline.clean.segments import Segment
@@ -32,7 +32,7 @@ class StepRunner:
     progress_dir: str | None = None
 
     def run(self, batch: pa.RecordBatch, verdicts: Verdicts, ledger: Ledger) -> pa.RecordBatch:
-        """The batch after the verdicts and the local steps, with everything counted."""
+        """Returns the batch after the verdicts and the local steps. The ledger gets counts and dropped documents."""
         batch = with_attributes(self.apply_verdicts(batch, verdicts, ledger)[0], verdicts.attributes)
         ledger.receive("attributes", len(verdicts.attributes))
         for step in self.segment.local:
@@ -57,21 +57,21 @@ class StepRunner:
     def apply_verdicts(
         self, batch: pa.RecordBatch, verdicts: Verdicts, ledger: Ledger
     ) -> tuple[pa.RecordBatch, np.ndarray]:
-        """Drops what the global steps before this segment decided, in the order of the steps.
+        """Applies the verdicts of the global steps before this segment, in the order of the steps.
 
-        Returns what is left and the rows it had in the batch as it came: by these every verdict names its documents.
+        Returns the documents that are kept, and their row numbers in the given batch. Verdicts name documents by these.
         """
         rows = np.arange(batch.num_rows)
         for global_step in self.segment.verdicts:
             step, started, before = global_step.step, time.perf_counter(), batch
-            asked = Asked(batch, b"", rows)
-            batch, rows = kind_of(step).apply(global_step, asked, verdicts, ledger)
+            numbered = NumberedBatch(batch, b"", rows)
+            batch, rows = kind_of(step).apply(global_step, numbered, verdicts, ledger)
             self._tick(step.NAME, started, before)
         return batch, rows
 
 
 def with_attributes(batch: pa.RecordBatch, attributes: Mapping[int, Mapping[str, Any]]) -> pa.RecordBatch:
-    """The batch with the columns that a join found for its rows."""
+    """Returns the batch with the columns that a join found for its rows."""
     if not attributes:
         return batch
     names = list(next(iter(attributes.values())))
@@ -85,7 +85,7 @@ def with_attributes(batch: pa.RecordBatch, attributes: Mapping[int, Mapping[str,
 
 
 def clean_schema(source: Source) -> pa.Schema:
-    """The columns of ``clean/<source>``: the base, the source's own, those its steps add, and the signals."""
+    """Returns the schema of ``clean/SOURCE``: base columns, columns of the reader and of the steps, and signals."""
     columns = dict(BASE_COLUMNS) | dict(source.reader.COLUMNS)
     for step in source.steps:
         columns |= dict(step.COLUMNS) if isinstance(step, Step) else {}
@@ -94,7 +94,7 @@ def clean_schema(source: Source) -> pa.Schema:
 
 
 def to_clean(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """The batch in the form of the output."""
+    """Returns the batch with the columns of the output."""
     arrays = []
     for name, kind in zip(schema.names, schema.types, strict=True):
         if name == "signals":

@@ -1,4 +1,4 @@
-"""The names of the outputs of a pass, and the bytes that a global step sends back."""
+"""The names of the outputs of a pass, the bytes of a signal, and the names of passes where progress is shown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pipeline.clean.segments import Segment
 REFS, KEYS, LINES, BOOKS, SKETCHES, COUNTS, DROPPED, SAMPLES, PARTS = (
     "refs", "keys", "lines", "books", "sketches", "counts", "dropped", "samples", "parts",
 )  # fmt: skip
-"""Tags of what a segment puts out; ``keys`` has a tag for each contest of a chain: ``keys_0``, ``keys_1``."""
+"""The names of the outputs of a pass. A chain of exact dedups has one output per dedup: ``keys_0``, ``keys_1``."""
 
 SIGNAL = struct.Struct(">cd")
 SIGNAL_MARK = b"\xff"
@@ -25,14 +25,15 @@ def signal_bytes(value: float) -> bytes:
 
 
 def key_tag(index: int) -> str:
+    """Returns the name of the output with the keys for one dedup of a chain."""
     return f"{KEYS}_{index}"
 
 
 def pass_label(source: str, segment: Segment) -> str:
-    """What a pass over spilled batches is called where progress is shown.
+    """Returns the name of a pass over spilled batches, as the progress display shows it.
 
     >>> pass_label("books", Segment(1, (), (), ()))
     'books: write'
     """
-    names = [s.NAME for s in segment.local] or [a.step.NAME for a in segment.ask]
+    names = [s.NAME for s in segment.local] or [global_step.step.NAME for global_step in segment.dedups]
     return f"{source}: {names[0] if names else 'write'}"

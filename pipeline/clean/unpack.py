@@ -1,4 +1,4 @@
-"""Containers that only one task can unpack become chunks that many can read."""
+"""Unpacks containers that only one task can read (a .7z) into chunks that many tasks read in parallel."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ UNITS = "units"
 
 
 class UnpackUnits(SegmentDoFn):
-    """Unpacks a container into spill files, a unit a chunk; every other unit goes through as it is."""
+    """Unpacks containers into spill files, with one unit per chunk. Other units pass unchanged."""
 
     def setup(self) -> None:
-        """Nothing: no step runs here, so no model is loaded."""
+        """Does nothing. No step runs here, so no model is needed."""
 
     def process(self, element: UnitElement) -> Iterator[TaggedOutput]:
         number, _, unit = element

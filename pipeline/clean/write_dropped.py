@@ -1,4 +1,4 @@
-"""What was dropped, written down: every document's id, stage and reason, and the text of a bounded sample."""
+"""Writes the dropped documents: id, stage and reason of each, and the texts of a bounded sample."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ from pipeline.files.spill import blob_from
 
 
 class WriteDropped(beam.PTransform):
-    """(refs to dropped rows, hashes of sampled documents), each a tuple of PCollections -> (part, number of rows)."""
+    """Takes references to dropped rows, and hashes of sampled documents. Outputs (part, number of rows written).
+
+    Each worker samples the rows that it drops. Here the sample hashes of all workers give one limit per stage and
+    reason, and texts above it are removed.
+    """
 
     def __init__(self, job: SourceJob) -> None:
         super().__init__()
@@ -45,11 +49,11 @@ class WriteDropped(beam.PTransform):
 
 
 def _last(reason: tuple[str, str], hashes: list[int]) -> tuple[tuple[str, str], int]:
-    return reason, max(hashes, default=-1)  # none where no text is kept
+    return reason, max(hashes, default=-1)  # -1 if no text is kept
 
 
 class _Smallest(beam.CombineFn):
-    """Lists of numbers -> the k smallest of all."""
+    """Combines lists of numbers to the smallest ``size`` numbers of all."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -85,7 +89,7 @@ class _Write(beam.DoFn):
                 rows = batch_from_bytes(blob_from(payload[BATCH_ID.size + 1 :]).read())
                 num_rows += rows.num_rows
                 rows = without_text_above(rows, limits)
-                if self._job.sizes.dropped_share < 1.0:  # of documents that were in a sample and are not in that of all
+                if self._job.sizes.dropped_share < 1.0:  # some rows were sent only for a worker's sample
                     is_record = pc.equal(rows.column("stage"), "records")
                     is_kept = pc.or_(pc.is_valid(rows.column("text")), in_share(rows, self._job.sizes.dropped_share))
                     rows = rows.filter(pc.or_(is_record, is_kept))

@@ -1,8 +1,8 @@
-"""The one fingerprint of the project: it identifies values, and no class name or field name enters it.
+"""Computes fingerprints of settings. They contain no names of classes, fields or files.
 
-So a class, a field or a file can be renamed, and a finished output is still recognised. What does enter: the name of a
-stage, its data version, and each setting that differs from its default, by its position in the class. Settings may
-therefore be added at the end of a class; ``tests/golden/settings.json`` holds their order and defaults.
+So all of these can be renamed, and finished outputs are still recognised. A fingerprint contains the name of a stage,
+its data version, and each setting that differs from its default, by its position in the class. Therefore new settings
+are added at the end of a class. ``tests/golden/settings.json`` has the order and the defaults.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ def fingerprint(*values: Any) -> str:
 
 
 def canonical(value: Any) -> Any:
-    """Returns a form that JSON can hold and that is equal for equal values.
+    """Returns a value of JSON that is equal for equal values.
 
-    A dataclass becomes its stage name, its data version, and its settings that are not the default, by position.
+    A dataclass becomes a list: its stage name, its data version, and (position, value) of each setting that is not the
+    default.
 
     >>> from pipeline.sources.dedup_steps import ExactDedup, LineDedup
     >>> canonical(ExactDedup(NAME="a", reason="b", key="id"))
@@ -63,7 +64,7 @@ def _is_default(field: dataclasses.Field[Any], value: Any) -> bool:
 
 
 def recorded(value: Any) -> Any:
-    """Returns a value as the manifest and the report show it: settings by name, with the data version.
+    """Returns a value as the manifest and the report show it: its data version, and its settings by name.
 
     >>> from pipeline.sources.dedup_steps import LineDedup
     >>> recorded(LineDedup())["keep"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from pipeline.clean.prepared_source import PreparedSource
 from pipeline.clean.sizing import scale_of
-from pipeline.clean.source_plan import PreparedSource
 from pipeline.engine.runner import Engine
 from pipeline.files.files import exists, read_bytes
 from pipeline.output.paths import Layout

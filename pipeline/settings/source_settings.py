@@ -17,10 +17,10 @@ FIXED = DedupStep.FIXED
 def configured(source: Source, settings: Mapping[str, Any]) -> Source:
     """Returns the source with a run's settings.
 
-    ``settings`` maps ``reader``, ``join`` or the name of a step to its fields. ``off`` (false) leaves a step out.
+    ``settings`` maps ``reader``, ``join`` or the name of a step to its settings. False (``off``) leaves a step out.
 
     Raises:
-        ValueError: a name or a field is not known, or a value does not fit. The message lists what is known.
+        ValueError: a name or a setting is unknown, or a value does not fit. The message lists the known ones.
     """
     where = f"sources.{source.name}"
     steps = {step.NAME: step for step in source.steps}
@@ -34,8 +34,8 @@ def configured(source: Source, settings: Mapping[str, Any]) -> Source:
         raise ValueError(f"{where}.duplicate_id cannot be off: every later stage relies on unique ids")
 
     def applied(name: str, value: Any) -> Any:
-        given = settings.get(name)
-        return with_settings(value, given, f"{where}.{name}", fixed=FIXED) if given not in (None, {}, True) else value
+        new = settings.get(name)
+        return with_settings(value, new, f"{where}.{name}", fixed=FIXED) if new not in (None, {}, True) else value
 
     return dataclasses.replace(
         source,

@@ -36,7 +36,7 @@ class DedupStep:
         raise NotImplementedError
 
     def chains_with(self, following: object) -> bool:
-        """True if the step after this one can be asked at the same time."""
+        """True if the step after this one can get its keys from the same pass."""
         return False
 
     @property

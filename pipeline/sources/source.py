@@ -1,6 +1,6 @@
-"""What a source is: a value. No Beam here: a source can be read in a test or at the prompt.
+"""Defines what a source is. A source is a value and knows no Beam, so it can be read in a test or at the prompt.
 
-A source names how its files are cut into units (the smallest piece one worker reads on its own), how a
+A source says how its files are split into units (the smallest piece of input that one worker reads on its own), how a
 unit is read into documents, and which steps the documents pass, in order.
 """
 
@@ -17,16 +17,16 @@ from filters.step import Step
 from pipeline.sources.dedup_steps import DedupStep
 
 UNKNOWN_FORM = "unknown_form"
-"""The kind of units, and the reason of records, that stand for files of a form the source does not read."""
+"""The kind of a unit for a file in an unsupported format, and the reason with which the file is rejected."""
 
 Document = dict[str, Any]
-"""One document as a reader gives it: ``id``, ``text``, optionally ``language``, and the reader's own columns.
-``id`` comes from the record's own identity, never from where it was read."""
+"""A document as a reader yields it: ``id``, ``text``, optionally ``language``, and the columns of the reader. The id
+comes from the record itself, never from the place where it was read."""
 
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """One file of a source's input. ``num_bytes`` as stored (compressed)."""
+    """A file of the input of a source. ``num_bytes`` is its stored (compressed) size."""
 
     path: str
     num_bytes: int
@@ -39,53 +39,54 @@ class Unit:
     path: str
     num_bytes: int
     kind: str = ""
-    """Which of the source's forms this is (``wet``, ``warc``, ``contents``, ...); the reader's own word."""
+    """The format or role of the file (``wet``, ``warc``, ``contents``, ...). Each reader has its own kinds."""
     start: int = 0
     end: int | None = None
-    """Byte range in the stored file; ``None`` is its end. What a range means is the reader's business."""
+    """The end of a byte range that begins at ``start``; None is the end of the file. Each reader defines what a range
+    contains."""
     origin: str = ""
-    """Where the bytes came from if not from ``path`` itself: set on units that were unpacked from a container."""
+    """The container that the bytes were unpacked from, if they are not from ``path`` itself."""
     group: int = 0
-    """Which group of the source's files it belongs to, where the reader makes groups."""
+    """The number of the group of files that the unit belongs to, if the reader makes groups."""
 
     @property
     def location(self) -> str:
-        """What a person is told of where this unit is: the container it came from, or the file."""
+        """The location of the unit for messages: the container that it was unpacked from, or its file."""
         return self.origin or self.path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
-    """A record that never became a document. Counted under ``records`` and written to ``dropped`` with its place."""
+    """A record that did not become a document. It is counted under ``records``, and written to ``dropped/``."""
 
     location: str
-    """Where it was: ``FILE#MEMBER`` or ``FILE@BYTE_OFFSET`` or ``FILE:LINE``."""
+    """The place of the record: ``FILE#MEMBER``, ``FILE@BYTE_OFFSET`` or ``FILE:LINE``."""
     reason: str
-    """snake_case: ``truncated_gzip``, ``not_json``, ``pdf``, ``redirect``, ..."""
+    """The drop reason in snake_case: ``truncated_gzip``, ``not_json``, ``pdf``, ``redirect``, ..."""
     detail: str = ""
     is_bad: bool = True
-    """True where the input is broken: counts towards the ceiling of bad records. A PDF or a redirect is not broken."""
+    """True if the input is broken. It counts towards the ceiling of bad records. A PDF or a redirect is not broken."""
     is_whole_file: bool = False
-    """True where nothing (more) of a file could be read: counts towards the ceiling of unreadable files."""
+    """True if nothing (more) of a file could be read, which counts towards the ceiling of unreadable files."""
 
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """Part of a document only after a join: a file or licence row (GitHub), a post (Stack Exchange)."""
+    """A record that becomes part of a document in a join: a file or licence row (GitHub), a post (Stack Exchange)."""
 
     table: str
     row: dict[str, Any]
 
 
 class Opener(Protocol):
-    """Opens a stored file for reading raw bytes (never decompressed), seekable; local or in a cloud's store."""
+    """Opens a local or remote file for reading. The file is seekable, and its bytes are not decompressed."""
 
     def __call__(self, path: str) -> BinaryIO: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A run of whole records out of a container."""
+    """Consecutive complete records from a container."""
 
     kind: str
     origin: str
@@ -114,9 +115,9 @@ class Reader(ABC):
     NOT_BROKEN: ClassVar[tuple[str, ...]] = ()
     """The reasons of records that are as they should be, but no documents: a redirect, a PDF."""
     CONTAINERS: ClassVar[frozenset[str]] = frozenset()
-    """The ``kind`` of units that only one task can unpack (a .7z). ``unpack`` cuts them into chunks, which the
-    pipeline spills to files and hands to ``read`` as units (``path`` is the spill file, ``origin`` and ``kind`` are the
-    chunk's), so that they are read in parallel."""
+    """The ``kind`` of units that only one task can unpack (a .7z). ``unpack`` splits them into chunks. The pipeline
+    spills the chunks to files, and gives them to ``read`` as units that are read in parallel: ``path`` is the spill
+    file, ``origin`` and ``kind`` are those of the chunk."""
     HAS_DUMPS: ClassVar[bool] = False
     """True if the files come in dumps, one after another. Then a newer dump is cleaned without reading older ones."""
 
@@ -126,7 +127,7 @@ class Reader(ABC):
 
     @abstractmethod
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """Cuts files, all of known names, into units.
+        """Splits files, all of known names, into units.
 
         Raises:
             ValueError: the files cannot be read together.
@@ -137,7 +138,7 @@ class Reader(ABC):
         """Yields the records of a unit. A broken record becomes a ``Rejected``, and reading goes on after it."""
 
     def unpack(self, unit: Unit, open_file: Opener) -> Iterator[Chunk | Rejected]:
-        """Yields chunks of about 8 MB out of a container, each cut between two records."""
+        """Yields the content of a container in chunks of about 8 MB, split between two records."""
         raise NotImplementedError(f"{type(self).__name__} names no containers")
 
     def dump_of(self, path: str) -> str:
@@ -193,7 +194,7 @@ UNKNOWN_LICENCE = DataLicence("not known here", "look at where it came from", ""
 class Source:
     """One source of documents: how its files are read, and the steps that its documents pass, in order.
 
-    Dedups over all documents may stand between any two filters.
+    Dedups may be anywhere among the steps.
     """
 
     name: str

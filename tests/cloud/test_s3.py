@@ -117,7 +117,7 @@ def test_dumps_that_lists_name(checkout: Checkout, store: Store) -> None:
     run(DUMPS[0])
     (first,) = store.names("dumps/clean/")
     before = store.get(first)
-    assert "common_crawl@CC-MAIN-2018-05 already whole" in run(*DUMPS)
+    assert "common_crawl@CC-MAIN-2018-05 already complete" in run(*DUMPS)
     parts = [f"dumps/clean/common_crawl/part-0000{n}-of-00002.parquet" for n in range(2)]
     assert store.names("dumps/clean/") == parts
     assert store.get(parts[0]) == before

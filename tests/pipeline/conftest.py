@@ -1,4 +1,4 @@
-"""The toy source and the small corpus, importable by the tests of the graph and by the worker processes they start."""
+"""Makes ``toy`` and ``small`` importable, for these tests and for the worker processes that they start."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from small import Small, make  # noqa: E402 - found only now
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
-    """A corpus of two sources that runs in seconds."""
+    """Returns a corpus of two sources on which a run takes seconds."""
     return make(tmp_path_factory.mktemp("small"))
 
 
 @pytest.fixture(scope="session")
 def small_done(small: Small, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The output of a whole run over it; tests that go on from it take a copy."""
+    """Returns the output of a whole run. Tests that change it use ``out``, a copy."""
     out = tmp_path_factory.mktemp("done") / "out"
     assert small.run(out) == 0
     return out
@@ -34,6 +34,6 @@ def small_done(small: Small, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def out(small_done: Path, tmp_path: Path) -> Path:
-    """A copy of the finished output, its modification times kept, to go on from."""
+    """Returns a copy of the complete output, with the same modification times."""
     shutil.copytree(small_done, tmp_path / "out")
     return tmp_path / "out"

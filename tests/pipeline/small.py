@@ -1,4 +1,4 @@
-"""A corpus of two sources small enough to run whole in a second or two, in this process, through the command itself."""
+"""A corpus of two sources that the whole pipeline runs on in a second or two, in this process."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ sources: {books: {book_quality: {min_num_words: 50}}}
 
 
 def prose(seed: str, num_words: int) -> str:
-    """Sentences of common words, the same for the same seed."""
+    """Returns sentences of common words. They depend on the seed alone."""
     chosen = random.Random(seed)
     known = _WORDS.split()
     words = [chosen.choice(known) for _ in range(num_words)]
@@ -48,7 +48,7 @@ def write_c4(path: Path, numbers: Sequence[int]) -> None:
 
 @dataclass(frozen=True)
 class Small:
-    """Where the input lies, and how it is run."""
+    """The folder of the corpus, and the arguments of the command that runs on it."""
 
     root: Path
 
@@ -85,6 +85,6 @@ def make(root: Path) -> Small:
 
 
 def shard_sums(out: Path) -> dict[str, str]:
-    """Checksums of all shards, by path."""
+    """Returns the checksums of all shards, by path."""
     files = [*(out / "shards").glob("*"), *(out / "validation").glob("*")]
     return {str(p.relative_to(out)): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(files)}

@@ -1,4 +1,4 @@
-"""A run that is continued does what is not yet whole and only that, and comes to the bytes of one never stopped."""
+"""A run over an earlier output runs only what is not complete, and the result has the bytes of a run from scratch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 
 class Done:
-    """Which jobs a run did, a word each, ``clean-books`` for example."""
+    """Records the jobs that a run starts, ``clean-books`` for example."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.jobs: list[str] = []
@@ -36,13 +36,13 @@ class Done:
             "tokenize": lambda jobs: [f"tokens-{job.label}" for job in jobs],
             "mix": lambda job: ["mix"],
         }
-        for name, said in names.items():
-            monkeypatch.setattr(graph, name, self._noting(getattr(graph, name), said))
+        for name, labels in names.items():
+            monkeypatch.setattr(graph, name, self._noting(getattr(graph, name), labels))
         monkeypatch.setattr(tokenizer_phase, "train", self._noting(tokenizer_phase.train, lambda _: ["train"]))
 
-    def _noting(self, function: Any, said: Callable[[Any], list[str]]) -> Any:
+    def _noting(self, function: Any, labels: Callable[[Any], list[str]]) -> Any:
         def noted(first: Any, second: Any, *others: Any, **more: Any) -> Any:
-            self.jobs += said(second)
+            self.jobs += labels(second)
             return function(first, second, *others, **more)
 
         return noted
@@ -77,10 +77,10 @@ def test_nothing_is_done_twice(small: Small, small_done: Path, out: Path, done: 
     assert done.jobs == []
     assert (out / "manifest.json").read_bytes() == (small_done / "manifest.json").read_bytes()
     assert shard_sums(out) == shard_sums(small_done)
-    said = capsys.readouterr()
-    assert "c4, books already whole" in said.err
-    assert "mix: already whole" in said.err
-    assert "60.0000 %" in said.out, "the table is printed all the same"
+    printed = capsys.readouterr()
+    assert "c4, books already complete" in printed.err
+    assert "mix: already complete" in printed.err
+    assert "60.0000 %" in printed.out, "the table is printed all the same"
 
 
 def test_a_changed_setting_of_one_source_redoes_it_and_what_follows(
@@ -219,7 +219,7 @@ DAMAGES: dict[str, tuple[list[Harm], list[str]]] = {
     "the tokenizer is gone": ([lambda out: remove(out / "tokenizer.model")], ["train"]),
     "the tokenizer is another": ([lambda out: (out / "tokenizer.model").write_bytes(b"x")], ["train"]),
 }
-"""How an output is harmed, and the jobs before the mix that mend it."""
+"""Damages of an output, each with the jobs before the mix that repair it."""
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -252,7 +252,7 @@ def test_a_changed_byte_in_a_clean_part_is_noticed(small: Small, out: Path, caps
     data = bytearray(path.read_bytes())
     data[len(data) // 3] ^= 0xFF
     path.write_bytes(data)
-    remove(out / ".work/steps/tokens-books.json")  # else nobody reads the part again
+    remove(out / ".work/steps/tokens-books.json")  # so that the part is read again
     assert small.run(out, "--seed=9") == 1
     assert f"{path} is damaged" in capsys.readouterr().err
     assert not (out / "manifest.json").exists()
@@ -263,9 +263,9 @@ def test_a_changed_byte_in_a_clean_part_is_noticed(small: Small, out: Path, caps
 def test_mixing_what_is_damaged_is_refused(small: Small, out: Path, capsys: Any) -> None:
     remove(part(out, "clean/books"))
     assert main(["--config", str(small.config), "--phase=mix", f"--output={out}"]) == 2
-    said = capsys.readouterr().err.splitlines()
-    assert said[-1].startswith("error: books: its clean documents in")
-    assert "--phase=clean --input books=GLOB" in said[-1]
+    last_line = capsys.readouterr().err.splitlines()[-1]
+    assert last_line.startswith("error: books: its clean documents in")
+    assert "--phase=clean --input books=GLOB" in last_line
 
 
 def test_the_phases_apart_come_to_the_same(small: Small, small_done: Path, tmp_path: Path, done: Done) -> None:
@@ -348,7 +348,7 @@ def test_takedowns_are_applied_in_both_phases(small: Small, small_done: Path, ou
 
 
 class _Killed(BaseException):
-    """What stands for SIGKILL at a place that must be hit."""
+    """Raised in place of SIGKILL, so that a run is stopped at an exact place."""
 
 
 PLACES = (
@@ -358,13 +358,13 @@ PLACES = (
     "pipeline.phases.graph.mix",
     "pipeline.mix.phase.write_manifest",
 )
-"""Where a run is stopped, in the order in which it comes there."""
+"""The places where a run is stopped, in the order in which it reaches them."""
 
 
 def test_what_is_killed_never_looks_finished(
     small: Small, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run with another setting, over a finished output, stopped at each step in turn, and at last let go on."""
+    """A run with another setting over a complete output is stopped at each place in turn, and then runs to its end."""
     config = with_config(small, tmp_path, "{min_num_words: 50}", "{min_num_words: 10}")
 
     def killed(*_: Any, **__: Any) -> None:

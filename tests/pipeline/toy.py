@@ -1,4 +1,4 @@
-"""A small source for tests of the graph: documents in JSON lines, every kind of global step, faults on demand."""
+"""A small source for tests of the clean phase: it reads JSON lines, and has exact dedups and a line dedup."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class ToyReader(Reader):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DropWord(Step):
-    """Drops documents that hold a word, and upper-cases the others."""
+    """Drops documents that contain a word, and counts the characters of the others."""
 
     DATA_VERSION: ClassVar[int] = 1
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"num_chars": pa.int64()}
@@ -115,7 +115,7 @@ def with_sizes(job: SourceJob, **sizes: Any) -> SourceJob:
 
 
 def run_job(job: SourceJob, *, num_workers: int = 1) -> dict[str, Any]:
-    """Runs the clean phase of a source; returns its statistics."""
+    """Runs the clean phase of a source. Returns its statistics."""
     engine = choose_engine([f"--direct_num_workers={num_workers}"])
     pipeline = beam.Pipeline(runner=engine.runner, options=engine.options)
     _ = pipeline | "units" >> ReadUnitList(job.places.units_path) | "toy" >> CleanSource(job)

@@ -1,7 +1,7 @@
-"""What the documents of earlier dumps have won: a newer dump's documents of the same keys are duplicates of theirs.
+"""The keys that the documents of earlier dumps won. Documents of a newer dump with these keys are duplicates.
 
-Each dump writes, a file a bucket, the keys that its own documents won in an exact dedup. So a dump is compared with
-those before it by small files alone, whether they were cleaned in this run or a year ago.
+Each dump writes the keys that its own documents won in an exact dedup, one file per bucket. So a dump is compared with
+earlier dumps through small files, whether those were cleaned in the same run or a year ago.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _BATCH_KEYS = 1 << 16
 
 
 class KeyFileWriter:
-    """Writes won keys (16 bytes each) with the ids of their documents; a file that is there is whole."""
+    """Writes keys (16 bytes each) and the ids of the documents that won them. A file that exists is complete."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -59,10 +59,10 @@ class KeyFileWriter:
 
 
 class EarlierKeys(beam.PTransform):
-    """Key files -> (bucket, payload) for a contest, and counts under ``counts``.
+    """Reads key files. Outputs payloads for the contest of step ``index``, and counts.
 
-    Takes a tuple of PCollections: first :class:`KeyFiles` of dumps that are whole, then paths of files that earlier
-    dumps write in this run.
+    Its input is a tuple of PCollections: first the :class:`KeyFiles` of dumps that were complete before this run, then
+    the paths of files that earlier dumps write in this run.
     """
 
     def __init__(self, job: SourceJob, steps: Sequence[ExactDedup], index: int) -> None:
@@ -85,7 +85,7 @@ def _paths(files: KeyFiles) -> Iterator[str]:
 
 
 def earlier_name(step: ExactDedup) -> str:
-    """What is counted on both sides of the shuffle."""
+    """Returns the name under which the keys of earlier dumps are counted, when read and when compared."""
     return f"{step.NAME} earlier keys"
 
 

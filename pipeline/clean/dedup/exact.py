@@ -1,6 +1,7 @@
-"""Exact dedup over all documents of a source: of equal keys one wins, by a rule that no file order touches.
+"""Exact dedup: of all documents of a source with equal keys one wins, by a rule that does not depend on file order.
 
-Where a source comes in dumps, what an earlier dump keeps wins, so that a newer one changes nothing of it.
+All documents with a key are in one contest for it. If a source comes in dumps, a document that an earlier dump keeps
+always wins, so that a newer dump changes nothing in an older one.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pipeline.clean import counts as c
 from pipeline.clean.batch_address import ROW, part_of
 from pipeline.clean.dedup.earlier_dumps import EarlierKeys, KeyFileWriter, earlier_name
 from pipeline.clean.dedup.exact_keys import KEY_BYTES, bucket_of_key, key_rows, next_contest, parse_key_row
-from pipeline.clean.dedup.kind import Asked, Chain, DedupKind, Workshop, drop_rows
+from pipeline.clean.dedup.kind import Chain, DedupKind, KeyTools, NumberedBatch, drop_rows
 from pipeline.clean.job import SourceJob
 from pipeline.clean.ledger import Ledger
 from pipeline.clean.segments import GlobalStep
@@ -28,28 +29,28 @@ from pipeline.engine.group_bytes import GroupBytes
 from pipeline.sources.dedup_steps import ExactDedup
 
 KEY_FILES = "key_files"
-"""The tag of the paths of the key files that a contest has written."""
+"""The tag of the paths of the key files that the contests write."""
 
 
 class ExactKind(DedupKind):
-    """Sends the keys of each document. A chain of exact dedups is asked together."""
+    """Sends the keys of each document. A chain of exact dedups gets all its keys from one pass."""
 
-    def tags(self, chain: Chain) -> list[str]:
+    def key_tags(self, chain: Chain) -> list[str]:
         return [key_tag(index) for index in range(len(chain))]
 
-    def ask(self, asked: Asked, chain: Chain, workshop: Workshop) -> Iterator[tuple[str, tuple[int, bytes]]]:
+    def keys(self, numbered: NumberedBatch, chain: Chain, tools: KeyTools) -> Iterator[tuple[str, tuple[int, bytes]]]:
         steps = _steps_of(chain)
-        for index, payload in key_rows(asked.batch, asked.batch_id, steps, asked.rows):
-            workshop.ledger.send(f"{steps[index].NAME} keys", 1)
-            yield key_tag(index), (bucket_of_key(payload, workshop.scale.num_key_buckets), payload)
+        for index, payload in key_rows(numbered.batch, numbered.batch_id, steps, numbered.rows):
+            tools.ledger.send(f"{steps[index].NAME} keys", 1)
+            yield key_tag(index), (bucket_of_key(payload, tools.scale.num_key_buckets), payload)
 
     def graph(self, job: SourceJob, chain: Chain, earlier: Mapping[str, Sequence[Any]]) -> beam.PTransform:
         return DedupExact(job, chain, earlier)
 
     def apply(
-        self, global_step: GlobalStep, asked: Asked, verdicts: Verdicts, ledger: Ledger
+        self, global_step: GlobalStep, numbered: NumberedBatch, verdicts: Verdicts, ledger: Ledger
     ) -> tuple[pa.RecordBatch, np.ndarray]:
-        return drop_rows(global_step, asked, verdicts, ledger)
+        return drop_rows(global_step, numbered, verdicts, ledger)
 
 
 def _steps_of(chain: Chain) -> list[ExactDedup]:
@@ -57,13 +58,14 @@ def _steps_of(chain: Chain) -> list[ExactDedup]:
 
 
 class DedupExact(beam.PTransform):
-    """Rows of keys (a PCollection a contest of the chain) -> (verdicts, counts, key files): lists of PCollections.
+    """Takes the keys of a chain, one PCollection per dedup. Outputs verdicts, counts and key files.
 
-    Of a dump the key files are the paths, by step, of what newer dumps are given; ``earlier`` are those of the dumps
-    before it that are cleaned in this run.
+    A verdict is (part, batch id + tag + row + id of the document that is kept). The dedups of a chain run one after
+    another, and a document that loses one does not enter the next. Otherwise a page could be dropped as a duplicate of
+    a page that is itself dropped.
 
-    A verdict is (part, batch id + tag + row + id of the document kept). A document that loses a contest does not
-    take part in the next: two pages that a third one equals by url and by digest are not both lost for it.
+    For a dump, the key files are the paths, by step, of the keys that its documents won, for newer dumps to read.
+    ``earlier`` contains those of the earlier dumps that are cleaned in the same run.
     """
 
     def __init__(self, job: SourceJob, chain: Chain, earlier: Mapping[str, Sequence[Any]] | None = None) -> None:
@@ -102,7 +104,7 @@ class DedupExact(beam.PTransform):
 
 
 class _Contest(beam.DoFn):
-    """The rows of a bucket come sorted by key and rank: of each key the first wins."""
+    """Picks the winner of each key. The rows of a bucket are sorted by key and rank, so it is the first row."""
 
     def __init__(self, job: SourceJob, chain: Chain, index: int) -> None:
         self._job, self._chain, self._index = job, chain, index

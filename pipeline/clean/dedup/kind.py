@@ -1,4 +1,8 @@
-"""The shape that all kinds of dedup share: four parts, which a file of this folder fills in for its kind."""
+"""The interface of the dedups. Each kind of dedup implements it in a file of its own in this folder.
+
+A kind defines which keys a pass sends (``key_tags``, ``keys``), how the keys of all documents are compared (``graph``),
+and what the next pass does with the verdicts (``read``, ``apply``).
+"""
 
 from __future__ import annotations
 
@@ -22,20 +26,20 @@ from pipeline.files.spill import SpillFile
 from pipeline.sources.dedup_steps import DedupStep
 
 Chain = tuple[GlobalStep, ...]
-"""The dedups that one pass asks together: several exact dedups, or a single dedup of another kind."""
+"""The dedups that one pass sends keys to: several exact dedups, or a single dedup of another kind."""
 
 
-class Asked(NamedTuple):
-    """The documents of a batch about which a pass asks the next dedups."""
+class NumberedBatch(NamedTuple):
+    """A batch that may have lost rows since it was spilled, with the numbers that its rows had then."""
 
     batch: pa.RecordBatch
     batch_id: bytes
     rows: np.ndarray
-    """The row numbers of the documents in the batch as it was spilled. Verdicts name documents by them."""
+    """The row number of each document in the batch as it was spilled. Verdicts name documents by these numbers."""
 
 
-class Workshop(NamedTuple):
-    """What a worker has at hand while it asks."""
+class KeyTools(NamedTuple):
+    """The number of buckets, the spill file and the ledger of the worker that makes keys."""
 
     scale: Scale
     spill: SpillFile
@@ -46,31 +50,31 @@ class DedupKind(ABC):
     """How one kind of dedup runs in the clean phase."""
 
     spills_hashes = False
-    """True if ``before_spill`` adds a column to a batch, which both the question and the answer need."""
+    """True if ``before_spill`` adds a column that both ``keys`` and ``apply`` need, so that it is computed once."""
 
     def before_spill(self, batch: pa.RecordBatch, step: DedupStep) -> pa.RecordBatch:
-        """Returns the batch with the columns that this kind wants spilled beside the text."""
+        """Returns the batch with the columns that this kind needs to have spilled with the text."""
         return batch
 
     @abstractmethod
-    def tags(self, chain: Chain) -> list[str]:
-        """Returns the names of the outputs that carry the questions of a pass, in the order ``graph`` takes them."""
+    def key_tags(self, chain: Chain) -> list[str]:
+        """Returns the names of the outputs of a pass that carry keys, in the order in which ``graph`` takes them."""
 
     @abstractmethod
-    def ask(self, asked: Asked, chain: Chain, workshop: Workshop) -> Iterator[tuple[str, tuple[int, bytes]]]:
-        """Yields the questions about a batch: (tag, (bucket, payload))."""
+    def keys(self, numbered: NumberedBatch, chain: Chain, tools: KeyTools) -> Iterator[tuple[str, tuple[int, bytes]]]:
+        """Yields the keys of the documents of a batch: (tag, (bucket, payload))."""
 
     @abstractmethod
     def graph(self, job: SourceJob, chain: Chain, earlier: Mapping[str, Sequence[Any]]) -> beam.PTransform:
-        """Returns the transform that decides.
+        """Returns the transform that compares the keys of all documents.
 
-        It maps one PCollection per tag to lists of PCollections: (verdicts, counts), and to a dict of key files by
-        step. A verdict is (part, batch id + tag + row + body). ``earlier`` holds, by step, the key files of earlier
-        dumps.
+        Its input is one PCollection per tag. Its output is a list of PCollections of verdicts, a list of PCollections
+        of counts, and a dict of the key files that it wrote, by step. A verdict is (part, batch id + tag + row + body).
+        ``earlier`` contains, by step, the key files that earlier dumps write in the same run.
         """
 
     def read(self, verdicts: Verdicts, tag: int, body: bytes) -> None:
-        """Adds one verdict, without its address, to those of its batch. The default reads verdicts on rows."""
+        """Adds a verdict to those of its batch. ``body`` is what follows the tag. The default is a verdict on a row."""
         row, rest = ROW.unpack_from(body)[0], body[ROW.size :]
         if rest[:1] == SIGNAL_MARK:
             verdicts.signals.setdefault(tag, {})[row] = SIGNAL.unpack(rest)[1]
@@ -79,16 +83,17 @@ class DedupKind(ABC):
 
     @abstractmethod
     def apply(
-        self, global_step: GlobalStep, asked: Asked, verdicts: Verdicts, ledger: Ledger
+        self, global_step: GlobalStep, numbered: NumberedBatch, verdicts: Verdicts, ledger: Ledger
     ) -> tuple[pa.RecordBatch, np.ndarray]:
-        """Applies the verdicts to a batch. Returns the documents that stay, and their row numbers."""
+        """Applies the verdicts to a batch. Returns the documents that are kept, and their row numbers."""
 
 
 def drop_rows(
-    global_step: GlobalStep, asked: Asked, verdicts: Verdicts, ledger: Ledger, *, after: pa.RecordBatch | None = None
-) -> tuple[pa.RecordBatch, np.ndarray]:
-    """Drops the rows that verdicts name. ``after`` is the batch with signals added."""
-    batch, rows, step = asked.batch, asked.rows, global_step.step
+    global_step: GlobalStep, numbered: NumberedBatch, verdicts: Verdicts, ledger: Ledger, *,
+    after: pa.RecordBatch | None = None,
+) -> tuple[pa.RecordBatch, np.ndarray]:  # fmt: skip
+    """Drops the rows that verdicts name. ``after`` is the batch with signals added, if there are any."""
+    batch, rows, step = numbered.batch, numbered.rows, global_step.step
     (reason,) = step.reasons
     lost = verdicts.rows.get(global_step.tag, {})
     ledger.receive(f"{step.NAME} verdicts", len(lost))

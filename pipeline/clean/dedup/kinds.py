@@ -1,4 +1,4 @@
-"""The table of the kinds of dedup. A new kind is one file of this folder and one line here."""
+"""The table of the kinds of dedup. A new kind is one file in this folder and one line here."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ KINDS: Mapping[type[DedupStep], DedupKind] = {
 
 
 def kind_of(step: DedupStep) -> DedupKind:
-    """Returns how a dedup runs."""
+    """Returns the implementation of a dedup."""
     return KINDS[type(step)]
 
 
 def dedup_of_spilled_text(steps: Sequence[AnyStep], segment: Segment) -> DedupStep | None:
-    """Returns the dedup that needs hashes of the texts that a segment spills, if there is one.
+    """Returns the dedup for which a segment spills hashes with its texts, or None.
+
+    Hashes are worth spilling if no local step changes the texts before that dedup.
 
     >>> from pipeline.clean.segments import segments
     >>> a, b = ExactDedup(NAME="a", reason="a", key="id"), LineDedup()
@@ -34,7 +36,7 @@ def dedup_of_spilled_text(steps: Sequence[AnyStep], segment: Segment) -> DedupSt
     """
     if segment.is_last:
         return None
-    for step in steps[segment.ask[0].tag - 1 :]:
+    for step in steps[segment.dedups[0].tag - 1 :]:
         if not isinstance(step, DedupStep):
             return None
         if kind_of(step).spills_hashes:

@@ -1,4 +1,4 @@
-"""The keys of the line dedup: line hashes as they are spilled, sent and judged."""
+"""The keys of the line dedup: hashes of lines, how they are packed, and which lines they remove."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from pipeline.clean.batch_address import BATCH_ID, ROW
 from pipeline.sources.dedup_steps import LineDedup
 
 LINE_HASHES_COLUMN = "_line_hashes"
-"""Hashes that were taken when a batch was spilled: what is asked of a line and what is done to it need them both."""
+"""The column of line hashes that is spilled with the texts, because both sending keys and removing lines need it."""
 
 
 def with_line_hashes(batch: pa.RecordBatch, step: LineDedup) -> pa.RecordBatch:
-    """The batch with the hashes of its lines beside it."""
+    """Returns the batch with a column of the hashes of its lines."""
     found = LINE_HASHES[step.lines](batch.column("text"))
     column = pa.ListArray.from_arrays(pa.array(found.doc_offsets, pa.int32()), pa.array(found.hashes))
     return batch.append_column(LINE_HASHES_COLUMN, column)
@@ -40,32 +40,34 @@ def _scopes(batch: pa.RecordBatch, scope: str) -> list[str | None]:
 
 
 class Lines(NamedTuple):
-    """The lines of a batch that take part in a line dedup: their hash (scope mixed in), their document."""
+    """All lines of a batch, in order. Each array has one value per line."""
 
     hashes: np.ndarray
+    """Hashes that are equal only for equal lines of the same scope."""
     documents: np.ndarray
-    takes_part: np.ndarray
-    """bool, a line of the batch each; ``hashes`` and ``documents`` hold all lines."""
+    """The row number of the document of each line."""
+    is_compared: np.ndarray
+    """False for lines of documents that have no scope. They are never removed."""
 
 
 def lines_of(batch: pa.RecordBatch, step: LineDedup) -> Lines:
-    """Hashes every line of a batch; a document whose scope column is null takes no part."""
+    """Hashes the lines of a batch. Documents whose scope column is null are not compared."""
     found = _hashes_of(batch, step)
     num_lines = np.diff(found.doc_offsets)
     documents = np.repeat(np.arange(batch.num_rows, dtype=np.uint32), num_lines)
     hashes = found.hashes
-    takes_part = np.ones(len(hashes), dtype=bool)
+    is_compared = np.ones(len(hashes), dtype=bool)
     if step.scope not in ("all", "document"):
         scopes = _scopes(batch, step.scope)
         mix = np.array([xxhash.xxh3_64_intdigest((s or "").encode()) for s in scopes], dtype=np.uint64)
-        # Another permutation of the hashes in every scope, so that equal lines of two scopes never meet.
+        # Each scope permutes the hashes differently, so that equal lines of two scopes have different hashes.
         hashes = _mixed(hashes ^ np.repeat(mix, num_lines))
-        takes_part = np.repeat(np.array([s is not None for s in scopes], dtype=bool), num_lines)
-    return Lines(hashes, documents, takes_part)
+        is_compared = np.repeat(np.array([s is not None for s in scopes], dtype=bool), num_lines)
+    return Lines(hashes, documents, is_compared)
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:
-    """SplitMix64's finaliser: a bijection that spreads every bit (Steele et al. 2014)."""
+    """Applies the finaliser of SplitMix64, a bijection that spreads every bit (Steele et al. 2014)."""
     with np.errstate(over="ignore"):
         values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -87,51 +89,52 @@ def document_ranks(batch: pa.RecordBatch, step: LineDedup) -> np.ndarray:
 def line_payloads(
     batch: pa.RecordBatch, batch_id: bytes, step: LineDedup, num_buckets: int
 ) -> Iterator[tuple[int, bytes]]:
-    """Yields (bucket, payload): the batch's distinct line hashes of that bucket, and what decides about them.
+    """Yields (bucket, payload): the distinct line hashes of a batch in that bucket, with a value per hash.
 
-    Under ``ccnet`` that is a byte, 1 if the line stands in two documents of the batch itself; under ``first``
-    the smallest rank of a document that holds it (8 bytes).
+    With ``keep="ccnet"`` the value is a byte, 1 if two documents of the batch contain the line. With ``keep="first"``
+    it is the smallest rank of the documents that contain the line (8 bytes).
     """
     if step.scope == "document":
         return
     lines = lines_of(batch, step)
-    hashes, documents = lines.hashes[lines.takes_part], lines.documents[lines.takes_part]
+    hashes, documents = lines.hashes[lines.is_compared], lines.documents[lines.is_compared]
     if step.keep == "ccnet":
         order = np.lexsort((documents, hashes))
         hashes, documents = hashes[order], documents[order]
         is_pair = np.ones(len(hashes), dtype=bool)
         is_pair[1:] = (hashes[1:] != hashes[:-1]) | (documents[1:] != documents[:-1])
         distinct, num_docs = np.unique(hashes[is_pair], return_counts=True)
-        deciding = (num_docs > 1).astype("u1")
+        values = (num_docs > 1).astype("u1")
     else:
         ranks = document_ranks(batch, step)[documents]
         order = np.lexsort((ranks, hashes))
         distinct, first = np.unique(hashes[order], return_index=True)
-        deciding = ranks[order][first].astype("<u8")
+        values = ranks[order][first].astype("<u8")
     shift = np.uint64(64 - (num_buckets.bit_length() - 1))
     edges = np.searchsorted(distinct >> shift, np.arange(num_buckets + 1, dtype=np.uint64))
     for bucket, (start, end) in enumerate(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)):
         if end > start:
             header = batch_id + ROW.pack(end - start)
-            yield bucket, header + distinct[start:end].astype("<u8").tobytes() + deciding[start:end].tobytes()
+            yield bucket, header + distinct[start:end].astype("<u8").tobytes() + values[start:end].tobytes()
 
 
 def parse_line_payload(payload: bytes, keep: str) -> tuple[bytes, np.ndarray, np.ndarray]:
-    """Returns (batch id, hashes, what decides) of a payload of :func:`line_payloads`."""
+    """Returns (batch id, hashes, values) of a payload of :func:`line_payloads`."""
     (num_lines,) = ROW.unpack_from(payload, BATCH_ID.size)
     start = BATCH_ID.size + ROW.size
     hashes = np.frombuffer(payload, "<u8", num_lines, start)
-    deciding = np.frombuffer(payload, "u1" if keep == "ccnet" else "<u8", num_lines, start + 8 * num_lines)
-    return payload[: BATCH_ID.size], hashes, deciding
+    values = np.frombuffer(payload, "u1" if keep == "ccnet" else "<u8", num_lines, start + 8 * num_lines)
+    return payload[: BATCH_ID.size], hashes, values
 
 
-def lost_lines(groups: Sequence[np.ndarray], deciding: Sequence[np.ndarray], keep: str) -> Iterator[np.ndarray]:
-    """Yields for each batch of a bucket the (sorted) hashes it must drop everywhere.
+def lost_lines(groups: Sequence[np.ndarray], group_values: Sequence[np.ndarray], keep: str) -> Iterator[np.ndarray]:
+    """Yields, for each batch of a bucket, the sorted hashes of the lines that all its documents lose.
 
-    ``ccnet``: all that stand in two documents of the scope. ``first``: all but in the batch of the winner.
+    With ``keep="ccnet"`` these are the lines that two documents of the scope contain. With ``keep="first"`` a line that
+    several batches contain is lost in all of them except the one that contains the document with the smallest rank.
     """
     hashes = np.concatenate(groups)
-    values = np.concatenate(deciding)
+    values = np.concatenate(group_values)
     if keep == "first":
         owners = np.repeat(np.arange(len(groups)), [len(g) for g in groups])
         order = np.lexsort((owners, values, hashes))
@@ -150,20 +153,21 @@ def lost_lines(groups: Sequence[np.ndarray], deciding: Sequence[np.ndarray], kee
         lost[order[starts]] = False
     del hashes, values, order, ordered, starts, sizes
     start = 0
-    for group in groups:  # one at a time: a bucket of the largest runs has a million of them
+    for group in groups:  # one at a time, because a bucket of the largest runs has a million groups
         yield group[lost[start : start + len(group)]]
         start += len(group)
 
 
 def lines_to_keep(batch: pa.RecordBatch, step: LineDedup, lost: np.ndarray) -> tuple[np.ndarray, Lines]:
-    """Which lines of a batch stay (bool, a line each): not among the lost, and the first of its kind in its document.
+    """Returns a mask of the lines of a batch that are kept, and the lines.
 
-    Under ``first`` a line that several documents of the batch hold stays in the one of the smallest rank.
+    A line is kept if it is not ``lost`` and does not repeat an earlier line of its document. With ``keep="first"`` a
+    line that several documents of the batch contain is kept only in the document with the smallest rank.
     """
     lines = lines_of(batch, step)
     hashes, documents = lines.hashes, lines.documents
     keep = ~np.isin(hashes, lost)
-    order = np.lexsort((documents, hashes))  # stable: equal (hash, document) stay in the order of the text
+    order = np.lexsort((documents, hashes))  # stable: equal lines of a document stay in the order of the text
     repeated = np.zeros(len(hashes), dtype=bool)
     same = (hashes[order][1:] == hashes[order][:-1]) & (documents[order][1:] == documents[order][:-1])
     repeated[order[1:]] = same
@@ -177,4 +181,4 @@ def lines_to_keep(batch: pa.RecordBatch, step: LineDedup, lost: np.ndarray) -> t
             ranks[order][np.maximum.accumulate(np.where(starts, np.arange(len(order)), 0))] if len(order) else 0
         )
         keep &= ranks == best
-    return keep | ~lines.takes_part, lines
+    return keep | ~lines.is_compared, lines

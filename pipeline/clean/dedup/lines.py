@@ -1,4 +1,4 @@
-"""Line dedup over all documents of a scope: hashes travel in packed arrays, texts never do."""
+"""Line dedup: removes lines that several documents of a scope contain. Packed hashes are sent, texts are not."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from filters.ccnet.line_hashes import drop_lines
 from pipeline.clean import counts as c
 from pipeline.clean.batch_address import BATCH_ID, ROW, part_of
 from pipeline.clean.batches import SIGNAL_PREFIX, set_columns
-from pipeline.clean.dedup.kind import Asked, Chain, DedupKind, Workshop
+from pipeline.clean.dedup.kind import Chain, DedupKind, KeyTools, NumberedBatch
 from pipeline.clean.dedup.line_keys import (
     LINE_HASHES_COLUMN,
     line_payloads,
@@ -40,20 +40,20 @@ from pipeline.sources.dedup_steps import DedupStep, LineDedup
 
 
 class LineKind(DedupKind):
-    """Sends the hashes of a batch's lines, packed by bucket."""
+    """Sends the hashes of the lines of a batch, packed by bucket."""
 
     spills_hashes = True
 
     def before_spill(self, batch: pa.RecordBatch, step: DedupStep) -> pa.RecordBatch:
         return with_line_hashes(batch, _line_dedup(step))
 
-    def tags(self, chain: Chain) -> list[str]:
+    def key_tags(self, chain: Chain) -> list[str]:
         return [LINES]
 
-    def ask(self, asked: Asked, chain: Chain, workshop: Workshop) -> Iterator[tuple[str, tuple[int, bytes]]]:
+    def keys(self, numbered: NumberedBatch, chain: Chain, tools: KeyTools) -> Iterator[tuple[str, tuple[int, bytes]]]:
         step = _line_dedup(chain[0].step)
-        for bucket, payload in line_payloads(asked.batch, asked.batch_id, step, workshop.scale.num_line_buckets):
-            workshop.ledger.send(f"{step.NAME} lines", ROW.unpack_from(payload, BATCH_ID.size)[0])
+        for bucket, payload in line_payloads(numbered.batch, numbered.batch_id, step, tools.scale.num_line_buckets):
+            tools.ledger.send(f"{step.NAME} lines", ROW.unpack_from(payload, BATCH_ID.size)[0])
             yield LINES, (bucket, payload)
 
     def graph(self, job: SourceJob, chain: Chain, earlier: Mapping[str, Sequence[Any]]) -> beam.PTransform:
@@ -63,31 +63,31 @@ class LineKind(DedupKind):
         verdicts.lines.setdefault(tag, []).append(np.frombuffer(body, "<u8", offset=ROW.size))
 
     def apply(
-        self, global_step: GlobalStep, asked: Asked, verdicts: Verdicts, ledger: Ledger
+        self, global_step: GlobalStep, numbered: NumberedBatch, verdicts: Verdicts, ledger: Ledger
     ) -> tuple[pa.RecordBatch, np.ndarray]:
-        batch, step = asked.batch, _line_dedup(global_step.step)
+        batch, step = numbered.batch, _line_dedup(global_step.step)
         lost = verdicts.lines.get(global_step.tag, [])
         ledger.receive(f"{step.NAME} verdicts", sum(map(len, lost)))
         keep, lines = lines_to_keep(batch, step, np.concatenate(lost) if lost else np.empty(0, np.uint64))
-        if LINE_HASHES_COLUMN in batch.schema.names:  # they belong to the text as it was
+        if LINE_HASHES_COLUMN in batch.schema.names:  # hashes of the texts before lines are removed
             batch = batch.drop_columns([LINE_HASHES_COLUMN])
         found = drop_lines(batch.column("text"), ~keep)
         num_kept = np.asarray(found.num_lines)
         num_lines = np.bincount(lines.documents, minlength=batch.num_rows)
-        takes_part = np.bincount(lines.documents, weights=lines.takes_part, minlength=batch.num_rows) > 0
+        is_compared = np.bincount(lines.documents, weights=lines.is_compared, minlength=batch.num_rows) > 0
         ledger.count(step.NAME, c.LINES_IN, int(num_lines.sum()))
         ledger.count(step.NAME, c.LINES_KEPT, int(num_kept.sum()))
-        columns = {"text": pc.if_else(pa.array(takes_part), found.text, batch.column("text"))}
+        columns = {"text": pc.if_else(pa.array(is_compared), found.text, batch.column("text"))}
         if "num_lines" in batch.schema.names:
             columns["num_lines"] = pa.array(num_kept, pa.int64())
             columns["original_num_lines"] = pa.array(num_lines, pa.int64())
         columns[SIGNAL_PREFIX + "duplicate_lines"] = pa.array((num_lines - num_kept).astype(np.float64))
-        is_lost = pa.array(takes_part & (num_kept == 0))
+        is_lost = pa.array(is_compared & (num_kept == 0))
         (reason,) = step.reasons
         verdict = pc.if_else(is_lost, reason, pa.scalar(None, pa.string()))
         detail = pa.array([str(n) for n in num_lines], pa.string())
         kept, is_kept = ledger.split(step.NAME, batch, set_columns(batch, columns), verdict, detail)
-        return kept, asked.rows[np.asarray(is_kept)]
+        return kept, numbered.rows[np.asarray(is_kept)]
 
 
 def _line_dedup(step: DedupStep) -> LineDedup:
@@ -96,10 +96,10 @@ def _line_dedup(step: DedupStep) -> LineDedup:
 
 
 class DedupLines(beam.PTransform):
-    """Line hashes of batches -> (verdicts, counts). A verdict is (part, batch id + tag + bucket + hashes to drop).
+    """Takes the line hashes of batches. Outputs verdicts and counts.
 
-    A worker holds one bucket (17 bytes a distinct line of a batch, and the same again three times to sort it), or
-    16 million lines of one.
+    A verdict is (part, batch id + tag + bucket + hashes of the lines to remove). A worker holds one bucket in memory,
+    at most 16 million lines: 17 bytes per distinct line of a batch, and three times as much again while it sorts.
     """
 
     def __init__(self, job: SourceJob, global_step: GlobalStep) -> None:
@@ -117,11 +117,11 @@ class DedupLines(beam.PTransform):
 
 
 ParsedLines = tuple[bytes, np.ndarray, np.ndarray]
-"""(batch id, hashes, what decides) of a payload."""
+"""The batch id, hashes and values of a payload (see :func:`line_payloads`)."""
 
 
 class _LostLines(beam.DoFn):
-    """Judges a bucket; one of more lines than a process may hold is parted once more on the worker's own disk."""
+    """Decides which lines of a bucket are lost. A bucket with more than ``max_lines`` is split on the worker's disk."""
 
     def __init__(self, job: SourceJob, global_step: GlobalStep, max_lines: int = MAX_BUCKET_LINES) -> None:
         self._job, self._global_step, self._max_lines = job, global_step, max_lines
@@ -133,30 +133,30 @@ class _LostLines(beam.DoFn):
         held: list[ParsedLines] = []
         num_lines = 0
         with contextlib.ExitStack() as stack:
-            parts: _PartsOnDisk | None = None
+            slices: _SlicesOnDisk | None = None
             for payload in payloads:
                 held.append(parse_line_payload(payload, step.keep))
                 num_lines += len(held[-1][1])
                 if num_lines >= self._max_lines:
-                    if parts is None:
+                    if slices is None:
                         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="lines-"))
-                        parts = _PartsOnDisk(folder, self._job.sizes.scale.num_line_buckets, step.keep)
-                    parts.write(held)
+                        slices = _SlicesOnDisk(folder, self._job.sizes.scale.num_line_buckets, step.keep)
+                    slices.write(held)
                     held, num_lines = [], 0
-            if parts is None:
-                yield from self._judged(bucket, held, ledger)
+            if slices is None:
+                yield from self._verdicts(bucket, held, ledger)
             else:
                 if held:
-                    parts.write(held)
-                for part in parts:
-                    yield from self._judged(bucket, part, ledger)
+                    slices.write(held)
+                for lines in slices:
+                    yield from self._verdicts(bucket, lines, ledger)
         yield TaggedOutput(COUNTS, dict(ledger.counts))
 
-    def _judged(self, bucket: int, parsed: list[ParsedLines], ledger: Ledger) -> Iterator[tuple[int, bytes]]:
+    def _verdicts(self, bucket: int, parsed: list[ParsedLines], ledger: Ledger) -> Iterator[tuple[int, bytes]]:
         step = _line_dedup(self._global_step.step)
         lost = lost_lines([p[1] for p in parsed], [p[2] for p in parsed], step.keep)
         tag = bytes([self._global_step.tag])
-        # Counted once: in the largest runs a payload holds a handful of lines.
+        # Counted in one go, because in the largest runs a payload has only a handful of lines.
         ledger.receive(f"{step.NAME} lines", sum(len(p[1]) for p in parsed))
         num_lost = 0
         for (batch_id, _, _), gone in zip(parsed, lost, strict=True):
@@ -167,8 +167,8 @@ class _LostLines(beam.DoFn):
         ledger.send(f"{step.NAME} verdicts", num_lost)
 
 
-class _PartsOnDisk:
-    """Lines of one bucket, parted by the next bits of their hashes: equal lines stay together."""
+class _SlicesOnDisk:
+    """Splits the lines of a bucket into 64 files by the next bits of their hashes. Equal lines get the same file."""
 
     _BITS = 6
     _HEAD = struct.Struct("<II")  # batches, lines
@@ -176,29 +176,29 @@ class _PartsOnDisk:
     def __init__(self, folder: str, num_buckets: int, keep: str) -> None:
         self._folder = folder
         self._shift = np.uint64(64 - (num_buckets.bit_length() - 1) - self._BITS)
-        self._deciding = np.dtype("u1" if keep == "ccnet" else "<u8")
+        self._value_type = np.dtype("u1" if keep == "ccnet" else "<u8")
 
     def write(self, parsed: list[ParsedLines]) -> None:
         hashes = np.concatenate([p[1] for p in parsed])
-        deciding = np.concatenate([p[2] for p in parsed])
+        values = np.concatenate([p[2] for p in parsed])
         owners = np.repeat(np.arange(len(parsed), dtype="<u4"), [len(p[1]) for p in parsed])
-        parts = ((hashes >> self._shift) & np.uint64((1 << self._BITS) - 1)).astype(np.uint8)
-        order = np.argsort(parts, kind="stable")
-        edges = np.searchsorted(parts[order], np.arange((1 << self._BITS) + 1))
-        for part, (start, end) in enumerate(itertools.pairwise(edges.tolist())):
+        slices = ((hashes >> self._shift) & np.uint64((1 << self._BITS) - 1)).astype(np.uint8)
+        order = np.argsort(slices, kind="stable")
+        edges = np.searchsorted(slices[order], np.arange((1 << self._BITS) + 1))
+        for number, (start, end) in enumerate(itertools.pairwise(edges.tolist())):
             rows = order[start:end]
             if not len(rows):
                 continue
             used, local = np.unique(owners[rows], return_inverse=True)
-            with open(os.path.join(self._folder, str(part)), "ab") as file:
+            with open(os.path.join(self._folder, str(number)), "ab") as file:
                 file.write(self._HEAD.pack(len(used), len(rows)))
                 file.write(b"".join(parsed[owner][0] for owner in used.tolist()))
                 file.write(local.astype("<u4").tobytes() + hashes[rows].astype("<u8").tobytes())
-                file.write(deciding[rows].astype(self._deciding).tobytes())
+                file.write(values[rows].astype(self._value_type).tobytes())
 
     def __iter__(self) -> Iterator[list[ParsedLines]]:
-        for part in range(1 << self._BITS):
-            path = os.path.join(self._folder, str(part))
+        for number in range(1 << self._BITS):
+            path = os.path.join(self._folder, str(number))
             if os.path.exists(path):
                 yield list(self._read(path))
 
@@ -209,8 +209,8 @@ class _PartsOnDisk:
                 ids = file.read(BATCH_ID.size * num_batches)
                 owners = np.frombuffer(file.read(4 * num_lines), "<u4")
                 hashes = np.frombuffer(file.read(8 * num_lines), "<u8")
-                deciding = np.frombuffer(file.read(self._deciding.itemsize * num_lines), self._deciding)
-                edges = np.searchsorted(owners, np.arange(num_batches + 1))  # rows of a batch stand together
+                values = np.frombuffer(file.read(self._value_type.itemsize * num_lines), self._value_type)
+                edges = np.searchsorted(owners, np.arange(num_batches + 1))  # the lines of a batch are adjacent
                 for batch, (start, end) in enumerate(itertools.pairwise(edges.tolist())):
                     batch_id = ids[batch * BATCH_ID.size : (batch + 1) * BATCH_ID.size]
-                    yield batch_id, hashes[start:end], deciding[start:end]
+                    yield batch_id, hashes[start:end], values[start:end]

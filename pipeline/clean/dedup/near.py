@@ -1,7 +1,9 @@
-"""Near dedup: documents of which more than a share stands in another that is kept. No pair of texts is ever shuffled.
+"""Near dedup: drops documents that overlap a kept document by more than ``max_overlap``. No pair of texts is shuffled.
 
-Sketches of shingles meet in buckets and make pairs; the counts of a pair, summed, decide whether it is looked at;
-candidates are verified on all their shingles; and what is verified is resolved longest first.
+1. Each document sends a sketch of its shingles (word n-grams). Documents that share shingles of a bucket make a pair.
+2. The shared shingles of each pair are summed over the buckets. Pairs that share enough are candidates.
+3. The overlap of a candidate pair is computed from all shingles of both documents.
+4. One worker decides, longest document first, which documents of the overlapping pairs are dropped.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from filters.books.overlap import overlap
 from filters.books.overlap_groups import is_at_risk, is_candidate, pairs_of_bucket, ranks, resolve
 from pipeline.clean.batch_address import BATCH_ID, ROW, part_of
 from pipeline.clean.batches import SIGNAL_PREFIX, set_columns
-from pipeline.clean.dedup.kind import Asked, Chain, DedupKind, Workshop, drop_rows
+from pipeline.clean.dedup.kind import Chain, DedupKind, KeyTools, NumberedBatch, drop_rows
 from pipeline.clean.dedup.near_keys import parse_info, parse_sketch, signature
 from pipeline.clean.job import SourceJob
 from pipeline.clean.ledger import Ledger
@@ -36,40 +38,41 @@ _PAIR = struct.Struct(">QQ")
 _SHARED = struct.Struct(">III")  # shared sketched shingles, size of each sketch
 _NUM_COMMON = struct.Struct(">I")
 _INFO, _REQUEST, _COMMON = 0, 1, 2
-"""The byte behind a book's key: its own info comes first, as :meth:`Book.info` writes it."""
+"""The byte after the key of a book says what follows: the info (:meth:`Book.info`), a request for it by a pair, or the
+number of common shingles. The info sorts first."""
 MAY_HIDE_DUPLICATES = "may_hide_duplicates"
-"""Noted in the statistics: books of which so much is common text that a pair of theirs may have been missed."""
+"""The note on books that consist so much of common text that a pair of them may have been missed."""
 
 
 class NearKind(DedupKind):
-    """Sends a sketch of each document's shingles. All shingles are spilled, and decide."""
+    """Sends a sketch of the shingles of each document. All its shingles are spilled, for the exact overlap."""
 
-    def tags(self, chain: Chain) -> list[str]:
+    def key_tags(self, chain: Chain) -> list[str]:
         return [BOOKS, SKETCHES]
 
-    def ask(self, asked: Asked, chain: Chain, workshop: Workshop) -> Iterator[tuple[str, tuple[int, bytes]]]:
-        step, num_buckets = _near_dedup(chain[0].step), workshop.scale.num_key_buckets
-        ids, texts = asked.batch.column("id").to_pylist(), asked.batch.column("text").to_pylist()
-        for row, document_id, text in zip(asked.rows.tolist(), ids, texts, strict=True):
-            book = signature(document_id, text, asked.batch_id + ROW.pack(row), step.ngram_words, workshop.spill)
-            workshop.ledger.send(f"{step.NAME} signatures", 1)
+    def keys(self, numbered: NumberedBatch, chain: Chain, tools: KeyTools) -> Iterator[tuple[str, tuple[int, bytes]]]:
+        step, num_buckets = _near_dedup(chain[0].step), tools.scale.num_key_buckets
+        ids, texts = numbered.batch.column("id").to_pylist(), numbered.batch.column("text").to_pylist()
+        for row, document_id, text in zip(numbered.rows.tolist(), ids, texts, strict=True):
+            book = signature(document_id, text, numbered.batch_id + ROW.pack(row), step.ngram_words, tools.spill)
+            tools.ledger.send(f"{step.NAME} signatures", 1)
             yield BOOKS, book.info(num_buckets)
             for bucket, payload in book.sketch_payloads(num_buckets):
-                workshop.ledger.send(f"{step.NAME} shingles", len(parse_sketch(payload).hashes))
+                tools.ledger.send(f"{step.NAME} shingles", len(parse_sketch(payload).hashes))
                 yield SKETCHES, (bucket, payload)
 
     def graph(self, job: SourceJob, chain: Chain, earlier: Mapping[str, Sequence[Any]]) -> beam.PTransform:
         return DedupNear(job, chain[0])
 
     def apply(
-        self, global_step: GlobalStep, asked: Asked, verdicts: Verdicts, ledger: Ledger
+        self, global_step: GlobalStep, numbered: NumberedBatch, verdicts: Verdicts, ledger: Ledger
     ) -> tuple[pa.RecordBatch, np.ndarray]:
         step = _near_dedup(global_step.step)
         found = verdicts.signals.get(global_step.tag, {})
         ledger.receive(f"{step.NAME} signals", len(found))
-        overlaps = pa.array([found.get(int(row)) for row in asked.rows], pa.float64())
-        after = set_columns(asked.batch, {SIGNAL_PREFIX + step.SIGNAL: overlaps})
-        return drop_rows(global_step, asked, verdicts, ledger, after=after)
+        overlaps = pa.array([found.get(int(row)) for row in numbered.rows], pa.float64())
+        after = set_columns(numbered.batch, {SIGNAL_PREFIX + step.SIGNAL: overlaps})
+        return drop_rows(global_step, numbered, verdicts, ledger, after=after)
 
 
 def _near_dedup(step: DedupStep) -> NearDedup:
@@ -78,7 +81,7 @@ def _near_dedup(step: DedupStep) -> NearDedup:
 
 
 class DedupNear(beam.PTransform):
-    """(books' infos, sketches) -> (verdicts, counts). A verdict is (part, batch id + tag + row + detail).
+    """Takes the infos and sketches of documents. Outputs verdicts and counts.
 
     The detail of a verdict is the id of the kept document. Dropped documents, and kept ones that overlap another kept
     one, also get a signal: the overlap. A signal travels like a verdict (:func:`pipeline.clean.tags.signal_bytes`).
@@ -124,18 +127,18 @@ def _pair_bucket(pair: bytes, num_buckets: int) -> int:
 
 
 class _Pairs(beam.DoFn):
-    """A bucket of shingles -> the pairs of books that share some, with how many."""
+    """Yields the pairs of books that share shingles of a bucket, with the number that they share."""
 
     def __init__(self, job: SourceJob, step: NearDedup) -> None:
         self._job, self._step = job, step
 
     def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
         parsed = [parse_sketch(p) for p in group[1]]
-        lengths = [len(part.hashes) for part in parsed]
-        keys = np.repeat(np.array([part.key for part in parsed], np.uint64), lengths)
-        order = ranks([part.num_shingles for part in parsed], [part.document_id for part in parsed])
-        found = pairs_of_bucket(np.concatenate([part.hashes for part in parsed]), keys, np.repeat(order, lengths))
-        size_of = {part.key: part.sketch_size for part in parsed}
+        lengths = [len(sketch.hashes) for sketch in parsed]
+        keys = np.repeat(np.array([sketch.key for sketch in parsed], np.uint64), lengths)
+        order = ranks([sketch.num_shingles for sketch in parsed], [sketch.document_id for sketch in parsed])
+        found = pairs_of_bucket(np.concatenate([sketch.hashes for sketch in parsed]), keys, np.repeat(order, lengths))
+        size_of = {sketch.key: sketch.sketch_size for sketch in parsed}
         for (a, b), shared in zip(found.pairs.tolist(), found.counts.tolist(), strict=True):
             pair = _PAIR.pack(a, b)
             yield (
@@ -151,7 +154,7 @@ class _Pairs(beam.DoFn):
 
 
 class _Candidates(beam.DoFn):
-    """Sums a pair's shared shingles over the buckets; a candidate asks for both books."""
+    """Sums the shared shingles of a pair over the buckets. If they are enough, requests the info of both books."""
 
     def __init__(self, job: SourceJob) -> None:
         self._job = job
@@ -165,7 +168,7 @@ class _Candidates(beam.DoFn):
 
 
 class _Answers(beam.DoFn):
-    """A book's info goes to every pair that asked for it; books that are mostly common text are counted."""
+    """Sends the info of a book to each pair that requested it, and counts the books that are mostly common text."""
 
     def __init__(self, job: SourceJob, step: NearDedup) -> None:
         self._job, self._step = job, step
@@ -175,14 +178,14 @@ class _Answers(beam.DoFn):
         for _, of_book in itertools.groupby(group[1], key=lambda p: p[:8]):
             payloads = iter(of_book)
             info = next(payloads)
-            assert info[8] == _INFO, "a pair asks for a book that is not there"
+            assert info[8] == _INFO, "a pair requests a book that does not exist"
             num_books += 1
             num_common = 0
             for payload in payloads:
                 if payload[8] == _COMMON:
                     num_common += _NUM_COMMON.unpack_from(payload, 9)[0]
                 else:
-                    assert payload[8] == _REQUEST, "two books of one key"
+                    assert payload[8] == _REQUEST, "two books have the same key"
                     pair = payload[9:]
                     yield _pair_bucket(pair, self._job.sizes.scale.num_key_buckets), pair + info[9:]
             num_hiding += is_at_risk(num_common, parse_info(info[9:]).sketch_size)
@@ -193,7 +196,7 @@ class _Answers(beam.DoFn):
 
 
 class _Verify(beam.DoFn):
-    """Reads all shingles of both books of a candidate pair: their overlap is exact."""
+    """Computes the exact overlap of a candidate pair from all shingles of both books."""
 
     def __init__(self, step: NearDedup) -> None:
         self._step = step
@@ -203,12 +206,12 @@ class _Verify(beam.DoFn):
             first, second = (parse_info(p[_PAIR.size :]) for p in payloads)
             share = overlap(first.shingles(), second.shingles())
             if share > self._step.max_overlap or share >= self._step.REPORTED:
-                ends = [[i.place.hex(), i.document_id, i.num_shingles] for i in (first, second)]
+                ends = [[i.address.hex(), i.document_id, i.num_shingles] for i in (first, second)]
                 yield 0, json.dumps([*ends, share]).encode()
 
 
 class _Resolve(beam.DoFn):
-    """All verified pairs -> the books that go. The place stands for the book: ids need not differ here."""
+    """Decides which books of the overlapping pairs are dropped. Books are told apart by address: ids may be equal."""
 
     def __init__(self, job: SourceJob, global_step: GlobalStep) -> None:
         self._job, self._global_step = job, global_step
@@ -216,35 +219,35 @@ class _Resolve(beam.DoFn):
     def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
         step = _near_dedup(self._global_step.step)
         sizes: dict[str, int] = {}
-        places: dict[str, tuple[str, str]] = {}
+        addresses: dict[str, tuple[str, str]] = {}
         pairs: list[tuple[str, str, float]] = []
         for payload in group[1]:
             first, second, share = json.loads(payload)
             names = []
-            for place, document_id, num_shingles in (first, second):
-                name = f"{document_id}\0{place}"
+            for address, document_id, num_shingles in (first, second):
+                name = f"{document_id}\0{address}"
                 names.append(name)
                 sizes[name] = num_shingles
-                places[name] = (place, document_id)
+                addresses[name] = (address, document_id)
             pairs.append((names[0], names[1], share))
         dropped = resolve(sizes, [p for p in pairs if p[2] > step.max_overlap], max_overlap=step.max_overlap)
         for name, (kept, _) in dropped.items():
-            yield self._said(places[name][0], places[kept][1].encode())
+            yield self._verdict(addresses[name][0], addresses[kept][1].encode())
         overlaps = {name: share for name, (_, share) in dropped.items()}
         for first, second, share in pairs:
             if first not in dropped and second not in dropped:
                 for name in (first, second):
                     overlaps[name] = max(overlaps.get(name, 0.0), share)
         for name, share in overlaps.items():
-            yield self._said(places[name][0], signal_bytes(share))
+            yield self._verdict(addresses[name][0], signal_bytes(share))
         ledger = Ledger(self._job.source.name, 0)
         ledger.send(f"{step.NAME} verdicts", len(dropped))
         ledger.send(f"{step.NAME} signals", len(overlaps))
         yield TaggedOutput(COUNTS, dict(ledger.counts))
 
-    def _said(self, place_hex: str, body: bytes) -> tuple[int, bytes]:
-        place = bytes.fromhex(place_hex)
-        batch_id, row = place[: BATCH_ID.size], place[BATCH_ID.size :]
+    def _verdict(self, address_hex: str, body: bytes) -> tuple[int, bytes]:
+        address = bytes.fromhex(address_hex)
+        batch_id, row = address[: BATCH_ID.size], address[BATCH_ID.size :]
         return part_of(batch_id, self._job.sizes.scale.num_parts), batch_id + bytes(
             [self._global_step.tag]
         ) + row + body

@@ -1,4 +1,4 @@
-"""Questions with their answers: posts grouped by site and question, the one join in which text travels."""
+"""The join of Stack Exchange: groups posts by site and question. It is the only join that shuffles texts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _QUESTION = struct.Struct(">q?q")  # the question's id, whether this is an answe
 
 
 class AnswersGraph(JoinGraph):
-    """Groups posts by site and question, and runs the first segment on the questions."""
+    """Groups posts by site and question, and runs the first segment on the documents that they make."""
 
     def expand(self, units: Any, job: SourceJob, segments: list[Segment], side: Side) -> Joined:
         segment, *following = segments
@@ -46,13 +46,14 @@ class AnswersGraph(JoinGraph):
 
 
 def answer_join(job: SourceJob) -> AnswerJoin:
+    """Returns the join of a source of questions and answers."""
     join = job.source.join
     assert isinstance(join, AnswerJoin)
     return join
 
 
 class ReadPosts(ReadUnits):
-    """Reads posts: each goes to its question's bucket, and is counted for its site."""
+    """Reads posts, sends each to the bucket of its question, and counts it for its site."""
 
     def _table_row(self, row: TableRow, ledger: Ledger) -> Iterator[TaggedOutput]:
         post = row.row
@@ -66,9 +67,9 @@ class ReadPosts(ReadUnits):
 
 
 class AssembleAnswers(SegmentDoFn):
-    """A bucket of posts -> documents of a question and its answers, then the source's first segment.
+    """Makes documents of the questions and answers of a bucket, and runs the first segment on them.
 
-    ``num_posts`` (a side input: site -> posts) decides which sites are among the largest.
+    The side input ``num_posts`` has the number of posts of each site. It decides which sites are large enough.
     """
 
     def process(self, group: tuple[int, Iterable[bytes]], num_posts: dict[str, int]) -> Iterator[TaggedOutput]:
@@ -102,5 +103,5 @@ def _question_of(payload: bytes) -> bytes:
 
 
 def posts_per_site(sites: Any) -> Any:
-    """(site, 1) -> a side input: site -> number of posts. There are a few hundred sites."""
+    """Returns a side input that maps each site to its number of posts. There are a few hundred sites."""
     return AsDict(sites | "posts_per_site" >> beam.CombinePerKey(sum))

@@ -1,4 +1,4 @@
-"""The shape of a join: how the records of a source's input become documents."""
+"""The interface of the joins. A join makes one document of several records, which may be in different files."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pipeline.clean.segments import Segment
 
 
 class Joined(NamedTuple):
-    """Where the graph of a source goes on after its join."""
+    """The state of the graph of a source after its join."""
 
     output: Any
     """The tagged outputs of the pass that ran ``segment``."""
     segment: Segment
     following: list[Segment]
-    """The segments that are still to run."""
+    """The segments that remain to be run."""
 
 
 class JoinGraph(ABC):
@@ -25,4 +25,4 @@ class JoinGraph(ABC):
 
     @abstractmethod
     def expand(self, units: Any, job: SourceJob, segments: list[Segment], side: Side) -> Joined:
-        """Adds the graph that reads units, joins their records and runs the first segment on the documents."""
+        """Adds the passes that read units, join their records, and run the first segment on the documents."""

@@ -1,4 +1,7 @@
-"""GitHub's three tables: a content's file rows by id, a file's licence by repository. No content travels."""
+"""The join of GitHub: finds a file and a licence for each content. Contents are spilled, and are not shuffled.
+
+The input has three tables: contents by id, files (repository, path, content id), and licences by repository.
+"""
 
 from __future__ import annotations
 
@@ -30,25 +33,30 @@ from pipeline.sources.source import Rejected, TableRow
 BY_REPO, BY_CONTENT = "by_repo", "by_content"
 
 _LICENCE, _FILE = b"\0", b"\1"
-_CONTENT, _CANDIDATE = b"\0", b"\1"  # contents first: the empty file has millions of candidates, which are streamed
+_CONTENT, _CANDIDATE = (
+    b"\0",
+    b"\1",
+)  # contents sort first, so that the candidates are streamed: the empty file has millions
 
 
 def _keyed(key: str, order: bytes, body: bytes, num_buckets: int) -> tuple[int, bytes]:
+    """Returns (bucket of the key, payload). Payloads sort by key, then by ``order``."""
     name = key.encode()
     return xxhash.xxh3_64_intdigest(name) % num_buckets, name + b"\0" + order + body
 
 
-def _parts(payload: bytes) -> tuple[bytes, bytes, bytes]:
+def _parse(payload: bytes) -> tuple[bytes, bytes, bytes]:
+    """Returns (name, order, body) of a payload of :func:`_keyed`."""
     name, _, rest = payload.partition(b"\0")
     return name, rest[:1], rest[1:]
 
 
 class LicencesGraph(JoinGraph):
-    """Finds each content's file and licence, then opens the contents with them and runs the first segment."""
+    """Finds a file and a licence for each content, then opens the contents and runs the first segment on them."""
 
     def expand(self, units: Any, job: SourceJob, segments: list[Segment], side: Side) -> Joined:
         num_buckets, shuffle_dir = job.sizes.scale.num_key_buckets, job.places.shuffle_dir
-        raw = Segment(0, (), (), segments[0].ask)
+        raw = Segment(0, (), (), segments[0].dedups)
         tables = units | "read" >> beam.ParDo(ReadTables(job, raw)).with_outputs(tags.REFS, BY_REPO, BY_CONTENT, *side)
         collect(tables, side)
         files = (
@@ -69,12 +77,12 @@ class LicencesGraph(JoinGraph):
 
 
 class ReadTables(ReadUnits):
-    """Reads the three tables: contents are spilled, their ids and the rows of the other two go to their buckets."""
+    """Reads the three tables. Spills contents, and sends their ids and the rows of the other tables to buckets."""
 
     def _run_first(self, batch: pa.RecordBatch, ledger: Ledger) -> pa.RecordBatch:
-        return batch  # the source's steps wait for the licences
+        return batch  # the steps of the source run after the licences are known
 
-    def _ask(
+    def _send_keys(
         self, batch: pa.RecordBatch, batch_id: bytes, ledger: Ledger, rows: np.ndarray | None = None
     ) -> Iterator[TaggedOutput]:
         assert rows is None, "tables are read before anything is dropped"
@@ -82,7 +90,7 @@ class ReadTables(ReadUnits):
         for row, (content_id, repo) in enumerate(
             zip(batch.column("id").to_pylist(), batch.column("repo_name").to_pylist(), strict=True)
         ):
-            if repo is None:  # a row of a joined table knows its repository already
+            if repo is None:  # in a table that is already joined, rows have their repository
                 ledger.send("contents", 1)
                 yield TaggedOutput(BY_CONTENT, _keyed(content_id, _CONTENT, batch_id + ROW.pack(row), num_buckets))
 
@@ -95,7 +103,7 @@ class ReadTables(ReadUnits):
 
 
 class LicenceOfFiles(beam.DoFn):
-    """A bucket of repositories -> for every file row: (bucket of its content, repository, path, licence)."""
+    """Yields, for each file of a bucket of repositories, its repository, path and licence, by the id of its content."""
 
     def __init__(self, job: SourceJob) -> None:
         self._job = job
@@ -105,7 +113,7 @@ class LicenceOfFiles(beam.DoFn):
         for repo, payloads in itertools.groupby(group[1], key=lambda p: p.partition(b"\0")[0]):
             licence = None
             for payload in payloads:
-                _, order, body = _parts(payload)
+                _, order, body = _parse(payload)
                 row = json.loads(body)
                 ledger.receive("table rows", 1)
                 if order == _LICENCE:
@@ -120,11 +128,11 @@ class LicenceOfFiles(beam.DoFn):
 
 
 class ChooseFile(SegmentDoFn):
-    """A bucket of contents and their file rows -> of each content the one file it is recorded as."""
+    """Chooses, for each content of a bucket, the file that gives it repository, path and licence."""
 
     def __init__(self, job: SourceJob, segment: Segment) -> None:
         super().__init__(job, segment)
-        # The licences that the source's own step lets through: the two must not disagree.
+        # The step that drops contents by licence has the same setting, so that the two agree.
         self._families = next(step.families for step in job.source.steps if isinstance(step, AllowedLicence))
 
     def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
@@ -138,9 +146,9 @@ class ChooseFile(SegmentDoFn):
     def _content(self, payloads: Iterable[bytes], ledger: Ledger) -> Iterator[tuple[int, bytes]]:
         contents: list[bytes] = []
         chosen = None
-        for order, group in itertools.groupby(map(_parts, payloads), key=lambda p: p[1]):
+        for order, group in itertools.groupby(map(_parse, payloads), key=lambda p: p[1]):
             if order == _CONTENT:
-                contents = [place for _, _, place in group]
+                contents = [address for _, _, address in group]
                 ledger.receive("contents", len(contents))
                 continue
             candidates = self._candidates(group, ledger)
@@ -151,13 +159,14 @@ class ChooseFile(SegmentDoFn):
                 ledger.reject(Rejected(location=f"{repo}/{path}", reason="file_without_content", is_bad=False))
         if chosen is None:
             return
-        found = json.dumps(
+        attributes = json.dumps(
             dict(zip(("repo_name", "path", "license"), chosen, strict=True)), ensure_ascii=False
         ).encode()
-        for place in contents:
-            batch_id, row = place[: BATCH_ID.size], place[BATCH_ID.size :]
+        for address in contents:
+            batch_id, row = address[: BATCH_ID.size], address[BATCH_ID.size :]
             ledger.send("attributes", 1)
-            yield part_of(batch_id, self._job.sizes.scale.num_parts), batch_id + bytes([TAG_ATTRIBUTES]) + row + found
+            payload = batch_id + bytes([TAG_ATTRIBUTES]) + row + attributes
+            yield part_of(batch_id, self._job.sizes.scale.num_parts), payload
 
     @staticmethod
     def _candidates(

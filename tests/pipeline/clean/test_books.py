@@ -1,4 +1,4 @@
-"""Books through the whole clean phase: who goes as a near duplicate of whom, and why nobody else does."""
+"""Books through the whole clean phase: which are dropped as near duplicates, and which are not."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _SYLLABLES = [c + v for c in "bdfgklmnprstvz" for v in "aeiou"]
 
 
 def words(number: int) -> list[str]:
-    """Words of which no five in a row come twice."""
+    """Returns random words. No five consecutive ones repeat."""
     return ["".join(_RANDOM.choices(_SYLLABLES, k=3)) for _ in range(number)]
 
 
 def overlapping(share: float) -> tuple[list[str], list[str]]:
-    """Two books of 3,004 and 4,004 words: of the 5-grams of the shorter one this share stands in the longer."""
+    """Returns books of 3,004 and 4,004 words. The longer contains this share of the 5-grams of the shorter."""
     common = words(round(3000 * share) + 4)
     return common + words(3004 - len(common)), words(4004 - len(common)) + common
 
@@ -42,7 +42,7 @@ def made_books() -> dict[str, list[str]]:
     books["omnibus"] = [word for novel in novels for word in novel]
     story = words(1500)
     books |= {"story": story, "anthology 1": story + words(1500), "anthology 2": words(2500) + story}
-    # Of a chain in which neighbours overlap by 0.92 the middle one alone goes.
+    # In a chain of books whose neighbours overlap by 0.92, only the middle one is dropped.
     chain = words(2400)
     books |= {"chain 1": chain[:2004] + words(100), "chain 2": chain[150:2154], "chain 3": chain[300:2300]}
     edition = words(1300)
@@ -67,7 +67,7 @@ def run(folder: Path, name: str, *, num_files: int = 2, through_files: bool = Tr
     inputs = folder / f"in-{name}"
     inputs.mkdir()
     rows = [{"text": " ".join(text), "meta": {"title": title}} for title, text in BOOKS.items()]
-    # The same text under other names: gone by its id, before and among those that the near dedup looks at.
+    # The same texts under other names are dropped by their ids, so the near dedup never sees them.
     rows[:0] = [{**row, "meta": {"title": f"{n}"}} for n, row in enumerate(rows[::3])]
     if num_files == 1:
         rows.reverse()
@@ -86,7 +86,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Any]
 
 
 def titles(job: Any) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
-    """(id -> name of every book kept, name -> row of every near duplicate)."""
+    """Returns the names of the kept books by id, and the rows of the near duplicates by name."""
     by_id = {book_id(text): title for title, text in BOOKS.items()}
     kept = {row["id"]: by_id[row["id"]] for row in toy.table(job.places.clean_dir)}
     gone = {
@@ -101,7 +101,7 @@ def test_what_goes_stands_in_what_stays(done: tuple[dict[str, Any], Any]) -> Non
     kept, gone = titles(done[1])
     editions = [title for title in gone if title.startswith("edition ")]
     assert len(editions) == 79
-    # The story goes: it stands whole in an anthology that stays. Neither anthology goes for it.
+    # The story is dropped, because a kept anthology contains it. Neither anthology is dropped.
     assert set(gone) - set(editions) == {*GONE, "story"}
     assert set(kept.values()) == set(BOOKS) - set(gone)
     for title, row in gone.items():
@@ -125,7 +125,7 @@ def test_of_books_that_stay_the_overlap_with_another_that_stays_is_told(done: tu
         assert told[f"short {percent}"] == told[f"long {percent}"] == percent / 100
     assert told["chain 1"] == told["chain 3"] == pytest.approx((2004 - 300 - 4) / 1996, abs=0.01)
     assert all(0.5 <= share <= 0.9 for share in told.values())
-    for title in ("long 92", "long 97", "omnibus"):  # what it overlaps with is gone
+    for title in ("long 92", "long 97", "omnibus"):  # the books that they overlap are dropped
         assert title not in told
 
 
@@ -134,7 +134,7 @@ def test_books_of_common_text_are_counted_and_kept(done: tuple[dict[str, Any], A
     (stage,) = [stage for stage in stats["stages"] if stage["stage"] == "near_dedup"]
     kept, _ = titles(job)
     assert sum(title.startswith("psalter") for title in kept.values()) == 100
-    # All hundred psalters, and the eighty editions of one book, are mostly text that stands in over 64 books.
+    # The hundred psalters and the eighty editions consist mostly of text that more than 64 books contain.
     assert stage["noted"] == {MAY_HIDE_DUPLICATES: 180}
     assert stage["in"] == stage["kept"] + sum(stage["dropped"].values())
 
@@ -148,7 +148,7 @@ def test_what_is_no_book_never_gets_that_far(done: tuple[dict[str, Any], Any]) -
 
 
 def digest(job: Any) -> list[str]:
-    """Of every document kept, all its columns; hashed, since the texts would fill the screen where they differ."""
+    """Returns a hash of all columns of each kept document. The texts themselves would fill the screen in a failure."""
     return [hashlib.md5(repr(row).encode()).hexdigest() for row in toy.table(job.places.clean_dir)]
 
 
@@ -162,7 +162,7 @@ def test_neither_order_nor_engine_decides(
 
 
 class _Spill:
-    """Counts what would be written."""
+    """Counts the bytes that would be written."""
 
     num_bytes = 0
 
@@ -174,7 +174,7 @@ class _Spill:
 
 
 def test_the_bytes_of_a_book_in_the_shuffle_are_what_is_said() -> None:
-    """A book of 500 kB: 16 kB are shuffled, and 8 bytes a shingle are spilled, read again only for candidates."""
+    """For a book of 500 kB, 16 kB are shuffled. 8 bytes per shingle are spilled, and only read again for candidates."""
     text = " ".join(words(75_000))
     spill = _Spill()
     book = signature("book-0123456789abcdef", text, bytes(16), 5, spill)  # type: ignore[arg-type]

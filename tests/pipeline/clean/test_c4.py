@@ -1,4 +1,4 @@
-"""C4 through the whole clean phase, from WET and from published JSON: every reason, and the original's own choices."""
+"""C4 through the whole clean phase, from WET and from published JSON: every reason, and the choices of the original."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OWN = "The {0} was built of stone in the old days. It has a tower and a gate. No
 GERMAN = "Das Haus steht am Ende der Straße und ist alt. Niemand wohnt darin seit vielen Jahren. Es regnet hinein."
 
 Page = tuple[str, str, str]
-"""Url, day of April 2019, text."""
+"""The url, the day in April 2019, and the text of a page."""
 
 PAGES: Sequence[Page] = (
     ("http://www.a.org/castle?utm_source=x", "20", OWN.format("older castle")),

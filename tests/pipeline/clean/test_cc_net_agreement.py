@@ -1,4 +1,4 @@
-"""Agreement with CCNet's own code on the same real pages, stated as figures.
+"""Compares the output with that of CCNet's own code on the same real pages.
 
 Its repository is no part of this one: CC_NET_REPO names a checkout of facebookresearch/cc_net (its own requirements
 func_argparse, pandas and bs4 must be installed), CORPUS_DATA the folder of real pages.
@@ -66,7 +66,7 @@ def pages(corpus_data: Path) -> list[Document]:
 
 @pytest.fixture(scope="module")
 def deduped(cc_net: Callable[[str], ModuleType], pages: list[Document]) -> list[dict[str, Any] | None]:
-    """CCNet's two passes, by its own code."""
+    """Returns the pages after the two passes of CCNet's own code."""
     dedup, hash_set = cc_net("dedup"), cc_net("flat_hash_set")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -146,7 +146,7 @@ def test_perplexity_is_the_same(
 def test_the_recipe_of_cc_net_gives_what_cc_net_gives(
     cc_net: Callable[[str], ModuleType], corpus_data: Path, tmp_path: Path
 ) -> None:
-    """Both whole chains on the same files: every page, its text, language, score, perplexity and bucket."""
+    """Runs both whole chains on the same files, and compares each page: text, language, score, perplexity, bucket."""
     sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
     try:
         peers, pages_of = importlib.import_module("cc_net_peer"), importlib.import_module("web_pages")

@@ -23,7 +23,7 @@ from pipeline.sources.source import Source
 WITHOUT_MODELS: dict[str, Any] = {"language": False, "perplexity": False, "reference": False}
 NO_LENGTHS: dict[str, Any] = {"min_length": {"min_chars": 0}, "min_length_after_dedup": {"min_chars": 0}}
 
-# (dump, file, name of the page) -> its lines. Digits fold; the title is the page's name.
+# (dump, file, name of the page) -> its lines. Lines that differ only in digits are equal.
 PAGES = {
     ("2018-05", 0, "a"): ["menu", "only a", "twice in a", "twice in a", "of file zero", "of file zero and of a"],
     ("2018-05", 0, "b"): ["Menu ", "only b", "of file zero"],
@@ -57,7 +57,7 @@ def write_crawl(folder: Path) -> Path:
 
 
 def by_hand(scope: str, keep: str) -> dict[str, str]:
-    """What is left of each page, a line at a time."""
+    """Returns what is left of each page, computed line by line."""
     scope_of = {
         "document": lambda dump, file, name: name,
         "group": lambda dump, file, name: (dump, file // 2),
@@ -157,7 +157,7 @@ def test_a_page_crawled_again_is_kept_once_whatever_the_files_are_called(tmp_pat
     assert results["forth"] == results["back"]
     (kept,) = results["forth"].keys() & {"first", "again"}
     assert results["forth"][kept] == "\n".join(lines)
-    # As cc_net has it: the two take all of each other's lines away, where one scope holds both.
+    # As in cc_net, each of the two pages removes all lines of the other, if one scope contains both.
     settings = {**WITHOUT_MODELS, **NO_LENGTHS, "duplicate_digest": False, "line_dedup": {"scope": "all"}}
     clean, _ = run(configured(SOURCE, settings), tmp_path / "forth", tmp_path / "out-ccnet")
     assert set(clean) == {"other-first", "other-again"}

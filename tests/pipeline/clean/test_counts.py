@@ -1,4 +1,4 @@
-"""The law of conservation: what a stage took in came out of it, kept or dropped, and reached the next."""
+"""Counts are conserved: a stage keeps or drops all that it takes in, and the next stage takes in all that it keeps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REASONS = ("too_short", "low_score")
 
 @st.composite
 def runs(draw: st.DrawFn) -> tuple[dict[c.CountKey, int], int, int]:
-    """Counts of a source that lost nothing, documents written, rows of dropped ones written."""
+    """Draws the counts of a source that lost nothing, its documents written, and its dropped rows written."""
     number = draw(st.integers(0, 50))
     counts: Counter[c.CountKey] = Counter({("s", c.READ_STAGE, c.DOCS_KEPT): number})
     dropped = 0

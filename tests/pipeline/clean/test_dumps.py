@@ -1,4 +1,4 @@
-"""CommonCrawl dump by dump: a newer dump costs itself alone, and comes to the bytes of a run over all at once."""
+"""CommonCrawl dump by dump: a newer dump is cleaned alone, and the output is that of a run over all dumps at once."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NUM_PAGES = 24
 
 
 def wet(dump: str, file: int) -> bytes:
-    """Pages of a dump: some of its own, some crawled again in every dump, a menu on all, an id that comes back."""
+    """Returns pages of a dump: its own, some that every dump crawls again, a menu on all, and an id that returns."""
     out = []
     for number in range(NUM_PAGES):
         is_again = number % 4 == 0
@@ -50,7 +50,7 @@ def wet(dump: str, file: int) -> bytes:
 
 
 class Crawl:
-    """Dumps in folders of their own, as many as are asked for."""
+    """Writes dumps, each in its own folder, and runs the pipeline on some of them."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -74,7 +74,7 @@ def crawl(tmp_path_factory: pytest.TempPathFactory) -> Crawl:
 
 @pytest.fixture(scope="module")
 def fresh(crawl: Crawl, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The first three dumps at once, and the tokenizer that all others use."""
+    """Returns the output of a run over the first three dumps. Its tokenizer is used by all other runs."""
     out = tmp_path_factory.mktemp("fresh") / "out"
     crawl.run(out, DUMPS[:3])
     shutil.copy(out / "tokenizer.model", crawl.root / "own.model")
@@ -84,7 +84,7 @@ def fresh(crawl: Crawl, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The jobs that were run."""
+    """Returns the list of the jobs that run, which grows as they start."""
     jobs: list[str] = []
 
     def noting(name: str) -> Any:
@@ -113,7 +113,7 @@ def rows(out: Path, kind: str) -> list[tuple[Any, ...]]:
 
 
 def cleaned(out: Path) -> dict[str, Any]:
-    """What the clean phase makes: documents, what was dropped and why, statistics."""
+    """Returns what the clean phase writes: documents, dropped documents with reasons, statistics."""
     stats = json.loads((out / "stats" / "common_crawl.json").read_text())
     return {
         "clean": rows(out, "clean"),
@@ -124,17 +124,17 @@ def cleaned(out: Path) -> dict[str, Any]:
 
 
 def everything(out: Path) -> dict[str, Any]:
-    """What a user gets, the shards with it."""
+    """Returns everything that a user gets, including the shards."""
     stats = json.loads((out / "stats" / "common_crawl.json").read_text())
     return cleaned(out) | {
-        "tokens_said": stats["tokens"],
+        "num_tokens": stats["tokens"],
         "shards": shard_sums(out),
         "tokens": sorted(p.name for p in (out / ".work" / "tokens" / "common_crawl").iterdir()),
     }
 
 
 def parts(out: Path, numbers: Iterable[int]) -> dict[int, tuple[int, bytes]]:
-    """Of the clean parts of these numbers when they were written and what is in them."""
+    """Returns, by number, when clean parts were written and what they contain."""
     found = {int(p.name[5:10]): p for p in (out / "clean" / "common_crawl").iterdir()}
     return {n: (found[n].stat().st_mtime_ns, found[n].read_bytes()) for n in numbers}
 
@@ -236,7 +236,7 @@ def test_a_scope_over_all_dumps_cleans_all_at_once(crawl: Crawl, done: list[str]
 def test_what_a_dump_left_does_not_vouch_for_another(
     crawl: Crawl, fresh: Path, done: list[str], tmp_path: Path
 ) -> None:
-    """A dump is taken away and another gets its parts' numbers; when it comes back it is cleaned and tokenized anew."""
+    """A dump is removed, and another gets the numbers of its parts. If it returns, it is cleaned and tokenized again."""
     out, given = tmp_path / "out", f"--tokenizer={crawl.root}/own.model"
     shutil.copytree(fresh, out)
     crawl.run(out, (DUMPS[0], DUMPS[3]), given)
@@ -281,14 +281,14 @@ def test_a_file_of_another_form_belongs_to_the_dump_it_names(
 def test_keys_that_are_gone_are_missed(
     crawl: Crawl, fresh: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Should a listing ever come back empty, duplicates would be kept: the numbers are compared."""
+    """If a listing were empty, duplicates would be kept. So the numbers of keys written and read are compared."""
     out = tmp_path / "out"
     shutil.copytree(fresh, out)
     monkeypatch.setattr("pipeline.clean.dedup.earlier_dumps._paths", lambda files: [])
     with pytest.raises(AssertionError, match="assert 1 == 0"):
         crawl.run(out, DUMPS, "--phase=clean")
-    said = capsys.readouterr().err
-    assert re.search(r"earlier dumps wrote \d+ keys of duplicate_\w+, 0 were read", said)
+    printed = capsys.readouterr().err
+    assert re.search(r"earlier dumps wrote \d+ keys of duplicate_\w+, 0 were read", printed)
     assert not (out / ".work" / "steps" / f"clean-common_crawl@{DUMPS[3]}.json").exists()
 
 
@@ -298,7 +298,7 @@ def test_a_run_says_why_it_is_not_by_dump(crawl: Crawl, tmp_path: Path, capsys: 
     inputs = [f"--input=common_crawl={crawl.root}/in/{DUMPS[0]}/*", f"--input=common_crawl={other}"]
     args = [f"--config={crawl.root}/config.yaml", *inputs, f"--output={tmp_path}/out", "--phase=clean"]
     assert main([*args, "--direct_num_workers=1"]) == 0
-    assert f"not dump by dump: {other} names no dump" in capsys.readouterr().err
+    assert f"cleaned in one piece: {other} does not name a dump" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("dump", ["..", "a/b", "2016 [old]", "*"])

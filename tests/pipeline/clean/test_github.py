@@ -1,4 +1,4 @@
-"""GitHub through the whole clean phase: the three tables joined, a joined table, every reason, in any order."""
+"""GitHub through the whole clean phase: three tables to join, a joined table, every reason, in any order."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def json_lines(rows: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def write_tables(folder: Path, *, is_reversed: bool = False) -> None:
-    """The three tables, each in a format of its own and in several shards; a broken line among the files."""
+    """Writes the three tables, each in its own format and in several files. One of the files has a broken line."""
     folder.mkdir()
     contents = [{"id": key, "content": text, "size": len(text), "binary": False} for key, text in CONTENTS.items()]
     files = [{"repo_name": repo, "path": path, "id": key, "mode": 33188} for repo, path, key in FILES]

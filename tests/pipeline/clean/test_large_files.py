@@ -1,4 +1,4 @@
-"""Large files through the whole clean phase: unpacked by one task or read at once, the same comes out."""
+"""Large files through the whole clean phase: the output does not depend on whether a task unpacks them first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger: every document that does not get through is counted and written down, texts of a bounded sample."""
+"""The ledger counts each dropped document and adds a row for it. Only a bounded sample of the rows has texts."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ IDS = st.lists(st.text("abcdef", min_size=1, max_size=4), unique=True, max_size=
 
 @given(IDS, st.integers(0, 5), st.integers(1, 7), st.randoms(use_true_random=False))
 def test_the_sample_is_the_same_however_the_rows_lie(ids: list[str], size: int, parts: int, random: Any) -> None:
-    """Sampled in each batch, then once more over all: the documents of the smallest hashes, of each reason."""
+    """Each batch is sampled, then all batches together: the sample has the smallest hashes of each reason."""
     reasons = ["even" if len(i) % 2 == 0 else "odd" for i in ids]
     wanted = set()
     for reason in ("even", "odd"):

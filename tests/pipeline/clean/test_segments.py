@@ -25,7 +25,7 @@ STEPS = st.lists(st.sampled_from(sorted(KINDS)).map(KINDS.__getitem__), max_size
 
 
 def passed(found: list[Segment], steps: list[AnyStep]) -> list[int]:
-    """The places of the steps, in the order in which a document meets them when it is decided upon."""
+    """Returns the positions of the steps in the order in which they are applied to a document."""
     order: list[int] = []
     position = 0
     for number, segment in enumerate(found):
@@ -51,22 +51,22 @@ def test_what_is_asked_is_answered_in_the_next_pass(steps: list[AnyStep], first_
     assert [s.index for s in found] == list(range(first_opens, len(found) + first_opens))
     assert [s.is_last for s in found] == [False] * (len(found) - 1) + [True]
     for before, after in itertools.pairwise(found):
-        assert after.verdicts[-len(before.ask) :] == before.ask
+        assert after.verdicts[-len(before.dedups) :] == before.dedups
         if before.spills:
-            assert after.verdicts == before.ask
+            assert after.verdicts == before.dedups
             assert after.origin == before.index
-        else:  # nothing changed: the next pass opens what this one opened, and is told all of it again
-            assert after.verdicts == before.verdicts + before.ask
+        else:  # no text changed: the next pass opens the same batches, with all verdicts
+            assert after.verdicts == before.verdicts + before.dedups
             assert after.origin == before.origin
-        kinds = {type(g.step) for g in before.ask}
+        kinds = {type(g.step) for g in before.dedups}
         assert len(kinds) == 1
-        assert len(before.ask) == 1 or kinds == {ExactDedup}, "only a chain of exact dedups is asked at once"
+        assert len(before.dedups) == 1 or kinds == {ExactDedup}, "only a chain of exact dedups is asked at once"
     assert found[0].origin == (0 if first_opens else -1)
 
 
 @given(STEPS)
 def test_steps_are_told_apart_by_their_place(steps: list[AnyStep]) -> None:
-    asked = [g for s in segments(steps) for g in s.ask]
+    asked = [g for s in segments(steps) for g in s.dedups]
     assert [g.tag for g in asked] == [n + 1 for n, step in enumerate(steps) if not is_local(step)]
     assert all(steps[g.tag - 1] is g.step for g in asked)
 

@@ -1,4 +1,4 @@
-"""The clean phase on a toy source with every kind of exact step: what is kept, what is dropped, whether counts meet."""
+"""The clean phase on a toy source with exact and line dedups: what is kept, what is dropped, and that counts agree."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def documents() -> list[dict[str, Any]]:
         {"id": f"doc{i:03d}", "text": f"line {chr(97 + i % 26)}{i}x\nown of {i:03d}q", "url": f"u{i}", "date": "2020"}
         for i in range(120)
     ]
-    # The digits fold, so lines that differ in them alone are equal: "own of 000q" stands in every document.
+    # Lines that differ only in digits are equal, so every document contains the line "own of 000q".
     made += [
         {"id": "spam", "text": "spam spam", "url": None, "date": None},
         {"id": "doc000", "text": "another text of a known id", "url": "v0", "date": "2020"},
@@ -57,7 +57,7 @@ def test_texts_reasons_and_counts_together(tmp_path: Path) -> None:
         **{r["id"]: ("records", "not_json") for r in dropped if "in-0.jsonl" in r["id"]},
     }
     assert [r["detail"] for r in dropped if r["id"] == "older"] == ["newer"]
-    # "line a0x": letters differ, so 26 of them are told apart; each stands in several documents and goes everywhere.
+    # There are 26 different lines like "line a0x". Each is in several documents, so it is removed from all of them.
     texts = {r["id"]: r["text"] for r in kept}
     assert texts["twin1"] == "twins stand apart\nown of 1q"
     assert not any("own of 0" in t for t in texts.values())
@@ -122,7 +122,7 @@ def test_the_sample_of_dropped_texts_is_bounded(tmp_path: Path) -> None:
 
 
 class _LosesABatch(OpenBatches):
-    """What Beam's local runner was seen to do: some elements between two stages never arrive."""
+    """Loses a batch between two stages, as Beam's local runner has done."""
 
     def _batches(self, payloads: Any) -> Any:
         yield from list(super()._batches(payloads))[1:]

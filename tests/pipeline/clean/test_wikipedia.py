@@ -39,7 +39,7 @@ def prose(number: int) -> str:
 
 
 def write_dumps(folder: Path, *, has_index: bool) -> None:
-    """One multistream dump of 60 pages, a newer one of three of them, and four that are broken, each in its own way."""
+    """Writes a multistream dump of 60 pages, a newer dump of three of them, and four broken dumps."""
     folder.mkdir()
     pages = ["".join(page(n, prose(n)) for n in range(start, start + 5)) for start in range(1, 60, 5)]
     others = page(61, "#WEITERLEITUNG [[Seite 1]]") + page(62, prose(62), namespace=6) + page(63, DEEP)
@@ -53,7 +53,7 @@ def write_dumps(folder: Path, *, has_index: bool) -> None:
         (folder / f"{name}-index.txt.bz2").write_bytes(bz2.compress(lines.encode()))
     newer = "".join(page(n, prose(n) + " Und sie ist neu.", revision=9) for n in (2, 3, 4))
     (folder / "dewiki-20220720-pages-articles.xml").write_text(HEADER.format("de") + newer + FOOTER)
-    # The name says French, the header English: the name holds, and it is told.
+    # The name says French, the header says English. The name counts, and the difference is reported.
     (folder / "frwiki-20220620-pages-articles.xml").write_text(
         HEADER.format("en") + page(1, "'''La poire''' est un [[fruit|fruit]] bon.") + FOOTER
     )

@@ -1,4 +1,4 @@
-"""A ledger of a share of what was dropped: counts are of all, the sample is whole, the rows are the same every run."""
+"""If a share of the dropped documents gets a row, counts and sample are complete, and rows are equal in each run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.settings.settings import parse
 
 
 def documents(number: int) -> list[dict[str, Any]]:
-    """Every third has the word that the toy source drops."""
+    """Returns documents of which every third has the word that the toy source drops."""
     return [
         {
             "id": f"d{i}",

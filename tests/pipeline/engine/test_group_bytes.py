@@ -1,4 +1,4 @@
-"""Grouping through files gives the groups of the engine's own shuffle, in the order of their bytes."""
+"""Grouping through files gives the same groups as the shuffle of the engine, sorted by bytes."""
 
 from __future__ import annotations
 

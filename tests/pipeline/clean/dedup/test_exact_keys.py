@@ -40,7 +40,7 @@ def batch_of(rows: list[dict[str, Any]]) -> pa.RecordBatch:
 
 
 def survivors(rows: list[dict[str, Any]], batch_size: int) -> list[int]:
-    """Runs the chain of contests on packed rows, as the transform does."""
+    """Runs a chain of exact dedups on packed keys, as the transform does. Returns the rows that are kept."""
     waiting: dict[int, list[bytes]] = defaultdict(list)
     for number, start in enumerate(range(0, len(rows), batch_size)):
         batch_id = BATCH_ID.pack(number, 0, 1)
@@ -65,7 +65,7 @@ def survivors(rows: list[dict[str, Any]], batch_size: int) -> list[int]:
 
 
 def plain_survivors(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The same rules, with dictionaries and the texts in hand."""
+    """Applies the same rules to whole documents."""
 
     def tie(row: dict[str, Any]) -> tuple[bytes, bytes]:
         return xxhash.xxh3_64_digest(row["id"].encode()), xxhash.xxh3_64_digest(row["text"].encode())
@@ -90,7 +90,7 @@ def shown(rows: list[dict[str, Any]]) -> list[tuple[str, str]]:
 
 @given(ROWS, st.integers(1, 4))
 def test_exact_dedup_keeps_what_the_rules_keep(rows: list[dict[str, Any]], batch_size: int) -> None:
-    # Rows equal in id and text may differ in url or date: which of those is kept is not promised.
+    # Rows with equal id and text may differ in url or date, which other hashes decide. They are left out here.
     rows = list({(r["id"], r["text"]): r for r in rows}.values())
     kept = [rows[i] for i in survivors(rows, batch_size)]
     assert shown(kept) == shown(plain_survivors(rows))

@@ -1,4 +1,4 @@
-"""A bucket of lines judged on the worker's own disk says what it says in memory."""
+"""A bucket of lines that is split on disk gives the same verdicts as one in memory."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def job() -> SourceJob:
 
 
 def payloads(keep: str, *, num_batches: int = 40, num_lines: int = 30) -> list[bytes]:
-    """Batches that share about half of their lines, all of bucket 5."""
+    """Returns the payloads of batches that share about half of their lines, all in bucket 5."""
     chance = np.random.default_rng(8)
     top = np.uint64(5) << np.uint64(60)
     pool = (chance.integers(0, 1 << 60, 600, dtype=np.uint64) | top).astype("<u8")

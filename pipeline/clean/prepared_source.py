@@ -1,4 +1,4 @@
-"""What is known of a source before it is cleaned: its files, units, models and fingerprint."""
+"""A source of a run before it is cleaned: its files, units, models and fingerprint."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from pipeline.sources.source import Source, Unit
 
 @dataclass(frozen=True, slots=True)
 class PreparedSource:
-    """A source of this run, before it runs."""
+    """A source of a run, with everything that is known before it is cleaned."""
 
     source: Source
     listing: Listing
     units: tuple[Unit, ...]
     model_paths: Mapping[str, Any]
+    """The paths of models and other files that steps need, by key."""
     fingerprint: str
+    """Identifies everything the source is made from: files, settings, models and data versions."""
     dumps: tuple[PreparedDump, ...] = ()
-    """Of a source that is cleaned dump by dump."""
+    """The dumps, if the source is cleaned dump by dump."""
