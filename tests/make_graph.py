@@ -1,7 +1,7 @@
-"""An outline of the whole Beam graph for the sample's configuration: ``python -m tests.make_graph`` writes it anew.
+"""Writes an outline of the whole Beam graph for the sample's configuration: ``python -m tests.make_graph``.
 
-A line a transform: its label, and of each output the coder. A label that moves, a transform that comes or goes, an
-element that would suddenly be pickled: all are seen as a change of ``tests/golden/graph.txt`` before anything is run.
+The outline has one line per transform with its label, and one per output with its coder. If a label changes, a
+transform comes or goes, or an element would be pickled, ``tests/golden/graph.txt`` changes before anything is run.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _OURS = "beam:transform:generic_composite:v1"
 
 
 def outline() -> str:
-    """The text of the golden file."""
+    """Returns the text of the golden file."""
     recipe = load_recipe("sample")
     tokens = [_token_job(recipe, s) for s in recipe.weights]
     jobs: dict[str, Callable[[beam.Pipeline], None]] = {
@@ -57,7 +57,7 @@ def _transforms(build: Callable[[beam.Pipeline], None]) -> Iterator[str]:
     waiting = list(proto.root_transform_ids)
     while waiting:
         transform = transforms[waiting.pop()]
-        # What is inside a transform of Beam's own is Beam's.
+        # The inside of Beam's own transforms is not shown.
         waiting += transform.subtransforms if transform.spec.urn in ("", _OURS) else []
         if transform.unique_name:
             shown[transform.unique_name] = _outputs(transform, proto.components, context)

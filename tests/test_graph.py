@@ -1,4 +1,4 @@
-"""The outline of the graph is the one that was looked at last."""
+"""Compares the outline of the Beam graph with the golden file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def maker() -> ModuleType:
-    """``tests/make_graph.py``, which is a command and no test."""
+    """Loads ``tests/make_graph.py``, which is a command and not a test."""
     spec = importlib.util.spec_from_file_location("make_graph", Path(__file__).with_name("make_graph.py"))
     assert spec is not None
     assert spec.loader is not None
@@ -36,7 +36,7 @@ def test_the_graph_is_the_golden_one(maker: ModuleType, outline: str) -> None:
 
 
 def test_batches_of_documents_are_never_elements(outline: str) -> None:
-    """Texts are spilled; what travels between stages is references, keys and counts, as bytes and numbers."""
+    """Texts are spilled. Only references, keys and counts travel between stages, as bytes and numbers."""
     grouped = [line for line in outline.splitlines() if line.startswith("    ") and "IterableCoder" in line]
     assert len(grouped) > 20
     assert "RecordBatchCoder" not in outline
