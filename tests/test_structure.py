@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -38,10 +38,17 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text("utf-8"))
 
 
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """Returns all nodes of a file, walked once for all tests."""
+    return tuple(ast.walk(tree(path)))
+
+
+@cache
 def imports(path: Path) -> set[str]:
     """Returns every module that a file imports, anywhere in the file."""
     found: set[str] = set()
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -110,7 +117,7 @@ def test_filters_have_no_clock_and_no_chance() -> None:
 def test_nothing_is_unpickled_evaluated_or_hashed_by_chance() -> None:
     for path in CODE:
         assert not tops(path) & {"pickle", "dill", "cloudpickle", "marshal", "shelve", "random"}, path
-        called = {n.func.id for n in ast.walk(tree(path)) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+        called = {n.func.id for n in nodes(path) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
         assert not called & {"eval", "exec", "hash"}, path
 
 
@@ -122,7 +129,7 @@ def test_no_error_is_swallowed() -> None:
     """``except Exception`` may add information and raise, but never continue."""
     found: Counter[str] = Counter()
     for path in CODE:
-        for node in ast.walk(tree(path)):
+        for node in nodes(path):
             if isinstance(node, ast.ExceptHandler):
                 names = (
                     {n.id for n in ast.walk(node.type) if isinstance(n, ast.Name)} if node.type else {"BaseException"}
@@ -137,7 +144,7 @@ def test_files_functions_and_parameters_stay_small() -> None:
     for path in CODE:
         num_lines = len(path.read_text("utf-8").splitlines())
         large += [f"{path}: {num_lines} lines"] if num_lines > MAX_FILE_LINES else []
-        for node in ast.walk(tree(path)):
+        for node in nodes(path):
             if isinstance(node, ast.FunctionDef):
                 num_lines = (node.end_lineno or 0) - node.lineno + 1
                 large += [f"{path}: {node.name} has {num_lines} lines"] if num_lines > MAX_FUNCTION_LINES else []
@@ -230,8 +237,14 @@ def distribution(requirement: str) -> str:
     return re.split(r"[\[<>=!~ ;]", requirement, maxsplit=1)[0].lower().replace("_", "-")
 
 
+@cache
+def installed() -> Mapping[str, list[str]]:
+    """Maps every installed module to its distributions."""
+    return packages_distributions()
+
+
 def distributions_of(modules: set[str]) -> dict[str, set[str]]:
-    known = packages_distributions()
+    known = installed()
     return {m: {distribution(d) for d in known.get(m, [m])} for m in modules}
 
 
