@@ -1,4 +1,4 @@
-"""One run over real input of all seven sources, from what third parties published to verified shards."""
+"""Runs all seven sources on real input, from published files to verified shards."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_every_source_is_in_it(manifest: dict[str, Any]) -> None:
 
 
 def test_shares_are_dealt_by_largest_remainder(out: Path, manifest: dict[str, Any]) -> None:
-    """Counted from the shards themselves, and dealt out again here, by the definition."""
+    """Counts the tokens in the shards, and compares them with a second, simple computation of the shares."""
     total = manifest["tokens"]
     weights = load_recipe("llama").weights
     exact = {source: total * weight / 100 for source, weight in weights.items()}
@@ -78,7 +78,7 @@ def test_shares_are_dealt_by_largest_remainder(out: Path, manifest: dict[str, An
     assert sum(found.values()) == total
     for source, tokens in found.items():
         assert abs(tokens - exact[source]) < Decimal(1)
-    # Which of two equal remainders gets the last token is not promised.
+    # It is not defined which of two equal remainders gets the last token.
     remainders = sorted(exact[s] - int(exact[s]) for s in exact)
     if len(set(remainders)) == len(remainders):
         assert found == dealt

@@ -1,4 +1,4 @@
-"""The wheel: what is in it, and that it runs where there is no checkout."""
+"""Tests the wheel: its files, and that it runs without a checkout."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy of the sources, so that nothing is left in the checkout; nothing is downloaded."""
+    """Builds the wheel from a copy of the sources, so that the checkout stays clean. Nothing is downloaded."""
     source = tmp_path_factory.mktemp("source") / "project"
     ignore = shutil.ignore_patterns("__pycache__", "*.pyc")
     for folder in (*PACKAGES, "samples", "tests"):
@@ -102,10 +102,10 @@ def test_its_metadata(wheel: Path) -> None:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    """A virtual environment that has the wheel, and of this one only what others wrote; and what to run it with.
+    """Makes a virtual environment with the wheel and links to third-party packages. Returns how to run its Python.
 
-    This project itself stands in the site-packages of this environment as a link to the checkout: a path file would
-    follow it, so the packages of others are linked one by one.
+    The site-packages of this environment contain a link to the checkout, which a path file would follow. So the
+    third-party packages are linked one by one.
     """
     home = tmp_path_factory.mktemp("installed")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(home / "venv")], check=True, timeout=120)

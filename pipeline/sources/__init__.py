@@ -1,14 +1,14 @@
-"""How raw files become documents: the seven sources, in one explicit table. No Beam.
+"""How raw files become documents: the sources, in one explicit table. No Beam.
 
     files -> reader.units -> units -> reader.read -> documents | Rejected | rows for a join -> steps
 
 - ``source``: what a source is. Read it first.
 - ``dedup_steps``: the steps that need all documents of a source.
-- ``common_crawl``, ``c4``, ``github``, ``wikipedia``, ``books``, ``arxiv``, ``stack_exchange``: the sources.
+- One file or folder per source: see the table ``SOURCES`` below.
 - ``formats``: file formats that several sources share.
 
->>> list(SOURCES)
-['common_crawl', 'c4', 'github', 'wikipedia', 'books', 'arxiv', 'stack_exchange']
+>>> [step.NAME for step in SOURCES["stack_exchange"].steps]
+['duplicate_id', 'detect_language']
 >>> SOURCES["books"].reader.knows("pg11.txt"), SOURCES["books"].reader.knows("pg11.epub")
 (True, False)
 """

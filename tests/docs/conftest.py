@@ -1,7 +1,7 @@
-"""A web on loopback: published hosts answered by files of ours, for programs that know nothing of it.
+"""Serves published hosts on loopback with files of the tests. The programs under test notice no difference.
 
-A proxy takes ``CONNECT`` for any host and speaks TLS as that host. curl, Python and boto3 come to it by the usual
-variables of the environment, so that a document's commands run as they stand; a host that is not answered is refused.
+A proxy accepts ``CONNECT`` for these hosts and speaks TLS with their names. curl, Python and boto3 find it through the
+usual environment variables, so the commands of a document run unchanged. Other hosts are refused.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ import pytest
 
 @dataclass
 class Web:
-    """What stands where, and what was asked for."""
+    """The served files, and the requests that were made."""
 
     files: Mapping[str, bytes]
-    """By address, without its ``https://``."""
+    """The files by address, without ``https://``."""
     paid_hosts: frozenset[str]
-    """Hosts that give nothing to whoever does not say that he pays."""
+    """Hosts that only answer requests with the header for requester-pays."""
     environment: dict[str, str] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
+    requested: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
 
 
@@ -55,7 +55,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.send_response(200)
         self.end_headers()
-        self.close_connection = False  # Python asks with HTTP/1.0
+        self.close_connection = False  # Python sends HTTP/1.0
         self.connection = self.server.context.wrap_socket(self.connection, server_side=True)
         self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", 0)  # type: ignore[assignment]
 
@@ -66,7 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
             body, status = b"", 403
         else:
             status = 200 if body is not None else 404
-        web.asked.append(f"{self.command} {status} {address}")
+        web.requested.append(f"{self.command} {status} {address}")
         body = body or b""
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
@@ -79,12 +79,12 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET  # noqa: N815
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing: ``asked`` has it."""
+        """Logs nothing: ``requested`` has it."""
 
 
 @pytest.fixture
 def loopback_web(tmp_path: Path) -> Iterator[Callable[..., Web]]:
-    """Starts a web of the files that are given."""
+    """Returns a function that serves the given files."""
     with ExitStack() as stack:
 
         def start(files: Mapping[str, bytes], *, paid_hosts: frozenset[str] = frozenset()) -> Web:
@@ -108,7 +108,7 @@ def loopback_web(tmp_path: Path) -> Iterator[Callable[..., Web]]:
 
 
 def certificate_of(hosts: list[str]) -> bytes:
-    """A key and a certificate of it for these hosts, signed by itself."""
+    """Returns a key and a self-signed certificate for these hosts."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec

@@ -1,4 +1,4 @@
-"""The code blocks of the documents, run on the sample's output as a reader would run them."""
+"""Runs the code blocks of the documents on the sample's output, as a reader would."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ pytestmark = pytest.mark.slow
 
 
 def runnable(page: Path) -> list[tuple[str, str]]:
-    """The blocks that are run: ``console`` and ``python``, but for files with a title, which are another test's."""
+    """Returns the ``console`` and ``python`` blocks that run. Blocks with a title belong to other tests."""
     found = _FENCE.findall(page.read_text("utf-8"))
     return [(language, body) for _, language, info, body in found if language in _RUN and "title=" not in info]
 
 
 WITH_BLOCKS = [page for page in PAGES if runnable(page) and page.name != "quickstart.md"]
-"""The quickstart is carried out whole by a test of its own: its blocks follow on its downloads."""
+"""The pages with blocks. The quickstart has a test of its own, because its blocks need its downloads."""
 
 
 def environment() -> dict[str, str]:
-    """``python`` is the one that runs the tests, and the checkout is what it imports, in any folder."""
+    """Returns an environment in which ``python`` runs the tests' Python and imports the checkout, in any folder."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     return os.environ | {"PATH": path, "PYTHONPATH": str(ROOT)}
 
@@ -40,7 +40,7 @@ def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="session")
 def reader_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which somebody has run the sample."""
+    """Returns a folder in which the sample was run."""
     folder = tmp_path_factory.mktemp("reader")
     done = run([sys.executable, "-m", "pipeline.run"], folder)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -63,7 +63,7 @@ def test_the_blocks_run(page: Path, reader_folder: Path) -> None:
         for line in lines:
             done = run(["bash", "-c", line], reader_folder)
             assert done.returncode == 0, f"{line}\n{done.stderr[-2000:]}"
-            assert done.stdout.strip(), f"{line} says nothing"
-    if script:  # one after the other, as in a notebook
+            assert done.stdout.strip(), f"{line} prints nothing"
+    if script:  # all blocks in one process, as in a notebook
         done = run([sys.executable, "-c", "\n".join(script)], reader_folder)
         assert done.returncode == 0, f"{done.stdout[-500:]}\n{done.stderr[-2000:]}"

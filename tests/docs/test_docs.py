@@ -1,4 +1,4 @@
-"""The documents beside the code: links lead somewhere, settings are read, flags exist, no rule is missing."""
+"""Compares the documents with the code: links, settings, flags, rules, columns, reasons and tables."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def prose(page: Path) -> str:
 
 
 def anchors(page: Path) -> set[str]:
-    """The anchors that a forge makes of a page's headings."""
+    """Returns the anchors of a page's headings, as GitHub makes them."""
     titles = (re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", title) for title in _HEADING.findall(prose(page)))
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
@@ -80,13 +80,13 @@ def test_settings_are_read_by_the_real_reader(page: Path, tmp_path: Path, monkey
         (tmp_path / name).write_text("")
     for body in blocks(page, "yaml"):
         if "rfc:" in body:
-            continue  # of a source that is not there: tests/docs/test_extending.py runs it
+            continue  # the source does not exist here; tests/docs/test_extending.py runs it
         (tmp_path / "config.yaml").write_text(body)
         assert parse(["--config", "config.yaml"]).recipe.weights
 
 
 def commands(page: Path) -> list[str]:
-    """Every command line of the page's shell blocks, continued lines joined, comments off."""
+    """Returns the command lines of the page's shell blocks. Continued lines are joined and comments removed."""
     text = "\n".join(blocks(page, "sh") + ["\n".join(console(body)) for body in blocks(page, "console")])
     lines = (re.split(r"\s#\s", line)[0].strip() for line in text.replace("\\\n", " ").split("\n"))
     return [line for line in lines if line]
@@ -135,7 +135,7 @@ def test_every_flag_of_the_run_is_in_a_document() -> None:
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_the_recipe_has_every_step_setting_and_reason(name: str) -> None:
-    """Steps in their order; a step's settings and reasons in its own row."""
+    """The steps are in order, and each row has the step's settings and reasons."""
     rows = [line for line in section("docs/recipe.md", name).split("\n") if line.startswith("|")]
     row_of = {cells[1].strip(): line for line in rows if len(cells := line.split("|")) > 2}
     steps = SOURCES[name].steps
@@ -167,7 +167,7 @@ def test_the_formats_have_every_column(name: str) -> None:
 
 
 def record_reasons() -> set[str]:
-    """Every reason that stands as a literal where a record is refused."""
+    """Returns every reason that is a literal where the code rejects a record."""
     found: set[str] = set()
     files = [*(ROOT / "pipeline/sources").rglob("*.py"), ROOT / "pipeline/clean/joins/licences.py"]
     for path in files:
@@ -194,7 +194,7 @@ def test_the_formats_have_every_reason_of_records() -> None:
 
 
 def test_no_reason_of_records_is_only_declared() -> None:
-    """A reason that nothing is rejected for any more is a line of the table that is not true."""
+    """Every declared reason occurs in the code that rejects records."""
     code = "".join(path.read_text("utf-8") for path in (ROOT / "pipeline").rglob("*.py"))
     declared = {reason for s in SOURCES.values() for reason in (*s.reader.BROKEN, *s.reader.NOT_BROKEN)}
     assert len(declared) > 60
@@ -203,7 +203,7 @@ def test_no_reason_of_records_is_only_declared() -> None:
 
 
 def make_tables() -> ModuleType:
-    """``docs/make_tables.py``, which is a command and in no package."""
+    """Loads ``docs/make_tables.py``, which is a command outside of all packages."""
     spec = importlib.util.spec_from_file_location("make_tables", ROOT / "docs" / "make_tables.py")
     assert spec is not None
     assert spec.loader is not None
@@ -260,7 +260,7 @@ def test_every_dependency_has_its_line() -> None:
 
 
 def messages() -> list[str]:
-    """Every string of the code, what is filled in written as an ellipsis, joined as Python joins them."""
+    """Returns every string of the code. Filled-in parts are ellipses, and adjacent strings are joined."""
 
     def text(node: ast.expr) -> str:
         if isinstance(node, ast.Constant):

@@ -1,4 +1,4 @@
-"""``docs/quickstart.md`` carried out, command by command, against published hosts that answer on loopback."""
+"""Runs ``docs/quickstart.md``, command by command, against published hosts that answer on loopback."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "quickstart.md"
 _FENCE = re.compile(r'^```(\w+)(?: title="([^"\n]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 _IS_DONE = re.compile(r"make sample\b|source \.venv/bin/activate$")
-"""Lines that set up what the tests run in."""
+"""Lines that set up the environment, which the tests already have."""
 
 WET = "crawl-data/CC-MAIN-2019-30/segments/1563195523840.34/wet/CC-MAIN-20190715175205-20190715200159-00000.warc.wet.gz"
 S3 = "arxiv.s3.amazonaws.com"
@@ -36,26 +36,26 @@ request = urllib.request.Request(url, headers={{"x-amz-request-payer": "requeste
 with urllib.request.urlopen(request) as response, open(words[5] + key.rsplit("/", 1)[-1], "wb") as sink:
     sink.write(response.read())
 """
-"""What the page uses of the AWS CLI, which is no package of ours."""
+"""A stand-in for the part of the AWS CLI that the page uses."""
 
 Web = Callable[..., Any]
 
 
 def blocks() -> list[tuple[str, str, str]]:
-    """Language, title and text of each, in their order."""
+    """Returns (language, title, text) of each block, in order."""
     return _FENCE.findall(PAGE.read_text("utf-8"))
 
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sample's files, in the forms in which the sources are published."""
+    """Returns the folder of the sample's files, which have the published formats."""
     folder = tmp_path_factory.mktemp("sample")
     subprocess.run([sys.executable, str(ROOT / "samples" / "make.py"), str(folder)], check=True, capture_output=True)
     return folder
 
 
 def from_sample(folder: Path) -> dict[str, bytes]:
-    """By what the page downloads."""
+    """Returns the sample's files, by the name of the page's downloads."""
     (dump,) = folder.glob("wikipedia/itwiki-*.xml")
     (site,) = folder.glob("stack_exchange/wood*.7z")
     wets = sorted(folder.glob("common_crawl/CC-MAIN-2019-09/segments/*/wet/*.warc.wet.gz"))
@@ -69,7 +69,7 @@ def from_sample(folder: Path) -> dict[str, bytes]:
 
 
 def from_real(folder: Path) -> dict[str, bytes]:
-    """The same of real pages, articles, papers and posts."""
+    """Returns the same with real pages, articles, papers and posts."""
     dump = bz2.decompress((folder / "wikipedia/wrapped-dev/plwiki-20220620-pages-articles.xml.bz2").read_bytes())
     return {
         "wet": sorted((folder / "commoncrawl/wrapped/wet").glob("*.gz"))[0].read_bytes(),
@@ -80,13 +80,13 @@ def from_real(folder: Path) -> dict[str, bytes]:
 
 
 def slovene(xml: str, language: str) -> str:
-    """A dump under Slovene Wikipedia's header: the reader goes by what it says."""
+    """Returns a dump with the header of the Slovene Wikipedia, which the reader looks at."""
     assert xml.count(f'xml:lang="{language}"') == 1
     return xml.replace(f'xml:lang="{language}"', 'xml:lang="sl"').replace(f"{language}wiki", "slwiki")
 
 
 def published(data: dict[str, bytes]) -> dict[str, bytes]:
-    """Every address that the page or its commands ask for."""
+    """Returns a file for every address that the page or its commands request."""
     models = ROOT / "samples" / "models"
     cc_net = "dl.fbaipublicfiles.com/cc_net/lm/"
     cutoffs = "raw.githubusercontent.com/facebookresearch/cc_net/bda555bd1cf1ee2e0b925363e62a61cd46c8b60d/cc_net/data/"
@@ -107,14 +107,14 @@ def run(command: list[str], folder: Path, env: dict[str, str]) -> subprocess.Com
 
 
 def carry_out(folder: Path, env: dict[str, str]) -> list[str]:
-    """Runs the page in a folder as a reader would; returns the commands."""
+    """Runs the page in a folder as a reader would. Returns the commands."""
     done: list[str] = []
     script: list[str] = []
     for language, title, body in blocks():
         if language == "yaml":
             (folder / title).write_text(body, "utf-8")
         elif language == "python":
-            script.append(body)  # one after the other, as in a notebook
+            script.append(body)  # all blocks in one process, as in a notebook
         if language not in ("sh", "console") or title == "later":
             continue
         lines = [line.removeprefix("$ ") for line in body.splitlines() if language == "sh" or line.startswith("$ ")]
@@ -139,7 +139,7 @@ def rehearse(tmp_path: Path, data: dict[str, bytes], loopback_web: Web) -> tuple
     (programs / "aws").write_text(AWS.format(python=sys.executable))
     (programs / "aws").chmod(stat.S_IRWXU)
     path = os.pathsep.join([str(programs), str(Path(sys.executable).parent), os.environ["PATH"]])
-    # Python looks into HOME and the CLI for keys; a reader's own must not matter here.
+    # Python and the CLI look for keys in HOME; the keys of whoever runs the tests must not matter.
     env = os.environ | web.environment | {"PATH": path, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}
     done = carry_out(folder, env)
     return folder, done, web
@@ -148,8 +148,10 @@ def rehearse(tmp_path: Path, data: dict[str, bytes], loopback_web: Web) -> tuple
 def check(folder: Path, done: list[str], web: Any) -> dict[str, Any]:
     assert [line for line in done if line.startswith("curl ")], "the page downloads"
     assert web.refused == []
-    assert {line.split(" ", 2)[2] for line in web.asked if line.startswith("GET 200")} == set(web.files), "all, no more"
-    assert all(" 200 " in line for line in web.asked)
+    assert {line.split(" ", 2)[2] for line in web.requested if line.startswith("GET 200")} == set(web.files), (
+        "all, no more"
+    )
+    assert all(" 200 " in line for line in web.requested)
     manifest: dict[str, Any] = json.loads((folder / "small" / "manifest.json").read_text())
     config = next(body for _, title, body in blocks() if title == "small.yaml")
     assert all(f"{name}:" in config for name in manifest["sources"])
@@ -174,7 +176,7 @@ def test_the_page_on_real_input(tmp_path: Path, corpus_data: Path, loopback_web:
 
 
 def test_a_download_that_is_not_there_is_an_error(tmp_path: Path, loopback_web: Web) -> None:
-    """Without ``-f`` curl would write the server's page of regret into the data."""
+    """Without ``-f`` curl would write the server's error page into the data."""
     web = loopback_web({"data.commoncrawl.org/x": b""})
     lines = [line for language, _, body in blocks() if language == "sh" for line in body.splitlines()]
     curls = [shlex.split(line) for line in lines if line.startswith("curl ")]

@@ -1,4 +1,4 @@
-"""Outputs of runs as they stand on disk, written by hand: whole ones, unfinished ones, hostile ones."""
+"""Writes the outputs of runs by hand: finished, unfinished and hostile ones."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Dropped:
 
 @dataclass
 class Part:
-    """A source of a run, as the tests describe it."""
+    """A source of a run, as a test describes it."""
 
     kept: Sequence[Kept] = ()
     dropped: Sequence[Dropped] = ()
@@ -63,7 +63,7 @@ def stages_of(name: str, part: Part) -> list[str]:
 
 
 def stats_of(name: str, part: Part) -> dict[str, Any]:
-    """Counts of the documents that are described, as the pipeline writes them."""
+    """Returns the statistics of the described documents, in the form of the pipeline."""
     fell = Counter((d.stage, d.reason) for d in part.dropped if d.stage != RECORDS)
     alive = len(part.kept) + fell.total()
     documents = {"in": alive, "kept": len(part.kept), "dropped": fell.total()}
@@ -181,7 +181,7 @@ def write_run(root: Path, parts: dict[str, Part], *, is_finished: bool = True) -
 
 @pytest.fixture
 def make_run(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a run into a folder of its own."""
+    """Returns a function that writes a run into a folder of its own."""
 
     def make(parts: dict[str, Part], name: str = "out", **more: Any) -> Path:
         return write_run(tmp_path / name, parts, **more)
@@ -190,7 +190,7 @@ def make_run(tmp_path: Path) -> Callable[..., Path]:
 
 
 def web_pages(number: int = 6) -> Part:
-    """CommonCrawl pages around the limits: kept ones, too short ones, those of a bad perplexity."""
+    """Returns CommonCrawl pages near the limits: kept ones, too short ones, ones with a bad perplexity."""
     kept = [
         Kept(f"k{n}", f"Kept page number {n}, which says a thing or two.", "en", page_signals(n, 400.0 + n))
         for n in range(number)
@@ -227,13 +227,13 @@ def pages() -> Part:
 
 @pytest.fixture(scope="session")
 def describe() -> dict[str, Any]:
-    """The words in which a test describes a run: a test module imports from no other."""
+    """Returns the classes with which tests describe a run, because test modules do not import each other."""
     return {"Kept": Kept, "Dropped": Dropped, "Part": Part, "stats_of": stats_of}
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    """Chromium without a head, without a network. ``make test-browser`` sets NEED_BROWSER: then nothing is skipped."""
+    """Starts a headless Chromium without a network. With NEED_BROWSER (``make test-browser``) nothing is skipped."""
     lacking = pytest.fail if os.environ.get("NEED_BROWSER") else pytest.skip
     if find_spec("playwright") is None:
         lacking("playwright is not installed: no browser to look with")

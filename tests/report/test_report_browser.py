@@ -1,4 +1,4 @@
-"""The page in a real browser, opened from a file with the network off."""
+"""Tests the page in a real browser, opened from a file without a network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Opened = Callable[..., Any]
 
 @pytest.fixture
 def open_page(browser: Any) -> Iterator[Opened]:
-    """Opens a page; at the end of the test nothing must have stood in the console, and nothing have been asked for."""
+    """Opens a page. At the end of the test, the console must be empty, and no request must have been made."""
     contexts, faults = [], []
 
     def opened(path: str, *, width: int = 1200, dark: bool = False) -> Any:

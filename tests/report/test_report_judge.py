@@ -1,4 +1,4 @@
-"""What the signals say under other settings, stage by stage; and where they say nothing."""
+"""Tests recounts under other settings by stage, and changes that the signals cannot decide."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_cut_offs_of_perplexity(make_run: Make, pages: Any) -> None:
     assert (lower.least, lower.likely, lower.most) == (3, 3, 3)
     higher = recounted(out, "common_crawl.perplexity.middle=603")
     assert higher.come_back == {"perplexity": 3}
-    # Behind perplexity stands the classifier, which let all pass that it saw.
+    # The classifier follows perplexity. It kept all documents that reached it.
     assert (higher.least, higher.likely, higher.most) == (6, 9, 9)
     head = recounted(out, "common_crawl.perplexity.keep=[head]", "common_crawl.perplexity.head=402.5")
     assert head.fall == {("perplexity", "middle_perplexity"): 3}
@@ -43,7 +43,7 @@ def test_cut_offs_of_perplexity(make_run: Make, pages: Any) -> None:
 def test_without_token_files_documents_stand_for_them(
     make_run: Make, pages: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The manifest has 600 tokens of 6 documents; half of them stay."""
+    """The manifest has 600 tokens of 6 documents, and half of the documents stay."""
     out = make_run({"common_crawl": pages})
     assert main([str(out), "--set", "common_crawl.perplexity.middle=403"]) == 0
     said = capsys.readouterr().out
@@ -201,7 +201,7 @@ def test_a_share_of_the_parts_is_scaled_up(make_run: Make, describe: dict[str, A
 
 
 def test_every_source_s_rules_are_known_as_limits() -> None:
-    """The signals that the page draws limits into; a step that gets a rule is here without a word about it."""
+    """The signals with limits. A step with a new rule is covered without a change in the report."""
     cutoffs = {"en": (3.0, 5.0)}
     found = {
         name: {limit.signal for step in source.steps for limit in limits_of(step, cutoffs)}

@@ -1,4 +1,4 @@
-"""The page: what it shows is what the run left, numbers and texts both; nothing of the input becomes markup."""
+"""Tests the page: it shows the numbers and texts of the run, and nothing from the input becomes markup."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ HOSTILE = [
 
 
 class Tags(HTMLParser):
-    """All elements of a page with what could run or load."""
+    """Collects all elements of a page that could run or load something."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ def test_the_page_shows_the_numbers_of_the_run(make_run: Make, pages: Any) -> No
 
 
 def test_the_source_that_limits_the_mixture_is_marked(make_run: Make, pages: Any) -> None:
-    """llama.yaml lets a source of the web be seen 1.10 times, books 2.23 times."""
+    """llama.yaml allows 1.10 epochs of common_crawl and 2.23 of books."""
     out = make_run({"common_crawl": pages, "books": pages})
     assert "No source limits the length" in render(read_state(str(out)))
     path = out / "manifest.json"
@@ -126,7 +126,7 @@ def test_what_a_document_holds_stays_text(make_run: Make, describe: dict[str, An
     out = make_run({"common_crawl": part, text.replace("/", "|").replace("\0", ""): part})
     page = render(read_state(str(out)))
     tags = Tags(page)
-    # Ours: the data, the script. No image, no frame, no link that leaves the page, no handler.
+    # Only the data and the script are allowed: no image, no frame, no external link, no handler.
     assert tags.names.count("script") == 2
     assert not {"img", "iframe", "object", "embed", "link", "base", "audio", "video"} & set(tags.names)
     assert tags.loads == []
@@ -179,7 +179,7 @@ def test_beside_a_duplicate_stands_the_copy_that_was_kept(make_run: Make, descri
 
 
 def test_an_output_whose_dropped_rows_have_no_language_is_shown(make_run: Make, pages: Any) -> None:
-    """Outputs of version 0.1.0."""
+    """Outputs of version 0.1.0 have no such column."""
     out = make_run({"common_crawl": pages})
     for part in (out / "dropped" / "common_crawl").iterdir():
         pq.write_table(pq.read_table(part).drop_columns(["language"]), part)
@@ -277,7 +277,7 @@ def test_a_yes_or_no_is_no_histogram(make_run: Make, describe: dict[str, Any]) -
 
 
 def test_bytes_a_token_by_source(make_run: Make, pages: Any) -> None:
-    """What the token files say of each part: they lie beside it while a run's work is kept."""
+    """The tokens come from the token files, which exist while ``.work`` is kept."""
     out = make_run({"common_crawl": pages, "books": pages})
     assert "Bytes per token, by source" not in render(read_state(str(out))), "no tokens are known"
     schema = pa.schema({"doc_id": pa.string(), "input_ids": pa.list_(pa.uint16())})

@@ -1,4 +1,4 @@
-"""A run whose output lies in a store: nothing here may take a path for one of this machine."""
+"""Tests the report of a run in a store. No code may take its paths for local ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _opened: list[str] = []
 
 
 class Shelf(LocalFileSystem):
-    """A store: the names of its files begin with ``shelf://``, and only it can open them."""
+    """A store whose file names begin with ``shelf://``. Only it can open them."""
 
     root = ""
 
@@ -29,7 +29,7 @@ class Shelf(LocalFileSystem):
         return SCHEME
 
     def _local(self, path: str) -> str:
-        if path.startswith(self.root):  # from within its own listing
+        if path.startswith(self.root):  # a path from its own listing
             return path
         assert path.startswith(f"{SCHEME}://"), path
         return self.root + path[len(SCHEME) + 2 :]

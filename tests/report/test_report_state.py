@@ -1,4 +1,4 @@
-"""What a run may leave behind: the report shows what there is, and says what there is not."""
+"""Tests incomplete outputs: the report shows what exists, and says what is missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sample, made once, and read with the standard library as it lies on the disk."""
+"""Makes the sample once, and reads its files with the standard library."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 
 @pytest.fixture(scope="session")
 def maker() -> ModuleType:
-    """The script, loaded by its path as the pipeline does."""
+    """Loads the script by its path, as the pipeline does."""
     spec = importlib.util.spec_from_file_location("sample_under_test", SAMPLES / "make.py")
     assert spec is not None
     assert spec.loader is not None
@@ -35,13 +35,13 @@ def maker() -> ModuleType:
 
 @pytest.fixture(scope="session")
 def made(maker: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list[str]]]:
-    """Where the sample was made, and its globs."""
+    """Makes the sample. Returns its folder and its globs."""
     directory = tmp_path_factory.mktemp("sample")
     return directory, maker.make_sample(directory)
 
 
 def members(data: bytes) -> list[tuple[bytes, bool]]:
-    """(content, whether it came out whole) of every gzip member; the next one is looked for behind a broken one."""
+    """Yields (content, True if complete) of every gzip member. After a broken member the next one is searched for."""
     found = []
     while data:
         unpacker = zlib.decompressobj(31)
@@ -62,7 +62,7 @@ def members(data: bytes) -> list[tuple[bytes, bool]]:
 
 
 class Records:
-    """The records of a WET or WARC file, as the bytes say."""
+    """The records of a WET or WARC file, read byte by byte."""
 
     def __init__(self, path: Path) -> None:
         self.members = members(path.read_bytes())
@@ -96,7 +96,7 @@ class Records:
 
 
 class Sample:
-    """The sample as far as the checks look at it."""
+    """The parts of the sample that the checks look at."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -123,7 +123,7 @@ class Sample:
         return rows
 
     def _dump(self, path: Path) -> list[tuple[str, str, str, bool]]:
-        """(title, namespace, wikitext, whether it redirects) of every page."""
+        """Yields (title, namespace, wikitext, True if a redirect) of every page."""
         data = bz2.decompress(path.read_bytes()) if path.suffix == ".bz2" else path.read_bytes()
         name = "{http://www.mediawiki.org/xml/export-0.10/}"
         pages = []
@@ -159,5 +159,5 @@ class Sample:
 
 @pytest.fixture(scope="session")
 def sample(made: tuple[Path, dict[str, list[str]]]) -> Sample:
-    """The sample as the checks look at it."""
+    """Returns the sample for the checks."""
     return Sample(made[0])

@@ -1,4 +1,4 @@
-"""Every fault that ``samples/material/FAULTS.md`` lists is in the sample, looked for with nothing of the pipeline."""
+"""Tests that the sample has every fault that ``samples/material/FAULTS.md`` lists, without the pipeline's code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SOURCES = ["common_crawl", "c4", "github", "wikipedia", "books", "arxiv", "stack
 _ROW = re.compile(r"^\| (\w+) \| (" + "|".join(SOURCES) + r") \|", re.MULTILINE)
 FAULTS = _ROW.findall((SAMPLES / "material" / "FAULTS.md").read_text("utf-8"))
 Sample = Any
-"""What the fixture ``sample`` gives; its class is in conftest.py."""
+"""The type of the fixture ``sample``; its class is in conftest.py."""
 
 
 def blocks(path: Path) -> list[dict[str, Any]]:
@@ -42,7 +42,7 @@ MIRROR = "mirrors/tidewater-mirror"
 
 
 class Checks:
-    """One method a fault of FAULTS.md, under its name."""
+    """One method per fault of FAULTS.md, with its name."""
 
     def cut_member(self, s: Sample) -> None:
         assert s.wets[0].num_broken == 1

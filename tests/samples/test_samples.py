@@ -1,4 +1,4 @@
-"""The sample: all seven sources, the same bytes twice, own writing only, and models that part what they should."""
+"""Tests the sample: seven sources, the same bytes twice, only own texts, and models that separate prose from junk."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_making_it_again_gives_the_same_bytes_whatever_stood_there(
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("old")
     maker.make_sample(tmp_path)
-    (tmp_path / "notes.txt").unlink()  # the user's own: it must still be there
+    (tmp_path / "notes.txt").unlink()  # a file of the user, which must be kept
     first, second = contents(made[0]), contents(tmp_path)
     assert first.keys() == second.keys()
     assert [name for name in first if first[name] != second[name]] == []
@@ -69,7 +69,7 @@ def test_what_is_committed_is_small() -> None:
 
 @pytest.mark.real
 def test_nothing_of_the_real_input_is_in_the_material(corpus_data: Path) -> None:
-    """No run of 12 words of the material stands in the real input's plain texts, dumps and posts."""
+    """No 12 words in a row of the material occur in the real input's plain texts, dumps and posts."""
     material = {
         p: p.read_text("utf-8") for p in (SAMPLES / "material").rglob("*") if p.suffix in {".txt", ".wiki", ".tex"}
     }
@@ -77,7 +77,7 @@ def test_nothing_of_the_real_input_is_in_the_material(corpus_data: Path) -> None
     assert len(runs) > 20_000
     real = [p for p in sorted(corpus_data.rglob("*")) if p.suffix in {".txt", ".tex", ".xml", ".md"} and p.is_file()]
     assert len(real) > 20
-    for run in word_runs(FILLER):  # the printers' filler, which a rule of C4 looks for: it is everybody's
+    for run in word_runs(FILLER):  # "lorem ipsum", which a rule of C4 looks for, is not from the input
         runs.pop(run, None)
     found = {runs[run] for p in real for run in word_runs(p.read_text("utf-8", "replace")[:400_000]) if run in runs}
     assert found == set()
