@@ -121,6 +121,9 @@ def _clean(settings: Settings, layout: Layout, place: Workplace, plans: list[Pre
     jobs = cleaning.pending_jobs(plans, layout, settings, spill_dir=place.spill_dir, shuffle_dir=place.shuffle_dir,
                                  progress_dir=place.progress_dir)  # fmt: skip
     for plan in plans:
+        if skipped := plan.listing.not_files:
+            display.say(f"{plan.source.name}: {len(skipped)} names are links to nothing, pipes or devices and are not "
+                        f"read, the first is {skipped[0]!r}")  # fmt: skip
         if path := file_without_dump(plan.source, plan.listing):
             display.say(f"{plan.source.name} is cleaned at once, not dump by dump: {path} names no dump")
     done = cleaning.already_whole(plans, jobs)
