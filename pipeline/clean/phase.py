@@ -23,7 +23,7 @@ from pipeline.engine.unit_list import write_unit_list
 from pipeline.failures import RunFailed
 from pipeline.files.files import delete_tree, exists, join, open_file
 from pipeline.models.checksums import sha256_of
-from pipeline.models.find import find_models, portable, require_models
+from pipeline.models.find import MissingModels, find_models, portable, require_models
 from pipeline.models.load import cutoffs_of
 from pipeline.output.markers import is_done, read_marker
 from pipeline.output.paths import Layout
@@ -50,6 +50,7 @@ def prepare_sources(
         ValueError: a glob matches nothing, a file's name is not known, a model is missing; says how to mend it.
     """
     plans = []
+    missing: list[str] = []
     found = dict(find_models(models_dir))
     if settings.tokenizer:
         found["tokenizer"] = settings.tokenizer
@@ -65,12 +66,18 @@ def prepare_sources(
             output=settings.output,
         )
         units = cut_units(source, listing)
-        paths: dict[str, Any] = dict(require_models(found, name, source.steps, models_dir))
+        try:
+            paths: dict[str, Any] = dict(require_models(found, name, source.steps, models_dir))
+        except MissingModels as error:
+            missing += error.missing
+            continue
         if settings.exclude:
             paths["exclude"] = settings.exclude
         fingerprint_of = functools.partial(_fingerprint, source, paths, settings)
         dumps = cut_into_dumps(source, listing, functools.partial(cut_units, source), fingerprint_of)
         plans.append(PreparedSource(source, listing, units, paths, fingerprint_of(listing), dumps))
+    if missing:
+        raise MissingModels(missing)
     return plans
 
 

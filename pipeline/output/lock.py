@@ -44,9 +44,9 @@ def check_writable(output: str) -> None:
     if is_local(output) and os.path.isdir(output) and not os.path.isdir(join(output, ".work")):
         others = sorted(set(os.listdir(output)) - _WRITTEN)
         if others or (os.listdir(output) and not _is_of_a_run(output)):
+            named = ", ".join(others[:3]) or "there is no manifest"
             raise ValueError(
-                f"--output {output}: the folder holds files that no run wrote ({', '.join(others[:3]) or 'no manifest'})"
-                "; name one that is empty or new"
+                f"--output {output}: the folder holds files that no run wrote ({named}); name one that is empty or new"
             )
     probe = join(output, ".work", f"probe-{uuid.uuid4().hex}")
     try:
