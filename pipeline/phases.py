@@ -128,6 +128,9 @@ def _clean(
     jobs = cleaning.pending_jobs(prepared, layout, settings, spill_dir=place.spill_dir, shuffle_dir=place.shuffle_dir,
                                  progress_dir=place.progress_dir)  # fmt: skip
     for one in prepared:
+        if skipped := one.listing.not_files:
+            display.say(f"{one.source.name}: {len(skipped)} names are links to nothing, pipes or devices and are not "
+                        f"read, the first is {skipped[0]!r}")  # fmt: skip
         if path := file_without_dump(one.source, one.listing):
             display.say(f"{one.source.name} is cleaned in one piece: {path} does not name a dump")
     done = cleaning.already_complete(prepared, jobs)

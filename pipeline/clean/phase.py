@@ -21,7 +21,7 @@ from pipeline.engine.unit_list import write_unit_list
 from pipeline.failures import RunFailed
 from pipeline.files.files import delete_tree, exists, join, open_file
 from pipeline.models.checksums import sha256_of
-from pipeline.models.find import find_models, portable, require_models
+from pipeline.models.find import MissingModels, find_models, portable, require_models
 from pipeline.models.load import cutoffs_of
 from pipeline.output.fingerprint import fingerprint, recorded
 from pipeline.output.markers import is_done, read_marker
@@ -49,6 +49,7 @@ def prepare_sources(
             message says what to do.
     """
     prepared = []
+    missing: list[str] = []
     found = dict(find_models(models_dir))
     if settings.tokenizer:
         found["tokenizer"] = settings.tokenizer
@@ -64,12 +65,18 @@ def prepare_sources(
             output=settings.output,
         )
         units = split_into_units(source, listing)
-        paths: dict[str, Any] = dict(require_models(found, name, source.steps, models_dir))
+        try:
+            paths: dict[str, Any] = dict(require_models(found, name, source.steps, models_dir))
+        except MissingModels as error:
+            missing += error.missing
+            continue
         if settings.exclude:
             paths["exclude"] = settings.exclude
         fingerprint_of = functools.partial(_fingerprint, source, paths, settings)
         dumps = split_into_dumps(source, listing, functools.partial(split_into_units, source), fingerprint_of)
         prepared.append(PreparedSource(source, listing, units, paths, fingerprint_of(listing), dumps))
+    if missing:
+        raise MissingModels(missing)
     return prepared
 
 

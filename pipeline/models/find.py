@@ -18,18 +18,19 @@ Nothing is downloaded by a run. A folder of models holds:
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from filters.ccnet.perplexity import Perplexity, read_cutoffs
 from filters.language.detect import Language
 from filters.step import Step
-from pipeline.models.load import ModelFiles, ModelPath, get_again, how_to_get, languages_of
+from pipeline.models.load import ModelFiles, ModelPath, check_file, get_again, how_to_get, languages_of
 from pipeline.models.stored_files import (
     PACKAGED,
     StoredFile,
     is_stored,
     list_stored,
+    local_path,
     packaged_path,
     with_checksum,
 )
@@ -38,6 +39,14 @@ _OPTIONAL = frozenset({"bad_words", "exclude", "tokenizer"})
 """A step that finds none of these passes everything: no list of words ships, no takedowns are the usual case, and
 the tokenizer is trained on what is already clean unless one was given."""
 _PACKED_LANGUAGE_MODEL = "lid.176.ftz"
+
+
+class MissingModels(ValueError):  # noqa: N818 - the name says what is wrong
+    """Models that a run needs are not there; one message per model."""
+
+    def __init__(self, missing: Sequence[str]) -> None:
+        super().__init__("; ".join(missing))
+        self.missing = tuple(missing)
 
 
 def find_models(models_dir: str | None) -> dict[str, ModelPath]:
@@ -79,9 +88,11 @@ def require_models(
     """Returns the models that a source's steps need, of the languages that they keep.
 
     Raises:
-        ValueError: one is missing; names the file and the command that gets it.
+        MissingModels: some are missing; names all of them and the commands that get them.
+        ValueError: a file is truncated or of another kind.
     """
     needed: dict[str, ModelPath] = {}
+    missing: list[str] = []
     languages: tuple[str, ...] = ()
     for step in steps:
         if isinstance(step, Language):
@@ -90,11 +101,20 @@ def require_models(
             if key in found:
                 needed[key] = found[key]
             elif key not in _OPTIONAL and not (key == "perplexity" and _needs_no_score(step)):
-                raise ValueError(_missing(source, key, languages, models_dir))
+                missing.append(_missing(source, key, languages, models_dir))
             if key == "perplexity" and key in needed:
                 files = found[key]
                 assert isinstance(files, ModelFiles)
-                needed[key] = _of_languages(files, source, languages, is_all=_needs_no_score(step))
+                try:
+                    needed[key] = _of_languages(files, source, languages, is_all=_needs_no_score(step))
+                except MissingModels as error:
+                    missing += error.missing
+    if missing:
+        raise MissingModels(missing)
+    for path in needed.values():
+        for file in (one for _, one in path.paths) if isinstance(path, ModelFiles) else (path,):
+            if isinstance(file, str) and not is_stored(file) and not file.endswith((".csv", ".txt")):
+                check_file(local_path(file))
     return needed
 
 
@@ -142,7 +162,8 @@ def _of_languages(files: ModelFiles, source: str, languages: tuple[str, ...], *,
         _check_cutoffs(table, wanted)
     if missing and not (is_all and table):
         folder = os.path.dirname(str(files.paths[0][1]))
-        raise ValueError(f"{source}: {' and '.join(missing)} not found in {folder}; {how_to_get('perplexity', wanted)}")
+        get = how_to_get("perplexity", wanted, folder)
+        raise MissingModels([f"{source}: {' and '.join(missing)} not found in {folder}; {get}"])
     return ModelFiles(tuple((name, path) for name, path in files.paths if name in keep))
 
 

@@ -16,6 +16,7 @@ from filters.language.detect import LanguageModel
 from filters.reference import ReferenceModel
 from filters.step import Step
 from pipeline.models.fasttext_file import read_pruned_model
+from pipeline.models.model_files import check_model_file
 from pipeline.models.stored_files import StoredFile, local_path
 
 
@@ -86,7 +87,7 @@ def _load_reference(path: ModelPath) -> ReferenceModel:
 def _load_fasttext(path: str) -> Any:
     import fasttext
 
-    _check_file(path)
+    check_file(path)
     try:
         return fasttext.load_model(path)
     except (ValueError, RuntimeError, MemoryError, IndexError) as error:
@@ -137,7 +138,7 @@ def load_scorer(folder: str, language: str) -> PerplexityModel:
 def _load_kenlm(path: str) -> Any:
     import kenlm
 
-    _check_file(path)
+    check_file(path)
     config = kenlm.Config()
     config.load_method = kenlm.LoadMethod.LAZY  # mapped; POPULATE would read gigabytes before the first document
     config.show_progress = False
@@ -150,7 +151,7 @@ def _load_kenlm(path: str) -> Any:
 def _load_pieces(path: str) -> Any:
     import sentencepiece
 
-    _check_file(path)
+    check_file(path)
     try:
         return sentencepiece.SentencePieceProcessor(model_file=path)
     except (OSError, RuntimeError, ValueError) as error:
@@ -184,11 +185,24 @@ def languages_of(files: ModelFiles) -> list[str]:
     return sorted({name.split(".")[0] for name in names if name.endswith((".arpa.bin", ".arpa"))})
 
 
-def _check_file(path: str) -> None:
+_KINDS = (((".sp.model", "tokenizer.model"), "SentencePiece"), ((".arpa", ".arpa.bin"), "KenLM"))
+
+
+def check_file(path: str) -> None:
+    """Checks that a model's file is there and whole.
+
+    Raises:
+        ValueError: it is not; names it and the command that gets it.
+    """
     if not os.path.isfile(path):
         raise ValueError(f"{path}: no such file; {get_again(path)}")
     if os.path.getsize(path) == 0:
         raise ValueError(f"{path}: an empty file; {get_again(path)}")
+    try:
+        check_model_file(path)
+    except ValueError as error:
+        kind = next((name for endings, name in _KINDS if path.endswith(endings)), "fastText")
+        raise ValueError(f"{path}: not a {kind} model, or a broken one ({error}); {get_again(path)}") from error
 
 
 def get_again(path: str) -> str:

@@ -6,7 +6,6 @@ import csv
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -15,7 +14,9 @@ import numpy as np
 import sentencepiece
 
 from filters.ccnet.perplexity import PerplexityModel, normalize
+from pipeline.models.scratch import scratch_folder
 from pipeline.models.training_texts import Text
+from tokenizer.train.sample import lines
 
 MAX_DOCS = 1_000_000
 VOCAB_SIZE = 65_536
@@ -23,6 +24,8 @@ SMALL_VOCAB_SIZE = 40_000
 """CCNet, Makefile: NDOC_FOR_LM, VOCAB_SIZE, and the size it falls back to on a small corpus."""
 CHARACTER_COVERAGE = 0.9995
 ORDER = 5
+MAX_LINE_BYTES = 4192
+"""SentencePiece's own max_sentence_length, with which CCNet trained; its articles' first paragraphs are shorter."""
 
 HOW_TO_GET_LMPLZ = (
     "lmplz is part of KenLM and no Python package brings it: build it with `make lmplz` in a checkout of this project,"
@@ -50,31 +53,53 @@ def train_language_model(
 ) -> list[Path]:
     """Trains ``<language>.sp.model`` and ``<language>.arpa.bin`` (``.arpa`` where KenLM's build_binary is not found).
 
-    CCNet took the first paragraphs of Wikipedia's articles, one article a line; here a document is a line.
+    CCNet took the first paragraphs of Wikipedia's articles, one article per line; here a document is a line. For the
+    pieces longer lines are split, since SentencePiece's trainer skips them without a word. Documents whose language is
+    known and another one are skipped and counted.
 
     Raises:
-        ValueError: the corpus is too small, or a program failed; says what it said.
+        ValueError: the corpus is too small, or a program failed; contains what it printed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        corpus = Path(scratch) / "corpus.txt"
-        num_docs = _write_lines(corpus, (normalize(text.text) for text in islice(texts, MAX_DOCS)))
+    with scratch_folder(folder, ".train-lm") as scratch:
+        corpus, split = scratch / "corpus.txt", scratch / "split.txt"
+        chosen = _OfLanguage(texts, language)
+        num_docs = _write_lines(corpus, (normalize(text.text) for text in islice(chosen, MAX_DOCS)))
         say(f"{language}: {num_docs:,} documents, {corpus.stat().st_size:,} bytes of normalised text")
+        if chosen.num_skipped:
+            say(f"skipped {chosen.num_skipped:,} documents of other languages than {language}")
         if not num_docs:
-            raise ValueError("train-lm: the input has no text")
-        pieces = Path(scratch) / f"{language}.sp.model"
-        num_pieces = _train_pieces(corpus, pieces, vocab_size, say)
+            raise ValueError(f"train-lm: the input has no text of language {language}")
+        with open(corpus, encoding="utf-8") as whole:
+            _write_lines(split, (part for line in whole for part in lines(line, max_line_bytes=MAX_LINE_BYTES)))
+        pieces = scratch / f"{language}.sp.model"
+        num_pieces = _train_pieces(split, pieces, vocab_size, say)
         say(f"{pieces.name}: {num_pieces:,} pieces")
         processor = sentencepiece.SentencePieceProcessor(model_file=str(pieces))
-        segmented = Path(scratch) / "pieces.txt"
-        with open(corpus, encoding="utf-8") as lines:
-            _write_lines(segmented, (" ".join(processor.encode_as_pieces(line.rstrip("\n"))) for line in lines))
-        arpa = Path(scratch) / f"{language}.arpa"
-        _count_ngrams(lmplz, segmented, arpa, scratch)
+        segmented = scratch / "pieces.txt"
+        with open(corpus, encoding="utf-8") as whole:
+            _write_lines(segmented, (" ".join(processor.encode_as_pieces(line.rstrip("\n"))) for line in whole))
+        arpa = scratch / f"{language}.arpa"
+        _count_ngrams(lmplz, segmented, arpa, str(scratch))
         made = [pieces, _as_binary(arpa, lmplz, say)]
         for path in made:
             os.replace(path, folder / path.name)
         return [folder / path.name for path in made]
+
+
+class _OfLanguage:
+    """The texts of a language, or of none that is known; counts the others."""
+
+    def __init__(self, texts: Iterable[Text], language: str) -> None:
+        self._texts, self._language = texts, language
+        self.num_skipped = 0
+
+    def __iter__(self) -> Iterator[Text]:
+        for text in self._texts:
+            if text.language in ("", self._language):
+                yield text
+            else:
+                self.num_skipped += 1
 
 
 def cutoff_table(texts: Iterable[Text], language: str, model: PerplexityModel) -> list[float]:
@@ -128,6 +153,7 @@ def _train_pieces(corpus: Path, target: Path, vocab_size: int, say: Callable[[st
                 input=str(corpus),
                 model_prefix=str(target.with_suffix("")),
                 vocab_size=size,
+                max_sentence_length=MAX_LINE_BYTES,
                 hard_vocab_limit=is_hard,
                 character_coverage=CHARACTER_COVERAGE,
                 model_type="unigram",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import fasttext
 
 from filters.reference import RANDOM_LABEL, REFERENCE_LABEL, ReferenceModel, classifier_text
 from filters.urls import site_of
+from pipeline.models.scratch import scratch_folder
 from pipeline.models.training_texts import Text
 
 MIN_POSITIVE_CHARS = 1000
@@ -20,6 +20,7 @@ MIN_POSITIVE_CHARS = 1000
 MIN_POSITIVES = 1000
 """Ours: with fewer, the figures say nothing."""
 HELD_OUT_PERCENT = 10
+_LABEL_PREFIX, _END_OF_LINE = "__label__", "</s>"
 THRESHOLDS = (0.25, 0.5)
 """RedPajama's and LLaMA's ("classified as references")."""
 
@@ -74,8 +75,8 @@ def train_reference(
     folder.mkdir(parents=True, exist_ok=True)
     num_train = dict.fromkeys((REFERENCE_LABEL, RANDOM_LABEL), 0)
     held_out: list[tuple[str, str]] = []
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        corpus = Path(scratch) / "corpus.txt"
+    with scratch_folder(folder, ".train-reference") as scratch:
+        corpus = scratch / "corpus.txt"
         with open(corpus, "w", encoding="utf-8") as sink:
             for label, text, is_held_out in _labelled(positives, negatives, seed):
                 if is_held_out:
@@ -91,7 +92,7 @@ def train_reference(
                     f"train-reference: no pages {what} of the label {' and '.join(empty)}: give more pages"
                 )
         model = fasttext.train_supervised(input=str(corpus), thread=num_threads, seed=seed, verbose=0)
-        made = Path(scratch) / "reference.bin"
+        made = scratch / "reference.bin"
         model.save_model(str(made))
         os.replace(made, folder / "reference.bin")
     scored = [(label, ReferenceModel(model).score(text)) for label, text in held_out]
@@ -105,7 +106,7 @@ def _labelled(positives: Iterable[Text], negatives: Iterable[Text], seed: int) -
         for text in texts:
             if len(text.text) < min_chars:
                 continue
-            line = " ".join(classifier_text(text.text).split())
+            line = " ".join(word for word in classifier_text(text.text).split() if not _is_mark(word))
             digest = hashlib.sha256(line.encode("utf-8")).digest()
             if not line or digest in seen:  # a page of both kinds counts as cited
                 continue
@@ -113,6 +114,11 @@ def _labelled(positives: Iterable[Text], negatives: Iterable[Text], seed: int) -
             key = site_of(text.url) or line
             place = hashlib.sha256(f"held-out {seed} {key}".encode()).digest()
             yield label, line, int.from_bytes(place[:8], "big") % 100 < HELD_OUT_PERCENT
+
+
+def _is_mark(word: str) -> bool:
+    """True for words that fastText takes for a label, wherever they are in a line, or for the line's end."""
+    return word.startswith(_LABEL_PREFIX) or word == _END_OF_LINE
 
 
 def _figures(scored: list[tuple[str, float]], threshold: float) -> Figures:

@@ -4,12 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import uuid
 from collections.abc import Iterator
 
-from pipeline.files.files import create_file, delete_tree, is_local, join, write_bytes
+from pipeline.files.files import create_file, delete_tree, is_local, join, read_bytes, write_bytes
 from pipeline.output.paths import Layout
+
+_WRITTEN = frozenset(
+    ("clean", "dropped", "stats", "shards", "validation", "report", "manifest.json", "tokenizer.model", "README.md")
+)
+
+
+def _is_of_a_run(output: str) -> bool:
+    """True if a folder without ``.work`` was written by a run: somebody deleted that, and the next run starts over."""
+    try:
+        manifest = json.loads(read_bytes(join(output, "manifest.json")))
+    except (OSError, ValueError):
+        manifest = None
+    stats = [name.removesuffix(".json") for name in _names(join(output, "stats"))]
+    return (isinstance(manifest, dict) and "format" in manifest) or bool(
+        set(stats) & set(_names(join(output, "clean")))
+    )
+
+
+def _names(folder: str) -> list[str]:
+    return os.listdir(folder) if os.path.isdir(folder) else []
 
 
 def check_writable(output: str) -> None:
@@ -20,8 +41,13 @@ def check_writable(output: str) -> None:
     """
     if any(mark in output for mark in "*?["):
         raise ValueError(f"--output {output}: '*', '?' and '[' stand for patterns; name a folder without them")
-    if is_local(output) and os.path.isdir(output) and os.listdir(output) and not os.path.isdir(join(output, ".work")):
-        raise ValueError(f"--output {output}: the folder holds files that no run wrote; name one that is empty or new")
+    if is_local(output) and os.path.isdir(output) and not os.path.isdir(join(output, ".work")):
+        others = sorted(set(os.listdir(output)) - _WRITTEN)
+        if others or (os.listdir(output) and not _is_of_a_run(output)):
+            named = ", ".join(others[:3]) or "there is no manifest"
+            raise ValueError(
+                f"--output {output}: the folder holds files that no run wrote ({named}); name one that is empty or new"
+            )
     probe = join(output, ".work", f"probe-{uuid.uuid4().hex}")
     try:
         write_bytes(probe, b"probe")  # not empty: Beam cannot write an empty file to s3://

@@ -28,6 +28,8 @@ class Listing:
     files: tuple[InputFile, ...]
     written: tuple[float, ...]
     """When each was written last, in seconds; zero where that is not known."""
+    not_files: tuple[str, ...] = ()
+    """Names that matched and are no files: links to nothing, pipes, sockets, devices. They are reported, not read."""
 
     @property
     def fingerprint(self) -> str:
@@ -61,13 +63,18 @@ def list_inputs(
     """
     found: dict[str, tuple[int, float]] = {}
     listed: dict[str, str] = {}
+    not_files: set[str] = set()
     for glob in globs:
         names = expand(glob) if expand is not None else None
         if names is not None:
             real = (os.path.realpath(os.path.expanduser(n)) if is_local(n) else n for n in names)
             listed |= {path: glob for path in real if path not in listed}
             continue
-        matched = _without_output(glob, _match(source, glob), output)
+        matched = _without_output(glob, _match(source, glob, not_files), output)
+        if not matched and not_files:
+            raise ValueError(
+                f"{source}: {glob!r} matches no file but {min(not_files)!r}, a link to nothing or a device"
+            )
         if not matched:
             raise ValueError(f"{source}: nothing matches {glob!r}; check the path, and quote globs in the shell")
         found |= matched
@@ -78,7 +85,9 @@ def list_inputs(
         paths = sorted([*kept, *_share([p for p in paths if p not in set(kept)], fraction)])
     for glob in dict.fromkeys(listed.values()):  # each list on its own: another one changes nothing of this one
         found |= _sizes(source, [p for p in paths if listed.get(p) == glob])
-    return Listing(tuple(InputFile(p, found[p][0]) for p in paths), tuple(found[p][1] for p in paths))
+    _check_readable(source, paths)
+    files = tuple(InputFile(p, found[p][0]) for p in paths)
+    return Listing(files, tuple(found[p][1] for p in paths), tuple(sorted(not_files)))
 
 
 def _without_output(
@@ -109,7 +118,18 @@ def _sizes(source: str, paths: Sequence[str]) -> dict[str, tuple[int, float]]:
     return {**found, **dict.fromkeys(stored, (mean, 0.0))}
 
 
-def _match(source: str, glob: str) -> dict[str, tuple[int, float]]:
+def _check_readable(source: str, paths: Iterable[str]) -> None:
+    """Refuses files that this user may not read, before hours of work.
+
+    Raises:
+        ValueError: says how many there are and which is the first.
+    """
+    closed = [path for path in paths if is_local(path) and not os.access(path, os.R_OK)]
+    if closed:
+        raise ValueError(f"{source}: {len(closed)} files may not be read by this user, the first is {closed[0]}")
+
+
+def _match(source: str, glob: str, not_files: set[str] | None = None) -> dict[str, tuple[int, float]]:
     if is_http(glob):
         return _match_http(source, glob)
     if is_local(glob):
@@ -132,16 +152,18 @@ def _match(source: str, glob: str) -> dict[str, tuple[int, float]]:
     for entry in result.metadata_list:
         path = os.path.realpath(entry.path) if is_local(entry.path) else entry.path
         if is_local(path) and not os.path.isfile(path):
+            if not_files is not None and not os.path.isdir(path):
+                not_files.add(entry.path)
             continue
         found[path] = (entry.size_in_bytes, entry.last_updated_in_seconds)
     if is_local(glob):
-        below = _files_below(source, (d for d in iglob(glob, recursive=True) if os.path.isdir(d)))
+        below = _files_below(source, (d for d in iglob(glob, recursive=True) if os.path.isdir(d)), not_files)
         found |= {p: (os.path.getsize(p), os.path.getmtime(p)) for p in below if p not in found}
         _check_names(source, found)
     return found
 
 
-def _files_below(source: str, folders: Iterable[str]) -> Iterator[str]:
+def _files_below(source: str, folders: Iterable[str], not_files: set[str] | None) -> Iterator[str]:
     """The real paths of the files in folders and in those below them; links are followed, each folder is read once.
 
     Raises:
@@ -164,6 +186,8 @@ def _files_below(source: str, folders: Iterable[str]) -> Iterator[str]:
                 left.append(path)
             elif os.path.isfile(path):
                 yield path
+            elif not_files is not None:
+                not_files.add(entry.path)
 
 
 def _check_names(source: str, paths: Iterable[str]) -> None:

@@ -180,3 +180,33 @@ def test_side_tables_are_kept_besides(tmp_path: Path) -> None:
     kept = list_inputs("github", [str(tmp_path)], fraction=0.2, always=lambda p: "licenses" in p)
     assert len(kept.files) == 3
     assert "licenses-0.json.gz" in names(kept)
+
+
+def test_names_that_are_no_files_are_reported(tmp_path: Path) -> None:
+    """Links to nothing and pipes match a glob or lie in a folder; opening a pipe would wait for ever."""
+    folder = tmp_path / "in"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "a.txt").write_text("x")
+    (folder / "gone.txt").symlink_to(tmp_path / "nowhere.txt")
+    (folder / "deep" / "loop.txt").symlink_to(folder / "deep" / "loop.txt")
+    os.mkfifo(folder / "pipe.txt")
+    for glob in (str(folder), f"{folder}/**"):
+        listing = list_inputs("books", [glob])
+        assert [Path(file.path).name for file in listing.files] == ["a.txt"]
+        assert [Path(path).name for path in listing.not_files] == ["loop.txt", "gone.txt", "pipe.txt"]
+    with pytest.raises(ValueError, match="matches no file but"):
+        list_inputs("books", [f"{folder}/p*.txt"])
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\x85", "\n", "\r", "\t", "'", "\u202e", "\x1c"])
+def test_a_name_with_any_sign_is_listed(tmp_path: Path, sign: str) -> None:
+    (tmp_path / f"a{sign}b.txt").write_text("x")
+    (listed,) = list_inputs("books", [str(tmp_path)]).files
+    assert Path(listed.path).name == f"a{sign}b.txt"
+
+
+def test_a_file_that_may_not_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.txt").write_text("x")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may read everything
+    with pytest.raises(ValueError, match="1 files may not be read by this user, the first is"):
+        list_inputs("books", [str(tmp_path)])

@@ -5,11 +5,12 @@ from __future__ import annotations
 import fcntl
 import gzip
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from small import CONFIG, Small, prose
+from small import CONFIG, Small, prose, shard_sums
 
 from pipeline.run import main
 from pipeline.sources import SOURCES
@@ -107,3 +108,29 @@ def test_an_output_whose_name_is_a_pattern(small: Small, tmp_path: Path, name: s
         f"error: --output {out}: '*', '?' and '[' stand for patterns; name a folder without them\n"
     )
     assert not out.exists()
+
+
+def test_an_output_whose_work_was_deleted_is_started_over(small: Small, out: Path, capsys: Any) -> None:
+    sums = shard_sums(out)
+    shutil.rmtree(out / ".work")
+    assert small.run(out) == 0
+    assert shard_sums(out) == sums
+    shutil.rmtree(out / ".work")
+    (out / "mine.txt").write_text("not a run's")
+    capsys.readouterr()
+    assert small.run(out) == 2
+    assert "the folder holds files that no run wrote (mine.txt)" in capsys.readouterr().err
+    assert (out / "mine.txt").exists()
+
+
+def test_an_input_that_vanishes_is_one_line(small: Small, tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
+    books = tmp_path / "books"
+    shutil.copytree(small.root / "books", books)
+    from pipeline.clean import phase
+
+    before = phase.pending_jobs
+    monkeypatch.setattr(phase, "pending_jobs", lambda *a, **k: [before(*a, **k), (books / "book0.txt").unlink()][0])
+    args = small.args(tmp_path / "out", f"--input=books={books}", "--phase=clean")
+    assert main(args) == 1
+    (said,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert "book0.txt cannot be read (No such file or directory), though it could when the run started" in said

@@ -1,0 +1,24 @@
+"""Folders for what training writes on the way, in the folder of models, whose disk has room for them."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from tokenizer.interrupts import at_end
+
+
+@contextlib.contextmanager
+def scratch_folder(models: Path, name: str) -> Iterator[Path]:
+    """Makes an empty folder and deletes it at the end, also at an interrupt; deletes what a killed run left first."""
+    folder = models / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    at_end(name, lambda: shutil.rmtree(folder, ignore_errors=True))
+    try:
+        yield folder
+    finally:
+        at_end(name, None)
+        shutil.rmtree(folder, ignore_errors=True)

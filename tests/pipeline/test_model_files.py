@@ -1,0 +1,172 @@
+"""Truncated model files are refused at once, of every kind that a library reads; whole ones never are."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from filters.ccnet.perplexity import Perplexity
+from filters.language.detect import Language
+from filters.reference import Reference
+from pipeline.models.find import MissingModels, find_models, require_models
+from pipeline.models.model_files import check_model_file
+from pipeline.models.train_perplexity import MAX_LINE_BYTES, _OfLanguage, _train_pieces
+from pipeline.models.train_reference import _labelled
+from pipeline.models.training_texts import Text
+from pipeline.settings.bundled_sample import models_folder
+
+WORDS = [
+    a + b for a in ("ri", "sto", "bri", "wa", "let", "gar", "win", "mor") for b in ("ver", "ne", "dge", "ter", "den")
+]
+
+
+def write_corpus(path: Path) -> str:
+    """Lines of 300 labels, since fastText quantizes an output of at least 256."""
+    chosen = random.Random(5)
+    lines = [f"__label__{n % 300} " + " ".join(chosen.choices(WORDS, k=12)) for n in range(600)]
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+FASTTEXT: dict[str, Callable[[Any], None]] = {
+    "dense.bin": lambda model: None,
+    "quantized.ftz": lambda model: model.quantize(),
+    "norms.ftz": lambda model: model.quantize(qnorm=True),
+    "output.ftz": lambda model: model.quantize(qnorm=True, qout=True),
+    "pruned.ftz": lambda model: model.quantize(cutoff=400, qnorm=True),
+}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A model of every kind, by its name."""
+    import fasttext
+
+    folder = tmp_path_factory.mktemp("models")
+    made = {}
+    for name, change in FASTTEXT.items():
+        corpus = write_corpus(folder / "corpus.txt")
+        ngrams = {"minn": 2, "maxn": 4} if name == "pruned.ftz" else {}
+        model = fasttext.train_supervised(input=corpus, dim=8, bucket=2000, epoch=1, thread=1, verbose=0, wordNgrams=2,
+                                          **ngrams)  # fmt: skip
+        change(model)
+        model.save_model(str(folder / name))
+        made[name] = folder / name
+    for name in ("en.sp.model", "en.arpa.bin", "reference.ftz"):
+        made[name] = models_folder() / name
+    arpa = Path(__file__).parents[1] / "cases" / "perplexity" / "en.arpa"
+    made |= {"en.arpa": arpa} if arpa.is_file() else {}
+    language = find_models(None)["language"]
+    return made | {"lid.176.ftz": Path(str(language))}
+
+
+KINDS = [*FASTTEXT, "en.sp.model", "en.arpa.bin", "reference.ftz", "lid.176.ftz"]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_truncated_file_is_refused(files: dict[str, Path], name: str, tmp_path: Path) -> None:
+    whole = files[name]
+    check_model_file(str(whole))
+    data, path = whole.read_bytes(), tmp_path / name
+    chosen = random.Random(3)
+    sizes = {*range(1, 220), *(chosen.randrange(1, len(data)) for _ in range(60)), len(data) - 1}
+    for size in sizes:
+        path.write_bytes(data[:size])
+        with pytest.raises(ValueError, match="."):  # noqa: RUF043 - each says something else
+            check_model_file(str(path))
+
+
+@pytest.mark.parametrize("name", [*FASTTEXT, "lid.176.ftz"])
+def test_a_number_in_the_header_that_is_wrong_is_refused_or_harmless(
+    files: dict[str, Path], name: str, tmp_path: Path
+) -> None:
+    """The sizes in a header decide what a library allocates: none may be larger than the file."""
+    data = files[name].read_bytes()
+    sizes_at = 8 + 12 * 4 + 8
+    for at in (8, 8 + 8 * 4, sizes_at, sizes_at + 4, sizes_at + 8, sizes_at + 20):
+        for value in (b"\xff\xff\xff\x7f", b"\x00\x00\x00\x80", b"\xff\xff\xff\x00"):
+            if data[at : at + 4] == value:
+                continue
+            path = tmp_path / name
+            path.write_bytes(data[:at] + value + data[at + 4 :])
+            is_pruned = name in ("pruned.ftz", "lid.176.ftz")
+            if (at == 8 + 8 * 4 and is_pruned) or (at == sizes_at + 20 and not is_pruned):
+                continue  # buckets size no matrix of a pruned model; what is kept by pruning none of the others
+            with pytest.raises(ValueError, match="."):  # noqa: RUF043
+                check_model_file(str(path))
+
+
+def test_a_truncated_model_is_refused_before_a_run(files: dict[str, Path], tmp_path: Path) -> None:
+    names = ("reference.ftz", "lid.176.ftz")
+    for name in names:
+        (tmp_path / name).write_bytes(files[name].read_bytes())
+    for name in names:
+        (tmp_path / name).write_bytes(files[name].read_bytes()[:5000])
+        with pytest.raises(ValueError, match=f"{name}: not a fastText model, or a broken one"):
+            require_models(find_models(str(tmp_path)), "books", [Language(), Reference()], str(tmp_path))
+        (tmp_path / name).write_bytes(files[name].read_bytes())
+
+
+def test_all_missing_models_are_in_one_error(tmp_path: Path) -> None:
+    steps = [Language(languages=("de", "fr")), Perplexity(), Reference()]
+    with pytest.raises(MissingModels) as caught:
+        require_models({}, "common_crawl", steps, None)
+    said = str(caught.value)
+    for name in ("lid.176.bin", "de.arpa.bin", "fr.sp.model", "cutoff.csv", "reference.bin"):
+        assert name in said
+    assert len(caught.value.missing) == 3
+
+
+def test_documents_of_other_languages_are_skipped_and_counted() -> None:
+    texts = [Text("a", "en"), Text("b", "de"), Text("c"), Text("d", "fr")]
+    chosen = _OfLanguage(texts, "en")
+    assert [text.text for text in chosen] == ["a", "c"]
+    assert chosen.num_skipped == 2
+
+
+def test_pieces_are_trained_on_long_lines(tmp_path: Path) -> None:
+    """SentencePiece's trainer skips lines of more than 4,192 bytes; whoever hands it such a line must split it."""
+    import sentencepiece
+
+    from tokenizer.train.sample import lines
+
+    chosen = random.Random(1)
+    long = " ".join(chosen.choice(WORDS) + chosen.choice(WORDS) for _ in range(3000))
+    assert len(long.encode()) > 2 * MAX_LINE_BYTES
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("\n".join(lines(long, max_line_bytes=MAX_LINE_BYTES)) + "\n")
+    _train_pieces(corpus, tmp_path / "en.sp.model", 80, print)
+    pieces = sentencepiece.SentencePieceProcessor(model_file=str(tmp_path / "en.sp.model")).encode_as_pieces(long)
+    assert sum(map(len, pieces)) / len(pieces) > 3
+
+
+@pytest.mark.parametrize("mark", ["__label__wiki", "__label__", "__label__python", "</s>"])
+def test_marks_of_fasttext_in_a_page_are_text(mark: str, tmp_path: Path) -> None:
+    """fastText takes a word with the prefix for a label wherever it is, and ends a line at ``</s>``."""
+    import fasttext
+
+    pages = [Text(f"page {n} {mark} says {mark} more, x{mark} " + "x " * 600, url=f"http://s{n}.x/") for n in range(40)]
+    lines = [f"{label} {line}" for label, line, _ in _labelled(pages[:20], pages[20:], seed=0)]
+    assert len(lines) == 40
+    assert all(line.split().count(mark) == (line.split()[0] == mark) for line in lines)
+    assert all(f"x{mark}" in line for line in lines), "inside a word it is nothing"
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("\n".join(lines) + "\n")
+    model = fasttext.train_supervised(input=str(corpus), dim=4, epoch=1, thread=1, verbose=0)
+    assert sorted(model.labels) == ["__label__cc", "__label__wiki"]
+    assert "more," in model.words
+
+
+def test_scratch_folders_are_cleared(tmp_path: Path) -> None:
+    from pipeline.models.scratch import scratch_folder
+
+    (tmp_path / ".train-lm").mkdir()
+    (tmp_path / ".train-lm" / "left").write_text("by a killed run")
+    with scratch_folder(tmp_path, ".train-lm") as folder:
+        assert not list(folder.iterdir())
+        (folder / "x").write_text("x")
+    assert not list(tmp_path.iterdir())
