@@ -28,74 +28,19 @@ TOKEN = re.compile(
     rf"|(?P<long>{_TAG_NAME}){_PART}*+>?"
     rf"|{_COMMENT}|[!?][^>]*+>?|/[^a-zA-Z>][^>]*+>?|/>)"
 )
-"""A raw element without its end tag, a tag, a tag of over 63 attributes, or a comment. The groups hold names; an
-end tag's begins with ``/``."""
+"""A raw element without its end tag, a tag, a tag of over 63 attributes, or a comment. The groups hold names; that of an
+end tag begins with ``/``."""
 _ATTRIBUTES = re.compile(_ATTRIBUTE)
-_BLOCKS = frozenset(
-    [
-        "address",
-        "article",
-        "aside",
-        "blockquote",
-        "body",
-        "br",
-        "button",
-        "caption",
-        "center",
-        "dd",
-        "details",
-        "dialog",
-        "dir",
-        "div",
-        "dl",
-        "dt",
-        "fieldset",
-        "figcaption",
-        "figure",
-        "footer",
-        "form",
-        "frameset",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "head",
-        "header",
-        "hgroup",
-        "hr",
-        "html",
-        "iframe",
-        "legend",
-        "li",
-        "listing",
-        "main",
-        "menu",
-        "nav",
-        "ol",
-        "optgroup",
-        "option",
-        "p",
-        "plaintext",
-        "pre",
-        "rp",
-        "rt",
-        "section",
-        "select",
-        "summary",
-        "table",
-        "tbody",
-        "td",
-        "textarea",
-        "tfoot",
-        "th",
-        "thead",
-        "title",
-        "tr",
-        "ul",
-        "xmp",
-    ]
+_BREAK = "\0"
+_BLOCK_TAGS = frozenset(
+    slash + name
+    for slash in ("", "/")
+    for name in (
+        "address article aside blockquote body br button caption center dd details dialog dir div dl dt fieldset"
+        " figcaption figure footer form frameset h1 h2 h3 h4 h5 h6 head header hgroup hr html iframe legend li listing"
+        " main menu nav ol optgroup option p plaintext pre rp rt section select summary table tbody td textarea tfoot"
+        " th thead title tr ul xmp"
+    ).split()
 )
 
 
@@ -116,26 +61,20 @@ def text_between_tags(markup: str) -> tuple[str, str]:
     """
     title: str | None = None
     pieces: list[str] = []
+    markup = markup.replace(_BREAK, "")
     at, name = 0, ""
     for match in TOKEN.finditer(markup):
-        if match.start() > at:
-            words = _spaced(unescape(markup[at : match.start()]))
+        text = markup[at : match.start()]
+        if text:
+            text = unescape(text) if "&" in text else text
             if name != "title":
-                pieces.append(" ".join(words))
+                pieces.append(text)
             elif title is None:
-                title = " ".join(words).strip()
+                title = " ".join(text.split())
         at = match.end()
-        name = (match["tag"] or match["raw"] or match["long"] or "").lower()
-        if name.removeprefix("/") in _BLOCKS:
-            pieces.append("\n")
-    pieces.append(" ".join(_spaced(unescape(markup[at:]))))
-    lines = (" ".join(line.split()) for line in "".join(pieces).split("\n"))
+        name = (match[3] or match[1] or match[4] or "").lower()
+        if name in _BLOCK_TAGS:
+            pieces.append(_BREAK)
+    pieces.append(unescape(markup[at:]))
+    lines = (" ".join(line.split()) for line in "".join(pieces).split(_BREAK))
     return title or "", "\n".join(line for line in lines if line)
-
-
-def _spaced(text: str) -> list[str]:
-    """Splits at white space; a space at either end leaves an empty word there."""
-    words = text.split()
-    if not words:
-        return ["", ""] if text else []
-    return [*([""] if text[0].isspace() else []), *words, *([""] if text[-1].isspace() else [])]

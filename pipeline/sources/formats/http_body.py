@@ -162,13 +162,15 @@ def _inflated(body: bytes, max_bytes: int) -> tuple[bytes, bool]:
 def _unbrotlied(body: bytes, max_bytes: int) -> tuple[bytes, bool]:
     unpacker = brotli.Decompressor()
     pieces: list[bytes] = []
-    num_bytes = 0
+    num_bytes, rest = 0, body
     try:
-        pieces.append(unpacker.process(body, output_buffer_limit=max_bytes + 1))
-        num_bytes = len(pieces[-1])
-        while num_bytes <= max_bytes and not unpacker.is_finished() and not unpacker.can_accept_more_data():
-            pieces.append(unpacker.process(b"", output_buffer_limit=max_bytes + 1))
-            num_bytes += len(pieces[-1])
+        # Each call gives a piece only, of 32 kB mostly; an empty one says that the packed data are used up.
+        while num_bytes <= max_bytes and not unpacker.is_finished():
+            piece = unpacker.process(rest, output_buffer_limit=max_bytes + 1 - num_bytes)
+            if not piece and not rest:
+                break
+            pieces.append(piece)
+            num_bytes, rest = num_bytes + len(piece), b""
     except brotli.error as error:
         raise HttpError("bad_http_body", "does not decode as brotli") from error
     return b"".join(pieces), unpacker.is_finished()

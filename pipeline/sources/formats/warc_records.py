@@ -30,8 +30,7 @@ _STARTS_WITH = b"WARC/"
 _NEXT_RECORD = re.compile(rb"[\r\n]WARC/\d\.\d+\r?\n")
 _NEXT_RECORD_BYTES = 16
 _STREAM_BYTES = 1 << 20
-_USUAL_GAPS = (b"\r\n\r\nWARC/", b"\n\nWARC/")
-_LAST_GAPS = (b"\r\n\r\n", b"\n\n")
+_GAPS = (b"\r\n\r\n", b"\n\n")
 _GAP_BYTES = 16
 _HEADER_END = re.compile(rb"\n\r?\n")
 _GZIP_TRAILER_BYTES = 8
@@ -250,7 +249,7 @@ def _one_record(window: _Window, *, is_plain: bool, fault: str) -> tuple[dict[st
     block, behind = data[body_at:end], data[end : end + _GAP_BYTES]
     if fault and not _is_proven(headers, block, fault):
         raise _BrokenRecordError(fault, "its bytes are not proven by a digest")
-    if not behind.startswith(_USUAL_GAPS) and behind not in _LAST_GAPS and not _is_end(headers, block, behind):
+    if not _is_gap(behind) and not _is_end(headers, block, behind):
         raise _BrokenRecordError("bad_content_length", f"{num_bytes} bytes do not end at a record's end")
     window.at = end
     return headers, block
@@ -260,6 +259,15 @@ def _is_proven(headers: dict[str, str], block: bytes, fault: str) -> bool:
     """Whether a record out of a broken member is whole: what stands before a cut is, unless a digest says no."""
     is_right = _is_digest_right(headers, block)
     return fault == "truncated_gzip" if is_right is None else is_right
+
+
+def _is_gap(behind: bytes) -> bool:
+    """True if two line ends follow and then a record, its first bytes, or nothing more in sight."""
+    for gap in _GAPS:
+        if behind.startswith(gap):
+            rest = behind[len(gap) : len(gap) + len(_STARTS_WITH)]
+            return _STARTS_WITH.startswith(rest)
+    return False
 
 
 def _is_end(headers: dict[str, str], block: bytes, behind: bytes) -> bool:
