@@ -27,8 +27,8 @@ def lay_out(text: str, apparatus_headings: frozenset[str], rules: TextRules) -> 
     """Lays the page's lines out as plain text.
 
     Headings get blank lines around them, and are removed if nothing follows under them; sections of apparatus are
-    removed whole. Lists keep a dash or a number, code keeps its indentation, one blank line separates paragraphs. A line
-    that ends with a colon is removed if all that it announces was removed ("The members are:" before a table).
+    removed whole. Lists keep a dash or a number, code keeps its indentation, one blank line separates paragraphs. A
+    line that ends with a colon is removed if all that it announces was removed ("The members are:" before a table).
     """
     if "__" in text:
         text = _MAGIC.sub(lambda match: "" if match[1].isupper() else match[0], text)
