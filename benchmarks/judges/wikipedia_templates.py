@@ -42,51 +42,108 @@ _LINE_END = " ¶ "
 
 SILENT = re.compile(
     r"""
-    sfn.* | efn.* | refn | r | rp | ref.* | cite.* | citation.* | harv.* | note.* | notetag | nb | cn | fact | fakt.* | dn
-    | fcn | page.needed | better.source.* | verify.* | vague | who.* | when | which | what | where | whom | by.whom | how
-    | clarif.* | according.to.whom | dubious.* | disputed.* | original.research.* | or | weasel.* | peacock.* | lopsided.*
-    | citation\ needed.* | unreliable.* | failed.verification | dead.link | webarchive | full.* | update.* | disambiguation\ needed
-    | anchor.* | flag(icon|deco).* | coord.* | audio.* | listen.* | main.* | see\ also | clear | -  | pb | reflist | inflation/.*
-    | zwj | zwnj | shy | wbr | thinsp | hsp | 0 | pad | fontcolor | resize | visible\ anchor | pp.* | use\ .* | short.*
-    | infobox.* | navbox.* | commons.* | authority.* | defaultsort.* | toc.* | multiple\ image | image.* | file.* | gallery.*
-    | isbn.* | issn.* | doi.* | oclc.* | pmid.* | wikidata.* | wiktionary.* | icon.* | \#.*
-    | .*inline | (div.)?col.* | year.missing | definition | request.quotation | engvar.* | facebook | twitter | official.* | google.buch | bnf
-    | actualizar | prononciation | wayback | webcitation | bäst.före | не.аи | fs\ .* | politics\ of.* | .*\ navbox | lb[bc]
-    | fontaine.* | dablink | other.* | about | redirect.* | for | hatnote | further.*
+    sfn.* | efn.* | refn | r | rp | ref.* | cite.* | citation.* | harv.* | note.* | notetag | nb | cn | fact |
+    fakt.* | dn | fcn | page.needed | better.source.* | verify.* | vague | who.* | when | which | what | where |
+    whom | by.whom | how | clarif.* | according.to.whom | dubious.* | disputed.* | original.research.* | or |
+    weasel.* | peacock.* | lopsided.* | citation.needed.* | unreliable.* | failed.verification | dead.link |
+    webarchive | full.* | update.* | disambiguation.needed | anchor.* | flag(icon|deco).* | coord.* | audio.* |
+    listen.* | main.* | see.also | clear | - | pb | reflist | inflation/.* | zwj | zwnj | shy | wbr | thinsp |
+    hsp | 0 | pad | fontcolor | resize | visible.anchor | pp.* | use..* | short.* | infobox.* | navbox.* |
+    commons.* | authority.* | defaultsort.* | toc.* | multiple.image | image.* | file.* | gallery.* | isbn.* |
+    issn.* | doi.* | oclc.* | pmid.* | wikidata.* | wiktionary.* | icon.* | \#.* | .*inline | (div.)?col.* |
+    year.missing | definition | request.quotation | engvar.* | facebook | twitter | official.* | google.buch |
+    bnf | actualizar | prononciation | wayback | webcitation | bäst.före | не.аи | fs..* | politics.of.* |
+    .*.navbox | lb[bc] | fontaine.* | dablink | other.* | about | redirect.* | for | hatnote | further.*
     """,
     re.VERBOSE | re.IGNORECASE,
 )
 """Names of templates that show no word of a sentence on any of the wikis, and on the English one."""
 SILENT_BY_LANGUAGE = {
-    "bg": "ref-.*|ibid|няма източник.*|източник\\?|кога|кой|икона|флагче.*|пояснение|мъниче.*|основна|виж",
-    "ca": "cal citació|citar ref|citar.*|ref-.*|bandera.*|icona.*|cc|principal.*|sfn.*|on\\?|qui\\?|quan\\?|on|qui|quan|efn-.*|webref",
-    "cs": "doplňte zdroj|kdo.*|kdy.*|fakt.*|chybí.*|vlajka|poznámka.*|pozn.*|citace.*|citováno.*|viz|nedostupný zdroj|proč\\?|jak\\?|který\\?",
-    "da": "kilde mangler|hvornår|hvem|kilde|dødt link|flagikon|kilde-.*|bør|bogkilde",
-    "de": "sfn|belege.*|quelle.*|anker|nowiki|internetquelle|literatur|fn.*|fnbox|fnz|dead link|okina.*|toter link|ort?geo|"
-    "coordinate|audio|hörbeispiel|flagicon.*|hauptartikel|siehe auch|marker|ref|refname|zr",
-    "es": "cita requerida|cr|demostrar|¿quién\\?|¿cuándo\\?|cuando|quien|¿cuál\\?|refn.*|ancla|bandera|icono.*|harvnp|harvsp|cita libro|"
-    "verificar|aclarar|dudoso|añadir referencias|aclaración requerida|¿dónde\\?|referencia vacía|ref-.*|an|ap|vt|véase.*",
-    "fr": "note|référence.*|réf.*|refsou|refnec|sfn|ancre|harvsp.*|ouvrage|article|lien web|quoi|qui|où|quand|combien|comment|lequel|"
-    "pourquoi|précisez|source.*|drapeau.*|icône.*|en|de|es|it|ru|la|ja|nl|ar|pt|el|lire en ligne|rp|rappel|coord|clr|notes|"
-    "préciser|évasif|date à préciser|préciser date|vérifier.*|loupe|article détaillé|voir.*",
-    "hr": "nedostaje izvor|izvor|tko.*|kada.*|citat.*needed|zastava.*|citiranje.*|bez izvora|ref-.*|mrtva poveznica|fusnota",
-    "hu": "forrás|refhely|refcím|mikor|ki|hol|zászló.*|sírhely|citweb|cite.*|hely|hivatkozás.*|rjegyzet|jegyzet.*|wd|halott link|opcit|cithely",
-    "it": "senza fonte|cn|chiarire|quando|chi|bandiera|ancora|cita|cita libro|cita web|nota|nota disambigua|efn.*|dubbio|collegamento interrotto|"
-    "citazione necessaria|vedi anche|torna a|audio|link audio|rif|f|w",
-    "nl": "bron\\?|feit|wanneer\\?|wie\\?|wie|wat\\?|ref|refnl|citeer.*|dode link|vlag.*|zie.*|hoofdartikel.*|waar\\?|noot|appendix|bronvermelding.*|aut",
-    "pl": "fakt|r|u|odn|potrzebny przypis|kto|kiedy|kiedy\\?|flaga|przypis.*|uwaga|cytuj.*|jaki|według kogo|przypisy.*|kto\\?|jaki\\?|martwy link|koordynaty|osobny artykuł|zobacz też|dopracować|fakty",
-    "pt": "carece de fontes.*|quem|quando|onde|qual|quem\\?|nota de rodapé|citar.*|bandeira|flagicon|ligação inativa|nre|nota.*|link|dn|citation needed|harvref|artigo principal|esclarecer|ve[rj] .*|âncora",
-    "ro": "necesită citare|necesită.*|ct|când|cine|fapt|care|unde|clarif.*|sfn.*|steag.*|drapel.*|nc|articol principal|legătură nefuncțională|ref-.*|nec.*cit.*|cn|cc",
-    "ru": "source-ref|нет аи.*|аи|источник.*|когда\\??|кто\\??|где\\??|какой\\??|уточнить.*|что\\??|sfn.*|sfn0|якорь.*|флаг.*|cite.*|проверить.*|нет ссылок|"
-    "недоступная ссылка.*|книга|статья|публикация|переход|значимость.*|неавторитетный источник.*|достоверность.*|ref-.*|прояснить|"
-    "подст:.*|прим\\.?|примечание|so|сфн|основная статья|главная|спорно|кому|сколько|насколько|почему|конкретно|текст-примечание|ref[+-].*",
-    "sl": "navedi.*|kdo|kdaj|citat.*needed|ikonazastave|zastava.*|brez vira|op|glavni članek|mrtva povezava|ref-.*|dejstvo",
-    "sr": "чињеница|чп|ко|када|кад|застава.*|извор|напомена|нејасно|мртва веза|реф-.*|недостаје извор.*|cinjenica|zid|зас|засник|фус|главни.*|појасни|кому|види још",
-    "sv": "källa behövs|fakta|när|vem|kb|flaggbild|sfn|webbref|bokref|not|refn|död länk|förtydliga|vilken|vilka|uppgift|tveksam|huvudartikel|se även|flaggikon|icke?verifierad",
-    "uk": "джерело.*|хто\\??|коли\\??|де\\??|який\\??|fact|sfn.*|прапорець|що|якір|cite.*|ref-.*|прапорці|кому|недоступне.*|статья|книга|стаття|не джерело|аі|немає аі|прояснити|реф.*|прим|sfn0",
+    "bg": (r"ref-.* ibid няма_източник.* източник\? кога кой икона флагче.* пояснение мъниче.* основна виж "),
+    "ca": (
+        r"cal_citació citar_ref citar.* ref-.* bandera.* icona.* cc principal.* sfn.* on\? qui\? quan\? on qui "
+        r"quan efn-.* webref "
+    ),
+    "cs": (
+        r"doplňte_zdroj kdo.* kdy.* fakt.* chybí.* vlajka poznámka.* pozn.* citace.* citováno.* viz "
+        r"nedostupný_zdroj proč\? jak\? který\? "
+    ),
+    "da": (r"kilde_mangler hvornår hvem kilde dødt_link flagikon kilde-.* bør bogkilde "),
+    "de": (
+        r"sfn belege.* quelle.* anker nowiki internetquelle literatur fn.* fnbox fnz dead_link okina.* "
+        r"toter_link ort?geo coordinate audio hörbeispiel flagicon.* hauptartikel siehe_auch marker ref "
+        r"refname zr "
+    ),
+    "es": (
+        r"cita_requerida cr demostrar ¿quién\? ¿cuándo\? cuando quien ¿cuál\? refn.* ancla bandera icono.* "
+        r"harvnp harvsp cita_libro verificar aclarar dudoso añadir_referencias aclaración_requerida ¿dónde\? "
+        r"referencia_vacía ref-.* an ap vt véase.* "
+    ),
+    "fr": (
+        r"note référence.* réf.* refsou refnec sfn ancre harvsp.* ouvrage article lien_web quoi qui où quand "
+        r"combien comment lequel pourquoi précisez source.* drapeau.* icône.* en de es it ru la ja nl ar pt el "
+        r"lire_en_ligne rp rappel coord clr notes préciser évasif date_à_préciser préciser_date vérifier.* "
+        r"loupe article_détaillé voir.* "
+    ),
+    "hr": (
+        r"nedostaje_izvor izvor tko.* kada.* citat.*needed zastava.* citiranje.* bez_izvora ref-.* "
+        r"mrtva_poveznica fusnota "
+    ),
+    "hu": (
+        r"forrás refhely refcím mikor ki hol zászló.* sírhely citweb cite.* hely hivatkozás.* rjegyzet "
+        r"jegyzet.* wd halott_link opcit cithely "
+    ),
+    "it": (
+        r"senza_fonte cn chiarire quando chi bandiera ancora cita cita_libro cita_web nota nota_disambigua "
+        r"efn.* dubbio collegamento_interrotto citazione_necessaria vedi_anche torna_a audio link_audio rif f "
+        r"w "
+    ),
+    "nl": (
+        r"bron\? feit wanneer\? wie\? wie wat\? ref refnl citeer.* dode_link vlag.* zie.* hoofdartikel.* "
+        r"waar\? noot appendix bronvermelding.* aut "
+    ),
+    "pl": (
+        r"fakt r u odn potrzebny_przypis kto kiedy kiedy\? flaga przypis.* uwaga cytuj.* jaki według_kogo "
+        r"przypisy.* kto\? jaki\? martwy_link koordynaty osobny_artykuł zobacz_też dopracować fakty "
+    ),
+    "pt": (
+        r"carece_de_fontes.* quem quando onde qual quem\? nota_de_rodapé citar.* bandeira flagicon "
+        r"ligação_inativa nre nota.* link dn citation_needed harvref artigo_principal esclarecer ve[rj]_.* "
+        r"âncora "
+    ),
+    "ro": (
+        r"necesită_citare necesită.* ct când cine fapt care unde clarif.* sfn.* steag.* drapel.* nc "
+        r"articol_principal legătură_nefuncțională ref-.* nec.*cit.* cn cc "
+    ),
+    "ru": (
+        r"source-ref нет_аи.* аи источник.* когда\?? кто\?? где\?? какой\?? уточнить.* что\?? sfn.* sfn0 "
+        r"якорь.* флаг.* cite.* проверить.* нет_ссылок недоступная_ссылка.* книга статья публикация переход "
+        r"значимость.* неавторитетный_источник.* достоверность.* ref-.* прояснить подст:.* прим\.? примечание "
+        r"so сфн основная_статья главная спорно кому сколько насколько почему конкретно текст-примечание "
+        r"ref[+-].* "
+    ),
+    "sl": (
+        r"navedi.* kdo kdaj citat.*needed ikonazastave zastava.* brez_vira op glavni_članek mrtva_povezava "
+        r"ref-.* dejstvo "
+    ),
+    "sr": (
+        r"чињеница чп ко када кад застава.* извор напомена нејасно мртва_веза реф-.* недостаје_извор.* "
+        r"cinjenica zid зас засник фус главни.* појасни кому види_још "
+    ),
+    "sv": (
+        r"källa_behövs fakta när vem kb flaggbild sfn webbref bokref not refn död_länk förtydliga vilken vilka "
+        r"uppgift tveksam huvudartikel se_även flaggikon icke?verifierad "
+    ),
+    "uk": (
+        r"джерело.* хто\?? коли\?? де\?? який\?? fact sfn.* прапорець що якір cite.* ref-.* прапорці кому "
+        r"недоступне.* статья книга стаття не_джерело аі немає_аі прояснити реф.* прим sfn0 "
+    ),
 }
-"""More such names, by wiki."""
-_SILENT_OF = {code: re.compile(pattern, re.IGNORECASE) for code, pattern in SILENT_BY_LANGUAGE.items()}
+"""More such patterns, by wiki, with ``_`` for a space."""
+_SILENT_OF = {
+    code: re.compile("|".join(patterns.split()).replace("_", " "), re.IGNORECASE)
+    for code, patterns in SILENT_BY_LANGUAGE.items()
+}
 
 
 @dataclass
@@ -102,13 +159,19 @@ class TemplateCount:
 
 
 SIGNS = re.compile(
-    r"\W* | [ns]?\W*n?dash | sn?dashe? | [ns]?mdashb? | (en|em|spaced\ [en]*)\ ?dash | snds? | spnd | sp[ne]ndash | emdash | endash | esd | dash | bull | dot"
-    r" | middot | nbsp | spaces? | apostrophe | tiret | тире | absatz | br | break | crlf2? | shy | wbr | eqm | okina | pi | !",
+    r"""
+    \W* | [ns]?\W*n?dash | sn?dashe? | [ns]?mdashb? | (en|em|spaced\ [en]*)\ ?dash | snds? | spnd | sp[ne]ndash | emdash
+    | endash | esd | dash | bull | dot | middot | nbsp | spaces? | apostrophe | tiret | тире | absatz | br | break
+    | crlf2? | eqm | okina | pi
+    """,
     re.VERBOSE | re.IGNORECASE,
 )
 """Names of templates that show a sign and no word, which this judge, who compares words, cannot see."""
 COMPUTED = re.compile(
-    r"inflation.*|format\ price|age.*|metadaten.*|fldez|ewz|počet\ obyvatel|statistiek\ .*|население.*|formnum",
+    r"""
+    inflation.* | format\ price | age.* | metadaten.* | fldez | ewz | počet\ obyvatel | statistiek\ .* | население.*
+    | formnum | currentyear | pop\ density
+    """,
     re.VERBOSE | re.IGNORECASE,
 )
 """Names of templates that show a number which is not in the page: the wiki computes it, or keeps it elsewhere."""
@@ -202,6 +265,13 @@ def _words(text: str) -> list[str]:
     return _WORD.findall(text.casefold())
 
 
+def _has_words(template: str, *, is_last: bool) -> bool:
+    """False for boxes of several lines, for pictures, and for navigation after the last word of a line."""
+    if "|" not in template:
+        return not is_last
+    return "\n|" not in template and bool(argument_words(template))
+
+
 def _judge_run(
     count: TemplateCount, language: str, run: tuple[list[str], list[int], list[str]], templates: list[str], shown: str
 ) -> None:
@@ -210,15 +280,15 @@ def _judge_run(
     wanted = [
         (name, number)
         for name, number in zip(names, numbers, strict=True)
-        if not is_silent(name, language) and ("|" not in templates[number] or argument_words(templates[number]))
+        if not is_silent(name, language) and _has_words(templates[number], is_last=not after)
     ]
     if not wanted:
         return
     count.num_uses += len(wanted)
     left = " " + " ".join(before[-_CONTEXT_WORDS:]) + " " if before else _LINE_END
     right = " " + " ".join(after[:_CONTEXT_WORDS]) + " " if after else _LINE_END
-    filler = "." if before else "[^¶]"
-    context = rf"(?={re.escape(left[:-1])}( {filler}{{0,{_MAX_GAP_CHARS}}}?)??({re.escape(right)}))"
+    filler = rf".{{0,{_MAX_GAP_CHARS}}}?" if before else rf"[^¶]{{0,{_MAX_GAP_CHARS}}}?(?: ¶)?"
+    context = rf"(?={re.escape(left[:-1])}( {filler})??({re.escape(right)}))"
     gaps = [place[1] or "" for place in re.finditer(context, shown)]
     if not after:  # the words of a quotation are on the next line
         gaps += [shown[place.end(2) :][:_MAX_GAP_CHARS] for place in re.finditer(context, shown)]

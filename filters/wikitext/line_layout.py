@@ -5,39 +5,58 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from filters.wikitext.line_words import TextRules, is_empty, plain, without_quotes
+from filters.wikitext.line_words import MAX_EMPTY_CHARS, TextRules, is_empty, plain, without_quotes
 from filters.wikitext.protected_text import BREAK, HELD_OPEN, REMOVED_BLOCK
 
 _BULLETS = re.compile(r"[*#:;]+")
 _MAGIC = re.compile(r"__([^\W\d_]{2,40}(?:_[^\W\d_]{1,40}){0,4})__")
 _HEADLESS_ITEM = re.compile(r"[,;:.)]|[–—]\s")
+_HEADLESS = ",;:.)–—"
 _LETTER = re.compile(r"[^\W\d_]")
 _LAST_SENTENCE = re.compile(r"(?:[^\W\d_]{3,}|[0-9]{4}|[)\]\"”»])[.!?][\"”»)\]]*\s+(?=[^\s\W_a-zа-я]|[«„“\"'(])")
 """The end of the sentence before; a point after a shorter word may be an abbreviation's."""
-_LEAD_IN_END = (":", "：")
 _MAX_SENTENCE_CHARS = 2000
 _MAX_LIST_DEPTH = 10
 _MAX_HEADING_LEVEL = 6
 _LIST_MARKS = "*#:;"
+_SPECIAL = frozenset(_LIST_MARKS + "=|!" + BREAK + REMOVED_BLOCK)
+"""Signs that make the line that they begin something else than a paragraph."""
 
 
 def lay_out(text: str, apparatus_headings: frozenset[str], rules: TextRules) -> str:
     """Lays the page's lines out as plain text.
 
     Headings get blank lines around them, and are removed if nothing follows under them; sections of apparatus are
-    removed whole. Lists keep a dash or a number, code keeps its indentation, one blank line separates paragraphs. A line
-    that ends with a colon is removed if all that it announces was removed ("The members are:" before a table).
+    removed whole. Lists keep a dash or a number, code keeps its indentation, one blank line separates paragraphs. A
+    line that ends with a colon is removed if all that it announces was removed ("The members are:" before a table).
     """
     if "__" in text:
         text = _MAGIC.sub(lambda match: "" if match[1].isupper() else match[0], text)
     layout = _Layout(apparatus_headings, rules)
+    out, numbers = layout.out, layout.numbers
     lines = text.split("\n")
     for index, raw in enumerate(lines):
-        if raw[:1] == " " and layout.preformatted_end <= index:
+        line = raw.strip()
+        if not line:
+            if numbers:
+                numbers.clear()
+            if out and out[-1]:
+                out.append("")
+            continue
+        if layout.apparatus_level and line[0] != "=":
+            continue
+        if raw[0] == " " and layout.preformatted_end <= index:
             layout.find_preformatted(lines, index)
-        layout.add(raw, is_preformatted=index < layout.preformatted_end)
+        if index < layout.preformatted_end:
+            layout.add_preformatted(raw)
+        elif line[0] in _SPECIAL or BREAK in line or REMOVED_BLOCK in line:
+            layout.add(line)
+        else:
+            if numbers:
+                numbers.clear()
+            layout.write(plain(line, rules), line)
     layout.drop_lead_in()
-    return "\n".join(layout.out).strip("\n")
+    return "\n".join(out).strip("\n")
 
 
 @dataclass(slots=True)
@@ -47,8 +66,6 @@ class _LeadIn:
     num_lines: int
     """Lines in front of it and of the headings that it brought along."""
     headings: list[tuple[int, str]]
-    rest: str
-    """What stays if the last sentence is removed."""
 
 
 @dataclass(slots=True)
@@ -68,30 +85,41 @@ class _Layout:
     is_block_removed: bool = False
     """True if something was removed since the last line that was written."""
 
-    def add(self, raw: str, *, is_preformatted: bool) -> None:
-        """Adds one line of the source."""
-        if REMOVED_BLOCK in raw:
+    def add(self, line: str) -> None:
+        """Adds one line of the source, without the spaces around it."""
+        if REMOVED_BLOCK in line:
             self.is_block_removed = True
-            raw = raw.replace(REMOVED_BLOCK, "")
-        line = raw.strip()
-        if not line or (line[0] == BREAK and not line.strip(BREAK + " ")):
+            line = line.replace(REMOVED_BLOCK, "").strip()
+        first = line[:1]
+        if not first or (first == BREAK and not line.strip(BREAK + " ")):
             self._add_blank()
-            return
-        first = line[0]
-        if first == "=" and line.rstrip(BREAK + " ")[-1] == "=" and (parsed := self._heading(line)):
+        elif first == "=" and line.rstrip(BREAK + " ")[-1] == "=" and (parsed := self._heading(line)):
             self._add_heading(*parsed)
-        elif self.apparatus_level:
+        elif self.apparatus_level:  # no heading, though it began like one
             return
-        elif is_preformatted:
-            self._write_line(without_quotes(raw[self.indent :].rstrip()).replace(BREAK, "\n"))
         elif first in _LIST_MARKS:
-            self._write(self._list_item(line), line)
-        elif first in "|!" and _is_table_row(line):
-            self.numbers.clear()
-            self.is_block_removed = True
+            self.write(self._list_item(line), line)
         else:
-            self.numbers.clear()
-            self._add_paragraph(line)
+            if self.numbers:
+                self.numbers.clear()
+            if first in "|!" and _is_table_row(line):
+                self.is_block_removed = True
+            elif BREAK in line:
+                self._add_pieces(line)
+            else:
+                self.write(plain(line, self.rules), line)
+
+    def add_preformatted(self, raw: str) -> None:
+        """Adds a line of preformatted text, with the spaces that it has more than its neighbours."""
+        self.numbers.clear()
+        line = without_quotes(raw[self.indent :].rstrip()).replace(BREAK, "\n").replace(REMOVED_BLOCK, "")
+        if line.strip():
+            self.lead_in = None
+            self.is_block_removed = False
+            if self.pending:
+                self._write_lead_in(line)
+            else:
+                self.out.append(line)
 
     def find_preformatted(self, lines: list[str], start: int) -> None:
         """Finds the end of the lines from ``start`` that begin with a space, which MediaWiki shows as they stand.
@@ -111,8 +139,12 @@ class _Layout:
         if self.lead_in is None:
             return
         lead_in, self.lead_in = self.lead_in, None
-        if lead_in.rest:
-            self.out[-1] = lead_in.rest
+        if self.out and not self.out[-1]:
+            self.out.pop()
+        line = self.out[-1]
+        ends = [match.end() for match in _LAST_SENTENCE.finditer(line, max(0, len(line) - _MAX_SENTENCE_CHARS))]
+        if ends and not _is_item(line):
+            self.out[-1] = line[: ends[-1]].rstrip()
             return
         del self.out[lead_in.num_lines :]
         self.pending[:0] = lead_in.headings
@@ -122,10 +154,10 @@ class _Layout:
         if self.out and self.out[-1]:
             self.out.append("")
 
-    def _add_paragraph(self, line: str) -> None:
-        for piece in line.split(BREAK) if BREAK in line else (line,):
+    def _add_pieces(self, line: str) -> None:
+        for piece in line.split(BREAK):
             if piece.strip():
-                self._write(plain(piece, self.rules), piece)
+                self.write(plain(piece, self.rules), piece)
             elif self.out and self.out[-1]:
                 self.out.append("")
 
@@ -133,7 +165,6 @@ class _Layout:
         if self.apparatus_level and level > self.apparatus_level:
             return
         if level <= self.level or self.is_block_removed:
-            self._strip_blank()
             self.drop_lead_in()
         self.lead_in, self.level, self.is_block_removed = None, level, False
         is_apparatus = heading.casefold().strip(" .:") in self.apparatus_headings
@@ -143,39 +174,36 @@ class _Layout:
         if heading and not is_apparatus:
             self.pending.append((level, heading))
 
-    def _strip_blank(self) -> None:
-        if self.lead_in is not None and self.out and not self.out[-1]:
-            self.out.pop()
-
-    def _write(self, line: str, source: str) -> None:
+    def write(self, line: str, source: str) -> None:
         """Writes a line, after the headings that wait for one; drops the lead-in of what was removed before it."""
-        if is_empty(line):
+        if len(line) < MAX_EMPTY_CHARS and is_empty(line):
             self.is_block_removed = True
             return
         if self.lead_in is not None:
             if self.is_block_removed and source[:1] not in "*#:; ":
-                self._strip_blank()
                 self.drop_lead_in()
                 if self.out and self.out[-1]:
                     self.out.append("")
-        self._write_line(line)
-
-    def _write_line(self, line: str) -> None:
-        self.lead_in = None
+            self.lead_in = None
         out = self.out
         self.is_block_removed = False
-        num_lines, headings = len(out), list(self.pending) if self.pending else []
-        if self.pending:
-            for _, heading in self.pending:
-                out += ["", heading, ""] if out and out[-1] else [heading, ""]
-            self.pending.clear()
-        elif len(out) > 1 and not out[-1] and _is_item(line) and _is_item(out[-2]):
+        if self.pending or line[-1] in ":：":
+            self._write_lead_in(line)
+            return
+        if out and not out[-1] and _is_item(line) and len(out) > 1 and _is_item(out[-2]):
             out.pop()  # what was between two items was removed
         out.append(line)
-        if line.endswith(_LEAD_IN_END):
-            ends = [match.end() for match in _LAST_SENTENCE.finditer(line, max(0, len(line) - _MAX_SENTENCE_CHARS))]
-            rest = line[: ends[-1]].rstrip() if ends and not _is_item(line) else ""
-            self.lead_in = _LeadIn(num_lines, headings, rest)
+
+    def _write_lead_in(self, line: str) -> None:
+        """Writes the headings that wait for a line, and a line that may announce the next one."""
+        out = self.out
+        num_lines, headings = len(out), self.pending.copy()
+        for _, heading in headings:
+            out += ["", heading, ""] if out and out[-1] else [heading, ""]
+        self.pending.clear()
+        out.append(line)
+        if line[-1] in ":：":
+            self.lead_in = _LeadIn(num_lines, headings)
 
     def _heading(self, line: str) -> tuple[int, str] | None:
         """Level and words of ``== words ==``; unequal signs count by the fewer, as in MediaWiki."""
@@ -194,7 +222,7 @@ class _Layout:
         words = line[len(bullets) :].strip()
         kind = bullets[-1]
         numbers = self.numbers
-        if kind != "#":
+        if kind != "#" and numbers:
             for level in [level for level in numbers if len(level) >= len(bullets)]:
                 del numbers[level]
         if kind == ";":
@@ -203,8 +231,8 @@ class _Layout:
         if kind == ":":
             return self._pieces(words)
         indent = "  " * min(len(bullets) - 1, _MAX_LIST_DEPTH)
-        is_headless = _HEADLESS_ITEM.match(words) is not None
-        words = self._pieces(words)
+        is_headless = words[:1] in _HEADLESS and _HEADLESS_ITEM.match(words) is not None
+        words = self._pieces(words) if BREAK in words else plain(words, self.rules)
         if not words or not words.strip(" -–—,.;:|*") or (is_headless and not _LETTER.search(words)):
             return ""  # a number whose head was removed says nothing
         if kind == "*":
@@ -217,8 +245,6 @@ class _Layout:
 
     def _pieces(self, words: str) -> str:
         """The words of an item or term; a line break inside it stays one."""
-        if BREAK not in words:
-            return plain(words, self.rules)
         pieces = (plain(piece, self.rules) for piece in words.split(BREAK))
         return "\n".join(piece for piece in pieces if piece)
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from filters.wikitext.protected_text import HELD_OPEN
 
 _QUOTES = re.compile(r"('{2,})")
+MAX_EMPTY_CHARS = 200
+"""Longer lines are never empty (ours)."""
 _ONLY_LINK = re.compile(r"(?:- |\d+\. )?(?:https?://|www\.)\S+\.?")
 _ONLY_SIGNS = re.compile(r"[\W_]*")
 _EMPTY_BRACKETS = re.compile(r"(?<!\w)\([\s,;:/–—-]{0,20}\)|(?<=\w)\([\s,;:/–—-]{1,20}\)")
@@ -45,9 +47,11 @@ def plain(line: str, rules: TextRules) -> str:
         line = " ".join(line.split())
     if " ," in line or " ." in line:
         line = _SPACE_BEFORE.sub(r"\1", line)
-    if " ;" in line and not rules.is_semicolon_spaced:
-        line = _SPACE_BEFORE_SEMICOLON.sub(";", line)
-    if ",," in line or ", ," in line or "; ;" in line or ", ;" in line:
+    if ";" in line and " ;" in line:
+        if not rules.is_semicolon_spaced:
+            line = _SPACE_BEFORE_SEMICOLON.sub(";", line)
+        line = _REPEATED.sub(r"\1", line)
+    if ",," in line:
         line = _REPEATED.sub(r"\1", line)
     line = line.strip()
     return _LEADING.sub("", line, count=1) if line[:1] in (",", ";") and _LEADING.match(line) else line
@@ -55,7 +59,7 @@ def plain(line: str, rules: TextRules) -> str:
 
 def is_empty(line: str) -> bool:
     """True if the line has nothing that a reader reads: signs only, a rule, or an address alone."""
-    if len(line) < 200 and HELD_OPEN not in line:
+    if len(line) < MAX_EMPTY_CHARS and HELD_OPEN not in line:
         return _ONLY_SIGNS.fullmatch(line) is not None or (
             ("://" in line or "www." in line) and _ONLY_LINK.fullmatch(line) is not None
         )

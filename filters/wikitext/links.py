@@ -8,7 +8,7 @@ from filters.wikitext.wiki_names import WikiNames
 
 _MAX_OPEN = 40
 """Links open inside one another; a page that opens more is broken, and its further brackets are removed singly."""
-_PLAIN = re.compile(r"\[\[(?![^|\]\[\n]*:)(?:[^\[\]|\n]+\|)?([^\[\]|\n]+)\]\]")
+_PLAIN = re.compile(r"\[\[(?![^|\]\[\n:]*+:)(?:[^\[\]|\n]++\|)?([^\[\]|\n]++)\]\]")
 _BRACKETS = re.compile(r"\[\[|\]\]")
 _FILE_NAME = re.compile(r"\.(?:jpe?g|png|svg|gif|tiff?|web[mp]|og[gva]|pdf|djvu|mid|flac|wav|mp3|xcf)$", re.IGNORECASE)
 _EXTERNAL = re.compile(r"\[(?:(?:https?|ftps?|irc):)?//[^\s\[\]<>\"]++[ \t]*+([^\[\]\n]*+)\]", re.IGNORECASE)

@@ -1,4 +1,4 @@
-"""Templates that show measures, numbers and dates. Each rule reads a call's arguments and returns the words it shows."""
+"""Templates that show measures, numbers and dates: each rule returns the words that a call's arguments show."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ _DASHES = {"-": "–", "to(-)": "–", "and(-)": "and", "–": "–", "—": "�
 _COMPOUND = frozenset({"ft", "foot", "feet", "yd", "mi", "lb", "st", "chain", "furlong", "m", "km", "hand", "long ton"})
 """Units that a smaller one can follow: 5 ft 11 in."""
 _UNITS = {
-    "C": "°C", "F": "°F", "K": "K", "c": "°C", "f": "°F", "sqmi": "sq mi", "sqft": "sq ft", "sqyd": "sq yd", "sqin": "sq in",
-    "cuft": "cu ft", "cuin": "cu in", "cuyd": "cu yd", "cumi": "cu mi", "impgal": "imp gal", "usgal": "US gal", "USgal": "US gal",
-    "floz": "fl oz", "longton": "long ton", "shortton": "short ton", "ftin": "ft in", "kn": "knots", "kph": "km/h", "kmh": "km/h",
-    "lk": "links", "p/sqkm": "/km²", "PD/sqkm": "/km²", "PD/sqmi": "/sq mi", "inhabitants/km2": "/km²",
+    "C": "°C", "F": "°F", "c": "°C", "f": "°F", "sqmi": "sq mi", "sqft": "sq ft", "sqyd": "sq yd", "sqin": "sq in",
+    "cuft": "cu ft", "cuin": "cu in", "cuyd": "cu yd", "cumi": "cu mi", "impgal": "imp gal", "usgal": "US gal",
+    "USgal": "US gal", "floz": "fl oz", "longton": "long ton", "shortton": "short ton", "ftin": "ft in", "kph": "km/h",
+    "kmh": "km/h", "kn": "knots", "p/sqkm": "/km²", "PD/sqkm": "/km²", "PD/sqmi": "/sq mi", "inhabitants/km2": "/km²",
 }  # fmt: skip
 _POWER = re.compile(r"((?:[kcdmn]|[µμ])?m|km|mi|ft|in|yd|м|км|см)([23])")
 _SUPERSCRIPT = {"2": "²", "3": "³"}
@@ -57,8 +57,11 @@ _GAUGES = {
     "metre": "1,000 mm",
     "meter": "1,000 mm",
 }
-_SHORT_SCALES = {"l": "lakh", "lakh": "lakh", "c": "crore", "crore": "crore", "lc": "lakh crore", "m": "million", "b": "billion",
-                 "t": "trillion", "k": "thousand"}  # fmt: skip
+_SHORT_SCALES = {
+    "l": "lakh", "lakh": "lakh", "c": "crore", "crore": "crore", "lc": "lakh crore", "k": "thousand", "m": "million",
+    "b": "billion", "t": "trillion",
+}  # fmt: skip
+_DATE_NUMBER = re.compile(r"[0-9]+|[0-9]{4}-[0-9-]{1,5}")
 _ROMAN = ((10, "X"), (9, "IX"), (5, "V"), (4, "IV"), (1, "I"))
 
 
@@ -230,9 +233,7 @@ def _date(call: TemplateCall) -> str:
 def _date_text(call: TemplateCall) -> str:
     """``{{date|11|novembre|1866|en linguistique}}``: day, month and year, the month as a word or a number."""
     words = [word for word in call.positional if word][:3]
-    if words and all(
-        (word.isascii() and word.isdigit()) or re.fullmatch(r"[0-9]{4}-[0-9-]{1,5}", word) for word in words
-    ):
+    if words and all(_DATE_NUMBER.fullmatch(word) for word in words):
         return _date(TemplateCall(words, call.named, call.language))
     if call.language == "fr" and len(words) > 1 and words[0] == "1":
         words[0] = "1er"

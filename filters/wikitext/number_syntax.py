@@ -12,7 +12,7 @@ _POINT_LANGUAGES = frozenset({"en"})
 _THOUSANDS = dict.fromkeys(("ca", "da", "de", "hr", "nl", "ro", "sl", "sr"), ".") | {"en": ","}
 """Sign between groups of three digits; a space elsewhere (MediaWiki's ``$separatorTransformTable``)."""
 _MIN_DIGITS_TO_GROUP = dict.fromkeys(("bg", "es", "pl", "pt"), 5)
-"""Wikis that write 1234 without a separator (MediaWiki's ``$minimumGroupingDigits``); 4 digits are grouped elsewhere."""
+"""Digits from which a wiki groups them, 4 elsewhere (MediaWiki's ``$minimumGroupingDigits``): Spanish writes 1234."""
 _PLAIN = re.compile(r"([-−+±~]?)([0-9]{1,40})(?:([.,])([0-9]{1,40}))?")
 _GROUPED = re.compile(r"([-−+±~]?)([0-9]{1,3})(?:([ .,'’])[0-9]{3}(?:\3[0-9]{3}){0,12})(?:([.,])([0-9]{1,40}))?")
 _MIXED = re.compile(r"([-−+]?[0-9]{1,9})[+ ]([0-9]{1,4})\s?[/⁄]{1,2}\s?([0-9]{1,4})")

@@ -17,11 +17,9 @@ REMOVED_BLOCK = "\x06"
 BREAK = "\x07"
 """A line break inside a line of the source (``<br>``): what the line is (item, heading, row) is decided before it."""
 
-_NO_TEXT = (
-    *(chr(code) for code in range(0x20) if chr(code) not in "\t\n\r"),
-    "\x7f", "\u00ad", "\u200b", "\u200e", "\u200f", "\u2060", "\ufeff", "\ufffe", "\uffff",
-)  # fmt: skip
-"""Control characters, and characters without width that no reader sees (joiners stay: they are spelling)."""
+_CONTROL = bytes(code for code in (*range(0x20), 0x7F) if chr(code) not in "\t\n\r")
+_NO_WIDTH = ("\u00ad", "\u200b", "\u200e", "\u200f", "\u2060", "\ufeff", "\ufffe", "\uffff")
+"""Characters without width that no reader sees (joiners stay: they are spelling)."""
 _HELD = re.compile(f"{HELD_OPEN}([0-9]+){HELD_CLOSE}")
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _SPACES = ("\xa0", "\u202f", "\u2009", "\u2007")
@@ -65,7 +63,11 @@ def remove_control(text: str) -> str:
     """Removes control characters, byte order marks and characters without width; makes line ends ``\\n``."""
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    for character in _NO_TEXT:  # each look is a memchr: four times as fast as one regular expression
+    packed = text.encode("utf-8", "surrogatepass")
+    cleaned = packed.translate(None, _CONTROL)  # several times as fast as a regular expression
+    if len(cleaned) < len(packed):
+        text = cleaned.decode("utf-8", "surrogatepass")
+    for character in _NO_WIDTH:
         if character in text:
             text = text.replace(character, "")
     return text

@@ -40,8 +40,8 @@ _MAX_UNCLOSED = 20
 _SMALL_SCRIPT = re.compile(r"<(su[bp])\b[^<>]*>([0-9+−-]{1,12})</\1\s*>", re.IGNORECASE)
 _INLINE = re.compile(
     r"</?(?:abbr|b|bdi|bdo|big|cite|code|data|del|dfn|em|font|i|ins|kbd|mark|noinclude|onlyinclude|q|rb|rp|rt|ruby|s|samp|"
-    r"small|span|strike|strong|sub|sup|time|translate|tvar|tt|tvar|u|var|wbr|langconvert|nomobile|ref|references|nowiki|pre|math|chem|ce|source|syntaxhighlight|gallery|score|timeline|"
-    r"imagemap|includeonly)"
+    r"small|span|strike|strong|sub|sup|time|translate|tvar|tt|u|var|wbr|langconvert|nomobile|ref|references|nowiki|"
+    r"pre|math|chem|ce|source|syntaxhighlight|gallery|score|timeline|imagemap|includeonly)"
     r"(?:\s[^<>]*|/)?>",
     re.IGNORECASE,
 )
@@ -204,9 +204,10 @@ def remove_hidden(text: str) -> str:
 
 
 def remove_html(text: str) -> str:
-    """Removes HTML tags and keeps their words; blocks and line breaks become :data:`BREAK`, digits in sup and sub stay small.
+    """Removes HTML tags and keeps their words.
 
-    Leaves what is no HTML tag of wikitext (``<stdio.h>``, ``a < b``): MediaWiki shows it as text.
+    Blocks and ``<br>`` become :data:`BREAK`; digits in sup and sub stay small. Leaves what is no HTML tag of wikitext
+    (``<stdio.h>``, ``a < b``): MediaWiki shows it as text.
 
     >>> remove_html('10<sup>6</sup> m<sup>th</sup><br />H<sub>2</sub>O <span class="x">y</span> <stdio.h>')
     '10⁶ mth\\x07H₂O y <stdio.h>'

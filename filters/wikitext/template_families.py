@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Callable
 
 from filters.wikitext.wiki_names import Rendering, WikiNames, country_name, silent_names
 
@@ -30,21 +31,19 @@ _MAX_CACHED_NAMES = 20_000
 
 
 @functools.lru_cache(maxsize=64)
-def _finder(names: WikiNames) -> functools._lru_cache_wrapper[Rendering | None]:
-    return functools.lru_cache(maxsize=_MAX_CACHED_NAMES)(functools.partial(_find, names))
+def rendering_finder(names: WikiNames) -> Callable[[str], Rendering | None]:
+    """Returns the function that looks up what a template of one wiki shows, by the name as it is written.
 
-
-def rendering_of(name: str, names: WikiNames) -> Rendering | None:
-    """Returns what a template shows: patterns or the name of a rule; empty if nothing, None if it is not known.
-
-    Names differ in capitals after the first letter: German ``{{RuS}}`` shows Russian words, ``{{RUS}}`` a country. A
-    name in the table's capitals is looked up first, then the same name in lower case.
+    The function returns patterns or the name of a rule; an empty tuple if the template shows nothing; None if nothing
+    is known of it. Names differ in capitals after the first letter: German ``{{RuS}}`` shows Russian words, ``{{RUS}}``
+    a country. A name in the table's capitals is looked up first, then the same name in lower case.
 
     >>> from filters.wikitext.wiki_names import syntax
-    >>> rendering_of("RuS", syntax("de")), rendering_of("RUS", syntax("de")), rendering_of("sfn", syntax("de"))
-    ('german_words', (('Russland',),), ())
+    >>> find = rendering_finder(syntax("de"))
+    >>> find("RuS"), find("RUS"), find("sfn"), find("no such template")
+    ('german_words', (('Russland',),), (), None)
     """
-    return _finder(names)(name)
+    return functools.lru_cache(maxsize=_MAX_CACHED_NAMES)(functools.partial(_find, names))
 
 
 def _find(names: WikiNames, name: str) -> Rendering | None:

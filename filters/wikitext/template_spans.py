@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from operator import attrgetter
 
-_MARK = re.compile(r"\{{2,}+|\}{2,}+|^[ \t:*#]{0,16}+(?:\{\||\|\}(?=(?:\}\})*+(?!\})))", re.MULTILINE)
-"""Runs of braces; and, at the beginning of a line only, the marks of a table. ``|}`` before an odd number of further
-braces is the end of a template whose last argument is empty."""
+_MARK = re.compile(r"\{(?:\{++|\|)|\}\}++|\|\}(?=(?:\}\})*+(?!\}))")
+"""Runs of braces and the marks of a table. ``|}`` before an odd number of further braces is the end of a template whose
+last argument is empty. Every alternative begins with a plain character, which makes the search fast."""
+_MAX_INDENT_CHARS = 16
 _MAX_BRACES = 3
 _UNCLOSED_TABLE = re.compile(r"\n[ \t]*\n(?![ \t]*[|!{])|\n=")
+_TABLE = 0
+"""Number of braces that stands for a table in :class:`_OpenMarks`."""
 
 
 @dataclass(slots=True)
@@ -23,69 +27,105 @@ class Span:
     """Index of the first span that begins after this one ends."""
 
 
-@dataclass(slots=True)
-class _Open:
-    """A mark that waits for its closing one; a run of braces can open several templates."""
-
-    start: int
-    num_braces: int
-    """0 for a table."""
-
-
 def find_spans(text: str) -> list[Span]:
     """Returns all templates, parameters and tables in the order in which they open.
 
     Pairs runs of braces as MediaWiki's preprocessor does: a closing run closes three or two braces of the nearest open
-    run, and what is left of it goes on to close the one around it. A closing mark gives up the marks of the other kind
-    that were opened after its own. Templates that are never closed are left out. Tables that are never closed end
-    before the next paragraph or heading.
+    run, and the rest of it closes the run around that one. A closing mark gives up the marks of the other kind that
+    were opened after its own. Templates that are never closed are left out. Tables that are never closed end before
+    the next paragraph or heading.
     """
-    found: list[Span] = []
-    stack: list[_Open] = []
-    num_open = [0, 0]
+    marks = _OpenMarks([], [], 0, [])
+    starts, counts, found = marks.starts, marks.counts, marks.found
+    done = 0
     for match in _MARK.finditer(text):
         mark = match[0]
-        if mark[-1] == "{" and mark[0] == "{":
-            stack.append(_Open(match.start(), len(mark)))
-            num_open[False] += 1
-        elif mark[-1] == "|":
-            stack.append(_Open(match.end() - 2, 0))
-            num_open[True] += 1
-        elif mark[0] == "}":
-            _close_braces(match.start(), match.end(), stack, num_open, found)
-        elif num_open[True]:
-            while (opened := stack.pop()).num_braces:
-                num_open[False] -= 1
-            num_open[True] -= 1
-            found.append(Span(opened.start, match.end(), is_table=True))
-    table_end = -1
-    for opened in stack:
-        if not opened.num_braces:
-            if table_end <= opened.start:
-                end = _UNCLOSED_TABLE.search(text, opened.start)
-                table_end = end.start() if end else len(text)
-            found.append(Span(opened.start, table_end, is_table=True))
+        if mark[:2] == "{{":
+            starts.append(match.start())
+            counts.append(len(mark))
+        elif mark[:2] == "}}":
+            if match.start() < done or not counts:
+                continue
+            if counts[-1] == 2 and mark == "}}":
+                counts.pop()
+                found.append(Span(starts.pop(), match.end(), False))
+            else:
+                marks.close_braces(match.start(), match.end())
+        elif not _opens_line(text, match.start()):
+            if mark == "|}" and text.startswith("}", match.end()):  # {{{1|}}}: all braces are of one run
+                done = _end_of_run(text, match.end())
+                marks.close_braces(match.start() + 1, done)
+        elif mark == "{|":
+            starts.append(match.start())
+            counts.append(_TABLE)
+            marks.num_tables += 1
+        elif marks.num_tables:
+            marks.close_table(match.end())
+    marks.close_tables_before_prose(text)
     return _ordered(found)
 
 
-def _close_braces(position: int, end: int, stack: list[_Open], num_open: list[int], found: list[Span]) -> None:
-    while end - position >= 2 and num_open[False]:
-        while not stack[-1].num_braces:
-            stack.pop()
-            num_open[True] -= 1
-        opened = stack[-1]
-        num_braces = min(_MAX_BRACES, opened.num_braces, end - position)
-        position += num_braces
-        opened.num_braces -= num_braces
-        found.append(Span(opened.start + opened.num_braces, position, is_table=False))
-        if opened.num_braces < 2:
-            stack.pop()
-            num_open[False] -= 1
+@dataclass(slots=True)
+class _OpenMarks:
+    """The marks that wait for their closing ones. A run of braces can open several templates."""
+
+    starts: list[int]
+    counts: list[int]
+    """Braces left of each run, or ``_TABLE``."""
+    num_tables: int
+    found: list[Span]
+
+    def close_braces(self, position: int, end: int) -> None:
+        """Closes what a run of closing braces from ``position`` to ``end`` can close."""
+        starts, counts = self.starts, self.counts
+        while end - position >= 2 and len(counts) > self.num_tables:
+            while counts[-1] == _TABLE:
+                starts.pop()
+                counts.pop()
+                self.num_tables -= 1
+            num_braces = min(_MAX_BRACES, counts[-1], end - position)
+            position += num_braces
+            counts[-1] -= num_braces
+            self.found.append(Span(starts[-1] + counts[-1], position, False))
+            if counts[-1] < 2:
+                starts.pop()
+                counts.pop()
+
+    def close_table(self, end: int) -> None:
+        """Closes the nearest open table."""
+        while self.counts.pop() != _TABLE:
+            self.starts.pop()
+        self.num_tables -= 1
+        self.found.append(Span(self.starts.pop(), end, True))
+
+    def close_tables_before_prose(self, text: str) -> None:
+        """Ends the tables that no mark closes."""
+        table_end = -1
+        for start, count in zip(self.starts, self.counts, strict=True):
+            if count != _TABLE:
+                continue
+            if table_end <= start:
+                prose = _UNCLOSED_TABLE.search(text, start)
+                table_end = prose.start() if prose else len(text)
+            self.found.append(Span(start, table_end, True))
+
+
+def _end_of_run(text: str, position: int) -> int:
+    while text.startswith("}", position):
+        position += 1
+    return position
+
+
+def _opens_line(text: str, position: int) -> bool:
+    """True at the beginning of a line, which may be indented as a list's item is."""
+    before = text[max(0, position - _MAX_INDENT_CHARS) : position]
+    line_start = before.rfind("\n") + 1
+    return (line_start > 0 or position <= _MAX_INDENT_CHARS) and not before[line_start:].strip(" \t:*#")
 
 
 def _ordered(found: list[Span]) -> list[Span]:
     """Sorts the spans, shortens those that reach out of the one around them, and fills in ``next_outside``."""
-    found.sort(key=lambda span: span.start)
+    found.sort(key=attrgetter("start"))
     open_spans: list[Span] = []
     for index, span in enumerate(found):
         while open_spans and open_spans[-1].end <= span.start:

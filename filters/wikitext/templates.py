@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from filters.wikitext.links import resolve_links
 from filters.wikitext.protected_text import EQUALS, PIPE, REMOVED_BLOCK
 from filters.wikitext.template_call import TemplateCall, is_language_code
-from filters.wikitext.template_families import rendering_of
+from filters.wikitext.template_families import rendering_finder
 from filters.wikitext.template_rules import RULES
 from filters.wikitext.template_spans import Span, find_spans
 from filters.wikitext.wiki_names import Rendering, WikiNames
@@ -57,7 +57,8 @@ def resolve_templates(text: str, syntax: WikiNames, title: str = "", unknown: Un
     spans = find_spans(text)
     rendered = text
     if spans:
-        rendered = _Renderer(text, spans, syntax, title, unknown or UnknownTemplates()).render(0, len(text), 0, 0)
+        renderer = _Renderer(text, spans, syntax, title, unknown or UnknownTemplates(), rendering_finder(syntax))
+        rendered = renderer.render(0, len(text), 0, 0)
     if "{{" in rendered:
         head, *rest = rendered.split("{{")
         rendered = head + "".join(_LINE_REST.sub("", piece, count=1) for piece in rest)
@@ -71,6 +72,7 @@ class _Renderer:
     syntax: WikiNames
     title: str
     unknown: UnknownTemplates
+    find: Callable[[str], Rendering | None]
 
     def render(self, start: int, end: int, index: int, depth: int) -> str:
         """Returns the text from ``start`` to ``end`` with its templates resolved; ``index`` is the first span in it."""
@@ -97,17 +99,16 @@ class _Renderer:
         match = _NAME.match(self.text, span.start + 2, span.end - 2)
         if match is None or depth >= MAX_DEPTH:
             return ""
-        name = " ".join(match[1].replace("_", " ").split())
-        for prefix in _PREFIXES:
-            if name[: len(prefix)].lower() == prefix:
-                name = name[len(prefix) :].lstrip()
-        if not name:
-            return ""
+        name = match[1].strip()
+        if "_" in name or "  " in name:
+            name = " ".join(name.replace("_", " ").split())
         inner_end = span.end - 2 if self.text.startswith("}}", span.end - 2) else span.end
-        if function := _FUNCTION.match(name):
-            inner_start = self.text.index(":", span.start) + 1
-            return self._function(function[1].lower(), self.render(inner_start, inner_end, index + 1, depth + 1))
-        rendering = rendering_of(name, self.syntax) if len(name) <= _MAX_NAME_CHARS else ()
+        if ":" in name:
+            name = _without_prefix(name)
+            if function := _FUNCTION.match(name):
+                inner_start = self.text.index(function[0], span.start) + len(function[0])
+                return self._function(function[1].lower(), self.render(inner_start, inner_end, index + 1, depth + 1))
+        rendering = self.find(name) if 0 < len(name) <= _MAX_NAME_CHARS else ()
         if rendering is None:
             if not self._is_in_sentence(span):
                 return ""
@@ -132,6 +133,15 @@ class _Renderer:
         if before.lstrip()[:1] in ("|", "!") or (not before.strip() and after.lstrip()[:2] == "{{"):
             return False
         return len(_WORD.findall(before)) + len(_WORD.findall(after)) >= _MIN_SENTENCE_WORDS
+
+
+def _without_prefix(name: str) -> str:
+    """Removes ``Template:``, ``subst:`` and the like."""
+    while True:
+        prefix = next((prefix for prefix in _PREFIXES if name[: len(prefix)].lower() == prefix), "")
+        if not prefix:
+            return name
+        name = name[len(prefix) :].lstrip()
 
 
 def _guess(call: TemplateCall) -> str:

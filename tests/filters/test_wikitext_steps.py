@@ -9,7 +9,7 @@ import pytest
 
 from filters.step import Step
 from filters.wikitext.article import LLAMA_WIKIS, Article, WikiLanguages, body_of
-from filters.wikitext.page import Wikitext
+from filters.wikitext.page import MAX_UNKNOWN_NAMES, Wikitext
 
 PAGES = pa.RecordBatch.from_pydict(
     {
@@ -52,6 +52,19 @@ def test_wikitext() -> None:
     assert outcome.verdict.to_pylist() == [None, None, None, None, "page_too_long", None]
     assert outcome.detail is not None
     assert outcome.detail.to_pylist() == [None, None, None, None, "5000", None]
+
+
+def test_unknown_templates_in_sentences_are_counted() -> None:
+    wikitext = "He {{xyz|saw}} it {{Xyz|then}} and {{abc d|more}} left.{{sfn|A}} {{convert|5|km}} on.\n{{Box|a}}\n"
+    batch = pa.RecordBatch.from_pydict({"text": [wikitext, "No."], "title": ["A", "B"], "language": ["en"] * 2})
+    outcome = Wikitext().apply(batch, {})
+    assert outcome.columns["unknown_templates"].to_pylist() == [["xyz", "Xyz", "abc d"], []]
+    assert outcome.signals["num_unknown_templates"].to_pylist() == [3, 0]
+    many = " ".join(f"word {{{{name{chr(97 + n)}|x}}}} word" for n in range(26))
+    batch = pa.RecordBatch.from_pydict({"text": [many], "title": ["A"], "language": ["en"]})
+    outcome = Wikitext().apply(batch, {})
+    assert len(outcome.columns["unknown_templates"][0]) == MAX_UNKNOWN_NAMES
+    assert outcome.signals["num_unknown_templates"].to_pylist() == [26]
 
 
 def test_cited_addresses_are_told_if_asked() -> None:

@@ -93,8 +93,8 @@ def pages_that_meet(texts: Sequence[str]) -> list[Page]:
         if number % 11 == 0:
             lines = rng.choices(notices, k=5)
         if number % 13 == 0:
-            lines.append(rng.choice(["It is a Gribble, is it not?", "A family secret (gribbles) it is, no more.",
-                                     "The AÑIL is a plant of Asia and more.", "He writes C++, and so does she."]))  # fmt: skip
+            lines.append(rng.choice(["It is a Gribble, is it not?", "A family secret (gribbles) it is.",
+                                     "The AÑIL is a plant of Asia.", "He writes C++, and so does she."]))  # fmt: skip
         if number % 17 == 0:
             url = held_out.pop()
         pages.append((url, stamp(number), "\n".join(lines)))

@@ -28,19 +28,77 @@ TOKEN = re.compile(
     rf"|(?P<long>{_TAG_NAME}){_PART}*+>?"
     rf"|{_COMMENT}|[!?][^>]*+>?|/[^a-zA-Z>][^>]*+>?|/>)"
 )
-"""A raw element without its end tag, a tag, a tag of over 63 attributes, or a comment. The groups hold names; that of an
-end tag begins with ``/``."""
+"""A raw element without its end tag, a tag, a tag of over 63 attributes, or a comment. The groups hold names; an
+end tag's begins with ``/``."""
 _ATTRIBUTES = re.compile(_ATTRIBUTE)
 _BREAK = "\0"
 _BLOCK_TAGS = frozenset(
     slash + name
     for slash in ("", "/")
-    for name in (
-        "address article aside blockquote body br button caption center dd details dialog dir div dl dt fieldset"
-        " figcaption figure footer form frameset h1 h2 h3 h4 h5 h6 head header hgroup hr html iframe legend li listing"
-        " main menu nav ol optgroup option p plaintext pre rp rt section select summary table tbody td textarea tfoot"
-        " th thead title tr ul xmp"
-    ).split()
+    for name in [
+        "address",
+        "article",
+        "aside",
+        "blockquote",
+        "body",
+        "br",
+        "button",
+        "caption",
+        "center",
+        "dd",
+        "details",
+        "dialog",
+        "dir",
+        "div",
+        "dl",
+        "dt",
+        "fieldset",
+        "figcaption",
+        "figure",
+        "footer",
+        "form",
+        "frameset",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "head",
+        "header",
+        "hgroup",
+        "hr",
+        "html",
+        "iframe",
+        "legend",
+        "li",
+        "listing",
+        "main",
+        "menu",
+        "nav",
+        "ol",
+        "optgroup",
+        "option",
+        "p",
+        "plaintext",
+        "pre",
+        "rp",
+        "rt",
+        "section",
+        "select",
+        "summary",
+        "table",
+        "tbody",
+        "td",
+        "textarea",
+        "tfoot",
+        "th",
+        "thead",
+        "title",
+        "tr",
+        "ul",
+        "xmp",
+    ]
 )
 
 

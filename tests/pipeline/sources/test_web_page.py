@@ -37,11 +37,12 @@ def deep(unit: str, closing: str = "") -> str:
 
 COSTLY: dict[str, Callable[[], str]] = {
     **{f"<{name}> without end": (lambda name=name: deep(f"<{name}>")) for name in (
-        "div", "span", "section", "article", "ul", "ol", "li", "dl", "dd", "table", "td", "b", "i", "font", "em", "code",
-        "nobr", "a", "p", "h1", "pre", "blockquote", "form", "button", "select", "option", "object", "applet", "marquee",
-        "template", "noscript", "svg", "math", "mi", "ruby", "rt", "rp", "rb", "center", "label", "x-y", "details",
+        "div", "span", "section", "article", "ul", "ol", "li", "dl", "dd", "table", "td", "b", "i", "font", "em",
+        "code", "nobr", "a", "p", "h1", "pre", "blockquote", "form", "button", "select", "option", "object", "applet",
+        "marquee", "template", "noscript", "svg", "math", "mi", "ruby", "rt", "rp", "rb", "center", "label", "x-y", "details",
         "fieldset", "address", "footer", "header", "nav", "aside", "main", "figure", "iframe", "title", "textarea",
-        "script", "style", "plaintext", "frameset", "body", "html", "head", "caption", "colgroup", "col", "foreignObject")
+        "script", "style", "plaintext", "frameset", "body", "html", "head", "caption", "colgroup", "col",
+        "foreignObject")
     },
     "divs, closed": lambda: deep("<div>", "</div>"),
     "lists, closed": lambda: deep("<ul><li>", "</li></ul>"),
@@ -142,7 +143,28 @@ def test_no_real_page_is_too_costly(corpus_data: object) -> None:
 
 MARKS = st.lists(
     st.sampled_from(
-        ["<", ">", "/", "!", "--", "-", "=", '"', "'", " ", "\n", "a", "div", "b", "p", "script", "&amp;", "x", "?", "\0"]
+        [
+            "<",
+            ">",
+            "/",
+            "!",
+            "--",
+            "-",
+            "=",
+            '"',
+            "'",
+            " ",
+            "\n",
+            "a",
+            "div",
+            "b",
+            "p",
+            "script",
+            "&amp;",
+            "x",
+            "?",
+            "\0",
+        ]
     ),
     max_size=30,
 ).map("".join)
@@ -182,7 +204,8 @@ def test_text_between_tags(markup: str, title: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tag", "number"), [("<p>", 0), ("<p/>", 0), ("<p a b=c d='e f' g=\"h>\" =i>", 5), ("<p a=b/c d>", 2), ("<p a = b>", 1)]
+    ("tag", "number"),
+    [("<p>", 0), ("<p/>", 0), ("<p a b=c d='e f' g=\"h>\" =i>", 5), ("<p a=b/c d>", 2), ("<p a = b>", 1)],
 )
 def test_num_attributes(tag: str, number: int) -> None:
     assert num_attributes(tag) == number
