@@ -12,6 +12,7 @@ Read ``step.py`` first, then ``rules.py``.
 - ``reference``: the classifier of pages like those that Wikipedia cites.
 - ``exclude``, ``urls``: documents that must not be in the output, and how addresses are compared.
 - ``data``: tables that the rules read when they are imported.
+- ``decoding``, ``encoding_guess``, ``encoding_labels``: one policy that decodes bytes to text, for all sources.
 
 >>> import pyarrow as pa
 >>> from filters.ccnet.length import MinLength

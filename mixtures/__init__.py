@@ -24,6 +24,8 @@ What a person uses:
 - ``inspect``: prints documents of shards (``python -m mixtures.inspect``).
 - ``verify``: compares every shard with the manifest (``python -m mixtures.verify``).
 - ``shares``: prints each source's share of the tokens (``python -m mixtures.shares``).
+- ``loader_settings``, ``batch``, ``row_order``, ``best_fit``, ``pass_counter``: the parts of the loader.
+- ``strict_yaml``: refuses YAML that would lose settings.
 
 >>> from mixtures.recipe import load_recipe
 >>> {name: float(weight) for name, weight in load_recipe("llama").weights.items() if weight > 10}

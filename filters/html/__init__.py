@@ -4,6 +4,7 @@
 
 - ``fragment``: splits a fragment into tags and text, in linear time.
 - ``writer``: writes lists, code, quotes and exponents as plain text.
+- ``marks``: writes elements that carry meaning: exponents, struck words, quotations.
 
 >>> from filters.html.fragment import html_to_text
 >>> html_to_text("<p>About 10<sup>6</sup> <b>grains</b>.</p>")

@@ -10,6 +10,11 @@ r"""LaTeX papers to plain LaTeX: comments and front matter removed, the authors'
 - ``commands``, ``definitions``, ``macros``, ``arguments``, ``scopes``: how ``expand`` reads definitions and calls.
 - ``conditionals``, ``branches``, ``math_mode``: conditionals that the source itself decides.
 - ``structure``: finds title, sections, bibliography and appendix.
+- ``main_file``: finds the file that TeX would be started on. ``input_commands``: commands that read another file.
+- ``package_definitions``, ``switches``, ``loops``, ``settled_tests``: definitions and tests of packages.
+- ``public_styles``: tells a paper's own macro files from public ones.
+- ``one_argument``, ``groups``, ``accents``, ``writer``: small tools of the expansion.
+- ``references``: removes lists of references.
 
 >>> from filters.latex.paper import clean_latex
 >>> preamble = r"\newcommand{\R}{\mathbb{R}}\begin{document}"

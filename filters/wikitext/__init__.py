@@ -11,6 +11,9 @@
 - ``line_layout``: headings, lists, emphasis, and the sections at the end.
 - ``cited_urls``: lists the addresses that a page cites.
 - ``wiki_names``: names that differ from one Wikipedia to the next.
+- ``template_call``, ``template_spans``, ``template_families``: where templates are, their arguments, their names.
+- ``measure_rules``, ``number_syntax``: measures, numbers and dates as each wiki writes them.
+- ``line_words``, ``variants``: words of one line, and language variants ``-{...}-``.
 
 >>> from filters.wikitext.page import wikitext_to_text
 >>> from filters.wikitext.wiki_names import syntax

@@ -7,6 +7,7 @@
 - ``http_files``: reads files over HTTP, with retries and resumed transfers.
 - ``s3_clients``: keeps one S3 client per process.
 - ``spill``: appends bytes to large files and reads them back by reference.
+- ``checked``: work files with checksums, for what a later job or run reads.
 
 >>> import tempfile
 >>> from pipeline.files.spill import SpillFile

@@ -9,6 +9,7 @@
 - ``train_perplexity``: trains a language model as CCNet did. ``training_texts``: the texts for it.
 - ``train_reference``: trains the classifier of cited pages.
 - ``cited_pages``, ``join_cited_pages``: find its training pages.
+- ``model_files``: checks that a model's file is complete. ``scratch``: folders for training.
 
 >>> from pipeline.models.find import find_models
 >>> sorted(find_models(None))

@@ -7,6 +7,7 @@
 - ``source_settings``: applies settings to a source's reader, join and steps.
 - ``inputs``: lists the files that a source's globs match.
 - ``bundled_sample``: the sample corpus that ships.
+- ``named_values``: checks that languages, wikis, licences and sites exist.
 
 >>> from pipeline.settings.settings import parse
 >>> settings = parse(["--input", "books=gutenberg/**", "--output", "mixture"])

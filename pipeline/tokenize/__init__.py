@@ -7,6 +7,7 @@
 - ``encode_parts``: encodes the documents of one part.
 - ``held_out``: decides which documents are held out for validation.
 - ``job``, ``work``: the values that the jobs get, and their size. ``parts``, ``list_parts``: the files of a folder.
+- ``draw_sample``: draws the weighted sample on which a tokenizer is trained.
 
 >>> from pipeline.tokenize.parts import Parts
 >>> Parts("books", "out/clean/books", 2, "part-{:05d}.parquet").path(1)

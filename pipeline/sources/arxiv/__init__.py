@@ -5,6 +5,7 @@
 - ``reader``: the reader, the steps and the source.
 - ``paper_archive``: unpacks one paper's archive, with bounds on its size.
 - ``damaged_tar``: reads a tar in one pass and goes on after damage.
+- ``readme``: reads ``00README``, in which a project names its main file.
 
 >>> from pipeline.sources.arxiv.reader import paper_id
 >>> paper_id("math0309117").arxiv_id

@@ -6,6 +6,8 @@
 - ``seven_zip``: streams Posts.xml out of an archive. ``rows``: splits it into rows.
 - ``sites``: determines the site of a dump, and chooses the largest sites.
 - ``answers``: the rules of the join: a question with its answers becomes one text.
+- ``bounded_unpackers``, ``ppmd_process``: unpackers whose output and damage are bounded.
+- ``utf16``: reads a ``Posts.xml`` in UTF-16.
 
 >>> from pipeline.sources import SOURCES
 >>> SOURCES["stack_exchange"].reader.knows("dumps/unix.stackexchange.com.7z")
