@@ -40,7 +40,8 @@ COSTLY: dict[str, Callable[[], str]] = {
         "div", "span", "section", "article", "ul", "ol", "li", "dl", "dd", "table", "td", "b", "i", "font", "em",
         "code", "nobr", "a", "p", "h1", "pre", "blockquote", "form", "button", "select", "option", "object", "applet",
         "marquee", "template", "noscript", "svg", "math", "mi", "ruby", "rt", "rp", "rb", "center", "label",
-        "x-y", "details", "fieldset", "address", "footer", "header", "nav", "aside", "main", "figure", "iframe", "title", "textarea",
+        "x-y", "details", "fieldset", "address",
+        "footer", "header", "nav", "aside", "main", "figure", "iframe", "title", "textarea",
         "script", "style", "plaintext", "frameset", "body", "html", "head", "caption", "colgroup", "col",
         "foreignObject")
     },
