@@ -236,7 +236,7 @@ def test_a_scope_over_all_dumps_cleans_all_at_once(crawl: Crawl, done: list[str]
 def test_what_a_dump_left_does_not_vouch_for_another(
     crawl: Crawl, fresh: Path, done: list[str], tmp_path: Path
 ) -> None:
-    """A removed dump whose numbers of parts another one got is cleaned and tokenized again if it returns."""
+    """A dump is removed, and another gets the numbers of its parts. If it returns, it is cleaned and tokenized anew."""
     out, given = tmp_path / "out", f"--tokenizer={crawl.root}/own.model"
     shutil.copytree(fresh, out)
     crawl.run(out, (DUMPS[0], DUMPS[3]), given)
