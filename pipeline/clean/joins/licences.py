@@ -13,7 +13,7 @@ import pyarrow as pa
 import xxhash
 from apache_beam.pvalue import TaggedOutput
 
-from filters.code.steps import AllowedLicence
+from filters.code.steps import PERMISSIVE, AllowedLicence
 from pipeline.clean.batch_address import BATCH_ID, TAG_ATTRIBUTES, part_of
 from pipeline.clean.dedup.exact_keys import ROW
 from pipeline.clean.job import SourceJob
@@ -97,7 +97,8 @@ class ChooseFile(SegmentDoFn):
     def __init__(self, job: SourceJob, segment: Segment) -> None:
         super().__init__(job, segment)
         # The licences that the source's own step lets through: the two must not disagree.
-        self._families = next(step.families for step in job.source.steps if isinstance(step, AllowedLicence))
+        steps = (step.families for step in job.source.steps if isinstance(step, AllowedLicence))
+        self._families = next(steps, PERMISSIVE)  # the step may be off
 
     def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
         ledger = self._ledger()
