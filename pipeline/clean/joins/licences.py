@@ -16,7 +16,7 @@ import pyarrow as pa
 import xxhash
 from apache_beam.pvalue import TaggedOutput
 
-from filters.code.steps import AllowedLicence
+from filters.code.steps import PERMISSIVE, AllowedLicence
 from pipeline.clean import tags
 from pipeline.clean.batch_address import BATCH_ID, ROW, TAG_ATTRIBUTES, part_of
 from pipeline.clean.job import SourceJob
@@ -133,7 +133,8 @@ class ChooseFile(SegmentDoFn):
     def __init__(self, job: SourceJob, segment: Segment) -> None:
         super().__init__(job, segment)
         # The step that drops contents by licence has the same setting, so that the two agree.
-        self._families = next(step.families for step in job.source.steps if isinstance(step, AllowedLicence))
+        steps = (step.families for step in job.source.steps if isinstance(step, AllowedLicence))
+        self._families = next(steps, PERMISSIVE)  # the step may be off
 
     def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
         ledger = self._ledger()

@@ -89,7 +89,7 @@ def first_columns(path: str, form: str, open_file: Opener) -> list[str] | None:
         return None
     with open_file(path) as file:
         try:
-            return avro_columns(file) if form == "avro" else list(pq.ParquetFile(file).schema_arrow.names)
+            return avro_columns(file) if form == "avro" else list(pq.ParquetFile(file, page_checksum_verification=True).schema_arrow.names)
         except (AvroError, pa.ArrowException, OSError):
             return None
 
@@ -121,7 +121,7 @@ def _parquet_rows(file: BinaryIO, unit: Unit) -> Iterator[tuple[str, Row] | Reje
     """Parquet's index stands at its end, and it has no sync marks: a cut file is lost, of a broken group the rest."""
     table = unit.kind.partition(".")[0]
     try:
-        parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20)
+        parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
         yield Rejected(location=unit.location, reason="damaged_parquet", detail=str(error)[:300], is_whole_file=True)
         return
