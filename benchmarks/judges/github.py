@@ -6,10 +6,12 @@ The exports are JSON lines (gzip or not), ``--clean`` the Parquet files with ``i
 ``license``. Printed are, each with its count and the first few files:
 
 - licence_wrong: kept files none of whose repositories has a licence of mit, bsd-*, apache-*, or recorded with another
-- header_left: kept files in whose first 40 lines a comment line still says ``Copyright`` or names a licence
+- header_left: kept files of whose first 40 lines one before the first code is a comment that still says ``Copyright``
+  or names a licence
 - code_lost: kept files that lack a line of the original which begins with ``#include``, ``#!``, ``import``,
   ``package``, ``from``, ``use``, ``using``, ``require``, ``<?php``, ``module``, or (Markdown) ``#`` and a blank
-- comment_lost: kept files that lack any line of the original though none of its first 100 speaks of a licence
+- comment_lost: kept files that lack any line of the original though none of its first 400 speaks of a licence
+- documentation_lost: kept files that lack a line of words; neither it nor a line near it has a word of licences
 - duplicate: kept texts that stand twice
 - line_too_long, mean_too_long, too_few_alphanumeric: kept files past the limits 1000, 100, 0.25, counted here anew
 """
@@ -21,7 +23,7 @@ import glob
 import gzip
 import json
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,8 +33,17 @@ PERMISSIVE = re.compile(r"mit|bsd-.*|apache-.*")
 LEGAL = re.compile(r"copyright\b.{0,20}\d{4}|\(c\) ?\d{4}|spdx-license|licensed under|all rights reserved", re.I)
 SPEAKS = re.compile(r"copyright|licen[sc]e|\(c\)|all rights reserved|warrant", re.I)
 COMMENT = re.compile(r"\s*(?://|/\*|\*|#(?!include|define|if|endif|pragma|import)|--|;|%|<!--|\"|{-|\(\*|')")
+LICENCES = re.compile(
+    r"copyright|licen[sc]|\(c\)|©|rights|warrant|liab|damage|redistrib|permission|permitted|provided|software|foundation"
+    r"|gnu|apache|mozilla|notice|conditions|contribut|sublicense|distribut|claim|merchant"
+    r"|part of|tort|negligence|spdx|dedicat|worldwide|royalty", re.I
+)  # fmt: skip
 CODE = re.compile(r"#\s*include\b|#!|import\s|package\s|from\s+\S+\s+import|use\s|using\s|require\b|<\?php|module\s")
 SHOWN = 5
+FAULTS = (
+    "licence_wrong", "header_left", "code_lost", "comment_lost", "documentation_lost", "duplicate", "line_too_long",
+    "mean_too_long", "too_few_alphanumeric",
+)  # fmt: skip
 
 
 def rows(pattern: str) -> Iterator[dict[str, Any]]:
@@ -50,17 +61,20 @@ def faults_of(before: str, kept: dict[str, Any], licences: set[str]) -> Iterator
     if kept["license"] not in licences or not PERMISSIVE.fullmatch(kept["license"]):
         yield "licence_wrong"
     head = after.splitlines()[:40]
-    if any(COMMENT.match(line) and LEGAL.search(line) for line in head):
+    first_code = next((at for at, line in enumerate(head) if line.strip() and not COMMENT.match(line)), len(head))
+    if any(LEGAL.search(line) for line in head[:first_code]):
         yield "header_left"
     is_prose = path.lower().endswith((".md", ".markdown"))
     left = set(after.splitlines())
     old = before.splitlines()
     if any((CODE.match(line) or (is_prose and line.startswith("# "))) and line not in left for line in old):
         yield "code_lost"
-    if not any(SPEAKS.search(line) for line in old[:100]) and [x for x in old if x.strip()] != [
+    if not any(SPEAKS.search(line) for line in old[:400]) and [x for x in old if x.strip()] != [
         x for x in after.splitlines() if x.strip()
     ]:
         yield "comment_lost"
+    if documentation_lost(old, after.splitlines()):
+        yield "documentation_lost"
     lines = after.splitlines()
     if max(map(len, lines), default=0) > 1000:
         yield "line_too_long"
@@ -68,6 +82,21 @@ def faults_of(before: str, kept: dict[str, Any], licences: set[str]) -> Iterator
         yield "mean_too_long"
     if after and sum(char.isalnum() for char in after) / len(after) < 0.25:
         yield "too_few_alphanumeric"
+
+
+def documentation_lost(old: list[str], new: list[str]) -> bool:
+    """True if a line with two words or more is gone, and nothing in it or next to it is of a licence."""
+    left = Counter(new)
+    kept_text = "\n".join(new)
+    for at, line in enumerate(old):
+        if left[line]:
+            left[line] -= 1
+            continue
+        nearby = " ".join(old[max(0, at - 2) : at + 3])
+        is_text = len(re.findall(r"[A-Za-z]{3,}", line)) > 1
+        if is_text and not LICENCES.search(nearby) and line.strip(" */#;%-!") not in kept_text:
+            return True
+    return False
 
 
 def main() -> None:
@@ -95,8 +124,7 @@ def main() -> None:
             if seen.setdefault(kept["text"], name) != name:
                 found["duplicate"].append(name)
     print(f"{num_kept} files kept of {len(before)} contents")
-    for fault in ("licence_wrong", "header_left", "code_lost", "comment_lost", "duplicate", "line_too_long",
-                  "mean_too_long", "too_few_alphanumeric"):  # fmt: skip
+    for fault in FAULTS:
         print(f"{fault:22} {len(found[fault]):6}  {', '.join(found[fault][:SHOWN])}")
 
 

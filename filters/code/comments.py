@@ -31,6 +31,7 @@ _BEFORE = {
     "pragma": re.compile(r"\{-#(?:[^#]|#(?!-\})){0,2000}#-\}"),
     "echo_off": re.compile(r"@?echo[ \t]+off\b[^\n]*\n?", re.IGNORECASE),
 }
+_REGION = re.compile(r"#[ \t]*(end[ \t]*)?region\b[^\n]*|\{\$(end)?region\b[^\n}]*\}", re.IGNORECASE)
 _DOCSTRING = re.compile(r"[rRuU]?(\"\"\"|''')")
 _RST_COMMENT = re.compile(
     r"\.\.(?:[ \t]+(?![\w-]+::|_|\[|\|)[^\n]*)?(?:\n|\Z)(?:[ \t]+\S[^\n]*(?:\n|\Z)|[ \t]*\n(?=[ \t]+\S))*"
@@ -50,6 +51,7 @@ class CommentSyntax:
     nested: bool = False
     docstring: bool = False
     rst: bool = False
+    regions: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ def syntax(family: str) -> CommentSyntax:
         nested=raw.get("nested", False),
         docstring=raw.get("docstring", False),
         rst=raw.get("rst", False),
+        regions=raw.get("regions", False),
     )
 
 
@@ -112,7 +115,7 @@ def head_comments(text: str, family: str) -> Iterator[Comment]:
             at = before
             num_left -= 1
             continue
-        comment = _comment_at(text, at, rules)
+        comment = (_region_at(text, at) if rules.regions else None) or _comment_at(text, at, rules)
         if comment is None and rules.docstring and not has_docstring:
             comment = _docstring_at(text, at)
             has_docstring = comment is not None
@@ -145,6 +148,14 @@ def _comment_at(text: str, at: int, rules: CommentSyntax) -> Comment | None:
             is_empty = text.startswith("/**/", at)
             return Comment(at, end, opening, closing, not is_empty and _is_doc(text, at, rules))
     return _line_run(text, at, rules)
+
+
+def _region_at(text: str, at: int) -> Comment | None:
+    match = _REGION.match(text, at)
+    if match is None:
+        return None
+    end = at + len(match.group().rstrip())
+    return Comment(at, end, "#endregion" if match[1] or match[2] else "#region", "", False)
 
 
 def _is_doc(text: str, at: int, rules: CommentSyntax) -> bool:

@@ -47,7 +47,7 @@ class Tables:
     by_shebang: Mapping[str, str]
     comments: Mapping[str, str]
     """The comment family (``comments.yaml``) of each language."""
-    ambiguous: Mapping[str, tuple[tuple[str, re.Pattern[str]], ...]]
+    ambiguous: Mapping[str, tuple[tuple[str | None, re.Pattern[str]], ...]]
     data: frozenset[str]
     binary: frozenset[str]
     licence_names: frozenset[str]

@@ -1,99 +1,96 @@
-"""Removing licence headers from source files (LLaMA 2.1: "boilerplate, such as headers, with regular expressions").
+"""Removes licence headers from source files (LLaMA 2.1: "boilerplate, such as headers, with regular expressions").
 
-A comment at the head of a file goes if it speaks of copyright or licence; the others stay, as do shebangs, encoding and
-editor lines, build tags and all code (``#include`` is no comment in C, nor is ``# Title`` in Markdown). Documentation
-(docstrings, ``/** */``, ``///``) stays but for its paragraphs and lines on copyright and licence.
+Of the comments at the head of a file, the sentences that state copyright or licence go, and nothing else: shebangs,
+encoding and editor lines, build tags, documentation in the same comment and all code stay (``#include`` is no comment
+in C, nor is ``# Title`` in Markdown). A comment of which only decoration would be left goes whole, and so does a
+``#region`` around it.
 """
 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
+from filters.code.comment_lines import (
+    Line,
+    closes_region,
+    is_region,
+    line_of,
+    remove_ranges,
+    sentences_of,
+    statements_of,
+)
 from filters.code.comments import Comment, head_comments
+from filters.code.licence_words import continues, is_part_of, may_speak, speaks
 
-_LICENCES = (
-    r"mit|bsd|gpl|lgpl|agpl|apache|mpl|isc|mozilla|zlib|boost|eclipse|artistic|cddl|epl|gnu|python|psf|w3c|ofl|"
-    r"creative commons|cc0|cc-by\S*|wtfpl|public|open[- ]source|free software|proprietary|permissive|2-clause|3-clause"
-)
-_SPEAKS = re.compile(
-    r"\bcopyrights?\b|copyleft|\u00a9|\(c\)[ \t]*(?:copyright|(?:19|20)\d\d)|\bcopr\.|spdx-license|all rights reserved|"
-    r"\blicen[sc]ed[ \t]+(?:under|to|by|for|with|as|material)|\b@?licen[sc]es?[ \t]*[:=]|@licen[sc]e\b|\bunlicensed?\b|"
-    rf"\b(?:{_LICENCES})\b[\w .,()/-]{{0,40}}\blicen[sc]|"
-    r"\b(?:under|governed by|subject to|accordance with|compliance with|terms of|conditions of|copy of|see|read)\b"
-    r"[^.;]{0,80}?\blicen[sc]e|"
-    r"\blicen[sc]e[ \t]+(?:file|information|terms|agreement|text|notice|header|details|that can|at|version|v?\d)|"
-    r"permission is hereby granted|permission to use, copy|redistribution and use|redistributions? (?:of|in) |"
-    r"without (?:any )?warranty|warranties or conditions|provided [\"'`\u201c]{0,2}as[ -]is|"
-    r"(?:placed|released|is) (?:in|into|to) the public domain|free software[;:,]|distributed under the",
-    re.IGNORECASE,
-)
-"""What a comment on copyright or licence says; the bare word ``license`` (of a plate, of a key) is not enough."""
-_SPEAKING_WORDS = (
-    "copyright", "licen", "(c)", "\u00a9", "copr.", "copyleft", "rights reserved", "permission", "redistribution",
-    "warrant", "provided", "public domain", "free software", "distributed under",
-)  # fmt: skip
-"""Every way to speak of it holds one of these; looked for first because it is ten times as fast."""
-_SEARCHED_CHARS = 20_000
-"""Ours: of one comment; the longest licences (the GPL has 35,000) name themselves in their first lines."""
-_LEGAL = re.compile(
-    r"\b(?:warrant(?:y|ies)|liab(?:le|ility)|merchantab|infring|redistribut|hereby|sublicen|endorse|trademark|"
-    r"applicable law|above copyright|disclaimer|damages|as[ -]is)\b|\blicen[sc]e",
-    re.IGNORECASE,
-)
-"""The words of a licence's further paragraphs."""
-_DIRECTIVE = re.compile(
-    r"-\*-.*-\*-|\b(?:vim?|ex):\s*(?:set?\b|\w+=)|\bcoding[:=]\s*[-\w.]+|\blexical-binding:|"
-    r"^\W{0,3}(?:frozen_string_literal|warn_indent|shareable_constant_value|typed|rbs_inline)[ \t]*:|"
-    r"^//go:\w+|^//[ \t]*\+build\b|^//[ \t]*swift-tools-version|^///[ \t]*<(?:reference|amd)|"
-    r"^//[ \t]*@(?:ts-|flow|jsx)|^#[ \t]*(?:syntax|escape)[ \t]*=|^%[ \t]*!?tex\b|"
-    r"^\W{1,3}(?:pylint|flake8|mypy|ruff|noqa|yapf|isort|rubocop|shellcheck|eslint|jshint|jslint|globals?|prettier|"
-    r"istanbul|pyright|type)[ \t]*:|^\W{1,3}(?:eslint|jshint|prettier)-\w+",
-    re.IGNORECASE,
-)
-"""Lines that tools read: they stay whatever stands around them."""
-_DECORATION = " \t\r*/#;%!|-=~_+.:<>'\"(){}[]\\@^"
+_SEARCHED_CHARS = 60_000
+"""Ours: of one comment; the longest licence (the GPL) has 35,000."""
+_CACHED_CHARS = 4_096
+"""Comments up to this length are remembered: most files of a repository have the same one."""
+_FRAME_BEGIN = re.compile(r"\bBEGIN\s+(?:\w+\s+)?LICEN[SC]E\b|\b(?:[CDPGL]+)\s+HEADER\s+START\b")
+_FRAME_END = re.compile(r"\bEND\s+(?:\w+\s+)?LICEN[SC]E\b|\b(?:[CDPGL]+)\s+HEADER\s+END\b")
+_GAP = re.compile(r"[ \t\r]*(?:\n(?:[ \t\r]*\n)*)?")
+_LEADING = re.compile(r"(\ufeff?)(?:[ \t\r]*\n)+")
 
 
 def remove_header(text: str, family: str) -> str:
-    r"""Returns the text without the comments at its head that speak of copyright or licence.
+    r"""Returns the text without what the comments at its head say of copyright and licence.
 
     ``family`` names the comment syntax (``filters/data/code/comments.yaml``).
 
     >>> remove_header("/* Copyright 2020 A */\n#include <a.h>\n", "c")
     '#include <a.h>\n'
-    >>> remove_header("#!/bin/sh\n# Copyright 2020 A\n\n# Starts it.\nrun\n", "hash")
+    >>> remove_header("#!/bin/sh\n# Copyright 2020 A\n# Starts it.\nrun\n", "hash")
     '#!/bin/sh\n# Starts it.\nrun\n'
     """
     kept: list[str] = []
+    regions: list[int] = []  # of open regions: their index in kept
     at = 0
+    before = ""
     for comment in head_comments(text, family):
         body = text[comment.start : comment.end]
-        if not _speaks_of_licence(body[:_SEARCHED_CHARS]):
-            continue
-        kept.append(text[at : comment.start])
-        left = _documentation_left(body, comment) if comment.is_doc else _directives(body, comment)
-        kept.append(left)
-        at = comment.end if left else _end_of_gap(text, comment.end)
+        mark = _region_mark(body, comment)
+        if mark == "open":
+            kept += [text[at : comment.start], body]
+            regions.append(len(kept) - 1)
+            at = comment.end
+        elif mark == "close":
+            kept.append(text[at : comment.start])
+            at = comment.end
+            opened = regions.pop() if regions else None
+            if opened is not None and not "".join(kept[opened + 1 :]).strip():
+                del kept[opened:]
+                at = _end_of_gap(text, at)
+            else:
+                kept.append(body)
+        elif before or may_speak(body[:_SEARCHED_CHARS]):
+            read = _left_of if len(body) <= _CACHED_CHARS else _left_of.__wrapped__
+            left, before = read(body, comment.opening, comment.closing, before)
+            if left is not None:
+                kept += [text[at : comment.start], left]
+                at = comment.end if left else _end_of_gap(text, comment.end)
     if not at:
         return text
     kept.append(text[at:])
-    return _without_leading_blank_lines("".join(kept))
+    joined = "".join(kept)
+    return text if len(joined) == len(text) else _without_leading_blank_lines(joined)
 
 
-def _speaks_of_licence(words: str) -> bool:
-    lower = words.lower()
-    return any(word in lower for word in _SPEAKING_WORDS) and _SPEAKS.search(words) is not None
+def _region_mark(body: str, comment: Comment) -> str:
+    """Returns "open" or "close" if the comment is one line that opens or closes a region that editors fold, else ""."""
+    if comment.opening in ("#region", "#endregion"):
+        return "open" if comment.opening == "#region" else "close"
+    line = line_of(body)
+    if comment.closing or "\n" in body or not is_region(line):
+        return ""
+    return "close" if closes_region(line) else "open"
 
 
 def _end_of_gap(text: str, at: int) -> int:
-    """Returns where the next line with anything on it begins, or what stands on the comment's own last line."""
+    """Returns where the next line with anything on it begins, or what is left of the comment's own last line."""
     match = _GAP.match(text, at)
     assert match is not None, "the expression matches nothing too"
     return match.end()
-
-
-_GAP = re.compile(r"[ \t\r]*(?:\n(?:[ \t\r]*\n)*)?")
-_LEADING = re.compile(r"(\ufeff?)(?:[ \t\r]*\n)+")
 
 
 def _without_leading_blank_lines(text: str) -> str:
@@ -101,47 +98,127 @@ def _without_leading_blank_lines(text: str) -> str:
     return text if match is None else match.group(1) + text[match.end() :]
 
 
-def _directives(body: str, comment: Comment) -> str:
-    """Returns the lines of a run of line comments that tools read."""
-    if comment.closing:
-        return ""
-    return "\n".join(line.rstrip() for line in body.split("\n") if _DIRECTIVE.search(line.strip()[:300]))
+@lru_cache(maxsize=512)
+def _left_of(body: str, opening: str, closing: str, before: str) -> tuple[str | None, str]:
+    """Returns the comment without the notice in it, and the notice's last sentence if the comment ends with it.
+
+    The first is "" if nothing else was in the comment, None if there is no notice in it. ``before`` is that last
+    sentence of the comment before.
+    """
+    inner = body[len(opening) : len(body) - len(closing)] if closing else body
+    searched, rest = inner[:_SEARCHED_CHARS], inner[_SEARCHED_CHARS:]
+    lines = [line_of(line) for line in searched.split("\n")]
+    is_changed, before = _remove_notice(lines, before)
+    if not is_changed:
+        return None, before
+    _remove_frames(lines)
+    kept = [line for line in lines if not line.is_removed]
+    if not rest.strip() and all(line.is_blank or is_region(line) for line in kept):
+        return "", before
+    _join_blank_lines(lines)
+    return _written(lines, rest, opening, closing), before
 
 
-def _documentation_left(body: str, comment: Comment) -> str:
-    """Returns documentation without what it says of copyright and licence; nothing if that was all."""
-    inner = body[len(comment.opening) : len(body) - len(comment.closing)]
-    lines = inner.split("\n")
-    kept: list[str] = []
-    for paragraph in _paragraphs(lines):
-        kept.extend(_paragraph_left(paragraph))
-    if not any(line.strip(_DECORATION) for line in kept):
-        return ""
-    while len(kept) > 1 and not kept[-1].strip(_DECORATION):
-        kept.pop()
-    if comment.closing and not lines[-1].strip(_DECORATION) and len(lines) > 1:
-        kept.append(lines[-1])  # the closing mark stands on a line of its own
-    if kept and not kept[0].strip(_DECORATION) and lines[0].strip(_DECORATION):
-        kept.pop(0)
-    opening = comment.opening if comment.closing or kept[0] == lines[0] else ""
-    return opening + "\n".join(kept) + comment.closing
+def _remove_notice(lines: list[Line], before: str) -> tuple[bool, str]:
+    """Removes the sentences of the notice from the lines.
+
+    Returns:
+        True if there are any; and the notice's last sentence, "" if other text has followed it (so for ``before``).
+    """
+    is_changed = _remove_framed(lines)
+    is_apart = True
+    pending: list[tuple[list[Line], int, int]] = []
+    for statement in statements_of(lines):
+        text = "\n".join(line.content for line in statement)
+        ranges: list[tuple[int, int]] = []
+        for start, end in sentences_of(text):
+            sentence = text[start:end]
+            if speaks(sentence) or (before and continues(sentence, before, is_apart=is_apart)):
+                ranges.append((start, end))
+                before, is_apart = sentence, False
+            elif is_part_of(sentence):
+                pending.append((statement, start, end))
+                continue
+            else:
+                before = ""
+            if not before:
+                pending.clear()
+        if ranges:
+            for waiting, start, end in pending:
+                if waiting is statement:
+                    ranges.append((start, end))
+                else:
+                    remove_ranges(waiting, [(start, end)])
+            pending.clear()
+            remove_ranges(statement, sorted(ranges))
+            is_changed = True
+    return is_changed, before
 
 
-def _paragraphs(lines: list[str]) -> list[list[str]]:
-    """Groups lines; an empty one closes the paragraph that it stands behind."""
-    paragraphs: list[list[str]] = [[]]
-    for line in lines:
-        paragraphs[-1].append(line)
-        if not line.strip(_DECORATION):
-            paragraphs.append([])
-    return paragraphs
+def _remove_framed(lines: list[Line]) -> bool:
+    """Removes what is between ``BEGIN LICENSE BLOCK`` and its end, as in files of Mozilla and of Sun."""
+    begins = [number for number, line in enumerate(lines) if _FRAME_BEGIN.search(line.content[:200])]
+    ends = [number for number, line in enumerate(lines) if _FRAME_END.search(line.content[:200])]
+    if not begins or not ends or ends[0] <= begins[0]:
+        return False
+    for line in lines[begins[0] : ends[0] + 1]:
+        line.is_removed = True
+    return True
 
 
-def _paragraph_left(lines: list[str]) -> list[str]:
-    words = "\n".join(lines)
-    if not (_SPEAKS.search(words) or _LEGAL.search(words)):
-        return lines
-    first = lines[0]
-    if _SPEAKS.search(first) or _LEGAL.search(first) or len(_LEGAL.findall(words)) > 1:
-        return []
-    return [line for line in lines if not _SPEAKS.search(line)]
+def _remove_frames(lines: list[Line]) -> None:
+    """Removes region marks that have nothing but blank lines and the removed notice between them."""
+    opened: int | None = None
+    for number, line in enumerate(lines):
+        if is_region(line):
+            is_end = closes_region(line)
+            if is_end and opened is not None:
+                between = lines[opened + 1 : number]
+                if any(inner.is_removed for inner in between):
+                    for inner in lines[opened : number + 1]:
+                        inner.is_removed = True
+                opened = None
+            elif not is_end:
+                opened = number
+        elif not line.is_removed and not line.is_blank:
+            opened = None
+
+
+def _join_blank_lines(lines: list[Line]) -> None:
+    """Removes one of two empty lines around the notice, and those that it leaves at the start or at the end."""
+    previous: Line | None = None  # the last line that stays
+    is_gap = False  # something was removed after it
+    for number, line in enumerate(lines):
+        if line.is_removed:
+            is_gap = True
+            continue
+        is_end = number == len(lines) - 1
+        if is_gap and _is_empty(line) and not is_end and (previous is None or _is_empty(previous)):
+            line.is_removed = True
+            continue
+        previous, is_gap = line, False
+    text = [number for number, line in enumerate(lines) if not line.is_removed and not line.is_blank]
+    last = max(text, default=-1)
+    if any(line.is_removed for line in lines[last + 1 :]):
+        for line in lines[last + 1 : -1]:
+            line.is_removed = line.is_removed or _is_empty(line)
+
+
+def _is_empty(line: Line) -> bool:
+    """True for a line of marks alone, without a ruler."""
+    return not line.content.strip() and len(line.prefix.strip()) < 4
+
+
+def _written(lines: list[Line], rest: str, opening: str, closing: str) -> str:
+    kept = [line for line in lines if not line.is_removed]
+    texts = [line.prefix + line.content for line in kept]
+    if not closing:
+        return "\n".join(texts) + rest if texts else rest
+    if lines[0].is_removed:
+        is_quoted = opening[-1:] in ("'", '"')
+        texts[0] = texts[0].lstrip() if is_quoted else texts[0]
+        if not is_quoted:
+            texts.insert(0, "" if len(lines) > 1 else " ")
+    if lines[-1].is_removed and not rest:
+        texts[-1] = texts[-1].rstrip() + ("" if closing[-1:] in ("'", '"') else " ")
+    return opening + "\n".join(texts) + rest + closing

@@ -7,6 +7,7 @@ shape of the text. What is never code is dropped before what is bad code, so tha
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -28,6 +29,21 @@ PERMISSIVE = ("mit", "bsd-*", "apache-*")
 
 _MARKER_WORDS = ("generat", "created", "produced", "bison parser")
 """Every mark of ``generated_markers`` holds one of these; looked for first because it is ten times as fast."""
+_MARKS = " \t\r*/#;%!|-=~+:<>(){}[]\\"
+_QUOTED = re.compile(r"[\"'`\u201c\u2018]\s*\Z")
+_NESTED_COMMENT = re.compile(r"\s*(?://+|#+|--)\s{2,}(?://|#|--|/\*)|\s*(?:\*|/\*+)\s+(?://|#|/\*)")
+_LEAD_IN = re.compile(
+    r"(?:|(?-i:[A-Z0-9 !*_.,'-]+)|(?:note|warning|attention|important|caution|danger)\W*|[\w./-]+\.\w+|.*[.!?;]"
+    r"|(?:@\w+\s*)+|.*\bin|(?:this|the)(?: \w+){0,2}"
+    r"|(?:source |header )?(?:file|code|module|source|header|class|document|tables?|data))",
+    re.IGNORECASE,
+)
+"""What may stand on the line before a mark: capitals, a warning, a file's name, a whole sentence."""
+_UNFINISHED = re.compile(
+    r"(?:,|\b(?:a|an|and|are|as|be|begin|begins|by|comment|contain|contains|header|in|is|like|line|lines|mark|marked|marker|of|or"
+    r"|read|reads|say|says|that|the|to|was|were|which|with))[ \t]*\Z",
+    re.IGNORECASE,
+)
 _MARKER_CHARS = 5_000
 """Of each head comment that is searched for a generator's mark; linguist looks at the first lines too."""
 
@@ -76,7 +92,7 @@ class CodeFiles(Step):
     """Drops what is not somebody's own code: vendored, generated, minified, binary, data; names the language."""
 
     NAME: ClassVar[str] = "code_files"
-    DATA_VERSION: ClassVar[int] = 2
+    DATA_VERSION: ClassVar[int] = 3
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"programming_language": pa.string()}
     REASONS: ClassVar[tuple[str, ...]] = ("no_path", *PATH_REASONS, "binary_content", "generated_code")
 
@@ -136,9 +152,25 @@ def generated_marker(text: str, language: str) -> str | None:
     for comment in head_comments(text, tables().comments[language]):
         head = text[comment.start : min(comment.end, comment.start + _MARKER_CHARS)]
         lower = head.lower()
-        if any(word in lower for word in _MARKER_WORDS) and (match := pattern.search(head)):
-            return " ".join(match.group().split())[:200]
+        if not any(word in lower for word in _MARKER_WORDS):
+            continue
+        for match in pattern.finditer(head):
+            if _is_statement(head, match.start()):
+                return " ".join(match.group().split())[:200]
     return None
+
+
+def _is_statement(head: str, at: int) -> bool:
+    """True if a mark begins a sentence of its own; a generator's documentation quotes it or speaks of it."""
+    line_start = head.rfind("\n", 0, at) + 1
+    before = head[line_start:at]
+    if _QUOTED.search(before) or _NESTED_COMMENT.match(before) or not _LEAD_IN.fullmatch(before.strip(_MARKS)):
+        return False
+    if before.strip(_MARKS):
+        return True
+    previous = head[:line_start].rstrip().rpartition("\n")[2] if head[:line_start].strip(" \t") else ""
+    is_next = head[:line_start].endswith(previous + "\n")
+    return not (is_next and _UNFINISHED.search(previous))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +181,7 @@ class CodeHeader(Step):
     """
 
     NAME: ClassVar[str] = "code_header"
-    DATA_VERSION: ClassVar[int] = 1
+    DATA_VERSION: ClassVar[int] = 2
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"_content_hash": pa.string()}
 
     is_hashed_before: bool = False

@@ -10,7 +10,6 @@ import zlib
 from typing import Any, Protocol
 
 import brotli  # type: ignore[import-untyped]
-import inflate64  # type: ignore[import-untyped]
 from py7zr.compressor import BrotliDecompressor, Deflate64Decompressor, DeflateDecompressor, ZstdDecompressor
 
 _SLICE_BYTES = 16 << 10
@@ -33,7 +32,7 @@ def bounded(unpacker: Any) -> Unpacker:
     if isinstance(unpacker, DeflateDecompressor):
         return _Deflate()
     if isinstance(unpacker, Deflate64Decompressor):
-        return _Deflate64()
+        return _Deflate64(unpacker)
     kept: Unpacker = unpacker
     return kept
 
@@ -76,8 +75,8 @@ class _Deflate:
 
 
 class _Deflate64:
-    def __init__(self) -> None:
-        self._inner = inflate64.Inflater()
+    def __init__(self, inner: Unpacker) -> None:
+        self._inner = inner
         self._waiting = bytearray()
         self._out = bytearray()
         self._is_flushed = False
@@ -86,9 +85,9 @@ class _Deflate64:
         self._waiting += data
         if not data and not self._waiting and not self._is_flushed:
             self._is_flushed = True
-            self._out += self._inner.inflate(b"")
+            self._out += self._inner.decompress(b"")
         while self._waiting and (max_length < 0 or len(self._out) < max_length):
-            self._out += self._inner.inflate(bytes(self._waiting[:_SLICE_BYTES]))
+            self._out += self._inner.decompress(bytes(self._waiting[:_SLICE_BYTES]))
             del self._waiting[:_SLICE_BYTES]
         size = len(self._out) if max_length < 0 else max_length
         out = bytes(self._out[:size])

@@ -1,0 +1,154 @@
+"""The lines of a comment, and the statements and sentences in them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from filters.code.licence_words import speaks
+
+_MAX_LINE_CHARS = 2_000
+"""Ours: of a line that is searched; longer ones are data."""
+_MAX_STATEMENT_LINES = 60
+_DIRECTIVE = re.compile(
+    r"-\*-.*-\*-|\b(?:vim?|ex):\s*(?:set?\b|\w+=)|\bcoding[:=]\s*[-\w.]+|\blexical-binding:|"
+    r"^\W{0,3}(?:frozen_string_literal|warn_indent|shareable_constant_value|typed|rbs_inline)[ \t]*:|"
+    r"^//go:\w+|^//[ \t]*\+build\b|^//[ \t]*swift-tools-version|^///[ \t]*<(?:reference|amd)|"
+    r"^//[ \t]*@(?:ts-|flow|jsx)|^#[ \t]*(?:syntax|escape)[ \t]*=|^%[ \t]*!?tex\b|"
+    r"^\W{1,3}(?:pylint|flake8|mypy|ruff|noqa|yapf|isort|rubocop|shellcheck|eslint|jshint|jslint|globals?|prettier|"
+    r"istanbul|pyright|type|fmt|cython|distutils|nolint|spdx-package\w*)[ \t]*:|"
+    r"^\W{1,3}(?:eslint|jshint|prettier|pyre|pylint|ktlint)-\w+|"
+    r"^\W{1,3}(?:@nolint|NOLINT|@(?:no)?flow|@format|@jest)\b",
+    re.IGNORECASE,
+)
+"""Lines that tools read: they stay whatever is around them."""
+DECORATION = " \t\r*/#;%!|-=~_+.:<>'\"(){}[]\\@^"
+_PREFIX = re.compile(
+    r"[ \t]*(?:['\"][ \t]*)?(?:(?:--+|//+|/?\*+|#+|;+|%+|!+|::|\||\.\.|>|(?:rem|dnl|c)(?=\s))[ \t]*)*"
+    r"(?:[!|^]|[<>](?=[ \t]|\Z))?[ \t]*",
+    re.IGNORECASE,
+)
+_KEY = re.compile(
+    r"(?:[@\\:][A-Za-z]+\b|[A-Z][\w/-]*(?: [\w/-]+){0,2}[ \t]*::?(?:\s|$)|</?\w|[*•-][ \t]|\(?\d{1,2}[.)][ \t]"
+    r"|(?:See|Based on|Created|Written|Author|Maintain|Requires|Usage|Original|Distributed|Licensed|Released|Permission"
+    r"|Redistribution|This (?:software|program|file|code|library|module|source|work|project))\b|https?://)"
+)
+_COPYRIGHT_LINE = re.compile(r"\W*(?:copyrights?\b|\(c\)|©|portions\s+copyright|spdx-)", re.IGNORECASE)
+_COULD_BEGIN = re.compile(r"[A-Z(@\w]\S*\s+(?:is|are|was)\b|[A-Z(@]")
+_SHORT_CHARS = 40
+_URL_END = re.compile(r"https?://\S+\s*\Z")
+_CONTINUED = re.compile(
+    r"(?:[,&]|\b(?:and|by|the|of|or|from|with|to|for|under|is|are|a|an|in|on|at|as|that|this|which|be"
+    r"|not|any|no|its|all|see))\s*\Z",
+    re.IGNORECASE,
+)
+_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*(?:[ \t]+|\n)(?=[\"'(\[]?[A-Z@<])")
+_ABBREVIATION = re.compile(
+    r"(?:\b|\A)(?:\d{1,2}|inc|ltd|corp|co|no|st|mr|dr|vs|v|cf|e\.g|i\.e|al|[A-Z])\.\Z", re.IGNORECASE
+)
+_REGION_LINE = re.compile(
+    r"\W*(?:end[ _]?region|region|</?editor-fold|[{}]{3})\W.*|\W*(?:region|end[ _]?region)\W*", re.IGNORECASE
+)
+
+
+@dataclass(slots=True)
+class Line:
+    """A line of a comment: ``prefix`` are its marks and indentation; ``content`` is edited."""
+
+    prefix: str
+    content: str
+    is_removed: bool = False
+
+    @property
+    def is_blank(self) -> bool:
+        return not self.content.strip(DECORATION)
+
+
+def closes_region(line: Line) -> bool:
+    return "end" in line.content.lower() or "</" in line.content or "}}}" in line.content
+
+
+def line_of(line: str) -> Line:
+    match = _PREFIX.match(line)
+    end = match.end() if match else 0
+    return Line(line[:end], line[end:])
+
+
+def _is_directive(line: Line) -> bool:
+    return _DIRECTIVE.search((line.prefix + line.content).strip()[:300]) is not None
+
+
+def is_region(line: Line) -> bool:
+    return _REGION_LINE.fullmatch(line.content[:200].rstrip()) is not None
+
+
+def statements_of(lines: list[Line]) -> list[list[Line]]:
+    """Groups the lines that are read together: a wrapped sentence, a paragraph, a single line such as ``@author A``."""
+    statements: list[list[Line]] = []
+    previous: Line | None = None
+    for line in lines:
+        if (
+            line.is_removed
+            or line.is_blank
+            or _is_directive(line)
+            or is_region(line)
+            or len(line.content) > _MAX_LINE_CHARS
+        ):
+            previous = None
+            continue
+        if previous is None or len(statements[-1]) >= _MAX_STATEMENT_LINES or _begins_anew(line, previous):
+            statements.append([])
+        statements[-1].append(line)
+        previous = line
+    return statements
+
+
+def _begins_anew(line: Line, previous: Line) -> bool:
+    if line.prefix.strip() != previous.prefix.strip() and not line.prefix.strip().startswith(("*", "/*")):
+        return True
+    if _KEY.match(line.content) or (_COPYRIGHT_LINE.match(line.content) and not _CONTINUED.search(previous.content)):
+        return True
+    is_continued = _CONTINUED.search(previous.content) is not None
+    if not is_continued and _COULD_BEGIN.match(line.content) and speaks(line.content):
+        return True
+    end = previous.content.rstrip()
+    if end.endswith(".") and len(line.content) < _SHORT_CHARS and not line.content.rstrip().endswith((".", ",", ";")):
+        return True
+    if _URL_END.search(previous.content) and line.content[:1].isupper():
+        return True
+    if previous.content.rstrip().endswith((".", "!", "?", ":", ">")) and not _ABBREVIATION.search(
+        previous.content.rstrip()
+    ):
+        return line.content[:1].isupper() or not line.content[:1].isalnum()
+    if _COPYRIGHT_LINE.match(previous.content) or _KEY.match(previous.content):
+        is_wrapped = line.content[:1].islower() or line.prefix[-3:] == "   "
+        return not (is_wrapped or _CONTINUED.search(previous.content) or line.content.lower().startswith("all rights"))
+    return False
+
+
+def sentences_of(text: str) -> list[tuple[int, int]]:
+    """Returns where each sentence begins and ends, the blanks after it included."""
+    ends = [
+        m.end()
+        for m in _SENTENCE_END.finditer(text)
+        if not _ABBREVIATION.search(text[max(0, m.start() - 8) : m.start()])
+    ]
+    return list(zip([0, *ends], [*ends, len(text)], strict=True))
+
+
+def remove_ranges(statement: list[Line], ranges: list[tuple[int, int]]) -> None:
+    offset = 0
+    for line in statement:
+        kept: list[str] = []
+        at = offset
+        end = offset + len(line.content)
+        for first, last in ranges:
+            if last <= offset or first >= end + 1:
+                continue
+            kept.append(line.content[at - offset : max(first, at) - offset])
+            at = max(at, min(last, end))
+        offset = end + 1
+        if kept:
+            content = "".join(kept) + line.content[at - (offset - 1 - len(line.content)) :]
+            line.is_removed = not content.strip(DECORATION)
+            line.content = line.content if line.is_removed else content.rstrip()

@@ -1,0 +1,164 @@
+"""Decides which sentences of a comment are a notice of copyright or licence.
+
+A sentence is one if it grants or states rights (``speaks``), not if it only has the word: comments also speak about
+licence keys, licence plates, copyright checkers and the redistribution of load. After a sentence that speaks, others
+belong to the notice if they have the words of a licence's further clauses (``continues``).
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+_NAMES = (
+    r"(?:mit|x11|bsd|gpl|lgpl|agpl|apache|mpl|isc|mozilla|zlib|boost|eclipse|artistic|cddl|epl|gnu|psf|w3c|ofl|wtfpl|"
+    r"unlicense|creative[ ]commons|cc0|cc[ -]by\S*|python[ ]software|microsoft[ ]public|academic[ ]free|"
+    r"[234][ -]clause|new[ ]bsd|simplified[ ]bsd|modified[ ]bsd|open[ -]source|common[ ]public|affero|lesser)"
+)
+_LICENCE = (
+    r"(?:licen[sc]es?\b(?!['’]?\s+(?:keys?|plates?|servers?|numbers?|codes?|managers?|checks?|checkers?|validation|"
+    r"validator|header|headers|strings?|ids?|fields?|files?\s+(?:of|for|in|from|and)|objects?|types?|dialogs?))|"
+    r"licen[sc]ing\b|\bGPL(?:v?\d)?\b|unlicense\b)"
+)
+_WHOSE = (
+    r"(?:the|a|an|this|that|its|our|same|above|following|accompanying|included|enclosed|terms|conditions|and|of|or)"
+)
+
+_SPEAKS = re.compile(
+    rf"""
+    (?<![\w])copyrights?\b\s*(?:[(\[{{]\s*[cC©]\s*[)\]}}]|©|&copy;|[:,.-]*\s*(?:by\s+)?(?:(?:19|20)\d\d|[$@<%{{]\w|/\*))
+    | ^\W*(?-i:Copyright|COPYRIGHT|copyright|Copyrights)(?:\s+by)?:?\s+(?-i:[A-Z0-9"'])(?!otice\b|OTICE\b|eader\b
+        |hecker\b
+        |etect|canner\b|ear\b|older\b|tatement\b|nformation\b|ffice\b)
+    | ^\W*copyrights?[ \t]*::?[ \t]*\S | ^\W*\(c\)[ \t]+(?-i:[A-Z]) | ^\W*version:[ \t]*MPL\b
+        | ^\W*copyrights?\W*$ | \bcopyright\s+(?:[\w.,-]+\s+){{0,4}}(?:authors?|contributors|holders?|owners?
+        |project|team
+        |foundation|corporation|corp|inc|ltd|company)\b(?!\s+(?:name|field|line|year|check))
+    | \bcopylefted?\b | ^\W*© | ©\s*(?:19|20)\d\d | \(c\)[ \t]*(?:copyright|(?:19|20)\d\d) | \bcopr\.\s
+        | ^\W*</?copyright\b
+    | [@\\:](?:copyright|licen[sc]e)\b(?!\s+(?:key|plate|server)) | ^\W*SPDX-[\w-]+:\s*\S
+        | SPDX-License-Identifier:\s*[\w(]
+    | \ball\s+rights\s+reserved\b | \bproprietary\s+and\s+confidential | \bconfidential\s+and\s+proprietary
+    | ^\W*(?:software\s+)?licen[sc]es?\s*(?:::?|=)(?!\s*$|\s*(?:true|false|none|null)\b) | ^\W*(?:full[ ]
+        |{_NAMES}[ ])?licen[sc]e(?:\s+notice)?\W*$
+    | \blicen[sc]e\s*:\s*{_NAMES}
+    | \b{_NAMES}(?:[ -]style)?(?:\s+and\s+{_NAMES})?[ -]licen[sc]ed\b | ^\W*(?:re-?)?licen[sc]ed\s+(?:under|as)\b
+    | \b(?:dual[ -])?licen[sc]ed\s+(?:under|with|as|by|for\s+use)\b(?=[^.]{{0,80}}(?:{_NAMES}|\blicen[sc]e|terms
+        |version))
+    | \blicen[sc]ed\s+to\s+(?:the\s+(?:apache|\.net)|(?:[\w.,]+\s+){{1,8}}?under\b) | \blicen[sc]ed\s+materials?\b
+    | ^\W*(?:the\s+)?(?:{_NAMES}[\w .,()/-]{{0,40}}\blicen[sc]es?|{_NAMES})
+        (?:[ ,(]+(?:version|v)?[ ]?\d[\d.]*|\s*\({_NAMES}\))*[\W\d]*(?:https?:\S+)?\W*$
+    | \b(?:under|governed\s+by|subject\s+to|accordance\s+with|compliance\s+with|(?:terms|conditions)\s+of|copy\s+of)\s+
+        (?:[\w'"’,-]+\s+){{0,6}}?(?:{_NAMES}[\w .,()/'"-]{{0,40}}?|the\s+|this\s+|that\s+|same\s+|[\w/-]+[-]style\s+
+        |terms\s+of\s+(?:[\w'’-]+\s+){{0,4}}|(?:open|public|permissive|free|following|above)\s+){_LICENCE}
+    | \b(?:see|read|refer\s+to|view|consult|found\s+in|defined\s+in|check)\s+(?:[\w'’./-]+\s+){{0,6}}?["'`<(*_]{{0,3}}
+        (?-i:LICEN[SC]E|COPYING|COPYRIGHT|License|NOTICE|UNLICENSE|licen[sc]e\.\w+|LICENCE)\b
+        (?!\s+(?:keys?|plates?|servers?|[Kk]ey|[Ss]erver))
+    | \b(?:released|distributed|licen[sc]ed|available|published|provided|covered)\s+under\s+(?:the\s+|an?\s+)?
+        (?:[\w.-]+\s+){{0,4}}{_LICENCE}
+    | \bin\s+(?:the\s+)?file\s+["'`]?(?-i:LICEN[SC]E|COPYING) | \blicen[sc]ed\s+as\s+described
+        | ^\W*for\s+terms\s+of\s+use\b
+    | \b(?:see|read|at)\s+<?https?://\S*(?i:licen[sc]|copying)\S* | \b(?:see
+        |read)\s+(?:the\s+)?licen[sc]e\s+(?:file\s+)?(?:for|at|in|below|above)\b
+    | \bcopyright\s+(?:and|&|or)\s+licen[sc]\w+\s+(?:information|details|terms|notice)
+        | \blicen[sc]e\s+that\s+can\s+be\s+found
+    | \bpermission\s+is\s+(?:hereby\s+|also\s+)?granted | \bpermission\s+to\s+use,\s*copy
+        | \bredistribution\s+and\s+use\b
+    | \bredistributions\s+(?:of\s+source|in\s+binary) | \bwithout\s+(?:any\s+)?warrant(?:y|ies)\b
+        | \bwarranties\s+or\s+conditions
+    | \bprovided\s+(?:["'`“‘*]{{1,3}}as[ -]is|(?-i:AS[ -]IS)) | \b(?:placed|released|dedicated|is)\s+(?:in|into
+        |to)\s+the\s+public\s+domain
+    | \bis\s+free\s+(?:and\s+open[ -]source\s+)?software\b | \bdistributed\s+under\s+the\s+terms\b
+    | \b(?:BEGIN|END|START|start\s+of|end\s+of)\s+(?-i:LICEN[SC]E)\b | \b(?-i:[CDPGL]+\s+HEADER\s+(?:START|END))\b
+    | ^\W*\S*https?://\S*(?:licen[sc]es?\b|unlicense|/COPYING)\S*\W*$ | \bmay\s+not\s+use\s+this\s+file\s+except
+    | \bthe\s+contents\s+of\s+this\s+file\s+are\s+subject\s+to\b | \buse\s+of\s+this\s+source\s+code\s+is\s+governed
+    """,
+    re.IGNORECASE | re.VERBOSE | re.MULTILINE,
+)
+_NEEDED_WORDS = (
+    "copyr", "copr", "licen", "(c)", "©", "copyleft", "rights reserved", "permission", "redistribution", "warrant",
+    "provided", "public domain", "free software", "source software", "confidential", "spdx-", "gpl", "header ",
+    "copying", "subject to", "governed", "may not use", "bsd", "mit", "under the terms", "copy&", "apache",
+)  # fmt: skip
+"""Every sentence that speaks has one of these; looked for first, because that is ten times as fast."""
+
+_CLAUSES = re.compile(
+    r"\b(?:neither\s+the\s+names?|warrant(?:y|ies|ed)|liab(?:le|ility)|merchantab|infring|redistribut|hereby|sublicen|endorse|trademark|"
+    r"applicable\s+law|above\s+copyright|copyright\s+(?:notice|holder|owner)|disclaimer|damages|"
+    r"free\s+software\s+foundation|"
+    r"franklin\s+st|temple\s+place|all\s+copies|substantial\s+portions|this\s+(?:permission\s+)?notice|misrepresent|"
+    r"plainly\s+marked|hope\s+that\s+it\s+will\s+be|any\s+later\s+version|at\s+your\s+option|prior\s+written\s+permission|"
+    r"advertising\s+materials|express\s+or\s+implied|governing\s+permissions|initial\s+developer|original\s+code|"
+    r"portions\s+created|copyright\s+ownership|the\s+licen[sc]e\b|this\s+licen[sc]e\b|gnu\.org/|apache\.org/|opensource\.org|rights\s+reserved|"
+    r"(?:\A|\W)see\b[^.]{0,80}\b(?:copyright|licen[sc]|copying|accompanying\s+file))",
+    re.IGNORECASE,
+)
+_CLAUSE_WORDS = frozenset(
+    """
+    software source distribution distributed distribute rights notice retain reproduce binary form documentation
+    materials provided contributors permitted modification modify terms conditions granted persons person whom furnished
+    copies copy altered claim product acknowledgment acknowledgement permission purpose fee limitations restriction
+    express implied herein authors author origin original derived promote products agreement copyright licence license
+    licensed commercial charge free use
+    """.split()  # noqa: SIM905 - as a list it is five times as long
+)
+_MIN_CLAUSE_WORDS = 4
+_CACHED_SENTENCES = 4_096
+"""Licences have the same sentences in every file. Ours: some 2 MB."""
+_STRONG_CLAUSES = re.compile(
+    r"\b(?:above\s+copyright|substantial\s+portions|merchantab|non-?infring|sublicen|warrant(?:y|ies)|liable\s+for|"
+    r"any\s+later\s+version|free\s+software\s+foundation|hope\s+that\s+it\s+will\s+be|prior\s+written\s+permission|"
+    r"redistribut|notice\s+may\s+not|misrepresent|plainly\s+marked|neither\s+the\s+name|governing\s+permissions|"
+    r"applicable\s+law|all\s+copies)",
+    re.IGNORECASE,
+)
+_PART_OF = re.compile(
+    r"\W*this\s+(?:file|program|code|library|script|module|source(?:\s+code)?)\s+is\s+(?:a\s+)?part\s+of\b",
+    re.IGNORECASE,
+)
+_MARKS = " \t\n*#/;%!'\"-"
+_URL = re.compile(r"\W*https?://\S+\s*")
+_OWNER = re.compile(
+    r"\W*[\w. ,&'’()-]{2,60}<?[\w.+-]+(?:@|\s+at\s+)[\w.-]+>?[\W]*\Z|\W*and\s+others\W*\Z", re.IGNORECASE
+)
+_COPYRIGHT = re.compile(r"\bcopyright|\(c\)|©", re.IGNORECASE)
+
+
+def may_speak(text: str) -> bool:
+    """True if the text has a word without which nothing in it can be a notice."""
+    lower = text.lower()
+    return any(word in lower for word in _NEEDED_WORDS)
+
+
+@lru_cache(maxsize=_CACHED_SENTENCES)
+def speaks(sentence: str) -> bool:
+    """True if the sentence states copyright or grants a licence.
+
+    >>> speaks("Copyright (c) 2010 A. Author"), speaks("Licensed under the MIT license.")
+    (True, True)
+    >>> speaks("It knows the rules under which each state issues a license plate.")
+    False
+    """
+    return may_speak(sentence) and _SPEAKS.search(sentence) is not None
+
+
+@lru_cache(maxsize=_CACHED_SENTENCES)
+def continues(sentence: str, before: str, *, is_apart: bool = False) -> bool:
+    """True if a sentence right after one of a notice (``before``) belongs to the notice too.
+
+    If it is in another comment (``is_apart``), it needs words that only licences have.
+    """
+    if is_apart:
+        return _STRONG_CLAUSES.search(sentence) is not None
+    if _CLAUSES.search(sentence) or _PART_OF.match(sentence) or _URL.fullmatch(sentence):
+        return True
+    if sentence.lstrip(_MARKS)[:1].islower() and not before.rstrip().endswith((".", "!")):  # the rest of a sentence
+        return True
+    if _OWNER.match(sentence) and _COPYRIGHT.search(before):
+        return True
+    return len(_CLAUSE_WORDS.intersection(re.findall(r"[a-z]+", sentence.lower()))) >= _MIN_CLAUSE_WORDS
+
+
+def is_part_of(sentence: str) -> bool:
+    """True for ``This file is part of X``, which belongs to a notice right after it."""
+    return _PART_OF.match(sentence) is not None
