@@ -76,7 +76,7 @@ def page_text(block: str, *, is_header_like_dropped: bool = True) -> str:
 class C4Reader(Reader):
     """Reads published C4 (``json``: objects with ``text``, ``url``, ``timestamp``) and WET files (``wet``)."""
 
-    DATA_VERSION: ClassVar[int] = 1
+    DATA_VERSION: ClassVar[int] = 2
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
         "url": pa.string(),
         "timestamp": pa.string(),
