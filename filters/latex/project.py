@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from filters.latex.groups import normalise_source, would_glue
+from filters.latex.groups import normalise_source, words, would_glue
 from filters.latex.input_commands import InputCommand, InputCommands, opaque_end
 from filters.latex.main_file import CLASS, find_begin, first_match
 from filters.latex.public_styles import is_public_input, is_public_style
@@ -28,7 +28,11 @@ MAX_INPUT_DEPTH = 60
 _MAX_SEAM_CHARS = 200
 _END_DOCUMENT = re.compile(r"\\end\s?\{document\}")
 _CONDITIONAL = re.compile(r"\\(if[A-Za-z@]*|fi|@ifundefined|IfFileExists|[^A-Za-z])(?![A-Za-z@])|[{}]", re.DOTALL)
-_NO_CONDITIONALS = ("iff", "ifthenelse", "ifx@", "ifbool", "iftoggle", "ifstr", "ifdef", "ifcs", "ifnumcomp", "ifblank")
+_NO_CONDITIONALS = words(
+    "iff ifthenelse ifbool iftoggle ifdef ifundef ifcsdef ifcsundef ifstrequal ifstrempty ifblank ifdefempty ifdefvoid"
+    " ifnumcomp ifnumequal ifdimcomp ifinlist ifboolexpr"
+)
+r"""Commands that begin like a conditional and take groups instead of a ``\fi``."""
 
 
 @dataclass(slots=True)
@@ -101,16 +105,17 @@ class _Assembler:
         self.commands.learn(text, is_main=is_main)
         if "environment" in text or "Short" in text:
             declared_verbatim(text, known=self.verbatim)
-        pos = 0
+        pos = depth = counted = 0
         unclosed: set[str] = set()
         match = self.commands.pattern.search(text)
         while match is not None:
             end = opaque_end(text, match, self.verbatim, unclosed)
             if end < 0:
                 if match["endinput"]:
-                    stop = self._endinput(text, match, is_again=is_again)
-                    if stop >= 0:
-                        text = text[:stop] + "\n"
+                    # inside of a test it is the guard against being read twice, which holds the second time
+                    depth, counted = self._test_depth(text, counted, match.start(), depth), match.start()
+                    if depth == 0 or is_again:
+                        text = text[: match.start()] + "\n"
                         break
                     self._emit(text[pos : match.start()])
                     pos = end = match.end()
@@ -140,20 +145,15 @@ class _Assembler:
         return text[begin.end() : end.start() if end else len(text)]
 
     @staticmethod
-    def _endinput(text: str, match: re.Match[str], *, is_again: bool) -> int:
-        r"""Returns where the file ends by its ``\endinput``; -1 if it goes on.
-
-        Inside of a test it is the guard against being read twice: it holds the second time.
-        """
-        start = match.start()
-        depth = 0
-        for token in _CONDITIONAL.finditer(text, 0, start):
+    def _test_depth(text: str, start: int, end: int, depth: int) -> int:
+        """Returns how many tests and groups are open at ``end``, if ``depth`` are open at ``start``."""
+        for token in _CONDITIONAL.finditer(text, start, end):
             name = token[1]
-            if token[0] == "{" or (name and name.startswith("if") and not name.startswith(_NO_CONDITIONALS)):
+            if token[0] == "{" or (name and name.startswith("if") and name not in _NO_CONDITIONALS):
                 depth += 1
             elif token[0] == "}" or name == "fi":
                 depth = max(0, depth - 1)
-        return start if depth == 0 or is_again else -1
+        return depth
 
     def _follow(self, text: str, pos: int, match: re.Match[str], folder: str | None) -> int:
         """Follows one command; returns where the text goes on, or -1 if the command stays as it stands."""

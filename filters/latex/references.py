@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from filters.latex.accents import plain_accents
 from filters.latex.groups import group_end, join_pieces, whole_lines
+from filters.latex.reference_headings import CITES, ENTRY, STRONG_MARK, Named, headings_named, is_list
 
 _LATEX_HEADING = (
     r"\\(?:(?:chapter|part|section|subsection|subsubsection|paragraph|subparagraph|addchap|addsec|minisec"
@@ -60,30 +59,6 @@ _CLOSES = {
     "beginrefs": "\\endrefs",
     "REFERENCES": "\\endREFERENCES",
 }
-_NAMES = (
-    r"(?:references?(?:\s+(?:and|\\?&)\s+(?:foot)?notes|\s+cited)?|bibliography|literature\s+cited"
-    r"|r\s?e\s?f\s?e\s?r\s?e\s?n\s?c\s?e\s?s|bibliographie|r[ée]f[ée]rences(?:\s+bibliographiques)?|literaturverzeichnis"
-    r"|bibliograf[ií]a|referencias(?:\s+bibliogr[aá]ficas)?|refer[êe]ncias(?:\s+bibliogr[aá]ficas)?|bibliografie"
-    r"|riferimenti\s+bibliografici|referenzen|referenser|literatuur(?:lijst)?|referenties|bibliografia|literatura\s+cytowana"
-    r"|список\s+литературы|библиография|参考文献|參考文獻|文献|(?P<review>literature|literatur|литература|literatura))"
-)
-_REFERENCES = re.compile(
-    rf"(?:\\[a-z]+|[\s{{}}~])*(?:(?:\d+|[IVXivx]+)\.?\s+|\d+\.)?{_NAMES}[\s}}.:]*\Z", re.IGNORECASE
-)
-"""Titles of a list of references; group ``review``: names that a section of text has, too."""
-_STEMS = ("renc", "bibliogra", "literatu", "n c e s", "encias")
-_STEMS_NOT_ASCII = ("rênc", "литератур", "библиогра", "文献", "文獻")
-"""Pieces of the names above, one in each name, in lower case: lines without any are not looked at."""
-_HAND_HEADING = re.compile(
-    r"\\(?:centerline|leftline|line|bf|textbf|bfseries|sc|textsc|large|Large|LARGE|beginsection|begin\{center\}|underline"
-    r"|underbar|it|em|sl|bigbf|section|heading|head|newsec|subhead|mainhead|sectionhead|chapter|noindent|bigskip)"
-    r"(?![A-Za-z@])"
-)
-_LAYOUT_ARGUMENT = re.compile(
-    r"\\(?:begin|end)\s?\{[A-Za-z]+\*?\}|\\[vh]space\*?\s*\{[^{}]*\}|\\[vh]?skip\s*-?[\d.]+\s*[a-z]{2}|\\end(?:sub)?head(?:ing)?"
-    r"|\\(?:label|addcontentsline|hypertarget)\s*\{[^{}]*\}|\\[A-Za-z]+\*?|[{}~]|\$\\[a-z]+\$"
-)
-_CITES = re.compile(r"\\[a-zA-Z]*cite[a-z]*(?![a-z])")
 _STOPS = re.compile(
     r"\\(?:appendix(?![A-Za-z@])|(?:clear|new)page(?![A-Za-z@])|(?:vfill\s*)?\\?eject(?![A-Za-z@])"
     r"|begin\s?\{(?:figure|table|appendi|supplement|deluxetable)|end\s?\{document\})"
@@ -97,11 +72,6 @@ _HAND_STOPS = re.compile(
 )
 r"""Lines after a list that has no end of its own: captions of figures, a hand-headed appendix."""
 _ARGUMENT = re.compile(r"\*?[ \t]*\n?[ \t]*(?:\[[^\[\]]{0,500}\]\s{0,3})?(?:\{[^{}]{0,2000}\})?")
-_SECTION_NAMED = re.compile(
-    r"\\(?:begin\s?\{)?(?P<level>chapter|part|(?:sub){0,2}section|(?:sub)?paragraph|addchap|addsec|newsec|heading)\s*\*?\}?\s*"
-    r"(?:\[[^\[\]\n]{0,200}\]\s*)?"
-    r"\{(?P<title>(?:[^{}]|\{[^{}]{0,40}\}){0,80})\}"
-)
 _LIST_ENVIRONMENT = re.compile(
     r"\\begin\s?\{(enumerate|itemize|description|list|trivlist|compactenum|bibliolist|reflist)\}"
 )
@@ -118,38 +88,13 @@ _CLOSER = re.compile(r"\s*(?:\}|\\end\s?\{([A-Za-z]+\*?)\}|\\endgroup(?![A-Za-z@
 _ENVIRONMENT_ENDS = re.compile(
     r"\\(begin|end)\s?\{([A-Za-z]+\*?)\}|\\[{}]|[{}]|\\(begingroup|bgroup|endgroup|egroup)(?![A-Za-z@])"
 )
-_STRONG_MARK = re.compile(
-    r"\\bibitem(?![A-Za-z@])|\\begin\s?\{(?:thebibliography|references|REFERENCES|biblist|bibdiv)|\\bib\s?\{|\\refno(?![A-Za-z@])"
-    r"|\\reference(?![A-Za-z@])|\\ref\s*\\(?:key|no|by)(?![A-Za-z@])|\\(?:item|itemitem|refitem)\s*\{?\[?\s*\d"
-    r"|^[ \t]*(?:\\[A-Za-z]+\s*)?\{?(?:\\[a-z]+\s*)?(?:\[\s*[\w+.:-]{1,14}\s*\]|\(?\d{1,3}[.)][ \t~}])",
-    re.MULTILINE,
-)
-_ENTRY = re.compile(
-    r"\b(?:1[89]|20)\d\d\b|arXiv|\bet al\b|\d\s*[,:(]\s*\d|\b(?:Phys|Rev|Lett|Math|Proc|Nucl|Ann|Trans|Journal|J|Press"
-    r"|Springer|Wiley|Elsevier|preprint|Preprint|Vol|vol|pp|Univ)\b\.?"
-)
-_COMMAND_AND_ARGUMENTS = re.compile(
-    r"\\[A-Za-z@]+\*?\s*(?:\[[^\[\]]{0,200}\]\s*)?(?:\{[^{}]{0,300}\}\s*){0,3}|\\.", re.DOTALL
-)
-_WORD = re.compile(r"[^\W\d_]{2}")
-MAX_LINE_CHARS = 300
-"""How long a line that heads a list by hand may be; ours: it is one word with its layout."""
 MAX_ENTRY_CHARS = 4_000
 r"""How long one AMSTeX ``\ref ... \endref`` may be; ours: ten lines."""
-_MAX_BEFORE_CHARS = 600
+WORK_CHARS_BASE = 4_000_000
+WORK_PER_CHAR = 20
+"""What may be searched for the ends of lists, in all; ours: a paper has one or two lists."""
 _MAX_CONTENT_CHARS = 400_000
 """How much after a heading is looked into; ours: the longest lists of references have 200,000 characters."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Named:
-    """A heading that says "References", in any form."""
-
-    start: int
-    end: int
-    is_section: bool
-    """Whether it is a section's heading, not a paragraph's, nor one made by hand."""
-    is_review: bool
 
 
 def remove_bibliography(body: str, *, dialect: Dialect = PLAIN) -> str:
@@ -159,10 +104,10 @@ def remove_bibliography(body: str, *, dialect: Dialect = PLAIN) -> str:
     'a\n\\appendix'
     """
     found = list(dialect.bibliography.finditer(body))
-    named = list(_headings_named(body, [match.start() for match in found if _is_list_start(match)]))
+    named = list(headings_named(body, [match.start() for match in found if _is_list_start(match)]))
     if not named and not found:
         return body
-    remover = _Remover(body, dialect)
+    remover = _Remover(body, dialect, [heading.start for heading in named])
     regions = [region for heading in named if (region := remover.section(heading)) is not None]
     for match in found:
         end = remover.end(match)
@@ -184,63 +129,21 @@ def _is_list_start(match: re.Match[str]) -> bool:
     return bool(match["environment"] or match["opens"] or command in ("bibliography", "printbibliography"))
 
 
-def _headings_named(body: str, list_starts: list[int]) -> Iterator[_Named]:
-    """Yields the headings that say "References": sections anywhere, lines made by hand in front of a list.
-
-    Without a list that has an end of its own, lines made by hand are looked for everywhere.
-    """
-    section_starts = set()
-    for match in _SECTION_NAMED.finditer(body):
-        named = _REFERENCES.match(plain_accents(match["title"]))
-        if named is not None:
-            section_starts.add(body.rfind("\n", 0, match.start()) + 1)
-            is_section = "paragraph" not in match["level"]
-            yield _Named(match.start(), match.end(), is_section, named["review"] is not None)
-    seen = set(section_starts)
-    stretches = [(max(0, start - _MAX_BEFORE_CHARS), start) for start in list_starts] or [(0, len(body))]
-    for place in (place for start, end in stretches for place in _places_of_stems(body, start, end)):
-        start = body.rfind("\n", max(0, place - MAX_LINE_CHARS), place) + 1
-        end = body.find("\n", place, place + MAX_LINE_CHARS)
-        end = min(len(body), place + MAX_LINE_CHARS) if end < 0 else end
-        if start in seen or end - start > MAX_LINE_CHARS:
-            continue
-        seen.add(start)
-        line = body[start:end]
-        plain = " ".join(_LAYOUT_ARGUMENT.sub(" ", plain_accents(line)).split())
-        named = _REFERENCES.match(plain)
-        if named is not None and named["review"] is None and _is_heading_line(body, line, start, end):
-            yield _Named(start, end, is_section=False, is_review=False)
-
-
-def _places_of_stems(body: str, start: int, end: int) -> Iterator[int]:
-    lower = body[start:end].replace("\u0130", "I").lower()  # in lower case this one letter is two characters
-    for stem in _STEMS if lower.isascii() else (*_STEMS, *_STEMS_NOT_ASCII):
-        place = lower.find(stem)
-        while place >= 0:
-            yield start + place
-            place = lower.find(stem, place + 1)
-
-
-def _is_heading_line(body: str, line: str, start: int, end: int) -> bool:
-    """True if a line is set as a heading, or has a paragraph to itself."""
-    if _HAND_HEADING.search(line):
-        return True
-    is_alone = body[max(0, start - 2) : start].strip(" ") in ("\n\n", "\n", "") and body.startswith("\n", end)
-    return is_alone and (line.strip().isupper() or body[end : end + 2] == "\n\n")
-
-
 class _Remover:
-    def __init__(self, body: str, dialect: Dialect) -> None:
+    def __init__(self, body: str, dialect: Dialect, named_starts: list[int]) -> None:
         self.body = body
         self.dialect = dialect
+        self.named_starts = named_starts
         self.unclosed: set[str] = set()
+        self.work_left = WORK_CHARS_BASE + WORK_PER_CHAR * len(body)
         self._stops: list[int] | None = None
 
     def next_stop(self, pos: int) -> int:
         """Returns the next heading, figure, caption, page or appendix: it ends a list without an end of its own."""
         if self._stops is None:
             patterns = (self.dialect.heading, _STOPS, _HAND_STOPS)
-            self._stops = sorted(match.start() for pattern in patterns for match in pattern.finditer(self.body))
+            found = [match.start() for pattern in patterns for match in pattern.finditer(self.body)]
+            self._stops = sorted(found + self.named_starts)
         index = bisect_left(self._stops, pos)
         return self._stops[index] if index < len(self._stops) else len(self.body)
 
@@ -270,14 +173,17 @@ class _Remover:
         self.unclosed.add(mark)
         return self.next_stop(pos)
 
-    def section(self, heading: _Named) -> tuple[int, int] | None:
+    def section(self, heading: Named) -> tuple[int, int] | None:
         """Returns the stretch of a heading and its list; None if prose is under the heading."""
+        if self.work_left < 0:
+            return None
         listed = self._listed_end(heading.end)
         if listed is not None:
             return heading.start, whole_lines(self.body, heading.start, listed)
         stop = self.next_stop(heading.end)
         content = self.body[heading.end : min(stop, heading.end + _MAX_CONTENT_CHARS)]
-        return (heading.start, stop) if _is_list(content, heading) else None
+        self.work_left -= len(content)
+        return (heading.start, stop) if is_list(content, heading) else None
 
     def _listed_end(self, pos: int) -> int | None:
         """Returns the end of the lists that directly follow a heading; None if none does."""
@@ -291,9 +197,10 @@ class _Remover:
                 at = end = max(self.end(match), at + 1)
                 continue
             listed = _LIST_ENVIRONMENT.match(body, at)
-            close = -1 if listed is None else self._environment_end(listed)
+            close = -1 if listed is None or self.work_left < 0 else self._environment_end(listed)
             content = body[at:close] if close >= 0 else ""
-            if close < 0 or (_CITES.search(content) and not _STRONG_MARK.search(content)) or not _ENTRY.search(content):
+            self.work_left -= len(content)
+            if close < 0 or (CITES.search(content) and not STRONG_MARK.search(content)) or not ENTRY.search(content):
                 break
             at = end = close
         return None if end is None else _with_closers(body, pos, end)
@@ -305,6 +212,7 @@ class _Remover:
             depth += 1 if mark[1] == "begin" else -1
             if depth == 0:
                 return mark.end()
+        self.work_left -= _MAX_CONTENT_CHARS
         return -1
 
 
@@ -321,22 +229,3 @@ def _with_closers(body: str, start: int, end: int) -> int:
         opened.pop()
         end = closer.end()
     return end
-
-
-def _is_list(content: str, heading: _Named) -> bool:
-    """True if what is under a heading "References" is a list of them, by its marks, its dates and its citations."""
-    if not _WORD.search(_COMMAND_AND_ARGUMENTS.sub(" ", content)):
-        return heading.is_section
-    cites = _CITES.search(content) is not None
-    if heading.is_review and cites:
-        return False
-    if _STRONG_MARK.search(content):
-        return True
-    if cites:
-        return False
-    num_entries = sum(
-        _ENTRY.search(paragraph) is not None for paragraph in re.split(r"\n\s*\n|\\par(?![a-z])|\\item", content)
-    )
-    if heading.is_section and not heading.is_review:
-        return num_entries >= 1
-    return num_entries >= 2

@@ -29,6 +29,8 @@ _LANGUAGE_COMMANDS = words("mintinline mint SaveVerb")
 """Commands with an argument (a language, a name) before the verbatim text."""
 _MAX_INLINE_CHARS = 4096
 r"""How far the end of a ``\verb`` or ``\url`` is sought; TeX ends ``\verb`` at the line, a URL is under 2,048."""
+_MAX_UNREAD = 200
+"""Definitions that cannot be read, after which no more are: keeps a hostile source linear."""
 _MAX_BODY_CHARS = 2000
 """How long an environment's definition may be to be looked into; ours: what hides text is one short line."""
 
@@ -120,6 +122,9 @@ class Verbatim:
     marks: set[str] = field(default_factory=set)
     r"""Characters that the source makes verbatim marks somewhere (``\DefineShortVerb``)."""
 
+    num_unread: int = 0
+    """Definitions of environments that could not be read."""
+
     @property
     def own_commands(self) -> set[str]:
         """Commands that the source itself declares; an expansion may still change their names."""
@@ -181,8 +186,11 @@ def _declare(found: Verbatim, text: str, match: re.Match[str]) -> None:
 
 def _define_environment(found: Verbatim, name: str, text: str, match: re.Match[str]) -> None:
     r"""Adds an environment that is ``\comment`` or ``\verbatim`` by definition, or whose text is lost in a box."""
-    groups = _read_groups(text, match.end())
     found.removed.discard(name)
+    if found.num_unread > _MAX_UNREAD:
+        return
+    groups = _read_groups(text, match.end())
+    found.num_unread += not groups
     if "Document" in match["defines"]:
         spec, *groups = groups or [""]
         if "b" in spec.split("{")[0] and groups and not re.search(r"#[1-9]", groups[0]):
@@ -257,5 +265,5 @@ def _skip_blanks(text: str, pos: int, limit: int) -> int:
 
 def mark_end(text: str, pos: int) -> int:
     """Returns the end of the short verbatim that opens at ``pos``, on the same line; -1 if none."""
-    limit = text.find("\n", pos)
-    return text.find(text[pos], pos + 1, limit if limit >= 0 else len(text)) + 1 or -1
+    limit = text.find("\n", pos, pos + _MAX_INLINE_CHARS)
+    return text.find(text[pos], pos + 1, limit if limit >= 0 else pos + _MAX_INLINE_CHARS) + 1 or -1

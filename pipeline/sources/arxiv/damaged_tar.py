@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 BLOCK_BYTES = 512
+_CHECKSUM = slice(148, 156)
+"""Where a header has its checksum."""
 _SKIP_BYTES = 1 << 20
 _MAX_NAME_BYTES = 1 << 16
 """A long name's record; ours: paths end at 4,096 bytes on every system a paper was written on."""
@@ -157,6 +159,8 @@ def _padded(num_bytes: int) -> int:
 
 
 def _parse(header: bytes) -> tarfile.TarInfo | None:
+    if not header[_CHECKSUM].strip(b" \0"):
+        return None  # an empty checksum is 0, and the signed sum of arbitrary bytes may be 0 by chance
     try:
         info = tarfile.TarInfo.frombuf(header, "utf-8", "replace")
     except tarfile.HeaderError:
