@@ -1,14 +1,14 @@
-"""Wikitext to text, beside its peers in one run: megabytes of wikitext a second on one core, and what markup is left.
+"""Compares wikitext converters in one run: megabytes of wikitext per second on one core, and how much markup is left.
 
 Run: ``python benchmarks/wikipedia.py DUMP_OR_FOLDER... [--peers FOLDER] [--rounds N]``
 
 - ours: ``filters.wikitext.page.wikitext_to_text``;
 - mwparserfromhell: ``parse(...).strip_code()``, as the Hugging Face recipe uses it;
-- wikiextractor: ``Extractor.clean_text``. It is looked for in the installed packages and in ``--peers`` (a folder
-  ``site-packages`` of another environment); a peer that cannot be imported is said to be skipped.
+- wikiextractor: ``Extractor.clean_text``. Peers are imported from the installed packages and from ``--peers`` (a folder
+  ``site-packages`` of another environment); a peer that cannot be imported is reported as skipped.
 
-The pages are real ones, none of which stands twice (by its text). Time is that of the process, best of the rounds,
-the work of all on the same pages in the same order. Bytes are those of the wikitext in UTF-8.
+The pages are real, and each text is used once. The time is the process's CPU time, best of the rounds, with the same
+pages in the same order for all. Bytes are those of the wikitext in UTF-8.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Page = tuple[str, int, str, str]
 
 
 def load_judge() -> ModuleType:
-    """The judge beside this file, which is no package."""
+    """Imports the judge, which is not in a package."""
     spec = importlib.util.spec_from_file_location(
         "judge_of_wikipedia", Path(__file__).parent / "judges" / "wikipedia.py"
     )
@@ -48,7 +48,7 @@ def load_judge() -> ModuleType:
 
 
 def distinct_pages(paths: list[Path], judge: ModuleType) -> list[Page]:
-    """The articles of all dumps, each text once."""
+    """Returns the articles of all dumps, each text once."""
     files = [file for path in paths for file in (sorted(path.rglob("*wiki*.xml*")) if path.is_dir() else [path])]
     pages: dict[str, Page] = {}
     for file in files:
@@ -60,13 +60,13 @@ def distinct_pages(paths: list[Path], judge: ModuleType) -> list[Page]:
 
 
 def ours(page: Page) -> str:
-    """This project's."""
+    """Converts a page with this project."""
     language, _, title, wikitext = page
     return wikitext_to_text(wikitext, names=syntax(language), title=title)
 
 
 def mwparserfromhell_peer() -> Callable[[Page], str] | None:
-    """strip_code, with nothing before or after it."""
+    """Returns a function that calls only ``strip_code``, or None if the package is missing."""
     try:
         parser = importlib.import_module("mwparserfromhell")
     except ImportError:
@@ -75,7 +75,7 @@ def mwparserfromhell_peer() -> Callable[[Page], str] | None:
 
 
 def wikiextractor_peer() -> Callable[[Page], str] | None:
-    """The cleaning of one page, without its reading and writing of files."""
+    """Returns a function that cleans one page without files, or None if the package is missing."""
     try:
         extract = importlib.import_module("wikiextractor.extract")
     except (ImportError, re.error):
@@ -92,7 +92,7 @@ def wikiextractor_peer() -> Callable[[Page], str] | None:
 
 
 def measure(name: str, convert: Callable[[Page], str], pages: list[Page], judge: ModuleType, *, num_rounds: int) -> str:
-    """One line of the table."""
+    """Measures one converter and returns its line of the table."""
     num_bytes = sum(len(page[3].encode()) for page in pages)
     best_seconds = float("inf")
     texts: list[str] = []
@@ -112,7 +112,7 @@ def measure(name: str, convert: Callable[[Page], str], pages: list[Page], judge:
 
 
 def main() -> None:
-    """Measures all on the same pages and prints a line each."""
+    """Measures all converters on the same pages and prints one line for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("paths", nargs="+", type=Path)
     parser.add_argument("--peers", type=Path, help="a site-packages folder that has the peers")

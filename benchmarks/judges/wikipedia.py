@@ -1,12 +1,12 @@
-"""Judges what became of Wikipedia's pages, from the raw dump, with nothing of the project imported.
+"""Judges cleaned Wikipedia pages against the raw dump. Imports nothing of the project.
 
-Three counts a page, told by language:
+Reports three counts per page, summed by language:
 
-- leftover: the text holds wikitext (``[[ ]] {{ }} <ref <!-- {|``), outside of pages whose own words hold such signs
-  (``<nowiki>``, ``<pre>``, ``<syntaxhighlight>`` around them);
-- junk: the text holds what a picture, a table or a style leaves behind (``thumb|``, ``200px``, ``colspan=``);
-- kept: of the words of the prose in the dump, the share that the text holds. Prose is a paragraph outside of templates,
-  tables, pictures, references and lists, as a rough reader of its own finds it (:func:`prose_words`).
+- leftover: the text contains wikitext (``[[ ]] {{ }} <ref <!-- {|``), unless the page shows such signs as its own words
+  (inside ``<nowiki>``, ``<pre>``, ``<syntaxhighlight>``);
+- junk: the text contains remains of a picture, a table or a style (``thumb|``, ``200px``, ``colspan=``);
+- kept: the share of the words of the dump's prose that the text contains. Prose is a paragraph outside of templates,
+  tables, pictures, references and lists, as this judge's own rough reader finds it (:func:`prose_words`).
 
 Run: ``python benchmarks/judges/wikipedia.py CLEAN_FOLDER DUMP...`` with the cleaned documents as Parquet (columns
 ``page_id``, ``language``, ``text``).
@@ -45,7 +45,7 @@ _LEAD = set("*#:;|!={}<")
 
 @dataclass
 class Count:
-    """What was counted of one language."""
+    """The counts of one language."""
 
     num_pages: int = 0
     num_missing: int = 0
@@ -80,7 +80,7 @@ def without_nested(text: str, opening: str, closing: str) -> str:
 
 
 def prose_words(wikitext: str) -> Counter[str]:
-    """The words of a page's paragraphs, without those that any template, table, picture, list or heading shows."""
+    """Counts the words of a page's paragraphs, without those of templates, tables, pictures, lists and headings."""
     text = re.sub(r"<!--.*?-->", "", wikitext, flags=re.DOTALL)
     text = _REF.sub(" ", _GALLERY.sub(" ", _RAW.sub(" ", text)))
     text = without_nested(text, "{{", "}}")
@@ -110,7 +110,7 @@ def _without_colon_links(text: str) -> str:
 
 
 def kept_share(wikitext: str, text: str) -> float | None:
-    """Of the prose words in the wikitext the share that the text holds; None for a page of fewer than 20."""
+    """Returns the share of the wikitext's prose words that the text contains; None for a page of fewer than 20."""
     wanted = prose_words(wikitext)
     if wanted.total() < 20:
         return None
@@ -118,18 +118,18 @@ def kept_share(wikitext: str, text: str) -> float | None:
 
 
 def leftovers(text: str, wikitext: str = "") -> list[str]:
-    """The signs of wikitext in a text that its page does not show as words (held by nowiki, pre, math, code)."""
+    """Returns the signs of wikitext in a text, without those that nowiki, pre, math and code show as words."""
     shown = "".join(match[0] for match in _RAW.finditer(wikitext))
     return [sign for sign in LEFTOVERS if sign in text and sign not in shown]
 
 
 def junk(text: str) -> list[str]:
-    """What pictures, tables and styles leave behind."""
+    """Returns the remains of pictures, tables and styles."""
     return [match[0].strip() for match in JUNK.finditer(text)]
 
 
 def raw_pages(path: Path) -> Iterator[tuple[int, str, str]]:
-    """(page id, title, wikitext) of the articles of a dump that are no redirects; stops where the file is broken."""
+    """Yields (page id, title, wikitext) of a dump's articles without redirects; stops where the file is broken."""
     with bz2.open(path) if path.suffix == ".bz2" else path.open("rb") as stream:
         parser: Any = ElementTree.XMLPullParser(("end",))
         try:
@@ -170,7 +170,7 @@ def judge_page(count: Count, title: str, wikitext: str, text: str | None) -> Non
 
 
 def table(counts: dict[str, Count]) -> str:
-    """The counts as text, a line a language."""
+    """Returns the counts as text, one line per language."""
     lines = ["language  pages  missing  leftover      junk      kept, median   kept, lowest"]
     for language, count in sorted(counts.items()):
         judged = max(1, count.num_pages - count.num_missing)

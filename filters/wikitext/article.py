@@ -1,4 +1,4 @@
-"""Which pages are articles of the wikis that are wanted: the rules around the text itself."""
+"""Steps that keep the articles of the requested wikis: by language, and by what is left of the text."""
 
 from __future__ import annotations
 
@@ -16,23 +16,28 @@ LLAMA_WIKIS = (
     *("bg", "ca", "cs", "da", "de", "en", "es", "fr", "hr", "hu"),
     *("it", "nl", "pl", "pt", "ro", "ru", "sl", "sr", "sv", "uk"),
 )
-"""The twenty of "LLaMA: Open and Efficient Foundation Language Models", section 2.1: Latin or Cyrillic script."""
+"""The twenty Wikipedias of "LLaMA: Open and Efficient Foundation Language Models", section 2.1."""
 
 _WORD = re.compile(r"[^\W\d_]{2,}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WikiLanguages(Step):
-    """Keeps the pages of the wanted Wikipedias. Input column: ``_wiki``, the wiki's code (``simple`` is not ``en``)."""
+    """Drops the pages of all Wikipedias but the twenty of the paper.
+
+    Input column: ``_wiki``, the wiki's code (``simple`` is not ``en``).
+    """
 
     NAME: ClassVar[str] = "wiki_languages"
     DATA_VERSION: ClassVar[int] = 1
     REASONS: ClassVar[tuple[str, ...]] = ("other_language",)
+    CITE: ClassVar[str] = "the paper"
 
     wikis: tuple[str, ...] = LLAMA_WIKIS
+    """Codes of the Wikipedias that are kept."""
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Drops the pages of all other wikis; the code decided."""
+        """Drops the pages of all other wikis; the detail is the wiki's code."""
         wiki = batch.column("_wiki").cast(pa.string())
         is_other = pc.invert(pc.fill_null(pc.is_in(wiki, pa.array(self.wikis, pa.string())), False))
         nothing = pa.nulls(batch.num_rows, pa.string())
@@ -44,7 +49,7 @@ class WikiLanguages(Step):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Article(Step):
-    """Drops what is left of pages that hold no article: tables and templates alone, or (if asked) a disambiguation.
+    """Drops pages with nothing after the title, or with no line of at least three words.
 
     Input columns: ``text`` as :class:`filters.wikitext.page.Wikitext` writes it, ``title``, ``_is_disambiguation``.
     """
@@ -54,15 +59,15 @@ class Article(Step):
     REASONS: ClassVar[tuple[str, ...]] = ("empty_article", "disambiguation", "no_prose")
 
     is_disambiguation_dropped: bool = False
-    """Disambiguation pages are articles to the paper's pipeline, which names no such rule."""
+    """Drop disambiguation pages, too. Off by default, because the paper has no such rule."""
     min_body_words: int = 1
-    """Ours: a page of which nothing but the title is left says nothing."""
+    """Fewest words after the title. Ours: a page with nothing but its title has no content."""
     min_longest_line_words: int = 3
-    """Words in the body's longest line. Ours: where every line is shorter, there are headings and labels only; the
-    shortest articles seen are one sentence of three words."""
+    """Fewest words in the longest line after the title. Ours: if every line is shorter, the page has only headings and
+    labels; the shortest articles seen are one sentence of three words."""
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges every page by its words behind the title."""
+        """Judges every page by its words after the title."""
         num_words: list[float] = []
         longest: list[float] = []
         titles = batch.column("title").to_pylist()
@@ -80,7 +85,7 @@ class Article(Step):
         return Outcome(verdict=verdict, detail=detail, signals=signals)
 
     def rules(self) -> tuple[Rule, ...]:
-        """The limits, in the order in which they decide."""
+        """Returns the limits in the order in which they decide."""
         disambiguation = Rule("disambiguation", "is_disambiguation", ">", 0, "ours; off by default")
         return (
             Rule("empty_article", "body_words", "<", self.min_body_words, "ours"),
@@ -90,7 +95,7 @@ class Article(Step):
 
 
 def body_of(text: str, title: str) -> str:
-    """What stands behind the title.
+    """Returns the text after the title.
 
     >>> body_of("Pear\\n\\nPears are fruits.", "Pear"), body_of("Pear", "Pear")
     ('Pears are fruits.', '')

@@ -1,4 +1,4 @@
-"""The addresses a page cites: what the classifier of pages that Wikipedia would cite learns from."""
+"""Finds the addresses that a page cites, from which the classifier of pages that Wikipedia would cite is trained."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from filters.wikitext.protected_text import decode_entities
 
 MAX_URL_CHARS = 2048
-"""Ours: longer ones are trackers' and searches'."""
+"""Longest address in characters (ours): longer ones are those of trackers and searches."""
 
 _I = re.IGNORECASE
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
@@ -24,9 +24,10 @@ _HOST = re.compile(r"^https?://[^/?#\s.]+\.[^/?#\s]+", _I)
 
 
 def cited_urls(wikitext: str) -> list[str]:
-    """Every address outside the wikis that the page names, once, in its order: in references, templates and links.
+    """Returns every address outside the wikis that the page names, each once, in order of appearance.
 
-    An archive's copy gives the address of the original. Comments and ``<nowiki>`` are passed over. (RedPajama's
+    Addresses are found in references, templates and links. A copy in an archive counts as its original. Comments and
+    ``<nowiki>`` are skipped. (RedPajama's
     ``extract_urls.py`` reads lines with a bare ``<ref>`` only and so misses references with a name.)
 
     >>> cited_urls("a<ref name=x>{{cite web|url=http://a.org/b|archive-url=https://web.archive.org/web/2015/http://a.org/b}}</ref>")

@@ -1,4 +1,4 @@
-"""Lines of the page: headings, lists, preformatted text, sections of apparatus, and what announces a removed block."""
+"""Lays out the lines of a page: headings, lists, code, sections of apparatus, and lead-ins of removed blocks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MAX_LIST_DEPTH = 10
 _MAX_HEADING_LEVEL = 6
 _LIST_MARKS = "*#:;"
 _SPECIAL = frozenset(_LIST_MARKS + "=|!" + BREAK + REMOVED_BLOCK)
-"""Signs that make the line that they begin something else than a paragraph."""
+"""First characters of lines that are not plain paragraphs."""
 
 
 def lay_out(text: str, apparatus_headings: frozenset[str], rules: TextRules) -> str:
@@ -64,7 +64,7 @@ class _LeadIn:
     """A line that ends with a colon, until what follows is known."""
 
     num_lines: int
-    """Lines in front of it and of the headings that it brought along."""
+    """Number of lines before it and before the headings that were written with it."""
     headings: list[tuple[int, str]]
 
 
@@ -122,7 +122,7 @@ class _Layout:
                 self.out.append(line)
 
     def find_preformatted(self, lines: list[str], start: int) -> None:
-        """Finds the end of the lines from ``start`` that begin with a space, which MediaWiki shows as they stand.
+        """Finds the end of the lines from ``start`` that begin with a space, which MediaWiki shows as preformatted text.
 
         One line alone is a slip of the writer, and lines that all are items are a list.
         """
@@ -206,7 +206,7 @@ class _Layout:
             self.lead_in = _LeadIn(num_lines, headings)
 
     def _heading(self, line: str) -> tuple[int, str] | None:
-        """Level and words of ``== words ==``; unequal signs count by the fewer, as in MediaWiki."""
+        """Returns level and words of ``== words ==``; of unequal signs the fewer count, as in MediaWiki."""
         line = line.rstrip(BREAK + " ")
         inner = line.strip("=")
         if not inner.strip():
@@ -244,7 +244,7 @@ class _Layout:
         return f"{indent}{numbers[key]}. {words}"
 
     def _pieces(self, words: str) -> str:
-        """The words of an item or term; a line break inside it stays one."""
+        """Returns the words of an item or term; a line break inside it stays."""
         pieces = (plain(piece, self.rules) for piece in words.split(BREAK))
         return "\n".join(piece for piece in pieces if piece)
 
@@ -254,5 +254,5 @@ def _is_item(line: str) -> bool:
 
 
 def _is_table_row(line: str) -> bool:
-    """A row outside of any table: a template opened the table."""
+    """True for a table's row outside of any table, whose beginning a template has."""
     return HELD_OPEN not in line and (line[0] == "|" or "!!" in line or "scope=" in line or line.startswith("! "))

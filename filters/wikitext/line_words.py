@@ -1,4 +1,4 @@
-"""Words of one line: emphasis is removed, and what removed templates leave behind is tidied."""
+"""Cleans one line: removes emphasis, and tidies the traces of removed templates."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _LEADING = re.compile(r"(?:[,;](?=\s|$)\s*)+")
 
 @dataclass(frozen=True, slots=True)
 class TextRules:
-    """How the wiki's language sets its signs."""
+    """Rules of punctuation that differ between languages."""
 
     is_semicolon_spaced: bool = False
-    """French puts a space before ``;``, so there it is no trace of a removed template."""
+    """True for French, where a space before ``;`` is no trace of a removed template."""
 
 
 def plain(line: str, rules: TextRules) -> str:

@@ -1,4 +1,4 @@
-"""Links: their words stay, and pictures, categories and links to other languages go."""
+"""Replaces links by their words, and removes pictures, categories and links to other languages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from filters.wikitext.wiki_names import WikiNames
 
 _MAX_OPEN = 40
-"""Links open inside one another; a page that opens more is broken, and its further brackets are removed singly."""
+"""Most links that can be open inside one another. A page that opens more is broken; the brackets beyond are removed."""
 _PLAIN = re.compile(r"\[\[(?![^|\]\[\n:]*+:)(?:[^\[\]|\n]++\|)?([^\[\]|\n]++)\]\]")
 _BRACKETS = re.compile(r"\[\[|\]\]")
 _FILE_NAME = re.compile(r"\.(?:jpe?g|png|svg|gif|tiff?|web[mp]|og[gva]|pdf|djvu|mid|flac|wav|mp3|xcf)$", re.IGNORECASE)
@@ -50,7 +50,7 @@ _PROJECTS = frozenset(
 
 
 def resolve_links(text: str, syntax: WikiNames) -> str:
-    """Replaces every ``[[...]]`` by the words it shows, nested ones from the inside; brackets left alone go.
+    """Replaces every ``[[...]]`` by the words it shows, nested ones first; brackets without a pair are removed.
 
     >>> from filters.wikitext.wiki_names import syntax
     >>> resolve_links("[[Pear|pears]] and [[apple]]s[[File:A.jpg|thumb|A [[b]]]][[Category:C]]", syntax("en"))
@@ -72,7 +72,7 @@ def resolve_links(text: str, syntax: WikiNames) -> str:
         elif len(frames) > 1:
             inner = "".join(frames.pop())
             if text.startswith("]", position) and inner.count("[") > inner.count("]"):
-                inner += "]"  # of "[[a|[b]]]" the first bracket closes the single one
+                inner += "]"  # in "[[a|[b]]]" the first bracket closes the single one
                 position += 1
             frames[-1].append(_words_of(inner, syntax))
     frames[-1].append(text[position:])
@@ -80,7 +80,7 @@ def resolve_links(text: str, syntax: WikiNames) -> str:
 
 
 def _words_of(inner: str, syntax: WikiNames) -> str:
-    """What a reader sees of one link."""
+    """Returns what a reader sees of one link."""
     target, bar, label = inner.partition("|")
     prefix, colon, page = target.partition(":")
     if not colon:
@@ -100,13 +100,13 @@ def _words_of(inner: str, syntax: WikiNames) -> str:
 
 
 def _without_project(target: str) -> str:
-    """Of ``wikt:de:Haus`` the last part; a title with a colon of its own stays whole."""
+    """Returns the last part of ``wikt:de:Haus``; a title with a colon of its own stays whole."""
     prefix, _, page = target.partition(":")
     return page.rpartition(":")[2] if prefix.strip().lower() in _PROJECTS else target
 
 
 def resolve_external_links(text: str) -> str:
-    """Keeps the label of ``[http://... label]``; a link without one shows only a number and goes.
+    """Keeps the label of ``[http://... label]``; a link without one shows only a number and is removed.
 
     >>> resolve_external_links("see [http://a.org the site] and [https://b.org] [1]")
     'see the site and  [1]'

@@ -1,4 +1,4 @@
-"""Numbers as a wiki writes them: which sign is the decimal one, and what stands between thousands.
+"""Reads and writes numbers as each wiki does: its decimal sign, and its separator of thousands.
 
 A number whose syntax is not certain is returned as the writer gave it. It must never come out larger or smaller.
 """

@@ -1,7 +1,8 @@
-"""Wikitext to plain text: what a reader of the article reads, in time linear in the page.
+"""Converts wikitext to plain text, as a reader of the article sees it, in time linear in the page.
 
-The page is never expanded as MediaWiki would (that needs the wiki's own templates): templates that carry words give
-them by a table (``filters/data/wikipedia/templates.yaml``), all others go with the tables, pictures and references.
+The page is never expanded as MediaWiki would, because that needs the wiki's own templates. Templates that carry words
+are replaced by a table (``filters/data/wikipedia/templates.yaml``); all others are removed with the tables, pictures and
+references.
 """
 
 from __future__ import annotations
@@ -43,9 +44,10 @@ def wikitext_to_text(
 ) -> str:
     """Returns the article's words without its markup. The title is not put before them; it only fills ``{{PAGENAME}}``.
 
-    Keeps paragraphs, headings, lists, the words of links, formulas and code. Leaves out pictures with their
-    captions, tables, references, comments, categories, templates without words, headings with nothing under them
-    and the apparatus at the end (see also, references, external links).
+    Keeps paragraphs, headings, lists, the words of links, formulas and code. Leaves out pictures with their captions,
+    tables, references, comments, categories, templates without words, headings with nothing under them and the
+    apparatus at the end (see also, references, external links). ``unknown`` collects the templates inside sentences
+    of which nothing is known.
 
     >>> wikitext_to_text("'''Pears''' are [[fruit]]s.<ref>A</ref>\\n== See also ==\\n* [[Apple]]", names=syntax("en"))
     'Pears are fruits.'
@@ -63,7 +65,7 @@ def wikitext_to_text(
 
 
 def is_disambiguation(wikitext: str, names: WikiNames) -> bool:
-    """Whether the page calls one of its wiki's templates for disambiguation pages."""
+    """True if the page uses one of its wiki's templates for disambiguation pages."""
     templates = names.disambiguation_templates
     return any(
         match[1].strip().replace("_", " ").lower() in templates for match in _TEMPLATE_OPENING.finditer(wikitext)

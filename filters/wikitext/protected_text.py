@@ -1,6 +1,6 @@
-"""Stretches of a page that the wikitext parser does not look into, and characters of our own that stand for them.
+"""Sets aside the parts of a page that the wikitext parser must not look into, and cleans its characters.
 
-Control characters cannot stand in a page (XML forbids them; they are taken out first), so they are free to be marks.
+Control characters mark the places. A page cannot contain them: XML forbids them, and they are removed first.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 from html.entities import html5
 
 HELD_OPEN, HELD_CLOSE = "\x02", "\x03"
-"""Enclose the number of a held stretch."""
+"""Enclose the number of a text that is set aside."""
 PIPE, EQUALS = "\x04", "\x05"
 """A ``|`` or ``=`` of the text itself (``{{!}}``), which must not separate a template's arguments."""
 REMOVED_BLOCK = "\x06"
@@ -27,7 +27,7 @@ _STRAY_MARKS = {HELD_OPEN: "", HELD_CLOSE: "", PIPE: "|", EQUALS: "=", REMOVED_B
 
 
 class Held:
-    """The stretches of one page that wait for the end: what ``<nowiki>``, ``<pre>``, ``<math>`` enclose."""
+    """The texts of one page that are set aside until the end: what ``<nowiki>``, ``<pre>``, ``<math>`` enclose."""
 
     __slots__ = ("_texts",)
 
@@ -35,12 +35,12 @@ class Held:
         self._texts: list[str] = []
 
     def hold(self, text: str) -> str:
-        """Keeps the text and gives the mark that stands for it."""
+        """Stores the text and returns its mark."""
         self._texts.append(text)
         return f"{HELD_OPEN}{len(self._texts) - 1}{HELD_CLOSE}"
 
     def put_back(self, text: str) -> str:
-        """Sets every held stretch in its place again."""
+        """Replaces every mark by its text."""
         if HELD_OPEN not in text:
             return text
         pieces = _HELD.split(text)
@@ -50,9 +50,9 @@ class Held:
 
 
 def unescape_references(text: str) -> str:
-    """Some pages were stored escaped twice: there ``&lt;ref&gt;...&lt;/ref&gt;`` is a reference, not the word "<ref>".
+    """Unescapes pages that were stored escaped twice, where ``&lt;ref&gt;...&lt;/ref&gt;`` is a reference.
 
-    Ours: MediaWiki shows them as text. No article at hand means the word.
+    Ours: MediaWiki shows the word "<ref>", which no article seen means.
     """
     if "&lt;/ref" not in text:
         return text
@@ -74,7 +74,7 @@ def remove_control(text: str) -> str:
 
 
 def remove_marks(text: str) -> str:
-    """Turns what is left of our marks into the characters they stand for."""
+    """Replaces the marks that are left by the characters that they mean."""
     for mark, character in _STRAY_MARKS.items():
         if mark in text:
             text = text.replace(mark, character)
@@ -82,7 +82,7 @@ def remove_marks(text: str) -> str:
 
 
 def plain_spaces(text: str) -> str:
-    """Turns spaces that do not break, and narrow ones, into spaces."""
+    """Replaces non-breaking and narrow spaces by plain ones."""
     for space in _SPACES:
         if space in text:
             text = text.replace(space, " ")
@@ -90,9 +90,9 @@ def plain_spaces(text: str) -> str:
 
 
 def decode_entities(text: str) -> str:
-    """Decodes HTML entities, once: ``&amp;lt;`` is the text ``&lt;``. Unknown ones and control characters stay away.
+    """Decodes HTML entities once: ``&amp;lt;`` is the text ``&lt;``. Unknown ones stay, control characters are removed.
 
-    ``html.unescape`` will not do: it also decodes entities without a semicolon, which MediaWiki leaves as text.
+    ``html.unescape`` also decodes entities without a semicolon, which MediaWiki leaves as text.
 
     >>> decode_entities("a&nbsp;b &amp;lt; &notit; AT&T &#8211; &#x2013;")
     'a b &lt; &notit; AT&T – –'

@@ -1,6 +1,6 @@
-"""Tags in wikitext: what encloses text that is not wikitext, what goes with its content, and plain HTML.
+"""Resolves tags in wikitext: those that enclose other text, those removed with their content, and plain HTML.
 
-All scans go forward only: a tag that is never closed is looked for once, so that the work stays linear.
+All scans go forward only: the end of a tag that is never closed is looked for once, so that the work stays linear.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _GOES = frozenset(
         *("hiero", "templatedata", "templatestyles", "inputbox", "categorytree", "indicator", "includeonly", "phonos"),
     )
 )
-"""Tags that go with what they enclose: references, pictures, drawings, what the page itself does not show."""
+"""Tags removed with what they enclose: references, pictures, drawings, and what the page itself does not show."""
 _BLOCKS = frozenset({"gallery", "timeline", "imagemap", "graph", "chart", "mapframe", "score"})
 """Those of them that have lines of their own, which a line before them can announce."""
 _HELD_AS_TEXT = frozenset({"nowiki", "pre"})
@@ -57,10 +57,10 @@ _TO_SUB = str.maketrans("0123456789+-−", "₀₁₂₃₄₅₆₇₈₉₊₋
 
 
 def resolve_raw_tags(text: str, held: Held) -> str:
-    """Removes comments, references and pictures; holds what nowiki, pre, code and math enclose until the end.
+    """Removes comments, references and pictures; sets aside what nowiki, pre, code and math enclose until the end.
 
-    A comment that is not closed goes to the end of the page, as in MediaWiki. Of a reference that is not closed
-    the rest of its line goes; of any other tag that is not closed only the tag.
+    A comment that is not closed reaches to the end of the page, as in MediaWiki. A reference that is not closed is
+    removed with the rest of its line; of any other tag that is not closed only the tag is removed.
 
     >>> resolve_raw_tags('a<ref name="x">b</ref> c<ref name=y/><!-- d --> e', Held())
     'a c e'
@@ -95,14 +95,14 @@ def resolve_raw_tags(text: str, held: Held) -> str:
 
 
 def _after_comment(text: str, start: int, end: int) -> int:
-    """A comment alone on its line takes the line with it, as in MediaWiki, so that it parts no list or paragraph."""
+    """Includes the line's end if a comment is alone on its line, as in MediaWiki, so that it splits no list."""
     if (start == 0 or text[start - 1] == "\n") and text[end : end + 1] == "\n":
         return end + 1
     return end
 
 
 def _after_ref(text: str, position: int) -> int:
-    """Where the reference ends that opened before ``position``: a self-closing one inside it does not count."""
+    """Returns the end of the reference that opened before ``position``; a self-closing one inside it does not count."""
     close = _REF_END.search(text, position)
     while close and not close[1] and close[0].endswith("/>"):
         close = _REF_END.search(text, close.end())
@@ -134,9 +134,9 @@ _TEX_STYLE = re.compile(r"\\(?:displaystyle|textstyle|scriptstyle|,|;|!|:|quad(?
 
 
 def plain_math(tex: str) -> str:
-    """A formula as a reader of plain text takes it: TeX between dollar signs, or just the words where it is no more.
+    """Returns a formula as plain text: TeX between dollar signs, or the bare words if it has no TeX in it.
 
-    Neighbouring braces are set apart (the same formula in TeX), since ``{{`` is wikitext.
+    Neighbouring braces get a space between them (the same formula in TeX), because ``{{`` is wikitext.
 
     >>> plain_math(" x+1 "), plain_math(r"\\frac{a}{\\sqrt{b}}")
     ('x+1', '$\\\\frac{a}{\\\\sqrt{b} }$')
@@ -150,7 +150,7 @@ def plain_math(tex: str) -> str:
 
 
 def remove_html_tables(text: str) -> str:
-    """Removes ``<table>`` elements with what they hold; one that is not closed loses only its tag."""
+    """Removes ``<table>`` elements with their content; of one that is not closed only the tag is removed."""
     if "<table" not in text and "<TABLE" not in text:
         return text
     spans: list[tuple[int, int]] = []

@@ -1,6 +1,6 @@
-"""What a template shows, by its name: the table of its wiki first, then families of names.
+"""Looks up what a template shows by its name: first in the table of its wiki, then in families of names.
 
-A family is a pattern of names that are too many for a table: one template per language, country, century or ordinal.
+A family is a pattern for names that are too many for a table: one template per language, country, century or ordinal.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Templates whose words take more than a pattern: languages, pronunciations, links, countries, centuries, lists.
+"""Rules for templates whose words take more than a pattern: languages, pronunciations, links, countries, centuries, lists.
 
 Each rule is a pure function of a call's arguments and the wiki's language, named in ``templates.yaml`` as ``fn:NAME``.
 Arguments that a rule cannot read come back as plain words or not at all; no rule raises on what a page contains.
@@ -114,7 +114,7 @@ def _named_words(call: TemplateCall) -> str:
 
 
 def _interlanguage(call: TemplateCall) -> str:
-    """A link to another language's article: its label, or else its title on this wiki."""
+    """Returns the label of a link to another language's article, or else its title on this wiki."""
     label = call.first_named("lt", "display", "text", "текст", "tekst", "texte", "texto", "label")
     first, second = call.get(1), call.get(2)
     if label:
@@ -169,13 +169,13 @@ def _country(call: TemplateCall) -> str:
 
 
 def _country_if_named(call: TemplateCall) -> str:
-    """Italian ``{{bandiera|Francia|nome}}``: the flag alone unless the name is requested."""
+    """``{{bandiera|Francia|nome}}`` shows "Francia"; without ``nome`` it shows only the flag."""
     is_named = call.get(2).lower() in ("nome", "nombre", "nom", "name") or call.named.get("nome")
     return _country(call) if is_named else ""
 
 
 def _team(call: TemplateCall) -> str:
-    """Italian ``{{Naz|CA|ITA}}``: a national team by the country's code."""
+    """``{{Naz|CA|ITA}}``, a national team, shows the country's name."""
     code = next((word for word in call.positional if _COUNTRY_CODE.fullmatch(word)), "")
     return country_name(code, call.language) if code else ""
 

@@ -13,7 +13,7 @@ _MAX_INDENT_CHARS = 16
 _MAX_BRACES = 3
 _UNCLOSED_TABLE = re.compile(r"\n[ \t]*\n(?![ \t]*[|!{])|\n=")
 _TABLE = 0
-"""Number of braces that stands for a table in :class:`_OpenMarks`."""
+"""Number of braces that means a table in :class:`_OpenMarks`."""
 
 
 @dataclass(slots=True)
@@ -67,7 +67,7 @@ def find_spans(text: str) -> list[Span]:
 
 @dataclass(slots=True)
 class _OpenMarks:
-    """The marks that wait for their closing ones. A run of braces can open several templates."""
+    """The marks that are open. A run of braces can open several templates."""
 
     starts: list[int]
     counts: list[int]

@@ -1,4 +1,4 @@
-"""Templates and tables: those that carry words are replaced by them, all others are removed, at any depth."""
+"""Replaces templates by the words that they show, and removes all other templates and tables, at any depth."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class _Renderer:
         return _protect(_FUNCTIONS[name](call))
 
     def _is_in_sentence(self, span: Span) -> bool:
-        """True if words stand next to the template on its line, which is no row of a table or argument."""
+        """True if the template's line has words next to it and is no row of a table and no argument."""
         text = self.text
         before = text[max(0, span.start - _MAX_SENTENCE_CHARS) : span.start].rpartition("\n")[2]
         after = text[span.end : span.end + _MAX_SENTENCE_CHARS].partition("\n")[0]
@@ -145,7 +145,7 @@ def _without_prefix(name: str) -> str:
 
 
 def _guess(call: TemplateCall) -> str:
-    """The words of a template that no table knows, where its arguments leave no doubt what they are.
+    """Returns the words of an unknown template if its arguments leave no doubt what they are.
 
     Ours: a language's code and one text, or one text in a script that the wiki's language does not use.
     """

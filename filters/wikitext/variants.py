@@ -1,4 +1,4 @@
-"""Language variants, ``-{...}-``: wikis written in two scripts mark what is not converted, or written in both ways."""
+"""Resolves language variants, ``-{...}-``, in which wikis with two scripts mark text that is not converted."""
 
 from __future__ import annotations
 

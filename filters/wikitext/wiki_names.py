@@ -1,6 +1,6 @@
-"""What differs from one Wikipedia to the next: names of namespaces, templates that carry words, apparatus sections.
+"""The names that differ between Wikipedias: namespaces, templates, sections of apparatus, months, countries.
 
-The tables are data files in ``filters/data/wikipedia``; a dump's own ``siteinfo`` adds its namespace names.
+The tables are data files in ``filters/data/wikipedia``; a dump's own ``siteinfo`` adds its namespaces.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import yaml
 _DATA = Path(__file__).parents[1] / "data" / "wikipedia"
 
 MEDIA, FILE, CATEGORY = -2, 6, 14
-"""Numbers of the namespaces whose names matter here, as MediaWiki gives them."""
+"""MediaWiki's numbers of the namespaces whose names are needed."""
 
 Pattern = tuple[str, ...]
 """A template's text: literal, field, literal, field, ..., literal."""
 Rendering = str | tuple[Pattern, ...]
-"""Either the name of a rule of ``template_rules``, or patterns; the first one that can be filled is used."""
+"""Name of a rule of ``template_rules``, or patterns, of which the first that can be filled is used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -31,9 +31,9 @@ class WikiNames:
 
     language: str
     hidden_prefixes: frozenset[str]
-    """Links with these prefixes carry no words of the article: files, categories, other languages."""
+    """Prefixes of links without words of the article: files, categories, other languages."""
     media_prefixes: frozenset[str]
-    """Links to a sound or a film: only their label is words."""
+    """Prefixes of links to a sound or a film, of which only the label is shown."""
     apparatus_headings: frozenset[str]
     templates: Mapping[str, Rendering]
     redirect_words: tuple[str, ...]
@@ -49,12 +49,12 @@ def _table(name: str) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=1)
 def wiki_codes() -> frozenset[str]:
-    """The codes of all Wikipedias: what stands before ``wiki`` in a dump's name and before an interlanguage link."""
+    """Returns the codes of all Wikipedias, as in a dump's name (before ``wiki``) and in interlanguage links."""
     return frozenset(_table("wikis")["codes"].split())
 
 
 def language_of_wiki(code: str) -> str:
-    """The language a wiki is written in, ISO 639-1 where there is a code for it.
+    """Returns the language that a wiki is written in, as its ISO 639-1 code if it has one.
 
     >>> language_of_wiki("simple"), language_of_wiki("sr")
     ('en', 'sr')
@@ -64,18 +64,18 @@ def language_of_wiki(code: str) -> str:
 
 
 def redirect_words(language: str) -> tuple[str, ...]:
-    """The words that open a redirect page, lower case, without ``#``; the English one is understood everywhere."""
+    """Returns the words that open a redirect page, lower case, without ``#``; every wiki knows the English one."""
     table = _table("redirects")
     return (*table["all"], *table.get(language, ()))
 
 
 @functools.lru_cache(maxsize=64)
 def syntax(language: str, namespaces: str = "") -> WikiNames:
-    """The names that hold on the wiki of this language.
+    """Returns the names of the wiki of this language.
 
     Args:
-        language: the wiki's language; one without tables of its own gets what all wikis understand.
-        namespaces: the dump's own names, ``6:Datei|14:Kategorie``, as :func:`pack_namespaces` writes them.
+        language: the wiki's language; one without tables of its own gets the names that all wikis understand.
+        namespaces: the dump's own namespaces, ``6:Datei|14:Kategorie``, as :func:`pack_namespaces` writes them.
 
     >>> "datei" in syntax("de").hidden_prefixes, "datei" in syntax("fr").hidden_prefixes
     (True, False)
@@ -145,7 +145,7 @@ def country_name(code: str, language: str) -> str:
 
 @functools.lru_cache(maxsize=64)
 def silent_names(language: str) -> re.Pattern[str]:
-    """Matches the lower-case names of templates that show a reader of the sentence nothing: notes, requests, icons.
+    """Returns a pattern of the lower-case names of templates that show a reader of the sentence nothing: notes, requests, icons.
 
     >>> bool(silent_names("en").fullmatch("citation needed")), bool(silent_names("en").fullmatch("convert"))
     (True, False)
@@ -156,7 +156,7 @@ def silent_names(language: str) -> re.Pattern[str]:
 
 
 def pack_namespaces(names: Mapping[int, str]) -> str:
-    """The names of the namespaces that matter, in one short string.
+    """Packs the names of the namespaces that are needed into one short string.
 
     >>> pack_namespaces({0: "", 6: "Datei", 10: "Vorlage", 14: "Kategorie"})
     '6:Datei|14:Kategorie'
@@ -165,14 +165,17 @@ def pack_namespaces(names: Mapping[int, str]) -> str:
 
 
 def unpack_namespaces(packed: str) -> list[tuple[int, str]]:
-    """The reverse of :func:`pack_namespaces`."""
+    """Returns the numbers and names that :func:`pack_namespaces` packed."""
     pairs = (item.partition(":") for item in packed.split("|") if item)
     return [(int(number), name) for number, _, name in pairs]
 
 
 @functools.lru_cache(maxsize=64)
 def _templates(language: str) -> dict[str, Rendering]:
-    """The templates of one language over those of all; the value of a name that was taken back is an empty tuple."""
+    """Returns the templates of one language and those of all wikis, of which the language's own win.
+
+    A name whose value is empty shows nothing on that wiki, even if it shows words on others.
+    """
     table = _table("templates")
     renderings: dict[str, Rendering] = {}
     for entries in (table["all"], table.get(language, {})):
@@ -192,16 +195,16 @@ def _compile(value: str | list[str]) -> Rendering:
 
 
 def _split_pattern(pattern: str) -> Pattern:
-    """Cuts ``c. {1}–{2}`` into ``("c. ", "1", "–", "2", "")``; a brace that encloses no field is a brace."""
+    """Splits ``c. {1}–{2}`` into ``("c. ", "1", "–", "2", "")``; a brace that encloses no field is text."""
     pieces: list[str] = [""]
     rest = pattern
     while rest:
         before, brace, after = rest.partition("{")
-        field, close, behind = after.partition("}")
+        field, close, following = after.partition("}")
         if brace and close and field and (field.isalnum() or field in "*+"):
             pieces[-1] += before
             pieces += [field, ""]
-            rest = behind
+            rest = following
         else:
             pieces[-1] += before + brace
             rest = after

@@ -1,4 +1,4 @@
-"""The quality gate, on real pages, counted by a judge that imports nothing of ours."""
+"""Tests of quality on real pages, counted by judges that import nothing of ours."""
 
 from __future__ import annotations
 

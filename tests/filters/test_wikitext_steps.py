@@ -1,4 +1,4 @@
-"""The steps of Wikipedia: columns in, text, verdicts and details out, each document as if alone."""
+"""Tests of the steps of Wikipedia: their columns, verdicts and details, for each document by itself."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_unknown_templates_in_sentences_are_counted() -> None:
     assert outcome.signals["num_unknown_templates"].to_pylist() == [26]
 
 
-def test_cited_addresses_are_told_if_asked() -> None:
+def test_cited_addresses_are_listed_on_request() -> None:
     texts = ["A.<ref>{{cite web|url=http://a.org/1}}</ref> [https://b.org B] http://a.org/1", "none", "x" * 5000]
     batch = pa.RecordBatch.from_pydict({"text": texts, "title": ["A", "B", "C"], "language": ["en"] * 3})
     step = Wikitext(is_citing=True, max_wikitext_chars=4000)
@@ -112,6 +112,6 @@ def test_step_contract(step: Step, batch: pa.RecordBatch) -> None:
             assert signal.equals(whole.signals[name].slice(row, 1))
 
 
-def test_a_body_is_found_behind_its_title_only() -> None:
+def test_a_body_is_found_after_its_title_only() -> None:
     assert body_of("Pears are fruits.", "Pear") == "Pears are fruits."
     assert body_of("", "") == ""

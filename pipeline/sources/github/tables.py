@@ -89,7 +89,11 @@ def first_columns(path: str, form: str, open_file: Opener) -> list[str] | None:
         return None
     with open_file(path) as file:
         try:
-            return avro_columns(file) if form == "avro" else list(pq.ParquetFile(file, page_checksum_verification=True).schema_arrow.names)
+            return (
+                avro_columns(file)
+                if form == "avro"
+                else list(pq.ParquetFile(file, page_checksum_verification=True).schema_arrow.names)
+            )
         except (AvroError, pa.ArrowException, OSError):
             return None
 

@@ -1,8 +1,8 @@
-"""Where a large dump is cut: at streams that its index names, or anywhere.
+"""Splits a large dump into units: at the streams that its index names, or at round numbers of bytes.
 
-The index of a multistream dump (``...-multistream-index*.txt.bz2``) has a line ``OFFSET:PAGE_ID:TITLE`` a page, the
-offset that of the page's stream. A reader looks for the first block in its range by itself, so a cut anywhere loses
-nothing; the index only makes the cuts exact, and an index that lies does no harm.
+The index of a multistream dump (``...-multistream-index*.txt.bz2``) has one line ``OFFSET:PAGE_ID:TITLE`` per page,
+with the offset of the page's stream. The reader finds the first block in its range by itself, so a split anywhere loses
+nothing. The index only makes the splits exact, and a wrong index does no harm.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from pipeline.sources.source import InputFile, Opener
 from pipeline.sources.wikipedia.streams import Event, read_bz2, read_plain
 
 MAX_INDEX_BYTES = 64 << 20
-"""Stored bytes of an index that are read when the work is planned (some seconds). Ours. The index of a whole English
-dump is longer: it is passed over, and the dump cut at round numbers."""
+"""Longest index in stored bytes that is read when the work is planned, which takes some seconds. Ours. The index of a
+whole English dump is longer: it is skipped, and the dump is split at round numbers of bytes."""
 
 _INDEX_NAME = re.compile(r"-index[0-9]*\.txt")
 _OFFSET = re.compile(rb"^([0-9]{1,15}):", re.MULTILINE)
 
 
 def is_index_name(name: str) -> bool:
-    """Whether a file's name is that of an index.
+    """True if a file's name is that of an index.
 
     >>> is_index_name("enwiki-20220620-pages-articles-multistream-index1.txt-p1p41242.bz2")
     True
@@ -31,7 +31,7 @@ def is_index_name(name: str) -> bool:
 
 
 def index_of(dump: InputFile, indexes: Sequence[InputFile]) -> InputFile | None:
-    """The index that belongs to a dump by its name."""
+    """Returns the index that belongs to a dump by its name, or None."""
     wanted = _without_kind(dump.path)
     return next((index for index in indexes if _without_kind(index.path) == wanted), None)
 
@@ -43,7 +43,7 @@ def _without_kind(path: str) -> str:
 
 
 def unit_ends(dump: InputFile, indexes: Sequence[InputFile], open_file: Opener, *, max_unit_bytes: int) -> list[int]:
-    """The bytes at which a dump is cut, in rising order, neither its beginning nor its end among them."""
+    """Returns the bytes at which a dump is split, in rising order, without its beginning and its end."""
     index = index_of(dump, indexes)
     if index is None or index.num_bytes > MAX_INDEX_BYTES:
         return list(range(max_unit_bytes, dump.num_bytes, max_unit_bytes))
@@ -54,9 +54,9 @@ def unit_ends(dump: InputFile, indexes: Sequence[InputFile], open_file: Opener, 
         if not previous < offset < dump.num_bytes:
             continue
         if offset - start > max_unit_bytes:
-            cut = previous if previous > start else offset
-            ends.append(cut)
-            start = cut
+            end = previous if previous > start else offset
+            ends.append(end)
+            start = end
         previous = offset
     if dump.num_bytes - start > max_unit_bytes and previous > start:
         ends.append(previous)
@@ -66,7 +66,7 @@ def unit_ends(dump: InputFile, indexes: Sequence[InputFile], open_file: Opener, 
 
 
 def _offsets(index: InputFile, open_file: Opener) -> Iterator[int]:
-    """The streams' offsets as the index gives them, with repetitions."""
+    """Yields the streams' offsets in the order of the index, each once per run of equal ones."""
     with open_file(index.path) as stored:
         is_packed = index.path.endswith(".bz2")
         line = b""

@@ -1,4 +1,4 @@
-"""The pages of one unit of a dump, and what of it could not be read."""
+"""Yields the pages of one unit of a dump, and reports the parts that could not be read."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pipeline.sources.wikipedia.streams import Event, StreamPiece, read_bz2, rea
 from pipeline.sources.wikipedia.xml import BrokenPageError, Page, PageCutter, SiteInfo, parse_page, parse_siteinfo
 
 _HEAD_BYTES = 1 << 20
-"""A header is about 5 kB; the longest (all namespaces of a large wiki) 20 kB. Ours."""
+"""Bytes in which the header is looked for (ours). It is about 5 kB long; the longest, of a large wiki, 20 kB."""
 _TAIL_BYTES = 64
 _PAGE_END = b"</page>"
 _END_TAG = b"</mediawiki>"
 
 
 def site_info(stored: BinaryIO, kind: str) -> SiteInfo | None:
-    """The header, read from the file's beginning whatever part of it the unit is."""
+    """Reads the header from the file's beginning, whatever range of the file the unit has."""
     head = bytearray()
     for piece in read_bz2(stored, 0) if kind == "bz2" else read_plain(stored, 0):
         head += piece.data
@@ -27,9 +27,9 @@ def site_info(stored: BinaryIO, kind: str) -> SiteInfo | None:
 
 
 def pages_of(unit: Unit, stored: BinaryIO) -> Iterator[tuple[Page, int] | Rejected]:
-    """The pages that begin in the unit's range, each with its offset; the last is read to its end behind the range.
+    """Yields the pages that begin in the unit's range, each with its offset; the last one is read past the range.
 
-    What is damaged is told by the unit in whose range it is.
+    Damage is reported by the unit in whose range it is.
     """
     is_bz2 = unit.kind == "bz2"
     cutter = PageCutter(is_running=not is_bz2)
@@ -43,7 +43,7 @@ def pages_of(unit: Unit, stored: BinaryIO) -> Iterator[tuple[Page, int] | Reject
         if piece.event is not Event.DATA:
             yield _loss(unit, piece, cutter)
             cutter.reset()
-            tail = b""  # how the file ends is told already
+            tail = b""  # how the file ends has been reported
             continue
         is_inside = is_inside and _PAGE_END not in tail + piece.data
         tail = (tail + piece.data)[-_TAIL_BYTES:]
@@ -60,7 +60,7 @@ def pages_of(unit: Unit, stored: BinaryIO) -> Iterator[tuple[Page, int] | Reject
         if not is_bz2:  # a unit may be shorter than the tag
             stored.seek(max(0, stored.seek(0, 2) - _TAIL_BYTES))
             tail = stored.read(_TAIL_BYTES)
-        elif is_inside or not is_ours:  # how the file ends is told by another unit
+        elif is_inside or not is_ours:  # another unit reports how the file ends
             tail = b""
         yield from _end_of_file(unit, cutter, tail, has_pages=has_pages)
 
@@ -80,7 +80,7 @@ def _loss(unit: Unit, piece: StreamPiece, cutter: PageCutter) -> Rejected:
 
 
 def _end_of_file(unit: Unit, cutter: PageCutter, tail: bytes, *, has_pages: bool) -> Iterator[Rejected]:
-    """What is wrong with how the file ends, told by the unit that read its end."""
+    """Reports what is wrong with the end of the file; called by the unit that read it."""
     if cutter.has_begun:
         if unit.end is None or cutter.offset < unit.end:
             yield Rejected(

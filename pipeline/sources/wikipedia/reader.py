@@ -1,8 +1,8 @@
 """Wikipedia (4.5 %): the XML dumps ``<lang>wiki-<date>-pages-articles[-multistream][N].xml*.bz2`` of twenty languages.
 
-A large file is read in parts, each by its own worker: the pages that begin in a range of its bytes. Of bz2, one stream
-or many, a page begins where the block begins that holds its first byte. The language is the wiki's code in the file's
-name (``dewiki-20220620-...``), or the setting; a name without one goes by the dump's own header.
+A large file is read in units, each by its own worker: the pages that begin in a range of its bytes. In bz2, of one
+stream or many, a page begins where the block with its first byte begins. The language is the wiki's code in the file's
+name (``dewiki-20220620-...``), or the setting; a name without a code leaves it to the dump's header.
 
 The paper: dumps of June to August 2022; hyperlinks, comments and other formatting boilerplate removed.
 """
@@ -34,10 +34,10 @@ _URL_SAFE = "/:@!$*(),;~'"
 class WikipediaReader(Reader):
     """Reads the articles of Wikipedia's XML dumps, wikitext in ``text``.
 
-    The id is the wiki's code and the page's number, ``de:3317``: page numbers are given by each wiki on its own.
-    Redirects and other namespaces than the articles' are named as rejected, not as bad. A header that disagrees with
-    the name is reported once a file, and the name wins. A name that holds no wiki's code (``smallwiki-latest...``)
-    leaves it to the header.
+    The id is the wiki's code and the page's number, ``de:3317``, because each wiki numbers its own pages. Redirects and
+    pages of other namespaces are reported as rejected, not as bad. If the header disagrees with the file's name, the
+    name decides, and the difference is reported once per file. If the name has no wiki's code
+    (``smallwiki-latest...``), the header decides.
     """
 
     DATA_VERSION: ClassVar[int] = 2
@@ -70,9 +70,9 @@ class WikipediaReader(Reader):
     NOT_BROKEN: ClassVar[tuple[str, ...]] = ("not_article", "redirect", "not_wikitext", "no_text", "header_language")
 
     language: str = ""
-    """The code of the Wikipedia that all files are of (``de``); empty: by each file's name."""
+    """Code of the Wikipedia that all files are from (``de``); if empty, each file's name decides."""
     max_unit_bytes: int = 64 << 20
-    """Stored bytes a unit at most. Ours: some minutes of one worker."""
+    """Largest unit in stored bytes. Ours: some minutes of one worker."""
 
     def __post_init__(self) -> None:
         if self.language and self.language not in wiki_codes():
@@ -83,16 +83,16 @@ class WikipediaReader(Reader):
             raise ValueError(f"wikipedia: max_unit_bytes must be positive, not {self.max_unit_bytes}")
 
     def knows(self, path: str) -> bool:
-        """Whether a file of this name is of a form that this source reads: an XML dump, plain or bz2, or its index."""
+        """True if this source reads files with this name: an XML dump, plain or bz2, or its index."""
         name = path.rsplit("/", 1)[-1].lower()
         packed = (".gz", ".7z", ".zst", ".zip", ".xz")
         return is_index_name(name) or (".xml" in name and (name.endswith(".bz2") or not name.endswith(packed)))
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """Cuts files into ranges; an index file given with its dump puts the cuts where streams begin.
+        """Splits files into ranges; if a dump's index is among the files, the ranges begin at its streams.
 
         Raises:
-            ValueError: a name that is no XML dump's, or an index without its dump.
+            ValueError: a file's name is not that of an XML dump, or an index comes without its dump.
         """
         dumps, indexes = [], []
         for file in files:
@@ -120,7 +120,7 @@ class WikipediaReader(Reader):
         return unit_ends(file, indexes, open_file, max_unit_bytes=self.max_unit_bytes)
 
     def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | TableRow | Rejected]:
-        """Streams the articles of a unit; memory stays at a few pages."""
+        """Yields the articles of a unit; memory stays at a few pages."""
         if unit.kind not in ("bz2", "xml"):
             raise ValueError(f"wikipedia: unknown kind of unit {unit.kind!r}")
         with open_file(unit.path) as stored:
@@ -141,7 +141,7 @@ class WikipediaReader(Reader):
 
 
 def wiki_in_name(path: str) -> str:
-    """The code of the Wikipedia in a dump's name, or nothing.
+    """Returns the code of the Wikipedia in a dump's name, or an empty string.
 
     >>> wiki_in_name("x/dewiki-20220620-pages-articles.xml.bz2"), wiki_in_name("zh_min_nanwiki-latest.xml")
     ('de', 'zh-min-nan')
@@ -175,7 +175,7 @@ class _DocumentMaker:
         self._is_redirect = re.compile(rf"\s*#\s?(?:{words})\s*:?\s*\[\[", re.IGNORECASE)
 
     def document(self, page: Page, offset: int) -> Document | Rejected:
-        """The page as a document, or why it is none."""
+        """Returns the page as a document, or the reason why it is not one."""
         namespace = page.namespace if page.namespace is not None else self._site.namespace_of(page.title)
         reason = ""
         if namespace != 0:

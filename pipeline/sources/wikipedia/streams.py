@@ -1,7 +1,7 @@
-"""A dump's bytes, unpacked: bz2 block by block from any place in the file, or plain XML from any place.
+"""Unpacks a dump from any place in the file: bz2 block by block, or plain XML.
 
-A bz2 dump, one stream or many (multistream), is entered at the next block, wherever that is. What cannot be unpacked
-is told with its place, and reading goes on at the next block.
+Reading a bz2 dump, of one stream or many (multistream), begins at the next block. Bytes that cannot be unpacked are
+reported with their location, and reading goes on at the next block.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from pipeline.sources.formats.bzip2_blocks import (
 
 
 class Event(Enum):
-    """What a piece tells beside its bytes."""
+    """The kind of a piece: bytes of the dump, or what is wrong with it."""
 
     DATA = "data"
     DAMAGED = "damaged"
-    """A block could not be unpacked; what comes next is out of another."""
+    """A block could not be unpacked; the next piece is from another block."""
     GAP = "gap"
-    """Bytes that belong to no stream: a header that is destroyed, or something else."""
+    """Bytes that belong to no stream, such as a destroyed header."""
     TRUNCATED = "truncated"
-    """The file ended inside a stream; its whole blocks were given."""
+    """The file ended inside a stream; the pieces of its whole blocks came before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +46,16 @@ class StreamPiece:
 
     event: Event
     offset: int
-    """In the stored file: of the block that the bytes come from (a stream's first: of the stream), or (plain XML) of
-    the bytes themselves. Of a gap: of the end mark before it, so that who reads that tells it."""
+    """Offset in the stored file: of the block (for a stream's first block, of the stream), or, in plain XML, of the
+    bytes themselves. A gap has the offset of the end mark before it, so the unit that reads the mark reports it."""
     data: bytes = b""
     detail: str = ""
     location: int | None = None
-    """Where it is, if not at ``offset``."""
+    """Offset of the fault, if it is not ``offset``."""
 
 
 def read_plain(file: BinaryIO, start: int) -> Iterator[StreamPiece]:
-    """The bytes of an unpacked file from ``start`` on."""
+    """Yields the bytes of an unpacked file from ``start`` on."""
     file.seek(start)
     offset = start
     while data := file.read(READ_BYTES):
@@ -64,10 +64,11 @@ def read_plain(file: BinaryIO, start: int) -> Iterator[StreamPiece]:
 
 
 def read_bz2(file: BinaryIO, start: int) -> Iterator[StreamPiece]:
-    """Unpacks the blocks that begin at ``start`` or behind it, in order, to the end of the file.
+    """Unpacks the blocks that begin at ``start`` or after it, in order, to the end of the file.
 
-    Never raises on what the file holds: damage becomes a piece, and the next block is read. Where ``start`` falls
-    behind a mark that stands inside a block by chance (2^-48 a bit), the rest of that block is told as damaged.
+    Never raises on what the file contains: damage becomes a piece, and the next block is read. If ``start`` is just
+    after a mark that a block contains by chance (probability 2^-48 per bit), the rest of that block is reported as
+    damaged.
     """
     found = regions(file, max(0, start - HEADER_BYTES))
     coming = deque[Region]()
@@ -95,7 +96,7 @@ def read_bz2(file: BinaryIO, start: int) -> Iterator[StreamPiece]:
         for at in range(0, len(data), READ_BYTES):
             yield StreamPiece(Event.DATA, region.offset, data[at : at + READ_BYTES])
         if region.is_last:
-            yield _cut(region)
+            yield _truncated(region)
 
 
 def _unpacked(region: Region, coming: deque[Region], found: Iterator[Region]) -> tuple[bytes, int]:
@@ -107,18 +108,18 @@ def _unpacked(region: Region, coming: deque[Region], found: Iterator[Region]) ->
 
 
 def _between(region: Region, *, is_start: bool) -> Iterator[StreamPiece]:
-    """What is wrong behind a stream, or before the first."""
+    """Reports what is wrong after a stream, or before the first one."""
     if region.kind is Kind.HEAD and not is_start:
         return
     if region.is_last and region.kind is Kind.END and not is_whole_end(region):
-        yield _cut(region)
+        yield _truncated(region)
         return
     fault = fault_behind(region)
     if fault:
         yield StreamPiece(Event.GAP, region.offset, detail=fault, location=behind_end(region))
 
 
-def _cut(region: Region) -> StreamPiece:
+def _truncated(region: Region) -> StreamPiece:
     return StreamPiece(
         Event.TRUNCATED, region.offset, detail=f"the file ends at byte {(region.bit + region.num_bits) // 8}"
     )

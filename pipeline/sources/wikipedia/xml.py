@@ -1,8 +1,8 @@
-"""MediaWiki's export XML: the header of a dump, and its pages one at a time.
+"""Parses MediaWiki's export XML: the header of a dump, and its pages one at a time.
 
-Pages are cut out of the bytes at ``<page>`` and ``</page>`` (in a page's text ``<`` is always written ``&lt;``) and
-each is parsed alone: memory stays at one page, no document type can declare an entity, a broken page harms no other,
-and reading may start anywhere in the file.
+The bytes are split at ``<page>`` and ``</page>`` (a page's text always has ``&lt;`` for ``<``), and each page is parsed
+by itself. So memory stays at one page, no document type can declare an entity, a broken page harms no other page, and
+reading can start anywhere in the file.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from lxml import etree
 
 MAX_PAGE_BYTES = 16 << 20
-"""Ours: eight times MediaWiki's own limit on a page's wikitext ($wgMaxArticleSize, 2,048 kB). Pages with the whole of
-their history can be longer: such dumps are not what is read here."""
+"""Longest page in bytes. Ours: eight times MediaWiki's limit on a page's wikitext ($wgMaxArticleSize, 2,048 kB). Pages
+with their whole history can be longer; this reader is not made for such dumps."""
 
 _PAGE_OPEN = re.compile(rb"<page[\s>]")
 _PAGE_CLOSE = b"</page>"
@@ -27,7 +27,7 @@ _WIKIPEDIA_HOST = re.compile(r"^(?:https?:)?//([a-z-]{2,20})\.(?:m\.)?wikipedia\
 
 
 class BrokenPageError(ValueError):
-    """A page that is no page: ``reason`` names the fault in snake_case."""
+    """Raised for a page that cannot be read; ``reason`` names the fault in snake_case."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}")
@@ -37,16 +37,16 @@ class BrokenPageError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class SiteInfo:
-    """What a dump says of itself in its header; everything may be missing."""
+    """The header of a dump; every field can be missing."""
 
     wiki: str = ""
-    """The code of the Wikipedia (``de``), empty where the header names another project or none."""
+    """Code of the Wikipedia (``de``); empty if the header names another project or none."""
     name: str = ""
-    """``dbname`` or ``sitename``, to be told to a person."""
+    """``dbname`` or ``sitename``, for messages."""
     namespaces: dict[int, str] = field(default_factory=dict)
 
     def namespace_of(self, title: str) -> int:
-        """The namespace by the title's prefix, for dumps that carry no ``<ns>``."""
+        """Returns the namespace by the title's prefix, for dumps without ``<ns>``."""
         prefix, colon, _ = title.partition(":")
         if not colon:
             return 0
@@ -56,12 +56,12 @@ class SiteInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """One page, its newest revision."""
+    """One page in its newest revision."""
 
     page_id: int
     title: str
     namespace: int | None
-    """None in dumps of before 2012, which do not say it."""
+    """Number of the namespace; None in dumps from before 2012, which have no ``<ns>``."""
     is_redirect: bool
     revision_id: int | None
     timestamp: str
@@ -76,7 +76,7 @@ def _parser() -> etree.XMLParser:
 
 
 def parse_siteinfo(head: bytes) -> SiteInfo | None:
-    """Reads the header out of the first bytes of a dump; None if there is none in them."""
+    """Reads the header from the first bytes of a dump; returns None if they have none."""
     match = _SITEINFO.search(head)
     if match is None:
         return None
@@ -102,12 +102,12 @@ def parse_siteinfo(head: bytes) -> SiteInfo | None:
 
 
 class PageCutter:
-    """Cuts pages out of bytes that are fed piece by piece; holds at most one page."""
+    """Finds the pages in bytes that are fed piece by piece; stores at most one page."""
 
     __slots__ = ("_buffer", "_is_open", "_is_running", "_offset", "_searched")
 
     def __init__(self, *, is_running: bool) -> None:
-        """``is_running``: offsets count the bytes fed; else they only name where a piece comes from."""
+        """If ``is_running``, offsets count the bytes that are fed; otherwise they only name the piece's place."""
         self._buffer = bytearray()
         self._is_open = False
         self._is_running = is_running
@@ -116,27 +116,30 @@ class PageCutter:
 
     @property
     def has_begun(self) -> bool:
-        """Whether a page has begun that has not ended."""
+        """True if a page has begun and has not ended."""
         return self._is_open
 
     @property
     def may_have_begun(self) -> bool:
-        """Whether a page has begun, or the last few bytes may be the beginning of one."""
+        """True if a page has begun, or the last few bytes could be the beginning of one."""
         return bool(self._buffer)
 
     @property
     def offset(self) -> int:
-        """Where the first byte of what is held comes from."""
+        """Offset of the first byte that is stored."""
         return self._offset
 
     def reset(self) -> None:
-        """Forgets a page that will not be ended."""
+        """Discards a page whose end will not come."""
         self._buffer.clear()
         self._is_open = False
 
     def feed(self, data: bytes, offset: int) -> Iterator[tuple[int, bytes | None]]:
-        """Yields (offset, page) for each page that ended, the offset that of the piece in which its first byte was
-        (if running: of that byte itself); None in place of a page that passed :data:`MAX_PAGE_BYTES`."""
+        """Yields (offset, page) for each page that ends in these bytes.
+
+        The offset is that of the piece that had the page's first byte (if running, of that byte itself). A page longer
+        than :data:`MAX_PAGE_BYTES` is yielded as None.
+        """
         buffer = self._buffer
         num_old = len(buffer)
         buffer += data
@@ -198,7 +201,7 @@ def parse_page(xml: bytes) -> Page:
     text_element = revision.find("text") if revision is not None else None
     if revision is None or text_element is None:
         raise BrokenPageError("no_text", title)
-    if len(text_element):  # an entity that is not resolved, or an element: its words would be lost in silence
+    if len(text_element):  # an unresolved entity or an element, whose words would be lost without a report
         raise BrokenPageError("bad_xml", f"markup inside the text of {title}")
     text = text_element.text or ""
     return Page(

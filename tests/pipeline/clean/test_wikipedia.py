@@ -1,4 +1,4 @@
-"""Wikipedia through the whole clean phase: a dump in parts, newer revisions in another, dumps that are broken."""
+"""Tests of Wikipedia in the whole clean phase: a dump in units, newer revisions in another, broken dumps."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def run(folder: Path, name: str, source: Source, *, has_index: bool = False) -> 
     return toy.run_job(job), job
 
 
-def in_parts(max_unit_bytes: int) -> Source:
+def in_units(max_unit_bytes: int) -> Source:
     return replace(SOURCE, reader=WikipediaReader(max_unit_bytes=max_unit_bytes))
 
 
@@ -79,7 +79,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Any]
     return run(tmp_path_factory.mktemp("wikipedia"), "whole", SOURCE)
 
 
-def test_every_page_stands_once_in_its_newest_revision(done: tuple[dict[str, Any], Any]) -> None:
+def test_every_page_is_kept_once_in_its_newest_revision(done: tuple[dict[str, Any], Any]) -> None:
     rows = {row["id"]: row for row in toy.table(done[1].places.clean_dir)}
     german = {f"de:{n}" for n in (*range(1, 61), 63)}
     assert {key for key in rows if key.startswith("de:")} == german
@@ -108,11 +108,11 @@ def test_what_is_broken_is_named_and_the_rest_is_read(done: tuple[dict[str, Any]
     assert (kept["nl"], kept["pl"]) == (1, 1)
 
 
-@pytest.mark.parametrize("has_index", [False, True], ids=["streams looked for", "streams by the index"])
-def test_a_dump_in_parts_gives_the_same_documents(
+@pytest.mark.parametrize("has_index", [False, True], ids=["without an index", "with an index"])
+def test_a_dump_in_units_gives_the_same_documents(
     done: tuple[dict[str, Any], Any], tmp_path: Path, has_index: bool
 ) -> None:
-    source = in_parts(1500)
+    source = in_units(1500)
     stats, job = run(tmp_path, "parts", source, has_index=has_index)
     num_units = Path(job.places.units_path).read_text().count("multistream.xml.bz2")
     assert num_units > 3
@@ -120,7 +120,7 @@ def test_a_dump_in_parts_gives_the_same_documents(
     assert stats["records"] == done[0]["records"]
 
 
-def test_cited_addresses_come_out_beside_the_text_if_asked(done: tuple[dict[str, Any], Any], tmp_path: Path) -> None:
+def test_cited_addresses_are_in_their_column_on_request(done: tuple[dict[str, Any], Any], tmp_path: Path) -> None:
     steps = tuple(Wikitext(is_citing=True) if step.NAME == "wikitext" else step for step in SOURCE.steps)
     _, job = run(tmp_path, "citing", replace(SOURCE, steps=steps))
     cited = {row["id"]: row["cited_urls"] for row in toy.table(job.places.clean_dir)}

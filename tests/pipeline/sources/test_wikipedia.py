@@ -1,4 +1,4 @@
-"""Wikipedia's dumps: read in parts, damaged, cut short, misnamed; every page once or named."""
+"""Tests of reading Wikipedia's dumps: in units, damaged, truncated, misnamed; no page is lost without a report."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_page_becomes_a_document() -> None:
 
 
 @pytest.mark.parametrize("per_stream", [1, 3, 50])
-def test_a_multistream_dump_cut_anywhere_gives_every_page_once(per_stream: int) -> None:
+def test_a_multistream_dump_split_anywhere_gives_every_page_once(per_stream: int) -> None:
     data = multistream(40, per_stream)
     for max_unit_bytes in {1 + len(data) // parts for parts in (2, 3, 5, 7, 11, 40, 133)} | {509, 510, 511, 512, 513}:
         documents, rejected = read(data, reader=WikipediaReader(max_unit_bytes=max_unit_bytes))
@@ -117,7 +117,7 @@ def test_pages_that_cross_streams_are_read_once(block_bytes: int) -> None:
         assert rejected == []
 
 
-def test_plain_xml_cut_anywhere_gives_every_page_once() -> None:
+def test_plain_xml_split_anywhere_gives_every_page_once() -> None:
     xml = (HEADER + "".join(page(number) for number in range(1, 13)) + FOOTER).encode()
     for max_unit_bytes in (len(xml), 5000, 1000, 97, 64, 7):
         documents, rejected = read(
@@ -128,7 +128,7 @@ def test_plain_xml_cut_anywhere_gives_every_page_once() -> None:
 
 
 @pytest.mark.parametrize("is_packed", [True, False])
-def test_an_index_puts_the_cuts_where_streams_begin(is_packed: bool) -> None:
+def test_an_index_puts_the_splits_where_streams_begin(is_packed: bool) -> None:
     data = multistream(40, 2)
     starts = [i for i in range(len(data)) if data.startswith(b"BZh91AY&SY", i)]
     lines = [f"{starts[1 + (number - 1) // 2]}:{number}:Seite: {number}\n" for number in range(1, 41)]
@@ -146,7 +146,7 @@ def test_an_index_puts_the_cuts_where_streams_begin(is_packed: bool) -> None:
     assert [item["page_id"] for item in items if isinstance(item, dict)] == list(range(1, 41))
 
 
-def test_an_index_that_lies_loses_nothing() -> None:
+def test_a_wrong_index_loses_nothing() -> None:
     data = multistream(40, 2)
     index = b"77:1:a\n5:2:b\nx\n1500:3:c\n9999999:4:d\n4001:5:e\n"
     stored = {NAME: data, NAME.replace(".xml.bz2", "-index.txt"): index}
@@ -157,7 +157,7 @@ def test_an_index_that_lies_loses_nothing() -> None:
     assert [item["page_id"] for item in items if isinstance(item, dict)] == list(range(1, 41))
 
 
-def test_a_bz2_cut_in_half_keeps_the_pages_before() -> None:
+def test_a_truncated_bz2_keeps_the_pages_before() -> None:
     data = multistream(60, 10)
     documents, rejected = read(data[: len(data) // 2])
     ids = page_ids(documents)
@@ -329,7 +329,7 @@ def open_stored(path: str) -> BinaryIO:
 
 
 class _Endless(io.RawIOBase):
-    """A dump of any length that stands nowhere in memory."""
+    """A dump of any length that is never in memory as a whole."""
 
     def __init__(self, num_bytes: int) -> None:
         self._head, self._page = HEADER.encode(), page(1, "Wort " * 2000).encode()
