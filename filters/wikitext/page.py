@@ -1,7 +1,7 @@
 """Converts wikitext to plain text, as a reader of the article sees it, in time linear in the page.
 
 The page is never expanded as MediaWiki would, because that needs the wiki's own templates. Templates that carry words
-are replaced by a table (``filters/data/wikipedia/templates.yaml``); all others are removed with the tables, pictures and
+are replaced by a table (``filters/data/wikipedia/templates.yaml``); all others are removed with tables, pictures and
 references.
 """
 
