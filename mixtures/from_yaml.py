@@ -73,7 +73,8 @@ def converted(value: Any, kind: Any, where: str) -> Any:
         fits, new = _fit(value, option)
         if fits:
             return new
-    raise ValueError(f"{where} must be {_words(options)}, not {value!r}")
+    hint = "; YAML reads `no` as false: put it in quotes" if isinstance(value, list) and False in value else ""
+    raise ValueError(f"{where} must be {_words(options)}, not {value!r}{hint}")
 
 
 def _fit(value: Any, option: Any) -> tuple[bool, Any]:

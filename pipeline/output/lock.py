@@ -13,7 +13,18 @@ from pipeline.files.files import create_file, delete_tree, is_local, join, read_
 from pipeline.output.paths import Layout
 
 _WRITTEN = frozenset(
-    ("clean", "dropped", "stats", "shards", "validation", "report", "manifest.json", "tokenizer.model", "README.md")
+    (
+        "clean",
+        "dropped",
+        "stats",
+        "shards",
+        "validation",
+        "report",
+        "manifest.json",
+        "tokenizer.model",
+        "tokenizer.json",
+        "README.md",
+    )
 )
 
 

@@ -235,7 +235,7 @@ def test_a_table_that_is_missing_is_named() -> None:
 
 def test_the_columns_of_dropped_are_those_of_the_code() -> None:
     rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", section("docs/formats.md", "dropped"), re.MULTILINE)
-    kinds = {"map of string to double": "map<string, double>"}
+    kinds = {"list of `{name, value}`": "list<item: struct<name: string, value: double>>"}
     assert [(name, kinds.get(kind, kind)) for name, kind in rows] == [(f.name, str(f.type)) for f in DROPPED_SCHEMA]
 
 

@@ -28,8 +28,9 @@ from pipeline.clean.batches import BASE_COLUMNS, batch_to_bytes, reader_schema
 from pipeline.clean.segments import is_local
 from pipeline.models.find import find_models
 from pipeline.models.load import load
-from pipeline.output.fingerprint import configured, recorded
+from pipeline.output.fingerprint import recorded
 from pipeline.settings.bundled_sample import models_folder
+from pipeline.settings.source_settings import configured
 from pipeline.sources import SOURCES
 from pipeline.sources.source import Source
 

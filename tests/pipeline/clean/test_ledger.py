@@ -54,7 +54,7 @@ def test_a_dropped_row_has_the_text_as_it_came_and_what_its_step_determined() ->
     assert rows.schema == DROPPED_SCHEMA
     assert rows.to_pylist() == [
         {"id": "doc-0", "source": "books", "language": "de", "stage": "rules", "reason": "low_score",
-         "detail": "0.25", "signals": [("score", 0.25)], "text": "as it came"}
+         "detail": "0.25", "signals": [{"name": "score", "value": 0.25}], "text": "as it came"}
     ]  # fmt: skip
     assert list(ledger.take_dropped()) == [], "taken once"
 

@@ -87,7 +87,7 @@ def test_an_id_may_begin_with_any_character(tmp_path: Path) -> None:
     toy.write_inputs(tmp_path / "in", rows, 1)
     job = toy.job_of(toy.TOY, tmp_path / "in", tmp_path / "out")
     toy.run_job(job)
-    dropped = {r["id"]: r["detail"] for r in toy.table(job.dropped_dir) if r["reason"] == "duplicate_url"}
+    dropped = {r["id"]: r["detail"] for r in toy.table(job.places.dropped_dir) if r["reason"] == "duplicate_url"}
     assert dropped == {f"lost{i}": name for i, name in enumerate(ids)}
 
 
