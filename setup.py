@@ -52,7 +52,6 @@ REQUIRES = [
     "brotli>=1.1",
     "fastavro>=1.12",
     "fasttext-community==0.11.9",
-    "inflate64>=1.0",
     "isal>=1.7",
     "jinja2>=3.1",
     "kenlm-ex==0.2.1",

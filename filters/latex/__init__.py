@@ -15,6 +15,7 @@ r"""LaTeX papers to plain LaTeX: comments and front matter removed, the authors'
 - ``public_styles``: tells a paper's own macro files from public ones.
 - ``one_argument``, ``groups``, ``accents``, ``writer``: small tools of the expansion.
 - ``references``: removes lists of references.
+- ``reference_headings``: finds headings of lists of references.
 
 >>> from filters.latex.paper import clean_latex
 >>> preamble = r"\newcommand{\R}{\mathbb{R}}\begin{document}"
