@@ -103,13 +103,21 @@ def statements_of(lines: list[Line]) -> list[list[Line]]:
     return statements
 
 
+def _is_continued(content: str) -> bool:
+    """True if the line ends within a sentence.
+
+    A word in capitals at the end of a line that is not all in capitals is a name: ``Copyright 2015 Opera Software AS``.
+    """
+    match = _CONTINUED.search(content)
+    return match is not None and (not match.group().strip().isupper() or content.isupper())
+
+
 def _begins_anew(line: Line, previous: Line) -> bool:
     if line.prefix.strip() != previous.prefix.strip() and not line.prefix.strip().startswith(("*", "/*")):
         return True
-    if _KEY.match(line.content) or (_COPYRIGHT_LINE.match(line.content) and not _CONTINUED.search(previous.content)):
+    if _KEY.match(line.content) or (_COPYRIGHT_LINE.match(line.content) and not _is_continued(previous.content)):
         return True
-    is_continued = _CONTINUED.search(previous.content) is not None
-    if not is_continued and _COULD_BEGIN.match(line.content) and speaks(line.content):
+    if not _is_continued(previous.content) and _COULD_BEGIN.match(line.content) and speaks(line.content):
         return True
     end = previous.content.rstrip()
     if end.endswith(".") and len(line.content) < _SHORT_CHARS and not line.content.rstrip().endswith((".", ",", ";")):
@@ -122,7 +130,7 @@ def _begins_anew(line: Line, previous: Line) -> bool:
         return line.content[:1].isupper() or not line.content[:1].isalnum()
     if _COPYRIGHT_LINE.match(previous.content) or _KEY.match(previous.content):
         is_wrapped = line.content[:1].islower() or line.prefix[-3:] == "   "
-        return not (is_wrapped or _CONTINUED.search(previous.content) or line.content.lower().startswith("all rights"))
+        return not (is_wrapped or _is_continued(previous.content) or line.content.lower().startswith("all rights"))
     return False
 
 
