@@ -113,7 +113,11 @@ def has_words(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latex(Step):
-    """The step: ``text`` in is a paper's assembled source, out is its body in plain LaTeX."""
+    """Removes comments, front matter and bibliography of a paper, and expands user macros with their arguments.
+
+    It drops papers without a word, and papers without a heading if ``no_sections`` says so. ``text`` in is a paper's
+    assembled source, out is its body in LaTeX.
+    """
 
     keep_abstract: bool = False
     """Title and abstract stand before the body; the paper removes "everything before the first section"."""
@@ -123,7 +127,8 @@ class Latex(Step):
     """What becomes of a paper without any heading (physics letters): kept from behind its front matter, or dropped."""
 
     NAME: ClassVar[str] = "latex"
-    DATA_VERSION: ClassVar[int] = 1
+    CITE: ClassVar[str] = "the paper"
+    DATA_VERSION: ClassVar[int] = 2
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"title": pa.string(), "num_macros_expanded": pa.int64()}
     REASONS: ClassVar[tuple[str, ...]] = ("empty", "no_sections")
 
@@ -160,7 +165,7 @@ class Latex(Step):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectPaperLanguage(DetectLanguage):
-    """The step that fills in ``language``, from a paper's first pages."""
+    """Fills in ``language`` from a paper's first characters; drops nothing."""
 
     max_chars: int = 10_000
     """Ours: they name the language of all 61 papers of prose among 63, in a fifth of the time of whole papers."""
