@@ -101,7 +101,9 @@ def write_files(source: str, folder: Path, *, num_mutants: int, seed: int) -> tu
 
 def clean(source: str, inputs: Path, out: Path) -> Result:
     """Runs the clean phase with nothing but the steps that make texts."""
-    steps = {step.NAME: False for step in SOURCES[source].steps if step.NAME not in _KEPT_STEPS}
+    steps: dict[str, object] = {step.NAME: False for step in SOURCES[source].steps if step.NAME not in _KEPT_STEPS}
+    if source == "stack_exchange":
+        steps["join"] = {"num_sites": 1_000_000}
     limits = {"max_bad_share": 1.0, "max_unreadable_share": 1.0}
     config = out.with_name(out.name + ".yaml")
     config.write_text(json.dumps({"sources": {source: steps}, "run": limits}))
