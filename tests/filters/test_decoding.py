@@ -95,6 +95,13 @@ def test_a_right_declaration_is_used_for_a_single_word(codec: str, language: str
         assert (decoded.decided_by, decoded.certainty) == ("declared", 1.0)
 
 
+@pytest.mark.parametrize(
+    "text", ["a room of 9 m³ and 12 m²", "see note¹ and note²", "½ cup, 20 °C ± 1", "“yes” – it’s ©"]
+)
+def test_signs_alone_are_windows_1252(text: str) -> None:
+    assert decode(text.encode("cp1252")).text == text
+
+
 def test_the_first_declaration_that_fits_is_used() -> None:
     data = _SENTENCES["pl"].encode("iso8859-2")
     decoded = decode(data, declared=["utf-8", "euc-jp", "latin2", "windows-1252"])
