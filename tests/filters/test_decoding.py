@@ -6,7 +6,7 @@ import codecs
 import unicodedata
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from filters.decoding import decode
@@ -156,12 +156,14 @@ def test_one_incomplete_character_proves_nothing() -> None:
     assert decode(b"caf\xe9", declared=["utf-8"]).text == "caf"
 
 
+@settings(deadline=None)
 @given(_MULTIBYTE, st.text(), st.lists(st.sampled_from(["latin-1", "gbk", "utf-16", "koi8-r", "ascii", "x"])))
 def test_valid_utf8_is_utf8_whatever_is_declared(letters: str, rest: str, declared: list[str]) -> None:
     text = (letters + rest).replace("\0", "").replace("\ufeff", "")
     assert decode(text.encode(), declared=declared).text == text
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="aé “中я😀\n", min_size=1), st.data())
 def test_one_bad_byte_changes_nothing_else(text: str, data: st.DataObject) -> None:
     assume(sum(not char.isascii() for char in text) > 1)
@@ -176,6 +178,7 @@ def test_one_bad_byte_changes_nothing_else(text: str, data: st.DataObject) -> No
     assert decoded.num_bad_bytes == 1
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="aé“中я😀\n", min_size=1), st.data())
 def test_utf8_that_is_cut_anywhere_loses_only_the_cut_character(text: str, data: st.DataObject) -> None:
     encoded = text.encode()
@@ -185,6 +188,7 @@ def test_utf8_that_is_cut_anywhere_loses_only_the_cut_character(text: str, data:
     assert len(decoded.text.encode()) + decoded.num_bad_bytes == end
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.lists(st.sampled_from([*CANDIDATES, "utf-8", "utf-16", "hz", "rot13"]), max_size=3))
 @example(b"\xff\xfe\0", [])
 @example(b"\0\0\xfe\xff\0\0\xd8\0", [])
@@ -197,6 +201,7 @@ def test_any_bytes_have_a_text(data: bytes, declared: list[str]) -> None:
     assert decode(data, declared=declared) == decoded
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200_000))
 def test_a_guess_looks_at_a_bounded_sample(data: bytes) -> None:
     assert len(_sample(data)) < 60_000
