@@ -33,8 +33,8 @@ _NON_LATIN = frozenset((
     "cp874", "gb18030", "big5hkscs", "cp932", "euc_jp", "cp949", "cp866", "mac-cyrillic", "mac-greek", "cp855",
     "cp737",
 ))  # fmt: skip
-"""Not chosen if the sample would have no letter of their scripts: then they differ in signs alone."""
-_FAR_LETTER = re.compile(r"[\u0370-\u1dff\u3041-\ud7af]")
+"""Not chosen if the sample would have no two letters of their scripts in a row: then they differ in signs alone."""
+_FAR_LETTER = re.compile(r"[\u0370-\u1dff\u3041-\ud7af]{2}")
 _PRIOR_COSTS = (0.0, *[3.0] * 25, *[7.0] * (len(CANDIDATES) - 26))
 """Ours: the logarithms of how rare the candidates are: Windows-1252, others of the web, those of DOS and the Mac."""
 _MAX_HIGH_BYTES = 1_000

@@ -54,6 +54,7 @@ _MARKS = re.compile(
     | (?P<footer>\**[ ]?(?:START:?[ ]FULL[ ]LICENSE | THE[ ]FULL[ ]PROJECT[ ]GUTENBERG[ ]LICENSE)[^\n]*$
         | \*{1,}[ ]?START\**[ ]?THE[ ]SMALL[ ]PRINT[^\n]*$
         | \**[ ]?This[ ]file[ ]should[ ]be[ ]named[ ]\S+\.(?:txt|zip)[^\n]*$
+        | This[ ]site[ ]is[ ]full[ ]of[ ]FREE[ ]ebooks[^\n]*$ | \**[ ]?Project[ ]Gutenberg[ ](?:of[ ])?Australia[ \t]*$
         | Updated[ ]editions[ ]will[ ]replace[ ]the[ ]previous[ ]one[^\n]*$
         | This[ ]and[ ]all[ ]associated[ ]files[ ]of[ ]various[ ]formats[ ]will[ ]be[ ]found[ ]in[^\n]*$)
     )""",
@@ -71,10 +72,18 @@ _HEADER_PARAGRAPH = re.compile(
         |september|october|november|december),?\s+\d{{4}}\s+\[ | copyright\s+laws\s+are\s+changing
     | this\s+header\s+should | please\s+(?:take\s+a\s+look|read\s+the|do\s+not\s+remove) | \W*welcome\s+to\s+the\s+world
     | \W*{_E_BOOK}\s+readable\s+by | \W*these\s+{_E_BOOK}\s+(?:were\s+)?prepared | information\s+on\s+contacting
+    | a\s+treasure-trove\s+of\s+literature | treasure\s+found\s+hidden | first\s+posted\b
+    | \W*this\s+site\s+is\s+full\s+of
     | we\s+are\s+now\s+trying | corrected\s+editions\s+of | \W*this\s+file\s+should\s+be\s+named
     )""",
     re.IGNORECASE | re.VERBOSE,
 )
+_RULER = re.compile(r"[ \t]*[-=*_~#+. \t]{5,}\s*\Z")
+_LICENCE_BETWEEN = re.compile(
+    r"^[ \t]*(?:<<\s*)?THIS ELECTRONIC VERSION OF\b(?:[^\n]+\n){1,20}?[^\n]*(?:>>[ \t]*$|MEMBERSHIP\.[ \t>]*$)",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""Stands between the acts of Shakespeare's plays of 1994: World Library's licence, 500 characters, in guillemets."""
 _PARAGRAPH = re.compile(r"[ \t]*\S[^\n]*(?:\n[ \t]*\S[^\n]*)*")
 _NOT_BLANK = re.compile(r"\S")
 _MAX_HEADER_PARAGRAPHS = 60
@@ -121,7 +130,9 @@ def _unmarked_header_end(text: str, pos: int) -> int:
         return pos
     paragraphs = _PARAGRAPH.finditer(text, first.start(), first.start() + MAX_HEADER_CHARS)
     for paragraph in itertools.islice(paragraphs, _MAX_HEADER_PARAGRAPHS):
-        if not (_HEADER_PARAGRAPH.match(paragraph.group()) or is_credit(paragraph.group())):
+        words = paragraph.group()
+        is_ruler = end > pos and _RULER.match(words) is not None
+        if not (is_ruler or _HEADER_PARAGRAPH.match(words) or is_credit(words)):
             break
         end = paragraph.end()
     return end
@@ -170,17 +181,25 @@ def strip(text: str) -> Stripped:
     if len(parts) == 1 and parts[0] == text:
         return Stripped(text, 0, 0)
     body = "\n\n\n".join(part for part in (part.rstrip() for part in parts) if part)
+    if "electronic version of" in body.lower():
+        body = _LICENCE_BETWEEN.sub(_if_of_gutenberg, body)
     body = body + "\n" if body else ""
     return Stripped(body, min(header_chars, len(text)), max(0, len(text) - header_chars - len(body)))
 
 
+def _if_of_gutenberg(match: re.Match[str]) -> str:
+    return "" if _NAMES_GUTENBERG.search(match.group()) else match.group()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gutenberg(Step):
-    """The step: an edit, never a verdict. A file that was nothing but boilerplate comes out empty, and is dropped by
-    the next step under a reason of its own."""
+    """Removes Gutenberg's header, licence, small print, credits and transcribers' notes; drops nothing.
+
+    A file that was only boilerplate comes out empty. The next step drops it under a reason of its own.
+    """
 
     NAME: ClassVar[str] = "gutenberg"
-    DATA_VERSION: ClassVar[int] = 1
+    DATA_VERSION: ClassVar[int] = 2
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
         """Edits ``text``; the signals say how many characters went before and behind it."""

@@ -14,6 +14,7 @@ MAX_CREDIT_CHARS = 2_000
 MAX_NOTES_CHARS = 20_000
 """Transcribers' notes behind a book reach at most so far back. Ours: lists of a few hundred corrections."""
 _MAX_CREDITS = 12
+_MAX_NOTE_PARAGRAPHS = 12
 
 _E_TEXT = (
     r"(?:e-?text|e-?book|electronic\s+(?:text|edition|version|book)|file|html(?:\s+version)?"
@@ -34,7 +35,21 @@ _CREDIT = re.compile(
     | note:\s+(?:project\s+gutenberg|images\s+of\s+the\s+original|this\s+is|the\s+original|there\s+is)\b
     | \(?this\s+(?:file|book|e-?book)\s+was\s+produced\s+from\s+(?:images|scans)
     | (?:this\s+is\s+)?(?:the\s+)?internet\s+wiretap\s+(?:[\w.]+\s+){{0,4}}edition(?:\s+of)?\s*\Z
-    | produit\s+par\b | ce\s+document\s+fut\s+pr[ée]sent | hergestellt\s+von\b.{{0,200}}proofread
+    | (?:special\s+|many\s+)?thanks\s+(?:are\s+(?:due\s+|given\s+)?|go\s+)?to\b.{{0,300}}?\b(?:proof-?read
+        |transcri|scann|{_E_TEXT})
+    | with\s+(?:special\s+|many\s+)?thanks\s+to\b.{{0,300}}?\b(?:proof-?read|transcri|scann|{_E_TEXT})
+    | (?:digital\s+|page\s+)?images?\s+(?:(?:of|from)\s+[^\n]{{1,80}}\s+)?(?:were\s+
+        |was\s+)?(?:generously\s+)?(?:made\s+available|provided|courtesy)\b
+    | this\s+{_E_TEXT}\s+(?:is\s+|was\s+)?(?:made\s+|provided\s+)?(?:possible\s+)?(?:through\s+the\s+)?courtesy\s+of\b
+    | produit\s+par\b | produ[ïi]t\s+per\b | produc?ido\s+por\b | produzido\s+por\b | prodotto\s+da\b
+        | produziert\s+von\b
+    | produc?er[ae][dt]\s+a[fv]\b | framst[äa]ll[td]\w*\s+av\b | fremstillet\s+af\b | geproduceerd\s+door\b
+    | tuottan(?:ut|eet)\b | produktita\s+de\b | hergestellt\s+von\b | erstellt\s+von\b.{{0,200}}(?:proofread|gutenberg)
+    | (?:dit|dieser?|dieses|ce|cet|este|esta|questo|denna|denne|tämä|ĉi\s+tiu)\s+(?:e-?(?:boo?k|boek|text|bog|bok
+        |kirja|livre|livro|libro)|
+        (?:livre|texte|document|fichier|libro|documento)\s+[ée]lectr[óo]ni\w+)\s+(?:[\w-]+\s+){{1,3}}?(?:door|von
+            |par|por|da|av|af|de)\b
+    | ce\s+document\s+fut\s+pr[ée]sent | (?:e-?text|e-?boo?k|e-?boek)\s+(?:erstellt|geproduceerd|gemaakt|produziert)\b
     )""",
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
@@ -47,15 +62,28 @@ _NOTE_HEAD = re.compile(
     r"""[ \t*\[(_=+|~\#-]*(?:
       transcriber(?:'s|’s|s'|s’|s)?\s+(?:end\s*-?)?(?:notes?|comments?|amendments?|corrections?)
     | (?:end\s*-?)?notes?\s+(?:by|from|of)\s+(?:the\s+)?transcriber | e-?text\s+transcriber
-    | typographical\s+errors\s+corrected\s+by\s+the\s+e-?text
-    | notes?\s+(?:du|de\s+la|de|sur\s+la)\s+transcri | anmerkung(?:en)?\s+(?:zur|der|des)\s+(?:transkri|bearbeit)
-    | opmerkingen?\s+van\s+de\s+bewerker | notas?\s+(?:del|de\s+la|de|do)\s+transcri | note\s+del\s+trascrittore
-    | au\s+lecteur\b
+    | typographical\s+errors\s+(?:that\s+were\s+)?corrected\s+(?:by\s+the|in\s+(?:the|this))\s+(?:e-?text|e-?book
+        |transcri|text)
+    | notes?\s+(?:on|about|to)\s+(?:the|this)\s+(?:transcription|e-?text|e-?book|electronic)
+    | (?:changes|corrections|emendations)\s+(?:made\s+)?(?:by|against|to|in|from)\s+(?:the\s+)?(?:transcriber
+        |printed\s+original|original\s+text|e-?text)
+    | (?:list\s+of\s+)?(?:changes|corrections)\s+made\s+(?:to|in|during|by)\b
+    | the\s+following\s+(?:typographical\s+|printer['’]?s['’]?\s+|obvious\s+|minor\s+)*(?:changes|corrections
+        |errors|typos)\s+(?:have\s+been|were)\s+(?:made|corrected|noted)
+    | notes?\s+(?:du|de\s+la|de|sur\s+la)\s+transcri | liste\s+des\s+(?:modifications|corrections)
+    | anmerkung(?:en)?\s+(?:zur|der|des)\s+(?:transkri|bearbeit) | hinweise?\s+zur\s+transkription
+    | liste\s+der\s+(?:vorgenommenen\s+)?(?:korrekturen|änderungen) | opmerkingen?\s+van\s+de\s+bewerker
+    | (?:lijst\s+van\s+)?verbeteringen\s*\n | notas?\s+(?:del|de\s+la|de|do)\s+transcri
+        | lista\s+de\s+erros\s+corrigidos
+    | not[ae]\s+del\s+trascrittore | transkriber(?:arens|ingsnot) | noto\s+de\s+la\s+transskrib | au\s+lecteur\b
     )""",
     re.IGNORECASE | re.VERBOSE,
 )
 _NOTE_WORDS = re.compile(
     r"typograph|punctuation|spelling|hyphenat|transcri|itali[cq]|silently|tacite|e-?text|e-?book|livre\s+électronique|fin\s+du\s+texte"
+    r"|underscores?\b|equal\s+signs|bold\s?face|car[ae]t\b|superscript|small\s+cap|enclosed\s+(?:by|in|within)|diacritic"
+    r"|transliterat|utf-8|unicode|character\s+(?:set|encoding)|html\s+version|footnotes\s+(?:have|were)|blank\s+pages"
+    r"|(?:have|has)\s+been\s+(?:retained|preserved|corrected|moved|changed|left\s+as|relocated|added)|cover\s+image"
     r"|printer'?s?\s+error|obvious\s+error|orthogra|druckfehler|rechtschreib|zeichensetzung|spelfout|errata|erreurs",
     re.IGNORECASE,
 )
@@ -69,6 +97,10 @@ _ADDRESS = re.compile(r"[\w.+-]{1,60}@[\w-]{1,60}\.[\w.-]{2,60}")
 _MAX_TITLE_PAGE_CHARS = 2_000
 _MAX_TITLE_PARAGRAPH_CHARS = 400
 """Ours: behind a longer paragraph the book has begun, and what looks like a credit may be its own."""
+_COLOPHON = re.compile(r"[ \t]*(?:colofon|colophon|kolophon)[ \t]*(?:\n|\Z)", re.IGNORECASE)
+_NAMES_E_BOOK = re.compile(r"gutenberg|pgdp\.net|\be-?bo[oe]k", re.IGNORECASE)
+_COLOPHON_CHARS = 1_500
+_INDENT = " " * 4
 _NOT_BLANK = re.compile(r"[^ \t\n\f]")
 _BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 
@@ -115,18 +147,21 @@ def _note_end(text: str, begin: int, end: int) -> int:
     says_so = _NOTE_WORDS.search(text[begin:end].split("\n", 1)[-1]) is not None
     is_sure = says_so or (":" in lead[:40] and len(lead) > 60)  # "Transcriber's Note: a sentence", in one paragraph
     found = end if is_sure else begin
-    for _ in range(6):
+    for _ in range(_MAX_NOTE_PARAGRAPHS):
         begin_next, end_next = _paragraph_end(text, end)
         paragraph = text[begin_next:end_next]
-        if (
-            not paragraph
-            or len(paragraph) > MAX_CREDIT_CHARS
-            or not _NOTE_WORDS.search(paragraph)
-            or _BOOK_PART.search(paragraph)
-        ):
+        if not paragraph or len(paragraph) > MAX_CREDIT_CHARS or _BOOK_PART.search(paragraph):
+            break
+        if not _NOTE_WORDS.search(paragraph) and not (found > begin and _is_set_in(text, begin, paragraph)):
             break
         found = end = end_next
     return found
+
+
+def _is_set_in(text: str, begin: int, paragraph: str) -> bool:
+    """True if the note's heading is at the margin and every line of the paragraph is set in."""
+    heading = text[begin : begin + 80].lstrip("\n")
+    return not heading.startswith(" ") and all(line.startswith(_INDENT) for line in paragraph.rstrip().split("\n"))
 
 
 def _credits_before(text: str, *, is_marked: bool) -> int:
@@ -152,6 +187,8 @@ def _notes_start(text: str) -> int:
     window = max(len(text) - MAX_NOTES_CHARS, len(text) // 2)
     for blank in _BLANK_LINES.finditer(text, window):
         head = text[blank.end() : blank.end() + 200]
+        if _COLOPHON.match(head) and _NAMES_E_BOOK.search(text, blank.end(), blank.end() + _COLOPHON_CHARS):
+            return blank.start()
         if not _NOTE_HEAD.match(head):
             continue
         rest = text[blank.end() :]

@@ -88,7 +88,7 @@ def letter_share(text: str) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookQuality(Step):
-    """The step: rules on four signals."""
+    """Drops listings of files, texts under 1,000 words, and texts that are mostly not letters or have no blanks."""
 
     min_num_words: int = MIN_NUM_WORDS
     """Ours: so few words are a speech, a poem, a readme or a stub (Gutenberg has a few hundred) and no book."""
@@ -100,7 +100,7 @@ class BookQuality(Step):
     """Ours: German has 5 to 6; a genome or an encoded file is lines of 60 and more. Scripts without blanks count 1."""
 
     NAME: ClassVar[str] = "book_quality"
-    DATA_VERSION: ClassVar[int] = 1
+    DATA_VERSION: ClassVar[int] = 2
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"num_words": pa.int64()}
     REASONS: ClassVar[tuple[str, ...]] = ("not_a_book", "not_text", "too_few_words")
 
@@ -115,7 +115,7 @@ class BookQuality(Step):
         )
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges each text; ``num_words`` comes out as a column too."""
+        """Judges each text and adds the column ``num_words``. The reader's ``encoding_certainty`` becomes a signal."""
         texts = batch.column("text").to_pylist()
         counts = [num_words(text) for text in texts]
         signals = {
@@ -126,6 +126,8 @@ class BookQuality(Step):
                 [len(text) / max(1, count) for text, count in zip(texts, counts, strict=True)], pa.float64()
             ),
         }
+        if "encoding_certainty" in batch.schema.names:
+            signals["encoding_certainty"] = batch.column("encoding_certainty")
         verdict, detail = first_broken(signals, self.rules)
         return Outcome(
             verdict=verdict, detail=detail, columns={"num_words": pa.array(counts, pa.int64())}, signals=signals

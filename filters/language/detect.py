@@ -108,12 +108,13 @@ class Language(Step):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectLanguage(Step):
-    """Fills in ``language`` where nobody has said it (``und``); drops nothing.
+    """Fills in ``language`` if no step has determined it (``und``); drops nothing.
 
     A language that the model is less than ``min_score`` sure of stays ``und``.
     """
 
     NAME: ClassVar[str] = "detect_language"
+    CITE: ClassVar[str] = "CCNet's threshold"
     DATA_VERSION: ClassVar[int] = 1
     MODELS: ClassVar[tuple[str, ...]] = ("language",)
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"language": pa.string()}

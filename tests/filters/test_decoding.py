@@ -6,7 +6,7 @@ import codecs
 import unicodedata
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from filters.decoding import decode
@@ -95,6 +95,13 @@ def test_a_right_declaration_is_used_for_a_single_word(codec: str, language: str
         assert (decoded.decided_by, decoded.certainty) == ("declared", 1.0)
 
 
+@pytest.mark.parametrize(
+    "text", ["a room of 9 m³ and 12 m²", "see note¹ and note²", "½ cup, 20 °C ± 1", "“yes” – it’s ©"]
+)
+def test_signs_alone_are_windows_1252(text: str) -> None:
+    assert decode(text.encode("cp1252")).text == text
+
+
 def test_the_first_declaration_that_fits_is_used() -> None:
     data = _SENTENCES["pl"].encode("iso8859-2")
     decoded = decode(data, declared=["utf-8", "euc-jp", "latin2", "windows-1252"])
@@ -149,12 +156,14 @@ def test_one_incomplete_character_proves_nothing() -> None:
     assert decode(b"caf\xe9", declared=["utf-8"]).text == "caf"
 
 
+@settings(deadline=None)
 @given(_MULTIBYTE, st.text(), st.lists(st.sampled_from(["latin-1", "gbk", "utf-16", "koi8-r", "ascii", "x"])))
 def test_valid_utf8_is_utf8_whatever_is_declared(letters: str, rest: str, declared: list[str]) -> None:
     text = (letters + rest).replace("\0", "").replace("\ufeff", "")
     assert decode(text.encode(), declared=declared).text == text
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="aé “中я😀\n", min_size=1), st.data())
 def test_one_bad_byte_changes_nothing_else(text: str, data: st.DataObject) -> None:
     assume(sum(not char.isascii() for char in text) > 1)
@@ -169,6 +178,7 @@ def test_one_bad_byte_changes_nothing_else(text: str, data: st.DataObject) -> No
     assert decoded.num_bad_bytes == 1
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="aé“中я😀\n", min_size=1), st.data())
 def test_utf8_that_is_cut_anywhere_loses_only_the_cut_character(text: str, data: st.DataObject) -> None:
     encoded = text.encode()
@@ -178,6 +188,7 @@ def test_utf8_that_is_cut_anywhere_loses_only_the_cut_character(text: str, data:
     assert len(decoded.text.encode()) + decoded.num_bad_bytes == end
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.lists(st.sampled_from([*CANDIDATES, "utf-8", "utf-16", "hz", "rot13"]), max_size=3))
 @example(b"\xff\xfe\0", [])
 @example(b"\0\0\xfe\xff\0\0\xd8\0", [])
@@ -190,6 +201,7 @@ def test_any_bytes_have_a_text(data: bytes, declared: list[str]) -> None:
     assert decode(data, declared=declared) == decoded
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200_000))
 def test_a_guess_looks_at_a_bounded_sample(data: bytes) -> None:
     assert len(_sample(data)) < 60_000

@@ -1,10 +1,9 @@
 """arXiv: bulk tars of papers' LaTeX sources.
 
-    .tar -> damaged_tar: members -> paper_archive: the TeX files of a paper -> reader: one source per document
+    .tar -> formats.damaged_tar: members -> paper_archive: the TeX files of a paper -> reader: one source per document
 
 - ``reader``: the reader, the steps and the source.
 - ``paper_archive``: unpacks one paper's archive, with bounds on its size.
-- ``damaged_tar``: reads a tar in one pass and goes on after damage.
 - ``readme``: reads ``00README``, in which a project names its main file.
 
 >>> from pipeline.sources.arxiv.reader import paper_id

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from isal import isal_zlib
 
-from pipeline.sources.arxiv.damaged_tar import BLOCK_BYTES, Readable, TarDamage, TarMember, TarStream, is_tar
 from pipeline.sources.arxiv.readme import MAX_README_BYTES, Readme, read_readme
+from pipeline.sources.formats.damaged_tar import BLOCK_BYTES, Readable, TarDamage, TarMember, TarStream, is_tar
 
 MAX_TEX_BYTES = 20_000_000
 """The TeX of one paper, in memory at once; ours: the longest theses have 5, and 20 are cleaned within half a minute."""

@@ -19,9 +19,9 @@ from filters.latex.encoding import decode_project
 from filters.latex.main_file import find_main
 from filters.latex.paper import DetectPaperLanguage, Latex
 from filters.latex.project import assemble
-from pipeline.sources.arxiv.damaged_tar import Readable, TarDamage, TarMember, TarStream
 from pipeline.sources.arxiv.paper_archive import BadPaperError, Project, read_project
 from pipeline.sources.dedup_steps import ExactDedup
+from pipeline.sources.formats.damaged_tar import Readable, TarDamage, TarMember, TarStream
 from pipeline.sources.source import DataLicence, Document, InputFile, Opener, Reader, Rejected, Source, Unit
 
 _ENDINGS = ((".tar.gz", "paper"), (".tgz", "paper"), (".gz", "paper"), (".tar", "bulk"), (".pdf", "pdf"))

@@ -7,12 +7,12 @@ folder is as good as any.
 from __future__ import annotations
 
 import contextlib
+import copy
 import errno
 import gzip
 import io
 import lzma
 import struct
-import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -21,6 +21,8 @@ from typing import BinaryIO
 
 from isal import igzip, isal_zlib
 
+from pipeline.sources.books.zip_methods import unpacked_member
+from pipeline.sources.formats.damaged_tar import TarDamage, TarStream
 from pipeline.sources.source import Rejected
 
 MAX_DIRECTORY_BYTES = 64 << 20
@@ -28,8 +30,6 @@ MAX_DIRECTORY_BYTES = 64 << 20
 MAX_EXPANSION = 200
 """Ours: an archive may unpack to so many times its own size, and 64 MB; text in deflate comes to 3 to 10 times."""
 _FREE_BYTES = 64 << 20
-_MAX_TAR_HEADER_BYTES = 1 << 20
-_READ_BYTES = 256 << 10
 
 _ZIP_ERRORS = (
     zipfile.BadZipFile,
@@ -42,13 +42,6 @@ _ZIP_ERRORS = (
     NotImplementedError,
 )
 _GZIP_ERRORS = (gzip.BadGzipFile, zlib.error, isal_zlib.error, isal_zlib.IsalError)
-_LONG_HEADERS = (
-    tarfile.XHDTYPE,
-    tarfile.XGLTYPE,
-    tarfile.SOLARIS_XHDTYPE,
-    tarfile.GNUTYPE_LONGNAME,
-    tarfile.GNUTYPE_LONGLINK,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +111,7 @@ def zip_members(
             yield member
             budget -= len(member.data) if isinstance(member, ArchiveMember) else 0
             if budget < 0:
-                yield Rejected(
-                    location=location, reason="archive_bomb", detail=f"over {MAX_EXPANSION} times", is_whole_file=True
-                )
+                yield _bomb(location)
                 return
 
 
@@ -129,17 +120,23 @@ def _zip_member(
 ) -> ArchiveMember | Rejected:
     if info.flag_bits & 1:
         return Rejected(location=where, reason="encrypted")
+    stored = copy.copy(info)  # the member as it is stored: zipfile bounds what it unpacks for deflate alone
+    stored.compress_type, stored.file_size = zipfile.ZIP_STORED, info.compress_size
+    stored.CRC = None  # type: ignore[assignment]  # it is the unpacked data's
     try:
-        with archive.open(info) as member:
-            return ArchiveMember(where, info.filename, member.read(max_bytes + 1))
+        with archive.open(stored) as packed:
+            data = unpacked_member(packed, info.compress_type, max_bytes + 1)
     except NotImplementedError as error:
         return Rejected(location=where, reason="unsupported_compression", detail=str(error)[:200])
     except _ZIP_ERRORS as error:
         return Rejected(location=where, reason="damaged_zip", detail=str(error)[:200])
     except OSError as error:
-        if error.errno != errno.EINVAL:
+        if error.errno not in (None, errno.EINVAL):  # none: bz2's word for damaged data
             raise
         return Rejected(location=where, reason="damaged_zip", detail=str(error)[:200])
+    if len(data) <= max_bytes and (len(data) != info.file_size or zlib.crc32(data) != info.CRC):
+        return Rejected(location=where, reason="damaged_zip", detail="the size or the checksum is wrong")
+    return ArchiveMember(where, info.filename, data)
 
 
 def _directory_bytes(file: BinaryIO) -> int:
@@ -154,64 +151,56 @@ def _directory_bytes(file: BinaryIO) -> int:
     return int(struct.unpack_from("<L", tail, at + 12)[0])
 
 
-class _BoundedTarInfo(tarfile.TarInfo):
-    """Refuses headers that would be read into memory whole, however long they say they are."""
-
-    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
-        if self.type in _LONG_HEADERS and self.size > _MAX_TAR_HEADER_BYTES:
-            raise tarfile.ReadError(f"a header of {self.size} bytes")
-        return super()._proc_member(archive)  # type: ignore[misc,no-any-return]
-
-
 def tar_members(
     file: BinaryIO, location: str, *, num_bytes: int, endings: tuple[str, ...], max_bytes: int
 ) -> Iterator[ArchiveMember | Rejected]:
     """Streams the wanted regular files of a ``.tar`` or ``.tar.gz``, read once from start to end.
 
-    Rejected besides ``unknown_form``: ``damaged_tar``, ``truncated_gzip`` and ``damaged_gzip``, behind which nothing
-    can be read, and ``archive_bomb``.
+    Rejected besides ``unknown_form``: ``damaged_tar`` for each stretch that is no tar, after which reading goes on at
+    the next header; ``truncated_gzip`` and ``damaged_gzip``, after which nothing can be read; ``archive_bomb``.
     """
     packed = file.read(2) == b"\x1f\x8b"
     file.seek(0)
     source: BinaryIO = igzip.IGzipFile(fileobj=file) if packed else file
-    budget = num_bytes * MAX_EXPANSION + _FREE_BYTES
     try:
-        with tarfile.open(fileobj=source, mode="r|", tarinfo=_BoundedTarInfo, bufsize=_READ_BYTES) as archive:
-            while (info := archive.next()) is not None:
-                archive.members = []  # type: ignore[attr-defined]  # else it keeps every header it has seen
-                budget -= info.size
-                if budget < 0:
-                    yield Rejected(
-                        location=location,
-                        reason="archive_bomb",
-                        detail=f"over {MAX_EXPANSION} times",
-                        is_whole_file=True,
-                    )
-                    return
-                where = f"{location}#{printable(info.name)}"
-                if not info.isreg():
-                    continue
-                if not _is_wanted(info.name, endings):
-                    yield unknown_form(where)
-                    continue
-                member = archive.extractfile(info)
-                data = member.read(min(info.size, max_bytes + 1)) if member else b""
-                if len(data) < min(info.size, max_bytes + 1):
-                    yield Rejected(location=where, reason="damaged_tar", detail="cut short", is_whole_file=True)
-                    return
-                yield ArchiveMember(where, info.name, data)
-        while packed and budget >= 0 and (rest := source.read(_READ_BYTES)):  # the checksum stands at the very end
-            budget -= len(rest)
+        yield from _tar_members(
+            TarStream(source), location, num_bytes * MAX_EXPANSION + _FREE_BYTES, endings, max_bytes
+        )
     except EOFError as error:
         yield Rejected(location=location, reason="truncated_gzip", detail=str(error), is_whole_file=True)
     except _GZIP_ERRORS as error:
         yield Rejected(location=location, reason="damaged_gzip", detail=str(error)[:200], is_whole_file=True)
-    except (tarfile.TarError, ValueError, struct.error) as error:
-        yield Rejected(location=location, reason="damaged_tar", detail=str(error)[:200], is_whole_file=True)
     finally:
         if packed:
             with contextlib.suppress(OSError):
                 source.close()
+
+
+def _tar_members(
+    tar: TarStream, location: str, budget: int, endings: tuple[str, ...], max_bytes: int
+) -> Iterator[ArchiveMember | Rejected]:
+    num_read = 0
+    for found in tar:
+        if isinstance(found, TarDamage):
+            name = f" in {printable(found.name)}" if found.name else ""
+            detail = f"cut short{name}" if found.is_cut else "no header of a tar: members may be lost"
+            where = f"{location}@{found.offset}" if found.offset else location
+            yield Rejected(location=where, reason="damaged_tar", detail=detail)
+            continue
+        num_read += found.num_bytes
+        if num_read > budget:
+            yield _bomb(location)
+            return
+        where = f"{location}#{printable(found.name)}"
+        if not found.is_file:
+            continue
+        if not _is_wanted(found.name, endings):
+            yield unknown_form(where)
+            continue
+        wanted = min(found.num_bytes, max_bytes + 1)
+        data = found.read(wanted)
+        if len(data) == wanted:  # else the tar tells that it was cut
+            yield ArchiveMember(where, found.name, data)
 
 
 def gunzip(file: BinaryIO, location: str, max_bytes: int) -> bytes | Rejected:

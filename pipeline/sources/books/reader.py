@@ -21,7 +21,7 @@ from filters.books.quality import BookQuality
 from filters.language.detect import DetectLanguage
 from pipeline.sources.books.archives import ArchiveMember, gunzip, tar_members, unknown_form, zip_members
 from pipeline.sources.books.chunks import LINES, MEMBERS, line_chunks, member_chunks, members_of, rows_of
-from pipeline.sources.books.text_and_header import Header, decode, header_of, tidy
+from pipeline.sources.books.text_and_header import Decoded, Header, decode, header_of, tidy
 from pipeline.sources.dedup_steps import ExactDedup, NearDedup
 from pipeline.sources.formats.json_lines import JSON_LINES_BROKEN, Row, numbered_lines, read_json_lines, storable
 from pipeline.sources.source import Chunk, DataLicence, Document, InputFile, Opener, Reader, Rejected, Source, Unit
@@ -60,7 +60,7 @@ class BooksReader(Reader):
     """An archive or a file of lines that is longer, as stored, is only unpacked by one task, into chunks that all
     others read. Ours: what one worker reads in under a minute."""
 
-    DATA_VERSION: ClassVar[int] = 2
+    DATA_VERSION: ClassVar[int] = 3
     CONTAINERS: ClassVar[frozenset[str]] = frozenset({"large_zip", "large_tar", "large_jsonl"})
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
         "title": pa.string(),
@@ -68,6 +68,8 @@ class BooksReader(Reader):
         "gutenberg_id": pa.int64(),
         "url": pa.string(),
         "encoding": pa.string(),
+        "encoding_decided_by": pa.string(),
+        "encoding_certainty": pa.float64(),
     }
     RULE: ClassVar[str] = (
         "`.txt`, `.zip`, tars of them, and JSON lines. The encoding is determined by the bytes' own evidence."
@@ -184,7 +186,7 @@ class BooksReader(Reader):
         decoded = decode(data)
         if decoded is None:
             return Rejected(location=location, reason="not_text")
-        return _document(decoded.text, location, encoding=decoded.encoding, header=header_of(decoded.text), url=None)
+        return _document(decoded, location, header=header_of(decoded.text), url=None)
 
     def _from_row(self, row: Row, location: str) -> Document | Rejected:
         text = row.get("text")
@@ -192,22 +194,22 @@ class BooksReader(Reader):
             return Rejected(location=location, reason="no_text")
         if len(text) > self.max_book_bytes:
             return self._too_long(location)
-        decoded = tidy(storable(text), "utf-8")
-        if decoded is None:
+        tidied = tidy(storable(text))
+        if tidied is None:
             return Rejected(location=location, reason="not_text")
         meta = row.get("meta")
         fields: dict[str, Any] = {**row, **meta} if isinstance(meta, dict) else row
         url = _first_string(fields, "url")
-        said = header_of(decoded.text)
+        inner = header_of(tidied)
         number = _GUTENBERG_URL.search(url or "")
         language = _first_string(fields, "language", "lang") or ""
         header = Header(
-            title=_first_string(fields, "title", "short_book_title", "book_title") or said.title,
-            author=_first_string(fields, "author", "authors") or said.author,
-            language=language.lower() if re.fullmatch("[A-Za-z]{2}", language) else said.language,
-            gutenberg_id=said.gutenberg_id if number is None else int(number.group(1)),
+            title=_first_string(fields, "title", "short_book_title", "book_title") or inner.title,
+            author=_first_string(fields, "author", "authors") or inner.author,
+            language=language.lower() if re.fullmatch("[A-Za-z]{2}", language) else inner.language,
+            gutenberg_id=inner.gutenberg_id if number is None else int(number.group(1)),
         )
-        return _document(decoded.text, location, encoding="utf-8", header=header, url=url)
+        return _document(Decoded(tidied, "utf-8"), location, header=header, url=url)
 
 
 def _first_string(fields: Mapping[str, Any], *names: str) -> str | None:
@@ -221,7 +223,8 @@ def _first_string(fields: Mapping[str, Any], *names: str) -> str | None:
     return None
 
 
-def _document(text: str, location: str, *, encoding: str, header: Header, url: str | None) -> Document | Rejected:
+def _document(decoded: Decoded, location: str, *, header: Header, url: str | None) -> Document | Rejected:
+    text = decoded.text
     if not text.strip():
         return Rejected(location=location, reason="empty")
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
@@ -235,7 +238,9 @@ def _document(text: str, location: str, *, encoding: str, header: Header, url: s
         "author": header.author,
         "gutenberg_id": header.gutenberg_id,
         "url": url,
-        "encoding": encoding,
+        "encoding": decoded.encoding,
+        "encoding_decided_by": decoded.decided_by,
+        "encoding_certainty": decoded.certainty,
     }
     if header.language is not None:
         document["language"] = header.language

@@ -9,6 +9,7 @@
 - ``bzip2_blocks``, ``bzip2_threads``: read bzip2 files block by block, and with several threads.
 - ``json_lines``: reads files with one JSON object per line.
 - ``paths_list``: reads a crawl's list of files.
+- ``damaged_tar``: reads a tar in one pass and goes on after damage.
 - ``http_body``, ``media_type``, ``html_charset``: codings, types and encodings of web pages, by what the bytes prove.
 - ``html_tags``, ``html_open_elements``, ``html_cost``: bound the cost of a page before it is parsed.
 

@@ -93,6 +93,8 @@ def test_a_gutenberg_text_tells_who_it_is() -> None:
         "gutenberg_id": 4711,
         "url": "https://www.gutenberg.org/ebooks/4711",
         "encoding": "cp1252",
+        "encoding_decided_by": "declared",
+        "encoding_certainty": 1.0,
         "language": "de",
     }
     assert set(book) - {"language"} == set(BooksReader.COLUMNS)
@@ -128,15 +130,31 @@ def test_editions_of_one_number_have_ids_of_their_own_and_the_same_text_has_one(
         ("À l’école, Noël était déjà là : « où ça ? »".encode("mac_roman"), "mac-roman"),
         ("Он вышел утром и вернулся вечером.".encode("cp1251"), "cp1251"),
         ("Он вышел утром и вернулся вечером.".encode("koi8_r"), "koi8-r"),
-        (b"Der Rest ist \x81 fehlt", "iso8859-1"),
+        ("Młynarz wyszedł przed świtem, żeby zdążyć.".encode("iso8859-2"), "iso8859-2"),
+        ("Mlýnář vyšel před úsvitem, aby stihl žně.".encode("cp1250"), "cp1250"),
     ],
-    ids=["utf-8", "mark", "utf-16", "cp1252", "cp850", "mac_roman", "cp1251", "koi8_r", "latin-1"],
+    ids=["utf-8", "mark", "utf-16", "cp1252", "cp850", "mac_roman", "cp1251", "koi8_r", "latin-2", "cp1250"],
 )
 def test_encodings_are_detected(encoded: bytes, encoding: str) -> None:
     decoded = decode(encoded)
     assert decoded is not None
     assert decoded.encoding == encoding
     assert decoded.text == encoded.decode("utf-8-sig" if encoded[:3] == b"\xef\xbb\xbf" else encoding).lstrip("\ufeff")
+
+
+def test_a_guess_says_that_it_is_one_and_how_certain_it_is() -> None:
+    for word, is_certain in (("Mlýnář vyšel před úsvitem, aby stihl žně.", True), ("ž", False)):
+        decoded = decode(word.encode("iso8859-2" if word == "ž" else "cp1250"))
+        assert decoded is not None
+        assert decoded.decided_by == "guessed"
+        assert (decoded.certainty > 0.99) is is_certain
+
+
+def test_the_language_of_the_header_helps_with_a_guess() -> None:
+    book = _HEADER.format(charset="").replace("German", "Hungarian").replace("Er ging über die Straße.", "hűl a bő hó")
+    decoded = decode(book.encode("iso8859-2"))
+    assert decoded is not None
+    assert decoded.text == book
 
 
 @pytest.mark.parametrize(
