@@ -71,8 +71,8 @@ def pages_that_meet(texts: Sequence[str]) -> list[Page]:
     their url. Some have a url of the validation split, a word of the list, or nothing but notices.
     """
     rng = random.Random(5)
-    notices = [f"This is the notice number {word} of the whole site." for word in "one two three four five six".split()]
-    notices += [f"Please read our {word} before you write to us." for word in "rules terms hints letters guide".split()]
+    notices = [f"This is the notice number {word} of the whole site." for word in ["one", "two", "three", "four", "five", "six"]]
+    notices += [f"Please read our {word} before you write to us." for word in ["rules", "terms", "hints", "letters", "guide"]]
     notices += ['She said that it was "the end."', "  Sign up for the weekly letter of our paper today. ", "Why not?"]
     held_out = [url for n in range(60_000) if is_held_out(url := f"http://www.site{n}.example.org/held/{n}/")]
     assert len(held_out) > 30
@@ -139,9 +139,7 @@ def compare(peer: ModuleType, wets: Path, folder: Path) -> tuple[set[tuple[str, 
     (folder / "theirs").mkdir()
     original = peer.C4Original(os.environ["TFDS_REPO"])
     splits = original.run(sorted(map(str, wets.glob("*.gz"))), str(bad_words), folder / "theirs")
-    theirs = {
-        (split, row["url"], row["timestamp"], row["text"]) for split, rows in splits.items() for row in rows
-    }
+    theirs = {(split, row["url"], row["timestamp"], row["text"]) for split, rows in splits.items() for row in rows}
     assert len(theirs) == sum(map(len, splits.values()))
     names = ("split", "url", "timestamp", "text")
     return {tuple(row[name] for name in names) for row in ours(wets, bad_words, folder / "ours")}, theirs

@@ -87,7 +87,9 @@ def deduped(cc_net: Callable[[str], ModuleType], pages: list[Document]) -> list[
 def test_line_dedup_keeps_the_same_lines(pages: list[Document], deduped: list[dict[str, Any] | None]) -> None:
     batch = pa.record_batch({"id": [page["id"] for page in pages], "text": [page["text"] for page in pages]})
     step = LineDedup(lines="ccnet", keep="ccnet", scope="all")
-    parsed = [parse_line_payload(payload, "ccnet") for _, payload in line_payloads(batch, bytes(BATCH_ID.size), step, 1)]
+    parsed = [
+        parse_line_payload(payload, "ccnet") for _, payload in line_payloads(batch, bytes(BATCH_ID.size), step, 1)
+    ]
     lost = list(lost_lines([one[1] for one in parsed], [one[2] for one in parsed], "ccnet"))
     keep, _ = lines_to_keep(batch, step, np.concatenate(lost))
     kept = drop_lines(batch.column("text"), ~keep)

@@ -61,7 +61,15 @@ def test_a_body_that_is_text_stays_whatever_its_header_says(page: bytes, coding:
 @pytest.mark.parametrize("how", PACK)
 def test_a_coding_is_undone_whatever_its_header_says_besides(how: str, page: bytes) -> None:
     packed, name = PACK[how](page), NAME.get(how, how)
-    for codings in (name, name.upper(), f" {name} ", f"identity, {name}", f"{name}, none", f"{name};q=1", f"x-y, {name}"):
+    for codings in (
+        name,
+        name.upper(),
+        f" {name} ",
+        f"identity, {name}",
+        f"{name}, none",
+        f"{name};q=1",
+        f"x-y, {name}",
+    ):
         assert decoded_body(packed, codings, max_bytes=LIMIT) == page
     if how not in ("deflate", "deflate without its frame", "br"):  # they have a mark, so no header is needed
         for codings in ("", "none", "deflate", "br", "gzp"):

@@ -86,7 +86,9 @@ def test_members_cut_anywhere_hold_the_same_records(sizes: list[int], line_end: 
     assert (urls, rejected) == ([f"https://example.org/{number}" for number in range(8)], [])
 
 
-ROWS = [json.dumps({"text": f"Page {number}.", "url": f"http://a.org/{number}", "timestamp": "2019"}) for number in range(4)]
+ROWS = [
+    json.dumps({"text": f"Page {number}.", "url": f"http://a.org/{number}", "timestamp": "2019"}) for number in range(4)
+]
 LINES = [row.encode() for row in ROWS]
 
 

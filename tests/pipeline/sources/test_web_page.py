@@ -142,7 +142,28 @@ def test_no_real_page_is_too_costly(corpus_data: object) -> None:
 
 MARKS = st.lists(
     st.sampled_from(
-        ["<", ">", "/", "!", "--", "-", "=", '"', "'", " ", "\n", "a", "div", "b", "p", "script", "&amp;", "x", "?", "\0"]
+        [
+            "<",
+            ">",
+            "/",
+            "!",
+            "--",
+            "-",
+            "=",
+            '"',
+            "'",
+            " ",
+            "\n",
+            "a",
+            "div",
+            "b",
+            "p",
+            "script",
+            "&amp;",
+            "x",
+            "?",
+            "\0",
+        ]
     ),
     max_size=30,
 ).map("".join)
@@ -182,7 +203,8 @@ def test_text_between_tags(markup: str, title: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tag", "number"), [("<p>", 0), ("<p/>", 0), ("<p a b=c d='e f' g=\"h>\" =i>", 5), ("<p a=b/c d>", 2), ("<p a = b>", 1)]
+    ("tag", "number"),
+    [("<p>", 0), ("<p/>", 0), ("<p a b=c d='e f' g=\"h>\" =i>", 5), ("<p a=b/c d>", 2), ("<p a = b>", 1)],
 )
 def test_num_attributes(tag: str, number: int) -> None:
     assert num_attributes(tag) == number
