@@ -35,8 +35,7 @@ from typing import Any
 import numpy as np
 import pyarrow.dataset as ds
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from c4_peer import C4Original
 
@@ -46,6 +45,7 @@ from pipeline.sources.c4 import C4Reader
 from pipeline.sources.source import InputFile, Rejected
 from pipeline.tokenize.held_out import HeldOut
 
+ROOT = Path(__file__).resolve().parents[1]
 Judged = tuple[str | None, str | None]
 """(reason to drop or None, text kept or None)."""
 

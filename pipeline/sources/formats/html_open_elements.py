@@ -7,24 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-UNSTACKED = words(
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+UNSTACKED = _words(
     "area base basefont bgsound body br col embed frame head hr html image img input keygen link meta param "
     "source track wbr"
 )
 """Tags that leave no element open, or only one per page."""
 
-_FORMATTING = words("b big code em font i nobr s small strike strong tt u")
+_FORMATTING = _words("b big code em font i nobr s small strike strong tt u")
 _MAX_EQUAL_FORMATTING = 3
 """The standard keeps no more equal elements in its list ("Noah's Ark clause")."""
-_LIST_MARKERS = words("applet caption marquee object td template th")
+_LIST_MARKERS = _words("applet caption marquee object td template th")
 _SCOPE_MARKERS = _LIST_MARKERS | {"table", "svg", "math", "select"}
-_SPECIAL = _SCOPE_MARKERS | words(
+_SPECIAL = _SCOPE_MARKERS | _words(
     "address article aside blockquote button center colgroup dd details dir div dl dt fieldset figcaption figure "
     "footer form frameset h1 h2 h3 h4 h5 h6 header hgroup li listing main menu nav noscript ol p plaintext pre "
     "search section summary tbody tfoot thead tr ul"
 )
 _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
-_CLOSES_P = _HEADINGS | words(
+_CLOSES_P = _HEADINGS | _words(
     "address article aside blockquote center dd details dialog dir div dl dt fieldset figcaption figure footer "
     "form header hgroup li listing main menu nav ol p plaintext pre search section summary table ul"
 )
@@ -41,11 +46,11 @@ _CLOSES_SAME = frozenset({"button", "option", "optgroup", "a"})
 _TRANSPARENT = frozenset({"address", "div", "p"})
 """Special elements that do not protect an outer list item from being closed."""
 _FOREIGN = frozenset({"svg", "math"})
-_LEAVES_FOREIGN = words(
+_LEAVES_FOREIGN = _words(
     "b big blockquote center code dd div dl dt em h1 h2 h3 h4 h5 h6 i li listing menu nobr ol p pre ruby s small "
     "span strong strike sub sup table tt u ul var"
 )
-_HOLDS_HTML = words("annotation-xml desc foreignobject mi mn mo ms mtext title")
+_HOLDS_HTML = _words("annotation-xml desc foreignobject mi mn mo ms mtext title")
 
 
 class OpenElements:

@@ -1,7 +1,7 @@
 """Splits a page into tags and text by the HTML standard, without a tree. Takes linear time for any input.
 
-The tags are used to estimate the cost of a parser's tree (:mod:`pipeline.sources.formats.html_cost`), and to extract the
-text of pages for which that cost is too high (:func:`text_between_tags`).
+The tags are used to estimate the cost of a parser's tree (:mod:`pipeline.sources.formats.html_cost`), and to extract
+the text of pages for which that cost is too high (:func:`text_between_tags`).
 """
 
 from __future__ import annotations
@@ -32,11 +32,13 @@ TOKEN = re.compile(
 name of an end tag begins with ``/``."""
 _ATTRIBUTES = re.compile(_ATTRIBUTE)
 _BREAK = "\0"
-_BLOCK_TAGS = frozenset(
-    slash + name
-    for slash in ("", "/")
-    for name in ["address", "article", "aside", "blockquote", "body", "br", "button", "caption", "center", "dd", "details", "dialog", "dir", "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "frameset", "h1", "h2", "h3", "h4", "h5", "h6", "head", "header", "hgroup", "hr", "html", "iframe", "legend", "li", "listing", "main", "menu", "nav", "ol", "optgroup", "option", "p", "plaintext", "pre", "rp", "rt", "section", "select", "summary", "table", "tbody", "td", "textarea", "tfoot", "th", "thead", "title", "tr", "ul", "xmp"]
+_BLOCKS = (
+    "address article aside blockquote body br button caption center dd details dialog dir div dl dt fieldset"
+    " figcaption figure footer form frameset h1 h2 h3 h4 h5 h6 head header hgroup hr html iframe legend li listing"
+    " main menu nav ol optgroup option p plaintext pre rp rt section select summary table tbody td textarea tfoot th"
+    " thead title tr ul xmp"
 )
+_BLOCK_TAGS = frozenset(slash + name for slash in ("", "/") for name in _BLOCKS.split())
 
 
 def num_attributes(tag: str) -> int:
