@@ -2,9 +2,9 @@
 
 It counts:
 
-- lines: kept lines that are in two kept documents of a dump, or twice in one (CCNet's rule allows neither); lines dropped
-  from a kept document that were in one page only and once in it, so that only the normal form (case, digits, a few
-  marks) can explain it;
+- lines: kept lines that are in two kept documents of a dump, or twice in one (CCNet's rule allows neither); lines
+  dropped from a kept document that were in one page only and once in it, so that only the normal form (case, digits, a
+  few marks) can explain it;
 - foreign: kept documents with words that their page does not have;
 - short: kept documents under 100 characters;
 - content: with a gold standard (``--gold``, trafilatura's evaluation set: texts that a page's article must contain and

@@ -42,8 +42,8 @@ def ccnet_hashes(texts: pa.Array) -> LineHashes:
 
     Lines are stripped and lower-cased, every digit becomes ``0``, and 34 marks of Unicode punctuation and all control
     characters are deleted. ASCII punctuation and accents stay. Empty lines are lines (cc_net/dedup.py
-    ``compute_hashes``, cc_net/text_normalizer.py ``normalize_for_dedup``). The hash is XXH3 with 64 bits; CCNet uses the
-    first 64 bits of SHA-1. The numbers differ, the decisions do not.
+    ``compute_hashes``, cc_net/text_normalizer.py ``normalize_for_dedup``). The hash is XXH3 with 64 bits; CCNet uses
+    the first 64 bits of SHA-1. The numbers differ, the decisions do not.
 
     >>> ccnet_hashes(pa.array(["Page 1\\npage 2 \\n\\nPàge “2”"])).hashes.tolist() == [
     ...     ccnet_hashes(pa.array([line])).hashes[0] for line in ("PAGE 9", "page 0", "", "pàge 7")]

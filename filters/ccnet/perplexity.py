@@ -122,7 +122,7 @@ def _detail(score: float | None) -> str:
 
 
 def normalize(text: str) -> str:
-    """Returns a text in the form that CCNet's language models were trained on (cc_net/text_normalizer.py ``normalize``).
+    """Returns a text in the form that CCNet's language models were trained on (text_normalizer.py ``normalize``).
 
     It is stripped, lower-cased and without accents; digits are ``0``, Unicode punctuation is ASCII, and control
     characters are deleted.

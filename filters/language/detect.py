@@ -127,7 +127,7 @@ class DetectLanguage(Step):
     min_score: float = 0.5
     """Lowest score that is believed: CCNet's threshold for pages."""
     max_chars: int = 100_000
-    """Characters that the model reads. Ours: the first pages of a book show its language; bounds the time per document."""
+    """Characters that the model reads. Ours: the first pages of a book show its language. Bounds the time."""
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
         texts = batch.column("text")

@@ -90,7 +90,7 @@ class CommonCrawlReader(Reader):
         return units
 
     def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | Rejected]:
-        """Yields a file's pages. If the server stops responding, the pages read so far are kept and the rest is rejected."""
+        """Yields a file's pages. If a server stops responding, the pages so far are kept and the rest is rejected."""
         try:
             for page in self._pages(unit, open_file):
                 if not isinstance(page, Rejected):
@@ -164,7 +164,7 @@ def _document_of_html(page: HtmlRecord, dump: str, is_main_content: bool) -> Doc
 
 
 def _title_and_text(content: str) -> tuple[str, str]:
-    r"""Splits a WET record's text as cc_net/process_wet_file.py does. A line end at the end does not begin another line.
+    r"""Splits a WET record's text as cc_net/process_wet_file.py does. A line end at the very end adds no line.
 
     >>> _title_and_text(" Title \r\na\n\n b \n")
     ('Title', 'a\n\nb')

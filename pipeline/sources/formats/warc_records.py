@@ -138,7 +138,7 @@ class _Window:
     __slots__ = ("_is_member", "_more", "at", "base", "data")
 
     def __init__(self, more: Iterator[bytes], data: bytes | None = None) -> None:
-        """If ``data`` is given, it is a gzip member, and ``more`` are the next ones, which are read only inside a record."""
+        """``data`` is a gzip member, if given. Then ``more`` are the next ones, which are read only inside a record."""
         self._more = more
         self._is_member = data is not None
         self.data = data or b""
