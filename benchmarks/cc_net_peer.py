@@ -1,7 +1,7 @@
-"""CCNet's own code (facebookresearch/cc_net, given by the path of a checkout), run as its ``mine.py`` runs it.
+"""Runs CCNet's own code (facebookresearch/cc_net, given by the path of a checkout) as its ``mine.py`` runs it.
 
-In one process, without writing what it puts out, which its own runs do too: to its advantage. Where ``getpy`` is not
-installed it keeps hashes in a dictionary, as it says itself.
+It runs in one process and writes no output, which is to its advantage. Without the package ``getpy`` it keeps hashes in
+a dictionary, as it reports itself.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 
 class CcNet:
-    """The peer's stages on the same files."""
+    """Runs the peer's stages."""
 
     def __init__(self, root: str, language_model: str, lm_dir: Path) -> None:
         sys.path.insert(0, root)
@@ -33,7 +33,7 @@ class CcNet:
         return result
 
     def run(self, paths: list[str], cutoffs: Path) -> list[dict[str, Any]]:
-        """The whole chain: what is left of the pages, and the CPU seconds of each stage but reading in ``seconds``."""
+        """Runs the whole chain. Returns the pages left; ``seconds`` has the CPU seconds of each stage but reading."""
         pages = list(self.read(paths))
         dedup = self._module("dedup")
         hashes = self._module("flat_hash_set").NaiveHashSet()
@@ -72,7 +72,7 @@ class CcNet:
         return self.timed("perplexity", lambda: [score(page) for page in left])
 
     def read(self, paths: list[str]) -> Iterator[dict[str, Any]]:
-        """Streams the pages of WET files, those of 300 characters or more."""
+        """Yields the pages of WET files that have 300 characters or more."""
         reader = self._module("process_wet_file")
         for path in paths:
             with gzip.open(path, "rt", encoding="utf-8") as lines:

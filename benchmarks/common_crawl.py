@@ -1,14 +1,14 @@
-"""CommonCrawl beside cc_net: speed of one core stage by stage, the whole chain, memory of the dedup, two processes.
+"""Compares CommonCrawl's steps with cc_net: speed per stage and of the whole chain, memory, two processes.
 
     python benchmarks/common_crawl.py speed  WET... --models DIR --cc_net CHECKOUT [--only_english] [--megabytes 40]
     python benchmarks/common_crawl.py memory WET... [--megabytes 1000]
     python benchmarks/common_crawl.py processes WET... --models DIR [--megabytes 400] [--only_dedup]
 
-No page stands twice in what is measured: the pages of the WET files, each once, and generated ones of the same
-statistics (``web_pages.py``) until there are so many megabytes of text. All in one run, so that the ratios hold
-whatever else the machine does. Figures are MB of text a CPU second of all processes; ``speed`` takes the best of some
-runs of each side in turn (``--only_reading``: of reading alone), runs ours as a user does, with the recipe ``ccnet``
-and one process, and takes off what a run of one page costs. cc_net needs func_argparse, pandas and bs4.
+The input has no page twice: the pages of the WET files, each once, then generated ones with the same statistics
+(``web_pages.py``) up to ``--megabytes`` of text. Both sides run in one process in turn, so the ratios hold on a busy
+machine. Figures are MB of text per CPU second of all processes. ``speed`` takes the best of several runs of each side
+(``--only_reading``: of reading alone). It runs ours as a user does, with the recipe ``ccnet`` and one process, and
+subtracts the cost of a run of one page. cc_net needs func_argparse, pandas and bs4.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ DEDUP_ONLY = {"language": False, "perplexity": False, "reference": False}
 
 @dataclass
 class Used:
-    """What a command took."""
+    """Time and memory that a command took."""
 
     cpu_seconds: float
     seconds: float
@@ -78,10 +78,10 @@ def run_pipeline(config: dict[str, Any], paths: list[str], out: Path, models: st
         peak = [0]
         watch = threading.Thread(target=_watch, args=(process, peak))
         watch.start()
-        said, _ = process.communicate()
+        output, _ = process.communicate()
         watch.join()
     if process.returncode:
-        raise SystemExit(said)
+        raise SystemExit(output)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Used(cpu, time.monotonic() - begun, peak[0])
@@ -94,7 +94,7 @@ def _watch(process: subprocess.Popen[str], peak: list[int]) -> None:
 
 
 def _tree_bytes(pid: int) -> int:
-    """Resident bytes of a process and its children, shared pages counted once for each (so rather too much)."""
+    """Returns the resident bytes of a process and its children. Shared pages count for each, so it is too high."""
     try:
         status = Path(f"/proc/{pid}/statm").read_text().split()
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
@@ -106,7 +106,7 @@ def _tree_bytes(pid: int) -> int:
 
 
 def cpu(work: Callable[[], Any], repeat: int = 1) -> tuple[float, Any]:
-    """The fewest CPU seconds of some tries, and what came of it: other work on the machine only ever adds time."""
+    """Returns the fewest CPU seconds of ``repeat`` tries, and the result. Other work on the machine only adds time."""
     best, result = float("inf"), None
     for _ in range(repeat):
         begun = time.process_time()
@@ -122,7 +122,7 @@ def read_ours(paths: list[str]) -> Iterator[dict[str, Any]]:
 
 
 def reading_seconds(paths: list[str], peer: CcNet, num_rounds: int) -> list[tuple[float, float]]:
-    """Each side in turn, each page let go as the next one comes, as in both sides' runs."""
+    """Reads with each side in turn. Each page is released when the next one comes, as in both sides' runs."""
     sides: tuple[Callable[[list[str]], Iterator[Any]], ...] = (read_ours, peer.read)
     rounds = []
     for _ in range(num_rounds):
@@ -132,7 +132,7 @@ def reading_seconds(paths: list[str], peer: CcNet, num_rounds: int) -> list[tupl
 
 
 def dedup_ours(batches: list[pa.RecordBatch]) -> dict[str, Any]:
-    """Both passes over batches as the graph does them, without the graph: CPU seconds of each, and the texts left."""
+    """Runs both passes over batches without Beam. Returns the CPU seconds of each, and the texts left."""
     step, num_buckets = LineDedup(scope="all"), 16
 
     def first() -> tuple[list[pa.RecordBatch], dict[int, list[bytes]]]:
@@ -169,10 +169,10 @@ def dedup_ours(batches: list[pa.RecordBatch]) -> dict[str, Any]:
 def native_seconds(
     rows: list[dict[str, Any]], texts: list[str], models: dict[str, Any], repeat: int
 ) -> dict[str, float]:
-    """fastText, SentencePiece and KenLM alone on the texts that reach them, in the fastest form that each takes."""
+    """Runs fastText, SentencePiece and KenLM alone on the texts that reach them, with the fastest input for each."""
     language, scorers = load("language", models["language"]), load("perplexity", models["perplexity"])
-    asked = [text.replace("\n", "") + "\n" for text in texts]
-    seconds = {"fastText": cpu(lambda: [language._predict(text, 1, 0.0, "strict") for text in asked], repeat)[0]}
+    lines = [text.replace("\n", "") + "\n" for text in texts]
+    seconds = {"fastText": cpu(lambda: [language._predict(text, 1, 0.0, "strict") for text in lines], repeat)[0]}
     for name, model in scorers.items():
         plain = [normalize(row["text"]).encode("utf-8") for row in rows if row["language"] == name]
         took, pieces = cpu(lambda: [model.pieces.encode(text, out_type=bytes) for text in plain], repeat)  # noqa: B023
@@ -209,9 +209,9 @@ def speed(flags: argparse.Namespace, folder: Path) -> None:
         return
     rounds: list[tuple[dict[str, float], dict[str, float]]] = []
     whole, empty = [], []
-    for number in range(flags.repeat):  # in turn, so that a slower minute is one for both
+    for number in range(flags.repeat):  # in turn, so that a slow minute hits both
         theirs = peer.run(paths, cutoffs)
-        # Ours by stages in this process, then the whole as a user runs it.
+        # First the stages in this process, then the whole chain as a user runs it.
         deduped = dedup_ours(batches)
         rounds.append(({stage: deduped[stage] for stage in PASSES}, dict(peer.seconds)))
         empty.append(run_pipeline(config, tiny, folder / f"empty{number}", flags.models).cpu_seconds)
@@ -236,7 +236,7 @@ def _line(stage: str, num_bytes: int, ours: float, theirs: float) -> None:
 
 
 def agree(rows: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> None:
-    """Page by page: text, language and score, perplexity, bucket."""
+    """Compares page by page: text, language and score, perplexity, bucket."""
     by_url = {row["url"]: row for row in rows}
     same = dict.fromkeys(("text", "language", "language_score", "perplexity", "bucket"), 0)
     for page in theirs:
@@ -249,7 +249,7 @@ def agree(rows: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> None:
 
 
 def memory(flags: argparse.Namespace, folder: Path) -> None:
-    """Begins at 1 GB by default, where the peak has about levelled off: with less, it is less."""
+    """Measures the peak for N and 4 N megabytes. The default is 1 GB, where the peak has about levelled off."""
     pages = web_pages.generated(web_pages.real_pages(flags.wet, only_english=False))
     config = {"recipe": "ccnet", "sources": {"common_crawl": DEDUP_ONLY}}
     peaks = []
@@ -258,11 +258,11 @@ def memory(flags: argparse.Namespace, folder: Path) -> None:
         paths = web_pages.write_wets(folder / f"wet{times}", pages, text_bytes=size)
         used = run_pipeline(config, paths, folder / f"out{times}", None)
         peaks.append(used.peak_bytes)
-        _said(f"dedup of {size / 1e6:,.0f} MB", used)
+        _report(f"dedup of {size / 1e6:,.0f} MB", used)
     print(f"4 times the text: {peaks[1] / peaks[0]:.2f} times the memory")
 
 
-def _said(what: str, used: Used) -> None:
+def _report(what: str, used: Used) -> None:
     memory = f"peak {used.peak_bytes / 1e6:,.0f} MB of all processes"
     print(f"{what}: {used.seconds:.1f} s, {used.cpu_seconds:.1f} s of CPU, {memory}", flush=True)
 
@@ -275,7 +275,7 @@ def processes(flags: argparse.Namespace, folder: Path) -> None:
     for number in (1, 2):
         used = run_pipeline(config, paths, folder / f"out{number}", flags.models, number)
         seconds.append(used.seconds)
-        _said(f"{number} processes", used)
+        _report(f"{number} processes", used)
     print(f"two processes: {seconds[0] / seconds[1]:.2f} times one")
 
 

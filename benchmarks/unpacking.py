@@ -1,14 +1,14 @@
-"""What one task does of a file that can only be unpacked front to back: MB of what comes out a second, CPU and wall.
+"""Measures how fast one task unpacks a file front to back: MB of output per second of CPU and of wall time.
 
     PYTHONPATH=. python benchmarks/unpacking.py [--rounds N] [--threads 1,2] [--peers FOLDER] FILE...
 
-The files (Posts.xml, texts of books) are packed in memory: as bzip2, as a tar.gz and a zip with a member a file, as
-JSON lines with a file a line, and those called Posts.xml as a .7z. Then, in one run, round by round: bz2 alone and
-our blocks, found by search and unpacked one by one, then by threads (``--threads``), and indexed_bzip2 and rapidgzip
-with as many threads, where they are installed (``--peers``: a folder they were unpacked to); gunzip alone and our walk
-of members and lines into chunks; a .7z into chunks, stored (all that is serial) and of bzip2 (as it is run).
+The files (Posts.xml, texts of books) are packed in memory: as bzip2, as a tar.gz and a zip with one member per file, as
+JSON lines with one file per line, and those called Posts.xml as a .7z. One run measures, round by round: bz2 alone; our
+blocks, found by search and unpacked one by one, then by threads (``--threads``); indexed_bzip2 and rapidgzip with as
+many threads, if they are installed (``--peers``: a folder with the packages); gunzip alone and our chunks of members
+and lines; and a .7z into chunks, stored (only the serial part) and with bzip2 (as in a run).
 
-Figures are the best of the rounds. Threads can only be judged where as many processors are free: compare CPU and wall
+Figures are the best of the rounds. Threads can only be judged if as many processors are free: compare CPU and wall time
 with the line "bz2, N at once", which is N threads that share nothing.
 """
 
@@ -44,7 +44,7 @@ from pipeline.sources.stack_exchange.reader import StackExchangeReader
 
 READ_BYTES = 1 << 20
 Way = Callable[[], int]
-"""Unpacks; returns how many bytes came out."""
+"""Unpacks and returns the number of bytes that came out."""
 
 
 def by_blocks(packed: bytes) -> int:

@@ -1,9 +1,9 @@
-"""Web pages to measure with: real ones, each once, and generated ones of the same statistics.
+"""Makes web pages to measure with: real ones, each once, then generated ones with the same statistics.
 
-A generated page is a real page with other words: a line that stands in several real pages (menus, notices) stays as it
-is, every other line keeps its length and its punctuation, and each of its words is drawn from those of its page and of
-another page of the same language. So the lengths of pages and lines, the share of lines that repeat and the mix of
-languages are those of the real pages, and no page stands twice.
+A generated page is a real page with other words. A line that several real pages share (menus, notices) is kept. Every
+other line keeps its length and punctuation, and each of its words is drawn from its page and from another page in the
+same language. So the lengths of pages and lines, the fraction of repeated lines and the mix of languages are those of
+the real pages, and no page occurs twice.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def open_file(path: str) -> BinaryIO:
 
 
 def real_pages(paths: list[str], *, only_english: bool) -> list[str]:
-    """The pages of WET files (title and text), each text once."""
+    """Returns the pages of WET files (title and text), each text once."""
     found: dict[str, None] = {}
     for path in paths:
         for record in read_wet(path, open_file):
@@ -46,10 +46,10 @@ def real_pages(paths: list[str], *, only_english: bool) -> list[str]:
 
 
 def generated(pages: list[str], seed: int = 0) -> Iterator[str]:
-    """Real pages first, then generated ones without end.
+    """Yields the real pages, then generated ones without end.
 
     Raises:
-        ValueError: there is no page to begin with.
+        ValueError: there are no real pages.
     """
     if not pages:
         raise ValueError("no page of the language that is asked for: name other WET files")
@@ -73,7 +73,7 @@ def generated(pages: list[str], seed: int = 0) -> Iterator[str]:
 
 
 def write_wets(folder: Path, pages: Iterator[str], *, text_bytes: int, bytes_a_file: int = 8 << 20) -> list[str]:
-    """Writes pages as WET files of 2019 (headers in the order that cc_net expects) until there are so many bytes."""
+    """Writes ``text_bytes`` of pages as WET files of 2019, with headers in the order that cc_net expects."""
     folder.mkdir(parents=True, exist_ok=True)
     paths, total, number = [], 0, 0
     while total < text_bytes:
@@ -81,7 +81,7 @@ def write_wets(folder: Path, pages: Iterator[str], *, text_bytes: int, bytes_a_f
         size = 0
         with path.open("wb") as sink:
             for page in pages:
-                block = (page.removesuffix("\n") + "\n").encode()  # as CommonCrawl's end, on which cc_net counts
+                block = (page.removesuffix("\n") + "\n").encode()  # CommonCrawl's line end, which cc_net expects
                 sink.write(gzip.compress(_record(block, number), 1, mtime=0))
                 number, size = number + 1, size + len(block)
                 if size >= bytes_a_file or total + size >= text_bytes:

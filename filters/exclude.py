@@ -1,4 +1,4 @@
-"""Takedowns and opt-outs: documents that must not be in the output."""
+"""Removes documents for takedowns and opt-outs."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _COMMENT = re.compile(r"(?:^|\s)#")
 
 
 def parse_exclusions(lines: Iterable[str]) -> frozenset[str]:
-    """Ids, urls or hosts, one a line; a ``#`` at a line's beginning or behind a blank begins a comment.
+    """Reads ids, urls or hosts, one per line. A ``#`` at the start of a line or after a space begins a comment.
 
-    A url names one page, however its scheme, the letters of its host and its last slash are written.
+    A url names one page: its scheme, the case of its host and its last slash do not matter.
 
     >>> sorted(parse_exclusions(["# opt-outs", "Example.com", "", "doc-1  # by mail"]))
     ['Example.com', 'doc-1', 'example.com']
@@ -30,7 +30,7 @@ def parse_exclusions(lines: Iterable[str]) -> frozenset[str]:
 
 
 def page_of(url: str) -> str:
-    """What two spellings of one page's url have in common; empty where it is no url.
+    """Returns a key that all spellings of one page's url share; empty if it is not a url.
 
     >>> page_of("HTTP://Example.com/A/"), page_of("https://example.com/A"), page_of("doc-1")
     ('//example.com/A', '//example.com/A', '')
@@ -43,7 +43,7 @@ def page_of(url: str) -> str:
 
 
 def host_of(url: str | None) -> str:
-    """The host of a url, lower-cased, without port; empty where there is none.
+    """Returns the host of a url in lower case and without the port; empty if there is none.
 
     >>> host_of("https://News.Example.com:8080/a"), host_of(None)
     ('news.example.com', '')
@@ -57,7 +57,7 @@ def host_of(url: str | None) -> str:
 
 
 def matched(document_id: str, url: str | None, entries: frozenset[str]) -> str | None:
-    """The entry that names this document: its id, its url, its host or a domain above the host; else None.
+    """Returns the entry that names this document: its id, its url, its host or a parent domain; None if none does.
 
     >>> matched("x", "https://a.example.com/1", frozenset({"example.com"}))
     'example.com'
@@ -88,7 +88,7 @@ def naming_entries(batch: pa.RecordBatch, entries: frozenset[str]) -> pa.Array:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Excluded(Step):
-    """Drops documents that the run's exclusion file names."""
+    """Drops documents whose id, url or host the exclusion file names."""
 
     NAME: ClassVar[str] = "excluded"
     DATA_VERSION: ClassVar[int] = 1
@@ -96,7 +96,7 @@ class Excluded(Step):
     REASONS: ClassVar[tuple[str, ...]] = ("excluded",)
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges by ``id`` and, where the source has it, ``url``."""
+        """Judges by ``id``, and by ``url`` if the source has that column."""
         detail = naming_entries(batch, models.get("exclude", frozenset()))
         verdict = pc.if_else(pc.is_null(detail), pa.scalar(None, pa.string()), "excluded")
         return Outcome(verdict=verdict, detail=detail)

@@ -1,7 +1,7 @@
-"""The linear model that tells pages which Wikipedia cites from random pages (LLaMA, section 2.1).
+"""Classifies pages as references: a linear model separates pages that Wikipedia cites from random ones.
 
-LLaMA's model was not published. The form is RedPajama's: a supervised fastText model over whole pages with the labels
-``wiki`` and ``cc``; one is trained with ``python -m pipeline.models train-reference``.
+LLaMA (section 2.1) did not publish its model. This one has RedPajama's form: a supervised fastText model over whole
+pages with the labels ``wiki`` and ``cc``. Train one with ``python -m pipeline.models train-reference``.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ RANDOM_LABEL = "__label__cc"
 
 
 def classifier_text(text: str) -> str:
-    """Writes a text as the classifier is trained on it and asked about it: on one line.
+    """Returns a text on one line, as the classifier is trained and applied.
 
-    RedPajama v1, data_prep/cc/classifier: line ends to blanks.
+    Line ends become spaces (RedPajama v1, data_prep/cc/classifier).
 
     >>> classifier_text("a\\nb")
     'a b'
@@ -34,7 +34,7 @@ class ReferenceModel:
     """A loaded fastText classifier.
 
     Raises:
-        ValueError: the model does not know the label ``wiki``.
+        ValueError: the model has no label ``wiki``.
     """
 
     def __init__(self, fasttext_model: Any) -> None:
@@ -44,7 +44,7 @@ class ReferenceModel:
         self._predict = fasttext_model.f.predict
 
     def score(self, text: str) -> float:
-        """Returns the probability that Wikipedia would cite the page; 0 for a page without a word."""
+        """Returns the probability that Wikipedia would cite the page; 0 for a page without words."""
         found = self._predict(classifier_text(text) + "\n", 1, 0.0, "strict")
         if not found:
             return 0.0
@@ -55,16 +55,17 @@ class ReferenceModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference(Step):
-    """Drops pages that are not classified as references."""
+    """Drops pages that the classifier does not take for references."""
 
     NAME: ClassVar[str] = "reference"
+    CITE: ClassVar[str] = 'LLaMA, section 2.1: "discarded pages not classified as references"'
     DATA_VERSION: ClassVar[int] = 1
     MODELS: ClassVar[tuple[str, ...]] = ("reference",)
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"reference_score": pa.float64()}
     REASONS: ClassVar[tuple[str, ...]] = ("not_reference",)
 
     min_score: float = 0.5
-    """LLaMA, section 2.1: "discarded pages not classified as references". RedPajama v1 keeps from 0.25."""
+    """Lowest score that is kept. 0.5 is the plain reading of the paper; RedPajama v1 keeps pages from 0.25."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_score <= 1:
@@ -72,7 +73,7 @@ class Reference(Step):
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """The limit."""
+        """Returns the limit as a rule."""
         return (Rule("not_reference", "reference_score", "<", self.min_score, "LLaMA, section 2.1"),)
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:

@@ -1,6 +1,6 @@
-"""Rules: a limit on a signal, with the place the limit comes from.
+"""A rule is a limit on a signal, with the source of the limit.
 
-The table of a filter's rules is its documentation, its list of tests and the thing to sweep.
+A filter's rules document it: they list what it drops, what there is to test, and which limits can be varied.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ _BROKEN_IF = {"<": pc.less, ">": pc.greater, "<=": pc.less_equal, ">=": pc.great
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A document breaks the rule if ``signal op limit`` holds."""
+    """Drops a document if ``signal op limit`` is true."""
 
     reason: str
-    """snake_case, names the fault; counted and written under this name (part of the output's format)."""
+    """Name of the fault in snake_case. Documents are counted and written under it: it is part of the output format."""
     signal: str
     op: str
     limit: float
     cite: str
-    """Where the limit comes from: a paper's section, a system's code, or "ours"."""
+    """Source of the limit: a paper's section, a system's code, or "ours"."""
 
     def __post_init__(self) -> None:
         if self.op not in _BROKEN_IF:
@@ -35,8 +35,8 @@ def first_broken(signals: Mapping[str, pa.Array], rules: Sequence[Rule]) -> tupl
     """Returns (verdict, detail): for each document the reason of the first rule it breaks, and the value that broke it.
 
     Raises:
-        ValueError: a rule meets a null signal on a document that no earlier rule dropped; an undefined
-            number must be dropped by name, not by luck.
+        ValueError: a signal is null for a document that no earlier rule dropped. Give undefined numbers a reason of
+            their own.
 
     >>> rules = [Rule("too_short", "num_chars", "<", 3, "ours")]
     >>> verdict, detail = first_broken({"num_chars": pa.array([2.0, 5.0])}, rules)

@@ -1,8 +1,8 @@
-"""The one shape of everything that judges or edits documents: a step.
+"""The base class of all filters: a step judges documents, and may edit them.
 
-A step looks at one record batch and answers with an :class:`Outcome`: new columns (an edited text, a
-language), a verdict (the reason to drop, or null) and signals (what was measured). It never counts and
-never removes rows: that is the pipeline's work, so that nothing can be lost without a count.
+A step takes one record batch and returns an :class:`Outcome`: new columns (an edited text, a language), a verdict (the
+reason to drop a document, or null) and signals (measurements). It never counts and never removes rows. The pipeline
+does both, so no document can be lost without a count.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ Models = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a step says of one batch of ``n`` documents; every array has ``n`` rows, in the batch's order."""
+    """The result of a step for one batch of ``n`` documents. Every array has ``n`` rows, in the batch's order."""
 
     verdict: pa.Array
-    """string; the reason to drop the document, null where it is kept."""
+    """string; the reason to drop the document, null if it is kept."""
     columns: Mapping[str, pa.Array] = field(default_factory=dict)
-    """Columns replaced (``text``, ``language``) or added (those the step names in ``COLUMNS``)."""
+    """Columns that replace those of the batch (``text``, ``language``), or the added ones in ``COLUMNS``."""
     detail: pa.Array | None = None
-    """string; the number or name that decided, null where the document is kept."""
+    """string; the number or name that decided, null if the document is kept."""
     signals: Mapping[str, pa.Array] = field(default_factory=dict)
-    """double; what was measured, by name; null where it was not measured."""
+    """double; measurements by name, null if not measured."""
 
 
 class Step(ABC):
@@ -43,7 +43,7 @@ class Step(ABC):
     NAME: ClassVar[str]
     """The name of the stage in configuration files, ``dropped/`` and ``stats/``."""
     DATA_VERSION: ClassVar[int] = 1
-    """Increase it when the same input and settings would give other output. CHANGELOG says why."""
+    """Increase it when the same input and settings would give other output. Explain the change in CHANGELOG."""
     MODELS: ClassVar[tuple[str, ...]] = ()
     """The keys of the models that ``apply`` needs."""
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}

@@ -1,4 +1,4 @@
-"""Addresses of pages, compared: two that a person would call the same page have one key."""
+"""Compares addresses of pages: two spellings of one page's address have the same key."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ _DEFAULT_PORTS = frozenset({"80", "443"})
 
 
 def url_key(url: str) -> str:
-    """Returns what of an address tells its page: no scheme, ``www.``, default port, fragment, tracking or last slash.
+    """Returns the part of an address that identifies its page; empty if the address has no host.
 
-    Host in lower case and ASCII, percent signs written one way. Empty where there is no host.
+    Left out are the scheme, ``www.``, default ports, the fragment, tracking parameters and the last slash. The host is
+    in lower case and ASCII, and percent escapes have one form.
 
     >>> url_key("HTTP://www.Example.org:80/a%7eb/?utm_source=x&id=3#top"), url_key("https://example.org/a~b?id=3")
     ('example.org/a~b?id=3', 'example.org/a~b?id=3')
@@ -34,7 +35,7 @@ def url_key(url: str) -> str:
 
 
 def site_of(url: str) -> str:
-    """Returns an address's host without ``www.``; empty where it has none.
+    """Returns an address's host without ``www.``; empty if it has none.
 
     >>> site_of("https://www.Example.org:443/a"), site_of("http://[broken"), site_of("no address")
     ('example.org', '', '')

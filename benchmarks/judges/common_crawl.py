@@ -1,15 +1,15 @@
-"""Judges what became of CommonCrawl's pages, from the raw WET files, with nothing of the project imported.
+"""Judges the clean documents of CommonCrawl against the raw WET files, without importing the project.
 
-Counted:
+It counts:
 
-- lines: of the lines kept, how many stand in two kept documents of a dump, or twice in one (CCNet's keep rule allows
-  neither); of the lines that went from a kept document, how many stood in one page only and once in it, so that nothing
-  but the normal form (case, digits, a few marks) can have taken them;
-- foreign: kept documents that hold words which their page does not (text that was made up);
+- lines: kept lines that are in two kept documents of a dump, or twice in one (CCNet's rule allows neither); lines
+  dropped from a kept document that were in one page only and once in it, so that only the normal form (case, digits, a
+  few marks) can explain it;
+- foreign: kept documents with words that their page does not have;
 - short: kept documents under 100 characters;
-- content: against a gold standard (``--gold``, trafilatura's evaluation set: texts that a page's article must hold and
-  texts that it must not), the share of what must stay that stayed, and of what should go that went: what the line dedup
-  does to boilerplate and to articles.
+- content: with a gold standard (``--gold``, trafilatura's evaluation set: texts that a page's article must contain and
+  texts that it must not), how many of the former were kept and of the latter dropped. This shows what the line dedup
+  does to articles and to boilerplate.
 
 Run: ``python benchmarks/judges/common_crawl.py CLEAN_FOLDER WET... [--gold FILE.json]`` (columns id, url, text).
 """
@@ -31,7 +31,7 @@ _WORD = re.compile(r"\w+")
 
 
 def raw_pages(path: str) -> Iterator[tuple[str, str, list[str]]]:
-    """(record id, url, lines without the title) of every conversion record, read by the bytes its header announces."""
+    """Yields (record id, url, lines without the title) of every conversion record, read by its Content-Length."""
     opened = gzip.open(path, "rb") if path.endswith(".gz") else open(path, "rb")  # noqa: SIM115
     with opened as file:
         while line := file.readline():
@@ -57,7 +57,7 @@ def clean_documents(folder: Path) -> Iterator[dict[str, str]]:
 
 
 def folded(line: str) -> str:
-    """Case and digits aside: a coarser form than CCNet's only in what it leaves of punctuation."""
+    """Folds case and digits. CCNet's normal form also removes some punctuation."""
     return "".join("0" if char.isdigit() else char for char in line.lower())
 
 
@@ -89,7 +89,7 @@ def judge(folder: Path, wets: list[str]) -> dict[str, int]:
 
 
 def content(folder: Path, wets: list[str], gold: Path) -> dict[str, int]:
-    """What must stay and what should go, in the raw page and in the clean document."""
+    """Counts the texts that must stay and those that should go, in the raw page and in the clean document."""
     wanted = json.loads(gold.read_text("utf-8"))
     raw = {url: "\n".join(lines) for path in wets for _, url, lines in raw_pages(path)}
     count: Counter[str] = Counter()

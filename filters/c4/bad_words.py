@@ -1,7 +1,7 @@
-"""C4's last filter: pages that hold a word of a list go (the list is LDNOOBW's in the original).
+"""C4's last filter drops pages that contain a word of a list (the original uses LDNOOBW's list).
 
-The list is not ours to ship; it is given by path and handed in under the key ``bad_words``, a sequence of words and
-phrases. Without a list nothing is judged: every page passes and no signal is written.
+The list is not ours to ship. The model key ``bad_words`` holds it as a sequence of words and phrases. Without a list
+every page is kept and no signal is written.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _MAX_LISTS_CACHED = 4
 
 @lru_cache(maxsize=_MAX_LISTS_CACHED)
 def _patterns(words: tuple[str, ...], is_spaced: bool) -> tuple[str, re.Pattern[str]]:
-    """Returns the coarse expression (RE2, linear, finds at least as much) and the exact one (Python's ``\\W``).
+    """Returns two expressions: a linear one for RE2 that matches at least as much, and the exact one for Python.
 
-    RE2 knows ``\\W`` in ASCII only; every character outside words in Python is outside them in ASCII too.
+    RE2 knows ``\\W`` in ASCII only. Every character that is ``\\W`` in Python is also ``\\W`` in ASCII.
     """
     exact = "|".join(re.escape(word) for word in words)
     coarse = "|".join(rf"\Q{word}\E" for word in words)
@@ -37,14 +37,15 @@ def _patterns(words: tuple[str, ...], is_spaced: bool) -> tuple[str, re.Pattern[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BadWords(Step):
-    """Drops pages with a word of the list between non-word characters (c4_utils ``get_badwords_filter_fn``).
+    """Drops pages that contain a word of the list between non-word characters.
 
-    The page is lower-cased, the words are taken as they stand. ``drop_share`` drops only that share of them, chosen by
-    the md5 of the url, so that a part of such pages stays in (c4_utils ``filter_fraction``). ``is_spaced`` is for
-    languages that write words apart; c4_utils takes it as false for Japanese, Thai and Chinese.
+    The page is lower-cased; the words are used as they are written. ``drop_share`` drops only that fraction of the
+    pages, chosen by the MD5 of the url, as c4_utils' ``filter_fraction`` does. ``is_spaced`` is for languages that
+    separate words by spaces; c4_utils sets it to false for Japanese, Thai and Chinese.
     """
 
     NAME: ClassVar[str] = "bad_words"
+    CITE: ClassVar[str] = "C4, c4_utils get_badwords_filter_fn"
     DATA_VERSION: ClassVar[int] = 1
     MODELS: ClassVar[tuple[str, ...]] = ("bad_words",)
     REASONS: ClassVar[tuple[str, ...]] = ("bad_word",)
@@ -58,7 +59,7 @@ class BadWords(Step):
             raise ValueError(f"bad_words: drop_share must be from 0 to 1, not {self.drop_share}")
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges every page; the detail is the first word found."""
+        """Judges every page. The detail is the first word found."""
         words: Sequence[str] = models.get("bad_words") or ()
         none = pa.nulls(batch.num_rows, pa.string())
         if not words:
@@ -71,14 +72,14 @@ class BadWords(Step):
         for row, text in enumerate(lower):
             if judged[row] and may_match[row] and (match := exact.search(text)):
                 found[row] = match.group(1) if self.is_spaced else match.group()
-        dropped = [word is not None and self._falls(batch, row) for row, word in enumerate(found)]
+        dropped = [word is not None and self._is_in_share(batch, row) for row, word in enumerate(found)]
         return Outcome(
-            verdict=pa.array(["bad_word" if falls else None for falls in dropped], pa.string()),
-            detail=pa.array([w if falls else None for w, falls in zip(found, dropped, strict=True)], pa.string()),
+            verdict=pa.array(["bad_word" if is_out else None for is_out in dropped], pa.string()),
+            detail=pa.array([w if is_out else None for w, is_out in zip(found, dropped, strict=True)], pa.string()),
             signals={"num_bad_words_found": pa.array([float(w is not None) for w in found], pa.float64())},
         )
 
-    def _falls(self, batch: pa.RecordBatch, row: int) -> bool:
+    def _is_in_share(self, batch: pa.RecordBatch, row: int) -> bool:
         if self.drop_share == 1.0:
             return True
         key = "_url_key" if "_url_key" in batch.schema.names else "id"

@@ -1,9 +1,9 @@
-"""C4's language rule: English pages only.
+"""C4's language rule keeps English pages only.
 
-The original asks langdetect (seed 0) and keeps what it gives at least 0.99. That package does about 1 MB/s, so
-fastText's lid.176 is asked by default, whose scores mean something else: of 1,213 real pages that langdetect keeps at
-0.99 it gives 58 at least 0.99. The limit was chosen by agreement on 1,629 pages that had passed the other rules (505
-CommonCrawl pages in about 30 languages, the others English web text; lid.176.ftz):
+The original uses langdetect (seed 0) and keeps pages with a score of at least 0.99. langdetect does about 1 MB/s, so
+fastText's lid.176 is the default here. Its scores mean something else: of 1,213 real pages that langdetect keeps at
+0.99, fastText gives 58 at least 0.99. The limit was chosen by agreement on 1,629 pages that had passed the other rules
+(505 CommonCrawl pages in about 30 languages, the others English web text; lid.176.ftz):
 
 =====  ====  =========  ===========  =========
 limit  kept  ours only  theirs only  agreement
@@ -17,8 +17,8 @@ limit  kept  ours only  theirs only  agreement
 0.99     58          0         1155    29.10 %
 =====  ====  =========  ===========  =========
 
-It is flat from 0.3 to 0.55; 0.5 is the highest round limit in it, and CCNet's own. On the CommonCrawl pages alone
-every limit from 0.3 to 0.85 agrees on all.
+Agreement hardly changes from 0.3 to 0.55. 0.5 is the highest round limit in that range, and CCNet's own. On the
+CommonCrawl pages alone every limit from 0.3 to 0.85 agrees on all pages.
 """
 
 from __future__ import annotations
@@ -33,27 +33,29 @@ from filters.language.detect import UNDETERMINED
 from filters.step import Models, Outcome, Step
 
 DEFAULT_MIN_SCORE = {"fasttext": 0.5, "langdetect": 0.99}
-"""langdetect's is c4_utils ``detect_english``'s; fastText's ours, see the table above."""
+"""Default limit per method. langdetect's is from c4_utils ``detect_english``; fastText's is ours (table above)."""
 
 Guess = tuple[str | None, float]
-"""The likeliest language (ISO 639-1) and its score; None where there is nothing to go by."""
+"""The most likely language (ISO 639-1) and its score; None if the text gives no evidence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class C4English(Step):
-    """Drops pages that are not English enough; the language of those judged is filled in.
+    """Drops pages that are not English, and fills in the language of the pages that it judges.
 
-    ``method`` is ``fasttext`` (the model under the key ``language``) or ``langdetect`` (the original to the page).
+    ``method`` is ``fasttext`` (the model under the key ``language``) or ``langdetect``, which decides exactly as the
+    original does.
     """
 
     NAME: ClassVar[str] = "c4_english"
+    CITE: ClassVar[str] = "C4, c4_utils detect_english"
     DATA_VERSION: ClassVar[int] = 2
     MODELS: ClassVar[tuple[str, ...]] = ("language",)
     REASONS: ClassVar[tuple[str, ...]] = ("no_language", "other_language", "low_score")
 
     method: str = "fasttext"
     min_score: float | None = None
-    """The method's own default if not given: 0.5 for fasttext, 0.99 for langdetect."""
+    """Lowest score that is kept. If None, the method's default: 0.5 for fasttext, 0.99 for langdetect."""
     is_for_published: bool = False
 
     def __post_init__(self) -> None:
@@ -61,11 +63,11 @@ class C4English(Step):
             raise ValueError(f"c4_english: method must be one of {sorted(DEFAULT_MIN_SCORE)}, not {self.method!r}")
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges every page by the likeliest language of its whole text; the detail is language and score."""
+        """Judges every page by the most likely language of its whole text. The detail is language and score."""
         judged = is_judged(batch, is_for_published=self.is_for_published)
         texts = batch.column("text")
         found = iter(self._guess(texts.filter(pa.array(judged, pa.bool_())), models))
-        guesses = [next(found) if is_ours else None for is_ours in judged]
+        guesses = [next(found) if applies else None for applies in judged]
         reasons = [guess and self._reason(guess) for guess in guesses]
         before = batch.column("language").to_pylist() if "language" in batch.schema.names else ["und"] * len(texts)
         return Outcome(
@@ -78,16 +80,16 @@ class C4English(Step):
                     [g[0] if g and g[0] else old for g, old in zip(guesses, before, strict=True)], pa.string()
                 )
             },
-            # To four decimals: a sum's last bits may depend on what stands beside the text in its batch.
+            # Four decimals: the last bits of a sum may depend on the other texts of the batch.
             signals={"language_score": pa.array([g and round(g[1], 4) for g in guesses], pa.float64())},
         )
 
     def _guess(self, texts: pa.Array, models: Models) -> list[Guess]:
         if self.method == "langdetect":
             return [guess_by_langdetect(text) for text in texts.to_pylist()]
-        if not len(texts):  # published pages only, which need no model
+        if not len(texts):  # only published pages, which need no model
             return []
-        # The model takes one line; C4's lines are sentences, so they are joined by a blank.
+        # The model takes one line. C4's lines are sentences, so they are joined by spaces.
         languages, scores = models["language"].top_all(
             texts, lambda least, most: (least < self._limit) == (most < self._limit), line_end=" "
         )
@@ -110,7 +112,7 @@ class C4English(Step):
 
 
 def guess_by_langdetect(text: str) -> Guess:
-    """Returns langdetect's likeliest language, made deterministic as c4_utils does, by its seed 0.
+    """Returns langdetect's most likely language. Seed 0 makes it deterministic, as in c4_utils.
 
     >>> guess_by_langdetect("This is a plain English sentence, and so is this one here.")[0]
     'en'
@@ -119,7 +121,7 @@ def guess_by_langdetect(text: str) -> Guess:
     """
     from langdetect import DetectorFactory, LangDetectException, detect_langs
 
-    DetectorFactory.seed = 0  # read anew for every text
+    DetectorFactory.seed = 0  # langdetect reads it again for every text
     try:
         guesses = detect_langs(text)
     except LangDetectException:

@@ -1,28 +1,28 @@
-"""The page and line rules of C4 (Raffel et al. 2020), variant ``tfds-3``.
+"""The page and line rules of C4 (Raffel et al. 2020).
 
-``tfds-3`` is what TensorFlow Datasets' ``c4_utils`` does in versions 3.0.0 and 3.0.1, in its order and with its
-limits (five words a line, three sentences a page); the paper and other systems name other limits. A line is judged by
-the first of these that holds, a page by the first of its lines that condemns it:
+They are those of TensorFlow Datasets' ``c4_utils`` (C4 3.1.0), in its order and with its limits: five words per line,
+three sentences per page. The paper and other systems have other limits. The first rule that applies decides about a
+line, and the first line that condemns its page decides about the page:
 
 =====================  =====  ==========================================================================
-reason                 falls  rule
+reason                 drops  rule
 =====================  =====  ==========================================================================
 too_long               page   over 190,000 characters
 (too_long_word)        line   a word of over 1,000 characters
 (no_end_mark)          line   ends in none of ``. ? ! "``, or in ``...``; after ``[1]``, ``[edit]`` and
                               ``[citation needed]`` were cut out
 (too_few_words)        line   under 5 words
-lorem_ipsum            page   a line that speaks of it
-(javascript)           line   holds the word
-curly_bracket          page   a line with ``{``
-(policy)               line   speaks of terms of use, privacy or cookies
+lorem_ipsum            page   a line contains "lorem ipsum"
+(javascript)           line   contains the word
+curly_bracket          page   a line contains ``{``
+(policy)               line   is about terms of use, privacy or cookies
 too_few_sentences      page   under 3 sentences in the lines left
 =====================  =====  ==========================================================================
 
-What became of the lines goes out as signals (``num_lines_no_end_mark``, ...), and so do the sentences before and after
-the line dedup, counted up to the limit: that is all the rule asks (``is_counted_whole`` counts them all). Published C4
-went through all of this before, so a document whose ``_form`` is not ``wet`` passes as it is unless
-``is_for_published`` is set.
+Signals report what happened to the lines (``num_lines_no_end_mark``, ...) and how many sentences there are before and
+after the line dedup. Sentences are counted up to the limit, since the rule needs no more (``is_counted_whole`` counts
+them all). Published C4 has been through these rules already, so a document whose ``_form`` is not ``wet`` is kept as it
+is unless ``is_for_published`` is set.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ POLICY_PHRASES = (
     "use cookies",
 )
 LINE_FATES = ("kept", "too_long_word", "no_end_mark", "too_few_words", "javascript", "policy")
-"""What can become of a line; a page's signals count each (``num_lines_kept``, ...)."""
+"""Possible results for a line. A page's signals count each (``num_lines_kept``, ...)."""
 
 _CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
 
 
 def is_judged(batch: pa.RecordBatch, *, is_for_published: bool) -> list[bool]:
-    """Returns for each document whether C4's rules are for it: all but those of published C4."""
+    """Returns for each document True if C4's rules apply to it: to all but published C4."""
     if is_for_published or "_form" not in batch.schema.names:
         return [True] * batch.num_rows
     judged: list[bool] = pc.fill_null(pc.equal(batch.column("_form"), "wet"), True).to_pylist()
@@ -64,22 +64,23 @@ def is_judged(batch: pa.RecordBatch, *, is_for_published: bool) -> list[bool]:
 
 @dataclass(frozen=True, slots=True)
 class CleanedPage:
-    """A page behind the line rules: what is left of it, or why it goes, and what became of its lines."""
+    """A page after the line rules: the text that is left, or the reason to drop it, and counts of its lines."""
 
     text: str
     reason: str | None
     detail: str | None
     num_lines: Mapping[str, int]
-    """By fate; of a page that a line condemned only the lines before it."""
+    """Lines by what happened to them. If a line condemned the page, only the lines before it are counted."""
     num_sentences: int | None = None
-    """Up to the limit, or all if asked for; None where a line condemned the page."""
+    """Sentences up to the limit, or all with ``is_counted_whole``. None if a line condemned the page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class C4TooLong(Step):
-    """Drops pages of over 190,000 characters (c4_utils ``is_valid_length``), before anything else is done to them."""
+    """Drops pages of over 190,000 characters, before any other rule."""
 
     NAME: ClassVar[str] = "c4_length"
+    CITE: ClassVar[str] = "C4, c4_utils is_valid_length"
     DATA_VERSION: ClassVar[int] = 1
     REASONS: ClassVar[tuple[str, ...]] = ("too_long",)
 
@@ -87,7 +88,7 @@ class C4TooLong(Step):
     is_for_published: bool = False
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges by the number of code points."""
+        """Judges every page by its number of code points."""
         num_chars = pc.utf8_length(batch.column("text"))
         judged = pa.array(is_judged(batch, is_for_published=self.is_for_published), pa.bool_())
         is_dropped = pc.and_(judged, pc.greater(num_chars, self.max_chars))
@@ -98,12 +99,14 @@ class C4TooLong(Step):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class C4Lines(Step):
-    """Drops lines and pages as c4_utils ``clean_page`` does, and cuts citation marks out of the lines kept.
+    """Drops lines without an end mark, with too few words or with boilerplate, and pages with too few sentences.
 
-    ``_line_scope`` says who takes part in the line dedup behind it: null for published C4, which was deduplicated.
+    Does what c4_utils ``clean_page`` does; citation marks are cut out of the lines that are kept. The column
+    ``_line_scope`` is null for published C4, which takes no part in the line dedup because it was deduplicated before.
     """
 
     NAME: ClassVar[str] = "c4_lines"
+    CITE: ClassVar[str] = "C4, c4_utils clean_page"
     DATA_VERSION: ClassVar[int] = 1
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"_line_scope": pa.string()}
     REASONS: ClassVar[tuple[str, ...]] = ("lorem_ipsum", "curly_bracket", "too_few_sentences")
@@ -112,7 +115,7 @@ class C4Lines(Step):
     min_words_per_line: int = 5  # c4_utils _MIN_WORDS_PER_LINE; 3 in the paper's second version
     min_sentences: int = 3  # c4_utils _MIN_NUM_SENTENCES; 5 in the paper's first version
     is_counted_whole: bool = False
-    """Count all sentences of every page kept, which costs ten times the time of all the other rules."""
+    """True counts all sentences of every page kept. That takes ten times as long as all other rules together."""
     is_for_published: bool = False
 
     def __post_init__(self) -> None:
@@ -120,10 +123,10 @@ class C4Lines(Step):
             raise ValueError("c4_lines: max_word_chars, min_words_per_line and min_sentences must be at least 1")
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Edits and judges every page as :meth:`clean_page` does."""
+        """Edits and judges every page with :meth:`clean_page`."""
         judged = is_judged(batch, is_for_published=self.is_for_published)
         texts: list[str] = batch.column("text").to_pylist()
-        pages = [self.clean_page(text) if is_ours else None for text, is_ours in zip(texts, judged, strict=True)]
+        pages = [self.clean_page(text) if applies else None for text, applies in zip(texts, judged, strict=True)]
         signals = {
             f"num_lines_{fate}": pa.array([page and float(page.num_lines[fate]) for page in pages], pa.float64())
             for fate in LINE_FATES
@@ -136,13 +139,13 @@ class C4Lines(Step):
                 "text": pa.array(
                     [text if page is None else page.text for text, page in zip(texts, pages, strict=True)], pa.string()
                 ),
-                "_line_scope": pa.array(["c4" if is_ours else None for is_ours in judged], pa.string()),
+                "_line_scope": pa.array(["c4" if applies else None for applies in judged], pa.string()),
             },
             signals=signals,
         )
 
     def clean_page(self, text: str) -> CleanedPage:
-        """Returns one page behind the rules; the text of a dropped page is as it came.
+        """Applies the rules to one page. A dropped page keeps its original text.
 
         >>> page = C4Lines().clean_page("Menu\\nThis is a line of text.[1]\\nThis is one more of them. And one!")
         >>> page.text
@@ -164,20 +167,20 @@ class C4Lines(Step):
         return CleanedPage("\n".join(lines).strip(), None, None, num_lines, num_found)
 
     def _num_sentences(self, lines: list[str]) -> int:
-        """Returns the sentences of all lines, each split on its own, up to the limit unless all are to be counted."""
+        """Returns the number of sentences, each line split on its own; up to the limit unless all are counted."""
         if self.is_counted_whole:
             return sum(num_sentences(line) for line in lines)
-        # A line kept is not empty, so it has a sentence: as many lines as sentences are asked for are enough.
+        # A line that is kept is not empty, so it has at least one sentence.
         if len(lines) >= self.min_sentences:
             return self.min_sentences
         return min(self.min_sentences, sum(num_sentences(line, up_to=self.min_sentences) for line in lines))
 
     def _whole_lines(self, text: str, num_lines: dict[str, int]) -> list[str]:
-        """Returns the lines that pass the rules of form: no endless word, an end mark, enough words."""
+        """Returns the lines that pass the rules of form: no word that is too long, an end mark, enough words."""
         lines = [line for line in map(str.strip, text.splitlines()) if line]
         num_left = len(lines)
         if num_left and max(map(len, lines)) > self.max_word_chars:
-            lines = [line for line in lines if not self._has_endless_word(line)]
+            lines = [line for line in lines if not self._has_too_long_word(line)]
             num_lines["too_long_word"] = num_left - len(lines)
             num_left = len(lines)
         if "[" in text:
@@ -190,26 +193,26 @@ class C4Lines(Step):
         num_lines["too_few_words"] = num_left - len(lines)
         return lines
 
-    def _has_endless_word(self, line: str) -> bool:
+    def _has_too_long_word(self, line: str) -> bool:
         return len(line) > self.max_word_chars and max(map(len, line.split())) > self.max_word_chars
 
 
 def _is_clean(text: str) -> bool:
-    """Returns whether nothing that :func:`_judge_phrases` looks for is anywhere in the text: so for most pages."""
+    """True if nothing that :func:`_judge_phrases` looks for is in the text. True for most pages."""
     if "{" in text:
         return False
     lower = text.lower()
     return not (
         "lorem ipsum" in lower
         or "javascript" in lower
-        or "cookie" in lower  # four of the six phrases
+        or "cookie" in lower  # part of four of the six phrases
         or "terms of use" in lower
         or "privacy policy" in lower
     )
 
 
 def _judge_phrases(lines: list[str], num_lines: dict[str, int]) -> tuple[list[str], str | None]:
-    """Returns the lines kept and the reason to drop the page, going through the lines in their order."""
+    """Returns the lines kept and the reason to drop the page. Goes through the lines in order."""
     kept: list[str] = []
     for line in lines:
         lower = line.lower()
@@ -228,31 +231,32 @@ def _judge_phrases(lines: list[str], num_lines: dict[str, int]) -> tuple[list[st
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class C4SentencesAfterDedup(Step):
-    """Drops pages that the line dedup left with under 3 sentences (c4_utils ``_remove_lines_from_text``).
+    """Drops pages that have under 3 sentences left after the line dedup.
 
-    Here the original splits the page as a whole, where a line that ends in ``Inc.`` or ``"`` may join the next.
+    Here the original splits the page as a whole, so a line that ends in ``Inc.`` or ``"`` may join the next.
     """
 
     NAME: ClassVar[str] = "c4_sentences"
+    CITE: ClassVar[str] = "C4, c4_utils _remove_lines_from_text"
     DATA_VERSION: ClassVar[int] = 1
     REASONS: ClassVar[tuple[str, ...]] = ("empty_after_dedup", "too_few_sentences_after_dedup")
 
     min_sentences: int = 3  # c4_utils _MIN_NUM_SENTENCES
     is_counted_whole: bool = False
-    """As :attr:`C4Lines.is_counted_whole`."""
+    """The same as :attr:`C4Lines.is_counted_whole`."""
     is_for_published: bool = False
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges the text that is left."""
+        """Judges every page by the text that is left."""
         judged = is_judged(batch, is_for_published=self.is_for_published)
         verdict: list[str | None] = []
         detail: list[str | None] = []
         counts: list[int | None] = []
         up_to = None if self.is_counted_whole else self.min_sentences
-        for text, is_ours in zip(batch.column("text").to_pylist(), judged, strict=True):
+        for text, applies in zip(batch.column("text").to_pylist(), judged, strict=True):
             reason, found = None, None
-            num_found = num_sentences(text, up_to=up_to) if is_ours else None
-            if is_ours and not text:
+            num_found = num_sentences(text, up_to=up_to) if applies else None
+            if applies and not text:
                 reason = "empty_after_dedup"
             elif num_found is not None and num_found < self.min_sentences:
                 reason, found = "too_few_sentences_after_dedup", str(num_found)

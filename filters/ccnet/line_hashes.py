@@ -1,7 +1,7 @@
-"""Lines of documents: split, normalised, hashed, and dropped again by their hashes.
+"""Splits documents into lines, normalises and hashes them, and drops marked lines.
 
-The line dedup compares hashes, so what counts as the same line is decided here and nowhere else. All functions are
-pure; comparing lines across documents is the pipeline's work.
+The line dedup compares hashes, so this module alone decides which lines are equal. Comparing lines across documents is
+the pipeline's work.
 """
 
 from __future__ import annotations
@@ -28,51 +28,51 @@ class LineHashes:
     """The hashes of all lines of ``n`` documents, in order."""
 
     hashes: UInt64s
-    """One a line."""
+    """One per line."""
     doc_offsets: Int64s
-    """``n + 1``: the lines of document ``i`` are ``hashes[doc_offsets[i]:doc_offsets[i + 1]]``."""
+    """``n + 1`` offsets: the lines of document ``i`` are ``hashes[doc_offsets[i]:doc_offsets[i + 1]]``."""
 
 
 def ccnet_hashes(texts: pa.Array) -> LineHashes:
-    """Hashes every line as CCNet normalises it: equal hashes for lines that CCNet takes for the same.
+    """Hashes every line in CCNet's normal form, so lines that CCNet treats as equal have equal hashes.
 
-    Stripped, lower-cased, every digit to ``0``, 34 marks of Unicode punctuation and all control characters deleted;
-    ASCII punctuation and accents stay. Empty lines are lines (cc_net/dedup.py ``compute_hashes``,
-    cc_net/text_normalizer.py ``normalize_for_dedup``). The hash is XXH3, 64 bits, where CCNet takes the first 64 of
-    SHA-1: other numbers, the same decisions.
+    Lines are stripped and lower-cased, every digit becomes ``0``, and 34 marks of Unicode punctuation and all control
+    characters are deleted. ASCII punctuation and accents stay. Empty lines are lines (cc_net/dedup.py
+    ``compute_hashes``, cc_net/text_normalizer.py ``normalize_for_dedup``). The hash is XXH3 with 64 bits; CCNet uses
+    the first 64 bits of SHA-1. The numbers differ, the decisions do not.
 
     >>> ccnet_hashes(pa.array(["Page 1\\npage 2 \\n\\nPàge “2”"])).hashes.tolist() == [
     ...     ccnet_hashes(pa.array([line])).hashes[0] for line in ("PAGE 9", "page 0", "", "pàge 7")]
     True
     """
-    return _hashed_behind(texts, lambda lines: lines.translate(_PLAIN_ASCII, _ASCII_CONTROLS), _ccnet_plain)
+    return _hashed(texts, lambda lines: lines.translate(_PLAIN_ASCII, _ASCII_CONTROLS), _ccnet_plain)
 
 
 def c4_hashes(texts: pa.Array) -> LineHashes:
     """Hashes every line as C4 compares it: stripped and lower-cased.
 
-    tensorflow_datasets/text/c4_utils.py takes the MD5 of the same string: other numbers, the same decisions.
+    tensorflow_datasets/text/c4_utils.py uses the MD5 of the same string. The numbers differ, the decisions do not.
     """
-    return _hashed_behind(texts, bytes.lower, _lowered)
+    return _hashed(texts, bytes.lower, _lowered)
 
 
 LINE_HASHES: dict[str, Callable[[pa.Array], LineHashes]] = {"ccnet": ccnet_hashes, "c4": c4_hashes}
-"""What ``LineDedup.lines`` may name."""
+"""Functions that ``LineDedup.lines`` can name."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeptLines:
-    """Documents without the lines that were dropped; every array has a row a document."""
+    """Documents without the dropped lines. Every array has one row per document."""
 
     text: pa.Array
     num_lines: pa.Array
-    """int32; 0 where no line is left (the text is empty then, as it is where one empty line is left)."""
+    """int32; 0 if no line is left. (The text is empty then, but also if one empty line is left.)"""
     original_num_lines: pa.Array
-    """int32"""
+    """int32; the number of lines before."""
 
 
 def drop_lines(texts: pa.Array, is_dropped: Bools) -> KeptLines:
-    """Drops the marked lines (one mark a line over all documents); the others stay as they were written.
+    """Drops the marked lines (one mark per line over all documents). The others are not changed.
 
     >>> kept = drop_lines(pa.array(["A\\nb\\n c", "d"]), np.array([False, True, False, True]))
     >>> kept.text.to_pylist(), kept.num_lines.to_pylist(), kept.original_num_lines.to_pylist()
@@ -95,14 +95,14 @@ def drop_lines(texts: pa.Array, is_dropped: Bools) -> KeptLines:
     )
 
 
-# What follows works on many lines at once, joined by line ends: one call of a kernel, not one a line.
+# The functions below work on many lines at once, joined by line ends: one call of a kernel for all of them.
 
 _FOLD_DIGITS = bytes(ord("0") if ord("0") <= byte <= ord("9") else byte for byte in range(256))
 _PLAIN_ASCII = _FOLD_DIGITS.lower()
 _ASCII_CONTROLS = bytes(byte for byte in (*range(32), 127) if byte != ord("\n"))
 _DELETED, _DIGIT = 1, 2
 _FATES = np.zeros(0x20000, np.uint8)
-"""What becomes of a character beyond ASCII, by its code point; of what lies beyond the table nothing does."""
+"""Treatment of characters outside ASCII, by code point. Characters outside the table are kept."""
 _FATES[[ord(char) for char in (*UNICODE_PUNCTUATION, *CONTROL_CHARS) if not char.isascii()]] = _DELETED
 _FATES[[ord(char) for char in DIGITS if not char.isascii()]] = _DIGIT
 
@@ -120,7 +120,7 @@ def _joined(lines: pa.Array) -> bytes:
 
 
 def _lowered(joined: bytes) -> bytes:
-    """Lower-cases as Python does: Arrow's kernel differs at a final sigma and in a few letters."""
+    """Lower-cases as Python does. Arrow's kernel differs for a final sigma and a few letters."""
     column = _as_array(joined)
     if pc.match_substring_regex(column, _lowered_otherwise())[0].as_py():
         return joined.decode("utf-8").lower().encode("utf-8")
@@ -130,7 +130,7 @@ def _lowered(joined: bytes) -> bytes:
 
 @functools.cache
 def _lowered_otherwise() -> str:
-    """Returns a class of the characters that Arrow's kernel may lower-case otherwise than Python."""
+    """Returns a character class of the letters that Arrow's kernel lower-cases in another way than Python."""
     chars = CHARS_WITH_RULES
     runs = [chars[at : at + _RUN_CHARS] for at in range(0, len(chars), _RUN_CHARS)]
     differ = [run for run, arrows in zip(runs, _arrow_lower(runs), strict=True) if run.lower() != arrows]
@@ -140,7 +140,7 @@ def _lowered_otherwise() -> str:
 
 
 _RUN_CHARS = 256
-"""Compared at once, so that a process has the class within a tenth of a second."""
+"""Characters compared in one call, so that a process has the class within a tenth of a second."""
 
 
 def _arrow_lower(texts: list[str]) -> list[str]:
@@ -171,13 +171,13 @@ def _as_array(joined: bytes) -> pa.Array:
 
 
 _Plain = Callable[[bytes], bytes]
-"""Of many lines, joined by line ends, what is left to compare of each."""
+"""Maps newline-joined lines to their normal form, line by line."""
 _TEXTS_AT_ONCE = 64
-"""Near the processor: all at once take half as long again, where few lines are ASCII."""
+"""Keeps the data in the processor's cache: all texts at once take 1.5 times as long if few lines are ASCII."""
 
 
-def _hashed_behind(texts: pa.Array, plain_ascii: _Plain, plain: _Plain) -> LineHashes:
-    """Hashes what two functions leave of the lines: a quick one of those of ASCII only, which are most."""
+def _hashed(texts: pa.Array, plain_ascii: _Plain, plain: _Plain) -> LineHashes:
+    """Hashes the normal forms of all lines: by a quick function for ASCII lines, which most are, else by ``plain``."""
     num_lines, hashes = [np.zeros(1, np.int64)], [np.empty(0, np.uint64)]
     for at in range(0, len(texts), _TEXTS_AT_ONCE):
         lines, doc_offsets = _stripped_lines(texts.slice(at, _TEXTS_AT_ONCE))
@@ -186,7 +186,7 @@ def _hashed_behind(texts: pa.Array, plain_ascii: _Plain, plain: _Plain) -> LineH
         for chosen, function in ((is_ascii, plain_ascii), (pc.invert(is_ascii), plain)):
             some = lines.filter(chosen)
             left = function(_joined(some)).split(b"\n") if len(some) else []
-            assert len(left) == len(some), "a kernel has made or taken a line end"
+            assert len(left) == len(some), "a kernel has added or removed a line end"
             hashed = np.fromiter(map(xxhash.xxh3_64_intdigest, left), np.uint64, len(left))
             found[chosen.to_numpy(zero_copy_only=False)] = hashed
         num_lines.append(np.diff(doc_offsets))

@@ -1,8 +1,8 @@
-"""Perplexity under a language model of Wikipedia, as CCNet takes it, and its three buckets.
+"""Perplexity under a language model of Wikipedia, computed as CCNet does, and its three buckets.
 
-Its cut-offs are frozen percentiles of a crawl that CCNet's authors scored, so every detail of how they scored it is
-kept, the faults included: line ends are deleted with the other control characters, so that words at line ends are
-glued and the whole document is scored as one sentence.
+The cut-offs are fixed percentiles of a crawl that CCNet's authors scored, so every detail of their scoring is kept,
+faults included: line ends are deleted with the other control characters, so words at line ends are joined and the whole
+document is scored as one sentence.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BUCKETS = ("head", "middle", "tail", "all")
 
 @dataclass(frozen=True, slots=True)
 class Cutoffs:
-    """``head`` below ``head``, ``middle`` below ``tail``, else ``tail``; in perplexity."""
+    """Limits in perplexity: ``head`` is below ``head``, ``middle`` below ``tail``, all else is ``tail``."""
 
     head: float
     tail: float
@@ -46,21 +46,21 @@ class Cutoffs:
 
 @dataclass(frozen=True, slots=True)
 class PerplexityModel:
-    """What scores one language: a SentencePiece processor, a KenLM model over its pieces, and the cut-offs."""
+    """Scores one language: a SentencePiece processor, a KenLM model over its pieces, and the cut-offs."""
 
     pieces: Any
     lm: Any
     cutoffs: Cutoffs
 
     def perplexity(self, text: str) -> float | None:
-        """Returns ``10 ** (-log10 p / (pieces + 1))``, rounded to one decimal; None where nothing is left to score."""
+        """Returns ``10 ** (-log10 p / (pieces + 1))``, rounded to one decimal; None if nothing is left to score."""
         plain = normalize(text)
-        # As bytes all the way, which both models take and give: a string a piece would cost a third more.
+        # Bytes throughout, which both models take and return: one string per piece would cost a third more.
         pieces = self.pieces.encode(plain.encode("utf-8"), out_type=bytes)
         if not pieces:
             return None
         joined = b" ".join(pieces)
-        # A piece that holds a space of another kind (a no-break space, say) counts as cc_net counts it: cut there.
+        # cc_net counts a piece that contains another kind of space (for example a no-break space) as several.
         others = [space for space in _OTHER_SPACES if space in plain]
         has_other = any(space.encode("utf-8") in joined for space in others)
         num_pieces = len(joined.decode("utf-8").split()) if has_other else len(pieces)
@@ -69,20 +69,21 @@ class PerplexityModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Perplexity(Step):
-    """Scores documents with the model of their ``language`` and keeps those of the buckets in ``keep``.
+    """Scores documents with the model of their language and keeps those in the buckets of ``keep``.
 
-    A language without a model has no perplexity and the bucket ``all``, as in CCNet; such documents go as
-    ``no_perplexity`` unless ``keep`` names ``all``. Needs the column ``language``.
+    A language without a model has no perplexity and the bucket ``all``, as in CCNet. Such documents are dropped as
+    ``no_perplexity`` unless ``keep`` contains ``all``. Needs the column ``language``.
     """
 
     NAME: ClassVar[str] = "perplexity"
+    CITE: ClassVar[str] = "CCNet, perplexity.py and cutoff.csv; which buckets are kept: RedPajama v1"
     DATA_VERSION: ClassVar[int] = 1
     MODELS: ClassVar[tuple[str, ...]] = ("perplexity",)
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"perplexity": pa.float64(), "bucket": pa.string()}
     REASONS: ClassVar[tuple[str, ...]] = ("head_perplexity", "middle_perplexity", "tail_perplexity", "no_perplexity")
 
     keep: tuple[str, ...] = ("head", "middle")
-    """RedPajama v1 keeps head and middle; LLaMA does not say which it kept."""
+    """Buckets that are kept. RedPajama v1 keeps head and middle; LLaMA does not say which it kept."""
 
     def __post_init__(self) -> None:
         if isinstance(self.keep, str) or not self.keep or not set(self.keep) <= set(BUCKETS):
@@ -121,23 +122,24 @@ def _detail(score: float | None) -> str:
 
 
 def normalize(text: str) -> str:
-    """Writes a text as CCNet's language models know it (cc_net/text_normalizer.py ``normalize``).
+    """Returns a text in the form that CCNet's language models were trained on (text_normalizer.py ``normalize``).
 
-    Stripped, lower-cased, accents off, digits to ``0``, Unicode punctuation to ASCII, control characters deleted.
+    It is stripped, lower-cased and without accents; digits are ``0``, Unicode punctuation is ASCII, and control
+    characters are deleted.
 
     >>> normalize("Hello World.\\nSecond “liné” 42…")
     'hello world.second "line" 00...'
     """
-    # Line by line, since most lines are ASCII; no rule reaches over a line end, and line ends are deleted.
+    # Line by line, because most lines are ASCII. No rule looks across a line end, and line ends are deleted.
     lines = [line.lower() if line.isascii() else _plain_line(line.lower()) for line in text.strip().split("\n")]
     return "".join(lines).encode("utf-8").translate(_FOLD_DIGITS, _ASCII_CONTROLS).decode("utf-8")
 
 
 def read_cutoffs(csv_text: str) -> dict[str, Cutoffs]:
-    """Reads CCNet's ``cutoff.csv``: a row a percentile from 0 to 100, a column a language.
+    """Reads CCNet's ``cutoff.csv``: one row per percentile from 0 to 100, one column per language.
 
     Raises:
-        ValueError: the table lacks a row that is needed, or holds no number where one is needed.
+        ValueError: a needed row is missing, or a value is not a number.
 
     >>> read_cutoffs(",en\\n30,340\\n60,520\\n")
     {'en': Cutoffs(head=340.0, tail=520.0)}
@@ -163,12 +165,12 @@ _PLAIN_FOR = (
     | dict.fromkeys((digit for digit in DIGITS if not digit.isascii()), "0")
     | dict.fromkeys((control for control in CONTROL_CHARS if not control.isascii()), "")
 )
-"""Marks, digits, punctuation and control characters beyond ASCII; no two rules are about the same character."""
-# Two expressions: Python's engine looks a class up in a table only where it stays inside the basic plane.
+"""Replacements of marks, digits, punctuation and control characters outside ASCII. Each character has one rule."""
+# Two expressions: Python's engine uses a lookup table for a class only if it stays inside the basic plane.
 _PLAINER = re.compile("[" + "".join(c for c in _PLAIN_FOR if c <= "\uffff") + "]")
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 _OTHER_SPACES = tuple(char for char in map(chr, range(128, 0x10000)) if char.isspace())
-"""Those of ASCII are control characters, which are deleted."""
+"""White space outside ASCII. In ASCII, all but the space are control characters, which are deleted."""
 _ASTRAL_BYTE = re.compile(rb"[\xf0-\xf4]")
 _ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 _FOLD_DIGITS = bytes(ord("0") if ord("0") <= byte <= ord("9") else byte for byte in range(256))
@@ -185,13 +187,13 @@ def _plain_match(match: re.Match[str]) -> str:
 
 
 def _plain_run(run: str) -> str:
-    # Marks are put in order among themselves, and all of them lie beyond ASCII: a run has all that it takes.
+    # Normalisation only reorders marks, and all marks are outside ASCII, so a run can be normalised on its own.
     run = _PLAINER.sub(_plain_for, unicodedata.normalize("NFD", run))
     return _ASTRAL.sub(_plain_for, run) if _ASTRAL_BYTE.search(run.encode("utf-8")) else run
 
 
 _plain_short = functools.lru_cache(1 << 14)(_plain_run)
-"""Nearly all of English are a letter, a quotation mark or a dash: a few hundred different ones."""
+"""In English nearly all runs are a letter, a quotation mark or a dash: a few hundred different ones."""
 _SHORT_RUN_CHARS = 8
 
 

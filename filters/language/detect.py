@@ -1,4 +1,4 @@
-"""The natural language of a document, by fastText's lid.176, as CCNet asks it."""
+"""Detects the natural language of a document with fastText's lid.176, as CCNet does."""
 
 from __future__ import annotations
 
@@ -21,28 +21,32 @@ IsSame = Callable[[Floats, Floats], npt.NDArray[np.bool_]]
 
 
 class LanguageModel:
-    """A loaded fastText language model (``fasttext.load_model``), with its parts where they are of the kind for it."""
+    """A loaded fastText language model (``fasttext.load_model``).
+
+    ``parts`` is given for models that :class:`WordSums` can evaluate, which is faster.
+    """
 
     def __init__(self, fasttext_model: Any, parts: PrunedModel | None = None) -> None:
-        # The wrapper's own predict fails under NumPy 2 in some of fastText's distributions; what it wraps does not.
+        # The wrapper's own predict fails with NumPy 2 in some distributions of fastText; the wrapped object does not.
         self._predict = fasttext_model.f.predict
         self._words = WordSums(parts) if parts else None
 
     def top(self, text: str, line_end: str = "") -> tuple[str, float]:
-        """Returns the likeliest language and its probability, of the whole text with its line ends replaced.
+        """Returns the most likely language and its probability, for the whole text with its line ends replaced.
 
-        Deleted is what cc_net/split_by_lang.py does: words at line ends are glued, as in CCNet.
+        The default deletes line ends, as cc_net/split_by_lang.py does, which joins words at line ends.
         """
         labels, probabilities = self.predict(text.replace("\n", line_end))
         return (labels[0].removeprefix(_LABEL), probabilities[0]) if labels else (UNDETERMINED, 0.0)
 
     def top_all(self, texts: pa.Array, is_same: IsSame, line_end: str = "") -> tuple[list[str], Floats]:
-        """Returns what :meth:`top` says of each text (string), twice as fast where the model allows it.
+        """Returns the results of :meth:`top` for all texts, twice as fast if the model allows it.
 
         Args:
-            is_same: of the least and the most that some probabilities may be, whether it makes no difference which.
-                A text of which it does is asked of fastText itself; the probabilities of the others are right to what
-                makes no difference.
+            texts: string.
+            is_same: ``is_same(low, high)`` is True where every value in the interval leads to the same decision. Other
+                texts are scored again by fastText itself. The scores of the rest are exact as far as decisions go.
+            line_end: the replacement of line ends.
         """
         if self._words is None:
             found = [self.top(text, line_end) for text in texts.to_pylist()]
@@ -55,10 +59,10 @@ class LanguageModel:
         return languages, scores
 
     def predict(self, text: str, k: int = 1) -> tuple[tuple[str, ...], tuple[float, ...]]:
-        """Returns fastText's ``k`` likeliest labels with their probabilities, of a text without line ends.
+        """Returns fastText's ``k`` most likely labels with their probabilities, for a text without line ends.
 
-        fastText's own ``predict`` adds the line end that closes its input, which counts as a word: without it the
-        score is another one.
+        fastText's own ``predict`` adds the line end that closes its input. It counts as a word, so without it the score
+        would differ.
         """
         found = self._predict(text + "\n", k, 0.0, "strict")
         return tuple(label for _, label in found), tuple(probability for probability, _ in found)
@@ -66,22 +70,23 @@ class LanguageModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Language(Step):
-    """Keeps documents in ``languages`` (none named: all) of which the model is sure to ``min_score``.
+    """Drops documents whose most likely language is not in ``languages`` or has a score under ``min_score``.
 
-    The score is rounded to two decimals before it is compared, as CCNet does it (0.495 passes at 0.5;
-    cc_net/split_by_lang.py ``rounding=2``, cc_net/mine.py ``lang_threshold=0.5``), and kept so.
+    An empty ``languages`` keeps every language. The score is rounded to two decimals before it is compared and stored,
+    as in CCNet (0.495 passes at 0.5; cc_net/split_by_lang.py ``rounding=2``, cc_net/mine.py ``lang_threshold=0.5``).
     """
 
     NAME: ClassVar[str] = "language"
+    CITE: ClassVar[str] = "CCNet, split_by_lang.py and mine.py; English: LLaMA, section 2.1"
     DATA_VERSION: ClassVar[int] = 1
     MODELS: ClassVar[tuple[str, ...]] = ("language",)
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"language": pa.string(), "language_score": pa.float64()}
     REASONS: ClassVar[tuple[str, ...]] = ("low_language_score", "other_language")
 
     languages: tuple[str, ...] = ("en",)
-    """ISO 639-1 codes, as the model has them. English: LLaMA, section 2.1."""
+    """ISO 639-1 codes that are kept. English: LLaMA, section 2.1."""
     min_score: float = 0.5
-    """CCNet, cc_net/mine.py: lang_threshold=0.5."""
+    """Lowest score that is kept. CCNet, cc_net/mine.py: lang_threshold=0.5."""
 
     def __post_init__(self) -> None:
         if isinstance(self.languages, str):
@@ -108,9 +113,9 @@ class Language(Step):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectLanguage(Step):
-    """Fills in ``language`` if no step has determined it (``und``); drops nothing.
+    """Fills in the language of documents whose ``language`` is still ``und``. Drops nothing.
 
-    A language that the model is less than ``min_score`` sure of stays ``und``.
+    A document stays ``und`` if the score of its most likely language is under ``min_score``.
     """
 
     NAME: ClassVar[str] = "detect_language"
@@ -120,17 +125,19 @@ class DetectLanguage(Step):
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"language": pa.string()}
 
     min_score: float = 0.5
-    """As CCNet's threshold for pages."""
+    """Lowest score that is believed: CCNet's threshold for pages."""
     max_chars: int = 100_000
-    """Ours: a language shows in the first pages of a book; bounds the time a document takes."""
+    """Characters that the model reads. Ours: the first pages of a book show its language. Bounds the time."""
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
         texts = batch.column("text")
         known = batch.column("language") if "language" in batch.schema.names else pa.nulls(len(texts), pa.string())
         unknown = pc.equal(pc.fill_null(known, UNDETERMINED), UNDETERMINED)
         heads = pc.utf8_slice_codeunits(texts.filter(unknown), 0, self.max_chars)
-        found, scores = _predict_all(heads, models["language"])
-        sure = [lang if score >= self.min_score else UNDETERMINED for lang, score in zip(found, scores, strict=True)]
+        languages, scores = _predict_all(heads, models["language"])
+        sure = [
+            lang if score >= self.min_score else UNDETERMINED for lang, score in zip(languages, scores, strict=True)
+        ]
         language = pc.replace_with_mask(known, unknown, pa.array(sure, pa.string())) if sure else known
         return Outcome(verdict=pa.nulls(len(texts), pa.string()), columns={"language": language})
 

@@ -1,12 +1,12 @@
-"""fastText's answer for a whole batch of texts, for models like lid.176.ftz, at twice its speed.
+"""Computes fastText's prediction for a whole batch of texts, for models like lid.176.ftz, at twice its speed.
 
-Such a model (quantized with a cut-off, so most of its n-grams are pruned) is slow for what it does: fastText looks
-every n-gram of every word of every page up in a hash table, and most are not there. Of a batch every distinct word is
-looked up here once, in arrays; a page is then a sum over its words.
+Such a model is quantized with a cut-off, so most of its n-grams are pruned. fastText still looks up every n-gram of
+every word of every page in a hash table, and most are not there. Here every distinct word of a batch is looked up once,
+in arrays, and a page is a sum over its words.
 
-fastText adds up in float32, a page's n-grams one after the other, and its sum is off by that; here the sum is one of
-float64. So an answer comes with how far fastText's own may lie from it, and who asks decides whether that matters:
-where it does, fastText itself is asked (:meth:`LanguageModel.top_all` there), and its answer comes out.
+fastText adds up a page's n-grams one after another in float32, with rounding errors; the sums here are float64. So each
+result comes with a bound for the distance to fastText's own. The caller decides whether that distance matters. If it
+does, fastText itself scores the text (:meth:`LanguageModel.top_all`).
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _SEPARATORS_BEYOND_ASCII_SPACE = "\0"
 _LOG_OFFSET = 1e-5
 """fastText, src/utils.h ``std_log``: log(x + 1e-5)."""
 _WORDS_AT_ONCE = 1 << 15
-"""Bounds what a batch of many words takes (1.5 kB a word), and keeps it near the processor."""
+"""Words looked up at once. Bounds the memory (1.5 kB per word) and keeps it in the processor's cache."""
 _TEXTS_AT_ONCE = 64
 _UNIT = 2.0**-24
-"""What a float32 sum, product or quotient is off by at most, in proportion."""
+"""Largest relative error of one float32 sum, product or quotient."""
 _ROUNDINGS_OF_A_PRODUCT = 20
-"""Of a hidden vector of 16 with a node's, and of the mean before."""
+"""Roundings in the product of a hidden vector of 16 with a node's vector, and in the mean before."""
 _LEAST_ERROR = 1e-5
-"""Fifty times what was found in real pages, for what is off besides: the logarithms and their sum."""
+"""Allowance for the other errors, of the logarithms and their sum: fifty times the largest one seen in real pages."""
 _MANY_ROWS = 200
-"""A word of more is left to fastText: how its own n-grams cancel each other is not looked into."""
+"""Texts with a word of more rows are left to fastText, because the n-grams inside such a word may cancel each other."""
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -42,37 +42,37 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PrunedModel:
-    """A fastText classifier as its file has it: hierarchical softmax over words and pruned n-grams of characters."""
+    """A fastText classifier as stored: hierarchical softmax over words and pruned n-grams of characters."""
 
     words: tuple[str, ...]
-    """By row of ``rows``, from the first."""
+    """The words of the first rows of ``rows``, in order."""
     labels: tuple[str, ...]
     label_counts: tuple[int, ...]
-    """From the most frequent label, as fastText sorts them: its tree is made of them."""
+    """Counts in descending order, as fastText sorts the labels. Its tree is built from them."""
     label_prefix: str
     min_chars: int
     max_chars: int
-    """Lengths of the n-grams; 1 and 2 at least."""
+    """Lengths of the n-grams: ``min_chars`` is at least 1, ``max_chars`` at least 2."""
     row_of_bucket: npt.NDArray[np.int32]
-    """The row of an n-gram by its hash; -1: pruned."""
+    """Row of an n-gram by its hash; -1 if it was pruned."""
     rows: npt.NDArray[np.float32]
-    """(rows, dimensions)"""
+    """Shape (rows, dimensions)."""
     output: npt.NDArray[np.float32]
-    """(inner nodes of the tree, dimensions)"""
+    """Shape (inner nodes of the tree, dimensions)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Guesses:
-    """What a model makes of ``n`` texts."""
+    """Predictions for ``n`` texts."""
 
     labels: list[str]
     probabilities: Floats
     errors: Floats
-    """How far fastText's own probability may lie from this one; infinite where its label may be another, or none."""
+    """Largest distance to fastText's own probability; infinite if fastText may give another label, or none."""
 
 
 class WordSums:
-    """Sums up texts word by word."""
+    """Evaluates a model on texts, word by word."""
 
     def __init__(self, model: PrunedModel) -> None:
         self.model = model
@@ -88,7 +88,7 @@ class WordSums:
         self._num_ends = 0 if end is None else 1
 
     def guess(self, texts: pa.Array) -> Guesses:
-        """Returns the likeliest label of every text (string, without line ends) and its probability."""
+        """Returns the most likely label of every text (string, without line ends) and its probability."""
         if not len(texts):
             return Guesses([], np.empty(0), np.empty(0))
         words, first = _split(texts.cast(pa.string()))
@@ -107,8 +107,8 @@ class WordSums:
                 column[is_filled] += np.add.reduceat(of_words, starts)
                 way[is_filled] += np.add.reduceat(np.abs(of_words, out=of_words), starts)
         hidden /= np.maximum(total, 1)
-        # Adding up n terms, each of n sums is off by one unit at most, of no more than all terms' sizes together;
-        # divided by n that is one unit of those.
+        # Adding n terms makes n roundings, each of at most one unit of the sum of the terms' absolute values. The mean
+        # divides by n, which leaves one unit of that sum.
         off = _UNIT * (passed + _ROUNDINGS_OF_A_PRODUCT * np.abs(hidden))
         labels, probabilities, errors = self._likeliest(hidden, off)
         errors[total == 0] = np.inf
@@ -118,13 +118,13 @@ class WordSums:
         return Guesses(labels, probabilities, errors)
 
     def _is_mark(self, words: pa.Array) -> npt.NDArray[np.bool_]:
-        """Words that mean something else to fastText: a text ends at ``</s>``, and a label is no word."""
+        """Marks words with another meaning in fastText: a text ends at ``</s>``, and a label is not a word."""
         is_label = pc.starts_with(words, self.model.label_prefix)
         marks: npt.NDArray[np.bool_] = pc.or_(is_label, pc.equal(words, _END_OF_LINE)).to_numpy(zero_copy_only=False)
         return marks
 
     def _sum_words(self, words: pa.Array) -> tuple[Floats, Ints]:
-        """Returns (dimensions, words), the sum of each word's rows, and how many those are."""
+        """Returns the sum of each word's rows, of shape (dimensions, words), and the number of those rows."""
         parts = [self._sum_some(words.slice(at, _WORDS_AT_ONCE)) for at in range(0, len(words), _WORDS_AT_ONCE)]
         if not parts:
             return np.empty((len(self._columns), 0)), np.empty(0, np.int64)
@@ -134,7 +134,7 @@ class WordSums:
         model = self.model
         rows, word_of = [], []
         for hashes, word, is_whole in _ngrams(words, model.max_chars, model.min_chars):
-            # Unsigned remainders take a loop of divisions in NumPy, quotients do not.
+            # NumPy computes unsigned quotients faster than unsigned remainders.
             num_buckets = np.uint32(len(model.row_of_bucket))
             buckets = hashes - hashes // num_buckets * num_buckets
             at = np.flatnonzero(self._is_kept.take(buckets) & is_whole)
@@ -147,12 +147,13 @@ class WordSums:
         return np.array(sums), np.bincount(word, minlength=len(words))
 
     def _likeliest(self, hidden: Floats, off: Floats) -> tuple[list[str], Floats, Floats]:
-        """Returns of hidden vectors (dimensions, texts) the best label, its probability, and what that is off by.
+        """Returns the best label of each hidden vector, its probability, and the bound of its error.
 
-        ``off`` says how far fastText's hidden vectors may lie from these. What that does to a node is the sum of its
-        weights' sizes times it; to the logarithm of a step, as much times the probability of the other step.
+        ``hidden`` has the shape (dimensions, texts). ``off`` bounds the distance to fastText's hidden vectors. A node's
+        score is off by at most the sum of its absolute weights times that; the logarithm of a step is off by that times
+        the probability of the other step.
         """
-        # Not by a product of matrices: BLAS would start its threads for it, which then wait by running.
+        # einsum and not a matrix product: BLAS would start threads, which then wait in a busy loop.
         right = 1 / (1 + np.exp(-np.einsum("dt,dn->tn", hidden, self._output)))
         node_off = np.einsum("dt,dn->tn", off, np.abs(self._output))
         steps = np.log(np.concatenate([1 - right, right], axis=1) + _LOG_OFFSET)
@@ -167,16 +168,16 @@ class WordSums:
             errors = probabilities * np.expm1(scores_off[every, best]) + _LEAST_ERROR
             most = np.exp(scores + scores_off)
         most[every, best] = 0
-        # fastText leaves a branch that is behind, though its logarithms' offset may still take it a little ahead.
+        # fastText leaves a branch whose score is lower, although the offset in its logarithms could still raise it.
         ahead = _LEAST_ERROR + _LOG_OFFSET * max(map(len, self._paths))
         errors[(probabilities - errors <= most.max(axis=1) + ahead) | (probabilities <= errors)] = np.inf
         return [self.model.labels[number] for number in best], probabilities, errors
 
 
 def _split(texts: pa.Array) -> tuple[pa.Array, Ints]:
-    """Returns all words of some texts in one array, and where each text's begin, with the end.
+    """Returns all words of some texts in one array, and the offsets of each text's words.
 
-    fastText's words end at ASCII's six kinds of space and at NUL (src/dictionary.cc ``readWord``).
+    In fastText, words end at the six kinds of space in ASCII and at NUL (src/dictionary.cc ``readWord``).
     """
     words, first = [], [np.zeros(1, np.int64)]
     for at in range(0, len(texts), _TEXTS_AT_ONCE):
@@ -191,12 +192,12 @@ def _split(texts: pa.Array) -> tuple[pa.Array, Ints]:
 def _ngrams(
     words: pa.Array, max_chars: int, min_chars: int
 ) -> Iterator[tuple[npt.NDArray[np.uint32], npt.NDArray[np.int32], npt.NDArray[np.bool_]]]:
-    """Yields by length, for each character that may begin one: hash, word, and whether it ends in the same word.
+    """Yields the n-grams of each length, one per character: hash, word, and whether it ends in the same word.
 
-    fastText, src/dictionary.cc ``computeSubwords``: of ``<word>``; n-grams are counted in characters and hashed
-    (FNV-1a) by their UTF-8 bytes, taken as signed. An n-gram's hash goes on from that of the one shorter by one.
+    fastText (src/dictionary.cc ``computeSubwords``) takes n-grams of ``<word>``, counts them in characters and hashes
+    (FNV-1a) their UTF-8 bytes as signed numbers. The hash of an n-gram continues that of the n-gram shorter by one.
     """
-    # An empty word (of a text without words) has no n-grams in fastText, and `<>` would be one.
+    # An empty word (of a text without words) has no n-grams in fastText; `<>` would be one.
     marked = pc.if_else(pc.equal(words, ""), "", pc.binary_join_element_wise("<", words, ">", ""))
     offsets = np.frombuffer(marked.buffers()[1], np.int32)[marked.offset : marked.offset + len(marked) + 1]
     num_bytes = int(offsets[-1] - offsets[0])
@@ -223,9 +224,9 @@ def _ngrams(
 
 
 def _paths(counts: Sequence[int]) -> list[list[int]]:
-    """Returns for each label the steps from the root: a node's number for left, for right as many more as are nodes.
+    """Returns the steps from the root to each label: a node's number for left, that plus the number of nodes for right.
 
-    fastText, src/loss.cc ``buildTree``: Huffman's, of counts that fall.
+    fastText, src/loss.cc ``buildTree``: a Huffman tree of counts in descending order.
 
     >>> _paths([5, 2, 1])
     [[3], [1, 2], [1, 0]]

@@ -1,13 +1,12 @@
-"""C4 (15 %): published as JSON, or made again from CommonCrawl's WET files by the rules of TensorFlow Datasets.
+"""C4 (15 %): the published JSON, or made again from CommonCrawl's WET files by the rules of TensorFlow Datasets.
 
-Published C4 is read as it is: the exact dedup by url is all that is done to it, for every rule was applied when it was
-made. A page out of a WET file passes the whole of ``c4_utils`` version 3 in its order
-(:mod:`filters.c4.lines_and_pages`). Both kinds
-may be given together; the column ``_form`` keeps them apart.
+Published C4 is only deduplicated by url, because every rule was applied when it was made. Pages of WET files go through
+all rules of ``c4_utils`` in their order (:mod:`filters.c4.lines_and_pages`). Both kinds can be given together; the
+column ``_form`` tells them apart.
 
-The id is the url and the time of the fetch, ``URL@TIMESTAMP``: the same page fetched twice is two records of which the
-newest is kept (``duplicate_url``), the same record read twice is one (``duplicate_id``). A row without url goes by the
-SHA-256 of its text.
+The id is the url and the time of the fetch, ``URL@TIMESTAMP``. A page that was fetched twice is two records, of which
+the newest is kept (``duplicate_url``); a record that is read twice is one (``duplicate_id``). Rows without a url have
+the SHA-256 of their text as their id.
 """
 
 from __future__ import annotations
@@ -31,14 +30,14 @@ from pipeline.sources.source import DataLicence, Document, InputFile, Opener, Re
 JSON_ENDINGS = (".json", ".jsonl", ".json.gz", ".jsonl.gz", ".json.zst", ".jsonl.zst")
 WET_ENDINGS = (".wet", ".wet.gz")
 METADATA_PREFIXES = ("WARC", "CONTENT-", "Content-")
-"""c4_utils ``_METADATA_PREFIXES``: a line of a page that begins so is taken for a header and lost."""
+"""c4_utils ``_METADATA_PREFIXES``: lines of a page that begin like a header are dropped."""
 
 _SCHEME = re.compile(r"https?:\/\/(www\.)?")
 _TRACKING = re.compile(r"\?(utm_|ref|feed).*")
 
 
 def url_key(url: str) -> str:
-    """Returns the url by which pages are the same (c4_utils ``normalize_url``).
+    """Returns the form of a url by which pages are equal (c4_utils ``normalize_url``).
 
     >>> url_key("https://www.example.com/news/?utm_source=mail")
     'example.com/news'
@@ -47,10 +46,10 @@ def url_key(url: str) -> str:
 
 
 def split_hash(document_id: str) -> int:
-    """Returns the number by which documents are held out: the smallest thousandth is the original's validation split.
+    """Returns the number by which documents are held out. The smallest thousandth is the original's validation split.
 
-    c4.py holds out the pages for which ``md5(url) % 1000`` is 0, of the url as :func:`url_key` gives it; so a
-    ``validation`` share of 0.001 is that split to the page, and another share holds it or is held in it.
+    c4.py holds out the pages for which ``md5(url_key(url)) % 1000`` is 0. So a ``validation`` share of 0.001 is exactly
+    that split; a larger share contains it, and a smaller one is part of it.
 
     >>> split_hash("https://www.example.com/a/1@2019-04-20T00:00:00Z") == split_hash("http://example.com/a/1/@")
     True
@@ -61,7 +60,7 @@ def split_hash(document_id: str) -> int:
 
 
 def page_text(block: str, *, is_header_like_dropped: bool = True) -> str:
-    r"""Returns the text of a WET record as c4_utils ``split_wet_file`` reads it: lines trimmed, empty ones left out.
+    r"""Returns the text of a WET record as c4_utils ``split_wet_file`` reads it: stripped lines, without empty ones.
 
     >>> page_text("  One.\r\n\r\nContent-based filters\nTwo.")
     'One.\nTwo.'
@@ -98,19 +97,18 @@ class C4Reader(Reader):
     NOT_BROKEN: ClassVar[tuple[str, ...]] = (*WET_NOT_BROKEN, "no_content")
 
     published_language: str = "en"
-    """ISO 639-1; what published C4 was filtered to when it was made (the variant ``en``, LLaMA's)."""
+    """ISO 639-1 code of published C4, which was filtered to this language (LLaMA used the variant ``en``)."""
     is_header_like_dropped: bool = True
-    """As the original: see :data:`METADATA_PREFIXES`."""
+    """Drop lines that begin like a header, as the original does (:data:`METADATA_PREFIXES`)."""
 
     def knows(self, path: str) -> bool:
-        """Whether a file of this name is of a form that this source reads."""
         return path.lower().endswith((*WET_ENDINGS, *JSON_ENDINGS))
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """Makes each file a unit; its kind goes by the name's ending.
+        """Makes each file a unit. The ending of its name decides its kind.
 
         Raises:
-            ValueError: a name that ends in none of those known.
+            ValueError: a name has none of the known endings.
         """
         units = []
         for file in files:
@@ -126,7 +124,7 @@ class C4Reader(Reader):
         return units
 
     def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | TableRow | Rejected]:
-        """Streams the documents of a file."""
+        """Yields the documents of a file."""
         if unit.kind == "wet":
             for record in read_wet(unit.path, open_file, location=unit.location):
                 yield record if isinstance(record, Rejected) else self._page(record, unit.location)
@@ -182,7 +180,7 @@ def _string(value: object) -> str | None:
 
 
 def c4_source(*, is_for_published: bool = False, english: C4English | None = None) -> Source:
-    """Returns the source; ``is_for_published`` applies every rule to published C4 a second time."""
+    """Returns the source. ``is_for_published`` applies every rule to published C4 a second time."""
     return Source(
         name="c4",
         reader=C4Reader(),
@@ -219,7 +217,7 @@ def c4_source(*, is_for_published: bool = False, english: C4English | None = Non
             BadWords(is_for_published=is_for_published),
         ),
         cite="C4, for its diverse preprocessing (LLaMA, arXiv:2302.13971, section 2.1); "
-        "rules of tensorflow_datasets c4_utils 3.0 (tfds-3), after Raffel et al. 2020, section 2.2",
+        "rules of tensorflow_datasets c4_utils (C4 3.1.0), after Raffel et al. 2020, section 2.2",
         licence=DataLicence(
             "ODC-BY 1.0 for the collection, Common Crawl's terms of use besides; each page remains its author's",
             "name the collection and its makers",

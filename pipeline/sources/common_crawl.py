@@ -35,17 +35,17 @@ from pipeline.sources.source import DataLicence, Document, InputFile, Opener, Re
 _KIND_OF_ENDING = {".wet.gz": "wet", ".wet": "wet", ".warc.gz": "warc", ".warc": "warc"}
 _DUMP = re.compile(r"CC-MAIN-\d{4}-\d{2}(?!\d)")
 _UNSTRIPPED_LINE = re.compile(r"\n(?:(?<=[^\S\n]\n)|(?=[^\S\n]))")
-"""White space beside a line end. CommonCrawl takes away the spaces there but in ``<pre>`` (ia-web-commons,
-ExtractingParseObserver.handleTextNode and appendParagraphSeparator), and to see that there are none takes a third of
-the time that splitting, stripping and joining do: the pattern begins with a plain character, to which ``re`` jumps."""
+"""White space next to a line end. CommonCrawl removes it except in ``<pre>`` (ia-web-commons,
+ExtractingParseObserver.handleTextNode and appendParagraphSeparator). Searching for it takes a third of the time of
+splitting, stripping and joining: the pattern begins with a literal character, to which ``re`` jumps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommonCrawlReader(Reader):
-    """Reads pages as CCNet does: lines stripped, the first line the title and no part of the text.
+    """Reads pages as CCNet does: lines are stripped; the first line is the title and not part of the text.
 
-    Out of HTML the title is the page's ``<title>``; ``digest`` is then taken of the extracted text, so that it
-    means the same as in a WET file: pages with equal text have equal digests.
+    For HTML the title is the page's ``<title>``, and ``digest`` is computed over the extracted text. So it means the
+    same as in a WET file: pages with equal text have equal digests.
     """
 
     DATA_VERSION: ClassVar[int] = 2
@@ -70,12 +70,12 @@ class CommonCrawlReader(Reader):
     NOT_BROKEN: ClassVar[tuple[str, ...]] = (*WET_NOT_BROKEN, *HTML_NOT_BROKEN)
 
     dump: str = ""
-    """The dump of files whose path does not name one (``CC-MAIN-YYYY-WW``)."""
+    """Dump of files whose path does not name one (``CC-MAIN-YYYY-WW``)."""
     is_main_content: bool = True
-    """Of HTML: leave out navigation, footers and the like."""
+    """Leave out navigation, footers and the like. Only for HTML."""
     group_files: int = 1750
-    """Files of a dump that the scope ``group`` of the line dedup compares: runs of the sorted list. CCNet,
-    cc_net/mine.py: hash_in_mem=50 of num_shards=1600, so a thirty-second of a dump of 56,000 files."""
+    """Files per group for the scope ``group`` of the line dedup. A group is a run of a dump's sorted files. CCNet,
+    cc_net/mine.py: hash_in_mem=50 of num_shards=1600, which is a thirty-second of a dump of 56,000 files."""
 
     def __post_init__(self) -> None:
         if self.group_files < 1:
@@ -84,20 +84,19 @@ class CommonCrawlReader(Reader):
             raise ValueError(f"dump must be a name of letters, digits, '-' and '_', not {self.dump!r}")
 
     def expand(self, given: str, open_file: Opener) -> list[str] | None:
-        """The files that a published list names (``wet.paths.gz``, ``LIST@PREFIX``); None for a path or a glob."""
+        """Returns the files that a published list names (``wet.paths.gz``, ``LIST@PREFIX``); None for other paths."""
         found = paths_list_of(given)
         return None if found is None else expand_paths_list(found[0], open_file, prefix=found[1])
 
     def knows(self, path: str) -> bool:
-        """Whether a file of this name is of a form that this source reads."""
         return path.lower().endswith(tuple(_KIND_OF_ENDING))
 
     def dump_of(self, path: str) -> str:
-        """The dump whose file this is, as its path says it; by setting where it says nothing."""
+        """Returns the dump that the path names, else the setting ``dump``."""
         return _dump_of_path(path) or self.dump
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """One unit a file; what it is is told by its name, and a name that says nothing is an error."""
+        """Makes each file a unit. The ending of its name decides its kind; an unknown ending is an error."""
         num_of_dump: Counter[str] = Counter()
         units = []
         for file in sorted(files, key=lambda file: file.path):
@@ -108,7 +107,7 @@ class CommonCrawlReader(Reader):
         return units
 
     def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | Rejected]:
-        """Streams a file's pages. Of one that a server stops giving the pages so far stay, and the rest is told of."""
+        """Yields a file's pages. If a server stops responding, the pages so far are kept and the rest is rejected."""
         try:
             for page in self._pages(unit, open_file):
                 if not isinstance(page, Rejected):
@@ -129,7 +128,7 @@ class CommonCrawlReader(Reader):
 
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
-"""It stands in names of files."""
+"""Characters of a dump's name, which is part of file names."""
 
 
 def _kind(path: str) -> str:
@@ -182,7 +181,7 @@ def _document_of_html(page: HtmlRecord, dump: str, is_main_content: bool) -> Doc
 
 
 def _title_and_text(content: str) -> tuple[str, str]:
-    r"""Parts a WET record's text as cc_net/process_wet_file.py does; one line end at its end is no line.
+    r"""Splits a WET record's text as cc_net/process_wet_file.py does. A line end at the very end adds no line.
 
     >>> _title_and_text(" Title \r\na\n\n b \n")
     ('Title', 'a\n\nb')

@@ -33,6 +33,12 @@ from pipeline.tokenize.held_out import HeldOut
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 BAD_WORDS = "gribble\nfamily secret\n  Capital\nañil\nc++\n"
 """A list of our own: a phrase, a word with capitals (which never matches), letters and marks beyond ASCII."""
+WITH_A_WORD = (
+    "It is a Gribble, is it not?",
+    "A family secret (gribbles) it is, no more.",
+    "The AÑIL is a plant of Asia and more.",
+    "He writes C++, and so does she.",
+)
 
 Page = tuple[str, str, str]
 """Url, date, text."""
@@ -71,13 +77,8 @@ def pages_that_meet(texts: Sequence[str]) -> list[Page]:
     their url. Some have a url of the validation split, a word of the list, or nothing but notices.
     """
     rng = random.Random(5)
-    notices = [
-        f"This is the notice number {word} of the whole site."
-        for word in ["one", "two", "three", "four", "five", "six"]
-    ]
-    notices += [
-        f"Please read our {word} before you write to us." for word in ["rules", "terms", "hints", "letters", "guide"]
-    ]
+    notices = [f"This is the notice number {word} of the whole site." for word in ("one", "two", "three", "four")]
+    notices += [f"Please read our {word} before you write to us." for word in ("rules", "terms", "hints", "letters")]
     notices += ['She said that it was "the end."', "  Sign up for the weekly letter of our paper today. ", "Why not?"]
     held_out = [url for n in range(60_000) if is_held_out(url := f"http://www.site{n}.example.org/held/{n}/")]
     assert len(held_out) > 30
@@ -93,8 +94,7 @@ def pages_that_meet(texts: Sequence[str]) -> list[Page]:
         if number % 11 == 0:
             lines = rng.choices(notices, k=5)
         if number % 13 == 0:
-            lines.append(rng.choice(["It is a Gribble, is it not?", "A family secret (gribbles) it is.",
-                                     "The AÑIL is a plant of Asia.", "He writes C++, and so does she."]))  # fmt: skip
+            lines.append(rng.choice(WITH_A_WORD))
         if number % 17 == 0:
             url = held_out.pop()
         pages.append((url, stamp(number), "\n".join(lines)))

@@ -1,13 +1,13 @@
-"""The blocks of a bzip2 file, each unpacked alone: a file can be entered anywhere, and damage costs a block.
+"""Unpacks each block of a bzip2 file alone. So a file can be entered anywhere, and damage costs one block.
 
-A bzip2 stream is a header of four bytes, blocks of at most 900 kB each, and an end mark. A block begins with a mark of
-48 bits (the digits of pi) and its checksum, at any bit; nothing in it depends on another block. So a block is what
-stands between two marks, shifted to a byte, with a header before it and an end mark behind it. The marks are found by
-search: in a block's own bits one stands by chance once in 2^48, and a block that does not unpack is tried again
-together with what follows such a mark.
+A bzip2 stream is a header of four bytes, blocks of at most 900 kB each, and an end mark. A block begins, at any bit,
+with a mark of 48 bits (the digits of pi) and its checksum. It does not depend on other blocks. So the bits between two
+marks, shifted to a byte, with a header before them and an end mark after them, are a stream of one block. The marks are
+found by search. By chance a mark occurs inside a block's own bits once in 2^48; a block that does not unpack is tried
+again together with the bits after such a mark.
 
-Every block's own checksum is tested. That of a whole stream, which says nothing more of any byte, is not: who enters a
-stream in its middle could not.
+Every block's own checksum is tested. The checksum of the whole stream covers the same bytes and is not tested, because
+a reader that enters in the middle cannot compute it.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ import numpy as np
 
 HEADER_BYTES = 4
 MAX_BLOCK_BYTES = 2_400_000
-"""Of a block as stored, at most: 900,000 symbols of 20 bits each, and under 20 kB of tables. Of text it is 0.2 MB."""
+"""Most bytes of a stored block: 900,000 symbols of 20 bits each, and under 20 kB of tables. Text takes 0.2 MB."""
 MAX_UNPACKED_BYTES = 900_000 // 5 * 259
-"""Out of one block, at most: four equal bytes and a count stand for 259. Of text it is 0.9 MB."""
+"""Most bytes out of one block: four equal bytes and a count stand for 259. Text gives 0.9 MB."""
 MAX_FALSE_MARKS = 2
-"""So many marks in a row are taken for chance before a block is given up: odds of 2^-96."""
+"""Marks in a row that are taken for chance before a block is given up. The odds are 2^-96."""
 READ_BYTES = 256 << 10
 
 _HEADER = re.compile(rb"BZh[1-9]")
 _MARK_BITS = 48
-_END_BITS = 80  # an end mark and the checksum behind it; zeros follow up to the next byte
+_END_BITS = 80  # an end mark and its checksum; zeros follow up to the next byte
 _END_MARK = 0x177245385090
 _WINDOW_BYTES = 7
-"""A mark fills so many bytes unless it begins at a byte; the five in the middle are the same for each bit it can begin
-at, and are what is searched for."""
+"""Bytes that a mark covers unless it begins at a byte. The five in the middle depend only on the bit at which it
+begins. They are the search pattern."""
 
 
 class Kind(Enum):
-    """What a region begins with."""
+    """The mark at the beginning of a region."""
 
     HEAD = 0
-    """No mark: it is what stands before the first."""
+    """No mark: the bits before the first one."""
     BLOCK = 0x314159265359
     END = _END_MARK
 
@@ -61,26 +61,28 @@ class Region:
 
     kind: Kind
     bit: int
-    """Where it begins in the stored file."""
+    """Bit offset in the stored file."""
     num_bits: int
     data: bytes
-    """The stored bytes that hold it: it begins at bit ``bit % 8`` of the first."""
+    """The stored bytes that contain it. It begins at bit ``bit % 8`` of the first."""
     is_first: bool = False
-    """A stream's header stands right before it."""
+    """True if a stream's header comes right before it."""
     is_last: bool = False
-    """The file ends with it."""
+    """True if the file ends with it."""
     is_cut: bool = False
-    """No mark was met for longer than a block can be: ``data`` is only its beginning."""
+    """True if it is longer than a block can be: ``data`` is only its beginning."""
 
     @property
     def offset(self) -> int:
-        """The byte at which it begins; of the first of a stream, the stream's. It follows from the bytes there alone:
-        whoever meets this region, from wherever the reading began, says the same."""
+        """Byte offset of the region; for the first block of a stream, that of the stream.
+
+        It depends on the bytes there alone, so it is the same wherever the reading began.
+        """
         return self.bit // 8 - HEADER_BYTES * self.is_first
 
 
 def regions(file: BinaryIO, start: int) -> Iterator[Region]:
-    """The regions of a file from a byte on; the first is what stands before the first mark (a ``HEAD``)."""
+    """Yields the regions of a file from a byte on. The first one is the bits before the first mark (a ``HEAD``)."""
     cutter = RegionCutter(start)
     file.seek(start)
     while data := file.read(READ_BYTES):
@@ -89,19 +91,19 @@ def regions(file: BinaryIO, start: int) -> Iterator[Region]:
 
 
 class RegionCutter:
-    """Cuts stored bytes, which are fed piece by piece, at marks. Holds one region and a piece."""
+    """Splits stored bytes, which are fed piece by piece, at marks. Holds one region and one piece."""
 
     __slots__ = ("_at", "_bit", "_buffer", "_is_first", "_is_passing", "_kind")
 
     def __init__(self, start: int = 0) -> None:
-        """``start``: the byte of the file that is fed first."""
+        """``start`` is the offset of the first byte that is fed."""
         self._buffer = bytearray()
-        self._at = start  # of the buffer's first byte in the file
+        self._at = start  # offset of the buffer's first byte in the file
         self._kind, self._bit, self._is_first = Kind.HEAD, start * 8, False
-        self._is_passing = False  # over the rest of a region that was cut
+        self._is_passing = False  # True while skipping the rest of a region that was too long
 
     def feed(self, data: bytes) -> list[Region]:
-        """Returns the regions whose ends were met."""
+        """Returns the regions that ended in the bytes fed so far."""
         from_byte = max(0, len(self._buffer) - _WINDOW_BYTES + 1)
         self._buffer += data
         found = []
@@ -123,7 +125,7 @@ class RegionCutter:
         return found
 
     def finish(self) -> list[Region]:
-        """Returns the last region: the file ended."""
+        """Returns the last region, at the end of the file."""
         end = (self._at + len(self._buffer)) * 8
         return [] if self._is_passing or end <= self._bit else [self._region(end, is_last=True)]
 
@@ -133,7 +135,7 @@ class RegionCutter:
 
 
 def _marks(buffer: bytearray, from_byte: int) -> list[tuple[int, int, Kind]]:
-    """(byte, bit in it, kind) of the marks that begin at a byte or behind it, in order."""
+    """Returns (byte, bit in it, kind) of the marks that begin at ``from_byte`` or later, in order."""
     found = []
     for kind, shift, needle in _NEEDLES:
         at = buffer.find(needle, from_byte + 1)
@@ -148,7 +150,7 @@ def _marks(buffer: bytearray, from_byte: int) -> list[tuple[int, int, Kind]]:
 
 
 def fault_behind(region: Region) -> str:
-    """What is wrong with what stands between the streams: nothing, if it is a header only (or the file's end).
+    """Returns the fault of the bytes between two streams; empty if they are a header only, or the end of the file.
 
     >>> fault_behind(Region(Kind.HEAD, 0, 32, b"BZh9")), fault_behind(Region(Kind.HEAD, 0, 40, b"xBZh9"))
     ('', '1 bytes that are no bz2 stream')
@@ -167,17 +169,17 @@ def fault_behind(region: Region) -> str:
 
 
 def behind_end(region: Region) -> int:
-    """The byte of the file that follows an end mark and its checksum; of a ``HEAD``, its first."""
+    """Returns the offset of the byte after an end mark and its checksum; for a ``HEAD``, of its first byte."""
     return region.bit // 8 if region.kind is Kind.HEAD else -(-(region.bit + _END_BITS) // 8)
 
 
 def is_whole_end(region: Region) -> bool:
-    """Whether the end mark has its checksum; if not, the file ends in it."""
+    """True if the end mark has its whole checksum. If not, the file ends inside it."""
     return region.num_bits >= _END_BITS
 
 
 class BlockUnpacker:
-    """Unpacks one block, in one call or in two."""
+    """Unpacks one block, in one or two calls."""
 
     __slots__ = ("_region", "_unpacker")
 
@@ -186,9 +188,12 @@ class BlockUnpacker:
         self._unpacker = bz2.BZ2Decompressor()
 
     def begin(self, max_bytes: int = MAX_UNPACKED_BYTES) -> bytes:
-        """Returns the block's bytes, or the first ``max_bytes``: then :meth:`rest` is to be asked for the others.
+        """Returns the block's bytes, or the first ``max_bytes``; :meth:`rest` returns the others.
 
-        Raises OSError if the block is damaged. Gives the interpreter's lock away while it works.
+        Releases the interpreter's lock while it works.
+
+        Raises:
+            OSError: the block is damaged.
         """
         data = self._unpacker.decompress(_as_stream(self._region), max_bytes)
         if not self._unpacker.eof and len(data) < max_bytes:
@@ -196,7 +201,11 @@ class BlockUnpacker:
         return data
 
     def rest(self) -> bytes:
-        """What :meth:`begin` left; nothing, mostly. Raises OSError if the block is damaged."""
+        """Returns the bytes after those of :meth:`begin`, usually none.
+
+        Raises:
+            OSError: the block is damaged.
+        """
         if self._unpacker.eof:
             return b""
         data = self._unpacker.decompress(b"", MAX_UNPACKED_BYTES)
@@ -206,10 +215,10 @@ class BlockUnpacker:
 
 
 def unpack_block(region: Region, following: Sequence[Region] = ()) -> tuple[bytes, int]:
-    """A block's bytes, its checksum tested, and how many of the ``following`` regions belong to it (by chance none).
+    """Returns a block's bytes and how many of the ``following`` regions belong to it (nearly always none).
 
     Raises:
-        OSError: it is damaged.
+        OSError: the block is damaged.
     """
     fault = None
     for num_joined in range(min(len(following), MAX_FALSE_MARKS) + 1):
@@ -226,10 +235,10 @@ def unpack_block(region: Region, following: Sequence[Region] = ()) -> tuple[byte
 
 
 def unpack_last(region: Region) -> bytes:
-    """What a block gives behind which the file ends without an end mark: all of it or nothing.
+    """Returns the bytes of a block after which the file ends without an end mark: all of them, or none.
 
     Raises:
-        OSError: it is damaged.
+        OSError: the block is damaged.
     """
     return bz2.BZ2Decompressor().decompress(b"BZh9" + _shifted(region)[: region.num_bits // 8], MAX_UNPACKED_BYTES)
 
@@ -242,7 +251,7 @@ def _joined(first: Region, second: Region) -> Region:
 
 
 def _shifted(region: Region) -> bytes:
-    """The region's bits from the first bit of a byte on; the last byte may hold bits that follow it."""
+    """Returns the region's bits shifted to begin at a byte. The last byte may contain bits after it."""
     shift = np.uint8(region.bit % 8)
     if not shift:
         return region.data
@@ -253,7 +262,7 @@ def _shifted(region: Region) -> bytes:
 
 
 def _as_stream(region: Region) -> bytes:
-    """A stream of this block alone; its checksum is the block's."""
+    """Returns a stream of this block alone. Its checksum is the block's."""
     data = _shifted(region)
     num_whole, num_over = divmod(region.num_bits, 8)
     over = data[num_whole] >> (8 - num_over) if num_over else 0

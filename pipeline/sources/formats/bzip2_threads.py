@@ -1,7 +1,7 @@
-"""A bzip2 stream unpacked by several threads of one task, front to back: what a .7z is read through.
+"""Unpacks a bzip2 stream front to back with several threads of one task. A .7z is read through it.
 
-It stands where a ``bz2.BZ2Decompressor`` stands (``decompress`` with whatever was read next gives whatever is ready
-next, in order), and takes blocks that are still to come from the bytes it was given already.
+It replaces a ``bz2.BZ2Decompressor``: ``decompress`` takes the bytes that were read next and returns the bytes that are
+ready next, in order. Meanwhile the threads unpack later blocks of the bytes fed so far.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ from pipeline.sources.formats.bzip2_blocks import (
 )
 
 MAX_THREADS = 8
-"""Ours: at 20 MB/s and more each, 100 GB in eleven minutes; two or three are enough for under an hour."""
+"""Ours: at 20 MB/s or more per thread, 100 GB take eleven minutes. Two or three threads need under an hour."""
 _BLOCKS_PER_THREAD = 2
-"""One at work and one waiting, so that no thread waits for what is read next."""
+"""One block in work and one waiting, so that no thread waits for input."""
 _AHEAD_BYTES = 4 << 20
-"""Unpacked of a block before its turn. Of text a block has 0.9 MB; of one made to hold 47 MB the rest has to wait, so
-that blocks ahead take under 12 MB each (as stored, shifted, unpacked, and the decoder's own 3.6 MB). Measured with
-eight threads: 110 MB for text; 650 MB for zeros alone, of which the most is what py7zr asks for at once, to 128 MB."""
+"""Most bytes unpacked of a block before its turn. A block of text has 0.9 MB. A crafted block of 47 MB has to wait with
+the rest, so that blocks ahead take under 12 MB each (stored, shifted, unpacked, and the decoder's own 3.6 MB). Measured
+with eight threads: 110 MB for text; 650 MB for zeros, mostly the up to 128 MB that py7zr requests per call."""
 
 _Begun = tuple[BlockUnpacker, bytes]
 
 
 def num_threads() -> int:
-    """As many as this process may use processors, at most ``MAX_THREADS``."""
+    """Returns the number of processors that this process may use, at most ``MAX_THREADS``."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(usable, MAX_THREADS)
 
 
 class ThreadedUnpacker:
-    """Unpacks streams, one behind the other, that are fed piece by piece.
+    """Unpacks streams, one after another, that are fed piece by piece.
 
-    It raises what a ``bz2.BZ2Decompressor`` does, OSError, when the turn comes of a block that is damaged and all
-    before it was returned: what is read of a damaged file does not depend on who was faster.
+    Like ``bz2.BZ2Decompressor`` it raises OSError for a damaged block, but only after it has returned everything before
+    that block. So the bytes read from a damaged file do not depend on the threads' speed.
     """
 
     def __init__(self, pool: ThreadPoolExecutor, num_threads: int) -> None:
@@ -58,9 +58,9 @@ class ThreadedUnpacker:
         self._error: OSError | None = None
 
     def decompress(self, data: bytes | bytearray | memoryview, max_length: int = -1) -> bytes:
-        """Takes the next stored bytes, none if there are no more; returns the next unpacked ones.
+        """Takes the next stored bytes, empty at the end, and returns the next unpacked ones.
 
-        It may return nothing as long as there is more to feed; nothing for nothing says that all was returned.
+        It may return nothing while there are more bytes to feed. An empty result for empty input is the end.
         """
         if data:
             self._waiting.extend(self._cutter.feed(bytes(data)))
@@ -77,7 +77,7 @@ class ThreadedUnpacker:
         return out
 
     def _collect(self, max_length: int, *, has_more: bool) -> None:
-        """Moves what is due to what goes out, up to an error."""
+        """Moves finished blocks to the output, up to an error."""
         while (
             self._error is None
             and self._begun
@@ -86,13 +86,13 @@ class ThreadedUnpacker:
         ):
             try:
                 if not self._take():
-                    return  # what follows is needed to tell whether the block is damaged
+                    return  # the following regions decide whether the block is damaged
             except OSError as error:
                 self._error = error
             self._begin()
 
     def _is_due(self, *, has_more: bool) -> bool:
-        """Whether the oldest is to be taken now: it is ready, or there is nothing better to do than to wait for it."""
+        """True if the oldest block should be taken now: it is ready, or nothing else is left to do."""
         future = self._begun[0][1]
         is_ready = future is None or future.done()
         return is_ready or len(self._begun) >= self._max_ahead or not (has_more or self._out)
@@ -104,7 +104,7 @@ class ThreadedUnpacker:
             self._begun.append((region, self._pool.submit(_begin, region) if is_whole else None))
 
     def _take(self) -> bool:
-        """Moves the oldest to what goes out; false if that has to wait until more was fed."""
+        """Moves the oldest block to the output. Returns False if more input is needed first."""
         region, future = self._begun[0]
         if future is None:
             self._begun.popleft()
@@ -131,7 +131,7 @@ def _begin(region: Region) -> _Begun:
 
 
 def _unpacked_here(region: Region) -> bytes:
-    """What a region gives that is no whole block."""
+    """Returns the bytes of a region that is not a whole block."""
     if region.kind is Kind.BLOCK:
         if region.is_cut:
             raise OSError("a block without an end")

@@ -1,9 +1,8 @@
-"""Gzip files read member by member, going on behind a member that is broken or cut.
+"""Reads gzip files member by member, and continues after a member that is broken or cut.
 
-CommonCrawl gives every record a gzip member of its own so that one can be read alone; the readers in use end
-the file (or worse, go on with half a record) at the first broken one. Here a member is handed on only after its
-checksum held, and what is broken is named and stepped over: the next member is found by its header and by what
-it unpacks to.
+CommonCrawl gives every record its own gzip member, so that one can be read alone. Common readers end the file at the
+first broken member, or go on with half a record. Here a member is returned only after its checksum matched. Broken
+members are reported and skipped: the next one is found by its header and by what it unpacks to.
 """
 
 from __future__ import annotations
@@ -19,15 +18,15 @@ MAGIC = b"\x1f\x8b\x08"
 _GZIP_WBITS = 31
 _BLOCK_BYTES = 1 << 20
 _PIECE_BYTES = 1 << 14
-"""Fed to zlib at a time: what it did not use is copied, so it is kept near the size of a member."""
+"""Bytes fed to zlib per call. Unused bytes are copied, so this is about the size of a member."""
 _STREAM_PIECE_BYTES = 1 << 18
 _PROBE_BYTES = 4096
 _MAX_OVERLAPPING_TRIES = 64
-"""Ours: tries inside a stretch that was already unpacked once, so that a made file costs linear time."""
+"""Ours: tries inside bytes that were unpacked before. Bounds the time of a crafted file to linear."""
 
 
 class StoredBytes:
-    """Random access to a stored file through one cached block; cheap where offsets grow."""
+    """Random access to a stored file through one cached block. Cheap if offsets grow."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -36,7 +35,7 @@ class StoredBytes:
         self._file_pos: int | None = None
 
     def read_at(self, offset: int, num_bytes: int) -> bytes:
-        """Returns up to ``num_bytes`` from ``offset``; nothing only at the file's end."""
+        """Returns up to ``num_bytes`` from ``offset``. Empty only at the end of the file."""
         at = offset - self._block_start
         if at < 0 or at >= len(self._block):
             if self._file_pos != offset:
@@ -48,7 +47,7 @@ class StoredBytes:
         return self._block[at : at + num_bytes]
 
     def read_across(self, offset: int, num_bytes: int) -> bytes:
-        """Returns ``num_bytes`` from ``offset``, less only at the file's end."""
+        """Returns ``num_bytes`` from ``offset``, fewer only at the end of the file."""
         pieces: list[bytes] = []
         while num_bytes and (piece := self.read_at(offset, num_bytes)):
             pieces.append(piece)
@@ -59,14 +58,14 @@ class StoredBytes:
 
 @dataclass(frozen=True, slots=True)
 class GzipMember:
-    """A gzip member, or a stretch between two members in which nothing could be unpacked (``is_gap``)."""
+    """A gzip member, or bytes between two members that do not unpack (``is_gap``)."""
 
     start: int
     end: int
     data: bytes | None
-    """The unpacked bytes; ``None`` where they are broken or more than asked for: then read ``UnpackedChunks``."""
+    """The unpacked bytes; None if they are broken or too many: then read :class:`UnpackedChunks`."""
     fault: str = ""
-    """``truncated_gzip`` (the input ended inside), ``damaged_gzip`` (bad data or checksum), or none."""
+    """``truncated_gzip`` (the file ends inside the member), ``damaged_gzip`` (bad data or checksum), or empty."""
     is_gap: bool = False
 
 
@@ -75,8 +74,8 @@ def gzip_members(stored: StoredBytes, *, max_bytes: int, starts_with: bytes) -> 
 
     Args:
         stored: the file.
-        max_bytes: how much unpacked data to hold; a larger member comes without its data, its checksum tested.
-        starts_with: how the unpacked data of a member begins, by which one is known again behind damage.
+        max_bytes: unpacked bytes to hold. A larger member comes without its data; its checksum is still tested.
+        starts_with: first unpacked bytes of a member, by which the next one is recognised after damage.
     """
     offset, high, num_overlapping = 0, 0, 0
     while stored.read_at(offset, 1):
@@ -94,21 +93,21 @@ def gzip_members(stored: StoredBytes, *, max_bytes: int, starts_with: bytes) -> 
             continue
         num_overlapping = num_overlapping + 1 if offset < high else 0
         high = max(high, member.end)
-        behind = high if num_overlapping > _MAX_OVERLAPPING_TRIES else offset + 1
-        after = _next_member(stored, behind, starts_with)
-        # Damage can hide a member's end, so that it seems to be the file that ends inside it.
+        search_from = high if num_overlapping > _MAX_OVERLAPPING_TRIES else offset + 1
+        after = _next_member(stored, search_from, starts_with)
+        # Damage can hide the end of a member, so that the file seems to end inside it.
         fault = member.fault if not stored.read_at(after, 1) else "damaged_gzip"
         yield GzipMember(offset, after, None, fault)
         offset = after
 
 
 class UnpackedChunks:
-    """Unpacks the member at ``start`` up to its end or to the very byte at which it is broken."""
+    """Unpacks the member at ``start`` up to its end, or up to the byte at which it is broken."""
 
     def __init__(self, stored: StoredBytes, start: int) -> None:
         self._stored = stored
         self.offset = start
-        """How far the stored bytes were used."""
+        """Offset after the last stored byte that was used."""
 
     def __iter__(self) -> Iterator[bytes]:
         unpacker = zlib.decompressobj(_GZIP_WBITS)
@@ -120,7 +119,7 @@ class UnpackedChunks:
                 before = unpacker.copy()
                 try:
                     out = unpacker.decompress(piece, _BLOCK_BYTES)
-                except zlib.error:  # all that the failed call had unpacked is lost with it: again, by the byte
+                except zlib.error:  # the output of the failed call is lost, so unpack again byte by byte
                     yield from self._byte_by_byte(before, piece)
                     return
                 self.offset += len(piece) - len(unpacker.unconsumed_tail) - len(unpacker.unused_data)
@@ -140,9 +139,9 @@ class UnpackedChunks:
 
 
 def _unpack(stored: StoredBytes, start: int, max_bytes: int) -> GzipMember:
-    """Unpacks a member as a whole, its checksum tested; keeps no more than ``max_bytes`` of it."""
+    """Unpacks a whole member, tests its checksum, and keeps at most ``max_bytes`` of it."""
     member = _unpack_with(isal_zlib, stored, start, max_bytes)
-    if member.fault:  # zlib is the reference for what is broken
+    if member.fault:  # zlib decides what is broken
         return _unpack_with(zlib, stored, start, max_bytes)
     return member
 
@@ -172,7 +171,7 @@ def _unpack_with(library: Any, stored: StoredBytes, start: int, max_bytes: int) 
 
 
 def _next_member(stored: StoredBytes, offset: int, starts_with: bytes) -> int:
-    """Returns where the next member begins whose data begin as they should, or the file's end."""
+    """Returns the offset of the next member whose data begin with ``starts_with``, or the end of the file."""
     while True:
         window = stored.read_across(offset, _BLOCK_BYTES)
         at = window.find(MAGIC)

@@ -1,17 +1,16 @@
-"""Tells before a page is parsed whether its tree would cost more than time linear in its size.
+"""Estimates before a page is parsed whether Resiliparse would need more than linear time for it.
 
-Resiliparse (2.0.1, with lexbor 2.1) is fast on pages as people write them. Three kinds of page make it quadratic, so
-that 1 MiB can take hours:
+Resiliparse (2.0.1, with lexbor 2.1) is fast on usual pages. Three kinds of page make it quadratic, so that 1 MiB can
+take hours:
 
-- elements nested deep, as by end tags that are forgotten: the parser walks up the open elements for many a tag, and
-  the main-content rules read all text and links below a ``div``, ``ul``, ``article`` or ``footer``, for each again;
-- formatting elements that stay open (``<b>``, ``<font color=...>``): the parser opens them again in every block that
-  follows;
-- tags with very many attributes: each is compared with those before it.
+- Deep nesting, for example by forgotten end tags. For many tags the parser walks up all open elements. The main-content
+  rules read all text and links below a ``div``, ``ul``, ``article`` or ``footer``, again for each of them.
+- Formatting elements that stay open (``<b>``, ``<font color=...>``). The parser opens them again in every later block.
+- Tags with many attributes. The parser compares each attribute with those before it.
 
-Depth and open formatting elements are estimated here without a tree. A start tag that is followed by its end tag
-leaves nothing open, so such pairs are taken out, innermost first; of most pages a few tags are left. Those are followed
-one by one (:mod:`pipeline.sources.formats.html_open_elements`).
+Depth and open formatting elements are estimated without a tree. A start tag that is directly followed by its end tag
+leaves nothing open, so such pairs are removed, innermost first. In most pages few tags are left. Those are followed one
+by one (:mod:`pipeline.sources.formats.html_open_elements`).
 """
 
 from __future__ import annotations
@@ -19,41 +18,37 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-import numpy as np
-import numpy.typing as npt
-
 from pipeline.sources.formats.html_open_elements import UNSTACKED, OpenElements
 from pipeline.sources.formats.html_tags import TOKEN, num_attributes
 
-FEW_TAGS, FEW_CHARS = 800, 400_000
-"""A page with fewer ``<`` that is shorter than this cannot cost much, whatever its tags: half a second at most."""
+FEW_TAGS, FEW_CHARS = 800, 100_000
+"""A shorter page with fewer ``<`` takes at most half a second, whatever its tags are."""
 MAX_TAGS_PER_CHAR = 1 / 16
 SPARE_TAGS = 20_000
-"""1 MiB may have 85,000 tags. Real pages of the size have 20,000."""
+"""Limit of tags: 85,000 for 1 MiB. Real pages of that size have about 20,000."""
 MAX_VISITS_PER_CHAR = 2
 SPARE_VISITS = 500_000
-"""A visit is a tag inside an open element: 0.2 µs each. Real pages need a twentieth of this."""
+"""Limit of visits. A visit is one tag inside one open element and takes 0.2 µs. Real pages need a twentieth of it."""
 MAX_DEPTH = 100
 SPARE_CHARS_TIMES_DEPTH = 50_000_000
-"""A long page may be nested ``MAX_DEPTH`` deep, a short one deeper (100 kB: 600). Real pages seldom reach 40."""
+"""Limit of depth: ``MAX_DEPTH`` for long pages, more for short ones (600 for 100 kB). Real pages rarely reach 40."""
 MAX_REOPENED_PER_CHAR = 0.1
 SPARE_REOPENED = 100_000
-"""Formatting elements that the parser may have to open again: 5 µs each."""
+"""Limit of formatting elements that the parser may open again. Each takes 5 µs."""
 MAX_ATTRIBUTE_PAIRS = 50_000_000
-"""Pairs of attributes of one tag that the parser compares: 3 ns each."""
+"""Limit of attribute pairs that the parser compares within tags. Each takes 3 ns."""
 
-_MAX_ROUNDS = 64
-"""Ours: what is nested deeper in well-formed markup is followed tag by tag."""
+_FEW_PAGE_TAGS = 8
 _NO_TAG, _RAW, _LONG = 0, 1, 2
 _RAW_GROUP, _LONG_GROUP = 2, 4
 """``lastindex`` of a match of :data:`TOKEN`."""
 _FIRST_NUMBER = 3
 _START_TAG = re.compile("<[a-zA-Z]")
-_Ints = npt.NDArray[np.int32]
+_PAGE_TAG = re.compile("<(?:[hH][tT][mM][lL]|[bB][oO][dD][yY])(?![a-zA-Z])")
 
 
 class _Numbers(dict[str | int | None, int]):
-    """Numbers of tags by how they are written: a start tag's is positive, its end tag's the same but negative."""
+    """Numbers tags by their spelling. A start tag's number is positive; its end tag has the same, negated."""
 
     def __init__(self) -> None:
         super().__init__({None: _NO_TAG, _RAW_GROUP: _RAW, _LONG_GROUP: _LONG})
@@ -64,7 +59,7 @@ class _Numbers(dict[str | int | None, int]):
         name = word.lower()
         if name[0] == "/":
             number = -self[name[1:]]
-        elif name in UNSTACKED and name not in ("html", "body"):
+        elif name in UNSTACKED:
             number = _NO_TAG
         elif name != word:
             number = self[name]
@@ -88,54 +83,91 @@ def is_too_costly(markup: str) -> bool:
         return True
     matches = list(TOKEN.finditer(markup))
     numbers = _Numbers()
-    found = np.array([numbers[match[3] or match.lastindex] for match in matches], np.int32)
-    is_long = found == _LONG
-    for number in np.flatnonzero(is_long).tolist():
-        found[number] = numbers[matches[number][4]]
-    is_of_page = np.isin(np.abs(found), [numbers["html"], numbers["body"]])
-    # The attributes of a second <body> are added to the first.
-    tags = [[matches[number]] for number in np.flatnonzero(is_long).tolist()]
-    tags.append([matches[number] for number in np.flatnonzero(is_of_page).tolist()])
-    if sum(sum(num_attributes(match[0]) for match in some) ** 2 for some in tags) > MAX_ATTRIBUTE_PAIRS:
-        return True
-    depth = _num_starts_in_raw(matches, found, numbers)
-    at = np.flatnonzero((np.abs(found) >= _FIRST_NUMBER) & ~is_of_page)
-    num_tags = len(at)
-    num_rounds, at = _without_pairs(found, at)
+    tags = [numbers[match[3] or match.lastindex] for match in matches]
+    if _LONG in tags or len(_PAGE_TAG.findall(markup)) > _FEW_PAGE_TAGS:
+        if _num_attribute_pairs(matches) > MAX_ATTRIBUTE_PAIRS:
+            return True
+        tags = [numbers[match[3] or match[4] or match.lastindex] for match in matches]
+    limits = _Limits(num_chars, num_tags)
+    left, depth = _unpaired(tags)
+    depth += _num_starts_in_raw(matches, tags, numbers)
+    if limits.are_kept(depth + len(left), len(left)):
+        return False
     elements = OpenElements()
-    for number in at.tolist():
+    for number in left:
         match = matches[number]
         elements.see((match[3] or match[4]).lower(), match[0])
-    depth += num_rounds + elements.max_depth
-    return (
-        depth > MAX_DEPTH + SPARE_CHARS_TIMES_DEPTH // num_chars
-        or depth * num_tags > SPARE_VISITS + MAX_VISITS_PER_CHAR * num_chars
-        or elements.max_formatting * num_tags > SPARE_REOPENED + MAX_REOPENED_PER_CHAR * num_chars
-    )
+    return not limits.are_kept(depth + elements.max_depth, elements.max_formatting)
 
 
-def _without_pairs(found: _Ints, at: npt.NDArray[np.intp]) -> tuple[int, npt.NDArray[np.intp]]:
-    """Takes pairs out of the tags at these places, again and again; returns how often, and the places left."""
-    for num_rounds in range(_MAX_ROUNDS):
-        tags = found[at]
-        pairs = np.flatnonzero((tags[:-1] > 0) & (tags[:-1] == -tags[1:]))
-        if not len(pairs):
-            return num_rounds, at
-        is_left = np.ones(len(at), np.bool_)
-        is_left[pairs] = is_left[pairs + 1] = False
-        at = at[is_left]
-    return _MAX_ROUNDS, at
+class _Limits:
+    """Limits for a page of a given size."""
+
+    def __init__(self, num_chars: int, num_tags: int) -> None:
+        self._num_tags = num_tags
+        self._max_depth = MAX_DEPTH + SPARE_CHARS_TIMES_DEPTH // num_chars
+        self._max_visits = SPARE_VISITS + MAX_VISITS_PER_CHAR * num_chars
+        self._max_reopened = SPARE_REOPENED + MAX_REOPENED_PER_CHAR * num_chars
+
+    def are_kept(self, depth: int, num_formatting: int) -> bool:
+        """True if so many open elements, and so many formatting elements among them, cost little."""
+        return (
+            depth <= self._max_depth
+            and depth * self._num_tags <= self._max_visits
+            and num_formatting * self._num_tags <= self._max_reopened
+        )
 
 
-def _num_starts_in_raw(matches: Sequence[re.Match[str]], found: _Ints, numbers: _Numbers) -> int:
-    """Returns how many start tags raw elements may hide: inside of ``svg`` and its like their content is markup."""
-    foreign = [numbers[name] for name in ("svg", "math", "select")]
-    is_start = np.isin(found, foreign)
-    if not is_start.any():
-        return 0
-    for number in np.flatnonzero(is_start).tolist():
-        is_start[number] = not matches[number][0].endswith("/>")
-    num_open = np.cumsum(is_start.astype(np.int32) - np.isin(-found, foreign))
-    return sum(
-        len(_START_TAG.findall(matches[at][2])) for at in np.flatnonzero((found == _RAW) & (num_open > 0)).tolist()
-    )
+def _unpaired(tags: Sequence[int]) -> tuple[list[int], int]:
+    """Removes start tags that are directly followed by their end tags, innermost first.
+
+    Returns the positions of the tags left, and how deep the removed ones are nested in each other.
+
+    >>> _unpaired([3, 4, 4, -4, -4, 5, -3])
+    ([0, 5, 6], 2)
+    """
+    left: list[int] = []
+    heights = [0]
+    """Nesting depth of the tags removed before the first tag left, and after each tag left."""
+    last = _NO_TAG
+    for number, tag in enumerate(tags):
+        if tag < 0 and tag == -last:
+            left.pop()
+            height = heights.pop() + 1
+            if height > heights[-1]:
+                heights[-1] = height
+            last = tags[left[-1]] if left else _NO_TAG
+        elif tag < 0 or tag >= _FIRST_NUMBER:
+            left.append(number)
+            heights.append(0)
+            last = tag
+    return left, max(heights)
+
+
+def _num_attribute_pairs(matches: Sequence[re.Match[str]]) -> int:
+    """Returns how many pairs of attributes a parser compares.
+
+    The attributes of a second ``<body>`` or ``<html>`` are added to the first.
+    """
+    num_pairs = 0
+    num_of_page = {"html": 0, "body": 0}
+    for match in matches:
+        if match.lastindex == _LONG_GROUP:
+            num_pairs += num_attributes(match[0]) ** 2
+        if (name := (match[3] or match[4] or "").lower()) in num_of_page:
+            num_of_page[name] += num_attributes(match[0])
+    return num_pairs + sum(num**2 for num in num_of_page.values())
+
+
+def _num_starts_in_raw(matches: Sequence[re.Match[str]], tags: Sequence[int], numbers: _Numbers) -> int:
+    """Returns the number of start tags in raw elements inside ``svg`` and the like, where their content is markup."""
+    foreign = {numbers[name]: 1 for name in ("svg", "math", "select")}
+    foreign |= {-number: -1 for number in foreign}
+    num_open = num_starts = 0
+    for number, tag in enumerate(tags) if any(map(tags.count, foreign)) else ():
+        if tag in foreign:
+            if not matches[number][0].endswith("/>"):
+                num_open += foreign[tag]
+        elif tag == _RAW and num_open > 0:
+            num_starts += len(_START_TAG.findall(matches[number][2]))
+    return num_starts

@@ -1,131 +1,37 @@
-"""The open elements of a page, followed tag by tag as the HTML standard says (section 13.2.6), without a tree.
+"""Follows the open elements of a page tag by tag, by the rules of the HTML standard (section 13.2.6), without a tree.
 
-Where a rule of the standard is left out, an element stays open longer here than in a parser.
+Rules that are left out would close elements, so elements stay open here at least as long as in a parser.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
-UNSTACKED = frozenset(
-    [
-        "area",
-        "base",
-        "basefont",
-        "bgsound",
-        "body",
-        "br",
-        "col",
-        "embed",
-        "frame",
-        "head",
-        "hr",
-        "html",
-        "image",
-        "img",
-        "input",
-        "keygen",
-        "link",
-        "meta",
-        "param",
-        "source",
-        "track",
-        "wbr",
-    ]
-)
-"""Tags that leave no element open, or one per page."""
 
-_FORMATTING = frozenset(["b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u"])
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+UNSTACKED = _words(
+    "area base basefont bgsound body br col embed frame head hr html image img input keygen link meta param "
+    "source track wbr"
+)
+"""Tags that leave no element open, or only one per page."""
+
+_FORMATTING = _words("b big code em font i nobr s small strike strong tt u")
 _MAX_EQUAL_FORMATTING = 3
 """The standard keeps no more equal elements in its list ("Noah's Ark clause")."""
-_LIST_MARKERS = frozenset(["applet", "caption", "marquee", "object", "td", "template", "th"])
+_LIST_MARKERS = _words("applet caption marquee object td template th")
 _SCOPE_MARKERS = _LIST_MARKERS | {"table", "svg", "math", "select"}
-_SPECIAL = _SCOPE_MARKERS | frozenset(
-    [
-        "address",
-        "article",
-        "aside",
-        "blockquote",
-        "button",
-        "center",
-        "colgroup",
-        "dd",
-        "details",
-        "dir",
-        "div",
-        "dl",
-        "dt",
-        "fieldset",
-        "figcaption",
-        "figure",
-        "footer",
-        "form",
-        "frameset",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "header",
-        "hgroup",
-        "li",
-        "listing",
-        "main",
-        "menu",
-        "nav",
-        "noscript",
-        "ol",
-        "p",
-        "plaintext",
-        "pre",
-        "search",
-        "section",
-        "summary",
-        "tbody",
-        "tfoot",
-        "thead",
-        "tr",
-        "ul",
-    ]
+_SPECIAL = _SCOPE_MARKERS | _words(
+    "address article aside blockquote button center colgroup dd details dir div dl dt fieldset figcaption figure "
+    "footer form frameset h1 h2 h3 h4 h5 h6 header hgroup li listing main menu nav noscript ol p plaintext pre "
+    "search section summary tbody tfoot thead tr ul"
 )
 _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
-_CLOSES_P = _HEADINGS | frozenset(
-    [
-        "address",
-        "article",
-        "aside",
-        "blockquote",
-        "center",
-        "dd",
-        "details",
-        "dialog",
-        "dir",
-        "div",
-        "dl",
-        "dt",
-        "fieldset",
-        "figcaption",
-        "figure",
-        "footer",
-        "form",
-        "header",
-        "hgroup",
-        "li",
-        "listing",
-        "main",
-        "menu",
-        "nav",
-        "ol",
-        "p",
-        "plaintext",
-        "pre",
-        "search",
-        "section",
-        "summary",
-        "table",
-        "ul",
-    ]
+_CLOSES_P = _HEADINGS | _words(
+    "address article aside blockquote center dd details dialog dir div dl dt fieldset figcaption figure footer "
+    "form header hgroup li listing main menu nav ol p plaintext pre search section summary table ul"
 )
 _CLOSES_ITEM = {"li": frozenset({"li"}), "dd": frozenset({"dd", "dt"}), "dt": frozenset({"dd", "dt"})}
 _GROUPS = frozenset({"tbody", "thead", "tfoot"})
@@ -138,50 +44,13 @@ _CLOSES_CELL = {
 _TABLE_ONLY = frozenset({"table", "template"})
 _CLOSES_SAME = frozenset({"button", "option", "optgroup", "a"})
 _TRANSPARENT = frozenset({"address", "div", "p"})
-"""Elements through which the start of a list item is seen."""
+"""Special elements that do not protect an outer list item from being closed."""
 _FOREIGN = frozenset({"svg", "math"})
-_LEAVES_FOREIGN = frozenset(
-    [
-        "b",
-        "big",
-        "blockquote",
-        "center",
-        "code",
-        "dd",
-        "div",
-        "dl",
-        "dt",
-        "em",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "i",
-        "li",
-        "listing",
-        "menu",
-        "nobr",
-        "ol",
-        "p",
-        "pre",
-        "ruby",
-        "s",
-        "small",
-        "span",
-        "strong",
-        "strike",
-        "sub",
-        "sup",
-        "table",
-        "tt",
-        "u",
-        "ul",
-        "var",
-    ]
+_LEAVES_FOREIGN = _words(
+    "b big blockquote center code dd div dl dt em h1 h2 h3 h4 h5 h6 i li listing menu nobr ol p pre ruby s small "
+    "span strong strike sub sup table tt u ul var"
 )
-_HOLDS_HTML = frozenset(["annotation-xml", "desc", "foreignobject", "mi", "mn", "mo", "ms", "mtext", "title"])
+_HOLDS_HTML = _words("annotation-xml desc foreignobject mi mn mo ms mtext title")
 
 
 class OpenElements:
@@ -193,11 +62,11 @@ class OpenElements:
         self._stack: list[str] = []
         self._num_open = dict.fromkeys(_SPECIAL, 0)
         self._formatting: list[tuple[str, str, int]] = []
-        """Name, the whole tag, and how many markers were in the list before it."""
+        """Name, whole tag, and number of markers in the list before it."""
         self._num_markers = 0
 
     def see(self, name: str, tag: str) -> None:
-        """Takes the next tag. ``name`` is in lower case, that of an end tag begins with ``/``."""
+        """Takes the next tag. ``name`` is in lower case; for an end tag it begins with ``/``."""
         if name[0] == "/":
             self._close(name[1:])
         else:
@@ -254,7 +123,7 @@ class OpenElements:
             self._pop_to({name}, until=(_TABLE_ONLY if is_of_table else _SCOPE_MARKERS) - {name})
 
     def _close_formatting(self, name: str) -> None:
-        """Closes one formatting element; those inside it stay open, as misnested ones do."""
+        """Closes one formatting element. Elements inside it stay open, as in a parser."""
         for number in range(len(self._formatting) - 1, -1, -1):
             if self._formatting[number][0] == name:
                 if self._formatting[number][2] == self._num_markers:
@@ -268,7 +137,7 @@ class OpenElements:
                 return
 
     def _pop_to(self, names: Collection[str], *, until: Collection[str]) -> None:
-        """Closes the innermost of these elements and all in it, unless one of ``until`` is between."""
+        """Closes the innermost element in ``names`` and all inside it, unless one in ``until`` comes first."""
         for number in range(len(self._stack) - 1, -1, -1):
             if self._stack[number] in names:
                 self._pop(number)

@@ -1,7 +1,7 @@
-"""The tags of a page as the HTML standard cuts them, without building a tree: linear in the page, whatever is in it.
+"""Splits a page into tags and text by the HTML standard, without a tree. Takes linear time for any input.
 
-Two things are done with them: what a parser's tree would cost is estimated (:mod:`pipeline.sources.formats.html_cost`),
-and the text of a page that would cost too much is cut out (:func:`text_between_tags`).
+The tags are used to estimate the cost of a parser's tree (:mod:`pipeline.sources.formats.html_cost`), and to extract
+the text of pages for which that cost is too high (:func:`text_between_tags`).
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import re
 from html import unescape
 
 _RAW_NAMES = ("script", "style", "textarea", "xmp", "iframe", "noembed", "noframes")
-"""Elements whose content is not markup. ``title`` is left out: inside of ``svg`` its content is."""
+"""Elements whose content is not markup. ``title`` is left out, because inside ``svg`` its content is markup."""
 
-# Possessive throughout: what was taken is never given back, so a match costs linear time. A flag for letter case is set
-# on one name alone: with it every set of characters is five times slower.
+# All quantifiers are possessive, so there is no backtracking and a match takes linear time. Ignoring case is limited to
+# one name, because it makes every character class five times slower.
 _SPACE = r"\t\n\f\r "
 _NAME = rf"[^{_SPACE}/>][^{_SPACE}/>=]*+"
 _VALUE = rf"(?:\"[^\"]*+(?:\"|\Z)|'[^']*+(?:'|\Z)|[^{_SPACE}>\"'][^{_SPACE}>]*+)?+"
@@ -28,78 +28,17 @@ TOKEN = re.compile(
     rf"|(?P<long>{_TAG_NAME}){_PART}*+>?"
     rf"|{_COMMENT}|[!?][^>]*+>?|/[^a-zA-Z>][^>]*+>?|/>)"
 )
-"""A raw element without its end tag, a tag, a tag of over 63 attributes, or a comment. The groups hold names; an
-end tag's begins with ``/``."""
+"""A raw element without its end tag, a tag, a tag with over 63 attributes, or a comment. The groups contain names; the
+name of an end tag begins with ``/``."""
 _ATTRIBUTES = re.compile(_ATTRIBUTE)
 _BREAK = "\0"
-_BLOCK_TAGS = frozenset(
-    slash + name
-    for slash in ("", "/")
-    for name in [
-        "address",
-        "article",
-        "aside",
-        "blockquote",
-        "body",
-        "br",
-        "button",
-        "caption",
-        "center",
-        "dd",
-        "details",
-        "dialog",
-        "dir",
-        "div",
-        "dl",
-        "dt",
-        "fieldset",
-        "figcaption",
-        "figure",
-        "footer",
-        "form",
-        "frameset",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "head",
-        "header",
-        "hgroup",
-        "hr",
-        "html",
-        "iframe",
-        "legend",
-        "li",
-        "listing",
-        "main",
-        "menu",
-        "nav",
-        "ol",
-        "optgroup",
-        "option",
-        "p",
-        "plaintext",
-        "pre",
-        "rp",
-        "rt",
-        "section",
-        "select",
-        "summary",
-        "table",
-        "tbody",
-        "td",
-        "textarea",
-        "tfoot",
-        "th",
-        "thead",
-        "title",
-        "tr",
-        "ul",
-        "xmp",
-    ]
+_BLOCKS = (
+    "address article aside blockquote body br button caption center dd details dialog dir div dl dt fieldset"
+    " figcaption figure footer form frameset h1 h2 h3 h4 h5 h6 head header hgroup hr html iframe legend li listing"
+    " main menu nav ol optgroup option p plaintext pre rp rt section select summary table tbody td textarea tfoot th"
+    " thead title tr ul xmp"
 )
+_BLOCK_TAGS = frozenset(slash + name for slash in ("", "/") for name in _BLOCKS.split())
 
 
 def num_attributes(tag: str) -> int:
@@ -112,7 +51,7 @@ def num_attributes(tag: str) -> int:
 
 
 def text_between_tags(markup: str) -> tuple[str, str]:
-    """Returns a page's title and the text of all its elements but scripts and the like, a line per block.
+    """Returns a page's title and the text of all elements except scripts and the like, one line per block.
 
     >>> text_between_tags("<title>A\\nb</title><div>One <b>t</b>wo<div>Three &amp; four<script>if(a<b)</script>")
     ('A b', 'One two\\nThree & four')

@@ -17,6 +17,11 @@ from collections.abc import Callable
 import brotli  # type: ignore[import-untyped]
 import zstandard
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 _MAX_CODINGS = 4
 """Ours: codings over one another; one is usual."""
 _MAX_WINDOW_BYTES = 8 << 20
@@ -29,30 +34,9 @@ _GZIP = b"\x1f\x8b\x08"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _BZIP2 = re.compile(rb"BZh[1-9](?:1AY&SY|\x17\x72\x45\x38\x50\x90)")
 _NAMES = {"deflate": "deflate", "zlib": "deflate", "br": "br", "brotli": "br", "x-br": "br"}
-_NONE = frozenset(
-    [
-        "identity",
-        "none",
-        "null",
-        "chunked",
-        "gzip",
-        "x-gzip",
-        "zstd",
-        "bzip2",
-        "x-bzip2",
-        "binary",
-        "plain",
-        "text",
-        "text/html",
-        "7bit",
-        "8bit",
-        "ascii",
-        "us-ascii",
-        "utf-8",
-        "utf8",
-        "iso-8859-1",
-        "windows-1252",
-    ]
+_NONE = _words(
+    "identity none null chunked gzip x-gzip zstd bzip2 x-bzip2 binary plain text text/html 7bit 8bit ascii "
+    "us-ascii utf-8 utf8 iso-8859-1 windows-1252"
 ) | {""}
 """Codings that leave nothing to do where the bytes have no mark of them."""
 

@@ -1,8 +1,8 @@
-"""Files of JSON objects, one a line (``.jsonl``, ``.json``; gzip, Zstandard or neither), streamed.
+"""Streams files of JSON objects, one per line (``.jsonl``, ``.json``; with gzip, Zstandard or neither).
 
-What a file is packed with is told by its first bytes, since stores unpack ``.gz`` on the way under the same name. A
-line that is not an object is named with its number and stepped over; behind a broken gzip member reading goes on at
-the next one.
+The first bytes decide how a file is packed, because stores may unpack ``.gz`` in transit under the same name. A line
+that is not an object is rejected with its number and skipped. After a broken gzip member reading continues at the next
+one.
 """
 
 from __future__ import annotations
@@ -29,35 +29,36 @@ JSON_LINES_BROKEN = (
 GZIP_MAGIC = b"\x1f\x8b\x08"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 MAX_LINE_BYTES = 64 << 20
-"""Ours: no row of the tables read here comes near (a file on BigQuery has at most 1 MiB, six times that in JSON)."""
+"""Ours: far longer than any row of the tables read here (a file on BigQuery has at most 1 MiB, 6 MiB in JSON)."""
 MAX_SKIPPED_BYTES = 4 << 30
-"""Ours: the rest of a file is left when one line goes on for so long (a bomb, or no lines at all)."""
+"""Ours: if one line is longer than this, the rest of the file is left unread (a bomb, or a file without lines)."""
 _GZIP_WBITS = 31
 _PIECE_BYTES = 1 << 18
 _MAX_OUT_BYTES = 1 << 20
 _ZSTD_PIECE_BYTES = 2048
-"""Its output cannot be bounded otherwise: four bytes of a made file unpack to 128 kB, so these to 64 MB."""
+"""Bytes per call. The library bounds its output in no other way: four bytes of a crafted file unpack to 128 kB, so
+these to 64 MB."""
 _MAX_DAMAGED_MEMBERS = 64
-"""Ours: each may be unpacked to the file's end in vain, so that a made file costs linear time."""
+"""Ours: each may be unpacked to the end of the file in vain. Bounds the time of a crafted file to linear."""
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class _Mark(Enum):
-    """What a stream of unpacked pieces has between them."""
+    """Marks between the unpacked pieces of a file."""
 
     BREAK = 0
-    """Bytes were lost: what was begun of a line is not one."""
+    """Bytes were lost: the unfinished line is dropped."""
     SEAM = 1
-    """A gzip member or Zstandard frame ended: what was begun of a line may be whole, or go on in the next one."""
+    """A gzip member or Zstandard frame ended: the unfinished line may be whole, or continue in the next one."""
 
 
 Piece = bytes | Rejected | _Mark
 
 
 def read_json_lines(path: str, open_file: Opener, *, location: str = "") -> Iterator[tuple[str, Row] | Rejected]:
-    """Yields each line's place (``FILE:LINE``) and object.
+    """Yields each line's location (``FILE:LINE``) and object.
 
-    ``location`` stands for ``path`` in what is told. Rejected: ``not_utf8``, ``not_json``, ``not_an_object``,
+    ``location`` replaces ``path`` in locations. Reasons of rejections: ``not_utf8``, ``not_json``, ``not_an_object``,
     ``line_too_long``, ``truncated_gzip``, ``damaged_gzip``, ``truncated_zstd``, ``damaged_zstd``.
     """
     name = location or path
@@ -71,7 +72,7 @@ def read_json_lines(path: str, open_file: Opener, *, location: str = "") -> Iter
 
 
 def numbered_lines(path: str, open_file: Opener, *, location: str = "") -> Iterator[tuple[int, bytes] | Rejected]:
-    """Yields each line and its number, unread: the first half of :func:`read_json_lines`."""
+    """Yields each line and its number, not parsed: the first half of :func:`read_json_lines`."""
     name = location or path
     with open_file(path) as file:
         for number, line in _numbered_lines(_unpacked(file, name), name):
@@ -79,7 +80,7 @@ def numbered_lines(path: str, open_file: Opener, *, location: str = "") -> Itera
 
 
 def parse_object(line: bytes, where: str) -> Row | Rejected:
-    """Returns the object of a line, or why there is none; lone surrogates in its strings are left as they are.
+    """Returns the object of a line, or a rejection. Lone surrogates in its strings are left as they are.
 
     >>> parse_object(b'[1]', "f:1").reason
     'not_an_object'
@@ -96,7 +97,7 @@ def parse_object(line: bytes, where: str) -> Row | Rejected:
 
 
 def storable(text: str) -> str:
-    r"""Returns the text with lone surrogates, which JSON can write and UTF-8 cannot, replaced by U+FFFD.
+    r"""Returns the text with lone surrogates replaced by U+FFFD: JSON can contain them, UTF-8 cannot.
 
     >>> storable("a\ud800b")
     'a�b'
@@ -109,7 +110,7 @@ def storable(text: str) -> str:
 
 
 def _numbered_lines(pieces: Iterator[Piece], name: str) -> Iterator[tuple[int, bytes | Rejected]]:
-    """Cuts pieces into lines, holding no more than one line of at most ``MAX_LINE_BYTES``."""
+    """Splits pieces into lines. Holds at most one line of at most ``MAX_LINE_BYTES``."""
     number, num_skipped = 1, 0
     begun: list[bytes] = []
     num_begun = 0
@@ -148,7 +149,7 @@ def _numbered_lines(pieces: Iterator[Piece], name: str) -> Iterator[tuple[int, b
 
 
 def _is_line_of_its_own(line: bytes) -> bool:
-    """True if a line without its end cannot go on in the next gzip member: it is an object, or the start of none."""
+    """True if an unfinished line cannot continue in the next gzip member: it is a whole object, or no start of one."""
     start = line.lstrip(b"\xef\xbb\xbf \t\r")
     if not start.startswith(b"{"):
         return bool(start)
@@ -168,7 +169,7 @@ def _unpacked(file: BinaryIO, name: str) -> Iterator[Piece]:
 
 
 def _unzstd(file: BinaryIO, name: str) -> Iterator[Piece]:
-    """Frames one behind the other; a window of over 128 MB (``--long=28`` and up) is refused by the library."""
+    """Unpacks frame after frame. The library refuses windows of over 128 MB (``--long=28`` and up)."""
     unpacker = zstandard.ZstdDecompressor().decompressobj()
     held, is_begun = b"", False
     while piece := held or file.read(_ZSTD_PIECE_BYTES):
@@ -190,7 +191,7 @@ def _unzstd(file: BinaryIO, name: str) -> Iterator[Piece]:
 
 
 def _gunzipped(file: BinaryIO, name: str) -> Iterator[Piece]:
-    """Members one behind the other; of a broken one what stands before the break is handed on."""
+    """Unpacks member after member. Of a broken one, yields what comes before the break."""
     start, held, num_damaged = 0, b"", 0
     while True:
         unpacker = zlib.decompressobj(_GZIP_WBITS)
@@ -223,12 +224,12 @@ def _gunzipped(file: BinaryIO, name: str) -> Iterator[Piece]:
 
 
 def _inflated(unpacker: zlib._Decompress, piece: bytes) -> Generator[bytes, None, str]:
-    """Unpacks a piece as far as it goes; returns what is wrong with it, or nothing."""
+    """Unpacks a piece as far as possible. Returns the fault, empty if there is none."""
     while piece and not unpacker.eof:
         before = unpacker.copy()
         try:
             out = unpacker.decompress(piece, _MAX_OUT_BYTES)
-        except zlib.error as error:  # what the failed call had unpacked is lost with it: again, by the byte
+        except zlib.error as error:  # the output of the failed call is lost, so unpack again byte by byte
             with suppress(zlib.error):
                 for at in range(len(piece)):
                     yield before.decompress(piece[at : at + 1])
@@ -240,7 +241,7 @@ def _inflated(unpacker: zlib._Decompress, piece: bytes) -> Generator[bytes, None
 
 
 def _seek_member(file: BinaryIO, offset: int) -> int | None:
-    """Sets the file at the next gzip header from ``offset`` on that begins to unpack, and returns where it is."""
+    """Moves the file to the next gzip header from ``offset`` on that unpacks, and returns its offset."""
     file.seek(offset)
     window = b""
     while piece := file.read(_PIECE_BYTES):

@@ -1,6 +1,6 @@
-"""Lists of a crawl's files, as CommonCrawl publishes them: ``wet.paths``, ``warc.paths``, packed or plain.
+"""Reads lists of a crawl's files as CommonCrawl publishes them: ``wet.paths``, ``warc.paths``, with or without gzip.
 
-A list names files below ``crawl-data/``; where that folder lies is the list's own place, or what was given.
+A list names files below ``crawl-data/``. That folder is found from the list's own path, or given as a prefix.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _ENDINGS = (".paths", ".paths.gz")
 
 
 def paths_list_of(given: str) -> tuple[str, str] | None:
-    """Parts ``LIST`` or ``LIST@PREFIX`` into both; None where no list of paths is named.
+    """Splits ``LIST`` or ``LIST@PREFIX`` into list and prefix; None if ``given`` does not name a list of paths.
 
     >>> paths_list_of("wet.paths.gz@s3://commoncrawl")
     ('wet.paths.gz', 's3://commoncrawl')
@@ -35,12 +35,12 @@ def paths_list_of(given: str) -> tuple[str, str] | None:
 
 
 def expand_paths_list(path: str, open_file: Opener, *, prefix: str) -> list[str]:
-    """Returns the files that a list names, each behind ``prefix``, in the list's order.
+    """Returns the files that a list names, each after ``prefix``, in the list's order.
 
-    ``prefix`` is where CommonCrawl's ``crawl-data/`` lies: a folder, ``s3://commoncrawl`` or ``https://...``.
+    ``prefix`` is the parent of CommonCrawl's ``crawl-data/``: a folder, ``s3://commoncrawl`` or ``https://...``.
 
     Raises:
-        ValueError: there is no prefix, or the list cannot be read, is empty, or names something else.
+        ValueError: there is no prefix, or the list cannot be read, is empty, or names other files.
     """
     if not prefix:
         raise ValueError(

@@ -1,7 +1,7 @@
-"""The pages of WARC and WET files: texts as CommonCrawl extracted them, or HTML as it was fetched.
+"""Reads the pages of WARC and WET files: texts as CommonCrawl extracted them, or HTML as it was fetched.
 
-Headers are found by name: CommonCrawl has added some over the years, and readers that count lines lose every page.
-Records that hold no page (``warcinfo``, ``request``, ``metadata``) belong to others and are passed over.
+Headers are found by name. CommonCrawl has added headers over the years, and readers that count lines lose every page.
+Records that belong to others (``warcinfo``, ``request``, ``metadata``) are skipped.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ class WetRecord:
 
     url: str
     date: str
-    """``WARC-Date`` as it stands, empty where there is none."""
+    """``WARC-Date`` as it is; empty if missing."""
     digest: str
-    """``WARC-Block-Digest``, or the same computed: ``sha1:`` and the base32 of the block's SHA-1."""
+    """``WARC-Block-Digest``; if missing, computed: ``sha1:`` and the base32 of the block's SHA-1."""
     record_id: str
-    """``WARC-Record-ID`` without ``<urn:uuid:`` and ``>``; empty where there is none."""
+    """``WARC-Record-ID`` without ``<urn:uuid:`` and ``>``; empty if missing."""
     text: str
-    """The block, decoded; line ends as they are."""
+    """The decoded block, with its own line ends."""
     headers: dict[str, str]
-    """All headers; names in lower case."""
+    """All headers by lower-case name."""
     offset: int
-    """Of the record, or of the gzip member that holds it, in the stored file."""
+    """Byte offset of the record, or of the gzip member that contains it, in the stored file."""
     part_of: str = ""
-    """The crawl, as the file's ``warcinfo`` record says (``isPartOf``): ``CC-MAIN-2024-22``."""
+    """The crawl that the file's ``warcinfo`` record names (``isPartOf``): ``CC-MAIN-2024-22``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HtmlRecord:
-    """A page as it was fetched (``WARC-Type: response`` or ``resource``), its HTTP coding undone."""
+    """A page as it was fetched (``WARC-Type: response`` or ``resource``), with its HTTP codings undone."""
 
     url: str
     date: str
@@ -59,17 +59,17 @@ class HtmlRecord:
     record_id: str
     html: bytes
     charset: str
-    """What the HTTP header says; empty where it says nothing."""
+    """The charset that the HTTP header declares; empty if none."""
     headers: dict[str, str]
     offset: int
     part_of: str = ""
 
 
 def read_wet(path: str, open_file: Opener, *, location: str = "") -> Iterator[WetRecord | Rejected]:
-    """Streams the texts of a WET file, packed or plain.
+    """Yields the texts of a WET file, with or without gzip.
 
-    ``location`` stands for ``path`` in what is told of broken records (where the bytes were unpacked from elsewhere).
-    A record of another kind that holds a page is named as ``not_text``; a text that is not UTF-8 as ``not_utf8``.
+    ``location`` replaces ``path`` in the locations of rejected records, if the bytes were unpacked from another file.
+    Pages of other record types are rejected as ``not_text``, and texts that are not UTF-8 as ``not_utf8``.
     """
     part_of = ""
     for raw in read_raw_records(path, open_file, location or path):
@@ -84,9 +84,10 @@ def read_wet(path: str, open_file: Opener, *, location: str = "") -> Iterator[We
 
 
 def read_warc_html(path: str, open_file: Opener, *, location: str = "") -> Iterator[HtmlRecord | Rejected]:
-    """Streams the HTML pages of a WARC file, packed or plain.
+    """Yields the HTML pages of a WARC file, with or without gzip.
 
-    What is no page is named and is not broken input: ``http_status`` (all but 200), ``not_html``, ``revisit``.
+    Records that are not pages are rejected as ``http_status`` (all but 200), ``not_html`` or ``revisit``. They do not
+    count as broken.
     """
     part_of = ""
     for raw in read_raw_records(path, open_file, location or path):
@@ -99,7 +100,7 @@ def read_warc_html(path: str, open_file: Opener, *, location: str = "") -> Itera
 
 
 def payload_digest(block: bytes) -> str:
-    """Returns a digest written as CommonCrawl writes it.
+    """Returns a digest in CommonCrawl's form.
 
     >>> payload_digest(b"")
     'sha1:3I42H3S6NNFQ2MSVX7XZKYAYSCX5QBYJ'

@@ -1,8 +1,8 @@
-"""WARC files read into records, nothing lost in silence.
+"""Reads WARC files into records. Nothing is lost without a rejection.
 
-A record is what its header says it is, its length tested against what follows. A record that is broken is named with
-its place and reading goes on at the next one: the next gzip member, or the next ``WARC/`` line where a file is not
-packed by member.
+The length in a record's header is checked against the bytes that follow the record. A broken record is rejected with
+its location, and reading continues at the next one: the next gzip member, or the next ``WARC/`` line if records have no
+members of their own.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ WARC_BROKEN = (
 MAX_RECORD_BYTES = 64 << 20
 """Ours: twelve times what CommonCrawl keeps of a page (1 MiB, and 5 MiB since CC-MAIN-2025-13)."""
 MAX_HEADER_BYTES = 64 << 10
-"""Ours: a thousand times a usual header; bounds the search for its end."""
+"""Ours: a hundred times a usual header. Bounds the search for its end."""
 
 _STARTS_WITH = b"WARC/"
 _NEXT_RECORD = re.compile(rb"[\r\n]WARC/\d\.\d+\r?\n")
@@ -38,18 +38,18 @@ _GZIP_TRAILER_BYTES = 8
 
 @dataclass(frozen=True, slots=True)
 class RawRecord:
-    """A record of any type; ``warc-type`` is among its headers, in lower case as all their names are."""
+    """A record of any type. ``headers`` always has ``warc-type``; names are in lower case."""
 
     headers: dict[str, str]
     block: bytes
     location: str
-    """``FILE@OFFSET``; ``FILE@OFFSET+BYTE`` inside a gzip member of several records."""
+    """``FILE@OFFSET``, or ``FILE@OFFSET+BYTE`` inside a gzip member of several records."""
     offset: int
-    """Of the record, or of the gzip member that holds it, in the stored file."""
+    """Byte offset of the record, or of the gzip member that contains it, in the stored file."""
 
 
 def read_raw_records(path: str, open_file: Opener, location: str) -> Iterator[RawRecord | Rejected]:
-    """Streams the records of a file, packed or plain, which its first bytes tell and not its name alone."""
+    """Yields the records of a file. Its first bytes decide whether it is gzip; its name decides if they are neither."""
     with open_file(path) as file:
         stored = StoredBytes(file)
         head = stored.read_across(0, len(_STARTS_WITH))
@@ -96,7 +96,7 @@ def _packed_records(stored: StoredBytes, location: str) -> Iterator[RawRecord | 
 
 
 class _Members:
-    """Gzip members with a look ahead: a file may be packed in pieces that are not its records."""
+    """Gzip members with one member of look-ahead: a file may be packed in pieces that are not its records."""
 
     def __init__(self, members: Iterator[GzipMember]) -> None:
         self._members = members
@@ -107,7 +107,7 @@ class _Members:
         return member
 
     def going_on(self) -> Iterator[bytes]:
-        """Takes the data of members for as long as they begin inside a record."""
+        """Yields the data of the next members, as long as they do not begin a record."""
         while self._next and self._next.data is not None and not self._next.data.startswith(_STARTS_WITH):
             member = self.pop()
             assert member is not None
@@ -122,7 +122,7 @@ def _lost(member: GzipMember, location: str, *, is_whole_file: bool = False) -> 
 
 
 def _records_of_broken_member(stored: StoredBytes, member: GzipMember, location: str) -> Iterator[RawRecord | Rejected]:
-    """Saves what is proven whole of a broken member; a sound one that was too large to hold comes here too."""
+    """Yields the records of a broken member that are proven whole. Also reads sound members too large to hold."""
     chunks = UnpackedChunks(stored, member.start)
     num_records, is_named = 0, False
     for found in _records(_Window(iter(chunks)), location=location, offset=member.start, fault=member.fault):
@@ -131,19 +131,19 @@ def _records_of_broken_member(stored: StoredBytes, member: GzipMember, location:
             is_named = True
             found = replace(found, detail=f"bytes {member.start}-{member.end}: {found.detail}")
         yield found
-    # Of a member of one record that is proven whole, the checksum alone may be cut or broken: then nothing is lost.
+    # If the member has one record and that is proven whole, only the checksum is cut or broken, and nothing is lost.
     is_all = num_records == 1 and member.end - chunks.offset <= _GZIP_TRAILER_BYTES
     if member.fault and not is_named and not is_all:
         yield _lost(member, location)
 
 
 class _Window:
-    """A growing and shrinking piece of a stream of unpacked bytes; ``at`` is where reading stands in ``data``."""
+    """A moving window over a stream of unpacked bytes. ``at`` is the current position in ``data``."""
 
     __slots__ = ("_is_member", "_more", "at", "base", "data")
 
     def __init__(self, more: Iterator[bytes], data: bytes | None = None) -> None:
-        """If ``data`` is given, it is a gzip member, and ``more`` are those after it, read inside a record only."""
+        """``data`` is a gzip member, if given. Then ``more`` are the next ones, which are read only inside a record."""
         self._more = more
         self._is_member = data is not None
         self.data = data or b""
@@ -151,7 +151,7 @@ class _Window:
         self.base = 0
 
     def has(self, num_bytes: int) -> bool:
-        """Brings ``num_bytes`` from ``at`` into ``data``; False where the stream ends before."""
+        """Reads until ``data`` has ``num_bytes`` after ``at``. Returns False if the stream ends before."""
         missing = self.at + num_bytes - len(self.data)
         if missing <= 0:
             return True
@@ -167,7 +167,7 @@ class _Window:
         return missing <= 0
 
     def has_header(self) -> None:
-        """Brings a record's header into ``data``, and of a gzip member that is not needed for it nothing."""
+        """Reads until ``data`` has the whole header, and no gzip member more than needed for it."""
         num_bytes = len(_STARTS_WITH)
         while self.has(num_bytes) and num_bytes < MAX_HEADER_BYTES:
             if not self.data.startswith(_STARTS_WITH, self.at) or _HEADER_END.search(self.data, self.at):
@@ -175,14 +175,17 @@ class _Window:
             num_bytes = len(self.data) - self.at + 1
 
     def has_gap(self, num_bytes: int) -> None:
-        """Brings ``num_bytes`` and the line ends after them. A gzip member that ends with them proves the record."""
+        """Reads until ``data`` has ``num_bytes`` and the line ends after them.
+
+        The next gzip member is not read for more than that: a member that ends with the line ends proves the record.
+        """
         if not self._is_member:
             self.has(num_bytes + _GAP_BYTES)
         elif self.has(num_bytes + 2) and self.data.startswith(b"\r\n", self.at + num_bytes):
             self.has(num_bytes + 4)
 
     def skip_newlines(self) -> bool:
-        """Moves to the next record; False at the end."""
+        """Moves to the next record. Returns False at the end."""
         while self.at < len(self.data) or (not self._is_member and self.has(1)):
             if self.data[self.at] not in b"\r\n":
                 return True
@@ -190,7 +193,7 @@ class _Window:
         return False
 
     def go_to_next_record(self) -> None:
-        """Moves behind ``at`` to where a line begins as a record does, or to the end."""
+        """Moves to the next line after ``at`` that begins like a record, or to the end."""
         while True:
             self.has(_STREAM_BYTES)
             found = _NEXT_RECORD.search(self.data, self.at)
@@ -210,7 +213,7 @@ class _BrokenRecordError(Exception):
 
 
 def _records(window: _Window, *, location: str, offset: int | None, fault: str) -> Iterator[RawRecord | Rejected]:
-    """Yields the records of a stream that begins at ``offset`` of the file (none: the stream is the file)."""
+    """Yields the records of a stream that begins at ``offset`` of the file (None: the stream is the file)."""
     while True:
         if not window.skip_newlines():
             return
@@ -219,7 +222,7 @@ def _records(window: _Window, *, location: str, offset: int | None, fault: str) 
         try:
             headers, block = _one_record(window, is_plain=offset is None, fault=fault)
         except _BrokenRecordError as error:
-            # In a broken member every fault may come of the damage: it is told under that name.
+            # In a broken member every fault may be caused by the damage, so it is reported under that reason.
             yield Rejected(location=where, reason=fault or error.reason, detail=str(error))
             window.go_to_next_record()
         else:
@@ -227,7 +230,7 @@ def _records(window: _Window, *, location: str, offset: int | None, fault: str) 
 
 
 def _one_record(window: _Window, *, is_plain: bool, fault: str) -> tuple[dict[str, str], bytes]:
-    """Reads the record at ``window.at`` and moves behind its block; leaves ``at`` as it is where it is broken."""
+    """Reads the record at ``window.at`` and moves to the end of its block. Does not move if it is broken."""
     window.has_header()
     data, at = window.data, window.at
     if not data.startswith(_STARTS_WITH, at):
@@ -246,41 +249,41 @@ def _one_record(window: _Window, *, is_plain: bool, fault: str) -> tuple[dict[st
     if end > len(data):
         reason = "truncated_record" if is_plain else "bad_content_length"
         raise _BrokenRecordError(reason, f"{len(data) - body_at} bytes of the {num_bytes} that its header says")
-    block, behind = data[body_at:end], data[end : end + _GAP_BYTES]
+    block, following = data[body_at:end], data[end : end + _GAP_BYTES]
     if fault and not _is_proven(headers, block, fault):
         raise _BrokenRecordError(fault, "its bytes are not proven by a digest")
-    if not _is_gap(behind) and not _is_end(headers, block, behind):
+    if not _is_gap(following) and not _is_end(headers, block, following):
         raise _BrokenRecordError("bad_content_length", f"{num_bytes} bytes do not end at a record's end")
     window.at = end
     return headers, block
 
 
 def _is_proven(headers: dict[str, str], block: bytes, fault: str) -> bool:
-    """Whether a record out of a broken member is whole: what stands before a cut is, unless a digest says no."""
+    """True if a record of a broken member is whole. Records before a cut are, unless their digest is wrong."""
     is_right = _is_digest_right(headers, block)
     return fault == "truncated_gzip" if is_right is None else is_right
 
 
-def _is_gap(behind: bytes) -> bool:
+def _is_gap(following: bytes) -> bool:
     """True if two line ends follow and then a record, its first bytes, or nothing more in sight."""
     for gap in _GAPS:
-        if behind.startswith(gap):
-            rest = behind[len(gap) : len(gap) + len(_STARTS_WITH)]
+        if following.startswith(gap):
+            rest = following[len(gap) : len(gap) + len(_STARTS_WITH)]
             return _STARTS_WITH.startswith(rest)
     return False
 
 
-def _is_end(headers: dict[str, str], block: bytes, behind: bytes) -> bool:
-    """Whether a record ends here although not two line ends follow it: its digest says so, or other line ends do."""
+def _is_end(headers: dict[str, str], block: bytes, following: bytes) -> bool:
+    """True if a record ends here although two line ends do not follow: by its digest, or by other line ends."""
     by_digest = _is_digest_right(headers, block)
     if by_digest is not None:
         return by_digest
-    rest = behind.lstrip(b"\r\n")
+    rest = following.lstrip(b"\r\n")
     return (not rest or rest.startswith(_STARTS_WITH)) and not block.endswith((b"\r", b"\n"))
 
 
 def _is_digest_right(headers: dict[str, str], block: bytes) -> bool | None:
-    """Tests the block's SHA-1; None where the header gives none that can be read."""
+    """Checks the block's SHA-1; None if the header has no digest that can be read."""
     algorithm, _, digest = headers.get("warc-block-digest", "").partition(":")
     if algorithm.lower() != "sha1" or len(digest) not in (32, 40):
         return None
@@ -289,7 +292,7 @@ def _is_digest_right(headers: dict[str, str], block: bytes) -> bool | None:
 
 
 def _headers(data: bytes, at: int) -> tuple[dict[str, str], int]:
-    """Returns the headers by lower-case name, and where the block begins. The first of a repeated name counts."""
+    """Returns the headers by lower-case name, and where the block begins. A repeated header keeps its first value."""
     limit = at + MAX_HEADER_BYTES
     end = data.find(b"\n\r\n", at, limit)
     bare_end = data.find(b"\n\n", at, limit if end < 0 else end)
@@ -302,7 +305,7 @@ def _headers(data: bytes, at: int) -> tuple[dict[str, str], int]:
     headers: dict[str, str] = {}
     name = ""
     for line in text.split("\n")[1:]:
-        if line[0] in " \t" and name:  # a value that goes on
+        if line[0] in " \t" and name:  # a continued value
             headers[name] += " " + line.strip()
             continue
         name, colon, value = line.partition(":")

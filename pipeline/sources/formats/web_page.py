@@ -42,13 +42,18 @@ def page_text(html: bytes, *, charset: str = "", is_main_content: bool = True) -
     'Zürich'
     """
     decoded = decode(html, declared=[label for label in (charset, declared_in(html)) if label])
-    if is_too_costly(decoded.text):
-        title, text = text_between_tags(decoded.text)
-        return PageText(title, text, decoded.encoding)
-    tree = HTMLTree.parse(decoded.text)
+    title, text = extracted(decoded.text, is_main_content=is_main_content)
+    return PageText(title, text, decoded.encoding)
+
+
+def extracted(markup: str, *, is_main_content: bool) -> tuple[str, str]:
+    """Returns the title and the text of a page that is decoded already."""
+    if is_too_costly(markup):
+        return text_between_tags(markup)
+    tree = HTMLTree.parse(markup)
     title = " ".join((tree.title or "").split())
     text = extract_plain_text(
         tree, main_content=is_main_content, alt_texts=False, preserve_formatting=True, list_bullets=False, links=False
     )
     lines = (line.strip() for line in text.split("\n"))
-    return PageText(title, "\n".join(line for line in lines if line), decoded.encoding)
+    return title, "\n".join(line for line in lines if line)
