@@ -123,7 +123,7 @@ class Latex(Step):
     """What becomes of a paper without any heading (physics letters): kept from behind its front matter, or dropped."""
 
     NAME: ClassVar[str] = "latex"
-    DATA_VERSION: ClassVar[int] = 1
+    DATA_VERSION: ClassVar[int] = 2
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"title": pa.string(), "num_macros_expanded": pa.int64()}
     REASONS: ClassVar[tuple[str, ...]] = ("empty", "no_sections")
 

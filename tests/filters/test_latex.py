@@ -244,6 +244,10 @@ _PIECES = r"""
 \newcommand{\a} \def\b#1 { } [ ] % \a \b x é $ #1 \ \begin{document} \end{document} \section{S} \verb| | \iffalse \fi
 \else \let \begin{verbatim} \end{verbatim} \bibitem \ensuremath \xspace \ifmmode \csname \newenvironment{e} \begin{e}
 \end{e} \@x \makeatletter \NewDocumentCommand\c{som} \c \title{ \begin{thebibliography} \ifx \newif\ifa \atrue \ifa
+\if0 \ifnum1=0 \let\a\relax \let\ifa\iffalse \comment \endcomment \newenvironment{e}{\comment}{} \MakeShortVerb{\|} |
+\DeleteShortVerb{\|} \def\c{\verb} \@for\z:=a,b\do{\def\b{\z}} \expandafter \csname\ x\endcsname \Refs \endRefs
+\head \endhead References \centerline{ \bibliography{x} \ref\key \endref \Title{ \topmatter \begin{enumerate}
+\end{enumerate} \mathpalette \frac \hat \small \left \right \foreach\z\ in{a,...,c}{\def\b{\z}} \docsvlist{a}
 """
 PIECES = _PIECES.split()
 SOURCES = st.lists(st.sampled_from([*PIECES, "\n", "\n\n", " ", "\x00"]), max_size=60).map("".join)

@@ -75,7 +75,7 @@ def _kind_and_stem(path: str) -> tuple[str, str]:
 class ArxivReader(Reader):
     """Reads bulk tars, or papers that lie about on their own. A unit is a file: what a worker streams through."""
 
-    DATA_VERSION: ClassVar[int] = 1
+    DATA_VERSION: ClassVar[int] = 2
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
         "arxiv_id": pa.string(),
         "yymm": pa.string(),
