@@ -30,7 +30,12 @@ _DEFINES_NEXT = re.compile(
 _SWITCH_NAME = re.compile(r"\\if([A-Za-z@]+)")
 _CLASS_SWITCHES = ("ifCLASS", "ifHy@")
 r"""Beginnings of the names of switches that well-known classes declare (IEEEtran's ``\ifCLASSOPTIONjournal``)."""
-_MAY_SETTLE = re.compile(r"\\(?:iffalse|iftrue|newif|if|ifnum|ifodd|ifx)(?![A-Za-z@])")
+_MAY_SETTLE = re.compile(
+    r"\\(?:iffalse|iftrue|newif)(?![A-Za-z@])"
+    r"|\\if(?:num|odd)?(?![A-Za-z@])\s*(?:-?\d|[A-Za-z]|\\[A-Za-z@]+\s*(?:-?[\dA-Za-z<=>]|\\if|\\[A-Za-z]+\s*[<=>]))"
+    r"|\\ifx\s*(?:\d\d|\\(?!undefined|relax|@?empty)[A-Za-z@]+\s*\\(?!undefined|@undefined|relax|@?empty)[A-Za-z@]+)"
+)
+"""What a text with a conditional that can be settled has."""
 
 
 @dataclass(slots=True)

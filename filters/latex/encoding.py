@@ -66,12 +66,22 @@ def decode_file(data: bytes, declared: str | None = None) -> Decoded:
 
 def decode_project(files: Mapping[str, bytes]) -> dict[str, Decoded]:
     """Decodes every file by its own bytes and declaration, or by what the project's main files declare."""
+    if all(map(_is_utf8, files.values())):  # which is proved, whatever is declared
+        return {path: decode(data) for path, data in files.items()}
     labels = {path: declared_encoding(data) for path, data in files.items()}
     by_rank = sorted(
         (path for path in files if labels[path]), key=lambda path: (b"\\document" not in files[path], path)
     )
     of_project = labels[by_rank[0]] if by_rank else None
     return {path: _decode(data, labels[path] or of_project) for path, data in files.items()}
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _decode(data: bytes, label: str | None) -> Decoded:

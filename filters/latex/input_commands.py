@@ -214,4 +214,4 @@ def opaque_end(text: str, match: re.Match[str], verbatim: Verbatim, unclosed: se
         return max(inline_end(text, inline, match.end()), match.end())
     if match["short"] or (verbatim.marks and text[match.start() - 1 : match.start()] in verbatim.marks):
         return match.end()
-    return match.end() if match[0].startswith("%") or len(match[0]) == 2 else -1
+    return -1

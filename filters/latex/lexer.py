@@ -80,12 +80,14 @@ class _Stripper:
     def run(self) -> Code:
         text, out, pos = self.text, self.out, 0
         search = token_pattern(self.verbatim).search
+        special = self.verbatim.environments | self.verbatim.removed
         match = search(text, 0)
         while match is not None:
             start, go_on = match.span()
             kind = match.lastgroup
             if kind is not None:
-                next_pos = self._verbatim(kind, pos, match)
+                is_plain = kind == "environment" and match[kind] not in special
+                next_pos = -1 if is_plain else self._verbatim(kind, pos, match)
             else:
                 next_pos = self._comment(pos, start) if text[start] == "%" else -1
             if next_pos >= 0:

@@ -109,7 +109,9 @@ class _Assembler:
         unclosed: set[str] = set()
         match = self.commands.pattern.search(text)
         while match is not None:
-            end = opaque_end(text, match, self.verbatim, unclosed)
+            # a comment or an escaped character has no group
+            is_opaque = match.lastgroup is None
+            end = match.end() if is_opaque else opaque_end(text, match, self.verbatim, unclosed)
             if end < 0:
                 if match["endinput"]:
                     # inside of a test it is the guard against being read twice, which holds the second time

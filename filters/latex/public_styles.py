@@ -18,7 +18,15 @@ PUBLIC_STYLES = words(
     " aas_macros aas_journals wrapfig rotating bm bbm stfloats lscape longtable dcolumn comment verbatim fancyvrb"
     " minted soul ulem siunitx physics braket mathtools empheq pstricks prettyref authblk apacite chicago harvard"
     " mciteplus appendix tocloft titling xr nameref varioref makecell ijcai kdd jheppub jcappub mcite revsymb dsfont"
-    " stmaryrd mathrsfs latexsym xkeyval tcolorbox todonotes changes amstex amsppt amsart amsbook"
+    " stmaryrd mathrsfs latexsym xkeyval tcolorbox todonotes changes amstex amsppt amsart amsbook amsproc article"
+    " report book letter standalone subfiles beamer elsarticle imsart memoir scrartcl scrreprt scrbook mn mn2e aa"
+    " aastex apjfonts apj astron paspconf icmp birkart gtpart gtart ptptex cimento espcrc1 espcrc2 czjphys proc"
+    " slashbox floatflt picins epstopdf psfrag pst-all multicol theorem ntheorem thmtools thm-restate acronym"
+    " glossaries import docmute preview cancel accents calrsfs eucal eufrak euscript pifont wasysym marvosym rsfs"
+    " mathabx esint hypcap breakurl doi breakcites sectsty parskip flushend balance cuted dblfloatfix placeins"
+    " afterpage pdfpages tabularx tabulary threeparttable arydshln diagbox ctable colortbl supertabular hhline array"
+    " delarray blkarray easybmat arxiv pdfsync quotmark tensor feynmp-auto tikz-cd tikz-feynman jmlrutils wlpeerj"
+    " wlscirep"
 )
 """Packages and classes that authors ship though they did not write them."""
 _PUBLIC_INPUTS = words(

@@ -47,10 +47,7 @@ class Dialect:
     """What begins, prints or holds a list of references."""
 
 
-LATEX = Dialect(
-    re.compile(_LATEX_HEADING),
-    re.compile(_LATEX_BIBLIOGRAPHY + r"|\\(?P<prints>(?!))(?P<opens>)(?P<entry>)(?P<stored>)(?P<inline>)"),
-)
+LATEX = Dialect(re.compile(_LATEX_HEADING), re.compile(_LATEX_BIBLIOGRAPHY))
 PLAIN = Dialect(re.compile(_LATEX_HEADING + _PLAIN_HEADING), re.compile(_LATEX_BIBLIOGRAPHY + _PLAIN_BIBLIOGRAPHY))
 r"""A source without ``\begin{document}``: LaTeX's forms and those of AMSTeX, harvmac and phyzzx."""
 _CLOSES = {
@@ -112,7 +109,7 @@ def remove_bibliography(body: str, *, dialect: Dialect = PLAIN) -> str:
     for match in found:
         end = remover.end(match)
         if end > match.start():
-            start = match.start("inline") if match["inline"] else match.start()
+            start = match.start("inline") if match.lastgroup == "inline" else match.start()
             regions.append((start, whole_lines(body, start, end)))
     out: list[str] = []
     pos = 0
@@ -125,8 +122,8 @@ def remove_bibliography(body: str, *, dialect: Dialect = PLAIN) -> str:
 
 
 def _is_list_start(match: re.Match[str]) -> bool:
-    command = match["command"] or ""
-    return bool(match["environment"] or match["opens"] or command in ("bibliography", "printbibliography"))
+    kind = match.lastgroup
+    return kind in ("environment", "opens") or match["command"] in ("bibliography", "printbibliography")
 
 
 class _Remover:
@@ -149,18 +146,18 @@ class _Remover:
 
     def end(self, match: re.Match[str]) -> int:
         """Returns the end of what a bibliography's command or environment prints."""
-        body = self.body
-        if match["environment"]:
-            return self._closed(f"\\end{{{match['environment']}}}", match.end())
-        if match["opens"]:
-            return self._closed(_CLOSES[match["opens"]], match.end())
-        if match["bibitem"]:
+        body, kind = self.body, match.lastgroup
+        if kind == "environment":
+            return self._closed(f"\\end{{{match[kind]}}}", match.end())
+        if kind == "opens":
+            return self._closed(_CLOSES[match[kind]], match.end())
+        if kind == "bibitem":
             return self.next_stop(match.end())
-        if match["entry"]:
+        if kind == "entry":
             end = body.find("\\endref", match.end(), match.end() + MAX_ENTRY_CHARS)
             return end + len("\\endref") if end >= 0 else match.start()
-        if match["stored"] or match["inline"]:
-            opens = match.start("inline") if match["inline"] else match.end()
+        if kind in ("stored", "inline"):
+            opens = match.start(kind) if kind == "inline" else match.end()
             end = group_end(body, opens, min(len(body), opens + MAX_ENTRY_CHARS))
             return end if end >= 0 else match.start()
         argument = _ARGUMENT.match(body, match.end())
@@ -193,7 +190,7 @@ class _Remover:
             layout = _LAYOUT.match(body, at)
             at = layout.end() if layout else at
             match = self.dialect.bibliography.match(body, at)
-            if match is not None and not match["bibitem"] and not match["inline"]:
+            if match is not None and match.lastgroup not in ("bibitem", "inline"):
                 at = end = max(self.end(match), at + 1)
                 continue
             listed = _LIST_ENVIRONMENT.match(body, at)

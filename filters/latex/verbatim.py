@@ -97,7 +97,7 @@ _DECLARES = (
     ),
 )
 """The forms of declaration: words, one of which is in any text that has the form, and the pattern."""
-_DECLARED_IN_BODY = ("newenvironment{", "\\exclude", "newtheorem{comment", "\\newminted")
+_DECLARED_IN_BODY = ("newenvironment{", "\\exclude", "\\newminted")
 """Words of the forms that are looked for after the preamble, too; the others stand in preambles."""
 _HIDES = re.compile(r"\\comment(?![A-Za-z@])|\\begin\s*\{comment\}")
 _BOXES = re.compile(r"\\(?:setbox|savebox|lrbox(?![A-Za-z])|begin\s*\{lrbox\})")

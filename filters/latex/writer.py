@@ -5,7 +5,9 @@ from __future__ import annotations
 from filters.latex.groups import ends_in_word, would_glue
 from filters.latex.one_argument import MAX_BEFORE_CHARS, takes_token
 
-_MAX_BEFORE_PIECES = 8
+_MAX_BEFORE_PIECES = 4
+_GLANCE_CHARS = 24
+"""How far back a command is sought behind a letter or digit: longer names take no argument."""
 _MAY_END_COMMAND = " \n\t}])*"
 
 
@@ -29,13 +31,18 @@ class Writer:
         out = self.out
         if not out:
             return False
-        last = out[-1][-1]
+        piece = out[-1]
+        last = piece[-1]
+        if last == " ":
+            last = piece[-2:-1]
         if last.isalnum():  # a command's name is written in one piece
-            before = out[-1] if len(out[-1]) > 1 or len(out) == 1 else out[-2][-MAX_BEFORE_CHARS:] + out[-1]
-        elif last in _MAY_END_COMMAND:
-            before = out[-1] if len(out[-1]) >= MAX_BEFORE_CHARS else "".join(out[-_MAX_BEFORE_PIECES:])
-        else:
+            if len(piece) > _GLANCE_CHARS:
+                if piece.rfind("\\", -_GLANCE_CHARS) < 0:
+                    return False
+                return takes_token(piece[-MAX_BEFORE_CHARS:])
+        elif last not in _MAY_END_COMMAND:
             return False
+        before = piece if len(piece) >= MAX_BEFORE_CHARS else "".join(out[-_MAX_BEFORE_PIECES:])
         return takes_token(before[-MAX_BEFORE_CHARS:])
 
     @staticmethod
