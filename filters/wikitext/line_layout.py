@@ -122,7 +122,7 @@ class _Layout:
                 self.out.append(line)
 
     def find_preformatted(self, lines: list[str], start: int) -> None:
-        """Finds the end of the lines from ``start`` that begin with a space: MediaWiki shows them preformatted.
+        """Finds the end of the lines from ``start`` that begin with a space, which are preformatted text.
 
         One line alone is a slip of the writer, and lines that all are items are a list.
         """

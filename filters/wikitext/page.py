@@ -1,8 +1,8 @@
 """Converts wikitext to plain text, as a reader of the article sees it, in time linear in the page.
 
 The page is never expanded as MediaWiki would, because that needs the wiki's own templates. Templates that carry words
-are replaced by a table (``filters/data/wikipedia/templates.yaml``); all others are removed with tables, pictures and
-references.
+are replaced by a table (``filters/data/wikipedia/templates.yaml``); all others are removed with the tables, pictures
+and references.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from filters.wikitext.protected_text import (
     decode_entities,
     plain_spaces,
     remove_control,
+    remove_doubled_brackets,
     remove_marks,
     unescape_references,
 )
@@ -61,7 +62,7 @@ def wikitext_to_text(
     text = remove_html(resolve_external_links(text))
     rules = _SPACED_SEMICOLON if names.language == "fr" else _UNSPACED
     text = lay_out(plain_spaces(decode_entities(text)), names.apparatus_headings, rules)
-    return remove_marks(held.put_back(text)).strip("\n")
+    return remove_marks(held.put_back(remove_doubled_brackets(text))).strip("\n")
 
 
 def is_disambiguation(wikitext: str, names: WikiNames) -> bool:

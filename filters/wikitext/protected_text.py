@@ -20,6 +20,7 @@ BREAK = "\x07"
 _CONTROL = bytes(code for code in (*range(0x20), 0x7F) if chr(code) not in "\t\n\r")
 _NO_WIDTH = ("\u00ad", "\u200b", "\u200e", "\u200f", "\u2060", "\ufeff", "\ufffe", "\uffff")
 """Characters without width that no reader sees (joiners stay: they are spelling)."""
+_BRACKETS = re.compile(r"[{}\[\]]{2,}")
 _HELD = re.compile(f"{HELD_OPEN}([0-9]+){HELD_CLOSE}")
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _SPACES = ("\xa0", "\u202f", "\u2009", "\u2007")
@@ -79,6 +80,27 @@ def remove_marks(text: str) -> str:
         if mark in text:
             text = text.replace(mark, character)
     return text
+
+
+def remove_doubled_brackets(text: str) -> str:
+    """Removes ``{{``, ``}}``, ``[[`` and ``<!--`` that only came about when the markup between them was removed.
+
+    >>> remove_doubled_brackets("a}[[}}} {x} [1]"), remove_doubled_brackets("[a]{b} <!-- c")
+    ('a {x} [1]', '[a]{b}   c')
+    """
+    if "{{" in text or "}}" in text or "[[" in text:
+        text = _BRACKETS.sub(_without_pairs, text)
+    return text.replace("<!--", " ") if "<!--" in text else text
+
+
+def _without_pairs(match: re.Match[str]) -> str:
+    kept: list[str] = []
+    for bracket in match[0]:
+        if kept and kept[-1] == bracket != "]":
+            kept.pop()
+        else:
+            kept.append(bracket)
+    return "".join(kept)
 
 
 def plain_spaces(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Rules for templates whose words take more than a pattern: languages, sounds, links, countries, centuries, lists.
+"""Rules for templates that no pattern can express: languages, pronunciations, links, countries, centuries, lists.
 
 Each rule is a pure function of a call's arguments and the wiki's language, named in ``templates.yaml`` as ``fn:NAME``.
 Arguments that a rule cannot read come back as plain words or not at all; no rule raises on what a page contains.

@@ -145,7 +145,7 @@ def country_name(code: str, language: str) -> str:
 
 @functools.lru_cache(maxsize=64)
 def silent_names(language: str) -> re.Pattern[str]:
-    """Returns a pattern of the lower-case names of templates that show nothing in a sentence: notes, requests, icons.
+    """Returns a pattern of the names, in lower case, of templates that show no words: notes, requests, icons.
 
     >>> bool(silent_names("en").fullmatch("citation needed")), bool(silent_names("en").fullmatch("convert"))
     (True, False)
