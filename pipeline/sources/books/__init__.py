@@ -4,6 +4,7 @@
 
 - ``reader``: the reader, the steps and the source.
 - ``archives``: yields the members of a zip or tar, with bounds on their size.
+- ``zip_methods``: unpacks one member of a zip by its method, with a bound on its size.
 - ``chunks``: splits large archives and files, so that many tasks can read them.
 - ``text_and_header``: decodes a book, and reads title, author and language from its header.
 
