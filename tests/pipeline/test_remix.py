@@ -115,7 +115,7 @@ def test_a_mixture_beside_the_first_leaves_it_as_it_is(
     assert json.loads((second / "stats" / "c4.json").read_text()) == json.loads((out / "stats" / "c4.json").read_text())
     assert "holds 45 documents" in (second / "report" / "index.html").read_text()
     assert mix(second, f"--config={other}", f"--from={out}") == 0
-    assert "mix: already whole" in capsys.readouterr().err
+    assert "mix: already complete" in capsys.readouterr().err
     assert next(iter(Loader(second, LoaderSettings(seq_len=64, batch_size=2)))).input_ids.shape == (2, 65)
 
 

@@ -86,7 +86,8 @@ def test_a_run_that_breaks_off_leaves_a_record_that_says_so(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("pipeline.phases.graph.tokenize", broken)
-    assert small.run(tmp_path / "out") != 0
+    with pytest.raises(KeyboardInterrupt):
+        small.run(tmp_path / "out")
     record = read_record(Layout(str(tmp_path / "out")))
     assert record["finished"] is False
     assert record["settings"]["recipe"]["weights"] == {"c4": "60", "books": "40"}
