@@ -30,7 +30,9 @@ def biography_it(call: TemplateCall) -> str:
     elif fields.get("postcognome"):
         name += f" {fields['postcognome']}"
     born, died = _place_and_date(call, "nascita"), _place_and_date(call, "morte")
-    life = "; ".join(part for part in (fields.get("predata", ""), " – ".join(part for part in (born, died) if part)) if part)
+    life = "; ".join(
+        part for part in (fields.get("predata", ""), " – ".join(part for part in (born, died) if part)) if part
+    )
     head = f"{name} ({life})" if life else name
     end = fields.get("fineincipit", "")
     if end:

@@ -33,7 +33,7 @@ _WORD = re.compile(r"[^\W\d_]{2,}")
 _CYRILLIC_WIKIS = frozenset({"bg", "ru", "sr", "uk"})
 _LATIN = re.compile(r"[A-Za-zÀ-ɏ]")
 _CYRILLIC = re.compile(r"[Ѐ-ӿ]")
-_BEFORE_WORD = re.compile(r"[^\W_,;:.]?[ (\[„“«‚‘]|[,;:] |[( ][\"']", re.DOTALL)
+_BEFORE_WORD = re.compile(r"[^\W_]?[ (\[„“«‚‘]|[,;:] | ?[(\[„“«‚‘]|[( ][\"']", re.DOTALL)
 _AFTER_WORD = " ,;:.)!?\"'“”»’"
 _NO_WORDS = re.compile(r"[/#]|www\.|[a-z]=|\.(?:svg|png|jpe?g|gif|ogg)\b", re.IGNORECASE)
 _CODE = re.compile(r"[A-Z]{2,3}|[a-z]{2,3}|Q[0-9]+")
