@@ -1,4 +1,4 @@
-"""Writes the first sentence of a biography on the Italian wiki, whose authors fill a template in place of writing it."""
+"""Writes the first sentence of the Italian wiki's biographies, which its authors fill into a template."""
 
 from __future__ import annotations
 
