@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,15 @@ NAME = "manifest.json"
 TOKENIZER_NAME = "tokenizer.model"
 
 
+@dataclass(frozen=True, slots=True)
+class SourceEnd:
+    """The last document of a source's last, partial epoch, in the order of the hashes."""
+
+    document: str
+    is_cut: bool
+    """True if it lost tokens."""
+
+
 def build_manifest(
     *,
     plan: Plan,
@@ -29,9 +38,11 @@ def build_manifest(
     encoder: Encoder,
     shards: Sequence[ShardInfo],
     documents: Mapping[str, int],
-    cut_documents: Mapping[str, str | None],
+    ends: Mapping[str, SourceEnd],
     validation: Mapping[str, Sequence[ShardInfo]],
     about: Mapping[str, Any],
+    held_out: Mapping[str, Mapping[str, Any]] | None = None,
+    stages: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Builds the manifest of a finished mixture.
 
@@ -41,9 +52,12 @@ def build_manifest(
         encoder: the tokenizer that made the ids.
         shards: the training shards, in the order of their names.
         documents: rows of each source over all shards.
-        cut_documents: the id of the document in which each source's last epoch ends; None if none lost a token.
+        ends: the document in which each source's last, partial epoch ends, for the sources that have one.
         validation: the shards of documents held out, by source.
         about: ``created``, ``software``, ``models`` and ``inputs``, copied into the file as they are.
+        held_out: what is held out of each source: a ``share``, or ``tokens`` up to a ``last_document`` in the order of
+            the hashes.
+        stages: the earlier stages, the first one first, as :func:`stage_of` describes them.
 
     Raises:
         ValueError: the shards do not hold what was planned.
@@ -75,7 +89,11 @@ def build_manifest(
                 "available_tokens": s.available_tokens,
                 "available_documents": s.available_documents,
                 "epochs": round(float(s.epochs), 6),
-                "cut_document": cut_documents.get(s.source),
+                "cut_document": ends[s.source].document if s.source in ends and ends[s.source].is_cut else None,
+                "begin_epoch": s.first_epoch,
+                "end_epoch": s.whole_epochs,
+                "end_document": ends[s.source].document if s.source in ends else None,
+                "held_out": dict((held_out or {}).get(s.source, {})),
             }
             for s in plan.sources
         },
@@ -89,7 +107,20 @@ def build_manifest(
         },
         "shards": [asdict(shard) for shard in shards],
         "inputs": dict(about.get("inputs", {})),
+        **({"stages": list(stages)} if stages else {}),
     }
+
+
+def stage_of(manifest: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """Returns what a later stage's manifest says of this one: everything but the shards, of which it has the
+    fingerprint.
+
+    Args:
+        path: the folder of this stage, relative to the later one's, or a URL.
+    """
+    copied = {key: manifest[key] for key in ("recipe", "seed", "fingerprint", "tokens", "documents", "sources")}
+    held = {s: {k: v for k, v in one.items() if k != "shards"} for s, one in manifest["validation"].items()}
+    return {"path": path, **copied, "validation": held}
 
 
 def fingerprint_of(tokenizer_sha256: str, shards: Sequence[ShardInfo]) -> str:
