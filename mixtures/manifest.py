@@ -132,6 +132,12 @@ def fingerprint_of(tokenizer_sha256: str, shards: Sequence[ShardInfo]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
+def had_fingerprint(manifest: Mapping[str, Any], fingerprint: str) -> bool:
+    """True if the shards have this fingerprint, or had it before documents were taken out of them."""
+    own = fingerprint_of(manifest["tokenizer"]["sha256"], shard_infos(manifest))
+    return fingerprint in (own, *(one["fingerprint_before"] for one in manifest.get("forgotten", [])))
+
+
 def dumps(manifest: Mapping[str, Any]) -> str:
     """Returns the text of ``manifest.json``: one line per value, keys in a fixed order."""
     return json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
@@ -233,6 +239,13 @@ _SOURCE_FORM: Form = {
     **dict.fromkeys(("weight", "share", "epochs"), _is_number),
     **dict.fromkeys(("tokens", "documents", "available_tokens", "available_documents"), _is_count),
 }
+_LATER_SOURCE_FORM: Form = {
+    "begin_epoch": _is_count,
+    "end_epoch": _is_count,
+    "end_document": lambda value: value is None or _is_text(value),
+    "held_out": _is_mapping,
+}
+"""Keys that outputs of earlier versions lack."""
 _HELD_FORM: Form = {"documents": _is_count, "tokens": _is_count, "shards": lambda value: isinstance(value, list)}
 _TOKENIZER_FORM: Form = {
     "sha256": _is_text,
@@ -250,7 +263,8 @@ def _check_form(manifest: Any, path: str) -> None:
     _check_line(manifest, _FORM, f"{path} is not a manifest")
     _check_line(manifest["tokenizer"], _TOKENIZER_FORM, f"{path}: the tokenizer's line")
     for source, line in manifest["sources"].items():
-        _check_line(line, _SOURCE_FORM, f"{path}: the line of {source}")
+        later = {key: is_right for key, is_right in _LATER_SOURCE_FORM.items() if isinstance(line, dict) and key in line}
+        _check_line(line, {**_SOURCE_FORM, **later}, f"{path}: the line of {source}")
     shards = list(manifest["shards"])
     for source, line in manifest["validation"].items():
         _check_line(line, _HELD_FORM, f"{path}: the line of {source}'s validation")

@@ -10,11 +10,12 @@ from typing import Any
 from apache_beam.io.filesystems import FileSystems
 
 from mixtures.manifest import NAME as MANIFEST
-from mixtures.manifest import SourceEnd, build_manifest, dumps, loads
+from mixtures.manifest import SourceEnd, build_manifest, dumps, had_fingerprint, loads
 from mixtures.plan.deal import plan
 from mixtures.plan.shares import Plan, SourceTokens
 from mixtures.recipe import HoldOut
 from mixtures.shards import ShardInfo, ShardMetadata, num_shards, shard_name, write_shard
+from mixtures.stages import beside
 from mixtures.subset import Cut
 from pipeline.files.checked import read_checked
 from pipeline.files.files import delete_tree, exists, join, read_bytes, write_bytes, written_whole
@@ -121,9 +122,9 @@ def read_earlier(settings: Settings) -> Earlier:
     if read_whole_manifest(Layout(folder)) is None:
         raise ValueError(f"--continue-from {folder}: a shard is gone or was changed (python -m mixtures.verify {folder})")
     for stage in manifest.get("stages", []):
-        there = join(stage["path"] if "://" in stage["path"] else join(folder, stage["path"]), MANIFEST)
-        found = loads(read_bytes(there), there)["fingerprint"] if exists(there) else None
-        if found != stage["fingerprint"]:
+        there = join(beside(folder, stage["path"]), MANIFEST)
+        found = loads(read_bytes(there), there) if exists(there) else None
+        if found is None or not had_fingerprint(found, stage["fingerprint"]):
             raise ValueError(
                 f"--continue-from {folder}: its earlier stage in {stage['path']} "
                 f"{'was replaced by another mixture' if found else 'is not there'}, so what it used is not known"

@@ -97,7 +97,7 @@ def write_output(folder: Path, encoder: Encoder, rows: Rows, num_shards: int = 5
         recipe="test",
         tokens=sum(tokens.values()),
         sources=tuple(
-            SourcePlan(source=s, weight=Decimal(1), tokens=tokens[s], available_tokens=tokens[s], available_documents=9)
+            SourcePlan(source=s, weight=Decimal(1), tokens=tokens[s], available_tokens=tokens[s] or 1, available_documents=9)
             for s in SOURCES
         ),
     )
@@ -107,7 +107,7 @@ def write_output(folder: Path, encoder: Encoder, rows: Rows, num_shards: int = 5
         encoder=encoder,
         shards=shards,
         documents=documents,
-        ends={"books": SourceEnd(next(r[1] for r in rows if r[2] == 1 and r[3][-1] != encoder.eos_id), is_cut=True)},
+        ends={"books": SourceEnd(row[1], is_cut=True) for row in rows if row[2] == 1 and row[3][-1] != encoder.eos_id},
         validation={"c4": [held_out]},
         about={"created": "2026-11-21T00:00:00Z", "software": {"pipeline": "0"}},
     )
