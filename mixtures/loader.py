@@ -185,9 +185,9 @@ class Loader:
             rows = self._order.rows_of_stages(num_stages, int(state["seq_len"]))
             if int(state["sequences"]) > rows:
                 raise ValueError(
-                    f"the state has read {int(state['sequences']):,} sequences, and the {num_stages} stages on which it "
-                    f"was saved hold {rows:,}: it began them again, so the next stage does not follow; give the next "
-                    "stage alone, TokenStream(DIR), to begin it"
+                    f"the state has read {int(state['sequences']):,} sequences, and the {num_stages} stages on which "
+                    f"it was saved hold {rows:,}: it began them again, so the next stage does not follow; give the "
+                    "next stage alone, TokenStream(DIR), to begin it"
                 )
 
     def _place_of(self, state: State) -> int:

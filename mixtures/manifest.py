@@ -263,7 +263,9 @@ def _check_form(manifest: Any, path: str) -> None:
     _check_line(manifest, _FORM, f"{path} is not a manifest")
     _check_line(manifest["tokenizer"], _TOKENIZER_FORM, f"{path}: the tokenizer's line")
     for source, line in manifest["sources"].items():
-        later = {key: is_right for key, is_right in _LATER_SOURCE_FORM.items() if isinstance(line, dict) and key in line}
+        later = {
+            key: is_right for key, is_right in _LATER_SOURCE_FORM.items() if isinstance(line, dict) and key in line
+        }
         _check_line(line, {**_SOURCE_FORM, **later}, f"{path}: the line of {source}")
     shards = list(manifest["shards"])
     for source, line in manifest["validation"].items():

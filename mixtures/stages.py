@@ -161,4 +161,3 @@ def _joined(stages: Sequence[TokenStream]) -> str:
     if len(stages) == 1:
         return stages[0].fingerprint
     return hashlib.sha256("\n".join(stage.fingerprint for stage in stages).encode()).hexdigest()
-

@@ -148,8 +148,10 @@ def _mix(settings: Settings, layout: Layout, place: Workplace, display: Display)
     """Tokenizes the clean documents, makes the token plan, and writes the shards and the manifest."""
     sources = [s for s in settings.recipe.weights if s in settings.sources or exists(layout.marker(f"clean-{s}"))]
     if not sources:
-        raise ValueError(f"there are no finished clean documents in {layout.clean_output}; run --phase=clean first"
-                         + (", or name with --from the output that has them" if settings.continue_from else ""))  # fmt: skip
+        way = ", or name with --from the output that has them" if settings.continue_from else ""
+        raise ValueError(
+            f"there are no finished clean documents in {layout.clean_output}; run --phase=clean first{way}"
+        )
     for source in sources:
         tokens.clean_parts(layout, source)  # raises if a part is missing, before a tokenizer is trained
     earlier = mixing.read_earlier(settings)
@@ -211,7 +213,7 @@ def _mix_fingerprint(job: MixJob, layout: Layout, sources: list[str], earlier: E
         job.vocab_size,
         job.metadata,
         made_of,
-        *((stage["fingerprint"] for stage in earlier.stages)),
+        *(stage["fingerprint"] for stage in earlier.stages),
     )
 
 

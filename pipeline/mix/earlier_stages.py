@@ -1,4 +1,4 @@
-"""What a mixture that continues others takes over from them: where each source stopped, what is held out, the tokenizer.
+"""What a mixture that continues others takes over from them: where sources stopped, what is held out, the tokenizer.
 
 A source's documents form one sequence: epoch after epoch, each in the order of its hashes. A stage is a range of that
 sequence. The next stage begins behind the document in which the last one ended, so no document is in two stages before
@@ -77,8 +77,8 @@ def earlier_of(manifest: Mapping[str, Any], folder: str, output: str) -> Earlier
         for source, line in stage["sources"].items():
             if "end_epoch" not in line:
                 raise ValueError(
-                    f"--continue-from {folder}: it was made by an earlier version, which did not note where its sources "
-                    "end; delete its manifest.json and run its own command again, which makes the same shards"
+                    f"--continue-from {folder}: it was made by an earlier version, which did not note where its "
+                    "sources end; delete its manifest.json and run its own command again, which makes the same shards"
                 )
             epochs[source] = line["end_epoch"]
             begun.pop(source, None)

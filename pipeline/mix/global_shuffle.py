@@ -80,14 +80,15 @@ class _SubsetHashes:
 
 @dataclass(frozen=True, slots=True)
 class _Trained:
-    """Returns a mask of the documents of the last, partial epoch that are neither held out nor taken by earlier stages."""
+    """Returns a mask of the documents of the last, partial epoch that are not held out, nor taken by earlier stages."""
 
     job: MixJob
 
     def __call__(self, source: str, doc_ids: pa.Array, num_tokens: np.ndarray) -> np.ndarray:
         share = self.job.shares[source]
         left = share.left(source, share.whole_epochs, self.job.seed, doc_ids)
-        return left & ~share.held_out.mask(source, doc_ids, num_tokens)
+        chosen: np.ndarray = left & ~share.held_out.mask(source, doc_ids, num_tokens)
+        return chosen
 
 
 def validation_keys(job: MixJob) -> dict[str, int]:

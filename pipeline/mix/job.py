@@ -50,7 +50,8 @@ class SourceShare:
         """Returns which documents of an epoch earlier stages did not take."""
         if self.begun is None or self.begun.epoch != epoch:
             return np.ones(len(doc_ids), dtype=bool)
-        return ~self.begun.taken(order_hashes(seed, source, doc_ids, epoch), doc_ids)
+        taken: np.ndarray = self.begun.taken(order_hashes(seed, source, doc_ids, epoch), doc_ids)
+        return ~taken
 
 
 MIX_VERSION = 2

@@ -43,9 +43,7 @@ class Counted:
         for source, rule in self.held_rules.items():
             cut = self.held_out[source].cut
             said[source] = (
-                {"share": str(rule.share)}
-                if cut is None
-                else {"tokens": rule.tokens, "last_document": cut.last_doc_id}
+                {"share": str(rule.share)} if cut is None else {"tokens": rule.tokens, "last_document": cut.last_doc_id}
             )
         return said
 
@@ -120,7 +118,9 @@ def read_earlier(settings: Settings) -> Earlier:
         raise ValueError(f"--continue-from {folder}: there is no {MANIFEST}, so no mixture was finished there")
     manifest = loads(read_bytes(path), path)
     if read_whole_manifest(Layout(folder)) is None:
-        raise ValueError(f"--continue-from {folder}: a shard is gone or was changed (python -m mixtures.verify {folder})")
+        raise ValueError(
+            f"--continue-from {folder}: a shard is gone or was changed (python -m mixtures.verify {folder})"
+        )
     for stage in manifest.get("stages", []):
         there = join(beside(folder, stage["path"]), MANIFEST)
         found = loads(read_bytes(there), there) if exists(there) else None

@@ -97,7 +97,9 @@ def write_output(folder: Path, encoder: Encoder, rows: Rows, num_shards: int = 5
         recipe="test",
         tokens=sum(tokens.values()),
         sources=tuple(
-            SourcePlan(source=s, weight=Decimal(1), tokens=tokens[s], available_tokens=tokens[s] or 1, available_documents=9)
+            SourcePlan(
+                source=s, weight=Decimal(1), tokens=tokens[s], available_tokens=tokens[s] or 1, available_documents=9
+            )
             for s in SOURCES
         ),
     )
@@ -107,7 +109,7 @@ def write_output(folder: Path, encoder: Encoder, rows: Rows, num_shards: int = 5
         encoder=encoder,
         shards=shards,
         documents=documents,
-        ends={"books": SourceEnd(row[1], is_cut=True) for row in rows if row[2] == 1 and row[3][-1] != encoder.eos_id},
+        ends={source: SourceEnd(name, is_cut=True) for source, name, e, ids in rows if e and ids[-1] != encoder.eos_id},
         validation={"c4": [held_out]},
         about={"created": "2026-11-21T00:00:00Z", "software": {"pipeline": "0"}},
     )

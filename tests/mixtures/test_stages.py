@@ -25,7 +25,9 @@ NUM_RANDOM_CASES = int(os.environ.get("NUM_RESUME_CASES", "150"))
 
 
 @pytest.fixture(scope="module")
-def stages(tmp_path_factory: pytest.TempPathFactory, rows: Rows, make_output: Callable[[Path, Rows], Path]) -> list[Path]:
+def stages(
+    tmp_path_factory: pytest.TempPathFactory, rows: Rows, make_output: Callable[[Path, Rows], Path]
+) -> list[Path]:
     """Three stages of different sizes; the second has no books, the third is longer than the others together."""
     folder = tmp_path_factory.mktemp("stages")
     parts = [rows[:12], [row for row in rows[12:30] if row[0] != "books"], rows[30:]]
@@ -51,11 +53,15 @@ def rows_given(loaders: list[Loader], num_steps: int) -> list[Any]:
         for loader, batches in zip(loaders, running, strict=True):
             if loader.place.worker == step % workers:
                 batch = next(batches, None)
-                found += [] if batch is None else list(zip(batch.sequences.tolist(), batch.input_ids.tolist(), strict=True))
+                found += (
+                    [] if batch is None else list(zip(batch.sequences.tolist(), batch.input_ids.tolist(), strict=True))
+                )
     return found
 
 
-def made(out: Path | StagedStream | TokenStream, settings: LoaderSettings, num_ranks: int, workers: int) -> list[Loader]:
+def made(
+    out: Path | StagedStream | TokenStream, settings: LoaderSettings, num_ranks: int, workers: int
+) -> list[Loader]:
     return [
         Loader(out, settings, place=Place(rank=r, num_ranks=num_ranks, worker=w, num_workers=workers))
         for r in range(num_ranks)
@@ -125,7 +131,7 @@ def test_a_checkpoint_that_began_its_stage_again_is_refused(stages: list[Path]) 
     again = Loader(stages[0], replace(SETTINGS, epochs=None))
     state = again.state_after(again.num_sequences)  # two sequences per step
     loader = Loader(stages[2], replace(SETTINGS, epochs=None))
-    with pytest.raises(ValueError, match=r"it began them again, so the next stage does not follow; give the next stage al"):
+    with pytest.raises(ValueError, match=r"it began them again, so the next stage does not follow"):
         loader.load_state_dict(state)
 
 

@@ -230,7 +230,9 @@ def test_another_validation_share_is_refused(first: Path, tmp_path: Path, capsys
 def test_a_stage_that_was_replaced_is_refused(small: Small, stages: list[Path], tmp_path: Path, capsys: Any) -> None:
     copies = [Path(shutil.copytree(out, tmp_path / out.name)) for out in stages[:2]]
     config = recipe(tmp_path, "weights: {c4: 25, books: 75}")
-    assert main(["--phase=mix", f"--output={copies[0]}", f"--config={config}", "--seed=4", "--direct_num_workers=1"]) == 0
+    assert (
+        main(["--phase=mix", f"--output={copies[0]}", f"--config={config}", "--seed=4", "--direct_num_workers=1"]) == 0
+    )
     with pytest.raises(ValueError, match=r"stage 1 of .* its shards were replaced by others"):
         Loader(copies[1], LoaderSettings(seq_len=64, batch_size=2))
     assert go_on(copies[1], tmp_path / "three", config, f"--from={copies[0]}") == 2
