@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mixtures.plan.shares import Plan
+from mixtures.plan.shares import Plan, SourcePlan
 from mixtures.shards import ShardInfo
 from mixtures.storage import Storage, storage_of
 from tokenizer.encode import Encoder
@@ -82,17 +82,7 @@ def build_manifest(
         "documents": sum(documents.values()),
         "sources": {
             s.source: {
-                "weight": float(s.weight),
-                "share": round(float(plan.share(s.source)), 6),
-                "tokens": s.tokens,
-                "documents": documents[s.source],
-                "available_tokens": s.available_tokens,
-                "available_documents": s.available_documents,
-                "epochs": round(float(s.epochs), 6),
-                "cut_document": ends[s.source].document if s.source in ends and ends[s.source].is_cut else None,
-                "begin_epoch": s.first_epoch,
-                "end_epoch": s.whole_epochs,
-                "end_document": ends[s.source].document if s.source in ends else None,
+                **_source_line(s, plan, documents[s.source], ends.get(s.source)),
                 "held_out": dict((held_out or {}).get(s.source, {})),
             }
             for s in plan.sources
@@ -108,6 +98,23 @@ def build_manifest(
         "shards": [asdict(shard) for shard in shards],
         "inputs": dict(about.get("inputs", {})),
         **({"stages": list(stages)} if stages else {}),
+    }
+
+
+def _source_line(source: SourcePlan, plan: Plan, documents: int, end: SourceEnd | None) -> dict[str, Any]:
+    """Returns what the manifest says of a source's part of the stream."""
+    return {
+        "weight": float(source.weight),
+        "share": round(float(plan.share(source.source)), 6),
+        "tokens": source.tokens,
+        "documents": documents,
+        "available_tokens": source.available_tokens,
+        "available_documents": source.available_documents,
+        "epochs": round(float(source.epochs), 6),
+        "cut_document": end.document if end is not None and end.is_cut else None,
+        "begin_epoch": source.first_epoch,
+        "end_epoch": source.whole_epochs,
+        "end_document": end.document if end is not None else None,
     }
 
 
