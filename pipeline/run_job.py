@@ -15,7 +15,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import GoogleCloudOptions
 from apache_beam.runners.runner import PipelineState
 
-from pipeline.engine.known_failures import explained
+from pipeline.engine.known_failures import explained, without_known_tracebacks
 from pipeline.engine.runner import Engine
 from pipeline.failures import JobFailed, RunFailed
 from pipeline.files.files import delete_tree, is_local, join
@@ -42,10 +42,11 @@ class Workplace:
         pipeline = beam.Pipeline(runner=engine.runner, options=engine.options_of(name))
         build(pipeline)
         try:
-            result = pipeline.run()
-            if link := job_link(result, engine.options_of(name)) if engine.is_dataflow else "":
-                self._display.say(f"{name}: {link}")
-            state = result.wait_until_finish()
+            with without_known_tracebacks():
+                result = pipeline.run()
+                if link := job_link(result, engine.options_of(name)) if engine.is_dataflow else "":
+                    self._display.say(f"{name}: {link}")
+                state = result.wait_until_finish()
         except Exception as error:
             if known := explained(error):
                 raise RunFailed(f"job {name} failed: {known}") from error
