@@ -25,12 +25,18 @@ sys.exit(as_command(main) if sys.argv.pop(1) == "command" else main())
 """
 
 
+def heed_signals() -> None:
+    """Undoes what the shell of a job in the background, or nohup, has set: that signals are ignored."""
+    for number in STATUS:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
 def start(command: list[str], tmp_path: Path) -> subprocess.Popen[str]:
     (tmp_path / "tmp").mkdir(exist_ok=True)
     return subprocess.Popen(
         [sys.executable, *command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "TMPDIR": str(tmp_path / "tmp")}, start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # under nohup it is ignored
+        preexec_fn=heed_signals,
     )  # fmt: skip
 
 
