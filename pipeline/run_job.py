@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
 import tempfile
 import time
 import uuid
@@ -24,7 +23,7 @@ from pipeline.progress.display import Display, job_link
 from pipeline.progress.run_record import Measured
 from pipeline.progress.worker_time import stage_seconds
 from pipeline.settings.settings import Settings
-from tokenizer.interrupts import at_end
+from tokenizer.interrupts import at_end, delete_at_end
 
 
 class Workplace:
@@ -76,7 +75,7 @@ def workplace(settings: Settings, engine: Engine, layout: Layout, display: Displ
             progress_dir = join(spill, "progress")
             os.makedirs(progress_dir)
             stack.enter_context(_temporary_files_in(join(spill, "temporary")))
-            at_end("spill", lambda: shutil.rmtree(spill_root, ignore_errors=True))
+            delete_at_end("spill", spill_root)
             stack.callback(at_end, "spill", None)
         stack.callback(delete_tree, spill_root)
         yield Workplace(engine, spill, progress_dir, display)
