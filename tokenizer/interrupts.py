@@ -48,7 +48,8 @@ def as_command(main: Callable[[], int], *, line: str = "interrupted") -> int:
 def at_end(name: str, action: Callable[[], None] | None) -> None:
     """Registers what must be done before the process is ended, instead of an earlier action of the name; None: nothing.
 
-    The last one registered runs first: workers end before the folder that they write to is deleted. Actions run in another thread while the main thread goes on. They must not wait for long.
+    The last one registered runs first: workers end before the folder that they write to is deleted. Actions run in
+    another thread while the main thread goes on. They must not wait for long.
     """
     _at_end.pop(name, None)
     if action is not None:

@@ -16,7 +16,7 @@ def scratch_folder(models: Path, name: str) -> Iterator[Path]:
     folder = models / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    delete_at_end(name, folder)
+    delete_at_end(name, str(folder))
     try:
         yield folder
     finally:
