@@ -42,7 +42,11 @@ def as_command(main: Callable[[], int], *, line: str = "interrupted") -> int:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and shells set it for background jobs
             signal.signal(number, lambda *_: None)
     threading.Thread(target=_wait, args=(reader,), name="interrupts", daemon=True).start()
-    return main()
+    try:
+        return main()
+    finally:
+        if _is_ending.is_set():
+            threading.Event().wait()  # another thread ends the process, with its status
 
 
 def at_end(name: str, action: Callable[[], None] | None) -> None:
@@ -69,13 +73,18 @@ def delete_at_end(name: str, folder: str) -> None:
     at_end(name, delete)
 
 
-def end_command(line: str, status: int) -> bool:
-    """Prints a line and ends the process if it runs a command; returns False in a process that does not."""
+def end_command(line: str, status: int, *, before: Callable[[], None] = lambda: None) -> bool:
+    """Prints a line and ends the process if it runs a command; returns False in a process that does not.
+
+    Args:
+        before: ends what may still print, so that the line is the last one.
+    """
     if not _is_command:
         return False
     if _is_ending.is_set():
         threading.Event().wait()  # another thread ends the process
     _is_ending.set()
+    before()
     with contextlib.suppress(OSError, ValueError):
         print((_SHOW_CURSOR if sys.stderr.isatty() else "") + line, file=sys.stderr, flush=True)
     with contextlib.suppress(OSError):  # other threads find their files gone from here on: nobody wants to read that

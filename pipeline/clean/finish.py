@@ -17,7 +17,7 @@ from pipeline.clean.job import SourceJob
 from pipeline.clean.segments import stage_names
 from pipeline.clean.step_runner import clean_schema
 from pipeline.files.files import exists, write_bytes
-from pipeline.output.markers import Span, state_of, write_marker
+from pipeline.output.markers import PartSpan, state_of, write_marker
 
 _COUNT, _CLEAN, _DROPPED = "count", "clean", "dropped"
 
@@ -109,11 +109,11 @@ def part_range(job: SourceJob) -> tuple[int, int]:
     return first, first + job.sizes.scale.num_parts
 
 
-def dump_folders(job: SourceJob) -> dict[str, str | Span]:
+def dump_folders(job: SourceJob) -> dict[str, str | PartSpan]:
     """Returns the folders of a job's files, under the names that its marker uses."""
-    spans: dict[str, str | Span] = {
-        "clean": Span(job.places.clean_dir, *part_range(job)),
-        "dropped": Span(job.places.dropped_dir, *part_range(job)),
+    spans: dict[str, str | PartSpan] = {
+        "clean": PartSpan(job.places.clean_dir, *part_range(job)),
+        "dropped": PartSpan(job.places.dropped_dir, *part_range(job)),
     }
     return spans if job.places.keys_dir is None else spans | {"keys": job.places.keys_dir}
 
