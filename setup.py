@@ -130,6 +130,7 @@ setup(
         "pipeline.sources",
         "pipeline.sources.arxiv",
         "pipeline.sources.books",
+        "pipeline.sources.corpora",
         "pipeline.sources.formats",
         "pipeline.sources.github",
         "pipeline.sources.stack_exchange",

@@ -48,6 +48,8 @@ class Step(ABC):
     """The keys of the models that ``apply`` needs."""
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
     """The columns that ``apply`` adds, with their types."""
+    NEEDS: ClassVar[tuple[str, ...]] = ()
+    """The columns, besides those of every source, without which ``apply`` cannot judge."""
     REASONS: ClassVar[tuple[str, ...]] = ()
     """The reasons for which ``apply`` drops documents."""
     CITE: ClassVar[str] = "ours"

@@ -205,6 +205,7 @@ def about_source(prepared: PreparedSource) -> dict[str, Any]:
             "join": recorded(prepared.source.join),
             "steps": {step.NAME: recorded(step) for step in prepared.source.steps},
         },
+        **({} if prepared.source.declared is None else {"declared": recorded(prepared.source.declared)}),
         "cutoffs": cutoffs_of(models["perplexity"]) if "perplexity" in models else {},
     }
 

@@ -10,10 +10,11 @@ from typing import Any
 import jinja2
 
 from pipeline.files.files import exists, read_bytes, write_bytes
+from pipeline.output.markers import read_marker
 from pipeline.output.paths import Layout
 from pipeline.report.documents import Read, read_sample
-from pipeline.sources import SOURCES
-from pipeline.sources.source import UNKNOWN_LICENCE
+from pipeline.sources.all_sources import source_of_output
+from pipeline.sources.source import UNKNOWN_LICENCE, Source
 
 _LANGUAGE_BYTES = 4 << 20
 """The stored bytes of clean documents per source that are read to count languages."""
@@ -29,15 +30,23 @@ def write_card(layout: Layout, manifest: Mapping[str, Any]) -> None:
     environment.filters["yaml"] = lambda value: json.dumps(value, ensure_ascii=False)  # JSON is YAML
     environment.filters["cell"] = _cell
     names = list(manifest["sources"])
+    sources = {name: _source(layout, name) for name in names}
     text = environment.get_template("card.md").render(
         manifest=manifest,
-        licences={name: SOURCES[name].licence if name in SOURCES else UNKNOWN_LICENCE for name in names},
+        licences={name: UNKNOWN_LICENCE if one is None else one.licence for name, one in sources.items()},
+        cites={name: one.cite for name, one in sources.items() if one and (one.declared or {}).get("cite")},
         funnel={name: _funnel(layout, name) for name in names},
         languages=_languages(layout, names),
         size=size_category(manifest["documents"]),
         repeated=[name for name, line in manifest["sources"].items() if line["epochs"] > 1],
     )
     write_bytes(layout.card, text.encode())
+
+
+def _source(layout: Layout, name: str) -> Source | None:
+    """Returns a source as it was when it was cleaned, for its licence; None if it is not known."""
+    about = (read_marker(layout.marker(f"clean-{name}")) or {}).get("about") or {}
+    return source_of_output(name, about.get("declared"))
 
 
 def size_category(num_docs: int) -> str:

@@ -17,6 +17,7 @@ from pipeline.output.paths import Layout
 from pipeline.progress.run_record import read_record
 from pipeline.settings.source_settings import configured
 from pipeline.sources import SOURCES
+from pipeline.sources.all_sources import source_of_output
 from pipeline.sources.source import Source
 
 WHOLE, CLEANED, UNFINISHED = "whole", "cleaned", "unfinished"
@@ -77,14 +78,15 @@ def read_state(output: str) -> RunState:
     names = _names(layout, record, manifest)
     if not names and not record and manifest is None:
         raise ValueError(f"{output} is not the output of a run: it holds no manifest.json, stats, clean or dropped")
-    sources = [_source(layout, name, problems) for name in names]
+    recipe = _recipe(record, manifest)
+    sources = [_source(layout, name, recipe, problems) for name in names]
     unfinished = record.get("finished") is False
     is_clean_only = record.get("phase") == "clean" and not unfinished
     if manifest is not None and not unfinished:
         status = WHOLE
     else:
         status = CLEANED if is_clean_only and all(s.stats is not None for s in sources) else UNFINISHED
-    return RunState(layout, status, manifest, record, sources, problems, _recipe(record, manifest))
+    return RunState(layout, status, manifest, record, sources, problems, recipe)
 
 
 def _manifest(layout: Layout, problems: list[str]) -> dict[str, Any] | None:
@@ -112,12 +114,12 @@ def _listed(pattern: str) -> list[str]:
     return [m.path for m in result.metadata_list]
 
 
-def _source(layout: Layout, name: str, problems: list[str]) -> SourceState:
+def _source(layout: Layout, name: str, recipe: Recipe | None, problems: list[str]) -> SourceState:
     marker = read_marker(layout.marker(f"clean-{name}")) or {}
     about = marker.get("about") if isinstance(marker.get("about"), dict) else {}
     assert isinstance(about, dict)
     settings = about.get("settings")
-    source = SOURCES.get(name)
+    source = _source_as_it_was(name, about.get("declared"), recipe, problems)
     has_settings = False
     if source is not None and isinstance(settings, dict):
         try:
@@ -132,6 +134,20 @@ def _source(layout: Layout, name: str, problems: list[str]) -> SourceState:
         about=about,
         has_settings=has_settings,
     )
+
+
+def _source_as_it_was(
+    name: str, declared: Mapping[str, Any] | None, recipe: Recipe | None, problems: list[str]
+) -> Source | None:
+    """Returns the source with the steps that the run had: as noted with its clean documents, or as the run was asked."""
+    if declared is None and recipe is not None:
+        steps = recipe.sources.get(name, {}).get("steps")
+        declared = recipe.corpora.get(name) or (None if steps is None else {"steps": steps})
+    try:
+        return source_of_output(name, declared)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        problems.append(f"{name}: its declaration is of another version ({error})")
+        return SOURCES.get(name)
 
 
 def _with_settings(source: Source, settings: Mapping[str, Any]) -> Source:
@@ -202,4 +218,5 @@ def _recipe_of(data: Mapping[str, Any]) -> Recipe:
     return recipe_of(
         {"name": data["name"], "mixture": {**mixture, "validation": held}}
         | {key: data[key] for key in ("tokenizer", "shards", "sources")}
+        | {"corpora": data.get("corpora", {})}
     )

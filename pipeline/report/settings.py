@@ -13,6 +13,7 @@ from pipeline.output.fingerprint import recorded
 from pipeline.report.output_state import RunState
 from pipeline.settings.source_settings import configured
 from pipeline.sources import SOURCES
+from pipeline.sources.all_sources import all_sources
 from pipeline.sources.source import Source
 
 _RUN_DEFAULTS = {"seed": 0, "tokens": None, "fraction": 1.0, "exclude": None}
@@ -48,10 +49,10 @@ def recipe_settings(state: RunState) -> dict[str, str] | None:
         shipped = load_recipe(state.recipe.name)
     except ValueError:
         return None
-    found = _of_recipe(shipped)
+    found, known = _of_recipe(shipped), all_sources(shipped.corpora)
     for one in state.sources:
-        if one.name in SOURCES:
-            found |= _of_source(configured(SOURCES[one.name], shipped.sources.get(one.name, {})))
+        if one.name in known:
+            found |= _of_source(configured(known[one.name], shipped.sources.get(one.name, {})))
     return found | {f"run.{name}": _text(value) for name, value in _RUN_DEFAULTS.items()}
 
 

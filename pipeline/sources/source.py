@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO, ClassVar, Protocol
 
 import pyarrow as pa
@@ -208,11 +208,18 @@ class Source:
     split_hash: Callable[[str], int] | None = None
     """Maps a document's id to a uniform 64-bit number. Documents with the smallest numbers are held out for validation.
     The default is the hash of the id that all sources share."""
+    declared: Mapping[str, Any] | None = field(default=None, compare=False)
+    """What a configuration file says of the source that is no setting: of a corpus without code its declaration, of
+    another source its ``steps``. None if it says neither."""
 
     def __post_init__(self) -> None:
         columns = {*self.reader.COLUMNS}
         for step in self.steps:
             if isinstance(step, Step):
+                lacking = [name for name in step.NEEDS if name not in columns]
+                if lacking:
+                    raise ValueError(f"{self.name}: the step {step.NAME} reads the column {lacking[0]}, which neither "
+                                     "the input nor a step before it gives")  # fmt: skip
                 columns |= set(step.COLUMNS)
         for step in self.steps:
             if isinstance(step, DedupStep):
