@@ -108,6 +108,7 @@ setup(
         "filters.html",
         "filters.language",
         "filters.latex",
+        "filters.rule_sets",
         "filters.wikitext",
         "mixtures",
         "mixtures.inspect",
@@ -157,6 +158,7 @@ setup(
         "train-peers": [
             "boto3==1.43.117",
             "datatrove==0.10.1",
+            "spacy>=3.8",
             "gcsfs==2026.10.1",
             "megatron-core==0.16.1",
             "s3fs==2026.9.0",

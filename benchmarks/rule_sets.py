@@ -4,7 +4,7 @@
 
 PAGES are files or folders of WET, WARC or JSON lines. ``--peer`` is a folder with datatrove 0.10 and spaCy 3.8 installed.
 Prints, by rule set, the verdicts that are equal and each that is not, and MB/s of text on one core: of each filter alone,
-and of all together. The first document of each filter is not timed. Each side is given the pages in batches and its
+and of all together, by the seconds of the processor. The first document of each filter is not timed. Each side is given the pages in batches and its
 own best of three rounds is taken; this project's side has the words of no page in its table when a round starts.
 """
 
@@ -93,9 +93,10 @@ def ours(steps: list[Any], batches: list[pa.RecordBatch]) -> tuple[list[list[str
     best = float("inf")
     for _ in range(3):
         words._tables.__dict__.clear()
-        started = time.perf_counter()
-        found = [[v for batch in batches for v in step.apply(batch, {}).verdict.to_pylist()] for step in steps]
-        best = min(best, time.perf_counter() - started)
+        started = time.process_time()
+        answers = [[step.apply(batch, {}).verdict for step in steps] for batch in batches]
+        found = [[v for one in answers for v in one[number].to_pylist()] for number in range(len(steps))]
+        best = min(best, time.process_time() - started)
     return found, best
 
 
@@ -121,9 +122,9 @@ def main() -> int:
     theirs_total = ours_total = 0.0
     for name, step in STEPS.items():
         filters[name](Document(text="It is of no use to be timed. " * 20, id=""))
-        started = time.perf_counter()
+        started = time.process_time()
         theirs = [verdict_of(filters[name](one), one.text) for one in documents]
-        theirs_seconds = time.perf_counter() - started
+        theirs_seconds = time.process_time() - started
         (found,), seconds = ours([step], batches)
         unequal = [n for n, (a, b) in enumerate(zip(theirs, found, strict=True)) if a != b]
         dropped = collections.Counter(reason for reason in found if reason)

@@ -7,9 +7,11 @@ Read ``step.py`` first, then ``rules.py``.
 - ``step``: the base class of all filters, and what one returns.
 - ``rules``: a limit on a signal, with its citation.
 - ``ccnet``, ``c4``, ``code``, ``books``: the rules of CommonCrawl, C4, GitHub and books.
+- ``rule_sets``: the rules of Gopher and FineWeb, for any source.
 - ``wikitext``, ``latex``, ``html``: markup to text.
 - ``language``: language identification.
 - ``reference``: the classifier of pages like those that Wikipedia cites.
+- ``url_lists``: pages of hosts and addresses that a list names.
 - ``exclude``, ``urls``: documents that must not be in the output, and how addresses are compared.
 - ``data``: tables that the rules read when they are imported.
 - ``decoding``, ``encoding_guess``, ``encoding_labels``: one policy that decodes bytes to text, for all sources.

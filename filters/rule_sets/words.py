@@ -133,15 +133,24 @@ _tables = threading.local()
 
 
 def words_of(texts: Sequence[str]) -> Words:
-    """Returns the words of documents.
+    """Returns the words of documents; of the same documents again, which the next step asks for, the same object.
 
     >>> words = words_of(["Don't stop.", "Stop"])
     >>> words.num_words().tolist(), words.num_chars.tolist(), words.is_word.tolist()
     ([4, 1], [2, 3, 4, 1, 4], [True, True, True, False, True])
     """
+    last: tuple[Sequence[str], Words] | None = getattr(_tables, "last", None)
+    if last is not None and last[0] == texts:
+        return last[1]
     table: _Table | None = getattr(_tables, "table", None)
     if table is None or table.is_full:
         table = _tables.table = _Table()
+    words = _words_of(texts, table)
+    _tables.last = texts, words
+    return words
+
+
+def _words_of(texts: Sequence[str], table: _Table) -> Words:
     chunks = [text.split() for text in texts]
     num_chunks = np.fromiter(map(len, chunks), np.int64, len(chunks))
     total = int(num_chunks.sum())

@@ -15,6 +15,7 @@ from filters.exclude import parse_exclusions
 from filters.language.detect import LanguageModel
 from filters.reference import ReferenceModel
 from filters.step import Step
+from filters.url_lists import UrlEntries
 from pipeline.models.fasttext_file import read_pruned_model
 from pipeline.models.model_files import check_model_file
 from pipeline.models.stored_files import StoredFile, local_path
@@ -169,12 +170,24 @@ def _load_exclusions(path: ModelPath) -> frozenset[str]:
     return parse_exclusions(read_bytes(str(path)).decode("utf-8-sig").splitlines())
 
 
+def _load_url_lists(files: ModelPath) -> dict[str, UrlEntries]:
+    assert isinstance(files, ModelFiles)
+    lines: dict[str, dict[str, list[str]]] = {}
+    for name, _ in files.paths:
+        _, category, kind = name.split("/")
+        path = files.get(name)
+        assert path is not None
+        lines.setdefault(category, {})[kind] = Path(path).read_text("utf-8", "replace").splitlines()
+    return {name: UrlEntries.of(one.get("domains", []), one.get("urls", [])) for name, one in lines.items()}
+
+
 _LOADERS: dict[str, Callable[[ModelPath], Any]] = {
     "language": _load_language,
     "perplexity": _load_perplexity,
     "reference": _load_reference,
     "bad_words": _load_bad_words,
     "exclude": _load_exclusions,
+    "url_lists": _load_url_lists,
     "tokenizer": lambda path: _load_pieces(str(path)),
 }
 
@@ -216,6 +229,8 @@ def how_to_get(key: str, languages: tuple[str, ...], folder: str = "DIR") -> str
     """The command that gets a model."""
     if key == "reference":
         return "train one with `python -m pipeline.models train-reference`, nobody publishes LLaMA's"
+    if key.startswith("url_lists"):
+        return f"unpack a blocklist of UT1 into {folder}/urls, a folder per category; no list ships"
     wanted = "lid" if key == "language" else f"lm --languages {','.join(languages) or 'en'}"
     return f"get it with `python -m pipeline.models fetch --models {folder} {wanted}`"
 

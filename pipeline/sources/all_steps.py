@@ -11,14 +11,17 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
+from filters.rule_sets.fineweb import FineWebQuality
+from filters.rule_sets.gopher import GopherQuality, GopherRepetition
 from filters.step import Step
+from filters.url_lists import UrlList
 from mixtures.from_yaml import with_settings
 from pipeline.sources import SOURCES
 from pipeline.sources.dedup_steps import DedupStep, ExactDedup, LineDedup, NearDedup
 from pipeline.sources.source import AnyStep
 
 EXACT = "exact_dedup"
-UNPLACED: tuple[Step, ...] = ()
+UNPLACED: tuple[Step, ...] = (GopherQuality(), GopherRepetition(), FineWebQuality(), UrlList())
 """Filters that no source in code has among its steps."""
 
 
