@@ -63,6 +63,7 @@ class AllowedLicence(Step):
 
     NAME: ClassVar[str] = "licence"
     DATA_VERSION: ClassVar[int] = 1
+    NEEDS: ClassVar[tuple[str, ...]] = ("license",)
     REASONS: ClassVar[tuple[str, ...]] = ("no_file_row", "no_licence", "licence_not_permitted")
 
     families: tuple[str, ...] = PERMISSIVE
@@ -93,6 +94,7 @@ class CodeFiles(Step):
 
     NAME: ClassVar[str] = "code_files"
     DATA_VERSION: ClassVar[int] = 3
+    NEEDS: ClassVar[tuple[str, ...]] = ("path",)
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"programming_language": pa.string()}
     REASONS: ClassVar[tuple[str, ...]] = ("no_path", *PATH_REASONS, "binary_content", "generated_code")
 
@@ -182,6 +184,7 @@ class CodeHeader(Step):
 
     NAME: ClassVar[str] = "code_header"
     DATA_VERSION: ClassVar[int] = 2
+    NEEDS: ClassVar[tuple[str, ...]] = ("programming_language",)
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"_content_hash": pa.string()}
 
     is_hashed_before: bool = False

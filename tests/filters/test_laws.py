@@ -247,6 +247,15 @@ def test_every_case_names_a_step_of_its_source(name: str) -> None:
 
 
 @each_step
+def test_a_step_names_the_columns_that_it_needs(name: str, index: int) -> None:
+    step: Any = ALL[name].steps[index]
+    before = schema_before(name, index)
+    needed = {column: before.field(column).type for column in step.NEEDS}
+    batch = batch_of(rows_of(name, step)[:1], before).select([*BASE_COLUMNS, *needed])
+    apply(step, batch)
+
+
+@each_step
 def test_a_step_is_a_plain_value(name: str, index: int) -> None:
     step: Any = ALL[name].steps[index]
     assert isinstance(step, Step)
