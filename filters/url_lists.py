@@ -1,6 +1,6 @@
 """Drops pages of hosts and addresses that lists name: UT1's blocklists, in the form in which they are published.
 
-A list is a folder of a category with the files ``domains`` and ``urls``, one entry per line. None ships with the package.
+A list is a folder of a category with the files ``domains`` and ``urls``, one entry per line. None ships.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class UrlList(Step):
     REASONS: ClassVar[tuple[str, ...]] = ("listed_url",)
 
     categories: tuple[str, ...] = ("adult",)
-    """UT1's folders. Adult: FineWeb, arXiv:2406.17557, section 3.2."""
+    """UT1's folders. Adult: FineWeb, arXiv:2406.17557, section 3."""
 
     def __post_init__(self) -> None:
         if isinstance(self.categories, str) or not self.categories:

@@ -54,7 +54,9 @@ def corpora_in(config: Mapping[str, Any], *, default: str) -> dict[str, Any]:
     Raises:
         ValueError: they are no mapping.
     """
-    found = _laid_over(read_yaml(text_in(config, "recipe") or default).get("corpora") or {}, config.get("corpora") or {})
+    found = _laid_over(
+        read_yaml(text_in(config, "recipe") or default).get("corpora") or {}, config.get("corpora") or {}
+    )
     if not isinstance(found, Mapping):
         raise ValueError("corpora in the config file must map a name to its declaration")
     return {str(name): one for name, one in found.items()}

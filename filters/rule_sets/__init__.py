@@ -14,7 +14,8 @@ Their limits and verdicts are those of datatrove's filters (0.10): ``benchmarks/
 
 >>> import pyarrow as pa
 >>> from filters.rule_sets.gopher import GopherQuality
->>> outcome = GopherQuality(min_words=3).apply(pa.record_batch({"text": ["Too short", "It is of the kind that we have."]}), {})
+>>> batch = pa.record_batch({"text": ["Too short", "It is of the kind that we have."]})
+>>> outcome = GopherQuality(min_words=3).apply(batch, models={})
 >>> outcome.verdict.to_pylist(), outcome.signals["gopher_words"].to_pylist()
 (['too_few_words', None], [2.0, 8.0])
 """

@@ -1,4 +1,4 @@
-"""FineWeb's own rules for web pages (Penedo et al. 2024, arXiv:2406.17557, section 3.5), as datatrove applies them."""
+"""FineWeb's own rules for web pages (Penedo et al. 2024, arXiv:2406.17557, section 3), as datatrove applies them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from filters.rule_sets.words import TERMINAL_MARKS, words_of
 from filters.rules import Rule
 from filters.step import Models, Outcome, Step
 
-_PAPER = "FineWeb, arXiv:2406.17557, section 3.5"
+_PAPER = "FineWeb, arXiv:2406.17557, section 3"
 _CODE = "datatrove `FineWebQualityFilter`"
 
 
@@ -40,7 +40,7 @@ class FineWebQuality(Step):
     """Share of the lines."""
     short_line_chars: int = 30
     max_repeated_chars: float = 0.01
-    """Share of the characters, in lines that occurred before."""
+    """Share of the characters, in lines that occurred before. The code's; the paper's text has 0.1."""
     max_line_ends_per_word: float = 0.3
     """Line ends per word. The paper has no such rule; its code has."""
 

@@ -151,7 +151,9 @@ class GopherRepetition(Step):
         return (
             Rule("empty", "text_chars", "<", 1, "ours: nothing to measure"),
             Rule("repeated_paragraphs", "repeated_paragraphs", ">", self.max_repeated_paragraphs, _TABLE),
-            Rule("repeated_paragraph_chars", "repeated_paragraph_chars", ">", self.max_repeated_paragraph_chars, _TABLE),
+            Rule(
+                "repeated_paragraph_chars", "repeated_paragraph_chars", ">", self.max_repeated_paragraph_chars, _TABLE
+            ),
             Rule("repeated_lines", "repeated_lines", ">", self.max_repeated_lines, _TABLE),
             Rule("repeated_line_chars", "repeated_line_chars", ">", self.max_repeated_line_chars, _TABLE),
             *(Rule(f"top_{n}_gram", f"top_{n}_gram", ">", limit, _TABLE) for n, limit in top),
@@ -216,7 +218,8 @@ def share(part: npt.ArrayLike, whole: npt.ArrayLike) -> Floats:
     [0.25, nan]
     """
     parts, wholes = np.asarray(part, np.float64), np.asarray(whole, np.float64)
-    return np.divide(parts, wholes, out=np.full(len(parts), np.nan), where=wholes > 0)
+    shares: Floats = np.divide(parts, wholes, out=np.full(len(parts), np.nan), where=wholes > 0)
+    return shares
 
 
 def judged(signals: dict[str, Floats], rules: tuple[Rule, ...]) -> Outcome:

@@ -1,6 +1,6 @@
 """Counts what a text repeats: lines, paragraphs, and runs of words (n-grams), as a share of its characters.
 
-Runs of n words are looked for only where there are repeated runs of n - 1 words: no longer run can be repeated elsewhere.
+Runs of n words are sought only where there are repeated runs of n - 1 words: no longer one can be repeated elsewhere.
 """
 
 from __future__ import annotations
@@ -72,12 +72,13 @@ class Runs:
 
     def _chars(self, at: Ints) -> Ints:
         """Returns the characters of runs, without spaces."""
-        return self._total_chars[at + self.length] - self._total_chars[at]
+        chars: Ints = self._total_chars[at + self.length] - self._total_chars[at]
+        return chars
 
     def top_chars(self) -> Floats:
         """Returns the characters, with spaces, of all copies of each document's most frequent run.
 
-        Of several as frequent, the first counts (datatrove ``find_top_duplicate``). Documents with fewer words have NaN.
+        Of several as frequent, the first counts (datatrove ``find_top_duplicate``). NaN stands for too few words.
         """
         starts = self._words.starts
         top = np.full(len(starts) - 1, np.nan)

@@ -11,6 +11,7 @@ from array import array
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -63,7 +64,7 @@ class Words:
     has_letter: npt.NDArray[np.bool_]
     table: _Table
 
-    def sum_by_document(self, values: npt.NDArray[np.generic]) -> Ints:
+    def sum_by_document(self, values: npt.NDArray[Any]) -> Ints:
         """Returns the sums of values by word, by document.
 
         >>> words = words_of(["One two.", "", "Three"])
@@ -71,7 +72,8 @@ class Words:
         [2, 0, 1]
         """
         total = np.concatenate([[0], np.cumsum(values, dtype=np.int64)])
-        return total[self.starts[1:]] - total[self.starts[:-1]]
+        sums: Ints = total[self.starts[1:]] - total[self.starts[:-1]]
+        return sums
 
     def num_words(self) -> Ints:
         """Returns the numbers of words and marks, by document."""
@@ -172,6 +174,6 @@ def _words_of(texts: Sequence[str], table: _Table) -> Words:
     )
 
 
-def _view(values: array[int], kind: type[np.generic]) -> npt.NDArray[np.generic]:
+def _view(values: array[int], kind: type[np.generic]) -> npt.NDArray[Any]:
     """Returns an array of the same memory; it must be gone before ``values`` grows."""
     return np.frombuffer(values, kind) if len(values) else np.zeros(0, kind)

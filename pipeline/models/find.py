@@ -123,7 +123,11 @@ def require_models(
         raise MissingModels(missing)
     for path in needed.values():
         for file in (one for _, one in path.paths) if isinstance(path, ModelFiles) else (path,):
-            if isinstance(file, str) and not is_stored(file) and not file.endswith((".csv", ".txt", "/domains", "/urls")):
+            if (
+                isinstance(file, str)
+                and not is_stored(file)
+                and not file.endswith((".csv", ".txt", "/domains", "/urls"))
+            ):
                 check_file(local_path(file))
     return needed
 

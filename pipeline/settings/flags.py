@@ -40,8 +40,12 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--config", metavar="FILE", help="YAML file, or the name of a recipe: recipe, inputs, corpora, models, sources' settings, "
-        "tokenizer, output")
+    add(
+        "--config",
+        metavar="FILE",
+        help="YAML file, or the name of a recipe: recipe, inputs, corpora, models, sources' settings, "
+        "tokenizer, output",
+    )
     add(
         "--input",
         metavar="SOURCE=GLOB",
@@ -49,8 +53,11 @@ def build_parser() -> argparse.ArgumentParser:
         default=[],
         help="input files of a source, repeatable; local, gs:// or s3://; a folder stands for all below it",
     )
-    add("--sources", metavar="A,B,...", 
-        help=f"only these sources, of: {' '.join(SOURCES)}, and those under corpora in FILE (default: those with input)")
+    add(
+        "--sources",
+        metavar="A,B,...",
+        help=f"only these sources, of: {' '.join(SOURCES)}, and corpora of FILE (default: those with input)",
+    )
     add(
         "--models",
         metavar="DIR",

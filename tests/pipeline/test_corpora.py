@@ -42,7 +42,12 @@ def write_inputs(root: Path) -> None:
     (root / "fineweb").mkdir()
     (root / "mine").mkdir()
     rows: list[dict[str, Any]] = [
-        {"id": f"d{n}", "text": prose(f"web {n}", 90), "meta": {"url": f"https://a.example/{n}", "score": n / 8}, "lang": "en"}
+        {
+            "id": f"d{n}",
+            "text": prose(f"web {n}", 90),
+            "meta": {"url": f"https://a.example/{n}", "score": n / 8},
+            "lang": "en",
+        }
         for n in range(40)
     ]
     rows[5]["text"] = None
@@ -105,7 +110,7 @@ def test_the_loader_the_card_and_the_report_know_them(root: Path) -> None:
     assert "fineweb: FineWeb, arXiv:2406.17557" in card
     assert "Wikipedia" not in card
     page = (out / "report" / "index.html").read_text()
-    for wanted in ("fineweb_quality", "fineweb_short_lines", "duplicate_text", "text_is_no_text"):
+    for wanted in ("fineweb_quality", "share of short lines", "duplicate_text", "text_is_no_text"):
         assert wanted in page
 
 
@@ -186,7 +191,7 @@ def test_six_lines_are_enough(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_what_cannot_be_is_one_line(tmp_path: Path, config: str, message: str) -> None:
     (tmp_path / "c.yaml").write_text(config)
-    with pytest.raises(ValueError, match="^[^\n]+$") as error:
+    with pytest.raises(ValueError, match=r"^[^\n]+$") as error:
         parse(["--config", str(tmp_path / "c.yaml")])
     assert message in str(error.value)
 

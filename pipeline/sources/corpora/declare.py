@@ -138,7 +138,7 @@ def _one_path(where: str, path: Any) -> str:
 def _check_column_names(where: str, columns: Mapping[str, Any], constants: Mapping[str, Any]) -> None:
     for name in (*columns, *constants):
         if not _COLUMN_NAME.fullmatch(name) or name in _TAKEN:
-            raise ValueError(f"{where}: {name!r} cannot be the name of a column: letters, digits and _, a letter first, "
+            raise ValueError(f"{where}: {name!r} cannot be a column's name: letters, digits and _, a letter first, "
                              f"and none of {', '.join(sorted(_TAKEN))}")  # fmt: skip
         if name in columns and name in constants:
             raise ValueError(f"{where}: {name} is among the columns and the constants; keep one of them")

@@ -151,10 +151,14 @@ class CorpusReader(Reader):
         return True
 
     def _check_json(self, path: str, open_file: Opener) -> bool:
-        found = list(itertools.islice(read_rows(Unit(path=path, num_bytes=0, kind=JSON), (), open_file), ROWS_LOOKED_AT))
+        found = list(
+            itertools.islice(read_rows(Unit(path=path, num_bytes=0, kind=JSON), (), open_file), ROWS_LOOKED_AT)
+        )
         rows = [one[1] for one in found if not isinstance(one, Rejected)]
         if not rows:
-            if len(found) == ROWS_LOOKED_AT or any(isinstance(f, Rejected) and f.reason == "not_an_object" for f in found):
+            if len(found) == ROWS_LOOKED_AT or any(
+                isinstance(f, Rejected) and f.reason == "not_an_object" for f in found
+            ):
                 fault = next(one for one in found if isinstance(one, Rejected))
                 raise ValueError(f"{path} is not JSON lines, one object per line: {fault.reason} in {fault.location}")
             return False
@@ -165,9 +169,7 @@ class CorpusReader(Reader):
 
     def _lacking(self, schema: pa.Schema) -> list[tuple[str, str]]:
         return [
-            (name, path)
-            for name, path in self._paths()
-            if name not in self.optional and type_at(schema, path) is None
+            (name, path) for name, path in self._paths() if name not in self.optional and type_at(schema, path) is None
         ]
 
     def _schema_fault(self, unit: Unit, open_file: Opener) -> Rejected | None:
@@ -201,7 +203,8 @@ class CorpusReader(Reader):
             return Rejected(location=where, reason="no_content", is_bad=False)
         if len(text) > self.max_text_bytes or len(text.encode()) > self.max_text_bytes:
             return Rejected(location=where, reason="text_too_large", detail=f"{len(text)} characters", is_bad=False)
-        document: Document = {"text": text, **dict(self.constants)}
+        document: Document = {"text": text}
+        document.update((name, constant) for name, constant in self.constants)
         name = path = ""
         try:
             for name, kind, path in self.columns:

@@ -71,7 +71,7 @@ def schema_of(path: str, form: str, open_file: Opener) -> pa.Schema | None:
 
 
 def row_group_units(file: Unit, num_bytes: int, open_file: Opener) -> list[Unit]:
-    """Splits a large Parquet file into units of consecutive row groups, ``start`` to ``end``, of about ``num_bytes``."""
+    """Splits a large Parquet file into units of row groups, ``start`` to ``end``, of about ``num_bytes``."""
     with open_file(file.path) as opened:
         try:
             metadata = pq.ParquetFile(opened).metadata

@@ -28,7 +28,11 @@ COLUMNS = {
     "pages": {"path": "pages", "type": "integer", "is_optional": True},
 }
 ROWS = [
-    {"body": f"Text {n} of the corpus.", "key": n, "meta": {"source": {"url": f"https://a.example/{n}"}, "score": n / 4}}
+    {
+        "body": f"Text {n} of the corpus.",
+        "key": n,
+        "meta": {"source": {"url": f"https://a.example/{n}"}, "score": n / 4},
+    }
     for n in range(5)
 ]
 
@@ -139,7 +143,8 @@ def test_bad_rows_cost_themselves_alone(tmp_path: Path) -> None:
     good = ROWS[0]
     rows = [
         good, [1], "text", {"other": 1}, {**good, "body": None}, {**good, "body": ["a"]}, {**good, "body": 7},
-        {**good, "body": " \n"}, {**good, "meta": {"score": "high"}}, {**good, "body": "x" * 100}, {**good, "pages": 2.5},
+        {**good, "body": " \n"}, {**good, "meta": {"score": "high"}}, {**good, "body": "x" * 100},
+        {**good, "pages": 2.5},
         good,
     ]  # fmt: skip
     write_json(tmp_path / "a.jsonl", rows)
@@ -152,7 +157,9 @@ def test_bad_rows_cost_themselves_alone(tmp_path: Path) -> None:
 
 
 def test_the_details_name_the_column_and_those_that_there_are(tmp_path: Path) -> None:
-    write_json(tmp_path / "a.jsonl", [ROWS[0], {"title": "x", "meta": {"score": 1}}, {**ROWS[0], "meta": {"score": "x"}}])
+    write_json(
+        tmp_path / "a.jsonl", [ROWS[0], {"title": "x", "meta": {"score": 1}}, {**ROWS[0], "meta": {"score": "x"}}]
+    )
     _, missing, wrong = found(declared(), tmp_path / "a.jsonl")
     assert missing.location.endswith("a.jsonl:2")
     assert missing.detail == "no column body for text; there are: meta.score, title"
@@ -176,7 +183,10 @@ def test_strings_that_are_not_utf8_cost_their_own_row(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ({"content": ["a"], "id": [1]}, r"a.parquet has no column text for text; there are: content, id; set columns.text"),
+        (
+            {"content": ["a"], "id": [1]},
+            r"a.parquet has no column text for text; there are: content, id; set columns.text",
+        ),
         ({"text": [["a"]]}, r"a.parquet: the column text is no text but list<"),
         ({"text": [1]}, r"the column text is no text but int64; name another one as columns.text \(there are: text\)"),
     ],
@@ -226,8 +236,8 @@ def test_a_file_cut_anywhere_is_reported_and_never_raises(tmp_path: Path, name: 
         ({"colums": {}}, r"corpora.mine.colums is not known; did you mean columns\?"),
         ({"columns": {"text": 3}}, r"corpora.mine.columns.text must be the name of a column, or its path"),
         ({"columns": {"n": {"path": "a", "type": "int"}}}, r"columns.n.type must be one of string, integer, float"),
-        ({"columns": {"source": "a"}}, r"'source' cannot be the name of a column"),
-        ({"columns": {"_x": "a"}}, r"'_x' cannot be the name of a column"),
+        ({"columns": {"source": "a"}}, r"'source' cannot be a column's name"),
+        ({"columns": {"_x": "a"}}, r"'_x' cannot be a column's name"),
         ({"columns": {"url": ["a", "b"]}}, r"columns.url must be one column; only the id can be made of several"),
         ({"constants": {"text": "a"}}, r"constants.text: every document has a text of its own"),
         ({"form": "avro"}, r"corpora.mine: form must be one of json, parquet, arrow, not 'avro'"),
