@@ -11,6 +11,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.sources import SOURCES
 
+_NAMES = f"{' '.join(SOURCES)}, and corpora of FILE"
+
 
 class _Parser(argparse.ArgumentParser):
     """Raises where argparse would print the usage text and end the process."""
@@ -43,8 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "--config",
         metavar="FILE",
-        help="YAML file, or the name of a recipe: recipe, inputs, corpora, models, sources' settings, "
-        "tokenizer, output",
+        help="YAML file or recipe's name: recipe, inputs, corpora, models, sources, tokenizer",
     )
     add(
         "--input",
@@ -53,11 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
         default=[],
         help="input files of a source, repeatable; local, gs:// or s3://; a folder stands for all below it",
     )
-    add(
-        "--sources",
-        metavar="A,B,...",
-        help=f"only these sources, of: {' '.join(SOURCES)}, and corpora of FILE (default: those with input)",
-    )
+    add("--sources", metavar="A,B,...", help=f"only these, of: {_NAMES} (default: those with input)")
     add(
         "--models",
         metavar="DIR",
