@@ -60,11 +60,13 @@ _INFIX = re.compile(
 
 
 def split(chunk: str) -> tuple[str, ...]:
-    """Returns the words and marks of text without white space.
+    """Returns the words and marks of text without white space; none of an empty one.
 
     >>> split("don't"), split("(U.K.,"), split("e.g."), split("well-known?!")
     (('do', "n't"), ('(', 'U.K.', ','), ('e.g.',), ('well', '-', 'known', '?', '!'))
     """
+    if not chunk:
+        return ()
     if chunk.isalpha() and chunk not in exceptions():
         return (chunk,)
     known = exceptions()

@@ -10,11 +10,12 @@ import threading
 from array import array
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from filters.rule_sets.english_words import split
 
@@ -153,17 +154,18 @@ def words_of(texts: Sequence[str]) -> Words:
 
 
 def _words_of(texts: Sequence[str], table: _Table) -> Words:
-    chunks = [text.split() for text in texts]
-    num_chunks = np.fromiter(map(len, chunks), np.int64, len(chunks))
-    total = int(num_chunks.sum())
-    numbers = np.fromiter(map(table.__getitem__, chain.from_iterable(chunks)), np.int64, total)
+    chunks = pc.utf8_split_whitespace(pa.array(texts, pa.string()))
+    encoded = chunks.flatten().dictionary_encode()
+    different = encoded.dictionary.to_pylist()  # an empty one, which Arrow finds beside outer spaces, has no words
+    numbers = np.fromiter(map(table.__getitem__, different), np.int64, len(different))[encoded.indices.to_numpy()]
+    total = len(numbers)
     counts = _view(table.count, np.int32)[numbers]
     ends = np.cumsum(counts, dtype=np.int64)
     at = np.arange(int(ends[-1]) if total else 0) + np.repeat(
         _view(table.first, np.int64)[numbers] - ends + counts, counts
     )
     ids = _view(table.words, np.int32)[at].astype(np.int64)
-    starts = np.concatenate([[0], ends])[np.concatenate([[0], np.cumsum(num_chunks)])]
+    starts = np.concatenate([[0], ends])[chunks.offsets.to_numpy()]
     return Words(
         ids=ids,
         starts=starts,
