@@ -32,12 +32,12 @@ def _words_in_language(call: TemplateCall) -> str:
 
 
 def _language_and_words(call: TemplateCall) -> str:
-    """``{{langx|ru|Москва|Moskva|Moscow}}``: words, transliteration and meaning."""
+    """``{{langx|ru|Москва|Moskva|Moscow}}`` shows what ``{{lang-ru|Москва|Moskva|Moscow}}`` does."""
     return _language_words(TemplateCall(call.positional[1:], call.named, call.language))
 
 
 def _language_words(call: TemplateCall) -> str:
-    """``{{lang-ru|Москва|Moskva|lit=Moscow}}``: words, and in English their transliteration and meaning."""
+    """``{{lang-ru|Москва|Moskva|lit=Moscow}}`` shows the words, and in English their transliteration and meaning."""
     if not call.get(1):
         return _named_words(call)
     if call.language in ("ru", "uk"):
@@ -51,7 +51,7 @@ def _language_words(call: TemplateCall) -> str:
 
 
 def _german_words(call: TemplateCall) -> str:
-    """``{{arF|اسم|d=ism|b=Name}}``: words, transliteration and meaning."""
+    """``{{arF|اسم|d=ism|b=Name}}`` shows the words, their transliteration and their meaning."""
     parts = [call.get(1), call.named.get("d") and f"DMG {call.named['d']}", call.named.get("w")]
     meaning = call.named.get("b")
     return ", ".join(part for part in (*parts, meaning and f"‚{meaning}‘") if part)
@@ -94,7 +94,7 @@ def _nihongo(call: TemplateCall) -> str:
 
 
 def _named_words(call: TemplateCall) -> str:
-    """``{{zh|s=汉语|p=hànyǔ}}``: the writings of a name in the order given."""
+    """``{{zh|s=汉语|p=hànyǔ}}`` shows the spellings of a name in the given order."""
     skipped = {
         "first",
         "links",
@@ -140,7 +140,7 @@ def _list(call: TemplateCall) -> str:
 
 
 def _coordinates(call: TemplateCall) -> str:
-    """``{{coord|33|6|39|N|117|9|13|W}}`` shows "33°6′39″N 117°9′13″W", or nothing if only beside the title."""
+    """``{{coord|33|6|39|N|117|9|13|W}}`` shows "33°6′39″N 117°9′13″W", or nothing if it is only shown by the title."""
     where = call.named.get("display", "inline")
     if "inline" not in where and where not in ("", "i", "it", "ti"):
         return ""
@@ -164,7 +164,7 @@ def _last(call: TemplateCall) -> str:
 
 
 def _country(call: TemplateCall) -> str:
-    """``{{flag|ALB}}`` shows a flag and "Albania"; a name stays as it is."""
+    """``{{flag|ALB}}`` shows a flag and "Albania". ``{{flag|Albania}}`` shows the same."""
     word = call.get(1)
     return (country_name(word, call.language) or word) if _COUNTRY_CODE.fullmatch(word) else word
 
@@ -224,7 +224,7 @@ def _centuries_fr_bc(call: TemplateCall) -> str:
 
 
 def _century_es(call: TemplateCall) -> str:
-    """``{{siglo|XIX}}``, ``{{siglo|V|a||s}}`` (before our era, with the word itself)."""
+    """``{{siglo|XIX}}`` shows "XIX", ``{{siglo|V|a||s}}`` shows "siglo V a. C."."""
     era = {"a": " a. C.", "d": " d. C."}.get(call.get(2), "")
     word = "siglo " if call.get(4).lower() == "s" or call.get(3).lower() == "s" else ""
     return f"{word}{call.get(1)}{era}" if call.get(1) else ""
