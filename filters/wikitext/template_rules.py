@@ -57,6 +57,10 @@ def _german_words(call: TemplateCall) -> str:
     return ", ".join(part for part in (*parts, meaning and f"‚{meaning}‘") if part)
 
 
+_SWITCHES = frozenset(["yes", "no", "y", "n", "true", "false", "on", "off"])
+"""Values of arguments that switch something: no words of the article."""
+
+
 def _ipa(call: TemplateCall) -> str:
     """``{{IPA|la|ˈloːrɛm}}`` shows "[ˈloːrɛm]", ``{{IPA|/ˈlɔːrəm/}}`` what it encloses.
 
@@ -86,11 +90,12 @@ def _hyphenated(call: TemplateCall) -> str:
 
 
 def _nihongo(call: TemplateCall) -> str:
-    """``{{nihongo|Moon|月|tsuki|extra}}`` shows "Moon (月, tsuki, extra)"."""
-    words = [word for word in (*call.positional[:4], call.named.get("lead", "")) if word]
-    if call.get(1):
-        return f"{words[0]} ({', '.join(words[1:])})" if len(words) > 1 else words[0]
-    return ", ".join(words)
+    """``{{nihongo|Moon|月|tsuki|extra|behind}}`` shows "Moon (月, tsuki, extra) behind"."""
+    inner = [word for word in (*call.positional[1:4], call.named.get("extra", "")) if word]
+    behind = call.get(5) or call.named.get("extra2", "")
+    if not call.get(1):
+        return " ".join(word for word in (", ".join(inner), behind) if word)
+    return " ".join(word for word in (call.get(1), f"({', '.join(inner)})" if inner else "", behind) if word)
 
 
 def _named_words(call: TemplateCall) -> str:
@@ -111,7 +116,7 @@ def _named_words(call: TemplateCall) -> str:
         "size",
     }
     words = [*call.positional, *(v for name, v in call.named.items() if name not in skipped and not name.isdigit())]
-    return ", ".join(word for word in words if word)
+    return ", ".join(word for word in words if word and word.lower() not in _SWITCHES)
 
 
 def _interlanguage(call: TemplateCall) -> str:
