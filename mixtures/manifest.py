@@ -43,7 +43,8 @@ def build_manifest(
         documents: rows of each source over all shards.
         cut_documents: the id of the document in which each source's last epoch ends; None if none lost a token.
         validation: the shards of documents held out, by source.
-        about: ``created``, ``software``, ``models`` and ``inputs``, copied into the file as they are.
+        about: ``created``, ``software``, ``models``, ``inputs``, and ``decontamination`` if evaluation sets were
+            searched; copied into the file as they are.
 
     Raises:
         ValueError: the shards do not hold what was planned.
@@ -89,6 +90,7 @@ def build_manifest(
         },
         "shards": [asdict(shard) for shard in shards],
         "inputs": dict(about.get("inputs", {})),
+        **({"decontamination": about["decontamination"]} if about.get("decontamination") else {}),
     }
 
 

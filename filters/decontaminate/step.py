@@ -18,8 +18,6 @@ from filters.step import Models, Outcome, Step
 
 MAX_HITS = 100
 """Hits of one document that are written. A document that holds a whole set has thousands."""
-MAX_SAME_ITEMS = 16
-"""Items with the same text that are written for one hit."""
 EXCERPT_CHARS = 1000
 _CONTEXT_CHARS = 80
 
@@ -46,7 +44,7 @@ HITS_SCHEMA = pa.schema(
     }
 )
 """A hit: an item's set and id, the document's id and source, the place in the text as the step got it (in characters),
-the scores, what was done, and the text of both."""
+the scores, what was done, and the text of both. If several items of a set have the same text, the first one is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,26 +107,25 @@ def rows_of(index: Index, hits: Iterable[Hit], *, document: str, source: str, te
         found, items = hit.found, _items(index, hit.found.piece)
         part = PARTS[index.piece_parts[found.piece]]
         start = max(0, found.start_char - _CONTEXT_CHARS)
-        for item in items[:MAX_SAME_ITEMS]:
-            item_id, parts, answer = text_of_item(index, item)
-            rows.append({
-                "set": index.sets[index.piece_sets[found.piece]].name,
-                "item": item_id,
-                "id": document,
-                "source": source,
-                "start_char": found.start_char,
-                "end_char": found.end_char,
-                "question_score": 0.0 if part == "passage" else found.score,
-                "answer_score": found.answer_score,
-                "passage_score": hit.passage_score,
-                "action": hit.action,
-                "class": hit.kind,
-                "part": part,
-                "num_same_items": len(items),
-                "rule_version": RULE_VERSION,
-                "excerpt": text[start : min(start + EXCERPT_CHARS, found.end_char + _CONTEXT_CHARS)],
-                "item_text": (parts.get(part, "") + (f"\n[answer] {answer}" if answer else ""))[:EXCERPT_CHARS],
-            })  # fmt: skip
+        item_id, parts, answer = text_of_item(index, items[0])
+        rows.append({
+            "set": index.sets[index.piece_sets[found.piece]].name,
+            "item": item_id,
+            "id": document,
+            "source": source,
+            "start_char": found.start_char,
+            "end_char": found.end_char,
+            "question_score": 0.0 if part == "passage" else found.score,
+            "answer_score": found.answer_score,
+            "passage_score": hit.passage_score,
+            "action": hit.action,
+            "class": hit.kind,
+            "part": part,
+            "num_same_items": len(items),
+            "rule_version": RULE_VERSION,
+            "excerpt": text[start : min(start + EXCERPT_CHARS, found.end_char + _CONTEXT_CHARS)],
+            "item_text": (parts.get(part, "") + (f"\n[answer] {answer}" if answer else ""))[:EXCERPT_CHARS],
+        })  # fmt: skip
     return rows
 
 

@@ -31,8 +31,8 @@ DRIVER_BYTES = 250 << 20
 TEXT_PER_INPUT_BYTE = 5
 """Of a join, posts for example: text a stored byte, an upper bound (7z of XML)."""
 SORTED_BYTES_PER_LINE = 2 * 25
-_MAPPED = (".arpa.bin",)
-"""Models of these endings are mapped into memory: the processes of a machine share them."""
+_MAPPED = (".arpa.bin", ".evals")
+"""Models and indexes of these endings are mapped into memory: the processes of a machine share them."""
 
 
 @dataclass(frozen=True, slots=True)
