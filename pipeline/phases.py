@@ -18,9 +18,9 @@ from apache_beam.io.filesystems import FileSystems
 
 from pipeline import graph
 from pipeline.clean import phase as cleaning
+from pipeline.clean.dumps import file_without_dump, forget_dumps
 from pipeline.clean.eval_table import eval_table
 from pipeline.clean.evidence import gather_hits, read_summary
-from pipeline.clean.dumps import file_without_dump, forget_dumps
 from pipeline.clean.prepared_source import PreparedSource
 from pipeline.clean.work import clean_work
 from pipeline.engine.runner import choose_engine

@@ -177,7 +177,8 @@ def _starts(arrays: Sequence[npt.NDArray[np.generic]]) -> I64:
 
 def _sums(weights: U8, starts: I64) -> I64:
     sums = np.concatenate([[0], np.cumsum(weights, dtype=np.int64)])
-    return sums[starts[1:]] - sums[starts[:-1]]
+    found: I64 = sums[starts[1:]] - sums[starts[:-1]]
+    return found
 
 
 def _weights(words: U32, starts: I64) -> U8:
@@ -250,7 +251,7 @@ def _short_places(words: U32, weights: U8, starts: I64, states: U8) -> tuple[I64
     if not len(pieces):
         return np.zeros(0, np.int64), states
     which, places = ragged(starts[pieces], num_words[pieces] - SHORT_SEED_WORDS + 1)
-    weight = sum(weights[places + offset].astype(np.int64) for offset in range(SHORT_SEED_WORDS))
+    weight = weights[places[:, None] + np.arange(SHORT_SEED_WORDS)].sum(axis=1, dtype=np.int64)
     order = np.lexsort((places, -weight, which))
     best = order[np.concatenate([[True], which[order][1:] != which[order][:-1]])]
     chosen = places[best]

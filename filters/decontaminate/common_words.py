@@ -6,8 +6,7 @@ function words of English and of the other large languages of the evaluation set
 
 from __future__ import annotations
 
-COMMON_WORDS = frozenset(
-    """
+_TEXT = """
     the of and to a in is that for it as was with be by on not he his but at are this have from or had an they which you
     one we all her she there would their him been has when who will no more if out so what up its about than into them
     can only other time new some could these two may first then do any like my now over such our man me even most made
@@ -25,5 +24,6 @@ COMMON_WORDS = frozenset(
     i w na z do sie nie to jest ze een van het dat op te
     и в не на что с по как это он к из у за то
     的 了 是 在 和 不 有 我 他 这 中 一 人 为 の に は を た が で と し て
-    """.split()
-)
+"""
+
+COMMON_WORDS = frozenset(_TEXT.split())

@@ -71,7 +71,11 @@ class Seeds:
 
 def _high_bits(hashes: U64, size: int) -> I64:
     """Returns a number below ``size``, a power of two, for each hash."""
-    return (hashes >> np.uint64(64 - (size.bit_length() - 1))).astype(np.int64) if size > 1 else np.zeros(len(hashes), np.int64)
+    return (
+        (hashes >> np.uint64(64 - (size.bit_length() - 1))).astype(np.int64)
+        if size > 1
+        else np.zeros(len(hashes), np.int64)
+    )
 
 
 def _check_of(hashes: U64) -> U16:

@@ -44,7 +44,7 @@ HITS_SCHEMA = pa.schema(
     }
 )
 """A hit: an item's set and id, the document's id and source, the place in the text as the step got it (in characters),
-the scores, what was done, and the text of both. If several items of a set have the same text, the first one is named."""
+the scores, what was done, and the text of both. Of items of a set with one text the first is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def text_of_item(index: Index, item: int) -> tuple[str, dict[str, str], str]:
 
 
 def rows_of(index: Index, hits: Iterable[Hit], *, document: str, source: str, text: str) -> list[dict[str, Any]]:
-    """Returns the rows of a document's hits for the table of evidence: at most 100 hits, those with the most text first.
+    """Returns the rows of a document's hits for the table of evidence: at most 100, those with the most text first.
 
     An item's text is compared with a part of the document: 80 characters before the hit, and 1,000 characters in all.
     """
@@ -140,7 +140,7 @@ class Decontaminate(Step):
     """
 
     NAME: ClassVar[str] = "decontaminate"
-    CITE: ClassVar[str] = "ours; the form is that of AI2's decon: seeds that grow, words weighted by rarity, answers near"
+    CITE: ClassVar[str] = "ours, in the form of AI2's decon: seeds that grow, words weighted by rarity, answers near"
     DATA_VERSION: ClassVar[int] = 1
     MODELS: ClassVar[tuple[str, ...]] = ("decontamination",)
     REASONS: ClassVar[tuple[str, ...]] = (CONTAMINATION, PUBLIC_PASSAGE, "nothing_left")

@@ -100,7 +100,9 @@ def split_words(texts: Sequence[str]) -> Words:
     joined = "\n".join(texts)
     found = [_words_of_chunk(joined, start, end) for start, end in _chunks(joined)]
     hashes, starts, ends = (
-        (np.concatenate([one[i] for one in found]) for i in range(3)) if found else (np.zeros(0, np.uint64), *_no_places())
+        (np.concatenate([one[i] for one in found]) for i in range(3))
+        if found
+        else (np.zeros(0, np.uint64), *_no_places())
     )
     offsets = np.append(np.searchsorted(starts, firsts), len(starts)).astype(np.int64)
     shifts = np.repeat(firsts, np.diff(offsets))

@@ -1,4 +1,4 @@
-"""Counts what was found of each set, from the table of hits: items, documents and sources, and the items never found."""
+"""Counts what was found of each set, from the table of hits, and lists the items that were never found."""
 
 from __future__ import annotations
 
@@ -121,8 +121,8 @@ class Summary:
                 "items": len(members),
                 "items_searched": len(members) - len(never),
                 "items_found": len(found),
-                "too_short": sum(states[item] == TOO_SHORT for item in never),
-                "too_common": sum(states[item] == TOO_COMMON for item in never),
+                "too_short": int(sum(states[item] == TOO_SHORT for item in never)),
+                "too_common": int(sum(states[item] == TOO_COMMON for item in never)),
                 "hits": counts["hits"],
                 "contamination_hits": counts["hits_contamination"],
                 "public_passage_hits": counts["hits_public_passage"],
@@ -135,4 +135,9 @@ class Summary:
 
 def about(index: Index, sets: list[dict[str, Any]], sources: Iterable[str]) -> dict[str, Any]:
     """Returns the manifest's entry: the rules' version, the sources that were searched, and the sets."""
-    return {"rule_version": RULE_VERSION, "sources": sorted(sources), "num_seeds": len(index.seeds.places), "sets": sets}
+    return {
+        "rule_version": RULE_VERSION,
+        "sources": sorted(sources),
+        "num_seeds": len(index.seeds.places),
+        "sets": sets,
+    }

@@ -1,6 +1,6 @@
 """The file of an index: all its arrays, so that the processes of a machine map one copy into memory.
 
-    8 bytes of magic | 8 bytes: length of the header | header (JSON) | arrays, each at a multiple of 64 bytes
+8 bytes of magic | 8 bytes: length of the header | header (JSON) | arrays, each at a multiple of 64 bytes
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def open_table(path: str | Path) -> Index:
         ValueError: it is not such a file, or not whole.
     """
     header, data, start = _open(path)
-    arrays = {name: _array(data, start, *place, path) for name, place in header["arrays"].items()}
+    arrays = {name: _array(data, start, place, path) for name, place in header["arrays"].items()}
     sets = tuple(SetRules(**{**rules, "public": tuple(rules["public"])}) for rules in header["sets"])
     try:
         return index_of(sets, arrays)
@@ -108,9 +108,8 @@ def _open(path: str | Path) -> tuple[dict[str, Any], mmap.mmap, int]:
     return json.loads(data[16 : 16 + length]), data, -(-(16 + length) // _ALIGNMENT) * _ALIGNMENT
 
 
-def _array(
-    data: mmap.mmap, start: int, kind: str, at: int, size: int, path: str | Path
-) -> npt.NDArray[np.generic]:
+def _array(data: mmap.mmap, start: int, place: tuple[str, int, int], path: str | Path) -> npt.NDArray[np.generic]:
+    kind, at, size = place
     if kind not in _KINDS or start + at + size * np.dtype(kind).itemsize > len(data):
         raise ValueError(f"{path} is not whole; delete it and run again")
     return np.frombuffer(data, dtype=kind, count=size, offset=start + at) if size else np.zeros(0, dtype=kind)

@@ -77,7 +77,9 @@ def gather_hits(layout: Layout, table: str | None, sources: Iterable[Source]) ->
             summary.add(batch.to_pylist())
     _write_items(join(layout.decontamination, ITEMS_NAME), summary)
     said = about(open_table(path), summary.sets(checksums_in(path)), names)
-    write_bytes(join(layout.decontamination, SUMMARY_NAME), (json.dumps(said, indent=1, ensure_ascii=False) + "\n").encode())
+    write_bytes(
+        join(layout.decontamination, SUMMARY_NAME), (json.dumps(said, indent=1, ensure_ascii=False) + "\n").encode()
+    )
 
 
 def _batches(folder: str) -> Iterator[pa.RecordBatch]:
