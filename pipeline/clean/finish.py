@@ -17,7 +17,7 @@ from pipeline.clean.job import SourceJob
 from pipeline.clean.segments import stage_names
 from pipeline.clean.step_runner import clean_schema, evidence_schema
 from pipeline.files.files import exists, write_bytes
-from pipeline.output.markers import Span, state_of, write_marker
+from pipeline.output.markers import PartSpan, state_of, write_marker
 
 _COUNT, _CLEAN, _DROPPED = "count", "clean", "dropped"
 
@@ -115,9 +115,11 @@ def part_folders(job: SourceJob) -> dict[str, str]:
     return folders if job.places.evidence_dir is None else folders | {"evidence": job.places.evidence_dir}
 
 
-def dump_folders(job: SourceJob) -> dict[str, str | Span]:
+def dump_folders(job: SourceJob) -> dict[str, str | PartSpan]:
     """Returns the folders of a job's files, under the names that its marker uses."""
-    spans: dict[str, str | Span] = {name: Span(folder, *part_range(job)) for name, folder in part_folders(job).items()}
+    spans: dict[str, str | PartSpan] = {
+        name: PartSpan(folder, *part_range(job)) for name, folder in part_folders(job).items()
+    }
     return spans if job.places.keys_dir is None else spans | {"keys": job.places.keys_dir}
 
 

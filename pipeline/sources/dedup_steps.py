@@ -6,12 +6,14 @@ table, ``KINDS``, that maps each class below to its file.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from filters.books.overlap import KEEP_ONE_IN
 from filters.ccnet.line_hashes import LINE_HASHES
+from filters.rules import Rule
 
 
 class DedupStep:
@@ -68,6 +70,21 @@ class DedupStep:
     def needs_earlier_dumps_only(self) -> bool:
         """True if a newer dump can never change what the step decided about an older one."""
         return False
+
+    COUNTED_SETTINGS: ClassVar[frozenset[str]] = frozenset()
+    """Settings whose change can be judged from the signals that a run stored."""
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The limits on signals by which the step drops documents; none if it judges by no number."""
+        return ()
+
+    def may_fall_above(self, before: Self) -> float | None:
+        """Returns the value of the limits' signal above which a document kept under ``before`` may be dropped now.
+
+        Which one of two kept documents that would be is not stored. None means that all stay.
+        """
+        return None
 
     def check(self, columns: Collection[str]) -> None:
         """Raises ValueError if a setting names a column that the source does not have."""
@@ -205,6 +222,18 @@ class NearDedup(DedupStep):
     DATA_VERSION: int = 1
     rule: str = field(default="", compare=False)
     cite: str = field(default="ours", compare=False)
+
+    COUNTED_SETTINGS: ClassVar[frozenset[str]] = frozenset({"max_overlap"})
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        cite = "LLaMA, section 2.1: over 90% of content"
+        return (Rule(self.REASON, self.SIGNAL, ">", self.max_overlap, cite),)
+
+    def may_fall_above(self, before: Self) -> float | None:
+        if self.max_overlap < self.REPORTED:
+            return -math.inf  # smaller overlaps are not stored
+        return self.max_overlap if self.max_overlap < before.max_overlap else None
 
     @property
     def reasons(self) -> tuple[str, ...]:
