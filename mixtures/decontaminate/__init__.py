@@ -6,6 +6,8 @@
 - ``read_sets``: the items of a set, from JSON lines or Parquet.
 - ``table``: the file of an index, which the pipeline and this command map into memory.
 - ``summary``: what was found of each set, and the items that were not.
+- ``search``: searches finished shards, in several processes.
+- ``certificate``: the files that say what was searched and found (``python -m mixtures.decontaminate``).
 
 The rules are in ``filters.decontaminate``.
 

@@ -136,7 +136,9 @@ def _text(value: Any, where: str) -> str:
         return _text(value[0], where)
     if value is None or value == []:
         return ""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if not isinstance(value, str | int | float):
         raise ValueError(f"{where} must be a text or a number, not {str(value)[:80]!r}")
     return str(value)
 

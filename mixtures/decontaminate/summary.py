@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import xxhash
 
 from filters.decontaminate.index import STATES, TOO_COMMON, TOO_SHORT, Index
 from filters.decontaminate.items import PARTS
@@ -44,15 +45,22 @@ class Summary:
 
     def __init__(self, index: Index) -> None:
         self._index = index
-        self._piece_of: dict[tuple[str, str, str], list[int]] = defaultdict(list)
         self._found: dict[int, _Counts] = {}
         self._by_set: dict[str, Counter[str]] = {rules.name: Counter() for rules in index.sets}
         self._by_source: dict[str, Counter[str]] = {rules.name: Counter() for rules in index.sets}
         self._last: dict[str, tuple[str, str]] = {}
+        keys = np.zeros(index.num_pieces, dtype=np.uint64)  # hashes, since a million names would be 300 MB
         for piece in range(index.num_pieces):
-            rules, part = index.sets[index.piece_sets[piece]], PARTS[index.piece_parts[piece]]
             item = int(index.piece_items[index.item_starts[piece]])
-            self._piece_of[rules.name, part, text_of_item(index, item)[0]].append(piece)
+            name, part = index.sets[index.piece_sets[piece]].name, PARTS[index.piece_parts[piece]]
+            keys[piece] = _key(name, part, text_of_item(index, item)[0])
+        self._order = np.argsort(keys, kind="stable")
+        self._keys = keys[self._order]
+
+    @property
+    def sources(self) -> list[str]:
+        """Returns the sources in which something was found."""
+        return sorted({source for counts in self._by_source.values() for source in counts})
 
     def add(self, rows: Iterable[dict[str, Any]]) -> None:
         """Counts rows of the table of hits. Those of one document stand together."""
@@ -74,8 +82,8 @@ class Summary:
 
     def _items_of(self, row: dict[str, Any]) -> Iterator[int]:
         """Yields the item of a row; its other items too, if so many share a text that not all have a row."""
-        index = self._index
-        for piece in self._piece_of.get((row["set"], row["part"], row["item"]), ()):
+        index, key = self._index, np.uint64(_key(row["set"], row["part"], row["item"]))
+        for piece in self._order[np.searchsorted(self._keys, key) : np.searchsorted(self._keys, key, "right")]:
             first, last = int(index.item_starts[piece]), int(index.item_starts[piece + 1])
             if last - first == row["num_same_items"]:
                 yield from index.piece_items[first:last].tolist()
@@ -131,6 +139,11 @@ class Summary:
                 "not_searched": [text_of_item(self._index, item)[0] for item in never[:_MAX_LISTED]],
             })  # fmt: skip
         return said
+
+
+def _key(name: str, part: str, item: str) -> int:
+    """Returns a hash of what a row of the table of hits says of its piece."""
+    return xxhash.xxh3_64_intdigest("\0".join((name, part, item)).encode("utf-8", "surrogatepass"))
 
 
 def about(index: Index, sets: list[dict[str, Any]], sources: Iterable[str]) -> dict[str, Any]:
