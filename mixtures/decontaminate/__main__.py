@@ -1,4 +1,4 @@
-"""The command ``python -m mixtures.decontaminate``: searches finished shards for evaluation sets, and certifies them."""
+"""``python -m mixtures.decontaminate``: searches finished shards for evaluation sets, and certifies them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def lines_of(certificate: Mapping[str, Any], hits: Sequence[Mapping[str, Any]]) 
         ]
         for one in certificate["decontamination"]["sets"]
     ]
-    lines = list(format_rows(header, rows))
+    lines = format_rows(rows, header).splitlines()
     verdict = "no item was found" if certificate["is_clean"] else "CONTAMINATED"
     lines.append(
         f"{certificate['documents']:,} documents with {certificate['tokens']:,} tokens in "

@@ -10,11 +10,10 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mixtures.decontaminate.read_sets import checksum_of
@@ -27,7 +26,6 @@ from mixtures.manifest import NAME, TOKENIZER_NAME, fingerprint_of, read_manifes
 FORMAT = 1
 CERTIFICATE_NAME, HITS_NAME, ITEMS_NAME = "certificate.json", "hits-00000-of-00001.parquet", "items.parquet"
 _FORM = {"compression": "zstd", "write_page_checksum": True}
-_ITEMS_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +87,7 @@ def certify(shards: ShardList, sets: DecontaminationSettings, folder: Path, num_
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CERTIFICATE_NAME).unlink(missing_ok=True)
-    marking = replace(
-        sets, sets=tuple(replace(one, action="mark", public_action="mark") for one in sets.sets)
-    )
+    marking = replace(sets, sets=tuple(replace(one, action="mark", public_action="mark") for one in sets.sets))
     checksums = {one.name: checksum_of(one) for one in sets.sets}
     with tempfile.TemporaryDirectory(prefix=".search-", dir=folder) as scratch:
         table = Path(scratch) / "sets.evals"
@@ -112,8 +108,12 @@ def certify(shards: ShardList, sets: DecontaminationSettings, folder: Path, num_
                     writer.write_batch(batch)
                     summary.add(batch.to_pylist())
                 os.unlink(shard.hits)
-        write_items(folder / ITEMS_NAME, summary)
-        said = about(open_table(table), summary.sets(checksums), summary.sources)
+        with _written(folder / ITEMS_NAME) as temporary, \
+                pq.ParquetWriter(temporary, ITEMS_SCHEMA, **_FORM) as writer:  # fmt: skip
+            for batch in summary.item_batches():
+                writer.write_batch(batch)
+        sources = {source for shard in searched for source in shard.sources}
+        said = about(open_table(table), summary.sets(checksums), sources)
     certificate = {
         "format": FORMAT,
         "recipe": shards.recipe,
@@ -122,7 +122,10 @@ def certify(shards: ShardList, sets: DecontaminationSettings, folder: Path, num_
         "tokens": sum(one.tokens for one in searched),
         "is_clean": not any(one["contamination_hits"] for one in said["sets"]),
         "decontamination": said,
-        "shards": [{key: value for key, value in asdict(one).items() if key != "hits"} for one in searched],
+        "shards": [
+            {"path": one.name, "sha256": one.sha256, "documents": one.documents, "tokens": one.tokens}
+            for one in searched
+        ],
     }
     with _written(folder / CERTIFICATE_NAME) as temporary:
         temporary.write_text(json.dumps(certificate, indent=1, ensure_ascii=False) + "\n", "utf-8")
@@ -151,18 +154,6 @@ class _written:  # noqa: N801 - used like a function
             os.replace(self._temporary, self._path)
         else:
             self._temporary.unlink(missing_ok=True)
-
-
-def write_items(path: Path, summary: Summary) -> None:
-    """Writes every item of every set, with what was found of it."""
-    with _written(path) as temporary, pq.ParquetWriter(temporary, ITEMS_SCHEMA, **_FORM) as writer:
-        held: list[dict[str, Any]] = []
-        for item in summary.items():
-            held.append(item)
-            if len(held) >= _ITEMS_AT_ONCE:
-                writer.write_batch(pa.RecordBatch.from_pylist(held, schema=ITEMS_SCHEMA))
-                held = []
-        writer.write_batch(pa.RecordBatch.from_pylist(held, schema=ITEMS_SCHEMA))
 
 
 def strongest(path: Path, limit: int) -> list[dict[str, Any]]:

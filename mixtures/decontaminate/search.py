@@ -56,6 +56,7 @@ class SearchedShard:
     sha256: str
     documents: int
     tokens: int
+    sources: tuple[str, ...]
     hits: str
 
 
@@ -81,14 +82,16 @@ def search_shard(task: ShardTask) -> SearchedShard:
     """
     index, encoder = open_table(task.table), Encoder.load(task.tokenizer, bos=False, eos=False)
     num_docs = num_tokens = 0
+    sources = set[str]()
     with pq.ParquetWriter(task.hits, SHARD_HITS_SCHEMA, compression="zstd") as writer:
         for batch in _batches(documents(Path(task.shard), encoder, Wanted())):
             num_docs += len(batch)
             num_tokens += sum(one.num_tokens for one in batch)
+            sources.update(one.source for one in batch)
             rows = _rows(index, batch, task.name)
             if rows:
                 writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=SHARD_HITS_SCHEMA))
-    return SearchedShard(task.name, _sha256(task.shard), num_docs, num_tokens, task.hits)
+    return SearchedShard(task.name, _sha256(task.shard), num_docs, num_tokens, tuple(sorted(sources)), task.hits)
 
 
 def _batches(found: Iterator[ShownDocument]) -> Iterator[list[ShownDocument]]:

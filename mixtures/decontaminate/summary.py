@@ -30,6 +30,7 @@ ITEMS_SCHEMA = pa.schema(
 
 _NEVER = (TOO_SHORT, TOO_COMMON)
 _MAX_LISTED = 20
+_ITEMS_AT_ONCE = 10_000
 
 
 @dataclass(slots=True)
@@ -56,11 +57,6 @@ class Summary:
             keys[piece] = _key(name, part, text_of_item(index, item)[0])
         self._order = np.argsort(keys, kind="stable")
         self._keys = keys[self._order]
-
-    @property
-    def sources(self) -> list[str]:
-        """Returns the sources in which something was found."""
-        return sorted({source for counts in self._by_source.values() for source in counts})
 
     def add(self, rows: Iterable[dict[str, Any]]) -> None:
         """Counts rows of the table of hits. Those of one document stand together."""
@@ -102,6 +98,17 @@ class Summary:
                 "documents": found.documents,
                 "sources": sorted(found.sources),
             }
+
+    def item_batches(self) -> Iterator[pa.RecordBatch]:
+        """Yields the rows of :meth:`items` as batches of ``ITEMS_SCHEMA``."""
+        held: list[dict[str, Any]] = []
+        for item in self.items():
+            held.append(item)
+            if len(held) >= _ITEMS_AT_ONCE:
+                yield pa.RecordBatch.from_pylist(held, schema=ITEMS_SCHEMA)
+                held = []
+        if held:
+            yield pa.RecordBatch.from_pylist(held, schema=ITEMS_SCHEMA)
 
     def _states(self) -> list[int]:
         """Returns how each item can be found: as the most findable of its pieces; without any piece it is too short."""

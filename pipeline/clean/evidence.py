@@ -7,7 +7,6 @@ Workers write the hits of a part beside its clean documents. After the clean pha
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -28,7 +27,6 @@ from pipeline.sources.source import Source
 
 HITS_NAME, ITEMS_NAME, SUMMARY_NAME = "hits-00000-of-00001.parquet", "items.parquet", "summary.json"
 _FORM = {"compression": "zstd", "write_page_checksum": True}
-_ITEMS_AT_ONCE = 10_000
 
 
 @contextlib.contextmanager
@@ -90,16 +88,9 @@ def _batches(folder: str) -> Iterator[pa.RecordBatch]:
 
 
 def _write_items(path: str, summary: Summary) -> None:
-    sink = io.BytesIO()
-    with pq.ParquetWriter(sink, ITEMS_SCHEMA, **_FORM) as writer:
-        held: list[dict[str, Any]] = []
-        for item in summary.items():
-            held.append(item)
-            if len(held) >= _ITEMS_AT_ONCE:
-                writer.write_batch(pa.RecordBatch.from_pylist(held, schema=ITEMS_SCHEMA))
-                held = []
-        writer.write_batch(pa.RecordBatch.from_pylist(held, schema=ITEMS_SCHEMA))
-    write_bytes(path, sink.getvalue())
+    with written_whole(path) as sink, pq.ParquetWriter(sink, ITEMS_SCHEMA, **_FORM) as writer:
+        for batch in summary.item_batches():
+            writer.write_batch(batch)
 
 
 def read_summary(layout: Layout) -> dict[str, Any] | None:
