@@ -14,6 +14,8 @@ from mixtures.strict_yaml import parse_yaml
 KEY = "decontamination"
 """The key of a configuration file."""
 ActionName = Literal["drop", "cut", "mark"]
+OwnAction = Literal["", "drop", "cut", "mark"]
+"""The action of one set; empty for the one of all sets."""
 PartName = Literal["question", "passage", "code"]
 
 
@@ -35,8 +37,9 @@ class SetSettings:
     """The column with the choices: a list of texts, or a mapping that has one under ``text``."""
     passage: str = ""
     code: str = ""
-    action: ActionName | None = None
-    public_action: ActionName | None = None
+    action: OwnAction = ""
+    """What is done about its items, if not what is said for all sets."""
+    public_action: OwnAction = ""
     public: tuple[PartName, ...] = ("passage",)
     """The parts that the set took from public sources."""
 
