@@ -72,7 +72,7 @@ def _tables() -> tuple[U32, npt.NDArray[np.uint8], bytes, bytes]:
         if unicodedata.category(character)[0] in "LNM":
             classes[code] = _LETTER
             if not 0xAC00 <= code <= 0xD7A3:  # a syllable of Korean stays whole
-                folded[code] = ord(unicodedata.normalize("NFKD", character.lower())[0])
+                folded[code] = ord(unicodedata.normalize("NFKD", character.casefold())[0])
     for first, last in _SINGLE_RANGES:
         here = slice(first, last + 1)
         classes[here] = np.where(classes[here] == _LETTER, _SINGLE, classes[here])

@@ -87,6 +87,11 @@ def test_how_an_item_can_be_found(item: Item, state: str) -> None:
     assert [STATES[s] for s in index_of(item).piece_states] == [state]
 
 
+def test_a_final_sigma_is_a_sigma() -> None:
+    item = Item(id="g", question="Πόσους τόνους καλαμπόκι μετέφεραν οι φορτηγίδες στους δύο μεγαλύτερους λιμένες;")
+    assert len(found_in(item.question.upper(), item)) == 1
+
+
 @pytest.mark.parametrize("number", [0, 1])
 def test_other_scripts_are_found(number: int) -> None:
     item = [
