@@ -86,13 +86,14 @@ def made_items(seed: int = 1) -> list[tuple[str, Item]]:
 
 
 def word_problems(rng: random.Random) -> Iterator[Item]:
+    verbs, mornings = ("carved", "found", "bought", "saved", "carried"), ("rainy", "windy", "cold", "bright")
     for number in range(600):
         first, second = rng.sample(_NAMES, 2)
         thing, other = rng.sample(_THINGS, 2)
         a, b, c = rng.randint(12, 90), rng.randint(2, 11), rng.randint(2, 9)
         question = (
             f"{first} brings {a} {thing} to {rng.choice(_PLACES)} and trades {b} of them for {c} {other} each that "
-            f"{second} {rng.choice(['carved', 'found', 'bought', 'saved', 'carried'])} on a {rng.choice(['rainy', 'windy', 'cold', 'bright'])} "
+            f"{second} {rng.choice(verbs)} on a {rng.choice(mornings)} "
             f"morning. How many {rng.choice([thing, other])} does {rng.choice([first, second])} have when they go home?"
         )
         yield Item(id=f"word-{number}", question=question, answer=f"{a - b + c * b} in all")
