@@ -6,8 +6,7 @@
 CLEAN are files of real text without evaluation items: ``.txt`` (cut into documents of 5,000 characters), ``.jsonl``
 (``text`` or ``content``; also ``.gz``), ``.warc.wet.gz`` or ``.parquet`` (``text``). ``--evals`` are real sets as JSON
 lines with ``question``, ``answer`` and ``passage``; without them the items are made here. ``--decon`` is the program of
-AI2's decon, which gets the same documents and sets with its own defaults and one thread. dolma's tagger runs if
-``dolma`` is installed.
+AI2's decon, which gets the same documents and sets with its own defaults and one thread.
 
 An item is injected as question and answer between two paragraphs of a clean document. It is recalled if a hit names the
 item, or one with the same text.
@@ -18,7 +17,6 @@ from __future__ import annotations
 import argparse
 import gzip
 import html
-import importlib.util
 import json
 import os
 import random
@@ -324,8 +322,6 @@ def compare_speed(flags: argparse.Namespace, clean: Sequence[str]) -> None:
     if flags.decon:
         _, seconds = run_decon(flags.decon, items, texts)
         print(f"  decon, one thread, reading JSON lines too: {num_bytes / 1e6 / seconds:.1f} MB/s of its own clock")
-    if importlib.util.find_spec("dolma") is None:
-        print("  dolma: not installed, skipped")
 
 
 def measure_words(texts: Sequence[str]) -> float:
