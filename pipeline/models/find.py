@@ -35,7 +35,7 @@ from pipeline.models.stored_files import (
     with_checksum,
 )
 
-_OPTIONAL = frozenset({"bad_words", "exclude", "tokenizer"})
+_OPTIONAL = frozenset({"bad_words", "decontamination", "exclude", "tokenizer"})
 """A step that finds none of these passes everything: no list of words ships, no takedowns are the usual case, and
 the tokenizer is trained on what is already clean unless one was given."""
 _PACKED_LANGUAGE_MODEL = "lid.176.ftz"

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mixtures.config import read_config, recipe_of_config, text_in
+from mixtures.config import decontamination_of_config, read_config, recipe_of_config, text_in
+from mixtures.decontaminate.settings import DecontaminationSettings, parse_settings
 from mixtures.from_yaml import with_settings
 from mixtures.recipe import Recipe
 from pipeline.files.files import is_local
@@ -73,6 +74,8 @@ class Settings:
     explain: Source | None
     """The source of --explain, with its settings. It is only explained, so it needs no input."""
     limits: RunLimits
+    decontamination: DecontaminationSettings | None
+    """The evaluation sets that the documents are searched for; None if they are not searched."""
     beam_args: tuple[str, ...]
 
     @property
@@ -123,6 +126,7 @@ def parse(argv: Sequence[str]) -> Settings:
         estimate=flags.estimate,
         explain=_explained(flags.explain, recipe),
         limits=_limits(config.get("run")),
+        decontamination=_decontamination(config),
         beam_args=beam_args,
     )
 
@@ -244,3 +248,8 @@ def _explained(flag: str | None, recipe: Recipe) -> Source | None:
 
 def _limits(given: Any) -> RunLimits:
     return RunLimits() if given is None else with_settings(RunLimits(), given, "run")
+
+
+def _decontamination(config: Mapping[str, Any]) -> DecontaminationSettings | None:
+    given = decontamination_of_config(config)
+    return None if given is None else parse_settings(given)
