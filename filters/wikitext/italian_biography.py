@@ -1,4 +1,4 @@
-"""Writes the first sentence of the Italian wiki's biographies, which its authors fill into a template."""
+"""Writes the first sentence of the Italian wiki's biographies, which is the output of a template."""
 
 from __future__ import annotations
 
