@@ -4,8 +4,10 @@ Run: ``python benchmarks/wikipedia.py DUMP_OR_FOLDER... [--peers FOLDER] [--roun
 
 - ours: ``filters.wikitext.page.wikitext_to_text``;
 - mwparserfromhell: ``parse(...).strip_code()``, as the Hugging Face recipe uses it;
-- wikiextractor: ``Extractor.clean_text``. Peers are imported from the installed packages and from ``--peers`` (a folder
-  ``site-packages`` of another environment); a peer that cannot be imported is reported as skipped.
+- wikiextractor: ``Extractor.clean_text``.
+
+Peers are imported from the installed packages and from ``--peers`` (a folder ``site-packages`` of another environment).
+A peer that cannot be imported is reported as skipped.
 
 The pages are real, and each text is used once. All converters get the same pages in the same order. The time is the
 process's CPU time, best of the rounds. Bytes are those of the wikitext in UTF-8.

@@ -33,7 +33,7 @@ _NON_LATIN = frozenset((
     "cp874", "gb18030", "big5hkscs", "cp932", "euc_jp", "cp949", "cp866", "mac-cyrillic", "mac-greek", "cp855",
     "cp737",
 ))  # fmt: skip
-"""Not chosen unless two letters of their scripts follow each other in the sample. Otherwise only signs differ."""
+"""Codecs of other scripts. They are chosen only if the sample has two letters of such a script in a row."""
 _FAR_LETTER = re.compile(r"[\u0370-\u1dff\u3041-\ud7af]{2}")
 _PRIOR_COSTS = (0.0, *[3.0] * 25, *[7.0] * (len(CANDIDATES) - 26))
 """Ours: the logarithms of how rare the candidates are: Windows-1252, others of the web, those of DOS and the Mac."""

@@ -139,7 +139,7 @@ SILENT_BY_LANGUAGE = {
         r"недоступне.* статья книга стаття не_джерело аі немає_аі прояснити реф.* прим sfn0 "
     ),
 }
-"""More such patterns for each wiki, with ``_`` for a space."""
+"""Patterns for further silent templates on each wiki, with ``_`` for a space."""
 _SILENT_OF = {
     code: re.compile("|".join(patterns.split()).replace("_", " "), re.IGNORECASE)
     for code, patterns in SILENT_BY_LANGUAGE.items()

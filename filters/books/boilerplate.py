@@ -113,7 +113,7 @@ class Stripped:
 
 
 def _header_end(text: str, pos: int, ahead: Sequence[_Mark]) -> int:
-    """Returns where the book begins whose header begins at ``pos``; ``ahead`` are the next marks."""
+    """Returns where the book begins after the header at ``pos``. ``ahead`` are the next marks."""
     closing = next((index for index, mark in enumerate(ahead) if mark.kind == "end"), len(ahead))
     header = [mark for mark in ahead[:closing] if mark.start - pos <= MAX_HEADER_CHARS]
     start = next((mark for mark in header if mark.kind == "start"), None)

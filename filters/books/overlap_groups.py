@@ -169,7 +169,7 @@ def miss_probability(
     min_shared: float = MIN_SHARED,
     share_capped: float = 0.0,
 ) -> float:
-    """Returns how likely a pair with an overlap of just ``max_overlap`` is not verified. Larger overlaps miss less.
+    """Returns how likely a pair with an overlap of just ``max_overlap`` is not verified. Larger ones are missed less.
 
     Each of the smaller book's ``num_shingles`` is in the sketch with a probability of 1 / ``keep_one_in``. X is the
     number of sketched shingles that are shared and not common; Y is the number of the others. Both are independent and

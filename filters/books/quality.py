@@ -46,7 +46,7 @@ MAX_MEAN_WORD_CHARS = 25
 
 
 def num_words(text: str) -> int:
-    """Returns the number of words between blanks; in scripts without blanks between words, of characters.
+    """Returns the number of words. In scripts without blanks between words, each character counts as a word.
 
     >>> num_words("one  two\\nthree"), num_words("我是一只猫")
     (3, 5)

@@ -1,4 +1,4 @@
-"""The page and line rules of C4 (Raffel et al. 2020).
+"""Applies the page and line rules of C4 (Raffel et al. 2020).
 
 They are those of TensorFlow Datasets' ``c4_utils`` (C4 3.1.0), in its order and with its limits: five words per line,
 three sentences per page. The paper and other systems have other limits. For each line the first rule that applies

@@ -48,7 +48,7 @@ class MinLength(Step):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MinLengthAfterDedup(Step):
-    """Drops documents of which the line dedup left nothing, or under ``min_chars`` characters.
+    """Drops documents that the line dedup left empty or with under ``min_chars`` characters.
 
     CCNet drops only documents with nothing left; ``min_chars=0`` does the same. The default is ours: a page with less
     than 100 characters of its own mostly repeats other pages.

@@ -89,7 +89,7 @@ class AllowedLicence(Step):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeFiles(Step):
-    """Drops what is not somebody's own code: vendored, generated, minified, binary, data; names the language."""
+    """Drops files that are nobody's own code (vendored, generated, minified, binary, data); finds the language."""
 
     NAME: ClassVar[str] = "code_files"
     DATA_VERSION: ClassVar[int] = 3
@@ -295,7 +295,7 @@ def num_alphanumeric(text: str) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlphabeticPerToken(Step):
-    """Drops files with few letters a token; only where a tokenizer is given, since ours is trained after cleaning.
+    """Drops files with few letters per token. Runs only with a tokenizer, because ours is trained after cleaning.
 
     The paper does not name this rule; RedPajama has it with pythia-6.9b's tokenizer. The key is ``tokenizer``.
     """

@@ -18,9 +18,9 @@ table                     one line per row, cells separated by `` | ``
                           ordinals (``n<sup>th</sup>``) have none; words raised after a word (a footnote) are set apart
 ``<del>``, ``<s>``        ``~~`` around the struck words
 ``<q>``                   quotation marks around the words
-``<kbd>``, ``<ins>``      their words; set apart from such an element, or a struck one, right after it
+``<kbd>``, ``<ins>``      their words; a space separates two such elements, or struck words, in a row
+``<img>``                 nothing, or its ``alt`` where asked for
 math (``$``, ``$$``)      unchanged, including its line breaks
-math (``$``, ``$$``)      untouched, its line breaks too
 script, style, comment    gone
 anything else             its words
 ========================  ====================================================================================

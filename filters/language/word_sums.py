@@ -192,7 +192,9 @@ def _split(texts: pa.Array) -> tuple[pa.Array, Ints]:
 def _ngrams(
     words: pa.Array, max_chars: int, min_chars: int
 ) -> Iterator[tuple[npt.NDArray[np.uint32], npt.NDArray[np.int32], npt.NDArray[np.bool_]]]:
-    """Yields, for each n-gram length, the hash, the word, and whether the n-gram ends in that word, per character.
+    """Yields three arrays per n-gram length: hash, word index, and whether the n-gram ends in the same word.
+
+    The arrays have one entry per character, where an n-gram begins.
 
     fastText (src/dictionary.cc ``computeSubwords``) takes n-grams of ``<word>`` and counts them in characters. It
     hashes their UTF-8 bytes as signed numbers (FNV-1a). The hash of an n-gram continues that of the n-gram shorter by

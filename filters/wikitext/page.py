@@ -74,7 +74,7 @@ def is_disambiguation(wikitext: str, names: WikiNames) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wikitext(Step):
-    """Turns a page's wikitext into its text, after the title and a blank line. Drops pages longer than any wiki stores.
+    """Converts a page's wikitext to text, after the title and a blank line. Drops pages longer than any wiki stores.
 
     Input columns: ``text`` (wikitext), ``title``, ``language``; ``_namespaces`` if the reader knows them.
     """
