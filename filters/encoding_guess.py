@@ -40,7 +40,7 @@ _PRIOR_COSTS = (0.0, *[3.0] * 25, *[7.0] * (len(CANDIDATES) - 26))
 _MAX_HIGH_BYTES = 1_000
 """Ours: words with this many bytes outside ASCII in total distinguish every pair of candidates. Bounds the time."""
 _MAX_WORDS = 2_000
-"""Ours: most words that are read, counting repetitions. The sample contains each word once."""
+"""Ours: maximum number of words that are read, counting repetitions. The sample contains each word once."""
 _MAX_WORD_BYTES = 2_000
 _MAX_LEFT_BYTES = 40
 _ASCII = bytes(range(0x80))

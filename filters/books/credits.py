@@ -135,7 +135,7 @@ def _paragraph_end(text: str, pos: int) -> tuple[int, int]:
 
 
 def _note_end(text: str, begin: int, end: int) -> int:
-    """Returns the end of a transcriber's note whose heading is ``text[begin:end]``; ``begin`` if the end is not sure."""
+    """Returns the end of a transcriber's note with the heading ``text[begin:end]``; ``begin`` if it is uncertain."""
     lead = text[begin:end].lstrip()
     window = min(len(text), begin + 8_000)
     if lead.startswith("["):

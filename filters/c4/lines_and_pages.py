@@ -115,7 +115,7 @@ class C4Lines(Step):
     min_words_per_line: int = 5  # c4_utils _MIN_WORDS_PER_LINE; 3 in the paper's second version
     min_sentences: int = 3  # c4_utils _MIN_NUM_SENTENCES; 5 in the paper's first version
     is_counted_whole: bool = False
-    """True counts all sentences of every page kept. That takes ten times as long as all other rules together."""
+    """If True, counts all sentences of every kept page. That takes ten times as long as all other rules together."""
     is_for_published: bool = False
 
     def __post_init__(self) -> None:

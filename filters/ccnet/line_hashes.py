@@ -28,7 +28,7 @@ class LineHashes:
     """The hashes of all lines of ``n`` documents, in order."""
 
     hashes: UInt64s
-    """One per line."""
+    """One hash per line."""
     doc_offsets: Int64s
     """``n + 1`` offsets: the lines of document ``i`` are ``hashes[doc_offsets[i]:doc_offsets[i + 1]]``."""
 

@@ -62,7 +62,7 @@ class Comment:
     end: int
     opening: str
     closing: str
-    """Empty for a run of line comments."""
+    """The closing mark. Empty for a run of line comments."""
     is_doc: bool
 
 

@@ -136,7 +136,7 @@ _COPYRIGHT = re.compile(r"\bcopyright|\(c\)|©", re.IGNORECASE)
 
 
 def may_speak(text: str) -> bool:
-    """Returns False if the text has none of the words that every notice has."""
+    """Returns True if the text has one of the words that a notice needs; without them nothing in it is a notice."""
     lower = text.lower()
     return any(word in lower for word in _NEEDED_WORDS)
 

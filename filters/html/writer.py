@@ -21,7 +21,7 @@ _TABULAR = frozenset({"table", "dl"})
 _CELLS = frozenset({"td", "th"})
 
 _MAX_MARKS = 8
-"""Ours: most marks that are open at once. Deeper ones are ignored, so that the time stays linear."""
+"""Ours: maximum number of marks that are open at once. Deeper ones are ignored, so that the time stays linear."""
 MAX_PREFIX_CHARS = 64
 """Longest prefix (marks and indentation) of a line. Ours: with longer prefixes, deep lists would be quadratic."""
 

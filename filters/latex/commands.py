@@ -236,7 +236,7 @@ def _prefix(expander: Expander, start: int) -> bool:
 
 
 def _skip_arguments(num_arguments: int) -> Handler:
-    r"""Returns a handler that removes a command and its arguments (``\DeclareOption``: style options have no effect)."""
+    r"""Returns a handler that removes a command with its arguments. (``\DeclareOption`` has no effect here.)"""
 
     def handle(expander: Expander, start: int) -> bool:
         pos = expander.pos + expander.text.startswith("*", expander.pos)

@@ -36,7 +36,7 @@ _MAY_SETTLE = re.compile(
     r"|\\if(?:num|odd)?(?![A-Za-z@])\s*(?:-?\d|[A-Za-z]|\\[A-Za-z@]+\s*(?:-?[\dA-Za-z<=>]|\\if|\\[A-Za-z]+\s*[<=>]))"
     r"|\\ifx\s*(?:\d\d|\\(?!undefined|relax|@?empty)[A-Za-z@]+\s*\\(?!undefined|@undefined|relax|@?empty)[A-Za-z@]+)"
 )
-"""Matches in every text that may have a conditional with a known outcome."""
+"""Finds a match in every text that may have a conditional with a known outcome."""
 
 
 @dataclass(slots=True)

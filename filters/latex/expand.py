@@ -20,14 +20,14 @@ from filters.latex.scopes import LOADS, Scopes
 from filters.latex.writer import Writer
 
 MAX_DEPTH = 200
-"""Most macro texts that are nested in each other. Ours: TeX allows 200 levels of input. Papers use under 10."""
+"""Maximum depth of macro texts inside each other. Ours: TeX allows 200 levels of input. Papers use under 10."""
 MAX_CALL_CHARS = 8_192
-"""Most characters that one call may add, besides 16 times its arguments. Ours: in 63 papers no shorthand adds more than
-800 characters. Macros that add more draw figures. A macro that doubles its text reaches the limit at the 13th doubling.
+"""Maximum number of characters that one call may add, besides 16 times its arguments. Ours: in 63 papers no shorthand
+adds more than 800. Macros that add more draw figures. A macro that doubles its text reaches the limit at the 13th doubling.
 """
 MAX_CALL_EXPANSIONS = 1_000
-"""Most macros expanded in one call, besides one per character of its arguments (an argument may be a section). Ours:
-the same papers need up to 50."""
+"""Maximum number of macros expanded in one call, besides one per character of its arguments (an argument may be a
+section). Ours: the same papers need up to 50."""
 WORK_CHARS_BASE = 2_000_000
 WORK_PER_CHAR = 6
 """Budget of all calls of a document. A hostile source of 20 MB ends within half a minute. Real papers need far less."""

@@ -151,7 +151,7 @@ def _stem(path: str) -> str:
 
 
 def _kind(path: str, text: str, halves: _Halves, included: frozenset[str]) -> int:
-    """Returns 4 for a document, 3 for half of one, 2 for a part or for slides, letters etc., 1 for other TeX, else 0."""
+    """Returns 4 for a document, 3 for half of one, 2 for a part, slides, a letter etc., 1 for other TeX, else 0."""
     if not halves.has_class and not halves.has_begin:
         return 1 if _TEX_SIGNS.search(text) else 0
     is_whole = halves.has_class and halves.has_begin

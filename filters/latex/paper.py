@@ -68,7 +68,7 @@ def clean_latex(source: str, *, keep_abstract: bool = False, drop_appendix: bool
     settled, _ = resolve_conditionals(code.text)
     expanded = expand_macros(settled)
     text = expanded.text
-    if "\\iffalse" in text or "\\iftrue" in text:  # a macro may be one of them
+    if "\\iffalse" in text or "\\iftrue" in text:  # an expanded macro may contain one of them
         text, _ = resolve_conditionals(text)
     cut = cut_paper(text, keep_abstract=keep_abstract, drop_appendix=drop_appendix)
     return PaperText(

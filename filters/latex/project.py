@@ -20,11 +20,11 @@ from filters.latex.verbatim import Verbatim, declared_verbatim
 MAX_ASSEMBLED_CHARS = 20_000_000
 """Largest paper with its inputs. Ours: arXiv takes up to 50 MB with figures; the longest theses have 5 MB of text."""
 MAX_READ_CHARS = 2 * MAX_ASSEMBLED_CHARS
-"""Most characters read in all, used or not. Ours: a file that is read often and cut short costs its length always."""
+"""Maximum number of characters read, used or not. Ours: a file that is read often costs its length each time."""
 MAX_INPUTS = 2_000
-"""Most inputs of one paper. Ours: without a limit, a file that reads two files that read two more would not end."""
+"""Maximum number of inputs of one paper. Ours: without it, files that read two files each could go on without end."""
 MAX_INPUT_DEPTH = 60
-"""Most files open inside each other. Ours: TeX Live itself allows 15."""
+"""Maximum number of files open inside each other. Ours: TeX Live itself allows 15."""
 _MAX_SEAM_CHARS = 200
 _END_DOCUMENT = re.compile(r"\\end\s?\{document\}")
 _CONDITIONAL = re.compile(r"\\(if[A-Za-z@]*|fi|@ifundefined|IfFileExists|[^A-Za-z])(?![A-Za-z@])|[{}]", re.DOTALL)

@@ -27,7 +27,7 @@ class Scopes:
         self.depth = 0
         self.undo: list[tuple[int, str, Meaning | None]] = []
         self.final_bodies: dict[str, str] = {}
-        """Texts of macros without parameters whose text needs no further expansion, by name."""
+        """Texts of macros that have no parameters and need no further expansion, by name."""
 
         self.own_names: set[str] = set()
         self.saved_names: set[str] = set()

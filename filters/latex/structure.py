@@ -25,7 +25,7 @@ _MAX_FRONT_RATIO = 20
 r"""In a paper without headings, the last mark of the front matter is ignored if less than a twentieth of the text
 follows it. Some authors put ``\maketitle`` at the end. Ours."""
 _MAX_TRIES = 50
-"""Most titles and front-matter commands that are examined. Ours: keeps the time linear on hostile sources."""
+"""Maximum number of titles and front-matter commands examined. Ours: keeps the time linear on hostile sources."""
 
 _FRONT_MARK = re.compile(
     r"\\(?:maketitle|tableofcontents|endabstract|endfrontmatter|endtopmatter|endtitlepage|printAffiliationsAndNotice|end\s?\{(?:abstract|frontmatter"

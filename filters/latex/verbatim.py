@@ -19,7 +19,7 @@ VERBATIM_ENVIRONMENTS = words(
 )
 """Environments whose body is not LaTeX: LaTeX's own, those of fancyvrb, listings and minted, and journals' for code."""
 REMOVED_ENVIRONMENTS = frozenset({"comment", "filecontents", "filecontents*"})
-"""Environments that TeX does not print: the one of the package ``comment``, and files shipped inside the source."""
+"""Environments that TeX does not print: ``comment`` of the package ``comment``, and files shipped inside the source."""
 URL_COMMANDS = words("url path nolinkurl href")
 _INLINE_COMMANDS = words(
     "verb Verb EscVerb spverb fverb SaveVerb lstinline mintinline mint pygmentize url path nolinkurl href"
