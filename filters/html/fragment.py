@@ -80,9 +80,9 @@ _UNSEEN = ["script", "style", "template", "noscript", "iframe", "svg", "object",
 
 MAX_MENDED_TAGS = 5_000
 MAX_MENDED_CHARS = 100_000
-"""Maximum number of ``<`` signs and characters of a fragment that lexbor repairs. In larger ones the tags are cut as they
-are. lexbor's time is quadratic in the depth of unclosed tags (20,000 deep: 3 s) and in the attributes of one tag (80,000:
-13 s). Ours: a post is at most 30,000 characters of Markdown."""
+"""Maximum number of ``<`` signs and characters of a fragment that lexbor repairs. The tags of larger ones are cut as
+they are. lexbor's time is quadratic in the depth of unclosed tags (20,000 deep: 3 s) and in the attributes of one tag
+(80,000: 13 s). Ours: a post is at most 30,000 characters of Markdown."""
 
 
 def html_to_text(fragment: str, *, image_alt: bool = False) -> str:

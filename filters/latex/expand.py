@@ -23,8 +23,7 @@ MAX_DEPTH = 200
 """Maximum depth of macro texts inside each other. Ours: TeX allows 200 levels of input. Papers use under 10."""
 MAX_CALL_CHARS = 8_192
 """Maximum number of characters that one call may add, besides 16 times its arguments. Ours: in 63 papers no shorthand
-adds more than 800. Macros that add more draw figures. A macro that doubles its text reaches the limit at the 13th doubling.
-"""
+adds more than 800. Macros that add more draw figures. A macro that doubles its text ends at the 13th doubling."""
 MAX_CALL_EXPANSIONS = 1_000
 """Maximum number of macros expanded in one call, besides one per character of its arguments (an argument may be a
 section). Ours: the same papers need up to 50."""
@@ -234,10 +233,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         return None if self.stack else start
 
     def unreadable(self, outside: int | None = None) -> bool:
-        """Handles a test whose arguments cannot be read.
-
-        Inside a macro's text the call is given up. Outside, the test is left unchanged (returns False).
-        """
+        """Gives up the call if a test in a macro's text has unreadable arguments. Outside, leaves the test (False)."""
         if outside is not None:
             return False
         self.give_up()
@@ -261,10 +257,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.text, self.pos = text, 0
 
     def push(self, filled: str, macro: Macro, name: str, *, is_one: bool = False) -> None:
-        """Makes ``filled``, the text of the macro ``name``, the next input.
-
-        With ``is_one``, the text is put in braces if it has more than one token.
-        """
+        """Makes ``filled``, the text of a macro, the next input. ``is_one`` puts more than one token into braces."""
         call = self.call
         self.result.num_expanded += 1
         cost = len(filled) + _PUSH_COST_CHARS

@@ -190,7 +190,7 @@ def _without_parenthesis(call: TemplateCall) -> str:
 
 
 def _centuries_fr(call: TemplateCall) -> str:
-    """Returns French centuries: ``{{sp|XI|e|au|XII|e|s}}`` shows "XIe au XIIe siècles"; otherwise "et" joins two.
+    """Returns French centuries: ``{{sp|XI|e|au|XII|e|s}}`` shows "XIe au XIIe siècles".
 
     >>> _centuries_fr(TemplateCall(["XI", "e", "au", "XII", "e"], {}, "fr"))
     'XIe au XIIe siècle'
