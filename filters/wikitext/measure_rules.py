@@ -198,7 +198,7 @@ def _money(call: TemplateCall) -> str:
 
 
 def date_words(parts: list[str], language: str, *, is_day_first: bool = False) -> str:
-    """Returns a date in the language's form. ``parts`` are year, month and day, or only the year and the month.
+    """Returns a date in the language's form. ``parts`` are year, month and day; day and month may be missing.
 
     >>> date_words(["2007", "10", "5"], "de"), date_words(["2007", "10"], "en"), date_words(["2007", "10", "5"], "en")
     ('5. Oktober 2007', 'October 2007', 'October 5, 2007')

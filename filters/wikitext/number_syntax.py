@@ -30,7 +30,7 @@ def is_number(word: str) -> bool:
 
 
 def group_digits(number: str, language: str) -> str:
-    """Returns a number with a decimal point, as programs write it, in the form of the language.
+    """Converts a number with a decimal point, as programs write it, to the form of the language.
 
     Other text is returned unchanged.
 
@@ -60,7 +60,7 @@ def _grouped(digits: str, language: str) -> str:
 
 
 def local_number(number: str, language: str) -> str:
-    """Returns a number that an editor typed into a template in the form of the wiki's language.
+    """Converts a number that an editor typed into a template to the form of the wiki's language.
 
     Editors use the wiki's own separators or the English ones. In a wiki with a decimal comma, a point or comma before
     three digits can mean either, so such a number is returned unchanged.
