@@ -16,6 +16,7 @@ import pyarrow as pa
 import sentencepiece
 
 from tokenizer import model_file as model_proto
+from tokenizer.decode import FastDecoder
 from tokenizer.fast_bpe import FastBpe
 
 _MAX_LIST_TOKENS = 2**31 - 1
@@ -49,6 +50,7 @@ class Encoder:
                 raise ValueError(f"the tokenizer has no {name} piece: switch {name} off for it")
         self._bos, self._eos = bos, eos
         self._fast = FastBpe.of(proto, model, self.dtype) if fast == "auto" else None
+        self._decoder = FastDecoder(proto, self._reference) if self._fast is not None else None
 
     @classmethod
     def load(cls, model: str | Path | bytes, *, bos: bool = True, eos: bool = True, fast: Fast = "auto") -> Encoder:
@@ -101,6 +103,13 @@ class Encoder:
     def decode(self, ids: Sequence[int] | np.ndarray[Any, Any]) -> str:
         """Returns the text of a document's ids, without bos and eos. Bytes that are not UTF-8 give U+FFFD."""
         return str(self._reference.decode([int(i) for i in ids]))
+
+    def decode_batch(self, ids: pa.ListArray) -> list[str]:
+        """Returns the text of every document of a batch, as `decode` does one by one, and several times faster."""
+        lists = ids.to_pylist()
+        if self._decoder is not None:
+            return list(map(self._decoder.decode, lists))
+        return [str(text) for text in self._reference.decode(lists)] if lists else []
 
     def _slow(self, array: pa.Array) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         encoded = [np.asarray(self._reference.encode(text), dtype=self.dtype) for text in array.to_pylist()]
