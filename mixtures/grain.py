@@ -59,6 +59,16 @@ class PackedSource:
         self._rows = _FORMS[form]
         self._about = f"{type(self).__name__}({self._loader.stream.fingerprint[:12]}, {settings}, form={form!r})"
 
+    @property
+    def stream(self) -> Stream:
+        """The stream, for further sources and loaders that need not open it again."""
+        return self._loader.stream
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """The names that the numbers in ``sources`` index."""
+        return self._loader.stream.source_names
+
     def __len__(self) -> int:
         """Returns the sequences that are left in the pass."""
         return self._loader.steps_left()
