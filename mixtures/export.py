@@ -180,7 +180,6 @@ _WITH_ONE_INDEX = ("megatron", "mds")
 """Layouts whose index is of all files together."""
 
 
-
 def _human(num_tokens: int) -> str:
     """
     >>> _human(1_234), _human(1_400_000_000_000)

@@ -1,8 +1,8 @@
 """``python -m mixtures.forget DIR``: takes documents out of finished shards.
 
 Only the shards that hold them are written again; all other files stay as they are, and in the new shards the other
-documents' rows are the same, in the same order. The stream becomes shorter: nothing takes the place of what left, so the
-shares of the sources shift by that much, which the manifest tells.
+documents' rows are the same, in the same order. The stream becomes shorter: nothing takes the place of what left, so
+the shares of the sources shift by that much, which the manifest tells.
 
 ``manifest.json`` gets an entry in ``forgotten``: when, why, how much of each source, the fingerprint before, and the
 file ``forgotten/NNNNN.txt`` with the ids. New shards lie under temporary names until all are whole. A command that is
@@ -65,9 +65,7 @@ class Forgotten:
             tokens[source] += length
 
 
-def forget(
-    folder: str | Path, ids: Sequence[str], *, source: str | None = None, when: str, why: str = ""
-) -> Forgotten:
+def forget(folder: str | Path, ids: Sequence[str], *, source: str | None = None, when: str, why: str = "") -> Forgotten:
     """Takes all rows of documents out of an output's training and validation shards.
 
     Args:

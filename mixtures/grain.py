@@ -80,7 +80,7 @@ class PackedSource:
     def __getitems__(self, indices: Sequence[SupportsIndex]) -> list[Any]:
         """Returns several records, much faster than one by one."""
         places = np.array([index.__index__() for index in indices], np.int64)
-        if len(places) and not (0 <= places.min() and places.max() < len(self)):
+        if len(places) and (places.min() < 0 or places.max() >= len(self)):
             raise IndexError(f"records {places.min()} to {places.max()} are not among {len(self)}")
         return list(self._rows(self._loader.batch_at(self._loader.begin + places))) if len(places) else []
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +18,7 @@ import sentencepiece
 
 from tokenizer import model_file as model_proto
 from tokenizer.decode import FastDecoder
-from tokenizer.fast_bpe import FastBpe
+from tokenizer.fast_bpe import FastBpe, covers
 
 _MAX_LIST_TOKENS = 2**31 - 1
 """Limit of an Arrow list array, whose offsets are int32."""
@@ -50,7 +51,7 @@ class Encoder:
                 raise ValueError(f"the tokenizer has no {name} piece: switch {name} off for it")
         self._bos, self._eos = bos, eos
         self._fast = FastBpe.of(proto, model, self.dtype) if fast == "auto" else None
-        self._decoder = FastDecoder(proto, self._reference) if self._fast is not None else None
+        self._decoder = FastDecoder(proto, self._reference) if covers(proto) else None
 
     @classmethod
     def load(cls, model: str | Path | bytes, *, bos: bool = True, eos: bool = True, fast: Fast = "auto") -> Encoder:
@@ -106,7 +107,8 @@ class Encoder:
 
     def decode_batch(self, ids: pa.ListArray) -> list[str]:
         """Returns the text of every document of a batch, as `decode` does one by one, and several times faster."""
-        lists = ids.to_pylist()
+        flat, ends = ids.flatten().to_numpy(zero_copy_only=False).tolist(), np.diff(ids.offsets.to_numpy()).cumsum()
+        lists = [flat[begin:end] for begin, end in pairwise([0, *ends.tolist()])]
         if self._decoder is not None:
             return list(map(self._decoder.decode, lists))
         return [str(text) for text in self._reference.decode(lists)] if lists else []

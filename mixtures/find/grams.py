@@ -46,4 +46,4 @@ def _of_chunk(data: bytes) -> Array:
     smallest = (grams >> np.uint64(32)).astype(np.uint32)
     for step in (1, 2, 4, 1):  # windows of 2, 4, 8 and 9
         smallest = np.minimum(smallest[:-step], smallest[step:])
-    return smallest[np.diff(smallest, prepend=~smallest[:1]) != 0]
+    return np.asarray(smallest[np.diff(smallest, prepend=~smallest[:1]) != 0])

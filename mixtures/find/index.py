@@ -14,6 +14,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ class ShardIndex:
         if magic != _MAGIC or size != _HEADER.size + sum(sizes):
             raise ValueError(f"{path} is damaged, or an index of another version")
         ends = (_HEADER.size + np.cumsum([0, *sizes])).tolist()
-        parts = [data[begin:end] for begin, end in zip(ends[:-1], ends[1:], strict=True)]
+        parts = [data[begin:end] for begin, end in pairwise(ends)]
         numbers = Numbers(count, low_bits, parts[2], parts[3], parts[4].view("<u4"))
         return cls(sha256.hex(), bucket_bits, parts[0].view("<u4"), parts[1].view("<u4"), numbers)
 
@@ -87,7 +88,9 @@ class ShardIndex:
     def candidates(self, hashes: Array) -> Array:
         """Returns the blocks that may hold a text with all these pieces: every one that does, and few others."""
         found = np.arange(self.num_blocks)
-        for bucket in np.unique(hashes >> np.uint32(32 - self.bucket_bits) if self.bucket_bits else hashes * 0).tolist():
+        for bucket in np.unique(
+            hashes >> np.uint32(32 - self.bucket_bits) if self.bucket_bits else hashes * 0
+        ).tolist():
             begin = bucket * self.num_blocks
             here = self.numbers.between(begin, begin + self.num_blocks) - begin
             found = np.intersect1d(found, here, assume_unique=True)

@@ -60,7 +60,7 @@ class Finder:
     def encoder(self) -> Encoder:
         """Returns the output's tokenizer. Raises ValueError if it is not the one that made the shards."""
         if self._encoder is None:
-            encoder = Encoder.load(self.folder / TOKENIZER_NAME, bos=False, eos=False)
+            encoder = Encoder.load(self.folder / TOKENIZER_NAME, bos=False, eos=False, fast="off")
             if encoder.sha256 != self.manifest["tokenizer"]["sha256"]:
                 raise ValueError(f"{self.folder / TOKENIZER_NAME} is not the tokenizer that made the shards")
             self._encoder = encoder

@@ -49,8 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 text += "\nvalidation is subtracted as an estimate; a run counts exactly what is left"
             if args.continue_from:
                 text += (
-                    f"\ncontinues {args.continue_from}; what its stages left of their last documents is not counted, so a "
-                    "run may find a few tokens less"
+                    f"\ncontinues {args.continue_from}; what its stages left of their last documents is not counted, "
+                    "so a run may find a few tokens less"
                 )
     except ValueError as error:
         print(f"mixtures.plan: {error}", file=sys.stderr)

@@ -8,6 +8,7 @@ import json
 import struct
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ def test_mds(output: Path, tmp_path: Path, ordered: Rows, monkeypatch: pytest.Mo
         for begin in begins[:-1]:
             sizes = struct.unpack_from("<3I", data, begin)
             ends = np.cumsum([begin + 12, *sizes]).tolist()
-            doc_id, source, tokens = (data[a:b] for a, b in zip(ends[:-1], ends[1:], strict=True))
+            doc_id, source, tokens = (data[a:b] for a, b in pairwise(ends))
             width = 1 << (tokens[0] & 3)
             assert tokens[0] >> 2 == 1
             ids = np.frombuffer(tokens, "<u2", -1, 1 + width).tolist()

@@ -117,9 +117,7 @@ def test_the_index_follows(output: Path, rows: Rows, encoder: Encoder, capsys: p
     assert "no shard holds" in capsys.readouterr().err
 
 
-def test_a_killed_command_is_finished_by_the_next(
-    output: Path, rows: Rows, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_command_is_finished_by_the_next(output: Path, rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
     class Killed(BaseException):
         pass
 
@@ -178,9 +176,7 @@ def test_a_wrong_request_is_one_line(
     assert error.count("\n") == 1
 
 
-def test_a_harmed_shard_is_not_written_again(
-    output: Path, rows: Rows, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_harmed_shard_is_not_written_again(output: Path, rows: Rows, capsys: pytest.CaptureFixture[str]) -> None:
     path = output / "shards/train-00000-of-00005.arrow"
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1

@@ -83,9 +83,7 @@ def test_states_go_to_any_number_of_ranks_and_to_the_loader(out: Path, packing: 
                 part = range(rank, len(source), more)
                 records = source.__getitems__(part)
                 rest |= {i: one["input_ids"].tolist() for i, one in zip(part, records, strict=True)}
-                loader = Loader(
-                    first.stream, replace(settings, batch_size=1), place=Place(rank=rank, num_ranks=more)
-                )
+                loader = Loader(first.stream, replace(settings, batch_size=1), place=Place(rank=rank, num_ranks=more))
                 loader.load_state_dict(state)
                 given = [batch.input_ids[0, :-1].tolist() for batch in loader]
                 assert given == [rest[i] for i in part]

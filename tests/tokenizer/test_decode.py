@@ -11,7 +11,17 @@ import pytest
 from tokenizer.encode import Encoder
 from tokenizer.train.training import TrainSettings, train
 
-TEXTS = ["", " ", "  two before", "a", "\u2581mark", "snow \u2603 and \U0001f600", "\ufffd", "x\n\ty  ", "<s> </s> <0x41>"]
+TEXTS = [
+    "",
+    " ",
+    "  two before",
+    "a",
+    "\u2581mark",
+    "snow \u2603 and \U0001f600",
+    "\ufffd",
+    "x\n\ty  ",
+    "<s> </s> <0x41>",
+]
 
 
 @pytest.fixture(scope="module")
