@@ -3,8 +3,9 @@ tokens.
 
 Run: ``python benchmarks/loader.py [--tokens N] [--rounds N] [--folder DIR]``
 
-Ours yields what a trainer needs: shuffled sequences, their documents' borders, and the source of every segment. A
-second row adds the position of every token. The peers get the same tokens, each in its own format:
+Ours gives what a trainer needs: shuffled sequences, their documents' borders, and the source of every segment; a second
+row adds the positions of every token and cumulative lengths, a third packs with best_fit, a fourth gives single
+records through Grain's interface. The peers get the same tokens, each in its own form:
 
 - memory map: ``numpy.memmap`` of raw ids, sequences in order, no borders; this is the fastest the machine allows;
 - datasets: the shards as they are, ``load_dataset("arrow")``, by row and in batches, packed in order, no borders;
@@ -31,7 +32,8 @@ import numpy as np
 import pyarrow as pa
 
 from mixtures.export import export
-from mixtures.loader import Loader, LoaderSettings
+from mixtures.grain import PackedSource
+from mixtures.loader import Loader, LoaderSettings, Packing
 from mixtures.manifest import build_manifest, dumps
 from mixtures.plan.shares import Plan, SourcePlan
 from mixtures.shards import ShardMetadata, shard_name, write_shard
@@ -110,11 +112,24 @@ def _documents(generator: np.random.Generator, num_tokens: int, prefix: str) -> 
     )
 
 
-def ours(folder: Path, *, positions: bool) -> Iterator[Any]:
-    for batch in Loader(folder, LoaderSettings(seq_len=SEQ_LEN, batch_size=BATCH)):
+def ours(folder: Path, *, positions: bool, packing: Packing = "concatenate") -> Iterator[Any]:
+    for batch in Loader(folder, LoaderSettings(seq_len=SEQ_LEN, batch_size=BATCH, packing=packing)):
         if positions:
             batch.positions()
+            batch.cu_seqlens()
         yield batch.input_ids
+
+
+def ours_through_grain(folder: Path) -> Iterator[Any]:
+    """Records in MaxText's form by Grain's interface of several records at a time, which also have positions."""
+    source = PackedSource(folder, LoaderSettings(seq_len=SEQ_LEN, batch_size=1), form="maxtext")
+    for first in range(0, len(source) - BATCH, BATCH):
+        records = source.__getitems__(range(first, first + BATCH))
+        ids = np.empty((BATCH, SEQ_LEN + 1), np.int64)
+        for row, record in zip(ids, records, strict=True):
+            row[:-1] = record["inputs"]
+            row[-1] = record["targets"][-1]
+        yield ids
 
 
 def memory_map(raw: Path) -> Iterator[Any]:
@@ -221,7 +236,9 @@ def compare(folder: Path, num_tokens: int, rounds: int) -> None:
     for name, make, share in (
         ("memory map itself, in order, no borders", lambda: memory_map(raw), 1),
         ("ours: shuffled, borders, sources", lambda: ours(run, positions=False), 1),
-        ("ours: and positions of every token", lambda: ours(run, positions=True), 1),
+        ("ours: and positions, cu_seqlens", lambda: ours(run, positions=True), 1),
+        ("ours: best_fit, positions, cu_seqlens", lambda: ours(run, positions=True, packing="best_fit"), 2),
+        ("ours: through Grain's interface, MaxText", lambda: ours_through_grain(run), 8),
         ("datasets, by row, no borders", lambda: datasets_rows(run), 4),
         ("datasets, in batches, no borders", lambda: datasets_batches(run), 1),
         ("datatrove", lambda: datatrove(exported, positions=False), 2),
