@@ -28,8 +28,7 @@ from pipeline.sources.source import UNKNOWN_FORM, Chunk, Rejected, TableRow, Uni
 SAMPLE_SECONDS = 5.0
 SAMPLE_DOCS = 500
 BYTES_PER_TOKEN = 4.0
-"""Bytes of text per token, for a vocabulary of 32,000 pieces. English web text has 4.0 to 4.4, code and formulas about
-3."""
+"""Bytes of text per token with 32,000 pieces. English web text has 4.0 to 4.4, code and formulas about 3."""
 _UNITS = 4
 _PART_OF_ANOTHER = "part-of-another/"
 

@@ -8,5 +8,7 @@ class JobFailed(RuntimeError):  # noqa: N818 - the name says what happened
 
 
 class RunFailed(Exception):  # noqa: N818 - the name says what happened
-    """Raised if the run cannot continue because of its data. The command prints no traceback and exits with status
-    1."""
+    """Raised if the run cannot continue because of its data.
+
+    The command prints no traceback and exits with status 1.
+    """

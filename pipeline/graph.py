@@ -32,8 +32,10 @@ from pipeline.tokenize.pick_sample import PickSample
 
 
 def clean(p: beam.Pipeline, jobs: Sequence[SourceJob]) -> None:
-    """Cleans each source on its own. The dumps of a source are added oldest first: each needs the keys of earlier
-    dumps."""
+    """Cleans each source on its own.
+
+    The dumps of a source are added oldest first: each needs the keys of earlier dumps.
+    """
     cleaned: dict[str, list[Any]] = {}
     for job in jobs:
         units = p | f"{job.label}/units" >> ReadUnitList(job.places.units_path)  # Output: (number, chunk, Unit)

@@ -35,8 +35,10 @@ class Workplace:
         self.measured = Measured()
 
     def run(self, name: str, build: Callable[[beam.Pipeline], None]) -> None:
-        """Builds and runs one job. If the job fails, raises :class:`RunFailed` for a known cause and JobFailed for
-        others."""
+        """Builds and runs one job.
+
+        If the job fails, raises :class:`RunFailed` for a known cause and JobFailed for others.
+        """
         begun = time.monotonic()
         engine = self.engine
         pipeline = beam.Pipeline(runner=engine.runner, options=engine.options_of(name))
@@ -60,8 +62,10 @@ class Workplace:
 
 @contextlib.contextmanager
 def workplace(settings: Settings, engine: Engine, layout: Layout, display: Display) -> Iterator[Workplace]:
-    """Yields a workplace with a spill folder of its own, which is deleted at the end. First deletes what a killed run
-    left."""
+    """Yields a workplace with a spill folder of its own, which is deleted at the end.
+
+    First deletes what a killed run left.
+    """
     root = layout.work
     if not engine.is_local:
         root = engine.options.view_as(GoogleCloudOptions).temp_location or layout.work

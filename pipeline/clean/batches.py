@@ -25,8 +25,7 @@ MAX_BATCH_DOCS = 512
 MAX_BATCH_BYTES = 8 << 20
 
 SIGNALS_TYPE = pa.list_(pa.struct([pa.field("name", pa.string()), pa.field("value", pa.float64())]))
-"""The type of the column ``signals``. It is a list of names and values, not a map: Hugging Face's ``datasets`` cannot
-read maps."""
+"""The type of the column ``signals``. It is a list, because Hugging Face's ``datasets`` cannot read maps."""
 
 DROPPED_SCHEMA = pa.schema(
     {
@@ -62,8 +61,10 @@ beam.coders.registry.register_coder(pa.RecordBatch, RecordBatchCoder)
 
 
 def batch_to_bytes(batch: pa.RecordBatch) -> bytes:
-    """Returns a batch as an Arrow IPC stream, compressed with LZ4. LZ4 is fast, and spilled batches are read back
-    soon."""
+    """Returns a batch as an Arrow IPC stream, compressed with LZ4.
+
+    LZ4 is fast, and spilled batches are read back soon.
+    """
     sink = pa.BufferOutputStream()
     options = pa.ipc.IpcWriteOptions(compression="lz4")
     with pa.ipc.new_stream(sink, batch.schema, options=options) as writer:
@@ -161,8 +162,9 @@ def text_bytes(text: pa.Array) -> int:
 
 
 def text_lines(text: pa.Array) -> int:
-    r"""Returns the number of lines in a column of texts. A last line without a line end counts. An empty text has no
-    lines.
+    r"""Returns the number of lines in a column of texts.
+
+    A last line without a line end counts. An empty text has no lines.
 
     >>> text_lines(pa.array(["a\nb", "a\nb\n", ""]))
     4

@@ -26,10 +26,9 @@ SENT, RECEIVED = "sent:", "received:"
 
 READ_STAGE, WRITE_STAGE = "read", "clean"
 ROWS_STAGE, ROWS = "@rows", "rows"
-"""The pseudo-stage and the name for the number of rows in ``dropped/``. It is needed if only some dropped documents get
-a row."""
+"""The pseudo-stage and name for the number of rows in ``dropped/``, if only some dropped documents get a row."""
 WON_STAGE = "@won"
-"""The pseudo-stage for the number of keys of which the documents of a dump are the kept ones. The name is the dedup."""
+"""The pseudo-stage for the number of keys for which a document of a dump is kept. The name is that of the dedup."""
 GRAPH = "@graph"
 """The pseudo-stage for the numbers of records that stages send to each other."""
 
@@ -77,8 +76,7 @@ def _handover_faults(counts: Mapping[CountKey, int]) -> Iterable[str]:
 
 def check_chain(source: str, stages: Sequence[str], counts: Mapping[CountKey, int], *, num_written: int,
                 num_dropped_written: int, is_share: bool = False) -> None:  # fmt: skip
-    """Checks that each stage took in what the stage before it kept, and that the files contain what the last stage
-    kept.
+    """Checks that each stage took in what the one before it kept, and that the files contain what the last one kept.
 
     Args:
         stages: the names of the stages, in the order in which documents pass them.

@@ -88,7 +88,8 @@ def split_into_dumps(
 def file_without_dump(source: Source, listing: Listing) -> str:
     """Returns the path of the first file that names no dump, which is why the source is cleaned in one piece.
 
-    Returns "" if there is no such file."""
+    Returns "" if there is no such file.
+    """
     reader = source.reader
     if not comes_in_dumps(source):
         return ""
@@ -118,10 +119,10 @@ def _marker(layout: Layout, source: str, dump: PreparedDump) -> str:
 
 
 def pending_dumps(jobs: Sequence[SourceJob], layout: Layout) -> list[SourceJob]:
-    """Returns the jobs of the dumps that are not complete. They include the key files of earlier dumps that are
-    complete.
+    """Returns the jobs of the dumps that are not complete.
 
-    Deletes the output of incomplete dumps. Renames the parts of complete dumps to the names that they have in this run.
+    They include the key files of earlier dumps that are complete. Deletes the output of incomplete dumps. Renames the
+    parts of complete dumps to the names that they have in this run.
     """
     forget_dumps(layout, jobs[0].source.name, keep={job.dump for job in jobs})
     pending: list[SourceJob] = []
@@ -145,15 +146,13 @@ def pending_dumps(jobs: Sequence[SourceJob], layout: Layout) -> list[SourceJob]:
 
 
 def _num_won(dump: SourceJob, step: str) -> int:
-    """Returns the number of keys of a dedup for which the documents of a complete dump were kept, from the dump's
-    marker."""
+    """Returns the number of keys for which a dedup kept documents of a complete dump, from the dump's marker."""
     marker = read_marker(dump.places.marker) or {}
     return sum(n for _, stage, what, n in marker["counts"] if (stage, what) == (c.WON_STAGE, step))
 
 
 def forget_dumps(layout: Layout, source: str, keep: Collection[str] = ()) -> None:
-    """Deletes the markers and keys of a source's dumps, of clean documents and of tokens, except those of dumps in
-    ``keep``.
+    """Deletes the markers (clean and tokens) and the keys of a source's dumps, except of the dumps in ``keep``.
 
     A marker must not remain without its dump: in the next run another dump may have the same part numbers.
     """
@@ -169,8 +168,10 @@ def forget_dumps(layout: Layout, source: str, keep: Collection[str] = ()) -> Non
 
 
 def _rename_parts(folder: str, numbers: Iterable[int], num_parts: int) -> None:
-    """Deletes the parts that are not in ``numbers``. Renames the others so that their names have the new number of
-    parts."""
+    """Deletes the parts that are not in ``numbers``.
+
+    Renames the others so that their names have the new number of parts.
+    """
     kept = set(numbers)
     delete_unfinished(folder)
     for path, number, _ in numbered_parts(folder):

@@ -13,14 +13,15 @@ from pipeline.sources.source import Source
 
 @dataclass(frozen=True, slots=True)
 class KeyFiles:
-    """The key files of a dump: the keys of an exact dedup, and the documents kept for them. A newer dump reads these
-    files."""
+    """The key files of a dump: the keys of an exact dedup, and the documents kept for them.
+
+    A newer dump reads these files.
+    """
 
     step: str
     folder: str
     num_keys: int = 0
-    """The number of keys in all files. It is known once the dump is complete. A newer dump must read the same
-    number."""
+    """The number of keys in all files, known once the dump is complete. A newer dump must read the same number."""
 
     def path(self, bucket: int) -> str:
         """Returns the path of the key file of a bucket.
@@ -100,8 +101,10 @@ class SourceJob:
         return f"{self.source.name}@{self.dump}" if self.dump else self.source.name
 
     def part_path(self, folder: str, part: int) -> str:
-        """Returns the path of one of the job's parts in ``clean/`` or ``dropped/``. ``part`` counts from 0 within the
-        job."""
+        """Returns the path of one of the job's parts in ``clean/`` or ``dropped/``.
+
+        ``part`` counts from 0 within the job.
+        """
         return f"{folder}/{part_name(self.sizes.first_part + part, self.sizes.num_parts_in_names)}"
 
     def key_files(self, step: str) -> KeyFiles:

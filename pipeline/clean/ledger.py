@@ -40,13 +40,17 @@ class Ledger:
             self.counts[self.source, stage, what] += number
 
     def note(self, stage: str, what: str, number: int) -> None:
-        """Counts kept documents that a stage has a note on, for example ``may_hide_duplicates``. A zero is stored
-        too."""
+        """Counts kept documents that a stage has a note on, for example ``may_hide_duplicates``.
+
+        A zero is stored too.
+        """
         self.counts[self.source, stage, c.NOTED + what] += number
 
     def send(self, name: str, number: int) -> None:
-        """Counts records that are sent to another stage of the graph. That stage counts what it receives under the same
-        name."""
+        """Counts records that are sent to another stage of the graph.
+
+        That stage counts what it receives under the same name.
+        """
         self.count(c.GRAPH, c.SENT + name, number)
 
     def receive(self, name: str, number: int) -> None:
@@ -121,13 +125,17 @@ class Ledger:
 
     @property
     def is_full(self) -> bool:
-        """True if there are so many dropped rows that the caller must take them. This bounds the memory of the
-        worker."""
+        """True if there are so many dropped rows that the caller must take them.
+
+        This bounds the memory of the worker.
+        """
         return self._num_rows >= _FLUSH_ROWS or self._num_bytes >= _FLUSH_BYTES
 
     def take_dropped(self) -> Iterator[pa.RecordBatch]:
-        """Yields the dropped rows so far as one batch, and removes them from the ledger. Only sampled rows keep their
-        text."""
+        """Yields the dropped rows so far as one batch, and removes them from the ledger.
+
+        Only sampled rows keep their text.
+        """
         if not self._rows:
             return
         rows = pa.Table.from_batches(self._rows).combine_chunks().to_batches()[0]
@@ -141,8 +149,10 @@ class Ledger:
 
 
 def sample_hash(document_id: str) -> int:
-    """Returns the hash by which documents are sampled. In every run, the documents with the smallest hashes are
-    sampled."""
+    """Returns the hash by which documents are sampled.
+
+    In every run, the documents with the smallest hashes are sampled.
+    """
     return xxhash.xxh3_64_intdigest(document_id.encode(), seed=0x5A)
 
 
@@ -163,8 +173,10 @@ def without_text_above(rows: pa.RecordBatch, limits: Mapping[tuple[str, str], in
 
 
 def in_share(rows: pa.RecordBatch, share: float) -> pa.Array:
-    """Returns a mask of the rows to write. The mask selects about ``share`` of the rows: those with the smallest
-    hashes."""
+    """Returns a mask of the rows to write.
+
+    The mask selects about ``share`` of the rows: those with the smallest hashes.
+    """
     limit = int(share * 2**64)
     return pa.array([sample_hash(i) < limit for i in rows.column("id").to_pylist()], pa.bool_())
 

@@ -43,8 +43,10 @@ _MAX_HELD = 1000
 
 
 class SegmentDoFn(beam.DoFn):
-    """The base class of passes. It loads the models, spills the batches after the segment has run, and sends their
-    keys."""
+    """The base class of passes.
+
+    It loads the models, spills the batches after the segment has run, and sends their keys.
+    """
 
     def __init__(self, job: SourceJob, segment: Segment) -> None:
         self._job, self._segment = job, segment
@@ -150,8 +152,10 @@ class ReadUnits(SegmentDoFn):
         return f"{self._job.source.name}: read"
 
     def _documents(self, unit: Unit, ledger: Ledger, held: list[TaggedOutput]) -> Iterator[dict[str, Any] | None]:
-        """Yields the documents of a unit. Adds rejected records to the ledger, and rows of a join's tables to
-        ``held``."""
+        """Yields the documents of a unit.
+
+        Adds rejected records to the ledger, and rows of a join's tables to ``held``.
+        """
         if unit.kind == UNKNOWN_FORM:
             ledger.reject(Rejected(location=unit.path, reason=UNKNOWN_FORM, is_bad=False))
             return
@@ -198,8 +202,10 @@ class OpenBatches(SegmentDoFn):
         progress.tick(self._job.places.progress_dir, self._stage(), units=1)
 
     def _batches(self, payloads: Iterable[bytes]) -> Iterator[tuple[bytes, Blob, Verdicts]]:
-        """Yields each batch of a part with its verdicts. The sorted payloads have a reference to the batch, then its
-        verdicts."""
+        """Yields each batch of a part with its verdicts.
+
+        The sorted payloads have a reference to the batch, then its verdicts.
+        """
         kinds = {v.tag: kind_of(v.step) for v in self._segment.verdicts}
         current, blob, verdicts = b"", None, Verdicts()
         for payload in payloads:

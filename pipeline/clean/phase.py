@@ -163,7 +163,8 @@ def already_complete(prepared: Iterable[PreparedSource], jobs: Iterable[SourceJo
 def finish_sources(prepared: Iterable[PreparedSource], layout: Layout, settings: Settings) -> None:
     """Writes the statistics and the marker of each source that was cleaned dump by dump.
 
-    All dumps of these sources must be complete."""
+    All dumps of these sources must be complete.
+    """
     for one in prepared:
         if one.dumps and not is_complete(one, layout):
             job = _job(one, layout, settings)

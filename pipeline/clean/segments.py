@@ -46,8 +46,10 @@ class Segment:
 
     @property
     def spills(self) -> bool:
-        """True if the pass spills its documents. A pass that changes no document spills nothing: the next opens the
-        same batches."""
+        """True if the pass spills its documents.
+
+        A pass that changes no document spills nothing: the next opens the same batches.
+        """
         return bool(self.local) or self.index == 0 or (self.index == 1 and not self.verdicts)
 
 

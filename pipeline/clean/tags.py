@@ -16,8 +16,9 @@ SIGNAL_MARK = b"\xff"
 
 
 def signal_bytes(value: float) -> bytes:
-    """Packs a measurement of a global step. The first byte is ``SIGNAL_MARK``, because no detail (UTF-8) begins with
-    it.
+    """Packs a measurement of a global step.
+
+    The first byte is ``SIGNAL_MARK``. No detail (UTF-8) begins with this byte.
 
     >>> len(signal_bytes(0.5)), signal_bytes(0.5)[:1] == SIGNAL_MARK
     (9, True)

@@ -42,12 +42,12 @@ Run = tuple[str, int, int, int]
 
 
 class GroupBytes(beam.PTransform):
-    """Groups (key, payload) into (key, payloads in the order of their bytes). Keys are integers from 0 to ``num_keys``
-    - 1.
+    """Groups (key, payload) into (key, payloads in the order of their bytes).
 
-    The input is one PCollection or a tuple of them. Each PCollection of a tuple is spilled by its own transform, so
-    payloads are not flattened. Let a payload begin with a big-endian id: then the order is the same in every run, and
-    payloads with the same id are adjacent. A group reads its payloads from disk each time it is iterated.
+    Keys are integers from 0 to ``num_keys - 1``. The input is one PCollection or a tuple of them. Each PCollection of a
+    tuple is spilled by its own transform, so payloads are not flattened. Let a payload begin with a big-endian id: then
+    the order is the same in every run, and payloads with the same id are adjacent. A group reads its payloads from disk
+    each time it is iterated.
 
     Args:
         num_keys: number of keys.
@@ -93,10 +93,10 @@ class GroupBytes(beam.PTransform):
 
 
 class _SortGroup(beam.DoFn):
-    """Sorts a group that the engine shuffled. A group larger than the buffer is sorted through files on the worker's
-    disk.
+    """Sorts a group that the engine shuffled.
 
-    The files are deleted after the next step has read the group. Every engine fuses that step with this one.
+    A group larger than the buffer is sorted through files on the worker's disk. The files are deleted after the next
+    step has read the group. Every engine fuses that step with this one.
     """
 
     def __init__(self, buffer_bytes: int, merge_bytes: int) -> None:

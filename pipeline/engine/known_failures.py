@@ -50,8 +50,10 @@ def explained(error: BaseException) -> str | None:
 
 @contextlib.contextmanager
 def without_known_tracebacks() -> Iterator[None]:
-    """Hides the tracebacks that Beam logs and prints for known failures. The run reports each failure in one line
-    instead."""
+    """Hides the tracebacks that Beam logs and prints for known failures.
+
+    The run reports each failure in one line instead.
+    """
     loggers = [logging.getLogger(f"apache_beam.runners.{module}") for module in ("common", "worker.sdk_worker")]
     for logger in loggers:
         logger.addFilter(_is_unknown)

@@ -90,8 +90,10 @@ class LocalWorkerHandler(worker_handlers.SubprocessSdkWorkerHandler):
             self._report_lost(status)
 
     def _environment(self, logging_port: int) -> dict[str, str]:
-        """Returns the environment variables of the process. They tell Beam's worker program the addresses of its
-        runner."""
+        """Returns the environment variables of the process.
+
+        They tell Beam's worker program the addresses of its runner.
+        """
 
         def address(url: str) -> str:
             return str(text_format.MessageToString(endpoints_pb2.ApiServiceDescriptor(url=url)))

@@ -58,8 +58,10 @@ class Engine:
         return self.name == "DataflowRunner"
 
     def options_of(self, job: str) -> PipelineOptions:
-        """Returns the options of one of the run's jobs. On Dataflow each job has its own name, by which it can be
-        found."""
+        """Returns the options of one of the run's jobs.
+
+        On Dataflow each job has its own name, by which it can be found.
+        """
         if not self.is_dataflow:
             return self.options
         name = self.options.view_as(GoogleCloudOptions).job_name or self.run_name
@@ -69,7 +71,8 @@ class Engine:
 class LocalRunner(fn_api_runner.FnApiRunner):
     """Beam's local runner, with our own worker program.
 
-    It is made from its class, because with the name "DirectRunner" Beam would first try to download another runner."""
+    It is made from its class, because with the name "DirectRunner" Beam would first try to download another runner.
+    """
 
     def run_via_runner_api(self, pipeline_proto: Any, options: PipelineOptions) -> Any:
         watch_workers()

@@ -1,8 +1,8 @@
-"""Files with checksums that one job or run writes and a later one reads. A right size alone does not prove a file
-intact.
+"""Files with checksums that one job or run writes and a later one reads.
 
-The first line of a small file is the checksum of the rest. In an Arrow file, the metadata of each batch has one
-checksum per piece of a column. So a reader that skips the token ids checks only the columns that it reads.
+A right size alone does not prove a file intact. The first line of a small file is the checksum of the rest. In an Arrow
+file, the metadata of each batch has one checksum per piece of a column. So a reader that skips the token ids checks
+only the columns that it reads.
 """
 
 from __future__ import annotations

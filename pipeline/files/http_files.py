@@ -16,8 +16,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO, cast
 
 MAX_TRIES = 10
-"""Ours: a file is given up after this many tries in a row without a byte. The waits between them add up to six
-minutes."""
+"""Ours: a file is given up after this many tries in a row without a byte. The waits add up to six minutes."""
 _MAX_WAIT_SECONDS = 120.0
 _TIMEOUT_SECONDS = 60.0
 _BUFFER_BYTES = 1 << 20
@@ -74,8 +73,7 @@ class HttpFile(io.RawIOBase):
         self._response_at = 0
         self._length: int | None = None
         self._version = ""
-        """The server's version of the file (``ETag`` or ``Last-Modified``). A resumed transfer must have the same
-        version."""
+        """The server's version of the file (``ETag`` or ``Last-Modified``), the same for a resumed transfer."""
 
     def readable(self) -> bool:
         return True
@@ -118,8 +116,10 @@ class HttpFile(io.RawIOBase):
             self._response = None
 
     def _try(self, action: Callable[[], Any]) -> Any:
-        """Runs ``action`` until it succeeds, at most ``MAX_TRIES`` times, with longer and longer waits. Returns its
-        result."""
+        """Runs ``action`` until it succeeds, at most ``MAX_TRIES`` times, with longer and longer waits.
+
+        Returns its result.
+        """
         for number in range(1, MAX_TRIES + 1):
             seconds = min(0.5 * 2.0**number, _MAX_WAIT_SECONDS)
             try:
@@ -200,8 +200,7 @@ def _skip(response: Any, num_bytes: int) -> None:
 
 
 def _said(error: urllib.error.HTTPError) -> str:
-    """Returns the status with the store's own error code (``SlowDown``, ``NoSuchKey``), which is in the XML of the
-    answer."""
+    """Returns the status, with the store's error code from the XML of the answer (``SlowDown``, ``NoSuchKey``)."""
     try:
         body = error.read(_MAX_ERROR_BYTES).decode("utf-8", "replace")
     except (OSError, http.client.HTTPException):

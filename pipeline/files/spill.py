@@ -51,8 +51,10 @@ def blob_from(data: bytes) -> Blob:
 
 
 def read_range(path: str, start: int, end: int) -> bytes:
-    """Returns the bytes from ``start`` up to but not including ``end`` of a spill file. Raises DamagedFile if some are
-    missing."""
+    """Returns the bytes from ``start`` up to but not including ``end`` of a spill file.
+
+    Raises DamagedFile if some are missing.
+    """
     if path.startswith("gs://"):  # for gs://, Beam's open() reads 16 MB ahead, however few bytes are requested
         file_system = FileSystems.get_filesystem(path)
         file = file_system._gcsIO().open(path, read_buffer_size=max(end - start, 1))

@@ -29,7 +29,8 @@ class _All:
 class CountHeldOut(beam.PTransform):
     """Takes (source, token file). Outputs one file that has, by source, what is held out and how many tokens it has.
 
-    What is held out is either a share of the documents, or all documents up to a cut."""
+    What is held out is either a share of the documents, or all documents up to a cut.
+    """
 
     def __init__(self, job: CountJob) -> None:
         super().__init__()

@@ -1,5 +1,4 @@
-"""What a mixture takes over from the mixtures that it continues: where sources stopped, what is held out, the
-tokenizer.
+"""Reads what a mixture takes over from those that it continues: where sources stopped, what is held out, the tokenizer.
 
 A source's documents form one sequence: epoch after epoch, each in the order of its hashes. A stage is a range of that
 sequence. The next stage begins after the document in which the last stage ended. So within one epoch of a source no
@@ -45,8 +44,9 @@ class Earlier:
         return SourceTokens(tokens, documents, self.epochs.get(source, 0) * tokens + taken_tokens)
 
     def rules(self, wanted: Mapping[str, HoldOut]) -> dict[str, HoldOut]:
-        """Returns the validation rule of each source. It is that of the earlier stages, or ``wanted`` if the source is
-        new.
+        """Returns the validation rule of each source.
+
+        It is that of the earlier stages, or ``wanted`` if the source is new.
 
         Raises:
             ValueError: for a source of the earlier stages, the recipe has another rule than they had.
@@ -125,8 +125,10 @@ def _relative(folder: str, output: str) -> str:
 
 
 def _moved(path: str, folder: str, output: str) -> str:
-    """Converts a path relative to ``folder`` to a path relative to ``output``. URLs and absolute paths stay as they
-    are."""
+    """Converts a path relative to ``folder`` to a path relative to ``output``.
+
+    URLs and absolute paths stay as they are.
+    """
     if not is_local(path) or os.path.isabs(path):
         return path
     return _relative(os.path.normpath(join(folder, path)) if is_local(folder) else join(folder, path), output)

@@ -82,7 +82,8 @@ class _SubsetHashes:
 class _Trained:
     """Returns a mask of the documents from which the last, partial epoch is taken.
 
-    The mask excludes documents that are held out or that earlier stages took."""
+    The mask excludes documents that are held out or that earlier stages took.
+    """
 
     job: MixJob
 
@@ -105,7 +106,8 @@ def validation_keys(job: MixJob) -> dict[str, int]:
 def _epochs(job: MixJob, source: str, batch: pa.RecordBatch, cuts: dict[str, Cut]) -> Iterator[tuple[int, np.ndarray]]:
     """Yields (epoch, number of tokens of each document of the batch in this epoch) for each epoch of the source.
 
-    The number is 0 for documents that are held out or that an earlier stage took."""
+    The number is 0 for documents that are held out or that an earlier stage took.
+    """
     share = job.shares[source]
     ids, num_tokens = batch.column("doc_id"), lengths(batch)
     kept = np.where(share.held_out.mask(source, ids, num_tokens), 0, num_tokens)
@@ -118,8 +120,10 @@ def _epochs(job: MixJob, source: str, batch: pa.RecordBatch, cuts: dict[str, Cut
 
 
 class _Places(beam.DoFn):
-    """Sums the tokens of every occurrence by its place in the order. The sums divide the order into shards of equal
-    size."""
+    """Sums the tokens of every occurrence by its place in the order.
+
+    The sums divide the order into shards of almost equal size.
+    """
 
     def __init__(self, job: MixJob) -> None:
         self._job = job

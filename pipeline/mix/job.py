@@ -22,8 +22,7 @@ class CountJob:
     """The token files, by source."""
     shares: Mapping[str, Decimal]
     wanted_tokens: Mapping[str, int]
-    """The number of tokens to hold out, for sources of which a number is held out. It is at most what the source
-    has."""
+    """The number of tokens to hold out, for sources of which a number is held out; at most what the source has."""
     result_path: str
     cuts: Mapping[str, Cut] = field(default_factory=dict)
     """The last held-out document of an earlier stage, for sources of which a number of tokens is held out."""
@@ -75,8 +74,7 @@ class MixJob:
     vocab_size: int
     metadata: Mapping[str, str]
     result_path: str
-    """The path of the result, which has the manifest's lines about all shards. It is written when all shards are
-    complete."""
+    """The path of the result: the manifest's lines about all shards, written when all shards are complete."""
     shuffle_dir: str | None
     progress_dir: str | None = None
     version: int = MIX_VERSION

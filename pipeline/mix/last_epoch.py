@@ -1,6 +1,7 @@
 """Finds where a subset of a source ends, exact to the token.
 
-First a histogram of all documents finds the bucket of the end. Then the documents of this bucket are compared."""
+First a histogram of all documents finds the bucket of the end. Then the documents of this bucket are compared.
+"""
 
 from __future__ import annotations
 

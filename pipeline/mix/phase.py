@@ -38,8 +38,10 @@ class Counted:
     held_rules: Mapping[str, HoldOut] = field(default_factory=dict)
 
     def about_held_out(self) -> dict[str, dict[str, Any]]:
-        """Returns the manifest's entries about the held-out documents. A later stage needs them to continue the
-        mixture."""
+        """Returns the manifest's entries about the held-out documents.
+
+        A later stage needs them to continue the mixture.
+        """
         said: dict[str, dict[str, Any]] = {}
         for source, rule in self.held_rules.items():
             cut = self.held_out[source].cut
@@ -51,8 +53,10 @@ class Counted:
 
 def count(settings: Settings, layout: Layout, sources: list[str], run_count: Callable[[CountJob], None],
           earlier: Earlier | None = None) -> Counted:  # fmt: skip
-    """Determines the validation documents and counts the rest. Documents that an earlier stage held out stay held
-    out."""
+    """Determines the validation documents and counts the rest.
+
+    Documents that an earlier stage held out stay held out.
+    """
     earlier = earlier or Earlier()
     tokens = {s: token_marker(layout, s)["tokens"] for s in sources}
     rules = {s: r for s, r in earlier.rules(settings.recipe.validation).items() if tokens.get(s)}
@@ -103,7 +107,8 @@ def count(settings: Settings, layout: Layout, sources: list[str], run_count: Cal
 def _was_counted(marker: Mapping[str, Any], rule: HoldOut | None) -> bool:
     """True if the tokenize phase has counted exactly the documents that this rule holds out.
 
-    It cannot count them if the rule is a number of tokens."""
+    It cannot count them if the rule is a number of tokens.
+    """
     share = None if rule is None or rule.share is None else str(rule.share)
     return (rule is None or rule.tokens is None) and marker["validation_share"] == share
 
@@ -143,8 +148,10 @@ def read_earlier(settings: Settings) -> Earlier:
 
 
 def make_plan(settings: Settings, counted: Counted) -> Plan:
-    """Returns the plan: how many tokens each source contributes. Raises PlanError, with the table, if there are too few
-    tokens."""
+    """Returns the plan: how many tokens each source contributes.
+
+    Raises PlanError, with the table, if there are too few tokens.
+    """
     available = {s: a for s, a in counted.available.items() if s in settings.recipe.weights}
     return plan(settings.recipe, available, settings.num_tokens)
 

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 def main(arguments: list[str] | None = None) -> int:
     """Runs one subcommand. Returns 0 if it succeeded, 1 if it failed, 2 if the request was wrong.
 
-    An error is printed on stderr in one line that says what to do."""
+    An error is printed on stderr in one line that says what to do.
+    """
     flags, beam_args = _parser().parse_known_args(sys.argv[1:] if arguments is None else arguments)
     flags.beam_args = tuple(beam_args)
     try:

@@ -38,8 +38,7 @@ BAD_WORDS = (
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A published file: its name in the folder of models, its address, and its checksum if one is published (else
-    empty)."""
+    """A published file: its name in the folder of models, its address, and its checksum (empty if not known)."""
 
     name: str
     url: str

@@ -75,8 +75,10 @@ def find_models(models_dir: str | None) -> dict[str, ModelPath]:
 
 
 def portable(path: ModelPath) -> ModelPath:
-    """Returns the path of a model in a form that a worker on another machine can use. A file in a store gets its
-    checksum."""
+    """Returns the path of a model in a form that a worker on another machine can use.
+
+    A file in a store gets its checksum.
+    """
     if isinstance(path, ModelFiles):
         return ModelFiles(tuple((n, with_checksum(f) if isinstance(f, StoredFile) else f) for n, f in path.paths))
     if isinstance(path, StoredFile):
@@ -87,8 +89,9 @@ def portable(path: ModelPath) -> ModelPath:
 def require_models(
     found: Mapping[str, ModelPath], source: str, steps: Iterable[object], models_dir: str | None
 ) -> dict[str, ModelPath]:
-    """Returns the paths of the models that a source's steps need. Language models are limited to the languages it
-    keeps.
+    """Returns the paths of the models that a source's steps need.
+
+    Language models are limited to the languages it keeps.
 
     Raises:
         MissingModels: some models are missing. The message names all of them and the commands that get them.
@@ -148,8 +151,10 @@ def _needs_no_score(step: object) -> bool:
 
 
 def _of_languages(files: ModelFiles, source: str, languages: tuple[str, ...], *, is_all: bool) -> ModelFiles:
-    """Returns the model files of the languages in use. A missing file is an error unless all pages are kept
-    (``is_all``)."""
+    """Returns the model files of the languages in use.
+
+    A missing file is an error unless all pages are kept (``is_all``).
+    """
     wanted = languages or tuple(languages_of(files))
     names = {name for name, _ in files.paths}
     missing: list[str] = []

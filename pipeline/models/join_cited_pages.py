@@ -59,8 +59,7 @@ class ReferenceJob:
     """The largest number of pages of each kind. Those with the smallest hashes are taken."""
     num_buckets: int
     language: str
-    """The language of the raw pages to use; empty for all languages. Clean documents are not filtered by language
-    again."""
+    """The language of the raw pages to use; empty for all. Clean documents are not filtered by language again."""
     language_model: Any
     """The path of the language model; None if no raw pages are read."""
     seed: int
@@ -138,8 +137,10 @@ class _Reading(beam.DoFn):
 
 
 class _CitedKeys(_Reading):
-    """Yields the keys of the addresses that a dump's pages cite. A key is repeated at most once per million keys of a
-    unit."""
+    """Yields the keys of the addresses that a dump's pages cite.
+
+    A key is repeated at most once per million keys of a unit.
+    """
 
     def process(self, element: UnitElement) -> Iterator[tuple[int, bytes]]:
         key_of, seen = _KEYS[self._job.by], set()
@@ -155,8 +156,10 @@ class _CitedKeys(_Reading):
 
 
 class _PageKeys(_Reading):
-    """Yields the keys of pages with their places. As a sample, also yields the places of the pages with the smallest
-    hashes."""
+    """Yields the keys of pages with their places.
+
+    As a sample, also yields the places of the pages with the smallest hashes.
+    """
 
     def process(self, element: UnitElement) -> Iterator[Any]:
         number, _, unit = element
@@ -184,8 +187,10 @@ class _PageKeys(_Reading):
 
 
 class _Match(beam.DoFn):
-    """Yields the places of the pages of a bucket whose keys are cited. Payloads are sorted: a citation comes before
-    pages."""
+    """Yields the places of the pages of a bucket whose keys are cited.
+
+    Payloads are sorted: a citation comes before pages.
+    """
 
     def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, tuple[str, int, bytes]]]:
         num_cited, places = 0, []
@@ -230,8 +235,10 @@ class _Choose(beam.DoFn):
 
 
 class WriteChosen(beam.PTransform):
-    """Reads units of pages. Writes one file per unit with the chosen pages: JSON lines with ``label``, ``url`` and
-    ``text``."""
+    """Reads units of pages.
+
+    Writes one file per unit with the chosen pages: JSON lines with ``label``, ``url`` and ``text``.
+    """
 
     def __init__(self, job: ReferenceJob) -> None:
         super().__init__()

@@ -32,7 +32,8 @@ class ModelFiles:
     def get(self, name: str) -> str | None:
         """Returns the path of a file of the model on this machine; None if the model has no such file.
 
-        A file in a store is copied to this machine first, if it was not copied before."""
+        A file in a store is copied to this machine first, if it was not copied before.
+        """
         path = dict(self.paths).get(name)
         return None if path is None else local_path(path)
 
@@ -126,8 +127,9 @@ def cutoffs_of(files: ModelFiles) -> dict[str, list[float]]:
 
 
 def load_scorer(folder: str, language: str) -> PerplexityModel:
-    """Returns a language's model for computing its cut-offs. It has no cut-offs yet, so it puts all documents into
-    ``tail``.
+    """Returns a language's model for computing its cut-offs.
+
+    It has no cut-offs yet, so it puts all documents into ``tail``.
 
     Raises:
         ValueError: a file is missing or damaged.

@@ -110,7 +110,8 @@ def _check_fasttext(data: mmap.mmap) -> None:
 def _skip_matrix(walk: _Walk, num_rows: int, dim: int, *, is_quantized: bool) -> None:
     """Moves past a matrix. It has a shape and then floats, or, if it is quantized, codes and their centroids.
 
-    See fastText, src/densematrix.cc and src/quantmatrix.cc."""
+    See fastText, src/densematrix.cc and src/quantmatrix.cc.
+    """
     has_norms = walk.read(_BYTE)[0] if is_quantized else 0
     rows, columns = walk.read(_SHAPE)
     if (rows, columns) != (num_rows, dim):
@@ -139,8 +140,10 @@ def _check_sentencepiece(data: mmap.mmap) -> None:
 
 
 def _check_kenlm_binary(data: mmap.mmap) -> None:
-    """Checks a binary KenLM model. KenLM checks the size of the tables itself, so only the words at the end are
-    counted."""
+    """Checks a binary KenLM model.
+
+    KenLM checks the size of the tables itself, so only the words at the end are counted.
+    """
     if data[: len(_KENLM_MAGIC)] != _KENLM_MAGIC:
         raise TruncatedModel("it does not begin as a binary KenLM model does")
     order = data[_KENLM_ORDER_AT] if len(data) > _KENLM_COUNTS_AT else 0

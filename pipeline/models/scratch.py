@@ -12,8 +12,10 @@ from tokenizer.interrupts import at_end, delete_at_end
 
 @contextlib.contextmanager
 def scratch_folder(models: Path, name: str) -> Iterator[Path]:
-    """Yields an empty folder and deletes it at the end, also after an interrupt. First deletes what a killed run
-    left."""
+    """Yields an empty folder and deletes it at the end, also after an interrupt.
+
+    First deletes what a killed run left.
+    """
     folder = models / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -24,8 +24,7 @@ from apache_beam.io.filesystems import FileSystems
 from pipeline.files.files import open_file, read_bytes
 
 CACHE_VARIABLE = "MODEL_CACHE_DIR"
-"""The environment variable with the folder of copies. The default is Beam's folder, or else the system's temporary
-folder."""
+"""The environment variable with the folder of copies. The default is Beam's folder, or the system's temporary one."""
 PACKAGED = "package:"
 """A prefix of the names of models that come with this package. Their paths differ from machine to machine."""
 _BLOCK_BYTES = 4 << 20
@@ -104,8 +103,9 @@ def sha256_of_stored(url: str) -> str:
 
 
 def local_path(path: str | StoredFile) -> str:
-    """Returns the path of a file on this machine. A file in a store is copied and checked first, if there is no copy
-    yet.
+    """Returns the path of a file on this machine.
+
+    A file in a store is copied and checked first, if there is no copy yet.
 
     Raises:
         ValueError: the file cannot be copied, or its checksum is not the one that the launcher recorded.
@@ -135,8 +135,10 @@ def packaged_path(name: str) -> str | None:
 
 
 def cache_dir() -> str:
-    """Returns the folder of copies on this machine. Beam's own folder, if there is one, is shared by a machine's
-    containers."""
+    """Returns the folder of copies on this machine.
+
+    Beam's own folder, if there is one, is shared by a machine's containers.
+    """
     root = os.environ.get(CACHE_VARIABLE) or os.environ.get("SEMI_PERSISTENT_DIRECTORY") or tempfile.gettempdir()
     return os.path.join(root, f"models-of-{os.getuid()}")
 

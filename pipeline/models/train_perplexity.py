@@ -25,8 +25,7 @@ SMALL_VOCAB_SIZE = 40_000
 CHARACTER_COVERAGE = 0.9995
 ORDER = 5
 MAX_LINE_BYTES = 4192
-"""SentencePiece's default max_sentence_length, which CCNet used. The first paragraphs of CCNet's articles are
-shorter."""
+"""SentencePiece's default max_sentence_length, which CCNet used: the first paragraphs of its articles are shorter."""
 
 HOW_TO_GET_LMPLZ = (
     "lmplz is part of KenLM and no Python package brings it: build it with `make lmplz` in a checkout of this project,"
@@ -37,7 +36,8 @@ HOW_TO_GET_LMPLZ = (
 def find_program(name: str, given: str | None, beside: str | None = None) -> str | None:
     """Returns the path of one of KenLM's programs; None if it is not found.
 
-    The program is ``given``, or in the folder of the program ``beside``, or on PATH."""
+    The program is ``given``, or in the folder of the program ``beside``, or on PATH.
+    """
     if given:
         return given if os.access(given, os.X_OK) else None
     if beside and os.access(os.path.join(os.path.dirname(beside), name), os.X_OK):

@@ -64,11 +64,11 @@ class TrainedReference:
 def train_reference(
     positives: Iterable[Text], negatives: Iterable[Text], folder: Path, *, num_threads: int = 1, seed: int = 0
 ) -> TrainedReference:
-    """Trains ``reference.bin`` with fastText's defaults, as RedPajama did. A tenth of the hosts is held back for
-    measuring.
+    """Trains ``reference.bin`` with fastText's defaults, as RedPajama did.
 
-    The split is by host, because pages of a site look alike. With a split by page, a classifier that has only learnt
-    the sites would seem good. Pages without a url are split by their text. Duplicate pages count once.
+    A tenth of the hosts is held back for measuring. The split is by host, because pages of a site look alike. With a
+    split by page, a classifier that has only learnt the sites would seem good. Pages without a url are split by their
+    text. Duplicate pages count once.
 
     Raises:
         ValueError: a class has no pages to train on, or none that are held back.

@@ -20,8 +20,10 @@ _ENDINGS = (".parquet", ".jsonl", ".json", ".txt")
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """The parts of a document that training needs. ``language`` and ``url`` are empty if the file does not have
-    them."""
+    """The parts of a document that training needs.
+
+    ``language`` and ``url`` are empty if the file does not have them.
+    """
 
     text: str
     language: str = ""

@@ -29,8 +29,10 @@ _WRITTEN = frozenset(
 
 
 def _is_of_a_run(output: str) -> bool:
-    """True if a run wrote this folder, although it has no ``.work``. Then the user deleted ``.work``, and the run
-    starts over."""
+    """True if a run wrote this folder, although it has no ``.work``.
+
+    Then the user deleted ``.work``, and the run starts over.
+    """
     try:
         manifest = json.loads(read_bytes(join(output, "manifest.json")))
     except (OSError, ValueError):

@@ -85,7 +85,8 @@ def state_of(folder: str | PartSpan) -> str:
 def numbered_parts(folder: str) -> list[tuple[str, int, int]]:
     """Returns (path, number, bytes) for each part that has a number in its name.
 
-    The number of all parts (``of-NNNNN``) in the name does not matter."""
+    The number of all parts (``of-NNNNN``) in the name does not matter.
+    """
     found = ((path, _NUMBER.match(path.rsplit("/", 1)[-1]), size) for path, size in _parts(folder))
     return [(path, int(name[1]), size) for path, name, size in found if name is not None]
 

@@ -9,13 +9,14 @@ from pipeline.files.files import join
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The paths of a run. Only the pipeline reads the folder ``work``: deleting it costs time in the next run, but no
-    output."""
+    """The paths of a run.
+
+    Only the pipeline reads the folder ``work``: deleting it costs time in the next run, but no output.
+    """
 
     output: str
     clean_from: str | None = None
-    """The output folder of another run, whose clean documents this run mixes. They are only read. None to clean in this
-    run."""
+    """The output folder of another run whose clean documents are mixed (read only); None to clean in this run."""
     tokens_from: frozenset[str] = frozenset()
     """The sources whose token files are also read from ``clean_from``, because its tokenizer is the same."""
 

@@ -1,5 +1,4 @@
-"""Checks names of Google's regions and machine types, so that a typing error is reported before anything is
-submitted."""
+"""Checks the names of Google's regions and machine types, to report typing errors before anything is submitted."""
 
 from __future__ import annotations
 
@@ -15,8 +14,7 @@ _NUMBERS = {
     "us-central": [1], "us-east": [1, 4, 5], "us-south": [1], "us-west": [1, 2, 3, 4],
 }  # fmt: skip
 REGIONS = tuple(f"{area}{number}" for area, numbers in _NUMBERS.items() for number in numbers)
-"""The regions of Google Cloud. A region with a known name and a new number is accepted too: Google's service checks
-it."""
+"""The regions of Google Cloud. A new number after a known name is accepted too, because Google's service checks it."""
 
 _GB_PER_VCPU = {
     **dict.fromkeys(("n1-standard", "c4-standard"), 3.75), "n1-highmem": 6.5, "n1-highcpu": 0.9,

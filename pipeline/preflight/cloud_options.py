@@ -1,8 +1,8 @@
-"""Checks the options that a run on many machines needs. Every fault is reported in one line before anything is
-submitted.
+"""Checks the options that a run on many machines needs.
 
-The options are checked first, without network. Then the stores are checked (``pipeline.preflight.cloud_stores``). Then
-the memory of the machines is checked (:func:`check_machines`).
+Every fault is reported in one line before anything is submitted. The options are checked first, without network. Then
+the stores are checked (``pipeline.preflight.cloud_stores``). Then the memory of the machines is checked
+(:func:`check_machines`).
 """
 
 from __future__ import annotations

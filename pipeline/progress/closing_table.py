@@ -29,7 +29,8 @@ HEADER = (
 def rows(layout: Layout, settings: Settings) -> list[tuple[str, ...]]:
     """Returns one row per source, with the columns of :data:`HEADER`.
 
-    Seconds are summed over all workers. MB/s are megabytes of stored input per second."""
+    Seconds are summed over all workers. MB/s are megabytes of stored input per second.
+    """
     manifest = _load(layout.manifest) if settings.phase != "clean" else {}
     record = _load(f"{layout.work}/run.json")
     found: list[tuple[str, ...]] = []

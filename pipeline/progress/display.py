@@ -129,7 +129,8 @@ class _Board:
     def left_s(self) -> float | None:
         """Returns about how many seconds the job will still take; None if too little is done.
 
-        Assumes that each stage takes time in proportion to its input bytes."""
+        Assumes that each stage takes time in proportion to its input bytes.
+        """
         total = sum(w.num_bytes for w in self.work.values())
         done = sum(row.work.num_bytes * (row.share or 0.0) for row in self.rows() if row.work)
         if not total or done < _SURE_SHARE * total:

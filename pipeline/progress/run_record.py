@@ -87,8 +87,10 @@ def finish_record(layout: Layout, input_bytes: Mapping[str, int], measured: Meas
 
 
 def settings_said(settings: Settings) -> dict[str, Any]:
-    """Returns the settings of a run as JSON values. The engine's options are left out, because they may contain
-    secrets."""
+    """Returns the settings of a run as JSON values.
+
+    The engine's options are left out, because they may contain secrets.
+    """
     return {
         "recipe": dataclasses.asdict(settings.recipe),
         "inputs": {name: list(globs) for name, globs in settings.inputs.items()},
@@ -126,8 +128,10 @@ def _peak_bytes() -> int:
 
 
 def _worker_peaks(totals: Totals) -> list[int]:
-    """Returns the peak memory of each worker process in bytes, largest first. A run in a single process has no
-    workers."""
+    """Returns the peak memory of each worker process in bytes, largest first.
+
+    A run in a single process has no workers.
+    """
     peaks = {pid: peak for pid, peak in totals.peak_bytes.items() if pid != str(os.getpid())}
     return sorted(peaks.values(), reverse=True)
 

@@ -16,8 +16,7 @@ from pathlib import Path
 _handles: dict[tuple[str, int], int] = {}
 _RSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
 STEP_MARK = "/"
-"""Separates source and step in the label of a step (``books/near_dedup``). Numbers of steps are shown only in the
-report."""
+"""Separates source and step in the label of a step (``books/near_dedup``), which only the report shows."""
 
 
 def tick(

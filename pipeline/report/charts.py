@@ -72,8 +72,7 @@ class LimitLine:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """The values of a signal, in three groups: kept documents, those dropped by this limit, and those dropped by
-    others."""
+    """The values of a signal for kept documents, for those dropped by its limit, and for those dropped elsewhere."""
 
     title: str
     kept: Floats
@@ -81,8 +80,7 @@ class Histogram:
     other: Floats
     lines: Sequence[LimitLine] = ()
     dropped_weight: float = 1.0
-    """The weight of a dropped document relative to a kept one. It differs from 1 if they were sampled at different
-    rates."""
+    """The weight of a dropped document relative to a kept one; not 1 if they were sampled at different rates."""
 
 
 def histogram(data: Histogram) -> str:

@@ -76,8 +76,10 @@ class Collected:
 
 
 def collect(layout: Layout, state: SourceState, *, budget_bytes: int = SAMPLE_BYTES) -> Collected:
-    """Reads the clean and dropped documents of a source, up to ``budget_bytes`` of each folder. Returns what it
-    collected."""
+    """Reads the clean and dropped documents of a source, up to ``budget_bytes`` of each folder.
+
+    Returns what it collected.
+    """
     steps = state.source.steps if state.source else ()
     found = Collected(limits=[limit for step in steps for limit in limits_of(step, state.cutoffs)])
     by_reason = _dropped_texts(layout.dropped(state.name))
@@ -155,8 +157,10 @@ def languages_of(batch: pa.RecordBatch) -> list[str]:
 
 
 class Tokens:
-    """Looks up the number of tokens of documents in the token file of their part. It is NaN if the file does not
-    exist."""
+    """Looks up the number of tokens of documents in the token file of their part.
+
+    It is NaN if the file does not exist.
+    """
 
     def __init__(self, folder: str) -> None:
         self._folder, self._path = folder, ""

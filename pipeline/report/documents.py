@@ -134,7 +134,8 @@ def _texts(part: Part) -> Iterator[pa.RecordBatch]:
 def _has_values(group: Any, column: int) -> bool:
     """True if a row group has any text.
 
-    Column numbers are not used: after a map column they are larger than field numbers."""
+    Column numbers are not used: after a map column they are larger than field numbers.
+    """
     for place in range(group.num_columns):
         if group.column(place).path_in_schema == "text":
             statistics = group.column(place).statistics
@@ -182,8 +183,10 @@ def signal_columns(signals: pa.Array) -> dict[str, Floats]:
 
 
 def count_rows(folder: str, *, max_files: int = 256) -> int | None:
-    """Returns the number of rows in all parts of a folder, from their footers. Returns None if there are too many files
-    to open or if a file cannot be read."""
+    """Returns the number of rows in all parts of a folder, from their footers.
+
+    Returns None if there are too many files to open or if a file cannot be read.
+    """
     parts = parts_of(folder)
     if len(parts) > max_files:
         return None

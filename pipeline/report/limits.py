@@ -135,7 +135,8 @@ def _counts_up_to(step: AnyStep) -> float | None:
 def _of_perplexity(step: Perplexity, cutoffs: Mapping[str, Sequence[float]]) -> list[Limit]:
     """Returns the ends of the kept buckets, by language.
 
-    A ``keep`` of head and tail without the middle is not supported."""
+    A ``keep`` that has the tail but not the middle is not supported.
+    """
     found = []
     cite = "CCNet, cutoff.csv: the 30th and the 60th percentile"
     for language, (head, tail) in sorted(cutoffs.items()):

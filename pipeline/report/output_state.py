@@ -1,5 +1,7 @@
-"""Reads as much as possible from the output folder of a run. An unfinished run is reported, and is not an error
-here."""
+"""Reads as much as possible from the output folder of a run.
+
+An unfinished run is reported, and is not an error here.
+"""
 
 from __future__ import annotations
 

@@ -34,8 +34,7 @@ class Recount:
     fall: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Documents that the run kept and the new settings drop, by (stage, reason)."""
     come_back: Counter[str] = field(default_factory=Counter)
-    """Documents that the run dropped and that now pass that stage, by stage. The verdicts of later stages are
-    unknown."""
+    """Documents that the run dropped and that now pass that stage, by stage. Later verdicts are unknown."""
     surely_back: int = 0
     """The number of documents in ``come_back`` that no later stage could drop."""
     other_reason: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -67,14 +66,17 @@ class Recount:
         """The estimated number of kept documents.
 
         Assumes that later stages keep the same share of returning documents as of others, and that documents with an
-        unknown verdict are kept or dropped as before."""
+        unknown verdict are kept or dropped as before.
+        """
         back = sum(number * self.pass_share.get(stage, 1.0) for stage, number in self.come_back.items())
         return self.still_kept + self.unknown_kept.total() + back
 
     @property
     def likely_tokens(self) -> int:
-        """The estimated tokens of the kept documents. Returning documents count with the mean of the documents that
-        were kept."""
+        """The estimated tokens of the kept documents.
+
+        Returning documents count with the mean of the documents that were kept.
+        """
         mean = self.tokens_before / self.kept_before if self.kept_before else 0.0
         return round(self.tokens_kept + (self.likely - self.still_kept - self.unknown_kept.total()) * mean)
 

@@ -124,8 +124,10 @@ def _dropped_here(change: Change, documents: Documents) -> npt.NDArray[np.bool_]
 
 
 def _by_limits(change: Change, documents: Documents) -> Verdicts:
-    """Returns, for each document, the reason of the first limit that it breaks. Other drop reasons stay as they
-    were."""
+    """Returns, for each document, the reason of the first limit that it breaks.
+
+    Other drop reasons stay as they were.
+    """
     assert change.after is not None
     limits = limits_of(change.after, change.cutoffs_after)
     was = limits_of(change.before, change.cutoffs_before)
@@ -196,7 +198,8 @@ def _by_bucket(change: Change, step: Perplexity, documents: Documents) -> Verdic
 def _by_dedup(change: Change, step: DedupStep, documents: Documents) -> Verdicts:
     """Returns verdicts by the limits of a dedup.
 
-    A run does not store which of two kept documents would be dropped under other limits. Their verdict is unknown."""
+    A run does not store which of two kept documents would be dropped under other limits. Their verdict is unknown.
+    """
     assert isinstance(change.before, DedupStep)
     dropped = _dropped_here(change, documents)
     verdicts: Verdicts = np.full(len(documents), KEPT, dtype=object)

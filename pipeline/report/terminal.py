@@ -111,7 +111,8 @@ def _print_mixture(out: Console, state: RunState, found: Mapping[str, Recount]) 
 def _available(state: RunState, name: str) -> SourceTokens | None:
     """Returns the tokens of a source that the run could use, without validation; None if they were not counted.
 
-    Without a manifest these are all tokens that the run counted."""
+    Without a manifest these are all tokens that the run counted.
+    """
     line = state.manifest["sources"].get(name) if state.manifest else None
     if line is not None:
         return SourceTokens(line["available_tokens"], line["available_documents"])

@@ -26,8 +26,10 @@ _GB, _TB = 1e9, 1e12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceScale:
-    """One source at full size, as in the releases that LLaMA's paper names. ``docs/scale.md`` has the origin of the
-    numbers."""
+    """One source at full size, as in the releases that LLaMA's paper names.
+
+    ``docs/scale.md`` has the origin of the numbers.
+    """
 
     name: str
     stored_tb: float
@@ -120,7 +122,7 @@ def stages_of(s: SourceScale) -> list[Stage]:
     scale = scale_of(int(s.stored_tb * _TB / s.num_dumps))
     base = (BASE_BYTES + BATCH_BYTES + BUFFER_BYTES) / _GB
     batches = max(s.text_tb * _TB / BATCH_TEXT_BYTES, 1)
-    # A dump reads the keys of all earlier dumps. So with five dumps, each key is read twice on average.
+    # A dump also reads the keys of all earlier dumps. So with five dumps, each key is read two more times on average.
     keys = s.num_docs * s.keys_per_doc * (1 + (s.num_dumps - 1) / 2)
     found = [
         Stage(

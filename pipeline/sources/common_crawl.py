@@ -84,8 +84,7 @@ class CommonCrawlReader(Reader):
             raise ValueError(f"dump must be a name of letters, digits, '-' and '_', not {self.dump!r}")
 
     def expand(self, given: str, open_file: Opener) -> list[str] | None:
-        """Returns the files in a published list (``wet.paths.gz``, ``LIST@PREFIX``); None if the path is not such a
-        list."""
+        """Returns the files in a published list (``wet.paths.gz``, ``LIST@PREFIX``); None for other paths."""
         found = paths_list_of(given)
         return None if found is None else expand_paths_list(found[0], open_file, prefix=found[1])
 
@@ -97,8 +96,10 @@ class CommonCrawlReader(Reader):
         return _dump_of_path(path) or self.dump
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """Returns one unit per file. The ending of the name decides its kind. Raises ValueError for an unknown
-        ending."""
+        """Returns one unit per file.
+
+        The ending of the name decides its kind. Raises ValueError for an unknown ending.
+        """
         num_of_dump: Counter[str] = Counter()
         units = []
         for file in sorted(files, key=lambda file: file.path):
@@ -109,8 +110,10 @@ class CommonCrawlReader(Reader):
         return units
 
     def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | Rejected]:
-        """Yields the pages of a file. If a server stops responding, the pages so far are kept and the rest is
-        rejected."""
+        """Yields the pages of a file.
+
+        If a server stops responding, the pages so far are kept and the rest is rejected.
+        """
         try:
             for page in self._pages(unit, open_file):
                 if not isinstance(page, Rejected):

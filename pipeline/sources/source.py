@@ -42,8 +42,7 @@ class Unit:
     """The format or role of the file (``wet``, ``warc``, ``contents``, ...). Each reader defines its own kinds."""
     start: int = 0
     end: int | None = None
-    """The end of a byte range that begins at ``start``; None is the end of the file. Each reader defines what a range
-    contains."""
+    """The end of a byte range from ``start``; None for the end of the file. Each reader defines what is in a range."""
     origin: str = ""
     """The container from which the bytes were unpacked; empty if they are from ``path`` itself."""
     group: int = 0
@@ -65,8 +64,7 @@ class Rejected:
     """The drop reason in snake_case: ``truncated_gzip``, ``not_json``, ``pdf``, ``redirect``, ..."""
     detail: str = ""
     is_bad: bool = True
-    """True if the input is broken. Such records count towards the limit of bad records. A PDF or a redirect is not
-    broken."""
+    """True if the input is broken. It counts towards the limit of bad records. A PDF or a redirect is not broken."""
     is_whole_file: bool = False
     """True if nothing (more) of a file could be read. Such files count towards the limit of unreadable files."""
 
@@ -103,8 +101,7 @@ class Reader(ABC):
     __slots__ = ()
 
     DATA_VERSION: ClassVar[int] = 1
-    """Increase it when the same input and settings would give other documents. The CHANGELOG says why it was
-    increased."""
+    """Increase it when the same input and settings would give other documents. The CHANGELOG gives the reasons."""
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
     """The source's own columns that ``read`` fills. Columns that begin with ``_`` are not written to ``clean/``."""
     RULE: ClassVar[str] = ""
@@ -144,13 +141,17 @@ class Reader(ABC):
         raise NotImplementedError(f"{type(self).__name__} names no containers")
 
     def dump_of(self, path: str) -> str:
-        """Returns the dump that a file belongs to, from its path; empty if the path names none. Names of dumps sort by
-        date."""
+        """Returns the dump that a file belongs to, from its path; empty if the path names none.
+
+        Names of dumps sort by date.
+        """
         return ""
 
     def is_side_table(self, path: str) -> bool:
-        """True if the file is a table that documents are joined with. Such tables are always read completely
-        (``--fraction``)."""
+        """True if the file is a table that documents are joined with.
+
+        Such tables are always read completely (``--fraction``).
+        """
         return False
 
     def expand(self, given: str, open_file: Opener) -> list[str] | None:

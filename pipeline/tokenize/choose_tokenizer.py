@@ -78,7 +78,8 @@ def get_tokenizer(
 def _continued(settings: Settings, layout: Layout, say: Callable[[str], None]) -> Encoder:
     """Writes the tokenizer of the mixture that is continued to the output, and returns it.
 
-    Raises ValueError if the user gives another tokenizer."""
+    Raises ValueError if the user gives another tokenizer.
+    """
     folder = settings.continue_from
     assert folder is not None
     model = _present(Layout(folder))

@@ -37,8 +37,10 @@ def token_file(job_dir: str, part: int) -> str:
 
 @functools.lru_cache(maxsize=2)
 def _encoder(path: str, fingerprint: str) -> Encoder:
-    """Returns the encoder. It is loaded once per process and job, because another job may have another tokenizer at the
-    path."""
+    """Returns the encoder.
+
+    It is loaded once per process and job, because another job may have another tokenizer at the path.
+    """
     return Encoder.load(read_bytes(path))
 
 

@@ -17,8 +17,10 @@ _VALIDATION_SEED = 0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOut:
-    """Selects the documents of a source to hold out: a share of all, or all up to a cut. With neither, none are held
-    out."""
+    """Selects the documents of a source to hold out: a share of all, or all up to a cut.
+
+    With neither, none are held out.
+    """
 
     share: Decimal | None = None
     cut: Cut | None = None

@@ -31,8 +31,7 @@ class TokenJob:
     tokenizer_path: str
     tokens_dir: str
     validation_share: Decimal | None
-    """The share of documents to hold out. If it is set, the held-out documents and tokens are counted while
-    tokenizing."""
+    """The share of documents to hold out. If set, the held-out documents and tokens are counted while tokenizing."""
     exclude_path: str | None
     marker: str
     fingerprint: str

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The files of one source in a folder, by number. At full scale the list of their names would not fit into a
-    graph."""
+    """The files of one source in a folder, by number.
+
+    At full scale the list of their names would not fit into a graph.
+    """
 
     source: str
     folder: str

@@ -27,13 +27,11 @@ from pipeline.tokenize.parts import Parts
 from tokenizer.encode import Encoder
 
 TOKENS_VERSION = 2
-"""Data version of the token files. Increase it when the same clean documents and tokenizer would give other token
-files."""
+"""Data version of the token files. Increase it when the same documents and tokenizer would give other files."""
 
 _SUMMED = ("documents", "tokens", "excluded", "documents_in", "held_documents", "held_tokens")
 _SEVERAL = "several"
-"""Replaces the held-out share if the dumps of a source have different ones. Then the held-out tokens are counted
-again."""
+"""Replaces the held-out share if the dumps of a source have different ones. Then the tokens are counted again."""
 
 
 def clean_parts(layout: Layout, source: str) -> list[str]:
@@ -65,8 +63,7 @@ def clean_fingerprint(layout: Layout, source: str) -> str:
 
 def token_jobs(settings: Settings, layout: Layout, encoder: Encoder, sources: list[str],
                progress_dir: str | None) -> list[TokenJob]:  # fmt: skip
-    """Returns the jobs for the sources and dumps that have no token files of this tokenizer and these clean
-    documents."""
+    """Returns the jobs for the sources and dumps that lack token files of this tokenizer and these documents."""
     fingerprint_of = _fingerprints(settings, encoder)
     jobs: list[TokenJob] = []
     for source in sources:
@@ -125,8 +122,10 @@ def _fingerprints(settings: Settings, encoder: Encoder) -> Callable[[str], str]:
 
 
 def _dumps(layout: Layout, source: str) -> list[dict[str, Any]]:
-    """Returns the dumps of a source's clean documents. A source that was cleaned in one piece has one dump without a
-    name."""
+    """Returns the dumps of a source's clean documents.
+
+    A source that was cleaned in one piece has one dump without a name.
+    """
     marker = read_marker(layout.marker(f"clean-{source}")) or {}
     dumps = [{**dump, "parts": tuple(dump["parts"])} for dump in marker.get("dumps", [])]
     return dumps or [{"name": "", "fingerprint": "", "parts": None}]

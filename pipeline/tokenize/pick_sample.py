@@ -80,8 +80,10 @@ class _PickPart(beam.DoFn):
 
 
 def text_bytes_of(path: str) -> int:
-    """Returns the bytes of text in the clean file from which documents were picked. The file of picked documents
-    records it."""
+    """Returns the bytes of text in the clean file from which documents were picked.
+
+    The file of picked documents records it.
+    """
     return int(note_of(path, remedy=_REMEDY)[_TEXT_BYTES])
 
 

@@ -1,8 +1,8 @@
-"""Writes and reads the keys of the documents that a dump keeps. Documents of newer dumps with these keys are
-duplicates.
+"""Writes and reads the keys of the documents that a dump keeps.
 
-Each dump writes one file per bucket with the keys of the documents that it kept in an exact dedup. So a dump is
-compared with earlier dumps through small files, whether these were cleaned in the same run or a year ago.
+Documents of newer dumps with these keys are duplicates. Each dump writes one file per bucket with the keys of the
+documents that it kept in an exact dedup. So a dump is compared with earlier dumps through small files, whether these
+were cleaned in the same run or a year ago.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ _BATCH_KEYS = 1 << 16
 
 
 class KeyFileWriter:
-    """Writes keys (16 bytes each) and the id of the document that is kept for each key. A file that exists is
-    complete."""
+    """Writes keys (16 bytes each) and the id of the document that is kept for each key.
+
+    A file that exists is complete.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -87,8 +89,7 @@ def _paths(files: KeyFiles) -> Iterator[str]:
 
 
 def earlier_name(step: ExactDedup) -> str:
-    """Returns the name under which the keys of earlier dumps are counted, both where they are read and where
-    compared."""
+    """Returns the name under which the keys of earlier dumps are counted, when they are read and when compared."""
     return f"{step.NAME} earlier keys"
 
 

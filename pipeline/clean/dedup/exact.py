@@ -104,8 +104,10 @@ class DedupExact(beam.PTransform):
 
 
 class _Contest(beam.DoFn):
-    """Picks the document to keep for each key. The rows of a bucket are sorted by key and rank: the first row is
-    kept."""
+    """Picks the document to keep for each key.
+
+    The rows of a bucket are sorted by key and rank: the first row is kept.
+    """
 
     def __init__(self, job: SourceJob, chain: Chain, index: int) -> None:
         self._job, self._chain, self._index = job, chain, index

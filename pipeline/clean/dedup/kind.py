@@ -50,8 +50,7 @@ class DedupKind(ABC):
     """How one kind of dedup runs in the clean phase."""
 
     spills_hashes = False
-    """True if ``before_spill`` adds a column that both ``keys`` and ``apply`` need. Then the column is computed only
-    once."""
+    """True if ``before_spill`` adds a column for both ``keys`` and ``apply``, so that it is computed only once."""
 
     def before_spill(self, batch: pa.RecordBatch, step: DedupStep) -> pa.RecordBatch:
         """Returns the batch with the extra columns that this kind needs to be spilled with the text."""
@@ -59,8 +58,7 @@ class DedupKind(ABC):
 
     @abstractmethod
     def key_tags(self, chain: Chain) -> list[str]:
-        """Returns the names of those outputs of a pass that contain keys, in the order in which ``graph`` takes
-        them."""
+        """Returns the names of a pass's outputs that contain keys, in the order in which ``graph`` takes them."""
 
     @abstractmethod
     def keys(self, numbered: NumberedBatch, chain: Chain, tools: KeyTools) -> Iterator[tuple[str, tuple[int, bytes]]]:
@@ -76,8 +74,10 @@ class DedupKind(ABC):
         """
 
     def read(self, verdicts: Verdicts, tag: int, body: bytes) -> None:
-        """Adds a verdict to the ``verdicts`` of its batch. ``body`` is the payload after the tag: by default a row and
-        a detail."""
+        """Adds a verdict to the ``verdicts`` of its batch.
+
+        ``body`` is the payload after the tag: by default a row and a detail.
+        """
         row, rest = ROW.unpack_from(body)[0], body[ROW.size :]
         if rest[:1] == SIGNAL_MARK:
             verdicts.signals.setdefault(tag, {})[row] = SIGNAL.unpack(rest)[1]
@@ -97,7 +97,8 @@ def drop_rows(
 ) -> tuple[pa.RecordBatch, np.ndarray]:  # fmt: skip
     """Drops the rows that verdicts name. Returns the kept documents and their row numbers.
 
-    ``after`` is the batch with signals added, if the dedup has signals."""
+    ``after`` is the batch with signals added, if the dedup has signals.
+    """
     batch, rows, step = numbered.batch, numbered.rows, global_step.step
     (reason,) = step.reasons
     lost = verdicts.rows.get(global_step.tag, {})

@@ -16,8 +16,7 @@ from pipeline.clean.batch_address import BATCH_ID, ROW
 from pipeline.sources.dedup_steps import LineDedup
 
 LINE_HASHES_COLUMN = "_line_hashes"
-"""The column of line hashes. It is spilled with the texts, because it is needed to send keys and again to remove
-lines."""
+"""The column of line hashes. It is spilled with the texts, because sending keys and removing lines both need it."""
 
 
 def with_line_hashes(batch: pa.RecordBatch, step: LineDedup) -> pa.RecordBatch:
@@ -77,8 +76,7 @@ def _mixed(values: np.ndarray) -> np.ndarray:
 
 
 def document_ranks(batch: pa.RecordBatch, step: LineDedup) -> np.ndarray:
-    """Returns the rank of each document under the rule ``first``: a shared line is kept in the document of the lowest
-    rank.
+    """Returns the rank of each document for ``keep="first"``: the document of lowest rank keeps a shared line.
 
     The rank is the first 64 bits of the MD5 of the document's ``rank`` column. MD5, so that for C4 the same document
     keeps a line as in the original (c4_utils ``remove_duplicate_text``). A document without a value is ranked by its
@@ -92,10 +90,10 @@ def document_ranks(batch: pa.RecordBatch, step: LineDedup) -> np.ndarray:
 def line_payloads(
     batch: pa.RecordBatch, batch_id: bytes, step: LineDedup, num_buckets: int
 ) -> Iterator[tuple[int, bytes]]:
-    """Yields (bucket, payload). The payload has the distinct line hashes of the batch that belong to the bucket, each
-    with a value.
+    """Yields (bucket, payload) for each bucket that gets lines of the batch.
 
-    With ``keep="ccnet"`` the value is one byte: 1 if two documents of the batch contain the line, else 0. With
+    The payload has the distinct line hashes of the batch that belong to the bucket, each with a value. With
+    ``keep="ccnet"`` the value is one byte: 1 if two documents of the batch contain the line, else 0. With
     ``keep="first"`` the value is the smallest rank of the documents that contain the line (8 bytes).
     """
     if step.scope == "document":

@@ -122,8 +122,10 @@ ParsedLines = tuple[bytes, np.ndarray, np.ndarray]
 
 
 class _LostLines(beam.DoFn):
-    """Decides which lines of a bucket are removed. A bucket of more than ``max_lines`` lines is split on the worker's
-    disk."""
+    """Decides which lines of a bucket are removed.
+
+    A bucket of more than ``max_lines`` lines is split on the worker's disk.
+    """
 
     def __init__(self, job: SourceJob, global_step: GlobalStep, max_lines: int = MAX_BUCKET_LINES) -> None:
         self._job, self._global_step, self._max_lines = job, global_step, max_lines

@@ -46,8 +46,10 @@ MAY_HIDE_DUPLICATES = "may_hide_duplicates"
 
 
 class NearKind(DedupKind):
-    """Sends a sketch of the shingles of each document. All shingles are spilled, because the exact overlap needs
-    them."""
+    """Sends a sketch of the shingles of each document.
+
+    All shingles are spilled, because the exact overlap needs them.
+    """
 
     def key_tags(self, chain: Chain) -> list[str]:
         return [BOOKS, SKETCHES]
@@ -214,8 +216,10 @@ class _Verify(beam.DoFn):
 
 
 class _Resolve(beam.DoFn):
-    """Decides which books of the overlapping pairs are dropped. Identifies books by address, because two ids may be
-    equal."""
+    """Decides which books of the overlapping pairs are dropped.
+
+    Identifies books by address, because two ids may be equal.
+    """
 
     def __init__(self, job: SourceJob, global_step: GlobalStep) -> None:
         self._job, self._global_step = job, global_step

@@ -29,8 +29,10 @@ class Book(NamedTuple):
     document_id: str
 
     def info(self, num_buckets: int) -> tuple[int, bytes]:
-        """Returns (bucket, payload). The payload is the key, a 0 byte, and what is needed to compute an exact
-        overlap."""
+        """Returns (bucket, payload) of the info of the book.
+
+        The payload is the key, a 0 byte, and what is needed to compute an exact overlap.
+        """
         name = self.document_id.encode()
         body = _INFO.pack(self.num_shingles, len(self.sketched), len(name)) + name + self.address
         return self.key % num_buckets, self.key.to_bytes(8, "big") + b"\0" + body + blob_bytes(self.shingles_blob)
@@ -38,7 +40,8 @@ class Book(NamedTuple):
     def sketch_payloads(self, num_buckets: int) -> Iterator[tuple[int, bytes]]:
         """Yields (bucket, payload). The payload has the key, sizes, id, and the hashes of the sketch in that bucket.
 
-        The id decides between books of equal length."""
+        The id decides between books of equal length.
+        """
         name = self.document_id.encode()
         head = _HEAD.pack(self.key, len(self.sketched), self.num_shingles, len(name)) + name
         buckets = self.sketched % np.uint64(num_buckets)

@@ -77,8 +77,10 @@ class LicencesGraph(JoinGraph):
 
 
 class ReadTables(ReadUnits):
-    """Reads the three tables. Spills the contents, and sends their ids and the rows of the other two tables to
-    buckets."""
+    """Reads the three tables.
+
+    Spills the contents, and sends their ids and the rows of the other two tables to buckets.
+    """
 
     def _run_first(self, batch: pa.RecordBatch, ledger: Ledger) -> pa.RecordBatch:
         return batch  # the steps of the source run after the licences are known

@@ -116,8 +116,10 @@ class ArxivReader(Reader):
         return bool(_kind_and_stem(path)[0])
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """Returns one unit per file. Raises ValueError for a name that does not end in ``.tar``, ``.gz``, ``.tgz`` or
-        ``.pdf``."""
+        """Returns one unit per file.
+
+        Raises ValueError for a name that does not end in ``.tar``, ``.gz``, ``.tgz`` or ``.pdf``.
+        """
         units = []
         for file in files:
             kind, _ = _kind_and_stem(file.path)

@@ -1,8 +1,8 @@
-"""Splits large archives and files of lines into chunks. One task unpacks a file into chunks, many tasks read the
-chunks.
+"""Splits large archives and files of lines into chunks.
 
-A gzip file can be unpacked only from its beginning, so a single task must do it. This task does nothing else: it passes
-members and lines on unchanged. The tasks that read the chunks decode, tidy and filter them.
+One task unpacks a file into chunks, many tasks read the chunks. A gzip file can be unpacked only from its beginning, so
+a single task must do it. This task does nothing else: it passes members and lines on unchanged. The tasks that read the
+chunks decode, tidy and filter them.
 """
 
 from __future__ import annotations
@@ -42,8 +42,10 @@ def member_chunks(members: Iterable[ArchiveMember | Rejected], location: str) ->
 
 
 def members_of(file: BinaryIO, num_bytes: int, location: str) -> Iterator[ArchiveMember]:
-    """Yields the members of a chunk of ``num_bytes`` bytes that begins at the file's position. One is in memory at a
-    time."""
+    """Yields the members of a chunk of ``num_bytes`` bytes that begins at the file's position.
+
+    One is in memory at a time.
+    """
     while num_bytes > 0:
         name_bytes, data_bytes = _HEAD.unpack(file.read(_HEAD.size))
         name = file.read(name_bytes).decode("utf-8", "surrogatepass")

@@ -132,7 +132,8 @@ class BooksReader(Reader):
         """Yields the books of a file.
 
         Beside the reasons of archives, files are rejected as ``empty``, ``not_text``, ``too_many_bytes``,
-        ``nested_archive``, ``no_text`` (a line of JSON without text) and ``unknown_form``."""
+        ``nested_archive``, ``no_text`` (a line of JSON without text) and ``unknown_form``.
+        """
         if unit.kind == "jsonl":
             for found in read_json_lines(unit.path, open_file, location=unit.location):
                 yield found if isinstance(found, Rejected) else self._from_row(found[1], found[0])

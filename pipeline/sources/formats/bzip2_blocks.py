@@ -23,11 +23,9 @@ import numpy as np
 
 HEADER_BYTES = 4
 MAX_BLOCK_BYTES = 2_400_000
-"""The largest number of bytes of a stored block: 900,000 symbols of 20 bits each, and under 20 kB of tables. Text takes
-0.2 MB."""
+"""The largest stored block in bytes: 900,000 symbols of 20 bits, and under 20 kB of tables. Text takes 0.2 MB."""
 MAX_UNPACKED_BYTES = 900_000 // 5 * 259
-"""The largest number of bytes that a block unpacks to: four equal bytes and a count can stand for 259. Text gives 0.9
-MB."""
+"""The largest unpacked block in bytes: four equal bytes and a count can stand for 259. Text gives 0.9 MB."""
 MAX_FALSE_MARKS = 2
 """The number of consecutive marks that are treated as chance before a block is given up. The probability is 2^-96."""
 READ_BYTES = 256 << 10
@@ -171,8 +169,10 @@ def fault_behind(region: Region) -> str:
 
 
 def behind_end(region: Region) -> int:
-    """Returns the offset of the byte after an end mark and its checksum. For a ``HEAD``, returns that of its first
-    byte."""
+    """Returns the offset of the byte after an end mark and its checksum.
+
+    For a ``HEAD``, returns that of its first byte.
+    """
     return region.bit // 8 if region.kind is Kind.HEAD else -(-(region.bit + _END_BITS) // 8)
 
 
@@ -254,8 +254,10 @@ def _joined(first: Region, second: Region) -> Region:
 
 
 def _shifted(region: Region) -> bytes:
-    """Returns the bits of the region, shifted to begin at a byte. The last byte may contain bits that follow the
-    region."""
+    """Returns the bits of the region, shifted to begin at a byte.
+
+    The last byte may contain bits that follow the region.
+    """
     shift = np.uint8(region.bit % 8)
     if not shift:
         return region.data

@@ -17,8 +17,7 @@ _CHECKSUM = slice(148, 156)
 """The position of the checksum in a header."""
 _SKIP_BYTES = 1 << 20
 _MAX_NAME_BYTES = 1 << 16
-"""The largest number of bytes of a record with a long name. Ours: paths have at most 4,096 bytes on all common
-systems."""
+"""The largest record with a long name, in bytes. Ours: paths have at most 4,096 bytes on all common systems."""
 _PAX_RECORD = re.compile(rb"\d+ (path|size)=([^\n]*)\n")
 
 
@@ -50,8 +49,10 @@ class TarMember:
         self.num_left = num_bytes
 
     def read(self, num_bytes: int = -1, /) -> bytes:
-        """Returns up to ``num_bytes`` of the member's bytes (all if negative). Returns fewer only at the member's
-        end."""
+        """Returns up to ``num_bytes`` of the member's bytes (all if negative).
+
+        Returns fewer only at the member's end.
+        """
         wanted = self.num_left if num_bytes < 0 else min(num_bytes, self.num_left)
         data = self._tar.take(wanted)
         self.num_left = self.num_left - len(data) if len(data) == wanted else 0
@@ -63,7 +64,8 @@ class TarMember:
 class TarStream:
     """Iterates over the members of a tar in order.
 
-    Set ``stops_at_end`` to stop at the tar's end mark (a block of zeros) instead of reading on after it."""
+    Set ``stops_at_end`` to stop at the tar's end mark (a block of zeros) instead of reading on after it.
+    """
 
     def __init__(self, stream: Readable, *, stops_at_end: bool = False, head: bytes = b"") -> None:
         self._stream = stream

@@ -22,8 +22,7 @@ _PIECE_BYTES = 1 << 14
 _STREAM_PIECE_BYTES = 1 << 18
 _PROBE_BYTES = 4096
 _MAX_OVERLAPPING_TRIES = 64
-"""Ours: the largest number of tries inside bytes that were unpacked before. It keeps the time linear for crafted
-files."""
+"""Ours: the largest number of tries inside bytes unpacked before. It keeps the time linear for crafted files."""
 
 
 class StoredBytes:
@@ -172,8 +171,7 @@ def _unpack_with(library: Any, stored: StoredBytes, start: int, max_bytes: int) 
 
 
 def _next_member(stored: StoredBytes, offset: int, starts_with: bytes) -> int:
-    """Returns the offset of the next member whose data begin with ``starts_with``; the end of the file if there is
-    none."""
+    """Returns the offset of the next member whose data begin with ``starts_with``; if none, the end of the file."""
     while True:
         window = stored.read_across(offset, _BLOCK_BYTES)
         at = window.find(MAGIC)

@@ -15,8 +15,7 @@ _CHARSET = re.compile(
 
 
 def declared_in(html: bytes) -> str:
-    """Returns the label of a page's ``<meta charset>``, ``<meta http-equiv>`` or XML declaration; empty if there is
-    none.
+    """Returns the label in a page's ``<meta charset>``, ``<meta http-equiv>`` or XML declaration; empty if none.
 
     >>> declared_in(b'<meta http-equiv="Content-Type" content="text/html; charset=koi8-r">')
     'koi8-r'

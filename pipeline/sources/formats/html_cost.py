@@ -28,12 +28,10 @@ SPARE_TAGS = 20_000
 """The limit of tags is 85,000 for a page of 1 MiB. Real pages of that size have about 20,000."""
 MAX_VISITS_PER_CHAR = 2
 SPARE_VISITS = 500_000
-"""The limit of visits. A visit is one tag inside one open element, and takes 0.2 µs. Real pages have a twentieth of
-it."""
+"""The limit of visits. A visit is one tag inside one open element and takes 0.2 µs. Real pages have a twentieth."""
 MAX_DEPTH = 100
 SPARE_CHARS_TIMES_DEPTH = 50_000_000
-"""The limit of depth: ``MAX_DEPTH`` for long pages, more for short ones (600 for 100 kB). Real pages rarely reach
-40."""
+"""The limit of depth: ``MAX_DEPTH`` for long pages, more for short ones (600 for 100 kB). Few real pages reach 40."""
 MAX_REOPENED_PER_CHAR = 0.1
 SPARE_REOPENED = 100_000
 """The limit of formatting elements that the parser may open again. Each takes 5 µs."""
@@ -50,8 +48,10 @@ _PAGE_TAG = re.compile("<(?:[hH][tT][mM][lL]|[bB][oO][dD][yY])(?![a-zA-Z])")
 
 
 class _Numbers(dict[str | int | None, int]):
-    """Maps the spelling of a tag to a number. A start tag has a positive number, its end tag the same number
-    negated."""
+    """Maps the spelling of a tag to a number.
+
+    A start tag has a positive number, its end tag the same number negated.
+    """
 
     def __init__(self) -> None:
         super().__init__({None: _NO_TAG, _RAW_GROUP: _RAW, _LONG_GROUP: _LONG})
@@ -167,8 +167,10 @@ def _num_attribute_pairs(matches: Sequence[re.Match[str]]) -> int:
 
 
 def _num_starts_in_raw(matches: Sequence[re.Match[str]], tags: Sequence[int], numbers: _Numbers) -> int:
-    """Returns the number of start tags in raw elements inside ``svg``, ``math`` or ``select``, where the content is
-    markup."""
+    """Returns the number of start tags in raw elements inside ``svg``, ``math`` or ``select``.
+
+    There the content of raw elements is markup.
+    """
     foreign = {numbers[name]: 1 for name in ("svg", "math", "select")}
     foreign |= {-number: -1 for number in foreign}
     num_open = num_starts = 0

@@ -137,8 +137,10 @@ class OpenElements:
                 return
 
     def _pop_to(self, names: Collection[str], *, until: Collection[str]) -> None:
-        """Closes the innermost open element in ``names`` and everything inside it, unless one in ``until`` is further
-        in."""
+        """Closes the innermost open element in ``names`` and everything inside it.
+
+        Does nothing if an element in ``until`` is further in.
+        """
         for number in range(len(self._stack) - 1, -1, -1):
             if self._stack[number] in names:
                 self._pop(number)

@@ -92,8 +92,10 @@ def _by_mark(body: bytes) -> Unpack | None:
 
 
 def _by_name(body: bytes, name: str, max_bytes: int) -> bytes:
-    """Undoes a coding that has no mark. If this fails, returns the body unchanged if it is text, else raises
-    HttpError."""
+    """Undoes a coding that has no mark.
+
+    If this fails, returns the body unchanged if it is text, else raises HttpError.
+    """
     coding = _NAMES.get(name)
     try:
         if coding is None:
@@ -115,8 +117,10 @@ def _is_text(body: bytes) -> bool:
 
 
 def _gunzipped(body: bytes, max_bytes: int) -> tuple[bytes, bool]:
-    """Unpacks all gzip members. Bytes after the last member are ignored. Of a truncated member the readable part is
-    returned."""
+    """Unpacks all gzip members.
+
+    Bytes after the last member are ignored. Of a truncated member the readable part is returned.
+    """
     pieces: list[bytes] = []
     num_bytes = 0
     rest = body

@@ -61,8 +61,10 @@ def parse_http_response(block: bytes, *, max_body_bytes: int) -> HttpResponse:
 
 
 def _parted(block: bytes) -> tuple[bytes, bytes]:
-    """Returns the header and the body of a response. A response without a body may lack the empty line after the
-    header."""
+    """Returns the header and the body of a response.
+
+    A response without a body may lack the empty line after the header.
+    """
     end = block.find(b"\r\n\r\n")
     bare_end = block.find(b"\n\n", 0, len(block) if end < 0 else end)
     if bare_end >= 0:
@@ -86,8 +88,10 @@ def _headers(lines: list[str]) -> dict[str, str]:
 
 
 def _unchunked(body: bytes) -> bytes:
-    """Joins the chunks of a body. A body that is not chunked is returned unchanged. A truncated body is joined up to
-    its end."""
+    """Joins the chunks of a body.
+
+    A body that is not chunked is returned unchanged. A truncated body is joined up to its end.
+    """
     pieces: list[bytes] = []
     at = 0
     while at < len(body):

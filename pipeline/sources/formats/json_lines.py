@@ -32,8 +32,7 @@ MAX_LINE_BYTES = 64 << 20
 """Ours: the largest number of bytes of a line. It is far longer than any row of the tables read here (a file on
 BigQuery has at most 1 MiB, or 6 MiB in JSON)."""
 MAX_SKIPPED_BYTES = 4 << 30
-"""Ours: if a line has more bytes than this, the rest of the file is not read (it is a bomb, or a file without
-lines)."""
+"""Ours: after a line of more bytes the rest of the file is not read (it is a bomb, or a file without lines)."""
 _GZIP_WBITS = 31
 _PIECE_BYTES = 1 << 18
 _MAX_OUT_BYTES = 1 << 20
@@ -52,8 +51,7 @@ class _Mark(Enum):
     BREAK = 0
     """Bytes were lost, so the unfinished line is dropped."""
     SEAM = 1
-    """A gzip member or Zstandard frame ended. The unfinished line may be complete, or continue in the next member or
-    frame."""
+    """A gzip member or Zstandard frame ended. The unfinished line may be complete, or continue in the next one."""
 
 
 Piece = bytes | Rejected | _Mark
@@ -76,8 +74,10 @@ def read_json_lines(path: str, open_file: Opener, *, location: str = "") -> Iter
 
 
 def numbered_lines(path: str, open_file: Opener, *, location: str = "") -> Iterator[tuple[int, bytes] | Rejected]:
-    """Yields (number, line) for each line, without parsing the line. It is the first half of
-    :func:`read_json_lines`."""
+    """Yields (number, line) for each line, without parsing the line.
+
+    It is the first half of :func:`read_json_lines`.
+    """
     name = location or path
     with open_file(path) as file:
         for number, line in _numbered_lines(_unpacked(file, name), name):
@@ -156,7 +156,8 @@ def _numbered_lines(pieces: Iterator[Piece], name: str) -> Iterator[tuple[int, b
 def _is_line_of_its_own(line: bytes) -> bool:
     """True if an unfinished line cannot continue in the next gzip member.
 
-    That is so if the line is a complete object, or cannot be the beginning of an object."""
+    That is so if the line is a complete object, or cannot be the beginning of an object.
+    """
     start = line.lstrip(b"\xef\xbb\xbf \t\r")
     if not start.startswith(b"{"):
         return bool(start)
@@ -248,8 +249,10 @@ def _inflated(unpacker: zlib._Decompress, piece: bytes) -> Generator[bytes, None
 
 
 def _seek_member(file: BinaryIO, offset: int) -> int | None:
-    """Moves the file to the next gzip member after ``offset`` that unpacks. Returns its offset; None if there is
-    none."""
+    """Moves the file to the next gzip member after ``offset`` that unpacks.
+
+    Returns its offset; None if there is none.
+    """
     file.seek(offset)
     window = b""
     while piece := file.read(_PIECE_BYTES):

@@ -22,7 +22,7 @@ WET_BROKEN = (*WARC_BROKEN, "not_utf8")
 WET_NOT_BROKEN = ("not_text",)
 HTML_BROKEN = (*WARC_BROKEN, "bad_http", "bad_http_body", "http_body_too_large")
 HTML_NOT_BROKEN = ("http_status", "not_html", "revisit")
-"""The reasons for which records of HTML pages are rejected without counting as broken."""
+"""The reasons for which WET texts and HTML pages are rejected: those that count as broken, and the others."""
 _PART_OF = re.compile(rb"^isPartOf:[ \t]*([\x21-\x7e]{1,100})[ \t]*\r?$", re.MULTILINE)
 _PAGELESS = frozenset({"warcinfo", "request", "metadata"})
 
@@ -45,8 +45,7 @@ class WetRecord:
     offset: int
     """The offset in the stored file of the record, or of the gzip member that contains it, in bytes."""
     part_of: str = ""
-    """The crawl that the file's ``warcinfo`` record names (``isPartOf``), for example ``CC-MAIN-2024-22``; empty if
-    none."""
+    """The crawl in the file's ``warcinfo`` record (``isPartOf``), such as ``CC-MAIN-2024-22``; empty if none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,15 +43,16 @@ class RawRecord:
     headers: dict[str, str]
     block: bytes
     location: str
-    """The location of the record: ``FILE@OFFSET``, or ``FILE@OFFSET+BYTE`` inside a gzip member with several
-    records."""
+    """The location of the record: ``FILE@OFFSET``, or ``FILE@OFFSET+BYTE`` in a gzip member of several records."""
     offset: int
     """The offset in the stored file of the record, or of the gzip member that contains it, in bytes."""
 
 
 def read_raw_records(path: str, open_file: Opener, location: str) -> Iterator[RawRecord | Rejected]:
-    """Yields the records of a file. The first bytes decide whether it is gzip. If they do not tell, its name
-    decides."""
+    """Yields the records of a file.
+
+    The first bytes decide whether it is gzip. If they do not tell, its name decides.
+    """
     with open_file(path) as file:
         stored = StoredBytes(file)
         head = stored.read_across(0, len(_STARTS_WITH))
@@ -98,8 +99,10 @@ def _packed_records(stored: StoredBytes, location: str) -> Iterator[RawRecord | 
 
 
 class _Members:
-    """Gzip members, of which the next one is already known. It is needed because one record may span several
-    members."""
+    """Gzip members, of which the next one is already known.
+
+    It is needed because one record may span several members.
+    """
 
     def __init__(self, members: Iterator[GzipMember]) -> None:
         self._members = members
@@ -150,7 +153,8 @@ class _Window:
         """Creates a window over the stream ``more``.
 
         If ``data`` is given, it is a gzip member, and ``more`` yields the next members. They are read only inside a
-        record."""
+        record.
+        """
         self._more = more
         self._is_member = data is not None
         self.data = data or b""
@@ -221,8 +225,10 @@ class _BrokenRecordError(Exception):
 
 
 def _records(window: _Window, *, location: str, offset: int | None, fault: str) -> Iterator[RawRecord | Rejected]:
-    """Yields the records of a stream. ``offset`` is the place of the stream in the file; None if the stream is the
-    file."""
+    """Yields the records of a stream.
+
+    ``offset`` is the place of the stream in the file; None if the stream is the file.
+    """
     while True:
         if not window.skip_newlines():
             return
@@ -241,7 +247,8 @@ def _records(window: _Window, *, location: str, offset: int | None, fault: str) 
 def _one_record(window: _Window, *, is_plain: bool, fault: str) -> tuple[dict[str, str], bytes]:
     """Returns the headers and the block of the record at ``window.at``, and moves to the end of the block.
 
-    Does not move if the record is broken."""
+    Does not move if the record is broken.
+    """
     window.has_header()
     data, at = window.data, window.at
     if not data.startswith(_STARTS_WITH, at):
@@ -303,8 +310,10 @@ def _is_digest_right(headers: dict[str, str], block: bytes) -> bool | None:
 
 
 def _headers(data: bytes, at: int) -> tuple[dict[str, str], int]:
-    """Returns the headers by lower-case name, and the offset of the block. Of a repeated header the first value is
-    kept."""
+    """Returns the headers by lower-case name, and the offset of the block.
+
+    Of a repeated header the first value is kept.
+    """
     limit = at + MAX_HEADER_BYTES
     end = data.find(b"\n\r\n", at, limit)
     bare_end = data.find(b"\n\n", at, limit if end < 0 else end)

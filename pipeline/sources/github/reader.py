@@ -80,7 +80,7 @@ class LicenceJoin(Join):
 def choose_copy(candidates: Iterable[Copy], *, families: tuple[str, ...] = PERMISSIVE) -> Copy | None:
     """Returns one of the files that have a content, to be recorded with it. The order of the files does not matter.
 
-    Returns None if there are no files (``no_file_row``). ``families`` is a setting of the step ``Licence``.
+    Returns None if there are no files (``no_file_row``). ``families`` is a setting of the step ``AllowedLicence``.
 
     >>> choose_copy([("b/b", "x.py", "gpl-3.0"), ("a/a", "vendor/x.py", "mit"), ("c/c", "x.py", "mit")])
     ('c/c', 'x.py', 'mit')
@@ -179,8 +179,10 @@ class GitHubReader(Reader):
 
     @staticmethod
     def _table(path: str, table: str | None, columns: Sequence[str] | None) -> str:
-        """Returns the table of a file. A file whose columns cannot be read is accepted here, and rejected when it is
-        read."""
+        """Returns the table of a file.
+
+        A file whose columns cannot be read is accepted here, and rejected when it is read.
+        """
         if columns is None:
             return table or "joined"
         by_columns = table_by_columns(columns)

@@ -101,8 +101,10 @@ def first_columns(path: str, form: str, open_file: Opener) -> list[str] | None:
 
 
 def read_rows(unit: Unit, form: str, open_file: Opener) -> Iterator[tuple[str, Row] | Rejected]:
-    """Yields (location, row) for each row. The location is ``FILE:LINE`` or ``FILE#row N``. Unused Parquet columns are
-    skipped."""
+    """Yields (location, row) for each row.
+
+    The location is ``FILE:LINE`` or ``FILE#row N``. Unused Parquet columns are skipped.
+    """
     if form == "json":
         yield from read_json_lines(unit.path, open_file, location=unit.location)
         return

@@ -166,7 +166,8 @@ def _text(question: Post, answers: list[Post], layout: str) -> str:
 def _recency(post: Post) -> tuple[str, str]:
     """Returns a sort key that is greater for a post with later activity.
 
-    If two posts are equal in this, their whole content decides, so that the order of reading does not matter."""
+    If two posts are equal in this, their whole content decides, so that the order of reading does not matter.
+    """
     return post["last_activity_date"] or "", json.dumps(post, sort_keys=True)
 
 

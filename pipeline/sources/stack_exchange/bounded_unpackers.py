@@ -13,8 +13,7 @@ import brotli  # type: ignore[import-untyped]
 from py7zr.compressor import BrotliDecompressor, Deflate64Decompressor, DeflateDecompressor, ZstdDecompressor
 
 _SLICE_BYTES = 16 << 10
-"""The number of packed bytes that are fed at once. Deflate64 unpacks them to at most about 1,000 times their size: 16
-MB."""
+"""The number of packed bytes fed at once. Deflate64 unpacks them to at most about 1,000 times as many (16 MB)."""
 
 
 class Unpacker(Protocol):

@@ -133,8 +133,10 @@ class StackExchangeReader(Reader):
         return units
 
     def unpack(self, unit: Unit, open_file: Opener) -> Iterator[Chunk | Rejected]:
-        """Yields the archive's Posts.xml in chunks of complete rows. The origin of a chunk has its offset in
-        Posts.xml."""
+        """Yields the archive's Posts.xml in chunks of complete rows.
+
+        The origin of a chunk has its offset in Posts.xml.
+        """
         with open_file(unit.path) as stored:
             archive = as_archive(stored)
             try:

@@ -1,10 +1,10 @@
-"""Reads Posts.xml as a sequence of rows. The file can be split anywhere and is read once. A broken row loses only
-itself.
+"""Reads Posts.xml as a sequence of rows.
 
-A row is one element ``<row .../>`` or ``<row ...></row>``. ``<`` cannot be in an attribute, so every ``<row`` begins a
-row, wherever lines end. Files are split there: a row belongs to the range in which its ``<row`` begins. The bytes
-before the first row (declaration, DOCTYPE) are not given to the parser. So entities that a file defines are not known,
-and a row that uses them is rejected.
+The file can be split anywhere and is read once. A broken row loses only itself. A row is one element ``<row .../>`` or
+``<row ...></row>``. ``<`` cannot be in an attribute, so every ``<row`` begins a row, wherever lines end. Files are
+split there: a row belongs to the range in which its ``<row`` begins. The bytes before the first row (declaration,
+DOCTYPE) are not given to the parser. So entities that a file defines are not known, and a row that uses them is
+rejected.
 """
 
 from __future__ import annotations
@@ -59,8 +59,10 @@ class PostRow:
 
 @dataclass(frozen=True, slots=True)
 class RowBlock:
-    """Complete rows. ``data`` begins with a row, ``starts`` are the offsets of the rows in it, ``offset`` is its own in
-    the file."""
+    """Complete rows.
+
+    ``data`` begins with a row, ``starts`` are the offsets of the rows in it, ``offset`` is its own in the file.
+    """
 
     offset: int
     data: bytes
@@ -178,8 +180,10 @@ def _block(data: bytes, starts: list[int], cut: int, data_at: int) -> RowBlock:
 
 
 def _faults_of_head(head: bytes, *, is_empty: bool, location: str) -> Iterator[Rejected]:
-    """Yields faults in the bytes before the first row. A DOCTYPE is reported and skipped. A file of another kind is
-    rejected."""
+    """Yields faults in the bytes before the first row.
+
+    A DOCTYPE is reported and skipped. A file of another kind is rejected.
+    """
     first = _ROW_START.search(head)
     before = head[: first.start()] if first else head
     if b"<!DOCTYPE" in before or b"<!ENTITY" in before:

@@ -92,8 +92,10 @@ class SevenZipStream(io.RawIOBase):
         return b"".join(got)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Accepts only a seek to the start before anything was read. The reader of rows makes such a seek on every
-        stream."""
+        """Accepts only a seek to the start before anything was read.
+
+        The reader of rows makes such a seek on every stream.
+        """
         if offset or whence:
             raise io.UnsupportedOperation("a stream out of a 7z is read front to back")
         return 0

@@ -10,16 +10,17 @@ from pipeline.sources.wikipedia.streams import Event, StreamPiece, read_bz2, rea
 from pipeline.sources.wikipedia.xml import BrokenPageError, Page, PageCutter, SiteInfo, parse_page, parse_siteinfo
 
 _HEAD_BYTES = 1 << 20
-"""The number of bytes in which the header is searched (ours). It has about 5 kB; the longest, of a large wiki, 20
-kB."""
+"""The number of bytes in which the header is searched. Ours: it has about 5 kB, or 20 kB for a large wiki."""
 _TAIL_BYTES = 64
 _PAGE_END = b"</page>"
 _END_TAG = b"</mediawiki>"
 
 
 def site_info(stored: BinaryIO, kind: str) -> SiteInfo | None:
-    """Returns the header of a dump; None if there is none. It is read from the file's beginning, whatever the unit's
-    range."""
+    """Returns the header of a dump; None if there is none.
+
+    It is read from the file's beginning, whatever the unit's range.
+    """
     head = bytearray()
     for piece in read_bz2(stored, 0) if kind == "bz2" else read_plain(stored, 0):
         head += piece.data

@@ -107,8 +107,10 @@ class PageCutter:
     __slots__ = ("_buffer", "_is_open", "_is_running", "_offset", "_searched")
 
     def __init__(self, *, is_running: bool) -> None:
-        """Creates a cutter. If ``is_running``, offsets count bytes. Otherwise a page has the offset of its first
-        piece."""
+        """Creates a cutter.
+
+        If ``is_running``, offsets count bytes. Otherwise a page has the offset of its first piece.
+        """
         self._buffer = bytearray()
         self._is_open = False
         self._is_running = is_running
