@@ -1,5 +1,4 @@
-"""Reads the units of a source from a file, because a hundred thousand input files do not fit into the graph of a
-job."""
+"""Reads the units of a source from a file, because a hundred thousand files do not fit into the graph of a job."""
 
 from __future__ import annotations
 

@@ -235,9 +235,9 @@ class _Choose(beam.DoFn):
 
 
 class WriteChosen(beam.PTransform):
-    """Reads units of pages.
+    """Writes the chosen pages to one file per unit of pages.
 
-    Writes one file per unit with the chosen pages: JSON lines with ``label``, ``url`` and ``text``.
+    A file has JSON lines with ``label``, ``url`` and ``text``.
     """
 
     def __init__(self, job: ReferenceJob) -> None:

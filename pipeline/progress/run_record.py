@@ -109,8 +109,7 @@ def settings_said(settings: Settings) -> dict[str, Any]:
 
 
 def _steps(totals: Totals) -> dict[str, dict[str, dict[str, float]]]:
-    """Returns, by source and step, the documents and bytes of text that the step got, and its seconds over all
-    workers."""
+    """Returns, by source and step, the documents and bytes that the step got, and its seconds over all workers."""
     found: dict[str, dict[str, dict[str, float]]] = {}
     for label, counts in totals.stages.items():
         source, mark, step = label.partition(STEP_MARK)

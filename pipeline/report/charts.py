@@ -1,4 +1,4 @@
-"""Draws charts as SVG with matplotlib: without scripts, sharp in print, and coloured by the page's style sheet.
+"""Draws charts as SVG with matplotlib. They need no scripts, and the page's style sheet sets their colours.
 
 matplotlib draws in placeholder colours. In the SVG they are replaced by the page's CSS variables, so one drawing serves
 dark and light pages. Text stays text.

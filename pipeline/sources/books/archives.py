@@ -25,7 +25,7 @@ from pipeline.sources.formats.damaged_tar import TarDamage, TarStream
 from pipeline.sources.source import Rejected
 
 MAX_DIRECTORY_BYTES = 64 << 20
-"""Ours: the directory of a zip with half a million books has this many bytes. Python holds it in memory."""
+"""Ours: the largest directory of a zip, in bytes: that of half a million books. Python holds it in memory."""
 MAX_EXPANSION = 200
 """Ours: an archive may unpack to this many times its own size plus 64 MB. Text in deflate unpacks to 3 to 10 times."""
 _FREE_BYTES = 64 << 20

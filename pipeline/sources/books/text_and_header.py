@@ -13,7 +13,7 @@ from filters import decoding
 
 _DECLARED = re.compile(rb"(?:character set encoding|text encoding)\s*:[ \t]*([^\r\n]{1,60})", re.IGNORECASE)
 _HEAD_BYTES = 32_768
-"""Ours: the longest header with its small print has 22,000 characters; one edition has 14,000 before its number."""
+"""Ours: the bytes searched for a header. The longest has 22,000 characters; one has 14,000 before its number."""
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 MAX_CONTROL_SHARE = 0.01
 """Ours: a stray end-of-file mark or NUL is removed; a file with a larger share of control characters is not text."""

@@ -51,9 +51,9 @@ def avro_columns(file: BinaryIO) -> list[str]:
 
 
 def avro_rows(file: BinaryIO) -> Iterator[dict[str, Any] | AvroError]:
-    """Yields the rows of a file.
+    """Yields the rows of a file, and an AvroError for each block that was lost.
 
-    Yields an AvroError for each block that was lost. Raises AvroError if there is no header.
+    Raises AvroError if there is no header.
     """
     raw, codec, sync = _header(file)
     schema = fastavro.parse_schema(raw)

@@ -120,8 +120,7 @@ def row_blocks(
     read_bytes: int = READ_BYTES,
     base: int | None = None,
 ) -> Iterator[RowBlock | Rejected]:
-    """Splits bytes ``start`` to ``end`` of a Posts.xml into blocks of complete rows, of about ``read_bytes`` bytes
-    each.
+    """Splits bytes ``start`` to ``end`` of a Posts.xml into blocks of complete rows of about ``read_bytes`` bytes.
 
     These are the rows that begin in the range; the last one may end after the range. The range that begins at 0 also
     reports faults in the head of the file. The range with the last row reports whether the file was truncated. Memory

@@ -252,8 +252,8 @@ def unpacked(archive: BinaryIO, member: str, *, max_bytes: int) -> Iterator[Seve
 def is_damage(error: BaseException) -> bool:
     """True if an error is the fault of the archive, and not of the disk or this program.
 
-    This includes the errors in ``DAMAGE``, and any error that was raised in py7zr's own code, because each codec has
-    its own errors.
+    This includes the errors in ``DAMAGE``, and any error that py7zr or a codec called by it raised, because each codec
+    has its own errors.
     """
     if not isinstance(error, Exception) or getattr(error, "errno", None) is not None:
         return False
