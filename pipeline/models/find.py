@@ -36,8 +36,8 @@ from pipeline.models.stored_files import (
 )
 
 _OPTIONAL = frozenset({"bad_words", "decontamination", "exclude", "tokenizer"})
-"""A step that finds none of these passes everything: no list of words ships, no takedowns are the usual case, and
-the tokenizer is trained on what is already clean unless one was given."""
+"""The models without which a run still works. Without a list of bad words of exclusions or of evaluation items the step keeps every
+document. Without a tokenizer, one is trained on the clean documents."""
 _PACKED_LANGUAGE_MODEL = "lid.176.ftz"
 
 
@@ -75,7 +75,10 @@ def find_models(models_dir: str | None) -> dict[str, ModelPath]:
 
 
 def portable(path: ModelPath) -> ModelPath:
-    """Returns the path in a form that a worker on another machine can use. A file in a store gets its checksum."""
+    """Returns the path of a model in a form that a worker on another machine can use.
+
+    A file in a store gets its checksum.
+    """
     if isinstance(path, ModelFiles):
         return ModelFiles(tuple((n, with_checksum(f) if isinstance(f, StoredFile) else f) for n, f in path.paths))
     if isinstance(path, StoredFile):
@@ -86,10 +89,12 @@ def portable(path: ModelPath) -> ModelPath:
 def require_models(
     found: Mapping[str, ModelPath], source: str, steps: Iterable[object], models_dir: str | None
 ) -> dict[str, ModelPath]:
-    """Returns the models that a source's steps need, of the languages that they keep.
+    """Returns the paths of the models that a source's steps need.
+
+    Language models are limited to the languages it keeps.
 
     Raises:
-        MissingModels: some are missing. The message names all of them and the commands that get them.
+        MissingModels: some models are missing. The message names all of them and the commands that get them.
         ValueError: a file is truncated or of another kind.
     """
     needed: dict[str, ModelPath] = {}
@@ -120,7 +125,7 @@ def require_models(
 
 
 def _files_in(models_dir: str | None) -> Mapping[str, str | StoredFile]:
-    """Returns the files of a local or stored folder of models, by their names in the folder."""
+    """Returns the files of a folder of models on this machine or in a store, by their names in the folder."""
     if models_dir is None:
         return {}
     if is_stored(models_dir):
@@ -146,7 +151,10 @@ def _needs_no_score(step: object) -> bool:
 
 
 def _of_languages(files: ModelFiles, source: str, languages: tuple[str, ...], *, is_all: bool) -> ModelFiles:
-    """Returns the files of the languages in use. A missing file is an error unless all pages are kept (``is_all``)."""
+    """Returns the model files of the languages in use.
+
+    A missing file is an error unless all pages are kept (``is_all``).
+    """
     wanted = languages or tuple(languages_of(files))
     names = {name for name, _ in files.paths}
     missing: list[str] = []

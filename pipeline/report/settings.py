@@ -1,4 +1,4 @@
-"""Flattens the settings of a run into a table, to compare a run with its recipe or with another run."""
+"""Flattens the settings of a run into a table. A run is compared with its recipe or with another run by such tables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ABSENT = "-"
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A setting with two different values, as text."""
+    """A setting that has two different values. The values are texts."""
 
     name: str
     this: str
@@ -120,7 +120,8 @@ def _flat(where: str, value: Any) -> dict[str, str]:
 
 
 def _text(value: Any) -> str:
-    """
+    """Returns a value of a setting as text.
+
     >>> _text(Decimal("4.50")), _text("4.5"), _text([1, 2]), _text(None)
     ('4.5', '4.5', '1, 2', 'none')
     """
