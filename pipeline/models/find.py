@@ -36,8 +36,8 @@ from pipeline.models.stored_files import (
 )
 
 _OPTIONAL = frozenset({"bad_words", "decontamination", "exclude", "tokenizer"})
-"""The models without which a run still works. Without a list of bad words of exclusions or of evaluation items the step keeps every
-document. Without a tokenizer, one is trained on the clean documents."""
+"""The models without which a run still works. Without a list of bad words, of exclusions or of evaluation items, the
+step keeps every document. Without a tokenizer, one is trained on the clean documents."""
 _PACKED_LANGUAGE_MODEL = "lid.176.ftz"
 
 
