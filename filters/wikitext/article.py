@@ -1,4 +1,4 @@
-"""Steps that keep the articles of the requested wikis: by language, and by what is left of the text."""
+"""Contains the steps that keep the articles of the requested wikis, judged by language and by the text that is left."""
 
 from __future__ import annotations
 

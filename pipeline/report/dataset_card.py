@@ -1,4 +1,4 @@
-"""Writes the dataset card, ``OUT/README.md``, from the manifest. It has the YAML head that dataset hubs read."""
+"""Writes the dataset card, ``OUT/README.md``, from the manifest. The card has the YAML head that dataset hubs read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _RARE = 0.001
 
 
 def write_card(layout: Layout, manifest: Mapping[str, Any]) -> None:
-    """Writes the card beside the shards."""
+    """Writes the dataset card."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pipeline.report"), undefined=jinja2.StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, keep_trailing_newline=True,
@@ -50,7 +50,7 @@ def _source(layout: Layout, name: str) -> Source | None:
 
 
 def size_category(num_docs: int) -> str:
-    """Returns the hub's name for a number of rows.
+    """Returns the dataset hub's name of the size category for a number of rows.
 
     >>> size_category(918), size_category(1_000), size_category(3_000_000_000)
     ('n<1K', '1K<n<10K', '1B<n<10B')
@@ -72,7 +72,7 @@ def _cell(text: str) -> str:
 
 
 def _funnel(layout: Layout, name: str) -> Mapping[str, int] | None:
-    """Returns the documents in and kept; None without statistics."""
+    """Returns the numbers of documents in, kept and dropped; None if the source has no statistics."""
     if not exists(layout.stats(name)):
         return None
     documents: Mapping[str, int] = json.loads(read_bytes(layout.stats(name)))["documents"]
@@ -80,7 +80,7 @@ def _funnel(layout: Layout, name: str) -> Mapping[str, int] | None:
 
 
 def _languages(layout: Layout, names: list[str]) -> list[str]:
-    """Returns the languages of a sample of the documents, the most common first, without rare ones."""
+    """Returns the languages of a sample of the documents, most common first. Rare languages are left out."""
     docs: Counter[str] = Counter()
     for name in names:
         of_source: Counter[str] = Counter()

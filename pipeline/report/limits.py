@@ -1,6 +1,7 @@
-"""The limits of steps on signals. The page draws them into distributions, and ``--set`` moves them.
+"""The limits of steps on signals. The page draws them into distributions, and ``--set`` changes them.
 
-Steps with a table of :class:`filters.rules.Rule` in ``rules`` are covered by it. This module lists those of others.
+Most steps have their limits in ``rules``, a table of :class:`filters.rules.Rule`. This module lists the limits of the
+other steps.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def title_of(signal: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """A limit: ``stage`` drops a document for ``reason`` if ``signal op value`` holds."""
+    """A limit of a step: ``stage`` drops a document for ``reason`` if ``signal op value`` is true."""
 
     stage: str
     reason: str
@@ -97,7 +98,8 @@ class Limit:
 
     @property
     def label(self) -> str:
-        """
+        """The text of the limit in charts: the reason, the comparison, and the language if there is one.
+
         >>> Limit(stage="a", reason="too_short", signal="num_chars", op="<", value=300.0).label
         'too_short < 300'
         """
@@ -106,7 +108,8 @@ class Limit:
 
     @property
     def brief(self) -> str:
-        """
+        """The comparison without the reason.
+
         >>> Limit(stage="a", reason="too_long", signal="num_chars", op=">", value=190000.0).brief
         '> 190,000'
         """
@@ -114,7 +117,7 @@ class Limit:
 
 
 def limits_of(step: AnyStep, cutoffs: Mapping[str, Sequence[float]]) -> tuple[Limit, ...]:
-    """Returns the limits of a step in the order in which they decide; none if it judges by no number."""
+    """Returns the limits of a step in the order in which they are applied; none if the step compares no numbers."""
     if isinstance(step, Perplexity):
         return tuple(_of_perplexity(step, cutoffs))
     return tuple(
@@ -148,7 +151,10 @@ def _counts_up_to(step: AnyStep) -> float | None:
 
 
 def _of_perplexity(step: Perplexity, cutoffs: Mapping[str, Sequence[float]]) -> list[Limit]:
-    """Returns the ends of the kept buckets by language. It does not cover a ``keep`` without the middle bucket."""
+    """Returns the ends of the kept buckets, by language.
+
+    A ``keep`` that has the tail but not the middle is not supported.
+    """
     found = []
     cite = "CCNet, cutoff.csv: the 30th and the 60th percentile"
     for language, (head, tail) in sorted(cutoffs.items()):
@@ -164,7 +170,7 @@ def _of_perplexity(step: Perplexity, cutoffs: Mapping[str, Sequence[float]]) -> 
 
 
 def marks_of(step: AnyStep, cutoffs: Mapping[str, Sequence[float]]) -> tuple[tuple[str, float], ...]:
-    """Returns other positions on a signal's axis that are worth a line: the end of the head."""
+    """Returns (name, position) of further lines to draw on a signal's axis: the end of the head."""
     if not isinstance(step, Perplexity):
         return ()
     return tuple(

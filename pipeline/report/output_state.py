@@ -1,4 +1,7 @@
-"""Reads the output folder of a run as far as possible. An unfinished run is reported and not an error here."""
+"""Reads as much as possible from the output folder of a run.
+
+An unfinished run is reported, and is not an error here.
+"""
 
 from __future__ import annotations
 
@@ -30,14 +33,14 @@ class SourceState:
 
     name: str
     stats: dict[str, Any] | None
-    """The statistics; None if they cannot be read, then ``RunState.problems`` says why."""
+    """The statistics; None if they cannot be read. Then ``RunState.problems`` says why."""
     source: Source | None
     """The source with the run's settings; None if this version has no source of this name."""
     cutoffs: dict[str, list[float]] = field(default_factory=dict)
-    """The perplexities at which head and middle end, by language."""
+    """The perplexities at which the head and the middle bucket end, by language."""
     about: dict[str, Any] = field(default_factory=dict)
     has_settings: bool = False
-    """True if the run's own settings were found; otherwise this version's defaults are used."""
+    """True if the run's own settings were found. Otherwise this version's default settings are used."""
 
     @property
     def stages(self) -> list[str]:
@@ -49,7 +52,7 @@ class SourceState:
 
 @dataclass(slots=True)
 class RunState:
-    """The state of a run."""
+    """What is known about a run from its output folder."""
 
     layout: Layout
     status: str
@@ -65,7 +68,7 @@ class RunState:
 
 
 def read_state(output: str) -> RunState:
-    """Reads the output of a run, finished or not.
+    """Returns the state of a run, finished or not, read from its output folder.
 
     Raises:
         ValueError: the folder is not the output of a run.
@@ -100,7 +103,7 @@ def _manifest(layout: Layout, problems: list[str]) -> dict[str, Any] | None:
 
 
 def _names(layout: Layout, record: Mapping[str, Any], manifest: Mapping[str, Any] | None) -> list[str]:
-    """Returns the names of all sources that left any output, in the order of the table of sources."""
+    """Returns the names of all sources that have any output, in the order of the table of sources."""
     found = set(manifest["sources"] if manifest else ()) | set(record.get("settings", {}).get("sources", ()))
     found |= {path.rsplit("/", 1)[-1].removesuffix(".json") for path in _listed(join(layout.output, "stats", "*.json"))}
     for folder in ("clean", "dropped"):
@@ -181,7 +184,7 @@ def _stats(layout: Layout, name: str, problems: list[str]) -> dict[str, Any] | N
 
 
 def _fault(stats: Any) -> str | None:
-    """Returns what a statistics file lacks; empty if it has the right form."""
+    """Returns what is wrong with a statistics file; None if it has the right form."""
     if not isinstance(stats, dict):
         return "it holds no mapping"
     for key, inner in (("documents", ("in", "kept")), ("bytes", ("in", "kept"))):
@@ -202,7 +205,7 @@ def _fault(stats: Any) -> str | None:
 
 
 def _recipe(record: Mapping[str, Any], manifest: Mapping[str, Any] | None) -> Recipe | None:
-    """Returns the recipe that was used, or the bundled one of that name; None if neither is known."""
+    """Returns the recipe that the run used, or the bundled recipe of that name; None if neither is known."""
     data = record.get("settings", {}).get("recipe")
     try:
         if data is not None:

@@ -1,4 +1,4 @@
-"""Flattens the settings of a run into a table, to compare a run with its recipe or with another run."""
+"""Flattens the settings of a run into a table. A run is compared with its recipe or with another run by such tables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ABSENT = "-"
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A setting with two different values, as text."""
+    """A setting that has two different values. The values are texts."""
 
     name: str
     this: str
@@ -57,7 +57,7 @@ def recipe_settings(state: RunState) -> dict[str, str] | None:
 
 
 def default_settings(state: RunState) -> dict[str, str]:
-    """Returns the defaults of the steps, to compare with if there is no recipe."""
+    """Returns the default settings of readers, joins and steps. A run is compared with them if it has no recipe."""
     found: dict[str, str] = {}
     for one in state.sources:
         if one.name in SOURCES:
@@ -121,7 +121,8 @@ def _flat(where: str, value: Any) -> dict[str, str]:
 
 
 def _text(value: Any) -> str:
-    """
+    """Returns a value of a setting as text.
+
     >>> _text(Decimal("4.50")), _text("4.5"), _text([1, 2]), _text(None)
     ('4.5', '4.5', '1, 2', 'none')
     """

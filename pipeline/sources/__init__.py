@@ -30,4 +30,4 @@ from pipeline.sources.wikipedia.reader import SOURCE as WIKIPEDIA
 SOURCES: dict[str, Source] = {
     source.name: source for source in (COMMON_CRAWL, C4, GITHUB, WIKIPEDIA, BOOKS, ARXIV, STACK_EXCHANGE)
 }
-"""The sources by name, in the order of the table of the paper."""
+"""The sources by name, in the order of the paper's table."""
