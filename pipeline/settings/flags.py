@@ -42,11 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add(
-        "--config",
-        metavar="FILE",
-        help="YAML file or recipe's name: recipe, inputs, corpora, models, sources, tokenizer",
-    )
+    add("--config", metavar="FILE", help="YAML file: recipe, inputs, corpora, models, sources, tokenizer, output")
     add(
         "--input",
         metavar="SOURCE=GLOB",
