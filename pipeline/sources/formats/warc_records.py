@@ -186,10 +186,9 @@ class _Window:
             num_bytes = len(self.data) - self.at + 1
 
     def has_gap(self, num_bytes: int) -> None:
-        """Reads until ``data`` has ``num_bytes`` bytes and the line ends after them.
+        """Reads until ``data`` has ``num_bytes`` bytes and the line ends after them, and no further gzip member.
 
-        Reads no further gzip member than needed for that. A member that ends with the line ends proves that the record
-        is complete.
+        A member that ends with the line ends proves that the record is complete.
         """
         if not self._is_member:
             self.has(num_bytes + _GAP_BYTES)
@@ -245,10 +244,7 @@ def _records(window: _Window, *, location: str, offset: int | None, fault: str) 
 
 
 def _one_record(window: _Window, *, is_plain: bool, fault: str) -> tuple[dict[str, str], bytes]:
-    """Returns the headers and the block of the record at ``window.at``, and moves to the end of the block.
-
-    Does not move if the record is broken.
-    """
+    """Returns the headers and the block of the record at ``window.at``. Moves to its end unless it is broken."""
     window.has_header()
     data, at = window.data, window.at
     if not data.startswith(_STARTS_WITH, at):
