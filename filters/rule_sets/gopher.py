@@ -76,7 +76,7 @@ class GopherQuality(Step):
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """Returns the limits, in the order in which they are tried."""
+        """Returns the limits as rules, in the order in which they are applied."""
         return (
             Rule("too_few_words", "gopher_words", "<", self.min_words, _PAPER),
             Rule("too_many_words", "gopher_words", ">", self.max_words, _PAPER),
@@ -91,7 +91,7 @@ class GopherQuality(Step):
         )
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Measures and judges every page."""
+        """Returns the signals and the verdict of every page."""
         texts: list[str] = batch.column("text").to_pylist()
         words = words_of(texts)
         all_words = words.num_words()
@@ -149,7 +149,7 @@ class GopherRepetition(Step):
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """Returns the limits, in the order in which they are tried."""
+        """Returns the limits as rules, in the order in which they are applied."""
         top = zip(_TOP_LENGTHS, self.max_top_ngrams, strict=True)
         repeated = zip(_REPEATED_LENGTHS, self.max_repeated_ngrams, strict=True)
         return (
@@ -165,7 +165,7 @@ class GopherRepetition(Step):
         )
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Measures and judges every page."""
+        """Returns the signals and the verdict of every page."""
         texts: list[str] = batch.column("text").to_pylist()
         chars = np.fromiter(map(len, texts), np.int64, len(texts))
         parts = np.array([_repeated_parts(text) for text in texts], np.int64).reshape(-1, 6)
