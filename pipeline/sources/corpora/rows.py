@@ -72,7 +72,7 @@ def schema_of(path: str, form: str, open_file: Opener) -> pa.Schema | None:
 
 
 def row_group_units(file: Unit, num_bytes: int, open_file: Opener) -> list[Unit]:
-    """Splits a Parquet file into units of about ``num_bytes``. A unit has the row groups ``start`` to before ``end``."""
+    """Splits a Parquet file into units of about ``num_bytes``. A unit is the row groups ``start`` to ``end - 1``."""
     with open_file(file.path) as opened:
         try:
             metadata = pq.ParquetFile(opened).metadata
