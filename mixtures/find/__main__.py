@@ -1,4 +1,4 @@
-"""The command ``python -m mixtures.find``."""
+"""Runs the command ``python -m mixtures.find``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tokenizer.interrupts import as_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit status: 0 found or made, 1 nothing found, 2 the request was wrong."""
+    """Runs the command. Returns 0 if rows were found or indexes made, 1 if nothing was found, 2 for a wrong request."""
     args = _parser().parse_args(argv)
     try:
         if args.make_index:
@@ -66,7 +66,7 @@ def _hits(args: argparse.Namespace) -> Iterator[Hit]:
 
 
 def _line(hit: Hit, wanted: str | None) -> str:
-    """Returns a hit in one line, with what stands around the string."""
+    """Returns a hit as one line of text, with up to 40 characters before and after the string."""
     about = f"{hit.shard} row {hit.row}  {hit.source}  {hit.doc_id}  epoch {hit.epoch}"
     if hit.text is not None and wanted is not None:
         at = hit.text.index(wanted)

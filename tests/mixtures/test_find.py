@@ -1,4 +1,4 @@
-"""Finding strings, ids and urls with the index: the hits of a full scan, and clear words where there is no index."""
+"""Tests finding strings, ids and urls with the index: same hits as a full scan, clear messages without an index."""
 
 from __future__ import annotations
 
