@@ -25,7 +25,7 @@ from filters.decontaminate.index import (
     ngram_hashes,
     ragged,
 )
-from filters.decontaminate.words import I64, U32, Words, split_words
+from filters.decontaminate.words import I64, U32, HashedWords, split_words
 
 RULE_VERSION = 1
 """Version of the rules in this file. Every hit records it."""
@@ -80,7 +80,7 @@ def find(index: Index, texts: Sequence[str]) -> list[Found]:
     return sorted(found, key=lambda hit: (hit.document, hit.start_char, hit.end_char, hit.piece))
 
 
-def _candidates(index: Index, words: Words) -> Iterator[tuple[int, int, I64]]:
+def _candidates(index: Index, words: HashedWords) -> Iterator[tuple[int, int, I64]]:
     """Yields pairs of a document and a piece that may match, and the words of the document where it may begin."""
     alignments = [
         _aligned(index, words, seeds, places)
@@ -113,7 +113,7 @@ def _changes(values: I64) -> npt.NDArray[np.bool_]:
     return np.concatenate([[True], values[1:] != values[:-1]]) if len(values) else np.zeros(0, np.bool_)
 
 
-def _places(words: Words, num_words: int, stride: int) -> I64:
+def _places(words: HashedWords, num_words: int, stride: int) -> I64:
     """Returns the places of the n-grams that are looked up: every ``stride``-th word of each document."""
     counts = np.diff(words.offsets) - num_words + 1
     number = np.maximum(-(-counts // stride), 0)
@@ -121,7 +121,7 @@ def _places(words: Words, num_words: int, stride: int) -> I64:
     return words.offsets[which] + steps * stride
 
 
-def _aligned(index: Index, words: Words, seeds: Seeds, places: I64) -> tuple[I64, I64, I64]:
+def _aligned(index: Index, words: HashedWords, seeds: Seeds, places: I64) -> tuple[I64, I64, I64]:
     """Returns the alignments that seeds suggest: documents, pieces, and the words where the pieces would begin.
 
     The word is counted in the document. It is negative if the document begins within the piece.
@@ -137,7 +137,7 @@ def _aligned(index: Index, words: Words, seeds: Seeds, places: I64) -> tuple[I64
     return documents, pieces, places - words.offsets[documents] - (at - index.piece_starts[pieces])
 
 
-def _matching_weights(index: Index, words: Words, documents: I64, pieces: I64, shifts: I64) -> I64:
+def _matching_weights(index: Index, words: HashedWords, documents: I64, pieces: I64, shifts: I64) -> I64:
     """Returns the total weight of the equal words in each alignment."""
     lengths = words.offsets[documents + 1] - words.offsets[documents]
     first = np.maximum(0, -shifts)
@@ -149,7 +149,7 @@ def _matching_weights(index: Index, words: Words, documents: I64, pieces: I64, s
     return np.bincount(which[equal], weights=index.weights[at[equal]], minlength=len(pieces)).astype(np.int64)
 
 
-def _hits(index: Index, words: Words, document: int, piece: int, shifts: I64) -> Iterator[Found]:
+def _hits(index: Index, words: HashedWords, document: int, piece: int, shifts: I64) -> Iterator[Found]:
     """Yields the hits of a piece in a document. Alignments that are close to each other are judged as one hit."""
     for close in np.split(shifts, np.flatnonzero(np.diff(shifts) > MAX_SHIFT_WORDS) + 1):
         hit = _hit(index, words, document, piece, close)
@@ -157,7 +157,7 @@ def _hits(index: Index, words: Words, document: int, piece: int, shifts: I64) ->
             yield hit
 
 
-def _hit(index: Index, words: Words, document: int, piece: int, shifts: I64) -> Found | None:
+def _hit(index: Index, words: HashedWords, document: int, piece: int, shifts: I64) -> Found | None:
     """Returns the hit that these alignments make together, or None if they match too little."""
     of_piece = slice(int(index.piece_starts[piece]), int(index.piece_starts[piece + 1]))
     wanted, weights = index.words[of_piece], index.weights[of_piece].astype(np.int64)

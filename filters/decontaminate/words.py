@@ -49,7 +49,7 @@ _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class HashedWords:
     """Holds the words of several texts, one text after another."""
 
     hashes: U64
@@ -93,7 +93,7 @@ def _powers() -> tuple[U64, U64]:
     return powers_of(_BASE), powers_of(pow(_BASE, -1, 1 << 64))
 
 
-def split_words(texts: Sequence[str]) -> Words:
+def split_words(texts: Sequence[str]) -> HashedWords:
     """Returns the words of several texts. The words of a text do not depend on the other texts."""
     lengths = np.array([len(text) for text in texts], dtype=np.int64)
     firsts = np.concatenate([[0], np.cumsum(lengths + 1)])[: len(texts)].astype(np.int64)
@@ -106,7 +106,7 @@ def split_words(texts: Sequence[str]) -> Words:
     )
     offsets = np.append(np.searchsorted(starts, firsts), len(starts)).astype(np.int64)
     shifts = np.repeat(firsts, np.diff(offsets))
-    return Words(hashes, starts - shifts, ends - shifts, offsets)
+    return HashedWords(hashes, starts - shifts, ends - shifts, offsets)
 
 
 def _no_places() -> tuple[I64, I64]:

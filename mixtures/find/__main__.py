@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from mixtures.find.grams import GRAIN_BYTES
 from mixtures.find.index import MAX_SHARE, index_path
-from mixtures.find.search import Finder, Hit, make_indexes
+from mixtures.find.search import Finder, FoundRow, make_indexes
 from mixtures.inspect.documents import printable
 from tokenizer.interrupts import as_command
 
@@ -53,7 +53,7 @@ def _make(folder: str, num_workers: int) -> int:
     return 0
 
 
-def _hits(args: argparse.Namespace) -> Iterator[Hit]:
+def _hits(args: argparse.Namespace) -> Iterator[FoundRow]:
     given = [args.string is not None, args.id is not None, args.url is not None]
     if sum(given) != 1:
         raise ValueError("give one of a string, --id or --url")
@@ -65,7 +65,7 @@ def _hits(args: argparse.Namespace) -> Iterator[Hit]:
     return finder.scan(args.string) if args.scan else finder.text(args.string)
 
 
-def _line(hit: Hit, wanted: str | None) -> str:
+def _line(hit: FoundRow, wanted: str | None) -> str:
     """Returns a hit as one line of text, with up to 40 characters before and after the string."""
     about = f"{hit.shard} row {hit.row}  {hit.source}  {hit.doc_id}  epoch {hit.epoch}"
     if hit.text is not None and wanted is not None:

@@ -25,7 +25,7 @@ Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hit:
+class FoundRow:
     """Describes a row that was found."""
 
     shard: str
@@ -66,7 +66,7 @@ class Finder:
             self._encoder = encoder
         return self._encoder
 
-    def text(self, wanted: str) -> Iterator[Hit]:
+    def text(self, wanted: str) -> Iterator[FoundRow]:
         """Yields the rows whose decoded text contains exactly this string, one shard after another.
 
         Raises:
@@ -86,7 +86,7 @@ class Finder:
             if len(blocks):
                 yield from self._matching(info, [index.rows(block) for block in blocks.tolist()], wanted, encoder)
 
-    def scan(self, wanted: str) -> Iterator[Hit]:
+    def scan(self, wanted: str) -> Iterator[FoundRow]:
         """Yields the same rows as `text` by decoding all shards. The string may have any length except 0."""
         if not wanted:
             raise ValueError("an empty string is in every row")
@@ -94,7 +94,7 @@ class Finder:
         for info in self.infos:
             yield from self._matching(info, [(0, info.rows)], wanted, encoder)
 
-    def ids(self, wanted: Sequence[tuple[str | None, str]]) -> Iterator[Hit]:
+    def ids(self, wanted: Sequence[tuple[str | None, str]]) -> Iterator[FoundRow]:
         """Yields the rows of the wanted documents.
 
         Args:
@@ -148,7 +148,7 @@ class Finder:
 
     def _matching(
         self, info: ShardInfo, ranges: Sequence[tuple[int, int]], wanted: str, encoder: Encoder
-    ) -> Iterator[Hit]:
+    ) -> Iterator[FoundRow]:
         with self._open(info) as shard:
             for first, end in ranges:
                 for row, text in shard.texts(first, end, encoder):
@@ -194,10 +194,10 @@ class _OpenShard:
         batch, at = self.place(row)
         return str(batch.column("doc_id")[at].as_py())
 
-    def hit(self, row: int, text: str | None = None) -> Hit:
+    def hit(self, row: int, text: str | None = None) -> FoundRow:
         batch, at = self.place(row)
         source, doc_id, epoch = (batch.column(name)[at].as_py() for name in ("source", "doc_id", "epoch"))
-        return Hit(shard=self._info.path, row=row, source=source, doc_id=doc_id, epoch=epoch, text=text)
+        return FoundRow(shard=self._info.path, row=row, source=source, doc_id=doc_id, epoch=epoch, text=text)
 
 
 def _rows_of_id(shard: _OpenShard, id_rows: Array, doc_id: str) -> list[int]:
