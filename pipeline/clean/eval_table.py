@@ -13,8 +13,8 @@ from pipeline.settings.settings import Settings
 def eval_table(settings: Settings, work: str) -> str | None:
     """Returns the path of the index of a run's evaluation sets, built below ``work`` unless it is there already.
 
-    The name has a checksum of the sets' files and settings, so that a changed set gets a new file. Older files are
-    deleted.
+    The file's name has a checksum of the sets' files and settings, so that a changed set gets a new file. Older files
+    are deleted.
 
     Raises:
         ValueError: a set cannot be read. The message names it, and the columns that it has.

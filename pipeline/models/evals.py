@@ -1,4 +1,4 @@
-"""Evaluation sets as their authors publish them: addresses, the most bytes, and the columns that hold their texts.
+"""Lists published evaluation sets: the addresses of their files, a limit of size, and the columns with their texts.
 
 The addresses are those that the sets' own documentation gives. A published file may change, so its checksum is written
 into ``checksums.json`` and into the manifest of every run that uses it.
@@ -23,18 +23,18 @@ _RAW = "https://raw.githubusercontent.com/"
 
 @dataclass(frozen=True, slots=True)
 class EvalFiles:
-    """A published set."""
+    """The files of a published evaluation set."""
 
     urls: tuple[str, ...]
     columns: Mapping[str, str]
-    """The settings of ``mixtures.decontaminate.settings.SetSettings`` that name columns."""
+    """The columns of the set, by the fields of ``mixtures.decontaminate.settings.SetSettings`` that name columns."""
     max_bytes: int = 20 * _MB
-    """The most bytes of a file."""
+    """The largest size of a file in bytes."""
     public: tuple[str, ...] = field(default=("passage",))
     """The parts that the set took from public sources."""
 
     def files(self, name: str, mirror: str | None) -> list[Published]:
-        """Returns the files of the set, which lie in a folder of its name. Equal names get a number before them."""
+        """Returns the files of the set, each with its address. They are stored in a folder named after the set."""
         named = [url.split(_HUB)[-1].split(_RAW)[-1].replace("/", "-") for url in self.urls]
         return [
             Published(
@@ -82,14 +82,14 @@ EVALS: Mapping[str, EvalFiles] = {
         {"question": "question", "answer": "best_answer"},
     ),
 }
-"""The sets by their names."""
+"""The sets, by name."""
 
 
 def wanted_evals(names: Sequence[str]) -> list[str]:
-    """Returns the names of the sets that are asked for, in alphabetical order.
+    """Returns the names of the requested sets in alphabetical order; ``all`` stands for every set.
 
     Raises:
-        ValueError: there is no set of a name.
+        ValueError: a name is not that of a set.
 
     >>> wanted_evals(["mmlu", "gsm8k"])
     ['gsm8k', 'mmlu']
@@ -103,13 +103,14 @@ def wanted_evals(names: Sequence[str]) -> list[str]:
 def fetch_evals(
     names: Sequence[str], folder: Path, mirror: str | None = None, *, say: Callable[[str], None] = print
 ) -> Path:
-    """Gets sets into a folder, and writes the file that a configuration names. Returns its path.
+    """Downloads evaluation sets into a folder, and writes a YAML file that lists them. Returns the path of this file.
 
-    The file lists every published set that the folder has whole, also those of earlier calls.
+    A configuration file can name the YAML file. It lists every set that is complete in the folder, including sets of
+    earlier calls.
 
     Raises:
-        ValueError: there is no set of a name.
-        FetchError: a file could not be got. All others were tried.
+        ValueError: a name is not that of a set.
+        FetchError: a file could not be downloaded. The other files were downloaded nevertheless.
     """
     failures = []
     for name in wanted_evals(names):

@@ -44,7 +44,7 @@ class Published:
     url: str
     sha256: str = ""
     max_bytes: int | None = None
-    """The most bytes that are taken, where the address may give anything; None if there is no limit."""
+    """The largest number of bytes to download, because an address can return anything; None for no limit."""
 
 
 LID_FTZ_SHA256 = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"

@@ -61,7 +61,7 @@ class ReferenceJob:
     language: str
     """The language of the raw pages to use; empty for all. Clean documents are not filtered by language again."""
     language_model: Any
-    """The path of the language model; None if no raw pages are read."""
+    """The path of the language identification model; None if it is not needed."""
     seed: int
     work_dir: str
     shuffle_dir: str | None
@@ -183,7 +183,7 @@ class _PageKeys(_Reading):
 
     @property
     def _num_sampled(self) -> int:
-        return 2 * self._job.max_pages + _ROWS  # twice the need and more: some of them turn out to be cited
+        return 2 * self._job.max_pages + _ROWS  # more than needed, because some turn out to be cited
 
 
 class _Match(beam.DoFn):

@@ -22,7 +22,7 @@ MIN_POSITIVES = 1000
 HELD_OUT_PERCENT = 10
 _LABEL_PREFIX, _END_OF_LINE = "__label__", "</s>"
 THRESHOLDS = (0.25, 0.5)
-"""The thresholds at which results are measured: those of RedPajama and of LLaMA ("classified as references")."""
+"""The scores at which results are measured: RedPajama's threshold, and LLaMA's ("classified as references")."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,9 +29,9 @@ _WRITTEN = frozenset(
 
 
 def _is_of_a_run(output: str) -> bool:
-    """True if a run wrote this folder, although it has no ``.work``.
+    """True if a run wrote this folder. It is called for folders without ``.work``.
 
-    Then the user deleted ``.work``, and the run starts over.
+    If a run wrote the folder, the user has deleted ``.work``, and the new run starts over.
     """
     try:
         manifest = json.loads(read_bytes(join(output, "manifest.json")))

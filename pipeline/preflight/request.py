@@ -1,4 +1,4 @@
-"""Checks a request against itself and against this machine before any work starts."""
+"""Checks before any work starts that a run fits into memory, and that its mixture is possible."""
 
 from __future__ import annotations
 

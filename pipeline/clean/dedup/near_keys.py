@@ -1,4 +1,7 @@
-"""The keys that a book sends to the near dedup: a sketch of its shingles, and the place of all its spilled shingles."""
+"""The keys that a document sends to the near dedup: a sketch of its shingles, and the place of all spilled shingles.
+
+Documents are called books here, because the near dedup was made for books. It works for any source.
+"""
 
 from __future__ import annotations
 
