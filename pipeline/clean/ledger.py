@@ -29,7 +29,7 @@ class Ledger:
     sample_docs: int
     """The number of dropped documents per stage and reason that keep their text."""
     rows_share: float = 1.0
-    """The share of the dropped documents outside the sample that get a row, from 0 to 1. All of them are counted."""
+    """The share of the dropped documents outside the sample that get a row, from 0 to 1. Counts include all of them."""
     counts: Counter[c.CountKey] = field(default_factory=Counter)
     _rows: list[pa.RecordBatch] = field(default_factory=list)
     _num_rows: int = 0

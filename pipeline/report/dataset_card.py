@@ -72,7 +72,7 @@ def _cell(text: str) -> str:
 
 
 def _funnel(layout: Layout, name: str) -> Mapping[str, int] | None:
-    """Returns the numbers of documents in, kept and dropped; None if the source has no statistics."""
+    """Returns the numbers of documents read, kept and dropped; None if the source has no statistics."""
     if not exists(layout.stats(name)):
         return None
     documents: Mapping[str, int] = json.loads(read_bytes(layout.stats(name)))["documents"]

@@ -1,6 +1,6 @@
-"""Makes a page per evaluation set: its items that were found, with both texts side by side, and those that were not.
+"""Makes a page per evaluation set: the items found in documents, beside the documents' text, and the other items.
 
-The pages are read from ``decontamination/``. They hold a bounded part of it: the 300 items with the most hits, three
+The pages are read from ``decontamination/``. They show a bounded part of it: the 300 items with the most hits, three
 hits of each, and the ids of 2,000 other items. All rows are in the tables.
 """
 
@@ -23,7 +23,7 @@ from pipeline.output.paths import Layout
 
 MAX_ITEMS, MAX_HITS_PER_ITEM, MAX_OTHERS = 300, 3, 2000
 _CONTEXT_CHARS = 80
-"""The characters of an excerpt before the span (``filters.decontaminate.step``)."""
+"""The number of characters of an excerpt before the span that was found (``filters.decontaminate.step``)."""
 _STATES = {
     "findable": "searched for and not found",
     "needs_answer": "short: searched for together with their answer, and not found",
@@ -34,7 +34,7 @@ _STATES = {
 
 @dataclass(slots=True)
 class _SetRows:
-    """What a page shows of a set."""
+    """The rows of a set that its page shows."""
 
     found: list[tuple[int, str, dict[str, Any]]] = field(default_factory=list)
     """A heap: the items with the most hits."""
@@ -45,7 +45,7 @@ class _SetRows:
 
 
 def searched_sets(layout: Layout) -> list[dict[str, Any]]:
-    """Returns what the summary says of each set, with the name of its page; nothing if no set was searched for."""
+    """Returns the summary's entry for each set with the name of its page; an empty list if no set was searched for."""
     path = join(layout.decontamination, "summary.json")
     if not exists(path):
         return []
@@ -54,7 +54,7 @@ def searched_sets(layout: Layout) -> list[dict[str, Any]]:
 
 
 def write_set_pages(layout: Layout) -> None:
-    """Writes a page per set beside the report, and deletes those of an earlier report."""
+    """Writes a page per set beside the report, and deletes the pages of an earlier report."""
     folder = layout.report.rsplit("/", 1)[0]
     (earlier,) = FileSystems.match([join(folder, "evaluation-set-*.html")])
     for entry in earlier.metadata_list:

@@ -76,7 +76,7 @@ def _weights(state: RunState) -> float:
 
 
 def funnel(state: RunState, source: SourceState) -> dict[str, Any] | None:
-    """Returns the documents and bytes after each stage, with checks of the sums; None without statistics."""
+    """Returns the documents and bytes after each stage, with checks of the sums; None if there are no statistics."""
     stats = source.stats
     if stats is None:
         return None

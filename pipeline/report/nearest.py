@@ -1,6 +1,6 @@
 """Chooses kept documents that the page shows beside dropped ones.
 
-They are the documents nearest to each limit, some random documents, and documents of which dropped ones are copies.
+They are the documents nearest to each limit, some random documents, and the originals of dropped copies.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class NearestDocument:
 
 
 class Kept:
-    """Collects kept documents: the nearest to each limit, random ones, and those of which dropped ones are copies."""
+    """Collects kept documents: the nearest to each limit, random ones, and the originals of dropped copies."""
 
     def __init__(self, limits: Sequence[Limit], wanted: set[str]) -> None:
         self._limits, self._wanted = limits, wanted

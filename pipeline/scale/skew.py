@@ -42,7 +42,7 @@ class Skew:
 def zipf_counts(ranks: np.ndarray, *, exponent: float, most: float, cap: float) -> np.ndarray:
     """Returns the counts of the keys with these ranks (from 1).
 
-    Rank 1 has ``most``; each count is between 1 and ``cap``.
+    Rank 1 has the count ``most``. Every count is limited to between 1 and ``cap``.
     """
     return np.clip(most * ranks.astype(np.float64) ** -exponent, 1.0, cap)
 

@@ -28,7 +28,7 @@ def all_sources(corpora: Mapping[str, Any]) -> dict[str, Source]:
 
 
 def with_steps(source: Source, given: Any) -> Source:
-    """Returns the source with another list of steps: its own by their names, and any filter or dedup.
+    """Returns the source with other steps. The list can name the source's own steps, any filter and any dedup.
 
     Raises:
         ValueError: the list is wrong, or lacks ``duplicate_id``.
@@ -45,10 +45,10 @@ def with_steps(source: Source, given: Any) -> Source:
 
 
 def source_of_output(name: str, declared: Mapping[str, Any] | None) -> Source | None:
-    """Returns the source that a run had, by what it noted down; None if this version has no source of this name.
+    """Returns a source as it was in a run, which recorded ``declared``; None if this version has no such source.
 
     Raises:
-        ValueError: what was noted down is of another version.
+        ValueError: ``declared`` does not fit this version.
     """
     source = SOURCES.get(name)
     if source is None:

@@ -1,4 +1,4 @@
-"""All steps that there are, by name: a configuration file makes a source's list of steps of them.
+"""All steps by name. A configuration file lists the steps of a source by these names.
 
 ::
 
@@ -47,7 +47,7 @@ def steps_named(where: str, given: Any, own: Mapping[str, AnyStep]) -> tuple[Any
         own: steps that the list can name besides :data:`FILTERS` and the dedups; they come first.
 
     Raises:
-        ValueError: a name or a setting is not known, or a name is there twice.
+        ValueError: a name or a setting is not known, or a name occurs twice.
 
     >>> [step.NAME for step in steps_named("steps", ["language", {"exact_dedup": {"key": "url"}}], {})]
     ['language', 'duplicate_url']

@@ -1,4 +1,4 @@
-"""Chooses the tokenizer of a run: a given one, the one with which the output's shards were made, or a new one.
+"""Chooses the tokenizer of a run: one that the user gives, the one of the shards in the output, or a new one.
 
 A tokenizer with which shards were made is kept, whatever else changes. With another tokenizer of the same size, the ids
 would have other meanings for a model trained on these shards. ``--retrain-tokenizer`` trains another one nevertheless.

@@ -19,7 +19,7 @@ _VALIDATION_SEED = 0
 class HeldOut:
     """Selects the documents of a source to hold out: a share of all, or all up to a cut.
 
-    With neither, none are held out.
+    With neither a share nor a cut, no document is held out.
     """
 
     share: Decimal | None = None

@@ -44,7 +44,7 @@ def member_chunks(members: Iterable[ArchiveMember | Rejected], location: str) ->
 def members_of(file: BinaryIO, num_bytes: int, location: str) -> Iterator[ArchiveMember]:
     """Yields the members of a chunk of ``num_bytes`` bytes that begins at the file's position.
 
-    One is in memory at a time.
+    Holds one member in memory at a time.
     """
     while num_bytes > 0:
         name_bytes, data_bytes = _HEAD.unpack(file.read(_HEAD.size))

@@ -1,4 +1,4 @@
-"""Undoes the content codings of an HTTP body. The first bytes of the body count more than the header.
+"""Undoes the content codings of an HTTP body. If the header and the first bytes of the body disagree, the bytes decide.
 
 gzip, Zstandard and bzip2 data begin with marks that no text has, so they are unpacked whether a header names them or
 not. deflate and brotli have no mark, so they are tried only if a header names them. A body that reads as text stays

@@ -99,9 +99,9 @@ def _packed_records(stored: StoredBytes, location: str) -> Iterator[RawRecord | 
 
 
 class _Members:
-    """Gzip members, of which the next one is already known.
+    """An iterator over gzip members that reads one member ahead.
 
-    It is needed because one record may span several members.
+    Reading ahead is needed because one record may span several members.
     """
 
     def __init__(self, members: Iterator[GzipMember]) -> None:

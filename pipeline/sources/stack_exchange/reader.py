@@ -87,10 +87,10 @@ class StackExchangeReader(Reader):
     )
 
     unit_bytes: int = 32 << 20
-    """The size in bytes of the ranges into which a plain Posts.xml is split, approximately."""
+    """The approximate size in bytes of the ranges into which a plain Posts.xml is split."""
     max_unpack_ratio: int = 200
-    """Refuse an archive that declares more unpacked bytes per own byte. Ours: posts have a ratio of about 5, votes, the
-    most repetitive table, under 30."""
+    """Refuse an archive that declares a higher ratio of unpacked to stored bytes. Ours: posts have a ratio of about 5,
+    and votes, the most repetitive table, under 30."""
     image_alt: bool = False
     """Keep the alternative text of images."""
 

@@ -14,8 +14,8 @@ from pipeline.sources.source import InputFile, Opener
 from pipeline.sources.wikipedia.streams import Event, read_bz2, read_plain
 
 MAX_INDEX_BYTES = 64 << 20
-"""The largest index, in stored bytes, that is read. It is read in some seconds when the work is planned. Ours. The
-index of a complete English dump is larger. It is not read, and the dump is split at equal numbers of bytes."""
+"""The largest index that is read, in stored bytes. Ours: reading it takes some seconds when the work is planned. The
+index of a complete English dump is larger, so it is not read, and the dump is split into equal numbers of bytes."""
 
 _INDEX_NAME = re.compile(r"-index[0-9]*\.txt")
 _OFFSET = re.compile(rb"^([0-9]{1,15}):", re.MULTILINE)
