@@ -1,7 +1,7 @@
 """Defines the exact counts of documents that each stage took in, kept and dropped. They are summed over all workers.
 
 A count maps ``(source, stage, name)`` to a number. The names are the constants below. The name of a drop reason is
-``dropped:REASON``. Beam's own counters are not used, because they may count a retried bundle twice.
+``dropped:REASON``. Beam's own counters are not used, because they can count a retried bundle twice.
 """
 
 from __future__ import annotations

@@ -154,7 +154,7 @@ def _num_won(dump: SourceJob, step: str) -> int:
 def forget_dumps(layout: Layout, source: str, keep: Collection[str] = ()) -> None:
     """Deletes the markers (clean and tokens) and the keys of a source's dumps, except of the dumps in ``keep``.
 
-    A marker must not remain without its dump: in the next run another dump may have the same part numbers.
+    A marker must not remain without its dump: in the next run another dump could get the same part numbers.
     """
     globs = [layout.markers_of_dumps(f"{step}-{source}") for step in ("clean", "tokens")]
     for found in FileSystems.match(globs):

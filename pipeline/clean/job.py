@@ -1,4 +1,4 @@
-"""The clean job of one source or of one dump of it: what it cleans, how it is sized, and where its files go."""
+"""Defines the clean job of a source or of one of its dumps: the input, the numbers of parts and buckets, the paths."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class KeyFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSizes:
-    """How a job is split into parts and buckets, and how many of its dropped documents are written."""
+    """The numbers of a job's parts and buckets, and how many of its dropped documents are written."""
 
     scale: Scale
     sample_docs: int

@@ -29,7 +29,7 @@ class _All:
 class CountHeldOut(beam.PTransform):
     """Takes (source, token file). Outputs the path of one file of counts: what is held out and what is left, by source.
 
-    What is held out is either a share of the documents, or all documents up to a cut.
+    Either a share of a source's documents is held out, or all its documents up to a cut.
     """
 
     def __init__(self, job: CountJob) -> None:

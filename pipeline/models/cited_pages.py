@@ -33,7 +33,7 @@ _BYTES_PER_BUCKET = 1 << 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """The request of the user."""
+    """The user's request: the inputs, and which pages to find."""
 
     wikipedia: Sequence[str]
     pages: Sequence[str]

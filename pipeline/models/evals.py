@@ -1,7 +1,7 @@
 """Lists published evaluation sets: the addresses of their files, a limit of size, and the columns with their texts.
 
-The addresses are those that the sets' own documentation gives. A published file may change, so its checksum is written
-into ``checksums.json`` and into the manifest of every run that uses it.
+The addresses are from the documentation of the sets. A published file can change, so its checksum is written into
+``checksums.json`` and into the manifest of every run that uses it.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from pipeline.models.stored_files import StoredFile, local_path
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """The files of a model that has several files, by their names in the folder."""
+    """The files of a model that consists of several, by their names in the folder."""
 
     paths: tuple[tuple[str, str | StoredFile], ...]
 

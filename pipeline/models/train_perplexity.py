@@ -91,7 +91,7 @@ def train_language_model(
 
 
 class _OfLanguage:
-    """Yields the texts that are in a language or in no known language, and counts the others."""
+    """Yields the texts that are in a language or in no known language, and counts the skipped texts."""
 
     def __init__(self, texts: Iterable[Text], language: str) -> None:
         self._texts, self._language = texts, language

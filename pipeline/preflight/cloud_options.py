@@ -55,7 +55,7 @@ def check_options(settings: Settings, engine: Engine) -> None:
 
 
 class Faults(ValueError):  # noqa: N818 - the name says what they are
-    """Raised for a request with faults, of which there may be several."""
+    """Raised for a request with one or more faults."""
 
     def __init__(self, faults: list[str]) -> None:
         super().__init__("; ".join(faults))

@@ -22,7 +22,7 @@ from pipeline.progress.work import Work
 
 _LINE_EVERY_S = 10.0
 _SURE_SHARE = 0.05
-"""Below this share of a stage's work the time left is not shown, because an estimate would be too uncertain."""
+"""The share of a stage's work below which no time left is shown, because an estimate would be too uncertain."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ class LimitLine:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """The values of a signal for kept documents, for those dropped by its limit, and for those dropped elsewhere."""
+    """The values of a signal: for kept documents, documents dropped by its limit, and documents dropped elsewhere."""
 
     title: str
     kept: Floats

@@ -55,7 +55,7 @@ class Group:
 
 @dataclass(slots=True)
 class Collected:
-    """What was read from a source's output."""
+    """The numbers and texts that were read from a source's output."""
 
     limits: list[Limit]
     values: dict[str, dict[str, list[Floats]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))

@@ -77,7 +77,7 @@ class Kept:
 def _offer(heap: list[tuple[float, int, NearestDocument]], distance: float, order: int, row: int, shown: Any) -> None:
     """Adds a document to the heap if it is among the nearest.
 
-    If two are equally near, the one with the smaller hash stays.
+    Of two equally near documents, the document with the smaller hash stays in the heap.
     """
     key = (-distance, -order)
     if len(heap) < KEPT_PER_REASON:

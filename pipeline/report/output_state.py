@@ -208,7 +208,7 @@ def _fault(stats: Any) -> str | None:
 
 
 def _recipe(record: Mapping[str, Any], manifest: Mapping[str, Any] | None) -> Recipe | None:
-    """Returns the recipe that the run used, or the bundled recipe of that name; None if neither is known."""
+    """Returns the recipe that the run used, or the bundled recipe of that name; None if no recipe is known."""
     data = record.get("settings", {}).get("recipe")
     try:
         if data is not None:

@@ -128,10 +128,10 @@ def _sizes(source: str, paths: Sequence[str]) -> dict[str, tuple[int, float]]:
 
 
 def _check_readable(source: str, paths: Iterable[str]) -> None:
-    """Refuses files that this user may not read, before hours of work.
+    """Checks that this user has permission to read the files, before hours of work.
 
     Raises:
-        ValueError: a file may not be read. The message has the number of such files and the first of them.
+        ValueError: permission is missing for a file. The message has the number of such files and the first of them.
     """
     closed = [path for path in paths if is_local(path) and not os.access(path, os.R_OK)]
     if closed:
@@ -145,7 +145,7 @@ def _match(source: str, glob: str, not_files: set[str] | None = None) -> dict[st
         glob = os.path.abspath(os.path.expanduser(glob))
         if os.path.isdir(glob):
             glob = os.path.join(escape(glob), "**")
-        elif os.path.isfile(glob):  # its name may contain characters that are wildcards in a glob
+        elif os.path.isfile(glob):  # its name can contain characters that are wildcards in a glob
             glob = escape(glob)
     elif glob.endswith("/"):
         glob += "**"

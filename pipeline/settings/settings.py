@@ -204,7 +204,7 @@ def _recipe(config: Mapping[str, Any], known: Known, *, default: str, inputs: It
 
 
 def _inputs(flags: Sequence[str], in_file: Any, known: Known) -> dict[str, tuple[str, ...]]:
-    """Returns the globs of each source: those of the flags, or those of the file if no flag names the source."""
+    """Returns the globs of each source: the flags' globs, or the file's globs if no flag names the source."""
     given: dict[str, tuple[str, ...]] = {}
     for flag in flags:
         name, equals, glob = flag.partition("=")

@@ -13,7 +13,7 @@ from pipeline.sources.source import Source
 
 
 def all_sources(corpora: Mapping[str, Any]) -> dict[str, Source]:
-    """Returns the sources in code, and then those declared, in the order of their declarations.
+    """Returns the sources in code, and then the declared sources in the order of their declarations.
 
     Raises:
         ValueError: a declaration is wrong, or its name is that of a source in code.

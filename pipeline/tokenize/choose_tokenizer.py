@@ -124,7 +124,7 @@ def _made_of(settings: Settings, layout: Layout, sources: list[str]) -> dict[str
 
 
 def _present(layout: Layout) -> bytes | None:
-    """Returns the tokenizer in the output; None if it is not the one that the marker or the manifest names."""
+    """Returns the tokenizer in the output; None if the marker or the manifest names another tokenizer."""
     if not exists(layout.tokenizer):
         return None
     model = read_bytes(layout.tokenizer)

@@ -24,7 +24,7 @@ class Sample:
 
 
 class SmallestHashes:
-    """Keeps the texts with the smallest hashes that together hold at most ``max_bytes`` of UTF-8.
+    """Keeps the texts with the smallest hashes, together at most ``max_bytes`` bytes of UTF-8.
 
     If the texts together have at least ``max_bytes``, the last text returned is truncated so that the result has
     exactly ``max_bytes``, or up to three bytes less to end with a whole character. Memory holds less than twice
@@ -61,7 +61,7 @@ def sample_hash(doc_id: str) -> int:
 
 
 def bounded_sample(texts: Iterable[str], *, max_bytes: int) -> Sample:
-    """Returns all texts if they hold at most ``max_bytes``, else those with the smallest hashes of their content.
+    """Returns all texts if they have at most ``max_bytes``, else the texts whose content has the smallest hashes.
 
     >>> bounded_sample(["b", "a", "b"], max_bytes=10).text_bytes
     3

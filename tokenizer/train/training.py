@@ -35,7 +35,7 @@ _TOO_LOW = re.compile(r"Vocabulary size is smaller than required_chars\. \d+ vs 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings:
-    """Settings of the training; the defaults are those of LLaMA's model."""
+    """Settings of the training. The defaults are the settings of LLaMA's model."""
 
     vocab_size: int = 32_000
     character_coverage: float = 0.99995

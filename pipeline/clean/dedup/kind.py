@@ -30,7 +30,7 @@ Chain = tuple[GlobalStep, ...]
 
 
 class NumberedBatch(NamedTuple):
-    """A batch after some of its rows were dropped, with the row numbers that the documents had when it was spilled."""
+    """A spilled batch without the rows dropped since, and the row numbers that its documents had on spilling."""
 
     batch: pa.RecordBatch
     batch_id: bytes

@@ -85,7 +85,7 @@ def _near_dedup(step: DedupStep) -> NearDedup:
 
 
 class DedupNear(beam.PTransform):
-    """Takes the infos and sketches of documents. Outputs verdicts and counts.
+    """Compares documents by their infos and sketches. Outputs verdicts and counts.
 
     The detail of a verdict is the id of the kept document. Dropped documents also get a signal: their overlap. So do
     kept documents that overlap another kept document. A signal is sent like a verdict
@@ -218,7 +218,7 @@ class _Verify(beam.DoFn):
 class _Resolve(beam.DoFn):
     """Decides which books of the overlapping pairs are dropped.
 
-    Identifies books by address, because two ids may be equal.
+    Identifies books by address, because two books can have the same id.
     """
 
     def __init__(self, job: SourceJob, global_step: GlobalStep) -> None:

@@ -56,7 +56,7 @@ _MAX_NOTICE_BYTES = 2_000
 
 
 class BadPaperError(Exception):
-    """A paper cannot be read. ``reason`` is in snake_case; ``is_bad`` is True if the input is damaged."""
+    """Raised if a paper cannot be read. ``reason`` is in snake_case; ``is_bad`` is True if the input is damaged."""
 
     def __init__(self, reason: str, detail: str = "", *, is_bad: bool = True) -> None:
         super().__init__(reason, detail)

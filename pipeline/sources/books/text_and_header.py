@@ -60,7 +60,7 @@ def _declared(data: bytes) -> list[str]:
 
 
 def tidy(text: str) -> str | None:
-    r"""Returns a text with ``\n`` as line ends and without control characters; None if there are too many of them."""
+    r"""Returns a text with ``\n`` as line ends and without control characters; None if it has too many of these."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
     if _CONTROLS.search(text):
         text, num_controls = _CONTROLS.subn("", text)

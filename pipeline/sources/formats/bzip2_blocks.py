@@ -204,7 +204,7 @@ class BlockUnpacker:
         return data
 
     def rest(self) -> bytes:
-        """Returns the bytes after those that :meth:`begin` returned. Usually there are none.
+        """Returns the remaining bytes, after :meth:`begin` was called. Usually there are none.
 
         Raises:
             OSError: the block is damaged.
@@ -256,7 +256,7 @@ def _joined(first: Region, second: Region) -> Region:
 def _shifted(region: Region) -> bytes:
     """Returns the bits of the region, shifted to begin at a byte.
 
-    The last byte may contain bits that follow the region.
+    The last byte can contain bits that follow the region.
     """
     shift = np.uint8(region.bit % 8)
     if not shift:

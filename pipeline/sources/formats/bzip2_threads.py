@@ -61,7 +61,7 @@ class ThreadedUnpacker:
     def decompress(self, data: bytes | bytearray | memoryview, max_length: int = -1) -> bytes:
         """Takes the next stored bytes (empty at the end), and returns the next unpacked bytes.
 
-        It may return nothing although more bytes can be fed. An empty result for empty input means the end.
+        An empty result means the end only if the input was empty too.
         """
         if data:
             self._waiting.extend(self._cutter.feed(bytes(data)))

@@ -34,7 +34,7 @@ SPARE_CHARS_TIMES_DEPTH = 50_000_000
 """The limit of depth: ``MAX_DEPTH`` for long pages, more for short ones (600 for 100 kB). Few real pages reach 40."""
 MAX_REOPENED_PER_CHAR = 0.1
 SPARE_REOPENED = 100_000
-"""The limit of formatting elements that the parser may open again. Each takes 5 µs."""
+"""The limit on how many formatting elements the parser could open again. Each takes 5 µs."""
 MAX_ATTRIBUTE_PAIRS = 50_000_000
 """The limit of attribute pairs that the parser compares within tags. Each takes 3 ns."""
 

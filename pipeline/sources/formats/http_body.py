@@ -47,7 +47,7 @@ Unpack = Callable[[bytes, int], tuple[bytes, bool]]
 
 
 class HttpError(Exception):
-    """The response cannot be read. ``reason`` is the drop reason."""
+    """Raised if a response cannot be read. ``reason`` is the drop reason."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
@@ -60,7 +60,7 @@ def decoded_body(body: bytes, codings: str, *, max_bytes: int) -> bytes:
     Args:
         body: the body as it was sent, with the chunks already joined.
         codings: the names of the codings from the headers, separated by commas.
-        max_bytes: largest number of bytes that a coding may unpack to.
+        max_bytes: largest number of bytes that the result of a coding can have.
 
     Raises:
         HttpError: ``http_body_too_large``, or ``bad_http_body`` if the body does not unpack or its coding is not known.

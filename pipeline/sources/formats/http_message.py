@@ -63,7 +63,7 @@ def parse_http_response(block: bytes, *, max_body_bytes: int) -> HttpResponse:
 def _parted(block: bytes) -> tuple[bytes, bytes]:
     """Returns the header and the body of a response.
 
-    A response without a body may lack the empty line after the header.
+    In a response without a body, the empty line after the header can be missing.
     """
     end = block.find(b"\r\n\r\n")
     bare_end = block.find(b"\n\n", 0, len(block) if end < 0 else end)

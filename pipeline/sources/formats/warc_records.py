@@ -236,7 +236,7 @@ def _records(window: _Window, *, location: str, offset: int | None, fault: str) 
         try:
             headers, block = _one_record(window, is_plain=offset is None, fault=fault)
         except _BrokenRecordError as error:
-            # In a damaged member the damage may cause every fault, so a fault is reported with the member's reason.
+            # In a damaged member the damage can cause any fault, so a fault is reported with the member's reason.
             yield Rejected(location=where, reason=fault or error.reason, detail=str(error))
             window.go_to_next_record()
         else:

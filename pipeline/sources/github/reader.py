@@ -78,7 +78,7 @@ class LicenceJoin(Join):
 
 
 def choose_copy(candidates: Iterable[Copy], *, families: tuple[str, ...] = PERMISSIVE) -> Copy | None:
-    """Returns one of the files that have a content, to be recorded with it. The order of the files does not matter.
+    """Returns the file that is recorded with a content, out of all files that have it. Their order does not matter.
 
     Returns None if there are no files (``no_file_row``). ``families`` is a setting of the step ``AllowedLicence``.
 

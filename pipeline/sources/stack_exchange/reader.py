@@ -36,7 +36,7 @@ _QUESTION, _ANSWER = "1", "2"
 _POSTS = "Posts.xml"
 _CHUNK_BYTES = 8 << 20
 _SMALL_UNPACKED_BYTES = 64 << 20
-"""The number of bytes that every archive may unpack to, however small the archive is."""
+"""The number of unpacked bytes that is allowed for every archive, however small the archive is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

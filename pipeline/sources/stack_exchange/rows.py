@@ -123,7 +123,7 @@ def row_blocks(
 ) -> Iterator[RowBlock | Rejected]:
     """Splits bytes ``start`` to ``end`` of a Posts.xml into blocks of complete rows of about ``read_bytes`` bytes.
 
-    These are the rows that begin in the range; the last one may end after the range. The range that begins at 0 also
+    These are the rows that begin in the range; the last row can end after the range. The range that begins at 0 also
     reports faults in the head of the file. The range with the last row reports whether the file was truncated. Memory
     is a few times ``read_bytes``, or a few times the longest row (at most ``MAX_ROW_BYTES``).
 
