@@ -246,7 +246,7 @@ def _about(layout: Layout, sources: list[str]) -> dict[str, Any]:
 
 
 _MIXED = ("shards", "validation", "report", "tokenizer.model", "tokenizer.json", "README.md", ".work/tokens")
-"""What the phases after the clean phase write into the output folder, besides the manifest."""
+"""The files and folders in the output folder that the phases after the clean phase write, besides the manifest."""
 
 
 def start_over(layout: Layout, cleaned: Iterable[str]) -> None:

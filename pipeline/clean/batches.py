@@ -164,7 +164,7 @@ def text_bytes(text: pa.Array) -> int:
 def text_lines(text: pa.Array) -> int:
     r"""Returns the number of lines in a column of texts.
 
-    A last line without a line end counts. An empty text has no lines.
+    A last line without a line end is counted too. An empty text has no lines.
 
     >>> text_lines(pa.array(["a\nb", "a\nb\n", ""]))
     4

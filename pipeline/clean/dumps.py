@@ -170,7 +170,7 @@ def forget_dumps(layout: Layout, source: str, keep: Collection[str] = ()) -> Non
 def _rename_parts(folder: str, numbers: Iterable[int], num_parts: int) -> None:
     """Deletes the parts that are not in ``numbers``.
 
-    Renames the others so that their names have the new number of parts.
+    Renames the remaining parts so that their names have the new number of parts.
     """
     kept = set(numbers)
     delete_unfinished(folder)

@@ -97,7 +97,7 @@ def clean_schema(source: Source) -> pa.Schema:
 
 
 def evidence_schema(steps: Iterable[AnyStep]) -> pa.Schema | None:
-    """Returns the schema of the evidence that one of the steps records; None if none records any."""
+    """Returns the schema of the evidence (rows for ``decontamination/``) that a step records; None if no step does."""
     return next((step.EVIDENCE for step in steps if isinstance(step, Step) and step.EVIDENCE is not None), None)
 
 

@@ -29,7 +29,7 @@ class CountJob:
     begun: Mapping[str, Begun] = field(default_factory=dict)
     """The epoch in which an earlier stage stopped, for sources of which it took a part of an epoch."""
     seed: int = 0
-    """The seed of the stages. It orders the documents within an epoch that was begun."""
+    """The seed of the stages. It orders the documents within an epoch that an earlier stage began."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

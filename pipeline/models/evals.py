@@ -31,7 +31,7 @@ class EvalFiles:
     max_bytes: int = 20 * _MB
     """The largest size of a file in bytes."""
     public: tuple[str, ...] = field(default=("passage",))
-    """The parts that the set took from public sources."""
+    """The parts of an item that the set took from public sources."""
 
     def files(self, name: str, mirror: str | None) -> list[Published]:
         """Returns the files of the set, each with its address. They are stored in a folder named after the set."""

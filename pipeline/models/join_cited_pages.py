@@ -56,7 +56,7 @@ class ReferenceJob:
     by: By
     """What pages and citations are joined by: the address (``url``) or the host."""
     max_pages: int
-    """The largest number of pages of each kind. Those with the smallest hashes are taken."""
+    """The largest number of cited pages, and of random pages. The pages with the smallest hashes are taken."""
     num_buckets: int
     language: str
     """The language of the raw pages to use; empty for all. Clean documents are not filtered by language again."""

@@ -108,7 +108,7 @@ def local_path(path: str | StoredFile) -> str:
     A file in a store is copied and checked first, if there is no copy yet.
 
     Raises:
-        ValueError: the file cannot be copied, or its checksum is not the one that the launcher recorded.
+        ValueError: the file cannot be copied, or its checksum differs from the recorded one.
     """
     if isinstance(path, StoredFile):
         return _copy_of(with_checksum(path))

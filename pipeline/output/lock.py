@@ -92,7 +92,7 @@ def only_run(layout: Layout) -> Iterator[None]:
 
 @contextlib.contextmanager
 def reading(output: str | None) -> Iterator[None]:
-    """Locks another run's output against runs that would write to it. Several runs may read it at the same time.
+    """Locks another run's output against runs that would write to it. Several runs can read it at the same time.
 
     Raises:
         ValueError: a run writes to the folder, or there is no output of a run.

@@ -1,4 +1,4 @@
-"""Everything that is refused before work starts.
+"""The checks that refuse a wrong request before work starts.
 
     settings -> request, memory -> cloud_options, cloud_machines, cloud_stores -> one line per fault
 

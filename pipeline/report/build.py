@@ -27,7 +27,7 @@ from pipeline.report.page_documents import samples_of
 
 MAX_PAGE_BYTES = 5_000_000
 _SAMPLE_BUDGETS = (3_400_000, 2_000_000, 800_000, 200_000)
-"""Bytes of documents in the page. If the page is too large with one of these budgets, the next is tried."""
+"""Limits of the bytes of documents in the page. If the page is too large with one limit, the next limit is tried."""
 
 
 def write_report(output: str, *, sample_bytes: int = SAMPLE_BYTES) -> str:

@@ -66,7 +66,7 @@ class LimitLine:
     value: float
     label: str
     brief: str = ""
-    """A short text that is written if the label does not fit."""
+    """A short text that is drawn if the label does not fit."""
     is_limit: bool = True
 
 
@@ -182,7 +182,7 @@ class Bar:
     text: str
     colour: str = "kept"
     mark: float | None = None
-    """A position on the same axis: the intended value. None to draw no mark."""
+    """The intended value, which is marked on the same axis. None to draw no mark."""
 
 
 def bars(bars_: Sequence[Bar], *, alt: str, width: float = 5.2) -> str:

@@ -17,7 +17,7 @@ from pipeline.sources.all_sources import source_of_output
 from pipeline.sources.source import UNKNOWN_LICENCE, Source
 
 _LANGUAGE_BYTES = 4 << 20
-"""The stored bytes of clean documents per source that are read to count languages."""
+"""The largest number of stored bytes of clean documents per source that are read to count languages."""
 _RARE = 0.001
 
 

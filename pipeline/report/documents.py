@@ -21,7 +21,7 @@ from apache_beam.io.filesystems import FileSystems
 from pipeline.files.files import is_local, join, open_file
 
 SAMPLE_BYTES = 96 << 20
-"""The stored bytes of clean documents per source that are read for its distributions (about 250 MB of text)."""
+"""The largest number of stored bytes per source that are read for its distributions (about 250 MB of text)."""
 _SAMPLE_PARTS = 16
 _BATCH_DOCS = 256
 _THREADS = 8

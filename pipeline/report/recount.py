@@ -43,7 +43,7 @@ class Recount:
     """The number of documents that the run kept and that the new settings could drop, by the stage that could do so."""
     unknown_dropped: Counter[str] = field(default_factory=Counter)
     pass_share: dict[str, float] = field(default_factory=dict)
-    """The share of the documents kept by a stage that then passed all later stages in the run, by stage."""
+    """Of the documents that a stage kept, the share that passed all later stages in the run, by stage."""
     tokens_before: int = 0
     tokens_kept: int = 0
     has_tokens: bool = True
@@ -104,7 +104,7 @@ def recount(state: RunState, name: str, changes: Sequence[Change], *, share: flo
 
 
 def _pass_shares(one: SourceState) -> dict[str, float]:
-    """Returns, by stage, the share of its kept documents that passed all later stages; 1 for the last stage."""
+    """Returns, by stage, which share of the documents that it kept passed all later stages; 1 for the last stage."""
     shares: dict[str, float] = {}
     passed = 1.0
     for row in reversed(one.stats["stages"] if one.stats else []):

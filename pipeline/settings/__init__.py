@@ -1,4 +1,4 @@
-"""What the user asked for: flags and YAML become one checked ``Settings`` value.
+"""The user's request: flags and YAML become one checked ``Settings`` value.
 
     flags, config file, recipe -> settings.parse -> Settings -> the phases
 

@@ -34,7 +34,7 @@ LANGUAGES = _names("""
 MC4_LANGUAGES = LANGUAGES | _names("""
     bg-Latn el-Latn fil ha haw hi-Latn hmn ig iw ja-Latn mi ny ru-Latn sm sn st und xh zh-Latn zu
 """)
-"""The divisions of published mC4."""
+"""The language codes that name the parts of published mC4."""
 LICENCES = _names("""
     0bsd afl-3.0 agpl-3.0 apache-2.0 artistic-2.0 blueoak-1.0.0 bsd-2-clause bsd-2-clause-patent bsd-3-clause
     bsd-3-clause-clear bsd-4-clause bsl-1.0 cc-by-4.0 cc-by-sa-4.0 cc0-1.0 cecill-2.1 cern-ohl-p-2.0 cern-ohl-s-2.0

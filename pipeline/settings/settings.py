@@ -194,7 +194,7 @@ def _is_same(folder: str, output: str) -> bool:
 
 
 def _recipe(config: Mapping[str, Any], known: Known, *, default: str, inputs: Iterable[str]) -> Recipe:
-    """Returns the recipe that the file names (or the default). The file's own values replace those of the recipe."""
+    """Returns the recipe that the file names (or the default). The file's own values replace the recipe's values."""
     recipe = recipe_of_config(config, default=default, inputs=inputs)
     unknown = [n for n in (*recipe.weights, *recipe.sources) if n not in known]
     if unknown:

@@ -211,8 +211,8 @@ class NearDedup(DedupStep):
 
     REASON: ClassVar[str] = "near_duplicate"
     SIGNAL: ClassVar[str] = "overlap"
-    """The signal of a dropped document: its overlap with the kept one. Of a kept document: its largest overlap with
-    another kept document."""
+    """The signal of a dropped document: its overlap with the document that was kept. Of a kept document: its largest
+    overlap with another kept document."""
     REPORTED: ClassVar[float] = 0.5
     """Overlaps of at least this are reported as a signal (our choice: below the limit, above chance phrases)."""
 

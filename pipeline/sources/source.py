@@ -160,7 +160,7 @@ class Reader(ABC):
 
 
 class Join:
-    """The base class of joins. A join is a frozen dataclass whose fields are settings. It has the rules of the join.
+    """The base class of joins. A join is a frozen dataclass with settings as fields. It contains the rules of the join.
 
     ``pipeline/clean/joins`` runs the joins. It has one file per join, and one table, ``JOINS``, that maps each class to
     its file.

@@ -18,7 +18,7 @@ from tokenizer.train.sample import Sample
 from tokenizer.train.training import TrainedTokenizer, TrainSettings, train
 
 _BLOCK_CHARS = 16_384
-"""Plain text is read in blocks of whole lines of about this size; the sample is drawn from the blocks."""
+"""The approximate size of the blocks of whole lines into which plain text is split. The sample is drawn from them."""
 _DEFAULTS = TrainSettings()
 
 

@@ -34,7 +34,7 @@ class SmallestHashes:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._heap: list[tuple[int, bytes]] = []
-        """The largest hash first: (minus the hash, text)."""
+        """A heap of (minus the hash, text), so that the largest hash is first."""
         self._held_bytes = 0
         self.seen_bytes = 0
 

@@ -21,7 +21,7 @@ MAX_MEMBERS = 20_000
 """The largest number of files in one project. Ours: arXiv's largest projects have some thousand figures."""
 BOMB_BASE_BYTES = 100_000_000
 MAX_RATIO = 200
-"""A paper may unpack to 100 MB plus 200 times its stored size. Deflate reaches at most 1,032, drawings reach 50."""
+"""A paper is allowed to unpack to 100 MB plus 200 times its stored size. Deflate reaches 1,032, drawings reach 50."""
 _PIECE_BYTES = 1 << 16
 _MAX_FILL_BYTES = 1 << 18
 _GZIP_WBITS = 31

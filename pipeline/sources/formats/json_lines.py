@@ -1,4 +1,4 @@
-"""Reads files with one JSON object per line (``.jsonl``, ``.json``; with gzip, Zstandard or neither) as a stream.
+"""Reads files with one JSON object per line (``.jsonl``, ``.json``; packed with gzip or Zstandard, or not packed).
 
 The first bytes decide how a file is packed, because some stores unpack ``.gz`` in transit and keep the name. A line
 that is not an object is rejected with its number and skipped. After a damaged gzip member reading continues at the next

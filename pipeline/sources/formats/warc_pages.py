@@ -43,7 +43,7 @@ class WetRecord:
     headers: dict[str, str]
     """All headers by lower-case name."""
     offset: int
-    """The offset in the stored file of the record, or of the gzip member that contains it, in bytes."""
+    """The byte offset of the record, or of the gzip member that contains it, in the stored file."""
     part_of: str = ""
     """The crawl in the file's ``warcinfo`` record (``isPartOf``), such as ``CC-MAIN-2024-22``; empty if none."""
 

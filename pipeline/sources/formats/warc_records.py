@@ -45,7 +45,7 @@ class RawRecord:
     location: str
     """The location of the record: ``FILE@OFFSET``, or ``FILE@OFFSET+BYTE`` in a gzip member of several records."""
     offset: int
-    """The offset in the stored file of the record, or of the gzip member that contains it, in bytes."""
+    """The byte offset of the record, or of the gzip member that contains it, in the stored file."""
 
 
 def read_raw_records(path: str, open_file: Opener, location: str) -> Iterator[RawRecord | Rejected]:
@@ -297,7 +297,7 @@ def _is_end(headers: dict[str, str], block: bytes, following: bytes) -> bool:
 
 
 def _is_digest_right(headers: dict[str, str], block: bytes) -> bool | None:
-    """Returns whether the block has the SHA-1 in the header; None if the header has no digest that can be read."""
+    """True if the block has the SHA-1 in the header, else False; None if the header has no digest that can be read."""
     algorithm, _, digest = headers.get("warc-block-digest", "").partition(":")
     if algorithm.lower() != "sha1" or len(digest) not in (32, 40):
         return None

@@ -1,4 +1,4 @@
-"""Stack Exchange: dumps of questions and answers, one file per site, as archive.org has them.
+"""Stack Exchange: dumps of questions and answers, one file per site, as archive.org publishes them.
 
 A dump is ``<site>.7z`` with a Posts.xml inside, ``stackoverflow.com-Posts.7z``, or ``Posts.xml`` in a folder named
 after the site. Each post becomes a row of the table ``posts``, with its body converted to plain text. The join makes

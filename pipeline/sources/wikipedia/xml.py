@@ -134,7 +134,7 @@ class PageCutter:
         return self._offset
 
     def reset(self) -> None:
-        """Discards a page that has begun and will not end."""
+        """Discards a page that has begun and whose end will not follow."""
         self._buffer.clear()
         self._is_open = False
 
