@@ -1,4 +1,4 @@
-"""Decontamination: recall by disturbance, false flags on clean text, and speed with 20 million n-grams loaded.
+"""Measures decontamination: recall by disturbance, false flags on clean text, speed with 20 million n-grams loaded.
 
     python benchmarks/decontaminate.py CLEAN... [--evals FILE.jsonl.gz ...] [--decon PROGRAM] [--items N]
                                        [--speed_ngrams N] [--megabytes N] [--show N] [--seed N]
@@ -6,10 +6,10 @@
 CLEAN are files of real text without evaluation items: ``.txt`` (cut into documents of 5,000 characters), ``.jsonl``
 (``text`` or ``content``; also ``.gz``), ``.warc.wet.gz`` or ``.parquet`` (``text``). ``--evals`` are real sets as JSON
 lines with ``question``, ``answer`` and ``passage``; without them the items are made here. ``--decon`` is the program of
-AI2's decon, which gets the same documents and sets with its own defaults and one thread.
+AI2's decon, which gets the same documents and sets and runs with its own defaults and one thread.
 
-An item is injected as question and answer between two paragraphs of a clean document. It is recalled if a hit names the
-item, or one with the same text.
+Question and answer of an item are disturbed (re-wrapped, re-cased, cut, ...) and put between two paragraphs of a clean
+document. The item is recalled if a hit names it or an item with the same text.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ BATCH_DOCS = 256
 
 
 def changed(text: str, one_in: int, rng: random.Random) -> str:
-    """Replaces one word in ``one_in`` by another word, at least one."""
+    """Replaces one of every ``one_in`` words by another word, and at least one word in all."""
     words = re.split(r"(\s+)", text)
     places = [i for i, word in enumerate(words) if re.search(r"\w", word)]
     for first in range(0, max(1, len(places) - one_in + 1), one_in):
@@ -90,7 +90,7 @@ WITHOUT_ANSWER = "verbatim, without its answer"
 
 @dataclass(frozen=True, slots=True)
 class Injected:
-    """A document with an item, and where it belongs in the table."""
+    """A document with an injected item. ``kind`` and ``disturbance`` are its column and line in the table."""
 
     item: Item
     kind: str
@@ -99,7 +99,7 @@ class Injected:
 
 
 def read_clean(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yields names of kinds and texts of documents."""
+    """Yields (kind, text) of every document. The kind is the ending of the file's name."""
     for path in paths:
         kind = Path(path).name.split(".", 1)[-1]
         if path.endswith(".parquet"):
@@ -118,7 +118,7 @@ def read_clean(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def real_items(paths: Sequence[str]) -> list[tuple[str, Item]]:
-    """Reads real sets; of items with the same question only the right answer's is kept."""
+    """Returns (kind, item) for real sets. Of items with the same question, keeps only the one with the right answer."""
     items = dict[tuple[str, str], tuple[str, Item]]()
     for path in paths:
         with gzip.open(path, "rt") if path.endswith(".gz") else open(path) as file:
@@ -138,13 +138,13 @@ def real_items(paths: Sequence[str]) -> list[tuple[str, Item]]:
 
 
 def inject(items: Sequence[tuple[str, Item]], hosts: Sequence[str], rng: random.Random) -> list[Injected]:
-    """Puts each item into clean documents, once per disturbance."""
+    """Returns documents with each item put into a clean document, one per disturbance."""
     made = []
     for kind, item in items:
         is_long = len(re.findall(r"\w+", item.question)) >= 20
         for name, disturb in {**DISTURBANCES, WITHOUT_ANSWER: DISTURBANCES["verbatim"]}.items():
             if (name == "one word in twenty changed") != is_long and "changed" in name:
-                continue  # one word in twenty is for items of twenty words and more, the other row for shorter ones
+                continue  # "one word in twenty changed" is for items of 20 words or more, "one word changed" for others
             host = rng.choice(hosts)
             at = host.find("\n", len(host) // 2)
             at = len(host) if at < 0 else at
@@ -155,7 +155,7 @@ def inject(items: Sequence[tuple[str, Item]], hosts: Sequence[str], rng: random.
 
 
 def recalled(index: Index, items: Sequence[tuple[str, Item]], injected: Sequence[Injected]) -> list[bool]:
-    """Tells which injected items are found."""
+    """Returns for each injected item True if a hit finds it."""
     found = []
     for first in range(0, len(injected), BATCH_DOCS):
         batch = injected[first : first + BATCH_DOCS]
@@ -169,7 +169,7 @@ def recalled(index: Index, items: Sequence[tuple[str, Item]], injected: Sequence
 
 
 def run_decon(program: str, items: Sequence[tuple[str, Item]], texts: Sequence[str]) -> tuple[list[set[str]], float]:
-    """Runs decon with one thread; returns the questions that it found in each document, and seconds of detection."""
+    """Runs decon with one thread. Returns the questions found in each document, and the seconds of the search."""
     with tempfile.TemporaryDirectory() as folder:
         for name in ("train", "evals"):
             (Path(folder) / name).mkdir()
@@ -197,7 +197,7 @@ def run_decon(program: str, items: Sequence[tuple[str, Item]], texts: Sequence[s
 def recall_table(
     items: Sequence[tuple[str, Item]], injected: Sequence[Injected], found: Sequence[bool], words: dict[str, int]
 ) -> list[str]:
-    """Returns the table: recall of items of 8 words or more by disturbance, in all and by kind."""
+    """Returns the lines of the table: recall of items of 8 words or more by disturbance, for all items and by kind."""
     kinds = sorted({kind for kind, _ in items})
     counts: dict[tuple[str, str], Counter[bool]] = defaultdict(Counter)
     for one, is_found in zip(injected, found, strict=True):
@@ -218,7 +218,7 @@ def recall_table(
 
 
 def speed_index(texts: Sequence[str], num_ngrams: int, path: Path, seed: int) -> list[tuple[str, Item]]:
-    """Writes the table of a set with so many n-grams, of the words of the clean texts at random. Returns its items."""
+    """Writes the table of a set with ``num_ngrams`` n-grams of random words from the clean texts. Returns its items."""
     known = sorted({word for text in texts[:3000] for word in text.split() if word.isalpha()})
     drawn = np.random.default_rng(seed).zipf(1.2, (num_ngrams // 100, 105)) % len(known)
     items = [
@@ -232,7 +232,7 @@ def speed_index(texts: Sequence[str], num_ngrams: int, path: Path, seed: int) ->
 
 
 def measure(index: Index, texts: Sequence[str], rounds: int = 3) -> float:
-    """Returns MB of text per CPU second, of the best round."""
+    """Returns MB of text per CPU second in the best round."""
     num_bytes, best = sum(len(text.encode()) for text in texts), float("inf")
     for _ in range(rounds):
         start = time.process_time()
@@ -325,7 +325,7 @@ def compare_speed(flags: argparse.Namespace, clean: Sequence[str]) -> None:
 
 
 def measure_words(texts: Sequence[str]) -> float:
-    """Returns MB of text per CPU second for the words alone: what any exact method pays in numpy."""
+    """Returns MB of text per CPU second for splitting into words, which every exact method in numpy must do."""
     start = time.process_time()
     for first in range(0, len(texts), BATCH_DOCS):
         split_words(texts[first : first + BATCH_DOCS])

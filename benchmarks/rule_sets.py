@@ -2,10 +2,10 @@
 
     python benchmarks/rule_sets.py --peer VENV/lib/python3.11/site-packages PAGES...
 
-PAGES are files or folders of WET, WARC or JSON lines. ``--peer`` is a folder with datatrove 0.10 and spaCy 3.8. Prints,
-by rule set, the verdicts that are equal and each that is not, and MB/s of text on one core (the processor's seconds) of
-each filter alone and of all together. The first document of a peer's filter is not timed. This project's side is given
-the pages in batches of 512; its figure is the best of three rounds, each of which begins with an empty table of words.
+PAGES are files or folders of WET, WARC or JSON lines. ``--peer`` is a folder with datatrove 0.10 and spaCy 3.8. Prints
+for each rule set how many verdicts are equal and the first unequal verdicts. Also prints MB of text per CPU second, for
+each filter alone and for all together. The first document of a peer's filter is not timed. Our filters get the pages in
+batches of 512. Their figure is the best of three rounds, each of which begins with an empty table of words.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ REASONS = {
     **{f"top_{n}_gram": f"top_{n}_gram" for n in (2, 3, 4)},
     **{f"duplicated_{n}_n_grams": f"repeated_{n}_grams" for n in range(5, 11)},
 }
-"""datatrove's reasons in this project's words."""
+"""Maps datatrove's reasons to the reasons of this project."""
 
 
 def opened(path: str) -> BinaryIO:
@@ -76,14 +76,14 @@ def pages_of(paths: list[Path]) -> Iterator[str]:
 
 
 def peers() -> dict[str, Callable[[Any], Any]]:
-    """Returns the peer's filters by name."""
+    """Returns datatrove's filters by name."""
     from datatrove.pipeline import filters
 
     return {name: getattr(filters, name)().filter for name in STEPS}
 
 
 def verdict_of(found: Any, text: str) -> str | None:
-    """Returns a peer's verdict in this project's words."""
+    """Returns the reason of this project for a result of datatrove's filters; None if the page is kept."""
     reason = found[1] if isinstance(found, tuple) and not found[0] else None
     if reason == "empty":
         return "no_lines" if text else "empty"

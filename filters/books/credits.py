@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 MAX_CREDIT_CHARS = 2_000
-"""Longest paragraph that can be a credit. Ours: the longest seen, with the addresses of scans, has 900."""
+"""Longest paragraph that can be a credit. Ours: the longest credit seen, which lists URLs of scans, has 900."""
 MAX_NOTES_CHARS = 20_000
 """Longest transcribers' notes at the end of a book. Ours: enough for lists of a few hundred corrections."""
 _MAX_CREDITS = 12
@@ -135,7 +135,7 @@ def _paragraph_end(text: str, pos: int) -> tuple[int, int]:
 
 
 def _note_end(text: str, begin: int, end: int) -> int:
-    """Returns the end of a transcriber's note with the heading ``text[begin:end]``; ``begin`` if it is uncertain."""
+    """Returns the end of a transcriber's note with the heading ``text[begin:end]``; ``begin`` if it may be no note."""
     lead = text[begin:end].lstrip()
     window = min(len(text), begin + 8_000)
     if lead.startswith("["):
@@ -202,7 +202,7 @@ def _notes_start(text: str) -> int:
 
 
 def _credits_behind(text: str) -> int:
-    """Returns where the book ends and the credits and notes after it begin."""
+    """Returns the position where the book ends. The credits and notes after the book begin there."""
     end = len(text.rstrip())
     for _ in range(_MAX_CREDITS):
         start = max(text.rfind("\n\n", 0, end) + 2, 0) if "\n\n" in text[max(0, end - MAX_CREDIT_CHARS) : end] else end

@@ -28,7 +28,7 @@ BUCKETS = ("head", "middle", "tail", "all")
 
 @dataclass(frozen=True, slots=True)
 class Cutoffs:
-    """Limits of perplexity: the bucket is ``head`` below ``head``, ``middle`` below ``tail``, else ``tail``."""
+    """The two limits between the buckets: ``head`` is the upper limit of head, ``tail`` the lower limit of tail."""
 
     head: float
     tail: float
@@ -46,14 +46,14 @@ class Cutoffs:
 
 @dataclass(frozen=True, slots=True)
 class PerplexityModel:
-    """Scores one language: a SentencePiece processor, a KenLM model over its pieces, and the cut-offs."""
+    """Scores texts in one language: a SentencePiece processor, a KenLM model over its pieces, and the cut-offs."""
 
     pieces: Any
     lm: Any
     cutoffs: Cutoffs
 
     def perplexity(self, text: str) -> float | None:
-        """Returns ``10 ** (-log10 p / (pieces + 1))``, rounded to one decimal; None if nothing is left to score."""
+        """Returns ``10 ** (-log10 p / (pieces + 1))``, rounded to one decimal; None if the normalised text is empty."""
         plain = normalize(text)
         # Use bytes throughout, which both models take and return. Making a string of each piece costs a third more.
         pieces = self.pieces.encode(plain.encode("utf-8"), out_type=bytes)

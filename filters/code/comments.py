@@ -18,7 +18,7 @@ import yaml
 _DATA = Path(__file__).parents[1] / "data" / "code"
 _BLANKS = re.compile(r"\s*")
 _MAX_COMMENTS = 200
-"""Ours: no head has so many comments. In a file of nothing but comments, the rest after this many is not searched."""
+"""Maximum number of comments that are searched. Ours: no head has so many. A file of nothing but comments can."""
 _SHEBANG = re.compile(r"\ufeff?#!(?!\[)[^\n]*\n?")
 _BEFORE = {
     "guard": re.compile(

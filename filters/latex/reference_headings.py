@@ -1,4 +1,4 @@
-r"""Finds headings of reference lists, and tells lists from prose that cites, since "References" may head either."""
+r"""Finds headings such as "References", and decides whether a list of references or prose with citations follows."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _COMMAND_AND_ARGUMENTS = re.compile(
 _WORD = re.compile(r"[^\W\d_]{2}")
 CITES = re.compile(r"\\[a-zA-Z]*cite[a-z]*(?![a-z])")
 MAX_LINE_CHARS = 300
-"""Longest line that is a heading made by hand. Ours: such a line is one word with its layout."""
+"""Longest line that can be a heading made by hand. Ours: such a line is one word with its layout."""
 _MAX_BEFORE_CHARS = 600
 
 
@@ -69,9 +69,9 @@ class Named:
 
 
 def headings_named(body: str, list_starts: list[int]) -> Iterator[Named]:
-    """Yields the headings that mean "References": sections anywhere, and lines made by hand before a list.
+    """Yields the headings that mean "References": sections anywhere, and headings made by hand before a list.
 
-    If ``list_starts`` is empty, lines made by hand are searched in the whole body.
+    If ``list_starts`` is empty, headings made by hand are searched in the whole body.
     """
     section_starts = set()
     for match in _SECTION_NAMED.finditer(body):

@@ -1,4 +1,8 @@
-"""Lays out the lines of a page: headings, lists, code, sections of apparatus, and lead-ins of removed blocks."""
+"""Lays out the lines of a page (headings, lists, code) and removes two kinds of lines.
+
+Sections of apparatus are sections of references or external links. A lead-in is a line that announces a table or list;
+it is removed if what it announces was removed.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +19,10 @@ _HEADLESS_ITEM = re.compile(r"[,;:.)]|[–—]\s")
 _HEADLESS = ",;:.)–—"
 _LETTER = re.compile(r"[^\W\d_]")
 _LAST_SENTENCE = re.compile(r"(?:[^\W\d_]{3,}|[0-9]{4}|[)\]\"”»])[.!?][\"”»)\]]*\s+(?=[^\s\W_a-zа-я]|[«„“\"'(])")
-"""Matches the end of the previous sentence. A point after a shorter word may belong to an abbreviation."""
+"""Matches the end of the sentence before a lead-in. A full stop after a shorter word can belong to an abbreviation."""
 _MAX_SENTENCE_CHARS = 2000
 _MAX_LEAD_IN_CHARS = 200
-"""Longest lead-in. Ours: a longer sentence says more than what it announces, so it stays."""
+"""Longest lead-in. Ours: a longer sentence does more than announce, so it stays."""
 _MAX_LIST_DEPTH = 10
 _MAX_HEADING_LEVEL = 6
 _LIST_MARKS = "*#:;"
@@ -70,7 +74,7 @@ class _LeadIn:
     """A line that ends with a colon. It is removed if nothing that it announces is written."""
 
     num_lines: int
-    """Number of output lines before the headings that were written with this line."""
+    """Number of output lines before this lead-in and the headings that were written with it."""
     headings: list[tuple[int, str]]
 
 
@@ -227,7 +231,7 @@ class _Layout:
             self.lead_in = _LeadIn(num_lines, headings)
 
     def _heading(self, line: str) -> tuple[int, str] | None:
-        """Returns level and words of ``== words ==``, or None. Of unequal signs the fewer count, as in MediaWiki."""
+        """Returns level and words of ``== words ==``, or None. If the sides differ, the shorter one is the level."""
         line = line.rstrip(BREAK + " ")
         inner = line.strip("=")
         if not inner.strip():
@@ -265,7 +269,7 @@ class _Layout:
         return f"{indent}{numbers[key]}. {words}"
 
     def _pieces(self, words: str) -> str:
-        """Returns the words of an item or term. Line breaks inside them stay."""
+        """Returns the words of a list item or term. Line breaks inside the words stay."""
         pieces = (plain(piece, self.rules) for piece in words.split(BREAK))
         return "\n".join(piece for piece in pieces if piece)
 

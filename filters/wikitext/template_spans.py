@@ -31,9 +31,9 @@ def find_spans(text: str) -> list[Span]:
     """Returns all templates, parameters and tables in the order in which they open.
 
     Runs of braces are paired as in MediaWiki's preprocessor. A closing run closes three or two braces of the nearest
-    open run, and its remaining braces close the run around that one. A closing mark discards marks of the other kind
-    that were opened after its own. Templates that are never closed are left out. Tables that are never closed end
-    before the next paragraph or heading.
+    open run, and its remaining braces close the run around that one. A mark that closes a table discards templates that
+    were opened inside the table, and the other way round. Templates that are never closed are left out. Tables that are
+    never closed end before the next paragraph or heading.
     """
     marks = _OpenMarks([], [], 0, [])
     starts, counts, found = marks.starts, marks.counts, marks.found
@@ -67,7 +67,7 @@ def find_spans(text: str) -> list[Span]:
 
 @dataclass(slots=True)
 class _OpenMarks:
-    """The marks that are open. One run of braces can open several templates."""
+    """The opening marks that are not closed yet. One run of braces can open several templates."""
 
     starts: list[int]
     counts: list[int]
@@ -99,7 +99,7 @@ class _OpenMarks:
         self.found.append(Span(self.starts.pop(), end, True))
 
     def close_tables_before_prose(self, text: str) -> None:
-        """Adds the tables that no mark closes. They end before the next paragraph or heading."""
+        """Closes all tables that no mark closes, before the next paragraph or heading."""
         table_end = -1
         for start, count in zip(self.starts, self.counts, strict=True):
             if count != _TABLE:
