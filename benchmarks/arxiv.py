@@ -1,4 +1,4 @@
-r"""Measures four ways to clean arXiv's tars, in MB of LaTeX per CPU second: ours, RedPajama's, and two packages.
+r"""Measures cleaning arXiv's tars, in MB of LaTeX per CPU second: our code, RedPajama's method, and two packages.
 
     python benchmarks/arxiv.py [--peers PYTHON] [--repeat N] arXiv_src_*.tar...
 

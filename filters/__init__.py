@@ -10,7 +10,7 @@ Read ``step.py`` first, then ``rules.py``.
 - ``rule_sets``: the rules of Gopher and FineWeb, for any source.
 - ``wikitext``, ``latex``, ``html``: conversion of markup to text.
 - ``language``: language identification.
-- ``reference``: the classifier that tells pages like those that Wikipedia cites from other pages.
+- ``reference``: the classifier of web pages that are like the pages that Wikipedia cites.
 - ``decontaminate``: the search for items of evaluation sets in documents.
 - ``url_lists``: the search for URLs on lists of hosts and addresses.
 - ``exclude``: drops documents after takedowns and opt-outs. ``urls``: finds different spellings of one URL.

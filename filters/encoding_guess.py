@@ -52,7 +52,7 @@ _WORD_BREAK = re.compile(rb"[\x00-\x20<>\"&;]")
 _BAD_CATEGORIES = frozenset(("Cc", "Cn", "Co", "Cs"))
 _LETTERS = Path(__file__).parent / "data" / "encodings" / "letters.yaml"
 _LANGUAGE_BONUS = 8.0
-"""Ours: the expected language is more probable than the others by the factor exp(8)."""
+"""Ours: the expected language is more probable than each other language by the factor exp(8)."""
 _ANY_COST_PER_LETTER = 0.3
 """Ours: cost per letter of using the sample's own letter frequencies instead of a language's table."""
 _SIGN_IN_WORD = 7.0

@@ -1,4 +1,4 @@
-"""Defines the base class of all filters: a step judges documents, and may edit them.
+"""Defines the base class of all filters: a step judges documents, and can edit them.
 
 A step takes one record batch and returns an :class:`Outcome`: new columns (an edited text, a language), a verdict (the
 reason to drop a document, or null) and signals (measurements). It never counts and never removes rows. The pipeline
@@ -31,7 +31,7 @@ class Outcome:
     signals: Mapping[str, pa.Array] = field(default_factory=dict)
     """double; measurements by name, null if not measured."""
     evidence: pa.RecordBatch | None = None
-    """Rows with the columns of ``EVIDENCE`` that describe the finds behind the verdicts; None if there are none."""
+    """Rows with the columns of ``EVIDENCE``, for example one per evaluation item found; None if there are none."""
 
 
 class Step(ABC):
@@ -63,4 +63,4 @@ class Step(ABC):
 
     @abstractmethod
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges every document of the batch, and may edit it. No document may influence the result of another."""
+        """Judges every document of the batch, and can edit it. No document must influence the result of another."""

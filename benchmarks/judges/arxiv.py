@@ -65,7 +65,7 @@ cite ref pageref eqref thesection thesubsection figurename tablename refname bas
 caption label
 """
 _STANDARD = frozenset(_STANDARD_NAMES.split())
-"""Commands that all papers share. If an author redefines one, it still appears in the cleaned text by its own name."""
+"""Commands that all papers share. If an author redefines such a command, the cleaned text contains it unchanged."""
 _SAVES = re.compile(r"\\let\s*\\[A-Za-z]+\s*=?\s*\\([A-Za-z]+)|\\let\s*\\([A-Za-z]+)\s*=?\s*\\undefined(?![A-Za-z])")
 _HEADING = re.compile(r"\\(?:chapter|part|(?:sub)*section|(?:sub)?paragraph)\*?\s*[\[{]")
 _BIBLIOGRAPHY = re.compile(

@@ -104,7 +104,7 @@ class _Mark:
 
 @dataclass(frozen=True, slots=True)
 class Stripped:
-    """A book without its boilerplate, and the numbers of characters removed before and after its first line."""
+    """A book without its boilerplate, and the numbers of characters that were removed."""
 
     text: str
     header_chars: int

@@ -19,9 +19,9 @@ MAX_BOOKS_PER_SHINGLE = 64
 NUM_LEADERS = 8
 """A book with a common shingle is paired with this many of the longest books that have the shingle."""
 MIN_SHARED = 1 / 3
-"""A pair is verified if at least this fraction of the smaller sketch is in the larger one. Ours: so far below 0.9 that
-a true pair of the shortest books (1,000 words) is missed five times in a million, and so far above the fraction that
-two different books share (under 0.01 in the real editions) that hardly any pair is verified without need."""
+"""A pair is verified if at least this fraction of the smaller sketch is in the larger sketch. Ours: so far below 0.9
+that a true pair of the shortest books (1,000 words) is missed five times in a million, and so far above the fraction
+that two different books share (under 0.01 in the real editions) that hardly any pair is verified without need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,10 +174,11 @@ def miss_probability(
 ) -> float:
     """Returns the probability that a pair with an overlap of exactly ``max_overlap`` is missed, that is, not verified.
 
-    Pairs with a larger overlap are missed less often. The smaller book has ``num_shingles`` shingles. Each is in its
-    sketch with a probability of 1 / ``keep_one_in``. X is the number of sketched shingles that are shared and not
-    common, Y the number of all other sketched shingles. X and Y are independent and binomial. The pair is missed if X
-    is 0 or under ``min_shared`` of X + Y. Poisson distributions, which have heavier tails, approximate X and Y.
+    Pairs with a larger overlap are missed less often. The smaller book has ``num_shingles`` shingles. Its sketch
+    contains each with a probability of 1 / ``keep_one_in``. X is the number of shingles in its sketch that the larger
+    book also has and that are not common. Y is the number of all other shingles in its sketch. X and Y are independent
+    and binomial. The pair is missed if X is 0 or under ``min_shared`` of X + Y. Poisson distributions, which have
+    heavier tails, approximate X and Y.
 
     >>> f"{miss_probability(996):.0e}", miss_probability(3_000) < 1e-12
     ('5e-06', True)

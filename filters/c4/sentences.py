@@ -32,7 +32,7 @@ _MAX_WORD_CHARS = 40
 
 @cache
 def _possible_border() -> re.Pattern[str]:
-    """Returns NLTK's own expression for the places that may be borders."""
+    """Returns NLTK's own pattern for positions that can be sentence borders."""
     from nltk.tokenize.punkt import PunktLanguageVars
 
     pattern: re.Pattern[str] = PunktLanguageVars().period_context_re()

@@ -18,7 +18,7 @@ import yaml
 _DATA = Path(__file__).parents[1] / "data" / "code"
 _BLANKS = re.compile(r"\s*")
 _MAX_COMMENTS = 200
-"""Maximum number of comments that are searched. Ours: no head has so many. A file of nothing but comments can."""
+"""Maximum number of comments that are searched. Ours: only files of nothing but comments have more."""
 _SHEBANG = re.compile(r"\ufeff?#!(?!\[)[^\n]*\n?")
 _BEFORE = {
     "guard": re.compile(

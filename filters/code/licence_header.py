@@ -189,7 +189,7 @@ def _remove_frames(lines: list[Line]) -> None:
 
 
 def _join_blank_lines(lines: list[Line]) -> None:
-    """Removes one of two empty lines around the notice, and empty lines that its removal leaves at either end."""
+    """Removes empty lines that are doubled, or at an end of the comment, because the notice was removed."""
     previous: Line | None = None  # the last line that is kept
     is_gap = False  # True if lines after ``previous`` were removed
     for number, line in enumerate(lines):

@@ -70,7 +70,7 @@ class AllowedLicence(Step):
     """Lower-case patterns; ``*`` matches any characters."""
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges by the column ``license``. A file that was exported without a repository gets ``no_file_row``."""
+        """Judges by the column ``license``. A file without a repository gets the reason ``no_file_row``."""
         verdict: list[str | None] = []
         detail: list[str | None] = []
         repositories = batch.column("repo_name").to_pylist() if "repo_name" in batch.schema.names else None
@@ -298,7 +298,7 @@ def num_alphanumeric(text: str) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlphabeticPerToken(Step):
-    """Drops files with few letters per token. Needs a given tokenizer, because the run's own is trained after cleaning.
+    """Drops files with few letters per token. Needs a given tokenizer: a run trains its own only after cleaning.
 
     The paper does not name this rule. RedPajama has it with the tokenizer of pythia-6.9b. The tokenizer is the model
     ``tokenizer``; without it the step keeps all files.

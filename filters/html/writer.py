@@ -32,7 +32,7 @@ _SPACE_IN_LINE = re.compile(r"[ \t\f]+")
 _ALT = re.compile(r'\balt="([^"]*)"')
 _NUMBER = re.compile(r'\b(?:start|value)="(\d{1,9})"')
 
-_BREAK = "\v"  # stands for <br> until the block is written; XML and HTML do not contain this character
+_BREAK = "\v"  # replaces <br> until the block is written; XML and HTML do not contain this character
 
 
 class TextWriter:

@@ -69,7 +69,7 @@ class Guesses:
     labels: list[str]
     probabilities: Floats
     errors: Floats
-    """Largest distance to fastText's own probability. Infinite if fastText may return another label or none."""
+    """Largest possible difference to fastText's own probability. Infinite if fastText could return another label."""
 
 
 class WordSums:
@@ -193,9 +193,9 @@ def _split(texts: pa.Array) -> tuple[pa.Array, Ints]:
 def _ngrams(
     words: pa.Array, max_chars: int, min_chars: int
 ) -> Iterator[tuple[npt.NDArray[np.uint32], npt.NDArray[np.int32], npt.NDArray[np.bool_]]]:
-    """Yields three arrays per n-gram length: hash, word index, and whether the n-gram ends in the same word.
+    """Yields three arrays per n-gram length: hashes, word indices, and True if the n-gram ends in the same word.
 
-    The arrays have one entry per character, where an n-gram begins.
+    The arrays have one entry per character, for the n-gram that begins there.
 
     fastText (src/dictionary.cc ``computeSubwords``) takes n-grams of ``<word>`` and counts them in characters. It
     hashes their UTF-8 bytes as signed numbers (FNV-1a). The hash of an n-gram continues the hash of its beginning,

@@ -14,7 +14,7 @@ r"""Cleans LaTeX papers: removes comments and front matter, and expands the auth
 - ``input_commands``: finds the commands that read another file.
 - ``package_definitions``, ``switches``, ``loops``: definitions, switches and loops that come with packages.
 - ``settled_tests``: evaluates tests of numbers and characters that the source itself decides.
-- ``public_styles``: distinguishes a paper's own macro files from public ones.
+- ``public_styles``: distinguishes a paper's own macro files from public files.
 - ``one_argument``, ``groups``, ``accents``, ``writer``: small tools of the expansion.
 - ``references``: removes lists of references.
 - ``reference_headings``: finds headings of lists of references.

@@ -228,7 +228,7 @@ class Expander(ArgumentReader, Scopes, Writer):
     def outside(self, start: int) -> int | None:
         """Returns ``start`` if the command there is outside of all macros, else None.
 
-        Call this before reading the command's arguments, because reading them may end the macro's text.
+        Call this before reading the command's arguments, because that can move to the text after the macro's text.
         """
         return None if self.stack else start
 

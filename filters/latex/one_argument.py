@@ -1,4 +1,4 @@
-r"""Decides whether a macro is the whole argument of a command before it: ``\hat\a``, ``\frac{1}\a``, ``\sqrt[3]\a``.
+r"""Decides whether a macro is the whole argument of the preceding command: ``\hat\a``, ``\frac{1}\a``, ``\sqrt[3]\a``.
 
 When the macro is expanded, its text must stay one argument, so it gets braces.
 """

@@ -25,7 +25,7 @@ _INLINE_COMMANDS = words(
     "verb Verb EscVerb spverb fverb SaveVerb lstinline mintinline mint pygmentize url path nolinkurl href"
 )
 _STRICT_COMMANDS = frozenset({"verb"})
-r"""Commands whose delimiter must follow at once and may be a brace. Only LaTeX's ``\verb`` is one."""
+r"""Commands whose delimiter must directly follow the name and can be a brace. Only LaTeX's ``\verb`` is like this."""
 _LANGUAGE_COMMANDS = words("mintinline mint SaveVerb")
 """Commands with an argument (a language, a name) before the verbatim text."""
 _MAX_INLINE_CHARS = 4096
@@ -135,7 +135,7 @@ class Verbatim:
 
 
 def declared_verbatim(text: str, *, known: Verbatim | None = None) -> Verbatim:
-    r"""Returns the verbatim and hidden names: the well-known ones and those that the source declares.
+    r"""Returns the verbatim and hidden names: well-known names and names that the source declares.
 
     ``known`` has the names that other files of the paper declare. The names of this text are added to it.
 

@@ -1,4 +1,4 @@
-"""Lays out the lines of a page (headings, lists, code) and removes two kinds of lines.
+"""Lays out the lines of a page (headings, lists, code), and removes sections of apparatus and lead-ins.
 
 Sections of apparatus are sections of references or external links. A lead-in is a line that announces a table or list;
 it is removed if what it announces was removed.

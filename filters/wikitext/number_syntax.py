@@ -63,8 +63,8 @@ def _grouped(digits: str, language: str) -> str:
 def local_number(number: str, language: str) -> str:
     """Converts a number that an editor typed into a template to the form of the wiki's language.
 
-    Editors use the wiki's own separators or the English ones. In a wiki with a decimal comma, a point or comma before
-    three digits can mean either, so such a number is returned unchanged.
+    Editors use the wiki's own separators or the English separators. In a wiki with a decimal comma, a point or comma
+    before three digits can be a decimal sign or a separator, so such a number is returned unchanged.
 
     >>> local_number("5,5", "fr"), local_number("5.5", "fr"), local_number("1.234", "de"), local_number("1,234", "en")
     ('5,5', '5,5', '1.234', '1,234')

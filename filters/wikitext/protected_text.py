@@ -105,7 +105,7 @@ def _without_pairs(match: re.Match[str]) -> str:
 
 
 def plain_spaces(text: str) -> str:
-    """Replaces non-breaking and narrow spaces by plain ones."""
+    """Replaces non-breaking and narrow spaces by plain spaces."""
     for space in _SPACES:
         if space in text:
             text = text.replace(space, " ")

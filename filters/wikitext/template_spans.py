@@ -13,7 +13,7 @@ _MAX_INDENT_CHARS = 16
 _MAX_BRACES = 3
 _UNCLOSED_TABLE = re.compile(r"\n[ \t]*\n(?![ \t]*[|!{])|\n=")
 _TABLE = 0
-"""The brace count that stands for a table in :class:`_OpenMarks`."""
+"""The entry for a table in :attr:`_OpenMarks.counts`, which otherwise contains numbers of braces."""
 
 
 @dataclass(slots=True)

@@ -22,8 +22,8 @@ MEDIA, FILE, CATEGORY = -2, 6, 14
 Pattern = tuple[str, ...]
 """A template's words, with fields for its arguments: literal, field, literal, field, ..., literal."""
 Rendering = str | tuple[Pattern, ...]
-"""How a template is written as text: the name of a rule of ``template_rules``, or patterns. The first pattern is used
-for whose fields the template has arguments."""
+"""How a template is written as text: the name of a rule of ``template_rules``, or patterns. The first pattern whose
+fields are all given as arguments is used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
