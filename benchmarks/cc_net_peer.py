@@ -1,4 +1,4 @@
-"""Runs CCNet's own code (facebookresearch/cc_net, given by the path of a checkout) as its ``mine.py`` runs it.
+"""Runs CCNet's own code (facebookresearch/cc_net, given by the path of a checkout) in the same way as ``mine.py``.
 
 CCNet runs in one process and writes no output, which makes it faster here than in a real run. Without the package
 ``getpy`` it keeps hashes in a dictionary and prints a message about that.

@@ -76,7 +76,7 @@ EXTRACTORS: dict[str, tuple[str, Extract]] = {
 
 
 def measured(extract: Extract, pages: list[str]) -> tuple[float, int, int]:
-    """Returns CPU seconds, characters of text, and the number of pages on which the extractor failed."""
+    """Returns CPU seconds, the number of extracted characters, and the number of pages on which ``extract`` failed."""
     begun = time.process_time()
     num_chars = num_failed = 0
     for page in pages:

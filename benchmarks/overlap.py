@@ -62,7 +62,7 @@ def number_of(name: str) -> str:
 
 
 def is_true(a: str, b: str) -> bool:
-    """Returns True for two editions of one book, and for a book and the omnibus that contains it."""
+    """Returns True for two editions of one book, and for a book and an omnibus that contains the book."""
     if OMNIBUS in (number_of(a), number_of(b)):
         omnibus, book = (a, b) if number_of(a) == OMNIBUS else (b, a)
         return number_of(book) in omnibus.split("/", maxsplit=1)[1].split("+")

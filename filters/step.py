@@ -27,7 +27,7 @@ class Outcome:
     columns: Mapping[str, pa.Array] = field(default_factory=dict)
     """Columns that replace columns of the batch (``text``, ``language``), and the added columns in ``COLUMNS``."""
     detail: pa.Array | None = None
-    """string; the number or name that decided, null if the document is kept."""
+    """string; the number or name that led to the verdict, null if the document is kept."""
     signals: Mapping[str, pa.Array] = field(default_factory=dict)
     """double; measurements by name, null if not measured."""
     evidence: pa.RecordBatch | None = None
@@ -63,4 +63,4 @@ class Step(ABC):
 
     @abstractmethod
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges every document of the batch, and can edit it. No document must influence the result of another."""
+        """Judges every document of the batch, and can edit it. A document must not influence the result of another."""

@@ -128,9 +128,9 @@ def closed(text: str, pos: int) -> int:
 
 
 def definitions(text: str) -> tuple[str, dict[str, bool]]:
-    """Returns the text without definitions, and maps each defined name to whether its body uses its arguments.
+    """Returns the text without definitions, and a dict with True for each defined name whose body uses its arguments.
 
-    A macro without arguments counts as using them.
+    The value is also True for a macro without arguments.
     """
     names: dict[str, bool] = {}
     out, pos = [], 0

@@ -66,7 +66,7 @@ _MARK_WORDS = (
     "gutenberg", "small print", "full license", "etext", "e-text", "should be named", "full of free ebooks",
     "will replace the previous", "and all associated files",
 )  # fmt: skip
-"""Lower case. Every mark has one of these words on its first line."""
+"""Lower-case words. The first line of every mark contains one of them."""
 _NAMES_GUTENBERG = re.compile(r"proje\w{1,3}\s+gutenberg|gutenberg\s+(?:of\s+)?(?:australia|canada)", re.IGNORECASE)
 _HEADER_PARAGRAPH = re.compile(
     rf"""[ \t*\[]*(?:

@@ -39,7 +39,7 @@ class BucketPairs:
 
 
 def ranks(num_shingles: Sequence[int], names: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Returns the place of each book in the order of :func:`resolve`: longest first, books of equal length by name.
+    """Returns the rank of each book in the order of :func:`resolve`: longest first, books of equal length by name.
 
     Leaders must be chosen in exactly this order. Otherwise a leader might itself be dropped for a longer book, and all
     books that were compared only with that leader would stay.
@@ -158,7 +158,7 @@ def is_at_risk(num_capped: int, sketch_size: int) -> bool:
 
 
 def _poisson(count: int, mean: float) -> float:
-    """Returns the Poisson probability of drawing ``count`` if ``mean`` are expected."""
+    """Returns the probability of ``count`` in a Poisson distribution with this mean."""
     if mean <= 0:
         return float(count == 0)
     return math.exp(count * math.log(mean) - mean - math.lgamma(count + 1))

@@ -108,7 +108,7 @@ class BookQuality(Step):
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """Returns the limits. ``not_a_book`` comes first, so that a short listing gets that reason."""
+        """Returns the limits as rules. ``not_a_book`` comes first, so that it is the reason for a short listing."""
         return (
             Rule("not_a_book", "listing_share", ">", self.max_listing_share, "ours"),
             Rule("too_few_words", "num_words", "<", self.min_num_words, "ours"),

@@ -37,7 +37,7 @@ DEFAULT_MIN_SCORE = {"fasttext": 0.5, "langdetect": 0.99}
 """Default limit per method. 0.99 is from c4_utils ``detect_english``; 0.5 is our choice (table above)."""
 
 Guess = tuple[str | None, float]
-"""The most likely language (ISO 639-1) and its score; None if the text gives no evidence."""
+"""The most likely language (ISO 639-1; None if the text gives no evidence) and its score."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -146,7 +146,7 @@ class C4Lines(Step):
         )
 
     def clean_page(self, text: str) -> CleanedPage:
-        """Applies the rules to one page. A dropped page keeps its original text.
+        """Applies the rules to one page. The result for a dropped page contains the original text.
 
         >>> page = C4Lines().clean_page("Menu\\nThis is a line of text.[1]\\nThis is one more of them. And one!")
         >>> page.text

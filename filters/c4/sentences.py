@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _END_BEFORE_WORD = re.compile(r"[.?!](?=\s+[\"(]?\w)")
 """Matches an end mark before spaces and a word. (Punkt adds separate closing marks to the sentence before.)"""
 _MAX_WORD_CHARS = 40
-"""Ours: longer words are left to the splitter, so that looking back stays cheap."""
+"""Longest plain word that is recognised. Ours: longer words are left to the splitter, so that looking back is fast."""
 
 
 @cache

@@ -175,7 +175,7 @@ def _line_run(text: str, at: int, rules: CommentSyntax) -> Comment | None:
 
 @cache
 def _line_runs(rules: CommentSyntax) -> tuple[tuple[re.Pattern[str], bool], ...]:
-    """Returns patterns for runs of documentation and of other line comments. They never backtrack."""
+    """Returns patterns for consecutive line comments: documentation, or other comments. They never backtrack."""
     marks = "|".join(map(re.escape, rules.line))
     if rules.word:
         marks = "|".join(filter(None, (marks, rules.word.pattern)))

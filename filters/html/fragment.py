@@ -73,7 +73,7 @@ _CHILDREN = {
     **dict.fromkeys(("thead", "tbody", "tfoot"), _ROWS),
     "tr": frozenset({"td", "th"}),
 }
-"""The tags that HTML allows directly inside each tag (``""`` is the fragment). Fragments with others go to lexbor."""
+"""The tags that HTML allows directly inside each tag (``""`` is the fragment). lexbor repairs all other fragments."""
 _IN_TABLE = frozenset({"table", "thead", "tbody", "tfoot", "tr"})
 
 _UNSEEN = ["script", "style", "template", "noscript", "iframe", "svg", "object", "select", "textarea", "title"]

@@ -23,7 +23,7 @@ _CELLS = frozenset({"td", "th"})
 _MAX_MARKS = 8
 """Ours: maximum number of marks that are open at once. Further marks are ignored, so that the time stays linear."""
 MAX_PREFIX_CHARS = 64
-"""Longest prefix (marks and indentation) of a line. Ours: with longer prefixes, deep lists would be quadratic."""
+"""Longest prefix (marks and indentation) of a line. Ours: without a limit, deep lists would take quadratic time."""
 
 # Possessive ([^$]*+), so that matching is linear.
 _FORMULA = re.compile(r"(\$\$[^$]*+\$\$|\$[^$]*+\$)")

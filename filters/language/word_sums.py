@@ -1,8 +1,8 @@
 """Computes fastText's predictions for a whole batch of texts at twice its speed, for models like lid.176.ftz.
 
-Such a model is quantized with a cut-off, so most of its n-grams are pruned. fastText still looks up every n-gram of
-every word of every page in a hash table, and most are not there. Here every distinct word of a batch is looked up once,
-in arrays, and a page is a sum over its words.
+Such a model is quantized with a cut-off, so most of its n-grams are pruned. fastText looks up every n-gram of every
+word of every page in a hash table, although most are not there. Here every distinct word of a batch is looked up once,
+in arrays, and the vector of a page is a sum over its words.
 
 fastText adds up a page's n-grams one after another in float32, with rounding errors. The sums here are float64. So each
 result comes with a bound on the distance to fastText's own result. If that distance could change the caller's decision,
@@ -49,7 +49,7 @@ class PrunedModel:
     """The words of the first rows of ``rows``, in order."""
     labels: tuple[str, ...]
     label_counts: tuple[int, ...]
-    """Counts in descending order, as fastText sorts the labels. Its tree is built from them."""
+    """The count of each label, in descending order, as fastText sorts labels. fastText's tree is built from them."""
     label_prefix: str
     min_chars: int
     max_chars: int
@@ -230,8 +230,8 @@ def _ngrams(
 def _paths(counts: Sequence[int]) -> list[list[int]]:
     """Returns the steps from the root to each label.
 
-    A step to the left is the node's number. A step to the right is the node's number plus the number of nodes. The
-    tree is a Huffman tree of counts in descending order (fastText, src/loss.cc ``buildTree``).
+    A step to the left is written as the node's number, a step to the right as the node's number plus the number of
+    nodes. The tree is a Huffman tree of counts in descending order (fastText, src/loss.cc ``buildTree``).
 
     >>> _paths([5, 2, 1])
     [[3], [1, 2], [1, 0]]

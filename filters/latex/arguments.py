@@ -36,7 +36,7 @@ class MacroCall:
     name: str
     start: int
     end: int
-    """Position after the name. The arguments reach to ``arguments_end``."""
+    """Position after the macro's name. The arguments end at ``arguments_end``."""
     num_out: int
     num_expanded: int
     depth: int
@@ -47,7 +47,7 @@ class MacroCall:
 
 
 class ArgumentReader:
-    """Reads arguments. Every failed search is charged to ``work_left``, so that the time stays linear."""
+    """Reads arguments. Every failed search reduces ``work_left``, so that the time stays linear."""
 
     def __init__(self, text: str, *, work_chars: int) -> None:
         self.text, self.pos = text, 0

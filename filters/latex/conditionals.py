@@ -49,9 +49,9 @@ class _Open:
 
 @dataclass(slots=True)
 class _Switch:
-    r"""A switch of ``\newif`` (or ``\let\ifx\iftrue``), and where the source sets it.
+    r"""A switch of ``\newif`` (or ``\let\ifx\iftrue``), and the positions at which the source sets it.
 
-    ``is_plain`` is False if a macro or a group sets the switch. Its state is then unknown.
+    ``is_plain`` is False if a macro or a command inside a group sets the switch. The state is then unknown.
     """
 
     is_plain: bool = True
@@ -67,7 +67,7 @@ class _Switch:
 
 
 def resolve_conditionals(text: str) -> tuple[str, int]:
-    r"""Removes the branches that TeX would skip. Returns the text and the number of conditionals resolved.
+    r"""Removes the branches that TeX would skip. Returns the text and the number of resolved conditionals.
 
     >>> resolve_conditionals(r"a\iffalse b \ifx\x\y c\fi\else d\fi e \iff f")
     ('a d e \\iff f', 1)

@@ -29,7 +29,8 @@ MAX_CALL_EXPANSIONS = 1_000
 section). Ours: the 63 papers need up to 50."""
 WORK_CHARS_BASE = 2_000_000
 WORK_PER_CHAR = 6
-"""Budget of all calls of a document. A hostile source of 20 MB ends within half a minute. Real papers need far less."""
+"""Budget of all calls together, per character of the document. Real papers need far less. A hostile source of 20 MB
+takes under half a minute."""
 _PUSH_COST_CHARS = 100
 _MAX_FAILURES = 3
 _MAX_GLANCE_CHARS = 500
@@ -42,7 +43,7 @@ _ONE_TOKEN = re.compile(r"\s*(?:\\[A-Za-z]+|\\?.)?\s*\Z", re.DOTALL)
 
 @dataclass(slots=True)
 class Expanded:
-    """The expanded text, the numbers of macros expanded and given up, and the names that the source defines."""
+    """The expanded text, the numbers of calls expanded and given up, and the names that the source defines."""
 
     text: str
     num_expanded: int = 0

@@ -64,7 +64,7 @@ class InputCommand:
     before: str = ""
     after: str = ""
     otherwise: str | None = None
-    """The text to use if the file does not exist. None leaves the command unchanged."""
+    """The text that replaces the command if the file does not exist. If None, the command stays unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class _OwnCommand:
 
 
 class InputCommands:
-    """The commands that read files, including a paper's own."""
+    """The commands that read files, including a paper's own commands."""
 
     def __init__(self, job_name: str) -> None:
         self._paths = {"jobname": job_name}
@@ -156,7 +156,7 @@ class InputCommands:
     def _read_if_exists(self, text: str, command: str, found: re.Match[str]) -> InputCommand | None:
         r"""Reads ``\InputIfFileExists{file}{text before it}{text if there is no file}``, or ``\IfFileExists``.
 
-        ``\IfFileExists`` only reads a file if its second argument contains a command that does.
+        ``\IfFileExists`` reads a file only if its second argument contains a command that reads a file.
         """
         ends = [found.end()]
         groups = []

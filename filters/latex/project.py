@@ -18,11 +18,11 @@ from filters.latex.public_styles import is_public_input, is_public_style
 from filters.latex.verbatim import Verbatim, declared_verbatim
 
 MAX_ASSEMBLED_CHARS = 20_000_000
-"""Largest paper with its inputs. Ours: arXiv takes up to 50 MB with figures; the longest theses have 5 MB of text."""
+"""Largest paper with its inputs. Ours: arXiv accepts 50 MB with figures; the longest theses have 5 MB of text."""
 MAX_READ_CHARS = 2 * MAX_ASSEMBLED_CHARS
 """Maximum number of characters read, including unused text. Ours: a file costs its length every time it is read."""
 MAX_INPUTS = 2_000
-"""Maximum number of inputs of one paper. Ours: without it, files that read two files each could go on without end."""
+"""Maximum number of inputs of one paper. Ours: if every file reads two files, the inputs double at every level."""
 MAX_INPUT_DEPTH = 60
 """Maximum number of files open inside each other. Ours: TeX Live itself allows 15."""
 _MAX_SEAM_CHARS = 200
@@ -45,7 +45,7 @@ class Assembled:
     num_missing: int = 0
     """Number of inputs that name a file the project does not have."""
     num_loops: int = 0
-    """Number of inputs of a file from inside itself, and of inputs beyond the limits."""
+    """Number of inputs that were not added: a file that reads itself, or an input beyond the limits."""
 
 
 def assemble(files: Mapping[str, str], main: str) -> Assembled:

@@ -19,7 +19,7 @@ _NAMES = (
 _REFERENCES = re.compile(
     rf"(?:\\[a-z]+|[\s{{}}~])*(?:(?:\d+|[IVXivx]+)\.?\s+|\d+\.)?{_NAMES}[\s}}.:]*\Z", re.IGNORECASE
 )
-"""Matches titles of reference lists. The group ``review`` matches names that sections of prose have too."""
+"""Matches titles of reference lists. The group ``review`` matches titles that sections of prose can also have."""
 _STEMS = ("renc", "bibliogra", "literatu", "n c e s", "encias")
 _STEMS_NOT_ASCII = ("rênc", "литератур", "библиогра", "文献", "文獻")
 """Lower-case pieces of the names above, one in each name. Lines without any of them are skipped."""
@@ -64,7 +64,7 @@ class Named:
     start: int
     end: int
     is_section: bool
-    """True for a section's heading, False for a paragraph's or one made by hand."""
+    """True for the heading of a section, False for the heading of a paragraph and for a heading made by hand."""
     is_review: bool
 
 

@@ -49,7 +49,7 @@ class Dialect:
 
 LATEX = Dialect(re.compile(_LATEX_HEADING), re.compile(_LATEX_BIBLIOGRAPHY))
 PLAIN = Dialect(re.compile(_LATEX_HEADING + _PLAIN_HEADING), re.compile(_LATEX_BIBLIOGRAPHY + _PLAIN_BIBLIOGRAPHY))
-r"""For a source without ``\begin{document}``: the forms of LaTeX, AMSTeX, harvmac and phyzzx."""
+r"""The dialect of a source without ``\begin{document}``: the forms of LaTeX, AMSTeX, harvmac and phyzzx."""
 _CLOSES = {
     "Refs": "\\endRefs",
     "references": "\\endreferences",

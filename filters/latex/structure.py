@@ -18,7 +18,7 @@ MIN_LEAD_CHARS = 3840
 """If at least this many characters precede the first heading, they can be the paper's main text. Ours: twice the
 longest abstract that arXiv accepts (1,920 characters)."""
 MAX_HEADING_CHARS = 2000
-"""Longest title, with its notes. Ours: arXiv's longest titles have about 300 characters."""
+"""Longest title, including its notes. Ours: the longest titles on arXiv have about 300 characters."""
 MAX_FRONT_CHARS = 20_000
 r"""Longest ``\abstract{...}``. Ours: ten times the length that arXiv accepts."""
 _MAX_FRONT_RATIO = 20

@@ -36,7 +36,8 @@ def lay_out(text: str, apparatus_headings: frozenset[str], rules: TextRules) -> 
     Headings get blank lines around them, and are removed if nothing follows them. Sections of apparatus (references,
     external links) are removed whole. List items keep a dash or a number, code keeps its indentation, and one blank
     line separates paragraphs. A line that ends with a colon is removed if everything that it announces was removed
-    ("The members are:" before a table). A section of prose stays whatever its heading is (a country's "Literature").
+    ("The members are:" before a table). A section of prose stays even if its heading usually names apparatus
+    ("Literature" in an article about a country).
     """
     if "__" in text:
         text = _MAGIC.sub(lambda match: "" if match[1].isupper() else match[0], text)
@@ -86,7 +87,7 @@ class _Layout:
     pending: list[tuple[int, str]] = field(default_factory=list)
     """Levels and words of headings that are not written yet, because nothing follows them so far."""
     numbers: dict[str, int] = field(default_factory=dict)
-    """The last number of each open numbered list, by the list marks."""
+    """The last number of each open numbered list. The key is the list's marks, such as ``*#``."""
     apparatus_level: int = 0
     level: int = 0
     preformatted_end: int = 0
@@ -108,7 +109,7 @@ class _Layout:
 
         Args:
             line: the line.
-            is_prose: True for a heading whose section is prose, whatever the heading is.
+            is_prose: True for a heading whose section is prose, even if the heading names apparatus.
         """
         if REMOVED_BLOCK in line:
             self.is_block_removed = True
@@ -147,7 +148,7 @@ class _Layout:
     def find_preformatted(self, lines: list[str], start: int) -> None:
         """Finds the end of the preformatted text at ``start``: consecutive lines that begin with a space.
 
-        A single such line is a typing error and no preformatted text. A block of list items is a list.
+        A single line of this form is a typing error and no preformatted text. A block of list items is a list.
         """
         end = start
         while end < len(lines) and lines[end][:1] == " " and lines[end].strip():

@@ -54,7 +54,7 @@ class Held:
 def unescape_references(text: str) -> str:
     """Unescapes the text of pages that were escaped twice, where ``&lt;ref&gt;...&lt;/ref&gt;`` is a reference.
 
-    Ours: MediaWiki would show the word "<ref>", which no article that we have seen intends.
+    Ours: MediaWiki would show the word "<ref>", which was not intended in any article that we have seen.
     """
     if "&lt;/ref" not in text:
         return text

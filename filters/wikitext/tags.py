@@ -1,4 +1,4 @@
-"""Resolves tags in wikitext: removes some with their content, stores the content of others, and removes plain HTML.
+"""Resolves tags in wikitext: removes references and pictures, stores code and formulas, and removes plain HTML tags.
 
 All scans go forward only. The end of an unclosed tag is searched only once, so the time stays linear.
 """

@@ -24,7 +24,7 @@ _FRENCH_ENDING = re.compile(r"er|re|e|ᵉ|ème")
 
 
 def _words_in_language(call: TemplateCall) -> str:
-    """Returns words in a language: ``{{lang|de|Haus}}`` shows "Haus". The language code may be missing."""
+    """Returns words in a language: ``{{lang|de|Haus}}`` shows "Haus". The language code can be missing."""
     text = call.first_named("text", "текст", "texte", "texto", "testo", "tekst")
     if text:
         return text
@@ -37,7 +37,7 @@ def _language_and_words(call: TemplateCall) -> str:
 
 
 def _language_words(call: TemplateCall) -> str:
-    """Returns the words of ``{{lang-ru|Москва|Moskva|lit=Moscow}}``; in English with transliteration and meaning."""
+    """Returns the words of ``{{lang-ru|Москва|Moskva|lit=Moscow}}``. English adds transliteration and meaning."""
     if not call.get(1):
         return _named_words(call)
     if call.language in ("ru", "uk"):

@@ -117,14 +117,14 @@ def _end_of_run(text: str, position: int) -> int:
 
 
 def _opens_line(text: str, position: int) -> bool:
-    """Returns True if ``position`` is at the beginning of a line, which may be indented like a list item."""
+    """Returns True if only indentation or list marks are before ``position`` on its line."""
     before = text[max(0, position - _MAX_INDENT_CHARS) : position]
     line_start = before.rfind("\n") + 1
     return (line_start > 0 or position <= _MAX_INDENT_CHARS) and not before[line_start:].strip(" \t:*#")
 
 
 def _ordered(found: list[Span]) -> list[Span]:
-    """Sorts the spans, shortens those that reach beyond the span around them, and sets ``next_outside``."""
+    """Sorts the spans, shortens spans that end after the span around them, and sets ``next_outside``."""
     found.sort(key=attrgetter("start"))
     open_spans: list[Span] = []
     for index, span in enumerate(found):

@@ -27,7 +27,7 @@ _LINE_REST = re.compile(r"[^\n]*")
 _PREFIXES = ("template:", "subst:", "safesubst:", "msg:")
 _FUNCTION = re.compile(r"(formatnum|lcfirst|ucfirst|lc|uc|padleft|padright):", re.IGNORECASE)
 _MAX_SENTENCE_CHARS = 200
-"""Characters examined on both sides of a template in its line. Keeps the work linear."""
+"""Number of characters examined on each side of a template in its line. Keeps the time linear."""
 _MIN_SENTENCE_WORDS = 3
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _CYRILLIC_WIKIS = frozenset({"bg", "ru", "sr", "uk"})
@@ -143,7 +143,7 @@ class _Renderer:
         return len(_WORD.findall(before)) + len(_WORD.findall(after)) >= _MIN_SENTENCE_WORDS
 
     def _is_set_apart(self, span: Span) -> bool:
-        """Returns True if the template is where a word would be: after a blank or opening sign, and before text.
+        """Returns True if the template has the position of a word: after a blank or opening sign, and before text.
 
         Notes and requests for sources, by contrast, directly follow a word or a full stop.
         """

@@ -11,7 +11,7 @@ _FLAG = re.compile(r"\s*([A-Z+-](?:\s*;\s*[A-Z+-])*)\s*")
 _CODES = re.compile(r"\s*[a-z]{2,3}(?:-[a-z]{2,8})*(?:\s*;\s*[a-z]{2,3}(?:-[a-z]{2,8})*)*\s*")
 _WRITING = re.compile(r"\s*[a-z]{2,3}(?:-[a-z]{2,8})*\s*:(.*)", re.DOTALL)
 _HIDDEN = frozenset("HT-")
-"""Flags of rules that show nothing: a rule for the whole page, for its title, or the end of a rule."""
+"""Flags of variants that show nothing: a rule for the whole page, a rule for its title, or the end of a rule."""
 _MAX_NESTED = 10
 
 

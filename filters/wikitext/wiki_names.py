@@ -1,6 +1,6 @@
 """Contains the names that differ between Wikipedias: namespaces, templates, apparatus headings, months, countries.
 
-The tables are data files in ``filters/data/wikipedia``. A dump's own ``siteinfo`` adds its namespaces.
+The tables are data files in ``filters/data/wikipedia``. The ``siteinfo`` of a dump adds the namespaces of its wiki.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def language_of_wiki(code: str) -> str:
 
 
 def redirect_words(language: str) -> tuple[str, ...]:
-    """Returns the words that begin a redirect page, in lower case without ``#``. Every wiki accepts the English one."""
+    """Returns the words that begin a redirect page, in lower case without ``#``. English is always accepted."""
     table = _table("redirects")
     return (*table["all"], *table.get(language, ()))
 
@@ -127,7 +127,7 @@ def month_names(language: str) -> MonthNames:
 
 @functools.lru_cache(maxsize=64)
 def _countries(language: str) -> dict[str, str]:
-    """Returns a dict from three-letter codes to country names in the language. A country may have several codes."""
+    """Returns a dict from three-letter codes to country names in the language. A country can have several codes."""
     table = _table("countries")
     packed = table.get(language, "")
     names = dict(item.strip().split(" ", 1) for item in packed.split(";")) if packed else {}
