@@ -1,4 +1,4 @@
-"""Measures how fast one task unpacks a file from front to back: MB of output per CPU second and per second.
+"""Measures how fast one task unpacks a file from front to back: MB of output per second of CPU time and wall time.
 
     PYTHONPATH=. python benchmarks/unpacking.py [--rounds N] [--threads 1,2] [--peers FOLDER] FILE...
 
@@ -11,8 +11,8 @@ JSON lines with one file per line, and files named Posts.xml as a .7z. Each roun
 - the libraries zlib and isal alone, and our chunks of members and lines;
 - a .7z into chunks, stored (only the serial part) and with bzip2 (as in a run).
 
-Figures are the best of the rounds. N threads can only be judged if N processors are free. The line "bz2, N at once"
-measures N threads that share nothing: compare with it.
+Figures are the best of the rounds. N threads can only be judged if N processors are free. Compare them with the line
+"bz2, N at once", which measures N threads that share nothing.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ class MinLengthAfterDedup(Step):
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """Returns the limits as rules. Their signal has its own name, so that the signal of :class:`MinLength` stays."""
+        """Returns the limits as rules. Their signal has another name than that of :class:`MinLength`, which stays."""
         ccnet = "CCNet, cc_net/dedup.py: a document without a line left"
         return (
             Rule("empty_after_dedup", "num_chars_after_dedup", "<", 1, ccnet),
