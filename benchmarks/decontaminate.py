@@ -8,7 +8,7 @@ CLEAN are files of real text without evaluation items: ``.txt`` (cut into docume
 lines with ``question``, ``answer`` and ``passage``; without them the items are made here. ``--decon`` is the program of
 AI2's decon, which gets the same documents and sets and runs with its own defaults and one thread.
 
-The question of an item is disturbed (re-wrapped, re-cased, cut, ...) and put, with the answer, between two paragraphs of
+The question of an item is disturbed (re-wrapped, re-cased, cut, ...) and put with the answer between two paragraphs of
 a clean document. The item is recalled if a hit names it or an item with the same text.
 """
 
