@@ -14,7 +14,7 @@ The limits and verdicts are those of datatrove's filters (0.10). ``benchmarks/ru
 
 >>> import pyarrow as pa
 >>> from filters.rule_sets.gopher import GopherQuality
->>> batch = pa.record_batch({"text": ["Too short", "It is of the kind that we have."]})
+>>> batch = pa.record_batch({"text": ["Too short", "These sentences have words of the usual length."]})
 >>> outcome = GopherQuality(min_words=3).apply(batch, models={})
 >>> outcome.verdict.to_pylist(), outcome.signals["gopher_words"].to_pylist()
 (['too_few_words', None], [2.0, 8.0])
