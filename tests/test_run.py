@@ -33,7 +33,7 @@ pytestmark = pytest.mark.slow
 
 def run(*args: str, **kwargs: Any) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pipeline.run", *args]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, **kwargs)
+    return subprocess.run(command, capture_output=True, text=True, timeout=900, **kwargs)
 
 
 def manifest_of(out: Path) -> dict[str, Any]:

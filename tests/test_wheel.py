@@ -42,7 +42,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         str(target),
         ".",
     ]
-    done = subprocess.run(command, cwd=source, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=source, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     (built,) = target.glob("*.whl")
     return built

@@ -103,7 +103,7 @@ def published(data: dict[str, bytes]) -> dict[str, bytes]:
 
 
 def run(command: list[str], folder: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=900)
 
 
 def carry_out(folder: Path, env: dict[str, str]) -> list[str]:

@@ -74,7 +74,7 @@ def test_a_run_ends_at_a_signal(
         os.killpg(process.pid, number)  # as the terminal does
     else:
         process.send_signal(number)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=300)
     assert process.returncode == STATUS[number], said
     assert "Traceback" not in said
     assert said.splitlines().count("interrupted: run the same command again to resume") == 1, said
@@ -101,7 +101,7 @@ def test_a_run_that_is_killed_takes_its_workers_along(small: Small, tmp_path: Pa
 def test_a_worker_that_cannot_start_ends_the_run(small: Small, tmp_path: Path, how: str) -> None:
     args = [*small.args(tmp_path / "out")[:-1], "--direct_num_workers=2"]
     process = start(["-c", MISSING_WORKER, how, *args], tmp_path)
-    _, said = process.communicate(timeout=120)
+    _, said = process.communicate(timeout=300)
     assert process.returncode == 1, said
     assert "error: " in said.splitlines()[-1]
     assert "a worker process ended before its work was done" in said.splitlines()[-1]
@@ -114,7 +114,7 @@ def test_a_worker_that_is_killed_ends_the_run(small: Small, tmp_path: Path) -> N
     process = start(["-m", "pipeline.run", *small.args(out)[:-1], "--direct_num_workers=2"], tmp_path)
     wait_for(process, lambda: len(workers_of(process)) == 2)
     os.kill(workers_of(process)[0], signal.SIGKILL)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=300)
     assert process.returncode == 1, said
     assert "a worker process ended before its work was done" in said.splitlines()[-1]
     assert "(signal 9)" in said.splitlines()[-1]
