@@ -30,6 +30,7 @@ from pipeline.estimate import print_estimate
 from pipeline.files.files import delete_tree, exists, join
 from pipeline.mix import phase as mixing
 from pipeline.mix.earlier_stages import Earlier
+from pipeline.mix.forgotten import check_forgotten
 from pipeline.mix.job import MixJob
 from pipeline.mix.work import mix_work
 from pipeline.output.fingerprint import fingerprint
@@ -194,6 +195,7 @@ def _mix(settings: Settings, layout: Layout, place: Workplace, display: Display)
             write_card(layout, complete)
         display.say("mix: already complete")
         return
+    check_forgotten((layout.output, layout.clean_from, settings.continue_from), settings.exclude)
     display.say(mixing.replaced(layout))
     with display.job("mix", place.progress_dir, work=mix_work(job)):
         found = mixing.write_mixture(job, layout, lambda job: place.run("mix", lambda p: graph.mix(p, job)))

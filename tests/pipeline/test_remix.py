@@ -8,9 +8,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from small import CONFIG, Small, prose, shard_sums
 
+from mixtures.forget import main as forget
 from mixtures.loader import Loader, LoaderSettings
 from pipeline.run import main
 from tokenizer.train.training import TrainSettings, train
@@ -193,3 +195,35 @@ def test_epochs_alone_make_whole_epochs(out: Path, tmp_path: Path) -> None:
     manifest = manifest_of(out)
     assert {s: v["epochs"] for s, v in manifest["sources"].items()} == {"c4": 1.0, "books": 2.0}
     assert {v["cut_document"] for v in manifest["sources"].values()} == {None}
+
+
+def test_a_new_mixture_does_not_bring_back_what_was_forgotten(
+    out: Path, other: Path, tmp_path: Path, capsys: Any
+) -> None:
+    """Not in the same output, nor in one that is mixed from it, nor after a second document is forgotten."""
+    gone = [documents_of(out)[place] for place in (0, -1)]
+    for doc_id in gone:
+        assert forget([str(out), "--id", doc_id]) == 0
+        capsys.readouterr()
+        before = files_of(out / "shards")
+        for target in (["--config", str(other), f"--output={out}"],
+                       ["--config", str(other), f"--output={tmp_path / 'new'}", f"--from={out}"]):  # fmt: skip
+            assert main(["--phase=mix", "--direct_num_workers=1", *target]) == 2
+            said = capsys.readouterr().err.splitlines()[-1]
+            assert f"documents that mixtures.forget took out of {out} would be in the new shards" in said
+            assert "--exclude" in said
+        assert files_of(out / "shards") == before
+        listed = tmp_path / "exclude.txt"
+        listed.write_text("".join(path.read_text() for path in sorted((out / "forgotten").glob("*.txt"))))
+        assert main(["--phase=mix", "--direct_num_workers=1", "--config", str(other), f"--output={out}",
+                     f"--exclude={listed}"]) == 0  # fmt: skip
+        assert doc_id not in set(documents_of(out))
+    assert sorted((out / "forgotten").glob("*.txt")) == [out / "forgotten" / f"0000{n}.txt" for n in (1, 2)]
+
+
+def documents_of(out: Path) -> list[str]:
+    """The ids in the shards, in order."""
+    found: list[str] = []
+    for path in sorted((out / "shards").iterdir()):
+        found += pa.ipc.open_file(path).read_all().column("doc_id").to_pylist()
+    return found

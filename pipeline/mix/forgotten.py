@@ -1,0 +1,36 @@
+"""Refuses a new mixture that would bring back documents that ``mixtures.forget`` took out of earlier shards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from apache_beam.io.filesystems import FileSystems
+
+from mixtures.forget import FOLDER
+from pipeline.files.files import join, read_bytes
+from pipeline.models.load import load
+
+
+def check_forgotten(folders: Iterable[str | None], exclude: str | None) -> None:
+    """Checks that the exclusion list names all documents that were forgotten in these outputs.
+
+    Their texts are still in ``clean/``, so a new mixture would contain them again.
+
+    Args:
+        folders: the outputs whose clean documents are mixed, or whose mixture is continued or replaced.
+        exclude: the file of ``--exclude``.
+
+    Raises:
+        ValueError: the exclusion list lacks a forgotten document.
+    """
+    entries: frozenset[str] = load("exclude", exclude) if exclude else frozenset()
+    for folder in dict.fromkeys(folder for folder in folders if folder):
+        lists = sorted(found.path for found in FileSystems.match([join(folder, FOLDER, "*.txt")])[0].metadata_list)
+        ids = {line for path in lists for line in read_bytes(path).decode().split("\n") if line}
+        missing = sorted(ids - entries)
+        if missing:
+            raise ValueError(
+                f"{len(missing):,} documents that mixtures.forget took out of {folder} would be in the new shards, "
+                f"{missing[0]} for example: add the ids in {join(folder, FOLDER)}/ to a file and give it with "
+                "--exclude, or delete that folder to have them back"
+            )
