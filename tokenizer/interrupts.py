@@ -10,6 +10,7 @@ import contextlib
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +21,8 @@ _SHOW_CURSOR = "\x1b[?25h"
 
 _DELETE_TRIES = 50
 _DELETE_PAUSE_S = 0.02
+_FINISH_LINE_S = 0.02
+"""Time for another thread to finish the line that it has begun to print, so that the last line is whole."""
 _at_end: dict[str, Callable[[], None]] = {}
 _line = "interrupted"
 _is_ending = threading.Event()
@@ -85,8 +88,10 @@ def end_command(line: str, status: int, *, before: Callable[[], None] = lambda: 
     _is_ending.set()
     before()
     with contextlib.suppress(OSError):
-        terminal = os.dup(2)
         # Other threads find their files gone from here on, and nobody wants to read that.
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - it stays open until the process ends
+        time.sleep(_FINISH_LINE_S)
+        terminal = os.dup(2)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         os.write(terminal, f"{_SHOW_CURSOR if os.isatty(terminal) else ''}{line}\n".encode())
     for action in reversed(list(_at_end.values())):

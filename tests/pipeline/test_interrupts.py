@@ -121,6 +121,32 @@ def test_a_worker_that_is_killed_ends_the_run(small: Small, tmp_path: Path) -> N
     assert "Traceback" not in said
 
 
+CHATTY = """
+import sys, threading, time
+from tokenizer.interrupts import as_command, end_command
+
+def main():
+    def talk():
+        while True:
+            print("one more line of progress", file=sys.stderr)
+    threading.Thread(target=talk, daemon=True).start()
+    time.sleep(0.2)
+    end_command("the last line", 7)
+
+as_command(main)
+"""
+
+
+def test_the_last_line_is_whole_while_another_thread_prints(tmp_path: Path) -> None:
+    for _ in range(10):
+        process = start(["-c", CHATTY], tmp_path)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 7
+        *others, last = said.split("\n")[:-1]
+        assert last == "the last line"
+        assert "the last line" not in "".join(others)
+
+
 COMMANDS = ["mixtures.inspect", "mixtures.verify", "mixtures.shares", "mixtures.export",
             "mixtures.decontaminate", "mixtures.plan", "tokenizer.train", "pipeline.models", "pipeline.report",
             "pipeline.scale", "pipeline.job_service"]  # fmt: skip
