@@ -155,6 +155,7 @@ def test_the_outputs_tools_agree(sample: Path) -> None:
     assert verified.returncode == 0, verified.stdout + verified.stderr
     report = (sample / "report" / "index.html").read_text()
     assert all(source in report for source in SOURCES)
+    assert "Not all could be read" not in report
     assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//""", report)  # opens with no network
     assert (sample / "README.md").read_text().startswith("---\n")
 

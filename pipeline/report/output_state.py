@@ -161,8 +161,9 @@ def _with_settings(source: Source, settings: Mapping[str, Any]) -> Source:
     steps = {s.NAME: settings["steps"].get(s.NAME) for s in source.steps}
     fields: dict[str, Any] = {name: _fields(one) if one is not None else False for name, one in steps.items()}
     for what in ("reader", "join"):
-        if settings.get(what) is not None:
-            fields[what] = _fields(settings[what])
+        found = _fields(settings.get(what) or {})
+        if found:  # a reader or join without settings is recorded too
+            fields[what] = found
     return configured(source, fields)
 
 

@@ -12,9 +12,12 @@ from typing import Any
 
 import pytest
 
+from pipeline.output.fingerprint import recorded
 from pipeline.report.__main__ import main
 from pipeline.report.build import render
-from pipeline.report.output_state import CLEANED, UNFINISHED, WHOLE, read_state
+from pipeline.report.output_state import CLEANED, UNFINISHED, WHOLE, _with_settings, read_state
+from pipeline.sources import SOURCES
+from pipeline.sources.source import Source
 
 Make = Callable[..., Path]
 
@@ -88,6 +91,14 @@ def test_a_manifest_of_another_version_is_told(make_run: Make, pages: Any) -> No
     page = render(read_state(str(out)))
     assert "has format 99, this version reads 1" in page
     assert "20 read" in page
+
+
+@pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
+def test_the_settings_that_a_run_records_are_read_again(source: Source) -> None:
+    """Also if the reader or the join has none."""
+    steps = {step.NAME: recorded(step) for step in source.steps}
+    settings = {"reader": recorded(source.reader), "join": recorded(source.join), "steps": steps}
+    assert _with_settings(source, json.loads(json.dumps(settings))) == source
 
 
 def test_settings_of_another_version_are_told(make_run: Make, pages: Any) -> None:
