@@ -74,7 +74,11 @@ def page_of(state: RunState, collected: Sequence[tuple[SourceState, Collected]])
     }
     problems = list(state.problems)
     if state.status == UNFINISHED and not problems:
-        problems.append("there is no whole manifest.json: the mix phase did not run to its end")
+        problems.append(
+            "there is no whole manifest.json: the mix phase did not run to its end"
+            if state.manifest is None
+            else "the last run did not reach its end; the shards and manifest.json are those of an earlier run"
+        )
     if state.status == CLEANED and not problems:
         problems.append("--phase=mix makes the mixture of it")
     return {

@@ -36,6 +36,14 @@ def test_a_run_that_did_not_finish_says_so_and_shows_what_there_is(make_run: Mak
     assert 'id="mixture"' not in page
 
 
+def test_a_refused_run_after_a_whole_one_says_whose_shards_there_are(make_run: Make, pages: Any) -> None:
+    out = make_run({"common_crawl": pages})
+    (out / ".work" / "run.json").write_text(json.dumps({"finished": False, "phase": "mix"}))
+    page = render(read_state(str(out)))
+    assert "the shards and manifest.json are those of an earlier run" in page
+    assert "there is no whole manifest.json" not in page
+
+
 def test_a_run_of_the_clean_phase_alone_is_no_fault(make_run: Make, pages: Any) -> None:
     out = make_run({"common_crawl": pages}, is_finished=False)
     (out / ".work" / "run.json").write_text(json.dumps({"finished": True, "phase": "clean"}))
