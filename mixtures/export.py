@@ -33,7 +33,7 @@ from typing import Any, BinaryIO, Literal, cast
 import numpy as np
 import pyarrow as pa
 
-from mixtures.manifest import TOKENIZER_NAME, read_manifest, shard_infos, validation_infos
+from mixtures.manifest import read_manifest, shard_infos, tokenizer_name, validation_infos
 from mixtures.shards import ShardInfo, read_batches
 from mixtures.storage import LocalStorage
 from mixtures.stream import check_shard, check_sizes, check_sum
@@ -55,6 +55,8 @@ class _Output:
     name: str
     shards: tuple[ShardInfo, ...]
     dtype: np.dtype[Any]
+    tokenizer: str
+    """The name of the tokenizer's file."""
     """Data type of the ids in the shards."""
 
     @property
@@ -109,6 +111,7 @@ def export(
             name=kind if num_outputs == 1 else f"{kind}-{number:05d}-of-{num_outputs:05d}",
             shards=tuple(infos[number * size : (number + 1) * size]),
             dtype=id_dtype(manifest["tokenizer"]["vocab_size"]),
+            tokenizer=tokenizer_name(manifest),
         )
         written += _WRITERS[form](storage, one, Path(target))
     return written
@@ -192,7 +195,7 @@ def _datatrove(storage: LocalStorage, one: _Output, target: Path) -> list[Path]:
             data.write(_little(ids))
             index.write(_little((end + np.cumsum(lengths)).astype(np.uint64)))
             end += len(ids)
-        metadata.write(f"{TOKENIZER_NAME}|{one.dtype.itemsize}\n{end}\n{_human(end)}".encode())
+        metadata.write(f"{one.tokenizer}|{one.dtype.itemsize}\n{end}\n{_human(end)}".encode())
     return files.paths
 
 

@@ -15,11 +15,11 @@ from typing import Any
 from mixtures.plan.shares import Plan, SourcePlan
 from mixtures.shards import ShardInfo
 from mixtures.storage import Storage, storage_of
+from tokenizer.codec import FILE_NAMES
 from tokenizer.encode import Encoder
 
 FORMAT = 1
 NAME = "manifest.json"
-TOKENIZER_NAME = "tokenizer.model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +71,12 @@ def build_manifest(
         "created": about.get("created"),
         "software": dict(about.get("software", {})),
         "tokenizer": {
-            "path": TOKENIZER_NAME,
+            "path": encoder.file_name,
             "sha256": encoder.sha256,
             "vocab_size": encoder.vocab_size,
             "bos_id": encoder.bos_id,
             "eos_id": encoder.eos_id,
+            **({"settings": said} if (said := encoder.settings.said()) else {}),
         },
         "models": dict(about.get("models", {})),
         "tokens": plan.tokens,
@@ -179,6 +180,12 @@ def loads(data: bytes, path: str) -> dict[str, Any]:
         raise ValueError(f"{path} is not JSON: {error}") from error
     _check_form(manifest, path)
     return dict(manifest)
+
+
+def tokenizer_name(manifest: Mapping[str, Any]) -> str:
+    """Returns the name of the tokenizer's file in the output folder."""
+    said = manifest["tokenizer"].get("path")
+    return said if said in FILE_NAMES else FILE_NAMES[0]
 
 
 def shard_infos(manifest: Mapping[str, Any]) -> list[ShardInfo]:

@@ -1,13 +1,22 @@
-"""The tokenizer: text to ids, exactly as SentencePiece does it and several times faster. No Beam, no pipeline.
+"""The tokenizer: text to ids, exactly as its reference library does it and faster. No Beam, no pipeline.
 
-    .model -> model_file -> encode: Encoder -> fast_bpe -> id_cache, merges -> ids
+    .model -> sentence_piece -> fast_bpe -> id_cache, merges -> ids
+    tokenizer.json -> json_file -> tokenizers, or accelerator -> ids
+    .tiktoken -> rank_file -> tiktoken, or accelerator -> ids
 
-- ``encode``: encodes and decodes batches of texts.
+- ``encode``: encodes and decodes batches of texts, whatever the kind of file; puts bos and eos around documents.
+- ``encoder_settings``: bos, eos, and what a rank file lacks.
+- ``codec``: what every kind of file gives.
+- ``sentence_piece``: SentencePiece's ``.model``.
+- ``json_file``: Hugging Face's ``tokenizer.json``.
+- ``rank_file``: tiktoken's rank files.
+- ``accelerator``: gigatoken, where it is installed, behind bounds.
+- ``proof``: compares an encoder with its reference library.
 - ``fast_bpe``: encodes every distinct part of a text once.
 - ``id_cache``: maps short parts to their ids, in numpy.
 - ``merges``: merges byte pairs of many parts at once, in numpy.
 - ``model_file``: reads a ``.model`` without protobuf.
-- ``hugging_face``: the same model as a ``tokenizer.json``.
+- ``hugging_face``: writes a ``.model`` as a ``tokenizer.json``.
 - ``interrupts``: ends a command cleanly on a signal.
 - ``train``: trains a model (``python -m tokenizer.train``).
 

@@ -1,7 +1,7 @@
 """The command ``python -m mixtures.inspect``: prints documents with their source, or pages through them.
 
 On a terminal it shows one document per page and waits for a command; elsewhere it prints the first few. The tokenizer
-is the run's ``tokenizer.model``, found beside the shards' folder, unless ``--tokenizer`` names one.
+is the run's, found beside the shards' folder, unless ``--tokenizer`` names one.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from mixtures.inspect.pager import Pager
 from mixtures.inspect.parquet_documents import parquet_documents
 from mixtures.inspect.steps import lines_of_step
 from mixtures.loader import LoaderSettings, Packing
-from mixtures.manifest import TOKENIZER_NAME
 from mixtures.stages import open_stages
+from tokenizer.codec import FILE_NAMES
 from tokenizer.encode import Encoder
 from tokenizer.interrupts import as_command
 
@@ -27,11 +27,12 @@ _OF_OUTPUT = (("shards", "validation"), ("clean",), ("dropped",))
 
 
 def find_tokenizer(shard: Path) -> Path:
-    """Returns ``tokenizer.model`` in the shard's folder or the one above. Raises ValueError where there is none."""
+    """Returns the tokenizer in the shard's folder or the one above. Raises ValueError where there is none."""
     for folder in (shard.parent, shard.parent.parent):
-        if (folder / TOKENIZER_NAME).is_file():
-            return folder / TOKENIZER_NAME
-    raise ValueError(f"there is no {TOKENIZER_NAME} beside {shard}: name it with --tokenizer")
+        for name in FILE_NAMES:  # a tokenizer.json beside a tokenizer.model is made from it
+            if (folder / name).is_file():
+                return folder / name
+    raise ValueError(f"there is no {FILE_NAMES[0]} beside {shard}: name it with --tokenizer")
 
 
 def _files(paths: Sequence[str]) -> list[Path]:
@@ -164,7 +165,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     add("-n", type=int, metavar="N", help="print at most this many documents (default: 10)")
     add("--max-chars", type=int, default=2_000, metavar="N", help="characters per document (default: %(default)s)")
-    add("--tokenizer", metavar="FILE", help="a .model file (default: the run's tokenizer.model)")
+    add("--tokenizer", metavar="FILE", help="a tokenizer's file (default: the run's own)")
     step = parser.add_argument_group("the data of one training step").add_argument
     step("--step", type=int, metavar="N", help="list the documents of this step, from 0; DIR is a run's output")
     step("--seq-len", type=int, metavar="T", help="the training's seq_len")

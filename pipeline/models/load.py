@@ -18,6 +18,8 @@ from filters.step import Step
 from pipeline.models.fasttext_file import read_pruned_model
 from pipeline.models.model_files import check_model_file
 from pipeline.models.stored_files import StoredFile, local_path
+from tokenizer.codec import MODEL
+from tokenizer.encode import Encoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,13 @@ def _load_pieces(path: str) -> Any:
         raise ValueError(f"{path}: not a SentencePiece model, or a broken one ({error}); {get_again(path)}") from error
 
 
+def _load_tokenizer(path: str) -> Any:
+    """Loads a tokenizer of any kind, of which only ``encode`` is used; a ``.model`` with SentencePiece itself."""
+    check_file(path)
+    found = Encoder.load(path, bos=False, eos=False)
+    return _load_pieces(path) if found.file_name == MODEL else found
+
+
 def _load_bad_words(path: ModelPath) -> tuple[str, ...]:
     lines = Path(str(path)).read_text("utf-8").splitlines()
     return tuple(line.strip() for line in lines if line.strip())
@@ -175,7 +184,7 @@ _LOADERS: dict[str, Callable[[ModelPath], Any]] = {
     "reference": _load_reference,
     "bad_words": _load_bad_words,
     "exclude": _load_exclusions,
-    "tokenizer": lambda path: _load_pieces(str(path)),
+    "tokenizer": lambda path: _load_tokenizer(str(path)),
 }
 
 

@@ -35,13 +35,9 @@ class Layout:
     def manifest(self) -> str:
         return join(self.output, "manifest.json")
 
-    @property
-    def tokenizer(self) -> str:
-        return join(self.output, "tokenizer.model")
-
-    @property
-    def tokenizer_json(self) -> str:
-        return join(self.output, "tokenizer.json")
+    def tokenizer(self, file_name: str) -> str:
+        """Where the tokenizer is; its name tells its kind."""
+        return join(self.output, file_name)
 
     @property
     def card(self) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mixtures.config import read_config, recipe_of_config, text_in
+from mixtures.config import read_config, recipe_of_config, text_in, tokenizer_path
 from mixtures.from_yaml import with_settings
 from mixtures.recipe import Recipe
 from pipeline.files.files import is_local
@@ -19,6 +19,7 @@ from pipeline.settings.named_values import check_names
 from pipeline.settings.source_settings import configured
 from pipeline.sources import SOURCES
 from pipeline.sources.source import Source
+from tokenizer.encoder_settings import EncoderSettings
 from tokenizer.train.training import TrainSettings
 
 Phase = Literal["all", "clean", "mix"]
@@ -58,6 +59,8 @@ class Settings:
     output: str
     models: str | None
     tokenizer: str | None
+    encoder: EncoderSettings
+    """bos, eos, and what a rank file lacks."""
     retrain_tokenizer: bool
     num_tokens: int | None
     phase: Phase
@@ -92,7 +95,7 @@ def parse(argv: Sequence[str]) -> Settings:
     has_own_data = inputs or flags.phase == "mix" or flags.explain
     recipe = _recipe(config, default="llama" if has_own_data else "sample", inputs=inputs)
     TrainSettings.of(recipe.tokenizer)  # a wrong one is said now, not after the cleaning
-    tokenizer = flags.tokenizer or (config["tokenizer"] if isinstance(config.get("tokenizer"), str) else None)
+    tokenizer = flags.tokenizer or tokenizer_path(config)
     names = _source_names(flags.sources, inputs, recipe)
     sources = {n: configured(SOURCES[n], recipe.sources.get(n, {})) for n in names}
     for source in sources.values():
@@ -111,6 +114,7 @@ def parse(argv: Sequence[str]) -> Settings:
         output=output,
         models=flags.models or text_in(config, "models"),
         tokenizer=tokenizer,
+        encoder=EncoderSettings.of(config.get("tokenizer")).for_file(tokenizer or ""),
         retrain_tokenizer=flags.retrain_tokenizer,
         num_tokens=flags.tokens,
         phase=flags.phase,

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from pipeline.output.markers import PartSpan
 from pipeline.tokenize.parts import Parts
+from tokenizer.encoder_settings import EncoderSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,8 @@ class TokenJob:
     parts: Parts
     """Its clean files."""
     tokenizer_path: str
+    encoder: EncoderSettings
+    """How the tokenizer is used, once it is proven."""
     tokens_dir: str
     validation_share: Decimal | None
     """Share that is held out; if set, its documents and tokens are counted during tokenizing."""

@@ -1,0 +1,61 @@
+"""The ``.model`` files of SentencePiece, encoded several times faster where the model allows it.
+
+SentencePiece is the reference. :mod:`tokenizer.fast_bpe` encodes for the models it covers (BPE with byte fallback and
+identity normalisation, LLaMA's kind); every other model is encoded by SentencePiece itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import sentencepiece
+
+from tokenizer import model_file as model_proto
+from tokenizer.codec import MODEL, Array, flat, id_dtype
+from tokenizer.fast_bpe import FastBpe
+
+
+class SentencePieceCodec:
+    """A ``.model`` file."""
+
+    file_name = MODEL
+    library = f"sentencepiece {sentencepiece.__version__}"
+
+    def __init__(self, data: bytes, *, is_fast: bool) -> None:
+        """Loads the bytes of a model. Raises ValueError if they are none."""
+        try:
+            proto = model_proto.parse(data)
+            self._reference: Any = sentencepiece.SentencePieceProcessor(model_proto=data)
+        except (ValueError, RuntimeError, UnicodeDecodeError) as error:
+            raise ValueError(f"the tokenizer is not a SentencePiece model ({error})") from error
+        self.vocab_size = len(proto.pieces)
+        self._dtype = id_dtype(self.vocab_size)
+        control = {p.text: i for i, p in enumerate(proto.pieces) if p.kind == model_proto.CONTROL}
+        self.control: Mapping[str, int] = control
+        self._fast = FastBpe.of(proto, data, self._dtype) if is_fast else None
+
+    @property
+    def accelerator(self) -> str:
+        """Ours, where it covers the model."""
+        return "tokenizer.fast_bpe" if self._fast is not None else ""
+
+    def border(self, kind: str) -> int | None:
+        """Returns the id of the piece that the model calls ``bos`` or ``eos``."""
+        found = self._reference.bos_id() if kind == "bos" else self._reference.eos_id()
+        return int(found) if found >= 0 else None
+
+    def encode(self, texts: pa.Array) -> tuple[Array, Array]:
+        """Returns the ids of all texts, concatenated, and how many each text has."""
+        if self._fast is not None:
+            return self._fast.encode(texts)
+        return flat(self.reference(texts.to_pylist()), self._dtype)
+
+    def reference(self, texts: Sequence[str]) -> list[list[int]]:
+        """Returns SentencePiece's ids."""
+        return [self._reference.encode(text) for text in texts]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Returns the text of ids; SentencePiece leaves control pieces out."""
+        return str(self._reference.decode([int(i) for i in ids]))
