@@ -4,6 +4,9 @@ Only models of LLaMA's kind (see :func:`tokenizer.fast_bpe.covers`) have an exac
 in front of which a space is prepended and every space becomes U+2581. Nothing is a special token in it, because the
 shards hold text that spells ``<s>`` as the text it is.
 
+User-defined symbols are added tokens in it. They are cut out of a text before a space is put in front of the rest, in front
+of every part of it, so only a model that puts none there has an equal.
+
 SentencePiece merges by the score of the merged piece, the leftmost pair of equal scores first. A ``tokenizer.json``
 ranks pairs instead, so the pairs are listed by falling score of the piece that they make.
 """
@@ -12,6 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -24,7 +28,11 @@ _MARK = "\u2581"
 def tokenizer_json(model: bytes) -> str | None:
     """Returns the text of ``tokenizer.json`` for a model, or None where its kind has no exact equal."""
     proto = model_proto.parse(model)
-    if not covers(proto):
+    symbols = [p.text for p in proto.pieces if p.kind == model_proto.USER_DEFINED]
+    pieces = tuple(p for p in proto.pieces if p.kind != model_proto.USER_DEFINED)
+    if not covers(replace(proto, pieces=pieces)) or (symbols and proto.add_dummy_prefix):
+        return None
+    if any(" " in text or _MARK in text for text in symbols):
         return None
     merges = _merges({p.text: p.score for p in proto.pieces if p.kind == model_proto.NORMAL})
     if merges is None:
@@ -39,7 +47,7 @@ def tokenizer_json(model: bytes) -> str | None:
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": [],
+        "added_tokens": [_symbol(text, vocab[text]) for text in symbols],
         "normalizer": _normalizer(proto.add_dummy_prefix),
         "pre_tokenizer": None,
         "post_processor": None if bos is None else _template(bos, vocab[bos]),
@@ -58,6 +66,12 @@ def tokenizer_json(model: bytes) -> str | None:
         },
     }
     return json.dumps(found, ensure_ascii=False, indent=1) + "\n"
+
+
+def _symbol(text: str, number: int) -> dict[str, Any]:
+    """A token that is found in texts before anything is merged, as SentencePiece finds a user-defined symbol."""
+    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "special"), False)
+    return {"id": number, "content": text, **flags}
 
 
 def _merges(scores: Mapping[str, float]) -> list[list[str]] | None:

@@ -92,10 +92,9 @@ def metaspace() -> str:
     made.normalizer = normalizers.NFKC()
     made.pre_tokenizer = pre_tokenizers.Metaspace()
     made.decoder = decoders.Metaspace()
-    trainer = trainers.UnigramTrainer(
-        vocab_size=600, special_tokens=["<unk>", "<s>", "</s>"], unk_token="<unk>", show_progress=False
-    )
+    trainer = trainers.UnigramTrainer(vocab_size=600, special_tokens=["<unk>"], unk_token="<unk>", show_progress=False)
     made.train_from_iterator(TOPICS[:40], trainer)
+    made.add_special_tokens(["<s>", "</s>"])
     return str(made.to_str())
 
 
