@@ -7,6 +7,8 @@ Run: ``python benchmarks/encode.py --model FILE.model TEXT_OR_FOLDER... [--cold 
 - sentencepiece: ``SentencePieceProcessor.encode`` of a list, one thread;
 - tokenizers: Hugging Face's, with the same pieces and the merges that follow from them, ``encode_batch``;
 - tiktoken: given the same pieces, and the beginnings of characters so that it can merge bytes to them;
+- gigatoken: given the ``tokenizer.json`` that is written beside the model, one thread;
+- kitoken: given the model;
 - datatrove: its ``DocumentTokenizer``, to a file of ids, with the Hugging Face model above.
 
 A peer that cannot be imported is said to be skipped. Texts are read of ``.txt .md .rst .py .tex .xml .json .html``, WET
@@ -35,6 +37,7 @@ import sentencepiece
 
 from tokenizer import model_file as model_proto
 from tokenizer.encode import Encoder
+from tokenizer.hugging_face import tokenizer_json
 
 MARK = "\u2581"
 ENDS = (".txt", ".md", ".rst", ".py", ".tex", ".xml", ".json", ".html")
@@ -168,6 +171,27 @@ def tiktoken(model: bytes) -> Encode:
     return encode
 
 
+def gigatoken(model: bytes) -> Encode:
+    import gigatoken as library
+
+    text = tokenizer_json(model)
+    assert text is not None, "this model has no tokenizer.json"
+    made = library.Tokenizer.from_json(text)
+
+    def encode(texts: list[str]) -> Ids:
+        layout = made.encode_batch(texts, parallel=False).layout
+        return np.split(np.asarray(layout.content.data), np.asarray(layout.offsets.data)[1:-1])
+
+    return encode
+
+
+def kitoken(model: bytes) -> Encode:
+    from kitoken import Kitoken
+
+    made = Kitoken.from_sentencepiece(model)
+    return lambda texts: made.encode_all(texts, False)
+
+
 def datatrove(model: bytes) -> Encode:
     from datatrove.data import Document
     from datatrove.pipeline.tokens import DocumentTokenizer
@@ -194,6 +218,8 @@ PEERS: dict[str, Callable[[bytes], Encode]] = {
     "sentencepiece": reference,
     "Hugging Face tokenizers": hugging_face,
     "tiktoken, same pieces": tiktoken,
+    "gigatoken": gigatoken,
+    "kitoken": kitoken,
     "datatrove's step": datatrove,
 }
 
@@ -217,7 +243,11 @@ def compare(model: bytes, texts: list[str], rounds: int) -> None:
         except ImportError as error:
             print(f"{name:26} skipped: {error}")
             continue
-        some = texts if name in ("ours", "sentencepiece") else texts[:: max(1, len(texts) * 20_000_000 // size and 3)]
+        some = (
+            texts
+            if name in ("ours", "sentencepiece", "gigatoken")
+            else texts[:: max(1, len(texts) * 20_000_000 // size and 3)]
+        )
         rates[name] = max(measure(make(model), some) for _ in range(rounds))
         equal = differ = 0
         checked = texts if name == "ours" else texts[::20]

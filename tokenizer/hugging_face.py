@@ -4,8 +4,8 @@ Only models of LLaMA's kind (see :func:`tokenizer.fast_bpe.covers`) have an exac
 in front of which a space is prepended and every space becomes U+2581. Nothing is a special token in it, because the
 shards hold text that spells ``<s>`` as the text it is.
 
-User-defined symbols are added tokens in it. They are cut out of a text before a space is put in front of the rest, in front
-of every part of it, so only a model that puts none there has an equal.
+User-defined symbols are added tokens in it. They are cut out of a text before a space is put in front of the rest,
+in front of every part of it, so only a model that puts none there has an equal.
 
 SentencePiece merges by the score of the merged piece, the leftmost pair of equal scores first. A ``tokenizer.json``
 ranks pairs instead, so the pairs are listed by falling score of the piece that they make.

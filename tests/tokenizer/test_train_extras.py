@@ -18,9 +18,11 @@ from tokenizer.train.training import TrainSettings, train
 
 SYMBOLS = ("<sep>", "<sep><sep>", "[/INST]", "ing!")
 TEXTS = st.lists(
-    st.sampled_from([*SYMBOLS, "<pad>", "<reserved_0>", "<s>", "<", "sep>", "the", " ", "  ", "\n", "ing", "é", "好", "1"]),
+    st.sampled_from(
+        [*SYMBOLS, "<pad>", "<reserved_0>", "<s>", "<", "sep>", "the", " ", "  ", "\n", "ing", "é", "好", "1"]
+    ),
     max_size=20,
-).map("".join)  # fmt: skip
+).map("".join)
 
 
 @pytest.fixture(scope="module")

@@ -57,8 +57,8 @@ class TrainSettings:
     user_defined_symbols: tuple[str, ...] = ()
     """Texts that are always one piece of their own (SentencePiece's ``user_defined_symbols``)."""
     add_dummy_prefix: bool = True
-    """True puts a space in front of every text, as LLaMA does. A ``tokenizer.json`` of a model with user-defined symbols
-    can only be exact without it."""
+    """True puts a space in front of every text, as LLaMA does. A ``tokenizer.json`` of a model with user-defined
+    symbols can only be exact without it."""
 
     def __post_init__(self) -> None:
         taken = 259 + self.pad + self.reserve + len(self.user_defined_symbols)
@@ -76,8 +76,8 @@ class TrainSettings:
         if wrong is not None or len(set(symbols)) < len(symbols):
             what = f"{wrong!r} is none" if wrong is not None else "one is named twice"
             raise ValueError(
-                f"user_defined_symbols: {what}; a symbol is a text of two characters or more without spaces, commas and "
-                "U+2581"
+                f"user_defined_symbols: {what}; a symbol is a text of two characters or more without spaces, commas "
+                "and U+2581"
             )
         if not 0.98 <= self.character_coverage <= 1:
             raise ValueError(f"character_coverage {self.character_coverage} is not between 0.98 and 1")
