@@ -8,8 +8,9 @@ Run: ``python benchmarks/encode_kinds.py --tokenizer FILE TEXT_OR_FOLDER... [--r
 - gigatoken: alone, without our bounds, one thread;
 - kitoken: given the same file.
 
-Texts are read as by ``benchmarks/encode.py``. Every side gets the same texts in the same batches, and every text's ids are
-compared. Control tokens are left out of what gigatoken and kitoken look for. A rank file has the pattern of its name.
+Texts are read as by ``benchmarks/encode.py``. Every side gets the same texts in the same batches, and every text's ids
+are compared. Control tokens are left out of what gigatoken and kitoken look for. A rank file has the pattern of its
+name.
 """
 
 from __future__ import annotations

@@ -155,7 +155,9 @@ def _is_taken(parts: Mapping[str, Any]) -> bool:
     empty = {"version": "1.0", "added_tokens": [], "model": {"type": "BPE", "vocab": {}, "merges": []}}
     try:
         _library().Tokenizer.from_str(json.dumps({**empty, **parts}))
-    except Exception:  # the library raises nothing more special
+    except Exception as error:  # the library raises nothing more special
+        if type(error) is not Exception:
+            raise
         return False
     return True
 
