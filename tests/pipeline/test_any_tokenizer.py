@@ -184,12 +184,12 @@ def test_a_second_stage_keeps_the_settings(made: tuple[Path, Path, int], tmp_pat
 
 
 def test_other_borders_in_a_second_stage_are_refused(
-    made: tuple[Path, Path, int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    made: tuple[Path, Path, int], small_done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, _, _ = made
     other = config(tmp_path, '{bos: "<|endoftext|>"}')
-    args = ["--phase=mix", f"--continue-from={out}", f"--output={tmp_path / 'x'}", f"--config={other}"]
-    assert main([*args, "--direct_num_workers=1"]) == 2
+    args = ["--phase=mix", f"--continue-from={out}", f"--from={small_done}", f"--config={other}"]
+    assert main([*args, f"--output={tmp_path / 'x'}", "--direct_num_workers=1"]) == 2
     assert "leave bos, eos, pattern and special_tokens out" in capsys.readouterr().err
 
 
@@ -212,7 +212,7 @@ def test_bos_can_be_switched_off_for_a_trained_model(out: Path, small: Small, tm
         ("{path: T, vocab_size: 9}", "tokenizer has path, and vocab_size"),
         ("{path: T, eos: 3}", "tokenizer.eos is 3"),
         ("{path: T, special_tokens: [a]}", "must map the text of each token"),
-        ("{path: T, eos: <none>}", "no control token <none> to be its eos"),
+        ("{path: T, eos: <none>}", "no control token <none>, which is to be its eos"),
     ],
 )
 def test_a_wrong_request_is_one_line(
