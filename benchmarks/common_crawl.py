@@ -122,7 +122,10 @@ def read_ours(paths: list[str]) -> Iterator[dict[str, Any]]:
 
 
 def reading_seconds(paths: list[str], peer: CcNet, num_rounds: int) -> list[tuple[float, float]]:
-    """Reads with each side in turn. Each page is released when the next one comes, as in both sides' runs."""
+    """Returns the CPU seconds that our reader and cc_net's reader take for the same files, one pair per round.
+
+    Each page is released when the next one is read, as in a real run of either.
+    """
     sides: tuple[Callable[[list[str]], Iterator[Any]], ...] = (read_ours, peer.read)
     rounds = []
     for _ in range(num_rounds):

@@ -10,6 +10,7 @@ Read ``step.py`` first, then ``rules.py``.
 - ``wikitext``, ``latex``, ``html``: markup to text.
 - ``language``: language identification.
 - ``reference``: the classifier of pages like those that Wikipedia cites.
+- ``decontaminate``: items of evaluation sets in documents.
 - ``exclude``, ``urls``: documents that must not be in the output, and how addresses are compared.
 - ``data``: tables that the rules read when they are imported.
 - ``decoding``, ``encoding_guess``, ``encoding_labels``: one policy that decodes bytes to text, for all sources.

@@ -55,7 +55,7 @@ class ReferenceModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference(Step):
-    """Drops pages that the classifier does not take for references."""
+    """Drops pages that the classifier rates as unlikely to be cited by Wikipedia."""
 
     NAME: ClassVar[str] = "reference"
     CITE: ClassVar[str] = 'LLaMA, section 2.1: "discarded pages not classified as references"'

@@ -30,6 +30,8 @@ class Outcome:
     """string; the number or name that decided, null if the document is kept."""
     signals: Mapping[str, pa.Array] = field(default_factory=dict)
     """double; measurements by name, null if not measured."""
+    evidence: pa.RecordBatch | None = None
+    """Rows that the step leaves about what it found, with the columns of ``EVIDENCE``; None if it found nothing."""
 
 
 class Step(ABC):
@@ -52,6 +54,8 @@ class Step(ABC):
     """The reasons for which ``apply`` drops documents."""
     CITE: ClassVar[str] = "ours"
     """Where the rule comes from, for the table in ``docs/recipe.md``."""
+    EVIDENCE: ClassVar[pa.Schema | None] = None
+    """The columns of the evidence that ``apply`` leaves, if it leaves any."""
 
     @abstractmethod
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:

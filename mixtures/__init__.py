@@ -7,6 +7,7 @@ What the pipeline uses:
 - ``recipe``, ``config``: weights and limits, and the configuration file that may override them.
 - ``recipes``: the recipes that ship.
 - ``from_yaml``: the one converter from YAML to checked values.
+- ``decontaminate``: evaluation sets, and their index as a file.
 - ``plan``: weights become tokens and epochs (``python -m mixtures.plan``).
 - ``subset``: chooses the documents of a last, partial epoch by hash, exact to the token.
 - ``tokenizer_sample``: the weighted sample on which a tokenizer is trained.

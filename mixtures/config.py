@@ -9,9 +9,11 @@ from typing import Any
 from mixtures.recipe import Recipe, read_yaml, recipe_of
 from tokenizer.encoder_settings import KEYS as ENCODER_KEYS
 
-RUN_KEYS = ("recipe", "inputs", "models", "output", "seed", "exclude", "run")
+RUN_KEYS = ("recipe", "inputs", "models", "output", "seed", "exclude", "run", "decontamination")
 """Keys of a configuration file that are about the run; all others are the recipe's."""
 RECIPE_KEYS = ("name", "mixture", "tokenizer", "shards", "sources", "paper")
+DECONTAMINATION = "decontamination"
+"""The key about evaluation sets. A recipe may have it too; it says nothing about the mixture."""
 _WHOLE_KEYS = ("weights", "epochs", "validation")
 """Replaced as a whole: a partial override of weights would not add up to 100."""
 
@@ -41,6 +43,7 @@ def recipe_of_config(config: Mapping[str, Any], *, default: str, inputs: Iterabl
         ValueError: the result is no recipe.
     """
     base = read_yaml(text_in(config, "recipe") or default)
+    base.pop(DECONTAMINATION, None)
     own = {k: v for k, v in config.items() if k not in RUN_KEYS and not (k == "tokenizer" and tokenizer_path(config))}
     if isinstance(said := own.get("tokenizer"), Mapping):
         own["tokenizer"] = {key: value for key, value in said.items() if key not in ENCODER_KEYS}
@@ -65,6 +68,20 @@ def tokenizer_path(config: Mapping[str, Any]) -> str | None:
     if other := [str(key) for key in said if key not in ENCODER_KEYS]:
         raise ValueError(f"tokenizer has path, and {other[0]}, which is about training one: give one of the two")
     return text_in(said, "path")
+
+
+def decontamination_of_config(config: Mapping[str, Any]) -> Any:
+    """Returns what the file says about evaluation sets, laid over what the recipe says that it names; None if neither
+    says anything, or if the file switches it off (``false``).
+    """
+    own = config.get(DECONTAMINATION)
+    named = text_in(config, "recipe")
+    base = read_yaml(named).get(DECONTAMINATION) if named else None
+    if own is None or own is False:
+        return base if own is None and base is not False else None
+    if isinstance(own, list):
+        own = {"sets": own}
+    return _laid_over(base, own)
 
 
 def text_in(config: Mapping[str, Any], key: str) -> str | None:

@@ -20,6 +20,8 @@ from apache_beam.io.filesystems import FileSystems
 from pipeline import graph
 from pipeline.clean import phase as cleaning
 from pipeline.clean.dumps import file_without_dump, forget_dumps
+from pipeline.clean.eval_table import eval_table
+from pipeline.clean.evidence import gather_hits, read_summary
 from pipeline.clean.prepared_source import PreparedSource
 from pipeline.clean.work import clean_work
 from pipeline.engine.runner import choose_engine
@@ -67,7 +69,8 @@ def estimate_run(settings: Settings) -> None:
         )
     with tempfile.TemporaryDirectory() as scratch:
         inputs, models = _inputs_and_models(settings, scratch)
-        print_estimate(settings, cleaning.prepare_sources(settings, inputs, models))
+        table = eval_table(settings, scratch)
+        print_estimate(settings, cleaning.prepare_sources(settings, inputs, models, table))
 
 
 def run(settings: Settings) -> None:
@@ -115,7 +118,7 @@ def _prepare(settings: Settings, layout: Layout) -> list[PreparedSource]:
     if settings.phase == "all":
         check_mixable(settings, layout)
     inputs, models = _inputs_and_models(settings, layout.work)
-    return cleaning.prepare_sources(settings, inputs, models)
+    return cleaning.prepare_sources(settings, inputs, models, eval_table(settings, layout.work))
 
 
 def _clean_bytes(layout: Layout) -> int:
@@ -143,6 +146,8 @@ def _clean(
             place.run("clean", lambda p: graph.clean(p, jobs))
     cleaning.finish_sources(prepared, layout, settings)
     cleaning.check_ceilings(prepared, layout, settings)
+    gather_hits(layout, next((str(p.model_paths["decontamination"]) for p in prepared
+                              if "decontamination" in p.model_paths), None), [p.source for p in prepared])  # fmt: skip
 
 
 def _mix(settings: Settings, layout: Layout, place: Workplace, display: Display) -> None:
@@ -237,6 +242,7 @@ def _about(layout: Layout, sources: list[str]) -> dict[str, Any]:
         "software": software,
         "models": models,
         "inputs": {s: about.get("inputs", {}) for s, about in cleaned.items()},
+        "decontamination": read_summary(layout),
     }
 
 
@@ -255,6 +261,7 @@ def start_over(layout: Layout, cleaned: Iterable[str]) -> None:
         forget_dumps(layout, name)
         for path in (layout.marker(f"clean-{name}"), layout.stats(name), layout.clean(name), layout.dropped(name)):
             delete_tree(path)
+        delete_tree(layout.hits(name))
     for step in ("mix", "tokenizer"):
         delete_tree(layout.marker(step))
     for name in _MIXED:

@@ -38,7 +38,7 @@ def decoded(path: Path) -> str:
 
 
 def cut(text: str) -> str:
-    """What stands between the last line of a header and the first of a footer, by the plainest of rules."""
+    """Returns the text between Gutenberg's header and footer, found by a few simple rules."""
     lines = text.split("\n")
     begin, end = 0, len(lines)
     for number, line in enumerate(lines[:700]):
@@ -67,7 +67,7 @@ def overlap(a: set[tuple[str, ...]], b: set[tuple[str, ...]]) -> float:
 
 
 def simhash(text: str) -> int:
-    """As the package ``simhash`` does with a list: md5's last 64 bits, weighed by how often a feature stands there."""
+    """Returns the SimHash of a text as the package ``simhash`` does: MD5's last 64 bits, weighted by frequency."""
     plain = re.sub(r"[^\w]+", "", text.lower())
     features = Counter(plain[at : at + 6] for at in range(max(1, len(plain) - 5)))
     digests = np.frombuffer(b"".join(md5(name.encode()).digest()[-8:] for name in features), np.uint8).reshape(-1, 8)
@@ -82,7 +82,7 @@ def distance(a: int, b: int) -> int:
 
 
 def editions(root: Path) -> dict[str, str]:
-    """Texts of at least 1,000 words that say they are Gutenberg's, by their path."""
+    """Maps paths to the texts that have at least 1,000 words and name Gutenberg in their first 5,000 characters."""
     texts = {str(path.relative_to(root)): decoded(path) for path in sorted(root.rglob("*.txt"))}
     return {name: text for name, text in texts.items() if "Gutenberg" in text[:5_000] and len(words(text)) >= 1_000}
 

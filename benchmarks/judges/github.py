@@ -7,7 +7,7 @@ The exports are JSON lines (gzip or not), ``--clean`` the Parquet files with ``i
 
 - licence_wrong: kept files none of whose repositories has a licence of mit, bsd-*, apache-*, or recorded with another
 - header_left: kept files of whose first 40 lines one before the first code is a comment that still says ``Copyright``
-  or names a licence
+  or names a licence, or has words of a licence's clauses
 - code_lost: kept files that lack a line of the original which begins with ``#include``, ``#!``, ``import``,
   ``package``, ``from``, ``use``, ``using``, ``require``, ``<?php``, ``module``, or (Markdown) ``#`` and a blank
 - comment_lost: kept files that lack any line of the original though none of its first 400 speaks of a licence
@@ -30,7 +30,11 @@ from typing import Any
 import pyarrow.parquet as pq
 
 PERMISSIVE = re.compile(r"mit|bsd-.*|apache-.*")
-LEGAL = re.compile(r"copyright\b.{0,20}\d{4}|\(c\) ?\d{4}|spdx-license|licensed under|all rights reserved", re.I)
+LEGAL = re.compile(
+    r"copyright\b.{0,20}\d{4}|\(c\) ?\d{4}|spdx-license|licensed under|all rights reserved|\bdisclaimed|\bin no event|"
+    r"merchantab|\bliable for|warranty of|warranties|provided .as is|hereby granted|all copies|redistributions? of",
+    re.I,
+)
 SPEAKS = re.compile(r"copyright|licen[sc]e|\(c\)|all rights reserved|warrant|public domain", re.I)
 COMMENT = re.compile(r"\s*(?://|/\*|\*|#(?!include|define|if|endif|pragma|import)|--|;|%|<!--|\"|{-|\(\*|')")
 LICENCES = re.compile(

@@ -29,7 +29,7 @@ _SPEAKS = re.compile(
     (?<![\w])copyrights?\b\s*(?:[(\[{{]\s*[cC©]\s*[)\]}}]|©|&copy;|[:,.-]*\s*(?:by\s+)?(?:(?:19|20)\d\d|[$@<%{{]\w|/\*))
     | ^\W*(?-i:Copyright|COPYRIGHT|copyright|Copyrights)(?:\s+by)?:?\s+(?-i:[A-Z0-9"'])(?!otice\b|OTICE\b|eader\b
         |hecker\b
-        |etect|canner\b|ear\b|older\b|tatement\b|nformation\b|ffice\b)
+        |etect|canner\b|ear\b|olders?\b|tatement\b|nformation\b|ffice\b)
     | ^\W*copyrights?[ \t]*::?[ \t]*\S | ^\W*\(c\)[ \t]+(?-i:[A-Z]) | ^\W*version:[ \t]*MPL\b
         | ^\W*copyrights?\W*$ | \bcopyright\s+(?:[\w.,-]+\s+){{0,4}}(?:authors?|contributors|holders?|owners?
         |project|team
@@ -100,7 +100,7 @@ _CLAUSES = re.compile(
     r"plainly\s+marked|hope\s+that\s+it\s+will\s+be|any\s+later\s+version|at\s+your\s+option|prior\s+written\s+permission|"
     r"advertising\s+materials|express\s+or\s+implied|governing\s+permissions|initial\s+developer|original\s+code|"
     r"portions\s+created|copyright\s+ownership|the\s+licen[sc]e\b|this\s+licen[sc]e\b|gnu\.org/|apache\.org/|opensource\.org|rights\s+reserved|"
-    r"(?:\A|\W)see\b[^.]{0,80}\b(?:copyright|licen[sc]|copying|accompanying\s+file))",
+    r"see\b[^.]{0,80}\b(?:copyright|licen[sc]|copying|accompanying\s+file))",
     re.IGNORECASE,
 )
 _CLAUSE_WORDS = frozenset(
@@ -129,7 +129,8 @@ _PART_OF = re.compile(
 _MARKS = " \t\n*#/;%!'\"-"
 _URL = re.compile(r"\W*https?://\S+\s*")
 _OWNER = re.compile(
-    r"\W*[\w. ,&'’()-]{2,60}<?[\w.+-]+(?:@|\s+at\s+)[\w.-]+>?[\W]*\Z|\W*and\s+others\W*\Z", re.IGNORECASE
+    r"\W*[\w. ,&'’()-]{2,60}<?[\w.+-]+(?:@|\s+at\s+)[\w.-]+(?:\s+dot\s+\w+)*>?[\W]*\Z|\W*and\s+others\W*\Z",
+    re.IGNORECASE,
 )
 _COPYRIGHT = re.compile(r"\bcopyright|\(c\)|©", re.IGNORECASE)
 

@@ -198,7 +198,7 @@ def _money(call: TemplateCall) -> str:
 
 
 def date_words(parts: list[str], language: str, *, is_day_first: bool = False) -> str:
-    """Writes year, month and day (as far as they are there) as the language's readers see a date.
+    """Writes a date in the language's form. ``parts`` are the year, the month and the day, or only the first of them.
 
     >>> date_words(["2007", "10", "5"], "de"), date_words(["2007", "10"], "en"), date_words(["2007", "10", "5"], "en")
     ('5. Oktober 2007', 'October 2007', 'October 5, 2007')
@@ -219,7 +219,7 @@ def date_words(parts: list[str], language: str, *, is_day_first: bool = False) -
 
 
 def _date(call: TemplateCall) -> str:
-    """``{{start date|2007|10|5}}``: year, month, day as far as they are given."""
+    """``{{start date|2007|10|5}}`` shows the date. The day, or the day and the month, may be missing."""
     words = [word for word in call.positional[:3] if word]
     if len(words) == 1 and re.fullmatch(r"[0-9]{4}-[0-9]{1,2}(?:-[0-9]{1,2})?", words[0]):
         words = words[0].split("-")
@@ -231,7 +231,7 @@ def _date(call: TemplateCall) -> str:
 
 
 def _date_text(call: TemplateCall) -> str:
-    """``{{date|11|novembre|1866|en linguistique}}``: day, month and year, the month as a word or a number."""
+    """``{{date|11|novembre|1866|en linguistique}}`` shows "11 novembre 1866". The month may also be a number."""
     words = [word for word in call.positional if word][:3]
     if words and all(_DATE_NUMBER.fullmatch(word) for word in words):
         return _date(TemplateCall(words, call.named, call.language))
@@ -241,7 +241,10 @@ def _date_text(call: TemplateCall) -> str:
 
 
 def _old_style_date(call: TemplateCall) -> str:
-    """``{{OldStyleDate|7 April|1870|26 March}}`` shows "7 April [O.S. 26 March] 1870"; Russian turns the two."""
+    """``{{OldStyleDate|7 April|1870|26 March}}`` shows "7 April [O.S. 26 March] 1870".
+
+    Wikis other than the English one show the old date first.
+    """
     new, year, old = call.get(1), call.get(2), call.get(3)
     if not old:
         return f"{new} {year}".strip()

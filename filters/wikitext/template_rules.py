@@ -32,12 +32,12 @@ def _words_in_language(call: TemplateCall) -> str:
 
 
 def _language_and_words(call: TemplateCall) -> str:
-    """``{{langx|ru|Москва|Moskva|Moscow}}``: words, transliteration and meaning."""
+    """``{{langx|ru|Москва|Moskva|Moscow}}`` shows what ``{{lang-ru|Москва|Moskva|Moscow}}`` does."""
     return _language_words(TemplateCall(call.positional[1:], call.named, call.language))
 
 
 def _language_words(call: TemplateCall) -> str:
-    """``{{lang-ru|Москва|Moskva|lit=Moscow}}``: words, and in English their transliteration and meaning."""
+    """``{{lang-ru|Москва|Moskva|lit=Moscow}}`` shows the words, and in English their transliteration and meaning."""
     if not call.get(1):
         return _named_words(call)
     if call.language in ("ru", "uk"):
@@ -51,10 +51,14 @@ def _language_words(call: TemplateCall) -> str:
 
 
 def _german_words(call: TemplateCall) -> str:
-    """``{{arF|اسم|d=ism|b=Name}}``: words, transliteration and meaning."""
+    """``{{arF|اسم|d=ism|b=Name}}`` shows the words, their transliteration and their meaning."""
     parts = [call.get(1), call.named.get("d") and f"DMG {call.named['d']}", call.named.get("w")]
     meaning = call.named.get("b")
     return ", ".join(part for part in (*parts, meaning and f"‚{meaning}‘") if part)
+
+
+_SWITCHES = frozenset(["yes", "no", "y", "n", "true", "false", "on", "off"])
+"""Values of arguments that switch something: no words of the article."""
 
 
 def _ipa(call: TemplateCall) -> str:
@@ -86,15 +90,16 @@ def _hyphenated(call: TemplateCall) -> str:
 
 
 def _nihongo(call: TemplateCall) -> str:
-    """``{{nihongo|Moon|月|tsuki|extra}}`` shows "Moon (月, tsuki, extra)"."""
-    words = [word for word in (*call.positional[:4], call.named.get("lead", "")) if word]
-    if call.get(1):
-        return f"{words[0]} ({', '.join(words[1:])})" if len(words) > 1 else words[0]
-    return ", ".join(words)
+    """``{{nihongo|Moon|月|tsuki|extra|behind}}`` shows "Moon (月, tsuki, extra) behind"."""
+    inner = [word for word in (*call.positional[1:4], call.named.get("extra", "")) if word]
+    behind = call.get(5) or call.named.get("extra2", "")
+    if not call.get(1):
+        return " ".join(word for word in (", ".join(inner), behind) if word)
+    return " ".join(word for word in (call.get(1), f"({', '.join(inner)})" if inner else "", behind) if word)
 
 
 def _named_words(call: TemplateCall) -> str:
-    """``{{zh|s=汉语|p=hànyǔ}}``: the writings of a name in the order given."""
+    """``{{zh|s=汉语|p=hànyǔ}}`` shows the spellings of a name in the given order."""
     skipped = {
         "first",
         "links",
@@ -111,7 +116,7 @@ def _named_words(call: TemplateCall) -> str:
         "size",
     }
     words = [*call.positional, *(v for name, v in call.named.items() if name not in skipped and not name.isdigit())]
-    return ", ".join(word for word in words if word)
+    return ", ".join(word for word in words if word and word.lower() not in _SWITCHES)
 
 
 def _interlanguage(call: TemplateCall) -> str:
@@ -140,7 +145,7 @@ def _list(call: TemplateCall) -> str:
 
 
 def _coordinates(call: TemplateCall) -> str:
-    """``{{coord|33|6|39|N|117|9|13|W}}`` shows "33°6′39″N 117°9′13″W", or nothing if only beside the title."""
+    """``{{coord|33|6|39|N|117|9|13|W}}`` shows "33°6′39″N 117°9′13″W", or nothing if it is only shown by the title."""
     where = call.named.get("display", "inline")
     if "inline" not in where and where not in ("", "i", "it", "ti"):
         return ""
@@ -164,7 +169,7 @@ def _last(call: TemplateCall) -> str:
 
 
 def _country(call: TemplateCall) -> str:
-    """``{{flag|ALB}}`` shows a flag and "Albania"; a name stays as it is."""
+    """``{{flag|ALB}}`` shows a flag and "Albania". ``{{flag|Albania}}`` shows the same."""
     word = call.get(1)
     return (country_name(word, call.language) or word) if _COUNTRY_CODE.fullmatch(word) else word
 
@@ -224,7 +229,7 @@ def _centuries_fr_bc(call: TemplateCall) -> str:
 
 
 def _century_es(call: TemplateCall) -> str:
-    """``{{siglo|XIX}}``, ``{{siglo|V|a||s}}`` (before our era, with the word itself)."""
+    """``{{siglo|XIX}}`` shows "XIX", ``{{siglo|V|a||s}}`` shows "siglo V a. C."."""
     era = {"a": " a. C.", "d": " d. C."}.get(call.get(2), "")
     word = "siglo " if call.get(4).lower() == "s" or call.get(3).lower() == "s" else ""
     return f"{word}{call.get(1)}{era}" if call.get(1) else ""

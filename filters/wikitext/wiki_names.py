@@ -27,7 +27,7 @@ Rendering = str | tuple[Pattern, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class WikiNames:
-    """One wiki's names; lower case, spaces for underscores. Compared by identity: :func:`syntax` makes each once."""
+    """One wiki's names, in lower case and with spaces for underscores. :func:`syntax` caches these objects."""
 
     language: str
     hidden_prefixes: frozenset[str]
@@ -108,15 +108,15 @@ class MonthNames:
     """The months of one language, from January, and how a date is written."""
 
     pattern: str
-    """``{d}``, ``{m}`` and ``{y}`` in their order."""
+    """A date with ``{d}``, ``{m}`` and ``{y}`` in place of day, month and year."""
     inflected: tuple[str, ...]
-    """As they follow a day: "7 апреля"."""
+    """The names in the form that follows a day: "7 апреля"."""
     alone: tuple[str, ...]
 
 
 @functools.lru_cache(maxsize=64)
 def month_names(language: str) -> MonthNames:
-    """Returns the names of the months; a language without a table gets the English ones, day first."""
+    """Returns the names of the months. A language without a table gets the English names, with the day first."""
     table = _table("months").get(language)
     if table is None:
         english = month_names("en")
@@ -126,7 +126,7 @@ def month_names(language: str) -> MonthNames:
 
 @functools.lru_cache(maxsize=64)
 def _countries(language: str) -> dict[str, str]:
-    """Maps a country's codes of three letters to its name in the language."""
+    """Returns a dict from three-letter codes to country names in the language. A country may have several codes."""
     table = _table("countries")
     packed = table.get(language, "")
     names = dict(item.strip().split(" ", 1) for item in packed.split(";")) if packed else {}
@@ -186,9 +186,9 @@ def unpack_namespaces(packed: str) -> list[tuple[int, str]]:
 
 @functools.lru_cache(maxsize=64)
 def _templates(language: str) -> dict[str, Rendering]:
-    """Returns the templates of one language and those of all wikis, of which the language's own win.
+    """Returns the templates of all wikis and of one language. The language's own replace those with the same name.
 
-    A name whose value is empty shows nothing on that wiki, even if it shows words on others.
+    A template with an empty value shows nothing on that wiki, even if it shows words on others.
     """
     table = _table("templates")
     renderings: dict[str, Rendering] = {}

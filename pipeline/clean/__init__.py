@@ -56,6 +56,8 @@ On the workers:
     ledger.py           counts and dropped rows of a worker
     counts.py           what is counted, and which counts must be equal
     write_dropped.py    writes the dropped documents
+    eval_table.py       builds the index of the evaluation sets before the phase
+    evidence.py         the hits of evaluation sets, and what was found of each set
     finish.py           checks all counts, then writes statistics and marker
 
 The next phases read the clean documents with ``read_back.py``.

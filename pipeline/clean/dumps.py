@@ -18,7 +18,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from pipeline.clean import counts as c
 from pipeline.clean.batch_address import part_name
-from pipeline.clean.finish import dump_folders, write_source
+from pipeline.clean.finish import dump_folders, part_folders, write_source
 from pipeline.clean.job import KeyFiles, SourceJob
 from pipeline.clean.segments import stage_names
 from pipeline.clean.sizing import scale_of
@@ -129,7 +129,7 @@ def pending_dumps(jobs: Sequence[SourceJob], layout: Layout) -> list[SourceJob]:
     for job in pending:
         delete_tree(job.places.marker)  # first, so that a run killed after this leaves nothing that looks complete
         delete_tree(job.places.keys_dir or "")
-    for folder in (jobs[0].places.clean_dir, jobs[0].places.dropped_dir):
+    for folder in part_folders(jobs[0]).values():
         _rename_parts(folder, numbers, jobs[0].sizes.num_source_parts or 0)
     steps = [step.NAME for step in jobs[0].source.steps if isinstance(step, DedupStep) and step.leaves_keys]
     return [

@@ -15,7 +15,7 @@ from pipeline.clean import counts as c
 from pipeline.clean.batches import DROPPED_SCHEMA
 from pipeline.clean.job import SourceJob
 from pipeline.clean.segments import stage_names
-from pipeline.clean.step_runner import clean_schema
+from pipeline.clean.step_runner import clean_schema, evidence_schema
 from pipeline.files.files import exists, write_bytes
 from pipeline.output.markers import PartSpan, state_of, write_marker
 
@@ -87,7 +87,7 @@ def write_source(job: SourceJob, counts: Mapping[c.CountKey, int], stages: Seque
         "bad_records": stats["bad_records"],
         "unreadable_files": stats["unreadable_files"],
         "about": dict(job.about),
-        "parts": {"clean": state_of(job.places.clean_dir), "dropped": state_of(job.places.dropped_dir)},
+        "parts": {name: state_of(folder) for name, folder in part_folders(job).items()},
         "dumps": [{"name": d.dump, "fingerprint": d.fingerprint, "parts": list(part_range(d))} for d in dumps],
     }
     write_marker(job.places.marker, marker)
@@ -109,11 +109,16 @@ def part_range(job: SourceJob) -> tuple[int, int]:
     return first, first + job.sizes.scale.num_parts
 
 
+def part_folders(job: SourceJob) -> dict[str, str]:
+    """Returns the folders that have a file per part of the source, under the names that its marker uses."""
+    folders = {"clean": job.places.clean_dir, "dropped": job.places.dropped_dir}
+    return folders if job.places.evidence_dir is None else folders | {"evidence": job.places.evidence_dir}
+
+
 def dump_folders(job: SourceJob) -> dict[str, str | PartSpan]:
     """Returns the folders of a job's files, under the names that its marker uses."""
     spans: dict[str, str | PartSpan] = {
-        "clean": PartSpan(job.places.clean_dir, *part_range(job)),
-        "dropped": PartSpan(job.places.dropped_dir, *part_range(job)),
+        name: PartSpan(folder, *part_range(job)) for name, folder in part_folders(job).items()
     }
     return spans if job.places.keys_dir is None else spans | {"keys": job.places.keys_dir}
 
@@ -139,6 +144,9 @@ class _Finish(beam.DoFn):
                       is_share=self._job.sizes.dropped_share < 1.0)  # fmt: skip
         self._fill(self._job.places.clean_dir, parts[_CLEAN], clean_schema(self._job.source))
         self._fill(self._job.places.dropped_dir, parts[_DROPPED], DROPPED_SCHEMA)
+        schema = evidence_schema(source.steps)
+        if self._job.places.evidence_dir is not None and schema is not None:
+            self._fill(self._job.places.evidence_dir, parts[_CLEAN], schema)
         if self._job.dump:
             write_dump_marker(self._job, counts)
         else:

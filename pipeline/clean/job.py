@@ -64,6 +64,8 @@ class JobPlaces:
     stats_path: str
     clean_dir: str
     dropped_dir: str
+    evidence_dir: str | None = None
+    """The folder for the evidence that a step leaves; None if no step leaves any."""
     keys_dir: str | None = None
     """The folder for key files; None if the source is not cleaned dump by dump."""
     spill_dir: str = ""

@@ -34,6 +34,16 @@ class Ledger:
     _rows: list[pa.RecordBatch] = field(default_factory=list)
     _num_rows: int = 0
     _num_bytes: int = 0
+    _evidence: list[pa.RecordBatch] = field(default_factory=list)
+
+    def leave(self, evidence: pa.RecordBatch) -> None:
+        """Takes the evidence of a step. The pass takes it again after every batch."""
+        self._evidence.append(evidence)
+
+    def take_evidence(self) -> list[pa.RecordBatch]:
+        """Returns the evidence so far, and forgets it."""
+        taken, self._evidence = self._evidence, []
+        return taken
 
     def count(self, stage: str, what: str, number: int) -> None:
         if number:

@@ -18,6 +18,7 @@ from pipeline.clean.batch_address import BATCH_ID, ROW, TAG_ATTRIBUTES, TAG_REF,
 from pipeline.clean.batches import batch_from_bytes, batch_to_bytes, batches
 from pipeline.clean.dedup.kind import KeyTools, NumberedBatch
 from pipeline.clean.dedup.kinds import dedup_of_spilled_text, kind_of
+from pipeline.clean.evidence import evidence_file, write_evidence
 from pipeline.clean.job import SourceJob
 from pipeline.clean.ledger import Ledger, sample_hashes
 from pipeline.clean.segments import Segment
@@ -225,12 +226,17 @@ class WriteClean(OpenBatches):
         path = self._job.part_path(self._job.places.clean_dir, part)
         num_docs = 0
         form = {"compression": "zstd", "write_page_checksum": True}
-        with written_whole(path) as sink, pq.ParquetWriter(sink, schema, **form) as writer:
+        with (
+            written_whole(path) as sink,
+            pq.ParquetWriter(sink, schema, **form) as writer,
+            evidence_file(self._job, part) as evidence,
+        ):
             held: list[pa.RecordBatch] = []
             for batch_id, blob, verdicts in self._batches(payloads):
                 batch = batch_from_bytes(blob.read())
                 ledger.receive(f"documents after segment {self._segment.origin}", batch.num_rows)
                 batch = self._runner.run(batch, verdicts, ledger)
+                write_evidence(evidence, ledger.take_evidence())
                 progress.tick(
                     self._job.places.progress_dir, self._stage(), documents=batch.num_rows, num_bytes=batch.nbytes
                 )

@@ -12,8 +12,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 
+from filters.decontaminate.step import Decontaminate
 from filters.exclude import Excluded
 from pipeline.clean.dumps import finish_source, forget_dumps, job_of_dump, pending_dumps, split_into_dumps
+from pipeline.clean.evidence import leaves_evidence
 from pipeline.clean.job import JobPlaces, JobSizes, SourceJob
 from pipeline.clean.prepared_source import PreparedSource
 from pipeline.clean.sizing import scale_of
@@ -30,6 +32,8 @@ from pipeline.settings.inputs import Listing, list_inputs
 from pipeline.settings.settings import Settings
 from pipeline.sources.source import UNKNOWN_FORM, Source, Unit
 
+_NOT_MODELS = ("exclude", "tokenizer", "decontamination")
+"""Files that steps read and that are no models: the manifest reports them in other places."""
 DATA_VERSION = 2
 """Data version of the clean phase. Increase it when unchanged steps would produce different output."""
 
@@ -39,10 +43,21 @@ def with_exclusion(source: Source, settings: Settings) -> Source:
     return replace(source, steps=(Excluded(), *source.steps)) if settings.exclude else source
 
 
+def with_decontamination(source: Source, settings: Settings) -> Source:
+    """Returns the source with the search for evaluation sets as its last step, if the run has one.
+
+    It is the last, because the texts that it searches are those that are written.
+    """
+    return replace(source, steps=(*source.steps, Decontaminate())) if settings.decontamination else source
+
+
 def prepare_sources(
-    settings: Settings, inputs: Mapping[str, Iterable[str]], models_dir: str | None
+    settings: Settings, inputs: Mapping[str, Iterable[str]], models_dir: str | None, table: str | None = None
 ) -> list[PreparedSource]:
     """Lists the inputs, splits them into units, and finds the models.
+
+    Args:
+        table: the index of the evaluation sets, if the run searches any.
 
     Raises:
         ValueError: a glob matches nothing, no file of a source is in a supported format, or a model is missing. The
@@ -54,7 +69,7 @@ def prepare_sources(
     if settings.tokenizer:
         found["tokenizer"] = settings.tokenizer
     for name, source in settings.sources.items():
-        source = with_exclusion(source, settings)
+        source = with_decontamination(with_exclusion(source, settings), settings)
         expand = functools.partial(source.reader.expand, open_file=open_file)
         listing = list_inputs(
             name,
@@ -72,6 +87,8 @@ def prepare_sources(
             continue
         if settings.exclude:
             paths["exclude"] = settings.exclude
+        if table:
+            paths["decontamination"] = table
         fingerprint_of = functools.partial(_fingerprint, source, paths, settings)
         dumps = split_into_dumps(source, listing, functools.partial(split_into_units, source), fingerprint_of)
         prepared.append(PreparedSource(source, listing, units, paths, fingerprint_of(listing), dumps))
@@ -134,6 +151,7 @@ def pending_jobs(prepared: Iterable[PreparedSource], layout: Layout, settings: S
             forget_dumps(layout, name)
             delete_tree(layout.clean(name))
             delete_tree(layout.dropped(name))
+            delete_tree(layout.hits(name))
         for job in pending:
             write_unit_list(job.places.units_path, units[job.dump])
         jobs += pending
@@ -144,6 +162,7 @@ def is_complete(prepared: PreparedSource, layout: Layout) -> bool:
     """True if the output has all clean documents of a source, made from the same input and settings as in this run."""
     name = prepared.source.name
     folders = {"clean": layout.clean(name), "dropped": layout.dropped(name)}
+    folders |= {"evidence": layout.hits(name)} if leaves_evidence(prepared.source) else {}
     return is_done(layout.marker(f"clean-{name}"), prepared.fingerprint, folders) and exists(layout.stats(name))
 
 
@@ -185,6 +204,7 @@ def _job(prepared: PreparedSource, layout: Layout, settings: Settings) -> Source
             stats_path=layout.stats(name),
             clean_dir=layout.clean(name),
             dropped_dir=layout.dropped(name),
+            evidence_dir=layout.hits(name) if leaves_evidence(prepared.source) else None,
         ),
         about=about_source(prepared),
     )
@@ -192,7 +212,7 @@ def _job(prepared: PreparedSource, layout: Layout, settings: Settings) -> Source
 
 def about_source(prepared: PreparedSource) -> dict[str, Any]:
     """Returns what the manifest reports about the input, the models and the settings of a source."""
-    models = {key: path for key, path in prepared.model_paths.items() if key not in ("exclude", "tokenizer")}
+    models = {key: path for key, path in prepared.model_paths.items() if key not in _NOT_MODELS}
     return {
         "inputs": {
             "files": len(prepared.listing.files),

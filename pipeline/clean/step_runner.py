@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from pipeline.clean.ledger import Ledger
 from pipeline.clean.segments import Segment
 from pipeline.clean.verdicts import Verdicts
 from pipeline.progress import ticks as progress
-from pipeline.sources.source import Source
+from pipeline.sources.source import AnyStep, Source
 
 
 @dataclass(slots=True)
@@ -47,6 +47,8 @@ class StepRunner:
         signals = {SIGNAL_PREFIX + n: pc.cast(a, pa.float64()) for n, a in outcome.signals.items()}
         after = set_columns(batch, {**outcome.columns, **signals})
         assert len(outcome.verdict) == batch.num_rows, step.NAME
+        if outcome.evidence is not None:
+            ledger.leave(outcome.evidence)
         return ledger.split(step.NAME, batch, after, outcome.verdict, outcome.detail)[0]
 
     def _tick(self, step: str, started: float, batch: pa.RecordBatch) -> None:
@@ -91,6 +93,11 @@ def clean_schema(source: Source) -> pa.Schema:
         columns |= dict(step.COLUMNS) if isinstance(step, Step) else {}
     kept = {n: t for n, t in columns.items() if not n.startswith("_")}
     return pa.schema([pa.field(n, t) for n, t in kept.items()] + [pa.field("signals", SIGNALS_TYPE)])
+
+
+def evidence_schema(steps: Iterable[AnyStep]) -> pa.Schema | None:
+    """Returns the columns of the evidence that one of the steps leaves; None if none does."""
+    return next((step.EVIDENCE for step in steps if isinstance(step, Step) and step.EVIDENCE is not None), None)
 
 
 def to_clean(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:

@@ -40,7 +40,7 @@ _KNOWN_FAILURES = (
 
 
 def explained(error: BaseException) -> str | None:
-    """What a failure of the engine means to the user, in one line, where it is a known one."""
+    """Returns one line that tells the user the cause of a known failure and what to do. Returns None for other ones."""
     text = f"{type(error).__name__}: {error}"
     for pattern, words in _KNOWN_FAILURES:
         if found := pattern.search(text):
@@ -50,7 +50,7 @@ def explained(error: BaseException) -> str | None:
 
 @contextlib.contextmanager
 def without_known_tracebacks() -> Iterator[None]:
-    """Hides the tracebacks that Beam logs and prints for known failures: the run says each in one line."""
+    """Hides the tracebacks that Beam logs and prints for known failures. The run reports each in one line."""
     loggers = [logging.getLogger(f"apache_beam.runners.{module}") for module in ("common", "worker.sdk_worker")]
     for logger in loggers:
         logger.addFilter(_is_unknown)
@@ -67,7 +67,7 @@ def _is_unknown(record: logging.LogRecord) -> bool:
 
 
 class _OtherText:
-    """A stream that leaves out what is written of a known failure."""
+    """A stream that drops the tracebacks of known failures and passes on all other text."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

@@ -1,6 +1,6 @@
-"""The worker processes of the local runner: started by our own command, watched, and ended with the run.
+"""Starts the worker processes of the local runner, watches them, and ends them with the run.
 
-Beam's own waits for ever for a worker that could not start, and hands a Ctrl-C in the terminal to all of them.
+Beam's own code waits for ever for a worker that could not start, and lets a Ctrl-C in the terminal reach all workers.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def watch_workers() -> None:
 
 
 def end_workers() -> None:
-    """Kills the worker processes; they hold nothing that is not in a file or of no use."""
+    """Kills the worker processes. Nothing is lost, because their finished results are already in files."""
     for process in list(_processes):
         with contextlib.suppress(OSError):
             process.kill()
@@ -89,7 +89,7 @@ class LocalWorkerHandler(worker_handlers.SubprocessSdkWorkerHandler):
             self._report_lost(status)
 
     def _environment(self, logging_port: int) -> dict[str, str]:
-        """The process's environment, by which Beam's worker program finds its runner."""
+        """Returns the environment of the process. Beam's worker program finds its runner by it."""
 
         def address(url: str) -> str:
             return str(text_format.MessageToString(endpoints_pb2.ApiServiceDescriptor(url=url)))
@@ -104,7 +104,7 @@ class LocalWorkerHandler(worker_handlers.SubprocessSdkWorkerHandler):
         }
 
     def _report_lost(self, status: int) -> None:
-        """Ends the run. The others end first, so that the line that says why is the last one."""
+        """Ends the run. The other workers end first, so that the error message is the last line of the output."""
         with _starts:
             is_first = not _is_lost.is_set()
             _is_lost.set()

@@ -43,6 +43,8 @@ class Published:
     name: str
     url: str
     sha256: str = ""
+    max_bytes: int | None = None
+    """The most bytes that are taken, where the address may give anything; None if there is no limit."""
 
 
 LID_FTZ_SHA256 = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"
@@ -141,7 +143,7 @@ def _download(file: Published, part: Path, *, say: Callable[[str], None], wait: 
         if have > had_bytes:  # a transfer that gets on may break as often as it likes
             num_tries, had_bytes = 0, have
         try:
-            _get(file.url, part, have)
+            _get(file, part, have)
         except urllib.error.HTTPError as error:
             if error.code == 416 and have:  # what is there does not fit what is published now
                 part.unlink()
@@ -160,9 +162,16 @@ def _download(file: Published, part: Path, *, say: Callable[[str], None], wait: 
     raise FetchError(f"{file.url}: {failure}, {_MAX_TRIES} times; what has come stays in {part}")
 
 
-def _get(url: str, part: Path, have: int) -> None:
+def _check_size(file: Published, part: Path, num_bytes: int) -> None:
+    if file.max_bytes is not None and num_bytes > file.max_bytes:
+        part.unlink(missing_ok=True)
+        raise FetchError(f"{file.url}: more than the {file.max_bytes:,} bytes that it should have at most; not fetched")
+
+
+def _get(file: Published, part: Path, have: int) -> None:
     """Appends what is missing of a file; raises OSError where the transfer ends early."""
-    request = urllib.request.Request(url, headers={"User-Agent": "pipeline.models", "Accept-Encoding": "identity"})
+    headers = {"User-Agent": "pipeline.models", "Accept-Encoding": "identity"}
+    request = urllib.request.Request(file.url, headers=headers)
     if have:
         request.add_header("Range", f"bytes={have}-")
     with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:
@@ -174,8 +183,12 @@ def _get(url: str, part: Path, have: int) -> None:
                 raise OSError(f"asked for bytes from {have}, was given {said or 'no range'}")
         length = response.headers.get("Content-Length", "")
         expected = begins + int(length) if length.isdigit() else None
+        _check_size(file, part, expected or 0)
+        size = begins
         with open(part, "ab" if begins else "wb") as sink:
             while block := response.read(_BLOCK_BYTES):
+                size += len(block)
+                _check_size(file, part, size)
                 sink.write(block)
     size = part.stat().st_size
     if expected is not None and size < expected:

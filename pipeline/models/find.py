@@ -1,4 +1,4 @@
-"""The models that steps ask for: found by their published names, checked, and loaded once a process.
+"""Finds the models that steps need by their published names, and checks them.
 
     python -m pipeline.models fetch --models DIR [NAME ...]
     python -m pipeline.models train-lm | cutoffs | train-reference --help
@@ -9,9 +9,9 @@ Nothing is downloaded by a run. A folder of models holds:
 ``lid.176.bin`` or ``.ftz``         language identification (fastText's; the ``.ftz`` comes with the package)
 ``<lang>.arpa.bin`` or ``.arpa``    KenLM model of CCNet's text
 ``<lang>.sp.model``                 the SentencePiece model whose pieces it counts
-``cutoff.csv``                      perplexities at the percentiles 0 to 100, a column a language
+``cutoff.csv``                      perplexities at the percentiles 0 to 100, one column per language
 ``reference.bin`` or ``.ftz``       the classifier of references (labels ``wiki`` and ``cc``)
-``badwords/<lang>.txt``             words, one a line
+``badwords/<lang>.txt``             words, one per line
 ==================================  =================================================================
 """
 
@@ -35,14 +35,14 @@ from pipeline.models.stored_files import (
     with_checksum,
 )
 
-_OPTIONAL = frozenset({"bad_words", "exclude", "tokenizer"})
+_OPTIONAL = frozenset({"bad_words", "decontamination", "exclude", "tokenizer"})
 """A step that finds none of these passes everything: no list of words ships, no takedowns are the usual case, and
 the tokenizer is trained on what is already clean unless one was given."""
 _PACKED_LANGUAGE_MODEL = "lid.176.ftz"
 
 
 class MissingModels(ValueError):  # noqa: N818 - the name says what is wrong
-    """Models that a run needs are not there; one message per model."""
+    """Raised if models that a run needs are not found. ``missing`` has one message per model."""
 
     def __init__(self, missing: Sequence[str]) -> None:
         super().__init__("; ".join(missing))
@@ -50,10 +50,11 @@ class MissingModels(ValueError):  # noqa: N818 - the name says what is wrong
 
 
 def find_models(models_dir: str | None) -> dict[str, ModelPath]:
-    """Finds what models there are in a folder, and the language model that comes with the package.
+    """Finds the models in a folder, and the language model that comes with the package.
 
     Returns:
-        By the key of the steps (``language``, ``perplexity``, ``reference``, ``bad_words``): the path, or the paths.
+        The path or paths of each model, by the key that steps use (``language``, ``perplexity``, ``reference``,
+        ``bad_words``).
 
     Raises:
         ValueError: there is no such folder, or its store cannot be read.
@@ -74,7 +75,7 @@ def find_models(models_dir: str | None) -> dict[str, ModelPath]:
 
 
 def portable(path: ModelPath) -> ModelPath:
-    """The path as a worker on another machine may use it; a file in a store with the checksum that was seen here."""
+    """Returns the path in a form that a worker on another machine can use. A file in a store gets its checksum."""
     if isinstance(path, ModelFiles):
         return ModelFiles(tuple((n, with_checksum(f) if isinstance(f, StoredFile) else f) for n, f in path.paths))
     if isinstance(path, StoredFile):
@@ -88,7 +89,7 @@ def require_models(
     """Returns the models that a source's steps need, of the languages that they keep.
 
     Raises:
-        MissingModels: some are missing; names all of them and the commands that get them.
+        MissingModels: some are missing. The message names all of them and the commands that get them.
         ValueError: a file is truncated or of another kind.
     """
     needed: dict[str, ModelPath] = {}
@@ -119,7 +120,7 @@ def require_models(
 
 
 def _files_in(models_dir: str | None) -> Mapping[str, str | StoredFile]:
-    """The files of a folder of models, here or in a store, by their names in it."""
+    """Returns the files of a local or stored folder of models, by their names in the folder."""
     if models_dir is None:
         return {}
     if is_stored(models_dir):
@@ -145,7 +146,7 @@ def _needs_no_score(step: object) -> bool:
 
 
 def _of_languages(files: ModelFiles, source: str, languages: tuple[str, ...], *, is_all: bool) -> ModelFiles:
-    """Keeps the files of the languages in use; one that lacks a file is an error unless its pages are kept anyway."""
+    """Returns the files of the languages in use. A missing file is an error unless all pages are kept (``is_all``)."""
     wanted = languages or tuple(languages_of(files))
     names = {name for name, _ in files.paths}
     missing: list[str] = []

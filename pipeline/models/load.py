@@ -15,6 +15,7 @@ from filters.exclude import parse_exclusions
 from filters.language.detect import LanguageModel
 from filters.reference import ReferenceModel
 from filters.step import Step
+from mixtures.decontaminate.table import open_table
 from pipeline.models.fasttext_file import read_pruned_model
 from pipeline.models.model_files import check_model_file
 from pipeline.models.stored_files import StoredFile, local_path
@@ -183,6 +184,7 @@ _LOADERS: dict[str, Callable[[ModelPath], Any]] = {
     "perplexity": _load_perplexity,
     "reference": _load_reference,
     "bad_words": _load_bad_words,
+    "decontamination": lambda path: open_table(str(path)),
     "exclude": _load_exclusions,
     "tokenizer": lambda path: _load_tokenizer(str(path)),
 }

@@ -28,6 +28,15 @@ class Layout:
     def dropped(self, source: str) -> str:
         return join(self.clean_output, "dropped", source)
 
+    def hits(self, source: str) -> str:
+        """Where a source's hits of evaluation sets lie until they are gathered into one table."""
+        return join(self.clean_output, ".work", "hits", source)
+
+    @property
+    def decontamination(self) -> str:
+        """What was found of evaluation sets: ``hits-*.parquet``, ``items.parquet``, ``summary.json``."""
+        return join(self.clean_output, "decontamination")
+
     def stats(self, source: str) -> str:
         return join(self.output, "stats", f"{source}.json")
 

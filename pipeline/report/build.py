@@ -1,5 +1,7 @@
 """Builds the page: statistics, distributions and documents in one HTML file that needs no network.
 
+What was found of evaluation sets has pages of its own (:mod:`pipeline.report.eval_sets`).
+
 Texts and names come from the input, so the template escapes all of them, and the documents are stored as data. The
 page's content policy allows only its own script (by its hash). The page loads nothing and sends nothing.
 """
@@ -19,6 +21,7 @@ from pipeline.report import figures
 from pipeline.report import run_tables as ran
 from pipeline.report.collect import Collected, collect
 from pipeline.report.documents import SAMPLE_BYTES
+from pipeline.report.eval_sets import searched_sets, write_set_pages
 from pipeline.report.output_state import CLEANED, UNFINISHED, RunState, SourceState, read_state
 from pipeline.report.page_documents import samples_of
 
@@ -37,6 +40,7 @@ def write_report(output: str, *, sample_bytes: int = SAMPLE_BYTES) -> str:
         ValueError: the folder is not the output of a run.
     """
     state = read_state(output)
+    write_set_pages(state.layout)
     write_bytes(state.layout.report, render(state, sample_bytes=sample_bytes).encode())
     return state.layout.report
 
@@ -82,6 +86,7 @@ def page_of(state: RunState, collected: Sequence[tuple[SourceState, Collected]])
         "mixture": figures.mixture(state),
         "per_token": figures.per_token_by_source([(source.name, found) for source, found in collected]),
         "sources": [_section(state, number, source, found) for number, (source, found) in enumerate(collected)],
+        "eval_sets": searched_sets(state.layout),
         "tables": ran.tables(state),
     }
 

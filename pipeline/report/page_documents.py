@@ -1,4 +1,4 @@
-"""Packs documents as data for the page's script: bounded in bytes, and never as markup.
+"""Packs sampled documents into JSON of limited size, which the script of the report page shows as text.
 
 The data is in a block that browsers do not run. The script inserts it into the page as text nodes, so whatever a
 document contains (a script, an image, a link) stays text. The page's content policy forbids everything else.
@@ -43,7 +43,9 @@ class Samples:
 
 def samples_of(collected: Sequence[tuple[str, Collected]], counts: dict[tuple[str, str, str], int], *,
                budget_bytes: int) -> Samples:  # fmt: skip
-    """Packs the groups of all sources. To fit, excerpts are shortened first, then groups get fewer documents.
+    """Packs the sampled documents of all sources into JSON of at most ``budget_bytes``, if possible.
+
+    If they do not fit, the excerpts are shortened first. Then groups get fewer documents, but at least three each.
 
     Args:
         counts: numbers of dropped documents, by (source, stage, reason).
@@ -125,7 +127,7 @@ def _says_the_same(shown: NearestDocument, limit: Limit | None) -> bool:
 
 
 def _measured(shown: NearestDocument, limit: Limit | None) -> str:
-    """Returns the number that decided, with its title."""
+    """Returns the value that was compared with the limit, after its title. Returns an empty text if there is none."""
     if limit is None or limit.signal not in shown.signals:
         return ""
     return f"{title_of(limit.signal)} {short(shown.signals[limit.signal])}"

@@ -56,7 +56,7 @@ def recipe_settings(state: RunState) -> dict[str, str] | None:
 
 
 def default_settings(state: RunState) -> dict[str, str]:
-    """Returns the defaults of the steps, to compare with if there is no recipe."""
+    """Returns the default settings of readers, joins and steps. A run is compared with them if it has no recipe."""
     found: dict[str, str] = {}
     for one in state.sources:
         if one.name in SOURCES:

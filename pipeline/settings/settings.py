@@ -1,4 +1,4 @@
-"""Flags and a YAML file into one frozen, validated settings object. Flags win over the file."""
+"""Combines flags and a YAML file into one frozen, validated settings object. Flags replace values of the file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mixtures.config import read_config, recipe_of_config, text_in, tokenizer_path
+from mixtures.config import decontamination_of_config, read_config, recipe_of_config, text_in, tokenizer_path
+from mixtures.decontaminate.settings import DecontaminationSettings, parse_settings
 from mixtures.from_yaml import with_settings
 from mixtures.recipe import Recipe
 from pipeline.files.files import is_local
@@ -30,9 +31,9 @@ class RunLimits:
     """Bounds of a run, each settable under ``run:`` in the YAML file."""
 
     sample_docs: int = 100
-    """Of each stage and reason so many dropped documents keep their text."""
+    """Number of dropped documents per stage and reason whose text is kept."""
     dropped_share: float = 1.0
-    """Of what is dropped this share gets a row in ``dropped``, besides the sample; 0: counts and the sample only."""
+    """Share of the dropped documents that get a row in ``dropped``, besides the sample. 0 keeps only the sample."""
     max_bad_records: int = 1000
     max_bad_share: float = 0.01
     """A source stops the run when more records than both limits are bad."""
@@ -49,12 +50,12 @@ class RunLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All that a run is asked for. Made by :func:`parse`; nothing downstream reads flags or YAML again."""
+    """All settings of a run. :func:`parse` makes this object, and no other code reads flags or YAML."""
 
     inputs: Mapping[str, tuple[str, ...]]
-    """Globs by source; empty: the sample that ships."""
+    """Globs by source. If empty, the run uses the bundled sample."""
     sources: Mapping[str, Source]
-    """The sources of this run, with its settings, in the order of the table."""
+    """The sources of this run with their settings, in the order of ``SOURCES``."""
     recipe: Recipe
     output: str
     models: str | None
@@ -65,17 +66,19 @@ class Settings:
     num_tokens: int | None
     phase: Phase
     clean_from: str | None
-    """The output of another run, whose clean documents are mixed."""
+    """The output folder of another run whose clean documents are mixed."""
     continue_from: str | None
-    """The output of the mixture that this one continues."""
+    """The output folder of the mixture that this one continues."""
     seed: int
     fraction: float
     exclude: str | None
     overwrite: bool
     estimate: bool
     explain: Source | None
-    """The source that is only to be explained, with its settings; it needs no input."""
+    """The source of --explain, with its settings. It is only explained, so it needs no input."""
     limits: RunLimits
+    decontamination: DecontaminationSettings | None
+    """The evaluation sets that the documents are searched for; None if they are not searched."""
     beam_args: tuple[str, ...]
 
     @property
@@ -87,7 +90,7 @@ def parse(argv: Sequence[str]) -> Settings:
     """Reads flags and the YAML file they name.
 
     Raises:
-        ValueError: the request is wrong; one line that says what and how to mend it.
+        ValueError: the request is wrong. The message says in one line what is wrong and how to correct it.
     """
     flags, beam_args = parse_flags(argv)
     config = _config(flags.config)
@@ -127,12 +130,13 @@ def parse(argv: Sequence[str]) -> Settings:
         estimate=flags.estimate,
         explain=_explained(flags.explain, recipe),
         limits=_limits(config.get("run")),
+        decontamination=_decontamination(config),
         beam_args=beam_args,
     )
 
 
 def _config(path: str | None) -> dict[str, Any]:
-    """The mapping of the configuration file, every key of it known."""
+    """Returns the content of the configuration file. Raises ValueError if the file does not exist."""
     if path is None:
         return {}
     if not Path(path).exists() and not path.isidentifier():
@@ -152,7 +156,10 @@ def _output(path: str) -> str:
 
 
 def _clean_from(flags: argparse.Namespace, output: str) -> str | None:
-    """The folder that --from names. Raises ValueError where it cannot be meant."""
+    """Returns the folder of --from, or else of --continue-from, or None.
+
+    Raises ValueError if --from does not fit the other flags.
+    """
     if flags.clean_from is None:
         return _output(flags.continue_from) if flags.continue_from else None
     folder = _output(flags.clean_from)
@@ -164,7 +171,7 @@ def _clean_from(flags: argparse.Namespace, output: str) -> str | None:
 
 
 def _continue_from(flags: argparse.Namespace, output: str) -> str | None:
-    """The folder that --continue-from names. Raises ValueError where it cannot be meant."""
+    """Returns the folder of --continue-from, or None. Raises ValueError if the flag does not fit the other flags."""
     if flags.continue_from is None:
         return None
     if flags.phase != "mix":
@@ -184,7 +191,7 @@ def _is_same(folder: str, output: str) -> bool:
 
 
 def _recipe(config: Mapping[str, Any], *, default: str, inputs: Iterable[str]) -> Recipe:
-    """The recipe the file names (or the default), with what the file itself says laid over it."""
+    """Returns the recipe that the file names (or the default). The file's own values replace those of the recipe."""
     recipe = recipe_of_config(config, default=default, inputs=inputs)
     unknown = [n for n in (*recipe.weights, *recipe.sources) if n not in SOURCES]
     if unknown:
@@ -193,7 +200,7 @@ def _recipe(config: Mapping[str, Any], *, default: str, inputs: Iterable[str]) -
 
 
 def _inputs(flags: Sequence[str], in_file: Any) -> dict[str, tuple[str, ...]]:
-    """Globs by source: the flags', or the file's for a source that no flag names."""
+    """Returns the globs of each source: those of the flags, or those of the file if no flag names the source."""
     given: dict[str, tuple[str, ...]] = {}
     for flag in flags:
         name, equals, glob = flag.partition("=")
@@ -223,7 +230,7 @@ def _known(name: str, where: str) -> str:
 
 
 def _source_names(flag: str | None, inputs: Mapping[str, Any], recipe: Recipe) -> list[str]:
-    """The sources of this run, in the table's order."""
+    """Returns the names of the sources of this run, in the order of ``SOURCES``."""
     if flag is None:
         wanted = set(inputs) or set(recipe.weights)
     else:
@@ -245,3 +252,8 @@ def _explained(flag: str | None, recipe: Recipe) -> Source | None:
 
 def _limits(given: Any) -> RunLimits:
     return RunLimits() if given is None else with_settings(RunLimits(), given, "run")
+
+
+def _decontamination(config: Mapping[str, Any]) -> DecontaminationSettings | None:
+    given = decontamination_of_config(config)
+    return None if given is None else parse_settings(given)

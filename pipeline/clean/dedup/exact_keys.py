@@ -1,7 +1,9 @@
 """The keys that documents send to an exact dedup in place of their texts: byte layouts only, no Beam.
 
+An exact dedup keeps one document per key: the winner of that key. Several exact dedups in a row form a chain.
+
 A payload is: key, rank, address of the document, keys for the later dedups of the chain, id of the document. Payloads
-sort as bytes, so that the winner of a key comes first.
+are sorted as bytes, so the winner of a key comes first.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ KEY_BYTES, ORDER_BYTES, TIE_BYTES = 16, 32, 24
 
 
 class KeyRow(NamedTuple):
-    """A document in the contest for a key."""
+    """One of the documents with the same key, of which the dedup keeps one."""
 
     key: bytes
     rank: bytes
@@ -31,7 +33,7 @@ class KeyRow(NamedTuple):
     batch_id: bytes
     row: int
     carry: bytes
-    """The keys for the later dedups of the chain, which the winner goes on to."""
+    """The document's keys for the later dedups of the chain. They are used if the document wins this key."""
     document_id: str
 
     @property
@@ -74,8 +76,8 @@ def key_rows(
 ) -> Iterator[tuple[int, bytes]]:
     """Yields (index of the step in the chain, payload) for each document that has a key for any step of the chain.
 
-    A document enters the contest for its first key. If it wins, it goes on to its next key (:func:`next_contest`).
-    ``rows`` are the row numbers of the documents in the batch as it was spilled.
+    The payload has the document's first key. If the document is kept by that dedup, it is compared by its next key
+    (:func:`next_contest`). ``rows`` are the documents' row numbers in the batch that was written to disk.
     """
     row_numbers = rows.tolist()
     keys = [pc.cast(batch.column(s.key), pa.string()).to_pylist() for s in steps]

@@ -1,7 +1,6 @@
-"""The members of a zip or a tar, one after the other, each in memory and bounded; nothing is written anywhere.
+"""Reads the members of a zip or a tar one after the other, in memory and of limited size. It writes no files.
 
-A member's name is used for its ending and for telling where it was, never as a path, so one that climbs out of its
-folder is as good as any.
+A member's name is used for its ending and in locations, never as a path, so a name such as ``../x`` does no harm.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ from pipeline.sources.formats.damaged_tar import TarDamage, TarStream
 from pipeline.sources.source import Rejected
 
 MAX_DIRECTORY_BYTES = 64 << 20
-"""Ours: the directory of a zip of half a million books; Python holds it in memory."""
+"""Ours: a zip of half a million books has a directory of this size. Python holds it in memory."""
 MAX_EXPANSION = 200
-"""Ours: an archive may unpack to so many times its own size, and 64 MB; text in deflate comes to 3 to 10 times."""
+"""Ours: an archive may unpack to this many times its own size plus 64 MB. Text in deflate unpacks to 3 to 10 times."""
 _FREE_BYTES = 64 << 20
 
 _ZIP_ERRORS = (
@@ -46,7 +45,7 @@ _GZIP_ERRORS = (gzip.BadGzipFile, zlib.error, isal_zlib.error, isal_zlib.IsalErr
 
 @dataclass(frozen=True, slots=True)
 class ArchiveMember:
-    """A file out of an archive; ``data`` is one byte longer than asked for if there was more of it."""
+    """A file from an archive. If the file is longer than the limit, ``data`` has one byte more than the limit."""
 
     location: str
     name: str
@@ -54,7 +53,7 @@ class ArchiveMember:
 
 
 def printable(name: str) -> str:
-    r"""A member's name as it can be stored and shown: no lone surrogates or controls, at most 500 characters.
+    r"""Returns a member's name without lone surrogates and control characters, and at most 500 characters of it.
 
     >>> printable("a\udcff\n.txt")
     'a??.txt'
@@ -68,7 +67,7 @@ def _is_wanted(name: str, endings: tuple[str, ...]) -> bool:
 
 
 def unknown_form(location: str) -> Rejected:
-    """What is said of a file that is none of the forms books come in; it is not broken."""
+    """Returns the rejection of a file whose ending is not one of the formats of books. It does not count as broken."""
     return Rejected(location=location, reason="unknown_form", is_bad=False)
 
 
@@ -80,10 +79,10 @@ def _bomb(location: str) -> Rejected:
 def zip_members(
     file: BinaryIO, location: str, *, num_bytes: int, endings: tuple[str, ...], max_bytes: int
 ) -> Iterator[ArchiveMember | Rejected]:
-    """Streams the members whose names end as asked; the others are told as ``unknown_form``.
+    """Streams the members whose names have one of the ``endings``. Others are rejected as ``unknown_form``.
 
-    Rejected besides: ``damaged_zip`` (the whole, or a member: the next is read), ``encrypted``,
-    ``unsupported_compression`` (Gutenberg's oldest zips are shrunk or imploded), ``archive_bomb``.
+    The other reasons are ``damaged_zip`` (of the whole zip, or of a member, after which the next is read),
+    ``encrypted``, ``unsupported_compression`` (Gutenberg's oldest zips are shrunk or imploded) and ``archive_bomb``.
     """
     if _directory_bytes(file) > MAX_DIRECTORY_BYTES:
         yield Rejected(location=location, reason="archive_bomb", detail="directory", is_whole_file=True)
@@ -140,7 +139,7 @@ def _zip_member(
 
 
 def _directory_bytes(file: BinaryIO) -> int:
-    """How large a zip says that its directory is; 0 where it does not say (then it is no zip)."""
+    """Returns the size of a zip's directory, as the zip states it. Returns 0 if the file is not a zip."""
     size = file.seek(0, io.SEEK_END)
     file.seek(max(0, size - 65_557))
     tail = file.read()
@@ -156,8 +155,8 @@ def tar_members(
 ) -> Iterator[ArchiveMember | Rejected]:
     """Streams the wanted regular files of a ``.tar`` or ``.tar.gz``, read once from start to end.
 
-    Rejected besides ``unknown_form``: ``damaged_tar`` for each stretch that is no tar, after which reading goes on at
-    the next header; ``truncated_gzip`` and ``damaged_gzip``, after which nothing can be read; ``archive_bomb``.
+    Files with other endings are rejected as ``unknown_form``. Each damaged stretch is rejected as ``damaged_tar``, and
+    reading continues at the next header. After ``truncated_gzip``, ``damaged_gzip`` or ``archive_bomb`` reading ends.
     """
     packed = file.read(2) == b"\x1f\x8b"
     file.seek(0)
@@ -204,7 +203,7 @@ def _tar_members(
 
 
 def gunzip(file: BinaryIO, location: str, max_bytes: int) -> bytes | Rejected:
-    """A whole gzip file, at most one byte more than ``max_bytes`` of it."""
+    """Returns the unpacked gzip file, or its first ``max_bytes + 1`` bytes if it is longer."""
     try:
         with gzip.GzipFile(fileobj=file) as unpacked:
             return unpacked.read(max_bytes + 1)

@@ -110,7 +110,11 @@ class _Limits:
         self._max_reopened = SPARE_REOPENED + MAX_REOPENED_PER_CHAR * num_chars
 
     def are_kept(self, depth: int, num_formatting: int) -> bool:
-        """True if so many open elements, and so many formatting elements among them, cost little."""
+        """True if a page is within all limits.
+
+        ``depth`` is the estimated number of elements that are open at a time, ``num_formatting`` that of formatting
+        elements.
+        """
         return (
             depth <= self._max_depth
             and depth * self._num_tags <= self._max_visits
@@ -121,7 +125,7 @@ class _Limits:
 def _unpaired(tags: Sequence[int]) -> tuple[list[int], int]:
     """Removes start tags that are directly followed by their end tags, innermost first.
 
-    Returns the positions of the tags left, and how deep the removed ones are nested in each other.
+    Returns the positions of the remaining tags, and the nesting depth of the removed tags.
 
     >>> _unpaired([3, 4, 4, -4, -4, 5, -3])
     ([0, 5, 6], 2)

@@ -1,9 +1,9 @@
-"""Undoes the content codings of an HTTP body: what its bytes prove counts, then what its header says.
+"""Undoes the content codings of an HTTP body. It trusts the first bytes of the body more than the header.
 
 gzip, Zstandard and bzip2 begin with marks that no text has, so they are undone whether a header names them or not.
-deflate and brotli have no mark: they are tried if a header names them. A body that reads as text is taken as it is,
-whatever coding its header names: crawlers undo codings and keep the header, and servers write ``none``, ``UTF-8`` or
-``binary`` there. Every unpacker is bounded by ``max_bytes``.
+deflate and brotli have no mark, so they are tried only if a header names them. A body that reads as text stays as it
+is, whatever coding its header names: crawlers undo codings and keep the header, and servers write ``none``, ``UTF-8``
+or ``binary`` there. No unpacker returns more than about ``max_bytes``.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ def _words(text: str) -> frozenset[str]:
 
 
 _MAX_CODINGS = 4
-"""Ours: codings over one another; one is usual."""
+"""Ours: limit of codings on top of each other. One is usual."""
 _MAX_WINDOW_BYTES = 8 << 20
 """Zstandard's window for HTTP is at most 8 MB (RFC 9659)."""
 _TEXT_BYTES = 512
-"""Ours: packed data of so many bytes holds a control character, but for one time in 10^25."""
+"""Ours: only one in 10^25 stretches of packed data of this size contains no control character."""
 _CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
 _BOMS = (b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")
 _GZIP = b"\x1f\x8b\x08"
@@ -38,10 +38,10 @@ _NONE = _words(
     "identity none null chunked gzip x-gzip zstd bzip2 x-bzip2 binary plain text text/html 7bit 8bit ascii "
     "us-ascii utf-8 utf8 iso-8859-1 windows-1252"
 ) | {""}
-"""Codings that leave nothing to do where the bytes have no mark of them."""
+"""Names of codings that are ignored if the body does not begin with a mark."""
 
 Unpack = Callable[[bytes, int], tuple[bytes, bool]]
-"""Returns at most ``max_bytes`` and one, and whether the packed data were whole. Raises :class:`HttpError`."""
+"""Returns at most ``max_bytes + 1`` bytes, and whether the packed data were complete. Raises :class:`HttpError`."""
 
 
 class HttpError(Exception):
@@ -56,12 +56,12 @@ def decoded_body(body: bytes, codings: str, *, max_bytes: int) -> bytes:
     """Returns a body without its codings.
 
     Args:
-        body: as it was sent, but for chunks.
+        body: the body as it was sent, with the chunks already joined.
         codings: the values of its headers, with commas between them.
-        max_bytes: the most that any coding may unpack to.
+        max_bytes: limit of the bytes that any coding may unpack to.
 
     Raises:
-        HttpError: ``http_body_too_large``, or ``bad_http_body`` where it does not unpack or its coding is not known.
+        HttpError: ``http_body_too_large``, or ``bad_http_body`` if it does not unpack or its coding is not known.
 
     >>> decoded_body(b"<p>One</p>", "UTF-8", max_bytes=99), decoded_body(zlib.compress(b"<p>"), "deflate", max_bytes=99)
     (b'<p>One</p>', b'<p>')
@@ -90,7 +90,7 @@ def _by_mark(body: bytes) -> Unpack | None:
 
 
 def _by_name(body: bytes, name: str, max_bytes: int) -> bytes:
-    """Undoes a coding without a mark. A body that does not have it, or another one, has to read as text."""
+    """Undoes a coding without a mark. If that fails, returns the body unchanged if it reads as text, else raises."""
     coding = _NAMES.get(name)
     try:
         if coding is None:
@@ -112,7 +112,7 @@ def _is_text(body: bytes) -> bool:
 
 
 def _gunzipped(body: bytes, max_bytes: int) -> tuple[bytes, bool]:
-    """Unpacks all members. What follows the last is passed over, and a member that is cut gives what it has."""
+    """Unpacks all members. Bytes after the last member are ignored. A truncated member yields what it contains."""
     pieces: list[bytes] = []
     num_bytes = 0
     rest = body
@@ -133,7 +133,7 @@ def _gunzipped(body: bytes, max_bytes: int) -> tuple[bytes, bool]:
 
 
 def _inflated(body: bytes, max_bytes: int) -> tuple[bytes, bool]:
-    """Unpacks deflate with zlib's frame, as the standard says, or bare, as some servers send it."""
+    """Unpacks deflate with zlib's header (as the standard says), or without it (as some servers send it)."""
     for wbits in (15, -15):
         unpacker = zlib.decompressobj(wbits)
         try:
