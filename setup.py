@@ -163,6 +163,7 @@ setup(
             "boto3==1.43.117",
             "datatrove==0.10.1",
             "gcsfs==2026.10.1",
+            "gigatoken==0.10.0",
             "megatron-core==0.16.1",
             "s3fs==2026.9.0",
             "torchdata>=0.11",
