@@ -111,9 +111,11 @@ setup(
         "filters.html",
         "filters.language",
         "filters.latex",
+        "filters.rule_sets",
         "filters.wikitext",
         "mixtures",
         "mixtures.decontaminate",
+        "mixtures.find",
         "mixtures.inspect",
         "mixtures.plan",
         "mixtures.recipes",
@@ -134,6 +136,7 @@ setup(
         "pipeline.sources",
         "pipeline.sources.arxiv",
         "pipeline.sources.books",
+        "pipeline.sources.corpora",
         "pipeline.sources.formats",
         "pipeline.sources.github",
         "pipeline.sources.stack_exchange",
@@ -161,12 +164,22 @@ setup(
         # boto3 has the version that s3fs's client works with. Without it pip tries other versions, also of torch.
         "train-peers": [
             "boto3==1.43.117",
+            "array-record==0.8.6",
             "datatrove==0.10.1",
+            "spacy>=3.8",
+            "grain==0.2.18",
             "gcsfs==2026.10.1",
             "gigatoken==0.10.0",
             "megatron-core==0.16.1",
             "s3fs==2026.9.0",
+            # mosaicml-streaming is installed without its requirements (see the Makefile): it pins older versions of
+            # numpy and transformers. These are what its reader imports beside the others here.
+            "catalogue>=2",
+            "pillow>=10",
+            "python-snappy>=0.7",
             "torchdata>=0.11",
+            "torchvision>=0.28",
+            "zstd>=1.5",
         ],
         # For the tests of the report in a real browser. They also need Chromium (Debian's package of that name).
         "browser": ["playwright>=1.50"],

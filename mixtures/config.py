@@ -11,7 +11,7 @@ from tokenizer.encoder_settings import KEYS as ENCODER_KEYS
 
 RUN_KEYS = ("recipe", "inputs", "models", "output", "seed", "exclude", "run", "decontamination")
 """Keys of a configuration file that are about the run; all others are the recipe's."""
-RECIPE_KEYS = ("name", "mixture", "tokenizer", "shards", "sources", "paper")
+RECIPE_KEYS = ("name", "mixture", "tokenizer", "shards", "sources", "corpora", "paper")
 DECONTAMINATION = "decontamination"
 """The key about evaluation sets. A recipe may have it too; it says nothing about the mixture."""
 _WHOLE_KEYS = ("weights", "epochs", "validation")
@@ -47,6 +47,9 @@ def recipe_of_config(config: Mapping[str, Any], *, default: str, inputs: Iterabl
     own = {k: v for k, v in config.items() if k not in RUN_KEYS and not (k == "tokenizer" and tokenizer_path(config))}
     if isinstance(said := own.get("tokenizer"), Mapping):
         own["tokenizer"] = {key: value for key, value in said.items() if key not in ENCODER_KEYS}
+    if config.get("corpora") and not config.get("recipe") and not _sources(own.get("mixture")):
+        once = {"epochs": dict.fromkeys(inputs, 1)}  # a corpus of one's own, and no weights: all of it, once
+        own["mixture"] = {**(own.get("mixture") or {}), **once}
     own = _with_sources(own, list(inputs) or list(config.get("inputs") or ()) or _sources(base.get("mixture")))
     return recipe_of(_laid_over(_of_weights(base, own), own))
 
@@ -55,7 +58,7 @@ def tokenizer_path(config: Mapping[str, Any]) -> str | None:
     """Returns the tokenizer's file that a configuration names: ``tokenizer: FILE`` or ``tokenizer: {path: FILE}``.
 
     Raises:
-        ValueError: a file is named beside settings for training one.
+        ValueError: the configuration names a file and also has settings for training a tokenizer.
 
     >>> tokenizer_path({"tokenizer": {"path": "t.json", "bos": False}}), tokenizer_path({"tokenizer": {"bos": False}})
     ('t.json', None)
@@ -68,6 +71,20 @@ def tokenizer_path(config: Mapping[str, Any]) -> str | None:
     if other := [str(key) for key in said if key not in ENCODER_KEYS]:
         raise ValueError(f"tokenizer has path, and {other[0]}, which is about training one: give one of the two")
     return text_in(said, "path")
+
+
+def corpora_in(config: Mapping[str, Any], *, default: str) -> dict[str, Any]:
+    """Returns the declarations of sources without code: those of the recipe that the file names, and its own over them.
+
+    Raises:
+        ValueError: they are no mapping.
+    """
+    found = _laid_over(
+        read_yaml(text_in(config, "recipe") or default).get("corpora") or {}, config.get("corpora") or {}
+    )
+    if not isinstance(found, Mapping):
+        raise ValueError("corpora in the config file must map a name to its declaration")
+    return {str(name): one for name, one in found.items()}
 
 
 def decontamination_of_config(config: Mapping[str, Any]) -> Any:

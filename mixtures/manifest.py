@@ -185,7 +185,7 @@ def loads(data: bytes, path: str) -> dict[str, Any]:
 
 
 def tokenizer_name(manifest: Mapping[str, Any]) -> str:
-    """Returns the name of the tokenizer's file in the output folder."""
+    """Returns the name of the tokenizer's file in the output folder. It tells the kind of tokenizer."""
     said = manifest["tokenizer"].get("path")
     return said if said in FILE_NAMES else FILE_NAMES[0]
 

@@ -1,11 +1,11 @@
-"""gigatoken behind bounds: an optional library that gives the ids of ``tokenizers`` and ``tiktoken`` faster.
+"""Runs gigatoken, an optional library that computes the ids of ``tokenizers`` and ``tiktoken`` faster.
 
-It is young, so it is used only where :func:`tokenizer.proof.prove` has found its ids equal on the run's own text, in
-the one version that was examined, and in three bounds:
+gigatoken is young. Only the one version that was examined is used, and only after :func:`tokenizer.proof.prove` found
+its ids equal on the run's own text. Three of its properties are worked around:
 
-- It keeps every distinct word that it has seen. It is loaded anew after :data:`RESTART_BYTES` of text.
-- It crashes on bytes that are not UTF-8. It is given checked strings only.
-- It finds special tokens in texts. It is loaded without them.
+- It stores every distinct word that it sees, so it is loaded again after :data:`RESTART_BYTES` of text.
+- It crashes on bytes that are not UTF-8, so it gets checked strings only.
+- It finds special tokens in texts, so it is loaded without them.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from tokenizer.encoder_settings import PATTERNS
 
 VERSION = "0.10.0"
 RESTART_BYTES = 256 << 20
-"""Text after which gigatoken is loaded anew. It was seen to grow by about one byte for each byte of varied text."""
+"""The text after which gigatoken is loaded again. Its memory grows by about one byte per byte of varied text."""
 _SCHEMES = {"r50k_base": "r50k", "cl100k_base": "cl100k", "o200k_base": "o200k"}
 
 
 class Gigatoken:
-    """A tokenizer that gigatoken has loaded. Make it with :meth:`of_json` or :meth:`of_ranks`."""
+    """A tokenizer that gigatoken loaded. :meth:`of_json` and :meth:`of_ranks` create one."""
 
     name = f"gigatoken {VERSION}"
 
@@ -41,13 +41,16 @@ class Gigatoken:
 
     @classmethod
     def of_json(cls, text: str) -> Gigatoken | None:
-        """Returns an encoder of a ``tokenizer.json`` without special tokens; None if there is none for it here."""
+        """Returns an encoder of a ``tokenizer.json`` without special tokens.
+
+        Returns None if gigatoken is not installed or does not read the file.
+        """
         library = _library()
         return cls._of(lambda: library.Tokenizer.from_json(text)) if library is not None else None
 
     @classmethod
     def of_ranks(cls, data: bytes, pattern: str) -> Gigatoken | None:
-        """Returns an encoder of a rank file; None if gigatoken is not here or does not know the pattern."""
+        """Returns an encoder of a rank file; None if gigatoken is not installed or does not know the pattern."""
         library = _library()
         scheme = next((_SCHEMES[name] for name, regex in PATTERNS.items() if regex == pattern), None)
         if library is None or scheme is None:
@@ -71,7 +74,7 @@ class Gigatoken:
             raise
 
     def encode(self, texts: pa.Array) -> tuple[Array, Array]:
-        """Returns the ids (uint32) of all texts (large_string, valid UTF-8), concatenated, and how many each has."""
+        """Returns the ids (uint32) of all texts (large_string, valid UTF-8), concatenated, and the number of each."""
         if not len(texts):
             return np.empty(0, np.uint32), np.empty(0, np.int64)
         self._seen_bytes += int(pc.sum(pc.binary_length(texts)).as_py())
@@ -84,12 +87,12 @@ class Gigatoken:
 
 
 def is_panic(error: BaseException) -> bool:
-    """True for a panic of a library written in Rust, which is no Exception."""
+    """True for a panic of a library written in Rust. A panic is not an Exception."""
     return type(error).__name__ == "PanicException"
 
 
 def _library() -> Any:
-    """Returns the library, if it is installed in the version that was examined."""
+    """Returns the library; None if the version that was examined is not installed."""
     try:
         if metadata.version("gigatoken") != VERSION:
             return None

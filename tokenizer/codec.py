@@ -1,4 +1,4 @@
-"""What every kind of tokenizer file gives: ids of texts, the reference library's ids, and texts of ids."""
+"""The interface of every kind of tokenizer file: ids of texts, the reference library's ids, and texts of ids."""
 
 from __future__ import annotations
 
@@ -12,43 +12,46 @@ Array = np.ndarray[Any, Any]
 
 MODEL, JSON, RANKS = "tokenizer.model", "tokenizer.json", "tokenizer.tiktoken"
 FILE_NAMES = (MODEL, JSON, RANKS)
-"""The names that the kinds of tokenizer have in an output folder. A ``tokenizer.json`` beside a ``tokenizer.model`` is
-made from it."""
+"""The file names of the three kinds in an output folder. A ``tokenizer.json`` beside a ``tokenizer.model`` is converted
+from it."""
 
 
 class Codec(Protocol):
     """A loaded tokenizer file."""
 
     file_name: str
-    """Its name in an output folder."""
+    """The name of the file in an output folder."""
     library: str
-    """The reference library and its version."""
+    """The name and version of the reference library."""
     vocab_size: int
-    """One more than the largest id."""
+    """The largest id, plus one."""
 
     @property
     def control(self) -> Mapping[str, int]:
-        """The ids that no text may give, by the token's text."""
+        """The ids that no text may be encoded to, by the text of the token."""
 
     @property
     def accelerator(self) -> str:
-        """What encodes in place of the reference library; empty if nothing does."""
+        """The encoder that replaces the reference library; empty if the library itself encodes."""
 
     def border(self, kind: str) -> int | None:
-        """Returns the id that the file itself calls ``bos`` or ``eos``, if any."""
+        """Returns the id of the file's own bos or eos; None if the file has none. ``kind`` is ``bos`` or ``eos``."""
 
     def encode(self, texts: pa.Array) -> tuple[Array, Array]:
-        """Returns the ids of all texts (large_string, no nulls), concatenated, and how many each text has."""
+        """Returns the ids of all texts (large_string, no nulls), concatenated, and the number of ids of each text."""
 
     def reference(self, texts: Sequence[str]) -> list[list[int]]:
-        """Returns the ids that the reference library gives."""
+        """Returns the ids of the reference library."""
 
     def decode(self, ids: Sequence[int]) -> str:
         """Returns the text of ids, without control tokens."""
 
+    def decode_batch(self, lists: Sequence[Sequence[int]]) -> list[str]:
+        """Returns the text of every list of ids, as :meth:`decode` does one by one."""
+
 
 def flat(encoded: Sequence[Sequence[int]], dtype: Any) -> tuple[Array, Array]:
-    """Returns lists of ids concatenated, and the length of each.
+    """Returns the concatenated lists of ids, and the length of each list.
 
     >>> flat([[1, 2], [], [3]], np.uint16)
     (array([1, 2, 3], dtype=uint16), array([2, 0, 1]))

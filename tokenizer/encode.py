@@ -1,7 +1,8 @@
-"""Encodes text with the ids of the library that a tokenizer's file belongs to.
+"""Encodes text with the ids of a tokenizer's reference library, several times faster where the file allows it.
 
-A file is a SentencePiece ``.model``, a Hugging Face ``tokenizer.json`` or a tiktoken rank file; its content says which.
-Everything behind the ids is the same for all: bos and eos around a document, and Arrow lists of uint16 or uint32.
+A tokenizer's file is a SentencePiece ``.model``, a Hugging Face ``tokenizer.json`` or a tiktoken rank file. Its content
+tells which. :mod:`tokenizer.codec` lists what each kind provides. Here bos and eos are put around each document, and
+ids become Arrow lists of uint16 or uint32.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ _MAX_LIST_TOKENS = 2**31 - 1
 
 
 class Encoder:
-    """A tokenizer that encodes batches of documents. Pickles as its file's bytes and its settings.
+    """A tokenizer that encodes and decodes batches of documents. Pickles as its file's bytes and its settings.
 
     Use :meth:`load`. ``bos`` and ``eos`` put these ids around every document; text that spells ``<s>``, ``</s>`` or
     ``<0x0A>`` is encoded as that text.
@@ -39,11 +41,11 @@ class Encoder:
         self.settings = settings
         self.codec: Codec = _codec(data, settings)
         self.sha256: str = hashlib.sha256(data).hexdigest()
-        """Of the file's bytes."""
+        """The checksum of the file's bytes."""
         self.vocab_size: int = self.codec.vocab_size
         self.dtype: np.dtype[Any] = id_dtype(self.vocab_size)
         self.bos_id: int = self._border("bos", settings.bos)
-        """The id in front of every document; -1 if there is none. ``eos_id`` likewise."""
+        """The id before each document; -1 if documents have no bos. ``eos_id`` likewise."""
         self.eos_id: int = self._border("eos", settings.eos)
 
     @classmethod
@@ -52,14 +54,14 @@ class Encoder:
         """Reads a tokenizer's file (or takes its bytes).
 
         Args:
-            model: the file.
-            bos: whether documents get one, or its text; None for "where the tokenizer has one".
-            eos: likewise.
+            model: the path of the file, or its bytes.
+            bos: True puts a bos before each document, a text names the token to use. None: only if the file has one.
+            eos: the same for the end of each document. With None the file must have one.
             fast: ``off`` encodes with the reference library alone.
-            settings: in place of the three before, and what a rank file needs besides.
+            settings: replaces ``bos``, ``eos`` and ``fast``. They also say what a rank file lacks.
 
         Raises:
-            ValueError: it is not there, is no tokenizer, or lacks the bos or eos that was asked for.
+            ValueError: it is not there, is not a tokenizer, or lacks the bos or eos that was asked for.
         """
         settings = settings or EncoderSettings(bos=bos, eos=eos, fast=fast)
         if isinstance(model, bytes):
@@ -78,19 +80,19 @@ class Encoder:
 
     @property
     def model(self) -> bytes:
-        """The file's bytes, as they are written to the output folder under :attr:`file_name`."""
+        """The file's bytes, as they are written to :attr:`file_name` in the output folder."""
         return self._data
 
     @property
     def file_name(self) -> str:
-        """The name of the file in an output folder, by its kind."""
+        """The name of the file in an output folder. It tells the kind of the file."""
         return self.codec.file_name
 
     @property
     def identity(self) -> str:
-        """A checksum of all that decides the ids of a document: the file and the settings.
+        """A checksum of everything that decides a document's ids: the file and the settings.
 
-        It is the file's own where a ``.model`` puts both bos and eos around documents.
+        For a ``.model`` that puts both bos and eos around documents, it is the file's own checksum.
         """
         is_plain = self.file_name == MODEL and self.bos_id >= 0 and self.eos_id >= 0 and not self._names_borders()
         if is_plain:
@@ -100,7 +102,7 @@ class Encoder:
 
     @property
     def is_fast(self) -> bool:
-        """True if something faster than the reference library encodes."""
+        """True if a faster encoder replaces the reference library."""
         return bool(self.codec.accelerator)
 
     def encode(self, text: str) -> list[int]:
@@ -124,11 +126,16 @@ class Encoder:
         """Returns the text of a document's ids, without bos and eos. Bytes that are not UTF-8 give U+FFFD."""
         return self.codec.decode([int(i) for i in ids])
 
+    def decode_batch(self, ids: pa.ListArray) -> list[str]:
+        """Returns the text of every document of a batch, as `decode` does one by one, and several times faster."""
+        flat, ends = ids.flatten().to_numpy(zero_copy_only=False).tolist(), np.diff(ids.offsets.to_numpy()).cumsum()
+        return self.codec.decode_batch([flat[begin:end] for begin, end in pairwise([0, *ends.tolist()])])
+
     def _names_borders(self) -> bool:
         return isinstance(self.settings.bos, str) or isinstance(self.settings.eos, str)
 
     def _border(self, kind: str, wanted: Mark) -> int:
-        """Returns the id of bos or eos as the settings want it, -1 for none."""
+        """Returns the id that the settings ask for as bos or eos; -1 if they ask for none."""
         if wanted is False:
             return -1
         control = self.codec.control
@@ -168,7 +175,7 @@ class Encoder:
 
 
 def _codec(data: bytes, settings: EncoderSettings) -> Codec:
-    """Loads a file by what it is."""
+    """Loads a file. Its content tells its kind."""
     if data[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
         return HuggingFaceCodec(data, is_fast=settings.fast == "auto")
     if is_rank_file(data):
@@ -177,7 +184,7 @@ def _codec(data: bytes, settings: EncoderSettings) -> Codec:
 
 
 def _among(control: Any) -> str:
-    """Returns the control tokens that there are, as the end of a message."""
+    """Returns the end of a message, which lists the control tokens of the file."""
     names = list(control)
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
     return f" (its control tokens are {', '.join(names[:8])}{more})" if names else " (it has no control token)"

@@ -1,4 +1,4 @@
-"""What a recipe says of encoding, beside the file: which ids stand around a document, and what a rank file lacks."""
+"""Settings of encoding that are not in a tokenizer's file: bos and eos around documents, and what a rank file lacks."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import PurePosixPath
 from typing import Any, Literal
 
 Mark = bool | str | None
-"""Whether a document gets bos (or eos): a token's text, True, False, or None for "where the tokenizer has one"."""
+"""Whether documents get bos (or eos): True, False, or the text of the token. None: only if the tokenizer has one."""
 Fast = Literal["auto", "off"]
 KEYS = ("path", "bos", "eos", "fast", "pattern", "special_tokens")
-"""Keys of ``tokenizer:`` that are about encoding; all others are about training."""
+"""The keys of ``tokenizer:`` that are about encoding. All others are about training."""
 
 _LETTERS_AND_3_DIGITS = (
     r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+"
@@ -32,8 +32,8 @@ PATTERNS: dict[str, str] = {
         ]
     ),
 }
-"""The regular expressions that cut a text before its bytes are merged, as ``tiktoken_ext/openai_public.py`` (0.14.0)
-has them. GPT-2, p50k and their edits have that of r50k_base."""
+"""The regular expressions that split a text before its bytes are merged, from ``tiktoken_ext/openai_public.py``
+(0.14.0). gpt2, p50k_base and p50k_edit use that of r50k_base."""
 _SAME_PATTERN = {"gpt2": "r50k_base", "p50k_base": "r50k_base", "p50k_edit": "r50k_base", "o200k_harmony": "o200k_base"}
 DEFAULT_PATTERN = "cl100k_base"
 _FIM = {"<|fim_prefix|>": 100258, "<|fim_middle|>": 100259, "<|fim_suffix|>": 100260}
@@ -48,16 +48,16 @@ _SPECIAL_TOKENS: dict[str, dict[str, int]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderSettings:
-    """How a tokenizer's file is used."""
+    """The settings with which a tokenizer's file is used."""
 
     bos: Mark = None
     eos: Mark = None
     fast: Fast = "auto"
     """``off`` encodes with the reference library alone."""
     pattern: str | None = None
-    """Of a rank file: the regular expression, or the name of one of :data:`PATTERNS`."""
+    """For a rank file: the regular expression, or the name of one of :data:`PATTERNS`."""
     special_tokens: tuple[tuple[str, int], ...] | None = None
-    """Of a rank file: the control tokens and their ids."""
+    """For a rank file: the control tokens and their ids."""
 
     def __post_init__(self) -> None:
         for name in ("bos", "eos"):
@@ -73,10 +73,10 @@ class EncoderSettings:
 
     @classmethod
     def of(cls, said: Any) -> EncoderSettings:
-        """Makes settings from the ``tokenizer`` of a configuration file, whatever else that holds.
+        """Reads settings from the ``tokenizer`` of a configuration file. Keys about training are ignored.
 
         Raises:
-            ValueError: a value is not of its kind, or documents would get neither bos nor eos.
+            ValueError: a value has the wrong type, or documents would get neither bos nor eos.
 
         >>> EncoderSettings.of({"path": "t.json", "bos": False}).bos
         False
@@ -94,7 +94,7 @@ class EncoderSettings:
         return made
 
     def for_file(self, path: str) -> EncoderSettings:
-        """Returns the settings with what a rank file's name says, where it is one that tiktoken knows.
+        """Returns the settings completed by the name of the rank file, if it is one that tiktoken publishes.
 
         >>> EncoderSettings().for_file("x/o200k_base.tiktoken").special_tokens
         (('<|endoftext|>', 199999), ('<|endofprompt|>', 200018))
@@ -111,12 +111,12 @@ class EncoderSettings:
         )
 
     def regex(self) -> str:
-        """Returns the regular expression of a rank file; that of cl100k_base where nothing is said."""
+        """Returns the regular expression for a rank file. The default is that of cl100k_base."""
         name = self.pattern or DEFAULT_PATTERN
         return PATTERNS.get(_SAME_PATTERN.get(name, name), name)
 
     def said(self) -> dict[str, Any]:
-        """Returns what is not as by default, in the form that :meth:`of` reads.
+        """Returns the settings that differ from the default, in the form that :meth:`of` reads.
 
         >>> EncoderSettings(bos=False, special_tokens=(("<eot>", 300),)).said()
         {'bos': False, 'special_tokens': {'<eot>': 300}}

@@ -4,8 +4,9 @@ Only models of LLaMA's kind (see :func:`tokenizer.fast_bpe.covers`) have an exac
 in front of which a space is prepended and every space becomes U+2581. Nothing is a special token in it, because the
 shards hold text that spells ``<s>`` as the text it is.
 
-User-defined symbols are added tokens in it. They are cut out of a text before a space is put in front of the rest,
-in front of every part of it, so only a model that puts none there has an equal.
+User-defined symbols become added tokens. Hugging Face's library first splits a text at them, and then puts a space
+before every part. SentencePiece puts a space before the whole text only. So a model with user-defined symbols has an
+exact equal only if it puts no space there.
 
 SentencePiece merges by the score of the merged piece, the leftmost pair of equal scores first. A ``tokenizer.json``
 ranks pairs instead, so the pairs are listed by falling score of the piece that they make.
@@ -69,7 +70,7 @@ def tokenizer_json(model: bytes) -> str | None:
 
 
 def _symbol(text: str, number: int) -> dict[str, Any]:
-    """A token that is found in texts before anything is merged, as SentencePiece finds a user-defined symbol."""
+    """Returns an added token. The library finds it in texts before it merges anything, as SentencePiece does."""
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "special"), False)
     return {"id": number, "content": text, **flags}
 

@@ -1,9 +1,9 @@
-"""The ``tokenizer.json`` files of Hugging Face, encoded by their own library, or by gigatoken where its ids are equal.
+"""Encodes with Hugging Face's ``tokenizer.json`` files, by their own library or by gigatoken where its ids are equal.
 
-Tokens that the file marks as special are control tokens here: a text that spells one is encoded as the text it is.
-Tokens that were added without that mark (Qwen's ``<tool_call>``, GPT-NeoX's runs of spaces) are part of the vocabulary
-and are found in texts, as the library finds them. What the file says of truncation, padding and a template around texts
-is not used: bos and eos are settings.
+Control tokens are the tokens that the file marks as special. A text that spells one is encoded as ordinary text. Tokens
+that are added without this mark (Qwen's ``<tool_call>``, GPT-NeoX's runs of spaces) belong to the vocabulary, and are
+found in texts as the library finds them. The file's truncation, padding and template around texts are not used, because
+bos and eos are settings.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PARTS = {"normalizer": "normaliser", "pre_tokenizer": "pre-tokeniser", "post_pr
           "decoder": "decoder"}  # fmt: skip
 _LISTS = ("normalizers", "pretokenizers", "processors", "decoders")
 _MAX_CHARS = 1 << 20
-"""The library makes about 100 bytes a token, so batches are encoded in pieces of about this many characters."""
+"""Batches are encoded in pieces of about this many characters, because the library needs about 100 bytes per token."""
 
 
 class HuggingFaceCodec:
@@ -32,7 +32,7 @@ class HuggingFaceCodec:
     file_name = JSON
 
     def __init__(self, data: bytes, *, is_fast: bool) -> None:
-        """Loads the bytes of a file. Raises ValueError, with the part that is at fault, where that cannot be done."""
+        """Loads the bytes of a file. Raises ValueError if it cannot be loaded; the message names the part at fault."""
         self.library = f"tokenizers {metadata.version('tokenizers')}"
         try:
             content = json.loads(data.decode("utf-8"))
@@ -65,19 +65,19 @@ class HuggingFaceCodec:
 
     @property
     def accelerator(self) -> str:
-        """Gigatoken, where it is installed and loads the file."""
+        """The name of gigatoken; empty if it is not installed or does not read the file."""
         return self._fast.name if self._fast is not None else ""
 
     def border(self, kind: str) -> int | None:
-        """Returns the id of the one special token that by its name is a ``bos`` or an ``eos``.
+        """Returns the id of the special token whose name is that of a bos or eos; None unless there is exactly one.
 
-        The file does not say which is which. Where several have such names there is no answer.
+        The file itself does not say which token is bos or eos.
         """
         found = [number for text, number in self.control.items() if text.lower() in _BORDERS[kind]]
         return found[0] if len(found) == 1 else None
 
     def encode(self, texts: pa.Array) -> tuple[Array, Array]:
-        """Returns the ids of all texts, concatenated, and how many each text has."""
+        """Returns the ids of all texts, concatenated, and the number of ids of each text."""
         if self._fast is not None:
             ids, counts = self._fast.encode(texts)
             return ids.astype(self._dtype), counts
@@ -101,8 +101,15 @@ class HuggingFaceCodec:
 
     def decode(self, ids: Sequence[int]) -> str:
         """Returns the text of ids, without control tokens."""
-        kept = [int(i) for i in ids if int(i) not in self._control_ids]
-        return str(self._reference.decode(kept, skip_special_tokens=False))
+        return str(self._reference.decode(self._without_control_ids(ids), skip_special_tokens=False))
+
+    def decode_batch(self, lists: Sequence[Sequence[int]]) -> list[str]:
+        """Returns the text of every list of ids, as :meth:`decode` does one by one."""
+        kept = list(map(self._without_control_ids, lists))
+        return [str(text) for text in self._reference.decode_batch(kept, skip_special_tokens=False)]
+
+    def _without_control_ids(self, ids: Sequence[int]) -> list[int]:
+        return [int(i) for i in ids if int(i) not in self._control_ids]
 
 
 _BORDERS = {
@@ -111,11 +118,11 @@ _BORDERS = {
     "eos": frozenset({"</s>", "<eos>", "[eos]", "<|eos|>", "<|end_of_text|>", "<|endoftext|>",
                       "<|end▁of▁sentence|>", "<｜end▁of▁sentence｜>"}),
 }  # fmt: skip
-"""Names of bos and eos in published tokenizers: LLaMA 1 to 3, Gemma, GPT-2 and GPT-NeoX, Qwen, DeepSeek."""
+"""The names of bos and eos in published tokenizers: LLaMA 1 to 3, Gemma, GPT-2 and GPT-NeoX, Qwen, DeepSeek."""
 
 
 def _library() -> Any:
-    """Returns the library, which only this kind of file needs."""
+    """Imports the library, which only this kind of file needs."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # a worker has one core; threads do not survive a fork
     import tokenizers
 
@@ -132,7 +139,7 @@ def _loaded(content: Mapping[str, Any], data: bytes) -> Any:
 
 
 def _fault(content: Mapping[str, Any]) -> str:
-    """Returns which part of the file the library does not take: it is given each part alone."""
+    """Returns a message that names the part of the file that the library does not read. Each part is tried alone."""
     for key, name in _PARTS.items():
         for part in _leaves(content.get(key)):
             if not _is_taken({key: part}):
@@ -143,7 +150,7 @@ def _fault(content: Mapping[str, Any]) -> str:
 
 
 def _leaves(part: Any) -> list[Any]:
-    """Returns the parts of a sequence, or the part itself; nothing for null."""
+    """Returns the parts of a sequence, or the part itself; an empty list for null."""
     if isinstance(part, Mapping) and part.get("type") == "Sequence":
         lists = (part[name] for name in _LISTS if isinstance(part.get(name), list))
         inside: list[Any] = next(lists, [])
@@ -163,6 +170,6 @@ def _is_taken(parts: Mapping[str, Any]) -> bool:
 
 
 def _without_control(content: Mapping[str, Any]) -> str:
-    """Returns the file without its special tokens, for an encoder that would find them in texts."""
+    """Returns the file without its special tokens, because gigatoken would find them in texts."""
     added = [token for token in content.get("added_tokens") or () if not token.get("special")]
     return json.dumps({**content, "added_tokens": added, "post_processor": None, "truncation": None, "padding": None})

@@ -1,9 +1,8 @@
-"""Proves, before a run encodes anything, that ids are those of the reference library and that no text gives a control
-token.
+"""Compares an encoder with its reference library, before a run encodes anything.
 
-The texts are a part of the run's own and a list of hostile ones. What is proven is the encoder as it is loaded: ours
-for a ``.model``, gigatoken for the other kinds where it is installed. Where the reference library itself encodes there
-is nothing to compare, and only the control tokens are checked.
+The ids must be equal, and no text may be encoded to a control token. The texts are some of the run's own documents and
+a list of hostile strings. The encoder is the one that the run will use: the project's own for a ``.model``, gigatoken
+for the other kinds if it is installed. If the reference library itself encodes, only the control tokens are checked.
 """
 
 from __future__ import annotations
@@ -17,9 +16,9 @@ import pyarrow as pa
 from tokenizer.encode import Encoder
 
 MAX_TEXT_CHARS = 20_000
-"""Of a longer text so much is compared."""
+"""At most this many characters of a text are compared."""
 MAX_TEXTS_BYTES = 1 << 20
-"""Of the run's texts about so many bytes are compared: under a second for the slowest library."""
+"""About this many bytes of the run's texts are compared. The slowest library needs less than a second for them."""
 
 HOSTILE = (
     "", " ", "  ", "a", " a", "a ", "a  b", "   a   b   ", "\n", "\n\n a", "\t\tx", "\r\n", "\r\n\r\n  x", " \n \n",
@@ -36,14 +35,14 @@ def prove(encoder: Encoder, texts: Sequence[str]) -> str | None:
     """Compares an encoder with its reference library.
 
     Args:
-        encoder: the tokenizer as it is loaded.
-        texts: a part of the run's own text.
+        encoder: the encoder to check.
+        texts: some of the run's own texts.
 
     Returns:
-        A line on the first text with other ids, or None if all are equal.
+        A message about the first text with different ids; None if all ids are equal.
 
     Raises:
-        ValueError: a text that spells a control token gives that token.
+        ValueError: a text that spells a control token is encoded to that token.
     """
     control = frozenset(encoder.codec.control.values())
     spelled = [text for token in encoder.codec.control for text in (token, f"a {token} b", f"{token}{token}")]
@@ -83,12 +82,12 @@ def _bounded(texts: Sequence[str]) -> Iterator[str]:
 
 
 def proven(encoder: Encoder, texts: Sequence[str]) -> tuple[Encoder, str]:
-    """Returns the encoder if its ids are equal, and a line about it.
+    """Returns the encoder to use, and a message about it.
 
-    Where gigatoken's ids differ the reference library encodes instead.
+    It is the given encoder if its ids are equal. If gigatoken's ids differ, it is one that uses the reference library.
 
     Raises:
-        ValueError: our own encoder's ids differ, or a text gives a control token.
+        ValueError: the ids of the project's own encoder differ, or a text is encoded to a control token.
     """
     difference = prove(encoder, texts)
     what = encoder.codec.accelerator or encoder.codec.library

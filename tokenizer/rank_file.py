@@ -1,8 +1,8 @@
-"""The rank files of tiktoken: a line per token, its bytes in base64 and its rank. Encoded by tiktoken, or by gigatoken
-where its ids are equal.
+"""Encodes with tiktoken's rank files, by tiktoken or by gigatoken where its ids are equal.
 
-A rank file holds no pattern and no control tokens: they are settings (:mod:`tokenizer.encoder_settings`). Where no
-control token is named, ``<|endoftext|>`` is the first id behind the ranks, as in GPT-2's.
+A rank file has one line per token: its bytes in base64, and its rank. It has no pattern and no control tokens, so they
+are settings (:mod:`tokenizer.encoder_settings`). If the settings name no control token, ``<|endoftext|>`` gets the
+first id after the ranks, as in GPT-2.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _NAMED = {"bos": ("<|startoftext|>", "<|begin_of_text|>"), "eos": (_END, "<|end_
 
 
 def is_rank_file(data: bytes) -> bool:
-    """True if the first line has the form of a rank file's.
+    """True if the first line is a token in base64 and a rank.
 
     >>> is_rank_file(b"IQ== 0"), is_rank_file(b"{}")
     (True, False)
@@ -33,10 +33,10 @@ def is_rank_file(data: bytes) -> bool:
 
 
 def parse_ranks(data: bytes) -> dict[bytes, int]:
-    """Reads a rank file.
+    """Returns the rank of each token of a rank file.
 
     Raises:
-        ValueError: a line has another form, or a token or a rank stands twice; the line is named.
+        ValueError: a line has another form, or the file has a token or a rank twice. The message names the line.
 
     >>> parse_ranks(b"IQ== 0")
     {b'!': 0}
@@ -65,8 +65,11 @@ class TiktokenCodec:
     file_name = RANKS
 
     def __init__(self, data: bytes, settings: EncoderSettings) -> None:
-        """Loads the bytes of a rank file. Raises ValueError if they are none, ranks are missing, or the pattern is no
-        regular expression."""
+        """Loads the bytes of a rank file.
+
+        Raises:
+            ValueError: they are not a rank file, ranks are missing, or the pattern is not a regular expression.
+        """
         self.library = f"tiktoken {metadata.version('tiktoken')}"
         ranks = parse_ranks(data)
         largest = max(ranks.values(), default=-1)
@@ -90,22 +93,22 @@ class TiktokenCodec:
 
     @property
     def accelerator(self) -> str:
-        """Gigatoken, where it is installed and knows the pattern."""
+        """The name of gigatoken; empty if it is not installed or does not know the pattern."""
         return self._fast.name if self._fast is not None else ""
 
     def border(self, kind: str) -> int | None:
-        """Returns the id of the control token that by its name is a ``bos`` or an ``eos``."""
+        """Returns the id of the control token whose name is that of a bos or eos; None if there is none."""
         return next((self.control[name] for name in _NAMED[kind] if name in self.control), None)
 
     def encode(self, texts: pa.Array) -> tuple[Array, Array]:
-        """Returns the ids of all texts, concatenated, and how many each text has."""
+        """Returns the ids of all texts, concatenated, and the number of ids of each text."""
         if self._fast is not None:
             ids, counts = self._fast.encode(texts)
             return ids.astype(self._dtype), counts
         return flat(self.reference(texts.to_pylist()), self._dtype)
 
     def reference(self, texts: Sequence[str]) -> list[list[int]]:
-        """Returns tiktoken's ids; a text that spells a control token is that text."""
+        """Returns tiktoken's ids. A text that spells a control token is encoded as ordinary text."""
         return [self._encoded(number, text) for number, text in enumerate(texts)]
 
     def _encoded(self, number: int, text: str) -> list[int]:
@@ -122,9 +125,13 @@ class TiktokenCodec:
         parts = (self._bytes_of.get(int(i), b"") for i in ids)
         return b"".join(parts).decode("utf-8", "replace")
 
+    def decode_batch(self, lists: Sequence[Sequence[int]]) -> list[str]:
+        """Returns the text of every list of ids, as :meth:`decode` does one by one."""
+        return list(map(self.decode, lists))
+
 
 def _check_complete(ranks: Mapping[bytes, int], special: Mapping[str, int]) -> None:
-    """Raises ValueError where a byte has no rank, or a rank below the largest has no token."""
+    """Raises ValueError if a byte has no rank, or if a rank below the largest has no token."""
     if not ranks:
         raise ValueError("the tokenizer's rank file is empty")
     lacking = [byte for byte in range(256) if bytes([byte]) not in ranks]

@@ -1,4 +1,4 @@
-"""The lines of a comment, and the statements and sentences in them."""
+"""Splits a comment into lines, statements and sentences."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from filters.code.licence_words import speaks
 
 _MAX_LINE_CHARS = 2_000
-"""Ours: of a line that is searched; longer ones are data."""
+"""Longest line that is searched. Ours: longer lines are data."""
 _MAX_STATEMENT_LINES = 60
 _DIRECTIVE = re.compile(
     r"-\*-.*-\*-|\b(?:vim?|ex):\s*(?:set?\b|\w+=)|\bcoding[:=]\s*[-\w.]+|\blexical-binding:|"
@@ -21,7 +21,7 @@ _DIRECTIVE = re.compile(
     r"^\W{1,3}(?:@nolint|NOLINT|@(?:no)?flow|@format|@jest)\b",
     re.IGNORECASE,
 )
-"""Lines that tools read: they stay whatever is around them."""
+"""Matches lines that tools read. They stay, whatever surrounds them."""
 DECORATION = " \t\r*/#;%!|-=~_+.:<>'\"(){}[]\\@^"
 _PREFIX = re.compile(
     r"[ \t]*(?:['\"][ \t]*)?(?:(?:--+|//+|/?\*+|#+|;+|%+|!+|::|\||\.\.|>|(?:rem|dnl|c)(?=\s))[ \t]*)*"
@@ -58,7 +58,7 @@ _REGION_LINE = re.compile(
 
 @dataclass(slots=True)
 class Line:
-    """A line of a comment: ``prefix`` are its marks and indentation; ``content`` is edited."""
+    """A line of a comment. ``prefix`` has its marks and indentation; ``content`` is the rest, which is edited."""
 
     prefix: str
     content: str
@@ -88,7 +88,7 @@ def is_region(line: Line) -> bool:
 
 
 def statements_of(lines: list[Line]) -> list[list[Line]]:
-    """Groups the lines that are read together: a wrapped sentence, a paragraph, a single line such as ``@author A``."""
+    """Groups lines that belong together: a wrapped sentence, a paragraph, or a single line such as ``@author A``."""
     statements: list[list[Line]] = []
     previous: Line | None = None
     for line in lines:
@@ -109,9 +109,9 @@ def statements_of(lines: list[Line]) -> list[list[Line]]:
 
 
 def _is_continued(content: str) -> bool:
-    """True if the line ends within a sentence.
+    """Returns True if the line ends within a sentence.
 
-    A word in capitals at the end of a line that is not all in capitals is a name: ``Copyright 2015 Opera Software AS``.
+    A final word in capitals is a name unless the whole line is in capitals: ``Copyright 2015 Opera Software AS``.
     """
     match = _CONTINUED.search(content)
     return match is not None and (not match.group().strip().isupper() or content.isupper())
@@ -145,7 +145,7 @@ def _begins_anew(line: Line, previous: Line) -> bool:
 
 
 def _is_within(end: str, content: str) -> bool:
-    """True if a sentence of a licence that begins in capitals goes on: in shouted text, or within a licence's name."""
+    """Returns True if ``content`` continues a licence sentence: shouted text, or the rest of a licence's name."""
     if end.endswith((".", "!", ":")) and not _ABBREVIATION.search(end):
         return False
     if end.isupper() and content.isupper():
@@ -156,12 +156,12 @@ def _is_within(end: str, content: str) -> bool:
 
 
 def _first_sentence(line: Line) -> str:
-    """A line may end one sentence and begin another: ``ARE DISCLAIMED. IN NO EVENT SHALL THE COPYRIGHT OWNER``."""
+    """Returns the first sentence of a line, which may end there: ``ARE DISCLAIMED. IN NO EVENT SHALL THE OWNER``."""
     return line.content[: sentences_of(line.content)[0][1]]
 
 
 def sentences_of(text: str) -> list[tuple[int, int]]:
-    """Returns where each sentence begins and ends, the blanks after it included."""
+    """Returns the start and end of each sentence. Blanks after a sentence belong to it."""
     ends = [
         m.end()
         for m in _SENTENCE_END.finditer(text)

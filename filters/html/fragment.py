@@ -1,8 +1,8 @@
-"""HTML fragment to plain text, as a reader would see it: for post bodies, not for whole web pages.
+"""Converts an HTML fragment to plain text as a reader would see it: for post bodies, not for whole web pages.
 
-Well-formed fragments of the simple kind that a Markdown renderer writes (nearly all post bodies) are split into tags
-by one regular expression. All others are first repaired by lexbor, a browser's HTML5 parser, whose output is of that
-kind. A test checks that both ways give the same text.
+Simple well-formed fragments, as a Markdown renderer writes them (nearly all post bodies), are split into tags by one
+regular expression. All other fragments are first repaired by lexbor, a browser's HTML5 parser, whose output is well
+formed. A test checks that both ways give the same text.
 
 Each element is written as follows:
 
@@ -18,15 +18,15 @@ table                     one line per row, cells separated by `` | ``
                           ordinals (``n<sup>th</sup>``) have none; words raised after a word (a footnote) are set apart
 ``<del>``, ``<s>``        ``~~`` around the struck words
 ``<q>``                   quotation marks around the words
-``<kbd>``, ``<ins>``      their words; set apart from such an element, or a struck one, right after it
+``<kbd>``, ``<ins>``      their words; a space separates two such elements, or struck words, in a row
 ``<img>``                 nothing, or its ``alt`` where asked for
-math (``$``, ``$$``)      untouched, its line breaks too
+math (``$``, ``$$``)      unchanged, including its line breaks
 script, style, comment    gone
-all else                  its words
+anything else             its words
 ========================  ====================================================================================
 
-Entities are decoded once, after the tags were cut: ``&amp;lt;b&gt;`` is the text ``&lt;b>``, and ``&lt;b&gt;`` is
-the text ``<b>``, not a tag.
+Entities are decoded once, after the tags were removed: ``&amp;lt;b&gt;`` becomes the text ``&lt;b>``, and
+``&lt;b&gt;`` becomes the text ``<b>``, which is not a tag.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from filters.html.writer import TextWriter
 _HOLE = "\0"
 """Replaces a removed inline tag, so that the text around it does not become a tag. No XML or HTML contains it."""
 
-# Possessive: what has been taken is never given back, so the match is linear on any input.
+# Possessive quantifiers never give back what they have matched, so matching is linear on any input.
 _ATTRIBUTES = r"[^<>\"'=\0]*+(?:=\"[^\"\0]*+\"[^<>\"'=\0]*+)*+"
 _TAG = rf"<(/?[a-z][a-z0-9]*+)({_ATTRIBUTES})>"
 _INLINE_NAMES = (
@@ -54,8 +54,8 @@ _INLINE_TAG = re.compile(rf"</?(?:{'|'.join(_INLINE_NAMES)})(?:>|\s{_ATTRIBUTES}
 _APART = "kbd|ins|del|s|strike"
 _BETWEEN = "|".join(name for name in _INLINE_NAMES if name not in ("kbd", "ins"))
 _WORDS_APART = re.compile(rf"</(?:{_APART})\s*+>(?:</?(?:{_BETWEEN})(?:>|\s{_ATTRIBUTES}>))*+(?=<(?:{_APART})[\s>])")
-"""Matches between two keys, or struck and inserted words, that nothing separates."""
-# A block that holds nothing but text (its name, the text), or a tag (its name, its attributes).
+"""Matches a place between two adjacent keys, or struck and inserted words, where a space is needed."""
+# Matches a block of nothing but text (groups: its name, the text), or a tag (groups: its name, its attributes).
 _SIMPLE_TAG = re.compile(rf"<(p|li|h[1-6])>([^<]*+)</\1>|{_TAG}")
 _ANY_TAG = re.compile(_TAG + r"|<!--.*?(?:-->|\Z)|<[!?][^>]*+>?|<(?:/?[a-zA-Z])[^>]*+>?", re.DOTALL)
 
@@ -73,24 +73,24 @@ _CHILDREN = {
     **dict.fromkeys(("thead", "tbody", "tfoot"), _ROWS),
     "tr": frozenset({"td", "th"}),
 }
-"""The tags that HTML allows directly inside each tag (``""`` is the fragment). lexbor parses fragments with others."""
+"""The tags that HTML allows directly inside each tag (``""`` is the fragment). Fragments with others go to lexbor."""
 _IN_TABLE = frozenset({"table", "thead", "tbody", "tfoot", "tr"})
 
 _UNSEEN = ["script", "style", "template", "noscript", "iframe", "svg", "object", "select", "textarea", "title"]
 
 MAX_MENDED_TAGS = 5_000
 MAX_MENDED_CHARS = 100_000
-"""A fragment with more ``<`` or longer than this is not mended by lexbor, whose time is quadratic in the depth of what
-is left open (20,000 deep: 3 s) and in the attributes of one tag (80,000: 13 s); its tags are cut as they stand.
-Ours: a post is at most 30,000 characters of Markdown."""
+"""Maximum number of ``<`` signs and characters of a fragment that lexbor repairs. The tags of larger ones are cut as
+they are. lexbor's time is quadratic in the depth of unclosed tags (20,000 deep: 3 s) and in the attributes of one tag
+(80,000: 13 s). Ours: a post is at most 30,000 characters of Markdown."""
 
 
 def html_to_text(fragment: str, *, image_alt: bool = False) -> str:
     r"""Returns the fragment's text without tags, and without empty lines around it.
 
     Args:
-        image_alt: keep the text that stands for an image. Off, as the paper removes tags with all that is in them,
-            and most of these texts are the editor's own "enter image description here".
+        image_alt: keep the alternative text of images. Off by default: the paper removes tags with all that is in
+            them, and most of these texts are the editor's own "enter image description here".
 
     >>> print(html_to_text("<p>Use <code>a &amp;lt; b</code>:</p>\n<pre><code>if a:\n    b()\n</code></pre>"))
     Use a &lt; b:
@@ -120,12 +120,15 @@ def html_to_text(fragment: str, *, image_alt: bool = False) -> str:
 
 
 def _simple_tokens(fragment: str) -> list[str | None]:
-    """Returns a flat list of groups of five: text, leaf's name, leaf's text, tag's name, tag's attributes."""
+    """Returns a flat list of groups of five: text, leaf's name, leaf's text, tag's name, tag's attributes.
+
+    A leaf is a block of nothing but text.
+    """
     return [*_SIMPLE_TAG.split(_INLINE_TAG.sub(_HOLE, fragment)), None, None, None, None]
 
 
 def _from_simple(tokens: list[str | None], writer: TextWriter) -> str | None:
-    """Writes simple tokens and returns the text. Returns None if an HTML parser would nest the tags differently."""
+    """Writes simple tokens and returns the text, or None if an HTML parser would nest the tags differently."""
     open_blocks = [""]
     open_marks: list[str] = []
     fives = zip(tokens[::5], tokens[1::5], tokens[2::5], tokens[3::5], tokens[4::5], strict=True)
@@ -170,7 +173,7 @@ def _plain(text: str) -> str:
 
 
 def _mended(fragment: str) -> str:
-    """Returns the fragment as well-formed HTML, parsed as a browser does."""
+    """Returns the fragment as well-formed HTML, repaired as a browser does it."""
     parser = LexborHTMLParser(fragment)
     parser.strip_tags(_UNSEEN)
     body = parser.body

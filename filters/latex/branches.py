@@ -1,7 +1,7 @@
-r"""Carries out the tests in a macro's text (is an argument empty, is this a formula) and keeps one branch of each.
+r"""Evaluates tests in a macro's text (is an argument empty, is this a formula) and keeps one branch of each.
 
-Tests of a named switch of etoolbox or ifthen are carried out everywhere, if the source declares the switch before. If
-only TeX knows the outcome of a test, the whole macro call is given up: the output contains it as the source does.
+Tests of a named switch of etoolbox or ifthen are evaluated everywhere, if the source declares the switch before. If
+only TeX knows the outcome of a test, the macro call is given up: the output then contains the call unchanged.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _PROGRAMMING = words(
     "expandafter csname futurelet noexpand catcode afterassignment aftergroup ifcat ifnum ifdim ifodd ifcase loop"
     " advance meaning string lccode uccode scantokens write read openout immediate newcount newdimen"
 )
-r"""Commands that only TeX can carry out. A macro call is given up if a macro's text contains one of them."""
+r"""Commands that only TeX can execute. A macro call is given up if a macro's text contains one of them."""
 
 
 def _xspace(expander: Expander, start: int) -> bool:
-    r"""Writes a space for ``\xspace`` if the next character would otherwise stick to the word before it."""
+    r"""Writes a space for ``\xspace`` if the next character would otherwise be joined to the word before it."""
     ahead = expander.peek()
     if ahead and (ahead[0].isalnum() or ahead[0] in "$(`" or (ahead[0] == "\\" and not _NO_SPACE_BEFORE.match(ahead))):
         expander.emit(" ")
@@ -60,9 +60,9 @@ def _if_argument(*, when: Callable[[str], bool], has_then: bool, has_else: bool)
 
 
 def _if_then_else(expander: Expander, start: int) -> bool:
-    r"""Carries out ``\ifthenelse`` if it tests a switch.
+    r"""Evaluates ``\ifthenelse`` if it tests a switch.
 
-    In a macro's text it also carries out ``\equal`` and ``\isempty``. Any other test there gives the call up.
+    In a macro's text this also evaluates ``\equal`` and ``\isempty``. With any other test there the call is given up.
     """
     outside = expander.outside(start)
     if outside is not None and not expander.switches:
@@ -148,7 +148,7 @@ def _if_math(expander: Expander, start: int) -> bool:
 
 
 def _if_equal(expander: Expander, start: int) -> bool:
-    r"""Carries out ``\if`` and ``\ifx`` in a macro's text.
+    r"""Evaluates ``\if`` and ``\ifx`` in a macro's text.
 
     ``\ifx\relax#1\relax`` and similar forms test whether an argument is empty. ``\ifx#1\end`` tests whether a list
     ends. If only TeX knows whether the two sides are equal, the macro call is given up.
@@ -167,7 +167,7 @@ def _if_equal(expander: Expander, start: int) -> bool:
 
 
 def _is_same(expander: Expander, left: str, right: str) -> bool | None:
-    """Returns whether two tokens mean the same, or None if only TeX knows."""
+    """Returns True if two tokens mean the same, False if they do not, and None if only TeX knows."""
     if left == right:
         return True
     if left in _ENDS_TEST or right in _ENDS_TEST:
@@ -189,7 +189,10 @@ def _is_same(expander: Expander, left: str, right: str) -> bool | None:
 
 
 def _choose(expander: Expander, pos: int, holds: bool) -> bool:
-    """Continues with the first branch of a conditional if ``holds``, else with the second. They begin at ``pos``."""
+    """Continues with the first branch of a conditional if ``holds``, else with the second.
+
+    The first branch begins at ``pos``. The call is given up if no closing ``fi`` follows.
+    """
     text, depth, otherwise = expander.text, 0, None
     expander.work_left -= len(text) - pos
     for match in _CONDITIONAL.finditer(text, pos):
@@ -272,4 +275,4 @@ TESTS: dict[str, Handler] = {
     "@ifstar": _if_star,
     "@ifnextchar": _if_next,
 }
-"""The handlers of the commands that this module carries out, by the commands' names."""
+"""Maps the names of the commands that this module evaluates to their handlers."""

@@ -1,9 +1,9 @@
-r"""Expands macros in place as TeX does: one pass from left to right reads a macro's text in place of its call.
+r"""Expands macros in place as TeX does: reads a macro's text in place of its call, in one pass from left to right.
 
-So a definition holds from its place to the end of its group. The last macro in a macro's text may take its arguments
-from the text after the call. TeX itself could expand without end, so a call has limits: a call that grows too much,
-loops or needs TeX's own programming is given up. The output then contains it as the source does, and it is counted.
-The time is linear, because all work is charged to a budget that grows with the text.
+So a definition is valid from its place to the end of its group. The last macro in a macro's text may take its arguments
+from the text after the call. TeX itself could expand without end, so calls have limits. A call that grows too much,
+loops or needs TeX's own programming is given up: the output contains it as the source does, and it is counted. All work
+is charged to a budget that grows with the text, so the time is linear.
 """
 
 from __future__ import annotations
@@ -20,17 +20,16 @@ from filters.latex.scopes import LOADS, Scopes
 from filters.latex.writer import Writer
 
 MAX_DEPTH = 200
-"""Limit of macros whose texts are read inside each other. Ours: TeX allows 200 levels of input. Papers use under 10."""
+"""Maximum depth of macro texts inside each other. Ours: TeX allows 200 levels of input. Papers use under 10."""
 MAX_CALL_CHARS = 8_192
-"""Limit of the text that one call may add, besides 16 times its arguments. Ours: in 63 papers no shorthand adds more
-than 800 characters. Macros that add more draw figures. A macro that doubles its text reaches the limit at the 13th
-doubling."""
+"""Maximum number of characters that one call may add, besides 16 times its arguments. Ours: in 63 papers no shorthand
+adds more than 800. Macros that add more draw figures. A macro that doubles its text ends at the 13th doubling."""
 MAX_CALL_EXPANSIONS = 1_000
-"""Limit of macros expanded in one call, besides one per character of its arguments (an argument may be a section).
-Ours: the same papers need up to 50."""
+"""Maximum number of macros expanded in one call, besides one per character of its arguments (an argument may be a
+section). Ours: the same papers need up to 50."""
 WORK_CHARS_BASE = 2_000_000
 WORK_PER_CHAR = 6
-"""Budget of all calls of a document. A hostile source of 20 MB ends within half a minute. Real ones are far below."""
+"""Budget of all calls of a document. A hostile source of 20 MB ends within half a minute. Real papers need far less."""
 _PUSH_COST_CHARS = 100
 _MAX_FAILURES = 3
 _MAX_GLANCE_CHARS = 500
@@ -53,7 +52,7 @@ class Expanded:
 
 
 Handler = Callable[["Expander", int], bool]
-"""Is called after a command's name was read. It returns False to leave the command in the output unchanged."""
+"""Called after a command's name was read. Returns False to leave the command in the output unchanged."""
 
 
 class Expander(ArgumentReader, Scopes, Writer):
@@ -97,7 +96,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         return self.result
 
     def _scan(self) -> None:
-        """Copies the current frame to the output, up to its end or up to a macro or handler that changes the input."""
+        """Copies the current frame to the output, until it ends or a macro or handler changes the input."""
         while True:
             text, start, get = self.text, self.pos, self.meanings.get
             for match in self.token.finditer(text, start):
@@ -208,7 +207,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         return True
 
     def end_environment(self, name: str, environment: Environment, end: int) -> bool:
-        r"""Expands ``\end{name}``; its arguments are those of its beginning."""
+        r"""Expands ``\end{name}`` with the arguments of the matching ``\begin{name}``."""
         self._open_call(f"end{{{name}}}", self.pos, end)
         self.pos = end
         arguments = self.environment_arguments[name].pop()
@@ -218,7 +217,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         return True
 
     def set_at_letter(self, is_letter: bool) -> None:
-        r"""Carries out ``\makeatletter`` and ``\makeatother``, which have no effect in a macro's own text."""
+        r"""Handles ``\makeatletter`` and ``\makeatother``, which have no effect inside a macro's text."""
         if not self.stack:
             self.token = self.with_at if is_letter else self.plain
 
@@ -234,7 +233,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         return None if self.stack else start
 
     def unreadable(self, outside: int | None = None) -> bool:
-        """Handles a test whose arguments cannot be read: gives the call up in a macro's text, else leaves the test."""
+        """Gives up the call if a test in a macro's text has unreadable arguments. Outside, leaves the test (False)."""
         if outside is not None:
             return False
         self.give_up()
@@ -243,9 +242,9 @@ class Expander(ArgumentReader, Scopes, Writer):
     def branch(self, text: str, *, has_at: bool, outside: int | None = None) -> None:
         """Makes ``text``, the branch that a test has chosen, the next input.
 
-        ``outside`` is where the test began, if that is outside of all macros (see :meth:`outside`). The branch is then
-        read like text of the source itself. If the branch is empty and the
-        test fills whole lines, these lines are removed.
+        ``outside`` is the start of the test if it is outside of all macros (see :meth:`outside`). The branch is then
+        read like text of the source itself. If the branch is empty and the test fills whole lines, these lines are
+        removed.
         """
         if outside is None:
             self.result.num_expanded -= 1
@@ -258,10 +257,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.text, self.pos = text, 0
 
     def push(self, filled: str, macro: Macro, name: str, *, is_one: bool = False) -> None:
-        """Makes ``filled``, the text of the macro ``name``, the next input.
-
-        With ``is_one``, the text gets braces around it if it is more than one token.
-        """
+        """Makes ``filled``, the text of a macro, the next input. ``is_one`` puts more than one token into braces."""
         call = self.call
         self.result.num_expanded += 1
         cost = len(filled) + _PUSH_COST_CHARS
@@ -302,10 +298,10 @@ class Expander(ArgumentReader, Scopes, Writer):
         return len(text) < _MAX_GLANCE_CHARS and self.meanings.keys().isdisjoint(_NAME.findall(text))
 
     def give_up(self, *, for_good: bool = False, culprit: str = "") -> None:
-        """Gives up the call that is in progress: removes its output and writes its name as it is in the source.
+        """Gives up the call in progress: removes its output and writes its name as the source has it.
 
-        ``culprit`` is the macro that cannot be expanded, by default the one whose text is being read. If ``culprit`` is
-        written in an argument of the call, only ``culprit`` stays unexpanded from now on, and the call is repeated.
+        ``culprit`` is the macro that cannot be expanded, by default the one whose text is being read. If the source has
+        ``culprit`` in an argument of the call, only ``culprit`` stays unexpanded from now on, and the call is repeated.
         """
         call = self.call
         culprit = culprit or self.frame_name
@@ -333,7 +329,7 @@ class Expander(ArgumentReader, Scopes, Writer):
 
 
 def leave_macro(expander: Expander, start: int) -> bool:
-    """Handles a macro that was given up: leaves it as it is and counts it."""
+    """Handles a macro that was given up: leaves its call unchanged and counts it."""
     name = expander.text[start + 1 : expander.pos]
     if expander.stack and not expander.stands_in_argument(name):
         expander.give_up()

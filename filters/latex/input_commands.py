@@ -45,26 +45,26 @@ _INNER_INPUT = re.compile(r"\\(?:@?input|include|subfile)\s*\{([^{}\n]{1,200})\}
 _ALIAS = re.compile(r"\\let\s*\\([A-Za-z]+)\s*=?\s*\\(input|include|@input|@@input|subfile)(?![A-Za-z@])")
 _INPUT_PATH = re.compile(r"\\def\s*\\input@path\s*\{((?:\s*\{[^{}]{0,200}\}){1,20}\s*)\}")
 _MAX_BODY_CHARS = 600
-"""Limit of the text of a paper's own command that reads a file. Ours: such commands are a heading and an input."""
+"""Longest text of a paper's own command that reads a file. Ours: such commands are a heading and an input."""
 _MAX_LEARNED_CHARS = 200_000
-"""Such definitions are searched in this much of a file. Ours: they are in preambles."""
+"""Characters of a file that are searched for such definitions. Ours: they are in preambles."""
 MAX_OWN_COMMANDS = 100
 MAX_FOLDERS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class InputCommand:
-    """One command that reads a file, as the source contains it."""
+    """One command that reads a file, with the text to put around the file."""
 
     name: str
     end: int
     is_relative: bool = True
-    """True if the name is relative to the folder from which the file that contains the command was imported."""
+    """True if the name is relative to the folder from which the containing file was imported."""
     folder: str = ""
     before: str = ""
     after: str = ""
     otherwise: str | None = None
-    """The text to use if there is no such file. None leaves the command unchanged."""
+    """The text to use if the file does not exist. None leaves the command unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class InputCommands:
         return re.compile(_COMMAND.replace("NAMES", "|".join(map(re.escape, names))), re.DOTALL)
 
     def learn(self, text: str, *, is_main: bool) -> None:
-        r"""Notes the paths and reading commands that a file defines in its preamble."""
+        r"""Stores the paths and the file-reading commands that a file defines in its preamble."""
         begin = text.find("\\begin{document}")
         text = text[: min(_MAX_LEARNED_CHARS, begin if begin >= 0 else _MAX_LEARNED_CHARS)]
         if "\\input" not in text and "\\include{" not in text and "\\subfile" not in text and "@input" not in text:
@@ -180,7 +180,7 @@ class InputCommands:
         arguments: list[str] = []
         pos = match.end()
         if text.startswith("}", pos):
-            return None  # its own definition
+            return None  # this is the command's own definition
         for _ in range(own.num_arguments):
             found = _BRACED_NAME.match(text, pos)
             if found is None:

@@ -29,7 +29,7 @@ _HEADING_LINE = re.compile(
 _WORD = re.compile(r"\\(?:[A-Za-z@]+(?:\[[^\]\n]{0,100}\])?|.)|([^\W\d_]{2})")
 _COMMAND_NAME = re.compile(r"\\([A-Za-z]+)")
 _MAX_NAMES_LOOKED_FOR = 300
-"""Up to this many names are searched one by one. For more names, one pass lists all commands of the text."""
+"""Up to this many names are counted one by one. For more names, one pass lists all commands of the text."""
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
@@ -41,9 +41,9 @@ class PaperText:
     title: str | None
     num_comments: int
     num_macros_expanded: int
-    """Calls of users' macros that were expanded, including calls in the texts of other macros."""
+    """Expanded calls of users' macros, including calls inside the texts of other macros."""
     num_macros_left: int
-    """Uses, in the cleaned text, of commands that the paper's own files define."""
+    """Uses of commands in the cleaned text that the paper's own files define."""
     num_headings: int
     num_lead_chars: int
 
@@ -68,7 +68,7 @@ def clean_latex(source: str, *, keep_abstract: bool = False, drop_appendix: bool
     settled, _ = resolve_conditionals(code.text)
     expanded = expand_macros(settled)
     text = expanded.text
-    if "\\iffalse" in text or "\\iftrue" in text:  # a macro may be one of them
+    if "\\iffalse" in text or "\\iftrue" in text:  # an expanded macro may contain one of them
         text, _ = resolve_conditionals(text)
     cut = cut_paper(text, keep_abstract=keep_abstract, drop_appendix=drop_appendix)
     return PaperText(
@@ -101,7 +101,7 @@ def tidy(text: str) -> str:
 
 
 def has_words(text: str) -> bool:
-    r"""True if the text contains a word (two letters in a row) outside of headings and names of commands.
+    r"""Returns True if the text contains a word (two letters in a row) outside of headings and names of commands.
 
     The arguments of commands other than headings count, for example the name of a label.
 
@@ -117,8 +117,8 @@ def has_words(text: str) -> bool:
 class Latex(Step):
     """Removes comments, front matter and bibliography of a paper, and expands user macros with their arguments.
 
-    It drops papers without a word, and papers without a heading if ``no_sections`` says so. ``text`` in is a paper's
-    assembled source, out is its body in LaTeX.
+    The step drops papers without a word. It drops papers without a heading if ``no_sections`` is ``drop``. The column
+    ``text`` is a paper's assembled source before the step, and its body in LaTeX after it.
     """
 
     keep_abstract: bool = False
@@ -170,5 +170,5 @@ class DetectPaperLanguage(DetectLanguage):
     """Fills in ``language`` from a paper's first characters; drops nothing."""
 
     max_chars: int = 10_000
-    """Ours: of 63 papers, 61 are prose. So many characters suffice to detect the language of all 61, in a fifth of the
-    time that whole papers take."""
+    """Ours: of 63 papers, 61 are prose. This many characters suffice to detect the language of all 61, in a fifth of
+    the time that whole papers take."""

@@ -1,6 +1,7 @@
-r"""Decides tests whose two sides are in the source: ``\if0``, ``\if\draft1``, ``\ifnum0=1``, ``\ifodd1``, ``\ifx\a\b``.
+r"""Decides tests with both sides in the source: ``\if0``, ``\if\draft1``, ``\ifnum0=1``, ``\ifodd1``, ``\ifx\a\b``.
 
-Authors hide drafts with them. A macro has a known value if the source defines it exactly once, as a number or a word.
+Authors hide drafts with such tests. A macro's value is known if the source defines it exactly once, as a number
+or a word.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _IF_NUMBERS = re.compile(rf"{_NUMBER}([<=>]){_NUMBER[:-3]}\s?")
 _IF_ODD = re.compile(rf"{_NUMBER[:-3]}\s?")
 _IF_SAME = re.compile(r"\s*\\([A-Za-z@]+)(?![A-Za-z@])\s*\\([A-Za-z@]+)(?![A-Za-z@])\s?|\s*(\d)(\d)")
 _NO_CHARACTERS = "{}#$&~\x00"
-"""Characters that are not compared: braces, the parameter sign, and others with a meaning of their own in TeX."""
+"""Characters that are not compared: braces, the parameter sign, and others with a special meaning in TeX."""
 
 
 class Constants:

@@ -1,8 +1,8 @@
 r"""Finds the environments and commands of a LaTeX source whose text is not LaTeX, or that TeX does not print at all.
 
-The first kind is verbatim, the second is hidden. Besides the well-known names, a source can declare its own with
-``\lstnewenvironment``, ``\DefineShortVerb``,
-``\newcommand{\code}{\lstinline}``, ``\excludecomment``, ``\newenvironment{draft}{\comment}{\endcomment}``.
+The first kind is called verbatim, the second hidden. Besides the well-known names, a source can declare its own with
+``\lstnewenvironment``, ``\DefineShortVerb``, ``\newcommand{\code}{\lstinline}``, ``\excludecomment`` or
+``\newenvironment{draft}{\comment}{\endcomment}``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ VERBATIM_ENVIRONMENTS = words(
 )
 """Environments whose body is not LaTeX: LaTeX's own, those of fancyvrb, listings and minted, and journals' for code."""
 REMOVED_ENVIRONMENTS = frozenset({"comment", "filecontents", "filecontents*"})
-"""Environments that TeX does not print: the one of the package ``comment``, and files shipped inside the source."""
+"""Environments that TeX does not print: ``comment`` of the package ``comment``, and files shipped inside the source."""
 URL_COMMANDS = words("url path nolinkurl href")
 _INLINE_COMMANDS = words(
     "verb Verb EscVerb spverb fverb SaveVerb lstinline mintinline mint pygmentize url path nolinkurl href"
@@ -29,9 +29,9 @@ r"""Commands whose delimiter must follow at once and may be a brace. Only LaTeX'
 _LANGUAGE_COMMANDS = words("mintinline mint SaveVerb")
 """Commands with an argument (a language, a name) before the verbatim text."""
 _MAX_INLINE_CHARS = 4096
-r"""Limit of the search for the end of ``\verb`` or ``\url``. TeX ends ``\verb`` with the line. URLs are under 2,048."""
+r"""Characters searched for the end of ``\verb`` or ``\url``. TeX ends ``\verb`` with the line. URLs are under 2,048."""
 _MAX_UNREAD = 200
-"""After so many unreadable definitions of environments no more are read, so that a hostile source takes linear time."""
+"""After this many unreadable definitions of environments no more are read, so that the time stays linear."""
 _MAX_BODY_CHARS = 2000
 """Longer definitions of environments are not read. Ours: definitions that hide text are one short line."""
 
@@ -97,7 +97,7 @@ _DECLARES = (
         ),
     ),
 )
-"""The forms of declaration: (words, pattern). A text that matches the pattern contains at least one of the words."""
+"""Declarations: (words, pattern). A text that matches the pattern contains at least one of the words."""
 _DECLARED_IN_BODY = ("newenvironment{", "\\exclude", "\\newminted")
 """If one of these words follows the preamble, all declarations are searched in the whole text, else in the preamble."""
 _HIDES = re.compile(r"\\comment(?![A-Za-z@])|\\begin\s*\{comment\}")
@@ -109,7 +109,7 @@ SHORT_VERB = re.compile(
     r"\\(DefineShortVerb|MakeShortVerb|MakeSpecialShortVerb|lstMakeShortInline|UndefineShortVerb|DeleteShortVerb"
     r"|lstDeleteShortInline)\*?\s*(?:\[[^\]\n]{0,300}\])?\s*\{?\s*\\?([^\sA-Za-z0-9{}\\%])\}?"
 )
-"""Matches the commands that make a character a delimiter of verbatim text, or end that. Group 2 is the character."""
+"""Matches commands that make a character a delimiter of verbatim text, or undo that. Group 2 is the character."""
 
 
 @dataclass(slots=True)

@@ -1,6 +1,6 @@
-"""Resolves tags in wikitext: those that enclose other text, those removed with their content, and plain HTML.
+"""Resolves tags in wikitext: removes some with their content, stores the content of others, and removes plain HTML.
 
-All scans go forward only: the end of a tag that is never closed is looked for once, so that the work stays linear.
+All scans go forward only. The end of an unclosed tag is searched only once, so the time stays linear.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ _GOES = frozenset(
         *("hiero", "templatedata", "templatestyles", "inputbox", "categorytree", "indicator", "includeonly", "phonos"),
     )
 )
-"""Tags removed with what they enclose: references, pictures, drawings, and what the page itself does not show."""
+"""Tags that are removed with their content: references, pictures, drawings, and content that the page does not show."""
 _BLOCKS = frozenset({"gallery", "timeline", "imagemap", "graph", "chart", "mapframe", "score"})
-"""Those of these tags that are shown on lines of their own. The line before one can introduce it."""
+"""The removed tags that are shown on lines of their own. The line before such a tag can introduce it."""
 _HELD_AS_TEXT = frozenset({"nowiki", "pre"})
 _HELD_AS_CODE = frozenset({"source", "syntaxhighlight"})
 _MATH = frozenset({"math", "chem", "ce"})
@@ -36,7 +36,7 @@ _HIDDEN = re.compile(
 _TAGS_OF = {name: re.compile(rf"<(/?){name}(?![A-Za-z0-9-])[^<>]*>", re.IGNORECASE) for name in _HIDING}
 _MAX_HIDDEN_CHARS = 20_000
 _MAX_UNCLOSED = 20
-"""Limit of hidden elements without an end. A page with more is broken, so only the tags are removed there."""
+"""Maximum number of unclosed hidden elements. Ours: a page with more is broken, so only their tags are removed."""
 _SMALL_SCRIPT = re.compile(r"<(su[bp])\b[^<>]*>([0-9+−-]{1,12})</\1\s*>", re.IGNORECASE)
 _INLINE = re.compile(
     r"</?(?:abbr|b|bdi|bdo|big|cite|code|data|del|dfn|em|font|i|ins|kbd|mark|noinclude|onlyinclude|q|rb|rp|rt|ruby|s|samp|"
@@ -102,7 +102,7 @@ def _after_comment(text: str, start: int, end: int) -> int:
 
 
 def _after_ref(text: str, position: int) -> int:
-    """Returns the end of the reference that opened before ``position``; a self-closing one inside it does not count."""
+    """Returns the end of the reference that opened before ``position``. Skips self-closing references inside it."""
     close = _REF_END.search(text, position)
     while close and not close[1] and close[0].endswith("/>"):
         close = _REF_END.search(text, close.end())
@@ -134,9 +134,9 @@ _TEX_STYLE = re.compile(r"\\(?:displaystyle|textstyle|scriptstyle|,|;|!|:|quad(?
 
 
 def plain_math(tex: str) -> str:
-    """Returns a formula as plain text: TeX between dollar signs, or the bare words if it has no TeX in it.
+    """Returns a formula as plain text: TeX between dollar signs, or the bare words if the formula contains no TeX.
 
-    Neighbouring braces get a space between them (the same formula in TeX), because ``{{`` is wikitext.
+    Adjacent braces are separated by a space, because ``{{`` is wikitext. The formula's meaning stays the same.
 
     >>> plain_math(" x+1 "), plain_math(r"\\frac{a}{\\sqrt{b}}")
     ('x+1', '$\\\\frac{a}{\\\\sqrt{b} }$')
@@ -173,7 +173,7 @@ def remove_html_tables(text: str) -> str:
 
 
 def remove_hidden(text: str) -> str:
-    """Removes elements with the style ``display:none``, which no reader sees, and their content.
+    """Removes elements with the style ``display:none``, which readers do not see, with their content.
 
     >>> remove_hidden('a<span style="display:none">b<span>c</span></span> d<SPAN STYLE="x; display : none">e')
     'a de'

@@ -16,13 +16,13 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from mixtures.decoder import find_tokenizer
 from mixtures.decontaminate.read_sets import checksum_of
 from mixtures.decontaminate.search import SHARD_HITS_SCHEMA, SearchedShard, ShardTask, search_shards
 from mixtures.decontaminate.settings import DecontaminationSettings
 from mixtures.decontaminate.summary import ITEMS_SCHEMA, Summary, about
 from mixtures.decontaminate.table import make_index, open_table, write_table
 from mixtures.manifest import NAME, fingerprint_of, read_manifest, shard_infos, tokenizer_name
-from tokenizer.codec import FILE_NAMES
 
 FORMAT = 1
 CERTIFICATE_NAME, HITS_NAME, ITEMS_NAME = "certificate.json", "hits-00000-of-00001.parquet", "items.parquet"
@@ -65,11 +65,7 @@ def list_shards(given: Sequence[str], tokenizer: str | None) -> ShardList:
     _check_there(paths)
     if not paths:
         raise ValueError(f"{given[0]} has no shard (*.arrow)")
-    folders = (paths[0].parent, paths[0].parent.parent)
-    beside = [folder / name for folder in folders for name in FILE_NAMES]
-    found = Path(tokenizer) if tokenizer else next((path for path in beside if path.is_file()), None)
-    if found is None:
-        raise ValueError(f"there is no {FILE_NAMES[0]} beside {paths[0]}: name it with --tokenizer")
+    found = Path(tokenizer) if tokenizer else find_tokenizer(paths[0])
     return ShardList(tuple(paths), tuple(map(str, paths)), found)
 
 

@@ -12,27 +12,17 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import get_args
 
+from mixtures.decoder import find_tokenizer, load_decoder
 from mixtures.inspect.documents import ShownDocument, Wanted, documents, heading, printable
 from mixtures.inspect.pager import Pager
 from mixtures.inspect.parquet_documents import parquet_documents
 from mixtures.inspect.steps import lines_of_step
 from mixtures.loader import LoaderSettings, Packing
 from mixtures.stages import open_stages
-from tokenizer.codec import FILE_NAMES
-from tokenizer.encode import Encoder
 from tokenizer.interrupts import as_command
 
 _OF_OUTPUT = (("shards", "validation"), ("clean",), ("dropped",))
 """Folders of a run's output; the first of these that hold anything are shown."""
-
-
-def find_tokenizer(shard: Path) -> Path:
-    """Returns the tokenizer in the shard's folder or the one above. Raises ValueError where there is none."""
-    for folder in (shard.parent, shard.parent.parent):
-        for name in FILE_NAMES:  # a tokenizer.json beside a tokenizer.model is made from it
-            if (folder / name).is_file():
-                return folder / name
-    raise ValueError(f"there is no {FILE_NAMES[0]} beside {shard}: name it with --tokenizer")
 
 
 def _files(paths: Sequence[str]) -> list[Path]:
@@ -66,7 +56,7 @@ def _below(folder: Path) -> list[Path]:
 def _finder(files: Sequence[Path], tokenizer: str | None) -> Callable[[Wanted], Iterator[ShownDocument]]:
     """Returns a function that yields the wanted documents of all files."""
     shards = [path for path in files if path.suffix != ".parquet"]
-    encoder = Encoder.load(tokenizer or find_tokenizer(shards[0]), bos=False, eos=False) if shards else None
+    encoder = load_decoder(tokenizer or find_tokenizer(shards[0])) if shards else None
 
     def find(wanted: Wanted) -> Iterator[ShownDocument]:
         for path in files:

@@ -1,4 +1,4 @@
-"""The end of a source: checks the counts of all stages against each other, then writes statistics and marker."""
+"""Finishes a source: checks the counts of all stages against each other, then writes the statistics and the marker."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ def _tagged_dropped(part: int, number: int) -> tuple[int, tuple[str, Any, int]]:
 
 
 def check_earlier_keys(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None:
-    """Checks that all keys were read that complete earlier dumps wrote.
+    """Checks that the job read every key that complete earlier dumps wrote.
 
     Raises:
-        LostRecords: fewer keys were read. Documents would be kept that an earlier dump already has.
+        LostRecords: fewer keys were read. Documents that an earlier dump already has would be kept.
     """
     for step in {files.step for files in job.earlier_keys}:
         written = sum(files.num_keys for files in job.earlier_keys if files.step == step)
@@ -77,7 +77,7 @@ def check_earlier_keys(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None
 
 def write_source(job: SourceJob, counts: Mapping[c.CountKey, int], stages: Sequence[str],
                  dumps: Sequence[SourceJob] = ()) -> None:  # fmt: skip
-    """Writes the statistics of a source whose parts are all written, and then its marker."""
+    """Writes the statistics of a source whose parts are all written, and then the source's marker."""
     stats = c.stats_of(job.source.name, counts, stages)
     write_bytes(job.places.stats_path, (json.dumps(stats, indent=1, ensure_ascii=False) + "\n").encode())
     marker = {
@@ -94,7 +94,7 @@ def write_source(job: SourceJob, counts: Mapping[c.CountKey, int], stages: Seque
 
 
 def write_dump_marker(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None:
-    """Writes the marker that makes a dump complete. Its counts are later summed to the statistics of the source."""
+    """Writes the marker that makes a dump complete. The statistics of the source are later summed from these counts."""
     marker = {
         "fingerprint": job.fingerprint,
         "counts": [[*key, number] for key, number in sorted(counts.items())],
@@ -104,7 +104,7 @@ def write_dump_marker(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None:
 
 
 def part_range(job: SourceJob) -> tuple[int, int]:
-    """Returns the numbers of a job's parts among those of its source: the first, and the one after the last."""
+    """Returns the range of a job's part numbers among those of its source: the first, and the one after the last."""
     first = job.sizes.first_part
     return first, first + job.sizes.scale.num_parts
 

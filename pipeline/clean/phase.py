@@ -54,7 +54,7 @@ def with_decontamination(source: Source, settings: Settings) -> Source:
 def prepare_sources(
     settings: Settings, inputs: Mapping[str, Iterable[str]], models_dir: str | None, table: str | None = None
 ) -> list[PreparedSource]:
-    """Lists the inputs, splits them into units, and finds the models.
+    """Returns the sources of a run with their input files, units, models and fingerprints.
 
     Args:
         table: the index of the evaluation sets, if the run searches any.
@@ -101,7 +101,7 @@ def split_into_units(source: Source, listing: Listing) -> tuple[Unit, ...]:
     """Returns the units of a source. A file in an unsupported format becomes a unit that is reported as rejected.
 
     Raises:
-        ValueError: none of the files is in a format that the source reads.
+        ValueError: the source reads the format of none of the files.
     """
     known = [f for f in listing.files if source.reader.knows(f.path)]
     other = [f for f in listing.files if not source.reader.knows(f.path)]
@@ -131,13 +131,14 @@ def _fingerprint(
 
 def pending_jobs(prepared: Iterable[PreparedSource], layout: Layout, settings: Settings, *, spill_dir: str,
                  shuffle_dir: str | None, progress_dir: str | None) -> list[SourceJob]:  # fmt: skip
-    """Returns the jobs of the sources and dumps that are not complete, and deletes what an earlier run left of them."""
+    """Returns the jobs of the sources and dumps that are not complete. Deletes their output of earlier runs."""
     jobs = []
     for one in prepared:
         if is_complete(one, layout):
             continue
         name = one.source.name
-        # The manifest and the marker first, so that a run killed after this leaves nothing that looks complete.
+        # The manifest and the marker are deleted first, so that a run killed after this leaves nothing that looks
+        # complete.
         for path in (layout.manifest, layout.marker(f"clean-{name}"), layout.stats(name)):
             delete_tree(path)
         job = _job(one, layout, settings)
@@ -167,7 +168,7 @@ def is_complete(prepared: PreparedSource, layout: Layout) -> bool:
 
 
 def already_complete(prepared: Iterable[PreparedSource], jobs: Iterable[SourceJob]) -> list[str]:
-    """Returns the names of the sources that have no job, and of the dumps without a job of the other sources."""
+    """Returns the names of the sources that have no job. Of a source with jobs, returns the dumps that have none."""
     labels = {job.label for job in jobs}
     complete = []
     for one in prepared:
@@ -179,7 +180,10 @@ def already_complete(prepared: Iterable[PreparedSource], jobs: Iterable[SourceJo
 
 
 def finish_sources(prepared: Iterable[PreparedSource], layout: Layout, settings: Settings) -> None:
-    """Writes the statistics and the marker of each source that was cleaned dump by dump. Its dumps are now complete."""
+    """Writes the statistics and the marker of each source that was cleaned dump by dump.
+
+    All dumps of these sources must be complete.
+    """
     for one in prepared:
         if one.dumps and not is_complete(one, layout):
             job = _job(one, layout, settings)
@@ -211,7 +215,7 @@ def _job(prepared: PreparedSource, layout: Layout, settings: Settings) -> Source
 
 
 def about_source(prepared: PreparedSource) -> dict[str, Any]:
-    """Returns what the manifest reports about the input, the models and the settings of a source."""
+    """Returns the manifest's entry about the input, the models and the settings of a source."""
     models = {key: path for key, path in prepared.model_paths.items() if key not in _NOT_MODELS}
     return {
         "inputs": {
@@ -225,6 +229,7 @@ def about_source(prepared: PreparedSource) -> dict[str, Any]:
             "join": recorded(prepared.source.join),
             "steps": {step.NAME: recorded(step) for step in prepared.source.steps},
         },
+        **({} if prepared.source.declared is None else {"declared": recorded(prepared.source.declared)}),
         "cutoffs": cutoffs_of(models["perplexity"]) if "perplexity" in models else {},
     }
 
@@ -233,7 +238,7 @@ def check_ceilings(prepared: Iterable[PreparedSource], layout: Layout, settings:
     """Checks that no source has more bad records or unreadable files than the settings allow.
 
     Raises:
-        RunFailed: a source has more. The message has the numbers and the locations of the first few.
+        RunFailed: a source has more. The message has the numbers and the locations of the first few bad records.
     """
     limits = settings.limits
     for one in prepared:

@@ -1,4 +1,4 @@
-"""Runs a segment on a batch: applies the verdicts of global steps, runs local steps, and counts everything. No Beam."""
+"""Runs a segment on a batch: applies the verdicts of dedups, runs local steps, and counts everything. No Beam."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class StepRunner:
     progress_dir: str | None = None
 
     def run(self, batch: pa.RecordBatch, verdicts: Verdicts, ledger: Ledger) -> pa.RecordBatch:
-        """Returns the batch after the verdicts and the local steps. The ledger gets counts and dropped documents."""
+        """Returns the batch after the verdicts and the local steps. Adds counts and dropped documents to the ledger."""
         batch = with_attributes(self.apply_verdicts(batch, verdicts, ledger)[0], verdicts.attributes)
         ledger.receive("attributes", len(verdicts.attributes))
         for step in self.segment.local:
@@ -59,9 +59,10 @@ class StepRunner:
     def apply_verdicts(
         self, batch: pa.RecordBatch, verdicts: Verdicts, ledger: Ledger
     ) -> tuple[pa.RecordBatch, np.ndarray]:
-        """Applies the verdicts of the global steps before this segment, in the order of the steps.
+        """Applies the verdicts of the dedups before this segment, in the order of the steps.
 
-        Returns the documents that are kept, and their row numbers in the given batch. Verdicts name documents by these.
+        Returns the kept documents, and their row numbers in the given batch. Verdicts name documents by these row
+        numbers.
         """
         rows = np.arange(batch.num_rows)
         for global_step in self.segment.verdicts:
@@ -73,7 +74,7 @@ class StepRunner:
 
 
 def with_attributes(batch: pa.RecordBatch, attributes: Mapping[int, Mapping[str, Any]]) -> pa.RecordBatch:
-    """Returns the batch with the columns that a join found for its rows."""
+    """Returns the batch with the columns that a join found. ``attributes`` has the values by row number."""
     if not attributes:
         return batch
     names = list(next(iter(attributes.values())))
@@ -101,7 +102,7 @@ def evidence_schema(steps: Iterable[AnyStep]) -> pa.Schema | None:
 
 
 def to_clean(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """Returns the batch with the columns of the output."""
+    """Converts a batch to the schema of the output. Columns that the batch does not have are null."""
     arrays = []
     for name, kind in zip(schema.names, schema.types, strict=True):
         if name == "signals":

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one subcommand; 0 done, 1 failed, 2 the request was wrong: one line on stderr says how to mend it."""
+    """Runs one subcommand. Returns 0 if it succeeded, 1 if it failed, 2 if the request was wrong.
+
+    An error is printed on stderr in one line that says what to do.
+    """
     flags, beam_args = _parser().parse_known_args(sys.argv[1:] if arguments is None else arguments)
     flags.beam_args = tuple(beam_args)
     try:
@@ -155,7 +158,7 @@ def _train_from_joined(flags: argparse.Namespace) -> TrainedReference:
     from pipeline.models.train_reference import train_reference
 
     Path(flags.models).mkdir(parents=True, exist_ok=True)
-    # A folder of our own below the one that was named: it is deleted at the end.
+    # This is a separate folder below the given one, because it is deleted at the end.
     work_dir = (flags.work or os.path.abspath(flags.models)).rstrip("/") + "/.reference-pages"
     asked = Asked(
         wikipedia=flags.wikipedia,

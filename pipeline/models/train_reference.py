@@ -22,12 +22,12 @@ MIN_POSITIVES = 1000
 HELD_OUT_PERCENT = 10
 _LABEL_PREFIX, _END_OF_LINE = "__label__", "</s>"
 THRESHOLDS = (0.25, 0.5)
-"""Thresholds of RedPajama and of LLaMA ("classified as references")."""
+"""The thresholds at which results are measured: those of RedPajama and of LLaMA ("classified as references")."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The results of a classifier on the held-back pages at one threshold."""
+    """The results of a classifier at one threshold, measured on the held-back pages."""
 
     threshold: float
     num_positives: int
@@ -36,13 +36,13 @@ class Figures:
 
     @property
     def precision(self) -> float | None:
-        """Share of the pages let through that Wikipedia cites. None if no page is let through."""
+        """The share of cited pages among the pages that the classifier accepts; None if it accepts none."""
         through = self.num_found + self.num_false
         return self.num_found / through if through else None
 
     @property
     def recall(self) -> float | None:
-        """Share of the cited pages that is let through. None if there are no cited pages."""
+        """The share of the cited pages that the classifier accepts; None if there are no cited pages."""
         return self.num_found / self.num_positives if self.num_positives else None
 
 
@@ -64,10 +64,11 @@ class TrainedReference:
 def train_reference(
     positives: Iterable[Text], negatives: Iterable[Text], folder: Path, *, num_threads: int = 1, seed: int = 0
 ) -> TrainedReference:
-    """Trains ``reference.bin`` with fastText's defaults, as RedPajama did. A tenth of the hosts is held back.
+    """Trains ``reference.bin`` with fastText's defaults, as RedPajama did.
 
-    The split is by host, because pages of a site look alike. With a split by page, a classifier that has only learnt
-    the sites would seem good. Pages without a url are split by their text. Duplicate pages count once.
+    A tenth of the hosts is held back for measuring. The split is by host, because pages of a site look alike. With a
+    split by page, a classifier that has only learnt the sites would seem good. Pages without a url are split by their
+    text. Duplicate pages count once.
 
     Raises:
         ValueError: a class has no pages to train on, or none that are held back.
@@ -108,7 +109,7 @@ def _labelled(positives: Iterable[Text], negatives: Iterable[Text], seed: int) -
                 continue
             line = " ".join(word for word in classifier_text(text.text).split() if not _is_mark(word))
             digest = hashlib.sha256(line.encode("utf-8")).digest()
-            if not line or digest in seen:  # a page of both kinds counts as cited
+            if not line or digest in seen:  # a page that is in both classes counts as cited
                 continue
             seen.add(digest)
             key = site_of(text.url) or line

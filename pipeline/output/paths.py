@@ -9,17 +9,20 @@ from pipeline.files.files import join
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Paths of a run. ``work`` holds what only the pipeline reads; deleting it costs a rerun, no output."""
+    """The paths of a run.
+
+    Only the pipeline reads the folder ``work``: deleting it costs time in the next run, but no output.
+    """
 
     output: str
     clean_from: str | None = None
-    """The output of another run, whose clean documents are mixed into this one; they are only read."""
+    """The output folder of another run whose clean documents are mixed (read only); None to clean in this run."""
     tokens_from: frozenset[str] = frozenset()
-    """Sources whose token files are those of `clean_from` too, because its tokenizer is the same."""
+    """The sources whose token files are also read from ``clean_from``, because its tokenizer is the same."""
 
     @property
     def clean_output(self) -> str:
-        """The output that holds the clean documents."""
+        """The output folder that has the clean documents."""
         return self.clean_from or self.output
 
     def clean(self, source: str) -> str:
@@ -45,7 +48,7 @@ class Layout:
         return join(self.output, "manifest.json")
 
     def tokenizer(self, file_name: str) -> str:
-        """Where the tokenizer is; its name tells its kind."""
+        """Returns the path of the tokenizer's file. Its name tells the kind of tokenizer."""
         return join(self.output, file_name)
 
     @property
@@ -61,14 +64,14 @@ class Layout:
         return join(self.output, ".work")
 
     def marker(self, step: str) -> str:
-        """The marker that makes a step whole, ``clean-books`` for example."""
+        """Returns the path of the marker that makes a step complete. ``step`` is for example ``clean-books``."""
         kind, _, source = step.partition("-")
         is_taken = kind == "clean" or (kind == "tokens" and source.partition("@")[0] in self.tokens_from)
         root = self.clean_output if is_taken else self.output
         return join(root, ".work", "steps", f"{step}.json")
 
     def markers_of_dumps(self, step: str) -> str:
-        """What matches the markers of a step's dumps, ``clean-common_crawl@CC-MAIN-2019-09`` for example."""
+        """Returns a glob for the markers of a step's dumps, for example ``clean-common_crawl@CC-MAIN-2019-09``."""
         return self.marker(f"{step}@*")
 
     def tokens(self, source: str) -> str:
@@ -76,5 +79,5 @@ class Layout:
         return join(root, ".work", "tokens", source)
 
     def keys(self, source: str, dump: str) -> str:
-        """Where a dump keeps the keys that its documents won."""
+        """Returns the folder for the exact dedup keys of the documents that a dump keeps."""
         return join(self.work, "keys", source, dump)

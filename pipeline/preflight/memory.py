@@ -1,8 +1,9 @@
 """Estimates how much memory a run will need, and refuses a local run that does not fit.
 
-A worker process holds Beam and its libraries, the models that cannot be shared, the buffers of the groupings that are
-fused into one pass, one bucket of line hashes with its sort, and one batch with its copies while steps run. None of
-these grows with the input: a larger input has more buckets, not larger ones (``pipeline.clean.sizing.scale_of``).
+A worker process needs memory for Beam and its libraries, for the models that cannot be shared, for the buffers of the
+groupings that are fused into one pass, for sorting one bucket of line hashes, and for one batch with its copies while
+steps run. None of these grows with the input: a larger input has more buckets, not larger ones
+(``pipeline.clean.sizing.scale_of``).
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from pipeline.sources.source import Source
 BASE_BYTES = 330 << 20
 """Memory of one process without data: Python, Beam, Arrow, the libraries of the sources (measured: docs/scale.md)."""
 BUFFER_BYTES = 4 * (32 << 20)
-"""Buffers of the four groupings fused into one pass, 32 MB each: references, two kinds of keys, dropped rows."""
+"""Bytes of buffers of four groupings in one pass, 32 MB each: references, two kinds of keys, dropped rows."""
 BATCH_BYTES = 160 << 20
 """Memory of a batch of 8 MB of text while steps run: columns, edited copies, Python strings of the longest document."""
 BYTES_PER_LINE = 17 * 4
-"""Memory per line of a bucket: hash, place and flag, and three copies while the bucket is sorted."""
+"""Bytes per line of a bucket: hash, place and flag, and three copies while the bucket is sorted."""
 DRIVER_BYTES = 250 << 20
 TEXT_PER_INPUT_BYTE = 5
 """Upper bound of the bytes of text per stored byte in a join, for example of posts (XML in 7z)."""
@@ -45,7 +46,7 @@ class Need:
     fetched_bytes: int
     """Bytes of models that are copied to the machine's disk."""
     sort_bytes: int
-    """Bytes of the largest group that a process sorts on its disk, if the engine does the shuffle."""
+    """Bytes of the largest group that a process sorts on its disk. Used only if the engine does the shuffle."""
 
     def machine_bytes(self, num_processes: int) -> int:
         return self.process_bytes * num_processes + self.shared_bytes

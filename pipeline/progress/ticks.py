@@ -16,7 +16,7 @@ from pathlib import Path
 _handles: dict[tuple[str, int], int] = {}
 _RSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
 STEP_MARK = "/"
-"""Is part of the name of a step inside a pass (``books/near_dedup``), whose numbers are only used in the report."""
+"""Separates source and step in the label of a step (``books/near_dedup``), which only the report shows."""
 
 
 def tick(
@@ -26,7 +26,7 @@ def tick(
     if folder is None:
         return
     pid = os.getpid()
-    handle = _handles.get((folder, pid))  # a fork has its own file
+    handle = _handles.get((folder, pid))  # a forked process has its own file
     if handle is None:
         path = os.path.join(folder, str(pid))
         handle = _handles[folder, pid] = os.open(path, os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o644)
@@ -44,7 +44,7 @@ def tick_step(folder: str | None, source: str, step: str, *, started: float, doc
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The sums of all reports of a run."""
+    """The sums of all progress reports of a run."""
 
     stages: dict[str, dict[str, int]]
     """``units``, ``documents``, ``num_bytes`` and ``busy_us`` by stage."""
@@ -76,7 +76,7 @@ class Watch:
 
     def __enter__(self) -> Watch:
         self._folder.mkdir(parents=True, exist_ok=True)
-        # What earlier jobs of the run ticked is not this one's.
+        # Skips the reports of earlier jobs of the run.
         self._offsets.update({path.name: path.stat().st_size for path in self._folder.iterdir()})
         self._thread.start()
         return self

@@ -27,14 +27,14 @@ from pipeline.report.page_documents import samples_of
 
 MAX_PAGE_BYTES = 5_000_000
 _SAMPLE_BUDGETS = (3_400_000, 2_000_000, 800_000, 200_000)
-"""Bytes of documents in the page. The next smaller number is tried if the page is too large."""
+"""Bytes of documents in the page. If the page is too large with one of these budgets, the next is tried."""
 
 
 def write_report(output: str, *, sample_bytes: int = SAMPLE_BYTES) -> str:
-    """Builds the report of a run, finished or not. Returns its path.
+    """Builds the report of a run, finished or not. Returns the path of the page.
 
     Args:
-        sample_bytes: the stored bytes per source that are read. From a larger source a fair sample is read.
+        sample_bytes: the stored bytes per source that are read. Of a larger source a fair sample is read.
 
     Raises:
         ValueError: the folder is not the output of a run.
@@ -65,7 +65,7 @@ def render(state: RunState, *, sample_bytes: int = SAMPLE_BYTES) -> str:
 
 
 def page_of(state: RunState, collected: Sequence[tuple[SourceState, Collected]]) -> dict[str, Any]:
-    """Returns the values for the template, without the documents."""
+    """Returns the values for the page's template, without the documents."""
     recipe = state.recipe.name if state.recipe else (state.manifest or state.record).get("recipe", "unknown")
     title = f"Mixture report: {recipe}"
     titles = {
@@ -143,7 +143,7 @@ def _html(page: dict[str, Any], samples_json: str) -> str:
 
 
 def _mark_drawings(page: dict[str, Any]) -> None:
-    """Marks the charts as safe, because this package draws them. The template escapes everything else."""
+    """Marks the charts as safe HTML, because this package draws them. The template escapes everything else."""
     drawn = [*([page["mixture"]] if page["mixture"] else []), *(s["funnel"] for s in page["sources"] if s["funnel"])]
     for one in drawn:
         one["chart"] = Markup(one["chart"])

@@ -11,6 +11,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.sources import SOURCES
 
+_NAMES = f"{' '.join(SOURCES)}, and corpora of FILE"
+
 
 class _Parser(argparse.ArgumentParser):
     """Raises where argparse would print the usage text and end the process."""
@@ -40,7 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--config", metavar="FILE", help="YAML file: recipe, inputs, models, sources' settings, tokenizer, output")
+    add("--config", metavar="FILE", help="YAML file: recipe, inputs, corpora, models, sources, tokenizer, output")
     add(
         "--input",
         metavar="SOURCE=GLOB",
@@ -48,7 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
         default=[],
         help="input files of a source, repeatable; local, gs:// or s3://; a folder stands for all below it",
     )
-    add("--sources", metavar="A,B,...", help=f"only these sources, of: {' '.join(SOURCES)} (default: those with input)")
+    add("--sources", metavar="A,B,...", help=f"only these, of: {_NAMES} (default: those with input)")
     add(
         "--models",
         metavar="DIR",

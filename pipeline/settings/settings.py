@@ -10,7 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mixtures.config import decontamination_of_config, read_config, recipe_of_config, text_in, tokenizer_path
+from mixtures.config import (
+    corpora_in,
+    decontamination_of_config,
+    read_config,
+    recipe_of_config,
+    text_in,
+    tokenizer_path,
+)
 from mixtures.decontaminate.settings import DecontaminationSettings, parse_settings
 from mixtures.from_yaml import with_settings
 from mixtures.recipe import Recipe
@@ -18,12 +25,15 @@ from pipeline.files.files import is_local
 from pipeline.settings.flags import parse_flags, seed_of
 from pipeline.settings.named_values import check_names
 from pipeline.settings.source_settings import configured
-from pipeline.sources import SOURCES
+from pipeline.sources.all_sources import all_sources
+from pipeline.sources.corpora.declare import corpus_files
 from pipeline.sources.source import Source
 from tokenizer.encoder_settings import EncoderSettings
 from tokenizer.train.training import TrainSettings
 
 Phase = Literal["all", "clean", "mix"]
+Known = Mapping[str, Source]
+"""All sources that a run can name: those in code and those that its configuration file declares."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +71,7 @@ class Settings:
     models: str | None
     tokenizer: str | None
     encoder: EncoderSettings
-    """bos, eos, and what a rank file lacks."""
+    """The settings of bos and eos, and of what a rank file lacks."""
     retrain_tokenizer: bool
     num_tokens: int | None
     phase: Phase
@@ -94,13 +104,16 @@ def parse(argv: Sequence[str]) -> Settings:
     """
     flags, beam_args = parse_flags(argv)
     config = _config(flags.config)
-    inputs = _inputs(flags.input, config.get("inputs"))
+    corpora = corpora_in(config, default="llama")
+    known = all_sources(corpora)
+    declared = {name: files for name, one in corpora.items() if (files := corpus_files(name, one))}
+    inputs = {**declared, **_inputs(flags.input, config.get("inputs"), known)}
     has_own_data = inputs or flags.phase == "mix" or flags.explain
-    recipe = _recipe(config, default="llama" if has_own_data else "sample", inputs=inputs)
+    recipe = _recipe(config, known, default="llama" if has_own_data else "sample", inputs=inputs)
     TrainSettings.of(recipe.tokenizer)  # a wrong one is said now, not after the cleaning
     tokenizer = flags.tokenizer or tokenizer_path(config)
-    names = _source_names(flags.sources, inputs, recipe)
-    sources = {n: configured(SOURCES[n], recipe.sources.get(n, {})) for n in names}
+    names = _source_names(flags.sources, inputs, recipe, known)
+    sources = {n: configured(known[n], recipe.sources.get(n, {})) for n in names}
     for source in sources.values():
         check_names(source)
     exclude = flags.exclude or text_in(config, "exclude")
@@ -128,7 +141,7 @@ def parse(argv: Sequence[str]) -> Settings:
         exclude=exclude,
         overwrite=flags.overwrite,
         estimate=flags.estimate,
-        explain=_explained(flags.explain, recipe),
+        explain=_explained(flags.explain, recipe, known),
         limits=_limits(config.get("run")),
         decontamination=_decontamination(config),
         beam_args=beam_args,
@@ -190,28 +203,29 @@ def _is_same(folder: str, output: str) -> bool:
     return is_local(folder) and is_local(output) and Path(folder).resolve() == Path(output).resolve()
 
 
-def _recipe(config: Mapping[str, Any], *, default: str, inputs: Iterable[str]) -> Recipe:
+def _recipe(config: Mapping[str, Any], known: Known, *, default: str, inputs: Iterable[str]) -> Recipe:
     """Returns the recipe that the file names (or the default). The file's own values replace those of the recipe."""
     recipe = recipe_of_config(config, default=default, inputs=inputs)
-    unknown = [n for n in (*recipe.weights, *recipe.sources) if n not in SOURCES]
+    unknown = [n for n in (*recipe.weights, *recipe.sources) if n not in known]
     if unknown:
-        raise ValueError(f"recipe {recipe.name}: {unknown[0]} is not a source; there are: {' '.join(SOURCES)}")
+        raise ValueError(f"recipe {recipe.name}: {unknown[0]} is not a source; there are: {' '.join(known)}; "
+                         "one of your own is declared under corpora")  # fmt: skip
     return recipe
 
 
-def _inputs(flags: Sequence[str], in_file: Any) -> dict[str, tuple[str, ...]]:
+def _inputs(flags: Sequence[str], in_file: Any, known: Known) -> dict[str, tuple[str, ...]]:
     """Returns the globs of each source: those of the flags, or those of the file if no flag names the source."""
     given: dict[str, tuple[str, ...]] = {}
     for flag in flags:
         name, equals, glob = flag.partition("=")
         if not equals or not glob:
             raise ValueError(f"--input {flag}: write SOURCE=GLOB, such as --input books='books/*.txt'")
-        given[_known(name, "--input")] = (*given.get(name, ()), glob)
+        given[_known(name, "--input", known)] = (*given.get(name, ()), glob)
     if in_file is None:
         return given
     if not isinstance(in_file, Mapping):
         raise ValueError("inputs in the config file must map a source to its globs")
-    return {**{_known(str(n), "inputs"): _globs(str(n), g) for n, g in in_file.items()}, **given}
+    return {**{_known(str(n), "inputs", known): _globs(str(n), g) for n, g in in_file.items()}, **given}
 
 
 def _globs(name: str, given: Any) -> tuple[str, ...]:
@@ -221,33 +235,33 @@ def _globs(name: str, given: Any) -> tuple[str, ...]:
     return tuple(globs)
 
 
-def _known(name: str, where: str) -> str:
-    if name not in SOURCES:
-        close = difflib.get_close_matches(name, SOURCES, 1)
+def _known(name: str, where: str, known: Known) -> str:
+    if name not in known:
+        close = difflib.get_close_matches(name, known, 1)
         hint = f"; did you mean {close[0]}?" if close else ""
-        raise ValueError(f"{where}: {name!r} is not a source{hint} (there are: {', '.join(SOURCES)})")
+        raise ValueError(f"{where}: {name!r} is not a source{hint} (there are: {', '.join(known)})")
     return name
 
 
-def _source_names(flag: str | None, inputs: Mapping[str, Any], recipe: Recipe) -> list[str]:
-    """Returns the names of the sources of this run, in the order of ``SOURCES``."""
+def _source_names(flag: str | None, inputs: Mapping[str, Any], recipe: Recipe, known: Known) -> list[str]:
+    """Returns the names of the sources of this run, in the order of all that are known."""
     if flag is None:
         wanted = set(inputs) or set(recipe.weights)
     else:
-        wanted = {_known(n.strip(), "--sources") for n in flag.split(",") if n.strip()}
+        wanted = {_known(n.strip(), "--sources", known) for n in flag.split(",") if n.strip()}
         if not wanted:
             raise ValueError("--sources: names no source")
         without = sorted(wanted - set(inputs)) if inputs else []
         if without:
             raise ValueError(f"--sources: {without[0]} has no input; add --input {without[0]}=GLOB")
-    return [name for name in SOURCES if name in wanted]
+    return [name for name in known if name in wanted]
 
 
-def _explained(flag: str | None, recipe: Recipe) -> Source | None:
+def _explained(flag: str | None, recipe: Recipe, known: Known) -> Source | None:
     if flag is None:
         return None
-    name = _known(flag, "--explain")
-    return configured(SOURCES[name], recipe.sources.get(name, {}))
+    name = _known(flag, "--explain", known)
+    return configured(known[name], recipe.sources.get(name, {}))
 
 
 def _limits(given: Any) -> RunLimits:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mixtures.from_yaml import setting_fields, with_settings
+from pipeline.sources.all_sources import with_steps
 from pipeline.sources.dedup_steps import DedupStep
 from pipeline.sources.source import Source
 
@@ -18,14 +19,18 @@ def configured(source: Source, settings: Mapping[str, Any]) -> Source:
     """Returns the source with a run's settings.
 
     ``settings`` maps ``reader``, ``join`` or the name of a step to its settings. False (``off``) leaves a step out.
+    Under ``steps`` there may be another list of steps, which those settings then apply to.
 
     Raises:
         ValueError: a name or a setting is unknown, or a value does not fit. The message lists the known ones.
     """
     where = f"sources.{source.name}"
+    if "steps" in settings:
+        source = with_steps(source, settings["steps"])
+        settings = {name: one for name, one in settings.items() if name != "steps"}
     steps = {step.NAME: step for step in source.steps}
     has_join_settings = source.join is not None and bool(setting_fields(source.join))
-    known = ["reader", *(["join"] if has_join_settings else []), *steps]
+    known = ["reader", *(["join"] if has_join_settings else []), "steps", *steps]
     for name in settings:
         if name not in known:
             raise ValueError(f"{where}.{name} is not known; there are: {', '.join(known)}")

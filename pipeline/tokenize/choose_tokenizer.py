@@ -1,7 +1,7 @@
-"""Chooses the tokenizer of a run: the one that is named, the one that the output's shards were made with, or a new one.
+"""Chooses the tokenizer of a run: a given one, the one with which the output's shards were made, or a new one.
 
-A tokenizer with which shards were made stays, whatever else changes: another one of the same size would give the ids of
-a trained model other meanings. ``--retrain-tokenizer`` trains another all the same.
+A tokenizer with which shards were made is kept, whatever else changes. With another tokenizer of the same size, the ids
+would have other meanings for a model trained on these shards. ``--retrain-tokenizer`` trains another one nevertheless.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tokenizer.proof import proven
 from tokenizer.train.training import TrainSettings, train
 
 _PROOF_DOCS = 32
-"""Documents of each source on which the encoder is compared with its reference library."""
+"""The encoder is compared with its reference library on this many documents of each source."""
 
 
 def get_tokenizer(
@@ -42,11 +42,13 @@ def get_tokenizer(
     *,
     say: Callable[[str], None] = lambda line: None,
 ) -> Encoder:
-    """Returns the tokenizer, proven on the run's own text, and puts it into the output. Says which one it is and why.
+    """Returns the tokenizer and writes it to the output. Reports which tokenizer it is and why.
+
+    The tokenizer's ids are first compared with those of its reference library, on some of the run's own documents.
 
     Raises:
-        ValueError: the one that is named is no tokenizer, there is too little text to train one, or its ids are not
-            those of the reference library.
+        ValueError: the given file is not a tokenizer, its ids differ from those of its reference library, or there is
+            too little text to train one.
     """
     encoder = _chosen(settings, layout, sources, run_sample, say)
     encoder, line = proven(encoder, list(_some_texts(layout, sources)))
@@ -72,7 +74,7 @@ def _chosen(
     settings: Settings, layout: Layout, sources: list[str], run_sample: Callable[[SampleJob], None],
     say: Callable[[str], None],
 ) -> Encoder:  # fmt: skip
-    """Returns the tokenizer and puts it into the output."""
+    """Returns the tokenizer and writes it to the output."""
     made_of = _made_of(settings, layout, sources)
     identity = fingerprint(made_of)
     present = _present(layout)
@@ -114,7 +116,7 @@ def _chosen(
 
 
 def _kept(settings: Settings, layout: Layout, model: bytes, marker: Mapping[str, Any]) -> Encoder:
-    """Returns the tokenizer that is in the output, and notes its settings, which may be new."""
+    """Returns the tokenizer in the output, and records its settings, which may have changed."""
     encoder = Encoder(model, _settings(settings, layout))
     if marker.get("sha256") == encoder.sha256:
         _write_marker(layout, marker, encoder)
@@ -122,7 +124,7 @@ def _kept(settings: Settings, layout: Layout, model: bytes, marker: Mapping[str,
 
 
 def _settings(settings: Settings, layout: Layout) -> EncoderSettings:
-    """Returns what the configuration says of encoding, or else what the tokenizer of an output was used with."""
+    """Returns the configuration's settings of encoding; if it has none, those that the output was made with."""
     if settings.encoder.said():
         return settings.encoder
     marker = read_marker(layout.marker("tokenizer")) or {}
@@ -131,7 +133,7 @@ def _settings(settings: Settings, layout: Layout) -> EncoderSettings:
 
 
 def _about(encoder: Encoder) -> str:
-    """Returns what was taken for granted of a rank file, which does not say it itself."""
+    """Returns a text about the pattern and eos of a rank file, which does not contain them; else an empty text."""
     if encoder.file_name != RANKS:
         return ""
     pattern = encoder.settings.pattern or f"{DEFAULT_PATTERN}, because tokenizer.pattern names none"
@@ -139,7 +141,10 @@ def _about(encoder: Encoder) -> str:
 
 
 def _continued(settings: Settings, layout: Layout, say: Callable[[str], None]) -> Encoder:
-    """Puts the tokenizer of the mixture that is continued into the output. Raises ValueError if another is named."""
+    """Writes the tokenizer of the mixture that is continued to the output, and returns it.
+
+    Raises ValueError if the user gives another tokenizer.
+    """
     folder = settings.continue_from
     assert folder is not None
     model = _present(Layout(folder))
@@ -164,13 +169,13 @@ def _continued(settings: Settings, layout: Layout, say: Callable[[str], None]) -
 
 
 def note_shards(layout: Layout, encoder: Encoder) -> None:
-    """Notes that shards were made with this tokenizer, so that it stays if a later run dies between two mixtures."""
+    """Records that shards were made with this tokenizer, so that it is kept even if a later run is killed."""
     marker = read_marker(layout.marker("tokenizer")) or {"fingerprint": "", "sha256": encoder.sha256}
     _write_marker(layout, {**marker, "shards": encoder.sha256}, encoder)
 
 
 def load_tokenizer(path: str, settings: EncoderSettings) -> Encoder:
-    """Loads a tokenizer that a user names. Raises ValueError, with its name, where it is none."""
+    """Loads a tokenizer that the user gives. Raises ValueError with its path if it is not a tokenizer."""
     try:
         return Encoder.load(read_bytes(path), settings=settings)
     except ValueError as error:
@@ -178,7 +183,7 @@ def load_tokenizer(path: str, settings: EncoderSettings) -> Encoder:
 
 
 def _made_of(settings: Settings, layout: Layout, sources: list[str]) -> dict[str, Any]:
-    """Returns everything that decides which tokenizer training gives."""
+    """Returns all inputs that affect the training of a tokenizer."""
     train_settings = TrainSettings.of(settings.recipe.tokenizer)
     found: dict[str, Any] = {
         "settings": canonical(replace(train_settings, num_threads=1)),  # threads change the time, not the model
@@ -191,7 +196,7 @@ def _made_of(settings: Settings, layout: Layout, sources: list[str]) -> dict[str
 
 
 def _present(layout: Layout) -> bytes | None:
-    """Returns the tokenizer in the output, if it is whole: the one that the marker or the manifest names."""
+    """Returns the tokenizer in the output; None if it is not the one that the marker or the manifest names."""
     marker = read_marker(layout.marker("tokenizer")) or {}
     for name in FILE_NAMES:
         if exists(layout.tokenizer(name)):
@@ -212,14 +217,14 @@ def _sha256_of_manifest(layout: Layout) -> str | None:
 
 
 def _replacing(layout: Layout, present: bytes | None, sha256: str) -> str:
-    """Returns a warning where another tokenizer than this one made the shards in the output."""
+    """Returns a warning if the shards in the output were made with another tokenizer; else an empty text."""
     if present is None or _sha256(present) == sha256 or not _has_shards(layout, _sha256(present)):
         return ""
     return f"; it replaces another tokenizer, with which the shards in {layout.output} were made: their ids differ"
 
 
 def _changes(before: Any, now: Mapping[str, Any]) -> str:
-    """Returns what is not as it was when the tokenizer was trained, in words."""
+    """Returns a text that names what has changed since the tokenizer was trained; empty if nothing has."""
     if not isinstance(before, dict):
         return ""
     names = {"settings": "its settings", "weights": "the weights", "exclude": "the list of exclusions"}
@@ -230,9 +235,9 @@ def _changes(before: Any, now: Mapping[str, Any]) -> str:
 
 
 def _put_tokenizer(layout: Layout, encoder: Encoder) -> None:
-    """Puts the tokenizer into the output, and a ``tokenizer.json`` beside a ``.model`` that has an exact equal.
+    """Writes the tokenizer to the output, and a ``tokenizer.json`` beside a ``.model`` that can be converted exactly.
 
-    The manifest of another one's shards is deleted first, and then the other one.
+    If it replaces another one, deletes the manifest first.
     """
     files: dict[str, bytes] = {encoder.file_name: encoder.model}
     if encoder.file_name == MODEL and (text := tokenizer_json(encoder.model)) is not None:

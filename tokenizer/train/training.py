@@ -51,14 +51,14 @@ class TrainSettings:
     num_threads: int = 1
     """Changes the time, never the result."""
     pad: bool = False
-    """True gives ``<pad>`` the id 3. LLaMA's model has none."""
+    """True gives ``<pad>`` the id 3. LLaMA's model has no pad token."""
     reserve: int = 0
-    """Control tokens ``<reserved_0>`` and so on, in front of the bytes, for what a later training may need."""
+    """The number of control tokens ``<reserved_0>`` and so on. A later training may use their ids."""
     user_defined_symbols: tuple[str, ...] = ()
-    """Texts that are always one piece of their own (SentencePiece's ``user_defined_symbols``)."""
+    """Texts that are always encoded as one piece each (SentencePiece's ``user_defined_symbols``)."""
     add_dummy_prefix: bool = True
-    """True puts a space in front of every text, as LLaMA does. A ``tokenizer.json`` of a model with user-defined
-    symbols can only be exact without it."""
+    """True puts a space before every text, as LLaMA does. A model with user-defined symbols can be converted exactly to
+    a ``tokenizer.json`` only if this is False."""
 
     def __post_init__(self) -> None:
         taken = 259 + self.pad + self.reserve + len(self.user_defined_symbols)
@@ -105,7 +105,7 @@ class TrainSettings:
         return cls(**settings)
 
     def said(self) -> dict[str, Any]:
-        """Returns what decides the model: without the threads, and without what LLaMA's model does not have.
+        """Returns the settings that affect the model. Settings that LLaMA's model lacks are left out at their default.
 
         >>> "pad" in TrainSettings().said(), TrainSettings(pad=True).said()["pad"]
         (False, True)

@@ -25,9 +25,9 @@ def kind_of(step: DedupStep) -> DedupKind:
 
 
 def dedup_of_spilled_text(steps: Sequence[AnyStep], segment: Segment) -> DedupStep | None:
-    """Returns the dedup for which a segment spills hashes with its texts, or None.
+    """Returns the dedup for which a segment spills hashes with its texts; None if it spills no hashes.
 
-    Hashes are worth spilling if no local step changes the texts before that dedup.
+    Spilled hashes are useful only if no local step changes the texts before that dedup.
 
     >>> from pipeline.clean.segments import segments
     >>> a, b = ExactDedup(NAME="a", reason="a", key="id"), LineDedup()

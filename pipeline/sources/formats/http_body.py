@@ -1,9 +1,9 @@
-"""Undoes the content codings of an HTTP body. It trusts the first bytes of the body more than the header.
+"""Undoes the content codings of an HTTP body. The first bytes of the body count more than the header.
 
-gzip, Zstandard and bzip2 begin with marks that no text has, so they are undone whether a header names them or not.
-deflate and brotli have no mark, so they are tried only if a header names them. A body that reads as text stays as it
-is, whatever coding its header names: crawlers undo codings and keep the header, and servers write ``none``, ``UTF-8``
-or ``binary`` there. No unpacker returns more than about ``max_bytes``.
+gzip, Zstandard and bzip2 data begin with marks that no text has, so they are unpacked whether a header names them or
+not. deflate and brotli have no mark, so they are tried only if a header names them. A body that reads as text stays
+unchanged, whatever coding its header names: crawlers unpack bodies and keep the header, and servers write ``none``,
+``UTF-8`` or ``binary`` there. No unpacker returns more than about ``max_bytes``.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ def _words(text: str) -> frozenset[str]:
 
 
 _MAX_CODINGS = 4
-"""Ours: limit of codings on top of each other. One is usual."""
+"""Ours: the largest number of codings on top of each other. One is usual."""
 _MAX_WINDOW_BYTES = 8 << 20
-"""Zstandard's window for HTTP is at most 8 MB (RFC 9659)."""
+"""The largest window of Zstandard for HTTP, 8 MB (RFC 9659)."""
 _TEXT_BYTES = 512
-"""Ours: only one in 10^25 stretches of packed data of this size contains no control character."""
+"""The number of bytes that are checked for control characters. Ours: of packed data of this size, only one stretch in
+10^25 contains no control character."""
 _CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
 _BOMS = (b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")
 _GZIP = b"\x1f\x8b\x08"
@@ -41,11 +42,12 @@ _NONE = _words(
 """Names of codings that are ignored if the body does not begin with a mark."""
 
 Unpack = Callable[[bytes, int], tuple[bytes, bool]]
-"""Returns at most ``max_bytes + 1`` bytes, and whether the packed data were complete. Raises :class:`HttpError`."""
+"""A function that returns at most ``max_bytes + 1`` bytes, and True if the packed data were complete. It raises
+:class:`HttpError`."""
 
 
 class HttpError(Exception):
-    """The response cannot be read; ``reason`` is a drop reason."""
+    """The response cannot be read. ``reason`` is the drop reason."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
@@ -57,11 +59,11 @@ def decoded_body(body: bytes, codings: str, *, max_bytes: int) -> bytes:
 
     Args:
         body: the body as it was sent, with the chunks already joined.
-        codings: the values of its headers, with commas between them.
-        max_bytes: limit of the bytes that any coding may unpack to.
+        codings: the names of the codings from the headers, separated by commas.
+        max_bytes: largest number of bytes that a coding may unpack to.
 
     Raises:
-        HttpError: ``http_body_too_large``, or ``bad_http_body`` if it does not unpack or its coding is not known.
+        HttpError: ``http_body_too_large``, or ``bad_http_body`` if the body does not unpack or its coding is not known.
 
     >>> decoded_body(b"<p>One</p>", "UTF-8", max_bytes=99), decoded_body(zlib.compress(b"<p>"), "deflate", max_bytes=99)
     (b'<p>One</p>', b'<p>')
@@ -90,7 +92,10 @@ def _by_mark(body: bytes) -> Unpack | None:
 
 
 def _by_name(body: bytes, name: str, max_bytes: int) -> bytes:
-    """Undoes a coding without a mark. If that fails, returns the body unchanged if it reads as text, else raises."""
+    """Undoes a coding that has no mark.
+
+    If this fails, returns the body unchanged if it is text, else raises HttpError.
+    """
     coding = _NAMES.get(name)
     try:
         if coding is None:
@@ -112,7 +117,10 @@ def _is_text(body: bytes) -> bool:
 
 
 def _gunzipped(body: bytes, max_bytes: int) -> tuple[bytes, bool]:
-    """Unpacks all members. Bytes after the last member are ignored. A truncated member yields what it contains."""
+    """Unpacks all gzip members.
+
+    Bytes after the last member are ignored. Of a truncated member the readable part is returned.
+    """
     pieces: list[bytes] = []
     num_bytes = 0
     rest = body
@@ -133,7 +141,7 @@ def _gunzipped(body: bytes, max_bytes: int) -> tuple[bytes, bool]:
 
 
 def _inflated(body: bytes, max_bytes: int) -> tuple[bytes, bool]:
-    """Unpacks deflate with zlib's header (as the standard says), or without it (as some servers send it)."""
+    """Unpacks deflate data with zlib's header (as the standard says) or without it (as some servers send it)."""
     for wbits in (15, -15):
         unpacker = zlib.decompressobj(wbits)
         try:
@@ -148,7 +156,7 @@ def _unbrotlied(body: bytes, max_bytes: int) -> tuple[bytes, bool]:
     pieces: list[bytes] = []
     num_bytes, rest = 0, body
     try:
-        # Each call gives a piece only, of 32 kB mostly; an empty one says that the packed data are used up.
+        # A call returns only a piece, mostly of 32 kB. An empty piece means that all packed data were used.
         while num_bytes <= max_bytes and not unpacker.is_finished():
             piece = unpacker.process(rest, output_buffer_limit=max_bytes + 1 - num_bytes)
             if not piece and not rest:

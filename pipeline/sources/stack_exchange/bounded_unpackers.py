@@ -1,4 +1,4 @@
-"""Unpackers for py7zr that return at most as many bytes as they are asked for.
+"""Unpackers for py7zr that return at most the requested number of bytes.
 
 py7zr's own unpackers for zstd, deflate and deflate64 ignore that limit, so 1 MB of an archive could unpack to 32 GB at
 once. Its own unpacker for brotli fails at the limit. The unpackers here keep the packed bytes that are not needed yet.
@@ -13,21 +13,21 @@ import brotli  # type: ignore[import-untyped]
 from py7zr.compressor import BrotliDecompressor, Deflate64Decompressor, DeflateDecompressor, ZstdDecompressor
 
 _SLICE_BYTES = 16 << 10
-"""Packed bytes that are fed at once. Deflate64 unpacks them to at most about 1,000 times their size, so to 16 MB."""
+"""The number of packed bytes fed at once. Deflate64 unpacks them to at most about 1,000 times as many (16 MB)."""
 
 
 class Unpacker(Protocol):
     """The interface of py7zr's decompressors."""
 
     def decompress(self, data: bytes, max_length: int = -1) -> bytes:
-        """Feeds packed bytes and returns at most ``max_length`` unpacked bytes (no limit if negative).
+        """Takes packed bytes and returns at most ``max_length`` unpacked bytes (no limit if negative).
 
         ``data`` is empty if there are no more packed bytes.
         """
 
 
 def bounded(unpacker: Any) -> Unpacker:
-    """Returns the unpacker to use instead of a fresh one of py7zr's: the same one if it keeps to the limit."""
+    """Returns an unpacker that keeps to the limit: the given new one if it does, or else a replacement."""
     if isinstance(unpacker, ZstdDecompressor):
         return _Zstd(type(unpacker.decompressor))
     if isinstance(unpacker, BrotliDecompressor):
