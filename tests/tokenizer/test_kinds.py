@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -211,6 +212,24 @@ def test_what_spells_a_control_token_is_text(made: dict[str, str], ranks: bytes)
                 assert number not in ids
                 if one.file_name == RANKS:
                     assert one.decode([number, *ids, number]) == text
+
+
+@PROPERTY
+@given(lists=st.lists(st.lists(st.integers(0, 1_499), max_size=12), max_size=6))
+def test_a_batch_is_decoded_as_one_by_one(made: dict[str, str], ranks: bytes, lists: list[list[int]]) -> None:
+    for data in (*(text.encode() for text in made.values()), ranks):
+        one = encoder_of(data)
+        known = [[i % one.vocab_size for i in ids] for ids in lists]
+        array = pa.array(known, pa.list_(pa.from_numpy_dtype(one.dtype)))
+        assert one.decode_batch(array) == [one.decode(ids) for ids in known]
+        assert one.decode_batch(array[1:]) == [one.decode(ids) for ids in known[1:]]
+
+
+def test_texts_come_back(made: dict[str, str], ranks: bytes) -> None:
+    for data in (made["LLaMA 3"].encode(), made["GPT-2"].encode(), ranks):
+        one = Encoder.load(data, settings=EncoderSettings())
+        texts = [*HOSTILE, *CONTROLS, *TOPICS[::9]]
+        assert one.decode_batch(one.encode_batch(texts)) == texts
 
 
 def test_bos_and_eos(made: dict[str, str], ranks: bytes) -> None:
