@@ -40,7 +40,7 @@ class HuggingFaceCodec:
             raise ValueError(f"the tokenizer is not JSON ({error})") from error
         model = content.get("model") if isinstance(content, Mapping) else None
         if not isinstance(model, Mapping):
-            raise ValueError("the tokenizer is JSON, but no tokenizer.json: it has no model")
+            raise ValueError("the tokenizer is JSON, but not a tokenizer.json: it has no model")
         if model.get("dropout"):
             raise ValueError(
                 f"the tokenizer drops merges at random (model.dropout is {model['dropout']}): equal texts would get "
