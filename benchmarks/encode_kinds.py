@@ -1,16 +1,15 @@
-"""Compares the encoding of a ``tokenizer.json`` or a rank file with its peers in one run: megabytes of text per second
-of one core, memory that was taken, and whether the ids are the reference library's.
+"""Compares encoders of a ``tokenizer.json`` or a rank file in one run: speed, memory, and whether the ids are equal.
 
 Run: ``python benchmarks/encode_kinds.py --tokenizer FILE TEXT_OR_FOLDER... [--rounds N] [--mb N]``
 
-- ours: ``tokenizer.encode.Encoder``, with gigatoken where it is installed, and without;
+- ours: ``tokenizer.encode.Encoder``, once with gigatoken (if it is installed) and once without;
 - tokenizers or tiktoken: the reference library, one thread;
-- gigatoken: alone, without our bounds, one thread;
-- kitoken: given the same file.
+- gigatoken: gigatoken alone, without restarts, one thread;
+- kitoken: the same file.
 
-Texts are read as by ``benchmarks/encode.py``. Every side gets the same texts in the same batches, and every text's ids
-are compared. Control tokens are left out of what gigatoken and kitoken look for. A rank file has the pattern of its
-name.
+The speed is in megabytes of text per second of the process's CPU time, best of the rounds. Texts are read as in
+``benchmarks/encode.py``. Every encoder gets the same texts in the same batches, and the ids of all texts are compared.
+gigatoken and kitoken are loaded without control tokens. The name of a rank file tells its pattern.
 """
 
 from __future__ import annotations

@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import tiktoken
+import tokenizers
 from small import CONFIG, Small, prose
 
 from mixtures import verify
@@ -20,9 +22,6 @@ from mixtures.loader import Loader, LoaderSettings
 from pipeline.run import main
 
 pytestmark = pytest.mark.slow
-
-tokenizers = pytest.importorskip("tokenizers")
-tiktoken = pytest.importorskip("tiktoken")
 
 
 def byte_level(folder: Path, vocab_size: int) -> Path:

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import tiktoken
+import tokenizers
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -22,9 +24,6 @@ from tokenizer.codec import JSON, RANKS
 from tokenizer.encode import Encoder
 from tokenizer.encoder_settings import PATTERNS, EncoderSettings
 from tokenizer.proof import HOSTILE, prove, proven
-
-tokenizers = pytest.importorskip("tokenizers")
-tiktoken = pytest.importorskip("tiktoken")
 
 TOPICS = list(pydoc_data.topics.topics.values())
 CONTROLS = ("<|begin_of_text|>", "<|end_of_text|>", "<|endoftext|>", "<s>", "</s>", "[MASK]")
