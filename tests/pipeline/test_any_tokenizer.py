@@ -17,6 +17,7 @@ from small import CONFIG, Small, prose
 
 from mixtures import verify
 from mixtures.export import export
+from mixtures.find.search import Finder, make_indexes
 from mixtures.inspect.__main__ import main as inspect_main
 from mixtures.loader import Loader, LoaderSettings
 from pipeline.run import main
@@ -155,6 +156,11 @@ def test_everything_that_reads_tokens(
     shown = capsys.readouterr().out
     assert "river" in shown or "stone" in shown
     assert "endoftext" not in shown
+    make_indexes(out)
+    hit = next(Finder(out).scan("river"))
+    assert hit.text is not None
+    found = [(one.shard, one.row) for one in Finder(out).text(hit.text[10:60])]
+    assert (hit.shard, hit.row) in found
     data, index = export(out, tmp_path / "m", "megatron")
     assert np.fromfile(data, "<i4").tolist() == [i for _, _, ids in rows for i in ids]
     assert index.stat().st_size > 0

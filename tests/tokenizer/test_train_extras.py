@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import sentencepiece
+import tokenizers
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -48,7 +49,6 @@ def test_the_ids_are_where_they_were_asked_for(extra_model: bytes) -> None:
 
 
 def test_a_tokenizer_json_has_equal_ids(extra_model: bytes, topics: list[str]) -> None:
-    tokenizers = pytest.importorskip("tokenizers")
     text = tokenizer_json(extra_model)
     assert text is not None
     theirs = tokenizers.Tokenizer.from_str(text)
@@ -61,7 +61,6 @@ def test_a_tokenizer_json_has_equal_ids(extra_model: bytes, topics: list[str]) -
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=TEXTS)
 def test_any_text_has_equal_ids(extra_model: bytes, text: str) -> None:
-    tokenizers = pytest.importorskip("tokenizers")
     theirs = tokenizers.Tokenizer.from_str(tokenizer_json(extra_model))
     assert theirs.encode(text, add_special_tokens=False).ids == Encoder.load(extra_model).encode(text)
 
