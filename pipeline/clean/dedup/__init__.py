@@ -4,7 +4,7 @@
 
 - ``exact``, ``exact_keys``: keep one of all documents with an equal key.
 - ``lines``, ``line_keys``: remove lines that several documents share.
-- ``near``, ``near_keys``: keep one of two documents that overlap, judged on all their word n-grams.
+- ``near``, ``near_keys``: keep one of two documents that overlap, compared by all their word n-grams.
 - ``kind``, ``kinds``: the interface of a dedup, and the table that maps settings to code.
 - ``earlier_dumps``: drops documents of a newer dump that an earlier dump keeps.
 
