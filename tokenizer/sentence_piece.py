@@ -1,7 +1,7 @@
 """Encodes with SentencePiece's ``.model`` files, several times faster where the model allows it.
 
 SentencePiece is the reference. :mod:`tokenizer.fast_bpe` encodes and :mod:`tokenizer.decode` decodes for the models
-that they cover (BPE with byte fallback and identity normalisation, LLaMA's kind). SentencePiece itself does both for
+that they support (BPE with byte fallback and identity normalisation, LLaMA's kind). SentencePiece itself does both for
 every other model.
 """
 
