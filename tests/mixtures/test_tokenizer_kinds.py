@@ -26,7 +26,7 @@ from mixtures.decontaminate.certificate import list_shards
 from mixtures.export import export
 from mixtures.export_arrayrecord import example
 from mixtures.find.__main__ import main as find
-from mixtures.find.search import Finder, Hit, make_indexes
+from mixtures.find.search import Finder, FoundRow, make_indexes
 from mixtures.forget import forget
 from mixtures.grain import IGNORED_LABEL, PackedSource
 from mixtures.inspect.__main__ import main as inspect
@@ -133,7 +133,7 @@ def in_order(rows: Rows) -> Rows:
     return [row for shard in range(5) for row in rows[shard::5]]
 
 
-def places(hits: list[Hit]) -> set[tuple[str, int]]:
+def places(hits: list[FoundRow]) -> set[tuple[str, int]]:
     return {(hit.shard, hit.row) for hit in hits}
 
 
