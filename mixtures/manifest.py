@@ -17,6 +17,7 @@ from mixtures.shards import ShardInfo
 from mixtures.storage import Storage, storage_of
 from tokenizer.codec import FILE_NAMES
 from tokenizer.encode import Encoder
+from tokenizer.encoder_settings import EncoderSettings
 
 FORMAT = 1
 NAME = "manifest.json"
@@ -227,6 +228,14 @@ def _is_mapping(value: Any) -> bool:
     return isinstance(value, dict)
 
 
+def _is_encoder_settings(value: Any) -> bool:
+    try:
+        EncoderSettings.of(value)
+    except ValueError:
+        return False
+    return isinstance(value, dict) and bool(value) and None not in value.values()  # only what is set is written
+
+
 def _is_counts(value: Any) -> bool:
     return isinstance(value, dict) and all(map(_is_count, value.values()))
 
@@ -271,13 +280,19 @@ _TOKENIZER_FORM: Form = {
 }
 
 
+_LATER_TOKENIZER_FORM: Form = {"path": _is_text, "settings": _is_encoder_settings}
+"""Keys that a tokenizer's line may lack."""
+
+
 def _check_form(manifest: Any, path: str) -> None:
     if not isinstance(manifest, dict) or "format" not in manifest:
         raise ValueError(f"{path} is not a manifest: it has no format")
     if manifest["format"] != FORMAT:
         raise ValueError(f"{path} has format {manifest['format']}, this version reads {FORMAT}")
     _check_line(manifest, _FORM, f"{path} is not a manifest")
-    _check_line(manifest["tokenizer"], _TOKENIZER_FORM, f"{path}: the tokenizer's line")
+    tokenizer = manifest["tokenizer"]
+    there = {key: is_right for key, is_right in _LATER_TOKENIZER_FORM.items() if key in tokenizer}
+    _check_line(tokenizer, {**_TOKENIZER_FORM, **there}, f"{path}: the tokenizer's line")
     for source, line in manifest["sources"].items():
         later = {
             key: is_right for key, is_right in _LATER_SOURCE_FORM.items() if isinstance(line, dict) and key in line
