@@ -26,7 +26,7 @@ test-cloud: $(STAMP)  ## Rehearses the cloud and several hosts on loopback (four
 	$(BIN)/python -m pytest -n auto --dist loadfile -m cloud tests/cloud
 
 test-train: $(TRAIN_STAMP)  ## The trainer's side with PyTorch, in a .venv-train of its own (torch is large)
-	$(TRAIN_VENV)/bin/python -m pytest -m train tests/mixtures mixtures
+	$(TRAIN_VENV)/bin/python -m pytest -m train tests/mixtures tests/tokenizer mixtures
 
 test-browser: $(BROWSER_STAMP)  ## The report in a real browser; installs Debian's Chromium where that may be done (a minute)
 	@if [ -n "$$CHROMIUM" ] || command -v chromium >/dev/null || command -v chromium-browser >/dev/null; then :; \

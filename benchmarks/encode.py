@@ -6,11 +6,14 @@ Run: ``python benchmarks/encode.py --model FILE.model TEXT_OR_FOLDER... [--cold 
 - sentencepiece: ``SentencePieceProcessor.encode`` of a list, one thread;
 - tokenizers: Hugging Face's ``encode_batch``, with the same pieces and the merges that follow from them;
 - tiktoken: the same pieces, plus the first bytes of each character so that tiktoken can merge bytes to characters;
+- gigatoken: the ``tokenizer.json`` that is written beside the model, one thread;
+- kitoken: the model itself;
 - datatrove: its ``DocumentTokenizer``, writing ids to a file, with the Hugging Face model above.
 
 A peer that cannot be imported is reported as skipped. Texts are read from ``.txt .md .rst .py .tex .xml .json .html``,
 WET (``.wet.gz``) and clean Parquet files; each distinct text is used once. The time is the process's CPU time in the
-best round. Peers other than sentencepiece are timed on one text in three. Their ids are compared on one text in twenty.
+best round. Peers other than sentencepiece and gigatoken are timed on one text in three. Their ids are compared on one
+text in twenty.
 With ``--cold`` the measurement is repeated on a second set of texts, for example in mixed languages. The last line
 compares one document of 50 million characters with the same text split into documents of 5,000 characters.
 """
@@ -35,6 +38,7 @@ import sentencepiece
 
 from tokenizer import model_file as model_proto
 from tokenizer.encode import Encoder
+from tokenizer.hugging_face import tokenizer_json
 
 MARK = "\u2581"
 ENDS = (".txt", ".md", ".rst", ".py", ".tex", ".xml", ".json", ".html")
@@ -168,6 +172,27 @@ def tiktoken(model: bytes) -> Encode:
     return encode
 
 
+def gigatoken(model: bytes) -> Encode:
+    import gigatoken as library
+
+    text = tokenizer_json(model)
+    assert text is not None, "this model has no tokenizer.json"
+    made = library.Tokenizer.from_json(text)
+
+    def encode(texts: list[str]) -> Ids:
+        layout = made.encode_batch(texts, parallel=False).layout
+        return np.split(np.asarray(layout.content.data), np.asarray(layout.offsets.data)[1:-1])
+
+    return encode
+
+
+def kitoken(model: bytes) -> Encode:
+    from kitoken import Kitoken
+
+    made = Kitoken.from_sentencepiece(model)
+    return lambda texts: made.encode_all(texts, False)
+
+
 def datatrove(model: bytes) -> Encode:
     from datatrove.data import Document
     from datatrove.pipeline.tokens import DocumentTokenizer
@@ -194,6 +219,8 @@ PEERS: dict[str, Callable[[bytes], Encode]] = {
     "sentencepiece": reference,
     "Hugging Face tokenizers": hugging_face,
     "tiktoken, same pieces": tiktoken,
+    "gigatoken": gigatoken,
+    "kitoken": kitoken,
     "datatrove's step": datatrove,
 }
 
@@ -217,7 +244,11 @@ def compare(model: bytes, texts: list[str], rounds: int) -> None:
         except ImportError as error:
             print(f"{name:26} skipped: {error}")
             continue
-        some = texts if name in ("ours", "sentencepiece") else texts[:: max(1, len(texts) * 20_000_000 // size and 3)]
+        some = (
+            texts
+            if name in ("ours", "sentencepiece", "gigatoken")
+            else texts[:: max(1, len(texts) * 20_000_000 // size and 3)]
+        )
         rates[name] = max(measure(make(model), some) for _ in range(rounds))
         equal = differ = 0
         checked = texts if name == "ours" else texts[::20]

@@ -38,6 +38,8 @@ from mixtures.manifest import build_manifest, dumps
 from mixtures.plan.shares import Plan, SourcePlan
 from mixtures.shards import ShardMetadata, shard_name, write_shard
 from mixtures.stream import TokenStream
+from tokenizer.codec import MODEL
+from tokenizer.encoder_settings import EncoderSettings
 
 SEQ_LEN, BATCH = 2_048, 64
 SOURCES = ("books", "c4", "common_crawl")
@@ -51,6 +53,7 @@ class _NoEncoder:
     """Replaces the tokenizer when the manifest is built."""
 
     sha256, vocab_size, bos_id, eos_id = "0" * 64, VOCAB_SIZE, 1, 2
+    file_name, settings = MODEL, EncoderSettings()
 
 
 def make_run(folder: Path, num_tokens: int, num_shards: int) -> None:

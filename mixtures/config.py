@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mixtures.recipe import Recipe, read_yaml, recipe_of
+from tokenizer.encoder_settings import KEYS as ENCODER_KEYS
 
 RUN_KEYS = ("recipe", "inputs", "models", "output", "seed", "exclude", "run", "decontamination")
 """Keys of a configuration file that are about the run; all others are the recipe's."""
@@ -43,12 +44,33 @@ def recipe_of_config(config: Mapping[str, Any], *, default: str, inputs: Iterabl
     """
     base = read_yaml(text_in(config, "recipe") or default)
     base.pop(DECONTAMINATION, None)
-    own = {k: v for k, v in config.items() if k not in RUN_KEYS and not (k == "tokenizer" and isinstance(v, str))}
+    own = {k: v for k, v in config.items() if k not in RUN_KEYS and not (k == "tokenizer" and tokenizer_path(config))}
+    if isinstance(said := own.get("tokenizer"), Mapping):
+        own["tokenizer"] = {key: value for key, value in said.items() if key not in ENCODER_KEYS}
     if config.get("corpora") and not config.get("recipe") and not _sources(own.get("mixture")):
         once = {"epochs": dict.fromkeys(inputs, 1)}  # a corpus of one's own, and no weights: all of it, once
         own["mixture"] = {**(own.get("mixture") or {}), **once}
     own = _with_sources(own, list(inputs) or list(config.get("inputs") or ()) or _sources(base.get("mixture")))
     return recipe_of(_laid_over(_of_weights(base, own), own))
+
+
+def tokenizer_path(config: Mapping[str, Any]) -> str | None:
+    """Returns the tokenizer's file that a configuration names: ``tokenizer: FILE`` or ``tokenizer: {path: FILE}``.
+
+    Raises:
+        ValueError: the configuration names a file and also has settings for training a tokenizer.
+
+    >>> tokenizer_path({"tokenizer": {"path": "t.json", "bos": False}}), tokenizer_path({"tokenizer": {"bos": False}})
+    ('t.json', None)
+    """
+    said = config.get("tokenizer")
+    if not isinstance(said, Mapping):
+        return said if isinstance(said, str) else None
+    if "path" not in said:
+        return None
+    if other := [str(key) for key in said if key not in ENCODER_KEYS]:
+        raise ValueError(f"tokenizer has path, and {other[0]}, which is about training one: give one of the two")
+    return text_in(said, "path")
 
 
 def corpora_in(config: Mapping[str, Any], *, default: str) -> dict[str, Any]:

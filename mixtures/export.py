@@ -37,7 +37,7 @@ import numpy as np
 from mixtures.export_arrayrecord import write_arrayrecord
 from mixtures.export_files import Output, WholeFiles, batches, little
 from mixtures.export_mds import write_mds
-from mixtures.manifest import TOKENIZER_NAME, read_manifest, shard_infos, validation_infos
+from mixtures.manifest import read_manifest, shard_infos, tokenizer_name, validation_infos
 from mixtures.shards import ShardInfo
 from mixtures.storage import LocalStorage
 from mixtures.stream import check_shard, check_sizes, check_sum
@@ -95,6 +95,7 @@ def export(
             name=kind if num_outputs == 1 else f"{kind}-{number:05d}-of-{num_outputs:05d}",
             shards=tuple(infos[number * size : (number + 1) * size]),
             dtype=id_dtype(manifest["tokenizer"]["vocab_size"]),
+            tokenizer=tokenizer_name(manifest),
         )
         written += _WRITERS[form](storage, one, Path(target))
     return written
@@ -147,7 +148,7 @@ def _datatrove(storage: LocalStorage, one: Output, target: Path) -> list[Path]:
             data.write(little(ids))
             index.write(little((end + np.cumsum(lengths)).astype(np.uint64)))
             end += len(ids)
-        metadata.write(f"{TOKENIZER_NAME}|{one.dtype.itemsize}\n{end}\n{_human(end)}".encode())
+        metadata.write(f"{one.tokenizer}|{one.dtype.itemsize}\n{end}\n{_human(end)}".encode())
     return files.paths
 
 

@@ -23,6 +23,8 @@ class Output:
     shards: tuple[ShardInfo, ...]
     dtype: np.dtype[Any]
     """Data type of the ids in the shards."""
+    tokenizer: str
+    """Name of the tokenizer's file."""
 
     @property
     def rows(self) -> int:

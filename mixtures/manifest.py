@@ -15,11 +15,12 @@ from typing import Any
 from mixtures.plan.shares import Plan, SourcePlan
 from mixtures.shards import ShardInfo
 from mixtures.storage import Storage, storage_of
+from tokenizer.codec import FILE_NAMES
 from tokenizer.encode import Encoder
+from tokenizer.encoder_settings import EncoderSettings
 
 FORMAT = 1
 NAME = "manifest.json"
-TOKENIZER_NAME = "tokenizer.model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +73,12 @@ def build_manifest(
         "created": about.get("created"),
         "software": dict(about.get("software", {})),
         "tokenizer": {
-            "path": TOKENIZER_NAME,
+            "path": encoder.file_name,
             "sha256": encoder.sha256,
             "vocab_size": encoder.vocab_size,
             "bos_id": encoder.bos_id,
             "eos_id": encoder.eos_id,
+            **({"settings": said} if (said := encoder.settings.said()) else {}),
         },
         "models": dict(about.get("models", {})),
         "tokens": plan.tokens,
@@ -183,6 +185,12 @@ def loads(data: bytes, path: str) -> dict[str, Any]:
     return dict(manifest)
 
 
+def tokenizer_name(manifest: Mapping[str, Any]) -> str:
+    """Returns the name of the tokenizer's file in the output folder. It tells the kind of tokenizer."""
+    said = manifest["tokenizer"].get("path")
+    return said if said in FILE_NAMES else FILE_NAMES[0]
+
+
 def shard_infos(manifest: Mapping[str, Any]) -> list[ShardInfo]:
     """Returns the training shards that a manifest lists."""
     return [ShardInfo(**one) for one in manifest["shards"]]
@@ -218,6 +226,14 @@ def _is_number(value: Any) -> bool:
 
 def _is_mapping(value: Any) -> bool:
     return isinstance(value, dict)
+
+
+def _is_encoder_settings(value: Any) -> bool:
+    try:
+        EncoderSettings.of(value)
+    except ValueError:
+        return False
+    return isinstance(value, dict) and bool(value) and None not in value.values()  # only what is set is written
 
 
 def _is_counts(value: Any) -> bool:
@@ -264,13 +280,19 @@ _TOKENIZER_FORM: Form = {
 }
 
 
+_LATER_TOKENIZER_FORM: Form = {"path": _is_text, "settings": _is_encoder_settings}
+"""Keys that a tokenizer's line may lack."""
+
+
 def _check_form(manifest: Any, path: str) -> None:
     if not isinstance(manifest, dict) or "format" not in manifest:
         raise ValueError(f"{path} is not a manifest: it has no format")
     if manifest["format"] != FORMAT:
         raise ValueError(f"{path} has format {manifest['format']}, this version reads {FORMAT}")
     _check_line(manifest, _FORM, f"{path} is not a manifest")
-    _check_line(manifest["tokenizer"], _TOKENIZER_FORM, f"{path}: the tokenizer's line")
+    tokenizer = manifest["tokenizer"]
+    there = {key: is_right for key, is_right in _LATER_TOKENIZER_FORM.items() if key in tokenizer}
+    _check_line(tokenizer, {**_TOKENIZER_FORM, **there}, f"{path}: the tokenizer's line")
     for source, line in manifest["sources"].items():
         later = {
             key: is_right for key, is_right in _LATER_SOURCE_FORM.items() if isinstance(line, dict) and key in line

@@ -24,11 +24,11 @@ import xxhash
 
 from mixtures.manifest import (
     NAME,
-    TOKENIZER_NAME,
     fingerprint_of,
     had_fingerprint,
     read_manifest,
     shard_infos,
+    tokenizer_name,
     validation_infos,
 )
 from mixtures.shards import ShardInfo, read_batches
@@ -159,7 +159,7 @@ def _check_totals(manifest: Mapping[str, Any], seen: _Seen) -> Iterator[str]:
 
 
 def _check_tokenizer(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
-    path = folder / TOKENIZER_NAME
+    path = folder / tokenizer_name(manifest)
     if not path.is_file():
         yield f"{path} is missing"
     elif (found := _sha256(path)) != manifest["tokenizer"]["sha256"]:

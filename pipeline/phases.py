@@ -52,6 +52,7 @@ from pipeline.settings.settings import Settings
 from pipeline.tokenize import phase as tokens
 from pipeline.tokenize.choose_tokenizer import get_tokenizer, note_shards
 from pipeline.tokenize.work import token_work
+from tokenizer.codec import FILE_NAMES
 
 _PACKAGES = ("apache-beam", "pyarrow", "numpy", "sentencepiece", "fasttext-community", "kenlm-ex", "xxhash")
 
@@ -110,7 +111,7 @@ def run(settings: Settings) -> None:
 def _prepare(settings: Settings, layout: Layout) -> list[PreparedSource]:
     """Validates everything that can be validated before work starts. Returns the sources to clean."""
     if settings.tokenizer:
-        check_tokenizer(settings.tokenizer)
+        check_tokenizer(settings.tokenizer, settings.encoder)
     if settings.exclude:
         check_exclusions(settings.exclude)
     if settings.phase == "mix":
@@ -247,7 +248,7 @@ def _about(layout: Layout, sources: list[str]) -> dict[str, Any]:
     }
 
 
-_MIXED = ("shards", "validation", "report", "tokenizer.model", "tokenizer.json", "README.md", ".work/tokens")
+_MIXED = ("shards", "validation", "report", *FILE_NAMES, "README.md", ".work/tokens")
 """The files and folders in the output folder that the phases after the clean phase write, besides the manifest."""
 
 

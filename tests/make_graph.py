@@ -27,6 +27,7 @@ from pipeline.tokenize.encode_parts import TOKEN_FILE
 from pipeline.tokenize.held_out import HeldOut
 from pipeline.tokenize.job import TokenJob
 from pipeline.tokenize.parts import Parts
+from tokenizer.encoder_settings import EncoderSettings
 
 GOLDEN = Path(__file__).parent / "golden" / "graph.txt"
 _OURS = "beam:transform:generic_composite:v1"
@@ -98,6 +99,7 @@ def _token_job(recipe: Recipe, source: str) -> TokenJob:
         source=source,
         parts=Parts(source, "clean", 1, PART_NAME),
         tokenizer_path="model",
+        encoder=EncoderSettings(),
         tokens_dir="tokens",
         validation_share=recipe.validation[source].share,
         exclude_path=None,

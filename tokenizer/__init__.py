@@ -1,14 +1,23 @@
-"""The tokenizer: text to ids, exactly as SentencePiece does it and several times faster. No Beam, no pipeline.
+"""The tokenizer: text to ids, exactly as its reference library does it and faster. No Beam, no pipeline.
 
-    .model -> model_file -> encode: Encoder -> fast_bpe -> id_cache, merges -> ids
+    .model -> sentence_piece -> fast_bpe -> id_cache, merges -> ids
+    tokenizer.json -> json_file -> tokenizers, or accelerator -> ids
+    .tiktoken -> rank_file -> tiktoken, or accelerator -> ids
 
-- ``encode``: encodes and decodes batches of texts.
+- ``encode``: encodes and decodes batches of texts with any kind of file; puts bos and eos around documents.
+- ``encoder_settings``: the settings of bos and eos, and of what a rank file lacks.
+- ``codec``: defines the interface of all kinds of files.
+- ``sentence_piece``: encodes and decodes with SentencePiece's ``.model``.
+- ``json_file``: encodes and decodes with Hugging Face's ``tokenizer.json``.
+- ``rank_file``: encodes and decodes with tiktoken's rank files.
+- ``accelerator``: runs gigatoken, if it is installed.
+- ``proof``: compares an encoder with its reference library.
 - ``fast_bpe``: encodes every distinct part of a text once.
 - ``id_cache``: maps short parts to their ids, in numpy.
 - ``merges``: merges byte pairs of many parts at once, in numpy.
 - ``decode``: joins the pieces of ids to texts.
 - ``model_file``: reads a ``.model`` without protobuf.
-- ``hugging_face``: the same model as a ``tokenizer.json``.
+- ``hugging_face``: writes a ``.model`` as a ``tokenizer.json``.
 - ``interrupts``: ends a command cleanly on a signal.
 - ``train``: trains a model (``python -m tokenizer.train``).
 

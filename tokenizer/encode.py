@@ -1,138 +1,175 @@
-"""Encodes text with the ids of SentencePiece, several times faster where the model allows it.
+"""Encodes text with the ids of a tokenizer's reference library, several times faster where the file allows it.
 
-SentencePiece is the reference. :mod:`tokenizer.fast_bpe` encodes for the models it covers (BPE with byte fallback and
-identity normalisation, LLaMA's kind); every other model is encoded by SentencePiece itself.
+A tokenizer's file is a SentencePiece ``.model``, a Hugging Face ``tokenizer.json`` or a tiktoken rank file. Its content
+tells which. :mod:`tokenizer.codec` lists what each kind provides. Here bos and eos are put around each document, and
+ids become Arrow lists of uint16 or uint32.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import sentencepiece
 
-from tokenizer import model_file as model_proto
-from tokenizer.decode import FastDecoder
-from tokenizer.fast_bpe import FastBpe, covers
+from tokenizer.codec import FILE_NAMES, MODEL, Codec, id_dtype
+from tokenizer.encoder_settings import EncoderSettings, Fast, Mark
+from tokenizer.json_file import HuggingFaceCodec
+from tokenizer.rank_file import TiktokenCodec, is_rank_file
+from tokenizer.sentence_piece import SentencePieceCodec
+
+__all__ = ["FILE_NAMES", "Encoder", "Fast", "id_dtype"]
 
 _MAX_LIST_TOKENS = 2**31 - 1
 """Limit of an Arrow list array, whose offsets are int32."""
-_MAX_UINT16_PIECES = 65_536
-
-Fast = Literal["auto", "off"]
 
 
 class Encoder:
-    """A SentencePiece model that encodes batches of documents. Pickles as its model's bytes.
+    """A tokenizer that encodes and decodes batches of documents. Pickles as its file's bytes and its settings.
 
     Use :meth:`load`. ``bos`` and ``eos`` put these ids around every document; text that spells ``<s>``, ``</s>`` or
     ``<0x0A>`` is encoded as that text.
     """
 
-    def __init__(self, model: bytes, *, bos: bool = True, eos: bool = True, fast: Fast = "auto") -> None:
-        self._settings = (model, bos, eos, fast)
-        try:
-            proto = model_proto.parse(model)
-            self._reference: Any = sentencepiece.SentencePieceProcessor(model_proto=model)
-        except (ValueError, RuntimeError, UnicodeDecodeError) as error:
-            raise ValueError(f"the tokenizer is not a SentencePiece model ({error})") from error
-        self.sha256: str = hashlib.sha256(model).hexdigest()
-        self.vocab_size: int = len(proto.pieces)
-        self.bos_id: int = self._reference.bos_id()
-        self.eos_id: int = self._reference.eos_id()
+    def __init__(self, data: bytes, settings: EncoderSettings) -> None:
+        self._data = data
+        self.settings = settings
+        self.codec: Codec = _codec(data, settings)
+        self.sha256: str = hashlib.sha256(data).hexdigest()
+        """The checksum of the file's bytes."""
+        self.vocab_size: int = self.codec.vocab_size
         self.dtype: np.dtype[Any] = id_dtype(self.vocab_size)
-        for name, wanted, token_id in (("bos", bos, self.bos_id), ("eos", eos, self.eos_id)):
-            if wanted and token_id < 0:
-                raise ValueError(f"the tokenizer has no {name} piece: switch {name} off for it")
-        self._bos, self._eos = bos, eos
-        self._fast = FastBpe.of(proto, model, self.dtype) if fast == "auto" else None
-        self._decoder = FastDecoder(proto, self._reference) if covers(proto) else None
+        self.bos_id: int = self._border("bos", settings.bos)
+        """The id before each document; -1 if documents have no bos. ``eos_id`` likewise."""
+        self.eos_id: int = self._border("eos", settings.eos)
 
     @classmethod
-    def load(cls, model: str | Path | bytes, *, bos: bool = True, eos: bool = True, fast: Fast = "auto") -> Encoder:
-        """Reads a ``.model`` file (or takes its bytes).
+    def load(cls, model: str | Path | bytes, *, bos: Mark = True, eos: Mark = True, fast: Fast = "auto",
+             settings: EncoderSettings | None = None) -> Encoder:  # fmt: skip
+        """Reads a tokenizer's file (or takes its bytes).
+
+        Args:
+            model: the path of the file, or its bytes.
+            bos: True puts a bos before each document, a text names the token to use. None: only if the file has one.
+            eos: the same for the end of each document. With None the file must have one.
+            fast: ``off`` encodes with the reference library alone.
+            settings: replaces ``bos``, ``eos`` and ``fast``. They also say what a rank file lacks.
 
         Raises:
-            ValueError: it is not there, is not a SentencePiece model, or lacks the bos or eos that was asked for.
+            ValueError: it is not there, is not a tokenizer, or lacks the bos or eos that was asked for.
         """
+        settings = settings or EncoderSettings(bos=bos, eos=eos, fast=fast)
         if isinstance(model, bytes):
-            return cls(model, bos=bos, eos=eos, fast=fast)
+            return cls(model, settings)
         try:
             data = Path(model).read_bytes()
         except OSError as error:
             raise ValueError(f"cannot read the tokenizer {model}: {error.strerror}") from error
         try:
-            return cls(data, bos=bos, eos=eos, fast=fast)
+            return cls(data, settings.for_file(str(model)))
         except ValueError as error:
             raise ValueError(f"{model}: {error}") from error
 
     def __reduce__(self) -> tuple[Any, ...]:
-        model, bos, eos, fast = self._settings
-        return _from_settings, (model, bos, eos, fast)
+        return Encoder, (self._data, self.settings)
 
     @property
     def model(self) -> bytes:
-        """The model's bytes, as they are written to ``tokenizer.model``."""
-        return self._settings[0]
+        """The file's bytes, as they are written to :attr:`file_name` in the output folder."""
+        return self._data
+
+    @property
+    def file_name(self) -> str:
+        """The name of the file in an output folder. It tells the kind of the file."""
+        return self.codec.file_name
+
+    @property
+    def identity(self) -> str:
+        """A checksum of everything that decides a document's ids: the file and the settings.
+
+        For a ``.model`` that puts both bos and eos around documents, it is the file's own checksum.
+        """
+        is_plain = self.file_name == MODEL and self.bos_id >= 0 and self.eos_id >= 0 and not self._names_borders()
+        if is_plain:
+            return self.sha256
+        said = {**self.settings.said(), "bos": self.bos_id, "eos": self.eos_id}
+        return hashlib.sha256(json.dumps([self.sha256, said], sort_keys=True).encode()).hexdigest()
 
     @property
     def is_fast(self) -> bool:
-        """True if the fast encoder covers this model."""
-        return self._fast is not None
+        """True if a faster encoder replaces the reference library."""
+        return bool(self.codec.accelerator)
+
+    def encode(self, text: str) -> list[int]:
+        """Returns the ids of one text, without bos and eos."""
+        return [int(i) for i in self.codec.encode(_checked([text]))[0]]
 
     def encode_batch(self, texts: Sequence[str] | pa.Array) -> pa.ListArray:
         """Returns the ids of every text: ``list<uint16>`` (``uint32`` above 65,536 pieces), with bos and eos as set.
 
-        Memory grows with the batch (about ten bytes per byte of text), not with the batches before it.
+        Memory grows with the batch (about ten bytes per byte of text; more for a ``tokenizer.json`` without gigatoken),
+        not with the batches before it.
 
         Raises:
             ValueError: a text is null, holds a lone surrogate or bytes that are not UTF-8 (its place is named),
                 or the batch has 2**31 ids or more.
         """
-        array = _checked(texts)
-        if self._fast is not None:
-            ids, num_ids = self._fast.encode(array)
-        else:
-            ids, num_ids = self._slow(array)
+        ids, num_ids = self.codec.encode(_checked(texts))
         return self._framed(ids, num_ids)
 
     def decode(self, ids: Sequence[int] | np.ndarray[Any, Any]) -> str:
         """Returns the text of a document's ids, without bos and eos. Bytes that are not UTF-8 give U+FFFD."""
-        return str(self._reference.decode([int(i) for i in ids]))
+        return self.codec.decode([int(i) for i in ids])
 
     def decode_batch(self, ids: pa.ListArray) -> list[str]:
-        """Returns the text of every document of a batch, as `decode` does one by one, and several times faster."""
-        flat, ends = ids.flatten().to_numpy(zero_copy_only=False).tolist(), np.diff(ids.offsets.to_numpy()).cumsum()
-        lists = [flat[begin:end] for begin, end in pairwise([0, *ends.tolist()])]
-        if self._decoder is not None:
-            return list(map(self._decoder.decode, lists))
-        return [str(text) for text in self._reference.decode(lists)] if lists else []
+        """Returns the text of every document of a batch, as `decode` does one by one.
 
-    def _slow(self, array: pa.Array) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        encoded = [np.asarray(self._reference.encode(text), dtype=self.dtype) for text in array.to_pylist()]
-        flat = np.concatenate(encoded) if encoded else np.empty(0, self.dtype)
-        return flat, np.fromiter(map(len, encoded), np.int64, len(encoded))
+        It is several times faster than that for models of LLaMA's kind.
+        """
+        flat, ends = ids.flatten().to_numpy(zero_copy_only=False).tolist(), np.diff(ids.offsets.to_numpy()).cumsum()
+        return self.codec.decode_batch([flat[begin:end] for begin, end in pairwise([0, *ends.tolist()])])
+
+    def _names_borders(self) -> bool:
+        return isinstance(self.settings.bos, str) or isinstance(self.settings.eos, str)
+
+    def _border(self, kind: str, wanted: Mark) -> int:
+        """Returns the id that the settings ask for as bos or eos; -1 if they ask for none."""
+        if wanted is False:
+            return -1
+        control = self.codec.control
+        if isinstance(wanted, str):
+            if wanted not in control:
+                raise ValueError(
+                    f"the tokenizer has no control token {wanted}, which is to be its {kind}{_among(control)}"
+                )
+            return control[wanted]
+        found = self.codec.border(kind)
+        if found is None and (wanted or kind == "eos"):
+            way = f"switch {kind} off for it" if self.file_name == MODEL else f"name it, or set tokenizer.{kind}: false"
+            raise ValueError(f"the tokenizer has no {kind} piece: {way}{_among(control)}")
+        return -1 if found is None else found
 
     def _framed(self, ids: np.ndarray[Any, Any], num_ids: np.ndarray[Any, Any]) -> pa.ListArray:
         """Puts bos and eos around documents of ``num_ids`` ids each."""
-        lengths = num_ids + (self._bos + self._eos)
+        has_bos, has_eos = self.bos_id >= 0, self.eos_id >= 0
+        lengths = num_ids + (has_bos + has_eos)
         ends = np.cumsum(lengths)
         if len(ends) and ends[-1] > _MAX_LIST_TOKENS:
             raise ValueError(f"a batch of {ends[-1]} ids is too large for an Arrow list array: give smaller batches")
         offsets = np.zeros(len(ends) + 1, np.int32)
         offsets[1:] = ends
-        if self._bos or self._eos:
+        if has_bos or has_eos:
             framed = np.empty(int(offsets[-1]), self.dtype)
             is_text = np.ones(len(framed), bool)
-            if self._bos:
+            if has_bos:
                 framed[offsets[:-1]] = self.bos_id
                 is_text[offsets[:-1]] = False
-            if self._eos:
+            if has_eos:
                 framed[offsets[1:] - 1] = self.eos_id
                 is_text[offsets[1:] - 1] = False
             framed[is_text] = ids
@@ -140,17 +177,20 @@ class Encoder:
         return pa.ListArray.from_arrays(pa.array(offsets), pa.array(ids))
 
 
-def id_dtype(vocab_size: int) -> np.dtype[Any]:
-    """Returns uint16 if every id fits, else uint32.
+def _codec(data: bytes, settings: EncoderSettings) -> Codec:
+    """Loads a file. Its content tells its kind."""
+    if data[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+        return HuggingFaceCodec(data, is_fast=settings.fast == "auto")
+    if is_rank_file(data):
+        return TiktokenCodec(data, settings)
+    return SentencePieceCodec(data, is_fast=settings.fast == "auto")
 
-    >>> id_dtype(32_000), id_dtype(65_536), id_dtype(65_537)
-    (dtype('uint16'), dtype('uint16'), dtype('uint32'))
-    """
-    return np.dtype(np.uint16 if vocab_size <= _MAX_UINT16_PIECES else np.uint32)
 
-
-def _from_settings(model: bytes, bos: bool, eos: bool, fast: Fast) -> Encoder:
-    return Encoder(model, bos=bos, eos=eos, fast=fast)
+def _among(control: Any) -> str:
+    """Returns the end of a message, which lists the control tokens of the file."""
+    names = list(control)
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return f" (its control tokens are {', '.join(names[:8])}{more})" if names else " (it has no control token)"
 
 
 def _checked(texts: Sequence[str] | pa.Array) -> pa.Array:

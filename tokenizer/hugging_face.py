@@ -4,6 +4,10 @@ Only models of LLaMA's kind (see :func:`tokenizer.fast_bpe.covers`) have an exac
 in front of which a space is prepended and every space becomes U+2581. Nothing is a special token in it, because the
 shards hold text that spells ``<s>`` as the text it is.
 
+User-defined symbols become added tokens. Hugging Face's library first splits a text at them, and then puts a space
+before every part. SentencePiece puts a space before the whole text only. So a model with user-defined symbols has an
+exact equal only if it puts no space there.
+
 SentencePiece merges by the score of the merged piece, the leftmost pair of equal scores first. A ``tokenizer.json``
 ranks pairs instead, so the pairs are listed by falling score of the piece that they make.
 """
@@ -12,6 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -24,7 +29,11 @@ _MARK = "\u2581"
 def tokenizer_json(model: bytes) -> str | None:
     """Returns the text of ``tokenizer.json`` for a model, or None where its kind has no exact equal."""
     proto = model_proto.parse(model)
-    if not covers(proto):
+    symbols = [p.text for p in proto.pieces if p.kind == model_proto.USER_DEFINED]
+    pieces = tuple(p for p in proto.pieces if p.kind != model_proto.USER_DEFINED)
+    if not covers(replace(proto, pieces=pieces)) or (symbols and proto.add_dummy_prefix):
+        return None
+    if any(" " in text or _MARK in text for text in symbols):
         return None
     merges = _merges({p.text: p.score for p in proto.pieces if p.kind == model_proto.NORMAL})
     if merges is None:
@@ -39,7 +48,7 @@ def tokenizer_json(model: bytes) -> str | None:
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": [],
+        "added_tokens": [_symbol(text, vocab[text]) for text in symbols],
         "normalizer": _normalizer(proto.add_dummy_prefix),
         "pre_tokenizer": None,
         "post_processor": None if bos is None else _template(bos, vocab[bos]),
@@ -58,6 +67,12 @@ def tokenizer_json(model: bytes) -> str | None:
         },
     }
     return json.dumps(found, ensure_ascii=False, indent=1) + "\n"
+
+
+def _symbol(text: str, number: int) -> dict[str, Any]:
+    """Returns an added token. The library finds it in texts before it merges anything, as SentencePiece does."""
+    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "special"), False)
+    return {"id": number, "content": text, **flags}
 
 
 def _merges(scores: Mapping[str, float]) -> list[list[str]] | None:

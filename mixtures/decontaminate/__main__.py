@@ -86,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     add("shards", metavar="SHARDS", nargs="+", help="a run's output folder, or shards")
     add("--sets", metavar="FILE", required=True, help="YAML with the sets, as under 'decontamination' of a config")
     add("--output", metavar="DIR", default="certificate", help="where the files are written (default: ./certificate)")
-    add("--tokenizer", metavar="FILE", help="a .model file (default: the run's tokenizer.model)")
+    add("--tokenizer", metavar="FILE", help="a tokenizer's file (default: the run's own)")
     add("--workers", type=int, metavar="N", default=1, help="processes (default: %(default)s)")
     add("--show", type=int, metavar="N", default=3, help="hits to print, the strongest first (default: %(default)s)")
     return parser

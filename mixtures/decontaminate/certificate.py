@@ -16,12 +16,13 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from mixtures.decoder import find_tokenizer
 from mixtures.decontaminate.read_sets import checksum_of
 from mixtures.decontaminate.search import SHARD_HITS_SCHEMA, SearchedShard, ShardTask, search_shards
 from mixtures.decontaminate.settings import DecontaminationSettings
 from mixtures.decontaminate.summary import ITEMS_SCHEMA, Summary, about
 from mixtures.decontaminate.table import make_index, open_table, write_table
-from mixtures.manifest import NAME, TOKENIZER_NAME, fingerprint_of, read_manifest, shard_infos
+from mixtures.manifest import NAME, fingerprint_of, read_manifest, shard_infos, tokenizer_name
 
 FORMAT = 1
 CERTIFICATE_NAME, HITS_NAME, ITEMS_NAME = "certificate.json", "hits-00000-of-00001.parquet", "items.parquet"
@@ -60,7 +61,7 @@ def list_shards(given: Sequence[str], tokenizer: str | None) -> ShardList:
         return ShardList(
             paths=tuple(folder / info.path for info in infos),
             names=tuple(info.path for info in infos),
-            tokenizer=Path(tokenizer) if tokenizer else folder / TOKENIZER_NAME,
+            tokenizer=Path(tokenizer) if tokenizer else folder / tokenizer_name(manifest),
             checksums=tuple(info.sha256 for info in infos),
             recipe=manifest["recipe"],
             fingerprint=fingerprint_of(manifest["tokenizer"]["sha256"], infos),
@@ -69,10 +70,7 @@ def list_shards(given: Sequence[str], tokenizer: str | None) -> ShardList:
     _check_there(paths)
     if not paths:
         raise ValueError(f"{given[0]} has no shard (*.arrow)")
-    beside = [folder / TOKENIZER_NAME for folder in (paths[0].parent, paths[0].parent.parent)]
-    found = Path(tokenizer) if tokenizer else next((path for path in beside if path.is_file()), None)
-    if found is None:
-        raise ValueError(f"there is no {TOKENIZER_NAME} beside {paths[0]}: name it with --tokenizer")
+    found = Path(tokenizer) if tokenizer else find_tokenizer(paths[0])
     return ShardList(tuple(paths), tuple(map(str, paths)), found)
 
 

@@ -21,9 +21,9 @@ import pyarrow.parquet as pq
 
 from filters.decontaminate.index import Index
 from filters.decontaminate.step import HITS_SCHEMA, hits_of, rows_of
+from mixtures.decoder import load_decoder
 from mixtures.decontaminate.table import open_table
 from mixtures.inspect.documents import ShownDocument, Wanted, documents
-from tokenizer.encode import Encoder
 
 SHARD_HITS_SCHEMA = pa.schema(
     [*HITS_SCHEMA, pa.field("shard", pa.string()), pa.field("row", pa.int64()), pa.field("epoch", pa.int64())]
@@ -82,7 +82,7 @@ def search_shard(task: ShardTask) -> SearchedShard:
     Raises:
         ValueError: the shard is damaged, or was made with another tokenizer.
     """
-    index, encoder = open_table(task.table), Encoder.load(task.tokenizer, bos=False, eos=False)
+    index, encoder = open_table(task.table), load_decoder(task.tokenizer)
     num_docs = num_tokens = 0
     sources = set[str]()
     with pq.ParquetWriter(task.hits, SHARD_HITS_SCHEMA, compression="zstd") as writer:

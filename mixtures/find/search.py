@@ -13,9 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from mixtures.decoder import load_decoder
 from mixtures.find.grams import GRAIN_BYTES, minima
 from mixtures.find.index import FOLDER, ShardIndex, id_hash, index_path, make_index
-from mixtures.manifest import TOKENIZER_NAME, read_manifest, shard_infos, validation_infos
+from mixtures.manifest import read_manifest, shard_infos, tokenizer_name, validation_infos
 from mixtures.shards import ShardInfo, read_batches
 from mixtures.storage import LocalStorage
 from mixtures.stream import check_shard, check_sizes, check_sum, one_line
@@ -60,9 +61,10 @@ class Finder:
     def encoder(self) -> Encoder:
         """Returns the output's tokenizer. Raises ValueError if it is not the one that made the shards."""
         if self._encoder is None:
-            encoder = Encoder.load(self.folder / TOKENIZER_NAME, bos=False, eos=False, fast="off")
+            path = self.folder / tokenizer_name(self.manifest)
+            encoder = load_decoder(path)
             if encoder.sha256 != self.manifest["tokenizer"]["sha256"]:
-                raise ValueError(f"{self.folder / TOKENIZER_NAME} is not the tokenizer that made the shards")
+                raise ValueError(f"{path} is not the tokenizer that made the shards")
             self._encoder = encoder
         return self._encoder
 

@@ -1,7 +1,7 @@
 """The command ``python -m mixtures.inspect``: prints documents with their source, or pages through them.
 
 On a terminal it shows one document per page and waits for a command; elsewhere it prints the first few. The tokenizer
-is the run's ``tokenizer.model``, found beside the shards' folder, unless ``--tokenizer`` names one.
+is the run's, found beside the shards' folder, unless ``--tokenizer`` names one.
 """
 
 from __future__ import annotations
@@ -12,26 +12,17 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import get_args
 
+from mixtures.decoder import find_tokenizer, load_decoder
 from mixtures.inspect.documents import ShownDocument, Wanted, documents, heading, printable
 from mixtures.inspect.pager import Pager
 from mixtures.inspect.parquet_documents import parquet_documents
 from mixtures.inspect.steps import lines_of_step
 from mixtures.loader import LoaderSettings, Packing
-from mixtures.manifest import TOKENIZER_NAME
 from mixtures.stages import open_stages
-from tokenizer.encode import Encoder
 from tokenizer.interrupts import as_command
 
 _OF_OUTPUT = (("shards", "validation"), ("clean",), ("dropped",))
 """Folders of a run's output; the first of these that hold anything are shown."""
-
-
-def find_tokenizer(shard: Path) -> Path:
-    """Returns ``tokenizer.model`` in the shard's folder or the one above. Raises ValueError where there is none."""
-    for folder in (shard.parent, shard.parent.parent):
-        if (folder / TOKENIZER_NAME).is_file():
-            return folder / TOKENIZER_NAME
-    raise ValueError(f"there is no {TOKENIZER_NAME} beside {shard}: name it with --tokenizer")
 
 
 def _files(paths: Sequence[str]) -> list[Path]:
@@ -65,7 +56,7 @@ def _below(folder: Path) -> list[Path]:
 def _finder(files: Sequence[Path], tokenizer: str | None) -> Callable[[Wanted], Iterator[ShownDocument]]:
     """Returns a function that yields the wanted documents of all files."""
     shards = [path for path in files if path.suffix != ".parquet"]
-    encoder = Encoder.load(tokenizer or find_tokenizer(shards[0]), bos=False, eos=False) if shards else None
+    encoder = load_decoder(tokenizer or find_tokenizer(shards[0])) if shards else None
 
     def find(wanted: Wanted) -> Iterator[ShownDocument]:
         for path in files:
@@ -164,7 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     add("-n", type=int, metavar="N", help="print at most this many documents (default: 10)")
     add("--max-chars", type=int, default=2_000, metavar="N", help="characters per document (default: %(default)s)")
-    add("--tokenizer", metavar="FILE", help="a .model file (default: the run's tokenizer.model)")
+    add("--tokenizer", metavar="FILE", help="a tokenizer's file (default: the run's own)")
     step = parser.add_argument_group("the data of one training step").add_argument
     step("--step", type=int, metavar="N", help="list the documents of this step, from 0; DIR is a run's output")
     step("--seq-len", type=int, metavar="T", help="the training's seq_len")

@@ -99,7 +99,7 @@ def _documents(path: Path, reader: Any, encoder: Encoder, wanted: Wanted) -> Ite
                     doc_id=batch.column("doc_id")[row].as_py(),
                     epoch=batch.column("epoch")[row].as_py(),
                     num_tokens=len(ids),
-                    is_cut=eos_id >= 0 and ids[-1].as_py() != eos_id,
+                    is_cut=eos_id >= 0 and len(ids) > 0 and ids[-1].as_py() != eos_id,
                     text=text,
                 )
         before += len(batch)

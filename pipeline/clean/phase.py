@@ -24,13 +24,14 @@ from pipeline.failures import RunFailed
 from pipeline.files.files import delete_tree, exists, join, open_file
 from pipeline.models.checksums import sha256_of
 from pipeline.models.find import MissingModels, find_models, portable, require_models
-from pipeline.models.load import cutoffs_of
+from pipeline.models.load import ModelPath, RankFile, cutoffs_of
 from pipeline.output.fingerprint import fingerprint, recorded
 from pipeline.output.markers import is_done, read_marker
 from pipeline.output.paths import Layout
 from pipeline.settings.inputs import Listing, list_inputs
 from pipeline.settings.settings import Settings
 from pipeline.sources.source import UNKNOWN_FORM, Source, Unit
+from tokenizer.encoder_settings import EncoderSettings
 
 _NOT_MODELS = ("exclude", "tokenizer", "decontamination")
 """The keys of files that steps read but that are not models. The manifest reports these files elsewhere."""
@@ -67,7 +68,7 @@ def prepare_sources(
     missing: list[str] = []
     found = dict(find_models(models_dir))
     if settings.tokenizer:
-        found["tokenizer"] = settings.tokenizer
+        found["tokenizer"] = _tokenizer_path(settings.tokenizer, settings.encoder)
     for name, source in settings.sources.items():
         source = with_decontamination(with_exclusion(source, settings), settings)
         expand = functools.partial(source.reader.expand, open_file=open_file)
@@ -95,6 +96,12 @@ def prepare_sources(
     if missing:
         raise MissingModels(missing)
     return prepared
+
+
+def _tokenizer_path(path: str, settings: EncoderSettings) -> ModelPath:
+    """Returns the path of the tokenizer, with the settings of a rank file if there are any."""
+    is_plain = settings.pattern is None and settings.special_tokens is None
+    return path if is_plain else RankFile(path, settings)
 
 
 def split_into_units(source: Source, listing: Listing) -> tuple[Unit, ...]:

@@ -6,7 +6,7 @@ import functools
 import hashlib
 import os
 
-from pipeline.models.load import ModelFiles
+from pipeline.models.load import ModelFiles, RankFile
 from pipeline.models.stored_files import (
     StoredFile,
     is_stored,
@@ -18,10 +18,15 @@ _HASH_BLOCK_BYTES = 1 << 20
 
 
 def sha256_of(path: object) -> str:
-    """Returns the SHA-256 of a model. For a model of several files, hashes their names and checksums."""
+    """Returns the SHA-256 of a model.
+
+    For a model of several files, hashes their names and checksums. For a rank file, hashes its checksum and pattern.
+    """
     if isinstance(path, ModelFiles):
         lines = [f"{name} {sha256_of(file)}\n" for name, file in path.paths]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
+    if isinstance(path, RankFile):
+        return hashlib.sha256(f"{sha256_of(path.path)} {path.settings.regex()}".encode()).hexdigest()
     if isinstance(path, StoredFile):
         return with_checksum(path).sha256
     if is_stored(path):

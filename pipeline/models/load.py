@@ -6,7 +6,7 @@ import os
 import struct
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ from mixtures.decontaminate.table import open_table
 from pipeline.models.fasttext_file import read_pruned_model
 from pipeline.models.model_files import check_model_file
 from pipeline.models.stored_files import StoredFile, local_path
+from tokenizer.codec import MODEL
+from tokenizer.encode import Encoder
+from tokenizer.encoder_settings import EncoderSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,18 @@ class ModelFiles:
         return None if path is None else local_path(path)
 
 
-ModelPath = str | StoredFile | ModelFiles
+@dataclass(frozen=True, slots=True)
+class RankFile:
+    """The rank file of a tokenizer, with the settings that such a file lacks."""
+
+    path: str
+    settings: EncoderSettings
+
+    def __str__(self) -> str:
+        return self.path
+
+
+ModelPath = str | StoredFile | ModelFiles | RankFile
 
 _loaded: dict[tuple[str, ModelPath], tuple[Any, Any]] = {}
 """The opened models by key and path, each with the sizes and times that its files had when they were read."""
@@ -58,7 +72,7 @@ def load(key: str, path: ModelPath) -> Any:
     with _loading:
         stamp = _stamp(path)
         if (key, path) not in _loaded or _loaded[key, path][0] != stamp:
-            on_disk = path if isinstance(path, ModelFiles) or key == "exclude" else local_path(path)
+            on_disk = path if isinstance(path, ModelFiles | RankFile) or key == "exclude" else local_path(path)
             _loaded[key, path] = stamp, _LOADERS[key](on_disk)
         return _loaded[key, path][1]
 
@@ -67,6 +81,8 @@ def _stamp(path: ModelPath | str | StoredFile) -> Any:
     """Returns the sizes and times of a model's files. They change if a file is written again while the process runs."""
     if isinstance(path, ModelFiles):
         return tuple(_stamp(one) for _, one in path.paths)
+    if isinstance(path, RankFile):
+        return _stamp(path.path)
     if not isinstance(path, str) or not os.path.isfile(path):
         return None
     stat = os.stat(path)
@@ -165,6 +181,15 @@ def _load_pieces(path: str) -> Any:
         raise ValueError(f"{path}: not a SentencePiece model, or a broken one ({error}); {get_again(path)}") from error
 
 
+def _load_tokenizer(path: ModelPath) -> Any:
+    """Loads a tokenizer of any kind. Only its ``encode`` is used. A ``.model`` is loaded by SentencePiece itself."""
+    if isinstance(path, RankFile):
+        return Encoder.load(local_path(path.path), settings=replace(path.settings, bos=False, eos=False))
+    check_file(str(path))
+    found = Encoder.load(str(path), bos=False, eos=False)
+    return _load_pieces(str(path)) if found.file_name == MODEL else found
+
+
 def _load_bad_words(path: ModelPath) -> tuple[str, ...]:
     lines = Path(str(path)).read_text("utf-8").splitlines()
     return tuple(line.strip() for line in lines if line.strip())
@@ -195,7 +220,7 @@ _LOADERS: dict[str, Callable[[ModelPath], Any]] = {
     "decontamination": lambda path: open_table(str(path)),
     "exclude": _load_exclusions,
     "url_lists": _load_url_lists,
-    "tokenizer": lambda path: _load_pieces(str(path)),
+    "tokenizer": _load_tokenizer,
 }
 
 

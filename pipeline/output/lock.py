@@ -23,6 +23,7 @@ _WRITTEN = frozenset(
         "manifest.json",
         "tokenizer.model",
         "tokenizer.json",
+        "tokenizer.tiktoken",
         "README.md",
     )
 )

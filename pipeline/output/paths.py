@@ -47,13 +47,9 @@ class Layout:
     def manifest(self) -> str:
         return join(self.output, "manifest.json")
 
-    @property
-    def tokenizer(self) -> str:
-        return join(self.output, "tokenizer.model")
-
-    @property
-    def tokenizer_json(self) -> str:
-        return join(self.output, "tokenizer.json")
+    def tokenizer(self, file_name: str) -> str:
+        """Returns the path of the tokenizer's file. Its name tells the kind of tokenizer."""
+        return join(self.output, file_name)
 
     @property
     def card(self) -> str:

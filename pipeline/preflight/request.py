@@ -11,6 +11,7 @@ from pipeline.preflight.cloud_options import check_machines
 from pipeline.preflight.memory import check_local, foresee
 from pipeline.settings.settings import Settings
 from tokenizer.encode import Encoder
+from tokenizer.encoder_settings import EncoderSettings
 
 
 def check_memory(engine: Engine, plans: list[PreparedSource]) -> None:
@@ -22,9 +23,9 @@ def check_memory(engine: Engine, plans: list[PreparedSource]) -> None:
     check_machines(engine, need)
 
 
-def check_tokenizer(path: str) -> None:
+def check_tokenizer(path: str, settings: EncoderSettings) -> None:
     try:
-        Encoder.load(read_bytes(path))
+        Encoder.load(read_bytes(path), settings=settings)
     except ValueError as error:
         raise ValueError(f"--tokenizer {path}: {error}") from error
 

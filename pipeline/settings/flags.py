@@ -58,8 +58,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add(
         "--tokenizer",
-        metavar="FILE.model",
-        help="SentencePiece model (default: one is trained on the mixture's own text)",
+        metavar="FILE",
+        help="SentencePiece .model, Hugging Face tokenizer.json or tiktoken rank file (default: one is trained on the "
+        "mixture's own text)",
     )
     add(
         "--retrain-tokenizer",

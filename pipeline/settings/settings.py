@@ -10,7 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mixtures.config import corpora_in, decontamination_of_config, read_config, recipe_of_config, text_in
+from mixtures.config import (
+    corpora_in,
+    decontamination_of_config,
+    read_config,
+    recipe_of_config,
+    text_in,
+    tokenizer_path,
+)
 from mixtures.decontaminate.settings import DecontaminationSettings, parse_settings
 from mixtures.from_yaml import with_settings
 from mixtures.recipe import Recipe
@@ -21,6 +28,7 @@ from pipeline.settings.source_settings import configured
 from pipeline.sources.all_sources import all_sources
 from pipeline.sources.corpora.declare import corpus_files
 from pipeline.sources.source import Source
+from tokenizer.encoder_settings import EncoderSettings
 from tokenizer.train.training import TrainSettings
 
 Phase = Literal["all", "clean", "mix"]
@@ -63,6 +71,8 @@ class Settings:
     output: str
     models: str | None
     tokenizer: str | None
+    encoder: EncoderSettings
+    """The settings of bos and eos, and of what a rank file lacks."""
     retrain_tokenizer: bool
     num_tokens: int | None
     phase: Phase
@@ -102,7 +112,7 @@ def parse(argv: Sequence[str]) -> Settings:
     has_own_data = inputs or flags.phase == "mix" or flags.explain
     recipe = _recipe(config, known, default="llama" if has_own_data else "sample", inputs=inputs)
     TrainSettings.of(recipe.tokenizer)  # reports a wrong setting now, not after the cleaning
-    tokenizer = flags.tokenizer or (config["tokenizer"] if isinstance(config.get("tokenizer"), str) else None)
+    tokenizer = flags.tokenizer or tokenizer_path(config)
     names = _source_names(flags.sources, inputs, recipe, known)
     sources = {n: configured(known[n], recipe.sources.get(n, {})) for n in names}
     for source in sources.values():
@@ -121,6 +131,7 @@ def parse(argv: Sequence[str]) -> Settings:
         output=output,
         models=flags.models or text_in(config, "models"),
         tokenizer=tokenizer,
+        encoder=EncoderSettings.of(config.get("tokenizer")).for_file(tokenizer or ""),
         retrain_tokenizer=flags.retrain_tokenizer,
         num_tokens=flags.tokens,
         phase=flags.phase,

@@ -7,9 +7,12 @@ would have other meanings for a model trained on these shards. ``--retrain-token
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from itertools import islice, zip_longest
 from typing import Any
+
+import pyarrow as pa
 
 from pipeline.files.files import delete_tree, exists, read_bytes, write_bytes
 from pipeline.output.fingerprint import canonical, fingerprint
@@ -18,10 +21,17 @@ from pipeline.output.paths import Layout
 from pipeline.settings.settings import Settings
 from pipeline.tokenize.draw_sample import draw_sample
 from pipeline.tokenize.job import SampleJob
-from pipeline.tokenize.phase import clean_fingerprint
+from pipeline.tokenize.phase import clean_fingerprint, clean_parts
+from pipeline.tokenize.pick_sample import documents
+from tokenizer.codec import FILE_NAMES, JSON, MODEL, RANKS
 from tokenizer.encode import Encoder
+from tokenizer.encoder_settings import DEFAULT_PATTERN, EncoderSettings
 from tokenizer.hugging_face import tokenizer_json
+from tokenizer.proof import proven
 from tokenizer.train.training import TrainSettings, train
+
+_PROOF_DOCS = 32
+"""The encoder is compared with its reference library on this many documents of each source."""
 
 
 def get_tokenizer(
@@ -34,45 +44,100 @@ def get_tokenizer(
 ) -> Encoder:
     """Returns the tokenizer and writes it to the output. Reports which tokenizer it is and why.
 
+    The tokenizer's ids are first compared with those of its reference library, on some of the run's own documents.
+
     Raises:
-        ValueError: the given tokenizer is not a SentencePiece model, or there is too little text to train one.
+        ValueError: the given file is not a tokenizer, its ids differ from those of its reference library, or there is
+            too little text to train one.
     """
+    encoder = _chosen(settings, layout, sources, run_sample, say)
+    encoder, line = proven(encoder, list(_some_texts(layout, sources)))
+    if encoder.file_name != MODEL:
+        say(f"tokenizer: {line}")
+    return encoder
+
+
+def _some_texts(layout: Layout, sources: list[str]) -> Iterator[str]:
+    """Yields documents of each source in turn, from the first of its clean files."""
+    parts = [clean_parts(layout, source) for source in sources]
+    streams = [documents(paths[0], frozenset()) for paths in parts if paths]
+    for batches in zip_longest(*(_texts(stream) for stream in streams)):
+        yield from (text for text in batches if text is not None)
+
+
+def _texts(batches: Iterator[pa.RecordBatch]) -> Iterator[str]:
+    texts = (text for batch in batches for text in batch.column("text").to_pylist())
+    return islice(texts, _PROOF_DOCS)
+
+
+def _chosen(
+    settings: Settings, layout: Layout, sources: list[str], run_sample: Callable[[SampleJob], None],
+    say: Callable[[str], None],
+) -> Encoder:  # fmt: skip
+    """Returns the tokenizer and writes it to the output."""
     made_of = _made_of(settings, layout, sources)
     identity = fingerprint(made_of)
     present = _present(layout)
     if settings.continue_from:
         return _continued(settings, layout, say)
     if settings.tokenizer:
-        encoder = load_tokenizer(settings.tokenizer)
-        say(f"tokenizer: {settings.tokenizer}, as named{_replacing(layout, present, encoder.sha256)}")
-        _put_tokenizer(layout, encoder.model)
-        _write_marker(layout, {"fingerprint": "named", "sha256": encoder.sha256})
+        encoder = load_tokenizer(settings.tokenizer, settings.encoder)
+        say(f"tokenizer: {settings.tokenizer}, as named{_about(encoder)}{_replacing(layout, present, encoder.sha256)}")
+        _put_tokenizer(layout, encoder)
+        _write_marker(layout, {"fingerprint": "named", "sha256": encoder.sha256}, encoder)
         return encoder
     if present is None and layout.clean_from and not settings.retrain_tokenizer:
         present = _present(Layout(layout.clean_from))
         if present is not None:
             say(f"tokenizer: the one of {layout.clean_from}, from where the documents are taken")
-            _put_tokenizer(layout, present)
-            _write_marker(layout, {"fingerprint": "taken", "sha256": _sha256(present)})
-            return Encoder.load(present)
+            encoder = Encoder(present, _settings(settings, Layout(layout.clean_from)))
+            _put_tokenizer(layout, encoder)
+            _write_marker(layout, {"fingerprint": "taken", "sha256": encoder.sha256}, encoder)
+            return encoder
     marker = read_marker(layout.marker("tokenizer")) or {}
     if present is not None and marker.get("fingerprint") == identity:
         say("tokenizer: the one that was trained on this mixture before")
-        return Encoder.load(present)
+        return _kept(settings, layout, present, marker)
     if present is not None and not settings.retrain_tokenizer and _has_shards(layout, _sha256(present)):
         changes = _changes(marker.get("made_of"), made_of)
         say(
             f"tokenizer: kept, because shards in {layout.output} were made with it{changes}; "
             "--retrain-tokenizer trains another"
         )
-        return Encoder.load(present)
+        return _kept(settings, layout, present, marker)
     train_settings = TrainSettings.of(settings.recipe.tokenizer)
     sample = draw_sample(settings, layout, sources, train_settings.max_sample_bytes, run_sample)
     trained = train(sample, None, train_settings)
     say(f"tokenizer: trained on this mixture{_replacing(layout, present, trained.sha256)}")
-    _put_tokenizer(layout, trained.model)
-    _write_marker(layout, {"fingerprint": identity, "made_of": made_of, **trained.about()})
-    return Encoder.load(trained.model)
+    encoder = Encoder(trained.model, settings.encoder)
+    _put_tokenizer(layout, encoder)
+    _write_marker(layout, {"fingerprint": identity, "made_of": made_of, **trained.about()}, encoder)
+    return encoder
+
+
+def _kept(settings: Settings, layout: Layout, model: bytes, marker: Mapping[str, Any]) -> Encoder:
+    """Returns the tokenizer in the output, and records its settings, which may have changed."""
+    encoder = Encoder(model, _settings(settings, layout))
+    if marker.get("sha256") == encoder.sha256:
+        _write_marker(layout, marker, encoder)
+    return encoder
+
+
+def _settings(settings: Settings, layout: Layout) -> EncoderSettings:
+    """Returns the configuration's settings of encoding; if it has none, those that the output was made with."""
+    if settings.encoder.said():
+        return settings.encoder
+    marker = read_marker(layout.marker("tokenizer")) or {}
+    line = (read_marker(layout.manifest) or {}).get("tokenizer") or {}
+    return replace(EncoderSettings.of(marker.get("encoder") or line.get("settings")), fast=settings.encoder.fast)
+
+
+def _about(encoder: Encoder) -> str:
+    """Returns a text about the pattern and eos of a rank file, which does not contain them; else an empty text."""
+    if encoder.file_name != RANKS:
+        return ""
+    pattern = encoder.settings.pattern or f"{DEFAULT_PATTERN}, because tokenizer.pattern names none"
+    return f" (pattern {pattern}; eos is {encoder.eos_id})"
 
 
 def _continued(settings: Settings, layout: Layout, say: Callable[[str], None]) -> Encoder:
@@ -85,27 +150,34 @@ def _continued(settings: Settings, layout: Layout, say: Callable[[str], None]) -
     model = _present(Layout(folder))
     if model is None:
         raise ValueError(f"--continue-from {folder}: there is no tokenizer, or it is not the one that made its shards")
-    if settings.tokenizer and load_tokenizer(settings.tokenizer).sha256 != _sha256(model):
+    if settings.tokenizer and load_tokenizer(settings.tokenizer, settings.encoder).sha256 != _sha256(model):
         raise ValueError(
             f"--tokenizer {settings.tokenizer} is not the tokenizer of {folder}, which this mixture continues: its ids "
             "would have other meanings; leave it out"
         )
+    theirs = EncoderSettings.of((read_marker(Layout(folder).manifest) or {}).get("tokenizer", {}).get("settings"))
+    encoder = Encoder(model, replace(theirs, fast=settings.encoder.fast))
+    if settings.encoder.said() and Encoder(model, settings.encoder).identity != encoder.identity:
+        raise ValueError(
+            f"tokenizer: {folder}, which this mixture continues, has bos {encoder.bos_id} and eos {encoder.eos_id} "
+            "around documents, or another pattern: leave bos, eos, pattern and special_tokens out"
+        )
     say(f"tokenizer: the one of {folder}, which this mixture continues")
-    _put_tokenizer(layout, model)
-    _write_marker(layout, {"fingerprint": "taken", "sha256": _sha256(model)})
-    return Encoder.load(model)
+    _put_tokenizer(layout, encoder)
+    _write_marker(layout, {"fingerprint": "taken", "sha256": encoder.sha256}, encoder)
+    return encoder
 
 
 def note_shards(layout: Layout, encoder: Encoder) -> None:
     """Records that shards were made with this tokenizer, so that it is kept even if a later run is killed."""
     marker = read_marker(layout.marker("tokenizer")) or {"fingerprint": "", "sha256": encoder.sha256}
-    _write_marker(layout, {**marker, "shards": encoder.sha256})
+    _write_marker(layout, {**marker, "shards": encoder.sha256}, encoder)
 
 
-def load_tokenizer(path: str) -> Encoder:
+def load_tokenizer(path: str, settings: EncoderSettings) -> Encoder:
     """Loads a tokenizer that the user gives. Raises ValueError with its path if it is not a tokenizer."""
     try:
-        return Encoder.load(read_bytes(path))
+        return Encoder.load(read_bytes(path), settings=settings)
     except ValueError as error:
         raise ValueError(f"--tokenizer {path}: {error}") from error
 
@@ -125,11 +197,13 @@ def _made_of(settings: Settings, layout: Layout, sources: list[str]) -> dict[str
 
 def _present(layout: Layout) -> bytes | None:
     """Returns the tokenizer in the output; None if the marker or the manifest names another tokenizer."""
-    if not exists(layout.tokenizer):
-        return None
-    model = read_bytes(layout.tokenizer)
     marker = read_marker(layout.marker("tokenizer")) or {}
-    return model if _sha256(model) in (marker.get("sha256"), _sha256_of_manifest(layout)) else None
+    for name in FILE_NAMES:
+        if exists(layout.tokenizer(name)):
+            data = read_bytes(layout.tokenizer(name))
+            if _sha256(data) in (marker.get("sha256"), _sha256_of_manifest(layout)):
+                return data
+    return None
 
 
 def _has_shards(layout: Layout, sha256: str) -> bool:
@@ -160,24 +234,27 @@ def _changes(before: Any, now: Mapping[str, Any]) -> str:
     return f", although {', '.join(changed)} changed" if changed else ""
 
 
-def _put_tokenizer(layout: Layout, model: bytes) -> None:
-    """Writes the tokenizer to the output in both formats. If it replaces another one, deletes the manifest first."""
-    if not exists(layout.tokenizer) or read_bytes(layout.tokenizer) != model:
+def _put_tokenizer(layout: Layout, encoder: Encoder) -> None:
+    """Writes the tokenizer to the output, and a ``tokenizer.json`` beside a ``.model`` that can be converted exactly.
+
+    If it replaces another one, deletes the manifest first.
+    """
+    files: dict[str, bytes] = {encoder.file_name: encoder.model}
+    if encoder.file_name == MODEL and (text := tokenizer_json(encoder.model)) is not None:
+        files[JSON] = text.encode()
+    path = layout.tokenizer(encoder.file_name)
+    if not exists(path) or read_bytes(path) != encoder.model:
         delete_tree(layout.manifest)
-        write_bytes(layout.tokenizer, model)
-    put_tokenizer_json(layout, model)
+    for name in FILE_NAMES:
+        if name not in files:
+            delete_tree(layout.tokenizer(name))
+        elif not exists(layout.tokenizer(name)) or read_bytes(layout.tokenizer(name)) != files[name]:
+            write_bytes(layout.tokenizer(name), files[name])
 
 
-def put_tokenizer_json(layout: Layout, model: bytes) -> None:
-    """Writes ``tokenizer.json`` beside the model. Deletes it if the model cannot be converted exactly."""
-    text = tokenizer_json(model)
-    if text is None:
-        delete_tree(layout.tokenizer_json)
-    elif not exists(layout.tokenizer_json) or read_bytes(layout.tokenizer_json) != text.encode():
-        write_bytes(layout.tokenizer_json, text.encode())
-
-
-def _write_marker(layout: Layout, marker: Mapping[str, Any]) -> None:
+def _write_marker(layout: Layout, marker: Mapping[str, Any], encoder: Encoder) -> None:
+    said = encoder.settings.said()
+    marker = {key: value for key, value in marker.items() if key != "encoder"} | ({"encoder": said} if said else {})
     before = read_marker(layout.marker("tokenizer")) or {}
     kept = {"shards": before["shards"]} if "shards" in before and before["shards"] == marker["sha256"] else {}
     write_marker(layout.marker("tokenizer"), {**kept, **marker})

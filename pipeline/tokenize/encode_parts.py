@@ -22,6 +22,7 @@ from pipeline.progress import ticks as progress
 from pipeline.tokenize.held_out import HeldOut
 from pipeline.tokenize.job import TokenJob
 from tokenizer.encode import Encoder
+from tokenizer.encoder_settings import EncoderSettings
 
 _BATCH_DOCS = 256
 _BATCH_BYTES = 4 << 20
@@ -36,12 +37,12 @@ def token_file(job_dir: str, part: int) -> str:
 
 
 @functools.lru_cache(maxsize=2)
-def _encoder(path: str, fingerprint: str) -> Encoder:
+def _encoder(path: str, settings: EncoderSettings, fingerprint: str) -> Encoder:
     """Returns the encoder.
 
     It is loaded once per process and job, because another job may have another tokenizer at the same path.
     """
-    return Encoder.load(read_bytes(path))
+    return Encoder.load(read_bytes(path), settings=settings)
 
 
 class TokenizeSource(beam.PTransform):
@@ -66,7 +67,7 @@ class _EncodePart(beam.DoFn):
 
     def process(self, part: tuple[int, str]) -> Iterator[tuple[int, dict[str, int]]]:
         number, path = part
-        encoder = _encoder(self._job.tokenizer_path, self._job.fingerprint)
+        encoder = _encoder(self._job.tokenizer_path, self._job.encoder, self._job.fingerprint)
         excluded = load("exclude", self._job.exclude_path) if self._job.exclude_path else frozenset()
         kind = pa.uint16() if encoder.dtype == np.uint16 else pa.uint32()
         schema = pa.schema({"doc_id": pa.string(), "input_ids": pa.list_(kind)})

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from pipeline.output.markers import PartSpan
 from pipeline.tokenize.parts import Parts
+from tokenizer.encoder_settings import EncoderSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,8 @@ class TokenJob:
     parts: Parts
     """The clean files to tokenize."""
     tokenizer_path: str
+    encoder: EncoderSettings
+    """The settings of the tokenizer, after it was compared with its reference library."""
     tokens_dir: str
     validation_share: Decimal | None
     """The share of documents to hold out. If set, the held-out documents and tokens are counted while tokenizing."""

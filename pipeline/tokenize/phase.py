@@ -79,7 +79,8 @@ def token_jobs(settings: Settings, layout: Layout, encoder: Encoder, sources: li
                 source=source,
                 dump=dump["name"],
                 parts=Parts(source, parts.folder, parts.num_parts, parts.form, dump["parts"]),
-                tokenizer_path=layout.tokenizer,
+                tokenizer_path=layout.tokenizer(encoder.file_name),
+                encoder=encoder.settings,
                 tokens_dir=layout.tokens(source),
                 validation_share=rule.share if rule else None,
                 exclude_path=settings.exclude,
@@ -118,7 +119,7 @@ def _fingerprints(settings: Settings, encoder: Encoder) -> Callable[[str], str]:
     excluded = hashlib.sha256(read_bytes(settings.exclude)).hexdigest() if settings.exclude else ""
 
     def fingerprint_of(clean: str) -> str:
-        said = [TOKENS_VERSION, encoder.sha256, clean, excluded]
+        said = [TOKENS_VERSION, encoder.identity, clean, excluded]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
     return fingerprint_of

@@ -76,7 +76,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 @each_page
 def test_settings_are_read_by_the_real_reader(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("excluded.txt", "llama.model"):
+    for name in ("excluded.txt", "llama.model", "tokenizer.json", "own.tiktoken"):
         (tmp_path / name).write_text("")
     for body in blocks(page, "yaml"):
         if "rfc:" in body:

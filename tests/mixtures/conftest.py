@@ -33,6 +33,17 @@ def encoder() -> Encoder:
 @pytest.fixture(scope="session")
 def rows(encoder: Encoder) -> Rows:
     """Documents of three sources; of one the second epoch too, in which the last is cut at a token."""
+    return rows_of(encoder)
+
+
+@pytest.fixture(scope="session")
+def rows_by() -> Callable[[Encoder], Rows]:
+    """Makes the same documents with another tokenizer."""
+    return rows_of
+
+
+def rows_of(encoder: Encoder) -> Rows:
+    """Encodes the documents of `rows`."""
     texts = list(pydoc_data.topics.topics.items())
     made: Rows = []
     for i, (name, text) in enumerate(texts):
@@ -47,11 +58,11 @@ def rows(encoder: Encoder) -> Rows:
     return made
 
 
-def batch_of(rows: Rows) -> pa.RecordBatch:
+def batch_of(rows: Rows, kind: pa.DataType) -> pa.RecordBatch:
     """Rows as a writer gets them."""
     return pa.record_batch(
         {
-            "input_ids": pa.array([ids for *_, ids in rows], pa.list_(pa.uint16())),
+            "input_ids": pa.array([ids for *_, ids in rows], pa.list_(kind)),
             "source": pa.array([source for source, *_ in rows], pa.string()),
             "doc_id": pa.array([doc_id for _, doc_id, *_ in rows], pa.string()),
             "epoch": pa.array([epoch for _, _, epoch, _ in rows], pa.uint8()),
@@ -71,6 +82,12 @@ def make_output(encoder: Encoder) -> Callable[[Path, Rows], Path]:
     return lambda folder, rows: write_output(folder, encoder, rows)
 
 
+@pytest.fixture(scope="session")
+def write_output_of() -> Callable[[Path, Encoder, Rows], Path]:
+    """Writes rows of any tokenizer as an output folder."""
+    return write_output
+
+
 def write_output(folder: Path, encoder: Encoder, rows: Rows, num_shards: int = 5) -> Path:
     """Writes shards of almost equal numbers of rows, one held-out shard, and the manifest."""
     for name in ("shards", "validation"):
@@ -84,9 +101,11 @@ def write_output(folder: Path, encoder: Encoder, rows: Rows, num_shards: int = 5
         eos_id=encoder.eos_id,
     )
 
+    kind = pa.from_numpy_dtype(encoder.dtype)
+
     def write(path: str, part: Rows) -> ShardInfo:
         with (folder / path).open("wb") as sink:
-            return write_shard(sink, [batch_of(part)], path=path, sources=SOURCES, metadata=metadata)
+            return write_shard(sink, [batch_of(part, kind)], path=path, sources=SOURCES, metadata=metadata)
 
     shards = [write(f"shards/{shard_name('train', i, num_shards)}", rows[i::num_shards]) for i in range(num_shards)]
     held: Rows = [("c4", f"held {i}", 0, encoder.encode_batch([f"Held out, number {i}."])[0].as_py()) for i in range(4)]
@@ -113,6 +132,6 @@ def write_output(folder: Path, encoder: Encoder, rows: Rows, num_shards: int = 5
         validation={"c4": [held_out]},
         about={"created": "2026-11-21T00:00:00Z", "software": {"pipeline": "0"}},
     )
-    (folder / "tokenizer.model").write_bytes(encoder.model)
+    (folder / encoder.file_name).write_bytes(encoder.model)
     (folder / "manifest.json").write_text(dumps(manifest), encoding="utf-8")
     return folder

@@ -58,6 +58,7 @@ def layout(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Layout:
         stats.write_text(f'{{"bytes": {{"kept": {sum(len(t.encode()) for t in texts)}}}}}')
     paths = {s: [f"{layout.clean(s)}/part-{i:05d}-of-00003.parquet" for i in range(3)] for s in SOURCES}
     monkeypatch.setattr(sampling, "clean_parts", lambda _, source: paths[source])
+    monkeypatch.setattr(tokenizer_phase, "clean_parts", lambda _, source: paths[source])
     return layout
 
 

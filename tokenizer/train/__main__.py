@@ -127,6 +127,15 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(
             flag, type=kind, metavar="N", help=f"{text} (default: {getattr(_DEFAULTS, name)}, or the recipe's)"
         )
+    parser.add_argument("--pad", action="store_const", const=True, help="give <pad> the id 3 (default: no pad token)")
+    parser.add_argument("--reserve", type=int, metavar="N", help="reserve N ids as control tokens (default: 0)")
+    parser.add_argument(
+        "--user-defined-symbols", nargs="+", metavar="TEXT", help="texts that are always encoded as one piece each"
+    )
+    parser.add_argument(
+        "--no-dummy-prefix", dest="add_dummy_prefix", action="store_const", const=False,
+        help="put no space before a text; a tokenizer.json of a model with user-defined symbols needs this",
+    )  # fmt: skip
     parser.add_argument(
         "--lower-vocab-size",
         action="store_const",

@@ -51,10 +51,35 @@ class TrainSettings:
     """True to make a smaller vocabulary if the sample is too small for ``vocab_size``, instead of an error."""
     num_threads: int = 1
     """The number of threads. It changes the time, never the result."""
+    pad: bool = False
+    """True to give ``<pad>`` the id 3. LLaMA's model has no pad token."""
+    reserve: int = 0
+    """The number of control tokens ``<reserved_0>`` and so on. A later training can use their ids."""
+    user_defined_symbols: tuple[str, ...] = ()
+    """The texts that are always encoded as one piece each (SentencePiece's ``user_defined_symbols``)."""
+    add_dummy_prefix: bool = True
+    """True to put a space before every text, as LLaMA does. A model with user-defined symbols can be converted exactly
+    to a ``tokenizer.json`` only if this is False."""
 
     def __post_init__(self) -> None:
-        if self.vocab_size < 260:
-            raise ValueError(f"vocab_size {self.vocab_size} is too small: <unk>, <s>, </s> and 256 bytes take 259")
+        taken = 259 + self.pad + self.reserve + len(self.user_defined_symbols)
+        if self.vocab_size <= taken:
+            other = "" if taken == 259 else f", and pad, reserve and user_defined_symbols {taken - 259}"
+            raise ValueError(
+                f"vocab_size {self.vocab_size} is too small: <unk>, <s>, </s> and 256 bytes take 259{other}"
+            )
+        if self.reserve < 0:
+            raise ValueError(f"reserve {self.reserve} is not a number of ids")
+        symbols = self.user_defined_symbols
+        wrong = next(
+            (s for s in symbols if not isinstance(s, str) or len(s) < 2 or re.search(r"[\s,\u2581\0]", s)), None
+        )
+        if wrong is not None or len(set(symbols)) < len(symbols):
+            what = f"{wrong!r} is none" if wrong is not None else "one is named twice"
+            raise ValueError(
+                f"user_defined_symbols: {what}; a symbol is a text of two characters or more without spaces, commas "
+                "and U+2581"
+            )
         if not 0.98 <= self.character_coverage <= 1:
             raise ValueError(f"character_coverage {self.character_coverage} is not between 0.98 and 1")
         for name in ("max_sentencepiece_length", "max_line_bytes", "max_sample_bytes", "num_threads"):
@@ -74,9 +99,25 @@ class TrainSettings:
             raise ValueError(f"tokenizer holds {', '.join(unknown)}, which is not among {', '.join(known)}")
         for field in fields(cls):
             value, wanted = settings.get(field.name), type(field.default)
-            if field.name in settings and not (type(value) is wanted or (wanted is float and type(value) is int)):
+            if wanted is tuple and isinstance(value, list | tuple):
+                settings = {**settings, field.name: tuple(value)}
+            elif field.name in settings and not (type(value) is wanted or (wanted is float and type(value) is int)):
                 raise ValueError(f"tokenizer.{field.name} is {value!r}, which is not of type {wanted.__name__}")
         return cls(**settings)
+
+    def said(self) -> dict[str, Any]:
+        """Returns the settings that affect the model. Settings that LLaMA's model lacks are left out at their default.
+
+        >>> "pad" in TrainSettings().said(), TrainSettings(pad=True).said()["pad"]
+        (False, True)
+        """
+        found = asdict(self)
+        del found["num_threads"]
+        default = {field.name: field.default for field in fields(self)}
+        return {name: value for name, value in found.items() if name not in _EXTRA or value != default[name]}
+
+
+_EXTRA = frozenset({"pad", "reserve", "user_defined_symbols", "add_dummy_prefix"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,12 +134,10 @@ class TrainedTokenizer:
 
     def about(self) -> dict[str, Any]:
         """Returns the content of ``PREFIX.json``."""
-        settings = asdict(self.settings)
-        del settings["num_threads"]
         return {
             "sha256": self.sha256,
             "vocab_size": self.vocab_size,
-            "settings": settings,
+            "settings": self.settings.said(),
             "sample": {"texts": self.sample_texts, "bytes": self.sample_bytes, "source_bytes": dict(self.source_bytes)},
             "software": {"sentencepiece": sentencepiece.__version__},
         }
@@ -169,13 +208,15 @@ def _spec(settings: TrainSettings) -> dict[str, Any]:
         "split_by_number": True,
         "allow_whitespace_only_pieces": True,
         "normalization_rule_name": "identity",
-        "add_dummy_prefix": True,
+        "add_dummy_prefix": settings.add_dummy_prefix,
         "remove_extra_whitespaces": False,
         "unk_id": 0,
         "bos_id": 1,
         "eos_id": 2,
-        "pad_id": -1,
+        "pad_id": 3 if settings.pad else -1,
         "minloglevel": 2,
+        **({"control_symbols": [f"<reserved_{i}>" for i in range(settings.reserve)]} if settings.reserve else {}),
+        **({"user_defined_symbols": list(settings.user_defined_symbols)} if settings.user_defined_symbols else {}),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,8 @@ import toy
 
 from filters.code.steps import AllowedLicence, CodeHeader
 from pipeline.clean.phase import prepare_sources
+from pipeline.clean.prepared_source import PreparedSource
+from pipeline.models.load import load
 from pipeline.settings.settings import parse
 from pipeline.sources.github.reader import SOURCE, choice_hash
 from pipeline.sources.source import Source
@@ -171,3 +174,28 @@ def test_letters_a_token_are_judged_only_where_a_tokenizer_is_given(tmp_path: Pa
     assert [row["id"] for row in toy.table(job.places.dropped_dir) if row["stage"] == "code_tokens"] == ["d1"]
     kept = [dict(row["signals"])["alphabetic_per_token"] for row in toy.table(job.places.clean_dir)]
     assert min(kept) >= 1.5
+
+
+def test_a_rank_file_is_read_with_its_settings(tmp_path: Path) -> None:
+    """Such a file names neither its pattern nor the control token, whose id is a hole in its ranks."""
+    write_tables(tmp_path / "in")
+    tokens = [*(bytes([byte]) for byte in range(256)), b"12", b"123", b"1234", b"12345"]
+    numbers = (rank + (rank >= 257) for rank in range(len(tokens)))
+    lines = (base64.b64encode(token) + b" %d\n" % rank for token, rank in zip(tokens, numbers, strict=True))
+    (tmp_path / "own.tiktoken").write_bytes(b"".join(lines))
+
+    def prepared(pattern: str) -> PreparedSource:
+        said = f"{{path: {tmp_path}/own.tiktoken, pattern: {pattern}, special_tokens: {{<|endoftext|>: 257}}}}"
+        (tmp_path / "c.yaml").write_text(f"tokenizer: {said}")
+        args = [f"--input=github={tmp_path / 'in'}", f"--config={tmp_path / 'c.yaml'}", "--phase=clean"]
+        (one,) = prepare_sources((settings := parse(args)), settings.inputs, None)
+        return one
+
+    whole, in_threes = prepared("r50k_base"), prepared("cl100k_base")
+    paths = [one.model_paths["tokenizer"] for one in (whole, in_threes, prepared("r50k_base"))]
+    assert paths[0] == paths[2] != paths[1]
+    assert [load("tokenizer", path).encode("12345") for path in paths] == [[260], [258, 52, 53], [260]]
+    assert whole.fingerprint == prepared("r50k_base").fingerprint != in_threes.fingerprint
+    stats = toy.run_job(replace(toy.job_of(SOURCE, tmp_path / "in", tmp_path / "out"), models=dict(whole.model_paths)))
+    (stage,) = [stage for stage in stats["stages"] if stage["stage"] == "code_tokens"]
+    assert (stage["in"], stage["dropped"]) == (3, {"too_few_alphabetic_per_token": 3})

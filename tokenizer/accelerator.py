@@ -1,0 +1,102 @@
+"""Runs gigatoken, an optional library that computes the ids of ``tokenizers`` and ``tiktoken`` faster.
+
+gigatoken is young. Only the one version that was examined is used, and only after :func:`tokenizer.proof.prove` found
+its ids equal on the run's own text. Three of its properties are worked around:
+
+- It stores every distinct word that it sees, so it is loaded again after :data:`RESTART_BYTES` of text.
+- It crashes on bytes that are not UTF-8, so it gets checked strings only.
+- It finds special tokens in texts, so it is loaded without them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tokenizer.codec import Array
+from tokenizer.encoder_settings import PATTERNS
+
+VERSION = "0.10.0"
+RESTART_BYTES = 256 << 20
+"""The text after which gigatoken is loaded again. Its memory grows by about one byte per byte of varied text."""
+_SCHEMES = {"r50k_base": "r50k", "cl100k_base": "cl100k", "o200k_base": "o200k"}
+
+
+class Gigatoken:
+    """A tokenizer that gigatoken loaded. :meth:`of_json` and :meth:`of_ranks` create one."""
+
+    name = f"gigatoken {VERSION}"
+
+    def __init__(self, load: Callable[[], Any]) -> None:
+        self._load = load
+        self._loaded = load()
+        self._seen_bytes = 0
+
+    @classmethod
+    def of_json(cls, text: str) -> Gigatoken | None:
+        """Returns an encoder of a ``tokenizer.json`` without special tokens.
+
+        Returns None if gigatoken is not installed or does not read the file.
+        """
+        library = _library()
+        return cls._of(lambda: library.Tokenizer.from_json(text)) if library is not None else None
+
+    @classmethod
+    def of_ranks(cls, data: bytes, pattern: str) -> Gigatoken | None:
+        """Returns an encoder of a rank file; None if gigatoken is not installed or does not know the pattern."""
+        library = _library()
+        scheme = next((_SCHEMES[name] for name, regex in PATTERNS.items() if regex == pattern), None)
+        if library is None or scheme is None:
+            return None
+
+        def load() -> Any:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder, "ranks.tiktoken")
+                path.write_bytes(data)
+                return library.Tokenizer.from_tiktoken(path, scheme, {})
+
+        return cls._of(load)
+
+    @classmethod
+    def _of(cls, load: Callable[[], Any]) -> Gigatoken | None:
+        try:
+            return cls(load)
+        except BaseException as error:
+            if is_panic(error) or isinstance(error, ValueError | TypeError | KeyError | RuntimeError):
+                return None  # a kind of tokenizer that it does not read
+            raise
+
+    def encode(self, texts: pa.Array) -> tuple[Array, Array]:
+        """Returns the ids (uint32) of all texts (large_string, valid UTF-8), concatenated, and the number of each."""
+        if not len(texts):
+            return np.empty(0, np.uint32), np.empty(0, np.int64)
+        self._seen_bytes += int(pc.sum(pc.binary_length(texts)).as_py())
+        if self._seen_bytes > RESTART_BYTES:
+            self._loaded, self._seen_bytes = self._load(), 0
+        layout = self._loaded.encode_batch(texts.to_pylist(), parallel=False).layout
+        offsets = np.asarray(layout.offsets.data)
+        ids = np.asarray(layout.content.data)[int(offsets[0]) : int(offsets[-1])]
+        return ids, np.diff(offsets).astype(np.int64)
+
+
+def is_panic(error: BaseException) -> bool:
+    """True for a panic of a library written in Rust. A panic is not an Exception."""
+    return type(error).__name__ == "PanicException"
+
+
+def _library() -> Any:
+    """Returns the library; None if the version that was examined is not installed."""
+    try:
+        if metadata.version("gigatoken") != VERSION:
+            return None
+        import gigatoken
+    except ImportError:  # PackageNotFoundError is one
+        return None
+    return gigatoken

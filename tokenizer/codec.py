@@ -1,0 +1,70 @@
+"""The interface of every kind of tokenizer file: ids of texts, the reference library's ids, and texts of ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+Array = np.ndarray[Any, Any]
+
+MODEL, JSON, RANKS = "tokenizer.model", "tokenizer.json", "tokenizer.tiktoken"
+FILE_NAMES = (MODEL, JSON, RANKS)
+"""The file names of the three kinds in an output folder. A ``tokenizer.json`` beside a ``tokenizer.model`` is converted
+from it."""
+
+
+class Codec(Protocol):
+    """A loaded tokenizer file."""
+
+    file_name: str
+    """The name of the file in an output folder."""
+    library: str
+    """The name and version of the reference library."""
+    vocab_size: int
+    """The largest id, plus one."""
+
+    @property
+    def control(self) -> Mapping[str, int]:
+        """The ids that no text may be encoded to, by the text of the token."""
+
+    @property
+    def accelerator(self) -> str:
+        """The encoder that replaces the reference library; empty if the library itself encodes."""
+
+    def border(self, kind: str) -> int | None:
+        """Returns the id of the file's own bos or eos; None if the file has none. ``kind`` is ``bos`` or ``eos``."""
+
+    def encode(self, texts: pa.Array) -> tuple[Array, Array]:
+        """Returns the ids of all texts (large_string, no nulls), concatenated, and the number of ids of each text."""
+
+    def reference(self, texts: Sequence[str]) -> list[list[int]]:
+        """Returns the ids of the reference library."""
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Returns the text of ids, without control tokens."""
+
+    def decode_batch(self, lists: Sequence[Sequence[int]]) -> list[str]:
+        """Returns the text of every list of ids, as :meth:`decode` does one by one."""
+
+
+def flat(encoded: Sequence[Sequence[int]], dtype: Any) -> tuple[Array, Array]:
+    """Returns the concatenated lists of ids, and the length of each list.
+
+    >>> flat([[1, 2], [], [3]], np.uint16)
+    (array([1, 2, 3], dtype=uint16), array([2, 0, 1]))
+    """
+    arrays = [np.asarray(ids, dtype=dtype) for ids in encoded]
+    joined = np.concatenate(arrays) if arrays else np.empty(0, dtype)
+    return joined, np.fromiter(map(len, encoded), np.int64, len(encoded))
+
+
+def id_dtype(vocab_size: int) -> np.dtype[Any]:
+    """Returns uint16 if every id fits, else uint32.
+
+    >>> id_dtype(32_000), id_dtype(65_536), id_dtype(65_537)
+    (dtype('uint16'), dtype('uint16'), dtype('uint32'))
+    """
+    return np.dtype(np.uint16 if vocab_size <= 1 << 16 else np.uint32)
