@@ -64,6 +64,8 @@ def _ascii_table() -> bytes:
 
 
 _ASCII_TABLE = _ascii_table()
+_IS_IN_WORD = ~np.isin(np.arange(256), [32, 255])
+"""For each byte of a normalised text, whether it belongs to a word."""
 
 
 def _fold_run(run: str) -> str:
@@ -83,22 +85,37 @@ def normalise(text: str) -> bytes:
     >>> normalise("我是").decode().split()
     ['我', '是']
     """
+    return normalise_encoded(folded(text, {}))
+
+
+def folded(text: str, known: dict[str, str]) -> bytes:
+    """Folds the characters outside ASCII and encodes the text: the first half of :func:`normalise`.
+
+    ``known`` holds the runs of such characters that were folded before, so that each is folded once.
+    """
     if not text.isascii():
-        folded: dict[str, str] = {}
 
         def fold(match: re.Match[str]) -> str:
             run = match.group()
-            known = folded.get(run)
-            if known is None:
-                known = folded[run] = _fold_run(run)
-            return known
+            found = known.get(run)
+            if found is None:
+                found = known[run] = _fold_run(run)
+            return found
 
         text = _NOT_ASCII.sub(fold, text)
-    raw = text.encode("utf-8", "replace").translate(_ASCII_TABLE)
+    return text.encode("utf-8", "replace")
+
+
+def normalise_encoded(raw: bytes) -> bytes:
+    """Lower-cases ASCII letters, and makes spaces of what is no letter: the second half of :func:`normalise`.
+
+    Bytes above 127 stay, also 0xff, which UTF-8 never has and which can therefore separate documents.
+    """
+    raw = raw.translate(_ASCII_TABLE)
     return raw.replace(b"ae", b"a").replace(b"oe", b"o").replace(b"ue", b"u")
 
 
-def _mix(values: Hashes) -> Hashes:
+def mix(values: Hashes) -> Hashes:
     """The finaliser of splitmix64: every bit of the input moves every bit of the output. Works in place."""
     values ^= values >> np.uint64(30)
     values *= np.uint64(0xBF58476D1CE4E5B9)
@@ -111,7 +128,7 @@ def _mix(values: Hashes) -> Hashes:
 @functools.cache
 def _tables() -> tuple[Hashes, Hashes, Hashes]:
     """A random number for each byte, and powers of an odd number and of its inverse, modulo 2^64, by position."""
-    byte_value = _mix(np.arange(1, 257, dtype=np.uint64) * np.uint64(_TOKEN_SEED))
+    byte_value = mix(np.arange(1, 257, dtype=np.uint64) * np.uint64(_TOKEN_SEED))
     base = 0xD6E8FEB86659FD93
     up = np.full(_BLOCK_BYTES + 1, base, np.uint64)
     down = np.full(_BLOCK_BYTES + 1, pow(base, -1, 1 << 64), np.uint64)
@@ -119,10 +136,14 @@ def _tables() -> tuple[Hashes, Hashes, Hashes]:
     return byte_value, np.multiply.accumulate(up), np.multiply.accumulate(down)
 
 
-def _word_hashes(words: bytes) -> Hashes:
-    """A 64-bit hash of each word, in order. A word longer than a block (256 kB) counts as several."""
+def word_hashes(words: bytes) -> tuple[Hashes, npt.NDArray[np.int64]]:
+    """A 64-bit hash of each word, in order, and the byte at which each begins.
+
+    A word longer than a block (256 kB) counts as several. 0xff separates words like a space.
+    """
     byte_value, up, down = _tables()
     found: list[Hashes] = []
+    places: list[npt.NDArray[np.int64]] = []
     start = 0
     while start < len(words):
         end = min(start + _BLOCK_BYTES, len(words))
@@ -134,12 +155,35 @@ def _word_hashes(words: bytes) -> Hashes:
         running[0] = 0
         np.cumsum(byte_value[block] * up[: block.size], out=running[1:])
         inside = np.zeros(block.size + 2, np.bool_)
-        np.not_equal(block, 32, out=inside[1:-1])
+        inside[1:-1] = _IS_IN_WORD[block]
         edges = np.flatnonzero(inside[1:] != inside[:-1])
         first, last = edges[::2], edges[1::2]
-        found.append(_mix((running[last] - running[first]) * down[first]))
+        found.append(mix((running[last] - running[first]) * down[first]))
+        places.append(first + start)
         start = end
-    return np.concatenate(found) if found else np.empty(0, np.uint64)
+    if not found:
+        return np.empty(0, np.uint64), np.empty(0, np.int64)
+    return np.concatenate(found), np.concatenate(places)
+
+
+def ngram_hashes(words: Hashes, width: int) -> Hashes:
+    """A 64-bit hash of each run of ``width`` words, from the hashes of the words."""
+    num_ngrams = words.size - width + 1
+    multiplier = np.uint64(0xFF51AFD7ED558CCD)
+    grams = words[:num_ngrams].copy()
+    for offset in range(1, width):
+        grams *= multiplier
+        grams += words[offset : offset + num_ngrams]
+    return mix(grams)
+
+
+def distinct(hashes: Hashes) -> Hashes:
+    """Sorts hashes in place, and returns them without repetitions."""
+    hashes.sort()
+    is_first = np.empty(hashes.size, np.bool_)
+    is_first[:1] = True
+    np.not_equal(hashes[1:], hashes[:-1], out=is_first[1:])
+    return hashes[is_first]
 
 
 def shingles(text: str, *, ngram_words: int = NGRAM_WORDS) -> Hashes:
@@ -155,22 +199,10 @@ def shingles(text: str, *, ngram_words: int = NGRAM_WORDS) -> Hashes:
     """
     if ngram_words < 1:
         raise ValueError(f"ngram_words must be at least 1, not {ngram_words}")
-    words = _word_hashes(normalise(text))
+    words, _ = word_hashes(normalise(text))
     if not words.size:
         return words
-    width = min(ngram_words, words.size)
-    num_ngrams = words.size - width + 1
-    multiplier = np.uint64(0xFF51AFD7ED558CCD)
-    grams = words[:num_ngrams].copy()
-    for offset in range(1, width):
-        grams *= multiplier
-        grams += words[offset : offset + num_ngrams]
-    grams = _mix(grams)
-    grams.sort()
-    is_first = np.empty(grams.size, np.bool_)
-    is_first[0] = True
-    np.not_equal(grams[1:], grams[:-1], out=is_first[1:])
-    return grams[is_first]
+    return distinct(ngram_hashes(words, min(ngram_words, words.size)))
 
 
 def sketch(hashes: Hashes, *, keep_one_in: int = KEEP_ONE_IN) -> Hashes:

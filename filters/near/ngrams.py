@@ -1,0 +1,67 @@
+"""The sets of word n-grams of many texts at once, and how much of one set stands in another.
+
+What is a word is defined in :mod:`filters.books.overlap`, whose ``shingles`` gives the same sets one text at a time. A
+web page has a few hundred words. For so few, the calls of numpy cost more than the work in them, so here the words of
+all texts of a batch are hashed in one go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from filters.books.overlap import Hashes, distinct, folded, ngram_hashes, normalise_encoded, word_hashes
+
+_SEPARATOR = b" \xff "
+_SEPARATOR_BYTE = 0xFF
+
+
+def ngram_sets(texts: Sequence[str], *, ngram_words: int) -> list[Hashes]:
+    """Returns the set of word n-grams of each text, as sorted distinct 64-bit hashes.
+
+    A text of fewer words than ``ngram_words`` has no n-gram. (:func:`filters.books.overlap.shingles` gives it one, of
+    all its words. Here such texts are not compared, so that two short texts never match by accident.)
+
+    >>> [len(found) for found in ngram_sets(["a b c d e f", "a b", ""], ngram_words=5)]
+    [2, 0, 0]
+    """
+    if ngram_words < 1:
+        raise ValueError(f"ngram_words must be at least 1, not {ngram_words}")
+    known: dict[str, str] = {}
+    joined = normalise_encoded(_SEPARATOR + _SEPARATOR.join(folded(text, known) for text in texts))
+    words, places = word_hashes(joined)
+    starts = np.flatnonzero(np.frombuffer(joined, np.uint8) == _SEPARATOR_BYTE)
+    assert len(starts) == max(len(texts), 1), "a text has the byte that separates texts"
+    first = np.searchsorted(places, starts).tolist() if words.size else [0] * len(starts)
+    grams = ngram_hashes(words, ngram_words) if words.size >= ngram_words else words[:0]
+    ends = [end - ngram_words + 1 for end in [*first[1:], words.size]]
+    return [distinct(grams[start : max(start, end)]) for start, end in zip(first, ends, strict=True)][: len(texts)]
+
+
+class Measured(NamedTuple):
+    """What two documents share, exactly."""
+
+    num_shared: int
+    """The number of distinct n-grams that are in both."""
+    containment: float
+    """The share of the first document's n-grams that the second contains."""
+    jaccard: float
+    """The shared n-grams divided by those that are in either."""
+
+
+def measured(inner: Hashes, outer: Hashes) -> Measured:
+    """Measures how much of ``inner`` stands in ``outer``. Both are sorted and distinct. An empty set shares nothing.
+
+    >>> measured(np.array([1, 2, 3, 4], np.uint64), np.array([2, 3, 4, 5, 6, 7], np.uint64))
+    Measured(num_shared=3, containment=0.75, jaccard=0.42857142857142855)
+    """
+    if not inner.size or not outer.size:
+        return Measured(0, 0.0, 0.0)
+    small, large = (inner, outer) if inner.size <= outer.size else (outer, inner)
+    place: npt.NDArray[np.intp] = np.searchsorted(large, small)
+    place[place == large.size] = 0
+    num_shared = int(np.count_nonzero(large[place] == small))
+    return Measured(num_shared, num_shared / inner.size, num_shared / (inner.size + outer.size - num_shared))
