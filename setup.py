@@ -50,6 +50,7 @@ def pack_language_model(folder: Path) -> None:
 REQUIRES = [
     "apache-beam==2.77.0",
     "brotli>=1.1",
+    "datasketch==2.0.0",
     "fastavro>=1.12",
     "fasttext-community==0.11.9",
     "isal>=1.7",
@@ -108,6 +109,7 @@ setup(
         "filters.html",
         "filters.language",
         "filters.latex",
+        "filters.near",
         "filters.wikitext",
         "mixtures",
         "mixtures.inspect",

@@ -7,6 +7,7 @@ Read ``step.py`` first, then ``rules.py``.
 - ``step``: the base class of all filters, and what one returns.
 - ``rules``: a limit on a signal, with its citation.
 - ``ccnet``, ``c4``, ``code``, ``books``: the rules of CommonCrawl, C4, GitHub and books.
+- ``near``: near-duplicate documents of any source.
 - ``wikitext``, ``latex``, ``html``: markup to text.
 - ``language``: language identification.
 - ``reference``: the classifier of pages like those that Wikipedia cites.

@@ -8,7 +8,7 @@ from typing import Any
 
 from mixtures.recipe import Recipe, read_yaml, recipe_of
 
-RUN_KEYS = ("recipe", "inputs", "models", "output", "seed", "exclude", "run")
+RUN_KEYS = ("recipe", "inputs", "models", "output", "seed", "exclude", "run", "dedup")
 """Keys of a configuration file that are about the run; all others are the recipe's."""
 RECIPE_KEYS = ("name", "mixture", "tokenizer", "shards", "sources", "paper")
 _WHOLE_KEYS = ("weights", "epochs", "validation")

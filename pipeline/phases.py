@@ -18,6 +18,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from pipeline import graph
 from pipeline.clean import phase as cleaning
+from pipeline.clean.held import held_path
 from pipeline.clean.dumps import file_without_dump, forget_dumps
 from pipeline.clean.prepared_source import PreparedSource
 from pipeline.clean.work import clean_work
@@ -138,6 +139,7 @@ def _clean(
     if jobs:
         with display.job("clean", place.progress_dir, work=clean_work(prepared, jobs)):
             place.run("clean", lambda p: graph.clean(p, jobs))
+        cleaning.accept_held(prepared, layout, settings)
     cleaning.finish_sources(prepared, layout, settings)
     cleaning.check_ceilings(prepared, layout, settings)
 
@@ -238,7 +240,10 @@ def start_over(layout: Layout, cleaned: Iterable[str]) -> None:
     delete_tree(layout.manifest)
     for name in cleaned:
         forget_dumps(layout, name)
-        for path in (layout.marker(f"clean-{name}"), layout.stats(name), layout.clean(name), layout.dropped(name)):
+        marker = layout.marker(f"clean-{name}")
+        for path in (marker, held_path(marker), layout.stats(name), layout.clean(name), layout.dropped(name)):
+            delete_tree(path)
+        for path in cleaning.evidence_files(layout, name):
             delete_tree(path)
     for step in ("mix", "tokenizer"):
         delete_tree(layout.marker(step))

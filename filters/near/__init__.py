@@ -5,6 +5,7 @@
 - ``ngrams``: the sets of word n-grams of many texts at once, and how much of one stands in another.
 - ``minhash``: signatures equal to ``datasketch.MinHash``, and their bands.
 - ``nominate``: the candidate pairs of documents that share a key.
+- ``resolve``: the order in which documents stay, and which documents of the verified pairs go.
 
 >>> from filters.near.ngrams import measured, ngram_sets
 >>> a, b = ngram_sets(["one two three four five six", "zero one two three four five six"], ngram_words=5)

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from pipeline.clean import counts as c
 from pipeline.clean.batches import DROPPED_SCHEMA
+from pipeline.clean.held import broken_ceilings, held_path, largest_groups
 from pipeline.clean.job import SourceJob
 from pipeline.clean.segments import stage_names
 from pipeline.clean.step_runner import clean_schema
@@ -79,6 +80,8 @@ def write_source(job: SourceJob, counts: Mapping[c.CountKey, int], stages: Seque
                  dumps: Sequence[SourceJob] = ()) -> None:  # fmt: skip
     """Writes the statistics of a source whose parts are all written, and then its marker."""
     stats = c.stats_of(job.source.name, counts, stages)
+    if groups := largest_groups(job.source.name, counts):
+        stats["largest_groups"] = groups
     write_bytes(job.places.stats_path, (json.dumps(stats, indent=1, ensure_ascii=False) + "\n").encode())
     marker = {
         "fingerprint": job.fingerprint,
@@ -90,7 +93,15 @@ def write_source(job: SourceJob, counts: Mapping[c.CountKey, int], stages: Seque
         "parts": {"clean": state_of(job.places.clean_dir), "dropped": state_of(job.places.dropped_dir)},
         "dumps": [{"name": d.dump, "fingerprint": d.fingerprint, "parts": list(part_range(d))} for d in dumps],
     }
-    write_marker(job.places.marker, marker)
+    _write_marker(job, counts, marker)
+
+
+def _write_marker(job: SourceJob, counts: Mapping[c.CountKey, int], marker: dict[str, Any]) -> None:
+    """Writes the marker; under another name if a near dedup removed more than its ceilings."""
+    if refused := broken_ceilings(job, counts):
+        write_marker(held_path(job.places.marker), {**marker, "refused": refused})
+    else:
+        write_marker(job.places.marker, marker)
 
 
 def write_dump_marker(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None:
@@ -100,7 +111,7 @@ def write_dump_marker(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None:
         "counts": [[*key, number] for key, number in sorted(counts.items())],
         "parts": {name: state_of(where) for name, where in dump_folders(job).items()},
     }
-    write_marker(job.places.marker, marker)
+    _write_marker(job, counts, marker)
 
 
 def part_range(job: SourceJob) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.clean.batch_address import part_name
 from pipeline.clean.sizing import Scale
+from pipeline.settings.dedup_settings import RemovalCeilings
 from pipeline.sources.source import Source
 
 
@@ -66,6 +67,8 @@ class JobPlaces:
     dropped_dir: str
     keys_dir: str | None = None
     """The folder for key files; None if the source is not cleaned dump by dump."""
+    evidence_dir: str = ""
+    """The folder for the evidence of near dedups."""
     spill_dir: str = ""
     """Texts are spilled here. It is known once the run has its workplace."""
     shuffle_dir: str | None = None
@@ -88,6 +91,7 @@ class SourceJob:
     """The dump to clean; empty for the whole source."""
     earlier_keys: tuple[KeyFiles, ...] = ()
     """The key files of earlier dumps that are complete."""
+    ceilings: RemovalCeilings = RemovalCeilings()
     about: Mapping[str, Any] = field(default_factory=dict)
     """What the manifest reports about inputs and models."""
 
@@ -99,6 +103,10 @@ class SourceJob:
     def part_path(self, folder: str, part: int) -> str:
         """Returns the path of one of the job's parts, counted from 0, in ``clean/`` or ``dropped/``."""
         return f"{folder}/{part_name(self.sizes.first_part + part, self.sizes.num_parts_in_names)}"
+
+    def evidence_path(self, step: str, kind: str, number: int, num_files: int) -> str:
+        """Returns the path of a file of evidence: ``pairs``, or a sample of the ``rejected`` ones."""
+        return f"{self.places.evidence_dir}/{kind}-{self.label}-{step}-{number:05d}-of-{num_files:05d}.parquet"
 
     def key_files(self, step: str) -> KeyFiles:
         """Returns the key files that the job writes for an exact dedup."""

@@ -14,6 +14,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from filters.exclude import Excluded
 from pipeline.clean.dumps import finish_source, forget_dumps, job_of_dump, pending_dumps, split_into_dumps
+from pipeline.clean.held import held_path, refuse_or_accept
 from pipeline.clean.job import JobPlaces, JobSizes, SourceJob
 from pipeline.clean.prepared_source import PreparedSource
 from pipeline.clean.sizing import scale_of
@@ -112,9 +113,14 @@ def _fingerprint(
     )
 
 
-def pending_jobs(prepared: Iterable[PreparedSource], layout: Layout, settings: Settings, *, spill_dir: str,
+def pending_jobs(prepared: Sequence[PreparedSource], layout: Layout, settings: Settings, *, spill_dir: str,
                  shuffle_dir: str | None, progress_dir: str | None) -> list[SourceJob]:  # fmt: skip
-    """Returns the jobs of the sources and dumps that are not complete, and deletes what an earlier run left of them."""
+    """Returns the jobs of the sources and dumps that are not complete, and deletes what an earlier run left of them.
+
+    Raises:
+        RunFailed: a source was held back by an earlier run and is not accepted.
+    """
+    accept_held(prepared, layout, settings)
     jobs = []
     for one in prepared:
         if is_complete(one, layout):
@@ -122,6 +128,9 @@ def pending_jobs(prepared: Iterable[PreparedSource], layout: Layout, settings: S
         name = one.source.name
         # The manifest and the marker first, so that a run killed after this leaves nothing that looks complete.
         for path in (layout.manifest, layout.marker(f"clean-{name}"), layout.stats(name)):
+            delete_tree(path)
+        delete_tree(held_path(layout.marker(f"clean-{name}")))
+        for path in evidence_files(layout, name):
             delete_tree(path)
         job = _job(one, layout, settings)
         places = replace(job.places, spill_dir=spill_dir, shuffle_dir=shuffle_dir, progress_dir=progress_dir)
@@ -138,6 +147,18 @@ def pending_jobs(prepared: Iterable[PreparedSource], layout: Layout, settings: S
             write_unit_list(job.places.units_path, units[job.dump])
         jobs += pending
     return jobs
+
+
+def evidence_files(layout: Layout, source: str) -> list[str]:
+    """Returns the paths of what the near dedup of a source wrote into ``dedup/``."""
+    (found,) = FileSystems.match([layout.evidence_of(source)])
+    return [entry.path for entry in found.metadata_list]
+
+
+def accept_held(prepared: Iterable[PreparedSource], layout: Layout, settings: Settings) -> None:
+    """Makes sources complete that were held back and that the user accepts; raises RunFailed for the others."""
+    jobs = [_job(one, layout, settings) for one in prepared]
+    refuse_or_accept(jobs, settings.accept_removal)
 
 
 def is_complete(prepared: PreparedSource, layout: Layout) -> bool:
@@ -185,7 +206,9 @@ def _job(prepared: PreparedSource, layout: Layout, settings: Settings) -> Source
             stats_path=layout.stats(name),
             clean_dir=layout.clean(name),
             dropped_dir=layout.dropped(name),
+            evidence_dir=layout.evidence,
         ),
+        ceilings=settings.ceilings,
         about=about_source(prepared),
     )
 

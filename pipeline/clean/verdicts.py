@@ -19,5 +19,7 @@ class Verdicts:
     """Hashes of lines to remove."""
     signals: dict[int, dict[int, float]] = field(default_factory=dict)
     """Measurements of rows that stay."""
+    members: dict[int, dict[int, int]] = field(default_factory=dict)
+    """For rows that stay, the number of documents that were dropped for them."""
     attributes: dict[int, Mapping[str, Any]] = field(default_factory=dict)
     """Columns that a join found, by row."""

@@ -28,6 +28,15 @@ class Layout:
     def dropped(self, source: str) -> str:
         return join(self.clean_output, "dropped", source)
 
+    @property
+    def evidence(self) -> str:
+        """The folder of what near dedups removed, and for what."""
+        return join(self.clean_output, "dedup")
+
+    def evidence_of(self, source: str) -> str:
+        """What matches the files of evidence of a source or of its dumps."""
+        return join(self.evidence, f"*-{source}[-@]*.parquet")
+
     def stats(self, source: str) -> str:
         return join(self.output, "stats", f"{source}.json")
 

@@ -14,6 +14,7 @@ from mixtures.config import read_config, recipe_of_config, text_in
 from mixtures.from_yaml import with_settings
 from mixtures.recipe import Recipe
 from pipeline.files.files import is_local
+from pipeline.settings.dedup_settings import RemovalCeilings, ceilings_of
 from pipeline.settings.flags import parse_flags, seed_of
 from pipeline.settings.named_values import check_names
 from pipeline.settings.source_settings import configured
@@ -71,6 +72,9 @@ class Settings:
     explain: Source | None
     """The source that is only to be explained, with its settings; it needs no input."""
     limits: RunLimits
+    ceilings: RemovalCeilings
+    accept_removal: frozenset[str]
+    """Sources whose near dedup may remove more than the ceilings."""
     beam_args: tuple[str, ...]
 
     @property
@@ -120,6 +124,8 @@ def parse(argv: Sequence[str]) -> Settings:
         estimate=flags.estimate,
         explain=_explained(flags.explain, recipe),
         limits=_limits(config.get("run")),
+        ceilings=ceilings_of(config.get("dedup")),
+        accept_removal=frozenset(_known(name, "--accept-removal") for name in flags.accept_removal),
         beam_args=beam_args,
     )
 

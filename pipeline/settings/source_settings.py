@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mixtures.from_yaml import setting_fields, with_settings
-from pipeline.sources.dedup_steps import DedupStep
+from pipeline.sources.dedup_steps import OPTIONAL_STEPS, DedupStep
 from pipeline.sources.source import Source
 
 FIXED = DedupStep.FIXED
@@ -18,14 +18,17 @@ def configured(source: Source, settings: Mapping[str, Any]) -> Source:
     """Returns the source with a run's settings.
 
     ``settings`` maps ``reader``, ``join`` or the name of a step to its settings. False (``off``) leaves a step out.
+    True (``on``) or settings add a step of ``OPTIONAL_STEPS`` as the last one, if the source does not have it anyway.
 
     Raises:
         ValueError: a name or a setting is unknown, or a value does not fit. The message lists the known ones.
     """
     where = f"sources.{source.name}"
     steps = {step.NAME: step for step in source.steps}
+    optional = {name: step for name, step in OPTIONAL_STEPS.items() if name not in steps}
+    steps |= {name: step for name, step in optional.items() if settings.get(name, False) not in (False, None)}
     has_join_settings = source.join is not None and bool(setting_fields(source.join))
-    known = ["reader", *(["join"] if has_join_settings else []), *steps]
+    known = ["reader", *(["join"] if has_join_settings else []), *steps, *optional]
     for name in settings:
         if name not in known:
             raise ValueError(f"{where}.{name} is not known; there are: {', '.join(known)}")

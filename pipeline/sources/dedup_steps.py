@@ -6,9 +6,11 @@ table, ``KINDS``, that maps each class below to its file.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+import pyarrow as pa
 
 from filters.books.overlap import KEEP_ONE_IN
 from filters.ccnet.line_hashes import LINE_HASHES
@@ -68,6 +70,16 @@ class DedupStep:
     def needs_earlier_dumps_only(self) -> bool:
         """True if a newer dump can never change what the step decided about an older one."""
         return False
+
+    @property
+    def overlap_limit(self) -> float | None:
+        """The overlap above which the step drops a document; None if it judges by none."""
+        return None
+
+    @property
+    def columns(self) -> Mapping[str, pa.DataType]:
+        """The columns that the step adds to the documents that it keeps."""
+        return {}
 
     def check(self, columns: Collection[str]) -> None:
         """Raises ValueError if a setting names a column that the source does not have."""
@@ -217,3 +229,80 @@ class NearDedup(DedupStep):
     @property
     def names_kept(self) -> bool:
         return True
+
+    @property
+    def overlap_limit(self) -> float | None:
+        return self.max_overlap
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MinHashDedup(DedupStep):
+    """Drops a document if more than ``max_overlap`` of its word n-grams stand in one document that is kept.
+
+    Shared bands of MinHash signatures and shared sampled n-grams nominate pairs. All n-grams of both documents decide.
+    The document with the most n-grams stays, then the one with the smallest hash of the id. Documents with fewer than
+    ``min_ngrams`` n-grams are not compared.
+    """
+
+    REASON: ClassVar[str] = "near_duplicate"
+    SIGNAL: ClassVar[str] = "overlap"
+    """The signal of a dropped document: its overlap with the kept one."""
+    GROUP_SIZE: ClassVar[str] = "near_dedup_group_size"
+    """The column of a kept document: 1 + the number of documents that were dropped for it."""
+
+    NAME: str = "near_dedup"
+    max_overlap: float = 0.8
+    """Above this overlap a document is dropped."""
+    measure: Literal["containment", "jaccard"] = "containment"
+    """``containment``: shared n-grams / n-grams of the dropped document. ``jaccard``: shared / all of both."""
+    ngram_words: int = 5
+    method: Literal["both", "minhash", "sampled"] = "both"
+    """What nominates pairs. MinHash misses a document in a much longer one, sampling misses very short documents."""
+    threshold: float = 0.5
+    """The Jaccard similarity for which ``datasketch.MinHashLSH`` chooses the bands."""
+    num_perm: int = 64
+    seed: int = 1
+    keep_one_in: int = 16
+    """One n-gram of this many is sampled."""
+    min_ngrams: int = 10
+    DATA_VERSION: int = 1
+    rule: str = field(default="", compare=False)
+    cite: str = field(default="Broder 1997 (containment, MinHash); verification ours", compare=False)
+
+    def __post_init__(self) -> None:
+        at_least = {"ngram_words": 1, "num_perm": 2, "keep_one_in": 1, "min_ngrams": 1}
+        for name, smallest in at_least.items():
+            if getattr(self, name) < smallest:
+                raise ValueError(f"{name} must be at least {smallest}, not {getattr(self, name)}")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed must be from 0 to below 2**32, not {self.seed}")
+        if not 0 < self.threshold < 1:
+            raise ValueError(f"threshold must be above 0 and below 1, not {self.threshold}")
+        if not 0.3 <= self.max_overlap < 1:
+            raise ValueError(f"max_overlap must be from 0.3 to below 1, not {self.max_overlap}: candidates under 0.3 "
+                             "are not looked for")  # fmt: skip
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        return (self.REASON,)
+
+    @property
+    def columns(self) -> Mapping[str, pa.DataType]:
+        return {self.GROUP_SIZE: pa.int64()}
+
+    @property
+    def travels(self) -> str:
+        keys = {"both": "its bands and sampled n-grams", "minhash": "its bands", "sampled": "its sampled n-grams"}
+        return f"per document: a key (24 bytes) for each of {keys[self.method]}, the id and the address"
+
+    @property
+    def names_kept(self) -> bool:
+        return True
+
+    @property
+    def overlap_limit(self) -> float | None:
+        return self.max_overlap
+
+
+OPTIONAL_STEPS: Mapping[str, DedupStep] = {step.NAME: step for step in (MinHashDedup(),)}
+"""Steps that a configuration file can add to any source, as its last step. Books have a near dedup of their own."""

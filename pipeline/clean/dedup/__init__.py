@@ -4,7 +4,9 @@
 
 - ``exact``, ``exact_keys``: keep one of all documents with an equal key.
 - ``lines``, ``line_keys``: remove lines that several documents share.
-- ``near``, ``near_keys``: keep one of two documents that overlap, judged on all their word n-grams.
+- ``near``, ``near_keys``: keep one of two books that overlap, judged on all their word n-grams.
+- ``min_hash``, ``min_hash_keys``, ``min_hash_pairs``: keep one of two documents of any source that overlap.
+- ``evidence``, ``ceilings``: what a near dedup removed and for what, and how much it may remove.
 - ``kind``, ``kinds``: the interface of a dedup, and the table that maps settings to code.
 - ``earlier_dumps``: documents of a newer dump lose against those that earlier dumps keep.
 

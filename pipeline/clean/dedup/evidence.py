@@ -1,0 +1,208 @@
+"""The evidence of the near dedup: a row in ``dedup/`` for each document that went, and a sample of rejected pairs."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xxhash
+from apache_beam.pvalue import TaggedOutput
+
+from filters.near.resolve import STANDING_BYTES
+from pipeline.clean import counts as c
+from pipeline.clean.batch_address import BATCH_ID, part_of
+from pipeline.clean.dedup.ceilings import group_payloads
+from pipeline.clean.dedup.min_hash_keys import Card, Overlap
+from pipeline.clean.job import SourceJob
+from pipeline.clean.ledger import Ledger
+from pipeline.clean.segments import GlobalStep
+from pipeline.clean.tags import COUNTS, GROUPS, MEMBERS, MEMBERS_MARK, signal_bytes
+from pipeline.files.files import written_whole
+from pipeline.sources.dedup_steps import DedupStep
+
+PAIRS_SCHEMA = pa.schema(
+    {
+        "removed_id": pa.string(),
+        "removed_source": pa.string(),
+        "kept_id": pa.string(),
+        "kept_source": pa.string(),
+        "overlap": pa.float64(),
+        "jaccard": pa.float64(),
+        "step": pa.string(),
+        "rule_version": pa.int64(),
+        "num_shared": pa.int64(),
+        "removed_language": pa.string(),
+        "removed_host": pa.string(),
+        "kept_host": pa.string(),
+    }
+)
+"""The columns of ``dedup/``. In files of rejected pairs, "removed" is the document that would have gone."""
+
+REJECTED = "rejected"
+REJECTED_SAMPLE = 200
+"""So many rejected pairs are written per source: those with the smallest hash of their ids."""
+LARGEST = 10
+NUM_MEMBERS_SHOWN = 3
+_ROWS = 10_000
+
+Row = dict[str, Any]
+
+
+def row_of(overlap: Overlap, source: str, step: DedupStep) -> Row:
+    """Returns the row of a pair of documents of one source."""
+    return {
+        "removed_id": overlap.gone.document_id,
+        "removed_source": source,
+        "kept_id": overlap.kept.document_id,
+        "kept_source": source,
+        "overlap": overlap.containment,
+        "jaccard": overlap.jaccard,
+        "step": step.NAME,
+        "rule_version": step.DATA_VERSION,
+        "num_shared": overlap.num_shared,
+        "removed_language": overlap.gone.language,
+        "removed_host": overlap.gone.host,
+        "kept_host": overlap.kept.host,
+    }
+
+
+class RejectedSample:
+    """The rejected pairs with the smallest hashes of their ids: the same ones for any number of workers."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, bytes]] = []  # of negative hashes: the largest hash is at the top
+
+    def add(self, overlap: Overlap) -> None:
+        names = f"{overlap.gone.document_id}\0{overlap.kept.document_id}".encode()
+        entry = (-xxhash.xxh3_64_intdigest(names), overlap.to_bytes())
+        if len(self._heap) < REJECTED_SAMPLE:
+            heapq.heappush(self._heap, entry)
+        elif entry > self._heap[0]:
+            heapq.heapreplace(self._heap, entry)
+
+    @property
+    def rows(self) -> list[tuple[int, bytes]]:
+        return sorted(((-negative, body) for negative, body in self._heap))
+
+
+class _SmallestPairs(beam.CombineFn):
+    """Combines samples to the rejected pairs with the smallest hashes of all."""
+
+    def create_accumulator(self) -> list[tuple[int, bytes]]:
+        return []
+
+    def add_input(self, accumulator: list[Any], element: list[Any]) -> list[Any]:
+        return heapq.nsmallest(REJECTED_SAMPLE, accumulator + element)
+
+    def merge_accumulators(self, accumulators: Iterable[list[Any]]) -> list[Any]:
+        return heapq.nsmallest(REJECTED_SAMPLE, [one for each in accumulators for one in each])
+
+    def extract_output(self, accumulator: list[Any]) -> list[Any]:
+        return accumulator
+
+
+class WriteRejected(beam.PTransform):
+    """Writes one sample of the rejected pairs of all workers. Outputs counts, once the file is written."""
+
+    def __init__(self, job: SourceJob, step: DedupStep) -> None:
+        super().__init__()
+        self._job, self._step = job, step
+
+    def expand(self, samples: Any) -> Any:
+        return (
+            samples
+            | "smallest" >> beam.CombineGlobally(_SmallestPairs())
+            | "write" >> beam.ParDo(_WriteRejected(self._job, self._step))
+        )
+
+
+class _WriteRejected(beam.DoFn):
+    def __init__(self, job: SourceJob, step: DedupStep) -> None:
+        self._job, self._step = job, step
+
+    def process(self, sample: list[tuple[int, bytes]]) -> Iterator[dict[c.CountKey, int]]:
+        rows = [row_of(Overlap.of(body), self._job.source.name, self._step) for _, body in sample]
+        with written_whole(self._job.evidence_path(self._step.NAME, "rejected", 0, 1)) as sink:
+            pq.write_table(pa.Table.from_pylist(rows, PAIRS_SCHEMA), sink, compression="zstd")
+        yield {(self._job.source.name, c.EVIDENCE_STAGE, "rejected files"): 1}
+
+
+class WriteEvidence(beam.DoFn):
+    """Writes the rows of the documents that went for the documents of a bucket, and sends verdicts to both.
+
+    The one that went gets the id of the other, and the overlap. The one that stays gets the number of those that went.
+    """
+
+    def __init__(self, job: SourceJob, global_step: GlobalStep) -> None:
+        self._job, self._global_step = job, global_step
+
+    def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
+        bucket, payloads = group
+        step, source = self._global_step.step, self._job.source.name
+        ledger = Ledger(source, 0)
+        path = self._job.evidence_path(step.NAME, "pairs", bucket, self._job.sizes.scale.num_key_buckets)
+        largest: list[tuple[int, str]] = []
+        with written_whole(path) as sink, pq.ParquetWriter(sink, PAIRS_SCHEMA, compression="zstd") as writer:
+            held: list[Row] = []
+            for _, of_kept in itertools.groupby(payloads, key=lambda p: p[:STANDING_BYTES]):
+                size, members, kept = 1, [], None
+                for payload in of_kept:
+                    overlap = Overlap.of(payload[2 * STANDING_BYTES :])
+                    kept = overlap.kept
+                    size += 1
+                    members += [overlap.gone.document_id] if len(members) < NUM_MEMBERS_SHOWN else []
+                    held.append(row_of(overlap, source, step))
+                    yield from self._gone(overlap, ledger)
+                    if len(held) >= _ROWS:
+                        writer.write_table(pa.Table.from_pylist(held, PAIRS_SCHEMA))
+                        held = []
+                assert kept is not None
+                ledger.send(f"{step.NAME} groups", 1)
+                yield self._verdict(kept, MEMBERS.pack(MEMBERS_MARK, size - 1))
+                entry = (size, json.dumps({"kept": kept.document_id, "removed": members}, ensure_ascii=False))
+                largest = heapq.nlargest(LARGEST, [*largest, entry])
+            writer.write_table(pa.Table.from_pylist(held, PAIRS_SCHEMA))
+        yield TaggedOutput(c.LARGEST_STAGE, largest)
+        yield TaggedOutput(COUNTS, dict(ledger.counts))
+
+    def _gone(self, overlap: Overlap, ledger: Ledger) -> Iterator[Any]:
+        step = self._global_step.step
+        ledger.receive(f"{step.NAME} decisions", 1)
+        ledger.send(f"{step.NAME} verdicts", 1)
+        ledger.send(f"{step.NAME} signals", 1)
+        yield self._verdict(overlap.gone, overlap.kept.document_id.encode())
+        yield self._verdict(overlap.gone, signal_bytes(overlap.containment))
+        card, num_buckets = overlap.gone, self._job.sizes.scale.num_key_buckets
+        for payload in group_payloads([card.language], [card.host], num_buckets, is_removed=True):
+            yield TaggedOutput(GROUPS, payload)
+
+    def _verdict(self, card: Card, body: bytes) -> tuple[int, bytes]:
+        batch_id, row = card.address[: BATCH_ID.size], card.address[BATCH_ID.size :]
+        part = part_of(batch_id, self._job.sizes.scale.num_parts)
+        return part, batch_id + bytes([self._global_step.tag]) + row + body
+
+
+class LargestGroups(beam.PTransform):
+    """Outputs the largest groups of all workers as counts."""
+
+    def __init__(self, source: str, step: str) -> None:
+        super().__init__()
+        self._source, self._step = source, step
+
+    def expand(self, found: Any) -> Any:
+        return (
+            found
+            | "each" >> beam.FlatMap(iter)
+            | "largest" >> beam.combiners.Top.Largest(LARGEST)
+            | "count" >> beam.Map(_as_counts, self._source, self._step)
+        )
+
+
+def _as_counts(groups: list[tuple[int, str]], source: str, step: str) -> dict[c.CountKey, int]:
+    return {(source, c.LARGEST_STAGE, f"{step}\t{members}"): size for size, members in groups}

@@ -1,0 +1,159 @@
+"""What documents send to the near dedup in place of their texts: byte layouts only, no Beam.
+
+A record is a key (a band of the signature, or a sampled n-gram) and the standing of the document that has it. The
+records of a batch are packed by bucket. A card is what is needed to verify a document and to report it: where its
+n-grams are spilled, its address, id, language and host.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from filters.books.overlap import Hashes
+from filters.near.minhash import band_keys, bands_of, sampled, signatures
+from filters.near.ngrams import ngram_sets
+from filters.near.resolve import STANDING_BYTES, standing
+from filters.urls import site_of
+from pipeline.clean.batch_address import ADDRESS_BYTES, ROW
+from pipeline.files.spill import Blob, SpillFile, blob_bytes, blob_from
+from pipeline.sources.dedup_steps import MinHashDedup
+
+RECORD = np.dtype([("key", "<u8"), ("high", "<u8"), ("low", "<u8")])
+"""A key, and the standing of a document as two numbers. The lowest bit of a key is 1 for a band."""
+
+_LENGTHS = struct.Struct(">IHH")
+_SHARE = struct.Struct(">ddI")
+
+
+class Card(NamedTuple):
+    """What the near dedup must know of a document, apart from its standing."""
+
+    address: bytes
+    document_id: str
+    language: str
+    host: str
+    ngrams: Blob
+    """All its n-grams, as sorted 64-bit hashes."""
+
+    def to_bytes(self) -> bytes:
+        fields = [self.document_id.encode(), self.language.encode(), self.host.encode()]
+        return self.address + _LENGTHS.pack(*map(len, fields)) + b"".join(fields) + blob_bytes(self.ngrams)
+
+    @classmethod
+    def of(cls, data: bytes) -> Card:
+        """
+        >>> card = Card(bytes(16), "id", "en", "example.org", Blob("spill/x", 3, 5, 7))
+        >>> Card.of(card.to_bytes()) == card
+        True
+        """
+        at, fields = ADDRESS_BYTES + _LENGTHS.size, []
+        for length in _LENGTHS.unpack_from(data, ADDRESS_BYTES):
+            fields.append(data[at : at + length].decode())
+            at += length
+        return cls(data[:ADDRESS_BYTES], fields[0], fields[1], fields[2], blob_from(data[at:]))
+
+    def read_ngrams(self) -> Hashes:
+        """Reads the n-grams from where they were spilled."""
+        return np.frombuffer(self.ngrams.read(), "<u8")
+
+
+class Overlap(NamedTuple):
+    """A verified pair: the document that goes if the other stays, and what they share."""
+
+    gone: Card
+    kept: Card
+    containment: float
+    """The share of the n-grams of ``gone`` that ``kept`` contains."""
+    jaccard: float
+    num_shared: int
+
+    def to_bytes(self) -> bytes:
+        gone = self.gone.to_bytes()
+        head = _SHARE.pack(self.containment, self.jaccard, self.num_shared)
+        return head + len(gone).to_bytes(4, "big") + gone + self.kept.to_bytes()
+
+    @classmethod
+    def of(cls, data: bytes) -> Overlap:
+        """
+        >>> card = Card(bytes(16), "id", "en", "example.org", Blob("spill/x", 3, 5, 7))
+        >>> Overlap.of(Overlap(card, card, 1.0, 0.5, 8).to_bytes()) == Overlap(card, card, 1.0, 0.5, 8)
+        True
+        """
+        containment, jaccard, num_shared = _SHARE.unpack_from(data)
+        start = _SHARE.size + 4
+        end = start + int.from_bytes(data[_SHARE.size : start], "big")
+        return cls(Card.of(data[start:end]), Card.of(data[end:]), containment, jaccard, num_shared)
+
+
+class Keyed(NamedTuple):
+    """The documents of a batch that take part in the near dedup."""
+
+    cards: list[tuple[bytes, Card]]
+    """The standing and the card of each."""
+    records: np.ndarray
+
+
+def keyed(
+    batch: pa.RecordBatch, batch_id: bytes, rows: Sequence[int], step: MinHashDedup, spill: SpillFile, *,
+    priority: int = 0,
+) -> Keyed:  # fmt: skip
+    """Spills the n-grams of the documents of a batch, and returns their cards and records.
+
+    Documents with fewer than ``min_ngrams`` n-grams have neither.
+    """
+    ids, languages = batch.column("id").to_pylist(), batch.column("language").to_pylist()
+    urls = batch.column("url").to_pylist() if "url" in batch.schema.names else [None] * batch.num_rows
+    sets = ngram_sets(batch.column("text").to_pylist(), ngram_words=step.ngram_words)
+    cards, compared = [], []
+    for index, ngrams in enumerate(sets):
+        if len(ngrams) >= step.min_ngrams:
+            blob = spill.append(ngrams.astype("<u8").tobytes())
+            address = batch_id + ROW.pack(rows[index])
+            card = Card(address, ids[index], languages[index] or "und", site_of(urls[index] or ""), blob)
+            cards.append((standing(priority, len(ngrams), ids[index]), card))
+            compared.append(ngrams)
+    return Keyed(cards, _records([one for one, _ in cards], compared, step))
+
+
+def _records(standings: list[bytes], sets: list[Hashes], step: MinHashDedup) -> np.ndarray:
+    own = np.frombuffer(b"".join(standings), ">u8").reshape(len(standings), 2)
+    found = []
+    if step.method in ("both", "minhash"):
+        bands = bands_of(step.threshold, step.num_perm)
+        num_used = bands.num_bands * bands.num_rows
+        of_bands = band_keys(signatures(sets, num_perm=step.num_perm, seed=step.seed, num_used=num_used), bands)
+        found.append((of_bands.ravel() | np.uint64(1), np.repeat(np.arange(len(sets)), bands.num_bands)))
+    if step.method in ("both", "sampled"):
+        samples = [sampled(one, step.keep_one_in) for one in sets]
+        owners = np.repeat(np.arange(len(sets)), [len(one) for one in samples])
+        found.append((np.concatenate([*samples, np.empty(0, np.uint64)]) & ~np.uint64(1), owners))
+    keys, owners = (np.concatenate(columns) for columns in zip(*found, strict=True))
+    records = np.empty(len(keys), RECORD)
+    records["key"], records["high"], records["low"] = keys, own[owners, 0], own[owners, 1]
+    return records
+
+
+_SPREAD = np.uint64(0x9E3779B97F4A7C15)
+
+
+def packed_records(records: np.ndarray, num_buckets: int) -> Iterator[tuple[int, bytes]]:
+    """Yields (bucket, packed records). The bucket depends on the key alone; ``num_buckets`` is a power of two."""
+    shift = np.uint64(64 - (num_buckets.bit_length() - 1))
+    # Sampled n-grams are small numbers: a product spreads them.
+    buckets = (records["key"] * _SPREAD) >> shift if num_buckets > 1 else np.zeros(len(records), np.uint64)
+    order = np.lexsort((records["low"], records["high"], records["key"], buckets))
+    records, buckets = records[order], buckets[order]
+    starts = np.flatnonzero(np.diff(buckets, prepend=np.uint64(num_buckets)))
+    for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(records)], strict=False):
+        yield int(buckets[start]), records[start:end].tobytes()
+
+
+def card_bucket(one: bytes, num_buckets: int) -> int:
+    """Returns the bucket of a document's card, from its standing."""
+    assert len(one) == STANDING_BYTES, len(one)
+    return int.from_bytes(one[8:], "big") % num_buckets

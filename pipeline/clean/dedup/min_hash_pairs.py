@@ -1,0 +1,202 @@
+"""The workers of the near dedup: they nominate pairs, sum what the pairs share, verify them, and resolve them."""
+
+from __future__ import annotations
+
+import itertools
+import struct
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+from apache_beam.pvalue import TaggedOutput
+
+from filters.near.ngrams import Measured, measured
+from filters.near.nominate import is_candidate, nominate
+from filters.near.resolve import STANDING_BYTES, num_ngrams_of, resolve
+from pipeline.clean.dedup.evidence import REJECTED, RejectedSample
+from pipeline.clean.dedup.min_hash_keys import RECORD, Card, Overlap, card_bucket
+from pipeline.clean.job import SourceJob
+from pipeline.clean.ledger import Ledger
+from pipeline.clean.tags import COUNTS
+from pipeline.engine.group_bytes import GroupBytes
+from pipeline.sources.dedup_steps import MinHashDedup
+
+NOT_COMPARED, VERIFIED, REJECTED_PAIRS = "pairs_not_compared", "pairs_verified", "pairs_rejected"
+"""Notes of the stage: pairs of a common key that it did not nominate, candidates, and candidates that do not overlap."""
+
+_CARD, _PAIR, _NEEDED = b"\x00", b"\x01", b"\x02"
+"""The byte after the standing of a document says what follows: its card, a pair in which it would go, or nothing: it
+would stay in some pair. They sort in this order."""
+_SHARED = struct.Struct(">HI")  # bands and sampled n-grams that a pair shares
+
+
+class Nominate(beam.DoFn):
+    """Yields the pairs of documents that share a key of a bucket, to the document that would go."""
+
+    def __init__(self, job: SourceJob, step: MinHashDedup) -> None:
+        self._job, self._step = job, step
+
+    def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
+        records = np.frombuffer(b"".join(group[1]), RECORD)
+        order = np.lexsort((records["low"], records["high"]))
+        ordered = records[order]
+        is_new = np.ones(len(records), np.bool_)
+        is_new[1:] = (ordered["high"][1:] != ordered["high"][:-1]) | (ordered["low"][1:] != ordered["low"][:-1])
+        documents = np.empty(len(records), np.int64)
+        documents[order] = np.cumsum(is_new) - 1
+        standings = np.stack([ordered["high"][is_new], ordered["low"][is_new]], axis=1).astype(">u8")
+        is_band = (records["key"] & np.uint64(1)).astype(np.bool_)
+        by_band = nominate(records["key"][is_band], documents[is_band])
+        by_sample = nominate(records["key"][~is_band], documents[~is_band])
+        num_pairs = 0
+        for shared, found in ((1, by_band), (0, by_sample)):
+            for (first, second), count in zip(found.pairs.tolist(), found.counts.tolist(), strict=True):
+                counts = _SHARED.pack(min(count, 0xFFFF), 0) if shared else _SHARED.pack(0, count)
+                yield self._to(standings[second].tobytes(), _PAIR + standings[first].tobytes() + counts)
+                num_pairs += 1
+        for first in np.unique(np.concatenate([by_band.pairs[:, 0], by_sample.pairs[:, 0]])).tolist():
+            yield self._to(standings[first].tobytes(), _NEEDED)
+        ledger = Ledger(self._job.source.name, 0)
+        ledger.receive(f"{self._step.NAME} keys", len(records))
+        ledger.send(f"{self._step.NAME} pairs", num_pairs)
+        ledger.note(self._step.NAME, NOT_COMPARED, by_band.num_not_compared + by_sample.num_not_compared)
+        yield TaggedOutput(COUNTS, dict(ledger.counts))
+
+    def _to(self, one: bytes, body: bytes) -> tuple[int, bytes]:
+        return card_bucket(one, self._job.sizes.scale.num_key_buckets), one + body
+
+
+def card_payload(one: bytes, card: Card, num_buckets: int) -> tuple[int, bytes]:
+    """Returns the payload that brings a card to where the pairs of its document arrive."""
+    return card_bucket(one, num_buckets), one + _CARD + card.to_bytes()
+
+
+class Candidates(beam.DoFn):
+    """Sums what each pair shares. Sends the card of the one that would go to the one that would stay, if it is enough.
+
+    A document that would stay in some pair sends its card too. All others need not.
+    """
+
+    def __init__(self, job: SourceJob, step: MinHashDedup) -> None:
+        self._job, self._step = job, step
+
+    def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
+        ledger = Ledger(self._job.source.name, 0)
+        for one, payloads in itertools.groupby(group[1], key=lambda p: p[:STANDING_BYTES]):
+            yield from self._of_document(one, payloads, ledger)
+        yield TaggedOutput(COUNTS, dict(ledger.counts))
+
+    def _of_document(self, one: bytes, payloads: Iterable[bytes], ledger: Ledger) -> Iterator[tuple[int, bytes]]:
+        step, num_buckets = self._step, self._job.sizes.scale.num_key_buckets
+        body = STANDING_BYTES + 1
+        card = next(iter(payloads))
+        assert card[STANDING_BYTES:body] == _CARD, "a pair names a document that does not exist"
+        ledger.receive(f"{step.NAME} cards", 1)
+        num_ngrams = num_ngrams_of(int.from_bytes(one[:8], "big"))
+        rest = (p[STANDING_BYTES:] for p in payloads)
+        for other, pairs in itertools.groupby(rest, key=lambda p: p[: 1 + STANDING_BYTES]):
+            assert other[:1] != _CARD, "two documents have the same id"
+            if other == _NEEDED:
+                yield card_bucket(one, num_buckets), card
+                continue
+            shared = [_SHARED.unpack_from(p, len(other)) for p in pairs]
+            ledger.receive(f"{step.NAME} pairs", len(shared))
+            if is_candidate(sum(s[0] for s in shared), sum(s[1] for s in shared), num_ngrams, step.keep_one_in):
+                ledger.send(f"{step.NAME} candidates", 1)
+                kept = other[1:]
+                yield card_bucket(kept, num_buckets), kept + _PAIR + one + card[body:]
+
+
+class Verify(beam.DoFn):
+    """Computes the exact overlap of each candidate with the document that would stay. Yields those above the limit."""
+
+    def __init__(self, job: SourceJob, step: MinHashDedup) -> None:
+        self._job, self._step = job, step
+
+    def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
+        ledger, sample = Ledger(self._job.source.name, 0), RejectedSample()
+        for one, payloads in itertools.groupby(group[1], key=lambda p: p[:STANDING_BYTES]):
+            bodies = (p[STANDING_BYTES:] for p in payloads)
+            first = next(bodies)
+            assert first[:1] == _CARD, "a candidate names a document that sent no card"
+            kept, ngrams = Card.of(first[1:]), None
+            for body in bodies:
+                assert body[:1] == _PAIR, "two documents have the same id"
+                if ngrams is None:
+                    ngrams = kept.read_ngrams()
+                gone = Card.of(body[1 + STANDING_BYTES :])
+                found = measured(gone.read_ngrams(), ngrams)
+                overlap = Overlap(gone, kept, found.containment, found.jaccard, found.num_shared)
+                ledger.receive(f"{self._step.NAME} candidates", 1)
+                if decides(self._step, found) > self._step.max_overlap:
+                    ledger.send(f"{self._step.NAME} overlaps", 1)
+                    yield 0, body[1 : 1 + STANDING_BYTES] + one + overlap.to_bytes()
+                else:
+                    ledger.note(self._step.NAME, REJECTED_PAIRS, 1)
+                    sample.add(overlap)
+                ledger.note(self._step.NAME, VERIFIED, 1)
+        yield TaggedOutput(REJECTED, sample.rows)
+        yield TaggedOutput(COUNTS, dict(ledger.counts))
+
+
+def decides(step: MinHashDedup, found: Measured | Overlap) -> float:
+    """Returns the measurement that the step compares with its limit."""
+    return found.containment if step.measure == "containment" else found.jaccard
+
+
+class Resolve(beam.DoFn):
+    """Decides which documents go. Yields each with the document that it goes for, to that document."""
+
+    def __init__(self, job: SourceJob, step: MinHashDedup) -> None:
+        self._job, self._step = job, step
+
+    def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
+        ledger = Ledger(self._job.source.name, 0)
+        for gone, kept, _, payload in resolve(self._edges(group[1], ledger)):
+            ledger.send(f"{self._step.NAME} decisions", 1)
+            yield card_bucket(kept, self._job.sizes.scale.num_key_buckets), kept + gone + payload
+        yield TaggedOutput(COUNTS, dict(ledger.counts))
+
+    def _edges(self, payloads: Iterable[bytes], ledger: Ledger) -> Iterator[tuple[bytes, bytes, float, bytes]]:
+        for payload in payloads:
+            gone, kept = payload[:STANDING_BYTES], payload[STANDING_BYTES : 2 * STANDING_BYTES]
+            body = payload[2 * STANDING_BYTES :]
+            ledger.receive(f"{self._step.NAME} overlaps", 1)
+            yield gone, kept, decides(self._step, Overlap.of(body)), body
+
+
+class PairsOfOverlap(beam.PTransform):
+    """From cards and records to decisions: (bucket, standing kept + standing gone + overlap), counts, and a sample of
+    the rejected pairs."""
+
+    def __init__(self, job: SourceJob, step: MinHashDedup) -> None:
+        super().__init__()
+        self._job, self._step = job, step
+
+    def expand(self, inputs: tuple[Any, Any]) -> tuple[Any, list[Any], Any]:
+        cards, records = inputs
+        job, step, spill = self._job, self._step, self._job.places.shuffle_dir
+        buckets = job.sizes.scale.num_key_buckets
+        pairs = (
+            records
+            | "group_keys" >> GroupBytes(job.sizes.scale.num_line_buckets, spill)
+            | "nominate" >> beam.ParDo(Nominate(job, step)).with_outputs(COUNTS, main="pairs")
+        )
+        candidates = (
+            (cards, pairs.pairs)
+            | "group_pairs" >> GroupBytes(buckets, spill)
+            | "candidates" >> beam.ParDo(Candidates(job, step)).with_outputs(COUNTS, main="candidates")
+        )
+        overlaps = (
+            candidates.candidates
+            | "group_candidates" >> GroupBytes(buckets, spill)
+            | "verify" >> beam.ParDo(Verify(job, step)).with_outputs(COUNTS, REJECTED, main="overlaps")
+        )
+        decisions = (
+            overlaps.overlaps
+            | "group_overlaps" >> GroupBytes(1, spill)
+            | "resolve" >> beam.ParDo(Resolve(job, step)).with_outputs(COUNTS, main="decisions")
+        )
+        counts = [pairs[COUNTS], candidates[COUNTS], overlaps[COUNTS], decisions[COUNTS]]
+        return decisions.decisions, counts, overlaps[REJECTED]

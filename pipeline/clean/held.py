@@ -1,0 +1,91 @@
+"""Sources whose near dedup removed more than its ceilings: they are written, but held back until the user accepts it.
+
+What is held back has all its files, but its marker has another name, so nothing takes it for complete. The same command
+with ``--accept-removal SOURCE`` gives the marker its name; nothing is cleaned again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pipeline.clean import counts as c
+from pipeline.clean.job import SourceJob
+from pipeline.failures import RunFailed
+from pipeline.files.files import delete_tree
+from pipeline.output.markers import read_marker, write_marker
+
+_HELD = ".held"
+_MAX_NAMED = 10
+
+
+def held_path(marker: str) -> str:
+    """Returns the path of the marker of a source that is held back."""
+    return marker + _HELD
+
+
+def broken_ceilings(job: SourceJob, counts: Mapping[c.CountKey, int]) -> str:
+    """Returns what the near dedup of a source removed above its ceilings, in lines; empty if it kept to them."""
+    rows = []
+    for (source, stage, row), num_removed in counts.items():
+        if source == job.source.name and stage == c.CEILING_STAGE:
+            step, kind, name, num_docs = row.split("\t")
+            rows.append((["source", "language", "host"].index(kind), -num_removed, step, kind, name, int(num_docs)))
+    if not rows:
+        return ""
+    lines = []
+    for _, negative, step, kind, name, num_docs in sorted(rows)[:_MAX_NAMED]:
+        share, ceiling = -negative / num_docs, job.ceilings.share_of(kind)
+        what = "all documents" if kind == "source" else f"{kind} {name}"
+        lines.append(
+            f"{step} removed {-negative:,} of {num_docs:,} documents ({share:.1%}) of {what}; the ceiling is {ceiling:.0%}"
+        )
+    if len(rows) > _MAX_NAMED:
+        lines.append(f"and {len(rows) - _MAX_NAMED:,} more languages or hosts are above their ceilings")
+    return "\n".join([*lines, *_largest(largest_groups(job.source.name, counts))])
+
+
+def largest_groups(source: str, counts: Mapping[c.CountKey, int]) -> list[dict[str, Any]]:
+    """Returns the largest groups of a source's near dedup: step, documents, the id of the kept one, some removed ones."""
+    found = [
+        (-size, row) for (name, stage, row), size in counts.items() if (name, stage) == (source, c.LARGEST_STAGE)
+    ]
+    return [
+        {"step": row.partition("\t")[0], "documents": -negative, **json.loads(row.partition("\t")[2])}
+        for negative, row in sorted(found)[:_MAX_NAMED]
+    ]
+
+
+def _largest(groups: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = [f"  {g['documents']:,} documents: {g['kept']} kept; {', '.join(g['removed'])} ... removed" for g in groups]
+    return ["The largest groups:", *lines] if lines else []
+
+
+def refuse_or_accept(jobs: Iterable[SourceJob], accepted: Iterable[str]) -> None:
+    """Makes sources complete that were held back and are accepted.
+
+    Raises:
+        RunFailed: a source is held back and not accepted. The message has the numbers and the largest groups.
+    """
+    refused = []
+    for job in jobs:
+        path = held_path(job.places.marker)
+        held = read_marker(path)
+        if held is None or held.get("fingerprint") != job.fingerprint:
+            continue
+        if job.source.name in accepted:
+            message = held.pop("refused")
+            write_marker(job.places.marker, {**held, "accepted": message})
+            delete_tree(path)
+        else:
+            refused.append((job, held["refused"]))
+    if refused:
+        job = refused[0][0]
+        told = "\n".join(f"{one.label}: {message}" for one, message in refused)
+        flags = " ".join(f"--accept-removal {name}" for name in sorted({one.source.name for one, _ in refused}))
+        raise RunFailed(
+            f"{told}\nNothing of it is complete. Look at some pairs with `python -m mixtures.inspect --pair "
+            f"{job.places.evidence_dir.rpartition('/')[0]}`. To accept it, run the same command with {flags} (nothing is "
+            "cleaned again); otherwise change the near dedup's settings, or the ceilings under dedup: in the file."
+        )
