@@ -82,7 +82,7 @@ def make_run(folder: Path, num_tokens: int, num_shards: int) -> None:
         encoder=_NoEncoder(),
         shards=shards,
         documents=rows,
-        cut_documents={},
+        ends={},
         validation={},
         about={},
     )  # type: ignore[arg-type]

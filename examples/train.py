@@ -7,7 +7,8 @@ steps the warm-up is a tenth of them, unless ``--warmup-steps`` says otherwise.
 
 With the defaults it takes about two minutes on a laptop's CPU. Losses go to ``DIR/losses.jsonl``, one line per step,
 and a checkpoint to ``DIR/checkpoint.pt``, which holds the loader's state too. Run again after a kill, the same command
-goes on after the last checkpoint and writes the losses that an uninterrupted run would have written.
+goes on after the last checkpoint and writes the losses that an uninterrupted run would have written. The output of a
+later stage (``--continue-from``) goes on with the checkpoint of the stage before.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from mixtures.loader import Loader, LoaderSettings, Packing
 from mixtures.manifest import validation_infos
+from mixtures.stages import open_stages
 from mixtures.stream import TokenStream
 from mixtures.torch_dataset import PackedSequences, document_mask, tensors
 
@@ -132,7 +134,7 @@ class Run:
             skip_sequences=[(first * args.batch_size, end * args.batch_size) for first, end in args.skip_steps],
             accept_other_data=args.accept_other_data,
         )
-        self.data = PackedSequences(TokenStream(args.data, checksums="://" not in args.data), settings)
+        self.data = PackedSequences(open_stages(args.data, checksums="://" not in args.data), settings)
         self.model = make_model(self.data.stream.manifest["tokenizer"]["vocab_size"], args)
         self.optimizer = make_optimizer(self.model, args.learning_rate)
         self.step = self.loaded_step = 0

@@ -15,6 +15,7 @@ What the pipeline uses:
 What a trainer uses:
 
 - ``storage``, ``stream``: shards on a disk or in a store, read as one stream of tokens.
+- ``stages``: the outputs of several stages, which continue one another, as one stream.
 - ``packing``, ``permutation``, ``loader``: packed sequences in a shuffled order, and batches of them.
 - ``torch_dataset``: the same for PyTorch's ``DataLoader``.
 - ``export``: the shards in other trainers' formats.

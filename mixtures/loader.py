@@ -22,7 +22,8 @@ import numpy as np
 
 from mixtures.batch import PADDING, Batch
 from mixtures.loader_settings import LoaderSettings, Packing, Place, Skips
-from mixtures.row_order import REMOTE_WINDOW_SEQUENCES, make_row_order
+from mixtures.row_order import REMOTE_WINDOW_SEQUENCES, RowOrder, make_row_order
+from mixtures.stages import StagedRows, StagedStream, Stream, open_stages
 from mixtures.stream import PackedDocument, TokenStream
 
 __all__ = [
@@ -48,20 +49,20 @@ class Loader:
 
     def __init__(
         self,
-        data: str | Path | TokenStream,
+        data: str | Path | Stream,
         settings: LoaderSettings,
         *,
         place: Place | None = None,
     ) -> None:
-        """Opens a run's output folder, or takes a stream that is open already.
+        """Opens a run's output folder with the stages that it continues, or takes a stream that is open already.
 
         Raises:
             ValueError: a shard is missing, damaged or of another run, or there are too few tokens for one step.
         """
-        self.stream = data if isinstance(data, TokenStream) else TokenStream(data)
+        self.stream: Stream = data if isinstance(data, TokenStream | StagedStream) else open_stages(data)
         self.settings = settings
         self.place = place or Place()
-        self._order = make_row_order(self.stream, settings)
+        self._order = _order_of(self.stream, settings)
         self.num_sequences: int = self._order.num_rows
         """Sequences per epoch."""
         self._step_sequences = settings.batch_size * self.place.num_ranks
@@ -159,13 +160,16 @@ class Loader:
     def _check(self, state: State) -> None:
         """Raises ValueError if the state is of other data or of another order."""
         mine = self.state_dict()
-        if state.get("data") != mine["data"] and not self.settings.accept_other_data:
+        num_stages = self.stream.num_stages_of(state.get("data"))
+        if num_stages is None and not self.settings.accept_other_data:
             theirs = f"fingerprint {str(state['data'])[:12]}" if state.get("data") else "which it does not name"
             raise ValueError(
                 f"the state is of other data ({theirs}, {int(state.get('num_tokens', 0)):,} tokens) than this "
                 f"loader's (fingerprint {str(mine['data'])[:12]}, {mine['num_tokens']:,} tokens): load it on the "
                 "output where it was saved, or set accept_other_data to go on at the same place of this one"
             )
+        if num_stages is not None and isinstance(self._order, StagedRows):
+            mine |= self._order.settings(num_stages)
         for key in ("seed", "shuffle", *self._order.settings()):
             if key == "max_seq_len" and state.get(key) != mine[key] and state.get("seq_len") != mine["seq_len"]:
                 raise ValueError(
@@ -177,12 +181,20 @@ class Loader:
                 raise ValueError(f"the state is of {key} {state.get(key)}, this loader of {mine[key]}")
         if not isinstance(state.get("seq_len"), int) or not isinstance(state.get("sequences"), int):
             raise ValueError("the state is not one of this loader: it names no seq_len or sequences")
+        if num_stages is not None and state.get("data") != mine["data"] and isinstance(self._order, StagedRows):
+            rows = self._order.rows_of_stages(num_stages, int(state["seq_len"]))
+            if int(state["sequences"]) > rows:
+                raise ValueError(
+                    f"the state has read {int(state['sequences']):,} sequences, and the {num_stages} stages on which "
+                    f"it was saved hold {rows:,}: it began them again, so the next stage does not follow; give the "
+                    "next stage alone, TokenStream(DIR), to begin it"
+                )
 
     def _place_of(self, state: State) -> int:
         return int(state["sequences"]) if state["seq_len"] == self.settings.seq_len else self._order.place_of(state)
 
     def _state(self, num_steps: int) -> dict[str, int | str]:
-        count = self._begin + num_steps * self._step_sequences
+        count = min(self._begin + num_steps * self._step_sequences, self._pass_end())
         return {
             "sequences": int(self._skips.place(count - 1)) + 1 if count else 0,
             "pass": self.pass_number,
@@ -198,12 +210,16 @@ class Loader:
 
     def _end(self) -> int:
         """Returns the places before the end of this pass, without the skipped ones."""
-        if self.settings.epochs is None:
-            return _NO_END
-        end = self._skips.count((self.pass_number + 1) * self.num_sequences * self.settings.epochs)
-        if not self.settings.drop_last:
+        end = self._pass_end()
+        if self.settings.epochs is None or not self.settings.drop_last:
             return end
         return end - (end - self._begin) % self._step_sequences
+
+    def _pass_end(self) -> int:
+        """Returns the same with a last step that is not full."""
+        if self.settings.epochs is None:
+            return _NO_END
+        return self._skips.count((self.pass_number + 1) * self.num_sequences * self.settings.epochs)
 
     def _rank_offsets(self) -> Array:
         return self.place.rank * self.settings.batch_size + np.arange(self.settings.batch_size)
@@ -230,3 +246,9 @@ class Loader:
                 segment_sources=found.sources[begin:end],
                 sequences=sequences[first:last],
             )
+
+
+def _order_of(stream: Stream, settings: LoaderSettings) -> RowOrder:
+    if isinstance(stream, StagedStream):
+        return StagedRows(stream, [make_row_order(stage, settings) for stage in stream.stages])
+    return make_row_order(stream, settings)

@@ -8,11 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mixtures.plan.shares import Plan
+from mixtures.plan.shares import Plan, SourcePlan
 from mixtures.shards import ShardInfo
 from mixtures.storage import Storage, storage_of
 from tokenizer.encode import Encoder
@@ -22,6 +22,15 @@ NAME = "manifest.json"
 TOKENIZER_NAME = "tokenizer.model"
 
 
+@dataclass(frozen=True, slots=True)
+class SourceEnd:
+    """The last document of a source's last, partial epoch, in the order of the hashes."""
+
+    document: str
+    is_cut: bool
+    """True if it lost tokens."""
+
+
 def build_manifest(
     *,
     plan: Plan,
@@ -29,9 +38,11 @@ def build_manifest(
     encoder: Encoder,
     shards: Sequence[ShardInfo],
     documents: Mapping[str, int],
-    cut_documents: Mapping[str, str | None],
+    ends: Mapping[str, SourceEnd],
     validation: Mapping[str, Sequence[ShardInfo]],
     about: Mapping[str, Any],
+    held_out: Mapping[str, Mapping[str, Any]] | None = None,
+    stages: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Builds the manifest of a finished mixture.
 
@@ -41,9 +52,12 @@ def build_manifest(
         encoder: the tokenizer that made the ids.
         shards: the training shards, in the order of their names.
         documents: rows of each source over all shards.
-        cut_documents: the id of the document in which each source's last epoch ends; None if none lost a token.
+        ends: the document in which each source's last, partial epoch ends, for the sources that have one.
         validation: the shards of documents held out, by source.
         about: ``created``, ``software``, ``models`` and ``inputs``, copied into the file as they are.
+        held_out: what is held out of each source: a ``share``, or ``tokens`` up to a ``last_document`` in the order of
+            the hashes.
+        stages: the earlier stages, the first one first, as :func:`stage_of` describes them.
 
     Raises:
         ValueError: the shards do not hold what was planned.
@@ -68,14 +82,8 @@ def build_manifest(
         "documents": sum(documents.values()),
         "sources": {
             s.source: {
-                "weight": float(s.weight),
-                "share": round(float(plan.share(s.source)), 6),
-                "tokens": s.tokens,
-                "documents": documents[s.source],
-                "available_tokens": s.available_tokens,
-                "available_documents": s.available_documents,
-                "epochs": round(float(s.epochs), 6),
-                "cut_document": cut_documents.get(s.source),
+                **_source_line(s, plan, documents[s.source], ends.get(s.source)),
+                "held_out": dict((held_out or {}).get(s.source, {})),
             }
             for s in plan.sources
         },
@@ -89,7 +97,37 @@ def build_manifest(
         },
         "shards": [asdict(shard) for shard in shards],
         "inputs": dict(about.get("inputs", {})),
+        **({"stages": list(stages)} if stages else {}),
     }
+
+
+def _source_line(source: SourcePlan, plan: Plan, documents: int, end: SourceEnd | None) -> dict[str, Any]:
+    """Returns what the manifest says of a source's part of the stream."""
+    return {
+        "weight": float(source.weight),
+        "share": round(float(plan.share(source.source)), 6),
+        "tokens": source.tokens,
+        "documents": documents,
+        "available_tokens": source.available_tokens,
+        "available_documents": source.available_documents,
+        "epochs": round(float(source.epochs), 6),
+        "cut_document": end.document if end is not None and end.is_cut else None,
+        "begin_epoch": source.first_epoch,
+        "end_epoch": source.whole_epochs,
+        "end_document": end.document if end is not None else None,
+    }
+
+
+def stage_of(manifest: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """Returns what a later stage's manifest says of this one: everything but the shards, of which it has the
+    fingerprint.
+
+    Args:
+        path: the folder of this stage, relative to the later one's, or a URL.
+    """
+    copied = {key: manifest[key] for key in ("recipe", "seed", "fingerprint", "tokens", "documents", "sources")}
+    held = {s: {k: v for k, v in one.items() if k != "shards"} for s, one in manifest["validation"].items()}
+    return {"path": path, **copied, "validation": held}
 
 
 def fingerprint_of(tokenizer_sha256: str, shards: Sequence[ShardInfo]) -> str:
@@ -99,6 +137,12 @@ def fingerprint_of(tokenizer_sha256: str, shards: Sequence[ShardInfo]) -> str:
     """
     parts = [tokenizer_sha256, *(shard.sha256 for shard in shards if shard.tokens)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def had_fingerprint(manifest: Mapping[str, Any], fingerprint: str) -> bool:
+    """True if the shards have this fingerprint, or had it before documents were taken out of them."""
+    own = fingerprint_of(manifest["tokenizer"]["sha256"], shard_infos(manifest))
+    return fingerprint in (own, *(one["fingerprint_before"] for one in manifest.get("forgotten", [])))
 
 
 def dumps(manifest: Mapping[str, Any]) -> str:
@@ -202,6 +246,13 @@ _SOURCE_FORM: Form = {
     **dict.fromkeys(("weight", "share", "epochs"), _is_number),
     **dict.fromkeys(("tokens", "documents", "available_tokens", "available_documents"), _is_count),
 }
+_LATER_SOURCE_FORM: Form = {
+    "begin_epoch": _is_count,
+    "end_epoch": _is_count,
+    "end_document": lambda value: value is None or _is_text(value),
+    "held_out": _is_mapping,
+}
+"""Keys that outputs of earlier versions lack."""
 _HELD_FORM: Form = {"documents": _is_count, "tokens": _is_count, "shards": lambda value: isinstance(value, list)}
 _TOKENIZER_FORM: Form = {
     "sha256": _is_text,
@@ -219,7 +270,10 @@ def _check_form(manifest: Any, path: str) -> None:
     _check_line(manifest, _FORM, f"{path} is not a manifest")
     _check_line(manifest["tokenizer"], _TOKENIZER_FORM, f"{path}: the tokenizer's line")
     for source, line in manifest["sources"].items():
-        _check_line(line, _SOURCE_FORM, f"{path}: the line of {source}")
+        later = {
+            key: is_right for key, is_right in _LATER_SOURCE_FORM.items() if isinstance(line, dict) and key in line
+        }
+        _check_line(line, {**_SOURCE_FORM, **later}, f"{path}: the line of {source}")
     shards = list(manifest["shards"])
     for source, line in manifest["validation"].items():
         _check_line(line, _HELD_FORM, f"{path}: the line of {source}'s validation")

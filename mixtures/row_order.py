@@ -45,6 +45,9 @@ class RowOrder(Protocol):
     def settings(self) -> dict[str, int | str]:
         """Returns the settings that a state of this order must share."""
 
+    def rows_at(self, seq_len: int) -> int:
+        """Returns the rows per epoch that another seq_len would give."""
+
     def place_of(self, state: Mapping[str, Any]) -> int:
         """Returns the place at which a state with another seq_len goes on. Raises ValueError if it cannot."""
 
@@ -113,6 +116,9 @@ class ConcatenatedRows:
     def settings(self) -> dict[str, int | str]:
         window = self._window if self._window < self._num_cells else 0
         return {"packing": "concatenate", "max_seq_len": self._cell_len, "window_sequences": window}
+
+    def rows_at(self, seq_len: int) -> int:
+        return self._num_cells * (self._cell_len // seq_len)
 
     def place_of(self, state: Mapping[str, Any]) -> int:
         tokens = int(state["sequences"]) * int(state["seq_len"])
@@ -201,6 +207,9 @@ class BestFitRows:
 
     def settings(self) -> dict[str, int | str]:
         return {"packing": "best_fit"}
+
+    def rows_at(self, seq_len: int) -> int:
+        return int(self._count(seq_len).sum())
 
     def place_of(self, state: Mapping[str, Any]) -> int:
         """Goes on with the next shard: the rest of the shard that was being read is left out of this epoch."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,6 +59,10 @@ class PackedDocument:
     """The first token of the piece, counted in the document."""
     num_tokens: int
 
+    def in_folder(self, path: str) -> PackedDocument:
+        """Returns the same piece, with its shard's path seen from another folder."""
+        return replace(self, shard=f"{path}/{self.shard}")
+
 
 class TokenStream:
     """The tokens of shards one after the other, in the manifest's order.
@@ -78,6 +82,7 @@ class TokenStream:
         checksums: bool = False,
         cache_dir: str | Path | None = None,
         cache_bytes: int = 2 * 2**30,
+        source_names: Sequence[str] | None = None,
     ) -> None:
         """Reads the manifest and checks that every shard is there, of the right size, readable, and of this run.
 
@@ -88,6 +93,7 @@ class TokenStream:
                 remote folder are compared as they are fetched; their sizes come from a listing.)
             cache_dir: keeps shards of a remote folder while they are read (default: the system's temporary folder).
             cache_bytes: limit of that cache; it always holds at least one shard, and one more is fetched ahead.
+            source_names: the names that the numbers in ``sources`` index (default: the manifest's sources, sorted).
 
         Raises:
             ValueError: a shard is not as the manifest says; the message holds its line of the manifest.
@@ -95,7 +101,7 @@ class TokenStream:
         self.storage = storage_of(folder, cache_dir=cache_dir)
         self.manifest = read_manifest(self.storage)
         self._infos = self._chosen(validation_source)
-        self.source_names: tuple[str, ...] = tuple(sorted(self.manifest["sources"]))
+        self.source_names: tuple[str, ...] = tuple(source_names or sorted(self.manifest["sources"]))
         self.num_tokens = sum(info.tokens for info in self._infos)
         self.fingerprint = fingerprint_of(self.manifest["tokenizer"]["sha256"], self._infos)
         self.row_counts: dict[int, Array] = {}
@@ -123,6 +129,10 @@ class TokenStream:
                 f"{self.storage.place('')} holds no validation documents of {validation_source}, but of {there}"
             )
         return [info for info in held[validation_source] if info.tokens]
+
+    def num_stages_of(self, fingerprint: object) -> int | None:
+        """Returns 1 if this is the stream's own fingerprint, else None: see `mixtures.stages.StagedStream`."""
+        return 1 if fingerprint == self.fingerprint else None
 
     @property
     def num_shards(self) -> int:

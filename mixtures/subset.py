@@ -128,6 +128,33 @@ def tokens_kept(hashes: Hashes, doc_ids: Sequence[str] | pa.Array, num_tokens: C
     return kept
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """The part of an epoch that earlier stages took: every document up to the last one, in the order of the hashes."""
+
+    epoch: int
+    last_hash: int
+    last_doc_id: str
+
+    @classmethod
+    def at(cls, seed: int, source: str, epoch: int, last_doc_id: str) -> Begun:
+        """Returns the part of an epoch that ends with this document.
+
+        >>> first, second = sorted(order_hashes(0, "books", ["11", "1342"], 0).tolist())
+        >>> Begun.at(0, "books", 0, "11").last_hash in (first, second)
+        True
+        """
+        (last_hash,) = order_hashes(seed, source, [last_doc_id], epoch).tolist()
+        return cls(epoch=epoch, last_hash=last_hash, last_doc_id=last_doc_id)
+
+    def taken(self, hashes: Hashes, doc_ids: Sequence[str] | pa.Array) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Returns which documents are in the part. Equal hashes are ordered by id, as in :func:`cut`."""
+        taken = np.asarray(hashes < np.uint64(self.last_hash))
+        for i in np.flatnonzero(hashes == np.uint64(self.last_hash)):
+            taken[i] = str(doc_ids[int(i)]) <= self.last_doc_id
+        return taken
+
+
 def shard_bounds(tokens_by_bucket: Counts, num_shards: int) -> Hashes:
     """Returns the first hash of each shard but the first, so that shards have almost equal numbers of tokens.
 

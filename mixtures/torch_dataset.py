@@ -13,6 +13,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from mixtures.loader import Batch, Loader, LoaderSettings, PackedDocument, Place, State
 from mixtures.pass_counter import PassCounter
+from mixtures.stages import StagedStream, Stream, open_stages
 from mixtures.stream import TokenStream
 
 
@@ -50,19 +51,19 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
 
     def __init__(
         self,
-        data: str | Path | TokenStream,
+        data: str | Path | Stream,
         settings: LoaderSettings,
         *,
         rank: int | None = None,
         num_ranks: int | None = None,
     ) -> None:
-        """Opens and checks the shards.
+        """Opens and checks the shards, and those of the stages that they continue.
 
         Raises:
             ValueError: a shard is not as the manifest says, or there are several ranks and this one is not known.
         """
         super().__init__()
-        self.stream = data if isinstance(data, TokenStream) else TokenStream(data)
+        self.stream: Stream = data if isinstance(data, TokenStream | StagedStream) else open_stages(data)
         self.settings = settings
         self._rank, self._num_ranks = _ranks(rank, num_ranks)
         self._are_ranks_given = rank is not None

@@ -2,7 +2,8 @@
 
 For each shard it checks that it exists, its size and checksum, that it belongs to this run, its rows and tokens, that
 every id is below the vocabulary, and each source's tokens. Over all shards it checks the totals, that no document
-occurs twice in an epoch, that no held-out document is trained on, and that no other file lies among the shards.
+occurs twice in an epoch, that no held-out document is trained on, and that no other file lies among the shards. The
+stages that a run continues are included in the last two checks of documents.
 """
 
 from __future__ import annotations
@@ -21,8 +22,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from mixtures.manifest import NAME, TOKENIZER_NAME, fingerprint_of, read_manifest, shard_infos, validation_infos
+from mixtures.manifest import (
+    NAME,
+    TOKENIZER_NAME,
+    fingerprint_of,
+    had_fingerprint,
+    read_manifest,
+    shard_infos,
+    validation_infos,
+)
 from mixtures.shards import ShardInfo, read_batches
+from mixtures.stages import beside
 from mixtures.storage import LocalStorage
 from mixtures.stream import check_shard, check_sizes, check_sum
 from tokenizer.interrupts import as_command
@@ -51,7 +61,9 @@ def verify(folder: str | Path) -> Iterator[str]:
     if manifest.get("fingerprint", fingerprint) != fingerprint:
         yield f"{folder / NAME}: its fingerprint is not that of the shards it lists"
     yield from _check_listing(folder, [*training, *(info for infos in held.values() for info in infos)])
-    with _Keys(manifest["documents"] + sum(one["documents"] for one in manifest["validation"].values())) as keys:
+    stages = manifest.get("stages", [])
+    num_held = sum(one["documents"] for one in manifest["validation"].values())
+    with _Keys(manifest["documents"] + num_held + sum(stage["documents"] for stage in stages)) as keys:
         seen = _Seen(Counter(), Counter(), keys, is_held_out=False)
         for info in training:
             yield from _check_one(folder, info, manifest, seen)
@@ -62,8 +74,26 @@ def verify(folder: str | Path) -> Iterator[str]:
             said, of_source = manifest["validation"][source], f"validation of {source}"
             yield from _differences(of_source, "documents", held_out.num_rows, said["documents"])
             yield from _differences(of_source, "tokens", sum(held_out.tokens.values()), said["tokens"])
+        for stage in stages:
+            yield from _add_stage(folder, stage, keys)
         yield from keys.faults()
     yield from _check_totals(manifest, seen)
+
+
+def _add_stage(folder: Path, stage: Mapping[str, Any], keys: _Keys) -> Iterator[str]:
+    """Adds the documents of an earlier stage, whose own shards are checked by a command of its own."""
+    there = Path(beside(str(folder), stage["path"]))
+    try:
+        manifest = read_manifest(there)
+        if not had_fingerprint(manifest, stage["fingerprint"]):
+            raise ValueError(f"{there}: its shards are not those of the stage that {folder} continues")
+        check_sizes(LocalStorage(there), infos := shard_infos(manifest))
+        for info in infos:
+            with pa.memory_map(str(there / info.path)) as mapped:
+                for batch in read_batches(pa.ipc.open_file(mapped)):
+                    keys.add(batch, is_held_out=False)
+    except (ValueError, pa.ArrowException) as error:
+        yield f"an earlier stage: {error}"
 
 
 class _Seen:

@@ -7,6 +7,7 @@ run.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import platform
 import tempfile
@@ -18,8 +19,8 @@ from apache_beam.io.filesystems import FileSystems
 
 from pipeline import graph
 from pipeline.clean import phase as cleaning
-from pipeline.clean.held import held_path
 from pipeline.clean.dumps import file_without_dump, forget_dumps
+from pipeline.clean.held import held_path
 from pipeline.clean.prepared_source import PreparedSource
 from pipeline.clean.work import clean_work
 from pipeline.engine.runner import choose_engine
@@ -27,6 +28,7 @@ from pipeline.engine.same_code import version_of
 from pipeline.estimate import print_estimate
 from pipeline.files.files import delete_tree, exists, join
 from pipeline.mix import phase as mixing
+from pipeline.mix.earlier_stages import Earlier
 from pipeline.mix.job import MixJob
 from pipeline.mix.work import mix_work
 from pipeline.output.fingerprint import fingerprint
@@ -82,7 +84,7 @@ def run(settings: Settings) -> None:
     check_stores(settings, engine)
     layout = Layout(settings.output, clean_from=settings.clean_from)
     check_writable(settings.output)
-    with only_run(layout), reading(layout.clean_from):
+    with only_run(layout), reading(layout.clean_from), reading(settings.continue_from):
         prepared = _prepare(settings, layout)
         num_bytes = sum(p.listing.num_bytes for p in prepared) if prepared else _clean_bytes(layout)
         engine = choose_engine(settings.beam_args, num_bytes=num_bytes)
@@ -148,9 +150,17 @@ def _mix(settings: Settings, layout: Layout, place: Workplace, display: Display)
     """Tokenizes the clean documents, makes the token plan, and writes the shards and the manifest."""
     sources = [s for s in settings.recipe.weights if s in settings.sources or exists(layout.marker(f"clean-{s}"))]
     if not sources:
-        raise ValueError(f"there are no finished clean documents in {layout.clean_output}; run --phase=clean first")
+        way = ", or name with --from the output that has them" if settings.continue_from else ""
+        raise ValueError(
+            f"there are no finished clean documents in {layout.clean_output}; run --phase=clean first{way}"
+        )
     for source in sources:
         tokens.clean_parts(layout, source)  # raises if a part is missing, before a tokenizer is trained
+    earlier = mixing.read_earlier(settings)
+    if earlier.seed is not None:
+        settings = dataclasses.replace(settings, seed=earlier.seed)
+        display.say(f"mix: stage {len(earlier.stages) + 1}, which continues {settings.continue_from} with its seed "
+                    f"{settings.seed}")  # fmt: skip
     with display.job("tokenizer", None):
         encoder = get_tokenizer(
             settings, layout, sources, lambda job: place.run("sample", lambda p: graph.sample(p, job)),
@@ -167,11 +177,13 @@ def _mix(settings: Settings, layout: Layout, place: Workplace, display: Display)
     tokens.finish_tokens(layout, encoder, sources, settings)
     tokens.write_tokens_into_stats(layout, sources)
     with display.job("count", None):
-        counted = mixing.count(settings, layout, sources, lambda job: place.run("count", lambda p: graph.count(p, job)))
+        counted = mixing.count(
+            settings, layout, sources, lambda job: place.run("count", lambda p: graph.count(p, job)), earlier
+        )
     made = mixing.make_plan(settings, counted)
     job = mixing.mix_job(settings, layout, encoder, made, counted, shuffle_dir=place.shuffle_dir,
-                         progress_dir=place.progress_dir)  # fmt: skip
-    identity = _mix_fingerprint(job, layout, sources)
+                         progress_dir=place.progress_dir, earlier=earlier)  # fmt: skip
+    identity = _mix_fingerprint(job, layout, sources, earlier)
     marker = layout.marker("mix")
     complete = mixing.read_whole_manifest(layout) if is_done(marker, identity) else None
     if complete is not None:
@@ -182,14 +194,15 @@ def _mix(settings: Settings, layout: Layout, place: Workplace, display: Display)
     display.say(mixing.replaced(layout))
     with display.job("mix", place.progress_dir, work=mix_work(job)):
         found = mixing.write_mixture(job, layout, lambda job: place.run("mix", lambda p: graph.mix(p, job)))
-    manifest = mixing.manifest_of(made, job, encoder, found, _about(layout, sources))
+    manifest = mixing.manifest_of(made, job, encoder, found, about=_about(layout, sources),
+                                  held_out=counted.about_held_out(), stages=earlier.stages)  # fmt: skip
     write_card(layout, manifest)
     note_shards(layout, encoder)
     write_marker(marker, {"fingerprint": identity})
     mixing.write_manifest(layout, manifest)
 
 
-def _mix_fingerprint(job: MixJob, layout: Layout, sources: list[str]) -> str:
+def _mix_fingerprint(job: MixJob, layout: Layout, sources: list[str], earlier: Earlier) -> str:
     """Identifies a mixture by what it is made from. Paths are left out, because an output folder may be moved."""
     made_of = {s: (read_marker(layout.marker(f"tokens-{s}")) or {}).get("fingerprint") for s in sources}
     return fingerprint(
@@ -202,6 +215,7 @@ def _mix_fingerprint(job: MixJob, layout: Layout, sources: list[str]) -> str:
         job.vocab_size,
         job.metadata,
         made_of,
+        *(stage["fingerprint"] for stage in earlier.stages),
     )
 
 

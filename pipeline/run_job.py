@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
 import tempfile
 import time
 import uuid
@@ -15,7 +14,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import GoogleCloudOptions
 from apache_beam.runners.runner import PipelineState
 
-from pipeline.engine.known_failures import explained
+from pipeline.engine.known_failures import explained, without_known_tracebacks
 from pipeline.engine.runner import Engine
 from pipeline.failures import JobFailed, RunFailed
 from pipeline.files.files import delete_tree, is_local, join
@@ -24,7 +23,7 @@ from pipeline.progress.display import Display, job_link
 from pipeline.progress.run_record import Measured
 from pipeline.progress.worker_time import stage_seconds
 from pipeline.settings.settings import Settings
-from tokenizer.interrupts import at_end
+from tokenizer.interrupts import at_end, delete_at_end
 
 
 class Workplace:
@@ -42,10 +41,11 @@ class Workplace:
         pipeline = beam.Pipeline(runner=engine.runner, options=engine.options_of(name))
         build(pipeline)
         try:
-            result = pipeline.run()
-            if link := job_link(result, engine.options_of(name)) if engine.is_dataflow else "":
-                self._display.say(f"{name}: {link}")
-            state = result.wait_until_finish()
+            with without_known_tracebacks():
+                result = pipeline.run()
+                if link := job_link(result, engine.options_of(name)) if engine.is_dataflow else "":
+                    self._display.say(f"{name}: {link}")
+                state = result.wait_until_finish()
         except Exception as error:
             if known := explained(error):
                 raise RunFailed(f"job {name} failed: {known}") from error
@@ -75,7 +75,7 @@ def workplace(settings: Settings, engine: Engine, layout: Layout, display: Displ
             progress_dir = join(spill, "progress")
             os.makedirs(progress_dir)
             stack.enter_context(_temporary_files_in(join(spill, "temporary")))
-            at_end("spill", lambda: shutil.rmtree(spill_root, ignore_errors=True))
+            delete_at_end("spill", spill_root)
             stack.callback(at_end, "spill", None)
         stack.callback(delete_tree, spill_root)
         yield Workplace(engine, spill, progress_dir, display)

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("filters", "tokenizer", "mixtures", "pipeline")
 CODE = sorted(p for package in PACKAGES for p in (ROOT / package).rglob("*.py"))
 
-MAX_FILE_LINES = 342
+MAX_FILE_LINES = 340
 """The hard limit. The aim is about 300."""
 MAX_FUNCTION_LINES = 75
 """The hard limit. The aim is about 50."""

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 
 STATUS_OF_SIGNAL = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 """Exit statuses as shells report them: 128 and the number of the signal."""
 _SHOW_CURSOR = "\x1b[?25h"
 
+_DELETE_TRIES = 50
+_DELETE_PAUSE_S = 0.02
 _at_end: dict[str, Callable[[], None]] = {}
 _line = "interrupted"
 _is_ending = threading.Event()
@@ -38,32 +42,54 @@ def as_command(main: Callable[[], int], *, line: str = "interrupted") -> int:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and shells set it for background jobs
             signal.signal(number, lambda *_: None)
     threading.Thread(target=_wait, args=(reader,), name="interrupts", daemon=True).start()
-    return main()
+    try:
+        return main()
+    finally:
+        if _is_ending.is_set():
+            threading.Event().wait()  # another thread ends the process, with its status
 
 
 def at_end(name: str, action: Callable[[], None] | None) -> None:
     """Registers what must be done before the process is ended, instead of an earlier action of the name; None: nothing.
 
-    Actions run in another thread while the main thread goes on. They must not wait for long.
+    The last one registered runs first: workers end before the folder that they write to is deleted. Actions run in
+    another thread while the main thread goes on. They must not wait for long.
     """
-    if action is None:
-        _at_end.pop(name, None)
-    else:
+    _at_end.pop(name, None)
+    if action is not None:
         _at_end[name] = action
 
 
-def end_command(line: str, status: int) -> bool:
-    """Prints a line and ends the process if it runs a command; returns False in a process that does not."""
+def delete_at_end(name: str, folder: str) -> None:
+    """Registers a folder to be deleted, in which other threads may still make files for a moment."""
+
+    def delete() -> None:
+        for _ in range(_DELETE_TRIES):
+            shutil.rmtree(folder, ignore_errors=True)
+            if not os.path.exists(folder):
+                return
+            time.sleep(_DELETE_PAUSE_S)
+
+    at_end(name, delete)
+
+
+def end_command(line: str, status: int, *, before: Callable[[], None] = lambda: None) -> bool:
+    """Prints a line and ends the process if it runs a command; returns False in a process that does not.
+
+    Args:
+        before: ends what may still print, so that the line is the last one.
+    """
     if not _is_command:
         return False
     if _is_ending.is_set():
         threading.Event().wait()  # another thread ends the process
     _is_ending.set()
+    before()
     with contextlib.suppress(OSError, ValueError):
         print((_SHOW_CURSOR if sys.stderr.isatty() else "") + line, file=sys.stderr, flush=True)
     with contextlib.suppress(OSError):  # other threads find their files gone from here on: nobody wants to read that
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    for action in list(_at_end.values()):
+    for action in reversed(list(_at_end.values())):
         with contextlib.suppress(OSError):
             action()
     os._exit(status)

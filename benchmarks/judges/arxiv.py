@@ -58,7 +58,8 @@ _PUBLIC_NAMES = re.compile(
 """Classes and packages that authors ship and did not write: their commands are LaTeX's shared vocabulary."""
 _STANDARD_NAMES = """
 section subsection subsubsection paragraph subparagraph chapter part appendix maketitle abstract bibliography item
-thesection thesubsection figurename tablename refname baselinestretch arraystretch footnote caption label
+cite ref pageref eqref thesection thesubsection figurename tablename refname baselinestretch arraystretch footnote
+caption label
 """
 _STANDARD = frozenset(_STANDARD_NAMES.split())
 """Commands that papers share: redefined by an author, they still stand in the cleaned text under their own names."""

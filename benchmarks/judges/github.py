@@ -31,12 +31,12 @@ import pyarrow.parquet as pq
 
 PERMISSIVE = re.compile(r"mit|bsd-.*|apache-.*")
 LEGAL = re.compile(r"copyright\b.{0,20}\d{4}|\(c\) ?\d{4}|spdx-license|licensed under|all rights reserved", re.I)
-SPEAKS = re.compile(r"copyright|licen[sc]e|\(c\)|all rights reserved|warrant", re.I)
+SPEAKS = re.compile(r"copyright|licen[sc]e|\(c\)|all rights reserved|warrant|public domain", re.I)
 COMMENT = re.compile(r"\s*(?://|/\*|\*|#(?!include|define|if|endif|pragma|import)|--|;|%|<!--|\"|{-|\(\*|')")
 LICENCES = re.compile(
     r"copyright|licen[sc]|\(c\)|©|rights|warrant|liab|damage|redistrib|permission|permitted|provided|software|foundation"
     r"|gnu|apache|mozilla|notice|conditions|contribut|sublicense|distribut|claim|merchant"
-    r"|part of|tort|negligence|spdx|dedicat|worldwide|royalty", re.I
+    r"|public domain|part of|tort|negligence|spdx|dedicat|worldwide|royalty", re.I
 )  # fmt: skip
 CODE = re.compile(r"#\s*include\b|#!|import\s|package\s|from\s+\S+\s+import|use\s|using\s|require\b|<\?php|module\s")
 SHOWN = 5
@@ -57,7 +57,7 @@ def rows(pattern: str) -> Iterator[dict[str, Any]]:
 
 
 def faults_of(before: str, kept: dict[str, Any], licences: set[str]) -> Iterator[str]:
-    after, path = kept["text"], kept["path"]
+    before, after, path = before.removeprefix("\ufeff"), kept["text"].removeprefix("\ufeff"), kept["path"]
     if kept["license"] not in licences or not PERMISSIVE.fullmatch(kept["license"]):
         yield "licence_wrong"
     head = after.splitlines()[:40]

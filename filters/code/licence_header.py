@@ -27,8 +27,8 @@ _SEARCHED_CHARS = 60_000
 """Ours: of one comment; the longest licence (the GPL) has 35,000."""
 _CACHED_CHARS = 4_096
 """Comments up to this length are remembered: most files of a repository have the same one."""
-_FRAME_BEGIN = re.compile(r"\bBEGIN\s+(?:\w+\s+)?LICEN[SC]E\b|\b(?:[CDPGL]+)\s+HEADER\s+START\b")
-_FRAME_END = re.compile(r"\bEND\s+(?:\w+\s+)?LICEN[SC]E\b|\b(?:[CDPGL]+)\s+HEADER\s+END\b")
+_FRAME_BEGIN = re.compile(r"\bBEGIN\s+(?:\w+\s+)?LICEN[SC]E\b|\b(?:[CDPGL]+)\s+HEADER\s+START\b|\bCopyrightBegin%")
+_FRAME_END = re.compile(r"\bEND\s+(?:\w+\s+)?LICEN[SC]E\b|\b(?:[CDPGL]+)\s+HEADER\s+END\b|\bCopyrightEnd%")
 _GAP = re.compile(r"[ \t\r]*(?:\n(?:[ \t\r]*\n)*)?")
 _LEADING = re.compile(r"(\ufeff?)(?:[ \t\r]*\n)+")
 

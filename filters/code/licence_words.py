@@ -71,14 +71,23 @@ _SPEAKS = re.compile(
     | \bis\s+free\s+(?:and\s+open[ -]source\s+)?software\b | \bdistributed\s+under\s+the\s+terms\b
     | \b(?:BEGIN|END|START|start\s+of|end\s+of)\s+(?-i:LICEN[SC]E)\b | \b(?-i:[CDPGL]+\s+HEADER\s+(?:START|END))\b
     | ^\W*\S*https?://\S*(?:licen[sc]es?\b|unlicense|/COPYING)\S*\W*$ | \bmay\s+not\s+use\s+this\s+file\s+except
+    | \balle\s+rechte\s+vorbehalten\b | \btous\s+droits\s+r[ée]serv[ée]s\b
+    | \btodos\s+(?:los\s+derechos|os\s+direitos)\s+reservados\b
+    | \btutti\s+i\s+diritti\s+(?:sono\s+)?riservati\b | \bвсе\s+права\s+защищены | 版权所有 | 版權所有 | 無断.{{0,6}}禁
+    | ^\W*(?:lizenz|licencia|licen[çz]a|licencja|лицензия)\s*:\s*{_NAMES}
+    | \b(?:unter|sous|bajo|sob|sotto|под)\s+(?:[\w'’]+\s+){{0,3}}?
+        (?:lizenz|licence|licencia|licença|licenza|лицензией)\s+{_NAMES}
+    | \bunter\s+der\s+{_NAMES}[\w .-]{{0,20}}-?lizenz
     | \bthe\s+contents\s+of\s+this\s+file\s+are\s+subject\s+to\b | \buse\s+of\s+this\s+source\s+code\s+is\s+governed
     """,
     re.IGNORECASE | re.VERBOSE | re.MULTILINE,
 )
 _NEEDED_WORDS = (
-    "copyr", "copr", "licen", "(c)", "©", "copyleft", "rights reserved", "permission", "redistribution", "warrant",
+    "copyr", "copr", "(c)", "©", "copyleft", "rights reserved", "permission", "redistribution", "warrant",
     "provided", "public domain", "free software", "source software", "confidential", "spdx-", "gpl", "header ",
-    "copying", "subject to", "governed", "may not use", "bsd", "mit", "under the terms", "copy&", "apache",
+    "lizenz", "licen", "rechte vorb", "droits r", "derechos res", "direitos res", "diritti", "права", "лиценз", "权所",
+    "權所", "無断", "copying", "subject to", "governed", "may not use", "bsd", "mit", "under the terms", "copy&",
+    "apache",
 )  # fmt: skip
 """Every sentence that speaks has one of these; looked for first, because that is ten times as fast."""
 
@@ -86,6 +95,7 @@ _CLAUSES = re.compile(
     r"\b(?:neither\s+the\s+names?|warrant(?:y|ies|ed)|liab(?:le|ility)|merchantab|infring|redistribut|hereby|sublicen|endorse|trademark|"
     r"applicable\s+law|above\s+copyright|copyright\s+(?:notice|holder|owner)|disclaimer|damages|"
     r"free\s+software\s+foundation|"
+    r"except\s+according\s+to\s+th(?:ose|ese)\s+terms|may\s+not\s+be\s+copied,\s+modified|"
     r"franklin\s+st|temple\s+place|all\s+copies|substantial\s+portions|this\s+(?:permission\s+)?notice|misrepresent|"
     r"plainly\s+marked|hope\s+that\s+it\s+will\s+be|any\s+later\s+version|at\s+your\s+option|prior\s+written\s+permission|"
     r"advertising\s+materials|express\s+or\s+implied|governing\s+permissions|initial\s+developer|original\s+code|"
@@ -109,7 +119,7 @@ _STRONG_CLAUSES = re.compile(
     r"\b(?:above\s+copyright|substantial\s+portions|merchantab|non-?infring|sublicen|warrant(?:y|ies)|liable\s+for|"
     r"any\s+later\s+version|free\s+software\s+foundation|hope\s+that\s+it\s+will\s+be|prior\s+written\s+permission|"
     r"redistribut|notice\s+may\s+not|misrepresent|plainly\s+marked|neither\s+the\s+name|governing\s+permissions|"
-    r"applicable\s+law|all\s+copies)",
+    r"applicable\s+law|all\s+copies|except\s+according\s+to\s+th(?:ose|ese)\s+terms)",
     re.IGNORECASE,
 )
 _PART_OF = re.compile(

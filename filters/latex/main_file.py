@@ -16,6 +16,9 @@ _PLAIN_INPUT = re.compile(
     r"\\(?:(?:@?input|include|subfile|subfileinclude)\s*\{\s*\"?([^{}\"\n]{1,300}?)\"?\s*\}|(?:@@)?input\s+([^\s{}\\%]+)"
     r"|(?:import|subimport|inputfrom|includefrom|subinputfrom|subincludefrom)\*?\s*\{([^{}\n]{0,300})\}\s*\{([^{}\n]{1,300})\})"
 )
+_OPTION = re.compile(
+    r"\\(?:def|let|(?:new|provide)command|newif|[A-Za-z]+true|PassOptionsTo(?:Class|Package))(?![A-Za-z@])"
+)
 _TEX_SIGNS = re.compile(
     r"\\(?:begin|section|end|def|input|title|magnification|beginsection|bye|vskip|par|topmatter|documentstyle|newsec)"
     r"(?![A-Za-z])"
@@ -84,7 +87,14 @@ def find_main(
         kind = _kind(path, text, halves[path].with_inputs(by_stem), included)
         ranked.append((_rank(path, text, kind, whole_chars, has_bbl=_stem(path) in stems_with_bbl), path))
     best = max(ranked, default=None)
-    return best[1] if best is not None and best[0][0] else None
+    if best is None or not best[0][0]:
+        return None
+    wrappers = [
+        (_stem(path) in stems_with_bbl, _SIDE_NAMES.search(_stem(posixpath.basename(path))) is None, path)
+        for path, text in candidates.items()
+        if _is_wrapper(path, text, halves, best[1])
+    ]
+    return max(wrappers)[2] if wrappers else best[1]
 
 
 _Rank = tuple[bool, bool, int, bool, bool, bool, bool, bool, int, int, str]
@@ -113,6 +123,22 @@ class _Halves:
             self.has_begin or any(other.has_begin for other in read),
             self.inputs,
         )
+
+
+def _is_wrapper(path: str, text: str, halves: Mapping[str, _Halves], main: str) -> bool:
+    r"""True if the file sets the options of a document that it reads in: ``\def\version{arxiv}\input{main}``.
+
+    A file that only reads the document says nothing that the document does not say.
+    """
+    found = halves[path]
+    if (
+        found.has_class
+        or found.has_begin
+        or _stem(main) not in found.inputs
+        or _BACKUP.search(posixpath.basename(path))
+    ):
+        return False
+    return path.lower().endswith(_TEX_ENDINGS) and first_match(_OPTION, text) is not None
 
 
 def _halves(path: str, text: str) -> _Halves:

@@ -162,5 +162,3 @@ def sampled(hashes: Hashes, keep_one_in: int) -> Hashes:
     """
     limit = np.uint64(((1 << 64) - 1) // keep_one_in)
     return hashes[: int(np.searchsorted(hashes, limit, side="right"))]
-
-

@@ -14,6 +14,8 @@
 - ``template_call``, ``template_spans``, ``template_families``: where templates are, their arguments, their names.
 - ``measure_rules``, ``number_syntax``: measures, numbers and dates as each wiki writes them.
 - ``line_words``, ``variants``: words of one line, and language variants ``-{...}-``.
+- ``section_prose``: sections of prose under a heading that usually heads a list of books or notes.
+- ``italian_biography``: the first sentence of the Italian wiki's biographies.
 
 >>> from filters.wikitext.page import wikitext_to_text
 >>> from filters.wikitext.wiki_names import syntax

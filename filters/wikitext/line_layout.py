@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from filters.wikitext.line_words import MAX_EMPTY_CHARS, TextRules, is_empty, plain, without_quotes
 from filters.wikitext.protected_text import BREAK, HELD_OPEN, REMOVED_BLOCK
+from filters.wikitext.section_prose import is_prose
 
 _BULLETS = re.compile(r"[*#:;]+")
 _MAGIC = re.compile(r"__([^\W\d_]{2,40}(?:_[^\W\d_]{1,40}){0,4})__")
@@ -16,6 +17,8 @@ _LETTER = re.compile(r"[^\W\d_]")
 _LAST_SENTENCE = re.compile(r"(?:[^\W\d_]{3,}|[0-9]{4}|[)\]\"”»])[.!?][\"”»)\]]*\s+(?=[^\s\W_a-zа-я]|[«„“\"'(])")
 """The end of the sentence before; a point after a shorter word may be an abbreviation's."""
 _MAX_SENTENCE_CHARS = 2000
+_MAX_LEAD_IN_CHARS = 200
+"""A longer sentence says more than what it announces, and stays (ours)."""
 _MAX_LIST_DEPTH = 10
 _MAX_HEADING_LEVEL = 6
 _LIST_MARKS = "*#:;"
@@ -29,6 +32,7 @@ def lay_out(text: str, apparatus_headings: frozenset[str], rules: TextRules) -> 
     Headings get blank lines around them, and are removed if nothing follows under them; sections of apparatus are
     removed whole. Lists keep a dash or a number, code keeps its indentation, one blank line separates paragraphs. A
     line that ends with a colon is removed if all that it announces was removed ("The members are:" before a table).
+    A section of prose stays whatever its heading says (a country's "Literature").
     """
     if "__" in text:
         text = _MAGIC.sub(lambda match: "" if match[1].isupper() else match[0], text)
@@ -49,6 +53,8 @@ def lay_out(text: str, apparatus_headings: frozenset[str], rules: TextRules) -> 
             layout.find_preformatted(lines, index)
         if index < layout.preformatted_end:
             layout.add_preformatted(raw)
+        elif line[0] == "=" and layout.is_apparatus(line) and is_prose(lines, index + 1):
+            layout.add(line, is_prose=True)
         elif line[0] in _SPECIAL or BREAK in line or REMOVED_BLOCK in line:
             layout.add(line)
         else:
@@ -85,8 +91,21 @@ class _Layout:
     is_block_removed: bool = False
     """True if something was removed since the last line that was written."""
 
-    def add(self, line: str) -> None:
-        """Adds one line of the source, without the spaces around it."""
+    def is_apparatus(self, line: str) -> bool:
+        """True if the line is the heading of a section of apparatus, by its words."""
+        parsed = self._heading(line) if line.rstrip(BREAK + " ")[-1] == "=" else None
+        return parsed is not None and self._names_apparatus(parsed[1])
+
+    def _names_apparatus(self, heading: str) -> bool:
+        return heading.casefold().strip(" .:") in self.apparatus_headings
+
+    def add(self, line: str, *, is_prose: bool = False) -> None:
+        """Adds one line of the source, without the spaces around it.
+
+        Args:
+            line: the line.
+            is_prose: True for a heading whose section is prose, whatever its words say.
+        """
         if REMOVED_BLOCK in line:
             self.is_block_removed = True
             line = line.replace(REMOVED_BLOCK, "").strip()
@@ -94,7 +113,7 @@ class _Layout:
         if not first or (first == BREAK and not line.strip(BREAK + " ")):
             self._add_blank()
         elif first == "=" and line.rstrip(BREAK + " ")[-1] == "=" and (parsed := self._heading(line)):
-            self._add_heading(*parsed)
+            self._add_heading(*parsed, is_prose=is_prose)
         elif self.apparatus_level:  # no heading, though it began like one
             return
         elif first in _LIST_MARKS:
@@ -142,6 +161,8 @@ class _Layout:
         if self.out and not self.out[-1]:
             self.out.pop()
         line = self.out[-1]
+        if not _is_item(line) and len(line) > _MAX_LEAD_IN_CHARS + max(0, line.rfind(". ")):
+            return
         ends = [match.end() for match in _LAST_SENTENCE.finditer(line, max(0, len(line) - _MAX_SENTENCE_CHARS))]
         if ends and not _is_item(line):
             self.out[-1] = line[: ends[-1]].rstrip()
@@ -161,13 +182,13 @@ class _Layout:
             elif self.out and self.out[-1]:
                 self.out.append("")
 
-    def _add_heading(self, level: int, heading: str) -> None:
+    def _add_heading(self, level: int, heading: str, *, is_prose: bool) -> None:
         if self.apparatus_level and level > self.apparatus_level:
             return
         if level <= self.level or self.is_block_removed:
             self.drop_lead_in()
         self.lead_in, self.level, self.is_block_removed = None, level, False
-        is_apparatus = heading.casefold().strip(" .:") in self.apparatus_headings
+        is_apparatus = not is_prose and self._names_apparatus(heading)
         self.apparatus_level = level if is_apparatus else 0
         while self.pending and self.pending[-1][0] >= level:
             self.pending.pop()

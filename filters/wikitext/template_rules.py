@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
+from filters.wikitext.italian_biography import biography_it
 from filters.wikitext.measure_rules import MEASURE_RULES, roman
 from filters.wikitext.number_syntax import is_number
 from filters.wikitext.template_call import TemplateCall, is_language_code
@@ -253,7 +254,8 @@ def _nuclide(call: TemplateCall) -> str:
 
 RULES: Mapping[str, Callable[[TemplateCall], str]] = {
     **MEASURE_RULES,
-    "author_year": _author_year, "centuries_fr": _centuries_fr, "centuries_fr_bc": _centuries_fr_bc,
+    "author_year": _author_year, "bio_it": biography_it,
+    "centuries_fr": _centuries_fr, "centuries_fr_bc": _centuries_fr_bc,
     "century_es": _century_es, "coordinates": _coordinates, "country": _country, "country_if_named": _country_if_named,
     "german_words": _german_words, "hyphenated": _hyphenated, "interlanguage": _interlanguage, "ipa": _ipa,
     "ipa_in_brackets": _bracketed_ipa, "ipac": _ipac, "junction": _junction, "language_and_words": _language_and_words,

@@ -13,7 +13,7 @@ from filters.wikitext.template_call import TemplateCall, is_language_code
 from filters.wikitext.template_families import rendering_finder
 from filters.wikitext.template_rules import RULES
 from filters.wikitext.template_spans import Span, find_spans
-from filters.wikitext.wiki_names import Rendering, WikiNames
+from filters.wikitext.wiki_names import Rendering, WikiNames, is_country
 
 MAX_DEPTH = 40
 """Templates that carry words are read this deep in one another (MediaWiki's own $wgMaxTemplateDepth was 40 until 1.34);
@@ -33,6 +33,11 @@ _WORD = re.compile(r"[^\W\d_]{2,}")
 _CYRILLIC_WIKIS = frozenset({"bg", "ru", "sr", "uk"})
 _LATIN = re.compile(r"[A-Za-zÀ-ɏ]")
 _CYRILLIC = re.compile(r"[Ѐ-ӿ]")
+_BEFORE_WORD = re.compile(r"[^\W_]?[ (\[„“«‚‘]|[,;:] | ?[(\[„“«‚‘]|[( ][\"']", re.DOTALL)
+_AFTER_WORD = " ,;:.)!?\"'“”»’"
+_NO_WORDS = re.compile(r"[/#]|www\.|[a-z]=|\.(?:svg|png|jpe?g|gif|ogg)\b", re.IGNORECASE)
+_CODE = re.compile(r"[A-Z]{2,3}|[a-z]{2,3}|Q[0-9]+")
+"""Codes of countries, languages and Wikidata, which ask for a flag or a link."""
 
 
 @dataclass(slots=True)
@@ -119,7 +124,9 @@ class _Renderer:
             return _protect(rendering[0][0])
         inner = self.render(min(match.end(), inner_end), inner_end, index + 1, depth + 1)
         call = _arguments(inner, self.syntax)
-        return _protect(_guess(call) if rendering is None else _fill(rendering, call, self.title))
+        if rendering is None:
+            return _protect(_guess(name, call, is_set_apart=self._is_set_apart(span)))
+        return _protect(_fill(rendering, call, self.title))
 
     def _function(self, name: str, inner: str) -> str:
         call = _arguments("|" + inner, self.syntax)
@@ -134,6 +141,14 @@ class _Renderer:
             return False
         return len(_WORD.findall(before)) + len(_WORD.findall(after)) >= _MIN_SENTENCE_WORDS
 
+    def _is_set_apart(self, span: Span) -> bool:
+        """True if the template stands where a word would: a blank or an opening sign before it, and text after it.
+
+        Notes and requests for sources touch the word or the full stop before them.
+        """
+        before, after = self.text[max(0, span.start - 2) : span.start], self.text[span.end : span.end + 1]
+        return bool(_BEFORE_WORD.fullmatch(before)) and bool(after) and (after in _AFTER_WORD)
+
 
 def _without_prefix(name: str) -> str:
     """Removes ``Template:``, ``subst:`` and the like."""
@@ -144,20 +159,25 @@ def _without_prefix(name: str) -> str:
         name = name[len(prefix) :].lstrip()
 
 
-def _guess(call: TemplateCall) -> str:
+def _guess(name: str, call: TemplateCall, *, is_set_apart: bool) -> str:
     """Returns the words of an unknown template if its arguments leave no doubt what they are.
 
-    Ours: a language's code and one text, or one text in a script that the wiki's language does not use.
+    Ours: a language's code and one text; one text in a script that the wiki's language does not use; the only argument
+    of a template that is set as a word of its sentence; a template whose name is a country's.
     """
     words = [word for word in call.positional if word]
+    if not words and not call.named:
+        return name if is_country(name, call.language) else ""
     if len(words) == 2 and is_language_code(words[0]) and _WORD.search(words[1]):
         return words[1]
-    if len(words) == 1 and not call.named:
-        own = _CYRILLIC if call.language in _CYRILLIC_WIKIS else _LATIN
-        letters = _WORD.search(words[0])
-        is_address = "/" in words[0] or words[0].isascii()
-        return words[0] if letters and not own.search(words[0]) and not is_address else ""
-    return ""
+    if len(words) != 1 or call.named:
+        return ""
+    letters = _WORD.search(words[0])
+    if letters is None or _NO_WORDS.search(words[0]):
+        return ""
+    own = _CYRILLIC if call.language in _CYRILLIC_WIKIS else _LATIN
+    is_foreign = not own.search(words[0]) and not words[0].isascii()
+    return words[0] if is_foreign or (is_set_apart and not _CODE.fullmatch(words[0])) else ""
 
 
 _FUNCTIONS: Mapping[str, Callable[[TemplateCall], str]] = {

@@ -144,6 +144,20 @@ def country_name(code: str, language: str) -> str:
 
 
 @functools.lru_cache(maxsize=64)
+def _country_names(language: str) -> frozenset[str]:
+    return frozenset(_countries(language).values())
+
+
+def is_country(name: str, language: str) -> bool:
+    """True if the words are a country's name in the language.
+
+    >>> is_country("Kanada", "de"), is_country("Canada", "de")
+    (True, False)
+    """
+    return name in _country_names(language)
+
+
+@functools.lru_cache(maxsize=64)
 def silent_names(language: str) -> re.Pattern[str]:
     """Returns a pattern of the names, in lower case, of templates that show no words: notes, requests, icons.
 

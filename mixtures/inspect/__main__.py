@@ -18,7 +18,7 @@ from mixtures.inspect.parquet_documents import parquet_documents
 from mixtures.inspect.steps import lines_of_step
 from mixtures.loader import LoaderSettings, Packing
 from mixtures.manifest import TOKENIZER_NAME
-from mixtures.stream import TokenStream
+from mixtures.stages import open_stages
 from tokenizer.encode import Encoder
 from tokenizer.interrupts import as_command
 
@@ -100,7 +100,7 @@ def _print_step(args: argparse.Namespace) -> int:
         shuffle=not args.no_shuffle,
         window_sequences=args.window_sequences,
     )
-    for line in lines_of_step(TokenStream(args.files[0]), settings, args.step):
+    for line in lines_of_step(open_stages(args.files[0]), settings, args.step):
         print(line)
     return 0
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from mixtures.inspect.documents import printable
 from mixtures.loader import Loader, LoaderSettings
-from mixtures.stream import TokenStream
+from mixtures.stages import Stream
 
 
-def lines_of_step(stream: TokenStream, settings: LoaderSettings, step: int) -> Iterator[str]:
+def lines_of_step(stream: Stream, settings: LoaderSettings, step: int) -> Iterator[str]:
     """Yields lines about the sequences of a step, its documents, and each source's share of its tokens.
 
     Args:

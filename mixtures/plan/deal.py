@@ -13,7 +13,7 @@ from math import ceil, floor, lcm
 
 from mixtures.plan.shares import Plan, PlanError, SourcePlan, SourceTokens
 from mixtures.plan.table import format_rows, format_table, need_rows
-from mixtures.recipe import Recipe
+from mixtures.recipe import MAX_EPOCHS, Recipe
 from mixtures.weights import percentages
 
 __all__ = ["Plan", "PlanError", "SourcePlan", "SourceTokens", "deal", "epochs_to_weights", "format_table", "plan"]
@@ -24,6 +24,9 @@ _MAX_CANDIDATES = 20_000
 
 def plan(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int | None = None) -> Plan:
     """Deals ``num_tokens`` out among the recipe's sources.
+
+    A source of which earlier stages took tokens goes on from there, and its ``max_epochs`` count all stages; ``epochs``
+    in place of weights count this one alone.
 
     Without ``num_tokens`` the stream is the longest in which no source exceeds its ``max_epochs``, but no longer than
     the recipe's ``tokens``. With ``missing: share`` in the recipe, the weight of a source without tokens goes to the
@@ -47,9 +50,14 @@ def plan(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int 
     empty = [s for s in recipe.weights if s not in available or available[s].tokens < 1]
     if empty and (recipe.missing == "error" or len(empty) == len(recipe.weights)):
         raise PlanError(_missing_message(recipe, available, num_tokens, empty))
-    recipe = recipe.resolved({s: a.tokens for s, a in available.items()})
+    limits = _limits(recipe, {s: a for s, a in available.items() if s not in empty})
+    ended = [s for s in limits if limits[s] < 1 and available[s].used]
+    if ended and (recipe.missing == "error" or len(ended) == len(limits)):
+        raise PlanError(_ended_message(recipe, available, ended))
+    empty += ended
+    recipe = recipe.resolved({s: a.tokens for s, a in available.items() if s not in ended})
     weights = {s: w for s, w in recipe.exact_weights().items() if s not in empty}
-    limits = {s: _limit(recipe.max_epochs[s], available[s].tokens) for s in weights}
+    limits = {s: limits[s] for s in weights}
     fits = _longest(weights, limits, recipe.tokens)
     wanted = fits if num_tokens is None else num_tokens
     dealt = deal(wanted, weights)
@@ -58,7 +66,7 @@ def plan(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int 
         dealt, short = _deal_within(wanted, weights, limits)
         empty, short = empty + short, []
     if short:
-        raise PlanError(_too_small_message(recipe, available, dealt, fits))
+        raise PlanError(_too_small_message(recipe, available, dealt, limits, fits))
     starved = [s for s in dealt if not dealt[s]]
     if starved:
         least = ceil(sum(weights.values()) / min(weights.values()))
@@ -76,6 +84,7 @@ def plan(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int 
                 tokens=dealt[s],
                 available_tokens=available[s].tokens,
                 available_documents=available[s].documents,
+                begin_tokens=available[s].used,
             )
             for s in weights
         ),
@@ -129,8 +138,14 @@ def _whole(weights: Mapping[str, Decimal] | Mapping[str, Fraction]) -> dict[str,
     return {s: int(w * common) for s, w in exact.items()}
 
 
-def _limit(max_epochs: Decimal, available_tokens: int) -> int:
-    return floor(Fraction(max_epochs) * available_tokens)
+def _limits(recipe: Recipe, available: Mapping[str, SourceTokens]) -> dict[str, int]:
+    """Returns the tokens that each source may give at most, after those that earlier stages took."""
+    of_stage = recipe.rule is not None and bool(recipe.rule.epochs) and recipe.max_epochs == recipe.rule.epochs
+    limits = {}
+    for source, have in available.items():
+        limit = floor(Fraction(recipe.max_epochs[source]) * have.tokens) - (0 if of_stage else have.used)
+        limits[source] = min(limit, MAX_EPOCHS * have.tokens - have.used)
+    return limits
 
 
 def _longest(weights: Mapping[str, Fraction], limits: Mapping[str, int], most: int) -> int:
@@ -184,14 +199,31 @@ def _missing_message(
     )
 
 
+def _ended_message(recipe: Recipe, available: Mapping[str, SourceTokens], ended: Sequence[str]) -> str:
+    said = [
+        f"{s} has run out: earlier stages took {available[s].used:,} of its {available[s].tokens:,} tokens, and it may "
+        f"be seen at most {recipe.max_epochs[s]} times over all stages"
+        for s in ended
+    ]
+    return (
+        f"{'; '.join(said)}: raise its max_epochs, take it out of the recipe, or set mixture.missing to share to share "
+        "its weight out among the others"
+    )
+
+
 def _too_small_message(
-    recipe: Recipe, available: Mapping[str, SourceTokens], dealt: Mapping[str, int], fits: int
+    recipe: Recipe,
+    available: Mapping[str, SourceTokens],
+    dealt: Mapping[str, int],
+    limits: Mapping[str, int],
+    fits: int,
 ) -> str:
     table = format_rows(need_rows(recipe, available, dealt))
     said = [
-        f"{s} has {available[s].tokens:,} tokens, {dealt[s]:,} are wanted of it, and it may be seen at most "
-        f"{recipe.max_epochs[s]} times"
+        f"{s} has {available[s].tokens:,} tokens, "
+        + (f"earlier stages took {available[s].used:,}, " if available[s].used else "")
+        + f"{dealt[s]:,} are wanted of it, and it may be seen at most {recipe.max_epochs[s]} times"
         for s in dealt
-        if dealt[s] > _limit(recipe.max_epochs[s], available[s].tokens)
+        if dealt[s] > limits[s]
     ]
     return f"{table}\n{'; '.join(said)}: at most {fits:,} tokens fit (--tokens {fits}), or raise its max_epochs"

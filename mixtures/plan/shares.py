@@ -13,6 +13,8 @@ class SourceTokens:
 
     tokens: int
     documents: int
+    used: int = 0
+    """Tokens that earlier stages took, each whole epoch counted again; 0 in a mixture that continues none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,20 +29,32 @@ class SourcePlan:
     available_tokens: int
     available_documents: int
 
+    begin_tokens: int = 0
+    """Tokens that earlier stages took. The source goes on from there: the stream holds a range of its epochs."""
+
+    @property
+    def first_epoch(self) -> int:
+        """The epoch in which the source's documents begin: 0 unless the mixture continues another."""
+        return self.begin_tokens // self.available_tokens
+
     @property
     def whole_epochs(self) -> int:
-        """Times that every document of the source is in the stream."""
-        return self.tokens // self.available_tokens
+        """Epochs that are complete at the end of the stream, those of earlier stages included."""
+        return self._end // self.available_tokens
 
     @property
     def remainder_tokens(self) -> int:
         """Tokens of the last, partial epoch, whose number is ``whole_epochs``; 0 if there is none."""
-        return self.tokens % self.available_tokens
+        return self.tokens if self.first_epoch == self.whole_epochs else self._end % self.available_tokens
 
     @property
     def num_epochs(self) -> int:
-        """Epochs that are begun: the ``epoch`` column holds 0 to this minus one."""
-        return self.whole_epochs + (self.remainder_tokens > 0)
+        """Epochs that have documents in the stream; their numbers begin with ``first_epoch``."""
+        return self.whole_epochs - self.first_epoch + (self._end % self.available_tokens > 0)
+
+    @property
+    def _end(self) -> int:
+        return self.begin_tokens + self.tokens
 
     @property
     def epochs(self) -> Fraction:

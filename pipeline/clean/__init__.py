@@ -56,6 +56,8 @@ On the workers:
     ledger.py           counts and dropped rows of a worker
     counts.py           what is counted, and which counts must be equal
     write_dropped.py    writes the dropped documents
+    near_stats.py       what the statistics say about a near dedup
+    held.py             holds a source back whose near dedup removed more than its ceilings
     finish.py           checks all counts, then writes statistics and marker
 
 The next phases read the clean documents with ``read_back.py``.

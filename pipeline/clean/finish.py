@@ -13,12 +13,13 @@ import pyarrow.parquet as pq
 
 from pipeline.clean import counts as c
 from pipeline.clean.batches import DROPPED_SCHEMA
-from pipeline.clean.held import broken_ceilings, held_path, largest_groups
+from pipeline.clean.held import broken_ceilings, held_path
 from pipeline.clean.job import SourceJob
+from pipeline.clean.near_stats import near_stats
 from pipeline.clean.segments import stage_names
 from pipeline.clean.step_runner import clean_schema
 from pipeline.files.files import exists, write_bytes
-from pipeline.output.markers import Span, state_of, write_marker
+from pipeline.output.markers import PartSpan, state_of, write_marker
 
 _COUNT, _CLEAN, _DROPPED = "count", "clean", "dropped"
 
@@ -80,8 +81,8 @@ def write_source(job: SourceJob, counts: Mapping[c.CountKey, int], stages: Seque
                  dumps: Sequence[SourceJob] = ()) -> None:  # fmt: skip
     """Writes the statistics of a source whose parts are all written, and then its marker."""
     stats = c.stats_of(job.source.name, counts, stages)
-    if groups := largest_groups(job.source.name, counts):
-        stats["largest_groups"] = groups
+    if removed := near_stats(job.source.name, counts):
+        stats["near_dedup"] = removed
     write_bytes(job.places.stats_path, (json.dumps(stats, indent=1, ensure_ascii=False) + "\n").encode())
     marker = {
         "fingerprint": job.fingerprint,
@@ -120,11 +121,11 @@ def part_range(job: SourceJob) -> tuple[int, int]:
     return first, first + job.sizes.scale.num_parts
 
 
-def dump_folders(job: SourceJob) -> dict[str, str | Span]:
+def dump_folders(job: SourceJob) -> dict[str, str | PartSpan]:
     """Returns the folders of a job's files, under the names that its marker uses."""
-    spans: dict[str, str | Span] = {
-        "clean": Span(job.places.clean_dir, *part_range(job)),
-        "dropped": Span(job.places.dropped_dir, *part_range(job)),
+    spans: dict[str, str | PartSpan] = {
+        "clean": PartSpan(job.places.clean_dir, *part_range(job)),
+        "dropped": PartSpan(job.places.dropped_dir, *part_range(job)),
     }
     return spans if job.places.keys_dir is None else spans | {"keys": job.places.keys_dir}
 

@@ -6,12 +6,12 @@ with ``--accept-removal SOURCE`` gives the marker its name; nothing is cleaned a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pipeline.clean import counts as c
 from pipeline.clean.job import SourceJob
+from pipeline.clean.near_stats import largest_groups
 from pipeline.failures import RunFailed
 from pipeline.files.files import delete_tree
 from pipeline.output.markers import read_marker, write_marker
@@ -30,31 +30,21 @@ def broken_ceilings(job: SourceJob, counts: Mapping[c.CountKey, int]) -> str:
     rows = []
     for (source, stage, row), num_removed in counts.items():
         if source == job.source.name and stage == c.CEILING_STAGE:
-            step, kind, name, num_docs = row.split("\t")
+            step, kind, num_docs, name = row.split("\t", 3)
             rows.append((["source", "language", "host"].index(kind), -num_removed, step, kind, name, int(num_docs)))
     if not rows:
         return ""
     lines = []
-    for _, negative, step, kind, name, num_docs in sorted(rows)[:_MAX_NAMED]:
-        share, ceiling = -negative / num_docs, job.ceilings.share_of(kind)
-        what = "all documents" if kind == "source" else f"{kind} {name}"
+    for _, negative, step, kind, name, number in sorted(rows)[:_MAX_NAMED]:
+        share, ceiling = -negative / number, job.ceilings.share_of(kind)
+        what = "the source" if kind == "source" else f"{kind} {name}"
         lines.append(
-            f"{step} removed {-negative:,} of {num_docs:,} documents ({share:.1%}) of {what}; the ceiling is {ceiling:.0%}"
+            f"{step} removed {-negative:,} of {number:,} documents ({share:.1%}) of {what}, "
+            f"more than the ceiling of {ceiling:.0%}"
         )
     if len(rows) > _MAX_NAMED:
         lines.append(f"and {len(rows) - _MAX_NAMED:,} more languages or hosts are above their ceilings")
     return "\n".join([*lines, *_largest(largest_groups(job.source.name, counts))])
-
-
-def largest_groups(source: str, counts: Mapping[c.CountKey, int]) -> list[dict[str, Any]]:
-    """Returns the largest groups of a source's near dedup: step, documents, the id of the kept one, some removed ones."""
-    found = [
-        (-size, row) for (name, stage, row), size in counts.items() if (name, stage) == (source, c.LARGEST_STAGE)
-    ]
-    return [
-        {"step": row.partition("\t")[0], "documents": -negative, **json.loads(row.partition("\t")[2])}
-        for negative, row in sorted(found)[:_MAX_NAMED]
-    ]
 
 
 def _largest(groups: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -86,6 +76,7 @@ def refuse_or_accept(jobs: Iterable[SourceJob], accepted: Iterable[str]) -> None
         flags = " ".join(f"--accept-removal {name}" for name in sorted({one.source.name for one, _ in refused}))
         raise RunFailed(
             f"{told}\nNothing of it is complete. Look at some pairs with `python -m mixtures.inspect --pair "
-            f"{job.places.evidence_dir.rpartition('/')[0]}`. To accept it, run the same command with {flags} (nothing is "
-            "cleaned again); otherwise change the near dedup's settings, or the ceilings under dedup: in the file."
+            f"{job.places.evidence_dir.rpartition('/')[0]}`. To accept it, run the same command with {flags} "
+            "(nothing is cleaned again). Otherwise change the near dedup's settings, or the ceilings under dedup: in "
+            "the file."
         )

@@ -91,7 +91,7 @@ class SourceJob:
     """The dump to clean; empty for the whole source."""
     earlier_keys: tuple[KeyFiles, ...] = ()
     """The key files of earlier dumps that are complete."""
-    ceilings: RemovalCeilings = RemovalCeilings()
+    ceilings: RemovalCeilings = field(default_factory=RemovalCeilings)
     about: Mapping[str, Any] = field(default_factory=dict)
     """What the manifest reports about inputs and models."""
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import re
+import sys
+from collections.abc import Iterator
+from typing import TextIO, cast
 
 HOW_TO_IMAGE = "build it with docker/Dockerfile and name it with --sdk_container_image=IMAGE (docs/cloud.md)"
 
@@ -41,3 +46,36 @@ def explained(error: BaseException) -> str | None:
         if found := pattern.search(text):
             return words.format(*(group.split(" [while running")[0] for group in found.groups()))
     return None
+
+
+@contextlib.contextmanager
+def without_known_tracebacks() -> Iterator[None]:
+    """Hides the tracebacks that Beam logs and prints for known failures: the run says each in one line."""
+    loggers = [logging.getLogger(f"apache_beam.runners.{module}") for module in ("common", "worker.sdk_worker")]
+    for logger in loggers:
+        logger.addFilter(_is_unknown)
+    try:
+        with contextlib.redirect_stderr(cast(TextIO, _OtherText(sys.stderr))):
+            yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(_is_unknown)
+
+
+def _is_unknown(record: logging.LogRecord) -> bool:
+    return explained(RuntimeError(record.getMessage())) is None
+
+
+class _OtherText:
+    """A stream that leaves out what is written of a known failure."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Writes the text, unless it is the traceback of a known failure."""
+        is_hidden = text.startswith("Traceback ") and explained(RuntimeError(text)) is not None
+        return len(text) if is_hidden else self._stream.write(text)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)

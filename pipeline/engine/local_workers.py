@@ -29,10 +29,13 @@ from tokenizer.interrupts import at_end, end_command
 PROGRAM = f"{shlex.quote(sys.executable)} -m pipeline.engine.worker"
 _END_SECONDS = 5.0
 _processes: set[subprocess.Popen[bytes]] = set()
+_starts = threading.Lock()
+_is_lost = threading.Event()
 
 
 def watch_workers() -> None:
     """Makes Beam's local runner start its workers through this module from now on."""
+    _is_lost.clear()
     worker_handlers.ControlConnection = WatchedConnection  # type: ignore[misc]
     worker_handlers.WorkerHandler.register_environment(python_urns.SUBPROCESS_SDK, bytes)(LocalWorkerHandler)
     at_end("workers", end_workers)
@@ -70,8 +73,13 @@ class LocalWorkerHandler(worker_handlers.SubprocessSdkWorkerHandler):
         beam_fn_api_pb2_grpc.add_BeamFnLoggingServicer_to_server(BeamFnLoggingServicer(), server)
         # Ctrl-C goes to all processes of a terminal; a worker that ignores it prints no traceback.
         command = "trap '' INT; exec " + self._worker_command_line.decode()
-        process = subprocess.Popen(["/bin/sh", "-c", command], env=self._environment(port))
-        _processes.add(process)
+        with _starts:
+            if _is_lost.is_set():
+                server.stop(0)
+                self._give_up()
+                return
+            process = subprocess.Popen(["/bin/sh", "-c", command], env=self._environment(port))
+            _processes.add(process)
         try:
             status = process.wait()
         finally:
@@ -96,8 +104,16 @@ class LocalWorkerHandler(worker_handlers.SubprocessSdkWorkerHandler):
         }
 
     def _report_lost(self, status: int) -> None:
-        how = f"signal {-status}" if status < 0 else f"exit status {status}"
-        end_command(f"error: {LOST_WORKER} ({how})", 1)
-        end_workers()
+        """Ends the run. The others end first, so that the line that says why is the last one."""
+        with _starts:
+            is_first = not _is_lost.is_set()
+            _is_lost.set()
+        if is_first:
+            how = f"signal {-status}" if status < 0 else f"exit status {status}"
+            end_command(f"error: {LOST_WORKER} ({how})", 1, before=end_workers)
+            end_workers()
+        self._give_up()
+
+    def _give_up(self) -> None:
         connection: Any = self.control_conn
         connection.give_up()

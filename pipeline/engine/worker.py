@@ -19,9 +19,12 @@ def main() -> None:
         threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     from apache_beam.runners.worker import sdk_worker_main  # takes seconds: the thread above runs already
 
+    from pipeline.engine.known_failures import without_known_tracebacks
+
     logging.disable(logging.INFO)
     logging.getLogger(sdk_worker_main.__name__).addFilter(_is_logged)
-    sdk_worker_main.main(sys.argv)
+    with without_known_tracebacks():
+        sdk_worker_main.main(sys.argv)
 
 
 def _is_logged(record: logging.LogRecord) -> bool:

@@ -3,6 +3,7 @@
     token files -> count_held_out -> (mixtures.plan) -> last_epoch -> global_shuffle -> shards/, validation/
 
 - ``phase``: runs the jobs and writes the manifest last.
+- ``earlier_stages``: what a mixture that continues others takes over from them.
 - ``job``: the values that the jobs get. ``work``: the size of a job, for the progress display.
 - ``count_held_out``: counts what is held out for validation.
 - ``last_epoch``: finds where the subset of a last, partial epoch ends.

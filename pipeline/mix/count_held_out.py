@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.pvalue import AsDict
 
-from mixtures.subset import Cut
+from mixtures.subset import Cut, order_hashes
 from pipeline.files.checked import write_checked
 from pipeline.mix.job import CountJob
 from pipeline.mix.last_epoch import FindCuts, lengths, tagged, token_batches
@@ -55,13 +55,17 @@ class _CountPart(beam.DoFn):
 
     def process(self, part: tuple[str, str], cuts: dict[str, Cut]) -> Iterator[tuple[str, dict[str, int]]]:
         source, path = part
-        rule = HeldOut(share=self._job.shares.get(source), cut=cuts.get(source))
+        rule = HeldOut(share=self._job.shares.get(source), cut=cuts.get(source, self._job.cuts.get(source)))
+        begun = self._job.begun.get(source)
         counts: Counter[str] = Counter()
         for batch in token_batches(path):
-            num_tokens = lengths(batch)
-            mask = rule.mask(source, batch.column("doc_id"), num_tokens)
+            ids, num_tokens = batch.column("doc_id"), lengths(batch)
+            mask = rule.mask(source, ids, num_tokens)
             counts.update(held_documents=int(mask.sum()), held_tokens=int(num_tokens[mask].sum()))
             counts.update(documents=int((~mask).sum()), tokens=int(num_tokens[~mask].sum()))
+            if begun is not None:
+                taken = ~mask & begun.taken(order_hashes(self._job.seed, source, ids, begun.epoch), ids)
+                counts.update(taken_tokens=int(num_tokens[taken].sum()))
         yield source, dict(counts)
 
 

@@ -80,12 +80,15 @@ class _SubsetHashes:
 
 @dataclass(frozen=True, slots=True)
 class _Trained:
-    """Returns a mask of the documents that are not held out."""
+    """Returns a mask of the documents of the last, partial epoch that are not held out, nor taken by earlier stages."""
 
     job: MixJob
 
     def __call__(self, source: str, doc_ids: pa.Array, num_tokens: np.ndarray) -> np.ndarray:
-        return ~self.job.shares[source].held_out.mask(source, doc_ids, num_tokens)
+        share = self.job.shares[source]
+        left = share.left(source, share.whole_epochs, self.job.seed, doc_ids)
+        chosen: np.ndarray = left & ~share.held_out.mask(source, doc_ids, num_tokens)
+        return chosen
 
 
 def validation_keys(job: MixJob) -> dict[str, int]:
@@ -98,16 +101,17 @@ def validation_keys(job: MixJob) -> dict[str, int]:
 
 
 def _epochs(job: MixJob, source: str, batch: pa.RecordBatch, cuts: dict[str, Cut]) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields each epoch of the source, and how many tokens of each document in the batch it contains (held out:
-    none)."""
+    """Yields each epoch of the source, and how many tokens of each document in the batch it contains (held out, or
+    taken by an earlier stage: none)."""
     share = job.shares[source]
     ids, num_tokens = batch.column("doc_id"), lengths(batch)
     kept = np.where(share.held_out.mask(source, ids, num_tokens), 0, num_tokens)
-    for epoch in range(share.whole_epochs):
-        yield epoch, kept
+    for epoch in range(share.first_epoch, share.whole_epochs):
+        yield epoch, np.where(share.left(source, epoch, job.seed, ids), kept, 0)
     if source in cuts:
+        last = np.where(share.left(source, share.whole_epochs, job.seed, ids), kept, 0)
         hashes = _SubsetHashes(job)(source, ids)
-        yield share.whole_epochs, np.minimum(tokens_kept(hashes, ids.to_pylist(), num_tokens, cuts[source]), kept)
+        yield share.whole_epochs, np.minimum(tokens_kept(hashes, ids.to_pylist(), num_tokens, cuts[source]), last)
 
 
 class _Places(beam.DoFn):

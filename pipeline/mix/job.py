@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
+import numpy as np
+import pyarrow as pa
+
+from mixtures.subset import Begun, Cut, order_hashes
 from pipeline.tokenize.held_out import HeldOut
 from pipeline.tokenize.parts import Parts
 
@@ -20,6 +24,12 @@ class CountJob:
     wanted_tokens: Mapping[str, int]
     """Tokens to hold out, for sources that name a number; at most what there is."""
     result_path: str
+    cuts: Mapping[str, Cut] = field(default_factory=dict)
+    """Ends of what an earlier stage held out, for sources of which it held out a number of tokens."""
+    begun: Mapping[str, Begun] = field(default_factory=dict)
+    """The epoch in which an earlier stage stopped, for sources of which it took a part of one."""
+    seed: int = 0
+    """The stages' seed, by which documents are ordered within the begun epochs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +37,21 @@ class SourceShare:
     """A source's part of the plan."""
 
     whole_epochs: int
+    """Epochs that are complete at the end; the partial one has this number."""
     remainder_tokens: int
     """Tokens of the last, partial epoch: the documents with the smallest hashes, the last one cut."""
     held_out: HeldOut
+    first_epoch: int = 0
+    """The epoch in which the source begins; earlier stages took those before it."""
+    begun: Begun | None = None
+    """The part of the first epoch that earlier stages took."""
+
+    def left(self, source: str, epoch: int, seed: int, doc_ids: pa.Array) -> np.ndarray:
+        """Returns which documents of an epoch earlier stages did not take."""
+        if self.begun is None or self.begun.epoch != epoch:
+            return np.ones(len(doc_ids), dtype=bool)
+        taken: np.ndarray = self.begun.taken(order_hashes(seed, source, doc_ids, epoch), doc_ids)
+        return ~taken
 
 
 MIX_VERSION = 2

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
-from mixtures.manifest import build_manifest, dumps, loads
+from mixtures.manifest import NAME as MANIFEST
+from mixtures.manifest import SourceEnd, build_manifest, dumps, had_fingerprint, loads
 from mixtures.plan.deal import plan
 from mixtures.plan.shares import Plan, SourceTokens
 from mixtures.recipe import HoldOut
 from mixtures.shards import ShardInfo, ShardMetadata, num_shards, shard_name, write_shard
+from mixtures.stages import beside
 from mixtures.subset import Cut
 from pipeline.files.checked import read_checked
 from pipeline.files.files import delete_tree, exists, join, read_bytes, write_bytes, written_whole
+from pipeline.mix.earlier_stages import Earlier, earlier_of
 from pipeline.mix.job import CountJob, MixJob, SourceShare
 from pipeline.output.paths import Layout
 from pipeline.settings.settings import Settings
@@ -32,43 +35,66 @@ class Counted:
     held_out: Mapping[str, HeldOut]
     held_tokens: Mapping[str, int]
     available: Mapping[str, SourceTokens]
+    held_rules: Mapping[str, HoldOut] = field(default_factory=dict)
+
+    def about_held_out(self) -> dict[str, dict[str, Any]]:
+        """Returns what the manifest says of the documents that are held out, so that a later stage can continue."""
+        said: dict[str, dict[str, Any]] = {}
+        for source, rule in self.held_rules.items():
+            cut = self.held_out[source].cut
+            said[source] = (
+                {"share": str(rule.share)} if cut is None else {"tokens": rule.tokens, "last_document": cut.last_doc_id}
+            )
+        return said
 
 
-def count(settings: Settings, layout: Layout, sources: list[str], run_count: Callable[[CountJob], None]) -> Counted:
-    """Determines the validation documents and counts the rest."""
+def count(settings: Settings, layout: Layout, sources: list[str], run_count: Callable[[CountJob], None],
+          earlier: Earlier | None = None) -> Counted:  # fmt: skip
+    """Determines the validation documents and counts the rest. Those that an earlier stage held out stay held out."""
+    earlier = earlier or Earlier()
     tokens = {s: token_marker(layout, s)["tokens"] for s in sources}
-    rules = {s: r for s, r in settings.recipe.validation.items() if tokens.get(s)}
-    too_many = [s for s, r in rules.items() if r.tokens is not None and r.tokens >= tokens[s]]
+    rules = {s: r for s, r in earlier.rules(settings.recipe.validation).items() if tokens.get(s)}
+    cuts = {s: c for s, c in earlier.cuts.items() if s in rules}
+    begun = {s: b for s, b in earlier.begun.items() if s in sources}
+    too_many = [s for s, r in rules.items() if r.tokens is not None and r.tokens >= tokens[s] and s not in cuts]
     if too_many:
         s = too_many[0]
         raise ValueError(
             f"validation: {rules[s].tokens:,} tokens of {s} are to be held out, it has {tokens[s]:,} in all"
         )
     markers = {s: token_marker(layout, s) for s in sources}
-    if all(_was_counted(markers[s], rules.get(s)) for s in sources):
+    if not begun and all(_was_counted(markers[s], rules.get(s)) for s in sources):
         return Counted(
             held_out={s: HeldOut(share=rules[s].share if s in rules else None) for s in sources},
             held_tokens={s: m["held_tokens"] for s, m in markers.items()},
             available={
-                s: SourceTokens(m["tokens"] - m["held_tokens"], m["documents"] - m["held_documents"])
+                s: earlier.available(s, m["tokens"] - m["held_tokens"], m["documents"] - m["held_documents"])
                 for s, m in markers.items()
             },
+            held_rules=rules,
         )
     result_path = join(layout.work, "held-out.json")
     delete_tree(result_path)
     job = CountJob(
         parts=token_parts(layout, sources),
         shares={s: r.share for s, r in rules.items() if r.share is not None},
-        wanted_tokens={s: r.tokens for s, r in rules.items() if r.tokens is not None},
+        wanted_tokens={s: r.tokens for s, r in rules.items() if r.tokens is not None and s not in cuts},
         result_path=result_path,
+        cuts=cuts,
+        begun=begun,
+        seed=settings.seed,
     )
     run_count(job)
     found = json.loads(read_checked(result_path))
-    cuts = {s: Cut(**c) for s, c in found["cuts"].items()}
+    cuts |= {s: Cut(**c) for s, c in found["cuts"].items()}
     return Counted(
         held_out={s: HeldOut(share=job.shares.get(s), cut=cuts.get(s)) for s in sources},
         held_tokens={s: c.get("held_tokens", 0) for s, c in found["sources"].items()},
-        available={s: SourceTokens(c.get("tokens", 0), c.get("documents", 0)) for s, c in found["sources"].items()},
+        available={
+            s: earlier.available(s, c.get("tokens", 0), c.get("documents", 0), c.get("taken_tokens", 0))
+            for s, c in found["sources"].items()
+        },
+        held_rules=rules,
     )
 
 
@@ -78,6 +104,39 @@ def _was_counted(marker: Mapping[str, Any], rule: HoldOut | None) -> bool:
     return (rule is None or rule.tokens is None) and marker["validation_share"] == share
 
 
+def read_earlier(settings: Settings) -> Earlier:
+    """Reads what the mixture that this one continues leaves to it.
+
+    Raises:
+        ValueError: it is not whole, one of its own earlier stages was replaced, or the request contradicts it.
+    """
+    folder = settings.continue_from
+    if folder is None:
+        return Earlier()
+    path = join(folder, MANIFEST)
+    if not exists(path):
+        raise ValueError(f"--continue-from {folder}: there is no {MANIFEST}, so no mixture was finished there")
+    manifest = loads(read_bytes(path), path)
+    if read_whole_manifest(Layout(folder)) is None:
+        raise ValueError(
+            f"--continue-from {folder}: a shard is gone or was changed (python -m mixtures.verify {folder})"
+        )
+    for stage in manifest.get("stages", []):
+        there = join(beside(folder, stage["path"]), MANIFEST)
+        found = loads(read_bytes(there), there) if exists(there) else None
+        if found is None or not had_fingerprint(found, stage["fingerprint"]):
+            raise ValueError(
+                f"--continue-from {folder}: its earlier stage in {stage['path']} "
+                f"{'was replaced by another mixture' if found else 'is not there'}, so what it used is not known"
+            )
+    if settings.seed not in (0, manifest["seed"]):
+        raise ValueError(
+            f"--seed {settings.seed}: {folder} has seed {manifest['seed']}, by which its documents were chosen; a "
+            "mixture that continues it has the same (leave out --seed)"
+        )
+    return earlier_of(manifest, folder, settings.output)
+
+
 def make_plan(settings: Settings, counted: Counted) -> Plan:
     """Deals the tokens out. Raises PlanError, with the table, where the mixture cannot be made."""
     available = {s: a for s, a in counted.available.items() if s in settings.recipe.weights}
@@ -85,7 +144,7 @@ def make_plan(settings: Settings, counted: Counted) -> Plan:
 
 
 def mix_job(settings: Settings, layout: Layout, encoder: Encoder, made: Plan, counted: Counted, *,
-            shuffle_dir: str | None, progress_dir: str | None) -> MixJob:  # fmt: skip
+            shuffle_dir: str | None, progress_dir: str | None, earlier: Earlier | None = None) -> MixJob:  # fmt: skip
     """Returns the global shuffle for a plan."""
     sources = [s.source for s in made.sources]
     target, width = settings.recipe.shards.target_bytes, encoder.dtype.itemsize
@@ -102,7 +161,11 @@ def mix_job(settings: Settings, layout: Layout, encoder: Encoder, made: Plan, co
         parts=token_parts(layout, sources),
         shares={
             s.source: SourceShare(
-                whole_epochs=s.whole_epochs, remainder_tokens=s.remainder_tokens, held_out=counted.held_out[s.source]
+                whole_epochs=s.whole_epochs,
+                remainder_tokens=s.remainder_tokens,
+                held_out=counted.held_out[s.source],
+                first_epoch=s.first_epoch,
+                begun=earlier.begun.get(s.source) if earlier else None,
             )
             for s in made.sources
         },
@@ -152,8 +215,9 @@ def _empty_shard(job: MixJob, path: str) -> ShardInfo:
         return write_shard(sink, [], path=path, sources=job.source_names, metadata=metadata)
 
 
-def manifest_of(made: Plan, job: MixJob, encoder: Encoder, found: Mapping[str, Any],
-                about: Mapping[str, Any]) -> dict[str, Any]:  # fmt: skip
+def manifest_of(made: Plan, job: MixJob, encoder: Encoder, found: Mapping[str, Any], *, about: Mapping[str, Any],
+                held_out: Mapping[str, Mapping[str, Any]], stages: Sequence[Mapping[str, Any]]
+                ) -> dict[str, Any]:  # fmt: skip
     """Returns the manifest of the shards that were written; raises if they are not as planned."""
     train = [s for s in found["shards"] if s["key"] < job.num_shards]
     documents = {s.source: sum(t["documents"].get(s.source, 0) for t in train) for s in made.sources}
@@ -168,9 +232,11 @@ def manifest_of(made: Plan, job: MixJob, encoder: Encoder, found: Mapping[str, A
         encoder=encoder,
         shards=[ShardInfo(**s["info"]) for s in train],
         documents=documents,
-        cut_documents={s: c["last_doc_id"] if c["is_cut"] else None for s, c in found["cuts"].items()},
+        ends={s: SourceEnd(c["last_doc_id"], is_cut=c["is_cut"]) for s, c in found["cuts"].items()},
         validation=validation,
         about=about,
+        held_out=held_out,
+        stages=stages,
     )
 
 

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from tokenizer.interrupts import at_end
+from tokenizer.interrupts import at_end, delete_at_end
 
 
 @contextlib.contextmanager
@@ -16,7 +16,7 @@ def scratch_folder(models: Path, name: str) -> Iterator[Path]:
     folder = models / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    at_end(name, lambda: shutil.rmtree(folder, ignore_errors=True))
+    delete_at_end(name, str(folder))
     try:
         yield folder
     finally:

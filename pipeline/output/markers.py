@@ -43,7 +43,7 @@ def _checksum(marker: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class PartSpan:
     """Those parts of a folder whose numbers are at least ``first`` and below ``end``: the parts of one dump."""
 
     folder: str
@@ -51,7 +51,7 @@ class Span:
     end: int
 
 
-def is_done(path: str, fingerprint: str, folders: Mapping[str, str | Span] | None = None) -> bool:
+def is_done(path: str, fingerprint: str, folders: Mapping[str, str | PartSpan] | None = None) -> bool:
     """Whether a step is whole and was made of the same inputs, settings and data version.
 
     Args:
@@ -61,17 +61,17 @@ def is_done(path: str, fingerprint: str, folders: Mapping[str, str | Span] | Non
     return marker is not None and marker.get("fingerprint") == fingerprint and are_whole(marker, folders or {})
 
 
-def are_whole(marker: Mapping[str, Any], folders: Mapping[str, str | Span]) -> bool:
+def are_whole(marker: Mapping[str, Any], folders: Mapping[str, str | PartSpan]) -> bool:
     """Whether the parts that a step wrote are those that there are: none gone, none cut, none added."""
     return all(marker.get("parts", {}).get(name) == state_of(folder) for name, folder in folders.items())
 
 
-def state_of(folder: str | Span) -> str:
+def state_of(folder: str | PartSpan) -> str:
     """A checksum of the names and sizes of a folder's parts: a listing, nothing is read.
 
     Of a span their numbers stand for their names, which change when a dump is added behind them.
     """
-    if isinstance(folder, Span):
+    if isinstance(folder, PartSpan):
         parts: list[tuple[Any, int]] = [
             (number, size)
             for path, number, size in numbered_parts(folder.folder)

@@ -97,6 +97,7 @@ def settings_said(settings: Settings) -> dict[str, Any]:
         "tokens": settings.num_tokens,
         "phase": settings.phase,
         "clean_from": settings.clean_from,
+        "continue_from": settings.continue_from,
         "seed": settings.seed,
         "fraction": settings.fraction,
         "exclude": settings.exclude,

@@ -60,7 +60,7 @@ _numbers = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LimitLine:
     """A vertical line in a distribution: a limit, or another mark."""
 
     value: float
@@ -78,7 +78,7 @@ class Histogram:
     kept: Floats
     fell: Floats
     other: Floats
-    lines: Sequence[Line] = ()
+    lines: Sequence[LimitLine] = ()
     dropped_weight: float = 1.0
     """The weight of a dropped document relative to a kept one, if both were sampled at different rates."""
 
@@ -114,7 +114,7 @@ def histogram(data: Histogram) -> str:
         return _svg(figure, f"Distribution of {data.title}: {describe(data)}")
 
 
-def _draw_line(axes: Any, line: Line, number: int, top: float, edges: Floats) -> None:
+def _draw_line(axes: Any, line: LimitLine, number: int, top: float, edges: Floats) -> None:
     colour = _COLOURS["limit"] if line.is_limit else _COLOURS["soft"]
     axes.axvline(line.value, color=colour, linewidth=1.4, linestyle="--" if line.is_limit else ":")
     place = axes.transData.transform((line.value, 0))[0]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.report.charts import Bar, Histogram, Line, bars, describe, flag, histogram, short
+from pipeline.report.charts import Bar, Histogram, LimitLine, bars, describe, flag, histogram, short
 from pipeline.report.collect import KEPT, Collected, group_name
 from pipeline.report.documents import Floats, Read, count_rows
 from pipeline.report.limits import Limit, marks_of, title_of
@@ -198,13 +198,13 @@ def _distribution(state: SourceState, found: Collected, signal: str) -> dict[str
     if not limits and _the_only(kept, fell, other) is not None:
         return None
     steps = [step for step in state.source.steps if step.NAME in stages] if state.source else []
-    marks = [Line(value, name, is_limit=False) for step in steps for name, value in marks_of(step, state.cutoffs)]
+    marks = [LimitLine(value, name, is_limit=False) for step in steps for name, value in marks_of(step, state.cutoffs)]
     data = Histogram(
         title=title_of(signal),
         kept=kept,
         fell=fell,
         other=other,
-        lines=[*(Line(one.value, one.label, one.brief) for one in limits), *marks],
+        lines=[*(LimitLine(one.value, one.label, one.brief) for one in limits), *marks],
         dropped_weight=_weight(state, found),
     )
     return {

@@ -14,10 +14,7 @@ from filters.c4.lines_and_pages import C4Lines, C4SentencesAfterDedup, C4TooLong
 from filters.ccnet.perplexity import Perplexity
 from filters.language.detect import Language
 from filters.rules import Rule
-from pipeline.sources.dedup_steps import NearDedup
 from pipeline.sources.source import AnyStep
-
-OVERLAP = NearDedup.SIGNAL
 
 _TITLES = {
     "num_chars": "characters per document",
@@ -28,7 +25,7 @@ _TITLES = {
     "reference_score": "reference score",
     "num_sentences": "sentences per document",
     "num_sentences_after_dedup": "sentences per document, after the line dedup",
-    OVERLAP: "overlap with a kept book",
+    "overlap": "overlap with a kept book",
     "text_bytes": "bytes of text per document",
     "num_tokens": "tokens per document",
     "bytes_per_token": "bytes per token",
@@ -102,9 +99,6 @@ def limits_of(step: AnyStep, cutoffs: Mapping[str, Sequence[float]]) -> tuple[Li
     """Returns the limits of a step in the order in which they decide; none if it judges by no number."""
     if isinstance(step, Perplexity):
         return tuple(_of_perplexity(step, cutoffs))
-    if isinstance(step, NearDedup):
-        cite = "LLaMA, section 2.1: over 90% of content"
-        return (Limit(stage=step.NAME, reason=step.REASON, signal=OVERLAP, op=">", value=step.max_overlap, cite=cite),)
     return tuple(
         Limit(stage=step.NAME, reason=rule.reason, signal=rule.signal, op=rule.op, value=rule.limit, cite=rule.cite,
               counts_up_to=_counts_up_to(step))

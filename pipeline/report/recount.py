@@ -20,7 +20,7 @@ from pipeline.report.collect import Tokens, languages_of
 from pipeline.report.documents import evenly, parts_of, read_part, signal_columns
 from pipeline.report.output_state import RunState, SourceState
 from pipeline.report.rejudge import AS_IT_WAS, KEPT, UNKNOWN, Change, Documents, judge, why_unknown
-from pipeline.sources.dedup_steps import ExactDedup, LineDedup, NearDedup
+from pipeline.sources.dedup_steps import DedupStep
 
 
 @dataclass(slots=True)
@@ -109,7 +109,7 @@ def _remark_dedups(found: Recount, one: SourceState, changes: Sequence[Change]) 
     stages = one.stages
     first = min(stages.index(change.stage) for change in changes if change.stage in stages)
     assert one.source is not None
-    dedups = [s.NAME for s in one.source.steps if isinstance(s, ExactDedup | LineDedup | NearDedup)]
+    dedups = [s.NAME for s in one.source.steps if isinstance(s, DedupStep)]
     later = [name for name in dedups if name in stages and stages.index(name) > first]
     if later:
         found.remarks.append(

@@ -18,8 +18,8 @@ from filters.c4.lines_and_pages import C4Lines, C4SentencesAfterDedup
 from filters.ccnet.perplexity import Perplexity
 from filters.language.detect import Language
 from pipeline.report.documents import Floats
-from pipeline.report.limits import OVERLAP, Limit, limits_of
-from pipeline.sources.dedup_steps import LineDedup, NearDedup
+from pipeline.report.limits import Limit, limits_of
+from pipeline.sources.dedup_steps import DedupStep
 from pipeline.sources.source import AnyStep
 
 AS_IT_WAS, KEPT, UNKNOWN = "", "kept", "unknown"
@@ -72,11 +72,14 @@ def why_unknown(change: Change) -> str:
     """Returns why the signals cannot decide a change at all; empty if they can."""
     before, after = change.before, change.after
     if after is None:
-        return f"{change.stage} edits lines too" if isinstance(before, LineDedup | C4Lines) else ""
+        edits = before.edits_text if isinstance(before, DedupStep) else isinstance(before, C4Lines)
+        return f"{change.stage} edits lines too" if edits else ""
     changed = {f for f in getattr(before, "__dataclass_fields__", {}) if getattr(before, f) != getattr(after, f)}
     known = _KNOWN_FIELDS.get(type(before).__name__)
+    if isinstance(before, DedupStep):
+        known = before.COUNTED_SETTINGS or None
     if known is None:
-        if not hasattr(before, "rules"):
+        if isinstance(before, DedupStep) or not hasattr(before, "rules"):
             return f"{change.stage} judges by no number that is kept"
         reason = f"{change.stage}: {', '.join(sorted(changed))} moves no limit on a signal"
         return "" if _rules_differ(change) else reason
@@ -91,7 +94,6 @@ _KNOWN_FIELDS: Mapping[str, frozenset[str]] = {
     Language.__name__: frozenset({"min_score", "languages"}),
     Perplexity.__name__: frozenset({"keep"}),
     "C4TooLong": frozenset({"max_chars"}),
-    NearDedup.__name__: frozenset({"max_overlap"}),
     BadWords.__name__: frozenset(),
 }
 """The settings that move a limit on a signal, for steps that judge by more than rules."""
@@ -109,8 +111,8 @@ def judge(change: Change, documents: Documents) -> Verdicts:
         return np.full(len(documents), KEPT, dtype=object)
     if isinstance(step, Perplexity):
         return _by_bucket(change, step, documents)
-    if isinstance(step, NearDedup):
-        return _by_overlap(change, step, documents)
+    if isinstance(step, DedupStep):
+        return _by_dedup(change, step, documents)
     verdicts = _by_limits(change, documents)
     if isinstance(step, Language):
         return _by_language(change, step, documents, verdicts)
@@ -189,18 +191,17 @@ def _by_bucket(change: Change, step: Perplexity, documents: Documents) -> Verdic
     return verdicts
 
 
-def _by_overlap(change: Change, step: NearDedup, documents: Documents) -> Verdicts:
-    """Judges by the overlap. Which of two kept books would be dropped is not stored, so it is unknown."""
-    assert isinstance(change.before, NearDedup)
+def _by_dedup(change: Change, step: DedupStep, documents: Documents) -> Verdicts:
+    """Judges by the limits of a dedup. Which of two kept documents would be dropped is not stored, so it is unknown."""
+    assert isinstance(change.before, DedupStep)
     dropped = _dropped_here(change, documents)
     verdicts: Verdicts = np.full(len(documents), KEPT, dtype=object)
-    values = documents.signal(OVERLAP)
-    with np.errstate(invalid="ignore"):
-        verdicts[dropped & (values > step.max_overlap)] = step.REASON
-    verdicts[dropped & np.isnan(values)] = UNKNOWN
-    if step.ngram_words != change.before.ngram_words or step.max_overlap < step.REPORTED:
-        verdicts[~dropped] = UNKNOWN
-    elif step.max_overlap < change.before.max_overlap:
+    least = step.may_fall_above(change.before)
+    for rule in step.rules:
+        values = documents.signal(rule.signal)
         with np.errstate(invalid="ignore"):
-            verdicts[~dropped & (values > step.max_overlap)] = UNKNOWN
+            verdicts[dropped & _BROKEN[rule.op](values, rule.limit)] = rule.reason
+            verdicts[dropped & np.isnan(values)] = UNKNOWN
+            if least is not None:
+                verdicts[~dropped & ((values > least) | (least == -np.inf))] = UNKNOWN
     return verdicts

@@ -84,6 +84,13 @@ def build_parser() -> argparse.ArgumentParser:
         type=_output,
         help="with --phase=mix: the output of another run, whose clean documents are mixed into --output",
     )
+    add(
+        "--continue-from",
+        metavar="DIR",
+        type=_output,
+        help="with --phase=mix: the output of a mixture whose training this one continues; each source goes on where "
+        "that one stopped",
+    )
     add("--seed", metavar="N", type=seed_of, help="of the shuffle and of partial epochs (default: 0)")
     add(
         "--fraction",

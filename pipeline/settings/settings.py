@@ -64,6 +64,8 @@ class Settings:
     phase: Phase
     clean_from: str | None
     """The output of another run, whose clean documents are mixed."""
+    continue_from: str | None
+    """The output of the mixture that this one continues."""
     seed: int
     fraction: float
     exclude: str | None
@@ -117,6 +119,7 @@ def parse(argv: Sequence[str]) -> Settings:
         num_tokens=flags.tokens,
         phase=flags.phase,
         clean_from=_clean_from(flags, output),
+        continue_from=_continue_from(flags, output),
         seed=flags.seed if flags.seed is not None else _seed(config.get("seed")),
         fraction=flags.fraction,
         exclude=exclude,
@@ -153,13 +156,33 @@ def _output(path: str) -> str:
 def _clean_from(flags: argparse.Namespace, output: str) -> str | None:
     """The folder that --from names. Raises ValueError where it cannot be meant."""
     if flags.clean_from is None:
-        return None
+        return _output(flags.continue_from) if flags.continue_from else None
     folder = _output(flags.clean_from)
     if flags.phase != "mix":
         raise ValueError("--from takes the clean documents of another run: it needs --phase=mix")
-    if folder == output or (is_local(folder) and is_local(output) and Path(folder).resolve() == Path(output).resolve()):
+    if _is_same(folder, output):
         raise ValueError(f"--from and --output are both {output}: without --from its own clean documents are mixed")
     return folder
+
+
+def _continue_from(flags: argparse.Namespace, output: str) -> str | None:
+    """The folder that --continue-from names. Raises ValueError where it cannot be meant."""
+    if flags.continue_from is None:
+        return None
+    if flags.phase != "mix":
+        raise ValueError("--continue-from makes a further mixture of clean documents: it needs --phase=mix")
+    if _is_same(flags.continue_from, output):
+        raise ValueError(f"--continue-from and --output are both {output}: every stage has an output of its own")
+    if flags.retrain_tokenizer:
+        raise ValueError("--continue-from keeps the tokenizer, without which ids would change their meaning: leave out "
+                         "--retrain-tokenizer")  # fmt: skip
+    return _output(flags.continue_from)
+
+
+def _is_same(folder: str, output: str) -> bool:
+    if folder == output:
+        return True
+    return is_local(folder) and is_local(output) and Path(folder).resolve() == Path(output).resolve()
 
 
 def _recipe(config: Mapping[str, Any], *, default: str, inputs: Iterable[str]) -> Recipe:

@@ -6,14 +6,16 @@ table, ``KINDS``, that maps each class below to its file.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import pyarrow as pa
 
 from filters.books.overlap import KEEP_ONE_IN
 from filters.ccnet.line_hashes import LINE_HASHES
+from filters.rules import Rule
 
 
 class DedupStep:
@@ -72,14 +74,24 @@ class DedupStep:
         return False
 
     @property
-    def overlap_limit(self) -> float | None:
-        """The overlap above which the step drops a document; None if it judges by none."""
-        return None
-
-    @property
     def columns(self) -> Mapping[str, pa.DataType]:
         """The columns that the step adds to the documents that it keeps."""
         return {}
+
+    COUNTED_SETTINGS: ClassVar[frozenset[str]] = frozenset()
+    """Settings whose change can be judged from the signals that a run stored."""
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The limits on signals by which the step drops documents; none if it judges by no number."""
+        return ()
+
+    def may_fall_above(self, before: Self) -> float | None:
+        """Returns the value of the limits' signal above which a document kept under ``before`` may be dropped now.
+
+        Which one of two kept documents that would be is not stored. None means that all stay.
+        """
+        return None
 
     def check(self, columns: Collection[str]) -> None:
         """Raises ValueError if a setting names a column that the source does not have."""
@@ -218,6 +230,18 @@ class NearDedup(DedupStep):
     rule: str = field(default="", compare=False)
     cite: str = field(default="ours", compare=False)
 
+    COUNTED_SETTINGS: ClassVar[frozenset[str]] = frozenset({"max_overlap"})
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        cite = "LLaMA, section 2.1: over 90% of content"
+        return (Rule(self.REASON, self.SIGNAL, ">", self.max_overlap, cite),)
+
+    def may_fall_above(self, before: Self) -> float | None:
+        if self.max_overlap < self.REPORTED:
+            return -math.inf  # smaller overlaps are not stored
+        return self.max_overlap if self.max_overlap < before.max_overlap else None
+
     @property
     def reasons(self) -> tuple[str, ...]:
         return (self.REASON,)
@@ -230,23 +254,20 @@ class NearDedup(DedupStep):
     def names_kept(self) -> bool:
         return True
 
-    @property
-    def overlap_limit(self) -> float | None:
-        return self.max_overlap
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MinHashDedup(DedupStep):
     """Drops a document if more than ``max_overlap`` of its word n-grams stand in one document that is kept.
 
     Shared bands of MinHash signatures and shared sampled n-grams nominate pairs. All n-grams of both documents decide.
-    The document with the most n-grams stays, then the one with the smallest hash of the id. Documents with fewer than
-    ``min_ngrams`` n-grams are not compared.
+    The document with the most n-grams stays, then the one with the smallest hash of its id, text and other columns.
+    Documents with fewer than ``min_ngrams`` n-grams are not compared.
     """
 
     REASON: ClassVar[str] = "near_duplicate"
     SIGNAL: ClassVar[str] = "overlap"
-    """The signal of a dropped document: its overlap with the kept one."""
+    """The signal of a dropped document: its overlap with the kept one, by the measure that decides."""
+    COUNTED_SETTINGS: ClassVar[frozenset[str]] = frozenset({"max_overlap"})
     GROUP_SIZE: ClassVar[str] = "near_dedup_group_size"
     """The column of a kept document: 1 + the number of documents that were dropped for it."""
 
@@ -287,6 +308,17 @@ class MinHashDedup(DedupStep):
         return (self.REASON,)
 
     @property
+    def rules(self) -> tuple[Rule, ...]:
+        return (Rule(self.REASON, self.SIGNAL, ">", self.max_overlap, "ours"),)
+
+    def overlap(self, containment: float, jaccard: float) -> float:
+        """Returns the measurement that is compared with ``max_overlap``."""
+        return containment if self.measure == "containment" else jaccard
+
+    def may_fall_above(self, before: Self) -> float | None:
+        return -math.inf if self.max_overlap < before.max_overlap else None  # overlaps of kept documents are not stored
+
+    @property
     def columns(self) -> Mapping[str, pa.DataType]:
         return {self.GROUP_SIZE: pa.int64()}
 
@@ -298,10 +330,6 @@ class MinHashDedup(DedupStep):
     @property
     def names_kept(self) -> bool:
         return True
-
-    @property
-    def overlap_limit(self) -> float | None:
-        return self.max_overlap
 
 
 OPTIONAL_STEPS: Mapping[str, DedupStep] = {step.NAME: step for step in (MinHashDedup(),)}

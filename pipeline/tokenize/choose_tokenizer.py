@@ -40,6 +40,8 @@ def get_tokenizer(
     made_of = _made_of(settings, layout, sources)
     identity = fingerprint(made_of)
     present = _present(layout)
+    if settings.continue_from:
+        return _continued(settings, layout, say)
     if settings.tokenizer:
         encoder = load_tokenizer(settings.tokenizer)
         say(f"tokenizer: {settings.tokenizer}, as named{_replacing(layout, present, encoder.sha256)}")
@@ -71,6 +73,24 @@ def get_tokenizer(
     _put_tokenizer(layout, trained.model)
     _write_marker(layout, {"fingerprint": identity, "made_of": made_of, **trained.about()})
     return Encoder.load(trained.model)
+
+
+def _continued(settings: Settings, layout: Layout, say: Callable[[str], None]) -> Encoder:
+    """Puts the tokenizer of the mixture that is continued into the output. Raises ValueError if another is named."""
+    folder = settings.continue_from
+    assert folder is not None
+    model = _present(Layout(folder))
+    if model is None:
+        raise ValueError(f"--continue-from {folder}: there is no tokenizer, or it is not the one that made its shards")
+    if settings.tokenizer and load_tokenizer(settings.tokenizer).sha256 != _sha256(model):
+        raise ValueError(
+            f"--tokenizer {settings.tokenizer} is not the tokenizer of {folder}, which this mixture continues: its ids "
+            "would have other meanings; leave it out"
+        )
+    say(f"tokenizer: the one of {folder}, which this mixture continues")
+    _put_tokenizer(layout, model)
+    _write_marker(layout, {"fingerprint": "taken", "sha256": _sha256(model)})
+    return Encoder.load(model)
 
 
 def note_shards(layout: Layout, encoder: Encoder) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from pipeline.output.markers import Span
+from pipeline.output.markers import PartSpan
 from pipeline.tokenize.parts import Parts
 
 
@@ -44,6 +44,6 @@ class TokenJob:
         return f"{self.source}@{self.dump}" if self.dump else self.source
 
     @property
-    def tokens(self) -> str | Span:
+    def tokens(self) -> str | PartSpan:
         """Folder of its token files, or its span of one."""
-        return Span(self.tokens_dir, *self.parts.only) if self.parts.only else self.tokens_dir
+        return PartSpan(self.tokens_dir, *self.parts.only) if self.parts.only else self.tokens_dir

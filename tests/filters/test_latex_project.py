@@ -81,14 +81,15 @@ def test_inputs_that_multiply_are_bounded() -> None:
     assert len(assembled.text) < 200_000
 
 
-def test_a_wrapper_makes_no_part_of_the_document_that_it_reads_in() -> None:
-    """A book with many print forms: each reads the main file in, none of them is a document itself."""
+def test_a_wrapper_that_sets_options_is_where_tex_starts() -> None:
+    """A book with many print forms: each sets its size and reads the main file in."""
     files = {
         "book-a4.tex": "\\def\\size{a4}\\input{main}",
         "main.tex": "\\documentclass{book}\\begin{document}" + "y" * 99 + "\\end{document}",
         "solutions.tex": "\\documentclass{article}\\begin{document}" + "y" * 999 + "\\end{document}",
     }
-    assert find_main(files) == "main.tex"
+    assert find_main(files) == "book-a4.tex"
+    assert find_main(files | {"book-a4.tex": "\\input{main}"}) == "main.tex"
 
 
 @pytest.mark.parametrize(

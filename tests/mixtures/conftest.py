@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from mixtures.manifest import build_manifest, dumps
+from mixtures.manifest import SourceEnd, build_manifest, dumps
 from mixtures.plan.shares import Plan, SourcePlan
 from mixtures.shards import ShardInfo, ShardMetadata, shard_name, write_shard
 from tokenizer.encode import Encoder
@@ -97,7 +97,9 @@ def write_output(folder: Path, encoder: Encoder, rows: Rows, num_shards: int = 5
         recipe="test",
         tokens=sum(tokens.values()),
         sources=tuple(
-            SourcePlan(source=s, weight=Decimal(1), tokens=tokens[s], available_tokens=tokens[s], available_documents=9)
+            SourcePlan(
+                source=s, weight=Decimal(1), tokens=tokens[s], available_tokens=tokens[s] or 1, available_documents=9
+            )
             for s in SOURCES
         ),
     )
@@ -107,7 +109,7 @@ def write_output(folder: Path, encoder: Encoder, rows: Rows, num_shards: int = 5
         encoder=encoder,
         shards=shards,
         documents=documents,
-        cut_documents={"books": next(row[1] for row in rows if row[2] == 1 and row[3][-1] != encoder.eos_id)},
+        ends={source: SourceEnd(name, is_cut=True) for source, name, e, ids in rows if e and ids[-1] != encoder.eos_id},
         validation={"c4": [held_out]},
         about={"created": "2026-11-21T00:00:00Z", "software": {"pipeline": "0"}},
     )

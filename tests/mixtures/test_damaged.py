@@ -19,7 +19,7 @@ from mixtures.loader import Loader, LoaderSettings
 from tokenizer.train.training import TrainSettings, train
 
 SHARD = "shards/train-00001-of-00005.arrow"
-MAY_BE = ("sources", "validation", "shards", "cut_document", "path")
+MAY_BE = ("sources", "validation", "shards", "cut_document", "path", "end_document", "held_out")
 """Keys whose values may be none, or are not read."""
 WRONG = ("is gone", None, -1, "x", [], {}, [1], 1.5, True, 10**30)
 

@@ -16,7 +16,7 @@ import pytest
 
 from pipeline.report.__main__ import main
 from pipeline.report.build import MAX_PAGE_BYTES, render, write_report
-from pipeline.report.charts import Bar, Histogram, Line, bars, histogram
+from pipeline.report.charts import Bar, Histogram, LimitLine, bars, histogram
 from pipeline.report.collect import collect
 from pipeline.report.output_state import read_state
 from pipeline.report.page_documents import script_json
@@ -230,7 +230,7 @@ def test_a_large_output_is_sampled_and_says_so(make_run: Make, describe: dict[st
 
 def test_charts_are_the_page_s_own_drawings() -> None:
     data = Histogram(
-        "a <b>", np.array([1.0, 2.0]), np.array([5.0]), np.empty(0), [Line(3.0, "$x_ <script> < 3", "< 3")]
+        "a <b>", np.array([1.0, 2.0]), np.array([5.0]), np.empty(0), [LimitLine(3.0, "$x_ <script> < 3", "< 3")]
     )
     drawn = [histogram(data), histogram(data), bars([Bar("<i>$\\frac$", 1.0, "a & b\x07", mark=2.0)], alt='"<x>"')]
     for svg in drawn:
@@ -260,7 +260,11 @@ def test_charts_are_the_page_s_own_drawings() -> None:
     ],
 )
 def test_any_distribution_can_be_drawn(values: list[float]) -> None:
-    for limits in ([], [Line(7.0, "limit < 7")], [Line(0.0, "empty == 0"), Line(1e5, "too_long > 100000")]):
+    for limits in (
+        [],
+        [LimitLine(7.0, "limit < 7")],
+        [LimitLine(0.0, "empty == 0"), LimitLine(1e5, "too_long > 100000")],
+    ):
         array = np.array(values)
         svg = histogram(Histogram("x", array, np.empty(0), array[:1], limits))
         assert "nan" not in svg.lower().replace("distribution", "")

@@ -7,21 +7,29 @@ removed document sends its own. They are summed by name, a bucket at a time.
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import struct
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
 import xxhash
+from apache_beam.pvalue import TaggedOutput
 
 from pipeline.clean import counts as c
 from pipeline.clean.job import SourceJob
+from pipeline.clean.near_stats import LARGEST
 from pipeline.engine.group_bytes import GroupBytes
 
 _NUMBERS = struct.Struct(">II")  # documents, removed documents
 SOURCE, LANGUAGE, HOST = "source", "language", "host"
+_MOST = "most"
+"""The name of the output with the languages and hosts of which most was removed."""
+
+Removed = tuple[int, str, int]
+"""The number of removed documents, the name, and the number of all documents."""
 
 
 def group_payloads(
@@ -36,32 +44,71 @@ def group_payloads(
     counted.update((LANGUAGE, one) for one in languages)
     counted.update((HOST, one) for one in hosts if one)
     for (kind, name), number in counted.items():
-        key = f"{kind}\t{name}".encode()
+        key = f"{kind}\t{name}".encode("utf-8", "replace")
         numbers = (0, number) if is_removed else (number, 0)
         yield xxhash.xxh3_64_intdigest(key) % num_buckets, key + b"\0" + _NUMBERS.pack(*numbers)
 
 
 class CheckRemoved(beam.PTransform):
-    """Takes payloads of :func:`group_payloads`. Outputs counts: a row for the source, and one for each broken ceiling."""
+    """Takes payloads of :func:`group_payloads`. Outputs counts, as a list of PCollections.
+
+    A row is for each broken ceiling, and for the languages and hosts of which most was removed.
+    """
 
     def __init__(self, job: SourceJob, step: str) -> None:
         super().__init__()
         self._job, self._step = job, step
 
     def expand(self, payloads: tuple[Any, ...]) -> Any:
-        return (
+        checked = (
             payloads
             | "group" >> GroupBytes(self._job.sizes.scale.num_key_buckets, self._job.places.shuffle_dir)
-            | "check" >> beam.ParDo(_Check(self._job, self._step))
+            | "check" >> beam.ParDo(_Check(self._job, self._step)).with_outputs(_MOST, main="broken")
         )
+        most = (
+            checked[_MOST]
+            | "most" >> beam.CombinePerKey(_MostRemoved())
+            | "count" >> beam.MapTuple(_as_counts, source=self._job.source.name)
+        )
+        return [checked.broken, most]
+
+
+class _MostRemoved(beam.CombineFn):
+    """Combines lists of (removed, name, documents) to those with most removed. Ties go to the smaller name."""
+
+    def create_accumulator(self) -> list[Removed]:
+        return []
+
+    def add_input(self, accumulator: list[Removed], element: list[Removed]) -> list[Removed]:
+        return most_removed(accumulator + element)
+
+    def merge_accumulators(self, accumulators: Iterable[list[Removed]]) -> list[Removed]:
+        return most_removed([one for each in accumulators for one in each])
+
+    def extract_output(self, accumulator: list[Removed]) -> list[Removed]:
+        return accumulator
+
+
+def most_removed(found: Iterable[Removed]) -> list[Removed]:
+    """Returns the names of which most was removed.
+
+    >>> most_removed([(2, "b", 9), (2, "a", 5), (7, "c", 8)])
+    [(7, 'c', 8), (2, 'a', 5), (2, 'b', 9)]
+    """
+    return heapq.nsmallest(LARGEST, found, key=lambda one: (-one[0], one[1]))
+
+
+def _as_counts(kind: str, found: Sequence[Removed], *, source: str) -> Mapping[c.CountKey, int]:
+    return {(source, c.REMOVED_STAGE, f"{kind}\t{num_docs}\t{name}"): removed for removed, name, num_docs in found}
 
 
 class _Check(beam.DoFn):
     def __init__(self, job: SourceJob, step: str) -> None:
         self._job, self._step = job, step
 
-    def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[dict[c.CountKey, int]]:
-        ceilings, found = self._job.ceilings, {}
+    def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
+        ceilings, broken = self._job.ceilings, {}
+        most: dict[str, list[Removed]] = {LANGUAGE: [], HOST: []}
         for key, payloads in itertools.groupby(group[1], key=lambda p: p[: -_NUMBERS.size - 1]):
             num_docs = num_removed = 0
             for payload in payloads:
@@ -69,7 +116,14 @@ class _Check(beam.DoFn):
                 num_docs, num_removed = num_docs + docs, num_removed + removed
             kind, _, name = key.decode().partition("\t")
             if ceilings.is_broken(kind, num_docs, num_removed):
-                row = f"{self._step}\t{kind}\t{name}\t{num_docs}"
-                found[self._job.source.name, c.CEILING_STAGE, row] = num_removed
-        if found:
-            yield found
+                row = f"{self._step}\t{kind}\t{num_docs}\t{name}"
+                broken[self._job.source.name, c.CEILING_STAGE, row] = num_removed
+            if kind in most and num_removed:
+                most[kind].append((num_removed, name, num_docs))
+                if len(most[kind]) >= 2 * LARGEST:
+                    most[kind] = most_removed(most[kind])
+        for kind, found in most.items():
+            if found:
+                yield TaggedOutput(_MOST, (kind, found))
+        if broken:
+            yield broken

@@ -21,10 +21,10 @@ from pipeline.clean.dedup.ceilings import group_payloads
 from pipeline.clean.dedup.min_hash_keys import Card, Overlap
 from pipeline.clean.job import SourceJob
 from pipeline.clean.ledger import Ledger
-from pipeline.clean.segments import GlobalStep
+from pipeline.clean.near_stats import LARGEST, overlap_bin
 from pipeline.clean.tags import COUNTS, GROUPS, MEMBERS, MEMBERS_MARK, signal_bytes
 from pipeline.files.files import written_whole
-from pipeline.sources.dedup_steps import DedupStep
+from pipeline.sources.dedup_steps import DedupStep, MinHashDedup
 
 PAIRS_SCHEMA = pa.schema(
     {
@@ -47,7 +47,6 @@ PAIRS_SCHEMA = pa.schema(
 REJECTED = "rejected"
 REJECTED_SAMPLE = 200
 """So many rejected pairs are written per source: those with the smallest hash of their ids."""
-LARGEST = 10
 NUM_MEMBERS_SHOWN = 3
 _ROWS = 10_000
 
@@ -139,19 +138,20 @@ class WriteEvidence(beam.DoFn):
     The one that went gets the id of the other, and the overlap. The one that stays gets the number of those that went.
     """
 
-    def __init__(self, job: SourceJob, global_step: GlobalStep) -> None:
-        self._job, self._global_step = job, global_step
+    def __init__(self, job: SourceJob, step: MinHashDedup, tag: int) -> None:
+        self._job, self._step, self._tag = job, step, tag
 
     def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
         bucket, payloads = group
-        step, source = self._global_step.step, self._job.source.name
+        step, source = self._step, self._job.source.name
         ledger = Ledger(source, 0)
         path = self._job.evidence_path(step.NAME, "pairs", bucket, self._job.sizes.scale.num_key_buckets)
         largest: list[tuple[int, str]] = []
         with written_whole(path) as sink, pq.ParquetWriter(sink, PAIRS_SCHEMA, compression="zstd") as writer:
             held: list[Row] = []
             for _, of_kept in itertools.groupby(payloads, key=lambda p: p[:STANDING_BYTES]):
-                size, members, kept = 1, [], None
+                size, kept = 1, None
+                members: list[str] = []
                 for payload in of_kept:
                     overlap = Overlap.of(payload[2 * STANDING_BYTES :])
                     kept = overlap.kept
@@ -172,12 +172,14 @@ class WriteEvidence(beam.DoFn):
         yield TaggedOutput(COUNTS, dict(ledger.counts))
 
     def _gone(self, overlap: Overlap, ledger: Ledger) -> Iterator[Any]:
-        step = self._global_step.step
+        step = self._step
         ledger.receive(f"{step.NAME} decisions", 1)
         ledger.send(f"{step.NAME} verdicts", 1)
         ledger.send(f"{step.NAME} signals", 1)
         yield self._verdict(overlap.gone, overlap.kept.document_id.encode())
-        yield self._verdict(overlap.gone, signal_bytes(overlap.containment))
+        found = step.overlap(overlap.containment, overlap.jaccard)
+        ledger.count(c.OVERLAPS_STAGE, overlap_bin(found), 1)
+        yield self._verdict(overlap.gone, signal_bytes(found))
         card, num_buckets = overlap.gone, self._job.sizes.scale.num_key_buckets
         for payload in group_payloads([card.language], [card.host], num_buckets, is_removed=True):
             yield TaggedOutput(GROUPS, payload)
@@ -185,24 +187,24 @@ class WriteEvidence(beam.DoFn):
     def _verdict(self, card: Card, body: bytes) -> tuple[int, bytes]:
         batch_id, row = card.address[: BATCH_ID.size], card.address[BATCH_ID.size :]
         part = part_of(batch_id, self._job.sizes.scale.num_parts)
-        return part, batch_id + bytes([self._global_step.tag]) + row + body
+        return part, batch_id + bytes([self._tag]) + row + body
 
 
 class LargestGroups(beam.PTransform):
     """Outputs the largest groups of all workers as counts."""
 
-    def __init__(self, source: str, step: str) -> None:
+    def __init__(self, source: str) -> None:
         super().__init__()
-        self._source, self._step = source, step
+        self._source = source
 
     def expand(self, found: Any) -> Any:
         return (
             found
             | "each" >> beam.FlatMap(iter)
             | "largest" >> beam.combiners.Top.Largest(LARGEST)
-            | "count" >> beam.Map(_as_counts, self._source, self._step)
+            | "count" >> beam.Map(_as_counts, self._source)
         )
 
 
-def _as_counts(groups: list[tuple[int, str]], source: str, step: str) -> dict[c.CountKey, int]:
-    return {(source, c.LARGEST_STAGE, f"{step}\t{members}"): size for size, members in groups}
+def _as_counts(groups: list[tuple[int, str]], source: str) -> dict[c.CountKey, int]:
+    return {(source, c.LARGEST_STAGE, members): size for size, members in groups}

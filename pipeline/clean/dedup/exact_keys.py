@@ -80,7 +80,7 @@ def key_rows(
     row_numbers = rows.tolist()
     keys = [pc.cast(batch.column(s.key), pa.string()).to_pylist() for s in steps]
     orders = [_order_column(batch.column(s.newest or s.earliest)) if s.is_ordered else None for s in steps]
-    ids, texts, others = batch.column("id").to_pylist(), batch.column("text"), _other_columns(batch)
+    ids, texts, others = batch.column("id").to_pylist(), batch.column("text"), other_columns(batch)
     for row, (document_id, text) in enumerate(zip(ids, texts, strict=True)):
         entries = [
             _entry(step, keys[i][row], values[row] if (values := orders[i]) else None) for i, step in enumerate(steps)
@@ -92,7 +92,7 @@ def key_rows(
             yield start, _payload(entries, start, tie, address, document_id.encode())
 
 
-def _other_columns(batch: pa.RecordBatch) -> list[tuple[object, ...]]:
+def other_columns(batch: pa.RecordBatch) -> list[tuple[object, ...]]:
     """Returns the other written columns of each document.
 
     If two documents are equal in id and text, these columns decide, so that the winner does not depend on where the two

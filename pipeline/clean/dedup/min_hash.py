@@ -55,8 +55,8 @@ class MinHashKind(DedupKind):
             yield RECORDS, (bucket, payload)
         urls = batch.column("url").to_pylist() if "url" in batch.schema.names else []
         languages = [one or "und" for one in batch.column("language").to_pylist()]
-        for payload in group_payloads(languages, [site_of(url or "") for url in urls], scale.num_key_buckets):
-            yield GROUPS, payload
+        for counted in group_payloads(languages, [site_of(url or "") for url in urls], scale.num_key_buckets):
+            yield GROUPS, counted
         tools.ledger.send(f"{step.NAME} cards", len(found.cards))
         tools.ledger.note(step.NAME, TOO_SHORT, batch.num_rows - len(found.cards))
 
@@ -109,7 +109,7 @@ class DedupMinHash(beam.PTransform):
         cards, records, groups = inputs
         job, step = self._job, _min_hash(self._global_step.step)
         decisions, counts, rejected = (cards, records) | "pairs" >> PairsOfOverlap(job, step)
-        write = WriteEvidence(job, self._global_step)
+        write = WriteEvidence(job, step, self._global_step.tag)
         outcome = (
             decisions
             | "group_decisions" >> GroupBytes(job.sizes.scale.num_key_buckets, job.places.shuffle_dir)
@@ -118,7 +118,7 @@ class DedupMinHash(beam.PTransform):
         counts += [
             outcome[COUNTS],
             rejected | "rejected" >> WriteRejected(job, step),
-            outcome[c.LARGEST_STAGE] | "largest" >> LargestGroups(job.source.name, step.NAME),
-            (groups, outcome[GROUPS]) | "ceilings" >> CheckRemoved(job, step.NAME),
+            outcome[c.LARGEST_STAGE] | "largest" >> LargestGroups(job.source.name),
+            *((groups, outcome[GROUPS]) | "ceilings" >> CheckRemoved(job, step.NAME)),
         ]
         return [outcome.verdicts], counts, {}

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import xxhash
 
 from filters.books.overlap import Hashes
 from filters.near.minhash import band_keys, bands_of, sampled, signatures
@@ -20,6 +21,7 @@ from filters.near.ngrams import ngram_sets
 from filters.near.resolve import STANDING_BYTES, standing
 from filters.urls import site_of
 from pipeline.clean.batch_address import ADDRESS_BYTES, ROW
+from pipeline.clean.dedup.exact_keys import other_columns
 from pipeline.files.spill import Blob, SpillFile, blob_bytes, blob_from
 from pipeline.sources.dedup_steps import MinHashDedup
 
@@ -106,18 +108,28 @@ def keyed(
 
     Documents with fewer than ``min_ngrams`` n-grams have neither.
     """
-    ids, languages = batch.column("id").to_pylist(), batch.column("language").to_pylist()
+    ids, languages, texts = (batch.column(name).to_pylist() for name in ("id", "language", "text"))
     urls = batch.column("url").to_pylist() if "url" in batch.schema.names else [None] * batch.num_rows
-    sets = ngram_sets(batch.column("text").to_pylist(), ngram_words=step.ngram_words)
+    others = other_columns(batch)
+    sets = ngram_sets(texts, ngram_words=step.ngram_words)
     cards, compared = [], []
     for index, ngrams in enumerate(sets):
         if len(ngrams) >= step.min_ngrams:
             blob = spill.append(ngrams.astype("<u8").tobytes())
             address = batch_id + ROW.pack(rows[index])
             card = Card(address, ids[index], languages[index] or "und", site_of(urls[index] or ""), blob)
-            cards.append((standing(priority, len(ngrams), ids[index]), card))
+            content = _content_hash(ids[index], texts[index], others[index])
+            cards.append((standing(priority, len(ngrams), content, address), card))
             compared.append(ngrams)
     return Keyed(cards, _records([one for one, _ in cards], compared, step))
+
+
+def _content_hash(document_id: str, text: str, others: tuple[object, ...]) -> bytes:
+    digest = xxhash.xxh3_64(document_id.encode())
+    digest.update(b"\0")
+    digest.update(text.encode("utf-8", "replace"))
+    digest.update(repr(others).encode("utf-8", "replace"))
+    return digest.digest()
 
 
 def _records(standings: list[bytes], sets: list[Hashes], step: MinHashDedup) -> np.ndarray:

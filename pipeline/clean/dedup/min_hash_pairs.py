@@ -11,7 +11,7 @@ import apache_beam as beam
 import numpy as np
 from apache_beam.pvalue import TaggedOutput
 
-from filters.near.ngrams import Measured, measured
+from filters.near.ngrams import measured
 from filters.near.nominate import is_candidate, nominate
 from filters.near.resolve import STANDING_BYTES, num_ngrams_of, resolve
 from pipeline.clean.dedup.evidence import REJECTED, RejectedSample
@@ -23,7 +23,7 @@ from pipeline.engine.group_bytes import GroupBytes
 from pipeline.sources.dedup_steps import MinHashDedup
 
 NOT_COMPARED, VERIFIED, REJECTED_PAIRS = "pairs_not_compared", "pairs_verified", "pairs_rejected"
-"""Notes of the stage: pairs of a common key that it did not nominate, candidates, and candidates that do not overlap."""
+"""Notes of the stage: pairs of a common key that it did not nominate, candidates, and those that do not overlap."""
 
 _CARD, _PAIR, _NEEDED = b"\x00", b"\x01", b"\x02"
 """The byte after the standing of a document says what follows: its card, a pair in which it would go, or nothing: it
@@ -93,16 +93,16 @@ class Candidates(beam.DoFn):
         card = next(iter(payloads))
         assert card[STANDING_BYTES:body] == _CARD, "a pair names a document that does not exist"
         ledger.receive(f"{step.NAME} cards", 1)
-        num_ngrams = num_ngrams_of(int.from_bytes(one[:8], "big"))
+        num_wanted = step.max_overlap * num_ngrams_of(int.from_bytes(one[:8], "big")) / step.keep_one_in
         rest = (p[STANDING_BYTES:] for p in payloads)
         for other, pairs in itertools.groupby(rest, key=lambda p: p[: 1 + STANDING_BYTES]):
-            assert other[:1] != _CARD, "two documents have the same id"
+            assert other[:1] != _CARD, "two documents stand in the same place"
             if other == _NEEDED:
                 yield card_bucket(one, num_buckets), card
                 continue
             shared = [_SHARED.unpack_from(p, len(other)) for p in pairs]
             ledger.receive(f"{step.NAME} pairs", len(shared))
-            if is_candidate(sum(s[0] for s in shared), sum(s[1] for s in shared), num_ngrams, step.keep_one_in):
+            if is_candidate(sum(s[0] for s in shared), sum(s[1] for s in shared), num_wanted):
                 ledger.send(f"{step.NAME} candidates", 1)
                 kept = other[1:]
                 yield card_bucket(kept, num_buckets), kept + _PAIR + one + card[body:]
@@ -122,14 +122,14 @@ class Verify(beam.DoFn):
             assert first[:1] == _CARD, "a candidate names a document that sent no card"
             kept, ngrams = Card.of(first[1:]), None
             for body in bodies:
-                assert body[:1] == _PAIR, "two documents have the same id"
+                assert body[:1] == _PAIR, "two documents stand in the same place"
                 if ngrams is None:
                     ngrams = kept.read_ngrams()
                 gone = Card.of(body[1 + STANDING_BYTES :])
                 found = measured(gone.read_ngrams(), ngrams)
                 overlap = Overlap(gone, kept, found.containment, found.jaccard, found.num_shared)
                 ledger.receive(f"{self._step.NAME} candidates", 1)
-                if decides(self._step, found) > self._step.max_overlap:
+                if self._step.overlap(found.containment, found.jaccard) > self._step.max_overlap:
                     ledger.send(f"{self._step.NAME} overlaps", 1)
                     yield 0, body[1 : 1 + STANDING_BYTES] + one + overlap.to_bytes()
                 else:
@@ -138,11 +138,6 @@ class Verify(beam.DoFn):
                 ledger.note(self._step.NAME, VERIFIED, 1)
         yield TaggedOutput(REJECTED, sample.rows)
         yield TaggedOutput(COUNTS, dict(ledger.counts))
-
-
-def decides(step: MinHashDedup, found: Measured | Overlap) -> float:
-    """Returns the measurement that the step compares with its limit."""
-    return found.containment if step.measure == "containment" else found.jaccard
 
 
 class Resolve(beam.DoFn):
@@ -163,7 +158,8 @@ class Resolve(beam.DoFn):
             gone, kept = payload[:STANDING_BYTES], payload[STANDING_BYTES : 2 * STANDING_BYTES]
             body = payload[2 * STANDING_BYTES :]
             ledger.receive(f"{self._step.NAME} overlaps", 1)
-            yield gone, kept, decides(self._step, Overlap.of(body)), body
+            found = Overlap.of(body)
+            yield gone, kept, self._step.overlap(found.containment, found.jaccard), body
 
 
 class PairsOfOverlap(beam.PTransform):

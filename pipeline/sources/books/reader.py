@@ -21,7 +21,7 @@ from filters.books.quality import BookQuality
 from filters.language.detect import DetectLanguage
 from pipeline.sources.books.archives import ArchiveMember, gunzip, tar_members, unknown_form, zip_members
 from pipeline.sources.books.chunks import LINES, MEMBERS, line_chunks, member_chunks, members_of, rows_of
-from pipeline.sources.books.text_and_header import Decoded, Header, decode, header_of, tidy
+from pipeline.sources.books.text_and_header import DecodedBook, Header, decode, header_of, tidy
 from pipeline.sources.dedup_steps import ExactDedup, NearDedup
 from pipeline.sources.formats.json_lines import JSON_LINES_BROKEN, Row, numbered_lines, read_json_lines, storable
 from pipeline.sources.source import Chunk, DataLicence, Document, InputFile, Opener, Reader, Rejected, Source, Unit
@@ -209,7 +209,7 @@ class BooksReader(Reader):
             language=language.lower() if re.fullmatch("[A-Za-z]{2}", language) else inner.language,
             gutenberg_id=inner.gutenberg_id if number is None else int(number.group(1)),
         )
-        return _document(Decoded(tidied, "utf-8"), location, header=header, url=url)
+        return _document(DecodedBook(tidied, "utf-8"), location, header=header, url=url)
 
 
 def _first_string(fields: Mapping[str, Any], *names: str) -> str | None:
@@ -223,7 +223,7 @@ def _first_string(fields: Mapping[str, Any], *names: str) -> str | None:
     return None
 
 
-def _document(decoded: Decoded, location: str, *, header: Header, url: str | None) -> Document | Rejected:
+def _document(decoded: DecodedBook, location: str, *, header: Header, url: str | None) -> Document | Rejected:
     text = decoded.text
     if not text.strip():
         return Rejected(location=location, reason="empty")

@@ -20,7 +20,7 @@ MAX_CONTROL_SHARE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
+class DecodedBook:
     """A book's text, and how it was decoded."""
 
     text: str
@@ -33,20 +33,20 @@ class Decoded:
     """Between 0 and 1; below 1 for some guesses."""
 
 
-def decode(data: bytes) -> Decoded | None:
+def decode(data: bytes) -> DecodedBook | None:
     r"""Decodes a book as ``filters.decoding`` does; returns None if it is no text.
 
     The declaration is the line of a Gutenberg header; so is the language that helps with a guess.
 
     >>> decode("Noël était déjà là\r\n".encode("latin-1"))
-    Decoded(text='Noël était déjà là\n', encoding='cp1252', decided_by='guessed', certainty=1.0)
+    DecodedBook(text='Noël était déjà là\n', encoding='cp1252', decided_by='guessed', certainty=1.0)
     >>> decode(b"\0" * 100) is None
     True
     """
     head = data[:_HEAD_BYTES].decode("latin-1")
     found = decoding.decode(data, declared=_declared(data), language=header_of(head).language)
     text = tidy(found.text)
-    return None if text is None else Decoded(text, found.encoding, found.decided_by, found.certainty)
+    return None if text is None else DecodedBook(text, found.encoding, found.decided_by, found.certainty)
 
 
 def _declared(data: bytes) -> list[str]:

@@ -41,9 +41,12 @@ class AvroError(ValueError):
 
 
 def avro_columns(file: BinaryIO) -> list[str]:
-    """Returns the names of the columns. Raises AvroError if the file has no Avro header."""
+    """Returns the names of the columns. Raises AvroError if the file has no Avro header, or a schema without names."""
     schema, _, _ = _header(file)
-    return [str(field["name"]) for field in schema.get("fields", ())]
+    try:
+        return [str(field["name"]) for field in schema.get("fields", ())]
+    except (AttributeError, KeyError, TypeError) as error:
+        raise AvroError("the schema in the header is damaged") from error
 
 
 def avro_rows(file: BinaryIO) -> Iterator[dict[str, Any] | AvroError]:

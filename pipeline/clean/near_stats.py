@@ -1,0 +1,57 @@
+"""What ``stats/SOURCE.json`` says about a near dedup: overlaps, the largest groups, and shares by language and host."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.clean import counts as c
+
+LARGEST = 10
+"""So many of the largest groups are kept, and so many languages and hosts of which most was removed."""
+_BINS = 20
+
+
+def overlap_bin(overlap: float) -> str:
+    """Returns the name of the bin of an overlap: its lower end. Each bin is 0.05 wide, and 1 has a bin of its own.
+
+    >>> overlap_bin(0.8999), overlap_bin(0.9), overlap_bin(1.0)
+    ('0.85', '0.90', '1.00')
+    """
+    return f"{int(overlap * _BINS + 1e-9) / _BINS:.2f}"
+
+
+def near_stats(source: str, counts: Mapping[c.CountKey, int]) -> dict[str, Any]:
+    """Returns what the near dedup of a source removed; empty if it has none or it removed nothing.
+
+    >>> counts = {("c4", "@overlaps", "0.90"): 2, ("c4", "@removed", "language\\t5\\ten"): 2}
+    >>> near_stats("c4", counts)
+    {'overlaps': {'0.90': 2}, 'languages': [{'name': 'en', 'documents': 5, 'removed': 2}]}
+    """
+    overlaps: Counter[str] = Counter()
+    shares: dict[str, list[dict[str, Any]]] = {"language": [], "host": []}
+    for (name, stage, row), number in counts.items():
+        if name == source and stage == c.OVERLAPS_STAGE:
+            overlaps[row] += number
+        elif name == source and stage == c.REMOVED_STAGE:
+            kind, num_docs, what = row.split("\t", 2)
+            shares[kind].append({"name": what, "documents": int(num_docs), "removed": number})
+    found = {
+        "overlaps": dict(sorted(overlaps.items())),
+        "largest_groups": largest_groups(source, counts),
+        "languages": _most_removed(shares["language"]),
+        "hosts": _most_removed(shares["host"]),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def largest_groups(source: str, counts: Mapping[c.CountKey, int]) -> list[dict[str, Any]]:
+    """Returns the largest groups of a source's near dedup: documents, the id of the kept one, some removed ones."""
+    found = [(-size, row) for (name, stage, row), size in counts.items() if (name, stage) == (source, c.LARGEST_STAGE)]
+    return [{"documents": -negative, **json.loads(row)} for negative, row in sorted(found)[:LARGEST]]
+
+
+def _most_removed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(rows, key=lambda row: (-row["removed"], row["name"]))[:LARGEST]

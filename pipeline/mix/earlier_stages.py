@@ -1,0 +1,129 @@
+"""What a mixture that continues others takes over from them: where sources stopped, what is held out, the tokenizer.
+
+A source's documents form one sequence: epoch after epoch, each in the order of its hashes. A stage is a range of that
+sequence. The next stage begins behind the document in which the last one ended, so no document is in two stages before
+its source's next epoch.
+"""
+
+from __future__ import annotations
+
+import os.path
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+
+from mixtures.manifest import stage_of
+from mixtures.plan.shares import SourceTokens
+from mixtures.recipe import HoldOut
+from mixtures.subset import Begun, Cut
+from pipeline.files.files import is_local, join
+from pipeline.tokenize.held_out import validation_hashes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Earlier:
+    """The stages before this one; without arguments there are none."""
+
+    seed: int | None = None
+    tokenizer_sha256: str | None = None
+    stages: tuple[Mapping[str, Any], ...] = ()
+    """The stages as this one's manifest lists them, the first one first."""
+    epochs: Mapping[str, int] = field(default_factory=dict)
+    """The epoch in which each source goes on."""
+    begun: Mapping[str, Begun] = field(default_factory=dict)
+    held_out: Mapping[str, HoldOut | None] = field(default_factory=dict)
+    """The rule of each source that an earlier stage has; None where nothing is held out."""
+    cuts: Mapping[str, Cut] = field(default_factory=dict)
+    """The last document that is held out, for sources with a number of tokens."""
+
+    def available(self, source: str, tokens: int, documents: int, taken_tokens: int = 0) -> SourceTokens:
+        """Returns the tokens of a source with those that earlier stages took."""
+        return SourceTokens(tokens, documents, self.epochs.get(source, 0) * tokens + taken_tokens)
+
+    def rules(self, wanted: Mapping[str, HoldOut]) -> dict[str, HoldOut]:
+        """Returns what is held out of each source: as in the earlier stages, or as wanted for a source that is new.
+
+        Raises:
+            ValueError: the recipe wants something else of a source than the earlier stages held out.
+        """
+        found = dict(wanted)
+        for source, rule in self.held_out.items():
+            if source in found and found[source] != rule:
+                raise ValueError(
+                    f"validation of {source} is {_said(found[source])}, and earlier stages held out {_said(rule)}: "
+                    "documents that were trained on would be held out, or the other way round; leave it out of the "
+                    "recipe (it stays as it was) or write the same"
+                )
+            if rule is not None:
+                found[source] = rule
+        return found
+
+
+def earlier_of(manifest: Mapping[str, Any], folder: str, output: str) -> Earlier:
+    """Returns what the mixture in ``folder``, and those that it continues, leave to one in ``output``.
+
+    Raises:
+        ValueError: an earlier version made it, which did not note where its sources end.
+    """
+    seed = int(manifest["seed"])
+    epochs: dict[str, int] = {}
+    begun: dict[str, Begun] = {}
+    held_out: dict[str, HoldOut | None] = {}
+    cuts: dict[str, Cut] = {}
+    for stage in (*manifest.get("stages", []), manifest):
+        for source, line in stage["sources"].items():
+            if "end_epoch" not in line:
+                raise ValueError(
+                    f"--continue-from {folder}: it was made by an earlier version, which did not note where its "
+                    "sources end; delete its manifest.json and run its own command again, which makes the same shards"
+                )
+            epochs[source] = line["end_epoch"]
+            begun.pop(source, None)
+            if line["end_document"] is not None:
+                begun[source] = Begun.at(seed, source, line["end_epoch"], line["end_document"])
+            held_out[source] = _rule(line["held_out"])
+            if "last_document" in line["held_out"]:
+                cuts[source] = _cut(source, line["held_out"]["last_document"])
+    stages = [{**one, "path": _moved(one["path"], folder, output)} for one in manifest.get("stages", [])]
+    return Earlier(
+        seed=seed,
+        tokenizer_sha256=manifest["tokenizer"]["sha256"],
+        stages=(*stages, stage_of(manifest, _relative(folder, output))),
+        epochs=epochs,
+        begun=begun,
+        held_out=held_out,
+        cuts=cuts,
+    )
+
+
+def _rule(said: Mapping[str, Any]) -> HoldOut | None:
+    if "share" in said:
+        return HoldOut(share=Decimal(said["share"]))
+    return HoldOut(tokens=said["tokens"]) if "tokens" in said else None
+
+
+def _cut(source: str, last_document: str) -> Cut:
+    """Returns the end of what is held out; its tokens do not matter, because whole documents are held out."""
+    (last_hash,) = validation_hashes(source, pa.array([last_document])).tolist()
+    return Cut(last_hash=last_hash, last_doc_id=last_document, last_doc_tokens_kept=1, last_doc_tokens=1)
+
+
+def _said(rule: HoldOut | None) -> str:
+    if rule is None:
+        return "nothing"
+    return f"share {rule.share}" if rule.share is not None else f"{rule.tokens:,} tokens"
+
+
+def _relative(folder: str, output: str) -> str:
+    """Returns the path of an output seen from another one; a URL stays as it is."""
+    return os.path.relpath(folder, output) if is_local(folder) and is_local(output) else folder
+
+
+def _moved(path: str, folder: str, output: str) -> str:
+    """Returns the path that leads from ``output`` to where ``path`` leads from ``folder``."""
+    if not is_local(path) or os.path.isabs(path):
+        return path
+    return _relative(os.path.normpath(join(folder, path)) if is_local(folder) else join(folder, path), output)
