@@ -6,10 +6,12 @@ a larger one. All work is linear in the entries, however many documents share a 
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import xxhash
 
 from filters.books.overlap import Hashes
 
@@ -22,9 +24,9 @@ NUM_LEADERS = 8
 NUM_NEIGHBOURS = 4
 """And with this many just before it in the order, which have nearly its length, as copies do. Ours."""
 MIN_SAMPLED = 0.3
-"""A pair is looked at if it shares this part of the sampled n-grams that it would share on average if it overlapped just
-enough to be dropped. Ours: with 150 n-grams of which one in 16 is sampled, and an overlap of 0.8, seven are shared on
-average and two must be."""
+"""A pair is looked at if it shares this part of the sampled n-grams that it would share on average if it overlapped
+just enough to be dropped. Ours: with 150 n-grams of which one in 16 is sampled, and an overlap of 0.8, seven are shared
+on average and two must be."""
 
 
 class Nominated(NamedTuple):
@@ -64,18 +66,27 @@ def nominate(
     keys, documents = keys[is_new], documents[is_new]
     starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])) if keys.size else np.empty(0, np.int64)
     sizes = np.diff(np.append(starts, keys.size))
-    found = []
+    found, weights = [np.empty((0, 2), np.int64)], [np.empty(0, np.int64)]
     for size in np.unique(sizes[(sizes > 1) & (sizes <= max_documents_per_key)]):
         runs = documents[starts[sizes == size][:, None] + np.arange(size)]
         left, right = np.triu_indices(int(size), 1)
         found.append(np.stack([runs[:, left].ravel(), runs[:, right].ravel()], axis=1))
+        weights.append(np.ones(len(found[-1]), np.int64))
     num_left_out = 0
     is_common = sizes > max_documents_per_key
+    # Copies share all their keys: what has the same documents is paired once.
+    common: Counter[bytes] = Counter()
+    first_start: dict[bytes, tuple[int, int]] = {}
     for start, size in zip(starts[is_common].tolist(), sizes[is_common].tolist(), strict=True):
+        name = xxhash.xxh3_128_digest(documents[start : start + size].tobytes())
+        common[name] += 1
+        first_start.setdefault(name, (start, size))
+    for name, (start, size) in first_start.items():
         pairs = _of_common(documents[start : start + size], num_leaders, num_neighbours)
-        num_left_out += size * (size - 1) // 2 - len(pairs)
+        num_left_out += common[name] * (size * (size - 1) // 2 - len(pairs))
         found.append(pairs)
-    pairs, counts = _counted(np.concatenate(found) if found else np.empty((0, 2), np.int64))
+        weights.append(np.full(len(pairs), common[name], np.int64))
+    pairs, counts = _counted(np.concatenate(found), np.concatenate(weights))
     return Nominated(pairs, counts, num_left_out)
 
 
@@ -89,12 +100,14 @@ def _of_common(documents: Numbers, num_leaders: int, num_neighbours: int) -> Num
     return np.concatenate(found)
 
 
-def _counted(pairs: Numbers) -> tuple[Numbers, Numbers]:
+def _counted(pairs: Numbers, weights: Numbers) -> tuple[Numbers, Numbers]:
+    """Returns the distinct pairs in order, and the sum of the weights of each."""
     if not len(pairs):
-        return pairs, np.empty(0, np.int64)
-    pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+        return pairs, weights
+    order = np.lexsort((pairs[:, 1], pairs[:, 0]))
+    pairs, weights = pairs[order], weights[order]
     starts = np.flatnonzero(np.concatenate([[True], (pairs[1:] != pairs[:-1]).any(axis=1)]))
-    return pairs[starts], np.diff(np.append(starts, len(pairs)))
+    return pairs[starts], np.add.reduceat(weights, starts)
 
 
 def is_candidate(num_bands: int, num_sampled: int, num_wanted: float) -> bool:

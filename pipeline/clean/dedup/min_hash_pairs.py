@@ -12,7 +12,7 @@ import numpy as np
 from apache_beam.pvalue import TaggedOutput
 
 from filters.near.ngrams import measured
-from filters.near.nominate import is_candidate, nominate
+from filters.near.nominate import Nominated, is_candidate, nominate
 from filters.near.resolve import STANDING_BYTES, num_ngrams_of, resolve
 from pipeline.clean.dedup.evidence import REJECTED, RejectedSample
 from pipeline.clean.dedup.min_hash_keys import RECORD, Card, Overlap, card_bucket
@@ -28,7 +28,12 @@ NOT_COMPARED, VERIFIED, REJECTED_PAIRS = "pairs_not_compared", "pairs_verified",
 _CARD, _PAIR, _NEEDED = b"\x00", b"\x01", b"\x02"
 """The byte after the standing of a document says what follows: its card, a pair in which it would go, or nothing: it
 would stay in some pair. They sort in this order."""
-_SHARED = struct.Struct(">HI")  # bands and sampled n-grams that a pair shares
+_SHARED = struct.Struct(">HH")  # bands and sampled n-grams that a pair shares in a bucket of keys
+_MAX_COUNT = 0xFFFF
+_PAIR_PAYLOAD = np.dtype(
+    [("gone", ">u8", 2), ("mark", "u1"), ("kept", ">u8", 2), ("bands", ">u2"), ("sampled", ">u2")]
+)
+_PAIRS_AT_ONCE = 1 << 16
 
 
 class Nominate(beam.DoFn):
@@ -49,22 +54,32 @@ class Nominate(beam.DoFn):
         is_band = (records["key"] & np.uint64(1)).astype(np.bool_)
         by_band = nominate(records["key"][is_band], documents[is_band])
         by_sample = nominate(records["key"][~is_band], documents[~is_band])
-        num_pairs = 0
-        for shared, found in ((1, by_band), (0, by_sample)):
-            for (first, second), count in zip(found.pairs.tolist(), found.counts.tolist(), strict=True):
-                counts = _SHARED.pack(min(count, 0xFFFF), 0) if shared else _SHARED.pack(0, count)
-                yield self._to(standings[second].tobytes(), _PAIR + standings[first].tobytes() + counts)
-                num_pairs += 1
+        for of_bands, found in ((True, by_band), (False, by_sample)):
+            yield from self._pairs(standings, found, of_bands=of_bands)
+        num_pairs = len(by_band.pairs) + len(by_sample.pairs)
         for first in np.unique(np.concatenate([by_band.pairs[:, 0], by_sample.pairs[:, 0]])).tolist():
-            yield self._to(standings[first].tobytes(), _NEEDED)
+            one = standings[first].tobytes()
+            yield card_bucket(one, self._job.sizes.scale.num_key_buckets), one + _NEEDED
         ledger = Ledger(self._job.source.name, 0)
         ledger.receive(f"{self._step.NAME} keys", len(records))
         ledger.send(f"{self._step.NAME} pairs", num_pairs)
         ledger.note(self._step.NAME, NOT_COMPARED, by_band.num_not_compared + by_sample.num_not_compared)
         yield TaggedOutput(COUNTS, dict(ledger.counts))
 
-    def _to(self, one: bytes, body: bytes) -> tuple[int, bytes]:
-        return card_bucket(one, self._job.sizes.scale.num_key_buckets), one + body
+    def _pairs(
+        self, standings: np.ndarray, found: Nominated, *, of_bands: bool
+    ) -> Iterator[tuple[int, bytes]]:
+        """Yields (bucket of the one that would go, payload), some at a time: a common key has many pairs."""
+        num_buckets, size = np.uint64(self._job.sizes.scale.num_key_buckets), _PAIR_PAYLOAD.itemsize
+        for start in range(0, len(found.pairs), _PAIRS_AT_ONCE):
+            pairs, counts = (array[start : start + _PAIRS_AT_ONCE] for array in (found.pairs, found.counts))
+            rows = np.zeros(len(pairs), _PAIR_PAYLOAD)
+            rows["gone"], rows["kept"] = standings[pairs[:, 1]], standings[pairs[:, 0]]
+            rows["mark"] = _PAIR[0]
+            rows["bands" if of_bands else "sampled"] = np.minimum(counts, _MAX_COUNT)
+            data, buckets = rows.tobytes(), (rows["gone"][:, 1] % num_buckets).tolist()
+            for index, bucket in enumerate(buckets):
+                yield bucket, data[index * size : (index + 1) * size]
 
 
 def card_payload(one: bytes, card: Card, num_buckets: int) -> tuple[int, bytes]:
