@@ -68,7 +68,7 @@ class CheckRemoved(beam.PTransform):
         most = (
             checked[_MOST]
             | "most" >> beam.CombinePerKey(_MostRemoved())
-            | "count" >> beam.MapTuple(_as_counts, source=self._job.source.name)
+            | "count" >> beam.Map(_as_counts, source=self._job.source.name)
         )
         return [checked.broken, most]
 
@@ -98,7 +98,8 @@ def most_removed(found: Iterable[Removed]) -> list[Removed]:
     return heapq.nsmallest(LARGEST, found, key=lambda one: (-one[0], one[1]))
 
 
-def _as_counts(kind: str, found: Sequence[Removed], *, source: str) -> Mapping[c.CountKey, int]:
+def _as_counts(most: tuple[str, Sequence[Removed]], source: str) -> Mapping[c.CountKey, int]:
+    kind, found = most
     return {(source, c.REMOVED_STAGE, f"{kind}\t{num_docs}\t{name}"): removed for removed, name, num_docs in found}
 
 

@@ -118,13 +118,14 @@ def keyed(
             blob = spill.append(ngrams.astype("<u8").tobytes())
             address = batch_id + ROW.pack(rows[index])
             card = Card(address, ids[index], languages[index] or "und", site_of(urls[index] or ""), blob)
-            content = _content_hash(ids[index], texts[index], others[index])
+            content = content_hash(ids[index], texts[index], others[index])
             cards.append((standing(priority, len(ngrams), content, address), card))
             compared.append(ngrams)
     return Keyed(cards, _records([one for one, _ in cards], compared, step))
 
 
-def _content_hash(document_id: str, text: str, others: tuple[object, ...]) -> bytes:
+def content_hash(document_id: str, text: str, others: tuple[object, ...]) -> bytes:
+    """Returns a hash of a document, by which the order of documents of equal length is decided."""
     digest = xxhash.xxh3_64(document_id.encode())
     digest.update(b"\0")
     digest.update(text.encode("utf-8", "replace"))
