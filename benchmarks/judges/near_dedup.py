@@ -38,7 +38,14 @@ BLOCK = 500
 def is_unspaced(char: str) -> bool:
     """True for a character of a script that puts no spaces between words."""
     code = ord(char)
-    ranges = ((0xE00, 0xEFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x3400, 0x9FFF), (0x20000, 0x3FFFF))
+    ranges = (
+        (0xE00, 0xEFF),
+        (0x1000, 0x109F),
+        (0x1780, 0x17FF),
+        (0x3040, 0x30FF),
+        (0x3400, 0x9FFF),
+        (0x20000, 0x3FFFF),
+    )
     return any(low <= code <= high for low, high in ranges)
 
 
@@ -48,8 +55,10 @@ def words_of(text: str) -> list[str]:
     for char in unicodedata.normalize("NFKD", text.lower()).lower():
         if unicodedata.category(char).startswith("M"):
             continue
-        char = SPECIAL.get(char, char)
-        out.append(f" {char} " if is_unspaced(char) else char if char.isalnum() else " ")
+        if is_unspaced(char):
+            out.append(f" {char} " if char.isalnum() else " ")
+        else:
+            out.append(SPECIAL.get(char, char) if char.isalnum() else " ")
     return "".join(out).replace("ae", "a").replace("oe", "o").replace("ue", "u").split()
 
 

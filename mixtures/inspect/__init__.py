@@ -6,5 +6,6 @@
 - ``pager``: shows one document after another in a terminal.
 
     python -m mixtures.inspect out/shards --source arxiv -n 1 --max-chars 300
+- ``pairs``: shows what a near dedup removed, beside what it kept.
 - ``parquet_documents``: reads ``clean/`` and ``dropped/``. ``steps``: lists what a loader gives at one step.
 """

@@ -18,7 +18,9 @@ from filters.near.ngrams import measured, ngram_sets
 from filters.near.nominate import is_candidate, nominate
 from filters.near.resolve import MAX_PRIORITY, num_ngrams_of, resolve, standing
 
-WORDS = st.sampled_from(["a", "the", "Straße", "ÆON", "queue", "it's", "我是", "x-y", "\u0301e", "42", "\ud800", "\xff"])
+WORDS = st.sampled_from(
+    ["a", "the", "Straße", "ÆON", "queue", "it's", "我是", "x-y", "\u0301e", "42", "\ud800", "\xff"]
+)
 TEXTS = st.one_of(
     st.text(max_size=80),
     st.lists(WORDS, max_size=40).map(" ".join),
@@ -69,8 +71,13 @@ def test_datasketchs_index_finds_documents_by_our_signatures() -> None:
     first, second, other = signatures(ngram_sets([text, near, text[::-1]], ngram_words=5), num_perm=64, seed=1)
     index = datasketch.MinHashLSH(threshold=0.5, num_perm=64)
     assert Bands(index.b, index.r) == bands_of(0.5, 64)
-    index.insert("first", datasketch.MinHash(num_perm=64, seed=1, hashvalues=first, hashfunc=ngram_hash, scheme="affine32"))
-    query = [datasketch.MinHash(num_perm=64, seed=1, hashvalues=one, hashfunc=ngram_hash, scheme="affine32") for one in (second, other)]
+    index.insert(
+        "first", datasketch.MinHash(num_perm=64, seed=1, hashvalues=first, hashfunc=ngram_hash, scheme="affine32")
+    )
+    query = [
+        datasketch.MinHash(num_perm=64, seed=1, hashvalues=one, hashfunc=ngram_hash, scheme="affine32")
+        for one in (second, other)
+    ]
     assert [index.query(one) for one in query] == [["first"], []]
     keys = band_keys(np.stack([first, second, other]), bands_of(0.5, 64))
     assert (keys[0] == keys[1]).any()
@@ -158,7 +165,8 @@ def test_too_many_leaders_are_refused() -> None:
 
 def test_a_pair_is_a_candidate_by_one_band_or_by_enough_sampled_ngrams() -> None:
     assert is_candidate(1, 0, 1000.0)
-    assert [is_candidate(0, n, 100.0) for n in (29, 30)] == [False, True]
+    assert [is_candidate(0, n, 100.0) for n in (69, 70)] == [False, True]
+    assert [is_candidate(0, n, 9.0) for n in (1, 2)] == [False, True]
     assert [is_candidate(0, n, 0.5) for n in (0, 1)] == [False, True]
 
 
@@ -174,7 +182,9 @@ def test_documents_stay_by_source_then_length_then_content() -> None:
     assert len({standing(0, 5, b"same", str(place).encode()) for place in range(100_000)}) == 100_000
     # where it was read decides last
     pairs = itertools.product((b"a", b"b"), (b"1", b"2"))
-    assert sorted(standing(0, 5, c, p)[:9] for c, p in pairs) == sorted(2 * [standing(0, 5, c, b"")[:9] for c in (b"a", b"b")])
+    assert sorted(standing(0, 5, c, p)[:9] for c, p in pairs) == sorted(
+        2 * [standing(0, 5, c, b"")[:9] for c in (b"a", b"b")]
+    )
     assert num_ngrams_of(int.from_bytes(order[0][:8], "big")) == 900
 
 

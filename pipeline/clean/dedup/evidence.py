@@ -79,11 +79,11 @@ class RejectedSample:
 
     def add(self, overlap: Overlap) -> None:
         names = f"{overlap.gone.document_id}\0{overlap.kept.document_id}".encode()
-        entry = (-xxhash.xxh3_64_intdigest(names), overlap.to_bytes())
+        negative = -xxhash.xxh3_64_intdigest(names)
         if len(self._heap) < REJECTED_SAMPLE:
-            heapq.heappush(self._heap, entry)
-        elif entry > self._heap[0]:
-            heapq.heapreplace(self._heap, entry)
+            heapq.heappush(self._heap, (negative, overlap.to_bytes()))
+        elif negative > self._heap[0][0]:
+            heapq.heapreplace(self._heap, (negative, overlap.to_bytes()))
 
     @property
     def rows(self) -> list[tuple[int, bytes]]:

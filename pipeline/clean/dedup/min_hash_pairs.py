@@ -30,9 +30,7 @@ _CARD, _PAIR, _NEEDED = b"\x00", b"\x01", b"\x02"
 would stay in some pair. They sort in this order."""
 _SHARED = struct.Struct(">HH")  # bands and sampled n-grams that a pair shares in a bucket of keys
 _MAX_COUNT = 0xFFFF
-_PAIR_PAYLOAD = np.dtype(
-    [("gone", ">u8", 2), ("mark", "u1"), ("kept", ">u8", 2), ("bands", ">u2"), ("sampled", ">u2")]
-)
+_PAIR_PAYLOAD = np.dtype([("gone", ">u8", 2), ("mark", "u1"), ("kept", ">u8", 2), ("bands", ">u2"), ("sampled", ">u2")])
 _PAIRS_AT_ONCE = 1 << 16
 
 
@@ -66,9 +64,7 @@ class Nominate(beam.DoFn):
         ledger.note(self._step.NAME, NOT_COMPARED, by_band.num_not_compared + by_sample.num_not_compared)
         yield TaggedOutput(COUNTS, dict(ledger.counts))
 
-    def _pairs(
-        self, standings: np.ndarray, found: Nominated, *, of_bands: bool
-    ) -> Iterator[tuple[int, bytes]]:
+    def _pairs(self, standings: np.ndarray, found: Nominated, *, of_bands: bool) -> Iterator[tuple[int, bytes]]:
         """Yields (bucket of the one that would go, payload), some at a time: a common key has many pairs."""
         num_buckets, size = np.uint64(self._job.sizes.scale.num_key_buckets), _PAIR_PAYLOAD.itemsize
         for start in range(0, len(found.pairs), _PAIRS_AT_ONCE):

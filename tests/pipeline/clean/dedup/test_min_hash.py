@@ -60,7 +60,9 @@ def corpus() -> list[Doc]:
     found += [doc(f"template {n}", f"{prose(f'fill {n}', 45)} {frame} {prose(f'data {n}', 45)}") for n in range(80)]
     chain = prose("chain", 400).split(" ")
     found += [doc(f"chain {n}", " ".join(chain[n * 25 : n * 25 + 200 - n])) for n in range(6)]
-    found += [doc(f"short {n}", "only five words in here") for n in range(3)] + [doc(f"empty {n}", "") for n in range(3)]
+    found += [doc(f"short {n}", "only five words in here") for n in range(3)] + [
+        doc(f"empty {n}", "") for n in range(3)
+    ]
     return found
 
 
