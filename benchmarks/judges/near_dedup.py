@@ -5,13 +5,13 @@ computed. Of each system it prints:
 
 - removed: the documents that it removed;
 - precision: the share of them of which more than the limit stands in one document that the system kept;
-- recall at overlaps: of the documents of which a share in this range stands in a document that the system kept, the share
-  that it removed. The documents are those that were removed, and those kept that are shorter than the one they stand in;
+- recall at overlaps: of the documents of which a share in this range stands in a document that the system kept, the
+  share that it removed. These are all that were removed, and those kept that are shorter than the one they stand in;
 - evidence (``--evidence``): pairs whose stated overlap differs from the one computed here.
 
 A document of fewer than ten 5-grams takes no part.
 
-Run: ``python benchmarks/judges/near_dedup.py DOCUMENTS.json.gz [--limit 0.8] [--evidence DEDUP_FOLDER] NAME=REMOVED...``
+Run: ``python benchmarks/judges/near_dedup.py DOCUMENTS.json.gz [--limit 0.8] [--evidence DEDUP] NAME=REMOVED...``
 REMOVED is a text file with the url (or the url, @ and the timestamp) of a removed document per line.
 """
 
@@ -105,7 +105,7 @@ def best_in(pairs: tuple[np.ndarray, np.ndarray, np.ndarray], allowed: np.ndarra
 def report(name: str, is_removed: np.ndarray, pairs: tuple[np.ndarray, np.ndarray, np.ndarray], sizes: np.ndarray,
            limit: float) -> float:  # fmt: skip
     """Prints a system's row. Returns its precision."""
-    inner, outer, share = pairs
+    inner, outer, _ = pairs
     in_kept = best_in(pairs, ~is_removed[outer], len(sizes))
     is_shorter = (sizes[inner] < sizes[outer]) | ((sizes[inner] == sizes[outer]) & (inner > outer))
     left = best_in(pairs, ~is_removed[outer] & is_shorter, len(sizes))

@@ -1,12 +1,12 @@
-"""Makes a file of documents with planted near duplicates, for the judge of near dedup. It imports nothing of the project.
+"""Makes a file of documents with planted near duplicates, for the judge of near dedup. It imports nothing of ours.
 
 Real documents come from DATA: WET pages and C4 texts, source files, questions and answers, wiki pages, and passages of
 books. Planted are: exact copies; copies with single words replaced, so that 0.5 to 1.0 of the word 5-grams are left;
 truncated copies; copies between menus; a document inside a longer page; pages of one template with other data;
 anthologies of several documents; and passages of two editions of one book, which the data itself has.
 
-Run: ``python benchmarks/judges/near_dedup_corpus.py DATA OUT.json.gz [--documents N]``. Each line has ``url`` (which says
-what the document is), ``timestamp`` and ``text``, as C4 has them.
+Run: ``python benchmarks/judges/near_dedup_corpus.py DATA OUT.json.gz [--documents N]``. Each line has ``url`` (which
+says what the document is), ``timestamp`` and ``text``, as C4 has them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _TAG = re.compile(r"<[^>]+>")
 
 def wet_pages(data: Path) -> Iterator[str]:
     for path in sorted(data.glob("commoncrawl/**/*.wet.gz")):
-        for record in gzip.open(path).read().split(b"WARC/1.0\r\n"):
+        for record in gzip.decompress(path.read_bytes()).split(b"WARC/1.0\r\n"):
             head, _, body = record.partition(b"\r\n\r\n")
             if b"conversion" in head:
                 yield body.decode("utf-8", "replace").strip()
@@ -36,11 +36,10 @@ def wet_pages(data: Path) -> Iterator[str]:
 
 def json_lines(data: Path, pattern: str, field: str) -> Iterator[str]:
     for path in sorted(data.glob(pattern)):
-        opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-        with opened as file:
-            for line in file:
-                if text := json.loads(line).get(field):
-                    yield text
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        for line in content.split(b"\n"):
+            if line.strip() and (text := json.loads(line).get(field)):
+                yield text
 
 
 def posts(data: Path) -> Iterator[str]:

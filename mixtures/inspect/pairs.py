@@ -1,7 +1,7 @@
 """Shows the pairs of a near dedup side by side: the document that went, the one that stayed, and what they share.
 
-The evidence is in ``dedup/`` of a run's output. The text of the kept document is in ``clean/``. That of the removed one is
-in ``dropped/`` if it is in the sample of texts there. Words that are in no shared word n-gram stand in brackets.
+The evidence is in ``dedup/`` of a run's output. The text of the kept document is in ``clean/``. That of the removed one
+is in ``dropped/`` if it is in the sample of texts there. Words that are in no shared word n-gram stand in brackets.
 """
 
 from __future__ import annotations

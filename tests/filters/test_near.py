@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from filters.books.overlap import shingles
+from filters.books.overlap import normalise, shingles
 from filters.near.minhash import Bands, band_keys, bands_of, ngram_hash, sampled, signatures, signatures_sha1
 from filters.near.ngrams import measured, ngram_sets
 from filters.near.nominate import is_candidate, nominate
@@ -29,8 +29,6 @@ TEXTS = st.one_of(
 
 
 def words_of(text: str) -> list[bytes]:
-    from filters.books.overlap import normalise
-
     return normalise(text).split()
 
 

@@ -17,6 +17,7 @@ from small import prose
 from toy import ToyReader, job_of, run_job, table, with_sizes, write_inputs
 
 from filters.near.resolve import standing
+from pipeline.clean.dedup.min_hash_keys import content_hash
 from pipeline.clean.job import SourceJob
 from pipeline.settings.dedup_settings import RemovalCeilings
 from pipeline.sources.dedup_steps import MinHashDedup
@@ -74,7 +75,7 @@ def grams(text: str) -> frozenset[tuple[str, ...]]:
 
 
 def expected(documents: Sequence[Doc], step: MinHashDedup) -> dict[str, tuple[float, float, int, set[str]]]:
-    """Compares all pairs. Returns, by removed id: overlap, Jaccard, shared n-grams, and the ids it may have gone for."""
+    """Compares all pairs. Returns, by removed id: overlap, Jaccard, shared n-grams, the ids it may have gone for."""
     sets = {d["id"]: grams(d["text"]) for d in documents}
     compared = [d for d in documents if len(sets[d["id"]]) >= step.min_ngrams]
     stays: list[str] = []
@@ -96,8 +97,6 @@ def expected(documents: Sequence[Doc], step: MinHashDedup) -> dict[str, tuple[fl
 
 
 def content_rank(d: Doc) -> bytes:
-    from pipeline.clean.dedup.min_hash_keys import content_hash
-
     return standing(0, 0, content_hash(d["id"], d["text"], (d["source"], d["language"], d["url"], d["date"])), b"")[:9]
 
 
