@@ -7,8 +7,8 @@ takes all of them, in a process of its own with one worker. Times are CPU second
 start of the interpreter and its imports left out. ``OUT/NAME.removed`` gets the urls of the removed documents, for
 ``benchmarks/judges/near_dedup.py``. Peers that are not installed are named and left out: datatrove's whole MinHash
 chain with its defaults (14 x 8 hashes), rensa (128 hashes, threshold 0.8, greedy in the order of the file), and
-text-dedup's MinHash (threshold 0.8). ``ours`` is the whole clean phase with no other step: reading, signatures, candidates,
-verification, evidence and writing. ``signatures`` are word 5-grams and signatures alone.
+text-dedup's MinHash (threshold 0.8). ``ours`` is the whole clean phase with no other step: reading, signatures,
+candidates, verification, evidence and writing. ``signatures`` are word 5-grams and signatures alone.
 """
 
 from __future__ import annotations

@@ -97,7 +97,8 @@ def marked(text: str, other: str, *, ngram_words: int = NGRAM_WORDS) -> str:
         if tuple(words[at : at + ngram_words]) in known:
             shared.update(owners[at : at + ngram_words])
     has_words = set(owners)
-    shown, is_open = [], False
+    shown: list[str] = []
+    is_open = False
     for number, piece in enumerate(pieces):
         is_alone = number in has_words and number not in shared
         if is_alone and not is_open:
