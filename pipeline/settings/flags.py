@@ -100,8 +100,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="share of each source's files that is read, by a hash of the name, at least one (default: 1)",
     )
     add("--exclude", metavar="FILE", help="ids, urls or hosts, one a line, that must not be in the output")
-    accept = "let the near dedup of SOURCE remove more than its ceilings (dedup: in the file); repeatable"
-    add("--accept-removal", metavar="SOURCE", action="append", default=[], help=accept)
+    add("--accept-removal", metavar="SOURCE", action="append", default=[], help="accept what its near dedup removed")
     add("--overwrite", action="store_true", help="start over instead of continuing")
     add("--estimate", action="store_true", help="print what would run, and write nothing")
     add("--explain", metavar="SOURCE", help="print the passes over a source's text that its steps lead to, and stop")
