@@ -187,7 +187,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--tokenizer", metavar="FILE", help="a .model file (default: the run's tokenizer.model)")
     pair = parser.add_argument_group("the pairs of a near dedup").add_argument
     pair("--pair", action="store_true", help="removed documents beside the kept ones, the smallest overlap first")
-    pair("--rejected", action="store_true", help="the same of a sample of the candidates that were not removed")
+    pair(
+        "--rejected",
+        action="store_true",
+        help="the same of a sample of candidates that were not removed, the largest overlap first",
+    )
     step = parser.add_argument_group("the data of one training step").add_argument
     step("--step", type=int, metavar="N", help="list the documents of this step, from 0; DIR is a run's output")
     step("--seq-len", type=int, metavar="T", help="the training's seq_len")

@@ -26,7 +26,7 @@ _NO_TEXT = "(its text is not in dropped/, which has a sample of the texts: see r
 
 
 def pairs_of(output: Path, *, kind: str, source: str | None, doc_id: str | None, limit: int) -> list[dict[str, Any]]:
-    """Returns rows of the evidence, those with the smallest overlap first.
+    """Returns rows of the evidence, those nearest to the limit first: the smallest overlaps, or the largest rejected.
 
     Args:
         kind: ``pairs`` for what was removed, ``rejected`` for the sample of the candidates that were not.
@@ -40,11 +40,12 @@ def pairs_of(output: Path, *, kind: str, source: str | None, doc_id: str | None,
     if not paths:
         raise ValueError(f"{output / 'dedup'} holds no {kind}: no near dedup ran, or there was none")
     found: list[dict[str, Any]] = []
+    sign = -1 if kind == "rejected" else 1
     for path in paths:
         try:
             with pq.ParquetFile(path) as file:
                 for batch in file.iter_batches(10_000):
-                    found = _smallest(found + _chosen(batch, source, doc_id), limit)
+                    found = _nearest(found + _chosen(batch, source, doc_id), limit, sign)
         except (pa.ArrowException, OSError) as error:
             raise ValueError(f"{path} is not a readable Parquet file: {one_line(error)}") from error
     return found
@@ -60,8 +61,8 @@ def _chosen(batch: pa.RecordBatch, source: str | None, doc_id: str | None) -> li
     return batch.filter(mask).to_pylist()  # type: ignore[no-any-return]
 
 
-def _smallest(rows: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
-    return sorted(rows, key=lambda row: (row["overlap"], row["removed_id"], row["kept_id"]))[:limit]
+def _nearest(rows: list[dict[str, Any]], limit: int, sign: int) -> list[dict[str, Any]]:
+    return sorted(rows, key=lambda row: (sign * row["overlap"], row["removed_id"], row["kept_id"]))[:limit]
 
 
 def texts_of(output: Path, rows: Sequence[dict[str, Any]]) -> dict[tuple[str, str], str]:
