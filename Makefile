@@ -72,6 +72,7 @@ $(TRAIN_STAMP): setup.py pyproject.toml
 	$(PYTHON) -m venv $(TRAIN_VENV)
 	$(TRAIN_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 	$(TRAIN_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,train,train-peers]'
+	$(TRAIN_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps mosaicml-streaming==0.13.0
 	@touch $(TRAIN_STAMP)
 
 clean:

@@ -4,8 +4,8 @@
 
 Each source is cleaned by itself, in a process of its own that is measured from start to exit. Then all sources are
 cleaned, tokenized and mixed in one run with the paper's recipe. Memory is the proportional set size of the run and its
-children (a page that several processes map counts once), read ten times per second. The models are the sample's, so the
-figures show speed and memory, and the funnel says nothing about CCNet's published cut-offs.
+children, read ten times per second; a page shared by several processes counts once. The models are the small ones in
+``samples/models``. They show speed and memory; the numbers of kept pages say nothing about CCNet's published cut-offs.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ INPUTS = {
 
 
 def settings(data: Path, sources: list[str]) -> dict[str, Any]:
-    """Returns the paper's recipe with more epochs, because 75 MB has too little of the rarer sources."""
+    """Returns a config with the paper's recipe and up to 4 epochs, because 75 MB contain little of rare sources."""
     return {
         "recipe": "llama",
         "mixture": {"missing": "error", "max_epochs": 4},
@@ -60,7 +60,7 @@ def settings(data: Path, sources: list[str]) -> dict[str, Any]:
 
 
 def measured(command: list[str]) -> tuple[float, int]:
-    """Returns the wall seconds and the peak bytes of a command with all its children.
+    """Runs a command. Returns its wall time in seconds and the peak memory in bytes of all its processes together.
 
     Raises:
         SystemExit: the command failed; its output is shown.
@@ -114,7 +114,7 @@ def main() -> None:
 
 
 def print_table(whole: Path, lines: list[tuple[str, float, int]]) -> None:
-    """Prints one line per source: documents in and kept, seconds and memory of its own run, and the mixture."""
+    """Prints one line per source: documents read and kept, seconds and peak memory of its run, and its share."""
     manifest = json.loads((whole / "manifest.json").read_text())
     stats = {s: json.loads((whole / "stats" / f"{s}.json").read_text()) for s in INPUTS}
     print(f"{'source':15} {'docs in':>8} {'kept':>7} {'MB in':>7} {'seconds':>8} {'peak MB':>8} "

@@ -1,14 +1,14 @@
-r"""arXiv's tars to clean papers, MB of LaTeX a CPU second: ours, RedPajama's way as described, and two packages.
+r"""Measures cleaning arXiv's tars, in MB of LaTeX per CPU second: ours, RedPajama's method, and two packages.
 
     python benchmarks/arxiv.py [--peers PYTHON] [--repeat N] arXiv_src_*.tar...
 
-MB are those of the papers' assembled sources. PYTHON is an interpreter that has ``arxiv-latex-cleaner`` and
-``pylatexenc`` (which need not be ours); both get the same assembled sources, one at a time, in one process, and are run
-once. The first only strips comments, the second turns LaTeX into plain text: beside them stands how many of the uses of
-the authors' macros are left. RedPajama's way is rebuilt from its description: the front cut by regular expression,
-comments by line, macros without arguments put in by name, in the order of the tar.
+MB are counted over the papers' assembled sources. PYTHON is an interpreter with ``arxiv-latex-cleaner`` and
+``pylatexenc`` installed. Both packages get the same assembled sources, one at a time, in one process, and are run once.
+The first only strips comments; the second turns LaTeX into plain text. Each line also reports how many uses of the
+authors' macros are left. RedPajama's method is rebuilt from its description: it cuts the front matter by regular
+expression, removes comments line by line, and expands macros without arguments by name, in the order of the tar.
 
-The second table is one paper's body repeated 1, 2, 4, ... 64 times: a clean that is linear keeps its MB a second.
+The second table repeats one paper's body 1, 2, 4, ... 64 times. If cleaning is linear, its MB/s stay constant.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def open_file(path: str) -> BinaryIO:
 
 
 def read_papers(paths: Sequence[Path]) -> list[str]:
-    """The assembled sources."""
+    """Returns the assembled LaTeX source of every paper in the tars."""
     reader = ArxivReader()
     units = reader.units([InputFile(str(path), path.stat().st_size) for path in paths], open_file)
     found = (item for unit in units for item in reader.read(unit, open_file))
@@ -87,7 +87,7 @@ def read_papers(paths: Sequence[Path]) -> list[str]:
 
 
 def redpajama(source: str) -> str | None:
-    """One paper as RedPajama v1 cleans it; None where it loses it."""
+    """Returns one paper cleaned as RedPajama v1 does it, or None if that method loses the paper."""
     heading = _RP_HEADING.search(source)
     text = source[heading.start() :] if heading else ""
     text = re.sub(r"^%.*\n?", "", text, flags=re.MULTILINE)
@@ -104,7 +104,7 @@ def redpajama(source: str) -> str | None:
 
 
 def macros_left(sources: Sequence[str], texts: Sequence[str | None]) -> str:
-    """Uses of the authors' macros in the texts, beside those in the sources' bodies."""
+    """Returns a text with the number of macro uses left, the number in the sources' bodies, and the papers lost."""
     num_left = num_raw = 0
     for source, cleaned in zip(sources, texts, strict=True):
         names = set(_DEFINED.findall(source)) - {"section", "subsection"}
@@ -118,7 +118,7 @@ def macros_left(sources: Sequence[str], texts: Sequence[str | None]) -> str:
 
 
 def best_seconds(run: Callable[[], object], repeat: int) -> float:
-    """CPU seconds, the best of so many rounds: other work on the machine only ever adds time."""
+    """Returns the fewest CPU seconds of ``repeat`` runs, because other work on the machine only ever adds time."""
     seconds = float("inf")
     for _ in range(repeat):
         began = time.process_time()
@@ -164,7 +164,7 @@ def main() -> None:
 
 
 def show_growth(source: str) -> None:
-    """MB a second as a paper grows."""
+    """Prints the MB/s of cleaning for one paper whose body is repeated 1 to 64 times."""
     begin = max(source.find("\\begin{document}"), 0)
     end = source.rfind("\\end{document}")
     head, body = source[:begin], source[begin : end if end > begin else len(source)].replace("\\begin{document}", "")

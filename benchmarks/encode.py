@@ -1,18 +1,19 @@
-"""Compares text to ids with its peers in one run: megabytes of text per second of one core, and whether the ids are
+"""Compares our encoder with its peers: megabytes of text per second of one core, and whether the ids are
 SentencePiece's.
 
 Run: ``python benchmarks/encode.py --model FILE.model TEXT_OR_FOLDER... [--cold FOLDER] [--rounds N] [--mb N]``
 
-- ours: ``tokenizer.encode.Encoder``, its cache empty at the beginning of every round;
+- ours: ``tokenizer.encode.Encoder``, with an empty cache at the start of every round;
 - sentencepiece: ``SentencePieceProcessor.encode`` of a list, one thread;
-- tokenizers: Hugging Face's, with the same pieces and the merges that follow from them, ``encode_batch``;
-- tiktoken: given the same pieces, and the beginnings of characters so that it can merge bytes to them;
-- datatrove: its ``DocumentTokenizer``, to a file of ids, with the Hugging Face model above.
+- tokenizers: Hugging Face's ``encode_batch``, with the same pieces and the merges that follow from them;
+- tiktoken: the same pieces, plus the first bytes of each character so that tiktoken can merge bytes to characters;
+- datatrove: its ``DocumentTokenizer``, writing ids to a file, with the Hugging Face model above.
 
-A peer that cannot be imported is said to be skipped. Texts are read of ``.txt .md .rst .py .tex .xml .json .html``, WET
-(``.wet.gz``) and clean Parquet files; no text stands twice (by its bytes). Time is that of the process, best of the
-rounds; a peer slower than a tenth of ours is given a tenth of the text. With ``--cold`` the same on a second folder, of
-mixed languages say; behind it one document of 50 MB against the same text in documents of 5,000 characters.
+A peer that cannot be imported is reported as skipped. Texts are read from ``.txt .md .rst .py .tex .xml .json .html``,
+WET (``.wet.gz``) and clean Parquet files; each distinct text is used once. The time is the process's CPU time, best of
+the rounds. Peers other than sentencepiece are timed on every third text. Their ids are compared on every twentieth.
+With ``--cold`` the measurement is repeated on a second set of texts, for example in mixed languages. The last line
+compares one document of 50 million characters with the same text split into documents of 5,000 characters.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ Encode = Callable[[list[str]], Ids]
 
 
 def texts_of(paths: list[Path], max_bytes: int) -> list[str]:
-    """Yields distinct texts, up to this many bytes."""
+    """Returns distinct texts, up to about ``max_bytes`` bytes."""
     found: dict[str, None] = {}
     left = max_bytes
     for path in paths:
@@ -98,7 +99,7 @@ def reference(model: bytes) -> Encode:
 
 
 def pieces_and_merges(model: bytes) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """Returns the vocabulary, and the merges in the order in which SentencePiece would do them."""
+    """Returns the ids of the pieces, and the merges in the order in which SentencePiece would do them."""
     proto = model_proto.parse(model)
     number = {piece.text: i for i, piece in enumerate(proto.pieces)}
     scores = {p.text: p.score for p in proto.pieces if p.kind == model_proto.NORMAL}
@@ -140,7 +141,7 @@ def tiktoken(model: bytes) -> Encode:
             ranks[data] = len(ranks)
             spelled.append(ids)
 
-    for size in (2, 3, 4):  # a character's beginnings first, then the character itself
+    for size in (2, 3, 4):  # first the beginnings of characters, then the characters themselves
         for char in sorted(chars):
             data = char.encode()
             if size < len(data):

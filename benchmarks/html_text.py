@@ -1,11 +1,12 @@
-"""HTML to text: pages and MB per CPU second of one core, beside other extractors that are installed.
+"""Measures HTML-to-text extractors: pages and MB per CPU second of one core, for ours and others that are installed.
 
     python benchmarks/html_text.py WARC... [--rounds N] [--pages N]
 
-Every page of the WARC files is decoded once, outside the measured time. In each round, each extractor reads all pages
-in turn, so that a slower minute is one for all of them. Figures are the best of the rounds. ``ours`` is everything that
-a run does with a page's markup; ``resiliparse`` is the library call inside it, so their ratio is what the guard against
-costly tags costs. trafilatura and jusText run with their defaults. One that is not installed is named and left out.
+Every page of the WARC files is decoded once, before the measurement. In each round all extractors read all pages, one
+extractor after the other, so that a slow minute affects all of them. Figures are the best of the rounds. ``ours`` is
+everything that a run does with a page's markup; ``resiliparse`` is the library call inside it. Their ratio is the cost
+of the guard against costly tags. trafilatura and jusText run with their defaults. Extractors that are not installed are
+named and left out.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from pipeline.sources.formats.warc_pages import HtmlRecord, read_warc_html
 from pipeline.sources.formats.web_page import extracted
 
 Extract = Callable[[str], int]
-"""Returns how many characters of text a page gives."""
+"""Returns the number of characters of text that are extracted from a page."""
 
 
 def open_file(path: str) -> BinaryIO:
@@ -71,17 +72,17 @@ EXTRACTORS: dict[str, tuple[str, Extract]] = {
     "trafilatura": ("trafilatura", by_trafilatura),
     "justext": ("justext", by_justext),
 }
-"""By name: the package that it needs, and what it does."""
+"""Maps the name of an extractor to the package that it needs and the function to measure."""
 
 
 def measured(extract: Extract, pages: list[str]) -> tuple[float, int, int]:
-    """Returns CPU seconds, characters of text, and pages that the extractor failed on."""
+    """Returns CPU seconds, characters of text, and the number of pages on which the extractor failed."""
     begun = time.process_time()
     num_chars = num_failed = 0
     for page in pages:
         try:
             num_chars += extract(page)
-        except Exception:  # another package's own errors on odd pages are counted and are no reason to stop
+        except Exception:  # count other packages' errors on odd pages, and go on
             num_failed += 1
     return time.process_time() - begun, num_chars, num_failed
 

@@ -1,4 +1,4 @@
-"""Measures the line dedup's memory on a distributed engine: one bucket of N lines, as one worker gets it.
+"""Measures the line dedup's memory on a distributed engine: one bucket of N lines, as one worker would judge it.
 
 python benchmarks/line_bucket.py --million_lines 12
 """
@@ -26,7 +26,7 @@ from pipeline.sources.dedup_steps import LineDedup
 
 
 def bucket(num_lines: int, folder: Path) -> None:
-    """Judges one bucket of ``num_lines`` lines, as a worker of a distributed engine does, alone in this process."""
+    """Judges one bucket of ``num_lines`` lines as a distributed engine's worker does. Prints time and peak memory."""
     job = SourceJob(
         source=SOURCE,
         fingerprint="",
@@ -58,7 +58,10 @@ def bucket(num_lines: int, folder: Path) -> None:
 
 
 def _payloads(num_lines: int, lines_a_payload: int = 8) -> list[bytes]:
-    """Makes the lines of one bucket, a few per batch. Half of them are in two batches, as in real pages (44 % go)."""
+    """Returns payloads with the lines of one bucket, a few per batch.
+
+    Half of the lines are in two batches, as in real pages, where 44 % are dropped.
+    """
     rng = np.random.default_rng(0)
     hashes = rng.integers(0, 2**52, num_lines * 3 // 4, np.uint64)
     hashes = np.concatenate([hashes, hashes[: num_lines - len(hashes)]])

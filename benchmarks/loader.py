@@ -1,18 +1,19 @@
-"""Compares the loader with its peers in one run: tokens per second of one core, into int64 batches of 64 sequences of
-2,049.
+"""Compares the loader with its peers: tokens per second of one core, into int64 batches of 64 sequences of 2,049
+tokens.
 
 Run: ``python benchmarks/loader.py [--tokens N] [--rounds N] [--folder DIR]``
 
 Ours gives what a trainer needs: shuffled sequences, their documents' borders, and the source of every segment; a second
-row adds the positions of every token. The peers get the same tokens, each in its own form:
+row adds the positions of every token and cumulative lengths, a third packs with best_fit, a fourth gives single
+records through Grain's interface. The peers get the same tokens, each in its own form:
 
-- memory map: ``numpy.memmap`` of raw ids, sequences in order, no borders: what the machine allows;
+- memory map: ``numpy.memmap`` of raw ids, sequences in order, no borders; this is the fastest the machine allows;
 - datasets: the shards as they are, ``load_dataset("arrow")``, by row and in batches, packed in order, no borders;
 - datatrove: ``DatatroveFileDataset`` on exported ``.ds`` files, sequences in order, without and with positions;
 - streaming: mosaicml-streaming's ``StreamingDataset`` on MDS files of sequences packed beforehand, shuffled.
 
-A peer that cannot be imported is said to be skipped. Time is that of the process, best of the rounds; the files are
-in the page cache. Behind it: how long it takes to open and check 1,000 shards.
+A peer that cannot be imported is reported as skipped. The time is the process's CPU time, best of the rounds; the files
+are in the page cache. The last line reports how long it takes to open and check 1,000 shards.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ import numpy as np
 import pyarrow as pa
 
 from mixtures.export import export
-from mixtures.loader import Loader, LoaderSettings
+from mixtures.grain import PackedSource
+from mixtures.loader import Loader, LoaderSettings, Packing
 from mixtures.manifest import build_manifest, dumps
 from mixtures.plan.shares import Plan, SourcePlan
 from mixtures.shards import ShardMetadata, shard_name, write_shard
@@ -46,13 +48,13 @@ WARM_TOKENS = 1 << 20
 
 
 class _NoEncoder:
-    """Stands in for the tokenizer when the manifest is built."""
+    """Replaces the tokenizer when the manifest is built."""
 
     sha256, vocab_size, bos_id, eos_id = "0" * 64, VOCAB_SIZE, 1, 2
 
 
 def make_run(folder: Path, num_tokens: int, num_shards: int) -> None:
-    """Writes an output folder of random ids in documents of log-normal lengths."""
+    """Writes an output folder with documents of random ids and log-normal lengths."""
     generator = np.random.default_rng(1)
     (folder / "shards").mkdir(parents=True)
     metadata = ShardMetadata(
@@ -110,11 +112,24 @@ def _documents(generator: np.random.Generator, num_tokens: int, prefix: str) -> 
     )
 
 
-def ours(folder: Path, *, positions: bool) -> Iterator[Any]:
-    for batch in Loader(folder, LoaderSettings(seq_len=SEQ_LEN, batch_size=BATCH)):
+def ours(folder: Path, *, positions: bool, packing: Packing = "concatenate") -> Iterator[Any]:
+    for batch in Loader(folder, LoaderSettings(seq_len=SEQ_LEN, batch_size=BATCH, packing=packing)):
         if positions:
             batch.positions()
+            batch.cu_seqlens()
         yield batch.input_ids
+
+
+def ours_through_grain(folder: Path) -> Iterator[Any]:
+    """Records in MaxText's form by Grain's interface of several records at a time, which also have positions."""
+    source = PackedSource(folder, LoaderSettings(seq_len=SEQ_LEN, batch_size=1), form="maxtext")
+    for first in range(0, len(source) - BATCH, BATCH):
+        records = source.__getitems__(range(first, first + BATCH))
+        ids = np.empty((BATCH, SEQ_LEN + 1), np.int64)
+        for row, record in zip(ids, records, strict=True):
+            row[:-1] = record["inputs"]
+            row[-1] = record["targets"][-1]
+        yield ids
 
 
 def memory_map(raw: Path) -> Iterator[Any]:
@@ -142,7 +157,7 @@ def datasets_batches(folder: Path) -> Iterator[Any]:
 
 
 def packed(pieces: Iterator[Any]) -> Iterator[Any]:
-    """Yields pieces of a stream as batches; neighbours share no token, which is cheaper."""
+    """Packs pieces of a stream into batches and yields them. Sequences share no token, which is cheaper."""
     size = BATCH * (SEQ_LEN + 1)
     out, filled = np.empty(size, np.int64), 0
     for piece in pieces:
@@ -187,7 +202,7 @@ def write_mds(raw: Path, target: Path) -> None:
 
 
 def rate(make: Callable[[], Iterator[Any]], rounds: int, max_tokens: int) -> float:
-    """Returns tokens per second of process time; the beginning, in which files are opened, is left out."""
+    """Returns tokens per second of CPU time, best of the rounds. The first 8 batches are not timed (files open)."""
     best = 0.0
     for _ in range(rounds):
         batches = make()
@@ -221,7 +236,9 @@ def compare(folder: Path, num_tokens: int, rounds: int) -> None:
     for name, make, share in (
         ("memory map itself, in order, no borders", lambda: memory_map(raw), 1),
         ("ours: shuffled, borders, sources", lambda: ours(run, positions=False), 1),
-        ("ours: and positions of every token", lambda: ours(run, positions=True), 1),
+        ("ours: and positions, cu_seqlens", lambda: ours(run, positions=True), 1),
+        ("ours: best_fit, positions, cu_seqlens", lambda: ours(run, positions=True, packing="best_fit"), 2),
+        ("ours: through Grain's interface, MaxText", lambda: ours_through_grain(run), 8),
         ("datasets, by row, no borders", lambda: datasets_rows(run), 4),
         ("datasets, in batches, no borders", lambda: datasets_batches(run), 1),
         ("datatrove", lambda: datatrove(exported, positions=False), 2),

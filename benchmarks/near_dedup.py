@@ -69,7 +69,7 @@ def ours(documents: str, out: Path) -> tuple[float, list[str]]:
     from pipeline.files.files import open_file
     from pipeline.settings.inputs import list_inputs
     from pipeline.sources.c4 import C4Reader
-    from pipeline.sources.dedup_steps import MinHashDedup
+    from pipeline.sources.min_hash_step import MinHashDedup
     from pipeline.sources.source import Source
 
     begun = cpu_seconds()

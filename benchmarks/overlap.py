@@ -1,15 +1,19 @@
-"""Signatures of books beside two peers': CPU seconds and MB/s of one core, and which editions each one pairs.
+"""Compares book dedup with two peers: CPU seconds and MB/s of one core, and which editions each one pairs.
 
     python benchmarks/overlap.py BOOKS_DIR [--repeat N] [--show]
 
-BOOKS_DIR holds folders named for a Gutenberg number, each with the editions of one book. All are given the same
-texts (headers off) and an omnibus made of four of them, in one process, each the best of ``--repeat`` runs (datatrove
-one). Peers that are not installed are named and left out: ``datasketch`` (MinHash of 128 hashes of word 5-grams, its
-default sha1 and xxhash, LSH at Jaccard 0.8) and ``datatrove`` (its MinHash of word 5-grams with its defaults, 14 x 8
-hashes, signatures and buckets; the pairs are those of its clusters; with ``spacy regex tokenizers xxhash<3.7``), and
-``simhash``, what RedPajama v1 takes for "more than 90% content overlap" (data_prep/book/dedup.py: 64 bits of the
-6-grams of characters of the lower-cased text without ``[^\\w]+``, a distance of up to 5). ``--show`` prints, for each
-pair that SimHash or we take for the same, the overlap and the distance, and the clusters that our rule makes.
+BOOKS_DIR contains folders named after a Gutenberg number, each with the editions of one book. All methods get the same
+texts (without headers) and an omnibus made of four of them, in one process. The time is the best of ``--repeat`` runs
+(datatrove and SimHash: one run). Peers that are not installed are named and left out:
+
+- ``datasketch``: MinHash of 128 hashes of word 5-grams, with its default sha1 and with xxhash, LSH at Jaccard 0.8;
+- ``datatrove``: MinHash of word 5-grams with its defaults, 14 x 8 hashes, signatures and buckets. Its pairs are all
+  pairs inside its clusters. Needs ``spacy regex tokenizers xxhash<3.7``;
+- ``simhash``: RedPajama v1's method for "more than 90% content overlap" (data_prep/book/dedup.py: 64 bits of the
+  6-grams of characters of the lower-cased text without ``[^\\w]+``, a distance of up to 5).
+
+``--show`` prints the clusters that our rule makes, and the overlap and distance of each pair on which SimHash and our
+rule differ.
 """
 
 from __future__ import annotations
@@ -35,7 +39,7 @@ from filters.books.overlap_groups import is_candidate, pairs_of_bucket, ranks, r
 
 Pairs = set[frozenset[str]]
 SIMHASH_MAX_DISTANCE = 5
-OMNIBUS = "omnibus"  # made of the four shortest books
+OMNIBUS = "omnibus"  # the four shortest books in one text
 
 
 def editions(root: Path) -> dict[str, str]:
@@ -58,7 +62,7 @@ def number_of(name: str) -> str:
 
 
 def is_true(a: str, b: str) -> bool:
-    """Two editions of one book, or a book and the omnibus that holds it."""
+    """Returns True for two editions of one book, and for a book and the omnibus that contains it."""
     if OMNIBUS in (number_of(a), number_of(b)):
         omnibus, book = (a, b) if number_of(a) == OMNIBUS else (b, a)
         return number_of(book) in omnibus.split("/", maxsplit=1)[1].split("+")
@@ -66,14 +70,14 @@ def is_true(a: str, b: str) -> bool:
 
 
 def ours_signatures(books: dict[str, str]) -> Pairs:
-    """Shingles and sketches alone: what runs over every book."""
+    """Computes shingles and sketches only, the work done for every book. Returns no pairs."""
     for text in books.values():
         sketch(shingles(text))
     return set()
 
 
 def ours(books: dict[str, str]) -> Pairs:
-    """Signatures, candidates, and their exact overlap, each candidate's shingles made anew as in the pipeline."""
+    """Returns the pairs with an exact overlap over 0.9. Recomputes the candidates' shingles, as the pipeline does."""
     names = list(books)
     sets = [shingles(text) for text in books.values()]
     sketches = [sketch(one) for one in sets]
@@ -112,7 +116,7 @@ def datasketch_pairs(books: dict[str, str], hashfunc: Callable[[bytes], int] | N
 
 
 def closure(links: Iterable[tuple[str, str]]) -> Pairs:
-    """All pairs within each group that the links join."""
+    """Returns all pairs within each group that the links join."""
     group_of: dict[str, set[str]] = {}
     for a, b in links:
         joined = group_of.get(a, {a}) | group_of.get(b, {b})
@@ -144,7 +148,7 @@ def datatrove_pairs(books: dict[str, str]) -> Pairs:
 
 
 def simhash_distances(books: dict[str, str]) -> dict[frozenset[str], int]:
-    """The Hamming distance of every pair of books."""
+    """Returns the Hamming distance of every pair of books."""
     from simhash import Simhash
 
     signatures = {}
@@ -159,7 +163,7 @@ def simhash_pairs(books: dict[str, str]) -> Pairs:
 
 
 def show(books: dict[str, str]) -> None:
-    """Where SimHash and the overlap of content differ, and the clusters."""
+    """Prints the clusters that our rule makes, and the pairs on which SimHash and the exact overlap differ."""
     sets = {name: shingles(text) for name, text in books.items()}
     pairs = [(a, b, overlap(sets[a], sets[b])) for a, b in itertools.combinations(books, 2)]
     sizes = {name: len(found) for name, found in sets.items()}

@@ -3,10 +3,13 @@
     PYTHONPATH=. python benchmarks/unpacking.py [--rounds N] [--threads 1,2] [--peers FOLDER] FILE...
 
 The files (Posts.xml, texts of books) are packed in memory: as bzip2, as a tar.gz and a zip with one member per file, as
-JSON lines with one file per line, and those called Posts.xml as a .7z. One run measures, round by round: bz2 alone; our
-blocks, found by search and unpacked one by one, then by threads (``--threads``); indexed_bzip2 and rapidgzip with as
-many threads, if they are installed (``--peers``: a folder with the packages); gunzip alone and our chunks of members
-and lines; and a .7z into chunks, stored (only the serial part) and with bzip2 (as in a run).
+JSON lines with one file per line, and those called Posts.xml as a .7z. Each round measures in turn:
+
+- bz2 alone;
+- our blocks, found by search and unpacked one by one, then by threads (``--threads``);
+- indexed_bzip2 and rapidgzip with as many threads, if installed (``--peers``: a folder with the packages);
+- zlib and isal alone, and our chunks of members and lines;
+- a .7z into chunks, stored (only the serial part) and with bzip2 (as in a run).
 
 Figures are the best of the rounds. Threads can only be judged if as many processors are free: compare CPU and wall time
 with the line "bz2, N at once", which is N threads that share nothing.
@@ -44,7 +47,7 @@ from pipeline.sources.stack_exchange.reader import StackExchangeReader
 
 READ_BYTES = 1 << 20
 Way = Callable[[], int]
-"""Unpacks and returns the number of bytes that came out."""
+"""Unpacks data and returns the number of bytes unpacked."""
 
 
 def by_blocks(packed: bytes) -> int:

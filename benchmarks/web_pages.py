@@ -1,9 +1,9 @@
-"""Makes web pages to measure with: real ones, each once, then generated ones with the same statistics.
+"""Makes web pages for measurements: real pages, each once, then generated ones with the same statistics.
 
-A generated page is a real page with other words. A line that several real pages share (menus, notices) is kept. Every
-other line keeps its length and punctuation, and each of its words is drawn from its page and from another page in the
-same language. So the lengths of pages and lines, the fraction of repeated lines and the mix of languages are those of
-the real pages, and no page occurs twice.
+A generated page is a real page with different words. A line that several real pages share (menus, notices) is kept.
+Every other line keeps its length and punctuation, and each of its words is drawn from its page and from another page in
+the same language. So the lengths of pages and lines, the fraction of repeated lines and the mix of languages are those
+of the real pages, and no page occurs twice.
 """
 
 from __future__ import annotations
@@ -73,7 +73,10 @@ def generated(pages: list[str], seed: int = 0) -> Iterator[str]:
 
 
 def write_wets(folder: Path, pages: Iterator[str], *, text_bytes: int, bytes_a_file: int = 8 << 20) -> list[str]:
-    """Writes ``text_bytes`` of pages as WET files of 2019, with headers in the order that cc_net expects."""
+    """Writes about ``text_bytes`` of pages as WET files of 2019, with headers in the order that cc_net expects.
+
+    Returns the paths of the files.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     paths, total, number = [], 0, 0
     while total < text_bytes:
@@ -81,7 +84,7 @@ def write_wets(folder: Path, pages: Iterator[str], *, text_bytes: int, bytes_a_f
         size = 0
         with path.open("wb") as sink:
             for page in pages:
-                block = (page.removesuffix("\n") + "\n").encode()  # CommonCrawl's line end, which cc_net expects
+                block = (page.removesuffix("\n") + "\n").encode()  # cc_net expects CommonCrawl's final line end
                 sink.write(gzip.compress(_record(block, number), 1, mtime=0))
                 number, size = number + 1, size + len(block)
                 if size >= bytes_a_file or total + size >= text_bytes:

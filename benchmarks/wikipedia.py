@@ -4,11 +4,13 @@ Run: ``python benchmarks/wikipedia.py DUMP_OR_FOLDER... [--peers FOLDER] [--roun
 
 - ours: ``filters.wikitext.page.wikitext_to_text``;
 - mwparserfromhell: ``parse(...).strip_code()``, as the Hugging Face recipe uses it;
-- wikiextractor: ``Extractor.clean_text``. Peers are imported from the installed packages and from ``--peers`` (a folder
-  ``site-packages`` of another environment); a peer that cannot be imported is reported as skipped.
+- wikiextractor: ``Extractor.clean_text``.
 
-The pages are real, and each text is used once. The time is the process's CPU time, best of the rounds, with the same
-pages in the same order for all. Bytes are those of the wikitext in UTF-8.
+Peers are imported from the installed packages and from ``--peers`` (a folder ``site-packages`` of another environment).
+A peer that cannot be imported is reported as skipped.
+
+The pages are real, and each text is used once. All converters get the same pages in the same order. The time is the
+process's CPU time, best of the rounds. Bytes are those of the wikitext in UTF-8.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ Page = tuple[str, int, str, str]
 
 
 def load_judge() -> ModuleType:
-    """Imports the judge, which is not in a package."""
+    """Imports the judge of Wikipedia pages, which is not in a package."""
     spec = importlib.util.spec_from_file_location(
         "judge_of_wikipedia", Path(__file__).parent / "judges" / "wikipedia.py"
     )
@@ -66,7 +68,7 @@ def ours(page: Page) -> str:
 
 
 def mwparserfromhell_peer() -> Callable[[Page], str] | None:
-    """Returns a function that calls only ``strip_code``, or None if the package is missing."""
+    """Returns a function that calls only ``strip_code``, or None if mwparserfromhell is missing."""
     try:
         parser = importlib.import_module("mwparserfromhell")
     except ImportError:
@@ -75,7 +77,7 @@ def mwparserfromhell_peer() -> Callable[[Page], str] | None:
 
 
 def wikiextractor_peer() -> Callable[[Page], str] | None:
-    """Returns a function that cleans one page without files, or None if the package is missing."""
+    """Returns a function that cleans one page without files, or None if wikiextractor is missing."""
     try:
         extract = importlib.import_module("wikiextractor.extract")
     except (ImportError, re.error):
@@ -112,7 +114,7 @@ def measure(name: str, convert: Callable[[Page], str], pages: list[Page], judge:
 
 
 def main() -> None:
-    """Measures all converters on the same pages and prints one line for each."""
+    """Measures all converters on the same pages and prints one line per converter."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("paths", nargs="+", type=Path)
     parser.add_argument("--peers", type=Path, help="a site-packages folder that has the peers")

@@ -21,6 +21,8 @@ import yaml
 
 from filters.step import Step
 from pipeline.sources import SOURCES
+from pipeline.sources.all_steps import UNPLACED
+from pipeline.sources.corpora.reader import CorpusReader
 from pipeline.sources.dedup_steps import DedupStep
 from pipeline.sources.source import UNKNOWN_FORM, AnyStep, Source
 
@@ -78,10 +80,18 @@ def _tables(root: Path) -> Iterator[tuple[str, dict[str, Writer]]]:
     yield "CHANGELOG.md", {"data versions": lambda old: _data_versions()}
     steps: dict[str, Writer] = {f"steps of {name}": _steps_writer(source) for name, source in SOURCES.items()}
     yield "docs/recipe.md", {**steps, "licences": lambda old: _licences()}
+    yield "docs/corpora.md", {"filters for any source": lambda old: _unplaced()}
     yield (
         "docs/formats.md",
         {"columns": lambda old: _columns(), "reasons of records": lambda old: _reasons_of_records()},
     )
+
+
+def _unplaced() -> Iterator[str]:
+    """One row per filter that only a configuration file gives a source."""
+    yield from _head("step", "rule", "settings (default)", "from", "reasons")
+    for step in UNPLACED:
+        yield _row(f"`{step.NAME}`", rule_of(step), _settings(step), _cite(step), _names(step.REASONS))
 
 
 def _steps_writer(source: Source) -> Writer:
@@ -170,6 +180,7 @@ def _reasons_of_records() -> Iterator[str]:
     yield _row("all", "", _names([UNKNOWN_FORM]))
     for name, source in SOURCES.items():
         yield _row(name, _names(source.reader.BROKEN), _names(source.reader.NOT_BROKEN))
+    yield _row("declared corpora", _names(CorpusReader.BROKEN), _names(CorpusReader.NOT_BROKEN))
 
 
 def _data_versions() -> Iterator[str]:
@@ -177,6 +188,8 @@ def _data_versions() -> Iterator[str]:
     for name, source in SOURCES.items():
         versions = [("reader", source.reader.DATA_VERSION), *((s.NAME, s.DATA_VERSION) for s in source.steps)]
         yield _row(name, ", ".join(f"{step} {version}" for step, version in versions))
+    any_source = [("reader", CorpusReader.DATA_VERSION), *((step.NAME, step.DATA_VERSION) for step in UNPLACED)]
+    yield _row("declared corpora", ", ".join(f"{step} {version}" for step, version in any_source))
 
 
 def _licences() -> Iterator[str]:

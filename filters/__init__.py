@@ -1,19 +1,22 @@
-"""Rules about texts: filters and edits as pure functions of columns. No Beam, no files, no clock, no randomness.
+"""Contains rules about texts: filters and edits as pure functions of columns. No Beam, files, clock or randomness.
 
     record batch -> step.apply -> Outcome: edited columns, verdicts (the reason to drop, or null), signals
 
 Read ``step.py`` first, then ``rules.py``.
 
-- ``step``: the base class of all filters, and what one returns.
+- ``step``: the base class of all filters, and the class of their results.
 - ``rules``: a limit on a signal, with its citation.
 - ``ccnet``, ``c4``, ``code``, ``books``: the rules of CommonCrawl, C4, GitHub and books.
-- ``near``: near-duplicate documents of any source.
-- ``wikitext``, ``latex``, ``html``: markup to text.
+- ``near``: near-duplicate documents, for any source.
+- ``rule_sets``: the rules of Gopher and FineWeb, for any source.
+- ``wikitext``, ``latex``, ``html``: conversion of markup to text.
 - ``language``: language identification.
-- ``reference``: the classifier of pages like those that Wikipedia cites.
-- ``exclude``, ``urls``: documents that must not be in the output, and how addresses are compared.
+- ``reference``: the classifier that compares pages with those that Wikipedia cites.
+- ``decontaminate``: the search for items of evaluation sets in documents.
+- ``url_lists``: the search for URLs on lists of hosts and addresses.
+- ``exclude``, ``urls``: documents that must not be in the output, and how URLs are compared.
 - ``data``: tables that the rules read when they are imported.
-- ``decoding``, ``encoding_guess``, ``encoding_labels``: one policy that decodes bytes to text, for all sources.
+- ``decoding``, ``encoding_guess``, ``encoding_labels``: decoding of bytes to text, the same for all sources.
 
 >>> import pyarrow as pa
 >>> from filters.ccnet.length import MinLength

@@ -1,17 +1,17 @@
-r"""Decodes bytes to text: one policy for web pages, books and TeX files.
+r"""Decodes bytes to text, with the same rules for web pages, books and TeX files.
 
 Evidence is used in this order:
 
-1. What the bytes prove: a byte order mark; ASCII; UTF-16 or UTF-32 by the positions of its zero bytes; ISO-2022-JP and
+1. Proof in the bytes: a byte order mark; ASCII; UTF-16 or UTF-32 by the positions of zero bytes; ISO-2022-JP and
    ISO-2022-KR by their escape sequences; UTF-8 if it has multi-byte sequences and they outnumber the bad bytes.
-2. A declared encoding, unless the bytes contradict it: they have no meaning in it, or read as another language's
-   text in another encoding and as gibberish in this one.
+2. A declared encoding, unless the bytes contradict it. They do if they are invalid in it, or if they are gibberish in
+   it and text of some language in another encoding.
 3. A guess among the encodings of ``encoding_guess.CANDIDATES`` by the letters that result.
 
-Bad bytes stay single bad bytes:
+Bad bytes do not affect the text around them:
 
-- In UTF-8, an isolated byte that is no part of a damaged character becomes the Windows-1252 character that it stands
-  for: editors and mail programs paste such bytes into UTF-8 files. A damaged character becomes one U+FFFD.
+- In UTF-8, an isolated byte that is not part of a damaged character is decoded as Windows-1252, because editors and
+  mail programs paste such bytes into UTF-8 files. A damaged character becomes one U+FFFD.
 - In every encoding, a character that is incomplete at the end of the data is dropped.
 - In the other encodings, a byte without meaning becomes U+FFFD.
 """
@@ -39,10 +39,10 @@ _BOMS = (
 )
 _WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
 _MIN_MARGIN = 10.0
-"""Ours: the logarithm of how much more probable UTF-8 with many bad bytes has to be than another encoding."""
+"""Ours: UTF-8 with many bad bytes must be more probable than any other encoding by the factor exp(10)."""
 _SAMPLE_BYTES = 16_384
 _MAX_BAD_FRACTION = 0.02
-"""Ours: of the bytes outside ASCII. With more bad bytes, the bytes contradict the declared encoding."""
+"""Ours: if a larger share of the bytes outside ASCII is bad, the bytes contradict the declared encoding."""
 _ESCAPES = ((b"\x1b$)C", "iso2022_kr"), (b"\x1b$B", "iso2022_jp_2"), (b"\x1b$@", "iso2022_jp_2"))
 _BAD_RUN = re.compile("[\udc80-\udcff]+")
 _BAD_TAIL = re.compile("[\udc80-\udcff]+\\Z")
@@ -54,18 +54,18 @@ class Decoded:
     """The result of ``decode``."""
 
     text: str
-    """Without byte order marks at its start; line ends and control characters as they came."""
+    """The text without byte order marks at its start. Line ends and control characters are unchanged."""
     encoding: str
     """Python's canonical name of the codec, such as ``utf-8``, ``cp1252`` or ``iso8859-2``."""
     decided_by: DecidedBy
     certainty: float
-    """Between 0 and 1. 1.0 if proved. If guessed, the probability among all candidates, by the letters' frequencies."""
+    """From 0 to 1; 1.0 if proved or declared. If guessed, the probability among all candidates, by letters."""
     num_bad_bytes: int
     """Bytes without meaning in ``encoding``, including those that were dropped at the end."""
 
 
 def decode(data: bytes, *, declared: Sequence[str] = (), language: str | None = None) -> Decoded:
-    r"""Decodes ``data`` as the module's docstring describes. Any bytes have a text.
+    r"""Decodes ``data`` by the rules in the module's docstring. Returns a text for any bytes.
 
     Args:
         data: the bytes.
@@ -137,17 +137,17 @@ def _proved(data: bytes, declared: Sequence[str]) -> Decoded | None:
 
 
 def _reads_better_as_utf8(data: bytes) -> bool:
-    """True if UTF-8 with bad bytes is far more probable than every other encoding, by the letters that result."""
+    """Returns True if UTF-8 with bad bytes is far more probable than every other encoding, by the letters."""
     guess = guess_encoding(data)
     text = _repaired(_escaped_utf8(guess.sample)[0])
     return log_probability(text, None) > guess.score + _MIN_MARGIN
 
 
 def _escaped_utf8(data: bytes) -> tuple[str, int]:
-    """Decodes UTF-8, a bad byte 0xNN as U+DCNN.
+    """Decodes UTF-8. A bad byte 0xNN becomes U+DCNN.
 
     Returns:
-        The text, and the number of bytes of an incomplete character at its end that were dropped.
+        The text, and the number of bytes of an incomplete last character, which are dropped.
     """
     text = data.decode("utf-8", "surrogateescape")
     tail = _BAD_TAIL.search(text, max(0, len(text) - 3))
@@ -157,7 +157,7 @@ def _escaped_utf8(data: bytes) -> tuple[str, int]:
 
 
 def _num_good_and_bad(escaped: str) -> tuple[int, int]:
-    """Counts the multi-byte characters and the bad bytes."""
+    """Returns the numbers of multi-byte characters and of bad bytes."""
     num_high = len(escaped) - len(escaped.encode("ascii", "ignore"))
     num_bad_bytes = len(escaped) - len(escaped.encode("utf-8", "ignore").decode("utf-8"))
     return num_high - num_bad_bytes, num_bad_bytes
@@ -184,7 +184,7 @@ def _repaired(escaped: str) -> str:
 
 
 def _is_incomplete(tail: bytes) -> bool:
-    """True if the bytes begin a UTF-8 character that needs more of them."""
+    """Returns True if the bytes are the beginning of a UTF-8 character that needs more bytes."""
     try:
         tail.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -193,7 +193,7 @@ def _is_incomplete(tail: bytes) -> bool:
 
 
 def _from_surrogates(bad: bytes) -> str | None:
-    """Decodes characters beyond U+FFFF that Java and Oracle wrote as two surrogates of three bytes each (CESU-8)."""
+    """Decodes characters beyond U+FFFF that Java and Oracle wrote as two 3-byte surrogates (CESU-8); None if not."""
     if len(bad) < 6 or not bad.startswith(b"\xed"):
         return None
     try:
@@ -203,10 +203,10 @@ def _from_surrogates(bad: bytes) -> str | None:
 
 
 def _repaired_bytes(bad: bytes, leads: set[int], *, is_after_character: bool) -> Iterator[str]:
-    """Yields a character for each isolated bad byte, and one U+FFFD for each group of bytes of a damaged character.
+    """Yields a character for each isolated bad byte, and one U+FFFD for the bytes of each damaged character.
 
-    A byte is isolated if it is the lead byte of none of the document's characters (``leads``) and no continuation
-    byte follows, or if it is a continuation byte with only ASCII around it.
+    A byte is isolated in two cases: it is no lead byte of any character of the document (``leads``) and no continuation
+    byte follows, or it is a continuation byte with only ASCII around it.
     """
     at = 0
     while at < len(bad):
@@ -222,7 +222,7 @@ def _repaired_bytes(bad: bytes, leads: set[int], *, is_after_character: bool) ->
 
 
 def _decoded(data: bytes, codec: str) -> tuple[str, int]:
-    """Decodes with U+FFFD for bytes without meaning; a character that is incomplete at the end is dropped."""
+    """Returns the text and the number of bad bytes, which become U+FFFD. Drops an incomplete last character."""
     if codec == "utf-8":
         escaped, num_cut = _escaped_utf8(data)
         return _repaired(escaped), _num_good_and_bad(escaped)[1] + num_cut
@@ -233,7 +233,7 @@ def _decoded(data: bytes, codec: str) -> tuple[str, int]:
 
 
 def _wide_by_zeros(data: bytes) -> str | None:
-    """Returns the codec if the data is UTF-16 or UTF-32 without a mark, as the positions of zero bytes show."""
+    """Returns the codec if zero bytes show that the data is UTF-16 or UTF-32 without a mark, else None."""
     sample = data[:_SAMPLE_BYTES]
     if b"\0" not in sample or len(sample) < 4:
         return None
@@ -253,7 +253,7 @@ def _wide_by_zeros(data: bytes) -> str | None:
 
 
 def _is_wide_text(data: bytes, codec: str) -> bool:
-    """True if the first bytes decode without an error to characters that texts are made of."""
+    """Returns True if the first bytes decode to ordinary text characters without an error."""
     sample = data[:_SAMPLE_BYTES]
     decoder = codecs.getincrementaldecoder(codec)("replace")
     return is_text(decoder.decode(sample))

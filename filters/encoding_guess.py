@@ -1,9 +1,9 @@
-"""Guesses the encoding of bytes by the letters that they would be.
+"""Guesses the encoding of bytes by the letters that they become in each encoding.
 
-A sample of the words that have bytes outside ASCII is decoded by every candidate. Each result gets the probability
-of its letters in the most likely language (``filters/data/encodings/letters.yaml``), lowered for what prose does not
-have: a capital after a small letter, two scripts in one word, a sign inside a word, a control character. The method is
-that of naive Bayes; detectors such as Mozilla's use the same evidence.
+A sample of the words that have bytes outside ASCII is decoded with every candidate. Each result gets the probability
+of its letters in the most likely language (``filters/data/encodings/letters.yaml``). Things that prose does not have
+lower the probability: a capital after a small letter, two scripts in one word, a sign inside a word, a control
+character. This is naive Bayes; detectors such as Mozilla's use the same evidence.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ CANDIDATES = (
     "cp437", "cp852", "cp865", "cp861", "cp857", "cp775", "mac-roman", "mac-latin2", "mac-cyrillic", "mac-greek",
     "mac-turkish", "cp855", "cp737", "iso8859-16",
 )  # fmt: skip
-"""From the most to the least usual. Of two that give the same text, the first is chosen."""
+"""Codecs from the most to the least common. If two give the same text, the first is chosen."""
 _NON_LATIN = frozenset((
     "cp1251", "koi8-r", "koi8-u", "iso8859-5", "cp1253", "iso8859-7", "cp1255", "iso8859-8", "cp1256", "iso8859-6",
     "cp874", "gb18030", "big5hkscs", "cp932", "euc_jp", "cp949", "cp866", "mac-cyrillic", "mac-greek", "cp855",
     "cp737",
 ))  # fmt: skip
-"""Not chosen if the sample would have no two letters of their scripts in a row: then they differ in signs alone."""
+"""Codecs of other scripts. They are chosen only if the sample has two letters of such a script in a row."""
 _FAR_LETTER = re.compile(r"[\u0370-\u1dff\u3041-\ud7af]{2}")
 _PRIOR_COSTS = (0.0, *[3.0] * 25, *[7.0] * (len(CANDIDATES) - 26))
 """Ours: the logarithms of how rare the candidates are: Windows-1252, others of the web, those of DOS and the Mac."""
 _MAX_HIGH_BYTES = 1_000
-"""Ours: the words with this many bytes outside ASCII are enough for every pair of candidates; bounds the time."""
+"""Ours: words with this many bytes outside ASCII in total distinguish every pair of candidates. Bounds the time."""
 _MAX_WORDS = 2_000
-"""Ours: with repetitions, of which the sample has each word once."""
+"""Ours: maximum number of words that are read, counting repetitions. The sample contains each word once."""
 _MAX_WORD_BYTES = 2_000
 _MAX_LEFT_BYTES = 40
 _ASCII = bytes(range(0x80))
@@ -51,14 +51,15 @@ _WORD_BREAK = re.compile(rb"[\x00-\x20<>\"&;]")
 _BAD_CATEGORIES = frozenset(("Cc", "Cn", "Co", "Cs"))
 _LETTERS = Path(__file__).parent / "data" / "encodings" / "letters.yaml"
 _LANGUAGE_BONUS = 8.0
-"""Ours: the logarithm of how much more probable the expected language is."""
+"""Ours: the expected language is more probable than the others by the factor exp(8)."""
 _ANY_COST_PER_LETTER = 0.3
-"""Ours: how much worse than the sample's own frequencies those of the right language's table may be, per letter."""
+"""Ours: cost per letter of using the sample's own letter frequencies instead of a language's table."""
 _SIGN_IN_WORD = 7.0
 _CONTRADICTION = 0.4
 _MIN_CONTRADICTION = 10.0
-"""Ours: a declaration is contradicted if it makes the sample less probable by the factor exp(10), and by exp(0.4) per
-byte outside ASCII: far more than the wrong letters of a language without a table, less than gibberish."""
+"""Ours: a declaration is contradicted if it makes the sample less probable than the guess does, by the factor exp(10)
+and by exp(0.4) per byte outside ASCII. Wrong letters of a language without a table cost far less; gibberish costs
+more."""
 
 # The classes of characters.
 _BREAK, _LOWER, _UPPER, _FAR_LOWER, _FAR_UPPER, _CASELESS, _IDEOGRAPH, _SIGN, _ODD, _BAD, _JOINER, _EAST_SIGN = range(
@@ -74,9 +75,9 @@ class Guess:
 
     codec: str
     certainty: float
-    """The probability of the text that ``codec`` gives, among the texts that the candidates give."""
+    """The probability of the text that ``codec`` gives, among the texts of all candidates."""
     score: float
-    """The logarithm of the probability of that text."""
+    """The natural logarithm of that text's probability."""
     sample: bytes
     language: str | None
     """The expected language that was passed in."""
@@ -89,7 +90,7 @@ class _Tables:
     classes: NDArray[np.uint8]
     """The class of each code point up to U+FFFF."""
     log_probs: NDArray[np.float64]
-    """By row and language; row 0 is for what is no letter."""
+    """Natural logarithms of probabilities, by row and language. Row 0 is for all characters that are no letters."""
     languages: list[str]
     western: NDArray[np.int64]
     """The rows of the letters of Windows-1252 outside ASCII."""
@@ -116,7 +117,7 @@ def guess_encoding(data: bytes, *, language: str | None = None) -> Guess:
 
 
 def is_contradicted(codec: str, guess: Guess) -> bool:
-    """True if the sample is far more probable in the guessed encoding than in ``codec``."""
+    """Returns True if the sample is far more probable in the guessed encoding than in ``codec``."""
     text = _sample_text(guess.sample, codec)
     if _sample_text(guess.sample, guess.codec).count("\ufffd") > text.count("\ufffd"):
         return False
@@ -126,7 +127,7 @@ def is_contradicted(codec: str, guess: Guess) -> bool:
 
 
 def is_text(text: str) -> bool:
-    r"""True if almost all characters are ones that texts are made of.
+    r"""Returns True if at most 1 % of the characters are control, private-use or unassigned characters or U+FFFD.
 
     >>> is_text("текст\n"), is_text("\x01\x02\ufffd\ue000")
     (True, False)
@@ -141,7 +142,7 @@ def is_text(text: str) -> bool:
 def _sample(data: bytes) -> bytes:
     """Returns the first words that have bytes outside ASCII, one per line.
 
-    Words end at bytes that are no second byte of a character in any candidate.
+    Words end at ASCII bytes that are not the second byte of a character in any candidate.
     """
     words: dict[bytes, None] = {}
     num_high_bytes = num_words = at = 0
@@ -155,7 +156,7 @@ def _sample(data: bytes) -> bytes:
         if word not in words:
             words[word] = None
             num_high_bytes += _num_high(word)
-        if len(word) >= _MAX_WORD_BYTES:  # from inside a word, the bytes could be read out of step
+        if len(word) >= _MAX_WORD_BYTES:  # skip the rest of the word: reading could begin inside a character
             end = _WORD_BREAK.search(data, at, at + 50 * _MAX_WORD_BYTES)
             if end is None:
                 break
@@ -173,9 +174,9 @@ def _sample_text(sample: bytes, codec: str) -> str:
 
 
 def log_probability(text: str, language: str | None) -> float:
-    """Returns the logarithm of the text's probability in the language that makes it the most probable.
+    """Returns the natural logarithm of the text's probability in the language that makes it most probable.
 
-    The text is a sample: words that have characters outside ASCII.
+    The text is a sample of words that have characters outside ASCII.
     """
     tables = _tables()
     points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
@@ -196,9 +197,10 @@ def log_probability(text: str, language: str | None) -> float:
 
 
 def _score_of_any_language(counts: NDArray[np.int64], tables: _Tables) -> float:
-    """Returns the logarithm of the probability in a language that has no table but is written in Windows-1252.
+    """Returns the log probability in a language that has no table but is written in Windows-1252.
 
-    Its frequencies are those of the sample itself, so each letter costs what it takes to state them.
+    Its letter frequencies are taken from the sample itself, so each different letter adds a cost.
+    Returns minus infinity if the sample has no letters, or letters outside Windows-1252.
     """
     num_letters = int(counts[1:].sum())
     western = counts[tables.western]
@@ -211,7 +213,7 @@ def _score_of_any_language(counts: NDArray[np.int64], tables: _Tables) -> float:
 
 
 def _costs() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Ours: the costs of classes of characters and of pairs of them, in logarithms of probabilities."""
+    """Returns the costs of character classes and of pairs of classes, as natural logarithms (ours)."""
     single = np.zeros(12)
     single[[_UPPER, _FAR_UPPER]] = 1.0
     single[[_SIGN, _JOINER, _EAST_SIGN, _ODD, _BAD]] = 5.0, 3.5, 3.5, 9.0, 20.0
@@ -237,7 +239,7 @@ def _tables() -> _Tables:
     known = sorted(
         {letter for letters in frequencies.values() for letter in letters} | {*_ASCII_LETTERS, *_WESTERN_LETTERS}
     )
-    others = ["", "ƀ", "\u4e02", "\uac02", "\u3094", "\u0561"]  # one for each group of letters that no table has
+    others = ["", "ƀ", "\u4e02", "\uac02", "\u3094", "\u0561"]  # one letter for each group that has no table
     row_of = {letter: len(others) + number for number, letter in enumerate(known)}
     rows = np.zeros(0x10000, np.int16)
     classes = np.zeros(0x10000, np.uint8)
@@ -261,11 +263,11 @@ def _tables() -> _Tables:
 
 _ASCII_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _WESTERN_LETTERS = "àáâãäåæçèéêëìíîïðñòóôõöøùúûüýþÿßšžœ"
-"""The letters of Windows-1252, in which a language without a table is probably written."""
+"""The letters of Windows-1252 outside ASCII. A language without a table is probably written with them."""
 
 
 def _frequencies(packed: str) -> dict[str, float]:
-    """Unpacks "łż12 a5" to the frequencies of single letters."""
+    """Unpacks a string such as "łż12 a5" to the frequencies of single letters."""
     pairs = re.findall(r"([^\d\s]+)(\d+)", packed)
     return {letter: 0.98e-4 * int(number) for letters, number in pairs for letter in letters}
 
@@ -305,7 +307,7 @@ def _group(point: int) -> int:
 
 
 def _rare(letter: str, letters: Mapping[str, float]) -> float:
-    """Ours: the probability of a letter that a language's table does not have."""
+    """Returns the probability of a letter that a language's table does not have (ours)."""
     is_latin = "e" in letters
     if letter.isascii():
         return 5e-4 if is_latin else 3e-3

@@ -21,7 +21,7 @@ _MEANT = {
     "utf-8-sig": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le", "shift_jis_2004": "cp932",
     "shift_jisx0213": "cp932", "euc_jis_2004": "euc_jp", "euc_jisx0213": "euc_jp", "iso2022_jp": "iso2022_jp_2",
 }  # fmt: skip
-"""Codecs that browsers replace by a superset (WHATWG, Encoding, section 4.2)."""
+"""Maps codecs to the supersets that browsers use instead (WHATWG, Encoding, section 4.2)."""
 _ALIASES = {
     "windows874": "cp874", "dos874": "cp874", "xmaccyrillic": "mac-cyrillic", "xmacukrainian": "mac-cyrillic",
     "xmacroman": "mac-roman", "macintosh": "mac-roman", "applemac": "mac-roman", "macroman": "mac-roman",
@@ -34,13 +34,13 @@ _ALIASES = {
     "big5eten": "big5", "xxbig5": "big5", "cnbig5": "big5", "gb231280": "gbk", "latin9": "iso8859-15",
     "windows31j": "cp932", "isolatin1": "iso8859-1", "isolatin2": "iso8859-2", "iso88591windows1252": "cp1252",
 }  # fmt: skip
-"""Labels that Python does not know, without their punctuation."""
+"""Maps labels that Python does not know, written without punctuation, to codecs."""
 _NUMBERED = re.compile(r"(?:win|windows|cp|ms|ibm|dos|codepage|xcp|xwindows)(\d{3,4})")
 
 
 @lru_cache(maxsize=1024)
 def python_codec(label: str) -> str | None:
-    """Returns Python's canonical name of the codec that browsers would use for this label; None if it is unknown.
+    """Returns Python's canonical name of the codec that browsers use for this label; None if the label is unknown.
 
     >>> python_codec("Latin-1"), python_codec(" win-1251 "), python_codec("ISO_8859-2"), python_codec("rot13")
     ('cp1252', 'cp1251', 'iso8859-2', None)
@@ -55,7 +55,7 @@ def python_codec(label: str) -> str | None:
             continue
         try:
             codec = codecs.lookup(name).name
-        except (LookupError, ValueError):  # ValueError: the label has a NUL or is no ASCII
+        except (LookupError, ValueError):  # ValueError: the label contains a NUL or is not ASCII
             continue
         codec = _MEANT.get(codec, codec)
         if codec in _CODECS:

@@ -19,7 +19,7 @@ _COMMENT = re.compile(r"(?:^|\s)#")
 def parse_exclusions(lines: Iterable[str]) -> frozenset[str]:
     """Reads ids, urls or hosts, one per line. A ``#`` at the start of a line or after a space begins a comment.
 
-    A url names one page: its scheme, the case of its host and its last slash do not matter.
+    A url names one page. Its scheme, the case of its host and its final slash do not matter.
 
     >>> sorted(parse_exclusions(["# opt-outs", "Example.com", "", "doc-1  # by mail"]))
     ['Example.com', 'doc-1', 'example.com']
@@ -30,7 +30,7 @@ def parse_exclusions(lines: Iterable[str]) -> frozenset[str]:
 
 
 def page_of(url: str) -> str:
-    """Returns a key that all spellings of one page's url share; empty if it is not a url.
+    """Returns a key that is the same for all spellings of a page's url; empty if ``url`` is not a url.
 
     >>> page_of("HTTP://Example.com/A/"), page_of("https://example.com/A"), page_of("doc-1")
     ('//example.com/A', '//example.com/A', '')

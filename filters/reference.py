@@ -1,6 +1,6 @@
 """Classifies pages as references: a linear model separates pages that Wikipedia cites from random ones.
 
-LLaMA (section 2.1) did not publish its model. This one has RedPajama's form: a supervised fastText model over whole
+LLaMA (section 2.1) did not publish its model. This model has RedPajama's form: a supervised fastText model over whole
 pages with the labels ``wiki`` and ``cc``. Train one with ``python -m pipeline.models train-reference``.
 """
 
@@ -49,13 +49,13 @@ class ReferenceModel:
         if not found:
             return 0.0
         probability, label = found[0]
-        probability = min(probability, 1.0)  # fastText goes a hair over
+        probability = min(probability, 1.0)  # fastText may return slightly more than 1
         return float(probability if label == REFERENCE_LABEL else 1.0 - probability)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference(Step):
-    """Drops pages that the classifier does not take for references."""
+    """Drops pages that the classifier rates as unlikely to be cited by Wikipedia."""
 
     NAME: ClassVar[str] = "reference"
     CITE: ClassVar[str] = 'LLaMA, section 2.1: "discarded pages not classified as references"'

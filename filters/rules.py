@@ -1,6 +1,6 @@
-"""A rule is a limit on a signal, with the source of the limit.
+"""Defines rules: a rule is a limit on a signal, with the source of the limit.
 
-A filter's rules document it: they list what it drops, what there is to test, and which limits can be varied.
+A filter's rules document the filter: they list its reasons to drop, the cases to test, and the limits to vary.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Rule:
     """Drops a document if ``signal op limit`` is true."""
 
     reason: str
-    """Name of the fault in snake_case. Documents are counted and written under it: it is part of the output format."""
+    """Name of the fault in snake_case. It is part of the output format: documents are counted and stored under it."""
     signal: str
     op: str
     limit: float
@@ -32,7 +32,7 @@ class Rule:
 
 
 def first_broken(signals: Mapping[str, pa.Array], rules: Sequence[Rule]) -> tuple[pa.Array, pa.Array]:
-    """Returns (verdict, detail): for each document the reason of the first rule it breaks, and the value that broke it.
+    """Returns (verdict, detail): for each document the reason of the first rule it breaks, and its value; else null.
 
     Raises:
         ValueError: a signal is null for a document that no earlier rule dropped. Give undefined numbers a reason of

@@ -1,4 +1,4 @@
-"""The base class of all filters: a step judges documents, and may edit them.
+"""Defines the base class of all filters: a step judges documents, and may edit them.
 
 A step takes one record batch and returns an :class:`Outcome`: new columns (an edited text, a language), a verdict (the
 reason to drop a document, or null) and signals (measurements). It never counts and never removes rows. The pipeline
@@ -23,13 +23,15 @@ class Outcome:
     """The result of a step for one batch of ``n`` documents. Every array has ``n`` rows, in the batch's order."""
 
     verdict: pa.Array
-    """string; the reason to drop the document, null if it is kept."""
+    """string; the reason to drop the document, null if the document is kept."""
     columns: Mapping[str, pa.Array] = field(default_factory=dict)
     """Columns that replace those of the batch (``text``, ``language``), or the added ones in ``COLUMNS``."""
     detail: pa.Array | None = None
     """string; the number or name that decided, null if the document is kept."""
     signals: Mapping[str, pa.Array] = field(default_factory=dict)
     """double; measurements by name, null if not measured."""
+    evidence: pa.RecordBatch | None = None
+    """Rows that the step leaves about what it found, with the columns of ``EVIDENCE``; None if it found nothing."""
 
 
 class Step(ABC):
@@ -43,16 +45,20 @@ class Step(ABC):
     NAME: ClassVar[str]
     """The name of the stage in configuration files, ``dropped/`` and ``stats/``."""
     DATA_VERSION: ClassVar[int] = 1
-    """Increase it when the same input and settings would give other output. Explain the change in CHANGELOG."""
+    """Increase this when the same input and settings would give different output. Explain the change in CHANGELOG."""
     MODELS: ClassVar[tuple[str, ...]] = ()
     """The keys of the models that ``apply`` needs."""
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
     """The columns that ``apply`` adds, with their types."""
+    NEEDS: ClassVar[tuple[str, ...]] = ()
+    """The columns, besides those of every source, without which ``apply`` cannot judge."""
     REASONS: ClassVar[tuple[str, ...]] = ()
     """The reasons for which ``apply`` drops documents."""
     CITE: ClassVar[str] = "ours"
     """Where the rule comes from, for the table in ``docs/recipe.md``."""
+    EVIDENCE: ClassVar[pa.Schema | None] = None
+    """The columns of the evidence that ``apply`` leaves, if it leaves any."""
 
     @abstractmethod
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges every document of the batch, and may edit it. No document may influence another one's outcome."""
+        """Judges every document of the batch, and may edit it. No document may influence the result of another."""

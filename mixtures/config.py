@@ -8,9 +8,11 @@ from typing import Any
 
 from mixtures.recipe import Recipe, read_yaml, recipe_of
 
-RUN_KEYS = ("recipe", "inputs", "models", "output", "seed", "exclude", "run", "dedup")
+RUN_KEYS = ("recipe", "inputs", "models", "output", "seed", "exclude", "run", "decontamination", "dedup")
 """Keys of a configuration file that are about the run; all others are the recipe's."""
-RECIPE_KEYS = ("name", "mixture", "tokenizer", "shards", "sources", "paper")
+RECIPE_KEYS = ("name", "mixture", "tokenizer", "shards", "sources", "corpora", "paper")
+DECONTAMINATION = "decontamination"
+"""The key about evaluation sets. A recipe may have it too; it says nothing about the mixture."""
 _WHOLE_KEYS = ("weights", "epochs", "validation")
 """Replaced as a whole: a partial override of weights would not add up to 100."""
 
@@ -40,9 +42,41 @@ def recipe_of_config(config: Mapping[str, Any], *, default: str, inputs: Iterabl
         ValueError: the result is no recipe.
     """
     base = read_yaml(text_in(config, "recipe") or default)
+    base.pop(DECONTAMINATION, None)
     own = {k: v for k, v in config.items() if k not in RUN_KEYS and not (k == "tokenizer" and isinstance(v, str))}
+    if config.get("corpora") and not config.get("recipe") and not _sources(own.get("mixture")):
+        once = {"epochs": dict.fromkeys(inputs, 1)}  # a corpus of one's own, and no weights: all of it, once
+        own["mixture"] = {**(own.get("mixture") or {}), **once}
     own = _with_sources(own, list(inputs) or list(config.get("inputs") or ()) or _sources(base.get("mixture")))
     return recipe_of(_laid_over(_of_weights(base, own), own))
+
+
+def corpora_in(config: Mapping[str, Any], *, default: str) -> dict[str, Any]:
+    """Returns the declarations of sources without code: those of the recipe that the file names, and its own over them.
+
+    Raises:
+        ValueError: they are no mapping.
+    """
+    found = _laid_over(
+        read_yaml(text_in(config, "recipe") or default).get("corpora") or {}, config.get("corpora") or {}
+    )
+    if not isinstance(found, Mapping):
+        raise ValueError("corpora in the config file must map a name to its declaration")
+    return {str(name): one for name, one in found.items()}
+
+
+def decontamination_of_config(config: Mapping[str, Any]) -> Any:
+    """Returns what the file says about evaluation sets, laid over what the recipe says that it names; None if neither
+    says anything, or if the file switches it off (``false``).
+    """
+    own = config.get(DECONTAMINATION)
+    named = text_in(config, "recipe")
+    base = read_yaml(named).get(DECONTAMINATION) if named else None
+    if own is None or own is False:
+        return base if own is None and base is not False else None
+    if isinstance(own, list):
+        own = {"sets": own}
+    return _laid_over(base, own)
 
 
 def text_in(config: Mapping[str, Any], key: str) -> str | None:

@@ -1,16 +1,20 @@
 """``python -m mixtures.export --format FORMAT DIR TARGET``: the shards in the layouts of other trainers.
 
-========== ======================================== ==================================================================
-format     files of each output                     layout
-========== ======================================== ==================================================================
-megatron   ``NAME.bin``, ``NAME.idx``               Megatron-LM's indexed dataset, version 1: one sequence per document
-                                                    (``megatron/core/datasets/indexed_dataset.py``)
-datatrove  ``NAME.ds``, ``.ds.index``,              ids; document ends in tokens, uint64; tokenizer, bytes per id and
-           ``.ds.metadata``                         number of tokens as text (``pipeline/tokens/tokenizer.py``)
-dolma      ``NAME.npy``, ``NAME.csv.gz``            ids with no header, in spite of the name: ``numpy.memmap`` reads
-                                                    them; rows of start, end, id, source, row
-                                                    (``tokenizer/memmap_writer.py``)
-========== ======================================== ==================================================================
+=========== ======================================== =================================================================
+format      files of each output                     layout
+=========== ======================================== =================================================================
+megatron    ``NAME.bin``, ``NAME.idx``               Megatron-LM's indexed dataset, version 1: one sequence per document
+                                                     (``megatron/core/datasets/indexed_dataset.py``)
+datatrove   ``NAME.ds``, ``.ds.index``,              ids; document ends in tokens, uint64; tokenizer, bytes per id and
+            ``.ds.metadata``                         number of tokens as text (``pipeline/tokens/tokenizer.py``)
+dolma       ``NAME.npy``, ``NAME.csv.gz``            ids with no header, in spite of the name: ``numpy.memmap`` reads
+                                                     them; rows of start, end, id, source, row
+                                                     (``tokenizer/memmap_writer.py``)
+mds         ``shard.NNNNN.mds``, ``index.json`` in   MosaicML streaming's MDS, version 2: a sample per document with
+            the folder ``NAME``                      ``doc_id``, ``source`` and ``tokens``; see `mixtures.export_mds`
+arrayrecord ``NAME.arrayrecord``                     a record per document, a ``tf.train.Example`` with the ids in
+                                                      ``text``; see `mixtures.export_arrayrecord`
+=========== ======================================== =================================================================
 
 Ids are little-endian, uint16 or uint32 as in the shards (Megatron knows no uint32: int32). Documents stand in the
 order of the shards: the global shuffle. A file appears under its name when it is whole, its index last.
@@ -24,46 +28,28 @@ import gzip
 import io
 import struct
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any, Literal, get_args
 
 import numpy as np
-import pyarrow as pa
 
+from mixtures.export_arrayrecord import write_arrayrecord
+from mixtures.export_files import Output, WholeFiles, batches, little
+from mixtures.export_mds import write_mds
 from mixtures.manifest import TOKENIZER_NAME, read_manifest, shard_infos, validation_infos
-from mixtures.shards import ShardInfo, read_batches
+from mixtures.shards import ShardInfo
 from mixtures.storage import LocalStorage
 from mixtures.stream import check_shard, check_sizes, check_sum
 from tokenizer.encode import id_dtype
 from tokenizer.interrupts import as_command
 
-Format = Literal["megatron", "datatrove", "dolma"]
-FORMATS: tuple[Format, ...] = ("megatron", "datatrove", "dolma")
+Format = Literal["megatron", "datatrove", "dolma", "mds", "arrayrecord"]
+FORMATS: tuple[Format, ...] = get_args(Format)
 
 _MEGATRON_MAGIC = b"MMIDIDX\x00\x00"
 _MEGATRON_CODES = {"uint16": 8, "int32": 4}
 _COUNT_ROWS = 1 << 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Output:
-    """An output file set and the shards that go into it, in order."""
-
-    name: str
-    shards: tuple[ShardInfo, ...]
-    dtype: np.dtype[Any]
-    """Data type of the ids in the shards."""
-
-    @property
-    def rows(self) -> int:
-        return sum(shard.rows for shard in self.shards)
-
-    @property
-    def tokens(self) -> int:
-        return sum(shard.tokens for shard in self.shards)
 
 
 def export(
@@ -82,8 +68,8 @@ def export(
         folder: the run's output folder.
         form: one of :data:`FORMATS`.
         validation_source: exports the documents held out of this source instead of the training stream.
-        shards_per_file: shards that go into one output; default: all for megatron, whose index is opened whole, one
-            for the others.
+        shards_per_file: shards that go into one output; default: all for megatron and mds, whose index is opened
+            whole, one for the others.
 
     Returns:
         The files written, the index of each output after its ids.
@@ -100,12 +86,12 @@ def export(
     for info in infos:
         check_shard(storage, info, manifest)
         check_sum(storage, info)
-    size = shards_per_file or (len(infos) if form == "megatron" else 1)
+    size = shards_per_file or (len(infos) if form in _WITH_ONE_INDEX else 1)
     num_outputs = -(-len(infos) // size)
     Path(target).mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     for number in range(num_outputs):
-        one = _Output(
+        one = Output(
             name=kind if num_outputs == 1 else f"{kind}-{number:05d}-of-{num_outputs:05d}",
             shards=tuple(infos[number * size : (number + 1) * size]),
             dtype=id_dtype(manifest["tokenizer"]["vocab_size"]),
@@ -124,48 +110,17 @@ def _wanted(manifest: dict[str, Any], validation_source: str | None) -> tuple[st
     return f"validation-{validation_source}", held[validation_source]
 
 
-def _batches(storage: LocalStorage, one: _Output) -> Iterator[tuple[pa.RecordBatch, np.ndarray[Any, Any], Any]]:
-    """Yields the record batches with their ids, flattened, and the number of tokens per document."""
-    for info in one.shards:
-        with storage.map(info) as mapped:
-            reader = pa.ipc.open_file(mapped)
-            for batch in read_batches(reader):
-                ids = batch.column("input_ids")
-                offsets = ids.offsets.to_numpy()
-                yield batch, ids.values.to_numpy()[offsets[0] : offsets[-1]], np.diff(offsets)
-
-
-class _Files:
-    """Files that get their names when all are whole, in the order in which they were opened."""
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self.paths = list(paths)
-        self._temporary = [path.with_name(f".{path.name}.tmp") for path in paths]
-        self._stack = ExitStack()
-
-    def __enter__(self) -> list[BinaryIO]:
-        return [cast(BinaryIO, self._stack.enter_context(path.open("w+b"))) for path in self._temporary]
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._stack.close()
-        for temporary, path in zip(self._temporary, self.paths, strict=True):
-            if kind is None:
-                temporary.replace(path)
-            else:
-                temporary.unlink(missing_ok=True)
-
-
-def _megatron(storage: LocalStorage, one: _Output, target: Path) -> list[Path]:
+def _megatron(storage: LocalStorage, one: Output, target: Path) -> list[Path]:
     dtype = one.dtype if one.dtype == np.uint16 else np.dtype(np.int32)
-    files = _Files([target / f"{one.name}.bin", target / f"{one.name}.idx"])
+    files = WholeFiles([target / f"{one.name}.bin", target / f"{one.name}.idx"])
     with files as (data, index):
         index.write(_MEGATRON_MAGIC + struct.pack("<QB", 1, _MEGATRON_CODES[dtype.name]))
         index.write(struct.pack("<QQ", one.rows, one.rows + 1))
         lengths_at = index.tell()
         rows = 0
-        for _, ids, lengths in _batches(storage, one):
-            data.write(_little(ids.astype(dtype, copy=False)))
-            index.write(_little(lengths.astype(np.int32)))
+        for _, ids, lengths in batches(storage, one):
+            data.write(little(ids.astype(dtype, copy=False)))
+            index.write(little(lengths.astype(np.int32)))
             rows += len(lengths)
         assert rows == one.rows, f"{one.name}: {rows} documents, {one.rows} in the manifest"
         begin = 0
@@ -175,35 +130,35 @@ def _megatron(storage: LocalStorage, one: _Output, target: Path) -> list[Path]:
             lengths = np.frombuffer(index.read(4 * num_rows), "<i4").astype(np.int64)
             ends = begin + np.cumsum(lengths) * dtype.itemsize
             index.seek(lengths_at + 4 * rows + 8 * first)
-            index.write(_little(ends - lengths * dtype.itemsize))
+            index.write(little(ends - lengths * dtype.itemsize))
             begin = int(ends[-1])
         index.seek(lengths_at + 12 * rows)
         for first in range(0, rows + 1, _COUNT_ROWS):
-            index.write(_little(np.arange(first, min(first + _COUNT_ROWS, rows + 1), dtype=np.int64)))
+            index.write(little(np.arange(first, min(first + _COUNT_ROWS, rows + 1), dtype=np.int64)))
     return files.paths
 
 
-def _datatrove(storage: LocalStorage, one: _Output, target: Path) -> list[Path]:
+def _datatrove(storage: LocalStorage, one: Output, target: Path) -> list[Path]:
     name = f"{one.name}.ds"
-    files = _Files([target / name, target / f"{name}.index", target / f"{name}.metadata"])
+    files = WholeFiles([target / name, target / f"{name}.index", target / f"{name}.metadata"])
     with files as (data, index, metadata):
         end = 0
-        for _, ids, lengths in _batches(storage, one):
-            data.write(_little(ids))
-            index.write(_little((end + np.cumsum(lengths)).astype(np.uint64)))
+        for _, ids, lengths in batches(storage, one):
+            data.write(little(ids))
+            index.write(little((end + np.cumsum(lengths)).astype(np.uint64)))
             end += len(ids)
         metadata.write(f"{TOKENIZER_NAME}|{one.dtype.itemsize}\n{end}\n{_human(end)}".encode())
     return files.paths
 
 
-def _dolma(storage: LocalStorage, one: _Output, target: Path) -> list[Path]:
-    files = _Files([target / f"{one.name}.npy", target / f"{one.name}.csv.gz"])
+def _dolma(storage: LocalStorage, one: Output, target: Path) -> list[Path]:
+    files = WholeFiles([target / f"{one.name}.npy", target / f"{one.name}.csv.gz"])
     with files as (data, packed), gzip.GzipFile("", "wb", 6, packed, mtime=0) as unpacked:
         # The gzip header has no name and time, so equal shards give equal files.
         text = io.TextIOWrapper(unpacked, encoding="utf-8", newline="")
         rows, begin, number = csv.writer(text), 0, 0
-        for batch, ids, lengths in _batches(storage, one):
-            data.write(_little(ids))
+        for batch, ids, lengths in batches(storage, one):
+            data.write(little(ids))
             ends = (begin + np.cumsum(lengths, dtype=np.int64)).tolist()
             named = batch.column("doc_id").to_pylist(), batch.column("source").to_pylist()
             numbers = range(number, number + len(ends))
@@ -214,12 +169,15 @@ def _dolma(storage: LocalStorage, one: _Output, target: Path) -> list[Path]:
     return files.paths
 
 
-_WRITERS = {"megatron": _megatron, "datatrove": _datatrove, "dolma": _dolma}
-
-
-def _little(array: np.ndarray[Any, Any]) -> Any:
-    """Returns the array's bytes, little-endian, without a copy where possible."""
-    return np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data
+_WRITERS = {
+    "megatron": _megatron,
+    "datatrove": _datatrove,
+    "dolma": _dolma,
+    "mds": write_mds,
+    "arrayrecord": write_arrayrecord,
+}
+_WITH_ONE_INDEX = ("megatron", "mds")
+"""Layouts whose index is of all files together."""
 
 
 def _human(num_tokens: int) -> str:
@@ -249,7 +207,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="export the documents held out of this source instead of the training stream",
     )
     parser.add_argument(
-        "--shards-per-file", type=int, metavar="N", help="shards per output (default: all for megatron, else 1)"
+        "--shards-per-file", type=int, metavar="N", help="shards per output (default: all for megatron and mds, else 1)"
     )
     args = parser.parse_args(argv)
     try:

@@ -117,6 +117,19 @@ class Loader:
         places = self._skips.place(step * self._step_sequences + np.arange(self._step_sequences))
         return self._order.numbers(np.asarray(places, np.int64))
 
+    @property
+    def begin(self) -> int:
+        """The places before this loader's first step, or behind the state it was last given, without skipped ones."""
+        return self._begin
+
+    def batch_at(self, counts: Array) -> Batch:
+        """Returns the sequences at these places of the order as one batch, whatever this loader's step and rank.
+
+        Args:
+            counts: places from the first pass on, without the skipped ones.
+        """
+        return self._batch(self._order.numbers(np.asarray(self._skips.place(counts), np.int64)))
+
     def state_dict(self) -> dict[str, int | str]:
         """Returns the loader's place: the sequences that all ranks have been given before its next step.
 
@@ -224,16 +237,22 @@ class Loader:
     def _rank_offsets(self) -> Array:
         return self.place.rank * self.settings.batch_size + np.arange(self.settings.batch_size)
 
+    def _batch(self, sequences: Array) -> Batch:
+        return next(self._split(sequences, [len(sequences)]))
+
     def _batches(self, counts: Array) -> Iterator[Batch]:
         """Yields a batch per row of ``counts``; what lies after the end is left out."""
-        width = self.settings.seq_len + 1
         num_rows = np.count_nonzero(counts < self._end(), axis=1)
         places = self._skips.place(counts[counts < self._end()])
-        sequences = self._order.numbers(places)
+        yield from self._split(self._order.numbers(places), num_rows.tolist())
+
+    def _split(self, sequences: Array, num_rows: Sequence[int]) -> Iterator[Batch]:
+        """Yields sequences in batches of these sizes."""
+        width = self.settings.seq_len + 1
         found = self._order.find(sequences)
         num_segments = np.diff(found.ends)
         last = 0
-        for rows in num_rows.tolist():
+        for rows in num_rows:
             first, last = last, last + rows
             input_ids = np.empty((rows, width), np.int64)
             for row, tokens in enumerate(found.tokens[first:last]):

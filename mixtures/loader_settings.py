@@ -27,8 +27,8 @@ class LoaderSettings:
     epochs: int | None = 1
     """Epochs over the shards per pass, each in another order; None never ends."""
     drop_last: bool = True
-    """Leaves out the last step of a pass if it does not fill a batch on every rank: else ranks would wait for one
-    another."""
+    """Leaves out the last step of a pass if it does not fill a batch on every rank. Otherwise the ranks would wait for
+    each other."""
     packing: Packing = "concatenate"
     """``concatenate`` cuts the stream into sequences wherever they end. ``best_fit`` packs whole documents into
     sequences and pads what is left; see :mod:`mixtures.best_fit`."""
@@ -39,7 +39,7 @@ class LoaderSettings:
     """Ranges (first, end) of places in the order that are left out. With B sequences per step over all ranks, step N
     holds the places from N * B to before (N + 1) * B. They count from the first pass on."""
     accept_other_data: bool = False
-    """True takes a state that was saved on other data: the loader goes on at the same place of this data's order."""
+    """True accepts a state saved on other data. The loader continues at the same place of this data's order."""
 
     def __post_init__(self) -> None:
         for name in ("seq_len", "batch_size"):
@@ -66,7 +66,7 @@ class LoaderSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Selects what this loader gives: a rank's part of every step, and of these steps every ``num_workers``-th."""
+    """Identifies one loader. It loads the batches of its rank, and only every ``num_workers``-th of them."""
 
     rank: int = 0
     num_ranks: int = 1

@@ -54,7 +54,8 @@ def build_manifest(
         documents: rows of each source over all shards.
         ends: the document in which each source's last, partial epoch ends, for the sources that have one.
         validation: the shards of documents held out, by source.
-        about: ``created``, ``software``, ``models`` and ``inputs``, copied into the file as they are.
+        about: ``created``, ``software``, ``models``, ``inputs``, and ``decontamination`` if evaluation sets were
+            searched; copied into the file as they are.
         held_out: what is held out of each source: a ``share``, or ``tokens`` up to a ``last_document`` in the order of
             the hashes.
         stages: the earlier stages, the first one first, as :func:`stage_of` describes them.
@@ -97,6 +98,7 @@ def build_manifest(
         },
         "shards": [asdict(shard) for shard in shards],
         "inputs": dict(about.get("inputs", {})),
+        **({"decontamination": about["decontamination"]} if about.get("decontamination") else {}),
         **({"stages": list(stages)} if stages else {}),
     }
 

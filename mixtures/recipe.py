@@ -86,6 +86,8 @@ class Recipe:
     shards: ShardSettings = field(default_factory=ShardSettings)
     sources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Settings of each source's filters, passed on unchanged."""
+    corpora: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Declarations of sources that have no code, passed on unchanged."""
     paper: PaperShares | None = None
     rule: WeightRule | None = None
     """Derives the weights from the tokens that there are; see `resolved`."""
@@ -153,7 +155,8 @@ def recipe_of(data: Any) -> Recipe:
     """Makes a recipe from the mapping of a YAML file. Raises ValueError for keys that it does not know."""
     top = _mapping("the recipe", data)
     # inputs belong to the run; a recipe may give defaults for them
-    _refuse_unknown("the recipe", top, ("name", "inputs", "mixture", "tokenizer", "shards", "sources", "paper"))
+    _refuse_unknown("the recipe", top, ("name", "inputs", "mixture", "tokenizer", "shards", "sources", "corpora",
+                                         "paper"))  # fmt: skip
     mixture = _mapping("mixture", top.get("mixture"))
     _refuse_unknown("mixture", mixture, ("weights", "epochs", "max_epochs", "tokens", "missing", "validation"))
     weights, exact, rule = _weights(mixture)
@@ -172,6 +175,7 @@ def recipe_of(data: Any) -> Recipe:
         tokenizer=_mapping("tokenizer", top.get("tokenizer") or {}),
         shards=ShardSettings(**{key: _integer(key, value) for key, value in shards.items()}),
         sources={s: _mapping(f"sources.{s}", v) for s, v in _mapping("sources", top.get("sources") or {}).items()},
+        corpora={c: _mapping(f"corpora.{c}", v) for c, v in _mapping("corpora", top.get("corpora") or {}).items()},
         paper=None if paper is None else _paper(_mapping("paper", paper)),
     )
 

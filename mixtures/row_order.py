@@ -1,4 +1,4 @@
-"""Which rows a stream is packed into, and in which order they come: a pure function of the settings and the place."""
+"""Packs a stream into rows and orders them. Both depend only on the stream, the settings and the place in the order."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class _Cache:
 
 
 class ConcatenatedRows:
-    """The stream cut every seq_len tokens: row i holds the tokens ``i * seq_len`` to ``(i + 1) * seq_len``.
+    """Cuts the stream every seq_len tokens: row i holds the tokens ``i * seq_len`` to ``(i + 1) * seq_len``.
 
     Rows are shuffled in cells of max_seq_len tokens, within windows of cells.
     """
@@ -134,9 +134,10 @@ class ConcatenatedRows:
 
 
 class BestFitRows:
-    """Every shard packed by itself with best-fit decreasing; shards come in shuffled order, and rows within a shard.
+    """Packs each shard separately with best-fit decreasing. Shuffles the shards, and the rows within each shard.
 
-    A shard is a random sample of the whole mixture, so packing shards apart costs no mixing and little padding.
+    A shard is a random sample of the whole mixture, so the rows of one shard are mixed as well as those of all shards.
+    Packing shards separately adds little padding.
     """
 
     def __init__(self, stream: TokenStream, settings: LoaderSettings) -> None:
@@ -153,7 +154,7 @@ class BestFitRows:
         self._plans, self._permutations, self._epochs = _Cache(_MAX_PLANS), _Cache(_MAX_PERMUTATIONS), _Cache(4)
 
     def _count(self, seq_len: int) -> Array:
-        """Returns the rows of every shard; the stream keeps them for other loaders and workers."""
+        """Returns the number of rows of each shard. The stream caches it for other loaders and workers."""
         counts = self._stream.row_counts
         if seq_len not in counts:
             lengths = (self._stream.document_lengths(shard) for shard in range(self._stream.num_shards))
@@ -212,7 +213,7 @@ class BestFitRows:
         return int(self._count(seq_len).sum())
 
     def place_of(self, state: Mapping[str, Any]) -> int:
-        """Goes on with the next shard: the rest of the shard that was being read is left out of this epoch."""
+        """Returns the beginning of the next shard. The rest of the current shard is left out of this epoch."""
         old = self._count(int(state["seq_len"]))
         epoch, within = divmod(int(state["sequences"]), int(old.sum()))
         shards, ends = self._shards(epoch)

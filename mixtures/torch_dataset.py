@@ -18,11 +18,11 @@ from mixtures.stream import TokenStream
 
 
 class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
-    """Whole batches of packed sequences as tensors: give it to a ``DataLoader`` with ``batch_size=None``.
+    """Yields whole batches of packed sequences as tensors. Give it to a ``DataLoader`` with ``batch_size=None``.
 
-    Every rank and worker gives other sequences, and each sequence is given exactly once per epoch.
+    Every rank and worker yields different sequences, and each sequence is yielded exactly once per epoch.
 
-    A batch, of ``batch_size`` sequences (B) and ``seq_len`` (T):
+    A batch has ``batch_size`` sequences (B) of ``seq_len`` tokens (T):
 
     ================ ========== =====================================================================
     ``input_ids``    int64 B,T  the tokens that the model sees
@@ -37,10 +37,10 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
     ================ ========== =====================================================================
 
     **Passes.** Every iteration is one pass of ``epochs`` epochs, and every pass has an order of its own (the same one
-    with ``shuffle=False``). That holds for any number of workers, persistent or not. An iteration that is broken off
-    is not resumed by the next one, which begins the next pass; to resume it, load `state_after`. The first iteration
-    after `load_state_dict` gives the rest of the state's pass. With ``epochs=None`` there is one endless pass, so a
-    second iteration without a state is refused.
+    with ``shuffle=False``). That holds for any number of workers, persistent or not. After an iteration that was
+    stopped early, the next one begins the next pass. To resume the stopped one, load `state_after`. The first
+    iteration after `load_state_dict` yields the rest of the state's pass. With ``epochs=None`` there is one endless
+    pass, so a second iteration without a state is refused.
 
     **Ranks** are taken from ``rank`` and ``num_ranks``, else from ``torch.distributed`` where it is initialised, else
     from the environment's ``RANK`` and ``WORLD_SIZE``.
@@ -80,7 +80,11 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
         return self.stream.source_names
 
     def __len__(self) -> int:
-        """Returns the batches of a whole pass, over all workers. Raises TypeError where it is not known."""
+        """Returns the number of batches that this rank yields in a whole pass, summed over its workers.
+
+        Raises:
+            TypeError: the number is not fixed, because of ``skip_sequences`` or ``epochs=None``.
+        """
         if self.settings.skip_sequences:
             raise TypeError("with skip_sequences the passes differ in length")
         whole = self._made(self._planned.place)
@@ -108,13 +112,13 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
         return self._planned.documents(sequence)
 
     def state_dict(self) -> dict[str, int | str]:
-        """Returns the place of this copy (a worker's, or the only one)."""
+        """Returns the state of this process's copy of the dataset: one worker's, or the only one."""
         return self._loader_of_process().state_dict()
 
     def state_after(self, num_steps: int) -> dict[str, int | str]:
         """Returns the state after ``num_steps`` batches of this rank since the last state loaded, over all workers.
 
-        The steps count on from pass to pass, if every pass was used to its end.
+        ``num_steps`` may span several passes, if each pass before the last was used to its end.
         """
         loader = self._made(self._planned.place)
         if self._state is not None:
@@ -125,7 +129,7 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
         return loader.state_after(num_steps)
 
     def load_state_dict(self, state: State | Sequence[State]) -> None:
-        """Goes on from a state, or from the states of all workers; before iterating, or between two iterations."""
+        """Continues from a state, or from the states of all workers. Call it before or between iterations."""
         self._state = state
         if isinstance(state, Mapping) and int(state.get("num_workers", 1)) > 1:
             self._loader_of_process().load_state_dict(state)
@@ -178,7 +182,7 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
 
 
 def _refused() -> Iterator[dict[str, torch.Tensor]]:
-    """Raises at the first batch: a persistent worker dies without a message of an error at the beginning of a pass."""
+    """Raises at the first batch, because a persistent worker that raises before it would die without a message."""
     raise ValueError(
         "epochs=None is one endless pass, and it was begun already: keep its iterator, or load the state to go on from "
         "(state_after counts the steps that were used) before iterating again"

@@ -32,7 +32,7 @@ import logging
 
 
 def _is_told(record: logging.LogRecord) -> bool:
-    # Beam says at every import that it has no BigQuery client, which nothing here asks it for.
+    # Beam logs at every import that it has no BigQuery client. The pipeline does not need one.
     return not str(record.msg).startswith("apitools not found")
 
 

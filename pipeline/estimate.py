@@ -1,4 +1,4 @@
-"""Estimates a run from a small part of each input: documents, tokens, the resulting mixture, CPU hours, memory."""
+"""Estimates a run from a small part of each input: documents, tokens, the resulting mixture, CPU hours and memory."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from pipeline.sources.source import UNKNOWN_FORM, Chunk, Rejected, TableRow, Uni
 SAMPLE_SECONDS = 5.0
 SAMPLE_DOCS = 500
 BYTES_PER_TOKEN = 4.0
-"""With a vocabulary of 32,000 pieces: English web text has 4.0 to 4.4 bytes per token, code and formulas about 3."""
+"""Bytes of text per token with 32,000 pieces. English web text has 4.0 to 4.4, code and formulas about 3."""
 _UNITS = 4
 _PART_OF_ANOTHER = "part-of-another/"
 
@@ -48,9 +48,9 @@ class SourceEstimate:
     text_bytes: float
     cpu_hours: float
     is_unknown: bool
-    """True if the part was too small to estimate the documents."""
+    """True if no document was found in the part that was read."""
     is_unfiltered: bool
-    """True if filters follow a join that a part of the input cannot carry out. Then all documents are counted."""
+    """True if filters follow a join. A join cannot run on a part of the input, so all documents are counted."""
 
     @property
     def num_tokens(self) -> int:
@@ -89,9 +89,9 @@ class _CountingFile(io.RawIOBase):
 
 
 def estimate_source(made: PreparedSource) -> SourceEstimate:
-    """Reads a few units for a few seconds, runs the filters on their documents, and scales up by bytes.
+    """Reads a few units for a few seconds, runs the filters on their documents, and scales the numbers up by bytes.
 
-    Dedups are not estimated: the numbers are those before them.
+    Dedups are not estimated: the numbers are those before the dedups.
     """
     skipped = made.source.join.SIDE_TABLES if made.source.join else frozenset()
     units = [u for u in made.units if u.kind.partition(".")[0] not in (*skipped, UNKNOWN_FORM)] or list(made.units)
@@ -122,7 +122,7 @@ def estimate_source(made: PreparedSource) -> SourceEstimate:
 
 
 def _sample_unit(made: PreparedSource, unit: Unit, runner: StepRunner) -> tuple[int, int, int]:
-    """Returns (stored bytes read, documents kept, their bytes of text) for the first part of a unit."""
+    """Returns (stored bytes read, kept documents, bytes of their text) for the first part of a unit."""
     counts: list[int] = []
     ledger = Ledger(made.source.name, 0)
     num_docs = num_bytes = 0
@@ -134,7 +134,7 @@ def _sample_unit(made: PreparedSource, unit: Unit, runner: StepRunner) -> tuple[
         batch = runner.run(batch, Verdicts(), ledger)
         num_docs += sum(not i.startswith(_PART_OF_ANOTHER) for i in batch.column("id").to_pylist())
         num_bytes += text_bytes(batch.column("text"))
-    # A stopped reader has read ahead. What it read counts, up to the size of the unit.
+    # A reader that is stopped has read ahead. These bytes count too, up to the size of the unit.
     return min(sum(counts), unit.num_bytes), num_docs, num_bytes
 
 
@@ -166,7 +166,7 @@ def _documents(made: PreparedSource, unit: Unit, counts: list[int], deadline: fl
         number += 1
         if isinstance(record, TableRow):
             row = record.row
-            if row.get("text"):  # an answer's text counts, but it is part of its question's document
+            if row.get("text"):  # the text of an answer counts, but an answer is part of its question's document
                 yield {"id": f"{'' if row.get('is_question', True) else _PART_OF_ANOTHER}{number}", "text": row["text"]}
         else:
             yield record
@@ -202,7 +202,7 @@ def print_estimate(settings: Settings, plans: Sequence[PreparedSource]) -> None:
 
 
 def _needs(estimates: Sequence[SourceEstimate]) -> str:
-    """Describes memory and shuffled bytes, computed from the sizes of what travels."""
+    """Returns a description of the memory and the shuffled bytes that a run would need."""
     num_docs = sum(e.num_docs for e in estimates)
     text = sum(e.text_bytes for e in estimates)
     keys_gb, lines_gb = num_docs * 150 / 1e9, text / 45 * 9 / 1e9

@@ -1,4 +1,4 @@
-"""Prints what a run will do with a source: its steps as passes over the text, and what travels between the passes.
+"""Prints what a run will do with a source: its passes over the text, and what the passes send to the dedups.
 
 python -m pipeline.run --explain books
 """
@@ -42,7 +42,7 @@ def _paragraph(title: str, lines: Iterator[str]) -> str:
 
 
 def _pass(segment: Segment, source: Source, numbers: Mapping[int, int]) -> Iterator[str]:
-    """Yields the lines about one pass, and about the dedups that it asks."""
+    """Yields the lines about one pass and about the dedups that it sends keys to."""
     if segment.origin in numbers:
         yield f"transform: {_label(segment, source)}"
         yield f"opens the documents that pass {numbers[segment.origin]} spilled"
@@ -77,7 +77,7 @@ def _read(segment: Segment, source: Source) -> Iterator[str]:
 
 
 def _label(segment: Segment, source: Source) -> str:
-    """Returns the name of a pass in the graph, as ``pipeline.clean.source_graph`` gives it."""
+    """Returns the name that ``pipeline.clean.source_graph`` gives to a pass."""
     if segment.index == 0:
         return source.join.FIRST_PASS if source.join else "read"
     names = [step.NAME for step in segment.local] or ["hash" if segment.dedups else "write"]

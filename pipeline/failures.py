@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 
-class JobFailed(RuntimeError):  # noqa: N818 - said as it is
-    """A Beam job did not end well; what it raised is the cause."""
+class JobFailed(RuntimeError):  # noqa: N818 - the name says what happened
+    """Raised if a Beam job failed. The exception that the job raised is the cause."""
 
 
-class RunFailed(Exception):  # noqa: N818 - said to the user as it is
-    """The run cannot go on, for a reason that is the data's: exit status 1, no traceback."""
+class RunFailed(Exception):  # noqa: N818 - the name says what happened
+    """Raised if the run cannot continue because of its data.
+
+    The command prints no traceback and exits with status 1.
+    """

@@ -32,17 +32,20 @@ from pipeline.tokenize.pick_sample import PickSample
 
 
 def clean(p: beam.Pipeline, jobs: Sequence[SourceJob]) -> None:
-    """Cleans each source on its own. The dumps of a source come oldest first: each needs the keys of earlier dumps."""
+    """Cleans each source on its own.
+
+    The dumps of a source are added oldest first: each needs the keys of earlier dumps.
+    """
     cleaned: dict[str, list[Any]] = {}
     for job in jobs:
         units = p | f"{job.label}/units" >> ReadUnitList(job.places.units_path)  # Output: (number, chunk, Unit)
         earlier = cleaned.setdefault(job.source.name, [])
-        # Output: "done" (clean/, dropped/ and stats/ of the source are written), and the key files of a dump
+        # Output: "done" (clean/, dropped/ and stats/ of the source are written), and the key files of a dump.
         earlier.append(units | job.label >> CleanSource(job, tuple(earlier)))
 
 
 def sample(p: beam.Pipeline, job: SampleJob) -> None:
-    """Picks documents from the clean parts, to train a tokenizer on."""
+    """Picks documents from the clean files. A tokenizer is trained on them."""
     parts = p | "parts" >> ListParts(job.parts)  # Output: (source, clean file)
     _ = parts | "sample" >> PickSample(job)  # Output: the number of documents picked per clean file; they are written
 

@@ -1,13 +1,14 @@
-"""A few hosts without a cluster: Beam's portable job service, and a worker pool on each host.
+"""Runs on a few hosts without a cluster: Beam's portable job service, and a worker pool on each host.
 
     python -m pipeline.job_service pool --port 50000                                   (on every host that works)
     python -m pipeline.job_service serve --pools one:50000,two:50000 --num_workers 8   (on one that they all reach)
     python -m pipeline.run --runner=PortableRunner --job_endpoint=localhost:8099 \\
         --environment_type=EXTERNAL --environment_config=HOST:50001 --input ... --output ...
 
-The hosts share a file system or a store, and each has this package installed. What is shuffled goes through the
-memory of the serving host: this is for tens of GB, Dataflow, Flink and Spark are for more. Beam's own service takes one
-worker, asks one address for it, and waits for ever for a worker that was killed: these three are mended here.
+The hosts share a file system or a store, and each has this package installed. Shuffled data goes through the memory of
+the serving host, so this is for tens of GB. For more, use Dataflow, Flink or Spark. This module changes three things in
+Beam's own service, which has only one worker, requests it from only one address, and waits for ever for a worker that
+was killed.
 """
 
 from __future__ import annotations
@@ -30,11 +31,12 @@ from pipeline.engine.watched_connection import WatchedConnection
 from tokenizer.interrupts import as_command
 
 _NO_FLUSHER = 0
-"""Milliseconds after which a data channel sends what it holds: with any, a second thread does it, and loses records."""
+"""The time limit in milliseconds after which a data channel sends its buffer. 0 is no limit. With a limit, Beam starts
+a second thread, which loses records."""
 
 
 class PoolOfPools(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
-    """Deals the workers that are asked for to the pools in turn."""
+    """Distributes the requested workers over the pools in turn."""
 
     def __init__(self, addresses: Sequence[str]) -> None:
         channels = (grpc.insecure_channel(address) for address in addresses)
@@ -52,7 +54,7 @@ class PoolOfPools(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
 
 
 def serve(*, port: int, pool_port: int, pools: Sequence[str], num_workers: int, start_seconds: float) -> None:
-    """Serves jobs until the process is ended."""
+    """Serves jobs until the process is stopped."""
     WatchedConnection.start_seconds = start_seconds
     server = grpc.server(futures.ThreadPoolExecutor(max(8, num_workers)))
     beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(PoolOfPools(pools), server)
@@ -71,7 +73,7 @@ def serve(*, port: int, pool_port: int, pools: Sequence[str], num_workers: int, 
 
 
 def pool(*, port: int) -> None:
-    """Starts a process for every worker that is asked for, until this one is ended."""
+    """Starts a process for each requested worker, until this process is stopped."""
     _, server = BeamFnExternalWorkerPoolServicer.start(
         use_process=True, port=port, data_buffer_time_limit_ms=_NO_FLUSHER
     )
@@ -80,7 +82,7 @@ def pool(*, port: int) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; ends only when it is interrupted."""
+    """Runs the command. It ends only when it is interrupted."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.job_service", description=str(__doc__).split("\n\n")[0])
     commands = parser.add_subparsers(required=True, dest="command", metavar="serve|pool")
     service = commands.add_parser("serve", help="the job service, on one host")

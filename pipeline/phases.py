@@ -20,6 +20,8 @@ from apache_beam.io.filesystems import FileSystems
 from pipeline import graph
 from pipeline.clean import phase as cleaning
 from pipeline.clean.dumps import file_without_dump, forget_dumps
+from pipeline.clean.eval_table import eval_table
+from pipeline.clean.evidence import gather_hits, read_summary
 from pipeline.clean.held import held_path
 from pipeline.clean.prepared_source import PreparedSource
 from pipeline.clean.work import clean_work
@@ -67,7 +69,8 @@ def estimate_run(settings: Settings) -> None:
         )
     with tempfile.TemporaryDirectory() as scratch:
         inputs, models = _inputs_and_models(settings, scratch)
-        print_estimate(settings, cleaning.prepare_sources(settings, inputs, models))
+        table = eval_table(settings, scratch)
+        print_estimate(settings, cleaning.prepare_sources(settings, inputs, models, table))
 
 
 def run(settings: Settings) -> None:
@@ -115,7 +118,7 @@ def _prepare(settings: Settings, layout: Layout) -> list[PreparedSource]:
     if settings.phase == "all":
         check_mixable(settings, layout)
     inputs, models = _inputs_and_models(settings, layout.work)
-    return cleaning.prepare_sources(settings, inputs, models)
+    return cleaning.prepare_sources(settings, inputs, models, eval_table(settings, layout.work))
 
 
 def _clean_bytes(layout: Layout) -> int:
@@ -144,6 +147,8 @@ def _clean(
         cleaning.accept_held(prepared, layout, settings)
     cleaning.finish_sources(prepared, layout, settings)
     cleaning.check_ceilings(prepared, layout, settings)
+    gather_hits(layout, next((str(p.model_paths["decontamination"]) for p in prepared
+                              if "decontamination" in p.model_paths), None), [p.source for p in prepared])  # fmt: skip
 
 
 def _mix(settings: Settings, layout: Layout, place: Workplace, display: Display) -> None:
@@ -238,6 +243,7 @@ def _about(layout: Layout, sources: list[str]) -> dict[str, Any]:
         "software": software,
         "models": models,
         "inputs": {s: about.get("inputs", {}) for s, about in cleaned.items()},
+        "decontamination": read_summary(layout),
     }
 
 
@@ -257,8 +263,9 @@ def start_over(layout: Layout, cleaned: Iterable[str]) -> None:
         marker = layout.marker(f"clean-{name}")
         for path in (marker, held_path(marker), layout.stats(name), layout.clean(name), layout.dropped(name)):
             delete_tree(path)
-        for path in cleaning.evidence_files(layout, name):
+        for path in cleaning.pair_files(layout, name):
             delete_tree(path)
+        delete_tree(layout.hits(name))
     for step in ("mix", "tokenizer"):
         delete_tree(layout.marker(step))
     for name in _MIXED:

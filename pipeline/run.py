@@ -1,4 +1,4 @@
-"""The command: ``python -m pipeline.run``. Thin: what it asks for is done elsewhere."""
+"""The command ``python -m pipeline.run``. It parses the arguments, starts the work, and reports errors."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from collections.abc import Sequence
 from tokenizer.interrupts import as_command
 
 MAX_LINE_CHARS = 900
-"""Longer messages are truncated: a wrong value may be as long as the file that holds it."""
+"""Longer messages are truncated, because a wrong value may be as long as the file that contains it."""
 DONE, FAILED, WRONG_REQUEST = 0, 1, 2
 INTERRUPTED_LINE = "interrupted: run the same command again to resume"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0 done, 1 the run failed, 2 the request was wrong.
+    """Runs the command. Returns its exit status: 0 if it succeeded, 1 if the run failed, 2 if the request was wrong.
 
-    What is wrong and how to mend it is printed to stderr in one line. A command that is interrupted ends with status
-    130 (Ctrl-C) or 143 (SIGTERM), see :mod:`tokenizer.interrupts`.
+    An error is printed to stderr in one line that says what is wrong and what to do. A command that is interrupted ends
+    with status 130 (Ctrl-C) or 143 (SIGTERM), see :mod:`tokenizer.interrupts`.
     """
-    # Imported here: it takes seconds, in which an interrupt must end the command as well.
+    # Imported here, because importing takes seconds, and an interrupt must end the command in this time too.
     from mixtures.plan.shares import PlanError
     from pipeline.explain import explain
     from pipeline.failures import JobFailed, RunFailed
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return WRONG_REQUEST
     except ValueError as error:
         if type(error) is not ValueError:
-            raise  # a library's, of data that we handed it: a fault of ours, not a wrong request
+            raise  # a library raised it about data that we gave it: a bug of ours, not a wrong request
         is_table = isinstance(error.__cause__, PlanError)
         print(f"error: {error if is_table else one_line(error)}", file=sys.stderr)
         return WRONG_REQUEST
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def one_line(error: object) -> str:
-    """Returns a message on one line of bounded length.
+    """Returns a message as one line of limited length.
 
     >>> one_line("a\\n  b")
     'a b'

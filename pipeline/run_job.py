@@ -1,4 +1,4 @@
-"""Builds and runs one Beam job, in a spill folder that belongs to this run."""
+"""Builds and runs one Beam job, with a spill folder that belongs to this run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tokenizer.interrupts import at_end, delete_at_end
 
 
 class Workplace:
-    """Where a run spills and how it runs a job."""
+    """Runs the jobs of a run, and knows its folders for temporary files."""
 
     def __init__(self, engine: Engine, spill_dir: str, progress_dir: str | None, display: Display) -> None:
         self.engine, self.spill_dir, self.progress_dir, self._display = engine, spill_dir, progress_dir, display
@@ -35,7 +35,10 @@ class Workplace:
         self.measured = Measured()
 
     def run(self, name: str, build: Callable[[beam.Pipeline], None]) -> None:
-        """Builds and runs one job; the engine's failure is told without its own stack."""
+        """Builds and runs one job.
+
+        If the job fails, raises :class:`RunFailed` for a known cause and JobFailed for others.
+        """
         begun = time.monotonic()
         engine = self.engine
         pipeline = beam.Pipeline(runner=engine.runner, options=engine.options_of(name))
@@ -49,7 +52,7 @@ class Workplace:
         except Exception as error:
             if known := explained(error):
                 raise RunFailed(f"job {name} failed: {known}") from error
-            # Whatever a worker raises is a fault of ours or of the engine, never a wrong request: even a ValueError.
+            # An error in a worker is a bug of ours or of the engine, never a wrong request, even if it is a ValueError.
             raise JobFailed(f"job {name} failed: {error}") from error
         if state != PipelineState.DONE:
             raise RunFailed(f"job {name} was not run to its end: {state}; the same command goes on with it")
@@ -59,13 +62,17 @@ class Workplace:
 
 @contextlib.contextmanager
 def workplace(settings: Settings, engine: Engine, layout: Layout, display: Display) -> Iterator[Workplace]:
-    """A spill folder of this run's own, deleted at its end; what a killed run left is cleared first."""
+    """Yields a workplace with a spill folder of its own, which is deleted at the end.
+
+    First deletes what a killed run left.
+    """
     root = layout.work
     if not engine.is_local:
         root = engine.options.view_as(GoogleCloudOptions).temp_location or layout.work
-    elif not is_local(root):  # workers of this machine spill to its disk, wherever the output goes
+    elif not is_local(root):  # workers of this machine spill to its own disk, wherever the output is
         root = tempfile.gettempdir()
-    # Other runs may spill below the same --temp_location, but only this one for this output.
+    # Other runs may spill below the same --temp_location. Only this run spills below this folder, named after its
+    # output.
     spill_root = join(root, f"spill-{hashlib.sha256(settings.output.encode()).hexdigest()[:16]}")
     delete_tree(spill_root)
     spill = join(spill_root, uuid.uuid4().hex)
@@ -83,7 +90,7 @@ def workplace(settings: Settings, engine: Engine, layout: Layout, display: Displ
 
 @contextlib.contextmanager
 def _temporary_files_in(folder: str) -> Iterator[None]:
-    """Makes this process and those that it starts create temporary files in a folder that the next run would delete."""
+    """Makes this process and its child processes create temporary files in a folder that the next run would delete."""
     os.makedirs(folder)
     before, tempfile.tempdir = (os.environ.get("TMPDIR"), tempfile.tempdir), folder
     os.environ["TMPDIR"] = folder

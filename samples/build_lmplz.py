@@ -37,10 +37,10 @@ class BuildError(Exception):
 
 
 def build(folder: Path, *, system_boost: bool = False) -> list[Path]:
-    """Builds the programs into ``folder`` and returns their paths; programs that exist and start are not built again.
+    """Builds the programs into ``folder`` and returns their paths. Does nothing if they exist and start.
 
     Raises:
-        BuildError: no compiler, no pip, no package index, or the compiler failed (its last lines are shown).
+        BuildError: compiler, pip or package index is missing, or the compiler failed (its last lines are in the text).
     """
     programs = [folder.resolve() / name for name in PROGRAMS]
     if all(_starts(program) for program in programs):
@@ -70,12 +70,12 @@ def build(folder: Path, *, system_boost: bool = False) -> list[Path]:
 
 
 def _settings(source: Path, build_dir: Path, compiler: str, boost: Path | None) -> list[str]:
-    """Returns CMake's arguments, without compression libraries, because the programs only read plain text."""
+    """Returns CMake's arguments. Compression libraries are off, because the programs only read plain text."""
     settings = ["-S", str(source), "-B", str(build_dir), "-DCMAKE_BUILD_TYPE=Release"]
     settings += [f"-DCMAKE_CXX_COMPILER={compiler}", f"-DKENLM_MAX_ORDER={MAX_NGRAM_ORDER}", "-DENABLE_INTERPOLATE=OFF"]
     settings += [f"-DCMAKE_DISABLE_FIND_PACKAGE_{name}=ON" for name in ("Eigen3", "ZLIB", "BZip2", "LibLZMA")]
     if boost is not None:
-        # Libraries are found beside the programs, also if the folder is moved. The old kind of tag suits Boost.
+        # The programs find the libraries in the folder beside them, even if it is moved. Boost needs the old tags.
         settings += [f"-DCMAKE_PREFIX_PATH={boost}", "-DCMAKE_BUILD_WITH_INSTALL_RPATH=ON"]
         settings += [
             f"-DCMAKE_INSTALL_RPATH=$ORIGIN/{LIBRARY_FOLDER}",
@@ -85,7 +85,7 @@ def _settings(source: Path, build_dir: Path, compiler: str, boost: Path | None) 
 
 
 def _copy_boost(source: Path, target: Path) -> None:
-    """Copies the libraries that the programs link, directly or indirectly."""
+    """Copies the Boost libraries that the programs link, directly or indirectly."""
     target.mkdir(parents=True, exist_ok=True)
     for name in BOOST_LIBRARIES:
         found = sorted(source.glob(f"libboost_{name}.so.*"))
@@ -98,7 +98,7 @@ def _copy_boost(source: Path, target: Path) -> None:
 
 
 def _environment(path: Path, *, with_boost: bool) -> Path:
-    """Creates a virtual environment with CMake and, if requested, Boost."""
+    """Creates a virtual environment with CMake and, if requested, Boost. Returns its path."""
     if not _script(path, "python").exists():
         try:
             venv.create(path, with_pip=True, clear=True)
@@ -113,8 +113,11 @@ def _environment(path: Path, *, with_boost: bool) -> Path:
 
 
 def _source(folder: Path, env: Path) -> Path:
-    """Downloads and unpacks KenLM's sources. Only ``kenlm`` itself is taken as source: ``:all:`` would make pip
-    build CMake from source too, which takes half an hour."""
+    """Downloads and unpacks KenLM's sources. Returns their folder.
+
+    Only ``kenlm`` itself is downloaded as source. ``:all:`` would make pip build CMake from source too, which takes
+    half an hour.
+    """
     wanted = f"kenlm=={KENLM_VERSION}"
     download = [*_pip(env), "download", "--quiet", "--no-deps", "--no-binary", "kenlm", wanted, "-d", str(folder)]
     _run(download, f"pip could not download the sources of {wanted}")
@@ -156,7 +159,7 @@ def _pip(env: Path) -> list[str]:
 
 
 def _starts(program: Path) -> bool:
-    """True if the program exists and starts: with ``--help`` both print a text that contains ``-o`` or ``-q``."""
+    """Returns True if the program exists and starts: with ``--help`` it must print a text with ``-o`` or ``-q``."""
     if not program.exists():
         return False
     done = subprocess.run([program, "--help"], stdin=subprocess.DEVNULL, capture_output=True, check=False)

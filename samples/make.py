@@ -2,9 +2,9 @@
 
     python samples/make.py DIR
 
-The texts in ``material/`` were written for this project. Real text that every machine has (CPython's documentation, and
-the documentation and source files of installed packages) is read when the sample is made and serves as the web and as
-GitHub. Nothing is downloaded and nothing is random: on one machine, the same material gives the same bytes.
+The texts in ``material/`` were written for this project. Text that every machine has (CPython's documentation, and the
+documentation and source files of installed packages) is read when the sample is made. It serves as web pages and as
+GitHub files. Nothing is downloaded and nothing is random: on one machine, the same material gives the same bytes.
 ``material/FAULTS.md`` lists what is broken in the sample, and why.
 
 The folder works in a checkout, in a wheel (as ``pipeline/sample``), and when this file is loaded by its path.
@@ -28,10 +28,10 @@ SOURCES = ("common_crawl", "c4", "github", "wikipedia", "books", "arxiv", "stack
 
 
 def make_sample(directory: Path) -> dict[str, list[str]]:
-    """Writes all seven sources into folders of ``directory``, and replaces what is in those folders.
+    """Writes all seven sources into folders of ``directory``. Replaces these folders if they exist.
 
     Returns:
-        The globs by source, for ``--input SOURCE=GLOB``.
+        The globs of each source, for ``--input SOURCE=GLOB``.
     """
     for source in SOURCES:
         shutil.rmtree(directory / source, ignore_errors=True)

@@ -44,9 +44,9 @@ from filters.wikitext.wiki_names import syntax  # noqa: E402
 VOCAB_SIZE = 3_000
 ORDER = 5
 PIECE_CHARS = 1_200
-"""Ours: the texts are split into pieces of about this size, so that each class has some hundreds of them."""
+"""Ours: the texts are split into pieces of about this many characters, so that each class has some hundreds."""
 TAIL_SHARE = 0.4
-"""CCNet's tail begins at the 60th percentile."""
+"""Share of junk. CCNet's tail begins at the 60th percentile."""
 
 
 def part(name: str) -> ModuleType:
@@ -72,13 +72,13 @@ def prose() -> list[str]:
 
 
 def junk() -> list[str]:
-    """Returns the project's pages that nobody would cite, and pages of keywords."""
+    """Returns the project's own pages that nobody would cite, and pages of keywords."""
     crawl = part("common_crawl")
     return [page.text for page in [*crawl.own_pages("casual"), *crawl.gibberish(25)]]
 
 
 def train_language_model(texts: Sequence[str], folder: Path, lmplz: Path) -> PerplexityModel:
-    """Writes ``en.sp.model`` and ``en.arpa.bin``."""
+    """Writes ``en.sp.model`` and ``en.arpa.bin``. Returns the model, with cut-offs of 0."""
     lines = [normalize(paragraph) for text in texts for paragraph in text.split("\n") if paragraph.strip()]
     with tempfile.TemporaryDirectory() as scratch:
         corpus, pieces = Path(scratch, "corpus.txt"), Path(scratch, "pieces.txt")
@@ -116,7 +116,7 @@ def crawl_scores(model: PerplexityModel) -> tuple[list[float], list[float]]:
 
 
 def write_cutoffs(path: Path, real: Sequence[float], junked: Sequence[float]) -> list[float]:
-    """Writes the percentiles of a crawl of which ``TAIL_SHARE`` is junk, as for CCNet's cut-offs."""
+    """Writes the cut-offs: percentiles of a crawl in which ``TAIL_SHARE`` is junk. Returns the column written."""
     shares = ((real, 1 - TAIL_SHARE), (junked, TAIL_SHARE))
     weights = np.concatenate([np.full(len(scores), share / len(scores)) for scores, share in shares])
     scores = np.concatenate([real, junked])
@@ -129,7 +129,7 @@ def write_cutoffs(path: Path, real: Sequence[float], junked: Sequence[float]) ->
 
 
 def train_reference(positives: Iterable[str], negatives: Iterable[str], path: Path) -> ReferenceModel:
-    """Writes the classifier; the smaller class is repeated until both weigh about the same."""
+    """Trains and writes the classifier. The smaller class is repeated until both have the same number of pieces."""
     classes = {REFERENCE_LABEL: _pieces(positives), RANDOM_LABEL: _pieces(negatives)}
     size = max(map(len, classes.values()))
     rows = [f"{label} {row}" for label, found in classes.items() for row in (found * (size // len(found) + 1))[:size]]
@@ -164,7 +164,7 @@ def _scores(model: PerplexityModel, texts: Iterable[str]) -> list[float]:
 
 
 class _Sink:
-    """The file object that SentencePiece writes its model to."""
+    """A file object in memory to which SentencePiece writes its model."""
 
     def __init__(self) -> None:
         self.data = bytearray()

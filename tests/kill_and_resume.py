@@ -51,6 +51,12 @@ def undisturbed(small: Small, out: Path, num_workers: int) -> tuple[float, dict[
     return time.monotonic() - begun, shard_sums(out)
 
 
+def heed_signals() -> None:
+    """Undoes what the shell of a job in the background, or nohup, has set: that signals are ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def kill_and_resume(small: Small, out: Path, *, name: str, num_workers: int, seconds: float,
                     sums: dict[str, str]) -> Killed:  # fmt: skip
     """Ends a run after some seconds and starts it again."""
@@ -58,14 +64,14 @@ def kill_and_resume(small: Small, out: Path, *, name: str, num_workers: int, sec
     temporary.mkdir()
     environment = {**os.environ, "TMPDIR": str(temporary)}
     process = subprocess.Popen(command(small, out, num_workers), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                               text=True, env=environment, start_new_session=True)  # fmt: skip
+                               text=True, env=environment, start_new_session=True, preexec_fn=heed_signals)  # fmt: skip
     time.sleep(seconds)
     begun = time.monotonic()
     process.send_signal(getattr(signal, f"SIG{name}"))
     _, said = process.communicate(timeout=120)
     end_seconds = time.monotonic() - begun
     fault = ""
-    if process.returncode not in (STATUS[name], 0):
+    if process.returncode not in (STATUS[name], 0):  # 0: it had ended before the signal came
         fault = f"status {process.returncode}: {said[-300:]}"
     elif name != "KILL" and "Traceback" in said:
         fault = "a traceback"

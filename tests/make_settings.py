@@ -14,6 +14,7 @@ from typing import Any
 from mixtures.from_yaml import setting_fields
 from pipeline.output.fingerprint import canonical
 from pipeline.sources import SOURCES
+from pipeline.sources.all_steps import UNPLACED
 from tokenizer.train.training import TrainSettings
 
 GOLDEN = Path(__file__).parent / "golden" / "settings.json"
@@ -25,6 +26,7 @@ def settings_now() -> dict[str, dict[str, Any]]:
     for name, source in SOURCES.items():
         parts = {"reader": source.reader, "join": source.join, **{step.NAME: step for step in source.steps}}
         found |= {f"{name}.{part}": _settings_of(value) for part, value in parts.items() if value is not None}
+    found |= {f"any.{step.NAME}": _settings_of(step) for step in UNPLACED}
     return found | {"tokenizer": _settings_of(TrainSettings())}
 
 

@@ -6,6 +6,7 @@
 - ``fast_bpe``: encodes every distinct part of a text once.
 - ``id_cache``: maps short parts to their ids, in numpy.
 - ``merges``: merges byte pairs of many parts at once, in numpy.
+- ``decode``: joins the pieces of ids to texts.
 - ``model_file``: reads a ``.model`` without protobuf.
 - ``hugging_face``: the same model as a ``tokenizer.json``.
 - ``interrupts``: ends a command cleanly on a signal.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +17,8 @@ import pyarrow as pa
 import sentencepiece
 
 from tokenizer import model_file as model_proto
-from tokenizer.fast_bpe import FastBpe
+from tokenizer.decode import FastDecoder
+from tokenizer.fast_bpe import FastBpe, covers
 
 _MAX_LIST_TOKENS = 2**31 - 1
 """Limit of an Arrow list array, whose offsets are int32."""
@@ -49,6 +51,7 @@ class Encoder:
                 raise ValueError(f"the tokenizer has no {name} piece: switch {name} off for it")
         self._bos, self._eos = bos, eos
         self._fast = FastBpe.of(proto, model, self.dtype) if fast == "auto" else None
+        self._decoder = FastDecoder(proto, self._reference) if covers(proto) else None
 
     @classmethod
     def load(cls, model: str | Path | bytes, *, bos: bool = True, eos: bool = True, fast: Fast = "auto") -> Encoder:
@@ -101,6 +104,14 @@ class Encoder:
     def decode(self, ids: Sequence[int] | np.ndarray[Any, Any]) -> str:
         """Returns the text of a document's ids, without bos and eos. Bytes that are not UTF-8 give U+FFFD."""
         return str(self._reference.decode([int(i) for i in ids]))
+
+    def decode_batch(self, ids: pa.ListArray) -> list[str]:
+        """Returns the text of every document of a batch, as `decode` does one by one, and several times faster."""
+        flat, ends = ids.flatten().to_numpy(zero_copy_only=False).tolist(), np.diff(ids.offsets.to_numpy()).cumsum()
+        lists = [flat[begin:end] for begin, end in pairwise([0, *ends.tolist()])]
+        if self._decoder is not None:
+            return list(map(self._decoder.decode, lists))
+        return [str(text) for text in self._reference.decode(lists)] if lists else []
 
     def _slow(self, array: pa.Array) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         encoded = [np.asarray(self._reference.encode(text), dtype=self.dtype) for text in array.to_pylist()]

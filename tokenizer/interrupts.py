@@ -10,7 +10,6 @@ import contextlib
 import os
 import shutil
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -85,10 +84,11 @@ def end_command(line: str, status: int, *, before: Callable[[], None] = lambda: 
         threading.Event().wait()  # another thread ends the process
     _is_ending.set()
     before()
-    with contextlib.suppress(OSError, ValueError):
-        print((_SHOW_CURSOR if sys.stderr.isatty() else "") + line, file=sys.stderr, flush=True)
-    with contextlib.suppress(OSError):  # other threads find their files gone from here on: nobody wants to read that
+    with contextlib.suppress(OSError):
+        terminal = os.dup(2)
+        # Other threads find their files gone from here on, and nobody wants to read that.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        os.write(terminal, f"{_SHOW_CURSOR if os.isatty(terminal) else ''}{line}\n".encode())
     for action in reversed(list(_at_end.values())):
         with contextlib.suppress(OSError):
             action()

@@ -1,19 +1,20 @@
-r"""Judges cleaned arXiv papers from the raw tars alone; imports nothing of the pipeline.
+r"""Judges cleaned arXiv papers against the raw tars alone; imports nothing of the pipeline.
 
     python benchmarks/judges/arxiv.py RAW.tar... --clean CLEAN_DIR
 
-CLEAN_DIR holds the pipeline's Parquet files (``id``, ``text``). For each paper, and for all:
+CLEAN_DIR contains the pipeline's Parquet files (``id``, ``text``). The table has one line per paper and one for all:
 
-* macros: uses, in the cleaned text, of commands that any of the paper's own files defines (its classes, styles and
-  macro files at any depth, definers that are called there), over their uses in the raw body;
+* macros: uses, in the cleaned text, of commands that any of the paper's own files defines (classes, styles and macro
+  files at any depth, and commands that the paper's own definers make), over their uses in the raw body;
 * comments: ``%`` in the cleaned text that TeX would read as a comment;
 * bibliography: commands and environments of a bibliography in the cleaned text;
-* words: of the words in the raw body (from the first heading, or from behind the front matter, to the end of the
-  document without comments, definitions and bibliography), how many are in the cleaned text, as often.
+* words: how many of the words in the raw body are in the cleaned text, counted with repetitions. The raw body reaches
+  from the first heading, or the end of the front matter, to the end of the document. Comments, definitions and
+  bibliography are left out.
 
-A second, plain implementation on purpose: comments by line, inputs by regular expression, definitions by counting
-braces. Where it errs it errs to the cleaned text's disadvantage, but for what it cannot see: words that a macro throws
-away (``\newcommand{\todo}[1]{}``) are taken off the raw side by asking whether the macro's body uses its argument.
+This is a second, plain implementation on purpose. It finds comments line by line, inputs by regular expression, and
+definitions by counting braces. Its errors count against the cleaned text, with one exception. Words that a macro throws
+away (``\newcommand{\todo}[1]{}``) are not counted as raw words if the macro's body does not use its argument.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _NAMES_ONLY = re.compile(
     r"|DeclarePairedDelimiter(?:X|XPP)?|define|redefine|LetLtxMacro)\*?\s*\{?\s*\\([A-Za-z]+)"
     r"|\\(?:@namedef|csdef|csgdef)\s*\{([A-Za-z]+)\}|\\csname\s*([A-Za-z]+)\s*\\endcsname\s*(?=[#{])"
 )
-"""Other forms of definition: their names count, their texts are not taken off."""
+"""Matches other forms of definition. Their names are collected; their texts are not removed."""
 _DEFINER = re.compile(r"\\(?:def\s*\\([A-Za-z]+)\s*#1|newcommand\*?\s*\{?\s*\\([A-Za-z]+)\s*\}?\s*\[1\])\s*(?=\{)")
 _MADE_NAME = re.compile(
     r"(?:def|newcommand\*?)\s*\{?\s*\\csname\s*([A-Za-z]*)#1([A-Za-z]*)\s*\\endcsname|@namedef\s*\{([A-Za-z]*)#1([A-Za-z]*)\}"
@@ -55,14 +56,14 @@ _PUBLIC_NAMES = re.compile(
     r"|feynm|youngtab|diagrams|xy|slashed|braket)[\w-]*\Z",
     re.IGNORECASE,
 )
-"""Classes and packages that authors ship and did not write: their commands are LaTeX's shared vocabulary."""
+"""Matches names of classes and packages that papers ship but did not write. Their commands do not count as macros."""
 _STANDARD_NAMES = """
 section subsection subsubsection paragraph subparagraph chapter part appendix maketitle abstract bibliography item
 cite ref pageref eqref thesection thesubsection figurename tablename refname baselinestretch arraystretch footnote
 caption label
 """
 _STANDARD = frozenset(_STANDARD_NAMES.split())
-"""Commands that papers share: redefined by an author, they still stand in the cleaned text under their own names."""
+"""Commands that all papers share. If an author redefines one, it still appears in the cleaned text by its own name."""
 _SAVES = re.compile(r"\\let\s*\\[A-Za-z]+\s*=?\s*\\([A-Za-z]+)|\\let\s*\\([A-Za-z]+)\s*=?\s*\\undefined(?![A-Za-z])")
 _HEADING = re.compile(r"\\(?:chapter|part|(?:sub)*section|(?:sub)?paragraph)\*?\s*[\[{]")
 _BIBLIOGRAPHY = re.compile(
@@ -78,7 +79,7 @@ _FRONT = re.compile(r"\\maketitle|\\end\{abstract\}|\\end\{frontmatter\}")
 
 @dataclass
 class Verdict:
-    """Counts of one paper, or of all."""
+    """Counts for one paper, or summed over all papers."""
 
     num_raw_uses: int = 0
     num_uses_left: int = 0
@@ -101,7 +102,7 @@ class Verdict:
 
 
 def without_comments(text: str) -> str:
-    """Comments off, line by line; verbatim pieces blanked first, so that only code is judged."""
+    """Removes comments line by line. Verbatim pieces are blanked first, because only code is judged."""
     text = _VERBATIM.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n"))
     text = re.sub(r"\\begin\{comment\}.*?\\end\{comment\}", "", text, flags=re.DOTALL)
     lines = [re.sub(r"(?<!\\)((?:\\\\)*)%.*", r"\1", line) for line in text.split("\n")]
@@ -109,7 +110,7 @@ def without_comments(text: str) -> str:
 
 
 def closed(text: str, pos: int) -> int:
-    """Behind the group that opens at pos."""
+    """Returns the position after the group that opens at ``pos``."""
     depth = 0
     while pos < len(text):
         if text[pos] == "\\":
@@ -125,7 +126,10 @@ def closed(text: str, pos: int) -> int:
 
 
 def definitions(text: str) -> tuple[str, dict[str, bool]]:
-    """The text without definitions, and each name defined: whether its body uses what it is given."""
+    """Returns the text without definitions, and maps each defined name to whether its body uses its arguments.
+
+    A macro without arguments counts as using them.
+    """
     names: dict[str, bool] = {}
     out, pos = [], 0
     for match in _DEFINES.finditer(text):
@@ -150,7 +154,7 @@ def definitions(text: str) -> tuple[str, dict[str, bool]]:
 
 
 def own_names(files: dict[str, str]) -> set[str]:
-    """All commands that the paper's own files define, whether or not the document reads the file."""
+    """Returns all commands that the paper's own files define, including files that the document does not read."""
     names: set[str] = set()
     for path, text in files.items():
         stem, ending = posixpath.splitext(posixpath.basename(path))
@@ -168,10 +172,10 @@ def own_names(files: dict[str, str]) -> set[str]:
 
 
 def raw_text(files: dict[str, str], cleaned: str) -> str:
-    """The document that was cleaned, with its inputs, comments off.
+    """Returns the raw document that was cleaned, with its inputs and without comments.
 
-    A project may hold several documents (a long version, a journal's template, an answer to referees). Which is the
-    paper is another question than how it was cleaned: judged is the one that shares most words with the cleaned text.
+    A project may contain several documents (a long version, a journal's template, an answer to referees). Which of them
+    is the paper is not judged here. The document that shares most words with the cleaned text is used.
     """
     plain = {name: without_comments(text) for name, text in files.items()}
 
@@ -203,7 +207,7 @@ def raw_text(files: dict[str, str], cleaned: str) -> str:
 
 
 def words(text: str) -> Counter[str]:
-    """Words as they stand, commands' and environments' names not among them."""
+    """Counts the words of a text, without the names of commands and environments."""
     text = re.sub(r"\\(?:begin|end)\s*\{[^}]*\}|\\[A-Za-z@]+", " ", text)
     return Counter(re.findall(r"[^\W\d_]{3,}", text))
 
@@ -220,7 +224,7 @@ def body_of(text: str) -> str:
 
 
 def dropped_arguments(body: str, names: dict[str, bool]) -> str:
-    """The body without the arguments of macros that do not use them."""
+    """Removes the arguments of macros that do not use them."""
     for name in (name for name, uses in names.items() if not uses):
         pos = 0
         pattern = re.compile(rf"\\{name}(?![A-Za-z])\s*(?=\{{)")
@@ -231,10 +235,10 @@ def dropped_arguments(body: str, names: dict[str, bool]) -> str:
 
 
 def judge(files: dict[str, str], cleaned: str) -> Verdict:
-    """One paper: its raw files by name, and what the pipeline made of it."""
+    """Judges one paper, given its raw files by name and its cleaned text."""
     raw = raw_text(files, cleaned)
     code, names = definitions(raw)
-    saved = {match[1] or match[2] for match in _SAVES.finditer(raw)}  # a macro's text may well hold the old meaning
+    saved = {match[1] or match[2] for match in _SAVES.finditer(raw)}  # the old meaning may be in the cleaned text
     own = (set(names) | own_names(files)) - _STANDARD - saved
     body = body_of(code)
     used = re.compile(r"\\([A-Za-z]+)")
@@ -252,7 +256,7 @@ def judge(files: dict[str, str], cleaned: str) -> Verdict:
 
 
 def raw_files(data: bytes) -> dict[str, str]:
-    """The TeX files of ``ID.gz``."""
+    """Returns the TeX files inside ``ID.gz``, by name."""
     unpacked = gzip.decompress(data)
     try:
         with tarfile.open(fileobj=io.BytesIO(unpacked)) as tar:
@@ -274,7 +278,7 @@ def raw_files(data: bytes) -> dict[str, str]:
 
 
 def papers(tars: list[Path]) -> dict[str, dict[str, str]]:
-    """All papers of bulk tars, by id."""
+    """Returns the TeX files of all papers in bulk tars, by paper id."""
     found = {}
     for path in tars:
         with tarfile.open(path) as tar:

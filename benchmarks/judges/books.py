@@ -1,15 +1,15 @@
-"""Judges the books from the raw files alone; imports nothing of the pipeline.
+"""Judges the cleaned books against the raw files alone; imports nothing of the pipeline.
 
     python benchmarks/judges/books.py RAW_DIR [--clean CLEAN_DIR]
 
-RAW_DIR holds folders named for a Gutenberg number, each with the editions of one book. Three tables come out:
+RAW_DIR contains folders named after a Gutenberg number, each with the editions of one book. Three tables are printed:
 
-* every pair of editions, and every pair of different books: the exact overlap of word 5-grams (shared over the
-  smaller), beside the verdict of SimHash as RedPajama v1 has it (data_prep/book/dedup.py: 64 bits, character
-  6-grams of the lower-cased text without anything but word characters, at most 5 bits apart);
-* made pairs with a known overlap, a book inside an omnibus among them, and what both say of those;
-* with ``--clean`` (the pipeline's Parquet files): what of Gutenberg's own words is left in each kept book, and
-  how many of the words between the raw file's marks are still there.
+* for every pair of editions, and every pair of different books: the exact overlap of word 5-grams (shared over the
+  smaller), and the verdict of SimHash as RedPajama v1 has it (data_prep/book/dedup.py: 64 bits, character 6-grams of
+  the lower-cased text with only word characters, at most 5 bits apart);
+* the same two verdicts for artificial pairs with a known overlap, including a book inside an omnibus;
+* with ``--clean`` (the pipeline's Parquet files): the lines of each kept book that still name Gutenberg, and the share
+  of the words between the raw file's marks that are still there.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def decoded(path: Path) -> str:
 
 
 def cut(text: str) -> str:
-    """What stands between the last line of a header and the first of a footer, by the plainest of rules."""
+    """Returns the text between Gutenberg's header and footer, found by a few simple rules."""
     lines = text.split("\n")
     begin, end = 0, len(lines)
     for number, line in enumerate(lines[:700]):
@@ -67,7 +67,7 @@ def overlap(a: set[tuple[str, ...]], b: set[tuple[str, ...]]) -> float:
 
 
 def simhash(text: str) -> int:
-    """As the package ``simhash`` does with a list: md5's last 64 bits, weighed by how often a feature stands there."""
+    """Returns the SimHash of a text, computed as the package ``simhash`` does: MD5's last 64 bits, with frequencies."""
     plain = re.sub(r"[^\w]+", "", text.lower())
     features = Counter(plain[at : at + 6] for at in range(max(1, len(plain) - 5)))
     digests = np.frombuffer(b"".join(md5(name.encode()).digest()[-8:] for name in features), np.uint8).reshape(-1, 8)
@@ -82,7 +82,7 @@ def distance(a: int, b: int) -> int:
 
 
 def editions(root: Path) -> dict[str, str]:
-    """Texts of at least 1,000 words that say they are Gutenberg's, by their path."""
+    """Returns the texts by path that have at least 1,000 words and "Gutenberg" in their first 5,000 characters."""
     texts = {str(path.relative_to(root)): decoded(path) for path in sorted(root.rglob("*.txt"))}
     return {name: text for name, text in texts.items() if "Gutenberg" in text[:5_000] and len(words(text)) >= 1_000}
 
@@ -127,7 +127,7 @@ def judge_made(texts: dict[str, str]) -> None:
         cases[f"{share:.2f}, the last of it another book"] = (
             book[: round(share * len(book))] + other[: round((1 - share) * len(book))]
         )
-        every = round(5 / (1 - share))  # a changed word takes five 5-grams with it
+        every = round(5 / (1 - share))  # a changed word changes five 5-grams
         cases[f"{share:.2f}, a word in {every} changed"] = [
             "changed" + word if at % every == every // 2 else word for at, word in enumerate(book)
         ]

@@ -2,14 +2,14 @@
 
 It counts:
 
-- lines: kept lines that are in two kept documents of a dump, or twice in one (CCNet's rule allows neither); lines
-  dropped from a kept document that were in one page only and once in it, so that only the normal form (case, digits, a
-  few marks) can explain it;
+- lines: kept lines that are in two kept documents of a dump, or twice in one (CCNet's rule allows neither). Also lines
+  dropped from a kept document that occur only once in all pages after folding case and digits. CCNet's normal form
+  removes a few marks too, and only that can explain those;
 - foreign: kept documents with words that their page does not have;
 - short: kept documents under 100 characters;
-- content: with a gold standard (``--gold``, trafilatura's evaluation set: texts that a page's article must contain and
-  texts that it must not), how many of the former were kept and of the latter dropped. This shows what the line dedup
-  does to articles and to boilerplate.
+- content: how many texts that a page's article must contain were kept, and how many texts that it must not contain were
+  dropped. These come from a gold standard (``--gold``, trafilatura's evaluation set). The counts show what the line
+  dedup does to articles and to boilerplate.
 
 Run: ``python benchmarks/judges/common_crawl.py CLEAN_FOLDER WET... [--gold FILE.json]`` (columns id, url, text).
 """

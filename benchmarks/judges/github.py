@@ -1,19 +1,19 @@
-"""Counts, from raw exports and from what was kept, how well source files were cleaned; imports nothing of the project.
+"""Counts, from raw exports and from kept files, how well source files were cleaned; imports nothing of the project.
 
     python benchmarks/judges/github.py --contents GLOB --files GLOB --licenses GLOB --clean GLOB
 
-The exports are JSON lines (gzip or not), ``--clean`` the Parquet files with ``id``, ``text``, ``repo_name``, ``path``,
-``license``. Printed are, each with its count and the first few files:
+The exports are JSON lines (gzip or not). ``--clean`` names Parquet files with ``id``, ``text``, ``repo_name``,
+``path``, ``license``. One line is printed for each fault, with its count and the first few files:
 
-- licence_wrong: kept files none of whose repositories has a licence of mit, bsd-*, apache-*, or recorded with another
-- header_left: kept files of whose first 40 lines one before the first code is a comment that still says ``Copyright``
-  or names a licence
-- code_lost: kept files that lack a line of the original which begins with ``#include``, ``#!``, ``import``,
-  ``package``, ``from``, ``use``, ``using``, ``require``, ``<?php``, ``module``, or (Markdown) ``#`` and a blank
-- comment_lost: kept files that lack any line of the original though none of its first 400 speaks of a licence
-- documentation_lost: kept files that lack a line of words; neither it nor a line near it has a word of licences
-- duplicate: kept texts that stand twice
-- line_too_long, mean_too_long, too_few_alphanumeric: kept files past the limits 1000, 100, 0.25, counted here anew
+- licence_wrong: the recorded licence is not one of the file's repositories, or is not mit, bsd-* or apache-*
+- header_left: one of the first 40 lines is before the first code and still contains ``Copyright`` with a year, the
+  name of a licence, or words of a licence's clauses
+- code_lost: a line of the original is missing which begins with ``#include``, ``#!``, ``import``, ``package``,
+  ``from``, ``use``, ``using``, ``require``, ``<?php``, ``module``, or (Markdown) ``#`` and a blank
+- comment_lost: any line of the original is missing, although none of its first 400 lines mentions a licence
+- documentation_lost: a line with words is missing, and neither that line nor one near it has a word of licences
+- duplicate: another kept file has the same text
+- line_too_long, mean_too_long, too_few_alphanumeric: the file exceeds the limits 1000, 100, 0.25, computed here again
 """
 
 from __future__ import annotations
@@ -30,7 +30,11 @@ from typing import Any
 import pyarrow.parquet as pq
 
 PERMISSIVE = re.compile(r"mit|bsd-.*|apache-.*")
-LEGAL = re.compile(r"copyright\b.{0,20}\d{4}|\(c\) ?\d{4}|spdx-license|licensed under|all rights reserved", re.I)
+LEGAL = re.compile(
+    r"copyright\b.{0,20}\d{4}|\(c\) ?\d{4}|spdx-license|licensed under|all rights reserved|\bdisclaimed|\bin no event|"
+    r"merchantab|\bliable for|warranty of|warranties|provided .as is|hereby granted|all copies|redistributions? of",
+    re.I,
+)
 SPEAKS = re.compile(r"copyright|licen[sc]e|\(c\)|all rights reserved|warrant|public domain", re.I)
 COMMENT = re.compile(r"\s*(?://|/\*|\*|#(?!include|define|if|endif|pragma|import)|--|;|%|<!--|\"|{-|\(\*|')")
 LICENCES = re.compile(
@@ -85,7 +89,7 @@ def faults_of(before: str, kept: dict[str, Any], licences: set[str]) -> Iterator
 
 
 def documentation_lost(old: list[str], new: list[str]) -> bool:
-    """True if a line with two words or more is gone, and nothing in it or next to it is of a licence."""
+    """Returns True if a line with two or more words is missing, and no line near it has a word of licences."""
     left = Counter(new)
     kept_text = "\n".join(new)
     for at, line in enumerate(old):

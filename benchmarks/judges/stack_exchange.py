@@ -1,7 +1,7 @@
-"""Counts from the raw dumps whether documents keep what was there. Imports nothing of the pipeline.
+"""Counts, from the raw dumps, how much of the posts the documents keep. Imports nothing of the pipeline.
 
-Reads Posts.xml with the standard library's ElementTree and bodies with its html.parser, and the documents as JSON lines
-(``id``, ``text``, ``answer_scores``) or Parquet from ``clean/stack_exchange``. Give each site once.
+Reads Posts.xml with the standard library's ElementTree and bodies with its html.parser. Reads the documents as JSON
+lines (``id``, ``text``, ``answer_scores``) or as Parquet from ``clean/stack_exchange``. Give each site once.
 
     python benchmarks/judges/stack_exchange.py DOCUMENTS Posts.xml...
 """
@@ -26,7 +26,7 @@ BREAKING = {
 
 
 class _Text(HTMLParser):
-    """What stands between the tags; a tag that is not inline sets words apart."""
+    """Collects the text between the tags. Tags that are not inline add a line end, which separates words."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ def text_of(body: str) -> str:
 
 
 def raw_questions(paths: list[str]) -> dict[str, dict[str, Any]]:
-    """Question by id: its posts' text and its answers' scores, answers of no text left out."""
+    """Returns by id each question's text, including its answers, and its answers' scores. Skips empty answers."""
     questions: dict[str, dict[str, Any]] = {}
     answers: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for path in paths:
@@ -76,7 +76,7 @@ def judge(documents: list[dict[str, Any]], questions: dict[str, dict[str, Any]])
         words, kept = Counter(WORD.findall(question["text"])), Counter(WORD.findall(document["text"]))
         num_words += words.total()
         num_kept += (words & kept).total()
-        written = Counter(TAG.findall(question["text"]))  # what looks like a tag in the author's own words
+        written = Counter(TAG.findall(question["text"]))  # tags that the author wrote as text
         num_tags += (Counter(TAG.findall(document["text"])) - written).total()
         num_wrong_order += list(document["answer_scores"]) != question["scores"]
     return {

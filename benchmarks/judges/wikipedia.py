@@ -1,10 +1,11 @@
 """Judges cleaned Wikipedia pages against the raw dump. Imports nothing of the project.
 
-Reports three counts per page, summed by language:
+Reports three measures per language:
 
-- leftover: the text contains wikitext (``[[ ]] {{ }} <ref <!-- {|``), unless the page shows such signs as its own words
-  (inside ``<nowiki>``, ``<pre>``, ``<syntaxhighlight>``);
-- junk: the text contains remains of a picture, a table or a style (``thumb|``, ``200px``, ``colspan=``);
+- leftover: the share of pages whose text contains wikitext (``[[ ]] {{ }} <ref <!-- {|``). Signs that the page shows as
+  its own words (inside ``<nowiki>``, ``<pre>``, ``<syntaxhighlight>``) do not count;
+- junk: the share of pages whose text contains remains of a picture, table or style (``thumb|``, ``200px``,
+  ``colspan=``);
 - kept: the share of the words of the dump's prose that the text contains. Prose is a paragraph outside of templates,
   tables, pictures, references and lists, as this judge's own rough reader finds it (:func:`prose_words`).
 
@@ -55,7 +56,7 @@ class Count:
 
 
 def without_nested(text: str, opening: str, closing: str) -> str:
-    """Removes everything between balanced marks; what is never closed stays.
+    """Removes everything between balanced marks. Text after a mark that is never closed stays.
 
     >>> without_nested("a {{b {{c}} d}} e", "{{", "}}")
     'a  e'
@@ -80,7 +81,7 @@ def without_nested(text: str, opening: str, closing: str) -> str:
 
 
 def prose_words(wikitext: str) -> Counter[str]:
-    """Counts the words of a page's paragraphs, without those of templates, tables, pictures, lists and headings."""
+    """Counts the words in a page's paragraphs. Templates, tables, pictures, lists and headings are left out."""
     text = re.sub(r"<!--.*?-->", "", wikitext, flags=re.DOTALL)
     text = _REF.sub(" ", _GALLERY.sub(" ", _RAW.sub(" ", text)))
     text = without_nested(text, "{{", "}}")
@@ -94,7 +95,7 @@ def prose_words(wikitext: str) -> Counter[str]:
 
 
 def _without_colon_links(text: str) -> str:
-    """Removes links whose target has a namespace or language before a colon, with the links inside their captions."""
+    """Removes links whose target has a namespace or language before a colon, including links inside their captions."""
     out: list[str] = []
     position = 0
     while match := _FILE.search(text, position):
@@ -110,7 +111,7 @@ def _without_colon_links(text: str) -> str:
 
 
 def kept_share(wikitext: str, text: str) -> float | None:
-    """Returns the share of the wikitext's prose words that the text contains; None for a page of fewer than 20."""
+    """Returns the share of the wikitext's prose words that the text contains; None if there are fewer than 20."""
     wanted = prose_words(wikitext)
     if wanted.total() < 20:
         return None
@@ -118,18 +119,18 @@ def kept_share(wikitext: str, text: str) -> float | None:
 
 
 def leftovers(text: str, wikitext: str = "") -> list[str]:
-    """Returns the signs of wikitext in a text, without those that nowiki, pre, math and code show as words."""
+    """Returns the signs of wikitext in a text, except those that the page shows inside nowiki, pre, math or code."""
     shown = "".join(match[0] for match in _RAW.finditer(wikitext))
     return [sign for sign in LEFTOVERS if sign in text and sign not in shown]
 
 
 def junk(text: str) -> list[str]:
-    """Returns the remains of pictures, tables and styles."""
+    """Returns the remains of pictures, tables and styles in a text."""
     return [match[0].strip() for match in JUNK.finditer(text)]
 
 
 def raw_pages(path: Path) -> Iterator[tuple[int, str, str]]:
-    """Yields (page id, title, wikitext) of a dump's articles without redirects; stops where the file is broken."""
+    """Yields (page id, title, wikitext) of a dump's articles, without redirects. Stops where the file is broken."""
     with bz2.open(path) if path.suffix == ".bz2" else path.open("rb") as stream:
         parser: Any = ElementTree.XMLPullParser(("end",))
         try:

@@ -1,9 +1,9 @@
 """Judges whether templates inside sentences kept their words, from wikitext and text alone. Imports nothing of ours.
 
-A sentence here is a line of prose or a list item with at least `MIN_WORDS` words outside of templates. Each template
-in it has words before and after it. If the text has those words next to each other, the template was removed and its
-words are lost, unless it is one that says nothing to a reader (:data:`SILENT`: notes, citations, requests for
-sources, anchors, icons). Where the words around it are not found, the use cannot be judged and is counted as such.
+A sentence is a line of prose or a list item with at least `MIN_WORDS` words outside of templates. For each template in
+a sentence the judge looks for the words before and after it in the text. If these are next to each other, the
+template's words are lost. Templates that show nothing to a reader (:data:`SILENT`: notes, citations, requests for
+sources, anchors, icons) are not judged. If the surrounding words are not found, the use is counted as not judged.
 
 Run: ``python benchmarks/judges/wikipedia_templates.py CLEAN_FOLDER DUMP...`` with the cleaned documents as Parquet
 (columns ``page_id``, ``language``, ``text``).
@@ -57,7 +57,7 @@ SILENT = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-"""Names of templates that show no word of a sentence on any of the wikis, and on the English one."""
+"""Matches names of templates that show no word of a sentence, on any wiki or on the English one."""
 SILENT_BY_LANGUAGE = {
     "bg": (r"ref-.* ibid няма_източник.* източник\? кога кой икона флагче.* пояснение мъниче.* основна виж "),
     "ca": (
@@ -139,7 +139,7 @@ SILENT_BY_LANGUAGE = {
         r"недоступне.* статья книга стаття не_джерело аі немає_аі прояснити реф.* прим sfn0 "
     ),
 }
-"""More such patterns, by wiki, with ``_`` for a space."""
+"""Patterns for further silent templates on each wiki, with ``_`` for a space."""
 _SILENT_OF = {
     code: re.compile("|".join(patterns.split()).replace("_", " "), re.IGNORECASE)
     for code, patterns in SILENT_BY_LANGUAGE.items()
@@ -166,7 +166,7 @@ SIGNS = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-"""Names of templates that show a sign and no word, which this judge, who compares words, cannot see."""
+"""Matches names of templates that show a sign and no word. This judge compares words only, so it cannot judge them."""
 COMPUTED = re.compile(
     r"""
     inflation.* | format\ price | age.* | metadaten.* | fldez | ewz | počet\ obyvatel | statistiek\ .* | население.*
@@ -174,11 +174,11 @@ COMPUTED = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-"""Names of templates that show a number which is not in the page: the wiki computes it, or keeps it elsewhere."""
+"""Matches names of templates that show a number which is not in the page (computed by the wiki or kept elsewhere)."""
 
 
 def is_silent(name: str, language: str) -> bool:
-    """True if the template shows no word of a sentence.
+    """Returns True if the template shows no words of a sentence that this judge could look for.
 
     >>> is_silent("Citation needed", "en"), is_silent("нет АИ", "ru"), is_silent("convert", "en")
     (True, True, False)
@@ -190,7 +190,7 @@ def is_silent(name: str, language: str) -> bool:
 
 
 def marked_templates(text: str) -> tuple[str, list[str]]:
-    """Replaces every outermost template by a mark, and returns the marked text and the templates' contents.
+    """Returns the text with a mark in place of each outermost template, and the templates' contents.
 
     >>> marked_templates("a {{b|{{c}}|}} d")
     ('a \\x000\\x00 d', ['b|{{c}}|'])
@@ -215,7 +215,7 @@ def marked_templates(text: str) -> tuple[str, list[str]]:
 
 
 def argument_words(template: str) -> list[str]:
-    """Returns the words of a template's unnamed arguments, those of the templates inside it included."""
+    """Returns the words of a template's unnamed arguments, including those of the templates inside it."""
     flat = _LINK.sub(r"\1", _COLON_LINK.sub("", template)).replace("{{", "|").replace("}}", "|")
     words: list[str] = []
     for argument in flat.split("|")[1:]:
@@ -237,7 +237,7 @@ def _sentence_lines(wikitext: str) -> tuple[list[str], list[str]]:
 
 
 def judge_templates(count: TemplateCount, language: str, wikitext: str, text: str) -> None:
-    """Adds one page to the count of its language."""
+    """Adds one page to the counts of its language."""
     lines, templates = _sentence_lines(wikitext)
     shown = _LINE_END + _LINE_END.join(" ".join(_words(line)) for line in text.split("\n") if line.strip()) + _LINE_END
     count.num_words += len(_WORD.findall(text))
@@ -266,7 +266,10 @@ def _words(text: str) -> list[str]:
 
 
 def _has_words(template: str, *, is_last: bool) -> bool:
-    """False for boxes of several lines, for pictures, and for navigation after the last word of a line."""
+    """Returns True if a template can have words of the sentence.
+
+    Returns False for boxes of several lines, for pictures, and for navigation after the last word of a line.
+    """
     if "|" not in template:
         return not is_last
     return "\n|" not in template and bool(argument_words(template))
@@ -290,7 +293,7 @@ def _judge_run(
     filler = rf".{{0,{_MAX_GAP_CHARS}}}?" if before else rf"[^¶]{{0,{_MAX_GAP_CHARS}}}?(?: ¶)?"
     context = rf"(?={re.escape(left[:-1])}( {filler})??({re.escape(right)}))"
     gaps = [place[1] or "" for place in re.finditer(context, shown)]
-    if not after:  # the words of a quotation are on the next line
+    if not after:  # a quotation template's words are on the next line
         gaps += [shown[place.end(2) :][:_MAX_GAP_CHARS] for place in re.finditer(context, shown)]
     gaps = [gap.replace("¶", "").strip() for gap in gaps]
     if not gaps or (not before and not after):

@@ -1,7 +1,7 @@
 """The rules of books: Project Gutenberg's boilerplate, quality, and overlap between books.
 
     text -> boilerplate, credits -> quality -> text of the book
-    text -> overlap: hashes of word 5-grams, a sketch of them -> overlap_groups: which books are dropped
+    text -> overlap: hashes of word 5-grams, and a sketch of them -> overlap_groups: which books are dropped
 
 - ``boilerplate``: removes Gutenberg's header, licence and small print.
 - ``credits``: removes production credits and transcribers' notes at both ends.

@@ -1,22 +1,22 @@
-"""Takes Project Gutenberg's own words off its books: header, licence, small print, production credits.
+"""Removes Project Gutenberg's own words from its books: header, licence, small print, production credits.
 
-Gutenberg has wrapped its texts in five generations of boilerplate since 1971. What is known here:
+Gutenberg has used five generations of boilerplate since 1971. This module recognises:
 
 * the marks since 2001, ``*** START OF THE PROJECT GUTENBERG EBOOK ... ***`` and ``*** END OF ...``, in their spellings
   (THIS or THE, with and without blanks, broken over lines, COPYRIGHTED);
-* the small print of 1991 to 2003, before the book until about 2001 (its last line is ``*END*THE SMALL PRINT!``),
-  behind it later;
-* headers with no closing mark (before 1991; Gutenberg of Australia and of Canada), paragraph by paragraph;
-* "End of Project Gutenberg's ..." in several languages, and licences with no mark of an end before them;
+* the small print of 1991 to 2003. It is before the book until about 2001 (its last line is ``*END*THE SMALL PRINT!``),
+  and after it later;
+* headers without a closing mark (before 1991; Gutenberg of Australia and of Canada), paragraph by paragraph;
+* "End of Project Gutenberg's ..." in several languages, and licences without an end mark before them;
 * credits around the book ("Produced by", "E-text prepared by", "Transcribed from the ... edition by", "Scanned by") and
   transcribers' notes at its very beginning or end.
 
-What is left alone: everything between. A text with none of these marks passes unchanged, to the byte. Marks inside a
-file that has several books (each with a header of its own) go, and the books stay. Where it is not certain that a
-paragraph is not the book's, it stays.
+Everything in between stays. A text with none of these marks is returned unchanged, to the byte. If a file contains
+several books, each with a header of its own, the marks between them are removed and the books stay. A paragraph that
+may belong to the book stays.
 
 The wordings were gathered from real editions of 1991 to 2015 and from the marks that the packages ``gutenberg``
-(Python) and ``gutenbergr`` (R) look for; unlike those, it never takes the earliest end mark for the end on trust.
+(Python) and ``gutenbergr`` (R) look for. Unlike those, this module checks what follows an end mark before it cuts.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from filters.books.credits import is_credit, strip_credits
 from filters.step import Models, Outcome, Step
 
 MAX_HEADER_CHARS = 60_000
-"""How far a header may reach. Ours: the longest of the 1990s, with small print and donation appeals, has 22,000."""
+"""Longest header, in characters. Ours: the longest of the 1990s, with small print and donation appeals, has 22,000."""
 MAX_FOOTER_CHARS = 40_000
-"""More than this behind an end mark is no footer. Ours: the full licence has 19,000, the last small print 16,000."""
-_MIN_PART_CHARS = 3_000  # between two end marks: more is a book, less is a footer's second mark
-_MAX_GAP_CHARS = 500  # between a start mark and the small print that belongs to it
+"""A longer text after an end mark is no footer. Ours: the full licence has 19,000, the last small print 16,000."""
+_MIN_PART_CHARS = 3_000  # a longer text between two end marks is a book; a shorter one is part of the footer
+_MAX_GAP_CHARS = 500  # longest distance between a start mark and the small print that belongs to it
 _MAX_MARKS_AHEAD = 16  # a header and a footer have at most half a dozen marks each
 
 _E_BOOK = r"(?:e-?texts?|e-?books?|copyrighted)"
@@ -65,7 +65,7 @@ _MARK_WORDS = (
     "gutenberg", "small print", "full license", "etext", "e-text", "should be named", "full of free ebooks",
     "will replace the previous", "and all associated files",
 )  # fmt: skip
-"""Lower case; every mark has one of these on its first line."""
+"""Lower case. Every mark has one of these words on its first line."""
 _NAMES_GUTENBERG = re.compile(r"proje\w{1,3}\s+gutenberg|gutenberg\s+(?:of\s+)?(?:australia|canada)", re.IGNORECASE)
 _HEADER_PARAGRAPH = re.compile(
     rf"""[ \t*\[]*(?:
@@ -88,7 +88,7 @@ _LICENCE_BETWEEN = re.compile(
     r"^[ \t]*(?:<<\s*)?THIS ELECTRONIC VERSION OF\b(?:[^\n]+\n){1,20}?[^\n]*(?:>>[ \t]*$|MEMBERSHIP\.[ \t>]*$)",
     re.IGNORECASE | re.MULTILINE,
 )
-"""Stands between the acts of Shakespeare's plays of 1994: World Library's licence, 500 characters, in guillemets."""
+"""Matches World Library's licence, 500 characters in guillemets, between the acts of Shakespeare's plays of 1994."""
 _PARAGRAPH = re.compile(r"[ \t]*\S[^\n]*(?:\n[ \t]*\S[^\n]*)*")
 _NOT_BLANK = re.compile(r"\S")
 _MAX_HEADER_PARAGRAPHS = 60
@@ -103,23 +103,23 @@ class _Mark:
 
 @dataclass(frozen=True, slots=True)
 class Stripped:
-    """A book without its wrapping, and how much of it was taken away."""
+    """A book without its boilerplate, and the number of characters removed."""
 
     text: str
     header_chars: int
-    """Taken before the first line that was kept (credits too)."""
+    """Characters removed before the first kept line, credits included."""
     footer_chars: int
-    """Taken anywhere behind it."""
+    """Characters removed anywhere after the first kept line."""
 
 
 def _header_end(text: str, pos: int, ahead: Sequence[_Mark]) -> int:
-    """Where the book begins whose wrapping begins at ``pos``; ``ahead`` are the next marks."""
+    """Returns where the book begins after the header at ``pos``. ``ahead`` are the next marks."""
     closing = next((index for index, mark in enumerate(ahead) if mark.kind == "end"), len(ahead))
     header = [mark for mark in ahead[:closing] if mark.start - pos <= MAX_HEADER_CHARS]
     start = next((mark for mark in header if mark.kind == "start"), None)
     small = next((mark for mark in header if mark.kind == "small_end"), None)
     if start and small and small.start > start.end:
-        # Small print behind a start mark is the header's only if it opens at once; else it is a footer's.
+        # Small print after a start mark belongs to the header only if it begins at once. Else it is in the footer.
         opened = next((mark.start for mark in header if mark.kind == "footer" and mark.start >= start.end), len(text))
         return small.end if opened - start.end < _MAX_GAP_CHARS else start.end
     if start or small:
@@ -128,7 +128,7 @@ def _header_end(text: str, pos: int, ahead: Sequence[_Mark]) -> int:
 
 
 def _unmarked_header_end(text: str, pos: int) -> int:
-    """Behind the last paragraph of a header that has no closing mark; ``pos`` where there is no header at all."""
+    """Returns the end of the last paragraph of a header without a closing mark; ``pos`` if there is no header."""
     end = pos
     first = _NOT_BLANK.search(text, pos)
     if first is None or not _NAMES_GUTENBERG.search(text, first.start(), first.start() + 400):
@@ -144,7 +144,7 @@ def _unmarked_header_end(text: str, pos: int) -> int:
 
 
 def _part_follows(text: str, closed: _Mark, ahead: Sequence[_Mark]) -> bool:
-    """Whether behind the end mark ``closed`` another book stands, not only a footer."""
+    """Returns True if another book follows the end mark ``closed``, and not only a footer."""
     if _NOT_BLANK.search(text, closed.end) is None:
         return False
     if len(text) - closed.end > MAX_FOOTER_CHARS and not any(mark.kind == "footer" for mark in ahead[:3]):
@@ -158,9 +158,9 @@ def _part_follows(text: str, closed: _Mark, ahead: Sequence[_Mark]) -> bool:
 
 
 def _marks(text: str) -> list[_Mark]:
-    """Finds the marks, only on lines that have a word of one: matching every line takes ten times as long."""
+    """Returns the marks of a text in order. Tests only lines with a word of a mark, which is ten times as fast."""
     lower = text.lower()
-    if len(lower) != len(text):  # a letter with a longer lower case shifts the places
+    if len(lower) != len(text):  # a letter whose lower case is longer shifts the positions
         return [_Mark(match.lastgroup or "", match.start(), match.end()) for match in _MARKS.finditer(text)]
     lines: set[int] = set()
     for words in _MARK_WORDS:
@@ -186,7 +186,7 @@ def strip(text: str) -> Stripped:
     """
     marks = _marks(text)
     parts: list[str] = []
-    pos = header_chars = cursor = 0  # cursor: the first mark that is not behind us
+    pos = header_chars = cursor = 0  # cursor: index of the first mark after the current position
     while True:
         begin = _header_end(text, pos, marks[cursor : cursor + _MAX_MARKS_AHEAD])
         while cursor < len(marks) and (marks[cursor].start < begin or marks[cursor].kind in ("start", "small_end")):
@@ -225,7 +225,7 @@ class Gutenberg(Step):
     DATA_VERSION: ClassVar[int] = 2
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Edits ``text``; the signals say how many characters went before and behind it."""
+        """Edits ``text``. The signals are the numbers of characters removed before and after the book."""
         books = [strip(text) for text in batch.column("text").to_pylist()]
         return Outcome(
             verdict=pa.nulls(batch.num_rows, pa.string()),

@@ -1,8 +1,8 @@
-"""Who made the electronic text: credits and transcribers' notes at the two ends of a Gutenberg book.
+"""Removes credits and transcribers' notes, which say who made the electronic text, from both ends of a book.
 
-Part of :mod:`filters.books.boilerplate`.
-Only whole paragraphs go, from the outermost inwards, and the first that is not
-certainly a credit or a note ends the search; on the title page those too that give an address of electronic mail.
+This is a part of :mod:`filters.books.boilerplate`. Only whole paragraphs are removed, from the outermost inwards. The
+first paragraph that is not certainly a credit or a note ends the search. On the title page, credits that contain an
+e-mail address are removed too.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 
 MAX_CREDIT_CHARS = 2_000
-"""No longer paragraph is a credit. Ours: the longest seen, with the addresses of scans, has 900."""
+"""Longest paragraph that can be a credit. Ours: the longest seen, with the addresses of scans, has 900."""
 MAX_NOTES_CHARS = 20_000
-"""Transcribers' notes behind a book reach at most so far back. Ours: lists of a few hundred corrections."""
+"""Longest transcribers' notes at the end of a book. Ours: enough for lists of a few hundred corrections."""
 _MAX_CREDITS = 12
 _MAX_NOTE_PARAGRAPHS = 12
 
@@ -93,10 +93,10 @@ _BOOK_PART = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _ADDRESS = re.compile(r"[\w.+-]{1,60}@[\w-]{1,60}\.[\w.-]{2,60}")
-"""Of electronic mail: no printed title page has one."""
+"""Matches an e-mail address, which no printed title page has."""
 _MAX_TITLE_PAGE_CHARS = 2_000
 _MAX_TITLE_PARAGRAPH_CHARS = 400
-"""Ours: behind a longer paragraph the book has begun, and what looks like a credit may be its own."""
+"""Longest paragraph of a title page. Ours: after a longer one the book has begun, and credits may be its own text."""
 _COLOPHON = re.compile(r"[ \t]*(?:colofon|colophon|kolophon)[ \t]*(?:\n|\Z)", re.IGNORECASE)
 _NAMES_E_BOOK = re.compile(r"gutenberg|pgdp\.net|\be-?bo[oe]k", re.IGNORECASE)
 _COLOPHON_CHARS = 1_500
@@ -106,10 +106,10 @@ _BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 
 
 def is_credit(paragraph: str, *, is_marked: bool = True) -> bool:
-    """Whether a paragraph only says who made the electronic text.
+    """Returns True if a paragraph only says who made the electronic text.
 
-    Without marks around it (``is_marked`` false) it must begin as a credit does *and* name the project or its
-    proofreaders, or begin with the words that stand first in the texts of PG19.
+    Without marks around the book (``is_marked`` false) the paragraph must begin as a credit does. It must also name the
+    project or its proofreaders, or begin with the words that come first in the texts of PG19.
 
     >>> is_credit("Produced by Al Haines"), is_credit("Edited by William Smith"), is_credit("Produced by the sun")
     (True, False, True)
@@ -126,7 +126,7 @@ def is_credit(paragraph: str, *, is_marked: bool = True) -> bool:
 
 
 def _paragraph_end(text: str, pos: int) -> tuple[int, int]:
-    """The paragraph from ``pos``: where its first character stands, and where it ends."""
+    """Returns where the next paragraph after ``pos`` begins, at the start of its first line, and where it ends."""
     first = _NOT_BLANK.search(text, pos)
     begin = first.start() if first else len(text)
     begin = max(pos, text.rfind("\n", pos, begin) + 1) if begin > pos else begin
@@ -135,7 +135,7 @@ def _paragraph_end(text: str, pos: int) -> tuple[int, int]:
 
 
 def _note_end(text: str, begin: int, end: int) -> int:
-    """Where a transcriber's note ends that has its heading in ``text[begin:end]``; ``begin`` if that is not certain."""
+    """Returns the end of a transcriber's note with the heading ``text[begin:end]``; ``begin`` if it is uncertain."""
     lead = text[begin:end].lstrip()
     window = min(len(text), begin + 8_000)
     if lead.startswith("["):
@@ -159,13 +159,13 @@ def _note_end(text: str, begin: int, end: int) -> int:
 
 
 def _is_set_in(text: str, begin: int, paragraph: str) -> bool:
-    """True if the note's heading is at the margin and every line of the paragraph is set in."""
+    """Returns True if the note's heading is at the margin and every line of the paragraph is indented."""
     heading = text[begin : begin + 80].lstrip("\n")
     return not heading.startswith(" ") and all(line.startswith(_INDENT) for line in paragraph.rstrip().split("\n"))
 
 
 def _credits_before(text: str, *, is_marked: bool) -> int:
-    """How many characters of credits and notes stand before the book."""
+    """Returns the number of characters of credits and notes before the book."""
     cut = 0
     for _ in range(_MAX_CREDITS):
         begin, end = _paragraph_end(text, cut)
@@ -178,12 +178,12 @@ def _credits_before(text: str, *, is_marked: bool) -> int:
             cut = note_end
         else:
             break
-        is_marked = True  # what follows a credit is judged as behind a header
+        is_marked = True  # after a credit, paragraphs are judged as after a header
     return cut
 
 
 def _notes_start(text: str) -> int:
-    """Where the transcribers' notes behind a book begin; the text's length where there are none."""
+    """Returns where the transcribers' notes at the end of a book begin; the text's length if there are none."""
     window = max(len(text) - MAX_NOTES_CHARS, len(text) // 2)
     for blank in _BLANK_LINES.finditer(text, window):
         head = text[blank.end() : blank.end() + 200]
@@ -202,7 +202,7 @@ def _notes_start(text: str) -> int:
 
 
 def _credits_behind(text: str) -> int:
-    """Where the book ends, before credits and notes."""
+    """Returns where the book ends and the credits and notes after it begin."""
     end = len(text.rstrip())
     for _ in range(_MAX_CREDITS):
         start = max(text.rfind("\n\n", 0, end) + 2, 0) if "\n\n" in text[max(0, end - MAX_CREDIT_CHARS) : end] else end
@@ -216,7 +216,7 @@ def _credits_behind(text: str) -> int:
 
 
 def _without_title_page_credits(body: str) -> str:
-    """The book without credits between its title and its text, known by an address of electronic mail.
+    """Removes credits between the title and the text of a book. They are recognised by an e-mail address.
 
     >>> _without_title_page_credits("A BOOK\\n\\nEntered by A. Body\\nbody@a.org\\n\\nIt began.\\n")
     'A BOOK\\n\\nIt began.\\n'
@@ -237,10 +237,10 @@ def _without_title_page_credits(body: str) -> str:
 
 
 def strip_credits(text: str, *, is_marked: bool) -> tuple[str, int]:
-    """Takes credits and notes off a book's two ends; returns it and how many characters went before it.
+    """Removes credits and notes from both ends of a book. Returns the rest and the number of characters cut before it.
 
-    ``is_marked`` says that Gutenberg's marks stood around it: then the blank lines at its ends go too. Without
-    them only a first paragraph that is certainly a credit goes, and any other text comes back as it was.
+    With ``is_marked`` (Gutenberg's marks were around the book) blank lines at both ends are removed too. Without it
+    the text is returned as it was, unless its first paragraph is certainly a credit.
 
     >>> strip_credits("\\n\\nProduced by A. Body\\n\\n  A BOOK\\n", is_marked=True)
     ('  A BOOK', 23)

@@ -1,32 +1,32 @@
-"""Overlap of content between books: which books stand, to more than nine tenths, inside another.
+"""Measures how much of one book is contained in another, to find books that are almost whole inside another.
 
-The LLaMA paper (arXiv 2302.13971, section 2.1) removes "books with more than 90% content overlap" and says no
-more. Here content is the set of a book's word 5-grams (:func:`shingles`), and the overlap of two books is what
-they share over the smaller of the two sets (:func:`overlap`), so that a book inside an omnibus counts.
+The LLaMA paper (arXiv 2302.13971, section 2.1) removes "books with more than 90% content overlap" and says no more.
+Here the content is the set of a book's word 5-grams (:func:`shingles`). The overlap of two books is the number of
+shingles that they share over the size of the smaller set (:func:`overlap`), so a book inside an omnibus counts.
 
-How the pieces fit, over any number of books, without comparing all pairs and without shuffling a text:
+The pipeline uses these functions for any number of books, without comparing all pairs and without shuffling a text:
 
-1. For each book: ``s = shingles(text)``, ``k = sketch(s)``. Shuffle the hashes of the sketch, packed by book and
-   bucket of hashes, with the book's key, sizes and id: 16 kB for a book of 500 kB (75,000 shingles / 64 * 8 bytes, and
-   40 bytes for each of 156 buckets), so 3.2 GB for 200,000 such books (100 GB of text). A worker holds one bucket:
-   20 MB of hashes, and six times that to sort them.
-2. In each bucket: :func:`filters.books.overlap_groups.pairs_of_bucket` counts, for each pair of books, the hashes they
-   share there.
-3. The counts of a pair, summed over the buckets, decide with :func:`filters.books.overlap_groups.is_candidate` whether
-   the pair is looked at. A sketch is a fair sample of the shingles (a hash decides), the same one in every book,
-   so the shared part of it estimates the containment; :func:`filters.books.overlap_groups.miss_probability` says how
-   often a true pair is missed.
-4. Candidates are verified: ``overlap(shingles(a), shingles(b))`` is exact. The shingles were spilled when they were
-   made (8 bytes each: 0.6 MB for such a book, 120 GB for all, on disks and never shuffled), so a pair costs reading
-   1.2 MB and no text is read twice.
-5. :func:`filters.books.overlap_groups.resolve` names the books that go and the kept book each one stands in.
+1. For each book it computes ``s = shingles(text)`` and ``k = sketch(s)``. It shuffles the hashes of the sketch, packed
+   by book and bucket of hashes, with the book's key, sizes and id. A book of 500 kB needs 16 kB (75,000 shingles / 64
+   * 8 bytes, and 40 bytes for each of 156 buckets), so 200,000 such books (100 GB of text) need 3.2 GB. A worker holds
+   one bucket: 20 MB of hashes, and six times as much to sort them.
+2. In each bucket :func:`filters.books.overlap_groups.pairs_of_bucket` counts the hashes that each pair of books shares
+   there.
+3. The counts of a pair are summed over the buckets. :func:`filters.books.overlap_groups.is_candidate` decides from the
+   sum whether the pair is verified. A sketch is a fair sample of the shingles, and a hash decides in the same way in
+   every book, so the shared part of the sketch estimates the overlap.
+   :func:`filters.books.overlap_groups.miss_probability` returns how often a true pair is missed.
+4. Candidates are verified with ``overlap(shingles(a), shingles(b))``, which is exact. The shingles were spilled when
+   they were made (8 bytes each: 0.6 MB for such a book, 120 GB for all, on disks and never shuffled). So a pair costs
+   reading 1.2 MB, and no text is read twice.
+5. :func:`filters.books.overlap_groups.resolve` returns the books to drop and the kept book that contains each.
 
 **What is a word.** Two editions of one book differ in case, quotes, dashes, marks of italics, accents (Gutenberg's
-seven-bit editions write ``e`` or nothing for an accent) and line breaks. None of that may matter, so: letters
-are lower-cased and lose their accents (NFKD without marks; ``ß æ œ ø ł đ ð þ`` by a table), everything that is neither
-letter nor digit separates words, and ``ae oe ue`` become ``a o u``, since the seven-bit editions of German and the
-Scandinavian languages write the umlaut either way. (``blue`` and ``blu`` become one word: among 5-grams
-that costs nothing.) In scripts written without spaces each character is a word.
+seven-bit editions write ``e`` or nothing for an accent) and line breaks. None of these differences may matter. So
+letters are lower-cased and lose their accents (NFKD without marks; ``ß æ œ ø ł đ ð þ`` by a table). Everything that is
+neither letter nor digit separates words. ``ae oe ue`` become ``a o u``, since the seven-bit editions of German and
+Scandinavian books write the umlaut either way. (``blue`` and ``blu`` become one word, which has no effect on 5-grams.)
+In scripts written without spaces each character is a word.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ Hashes = npt.NDArray[np.uint64]
 
 NGRAM_WORDS = 5
 KEEP_ONE_IN = 64
-"""One shingle of this many is in the sketch. Ours: with 64 a pair of the shortest books that reach the
-dedup (1,000 words) is missed five times in a million, and longer ones far less; see ``miss_probability``."""
+"""The sketch contains one shingle in this many. Ours: with 64, a pair of the shortest books that reach the dedup (1,000
+words) is missed five times in a million, and pairs of longer books far less often; see ``miss_probability``."""
 
-_BLOCK_BYTES = 1 << 18  # fits the cache of a core: measured fastest among 64 kB to 4 MB
+_BLOCK_BYTES = 1 << 18  # fits a core's cache; measured fastest among 64 kB to 4 MB
 _TOKEN_SEED = 0x9E3779B97F4A7C15
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 _FOLDED = str.maketrans(
@@ -55,7 +55,7 @@ _UNSPACED = re.compile(r"([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\
 
 
 def _ascii_table() -> bytes:
-    """Bytes to bytes: letters lower-cased, digits and bytes over 127 as they are, the rest a space."""
+    """Returns a translation table of bytes: lower-cases letters, keeps digits and bytes over 127, blanks the rest."""
     table = bytearray(b" " * 128 + bytes(range(128, 256)))
     for code in range(128):
         if chr(code).isalnum():
@@ -69,7 +69,7 @@ _IS_IN_WORD = ~np.isin(np.arange(256), [32, 255])
 
 
 def _fold_run(run: str) -> str:
-    """Folds a run of characters outside ASCII: no case, no accents, a space for what is no letter or digit."""
+    """Folds a run of characters outside ASCII: removes case and accents, and blanks all but letters and digits."""
     decomposed = unicodedata.normalize("NFKD", run.lower()).lower().translate(_FOLDED)
     kept = "".join(
         char if char.isalnum() else " " for char in decomposed if not unicodedata.category(char).startswith("M")
@@ -78,7 +78,7 @@ def _fold_run(run: str) -> str:
 
 
 def normalise(text: str) -> bytes:
-    """The words of a text with a separator of one or more spaces, as UTF-8; see the module for what is a word.
+    """Returns the folded words of a text as UTF-8, separated by spaces. The module docstring defines words.
 
     >>> normalise("_Café_—“THE  blue Häuser”").split() == normalise("cafe -- the Blue Haeuser").split()
     True
@@ -89,9 +89,9 @@ def normalise(text: str) -> bytes:
 
 
 def folded(text: str, known: dict[str, str]) -> bytes:
-    """Folds the characters outside ASCII and encodes the text: the first half of :func:`normalise`.
+    """Folds the characters outside ASCII and encodes the text. This is the first half of :func:`normalise`.
 
-    ``known`` holds the runs of such characters that were folded before, so that each is folded once.
+    ``known`` caches folded runs of such characters, so that each run is folded once.
     """
     if not text.isascii():
 
@@ -107,16 +107,16 @@ def folded(text: str, known: dict[str, str]) -> bytes:
 
 
 def normalise_encoded(raw: bytes) -> bytes:
-    """Lower-cases ASCII letters, and makes spaces of what is no letter: the second half of :func:`normalise`.
+    """Lower-cases ASCII letters and blanks all but letters and digits. This is the second half of :func:`normalise`.
 
-    Bytes above 127 stay, also 0xff, which UTF-8 never has and which can therefore separate documents.
+    Bytes above 127 are not changed. So the byte 0xff, which UTF-8 never contains, can separate documents.
     """
     raw = raw.translate(_ASCII_TABLE)
     return raw.replace(b"ae", b"a").replace(b"oe", b"o").replace(b"ue", b"u")
 
 
 def mix(values: Hashes) -> Hashes:
-    """The finaliser of splitmix64: every bit of the input moves every bit of the output. Works in place."""
+    """Applies the finaliser of splitmix64, in which every input bit affects every output bit. Works in place."""
     values ^= values >> np.uint64(30)
     values *= np.uint64(0xBF58476D1CE4E5B9)
     values ^= values >> np.uint64(27)
@@ -127,7 +127,7 @@ def mix(values: Hashes) -> Hashes:
 
 @functools.cache
 def _tables() -> tuple[Hashes, Hashes, Hashes]:
-    """A random number for each byte, and powers of an odd number and of its inverse, modulo 2^64, by position."""
+    """Returns a random number per byte, and the powers of an odd number and of its inverse modulo 2^64."""
     byte_value = mix(np.arange(1, 257, dtype=np.uint64) * np.uint64(_TOKEN_SEED))
     base = 0xD6E8FEB86659FD93
     up = np.full(_BLOCK_BYTES + 1, base, np.uint64)
@@ -137,9 +137,9 @@ def _tables() -> tuple[Hashes, Hashes, Hashes]:
 
 
 def word_hashes(words: bytes) -> tuple[Hashes, npt.NDArray[np.int64]]:
-    """A 64-bit hash of each word, in order, and the byte at which each begins.
+    """Returns a 64-bit hash of each word, in order, and the byte at which each word begins.
 
-    A word longer than a block (256 kB) counts as several. 0xff separates words like a space.
+    A word longer than a block (256 kB) counts as several. The byte 0xff separates words, like a space.
     """
     byte_value, up, down = _tables()
     found: list[Hashes] = []
@@ -167,7 +167,7 @@ def word_hashes(words: bytes) -> tuple[Hashes, npt.NDArray[np.int64]]:
 
 
 def ngram_hashes(words: Hashes, width: int) -> Hashes:
-    """A 64-bit hash of each run of ``width`` words, from the hashes of the words."""
+    """Returns a 64-bit hash of each run of ``width`` words, from the hashes of the words."""
     num_ngrams = words.size - width + 1
     multiplier = np.uint64(0xFF51AFD7ED558CCD)
     grams = words[:num_ngrams].copy()
@@ -187,10 +187,10 @@ def distinct(hashes: Hashes) -> Hashes:
 
 
 def shingles(text: str, *, ngram_words: int = NGRAM_WORDS) -> Hashes:
-    """The set of a text's word n-grams, as sorted distinct 64-bit hashes.
+    """Returns the set of a text's word n-grams as sorted distinct 64-bit hashes.
 
-    A text of fewer words than ``ngram_words`` has one shingle, all its words; a text without words has none.
-    Two different n-grams have one hash with a probability of 2^-64 a pair: it does not show in an overlap.
+    A text with fewer words than ``ngram_words`` has one shingle of all its words. A text without words has none.
+    Two different n-grams have the same hash with a probability of 2^-64, which does not affect an overlap.
 
     >>> one = shingles("It was the best of times, it was the worst of times")
     >>> two = shingles("IT was _the_ best of times -- it was the WORST of times!")
@@ -206,11 +206,11 @@ def shingles(text: str, *, ngram_words: int = NGRAM_WORDS) -> Hashes:
 
 
 def sketch(hashes: Hashes, *, keep_one_in: int = KEEP_ONE_IN) -> Hashes:
-    """The sample of a book's shingles that is compared with other books': those below 2^64 / ``keep_one_in``.
+    """Returns the sample of a book's shingles that is compared with other books: those below 2^64 / ``keep_one_in``.
 
-    The same shingle is in the sample of every book that holds it, or in none, so shared shingles are sampled as the
-    others are. The rate is one for all books, short and long: a finer sample of a short book could not be
-    compared with the coarser one of an omnibus that holds it.
+    The sample of every book that has a shingle contains it, or none does. So shared shingles are sampled at the same
+    rate as others. Short and long books need the same rate, because a finer sample of a short book could not be
+    compared with the coarser one of an omnibus that contains it.
 
     >>> sample = sketch(shingles(" ".join(map(str, range(10_000)))), keep_one_in=10)
     >>> 900 < len(sample) < 1100
@@ -223,9 +223,9 @@ def sketch(hashes: Hashes, *, keep_one_in: int = KEEP_ONE_IN) -> Hashes:
 
 
 def overlap(a: Hashes, b: Hashes) -> float:
-    """The share of the smaller set of shingles that stands in the larger: |A and B| / min(|A|, |B|), exact.
+    """Returns the exact share of the smaller set of shingles that is in the larger: |A and B| / min(|A|, |B|).
 
-    Both must be sorted and distinct, as :func:`shingles` gives them. An empty set overlaps nothing: 0.
+    Both sets must be sorted and distinct, as :func:`shingles` returns them. The overlap with an empty set is 0.
 
     >>> overlap(np.array([1, 2, 3, 4], np.uint64), np.array([2, 3, 4, 5, 6, 7], np.uint64))
     0.75

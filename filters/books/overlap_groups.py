@@ -1,6 +1,6 @@
-"""From sampled shingles to the books that go: candidate pairs, how many are missed, and who stands in whom.
+"""Decides from sampled shingles which books are dropped: finds candidate pairs and resolves which book contains which.
 
-The second half of :mod:`filters.books.overlap`, which tells how the pieces fit.
+This is the second half of :mod:`filters.books.overlap`, whose docstring describes all the steps.
 """
 
 from __future__ import annotations
@@ -15,34 +15,34 @@ import numpy.typing as npt
 from filters.books.overlap import KEEP_ONE_IN, Hashes
 
 MAX_BOOKS_PER_SHINGLE = 64
-"""A shingle in more books than this is common. Ours: at most 2,016 pairs a shingle."""
+"""A shingle in more books than this is called common. Ours: so a shingle makes at most 2,016 pairs."""
 NUM_LEADERS = 8
-"""With how many of the longest books that hold it each holder of a common shingle is paired."""
+"""A book with a common shingle is paired with this many of the longest books that have the shingle."""
 MIN_SHARED = 1 / 3
-"""A pair is looked at where the sketches share at least this much of the smaller. Ours: so far under 0.9 that a true
-pair of the shortest books (1,000 words) is missed five times in a million, and so far over what two different books
-share (under 0.01 on the real editions) that hardly any text is read again in vain."""
+"""A pair is verified if the sketches share at least this much of the smaller one. Ours: low enough below 0.9 that a
+true pair of the shortest books (1,000 words) is missed five times in a million. High enough above what two different
+books share (under 0.01 on the real editions) that hardly any text is read again in vain."""
 
 
 @dataclass(frozen=True, slots=True)
 class BucketPairs:
-    """What one bucket of shingle hashes says; a pair's counts are to be summed over all buckets."""
+    """Shared shingles that were counted in one bucket. Sum a pair's counts over all buckets."""
 
     pairs: npt.NDArray[np.uint64]
-    """(n, 2); book keys, the smaller first, each pair once, sorted."""
+    """(n, 2); pairs of book keys, the smaller first, each pair once, sorted."""
     counts: npt.NDArray[np.int64]
-    """(n); the number of sketched shingles of this bucket that the pair was seen to share."""
+    """(n); the number of sketched shingles in this bucket that the pair shares."""
     capped_books: npt.NDArray[np.uint64]
-    """Books that hold a common shingle, sorted."""
+    """Keys of the books that have a common shingle, sorted."""
     capped_counts: npt.NDArray[np.int64]
-    """How many common shingles of this bucket each of them holds."""
+    """The number of common shingles in this bucket for each book in ``capped_books``."""
 
 
 def ranks(num_shingles: Sequence[int], names: Sequence[str]) -> npt.NDArray[np.int64]:
-    """The place of each book in the order of :func:`resolve`: longest first, equal ones by name.
+    """Returns the place of each book in the order of :func:`resolve`: longest first, books of equal length by name.
 
-    Leaders must be found in this very order: a leader that is not taken first goes for a longer book, and then the
-    others that were compared with it alone would all stay.
+    Leaders must be chosen in exactly this order. Otherwise a leader might itself be dropped for a longer book, and all
+    books that were compared only with that leader would stay.
 
     >>> ranks([3, 9, 3], ["b", "c", "a"]).tolist()
     [2, 0, 1]
@@ -54,7 +54,7 @@ def ranks(num_shingles: Sequence[int], names: Sequence[str]) -> npt.NDArray[np.i
 
 
 def _pairs_of_rare(book_keys: Hashes, starts: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> list[Hashes]:
-    """All pairs of books within each run: the runs of one length at a time, so that numpy does the loops."""
+    """Returns all pairs of books within each run. Handles all runs of one length at once, so that numpy loops."""
     found: list[Hashes] = []
     for size in np.unique(sizes):
         if size < 2:
@@ -66,7 +66,7 @@ def _pairs_of_rare(book_keys: Hashes, starts: npt.NDArray[np.int64], sizes: npt.
 
 
 def _pairs_of_common(book_keys: Hashes, book_ranks: npt.NDArray[np.int64], num_leaders: int) -> Hashes:
-    """The pairs of each holder of a common shingle with the longest holders: linear in the holders."""
+    """Returns pairs of each book with the ``num_leaders`` longest ones. The number is linear in the books."""
     ranked = book_keys[np.argsort(book_ranks)]
     leader, follower = np.triu_indices(num_leaders, 1, ranked.size)
     return np.stack([ranked[leader], ranked[follower]], axis=1)
@@ -82,18 +82,18 @@ def pairs_of_bucket(
 ) -> BucketPairs:
     """Counts the shared shingles of each pair of books in a bucket of sketched shingles.
 
-    ``hashes[i]`` stands in the book ``book_keys[i]``, which :func:`resolve` takes as the ``book_ranks[i]``-th of this
-    bucket's (see :func:`ranks`). Entries may come in any order; an entry given twice counts once.
+    ``hashes[i]`` is a shingle of the book ``book_keys[i]``, which is at place ``book_ranks[i]`` of the bucket's books
+    in the order of :func:`resolve` (see :func:`ranks`). Entries may come in any order. A repeated entry counts once.
 
-    A shingle in up to ``max_books_per_shingle`` books pairs all of them. A *common* one (a licence, a psalm,
-    a book in three hundred editions) would make a pair for every two, so it pairs each of its books only with the
-    ``num_leaders`` that :func:`resolve` takes first: its longest. Hence the work is linear in the entries, no key is
-    hot, and:
+    A shingle in up to ``max_books_per_shingle`` books pairs all of them. A *common* shingle is in more (a licence, a
+    psalm, a book in three hundred editions) and would make a pair of every two. It pairs each of its books only with
+    the ``num_leaders`` longest ones, which :func:`resolve` takes first. So the work is linear in the entries and no key
+    is hot. This has three consequences:
 
-    * of three hundred editions of one book, each still meets the longest, which is the one that is kept;
-    * a book of which up to ``MAX_CAPPED`` of the sketch is common is found by the rest of it;
-    * a book with more of it than that meets the leaders only. Those are told by ``capped_counts`` (see
-      :func:`is_at_risk`), so that a pair that may have been missed is counted, not lost in silence.
+    * each of three hundred editions of one book is still paired with the longest, which is the one that is kept;
+    * a book whose sketch is common up to a share of ``MAX_CAPPED`` is found by the rest of its sketch;
+    * a book with a larger common share is paired with the leaders only. ``capped_counts`` reports such books (see
+      :func:`is_at_risk`), so that pairs that may have been missed are counted.
 
     >>> hashes, books = np.array([5, 5, 5, 9], np.uint64), np.array([1, 2, 3, 3], np.uint64)
     >>> found = pairs_of_bucket(hashes, books, np.array([0, 1, 2, 2]))
@@ -126,7 +126,7 @@ def pairs_of_bucket(
 
 
 def _count_rows(pairs: Hashes) -> tuple[Hashes, npt.NDArray[np.int64]]:
-    """Distinct rows, each with its smaller key first, sorted, and how often each stands there."""
+    """Returns the distinct rows, each with its smaller key first, sorted, and the number of times each occurs."""
     pairs = np.sort(pairs, axis=1)
     pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
     if not len(pairs):
@@ -136,7 +136,7 @@ def _count_rows(pairs: Hashes) -> tuple[Hashes, npt.NDArray[np.int64]]:
 
 
 def is_candidate(num_shared: int, sketch_size_a: int, sketch_size_b: int, *, min_shared: float = MIN_SHARED) -> bool:
-    """Whether a pair that shares ``num_shared`` sketched shingles is to be verified on the texts.
+    """Returns True if a pair that shares ``num_shared`` sketched shingles must be verified on the texts.
 
     >>> is_candidate(5, 15, 400), is_candidate(4, 15, 400)
     (True, False)
@@ -145,17 +145,17 @@ def is_candidate(num_shared: int, sketch_size_a: int, sketch_size_b: int, *, min
 
 
 MAX_CAPPED = 0.25
-"""Up to this share of a sketch may be common shingles without a true pair's other shingles falling under
-``MIN_SHARED``: 0.9 - 0.25 is still 0.3 over it."""
+"""Largest share of common shingles in a sketch that cannot hide a true pair. The other shingles of the pair then still
+exceed ``MIN_SHARED``: 0.9 - 0.25 is 0.3 more."""
 
 
 def is_at_risk(num_capped: int, sketch_size: int) -> bool:
-    """Whether so much of a book is common text that a pair of it may have been missed."""
+    """Returns True if so many of a book's shingles are common that a pair with it may have been missed."""
     return num_capped > MAX_CAPPED * sketch_size
 
 
 def _poisson(count: int, mean: float) -> float:
-    """The probability of drawing ``count`` where ``mean`` are expected."""
+    """Returns the Poisson probability of drawing ``count`` if ``mean`` are expected."""
     if mean <= 0:
         return float(count == 0)
     return math.exp(count * math.log(mean) - mean - math.lgamma(count + 1))
@@ -169,11 +169,12 @@ def miss_probability(
     min_shared: float = MIN_SHARED,
     share_capped: float = 0.0,
 ) -> float:
-    """How likely a pair that overlaps by just ``max_overlap`` is not looked at; a larger overlap is missed less often.
+    """Returns how likely a pair with an overlap of just ``max_overlap`` is not verified. Larger ones are missed less.
 
-    Each of the smaller book's ``num_shingles`` stands in the sketch with 1 / ``keep_one_in``, by its hash. Of those
-    that are shared (and not common) X are drawn and of the others Y, independent and binomial; the pair is missed
-    if X is 0 or under ``min_shared`` of X + Y. Both are taken as Poisson, which has the heavier tails.
+    Each of the smaller book's ``num_shingles`` is in the sketch with a probability of 1 / ``keep_one_in``. X is the
+    number of sketched shingles that are shared and not common; Y is the number of the others. Both are independent and
+    binomial. The pair is missed if X is 0 or under ``min_shared`` of X + Y. Both are approximated by Poisson
+    distributions, which have heavier tails.
 
     >>> f"{miss_probability(996):.0e}", miss_probability(3_000) < 1e-12
     ('5e-06', True)
@@ -195,14 +196,14 @@ def miss_probability(
 def resolve(
     num_shingles: Mapping[str, int], pairs: Iterable[tuple[str, str, float]], *, max_overlap: float = 0.9
 ) -> dict[str, tuple[str, float]]:
-    """Which books go: the id of each, with the id of the kept book that it stands in and the overlap.
+    """Returns the books to drop: the id of each, with the id of the kept book that contains it and the overlap.
 
-    ``num_shingles`` gives the size of every book named in a pair; ``pairs`` are the verified ones with
-    their :func:`filters.books.overlap.overlap`, that is, the share of the smaller book that stands in the other.
+    ``num_shingles`` has the size of every book named in a pair. ``pairs`` are the verified pairs with their
+    :func:`filters.books.overlap.overlap`, that is, the share of the smaller book that is in the other.
 
-    The books are taken longest first, equal ones by id. A book goes if more than ``max_overlap`` of *its* shingles
-    stand in one book that was kept before. So a book that goes always stands in one that stays; of a chain A, B, C in
-    which only neighbours overlap B alone goes; and a story in two anthologies takes neither of them away. The answer
+    Books are taken longest first, books of equal length by id. A book is dropped if more than ``max_overlap`` of *its*
+    shingles are in one book that was kept before. So every dropped book is contained in a kept one. Of a chain A, B, C
+    in which only neighbours overlap, B alone is dropped. A story in two anthologies drops neither anthology. The result
     does not depend on the order of the pairs. Time and memory are linear in the pairs.
 
     Raises:

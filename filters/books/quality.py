@@ -1,6 +1,6 @@
-"""What stands under a book's name and is no book: listings, indexes, readmes, tables of digits, and what is too short.
+"""Drops files under a book's name that are no books: listings, indexes, readmes, tables of digits, and short texts.
 
-Everything else is a book: no rule here looks at language, style or subject.
+Everything else counts as a book: no rule here looks at language, style or subject.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _LISTING_LINE = re.compile(
 _VOWEL_SIGNS = "".join(
     chr(code) for code in (*range(0x300, 0x370), *range(0x900, 0x10A0)) if unicodedata.category(chr(code))[0] == "M"
 )
-_MARKS = re.compile(f"[{_VOWEL_SIGNS}]")  # part of words, but no letters to Python
+_MARKS = re.compile(f"[{_VOWEL_SIGNS}]")  # parts of words that Python does not count as letters
 _MAX_SAMPLED_LINES = 500
 _MAX_LINE_CHARS = 200
 
@@ -46,7 +46,7 @@ MAX_MEAN_WORD_CHARS = 25
 
 
 def num_words(text: str) -> int:
-    """Words between blanks; in scripts that write none between words, characters.
+    """Returns the number of words. In scripts without blanks between words, each character counts as a word.
 
     >>> num_words("one  two\\nthree"), num_words("我是一只猫")
     (3, 5)
@@ -56,9 +56,9 @@ def num_words(text: str) -> int:
 
 
 def listing_share(text: str) -> float:
-    """The share of the lines with anything on them that read as an entry of a list of files or of books.
+    """Returns the share of a text's lines that look like an entry of a list of files or of books; 0 without lines.
 
-    Of a long text 500 lines are looked at, spread evenly over it.
+    Blank lines do not count. In a long text up to 500 lines are examined, spread evenly over it.
 
     >>> listing_share("total 12\\n-rw-rw-r--  1 10  10  123 Feb  4  2001 a.txt\\n\\nHe had read it all.\\n")
     0.6666666666666666
@@ -72,9 +72,9 @@ def listing_share(text: str) -> float:
 
 
 def letter_share(text: str) -> float:
-    """The share of letters (and their marks) in what is not blank; 0 of a blank text.
+    """Returns the share of letters (and their marks) among the characters that are not blank; 0 for a blank text.
 
-    Of a long text 16 pieces of 1,000 characters are looked at, spread evenly over it.
+    In a long text about 16 pieces of 1,000 characters are examined, spread evenly over it.
 
     >>> letter_share("3.14 ab"), letter_share(" ")
     (0.3333333333333333, 0.0)
@@ -91,13 +91,14 @@ class BookQuality(Step):
     """Drops listings of files, texts under 1,000 words, and texts that are mostly not letters or have no blanks."""
 
     min_num_words: int = MIN_NUM_WORDS
-    """Ours: so few words are a speech, a poem, a readme or a stub (Gutenberg has a few hundred) and no book."""
+    """Ours: a shorter text is a speech, poem, readme or stub and no book (Gutenberg has a few hundred of them)."""
     max_listing_share: float = MAX_LISTING_LINES
-    """Ours: a real listing under a book's name has 1.0; real books, a dictionary and a primer with them, under 0.02."""
+    """Ours: a real listing under a book's name has 1.0. Real books, including a dictionary and a primer, are under
+    0.02."""
     min_letter_share: float = MIN_LETTERS
     """Ours: prose has over 0.9, tables of logarithms and the digits of pi under 0.1."""
     max_mean_word_chars: float = MAX_MEAN_WORD_CHARS
-    """Ours: German has 5 to 6; a genome or an encoded file is lines of 60 and more. Scripts without blanks count 1."""
+    """Ours: German has 5 to 6. A genome or an encoded file has lines of 60 and more. Scripts without blanks have 1."""
 
     NAME: ClassVar[str] = "book_quality"
     DATA_VERSION: ClassVar[int] = 2
@@ -106,7 +107,7 @@ class BookQuality(Step):
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """In this order: a listing is told as one, however short."""
+        """Returns the limits. ``not_a_book`` comes first, so that a short listing gets that reason."""
         return (
             Rule("not_a_book", "listing_share", ">", self.max_listing_share, "ours"),
             Rule("too_few_words", "num_words", "<", self.min_num_words, "ours"),

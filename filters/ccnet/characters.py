@@ -39,7 +39,7 @@ CONTROL_CHARS = "".join(map(chr, (*range(32), *range(127, 160))))
 """Control characters, line ends among them. They are deleted everywhere."""
 
 CHARS_WITH_RULES = "".join(map(chr, (*range(0xD800), *range(0xE000, 0x20000), *range(0xE0000, 0xE1000))))
-"""All characters that may be a letter with two cases, a mark or a digit. Other planes have ideographs or are empty."""
+"""All characters that may be a cased letter, a mark or a digit. Other planes have ideographs or are empty."""
 
 DIGITS = "".join(c for c in CHARS_WITH_RULES if unicodedata.category(c) == "Nd")
 """Characters that ``\\\\d`` matches. They are folded to ``0``."""

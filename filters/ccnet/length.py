@@ -48,7 +48,7 @@ class MinLength(Step):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MinLengthAfterDedup(Step):
-    """Drops documents of which the line dedup left nothing, or under ``min_chars`` characters.
+    """Drops documents that the line dedup left empty or with under ``min_chars`` characters.
 
     CCNet drops only documents with nothing left; ``min_chars=0`` does the same. The default is ours: a page with less
     than 100 characters of its own mostly repeats other pages.
@@ -70,7 +70,7 @@ class MinLengthAfterDedup(Step):
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """Returns the limits as rules. Their signal has its own name: :class:`MinLength`'s keeps its earlier value."""
+        """Returns the limits as rules. Their signal has its own name, so that :class:`MinLength`'s signal stays."""
         ccnet = "CCNet, cc_net/dedup.py: a document without a line left"
         return (
             Rule("empty_after_dedup", "num_chars_after_dedup", "<", 1, ccnet),

@@ -1,7 +1,7 @@
 """Splits documents into lines, normalises and hashes them, and drops marked lines.
 
 The line dedup compares hashes, so this module alone decides which lines are equal. Comparing lines across documents is
-the pipeline's work.
+the pipeline's job.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class LineHashes:
     """The hashes of all lines of ``n`` documents, in order."""
 
     hashes: UInt64s
-    """One per line."""
+    """One hash per line."""
     doc_offsets: Int64s
     """``n + 1`` offsets: the lines of document ``i`` are ``hashes[doc_offsets[i]:doc_offsets[i + 1]]``."""
 
@@ -95,7 +95,7 @@ def drop_lines(texts: pa.Array, is_dropped: Bools) -> KeptLines:
     )
 
 
-# The functions below work on many lines at once, joined by line ends: one call of a kernel for all of them.
+# The functions below process many lines at once, joined by line ends, in one call of an Arrow kernel.
 
 _FOLD_DIGITS = bytes(ord("0") if ord("0") <= byte <= ord("9") else byte for byte in range(256))
 _PLAIN_ASCII = _FOLD_DIGITS.lower()
@@ -130,7 +130,7 @@ def _lowered(joined: bytes) -> bytes:
 
 @functools.cache
 def _lowered_otherwise() -> str:
-    """Returns a character class of the letters that Arrow's kernel lower-cases in another way than Python."""
+    """Returns a character class of the letters that Arrow's kernel and Python lower-case differently."""
     chars = CHARS_WITH_RULES
     runs = [chars[at : at + _RUN_CHARS] for at in range(0, len(chars), _RUN_CHARS)]
     differ = [run for run, arrows in zip(runs, _arrow_lower(runs), strict=True) if run.lower() != arrows]
@@ -140,7 +140,7 @@ def _lowered_otherwise() -> str:
 
 
 _RUN_CHARS = 256
-"""Characters compared in one call, so that a process has the class within a tenth of a second."""
+"""Characters compared in one call, so that a process builds the class within a tenth of a second."""
 
 
 def _arrow_lower(texts: list[str]) -> list[str]:
@@ -177,7 +177,7 @@ _TEXTS_AT_ONCE = 64
 
 
 def _hashed(texts: pa.Array, plain_ascii: _Plain, plain: _Plain) -> LineHashes:
-    """Hashes the normal forms of all lines: by a quick function for ASCII lines, which most are, else by ``plain``."""
+    """Hashes the normal forms of all lines: ASCII lines (most) with ``plain_ascii``, other lines with ``plain``."""
     num_lines, hashes = [np.zeros(1, np.int64)], [np.empty(0, np.uint64)]
     for at in range(0, len(texts), _TEXTS_AT_ONCE):
         lines, doc_offsets = _stripped_lines(texts.slice(at, _TEXTS_AT_ONCE))

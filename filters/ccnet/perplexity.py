@@ -1,8 +1,8 @@
-"""Perplexity under a language model of Wikipedia, computed as CCNet does, and its three buckets.
+"""Scores texts under a language model of Wikipedia, as CCNet does, and sorts them into its three buckets.
 
 The cut-offs are fixed percentiles of a crawl that CCNet's authors scored, so every detail of their scoring is kept,
-faults included: line ends are deleted with the other control characters, so words at line ends are joined and the whole
-document is scored as one sentence.
+faults included: line ends are deleted with the other control characters. So words at line ends are joined, and the
+whole document is scored as one sentence.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BUCKETS = ("head", "middle", "tail", "all")
 
 @dataclass(frozen=True, slots=True)
 class Cutoffs:
-    """Limits in perplexity: ``head`` is below ``head``, ``middle`` below ``tail``, all else is ``tail``."""
+    """Limits of perplexity: the bucket is ``head`` below ``head``, ``middle`` below ``tail``, else ``tail``."""
 
     head: float
     tail: float
@@ -55,7 +55,7 @@ class PerplexityModel:
     def perplexity(self, text: str) -> float | None:
         """Returns ``10 ** (-log10 p / (pieces + 1))``, rounded to one decimal; None if nothing is left to score."""
         plain = normalize(text)
-        # Bytes throughout, which both models take and return: one string per piece would cost a third more.
+        # Use bytes throughout, which both models take and return. Making a string of each piece costs a third more.
         pieces = self.pieces.encode(plain.encode("utf-8"), out_type=bytes)
         if not pieces:
             return None
@@ -71,8 +71,8 @@ class PerplexityModel:
 class Perplexity(Step):
     """Scores documents with the model of their language and keeps those in the buckets of ``keep``.
 
-    A language without a model has no perplexity and the bucket ``all``, as in CCNet. Such documents are dropped as
-    ``no_perplexity`` unless ``keep`` contains ``all``. Needs the column ``language``.
+    A document whose language has no model has no perplexity and gets the bucket ``all``, as in CCNet. It is dropped
+    as ``no_perplexity`` unless ``keep`` contains ``all``. The step needs the column ``language``.
     """
 
     NAME: ClassVar[str] = "perplexity"
@@ -124,13 +124,13 @@ def _detail(score: float | None) -> str:
 def normalize(text: str) -> str:
     """Returns a text in the form that CCNet's language models were trained on (text_normalizer.py ``normalize``).
 
-    It is stripped, lower-cased and without accents; digits are ``0``, Unicode punctuation is ASCII, and control
-    characters are deleted.
+    The text is stripped, lower-cased and loses its accents. Digits become ``0``, Unicode punctuation becomes ASCII, and
+    control characters are deleted.
 
     >>> normalize("Hello World.\\nSecond “liné” 42…")
     'hello world.second "line" 00...'
     """
-    # Line by line, because most lines are ASCII. No rule looks across a line end, and line ends are deleted.
+    # Process line by line, because most lines are ASCII. No rule looks across a line end, and line ends are deleted.
     lines = [line.lower() if line.isascii() else _plain_line(line.lower()) for line in text.strip().split("\n")]
     return "".join(lines).encode("utf-8").translate(_FOLD_DIGITS, _ASCII_CONTROLS).decode("utf-8")
 
@@ -165,7 +165,7 @@ _PLAIN_FOR = (
     | dict.fromkeys((digit for digit in DIGITS if not digit.isascii()), "0")
     | dict.fromkeys((control for control in CONTROL_CHARS if not control.isascii()), "")
 )
-"""Replacements of marks, digits, punctuation and control characters outside ASCII. Each character has one rule."""
+"""Maps marks, digits, punctuation and control characters outside ASCII to their replacements."""
 # Two expressions: Python's engine uses a lookup table for a class only if it stays inside the basic plane.
 _PLAINER = re.compile("[" + "".join(c for c in _PLAIN_FOR if c <= "\uffff") + "]")
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
@@ -193,7 +193,7 @@ def _plain_run(run: str) -> str:
 
 
 _plain_short = functools.lru_cache(1 << 14)(_plain_run)
-"""In English nearly all runs are a letter, a quotation mark or a dash: a few hundred different ones."""
+"""Caches results: in English nearly all runs are a letter, a quotation mark or a dash, a few hundred different ones."""
 _SHORT_RUN_CHARS = 8
 
 

@@ -1,4 +1,4 @@
-"""The lines of a comment, and the statements and sentences in them."""
+"""Splits a comment into lines, statements and sentences."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from filters.code.licence_words import speaks
 
 _MAX_LINE_CHARS = 2_000
-"""Ours: of a line that is searched; longer ones are data."""
+"""Longest line that is searched. Ours: longer lines are data."""
 _MAX_STATEMENT_LINES = 60
 _DIRECTIVE = re.compile(
     r"-\*-.*-\*-|\b(?:vim?|ex):\s*(?:set?\b|\w+=)|\bcoding[:=]\s*[-\w.]+|\blexical-binding:|"
@@ -21,7 +21,7 @@ _DIRECTIVE = re.compile(
     r"^\W{1,3}(?:@nolint|NOLINT|@(?:no)?flow|@format|@jest)\b",
     re.IGNORECASE,
 )
-"""Lines that tools read: they stay whatever is around them."""
+"""Matches lines that tools read. They stay, whatever surrounds them."""
 DECORATION = " \t\r*/#;%!|-=~_+.:<>'\"(){}[]\\@^"
 _PREFIX = re.compile(
     r"[ \t]*(?:['\"][ \t]*)?(?:(?:--+|//+|/?\*+|#+|;+|%+|!+|::|\||\.\.|>|(?:rem|dnl|c)(?=\s))[ \t]*)*"
@@ -34,7 +34,7 @@ _KEY = re.compile(
     r"|Redistribution|This (?:software|program|file|code|library|module|source|work|project))\b|https?://)"
 )
 _COPYRIGHT_LINE = re.compile(r"\W*(?:copyrights?\b|\(c\)|©|portions\s+copyright|spdx-)", re.IGNORECASE)
-_COULD_BEGIN = re.compile(r"[A-Z(@\w]\S*\s+(?:is|are|was)\b|[A-Z(@]")
+_COULD_BEGIN = re.compile(r"\w+[./_-]\S+\s+(?:is|are|was)\b|[A-Z(@]")
 _SHORT_CHARS = 40
 _URL_END = re.compile(r"https?://\S+\s*\Z")
 _CONTINUED = re.compile(
@@ -42,6 +42,11 @@ _CONTINUED = re.compile(
     r"|not|any|no|its|all|see))\s*\Z",
     re.IGNORECASE,
 )
+_GRANT = re.compile(r"(?:licensed|distributed|released|the\s+\w+\s+licenses)\b", re.IGNORECASE)
+_GRANT_ENDS = re.compile(
+    r"(?:licen[sc]es?|terms|copying|mit|x11|bsd|[al]?gpl|apache|mpl|isc|boost|zlib|v?[\d.]+)\W*\Z", re.IGNORECASE
+)
+_REST_OF_NAME = re.compile(r"Licen[sc]e(?:[,.;)\"']|\s+(?:for|at|version|as|and|\(|v\d))", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*(?:[ \t]+|\n)(?=[\"'(\[]?[A-Z@<])")
 _ABBREVIATION = re.compile(
     r"(?:\b|\A)(?:\d{1,2}|inc|ltd|corp|co|no|st|mr|dr|vs|v|cf|e\.g|i\.e|al|[A-Z])\.\Z", re.IGNORECASE
@@ -53,7 +58,7 @@ _REGION_LINE = re.compile(
 
 @dataclass(slots=True)
 class Line:
-    """A line of a comment: ``prefix`` are its marks and indentation; ``content`` is edited."""
+    """A line of a comment. ``prefix`` has its marks and indentation; ``content`` is the rest, which is edited."""
 
     prefix: str
     content: str
@@ -83,7 +88,7 @@ def is_region(line: Line) -> bool:
 
 
 def statements_of(lines: list[Line]) -> list[list[Line]]:
-    """Groups the lines that are read together: a wrapped sentence, a paragraph, a single line such as ``@author A``."""
+    """Groups lines that belong together: a wrapped sentence, a paragraph, or a single line such as ``@author A``."""
     statements: list[list[Line]] = []
     previous: Line | None = None
     for line in lines:
@@ -104,9 +109,9 @@ def statements_of(lines: list[Line]) -> list[list[Line]]:
 
 
 def _is_continued(content: str) -> bool:
-    """True if the line ends within a sentence.
+    """Returns True if the line ends within a sentence.
 
-    A word in capitals at the end of a line that is not all in capitals is a name: ``Copyright 2015 Opera Software AS``.
+    A final word in capitals is a name unless the whole line is in capitals: ``Copyright 2015 Opera Software AS``.
     """
     match = _CONTINUED.search(content)
     return match is not None and (not match.group().strip().isupper() or content.isupper())
@@ -115,12 +120,17 @@ def _is_continued(content: str) -> bool:
 def _begins_anew(line: Line, previous: Line) -> bool:
     if line.prefix.strip() != previous.prefix.strip() and not line.prefix.strip().startswith(("*", "/*")):
         return True
-    if _KEY.match(line.content) or (_COPYRIGHT_LINE.match(line.content) and not _is_continued(previous.content)):
+    if _KEY.match(line.content):
         return True
-    if not _is_continued(previous.content) and _COULD_BEGIN.match(line.content) and speaks(line.content):
+    is_notice = not _is_continued(previous.content) and speaks(_first_sentence(line))
+    if is_notice and _COPYRIGHT_LINE.match(line.content):
         return True
     end = previous.content.rstrip()
-    if end.endswith(".") and len(line.content) < _SHORT_CHARS and not line.content.rstrip().endswith((".", ",", ";")):
+    is_within = _is_within(end, line.content)
+    if is_notice and _COULD_BEGIN.match(line.content) and not is_within:
+        return True
+    is_ended = end.endswith(".") and not _ABBREVIATION.search(end)
+    if is_ended and len(line.content) < _SHORT_CHARS and not line.content.rstrip().endswith((".", ",", ";")):
         return True
     if _URL_END.search(previous.content) and line.content[:1].isupper():
         return True
@@ -129,13 +139,29 @@ def _begins_anew(line: Line, previous: Line) -> bool:
     ):
         return line.content[:1].isupper() or not line.content[:1].isalnum()
     if _COPYRIGHT_LINE.match(previous.content) or _KEY.match(previous.content):
-        is_wrapped = line.content[:1].islower() or line.prefix[-3:] == "   "
+        is_wrapped = is_within or line.content[:1].islower() or line.prefix[-3:] == "   "
         return not (is_wrapped or _is_continued(previous.content) or line.content.lower().startswith("all rights"))
     return False
 
 
+def _is_within(end: str, content: str) -> bool:
+    """Returns True if ``content`` continues a licence sentence: shouted text, or the rest of a licence's name."""
+    if end.endswith((".", "!", ":")) and not _ABBREVIATION.search(end):
+        return False
+    if end.isupper() and content.isupper():
+        return True
+    if _REST_OF_NAME.match(content):
+        return True
+    return _GRANT.match(end) is not None and not _GRANT_ENDS.search(end)
+
+
+def _first_sentence(line: Line) -> str:
+    """Returns the first sentence of a line, which may end there: ``ARE DISCLAIMED. IN NO EVENT SHALL THE OWNER``."""
+    return line.content[: sentences_of(line.content)[0][1]]
+
+
 def sentences_of(text: str) -> list[tuple[int, int]]:
-    """Returns where each sentence begins and ends, the blanks after it included."""
+    """Returns the start and end of each sentence. Blanks after a sentence belong to it."""
     ends = [
         m.end()
         for m in _SENTENCE_END.finditer(text)

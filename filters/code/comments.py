@@ -1,7 +1,7 @@
-"""The comments at the head of a source file, in the syntax of its language.
+"""Finds the comments at the head of a source file, in the syntax of its language.
 
-A head is what stands before the first code: comments, blank lines and the little that must come first (a shebang,
-``<?php``, a document type, an include guard). It is walked once from the start, so the cost is linear in the head.
+The head is everything before the first code: comments, blank lines, and the few things that must come first (a shebang,
+``<?php``, a document type, an include guard). It is read once from the start, so the cost is linear in its length.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import yaml
 _DATA = Path(__file__).parents[1] / "data" / "code"
 _BLANKS = re.compile(r"\s*")
 _MAX_COMMENTS = 200
-"""Ours: no head holds as many; what follows in a file of nothing but comments stays as it is."""
+"""Ours: no head has so many comments. In a file of nothing but comments, the rest after this many is not searched."""
 _SHEBANG = re.compile(r"\ufeff?#!(?!\[)[^\n]*\n?")
 _BEFORE = {
     "guard": re.compile(
@@ -40,7 +40,7 @@ _RST_COMMENT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class CommentSyntax:
-    """A family of ``comments.yaml``."""
+    """The comment syntax of one family of languages, from ``comments.yaml``."""
 
     line: tuple[str, ...] = ()
     block: tuple[tuple[str, str], ...] = ()
@@ -56,19 +56,19 @@ class CommentSyntax:
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """A comment of the head: ``text[start:end]``, the blanks and line end behind it not included."""
+    """A comment of the head: ``text[start:end]``, without the blanks and line end after it."""
 
     start: int
     end: int
     opening: str
     closing: str
-    """Empty for a run of line comments."""
+    """The closing mark. Empty for a run of line comments."""
     is_doc: bool
 
 
 @cache
 def syntax(family: str) -> CommentSyntax:
-    """Returns a family's syntax.
+    """Returns the comment syntax of a family.
 
     >>> syntax("css").block
     (('/*', '*/'),)
@@ -159,12 +159,12 @@ def _region_at(text: str, at: int) -> Comment | None:
 
 
 def _is_doc(text: str, at: int, rules: CommentSyntax) -> bool:
-    """A mark repeated (``/***``, ``////``) is decoration, not documentation."""
+    """Returns True if the comment at ``at`` is documentation. A longer mark (``/***``, ``////``) is decoration."""
     return any(text.startswith(mark, at) and not text.startswith(mark[-1], at + len(mark)) for mark in rules.doc)
 
 
 def _line_run(text: str, at: int, rules: CommentSyntax) -> Comment | None:
-    """Takes the lines that follow one another, as long as all or none of them are documentation."""
+    """Returns the consecutive line comments at ``at`` that are all documentation or all not; None if there are none."""
     for pattern, is_doc in _line_runs(rules):
         match = pattern.match(text, at)
         if match:
@@ -175,13 +175,13 @@ def _line_run(text: str, at: int, rules: CommentSyntax) -> Comment | None:
 
 @cache
 def _line_runs(rules: CommentSyntax) -> tuple[tuple[re.Pattern[str], bool], ...]:
-    """Returns the expressions of runs of documentation and of other line comments; they never go back."""
+    """Returns patterns for runs of documentation and of other line comments. They never backtrack."""
     marks = "|".join(map(re.escape, rules.line))
     if rules.word:
         marks = "|".join(filter(None, (marks, rules.word.pattern)))
     if not marks:
         return ()
-    # A mark repeated (``////``) is decoration, not documentation.
+    # A longer mark (``////``) is decoration, not documentation.
     doc = "|".join(f"{re.escape(mark)}(?!{re.escape(mark[-1])})" for mark in rules.doc) or "(?!)"
     others = "|".join(map(re.escape, (*rules.not_line, *(opening for opening, _ in rules.block)))) or "(?!)"
     patterns = []
@@ -193,7 +193,7 @@ def _line_runs(rules: CommentSyntax) -> tuple[tuple[re.Pattern[str], bool], ...]
 
 
 def _end_of_block(text: str, at: int, marks: tuple[str, str], *, is_nested: bool) -> int | None:
-    """Returns where the block that opens at ``at`` ends; None where it never does."""
+    """Returns where the block comment that opens at ``at`` ends, or None if it is never closed."""
     opening, closing = marks
     if not is_nested or opening == closing:
         end = text.find(closing, at + len(opening))

@@ -1,6 +1,7 @@
-"""What a file of a repository is, by its name (and, where the name is shared, its text): language, data, vendored, ...
+"""Determines a file's language and whether it is data, vendored, generated, ... by its name and sometimes its text.
 
-The tables are data (``filters/data/code/languages.yaml``); this reads them once.
+The text decides only if several languages share the name's ending. The tables are in
+``filters/data/code/languages.yaml``, which is read once.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ import yaml
 
 _DATA = Path(__file__).parents[1] / "data" / "code"
 _HEAD_CHARS = 20_000
-"""Of the text that decides between the languages of one ending."""
+"""Characters of the text that are searched if several languages share an ending."""
 _MAX_SHEBANG_CHARS = 200
 _SHEBANG = re.compile(r"#!\s*(?:\S*/)?(?:env\s+(?:-\S+\s+)*)?(?:\S*/)?([A-Za-z][\w.+-]*)")
 _VERSION = re.compile(r"[\d.]+$")
 
 _PROSE = frozenset({"Markdown", "reStructuredText", "HTML", "TeX", "Org", "Texinfo"})
-"""``LICENSE.md`` holds a licence, ``license.js`` code."""
+"""Languages of prose: ``LICENSE.md`` is a licence file, ``license.js`` is code."""
 
 PATH_REASONS = (
     "vendored_tree",
@@ -35,18 +36,18 @@ PATH_REASONS = (
     "data_file",
     "unknown_file_type",
 )
-"""Why a file falls by its path, in the order in which they are asked."""
+"""Reasons to drop a file by its path, in the order in which they are tested."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """``languages.yaml``, turned round for look-up."""
+    """The tables of ``languages.yaml``, inverted for look-up."""
 
     by_ending: Mapping[str, str]
     by_name: Mapping[str, str]
     by_shebang: Mapping[str, str]
     comments: Mapping[str, str]
-    """The comment family (``comments.yaml``) of each language."""
+    """Maps each language to its comment family in ``comments.yaml``."""
     ambiguous: Mapping[str, tuple[tuple[str | None, re.Pattern[str]], ...]]
     data: frozenset[str]
     binary: frozenset[str]
@@ -61,7 +62,7 @@ class Tables:
 
 @cache
 def tables() -> Tables:
-    """Returns the tables, read once."""
+    """Returns the tables. The file is read once."""
     raw: dict[str, Any] = yaml.safe_load((_DATA / "languages.yaml").read_text(encoding="utf-8"))
     languages: dict[str, dict[str, Any]] = raw["languages"]
 
@@ -90,7 +91,7 @@ def tables() -> Tables:
 
 
 def language_of(path: str, text: str = "") -> str | None:
-    """Returns the language of a file, None where its name does not tell.
+    """Returns the language of a file, or None if neither its name nor its shebang shows it.
 
     >>> language_of("src/a.C"), language_of("a.R"), language_of("docs/README.MD"), language_of("x.tar.gz")
     ('C++', 'R', 'Markdown', None)
@@ -113,7 +114,9 @@ def language_of(path: str, text: str = "") -> str | None:
 
 
 def path_fault(path: str, language: str | None) -> tuple[str, str] | None:
-    """Returns (reason, what decided) if a file falls by its path, one of :data:`PATH_REASONS`.
+    """Returns (reason, matching part of the path) if a file is dropped by its path, else None.
+
+    The reason is one of :data:`PATH_REASONS`.
 
     >>> path_fault("web/node_modules/a/index.js", "JavaScript")
     ('vendored_tree', 'node_modules')
@@ -153,12 +156,12 @@ def _file_type_fault(name: str, language: str | None, table: Tables) -> tuple[st
 
 
 def _is_written_configure(name: str) -> bool:
-    """``configure.ac`` and the like are what ``configure`` is generated from."""
+    """Returns True for ``configure.ac`` and similar names: people write these files, and generate ``configure``."""
     return name.lower().startswith("configure") and name.lower() != "configure"
 
 
 def _known_ending(name: str, table: Tables) -> str | None:
-    """Returns what stands behind the first dot from which on it is known, as it is or in lower case."""
+    """Returns the longest ending that the tables know, as written or in lower case; None if none is known."""
     at = name.find(".")
     while at >= 0:
         ending = name[at + 1 :]

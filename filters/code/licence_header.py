@@ -1,8 +1,8 @@
 """Removes licence headers from source files (LLaMA 2.1: "boilerplate, such as headers, with regular expressions").
 
-Of the comments at the head of a file, the sentences that state copyright or licence go, and nothing else: shebangs,
+Of the comments at the head of a file, only the sentences that state copyright or licence are removed. Shebangs,
 encoding and editor lines, build tags, documentation in the same comment and all code stay (``#include`` is no comment
-in C, nor is ``# Title`` in Markdown). A comment of which only decoration would be left goes whole, and so does a
+in C, nor is ``# Title`` in Markdown). A comment is removed whole if only decoration would be left of it, and so is a
 ``#region`` around it.
 """
 
@@ -24,9 +24,9 @@ from filters.code.comments import Comment, head_comments
 from filters.code.licence_words import continues, is_part_of, may_speak, speaks
 
 _SEARCHED_CHARS = 60_000
-"""Ours: of one comment; the longest licence (the GPL) has 35,000."""
+"""Characters searched in one comment. Ours: the longest licence (the GPL) has 35,000."""
 _CACHED_CHARS = 4_096
-"""Comments up to this length are remembered: most files of a repository have the same one."""
+"""Results for comments up to this length are cached, because most files of a repository have the same one."""
 _FRAME_BEGIN = re.compile(r"\bBEGIN\s+(?:\w+\s+)?LICEN[SC]E\b|\b(?:[CDPGL]+)\s+HEADER\s+START\b|\bCopyrightBegin%")
 _FRAME_END = re.compile(r"\bEND\s+(?:\w+\s+)?LICEN[SC]E\b|\b(?:[CDPGL]+)\s+HEADER\s+END\b|\bCopyrightEnd%")
 _GAP = re.compile(r"[ \t\r]*(?:\n(?:[ \t\r]*\n)*)?")
@@ -34,7 +34,7 @@ _LEADING = re.compile(r"(\ufeff?)(?:[ \t\r]*\n)+")
 
 
 def remove_header(text: str, family: str) -> str:
-    r"""Returns the text without what the comments at its head say of copyright and licence.
+    r"""Returns the text without the copyright and licence notices in the comments at its head.
 
     ``family`` names the comment syntax (``filters/data/code/comments.yaml``).
 
@@ -44,7 +44,7 @@ def remove_header(text: str, family: str) -> str:
     '#!/bin/sh\n# Starts it.\nrun\n'
     """
     kept: list[str] = []
-    regions: list[int] = []  # of open regions: their index in kept
+    regions: list[int] = []  # for each open region, its index in ``kept``
     at = 0
     before = ""
     for comment in head_comments(text, family):
@@ -77,7 +77,7 @@ def remove_header(text: str, family: str) -> str:
 
 
 def _region_mark(body: str, comment: Comment) -> str:
-    """Returns "open" or "close" if the comment is one line that opens or closes a region that editors fold, else ""."""
+    """Returns "open" or "close" if the comment is a one-line mark of a region that editors fold, else ""."""
     if comment.opening in ("#region", "#endregion"):
         return "open" if comment.opening == "#region" else "close"
     line = line_of(body)
@@ -87,7 +87,7 @@ def _region_mark(body: str, comment: Comment) -> str:
 
 
 def _end_of_gap(text: str, at: int) -> int:
-    """Returns where the next line with anything on it begins, or what is left of the comment's own last line."""
+    """Returns where the next line that is not blank begins, or the next text on the comment's own last line."""
     match = _GAP.match(text, at)
     assert match is not None, "the expression matches nothing too"
     return match.end()
@@ -100,10 +100,10 @@ def _without_leading_blank_lines(text: str) -> str:
 
 @lru_cache(maxsize=512)
 def _left_of(body: str, opening: str, closing: str, before: str) -> tuple[str | None, str]:
-    """Returns the comment without the notice in it, and the notice's last sentence if the comment ends with it.
+    """Returns the comment without its notice, and the notice's last sentence if the comment ends with the notice.
 
-    The first is "" if nothing else was in the comment, None if there is no notice in it. ``before`` is that last
-    sentence of the comment before.
+    The first value is "" if nothing else was in the comment, and None if there is no notice in it. ``before`` is the
+    second value for the comment before, or "".
     """
     inner = body[len(opening) : len(body) - len(closing)] if closing else body
     searched, rest = inner[:_SEARCHED_CHARS], inner[_SEARCHED_CHARS:]
@@ -123,7 +123,8 @@ def _remove_notice(lines: list[Line], before: str) -> tuple[bool, str]:
     """Removes the sentences of the notice from the lines.
 
     Returns:
-        True if there are any; and the notice's last sentence, "" if other text has followed it (so for ``before``).
+        True if anything was removed, and the notice's last sentence. The sentence is "" if other text follows the
+        notice. ``before`` is that sentence from the comment before.
     """
     is_changed = _remove_framed(lines)
     is_apart = True
@@ -156,7 +157,10 @@ def _remove_notice(lines: list[Line], before: str) -> tuple[bool, str]:
 
 
 def _remove_framed(lines: list[Line]) -> bool:
-    """Removes what is between ``BEGIN LICENSE BLOCK`` and its end, as in files of Mozilla and of Sun."""
+    """Removes everything from ``BEGIN LICENSE BLOCK`` to its end (as in files of Mozilla and Sun).
+
+    Returns True if there was such a block.
+    """
     begins = [number for number, line in enumerate(lines) if _FRAME_BEGIN.search(line.content[:200])]
     ends = [number for number, line in enumerate(lines) if _FRAME_END.search(line.content[:200])]
     if not begins or not ends or ends[0] <= begins[0]:
@@ -167,7 +171,7 @@ def _remove_framed(lines: list[Line]) -> bool:
 
 
 def _remove_frames(lines: list[Line]) -> None:
-    """Removes region marks that have nothing but blank lines and the removed notice between them."""
+    """Removes pairs of region marks that have only blank lines and the removed notice between them."""
     opened: int | None = None
     for number, line in enumerate(lines):
         if is_region(line):
@@ -185,9 +189,9 @@ def _remove_frames(lines: list[Line]) -> None:
 
 
 def _join_blank_lines(lines: list[Line]) -> None:
-    """Removes one of two empty lines around the notice, and those that it leaves at the start or at the end."""
-    previous: Line | None = None  # the last line that stays
-    is_gap = False  # something was removed after it
+    """Removes one of two empty lines around the notice, and empty lines that its removal leaves at either end."""
+    previous: Line | None = None  # the last line that is kept
+    is_gap = False  # True if lines after ``previous`` were removed
     for number, line in enumerate(lines):
         if line.is_removed:
             is_gap = True
@@ -205,7 +209,7 @@ def _join_blank_lines(lines: list[Line]) -> None:
 
 
 def _is_empty(line: Line) -> bool:
-    """True for a line of marks alone, without a ruler."""
+    """Returns True for a line of nothing but comment marks, except a ruler."""
     return not line.content.strip() and len(line.prefix.strip()) < 4
 
 

@@ -1,8 +1,8 @@
 """Decides which sentences of a comment are a notice of copyright or licence.
 
-A sentence is one if it grants or states rights (``speaks``), not if it only has the word: comments also speak about
-licence keys, licence plates, copyright checkers and the redistribution of load. After a sentence that speaks, others
-belong to the notice if they have the words of a licence's further clauses (``continues``).
+A sentence belongs to a notice if it grants or states rights (``speaks``). The word alone is not enough: comments also
+mention licence keys, licence plates, copyright checkers and the redistribution of load. A sentence after such a
+sentence belongs to the notice if it has the words of a licence's further clauses (``continues``).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SPEAKS = re.compile(
     (?<![\w])copyrights?\b\s*(?:[(\[{{]\s*[cC©]\s*[)\]}}]|©|&copy;|[:,.-]*\s*(?:by\s+)?(?:(?:19|20)\d\d|[$@<%{{]\w|/\*))
     | ^\W*(?-i:Copyright|COPYRIGHT|copyright|Copyrights)(?:\s+by)?:?\s+(?-i:[A-Z0-9"'])(?!otice\b|OTICE\b|eader\b
         |hecker\b
-        |etect|canner\b|ear\b|older\b|tatement\b|nformation\b|ffice\b)
+        |etect|canner\b|ear\b|olders?\b|tatement\b|nformation\b|ffice\b)
     | ^\W*copyrights?[ \t]*::?[ \t]*\S | ^\W*\(c\)[ \t]+(?-i:[A-Z]) | ^\W*version:[ \t]*MPL\b
         | ^\W*copyrights?\W*$ | \bcopyright\s+(?:[\w.,-]+\s+){{0,4}}(?:authors?|contributors|holders?|owners?
         |project|team
@@ -89,7 +89,7 @@ _NEEDED_WORDS = (
     "權所", "無断", "copying", "subject to", "governed", "may not use", "bsd", "mit", "under the terms", "copy&",
     "apache",
 )  # fmt: skip
-"""Every sentence that speaks has one of these; looked for first, because that is ten times as fast."""
+"""Every sentence that ``speaks`` accepts has one of these words. Testing for them first is ten times as fast."""
 
 _CLAUSES = re.compile(
     r"\b(?:neither\s+the\s+names?|warrant(?:y|ies|ed)|liab(?:le|ility)|merchantab|infring|redistribut|hereby|sublicen|endorse|trademark|"
@@ -100,7 +100,7 @@ _CLAUSES = re.compile(
     r"plainly\s+marked|hope\s+that\s+it\s+will\s+be|any\s+later\s+version|at\s+your\s+option|prior\s+written\s+permission|"
     r"advertising\s+materials|express\s+or\s+implied|governing\s+permissions|initial\s+developer|original\s+code|"
     r"portions\s+created|copyright\s+ownership|the\s+licen[sc]e\b|this\s+licen[sc]e\b|gnu\.org/|apache\.org/|opensource\.org|rights\s+reserved|"
-    r"(?:\A|\W)see\b[^.]{0,80}\b(?:copyright|licen[sc]|copying|accompanying\s+file))",
+    r"see\b[^.]{0,80}\b(?:copyright|licen[sc]|copying|accompanying\s+file))",
     re.IGNORECASE,
 )
 _CLAUSE_WORDS = frozenset(
@@ -114,7 +114,7 @@ _CLAUSE_WORDS = frozenset(
 )
 _MIN_CLAUSE_WORDS = 4
 _CACHED_SENTENCES = 4_096
-"""Licences have the same sentences in every file. Ours: some 2 MB."""
+"""Caches results, because licences repeat the same sentences in every file. Ours: takes about 2 MB."""
 _STRONG_CLAUSES = re.compile(
     r"\b(?:above\s+copyright|substantial\s+portions|merchantab|non-?infring|sublicen|warrant(?:y|ies)|liable\s+for|"
     r"any\s+later\s+version|free\s+software\s+foundation|hope\s+that\s+it\s+will\s+be|prior\s+written\s+permission|"
@@ -129,20 +129,21 @@ _PART_OF = re.compile(
 _MARKS = " \t\n*#/;%!'\"-"
 _URL = re.compile(r"\W*https?://\S+\s*")
 _OWNER = re.compile(
-    r"\W*[\w. ,&'’()-]{2,60}<?[\w.+-]+(?:@|\s+at\s+)[\w.-]+>?[\W]*\Z|\W*and\s+others\W*\Z", re.IGNORECASE
+    r"\W*[\w. ,&'’()-]{2,60}<?[\w.+-]+(?:@|\s+at\s+)[\w.-]+(?:\s+dot\s+\w+)*>?[\W]*\Z|\W*and\s+others\W*\Z",
+    re.IGNORECASE,
 )
 _COPYRIGHT = re.compile(r"\bcopyright|\(c\)|©", re.IGNORECASE)
 
 
 def may_speak(text: str) -> bool:
-    """True if the text has a word without which nothing in it can be a notice."""
+    """Returns True if the text has one of the words that a notice needs; without them nothing in it is a notice."""
     lower = text.lower()
     return any(word in lower for word in _NEEDED_WORDS)
 
 
 @lru_cache(maxsize=_CACHED_SENTENCES)
 def speaks(sentence: str) -> bool:
-    """True if the sentence states copyright or grants a licence.
+    """Returns True if the sentence states copyright or grants a licence.
 
     >>> speaks("Copyright (c) 2010 A. Author"), speaks("Licensed under the MIT license.")
     (True, True)
@@ -154,15 +155,15 @@ def speaks(sentence: str) -> bool:
 
 @lru_cache(maxsize=_CACHED_SENTENCES)
 def continues(sentence: str, before: str, *, is_apart: bool = False) -> bool:
-    """True if a sentence right after one of a notice (``before``) belongs to the notice too.
+    """Returns True if a sentence belongs to the same notice as the sentence right before it (``before``).
 
-    If it is in another comment (``is_apart``), it needs words that only licences have.
+    If the two are in different comments (``is_apart``), the sentence must have words that only licences have.
     """
     if is_apart:
         return _STRONG_CLAUSES.search(sentence) is not None
     if _CLAUSES.search(sentence) or _PART_OF.match(sentence) or _URL.fullmatch(sentence):
         return True
-    if sentence.lstrip(_MARKS)[:1].islower() and not before.rstrip().endswith((".", "!")):  # the rest of a sentence
+    if sentence.lstrip(_MARKS)[:1].islower() and not before.rstrip().endswith((".", "!")):  # continues a sentence
         return True
     if _OWNER.match(sentence) and _COPYRIGHT.search(before):
         return True
@@ -170,5 +171,5 @@ def continues(sentence: str, before: str, *, is_apart: bool = False) -> bool:
 
 
 def is_part_of(sentence: str) -> bool:
-    """True for ``This file is part of X``, which belongs to a notice right after it."""
+    """Returns True for ``This file is part of X``, which belongs to a notice right after it."""
     return _PART_OF.match(sentence) is not None

@@ -1,7 +1,7 @@
-"""The rules for source files (LLaMA 2.1: GitHub; limits as RedPajama v1's, whose code is the only public one).
+"""Contains the steps for source files (LLaMA 2.1: GitHub; limits of RedPajama v1, whose code is the only public one).
 
-In order: the repository's licence, the file's path and type, generated code, the licence header (an edit), and the
-shape of the text. What is never code is dropped before what is bad code, so that each reason says what it names.
+The order is: the repository's licence, the file's path and type, generated code, the licence header (an edit), and the
+shape of the text. Files that are no code at all are dropped before bad code, so that each reason means what it says.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from filters.rules import Rule, first_broken
 from filters.step import Models, Outcome, Step
 
 PERMISSIVE = ("mit", "bsd-*", "apache-*")
-"""The families the paper names, as patterns of BigQuery's licence names (``mit``, ``bsd-3-clause``, ``apache-2.0``)."""
+"""Licence families that the paper names, as patterns of BigQuery's names (``bsd-3-clause``, ``apache-2.0``)."""
 
 _MARKER_WORDS = ("generat", "created", "produced", "bison parser")
-"""Every mark of ``generated_markers`` holds one of these; looked for first because it is ten times as fast."""
+"""Every mark of ``generated_markers`` has one of these words. Testing for them first is ten times as fast."""
 _MARKS = " \t\r*/#;%!|-=~+:<>(){}[]\\"
 _QUOTED = re.compile(r"[\"'`\u201c\u2018]\s*\Z")
 _NESTED_COMMENT = re.compile(r"\s*(?://+|#+|--)\s{2,}(?://|#|--|/\*)|\s*(?:\*|/\*+)\s+(?://|#|/\*)")
@@ -38,18 +38,18 @@ _LEAD_IN = re.compile(
     r"|(?:source |header )?(?:file|code|module|source|header|class|document|tables?|data))",
     re.IGNORECASE,
 )
-"""What may stand on the line before a mark: capitals, a warning, a file's name, a whole sentence."""
+"""Matches text that may precede a mark on its line: capitals, a warning, a file's name, a whole sentence."""
 _UNFINISHED = re.compile(
     r"(?:,|\b(?:a|an|and|are|as|be|begin|begins|by|comment|contain|contains|header|in|is|like|line|lines|mark|marked|marker|of|or"
     r"|read|reads|say|says|that|the|to|was|were|which|with))[ \t]*\Z",
     re.IGNORECASE,
 )
 _MARKER_CHARS = 5_000
-"""Of each head comment that is searched for a generator's mark; linguist looks at the first lines too."""
+"""Characters searched in each head comment for a generator's mark. Linguist looks at the first lines too."""
 
 
 def is_permissive(licence: str | None, families: tuple[str, ...] = PERMISSIVE) -> bool:
-    """Returns whether a licence is of one of the families, in any case.
+    """Returns True if a licence matches one of the families, ignoring case.
 
     >>> is_permissive("BSD-3-Clause"), is_permissive("agpl-3.0"), is_permissive(None)
     (True, False, False)
@@ -63,13 +63,14 @@ class AllowedLicence(Step):
 
     NAME: ClassVar[str] = "licence"
     DATA_VERSION: ClassVar[int] = 1
+    NEEDS: ClassVar[tuple[str, ...]] = ("license",)
     REASONS: ClassVar[tuple[str, ...]] = ("no_file_row", "no_licence", "licence_not_permitted")
 
     families: tuple[str, ...] = PERMISSIVE
-    """Patterns (``*`` any run of characters), in lower case."""
+    """Lower-case patterns; ``*`` matches any characters."""
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges by the column ``license``, which is the detail. A content that no file row names has no repository."""
+        """Judges by the column ``license``, which is the detail. A content without a file row has no repository."""
         verdict: list[str | None] = []
         detail: list[str | None] = []
         repositories = batch.column("repo_name").to_pylist() if "repo_name" in batch.schema.names else None
@@ -89,17 +90,18 @@ class AllowedLicence(Step):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeFiles(Step):
-    """Drops what is not somebody's own code: vendored, generated, minified, binary, data; names the language."""
+    """Drops files that are not the author's code (vendored, generated, minified, binary, data); sets the language."""
 
     NAME: ClassVar[str] = "code_files"
     DATA_VERSION: ClassVar[int] = 3
+    NEEDS: ClassVar[tuple[str, ...]] = ("path",)
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"programming_language": pa.string()}
     REASONS: ClassVar[tuple[str, ...]] = ("no_path", *PATH_REASONS, "binary_content", "generated_code")
 
     kept_languages: tuple[str, ...] | None = None
-    """Names of ``languages.yaml``; all if not given."""
+    """Names of ``languages.yaml`` that are kept; None keeps all."""
     dropped_reasons: tuple[str, ...] = field(default=("no_path", *PATH_REASONS, "binary_content", "generated_code"))
-    """Of :attr:`REASONS` those that drop; leave one out to keep such files."""
+    """The :attr:`REASONS` that are applied. Leave one out to keep such files."""
 
     def __post_init__(self) -> None:
         unknown = set(self.dropped_reasons) - set(self.REASONS)
@@ -108,7 +110,7 @@ class CodeFiles(Step):
             raise ValueError(f"code_files: unknown reasons or languages: {', '.join(sorted(unknown))}")
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges by path first, then by content."""
+        """Judges each file by its path first, then by its content. Fills ``programming_language``."""
         verdict: list[str | None] = []
         detail: list[str | None] = []
         languages: list[str | None] = []
@@ -142,7 +144,7 @@ class CodeFiles(Step):
 
 
 def generated_marker(text: str, language: str) -> str | None:
-    r"""Returns the words in the comments at the head of a file by which a generator says that it wrote it.
+    r"""Returns the words in a file's first comments which say that a generator wrote the file, or None.
 
     >>> generated_marker("// Code generated by protoc. DO NOT EDIT.\npackage a\n", "Go")
     'Code generated by protoc. DO NOT EDIT'
@@ -161,7 +163,10 @@ def generated_marker(text: str, language: str) -> str | None:
 
 
 def _is_statement(head: str, at: int) -> bool:
-    """True if a mark begins a sentence of its own; a generator's documentation quotes it or speaks of it."""
+    """Returns True if the mark at ``at`` begins a sentence.
+
+    A generator's documentation has the mark in quotes or inside a sentence.
+    """
     line_start = head.rfind("\n", 0, at) + 1
     before = head[line_start:at]
     if _QUOTED.search(before) or _NESTED_COMMENT.match(before) or not _LEAD_IN.fullmatch(before.strip(_MARKS)):
@@ -177,18 +182,20 @@ def _is_statement(head: str, at: int) -> bool:
 class CodeHeader(Step):
     """Removes the licence header (:mod:`filters.code.licence_header`) and fills ``_content_hash`` for the exact dedup.
 
-    The hash is of what is left, so that copies that differ in their header alone are one (RedPajama hashes before).
+    The hash is computed after the header is removed, so copies that differ only in their header count as duplicates.
+    RedPajama computes it before (``is_hashed_before``).
     """
 
     NAME: ClassVar[str] = "code_header"
     DATA_VERSION: ClassVar[int] = 2
+    NEEDS: ClassVar[tuple[str, ...]] = ("programming_language",)
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"_content_hash": pa.string()}
 
     is_hashed_before: bool = False
-    """Hash the content as it came, header and all (RedPajama v1)."""
+    """Hashes the content before the header is removed (RedPajama v1)."""
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Edits every file in the syntax of its ``programming_language``; drops none."""
+        """Removes the header of every file in the syntax of its ``programming_language``. Drops no file."""
         families = tables().comments
         before: list[str] = batch.column("text").to_pylist()
         after = [
@@ -208,7 +215,7 @@ class CodeHeader(Step):
 
 
 def content_hash(text: str) -> str:
-    """Returns 128 bits of BLAKE2b of the text, in hexadecimal."""
+    """Returns a 128-bit BLAKE2b hash of the text, in hexadecimal."""
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
@@ -226,7 +233,7 @@ class CodeQuality(Step):
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """The table of the limits."""
+        """Returns the limits as rules."""
         rp = "RedPajama v1 github_run_filter.py"
         return (
             Rule("empty", "num_stripped_chars", "==", 0, f"{rp}; ours: blanks alone are nothing"),
@@ -248,9 +255,9 @@ Signals = tuple[float, float | None, float | None, float | None]
 
 
 def code_signals(text: str) -> Signals:
-    r"""Returns (characters but for blanks at both ends, longest line, mean line, share of alphanumeric characters).
+    r"""Returns (characters without blanks at both ends, longest line, mean line, share of alphanumeric characters).
 
-    The mean counts line ends, as RedPajama does.
+    Line ends count in the mean, as in RedPajama. For a blank text all but the first are None.
 
     >>> code_signals("ab\n(1)\n")
     (6.0, 3.0, 3.5, 0.42857142857142855)
@@ -273,12 +280,12 @@ _ASCII_ALPHANUMERIC = bytes(byte for byte in range(128) if chr(byte).isalnum())
 
 @cache
 def _is_alphanumeric() -> npt.NDArray[np.bool_]:
-    """``str.isalnum`` of every code point."""
+    """Returns ``str.isalnum`` for every code point."""
     return np.fromiter((chr(code).isalnum() for code in range(0x110000)), np.bool_, 0x110000)
 
 
 def num_alphanumeric(text: str) -> int:
-    """Returns how many characters are letters or digits, as ``str.isalnum`` says of each.
+    """Returns how many characters are letters or digits by ``str.isalnum``.
 
     >>> num_alphanumeric("a-ß²_"), num_alphanumeric("x = 10")
     (3, 3)
@@ -291,7 +298,7 @@ def num_alphanumeric(text: str) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlphabeticPerToken(Step):
-    """Drops files with few letters a token; only where a tokenizer is given, since ours is trained after cleaning.
+    """Drops files with few letters per token. Runs only with a tokenizer, because ours is trained after cleaning.
 
     The paper does not name this rule; RedPajama has it with pythia-6.9b's tokenizer. The key is ``tokenizer``.
     """
@@ -305,12 +312,12 @@ class AlphabeticPerToken(Step):
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """The limit."""
+        """Returns the limit as a rule."""
         cite = "RedPajama v1; not in the paper"
         return (Rule(self.REASONS[0], "alphabetic_per_token", "<", self.min_alphabetic_per_token, cite),)
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges every file if there is a tokenizer (an object whose ``encode`` gives a text's ids), else none."""
+        """Judges every file with the model ``tokenizer`` (an object with ``encode``); keeps all files without one."""
         tokenizer = models.get("tokenizer")
         if tokenizer is None:
             return Outcome(verdict=pa.nulls(batch.num_rows, pa.string()))

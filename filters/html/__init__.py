@@ -1,10 +1,10 @@
-"""HTML fragments to plain text, for the bodies of posts. ``pipeline.sources.formats.web_page`` reads whole pages.
+"""Converts HTML fragments (the bodies of posts) to plain text. ``sources.formats.web_page`` reads whole pages.
 
     HTML -> fragment: tokens -> writer: text
 
 - ``fragment``: splits a fragment into tags and text, in linear time.
-- ``writer``: writes lists, code, quotes and exponents as plain text.
-- ``marks``: writes elements that carry meaning: exponents, struck words, quotations.
+- ``writer``: writes lists, code, quotes and tables as plain text.
+- ``marks``: writes inline elements that carry meaning: exponents, struck words, quotations.
 
 >>> from filters.html.fragment import html_to_text
 >>> html_to_text("<p>About 10<sup>6</sup> <b>grains</b>.</p>")

@@ -1,10 +1,10 @@
-"""HTML fragment to plain text, as a reader would see it: for post bodies, not for whole web pages.
+"""Converts an HTML fragment to plain text as a reader would see it: for post bodies, not for whole web pages.
 
-Two ways lead to one writer. Fragments that are well-formed and of the simple kind that a Markdown renderer puts
-out (nearly all post bodies) are cut into tags by one regular expression. All others are first mended by lexbor, a
-browser's HTML5 parser, whose output is of that kind. Both ways give the same text; a test holds them together.
+Simple well-formed fragments, as a Markdown renderer writes them (nearly all post bodies), are split into tags by one
+regular expression. All other fragments are first repaired by lexbor, a browser's HTML5 parser, whose output is well
+formed. A test checks that both ways give the same text.
 
-What becomes of what:
+Each element is written as follows:
 
 ========================  ====================================================================================
 paragraph, heading, div   set apart by an empty line; white space inside collapsed to one space
@@ -12,21 +12,21 @@ paragraph, heading, div   set apart by an empty line; white space inside collaps
 ``<pre>``                 kept to the letter, line breaks and indentation; no fence is added
 ``<li>``                  ``- `` or its number (``3. ``), nested lists indented under their item's text
 ``<blockquote>``          every line begins with ``> ``
-table                     a line a row, cells set apart by `` | ``
+table                     one line per row, cells separated by `` | ``
 ``<sup>``, ``<sub>``      ``2<sup>n</sup>`` is ``2^n``, ``2<sup>k+1</sup>`` is ``2^(k+1)``, ``x<sub>i</sub>`` is ``x_i``
                           and ``H<sub>2</sub>O`` is ``H₂O``: without a mark they would be other numbers and names;
                           ordinals (``n<sup>th</sup>``) have none; words raised after a word (a footnote) are set apart
 ``<del>``, ``<s>``        ``~~`` around the struck words
 ``<q>``                   quotation marks around the words
-``<kbd>``, ``<ins>``      their words; set apart from such an element, or a struck one, right after it
+``<kbd>``, ``<ins>``      their words; a space separates two such elements, or struck words, in a row
 ``<img>``                 nothing, or its ``alt`` where asked for
-math (``$``, ``$$``)      untouched, its line breaks too
+math (``$``, ``$$``)      unchanged, including its line breaks
 script, style, comment    gone
-all else                  its words
+anything else             its words
 ========================  ====================================================================================
 
-Entities are decoded once, after the tags were cut: ``&amp;lt;b&gt;`` is the text ``&lt;b>``, and ``&lt;b&gt;`` is
-the text ``<b>``, not a tag.
+Entities are decoded once, after the tags were removed: ``&amp;lt;b&gt;`` becomes the text ``&lt;b>``, and
+``&lt;b&gt;`` becomes the text ``<b>``, which is not a tag.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ from filters.html.marks import MARKS
 from filters.html.writer import TextWriter
 
 _HOLE = "\0"
-"""Stands where an inline tag was taken out, so that what stood around it does not become a tag; in no XML, no HTML."""
+"""Replaces a removed inline tag, so that the text around it does not become a tag. No XML or HTML contains it."""
 
-# Possessive: what has been taken is never given back, so the match is linear on any input.
+# Possessive quantifiers never give back what they have matched, so matching is linear on any input.
 _ATTRIBUTES = r"[^<>\"'=\0]*+(?:=\"[^\"\0]*+\"[^<>\"'=\0]*+)*+"
 _TAG = rf"<(/?[a-z][a-z0-9]*+)({_ATTRIBUTES})>"
 _INLINE_NAMES = (
@@ -54,8 +54,8 @@ _INLINE_TAG = re.compile(rf"</?(?:{'|'.join(_INLINE_NAMES)})(?:>|\s{_ATTRIBUTES}
 _APART = "kbd|ins|del|s|strike"
 _BETWEEN = "|".join(name for name in _INLINE_NAMES if name not in ("kbd", "ins"))
 _WORDS_APART = re.compile(rf"</(?:{_APART})\s*+>(?:</?(?:{_BETWEEN})(?:>|\s{_ATTRIBUTES}>))*+(?=<(?:{_APART})[\s>])")
-"""Between two keys, or struck and inserted words, that nothing separates."""
-# A block that holds nothing but text (its name, the text), or a tag (its name, its attributes).
+"""Matches a place between two adjacent keys, or struck and inserted words, where a space is needed."""
+# Matches a block of nothing but text (groups: its name, the text), or a tag (groups: its name, its attributes).
 _SIMPLE_TAG = re.compile(rf"<(p|li|h[1-6])>([^<]*+)</\1>|{_TAG}")
 _ANY_TAG = re.compile(_TAG + r"|<!--.*?(?:-->|\Z)|<[!?][^>]*+>?|<(?:/?[a-zA-Z])[^>]*+>?", re.DOTALL)
 
@@ -73,24 +73,24 @@ _CHILDREN = {
     **dict.fromkeys(("thead", "tbody", "tfoot"), _ROWS),
     "tr": frozenset({"td", "th"}),
 }
-"""The tags that HTML takes as they stand inside of each (``""``: the fragment); all else is lexbor's to judge."""
+"""The tags that HTML allows directly inside each tag (``""`` is the fragment). Fragments with others go to lexbor."""
 _IN_TABLE = frozenset({"table", "thead", "tbody", "tfoot", "tr"})
 
 _UNSEEN = ["script", "style", "template", "noscript", "iframe", "svg", "object", "select", "textarea", "title"]
 
 MAX_MENDED_TAGS = 5_000
 MAX_MENDED_CHARS = 100_000
-"""A fragment with more ``<`` or longer than this is not mended by lexbor, whose time is quadratic in the depth of what
-is left open (20,000 deep: 3 s) and in the attributes of one tag (80,000: 13 s); its tags are cut as they stand.
-Ours: a post is at most 30,000 characters of Markdown."""
+"""Maximum number of ``<`` signs and characters of a fragment that lexbor repairs. The tags of larger ones are cut as
+they are. lexbor's time is quadratic in the depth of unclosed tags (20,000 deep: 3 s) and in the attributes of one tag
+(80,000: 13 s). Ours: a post is at most 30,000 characters of Markdown."""
 
 
 def html_to_text(fragment: str, *, image_alt: bool = False) -> str:
-    r"""Returns the fragment's text, without empty lines around it; no tag is left.
+    r"""Returns the fragment's text without tags, and without empty lines around it.
 
     Args:
-        image_alt: keep the text that stands for an image. Off, as the paper removes tags with all that is in them,
-            and most of these texts are the editor's own "enter image description here".
+        image_alt: keep the alternative text of images. Off by default: the paper removes tags with all that is in
+            them, and most of these texts are the editor's own "enter image description here".
 
     >>> print(html_to_text("<p>Use <code>a &amp;lt; b</code>:</p>\n<pre><code>if a:\n    b()\n</code></pre>"))
     Use a &lt; b:
@@ -120,12 +120,15 @@ def html_to_text(fragment: str, *, image_alt: bool = False) -> str:
 
 
 def _simple_tokens(fragment: str) -> list[str | None]:
-    """Text, leaf's name, leaf's text, tag's name, tag's attributes, text, ...; in fives."""
+    """Returns a flat list of groups of five: text, leaf's name, leaf's text, tag's name, tag's attributes.
+
+    A leaf is a block of nothing but text.
+    """
     return [*_SIMPLE_TAG.split(_INLINE_TAG.sub(_HOLE, fragment)), None, None, None, None]
 
 
 def _from_simple(tokens: list[str | None], writer: TextWriter) -> str | None:
-    """Writes simple tokens; None where HTML would not read the tags as they stand."""
+    """Writes simple tokens and returns the text, or None if an HTML parser would nest the tags differently."""
     open_blocks = [""]
     open_marks: list[str] = []
     fives = zip(tokens[::5], tokens[1::5], tokens[2::5], tokens[3::5], tokens[4::5], strict=True)
@@ -163,14 +166,14 @@ def _from_simple(tokens: list[str | None], writer: TextWriter) -> str | None:
 
 
 def _plain(text: str) -> str:
-    """Text between tags, decoded."""
+    """Returns text between tags with its entities decoded."""
     if _HOLE in text:
         text = text.replace(_HOLE, "")
     return unescape(text) if "&" in text else text
 
 
 def _mended(fragment: str) -> str:
-    """The fragment as a browser understands it, written out well-formed."""
+    """Returns the fragment as well-formed HTML, repaired as a browser does it."""
     parser = LexborHTMLParser(fragment)
     parser.strip_tags(_UNSEEN)
     body = parser.body
@@ -178,7 +181,7 @@ def _mended(fragment: str) -> str:
 
 
 def _from_any(tokens: list[str | None], writer: TextWriter) -> str:
-    """Writes tokens whatever their order; a tag that is not known stands for nothing."""
+    """Writes tokens in any order and returns the text. Unknown tags add nothing."""
     rest = iter(tokens)
     for text in rest:
         if text:

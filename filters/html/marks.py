@@ -1,6 +1,6 @@
-"""Writes inline elements that carry meaning, so that plain text keeps it: scripts, struck words, quotations.
+"""Writes inline elements that carry meaning as plain text: exponents and indices, struck words, quotations.
 
-A raised or lowered text without a mark would be another one: ``2<sup>n</sup>`` is not 2n.
+Without a mark, a raised or lowered text would change the meaning: ``2<sup>n</sup>`` is not 2n.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 
 STRUCK = frozenset({"del", "s", "strike"})
 MARKS = frozenset({"sup", "sub", "q", *STRUCK})
-"""The elements that ``marked`` writes."""
+"""Names of the elements that ``marked`` writes."""
 
 _SUBSCRIPT_DIGITS = str.maketrans("0123456789+-−=()", "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎")
 _SIMPLE = re.compile(r"[-+−–±]?(?:\d+(?:[.,]\d+)?|[^\W\d_])[′'’]*|[-+−*†‡]")
@@ -19,12 +19,12 @@ _ORDINAL = re.compile(r"(?:st|nd|rd|th|er|re|ère|ème|eme|nde)s?", re.IGNORECAS
 _BEFORE_ORDINAL = re.compile(r"(?:\d|(?<![^\W\d_])[a-z])\Z", re.IGNORECASE)
 _WORD_BEFORE = re.compile(r"[^\W\d_]{2}\Z")
 _WORDS = re.compile(r"[^\W\d_]{3}|\S\s+\S.*\s\S")
-"""Three letters in a row, or three words: no exponent behind a word, but a footnote or small print."""
+"""Matches three letters in a row or three words. After a word, such a text is a footnote or small print."""
 _TRADEMARKS = {"tm": "™", "sm": "℠"}
 
 
 def marked(name: str, content: str, before: str) -> str:
-    """Returns what an element's content is in plain text; ``before`` is the text in front of it.
+    """Returns an element's content as plain text; ``before`` is the text before the element.
 
     >>> marked("sup", "n", "O(2"), marked("sup", "k+1", "2"), marked("sub", "2", "H"), marked("sup", "th", "n")
     ('^n', '^(k+1)', '₂', 'th')
@@ -44,7 +44,7 @@ def marked(name: str, content: str, before: str) -> str:
 
 
 def in_parentheses(script: str) -> str:
-    """Sets a script apart from a letter or digit after it.
+    """Puts a script into parentheses, which separate it from a letter or digit after it.
 
     >>> in_parentheses("^n")
     '^(n)'
@@ -53,7 +53,7 @@ def in_parentheses(script: str) -> str:
 
 
 def _is_base(before: str) -> bool:
-    """True if the text ends with something that a script can belong to."""
+    """Returns True if the text ends with a character that can have an exponent or index."""
     return before[-1:].isalnum() or before[-1:] in (")", "]", "}", "|", "'", "′", "’")
 
 

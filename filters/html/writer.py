@@ -1,4 +1,4 @@
-"""Writes the text of HTML, tag by tag: what :mod:`filters.html.fragment` gives its tokens to."""
+"""Writes the text of HTML tag by tag. :mod:`filters.html.fragment` calls it with its tokens."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ _TABULAR = frozenset({"table", "dl"})
 _CELLS = frozenset({"td", "th"})
 
 _MAX_MARKS = 8
-"""Ours: marks that are open at once; deeper ones are ignored, so that the time stays linear."""
+"""Ours: maximum number of marks that are open at once. Deeper ones are ignored, so that the time stays linear."""
 MAX_PREFIX_CHARS = 64
-"""Marks and indentation before a line grow no further: a deeper list or quote would make the text quadratic. Ours."""
+"""Longest prefix (marks and indentation) of a line. Ours: with longer prefixes, deep lists would be quadratic."""
 
-# Possessive ([^$]*+), so that it is linear.
+# Possessive ([^$]*+), so that matching is linear.
 _FORMULA = re.compile(r"(\$\$[^$]*+\$\$|\$[^$]*+\$)")
 _SPACE = re.compile(r"[ \t\n\f]+")
 _SPACE_IN_LINE = re.compile(r"[ \t\f]+")
 _ALT = re.compile(r'\balt="([^"]*)"')
 _NUMBER = re.compile(r'\b(?:start|value)="(\d{1,9})"')
 
-_BREAK = "\v"  # what <br> is until the block is written; not a character of XML or HTML
+_BREAK = "\v"  # stands for <br> until the block is written; XML and HTML do not contain this character
 
 
 class TextWriter:
-    """Collects text into blocks and blocks into the whole; takes any order of calls, in linear time."""
+    """Collects text into blocks, and blocks into the whole text. Accepts calls in any order, in linear time."""
 
     __slots__ = (
         "_blocks",
@@ -57,20 +57,20 @@ class TextWriter:
     def __init__(self, *, image_alt: bool = False) -> None:
         self._image_alt = image_alt
         self._blocks: list[str] = []
-        self._pieces: list[str] = []  # of the block that is open
-        self._prefix = ""  # of every line: quote marks, indentation of items
-        self._mark: str | None = None  # goes before the next block in place of the prefix: prefix and item's mark
+        self._pieces: list[str] = []  # pieces of the open block
+        self._prefix = ""  # begins every line: quote marks, indentation of items
+        self._mark: str | None = None  # begins the next block instead of the prefix: the prefix with the item's mark
         self._previous_prefix = ""
         self._nesting: list[_Nest] = []
         self._num_open: defaultdict[str, int] = defaultdict(int)
-        self._is_tight = False  # the next block follows on the next line, with no empty line between
-        self._marks: list[tuple[str, int]] = []  # open <sup>, <del>, ...: the name, its first of the pieces
-        self._unclosed = -1  # the script among the pieces from which a letter after it has to be set apart
+        self._is_tight = False  # True if the next block follows on the next line, without an empty line between
+        self._marks: list[tuple[str, int]] = []  # open <sup>, <del>, ...: the name, the index of its first piece
+        self._unclosed = -1  # index of the script that must be separated from a letter right after it, or -1
         self._in_pre = 0
-        self._cells = 0  # of the row that is open, so far; 0 outside of tables
+        self._cells = 0  # number of cells so far in the open row; 0 outside of tables
 
     def add(self, text: str) -> None:
-        """Adds text as it stands, entities decoded."""
+        """Adds text unchanged. Its entities are decoded already."""
         if not self._pieces and not self._in_pre and text.isspace():
             return
         if self._unclosed >= 0:
@@ -80,7 +80,7 @@ class TextWriter:
         self._pieces.append(text)
 
     def leaf(self, name: str, text: str) -> None:
-        """A paragraph, heading or item that holds nothing but text, entities decoded."""
+        """Adds a paragraph, heading or item of nothing but text. Its entities are decoded already."""
         if self._cells or self._in_pre:
             self.open(name, "")
             self.add(text)
@@ -102,7 +102,7 @@ class TextWriter:
             self._marks.append((name, len(self._pieces)))
 
     def close_mark(self, name: str) -> None:
-        """Handles the end tag of one of ``MARKS``; one without a start is ignored."""
+        """Handles the end tag of one of ``MARKS``. Ignores an end tag without a start tag."""
         if not any(name == opened for opened, _ in self._marks):
             return
         while self._marks:
@@ -123,7 +123,7 @@ class TextWriter:
         self._unclosed = len(self._pieces) - 1 if is_bare else -1
 
     def open(self, name: str, attributes: str) -> None:
-        """A start tag (or an empty one)."""
+        """Handles a start tag, or the tag of an empty element."""
         if name in _PARAGRAPHS and not self._cells:
             self._flush()
             if name == "pre":
@@ -149,7 +149,7 @@ class TextWriter:
             self._flush()
 
     def close(self, name: str) -> None:
-        """An end tag, whether or not there was a start."""
+        """Handles an end tag, with or without a start tag before it."""
         if name in _PARAGRAPHS and not self._cells:
             self._flush()
             if name == "pre" and self._in_pre:
@@ -173,7 +173,7 @@ class TextWriter:
             self._is_tight = True
 
     def finish(self) -> str:
-        """Returns the whole text."""
+        """Ends the last block and returns the whole text."""
         self._flush()
         return "".join(self._blocks)
 
@@ -199,14 +199,14 @@ class TextWriter:
         self._num_open[name] += 1
 
     def _put_mark(self, mark: str, indent: str) -> None:
-        """Sets what the next line begins with, and the lines after it."""
+        """Sets the beginnings of the next line (``mark``) and of the lines after it (``indent``)."""
         before = self._prefix if self._mark is None else self._mark
         self._mark = before + mark if len(before) < MAX_PREFIX_CHARS else before
         if len(self._prefix) < MAX_PREFIX_CHARS:
             self._prefix += indent
 
     def _leave(self, name: str) -> None:
-        """Closes a list, an item or a quote, and whatever was left open in it."""
+        """Closes a list, an item or a quote, and all elements left open in it."""
         if not self._num_open[name]:
             return
         while True:
@@ -223,7 +223,7 @@ class TextWriter:
             self._is_tight = False
 
     def _flush(self) -> None:
-        """Ends the block that is open. A mark that is open goes on in the next block."""
+        """Ends the open block. Open marks continue in the next block."""
         open_marks = self._marks
         while self._marks:
             name, first = self._marks[-1]
@@ -244,7 +244,7 @@ class TextWriter:
         self._write(text)
 
     def _write(self, text: str) -> None:
-        """Appends a block, behind its prefix and what sets it apart from the block before."""
+        """Appends a block after its prefix. A line end or an empty line separates it from the block before."""
         if not text:
             return
         first = self._prefix if self._mark is None else self._mark
@@ -261,7 +261,7 @@ class TextWriter:
 
 
 class _Nest:
-    """An open list, item or quote, and what to go back to behind it."""
+    """An open list, item or quote, and the writer's state to restore after it."""
 
     __slots__ = ("has_items", "mark", "name", "number", "prefix")
 
@@ -269,12 +269,12 @@ class _Nest:
         self.name = name
         self.prefix = prefix
         self.mark = mark
-        self.number = number  # of an ordered list's next item
+        self.number = number  # number of the next item of an ordered list
         self.has_items = False
 
 
 def _in_both(one: str, other: str) -> str:
-    """The beginning that two lines share (at most a prefix long)."""
+    """Returns the beginning that two prefixes share."""
     if not one or not other:
         return ""
     num_equal = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
@@ -282,7 +282,7 @@ def _in_both(one: str, other: str) -> str:
 
 
 def _collapsed(text: str) -> str:
-    r"""White space as HTML shows it, but for formulas, which stay as they are.
+    r"""Collapses white space as HTML shows it. Formulas stay unchanged.
 
     >>> _collapsed(" two\n words  $a\n b$ ")
     'two words $a\n b$'

@@ -27,14 +27,15 @@ class LanguageModel:
     """
 
     def __init__(self, fasttext_model: Any, parts: PrunedModel | None = None) -> None:
-        # The wrapper's own predict fails with NumPy 2 in some distributions of fastText; the wrapped object does not.
+        # The wrapper's own predict fails with NumPy 2 in some distributions of fastText. The wrapped object works.
         self._predict = fasttext_model.f.predict
         self._words = WordSums(parts) if parts else None
 
     def top(self, text: str, line_end: str = "") -> tuple[str, float]:
-        """Returns the most likely language and its probability, for the whole text with its line ends replaced.
+        """Returns the most likely language of the whole text and its probability; ("und", 0.0) if there is none.
 
-        The default deletes line ends, as cc_net/split_by_lang.py does, which joins words at line ends.
+        ``line_end`` replaces line ends. The default deletes them, as cc_net/split_by_lang.py does, which joins words at
+        line ends.
         """
         labels, probabilities = self.predict(text.replace("\n", line_end))
         return (labels[0].removeprefix(_LABEL), probabilities[0]) if labels else (UNDETERMINED, 0.0)
@@ -44,8 +45,8 @@ class LanguageModel:
 
         Args:
             texts: string.
-            is_same: ``is_same(low, high)`` is True where every value in the interval leads to the same decision. Other
-                texts are scored again by fastText itself. The scores of the rest are exact as far as decisions go.
+            is_same: ``is_same(low, high)`` is True where every score in the interval leads to the same decision. The
+                other texts are scored again by fastText itself. So scores may differ slightly, decisions do not.
             line_end: the replacement of line ends.
         """
         if self._words is None:
@@ -61,8 +62,8 @@ class LanguageModel:
     def predict(self, text: str, k: int = 1) -> tuple[tuple[str, ...], tuple[float, ...]]:
         """Returns fastText's ``k`` most likely labels with their probabilities, for a text without line ends.
 
-        fastText's own ``predict`` adds the line end that closes its input. It counts as a word, so without it the score
-        would differ.
+        fastText's own ``predict`` adds a line end, which counts as a word. Without it the score would differ, so it is
+        added here too.
         """
         found = self._predict(text + "\n", k, 0.0, "strict")
         return tuple(label for _, label in found), tuple(probability for probability, _ in found)
@@ -125,9 +126,9 @@ class DetectLanguage(Step):
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"language": pa.string()}
 
     min_score: float = 0.5
-    """Lowest score that is believed: CCNet's threshold for pages."""
+    """Lowest score that sets the language: CCNet's threshold for pages."""
     max_chars: int = 100_000
-    """Characters that the model reads. Ours: the first pages of a book show its language. Bounds the time."""
+    """Characters that the model reads. Ours: the first pages of a book show its language. This bounds the time."""
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
         texts = batch.column("text")

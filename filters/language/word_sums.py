@@ -1,12 +1,12 @@
-"""Computes fastText's prediction for a whole batch of texts, for models like lid.176.ftz, at twice its speed.
+"""Computes fastText's predictions for a whole batch of texts at twice its speed, for models like lid.176.ftz.
 
 Such a model is quantized with a cut-off, so most of its n-grams are pruned. fastText still looks up every n-gram of
 every word of every page in a hash table, and most are not there. Here every distinct word of a batch is looked up once,
 in arrays, and a page is a sum over its words.
 
-fastText adds up a page's n-grams one after another in float32, with rounding errors; the sums here are float64. So each
-result comes with a bound for the distance to fastText's own. The caller decides whether that distance matters. If it
-does, fastText itself scores the text (:meth:`LanguageModel.top_all`).
+fastText adds up a page's n-grams one after another in float32, with rounding errors. The sums here are float64. So each
+result comes with a bound on the distance to fastText's own result. If that distance could change the caller's decision,
+fastText itself scores the text (:meth:`LanguageModel.top_all`).
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _SEPARATORS_BEYOND_ASCII_SPACE = "\0"
 _LOG_OFFSET = 1e-5
 """fastText, src/utils.h ``std_log``: log(x + 1e-5)."""
 _WORDS_AT_ONCE = 1 << 15
-"""Words looked up at once. Bounds the memory (1.5 kB per word) and keeps it in the processor's cache."""
+"""Words looked up at once. Limits the memory (1.5 kB per word), so that it fits the processor's cache."""
 _TEXTS_AT_ONCE = 64
 _UNIT = 2.0**-24
 """Largest relative error of one float32 sum, product or quotient."""
 _ROUNDINGS_OF_A_PRODUCT = 20
-"""Roundings in the product of a hidden vector of 16 with a node's vector, and in the mean before."""
+"""Number of roundings in the product of a hidden vector of 16 with a node's vector, and in the mean before it."""
 _LEAST_ERROR = 1e-5
-"""Allowance for the other errors, of the logarithms and their sum: fifty times the largest one seen in real pages."""
+"""Bound for the errors of the logarithms and their sum: fifty times the largest error seen in real pages."""
 _MANY_ROWS = 200
-"""Texts with a word of more rows are left to fastText, because the n-grams inside such a word may cancel each other."""
+"""Texts with a word of more rows are scored by fastText, because the n-grams in such a word may cancel each other."""
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -42,7 +42,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PrunedModel:
-    """A fastText classifier as stored: hierarchical softmax over words and pruned n-grams of characters."""
+    """A stored fastText classifier: hierarchical softmax over words and pruned n-grams of characters."""
 
     words: tuple[str, ...]
     """The words of the first rows of ``rows``, in order."""
@@ -54,7 +54,7 @@ class PrunedModel:
     max_chars: int
     """Lengths of the n-grams: ``min_chars`` is at least 1, ``max_chars`` at least 2."""
     row_of_bucket: npt.NDArray[np.int32]
-    """Row of an n-gram by its hash; -1 if it was pruned."""
+    """Row of each n-gram by the bucket of its hash; -1 if the n-gram was pruned."""
     rows: npt.NDArray[np.float32]
     """Shape (rows, dimensions)."""
     output: npt.NDArray[np.float32]
@@ -63,16 +63,16 @@ class PrunedModel:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Guesses:
-    """Predictions for ``n`` texts."""
+    """Predictions for ``n`` texts, one entry per text."""
 
     labels: list[str]
     probabilities: Floats
     errors: Floats
-    """Largest distance to fastText's own probability; infinite if fastText may give another label, or none."""
+    """Largest distance to fastText's own probability. Infinite if fastText may return another label or none."""
 
 
 class WordSums:
-    """Evaluates a model on texts, word by word."""
+    """Evaluates a model on texts. Sums up each distinct word once."""
 
     def __init__(self, model: PrunedModel) -> None:
         self.model = model
@@ -88,7 +88,7 @@ class WordSums:
         self._num_ends = 0 if end is None else 1
 
     def guess(self, texts: pa.Array) -> Guesses:
-        """Returns the most likely label of every text (string, without line ends) and its probability."""
+        """Returns the most likely label of every text and its probability. The texts must have no line ends."""
         if not len(texts):
             return Guesses([], np.empty(0), np.empty(0))
         words, first = _split(texts.cast(pa.string()))
@@ -107,8 +107,8 @@ class WordSums:
                 column[is_filled] += np.add.reduceat(of_words, starts)
                 way[is_filled] += np.add.reduceat(np.abs(of_words, out=of_words), starts)
         hidden /= np.maximum(total, 1)
-        # Adding n terms makes n roundings, each of at most one unit of the sum of the terms' absolute values. The mean
-        # divides by n, which leaves one unit of that sum.
+        # Adding n terms makes n rounding errors. Each is at most one unit of the sum of the terms' absolute values.
+        # The mean divides by n, which leaves one unit of that sum.
         off = _UNIT * (passed + _ROUNDINGS_OF_A_PRODUCT * np.abs(hidden))
         labels, probabilities, errors = self._likeliest(hidden, off)
         errors[total == 0] = np.inf
@@ -118,7 +118,7 @@ class WordSums:
         return Guesses(labels, probabilities, errors)
 
     def _is_mark(self, words: pa.Array) -> npt.NDArray[np.bool_]:
-        """Marks words with another meaning in fastText: a text ends at ``</s>``, and a label is not a word."""
+        """Returns True for words with a special meaning in fastText: ``</s>`` ends a text, and a label is no word."""
         is_label = pc.starts_with(words, self.model.label_prefix)
         marks: npt.NDArray[np.bool_] = pc.or_(is_label, pc.equal(words, _END_OF_LINE)).to_numpy(zero_copy_only=False)
         return marks
@@ -147,13 +147,13 @@ class WordSums:
         return np.array(sums), np.bincount(word, minlength=len(words))
 
     def _likeliest(self, hidden: Floats, off: Floats) -> tuple[list[str], Floats, Floats]:
-        """Returns the best label of each hidden vector, its probability, and the bound of its error.
+        """Returns the best label of each hidden vector, its probability, and a bound on the probability's error.
 
-        ``hidden`` has the shape (dimensions, texts). ``off`` bounds the distance to fastText's hidden vectors. A node's
-        score is off by at most the sum of its absolute weights times that; the logarithm of a step is off by that times
-        the probability of the other step.
+        ``hidden`` has the shape (dimensions, texts). ``off`` bounds the distance to fastText's hidden vectors. The
+        error of a node's score is at most ``off`` times the sum of the node's absolute weights. The error of the
+        logarithm of a step is that times the probability of the other step.
         """
-        # einsum and not a matrix product: BLAS would start threads, which then wait in a busy loop.
+        # Use einsum and not a matrix product: BLAS would start threads, which then wait in a busy loop.
         right = 1 / (1 + np.exp(-np.einsum("dt,dn->tn", hidden, self._output)))
         node_off = np.einsum("dt,dn->tn", off, np.abs(self._output))
         steps = np.log(np.concatenate([1 - right, right], axis=1) + _LOG_OFFSET)
@@ -168,7 +168,7 @@ class WordSums:
             errors = probabilities * np.expm1(scores_off[every, best]) + _LEAST_ERROR
             most = np.exp(scores + scores_off)
         most[every, best] = 0
-        # fastText leaves a branch whose score is lower, although the offset in its logarithms could still raise it.
+        # fastText skips a branch with a lower score, although the offset in its logarithms could still raise it.
         ahead = _LEAST_ERROR + _LOG_OFFSET * max(map(len, self._paths))
         errors[(probabilities - errors <= most.max(axis=1) + ahead) | (probabilities <= errors)] = np.inf
         return [self.model.labels[number] for number in best], probabilities, errors
@@ -192,12 +192,15 @@ def _split(texts: pa.Array) -> tuple[pa.Array, Ints]:
 def _ngrams(
     words: pa.Array, max_chars: int, min_chars: int
 ) -> Iterator[tuple[npt.NDArray[np.uint32], npt.NDArray[np.int32], npt.NDArray[np.bool_]]]:
-    """Yields the n-grams of each length, one per character: hash, word, and whether it ends in the same word.
+    """Yields three arrays per n-gram length: hash, word index, and whether the n-gram ends in the same word.
 
-    fastText (src/dictionary.cc ``computeSubwords``) takes n-grams of ``<word>``, counts them in characters and hashes
-    (FNV-1a) their UTF-8 bytes as signed numbers. The hash of an n-gram continues that of the n-gram shorter by one.
+    The arrays have one entry per character, where an n-gram begins.
+
+    fastText (src/dictionary.cc ``computeSubwords``) takes n-grams of ``<word>`` and counts them in characters. It
+    hashes their UTF-8 bytes as signed numbers (FNV-1a). The hash of an n-gram continues that of the n-gram shorter by
+    one.
     """
-    # An empty word (of a text without words) has no n-grams in fastText; `<>` would be one.
+    # In fastText an empty word (from a text without words) has no n-grams. Here `<>` would be one.
     marked = pc.if_else(pc.equal(words, ""), "", pc.binary_join_element_wise("<", words, ">", ""))
     offsets = np.frombuffer(marked.buffers()[1], np.int32)[marked.offset : marked.offset + len(marked) + 1]
     num_bytes = int(offsets[-1] - offsets[0])
@@ -224,9 +227,10 @@ def _ngrams(
 
 
 def _paths(counts: Sequence[int]) -> list[list[int]]:
-    """Returns the steps from the root to each label: a node's number for left, that plus the number of nodes for right.
+    """Returns the steps from the root to each label.
 
-    fastText, src/loss.cc ``buildTree``: a Huffman tree of counts in descending order.
+    A step to the left is the node's number. A step to the right is the node's number plus the number of nodes. The
+    tree is a Huffman tree of counts in descending order (fastText, src/loss.cc ``buildTree``).
 
     >>> _paths([5, 2, 1])
     [[3], [1, 2], [1, 0]]

@@ -1,18 +1,18 @@
-r"""LaTeX papers to plain LaTeX: comments and front matter removed, the authors' macros expanded.
+r"""Cleans LaTeX papers: removes comments and front matter, and expands the authors' macros. The result is LaTeX.
 
     files -> encoding -> project: one source -> lexer: code without comments -> expand -> structure: the body
 
-- ``paper``: the whole way from a source to its text, and the step.
+- ``paper``: cleans a source with all parts below; contains the step.
 - ``encoding``: decodes bytes as LaTeX does.
 - ``project``: finds the main file and replaces ``\input`` by the file that it names.
 - ``lexer``: separates code from comments and verbatim text.
 - ``expand``: expands macros in one pass from left to right, as TeX does.
 - ``commands``, ``definitions``, ``macros``, ``arguments``, ``scopes``: how ``expand`` reads definitions and calls.
-- ``conditionals``, ``branches``, ``math_mode``: conditionals that the source itself decides.
+- ``conditionals``, ``branches``, ``math_mode``: conditionals whose outcome the source determines.
 - ``structure``: finds title, sections, bibliography and appendix.
 - ``main_file``: finds the file that TeX would be started on. ``input_commands``: commands that read another file.
-- ``package_definitions``, ``switches``, ``loops``, ``settled_tests``: definitions and tests of packages.
-- ``public_styles``: tells a paper's own macro files from public ones.
+- ``package_definitions``, ``switches``, ``loops``, ``settled_tests``: definitions, tests and loops of packages.
+- ``public_styles``: distinguishes a paper's own macro files from public ones.
 - ``one_argument``, ``groups``, ``accents``, ``writer``: small tools of the expansion.
 - ``references``: removes lists of references.
 - ``reference_headings``: finds headings of lists of references.

@@ -1,4 +1,4 @@
-r"""Accents written as TeX's commands, put into letters: ``R\'ef\'erences`` is ``Références``."""
+r"""Replaces TeX's accent commands by letters: ``R\'ef\'erences`` becomes ``Références``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LETTER_IN_BRACES = re.compile(r"\{([^\W\d_])\}")
 
 
 def plain_accents(text: str) -> str:
-    r"""Returns the text with accented letters in place of accent commands.
+    r"""Returns the text with accented letters instead of accent commands.
 
     >>> plain_accents(r"R\'ef\'{e}rences, Bibliograf\'{\i}a, {\v c}")
     'Références, Bibliografía, č'

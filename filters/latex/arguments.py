@@ -1,7 +1,7 @@
-r"""Where an expansion reads: the frames open inside each other, and the arguments that stand in them.
+r"""Reads the input of an expansion: a stack of frames (macro texts inside each other), and arguments across frames.
 
-A macro's text is a frame; its last macro may take an argument from behind the call, so a reader goes on in the frame
-below when one has ended.
+A macro's text is a frame. The last command in a frame may take its argument from the text after the call. So when a
+frame ends, reading continues in the frame below it.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _ARGUMENT_TOKEN_AT = re.compile(r"\\(?:[A-Za-z@]+|.)|\x00\d+\x00|.", re.DOTALL)
 _MAX_GLANCE_CHARS = 500
 _NAME = re.compile(r"\\([A-Za-z]+|.)", re.DOTALL)
 Frame = tuple[str, int, re.Pattern[str], str]
-"""A text, where reading goes on in it, its tokens' pattern, and the macro whose text it is."""
+"""A text, the position where reading continues, the pattern of its tokens, and the macro whose text it is."""
 
 
 @dataclass(slots=True)
 class MacroCall:
-    """A macro met in the source itself: where it stood, and what it may still use."""
+    """A macro call in the source itself: its position, and the budget that its expansion may still use."""
 
     name: str
     start: int
     end: int
-    """Behind the name; the arguments go on to ``arguments_end``."""
+    """Position after the name. The arguments reach to ``arguments_end``."""
     num_out: int
     num_expanded: int
     depth: int
@@ -47,7 +47,7 @@ class MacroCall:
 
 
 class ArgumentReader:
-    """Reads arguments; all that is searched in vain is charged to ``work_left``, so that reading is linear."""
+    """Reads arguments. Every failed search is charged to ``work_left``, so that the time stays linear."""
 
     def __init__(self, text: str, *, work_chars: int) -> None:
         self.text, self.pos = text, 0
@@ -60,15 +60,15 @@ class ArgumentReader:
 
     @property
     def has_at(self) -> bool:
-        r"""Whether ``@`` is a letter where we read."""
+        r"""True if ``@`` is a letter at the current position."""
         return self.token is self.with_at
 
     def pop(self) -> None:
-        """Goes on in the frame below."""
+        """Ends the current frame and continues in the frame below."""
         self.text, self.pos, self.token, self.frame_name = self.stack.pop()
 
     def stands_in_argument(self, name: str) -> bool:
-        """Whether the command was written in the arguments of the call under way, by whoever called."""
+        """Returns True if the source contains the command ``name`` in the arguments of the current call."""
         call = self.call
         if call.argument_names is None:
             base = self.stack[0][0] if self.stack else self.text
@@ -77,7 +77,7 @@ class ArgumentReader:
         return name in call.argument_names
 
     def read_arguments(self, parameters: tuple[Parameter, ...]) -> list[str] | None:
-        """Reads what the parameters ask for; None where it is not there (the place is then behind what was read)."""
+        """Reads one argument per parameter. Returns None if one is missing; ``pos`` is then after those read."""
         arguments: list[str] = []
         for parameter in parameters:
             argument = self.read_token_or_group() if parameter.kind == "m" else self._read_argument(parameter)
@@ -94,11 +94,11 @@ class ArgumentReader:
         return arguments
 
     def charge_scan(self, pos: int) -> None:
-        """Charges a search from ``pos`` that found no end."""
+        """Charges a search from ``pos`` that found no end to the work budget."""
         self.work_left -= min(MAX_BODY_CHARS, len(self.text) - pos)
 
     def _next(self) -> int:
-        """The place of the next token, in whichever frame it stands; white space is skipped."""
+        """Skips white space, ends frames that are finished, and returns the position of the next token."""
         while True:
             pos = skip_space(self.text, self.pos)
             if pos < len(self.text) or not self.stack:
@@ -106,7 +106,7 @@ class ArgumentReader:
             self.pop()
 
     def peek(self) -> str:
-        """The next characters, white space included, in whichever frame they stand; nothing is consumed."""
+        """Returns up to 20 next characters, including white space, from the first frame that has any left."""
         if self.pos < len(self.text):
             return self.text[self.pos : self.pos + 20]
         return next((text[pos : pos + 20] for text, pos, *_ in reversed(self.stack) if pos < len(text)), "")
@@ -135,10 +135,10 @@ class ArgumentReader:
         return found[0]
 
     def read_token_or_group(self) -> str | None:
-        """Reads one undelimited argument as TeX does: a group without its braces, or one token."""
+        """Reads one undelimited argument as TeX does: a group without its braces, or a token; None if none is left."""
         pos, text = self.pos, self.text
         if not text.startswith("{", pos):
-            pos, text = self._next(), self.text  # which may have gone on in the frame below
+            pos, text = self._next(), self.text  # _next() may have switched to the frame below
         if pos >= len(text) or text[pos] == "}":
             return None
         if text[pos] == "{":

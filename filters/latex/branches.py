@@ -1,7 +1,7 @@
-r"""Tests that a macro's text makes (is an argument empty, is this a formula), carried out: one branch stays.
+r"""Evaluates tests in a macro's text (is an argument empty, is this a formula) and keeps one branch of each.
 
-Also the named switches of etoolbox and ifthen, wherever they are asked, once the source has declared them. A test whose
-outcome only TeX knows gives the whole call up.
+Tests of a named switch of etoolbox or ifthen are evaluated everywhere, if the source declares the switch before. If
+only TeX knows the outcome of a test, the macro call is given up: the output then contains the call unchanged.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _PROGRAMMING = words(
     "expandafter csname futurelet noexpand catcode afterassignment aftergroup ifcat ifnum ifdim ifodd ifcase loop"
     " advance meaning string lccode uccode scantokens write read openout immediate newcount newdimen"
 )
-r"""What a macro cannot be expanded over."""
+r"""Commands that only TeX can execute. A macro call is given up if a macro's text contains one of them."""
 
 
 def _xspace(expander: Expander, start: int) -> bool:
-    r"""A space, if what follows would stick: ``\xspace`` is for the author's eyes, its effect for the reader's."""
+    r"""Writes a space for ``\xspace`` if the next character would otherwise be joined to the word before it."""
     ahead = expander.peek()
     if ahead and (ahead[0].isalnum() or ahead[0] in "$(`" or (ahead[0] == "\\" and not _NO_SPACE_BEFORE.match(ahead))):
         expander.emit(" ")
@@ -60,7 +60,10 @@ def _if_argument(*, when: Callable[[str], bool], has_then: bool, has_else: bool)
 
 
 def _if_then_else(expander: Expander, start: int) -> bool:
-    r"""``\ifthenelse`` of ``\equal`` in a macro's body, or of a switch; any other test gives up."""
+    r"""Evaluates ``\ifthenelse`` if it tests a switch.
+
+    In a macro's text this also evaluates ``\equal`` and ``\isempty``. With any other test there the call is given up.
+    """
     outside = expander.outside(start)
     if outside is not None and not expander.switches:
         return False
@@ -105,7 +108,7 @@ def _if_next(expander: Expander, start: int) -> bool:
 
 
 def _math_choice(expander: Expander, start: int) -> bool:
-    r"""``\mathchoice`` in a macro: what it says for running text, not four times the same."""
+    r"""Replaces ``\mathchoice`` in a macro's text by its second argument, the variant for running text."""
     if not expander.stack:
         return False
     arguments = expander.read_arguments((Parameter("m"),) * 4)
@@ -116,7 +119,7 @@ def _math_choice(expander: Expander, start: int) -> bool:
 
 
 def _ensure_math(expander: Expander, start: int) -> bool:
-    r"""``\ensuremath`` in a macro: the formula, in dollars where none is open."""
+    r"""Replaces ``\ensuremath`` in a macro's text by its argument, in dollar signs unless a formula is already open."""
     if not expander.stack:
         return False
     argument = expander.read_arguments((Parameter("m"),))
@@ -128,7 +131,7 @@ def _ensure_math(expander: Expander, start: int) -> bool:
 
 
 def _math_palette(expander: Expander, start: int) -> bool:
-    r"""``\mathpalette\cmd{x}`` in a macro: ``\cmd`` as it is for running text."""
+    r"""Replaces ``\mathpalette\cmd{x}`` in a macro's text by ``\cmd\textstyle{x}``, the variant for running text."""
     if not expander.stack:
         return False
     arguments = expander.read_arguments((Parameter("m"),) * 2)
@@ -145,9 +148,10 @@ def _if_math(expander: Expander, start: int) -> bool:
 
 
 def _if_equal(expander: Expander, start: int) -> bool:
-    r"""``\ifx\relax#1\relax`` and its like test whether an argument is empty, ``\ifx#1\end`` whether a list ends.
+    r"""Evaluates ``\if`` and ``\ifx`` in a macro's text.
 
-    Other tests give up.
+    ``\ifx\relax#1\relax`` and similar forms test whether an argument is empty. ``\ifx#1\end`` tests whether a list
+    ends. If only TeX knows whether the two sides are equal, the macro call is given up.
     """
     if not expander.stack:
         return False
@@ -163,7 +167,7 @@ def _if_equal(expander: Expander, start: int) -> bool:
 
 
 def _is_same(expander: Expander, left: str, right: str) -> bool | None:
-    """Returns whether two tokens mean the same; None where TeX alone knows."""
+    """Returns True if two tokens mean the same, False if they do not, and None if only TeX knows."""
     if left == right:
         return True
     if left in _ENDS_TEST or right in _ENDS_TEST:
@@ -185,7 +189,10 @@ def _is_same(expander: Expander, left: str, right: str) -> bool | None:
 
 
 def _choose(expander: Expander, pos: int, holds: bool) -> bool:
-    """Goes on with one branch of the conditional whose branches begin at ``pos``."""
+    """Continues with the first branch of a conditional if ``holds``, else with the second.
+
+    The first branch begins at ``pos``. The call is given up if no closing ``fi`` follows.
+    """
     text, depth, otherwise = expander.text, 0, None
     expander.work_left -= len(text) - pos
     for match in _CONDITIONAL.finditer(text, pos):
@@ -208,7 +215,7 @@ def _choose(expander: Expander, pos: int, holds: bool) -> bool:
 
 
 def _call_by_name(expander: Expander, start: int) -> bool:
-    r"""``\csname name\endcsname`` is ``\name``."""
+    r"""Replaces ``\csname name\endcsname`` by ``\name``."""
     match = _BY_NAME.match(expander.text, expander.pos)
     if match is None or not isinstance(expander.meanings.get(match[1]), Macro):
         return _programming(expander, start)
@@ -220,7 +227,7 @@ def _call_by_name(expander: Expander, start: int) -> bool:
 
 
 def _dropped(num_arguments: int) -> Handler:
-    """In a macro's text: goes with its arguments, which are for the margin of the page."""
+    """Returns a handler that removes a command in a macro's text with its arguments (page headers, for example)."""
 
     def handle(expander: Expander, start: int) -> bool:
         if not expander.stack:
@@ -268,4 +275,4 @@ TESTS: dict[str, Handler] = {
     "@ifstar": _if_star,
     "@ifnextchar": _if_next,
 }
-"""The commands that choose, by name."""
+"""Maps the names of the commands that this module evaluates to their handlers."""

@@ -1,7 +1,7 @@
-r"""The commands that the expansion itself carries out: definitions, which leave no trace, groups and environments.
+r"""Handles the commands that the expansion executes itself: definitions, which are removed, groups and environments.
 
-Everything that TeX's own programming would be needed for gives the call up, so that the macro stands as its author
-wrote it, not as the ruin of an expansion.
+A macro call that needs more of TeX's own programming is given up. The output then contains the call as its author wrote
+it, and no half-finished expansion.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ Reader = Callable[[str, int], Definition | None]
 def expand_macros(text: str) -> Expanded:
     r"""Expands the macros that the source defines, and removes the definitions.
 
-    ``text`` holds no comments. A macro keeps its call where its text would not end, or needs TeX's own programming.
+    ``text`` contains no comments. A macro call stays if its expansion would not end or needs TeX's own programming.
 
     >>> expand_macros(r"\newcommand{\R}[1][n]{\mathbb{R}^{#1}}\def\x{\R}in $\x$ and $\x[m]$").text
     'in $\\mathbb{R}^{n}$ and $\\mathbb{R}^{m}$'
@@ -73,7 +73,7 @@ def expand_macros(text: str) -> Expanded:
 
 
 def _defines_in_groups(text: str) -> bool:
-    """Whether the body holds a definition inside of braces or an environment; only then need groups be followed."""
+    """Returns True if the body has a definition inside braces or an environment. Only then are groups tracked."""
     pos = max(text.find("\\begin{document}"), 0) + len("\\begin{document}")
     depth = 0
     for match in _DEFINITION.finditer(text, pos):
@@ -136,7 +136,7 @@ def _names_itself(name: str, macro: Macro) -> bool:
 
 
 def _unfolded(expander: Expander, name: str, macro: Macro) -> Macro:
-    r"""``\edef\a{\a x}`` adds to what ``\a`` was: put that in once."""
+    r"""Returns the macro with its old text inserted once for its own name: ``\edef\a{\a x}`` extends ``\a``."""
     old = expander.meanings.get(name)
     old_text = old.fill([]) if isinstance(old, Macro) and not old.parameters else ""
     pattern = re.compile(rf"\\{re.escape(name)}(?![A-Za-z@])\s*")
@@ -145,10 +145,10 @@ def _unfolded(expander: Expander, name: str, macro: Macro) -> Macro:
 
 
 def _alias(expander: Expander, definition: Definition, *, is_global: bool) -> None:
-    r"""Gives a name another's meaning.
+    r"""Gives the name of a definition the meaning of another command, as ``\let`` does.
 
-    ``\let\x\relax`` in front of a package frees the name for the package, so the name stays as it stands. Without a
-    package after it, a macro of the source is switched off.
+    ``\let\x\relax`` before a package is loaded frees the name for the package, so calls of the name stay. If no package
+    is loaded after it, a macro of the source is switched off.
     """
     name, target = definition.name, definition.alias_of
     if target in _FREES:
@@ -223,11 +223,11 @@ _register(
 
 
 def _prefix(expander: Expander, start: int) -> bool:
-    r"""``\global``, ``\long``, ``\outer``, ``\protected`` and ``\expandafter`` before a definition are part of it."""
+    r"""Removes ``\global``, ``\long``, ``\outer``, ``\protected`` and ``\expandafter`` before a definition."""
     if not _PREFIXED.match(expander.text, expander.pos):
         if expander.stack and expander.text.startswith("\\expandafter", start):
             if _LAST_COMMAND.match(expander.text, expander.pos):
-                return True  # it only jumps over the \fi of a branch that is chosen already
+                return True  # \expandafter only jumps over the \fi of a branch that was chosen already
             expander.give_up()
             return True
         return False
@@ -236,7 +236,7 @@ def _prefix(expander: Expander, start: int) -> bool:
 
 
 def _skip_arguments(num_arguments: int) -> Handler:
-    r"""Options of a style (``\DeclareOption``): nobody asks for them, so what they would do is not done."""
+    r"""Returns a handler that removes a command with its arguments. (``\DeclareOption`` has no effect here.)"""
 
     def handle(expander: Expander, start: int) -> bool:
         pos = expander.pos + expander.text.startswith("*", expander.pos)

@@ -1,7 +1,8 @@
-r"""Conditionals whose outcome the source itself settles: ``\iffalse``, ``\iftrue`` and the switches of ``\newif``.
+r"""Resolves conditionals whose outcome the source determines: ``\iffalse``, ``\iftrue`` and switches of ``\newif``.
 
-Authors put old text, referees' remarks and the long version of a paper there. What the outcome hides never reached
-the page, so it goes; the words of the conditional go with it. Every other conditional is left as it stands. Linear.
+Authors put old text, referees' remarks and the long version of a paper into such conditionals. The branch that TeX
+would skip is removed, and so are the words of the conditional itself. All other conditionals are left unchanged. The
+time is linear.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ PRIMITIVE_CONDITIONALS = words(
     "if ifcat ifx ifnum ifdim ifodd ifvmode ifhmode ifmmode ifinner ifvoid ifhbox ifvbox ifeof ifcase iftrue iffalse"
     " ifdefined ifcsname iffontchar ifpdf ifxetex ifluatex iftutex"
 )
-r"""Names that a ``\fi`` closes. ``\iff``, ``\ifthenelse``, ``\ifstrempty`` and their like are not among them."""
+r"""Names that a ``\fi`` closes. ``\iff``, ``\ifthenelse``, ``\ifstrempty`` and similar commands have no ``\fi``."""
 
 _DECLARED = re.compile(
     r"\\newif\s*\{?\s*\\if([A-Za-z@]+)|\\let\s*\\if([A-Za-z@]+)\s*=?\s*\\if(?:true|false)(?![A-Za-z@])"
@@ -35,7 +36,7 @@ _MAY_SETTLE = re.compile(
     r"|\\if(?:num|odd)?(?![A-Za-z@])\s*(?:-?\d|[A-Za-z]|\\[A-Za-z@]+\s*(?:-?[\dA-Za-z<=>]|\\if|\\[A-Za-z]+\s*[<=>]))"
     r"|\\ifx\s*(?:\d\d|\\(?!undefined|relax|@?empty)[A-Za-z@]+\s*\\(?!undefined|@undefined|relax|@?empty)[A-Za-z@]+)"
 )
-"""What a text with a conditional that can be settled has."""
+"""Finds a match in every text that may have a conditional with a known outcome."""
 
 
 @dataclass(slots=True)
@@ -48,22 +49,25 @@ class _Open:
 
 @dataclass(slots=True)
 class _Switch:
-    r"""A ``\newif`` (or ``\let\ifx\iftrue``), and where it is set.
+    r"""A switch of ``\newif`` (or ``\let\ifx\iftrue``), and where the source sets it.
 
-    ``is_plain`` is false if a macro or a group sets it: then its state is unknown.
+    ``is_plain`` is False if a macro or a group sets the switch. Its state is then unknown.
     """
 
     is_plain: bool = True
     settings: list[tuple[int, bool]] = field(default_factory=list)
 
     def state(self, pos: int, body_start: int) -> bool:
-        """The preamble is read before any of its macros is used: all of it sees the preamble's last setting."""
+        """Returns the state at ``pos``. In the preamble it is the preamble's last setting.
+
+        TeX reads the whole preamble before it uses the macros defined there.
+        """
         until = max(pos, body_start)
         return next((value for place, value in reversed(self.settings) if place < until), False)
 
 
 def resolve_conditionals(text: str) -> tuple[str, int]:
-    r"""Removes what settled conditionals hide; returns (text, how many conditionals were settled).
+    r"""Removes the branches that TeX would skip. Returns the text and the number of conditionals resolved.
 
     >>> resolve_conditionals(r"a\iffalse b \ifx\x\y c\fi\else d\fi e \iff f")
     ('a d e \\iff f', 1)
@@ -110,7 +114,7 @@ class _Resolver:
         )
 
     def hidden(self) -> list[tuple[int, int, bool]]:
-        """Returns the stretches that go: (start, end, whether it is the one that counts for its conditional)."""
+        """Returns the stretches to remove as (start, end, counts). ``counts`` is True once per conditional."""
         self._find_settings()
         regions: list[tuple[int, int, bool]] = []
         opened: list[_Open] = []
@@ -162,12 +166,12 @@ class _Resolver:
         if not is_known and "@" not in name and not name.startswith(_CLASS_SWITCHES):
             return False
         if self.text.startswith("}", match.end()):
-            return False  # the text of a macro
+            return False  # part of a macro's text
         start = match.start()
         return _DEFINES_NEXT.search(self.text, max(0, start - 80), start) is None
 
     def _outcome(self, name: str, match: re.Match[str]) -> tuple[bool | None, int]:
-        """Returns the outcome, if it is settled, and where the first branch begins."""
+        """Returns the outcome, or None if it is unknown, and where the first branch begins."""
         start, end = match.span()
         if name in ("iffalse", "iftrue"):
             return name == "iftrue", end

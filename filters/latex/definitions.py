@@ -1,6 +1,6 @@
-r"""How a definition is read: LaTeX's ``\newcommand`` family, TeX's ``\def`` and ``\let``, xparse, amsmath, mathtools.
+r"""Reads definitions: LaTeX's ``\newcommand`` family, TeX's ``\def`` and ``\let``, xparse, amsmath, mathtools.
 
-Every form becomes a :class:`~filters.latex.macros.Definition`; ``None`` where what stands there cannot be read.
+Every reader returns a :class:`~filters.latex.macros.Definition`, or None if the definition cannot be read.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _LET_VALUE = re.compile(
 
 
 def read_newcommand(text: str, pos: int, *, has_at: bool = False) -> Definition | None:
-    r"""Reads behind ``\newcommand``, ``\renewcommand``, ``\providecommand``, ``\DeclareRobustCommand`` and their like.
+    r"""Reads after ``\newcommand``, ``\renewcommand``, ``\providecommand``, ``\DeclareRobustCommand`` and similar.
 
     >>> read_newcommand(r"*\p[2][x]{#1 of #2}", 0).meaning.fill(["a", "b"])
     'a of b'
@@ -72,12 +72,12 @@ def _read_body(text: str, pos: int) -> tuple[str, int] | None:
     pos = skip_space(text, pos)
     if pos >= len(text) or text[pos] in "{}[]":
         return None
-    match = _ANY_TOKEN.match(text, pos)  # a body of one token: \newcommand\a\b
+    match = _ANY_TOKEN.match(text, pos)  # a body of one token, as in \newcommand\a\b
     return None if match is None else (match[0], match.end())
 
 
 def read_def(text: str, pos: int, *, has_at: bool = False) -> Definition | None:
-    r"""Reads behind ``\def``: a name, parameters that may be delimited, a body.
+    r"""Reads after ``\def``: a name, parameters that may be delimited, and a body.
 
     >>> definition = read_def(r"\at#1,#2;{(#1|#2)}", 0)
     >>> [(p.kind, p.closes) for p in definition.meaning.parameters], definition.meaning.fill(["a", "b"])
@@ -112,7 +112,7 @@ def _tex_parameters(source: str) -> tuple[Parameter, ...] | None:
 
 
 def read_let(text: str, pos: int) -> Definition | None:
-    r"""Reads after ``\let``: ``\a\b`` or ``\a=\b``, each also as ``\csname``; ``\let\a=x`` makes the character.
+    r"""Reads after ``\let``: ``\a\b`` or ``\a=\b``, each also as ``\csname``. ``\let\a=x`` defines ``\a`` as ``x``.
 
     >>> read_let(r"\eps=\varepsilon x", 0).alias_of, read_let(r"\a\csname b\endcsname", 0).alias_of
     ('varepsilon', 'b')
@@ -128,7 +128,7 @@ def read_let(text: str, pos: int) -> Definition | None:
 
 
 def read_operator(text: str, pos: int) -> Definition | None:
-    r"""Reads behind ``\DeclareMathOperator``.
+    r"""Reads after ``\DeclareMathOperator``.
 
     >>> read_operator(r"*{\argmax}{arg\,max}", 0).meaning.fill([])
     '\\operatorname*{arg\\,max}'
@@ -142,7 +142,7 @@ def read_operator(text: str, pos: int) -> Definition | None:
 
 
 def read_paired_delimiter(text: str, pos: int) -> Definition | None:
-    r"""Reads behind mathtools' ``\DeclarePairedDelimiter``; its star and size become plain ``\left``, ``\right``.
+    r"""Reads after mathtools' ``\DeclarePairedDelimiter``. The starred form becomes ``\left`` and ``\right``.
 
     >>> read_paired_delimiter(r"{\abs}{\lvert}{\rvert}", 0).name
     'abs'
@@ -159,7 +159,7 @@ def read_paired_delimiter(text: str, pos: int) -> Definition | None:
 
 
 def read_document_command(text: str, pos: int, *, has_at: bool = False) -> Definition | None:
-    r"""Reads behind xparse's ``\NewDocumentCommand`` and its three sisters.
+    r"""Reads after xparse's ``\NewDocumentCommand`` and its Renew, Provide and Declare variants.
 
     >>> read_document_command(r"\p{s O{x} m}{#2-#3}", 0).meaning.fill(["", "y", "z"])
     'y-z'
@@ -195,7 +195,7 @@ def _xparse_parameters(spec: str) -> tuple[Parameter, ...] | None:
         elif letter == "t":
             opens, pos = spec[pos : pos + 1], pos + 1
         elif letter not in "oO":
-            return None  # forms of no use in papers: verbatim, processors, embellishments
+            return None  # forms that papers do not use: verbatim, processors, embellishments
         if letter in "ODRG":
             group = read_group(spec, pos)
             if group is None:
@@ -206,7 +206,7 @@ def _xparse_parameters(spec: str) -> tuple[Parameter, ...] | None:
 
 
 def read_environment(text: str, pos: int, *, is_xparse: bool = False, has_at: bool = False) -> Definition | None:
-    r"""Reads behind ``\newenvironment``, ``\renewenvironment`` and ``\NewDocumentEnvironment``.
+    r"""Reads after ``\newenvironment``, ``\renewenvironment`` and ``\NewDocumentEnvironment``.
 
     >>> read_environment(r"{claim}[1]{\begin{quote}#1}{\end{quote}}", 0).meaning.begins.fill(["a"])
     '\\begin{quote}a'

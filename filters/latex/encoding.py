@@ -1,6 +1,6 @@
-r"""Decodes the files of a paper: :mod:`filters.decoding` with what LaTeX declares (``inputenc``, ``CJK``).
+r"""Decodes the files of a paper with :mod:`filters.decoding` and the encodings that LaTeX declares (``inputenc``).
 
-One byte that is not UTF-8 spoils nothing but itself, and every byte string has a text.
+A byte that is not UTF-8 damages only one character. Every byte string has a text.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _DECLARES = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _MARKS = (b"inputen", b"CJK", b"!TeX", b"!TEX", b"!tex")
-"""One of them is in every declaration: most files have none."""
+"""Every declaration contains one of these. Most files contain none."""
 _LABELS = {
     "gb": "gb18030",
     "bg5": "big5",
@@ -34,11 +34,11 @@ _LABELS = {
     "latin3": "iso8859-3",
     "latin4": "iso8859-4",
 }
-"""Names of ``inputenc``, ``CJK`` and editors that are no label elsewhere."""
+"""Maps names of ``inputenc``, ``CJK`` and editors that are no labels elsewhere to labels."""
 
 
 def declared_encoding(data: bytes) -> str | None:
-    r"""Returns the label of the encoding that a source declares, None if none; what is commented out declares nothing.
+    r"""Returns the label of the encoding that a source declares outside of comments, or None if it declares none.
 
     >>> declared_encoding(rb"\usepackage[ansinew]{inputenc}"), declared_encoding(rb"%\inputencoding{latin2}")
     ('ansinew', None)
@@ -50,13 +50,13 @@ def declared_encoding(data: bytes) -> str | None:
         if b"%" in line.replace(b"\\%", b""):
             continue
         options = next(group for group in match.groups() if group is not None)
-        label = options.decode("ascii", "replace").split(",")[-1].strip().lower()  # the last option holds
+        label = options.decode("ascii", "replace").split(",")[-1].strip().lower()  # the last option applies
         return _LABELS.get(label, label)
     return None
 
 
 def decode_file(data: bytes, declared: str | None = None) -> Decoded:
-    r"""Decodes a source file; ``declared`` is what its project declares, if the file itself does not.
+    r"""Decodes a source file. ``declared`` is its project's declaration, used if the file itself has none.
 
     >>> decode_file("José".encode("latin-1")).text, decode_file("José".encode()).text
     ('José', 'José')
@@ -65,8 +65,8 @@ def decode_file(data: bytes, declared: str | None = None) -> Decoded:
 
 
 def decode_project(files: Mapping[str, bytes]) -> dict[str, Decoded]:
-    """Decodes every file by its own bytes and declaration, or by what the project's main files declare."""
-    if all(map(_is_utf8, files.values())):  # which is proved, whatever is declared
+    """Decodes every file by its own declaration, else by that of the project's main files."""
+    if all(map(_is_utf8, files.values())):  # valid UTF-8 overrides any declaration
         return {path: decode(data) for path, data in files.items()}
     labels = {path: declared_encoding(data) for path, data in files.items()}
     by_rank = sorted(

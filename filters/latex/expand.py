@@ -1,8 +1,9 @@
-r"""Macros expanded in place, as TeX does it: one pass from left to right, a macro's text read again where it stood.
+r"""Expands macros in place as TeX does: reads a macro's text in place of its call, in one pass from left to right.
 
-So definitions hold from where they stand, inside their group, and a macro may take its argument from behind the macro
-that it came from. What TeX would do for ever is bounded: a call that grows, loops or needs TeX's own programming is
-left as it stands, and counted. Linear: all work is charged to a budget that grows with the text.
+So a definition is valid from its place to the end of its group. The last macro in a macro's text may take its arguments
+from the text after the call. TeX itself could expand without end, so calls have limits. A call that grows too much,
+loops or needs TeX's own programming is given up: the output contains it as the source does, and it is counted. All work
+is charged to a budget that grows with the text, so the time is linear.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ from filters.latex.scopes import LOADS, Scopes
 from filters.latex.writer import Writer
 
 MAX_DEPTH = 200
-"""Texts of macros open inside each other; ours: TeX's own limit is 200 for input levels, papers use under 10."""
+"""Maximum depth of macro texts inside each other. Ours: TeX allows 200 levels of input. Papers use under 10."""
 MAX_CALL_CHARS = 8_192
-"""What one call may grow to, beside 16 times its arguments; ours: on 63 papers no call of a shorthand adds over 800,
-what adds more draws a figure by program, and thirty doublings pass it in the thirteenth."""
+"""Maximum number of characters that one call may add, besides 16 times its arguments. Ours: in 63 papers no shorthand
+adds more than 800. Macros that add more draw figures. A macro that doubles its text ends at the 13th doubling."""
 MAX_CALL_EXPANSIONS = 1_000
-"""Macros expanded in one call, beside one for each character of its arguments (an argument may be a section); ours: 50
-on the same papers."""
+"""Maximum number of macros expanded in one call, besides one per character of its arguments (an argument may be a
+section). Ours: the same papers need up to 50."""
 WORK_CHARS_BASE = 2_000_000
 WORK_PER_CHAR = 6
-"""All calls of a document together: a hostile source of 20 MB ends within half a minute, a real one is far below."""
+"""Budget of all calls of a document. A hostile source of 20 MB ends within half a minute. Real papers need far less."""
 _PUSH_COST_CHARS = 100
 _MAX_FAILURES = 3
 _MAX_GLANCE_CHARS = 500
@@ -41,21 +42,21 @@ _ONE_TOKEN = re.compile(r"\s*(?:\\[A-Za-z]+|\\?.)?\s*\Z", re.DOTALL)
 
 @dataclass(slots=True)
 class Expanded:
-    """The text, how often a macro was expanded or given up, and the names that the source defines."""
+    """The expanded text, the numbers of macros expanded and given up, and the names that the source defines."""
 
     text: str
     num_expanded: int = 0
     num_left: int = 0
     own_names: frozenset[str] = frozenset()
-    """Names that the source defines, but those whose old meaning it saves or frees and may still use."""
+    """Names that the source defines, without those whose old meaning it saves or frees and may still use."""
 
 
 Handler = Callable[["Expander", int], bool]
-"""Called behind a command's name; false: the command is not consumed and stands as it is."""
+"""Called after a command's name was read. Returns False to leave the command in the output unchanged."""
 
 
 class Expander(ArgumentReader, Scopes, Writer):
-    """One document's expansion. ``handlers`` are the commands that TeX itself would carry out (definitions, tests)."""
+    """Expands one document. ``handlers`` implement the commands that TeX itself carries out (definitions, tests)."""
 
     def __init__(self, text: str, handlers: dict[str, Handler], *, tracks_groups: bool) -> None:
         ArgumentReader.__init__(self, text, work_chars=WORK_CHARS_BASE + WORK_PER_CHAR * len(text))
@@ -68,9 +69,9 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.result = Expanded("")
         self.failures: dict[str, int] = {}
         self.branches: list[Frame] = []
-        """Where to go on behind branches that were chosen outside of all macros."""
+        """Where reading continues after branches that were chosen outside of all macros."""
         self.switches: dict[str, bool] = {}
-        """etoolbox's and ifthen's switches that the source declares, by name, and how they stand."""
+        """The states of the switches of etoolbox and ifthen that the source declares, by name."""
         self.is_global = False
         self.last_load = max(text.rfind(command) for command in LOADS)
         self.math = MathMode()
@@ -95,7 +96,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         return self.result
 
     def _scan(self) -> None:
-        """Copies the current frame to its end, or to where a handler or macro changed what is read next."""
+        """Copies the current frame to the output, until it ends or a macro or handler changes the input."""
         while True:
             text, start, get = self.text, self.pos, self.meanings.get
             for match in self.token.finditer(text, start):
@@ -158,7 +159,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.push(filled, macro, name, is_one=is_one)
 
     def _has_budget(self, num_chars: int) -> bool:
-        """Charges an expansion that is not read again; false where the budget is spent."""
+        """Charges an expansion whose text is not read again. Returns False if the budget is spent."""
         self.work_left -= num_chars + _PUSH_COST_CHARS
         if self.stack:
             self.call.chars -= num_chars
@@ -169,7 +170,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         return self.work_left >= 0
 
     def _open_call(self, name: str, start: int, end: int) -> bool:
-        """Begins a call, if none is under way; returns whether one was."""
+        """Begins a call unless one is in progress. Returns True if one was in progress."""
         if self.stack:
             return True
         self.math_before = self.math.state()
@@ -206,7 +207,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         return True
 
     def end_environment(self, name: str, environment: Environment, end: int) -> bool:
-        r"""Expands ``\end{name}``; its arguments are those of its beginning."""
+        r"""Expands ``\end{name}`` with the arguments of the matching ``\begin{name}``."""
         self._open_call(f"end{{{name}}}", self.pos, end)
         self.pos = end
         arguments = self.environment_arguments[name].pop()
@@ -216,7 +217,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         return True
 
     def set_at_letter(self, is_letter: bool) -> None:
-        r"""``\makeatletter`` and ``\makeatother``, which a macro's own text has behind it."""
+        r"""Handles ``\makeatletter`` and ``\makeatother``, which have no effect inside a macro's text."""
         if not self.stack:
             self.token = self.with_at if is_letter else self.plain
 
@@ -225,21 +226,25 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.result.num_left += 1
 
     def outside(self, start: int) -> int | None:
-        """Returns ``start`` if it is outside of all macros. Ask before arguments are read: they may end the macro."""
+        """Returns ``start`` if the command there is outside of all macros, else None.
+
+        Call this before reading the command's arguments, because reading them may end the macro's text.
+        """
         return None if self.stack else start
 
     def unreadable(self, outside: int | None = None) -> bool:
-        """Leaves a test whose arguments cannot be read; inside of a macro it gives the call up."""
+        """Gives up the call if a test in a macro's text has unreadable arguments. Outside, leaves the test (False)."""
         if outside is not None:
             return False
         self.give_up()
         return True
 
     def branch(self, text: str, *, has_at: bool, outside: int | None = None) -> None:
-        """Reads next what a test has chosen.
+        """Makes ``text``, the branch that a test has chosen, the next input.
 
-        ``outside``: where the test began if that was outside of all macros; what it chose stands there then as if
-        nothing had been around it, and leaves no line where it is empty.
+        ``outside`` is the start of the test if it is outside of all macros (see :meth:`outside`). The branch is then
+        read like text of the source itself. If the branch is empty and the test fills whole lines, these lines are
+        removed.
         """
         if outside is None:
             self.result.num_expanded -= 1
@@ -252,7 +257,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.text, self.pos = text, 0
 
     def push(self, filled: str, macro: Macro, name: str, *, is_one: bool = False) -> None:
-        """Reads ``filled`` next, the text of ``name``; ``is_one``: in braces, if it is more than a token."""
+        """Makes ``filled``, the text of a macro, the next input. ``is_one`` puts more than one token into braces."""
         call = self.call
         self.result.num_expanded += 1
         cost = len(filled) + _PUSH_COST_CHARS
@@ -278,7 +283,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.text, self.pos, self.token, self.frame_name = filled, 0, token, name
 
     def _stop_expanding(self) -> None:
-        """The document's budget is spent: every macro stands from here on."""
+        """Leaves every macro unexpanded from here on, because the document's budget is spent."""
         self.give_up(for_good=True)
         for name, meaning in self.meanings.items():
             if isinstance(meaning, Macro):
@@ -287,16 +292,16 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.environments.clear()
 
     def _is_final(self, text: str) -> bool:
-        """Whether nothing in it has a meaning here, so that it need not be read again."""
+        """True if the text contains no command that has a meaning here, so that it need not be read again."""
         if "\\" not in text:
             return True
         return len(text) < _MAX_GLANCE_CHARS and self.meanings.keys().isdisjoint(_NAME.findall(text))
 
     def give_up(self, *, for_good: bool = False, culprit: str = "") -> None:
-        """Takes back the call that is under way: its name stands in the output as it stood in the source.
+        """Gives up the call in progress: removes its output and writes its name as the source has it.
 
-        ``culprit``: the macro that cannot be expanded, if not the one whose text is being read. Where it was the caller
-        who wrote it in an argument, it alone is left from now on, and the call is made again.
+        ``culprit`` is the macro that cannot be expanded, by default the one whose text is being read. If the source has
+        ``culprit`` in an argument of the call, only ``culprit`` stays unexpanded from now on, and the call is repeated.
         """
         call = self.call
         culprit = culprit or self.frame_name
@@ -324,7 +329,7 @@ class Expander(ArgumentReader, Scopes, Writer):
 
 
 def leave_macro(expander: Expander, start: int) -> bool:
-    """What a macro means that was given up: itself, counted."""
+    """Handles a macro that was given up: leaves its call unchanged and counts it."""
     name = expander.text[start + 1 : expander.pos]
     if expander.stack and not expander.stands_in_argument(name):
         expander.give_up()

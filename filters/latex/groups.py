@@ -1,4 +1,4 @@
-r"""Small tools for LaTeX source: brace groups, whole lines, matches outside of comments, and seams between pieces."""
+r"""Contains small tools for LaTeX source: brace groups, whole lines, matches outside of comments, joining pieces."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _BRACE = re.compile(r"[{}]|\\[^A-Za-z]", re.DOTALL)
 _PERCENT = re.compile(r"(?<!\\)(?:\\\\)*%")
 _ENDS_IN_WORD = re.compile(r"(?<!\\)(?:\\\\)*\\[A-Za-z@]+\Z")
 _TAIL_CHARS = 60
-"""How far back a command's name is sought; ours: the longest names of LaTeX's own commands have under 30."""
+"""Characters searched backwards for a command's name. Ours: LaTeX's own longest names have under 30."""
 
 
 def words(names: str) -> frozenset[str]:
@@ -20,7 +20,7 @@ def words(names: str) -> frozenset[str]:
 def normalise_source(text: str) -> str:
     r"""Returns the text with ``\n`` line ends and without NULs and byte order marks.
 
-    Old Macs wrote ``\r`` alone; a comment in such a file would otherwise run to its end.
+    Old Macs wrote ``\r`` alone. A comment in such a file would otherwise reach to its end.
 
     >>> normalise_source("a\r\nb\rc\x00d")
     'a\nb\ncd'
@@ -61,9 +61,9 @@ def _group_end_with_escapes(text: str, pos: int, limit: int, depth: int) -> int:
 
 
 def whole_lines(text: str, start: int, end: int) -> int:
-    r"""Returns ``end``, or the start of the next line if the removed stretch has its lines to itself.
+    r"""Returns ``end``, or the start of the next line if the removed stretch fills whole lines.
 
-    An empty line left over would be a new paragraph to TeX.
+    Otherwise an empty line would be left, which is a new paragraph to TeX.
 
     >>> whole_lines("a\n  CUT \nb", 4, 7), whole_lines("a CUT\nb", 2, 5)
     (9, 5)
@@ -80,7 +80,7 @@ def whole_lines(text: str, start: int, end: int) -> int:
 
 
 def ends_in_word(text: str) -> bool:
-    r"""True if the text ends in a command's name, so that a letter after it would change the name.
+    r"""Returns True if the text ends in a command's name, so that a letter after it would change the name.
 
     >>> ends_in_word(r"a\beta"), ends_in_word(r"\beta{}"), ends_in_word(r"\\beta")
     (True, False, False)
@@ -89,7 +89,7 @@ def ends_in_word(text: str) -> bool:
 
 
 def would_glue(before: str, after: str) -> bool:
-    r"""True if a command's name at the end of ``before`` would grow by the first letter of ``after``.
+    r"""Returns True if ``before`` ends in a command's name that the first letter of ``after`` would extend.
 
     >>> would_glue(r"{\small", "note"), would_glue("small", "note"), would_glue(r"\small", "1")
     (True, False, False)
@@ -99,9 +99,9 @@ def would_glue(before: str, after: str) -> bool:
 
 
 def join_pieces(pieces: Iterable[str]) -> str:
-    r"""Joins pieces that were not neighbours; a space keeps a command's name from growing at a seam.
+    r"""Joins pieces that were not adjacent. Adds a space where a letter would extend a command's name.
 
-    A command's name lies in one piece.
+    Each command's name must be inside one piece.
 
     >>> join_pieces([r"{\small", "note}"])
     '{\\small note}'
@@ -117,9 +117,9 @@ def join_pieces(pieces: Iterable[str]) -> str:
 
 
 def in_code(pattern: re.Pattern[str], text: str, pos: int = 0) -> Iterator[re.Match[str]]:
-    r"""Yields the matches outside of comments; ``pattern`` begins with a backslash, ``pos`` is not in a comment.
+    r"""Yields the matches outside of comments, in linear time.
 
-    Linear in the text.
+    ``pattern`` must begin with a backslash. ``pos`` must not be in a comment.
     """
     is_comment = False
     for match in pattern.finditer(text, pos):

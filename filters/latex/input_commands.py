@@ -1,6 +1,6 @@
-r"""The commands that read another file: ``\input`` in all its forms, ``\import`` and its sisters, a paper's own.
+r"""Finds the commands that read another file: all forms of ``\input`` and ``\import``, and a paper's own commands.
 
-A paper may define its own: ``\newcommand{\sect}[1]{\input{sections/#1}}``.
+A paper may define its own, for example ``\newcommand{\sect}[1]{\input{sections/#1}}``.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _COMMAND = (
     r"\{(?P<classname>[^{}]*)\}"
     r"|(?P<name>NAMES)(?![A-Za-z@])|[^A-Za-z])"
 )
-"""A comment, what opens a verbatim stretch, or a command that may read a file."""
+"""Matches a comment, the beginning of verbatim text, or a command that may read a file."""
 _INPUTS = words(
     "input include subfile subfileinclude @input @@input @iinput InputIfFileExists IfFileExists includestandalone"
 )
 _BARE = frozenset({"input", "@@input", "@input"})
-r"""Commands whose file's name may stand without braces."""
+r"""Commands whose file name may have no braces around it."""
 _BRACED_NAME = re.compile(r"\s*(?:\[[^\[\]\n]{0,200}\]\s*)?\{\s*\"?([^{}\"\n]{1,300}?)\"?\s*\}")
 _QUOTED_NAME = re.compile(r"\s*=?\s*\"([^\"\n{}]{1,300})\"")
 _BARE_NAME = re.compile(r"\s*([^\s{}\\%\"$&#~^]{1,300})(?:\s*\\relax(?![A-Za-z@]))?")
@@ -45,26 +45,26 @@ _INNER_INPUT = re.compile(r"\\(?:@?input|include|subfile)\s*\{([^{}\n]{1,200})\}
 _ALIAS = re.compile(r"\\let\s*\\([A-Za-z]+)\s*=?\s*\\(input|include|@input|@@input|subfile)(?![A-Za-z@])")
 _INPUT_PATH = re.compile(r"\\def\s*\\input@path\s*\{((?:\s*\{[^{}]{0,200}\}){1,20}\s*)\}")
 _MAX_BODY_CHARS = 600
-"""How long the text of a paper's own reading command may be; ours: they are a heading and an input."""
+"""Longest text of a paper's own command that reads a file. Ours: such commands are a heading and an input."""
 _MAX_LEARNED_CHARS = 200_000
-"""How much of a file is searched for such definitions; ours: they stand in preambles."""
+"""Characters of a file that are searched for such definitions. Ours: they are in preambles."""
 MAX_OWN_COMMANDS = 100
 MAX_FOLDERS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class InputCommand:
-    """One command that reads a file, as it stands in the source."""
+    """One command that reads a file, with the text to put around the file."""
 
     name: str
     end: int
     is_relative: bool = True
-    """Whether the name begins from the folder that the file itself was imported from."""
+    """True if the name is relative to the folder from which the containing file was imported."""
     folder: str = ""
     before: str = ""
     after: str = ""
     otherwise: str | None = None
-    """The text if there is no such file; None leaves the command as it stands."""
+    """The text to use if the file does not exist. None leaves the command unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class _OwnCommand:
 
 
 class InputCommands:
-    """The commands that read files, a paper's own among them."""
+    """The commands that read files, including a paper's own."""
 
     def __init__(self, job_name: str) -> None:
         self._paths = {"jobname": job_name}
@@ -90,7 +90,7 @@ class InputCommands:
         return re.compile(_COMMAND.replace("NAMES", "|".join(map(re.escape, names))), re.DOTALL)
 
     def learn(self, text: str, *, is_main: bool) -> None:
-        r"""Notes the paths and reading commands that a file defines in its preamble."""
+        r"""Stores the paths and the file-reading commands that a file defines in its preamble."""
         begin = text.find("\\begin{document}")
         text = text[: min(_MAX_LEARNED_CHARS, begin if begin >= 0 else _MAX_LEARNED_CHARS)]
         if "\\input" not in text and "\\include{" not in text and "\\subfile" not in text and "@input" not in text:
@@ -127,7 +127,7 @@ class InputCommands:
         return [posixpath.join(root, folder) for folder in self._folders]
 
     def read(self, text: str, match: re.Match[str]) -> InputCommand | None:
-        """Reads the command that ``match`` begins; None if it reads no file, or names none."""
+        """Reads the command that begins with ``match``. Returns None if it reads no file or gives no file name."""
         if match["from"]:
             folder = _BRACED_NAME.match(text, match.end())
             name = None if folder is None else _BRACED_NAME.match(text, folder.end())
@@ -154,7 +154,10 @@ class InputCommands:
         return None if found is None else InputCommand(self._plain(found[1]), found.end())
 
     def _read_if_exists(self, text: str, command: str, found: re.Match[str]) -> InputCommand | None:
-        r"""``\InputIfFileExists{file}{before it}{if there is none}``; ``\IfFileExists`` reads by what it holds."""
+        r"""Reads ``\InputIfFileExists{file}{text before it}{text if there is no file}``, or ``\IfFileExists``.
+
+        ``\IfFileExists`` only reads a file if its second argument contains a command that does.
+        """
         ends = [found.end()]
         groups = []
         for _ in range(2):
@@ -177,7 +180,7 @@ class InputCommands:
         arguments: list[str] = []
         pos = match.end()
         if text.startswith("}", pos):
-            return None  # its own definition
+            return None  # this is the command's own definition
         for _ in range(own.num_arguments):
             found = _BRACED_NAME.match(text, pos)
             if found is None:
@@ -199,7 +202,10 @@ class InputCommands:
 
 
 def opaque_end(text: str, match: re.Match[str], verbatim: Verbatim, unclosed: set[str]) -> int:
-    """Returns where a stretch ends in which no command is one; -1 if the match is a command itself."""
+    """Returns where reading continues after a match that begins no command, for example after verbatim text.
+
+    Returns -1 for any other match.
+    """
     environment, inline = match["environment"], match["inline"]
     if environment is not None:
         is_opaque = environment in verbatim.environments or environment in verbatim.removed

@@ -1,8 +1,8 @@
-r"""The lowest layer of LaTeX: tells code from comments and from what TeX would not read at all.
+r"""Separates LaTeX code from comments and from verbatim text, before all other passes.
 
-One pass over the source removes comments and replaces what must not be read as LaTeX (``verbatim``, listings,
+One pass over the source removes comments. It replaces text that must not be read as LaTeX (``verbatim``, listings,
 ``\verb``, a URL with a percent sign) by a *seal*, so that every later pass sees plain code.
-TeX's own rules for catcodes hold: ``\%`` is no comment, nor is a ``%`` inside a seal. Linear in the text.
+TeX's own rules apply: ``\%`` is no comment, nor is a ``%`` inside a seal. The time is linear in the text.
 """
 
 from __future__ import annotations
@@ -15,32 +15,32 @@ from filters.latex.verbatim import SHORT_VERB, Verbatim, declared_verbatim, inli
 
 _PARAMETER = re.compile(r"#[1-9]")
 _MAX_FAILURES = 1000
-r"""Unclosed ``\url{`` after which no more are looked at: keeps a hostile line linear."""
+r"""After this many unclosed ``\url{`` no more are examined, so that the time stays linear on hostile lines."""
 
 SEAL = re.compile(r"\x00(\d+)\x00")
-"""The placeholder of a sealed piece. TeX ignores NUL, and normalised sources have none."""
+"""Matches the placeholder of a sealed piece. TeX ignores NUL, and normalised sources have none."""
 
 
 @dataclass(slots=True)
 class Code:
-    """LaTeX without comments; ``NUL i NUL`` in the text stands for ``sealed[i]``."""
+    """LaTeX without comments. ``NUL i NUL`` in the text is the placeholder of ``sealed[i]``."""
 
     text: str
     sealed: list[str] = field(default_factory=list)
     num_comments: int = 0
 
     def unseal(self, text: str) -> str:
-        """Puts the sealed pieces back; an expansion may have copied or dropped a seal."""
+        """Puts the sealed pieces back into a text. An expansion may have copied or dropped some seals."""
         if "\x00" not in text:
             return text
         return SEAL.sub(lambda match: self.sealed[int(match[1])], text)
 
 
 def token_pattern(verbatim: Verbatim) -> re.Pattern[str]:
-    r"""Returns the pattern of all that may begin a comment or a verbatim stretch, or that escapes such a beginning.
+    r"""Returns a pattern that matches all beginnings of comments and verbatim text, and escaped characters.
 
-    Groups: ``environment``, ``command``, ``comment`` (a bare ``\comment``), ``short`` (``\DefineShortVerb`` and its
-    like) and ``mark`` (a character that may be a short verbatim mark).
+    Groups: ``environment``, ``command``, ``comment`` (a bare ``\comment``), ``short`` (``\DefineShortVerb`` and
+    similar) and ``mark`` (a character that may be a short verbatim mark).
     """
     commands = "|".join(sorted(map(re.escape, verbatim.commands | verbatim.urls), key=len, reverse=True))
     marks = "".join(re.escape(mark) for mark in sorted(verbatim.marks))
@@ -54,11 +54,11 @@ def token_pattern(verbatim: Verbatim) -> re.Pattern[str]:
 
 
 def strip_comments(text: str) -> Code:
-    r"""Removes every comment and seals what is verbatim.
+    r"""Removes every comment and seals verbatim text.
 
-    A comment on a line of its own goes with its line. A comment after text goes from the ``%`` on; the line's end
-    stays if there was anything after the ``%``, and goes, with the next line's indentation, if the ``%`` was
-    bare, as in TeX; but never so that two words grow into one (TeX would: its authors then write a space first).
+    A comment on a line of its own is removed with its line. A comment after text is removed from the ``%`` on. The
+    line's end stays if there was text after the ``%``. If the ``%`` was bare, the line's end and the next line's
+    indentation are removed, as in TeX, unless that would join two words (TeX would join them).
 
     >>> strip_comments("50\\% of it % no\n  % gone\nis \\verb|%| a%\n  \\b").text
     '50\\% of it \nis \x000\x00 a\\b'
@@ -98,7 +98,7 @@ class _Stripper:
         return self.code
 
     def _verbatim(self, kind: str, pos: int, match: re.Match[str]) -> int:
-        """Returns the end of a removed or sealed stretch; -1 if the token stays."""
+        """Returns the end of a removed or sealed stretch, or -1 if the token stays."""
         if kind == "environment":
             return self._environment(match[kind], pos, match)
         if kind == "command":
@@ -123,7 +123,7 @@ class _Stripper:
             self.unclosed.add(name)
             return -1
         if self.text[end - 1] == "{" or self.text.startswith("}", match.end()):
-            return -1  # the two halves of another environment's definition
+            return -1  # inside the two halves of another environment's definition
         end += len(end_mark)
         start = match.start()
         self.out.append(self.text[pos:start])
@@ -134,7 +134,7 @@ class _Stripper:
         return whole_lines(self.text, start, end)
 
     def _comment_command(self, pos: int, match: re.Match[str]) -> int:
-        r"""Removes a bare ``\comment ... \endcomment``, which plain TeX and AMSTeX write."""
+        r"""Removes a bare ``\comment ... \endcomment``, as in plain TeX and AMSTeX. Returns its end, or -1."""
         text, start, end = self.text, *match.span()
         if "comment" in self.unclosed or "comment" not in self.verbatim.removed:
             return -1
@@ -158,9 +158,9 @@ class _Stripper:
             return -1
         start = match.end() if command in self.own_commands else match.start()
         if command in self.verbatim.urls and "%" not in self.text[start:end]:
-            return -1  # nothing in it that anyone could misread
+            return -1  # a URL without % needs no seal
         if "#" in self.text[start:end] and _PARAMETER.search(self.text, start, end):
-            return -1  # the body of a macro, whose argument goes here
+            return -1  # the text of a macro, which contains a parameter
         self.out.append(self.text[pos:start])
         self._seal(self.text[start:end])
         return end
@@ -201,7 +201,10 @@ class _Stripper:
         return self._bare_end(start, line_end)
 
     def _bare_end(self, start: int, line_end: int) -> int:
-        """A ``%`` with nothing after it hides the line's end, unless a paragraph ends there or words would meet."""
+        """Returns where the text continues after a bare ``%``, which removes the line's end.
+
+        The line's end stays if a paragraph ends there or if two words would be joined.
+        """
         text = self.text
         next_pos = line_end + 1
         while next_pos < len(text) and text[next_pos] in " \t":

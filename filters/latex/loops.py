@@ -1,6 +1,6 @@
-r"""Loops that define one macro per item: ``\@for``, ``\@tfor``, ``\foreach``, ``\docsvlist``, ``\forcsvlist``.
+r"""Executes loops that define a macro per item: ``\@for``, ``\@tfor``, ``\foreach``, ``\docsvlist``, ``\forcsvlist``.
 
-A loop is carried out only if its text defines something: other loops draw figures and stay as they stand.
+A loop is executed only if its text defines something. Other loops draw figures and are left unchanged.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from filters.latex.expand import Expander, Handler
 from filters.latex.macros import Macro, read_group, skip_space
 
 MAX_ITEMS = 1_000
-"""Turns of one loop; ours: loops that define go over the alphabet, twice 26 letters."""
+"""Maximum number of turns of one loop. Ours: loops that define macros go over the alphabet, twice 26 letters."""
 _FOR = re.compile(r"\s*\\([A-Za-z@]+)\s*:=\s*")
 _FOREACH = re.compile(r"\s*\\([A-Za-z@]+)\s+in\s*")
 _DEFINES = re.compile(
@@ -22,7 +22,7 @@ _RANGE = re.compile(r"\s*([A-Za-z]|-?\d{1,4})\s*\Z")
 
 
 def _items(source: str) -> list[str]:
-    """Returns the items of a list with commas; ``a,...,e`` and ``1,2,...,5`` are ranges."""
+    """Returns the items of a comma-separated list. ``a,...,e`` and ``1,2,...,5`` are expanded as ranges."""
     parts = [part.strip() for part in source.split(",")]
     found: list[str] = []
     for index, part in enumerate(parts):
@@ -40,7 +40,7 @@ def _items(source: str) -> list[str]:
 
 
 def _turn(expander: Expander, name: str, items: list[str], body: str, outside: int | None) -> bool:
-    """Reads next the body once per item; false if the loop stays as it stands."""
+    """Makes the body, once per item, the next input. Returns False if the loop is left unchanged."""
     num_chars = len(items) * (len(body) + 10)
     if len(items) > MAX_ITEMS or _DEFINES.search(body) is None or num_chars > expander.work_left:
         return False
@@ -90,7 +90,7 @@ def _foreach(expander: Expander, start: int) -> bool:
 
 
 def _do_list(*, has_command: bool) -> Handler:
-    r"""``\docsvlist{a,b}`` is ``\do{a}\do{b}``; ``\forcsvlist{\cmd}{a,b}`` names its command."""
+    r"""Returns a handler for ``\docsvlist{a,b}``, which becomes ``\do{a}\do{b}``, or ``\forcsvlist{\cmd}{a,b}``."""
 
     def handle(expander: Expander, start: int) -> bool:
         text, outside, pos = expander.text, None if expander.stack else start, expander.pos
@@ -127,4 +127,4 @@ LOOPS: dict[str, Handler] = {
     "docsvlist": _do_list(has_command=False),
     "forcsvlist": _do_list(has_command=True),
 }
-"""The loops, by name."""
+"""Maps the names of loops to their handlers."""

@@ -1,6 +1,6 @@
-r"""What a macro is: a tuple of :class:`Parameter` and a body cut at its ``#1``; and the pieces its source is made of.
+r"""Defines macros as parameters and a body cut at its ``#1``, and reads the names and groups that definitions contain.
 
-:mod:`filters.latex.definitions` reads every form of definition into this one.
+:mod:`filters.latex.definitions` reads every form of definition into a :class:`Definition`.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ PROTECTED = words(
     " printbibliography bibitem maketitle title author date abstract endabstract verb relax fi else or footnote caption"
     " label \\ left right middle tiny scriptsize footnotesize small normalsize large Large LARGE huge Huge"
 )
-"""Names that keep their standard meaning though a source defines them anew: structure, which is what papers share and
-what the later cuts go by. A journal's own drawing of a heading is no user's shorthand."""
+"""Names that keep their standard meaning even if a source redefines them. They are structure, which papers share and
+which later steps search for. A journal's own layout of a heading is not an author's shorthand."""
 PROTECTED_ENVIRONMENTS = words(
     "document abstract thebibliography verbatim lstlisting figure figure* table table* equation equation* align align*"
     " itemize enumerate description tabular array center quote quotation proof appendix appendices"
 )
-"""Environments that keep their standard meaning likewise."""
+"""Environments that keep their standard meaning even if a source redefines them."""
 
 MAX_BODY_CHARS = 100_000
-"""A definition longer than this is not a shorthand; ours: the longest body on the real papers has under 2,000."""
+"""Longest definition that is read. Ours: the longest body in the real papers has under 2,000 characters."""
 NO_VALUE = "-NoValue-"
-"""xparse's own mark for an optional argument that was not given."""
+"""xparse's own mark for an optional argument that is missing."""
 _PARAMETER = re.compile(r"\\.|##|#([1-9])", re.DOTALL)
 NAME = re.compile(r"\s*(?:\\([A-Za-z@]+|[^A-Za-z\s])|\{\s*\\([A-Za-z@]+|[^A-Za-z\s])\s*\})", re.DOTALL)
 CSNAME = re.compile(
@@ -40,10 +40,10 @@ _WHITESPACE = " \t\n"
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """How one argument is read.
+    """Describes how one argument is read.
 
-    ``kind``: ``m`` a group or token; ``o`` optional between ``opens`` and ``closes``; ``s`` an optional token;
-    ``u`` all before a delimiter; ``l`` a literal that must stand there and gives no argument.
+    ``kind`` is one of: ``m`` (a group or token), ``o`` (optional, between ``opens`` and ``closes``), ``s`` (an optional
+    token), ``u`` (all text before a delimiter), ``l`` (a literal that must be there and gives no argument).
     """
 
     kind: str
@@ -56,8 +56,8 @@ class Parameter:
 class Macro:
     """A definition that can be expanded.
 
-    ``body`` alternates text and parameter numbers. ``is_primitive``: made by ``\\let`` from what no source defined,
-    so that its body is not looked up again. ``has_at``: written where ``@`` was a letter.
+    ``body`` alternates text and parameter numbers. ``is_primitive`` is True if ``\\let`` copied the macro from a
+    command that no source defines, so its body is not expanded again. ``has_at`` is True if ``@`` was a letter there.
     """
 
     parameters: tuple[Parameter, ...] = ()
@@ -65,10 +65,10 @@ class Macro:
     is_primitive: bool = False
     has_at: bool = False
     is_new: bool = False
-    r"""Made by ``\newcommand``: the name had no other meaning, so it outlives the group that it was defined in."""
+    r"""True if ``\newcommand`` made the macro: its name had no other meaning, so it outlives the group it is in."""
 
     def fill(self, arguments: list[str]) -> str:
-        r"""The body with its arguments in place; a space goes in where a command's name would grow into the argument.
+        r"""Returns the body with its arguments. Adds a space where an argument would extend a command's name.
 
         >>> Macro((Parameter("m"),), ("\\bf", 1, "x")).fill(["a"])
         '\\bf ax'
@@ -87,7 +87,7 @@ class Macro:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """A user's environment: what it opens with (and its parameters), and what it closes with."""
+    """A user's environment: the macros for its beginning, with its parameters, and for its end."""
 
     begins: Macro
     ends: Macro
@@ -95,23 +95,23 @@ class Environment:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """One definition as read: what it defines and where it ends."""
+    """A definition as read: its name, its meaning, and where it ends."""
 
     name: str
     end: int
     meaning: Macro | Environment | None
-    """``None``: a definition that was read but must not be used (``\\providecommand`` of structure, an alias)."""
+    """None if the definition must not be used itself (``\\let`` to another name)."""
     alias_of: str = ""
-    r"""``\\let\a\b``: the other name."""
+    r"""The other name in ``\\let\a\b``; empty for other definitions."""
 
 
 def cut_body(body: str) -> tuple[str | int, ...]:
-    r"""Cuts a definition's body at its parameters; ``##`` is the ``#`` of a definition inside.
+    r"""Splits a definition's body at its parameters. ``##`` becomes the ``#`` of an inner definition.
 
     >>> cut_body(r"\frac{#1}{#2} \# ##1")
     ('\\frac{', 1, '}{', 2, '} \\# #1')
     """
-    if "\n" in body:  # TeX sees spaces there; at the ends they are the source's layout
+    if "\n" in body:  # a line end is a space to TeX; at the ends of a body it is layout
         body = _trim(body)
     if "#" not in body:
         return (body,) if body else ()
@@ -142,7 +142,7 @@ def _trim(body: str) -> str:
 
 
 def read_name(text: str, pos: int) -> tuple[str, int] | None:
-    r"""Reads ``\name``, ``{\name}`` or ``\csname name\endcsname``, also in braces; returns (name, end).
+    r"""Reads ``\name``, ``{\name}`` or ``\csname name\endcsname``, also in braces. Returns (name, end) or None.
 
     >>> read_name(r"\expandafter{\csname a\endcsname}{b}", 0)
     ('a', 33)
@@ -155,7 +155,7 @@ def read_name(text: str, pos: int) -> tuple[str, int] | None:
 
 
 def read_group(text: str, pos: int) -> tuple[str, int] | None:
-    """Reads ``{...}`` behind white space, of at most ``MAX_BODY_CHARS``; returns (what is in it, end)."""
+    """Reads ``{...}`` of up to ``MAX_BODY_CHARS`` after white space. Returns (content, end), or None."""
     pos = skip_space(text, pos)
     if not text.startswith("{", pos):
         return None
@@ -164,7 +164,7 @@ def read_group(text: str, pos: int) -> tuple[str, int] | None:
 
 
 def read_bracket(text: str, pos: int, opens: str = "[", closes: str = "]") -> tuple[str, int] | None:
-    """Reads ``[...]`` behind white space, its closing mark outside of braces; returns (what is in it, end)."""
+    """Reads ``[...]`` after white space. Closing marks in braces do not count. Returns (content, end), or None."""
     pos = skip_space(text, pos)
     if not text.startswith(opens, pos):
         return None
@@ -173,7 +173,7 @@ def read_bracket(text: str, pos: int, opens: str = "[", closes: str = "]") -> tu
 
 
 def find_outside_groups(text: str, mark: str, pos: int, limit: int) -> int:
-    r"""Returns where ``mark`` first stands outside of braces and not after a backslash, or -1.
+    r"""Returns the first position of ``mark`` that is outside of braces and not after a backslash, or -1.
 
     A mark that ends in a command's name is a whole command: ``\e`` is not in ``\epsilon``.
 
@@ -201,7 +201,7 @@ def _mark_pattern(mark: str) -> re.Pattern[str]:
 
 
 def starts_with_mark(text: str, mark: str, pos: int) -> bool:
-    r"""True if ``mark`` stands at ``pos``; a mark that ends in a command's name is a whole command.
+    r"""Returns True if ``mark`` is at ``pos``. A mark that ends in a command's name must be the whole command.
 
     >>> starts_with_mark(r"\epsilon", r"\e", 0), starts_with_mark(r"\e psilon", r"\e", 0)
     (False, True)
@@ -213,7 +213,10 @@ def starts_with_mark(text: str, mark: str, pos: int) -> bool:
 
 
 def skip_space(text: str, pos: int, *, over_paragraphs: bool = False) -> int:
-    """Returns the next place that is not white space; an empty line ends a paragraph and stops it, if not told."""
+    """Returns the next position that is not white space.
+
+    An empty line ends a paragraph: then ``pos`` itself is returned, unless ``over_paragraphs`` is set.
+    """
     newlines = 0
     start = pos
     while pos < len(text) and text[pos] in _WHITESPACE:

@@ -39,7 +39,7 @@ _BACKUP = re.compile(
     r"|[ _-](?:copy|kopie|backup|bak)(?:[ _-]?\(?\d+\)?)?\.tex\Z|\.(?:sync-conflict|_?recovered)",
     re.IGNORECASE,
 )
-"""Names that editors and file managers give to copies that they keep of a file."""
+"""Matches names that editors and file managers give to the copies that they keep of a file."""
 
 
 def first_match(pattern: re.Pattern[str], text: str, pos: int = 0) -> re.Match[str] | None:
@@ -48,7 +48,7 @@ def first_match(pattern: re.Pattern[str], text: str, pos: int = 0) -> re.Match[s
 
 
 def find_begin(text: str) -> re.Match[str] | None:
-    r"""Returns where a document begins: LaTeX's ``\begin{document}`` or AMSTeX's ``\document``."""
+    r"""Returns the match where a document begins (``\begin{document}``, or AMSTeX's ``\document``), or None."""
     found = first_match(_BEGIN_LATEX, text)
     if found is None and "\\document" in text:
         found = first_match(_BEGIN_AMSTEX, text)
@@ -64,9 +64,9 @@ def find_main(
 ) -> str | None:
     r"""Returns the path of the file that TeX would be started on; None if no file looks like TeX.
 
-    ``declared`` and ``ignored``: the files that the project's own 00README names as main, and as of no use.
-    ``stems_with_bbl``: paths, without their ending, that have a ``.bbl`` beside them: arXiv asks for one beside the
-    main file and no other.
+    ``declared`` and ``ignored`` are the main file and the ignored files that the project's own 00README names.
+    ``stems_with_bbl`` are paths, without their ending, that have a ``.bbl`` file: arXiv asks for one ``.bbl``, named
+    like the main file.
 
     >>> find_main({"sec.tex": "\\section{A}", "ms.tex": "\\documentclass{x}\\begin{document}", "x.sty": ""})
     'ms.tex'
@@ -78,7 +78,7 @@ def find_main(
         candidates = {path: text for path, text in candidates.items() if path not in ignored}
     halves = {path: _halves(path, text) for path, text in candidates.items()}
     by_stem = {_stem(path): found for path, found in halves.items()}
-    # a document is another's part if that other is a document too; a line that reads the document in is a wrapper
+    # A document is a part of another file if that file is a document too. A file that only reads it is a wrapper.
     included = frozenset().union(*(found.inputs for found in halves.values() if found.has_class or found.has_begin))
     num_chars = {_stem(path): len(text) for path, text in candidates.items()}
     ranked = []
@@ -102,7 +102,7 @@ _Rank = tuple[bool, bool, int, bool, bool, bool, bool, bool, int, int, str]
 
 @dataclass(frozen=True, slots=True)
 class _Halves:
-    """What one file has of a document, and the files that it reads in."""
+    """Shows which halves of a document (class, beginning) a file has, and the files that it reads."""
 
     document_class: str | None
     has_begin: bool
@@ -113,7 +113,7 @@ class _Halves:
         return self.document_class is not None
 
     def with_inputs(self, by_stem: Mapping[str, _Halves]) -> _Halves:
-        """Adds the other half, if one of the inputs has it: some papers keep their preamble in a file of its own."""
+        """Returns the halves, completed from the inputs. Some papers keep their preamble in a separate file."""
         if self.has_class == self.has_begin:
             return self
         read = [by_stem[stem] for stem in self.inputs if stem in by_stem]
@@ -126,9 +126,9 @@ class _Halves:
 
 
 def _is_wrapper(path: str, text: str, halves: Mapping[str, _Halves], main: str) -> bool:
-    r"""True if the file sets the options of a document that it reads in: ``\def\version{arxiv}\input{main}``.
+    r"""Returns True if the file sets options for a document that it reads: ``\def\version{arxiv}\input{main}``.
 
-    A file that only reads the document says nothing that the document does not say.
+    A file that only reads the document adds nothing and is no wrapper.
     """
     found = halves[path]
     if (
@@ -151,7 +151,7 @@ def _stem(path: str) -> str:
 
 
 def _kind(path: str, text: str, halves: _Halves, included: frozenset[str]) -> int:
-    """4 is a document; 3 has half of what makes one, 2 is part of another or a kind that no paper is; 0 is no TeX."""
+    """Returns 4 for a document, 3 for half of one, 2 for a part, slides, a letter etc., 1 for other TeX, else 0."""
     if not halves.has_class and not halves.has_begin:
         return 1 if _TEX_SIGNS.search(text) else 0
     is_whole = halves.has_class and halves.has_begin
@@ -161,7 +161,7 @@ def _kind(path: str, text: str, halves: _Halves, included: frozenset[str]) -> in
 
 
 def _rank(path: str, text: str, kind: int, whole_chars: int, *, has_bbl: bool) -> _Rank:
-    """Returns what is compared, the best last; ``whole_chars`` is the length with the inputs."""
+    """Returns the sort key of a file; the best file has the largest. ``whole_chars`` is its length with its inputs."""
     base = posixpath.basename(path)
     name = _stem(base)
     is_side = _SIDE_NAMES.search(name) is not None
@@ -176,7 +176,7 @@ def _rank(path: str, text: str, kind: int, whole_chars: int, *, has_bbl: bool) -
         bool(_MAIN_NAMES.match(name)) and not is_side,
         -path.count("/"),
         whole_chars,
-        # equal in all: the same file for every order of the archive
+        # a tie-breaker, so that the order of files in the archive does not matter
         path,
     )
 

@@ -1,6 +1,6 @@
-r"""Whether TeX would be in a formula, asked now and then while a text is written out from left to right. Linear.
+r"""Tells whether TeX would be in a formula at the end of an output, while the output grows. The time is linear.
 
-``\ensuremath`` and ``\ifmmode`` ask. A formula does not go on over an empty line, so that an error of the author's, or
+``\ensuremath`` and ``\ifmmode`` need this. A formula never continues over an empty line, so an error, the author's or
 ours, ends with the paragraph.
 """
 
@@ -19,7 +19,7 @@ _NEAR_CHARS = 200
 
 
 class MathMode:
-    r"""Follows the pieces of an output.
+    r"""Tracks formulas over the pieces of an output.
 
     >>> MathMode().holds(["a $x + "]), MathMode().holds(["a $x$ "]), MathMode().holds([r"\[ x \text{ if "])
     (True, False, False)
@@ -33,15 +33,15 @@ class MathMode:
         self._is_display = False
 
     def state(self) -> tuple[int, bool, bool]:
-        """What :meth:`restore` takes to come back here."""
+        """Returns the state for :meth:`restore`."""
         return self.num_read, self._is_inline, self._is_display
 
     def restore(self, state: tuple[int, bool, bool]) -> None:
-        """Goes back: the output was cut to where it was."""
+        """Goes back to a state, after the output was cut to the pieces it had then."""
         self.num_read, self._is_inline, self._is_display = state
 
     def holds(self, pieces: Sequence[str]) -> bool:
-        """Whether what comes behind the pieces is in a formula; only pieces that are new are read."""
+        """Returns True if text after the pieces would be in a formula. Reads only the pieces added since last time."""
         for piece in pieces[self.num_read :]:
             for match in _MARK.finditer(piece):
                 self._pass(match[0], match[1])

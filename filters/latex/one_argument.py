@@ -1,6 +1,6 @@
-r"""Tells whether a macro is the whole argument of the command before it: ``\hat\a``, ``\frac{1}\a``, ``\sqrt[3]\a``.
+r"""Decides whether a macro is the whole argument of a command before it: ``\hat\a``, ``\frac{1}\a``, ``\sqrt[3]\a``.
 
-What such a macro expands to must stay one argument, so it gets braces.
+The text of such a macro must stay one argument, so it gets braces.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _TAKES = {
 }
 _NUM_ARGUMENTS = {name: count for count, names in _TAKES.items() for name in names}
 MAX_BEFORE_CHARS = 200
-"""How far back a command with its first arguments is sought; ours: a first argument of two takes under 100."""
+"""Characters searched backwards for a command and its first arguments. Ours: a first argument has under 100."""
 _MAX_NAME_CHARS = 40
 
 
 def takes_token(before: str) -> bool:
-    r"""True if the text ends in a command, and its first arguments, that takes the next token as its last argument.
+    r"""Returns True if the text ends in a command that still needs the next token as its last argument.
 
     >>> takes_token(r"\hat"), takes_token(r"\frac{a_{1}} "), takes_token(r"\hat{x}"), takes_token(r"\sqrt[3]")
     (True, True, False, True)
@@ -67,7 +67,7 @@ def takes_token(before: str) -> bool:
 
 
 def _is_second(before: str, pos: int) -> bool:
-    r"""True for ``\frac1\a`` and ``\frac x\a``: the first argument is one character."""
+    r"""Returns True for ``\frac1\a`` and ``\frac x\a``, where the first argument is one character."""
     if pos < 3 or not before[pos - 1].isalnum():
         return False
     if before[pos - 1].isalpha() and before[pos - 2] not in " \t\n":

@@ -1,7 +1,7 @@
-r"""The forms of definition that packages add: mathtools, xargs, twoopt, etoolbox, and LaTeX's own ``\@namedef``.
+r"""Reads definitions made with packages: mathtools, xargs, twoopt, etoolbox, and LaTeX's own ``\@namedef``.
 
-As in :mod:`filters.latex.definitions`, every form becomes a :class:`~filters.latex.macros.Definition`; ``None`` if it
-cannot be read.
+As in :mod:`filters.latex.definitions`, every reader returns a :class:`~filters.latex.macros.Definition`, or None if the
+definition cannot be read.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _COUNT = re.compile(r"\s*\[\s*(\d)\s*\]")
 _DEFAULT = re.compile(r"\s*([1-9])\s*=\s*(\{[^{}]*\}|[^,{}]*)\s*(?:,|\Z)")
 _PLAIN_NAME = re.compile(r"\s*\{\s*([^\\{}#]{1,60}?)\s*\}")
 _MAX_CHARS = 10_000
-"""How long a definition by ``\\@namedef`` may be; ours: they make shorthands of one line."""
+"""Longest definition by ``\\@namedef`` that is read. Ours: they are shorthands of one line."""
 _DELIMITER_SIZE = re.compile(r"\\delimsize(?![A-Za-z@])")
 _Defaults = Callable[[str, int], tuple[dict[int, str], int]]
 
@@ -40,7 +40,7 @@ def read_named(text: str, pos: int, *, has_at: bool = False) -> Definition | Non
     named = _PLAIN_NAME.match(text, pos)
     if named is None:
         return None
-    # read as what stands after \def, with a name in place of the one in braces
+    # parse the rest like text after \def, with a dummy name in place of the name in braces
     read = read_def("\\x" + text[named.end() : named.end() + _MAX_CHARS], 0, has_at=has_at)
     return None if read is None else Definition(named[1], named.end() + read.end - 2, read.meaning)
 
@@ -131,7 +131,7 @@ def _two_defaults(text: str, pos: int) -> tuple[dict[int, str], int]:
 
 
 def read_paired_delimiter_x(text: str, pos: int, *, has_hooks: bool = False) -> Definition | None:
-    r"""Reads after mathtools' ``\DeclarePairedDelimiterX``, and ``XPP`` (``has_hooks``: text before and after).
+    r"""Reads after mathtools' ``\DeclarePairedDelimiterX``, or ``XPP`` with ``has_hooks`` (text before and after).
 
     >>> macro = read_paired_delimiter_x(r"\set[2]{\{}{\}}{#1 \delimsize| #2}", 0).meaning
     >>> macro.fill([r"\BooleanFalse", r"\big", "a", "b"])

@@ -1,7 +1,7 @@
-r"""Puts a project's files into one source: inputs in their place, the paper's own classes and styles in theirs.
+r"""Assembles a project's files into one source: replaces inputs by their files, and adds the paper's own styles.
 
-Files are text by their path in the archive. Nothing is opened here. Missing inputs and circles are survived, and what
-one project can grow to is bounded, since a file may be read in many times.
+Files are given as text, by their path in the archive. Nothing is opened here. Missing inputs and inputs in a circle are
+tolerated. The size of the result is limited, since a file may be read many times.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from filters.latex.public_styles import is_public_input, is_public_style
 from filters.latex.verbatim import Verbatim, declared_verbatim
 
 MAX_ASSEMBLED_CHARS = 20_000_000
-"""A paper with its inputs; ours: arXiv took at most 50 MB a submission with its figures, the longest theses have 5."""
+"""Largest paper with its inputs. Ours: arXiv takes up to 50 MB with figures; the longest theses have 5 MB of text."""
 MAX_READ_CHARS = 2 * MAX_ASSEMBLED_CHARS
-"""All that is read in, used or not; ours: a file that is read often and cut short costs its length every time."""
+"""Maximum number of characters read, used or not. Ours: a file that is read often costs its length each time."""
 MAX_INPUTS = 2_000
-"""Inputs followed in one paper; ours: a file that reads two that read two more would not end."""
+"""Maximum number of inputs of one paper. Ours: without it, files that read two files each could go on without end."""
 MAX_INPUT_DEPTH = 60
-"""Files open inside each other; ours: TeX Live itself allows 15."""
+"""Maximum number of files open inside each other. Ours: TeX Live itself allows 15."""
 _MAX_SEAM_CHARS = 200
 _END_DOCUMENT = re.compile(r"\\end\s?\{document\}")
 _CONDITIONAL = re.compile(r"\\(if[A-Za-z@]*|fi|@ifundefined|IfFileExists|[^A-Za-z])(?![A-Za-z@])|[{}]", re.DOTALL)
@@ -32,28 +32,28 @@ _NO_CONDITIONALS = words(
     "iff ifthenelse ifbool iftoggle ifdef ifundef ifcsdef ifcsundef ifstrequal ifstrempty ifblank ifdefempty ifdefvoid"
     " ifnumcomp ifnumequal ifdimcomp ifinlist ifboolexpr"
 )
-r"""Commands that begin like a conditional and take groups instead of a ``\fi``."""
+r"""Commands whose names begin like a conditional's, but which take groups and have no ``\fi``."""
 
 
 @dataclass(slots=True)
 class Assembled:
-    """One source made of many files."""
+    """The source that was assembled from many files."""
 
     text: str
     main: str
     reached: set[str] = field(default_factory=set)
     num_missing: int = 0
-    """Inputs that name a file the project does not have."""
+    """Number of inputs that name a file the project does not have."""
     num_loops: int = 0
-    """Inputs of a file from inside itself, and inputs beyond the bounds."""
+    """Number of inputs of a file from inside itself, and of inputs beyond the limits."""
 
 
 def assemble(files: Mapping[str, str], main: str) -> Assembled:
-    r"""Puts every input where it is read in, as ``\input``, ``\include``, ``\subfile``, ``\import`` ask, to any depth.
+    r"""Replaces every ``\input``, ``\include``, ``\subfile`` and ``\import`` by its file, to any depth.
 
-    Comments stay, and an ``\input`` in a comment is none. A class or style that the project ships, and wrote itself,
-    comes in after the command that loads it, between ``\makeatletter`` and ``\makeatother``, with what it loads
-    in turn. What is not found is left as it stands.
+    Comments stay; an ``\input`` in a comment is left alone. A class or style file that the project itself wrote is
+    added after the command that loads it, between ``\makeatletter`` and ``\makeatother``, with the files that it loads.
+    A command whose file is missing is left unchanged.
 
     >>> assemble({"a.tex": "x \\input{b} y % \\input{b}", "b.tex": "B\n"}, "a.tex").text
     'x B\n y % \\input{b}'
@@ -77,7 +77,7 @@ class _Assembler:
         self.num_inputs = 0
         self.open_files: list[str] = []
         self.has_class = False
-        """Whether the paper's own preamble has come; a wrapper may read it in."""
+        """True after the paper's own preamble. A wrapper file may read the preamble in."""
         self.is_at_letter = False
         self.verbatim = Verbatim()
         self.commands = InputCommands(posixpath.splitext(posixpath.basename(main))[0])
@@ -93,7 +93,7 @@ class _Assembler:
         self.num_chars += len(text)
 
     def add(self, path: str, *, folder: str | None = None, is_style: bool = False) -> None:
-        """Writes a file out with its inputs followed; ``folder``: the folder that its own inputs' names begin from."""
+        """Writes a file with its inputs. The names of its inputs are relative to ``folder``, if given."""
         is_again = path in self.result.reached
         is_main = not self.open_files
         self.open_files.append(path)
@@ -114,7 +114,7 @@ class _Assembler:
             end = match.end() if is_opaque else opaque_end(text, match, self.verbatim, unclosed)
             if end < 0:
                 if match["endinput"]:
-                    # inside of a test it is the guard against being read twice, which holds the second time
+                    # Inside a test, \endinput guards against reading the file twice: it applies the second time.
                     depth, counted = self._test_depth(text, counted, match.start(), depth), match.start()
                     if depth == 0 or is_again:
                         text = text[: match.start()] + "\n"
@@ -129,11 +129,11 @@ class _Assembler:
             match = self.commands.pattern.search(text, end)
         self._emit(text[pos:])
         if not is_main and not text.endswith("\n"):
-            self._emit("\n")  # the file's end is a line's end: a comment there must not go on
+            self._emit("\n")  # ends a comment on the file's last line
         self.open_files.pop()
 
     def _document_part(self, text: str) -> str:
-        r"""Returns a file, or the inside of one that is a document of its own and is read in by another."""
+        r"""Returns a file's text. For a complete document that another file reads, returns only its body."""
         found = first_match(CLASS, text) if "\\document" in text else None
         if found is None:
             return text
@@ -148,7 +148,7 @@ class _Assembler:
 
     @staticmethod
     def _test_depth(text: str, start: int, end: int, depth: int) -> int:
-        """Returns how many tests and groups are open at ``end``, if ``depth`` are open at ``start``."""
+        """Returns how many tests and groups are open at ``end``, if ``depth`` of them are open at ``start``."""
         for token in _CONDITIONAL.finditer(text, start, end):
             name = token[1]
             if token[0] == "{" or (name and name.startswith("if") and name not in _NO_CONDITIONALS):
@@ -158,7 +158,7 @@ class _Assembler:
         return depth
 
     def _follow(self, text: str, pos: int, match: re.Match[str], folder: str | None) -> int:
-        """Follows one command; returns where the text goes on, or -1 if the command stays as it stands."""
+        """Processes one command. Returns where the text continues, or -1 if the command is left unchanged."""
         if match["at"]:
             self.is_at_letter = match["at"] == "makeatletter"
             return -1
@@ -189,7 +189,7 @@ class _Assembler:
         return command.end
 
     def _may_add(self, path: str) -> bool:
-        """Counts an input; false where it goes round in a circle or beyond a bound."""
+        """Counts an input. Returns False if it is in a circle or beyond a limit."""
         self.num_inputs += 1
         num_chars = len(self.files[path])
         if (
@@ -216,7 +216,7 @@ class _Assembler:
         return None
 
     def _add_styles(self, text: str, pos: int, match: re.Match[str]) -> int:
-        """Adds the paper's own classes and styles after the command that loads them."""
+        """Adds the paper's own classes and styles after the command that loads them. Returns its end, or -1 if none."""
         names = [(name, ".sty") for name in (match["styles"] or "").split(",")]
         if match["class"]:
             is_old = match["class"] == "documentstyle"
@@ -238,7 +238,7 @@ class _Assembler:
         return match.end()
 
     def _find_style(self, name: str, ending: str) -> str | None:
-        """Returns a style's path, if it is the paper's own, and noted as reached."""
+        """Returns the path of a style if it is the paper's own and not yet added, else None."""
         if not name or "\\" in name:
             return None
         for folder in dict.fromkeys((self.root, posixpath.dirname(self.open_files[-1]), "")):

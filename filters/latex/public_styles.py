@@ -1,6 +1,6 @@
-r"""Tells a paper's own macro files from the public ones that authors ship though they did not write them.
+r"""Distinguishes a paper's own macro files from public ones, which authors ship but did not write.
 
-The commands of a public style are LaTeX's shared vocabulary: they stay as they stand.
+The commands of public styles are LaTeX's shared vocabulary and are not expanded.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ PUBLIC_STYLES = words(
     " delarray blkarray easybmat arxiv pdfsync quotmark tensor feynmp-auto tikz-cd tikz-feynman jmlrutils wlpeerj"
     " wlscirep"
 )
-"""Packages and classes that authors ship though they did not write them."""
+"""Packages and classes that authors ship but did not write."""
 _PUBLIC_INPUTS = words(
     "epsf psfig harvmac lanlmac amstex amssym mssymb xypic xy pictex phyzzx jnl jytex tcilatex eplain texdraw lamstex"
     " epsfx miniltx pst-key pstricks tables btxmac opmac"
 )
-r"""Public macro files that plain TeX's papers ``\input``."""
+r"""Public macro files that papers in plain TeX ``\input``."""
 _VENUE_STYLE = re.compile(
     r"(?:acl|naacl|emnlp|eacl|aacl|coling|icml|nips|neurips|iclr|cvpr|iccv|eccv|wacv|bmvc|aaai|ijcai|uai|aistats|colt|jmlr"
     r"|interspeech|spconf|icassp|ieee|acm|sig|llncs|svjour|svmult|svproc|elsart|revtex|aastex|emulateapj|mn2e|mnras|pos\Z"
@@ -48,11 +48,11 @@ _PUBLIC_HEADER = re.compile(
     re.IGNORECASE,
 )
 _HEADER_CHARS = 6_000
-"""How much of a file is searched for a licence; ours: long licences take under 2,500 characters."""
+"""Characters of a file that are searched for a licence. Ours: long licences have under 2,500."""
 
 
 def is_public_style(path: str, text: str) -> bool:
-    r"""True if a class or package is a public one, by its name or its header.
+    r"""Returns True if a class or package is public, judged by its name or its header.
 
     >>> is_public_style("natbib.sty", ""), is_public_style("mymath.sty", r"\newcommand{\R}{\mathbb{R}}")
     (True, False)
@@ -64,7 +64,7 @@ def is_public_style(path: str, text: str) -> bool:
 
 
 def is_public_input(path: str, text: str) -> bool:
-    r"""True if a file that a paper reads with ``\input`` is a public macro file and none of the paper's own.
+    r"""Returns True if a file that a paper reads with ``\input`` is a public macro file.
 
     >>> is_public_input("harvmac.tex", ""), is_public_input("appendix.tex", "")
     (True, False)

@@ -1,4 +1,4 @@
-r"""Headings of lists of references, and whether a list is under them: "References" may also head prose that cites."""
+r"""Finds headings of reference lists, and tells lists from prose that cites, since "References" may head either."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _NAMES = (
 _REFERENCES = re.compile(
     rf"(?:\\[a-z]+|[\s{{}}~])*(?:(?:\d+|[IVXivx]+)\.?\s+|\d+\.)?{_NAMES}[\s}}.:]*\Z", re.IGNORECASE
 )
-"""Titles of a list of references; group ``review``: names that a section of text has, too."""
+"""Matches titles of reference lists. The group ``review`` matches names that sections of prose have too."""
 _STEMS = ("renc", "bibliogra", "literatu", "n c e s", "encias")
 _STEMS_NOT_ASCII = ("rênc", "литератур", "библиогра", "文献", "文獻")
-"""Pieces of the names above, one in each name, in lower case: lines without any are not looked at."""
+"""Lower-case pieces of the names above, one in each name. Lines without any of them are skipped."""
 _HAND_HEADING = re.compile(
     r"\\(?:centerline|leftline|line|bf|textbf|bfseries|sc|textsc|large|Large|LARGE|beginsection|begin\{center\}|underline"
     r"|underbar|it|em|sl|bigbf|section|heading|head|newsec|subhead|mainhead|sectionhead|chapter|noindent|bigskip)"
@@ -53,25 +53,25 @@ _COMMAND_AND_ARGUMENTS = re.compile(
 _WORD = re.compile(r"[^\W\d_]{2}")
 CITES = re.compile(r"\\[a-zA-Z]*cite[a-z]*(?![a-z])")
 MAX_LINE_CHARS = 300
-"""How long a line that heads a list by hand may be; ours: it is one word with its layout."""
+"""Longest line that is a heading made by hand. Ours: such a line is one word with its layout."""
 _MAX_BEFORE_CHARS = 600
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A heading that says "References", in any form."""
+    """A heading that means "References", in any form."""
 
     start: int
     end: int
     is_section: bool
-    """Whether it is a section's heading, not a paragraph's, nor one made by hand."""
+    """True for a section's heading, False for a paragraph's or one made by hand."""
     is_review: bool
 
 
 def headings_named(body: str, list_starts: list[int]) -> Iterator[Named]:
-    """Yields the headings that say "References": sections anywhere, lines made by hand in front of a list.
+    """Yields the headings that mean "References": sections anywhere, and lines made by hand before a list.
 
-    Without a list that has an end of its own, lines made by hand are looked for everywhere.
+    If ``list_starts`` is empty, lines made by hand are searched in the whole body.
     """
     section_starts = set()
     for match in _SECTION_NAMED.finditer(body):
@@ -98,7 +98,7 @@ def headings_named(body: str, list_starts: list[int]) -> Iterator[Named]:
 
 
 def _places_of_stems(body: str, start: int, end: int) -> Iterator[int]:
-    lower = body[start:end].replace("\u0130", "I").lower()  # in lower case this one letter is two characters
+    lower = body[start:end].replace("\u0130", "I").lower()  # the lower case of U+0130 has two characters
     for stem in _STEMS if lower.isascii() else (*_STEMS, *_STEMS_NOT_ASCII):
         place = lower.find(stem)
         while place >= 0:
@@ -107,7 +107,7 @@ def _places_of_stems(body: str, start: int, end: int) -> Iterator[int]:
 
 
 def _is_heading_line(body: str, line: str, start: int, end: int) -> bool:
-    """True if a line is set as a heading, or has a paragraph to itself."""
+    """Returns True if a line is formatted as a heading or is a paragraph by itself."""
     if _HAND_HEADING.search(line):
         return True
     is_alone = body[max(0, start - 2) : start].strip(" ") in ("\n\n", "\n", "") and body.startswith("\n", end)
@@ -115,7 +115,7 @@ def _is_heading_line(body: str, line: str, start: int, end: int) -> bool:
 
 
 def is_list(content: str, heading: Named) -> bool:
-    """True if what is under a heading "References" is a list of them, by its marks, its dates and its citations."""
+    """Returns True if the text under a heading "References" is a list, judged by marks, dates and citations."""
     if not _WORD.search(_COMMAND_AND_ARGUMENTS.sub(" ", content)):
         return heading.is_section
     cites = CITES.search(content) is not None

@@ -1,6 +1,6 @@
-r"""Removes lists of references, in LaTeX, AMSTeX and plain TeX, and those that somebody headed and wrote by hand.
+r"""Removes reference lists in LaTeX, AMSTeX and plain TeX, including lists that were headed and written by hand.
 
-What is under a heading "References" decides whether it is a list: prose that cites stays.
+The text under a heading "References" decides whether it is a list. Prose that cites stays.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ class Dialect:
     """The headings and lists of one kind of TeX."""
 
     heading: re.Pattern[str]
-    """A heading of any depth."""
+    """Matches a heading of any depth."""
     bibliography: re.Pattern[str]
-    """What begins, prints or holds a list of references."""
+    """Matches commands that begin, print or contain a list of references."""
 
 
 LATEX = Dialect(re.compile(_LATEX_HEADING), re.compile(_LATEX_BIBLIOGRAPHY))
 PLAIN = Dialect(re.compile(_LATEX_HEADING + _PLAIN_HEADING), re.compile(_LATEX_BIBLIOGRAPHY + _PLAIN_BIBLIOGRAPHY))
-r"""A source without ``\begin{document}``: LaTeX's forms and those of AMSTeX, harvmac and phyzzx."""
+r"""For a source without ``\begin{document}``: the forms of LaTeX, AMSTeX, harvmac and phyzzx."""
 _CLOSES = {
     "Refs": "\\endRefs",
     "references": "\\endreferences",
@@ -67,7 +67,7 @@ _HAND_STOPS = re.compile(
     r"|(?:list[ \t]+of[ \t]+(?:figures|tables))|captions?\b|legends?\b|appendi(?:x|ces)\b|acknowledge?ments?\b)",
     re.IGNORECASE | re.MULTILINE,
 )
-r"""Lines after a list that has no end of its own: captions of figures, a hand-headed appendix."""
+r"""Matches lines that end a list without an end of its own: captions of figures, an appendix headed by hand."""
 _ARGUMENT = re.compile(r"\*?[ \t]*\n?[ \t]*(?:\[[^\[\]]{0,500}\]\s{0,3})?(?:\{[^{}]{0,2000}\})?")
 _LIST_ENVIRONMENT = re.compile(
     r"\\begin\s?\{(enumerate|itemize|description|list|trivlist|compactenum|bibliolist|reflist)\}"
@@ -86,16 +86,16 @@ _ENVIRONMENT_ENDS = re.compile(
     r"\\(begin|end)\s?\{([A-Za-z]+\*?)\}|\\[{}]|[{}]|\\(begingroup|bgroup|endgroup|egroup)(?![A-Za-z@])"
 )
 MAX_ENTRY_CHARS = 4_000
-r"""How long one AMSTeX ``\ref ... \endref`` may be; ours: ten lines."""
+r"""Longest AMSTeX entry ``\ref ... \endref``. Ours: entries have up to ten lines."""
 WORK_CHARS_BASE = 4_000_000
 WORK_PER_CHAR = 20
-"""What may be searched for the ends of lists, in all; ours: a paper has one or two lists."""
+"""Budget of characters searched for the ends of lists. Ours: a paper has one or two lists."""
 _MAX_CONTENT_CHARS = 400_000
-"""How much after a heading is looked into; ours: the longest lists of references have 200,000 characters."""
+"""Characters examined after a heading. Ours: the longest lists of references have 200,000."""
 
 
 def remove_bibliography(body: str, *, dialect: Dialect = PLAIN) -> str:
-    r"""Removes lists of references and the commands that print them, wherever they stand; what follows them stays.
+    r"""Removes lists of references and the commands that print them, anywhere in the body. Text after them stays.
 
     >>> remove_bibliography("a\n\\section*{References}\n\\begin{thebibliography}{}x\\end{thebibliography}\n\\appendix")
     'a\n\\appendix'
@@ -136,7 +136,7 @@ class _Remover:
         self._stops: list[int] | None = None
 
     def next_stop(self, pos: int) -> int:
-        """Returns the next heading, figure, caption, page or appendix: it ends a list without an end of its own."""
+        """Returns the next heading, figure, caption, page or appendix, which ends a list without an end of its own."""
         if self._stops is None:
             patterns = (self.dialect.heading, _STOPS, _HAND_STOPS)
             found = [match.start() for pattern in patterns for match in pattern.finditer(self.body)]
@@ -145,7 +145,7 @@ class _Remover:
         return self._stops[index] if index < len(self._stops) else len(self.body)
 
     def end(self, match: re.Match[str]) -> int:
-        """Returns the end of what a bibliography's command or environment prints."""
+        """Returns the end of a bibliography's command or environment; the match's start if the end is not found."""
         body, kind = self.body, match.lastgroup
         if kind == "environment":
             return self._closed(f"\\end{{{match[kind]}}}", match.end())
@@ -171,7 +171,7 @@ class _Remover:
         return self.next_stop(pos)
 
     def section(self, heading: Named) -> tuple[int, int] | None:
-        """Returns the stretch of a heading and its list; None if prose is under the heading."""
+        """Returns the start and end of a heading and its list; None if prose follows the heading."""
         if self.work_left < 0:
             return None
         listed = self._listed_end(heading.end)
@@ -183,7 +183,7 @@ class _Remover:
         return (heading.start, stop) if is_list(content, heading) else None
 
     def _listed_end(self, pos: int) -> int | None:
-        """Returns the end of the lists that directly follow a heading; None if none does."""
+        """Returns the end of the lists that directly follow a heading; None if no list does."""
         body, end = self.body, None
         at = pos
         while True:
@@ -214,7 +214,7 @@ class _Remover:
 
 
 def _with_closers(body: str, start: int, end: int) -> int:
-    """Returns the end with the closing braces and environments of what was opened between the heading and the list."""
+    """Returns ``end`` moved after the braces and environments that close those opened from ``start`` to ``end``."""
     opened: list[str] = []
     for match in _ENVIRONMENT_ENDS.finditer(body, start, end):
         token = match[2] or match[3] or match[0]

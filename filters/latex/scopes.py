@@ -1,6 +1,7 @@
-r"""What names mean where we read: definitions hold to the end of the group that they were made in.
+r"""Stores the meanings of names while reading: a definition is valid to the end of the group that it is in.
 
-Groups are only followed where a source defines something inside of one; else every definition holds from where it is.
+Groups are tracked only if a source defines something inside a group. Otherwise every definition is valid from its place
+to the end.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from typing import Any
 from filters.latex.macros import Environment, Macro
 
 LOADS = ("\\usepackage", "\\RequirePackage", "\\documentclass", "\\documentstyle")
-"""Commands that load a package, which may define a name that the source has freed."""
+"""Commands that load a package. A package may define a name that the source has freed."""
 Meaning = Macro | Callable[[Any, int], bool]
-"""A macro, or the handler of a command that the expansion carries out."""
+"""A macro, or the handler of a command that the expansion executes."""
 
 
 class Scopes:
-    """The meanings of names, undone as groups close."""
+    """The current meanings of names. Closing a group restores the old ones."""
 
     def __init__(self, handlers: Mapping[str, Meaning], *, tracks_groups: bool) -> None:
         self.tracks_groups = tracks_groups
@@ -26,18 +27,18 @@ class Scopes:
         self.depth = 0
         self.undo: list[tuple[int, str, Meaning | None]] = []
         self.final_bodies: dict[str, str] = {}
-        """Macros without parameters, by name, whose text holds nothing that has a meaning now."""
+        """Texts of macros that have no parameters and need no further expansion, by name."""
 
         self.own_names: set[str] = set()
         self.saved_names: set[str] = set()
-        """Names whose meaning before the source's own definitions has another name (``\\let\\old\\x``) or is freed."""
+        """Names whose meaning before the source's definitions was saved (``\\let\\old\\x``) or freed."""
 
     def open_group(self) -> None:
-        """Begins a group, where anybody asks for groups."""
+        """Begins a group, if groups are tracked."""
         self.depth += self.tracks_groups
 
     def close_group(self) -> None:
-        r"""Undoes the group's definitions, but a ``\newcommand`` of a name that had no other meaning."""
+        r"""Undoes the group's definitions, except a ``\newcommand`` of a name that had no other meaning."""
         while self.undo and self.undo[-1][0] >= self.depth:
             _, name, old = self.undo.pop()
             self.final_bodies.clear()
@@ -50,7 +51,7 @@ class Scopes:
             self.depth -= 1
 
     def define(self, name: str, meaning: Meaning | None, *, is_global: bool = False) -> None:
-        """Gives a name its meaning from here to the end of the group."""
+        """Gives a name its meaning from here to the end of the group. None removes the meaning."""
         self.final_bodies.clear()
         if self.depth and not is_global:
             self.undo.append((self.depth, name, self.meanings.get(name)))

@@ -1,6 +1,7 @@
-r"""Tests whose two sides stand in the source: ``\if0``, ``\if\draft1``, ``\ifnum0=1``, ``\ifodd1``, ``\ifx\a\b``.
+r"""Decides tests with both sides in the source: ``\if0``, ``\if\draft1``, ``\ifnum0=1``, ``\ifodd1``, ``\ifx\a\b``.
 
-Authors hide drafts with them. A macro counts where the source defines it once, as a number or a word.
+Authors hide drafts with such tests. A macro's value is known if the source defines it exactly once, as a number
+or a word.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ _IF_NUMBERS = re.compile(rf"{_NUMBER}([<=>]){_NUMBER[:-3]}\s?")
 _IF_ODD = re.compile(rf"{_NUMBER[:-3]}\s?")
 _IF_SAME = re.compile(r"\s*\\([A-Za-z@]+)(?![A-Za-z@])\s*\\([A-Za-z@]+)(?![A-Za-z@])\s?|\s*(\d)(\d)")
 _NO_CHARACTERS = "{}#$&~\x00"
-"""Characters that are not compared: groups, parameters, and what has a meaning of its own."""
+"""Characters that are not compared: braces, the parameter sign, and others with a special meaning in TeX."""
 
 
 class Constants:
-    """The macros that a source defines once, as a number or a word; found when first asked for."""
+    """The macros that a source defines once, as a number or a word. The source is searched at the first lookup."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -48,7 +49,7 @@ class Constants:
         return self._found
 
     def get(self, name: str) -> str | None:
-        """Returns what the macro stands for; None if that is not settled."""
+        """Returns the value of a macro, or None if it is not known."""
         return self._read().get(name)
 
     def defines(self, name: str) -> bool:
@@ -58,12 +59,12 @@ class Constants:
 
 
 def is_test(name: str) -> bool:
-    """True for the conditionals that :func:`settle` can settle."""
+    """True for the names of conditionals that :func:`settle` can decide."""
     return name in _TESTS
 
 
 def settle(name: str, text: str, pos: int, constants: Constants) -> tuple[bool | None, int]:
-    r"""Returns the outcome of the test after ``pos`` (None if TeX alone knows it), and where its first branch begins.
+    r"""Returns the outcome of the test after ``pos`` (None if only TeX knows it), and where its first branch begins.
 
     >>> settle("if", "0 hidden", 0, Constants("")), settle("ifnum", r"\x=1 a", 0, Constants(r"\def\x{1}"))
     ((False, 1), (True, 5))
@@ -101,9 +102,9 @@ def _number(source: str, constants: Constants) -> int | None:
 
 
 def _settle_characters(text: str, pos: int, constants: Constants) -> tuple[bool | None, int]:
-    r"""Settles ``\if``, which compares the next two characters, macros put in.
+    r"""Decides ``\if``, which compares the next two characters after macros are replaced by their values.
 
-    ``\if0`` at a line's end compares 0 with a space. A command that the source does not define is no digit.
+    ``\if0`` at a line's end compares 0 with a space. A command that the source does not define never equals a digit.
     """
     first, pos = _character(text, _skip_blanks(text, pos), constants)
     if not first or first[0] == "\\":
@@ -122,7 +123,10 @@ def _settle_characters(text: str, pos: int, constants: Constants) -> tuple[bool 
 
 
 def _character(text: str, pos: int, constants: Constants) -> tuple[str, int]:
-    r"""Returns the next character, a macro's text or ``\name``, and its end; nothing where none can be compared."""
+    r"""Returns what is next at ``pos``, and where it ends: a character, the known value of a macro, or ``\name``.
+
+    The first result is empty if the next character cannot be compared.
+    """
     match = _TOKEN.match(text, pos)
     if match is None or (match[3] and match[3] in _NO_CHARACTERS) or match[2]:
         return "", pos

@@ -1,6 +1,7 @@
-r"""A paper's parts: title, front matter, headings, bibliography, appendix; and the cuts that the paper names.
+r"""Finds a paper's parts (title, front matter, headings, bibliography, appendix) and cuts those the LLaMA paper names.
 
-Works on code with macros expanded and verbatim sealed, so that a heading is a heading. Linear.
+The text must have its macros expanded and its verbatim text sealed, so that every heading is a real one. The time is
+linear.
 """
 
 from __future__ import annotations
@@ -14,17 +15,17 @@ from filters.latex.macros import read_bracket, read_group
 from filters.latex.references import LATEX, PLAIN, remove_bibliography
 
 MIN_LEAD_CHARS = 3840
-"""How much text in front of the first heading can be the paper's own text; ours: twice the longest abstract that arXiv
+"""Least text before the first heading that can be the paper's own text. Ours: twice the longest abstract that arXiv
 takes (1,920 characters)."""
 MAX_HEADING_CHARS = 2000
-"""How long a title may be, with its notes; ours: arXiv's longest titles have some 300 characters."""
+"""Longest title, with its notes. Ours: arXiv's longest titles have about 300 characters."""
 MAX_FRONT_CHARS = 20_000
-r"""How long an ``\abstract{...}`` may be; ours: ten times what arXiv takes."""
+r"""Longest ``\abstract{...}``. Ours: ten times what arXiv takes."""
 _MAX_FRONT_RATIO = 20
-r"""A paper without headings whose front matter's last mark leaves less than this part behind it has the mark at its end
-(some put ``\maketitle`` there); ours."""
+r"""In a paper without headings, the last mark of the front matter is ignored if less than a twentieth of the text
+follows it. Some authors put ``\maketitle`` at the end. Ours."""
 _MAX_TRIES = 50
-"""Titles and front matter's commands that are looked into; ours: keeps a hostile source linear."""
+"""Maximum number of titles and front-matter commands examined. Ours: keeps the time linear on hostile sources."""
 
 _FRONT_MARK = re.compile(
     r"\\(?:maketitle|tableofcontents|endabstract|endfrontmatter|endtopmatter|endtitlepage|printAffiliationsAndNotice|end\s?\{(?:abstract|frontmatter"
@@ -53,20 +54,20 @@ _TITLE_BOX = re.compile(r"\\(?:vbox|hbox|centerline|leftline|line|titlefont|titl
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removal:
-    """A paper's body. ``num_headings``: of any depth, in the body; 0 is a paper without sections."""
+    """A paper's body. ``num_headings`` counts headings of any depth in the body; 0 means a paper without sections."""
 
     text: str
     title: str | None
     num_headings: int
     num_lead_chars: int
-    """Text kept in front of the first heading; 0 where the body begins with the heading."""
+    """Characters kept before the first heading; 0 if the body begins with the heading."""
 
 
 def cut_paper(text: str, *, keep_abstract: bool = False, drop_appendix: bool = False) -> Removal:
-    r"""Cuts everything before the first section, and the bibliography, and what follows ``\end{document}``.
+    r"""Cuts everything before the first section, the bibliography, and everything after ``\end{document}``.
 
-    Without any heading the body begins behind the front matter. So it does where more text stands before the first
-    heading than behind it: a letter whose one heading is "Acknowledgements" has its text in front.
+    The body begins after the front matter in two cases: if there is no heading, or if there is more text before the
+    first heading than after it. The latter is a letter whose one heading is "Acknowledgements".
 
     >>> cut_paper(r"\title{T}\begin{document}\maketitle x \section{One} a \bibliography{b}\end{document} z").text
     '\\section{One} a '
@@ -94,7 +95,7 @@ def _document_span(text: str) -> tuple[int, int]:
     if begin >= 0:
         begin += len("\\begin{document}")
     else:
-        amstex = _BEGIN_AMSTEX.search(text) if "\\topmatter" not in text else None  # the top matter is after \\document
+        amstex = _BEGIN_AMSTEX.search(text) if "\\topmatter" not in text else None  # \topmatter follows \document
         begin = amstex.end() if amstex else 0
         ends = _END_PLAIN
     end = ends.search(text, begin)
@@ -118,7 +119,7 @@ def _body_start(body: str, headings: list[int]) -> tuple[int, int]:
 
 
 def _front_end(body: str, limit: int) -> int:
-    """Where the front matter ends: behind its last mark before the first heading."""
+    """Returns where the front matter ends, which is after its last mark before ``limit``."""
     front = num_tries = 0
     for match in _FRONT_MARK.finditer(body, 0, limit):
         end = match.end()
@@ -141,7 +142,7 @@ def _abstract(front: str) -> str | None:
 
 
 def find_title(text: str) -> str | None:
-    r"""Returns the paper's title on one line, without its notes; None where there is none.
+    r"""Returns the paper's title on one line and without its notes; None if there is no title.
 
     >>> find_title(r"\title[Short]{On \\ {\bf things}\thanks{To all}}")
     'On {things}'

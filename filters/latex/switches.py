@@ -1,4 +1,4 @@
-r"""The named switches of etoolbox and ifthen: ``\newbool``, ``\booltrue``, ``\ifbool``, ``\iftoggle``."""
+r"""Handles the named switches of etoolbox and ifthen: ``\newbool``, ``\booltrue``, ``\ifbool``, ``\iftoggle``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _declare_switch(expander: Expander, start: int) -> bool:
 
 
 def _set_switch(value: bool | None) -> Handler:
-    """``value`` none: it stands behind the name."""
+    """Returns a handler that sets a switch to ``value``. If ``value`` is None, the value follows the name."""
 
     def handle(expander: Expander, start: int) -> bool:
         match = _SWITCH_NAME.match(expander.text, expander.pos)
@@ -63,4 +63,4 @@ SWITCHES: dict[str, Handler] = {
     **dict.fromkeys(("ifbool", "iftoggle"), _if_switch(is_negated=False)),
     **dict.fromkeys(("notbool", "nottoggle"), _if_switch(is_negated=True)),
 }
-"""The commands that declare, set and test a switch, by name."""
+"""Maps the commands that declare, set and test switches to their handlers."""

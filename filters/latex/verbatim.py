@@ -1,7 +1,8 @@
-r"""What is not LaTeX though it stands in the source: verbatim environments and commands, and hidden environments.
+r"""Finds the environments and commands of a LaTeX source whose text is not LaTeX, or that TeX does not print at all.
 
-Next to the well-known names a source declares its own: ``\lstnewenvironment``, ``\DefineShortVerb``,
-``\newcommand{\code}{\lstinline}``, ``\excludecomment``, ``\newenvironment{draft}{\comment}{\endcomment}``.
+The first kind is called verbatim, the second hidden. Besides the well-known names, a source can declare its own with
+``\lstnewenvironment``, ``\DefineShortVerb``, ``\newcommand{\code}{\lstinline}``, ``\excludecomment`` or
+``\newenvironment{draft}{\comment}{\endcomment}``.
 """
 
 from __future__ import annotations
@@ -16,23 +17,23 @@ VERBATIM_ENVIRONMENTS = words(
     " alltt spverbatim verbatimtab listing* tcblisting pyverbatim pycode pyblock luacode luacode* sageblock sagesilent"
     " Sinput Soutput Scode CodeInput CodeOutput asy gnuplot rawhtml boxedverbatim"
 )
-"""Environments whose body is not LaTeX: LaTeX's own, fancyvrb, listings, minted, the journals' for code."""
+"""Environments whose body is not LaTeX: LaTeX's own, those of fancyvrb, listings and minted, and journals' for code."""
 REMOVED_ENVIRONMENTS = frozenset({"comment", "filecontents", "filecontents*"})
-"""Environments that never reach the page: the comment package's, and files shipped inside the source."""
+"""Environments that TeX does not print: ``comment`` of the package ``comment``, and files shipped inside the source."""
 URL_COMMANDS = words("url path nolinkurl href")
 _INLINE_COMMANDS = words(
     "verb Verb EscVerb spverb fverb SaveVerb lstinline mintinline mint pygmentize url path nolinkurl href"
 )
 _STRICT_COMMANDS = frozenset({"verb"})
-r"""Commands whose delimiter must follow at once and may be a brace: LaTeX's ``\verb`` alone."""
+r"""Commands whose delimiter must follow at once and may be a brace. Only LaTeX's ``\verb`` is one."""
 _LANGUAGE_COMMANDS = words("mintinline mint SaveVerb")
 """Commands with an argument (a language, a name) before the verbatim text."""
 _MAX_INLINE_CHARS = 4096
-r"""How far the end of a ``\verb`` or ``\url`` is sought; TeX ends ``\verb`` at the line, a URL is under 2,048."""
+r"""Characters searched for the end of ``\verb`` or ``\url``. TeX ends ``\verb`` with the line. URLs are under 2,048."""
 _MAX_UNREAD = 200
-"""Definitions that cannot be read, after which no more are: keeps a hostile source linear."""
+"""After this many unreadable definitions of environments no more are read, so that the time stays linear."""
 _MAX_BODY_CHARS = 2000
-"""How long an environment's definition may be to be looked into; ours: what hides text is one short line."""
+"""Longer definitions of environments are not read. Ours: definitions that hide text are one short line."""
 
 _ALIAS_TARGETS = ("comment", "verb", "Verb", "spverb", "lstinline", "mintinline", "url", "path", "nolinkurl")
 _DECLARES = (
@@ -96,9 +97,9 @@ _DECLARES = (
         ),
     ),
 )
-"""The forms of declaration: words, one of which is in any text that has the form, and the pattern."""
+"""Declarations: (words, pattern). A text that matches the pattern contains at least one of the words."""
 _DECLARED_IN_BODY = ("newenvironment{", "\\exclude", "\\newminted")
-"""Words of the forms that are looked for after the preamble, too; the others stand in preambles."""
+"""If one of these words follows the preamble, all declarations are searched in the whole text, else in the preamble."""
 _HIDES = re.compile(r"\\comment(?![A-Za-z@])|\\begin\s*\{comment\}")
 _BOXES = re.compile(r"\\(?:setbox|savebox|lrbox(?![A-Za-z])|begin\s*\{lrbox\})")
 _SHOWS_BOX = re.compile(r"\\(?:usebox|box|copy|unvbox|unhbox|unvcopy|unhcopy)(?![A-Za-z])")
@@ -108,33 +109,33 @@ SHORT_VERB = re.compile(
     r"\\(DefineShortVerb|MakeShortVerb|MakeSpecialShortVerb|lstMakeShortInline|UndefineShortVerb|DeleteShortVerb"
     r"|lstDeleteShortInline)\*?\s*(?:\[[^\]\n]{0,300}\])?\s*\{?\s*\\?([^\sA-Za-z0-9{}\\%])\}?"
 )
-"""Makes a character a verbatim mark, or ends that; group 2 is the character."""
+"""Matches commands that make a character a delimiter of verbatim text, or undo that. Group 2 is the character."""
 
 
 @dataclass(slots=True)
 class Verbatim:
-    """The environments and commands of one source whose text is not LaTeX, and the environments that are hidden."""
+    """Names of the verbatim environments and commands of one source, and of its hidden environments (``removed``)."""
 
     environments: set[str] = field(default_factory=lambda: set(VERBATIM_ENVIRONMENTS))
     removed: set[str] = field(default_factory=lambda: set(REMOVED_ENVIRONMENTS))
     commands: set[str] = field(default_factory=lambda: set(_INLINE_COMMANDS))
     urls: set[str] = field(default_factory=lambda: set(URL_COMMANDS))
     marks: set[str] = field(default_factory=set)
-    r"""Characters that the source makes verbatim marks somewhere (``\DefineShortVerb``)."""
+    r"""Characters that the source makes delimiters of verbatim text somewhere (``\DefineShortVerb``)."""
 
     num_unread: int = 0
     """Definitions of environments that could not be read."""
 
     @property
     def own_commands(self) -> set[str]:
-        """Commands that the source itself declares; an expansion may still change their names."""
+        """Commands that the source itself declares. An expansion may still change their names."""
         return (self.commands | self.urls) - _INLINE_COMMANDS
 
 
 def declared_verbatim(text: str, *, known: Verbatim | None = None) -> Verbatim:
-    r"""Returns what is verbatim and what is hidden: the well-known names and those that the source declares.
+    r"""Returns the verbatim and hidden names: the well-known ones and those that the source declares.
 
-    ``known``: what other files of the paper declare; it is added to.
+    ``known`` has the names that other files of the paper declare. The names of this text are added to it.
 
     >>> found = declared_verbatim(r"\lstnewenvironment{code}{}{} \excludecomment{long} \let\c=\verb")
     >>> sorted(found.environments - VERBATIM_ENVIRONMENTS), sorted(found.removed - REMOVED_ENVIRONMENTS)
@@ -185,7 +186,7 @@ def _declare(found: Verbatim, text: str, match: re.Match[str]) -> None:
 
 
 def _define_environment(found: Verbatim, name: str, text: str, match: re.Match[str]) -> None:
-    r"""Adds an environment that is ``\comment`` or ``\verbatim`` by definition, or whose text is lost in a box."""
+    r"""Adds an environment that is defined by ``\comment`` or ``\verbatim``, or whose text goes to an unprinted box."""
     found.removed.discard(name)
     if found.num_unread > _MAX_UNREAD:
         return
@@ -224,9 +225,9 @@ def _read_groups(text: str, pos: int) -> list[str]:
 
 
 def inline_end(text: str, command: str, pos: int) -> int:
-    r"""Returns the end of a ``\verb|..|``, ``\lstinline..`` or ``\url{..}`` with arguments from ``pos``; -1 if none.
+    r"""Returns the end of a ``\verb|..|``, ``\lstinline..`` or ``\url{..}`` whose arguments begin at ``pos``, or -1.
 
-    All of them end on their own line, as TeX requires of ``\verb``.
+    All of them must end on their own line, as TeX requires of ``\verb``.
 
     >>> inline_end(r"\Verb[a=b]+100%+ x", "Verb", 5), inline_end(r"\verb x", "verb", 5)
     (16, -1)
@@ -264,6 +265,6 @@ def _skip_blanks(text: str, pos: int, limit: int) -> int:
 
 
 def mark_end(text: str, pos: int) -> int:
-    """Returns the end of the short verbatim that opens at ``pos``, on the same line; -1 if none."""
+    """Returns the end, on the same line, of the verbatim text whose delimiter is at ``pos``, or -1 if there is none."""
     limit = text.find("\n", pos, pos + _MAX_INLINE_CHARS)
     return text.find(text[pos], pos + 1, limit if limit >= 0 else pos + _MAX_INLINE_CHARS) + 1 or -1

@@ -1,4 +1,4 @@
-r"""The output of an expansion, piece by piece, and the questions that depend on how it ends."""
+r"""Collects the output of an expansion piece by piece, and answers questions about the end of the output."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from filters.latex.one_argument import MAX_BEFORE_CHARS, takes_token
 
 _MAX_BEFORE_PIECES = 4
 _GLANCE_CHARS = 24
-"""How far back a command is sought behind a letter or digit: longer names take no argument."""
+"""Characters searched backwards for a command before a letter or digit. Commands with longer names take no argument."""
 _MAY_END_COMMAND = " \n\t}])*"
 
 
@@ -18,7 +18,7 @@ class Writer:
         self.out: list[str] = []
 
     def emit(self, piece: str) -> None:
-        """Writes a piece out; a letter that would grow onto a command's name is held off by a space."""
+        """Writes a piece. Adds a space before it if its first letter would extend a command's name."""
         if not piece:
             return
         out = self.out
@@ -27,7 +27,7 @@ class Writer:
         out.append(piece)
 
     def is_argument(self) -> bool:
-        """True if what is written next is the whole argument of the command that ends the output."""
+        """Returns True if the next piece will be the whole argument of the command at the end of the output."""
         out = self.out
         if not out:
             return False
@@ -35,7 +35,7 @@ class Writer:
         last = piece[-1]
         if last == " ":
             last = piece[-2:-1]
-        if last.isalnum():  # a command's name is written in one piece
+        if last.isalnum():  # a command's name is always in one piece
             if len(piece) > _GLANCE_CHARS:
                 if piece.rfind("\\", -_GLANCE_CHARS) < 0:
                     return False
@@ -47,7 +47,10 @@ class Writer:
 
     @staticmethod
     def behind_empty_group(text: str, pos: int, filled: str) -> int:
-        r"""``\name{}``: the group only ended the name; it stays where it still does, or carries an index."""
+        r"""Returns the position after an empty group ``{}`` that only ended a macro's name, else ``pos``.
+
+        The group stays if ``filled`` ends in a command's name, or if an index follows the group.
+        """
         if text.startswith("{}", pos) and text[pos + 2 : pos + 3] not in ("_", "^"):
             return pos if ends_in_word(filled.removesuffix("\\xspace")) else pos + 2
         return pos

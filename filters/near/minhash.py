@@ -1,13 +1,13 @@
-"""MinHash signatures, equal to those of ``datasketch.MinHash`` bit for bit, computed in arrays.
+"""Computes MinHash signatures in arrays. They equal those of ``datasketch.MinHash`` bit for bit.
 
 A signature has ``num_perm`` numbers. The share of equal numbers of two signatures estimates the Jaccard similarity of
 two documents. Locality-sensitive hashing (LSH) cuts a signature into bands of rows. Documents that agree in all rows of
 one band are candidates: with b bands of r rows, two documents of similarity J become candidates with a probability of
-1 - (1 - J^r)^b (Leskovec et al., Mining of Massive Datasets, section 3.4). Here candidates are only nominated: the
-n-grams decide.
+1 - (1 - J^r)^b (Leskovec et al., Mining of Massive Datasets, section 3.4). Candidates are only nominated here. Their
+n-grams decide later.
 
 The permutations are those of ``datasketch.MinHash(num_perm, seed)`` under its scheme ``affine32``. To query our
-signatures with datasketch, give it the hash function that made them:
+signatures with datasketch, pass it our hash function:
 
 >>> import datasketch
 >>> theirs = datasketch.MinHash(num_perm=16, seed=1, hashfunc=ngram_hash)
@@ -32,18 +32,19 @@ import numpy.typing as npt
 from filters.books.overlap import Hashes, mix, ngram_hashes, normalise, word_hashes
 
 Signatures = npt.NDArray[np.uint32]
-"""(number of documents, num_perm). A document without n-grams has only ones: it equals no document's signature here,
-because it gets no band."""
+"""An array of shape (number of documents, num_perm). In the row of a document without n-grams all bits are 1. Such
+documents must not get bands, because their rows are equal."""
 
 SCHEME = "affine32"
 _BLOCK = 1 << 16
-"""Numbers that are permuted at once: 256 kB stay in a core's cache."""
+"""The number of hashes that are permuted at once. Their 256 kB fit in a core's cache."""
 
 
 def ngram_hash(ngram: bytes) -> int:
-    """Returns the 32-bit hash of an n-gram (normalised words with one space between): the upper half of our 64 bits.
+    """Returns the 32-bit hash of an n-gram: the upper half of our 64-bit hash.
 
-    It is slow and meant for queries: :func:`signatures` takes the hashes that exist anyway.
+    The n-gram must be normalised words with one space between them. The function is slow and meant for queries, because
+    :func:`signatures` uses hashes that exist already.
 
     >>> ngram_hash(b"it was the best of") == ngram_hash(b"it was the worst of")
     False
@@ -53,7 +54,7 @@ def ngram_hash(ngram: bytes) -> int:
 
 
 Permutations = tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]
-"""The factors and summands of the permutations, modulo 2^32."""
+"""The factors and the summands of the permutations, modulo 2^32."""
 
 
 @functools.cache
@@ -64,7 +65,7 @@ def permutations(num_perm: int, seed: int) -> Permutations:
 
 
 class Bands(NamedTuple):
-    """How LSH cuts a signature: its first ``num_bands * num_rows`` numbers are used."""
+    """How LSH cuts a signature. It uses the first ``num_bands * num_rows`` numbers."""
 
     num_bands: int
     num_rows: int
@@ -82,18 +83,20 @@ def bands_of(threshold: float, num_perm: int) -> Bands:
 
 
 def signatures(sets: Sequence[Hashes], *, num_perm: int, seed: int, num_used: int | None = None) -> Signatures:
-    """Returns the signatures of documents, from the sets of 64-bit hashes of :func:`filters.near.ngrams.ngram_sets`.
+    """Returns the signatures of documents from their n-grams.
 
-    ``num_used`` numbers of each are computed, if the bands need no more; the default is all.
+    Args:
+        sets: the 64-bit hashes that :func:`filters.near.ngrams.ngram_sets` returns.
+        num_used: how many numbers of each signature to compute; None for all. Bands may need fewer than all.
     """
     together = np.concatenate([*sets, np.empty(0, np.uint64)]) >> np.uint64(32)
     return _signatures(together.astype(np.uint32), [len(one) for one in sets], permutations(num_perm, seed), num_used)
 
 
 def signatures_sha1(texts: Sequence[str], *, ngram_words: int, num_perm: int, seed: int) -> Signatures:
-    """Returns signatures with datasketch's own hash function, SHA-1 of each n-gram: for users of other sketches.
+    """Returns signatures made with datasketch's default hash function (SHA-1), for comparison with other sketches.
 
-    A call of SHA-1 for each n-gram makes this several times slower than :func:`signatures`.
+    It calls SHA-1 once per n-gram, so it is several times slower than :func:`signatures`.
     """
     sets = [_sha1_hashes(text, ngram_words) for text in texts]
     together = np.concatenate([*sets, np.empty(0, np.uint32)])
@@ -131,7 +134,7 @@ def _signatures(
 
 
 def _fmix(hashes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
-    """The finaliser of MurmurHash3 for 32 bits, with which datasketch mixes every hash first."""
+    """Applies the 32-bit finaliser of MurmurHash3, with which datasketch mixes every hash first."""
     hashes = hashes ^ (hashes >> np.uint32(16))
     hashes *= np.uint32(0x85EBCA6B)
     hashes ^= hashes >> np.uint32(13)
@@ -140,7 +143,9 @@ def _fmix(hashes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
 
 
 def band_keys(found: Signatures, bands: Bands) -> Hashes:
-    """Returns a 64-bit key of each band of each signature: (documents, bands). Bands differ in all keys by number.
+    """Returns a 64-bit key per band of each signature, as an array of shape (documents, bands).
+
+    The number of the band is part of the key, so equal rows in two different bands give different keys.
 
     >>> keys = band_keys(np.array([[1, 2, 3, 4], [1, 2, 9, 9]], np.uint32), Bands(2, 2))
     >>> (keys[0] == keys[1]).tolist()
@@ -156,9 +161,10 @@ def band_keys(found: Signatures, bands: Bands) -> Hashes:
 
 
 def sampled(hashes: Hashes, keep_one_in: int) -> Hashes:
-    """Returns the sample of a document's n-grams by which containment is found: a mixed hash decides.
+    """Returns a sample of a document's n-grams: the hashes that are at most 1 / ``keep_one_in`` of the greatest hash.
 
-    The same n-gram is in the sample of every document that contains it, or of none.
+    If two documents share an n-gram, it is in the samples of both or of neither. So samples can find documents that are
+    contained in others.
     """
     limit = np.uint64(((1 << 64) - 1) // keep_one_in)
     return hashes[: int(np.searchsorted(hashes, limit, side="right"))]

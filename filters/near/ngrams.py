@@ -1,8 +1,8 @@
-"""The sets of word n-grams of many texts at once, and how much of one set stands in another.
+"""Computes the sets of word n-grams of many texts at once, and how much two sets share.
 
-What is a word is defined in :mod:`filters.books.overlap`, whose ``shingles`` gives the same sets one text at a time. A
-web page has a few hundred words. For so few, the calls of numpy cost more than the work in them, so here the words of
-all texts of a batch are hashed in one go.
+:mod:`filters.books.overlap` defines words. Its ``shingles`` gives the same sets for one text at a time. A web page has
+a few hundred words. For so few words, calling numpy costs more than the work inside. So the words of all texts of a
+batch are hashed in one call here.
 """
 
 from __future__ import annotations
@@ -22,8 +22,11 @@ _SEPARATOR_BYTE = 0xFF
 def ngram_sets(texts: Sequence[str], *, ngram_words: int) -> list[Hashes]:
     """Returns the set of word n-grams of each text, as sorted distinct 64-bit hashes.
 
-    A text of fewer words than ``ngram_words`` has no n-gram. (:func:`filters.books.overlap.shingles` gives it one, of
+    A text with fewer words than ``ngram_words`` has no n-gram. (:func:`filters.books.overlap.shingles` returns one of
     all its words. Here such texts are not compared, so that two short texts never match by accident.)
+
+    Raises:
+        ValueError: ``ngram_words`` is less than 1.
 
     >>> [len(found) for found in ngram_sets(["a b c d e f", "a b", ""], ngram_words=5)]
     [2, 0, 0]
@@ -42,18 +45,18 @@ def ngram_sets(texts: Sequence[str], *, ngram_words: int) -> list[Hashes]:
 
 
 class Measured(NamedTuple):
-    """What two documents share, exactly."""
+    """The exact overlap of two documents."""
 
     num_shared: int
-    """The number of distinct n-grams that are in both."""
+    """The number of distinct n-grams that both contain."""
     containment: float
     """The share of the first document's n-grams that the second contains."""
     jaccard: float
-    """The shared n-grams divided by those that are in either."""
+    """The number of shared n-grams divided by the number of n-grams in either document."""
 
 
 def measured(inner: Hashes, outer: Hashes) -> Measured:
-    """Measures how much of ``inner`` stands in ``outer``. Both are sorted and distinct. An empty set shares nothing.
+    """Measures how much of ``inner`` is in ``outer``. Both must be sorted and distinct. An empty set shares nothing.
 
     >>> measured(np.array([1, 2, 3, 4], np.uint64), np.array([2, 3, 4, 5, 6, 7], np.uint64))
     Measured(num_shared=3, containment=0.75, jaccard=0.42857142857142855)

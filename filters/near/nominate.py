@@ -1,7 +1,7 @@
-"""The candidate pairs of documents that share a key: a band of their signatures, or a sampled n-gram.
+"""Finds candidate pairs: documents that share a key, which is a band of their signatures or a sampled n-gram.
 
-Documents are numbers here, in the order in which they stay (:mod:`filters.near.resolve`): a smaller number stays before
-a larger one. All work is linear in the entries, however many documents share a key.
+Documents are numbers here, ordered by rank (:mod:`filters.near.resolve`): a document with a smaller number is kept
+first. The work is linear in the number of entries, however many documents share a key.
 """
 
 from __future__ import annotations
@@ -18,29 +18,30 @@ from filters.books.overlap import Hashes
 Numbers = npt.NDArray[np.int64]
 
 MAX_DOCUMENTS_PER_KEY = 64
-"""A key that more documents share is common. Ours: at most 2,016 pairs per key."""
+"""A key that more documents share is called common. Ours: a key that is not common makes at most 2,016 pairs."""
 NUM_LEADERS = 8
-"""Each document of a common key is paired with this many of those that stay first. Ours."""
+"""Each document with a common key is paired with this many documents of the first ranks. Ours."""
 NUM_NEIGHBOURS = 4
-"""And with this many just before it in the order, which have nearly its length, as copies do. Ours."""
+"""It is also paired with this many documents just before it. They have nearly its length, as copies do. Ours."""
 MIN_SAMPLED = 0.3
-"""A pair is looked at if it shares this part of the sampled n-grams that it would share on average if it overlapped
-just enough to be dropped. Ours: with 150 n-grams of which one in 16 is sampled, and an overlap of 0.8, seven are shared
-on average and two must be."""
+"""A pair is a candidate if it shares at least this part of the expected number of sampled n-grams. Expected is the
+average number for a pair that overlaps just enough to be removed. Ours. For example, a document has 150 n-grams, one in
+16 is sampled, and the limit is 0.8. Then seven are expected, and a candidate must share two."""
 NUM_DEVIATIONS = 3.0
-"""And if it shares at most so many standard deviations (the square root of that number) less. Ours: one pair in 700 is
-missed just above the limit, and far fewer above it. Of long documents this asks for more."""
+"""A candidate must also share at least the expected number minus this many standard deviations (the square root of the
+expected number). This bound is the higher one for long documents. Ours: of the pairs just above the limit one in 700 is
+missed, and far fewer of the pairs with larger overlaps."""
 
 
 class Nominated(NamedTuple):
     """The pairs of documents that share keys."""
 
     pairs: Numbers
-    """(number of pairs, 2): the document that stays first, and the other. Each pair once, sorted."""
+    """An array of shape (number of pairs, 2): the document of the first rank, and the other. Sorted and distinct."""
     counts: Numbers
-    """How many of the keys each pair shares, as far as it was seen to."""
+    """The number of keys that nominated each pair."""
     num_not_compared: int
-    """The number of pairs that share a common key and were not nominated by it. Another key may nominate them."""
+    """The number of pairs that share a common key and that this key did not nominate. Another key may nominate them."""
 
 
 def nominate(
@@ -53,8 +54,11 @@ def nominate(
 ) -> Nominated:
     """Returns the pairs of documents that share keys. ``documents[i]`` has the key ``keys[i]``, in any order.
 
-    All documents of a key are paired, unless they are more than ``max_documents_per_key``. Then each is paired with the
-    leaders and with its neighbours only, and the pairs left out are counted.
+    If at most ``max_documents_per_key`` documents share a key, all of them are paired. Otherwise each is paired only
+    with the leaders and with its neighbours, and the other pairs are counted.
+
+    Raises:
+        ValueError: leaders and neighbours together are not fewer than ``max_documents_per_key``.
 
     >>> keys, documents = np.array([5, 5, 5, 9], np.uint64), np.array([2, 0, 1, 1])
     >>> nominate(keys, documents).pairs.tolist()
@@ -77,7 +81,7 @@ def nominate(
         weights.append(np.ones(len(found[-1]), np.int64))
     num_left_out = 0
     is_common = sizes > max_documents_per_key
-    # Copies share all their keys: what has the same documents is paired once.
+    # Copies share all their keys. Keys with the same documents are handled once.
     common: Counter[bytes] = Counter()
     first_start: dict[bytes, tuple[int, int]] = {}
     for start, size in zip(starts[is_common].tolist(), sizes[is_common].tolist(), strict=True):
@@ -94,17 +98,17 @@ def nominate(
 
 
 def _of_common(documents: Numbers, num_leaders: int, num_neighbours: int) -> Numbers:
-    """Returns the pairs with leaders and with neighbours, each once."""
+    """Returns the pairs of each document with the leaders and with its neighbours, without repetition."""
     leader, follower = np.triu_indices(num_leaders, 1, documents.size)
     found = [np.stack([documents[leader], documents[follower]], axis=1)]
     for distance in range(1, num_neighbours + 1):
-        later = np.arange(num_leaders + distance, documents.size)  # those before are paired with leaders
+        later = np.arange(num_leaders + distance, documents.size)  # earlier ones are paired with leaders
         found.append(np.stack([documents[later - distance], documents[later]], axis=1))
     return np.concatenate(found)
 
 
 def _counted(pairs: Numbers, weights: Numbers) -> tuple[Numbers, Numbers]:
-    """Returns the distinct pairs in order, and the sum of the weights of each."""
+    """Returns the distinct pairs, sorted, and the sum of the weights of each."""
     if not len(pairs):
         return pairs, weights
     order = np.lexsort((pairs[:, 1], pairs[:, 0]))
@@ -113,13 +117,13 @@ def _counted(pairs: Numbers, weights: Numbers) -> tuple[Numbers, Numbers]:
     return pairs[starts], np.add.reduceat(weights, starts)
 
 
-def is_candidate(num_bands: int, num_sampled: int, num_wanted: float) -> bool:
-    """True if a pair must be verified: it shares a band, or enough sampled n-grams.
+def is_candidate(num_bands: int, num_sampled: int, num_expected: float) -> bool:
+    """True if a pair must be verified, because it shares a band or enough sampled n-grams.
 
-    ``num_wanted`` is the number of sampled n-grams that two documents share on average if they overlap just enough.
+    ``num_expected`` is the average number of shared sampled n-grams of a pair that overlaps just enough to be removed.
 
     >>> is_candidate(1, 0, 25.0), is_candidate(0, 10, 25.0), is_candidate(0, 9, 25.0), is_candidate(0, 1, 1.5)
     (True, True, False, True)
     """
-    least = max(1.0, MIN_SAMPLED * num_wanted, num_wanted - NUM_DEVIATIONS * num_wanted**0.5)
+    least = max(1.0, MIN_SAMPLED * num_expected, num_expected - NUM_DEVIATIONS * num_expected**0.5)
     return num_bands > 0 or num_sampled >= int(least)

@@ -1,10 +1,12 @@
-"""Which documents of the verified pairs go: each only for a document that stays.
+"""Decides which documents of the verified pairs are removed: a document is removed only for a document that is kept.
 
-Documents stay in an order: the source that comes first in the list of sources, then the document with the most n-grams,
-then the smallest hash of the id, the text and the other columns. The order depends neither on files nor on workers.
-Only documents that are equal in all of that are ordered by where they were read. Documents are taken in this order. A
-document goes if a verified pair joins it with a document before it that stays. So no document goes for one that is
-itself removed: in a chain A, B, C in which only neighbours overlap, B alone goes.
+Documents are ordered by rank. First comes the source that is first in the list of sources, then the document with the
+most n-grams, then the smallest hash of the id, the text and the other columns. So the order depends neither on files
+nor on workers. Only documents that are equal in all of these are ordered by where they were read.
+
+Documents are decided in this order. A document is removed if a verified pair joins it with an earlier document that is
+kept. So no document is removed for one that is itself removed. For example, if only neighbours overlap in a chain A, B,
+C, then B alone is removed.
 """
 
 from __future__ import annotations
@@ -16,25 +18,26 @@ from typing import TypeVar
 
 import xxhash
 
-STANDING_BYTES = 16
+RANK_BYTES = 16
 _HASH_BYTES, _PLACE_BYTES = 5, 7
 MAX_PRIORITY = 0xFF
 _MAX_NGRAMS = 0xFFFFFF
-"""Documents with more n-grams (100 MB of text) stand as if they had so many."""
+"""Documents with more n-grams (100 MB of text) are ranked as if they had this many."""
 
 Edge = TypeVar("Edge")
 
 
-def standing(priority: int, num_ngrams: int, content: bytes, place: bytes) -> bytes:
-    """Returns the place of a document in the order in which documents stay, as 16 bytes that sort as the order does.
+def rank_of(priority: int, num_ngrams: int, content: bytes, place: bytes) -> bytes:
+    """Returns the rank of a document as 16 bytes. Bytes that sort first are kept first.
 
     Args:
-        priority: of its source; 0 stays first.
-        content: its id, its text and its other columns, or a hash of them. 5 bytes of a hash of it come next.
-        place: where it was read. No two documents have the same. 7 bytes of a hash of it come last, so that equal
-            documents (a million of them have one chance in 100,000 to be taken for one another) differ too.
+        priority: the position of its source in the list of sources, from 0.
+        content: its id, text and other columns, or a hash of them. The rank has 5 bytes of a hash of this.
+        place: where it was read; different for each document. The rank has 7 bytes of a hash of this, so that equal
+            documents have different ranks. Among a million equal documents the chance that two ranks are equal is one
+            in 100,000.
 
-    >>> standing(0, 9, b"b", b"1") < standing(0, 8, b"a", b"2") < standing(1, 100, b"a", b"3")
+    >>> rank_of(0, 9, b"b", b"1") < rank_of(0, 8, b"a", b"2") < rank_of(1, 100, b"a", b"3")
     True
     """
     assert 0 <= priority <= MAX_PRIORITY, priority
@@ -44,32 +47,35 @@ def standing(priority: int, num_ngrams: int, content: bytes, place: bytes) -> by
 
 
 def num_ngrams_of(high: int) -> int:
-    """Returns the number of n-grams of a document, from the first 8 bytes of its standing.
+    """Returns the number of n-grams of a document, from the first 8 bytes of its rank.
 
-    >>> num_ngrams_of(int.from_bytes(standing(3, 1234, b"x", b"")[:8], "big"))
+    >>> num_ngrams_of(int.from_bytes(rank_of(3, 1234, b"x", b"")[:8], "big"))
     1234
     """
     return _MAX_NGRAMS - (high >> 32 & _MAX_NGRAMS)
 
 
 def resolve(edges: Iterable[tuple[bytes, bytes, float, Edge]]) -> Iterator[tuple[bytes, bytes, float, Edge]]:
-    """Yields, for each document that goes, the edge to the document that it goes for.
+    """Yields one edge per removed document: the edge to the document that is kept in its place.
 
-    Each edge is (standing of the one that may go, standing of the one before it, overlap, anything). Edges come sorted
-    by the first. If several documents that stay overlap it, it goes for the one with the greatest overlap, then for the
-    one that stays first. Memory: the standings of the documents that go, about 100 bytes each.
+    If several kept documents overlap the removed one, the edge with the greatest overlap is chosen, then the edge to
+    the document with the first rank. The function holds the ranks of removed documents in memory, about 100 bytes each.
 
-    >>> a, b, c = (standing(0, n, b"x", b"") for n in (9, 8, 7))
-    >>> [(gone == b, kept == a) for gone, kept, _, _ in resolve([(b, a, 0.9, ()), (c, b, 0.9, ())])]
+    Args:
+        edges: tuples of (rank of the document that may be removed, rank of an earlier document, overlap, anything),
+            sorted by the first rank.
+
+    >>> a, b, c = (rank_of(0, n, b"x", b"") for n in (9, 8, 7))
+    >>> [(removed == b, kept == a) for removed, kept, _, _ in resolve([(b, a, 0.9, ()), (c, b, 0.9, ())])]
     [(True, True)]
     """
-    gone: set[bytes] = set()
+    removed: set[bytes] = set()
     for document, its in groupby(edges, key=itemgetter(0)):
         best = None
         for edge in its:
-            assert edge[1] < document, "an edge to a document that stays later"
-            if edge[1] not in gone and (best is None or (-edge[2], edge[1]) < (-best[2], best[1])):
+            assert edge[1] < document, "an edge to a document of a later rank"
+            if edge[1] not in removed and (best is None or (-edge[2], edge[1]) < (-best[2], best[1])):
                 best = edge
         if best is not None:
-            gone.add(document)
+            removed.add(document)
             yield best

@@ -1,4 +1,4 @@
-"""Steps that keep the articles of the requested wikis: by language, and by what is left of the text."""
+"""Contains the steps that keep the articles of the requested wikis, judged by language and by the text that is left."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ class WikiLanguages(Step):
 
     NAME: ClassVar[str] = "wiki_languages"
     DATA_VERSION: ClassVar[int] = 1
+    NEEDS: ClassVar[tuple[str, ...]] = ("_wiki",)
     REASONS: ClassVar[tuple[str, ...]] = ("other_language",)
     CITE: ClassVar[str] = "the paper"
 
@@ -56,6 +57,7 @@ class Article(Step):
 
     NAME: ClassVar[str] = "article"
     DATA_VERSION: ClassVar[int] = 1
+    NEEDS: ClassVar[tuple[str, ...]] = ("title", "_is_disambiguation")
     REASONS: ClassVar[tuple[str, ...]] = ("empty_article", "disambiguation", "no_prose")
 
     is_disambiguation_dropped: bool = False

@@ -1,4 +1,4 @@
-"""Finds the addresses that a page cites, from which the classifier of pages that Wikipedia would cite is trained."""
+"""Finds the URLs that a page cites. The classifier of pages that Wikipedia would cite is trained on them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from filters.wikitext.protected_text import decode_entities
 
 MAX_URL_CHARS = 2048
-"""Longest address in characters (ours): longer ones are those of trackers and searches."""
+"""Longest URL in characters. Ours: longer ones belong to trackers and searches."""
 
 _I = re.IGNORECASE
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
@@ -24,11 +24,11 @@ _HOST = re.compile(r"^https?://[^/?#\s.]+\.[^/?#\s]+", _I)
 
 
 def cited_urls(wikitext: str) -> list[str]:
-    """Returns every address outside the wikis that the page names, each once, in order of appearance.
+    """Returns every URL outside the wikis that the page names, each once, in order of appearance.
 
-    Addresses are found in references, templates and links. A copy in an archive counts as its original. Comments and
-    ``<nowiki>`` are skipped. (RedPajama's
-    ``extract_urls.py`` reads lines with a bare ``<ref>`` only and so misses references with a name.)
+    URLs are found in references, templates and links. A copy in an archive counts as its original. Comments and
+    ``<nowiki>`` are skipped. (RedPajama's ``extract_urls.py`` reads only lines with a bare ``<ref>``, so it misses
+    references with a name.)
 
     >>> cited_urls("a<ref name=x>{{cite web|url=http://a.org/b|archive-url=https://web.archive.org/web/2015/http://a.org/b}}</ref>")
     ['http://a.org/b']

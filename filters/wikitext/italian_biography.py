@@ -1,4 +1,4 @@
-"""Writes the first sentence of the Italian wiki's biographies, which its authors fill into a template."""
+"""Writes the first sentence of biographies on the Italian wiki, which a template generates there."""
 
 from __future__ import annotations
 

@@ -15,10 +15,10 @@ _HEADLESS_ITEM = re.compile(r"[,;:.)]|[–—]\s")
 _HEADLESS = ",;:.)–—"
 _LETTER = re.compile(r"[^\W\d_]")
 _LAST_SENTENCE = re.compile(r"(?:[^\W\d_]{3,}|[0-9]{4}|[)\]\"”»])[.!?][\"”»)\]]*\s+(?=[^\s\W_a-zа-я]|[«„“\"'(])")
-"""The end of the sentence before; a point after a shorter word may be an abbreviation's."""
+"""Matches the end of the previous sentence. A point after a shorter word may belong to an abbreviation."""
 _MAX_SENTENCE_CHARS = 2000
 _MAX_LEAD_IN_CHARS = 200
-"""A longer sentence says more than what it announces, and stays (ours)."""
+"""Longest lead-in. Ours: a longer sentence says more than what it announces, so it stays."""
 _MAX_LIST_DEPTH = 10
 _MAX_HEADING_LEVEL = 6
 _LIST_MARKS = "*#:;"
@@ -27,12 +27,12 @@ _SPECIAL = frozenset(_LIST_MARKS + "=|!" + BREAK + REMOVED_BLOCK)
 
 
 def lay_out(text: str, apparatus_headings: frozenset[str], rules: TextRules) -> str:
-    """Lays the page's lines out as plain text.
+    """Returns the page's lines as plain text.
 
-    Headings get blank lines around them, and are removed if nothing follows under them; sections of apparatus are
-    removed whole. Lists keep a dash or a number, code keeps its indentation, one blank line separates paragraphs. A
-    line that ends with a colon is removed if all that it announces was removed ("The members are:" before a table).
-    A section of prose stays whatever its heading says (a country's "Literature").
+    Headings get blank lines around them, and are removed if nothing follows them. Sections of apparatus (references,
+    external links) are removed whole. List items keep a dash or a number, code keeps its indentation, and one blank
+    line separates paragraphs. A line that ends with a colon is removed if everything that it announces was removed
+    ("The members are:" before a table). A section of prose stays whatever its heading is (a country's "Literature").
     """
     if "__" in text:
         text = _MAGIC.sub(lambda match: "" if match[1].isupper() else match[0], text)
@@ -67,10 +67,10 @@ def lay_out(text: str, apparatus_headings: frozenset[str], rules: TextRules) -> 
 
 @dataclass(slots=True)
 class _LeadIn:
-    """A line that ends with a colon, until what follows is known."""
+    """A line that ends with a colon. It is removed if nothing that it announces is written."""
 
     num_lines: int
-    """Number of lines before it and before the headings that were written with it."""
+    """Number of output lines before the headings that were written with this line."""
     headings: list[tuple[int, str]]
 
 
@@ -80,9 +80,9 @@ class _Layout:
     rules: TextRules
     out: list[str] = field(default_factory=list)
     pending: list[tuple[int, str]] = field(default_factory=list)
-    """Headings under which nothing was written yet, with their levels."""
+    """Levels and words of headings that are not written yet, because nothing follows them so far."""
     numbers: dict[str, int] = field(default_factory=dict)
-    """The last number of each open numbered list, by its marks."""
+    """The last number of each open numbered list, by the list marks."""
     apparatus_level: int = 0
     level: int = 0
     preformatted_end: int = 0
@@ -92,7 +92,7 @@ class _Layout:
     """True if something was removed since the last line that was written."""
 
     def is_apparatus(self, line: str) -> bool:
-        """True if the line is the heading of a section of apparatus, by its words."""
+        """Returns True if the line is a heading that names a section of apparatus."""
         parsed = self._heading(line) if line.rstrip(BREAK + " ")[-1] == "=" else None
         return parsed is not None and self._names_apparatus(parsed[1])
 
@@ -104,7 +104,7 @@ class _Layout:
 
         Args:
             line: the line.
-            is_prose: True for a heading whose section is prose, whatever its words say.
+            is_prose: True for a heading whose section is prose, whatever the heading is.
         """
         if REMOVED_BLOCK in line:
             self.is_block_removed = True
@@ -114,7 +114,7 @@ class _Layout:
             self._add_blank()
         elif first == "=" and line.rstrip(BREAK + " ")[-1] == "=" and (parsed := self._heading(line)):
             self._add_heading(*parsed, is_prose=is_prose)
-        elif self.apparatus_level:  # no heading, though it began like one
+        elif self.apparatus_level:  # no heading, although it begins with "="
             return
         elif first in _LIST_MARKS:
             self.write(self._list_item(line), line)
@@ -129,7 +129,7 @@ class _Layout:
                 self.write(plain(line, self.rules), line)
 
     def add_preformatted(self, raw: str) -> None:
-        """Adds a line of preformatted text, with the spaces that it has more than its neighbours."""
+        """Adds a line of preformatted text, without the indentation that all lines of its block have."""
         self.numbers.clear()
         line = without_quotes(raw[self.indent :].rstrip()).replace(BREAK, "\n").replace(REMOVED_BLOCK, "")
         if line.strip():
@@ -141,9 +141,9 @@ class _Layout:
                 self.out.append(line)
 
     def find_preformatted(self, lines: list[str], start: int) -> None:
-        """Finds the end of the lines from ``start`` that begin with a space, which are preformatted text.
+        """Finds the end of the preformatted text at ``start``: consecutive lines that begin with a space.
 
-        One line alone is a slip of the writer, and lines that all are items are a list.
+        A single such line is a typing error and no preformatted text. A block of list items is a list.
         """
         end = start
         while end < len(lines) and lines[end][:1] == " " and lines[end].strip():
@@ -154,7 +154,7 @@ class _Layout:
             self.indent = min(len(line) - len(line.lstrip(" ")) for line in block)
 
     def drop_lead_in(self) -> None:
-        """Removes the line that announced something, since nothing that it announced was written."""
+        """Removes the last lead-in, because nothing that it announced was written."""
         if self.lead_in is None:
             return
         lead_in, self.lead_in = self.lead_in, None
@@ -196,7 +196,7 @@ class _Layout:
             self.pending.append((level, heading))
 
     def write(self, line: str, source: str) -> None:
-        """Writes a line, after the headings that wait for one; drops the lead-in of what was removed before it."""
+        """Writes a line after its pending headings. Removes a lead-in whose announced block was removed."""
         if len(line) < MAX_EMPTY_CHARS and is_empty(line):
             self.is_block_removed = True
             return
@@ -212,11 +212,11 @@ class _Layout:
             self._write_lead_in(line)
             return
         if out and not out[-1] and _is_item(line) and len(out) > 1 and _is_item(out[-2]):
-            out.pop()  # what was between two items was removed
+            out.pop()  # the text between two items was removed
         out.append(line)
 
     def _write_lead_in(self, line: str) -> None:
-        """Writes the headings that wait for a line, and a line that may announce the next one."""
+        """Writes the pending headings and a line. Stores the line as a lead-in if it ends with a colon."""
         out = self.out
         num_lines, headings = len(out), self.pending.copy()
         for _, heading in headings:
@@ -227,7 +227,7 @@ class _Layout:
             self.lead_in = _LeadIn(num_lines, headings)
 
     def _heading(self, line: str) -> tuple[int, str] | None:
-        """Returns level and words of ``== words ==``; of unequal signs the fewer count, as in MediaWiki."""
+        """Returns level and words of ``== words ==``, or None. Of unequal signs the fewer count, as in MediaWiki."""
         line = line.rstrip(BREAK + " ")
         inner = line.strip("=")
         if not inner.strip():
@@ -255,7 +255,7 @@ class _Layout:
         is_headless = words[:1] in _HEADLESS and _HEADLESS_ITEM.match(words) is not None
         words = self._pieces(words) if BREAK in words else plain(words, self.rules)
         if not words or not words.strip(" -–—,.;:|*") or (is_headless and not _LETTER.search(words)):
-            return ""  # a number whose head was removed says nothing
+            return ""  # a number without its words
         if kind == "*":
             return f"{indent}- {words}"
         for level in [level for level in numbers if len(level) > len(bullets)]:
@@ -265,7 +265,7 @@ class _Layout:
         return f"{indent}{numbers[key]}. {words}"
 
     def _pieces(self, words: str) -> str:
-        """Returns the words of an item or term; a line break inside it stays."""
+        """Returns the words of an item or term. Line breaks inside them stay."""
         pieces = (plain(piece, self.rules) for piece in words.split(BREAK))
         return "\n".join(piece for piece in pieces if piece)
 
@@ -275,5 +275,5 @@ def _is_item(line: str) -> bool:
 
 
 def _is_table_row(line: str) -> bool:
-    """True for a table's row outside of any table, whose beginning a template has."""
+    """Returns True for a table row outside of any table, as when a template contains the table's beginning."""
     return HELD_OPEN not in line and (line[0] == "|" or "!!" in line or "scope=" in line or line.startswith("! "))

@@ -1,4 +1,4 @@
-"""Cleans one line: removes emphasis, and tidies the traces of removed templates."""
+"""Cleans one line: removes emphasis and the traces of removed templates."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_EMPTY_CHARS = 200
 _ONLY_LINK = re.compile(r"(?:- |\d+\. )?(?:https?://|www\.)\S+\.?")
 _ONLY_SIGNS = re.compile(r"[\W_]*")
 _EMPTY_BRACKETS = re.compile(r"(?<!\w)\([\s,;:/–—-]{0,20}\)|(?<=\w)\([\s,;:/–—-]{1,20}\)")
-"""Empty brackets; those of a function's name (``main()``) stay."""
+"""Matches empty brackets, except those after a function's name (``main()``)."""
 _AFTER_BRACKET = re.compile(r"\([\s,;:]++(?!\))")
 _BEFORE_BRACKET = re.compile(r"(?<!\()[ ,;:]{1,8}\)")
 _REPEATED = re.compile(r"([,;])(?: ?[,;])++")
@@ -25,14 +25,14 @@ _LEADING = re.compile(r"(?:[,;](?=\s|$)\s*)+")
 
 @dataclass(frozen=True, slots=True)
 class TextRules:
-    """Rules of punctuation that differ between languages."""
+    """Punctuation rules that differ between languages."""
 
     is_semicolon_spaced: bool = False
-    """True for French, where a space before ``;`` is no trace of a removed template."""
+    """True for French, which writes a space before ``;``. Elsewhere it is the trace of a removed template."""
 
 
 def plain(line: str, rules: TextRules) -> str:
-    """Removes emphasis and tidies what removed templates leave: empty brackets, doubled commas, spaces before them.
+    """Removes emphasis and traces of removed templates: empty brackets, doubled commas, spaces before commas.
 
     >>> plain("'''A''' ( ; born 1900) , the (, ) pear ; x", TextRules()), plain(", dal 2001", TextRules())
     ('A (born 1900), the pear; x', 'dal 2001')
@@ -58,7 +58,7 @@ def plain(line: str, rules: TextRules) -> str:
 
 
 def is_empty(line: str) -> bool:
-    """True if the line has nothing that a reader reads: signs only, a rule, or an address alone."""
+    """Returns True if the line has no words: it is empty, or only signs, or only a URL."""
     if len(line) < MAX_EMPTY_CHARS and HELD_OPEN not in line:
         return _ONLY_SIGNS.fullmatch(line) is not None or (
             ("://" in line or "www." in line) and _ONLY_LINK.fullmatch(line) is not None
@@ -67,7 +67,7 @@ def is_empty(line: str) -> bool:
 
 
 def _tidy_brackets(line: str) -> str:
-    """Tidies what a removed template leaves: "Berlin (; born 1900)", "Pear ()".
+    """Removes the traces of templates in brackets: "Berlin (; born 1900)", "Pear ()".
 
     >>> _tidy_brackets("Berlin (, German: Berlin ) and a pear ()")
     'Berlin (German: Berlin) and a pear '
@@ -81,7 +81,7 @@ def _tidy_brackets(line: str) -> str:
 
 
 def without_quotes(line: str) -> str:
-    """Removes ``''`` and ``'''``; an apostrophe next to them stays, by MediaWiki's own rule (``doQuotes``).
+    """Removes ``''`` and ``'''``. Apostrophes next to them stay, as MediaWiki's own rule has it (``doQuotes``).
 
     >>> without_quotes("l'''Équipe'' de '''France'''"), without_quotes("''a'' '''''b'''''")
     ("l'Équipe de France", 'a b')
@@ -100,7 +100,10 @@ def without_quotes(line: str) -> str:
 
 
 def _miscounted(pieces: list[str], runs: list[int]) -> int | None:
-    """Finds the ``'''`` that is an apostrophe and an opening ``''``: best after a word of one letter (l'''Équipe'')."""
+    """Returns the index of the ``'''`` that is an apostrophe and an opening ``''``, or None if there is no ``'''``.
+
+    A ``'''`` after a word of one letter is preferred (``l'''Équipe''``).
+    """
 
     def candidates() -> Iterator[tuple[int, int]]:
         for index, run in enumerate(runs):

@@ -7,7 +7,7 @@ import re
 from filters.wikitext.wiki_names import WikiNames
 
 _MAX_OPEN = 40
-"""Most links that can be open inside one another. A page that opens more is broken; the brackets beyond are removed."""
+"""Maximum depth of links inside each other. Ours: a page with more is broken, and the further brackets are removed."""
 _PLAIN = re.compile(r"\[\[(?![^|\]\[\n:]*+:)(?:[^\[\]|\n]++\|)?([^\[\]|\n]++)\]\]")
 _BRACKETS = re.compile(r"\[\[|\]\]")
 _FILE_NAME = re.compile(r"\.(?:jpe?g|png|svg|gif|tiff?|web[mp]|og[gva]|pdf|djvu|mid|flac|wav|mp3|xcf)$", re.IGNORECASE)
@@ -50,7 +50,7 @@ _PROJECTS = frozenset(
 
 
 def resolve_links(text: str, syntax: WikiNames) -> str:
-    """Replaces every ``[[...]]`` by the words it shows, nested ones first; brackets without a pair are removed.
+    """Replaces every ``[[...]]`` by the words that it shows, nested ones first. Removes brackets without a pair.
 
     >>> from filters.wikitext.wiki_names import syntax
     >>> resolve_links("[[Pear|pears]] and [[apple]]s[[File:A.jpg|thumb|A [[b]]]][[Category:C]]", syntax("en"))
@@ -80,13 +80,13 @@ def resolve_links(text: str, syntax: WikiNames) -> str:
 
 
 def _words_of(inner: str, syntax: WikiNames) -> str:
-    """Returns what a reader sees of one link."""
+    """Returns the words that a reader sees of one link."""
     target, bar, label = inner.partition("|")
     prefix, colon, page = target.partition(":")
     if not colon:
         return label or target if bar else target
     prefix = prefix.strip().lower().replace("_", " ")
-    if not prefix:  # a leading colon: a link to the file or category itself
+    if not prefix:  # a leading colon links to the file or category itself
         return label or page.strip()
     if prefix in syntax.hidden_prefixes:
         return ""
@@ -100,13 +100,13 @@ def _words_of(inner: str, syntax: WikiNames) -> str:
 
 
 def _without_project(target: str) -> str:
-    """Returns the last part of ``wikt:de:Haus``; a title with a colon of its own stays whole."""
+    """Returns the last part of ``wikt:de:Haus``. A title that only contains a colon is returned whole."""
     prefix, _, page = target.partition(":")
     return page.rpartition(":")[2] if prefix.strip().lower() in _PROJECTS else target
 
 
 def resolve_external_links(text: str) -> str:
-    """Keeps the label of ``[http://... label]``; a link without one shows only a number and is removed.
+    """Replaces ``[http://... label]`` by its label. Links without a label show only a number and are removed.
 
     >>> resolve_external_links("see [http://a.org the site] and [https://b.org] [1]")
     'see the site and  [1]'

@@ -1,4 +1,4 @@
-"""Templates that show measures, numbers and dates: each rule returns the words that a call's arguments show."""
+"""Contains rules for templates that show measures, numbers and dates. Each returns the words that a call shows."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _RANGE_WORDS = frozenset(
 )
 _DASHES = {"-": "–", "to(-)": "–", "and(-)": "and", "–": "–", "—": "–", "xx": "×", "*": "×", "x": "×", "+/-": "±"}
 _COMPOUND = frozenset({"ft", "foot", "feet", "yd", "mi", "lb", "st", "chain", "furlong", "m", "km", "hand", "long ton"})
-"""Units that a smaller one can follow: 5 ft 11 in."""
+"""Units that can be followed by a smaller one: 5 ft 11 in."""
 _UNITS = {
     "C": "°C", "F": "°F", "c": "°C", "f": "°F", "sqmi": "sq mi", "sqft": "sq ft", "sqyd": "sq yd", "sqin": "sq in",
     "cuft": "cu ft", "cuin": "cu in", "cuyd": "cu yd", "cumi": "cu mi", "impgal": "imp gal", "usgal": "US gal",
@@ -66,7 +66,7 @@ _ROMAN = ((10, "X"), (9, "IX"), (5, "V"), (4, "IV"), (1, "I"))
 
 
 def unit_of(code: str) -> str:
-    """Returns the sign of a unit for its code in converting templates.
+    """Returns the symbol of a unit for its code in conversion templates.
 
     >>> unit_of("km2"), unit_of("C"), unit_of("sqmi"), unit_of("kg")
     ('km²', '°C', 'sq mi', 'kg')
@@ -76,7 +76,7 @@ def unit_of(code: str) -> str:
 
 
 def _convert(call: TemplateCall) -> str:
-    """``{{convert|10|to|17|m|ft}}`` shows the measure as the writer gave it: "10 to 17 m".
+    """Returns the measure as the author gave it: ``{{convert|10|to|17|m|ft}}`` shows "10 to 17 m".
 
     >>> _convert(TemplateCall(["5", "ft", "8+1/2", "in", "m"], {}, "en"))
     '5 ft 8 1/2 in'
@@ -94,13 +94,13 @@ def _convert(call: TemplateCall) -> str:
     if index < len(words):
         out.append(unit_of(words[index]))
         is_compound = words[index] in _COMPOUND and index + 2 < len(words) and is_number(words[index + 1])
-        if is_compound:  # a number that nothing follows is the precision
+        if is_compound:  # otherwise a number after the unit is the precision
             out += [local_number(words[index + 1], call.language), unit_of(words[index + 2])]
     return " ".join(out).replace(" – ", "–")
 
 
 def _number_unit(call: TemplateCall) -> str:
-    """``{{unité|10|à|20|km|2}}`` shows "10 à 20 km²": numbers, words between them, units and their exponents.
+    """Returns numbers, the words between them, units and exponents: ``{{unité|10|à|20|km|2}}`` shows "10 à 20 km²".
 
     >>> _number_unit(TemplateCall(["5000", "km", "2"], {}, "fr")), _number_unit(TemplateCall(["25000 km"], {}, "fr"))
     ('5 000 km²', '25 000 km')
@@ -133,13 +133,13 @@ def _with_unit(unit: str) -> Callable[[TemplateCall], str]:
 
 
 def _height(call: TemplateCall) -> str:
-    """``{{height|ft=6|in=2}}`` shows "6 ft 2 in"."""
+    """Returns a height: ``{{height|ft=6|in=2}}`` shows "6 ft 2 in"."""
     parts = [f"{local_number(call.named[u], call.language)} {u}" for u in ("m", "cm", "ft", "in") if call.named.get(u)]
     return " ".join(parts) or _convert(call)
 
 
 def _track_gauge(call: TemplateCall) -> str:
-    """``{{track gauge|1435mm}}`` shows "1,435 mm"."""
+    """Returns a gauge: ``{{track gauge|1435mm}}`` shows "1,435 mm"."""
     code = call.get(1).strip().lower()
     parts = [f"{local_number(match[1], call.language)} {match[2]}" for match in _GAUGE.finditer(code)]
     shown = _GAUGES.get(code) or " ".join(parts) or call.get(1)
@@ -156,7 +156,7 @@ def _local_number(call: TemplateCall) -> str:
 
 
 def _fraction(call: TemplateCall) -> str:
-    """``{{frac|3|1|2}}`` shows "3 1/2", ``{{frac|4}}`` shows "1/4"."""
+    """Returns a fraction: ``{{frac|3|1|2}}`` shows "3 1/2", ``{{frac|4}}`` shows "1/4"."""
     match [word for word in call.positional if word][:3]:
         case [one]:
             return one if "/" in one else f"1/{one}"
@@ -178,13 +178,13 @@ def _val(call: TemplateCall) -> str:
 
 
 def _scaled_money(call: TemplateCall) -> str:
-    """``{{INRConvert|5|c}}`` shows "₹5 crore"."""
+    """Returns an amount in rupees: ``{{INRConvert|5|c}}`` shows "₹5 crore"."""
     scale = _SHORT_SCALES.get(call.get(2).lower(), "")
     return f"₹{local_number(call.get(1), call.language)} {scale}".strip() if call.get(1) else ""
 
 
 def _money(call: TemplateCall) -> str:
-    """``{{currency|5|EUR}}`` shows "€5"; wikis other than the English one set the sign after the amount."""
+    """Returns an amount of money: ``{{currency|5|EUR}}`` shows "€5" in English. Other wikis put the sign last."""
     signs = {"USD": "$", "US": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "INR": "₹", "RUB": "₽", "UAH": "₴", "PLN": "zł"}
     first, second = call.get(1), call.get(2)
     amount, code = (first, second) if not first.isalpha() else (second, first)
@@ -198,7 +198,7 @@ def _money(call: TemplateCall) -> str:
 
 
 def date_words(parts: list[str], language: str, *, is_day_first: bool = False) -> str:
-    """Writes year, month and day (as far as they are there) as the language's readers see a date.
+    """Returns a date in the language's form. ``parts`` are year, month and day; day and month may be missing.
 
     >>> date_words(["2007", "10", "5"], "de"), date_words(["2007", "10"], "en"), date_words(["2007", "10", "5"], "en")
     ('5. Oktober 2007', 'October 2007', 'October 5, 2007')
@@ -219,7 +219,7 @@ def date_words(parts: list[str], language: str, *, is_day_first: bool = False) -
 
 
 def _date(call: TemplateCall) -> str:
-    """``{{start date|2007|10|5}}``: year, month, day as far as they are given."""
+    """Returns the date of ``{{start date|2007|10|5}}``. The day, or the day and the month, may be missing."""
     words = [word for word in call.positional[:3] if word]
     if len(words) == 1 and re.fullmatch(r"[0-9]{4}-[0-9]{1,2}(?:-[0-9]{1,2})?", words[0]):
         words = words[0].split("-")
@@ -231,7 +231,10 @@ def _date(call: TemplateCall) -> str:
 
 
 def _date_text(call: TemplateCall) -> str:
-    """``{{date|11|novembre|1866|en linguistique}}``: day, month and year, the month as a word or a number."""
+    """Returns a date: ``{{date|11|novembre|1866|en linguistique}}`` shows "11 novembre 1866".
+
+    The month may also be a number.
+    """
     words = [word for word in call.positional if word][:3]
     if words and all(_DATE_NUMBER.fullmatch(word) for word in words):
         return _date(TemplateCall(words, call.named, call.language))
@@ -241,7 +244,10 @@ def _date_text(call: TemplateCall) -> str:
 
 
 def _old_style_date(call: TemplateCall) -> str:
-    """``{{OldStyleDate|7 April|1870|26 March}}`` shows "7 April [O.S. 26 March] 1870"; Russian turns the two."""
+    """Returns a date with its old form: ``{{OldStyleDate|7 April|1870|26 March}}``: "7 April [O.S. 26 March] 1870".
+
+    Wikis other than the English one show the old date first.
+    """
     new, year, old = call.get(1), call.get(2), call.get(3)
     if not old:
         return f"{new} {year}".strip()
@@ -259,7 +265,7 @@ def _as_of(call: TemplateCall) -> str:
 
 
 def _clock_fr(call: TemplateCall) -> str:
-    """``{{heure|14|30}}`` shows "14 h 30", ``{{durée|1|30}}`` the same."""
+    """Returns a time or duration: ``{{heure|14|30}}`` and ``{{durée|14|30}}`` show "14 h 30"."""
     units = ("h", "min", "s")
     words = [(word, unit) for word, unit in zip(call.positional, units, strict=False) if word]
     shown = " ".join(f"{word} {unit}" for word, unit in words)
@@ -277,7 +283,7 @@ def _ordinal(call: TemplateCall) -> str:
 
 
 def roman(number: str) -> str:
-    """Writes the number of a century in Roman digits; anything else comes back as it is.
+    """Returns the number of a century in Roman digits. Other text is returned unchanged.
 
     >>> roman("19"), roman("XIX"), roman("4")
     ('XIX', 'XIX', 'IV')
@@ -306,4 +312,4 @@ MEASURE_RULES: Mapping[str, Callable[[TemplateCall], str]] = {
     "old_style_date": _old_style_date, "ordinal": _ordinal, "scaled_money": _scaled_money, "track_gauge": _track_gauge,
     "val": _val,
 }  # fmt: skip
-"""The rules by the names that ``templates.yaml`` uses."""
+"""Maps the names that ``templates.yaml`` uses to the rules."""

@@ -1,6 +1,6 @@
 """Reads and writes numbers as each wiki does: its decimal sign, and its separator of thousands.
 
-A number whose syntax is not certain is returned as the writer gave it. It must never come out larger or smaller.
+A number whose syntax is not certain is returned as the author wrote it. It must never come out larger or smaller.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 
 _POINT_LANGUAGES = frozenset({"en"})
-"""Languages of the twenty that write 1,234.5; all others write a decimal comma."""
+"""Languages (of the twenty) that write 1,234.5. All others write a decimal comma."""
 _THOUSANDS = dict.fromkeys(("ca", "da", "de", "hr", "nl", "ro", "sl", "sr"), ".") | {"en": ","}
-"""Sign between groups of three digits; a space elsewhere (MediaWiki's ``$separatorTransformTable``)."""
+"""Separator between groups of three digits; a space elsewhere (MediaWiki's ``$separatorTransformTable``)."""
 _MIN_DIGITS_TO_GROUP = dict.fromkeys(("bg", "es", "pl", "pt"), 5)
-"""Digits from which a wiki groups them, 4 elsewhere (MediaWiki's ``$minimumGroupingDigits``): Spanish writes 1234."""
+"""Fewest digits that a wiki groups, 4 elsewhere (MediaWiki's ``$minimumGroupingDigits``). Spanish writes 1234."""
 _PLAIN = re.compile(r"([-−+±~]?)([0-9]{1,40})(?:([.,])([0-9]{1,40}))?")
 _GROUPED = re.compile(r"([-−+±~]?)([0-9]{1,3})(?:([ .,'’])[0-9]{3}(?:\3[0-9]{3}){0,12})(?:([.,])([0-9]{1,40}))?")
 _MIXED = re.compile(r"([-−+]?[0-9]{1,9})[+ ]([0-9]{1,4})\s?[/⁄]{1,2}\s?([0-9]{1,4})")
@@ -21,7 +21,7 @@ _POWER = re.compile(r"([-−+]?[0-9.,]{1,40})[eE]([-+]?[0-9]{1,3})")
 
 
 def is_number(word: str) -> bool:
-    """True if the word is a number in any of the forms that :func:`local_number` reads.
+    """Returns True if the word is a number in any form that :func:`local_number` reads.
 
     >>> [is_number(word) for word in ("5", "5,5", "8+1/2", "1 234", "1e6", "km", "")]
     [True, True, True, True, True, False, False]
@@ -30,9 +30,9 @@ def is_number(word: str) -> bool:
 
 
 def group_digits(number: str, language: str) -> str:
-    """Writes a number with a decimal point, as programs write it, for the language's readers.
+    """Converts a number with a decimal point, as programs write it, to the form of the language.
 
-    Anything else comes back as it is.
+    Other text is returned unchanged.
 
     >>> group_digits("1234567.5", "en"), group_digits("3769495", "de"), group_digits("12 km", "de")
     ('1,234,567.5', '3.769.495', '12 km')
@@ -60,10 +60,10 @@ def _grouped(digits: str, language: str) -> str:
 
 
 def local_number(number: str, language: str) -> str:
-    """Writes a number that an editor typed into a template as the language's readers see it.
+    """Converts a number that an editor typed into a template to the form of the wiki's language.
 
-    Editors use the wiki's own signs or the English ones. A point or comma before three digits can mean either where
-    the wiki has a decimal comma, so such a number stays as it was typed.
+    Editors use the wiki's own separators or the English ones. In a wiki with a decimal comma, a point or comma before
+    three digits can mean either, so such a number is returned unchanged.
 
     >>> local_number("5,5", "fr"), local_number("5.5", "fr"), local_number("1.234", "de"), local_number("1,234", "en")
     ('5,5', '5,5', '1.234', '1,234')

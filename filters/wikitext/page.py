@@ -1,8 +1,8 @@
 """Converts wikitext to plain text, as a reader of the article sees it, in time linear in the page.
 
-The page is never expanded as MediaWiki would, because that needs the wiki's own templates. Templates that carry words
-are replaced by a table (``filters/data/wikipedia/templates.yaml``); all others are removed with the tables, pictures
-and references.
+The page is never expanded as MediaWiki does it, because that needs the wiki's own templates. Templates that show words
+are replaced with the help of a table (``filters/data/wikipedia/templates.yaml``). All other templates, tables, pictures
+and references are removed.
 """
 
 from __future__ import annotations
@@ -43,12 +43,11 @@ _UNSPACED = TextRules()
 def wikitext_to_text(
     wikitext: str, *, names: WikiNames, title: str = "", unknown: UnknownTemplates | None = None
 ) -> str:
-    """Returns the article's words without its markup. The title is not put before them; it only fills ``{{PAGENAME}}``.
+    """Returns the article's words without its markup. The title is not added; it only replaces ``{{PAGENAME}}``.
 
-    Keeps paragraphs, headings, lists, the words of links, formulas and code. Leaves out pictures with their captions,
-    tables, references, comments, categories, templates without words, headings with nothing under them and the
-    apparatus at the end (see also, references, external links). ``unknown`` collects the templates inside sentences
-    of which nothing is known.
+    Keeps paragraphs, headings, lists, the words of links, formulas and code. Removes pictures with their captions,
+    tables, references, comments, categories, templates without words, headings without text, and the apparatus at the
+    end (see also, references, external links). ``unknown`` collects the names of unknown templates inside sentences.
 
     >>> wikitext_to_text("'''Pears''' are [[fruit]]s.<ref>A</ref>\\n== See also ==\\n* [[Apple]]", names=syntax("en"))
     'Pears are fruits.'
@@ -66,7 +65,7 @@ def wikitext_to_text(
 
 
 def is_disambiguation(wikitext: str, names: WikiNames) -> bool:
-    """True if the page uses one of its wiki's templates for disambiguation pages."""
+    """Returns True if the page uses one of its wiki's templates for disambiguation pages."""
     templates = names.disambiguation_templates
     return any(
         match[1].strip().replace("_", " ").lower() in templates for match in _TEMPLATE_OPENING.finditer(wikitext)
@@ -75,7 +74,7 @@ def is_disambiguation(wikitext: str, names: WikiNames) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wikitext(Step):
-    """Turns a page's wikitext into its text, after the title and a blank line. Drops pages longer than any wiki stores.
+    """Converts a page's wikitext to text, after the title and a blank line. Drops pages longer than any wiki stores.
 
     Input columns: ``text`` (wikitext), ``title``, ``language``; ``_namespaces`` if the reader knows them.
     """
@@ -94,11 +93,11 @@ class Wikitext(Step):
     """Longest wikitext in characters. MediaWiki's own limit is 2,048 kB ($wgMaxArticleSize), which no page exceeds in
     characters. The work is linear: the worst input known (a page of ``{{}}``) takes under two seconds per million."""
     is_citing: bool = False
-    """Fill the column ``cited_urls`` with the addresses each page cites (:mod:`filters.wikitext.cited_urls`), to
-    fetch them for the classifier of references; it takes half as long as the text. Null otherwise."""
+    """Fill the column ``cited_urls`` with the URLs that each page cites (:mod:`filters.wikitext.cited_urls`). They are
+    fetched to train the classifier of references. Takes half as long as the conversion. Null otherwise."""
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Edits every page; drops only pages longer than any wiki would store, unread."""
+        """Converts every page. Drops pages longer than any wiki stores, without reading them."""
         pages = [
             self._convert(*page)
             for page in zip(

@@ -1,4 +1,4 @@
-"""Sets aside the parts of a page that the wikitext parser must not look into, and cleans its characters.
+"""Sets aside the parts of a page that the wikitext parser must not read, and cleans the page's characters.
 
 Control characters mark the places. A page cannot contain them: XML forbids them, and they are removed first.
 """
@@ -9,17 +9,18 @@ import re
 from html.entities import html5
 
 HELD_OPEN, HELD_CLOSE = "\x02", "\x03"
-"""Enclose the number of a text that is set aside."""
+"""Marks around the number of a text that is set aside."""
 PIPE, EQUALS = "\x04", "\x05"
-"""A ``|`` or ``=`` of the text itself (``{{!}}``), which must not separate a template's arguments."""
+"""Marks for a ``|`` or ``=`` of the text itself (``{{!}}``), which must not separate a template's arguments."""
 REMOVED_BLOCK = "\x06"
-"""Where a table, drawing or template with lines of its own was removed: a line that announces it is removed too."""
+"""Mark for a removed table, drawing or template with lines of its own. A line that announces it is removed too."""
 BREAK = "\x07"
-"""A line break inside a line of the source (``<br>``): what the line is (item, heading, row) is decided before it."""
+"""Mark for a line break inside a source line (``<br>``). The start of the line decides whether it is an item, a heading
+or a row."""
 
 _CONTROL = bytes(code for code in (*range(0x20), 0x7F) if chr(code) not in "\t\n\r")
 _NO_WIDTH = ("\u00ad", "\u200b", "\u200e", "\u200f", "\u2060", "\ufeff", "\ufffe", "\uffff")
-"""Characters without width that no reader sees (joiners stay: they are spelling)."""
+"""Characters without width that no reader sees. Joiners are not among them, because they are part of the spelling."""
 _BRACKETS = re.compile(r"[{}\[\]]{2,}")
 _HELD = re.compile(f"{HELD_OPEN}([0-9]+){HELD_CLOSE}")
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
@@ -28,7 +29,7 @@ _STRAY_MARKS = {HELD_OPEN: "", HELD_CLOSE: "", PIPE: "|", EQUALS: "=", REMOVED_B
 
 
 class Held:
-    """The texts of one page that are set aside until the end: what ``<nowiki>``, ``<pre>``, ``<math>`` enclose."""
+    """Stores the texts of one page that are set aside: the contents of ``<nowiki>``, ``<pre>``, ``<math>``, ..."""
 
     __slots__ = ("_texts",)
 
@@ -51,9 +52,9 @@ class Held:
 
 
 def unescape_references(text: str) -> str:
-    """Unescapes pages that were stored escaped twice, where ``&lt;ref&gt;...&lt;/ref&gt;`` is a reference.
+    """Unescapes the text of pages that were escaped twice, where ``&lt;ref&gt;...&lt;/ref&gt;`` is a reference.
 
-    Ours: MediaWiki shows the word "<ref>", which no article seen means.
+    Ours: MediaWiki would show the word "<ref>", which no article that we have seen intends.
     """
     if "&lt;/ref" not in text:
         return text
@@ -61,7 +62,7 @@ def unescape_references(text: str) -> str:
 
 
 def remove_control(text: str) -> str:
-    """Removes control characters, byte order marks and characters without width; makes line ends ``\\n``."""
+    """Removes control characters, byte order marks and characters without width. Line ends become ``\\n``."""
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     packed = text.encode("utf-8", "surrogatepass")
@@ -75,7 +76,7 @@ def remove_control(text: str) -> str:
 
 
 def remove_marks(text: str) -> str:
-    """Replaces the marks that are left by the characters that they mean."""
+    """Replaces the marks that are left by the characters that they represent."""
     for mark, character in _STRAY_MARKS.items():
         if mark in text:
             text = text.replace(mark, character)
@@ -83,7 +84,7 @@ def remove_marks(text: str) -> str:
 
 
 def remove_doubled_brackets(text: str) -> str:
-    """Removes ``{{``, ``}}``, ``[[`` and ``<!--`` that only came about when the markup between them was removed.
+    """Removes ``{{``, ``}}``, ``[[`` and ``<!--`` that arose when the markup between their characters was removed.
 
     >>> remove_doubled_brackets("a}[[}}} {x} [1]"), remove_doubled_brackets("[a]{b} <!-- c")
     ('a {x} [1]', '[a]{b}   c')
@@ -112,7 +113,7 @@ def plain_spaces(text: str) -> str:
 
 
 def decode_entities(text: str) -> str:
-    """Decodes HTML entities once: ``&amp;lt;`` is the text ``&lt;``. Unknown ones stay, control characters are removed.
+    """Decodes HTML entities once: ``&amp;lt;`` becomes ``&lt;``. Unknown entities stay; control characters are removed.
 
     ``html.unescape`` also decodes entities without a semicolon, which MediaWiki leaves as text.
 

@@ -1,6 +1,6 @@
-"""Resolves tags in wikitext: those that enclose other text, those removed with their content, and plain HTML.
+"""Resolves tags in wikitext: removes some with their content, stores the content of others, and removes plain HTML.
 
-All scans go forward only: the end of a tag that is never closed is looked for once, so that the work stays linear.
+All scans go forward only. The end of an unclosed tag is searched only once, so the time stays linear.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ _GOES = frozenset(
         *("hiero", "templatedata", "templatestyles", "inputbox", "categorytree", "indicator", "includeonly", "phonos"),
     )
 )
-"""Tags removed with what they enclose: references, pictures, drawings, and what the page itself does not show."""
+"""Tags that are removed with their content: references, pictures, drawings, and content that the page does not show."""
 _BLOCKS = frozenset({"gallery", "timeline", "imagemap", "graph", "chart", "mapframe", "score"})
-"""Those of them that have lines of their own, which a line before them can announce."""
+"""The removed tags that are shown on lines of their own. The line before such a tag can introduce it."""
 _HELD_AS_TEXT = frozenset({"nowiki", "pre"})
 _HELD_AS_CODE = frozenset({"source", "syntaxhighlight"})
 _MATH = frozenset({"math", "chem", "ce"})
@@ -36,7 +36,7 @@ _HIDDEN = re.compile(
 _TAGS_OF = {name: re.compile(rf"<(/?){name}(?![A-Za-z0-9-])[^<>]*>", re.IGNORECASE) for name in _HIDING}
 _MAX_HIDDEN_CHARS = 20_000
 _MAX_UNCLOSED = 20
-"""Hidden elements without an end; a page with more is broken, and loses only the tags."""
+"""Maximum number of unclosed hidden elements. Ours: a page with more is broken, so only their tags are removed."""
 _SMALL_SCRIPT = re.compile(r"<(su[bp])\b[^<>]*>([0-9+−-]{1,12})</\1\s*>", re.IGNORECASE)
 _INLINE = re.compile(
     r"</?(?:abbr|b|bdi|bdo|big|cite|code|data|del|dfn|em|font|i|ins|kbd|mark|noinclude|onlyinclude|q|rb|rp|rt|ruby|s|samp|"
@@ -57,10 +57,10 @@ _TO_SUB = str.maketrans("0123456789+-−", "₀₁₂₃₄₅₆₇₈₉₊₋
 
 
 def resolve_raw_tags(text: str, held: Held) -> str:
-    """Removes comments, references and pictures; sets aside what nowiki, pre, code and math enclose until the end.
+    """Removes comments, references and pictures. Stores the contents of nowiki, pre, code and math in ``held``.
 
     A comment that is not closed reaches to the end of the page, as in MediaWiki. A reference that is not closed is
-    removed with the rest of its line; of any other tag that is not closed only the tag is removed.
+    removed with the rest of its line. Any other tag that is not closed is removed without the text after it.
 
     >>> resolve_raw_tags('a<ref name="x">b</ref> c<ref name=y/><!-- d --> e', Held())
     'a c e'
@@ -95,14 +95,14 @@ def resolve_raw_tags(text: str, held: Held) -> str:
 
 
 def _after_comment(text: str, start: int, end: int) -> int:
-    """Includes the line's end if a comment is alone on its line, as in MediaWiki, so that it splits no list."""
+    """Returns the end of a comment, or of its line if the comment is alone on it, so that it splits no list."""
     if (start == 0 or text[start - 1] == "\n") and text[end : end + 1] == "\n":
         return end + 1
     return end
 
 
 def _after_ref(text: str, position: int) -> int:
-    """Returns the end of the reference that opened before ``position``; a self-closing one inside it does not count."""
+    """Returns the end of the reference that opened before ``position``. Skips self-closing references inside it."""
     close = _REF_END.search(text, position)
     while close and not close[1] and close[0].endswith("/>"):
         close = _REF_END.search(text, close.end())
@@ -134,9 +134,9 @@ _TEX_STYLE = re.compile(r"\\(?:displaystyle|textstyle|scriptstyle|,|;|!|:|quad(?
 
 
 def plain_math(tex: str) -> str:
-    """Returns a formula as plain text: TeX between dollar signs, or the bare words if it has no TeX in it.
+    """Returns a formula as plain text: TeX between dollar signs, or the bare words if the formula contains no TeX.
 
-    Neighbouring braces get a space between them (the same formula in TeX), because ``{{`` is wikitext.
+    Adjacent braces are separated by a space, because ``{{`` is wikitext. The formula's meaning stays the same.
 
     >>> plain_math(" x+1 "), plain_math(r"\\frac{a}{\\sqrt{b}}")
     ('x+1', '$\\\\frac{a}{\\\\sqrt{b} }$')
@@ -150,7 +150,7 @@ def plain_math(tex: str) -> str:
 
 
 def remove_html_tables(text: str) -> str:
-    """Removes ``<table>`` elements with their content; of one that is not closed only the tag is removed."""
+    """Removes ``<table>`` elements with their content. A table that is not closed is left as it is."""
     if "<table" not in text and "<TABLE" not in text:
         return text
     spans: list[tuple[int, int]] = []
@@ -173,7 +173,7 @@ def remove_html_tables(text: str) -> str:
 
 
 def remove_hidden(text: str) -> str:
-    """Removes elements with the style ``display:none``, which no reader sees, with what they enclose.
+    """Removes elements with the style ``display:none``, which readers do not see, with their content.
 
     >>> remove_hidden('a<span style="display:none">b<span>c</span></span> d<SPAN STYLE="x; display : none">e')
     'a de'
@@ -204,10 +204,10 @@ def remove_hidden(text: str) -> str:
 
 
 def remove_html(text: str) -> str:
-    """Removes HTML tags and keeps their words.
+    """Removes HTML tags and keeps the text between them.
 
-    Blocks and ``<br>`` become :data:`BREAK`; digits in sup and sub stay small. Leaves what is no HTML tag of wikitext
-    (``<stdio.h>``, ``a < b``): MediaWiki shows it as text.
+    Tags of blocks and ``<br>`` become :data:`BREAK`. Digits in ``sup`` and ``sub`` become superscript and subscript
+    characters. Text that only looks like a tag stays (``<stdio.h>``, ``a < b``), because MediaWiki shows it.
 
     >>> remove_html('10<sup>6</sup> m<sup>th</sup><br />H<sub>2</sub>O <span class="x">y</span> <stdio.h>')
     '10⁶ mth\\x07H₂O y <stdio.h>'

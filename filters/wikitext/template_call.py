@@ -1,4 +1,4 @@
-"""The arguments of one use of a template."""
+"""Defines the arguments of one use of a template."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class TemplateCall:
         return self.positional[number - 1] if 0 < number <= len(self.positional) else ""
 
     def first_named(self, *names: str) -> str:
-        """Returns the first of the named arguments that is not empty, or an empty string."""
+        """Returns the first argument among ``names`` that is not empty, or an empty string."""
         return next((value for name in names if (value := self.named.get(name))), "")
 
 
 def is_language_code(word: str) -> bool:
-    """True if the word has the form of a language's code.
+    """Returns True if the word has the form of a language code.
 
     >>> [is_language_code(word) for word in ("la", "grc", "sr-Latn", "Rom", "vier")]
     [True, True, True, False, False]

@@ -1,6 +1,6 @@
 """Looks up what a template shows by its name: first in the table of its wiki, then in families of names.
 
-A family is a pattern for names that are too many for a table: one template per language, country, century or ordinal.
+A family is a pattern for names that are too many for a table, such as a template for each language or each century.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _MAX_CACHED_NAMES = 20_000
 
 @functools.lru_cache(maxsize=64)
 def rendering_finder(names: WikiNames) -> Callable[[str], Rendering | None]:
-    """Returns the function that looks up what a template of one wiki shows, by the name as it is written.
+    """Returns the function that looks up what a template of one wiki shows, by the template's name as written.
 
-    The function returns patterns or the name of a rule; an empty tuple if the template shows nothing; None if nothing
-    is known of it. Names differ in capitals after the first letter: German ``{{RuS}}`` shows Russian words, ``{{RUS}}``
-    a country. A name in the table's capitals is looked up first, then the same name in lower case.
+    The function returns patterns or the name of a rule. It returns an empty tuple if the template shows nothing, and
+    None if the template is unknown. Names may differ in capitals after the first letter: German ``{{RuS}}`` shows
+    Russian words, ``{{RUS}}`` a country. So a name is looked up as it is written first, then in lower case.
 
     >>> from filters.wikitext.wiki_names import syntax
     >>> find = rendering_finder(syntax("de"))

@@ -1,7 +1,7 @@
-"""Rules for templates that no pattern can express: languages, pronunciations, links, countries, centuries, lists.
+"""Contains rules for templates that no pattern can express: languages, pronunciations, links, countries, centuries.
 
-Each rule is a pure function of a call's arguments and the wiki's language, named in ``templates.yaml`` as ``fn:NAME``.
-Arguments that a rule cannot read come back as plain words or not at all; no rule raises on what a page contains.
+Each rule is a pure function of a call's arguments and the wiki's language. ``templates.yaml`` names it as ``fn:NAME``.
+Arguments that a rule cannot read are returned as plain words or left out. No rule raises an error, whatever a page has.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FRENCH_ENDING = re.compile(r"er|re|e|ᵉ|ème")
 
 
 def _words_in_language(call: TemplateCall) -> str:
-    """``{{lang|de|Haus}}`` shows "Haus": the words come after the code of their language, if there is one."""
+    """Returns words in a language: ``{{lang|de|Haus}}`` shows "Haus". The language code may be missing."""
     text = call.first_named("text", "текст", "texte", "texto", "testo", "tekst")
     if text:
         return text
@@ -32,12 +32,12 @@ def _words_in_language(call: TemplateCall) -> str:
 
 
 def _language_and_words(call: TemplateCall) -> str:
-    """``{{langx|ru|Москва|Moskva|Moscow}}``: words, transliteration and meaning."""
+    """Returns the words of ``{{langx|ru|Москва|Moskva}}``, which shows the same as ``{{lang-ru|Москва|Moskva}}``."""
     return _language_words(TemplateCall(call.positional[1:], call.named, call.language))
 
 
 def _language_words(call: TemplateCall) -> str:
-    """``{{lang-ru|Москва|Moskva|lit=Moscow}}``: words, and in English their transliteration and meaning."""
+    """Returns the words of ``{{lang-ru|Москва|Moskva|lit=Moscow}}``; in English with transliteration and meaning."""
     if not call.get(1):
         return _named_words(call)
     if call.language in ("ru", "uk"):
@@ -51,14 +51,18 @@ def _language_words(call: TemplateCall) -> str:
 
 
 def _german_words(call: TemplateCall) -> str:
-    """``{{arF|اسم|d=ism|b=Name}}``: words, transliteration and meaning."""
+    """Returns the words of ``{{arF|اسم|d=ism|b=Name}}`` with their transliteration and meaning."""
     parts = [call.get(1), call.named.get("d") and f"DMG {call.named['d']}", call.named.get("w")]
     meaning = call.named.get("b")
     return ", ".join(part for part in (*parts, meaning and f"‚{meaning}‘") if part)
 
 
+_SWITCHES = frozenset(["yes", "no", "y", "n", "true", "false", "on", "off"])
+"""Values of arguments that turn an option on or off. They are no words of the article."""
+
+
 def _ipa(call: TemplateCall) -> str:
-    """``{{IPA|la|ˈloːrɛm}}`` shows "[ˈloːrɛm]", ``{{IPA|/ˈlɔːrəm/}}`` what it encloses.
+    """Returns a pronunciation: ``{{IPA|la|ˈloːrɛm}}`` shows "[ˈloːrɛm]", ``{{IPA|/ˈlɔːrəm/}}`` its argument.
 
     >>> _ipa(TemplateCall(["de", "ˈloːʁɛm", "lang"], {}, "en")), _ipa(TemplateCall(["/a/"], {}, "en"))
     ('[ˈloːʁɛm]', '/a/')
@@ -74,27 +78,28 @@ def _bracketed_ipa(call: TemplateCall) -> str:
 
 
 def _ipac(call: TemplateCall) -> str:
-    """``{{IPAc-en|ˈ|p|aɪ|r|ə|s}}`` shows "/ˈpaɪrəs/"."""
+    """Returns a pronunciation: ``{{IPAc-en|ˈ|p|aɪ|r|ə|s}}`` shows "/ˈpaɪrəs/"."""
     labels = {"lang", "local", "pron", "us", "uk", "ipa", "audio", "both", "alt", "also", "en-us"}
     sounds = [sound for sound in call.positional if sound.lower() not in labels and "." not in sound[1:]]
     return f"/{''.join(sounds)}/".replace("_", " ") if sounds else ""
 
 
 def _hyphenated(call: TemplateCall) -> str:
-    """``{{respell|bur|LIN}}`` shows "bur-LIN"."""
+    """Returns syllables: ``{{respell|bur|LIN}}`` shows "bur-LIN"."""
     return "-".join(word for word in call.positional if word).replace("-_-", " ")
 
 
 def _nihongo(call: TemplateCall) -> str:
-    """``{{nihongo|Moon|月|tsuki|extra}}`` shows "Moon (月, tsuki, extra)"."""
-    words = [word for word in (*call.positional[:4], call.named.get("lead", "")) if word]
-    if call.get(1):
-        return f"{words[0]} ({', '.join(words[1:])})" if len(words) > 1 else words[0]
-    return ", ".join(words)
+    """Returns a Japanese name: ``{{nihongo|Moon|月|tsuki|extra|behind}}`` shows "Moon (月, tsuki, extra) behind"."""
+    inner = [word for word in (*call.positional[1:4], call.named.get("extra", "")) if word]
+    behind = call.get(5) or call.named.get("extra2", "")
+    if not call.get(1):
+        return " ".join(word for word in (", ".join(inner), behind) if word)
+    return " ".join(word for word in (call.get(1), f"({', '.join(inner)})" if inner else "", behind) if word)
 
 
 def _named_words(call: TemplateCall) -> str:
-    """``{{zh|s=汉语|p=hànyǔ}}``: the writings of a name in the order given."""
+    """Returns the spellings of a name in the given order: ``{{zh|s=汉语|p=hànyǔ}}`` shows "汉语, hànyǔ"."""
     skipped = {
         "first",
         "links",
@@ -111,18 +116,18 @@ def _named_words(call: TemplateCall) -> str:
         "size",
     }
     words = [*call.positional, *(v for name, v in call.named.items() if name not in skipped and not name.isdigit())]
-    return ", ".join(word for word in words if word)
+    return ", ".join(word for word in words if word and word.lower() not in _SWITCHES)
 
 
 def _interlanguage(call: TemplateCall) -> str:
-    """Returns the label of a link to another language's article, or else its title on this wiki."""
+    """Returns the label of a link to another language's article. Without a label returns the title on this wiki."""
     label = call.first_named("lt", "display", "text", "текст", "tekst", "texte", "texto", "label")
     first, second = call.get(1), call.get(2)
     if label:
         return label
     if _WIKIDATA.fullmatch(first):
         return call.get(3) or second
-    if is_language_code(first) and second:  # the older order: {{ill|de|Title}}
+    if is_language_code(first) and second:  # the older order of arguments: {{ill|de|Title}}
         return second
     return (second or first) if call.language in ("ru", "uk", "bg", "sr") else first
 
@@ -140,7 +145,10 @@ def _list(call: TemplateCall) -> str:
 
 
 def _coordinates(call: TemplateCall) -> str:
-    """``{{coord|33|6|39|N|117|9|13|W}}`` shows "33°6′39″N 117°9′13″W", or nothing if only beside the title."""
+    """Returns coordinates: ``{{coord|33|6|39|N|117|9|13|W}}`` shows "33°6′39″N 117°9′13″W".
+
+    Returns nothing if the page shows them only beside its title.
+    """
     where = call.named.get("display", "inline")
     if "inline" not in where and where not in ("", "i", "it", "ti"):
         return ""
@@ -164,30 +172,30 @@ def _last(call: TemplateCall) -> str:
 
 
 def _country(call: TemplateCall) -> str:
-    """``{{flag|ALB}}`` shows a flag and "Albania"; a name stays as it is."""
+    """Returns a country's name: ``{{flag|ALB}}`` and ``{{flag|Albania}}`` show a flag and "Albania"."""
     word = call.get(1)
     return (country_name(word, call.language) or word) if _COUNTRY_CODE.fullmatch(word) else word
 
 
 def _country_if_named(call: TemplateCall) -> str:
-    """``{{bandiera|Francia|nome}}`` shows "Francia"; without ``nome`` it shows only the flag."""
+    """Returns "Francia" for ``{{bandiera|Francia|nome}}``, and nothing without ``nome``, which shows only a flag."""
     is_named = call.get(2).lower() in ("nome", "nombre", "nom", "name") or call.named.get("nome")
     return _country(call) if is_named else ""
 
 
 def _team(call: TemplateCall) -> str:
-    """``{{Naz|CA|ITA}}``, a national team, shows the country's name."""
+    """Returns the country of a national team: ``{{Naz|CA|ITA}}`` shows the name of Italy."""
     code = next((word for word in call.positional if _COUNTRY_CODE.fullmatch(word)), "")
     return country_name(code, call.language) if code else ""
 
 
 def _without_parenthesis(call: TemplateCall) -> str:
-    """``{{souverain-|Henri IV (roi de France)}}`` shows "Henri IV"."""
+    """Returns a name without its parenthesis: ``{{souverain-|Henri IV (roi de France)}}`` shows "Henri IV"."""
     return _PARENTHESIS.sub("", call.get(2) or call.get(1))
 
 
 def _centuries_fr(call: TemplateCall) -> str:
-    """``{{sp|XI|e|au|XII|e|s}}`` shows "XIe au XIIe siècles", ``{{s2|XV|e|XVI|e}}`` "XVe et XVIe siècles".
+    """Returns French centuries: ``{{sp|XI|e|au|XII|e|s}}`` shows "XIe au XIIe siècles".
 
     >>> _centuries_fr(TemplateCall(["XI", "e", "au", "XII", "e"], {}, "fr"))
     'XIe au XIIe siècle'
@@ -224,14 +232,14 @@ def _centuries_fr_bc(call: TemplateCall) -> str:
 
 
 def _century_es(call: TemplateCall) -> str:
-    """``{{siglo|XIX}}``, ``{{siglo|V|a||s}}`` (before our era, with the word itself)."""
+    """Returns a Spanish century: ``{{siglo|XIX}}`` shows "XIX", ``{{siglo|V|a||s}}`` shows "siglo V a. C."."""
     era = {"a": " a. C.", "d": " d. C."}.get(call.get(2), "")
     word = "siglo " if call.get(4).lower() == "s" or call.get(3).lower() == "s" else ""
     return f"{word}{call.get(1)}{era}" if call.get(1) else ""
 
 
 def _author_year(call: TemplateCall) -> str:
-    """``{{harvtxt|Smith|Jones|2000}}`` shows "Smith & Jones (2000)"."""
+    """Returns authors and year: ``{{harvtxt|Smith|Jones|2000}}`` shows "Smith & Jones (2000)"."""
     words = [word for word in call.positional if word]
     if len(words) < 2:
         return "".join(words)
@@ -241,14 +249,14 @@ def _author_year(call: TemplateCall) -> str:
 
 
 def _junction(call: TemplateCall) -> str:
-    """``{{jct|state=NY|I|95|NY|27}}`` shows "I-95 / NY 27": the kinds and numbers of roads."""
+    """Returns the kinds and numbers of roads: ``{{jct|state=NY|I|95|NY|27}}`` shows "I-95 / NY 27"."""
     words = call.positional
     pairs = [(words[at], words[at + 1]) for at in range(0, len(words) - 1, 2)]
     return " / ".join(f"{kind}{'-' if kind == 'I' else ' '}{number}" for kind, number in pairs if kind and number)
 
 
 def _nuclide(call: TemplateCall) -> str:
-    """``{{SimpleNuclide|Link|Helium|3}}`` shows "Helium-3"; the first argument may only ask for a link."""
+    """Returns a nuclide: ``{{SimpleNuclide|Link|Helium|3}}`` shows "Helium-3". "Link" only requests a link."""
     return "-".join(word for word in call.positional[:3] if word and word.lower() not in ("link", "nolink"))
 
 
@@ -263,4 +271,4 @@ RULES: Mapping[str, Callable[[TemplateCall], str]] = {
     "nihongo": _nihongo, "nuclide": _nuclide, "team": _team, "without_parenthesis": _without_parenthesis,
     "words_in_language": _words_in_language,
 }  # fmt: skip
-"""The rules by the names that ``templates.yaml`` uses."""
+"""Maps the names that ``templates.yaml`` uses to the rules."""

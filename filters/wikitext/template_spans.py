@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 _MARK = re.compile(r"\{(?:\{++|\|)|\}\}++|\|\}(?=(?:\}\})*+(?!\}))")
-"""Runs of braces and the marks of a table. ``|}`` before an odd number of further braces is the end of a template whose
+"""Matches runs of braces and the marks of a table. ``|}`` before an odd number of further braces ends a template whose
 last argument is empty. Every alternative begins with a plain character, which makes the search fast."""
 _MAX_INDENT_CHARS = 16
 _MAX_BRACES = 3
 _UNCLOSED_TABLE = re.compile(r"\n[ \t]*\n(?![ \t]*[|!{])|\n=")
 _TABLE = 0
-"""Number of braces that means a table in :class:`_OpenMarks`."""
+"""The brace count that stands for a table in :class:`_OpenMarks`."""
 
 
 @dataclass(slots=True)
 class Span:
-    """One template, parameter or table, from its first brace to the end of its last."""
+    """One template, parameter or table, from its first brace to the end of its last brace."""
 
     start: int
     end: int
@@ -30,10 +30,10 @@ class Span:
 def find_spans(text: str) -> list[Span]:
     """Returns all templates, parameters and tables in the order in which they open.
 
-    Pairs runs of braces as MediaWiki's preprocessor does: a closing run closes three or two braces of the nearest open
-    run, and the rest of it closes the run around that one. A closing mark gives up the marks of the other kind that
-    were opened after its own. Templates that are never closed are left out. Tables that are never closed end before
-    the next paragraph or heading.
+    Runs of braces are paired as in MediaWiki's preprocessor. A closing run closes three or two braces of the nearest
+    open run, and its remaining braces close the run around that one. A closing mark discards marks of the other kind
+    that were opened after its own. Templates that are never closed are left out. Tables that are never closed end
+    before the next paragraph or heading.
     """
     marks = _OpenMarks([], [], 0, [])
     starts, counts, found = marks.starts, marks.counts, marks.found
@@ -52,7 +52,7 @@ def find_spans(text: str) -> list[Span]:
             else:
                 marks.close_braces(match.start(), match.end())
         elif not _opens_line(text, match.start()):
-            if mark == "|}" and text.startswith("}", match.end()):  # {{{1|}}}: all braces are of one run
+            if mark == "|}" and text.startswith("}", match.end()):  # {{{1|}}}: all braces belong to one run
                 done = _end_of_run(text, match.end())
                 marks.close_braces(match.start() + 1, done)
         elif mark == "{|":
@@ -67,16 +67,16 @@ def find_spans(text: str) -> list[Span]:
 
 @dataclass(slots=True)
 class _OpenMarks:
-    """The marks that are open. A run of braces can open several templates."""
+    """The marks that are open. One run of braces can open several templates."""
 
     starts: list[int]
     counts: list[int]
-    """Braces left of each run, or ``_TABLE``."""
+    """Number of braces left in each run, or ``_TABLE``."""
     num_tables: int
     found: list[Span]
 
     def close_braces(self, position: int, end: int) -> None:
-        """Closes what a run of closing braces from ``position`` to ``end`` can close."""
+        """Closes the templates that the run of closing braces from ``position`` to ``end`` can close."""
         starts, counts = self.starts, self.counts
         while end - position >= 2 and len(counts) > self.num_tables:
             while counts[-1] == _TABLE:
@@ -99,7 +99,7 @@ class _OpenMarks:
         self.found.append(Span(self.starts.pop(), end, True))
 
     def close_tables_before_prose(self, text: str) -> None:
-        """Ends the tables that no mark closes."""
+        """Adds the tables that no mark closes. They end before the next paragraph or heading."""
         table_end = -1
         for start, count in zip(self.starts, self.counts, strict=True):
             if count != _TABLE:
@@ -117,14 +117,14 @@ def _end_of_run(text: str, position: int) -> int:
 
 
 def _opens_line(text: str, position: int) -> bool:
-    """True at the beginning of a line, which may be indented as a list's item is."""
+    """Returns True if ``position`` is at the beginning of a line, which may be indented like a list item."""
     before = text[max(0, position - _MAX_INDENT_CHARS) : position]
     line_start = before.rfind("\n") + 1
     return (line_start > 0 or position <= _MAX_INDENT_CHARS) and not before[line_start:].strip(" \t:*#")
 
 
 def _ordered(found: list[Span]) -> list[Span]:
-    """Sorts the spans, shortens those that reach out of the one around them, and fills in ``next_outside``."""
+    """Sorts the spans, shortens those that reach beyond the span around them, and sets ``next_outside``."""
     found.sort(key=attrgetter("start"))
     open_spans: list[Span] = []
     for index, span in enumerate(found):

@@ -1,4 +1,4 @@
-"""Replaces templates by the words that they show, and removes all other templates and tables, at any depth."""
+"""Replaces templates by the words that they show, and removes all other templates and all tables, at any depth."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from filters.wikitext.template_spans import Span, find_spans
 from filters.wikitext.wiki_names import Rendering, WikiNames, is_country
 
 MAX_DEPTH = 40
-"""Templates that carry words are read this deep in one another (MediaWiki's own $wgMaxTemplateDepth was 40 until 1.34);
-deeper ones are removed."""
+"""Templates are resolved up to this depth inside each other, and removed below it. MediaWiki's own limit
+($wgMaxTemplateDepth) was 40 until 1.34."""
 _MAX_ARGUMENTS = 2000
 _NAME = re.compile(r"\s*+([^|{}\[\]<>\n\x02-\x07]*+)")
 _NO_ARGUMENT_NAME = re.compile(r"[\[\]{}<>\n\"']")
@@ -27,7 +27,7 @@ _LINE_REST = re.compile(r"[^\n]*")
 _PREFIXES = ("template:", "subst:", "safesubst:", "msg:")
 _FUNCTION = re.compile(r"(formatnum|lcfirst|ucfirst|lc|uc|padleft|padright):", re.IGNORECASE)
 _MAX_SENTENCE_CHARS = 200
-"""A template's line is looked at this far on both sides, which keeps the work linear."""
+"""Characters examined on both sides of a template in its line. Keeps the work linear."""
 _MIN_SENTENCE_WORDS = 3
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _CYRILLIC_WIKIS = frozenset({"bg", "ru", "sr", "uk"})
@@ -37,21 +37,22 @@ _BEFORE_WORD = re.compile(r"[^\W_]?[ (\[„“«‚‘]|[,;:] | ?[(\[„“«‚
 _AFTER_WORD = " ,;:.)!?\"'“”»’"
 _NO_WORDS = re.compile(r"[/#]|www\.|[a-z]=|\.(?:svg|png|jpe?g|gif|ogg)\b", re.IGNORECASE)
 _CODE = re.compile(r"[A-Z]{2,3}|[a-z]{2,3}|Q[0-9]+")
-"""Codes of countries, languages and Wikidata, which ask for a flag or a link."""
+"""Matches codes of countries, languages and Wikidata. Templates take them to show a flag or a link."""
 
 
 @dataclass(slots=True)
 class UnknownTemplates:
-    """The templates inside sentences of which nothing is known, by name as written, with the number of uses."""
+    """Counts the uses of unknown templates inside sentences, by name as written."""
 
     names: Counter[str] = field(default_factory=Counter)
 
 
 def resolve_templates(text: str, syntax: WikiNames, title: str = "", unknown: UnknownTemplates | None = None) -> str:
-    """Puts the words of templates in their place and removes all other templates, and tables.
+    """Replaces templates by the words that they show, and removes all other templates and all tables.
 
-    An opening ``{{`` that is never closed is removed with the rest of its line, a closing one alone by itself. A table
-    or template that had lines of its own leaves a mark (:data:`REMOVED_BLOCK`), which the layout of lines removes.
+    An opening ``{{`` that is never closed is removed with the rest of its line. A closing ``}}`` without an opening is
+    removed alone. A removed table or template on lines of its own leaves a mark (:data:`REMOVED_BLOCK`), which
+    ``line_layout`` removes later.
 
     >>> from filters.wikitext.wiki_names import syntax
     >>> resolve_templates("It is {{convert|5|km|mi}} long.{{Navbox|{{x}}}}", syntax("en"))
@@ -80,7 +81,7 @@ class _Renderer:
     find: Callable[[str], Rendering | None]
 
     def render(self, start: int, end: int, index: int, depth: int) -> str:
-        """Returns the text from ``start`` to ``end`` with its templates resolved; ``index`` is the first span in it."""
+        """Returns the text from ``start`` to ``end`` with its templates resolved. ``index`` is its first span."""
         out: list[str] = []
         position = start
         spans, text = self.spans, self.text
@@ -120,7 +121,7 @@ class _Renderer:
             self.unknown.names[name] += 1
         elif not rendering:
             return ""
-        elif len(rendering) == 1 and len(rendering[0]) == 1:  # a constant
+        elif len(rendering) == 1 and len(rendering[0]) == 1:  # the template always shows the same text
             return _protect(rendering[0][0])
         inner = self.render(min(match.end(), inner_end), inner_end, index + 1, depth + 1)
         call = _arguments(inner, self.syntax)
@@ -133,7 +134,7 @@ class _Renderer:
         return _protect(_FUNCTIONS[name](call))
 
     def _is_in_sentence(self, span: Span) -> bool:
-        """True if the template's line has words next to it and is no row of a table and no argument."""
+        """Returns True if the template's line has words besides it, and is no table row and no argument."""
         text = self.text
         before = text[max(0, span.start - _MAX_SENTENCE_CHARS) : span.start].rpartition("\n")[2]
         after = text[span.end : span.end + _MAX_SENTENCE_CHARS].partition("\n")[0]
@@ -142,16 +143,16 @@ class _Renderer:
         return len(_WORD.findall(before)) + len(_WORD.findall(after)) >= _MIN_SENTENCE_WORDS
 
     def _is_set_apart(self, span: Span) -> bool:
-        """True if the template stands where a word would: a blank or an opening sign before it, and text after it.
+        """Returns True if the template is where a word would be: after a blank or opening sign, and before text.
 
-        Notes and requests for sources touch the word or the full stop before them.
+        Notes and requests for sources, by contrast, directly follow a word or a full stop.
         """
         before, after = self.text[max(0, span.start - 2) : span.start], self.text[span.end : span.end + 1]
         return bool(_BEFORE_WORD.fullmatch(before)) and bool(after) and (after in _AFTER_WORD)
 
 
 def _without_prefix(name: str) -> str:
-    """Removes ``Template:``, ``subst:`` and the like."""
+    """Removes ``Template:``, ``subst:`` and similar prefixes."""
     while True:
         prefix = next((prefix for prefix in _PREFIXES if name[: len(prefix)].lower() == prefix), "")
         if not prefix:
@@ -160,10 +161,11 @@ def _without_prefix(name: str) -> str:
 
 
 def _guess(name: str, call: TemplateCall, *, is_set_apart: bool) -> str:
-    """Returns the words of an unknown template if its arguments leave no doubt what they are.
+    """Returns the words of an unknown template if its arguments make them certain, else an empty string.
 
-    Ours: a language's code and one text; one text in a script that the wiki's language does not use; the only argument
-    of a template that is set as a word of its sentence; a template whose name is a country's.
+    Ours. There are four such cases: a language code and one text; one text in a script that the wiki's language does
+    not use; a single argument of a template that is placed like a word of its sentence; a template named after a
+    country.
     """
     words = [word for word in call.positional if word]
     if not words and not call.named:
@@ -193,7 +195,7 @@ _FUNCTIONS: Mapping[str, Callable[[TemplateCall], str]] = {
 
 
 def _arguments(inner: str, syntax: WikiNames) -> TemplateCall:
-    """Splits ``|a|name=b`` into arguments. Links inside are resolved first, so that their ``|`` separates nothing."""
+    """Splits ``|a|name=b`` into arguments. Resolves links first, so that their ``|`` does not separate arguments."""
     if "[[" in inner:
         inner = resolve_links(inner, syntax)
     positional: list[str] = []
@@ -234,7 +236,7 @@ def _field(name: str, call: TemplateCall, title: str) -> str:
 
 
 def _protect(text: str) -> str:
-    """Marks a ``|`` or ``=`` of the words, so that it separates no arguments of a template around this one."""
+    """Replaces ``|`` and ``=`` in words by marks, so that they do not separate arguments of an enclosing template."""
     if "|" in text:
         text = text.replace("|", PIPE)
     return text.replace("=", EQUALS) if "=" in text else text

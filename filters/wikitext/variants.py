@@ -1,4 +1,4 @@
-"""Resolves language variants, ``-{...}-``, in which wikis with two scripts mark text that is not converted."""
+"""Resolves language variants ``-{...}-``. Wikis with two scripts use them to mark text that is not converted."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _FLAG = re.compile(r"\s*([A-Z+-](?:\s*;\s*[A-Z+-])*)\s*")
 _CODES = re.compile(r"\s*[a-z]{2,3}(?:-[a-z]{2,8})*(?:\s*;\s*[a-z]{2,3}(?:-[a-z]{2,8})*)*\s*")
 _WRITING = re.compile(r"\s*[a-z]{2,3}(?:-[a-z]{2,8})*\s*:(.*)", re.DOTALL)
 _HIDDEN = frozenset("HT-")
-"""Flags of rules that show nothing: a rule for the page, its title, the end of a rule."""
+"""Flags of rules that show nothing: a rule for the whole page, for its title, or the end of a rule."""
 _MAX_NESTED = 10
 
 
 def resolve_variants(text: str, language: str) -> str:
-    """Replaces ``-{...}-`` by what a reader of the first writing sees; marks without their pair are removed.
+    """Replaces ``-{...}-`` by the text that a reader of the first script sees. Removes marks without a pair.
 
     >>> resolve_variants("a -{R|Windows}- -{sr-ec: б; sr-el: b}- c-{H|sr-ec:x;sr-el:y}- -{d\\ne}-", "sr")
     'a Windows б c d\\ne'

@@ -1,6 +1,6 @@
-"""The names that differ between Wikipedias: namespaces, templates, sections of apparatus, months, countries.
+"""Contains the names that differ between Wikipedias: namespaces, templates, apparatus headings, months, countries.
 
-The tables are data files in ``filters/data/wikipedia``; a dump's own ``siteinfo`` adds its namespaces.
+The tables are data files in ``filters/data/wikipedia``. A dump's own ``siteinfo`` adds its namespaces.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ import yaml
 _DATA = Path(__file__).parents[1] / "data" / "wikipedia"
 
 MEDIA, FILE, CATEGORY = -2, 6, 14
-"""MediaWiki's numbers of the namespaces whose names are needed."""
+"""MediaWiki's numbers of the namespaces that are needed."""
 
 Pattern = tuple[str, ...]
-"""A template's text: literal, field, literal, field, ..., literal."""
+"""What a template shows: literal, field, literal, field, ..., literal."""
 Rendering = str | tuple[Pattern, ...]
-"""Name of a rule of ``template_rules``, or patterns, of which the first that can be filled is used."""
+"""The name of a rule of ``template_rules``, or patterns. The first pattern whose fields are all given is used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class WikiNames:
-    """One wiki's names; lower case, spaces for underscores. Compared by identity: :func:`syntax` makes each once."""
+    """One wiki's names, in lower case and with spaces for underscores. :func:`syntax` caches these objects."""
 
     language: str
     hidden_prefixes: frozenset[str]
-    """Prefixes of links without words of the article: files, categories, other languages."""
+    """Prefixes of links that show no words of the article: files, categories, other languages."""
     media_prefixes: frozenset[str]
-    """Prefixes of links to a sound or a film, of which only the label is shown."""
+    """Prefixes of links to a sound or film, which show only their label."""
     apparatus_headings: frozenset[str]
     templates: Mapping[str, Rendering]
     redirect_words: tuple[str, ...]
@@ -64,7 +64,7 @@ def language_of_wiki(code: str) -> str:
 
 
 def redirect_words(language: str) -> tuple[str, ...]:
-    """Returns the words that open a redirect page, lower case, without ``#``; every wiki knows the English one."""
+    """Returns the words that begin a redirect page, in lower case without ``#``. Every wiki accepts the English one."""
     table = _table("redirects")
     return (*table["all"], *table.get(language, ()))
 
@@ -74,7 +74,7 @@ def syntax(language: str, namespaces: str = "") -> WikiNames:
     """Returns the names of the wiki of this language.
 
     Args:
-        language: the wiki's language; one without tables of its own gets the names that all wikis understand.
+        language: the wiki's language. A language without tables gets the names that all wikis understand.
         namespaces: the dump's own namespaces, ``6:Datei|14:Kategorie``, as :func:`pack_namespaces` writes them.
 
     >>> "datei" in syntax("de").hidden_prefixes, "datei" in syntax("fr").hidden_prefixes
@@ -108,15 +108,15 @@ class MonthNames:
     """The months of one language, from January, and how a date is written."""
 
     pattern: str
-    """``{d}``, ``{m}`` and ``{y}`` in their order."""
+    """A date with ``{d}``, ``{m}`` and ``{y}`` in place of day, month and year."""
     inflected: tuple[str, ...]
-    """As they follow a day: "7 апреля"."""
+    """The names in the form that follows a day: "7 апреля"."""
     alone: tuple[str, ...]
 
 
 @functools.lru_cache(maxsize=64)
 def month_names(language: str) -> MonthNames:
-    """Returns the names of the months; a language without a table gets the English ones, day first."""
+    """Returns the names of the months. A language without a table gets the English names, with the day first."""
     table = _table("months").get(language)
     if table is None:
         english = month_names("en")
@@ -126,7 +126,7 @@ def month_names(language: str) -> MonthNames:
 
 @functools.lru_cache(maxsize=64)
 def _countries(language: str) -> dict[str, str]:
-    """Maps a country's codes of three letters to its name in the language."""
+    """Returns a dict from three-letter codes to country names in the language. A country may have several codes."""
     table = _table("countries")
     packed = table.get(language, "")
     names = dict(item.strip().split(" ", 1) for item in packed.split(";")) if packed else {}
@@ -135,7 +135,7 @@ def _countries(language: str) -> dict[str, str]:
 
 
 def country_name(code: str, language: str) -> str:
-    """Returns the name of a country by its code of three letters (ISO, IOC or FIFA), or an empty string.
+    """Returns the name of a country by its three-letter code (ISO, IOC or FIFA), or an empty string.
 
     >>> country_name("ALB", "it"), country_name("GER", "sr"), country_name("XYZ", "it")
     ('Albania', 'Немачка', '')
@@ -149,7 +149,7 @@ def _country_names(language: str) -> frozenset[str]:
 
 
 def is_country(name: str, language: str) -> bool:
-    """True if the words are a country's name in the language.
+    """Returns True if ``name`` is a country's name in the language.
 
     >>> is_country("Kanada", "de"), is_country("Canada", "de")
     (True, False)
@@ -159,7 +159,7 @@ def is_country(name: str, language: str) -> bool:
 
 @functools.lru_cache(maxsize=64)
 def silent_names(language: str) -> re.Pattern[str]:
-    """Returns a pattern of the names, in lower case, of templates that show no words: notes, requests, icons.
+    """Returns a pattern for the lower-case names of templates that show no words: notes, requests, icons.
 
     >>> bool(silent_names("en").fullmatch("citation needed")), bool(silent_names("en").fullmatch("convert"))
     (True, False)
@@ -186,9 +186,9 @@ def unpack_namespaces(packed: str) -> list[tuple[int, str]]:
 
 @functools.lru_cache(maxsize=64)
 def _templates(language: str) -> dict[str, Rendering]:
-    """Returns the templates of one language and those of all wikis, of which the language's own win.
+    """Returns the templates of all wikis and of one language. The language's own replace those with the same name.
 
-    A name whose value is empty shows nothing on that wiki, even if it shows words on others.
+    A template with an empty value shows nothing on that wiki, even if it shows words on others.
     """
     table = _table("templates")
     renderings: dict[str, Rendering] = {}
@@ -209,7 +209,7 @@ def _compile(value: str | list[str]) -> Rendering:
 
 
 def _split_pattern(pattern: str) -> Pattern:
-    """Splits ``c. {1}–{2}`` into ``("c. ", "1", "–", "2", "")``; a brace that encloses no field is text."""
+    """Splits ``c. {1}–{2}`` into ``("c. ", "1", "–", "2", "")``. A brace around something else is literal text."""
     pieces: list[str] = [""]
     rest = pattern
     while rest:

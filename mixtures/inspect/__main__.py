@@ -167,8 +167,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m mixtures.inspect",
         description="Prints documents with their source: of shards (decoded), of clean/ or of dropped/ (with the "
-        "reason). With --step: the documents that a training is given at a step. With --pair: what a near dedup "
-        "removed, beside the document that was kept. "
+        "reason). With --step: the documents that a training is given at a step. With --pair: documents that a near "
+        "dedup removed, beside the kept documents. "
         "Exit status: 0 shown, 1 no document matches, 2 wrong request.",
     )
     add = parser.add_argument

@@ -1,7 +1,8 @@
-"""Shows the pairs of a near dedup side by side: the document that went, the one that stayed, and what they share.
+"""Shows the pairs of a near dedup side by side: the removed document and the kept document.
 
-The evidence is in ``dedup/`` of a run's output. The text of the kept document is in ``clean/``. That of the removed one
-is in ``dropped/`` if it is in the sample of texts there. Words that are in no shared word n-gram stand in brackets.
+The pairs are in ``dedup/`` of a run's output. The text of the kept document is in ``clean/``. The text of the removed
+document is in ``dropped/``, if it belongs to the sample of texts there. Brackets enclose the words that are in no
+shared word n-gram.
 """
 
 from __future__ import annotations
@@ -26,15 +27,15 @@ _NO_TEXT = "(its text is not in dropped/, which has a sample of the texts: see r
 
 
 def pairs_of(output: Path, *, kind: str, source: str | None, doc_id: str | None, limit: int) -> list[dict[str, Any]]:
-    """Returns rows of the evidence, those nearest to the limit first: the smallest overlaps, or the largest rejected.
+    """Returns the pairs nearest to the limit: the smallest overlaps of ``pairs``, the largest of ``rejected``.
 
     Args:
-        kind: ``pairs`` for what was removed, ``rejected`` for the sample of the candidates that were not.
+        kind: ``pairs`` for removed documents, ``rejected`` for the sample of candidates that were not removed.
         source: the source of the removed document; None for any.
         doc_id: the id of either document; None for any.
 
     Raises:
-        ValueError: the output has no evidence, or a file is damaged.
+        ValueError: the output has no pairs, or a file is damaged.
     """
     paths = sorted((output / "dedup").glob(f"{kind}-*.parquet"))
     if not paths:
@@ -85,7 +86,7 @@ def texts_of(output: Path, rows: Sequence[dict[str, Any]]) -> dict[tuple[str, st
 
 
 def marked(text: str, other: str, *, ngram_words: int = NGRAM_WORDS) -> str:
-    """Returns a text with brackets around the words that are in no word n-gram which the other text has too.
+    """Returns a text with brackets around the words that are in no word n-gram of the other text.
 
     >>> marked("It was the best of times, really", "it was the Best of times")
     'It was the best of times, [really]'
@@ -112,7 +113,7 @@ def marked(text: str, other: str, *, ngram_words: int = NGRAM_WORDS) -> str:
 
 
 def _words(text: str) -> tuple[list[bytes], list[int], list[str]]:
-    """Returns the normalised words, the piece that each is from, and the pieces between white space."""
+    """Returns the normalised words, the number of the piece of each word, and the pieces between white space."""
     pieces = text.split()
     words, owners = [], []
     for number, piece in enumerate(pieces):

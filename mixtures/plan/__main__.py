@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mixtures.config import RUN_KEYS, read_config, recipe_of_config
+from mixtures.manifest import read_manifest
 from mixtures.plan.deal import epochs_to_weights, format_table, plan, unique_tokens
 from mixtures.plan.shares import SourceTokens
 from mixtures.plan.table import format_rows
@@ -32,15 +34,24 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         if recipe.rule is not None and args.stats is None:
             raise ValueError(f"the weights of {args.config} follow from the tokens that there are: give --stats DIR")
+        if args.continue_from and (args.stats is None or args.epochs):
+            raise ValueError("--continue-from needs --stats DIR, and takes no --epochs")
         if args.stats is None:
             text = _of_paper(recipe, num_tokens or recipe.tokens)
         elif args.epochs:
             text = _of_epochs(recipe, read_stats(Path(args.stats), recipe), args.epochs)
         else:
-            available = read_stats(Path(args.stats), recipe)
-            text = format_table(recipe, plan(recipe, _without_validation(recipe, available), num_tokens))
+            available = _without_validation(recipe, read_stats(Path(args.stats), recipe))
+            if args.continue_from:
+                available = _continued(available, read_manifest(args.continue_from))
+            text = format_table(recipe, plan(recipe, available, num_tokens))
             if recipe.validation:
                 text += "\nvalidation is subtracted as an estimate; a run counts exactly what is left"
+            if args.continue_from:
+                text += (
+                    f"\ncontinues {args.continue_from}; what its stages left of their last documents is not counted, "
+                    "so a run may find a few tokens less"
+                )
     except ValueError as error:
         print(f"mixtures.plan: {error}", file=sys.stderr)
         return 2
@@ -94,6 +105,19 @@ def _without_validation(recipe: Recipe, available: dict[str, SourceTokens]) -> d
         kept = max(Fraction(0), 1 - share)
         left[source] = SourceTokens(int(have.tokens * kept), int(have.documents * kept))
     return left
+
+
+def _continued(available: dict[str, SourceTokens], manifest: dict[str, Any]) -> dict[str, SourceTokens]:
+    """Returns the same sources with the tokens that the stages of a finished mixture took of them.
+
+    Documents that were forgotten since were taken too.
+    """
+    taken: Counter[str] = Counter()
+    for stage in (*manifest.get("stages", []), manifest):
+        taken.update({source: line["tokens"] for source, line in stage["sources"].items()})
+    for entry in manifest.get("forgotten", []):
+        taken.update(entry["tokens"])
+    return {s: SourceTokens(have.tokens, have.documents, taken[s]) for s, have in available.items()}
 
 
 def _of_paper(recipe: Recipe, num_tokens: int) -> str:
@@ -178,6 +202,11 @@ def _parser() -> argparse.ArgumentParser:
         "--tokens",
         metavar="N",
         help="length of the stream, tokens (default: the longest that fits, at most the recipe's)",
+    )
+    parser.add_argument(
+        "--continue-from",
+        metavar="DIR",
+        help="with --stats: the output of a mixture that this one continues; its stages' tokens count as used",
     )
     parser.add_argument(
         "--epochs", metavar="SOURCE=X", nargs="+", help="times a source is seen (default: 1 for those not named)"

@@ -58,6 +58,8 @@ On the workers:
     write_dropped.py    writes the dropped documents
     near_stats.py       what the statistics say about a near dedup
     held.py             holds a source back whose near dedup removed more than its ceilings
+    eval_table.py       builds the index of the evaluation sets before the phase
+    evidence.py         the hits of evaluation sets, and what was found of each set
     finish.py           checks all counts, then writes statistics and marker
 
 The next phases read the clean documents with ``read_back.py``.

@@ -1,31 +1,32 @@
-"""The address of a batch of documents, and the output part that the batch goes to."""
+"""Defines the address of a document (the id of its batch, and its row) and the output part that a batch goes to."""
 
 from __future__ import annotations
 
 import struct
 
 BATCH_ID = struct.Struct(">III")
-"""Packs the id of a batch: the numbers of the unit, the chunk (0 unless the unit was unpacked), and the batch in it.
-Big-endian, so that packed ids sort as their numbers do."""
+"""Packs the id of a batch: the number of the unit, the number of the chunk (0 unless the unit was unpacked), and the
+number of the batch in the chunk. The numbers are big-endian, so that packed ids sort like the numbers."""
 
 ROW = struct.Struct(">I")
 """Packs the number of a row in a batch."""
 
 ADDRESS_BYTES = BATCH_ID.size + ROW.size
-"""The size of the address of a document: the id of its batch and its row."""
+"""The number of bytes of a document's address: the id of its batch and its row."""
 
 TAG_REF = 0
 """The tag of a payload that refers to a spilled batch.
 
-What is sent to the pass that opens a batch is the batch id, a tag byte and a body. The tag says what the body is: this
-one, ``TAG_ATTRIBUTES``, or a verdict of the dedup that has this tag (see :class:`pipeline.clean.segments.GlobalStep`).
+A payload for the pass that opens a batch is the batch id, a tag byte and a body. The tag says what the body is:
+``TAG_REF`` is a reference to the spilled batch, ``TAG_ATTRIBUTES`` are columns from a join, and any other value is a
+verdict of the dedup that has this tag (see :class:`pipeline.clean.segments.GlobalStep`).
 """
 
 TAG_ATTRIBUTES = 255
 """The tag of columns that a join found for a row of the batch."""
 
 PART_NAME = "part-{:05d}-of-{:05d}.parquet"
-"""The name of a file of clean or dropped documents, from its number and the number of files."""
+"""The name of a file of clean or dropped documents. It contains the file's number and the number of files."""
 
 
 def part_name(part: int, num_parts: int) -> str:
@@ -38,15 +39,15 @@ def part_name(part: int, num_parts: int) -> str:
 
 
 _STRIDE = 1_000_003
-"""The distance between the first parts of consecutive units. It is a prime larger than any number of parts, so that
-units of a single batch are spread evenly too."""
+"""The distance between the first parts of consecutive units. It is a prime larger than any number of parts. So units
+that have only one batch are spread evenly too."""
 
 
 def part_of(batch_id: bytes, num_parts: int) -> int:
-    """Returns the output part that a batch goes to. It depends on the id of the batch alone.
+    """Returns the number of the output part that a batch goes to. The number depends only on the id of the batch.
 
-    Batches go to the parts in turn, not by hash. A single worker writes a part, and if there are few batches, a hash
-    would give some parts twice as many as others.
+    Consecutive batches go to consecutive parts. A hash of the id would be less even: with few batches, some parts would
+    get twice as many as others, and a part is written by a single worker.
 
     >>> sorted(part_of(BATCH_ID.pack(unit, 0, 1), 4) for unit in range(8))
     [0, 0, 1, 1, 2, 2, 3, 3]

@@ -16,16 +16,16 @@ BASE_COLUMNS: Mapping[str, pa.DataType] = {
     "source": pa.string(),
     "language": pa.string(),
 }
-"""The columns that every source has, in the order of the output."""
+"""The columns that every source has, in the order in which the output has them."""
 
 SIGNAL_PREFIX = "signal:"
-"""The prefix of columns with measurements of steps (float64). They become the list ``signals`` in the output."""
+"""The prefix of the columns that hold measurements of steps (float64). The output has them as the list ``signals``."""
 
 MAX_BATCH_DOCS = 512
 MAX_BATCH_BYTES = 8 << 20
 
 SIGNALS_TYPE = pa.list_(pa.struct([pa.field("name", pa.string()), pa.field("value", pa.float64())]))
-"""A list of names and values, not a map: Hugging Face's ``datasets`` cannot read maps."""
+"""The type of the column ``signals``. It is a list, because Hugging Face's ``datasets`` cannot read maps."""
 
 DROPPED_SCHEMA = pa.schema(
     {
@@ -61,7 +61,10 @@ beam.coders.registry.register_coder(pa.RecordBatch, RecordBatchCoder)
 
 
 def batch_to_bytes(batch: pa.RecordBatch) -> bytes:
-    """Returns a batch as an Arrow IPC stream. LZ4, because spilled batches are read back soon, once or twice."""
+    """Returns a batch as an Arrow IPC stream, compressed with LZ4.
+
+    LZ4 is fast, and spilled batches are read back soon.
+    """
     sink = pa.BufferOutputStream()
     options = pa.ipc.IpcWriteOptions(compression="lz4")
     with pa.ipc.new_stream(sink, batch.schema, options=options) as writer:
@@ -76,16 +79,16 @@ def batch_from_bytes(data: bytes) -> pa.RecordBatch:
 
 
 def reader_schema(source_columns: Mapping[str, pa.DataType]) -> pa.Schema:
-    """Returns the schema of the batches that :func:`batches` makes of a reader's documents."""
+    """Returns the schema of the batches that :func:`batches` makes from the documents of a reader."""
     return pa.schema([pa.field(n, t) for n, t in {**BASE_COLUMNS, **source_columns}.items()])
 
 
 def batches(
     documents: Iterable[Mapping[str, Any] | None], *, source: str, columns: Mapping[str, pa.DataType]
 ) -> Iterator[pa.RecordBatch | None]:
-    """Packs documents into batches of at most 512 documents and about 8 MB of text.
+    """Yields batches of at most 512 documents and about 8 MB of text.
 
-    Yields None for each None among the documents. Readers send None so that the caller can write out its ledger even
+    Yields None for each None among the documents. Readers yield None so that the caller can write out its ledger even
     if no document is found for a long time.
     """
     schema = reader_schema(columns)
@@ -120,7 +123,7 @@ def _pack(rows: list[Mapping[str, Any]], schema: pa.Schema, source: str) -> pa.R
 
 
 def set_columns(batch: pa.RecordBatch, columns: Mapping[str, pa.Array]) -> pa.RecordBatch:
-    """Returns the batch with columns replaced, or added at the end."""
+    """Returns the batch with the given columns. A new column is added at the end, an existing one is replaced."""
     for name, array in columns.items():
         assert len(array) == batch.num_rows, (name, len(array), batch.num_rows)
         index = batch.schema.get_field_index(name)
@@ -132,7 +135,7 @@ def set_columns(batch: pa.RecordBatch, columns: Mapping[str, pa.Array]) -> pa.Re
 
 
 def signals_list(batch: pa.RecordBatch) -> pa.Array:
-    """Returns the signal columns of a batch as one column of lists; a null signal is not in its document's list.
+    """Returns the signal columns of a batch as one column of lists. The list of a document omits signals that are null.
 
     >>> signals_list(pa.record_batch({"signal:a": [1.0, None], "signal:b": [2.0, 3.0]})).to_pylist()[1]
     [{'name': 'b', 'value': 3.0}]
@@ -159,7 +162,9 @@ def text_bytes(text: pa.Array) -> int:
 
 
 def text_lines(text: pa.Array) -> int:
-    r"""Returns the number of lines in a column of texts. Text after the last line end counts; an empty text has none.
+    r"""Returns the number of lines in a column of texts.
+
+    A last line without a line end counts. An empty text has no lines.
 
     >>> text_lines(pa.array(["a\nb", "a\nb\n", ""]))
     4

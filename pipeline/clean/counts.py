@@ -1,6 +1,6 @@
-"""Exact counts of what each stage took in, kept and dropped, as data that is summed over all workers.
+"""Defines the exact counts of documents that each stage took in, kept and dropped. They are summed over all workers.
 
-A count maps ``(source, stage, name)`` to a number. The names are the constants below; the name of a drop reason is
+A count maps ``(source, stage, name)`` to a number. The names are the constants below. The name of a drop reason is
 ``dropped:REASON``. Beam's own counters are not used, because they may count a retried bundle twice.
 """
 
@@ -17,37 +17,40 @@ BYTES_IN, BYTES_KEPT = "bytes_in", "bytes_kept"
 LINES_IN, LINES_KEPT = "lines_in", "lines_kept"
 DROPPED = "dropped:"
 NOTED = "noted:"
-"""The prefix of a stage's notes on documents that it kept. A note of 0 documents is written too."""
+"""The prefix of the notes of a stage on documents that it kept. A note that applies to 0 documents is written too."""
 BAD_RECORDS, UNREADABLE_FILES = "bad_records", "unreadable_files"
 
-# What one stage of the graph sends to another is counted by both. The two numbers must be equal.
+# Both the sender and the receiver count the records that one stage of the graph sends to another. The two numbers must
+# be equal.
 SENT, RECEIVED = "sent:", "received:"
 
 READ_STAGE, WRITE_STAGE = "read", "clean"
 ROWS_STAGE, ROWS = "@rows", "rows"
-"""The pseudo-stage and name of the rows in ``dropped/``, counted if not every dropped document gets a row."""
+"""The pseudo-stage and name for the number of rows in ``dropped/``, if only some dropped documents get a row."""
 WON_STAGE = "@won"
-"""The pseudo-stage of the keys that the documents of a dump won, by the name of the dedup."""
+"""The pseudo-stage for the number of keys for which a document of a dump is kept. The name is that of the dedup."""
 CEILING_STAGE = "@ceilings"
-"""The pseudo-stage of the ceilings that a near dedup broke: step, kind, number of documents and name, with tabs."""
+"""The pseudo-stage for what a near dedup removed above a ceiling. The name has the step, the kind of ceiling, the
+number of documents and the language or host, separated by tabs."""
 LARGEST_STAGE = "@largest"
-"""The pseudo-stage of the largest groups of a near dedup, by the members of each as JSON."""
+"""The pseudo-stage for the sizes of a near dedup's largest groups. The name has the members as JSON."""
 OVERLAPS_STAGE = "@overlaps"
-"""The pseudo-stage of the documents that a near dedup removed, by their overlap with the kept one."""
+"""The pseudo-stage for the documents that a near dedup removed, by their overlap with the kept document."""
 REMOVED_STAGE = "@removed"
-"""The pseudo-stage of what a near dedup removed of a language or host: kind, number of documents, name."""
-EVIDENCE_STAGE = "@evidence"
-"""The pseudo-stage of the files of evidence that a near dedup wrote."""
+"""The pseudo-stage for what a near dedup removed of a language or host. The name has the kind, the number of documents
+and the language or host, separated by tabs."""
+PAIR_FILES_STAGE = "@pair_files"
+"""The pseudo-stage for the files of rejected pairs that a near dedup wrote."""
 GRAPH = "@graph"
-"""The pseudo-stage of what stages send to each other."""
+"""The pseudo-stage for the numbers of records that stages send to each other."""
 
 
 class LostRecords(AssertionError):  # noqa: N818 - the name says what happened
-    """Raised if two counts that must be equal differ: records were lost or doubled, which is a bug or the engine's."""
+    """Raised if two counts that must be equal differ. Records were lost or doubled, by a bug here or in the engine."""
 
 
 def check_conservation(counts: Mapping[CountKey, int]) -> None:
-    """Checks that each stage kept or dropped all that it took in, and received all that was sent to it.
+    """Checks that each stage kept or dropped every document that it took in, and received every record sent to it.
 
     Raises:
         LostRecords: two numbers differ. The message names the source and each stage.
@@ -85,13 +88,13 @@ def _handover_faults(counts: Mapping[CountKey, int]) -> Iterable[str]:
 
 def check_chain(source: str, stages: Sequence[str], counts: Mapping[CountKey, int], *, num_written: int,
                 num_dropped_written: int, is_share: bool = False) -> None:  # fmt: skip
-    """Checks that each stage took in what the one before it kept, and that the files hold what the last stage kept.
+    """Checks that each stage took in what the one before it kept, and that the files contain what the last one kept.
 
     Args:
-        stages: in the order in which documents pass them.
-        num_written: documents in the clean files.
-        num_dropped_written: rows in the dropped files.
-        is_share: if only a share of the dropped documents has a row. Then the rows are compared with the rows sent.
+        stages: the names of the stages, in the order in which documents pass them.
+        num_written: number of documents in the clean files.
+        num_dropped_written: number of rows in the dropped files.
+        is_share: True if only a share of the dropped documents has a row. Then rows are compared with the rows sent.
 
     Raises:
         LostRecords: two numbers differ. The message names the stages between which documents were lost or doubled.

@@ -1,9 +1,9 @@
 """Cleans a source that comes in dumps (CommonCrawl) dump by dump, so that adding a dump does not reprocess the others.
 
-A dump never changes an earlier one: lines are compared within a dump, and if several dumps contain a page, the earliest
-keeps it. So the output of a dump depends on its own files and on earlier dumps, and its fingerprint covers exactly
-these. The parts of all dumps are in one folder with consecutive numbers. A newer dump adds its parts at the end, and
-the parts of older dumps only get a new ``of-NNNNN`` in their names.
+A newer dump never changes an earlier one. Lines are compared only within a dump, and if several dumps contain a page,
+the earliest keeps it. So the output of a dump depends only on its own files and on earlier dumps, and its fingerprint
+covers exactly these. The parts of all dumps are in one folder with consecutive numbers. A newer dump adds its parts at
+the end. The parts of older dumps are only renamed, because their names contain the number of all parts (``of-NNNNN``).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from pipeline.clean import counts as c
 from pipeline.clean.batch_address import part_name
-from pipeline.clean.finish import dump_folders, write_source
+from pipeline.clean.finish import dump_folders, part_folders, write_source
 from pipeline.clean.job import KeyFiles, SourceJob
 from pipeline.clean.segments import stage_names
 from pipeline.clean.sizing import scale_of
@@ -38,16 +38,16 @@ class PreparedDump:
     listing: Listing
     units: tuple[Unit, ...]
     fingerprint: str
-    """Identifies everything the dump is made from: its own files, the settings, and the earlier dumps."""
+    """A hash of everything that the dump is made from: its own files, the settings, and the earlier dumps."""
     first_part: int
-    """The number of its first part among those of the source."""
+    """The number of the dump's first part among the parts of the source."""
     num_parts: int
 
 
 def comes_in_dumps(source: Source) -> bool:
     """True if the dumps of the source can be cleaned one by one, because no step lets a newer dump change an older one.
 
-    A line dedup over all dumps would let it. Then the whole source is cleaned at once.
+    For example, a line dedup over all dumps would. A source with such a step is cleaned in one piece.
     """
     dedups = (step for step in source.steps if isinstance(step, DedupStep))
     return source.reader.HAS_DUMPS and source.join is None and all(dedup.needs_earlier_dumps_only for dedup in dedups)
@@ -57,14 +57,14 @@ def split_into_dumps(
     source: Source, listing: Listing, units_of: Callable[[Listing], tuple[Unit, ...]],
     fingerprint_of: Callable[[Listing, Sequence[Any]], str],
 ) -> tuple[PreparedDump, ...]:  # fmt: skip
-    """Returns the dumps of a source, oldest first; none if the source is cleaned at once.
+    """Returns the dumps of a source, oldest first. Returns none if the source is cleaned in one piece.
 
-    The source is also cleaned at once if the path of a file does not name its dump, because the pages of that file
+    The source is also cleaned in one piece if the path of a file does not name its dump, because the pages of that file
     might belong to any of the dumps.
 
     Args:
         units_of: splits files into units.
-        fingerprint_of: returns the fingerprint of files and of further values.
+        fingerprint_of: returns a fingerprint of the given files and of further values.
     """
     reader = source.reader
     if not comes_in_dumps(source):
@@ -73,7 +73,7 @@ def split_into_dumps(
     names = sorted(set(dump_of.values()))
     if not all(names):
         return ()
-    for file in listing.files:  # files in an unsupported format are reported as rejected, with the dump that they name
+    for file in listing.files:  # unsupported files are rejected too, with the dump that they name
         named = reader.dump_of(file.path)
         dump_of.setdefault(file.path, named if named in names else names[0])
     listings = [listing.only(lambda path, n=name: dump_of[path] == n) for name in names]  # type: ignore[misc]
@@ -86,7 +86,10 @@ def split_into_dumps(
 
 
 def file_without_dump(source: Source, listing: Listing) -> str:
-    """Returns the first file that names no dump, so that the source is cleaned at once; empty if there is none."""
+    """Returns the path of the first file that names no dump, which is why the source is cleaned in one piece.
+
+    Returns "" if there is no such file.
+    """
     reader = source.reader
     if not comes_in_dumps(source):
         return ""
@@ -116,20 +119,21 @@ def _marker(layout: Layout, source: str, dump: PreparedDump) -> str:
 
 
 def pending_dumps(jobs: Sequence[SourceJob], layout: Layout) -> list[SourceJob]:
-    """Returns the jobs of the dumps that are not complete, with the key files of earlier dumps that are.
+    """Returns the jobs of the dumps that are not complete.
 
-    Deletes what incomplete dumps left, and gives the parts of complete dumps the names that they have in this run.
+    They include the key files of earlier dumps that are complete. Deletes the output of incomplete dumps. Renames the
+    parts of complete dumps to the names that they have in this run.
     """
     forget_dumps(layout, jobs[0].source.name, keep={job.dump for job in jobs})
     pending: list[SourceJob] = []
     complete: list[SourceJob] = []
-    for job in jobs:  # oldest first: the fingerprint of a dump covers the earlier ones
+    for job in jobs:  # The oldest dump comes first, because the fingerprint of a dump covers the earlier ones.
         (complete if is_done(job.places.marker, job.fingerprint, dump_folders(job)) else pending).append(job)
     numbers = {job.sizes.first_part + part for job in complete for part in range(job.sizes.scale.num_parts)}
     for job in pending:
         delete_tree(job.places.marker)  # first, so that a run killed after this leaves nothing that looks complete
         delete_tree(job.places.keys_dir or "")
-    for folder in (jobs[0].places.clean_dir, jobs[0].places.dropped_dir):
+    for folder in part_folders(jobs[0]).values():
         _rename_parts(folder, numbers, jobs[0].sizes.num_source_parts or 0)
     steps = [step.NAME for step in jobs[0].source.steps if isinstance(step, DedupStep) and step.leaves_keys]
     return [
@@ -142,15 +146,15 @@ def pending_dumps(jobs: Sequence[SourceJob], layout: Layout) -> list[SourceJob]:
 
 
 def _num_won(dump: SourceJob, step: str) -> int:
-    """Returns the number of keys that the documents of a complete dump won, from its marker."""
+    """Returns the number of keys for which a dedup kept documents of a complete dump, from the dump's marker."""
     marker = read_marker(dump.places.marker) or {}
     return sum(n for _, stage, what, n in marker["counts"] if (stage, what) == (c.WON_STAGE, step))
 
 
 def forget_dumps(layout: Layout, source: str, keep: Collection[str] = ()) -> None:
-    """Deletes the markers and keys of a source's dumps, for clean documents and for tokens, except the dumps to keep.
+    """Deletes the markers (clean and tokens) and the keys of a source's dumps, except of the dumps in ``keep``.
 
-    No marker may outlive its dump, because in the next run the numbers of its parts may belong to another dump.
+    A marker must not remain without its dump: in the next run another dump may have the same part numbers.
     """
     globs = [layout.markers_of_dumps(f"{step}-{source}") for step in ("clean", "tokens")]
     for found in FileSystems.match(globs):
@@ -164,7 +168,10 @@ def forget_dumps(layout: Layout, source: str, keep: Collection[str] = ()) -> Non
 
 
 def _rename_parts(folder: str, numbers: Iterable[int], num_parts: int) -> None:
-    """Deletes the parts of other numbers, and renames the rest so that their names have the new number of parts."""
+    """Deletes the parts that are not in ``numbers``.
+
+    Renames the others so that their names have the new number of parts.
+    """
     kept = set(numbers)
     delete_unfinished(folder)
     for path, number, _ in numbered_parts(folder):

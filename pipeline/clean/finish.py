@@ -1,4 +1,4 @@
-"""The end of a source: checks the counts of all stages against each other, then writes statistics and marker."""
+"""Finishes a source: checks the counts of all stages against each other, then writes the statistics and the marker."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.clean.held import broken_ceilings, held_path
 from pipeline.clean.job import SourceJob
 from pipeline.clean.near_stats import near_stats
 from pipeline.clean.segments import stage_names
-from pipeline.clean.step_runner import clean_schema
+from pipeline.clean.step_runner import clean_schema, evidence_schema
 from pipeline.files.files import exists, write_bytes
 from pipeline.output.markers import PartSpan, state_of, write_marker
 
@@ -65,10 +65,10 @@ def _tagged_dropped(part: int, number: int) -> tuple[int, tuple[str, Any, int]]:
 
 
 def check_earlier_keys(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None:
-    """Checks that all keys were read that complete earlier dumps wrote.
+    """Checks that the job read every key that complete earlier dumps wrote.
 
     Raises:
-        LostRecords: fewer keys were read. Documents would be kept that an earlier dump already has.
+        LostRecords: fewer keys were read. Documents that an earlier dump already has would be kept.
     """
     for step in {files.step for files in job.earlier_keys}:
         written = sum(files.num_keys for files in job.earlier_keys if files.step == step)
@@ -79,7 +79,7 @@ def check_earlier_keys(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None
 
 def write_source(job: SourceJob, counts: Mapping[c.CountKey, int], stages: Sequence[str],
                  dumps: Sequence[SourceJob] = ()) -> None:  # fmt: skip
-    """Writes the statistics of a source whose parts are all written, and then its marker."""
+    """Writes the statistics of a source whose parts are all written, and then the source's marker."""
     stats = c.stats_of(job.source.name, counts, stages)
     if removed := near_stats(job.source.name, counts):
         stats["near_dedup"] = removed
@@ -91,14 +91,14 @@ def write_source(job: SourceJob, counts: Mapping[c.CountKey, int], stages: Seque
         "bad_records": stats["bad_records"],
         "unreadable_files": stats["unreadable_files"],
         "about": dict(job.about),
-        "parts": {"clean": state_of(job.places.clean_dir), "dropped": state_of(job.places.dropped_dir)},
+        "parts": {name: state_of(folder) for name, folder in part_folders(job).items()},
         "dumps": [{"name": d.dump, "fingerprint": d.fingerprint, "parts": list(part_range(d))} for d in dumps],
     }
     _write_marker(job, counts, marker)
 
 
 def _write_marker(job: SourceJob, counts: Mapping[c.CountKey, int], marker: dict[str, Any]) -> None:
-    """Writes the marker; under another name if a near dedup removed more than its ceilings."""
+    """Writes the marker. If a near dedup removed more than its ceilings, the marker gets another name."""
     if refused := broken_ceilings(job, counts):
         write_marker(held_path(job.places.marker), {**marker, "refused": refused})
     else:
@@ -106,7 +106,7 @@ def _write_marker(job: SourceJob, counts: Mapping[c.CountKey, int], marker: dict
 
 
 def write_dump_marker(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None:
-    """Writes the marker that makes a dump complete. Its counts are later summed to the statistics of the source."""
+    """Writes the marker that makes a dump complete. The statistics of the source are later summed from these counts."""
     marker = {
         "fingerprint": job.fingerprint,
         "counts": [[*key, number] for key, number in sorted(counts.items())],
@@ -116,16 +116,21 @@ def write_dump_marker(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None:
 
 
 def part_range(job: SourceJob) -> tuple[int, int]:
-    """Returns the numbers of a job's parts among those of its source: the first, and the one after the last."""
+    """Returns the range of a job's part numbers among those of its source: the first, and the one after the last."""
     first = job.sizes.first_part
     return first, first + job.sizes.scale.num_parts
+
+
+def part_folders(job: SourceJob) -> dict[str, str]:
+    """Returns the folders that have a file per part of the source, under the names that its marker uses."""
+    folders = {"clean": job.places.clean_dir, "dropped": job.places.dropped_dir}
+    return folders if job.places.evidence_dir is None else folders | {"evidence": job.places.evidence_dir}
 
 
 def dump_folders(job: SourceJob) -> dict[str, str | PartSpan]:
     """Returns the folders of a job's files, under the names that its marker uses."""
     spans: dict[str, str | PartSpan] = {
-        "clean": PartSpan(job.places.clean_dir, *part_range(job)),
-        "dropped": PartSpan(job.places.dropped_dir, *part_range(job)),
+        name: PartSpan(folder, *part_range(job)) for name, folder in part_folders(job).items()
     }
     return spans if job.places.keys_dir is None else spans | {"keys": job.places.keys_dir}
 
@@ -151,6 +156,9 @@ class _Finish(beam.DoFn):
                       is_share=self._job.sizes.dropped_share < 1.0)  # fmt: skip
         self._fill(self._job.places.clean_dir, parts[_CLEAN], clean_schema(self._job.source))
         self._fill(self._job.places.dropped_dir, parts[_DROPPED], DROPPED_SCHEMA)
+        schema = evidence_schema(source.steps)
+        if self._job.places.evidence_dir is not None and schema is not None:
+            self._fill(self._job.places.evidence_dir, parts[_CLEAN], schema)
         if self._job.dump:
             write_dump_marker(self._job, counts)
         else:

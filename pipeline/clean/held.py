@@ -1,7 +1,7 @@
-"""Sources whose near dedup removed more than its ceilings: they are written, but held back until the user accepts it.
+"""Holds sources back whose near dedup removed more than its ceilings, until the user accepts it.
 
-What is held back has all its files, but its marker has another name, so nothing takes it for complete. The same command
-with ``--accept-removal SOURCE`` gives the marker its name; nothing is cleaned again.
+All files of such a source are written. Only its marker has another name, so the source does not count as complete. The
+same command with ``--accept-removal SOURCE`` renames the marker. It cleans nothing again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def held_path(marker: str) -> str:
 
 
 def broken_ceilings(job: SourceJob, counts: Mapping[c.CountKey, int]) -> str:
-    """Returns what the near dedup of a source removed above its ceilings, in lines; empty if it kept to them."""
+    """Returns lines about what the near dedup of a source removed above its ceilings; "" if it removed less."""
     rows = []
     for (source, stage, row), num_removed in counts.items():
         if source == job.source.name and stage == c.CEILING_STAGE:
@@ -53,10 +53,10 @@ def _largest(groups: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def refuse_or_accept(jobs: Iterable[SourceJob], accepted: Iterable[str]) -> None:
-    """Makes sources complete that were held back and are accepted.
+    """Completes the sources that were held back and whose names are in ``accepted``.
 
     Raises:
-        RunFailed: a source is held back and not accepted. The message has the numbers and the largest groups.
+        RunFailed: another source is held back. The message has the numbers and the largest groups.
     """
     refused = []
     for job in jobs:
@@ -75,8 +75,8 @@ def refuse_or_accept(jobs: Iterable[SourceJob], accepted: Iterable[str]) -> None
         told = "\n".join(f"{one.label}: {message}" for one, message in refused)
         flags = " ".join(f"--accept-removal {name}" for name in sorted({one.source.name for one, _ in refused}))
         raise RunFailed(
-            f"{told}\nNothing of it is complete. Look at some pairs with `python -m mixtures.inspect --pair "
-            f"{job.places.evidence_dir.rpartition('/')[0]}`. To accept it, run the same command with {flags} "
-            "(nothing is cleaned again). Otherwise change the near dedup's settings, or the ceilings under dedup: in "
-            "the file."
+            f"{told}\nThe source is not complete. Look at some pairs with `python -m mixtures.inspect --pair "
+            f"{job.places.pairs_dir.rpartition('/')[0]}`. To accept the removal, run the same command with {flags} "
+            "(nothing is cleaned again). Otherwise change the settings of the near dedup, or the ceilings under dedup: "
+            "in the configuration file."
         )

@@ -14,15 +14,19 @@ from pipeline.sources.source import Source
 
 @dataclass(frozen=True, slots=True)
 class KeyFiles:
-    """The key files of a dump: the documents that won an exact dedup, with their keys. A newer dump reads them."""
+    """The key files of a dump: the keys of an exact dedup, and the documents kept for them.
+
+    A newer dump reads these files.
+    """
 
     step: str
     folder: str
     num_keys: int = 0
-    """The number of keys in all files, known once the dump is complete. A newer dump must read as many."""
+    """The number of keys in all files, known once the dump is complete. A newer dump must read the same number."""
 
     def path(self, bucket: int) -> str:
-        """
+        """Returns the path of the key file of a bucket.
+
         >>> KeyFiles("digest", "keys").path(1)
         'keys/part-digest-00001.arrow'
         """
@@ -30,27 +34,27 @@ class KeyFiles:
 
     @property
     def glob(self) -> str:
-        """A pattern that matches all of them. A bucket without a key has no file."""
+        """A pattern that matches all these files. A bucket without a key has no file."""
         return f"{self.folder}/part-{self.step}-*.arrow"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSizes:
-    """How a job is split, and how much of what it drops is kept."""
+    """How a job is split into parts and buckets, and how many of its dropped documents are written."""
 
     scale: Scale
     sample_docs: int
-    """Dropped documents per stage and reason that keep their text."""
+    """The number of dropped documents per stage and reason that keep their text."""
     dropped_share: float = 1.0
-    """The share of the other dropped documents that get a row in ``dropped/``."""
+    """The share of the other dropped documents that get a row in ``dropped/``, from 0 to 1."""
     first_part: int = 0
-    """The number of the job's first part among those of its source."""
+    """The number of the job's first part among the parts of its source."""
     num_source_parts: int | None = None
     """The number of parts of the whole source; None if the job is the whole source."""
 
     @property
     def num_parts_in_names(self) -> int:
-        """The number after ``of`` in the names of the job's parts."""
+        """The number after ``of-`` in the names of the job's parts."""
         return self.scale.num_parts if self.num_source_parts is None else self.num_source_parts
 
 
@@ -59,54 +63,60 @@ class JobPlaces:
     """The paths of a job's files."""
 
     units_path: str
-    """The list of units to read."""
+    """The path of the list of units to read."""
     marker: str
-    """Written last: it makes the job complete."""
+    """The path of the marker. The marker is written last and makes the job complete."""
     stats_path: str
     clean_dir: str
     dropped_dir: str
+    evidence_dir: str | None = None
+    """The folder for the evidence that a step leaves; None if no step leaves any."""
     keys_dir: str | None = None
     """The folder for key files; None if the source is not cleaned dump by dump."""
-    evidence_dir: str = ""
-    """The folder for the evidence of near dedups."""
+    pairs_dir: str = ""
+    """The folder for the pairs of near dedups."""
     spill_dir: str = ""
-    """Texts are spilled here. It is known once the run has its workplace."""
+    """The folder for spilled texts. It is filled in later, when the run has a folder for temporary files."""
     shuffle_dir: str | None = None
-    """Groups are spilled here; None if the engine shuffles them itself."""
+    """The folder for spilled groups; None if the engine shuffles groups itself."""
     progress_dir: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceJob:
-    """Everything that a worker must know about one source, or about one dump of it."""
+    """Everything that a worker needs to know about one source, or about one dump of a source."""
 
     source: Source
     fingerprint: str
-    """Identifies inputs, settings, models and data versions. The marker holds it."""
+    """A hash of inputs, settings, models and data versions. It is stored in the marker."""
     models: Mapping[str, Any]
     """Paths of the models, by key."""
     sizes: JobSizes
     places: JobPlaces
     dump: str = ""
-    """The dump to clean; empty for the whole source."""
+    """The name of the dump to clean; empty for the whole source."""
     earlier_keys: tuple[KeyFiles, ...] = ()
-    """The key files of earlier dumps that are complete."""
+    """The key files of those earlier dumps that are complete."""
     ceilings: RemovalCeilings = field(default_factory=RemovalCeilings)
+    """The shares of documents that a near dedup may remove."""
     about: Mapping[str, Any] = field(default_factory=dict)
-    """What the manifest reports about inputs and models."""
+    """What the manifest reports about the inputs and models."""
 
     @property
     def label(self) -> str:
-        """The name of the job's part of the graph."""
+        """The name of the job in the graph: ``SOURCE``, or ``SOURCE@DUMP``."""
         return f"{self.source.name}@{self.dump}" if self.dump else self.source.name
 
     def part_path(self, folder: str, part: int) -> str:
-        """Returns the path of one of the job's parts, counted from 0, in ``clean/`` or ``dropped/``."""
+        """Returns the path of one of the job's parts in ``clean/`` or ``dropped/``.
+
+        ``part`` counts from 0 within the job.
+        """
         return f"{folder}/{part_name(self.sizes.first_part + part, self.sizes.num_parts_in_names)}"
 
-    def evidence_path(self, step: str, kind: str, number: int, num_files: int) -> str:
-        """Returns the path of a file of evidence: ``pairs``, or a sample of the ``rejected`` ones."""
-        return f"{self.places.evidence_dir}/{kind}-{self.label}-{step}-{number:05d}-of-{num_files:05d}.parquet"
+    def pairs_path(self, step: str, kind: str, number: int, num_files: int) -> str:
+        """Returns the path of a file of pairs. ``kind`` is ``pairs`` or ``rejected``."""
+        return f"{self.places.pairs_dir}/{kind}-{self.label}-{step}-{number:05d}-of-{num_files:05d}.parquet"
 
     def key_files(self, step: str) -> KeyFiles:
         """Returns the key files that the job writes for an exact dedup."""

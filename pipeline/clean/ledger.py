@@ -1,4 +1,4 @@
-"""The ledger of a worker: exact counts, and a row for each document and record that does not become output."""
+"""The ledger of a worker: exact counts, and a row for each document or record that is dropped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.clean.batches import DROPPED_SCHEMA, SIGNALS_TYPE, signals_list, t
 from pipeline.sources.source import Rejected
 
 MAX_SAMPLE_CHARS = 20_000
-"""Sampled dropped texts are truncated to this many characters: enough to judge a text, even if a page has 5 MB."""
+"""Sampled dropped texts are truncated to this many characters. This is enough to judge a text, even one of 5 MB."""
 
 _FLUSH_ROWS = 20_000
 _FLUSH_BYTES = 16 << 20
@@ -23,36 +23,52 @@ _FLUSH_BYTES = 16 << 20
 
 @dataclass(slots=True)
 class Ledger:
-    """The counts and dropped rows of one source while a worker processes one element."""
+    """The counts and dropped rows of one source, kept while a worker processes one element."""
 
     source: str
     sample_docs: int
     """The number of dropped documents per stage and reason that keep their text."""
     rows_share: float = 1.0
-    """The share of the other dropped documents that get a row. All are counted."""
+    """The share of the other dropped documents that get a row, from 0 to 1. All dropped documents are counted."""
     counts: Counter[c.CountKey] = field(default_factory=Counter)
     _rows: list[pa.RecordBatch] = field(default_factory=list)
     _num_rows: int = 0
     _num_bytes: int = 0
+    _evidence: list[pa.RecordBatch] = field(default_factory=list)
+
+    def leave(self, evidence: pa.RecordBatch) -> None:
+        """Takes the evidence of a step. The pass takes it again after every batch."""
+        self._evidence.append(evidence)
+
+    def take_evidence(self) -> list[pa.RecordBatch]:
+        """Returns the evidence so far, and forgets it."""
+        taken, self._evidence = self._evidence, []
+        return taken
 
     def count(self, stage: str, what: str, number: int) -> None:
         if number:
             self.counts[self.source, stage, what] += number
 
     def note(self, stage: str, what: str, number: int) -> None:
-        """Counts kept documents that a stage reports something about. A zero is stored too."""
+        """Counts kept documents that a stage has a note on, for example ``may_hide_duplicates``.
+
+        A zero is stored too.
+        """
         self.counts[self.source, stage, c.NOTED + what] += number
 
     def send(self, name: str, number: int) -> None:
-        """Counts what is sent to another stage of the graph, which counts what it receives under the same name."""
+        """Counts records that are sent to another stage of the graph.
+
+        That stage counts what it receives under the same name.
+        """
         self.count(c.GRAPH, c.SENT + name, number)
 
     def receive(self, name: str, number: int) -> None:
-        """Counts what another stage of the graph sent."""
+        """Counts records that another stage of the graph sent."""
         self.count(c.GRAPH, c.RECEIVED + name, number)
 
     def read(self, batch: pa.RecordBatch) -> None:
-        """Counts documents as the reader yields them, before any step."""
+        """Counts documents as the reader yielded them, before any step."""
         self.count(c.READ_STAGE, c.DOCS_KEPT, batch.num_rows)
         self.count(c.READ_STAGE, c.BYTES_KEPT, text_bytes(batch.column("text")))
         self.count(c.READ_STAGE, c.LINES_KEPT, text_lines(batch.column("text")))
@@ -63,15 +79,16 @@ class Ledger:
 
     def split(self, stage: str, before: pa.RecordBatch, after: pa.RecordBatch, verdict: pa.Array,
               detail: pa.Array | None) -> tuple[pa.RecordBatch, pa.Array]:  # fmt: skip
-        """Counts what a stage keeps and drops, and adds a row for each document that it drops.
+        """Counts the documents that a stage keeps and drops, and adds a row for each document that it drops.
 
         Args:
             before: the documents that the stage took in.
             after: the same rows with the columns that the stage changed.
-            verdict: the drop reason of each row, or null.
+            verdict: the drop reason of each row; null for a row that is kept.
+            detail: a detail for each row, or None if the stage has no details.
 
         Returns:
-            The documents kept, and a mask of the rows that they were.
+            The kept documents, and a mask of the rows that were kept.
         """
         kept_rows = pc.is_null(verdict)
         num_kept = pc.sum(kept_rows).as_py() or 0
@@ -94,11 +111,11 @@ class Ledger:
         num_rows = before.num_rows
         text = pc.utf8_slice_codeunits(before.column("text"), 0, MAX_SAMPLE_CHARS)
         source, stages = pa.array([self.source] * num_rows), pa.array([stage] * num_rows)
-        language = after.column("language")  # a step that determines the language may drop the document for it
+        language = after.column("language")  # a step that detects the language may drop the document because of it
         self._append([before.column("id"), source, language, stages, reasons, details, signals_list(after), text])
 
     def reject(self, rejected: Rejected) -> None:
-        """Counts a record that did not become a document, and adds a row for it."""
+        """Counts a record that did not become a document, and adds a dropped row for it."""
         self.count("records", rejected.reason, 1)
         if rejected.is_bad:
             self.count("records", c.BAD_RECORDS, 1)
@@ -118,11 +135,17 @@ class Ledger:
 
     @property
     def is_full(self) -> bool:
-        """True if the dropped rows must be taken, so that memory stays bounded."""
+        """True if there are so many dropped rows that the caller must take them.
+
+        This bounds the memory of the worker.
+        """
         return self._num_rows >= _FLUSH_ROWS or self._num_bytes >= _FLUSH_BYTES
 
     def take_dropped(self) -> Iterator[pa.RecordBatch]:
-        """Yields the dropped rows so far as one batch, and forgets them. Only sampled rows have their text."""
+        """Yields the dropped rows so far as one batch, and removes them from the ledger.
+
+        Only sampled rows keep their text.
+        """
         if not self._rows:
             return
         rows = pa.Table.from_batches(self._rows).combine_chunks().to_batches()[0]
@@ -136,12 +159,15 @@ class Ledger:
 
 
 def sample_hash(document_id: str) -> int:
-    """Returns the hash by which documents are sampled. The smallest hashes are in the sample, in every run."""
+    """Returns the hash by which documents are sampled.
+
+    In every run, the documents with the smallest hashes are sampled.
+    """
     return xxhash.xxh3_64_intdigest(document_id.encode(), seed=0x5A)
 
 
 def sample_hashes(rows: pa.RecordBatch) -> dict[tuple[str, str], list[int]]:
-    """Returns, by stage and reason, the sample hashes of the rows that have a text."""
+    """Returns the sample hashes of the rows that have a text, by (stage, reason)."""
     found: dict[tuple[str, str], list[int]] = defaultdict(list)
     with_text = rows.filter(pc.is_valid(rows.column("text"))).to_pydict()
     for stage, reason, document_id in zip(with_text["stage"], with_text["reason"], with_text["id"], strict=True):
@@ -150,14 +176,17 @@ def sample_hashes(rows: pa.RecordBatch) -> dict[tuple[str, str], list[int]]:
 
 
 def without_text_above(rows: pa.RecordBatch, limits: Mapping[tuple[str, str], int]) -> pa.RecordBatch:
-    """Returns the rows without the texts whose sample hash is above the limit of their stage and reason."""
+    """Returns the rows, with the text removed if the sample hash is above the limit of the row's stage and reason."""
     pairs = zip(rows.column("stage").to_pylist(), rows.column("reason").to_pylist(), strict=True)
     hashes = map(sample_hash, rows.column("id").to_pylist())
     return _with_text(rows, pa.array([h <= limits.get(p, -1) for p, h in zip(pairs, hashes, strict=True)], pa.bool_()))
 
 
 def in_share(rows: pa.RecordBatch, share: float) -> pa.Array:
-    """Returns a mask of the rows to write: about ``share`` of them, those with the smallest hashes."""
+    """Returns a mask of the rows to write.
+
+    The mask selects about ``share`` of the rows: those with the smallest hashes.
+    """
     limit = int(share * 2**64)
     return pa.array([sample_hash(i) < limit for i in rows.column("id").to_pylist()], pa.bool_())
 

@@ -1,4 +1,4 @@
-"""What ``stats/SOURCE.json`` says about a near dedup: overlaps, the largest groups, and shares by language and host."""
+"""Makes the part of ``stats/SOURCE.json`` about a near dedup: overlaps, the largest groups, languages and hosts."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 from pipeline.clean import counts as c
 
 LARGEST = 10
-"""So many of the largest groups are kept, and so many languages and hosts of which most was removed."""
+"""The number of largest groups, of languages and of hosts in the statistics."""
 _BINS = 20
 
 
 def overlap_bin(overlap: float) -> str:
-    """Returns the name of the bin of an overlap: its lower end. Each bin is 0.05 wide, and 1 has a bin of its own.
+    """Returns the name of the bin of an overlap: its lower end. A bin is 0.05 wide. The overlap 1 has its own bin.
 
     >>> overlap_bin(0.8999), overlap_bin(0.9), overlap_bin(1.0)
     ('0.85', '0.90', '1.00')
@@ -24,7 +24,7 @@ def overlap_bin(overlap: float) -> str:
 
 
 def near_stats(source: str, counts: Mapping[c.CountKey, int]) -> dict[str, Any]:
-    """Returns what the near dedup of a source removed; empty if it has none or it removed nothing.
+    """Returns what the near dedup of a source removed; empty if the source has none or if it removed nothing.
 
     >>> counts = {("c4", "@overlaps", "0.90"): 2, ("c4", "@removed", "language\\t5\\ten"): 2}
     >>> near_stats("c4", counts)
@@ -48,7 +48,7 @@ def near_stats(source: str, counts: Mapping[c.CountKey, int]) -> dict[str, Any]:
 
 
 def largest_groups(source: str, counts: Mapping[c.CountKey, int]) -> list[dict[str, Any]]:
-    """Returns the largest groups of a source's near dedup: documents, the id of the kept one, some removed ones."""
+    """Returns the largest groups of a source: number of documents, id of the kept one, ids of some removed ones."""
     found = [(-size, row) for (name, stage, row), size in counts.items() if (name, stage) == (source, c.LARGEST_STAGE)]
     return [{"documents": -negative, **json.loads(row)} for negative, row in sorted(found)[:LARGEST]]
 

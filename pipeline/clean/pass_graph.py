@@ -1,4 +1,4 @@
-"""Adds passes to the Beam graph of a source: the names of their outputs, and the side outputs that all passes have."""
+"""Adds passes to the Beam graph of a source, and collects their side outputs."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pipeline.clean.passes import OpenBatches, WriteClean
 from pipeline.clean.segments import Segment
 
 Side = dict[str, list[Any]]
-"""The side outputs of all passes so far, by tag: PCollections of counts, dropped rows and sample hashes."""
+"""The side outputs of all passes so far, by tag: PCollections of counts, dropped rows, and sample hashes."""
 
 
 def empty_side() -> Side:
-    """Returns the side outputs of a graph without passes."""
+    """Returns the side outputs of a graph that has no passes yet."""
     return {tags.COUNTS: [], tags.DROPPED: [], tags.SAMPLES: []}
 
 

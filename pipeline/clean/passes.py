@@ -1,4 +1,4 @@
-"""The DoFns of a pass over the texts of a source: they read or open batches, run a segment, and send keys or write."""
+"""The DoFns of a pass over the texts of a source. They read or open batches, run a segment, and send keys or write."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from pipeline.clean.batch_address import BATCH_ID, ROW, TAG_ATTRIBUTES, TAG_REF,
 from pipeline.clean.batches import batch_from_bytes, batch_to_bytes, batches
 from pipeline.clean.dedup.kind import KeyTools, NumberedBatch
 from pipeline.clean.dedup.kinds import dedup_of_spilled_text, kind_of
+from pipeline.clean.evidence import evidence_file, write_evidence
 from pipeline.clean.job import SourceJob
 from pipeline.clean.ledger import Ledger, sample_hashes
 from pipeline.clean.segments import Segment
@@ -43,7 +44,10 @@ _MAX_HELD = 1000
 
 
 class SegmentDoFn(beam.DoFn):
-    """The base class of passes: loads models, spills the batches that the segment has run on, and sends their keys."""
+    """The base class of passes.
+
+    It loads the models, spills the batches after the segment has run, and sends their keys.
+    """
 
     def __init__(self, job: SourceJob, segment: Segment) -> None:
         self._job, self._segment = job, segment
@@ -64,7 +68,7 @@ class SegmentDoFn(beam.DoFn):
         return Ledger(self._job.source.name, self._job.sizes.sample_docs, self._job.sizes.dropped_share)
 
     def _close(self, ledger: Ledger, work_id: bytes) -> Iterator[TaggedOutput]:
-        """Yields what an element dropped, and then its counts."""
+        """Yields the dropped rows of an element, and then its counts."""
         yield from self._dropped(ledger, work_id)
         if ledger.counts:
             yield TaggedOutput(COUNTS, dict(ledger.counts))
@@ -77,10 +81,10 @@ class SegmentDoFn(beam.DoFn):
             yield TaggedOutput(DROPPED, (part, work_id + bytes([self._segment.index]) + blob_bytes(blob)))
 
     def _hand_on(self, batch: pa.RecordBatch, batch_id: bytes, ledger: Ledger) -> Iterator[TaggedOutput]:
-        """Spills a batch, and sends its keys to the next global steps."""
+        """Spills a batch, and sends its keys to the next dedups."""
         if not batch.num_rows:
             return
-        if self._hashed_for is not None:  # computed once, for sending keys and for applying verdicts
+        if self._hashed_for is not None:  # hashes are computed once, for sending keys and for applying verdicts
             batch = kind_of(self._hashed_for).before_spill(batch, self._hashed_for)
         blob = self._spill.append(batch_to_bytes(batch))
         part = part_of(batch_id, self._job.sizes.scale.num_parts)
@@ -90,12 +94,12 @@ class SegmentDoFn(beam.DoFn):
 
     def _run_documents(self, documents: Iterable[dict[str, Any] | None], chunk_id: tuple[int, int], ledger: Ledger,
                        held: list[TaggedOutput]) -> Iterator[TaggedOutput]:  # fmt: skip
-        """Packs documents into batches, and runs the segment on each.
+        """Packs documents into batches, and runs the segment on each batch.
 
         Args:
-            documents: None among them means that the ledger or ``held`` is full and must be yielded.
-            chunk_id: the numbers of the unit and the chunk that the documents come from.
-            held: outputs that reading the documents adds in the meantime.
+            documents: the documents. None means that the ledger or ``held`` is full and must be yielded.
+            chunk_id: the numbers of the unit and of the chunk that the documents come from.
+            held: a list to which reading the documents adds outputs. They are yielded and removed after each batch.
         """
         numbers = itertools.count(1)
         source = self._job.source
@@ -113,7 +117,7 @@ class SegmentDoFn(beam.DoFn):
         yield from held
 
     def _stage(self) -> str:
-        """Returns the name of this pass, as the progress display shows it."""
+        """Returns the name of this pass that the progress display shows."""
         return pass_label(self._job.source.name, self._segment)
 
     def _run_first(self, batch: pa.RecordBatch, ledger: Ledger) -> pa.RecordBatch:
@@ -122,9 +126,9 @@ class SegmentDoFn(beam.DoFn):
     def _send_keys(
         self, batch: pa.RecordBatch, batch_id: bytes, ledger: Ledger, rows: np.ndarray | None = None
     ) -> Iterator[TaggedOutput]:
-        """Yields the keys of a batch for the next global steps.
+        """Yields the keys of a batch for the next dedups.
 
-        ``rows`` are the row numbers of its documents in the batch as it was spilled. The default is all rows.
+        ``rows`` are the row numbers that the documents had when the batch was spilled. The default is all rows.
         """
         chain = self._segment.dedups
         numbered = NumberedBatch(batch, batch_id, np.arange(batch.num_rows) if rows is None else rows)
@@ -149,7 +153,10 @@ class ReadUnits(SegmentDoFn):
         return f"{self._job.source.name}: read"
 
     def _documents(self, unit: Unit, ledger: Ledger, held: list[TaggedOutput]) -> Iterator[dict[str, Any] | None]:
-        """Yields the documents of a unit. Rejected records go to the ledger, rows of a join's tables to ``held``."""
+        """Yields the documents of a unit.
+
+        Adds rejected records to the ledger, and rows of a join's tables to ``held``.
+        """
         if unit.kind == UNKNOWN_FORM:
             ledger.reject(Rejected(location=unit.path, reason=UNKNOWN_FORM, is_bad=False))
             return
@@ -164,15 +171,15 @@ class ReadUnits(SegmentDoFn):
                 yield None
 
     def _table_row(self, row: TableRow, ledger: Ledger) -> Iterator[TaggedOutput]:
-        """Yields the outputs for a row of a join's table. Sources without a join have no such rows."""
+        """Yields the outputs for a row of one of a join's tables. Sources without a join have no such rows."""
         raise AssertionError(f"{self._job.source.name} has no join, but its reader yielded a row of {row.table}")
 
 
 class OpenBatches(SegmentDoFn):
     """A pass in the middle: opens the spilled batches of a part, applies their verdicts, and runs a segment on them.
 
-    If the segment has no local steps, no text changes except by verdicts. Then nothing is spilled: the pass only sends
-    keys, and the next pass opens the same batches again, with all verdicts.
+    If the segment has no local steps, only verdicts change the texts. Then nothing is spilled. The pass only sends
+    keys, and the next pass opens the same batches again and applies all verdicts.
     """
 
     def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[TaggedOutput]:
@@ -184,7 +191,7 @@ class OpenBatches(SegmentDoFn):
                 ledger.receive(f"documents after segment {self._segment.origin}", batch.num_rows)
                 batch = self._runner.run(batch, verdicts, ledger)
                 yield from self._hand_on(batch, batch_id, ledger)
-            else:  # the next pass counts, because it opens the same batch again; this ledger is thrown away
+            else:  # the next pass opens the same batch and counts it, so these counts are not kept
                 batch, rows = self._runner.apply_verdicts(batch, verdicts, self._ledger())
                 yield from self._send_keys(batch, batch_id, ledger, rows)
             progress.tick(
@@ -196,7 +203,10 @@ class OpenBatches(SegmentDoFn):
         progress.tick(self._job.places.progress_dir, self._stage(), units=1)
 
     def _batches(self, payloads: Iterable[bytes]) -> Iterator[tuple[bytes, Blob, Verdicts]]:
-        """Yields each batch of a part, from the sorted payloads: first the reference to a batch, then its verdicts."""
+        """Yields each batch of a part with its verdicts.
+
+        The sorted payloads have a reference to the batch, then its verdicts.
+        """
         kinds = {v.tag: kind_of(v.step) for v in self._segment.verdicts}
         current, blob, verdicts = b"", None, Verdicts()
         for payload in payloads:
@@ -225,12 +235,17 @@ class WriteClean(OpenBatches):
         path = self._job.part_path(self._job.places.clean_dir, part)
         num_docs = 0
         form = {"compression": "zstd", "write_page_checksum": True}
-        with written_whole(path) as sink, pq.ParquetWriter(sink, schema, **form) as writer:
+        with (
+            written_whole(path) as sink,
+            pq.ParquetWriter(sink, schema, **form) as writer,
+            evidence_file(self._job, part) as evidence,
+        ):
             held: list[pa.RecordBatch] = []
             for batch_id, blob, verdicts in self._batches(payloads):
                 batch = batch_from_bytes(blob.read())
                 ledger.receive(f"documents after segment {self._segment.origin}", batch.num_rows)
                 batch = self._runner.run(batch, verdicts, ledger)
+                write_evidence(evidence, ledger.take_evidence())
                 progress.tick(
                     self._job.places.progress_dir, self._stage(), documents=batch.num_rows, num_bytes=batch.nbytes
                 )

@@ -12,8 +12,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 
+from filters.decontaminate.step import Decontaminate
 from filters.exclude import Excluded
 from pipeline.clean.dumps import finish_source, forget_dumps, job_of_dump, pending_dumps, split_into_dumps
+from pipeline.clean.evidence import leaves_evidence
 from pipeline.clean.held import held_path, refuse_or_accept
 from pipeline.clean.job import JobPlaces, JobSizes, SourceJob
 from pipeline.clean.prepared_source import PreparedSource
@@ -31,6 +33,8 @@ from pipeline.settings.inputs import Listing, list_inputs
 from pipeline.settings.settings import Settings
 from pipeline.sources.source import UNKNOWN_FORM, Source, Unit
 
+_NOT_MODELS = ("exclude", "tokenizer", "decontamination")
+"""Files that steps read and that are no models: the manifest reports them in other places."""
 DATA_VERSION = 2
 """Data version of the clean phase. Increase it when unchanged steps would produce different output."""
 
@@ -40,10 +44,21 @@ def with_exclusion(source: Source, settings: Settings) -> Source:
     return replace(source, steps=(Excluded(), *source.steps)) if settings.exclude else source
 
 
+def with_decontamination(source: Source, settings: Settings) -> Source:
+    """Returns the source with the search for evaluation sets as its last step, if the run has one.
+
+    It is the last, because the texts that it searches are those that are written.
+    """
+    return replace(source, steps=(*source.steps, Decontaminate())) if settings.decontamination else source
+
+
 def prepare_sources(
-    settings: Settings, inputs: Mapping[str, Iterable[str]], models_dir: str | None
+    settings: Settings, inputs: Mapping[str, Iterable[str]], models_dir: str | None, table: str | None = None
 ) -> list[PreparedSource]:
-    """Lists the inputs, splits them into units, and finds the models.
+    """Returns the sources of a run with their input files, units, models and fingerprints.
+
+    Args:
+        table: the index of the evaluation sets, if the run searches any.
 
     Raises:
         ValueError: a glob matches nothing, no file of a source is in a supported format, or a model is missing. The
@@ -55,7 +70,7 @@ def prepare_sources(
     if settings.tokenizer:
         found["tokenizer"] = settings.tokenizer
     for name, source in settings.sources.items():
-        source = with_exclusion(source, settings)
+        source = with_decontamination(with_exclusion(source, settings), settings)
         expand = functools.partial(source.reader.expand, open_file=open_file)
         listing = list_inputs(
             name,
@@ -73,6 +88,8 @@ def prepare_sources(
             continue
         if settings.exclude:
             paths["exclude"] = settings.exclude
+        if table:
+            paths["decontamination"] = table
         fingerprint_of = functools.partial(_fingerprint, source, paths, settings)
         dumps = split_into_dumps(source, listing, functools.partial(split_into_units, source), fingerprint_of)
         prepared.append(PreparedSource(source, listing, units, paths, fingerprint_of(listing), dumps))
@@ -85,7 +102,7 @@ def split_into_units(source: Source, listing: Listing) -> tuple[Unit, ...]:
     """Returns the units of a source. A file in an unsupported format becomes a unit that is reported as rejected.
 
     Raises:
-        ValueError: none of the files is in a format that the source reads.
+        ValueError: the source reads the format of none of the files.
     """
     known = [f for f in listing.files if source.reader.knows(f.path)]
     other = [f for f in listing.files if not source.reader.knows(f.path)]
@@ -115,10 +132,10 @@ def _fingerprint(
 
 def pending_jobs(prepared: Sequence[PreparedSource], layout: Layout, settings: Settings, *, spill_dir: str,
                  shuffle_dir: str | None, progress_dir: str | None) -> list[SourceJob]:  # fmt: skip
-    """Returns the jobs of the sources and dumps that are not complete, and deletes what an earlier run left of them.
+    """Returns the jobs of the sources and dumps that are not complete. Deletes their output of earlier runs.
 
     Raises:
-        RunFailed: a source was held back by an earlier run and is not accepted.
+        RunFailed: an earlier run held a source back, and the user does not accept it.
     """
     accept_held(prepared, layout, settings)
     jobs = []
@@ -126,11 +143,12 @@ def pending_jobs(prepared: Sequence[PreparedSource], layout: Layout, settings: S
         if is_complete(one, layout):
             continue
         name = one.source.name
-        # The manifest and the marker first, so that a run killed after this leaves nothing that looks complete.
+        # The manifest and the marker are deleted first, so that a run killed after this leaves nothing that looks
+        # complete.
         for path in (layout.manifest, layout.marker(f"clean-{name}"), layout.stats(name)):
             delete_tree(path)
         delete_tree(held_path(layout.marker(f"clean-{name}")))
-        for path in evidence_files(layout, name):
+        for path in pair_files(layout, name):
             delete_tree(path)
         job = _job(one, layout, settings)
         places = replace(job.places, spill_dir=spill_dir, shuffle_dir=shuffle_dir, progress_dir=progress_dir)
@@ -143,20 +161,24 @@ def pending_jobs(prepared: Sequence[PreparedSource], layout: Layout, settings: S
             forget_dumps(layout, name)
             delete_tree(layout.clean(name))
             delete_tree(layout.dropped(name))
+            delete_tree(layout.hits(name))
         for job in pending:
             write_unit_list(job.places.units_path, units[job.dump])
         jobs += pending
     return jobs
 
 
-def evidence_files(layout: Layout, source: str) -> list[str]:
-    """Returns the paths of what the near dedup of a source wrote into ``dedup/``."""
-    (found,) = FileSystems.match([layout.evidence_of(source)])
-    return [entry.path for entry in found.metadata_list]
+def pair_files(layout: Layout, source: str) -> list[str]:
+    """Returns the paths of the files that the near dedup of a source wrote into ``dedup/``."""
+    return [entry.path for found in FileSystems.match(layout.pair_files(source)) for entry in found.metadata_list]
 
 
 def accept_held(prepared: Iterable[PreparedSource], layout: Layout, settings: Settings) -> None:
-    """Makes sources complete that were held back and that the user accepts; raises RunFailed for the others."""
+    """Completes the sources that were held back and that the user accepts.
+
+    Raises:
+        RunFailed: a source was held back, and the user does not accept it.
+    """
     jobs = [_job(one, layout, settings) for one in prepared]
     refuse_or_accept(jobs, settings.accept_removal)
 
@@ -165,11 +187,12 @@ def is_complete(prepared: PreparedSource, layout: Layout) -> bool:
     """True if the output has all clean documents of a source, made from the same input and settings as in this run."""
     name = prepared.source.name
     folders = {"clean": layout.clean(name), "dropped": layout.dropped(name)}
+    folders |= {"evidence": layout.hits(name)} if leaves_evidence(prepared.source) else {}
     return is_done(layout.marker(f"clean-{name}"), prepared.fingerprint, folders) and exists(layout.stats(name))
 
 
 def already_complete(prepared: Iterable[PreparedSource], jobs: Iterable[SourceJob]) -> list[str]:
-    """Returns the names of the sources that have no job, and of the dumps without a job of the other sources."""
+    """Returns the names of the sources that have no job. Of a source with jobs, returns the dumps that have none."""
     labels = {job.label for job in jobs}
     complete = []
     for one in prepared:
@@ -181,7 +204,10 @@ def already_complete(prepared: Iterable[PreparedSource], jobs: Iterable[SourceJo
 
 
 def finish_sources(prepared: Iterable[PreparedSource], layout: Layout, settings: Settings) -> None:
-    """Writes the statistics and the marker of each source that was cleaned dump by dump. Its dumps are now complete."""
+    """Writes the statistics and the marker of each source that was cleaned dump by dump.
+
+    All dumps of these sources must be complete.
+    """
     for one in prepared:
         if one.dumps and not is_complete(one, layout):
             job = _job(one, layout, settings)
@@ -206,7 +232,8 @@ def _job(prepared: PreparedSource, layout: Layout, settings: Settings) -> Source
             stats_path=layout.stats(name),
             clean_dir=layout.clean(name),
             dropped_dir=layout.dropped(name),
-            evidence_dir=layout.evidence,
+            evidence_dir=layout.hits(name) if leaves_evidence(prepared.source) else None,
+            pairs_dir=layout.dedup,
         ),
         ceilings=settings.ceilings,
         about=about_source(prepared),
@@ -214,8 +241,8 @@ def _job(prepared: PreparedSource, layout: Layout, settings: Settings) -> Source
 
 
 def about_source(prepared: PreparedSource) -> dict[str, Any]:
-    """Returns what the manifest reports about the input, the models and the settings of a source."""
-    models = {key: path for key, path in prepared.model_paths.items() if key not in ("exclude", "tokenizer")}
+    """Returns the manifest's entry about the input, the models and the settings of a source."""
+    models = {key: path for key, path in prepared.model_paths.items() if key not in _NOT_MODELS}
     return {
         "inputs": {
             "files": len(prepared.listing.files),
@@ -228,6 +255,7 @@ def about_source(prepared: PreparedSource) -> dict[str, Any]:
             "join": recorded(prepared.source.join),
             "steps": {step.NAME: recorded(step) for step in prepared.source.steps},
         },
+        **({} if prepared.source.declared is None else {"declared": recorded(prepared.source.declared)}),
         "cutoffs": cutoffs_of(models["perplexity"]) if "perplexity" in models else {},
     }
 
@@ -236,7 +264,7 @@ def check_ceilings(prepared: Iterable[PreparedSource], layout: Layout, settings:
     """Checks that no source has more bad records or unreadable files than the settings allow.
 
     Raises:
-        RunFailed: a source has more. The message has the numbers and the locations of the first few.
+        RunFailed: a source has more. The message has the numbers and the locations of the first few bad records.
     """
     limits = settings.limits
     for one in prepared:

@@ -21,6 +21,6 @@ class PreparedSource:
     model_paths: Mapping[str, Any]
     """The paths of models and other files that steps need, by key."""
     fingerprint: str
-    """Identifies everything the source is made from: files, settings, models and data versions."""
+    """A hash of everything that the source is made from: files, settings, models and data versions."""
     dumps: tuple[PreparedDump, ...] = ()
-    """The dumps, if the source is cleaned dump by dump."""
+    """The dumps of the source; empty if the source is cleaned in one piece."""

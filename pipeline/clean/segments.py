@@ -1,8 +1,8 @@
 """Splits the steps of a source into segments at its dedups, because a dedup needs keys of all documents.
 
-A *local* step decides about one document at a time. A *global* step (a dedup) compares all documents of the source, but
-not their texts: each document sends small keys and gets a verdict back, while its text waits on disk. So the steps are
-split at the global ones. Each segment is one pass over the texts.
+A *local* step decides about one document at a time. A *global* step (a dedup) compares all documents of the source. It
+does not get their texts: each document sends small keys and gets a verdict back, while its text stays on disk. So the
+steps are split at the global steps. Each segment is one pass over the texts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class GlobalStep:
     """A step over all documents of a source."""
 
     tag: int
-    """1 + the position among the steps of the source. It marks the verdicts of this step."""
+    """1 + the position of the step among the steps of the source. The verdicts of this step are marked with it."""
     step: DedupStep
 
 
@@ -34,10 +34,10 @@ class Segment:
     """The global steps whose verdicts are applied first."""
     local: tuple[Step, ...]
     dedups: tuple[GlobalStep, ...]
-    """The global steps that get keys: a chain of exact dedups, one line dedup, or one near dedup. Empty in the last
-    segment."""
+    """The global steps that the segment sends keys to: a chain of exact dedups, one line dedup, or one near dedup.
+    Empty in the last segment."""
     origin: int = -1
-    """The index of the segment that spilled the batches that this one opens; -1 if this one reads the input."""
+    """The index of the segment that spilled the batches that this segment opens; -1 if this segment reads the input."""
 
     @property
     def is_last(self) -> bool:
@@ -46,17 +46,20 @@ class Segment:
 
     @property
     def spills(self) -> bool:
-        """True if the pass spills its documents. If it changed none, the next pass opens the same batches instead."""
+        """True if the pass spills its documents.
+
+        A pass that changes no document spills nothing: the next opens the same batches.
+        """
         return bool(self.local) or self.index == 0 or (self.index == 1 and not self.verdicts)
 
 
 def is_local(step: AnyStep) -> TypeGuard[Step]:
-    """True if the step needs one document at a time."""
+    """True if the step decides about one document at a time."""
     return isinstance(step, Step)
 
 
 def segments(steps: Sequence[AnyStep], *, first_opens: bool = False) -> list[Segment]:
-    """Splits the steps of a source into segments.
+    """Returns the segments into which the steps of a source are split.
 
     ``first_opens`` is True if the first segment opens batches that a join has spilled, instead of reading the input.
 
@@ -97,5 +100,5 @@ def segments_of(source: Source) -> list[Segment]:
 
 
 def stage_names(source: Source) -> list[str]:
-    """Returns the stages of a source, as they are named in ``stats/``, in the order in which documents pass them."""
+    """Returns the names of a source's stages as in ``stats/``, in the order in which documents pass them."""
     return [*(source.join.STAGES if source.join else ()), *(step.NAME for step in source.steps)]

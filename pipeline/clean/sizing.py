@@ -12,36 +12,37 @@ class Scale:
     num_parts: int
     """The number of output parts. A worker streams one part."""
     num_line_buckets: int
-    """The number of buckets of line hashes. A worker holds one: 17 bytes per distinct line of a batch, and the working
-    space of a sort."""
+    """The number of buckets of line hashes. A worker holds one bucket in memory. This takes 17 bytes per distinct line
+    of a batch, and the memory for sorting."""
     num_key_buckets: int
     """The number of buckets of document keys and of rows of joins. A worker streams one bucket."""
 
 
 _PART_BYTES = (1 << 20, 256 << 20)
-"""Stored bytes of input per part: 1 MB until there are 64 parts, then more and more, up to 256 MB."""
+"""The smallest and largest number of stored input bytes per part. A part has 1 MB until there are 64 parts. With larger
+inputs the parts grow, up to 256 MB."""
 _MANY_PARTS = 64
-"""Enough parts that all workers of a machine have work; more of them are made only when each would exceed 256 MB."""
+"""The number of parts that gives all workers of a machine work. There are more only if a part would exceed 256 MB."""
 
 
 LINES_PER_BUCKET = 250_000
-"""The number of lines that a bucket should have, as long as ``_NUM_LINE_BUCKETS`` allows it."""
+"""The wanted number of lines per bucket. ``_NUM_LINE_BUCKETS`` limits the number of buckets."""
 
 _NUM_LINE_BUCKETS = (16, 8192)
 """The smallest and largest number of line buckets. At least 16, so that workers share the lines. At most 8192, because
-the lines of a batch (some 90,000) are packed by bucket, and with more buckets each line would be sent on its own. Above
-2e9 lines the buckets grow, to 12 million lines each at 1e11 lines."""
+the lines of a batch (about 90,000) are packed by bucket. With more buckets a payload would have only a few lines. Above
+2e9 lines the buckets grow, up to 12 million lines each at 1e11 lines."""
 
 _INPUT_BYTES_PER_LINE = 15
-"""Compressed input bytes per line. A line of web text has about 45 bytes (44 in 500 pages of real WET files), a third
-of that when compressed."""
+"""The number of compressed input bytes per line. A line of web text has about 45 bytes (44 in 500 pages of real WET
+files), and a third of that when compressed."""
 
 MAX_BUCKET_LINES = 16_000_000
-"""A larger bucket is split on the disk of the worker, so that no process holds more lines than this."""
+"""The largest number of lines that a process holds. A larger bucket is split on the worker's disk."""
 
 
 def lines_of_input(num_input_bytes: int) -> int:
-    """Returns about how many lines an input of web text has, from its compressed size."""
+    """Returns the approximate number of lines in an input of web text, estimated from its compressed size."""
     return num_input_bytes // _INPUT_BYTES_PER_LINE
 
 
@@ -52,7 +53,7 @@ def scale_of(num_input_bytes: int) -> Scale:
     (3, 64, 3726)
     """
     smallest, largest = (-(-num_input_bytes // part_bytes) for part_bytes in _PART_BYTES)
-    num_parts = max(1, min(smallest, _MANY_PARTS), largest)  # each of the three grows with the input
+    num_parts = max(1, min(smallest, _MANY_PARTS), largest)  # each of the three terms grows with the input
     num_lines = lines_of_input(num_input_bytes)
     return Scale(
         num_parts=num_parts,

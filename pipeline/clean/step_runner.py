@@ -1,9 +1,9 @@
-"""Runs a segment on a batch: applies the verdicts of global steps, runs local steps, and counts everything. No Beam."""
+"""Runs a segment on a batch: applies the verdicts of dedups, runs local steps, and counts everything. No Beam."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from pipeline.clean.ledger import Ledger
 from pipeline.clean.segments import Segment
 from pipeline.clean.verdicts import Verdicts
 from pipeline.progress import ticks as progress
-from pipeline.sources.source import Source
+from pipeline.sources.source import AnyStep, Source
 
 
 @dataclass(slots=True)
@@ -32,7 +32,7 @@ class StepRunner:
     progress_dir: str | None = None
 
     def run(self, batch: pa.RecordBatch, verdicts: Verdicts, ledger: Ledger) -> pa.RecordBatch:
-        """Returns the batch after the verdicts and the local steps. The ledger gets counts and dropped documents."""
+        """Returns the batch after the verdicts and the local steps. Adds counts and dropped documents to the ledger."""
         batch = with_attributes(self.apply_verdicts(batch, verdicts, ledger)[0], verdicts.attributes)
         ledger.receive("attributes", len(verdicts.attributes))
         for step in self.segment.local:
@@ -47,6 +47,8 @@ class StepRunner:
         signals = {SIGNAL_PREFIX + n: pc.cast(a, pa.float64()) for n, a in outcome.signals.items()}
         after = set_columns(batch, {**outcome.columns, **signals})
         assert len(outcome.verdict) == batch.num_rows, step.NAME
+        if outcome.evidence is not None:
+            ledger.leave(outcome.evidence)
         return ledger.split(step.NAME, batch, after, outcome.verdict, outcome.detail)[0]
 
     def _tick(self, step: str, started: float, batch: pa.RecordBatch) -> None:
@@ -57,9 +59,10 @@ class StepRunner:
     def apply_verdicts(
         self, batch: pa.RecordBatch, verdicts: Verdicts, ledger: Ledger
     ) -> tuple[pa.RecordBatch, np.ndarray]:
-        """Applies the verdicts of the global steps before this segment, in the order of the steps.
+        """Applies the verdicts of the dedups before this segment, in the order of the steps.
 
-        Returns the documents that are kept, and their row numbers in the given batch. Verdicts name documents by these.
+        Returns the kept documents, and their row numbers in the given batch. Verdicts name documents by these row
+        numbers.
         """
         rows = np.arange(batch.num_rows)
         for global_step in self.segment.verdicts:
@@ -71,7 +74,7 @@ class StepRunner:
 
 
 def with_attributes(batch: pa.RecordBatch, attributes: Mapping[int, Mapping[str, Any]]) -> pa.RecordBatch:
-    """Returns the batch with the columns that a join found for its rows."""
+    """Returns the batch with the columns that a join found. ``attributes`` has the values by row number."""
     if not attributes:
         return batch
     names = list(next(iter(attributes.values())))
@@ -93,8 +96,13 @@ def clean_schema(source: Source) -> pa.Schema:
     return pa.schema([pa.field(n, t) for n, t in kept.items()] + [pa.field("signals", SIGNALS_TYPE)])
 
 
+def evidence_schema(steps: Iterable[AnyStep]) -> pa.Schema | None:
+    """Returns the columns of the evidence that one of the steps leaves; None if none does."""
+    return next((step.EVIDENCE for step in steps if isinstance(step, Step) and step.EVIDENCE is not None), None)
+
+
 def to_clean(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """Returns the batch with the columns of the output."""
+    """Converts a batch to the schema of the output. Columns that the batch does not have are null."""
     arrays = []
     for name, kind in zip(schema.names, schema.types, strict=True):
         if name == "signals":

@@ -1,4 +1,4 @@
-"""The names of the outputs of a pass, the bytes of a signal, and the names of passes where progress is shown."""
+"""The names of the outputs of a pass, the byte form of a signal, and the names that the progress display uses."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ SIGNAL = struct.Struct(">cd")
 SIGNAL_MARK = b"\xff"
 MEMBERS = struct.Struct(">cI")
 MEMBERS_MARK = b"\xfe"
-"""Marks the number of documents that were dropped for a row, as SIGNAL_MARK marks a signal."""
+"""Marks the number of documents that were dropped for a row. No detail begins with this byte either."""
 
 
 def signal_bytes(value: float) -> bytes:
-    """Packs what a global step measured of a row. The first byte is one with which no detail (UTF-8) begins.
+    """Packs a measurement of a global step.
+
+    The first byte is ``SIGNAL_MARK``. No detail (UTF-8) begins with this byte.
 
     >>> len(signal_bytes(0.5)), signal_bytes(0.5)[:1] == SIGNAL_MARK
     (9, True)
@@ -29,12 +31,12 @@ def signal_bytes(value: float) -> bytes:
 
 
 def key_tag(index: int) -> str:
-    """Returns the name of the output with the keys for one dedup of a chain."""
+    """Returns the name of the output that has the keys for one dedup of a chain."""
     return f"{KEYS}_{index}"
 
 
 def pass_label(source: str, segment: Segment) -> str:
-    """Returns the name of a pass over spilled batches, as the progress display shows it.
+    """Returns the name of a pass over spilled batches that the progress display shows.
 
     >>> pass_label("books", Segment(1, (), (), ()))
     'books: write'

@@ -1,4 +1,4 @@
-"""Unpacks containers that only one task can read (a .7z) into chunks that many tasks read in parallel."""
+"""Unpacks containers that only one task can read (such as .7z) into chunks that many tasks read in parallel."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ UNITS = "units"
 
 
 class UnpackUnits(SegmentDoFn):
-    """Unpacks containers into spill files, with one unit per chunk. Other units pass unchanged."""
+    """Unpacks containers into spill files. Outputs one unit per chunk, and other units unchanged."""
 
     def setup(self) -> None:
-        """Does nothing. No step runs here, so no model is needed."""
+        """Does nothing: no step runs in this pass, so no model is needed."""
 
     def process(self, element: UnitElement) -> Iterator[TaggedOutput]:
         number, _, unit = element

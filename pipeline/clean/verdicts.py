@@ -1,4 +1,4 @@
-"""What the dedups and the join decided about one batch, collected before a pass opens it."""
+"""The decisions of the dedups and the join about one batch, collected before a pass opens the batch."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class Verdicts:
     """The decisions about one batch, by the tag of the dedup that made them."""
 
     rows: dict[int, dict[int, str]] = field(default_factory=dict)
-    """Rows to drop, each with its detail."""
+    """The details of the rows to drop, by row number."""
     lines: dict[int, list[np.ndarray]] = field(default_factory=dict)
-    """Hashes of lines to remove."""
+    """The hashes of the lines to remove."""
     signals: dict[int, dict[int, float]] = field(default_factory=dict)
-    """Measurements of rows that stay."""
+    """Measurements of rows that are kept, by row number."""
     members: dict[int, dict[int, int]] = field(default_factory=dict)
-    """For rows that stay, the number of documents that were dropped for them."""
+    """The numbers of documents that were dropped for rows that are kept, by row number."""
     attributes: dict[int, Mapping[str, Any]] = field(default_factory=dict)
-    """Columns that a join found, by row."""
+    """The columns that a join found, by row number."""

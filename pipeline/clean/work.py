@@ -12,19 +12,19 @@ from pipeline.progress.work import Work
 
 
 def clean_work(prepared: Sequence[PreparedSource], jobs: Sequence[SourceJob]) -> dict[str, Work]:
-    """Returns the work of each pass, by its label: the units of the first pass, and the parts of the others."""
+    """Returns the work of each pass, by its label. The first pass reads units, the others read parts."""
     inputs = {p.source.name: (p.units, p.listing.num_bytes) for p in prepared}
     inputs |= {f"{p.source.name}@{d.name}": (d.units, d.listing.num_bytes) for p in prepared for d in p.dumps}
     work: dict[str, Work] = {}
 
-    def add(label: str, num_units: int, num_bytes: int) -> None:  # sums the dumps of a source
+    def add(label: str, num_units: int, num_bytes: int) -> None:  # sums the work of all dumps of a source
         before = work.get(label, Work(0, 0))
         work[label] = Work(before.units + num_units, before.num_bytes + num_bytes)
 
     for job in jobs:
         units, num_bytes = inputs[job.label]
         containers = job.source.reader.CONTAINERS
-        if not any(unit.kind in containers for unit in units):  # the number of units in them is not known
+        if not any(unit.kind in containers for unit in units):  # the number of units in a container is not known yet
             add(f"{job.source.name}: read", len(units), num_bytes)
         _, *following = segments_of(job.source)
         for segment in following:

@@ -1,4 +1,4 @@
-"""Writes the dropped documents: id, stage and reason of each, and the texts of a bounded sample."""
+"""Writes the dropped documents: the id, stage and reason of each, and the texts of a bounded sample."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from pipeline.files.spill import blob_from
 class WriteDropped(beam.PTransform):
     """Takes references to dropped rows, and hashes of sampled documents. Outputs (part, number of rows written).
 
-    Each worker samples the rows that it drops. Here the sample hashes of all workers give one limit per stage and
-    reason, and texts above it are removed.
+    Each worker samples the rows that it drops. This transform combines the sample hashes of all workers into one limit
+    per stage and reason, and removes the texts above the limit.
     """
 
     def __init__(self, job: SourceJob) -> None:
@@ -53,7 +53,7 @@ def _last(reason: tuple[str, str], hashes: list[int]) -> tuple[tuple[str, str], 
 
 
 class _Smallest(beam.CombineFn):
-    """Combines lists of numbers to the smallest ``size`` numbers of all."""
+    """Combines lists of numbers. Keeps the smallest ``size`` numbers."""
 
     def __init__(self, size: int) -> None:
         self._size = size

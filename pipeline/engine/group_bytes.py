@@ -1,9 +1,9 @@
-"""Grouping bytes by key, larger than memory: the one composite under every dedup, join and shuffle.
+"""Groups bytes by key, with groups larger than memory. Every dedup, join and shuffle uses this transform.
 
-Beam's local runner keeps a GroupByKey in memory at several times its size. So there, payloads go into
-sorted spill files and only references to byte ranges are grouped; the reader merges the ranges while it is
-iterated. A distributed engine shuffles through its own disks: there the engine's GroupByKey does the work.
-Both ways give equal groups (tested).
+Beam's local runner keeps a GroupByKey in memory at several times its size. So on this machine payloads are written to
+sorted spill files, and only references to byte ranges are grouped. The reader merges the ranges while it iterates. A
+distributed engine shuffles through its own disks, so there the engine's GroupByKey is used. Tests check that both ways
+give equal groups.
 """
 
 from __future__ import annotations
@@ -29,30 +29,31 @@ from pipeline.files.files import create_file, join
 from pipeline.files.spill import RUN_AGAIN, read_range
 
 _LENGTH = struct.Struct("<I")
-_PAIR_OVERHEAD_BYTES = 120  # of one buffered tuple and bytes object, so that the buffer's bound is one of memory
+_PAIR_OVERHEAD_BYTES = 120  # Size of a buffered tuple and bytes object without the payload.
 _MIN_CHUNK_BYTES = 64 << 10
 _KEYS_PER_REFERENCE = 8  # a million (file, key) pairs must not become a million elements
 
 _WRITE_BYTES = 256 << 10
-"""Payloads are joined to about this size before they are written and checked."""
+"""Payloads are joined to pieces of about this many bytes before they are written and added to the checksum."""
 
 Pair = tuple[int, bytes]
 Run = tuple[str, int, int, int]
-"""Sorted payloads in a file: its path, their first byte, the byte after the last, their checksum."""
+"""A run of sorted payloads in a file: the path, the first byte, the byte after the last, and the checksum."""
 
 
 class GroupBytes(beam.PTransform):
-    """(key, payload) -> (key, payloads in the order of their bytes), for keys 0..num_keys-1.
+    """Groups (key, payload) into (key, payloads in the order of their bytes).
 
-    Takes one PCollection or a tuple of them (each is spilled where it is made: payloads are never flattened).
-    Begin a payload with a big-endian id: the order is then the same on every run, and what belongs together
-    stands together. A group reads its payloads while it is iterated, as often as it is.
+    Keys are integers from 0 to ``num_keys - 1``. The input is one PCollection or a tuple of them. Each PCollection of a
+    tuple is spilled by its own transform, so payloads are not flattened. Let a payload begin with a big-endian id: then
+    the order is the same in every run, and payloads with the same id are adjacent. A group reads its payloads from disk
+    each time it is iterated.
 
     Args:
-        num_keys: keys are integers below it.
-        spill_dir: where spill files go, or None to use the engine's own shuffle.
-        buffer_bytes: what one worker holds before it writes a file (8-64 MB measured best).
-        merge_bytes: what one group holds while it is merged.
+        num_keys: number of keys.
+        spill_dir: folder for spill files; None to use the engine's own shuffle.
+        buffer_bytes: bytes that one worker holds before it writes a file (8-64 MB measured best).
+        merge_bytes: bytes that one group holds while it is merged.
     """
 
     def __init__(
@@ -84,16 +85,18 @@ class GroupBytes(beam.PTransform):
         return (
             references
             | "group" >> beam.GroupByKey()
-            # Any: of an Iterable Beam would read sampled groups once more, to know their size
+            # The output type is Any: if it were an Iterable, Beam would read sampled groups once more to measure their
+            # size.
             | "read_back"
             >> beam.ParDo(_ReadBack(self._spill_dir, self._merge_bytes)).with_output_types(tuple[int, Any])
         )
 
 
 class _SortGroup(beam.DoFn):
-    """Sorts a group that the engine shuffled; one larger than the buffer through files on the worker's own disk.
+    """Sorts a group that the engine shuffled.
 
-    The files live as long as the group is looked at: the next step is fused to this one on every engine.
+    A group larger than the buffer is sorted through files on the worker's disk. The files are deleted after the next
+    step has read the group. Every engine fuses that step with this one.
     """
 
     def __init__(self, buffer_bytes: int, merge_bytes: int) -> None:
@@ -122,7 +125,7 @@ class _SortGroup(beam.DoFn):
 
 
 def _written_run(path: str, payloads: list[bytes]) -> Run:
-    """Writes payloads, sorted, as :func:`_read_run` reads them."""
+    """Writes payloads in sorted order, in the format that :func:`_read_run` reads. Returns the run."""
     payloads.sort()
     with open(path, "wb") as file:
         num_bytes, checksum = _write_payloads(file, payloads)
@@ -130,7 +133,7 @@ def _written_run(path: str, payloads: list[bytes]) -> Run:
 
 
 def _write_payloads(file: BinaryIO, payloads: Iterable[bytes]) -> tuple[int, int]:
-    """Writes payloads with their lengths; returns the number of bytes and their checksum."""
+    """Writes payloads, each after its length. Returns the number of bytes written and their checksum."""
     digest, num_bytes = xxhash.xxh3_64(), 0
     pieces: list[bytes] = []
     held_bytes = 0
@@ -150,14 +153,14 @@ def _write(file: BinaryIO, digest: Any, pieces: list[bytes]) -> int:
 
 
 class _Spill(beam.DoFn):
-    """A full buffer becomes one file sorted by key and payload, and one reference a range of keys."""
+    """Writes each full buffer to one file sorted by key and payload. Yields one reference per range of keys."""
 
     def __init__(self, num_keys: int, spill_dir: str, buffer_bytes: int) -> None:
         self._num_keys, self._dir, self._buffer_bytes = num_keys, spill_dir, buffer_bytes
         self._pairs: list[Pair] = []
         self._held_bytes = 0
 
-    def start_bundle(self) -> None:  # an instance serves many bundles: a broken one leaves nothing to the next
+    def start_bundle(self) -> None:  # a failed bundle must not leave pairs to the next one
         self._pairs, self._held_bytes = [], 0
 
     def process(self, pair: Pair) -> Iterator[Pair]:
@@ -195,7 +198,7 @@ class _ReadBack(beam.DoFn):
         references = list(group[1])
         paths = [join(self._dir, uuid.UUID(bytes=r[:16]).hex) for r in references]
         numbers = np.stack([np.frombuffer(r, "<u8", offset=16) for r in references]).T.tolist()
-        num_keys = len(numbers) // 2  # one more bound than keys, and a checksum per key
+        num_keys = len(numbers) // 2  # one bound more than keys, and one checksum per key
         bounds, checks = numbers[: num_keys + 1], numbers[num_keys + 1 :]
         first_key = group[0] * _KEYS_PER_REFERENCE
         for key, starts, ends, sums in zip(itertools.count(first_key), bounds, bounds[1:], checks, strict=False):
@@ -205,7 +208,7 @@ class _ReadBack(beam.DoFn):
 
 
 class MergedRuns:
-    """The sorted runs of one key, merged while they are read; no file stays open."""
+    """The sorted payloads of one key. They are merged while they are read, and no file stays open."""
 
     def __init__(self, runs: list[Run], merge_bytes: int) -> None:
         self._runs, self._merge_bytes = runs, merge_bytes
@@ -213,12 +216,12 @@ class MergedRuns:
     def __iter__(self) -> Iterator[bytes]:
         chunk_bytes = max(self._merge_bytes // len(self._runs), _MIN_CHUNK_BYTES)
         if sum(end - start for _, start, end, _ in self._runs) <= self._merge_bytes:
-            chunk_bytes = self._merge_bytes  # every run in one read
+            chunk_bytes = self._merge_bytes  # each run is read with one request
         return heapq.merge(*(_read_run(*run, chunk_bytes) for run in self._runs))
 
 
 def _read_run(path: str, start: int, end: int, checksum: int, chunk_bytes: int) -> Iterator[bytes]:
-    """Yields the payloads of a run. Raises DamagedFile at its end if they are not those that were written."""
+    """Yields the payloads of a run. Raises DamagedFile at the end of the run if they are not the payloads written."""
     data, digest, first = b"", xxhash.xxh3_64(), start
     while start < end:
         stop = min(start + chunk_bytes, end)
@@ -234,5 +237,5 @@ def _read_run(path: str, start: int, end: int, checksum: int, chunk_bytes: int) 
             yield data[at + _LENGTH.size : after]
             at = after
         data = data[at:]
-        chunk_bytes = max(chunk_bytes, 2 * len(data))  # a payload larger than a chunk
+        chunk_bytes = max(chunk_bytes, 2 * len(data))  # for a payload that is larger than a chunk
     assert not data, path

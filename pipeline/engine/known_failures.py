@@ -40,7 +40,7 @@ _KNOWN_FAILURES = (
 
 
 def explained(error: BaseException) -> str | None:
-    """What a failure of the engine means to the user, in one line, where it is a known one."""
+    """Returns one line with the cause of a known failure and what to do about it; None if the failure is not known."""
     text = f"{type(error).__name__}: {error}"
     for pattern, words in _KNOWN_FAILURES:
         if found := pattern.search(text):
@@ -50,7 +50,10 @@ def explained(error: BaseException) -> str | None:
 
 @contextlib.contextmanager
 def without_known_tracebacks() -> Iterator[None]:
-    """Hides the tracebacks that Beam logs and prints for known failures: the run says each in one line."""
+    """Hides the tracebacks that Beam logs and prints for known failures.
+
+    The run reports each failure in one line instead.
+    """
     loggers = [logging.getLogger(f"apache_beam.runners.{module}") for module in ("common", "worker.sdk_worker")]
     for logger in loggers:
         logger.addFilter(_is_unknown)
@@ -67,13 +70,13 @@ def _is_unknown(record: logging.LogRecord) -> bool:
 
 
 class _OtherText:
-    """A stream that leaves out what is written of a known failure."""
+    """A stream that drops the tracebacks of known failures and writes all other text to the wrapped stream."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Writes the text, unless it is the traceback of a known failure."""
+        """Writes the text, unless it is the traceback of a known failure. Returns the number of characters."""
         is_hidden = text.startswith("Traceback ") and explained(RuntimeError(text)) is not None
         return len(text) if is_hidden else self._stream.write(text)
 

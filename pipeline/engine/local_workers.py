@@ -1,6 +1,7 @@
-"""The worker processes of the local runner: started by our own command, watched, and ended with the run.
+"""Starts the worker processes of the local runner, watches them, and ends them with the run.
 
-Beam's own waits for ever for a worker that could not start, and hands a Ctrl-C in the terminal to all of them.
+Beam's own code waits for ever for a worker that could not start. It also lets a Ctrl-C in the terminal reach all
+workers.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def watch_workers() -> None:
 
 
 def end_workers() -> None:
-    """Kills the worker processes; they hold nothing that is not in a file or of no use."""
+    """Kills the worker processes. Nothing is lost, because the results of finished work are already in files."""
     for process in list(_processes):
         with contextlib.suppress(OSError):
             process.kill()
@@ -62,7 +63,7 @@ class LocalWorkerHandler(worker_handlers.SubprocessSdkWorkerHandler):
         self.worker_thread.start()
 
     def close(self) -> None:
-        """Lets the worker finish."""
+        """Closes the connection, and lets the worker finish."""
         self._is_closing = True
         super().close()
 
@@ -71,7 +72,7 @@ class LocalWorkerHandler(worker_handlers.SubprocessSdkWorkerHandler):
         port = server.add_insecure_port("[::]:0")
         server.start()
         beam_fn_api_pb2_grpc.add_BeamFnLoggingServicer_to_server(BeamFnLoggingServicer(), server)
-        # Ctrl-C goes to all processes of a terminal; a worker that ignores it prints no traceback.
+        # The terminal sends Ctrl-C to all its processes. The workers ignore it, so that they print no traceback.
         command = "trap '' INT; exec " + self._worker_command_line.decode()
         with _starts:
             if _is_lost.is_set():
@@ -89,7 +90,10 @@ class LocalWorkerHandler(worker_handlers.SubprocessSdkWorkerHandler):
             self._report_lost(status)
 
     def _environment(self, logging_port: int) -> dict[str, str]:
-        """The process's environment, by which Beam's worker program finds its runner."""
+        """Returns the environment variables of the process.
+
+        They tell Beam's worker program the addresses of its runner.
+        """
 
         def address(url: str) -> str:
             return str(text_format.MessageToString(endpoints_pb2.ApiServiceDescriptor(url=url)))
@@ -104,7 +108,7 @@ class LocalWorkerHandler(worker_handlers.SubprocessSdkWorkerHandler):
         }
 
     def _report_lost(self, status: int) -> None:
-        """Ends the run. The others end first, so that the line that says why is the last one."""
+        """Ends the run. The other workers are ended first, so that the error message is the last line of the output."""
         with _starts:
             is_first = not _is_lost.is_set()
             _is_lost.set()

@@ -1,4 +1,4 @@
-"""Which engine runs the graph, chosen explicitly so that every machine runs the same."""
+"""Chooses the runner (the engine) that runs the graph. The choice is explicit, so that every machine makes the same."""
 
 from __future__ import annotations
 
@@ -51,14 +51,17 @@ class Engine:
     runner: Any
     beam_args: tuple[str, ...] = ()
     run_name: str = field(default_factory=lambda: f"mixture-{uuid.uuid4().hex[:8]}")
-    """Before the name of each of the run's jobs, if no --job_name is given."""
+    """The first part of the names of the run's jobs, if no --job_name is given."""
 
     @property
     def is_dataflow(self) -> bool:
         return self.name == "DataflowRunner"
 
     def options_of(self, job: str) -> PipelineOptions:
-        """The options of one of the run's jobs: on Dataflow each has a name of its own, by which it is found."""
+        """Returns the options of one of the run's jobs.
+
+        On Dataflow each job has its own name, by which it can be found.
+        """
         if not self.is_dataflow:
             return self.options
         name = self.options.view_as(GoogleCloudOptions).job_name or self.run_name
@@ -66,14 +69,17 @@ class Engine:
 
 
 class LocalRunner(fn_api_runner.FnApiRunner):
-    """Beam's local runner by its class ("DirectRunner" would first try to download another); our worker program."""
+    """Beam's local runner, with our own worker program.
+
+    It is made from its class, because with the name "DirectRunner" Beam would first try to download another runner.
+    """
 
     def run_via_runner_api(self, pipeline_proto: Any, options: PipelineOptions) -> Any:
         watch_workers()
         for environment in pipeline_proto.components.environments.values():
             if environment.urn == python_urns.SUBPROCESS_SDK:
                 environment.payload = PROGRAM.encode()
-        # Of itself it tells its workers nothing of the options, such as where an s3:// store is.
+        # By default Beam does not pass the options to local workers, for example the address of an s3:// store.
         encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options(drop_default=True))
         self._provision_info = fn_runner.ExtendedProvisionInfo(
             beam_provision_api_pb2.ProvisionInfo(retrieval_token="unused", pipeline_options=encoded)
@@ -82,16 +88,18 @@ class LocalRunner(fn_api_runner.FnApiRunner):
 
 
 BYTES_PER_WORKER = 16 << 20
-"""Of stored input: below it a second process costs more (3 s of start a job) than it brings; measured on the sample."""
+"""The number of stored input bytes per worker process. With less input, starting a second process (3 s per job,
+measured on the sample) costs more time than it saves."""
 
 
 def choose_engine(beam_args: Sequence[str], *, num_bytes: int | None = None) -> Engine:
-    """The engine that the Beam options ask for; without any, Beam's local runner on all cores.
+    """Returns the engine that the Beam options name. The default is Beam's local runner on all cores.
 
-    ``num_bytes``: stored bytes of the input, if known; for a small one fewer processes are the default.
+    ``num_bytes`` is the number of stored bytes of the input, or None if unknown. For a small input the default is fewer
+    processes.
 
     Raises:
-        ValueError: the runner cannot be used, with the reason.
+        ValueError: the runner cannot be used. The message says why.
     """
     options = PipelineOptions(list(beam_args))
     name = runner_name(options.view_as(StandardOptions).runner)
@@ -110,25 +118,25 @@ def choose_engine(beam_args: Sequence[str], *, num_bytes: int | None = None) -> 
     direct.direct_running_mode = "in_memory" if num_workers == 1 else "multi_processing"
     worker = options.view_as(WorkerOptions)
     worker.default_sdk_harness_log_level = worker.default_sdk_harness_log_level or "WARNING"
-    # Beam flushes its data channels from a second thread that can drop records (seen: 1-28 % of a large
-    # collection); without a time limit there is no such thread.
+    # By default a second thread flushes Beam's data channels, and this thread can lose records (seen: 1-28 % of a large
+    # collection). Without a time limit Beam does not start this thread.
     worker_handlers.DATA_BUFFER_TIME_LIMIT_MS = 0
     return Engine(name, True, num_workers, options, LocalRunner())
 
 
 def is_local_runner(given: str | None) -> bool:
-    """Whether a runner's workers are processes of this machine."""
+    """True if the workers of a runner are processes of this machine."""
     return runner_name(given).lower() in _LOCAL
 
 
 def runner_name(given: str | None) -> str:
-    """The runner that a name means; Beam takes any case, a dotted path, and a name without its ending.
+    """Returns the full name of a runner. Like Beam, accepts any case, a dotted path, and a name without "Runner".
 
     >>> runner_name("dataflow"), runner_name(None)
     ('DataflowRunner', 'DirectRunner')
 
     Raises:
-        ValueError: it is not known, or refused, with the reason.
+        ValueError: the runner is not known, or is refused. The message says why.
     """
     if given is None:
         return "DirectRunner"

@@ -1,8 +1,8 @@
-"""Workers on other machines must run the launcher's code: what they write is filed under its fingerprint.
+"""Checks that workers on other machines run the same code as the launcher (the process that started the run).
 
-A worker image that was built last week would run without an error and write last week's output. So the launcher
-sends a checksum of its own code, and the versions of the packages whose output we write down; the first step of
-every job compares them on each worker it runs on.
+The output is stored under a fingerprint that the launcher computed. A worker image built last week would run without an
+error and write last week's output under this fingerprint. So the launcher sends a checksum of its code, and the
+versions of the packages that affect the output. The first step of every job compares them on each worker.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _DECIDING = (
 
 
 class StaleWorker(RuntimeError):  # noqa: N818 - the name says what it is
-    """A worker does not run what the launcher runs."""
+    """Raised if a worker does not run the same code and packages as the launcher."""
 
 
 @functools.lru_cache(maxsize=1)
 def identity() -> dict[str, str]:
-    """What decides the output: the code's checksum, Python's minor version, the packages' versions."""
+    """Returns what affects the output: a checksum of the code, Python's minor version, and the packages' versions."""
     root = Path(__file__).resolve().parents[2]
     digest = hashlib.sha256()
     for package in _PACKAGES:
@@ -56,16 +56,16 @@ def version_of(package: str) -> str:
 
 
 def expected_of(pipeline: Any) -> dict[str, str] | None:
-    """What the workers of a pipeline must be; None where they are processes of this machine."""
+    """Returns the :func:`identity` that workers must have; None if the workers are processes of this machine."""
     runner = pipeline.options.view_as(StandardOptions).runner
     return None if is_local_runner(runner) else identity()
 
 
 def check_same(expected: dict[str, str] | None) -> None:
-    """Compares this worker with what the launcher said.
+    """Checks that this worker has the identity that the launcher sent.
 
     Raises:
-        StaleWorker: it differs; one line that says in what.
+        StaleWorker: the identities differ. The message says in what, on one line.
 
     >>> check_same(None); check_same(identity())
     """

@@ -1,4 +1,4 @@
-"""The list of a source's units, from a file: a hundred thousand input files do not fit into a job's graph."""
+"""Reads the units of a source from a file, because a hundred thousand files do not fit into the graph of a job."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pipeline.sources.source import Unit
 
 
 def write_unit_list(path: str, units: Sequence[Unit]) -> None:
-    """Writes units, a line each, where :class:`ReadUnitList` finds them."""
+    """Writes units to a file that :class:`ReadUnitList` reads, one unit per line."""
     lines = (json.dumps(dataclasses.asdict(unit), ensure_ascii=False) for unit in units)
     write_checked(path, "".join(line + "\n" for line in lines).encode())
 
 
 class ReadUnitList(beam.PTransform):
-    """The units of a list, numbered, spread over the workers."""
+    """Reads a list of units, numbers the units, and spreads them over the workers."""
 
     def __init__(self, path: str) -> None:
         super().__init__()
@@ -36,9 +36,9 @@ class ReadUnitList(beam.PTransform):
 
 def _units(path: str, code: dict[str, str] | None) -> Iterator[UnitElement]:
     check_same(code)
-    for number, line in enumerate(read_checked(path).decode().split("\n")[:-1]):  # a name may hold U+2028
+    for number, line in enumerate(read_checked(path).decode().split("\n")[:-1]):  # a name may contain U+2028
         yield number, 0, Unit(**json.loads(line))
 
 
 UnitElement = tuple[int, int, Unit]
-"""(number of the unit among the source's, chunk of an unpacked unit, unit)."""
+"""A unit with its numbers: (number among the source's units, number of the chunk if it was unpacked, unit)."""

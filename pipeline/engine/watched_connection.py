@@ -1,4 +1,4 @@
-"""A connection to a worker that does not wait for ever for a worker that is gone."""
+"""A connection to a worker. It notices when the worker is gone, instead of waiting for ever."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from apache_beam.runners.portability.fn_api_runner import worker_handlers
 
 
 class WatchedConnection(worker_handlers.ControlConnection):
-    """The line to a worker; when it ends before the work does, what waits for the worker is answered with an error.
+    """A connection to a worker that answers all waiting requests with an error if the worker is lost.
 
-    A worker that was asked for and does not call within ``start_seconds`` is one that is gone.
+    A worker is lost if the connection ends before the work does, or if the worker does not connect within
+    ``start_seconds`` seconds.
     """
 
     start_seconds = 600.0
@@ -30,7 +31,7 @@ class WatchedConnection(worker_handlers.ControlConnection):
             self.give_up()
 
     def give_up(self) -> None:
-        """Answers whatever waits for the worker, now and later, with an error."""
+        """Answers all requests to the worker with an error, now and later."""
         self._deadline.cancel()
         self._is_lost = True
         self._answer_all()
@@ -39,7 +40,7 @@ class WatchedConnection(worker_handlers.ControlConnection):
         self._deadline.cancel()
         try:
             super()._read()
-        except grpc.RpcError:  # the line broke; one that was closed in order ends without
+        except grpc.RpcError:  # The connection broke. A connection that was closed in order ends without an error.
             self._answer_all()
         else:
             if not self._is_done:

@@ -1,4 +1,4 @@
-"""The program of a worker process of the local runner: Beam's own, which ends when the run does and logs less."""
+"""The program of a worker process of the local runner: Beam's program, but it ends with the run and logs less."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import threading
 import time
 
 PARENT_VARIABLE = "RUN_PID"
-"""The environment variable that holds the process id of the run."""
+"""The environment variable that contains the process id of the run."""
 _LOOK_EVERY_SECONDS = 0.5
 
 
 def main() -> None:
-    """Runs the worker until its runner closes the connection or is gone."""
+    """Runs the worker until the runner closes the connection or ends."""
     if PARENT_VARIABLE in os.environ:
         threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     from apache_beam.runners.worker import sdk_worker_main  # takes seconds: the thread above runs already
@@ -28,11 +28,14 @@ def main() -> None:
 
 
 def _is_logged(record: logging.LogRecord) -> bool:
-    return "semi_persistent_directory" not in str(record.msg)  # a local worker has none, and needs none
+    return "semi_persistent_directory" not in str(record.msg)  # a local worker has no such directory and needs none
 
 
 def _end_with_parent() -> None:
-    """Ends this process when the run that started it is gone: it would wait, and hold its memory, for ever."""
+    """Ends this process when the run that started it has ended.
+
+    Otherwise it would wait for ever and keep its memory.
+    """
     while os.getppid() == int(os.environ[PARENT_VARIABLE]):
         time.sleep(_LOOK_EVERY_SECONDS)
     os._exit(1)

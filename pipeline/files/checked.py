@@ -1,7 +1,8 @@
-"""Work files with checksums: what one job or run writes and a later one reads is never trusted by its size alone.
+"""Files with checksums that one job or run writes and a later one reads.
 
-Small files begin with the checksum of the rest. Arrow files carry, in the metadata of each batch, one checksum per
-piece of a column, so that a reader which skips the token ids checks only what it reads.
+A right size alone does not prove a file intact. The first line of a small file is the checksum of the rest. In an Arrow
+file, the metadata of each batch has one checksum per piece of a column. So a reader that skips the token ids checks
+only the columns that it reads.
 """
 
 from __future__ import annotations
@@ -22,22 +23,22 @@ _CHECKS, _NUMBER, _END = b"checks", b"number", b"end"
 
 
 class DamagedFile(OSError):  # noqa: N818 - the name says what it is
-    """A work file does not contain what was written; the message names it and says how to make it again."""
+    """A work file does not contain what was written. The message names the file and says how to make it again."""
 
     def __init__(self, path: str, fault: object, remedy: str = "delete it and run the same command again") -> None:
         super().__init__(f"{path} is damaged ({' '.join(str(fault).split())}); {remedy}")
 
 
 def write_checked(path: str, data: bytes) -> None:
-    """Writes a small file, whole or not at all, with a first line that holds the checksum of the rest."""
+    """Writes a small file, either completely or not at all. Its first line is the checksum of the rest."""
     write_bytes(path, _MARK + xxhash.xxh3_128_hexdigest(data).encode() + b"\n" + data)
 
 
 def read_checked(path: str) -> bytes:
-    """Returns what :func:`write_checked` wrote.
+    """Returns the data that :func:`write_checked` wrote.
 
     Raises:
-        DamagedFile: the content does not have its checksum.
+        DamagedFile: the checksum of the data is wrong.
     """
     stored = read_bytes(path)
     data = stored[_HEAD_BYTES:]
@@ -47,7 +48,7 @@ def read_checked(path: str) -> bytes:
 
 
 class CheckedBatches:
-    """Writes an Arrow file whose batches carry checksums; the last batch is empty and ends the file."""
+    """Writes an Arrow file whose batches have checksums. The last batch is empty and marks the end of the file."""
 
     def __init__(self, sink: Any, schema: pa.Schema, options: pa.ipc.IpcWriteOptions | None = None) -> None:
         self._schema = schema
@@ -55,11 +56,11 @@ class CheckedBatches:
         self._number = 0
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Writes one batch; columns are strings, binary values or lists of numbers, without nulls."""
+        """Writes one batch. Its columns must be strings, binary values or lists of numbers, without nulls."""
         self._write(batch, {})
 
     def close(self, note: Mapping[str, Any] | None = None) -> None:
-        """Ends the file. ``note`` is stored in it for :func:`note_of`."""
+        """Ends the file. ``note`` is stored in the file, where :func:`note_of` finds it."""
         self._write(pa.RecordBatch.from_pylist([], schema=self._schema), {_END: json.dumps(dict(note or {})).encode()})
         self._writer.close()
 
@@ -71,14 +72,14 @@ class CheckedBatches:
 
 
 def checked_batches(path: str, *, unread: str = "", remedy: str) -> Iterator[pa.RecordBatch]:
-    """Yields the batches of a file that :class:`CheckedBatches` wrote, memory-mapped if it is on this machine's disk.
+    """Yields the batches of a file that :class:`CheckedBatches` wrote. A file on this machine's disk is memory-mapped.
 
     Args:
-        unread: a piece that the caller does not look at and that is not checked, ``input_ids.values`` for example.
+        unread: a piece that the caller does not use, for example ``input_ids.values``. It is not checked.
         remedy: what the user should do about a damaged file.
 
     Raises:
-        DamagedFile: a batch differs from what was written, or the file has too few or too many.
+        DamagedFile: a batch differs from what was written, or the file has too few or too many batches.
     """
     for batch, metadata in _with_metadata(path, unread, remedy):
         if _END not in metadata:
@@ -86,7 +87,7 @@ def checked_batches(path: str, *, unread: str = "", remedy: str) -> Iterator[pa.
 
 
 def note_of(path: str, *, remedy: str) -> dict[str, Any]:
-    """Returns the note with which a file was closed, after checking all of the file."""
+    """Returns the note with which a file was closed. Checks the whole file first."""
     for _, metadata in _with_metadata(path, "", remedy):
         if _END in metadata:
             note: dict[str, Any] = json.loads(metadata[_END])
@@ -139,7 +140,7 @@ def _checksum(data: Any, number: int, also: Mapping[bytes, bytes]) -> str:
 
 
 def _pieces(batch: pa.RecordBatch) -> Iterator[tuple[str, Any]]:
-    """Yields the contents of a batch by name; what they are does not depend on how the batch was sliced."""
+    """Yields (name, content) for each piece of a batch. The contents do not depend on how the batch was sliced."""
     for field, column in zip(batch.schema, batch.columns, strict=True):
         assert not column.null_count, f"{field.name} has nulls"
         if pa.types.is_fixed_size_binary(column.type):

@@ -1,4 +1,4 @@
-"""Files, local or in a cloud's store, through Beam's FileSystems; and blobs in spill files."""
+"""Opens, writes, renames and deletes files on this machine or in a cloud's store, through Beam's FileSystems."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _RAW = CompressionTypes.UNCOMPRESSED
 
 
 def is_local(path: str) -> bool:
-    """Whether a path is on this machine's own disk.
+    """True if a path is on this machine's own disk.
 
     >>> is_local("/data/x"), is_local("gs://bucket/x")
     (True, False)
@@ -27,13 +27,13 @@ def is_local(path: str) -> bool:
 
 
 def prepare(path: str) -> None:
-    """Must be called before Beam's FileSystems are asked about a path that may be the first in a store."""
+    """Prepares the store of a path. Call it before using Beam's FileSystems on a path."""
     if path.startswith("s3://"):
         share_clients()
 
 
 def open_file(path: str) -> BinaryIO:
-    """Opens the stored bytes of a file for reading, seekable, never decompressed."""
+    """Opens a file for reading its stored bytes. The file is seekable and is not decompressed."""
     if is_local(path):
         return open(path, "rb")
     if is_http(path):
@@ -43,7 +43,7 @@ def open_file(path: str) -> BinaryIO:
 
 
 def create_file(path: str) -> BinaryIO:
-    """Opens a file for writing bytes as they are; its folder is made."""
+    """Opens a file for writing bytes without compression. Creates the folder if needed."""
     if is_local(path):
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         return open(path, "wb")
@@ -61,11 +61,11 @@ def exists(path: str) -> bool:
 
 
 def rename(source: str, target: str) -> None:
-    """Moves a file; an older target is replaced."""
+    """Moves a file. An existing target is replaced."""
     if is_local(source):
         os.replace(source, target)
     else:
-        # gs:// and s3:// replace of themselves; deleting first would show a reader a moment without the file.
+        # gs:// and s3:// replace a target by themselves. Deleting it first would leave a moment without the file.
         if not target.startswith(("gs://", "s3://")) and FileSystems.exists(target):
             FileSystems.delete([target])
         FileSystems.rename([source], [target])
@@ -73,7 +73,7 @@ def rename(source: str, target: str) -> None:
 
 @contextmanager
 def written_whole(path: str) -> Iterator[BinaryIO]:
-    """A file that appears under its name only when it was written to the end without an exception."""
+    """Yields a file to write to. The file gets its name only if everything was written without an exception."""
     temporary = f"{path}.{uuid.uuid4().hex}.tmp"
     sink = create_file(temporary)
     try:
@@ -92,13 +92,13 @@ def read_bytes(path: str) -> bytes:
 
 
 def write_bytes(path: str, data: bytes) -> None:
-    """Writes a small file whole or not at all."""
+    """Writes a small file, either completely or not at all."""
     with written_whole(path) as sink:
         sink.write(data)
 
 
 def delete_tree(path: str) -> None:
-    """Deletes a file or a folder with all that is in it, of a link only the link; nothing there is no error."""
+    """Deletes a file or a folder with its contents. Of a link, only the link is deleted. A missing path is no error."""
     if is_local(path):
         import shutil
 

@@ -1,7 +1,7 @@
-"""Files on a web server, as seekable streams: waited for where the server is busy, resumed where a transfer breaks.
+"""Reads files on a web server as seekable streams. Waits if the server is busy, and resumes transfers that break.
 
-CommonCrawl's server answers ``503 Slow Down`` to anybody who asks often, and connections of hours break; both are
-usual and neither is the data's fault, so nothing above this file sees them.
+CommonCrawl's server answers frequent requests with ``503 Slow Down``, and connections that last hours break. Both are
+normal and not the fault of the data, so this module handles them.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from collections.abc import Callable
 from typing import Any, BinaryIO, cast
 
 MAX_TRIES = 10
-"""Ours: tries in a row that bring no byte before a file is given up; six minutes of waiting lie between them."""
+"""Ours: a file is given up after this many tries in a row without a byte. The waits add up to six minutes."""
 _MAX_WAIT_SECONDS = 120.0
 _TIMEOUT_SECONDS = 60.0
 _BUFFER_BYTES = 1 << 20
 _MAX_ERROR_BYTES = 2048
 BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Statuses that a server means for now and not for good."""
+"""HTTP statuses that mean a temporary failure."""
 
 Wait = Callable[[float], None]
 
 
 class HttpFileError(OSError):
-    """A file on a server cannot be read (any further); says which and why."""
+    """A file on a server cannot be read, or cannot be read to its end. The message says which file and why."""
 
 
 def is_http(path: str) -> bool:
-    """Whether a path is the address of a file on a web server.
+    """True if a path is the address of a file on a web server.
 
     >>> is_http("https://data.commoncrawl.org/x"), is_http("s3://commoncrawl/x")
     (True, False)
@@ -41,30 +41,31 @@ def is_http(path: str) -> bool:
 
 
 def open_http(url: str, *, wait: Wait = time.sleep) -> BinaryIO:
-    """Opens a file on a server for reading its stored bytes from any offset; nothing is asked before the first read.
+    """Opens a file on a server for reading its stored bytes from any offset. Sends no request before the first read.
 
     Raises:
-        HttpFileError: while it is read: it is not there, it was changed, or the server gives nothing any more.
+        HttpFileError: raised while reading: the file does not exist, it was changed, or the server does not answer.
     """
     return cast(BinaryIO, io.BufferedReader(HttpFile(url, wait), _BUFFER_BYTES))
 
 
 def size_of_http(url: str, *, wait: Wait = time.sleep) -> int:
-    """Returns a file's stored bytes, as the server says.
+    """Returns the number of stored bytes of a file, as the server reports it.
 
     Raises:
-        HttpFileError: it is not there, the server does not say, or gives no answer.
+        HttpFileError: the file does not exist, or the server does not answer or does not report the size.
     """
     with HttpFile(url, wait) as file:
         return file.num_bytes()
 
 
 class HttpFile(io.RawIOBase):
-    """One file; a connection is open from the first read on and follows the reader's position."""
+    """One file on a server. A connection is opened at the first read, and again whenever the read position jumps."""
 
     def __init__(self, url: str, wait: Wait = time.sleep) -> None:
         super().__init__()
-        # A path may hold what an address may not (a space); what is quoted already stays as it is.
+        # A path may contain characters that a URL may not (a space). Characters that are already quoted stay as they
+        # are.
         self._url = urllib.parse.quote(url, safe="%/:=&?~#+!$,;'@()*[]")
         self._wait = wait
         self._at = 0
@@ -72,7 +73,7 @@ class HttpFile(io.RawIOBase):
         self._response_at = 0
         self._length: int | None = None
         self._version = ""
-        """What the server calls this version of the file; a resumed transfer must be of the same."""
+        """The server's version of the file (``ETag`` or ``Last-Modified``), the same for a resumed transfer."""
 
     def readable(self) -> bool:
         return True
@@ -89,7 +90,7 @@ class HttpFile(io.RawIOBase):
         return self._at
 
     def num_bytes(self) -> int:
-        """The file's size, asked for without reading it."""
+        """Returns the size of the file in bytes. Requests only the size, not the content."""
         if self._length is None:
             response = self._try(lambda: self._open(0, method="HEAD"))
             response.close()
@@ -115,7 +116,10 @@ class HttpFile(io.RawIOBase):
             self._response = None
 
     def _try(self, action: Callable[[], Any]) -> Any:
-        """Does what may break, again and again with longer waits; a success begins the count anew."""
+        """Runs ``action`` until it succeeds, at most ``MAX_TRIES`` times, with longer and longer waits.
+
+        Returns its result.
+        """
         for number in range(1, MAX_TRIES + 1):
             seconds = min(0.5 * 2.0**number, _MAX_WAIT_SECONDS)
             try:
@@ -149,14 +153,14 @@ class HttpFile(io.RawIOBase):
         return data
 
     def _open(self, offset: int, method: str = "GET") -> Any:
-        """Asks for the file from an offset on; None where that is its end."""
+        """Requests the file from an offset on. Returns None if the offset is at the end of the file."""
         request = urllib.request.Request(self._url, method=method, headers={"Accept-Encoding": "identity"})
         if offset:
             request.add_header("Range", f"bytes={offset}-")
         try:
             response = urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS)
         except urllib.error.HTTPError as error:
-            if error.code == 416 and offset:  # nothing behind it: a file that ends where a reader looks for more
+            if error.code == 416 and offset:  # the file ends at this offset, and the reader looked for more
                 return None
             raise
         try:
@@ -183,7 +187,7 @@ class HttpFile(io.RawIOBase):
             self._length = int(total) if total.isdigit() else self._length
         elif length.isdigit():
             self._length = int(length)
-        if begins < offset:  # a server that knows no ranges
+        if begins < offset:  # the server does not support ranges
             _skip(response, offset)
 
 
@@ -196,7 +200,7 @@ def _skip(response: Any, num_bytes: int) -> None:
 
 
 def _said(error: urllib.error.HTTPError) -> str:
-    """A status with the store's own word for it (``SlowDown``, ``NoSuchKey``), which stands in its XML."""
+    """Returns the status, with the store's error code from the XML of the answer (``SlowDown``, ``NoSuchKey``)."""
     try:
         body = error.read(_MAX_ERROR_BYTES).decode("utf-8", "replace")
     except (OSError, http.client.HTTPException):

@@ -1,4 +1,4 @@
-"""Spill files: batches are appended to them and read back by reference."""
+"""Spill files. Workers append batches to them, and other workers read the batches back by reference."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.files.files import create_file, join, open_file
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """A run of bytes in a spill file."""
+    """A range of bytes in a spill file."""
 
     path: str
     start: int
@@ -24,7 +24,7 @@ class Blob:
     checksum: int
 
     def read(self) -> bytes:
-        """Returns the bytes. Raises DamagedFile if they are not those that were appended."""
+        """Returns the bytes. Raises DamagedFile if they differ from the bytes that were appended."""
         data = read_range(self.path, self.start, self.start + self.num_bytes)
         if xxhash.xxh3_64_intdigest(data) != self.checksum:
             raise DamagedFile(self.path, f"bytes {self.start} to {self.start + self.num_bytes} were changed", RUN_AGAIN)
@@ -36,12 +36,12 @@ _BLOB = struct.Struct(">QQQ")
 
 
 def blob_bytes(blob: Blob) -> bytes:
-    """A blob's reference, as it travels."""
+    """Returns a reference to a blob as bytes, in the form that is sent to other workers."""
     return _BLOB.pack(blob.start, blob.num_bytes, blob.checksum) + blob.path.encode()
 
 
 def blob_from(data: bytes) -> Blob:
-    """The blob that a reference names.
+    """Returns the blob to which a reference points.
 
     >>> blob_from(blob_bytes(Blob("spill/x", 3, 5, 7)))
     Blob(path='spill/x', start=3, num_bytes=5, checksum=7)
@@ -51,8 +51,11 @@ def blob_from(data: bytes) -> Blob:
 
 
 def read_range(path: str, start: int, end: int) -> bytes:
-    """Returns bytes ``[start, end)`` of a spill file. Raises DamagedFile if it has fewer."""
-    if path.startswith("gs://"):  # Beam's open() there fetches 16 MB ahead, whatever is asked for
+    """Returns the bytes from ``start`` up to but not including ``end`` of a spill file.
+
+    Raises DamagedFile if some are missing.
+    """
+    if path.startswith("gs://"):  # for gs://, Beam's open() reads 16 MB ahead, however few bytes are requested
         file_system = FileSystems.get_filesystem(path)
         file = file_system._gcsIO().open(path, read_buffer_size=max(end - start, 1))
     else:
@@ -66,10 +69,10 @@ def read_range(path: str, start: int, end: int) -> bytes:
 
 
 class SpillFile:
-    """Appends blobs to a file of its own name; the file is opened at the first blob.
+    """Appends blobs to a file with a unique name. The file is opened when the first blob is appended.
 
-    What a failed bundle leaves behind is an orphan that no reference names: the run's spill folder is
-    deleted at its end. References are used only behind a grouping, when the bundle has closed the file.
+    A bundle that fails leaves a file to which no reference points. The run deletes its spill folder at the end.
+    References are used only after a grouping, when the bundle has closed the file.
     """
 
     def __init__(self, folder: str) -> None:

@@ -1,4 +1,4 @@
-"""Counts what is held out of each source for validation, before epochs are computed."""
+"""Counts the tokens of each source that are held out for validation. This happens before epochs are computed."""
 
 from __future__ import annotations
 
@@ -27,8 +27,10 @@ class _All:
 
 
 class CountHeldOut(beam.PTransform):
-    """(source, token file) -> one file that says, by source, what is held out (a share, or all up to a cut) and how
-    much."""
+    """Takes (source, token file). Outputs one file that has, by source, what is held out and how many tokens it has.
+
+    What is held out is either a share of the documents, or all documents up to a cut.
+    """
 
     def __init__(self, job: CountJob) -> None:
         super().__init__()

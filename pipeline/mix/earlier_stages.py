@@ -1,8 +1,8 @@
-"""What a mixture that continues others takes over from them: where sources stopped, what is held out, the tokenizer.
+"""Reads what a mixture takes over from those that it continues: where sources stopped, what is held out, the tokenizer.
 
 A source's documents form one sequence: epoch after epoch, each in the order of its hashes. A stage is a range of that
-sequence. The next stage begins behind the document in which the last one ended, so no document is in two stages before
-its source's next epoch.
+sequence. The next stage begins after the document in which the last stage ended. So within one epoch of a source no
+document is in two stages.
 """
 
 from __future__ import annotations
@@ -25,29 +25,31 @@ from pipeline.tokenize.held_out import validation_hashes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Earlier:
-    """The stages before this one; without arguments there are none."""
+    """The stages before this one. Without arguments there are none."""
 
     seed: int | None = None
     tokenizer_sha256: str | None = None
     stages: tuple[Mapping[str, Any], ...] = ()
-    """The stages as this one's manifest lists them, the first one first."""
+    """The earlier stages as this stage's manifest lists them, oldest first."""
     epochs: Mapping[str, int] = field(default_factory=dict)
-    """The epoch in which each source goes on."""
+    """The epoch in which each source continues."""
     begun: Mapping[str, Begun] = field(default_factory=dict)
     held_out: Mapping[str, HoldOut | None] = field(default_factory=dict)
-    """The rule of each source that an earlier stage has; None where nothing is held out."""
+    """The validation rule of each source of the earlier stages; None if nothing of the source is held out."""
     cuts: Mapping[str, Cut] = field(default_factory=dict)
-    """The last document that is held out, for sources with a number of tokens."""
+    """The last document that is held out, for sources of which a number of tokens is held out."""
 
     def available(self, source: str, tokens: int, documents: int, taken_tokens: int = 0) -> SourceTokens:
-        """Returns the tokens of a source with those that earlier stages took."""
+        """Returns the tokens of a source, including the number that earlier stages took."""
         return SourceTokens(tokens, documents, self.epochs.get(source, 0) * tokens + taken_tokens)
 
     def rules(self, wanted: Mapping[str, HoldOut]) -> dict[str, HoldOut]:
-        """Returns what is held out of each source: as in the earlier stages, or as wanted for a source that is new.
+        """Returns the validation rule of each source.
+
+        It is that of the earlier stages, or ``wanted`` if the source is new.
 
         Raises:
-            ValueError: the recipe wants something else of a source than the earlier stages held out.
+            ValueError: for a source of the earlier stages, the recipe has another rule than they had.
         """
         found = dict(wanted)
         for source, rule in self.held_out.items():
@@ -63,10 +65,10 @@ class Earlier:
 
 
 def earlier_of(manifest: Mapping[str, Any], folder: str, output: str) -> Earlier:
-    """Returns what the mixture in ``folder``, and those that it continues, leave to one in ``output``.
+    """Returns what a mixture in ``output`` takes over from the mixture in ``folder`` and from those that it continued.
 
     Raises:
-        ValueError: an earlier version made it, which did not note where its sources end.
+        ValueError: an earlier version of the pipeline made the mixture, and did not record where its sources end.
     """
     seed = int(manifest["seed"])
     epochs: dict[str, int] = {}
@@ -106,7 +108,7 @@ def _rule(said: Mapping[str, Any]) -> HoldOut | None:
 
 
 def _cut(source: str, last_document: str) -> Cut:
-    """Returns the end of what is held out; its tokens do not matter, because whole documents are held out."""
+    """Returns the end of the held-out documents. The token counts in it are not used: whole documents are held out."""
     (last_hash,) = validation_hashes(source, pa.array([last_document])).tolist()
     return Cut(last_hash=last_hash, last_doc_id=last_document, last_doc_tokens_kept=1, last_doc_tokens=1)
 
@@ -118,12 +120,15 @@ def _said(rule: HoldOut | None) -> str:
 
 
 def _relative(folder: str, output: str) -> str:
-    """Returns the path of an output seen from another one; a URL stays as it is."""
+    """Returns the path of ``folder`` relative to ``output``. A URL stays as it is."""
     return os.path.relpath(folder, output) if is_local(folder) and is_local(output) else folder
 
 
 def _moved(path: str, folder: str, output: str) -> str:
-    """Returns the path that leads from ``output`` to where ``path`` leads from ``folder``."""
+    """Converts a path relative to ``folder`` to a path relative to ``output``.
+
+    URLs and absolute paths stay as they are.
+    """
     if not is_local(path) or os.path.isabs(path):
         return path
     return _relative(os.path.normpath(join(folder, path)) if is_local(folder) else join(folder, path), output)

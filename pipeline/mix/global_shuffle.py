@@ -1,4 +1,4 @@
-"""The global shuffle: moves every occurrence of a document to the place that its hash gives it, shard by shard."""
+"""The global shuffle: sends every occurrence of a document to the place in the shards that its hash determines."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from pipeline.mix.job import MixJob
 from pipeline.mix.last_epoch import AddArrays, FindCuts, lengths, tagged, token_batches
 from pipeline.progress import ticks as progress
 
-_HEAD = struct.Struct(">QBBI")  # place in the shuffle, source, epoch, bytes of the id
-_ROWS_TOKENS = 1 << 20  # tokens per Arrow batch that is written
+_HEAD = struct.Struct(">QBBI")  # place in the shuffle, index of the source, epoch, bytes of the id
+_ROWS_TOKENS = 1 << 20  # tokens per written Arrow batch
 
 
 class MixShards(beam.PTransform):
-    """(source, token file) -> shards, written and counted, then one result file once all are there."""
+    """Takes (source, token file). Writes and counts the shards, and then writes one result file about all of them."""
 
     def __init__(self, job: MixJob) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ def _bounds(tokens_by_place: bytes, num_shards: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _SubsetHashes:
-    """Returns the hash by which the last, partial epoch takes documents; every epoch has its own."""
+    """Returns the hashes that order the documents of the last, partial epoch. The hashes differ from epoch to epoch."""
 
     job: MixJob
 
@@ -80,7 +80,10 @@ class _SubsetHashes:
 
 @dataclass(frozen=True, slots=True)
 class _Trained:
-    """Returns a mask of the documents of the last, partial epoch that are not held out, nor taken by earlier stages."""
+    """Returns a mask of the documents from which the last, partial epoch is taken.
+
+    The mask excludes documents that are held out or that earlier stages took.
+    """
 
     job: MixJob
 
@@ -92,7 +95,7 @@ class _Trained:
 
 
 def validation_keys(job: MixJob) -> dict[str, int]:
-    """Returns the first key of each source's validation shards; training shards have the keys before."""
+    """Returns the first key of each source's validation shards. Training shards have the keys before."""
     keys, first = {}, job.num_shards
     for source, number in sorted(job.num_validation_shards.items()):
         keys[source] = first
@@ -101,8 +104,10 @@ def validation_keys(job: MixJob) -> dict[str, int]:
 
 
 def _epochs(job: MixJob, source: str, batch: pa.RecordBatch, cuts: dict[str, Cut]) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields each epoch of the source, and how many tokens of each document in the batch it contains (held out, or
-    taken by an earlier stage: none)."""
+    """Yields (epoch, number of tokens of each document of the batch in this epoch) for each epoch of the source.
+
+    The number is 0 for documents that are held out or that an earlier stage took.
+    """
     share = job.shares[source]
     ids, num_tokens = batch.column("doc_id"), lengths(batch)
     kept = np.where(share.held_out.mask(source, ids, num_tokens), 0, num_tokens)
@@ -115,8 +120,10 @@ def _epochs(job: MixJob, source: str, batch: pa.RecordBatch, cuts: dict[str, Cut
 
 
 class _Places(beam.DoFn):
-    """Sums tokens by place in the order, over every occurrence, to divide the order into shards of almost equal
-    size."""
+    """Sums the tokens of every occurrence by its place in the order.
+
+    The sums divide the order into shards of almost equal size.
+    """
 
     def __init__(self, job: MixJob) -> None:
         self._job = job
@@ -133,7 +140,7 @@ class _Places(beam.DoFn):
 
 
 class _Occurrences(beam.DoFn):
-    """Emits every document as often as its source is repeated: (shard, place + tokens)."""
+    """Yields (shard, payload) for every occurrence of a document. The payload has the place, the id and the tokens."""
 
     def __init__(self, job: MixJob) -> None:
         self._job = job
@@ -179,7 +186,7 @@ class _Occurrences(beam.DoFn):
 
 
 class _WriteShard(beam.DoFn):
-    """Writes a shard. Its documents arrive sorted by their place and are written in that order."""
+    """Writes a shard. Its documents arrive sorted by place and are written in this order."""
 
     def __init__(self, job: MixJob) -> None:
         self._job = job
@@ -241,7 +248,7 @@ class _WriteShard(beam.DoFn):
 
 
 class _FinishMix(beam.DoFn):
-    """Compares what was sent with what the shards contain, then writes the result."""
+    """Checks that the shards contain everything that was sent to them, then writes the result."""
 
     def __init__(self, job: MixJob) -> None:
         self._job = job

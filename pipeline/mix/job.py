@@ -1,4 +1,4 @@
-"""The jobs of the mix phase: plain values, without Beam."""
+"""The jobs of the mix phase. They are plain values without Beam."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ from pipeline.tokenize.parts import Parts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountJob:
-    """Counts what is held out and what is left, by source."""
+    """The job that counts, by source, what is held out and what is left."""
 
     parts: tuple[Parts, ...]
     """The token files, by source."""
     shares: Mapping[str, Decimal]
     wanted_tokens: Mapping[str, int]
-    """Tokens to hold out, for sources that name a number; at most what there is."""
+    """The number of tokens to hold out, for sources of which a number is held out; at most what the source has."""
     result_path: str
     cuts: Mapping[str, Cut] = field(default_factory=dict)
-    """Ends of what an earlier stage held out, for sources of which it held out a number of tokens."""
+    """The last held-out document of an earlier stage, for sources of which a number of tokens is held out."""
     begun: Mapping[str, Begun] = field(default_factory=dict)
-    """The epoch in which an earlier stage stopped, for sources of which it took a part of one."""
+    """The epoch in which an earlier stage stopped, for sources of which it took a part of an epoch."""
     seed: int = 0
-    """The stages' seed, by which documents are ordered within the begun epochs."""
+    """The seed of the stages. It orders the documents within an epoch that was begun."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceShare:
-    """A source's part of the plan."""
+    """The part of the plan that is about one source."""
 
     whole_epochs: int
-    """Epochs that are complete at the end; the partial one has this number."""
+    """The number of epochs that are complete at the end. The last, partial epoch has this number."""
     remainder_tokens: int
-    """Tokens of the last, partial epoch: the documents with the smallest hashes, the last one cut."""
+    """The number of tokens in the last, partial epoch: documents with the smallest hashes, the last of which is cut."""
     held_out: HeldOut
     first_epoch: int = 0
-    """The epoch in which the source begins; earlier stages took those before it."""
+    """The epoch in which the source begins. Earlier stages took the epochs before."""
     begun: Begun | None = None
-    """The part of the first epoch that earlier stages took."""
+    """The part of the first epoch that earlier stages took; None if they took nothing of it."""
 
     def left(self, source: str, epoch: int, seed: int, doc_ids: pa.Array) -> np.ndarray:
-        """Returns which documents of an epoch earlier stages did not take."""
+        """Returns a mask of the documents of an epoch that earlier stages did not take."""
         if self.begun is None or self.begun.epoch != epoch:
             return np.ones(len(doc_ids), dtype=bool)
         taken: np.ndarray = self.begun.taken(order_hashes(seed, source, doc_ids, epoch), doc_ids)
@@ -55,18 +55,18 @@ class SourceShare:
 
 
 MIX_VERSION = 2
-"""Data version of the shards. Increase it when the same token files and plan would give others."""
+"""Data version of the shards. Increase it when the same token files and plan would give other shards."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixJob:
-    """The global shuffle."""
+    """The job that shuffles all documents and writes the shards."""
 
     parts: tuple[Parts, ...]
     """The token files, by source."""
     shares: Mapping[str, SourceShare]
     source_names: tuple[str, ...]
-    """All sources of the recipe, sorted: the dictionary of the shards' source column."""
+    """All sources of the recipe, sorted. They are the dictionary of the shards' source column."""
     seed: int
     num_shards: int
     num_validation_shards: Mapping[str, int]
@@ -74,7 +74,7 @@ class MixJob:
     vocab_size: int
     metadata: Mapping[str, str]
     result_path: str
-    """Path of the result: the manifest lines of all shards, written once all are done."""
+    """The path of the result: the manifest's lines about all shards, written when all shards are complete."""
     shuffle_dir: str | None
     progress_dir: str | None = None
     version: int = MIX_VERSION

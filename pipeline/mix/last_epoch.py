@@ -1,5 +1,7 @@
-"""Finds where a subset of a source ends, exact to the token: a histogram of all documents, then one bucket's
-documents."""
+"""Finds where a subset of a source ends, exact to the token.
+
+First a histogram of all documents finds the bucket of the end. Then the documents of this bucket are compared.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from pipeline.files.checked import checked_batches
 
 Hashing = Callable[[str, pa.Array], np.ndarray]
 Counting = Callable[[str, pa.Array, np.ndarray], np.ndarray]
-"""Returns which documents take part: a bool per document."""
+"""A function that returns a mask of the documents that may be chosen."""
 
 
 _REMEDY = "delete it and run the same command again: its source is tokenized again"
@@ -26,29 +28,29 @@ def token_batches(path: str, *, with_tokens: bool = False) -> Iterator[pa.Record
     """Yields the batches of a token file. Without ``with_tokens`` the token ids are neither read nor checked.
 
     Raises:
-        DamagedFile: the file does not contain what was written.
+        DamagedFile: the file differs from what was written.
     """
     return checked_batches(path, unread="" if with_tokens else "input_ids.values", remedy=_REMEDY)
 
 
 def lengths(batch: pa.RecordBatch) -> np.ndarray:
-    """Returns the tokens of each document of a batch."""
+    """Returns the number of tokens of each document of a batch."""
     found: np.ndarray = np.diff(batch.column("input_ids").offsets.to_numpy()).astype(np.int64)
     return found
 
 
 def tagged(value: Any, kind: str) -> tuple[int, tuple[str, Any]]:
-    """Gives one key to everything that a job's last step gathers, with its kind."""
+    """Returns (0, (kind, value)). With the same key, the last step of a job gathers all its inputs in one group."""
     return 0, (kind, value)
 
 
 class FindCuts(beam.PTransform):
-    """(source, token file) -> (source, Cut) for each source of which a number of tokens is wanted.
+    """Takes (source, token file). Outputs (source, Cut) for each source of which a number of tokens is wanted.
 
     Args:
-        wanted: tokens by source, above 0 and at most what takes part.
-        hashes: (source, ids) -> the hash that orders the documents.
-        takes_part: (source, ids, lengths) -> which documents may be chosen.
+        wanted: number of tokens by source, above 0 and at most the number in documents that may be chosen.
+        hashes: (source, ids) -> the hashes that order the documents.
+        takes_part: (source, ids, lengths) -> a mask of the documents that may be chosen.
     """
 
     def __init__(self, wanted: Mapping[str, int], hashes: Hashing, takes_part: Counting) -> None:
@@ -87,7 +89,7 @@ class _Histogram(beam.DoFn):
 
 
 class AddArrays(beam.CombineFn):
-    """Adds up int64 arrays, which travel as bytes."""
+    """Adds up int64 arrays. The arrays are given as bytes."""
 
     def create_accumulator(self) -> bytes:
         return b""
@@ -118,7 +120,7 @@ class _Bucket(beam.DoFn):
 
 
 class _LastDocuments(beam.DoFn):
-    """Gathers the documents of a source's last bucket: one in 65,536 of all."""
+    """Yields the documents of a source's last bucket, which has about one of 65,536 documents."""
 
     def __init__(self, hashes: Hashing, takes_part: Counting) -> None:
         self._hashes, self._takes_part = hashes, takes_part

@@ -1,4 +1,4 @@
-"""The mix phase, the driver's side: from token files through the plan to the shards, and the manifest last."""
+"""The driver of the mix phase: makes the plan from the token counts, runs the jobs, and writes the manifest last."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tokenizer.encode import Encoder
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What is held out of each source, and what is left."""
+    """The tokens of each source that are held out for validation, and those that are left."""
 
     held_out: Mapping[str, HeldOut]
     held_tokens: Mapping[str, int]
@@ -38,7 +38,10 @@ class Counted:
     held_rules: Mapping[str, HoldOut] = field(default_factory=dict)
 
     def about_held_out(self) -> dict[str, dict[str, Any]]:
-        """Returns what the manifest says of the documents that are held out, so that a later stage can continue."""
+        """Returns the manifest's entries about the held-out documents.
+
+        A later stage needs them to continue the mixture.
+        """
         said: dict[str, dict[str, Any]] = {}
         for source, rule in self.held_rules.items():
             cut = self.held_out[source].cut
@@ -50,7 +53,10 @@ class Counted:
 
 def count(settings: Settings, layout: Layout, sources: list[str], run_count: Callable[[CountJob], None],
           earlier: Earlier | None = None) -> Counted:  # fmt: skip
-    """Determines the validation documents and counts the rest. Those that an earlier stage held out stay held out."""
+    """Determines the validation documents and counts the rest.
+
+    Documents that an earlier stage held out stay held out.
+    """
     earlier = earlier or Earlier()
     tokens = {s: token_marker(layout, s)["tokens"] for s in sources}
     rules = {s: r for s, r in earlier.rules(settings.recipe.validation).items() if tokens.get(s)}
@@ -99,16 +105,20 @@ def count(settings: Settings, layout: Layout, sources: list[str], run_count: Cal
 
 
 def _was_counted(marker: Mapping[str, Any], rule: HoldOut | None) -> bool:
-    """True if tokenizing counted exactly what this rule holds out; a number of tokens is never known by then."""
+    """True if the tokenize phase has counted exactly the documents that this rule holds out.
+
+    It cannot count them if the rule is a number of tokens.
+    """
     share = None if rule is None or rule.share is None else str(rule.share)
     return (rule is None or rule.tokens is None) and marker["validation_share"] == share
 
 
 def read_earlier(settings: Settings) -> Earlier:
-    """Reads what the mixture that this one continues leaves to it.
+    """Returns what this mixture takes over from the mixture that it continues.
 
     Raises:
-        ValueError: it is not whole, one of its own earlier stages was replaced, or the request contradicts it.
+        ValueError: the earlier mixture is not complete, one of its own earlier stages was replaced, or the request
+            contradicts the earlier mixture.
     """
     folder = settings.continue_from
     if folder is None:
@@ -138,14 +148,17 @@ def read_earlier(settings: Settings) -> Earlier:
 
 
 def make_plan(settings: Settings, counted: Counted) -> Plan:
-    """Deals the tokens out. Raises PlanError, with the table, where the mixture cannot be made."""
+    """Returns the plan: how many tokens each source contributes.
+
+    Raises PlanError, with the table, if there are too few tokens.
+    """
     available = {s: a for s, a in counted.available.items() if s in settings.recipe.weights}
     return plan(settings.recipe, available, settings.num_tokens)
 
 
 def mix_job(settings: Settings, layout: Layout, encoder: Encoder, made: Plan, counted: Counted, *,
             shuffle_dir: str | None, progress_dir: str | None, earlier: Earlier | None = None) -> MixJob:  # fmt: skip
-    """Returns the global shuffle for a plan."""
+    """Returns the job of the global shuffle for a plan."""
     sources = [s.source for s in made.sources]
     target, width = settings.recipe.shards.target_bytes, encoder.dtype.itemsize
     held = {s: n for s, n in counted.held_tokens.items() if n and s in sources}
@@ -183,7 +196,7 @@ def mix_job(settings: Settings, layout: Layout, encoder: Encoder, made: Plan, co
 
 
 def replaced(layout: Layout) -> str:
-    """Returns a line about the finished shards that a new mixture replaces; empty where there are none."""
+    """Returns a line about the complete shards that a new mixture replaces; empty if there are none."""
     manifest = read_whole_manifest(layout)
     if manifest is None:
         return ""
@@ -195,13 +208,13 @@ def replaced(layout: Layout) -> str:
 
 
 def write_mixture(job: MixJob, layout: Layout, run_mix: Callable[[MixJob], None]) -> dict[str, Any]:
-    """Runs the shuffle into empty folders. Returns what the job says of its shards and cuts."""
+    """Runs the shuffle into empty folders. Returns the job's result: its shards and cuts."""
     for path in (layout.manifest, job.result_path, join(layout.output, "shards"), join(layout.output, "validation")):
         delete_tree(path)
     run_mix(job)
     found: dict[str, Any] = json.loads(read_checked(job.result_path))
     written = {s["key"] for s in found["shards"]}
-    for key in range(job.num_shards):  # a shard that got no document is written empty
+    for key in range(job.num_shards):  # a shard without documents is written as an empty file
         if key not in written:
             path = "shards/" + shard_name("train", key, job.num_shards)
             found["shards"].append({"key": key, "info": asdict(_empty_shard(job, path)), "documents": {}})
@@ -218,7 +231,7 @@ def _empty_shard(job: MixJob, path: str) -> ShardInfo:
 def manifest_of(made: Plan, job: MixJob, encoder: Encoder, found: Mapping[str, Any], *, about: Mapping[str, Any],
                 held_out: Mapping[str, Mapping[str, Any]], stages: Sequence[Mapping[str, Any]]
                 ) -> dict[str, Any]:  # fmt: skip
-    """Returns the manifest of the shards that were written; raises if they are not as planned."""
+    """Returns the manifest of the shards that were written. Raises an error if they differ from the plan."""
     train = [s for s in found["shards"] if s["key"] < job.num_shards]
     documents = {s.source: sum(t["documents"].get(s.source, 0) for t in train) for s in made.sources}
     validation: dict[str, list[ShardInfo]] = {}
@@ -241,7 +254,7 @@ def manifest_of(made: Plan, job: MixJob, encoder: Encoder, found: Mapping[str, A
 
 
 def read_whole_manifest(layout: Layout) -> dict[str, Any] | None:
-    """Returns the manifest of a mixture if all its shards exist with their sizes, else None."""
+    """Returns the manifest of a mixture; None if there is none or if a shard is missing or has another size."""
     if not exists(layout.manifest):
         return None
     try:
@@ -256,5 +269,5 @@ def read_whole_manifest(layout: Layout) -> dict[str, Any] | None:
 
 
 def write_manifest(layout: Layout, manifest: Mapping[str, Any]) -> None:
-    """Writes the manifest, last of all, which makes the output whole."""
+    """Writes the manifest. It is written last and makes the output complete."""
     write_bytes(layout.manifest, dumps(manifest).encode())

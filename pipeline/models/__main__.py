@@ -1,4 +1,4 @@
-"""The command ``python -m pipeline.models``: fetch, train-lm, cutoffs, train-reference."""
+"""The command ``python -m pipeline.models``: fetch, fetch-evals, train-lm, cutoffs, train-reference."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.models.evals import EVALS, fetch_evals
 from pipeline.models.fetch import FetchError, Published, fetch, published
 from pipeline.models.load import load_scorer
 from pipeline.models.train_perplexity import (
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one subcommand; 0 done, 1 failed, 2 the request was wrong: one line on stderr says how to mend it."""
+    """Runs one subcommand. Returns 0 if it succeeded, 1 if it failed, 2 if the request was wrong.
+
+    An error is printed on stderr in one line that says what to do.
+    """
     flags, beam_args = _parser().parse_known_args(sys.argv[1:] if arguments is None else arguments)
     flags.beam_args = tuple(beam_args)
     try:
@@ -45,7 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pipeline.models", description="Gets or trains models.")
-    commands = parser.add_subparsers(required=True, metavar="fetch|train-lm|cutoffs|train-reference")
+    names = "fetch|fetch-evals|train-lm|cutoffs|train-reference"
+    commands = parser.add_subparsers(required=True, metavar=names)
 
     get = commands.add_parser("fetch", help="get the published models")
     get.add_argument("what", nargs="*", default=["all"], help="lid, lid-small, lm, bad-words or all (the default)")
@@ -54,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         "--mirror", metavar="URL", help="where the files lie under their own names, instead of their addresses"
     )
     get.set_defaults(command=_fetch)
+    _add_fetch_evals(commands)
 
     lm = commands.add_parser("train-lm", help="train a language's SentencePiece model and 5-gram")
     lm.add_argument("--language", required=True, help="its code: the files' names begin with it")
@@ -87,6 +93,24 @@ def _parser() -> argparse.ArgumentParser:
             "--input", action="append", required=True, metavar="GLOB", help="texts: .txt, .jsonl, .parquet"
         )
     return parser
+
+
+def _add_fetch_evals(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    evals = commands.add_parser(
+        "fetch-evals", help="get published evaluation sets, for decontamination",
+        description="Gets evaluation sets from their publishers, and writes DIR/sets.yaml, which names their columns. "
+        "A configuration uses it so: decontamination: {sets: DIR/sets.yaml}",
+    )  # fmt: skip
+    evals.add_argument("what", nargs="*", metavar="SET", default=["all"], help=f"{', '.join(EVALS)}, or all (default)")
+    evals.add_argument("--evals", required=True, metavar="DIR", help="the folder of evaluation sets")
+    evals.add_argument("--mirror", metavar="URL", help="where the files lie as SET/FILE, instead of their addresses")
+    evals.set_defaults(command=_fetch_evals)
+
+
+def _fetch_evals(flags: argparse.Namespace) -> int:
+    path = fetch_evals(flags.what or ["all"], Path(flags.evals), flags.mirror)
+    print(f"wrote {path}; in the configuration: decontamination: {{sets: {path}}}")
+    return 0
 
 
 def _fetch(flags: argparse.Namespace) -> int:
@@ -134,7 +158,7 @@ def _train_from_joined(flags: argparse.Namespace) -> TrainedReference:
     from pipeline.models.train_reference import train_reference
 
     Path(flags.models).mkdir(parents=True, exist_ok=True)
-    # A folder of our own below the one that was named: it is deleted at the end.
+    # This is a separate folder below the given one, because it is deleted at the end.
     work_dir = (flags.work or os.path.abspath(flags.models)).rstrip("/") + "/.reference-pages"
     asked = Asked(
         wikipedia=flags.wikipedia,

@@ -18,7 +18,7 @@ _HASH_BLOCK_BYTES = 1 << 20
 
 
 def sha256_of(path: object) -> str:
-    """Returns the checksum of a model: of its file, or of its files' names and checksums."""
+    """Returns the SHA-256 of a model. For a model of several files, hashes their names and checksums."""
     if isinstance(path, ModelFiles):
         lines = [f"{name} {sha256_of(file)}\n" for name, file in path.paths]
         return hashlib.sha256("".join(lines).encode()).hexdigest()

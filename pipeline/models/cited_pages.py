@@ -1,6 +1,7 @@
-"""The classifier's training pages, from the data users already have: Wikipedia dumps and CommonCrawl pages, joined.
+"""Finds training pages for the reference classifier by joining Wikipedia dumps with CommonCrawl pages.
 
-Others crawled 300,000 cited pages for it. A crawl holds many of them already: those whose address Wikipedia names.
+The original authors crawled 300,000 cited pages. A CommonCrawl dump already contains many pages whose address Wikipedia
+cites, so nothing has to be crawled.
 """
 
 from __future__ import annotations
@@ -26,17 +27,17 @@ from pipeline.sources.source import InputFile, Unit
 from pipeline.sources.wikipedia.reader import WikipediaReader
 
 MAX_PAGES = 300_000
-"""Of each kind. RedPajama v1, data_prep/cc/classifier: about 300,000 cited pages were fetched."""
+"""The largest number of pages of each kind. RedPajama v1 (data_prep/cc/classifier) fetched about 300,000."""
 _BYTES_PER_BUCKET = 1 << 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What the user asked for."""
+    """The request of the user."""
 
     wikipedia: Sequence[str]
     pages: Sequence[str]
-    """WET or WARC files, lists of them, or the clean documents of a run (Parquet)."""
+    """WET or WARC files, lists of such files, or the clean documents of a run (Parquet)."""
     work_dir: str
     language: str = "en"
     language_model: Any = None
@@ -47,22 +48,22 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class FoundPages:
-    """What the join gave."""
+    """The result of the join."""
 
     by: By
     num_pages: int
     num_cited: int
-    """Distinct addresses (or hosts) that the dumps cite."""
+    """The number of distinct addresses (or hosts) that the dumps cite."""
     num_matched: int
     positives: Callable[[], Iterator[Text]]
     negatives: Callable[[], Iterator[Text]]
 
 
 def find_pages(asked: Asked, *, say: Callable[[str], None] = print) -> FoundPages:
-    """Joins cited addresses with pages; by host where too few pages are cited themselves.
+    """Joins cited addresses with pages. If too few pages are cited, joins by host instead.
 
     Raises:
-        ValueError: inputs that are not there or of no known form, or not one page of a cited host.
+        ValueError: an input does not exist or is in no known format, or no page is from a cited host.
     """
     engine = choose_engine(asked.beam_args)
     dumps, pages = _dump_units(asked), _page_units(asked)
@@ -119,7 +120,7 @@ def _joined(job: ReferenceJob, engine: Engine, asked: Asked, say: Callable[[str]
 
 
 def forget(work_dir: str) -> None:
-    """Deletes what the join wrote."""
+    """Deletes the files that the join wrote."""
     delete_tree(work_dir)
 
 

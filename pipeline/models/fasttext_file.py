@@ -1,7 +1,7 @@
-"""A fastText model's own parts, read out of its file for :mod:`filters.language.word_sums`.
+"""Reads the parts of a fastText model from its file, for :mod:`filters.language.word_sums`.
 
-The Python package gives all but the table of n-grams that were kept, which only the file has (src/dictionary.cc
-``Dictionary::load``).
+The Python package gives access to everything except the table of the n-grams that were kept. Only the file has this
+table (src/dictionary.cc ``Dictionary::load``).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from filters.language.word_sums import PrunedModel
 
 _MAGIC, _VERSION = 793712314, 12
-"""fastText, src/fasttext.cc; version 11 reads some settings otherwise, and is of 2017."""
+"""The magic number and version in fastText, src/fasttext.cc. Version 11 (2017) has other meanings for some settings."""
 _HEAD = struct.Struct("<ii12id")
 _SIZES = struct.Struct("<iiiqq")
 _ENTRY = struct.Struct("<qb")
@@ -24,13 +24,14 @@ _WORD, _LABEL = 0, 1
 
 
 def read_pruned_model(path: str, model: Any) -> PrunedModel | None:
-    """Returns the parts of a loaded model; None where it is of another kind, which then answers for itself.
+    """Returns the parts of a loaded model; None if the model is of another kind.
 
-    Of that kind are classifiers with hierarchical softmax, without n-grams of words, quantized with a cut-off, as
-    fastText publishes lid.176.ftz. A model that is not quantized is fast as it is: 12 MB/s where lid.176.ftz does 6.
+    Such a model is run by fastText itself. The supported kind is a quantized classifier with a cut-off and hierarchical
+    softmax, without word n-grams. fastText publishes lid.176.ftz in this form. Models that are not quantized need no
+    support: they are fast enough (12 MB/s; fastText runs lid.176.ftz at 6 MB/s).
 
     Raises:
-        ValueError, struct.error: the file ends too early, though fastText has loaded it.
+        ValueError, struct.error: the file ends too early, although fastText has loaded it.
     """
     if not model.is_quantized():
         return None
@@ -58,7 +59,7 @@ def read_pruned_model(path: str, model: Any) -> PrunedModel | None:
     kept = np.frombuffer(content, "<i4", 2 * num_kept, at).reshape(-1, 2)
     words, labels = _decoded(names[:num_words]), _decoded(names[num_words:])
     prefix = model.f.getArgs().label
-    # As fastText writes them. What it would make of others is its own affair.
+    # fastText writes models in this form. A model that differs is left to fastText.
     is_usual = (
         (size == num_words + num_labels and kinds == [_WORD] * num_words + [_LABEL] * num_labels)
         and (words is not None and all(words) and len(set(words)) == num_words)
@@ -80,7 +81,7 @@ def read_pruned_model(path: str, model: Any) -> PrunedModel | None:
         max_chars=max_chars,
         row_of_bucket=row_of_bucket,
         rows=np.array([model.get_input_vector(row) for row in range(num_words + num_kept)], np.float32),
-        # One row a node of the tree but the last, which no label is reached by.
+        # One row per inner node of the tree.
         output=np.array(model.f.getOutputMatrix())[: num_labels - 1],
     )
 

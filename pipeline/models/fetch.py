@@ -1,7 +1,7 @@
-"""Gets the published models: resumed where a transfer broke, sizes checked, checksums kept.
+"""Downloads the published models. Resumes broken transfers, checks sizes, and records checksums.
 
-A file grows under ``NAME.part`` and takes its name only when all of it is there. What was got is written into
-``checksums.json`` beside the models, so that a second run knows a whole file from one that was changed.
+A file is written as ``NAME.part`` and renamed when it is complete. Its checksum is recorded in ``checksums.json`` in
+the folder of models, so that a later run can tell a complete file from a changed one.
 """
 
 from __future__ import annotations
@@ -33,26 +33,28 @@ BAD_WORDS = (
     "https://raw.githubusercontent.com/LDNOOBW/List-of-Dirty-Naughty-Obscene-and-Otherwise-Bad-Words/"
     "25e679f03d96baa721cde20db9944649e8d0a844/"
 )
-"""The commit that C4 takes its list from (tensorflow_datasets/text/c4_utils.py)."""
+"""The address of the list of bad words. It names the commit that C4 uses (tensorflow_datasets/text/c4_utils.py)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A file: its name in the folder of models, its address, and its checksum where one is known for certain."""
+    """A published file: its name in the folder of models, its address, and its checksum (empty if not known)."""
 
     name: str
     url: str
     sha256: str = ""
+    max_bytes: int | None = None
+    """The most bytes that are taken, where the address may give anything; None if there is no limit."""
 
 
 LID_FTZ_SHA256 = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"
 
 
 def published(what: str, languages: tuple[str, ...]) -> list[Published]:
-    """The files of ``lid``, ``lid-small``, ``lm``, ``bad-words`` or ``all``.
+    """Returns the files of ``lid``, ``lid-small``, ``lm``, ``bad-words`` or ``all``.
 
     Raises:
-        ValueError: there is nothing of that name.
+        ValueError: ``what`` is none of these names.
     """
     files: dict[str, list[Published]] = {
         "lid": [Published("lid.176.bin", LID + "lid.176.bin")],
@@ -71,7 +73,7 @@ def published(what: str, languages: tuple[str, ...]) -> list[Published]:
 
 
 class FetchError(Exception):
-    """A file could not be got; says which, from where and why."""
+    """A file could not be downloaded. The message says which file, from where, and why."""
 
 
 def fetch(
@@ -81,10 +83,10 @@ def fetch(
     say: Callable[[str], None] = print,
     wait: Callable[[float], None] = time.sleep,
 ) -> Path:
-    """Gets a file into ``folder`` unless it is there already, whole.
+    """Downloads a file into ``folder``, unless it is already there and complete. Returns its path.
 
     Raises:
-        FetchError: it could not be got, or is not what it should be. What has come stays for the next try.
+        FetchError: the download failed, or the checksum is wrong. After a failed download the next try resumes it.
     """
     target = folder / file.name
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -114,7 +116,7 @@ def fetch(
 
 
 def read_checksums(folder: Path) -> Mapping[str, Mapping[str, object]]:
-    """Returns what earlier fetches wrote down."""
+    """Returns the checksums that earlier downloads recorded; empty if there are none."""
     path = folder / CHECKSUMS
     if not path.is_file():
         return {}
@@ -138,12 +140,12 @@ def _download(file: Published, part: Path, *, say: Callable[[str], None], wait: 
     num_tries, had_bytes = 0, -1
     while num_tries < _MAX_TRIES:
         have = part.stat().st_size if part.exists() else 0
-        if have > had_bytes:  # a transfer that gets on may break as often as it likes
+        if have > had_bytes:  # a transfer that makes progress may break any number of times
             num_tries, had_bytes = 0, have
         try:
-            _get(file.url, part, have)
+            _get(file, part, have)
         except urllib.error.HTTPError as error:
-            if error.code == 416 and have:  # what is there does not fit what is published now
+            if error.code == 416 and have:  # the partial file does not fit the file that is published now
                 part.unlink()
             elif error.code not in _LATER:
                 raise FetchError(f"{file.url}: {error.code} {error.reason}") from error
@@ -160,9 +162,16 @@ def _download(file: Published, part: Path, *, say: Callable[[str], None], wait: 
     raise FetchError(f"{file.url}: {failure}, {_MAX_TRIES} times; what has come stays in {part}")
 
 
-def _get(url: str, part: Path, have: int) -> None:
-    """Appends what is missing of a file; raises OSError where the transfer ends early."""
-    request = urllib.request.Request(url, headers={"User-Agent": "pipeline.models", "Accept-Encoding": "identity"})
+def _check_size(file: Published, part: Path, num_bytes: int) -> None:
+    if file.max_bytes is not None and num_bytes > file.max_bytes:
+        part.unlink(missing_ok=True)
+        raise FetchError(f"{file.url}: more than the {file.max_bytes:,} bytes that it should have at most; not fetched")
+
+
+def _get(file: Published, part: Path, have: int) -> None:
+    """Appends the missing part of a file. Raises OSError if the transfer ends early."""
+    headers = {"User-Agent": "pipeline.models", "Accept-Encoding": "identity"}
+    request = urllib.request.Request(file.url, headers=headers)
     if have:
         request.add_header("Range", f"bytes={have}-")
     with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:
@@ -174,8 +183,12 @@ def _get(url: str, part: Path, have: int) -> None:
                 raise OSError(f"asked for bytes from {have}, was given {said or 'no range'}")
         length = response.headers.get("Content-Length", "")
         expected = begins + int(length) if length.isdigit() else None
+        _check_size(file, part, expected or 0)
+        size = begins
         with open(part, "ab" if begins else "wb") as sink:
             while block := response.read(_BLOCK_BYTES):
+                size += len(block)
+                _check_size(file, part, size)
                 sink.write(block)
     size = part.stat().st_size
     if expected is not None and size < expected:

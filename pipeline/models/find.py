@@ -1,4 +1,4 @@
-"""The models that steps ask for: found by their published names, checked, and loaded once a process.
+"""Finds the models that steps need by their published names, and checks them.
 
     python -m pipeline.models fetch --models DIR [NAME ...]
     python -m pipeline.models train-lm | cutoffs | train-reference --help
@@ -9,21 +9,24 @@ Nothing is downloaded by a run. A folder of models holds:
 ``lid.176.bin`` or ``.ftz``         language identification (fastText's; the ``.ftz`` comes with the package)
 ``<lang>.arpa.bin`` or ``.arpa``    KenLM model of CCNet's text
 ``<lang>.sp.model``                 the SentencePiece model whose pieces it counts
-``cutoff.csv``                      perplexities at the percentiles 0 to 100, a column a language
+``cutoff.csv``                      perplexities at the percentiles 0 to 100, one column per language
 ``reference.bin`` or ``.ftz``       the classifier of references (labels ``wiki`` and ``cc``)
-``badwords/<lang>.txt``             words, one a line
+``badwords/<lang>.txt``             words, one per line
+``urls/<category>/domains``         hosts, one a line (and ``urls``: addresses), as UT1 publishes its lists
 ==================================  =================================================================
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from filters.ccnet.perplexity import Perplexity, read_cutoffs
 from filters.language.detect import Language
 from filters.step import Step
+from filters.url_lists import UrlList
 from pipeline.models.load import ModelFiles, ModelPath, check_file, get_again, how_to_get, languages_of
 from pipeline.models.stored_files import (
     PACKAGED,
@@ -35,14 +38,15 @@ from pipeline.models.stored_files import (
     with_checksum,
 )
 
-_OPTIONAL = frozenset({"bad_words", "exclude", "tokenizer"})
-"""A step that finds none of these passes everything: no list of words ships, no takedowns are the usual case, and
-the tokenizer is trained on what is already clean unless one was given."""
+_OPTIONAL = frozenset({"bad_words", "decontamination", "exclude", "tokenizer"})
+"""The models without which a run still works. Without a list of bad words, of exclusions or of evaluation items, the
+step keeps every document. Without a tokenizer, one is trained on the clean documents."""
 _PACKED_LANGUAGE_MODEL = "lid.176.ftz"
+_URL_LIST = re.compile(r"urls/[^/]+/(?:domains|urls)")
 
 
 class MissingModels(ValueError):  # noqa: N818 - the name says what is wrong
-    """Models that a run needs are not there; one message per model."""
+    """Raised if models that a run needs are not found. ``missing`` has one message per model."""
 
     def __init__(self, missing: Sequence[str]) -> None:
         super().__init__("; ".join(missing))
@@ -50,10 +54,11 @@ class MissingModels(ValueError):  # noqa: N818 - the name says what is wrong
 
 
 def find_models(models_dir: str | None) -> dict[str, ModelPath]:
-    """Finds what models there are in a folder, and the language model that comes with the package.
+    """Finds the models in a folder, and the language model that comes with the package.
 
     Returns:
-        By the key of the steps (``language``, ``perplexity``, ``reference``, ``bad_words``): the path, or the paths.
+        The path or paths of each model, by the key that steps use (``language``, ``perplexity``, ``reference``,
+        ``bad_words``).
 
     Raises:
         ValueError: there is no such folder, or its store cannot be read.
@@ -70,11 +75,17 @@ def find_models(models_dir: str | None) -> dict[str, ModelPath]:
         found["perplexity"] = ModelFiles(of_perplexity)
     if words := _first(files, "badwords/en.txt"):
         found["bad_words"] = words
+    of_urls = tuple((name, files[name]) for name in sorted(files) if _URL_LIST.fullmatch(name))
+    if of_urls:
+        found["url_lists"] = ModelFiles(of_urls)
     return found
 
 
 def portable(path: ModelPath) -> ModelPath:
-    """The path as a worker on another machine may use it; a file in a store with the checksum that was seen here."""
+    """Returns the path of a model in a form that a worker on another machine can use.
+
+    A file in a store gets its checksum.
+    """
     if isinstance(path, ModelFiles):
         return ModelFiles(tuple((n, with_checksum(f) if isinstance(f, StoredFile) else f) for n, f in path.paths))
     if isinstance(path, StoredFile):
@@ -85,10 +96,12 @@ def portable(path: ModelPath) -> ModelPath:
 def require_models(
     found: Mapping[str, ModelPath], source: str, steps: Iterable[object], models_dir: str | None
 ) -> dict[str, ModelPath]:
-    """Returns the models that a source's steps need, of the languages that they keep.
+    """Returns the paths of the models that a source's steps need.
+
+    Language models are limited to the languages it keeps.
 
     Raises:
-        MissingModels: some are missing; names all of them and the commands that get them.
+        MissingModels: some models are missing. The message names all of them and the commands that get them.
         ValueError: a file is truncated or of another kind.
     """
     needed: dict[str, ModelPath] = {}
@@ -102,6 +115,9 @@ def require_models(
                 needed[key] = found[key]
             elif key not in _OPTIONAL and not (key == "perplexity" and _needs_no_score(step)):
                 missing.append(_missing(source, key, languages, models_dir))
+            if isinstance(step, UrlList) and key in needed:
+                needed[key], lacking = _of_categories(found[key], step.categories)
+                missing += [_missing(source, f"{key}: {name}", (), models_dir) for name in lacking]
             if key == "perplexity" and key in needed:
                 files = found[key]
                 assert isinstance(files, ModelFiles)
@@ -113,13 +129,17 @@ def require_models(
         raise MissingModels(missing)
     for path in needed.values():
         for file in (one for _, one in path.paths) if isinstance(path, ModelFiles) else (path,):
-            if isinstance(file, str) and not is_stored(file) and not file.endswith((".csv", ".txt")):
+            if (
+                isinstance(file, str)
+                and not is_stored(file)
+                and not file.endswith((".csv", ".txt", "/domains", "/urls"))
+            ):
                 check_file(local_path(file))
     return needed
 
 
 def _files_in(models_dir: str | None) -> Mapping[str, str | StoredFile]:
-    """The files of a folder of models, here or in a store, by their names in it."""
+    """Returns the files of a folder of models on this machine or in a store, by their names in the folder."""
     if models_dir is None:
         return {}
     if is_stored(models_dir):
@@ -127,13 +147,20 @@ def _files_in(models_dir: str | None) -> Mapping[str, str | StoredFile]:
     folder = Path(models_dir)
     if not folder.is_dir():
         raise ValueError(f"--models {models_dir}: there is no such folder")
-    return {
-        p.relative_to(folder).as_posix(): str(p) for p in (*folder.iterdir(), *folder.glob("badwords/*")) if p.is_file()
-    }
+    found = (*folder.iterdir(), *folder.glob("badwords/*"), *folder.glob("urls/*/*"))
+    return {p.relative_to(folder).as_posix(): str(p) for p in found if p.is_file()}
 
 
 def _first(files: Mapping[str, str | StoredFile], *names: str) -> str | StoredFile | None:
     return next((files[name] for name in names if name in files), None)
+
+
+def _of_categories(files: ModelPath, categories: Iterable[str]) -> tuple[ModelFiles, list[str]]:
+    """Returns the files of the categories in use, and the categories of which there is none."""
+    assert isinstance(files, ModelFiles)
+    wanted = set(categories)
+    kept = tuple((name, path) for name, path in files.paths if name.split("/")[1] in wanted)
+    return ModelFiles(kept), sorted(wanted - {name.split("/")[1] for name, _ in kept})
 
 
 def _is_of_perplexity(name: str) -> bool:
@@ -145,7 +172,10 @@ def _needs_no_score(step: object) -> bool:
 
 
 def _of_languages(files: ModelFiles, source: str, languages: tuple[str, ...], *, is_all: bool) -> ModelFiles:
-    """Keeps the files of the languages in use; one that lacks a file is an error unless its pages are kept anyway."""
+    """Returns the model files of the languages in use.
+
+    A missing file is an error unless all pages are kept (``is_all``).
+    """
     wanted = languages or tuple(languages_of(files))
     names = {name for name, _ in files.paths}
     missing: list[str] = []
@@ -186,6 +216,7 @@ def _missing(source: str, key: str, languages: tuple[str, ...], models_dir: str 
         "perplexity": " and ".join(f"{lang}.arpa.bin, {lang}.sp.model" for lang in languages or ("en",))
         + ", cutoff.csv",
         "reference": "reference.bin or reference.ftz",
+        "url_lists": "urls/CATEGORY/domains, urls/CATEGORY/urls",
     }.get(key, key)
     where = f"not found in {models_dir}" if models_dir else "missing, and no folder was named with --models DIR"
     return (

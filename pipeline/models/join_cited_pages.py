@@ -1,4 +1,4 @@
-"""Pages that Wikipedia cites, found among the pages that users have: addresses are joined, texts never travel.
+"""Finds pages that Wikipedia cites among the pages that users have. Addresses are joined; texts are not shuffled.
 
     dumps -> keys of cited addresses  \\
                                         group by key -> places of cited pages (unit, row)
@@ -38,9 +38,9 @@ from pipeline.sources.wikipedia.reader import WikipediaReader
 
 KEY_BYTES = 16
 PLACE = struct.Struct(">II")
-"""Number of the unit, number of the page in it."""
+"""Packs the place of a page: the number of its unit, and the number of the page in the unit."""
 CLEAN = "clean"
-"""The kind of units that are clean documents in Parquet files."""
+"""The kind of a unit that has clean documents in a Parquet file."""
 By = Literal["url", "host"]
 
 _CITED, _PAGE = b"\0", b"\1"
@@ -51,17 +51,17 @@ _KEYS: dict[str, Callable[[str], str]] = {"url": url_key, "host": site_of}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceJob:
-    """What both jobs must know."""
+    """The settings of both jobs."""
 
     by: By
-    """Joined by address, or by host."""
+    """What pages and citations are joined by: the address (``url``) or the host."""
     max_pages: int
-    """Of each kind at most so many, those whose hash is smallest."""
+    """The largest number of pages of each kind. Those with the smallest hashes are taken."""
     num_buckets: int
     language: str
-    """Of raw pages only those of this language; empty: all. Clean documents were judged already."""
+    """The language of the raw pages to use; empty for all. Clean documents are not filtered by language again."""
     language_model: Any
-    """Its path; None where no raw pages are read."""
+    """The path of the language model; None if no raw pages are read."""
     seed: int
     work_dir: str
     shuffle_dir: str | None
@@ -76,7 +76,7 @@ class ReferenceJob:
 
 
 class FindReferences(beam.PTransform):
-    """(units of dumps, units of pages) -> the file of places, once it is written."""
+    """Takes (units of dumps, units of pages). Writes the file of chosen places, and outputs the path of a summary."""
 
     def __init__(self, job: ReferenceJob) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class FindReferences(beam.PTransform):
 
 
 def pages_of(unit: Unit, job: ReferenceJob, models: dict[str, Any]) -> Iterator[tuple[int, str, str]]:
-    """The pages of a unit that may be trained on: (number in the unit, url, text)."""
+    """Yields (number in the unit, url, text) for each page of a unit that may be used for training."""
     if unit.kind == CLEAN:
         with open_file(unit.path) as file:
             rows = (
@@ -137,7 +137,10 @@ class _Reading(beam.DoFn):
 
 
 class _CitedKeys(_Reading):
-    """The keys of what a dump's pages cite, each once a unit (or once a million)."""
+    """Yields the keys of the addresses that a dump's pages cite.
+
+    A key is repeated at most once per million keys of a unit.
+    """
 
     def process(self, element: UnitElement) -> Iterator[tuple[int, bytes]]:
         key_of, seen = _KEYS[self._job.by], set()
@@ -153,7 +156,10 @@ class _CitedKeys(_Reading):
 
 
 class _PageKeys(_Reading):
-    """The keys of pages with their places; of the places of all pages, those of the smallest hashes."""
+    """Yields the keys of pages with their places.
+
+    As a sample, also yields the places of the pages with the smallest hashes.
+    """
 
     def process(self, element: UnitElement) -> Iterator[Any]:
         number, _, unit = element
@@ -162,7 +168,8 @@ class _PageKeys(_Reading):
         for row, url, text in pages_of(unit, self._job, self._models):
             num_pages += 1
             place = PLACE.pack(number, row)
-            # Of the page and not of its place: the sample is the same however the input is cut into files.
+            # The hash is of the page, not of its place. So the sample is the same however the input is split into
+            # files.
             places.append((xxhash.xxh3_64_intdigest(f"{url}\n{text[:1000]}".encode(), seed=self._job.seed), place))
             if len(places) >= 2 * self._num_sampled + _ROWS:
                 places = heapq.nsmallest(self._num_sampled, places)
@@ -176,11 +183,14 @@ class _PageKeys(_Reading):
 
     @property
     def _num_sampled(self) -> int:
-        return 2 * self._job.max_pages + _ROWS  # as many again and more, for those that turn out to be cited
+        return 2 * self._job.max_pages + _ROWS  # twice the need and more: some of them turn out to be cited
 
 
 class _Match(beam.DoFn):
-    """The payloads of a bucket come sorted: a key that is cited begins with its mark."""
+    """Yields the places of the pages of a bucket whose keys are cited.
+
+    Payloads are sorted: a citation comes before pages.
+    """
 
     def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, tuple[str, int, bytes]]]:
         num_cited, places = 0, []
@@ -196,7 +206,7 @@ class _Match(beam.DoFn):
 
 
 class _Choose(beam.DoFn):
-    """Writes the chosen places and what was found."""
+    """Chooses pages, and writes their places and the numbers of pages found."""
 
     def __init__(self, job: ReferenceJob) -> None:
         self._job = job
@@ -225,7 +235,10 @@ class _Choose(beam.DoFn):
 
 
 class WriteChosen(beam.PTransform):
-    """Units of pages -> a file a unit of the chosen places: JSON lines with ``label``, ``url`` and ``text``."""
+    """Writes the chosen pages to one file per unit of pages.
+
+    A file has JSON lines with ``label``, ``url`` and ``text``.
+    """
 
     def __init__(self, job: ReferenceJob) -> None:
         super().__init__()

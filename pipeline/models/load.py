@@ -1,4 +1,4 @@
-"""Models opened from their files, once a process."""
+"""Opens models from their files, once per process."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from filters.exclude import parse_exclusions
 from filters.language.detect import LanguageModel
 from filters.reference import ReferenceModel
 from filters.step import Step
+from filters.url_lists import UrlEntries
+from mixtures.decontaminate.table import open_table
 from pipeline.models.fasttext_file import read_pruned_model
 from pipeline.models.model_files import check_model_file
 from pipeline.models.stored_files import StoredFile, local_path
@@ -22,7 +24,7 @@ from pipeline.models.stored_files import StoredFile, local_path
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """The files of one model that has several, by their names in the folder."""
+    """The files of a model that has several files, by their names in the folder."""
 
     paths: tuple[tuple[str, str | StoredFile], ...]
 
@@ -30,7 +32,10 @@ class ModelFiles:
         return " ".join(name for name, _ in self.paths)
 
     def get(self, name: str) -> str | None:
-        """Where the file of that name lies on this machine; of one in a store, a copy is made if there is none."""
+        """Returns the path of a file of the model on this machine; None if the model has no such file.
+
+        A file in a store is copied to this machine first, if it was not copied before.
+        """
         path = dict(self.paths).get(name)
         return None if path is None else local_path(path)
 
@@ -38,17 +43,17 @@ class ModelFiles:
 ModelPath = str | StoredFile | ModelFiles
 
 _loaded: dict[tuple[str, ModelPath], tuple[Any, Any]] = {}
-"""By key and path: what the files were when they were read, and the model."""
+"""The opened models by key and path. Each has the state of its files when they were read."""
 _loading = threading.Lock()
 
 
 def load(key: str, path: ModelPath) -> Any:
-    """Loads a model, once a process however many steps and threads ask for it.
+    """Returns a model. It is opened once per process, however many steps and threads use it.
 
-    KenLM's binary models are mapped into memory and so shared by the processes of a machine; fastText's cannot be.
+    KenLM's binary models are mapped into memory, so all processes of a machine share them. fastText's models cannot be.
 
     Raises:
-        ValueError: the file is broken or not of this kind; names it and what to do.
+        ValueError: the file is damaged or of another kind. The message names it and says what to do.
     """
     with _loading:
         stamp = _stamp(path)
@@ -59,7 +64,7 @@ def load(key: str, path: ModelPath) -> Any:
 
 
 def _stamp(path: ModelPath | str | StoredFile) -> Any:
-    """Changes when a file on this machine is written again: a process may run twice."""
+    """Returns the sizes and times of a model's files. They change if a file is written again while the process runs."""
     if isinstance(path, ModelFiles):
         return tuple(_stamp(one) for _, one in path.paths)
     if not isinstance(path, str) or not os.path.isfile(path):
@@ -113,10 +118,10 @@ def _load_perplexity(files: ModelPath) -> dict[str, PerplexityModel]:
 
 
 def cutoffs_of(files: ModelFiles) -> dict[str, list[float]]:
-    """Where head and middle end, in perplexity, by language: of the languages that have a model. For the report.
+    """Returns the perplexities at which head and middle end, for each language that has a model. The report shows them.
 
     Raises:
-        ValueError: the table is broken.
+        ValueError: the table of cut-offs is damaged.
     """
     table = files.get("cutoff.csv")
     cutoffs = read_cutoffs(Path(table).read_text("utf-8")) if table else {}
@@ -124,10 +129,12 @@ def cutoffs_of(files: ModelFiles) -> dict[str, list[float]]:
 
 
 def load_scorer(folder: str, language: str) -> PerplexityModel:
-    """Loads a language's model to compute its cut-offs with: it has none yet, and every document is ``tail``.
+    """Returns a language's model for computing its cut-offs.
+
+    It has no cut-offs yet, so it puts all documents into ``tail``.
 
     Raises:
-        ValueError: a file is missing or broken.
+        ValueError: a file is missing or damaged.
     """
     names = (f"{language}.arpa.bin", f"{language}.arpa")
     lm_path = next((path for path in (os.path.join(folder, name) for name in names) if os.path.isfile(path)), None)
@@ -169,18 +176,31 @@ def _load_exclusions(path: ModelPath) -> frozenset[str]:
     return parse_exclusions(read_bytes(str(path)).decode("utf-8-sig").splitlines())
 
 
+def _load_url_lists(files: ModelPath) -> dict[str, UrlEntries]:
+    assert isinstance(files, ModelFiles)
+    lines: dict[str, dict[str, list[str]]] = {}
+    for name, _ in files.paths:
+        _, category, kind = name.split("/")
+        path = files.get(name)
+        assert path is not None
+        lines.setdefault(category, {})[kind] = Path(path).read_text("utf-8", "replace").splitlines()
+    return {name: UrlEntries.of(one.get("domains", []), one.get("urls", [])) for name, one in lines.items()}
+
+
 _LOADERS: dict[str, Callable[[ModelPath], Any]] = {
     "language": _load_language,
     "perplexity": _load_perplexity,
     "reference": _load_reference,
     "bad_words": _load_bad_words,
+    "decontamination": lambda path: open_table(str(path)),
     "exclude": _load_exclusions,
+    "url_lists": _load_url_lists,
     "tokenizer": lambda path: _load_pieces(str(path)),
 }
 
 
 def languages_of(files: ModelFiles) -> list[str]:
-    """The languages of which there is a KenLM model."""
+    """Returns the languages that have a KenLM model."""
     names = (name for name, _ in files.paths)
     return sorted({name.split(".")[0] for name in names if name.endswith((".arpa.bin", ".arpa"))})
 
@@ -189,10 +209,10 @@ _KINDS = (((".sp.model", "tokenizer.model"), "SentencePiece"), ((".arpa", ".arpa
 
 
 def check_file(path: str) -> None:
-    """Checks that a model's file is there and whole.
+    """Checks that the file of a model exists and is complete.
 
     Raises:
-        ValueError: it is not; names it and the command that gets it.
+        ValueError: it does not exist or is damaged. The message names it and the command that gets it.
     """
     if not os.path.isfile(path):
         raise ValueError(f"{path}: no such file; {get_again(path)}")
@@ -206,22 +226,24 @@ def check_file(path: str) -> None:
 
 
 def get_again(path: str) -> str:
-    """What to do about a broken file."""
+    """Returns the command that gets a damaged file again."""
     folder, name = os.path.split(path)
     key = "reference" if name.startswith("reference.") else "language" if name.startswith("lid.") else "perplexity"
     return how_to_get(key, (name.split(".")[0],), folder or ".")
 
 
 def how_to_get(key: str, languages: tuple[str, ...], folder: str = "DIR") -> str:
-    """The command that gets a model."""
+    """Returns the command that gets a model."""
     if key == "reference":
         return "train one with `python -m pipeline.models train-reference`, nobody publishes LLaMA's"
+    if key.startswith("url_lists"):
+        return f"unpack a blocklist of UT1 into {folder}/urls, a folder per category; no list ships"
     wanted = "lid" if key == "language" else f"lm --languages {','.join(languages) or 'en'}"
     return f"get it with `python -m pipeline.models fetch --models {folder} {wanted}`"
 
 
 def loaded_models(steps: Iterable[Step], paths: Mapping[str, Any]) -> dict[str, Any]:
-    """Loads (once a process) the models that the steps name."""
+    """Returns the models that the steps need, by key. Each model is opened once per process."""
     needed = {key for step in steps for key in step.MODELS if key in paths}
     if not needed:
         return {}

@@ -1,8 +1,9 @@
-"""Checks that a model's file is whole before a library reads it.
+"""Checks that a model's file is complete before a library reads it.
 
-fastText reads words until a zero byte, also past the end of a truncated file, and never returns. SentencePiece loads a
-file that ends after some of its pieces. KenLM does not look at the words at the end of a file. So the files are walked
-here by their headers; only the dictionary of a fastText model is read entry by entry.
+The libraries do not check this. fastText reads words until a zero byte, also past the end of a truncated file, and
+never returns. SentencePiece loads a file that ends after some of its pieces. KenLM does not look at the words at the
+end of a file. So this module follows the sizes in the headers. Only the dictionary of a fastText model is read entry by
+entry.
 """
 
 from __future__ import annotations
@@ -27,22 +28,22 @@ _KENLM_MAGIC = b"mmap lm http://kheafield.com/code format version"
 _KENLM_ORDER_AT, _KENLM_HAS_WORDS_AT, _KENLM_COUNTS_AT = 0x58, 0x64, 0x6C
 _MAX_ORDER = 20
 _MIN_NGRAM_BYTES = 4
-"""A line of an ARPA file: a digit, a tab, a word and a line end."""
+"""The smallest number of bytes of a line in an ARPA file: a digit, a tab, a word and a line end."""
 _TAIL_BYTES = 200
 
 
 class TruncatedModel(ValueError):  # noqa: N818 - the name says what is wrong
-    """A model's file is not whole; says what is missing."""
+    """The file of a model is not complete or not a model. The message says what is wrong."""
 
 
 def check_model_file(path: str) -> None:
-    """Checks a file of a model by its name's ending; other files are let through.
+    """Checks the file of a model. The ending of its name decides its kind; files with other endings are not checked.
 
     Raises:
-        ValueError: it is truncated, or not of its kind.
+        ValueError: the file is truncated or of another kind.
     """
     stat = os.stat(path)
-    if stat.st_size:  # an empty one is reported by the loader
+    if stat.st_size:  # the loader reports an empty file
         _check(path, stat.st_size, stat.st_mtime_ns)
 
 
@@ -59,7 +60,7 @@ def _check(path: str, num_bytes: int, mtime_ns: int) -> None:
 
 
 class _Walk:
-    """A position in a file that moves over values; each must lie inside the file."""
+    """A position in a file that moves from value to value. It raises an error if a value is not inside the file."""
 
     def __init__(self, data: mmap.mmap, at: int = 0) -> None:
         self.data, self.at = data, at
@@ -107,7 +108,10 @@ def _check_fasttext(data: mmap.mmap) -> None:
 
 
 def _skip_matrix(walk: _Walk, num_rows: int, dim: int, *, is_quantized: bool) -> None:
-    """fastText, src/densematrix.cc and src/quantmatrix.cc: a shape, then floats; or codes and their centroids."""
+    """Moves past a matrix. It has a shape and then floats, or, if it is quantized, codes and their centroids.
+
+    See fastText, src/densematrix.cc and src/quantmatrix.cc.
+    """
     has_norms = walk.read(_BYTE)[0] if is_quantized else 0
     rows, columns = walk.read(_SHAPE)
     if (rows, columns) != (num_rows, dim):
@@ -136,7 +140,10 @@ def _check_sentencepiece(data: mmap.mmap) -> None:
 
 
 def _check_kenlm_binary(data: mmap.mmap) -> None:
-    """KenLM itself compares the size of the tables; the words after them, the last part, are counted here."""
+    """Checks a binary KenLM model.
+
+    KenLM checks the size of the tables itself, so only the words at the end are counted.
+    """
     if data[: len(_KENLM_MAGIC)] != _KENLM_MAGIC:
         raise TruncatedModel("it does not begin as a binary KenLM model does")
     order = data[_KENLM_ORDER_AT] if len(data) > _KENLM_COUNTS_AT else 0

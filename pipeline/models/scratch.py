@@ -1,4 +1,4 @@
-"""Folders for what training writes on the way, in the folder of models, whose disk has room for them."""
+"""Makes temporary folders for training. They are in the folder of models, whose disk is large enough for them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from tokenizer.interrupts import at_end, delete_at_end
 
 @contextlib.contextmanager
 def scratch_folder(models: Path, name: str) -> Iterator[Path]:
-    """Makes an empty folder and deletes it at the end, also at an interrupt; deletes what a killed run left first."""
+    """Yields an empty folder and deletes it at the end, also after an interrupt.
+
+    First deletes what a killed run left.
+    """
     folder = models / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

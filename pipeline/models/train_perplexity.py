@@ -1,4 +1,4 @@
-"""Trains a language's SentencePiece model and 5-gram as CCNet trained its own, and computes cut-offs."""
+"""Trains the SentencePiece model and 5-gram of a language as CCNet trained its own, and computes cut-offs."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from tokenizer.train.sample import lines
 MAX_DOCS = 1_000_000
 VOCAB_SIZE = 65_536
 SMALL_VOCAB_SIZE = 40_000
-"""CCNet, Makefile: NDOC_FOR_LM, VOCAB_SIZE, and the size it falls back to on a small corpus."""
+"""The settings of CCNet's Makefile: NDOC_FOR_LM, VOCAB_SIZE, and the vocabulary size for small corpora."""
 CHARACTER_COVERAGE = 0.9995
 ORDER = 5
 MAX_LINE_BYTES = 4192
-"""SentencePiece's own max_sentence_length, with which CCNet trained; its articles' first paragraphs are shorter."""
+"""SentencePiece's default max_sentence_length, which CCNet used: the first paragraphs of its articles are shorter."""
 
 HOW_TO_GET_LMPLZ = (
     "lmplz is part of KenLM and no Python package brings it: build it with `make lmplz` in a checkout of this project,"
@@ -34,7 +34,10 @@ HOW_TO_GET_LMPLZ = (
 
 
 def find_program(name: str, given: str | None, beside: str | None = None) -> str | None:
-    """Returns where a program of KenLM's is: as given, beside another one of its programs, or on PATH."""
+    """Returns the path of one of KenLM's programs; None if it is not found.
+
+    The program is ``given``, or in the folder of the program ``beside``, or on PATH.
+    """
     if given:
         return given if os.access(given, os.X_OK) else None
     if beside and os.access(os.path.join(os.path.dirname(beside), name), os.X_OK):
@@ -51,14 +54,14 @@ def train_language_model(
     vocab_size: int = VOCAB_SIZE,
     say: Callable[[str], None] = print,
 ) -> list[Path]:
-    """Trains ``<language>.sp.model`` and ``<language>.arpa.bin`` (``.arpa`` where KenLM's build_binary is not found).
+    """Trains ``<language>.sp.model`` and ``<language>.arpa.bin``. Returns their paths.
 
-    CCNet took the first paragraphs of Wikipedia's articles, one article per line; here a document is a line. For the
-    pieces longer lines are split, since SentencePiece's trainer skips them without a word. Documents whose language is
-    known and another one are skipped and counted.
+    If KenLM's build_binary is not found, the 5-gram stays ``<language>.arpa``. CCNet trained on the first paragraphs of
+    Wikipedia's articles, one article per line. Here a line is a document. SentencePiece's trainer silently skips long
+    lines, so they are split for it. Documents that are known to be in another language are skipped and counted.
 
     Raises:
-        ValueError: the corpus is too small, or a program failed; contains what it printed.
+        ValueError: the corpus is too small, or a program failed. The message contains the program's output.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with scratch_folder(folder, ".train-lm") as scratch:
@@ -88,7 +91,7 @@ def train_language_model(
 
 
 class _OfLanguage:
-    """The texts of a language, or of none that is known; counts the others."""
+    """Yields the texts that are in a language or in no known language, and counts the others."""
 
     def __init__(self, texts: Iterable[Text], language: str) -> None:
         self._texts, self._language = texts, language
@@ -103,10 +106,10 @@ class _OfLanguage:
 
 
 def cutoff_table(texts: Iterable[Text], language: str, model: PerplexityModel) -> list[float]:
-    """Returns the perplexities at percentiles 0 to 100 of a corpus; documents of another language are passed over.
+    """Returns the perplexities at percentiles 0 to 100 of a corpus. Documents in other languages are skipped.
 
     Raises:
-        ValueError: fewer than 101 documents: some percentiles would be the same document.
+        ValueError: there are fewer than 101 documents, so that some percentiles would be the same document.
     """
     scores = [model.perplexity(text.text) for text in texts if text.language in ("", language)]
     known = [score for score in scores if score is not None]
@@ -116,7 +119,7 @@ def cutoff_table(texts: Iterable[Text], language: str, model: PerplexityModel) -
 
 
 def write_cutoffs(path: Path, language: str, column: list[float]) -> None:
-    """Puts a language's column into ``cutoff.csv``; the other columns stay."""
+    """Writes a language's column into ``cutoff.csv``. The columns of other languages stay as they are."""
     rows = [["", *()], *([str(percentile)] for percentile in range(101))]
     if path.is_file():
         with open(path, newline="", encoding="utf-8") as file:

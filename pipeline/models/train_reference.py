@@ -1,4 +1,4 @@
-"""Trains the classifier that tells pages which Wikipedia cites from random pages, and says what it is worth."""
+"""Trains the classifier that separates pages that Wikipedia cites from random pages, and measures its accuracy."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from pipeline.models.training_texts import Text
 MIN_POSITIVE_CHARS = 1000
 """RedPajama v1, data_prep/cc/classifier/create_corpus.py: positives have at least 1,000 characters."""
 MIN_POSITIVES = 1000
-"""Ours: with fewer, the figures say nothing."""
+"""Ours: with fewer positives, precision and recall are too uncertain to use."""
 HELD_OUT_PERCENT = 10
 _LABEL_PREFIX, _END_OF_LINE = "__label__", "</s>"
 THRESHOLDS = (0.25, 0.5)
-"""RedPajama's and LLaMA's ("classified as references")."""
+"""The thresholds at which results are measured: those of RedPajama and of LLaMA ("classified as references")."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What a classifier does on the held-back pages at one threshold."""
+    """The results of a classifier at one threshold, measured on the held-back pages."""
 
     threshold: float
     num_positives: int
@@ -36,19 +36,19 @@ class Figures:
 
     @property
     def precision(self) -> float | None:
-        """Of the pages it lets through, the share that Wikipedia cites; None where it lets none through."""
+        """The share of cited pages among the pages that the classifier accepts; None if it accepts none."""
         through = self.num_found + self.num_false
         return self.num_found / through if through else None
 
     @property
     def recall(self) -> float | None:
-        """Of the cited pages, the share it lets through."""
+        """The share of the cited pages that the classifier accepts; None if there are no cited pages."""
         return self.num_found / self.num_positives if self.num_positives else None
 
 
 @dataclass(frozen=True, slots=True)
 class TrainedReference:
-    """A classifier and what was measured of it."""
+    """A trained classifier and its measured results."""
 
     path: Path
     num_train: dict[str, int]
@@ -57,20 +57,21 @@ class TrainedReference:
 
     @property
     def is_meaningful(self) -> bool:
-        """Whether there were enough positives for the figures to say anything."""
+        """True if there were enough positives for precision and recall to be meaningful."""
         return self.num_train[REFERENCE_LABEL] + self.num_held_out[REFERENCE_LABEL] >= MIN_POSITIVES
 
 
 def train_reference(
     positives: Iterable[Text], negatives: Iterable[Text], folder: Path, *, num_threads: int = 1, seed: int = 0
 ) -> TrainedReference:
-    """Trains ``reference.bin`` with fastText's defaults, as RedPajama did; a tenth of the hosts is held back.
+    """Trains ``reference.bin`` with fastText's defaults, as RedPajama did.
 
-    The split is by host, since pages of a site look alike: split by page, a classifier that has learnt the sites
-    would seem good. Pages without a url are split by their text. The same page twice counts once.
+    A tenth of the hosts is held back for measuring. The split is by host, because pages of a site look alike. With a
+    split by page, a classifier that has only learnt the sites would seem good. Pages without a url are split by their
+    text. Duplicate pages count once.
 
     Raises:
-        ValueError: a class has no pages to train on or none is held back.
+        ValueError: a class has no pages to train on, or none that are held back.
     """
     folder.mkdir(parents=True, exist_ok=True)
     num_train = dict.fromkeys((REFERENCE_LABEL, RANDOM_LABEL), 0)
@@ -108,7 +109,7 @@ def _labelled(positives: Iterable[Text], negatives: Iterable[Text], seed: int) -
                 continue
             line = " ".join(word for word in classifier_text(text.text).split() if not _is_mark(word))
             digest = hashlib.sha256(line.encode("utf-8")).digest()
-            if not line or digest in seen:  # a page of both kinds counts as cited
+            if not line or digest in seen:  # a page that is in both classes counts as cited
                 continue
             seen.add(digest)
             key = site_of(text.url) or line
@@ -117,7 +118,7 @@ def _labelled(positives: Iterable[Text], negatives: Iterable[Text], seed: int) -
 
 
 def _is_mark(word: str) -> bool:
-    """True for words that fastText takes for a label, wherever they are in a line, or for the line's end."""
+    """True if fastText would read the word as a label or as the end of the line, wherever it is in a line."""
     return word.startswith(_LABEL_PREFIX) or word == _END_OF_LINE
 
 

@@ -1,4 +1,4 @@
-"""The texts that models are trained on: plain text, JSON lines or Parquet, one document at a time."""
+"""Reads the texts that models are trained on: plain text, JSON lines or Parquet, one document at a time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ _ENDINGS = (".parquet", ".jsonl", ".json", ".txt")
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A document as far as a trainer needs it; ``language`` and ``url`` are empty where the file has none."""
+    """The parts of a document that training needs.
+
+    ``language`` and ``url`` are empty if the file does not have them.
+    """
 
     text: str
     language: str = ""
@@ -28,7 +31,7 @@ class Text:
 
 
 def expand_globs(patterns: Iterable[str]) -> list[str]:
-    """Returns the files, sorted, each once.
+    """Returns the files that match the patterns, sorted and without duplicates.
 
     Raises:
         ValueError: a pattern matches nothing.
@@ -43,13 +46,13 @@ def expand_globs(patterns: Iterable[str]) -> list[str]:
 
 
 def read_texts(paths: Iterable[str]) -> Iterator[Text]:
-    """Streams documents: a row of ``.parquet``, a line of ``.jsonl``, ``.json`` or ``.txt`` (also ``.gz``, ``.zst``).
+    """Yields documents: rows of ``.parquet``, lines of ``.jsonl``, ``.json`` or ``.txt`` (also ``.gz``, ``.zst``).
 
-    A JSON object or a row has its document under ``text`` (or ``raw_content``, as cc_net writes it), and optionally
-    ``language`` and ``url``. Empty documents are passed over.
+    A JSON object or a row has the document as ``text`` (or ``raw_content``, as cc_net writes it), and optionally
+    ``language`` and ``url``. Empty documents are skipped.
 
     Raises:
-        ValueError: a file of another form, or a line that is none of its form; names it.
+        ValueError: a file has another format, or a line is not valid. The message names the file.
     """
     for path in paths:
         name = path.removesuffix(".gz").removesuffix(".zst")
@@ -98,5 +101,5 @@ def _opened(path: str) -> Iterator[Iterable[str]]:
             binary = gzip.GzipFile(fileobj=raw)
         else:
             binary = raw
-        # Only a line feed ends a line: a text may hold the other line ends of Unicode.
+        # Only a line feed ends a line, because a text may contain the other line ends of Unicode.
         yield io.TextIOWrapper(binary, encoding="utf-8", errors="replace", newline="\n")

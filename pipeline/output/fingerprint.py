@@ -1,6 +1,6 @@
 """Computes fingerprints of settings. They contain no names of classes, fields or files.
 
-So all of these can be renamed, and finished outputs are still recognised. A fingerprint contains the name of a stage,
+So all of these can be renamed, and complete outputs are still recognised. A fingerprint contains the name of a stage,
 its data version, and each setting that differs from its default, by its position in the class. Therefore new settings
 are added at the end of a class. ``tests/golden/settings.json`` has the order and the defaults.
 """
@@ -25,7 +25,7 @@ def fingerprint(*values: Any) -> str:
 
 
 def canonical(value: Any) -> Any:
-    """Returns a value of JSON that is equal for equal values.
+    """Converts a value to a JSON value that is equal for equal values.
 
     A dataclass becomes a list: its stage name, its data version, and (position, value) of each setting that is not the
     default.
@@ -64,7 +64,7 @@ def _is_default(field: dataclasses.Field[Any], value: Any) -> bool:
 
 
 def recorded(value: Any) -> Any:
-    """Returns a value as the manifest and the report show it: its data version, and its settings by name.
+    """Converts a value to the form that the manifest and the report show: its data version, and its settings by name.
 
     >>> from pipeline.sources.dedup_steps import LineDedup
     >>> recorded(LineDedup())["keep"]

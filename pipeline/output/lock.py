@@ -1,4 +1,4 @@
-"""The output folder before a run: that it can be written, that nobody else writes to it, and starting over."""
+"""Checks the output folder before a run, and locks it so that no second run writes to it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ _WRITTEN = frozenset(
 
 
 def _is_of_a_run(output: str) -> bool:
-    """True if a folder without ``.work`` was written by a run: somebody deleted that, and the next run starts over."""
+    """True if a run wrote this folder, although it has no ``.work``.
+
+    Then the user deleted ``.work``, and the run starts over.
+    """
     try:
         manifest = json.loads(read_bytes(join(output, "manifest.json")))
     except (OSError, ValueError):
@@ -45,10 +48,10 @@ def _names(folder: str) -> list[str]:
 
 
 def check_writable(output: str) -> None:
-    """Writes a file and deletes it.
+    """Checks that the output folder can be written, by writing a file and deleting it.
 
     Raises:
-        ValueError: that failed, with the reason; or the folder holds somebody else's files, which a run would replace.
+        ValueError: the folder cannot be written, or it has files that no run wrote and that a run could replace.
     """
     if any(mark in output for mark in "*?["):
         raise ValueError(f"--output {output}: '*', '?' and '[' stand for patterns; name a folder without them")
@@ -61,7 +64,7 @@ def check_writable(output: str) -> None:
             )
     probe = join(output, ".work", f"probe-{uuid.uuid4().hex}")
     try:
-        write_bytes(probe, b"probe")  # not empty: Beam cannot write an empty file to s3://
+        write_bytes(probe, b"probe")  # not empty, because Beam cannot write an empty file to s3://
         delete_tree(probe)
     except OSError as error:
         raise ValueError(f"--output {output} cannot be written: {error.strerror or error}") from error
@@ -69,10 +72,10 @@ def check_writable(output: str) -> None:
 
 @contextlib.contextmanager
 def only_run(layout: Layout) -> Iterator[None]:
-    """Holds the folder against a second run on this machine, which would delete what this one spills.
+    """Locks the folder against a second run on this machine, which would delete the spill files of this run.
 
     Raises:
-        ValueError: another run holds it.
+        ValueError: another run has locked the folder.
     """
     if not is_local(layout.output):
         yield
@@ -89,10 +92,10 @@ def only_run(layout: Layout) -> Iterator[None]:
 
 @contextlib.contextmanager
 def reading(output: str | None) -> Iterator[None]:
-    """Holds another run's output against a run that would write to it; several runs may read it at a time.
+    """Locks another run's output against runs that would write to it. Several runs may read it at the same time.
 
     Raises:
-        ValueError: a run writes to it, or it is not there.
+        ValueError: a run writes to the folder, or there is no output of a run.
     """
     if output is None or not is_local(output):
         yield

@@ -1,4 +1,4 @@
-"""Where everything lies below the output folder."""
+"""Writes and reads markers. A marker records that a step is complete, and what it was made from."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _CHECKSUM = "checksum"
 
 
 def write_marker(path: str, marker: Mapping[str, Any]) -> None:
-    """Writes the marker of a finished step, with a checksum of its content."""
+    """Writes the marker of a complete step, with a checksum of its content."""
     write_bytes(path, json.dumps({**marker, _CHECKSUM: _checksum(marker)}, indent=1).encode())
 
 
 def read_marker(path: str) -> dict[str, Any] | None:
-    """Returns what a finished step left; None if there is nothing, or it was edited or damaged since.
+    """Returns the marker of a complete step; None if there is no marker, or if it was edited or damaged.
 
-    A marker without a checksum is of an earlier version and is taken as it is.
+    A marker without a checksum was written by an earlier version and is accepted.
     """
     if not exists(path):
         return None
@@ -44,7 +44,7 @@ def _checksum(marker: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PartSpan:
-    """Those parts of a folder whose numbers are at least ``first`` and below ``end``: the parts of one dump."""
+    """The parts of a folder with numbers from ``first`` to ``end`` - 1: the parts of one dump."""
 
     folder: str
     first: int
@@ -52,24 +52,24 @@ class PartSpan:
 
 
 def is_done(path: str, fingerprint: str, folders: Mapping[str, str | PartSpan] | None = None) -> bool:
-    """Whether a step is whole and was made of the same inputs, settings and data version.
+    """True if a step is complete and was made from the same inputs, settings and data version.
 
     Args:
-        folders: where its parts lie, by the name under which the marker holds their state.
+        folders: the folders of its parts, by the name under which the marker has their state.
     """
     marker = read_marker(path)
     return marker is not None and marker.get("fingerprint") == fingerprint and are_whole(marker, folders or {})
 
 
 def are_whole(marker: Mapping[str, Any], folders: Mapping[str, str | PartSpan]) -> bool:
-    """Whether the parts that a step wrote are those that there are: none gone, none cut, none added."""
+    """True if the folders have exactly the parts that the step wrote: none is missing, shortened or added."""
     return all(marker.get("parts", {}).get(name) == state_of(folder) for name, folder in folders.items())
 
 
 def state_of(folder: str | PartSpan) -> str:
-    """A checksum of the names and sizes of a folder's parts: a listing, nothing is read.
+    """Returns a checksum of the names and sizes of a folder's parts. The folder is listed, but no file is read.
 
-    Of a span their numbers stand for their names, which change when a dump is added behind them.
+    For a :class:`PartSpan` the numbers of the parts replace the names. The names change when a newer dump is added.
     """
     if isinstance(folder, PartSpan):
         parts: list[tuple[Any, int]] = [
@@ -83,13 +83,16 @@ def state_of(folder: str | PartSpan) -> str:
 
 
 def numbered_parts(folder: str) -> list[tuple[str, int, int]]:
-    """(path, number, bytes) of every part whose name has a number, whatever their number in all is said to be."""
+    """Returns (path, number, bytes) for each part that has a number in its name.
+
+    The number of all parts (``of-NNNNN``) in the name does not matter.
+    """
     found = ((path, _NUMBER.match(path.rsplit("/", 1)[-1]), size) for path, size in _parts(folder))
     return [(path, int(name[1]), size) for path, name, size in found if name is not None]
 
 
 def delete_unfinished(folder: str) -> None:
-    """Deletes the parts that a killed run had begun to write."""
+    """Deletes the unfinished parts that a killed run left."""
     (found,) = FileSystems.match([join(folder, "part-*")])
     for entry in found.metadata_list:
         if entry.path.endswith(".tmp"):

@@ -9,17 +9,20 @@ from pipeline.files.files import join
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Paths of a run. ``work`` holds what only the pipeline reads; deleting it costs a rerun, no output."""
+    """The paths of a run.
+
+    Only the pipeline reads the folder ``work``: deleting it costs time in the next run, but no output.
+    """
 
     output: str
     clean_from: str | None = None
-    """The output of another run, whose clean documents are mixed into this one; they are only read."""
+    """The output folder of another run whose clean documents are mixed (read only); None to clean in this run."""
     tokens_from: frozenset[str] = frozenset()
-    """Sources whose token files are those of `clean_from` too, because its tokenizer is the same."""
+    """The sources whose token files are also read from ``clean_from``, because its tokenizer is the same."""
 
     @property
     def clean_output(self) -> str:
-        """The output that holds the clean documents."""
+        """The output folder that has the clean documents."""
         return self.clean_from or self.output
 
     def clean(self, source: str) -> str:
@@ -29,13 +32,22 @@ class Layout:
         return join(self.clean_output, "dropped", source)
 
     @property
-    def evidence(self) -> str:
-        """The folder of what near dedups removed, and for what."""
+    def dedup(self) -> str:
+        """The folder for the pairs of near dedups: removed documents, each with the document kept in its place."""
         return join(self.clean_output, "dedup")
 
-    def evidence_of(self, source: str) -> str:
-        """What matches the files of evidence of a source or of its dumps."""
-        return join(self.evidence, f"*-{source}[-@]*.parquet")
+    def pair_files(self, source: str) -> list[str]:
+        """Returns globs for the files of pairs of a source."""
+        return [join(self.dedup, f"{kind}-{source}-*.parquet") for kind in ("pairs", "rejected")]
+
+    def hits(self, source: str) -> str:
+        """Where a source's hits of evaluation sets lie until they are gathered into one table."""
+        return join(self.clean_output, ".work", "hits", source)
+
+    @property
+    def decontamination(self) -> str:
+        """What was found of evaluation sets: ``hits-*.parquet``, ``items.parquet``, ``summary.json``."""
+        return join(self.clean_output, "decontamination")
 
     def stats(self, source: str) -> str:
         return join(self.output, "stats", f"{source}.json")
@@ -65,14 +77,14 @@ class Layout:
         return join(self.output, ".work")
 
     def marker(self, step: str) -> str:
-        """The marker that makes a step whole, ``clean-books`` for example."""
+        """Returns the path of the marker that makes a step complete. ``step`` is for example ``clean-books``."""
         kind, _, source = step.partition("-")
         is_taken = kind == "clean" or (kind == "tokens" and source.partition("@")[0] in self.tokens_from)
         root = self.clean_output if is_taken else self.output
         return join(root, ".work", "steps", f"{step}.json")
 
     def markers_of_dumps(self, step: str) -> str:
-        """What matches the markers of a step's dumps, ``clean-common_crawl@CC-MAIN-2019-09`` for example."""
+        """Returns a glob for the markers of a step's dumps, for example ``clean-common_crawl@CC-MAIN-2019-09``."""
         return self.marker(f"{step}@*")
 
     def tokens(self, source: str) -> str:
@@ -80,5 +92,5 @@ class Layout:
         return join(root, ".work", "tokens", source)
 
     def keys(self, source: str, dump: str) -> str:
-        """Where a dump keeps the keys that its documents won."""
+        """Returns the folder for the exact dedup keys of the documents that a dump keeps."""
         return join(self.work, "keys", source, dump)

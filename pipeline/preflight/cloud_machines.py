@@ -1,4 +1,4 @@
-"""What is known of Google's regions and machine types, so that a slip is told before anything is sent."""
+"""Checks the names of Google's regions and machine types, to report typing errors before anything is submitted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NUMBERS = {
     "us-central": [1], "us-east": [1, 4, 5], "us-south": [1], "us-west": [1, 2, 3, 4],
 }  # fmt: skip
 REGIONS = tuple(f"{area}{number}" for area, numbers in _NUMBERS.items() for number in numbers)
-"""Google Cloud's. A new number behind a known name is let through: the service knows."""
+"""The regions of Google Cloud. A new number after a known name is accepted too, because Google's service checks it."""
 
 _GB_PER_VCPU = {
     **dict.fromkeys(("n1-standard", "c4-standard"), 3.75), "n1-highmem": 6.5, "n1-highcpu": 0.9,
@@ -39,14 +39,14 @@ _CUSTOM = re.compile(r"(?:(\w+)-)?custom-(\d+)-(\d+)(-ext)?")
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A machine type's size."""
+    """The number of CPUs and the memory of a machine type."""
 
     num_cpus: int
     memory_gb: float
 
 
 def machine_of(name: str) -> Machine | None:
-    """The size of a machine type; None where its family is not known here.
+    """Returns the size of a machine type; None if its family is not known here.
 
     >>> machine_of("n2-highmem-8"), machine_of("n2-custom-4-10240"), machine_of("zz9-plural-4")
     (Machine(num_cpus=8, memory_gb=64.0), Machine(num_cpus=4, memory_gb=10.0), None)
@@ -62,7 +62,7 @@ def machine_of(name: str) -> Machine | None:
 
 
 def machine_fault(name: str) -> str | None:
-    """What is wrong with a machine type's name, or None.
+    """Returns what is wrong with the name of a machine type; None if it is right.
 
     >>> machine_fault("n2-hihgmem-8")
     "'n2-hihgmem-8' is not a machine type that is known; did you mean n2-highmem-8?"
@@ -74,12 +74,12 @@ def machine_fault(name: str) -> str | None:
     if close:
         return f"{name!r} is not a machine type that is known; did you mean {close[0]}-{number}?"
     if re.fullmatch(r"[a-z]\d+[a-z]?-[a-z]+-\d+[a-z]*", name):
-        return None  # a family newer than this table: the service knows
+        return None  # the family may be newer than this table, and Google's service checks it
     return f"{name!r} is not a machine type; write one such as n2-highmem-8"
 
 
 def region_fault(region: str) -> str | None:
-    """What is wrong with a region's name, or None.
+    """Returns what is wrong with the name of a region; None if it is right.
 
     >>> region_fault("us-cental1")
     "'us-cental1' is not a region; did you mean us-central1?"
@@ -91,6 +91,6 @@ def region_fault(region: str) -> str | None:
     if re.fullmatch(r"[a-z]+-[a-z]+\d+-[a-z]", region) and region[:-2] in REGIONS:
         return f"{region!r} is a zone; write its region, {region[:-2]} (and --worker_zone for the zone)"
     if region.rstrip("0123456789") in _NUMBERS and region[-1].isdigit():
-        return None  # a number newer than this table: the service answers for it before it starts a machine
+        return None  # the number may be newer than this table; Google's service checks it before it starts a machine
     close = difflib.get_close_matches(region.lower(), REGIONS, 1)
     return f"{region!r} is not a region; " + (f"did you mean {close[0]}?" if close else "write one such as us-central1")

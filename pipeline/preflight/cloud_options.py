@@ -1,7 +1,8 @@
-"""What a run on many machines needs and a user forgets: told before anything is submitted, a line each.
+"""Checks the options that a run on many machines needs.
 
-What can be known from the options alone is checked first, with no network. Then the stores are asked
-(``pipeline.preflight.cloud_stores``), then the memory is compared with the machines (:func:`check_machines`).
+Every fault is reported in one line before anything is submitted. The options are checked first, without network. Then
+the stores are checked (``pipeline.preflight.cloud_stores``). Then the memory of the machines is checked
+(:func:`check_machines`).
 """
 
 from __future__ import annotations
@@ -34,18 +35,18 @@ _JOB_NAME = re.compile(r"[a-z](?:[-a-z0-9]{0,1022}[a-z0-9])?")
 _STOCK_IMAGE = re.compile(r"(?:^|/)(?:apache/)?beam_python\d|gcr\.io/cloud-dataflow/|/beam_python3\.\d+_sdk")
 _IMAGE_PYTHON = re.compile(r"(?:py|python)-?(3)[._]?(\d{1,2})(?!\d)")
 _FREE_SHARE = 0.85
-"""Of a machine's memory that is left for our processes: the rest is the system's and the runner's own."""
+"""The share of a machine's memory that our processes can use. The system and the runner need the rest."""
 _DISK_GB = 20
-"""Of a worker's disk that the system, the image and the logs take."""
+"""The disk space in GB that the system, the image and the logs take on a worker."""
 _DEFAULT_DISK_GB = 25
-"""Dataflow's own for batch jobs whose shuffle is the service's."""
+"""Dataflow's default disk size in GB, for batch jobs that shuffle in Dataflow's service."""
 
 
 def check_options(settings: Settings, engine: Engine) -> None:
-    """Looks at the options of a run on many machines. Local engines have nothing to check here.
+    """Checks the options of a run on many machines. A local engine has no options to check here.
 
     Raises:
-        ValueError: a line for each thing that is missing or cannot work.
+        ValueError: options are missing or cannot work. The message has one line per fault.
     """
     if engine.is_local:
         return
@@ -53,8 +54,8 @@ def check_options(settings: Settings, engine: Engine) -> None:
     raise_faults(engine.name, faults)
 
 
-class Faults(ValueError):  # noqa: N818 - they are told as they are
-    """Several things that are wrong with a request."""
+class Faults(ValueError):  # noqa: N818 - the name says what they are
+    """Several faults of one request."""
 
     def __init__(self, faults: list[str]) -> None:
         super().__init__("; ".join(faults))
@@ -62,7 +63,7 @@ class Faults(ValueError):  # noqa: N818 - they are told as they are
 
 
 def raise_faults(name: str, faults: list[str]) -> None:
-    """Raises ValueError with a line a fault, if there are any."""
+    """Raises ValueError with one line per fault. Does nothing if there are no faults."""
     if faults:
         raise Faults([f"{name}: {fault}" for fault in faults])
 
@@ -106,7 +107,7 @@ def _has_google() -> bool:
 
 
 def _path_faults(settings: Settings) -> Iterator[str]:
-    """Paths that only this machine sees."""
+    """Yields a fault for each path that only this machine can read."""
     if is_local(settings.output):
         yield f"--output {settings.output} is this machine's own disk, workers write to a bucket: --output gs://my-bucket/out"
     if settings.is_sample and settings.phase != "mix":
@@ -141,7 +142,7 @@ def _worker_faults(settings: Settings, engine: Engine) -> Iterator[str]:
 
 
 def _package_faults(image: str | None, setup_file: str | None) -> Iterator[str]:
-    """Whether the workers will have our package, and of the same Python."""
+    """Yields faults if the workers would not have our package, or would have another version of Python."""
     if setup_file and not os.path.isfile(setup_file):
         yield f"--setup_file={setup_file}: there is no such file"
     if not image and not setup_file:
@@ -156,7 +157,7 @@ def _package_faults(image: str | None, setup_file: str | None) -> Iterator[str]:
 
 
 def _portable_faults(engine: Engine) -> Iterator[str]:
-    """Flink, Spark, or a job service that is already there."""
+    """Yields faults in the options for Flink, Spark, or a job service that is already running."""
     portable, setup = engine.options.view_as(PortableOptions), engine.options.view_as(SetupOptions)
     image = engine.options.view_as(WorkerOptions).sdk_container_image
     if engine.name == "PortableRunner" and not portable.job_endpoint:
@@ -176,10 +177,10 @@ def _portable_faults(engine: Engine) -> Iterator[str]:
 
 
 def check_machines(engine: Engine, need: Need) -> None:
-    """Compares the memory and disk a Dataflow worker will take with the machine that was asked for.
+    """Compares the memory and disk that a Dataflow worker needs with the machine type that was chosen.
 
     Raises:
-        ValueError: it would not fit; the number, and a machine that does.
+        ValueError: the worker does not fit. The message has the numbers, and a machine type that fits.
     """
     if not engine.is_dataflow:
         return
@@ -205,7 +206,7 @@ def check_machines(engine: Engine, need: Need) -> None:
 
 
 def _larger(need: Need, num_cpus: int) -> str:
-    """A machine that is large enough, in words."""
+    """Returns advice that names a machine type that is large enough."""
     for family in ("n2-standard", "n2-highmem"):
         machine = machine_of(f"{family}-{max(num_cpus, 2)}")
         assert machine is not None

@@ -1,4 +1,4 @@
-"""Credentials and buckets, asked before anything is submitted."""
+"""Checks credentials and buckets before anything is submitted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LOGIN = "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION
 
 
 def buckets_of(settings: Settings, options: PipelineOptions) -> dict[str, str]:
-    """The Google buckets a run names, each with the flag that names it first."""
+    """Returns the Google buckets that a run uses. Each bucket maps to the first flag that names it."""
     cloud = options.view_as(GoogleCloudOptions)
     named = [
         ("--temp_location", cloud.temp_location),
@@ -33,10 +33,10 @@ def buckets_of(settings: Settings, options: PipelineOptions) -> dict[str, str]:
 
 
 def check_stores(settings: Settings, engine: Engine) -> None:
-    """Asks for each Google bucket once whether it is there and may be read, with the credentials of the run.
+    """Checks that each Google bucket exists and may be read with the credentials of the run.
 
     Raises:
-        ValueError: a line for each that is not; credentials that are missing are told first.
+        ValueError: a bucket does not exist or may not be read (one line per bucket), or there are no credentials.
     """
     buckets = buckets_of(settings, engine.options)
     if not buckets:
@@ -55,7 +55,7 @@ def _client(options: PipelineOptions) -> Any:
     except ImportError as error:
         raise ValueError("gs:// paths need the Google packages: pip install 'llama-mixture[gcp]'") from error
     if not options.view_as(GoogleCloudOptions).no_auth:
-        try:  # Beam itself goes on without, and fails later, elsewhere
+        try:  # without this check Beam continues without credentials, and fails later in another place
             google.auth.default(scopes=["https://www.googleapis.com/auth/devstorage.read_write"])
         except (DefaultCredentialsError, OSError) as error:
             raise ValueError(f"there are no Google credentials here ({_first_line(error)}): {_LOGIN}") from error

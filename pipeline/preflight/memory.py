@@ -1,8 +1,9 @@
-"""How much memory a run will take, foreseen from the layout of what its workers hold.
+"""Estimates how much memory a run will need, and refuses a local run that does not fit.
 
-A worker process holds: Beam and our libraries; the models that cannot be shared; the buffers of the groupings
-that are fused into one pass; one bucket of line hashes and its sort; a batch and its copies while steps run.
-Nothing of it grows with the input: the buckets grow in number (``pipeline.clean.sizing.scale_of``).
+A worker process needs memory for Beam and its libraries, for the models that cannot be shared, for the buffers of the
+groupings that are fused into one pass, for sorting one bucket of line hashes, and for one batch with its copies while
+steps run. None of these grows with the input: a larger input has more buckets, not larger ones
+(``pipeline.clean.sizing.scale_of``).
 """
 
 from __future__ import annotations
@@ -20,41 +21,42 @@ from pipeline.sources.dedup_steps import DedupStep
 from pipeline.sources.source import Source
 
 BASE_BYTES = 330 << 20
-"""Of one process before it holds any data: Python, Beam, Arrow, the sources' libraries (measured: docs/scale.md)."""
+"""Memory of one process without data: Python, Beam, Arrow, the libraries of the sources (measured: docs/scale.md)."""
 BUFFER_BYTES = 4 * (32 << 20)
-"""Of the groupings fused into one pass: references, two kinds of keys, dropped rows; 32 MB each (``GroupBytes``)."""
+"""Bytes of buffers of four groupings in one pass, 32 MB each: references, two kinds of keys, dropped rows."""
 BATCH_BYTES = 160 << 20
-"""Of a batch of 8 MB of text while steps run on it: columns, edited copies, Python strings of the longest document."""
+"""Memory of a batch of 8 MB of text while steps run: columns, edited copies, Python strings of the longest document."""
 BYTES_PER_LINE = 17 * 4
-"""Of a line in a bucket: hash, place and flag, and three copies while it is sorted."""
+"""Bytes per line of a bucket: hash, place and flag, and three copies while the bucket is sorted."""
 DRIVER_BYTES = 250 << 20
 TEXT_PER_INPUT_BYTE = 5
-"""Of a join, posts for example: text a stored byte, an upper bound (7z of XML)."""
+"""Upper bound of the bytes of text per stored byte in a join, for example of posts (XML in 7z)."""
 SORTED_BYTES_PER_LINE = 2 * 25
-_MAPPED = (".arpa.bin",)
-"""Models of these endings are mapped into memory: the processes of a machine share them."""
+_MAPPED = (".arpa.bin", ".evals")
+"""Models and indexes with these endings are mapped into memory, so the processes of a machine share them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Memory of one machine's processes."""
+    """The memory and disk that one machine needs."""
 
     process_bytes: int
     shared_bytes: int
-    """Of mapped models, once a machine."""
+    """Bytes of mapped models, once per machine."""
     fetched_bytes: int
-    """Of models that are copied to a machine's disk."""
+    """Bytes of models that are copied to the machine's disk."""
     sort_bytes: int
-    """Of the largest group that a process sorts on its disk, where the engine shuffles."""
+    """Bytes of the largest group that a process sorts on its disk. Used only if the engine does the shuffle."""
 
     def machine_bytes(self, num_processes: int) -> int:
         return self.process_bytes * num_processes + self.shared_bytes
 
 
 def foresee(sources: Iterable[tuple[Source, Mapping[str, Any], Scale, int]]) -> Need:
-    """What the clean phase of these sources needs (each with its models' paths, its cut and its stored bytes).
+    """Estimates the memory that the clean phase needs. The mix phase needs less.
 
-    The mix phase needs less.
+    Each item of ``sources`` has a source, the paths of its models, its numbers of parts and buckets, and its stored
+    bytes.
     """
     private: dict[str, int] = {}
     mapped: dict[str, int] = {}
@@ -84,7 +86,7 @@ def _size(path: Any) -> int:
 
 
 def available_bytes() -> int | None:
-    """Memory that this machine, or the container we are in, has left; None where nobody says."""
+    """Returns the free memory of this machine or container, or None if the system does not report it."""
     found = []
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
@@ -111,7 +113,7 @@ def check_local(need: Need, num_workers: int, available: int | None = None) -> N
     """Refuses a local run that would not fit.
 
     Raises:
-        ValueError: the number and the way out, in a line.
+        ValueError: the run does not fit. The message has the numbers and says what to change.
     """
     available = available_bytes() if available is None else available
     wanted = need.machine_bytes(num_workers) + DRIVER_BYTES

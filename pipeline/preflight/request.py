@@ -14,7 +14,7 @@ from tokenizer.encode import Encoder
 
 
 def check_memory(engine: Engine, plans: list[PreparedSource]) -> None:
-    """Refuses a run whose workers would not fit into memory. Raises ValueError with the number and the way out."""
+    """Refuses a run whose workers would not fit into memory. Raises ValueError with the numbers and what to change."""
     sizes = [(p, n) for p in plans for n in [d.listing.num_bytes for d in p.dumps] or [p.listing.num_bytes]]
     need = foresee((p.source, p.model_paths, scale_of(num_bytes), num_bytes) for p, num_bytes in sizes)
     if engine.is_local:
@@ -37,7 +37,7 @@ def check_exclusions(path: str) -> None:
 
 
 def check_mixable(settings: Settings, layout: Layout) -> None:
-    """Says before hours of cleaning that the mixture would lack a source."""
+    """Raises ValueError if the mixture would lack a source, so that the user knows this before hours of cleaning."""
     if settings.recipe.missing != "error":
         return
     lacking = [

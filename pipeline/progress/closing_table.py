@@ -1,4 +1,4 @@
-"""The closing words of a run in the terminal: a table, a line a source."""
+"""Prints the table at the end of a run. It has one line per source."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ HEADER = (
 
 
 def rows(layout: Layout, settings: Settings) -> list[tuple[str, ...]]:
-    """A line a source, of :data:`HEADER`: seconds are those of all workers, MB are of the input as it is stored."""
+    """Returns one row per source, with the columns of :data:`HEADER`.
+
+    Seconds are summed over all workers. MB/s are megabytes of stored input per second.
+    """
     manifest = _load(layout.manifest) if settings.phase != "clean" else {}
     record = _load(f"{layout.work}/run.json")
     found: list[tuple[str, ...]] = []
@@ -56,7 +59,7 @@ def rows(layout: Layout, settings: Settings) -> list[tuple[str, ...]]:
 
 
 def told_of_records(source: str, stats: dict[str, Any]) -> str:
-    """What of the input could not be read, in words; empty where all could.
+    """Returns a line about the part of the input that could not be read; empty if everything could be read.
 
     >>> told_of_records("books", {"bad_records": 8, "unreadable_files": 1})
     'books: 8 bad records, 1 file unreadable'
@@ -87,7 +90,7 @@ def dropped_all(source: str, stats: dict[str, Any]) -> str:
 
 
 def excluded(stats: Iterable[dict[str, Any]]) -> int:
-    """How many documents an exclusion list took out, while cleaning and while mixing.
+    """Returns the number of documents that an exclusion list removed, while cleaning and while mixing.
 
     >>> stage = {"stage": "excluded", "dropped": {"excluded": 2}}
     >>> excluded([{"stages": [stage], "excluded_in_mix": 3}, {"stages": []}])
@@ -101,7 +104,7 @@ def excluded(stats: Iterable[dict[str, Any]]) -> int:
 
 
 def print_summary(settings: Settings, layout: Layout, *, seconds: float, report: str) -> None:
-    """Prints the mixture table, the time, the speed and where everything is."""
+    """Prints the mixture table, the time, the speed and the path of the report."""
     console = Console()
     if not console.is_terminal:
         console = Console(width=120)

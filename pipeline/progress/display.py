@@ -1,4 +1,4 @@
-"""Progress while a run runs: a table on a terminal, plain lines in a log, a link to a job that runs elsewhere."""
+"""Shows the progress of a run: a table on a terminal, plain lines in a log, or a link to a job that runs elsewhere."""
 
 from __future__ import annotations
 
@@ -22,38 +22,39 @@ from pipeline.progress.work import Work
 
 _LINE_EVERY_S = 10.0
 _SURE_SHARE = 0.05
-"""Below this share of a stage's work nothing is said of the time that is left."""
+"""Below this share of a stage's work the time left is not shown, because an estimate would be too uncertain."""
 
 
 @dataclass(frozen=True, slots=True)
 class StageRow:
-    """How far a stage is."""
+    """The progress of a stage."""
 
     stage: str
     units: int
     documents: int
     num_bytes: int
     seconds: float
-    """From its first tick to its last."""
+    """Seconds from the first progress of the stage to the last."""
     work: Work | None
 
     @property
     def share(self) -> float | None:
-        """Done of what there is to do, 0 to 1; None where that is not known."""
+        """The share of the stage's work that is done, from 0 to 1; None if the amount of work is not known."""
         if self.work is None or not self.work.units:
             return None
         return min(1.0, self.units / self.work.units)
 
     @property
     def left_s(self) -> float | None:
-        """Seconds that are left at the speed so far; None where there is too little to go by."""
+        """The estimated seconds left, at the speed so far; None if too little is done for an estimate."""
         if self.share is None or self.share < _SURE_SHARE or not self.seconds:
             return None
         return self.seconds * (1 - self.share) / self.share
 
     @property
     def done(self) -> str:
-        """
+        """The number of units done, and of how many if that is known.
+
         >>> StageRow("books: read", 3, 9, 0, 1.0, Work(12, 0)).done
         '3 of 12'
         """
@@ -63,7 +64,7 @@ class StageRow:
 
 
 class Display:
-    """What a person sees of a run. One job at a time."""
+    """Shows the progress of a run, one job at a time."""
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True, soft_wrap=True)
@@ -74,16 +75,16 @@ class Display:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing to undo: each job closes its own display."""
+        """Does nothing: each job closes its own display."""
 
     def say(self, line: str) -> None:
-        """One line, if there is something to say."""
+        """Prints a line. Does nothing if the line is empty."""
         if line:
             self.console.print(line, highlight=False, markup=False)
 
     @contextlib.contextmanager
     def job(self, name: str, progress_dir: str | None, *, work: Mapping[str, Work] | None = None) -> Iterator[None]:
-        """Shows a job until it ends. ``work``: what each stage has to do, by its label, where that is known."""
+        """Shows a job until it ends. ``work`` has the amount of work of each stage, by label, if it is known."""
         started = time.monotonic()
         board = _Board(name, work or {}, started)
         if progress_dir is None:
@@ -99,13 +100,13 @@ class Display:
 
 
 class _Board:
-    """The sums of all workers, a row a stage."""
+    """The progress of a job, summed over all workers. It has one row per stage."""
 
     def __init__(self, name: str, work: Mapping[str, Work], started: float) -> None:
         self.name, self.work, self.started = name, work, started
         self._sums: dict[str, Counter[str]] = {}
         self._times: dict[str, tuple[float, float]] = {}
-        """When a stage was first and last seen to move."""
+        """The times at which each stage first and last made progress."""
         self._lock = threading.Lock()
 
     def update(self, sums: Mapping[str, Mapping[str, int]]) -> None:
@@ -126,7 +127,10 @@ class _Board:
             ]
 
     def left_s(self) -> float | None:
-        """Seconds until the job's end, roughly: every stage weighs what its input does, at the speed so far."""
+        """Returns about how many seconds the job will still take; None if too little is done.
+
+        Assumes that each stage takes time in proportion to its input bytes.
+        """
         total = sum(w.num_bytes for w in self.work.values())
         done = sum(row.work.num_bytes * (row.share or 0.0) for row in self.rows() if row.work)
         if not total or done < _SURE_SHARE * total:
@@ -134,7 +138,7 @@ class _Board:
         return (time.monotonic() - self.started) * (total - done) / done
 
     def heading(self) -> str:
-        """The job, how long it has run, and about how long it will."""
+        """Returns the name of the job, the seconds since its start, and about how long it will still take."""
         left = self.left_s()
         return f"{self.name}, {time.monotonic() - self.started:.0f} s" + (f", {_about(left)} left" if left else "")
 
@@ -155,7 +159,7 @@ class _Board:
 
 
 class _Lines:
-    """A line every ten seconds about the stages that moved since the last."""
+    """Prints a line every ten seconds about each stage that made progress since its last line."""
 
     def __init__(self, display: Display, board: _Board) -> None:
         self._display, self._board = display, board
@@ -177,7 +181,7 @@ class _Lines:
 
 
 def line_of(row: StageRow) -> str:
-    """A stage in a log.
+    """Returns a line about a stage, for a log.
 
     >>> line_of(StageRow("books: read", 3, 9, 2_000_000, 4.0, Work(12, 0)))
     'books: read: 3 of 12, 9 documents, 2.0 MB, 0.5 MB/s, about 12 s left'
@@ -189,7 +193,8 @@ def line_of(row: StageRow) -> str:
 
 
 def _about(seconds: float) -> str:
-    """
+    """Returns a rough duration for people to read.
+
     >>> _about(42.4), _about(600), _about(7500)
     ('about 42 s', 'about 10 min', 'about 2 h 5 min')
     """
@@ -200,7 +205,7 @@ def _about(seconds: float) -> str:
 
 
 def job_link(result: Any, options: PipelineOptions) -> str:
-    """Where a job that was handed to Dataflow can be watched; empty for an engine that has no such page."""
+    """Returns the address of the page of a Dataflow job; empty for engines that have no such page."""
     job_id: Callable[[], str] | None = getattr(result, "job_id", None)
     cloud = options.view_as(GoogleCloudOptions)
     if not callable(job_id) or not cloud.project:

@@ -1,7 +1,7 @@
-"""What a run leaves about itself in ``.work/run.json`` for the report: its settings, its times, its memory.
+"""Writes ``.work/run.json``, which describes a run for the report: its settings, times and memory.
 
-It is written at the beginning, as of a run that did not finish, and again at the end. Nothing else reads it: no output
-depends on a time.
+The record is written at the beginning, marked as not finished, and again at the end. Only the report reads it, so no
+output depends on a time.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _RSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
 
 @dataclass(slots=True)
 class Measured:
-    """What was measured of a run so far."""
+    """The times that were measured in a run so far."""
 
     jobs: dict[str, float] = field(default_factory=dict)
-    """Seconds of each job that ran, by the clock."""
+    """The wall-clock seconds of each job that ran."""
     stages: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
-    """Seconds of workers by job, source and part of the graph."""
+    """The busy seconds of all workers, by job, source and part of the graph."""
 
 
 def record_path(layout: Layout) -> str:
@@ -42,7 +42,7 @@ def record_path(layout: Layout) -> str:
 
 
 def read_record(layout: Layout) -> dict[str, Any]:
-    """What the last run left; empty where there is nothing that can be read."""
+    """Returns the record of the last run; empty if there is none or if it cannot be read."""
     path = record_path(layout)
     try:
         record = json.loads(read_bytes(path)) if exists(path) else {}
@@ -52,7 +52,7 @@ def read_record(layout: Layout) -> dict[str, Any]:
 
 
 def begin_record(settings: Settings, layout: Layout, engine: Engine) -> None:
-    """Writes the settings down, before anything is done."""
+    """Writes the record with the settings of the run, before any work starts."""
     before = read_record(layout)
     record: dict[str, Any] = {
         "finished": False,
@@ -61,7 +61,7 @@ def begin_record(settings: Settings, layout: Layout, engine: Engine) -> None:
         "phase": settings.phase,
         "settings": settings_said(settings),
         "engine": {"name": engine.name, "num_workers": engine.num_workers},
-        # Of what is already whole stays how long it took.
+        # Keeps the recorded times of stages that are not run again.
         **{key: before[key] for key in ("worker_seconds", "stage_seconds", "steps", "input_bytes") if key in before},
     }
     _write(layout, record)
@@ -69,7 +69,7 @@ def begin_record(settings: Settings, layout: Layout, engine: Engine) -> None:
 
 def finish_record(layout: Layout, input_bytes: Mapping[str, int], measured: Measured, totals: Totals, *,
                   seconds: float) -> None:  # fmt: skip
-    """Writes what was measured, over what begins the record."""
+    """Adds the measurements to the record that :func:`begin_record` wrote."""
     record = read_record(layout)
     stages = record.get("stage_seconds", {})
     busy = record.get("worker_seconds", {})
@@ -87,7 +87,10 @@ def finish_record(layout: Layout, input_bytes: Mapping[str, int], measured: Meas
 
 
 def settings_said(settings: Settings) -> dict[str, Any]:
-    """The settings of a run as JSON can hold them. Of the engine's options none: they may name what is secret."""
+    """Returns the settings of a run as JSON values.
+
+    The engine's options are left out, because they may contain secrets.
+    """
     return {
         "recipe": dataclasses.asdict(settings.recipe),
         "inputs": {name: list(globs) for name, globs in settings.inputs.items()},
@@ -106,7 +109,7 @@ def settings_said(settings: Settings) -> dict[str, Any]:
 
 
 def _steps(totals: Totals) -> dict[str, dict[str, dict[str, float]]]:
-    """By source and step: documents and bytes of text that it was shown, seconds that it took of all workers."""
+    """Returns, by source and step, the documents and bytes that the step got, and its seconds over all workers."""
     found: dict[str, dict[str, dict[str, float]]] = {}
     for label, counts in totals.stages.items():
         source, mark, step = label.partition(STEP_MARK)
@@ -124,7 +127,10 @@ def _peak_bytes() -> int:
 
 
 def _worker_peaks(totals: Totals) -> list[int]:
-    """Of the worker processes, the largest first; a run in one process has none beside the driver."""
+    """Returns the peak memory of each worker process in bytes, largest first.
+
+    A run in a single process has no workers.
+    """
     peaks = {pid: peak for pid, peak in totals.peak_bytes.items() if pid != str(os.getpid())}
     return sorted(peaks.values(), reverse=True)
 

@@ -1,4 +1,4 @@
-"""Progress of a local run: workers append to small files, the driver adds them up and shows them."""
+"""Reports the progress of a local run. Workers append to small files, and the driver adds up and shows the numbers."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from pathlib import Path
 _handles: dict[tuple[str, int], int] = {}
 _RSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
 STEP_MARK = "/"
-"""Stands in the name of what is told of a step inside a pass, ``books/near_dedup``: for the report, not for the eye."""
+"""Separates source and step in the label of a step (``books/near_dedup``), which only the report shows."""
 
 
 def tick(
     folder: str | None, stage: str, *, documents: int = 0, num_bytes: int = 0, units: int = 0, busy_s: float = 0.0
 ) -> None:
-    """Tells the driver that a piece of work is done. Approximate by design: a retried bundle ticks twice."""
+    """Reports to the driver that a piece of work is done. The sums are approximate: a retried bundle reports twice."""
     if folder is None:
         return
     pid = os.getpid()
-    handle = _handles.get((folder, pid))  # a fork has its own file
+    handle = _handles.get((folder, pid))  # a forked process has its own file
     if handle is None:
         path = os.path.join(folder, str(pid))
         handle = _handles[folder, pid] = os.open(path, os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o644)
@@ -36,7 +36,7 @@ def tick(
 
 
 def tick_step(folder: str | None, source: str, step: str, *, started: float, documents: int, num_bytes: int) -> None:
-    """Tells of a step that ran on a batch; ``started``: a ``time.perf_counter()``."""
+    """Reports that a step ran on a batch. ``started`` is the ``time.perf_counter()`` at its start."""
     if folder is not None:
         busy_s = time.perf_counter() - started
         tick(folder, source + STEP_MARK + step, documents=documents, num_bytes=num_bytes, busy_s=busy_s)
@@ -44,16 +44,16 @@ def tick_step(folder: str | None, source: str, step: str, *, started: float, doc
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """All that was ticked in a run."""
+    """The sums of all progress reports of a run."""
 
     stages: dict[str, dict[str, int]]
     """``units``, ``documents``, ``num_bytes`` and ``busy_us`` by stage."""
     peak_bytes: dict[str, int]
-    """Peak resident memory of each process that ticked, by its id."""
+    """Peak resident memory of each process that reported, by process id."""
 
 
 def totals(folder: str | None) -> Totals:
-    """Adds up what workers have ticked from the beginning on."""
+    """Adds up all reports of the workers since the beginning of the run."""
     if folder is None:
         return Totals({}, {})
     watch = Watch(folder, lambda sums: None)
@@ -62,7 +62,7 @@ def totals(folder: str | None) -> Totals:
 
 
 class Watch:
-    """A thread that reads the ticks every so often and hands the sums to a callback."""
+    """A thread that reads the workers' reports every ``interval_s`` seconds and calls ``show`` with the sums."""
 
     def __init__(
         self, folder: str, show: Callable[[dict[str, Counter[str]]], None], *, interval_s: float = 1.0
@@ -76,7 +76,7 @@ class Watch:
 
     def __enter__(self) -> Watch:
         self._folder.mkdir(parents=True, exist_ok=True)
-        # What earlier jobs of the run ticked is not this one's.
+        # Skips the reports of earlier jobs of the run.
         self._offsets.update({path.name: path.stat().st_size for path in self._folder.iterdir()})
         self._thread.start()
         return self
@@ -91,7 +91,7 @@ class Watch:
         self.read()
 
     def read(self) -> None:
-        """Reads what has been ticked since the last time and hands the sums over."""
+        """Adds the workers' reports since the last call to the sums, and calls ``show`` with the sums."""
         for path in sorted(self._folder.iterdir()):
             with path.open("rb") as file:
                 file.seek(self._offsets[path.name])
@@ -107,7 +107,7 @@ class Watch:
 
 
 def rate(num_bytes: int, seconds: float) -> float:
-    """MB a second.
+    """Returns MB per second.
 
     >>> rate(3_000_000, 2.0), rate(1, 0.0)
     (1.5, 0.0)

@@ -1,4 +1,4 @@
-"""The size of one stage of a job, as the progress display needs it."""
+"""Defines the amount of work of a stage, which the progress display needs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a stage has to do, where it is known before it begins."""
+    """The amount of work of a stage, known before the stage begins."""
 
     units: int
-    """Files to read, or parts to write."""
+    """The number of files to read, or of parts to write."""
     num_bytes: int
-    """Stored bytes of the input that it stands for: what it weighs among the stages of a job."""
+    """The stored bytes of the stage's input. They decide how much the stage counts among the stages of a job."""

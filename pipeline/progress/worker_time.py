@@ -1,4 +1,4 @@
-"""How long workers were busy with each source and each part of its graph, as the engine measures it."""
+"""Computes how long workers were busy with each source and each part of its graph, from the engine's measurements."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ _TOTAL = "beam:metric:ptransform_execution_time:total_msecs:v1"
 
 
 def stage_seconds(result: Any) -> dict[str, dict[str, float]]:
-    """Seconds of work by the first and the second part of the transform's label (a source, what is done), over all
-    processes.
+    """Returns the busy seconds of all processes, by source and part of its graph.
 
-    The engine samples what a thread is at five times a second: right over seconds, rough below. Loading a model and
-    starting a process are nobody's. Empty for an engine that keeps such figures to itself (Dataflow shows them in its
-    own pages).
+    Source and part are the first two parts of a transform's label.
+
+    The engine samples the state of its threads five times per second, so times of less than a few seconds are rough.
+    Loading models and starting processes are not included. Returns nothing for an engine that does not give these
+    numbers (Dataflow shows them on its own pages).
     """
     if not hasattr(result, "monitoring_infos"):
         return {}
@@ -25,7 +26,7 @@ def stage_seconds(result: Any) -> dict[str, dict[str, float]]:
     for info in result.monitoring_infos():
         if info.urn == _TOTAL:
             first, _, rest = info.labels.get("PTRANSFORM", "").partition("/")
-            source = first.partition("@")[0]  # the dumps of a source together
+            source = first.partition("@")[0]  # adds up the dumps of a source
             busy_ms.setdefault(source, Counter())[rest.partition("/")[0]] += extract_counter_value(info)
     return {
         name: {part: ms / 1000 for part, ms in sorted(parts.items()) if ms}
@@ -35,7 +36,7 @@ def stage_seconds(result: Any) -> dict[str, dict[str, float]]:
 
 
 def worker_seconds(stages: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """The same by source.
+    """Returns the busy seconds of all processes, by source.
 
     >>> worker_seconds({"books": {"read": 1.5, "near_dedup": 0.5}})
     {'books': 2.0}

@@ -11,7 +11,7 @@ from tokenizer.interrupts import as_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit status: 0 if done, 2 if the request was wrong."""
+    """Runs the command. Returns its exit status: 0 if it succeeded, 2 if the request was wrong."""
     args = _parser().parse_args(argv)
     try:
         _run(args)

@@ -1,5 +1,7 @@
 """Builds the page: statistics, distributions and documents in one HTML file that needs no network.
 
+What was found of evaluation sets has pages of its own (:mod:`pipeline.report.eval_sets`).
+
 Texts and names come from the input, so the template escapes all of them, and the documents are stored as data. The
 page's content policy allows only its own script (by its hash). The page loads nothing and sends nothing.
 """
@@ -19,24 +21,26 @@ from pipeline.report import figures
 from pipeline.report import run_tables as ran
 from pipeline.report.collect import Collected, collect
 from pipeline.report.documents import SAMPLE_BYTES
+from pipeline.report.eval_sets import searched_sets, write_set_pages
 from pipeline.report.output_state import CLEANED, UNFINISHED, RunState, SourceState, read_state
 from pipeline.report.page_documents import samples_of
 
 MAX_PAGE_BYTES = 5_000_000
 _SAMPLE_BUDGETS = (3_400_000, 2_000_000, 800_000, 200_000)
-"""Bytes of documents in the page. The next smaller number is tried if the page is too large."""
+"""Bytes of documents in the page. If the page is too large with one of these budgets, the next is tried."""
 
 
 def write_report(output: str, *, sample_bytes: int = SAMPLE_BYTES) -> str:
-    """Builds the report of a run, finished or not. Returns its path.
+    """Builds the report of a run, finished or not. Returns the path of the page.
 
     Args:
-        sample_bytes: the stored bytes per source that are read. From a larger source a fair sample is read.
+        sample_bytes: the stored bytes per source that are read. Of a larger source a fair sample is read.
 
     Raises:
         ValueError: the folder is not the output of a run.
     """
     state = read_state(output)
+    write_set_pages(state.layout)
     write_bytes(state.layout.report, render(state, sample_bytes=sample_bytes).encode())
     return state.layout.report
 
@@ -61,7 +65,7 @@ def render(state: RunState, *, sample_bytes: int = SAMPLE_BYTES) -> str:
 
 
 def page_of(state: RunState, collected: Sequence[tuple[SourceState, Collected]]) -> dict[str, Any]:
-    """Returns the values for the template, without the documents."""
+    """Returns the values for the page's template, without the documents."""
     recipe = state.recipe.name if state.recipe else (state.manifest or state.record).get("recipe", "unknown")
     title = f"Mixture report: {recipe}"
     titles = {
@@ -82,6 +86,7 @@ def page_of(state: RunState, collected: Sequence[tuple[SourceState, Collected]])
         "mixture": figures.mixture(state),
         "per_token": figures.per_token_by_source([(source.name, found) for source, found in collected]),
         "sources": [_section(state, number, source, found) for number, (source, found) in enumerate(collected)],
+        "eval_sets": searched_sets(state.layout),
         "tables": ran.tables(state),
     }
 
@@ -138,7 +143,7 @@ def _html(page: dict[str, Any], samples_json: str) -> str:
 
 
 def _mark_drawings(page: dict[str, Any]) -> None:
-    """Marks the charts as safe, because this package draws them. The template escapes everything else."""
+    """Marks the charts as safe HTML, because this package draws them. The template escapes everything else."""
     drawn = [*([page["mixture"]] if page["mixture"] else []), *(s["funnel"] for s in page["sources"] if s["funnel"])]
     for one in drawn:
         one["chart"] = Markup(one["chart"])

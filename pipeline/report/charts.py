@@ -1,4 +1,4 @@
-"""Draws charts as SVG with matplotlib: without scripts, sharp in print, and coloured by the page's style sheet.
+"""Draws charts as SVG with matplotlib. They need no scripts, and the page's style sheet sets their colours.
 
 matplotlib draws in placeholder colours. In the SVG they are replaced by the page's CSS variables, so one drawing serves
 dark and light pages. Text stays text.
@@ -31,7 +31,7 @@ _COLOURS = {
     "other": "#010207",
     "limit": "#010208",
 }
-"""Placeholder colours, by the name of their CSS variable."""
+"""The placeholder colours, by the name of the CSS variable that replaces each."""
 _STYLE: Any = {
     "text.parse_math": False,  # a name may contain dollar signs
     "svg.fonttype": "none",
@@ -53,7 +53,7 @@ _STYLE: Any = {
 _WIDTH, _HEIGHT = 5.0, 2.6
 _LABEL_SIZE = 10.5
 _CHAR_INCHES = 0.086
-"""The average width of a character of a label at that size."""
+"""The average width in inches of a character in a label of this size."""
 _MAX_BINS = 40
 _MAX_LABEL_CHARS = 30
 _numbers = itertools.count(1)
@@ -66,13 +66,13 @@ class LimitLine:
     value: float
     label: str
     brief: str = ""
-    """The text that is written if the label does not fit."""
+    """A short text that is written if the label does not fit."""
     is_limit: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """The values of a signal: of kept documents, of those its own stage dropped, and of those other stages dropped."""
+    """The values of a signal for kept documents, for those dropped by its limit, and for those dropped elsewhere."""
 
     title: str
     kept: Floats
@@ -80,7 +80,7 @@ class Histogram:
     other: Floats
     lines: Sequence[LimitLine] = ()
     dropped_weight: float = 1.0
-    """The weight of a dropped document relative to a kept one, if both were sampled at different rates."""
+    """The weight of a dropped document relative to a kept one; not 1 if they were sampled at different rates."""
 
 
 def histogram(data: Histogram) -> str:
@@ -89,7 +89,7 @@ def histogram(data: Histogram) -> str:
     with mpl.rc_context(_STYLE):
         figure, axes = _figure(_WIDTH, _HEIGHT, left=0.55, bottom=0.32)
         below = np.zeros(len(edges) - 1)
-        # Outliers are counted in the last bar, because a very long axis would flatten all other bars.
+        # Outliers are counted in the last bar. An axis long enough for them would flatten all other bars.
         weight = data.dropped_weight
         layers = (("kept", data.kept, 1.0), ("fell", data.fell, weight), ("other", data.other, weight))
         for name, values, weight in layers:
@@ -148,7 +148,7 @@ def bin_edges(data: Histogram) -> tuple[Floats, bool]:
     if low >= 0 and high > 20 * (median + 1):
         top = np.log1p(high * 1.05)
         edges = np.expm1(np.linspace(0, top, _MAX_BINS + 1))
-        if _is_whole(values):  # no bar between whole numbers
+        if _is_whole(values):  # no bar lies between two whole numbers
             edges = np.unique(np.ceil(edges))
         return edges if len(edges) > 1 else np.array([0.0, 1.0]), True
     if _is_whole(values) and high - low <= _MAX_BINS:
@@ -162,7 +162,7 @@ def _is_whole(values: Floats) -> bool:
 
 
 def describe(data: Histogram) -> str:
-    """Describes the distribution in words, for readers who cannot see it."""
+    """Returns a description of the distribution in words, for people who cannot see the chart."""
     parts = []
     for name, values in (("kept", data.kept), ("dropped by this limit", data.fell), ("dropped elsewhere", data.other)):
         if len(values):
@@ -182,11 +182,11 @@ class Bar:
     text: str
     colour: str = "kept"
     mark: float | None = None
-    """A position on the same axis: the intended value."""
+    """A position on the same axis: the intended value. None to draw no mark."""
 
 
 def bars(bars_: Sequence[Bar], *, alt: str, width: float = 5.2) -> str:
-    """Draws horizontal bars, the first on top."""
+    """Draws horizontal bars as SVG. The first bar is at the top."""
     with mpl.rc_context(_STYLE):
         longest = max((min(len(bar.label), _MAX_LABEL_CHARS) for bar in bars_), default=0)
         left = min(2.6, 0.15 + 0.092 * longest)
@@ -211,7 +211,7 @@ def bars(bars_: Sequence[Bar], *, alt: str, width: float = 5.2) -> str:
 
 
 def flag(data: Histogram) -> str:
-    """Draws a yes-or-no signal: one bar per answer and group that has documents."""
+    """Draws a yes-or-no signal as SVG, with one bar per answer and group that has documents."""
     weight = data.dropped_weight
     layers = (("kept", data.kept, 1.0), ("fell", data.fell, weight), ("other", data.other, weight))
     drawn = []
@@ -231,7 +231,8 @@ def _plain(text: str, max_chars: int) -> str:
 
 
 def short(value: float, _: object = None) -> str:
-    """
+    """Returns a number as a short text.
+
     >>> short(1234567), short(0.25), short(950.0)
     ('1.2M', '0.25', '950')
     """
@@ -243,7 +244,7 @@ def short(value: float, _: object = None) -> str:
 
 
 def _figure(width: float, height: float, *, left: float, bottom: float) -> tuple[Figure, Any]:
-    """Returns a figure of this size with fixed margins, because a layout engine would draw everything twice."""
+    """Returns a figure of this size with fixed margins. A layout engine would need to draw everything twice."""
     figure = Figure(figsize=(width, height))
     FigureCanvasSVG(figure)
     right, top = 0.2 / width, 0.1 / height  # half of a number extends beyond the axis
@@ -257,11 +258,11 @@ _FONT = re.compile(r"font(?:-family)?: ?(?:([\d.]+px) )?[^;\"]*(?=[;\"])")
 
 
 def _svg(figure: Figure, alt: str) -> str:
-    """Returns the SVG with unique ids, the page's colours and font, and a text for those who cannot see it."""
+    """Returns the figure as SVG, with unique ids, the page's colours and font, and a description for screen readers."""
     sink = io.StringIO()
     metadata: Any = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with warnings.catch_warnings():
-        # Text stays text, drawn in the reader's fonts and not in matplotlib's.
+        # The SVG keeps text as text, drawn in the reader's fonts, so glyphs that matplotlib's fonts lack do not matter.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure.savefig(sink, format="svg", transparent=True, metadata=metadata)
     svg = sink.getvalue()

@@ -34,7 +34,7 @@ from pipeline.sources.dedup_steps import DedupStep
 from pipeline.tokenize.encode_parts import TOKEN_FILE
 
 KEPT = ""
-"""The name of the group of kept documents. All other groups are of dropped ones."""
+"""The name of the group of kept documents. All other groups are of dropped documents."""
 _SHOWN_COLUMNS = ("id", "language", "stage", "reason", "detail", "signals")
 """The columns of ``dropped`` that are shown beside a text. Outputs of 0.1.0 have no ``language``."""
 _PART_NUMBER = re.compile(r"part-(\d+)-of-")
@@ -49,7 +49,7 @@ class Group:
     dropped: list[NearestDocument]
     kept: list[NearestDocument] = field(default_factory=list)
     beside: str = ""
-    """A description of the kept ones, shown in the page."""
+    """A description of the kept documents, shown in the page."""
     limit: Limit | None = None
 
 
@@ -59,24 +59,27 @@ class Collected:
 
     limits: list[Limit]
     values: dict[str, dict[str, list[Floats]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
-    """The values by signal and group (:func:`group_name`, or :data:`KEPT`)."""
+    """The values of the documents, by signal and group (:func:`group_name`, or :data:`KEPT`)."""
     groups: list[Group] = field(default_factory=list)
     clean: Read = field(default_factory=Read)
     dropped: Read = field(default_factory=Read)
     language_docs: Counter[str] = field(default_factory=Counter)
     language_bytes: Counter[str] = field(default_factory=Counter)
     language_tokens: Counter[str] = field(default_factory=Counter)
-    """Tokens of the documents whose tokens are known, by language."""
+    """The number of tokens of the documents whose tokens are known, by language."""
     tokenized_bytes: Counter[str] = field(default_factory=Counter)
 
     def of(self, signal: str, group: str) -> Floats:
-        """Returns all values of a signal in a group."""
+        """Returns all values of a signal in a group as one array."""
         parts = self.values.get(signal, {}).get(group, [])
         return np.concatenate(parts) if parts else np.empty(0)
 
 
 def collect(layout: Layout, state: SourceState, *, budget_bytes: int = SAMPLE_BYTES) -> Collected:
-    """Reads a source's clean and dropped documents, up to ``budget_bytes`` of each folder."""
+    """Reads the clean and dropped documents of a source, up to ``budget_bytes`` of each folder.
+
+    Returns what it collected.
+    """
     steps = state.source.steps if state.source else ()
     found = Collected(limits=[limit for step in steps for limit in limits_of(step, state.cutoffs)])
     by_reason = _dropped_texts(layout.dropped(state.name))
@@ -90,7 +93,7 @@ def collect(layout: Layout, state: SourceState, *, budget_bytes: int = SAMPLE_BY
 
 
 def _dropped_texts(folder: str) -> dict[tuple[str, str], list[NearestDocument]]:
-    """Maps each (stage, reason) to the dropped documents whose text is in the output."""
+    """Returns the dropped documents whose text is in the output, by (stage, reason)."""
     found: dict[tuple[str, str], list[NearestDocument]] = defaultdict(list)
     for batch in read_texts(folder):
         texts = pc.utf8_slice_codeunits(batch.column("text"), 0, EXCERPT_CHARS).to_pylist()
@@ -144,7 +147,7 @@ def _read_clean(layout: Layout, source: str, found: Collected, kept: Kept, budge
 
 
 def languages_of(batch: pa.RecordBatch) -> list[str]:
-    """Returns the language of each document; for code the programming language."""
+    """Returns the language of each document. For code it is the programming language."""
     languages: list[str] = batch.column("language").to_pylist() if "language" in batch.schema.names else []
     languages = languages or ["und"] * batch.num_rows
     if "programming_language" in batch.schema.names:
@@ -154,7 +157,10 @@ def languages_of(batch: pa.RecordBatch) -> list[str]:
 
 
 class Tokens:
-    """Looks up the tokens of documents in the token file of their part; NaN if the file is gone."""
+    """Looks up the number of tokens of documents in the token file of their part.
+
+    It is NaN if the file does not exist.
+    """
 
     def __init__(self, folder: str) -> None:
         self._folder, self._path = folder, ""
@@ -184,7 +190,7 @@ class Tokens:
 
 def _grouped(state: SourceState, limits: Sequence[Limit], by_reason: Mapping[tuple[str, str], list[NearestDocument]],
              kept: Kept, names_kept: Set[str]) -> list[Group]:  # fmt: skip
-    """Returns the groups in the order of the stages; in a group the documents nearest to the limit come first."""
+    """Returns the groups in the order of the stages. In a group, the documents nearest to the limit come first."""
     order = {stage: place for place, stage in enumerate(state.stages)}
     groups = []
     for stage, reason in sorted(by_reason, key=lambda key: (order.get(key[0], len(order)), key[1])):

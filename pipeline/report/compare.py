@@ -15,7 +15,7 @@ Rows = list[tuple[str, ...]]
 
 
 def print_comparison(out: Console, a: RunState, b: RunState) -> None:
-    """Prints the differences of two runs, or that there are none."""
+    """Prints the differences between two runs, or that nothing differs."""
     out.print(f"A: {a.layout.output}\nB: {b.layout.output}", highlight=False, markup=False)
     for name, state in (("A", a), ("B", b)):
         if state.status != WHOLE:
@@ -74,7 +74,8 @@ def _value(stats: Mapping[str, Any] | None, path: Sequence[str]) -> int | None:
 
 
 def _pair(a: int | None, b: int | None) -> tuple[str, str, str]:
-    """
+    """Returns two numbers and their relative change as texts.
+
     >>> _pair(100, 90), _pair(None, 5), _pair(0, 2)
     (('100', '90', '-10.0 %'), ('-', '5', ''), ('0', '2', '+2'))
     """
@@ -86,7 +87,7 @@ def _pair(a: int | None, b: int | None) -> tuple[str, str, str]:
 
 
 def share_rows(a: RunState, b: RunState) -> Rows:
-    """Returns rows with the shares and epochs of the sources; no rows if neither run was mixed."""
+    """Returns rows with the shares, epochs and tokens of the sources; no rows if neither run was mixed."""
     lines = [(state.manifest or {"sources": {}})["sources"] for state in (a, b)]
     rows: Rows = []
     for name in _names(a, b):
@@ -98,7 +99,7 @@ def share_rows(a: RunState, b: RunState) -> Rows:
 
 
 def reason_rows(a: RunState, b: RunState) -> Rows:
-    """Returns rows with the dropped documents by reason, and the records that never became documents."""
+    """Returns rows with the numbers of dropped documents and rejected records, by reason."""
     rows: Rows = []
     for name in _names(a, b):
         counts = [_reasons(_stats(state, name)) for state in (a, b)]

@@ -1,4 +1,4 @@
-"""Writes the dataset card, ``OUT/README.md``, from the manifest. It has the YAML head that dataset hubs read."""
+"""Writes the dataset card, ``OUT/README.md``, from the manifest. The card has the YAML head that dataset hubs read."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Any
 import jinja2
 
 from pipeline.files.files import exists, read_bytes, write_bytes
+from pipeline.output.markers import read_marker
 from pipeline.output.paths import Layout
 from pipeline.report.documents import Read, read_sample
-from pipeline.sources import SOURCES
-from pipeline.sources.source import UNKNOWN_LICENCE
+from pipeline.sources.all_sources import source_of_output
+from pipeline.sources.source import UNKNOWN_LICENCE, Source
 
 _LANGUAGE_BYTES = 4 << 20
 """The stored bytes of clean documents per source that are read to count languages."""
@@ -21,7 +22,7 @@ _RARE = 0.001
 
 
 def write_card(layout: Layout, manifest: Mapping[str, Any]) -> None:
-    """Writes the card beside the shards."""
+    """Writes the dataset card."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pipeline.report"), undefined=jinja2.StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, keep_trailing_newline=True,
@@ -29,9 +30,11 @@ def write_card(layout: Layout, manifest: Mapping[str, Any]) -> None:
     environment.filters["yaml"] = lambda value: json.dumps(value, ensure_ascii=False)  # JSON is YAML
     environment.filters["cell"] = _cell
     names = list(manifest["sources"])
+    sources = {name: _source(layout, name) for name in names}
     text = environment.get_template("card.md").render(
         manifest=manifest,
-        licences={name: SOURCES[name].licence if name in SOURCES else UNKNOWN_LICENCE for name in names},
+        licences={name: UNKNOWN_LICENCE if one is None else one.licence for name, one in sources.items()},
+        cites={name: one.cite for name, one in sources.items() if one and (one.declared or {}).get("cite")},
         funnel={name: _funnel(layout, name) for name in names},
         languages=_languages(layout, names),
         size=size_category(manifest["documents"]),
@@ -40,8 +43,14 @@ def write_card(layout: Layout, manifest: Mapping[str, Any]) -> None:
     write_bytes(layout.card, text.encode())
 
 
+def _source(layout: Layout, name: str) -> Source | None:
+    """Returns a source as it was when it was cleaned, for its licence; None if it is not known."""
+    about = (read_marker(layout.marker(f"clean-{name}")) or {}).get("about") or {}
+    return source_of_output(name, about.get("declared"))
+
+
 def size_category(num_docs: int) -> str:
-    """Returns the hub's name for a number of rows.
+    """Returns the dataset hub's name of the size category for a number of rows.
 
     >>> size_category(918), size_category(1_000), size_category(3_000_000_000)
     ('n<1K', '1K<n<10K', '1B<n<10B')
@@ -63,7 +72,7 @@ def _cell(text: str) -> str:
 
 
 def _funnel(layout: Layout, name: str) -> Mapping[str, int] | None:
-    """Returns the documents in and kept; None without statistics."""
+    """Returns the numbers of documents in, kept and dropped; None if the source has no statistics."""
     if not exists(layout.stats(name)):
         return None
     documents: Mapping[str, int] = json.loads(read_bytes(layout.stats(name)))["documents"]
@@ -71,7 +80,7 @@ def _funnel(layout: Layout, name: str) -> Mapping[str, int] | None:
 
 
 def _languages(layout: Layout, names: list[str]) -> list[str]:
-    """Returns the languages of a sample of the documents, the most common first, without rare ones."""
+    """Returns the languages of a sample of the documents, most common first. Rare languages are left out."""
     docs: Counter[str] = Counter()
     for name in names:
         of_source: Counter[str] = Counter()

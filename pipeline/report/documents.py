@@ -1,8 +1,8 @@
 """Reads ``clean/`` and ``dropped/``: only the requested columns, and a bounded part of the documents.
 
 A hash decides which documents an output part contains, so any few parts are a fair sample of a source. A folder of up
-to ``budget_bytes`` is read whole. From a larger folder 16 evenly spread parts are chosen, and from these as many evenly
-spread row groups as the budget allows. One batch is in memory at a time.
+to ``budget_bytes`` is read completely. Of a larger folder, 16 evenly spread parts are chosen, and of each part evenly
+spread row groups, as many as the budget allows. One batch is in memory at a time.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def read_part(part: Part, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
 
 
 def evenly(items: Sequence[Any], number: int) -> list[Any]:
-    """Returns ``number`` of the items, evenly spread.
+    """Returns ``number`` of the items, evenly spread; all items if there are not more.
 
     >>> evenly("abcdefgh", 3)
     ['a', 'c', 'f']
@@ -113,7 +113,7 @@ def read_texts(folder: str) -> Iterator[pa.RecordBatch]:
         for part in parts:
             yield from _texts(part)
         return
-    with ThreadPoolExecutor(_THREADS) as pool:  # a store answers slowly, but many requests at once
+    with ThreadPoolExecutor(_THREADS) as pool:  # a store answers slowly, but handles many requests at once
         for found in pool.map(lambda part: list(_texts(part)), parts):
             yield from found
 
@@ -132,7 +132,10 @@ def _texts(part: Part) -> Iterator[pa.RecordBatch]:
 
 
 def _has_values(group: Any, column: int) -> bool:
-    """True if a row group has any text. After a map, column numbers are larger than field numbers."""
+    """True if a row group has any text.
+
+    Column numbers are not used: after a map column they are larger than field numbers.
+    """
     for place in range(group.num_columns):
         if group.column(place).path_in_schema == "text":
             statistics = group.column(place).statistics
@@ -151,9 +154,9 @@ def signals_of(value: Any) -> dict[str, float]:
 
 
 def signal_columns(signals: pa.Array) -> dict[str, Floats]:
-    """Returns one array per signal from a column of lists of names and values; NaN where a document has none.
+    """Returns one array per signal, by name. A value is NaN if the document does not have the signal.
 
-    Reads the maps of older outputs too.
+    ``signals`` is a column of lists of names and values. In older outputs it is a column of maps.
 
     >>> column = pa.array([[{"name": "a", "value": 1.0}], [{"name": "a", "value": 2.0}, {"name": "b", "value": 3.0}]])
     >>> {name: values.tolist() for name, values in signal_columns(column).items()}
@@ -180,7 +183,10 @@ def signal_columns(signals: pa.Array) -> dict[str, Floats]:
 
 
 def count_rows(folder: str, *, max_files: int = 256) -> int | None:
-    """Returns the rows of all parts of a folder from their footers; None if there are too many files to open."""
+    """Returns the number of rows in all parts of a folder, from their footers.
+
+    Returns None if there are too many files to open or if a file cannot be read.
+    """
     parts = parts_of(folder)
     if len(parts) > max_files:
         return None

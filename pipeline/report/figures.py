@@ -16,7 +16,7 @@ from pipeline.report.limits import Limit, marks_of, title_of
 from pipeline.report.output_state import RunState, SourceState
 
 MAX_CHARTS = 16
-"""Charts per source. Steps may measure any number of signals; this bounds the size of the page."""
+"""The largest number of charts per source. It bounds the size of the page, because steps may measure many signals."""
 _MAX_LANGUAGES = 14
 _NEARLY = Fraction(1001, 1000)
 
@@ -76,7 +76,7 @@ def _weights(state: RunState) -> float:
 
 
 def funnel(state: RunState, source: SourceState) -> dict[str, Any] | None:
-    """Returns the documents and bytes after each stage, and the check that they add up; None without statistics."""
+    """Returns the documents and bytes after each stage, with checks of the sums; None without statistics."""
     stats = source.stats
     if stats is None:
         return None
@@ -93,7 +93,8 @@ def funnel(state: RunState, source: SourceState) -> dict[str, Any] | None:
 
 
 def _docs_and_bytes(num_docs: int, num_bytes: int) -> str:
-    """
+    """Returns a number of documents and of bytes as a text.
+
     >>> _docs_and_bytes(1609, 827_912), _docs_and_bytes(3, 12)
     ('1,609 · 827.9 kB', '3 · 12 B')
     """
@@ -121,7 +122,7 @@ def _stage_row(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _checks(state: RunState, source: SourceState, stats: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Checks in numbers that nothing was lost: at each stage, between stages, and in the files."""
+    """Returns checks that no document was lost: at each stage, between stages, and in the files."""
     documents, stages = stats["documents"], stats["stages"]
     kept = documents["in"]
     is_chain = True
@@ -148,7 +149,8 @@ def _checks(state: RunState, source: SourceState, stats: Mapping[str, Any]) -> l
 
 
 def _count(number: int, what: str) -> str:
-    """
+    """Returns a number with its noun in singular or plural.
+
     >>> _count(1, "record"), _count(1200, "record")
     ('1 record', '1,200 records')
     """
@@ -160,7 +162,7 @@ def _check(text: str, is_right: bool) -> dict[str, Any]:
 
 
 def distributions(state: SourceState, found: Collected) -> list[dict[str, Any]]:
-    """Returns one chart per signal, with its limits, then charts of lengths, tokens and bytes per token."""
+    """Returns one chart per signal with its limits, and charts of lengths, tokens and bytes per token."""
     signals = [name for name in found.values if name not in ("text_bytes", "num_tokens")]
     with_limit = {limit.signal for limit in found.limits}
     signals.sort(key=lambda name: (name not in with_limit, list(found.values).index(name)))
@@ -171,7 +173,7 @@ def distributions(state: SourceState, found: Collected) -> list[dict[str, Any]]:
 
 
 def constants(found: Collected) -> list[str]:
-    """Returns the signals that have the same value for all documents. They get no chart."""
+    """Returns lines about the signals that have the same value for all documents. These signals get no chart."""
     limited = {limit.signal for limit in found.limits}
     lines = []
     for name, groups in found.values.items():
@@ -182,7 +184,7 @@ def constants(found: Collected) -> list[str]:
 
 
 def _the_only(*groups: Floats) -> float | None:
-    """Returns the value that all documents have; 0 if there are none."""
+    """Returns the value if all documents have the same one; None if they differ; 0 if there are no documents."""
     values = np.concatenate([g for g in groups if len(g)] or [np.zeros(1)])
     return float(values[0]) if values.min() == values.max() else None
 
@@ -279,7 +281,7 @@ def _bytes_per_token(found: Collected) -> dict[str, Any] | None:
 
 
 def how_much_was_read(found: Collected) -> str:
-    """Says whether the distributions cover all documents, or how large the sample is."""
+    """Returns a text that says whether the distributions cover all documents, or how large the sample is."""
     lines = [_read(found.clean, "clean"), _read(found.dropped, "dropped")]
     problems = [f"cannot be read: {place}" for read in (found.clean, found.dropped) for place in read.unreadable]
     return "; ".join([*(s for s in lines if s), *problems])

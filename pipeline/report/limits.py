@@ -1,6 +1,7 @@
-"""The limits of steps on signals. The page draws them into distributions, and ``--set`` moves them.
+"""The limits of steps on signals. The page draws them into distributions, and ``--set`` changes them.
 
-Steps with a table of :class:`filters.rules.Rule` in ``rules`` are covered by it. This module lists those of others.
+Most steps have their limits in ``rules``, a table of :class:`filters.rules.Rule`. This module lists the limits of the
+other steps.
 """
 
 from __future__ import annotations
@@ -49,6 +50,24 @@ _TITLES = {
     "num_macros_left": "macros left per paper",
     "num_headings": "headings per paper",
     "num_lead_chars": "characters removed before the first section",
+    "text_chars": "characters per document",
+    "gopher_words": "words per document, without marks",
+    "gopher_mean_word_chars": "characters per word, on average",
+    "gopher_hashes_per_word": "hashes per word",
+    "gopher_ellipses_per_word": "ellipses per word",
+    "gopher_bullet_lines": "share of lines with a bullet",
+    "gopher_ellipsis_lines": "share of lines that end in an ellipsis",
+    "gopher_letter_words": "share of words with a letter",
+    "gopher_stop_words": "different stop words",
+    "fineweb_lines": "lines per document",
+    "fineweb_ending_lines": "share of lines that end a sentence",
+    "fineweb_short_lines": "share of short lines",
+    "fineweb_repeated_chars": "share of characters in repeated lines",
+    "fineweb_line_ends_per_word": "line ends per word",
+    "repeated_paragraphs": "share of repeated paragraphs",
+    "repeated_paragraph_chars": "share of characters in repeated paragraphs",
+    "repeated_lines": "share of repeated lines",
+    "repeated_line_chars": "share of characters in repeated lines",
     "num_bad_words_found": "words of the list found",
 }
 
@@ -64,7 +83,7 @@ def title_of(signal: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """A limit: ``stage`` drops a document for ``reason`` if ``signal op value`` holds."""
+    """A limit of a step: ``stage`` drops a document for ``reason`` if ``signal op value`` is true."""
 
     stage: str
     reason: str
@@ -79,7 +98,8 @@ class Limit:
 
     @property
     def label(self) -> str:
-        """
+        """The text of the limit in charts: the reason, the comparison, and the language if there is one.
+
         >>> Limit(stage="a", reason="too_short", signal="num_chars", op="<", value=300.0).label
         'too_short < 300'
         """
@@ -88,7 +108,8 @@ class Limit:
 
     @property
     def brief(self) -> str:
-        """
+        """The comparison without the reason.
+
         >>> Limit(stage="a", reason="too_long", signal="num_chars", op=">", value=190000.0).brief
         '> 190,000'
         """
@@ -96,7 +117,7 @@ class Limit:
 
 
 def limits_of(step: AnyStep, cutoffs: Mapping[str, Sequence[float]]) -> tuple[Limit, ...]:
-    """Returns the limits of a step in the order in which they decide; none if it judges by no number."""
+    """Returns the limits of a step in the order in which they are applied; none if the step compares no numbers."""
     if isinstance(step, Perplexity):
         return tuple(_of_perplexity(step, cutoffs))
     return tuple(
@@ -130,7 +151,10 @@ def _counts_up_to(step: AnyStep) -> float | None:
 
 
 def _of_perplexity(step: Perplexity, cutoffs: Mapping[str, Sequence[float]]) -> list[Limit]:
-    """Returns the ends of the kept buckets by language. It does not cover a ``keep`` without the middle bucket."""
+    """Returns the ends of the kept buckets, by language.
+
+    A ``keep`` that has the tail but not the middle is not supported.
+    """
     found = []
     cite = "CCNet, cutoff.csv: the 30th and the 60th percentile"
     for language, (head, tail) in sorted(cutoffs.items()):
@@ -146,7 +170,7 @@ def _of_perplexity(step: Perplexity, cutoffs: Mapping[str, Sequence[float]]) -> 
 
 
 def marks_of(step: AnyStep, cutoffs: Mapping[str, Sequence[float]]) -> tuple[tuple[str, float], ...]:
-    """Returns other positions on a signal's axis that are worth a line: the end of the head."""
+    """Returns (name, position) of further lines to draw on a signal's axis: the end of the head."""
     if not isinstance(step, Perplexity):
         return ()
     return tuple(

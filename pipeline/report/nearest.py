@@ -1,4 +1,7 @@
-"""Chooses kept documents to show beside dropped ones: near each limit, at random, and those that duplicates name."""
+"""Chooses kept documents that the page shows beside dropped ones.
+
+They are the documents nearest to each limit, some random documents, and documents of which dropped ones are copies.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ class NearestDocument:
 
 
 class Kept:
-    """Collects kept documents: those nearest to each limit, some at random, and those that duplicates name."""
+    """Collects kept documents: the nearest to each limit, random ones, and those of which dropped ones are copies."""
 
     def __init__(self, limits: Sequence[Limit], wanted: set[str]) -> None:
         self._limits, self._wanted = limits, wanted
@@ -72,7 +75,10 @@ class Kept:
 
 
 def _offer(heap: list[tuple[float, int, NearestDocument]], distance: float, order: int, row: int, shown: Any) -> None:
-    """Adds a document if it is among the nearest. Of equally near ones the smaller hash wins."""
+    """Adds a document to the heap if it is among the nearest.
+
+    If two are equally near, the one with the smaller hash stays.
+    """
     key = (-distance, -order)
     if len(heap) < KEPT_PER_REASON:
         heapq.heappush(heap, (*key, shown(row)))

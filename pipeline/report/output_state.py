@@ -1,4 +1,7 @@
-"""Reads the output folder of a run as far as possible. An unfinished run is reported and not an error here."""
+"""Reads as much as possible from the output folder of a run.
+
+An unfinished run is reported, and is not an error here.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from pipeline.output.paths import Layout
 from pipeline.progress.run_record import read_record
 from pipeline.settings.source_settings import configured
 from pipeline.sources import SOURCES
+from pipeline.sources.all_sources import source_of_output
 from pipeline.sources.source import Source
 
 WHOLE, CLEANED, UNFINISHED = "whole", "cleaned", "unfinished"
@@ -29,14 +33,14 @@ class SourceState:
 
     name: str
     stats: dict[str, Any] | None
-    """The statistics; None if they cannot be read, then ``RunState.problems`` says why."""
+    """The statistics; None if they cannot be read. Then ``RunState.problems`` says why."""
     source: Source | None
     """The source with the run's settings; None if this version has no source of this name."""
     cutoffs: dict[str, list[float]] = field(default_factory=dict)
-    """The perplexities at which head and middle end, by language."""
+    """The perplexities at which the head and the middle bucket end, by language."""
     about: dict[str, Any] = field(default_factory=dict)
     has_settings: bool = False
-    """True if the run's own settings were found; otherwise this version's defaults are used."""
+    """True if the run's own settings were found. Otherwise this version's default settings are used."""
 
     @property
     def stages(self) -> list[str]:
@@ -48,7 +52,7 @@ class SourceState:
 
 @dataclass(slots=True)
 class RunState:
-    """The state of a run."""
+    """What is known about a run from its output folder."""
 
     layout: Layout
     status: str
@@ -64,7 +68,7 @@ class RunState:
 
 
 def read_state(output: str) -> RunState:
-    """Reads the output of a run, finished or not.
+    """Returns the state of a run, finished or not, read from its output folder.
 
     Raises:
         ValueError: the folder is not the output of a run.
@@ -77,14 +81,15 @@ def read_state(output: str) -> RunState:
     names = _names(layout, record, manifest)
     if not names and not record and manifest is None:
         raise ValueError(f"{output} is not the output of a run: it holds no manifest.json, stats, clean or dropped")
-    sources = [_source(layout, name, problems) for name in names]
+    recipe = _recipe(record, manifest)
+    sources = [_source(layout, name, recipe, problems) for name in names]
     unfinished = record.get("finished") is False
     is_clean_only = record.get("phase") == "clean" and not unfinished
     if manifest is not None and not unfinished:
         status = WHOLE
     else:
         status = CLEANED if is_clean_only and all(s.stats is not None for s in sources) else UNFINISHED
-    return RunState(layout, status, manifest, record, sources, problems, _recipe(record, manifest))
+    return RunState(layout, status, manifest, record, sources, problems, recipe)
 
 
 def _manifest(layout: Layout, problems: list[str]) -> dict[str, Any] | None:
@@ -98,7 +103,7 @@ def _manifest(layout: Layout, problems: list[str]) -> dict[str, Any] | None:
 
 
 def _names(layout: Layout, record: Mapping[str, Any], manifest: Mapping[str, Any] | None) -> list[str]:
-    """Returns the names of all sources that left any output, in the order of the table of sources."""
+    """Returns the names of all sources that have any output, in the order of the table of sources."""
     found = set(manifest["sources"] if manifest else ()) | set(record.get("settings", {}).get("sources", ()))
     found |= {path.rsplit("/", 1)[-1].removesuffix(".json") for path in _listed(join(layout.output, "stats", "*.json"))}
     for folder in ("clean", "dropped"):
@@ -112,12 +117,12 @@ def _listed(pattern: str) -> list[str]:
     return [m.path for m in result.metadata_list]
 
 
-def _source(layout: Layout, name: str, problems: list[str]) -> SourceState:
+def _source(layout: Layout, name: str, recipe: Recipe | None, problems: list[str]) -> SourceState:
     marker = read_marker(layout.marker(f"clean-{name}")) or {}
     about = marker.get("about") if isinstance(marker.get("about"), dict) else {}
     assert isinstance(about, dict)
     settings = about.get("settings")
-    source = SOURCES.get(name)
+    source = _source_as_it_was(name, about.get("declared"), recipe, problems)
     has_settings = False
     if source is not None and isinstance(settings, dict):
         try:
@@ -132,6 +137,20 @@ def _source(layout: Layout, name: str, problems: list[str]) -> SourceState:
         about=about,
         has_settings=has_settings,
     )
+
+
+def _source_as_it_was(
+    name: str, declared: Mapping[str, Any] | None, recipe: Recipe | None, problems: list[str]
+) -> Source | None:
+    """Returns the source with the steps that the run had: as noted with its documents, or as the run was asked."""
+    if declared is None and recipe is not None:
+        steps = recipe.sources.get(name, {}).get("steps")
+        declared = recipe.corpora.get(name) or (None if steps is None else {"steps": steps})
+    try:
+        return source_of_output(name, declared)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        problems.append(f"{name}: its declaration is of another version ({error})")
+        return SOURCES.get(name)
 
 
 def _with_settings(source: Source, settings: Mapping[str, Any]) -> Source:
@@ -165,7 +184,7 @@ def _stats(layout: Layout, name: str, problems: list[str]) -> dict[str, Any] | N
 
 
 def _fault(stats: Any) -> str | None:
-    """Returns what a statistics file lacks; empty if it has the right form."""
+    """Returns what is wrong with a statistics file; None if it has the right form."""
     if not isinstance(stats, dict):
         return "it holds no mapping"
     for key, inner in (("documents", ("in", "kept")), ("bytes", ("in", "kept"))):
@@ -186,7 +205,7 @@ def _fault(stats: Any) -> str | None:
 
 
 def _recipe(record: Mapping[str, Any], manifest: Mapping[str, Any] | None) -> Recipe | None:
-    """Returns the recipe that was used, or the bundled one of that name; None if neither is known."""
+    """Returns the recipe that the run used, or the bundled recipe of that name; None if neither is known."""
     data = record.get("settings", {}).get("recipe")
     try:
         if data is not None:
@@ -202,4 +221,5 @@ def _recipe_of(data: Mapping[str, Any]) -> Recipe:
     return recipe_of(
         {"name": data["name"], "mixture": {**mixture, "validation": held}}
         | {key: data[key] for key in ("tokenizer", "shards", "sources")}
+        | {"corpora": data.get("corpora", {})}
     )

@@ -1,4 +1,4 @@
-"""Packs documents as data for the page's script: bounded in bytes, and never as markup.
+"""Packs sampled documents into JSON of limited size, which the script of the report page shows as text.
 
 The data is in a block that browsers do not run. The script inserts it into the page as text nodes, so whatever a
 document contains (a script, an image, a link) stays text. The page's content policy forbids everything else.
@@ -20,7 +20,7 @@ from pipeline.report.nearest import EXCERPT_CHARS, NearestDocument
 
 _EXCERPTS = (EXCERPT_CHARS, 1000, 600, 400, 300, 200)
 _FEWEST = 3
-"""The least number of documents per group, however many groups there are."""
+"""The smallest number of documents per group, however many groups there are."""
 _ID_CHARS = 200
 _UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 _UNSAFE_TABLE = str.maketrans(_UNSAFE)
@@ -28,7 +28,7 @@ _UNSAFE_TABLE = str.maketrans(_UNSAFE)
 
 @dataclass(slots=True)
 class Samples:
-    """The packed documents, and the choices that the page offers."""
+    """The packed documents, and the options that the page offers to select them."""
 
     text: str
     """JSON that is safe inside a ``script`` element."""
@@ -37,13 +37,15 @@ class Samples:
     excerpt_chars: int
     sources: list[str]
     reasons: list[str]
-    """Each as ``stage: reason``."""
+    """The stages and reasons, each as ``stage: reason``."""
     languages: list[str]
 
 
 def samples_of(collected: Sequence[tuple[str, Collected]], counts: dict[tuple[str, str, str], int], *,
                budget_bytes: int) -> Samples:  # fmt: skip
-    """Packs the groups of all sources. To fit, excerpts are shortened first, then groups get fewer documents.
+    """Returns the sampled documents of all sources, packed into JSON of at most ``budget_bytes`` if possible.
+
+    If they do not fit, the excerpts are shortened first. Then the groups get fewer documents, but at least three each.
 
     Args:
         counts: numbers of dropped documents, by (source, stage, reason).
@@ -63,7 +65,7 @@ def samples_of(collected: Sequence[tuple[str, Collected]], counts: dict[tuple[st
 
 
 def _least_bytes(groups: Sequence[tuple[str, Group]], excerpt_chars: int, most: int) -> int:
-    """Returns a lower bound for the bytes of the texts, to avoid packing what cannot fit."""
+    """Returns a lower bound for the bytes of the texts. It avoids packing documents that cannot fit."""
     return sum(min(len(s.text), excerpt_chars) for _, g in groups for s in g.dropped[:most])
 
 
@@ -116,7 +118,7 @@ def _cut(text: str) -> str:
 
 
 def _says_the_same(shown: NearestDocument, limit: Limit | None) -> bool:
-    """True if the detail is the number that is shown anyway."""
+    """True if the detail of a document is the value that is shown anyway."""
     value = shown.signals.get(limit.signal) if limit else None
     try:
         return value is not None and math.isclose(float(shown.detail), value, rel_tol=1e-6)
@@ -125,14 +127,14 @@ def _says_the_same(shown: NearestDocument, limit: Limit | None) -> bool:
 
 
 def _measured(shown: NearestDocument, limit: Limit | None) -> str:
-    """Returns the number that decided, with its title."""
+    """Returns the title and value of the signal that was compared with the limit; empty if there is none."""
     if limit is None or limit.signal not in shown.signals:
         return ""
     return f"{title_of(limit.signal)} {short(shown.signals[limit.signal])}"
 
 
 def script_json(value: Any) -> str:
-    """Returns JSON without any character that could start or end an HTML element.
+    """Returns a value as JSON without any character that could start or end an HTML element.
 
     >>> script_json({"text": "</script><!--"})
     '{"text":"\\\\u003c/script\\\\u003e\\\\u003c!--"}'

@@ -1,9 +1,10 @@
 """Computes what would be kept under other settings from the signals in ``clean`` and ``dropped``, without a new run.
 
 There are three kinds of documents. For some the signals decide. Others would pass the stage that dropped them, but no
-later stage has measured them; they are counted separately, with an estimate from the share that the later stages kept.
-For the rest the signals do not decide, for example because a count stopped at its limit. Results of dedups are taken
-from the run, although a document that is dropped now may be the one that was kept in place of another.
+later stage has measured them. They are counted separately; the share that the later stages kept of other documents
+gives an estimate for them. For the rest the signals do not decide, for example because a count stopped at its limit.
+Results of dedups are taken from the run. This ignores that a document dropped now may have been kept by a dedup in
+place of another.
 """
 
 from __future__ import annotations
@@ -25,24 +26,24 @@ from pipeline.sources.dedup_steps import DedupStep
 
 @dataclass(slots=True)
 class Recount:
-    """The numbers of documents of a source under other settings."""
+    """The numbers of documents of a source that other settings would keep or drop."""
 
     source: str
     kept_before: int = 0
     still_kept: int = 0
     fall: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Documents kept in the run and dropped now, by (stage, reason)."""
+    """Documents that the run kept and the new settings drop, by (stage, reason)."""
     come_back: Counter[str] = field(default_factory=Counter)
-    """Documents dropped in the run that pass their stage now, by stage. The verdicts of later stages are unknown."""
+    """Documents that the run dropped and that now pass that stage, by stage. Later verdicts are unknown."""
     surely_back: int = 0
-    """The documents among ``come_back`` that no later stage judges."""
+    """The number of documents in ``come_back`` that no later stage could drop."""
     other_reason: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Documents dropped then and now, but at another stage or for another reason, by the new (stage, reason)."""
+    """Documents dropped before and now, but now at another stage or for another reason, by the new (stage, reason)."""
     unknown_kept: Counter[str] = field(default_factory=Counter)
-    """Documents kept in the run whose new verdict is unknown, by stage."""
+    """Documents that the run kept and whose new verdict is unknown, by stage."""
     unknown_dropped: Counter[str] = field(default_factory=Counter)
     pass_share: dict[str, float] = field(default_factory=dict)
-    """The share of a stage's kept documents that passed all later stages in the run, by stage."""
+    """The share of the documents kept by a stage that then passed all later stages in the run, by stage."""
     tokens_before: int = 0
     tokens_kept: int = 0
     has_tokens: bool = True
@@ -56,25 +57,32 @@ class Recount:
 
     @property
     def most(self) -> int:
-        """The number of documents that may be kept."""
+        """The largest number of documents that may be kept."""
         unknown = self.unknown_kept.total() + self.unknown_dropped.total()
         return self.still_kept + self.come_back.total() + unknown
 
     @property
     def likely(self) -> float:
-        """The number kept if returning documents pass later stages as others did and unknown ones do not change."""
+        """The estimated number of kept documents.
+
+        Assumes that later stages keep the same share of returning documents as of others, and that documents with an
+        unknown verdict are kept or dropped as before.
+        """
         back = sum(number * self.pass_share.get(stage, 1.0) for stage, number in self.come_back.items())
         return self.still_kept + self.unknown_kept.total() + back
 
     @property
     def likely_tokens(self) -> int:
-        """The tokens of the likely documents. Returning documents count with the mean of the kept ones."""
+        """The estimated tokens of the kept documents.
+
+        Returning documents count with the mean of the documents that were kept.
+        """
         mean = self.tokens_before / self.kept_before if self.kept_before else 0.0
         return round(self.tokens_kept + (self.likely - self.still_kept - self.unknown_kept.total()) * mean)
 
 
 def recount(state: RunState, name: str, changes: Sequence[Change], *, share: float = 1.0) -> Recount:
-    """Reads the signals of a source's documents and judges them again.
+    """Returns the numbers of documents that a source would keep and drop after the changes.
 
     Args:
         share: the share of the output's parts that is read. :func:`scaled` scales the numbers up.
@@ -89,7 +97,7 @@ def recount(state: RunState, name: str, changes: Sequence[Change], *, share: flo
             found.remarks.append(f"the signals do not suffice: {why}")
         else:
             judged.append(change)
-    _run(state, one, judged, found, share)  # counts the documents even if there is nothing to judge
+    _run(state, one, judged, found, share)  # this counts the documents even if no change can be judged
     if found.fall or found.come_back.total() or found.unknown_kept:
         _remark_dedups(found, one, judged)
     return found
@@ -146,7 +154,7 @@ def _num_chosen(num_parts: int, share: float) -> int:
 
 
 def _dropped_documents(batch: pa.RecordBatch) -> Documents:
-    has_language = "language" in batch.schema.names  # outputs of 0.1.0 have none
+    has_language = "language" in batch.schema.names  # outputs of version 0.1.0 do not have the column
     languages = batch.column("language").to_pylist() if has_language else [None] * batch.num_rows
     return Documents(
         np.array(batch.column("stage").to_pylist(), dtype=object),

@@ -1,4 +1,4 @@
-"""Judges documents under other settings of a step, from the signals that a run stored.
+"""Decides about documents again under other settings of a step, from the signals that a run stored.
 
 The verdict is one of four: as in the run, kept, dropped with a reason, or unknown. Unknown verdicts are reported and
 never guessed.
@@ -24,7 +24,7 @@ from pipeline.sources.source import AnyStep
 
 AS_IT_WAS, KEPT, UNKNOWN = "", "kept", "unknown"
 Verdicts = npt.NDArray[np.object_]
-"""One per document: :data:`AS_IT_WAS`, :data:`KEPT`, :data:`UNKNOWN`, or a reason to drop it."""
+"""One verdict per document: :data:`AS_IT_WAS`, :data:`KEPT`, :data:`UNKNOWN`, or a reason to drop it."""
 
 _BROKEN = {
     "<": np.less,
@@ -37,10 +37,10 @@ _BROKEN = {
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """Documents of one source, as a run left them."""
+    """Documents in the output of a run, all of one source."""
 
     stages: npt.NDArray[np.object_]
-    """The stage that dropped the document; empty if it was kept."""
+    """The stage that dropped each document; empty for documents that were kept."""
     reasons: npt.NDArray[np.object_]
     languages: npt.NDArray[np.object_]
     signals: Mapping[str, Floats]
@@ -55,11 +55,11 @@ class Documents:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A step before and after a change of settings, with the cut-offs of perplexity."""
+    """A step before and after a change of its settings or of the cut-offs of perplexity."""
 
     before: AnyStep
     after: AnyStep | None
-    """The changed step; None if it is left out."""
+    """The changed step; None if the step is removed."""
     cutoffs_before: Mapping[str, Sequence[float]]
     cutoffs_after: Mapping[str, Sequence[float]]
 
@@ -69,7 +69,7 @@ class Change:
 
 
 def why_unknown(change: Change) -> str:
-    """Returns why the signals cannot decide a change at all; empty if they can."""
+    """Returns why the signals cannot decide about a change at all; empty if they can."""
     before, after = change.before, change.after
     if after is None:
         edits = before.edits_text if isinstance(before, DedupStep) else isinstance(before, C4Lines)
@@ -96,7 +96,7 @@ _KNOWN_FIELDS: Mapping[str, frozenset[str]] = {
     "C4TooLong": frozenset({"max_chars"}),
     BadWords.__name__: frozenset(),
 }
-"""The settings that move a limit on a signal, for steps that judge by more than rules."""
+"""The settings that change a limit on a signal, for steps that use more than a table of rules."""
 
 
 def _rules_differ(change: Change) -> bool:
@@ -124,14 +124,17 @@ def _dropped_here(change: Change, documents: Documents) -> npt.NDArray[np.bool_]
 
 
 def _by_limits(change: Change, documents: Documents) -> Verdicts:
-    """Returns the first limit that each document breaks. Reasons without a limit stay as they were."""
+    """Returns, for each document, the reason of the first limit that it breaks.
+
+    Other drop reasons stay as they were.
+    """
     assert change.after is not None
     limits = limits_of(change.after, change.cutoffs_after)
     was = limits_of(change.before, change.cutoffs_before)
     verdicts: Verdicts = np.full(len(documents), KEPT, dtype=object)
     dropped = _dropped_here(change, documents)
     by_limit = np.isin(documents.reasons, [limit.reason for limit in (*was, *limits)])
-    by_limit |= isinstance(change.after, Language)  # it judges by the score first
+    by_limit |= isinstance(change.after, Language)  # this step checks the score before all else
     verdicts[dropped & ~by_limit] = AS_IT_WAS
     for limit in limits:
         broken, unknown = _broken(limit, was, documents, dropped)
@@ -144,9 +147,10 @@ def _by_limits(change: Change, documents: Documents) -> Verdicts:
 def _broken(
     limit: Limit, was: Sequence[Limit], documents: Documents, dropped: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Returns which documents break a limit, and for which the signal cannot decide it.
+    """Returns two masks: the documents that break a limit, and the documents for which the signal cannot decide.
 
-    A document without the signal that was not dropped here was not judged (published C4), and is not judged now.
+    A document that has no signal and was not dropped here was not checked by this step (published C4). It is not
+    checked now either.
     """
     values = documents.signal(limit.signal)
     missing = np.isnan(values)
@@ -162,7 +166,7 @@ def _broken(
 
 
 def _by_language(change: Change, step: Language, documents: Documents, verdicts: Verdicts) -> Verdicts:
-    """Judges by the score first and then by the language, as the step does."""
+    """Returns verdicts by the score and then by the language, in the order of the step."""
     known = documents.languages != ""
     is_other = ~np.isin(documents.languages, list(step.languages)) if step.languages else np.zeros(len(documents), bool)
     passes = verdicts == KEPT
@@ -173,7 +177,7 @@ def _by_language(change: Change, step: Language, documents: Documents, verdicts:
 
 
 def _by_bucket(change: Change, step: Perplexity, documents: Documents) -> Verdicts:
-    """Judges by the bucket of each perplexity under the new cut-offs."""
+    """Returns verdicts by the bucket of each perplexity under the new cut-offs."""
     values = documents.signal("perplexity")
     verdicts: Verdicts = np.full(len(documents), KEPT, dtype=object)
     missing = np.isnan(values)
@@ -192,7 +196,10 @@ def _by_bucket(change: Change, step: Perplexity, documents: Documents) -> Verdic
 
 
 def _by_dedup(change: Change, step: DedupStep, documents: Documents) -> Verdicts:
-    """Judges by the limits of a dedup. Which of two kept documents would be dropped is not stored, so it is unknown."""
+    """Returns verdicts by the limits of a dedup.
+
+    A run does not store which of two kept documents would be dropped under other limits. Their verdict is unknown.
+    """
     assert isinstance(change.before, DedupStep)
     dropped = _dropped_here(change, documents)
     verdicts: Verdicts = np.full(len(documents), KEPT, dtype=object)

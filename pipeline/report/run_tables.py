@@ -1,4 +1,4 @@
-"""Makes the tables about a run for the page: versions, models, settings, inputs, times, memory."""
+"""Makes the tables about a run for the page: versions, models, settings, inputs, times and memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.report.settings import default_settings, differences, recipe_setti
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of text. ``left`` is the number of columns with words, which are aligned left."""
+    """A table of text. ``left`` has the numbers of the columns with words, which are aligned left."""
 
     title: str
     header: tuple[str, ...]
@@ -20,7 +20,7 @@ class Table:
     note: str = ""
     left: tuple[int, ...] = ()
     is_grouped: bool = False
-    """True if the first cell of a row is a heading above all rows that share it."""
+    """True if the first cell of a row becomes a heading above all consecutive rows with the same first cell."""
 
 
 def tables(state: RunState) -> list[Table]:

@@ -1,4 +1,4 @@
-"""Parses ``--set``: applies settings to those of a run, and returns the steps before and after."""
+"""Parses ``--set``: changes the settings of a run's steps, and returns each step before and after."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from pipeline.report.rejudge import Change
 from pipeline.settings.source_settings import configured
 
 _BUCKET_ENDS = {"head": 0, "middle": 1}
-"""``perplexity.head`` and ``perplexity.middle`` are not settings of the step; its model says where buckets end."""
+"""``perplexity.head`` and ``perplexity.middle`` are not settings of the step: its model has the ends of the buckets."""
 
 
 def parse_changes(state: RunState, settings: Sequence[str]) -> dict[str, list[Change]]:
-    """Parses settings and returns the changed steps by source.
+    """Returns the changed steps by source, from the values of ``--set``.
 
-    A setting is ``SOURCE.STEP.FIELD=VALUE``, ``SOURCE.FIELD=VALUE`` (for every step that has the field) or
+    A value is ``SOURCE.STEP.FIELD=VALUE``, ``SOURCE.FIELD=VALUE`` (for every step that has the field) or
     ``SOURCE.STEP=off``.
 
     Raises:
-        ValueError: a name or a value is wrong; the message lists the known ones.
+        ValueError: a name or a value is wrong. The message lists the known ones.
     """
     by_source: dict[str, dict[str, Any]] = {}
     cutoffs: dict[str, dict[str, list[float]]] = {}
@@ -46,7 +46,7 @@ def parse_changes(state: RunState, settings: Sequence[str]) -> dict[str, list[Ch
             _move_cutoff(cutoffs.setdefault(name, {k: list(v) for k, v in one.cutoffs.items()}), rest, value, setting)
         else:
             _lay(by_source.setdefault(name, {}), one, rest, value, setting)
-    for of_source in cutoffs.values():  # both ends may move, in any order
+    for of_source in cutoffs.values():  # checked at the end, because two values may change both ends
         for language, (head, middle) in of_source.items():
             if head > middle:
                 raise ValueError(f"--set: the head of {language} would end after the middle: {head:g} and {middle:g}")

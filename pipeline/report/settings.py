@@ -1,4 +1,4 @@
-"""Flattens the settings of a run into a table, to compare a run with its recipe or with another run."""
+"""Flattens the settings of a run into a table. A run is compared with its recipe or with another run by such tables."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pipeline.output.fingerprint import recorded
 from pipeline.report.output_state import RunState
 from pipeline.settings.source_settings import configured
 from pipeline.sources import SOURCES
+from pipeline.sources.all_sources import all_sources
 from pipeline.sources.source import Source
 
 _RUN_DEFAULTS = {"seed": 0, "tokens": None, "fraction": 1.0, "exclude": None}
@@ -21,7 +22,7 @@ _ABSENT = "-"
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A setting with two different values, as text."""
+    """A setting that has two different values. The values are texts."""
 
     name: str
     this: str
@@ -48,15 +49,15 @@ def recipe_settings(state: RunState) -> dict[str, str] | None:
         shipped = load_recipe(state.recipe.name)
     except ValueError:
         return None
-    found = _of_recipe(shipped)
+    found, known = _of_recipe(shipped), all_sources(shipped.corpora)
     for one in state.sources:
-        if one.name in SOURCES:
-            found |= _of_source(configured(SOURCES[one.name], shipped.sources.get(one.name, {})))
+        if one.name in known:
+            found |= _of_source(configured(known[one.name], shipped.sources.get(one.name, {})))
     return found | {f"run.{name}": _text(value) for name, value in _RUN_DEFAULTS.items()}
 
 
 def default_settings(state: RunState) -> dict[str, str]:
-    """Returns the defaults of the steps, to compare with if there is no recipe."""
+    """Returns the default settings of readers, joins and steps. A run is compared with them if it has no recipe."""
     found: dict[str, str] = {}
     for one in state.sources:
         if one.name in SOURCES:
@@ -120,7 +121,8 @@ def _flat(where: str, value: Any) -> dict[str, str]:
 
 
 def _text(value: Any) -> str:
-    """
+    """Returns a value of a setting as text.
+
     >>> _text(Decimal("4.50")), _text("4.5"), _text([1, 2]), _text(None)
     ('4.5', '4.5', '1, 2', 'none')
     """

@@ -17,7 +17,7 @@ _WIDTH = 140
 
 
 def console() -> Console:
-    """Returns a console as wide as the terminal, or wide enough for the tables if there is none."""
+    """Returns a console of the terminal's width. Without a terminal it is wide enough for the tables."""
     found = Console()
     return found if found.is_terminal else Console(width=_WIDTH)
 
@@ -33,7 +33,7 @@ def print_table(out: Console, title: str, header: Sequence[str], rows: Sequence[
 
 
 def print_recounts(out: Console, state: RunState, settings: Sequence[str], found: Sequence[Recount]) -> None:
-    """Prints what would be kept and dropped, what is unknown, and the mixture that follows."""
+    """Prints what other settings would keep and drop, what is unknown, and the mixture that would result."""
     out.print(f"with {', '.join(settings)}:", highlight=False, markup=False)
     header = ("source", "kept in the run", "surely kept", "likely", "at most", "tokens in the run", "tokens, likely")
     print_table(out, "documents", header, [_recount_row(one) for one in found])
@@ -91,7 +91,7 @@ def _print_mixture(out: Console, state: RunState, found: Mapping[str, Recount]) 
         one = found.get(name)
         if one is not None and one.kept_before:
             documents = one.likely / one.kept_before
-            # Without the run's token files, documents count instead of tokens.
+            # Without the run's token files, the tokens change like the number of documents.
             is_counted = one.has_tokens and one.tokens_before
             tokens = one.likely_tokens / one.tokens_before if is_counted else documents
             have = SourceTokens(round(have.tokens * tokens), round(have.documents * documents))
@@ -109,7 +109,10 @@ def _print_mixture(out: Console, state: RunState, found: Mapping[str, Recount]) 
 
 
 def _available(state: RunState, name: str) -> SourceTokens | None:
-    """Returns the run's available tokens of a source, without validation; without a manifest, its tokenized ones."""
+    """Returns the tokens of a source that the run could use, without validation; None if they were not counted.
+
+    Without a manifest these are all tokens that the run counted.
+    """
     line = state.manifest["sources"].get(name) if state.manifest else None
     if line is not None:
         return SourceTokens(line["available_tokens"], line["available_documents"])

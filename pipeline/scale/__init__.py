@@ -1,4 +1,4 @@
-"""What the paper's mixture costs, on paper: ``python -m pipeline.scale``.
+"""Estimates what the paper's mixture costs, without running it: ``python -m pipeline.scale``.
 
     sizes of the sources, speeds, prices -> CPU hours, shuffled bytes, memory, dollars
 

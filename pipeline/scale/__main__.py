@@ -1,8 +1,8 @@
 """Computes what the paper's mixture costs: ``python -m pipeline.scale``.
 
-Every figure follows from a table of inputs (below: sizes, speeds of one core, kept shares), the bytes per element
-(taken from the code), and the given prices. All numbers are in this file; if you change one, the result changes.
-Speeds were measured on real input with one core. docs/scale.md explains where the figures come from and what they omit.
+Every figure follows from tables of inputs (below: sizes, speeds of one core, kept shares), the bytes per element (taken
+from the code), and the given prices. All these numbers are in this file; if you change one, the result changes. Speeds
+were measured on real input with one core. docs/scale.md explains where the figures come from and what they omit.
 """
 
 from __future__ import annotations
@@ -26,30 +26,33 @@ _GB, _TB = 1e9, 1e12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceScale:
-    """One source at full size, as in the releases that LLaMA's paper names. ``docs/scale.md`` has the origins."""
+    """One source at full size, as in the releases that LLaMA's paper names.
+
+    ``docs/scale.md`` has the origin of the numbers.
+    """
 
     name: str
     stored_tb: float
-    """Size of the input as published, compressed."""
+    """Size of the input in TB as published, compressed."""
     text_tb: float
-    """Size of the text before the first step."""
+    """Size of the text in TB before the first step."""
     num_docs: float
     kept: float
     """Share of the text's bytes that is kept."""
     dropped_docs: float
-    """Share of the documents (or records) that get a row in the ledger of dropped ones."""
+    """Share of the documents (or records) that are dropped and get a row in ``dropped/``."""
     mb_per_s: float
-    """MB of text per second and core for reading and all steps without the language model (measured)."""
+    """MB of text per second and core, for reading and all steps except the language model (measured)."""
     num_passes: int
-    """Number of times that text is spilled and read again."""
+    """Number of times that the text is spilled and read again."""
     spilled: float
     """Average share of the text that a pass spills."""
     keys_per_doc: int
     shuffles_text: bool = False
-    """True if texts travel in a join (answers to their question, contents to their files)."""
+    """True if a join shuffles the texts (answers to their question, contents to their files)."""
     dedups_lines: bool = False
     num_dumps: int = 1
-    """Number of dumps. Each is cleaned by itself, after reading the keys that earlier dumps keep."""
+    """Number of dumps. Each dump is cleaned separately, after reading the keys that earlier dumps wrote."""
 
 
 SOURCES = (
@@ -70,39 +73,39 @@ SOURCES = (
 )  # fmt: skip
 
 PERPLEXITY_MB_PER_S = 5.5
-"""Speed of normalising, SentencePiece and KenLM together, on the text that reaches them (English pages)."""
+"""MB of text per second and core for normalising, SentencePiece and KenLM together (on English pages)."""
 REACHES_PERPLEXITY = 0.16
-"""Share of CommonCrawl's text that is left after the line dedup and the language filter."""
+"""Share of CommonCrawl's text that is left after the line dedup and the language filter, and gets a perplexity."""
 TOKENIZE_MB_PER_S = 15.0
 MIX_MB_PER_S = 150.0
-"""MB of tokens per second and core, through the shuffle into shards."""
+"""MB of tokens per second and core, from token files through the shuffle into shards."""
 BYTES_PER_TOKEN = 4.0
 ELEMENT_OVERHEAD_BYTES = 30
-"""Overhead per element in a shuffle: key, window, lengths."""
+"""Bytes of overhead per element in a shuffle: key, window, lengths."""
 ELEMENT_SECONDS = 47e-6
-"""Time per element that moves between two stages in different processes (measured on the local runner)."""
+"""Seconds per element that is sent from one stage to another in a different process (measured on the local runner)."""
 KEY_BYTES = 110
 REF_BYTES = 180
 BATCH_TEXT_BYTES = 8e6
 LEDGER_ROW_BYTES = 95
-"""Stored size of a row of ``dropped``: id, stage, reason, detail and four signals, in Parquet with Zstandard. It is an
+"""Stored bytes of a row of ``dropped``: id, stage, reason, detail and four signals, in Parquet with Zstandard. It is an
 upper bound: 36 bytes were measured for 568 CommonCrawl pages, 20 for 1,435 source files, 12 for 2,467 articles."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prices:
-    """List prices in dollars. They change, so each has a flag."""
+    """List prices in dollars. They change, so each price can be set by a flag."""
 
     cpu_hour: float = 0.056
     memory_gb_hour: float = 0.003557
     shuffle_gb: float = 0.011
     disk_gb_month: float = 0.02
-    """The price of a bucket."""
+    """The price of storage in a bucket."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """One line of the table."""
+    """The cost of one stage: one line of the table."""
 
     source: str
     stage: str
@@ -115,11 +118,11 @@ class Stage:
 
 
 def stages_of(s: SourceScale) -> list[Stage]:
-    """Returns the cost of one source, one line per stage."""
+    """Returns the costs of one source, one entry per stage."""
     scale = scale_of(int(s.stored_tb * _TB / s.num_dumps))
     base = (BASE_BYTES + BATCH_BYTES + BUFFER_BYTES) / _GB
     batches = max(s.text_tb * _TB / BATCH_TEXT_BYTES, 1)
-    # A dump reads the keys of all earlier ones: five dumps read twice as many keys as there are.
+    # A dump also reads the keys of all earlier dumps. So with five dumps, each key is read two more times on average.
     keys = s.num_docs * s.keys_per_doc * (1 + (s.num_dumps - 1) / 2)
     found = [
         Stage(
@@ -151,11 +154,11 @@ def stages_of(s: SourceScale) -> list[Stage]:
 
 
 def _line_stage(s: SourceScale, num_buckets: int) -> Stage:
-    """Returns the cost of the line dedup. The lines of a batch that go to one bucket travel together."""
+    """Returns the cost of the line dedup. The lines of a batch that go to the same bucket are sent as one payload."""
     lines = lines_of_input(int(s.stored_tb * _TB))
     lines_per_batch = lines / (s.text_tb * _TB / BATCH_TEXT_BYTES)
     payloads = lines / max(lines_per_batch / num_buckets, 1)
-    verdict_share = 0.6  # share of the lines that are dropped; the answers travel in the same packing as the questions
+    verdict_share = 0.6  # share of the lines that are dropped; verdicts are packed like the lines
     elements = payloads * (1 + verdict_share)
     num_bytes = lines * 9 + lines * verdict_share * 8 + elements * (16 + ELEMENT_OVERHEAD_BYTES)
     in_bucket = lines / s.num_dumps / num_buckets
@@ -179,13 +182,13 @@ def mix_stage(num_tokens: float, width: int = 2) -> Stage:
 
 
 def ledger(sources: Sequence[SourceScale]) -> tuple[float, float]:
-    """Returns the rows and bytes of ``dropped``."""
+    """Returns the number of rows in ``dropped``, and their bytes."""
     rows = sum(s.num_docs * s.dropped_docs for s in sources)
     return rows, rows * LEDGER_ROW_BYTES
 
 
 def print_scale(*, num_tokens: float, days: float, prices: Prices, console: Console) -> None:
-    """Prints the table and the totals."""
+    """Prints the table of costs and the totals."""
     stages = [stage for s in SOURCES for stage in stages_of(s)] + [mix_stage(num_tokens)]
     table = Table(title=f"LLaMA's mixture, {num_tokens:.2g} tokens", title_justify="left")
     for name in (
@@ -230,7 +233,7 @@ def print_scale(*, num_tokens: float, days: float, prices: Prices, console: Cons
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns the exit status."""
+    """Runs the command. Returns its exit status."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.scale", description=str(__doc__).split("\n\n")[0])
     parser.add_argument("--tokens", type=float, default=1.4e12, help="tokens of the stream (default: 1.4e12)")
     parser.add_argument("--days", type=float, default=1.0, help="days that the run may take (default: 1)")

@@ -1,9 +1,9 @@
-"""Simulates how uneven the buckets of a shuffle get, for a billion keys that are counted but never created.
+"""Simulates how uneven the buckets of a shuffle get. It counts a billion keys without creating them.
 
-The count of a line falls with its rank (Zipf), and the most common line is on a share of all pages. A batch sends each
-line's hash at most once, which bounds the hot key. Occurrences go to buckets by hash. Frequent keys are assigned one by
-one. The counts of the many rare keys are drawn from their multinomial distribution. The mixing shuffle distributes
-documents by a hash of their id.
+The number of occurrences of a line falls with its rank (Zipf), and the most common line is on a certain share of all
+pages. A batch sends each line's hash at most once, which limits the most frequent key. Occurrences go to buckets by
+hash. Frequent keys are assigned one by one. The counts of the many rare keys are drawn from their multinomial
+distribution. The mixing shuffle distributes documents by a hash of their id.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from rich.table import Table
 from pipeline.clean.sizing import scale_of
 
 LINE_BUCKETS = scale_of(42 * 10**12).num_line_buckets
-"""The number of buckets for five dumps."""
+"""The number of buckets of the line dedup, for five dumps."""
 _FREQUENT = 2_000_000
-"""The number of most frequent keys that are assigned one by one. The others are drawn."""
+"""The number of the most frequent keys, which are assigned one by one. The others are drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,17 @@ class Skew:
 
 
 def zipf_counts(ranks: np.ndarray, *, exponent: float, most: float, cap: float) -> np.ndarray:
-    """Returns the counts of the keys with these ranks (from 1): ``most`` for the first, at least 1, at most ``cap``."""
+    """Returns the counts of the keys with these ranks (from 1).
+
+    Rank 1 has ``most``; each count is between 1 and ``cap``.
+    """
     return np.clip(most * ranks.astype(np.float64) ** -exponent, 1.0, cap)
 
 
 def skew(
     what: str, *, num_keys: int, num_buckets: int, exponent: float, most: float, cap: float, seed: int = 8
 ) -> Skew:
-    """Distributes ``num_keys`` keys with Zipf's counts over buckets by hash.
+    """Returns the buckets after ``num_keys`` keys with Zipf's counts were distributed by hash.
 
     >>> found = skew("x", num_keys=10**6, num_buckets=64, exponent=1.0, most=1e5, cap=1e9)
     >>> found.largest >= found.hottest_key == 1e5
@@ -61,7 +64,7 @@ def skew(
     counts = zipf_counts(np.arange(1, frequent + 1), exponent=exponent, most=most, cap=cap)
     np.add.at(buckets, chance.integers(0, num_buckets, frequent), counts)
     start = frequent
-    while start < num_keys:  # blocks of ranks grow: within one block the counts are nearly equal
+    while start < num_keys:  # blocks of ranks get larger: within a block the counts are nearly equal
         size = min(max(start // 4, 1), num_keys - start)
         middle = zipf_counts(np.array([start + size / 2]), exponent=exponent, most=most, cap=cap)[0]
         buckets += chance.multinomial(size, np.full(num_buckets, 1 / num_buckets)) * middle
@@ -71,7 +74,7 @@ def skew(
 
 
 def print_skew(*, num_keys: int, console: Console) -> None:
-    """Prints the largest bucket of each shuffle that groups by key."""
+    """Prints how full the largest bucket of each shuffle gets."""
     found = [
         skew("lines, every occurrence", num_keys=num_keys, num_buckets=LINE_BUCKETS, exponent=1.0, most=num_keys / 10,
              cap=1e18),

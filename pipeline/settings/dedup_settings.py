@@ -1,4 +1,4 @@
-"""The ``dedup:`` section of a configuration file: how much a near dedup may remove before the run stops."""
+"""The ``dedup:`` section of a configuration file: how much a near dedup may remove without stopping the run."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from mixtures.from_yaml import with_settings
 class RemovalCeilings:
     """The shares of documents that a near dedup may remove. If it removes more, the run stops.
 
-    They change no output, so they are no part of a source's fingerprint.
+    The ceilings change no output, so they are not part of a source's fingerprint.
     """
 
     max_removed_share: float = 0.5
-    """Of all documents of a source. Ours: a store of 10 trillion tokens once lost a median of 76 % of its sources to a
-    dedup that merged what templates have in common."""
+    """The share of all documents of a source. Ours: a dedup that removes more has most likely compared what a template
+    repeats."""
     max_removed_share_of_language: float = 0.5
     max_removed_share_of_host: float = 1.0
-    """1: no ceiling. A site may well serve every page under two addresses."""
+    """The share of the documents of one host. 1 means no ceiling, because a site may serve every page under several
+    addresses."""
     min_documents: int = 1000
     """Sources, languages and hosts with fewer documents have no ceiling."""
 
@@ -42,7 +43,7 @@ class RemovalCeilings:
         }[kind]
 
     def is_broken(self, kind: str, num_docs: int, num_removed: int) -> bool:
-        """True if more was removed than may be.
+        """True if more documents were removed than the ceiling allows.
 
         >>> RemovalCeilings().is_broken("source", 1000, 501), RemovalCeilings().is_broken("source", 999, 998)
         (True, False)

@@ -11,6 +11,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.sources import SOURCES
 
+_NAMES = f"{' '.join(SOURCES)}, and corpora of FILE"
+
 
 class _Parser(argparse.ArgumentParser):
     """Raises where argparse would print the usage text and end the process."""
@@ -39,8 +41,16 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="Any Apache Beam option may follow, such as --direct_num_workers=N or --runner=DataflowRunner.",
         allow_abbrev=False,
     )
+    _add_inputs(parser)
+    _add_phases(parser)
+    _add_requests(parser)
+    return parser
+
+
+def _add_inputs(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags that say what a run reads and how many tokens it makes."""
     add = parser.add_argument
-    add("--config", metavar="FILE", help="YAML file: recipe, inputs, models, sources' settings, tokenizer, output")
+    add("--config", metavar="FILE", help="YAML file: recipe, inputs, corpora, models, sources, tokenizer, output")
     add(
         "--input",
         metavar="SOURCE=GLOB",
@@ -48,7 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
         default=[],
         help="input files of a source, repeatable; local, gs:// or s3://; a folder stands for all below it",
     )
-    add("--sources", metavar="A,B,...", help=f"only these sources, of: {' '.join(SOURCES)} (default: those with input)")
+    add("--sources", metavar="A,B,...", help=f"only these, of: {_NAMES} (default: those with input)")
     add(
         "--models",
         metavar="DIR",
@@ -70,6 +80,11 @@ def build_parser() -> argparse.ArgumentParser:
         type=_tokens,
         help="length of the stream in tokens, 1.4e12 for example (default: the longest the recipe's epochs allow)",
     )
+
+
+def _add_phases(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags that name the output, the phase, and other outputs to start from."""
+    add = parser.add_argument
     add("--output", metavar="DIR", type=_output, help="where everything is written (default: ./out)")
     add(
         "--phase",
@@ -91,6 +106,11 @@ def build_parser() -> argparse.ArgumentParser:
         help="with --phase=mix: the output of a mixture whose training this one continues; each source goes on where "
         "that one stopped",
     )
+
+
+def _add_requests(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags about chance, documents to leave out, and other ways to run."""
+    add = parser.add_argument
     add("--seed", metavar="N", type=seed_of, help="of the shuffle and of partial epochs (default: 0)")
     add(
         "--fraction",
@@ -104,7 +124,6 @@ def build_parser() -> argparse.ArgumentParser:
     add("--overwrite", action="store_true", help="start over instead of continuing")
     add("--estimate", action="store_true", help="print what would run, and write nothing")
     add("--explain", metavar="SOURCE", help="print the passes over a source's text that its steps lead to, and stop")
-    return parser
 
 
 def _tokens(text: str) -> int:

@@ -1,4 +1,4 @@
-"""Flags and a YAML file into one frozen, validated settings object. Flags win over the file."""
+"""Combines flags and a YAML file into one frozen, validated settings object. Flags replace values of the file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mixtures.config import read_config, recipe_of_config, text_in
+from mixtures.config import corpora_in, decontamination_of_config, read_config, recipe_of_config, text_in
+from mixtures.decontaminate.settings import DecontaminationSettings, parse_settings
 from mixtures.from_yaml import with_settings
 from mixtures.recipe import Recipe
 from pipeline.files.files import is_local
@@ -18,11 +19,14 @@ from pipeline.settings.dedup_settings import RemovalCeilings, ceilings_of
 from pipeline.settings.flags import parse_flags, seed_of
 from pipeline.settings.named_values import check_names
 from pipeline.settings.source_settings import configured
-from pipeline.sources import SOURCES
+from pipeline.sources.all_sources import all_sources
+from pipeline.sources.corpora.declare import corpus_files
 from pipeline.sources.source import Source
 from tokenizer.train.training import TrainSettings
 
 Phase = Literal["all", "clean", "mix"]
+Known = Mapping[str, Source]
+"""All sources that a run can name: those in code and those that its configuration file declares."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +34,9 @@ class RunLimits:
     """Bounds of a run, each settable under ``run:`` in the YAML file."""
 
     sample_docs: int = 100
-    """Of each stage and reason so many dropped documents keep their text."""
+    """Number of dropped documents per stage and reason whose text is kept."""
     dropped_share: float = 1.0
-    """Of what is dropped this share gets a row in ``dropped``, besides the sample; 0: counts and the sample only."""
+    """Share of the dropped documents that get a row in ``dropped``, besides the sample. 0 keeps only the sample."""
     max_bad_records: int = 1000
     max_bad_share: float = 0.01
     """A source stops the run when more records than both limits are bad."""
@@ -49,12 +53,12 @@ class RunLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All that a run is asked for. Made by :func:`parse`; nothing downstream reads flags or YAML again."""
+    """All settings of a run. :func:`parse` makes this object, and no other code reads flags or YAML."""
 
     inputs: Mapping[str, tuple[str, ...]]
-    """Globs by source; empty: the sample that ships."""
+    """Globs by source. If empty, the run uses the bundled sample."""
     sources: Mapping[str, Source]
-    """The sources of this run, with its settings, in the order of the table."""
+    """The sources of this run with their settings, in the order of ``SOURCES``."""
     recipe: Recipe
     output: str
     models: str | None
@@ -63,20 +67,23 @@ class Settings:
     num_tokens: int | None
     phase: Phase
     clean_from: str | None
-    """The output of another run, whose clean documents are mixed."""
+    """The output folder of another run whose clean documents are mixed."""
     continue_from: str | None
-    """The output of the mixture that this one continues."""
+    """The output folder of the mixture that this one continues."""
     seed: int
     fraction: float
     exclude: str | None
     overwrite: bool
     estimate: bool
     explain: Source | None
-    """The source that is only to be explained, with its settings; it needs no input."""
+    """The source of --explain, with its settings. It is only explained, so it needs no input."""
     limits: RunLimits
     ceilings: RemovalCeilings
+    """The shares of documents that a near dedup may remove."""
     accept_removal: frozenset[str]
-    """Sources whose near dedup may remove more than the ceilings."""
+    """The sources of which a near dedup may remove more than the ceilings."""
+    decontamination: DecontaminationSettings | None
+    """The evaluation sets that the documents are searched for; None if they are not searched."""
     beam_args: tuple[str, ...]
 
     @property
@@ -88,17 +95,20 @@ def parse(argv: Sequence[str]) -> Settings:
     """Reads flags and the YAML file they name.
 
     Raises:
-        ValueError: the request is wrong; one line that says what and how to mend it.
+        ValueError: the request is wrong. The message says in one line what is wrong and how to correct it.
     """
     flags, beam_args = parse_flags(argv)
     config = _config(flags.config)
-    inputs = _inputs(flags.input, config.get("inputs"))
+    corpora = corpora_in(config, default="llama")
+    known = all_sources(corpora)
+    declared = {name: files for name, one in corpora.items() if (files := corpus_files(name, one))}
+    inputs = {**declared, **_inputs(flags.input, config.get("inputs"), known)}
     has_own_data = inputs or flags.phase == "mix" or flags.explain
-    recipe = _recipe(config, default="llama" if has_own_data else "sample", inputs=inputs)
+    recipe = _recipe(config, known, default="llama" if has_own_data else "sample", inputs=inputs)
     TrainSettings.of(recipe.tokenizer)  # a wrong one is said now, not after the cleaning
     tokenizer = flags.tokenizer or (config["tokenizer"] if isinstance(config.get("tokenizer"), str) else None)
-    names = _source_names(flags.sources, inputs, recipe)
-    sources = {n: configured(SOURCES[n], recipe.sources.get(n, {})) for n in names}
+    names = _source_names(flags.sources, inputs, recipe, known)
+    sources = {n: configured(known[n], recipe.sources.get(n, {})) for n in names}
     for source in sources.values():
         check_names(source)
     exclude = flags.exclude or text_in(config, "exclude")
@@ -125,16 +135,17 @@ def parse(argv: Sequence[str]) -> Settings:
         exclude=exclude,
         overwrite=flags.overwrite,
         estimate=flags.estimate,
-        explain=_explained(flags.explain, recipe),
+        explain=_explained(flags.explain, recipe, known),
         limits=_limits(config.get("run")),
         ceilings=ceilings_of(config.get("dedup")),
-        accept_removal=frozenset(_known(name, "--accept-removal") for name in flags.accept_removal),
+        accept_removal=frozenset(_known(name, "--accept-removal", known) for name in flags.accept_removal),
+        decontamination=_decontamination(config),
         beam_args=beam_args,
     )
 
 
 def _config(path: str | None) -> dict[str, Any]:
-    """The mapping of the configuration file, every key of it known."""
+    """Returns the content of the configuration file. Raises ValueError if the file does not exist."""
     if path is None:
         return {}
     if not Path(path).exists() and not path.isidentifier():
@@ -154,7 +165,10 @@ def _output(path: str) -> str:
 
 
 def _clean_from(flags: argparse.Namespace, output: str) -> str | None:
-    """The folder that --from names. Raises ValueError where it cannot be meant."""
+    """Returns the folder of --from, or else of --continue-from, or None.
+
+    Raises ValueError if --from does not fit the other flags.
+    """
     if flags.clean_from is None:
         return _output(flags.continue_from) if flags.continue_from else None
     folder = _output(flags.clean_from)
@@ -166,7 +180,7 @@ def _clean_from(flags: argparse.Namespace, output: str) -> str | None:
 
 
 def _continue_from(flags: argparse.Namespace, output: str) -> str | None:
-    """The folder that --continue-from names. Raises ValueError where it cannot be meant."""
+    """Returns the folder of --continue-from, or None. Raises ValueError if the flag does not fit the other flags."""
     if flags.continue_from is None:
         return None
     if flags.phase != "mix":
@@ -185,28 +199,29 @@ def _is_same(folder: str, output: str) -> bool:
     return is_local(folder) and is_local(output) and Path(folder).resolve() == Path(output).resolve()
 
 
-def _recipe(config: Mapping[str, Any], *, default: str, inputs: Iterable[str]) -> Recipe:
-    """The recipe the file names (or the default), with what the file itself says laid over it."""
+def _recipe(config: Mapping[str, Any], known: Known, *, default: str, inputs: Iterable[str]) -> Recipe:
+    """Returns the recipe that the file names (or the default). The file's own values replace those of the recipe."""
     recipe = recipe_of_config(config, default=default, inputs=inputs)
-    unknown = [n for n in (*recipe.weights, *recipe.sources) if n not in SOURCES]
+    unknown = [n for n in (*recipe.weights, *recipe.sources) if n not in known]
     if unknown:
-        raise ValueError(f"recipe {recipe.name}: {unknown[0]} is not a source; there are: {' '.join(SOURCES)}")
+        raise ValueError(f"recipe {recipe.name}: {unknown[0]} is not a source; there are: {' '.join(known)}; "
+                         "one of your own is declared under corpora")  # fmt: skip
     return recipe
 
 
-def _inputs(flags: Sequence[str], in_file: Any) -> dict[str, tuple[str, ...]]:
-    """Globs by source: the flags', or the file's for a source that no flag names."""
+def _inputs(flags: Sequence[str], in_file: Any, known: Known) -> dict[str, tuple[str, ...]]:
+    """Returns the globs of each source: those of the flags, or those of the file if no flag names the source."""
     given: dict[str, tuple[str, ...]] = {}
     for flag in flags:
         name, equals, glob = flag.partition("=")
         if not equals or not glob:
             raise ValueError(f"--input {flag}: write SOURCE=GLOB, such as --input books='books/*.txt'")
-        given[_known(name, "--input")] = (*given.get(name, ()), glob)
+        given[_known(name, "--input", known)] = (*given.get(name, ()), glob)
     if in_file is None:
         return given
     if not isinstance(in_file, Mapping):
         raise ValueError("inputs in the config file must map a source to its globs")
-    return {**{_known(str(n), "inputs"): _globs(str(n), g) for n, g in in_file.items()}, **given}
+    return {**{_known(str(n), "inputs", known): _globs(str(n), g) for n, g in in_file.items()}, **given}
 
 
 def _globs(name: str, given: Any) -> tuple[str, ...]:
@@ -216,34 +231,39 @@ def _globs(name: str, given: Any) -> tuple[str, ...]:
     return tuple(globs)
 
 
-def _known(name: str, where: str) -> str:
-    if name not in SOURCES:
-        close = difflib.get_close_matches(name, SOURCES, 1)
+def _known(name: str, where: str, known: Known) -> str:
+    if name not in known:
+        close = difflib.get_close_matches(name, known, 1)
         hint = f"; did you mean {close[0]}?" if close else ""
-        raise ValueError(f"{where}: {name!r} is not a source{hint} (there are: {', '.join(SOURCES)})")
+        raise ValueError(f"{where}: {name!r} is not a source{hint} (there are: {', '.join(known)})")
     return name
 
 
-def _source_names(flag: str | None, inputs: Mapping[str, Any], recipe: Recipe) -> list[str]:
-    """The sources of this run, in the table's order."""
+def _source_names(flag: str | None, inputs: Mapping[str, Any], recipe: Recipe, known: Known) -> list[str]:
+    """Returns the names of the sources of this run, in the order of all that are known."""
     if flag is None:
         wanted = set(inputs) or set(recipe.weights)
     else:
-        wanted = {_known(n.strip(), "--sources") for n in flag.split(",") if n.strip()}
+        wanted = {_known(n.strip(), "--sources", known) for n in flag.split(",") if n.strip()}
         if not wanted:
             raise ValueError("--sources: names no source")
         without = sorted(wanted - set(inputs)) if inputs else []
         if without:
             raise ValueError(f"--sources: {without[0]} has no input; add --input {without[0]}=GLOB")
-    return [name for name in SOURCES if name in wanted]
+    return [name for name in known if name in wanted]
 
 
-def _explained(flag: str | None, recipe: Recipe) -> Source | None:
+def _explained(flag: str | None, recipe: Recipe, known: Known) -> Source | None:
     if flag is None:
         return None
-    name = _known(flag, "--explain")
-    return configured(SOURCES[name], recipe.sources.get(name, {}))
+    name = _known(flag, "--explain", known)
+    return configured(known[name], recipe.sources.get(name, {}))
 
 
 def _limits(given: Any) -> RunLimits:
     return RunLimits() if given is None else with_settings(RunLimits(), given, "run")
+
+
+def _decontamination(config: Mapping[str, Any]) -> DecontaminationSettings | None:
+    given = decontamination_of_config(config)
+    return None if given is None else parse_settings(given)

@@ -4,8 +4,12 @@
 
 - ``source``: what a source is. Read it first.
 - ``dedup_steps``: the steps that need all documents of a source.
+- ``min_hash_step``: the near dedup that any source can have.
 - One file or folder per source: see the table ``SOURCES`` below.
 - ``formats``: file formats that several sources share.
+- ``corpora``: sources that a configuration file declares.
+- ``all_steps``: every step by name, of which a configuration file makes lists.
+- ``all_sources``: the sources of a run: those in the table and those declared.
 
 >>> [step.NAME for step in SOURCES["stack_exchange"].steps]
 ['duplicate_id', 'detect_language']
@@ -27,4 +31,4 @@ from pipeline.sources.wikipedia.reader import SOURCE as WIKIPEDIA
 SOURCES: dict[str, Source] = {
     source.name: source for source in (COMMON_CRAWL, C4, GITHUB, WIKIPEDIA, BOOKS, ARXIV, STACK_EXCHANGE)
 }
-"""The sources by name, in the order of the table of the paper."""
+"""The sources by name, in the order of the paper's table."""

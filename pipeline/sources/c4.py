@@ -1,12 +1,12 @@
-"""C4 (15 %): the published JSON, or made again from CommonCrawl's WET files by the rules of TensorFlow Datasets.
+"""C4 (15 % of the mixture): the published JSON, or C4 made again from WET files by the rules of TensorFlow Datasets.
 
 Published C4 is only deduplicated by url, because every rule was applied when it was made. Pages of WET files go through
 all rules of ``c4_utils`` in their order (:mod:`filters.c4.lines_and_pages`). Both kinds can be given together; the
 column ``_form`` tells them apart.
 
-The id is the url and the time of the fetch, ``URL@TIMESTAMP``. A page that was fetched twice is two records, of which
-the newest is kept (``duplicate_url``); a record that is read twice is one (``duplicate_id``). Rows without a url have
-the SHA-256 of their text as their id.
+The id is the url and the time of the fetch, ``URL@TIMESTAMP``. A page that was fetched twice gives two records, of
+which the newest is kept (``duplicate_url``). A record that is read twice is kept once (``duplicate_id``). Rows without
+a url have the SHA-256 of their text as their id.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from pipeline.sources.source import DataLicence, Document, InputFile, Opener, Re
 JSON_ENDINGS = (".json", ".jsonl", ".json.gz", ".jsonl.gz", ".json.zst", ".jsonl.zst")
 WET_ENDINGS = (".wet", ".wet.gz")
 METADATA_PREFIXES = ("WARC", "CONTENT-", "Content-")
-"""c4_utils ``_METADATA_PREFIXES``: lines of a page that begin like a header are dropped."""
+"""The beginnings of lines that are dropped because they look like a header (c4_utils ``_METADATA_PREFIXES``)."""
 
 _SCHEME = re.compile(r"https?:\/\/(www\.)?")
 _TRACKING = re.compile(r"\?(utm_|ref|feed).*")
 
 
 def url_key(url: str) -> str:
-    """Returns the form of a url by which pages are equal (c4_utils ``normalize_url``).
+    """Returns the part of a url by which pages are compared (c4_utils ``normalize_url``).
 
     >>> url_key("https://www.example.com/news/?utm_source=mail")
     'example.com/news'
@@ -46,7 +46,7 @@ def url_key(url: str) -> str:
 
 
 def split_hash(document_id: str) -> int:
-    """Returns the number by which documents are held out. The smallest thousandth is the original's validation split.
+    """Returns a hash by which documents are held out. The documents in the original validation split have the smallest.
 
     c4.py holds out the pages for which ``md5(url_key(url)) % 1000`` is 0. So a ``validation`` share of 0.001 is exactly
     that split; a larger share contains it, and a smaller one is part of it.
@@ -105,7 +105,7 @@ class C4Reader(Reader):
         return path.lower().endswith((*WET_ENDINGS, *JSON_ENDINGS))
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """Makes each file a unit. The ending of its name decides its kind.
+        """Returns one unit per file. The ending of the file's name decides the unit's kind.
 
         Raises:
             ValueError: a name has none of the known endings.
@@ -180,7 +180,7 @@ def _string(value: object) -> str | None:
 
 
 def c4_source(*, is_for_published: bool = False, english: C4English | None = None) -> Source:
-    """Returns the source. ``is_for_published`` applies every rule to published C4 a second time."""
+    """Returns the source C4. With ``is_for_published`` every rule is also applied to published C4, a second time."""
     return Source(
         name="c4",
         reader=C4Reader(),

@@ -35,9 +35,9 @@ from pipeline.sources.source import DataLicence, Document, InputFile, Opener, Re
 _KIND_OF_ENDING = {".wet.gz": "wet", ".wet": "wet", ".warc.gz": "warc", ".warc": "warc"}
 _DUMP = re.compile(r"CC-MAIN-\d{4}-\d{2}(?!\d)")
 _UNSTRIPPED_LINE = re.compile(r"\n(?:(?<=[^\S\n]\n)|(?=[^\S\n]))")
-"""White space next to a line end. CommonCrawl removes it except in ``<pre>`` (ia-web-commons,
-ExtractingParseObserver.handleTextNode and appendParagraphSeparator). Searching for it takes a third of the time of
-splitting, stripping and joining: the pattern begins with a literal character, to which ``re`` jumps."""
+"""Matches white space next to a line end. CommonCrawl removes such white space except in ``<pre>`` (ia-web-commons,
+ExtractingParseObserver.handleTextNode and appendParagraphSeparator). The search takes a third of the time of splitting,
+stripping and joining, because ``re`` jumps to the literal character with which the pattern begins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +84,7 @@ class CommonCrawlReader(Reader):
             raise ValueError(f"dump must be a name of letters, digits, '-' and '_', not {self.dump!r}")
 
     def expand(self, given: str, open_file: Opener) -> list[str] | None:
-        """Returns the files that a published list names (``wet.paths.gz``, ``LIST@PREFIX``); None for other paths."""
+        """Returns the files in a published list (``wet.paths.gz``, ``LIST@PREFIX``); None for other paths."""
         found = paths_list_of(given)
         return None if found is None else expand_paths_list(found[0], open_file, prefix=found[1])
 
@@ -92,11 +92,14 @@ class CommonCrawlReader(Reader):
         return path.lower().endswith(tuple(_KIND_OF_ENDING))
 
     def dump_of(self, path: str) -> str:
-        """Returns the dump that the path names, else the setting ``dump``."""
+        """Returns the dump that the path names. If it names none, returns the setting ``dump``."""
         return _dump_of_path(path) or self.dump
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """Makes each file a unit. The ending of its name decides its kind; an unknown ending is an error."""
+        """Returns one unit per file.
+
+        The ending of the name decides its kind. Raises ValueError for an unknown ending.
+        """
         num_of_dump: Counter[str] = Counter()
         units = []
         for file in sorted(files, key=lambda file: file.path):
@@ -107,7 +110,10 @@ class CommonCrawlReader(Reader):
         return units
 
     def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | Rejected]:
-        """Yields a file's pages. If a server stops responding, the pages so far are kept and the rest is rejected."""
+        """Yields the pages of a file.
+
+        If a server stops responding, the pages so far are kept and the rest is rejected.
+        """
         try:
             for page in self._pages(unit, open_file):
                 if not isinstance(page, Rejected):
@@ -128,7 +134,7 @@ class CommonCrawlReader(Reader):
 
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
-"""Characters of a dump's name, which is part of file names."""
+"""Matches the name of a dump. The name becomes part of file names."""
 
 
 def _kind(path: str) -> str:
@@ -181,7 +187,7 @@ def _document_of_html(page: HtmlRecord, dump: str, is_main_content: bool) -> Doc
 
 
 def _title_and_text(content: str) -> tuple[str, str]:
-    r"""Splits a WET record's text as cc_net/process_wet_file.py does. A line end at the very end adds no line.
+    r"""Returns (title, text) of a WET record, split as in cc_net/process_wet_file.py. A final line end adds no line.
 
     >>> _title_and_text(" Title \r\na\n\n b \n")
     ('Title', 'a\n\nb')

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Self
 
 import pyarrow as pa
 
@@ -97,11 +97,19 @@ class DedupStep:
         """Raises ValueError if a setting names a column that the source does not have."""
 
 
-def _check_columns(step: str, columns: Collection[str], **settings: str | None) -> None:
+def check_columns(step: str, columns: Collection[str], **settings: str | None) -> None:
+    """Raises ValueError if one of the settings names a column that the source does not have."""
     known = {"id", "text", "language", *columns}
     for setting, column in settings.items():
         if column is not None and column not in known:
             raise ValueError(f"{step}: {setting} must be one of {', '.join(sorted(known))}, not {column!r}")
+
+
+def check_scope(step: str, scope: str, words: Collection[str], columns: Collection[str]) -> None:
+    """Raises ValueError if a scope is neither one of the given words nor a column of the source."""
+    scopes = {*words, *columns, *(name.removeprefix("_") for name in columns)}
+    if scope not in scopes:
+        raise ValueError(f"{step}: scope must be one of {', '.join(sorted(scopes))}, not {scope!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +134,7 @@ class ExactDedup(DedupStep):
             raise ValueError(f"{self.NAME}: set newest or earliest, not both")
 
     def check(self, columns: Collection[str]) -> None:
-        _check_columns(self.NAME, columns, key=self.key, newest=self.newest, earliest=self.earliest)
+        check_columns(self.NAME, columns, key=self.key, newest=self.newest, earliest=self.earliest)
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -203,10 +211,8 @@ class LineDedup(DedupStep):
         return self.scope in ("dump", "group", "document")
 
     def check(self, columns: Collection[str]) -> None:
-        scopes = {"all", "document", *columns, *(name.removeprefix("_") for name in columns)}
-        if self.scope not in scopes:
-            raise ValueError(f"{self.NAME}: scope must be one of {', '.join(sorted(scopes))}, not {self.scope!r}")
-        _check_columns(self.NAME, columns, rank=self.rank)
+        check_scope(self.NAME, self.scope, {"all", "document"}, columns)
+        check_columns(self.NAME, columns, rank=self.rank)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,84 +259,3 @@ class NearDedup(DedupStep):
     @property
     def names_kept(self) -> bool:
         return True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MinHashDedup(DedupStep):
-    """Drops a document if more than ``max_overlap`` of its word n-grams stand in one document that is kept.
-
-    Shared bands of MinHash signatures and shared sampled n-grams nominate pairs. All n-grams of both documents decide.
-    The document with the most n-grams stays, then the one with the smallest hash of its id, text and other columns.
-    Documents with fewer than ``min_ngrams`` n-grams are not compared.
-    """
-
-    REASON: ClassVar[str] = "near_duplicate"
-    SIGNAL: ClassVar[str] = "overlap"
-    """The signal of a dropped document: its overlap with the kept one, by the measure that decides."""
-    COUNTED_SETTINGS: ClassVar[frozenset[str]] = frozenset({"max_overlap"})
-    GROUP_SIZE: ClassVar[str] = "near_dedup_group_size"
-    """The column of a kept document: 1 + the number of documents that were dropped for it."""
-
-    NAME: str = "near_dedup"
-    max_overlap: float = 0.8
-    """Above this overlap a document is dropped."""
-    measure: Literal["containment", "jaccard"] = "containment"
-    """``containment``: shared n-grams / n-grams of the dropped document. ``jaccard``: shared / all of both."""
-    ngram_words: int = 5
-    method: Literal["both", "minhash", "sampled"] = "both"
-    """What nominates pairs. MinHash misses a document in a much longer one, sampling misses very short documents."""
-    threshold: float = 0.5
-    """The Jaccard similarity for which ``datasketch.MinHashLSH`` chooses the bands."""
-    num_perm: int = 64
-    seed: int = 1
-    keep_one_in: int = 16
-    """One n-gram of this many is sampled."""
-    min_ngrams: int = 10
-    DATA_VERSION: int = 1
-    rule: str = field(default="", compare=False)
-    cite: str = field(default="Broder 1997 (containment, MinHash); verification ours", compare=False)
-
-    def __post_init__(self) -> None:
-        at_least = {"ngram_words": 1, "num_perm": 2, "keep_one_in": 1, "min_ngrams": 1}
-        for name, smallest in at_least.items():
-            if getattr(self, name) < smallest:
-                raise ValueError(f"{name} must be at least {smallest}, not {getattr(self, name)}")
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed must be from 0 to below 2**32, not {self.seed}")
-        if not 0 < self.threshold < 1:
-            raise ValueError(f"threshold must be above 0 and below 1, not {self.threshold}")
-        if not 0.3 <= self.max_overlap < 1:
-            raise ValueError(f"max_overlap must be from 0.3 to below 1, not {self.max_overlap}: candidates under 0.3 "
-                             "are not looked for")  # fmt: skip
-
-    @property
-    def reasons(self) -> tuple[str, ...]:
-        return (self.REASON,)
-
-    @property
-    def rules(self) -> tuple[Rule, ...]:
-        return (Rule(self.REASON, self.SIGNAL, ">", self.max_overlap, "ours"),)
-
-    def overlap(self, containment: float, jaccard: float) -> float:
-        """Returns the measurement that is compared with ``max_overlap``."""
-        return containment if self.measure == "containment" else jaccard
-
-    def may_fall_above(self, before: Self) -> float | None:
-        return -math.inf if self.max_overlap < before.max_overlap else None  # overlaps of kept documents are not stored
-
-    @property
-    def columns(self) -> Mapping[str, pa.DataType]:
-        return {self.GROUP_SIZE: pa.int64()}
-
-    @property
-    def travels(self) -> str:
-        keys = {"both": "its bands and sampled n-grams", "minhash": "its bands", "sampled": "its sampled n-grams"}
-        return f"per document: a key (24 bytes) for each of {keys[self.method]}, the id and the address"
-
-    @property
-    def names_kept(self) -> bool:
-        return True
-
-
-OPTIONAL_STEPS: Mapping[str, DedupStep] = {step.NAME: step for step in (MinHashDedup(),)}
-"""Steps that a configuration file can add to any source, as its last step. Books have a near dedup of their own."""

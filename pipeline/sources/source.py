@@ -1,14 +1,14 @@
-"""Defines what a source is. A source is a value and knows no Beam, so it can be read in a test or at the prompt.
+"""Defines what a source is. A source is a value without Beam, so it can be used in a test or at the prompt.
 
-A source says how its files are split into units (the smallest piece of input that one worker reads on its own), how a
-unit is read into documents, and which steps the documents pass, in order.
+A source defines how its files are split into units (the smallest piece of input that one worker reads on its own), how
+a unit is read into documents, and which steps the documents pass, in order.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO, ClassVar, Protocol
 
 import pyarrow as pa
@@ -20,8 +20,8 @@ UNKNOWN_FORM = "unknown_form"
 """The kind of a unit for a file in an unsupported format, and the reason with which the file is rejected."""
 
 Document = dict[str, Any]
-"""A document as a reader yields it: ``id``, ``text``, optionally ``language``, and the columns of the reader. The id
-comes from the record itself, never from the place where it was read."""
+"""A document as a reader yields it: ``id``, ``text``, optionally ``language``, and the columns of the reader. The id is
+made from the record itself, never from the place where the record was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +34,23 @@ class InputFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
-    """The smallest piece of input that one worker reads on its own: a file, or a byte range of one."""
+    """The smallest piece of input that one worker reads on its own: a file, or a byte range of a file."""
 
     path: str
     num_bytes: int
     kind: str = ""
-    """The format or role of the file (``wet``, ``warc``, ``contents``, ...). Each reader has its own kinds."""
+    """The format or role of the file (``wet``, ``warc``, ``contents``, ...). Each reader defines its own kinds."""
     start: int = 0
     end: int | None = None
-    """The end of a byte range that begins at ``start``; None is the end of the file. Each reader defines what a range
-    contains."""
+    """The end of a byte range from ``start``; None for the end of the file. Each reader defines what is in a range."""
     origin: str = ""
-    """The container that the bytes were unpacked from, if they are not from ``path`` itself."""
+    """The container from which the bytes were unpacked; empty if they are from ``path`` itself."""
     group: int = 0
     """The number of the group of files that the unit belongs to, if the reader makes groups."""
 
     @property
     def location(self) -> str:
-        """The location of the unit for messages: the container that it was unpacked from, or its file."""
+        """The location of the unit for messages: the container from which it was unpacked, or its file."""
         return self.origin or self.path
 
 
@@ -60,14 +59,14 @@ class Rejected:
     """A record that did not become a document. It is counted under ``records``, and written to ``dropped/``."""
 
     location: str
-    """The place of the record: ``FILE#MEMBER``, ``FILE@BYTE_OFFSET`` or ``FILE:LINE``."""
+    """The location of the record: ``FILE#MEMBER``, ``FILE@BYTE_OFFSET`` or ``FILE:LINE``."""
     reason: str
     """The drop reason in snake_case: ``truncated_gzip``, ``not_json``, ``pdf``, ``redirect``, ..."""
     detail: str = ""
     is_bad: bool = True
-    """True if the input is broken. It counts towards the ceiling of bad records. A PDF or a redirect is not broken."""
+    """True if the input is broken. It counts towards the limit of bad records. A PDF or a redirect is not broken."""
     is_whole_file: bool = False
-    """True if nothing (more) of a file could be read, which counts towards the ceiling of unreadable files."""
+    """True if nothing (more) of a file could be read. Such files count towards the limit of unreadable files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,7 @@ class Opener(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Consecutive complete records from a container."""
+    """Consecutive complete records that were unpacked from a container."""
 
     kind: str
     origin: str
@@ -94,40 +93,40 @@ class Chunk:
 
 
 class Reader(ABC):
-    """The base class of the readers: a frozen dataclass whose fields are settings of the source.
+    """The base class of the readers. A reader is a frozen dataclass whose fields are settings of the source.
 
-    A subclass states only what differs from the defaults below.
+    A subclass defines only what differs from the defaults below.
     """
 
     __slots__ = ()
 
     DATA_VERSION: ClassVar[int] = 1
-    """Increase it when the same input and settings would give other documents. CHANGELOG says why."""
+    """Increase it when the same input and settings would give other documents. The CHANGELOG gives the reasons."""
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
-    """The source's own columns that ``read`` fills. Those that begin with ``_`` are not written to ``clean/``."""
+    """The source's own columns that ``read`` fills. Columns that begin with ``_`` are not written to ``clean/``."""
     RULE: ClassVar[str] = ""
-    """What the reader does to documents, for the table in ``docs/recipe.md``. If empty, the table has the first
+    """What the reader does to documents, for the table in ``docs/recipe.md``. If it is empty, the table has the first
     paragraph of the docstring."""
     CITE: ClassVar[str] = "ours"
-    """Where that comes from, for the same table."""
+    """The origin of this rule, for the same table."""
     BROKEN: ClassVar[tuple[str, ...]] = ()
-    """The reasons of records that are broken. They count towards the ceilings at which a run stops."""
+    """The reasons of broken records. They count towards the limits at which a run stops."""
     NOT_BROKEN: ClassVar[tuple[str, ...]] = ()
-    """The reasons of records that are as they should be, but no documents: a redirect, a PDF."""
+    """The reasons of records that are intact but are not documents, such as a redirect or a PDF."""
     CONTAINERS: ClassVar[frozenset[str]] = frozenset()
     """The ``kind`` of units that only one task can unpack (a .7z). ``unpack`` splits them into chunks. The pipeline
-    spills the chunks to files, and gives them to ``read`` as units that are read in parallel: ``path`` is the spill
-    file, ``origin`` and ``kind`` are those of the chunk."""
+    spills the chunks to files, and gives them to ``read`` as units that are read in parallel. The ``path`` of such a
+    unit is the spill file; its ``origin`` and ``kind`` are those of the chunk."""
     HAS_DUMPS: ClassVar[bool] = False
-    """True if the files come in dumps, one after another. Then a newer dump is cleaned without reading older ones."""
+    """True if the files come in dumps, one after another. Then a newer dump is cleaned without reading older dumps."""
 
     @abstractmethod
     def knows(self, path: str) -> bool:
-        """True if the source reads files with names like this one."""
+        """True if the source reads files with such a name."""
 
     @abstractmethod
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """Splits files, all of known names, into units.
+        """Splits files into units. The names of all files are known to the source.
 
         Raises:
             ValueError: the files cannot be read together.
@@ -135,29 +134,36 @@ class Reader(ABC):
 
     @abstractmethod
     def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | TableRow | Rejected]:
-        """Yields the records of a unit. A broken record becomes a ``Rejected``, and reading goes on after it."""
+        """Yields the records of a unit. A broken record becomes a ``Rejected``, and reading continues after it."""
 
     def unpack(self, unit: Unit, open_file: Opener) -> Iterator[Chunk | Rejected]:
-        """Yields the content of a container in chunks of about 8 MB, split between two records."""
+        """Yields the content of a container in chunks of about 8 MB. The content is split only between records."""
         raise NotImplementedError(f"{type(self).__name__} names no containers")
 
     def dump_of(self, path: str) -> str:
-        """Returns the dump that a file belongs to, by its path. Dumps sort by date. Empty if the path names none."""
+        """Returns the dump that a file belongs to, from its path; empty if the path names none.
+
+        Names of dumps sort by date.
+        """
         return ""
 
     def is_side_table(self, path: str) -> bool:
-        """True if the file is a table that documents are joined with. ``--fraction`` always reads all of those."""
+        """True if the file is a table that documents are joined with.
+
+        Such tables are always read completely (``--fraction``).
+        """
         return False
 
     def expand(self, given: str, open_file: Opener) -> list[str] | None:
-        """Returns the paths that a list file (``wet.paths``) names; None if ``given`` is no such list."""
+        """Returns the paths in a list of files (``wet.paths``); None if ``given`` is not such a list."""
         return None
 
 
 class Join:
-    """The base class of joins: a frozen dataclass whose fields are settings, with the pure rules of the join.
+    """The base class of joins. A join is a frozen dataclass whose fields are settings. It has the rules of the join.
 
-    ``pipeline/clean/joins`` runs them: one file per join, and one table, ``JOINS``, that maps each class to its file.
+    ``pipeline/clean/joins`` runs the joins. It has one file per join, and one table, ``JOINS``, that maps each class to
+    its file.
     """
 
     __slots__ = ()
@@ -167,11 +173,11 @@ class Join:
     OPENS_BATCHES: ClassVar[bool] = False
     """True if the join spills documents before their first step, so that the first segment opens batches."""
     FIRST_PASS: ClassVar[str] = "read"
-    """The name that the pass over joined documents has in the graph, unless it opens batches."""
+    """The name in the graph of the pass over joined documents, unless this pass opens batches."""
     EXPLAINED: ClassVar[tuple[str, ...]] = ()
-    """What the join does, line by line (``--explain`` prints it)."""
+    """What the join does, line by line. ``--explain`` prints it."""
     SIDE_TABLES: ClassVar[frozenset[str]] = frozenset()
-    """The ``kind`` of units that hold rows but no documents. An estimate reads none of them."""
+    """The ``kind`` of units that have rows but no documents. An estimate does not read them."""
 
 
 AnyStep = Step | DedupStep
@@ -183,7 +189,7 @@ class DataLicence:
 
     name: str
     asks: str
-    """What the licence asks of those who pass the text on."""
+    """What the licence requires from those who pass the text on."""
     link: str
 
 
@@ -208,11 +214,18 @@ class Source:
     split_hash: Callable[[str], int] | None = None
     """Maps a document's id to a uniform 64-bit number. Documents with the smallest numbers are held out for validation.
     The default is the hash of the id that all sources share."""
+    declared: Mapping[str, Any] | None = field(default=None, compare=False)
+    """What a configuration file says of the source that is no setting: of a corpus without code its declaration, of
+    another source its ``steps``. None if it says neither."""
 
     def __post_init__(self) -> None:
         columns = {*self.reader.COLUMNS}
         for step in self.steps:
             if isinstance(step, Step):
+                lacking = [name for name in step.NEEDS if name not in columns]
+                if lacking:
+                    raise ValueError(f"{self.name}: the step {step.NAME} reads the column {lacking[0]}, which neither "
+                                     "the input nor a step before it gives")  # fmt: skip
                 columns |= set(step.COLUMNS)
         for step in self.steps:
             if isinstance(step, DedupStep):

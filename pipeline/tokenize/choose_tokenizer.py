@@ -1,7 +1,7 @@
-"""Chooses the tokenizer of a run: the one that is named, the one that the output's shards were made with, or a new one.
+"""Chooses the tokenizer of a run: a given one, the one with which the output's shards were made, or a new one.
 
-A tokenizer with which shards were made stays, whatever else changes: another one of the same size would give the ids of
-a trained model other meanings. ``--retrain-tokenizer`` trains another all the same.
+A tokenizer with which shards were made is kept, whatever else changes. With another tokenizer of the same size, the ids
+would have other meanings for a model trained on these shards. ``--retrain-tokenizer`` trains another one nevertheless.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def get_tokenizer(
     *,
     say: Callable[[str], None] = lambda line: None,
 ) -> Encoder:
-    """Returns the tokenizer and puts it into the output. Says which one it is and why.
+    """Returns the tokenizer and writes it to the output. Reports which tokenizer it is and why.
 
     Raises:
-        ValueError: the one that is named is no SentencePiece model, or there is too little text to train one.
+        ValueError: the given tokenizer is not a SentencePiece model, or there is too little text to train one.
     """
     made_of = _made_of(settings, layout, sources)
     identity = fingerprint(made_of)
@@ -76,7 +76,10 @@ def get_tokenizer(
 
 
 def _continued(settings: Settings, layout: Layout, say: Callable[[str], None]) -> Encoder:
-    """Puts the tokenizer of the mixture that is continued into the output. Raises ValueError if another is named."""
+    """Writes the tokenizer of the mixture that is continued to the output, and returns it.
+
+    Raises ValueError if the user gives another tokenizer.
+    """
     folder = settings.continue_from
     assert folder is not None
     model = _present(Layout(folder))
@@ -94,13 +97,13 @@ def _continued(settings: Settings, layout: Layout, say: Callable[[str], None]) -
 
 
 def note_shards(layout: Layout, encoder: Encoder) -> None:
-    """Notes that shards were made with this tokenizer, so that it stays if a later run dies between two mixtures."""
+    """Records that shards were made with this tokenizer, so that it is kept even if a later run is killed."""
     marker = read_marker(layout.marker("tokenizer")) or {"fingerprint": "", "sha256": encoder.sha256}
     _write_marker(layout, {**marker, "shards": encoder.sha256})
 
 
 def load_tokenizer(path: str) -> Encoder:
-    """Loads a model that a user names. Raises ValueError, with its name, where it is none."""
+    """Loads a tokenizer that the user gives. Raises ValueError with its path if it is not a tokenizer."""
     try:
         return Encoder.load(read_bytes(path))
     except ValueError as error:
@@ -108,7 +111,7 @@ def load_tokenizer(path: str) -> Encoder:
 
 
 def _made_of(settings: Settings, layout: Layout, sources: list[str]) -> dict[str, Any]:
-    """Returns everything that decides which tokenizer training gives."""
+    """Returns all inputs that affect the training of a tokenizer."""
     train_settings = TrainSettings.of(settings.recipe.tokenizer)
     found: dict[str, Any] = {
         "settings": canonical(replace(train_settings, num_threads=1)),  # threads change the time, not the model
@@ -121,7 +124,7 @@ def _made_of(settings: Settings, layout: Layout, sources: list[str]) -> dict[str
 
 
 def _present(layout: Layout) -> bytes | None:
-    """Returns the model in the output, if it is whole: the one that the marker or the manifest names."""
+    """Returns the tokenizer in the output; None if it is not the one that the marker or the manifest names."""
     if not exists(layout.tokenizer):
         return None
     model = read_bytes(layout.tokenizer)
@@ -140,14 +143,14 @@ def _sha256_of_manifest(layout: Layout) -> str | None:
 
 
 def _replacing(layout: Layout, present: bytes | None, sha256: str) -> str:
-    """Returns a warning where another tokenizer than this one made the shards in the output."""
+    """Returns a warning if the shards in the output were made with another tokenizer; else an empty text."""
     if present is None or _sha256(present) == sha256 or not _has_shards(layout, _sha256(present)):
         return ""
     return f"; it replaces another tokenizer, with which the shards in {layout.output} were made: their ids differ"
 
 
 def _changes(before: Any, now: Mapping[str, Any]) -> str:
-    """Returns what is not as it was when the tokenizer was trained, in words."""
+    """Returns a text that names what has changed since the tokenizer was trained; empty if nothing has."""
     if not isinstance(before, dict):
         return ""
     names = {"settings": "its settings", "weights": "the weights", "exclude": "the list of exclusions"}
@@ -158,7 +161,7 @@ def _changes(before: Any, now: Mapping[str, Any]) -> str:
 
 
 def _put_tokenizer(layout: Layout, model: bytes) -> None:
-    """Puts the tokenizer into the output in both forms; the manifest of another one's shards is deleted first."""
+    """Writes the tokenizer to the output in both formats. If it replaces another one, deletes the manifest first."""
     if not exists(layout.tokenizer) or read_bytes(layout.tokenizer) != model:
         delete_tree(layout.manifest)
         write_bytes(layout.tokenizer, model)
@@ -166,7 +169,7 @@ def _put_tokenizer(layout: Layout, model: bytes) -> None:
 
 
 def put_tokenizer_json(layout: Layout, model: bytes) -> None:
-    """Writes ``tokenizer.json`` beside the model, or deletes it where the model has no exact equal."""
+    """Writes ``tokenizer.json`` beside the model. Deletes it if the model cannot be converted exactly."""
     text = tokenizer_json(model)
     if text is None:
         delete_tree(layout.tokenizer_json)

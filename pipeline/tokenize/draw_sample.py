@@ -1,8 +1,8 @@
 """Draws the weighted sample of clean documents on which a tokenizer is trained.
 
-Where there is little text the driver reads it all. Where there is much, workers pick the documents with the smallest
-hashes from every clean file, somewhat more than needed, and the driver draws the sample from these. Both ways give the
-same sample to the byte, because a document's hash decides and the clean phase has counted how much text there is.
+If there is little text, the driver reads all of it. If there is much, workers pick the documents with the smallest
+hashes from every clean file, somewhat more than needed, and the driver draws the sample from these. Both ways give
+exactly the same sample, because a document's hash decides, and the clean phase has counted the text.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from pipeline.tokenize.pick_sample import documents, exclusions_file, picked, sa
 from tokenizer.train.sample import Sample
 
 _READ_ALL_SHARE = 4
-"""The driver reads all text itself if that is at most this many times the sample: 0.8 GB with LLaMA's settings."""
+"""The driver reads all text itself if there is at most this many times the sample: 0.8 GB with LLaMA's settings."""
 _MARGIN = Fraction(3, 2)
-"""Workers pick this much more than needed, because documents differ in size; if that is too little, four times that."""
+"""Workers pick this many times the text needed, because documents differ in size. If it is too little, they pick four
+times as much."""
 _MIN_SHARE = Fraction(1, 100_000)
 _HASHES = 1 << 64
 
@@ -37,15 +38,15 @@ Documents = Mapping[str, Callable[[], Iterator[tuple[str, str]]]]
 def draw_sample(
     settings: Settings, layout: Layout, sources: list[str], max_bytes: int, run_sample: Callable[[SampleJob], None]
 ) -> Sample:
-    """Draws the weighted sample, of at most ``max_bytes``; it contains no excluded documents."""
+    """Returns the weighted sample, of at most ``max_bytes`` bytes. It contains no excluded documents."""
     available = {s: int(json.loads(read_bytes(Layout(layout.clean_output).stats(s)))["bytes"]["kept"]) for s in sources}
     parts = {s: tuple(clean_parts(layout, s)) for s in sources}
     if sum(available.values()) <= _READ_ALL_SHARE * max_bytes:
         excluded: frozenset[str] = load("exclude", settings.exclude) if settings.exclude else frozenset()
         whole: Documents = {s: _CleanDocuments(parts[s], excluded) for s in sources}
-        known = None if excluded else available  # how much is left is known only after reading
+        known = None if excluded else available  # with exclusions, the text that is left is known only after reading
         return weighted_sample(whole, settings.recipe, max_bytes=max_bytes, available=known)
-    folder = join(layout.work, "tokenizer-sample")  # not `sample`: the bundled input is there
+    folder = join(layout.work, "tokenizer-sample")  # not `sample`, because the bundled input is there
     shares = _shares(settings, available, max_bytes)
     while True:
         delete_tree(folder)
@@ -62,7 +63,7 @@ def draw_sample(
         some: Documents = {s: _PickedDocuments(files[s]) for s in files}
         try:
             sample = weighted_sample(some, settings.recipe, max_bytes=max_bytes, available=left)
-        except LookupError as error:  # a source's documents are so unequal that too few were picked
+        except LookupError as error:  # the documents of a source are so unequal in size that too few were picked
             source = str(error.args[0])
             shares[source] = min(Fraction(1), 4 * shares[source])
             continue
@@ -79,7 +80,7 @@ def _shares(settings: Settings, available: Mapping[str, int], max_bytes: int) ->
 
 @dataclass(frozen=True, slots=True)
 class _CleanDocuments:
-    """The (id, text) of a source's clean files; each call reads them again."""
+    """Yields (id, text) of the documents in a source's clean files. Each call reads the files again."""
 
     paths: tuple[str, ...]
     excluded: frozenset[str]
@@ -92,7 +93,7 @@ class _CleanDocuments:
 
 @dataclass(frozen=True, slots=True)
 class _PickedDocuments:
-    """The (id, text) that workers picked; each call reads them again."""
+    """Yields (id, text) of the documents that workers picked. Each call reads the files again."""
 
     paths: tuple[str, ...]
 

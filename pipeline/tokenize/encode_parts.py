@@ -1,4 +1,4 @@
-"""Encodes clean documents to token ids once: one file of ids per part, and exact counts."""
+"""Encodes clean documents to token ids. Writes one file of ids per clean file, and counts the tokens exactly."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _BATCH_BYTES = 4 << 20
 
 
 TOKEN_FILE = "part-{:05d}.arrow"
-"""The name of a token file, by its number."""
+"""The name of a token file, made from its number."""
 
 
 def token_file(job_dir: str, part: int) -> str:
@@ -37,12 +37,15 @@ def token_file(job_dir: str, part: int) -> str:
 
 @functools.lru_cache(maxsize=2)
 def _encoder(path: str, fingerprint: str) -> Encoder:
-    """Loads the encoder once per process and job, because another job may find another tokenizer under the path."""
+    """Returns the encoder.
+
+    It is loaded once per process and job, because another job may have another tokenizer at the path.
+    """
     return Encoder.load(read_bytes(path))
 
 
 class TokenizeSource(beam.PTransform):
-    """(number, clean file) -> the source's name, once all its token files and their marker are written."""
+    """Takes (number, clean file). Outputs the source's name when all its token files and their marker are written."""
 
     def __init__(self, job: TokenJob) -> None:
         super().__init__()
@@ -90,7 +93,7 @@ class _EncodePart(beam.DoFn):
 
 
 def _batches(path: str) -> Iterator[pa.RecordBatch]:
-    """Yields batches of bounded documents and bytes: one of 512 books would be too large."""
+    """Yields batches with a limited number of documents and bytes, because a batch of 256 books would be too large."""
     for batch in clean_batches(path, ("id", "text", "url"), batch_size=_BATCH_DOCS):
         sizes = np.cumsum(pc.binary_length(batch.column("text")).to_numpy())
         start = 0

@@ -12,18 +12,21 @@ from mixtures.subset import VALIDATION, Cut, held_out_by_share, held_out_by_toke
 from pipeline.sources import SOURCES
 
 _VALIDATION_SEED = 0
-"""One seed for all runs, so that a document that was held out once is held out in every run."""
+"""The seed is the same for all runs, so that a document that is held out once is held out in every run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOut:
-    """The documents of a source that are held out: a share of all, or all up to a cut; with neither, none."""
+    """Selects the documents of a source to hold out: a share of all, or all up to a cut.
+
+    With neither, none are held out.
+    """
 
     share: Decimal | None = None
     cut: Cut | None = None
 
     def mask(self, source: str, doc_ids: pa.Array, num_tokens: np.ndarray) -> np.ndarray:
-        """Returns a bool per document."""
+        """Returns a mask of the documents that are held out."""
         if self.share is None and self.cut is None:
             return np.zeros(len(doc_ids), dtype=bool)
         hashes = validation_hashes(source, doc_ids)
@@ -34,7 +37,7 @@ class HeldOut:
 
 
 def validation_hashes(source: str, doc_ids: pa.Array) -> np.ndarray:
-    """Returns one hash per document; the smallest are held out. It is the source's own hash, or that of the id."""
+    """Returns one hash per document, which is the source's own hash or a hash of the id. The smallest are held out."""
     own = SOURCES[source].split_hash if source in SOURCES else None
     if own is not None:
         return np.array([own(doc_id) for doc_id in doc_ids.to_pylist()], np.uint64)

@@ -12,26 +12,26 @@ from pipeline.tokenize.parts import Parts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleJob:
-    """Picks the documents from which a tokenizer's sample is drawn."""
+    """The job that picks the documents from which the tokenizer's training sample is drawn."""
 
     parts: tuple[Parts, ...]
-    """The clean files."""
+    """The clean files, by source."""
     below: Mapping[str, int]
-    """By source, the hash below which documents are picked."""
+    """The hash below which documents are picked, by source."""
     folder: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenJob:
-    """Tokenizes one source, or one dump of it."""
+    """The job that tokenizes one source, or one dump of a source."""
 
     source: str
     parts: Parts
-    """Its clean files."""
+    """The clean files to tokenize."""
     tokenizer_path: str
     tokens_dir: str
     validation_share: Decimal | None
-    """Share that is held out; if set, its documents and tokens are counted during tokenizing."""
+    """The share of documents to hold out. If set, the held-out documents and tokens are counted while tokenizing."""
     exclude_path: str | None
     marker: str
     fingerprint: str
@@ -40,10 +40,10 @@ class TokenJob:
 
     @property
     def label(self) -> str:
-        """Name of its part of the graph."""
+        """The name of the job in the graph: ``SOURCE``, or ``SOURCE@DUMP``."""
         return f"{self.source}@{self.dump}" if self.dump else self.source
 
     @property
     def tokens(self) -> str | PartSpan:
-        """Folder of its token files, or its span of one."""
+        """The folder of the job's token files. For a dump it is the range of the dump's files in this folder."""
         return PartSpan(self.tokens_dir, *self.parts.only) if self.parts.only else self.tokens_dir

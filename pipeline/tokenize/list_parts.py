@@ -12,7 +12,7 @@ from pipeline.tokenize.parts import Parts
 
 
 class ListParts(beam.PTransform):
-    """Lists the files of folders as (source, path), spread over the workers."""
+    """Lists the files of folders as (source, path), and spreads them over the workers."""
 
     def __init__(self, parts: Sequence[Parts]) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class ListParts(beam.PTransform):
 
 
 class ListNumbered(ListParts):
-    """Lists the files of folders as (number, path), spread over the workers."""
+    """Lists the files of folders as (number, path), and spreads them over the workers."""
 
     def expand(self, begin: Any) -> Any:
         files = (

@@ -7,26 +7,31 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The files of one source in a folder, by number: at full scale their names would not fit into a graph."""
+    """The files of one source in a folder, by number.
+
+    At full scale the list of their names would not fit into a graph.
+    """
 
     source: str
     folder: str
     num_parts: int
     form: str
-    """Format of a file's name, from its number and the number of files."""
+    """The format of a file's name, which is made from its number and the number of files."""
     only: tuple[int, int] | None = None
-    """First part and end of the range that is meant, for the parts of a dump; None means all."""
+    """The range of parts that is meant (first part, end), for the parts of a dump; None for all parts."""
 
     @property
     def numbers(self) -> range:
-        """
+        """The numbers of the parts.
+
         >>> Parts("books", "out", 4, "", only=(1, 3)).numbers
         range(1, 3)
         """
         return range(*(self.only or (0, self.num_parts)))
 
     def path(self, number: int) -> str:
-        """
+        """Returns the path of a part.
+
         >>> Parts("books", "out", 2, "part-{:05d}-of-{:05d}.parquet").path(1)
         'out/part-00001-of-00002.parquet'
         """

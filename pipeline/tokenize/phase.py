@@ -1,4 +1,4 @@
-"""Tokenizing, the driver's side: finds the sources and dumps that have no token files of this tokenizer yet."""
+"""The driver of the tokenize phase: finds the sources and dumps that have no token files of this tokenizer yet."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from pipeline.tokenize.parts import Parts
 from tokenizer.encode import Encoder
 
 TOKENS_VERSION = 2
-"""Data version of the token files. Increase it when the same clean documents and tokenizer would give others."""
+"""Data version of the token files. Increase it when the same documents and tokenizer would give other files."""
 
 _SUMMED = ("documents", "tokens", "excluded", "documents_in", "held_documents", "held_tokens")
 _SEVERAL = "several"
-"""Stands for the share held out if dumps were counted with different ones: all is counted again."""
+"""Replaces the held-out share if the dumps of a source have different ones. Then the tokens are counted again."""
 
 
 def clean_parts(layout: Layout, source: str) -> list[str]:
-    """Returns the clean files that a finished clean phase left for a source.
+    """Returns the paths of the clean files of a source.
 
     Raises:
-        ValueError: there are none; says how to make them.
+        ValueError: there are none, or they were changed. The message says how to make them.
     """
     marker = read_marker(layout.marker(f"clean-{source}"))
     if marker is None:
@@ -56,14 +56,14 @@ def clean_parts(layout: Layout, source: str) -> list[str]:
 
 
 def clean_fingerprint(layout: Layout, source: str) -> str:
-    """Returns the fingerprint of what a source's clean documents were made of; empty if there are none."""
+    """Returns the fingerprint of a source's clean documents; empty if there are none."""
     marker = read_marker(layout.marker(f"clean-{source}"))
     return str(marker["fingerprint"]) if marker else ""
 
 
 def token_jobs(settings: Settings, layout: Layout, encoder: Encoder, sources: list[str],
                progress_dir: str | None) -> list[TokenJob]:  # fmt: skip
-    """Returns the jobs for sources, or dumps, that have no token files of this tokenizer and these clean documents."""
+    """Returns the jobs for the sources and dumps that lack token files of this tokenizer and these documents."""
     fingerprint_of = _fingerprints(settings, encoder)
     jobs: list[TokenJob] = []
     for source in sources:
@@ -94,7 +94,7 @@ def token_jobs(settings: Settings, layout: Layout, encoder: Encoder, sources: li
 
 
 def with_tokens_of(layout: Layout, settings: Settings, encoder: Encoder, sources: Iterable[str]) -> Layout:
-    """Returns the layout with the token files of the output that the documents come from, where those are the same."""
+    """Returns a layout that uses the token files of ``clean_from`` for each source where they would be the same."""
     assert layout.clean_from is not None
     fingerprint_of, other = _fingerprints(settings, encoder), Layout(layout.clean_from)
     fingerprints = {s: fingerprint_of(clean_fingerprint(other, s)) for s in sources}
@@ -103,7 +103,7 @@ def with_tokens_of(layout: Layout, settings: Settings, encoder: Encoder, sources
 
 
 def copy_stats(layout: Layout, sources: Iterable[str]) -> None:
-    """Copies each source's statistics from the output that the documents come from, for the report."""
+    """Copies each source's statistics from the output ``clean_from`` into this output, for the report."""
     assert layout.clean_from is not None
     for source in sources:
         if exists(path := Layout(layout.clean_from).stats(source)):
@@ -111,7 +111,7 @@ def copy_stats(layout: Layout, sources: Iterable[str]) -> None:
 
 
 def _fingerprints(settings: Settings, encoder: Encoder) -> Callable[[str], str]:
-    """Returns a function from the fingerprint of clean documents to that of their token files."""
+    """Returns a function that maps the fingerprint of clean documents to the fingerprint of their token files."""
     excluded = hashlib.sha256(read_bytes(settings.exclude)).hexdigest() if settings.exclude else ""
 
     def fingerprint_of(clean: str) -> str:
@@ -122,14 +122,17 @@ def _fingerprints(settings: Settings, encoder: Encoder) -> Callable[[str], str]:
 
 
 def _dumps(layout: Layout, source: str) -> list[dict[str, Any]]:
-    """Returns the dumps of a source's clean documents; one without a name if it was not cleaned by dump."""
+    """Returns the dumps of a source's clean documents.
+
+    A source that was cleaned in one piece has one dump without a name.
+    """
     marker = read_marker(layout.marker(f"clean-{source}")) or {}
     dumps = [{**dump, "parts": tuple(dump["parts"])} for dump in marker.get("dumps", [])]
     return dumps or [{"name": "", "fingerprint": "", "parts": None}]
 
 
 def _pending(pieces: list[TokenJob]) -> list[TokenJob]:
-    """Returns the jobs of a source that are not done, and deletes what their output would collide with."""
+    """Returns the jobs of a source that are not complete. Deletes the token files that they will write again."""
     pending = [job for job in pieces if not (job.dump and is_done(job.marker, job.fingerprint, {"tokens": job.tokens}))]
     kept = {number for job in pieces if job not in pending for number in job.parts.numbers}
     delete_unfinished(pieces[0].tokens_dir)
@@ -145,7 +148,7 @@ def _pending(pieces: list[TokenJob]) -> list[TokenJob]:
 
 
 def finish_tokens(layout: Layout, encoder: Encoder, sources: Iterable[str], settings: Settings) -> None:
-    """Writes the marker of each source whose dumps are now tokenized."""
+    """Writes the marker of each source whose dumps are all tokenized."""
     fingerprint_of = _fingerprints(settings, encoder)
     for source in sources:
         marker = layout.marker(f"tokens-{source}")
@@ -168,7 +171,7 @@ def token_parts(layout: Layout, sources: Iterable[str]) -> tuple[Parts, ...]:
 
 
 def token_marker(layout: Layout, source: str) -> dict[str, Any]:
-    """Returns the marker that tokenizing a source left."""
+    """Returns the marker of the token files of a source."""
     return _marker(layout, f"tokens-{source}")
 
 
@@ -179,7 +182,7 @@ def _marker(layout: Layout, step: str) -> dict[str, Any]:
 
 
 def write_tokens_into_stats(layout: Layout, sources: Iterable[str]) -> None:
-    """Fills in ``tokens`` in each source's statistics, now that they are counted."""
+    """Writes the number of tokens and of excluded documents into each source's statistics."""
     for source in sources:
         if not exists(layout.stats(source)):
             continue

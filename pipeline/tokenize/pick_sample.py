@@ -1,4 +1,4 @@
-"""Picks the documents with the smallest hashes from clean files; a tokenizer's sample is drawn from them."""
+"""Picks the documents with the smallest hashes from clean files. The tokenizer's training sample is drawn from them."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _REMEDY = "run the same command again: the sample is drawn again"
 
 
 def exclusions_file(folder: str) -> str:
-    """Returns the path of the list of documents that must not be picked, if there is one."""
+    """Returns the path of the list of excluded documents. The file exists only if the run excludes documents."""
     return join(folder, "exclude.txt")
 
 
 def documents(path: str, excluded: frozenset[str]) -> Iterator[pa.RecordBatch]:
-    """Yields the id and text of a clean file's documents, without those excluded by id or url."""
+    """Yields batches with id and text of the documents in a clean file, without those excluded by id or url."""
     for batch in clean_batches(path, (*_SCHEMA.names, "url"), batch_size=_BATCH_DOCS):
         if excluded:
             batch = batch.filter(pc.is_null(naming_entries(batch, excluded)))
@@ -38,7 +38,8 @@ def documents(path: str, excluded: frozenset[str]) -> Iterator[pa.RecordBatch]:
 
 
 def sample_file(folder: str, source: str, clean_path: str) -> str:
-    """
+    """Returns the path of the file of documents picked from a clean file.
+
     >>> sample_file("out/.work/sample", "c4", "out/clean/c4/part-00003-of-00004.parquet")
     'out/.work/sample/c4/part-00003-of-00004.arrow'
     """
@@ -46,7 +47,7 @@ def sample_file(folder: str, source: str, clean_path: str) -> str:
 
 
 class PickSample(beam.PTransform):
-    """(source, clean file) -> how many documents were picked from it, once they are written to a file."""
+    """Takes (source, clean file). Writes the picked documents to a file, and outputs their number."""
 
     def __init__(self, job: SampleJob) -> None:
         super().__init__()
@@ -79,11 +80,14 @@ class _PickPart(beam.DoFn):
 
 
 def text_bytes_of(path: str) -> int:
-    """Returns how many bytes of text there were to pick from, which a file of picked documents records at its end."""
+    """Returns the bytes of text in the clean file from which documents were picked.
+
+    The file of picked documents records it.
+    """
     return int(note_of(path, remedy=_REMEDY)[_TEXT_BYTES])
 
 
 def picked(path: str) -> Iterator[tuple[str, str]]:
-    """Yields the (id, text) of a file of picked documents."""
+    """Yields (id, text) of the documents in a file of picked documents."""
     for batch in checked_batches(path, remedy=_REMEDY):
         yield from zip(batch.column("id").to_pylist(), batch.column("text").to_pylist(), strict=True)

@@ -9,7 +9,7 @@ from pipeline.tokenize.job import TokenJob
 
 
 def token_work(jobs: Sequence[TokenJob], input_bytes: Mapping[str, int]) -> dict[str, Work]:
-    """Returns the clean parts to tokenize per stage; a dump weighs its share of the source's bytes."""
+    """Returns the number of clean parts to tokenize, per source. A dump counts with its share of the source's bytes."""
     work: dict[str, Work] = {}
     for job in jobs:
         label, num_parts = f"{job.source}: tokenize", len(job.parts.numbers)

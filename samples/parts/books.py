@@ -1,6 +1,7 @@
 """Makes the books part: Gutenberg's layout, a second edition, an omnibus, and other forms in which books are published.
 
-Header and footer are in this project's words around the marks of Gutenberg's files. The books were written for it too.
+Header and footer are in this project's words, around the marks of Gutenberg's files. The books were also written for
+this project.
 """
 
 from __future__ import annotations

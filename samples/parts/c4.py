@@ -44,7 +44,7 @@ def make(place: Path) -> None:
 
 
 def _published() -> list[dict[str, str]]:
-    """Returns prose in the form of published C4, where only lines that are sentences are left of a page."""
+    """Returns documents in the form of published C4, which keeps only the lines that are sentences."""
     library = [name for spot, name in enumerate(pages.STDLIB_MODULES) if spot % 4 == 0]
     found = pages.bounded(pages.module_pages(library, "docs.python"), 350_000)
     for package in _PACKAGES:
@@ -60,7 +60,7 @@ def _published() -> list[dict[str, str]]:
 
 
 def _published_twice(documents: list[dict[str, str]]) -> list[dict[str, str]]:
-    """Returns two addresses again with a newer text, and two with an older one."""
+    """Returns second versions of four documents: two with a newer text, and two with an older one."""
     newer = [
         {**row, "text": row["text"] + "\nRevised and extended since.", "timestamp": "2019-05-02T00:00:00Z"}
         for row in documents[1:3]
@@ -70,7 +70,7 @@ def _published_twice(documents: list[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def _bad_lines() -> bytes:
-    """Returns lines that are no documents: incomplete JSON, no text, no object, bytes that are not UTF-8."""
+    """Returns lines that are not documents: incomplete JSON, no text, no object, bytes that are not UTF-8."""
     return (
         b'{"text": "This line breaks off in the middle of its te\n'
         b'{"timestamp": "2019-04-20T09:12:44Z", "url": "https://odd.example/no-text"}\n'
@@ -81,13 +81,13 @@ def _bad_lines() -> bytes:
 
 
 def _pages_for_the_rules() -> list[Page]:
-    """Returns package descriptions, and at least one page for each rule of C4."""
+    """Returns descriptions of packages, and at least one page for each rule of C4."""
     own = [Page(head["url"], body.partition("\n")[0], body) for head, body in material.blocks("web", "c4.txt")]
     return [*own, _endless_word(), _endless_page(), *pages.bounded(pages.descriptions(), 450_000)]
 
 
 def _crawled_later() -> list[Page]:
-    """Returns pages of the first file again, eight days later, under equivalent addresses."""
+    """Returns pages of the first file as a crawl eight days later found them, under equivalent URLs."""
     own = [Page(head["url"], body.partition("\n")[0], body) for head, body in material.blocks("web", "c4.txt")][:3]
     return [
         replace(own[0], text=own[0].text + "\nThe opening hours were changed in the last week of April."),

@@ -1,7 +1,7 @@
 """Makes the CommonCrawl part: three WET files and a WARC of two crawls, with the faults of real crawls.
 
-Real pages have navigation and notices of their site. Some are crawled twice, and some are under two addresses. Some are
-in other languages, gibberish, chatter or advertising. Some records are broken.
+Real pages have navigation and notices of their site. Some pages are crawled twice, and some have two URLs. Some are in
+other languages, or are gibberish, chatter or advertising. Some records are broken.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ def dresses() -> dict[str, Dress]:
 
 
 def dressed(found: Iterable[Page]) -> list[Page]:
-    """Adds its site's navigation to every page. Hosts that are not listed get the one named ``*``."""
+    """Returns the pages with their site's navigation. Hosts that are not listed get the navigation of ``*``."""
     known = dresses()
     return [known.get(page.url.split("/")[2], known["*"]).on(page) for page in found]
 
 
 def own_pages(kind: str) -> list[Page]:
-    """Returns the project's pages of a kind: ``foreign``, ``casual``, ``essays``."""
+    """Returns the project's own pages of one kind: ``foreign``, ``casual`` or ``essays``."""
     return [
         Page(head["url"], body.partition("\n")[0], body)
         for path in material.files("web", kind)
@@ -59,7 +59,7 @@ def own_pages(kind: str) -> list[Page]:
 
 
 def gibberish(num_pages: int) -> list[Page]:
-    """Returns pages of keywords in no order: English words without sense."""
+    """Returns pages of keywords: English words in random order, the same in every run."""
     words = sorted({word for page in own_pages("casual") for word in page.text.lower().split() if word.isalpha()})
     stock = _STOCK_WORDS.split()
     made = []
@@ -123,7 +123,7 @@ def wet_member(page: Page, date: str, *, language: str = "", length: int | None 
 
 
 def wet_members(found: Sequence[Page], date: str, *, crawl: str) -> list[bytes]:
-    """Returns a warcinfo record and the pages. Crawls from 2020 on name the detected language."""
+    """Returns members for a warcinfo record and the pages. Crawls from 2020 on contain the detected language."""
     info = f"Software-Info: sample\r\nisPartOf: {crawl}\r\nformat: WARC File Format 1.0\r\n".encode()
     stamp = date.format(0)
     head = [
@@ -199,7 +199,7 @@ def _odd_response(name: str, head: str, body: bytes) -> bytes:
 
 
 def _http(place: int, page: str) -> tuple[bytes, bytes]:
-    """Returns (payload, HTTP message): in turn plain UTF-8, Latin-1 by header, by <meta>, chunked, and compressed."""
+    """Returns (payload, HTTP message). In turn: UTF-8, Latin-1 by header, Windows-1252 by <meta>, chunked, gzipped."""
     way = ("plain", "latin1", "meta", "chunked", "gzip")[place % 5]
     kind = "text/html; charset=UTF-8"
     payload = page.encode()
@@ -220,7 +220,7 @@ def _http(place: int, page: str) -> tuple[bytes, bytes]:
 
 
 def _seen_again(found: Sequence[Page]) -> list[Page]:
-    """Returns pages of the first crawl again: unchanged, under another address, and changed."""
+    """Returns pages of the first crawl again: unchanged, under another URL, and changed."""
     again = [page for page in found if page.url.startswith("https://docs.python.example/reference/")]
     same = again[0:6]
     mirrors = [replace(page, url=page.url.replace("docs.python", "mirror-docs")) for page in again[6:9]]
@@ -229,7 +229,7 @@ def _seen_again(found: Sequence[Page]) -> list[Page]:
 
 
 def _thin_pages() -> list[Page]:
-    """Returns pages with hardly any words, and one without any."""
+    """Returns pages with very few words, and one page without any."""
     thin = [
         Page(f"http://thin.example/{n}", "Untitled", f"Untitled\nUnder construction, version {n}.") for n in range(6)
     ]
@@ -253,13 +253,13 @@ def _wet(found: Sequence[Page], date: str, damage: Callable[[list[bytes]], list[
 
 
 def _cut_a_member(members: list[bytes]) -> list[bytes]:
-    """Truncates a record in the middle of the file. The next one begins directly after it."""
+    """Truncates a record in the middle of the file. The next record begins directly after it."""
     middle = len(members) // 2
     return [*members[:middle], members[middle][: len(members[middle]) // 2], *members[middle + 1 :]]
 
 
 def _lie_and_zero(members: list[bytes]) -> list[bytes]:
-    """Makes one record claim too many bytes and one too few, and sets forty bytes of one to zero."""
+    """Makes one record claim too many bytes and one too few, and sets forty bytes of a third one to zero."""
     longer, shorter, zeroed = len(members) // 4, len(members) // 2, 3 * len(members) // 4
     members = list(members)
     for place, change in ((longer, 700), (shorter, -500)):

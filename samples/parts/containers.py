@@ -73,7 +73,7 @@ def warc_record(kind: str, headers: Sequence[tuple[str, str]], block: bytes, *, 
 
 
 def record_id(key: str) -> str:
-    """Returns a record's urn that depends only on ``key``."""
+    """Returns a record's URN, which depends only on ``key``."""
     return f"<urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, key)}>"
 
 

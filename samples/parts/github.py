@@ -1,7 +1,7 @@
-"""Makes the GitHub part: BigQuery's tables contents, files and licenses, for repositories that every machine has.
+"""Makes the GitHub part: BigQuery's tables contents, files and licenses.
 
-The source files of CPython and of installed packages serve as repositories. The project's own files add other languages
-and all forms of licence headers. Some files must be dropped.
+The source files of CPython and of installed packages serve as repositories that every machine has. The project's own
+files add other languages and all forms of licence headers. Some files are there to be dropped.
 """
 
 from __future__ import annotations
@@ -77,14 +77,14 @@ def _installed() -> Iterator[Entry]:
 
 
 def _standard_library() -> Iterator[Entry]:
-    """Returns CPython's files. BigQuery has no name for its licence, so the table of licences lacks it."""
+    """Yields CPython's files. The table of licences lacks its licence, because BigQuery has no name for it."""
     yield from _files_of(
         "python/cpython", Path(sysconfig.get_paths()["stdlib"]) / "json", _STDLIB_BYTES, prefix="Lib/json"
     )
 
 
 def _files_of(repo: str, root: Path, max_bytes: int, *, prefix: str) -> Iterator[Entry]:
-    """Returns some of a package's files, chosen by the hash of their path."""
+    """Yields some of a package's files, up to ``max_bytes`` in total, in the order of a hash of their paths."""
     found = [path for path in root.rglob("*") if path.suffix in _SUFFIXES and path.is_file()]
     named = sorted((path.relative_to(root).as_posix(), path) for path in found)
     named.sort(key=lambda each: pick(f"{repo} {each[0]}", 1 << 62))
@@ -112,7 +112,7 @@ def _own_licences() -> dict[str, str]:
 
 
 def _planted() -> Iterator[Entry]:
-    """Returns files that must be dropped or counted once. ``material/FAULTS.md`` describes each."""
+    """Yields files that must be dropped or counted once. ``material/FAULTS.md`` describes each of them."""
     own = {f"{entry.repo}/{entry.path}": entry for entry in _own()}
     script = own["larkspur/tidewater/web/chart.js"]
     text = script.content or b""
@@ -145,7 +145,7 @@ def _planted() -> Iterator[Entry]:
 
 
 def _content_row(entry: Entry) -> dict[str, Any]:
-    """Returns a row as BigQuery exports it: numbers are text, and a binary file has no content."""
+    """Returns a row as BigQuery exports it. Numbers are strings, and a binary file has no content."""
     content = None if entry.content is None else entry.content.decode("utf-8", "replace")
     size = 4096 if entry.content is None else len(entry.content)
     row = {"id": entry.id, "size": str(size), "content": content, "binary": entry.content is None, "copies": "1"}

@@ -16,7 +16,7 @@ def text(*parts: str) -> str:
 
 
 def blocks(*parts: str) -> Iterator[tuple[dict[str, Any], str]]:
-    """Returns the blocks of a file. Each begins with a line ``@@ {"name": value, ...}``, and its body follows."""
+    """Yields the blocks of a file as (header, body). A block begins with a line ``@@ {"name": value, ...}``."""
     for block in text(*parts).split("\n@@ ")[0:]:
         head, _, body = block.removeprefix("@@ ").partition("\n")
         if head.startswith("{"):

@@ -41,7 +41,7 @@ def unwrap(text: str) -> str:
 
 
 def topics() -> Iterator[Page]:
-    """Returns CPython's language reference, as in ``help("TOPICS")``: about 80 pages, 0.4 MB."""
+    """Yields CPython's language reference, as in ``help("TOPICS")``: about 80 pages, 0.4 MB."""
     from pydoc_data.topics import topics as texts
 
     for name in sorted(texts):
@@ -50,7 +50,7 @@ def topics() -> Iterator[Page]:
 
 
 def module_pages(names: Sequence[str], site: str, *, max_page_chars: int = 30_000) -> Iterator[Page]:
-    """Yields one page for each module with at least a screenful of docstrings."""
+    """Yields one page for each module that has more than 1,000 characters of docstrings."""
     for name in names:
         source = _source_of(name)
         if source is None:
@@ -66,7 +66,10 @@ def module_pages(names: Sequence[str], site: str, *, max_page_chars: int = 30_00
 
 
 def package_modules(package: str, *, max_source_bytes: int = 1_500_000) -> list[str]:
-    """Returns the modules of an installed package without tests and generated code; none if it is not installed."""
+    """Returns the modules of an installed package without tests and generated code.
+
+    Returns an empty list if the package is not installed.
+    """
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         return []
@@ -85,7 +88,7 @@ def package_modules(package: str, *, max_source_bytes: int = 1_500_000) -> list[
 
 
 def descriptions() -> Iterator[Page]:
-    """Returns the long descriptions of installed packages, as the package index shows them."""
+    """Yields the long descriptions of installed packages, as the package index shows them."""
     seen = set()
     found = sorted(importlib.metadata.distributions(), key=lambda each: str(each.metadata["Name"]).lower())
     for distribution in found:
@@ -100,7 +103,7 @@ def descriptions() -> Iterator[Page]:
 
 
 def bounded(pages: Iterator[Page], max_chars: int) -> list[Page]:
-    """Yields the first pages up to ``max_chars`` characters in total. Later pages are not read."""
+    """Returns the first pages, up to ``max_chars`` characters in total. Later pages are not read."""
     taken: list[Page] = []
     num_chars = 0
     for page in pages:
@@ -112,7 +115,7 @@ def bounded(pages: Iterator[Page], max_chars: int) -> list[Page]:
 
 
 def _source_of(module: str) -> Path | None:
-    """Returns the file of a module, without importing its parents."""
+    """Returns the file of a module without importing its parents; None if there is no file."""
     relative = Path(*module.split("."))
     spec = importlib.util.find_spec(relative.parts[0])
     if spec is None:

@@ -25,7 +25,7 @@ def make(place: Path) -> None:
 
 
 def posts_xml(posts: list[tuple[dict[str, Any], str]], style: dict[str, Any]) -> bytes:
-    """Returns a dump's Posts.xml: one row per post, with its HTML escaped in an attribute."""
+    """Returns a dump's Posts.xml with one row per post. The post's HTML is escaped in an attribute."""
     end = "></row>" if style["closing_tags"] else " />"
     rows = "".join(f"  <row {_attributes(head, body, style)}{end}\n" for head, body in posts)
     mark = "\ufeff" if style["byte_order_mark"] else ""

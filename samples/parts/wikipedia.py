@@ -76,7 +76,7 @@ _FOOT = "</mediawiki>\n"
 
 
 def _head(language: str) -> str:
-    """Returns the part before the first page."""
+    """Returns the part of a dump before the first page."""
     keys = dict(zip((-1, 1, 6, 10, 14), _NAMESPACES[language], strict=True))
     spaces = "".join(
         f'      <namespace key="{key}" case="first-letter">{name}</namespace>\n' for key, name in keys.items()
@@ -93,7 +93,11 @@ def _head(language: str) -> str:
 
 
 def _multistream(language: str, found: Sequence[WikiPage]) -> tuple[bytes, bytes]:
-    """Returns (dump, index): a stream for the head, one per few pages, one for the foot, and their offsets."""
+    """Returns (dump, index).
+
+    The dump has one bzip2 stream for the head, one for every few pages, and one for the foot. The index has the offsets
+    of the streams.
+    """
     dump = bz2.compress(_head(language).encode())
     index = []
     for start in range(0, len(found), PAGES_IN_A_STREAM):

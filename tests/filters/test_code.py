@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import textwrap
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -27,6 +29,7 @@ from filters.code.steps import (
 
 LANGUAGES = yaml.safe_load((Path(__file__).parents[1] / "cases/code/languages.yaml").read_text(encoding="utf-8"))
 HEADERS = yaml.safe_load((Path(__file__).parents[1] / "cases" / "code" / "headers.yaml").read_text(encoding="utf-8"))
+LICENCES = yaml.safe_load((Path(__file__).parents[1] / "cases" / "code" / "licences.yaml").read_text(encoding="utf-8"))
 FAMILIES = sorted(set(tables().comments.values()))
 
 
@@ -41,6 +44,23 @@ def test_header(case):
     after = remove_header(case["before"], family)
     assert after == case.get("after", case["before"])
     assert remove_header(after, family) == after
+
+
+@pytest.mark.parametrize("marks", [("/*\n", " *", " */\n", "c"), ("", "#", "", "hash"), ("", "//", "", "c")])
+@pytest.mark.parametrize("licence", LICENCES, ids=[licence["name"] for licence in LICENCES])
+def test_a_licence_goes_whole_however_it_is_wrapped(licence, marks):
+    opening, mark, closing, family = marks
+    for width, gap in itertools.product(range(36, 121), [[""], []]):
+        paragraphs = [
+            [text] if text.startswith(" ") else textwrap.wrap(text, width, break_long_words=False)
+            for text in licence["paragraphs"]
+        ]
+        lines = [line for paragraph in paragraphs for line in [*paragraph, *gap]]
+        comment = opening + "".join(f"{mark} {line}".rstrip() + "\n" for line in lines) + closing
+        assert remove_header(comment + "\nint a;\n", family) == "int a;\n", (width, gap)
+        documented = comment.removesuffix(closing) + f"{mark}\n{mark} Counts the words.\n" + closing
+        kept = f"{opening}{mark} Counts the words.\n{closing}\nint a;\n"
+        assert remove_header(documented + "\nint a;\n", family) == kept, (width, gap)
 
 
 @pytest.mark.parametrize(

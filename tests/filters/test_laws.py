@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from filters.ccnet.perplexity import Cutoffs
 from filters.exclude import Excluded
 from filters.step import Outcome, Step
+from filters.url_lists import UrlEntries
 from pipeline.clean.batches import BASE_COLUMNS, batch_to_bytes, reader_schema
 from pipeline.clean.segments import is_local
 from pipeline.models.find import find_models
@@ -32,13 +33,16 @@ from pipeline.output.fingerprint import recorded
 from pipeline.settings.bundled_sample import models_folder
 from pipeline.settings.source_settings import configured
 from pipeline.sources import SOURCES
+from pipeline.sources.all_steps import UNPLACED
 from pipeline.sources.source import Source
 
 CASES = Path(__file__).parents[1] / "cases" / "laws"
 
 # The exclusion list is no source's own step: a run puts it before the others of each.
 EXCLUSION = dataclasses.replace(SOURCES["common_crawl"], name="exclusion", steps=(Excluded(),))
-ALL: dict[str, Source] = {**SOURCES, EXCLUSION.name: EXCLUSION}
+# Nor are the filters that a configuration file alone gives a source.
+RULE_SETS = dataclasses.replace(SOURCES["common_crawl"], name="rule_sets", steps=UNPLACED)
+ALL: dict[str, Source] = {**SOURCES, EXCLUSION.name: EXCLUSION, RULE_SETS.name: RULE_SETS}
 PLACES = [(name, index) for name, source in ALL.items() for index, step in enumerate(source.steps) if is_local(step)]
 IDS = [f"{name}-{ALL[name].steps[index].NAME}" for name, index in PLACES]
 each_step = pytest.mark.parametrize(("name", "index"), PLACES, ids=IDS)
@@ -61,7 +65,9 @@ def models() -> Mapping[str, Any]:
     folder = models_folder()
     loaded = {key: load(key, path) for key, path in find_models(str(folder)).items()}
     loaded["tokenizer"] = load("tokenizer", str(folder / "en.sp.model"))
-    return loaded | {"bad_words": ("naughty",), "exclude": frozenset({"example.com", "doc-1"})}
+    lists = {"adult": UrlEntries.of(["bad.example"], ["host.example/bad/"])}
+    exclusions = frozenset({"example.com", "doc-1"})
+    return loaded | {"bad_words": ("naughty",), "exclude": exclusions, "url_lists": lists}
 
 
 @functools.cache
@@ -238,6 +244,15 @@ def test_every_reason_is_reached_by_a_case(name: str, index: int) -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_every_case_names_a_step_of_its_source(name: str) -> None:
     assert {case["step"] for case in cases_of(name)} <= {step.NAME for step in ALL[name].steps if is_local(step)}
+
+
+@each_step
+def test_a_step_names_the_columns_that_it_needs(name: str, index: int) -> None:
+    step: Any = ALL[name].steps[index]
+    before = schema_before(name, index)
+    needed = {column: before.field(column).type for column in step.NEEDS}
+    batch = batch_of(rows_of(name, step)[:1], before).select([*BASE_COLUMNS, *needed])
+    apply(step, batch)
 
 
 @each_step

@@ -16,7 +16,7 @@ from filters.books.overlap import normalise, shingles
 from filters.near.minhash import Bands, band_keys, bands_of, ngram_hash, sampled, signatures, signatures_sha1
 from filters.near.ngrams import measured, ngram_sets
 from filters.near.nominate import is_candidate, nominate
-from filters.near.resolve import MAX_PRIORITY, num_ngrams_of, resolve, standing
+from filters.near.resolve import MAX_PRIORITY, num_ngrams_of, rank_of, resolve
 
 WORDS = st.sampled_from(
     ["a", "the", "Straße", "ÆON", "queue", "it's", "我是", "x-y", "\u0301e", "42", "\ud800", "\xff"]
@@ -170,18 +170,18 @@ def test_a_pair_is_a_candidate_by_one_band_or_by_enough_sampled_ngrams() -> None
 
 def test_documents_stay_by_source_then_length_then_content() -> None:
     order = [
-        standing(0, 900, b"a", b"2"),
-        *sorted(standing(0, 800, name, b"1") for name in (b"a", b"b", b"c")),
-        standing(1, 10**9, b"a", b"1"),
-        standing(1, 2**24 - 2, b"a", b"1"),
-        standing(MAX_PRIORITY, 1, b"", b""),
+        rank_of(0, 900, b"a", b"2"),
+        *sorted(rank_of(0, 800, name, b"1") for name in (b"a", b"b", b"c")),
+        rank_of(1, 10**9, b"a", b"1"),
+        rank_of(1, 2**24 - 2, b"a", b"1"),
+        rank_of(MAX_PRIORITY, 1, b"", b""),
     ]
     assert order == sorted(order)
-    assert len({standing(0, 5, b"same", str(place).encode()) for place in range(100_000)}) == 100_000
+    assert len({rank_of(0, 5, b"same", str(place).encode()) for place in range(100_000)}) == 100_000
     # where it was read decides last
     pairs = itertools.product((b"a", b"b"), (b"1", b"2"))
-    assert sorted(standing(0, 5, c, p)[:9] for c, p in pairs) == sorted(
-        2 * [standing(0, 5, c, b"")[:9] for c in (b"a", b"b")]
+    assert sorted(rank_of(0, 5, c, p)[:9] for c, p in pairs) == sorted(
+        2 * [rank_of(0, 5, c, b"")[:9] for c in (b"a", b"b")]
     )
     assert num_ngrams_of(int.from_bytes(order[0][:8], "big")) == 900
 
@@ -195,7 +195,7 @@ EDGES = st.lists(
 @given(EDGES)
 @example([(0, 1, 0.9), (1, 2, 0.9)])
 def test_each_document_goes_for_one_that_stays(drawn: list[tuple[int, int, float]]) -> None:
-    names = [standing(0, 100 - n, b"x", b"") for n in range(10)]
+    names = [rank_of(0, 100 - n, b"x", b"") for n in range(10)]
     best = {(max(a, b), min(a, b)): overlap for a, b, overlap in drawn}
     edges = sorted((names[a], names[b], overlap, (a, b)) for (a, b), overlap in best.items())
     gone = {edge[3][0]: edge for edge in resolve(edges)}

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import csv
 import gzip
+import json
 import struct
+import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import mixtures.export
 from mixtures.export import export, main
+from mixtures.export_arrayrecord import example
+from tokenizer.model_file import fields
 
 Rows = list[tuple[str, str, int, list[int]]]
 
@@ -68,6 +74,70 @@ def test_dolma(output: Path, tmp_path: Path, rows: Rows) -> None:
         assert (doc_id, source, int(row)) == (wanted[1], wanted[0], number)
     again = export(output, tmp_path / "again", "dolma", shards_per_file=2)
     assert [f.read_bytes() for f in again] == [f.read_bytes() for f in files]
+
+
+def test_mds(output: Path, tmp_path: Path, ordered: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mixtures.export_mds.SHARD_BYTES", 20_000)
+    *shards, index = export(output, tmp_path / "s", "mds")
+    assert [path.relative_to(tmp_path / "s").as_posix() for path in shards[:2]] == [
+        "train/shard.00000.mds",
+        "train/shard.00001.mds",
+    ]
+    listed = json.loads(index.read_text())["shards"]
+    assert [one["raw_data"]["bytes"] for one in listed] == [path.stat().st_size for path in shards]
+    found = []
+    for one, path in zip(listed, shards, strict=True):
+        data = path.read_bytes()
+        (count,) = struct.unpack_from("<I", data)
+        assert count == one["samples"]
+        begins = np.frombuffer(data, "<u4", count + 1, 4).tolist()
+        assert json.loads(data[4 + 4 * (count + 1) : begins[0]])["column_names"] == ["doc_id", "source", "tokens"]
+        assert begins[-1] == len(data)
+        for begin in begins[:-1]:
+            sizes = struct.unpack_from("<3I", data, begin)
+            ends = np.cumsum([begin + 12, *sizes]).tolist()
+            doc_id, source, tokens = (data[a:b] for a, b in pairwise(ends))
+            width = 1 << (tokens[0] & 3)
+            assert tokens[0] >> 2 == 1
+            ids = np.frombuffer(tokens, "<u2", -1, 1 + width).tolist()
+            assert len(ids) == int.from_bytes(tokens[1 : 1 + width], "little")
+            found.append((source.decode(), doc_id.decode(), ids))
+    assert found == [(source, doc_id, ids) for source, doc_id, _, ids in ordered]
+
+
+def test_an_example_is_protobuf() -> None:
+    ids = np.array([0, 1, 127, 128, 16_383, 16_384, 65_535, 2_097_152, 4_294_967_295], np.uint32)
+    (features,) = fields(example("d\u00e9", "c4", ids))
+    found = {}
+    for _, _, entry in fields(features[2]):  # type: ignore[arg-type]
+        (_, _, name), (_, _, feature) = fields(entry)  # type: ignore[arg-type]
+        ((kind, _, values),) = fields(feature)  # type: ignore[arg-type]
+        ((_, _, value),) = fields(values)  # type: ignore[arg-type]
+        found[name] = (kind, value)
+    assert found[b"doc_id"] == (1, "d\u00e9".encode())
+    assert found[b"source"] == (1, b"c4")
+    kind, packed = found[b"text"]
+    assert kind == 3
+    assert isinstance(packed, bytes)
+    marks = b"".join(b"\x08" + one for one in _split(packed))
+    assert [value for _, _, value in fields(marks)] == ids.tolist()
+
+
+def _split(packed: bytes) -> list[bytes]:
+    numbers, begin = [], 0
+    for at, byte in enumerate(packed):
+        if byte < 0x80:
+            numbers.append(packed[begin : at + 1])
+            begin = at + 1
+    return numbers
+
+
+def test_an_absent_array_record_is_named(
+    output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "array_record.python.array_record_module", None)
+    assert main([str(output), str(tmp_path / "a"), "--format", "arrayrecord"]) == 2
+    assert "pip install array-record" in capsys.readouterr().err
 
 
 def test_validation_documents(output: Path, tmp_path: Path) -> None:
@@ -152,3 +222,55 @@ def test_datatroves_own_reader(exported: Callable[[str], list[Path]], rows: Rows
         assert item["input_ids"].tolist() == stream[at]
         begun = [p for p, place in enumerate(places[at]) if place == 0]
         assert item["positions"].tolist()[begun[0] if begun else 100 :] == places[at][begun[0] if begun else 100 :]
+
+
+@pytest.mark.train
+def test_mds_own_reader(exported: Callable[[str], list[Path]], ordered: Rows) -> None:
+    streaming = pytest.importorskip("streaming", reason="make test-train installs it")
+    data = streaming.LocalDataset(str(exported("mds")[-1].parent))
+    assert len(data) == len(ordered)
+    found = [(data[i]["source"], data[i]["doc_id"], data[i]["tokens"].tolist()) for i in range(len(data))]
+    assert found == [(source, doc_id, ids) for source, doc_id, _, ids in ordered]
+
+
+@pytest.mark.train
+def test_arrayrecords_own_reader(exported: Callable[[str], list[Path]], ordered: Rows) -> None:
+    """Grain's reader, and protobuf's own parser with the published messages of tf.train.Example."""
+    grain = pytest.importorskip("grain", reason="make test-train installs it")
+    parse = _example_parser()
+    data = grain.sources.ArrayRecordDataSource([str(path) for path in exported("arrayrecord")])
+    assert len(data) == len(ordered)
+    for number, (source, doc_id, _, ids) in enumerate(ordered):
+        features = parse(data[number]).features.feature
+        assert list(features["text"].int64_list.value) == ids
+        assert features["doc_id"].bytes_list.value[0].decode() == doc_id
+        assert features["source"].bytes_list.value[0].decode() == source
+
+
+def _example_parser() -> Callable[[bytes], Any]:
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+    file = descriptor_pb2.FileDescriptorProto(name="example.proto", package="tensorflow", syntax="proto3")
+    kinds = descriptor_pb2.FieldDescriptorProto
+
+    def add(message: Any, name: str, number: int, kind: int, **more: Any) -> None:
+        message.field.add(name=name, number=number, type=kind, label=more.pop("label", kinds.LABEL_OPTIONAL), **more)
+
+    repeated = kinds.LABEL_REPEATED
+    add(file.message_type.add(name="BytesList"), "value", 1, kinds.TYPE_BYTES, label=repeated)
+    add(file.message_type.add(name="Int64List"), "value", 1, kinds.TYPE_INT64, label=repeated)
+    feature = file.message_type.add(name="Feature")
+    add(feature, "bytes_list", 1, kinds.TYPE_MESSAGE, type_name=".tensorflow.BytesList")
+    add(feature, "int64_list", 3, kinds.TYPE_MESSAGE, type_name=".tensorflow.Int64List")
+    features = file.message_type.add(name="Features")
+    entry = features.nested_type.add(name="FeatureEntry")
+    entry.options.map_entry = True
+    add(entry, "key", 1, kinds.TYPE_STRING)
+    add(entry, "value", 2, kinds.TYPE_MESSAGE, type_name=".tensorflow.Feature")
+    add(features, "feature", 1, kinds.TYPE_MESSAGE, label=repeated, type_name=".tensorflow.Features.FeatureEntry")
+    example = file.message_type.add(name="Example")
+    add(example, "features", 1, kinds.TYPE_MESSAGE, type_name=".tensorflow.Features")
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    kind = message_factory.GetMessageClass(pool.FindMessageTypeByName("tensorflow.Example"))
+    return lambda data: kind.FromString(data)

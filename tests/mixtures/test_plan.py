@@ -197,6 +197,8 @@ def test_the_command_prints_both_directions(stats: Path, capsys: pytest.CaptureF
         (["--stats", "{out}", "--epochs", "c4"], "write c4=2"),
         (["--stats", "{out}/shards"], "holds no SOURCE.json"),
         (["--epochs", "c4=2"], "--epochs needs --stats"),
+        (["--continue-from", "{out}"], "--continue-from needs --stats"),
+        (["--stats", "{out}", "--continue-from", "{out}"], "is not there: this is no output of a finished run"),
         (["--config", "{out}/absent"], "cannot read the recipe"),
     ],
 )
@@ -240,3 +242,31 @@ def test_of_a_runs_configuration_file_the_recipe_is_read(stats: Path, capsys: py
     path.write_text("models: m\nmixtures: {}\n")
     assert main(["--config", str(path)]) == 2
     assert "mixtures is not known; did you mean mixture?" in capsys.readouterr().err
+
+
+def test_a_continued_mixture_has_less_left(stats: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What stages took, and what was forgotten of them since, counts as used."""
+    recipe = tmp_path / "two.yaml"
+    recipe.write_text("name: two\nmixture: {weights: {c4: 50, books: 50}, tokens: 1_000_000_000_000, max_epochs: 1}\n")
+    command = ["--config", str(recipe), "--stats", str(stats)]
+    assert main(command) == 0
+    before = _totals(capsys.readouterr().out)
+    of_stage = {"weight": 50, "share": 50, "documents": 1, "available_tokens": 1, "available_documents": 1, "epochs": 1}
+    manifest = {
+        "format": 1, "recipe": "r", "seed": 0, "tokens": 1, "documents": 1, "validation": {}, "shards": [],
+        "tokenizer": {"sha256": "0", "vocab_size": 9, "bos_id": 1, "eos_id": 2},
+        "sources": {"books": {**of_stage, "tokens": 600}},
+        "stages": [{"sources": {"books": {"tokens": 300}}}],
+        "forgotten": [{"tokens": {"books": 100}}],
+    }  # fmt: skip
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    assert main([*command, "--continue-from", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert before - _totals(said) == 2 * 1_000
+    assert "is not counted, so a run may find a few tokens less" in said
+
+
+def _totals(table: str) -> int:
+    """The tokens of the whole stream."""
+    (line,) = (line.split() for line in table.splitlines() if line.startswith("total"))
+    return int(line[4].replace(",", ""))

@@ -131,7 +131,7 @@ def ours(wets: Path, bad_words: Path, out: Path) -> list[dict[str, Any]]:
     models = {"language": find_models(None)["language"], "bad_words": str(bad_words)}
     job = dataclasses.replace(toy.job_of(source, wets, out), models=models)
     toy.run_job(job)
-    rows: list[dict[str, Any]] = toy.table(job.clean_dir)
+    rows: list[dict[str, Any]] = toy.table(job.places.clean_dir)
     ids = pa.array([row["id"] for row in rows], pa.string())
     mask = HeldOut(share=Decimal("0.001")).mask("c4", ids, np.ones(len(rows)))
     return [{**row, "split": "validation" if is_held else "train"} for row, is_held in zip(rows, mask, strict=True)]

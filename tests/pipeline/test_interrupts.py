@@ -122,8 +122,8 @@ def test_a_worker_that_is_killed_ends_the_run(small: Small, tmp_path: Path) -> N
 
 
 COMMANDS = ["mixtures.inspect", "mixtures.verify", "mixtures.shares", "mixtures.export",
-            "mixtures.plan", "tokenizer.train", "pipeline.models", "pipeline.report", "pipeline.scale",
-            "pipeline.job_service"]  # fmt: skip
+            "mixtures.decontaminate", "mixtures.plan", "tokenizer.train", "pipeline.models", "pipeline.report",
+            "pipeline.scale", "pipeline.job_service"]  # fmt: skip
 
 
 @pytest.mark.parametrize("module", COMMANDS)

@@ -1,4 +1,4 @@
-"""Draws the sample that a tokenizer is trained on: of bounded size, chosen by hash, weighted like the mixture.
+"""Draws the sample that a tokenizer is trained on. Its size is limited, and texts are chosen by their hashes.
 
 The choice does not depend on the order of the texts, on files or on workers.
 """
@@ -26,9 +26,9 @@ class Sample:
 class SmallestHashes:
     """Keeps the texts with the smallest hashes that together hold at most ``max_bytes`` of UTF-8.
 
-    Every text is truncated to ``max_bytes`` on arrival, and so is the last one returned: the result holds exactly
-    ``max_bytes`` (up to three bytes less, at a character's border) once the stream holds that many. Never more than
-    twice ``max_bytes`` of text is held, and one heap entry per text.
+    If the texts together have at least ``max_bytes``, the last text returned is truncated so that the result has
+    exactly ``max_bytes``, or up to three bytes less to end with a whole character. Memory holds less than twice
+    ``max_bytes`` of text and one heap entry per text, because every text is truncated to ``max_bytes`` on arrival.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -56,7 +56,7 @@ class SmallestHashes:
 
 
 def sample_hash(doc_id: str) -> int:
-    """Returns the 64-bit hash that decides whether a document is in the sample: the smallest are."""
+    """Returns the 64-bit hash of a document. The documents with the smallest hashes are in the sample."""
     return xxhash.xxh3_64_intdigest(doc_id.encode("utf-8", "replace"))
 
 
@@ -107,8 +107,8 @@ def cut_bytes(data: bytes, max_bytes: int) -> bytes:
 def lines(text: str, *, max_line_bytes: int) -> Iterator[str]:
     """Yields the lines of a text as the trainer takes them: none empty, none longer than ``max_line_bytes`` of UTF-8.
 
-    A long line is split after a space if there is one in its last half, else between characters. U+2585 ends a line
-    too: the trainer uses it as a mark of its own and skips lines that contain it.
+    A long line is split before the last space of its first ``max_line_bytes`` if that is in their second half, else
+    between characters. U+2585 also ends a line, because the trainer skips lines that contain it.
     """
     for line in text.replace("\u2585", "\n").split("\n"):
         data = line.encode("utf-8")

@@ -1,4 +1,4 @@
-"""The dedups over all documents of a source. Small keys travel between machines; texts never do.
+"""The dedups over all documents of a source. Documents are compared by small keys; their texts are not shuffled.
 
     batch -> keys -> grouped by key -> verdicts -> the pass that opens the batch again
 
@@ -6,9 +6,10 @@
 - ``lines``, ``line_keys``: remove lines that several documents share.
 - ``near``, ``near_keys``: keep one of two books that overlap, judged on all their word n-grams.
 - ``min_hash``, ``min_hash_keys``, ``min_hash_pairs``: keep one of two documents of any source that overlap.
-- ``evidence``, ``ceilings``: what a near dedup removed and for what, and how much it may remove.
+- ``pair_files``: writes which documents a near dedup removed, and for which kept document.
+- ``ceilings``: compares what a near dedup removed with what it may remove.
 - ``kind``, ``kinds``: the interface of a dedup, and the table that maps settings to code.
-- ``earlier_dumps``: documents of a newer dump lose against those that earlier dumps keep.
+- ``earlier_dumps``: drops documents of a newer dump that an earlier dump keeps.
 
 >>> from pipeline.sources.dedup_steps import ExactDedup
 >>> ExactDedup(NAME="duplicate_url", reason="duplicate_url", key="url", newest="timestamp").reasons

@@ -1,8 +1,8 @@
-"""The ceilings on what a dedup may remove: of the source, of each language and of each host.
+"""Compares what a near dedup removed with its ceilings: of the source, of each language and of each host.
 
-A dedup that removes more than its ceiling most likely compares boilerplate or a template, so the run stops before
-anything is written as complete. Each batch sends how many documents each of its languages and hosts has, and each
-removed document sends its own. They are summed by name, a bucket at a time.
+A dedup that removes more than its ceiling has most likely compared boilerplate or a template. So the source does not
+become complete, and the run stops. Each batch sends its number of documents per language and per host. Each removed
+document sends its own language and host. They are summed by name, one bucket at a time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pipeline.engine.group_bytes import GroupBytes
 _NUMBERS = struct.Struct(">II")  # documents, removed documents
 SOURCE, LANGUAGE, HOST = "source", "language", "host"
 _MOST = "most"
-"""The name of the output with the languages and hosts of which most was removed."""
+"""The name of the output for the languages and hosts with the most removed documents."""
 
 Removed = tuple[int, str, int]
 """The number of removed documents, the name, and the number of all documents."""
@@ -35,7 +35,7 @@ Removed = tuple[int, str, int]
 def group_payloads(
     languages: Sequence[str], hosts: Sequence[str], num_buckets: int, *, is_removed: bool = False
 ) -> Iterator[tuple[int, bytes]]:
-    """Yields (bucket, payload) for each language and host of some documents, and for all of them.
+    """Yields (bucket, payload) for each language and each host of some documents, and one for all documents.
 
     >>> len(list(group_payloads(["en", "de", "en"], ["a", "a", ""], 4)))
     4
@@ -52,7 +52,7 @@ def group_payloads(
 class CheckRemoved(beam.PTransform):
     """Takes payloads of :func:`group_payloads`. Outputs counts, as a list of PCollections.
 
-    A row is for each broken ceiling, and for the languages and hosts of which most was removed.
+    There is one count per broken ceiling, and one for each of the languages and hosts with the most removed documents.
     """
 
     def __init__(self, job: SourceJob, step: str) -> None:
@@ -74,7 +74,7 @@ class CheckRemoved(beam.PTransform):
 
 
 class _MostRemoved(beam.CombineFn):
-    """Combines lists of (removed, name, documents) to those with most removed. Ties go to the smaller name."""
+    """Combines lists of (removed, name, documents) into one list of those with the most removed documents."""
 
     def create_accumulator(self) -> list[Removed]:
         return []
@@ -90,7 +90,7 @@ class _MostRemoved(beam.CombineFn):
 
 
 def most_removed(found: Iterable[Removed]) -> list[Removed]:
-    """Returns the names of which most was removed.
+    """Returns the entries with the most removed documents. Ties go to the smaller name.
 
     >>> most_removed([(2, "b", 9), (2, "a", 5), (7, "c", 8)])
     [(7, 'c', 8), (2, 'a', 5), (2, 'b', 9)]

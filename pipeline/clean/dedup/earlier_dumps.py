@@ -1,7 +1,8 @@
-"""The keys that the documents of earlier dumps won. Documents of a newer dump with these keys are duplicates.
+"""Writes and reads the keys of the documents that a dump keeps.
 
-Each dump writes the keys that its own documents won in an exact dedup, one file per bucket. So a dump is compared with
-earlier dumps through small files, whether those were cleaned in the same run or a year ago.
+Documents of newer dumps with these keys are duplicates. Each dump writes one file per bucket with the keys of the
+documents that it kept in an exact dedup. So a dump is compared with earlier dumps through small files, whether these
+were cleaned in the same run or a year ago.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ _BATCH_KEYS = 1 << 16
 
 
 class KeyFileWriter:
-    """Writes keys (16 bytes each) and the ids of the documents that won them. A file that exists is complete."""
+    """Writes keys (16 bytes each) and the id of the document that is kept for each key.
+
+    A file that exists is complete.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -59,7 +63,7 @@ class KeyFileWriter:
 
 
 class EarlierKeys(beam.PTransform):
-    """Reads key files. Outputs payloads for the contest of step ``index``, and counts.
+    """Reads key files. Outputs the payloads that the exact dedup ``index`` compares with new documents, and counts.
 
     Its input is a tuple of PCollections: first the :class:`KeyFiles` of dumps that were complete before this run, then
     the paths of files that earlier dumps write in this run.
@@ -85,7 +89,7 @@ def _paths(files: KeyFiles) -> Iterator[str]:
 
 
 def earlier_name(step: ExactDedup) -> str:
-    """Returns the name under which the keys of earlier dumps are counted, when read and when compared."""
+    """Returns the name under which the keys of earlier dumps are counted, when they are read and when compared."""
     return f"{step.NAME} earlier keys"
 
 

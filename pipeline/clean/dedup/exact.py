@@ -1,7 +1,7 @@
-"""Exact dedup: of all documents of a source with equal keys one wins, by a rule that does not depend on file order.
+"""Exact dedup: keeps one of all documents of a source with an equal key. The choice does not depend on file order.
 
-All documents with a key are in one contest for it. If a source comes in dumps, a document that an earlier dump keeps
-always wins, so that a newer dump changes nothing in an older one.
+All documents with the same key are compared by one worker. If a source comes in dumps, the document that an earlier
+dump keeps is always chosen, so that a newer dump changes nothing in an older one.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from pipeline.engine.group_bytes import GroupBytes
 from pipeline.sources.dedup_steps import ExactDedup
 
 KEY_FILES = "key_files"
-"""The tag of the paths of the key files that the contests write."""
+"""The tag of the output with the paths of the key files that a dedup writes."""
 
 
 class ExactKind(DedupKind):
-    """Sends the keys of each document. A chain of exact dedups gets all its keys from one pass."""
+    """Sends the keys of each document. One pass sends the keys for a whole chain of exact dedups."""
 
     def key_tags(self, chain: Chain) -> list[str]:
         return [key_tag(index) for index in range(len(chain))]
@@ -61,11 +61,11 @@ class DedupExact(beam.PTransform):
     """Takes the keys of a chain, one PCollection per dedup. Outputs verdicts, counts and key files.
 
     A verdict is (part, batch id + tag + row + id of the document that is kept). The dedups of a chain run one after
-    another, and a document that loses one does not enter the next. Otherwise a page could be dropped as a duplicate of
-    a page that is itself dropped.
+    another, and a document that one of them drops does not take part in the next. Otherwise a page could be dropped as
+    a duplicate of a page that is itself dropped.
 
-    For a dump, the key files are the paths, by step, of the keys that its documents won, for newer dumps to read.
-    ``earlier`` contains those of the earlier dumps that are cleaned in the same run.
+    For a dump, the key files are the paths of the files with the keys of its kept documents, by step. Newer dumps read
+    them. ``earlier`` contains the key files of the earlier dumps that are cleaned in the same run.
     """
 
     def __init__(self, job: SourceJob, chain: Chain, earlier: Mapping[str, Sequence[Any]] | None = None) -> None:
@@ -104,7 +104,10 @@ class DedupExact(beam.PTransform):
 
 
 class _Contest(beam.DoFn):
-    """Picks the winner of each key. The rows of a bucket are sorted by key and rank, so it is the first row."""
+    """Picks the document to keep for each key.
+
+    The rows of a bucket are sorted by key and rank: the first row is kept.
+    """
 
     def __init__(self, job: SourceJob, chain: Chain, index: int) -> None:
         self._job, self._chain, self._index = job, chain, index

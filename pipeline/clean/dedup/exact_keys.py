@@ -1,7 +1,9 @@
-"""The keys that documents send to an exact dedup in place of their texts: byte layouts only, no Beam.
+"""The keys that documents send to an exact dedup in place of their texts. This module has byte layouts only, no Beam.
+
+An exact dedup keeps one document per key: the winner. Several exact dedups in a row form a chain.
 
 A payload is: key, rank, address of the document, keys for the later dedups of the chain, id of the document. Payloads
-sort as bytes, so that the winner of a key comes first.
+are sorted as bytes, so the winner of a key comes first.
 """
 
 from __future__ import annotations
@@ -22,16 +24,16 @@ KEY_BYTES, ORDER_BYTES, TIE_BYTES = 16, 32, 24
 
 
 class KeyRow(NamedTuple):
-    """A document in the contest for a key."""
+    """A document as an exact dedup sees it. The dedup keeps one of all documents with the same key."""
 
     key: bytes
     rank: bytes
-    """Orders the documents of a key: by the ``earliest`` or ``newest`` column (its bytes, inverted for newest), then by
-    the hashes of the id, the text and the other columns."""
+    """Orders the documents of a key. It starts with the value of the ``earliest`` or ``newest`` column (bytes inverted
+    for ``newest``), followed by the hashes of the id, the text and the other columns."""
     batch_id: bytes
     row: int
     carry: bytes
-    """The keys for the later dedups of the chain, which the winner goes on to."""
+    """The document's keys for the later dedups of the chain. They are used if the document is kept for this key."""
     document_id: str
 
     @property
@@ -41,7 +43,7 @@ class KeyRow(NamedTuple):
 
 
 _NO_BATCH = bytes(BATCH_ID.size)
-"""The batch id of documents of earlier dumps. No batch has it, because batches are numbered from 1."""
+"""The batch id of documents of earlier dumps. No real batch has it, because batches are numbered from 1."""
 
 
 def _order_bytes(step: ExactDedup, value: str | None) -> bytes:
@@ -74,8 +76,8 @@ def key_rows(
 ) -> Iterator[tuple[int, bytes]]:
     """Yields (index of the step in the chain, payload) for each document that has a key for any step of the chain.
 
-    A document enters the contest for its first key. If it wins, it goes on to its next key (:func:`next_contest`).
-    ``rows`` are the row numbers of the documents in the batch as it was spilled.
+    The payload has the key for the first of these steps. If that dedup keeps the document, :func:`next_contest` makes
+    the payload for the next one. ``rows`` are the documents' row numbers in the batch that was written to disk.
     """
     row_numbers = rows.tolist()
     keys = [pc.cast(batch.column(s.key), pa.string()).to_pylist() for s in steps]
@@ -93,10 +95,10 @@ def key_rows(
 
 
 def other_columns(batch: pa.RecordBatch) -> list[tuple[object, ...]]:
-    """Returns the other written columns of each document.
+    """Returns, for each document, the values of its columns other than id and text.
 
-    If two documents are equal in id and text, these columns decide, so that the winner does not depend on where the two
-    were read.
+    If two documents have equal ids and texts, these values decide which one is kept. So the choice does not depend on
+    where the documents were read.
     """
     names = [n for n in batch.schema.names if n not in ("id", "text") and not n.startswith(("_", SIGNAL_PREFIX))]
     columns = [batch.column(name).to_pylist() for name in names]
@@ -121,7 +123,7 @@ def _carry_sizes(steps: Sequence[ExactDedup], index: int) -> list[int]:
 
 
 def parse_key_row(payload: bytes, steps: Sequence[ExactDedup], index: int) -> KeyRow:
-    """Reads a payload for the step ``index`` of a chain."""
+    """Parses a payload for the step ``index`` of a chain."""
     rank_end = KEY_BYTES + _rank_bytes(steps[index])
     address_end = rank_end + ADDRESS_BYTES
     carry_end = address_end + sum(_carry_sizes(steps, index))
@@ -136,7 +138,7 @@ def parse_key_row(payload: bytes, steps: Sequence[ExactDedup], index: int) -> Ke
 
 
 def next_contest(winner: KeyRow, steps: Sequence[ExactDedup], index: int) -> tuple[int, bytes] | None:
-    """Returns the next step of the chain for which the winner has a key, with its payload; None if there is none."""
+    """Returns (index, payload) for the next step of the chain for which the winner has a key; None if there is none."""
     entries, at = [b""] * (index + 1), 0
     for size in _carry_sizes(steps, index):
         entries.append(winner.carry[at : at + size])
@@ -149,7 +151,9 @@ def next_contest(winner: KeyRow, steps: Sequence[ExactDedup], index: int) -> tup
 
 
 def earlier_payload(key: bytes, document_id: str, steps: Sequence[ExactDedup], index: int) -> bytes:
-    """Returns a payload with which a document of an earlier dump wins ``key`` in step ``index``, and no other key.
+    """Returns a payload by which a document of an earlier dump is the winner of ``key`` in step ``index``.
+
+    The payload has no keys for later steps.
 
     >>> steps = [ExactDedup(NAME="a", reason="a", key="id")]
     >>> row = parse_key_row(earlier_payload(b"k" * 16, "doc", steps, 0), steps, 0)
@@ -161,5 +165,5 @@ def earlier_payload(key: bytes, document_id: str, steps: Sequence[ExactDedup], i
 
 
 def bucket_of_key(payload: bytes, num_buckets: int) -> int:
-    """Returns the bucket that a payload goes to. All payloads with a key go to the same bucket."""
+    """Returns the number of the bucket that a payload goes to. All payloads with the same key go to the same bucket."""
     return int.from_bytes(payload[:8], "big") % num_buckets

@@ -30,7 +30,7 @@ Chain = tuple[GlobalStep, ...]
 
 
 class NumberedBatch(NamedTuple):
-    """A batch that may have lost rows since it was spilled, with the numbers that its rows had then."""
+    """A batch after some of its rows were dropped, with the row numbers that the documents had when it was spilled."""
 
     batch: pa.RecordBatch
     batch_id: bytes
@@ -39,7 +39,7 @@ class NumberedBatch(NamedTuple):
 
 
 class KeyTools(NamedTuple):
-    """The number of buckets, the spill file and the ledger of the worker that makes keys."""
+    """What a dedup needs to make keys: the number of buckets, and the spill file and the ledger of the worker."""
 
     scale: Scale
     spill: SpillFile
@@ -50,15 +50,15 @@ class DedupKind(ABC):
     """How one kind of dedup runs in the clean phase."""
 
     spills_hashes = False
-    """True if ``before_spill`` adds a column that both ``keys`` and ``apply`` need, so that it is computed once."""
+    """True if ``before_spill`` adds a column for both ``keys`` and ``apply``, so that it is computed only once."""
 
     def before_spill(self, batch: pa.RecordBatch, step: DedupStep) -> pa.RecordBatch:
-        """Returns the batch with the columns that this kind needs to have spilled with the text."""
+        """Returns the batch with the extra columns that this kind needs to be spilled with the text."""
         return batch
 
     @abstractmethod
     def key_tags(self, chain: Chain) -> list[str]:
-        """Returns the names of the outputs of a pass that carry keys, in the order in which ``graph`` takes them."""
+        """Returns the names of a pass's outputs that contain keys, in the order in which ``graph`` takes them."""
 
     @abstractmethod
     def keys(self, numbered: NumberedBatch, chain: Chain, tools: KeyTools) -> Iterator[tuple[str, tuple[int, bytes]]]:
@@ -68,13 +68,16 @@ class DedupKind(ABC):
     def graph(self, job: SourceJob, chain: Chain, earlier: Mapping[str, Sequence[Any]]) -> beam.PTransform:
         """Returns the transform that compares the keys of all documents.
 
-        Its input is one PCollection per tag. Its output is a list of PCollections of verdicts, a list of PCollections
-        of counts, and a dict of the key files that it wrote, by step. A verdict is (part, batch id + tag + row + body).
-        ``earlier`` contains, by step, the key files that earlier dumps write in the same run.
+        The input of the transform is one PCollection per tag. Its output is a list of PCollections of verdicts, a list
+        of PCollections of counts, and a dict of the key files that it wrote, by step. A verdict is (part, batch id +
+        tag + row + body). ``earlier`` contains, by step, the key files that earlier dumps write in the same run.
         """
 
     def read(self, verdicts: Verdicts, tag: int, body: bytes) -> None:
-        """Adds a verdict to those of its batch. ``body`` is what follows the tag. The default is a verdict on a row."""
+        """Adds a verdict to the ``verdicts`` of its batch.
+
+        ``body`` is the payload after the tag: by default a row and a detail.
+        """
         row, rest = ROW.unpack_from(body)[0], body[ROW.size :]
         if rest[:1] == SIGNAL_MARK:
             verdicts.signals.setdefault(tag, {})[row] = SIGNAL.unpack(rest)[1]
@@ -85,14 +88,17 @@ class DedupKind(ABC):
     def apply(
         self, global_step: GlobalStep, numbered: NumberedBatch, verdicts: Verdicts, ledger: Ledger
     ) -> tuple[pa.RecordBatch, np.ndarray]:
-        """Applies the verdicts to a batch. Returns the documents that are kept, and their row numbers."""
+        """Applies the verdicts to a batch. Returns the kept documents and their row numbers."""
 
 
 def drop_rows(
     global_step: GlobalStep, numbered: NumberedBatch, verdicts: Verdicts, ledger: Ledger, *,
     after: pa.RecordBatch | None = None,
 ) -> tuple[pa.RecordBatch, np.ndarray]:  # fmt: skip
-    """Drops the rows that verdicts name. ``after`` is the batch with signals added, if there are any."""
+    """Drops the rows that verdicts name. Returns the kept documents and their row numbers.
+
+    ``after`` is the batch with signals added, if the dedup has signals.
+    """
     batch, rows, step = numbered.batch, numbered.rows, global_step.step
     (reason,) = step.reasons
     lost = verdicts.rows.get(global_step.tag, {})

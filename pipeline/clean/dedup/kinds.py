@@ -10,7 +10,8 @@ from pipeline.clean.dedup.lines import LineKind
 from pipeline.clean.dedup.min_hash import MinHashKind
 from pipeline.clean.dedup.near import NearKind
 from pipeline.clean.segments import Segment
-from pipeline.sources.dedup_steps import DedupStep, ExactDedup, LineDedup, MinHashDedup, NearDedup
+from pipeline.sources.dedup_steps import DedupStep, ExactDedup, LineDedup, NearDedup
+from pipeline.sources.min_hash_step import MinHashDedup
 from pipeline.sources.source import AnyStep
 
 KINDS: Mapping[type[DedupStep], DedupKind] = {
@@ -27,9 +28,9 @@ def kind_of(step: DedupStep) -> DedupKind:
 
 
 def dedup_of_spilled_text(steps: Sequence[AnyStep], segment: Segment) -> DedupStep | None:
-    """Returns the dedup for which a segment spills hashes with its texts, or None.
+    """Returns the dedup for which a segment spills hashes with its texts; None if it spills no hashes.
 
-    Hashes are worth spilling if no local step changes the texts before that dedup.
+    Spilled hashes are useful only if no local step changes the texts before that dedup.
 
     >>> from pipeline.clean.segments import segments
     >>> a, b = ExactDedup(NAME="a", reason="a", key="id"), LineDedup()

@@ -1,4 +1,4 @@
-"""The keys of the line dedup: hashes of lines, how they are packed, and which lines they remove."""
+"""The keys of the line dedup: how lines are hashed, how the hashes are packed, and which lines are removed."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from pipeline.clean.batch_address import BATCH_ID, ROW
 from pipeline.sources.dedup_steps import LineDedup
 
 LINE_HASHES_COLUMN = "_line_hashes"
-"""The column of line hashes that is spilled with the texts, because both sending keys and removing lines need it."""
+"""The column of line hashes. It is spilled with the texts, because sending keys and removing lines both need it."""
 
 
 def with_line_hashes(batch: pa.RecordBatch, step: LineDedup) -> pa.RecordBatch:
-    """Returns the batch with a column of the hashes of its lines."""
+    """Returns the batch with an added column of the hashes of its lines."""
     found = LINE_HASHES[step.lines](batch.column("text"))
     column = pa.ListArray.from_arrays(pa.array(found.doc_offsets, pa.int32()), pa.array(found.hashes))
     return batch.append_column(LINE_HASHES_COLUMN, column)
@@ -34,9 +34,10 @@ def _hashes_of(batch: pa.RecordBatch, step: LineDedup) -> LineHashes:
     return LineHashes(column.flatten().to_numpy(), offsets)
 
 
-def _scopes(batch: pa.RecordBatch, scope: str) -> list[str | None]:
-    found: list[str | None] = batch.column(scope if scope in batch.schema.names else f"_{scope}").to_pylist()
-    return found
+def scopes_of(batch: pa.RecordBatch, scope: str) -> list[str | None]:
+    """Returns the value of each document in the column ``scope`` or ``_scope``; None if it has none."""
+    found = batch.column(scope if scope in batch.schema.names else f"_{scope}").to_pylist()
+    return [None if value is None else str(value) for value in found]
 
 
 class Lines(NamedTuple):
@@ -51,14 +52,14 @@ class Lines(NamedTuple):
 
 
 def lines_of(batch: pa.RecordBatch, step: LineDedup) -> Lines:
-    """Hashes the lines of a batch. Documents whose scope column is null are not compared."""
+    """Returns the lines of a batch as hashes. Documents whose scope column is null are not compared."""
     found = _hashes_of(batch, step)
     num_lines = np.diff(found.doc_offsets)
     documents = np.repeat(np.arange(batch.num_rows, dtype=np.uint32), num_lines)
     hashes = found.hashes
     is_compared = np.ones(len(hashes), dtype=bool)
     if step.scope not in ("all", "document"):
-        scopes = _scopes(batch, step.scope)
+        scopes = scopes_of(batch, step.scope)
         mix = np.array([xxhash.xxh3_64_intdigest((s or "").encode()) for s in scopes], dtype=np.uint64)
         # Each scope permutes the hashes differently, so that equal lines of two scopes have different hashes.
         hashes = _mixed(hashes ^ np.repeat(mix, num_lines))
@@ -76,10 +77,11 @@ def _mixed(values: np.ndarray) -> np.ndarray:
 
 
 def document_ranks(batch: pa.RecordBatch, step: LineDedup) -> np.ndarray:
-    """The first 64 bits of the MD5 of each document's ``rank`` column: who keeps a line under the rule ``first``.
+    """Returns the rank of each document for ``keep="first"``: the document of lowest rank keeps a shared line.
 
-    MD5, so that C4's choice is the original's to the line (c4_utils ``remove_duplicate_text``). A document without a
-    value is ranked by its id: equal ranks would leave a shared line in each of them.
+    The rank is the first 64 bits of the MD5 of the document's ``rank`` column. MD5, so that for C4 the same document
+    keeps a line as in the original (c4_utils ``remove_duplicate_text``). A document without a value is ranked by its
+    id. If ranks were equal, a shared line would stay in each of these documents.
     """
     values = pc.coalesce(batch.column(step.rank), batch.column("id")).to_pylist()
     digests = (hashlib.md5(v.encode(), usedforsecurity=False).digest() for v in values)
@@ -89,10 +91,11 @@ def document_ranks(batch: pa.RecordBatch, step: LineDedup) -> np.ndarray:
 def line_payloads(
     batch: pa.RecordBatch, batch_id: bytes, step: LineDedup, num_buckets: int
 ) -> Iterator[tuple[int, bytes]]:
-    """Yields (bucket, payload): the distinct line hashes of a batch in that bucket, with a value per hash.
+    """Yields (bucket, payload) for each bucket that gets lines of the batch.
 
-    With ``keep="ccnet"`` the value is a byte, 1 if two documents of the batch contain the line. With ``keep="first"``
-    it is the smallest rank of the documents that contain the line (8 bytes).
+    The payload has the distinct line hashes of the batch that belong to the bucket, each with a value. With
+    ``keep="ccnet"`` the value is one byte: 1 if two documents of the batch contain the line, else 0. With
+    ``keep="first"`` the value is the smallest rank of the documents that contain the line (8 bytes).
     """
     if step.scope == "document":
         return
@@ -128,10 +131,10 @@ def parse_line_payload(payload: bytes, keep: str) -> tuple[bytes, np.ndarray, np
 
 
 def lost_lines(groups: Sequence[np.ndarray], group_values: Sequence[np.ndarray], keep: str) -> Iterator[np.ndarray]:
-    """Yields, for each batch of a bucket, the sorted hashes of the lines that all its documents lose.
+    """Yields, for each batch of a bucket, the sorted hashes of the lines to remove from all documents of the batch.
 
     With ``keep="ccnet"`` these are the lines that two documents of the scope contain. With ``keep="first"`` a line that
-    several batches contain is lost in all of them except the one that contains the document with the smallest rank.
+    several batches contain is removed from all of them except the batch of the document with the smallest rank.
     """
     hashes = np.concatenate(groups)
     values = np.concatenate(group_values)
@@ -161,8 +164,9 @@ def lost_lines(groups: Sequence[np.ndarray], group_values: Sequence[np.ndarray],
 def lines_to_keep(batch: pa.RecordBatch, step: LineDedup, lost: np.ndarray) -> tuple[np.ndarray, Lines]:
     """Returns a mask of the lines of a batch that are kept, and the lines.
 
-    A line is kept if it is not ``lost`` and does not repeat an earlier line of its document. With ``keep="first"`` a
-    line that several documents of the batch contain is kept only in the document with the smallest rank.
+    A line is kept if its hash is not in ``lost`` and if it does not repeat an earlier line of its document. With
+    ``keep="first"`` a line that several documents of the batch contain is kept only in the document with the smallest
+    rank.
     """
     lines = lines_of(batch, step)
     hashes, documents = lines.hashes, lines.documents

@@ -1,4 +1,4 @@
-"""Line dedup: removes lines that several documents of a scope contain. Packed hashes are sent, texts are not."""
+"""Line dedup: removes lines that several documents of a scope contain. Hashes of lines are shuffled, texts are not."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class LineKind(DedupKind):
         lost = verdicts.lines.get(global_step.tag, [])
         ledger.receive(f"{step.NAME} verdicts", sum(map(len, lost)))
         keep, lines = lines_to_keep(batch, step, np.concatenate(lost) if lost else np.empty(0, np.uint64))
-        if LINE_HASHES_COLUMN in batch.schema.names:  # hashes of the texts before lines are removed
+        if LINE_HASHES_COLUMN in batch.schema.names:  # these are hashes of the texts before lines were removed
             batch = batch.drop_columns([LINE_HASHES_COLUMN])
         found = drop_lines(batch.column("text"), ~keep)
         num_kept = np.asarray(found.num_lines)
@@ -99,7 +99,8 @@ class DedupLines(beam.PTransform):
     """Takes the line hashes of batches. Outputs verdicts and counts.
 
     A verdict is (part, batch id + tag + bucket + hashes of the lines to remove). A worker holds one bucket in memory,
-    at most 16 million lines: 17 bytes per distinct line of a batch, and three times as much again while it sorts.
+    at most 16 million lines. It needs 17 bytes per distinct line of a batch, and three times as much again while it
+    sorts.
     """
 
     def __init__(self, job: SourceJob, global_step: GlobalStep) -> None:
@@ -121,7 +122,10 @@ ParsedLines = tuple[bytes, np.ndarray, np.ndarray]
 
 
 class _LostLines(beam.DoFn):
-    """Decides which lines of a bucket are lost. A bucket with more than ``max_lines`` is split on the worker's disk."""
+    """Decides which lines of a bucket are removed.
+
+    A bucket of more than ``max_lines`` lines is split on the worker's disk.
+    """
 
     def __init__(self, job: SourceJob, global_step: GlobalStep, max_lines: int = MAX_BUCKET_LINES) -> None:
         self._job, self._global_step, self._max_lines = job, global_step, max_lines
@@ -156,7 +160,7 @@ class _LostLines(beam.DoFn):
         step = _line_dedup(self._global_step.step)
         lost = lost_lines([p[1] for p in parsed], [p[2] for p in parsed], step.keep)
         tag = bytes([self._global_step.tag])
-        # Counted in one go, because in the largest runs a payload has only a handful of lines.
+        # The lines are counted in one call, because in the largest runs a payload has only a handful of lines.
         ledger.receive(f"{step.NAME} lines", sum(len(p[1]) for p in parsed))
         num_lost = 0
         for (batch_id, _, _), gone in zip(parsed, lost, strict=True):

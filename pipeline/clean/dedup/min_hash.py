@@ -1,10 +1,11 @@
-"""Near dedup of any source: MinHash and sampled n-grams nominate pairs, all n-grams of both documents decide.
+"""Near dedup of any source: MinHash and sampled n-grams nominate pairs, then all n-grams of both documents decide.
 
-1. Each document sends keys (bands of its signature, sampled n-grams). Documents with a common key make a pair.
-2. The shared keys of each pair are summed at the document that would go. Pairs that share enough are candidates.
-3. At the document that would stay, the exact overlap of each candidate is computed from all n-grams of both.
-4. One worker takes the overlapping pairs in the order in which documents stay: a document goes for one that stays.
-5. At each document that stays, its group is counted, and the evidence is written.
+1. Each document sends keys: the bands of its signature and sampled n-grams. Two documents with a common key are a pair.
+2. The shared keys of each pair are summed, grouped by the document that would be removed. Pairs that share enough keys
+   become candidates.
+3. The exact overlap of each candidate is computed from all n-grams, grouped by the document that would be kept.
+4. One worker goes through the overlapping pairs by rank. It removes a document only for one that is kept.
+5. The pairs of each kept document are written, and the size of its group is counted.
 """
 
 from __future__ import annotations
@@ -21,24 +22,25 @@ from pipeline.clean import counts as c
 from pipeline.clean.batch_address import ROW
 from pipeline.clean.batches import SIGNAL_PREFIX, set_columns
 from pipeline.clean.dedup.ceilings import CheckRemoved, group_payloads
-from pipeline.clean.dedup.evidence import LargestGroups, WriteEvidence, WriteRejected
 from pipeline.clean.dedup.kind import Chain, DedupKind, KeyTools, NumberedBatch, drop_rows
 from pipeline.clean.dedup.min_hash_keys import RECORD, keyed, packed_records
 from pipeline.clean.dedup.min_hash_pairs import PairsOfOverlap, card_payload
+from pipeline.clean.dedup.pair_files import LargestGroups, WritePairs, WriteRejected
 from pipeline.clean.job import SourceJob
 from pipeline.clean.ledger import Ledger
 from pipeline.clean.segments import GlobalStep
 from pipeline.clean.tags import CARDS, COUNTS, GROUPS, MEMBERS, MEMBERS_MARK, RECORDS
 from pipeline.clean.verdicts import Verdicts
 from pipeline.engine.group_bytes import GroupBytes
-from pipeline.sources.dedup_steps import DedupStep, MinHashDedup
+from pipeline.sources.dedup_steps import DedupStep
+from pipeline.sources.min_hash_step import MinHashDedup
 
 TOO_SHORT = "documents_not_compared"
-"""The note on documents with fewer n-grams than are compared."""
+"""The note that counts documents that are not compared: they have too few n-grams, or no value in the scope column."""
 
 
 class MinHashKind(DedupKind):
-    """Sends the keys of each document and its card. All its n-grams are spilled, for the exact overlap."""
+    """Sends the keys and the card of each document. Spills all its n-grams, from which exact overlaps are computed."""
 
     def key_tags(self, chain: Chain) -> list[str]:
         return [CARDS, RECORDS, GROUPS]
@@ -48,13 +50,13 @@ class MinHashKind(DedupKind):
         if not batch.num_rows:
             return
         found = keyed(batch, numbered.batch_id, numbered.rows.tolist(), step, tools.spill)
-        for one, card in found.cards:
-            yield CARDS, card_payload(one, card, scale.num_key_buckets)
+        for rank, card in found.cards:
+            yield CARDS, card_payload(rank, card, scale.num_key_buckets)
         for bucket, payload in packed_records(found.records, scale.num_line_buckets):
             tools.ledger.send(f"{step.NAME} keys", len(payload) // RECORD.itemsize)
             yield RECORDS, (bucket, payload)
         urls = batch.column("url").to_pylist() if "url" in batch.schema.names else []
-        languages = [one or "und" for one in batch.column("language").to_pylist()]
+        languages = [language or "und" for language in batch.column("language").to_pylist()]
         for counted in group_payloads(languages, [site_of(url or "") for url in urls], scale.num_key_buckets):
             yield GROUPS, counted
         tools.ledger.send(f"{step.NAME} cards", len(found.cards))
@@ -95,10 +97,10 @@ def _min_hash(step: DedupStep) -> MinHashDedup:
 
 
 class DedupMinHash(beam.PTransform):
-    """Takes cards, records and the numbers of documents by language and host. Outputs verdicts and counts.
+    """Takes cards, records, and the number of documents per language and host. Outputs verdicts and counts.
 
-    A worker holds one bucket of records (24 bytes each, and four times as much while it sorts), and the n-grams of two
-    documents. The worker that resolves holds 100 bytes per document that goes.
+    A worker holds one bucket of records in memory (24 bytes each, and four times as much while it sorts them), and the
+    n-grams of two documents. The worker that decides holds 100 bytes per removed document.
     """
 
     def __init__(self, job: SourceJob, global_step: GlobalStep) -> None:
@@ -109,11 +111,11 @@ class DedupMinHash(beam.PTransform):
         cards, records, groups = inputs
         job, step = self._job, _min_hash(self._global_step.step)
         decisions, counts, rejected = (cards, records) | "pairs" >> PairsOfOverlap(job, step)
-        write = WriteEvidence(job, step, self._global_step.tag)
+        write = WritePairs(job, step, self._global_step.tag)
         outcome = (
             decisions
             | "group_decisions" >> GroupBytes(job.sizes.scale.num_key_buckets, job.places.shuffle_dir)
-            | "evidence" >> beam.ParDo(write).with_outputs(COUNTS, GROUPS, c.LARGEST_STAGE, main="verdicts")
+            | "write_pairs" >> beam.ParDo(write).with_outputs(COUNTS, GROUPS, c.LARGEST_STAGE, main="verdicts")
         )
         counts += [
             outcome[COUNTS],

@@ -1,6 +1,7 @@
 """Near dedup: drops documents that overlap a kept document by more than ``max_overlap``. No pair of texts is shuffled.
 
-1. Each document sends a sketch of its shingles (word n-grams). Documents that share shingles of a bucket make a pair.
+1. Each document sends a sketch of its shingles (word n-grams). Two documents that share a shingle of a bucket are a
+   pair.
 2. The shared shingles of each pair are summed over the buckets. Pairs that share enough are candidates.
 3. The overlap of a candidate pair is computed from all shingles of both documents.
 4. One worker decides, longest document first, which documents of the overlapping pairs are dropped.
@@ -35,17 +36,20 @@ from pipeline.engine.group_bytes import GroupBytes
 from pipeline.sources.dedup_steps import DedupStep, NearDedup
 
 _PAIR = struct.Struct(">QQ")
-_SHARED = struct.Struct(">III")  # shared sketched shingles, size of each sketch
+_SHARED = struct.Struct(">III")  # number of shared shingles in the sketches, size of each sketch
 _NUM_COMMON = struct.Struct(">I")
 _INFO, _REQUEST, _COMMON = 0, 1, 2
-"""The byte after the key of a book says what follows: the info (:meth:`Book.info`), a request for it by a pair, or the
-number of common shingles. The info sorts first."""
+"""The byte after the key of a book. It says what follows: the info of the book (:meth:`Book.info`), a request of a pair
+for this info, or the number of common shingles. The info sorts first."""
 MAY_HIDE_DUPLICATES = "may_hide_duplicates"
-"""The note on books that consist so much of common text that a pair of them may have been missed."""
+"""The note on books that consist mostly of common text. A duplicate of such a book may have been missed."""
 
 
 class NearKind(DedupKind):
-    """Sends a sketch of the shingles of each document. All its shingles are spilled, for the exact overlap."""
+    """Sends a sketch of the shingles of each document.
+
+    All shingles are spilled, because the exact overlap needs them.
+    """
 
     def key_tags(self, chain: Chain) -> list[str]:
         return [BOOKS, SKETCHES]
@@ -83,9 +87,10 @@ def _near_dedup(step: DedupStep) -> NearDedup:
 class DedupNear(beam.PTransform):
     """Takes the infos and sketches of documents. Outputs verdicts and counts.
 
-    The detail of a verdict is the id of the kept document. Dropped documents, and kept ones that overlap another kept
-    one, also get a signal: the overlap. A signal travels like a verdict (:func:`pipeline.clean.tags.signal_bytes`).
-    The pairs that are verified to overlap by half or more are resolved by one worker: 0.5 kB each.
+    The detail of a verdict is the id of the kept document. Dropped documents also get a signal: their overlap. So do
+    kept documents that overlap another kept document. A signal is sent like a verdict
+    (:func:`pipeline.clean.tags.signal_bytes`). One worker holds all pairs that overlap by half or more: 0.5 kB per
+    pair.
     """
 
     def __init__(self, job: SourceJob, global_step: GlobalStep) -> None:
@@ -127,7 +132,7 @@ def _pair_bucket(pair: bytes, num_buckets: int) -> int:
 
 
 class _Pairs(beam.DoFn):
-    """Yields the pairs of books that share shingles of a bucket, with the number that they share."""
+    """Yields the pairs of books that share shingles of a bucket, each with the number of shared shingles."""
 
     def __init__(self, job: SourceJob, step: NearDedup) -> None:
         self._job, self._step = job, step
@@ -154,7 +159,7 @@ class _Pairs(beam.DoFn):
 
 
 class _Candidates(beam.DoFn):
-    """Sums the shared shingles of a pair over the buckets. If they are enough, requests the info of both books."""
+    """Sums the shared shingles of a pair over the buckets. If there are enough, requests the infos of both books."""
 
     def __init__(self, job: SourceJob) -> None:
         self._job = job
@@ -168,7 +173,7 @@ class _Candidates(beam.DoFn):
 
 
 class _Answers(beam.DoFn):
-    """Sends the info of a book to each pair that requested it, and counts the books that are mostly common text."""
+    """Sends the info of a book to each pair that requested it. Counts the books that are mostly common text."""
 
     def __init__(self, job: SourceJob, step: NearDedup) -> None:
         self._job, self._step = job, step
@@ -211,7 +216,10 @@ class _Verify(beam.DoFn):
 
 
 class _Resolve(beam.DoFn):
-    """Decides which books of the overlapping pairs are dropped. Books are told apart by address: ids may be equal."""
+    """Decides which books of the overlapping pairs are dropped.
+
+    Identifies books by address, because two ids may be equal.
+    """
 
     def __init__(self, job: SourceJob, global_step: GlobalStep) -> None:
         self._job, self._global_step = job, global_step

@@ -1,4 +1,4 @@
-"""The keys that a book sends to the near dedup: a sketch of its shingles, and the place where all are spilled."""
+"""The keys that a book sends to the near dedup: a sketch of its shingles, and the place of all its spilled shingles."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from filters.books.overlap import shingles, sketch
 from pipeline.clean.batch_address import ADDRESS_BYTES
 from pipeline.files.spill import Blob, SpillFile, blob_bytes, blob_from
 
-_HEAD = struct.Struct(">QIIH")  # key, number of hashes in the whole sketch, number of shingles, bytes of the id
+_HEAD = struct.Struct(">QIIH")  # key of the book, hashes in the whole sketch, number of shingles, bytes of the id
 _INFO = struct.Struct(">QIH")  # number of shingles, number of hashes in the sketch, bytes of the id
 
 
 class Book(NamedTuple):
-    """The shingles of a document of the near dedup."""
+    """A document of the near dedup: its shingles, a sketch of them, and its address."""
 
     key: int
-    """A hash of the address, so that two books with the same id have different keys."""
+    """A hash of the address. Two books with the same id have different keys."""
     address: bytes
     num_shingles: int
     sketched: np.ndarray
@@ -29,13 +29,19 @@ class Book(NamedTuple):
     document_id: str
 
     def info(self, num_buckets: int) -> tuple[int, bytes]:
-        """Returns (bucket of the key, key + 0 + all that is needed to compute an exact overlap)."""
+        """Returns (bucket, payload) of the info of the book.
+
+        The payload is the key, a 0 byte, and what is needed to compute an exact overlap.
+        """
         name = self.document_id.encode()
         body = _INFO.pack(self.num_shingles, len(self.sketched), len(name)) + name + self.address
         return self.key % num_buckets, self.key.to_bytes(8, "big") + b"\0" + body + blob_bytes(self.shingles_blob)
 
     def sketch_payloads(self, num_buckets: int) -> Iterator[tuple[int, bytes]]:
-        """Yields (bucket, key + sizes + id + hashes of that bucket). The id decides between books of equal length."""
+        """Yields (bucket, payload). The payload has the key, sizes, id, and the hashes of the sketch in that bucket.
+
+        The id decides between books of equal length.
+        """
         name = self.document_id.encode()
         head = _HEAD.pack(self.key, len(self.sketched), self.num_shingles, len(name)) + name
         buckets = self.sketched % np.uint64(num_buckets)
@@ -47,7 +53,7 @@ class Book(NamedTuple):
 
 
 def signature(document_id: str, text: str, address: bytes, ngram_words: int, spill: SpillFile) -> Book:
-    """Spills all shingles of a book, and returns the book with a sketch of them."""
+    """Spills all shingles of a book. Returns the book with a sketch of its shingles."""
     found = shingles(text, ngram_words=ngram_words)
     blob = spill.append(found.astype("<u8").tobytes())
     key = xxhash.xxh3_64_intdigest(address, seed=3)
@@ -55,7 +61,7 @@ def signature(document_id: str, text: str, address: bytes, ngram_words: int, spi
 
 
 class SketchSlice(NamedTuple):
-    """The hashes of a sketch in one bucket: a payload of :meth:`Book.sketch_payloads`."""
+    """The part of a sketch that is in one bucket, parsed from a payload of :meth:`Book.sketch_payloads`."""
 
     key: int
     sketch_size: int
@@ -65,7 +71,7 @@ class SketchSlice(NamedTuple):
 
 
 def parse_sketch(payload: bytes) -> SketchSlice:
-    """Reads a payload of :meth:`Book.sketch_payloads`."""
+    """Parses a payload of :meth:`Book.sketch_payloads`."""
     key, size, num_shingles, name_bytes = _HEAD.unpack_from(payload)
     at = _HEAD.size + name_bytes
     name = payload[_HEAD.size : at].decode()
@@ -73,7 +79,7 @@ def parse_sketch(payload: bytes) -> SketchSlice:
 
 
 class BookInfo(NamedTuple):
-    """What is needed to compute the exact overlap of a book with another."""
+    """The part of a :class:`Book` that is needed to compute its exact overlap with another book."""
 
     num_shingles: int
     sketch_size: int
@@ -82,12 +88,12 @@ class BookInfo(NamedTuple):
     shingles_blob: Blob
 
     def shingles(self) -> np.ndarray:
-        """Reads all shingles of the book from where they were spilled."""
+        """Returns all shingles of the book, read from the spill file."""
         return np.frombuffer(self.shingles_blob.read(), "<u8")
 
 
 def parse_info(body: bytes) -> BookInfo:
-    """Reads the payload of :meth:`Book.info` without the key and the 0."""
+    """Parses a payload of :meth:`Book.info`, given without the key and the 0 byte."""
     num_shingles, sketch_size, name_bytes = _INFO.unpack_from(body)
     at = _INFO.size + name_bytes
     name = body[_INFO.size : at].decode()

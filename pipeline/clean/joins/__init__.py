@@ -1,10 +1,10 @@
-"""The joins that make one document of several records.
+"""Joins, which make one document from several records.
 
     records -> grouped by key -> documents -> the first segment of the source
 
-- ``answers``: Stack Exchange's posts are grouped by question. Texts travel.
+- ``answers``: groups Stack Exchange's posts by question. The texts are shuffled.
 - ``kind``, ``table``: the interface of a join, and the table that maps settings to code.
-- ``licences``: GitHub's contents get their file and their repository's licence. Texts do not travel.
+- ``licences``: finds the path and the licence of each of GitHub's contents. The texts are not shuffled.
 
 >>> from pipeline.sources import SOURCES
 >>> [name for name, source in SOURCES.items() if source.join]

@@ -27,11 +27,11 @@ from pipeline.sources.stack_exchange.answers import SITES_STAGE, AnswerJoin
 POSTS, SITES = "posts", "sites"
 SMALL_SITE = "small_site"
 
-_QUESTION = struct.Struct(">q?q")  # the question's id, whether this is an answer, the post's own id
+_QUESTION = struct.Struct(">q?q")  # id of the question, True if the post is an answer, id of the post
 
 
 class AnswersGraph(JoinGraph):
-    """Groups posts by site and question, and runs the first segment on the documents that they make."""
+    """Groups posts by site and question, makes documents of them, and runs the first segment on the documents."""
 
     def expand(self, units: Any, job: SourceJob, segments: list[Segment], side: Side) -> Joined:
         segment, *following = segments
@@ -53,7 +53,7 @@ def answer_join(job: SourceJob) -> AnswerJoin:
 
 
 class ReadPosts(ReadUnits):
-    """Reads posts, sends each to the bucket of its question, and counts it for its site."""
+    """Reads posts, sends each post to the bucket of its question, and counts the posts per site."""
 
     def _table_row(self, row: TableRow, ledger: Ledger) -> Iterator[TaggedOutput]:
         post = row.row
@@ -69,7 +69,7 @@ class ReadPosts(ReadUnits):
 class AssembleAnswers(SegmentDoFn):
     """Makes documents of the questions and answers of a bucket, and runs the first segment on them.
 
-    The side input ``num_posts`` has the number of posts of each site. It decides which sites are large enough.
+    The side input ``num_posts`` maps each site to its number of posts. It decides which sites are large enough.
     """
 
     def process(self, group: tuple[int, Iterable[bytes]], num_posts: dict[str, int]) -> Iterator[TaggedOutput]:

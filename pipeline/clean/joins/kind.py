@@ -1,4 +1,4 @@
-"""The interface of the joins. A join makes one document of several records, which may be in different files."""
+"""The interface of the joins. A join makes one document from several records, which may be in different files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.clean.segments import Segment
 
 
 class Joined(NamedTuple):
-    """The state of the graph of a source after its join."""
+    """The part of a source's graph up to its join: outputs of the pass after the join, and the segments that remain."""
 
     output: Any
     """The tagged outputs of the pass that ran ``segment``."""
@@ -25,4 +25,4 @@ class JoinGraph(ABC):
 
     @abstractmethod
     def expand(self, units: Any, job: SourceJob, segments: list[Segment], side: Side) -> Joined:
-        """Adds the passes that read units, join their records, and run the first segment on the documents."""
+        """Adds the passes that read units, join their records, and run the first segment on the joined documents."""

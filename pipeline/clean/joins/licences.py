@@ -1,4 +1,4 @@
-"""The join of GitHub: finds a file and a licence for each content. Contents are spilled, and are not shuffled.
+"""The join of GitHub: finds a file and a licence for each content. The texts of contents are spilled, not shuffled.
 
 The input has three tables: contents by id, files (repository, path, content id), and licences by repository.
 """
@@ -36,17 +36,17 @@ _LICENCE, _FILE = b"\0", b"\1"
 _CONTENT, _CANDIDATE = (
     b"\0",
     b"\1",
-)  # contents sort first, so that the candidates are streamed: the empty file has millions
+)  # Contents sort first, so that the candidates can be streamed: the empty file has millions.
 
 
 def _keyed(key: str, order: bytes, body: bytes, num_buckets: int) -> tuple[int, bytes]:
-    """Returns (bucket of the key, payload). Payloads sort by key, then by ``order``."""
+    """Returns (bucket of the key, payload). Payloads sort by key and then by ``order``."""
     name = key.encode()
     return xxhash.xxh3_64_intdigest(name) % num_buckets, name + b"\0" + order + body
 
 
 def _parse(payload: bytes) -> tuple[bytes, bytes, bytes]:
-    """Returns (name, order, body) of a payload of :func:`_keyed`."""
+    """Splits a payload of :func:`_keyed` into (key, order, body)."""
     name, _, rest = payload.partition(b"\0")
     return name, rest[:1], rest[1:]
 
@@ -77,7 +77,10 @@ class LicencesGraph(JoinGraph):
 
 
 class ReadTables(ReadUnits):
-    """Reads the three tables. Spills contents, and sends their ids and the rows of the other tables to buckets."""
+    """Reads the three tables.
+
+    Spills the contents, and sends their ids and the rows of the other two tables to buckets.
+    """
 
     def _run_first(self, batch: pa.RecordBatch, ledger: Ledger) -> pa.RecordBatch:
         return batch  # the steps of the source run after the licences are known
@@ -90,7 +93,7 @@ class ReadTables(ReadUnits):
         for row, (content_id, repo) in enumerate(
             zip(batch.column("id").to_pylist(), batch.column("repo_name").to_pylist(), strict=True)
         ):
-            if repo is None:  # in a table that is already joined, rows have their repository
+            if repo is None:  # rows of a table that is already joined have their repository
                 ledger.send("contents", 1)
                 yield TaggedOutput(BY_CONTENT, _keyed(content_id, _CONTENT, batch_id + ROW.pack(row), num_buckets))
 
@@ -103,7 +106,7 @@ class ReadTables(ReadUnits):
 
 
 class LicenceOfFiles(beam.DoFn):
-    """Yields, for each file of a bucket of repositories, its repository, path and licence, by the id of its content."""
+    """Yields (id of content, repository + path + licence) for each file of a bucket of repositories."""
 
     def __init__(self, job: SourceJob) -> None:
         self._job = job
@@ -128,13 +131,13 @@ class LicenceOfFiles(beam.DoFn):
 
 
 class ChooseFile(SegmentDoFn):
-    """Chooses, for each content of a bucket, the file that gives it repository, path and licence."""
+    """Chooses one of the files that have a content. This file gives the content its repository, path and licence."""
 
     def __init__(self, job: SourceJob, segment: Segment) -> None:
         super().__init__(job, segment)
-        # The step that drops contents by licence has the same setting, so that the two agree.
+        # The step that drops contents by licence must allow the same licences as this join, so its setting is used.
         steps = (step.families for step in job.source.steps if isinstance(step, AllowedLicence))
-        self._families = next(steps, PERMISSIVE)  # the step may be off
+        self._families = next(steps, PERMISSIVE)  # the default is used if that step is off
 
     def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
         ledger = self._ledger()

@@ -1,6 +1,6 @@
-"""One paper's archive: unpacked as a stream, bounded, only its TeX kept, nothing ever on disk.
+"""Unpacks the archive of one paper as a stream with limited memory. Only TeX is kept, and nothing is written to disk.
 
-arXiv stores a paper as ``ID.gz``: a gzipped tar of the project, or one gzipped file, whatever that file is.
+arXiv stores a paper as ``ID.gz``. This is a gzipped tar of the project, or a single gzipped file of any format.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from pipeline.sources.arxiv.readme import MAX_README_BYTES, Readme, read_readme
 from pipeline.sources.formats.damaged_tar import BLOCK_BYTES, Readable, TarDamage, TarMember, TarStream, is_tar
 
 MAX_TEX_BYTES = 20_000_000
-"""The TeX of one paper, in memory at once; ours: the longest theses have 5, and 20 are cleaned within half a minute."""
+"""The largest number of bytes of TeX in one paper, all in memory at once. Ours: the longest theses have 5 MB, and 20 MB
+are cleaned within half a minute."""
 MAX_MEMBERS = 20_000
-"""Files in one project; ours: arXiv's own largest have some thousand figures."""
+"""The largest number of files in one project. Ours: arXiv's largest projects have some thousand figures."""
 BOMB_BASE_BYTES = 100_000_000
 MAX_RATIO = 200
-"""A paper may unpack to 100 MB and 200 times its stored size; deflate's most is 1,032 times, drawings reach 50."""
+"""A paper may unpack to 100 MB plus 200 times its stored size. Deflate reaches at most 1,032, drawings reach 50."""
 _PIECE_BYTES = 1 << 16
 _MAX_FILL_BYTES = 1 << 18
 _GZIP_WBITS = 31
@@ -55,7 +56,7 @@ _MAX_NOTICE_BYTES = 2_000
 
 
 class BadPaperError(Exception):
-    """A paper that cannot be read; ``reason`` in snake_case, ``is_bad`` where the input is broken."""
+    """A paper cannot be read. ``reason`` is in snake_case; ``is_bad`` is True if the input is damaged."""
 
     def __init__(self, reason: str, detail: str = "", *, is_bad: bool = True) -> None:
         super().__init__(reason, detail)
@@ -66,20 +67,23 @@ class BadPaperError(Exception):
 
 @dataclass(slots=True)
 class Project:
-    """A paper's TeX files by their path, and what the archive says beside them."""
+    """The TeX files of a paper by their path, and further information from the archive."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     unsafe_names: list[str] = field(default_factory=list)
-    """Members whose names lead out of the project; none of them is read."""
+    """The names of members that are outside the project folder. These members are not read."""
     stems_with_bbl: set[str] = field(default_factory=set)
     readme: Readme = field(default_factory=Readme)
-    """What the project's 00README says of its files."""
+    """The content of the project's 00README."""
     num_bytes: int = 0
     links: dict[str, str] = field(default_factory=dict)
 
 
 class Gunzip:
-    """A gzip unpacked as it is read; raises :class:`BadPaperError` where it is cut, broken or a bomb."""
+    """Unpacks a gzip file while it is read.
+
+    Raises :class:`BadPaperError` if the file is truncated, damaged or a bomb.
+    """
 
     def __init__(self, stream: Readable) -> None:
         self._stream = stream
@@ -91,7 +95,7 @@ class Gunzip:
         self.num_unpacked = 0
 
     def read(self, num_bytes: int, /) -> bytes:
-        """Returns up to ``num_bytes``, nothing only at the end."""
+        """Returns up to ``num_bytes`` bytes, and empty bytes only at the end."""
         while not self._buffer and not self._is_done:
             self._fill()
         data, self._buffer = self._buffer[:num_bytes], self._buffer[num_bytes:]
@@ -120,15 +124,15 @@ class Gunzip:
         if rest.startswith(b"\x1f\x8b"):
             self._unzip = isal_zlib.decompressobj(_GZIP_WBITS)
             self._stored = rest
-        else:  # padding, or what somebody's mailer put behind
+        else:  # padding, or bytes that a mail program added at the end
             self._is_done = True
 
 
 def read_project(stream: Readable, project: Project) -> None:
-    """Reads ``ID.gz`` into ``project``: the TeX files, and the names of members that were not to be read.
+    """Reads ``ID.gz`` into ``project``: the TeX files, and the names of members that must not be read.
 
     Raises:
-        BadPaperError: what is in it is no TeX, or cannot be read; nothing of it is used then.
+        BadPaperError: the content is not TeX or cannot be read. Then no part of ``project`` is used.
     """
     unzipped = Gunzip(stream)
     head = _read_up_to(unzipped, BLOCK_BYTES)
@@ -204,7 +208,7 @@ def _read_member(project: Project, member: TarMember) -> None:
             project.links[name] = target
         return
     if not member.is_file or name.startswith("anc/"):
-        return  # ancillary files are no part of the paper: arXiv's own rule for the folder's name
+        return  # arXiv reserves this folder for ancillary files, which are not part of the paper
     stem, ending = posixpath.splitext(name)
     if ending.lower() == ".bbl":
         project.stems_with_bbl.add(stem)
@@ -215,7 +219,7 @@ def _read_member(project: Project, member: TarMember) -> None:
     if ending.lower() in _NOT_TEX_ENDINGS and ending.lower() != ".bbl":
         return
     if posixpath.basename(name).startswith("._") or "__MACOSX/" in name:
-        return  # a Mac's notes on a file
+        return  # metadata that macOS stores beside a file
     if project.num_bytes + member.num_bytes > MAX_TEX_BYTES:
         if ending.lower() in (".tex", ".ltx", ".latex"):
             raise BadPaperError("too_large", f"more than {MAX_TEX_BYTES} bytes of TeX")
@@ -228,7 +232,7 @@ def _read_member(project: Project, member: TarMember) -> None:
 
 
 def safe_name(name: str) -> str | None:
-    """The member's path inside the project; None where it leads out of it.
+    """Returns the path of a member inside the project; None if the path is outside the project.
 
     >>> safe_name("./sec/../a.tex"), safe_name("../../a.tex"), safe_name("/etc/passwd")
     ('a.tex', None, None)

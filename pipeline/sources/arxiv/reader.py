@@ -1,8 +1,8 @@
-"""arXiv: LaTeX sources as arXiv's bulk tars hold them, one paper a document.
+"""arXiv: reads LaTeX sources from arXiv's bulk tars. Each paper is one document.
 
-``arXiv_src_YYMM_NNN.tar`` holds ``YYMM/ID.gz`` (a project's gzipped tar, or one gzipped file) and ``ID.pdf``
-where a paper has no source. A paper's files become one source here, its inputs in place; the step
-:class:`filters.latex.paper.Latex` cleans it.
+``arXiv_src_YYMM_NNN.tar`` contains ``YYMM/ID.gz`` (a project's gzipped tar, or one gzipped file), or ``ID.pdf`` for a
+paper without source. The reader joins the files of a paper into one LaTeX source, with each input file inserted at its
+place. The step :class:`filters.latex.paper.Latex` cleans this source.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _NOT_BAD_MEMBERS = (".pdf", ".txt", ".html", ".ps.gz", ".dvi.gz", ".html.gz")
 
 @dataclass(frozen=True, slots=True)
 class PaperId:
-    """What a file's name says of its paper."""
+    """The identity of a paper, read from the name of its file."""
 
     id: str
     arxiv_id: str | None
@@ -47,7 +47,9 @@ class PaperId:
 
 
 def paper_id(name: str) -> PaperId:
-    """Reads a paper's id from its file's name (without the ending); a file that has none goes by its name.
+    """Returns the identity of a paper from the name of its file (without the ending).
+
+    If the name contains no arXiv id, the name itself is the id, and the other fields are None.
 
     >>> paper_id("math0101001"), paper_id("1911.02782v2").version
     (PaperId(id='math/0101001', arxiv_id='math/0101001', yymm='0101', version=None), 2)
@@ -73,7 +75,7 @@ def _kind_and_stem(path: str) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArxivReader(Reader):
-    """Reads bulk tars, or papers that lie about on their own. A unit is a file: what a worker streams through."""
+    """Reads bulk tars or single papers. Each file is a unit, which a worker reads as a stream."""
 
     DATA_VERSION: ClassVar[int] = 2
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
@@ -110,11 +112,14 @@ class ArxivReader(Reader):
     NOT_BROKEN: ClassVar[tuple[str, ...]] = ("pdf", "no_tex", "not_tex", "withdrawn", "not_a_source", "unknown_member")
 
     def knows(self, path: str) -> bool:
-        """Whether a file of this name is of a form that this source reads."""
+        """True if the name of a file ends in a format that this source reads."""
         return bool(_kind_and_stem(path)[0])
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """One unit a file. Raises ValueError on a name that is none of ``.tar``, ``.gz``, ``.tgz``, ``.pdf``."""
+        """Returns one unit per file.
+
+        Raises ValueError for a name that does not end in ``.tar``, ``.gz``, ``.tgz`` or ``.pdf``.
+        """
         units = []
         for file in files:
             kind, _ = _kind_and_stem(file.path)
@@ -126,7 +131,7 @@ class ArxivReader(Reader):
         return units
 
     def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | Rejected]:
-        """Streams a unit's papers; what is no paper, or is broken, is named and passed by."""
+        """Yields the papers of a unit. A file that is damaged or not a paper is rejected with its name."""
         if unit.kind == "pdf":
             yield Rejected(location=unit.location, reason="pdf", is_bad=False)
             return
@@ -211,7 +216,7 @@ def _document(project: Project, paper: PaperId, location: str) -> Document | Rej
 
 
 _MAX_AUTO_IGNORE_CHARS = 2_000
-"""A file that arXiv is told to ignore and that is this short is a notice, not a paper."""
+"""A file that begins with ``%auto-ignore`` and has fewer characters than this is a notice, not a paper."""
 
 
 SOURCE = Source(

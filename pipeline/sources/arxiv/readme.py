@@ -1,8 +1,8 @@
-"""Reads arXiv's ``00README``, in which a project names its main file and the files of no use.
+"""Reads arXiv's ``00README``, in which a project names its main file and files to ignore.
 
 arXiv documents JSON and YAML (``sources:`` with ``filename`` and ``usage``) and the classic ``00README.XXX`` of lines
-``NAME toplevelfile`` and ``NAME ignore`` (info.arxiv.org/help/00README.html). The form is known by the content, not
-by the file's ending.
+``NAME toplevelfile`` and ``NAME ignore`` (info.arxiv.org/help/00README.html). The content decides the format, not the
+ending of the file's name.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from typing import Any
 import yaml
 
 MAX_README_BYTES = 100_000
-"""How much of a 00README is read; ours: an entry takes under 100 bytes."""
+"""The number of bytes of a 00README that are read. Ours: an entry takes under 100 bytes."""
 MAX_ENTRIES = 2_000
-"""Entries of one 00README; ours: a submission of more files has more figures than sources."""
+"""The largest number of entries of a 00README. Ours: in a submission with more files most are figures, not sources."""
 _LINE = re.compile(r"^[ \t]*(?:\"([^\"\n]+)\"|(\S+))[ \t]+(toplevelfile|ignore)\b", re.MULTILINE | re.IGNORECASE)
 _IS_YAML = re.compile(r"^\s*-?\s*(?:filename|usage|sources)\s*:", re.MULTILINE)
 _IS_TOML = re.compile(r"^\s*\[\[\s*sources\s*\]\]|^\s*sources\s*=", re.MULTILINE)
 _MAX_NESTING = 50
-"""Brackets open inside each other; ours: the documented form has three, and parsers recurse."""
+"""The largest nesting depth of brackets. Ours: the documented form has three levels, and parsers recurse."""
 
 
 @dataclass(frozen=True, slots=True)
 class Readme:
-    """What a 00README says: the main file, and the files that are not to be processed."""
+    """The content of a 00README: the main file, and the files to ignore."""
 
     main: str = ""
     ignored: frozenset[str] = frozenset()
@@ -39,7 +39,7 @@ class Readme:
 
 
 def read_readme(text: str) -> Readme:
-    r"""Reads a 00README in any of its forms; what cannot be read says nothing.
+    r"""Reads a 00README in any of its formats. Returns an empty :class:`Readme` for text in no known format.
 
     >>> read_readme("a.tex toplevelfile\nb.tex ignore\n")
     Readme(main='a.tex', ignored=frozenset({'b.tex'}))
@@ -57,7 +57,7 @@ def read_readme(text: str) -> Readme:
 
 
 def _structured(text: str) -> list[tuple[str, str]] | None:
-    """Returns (file, usage) of a JSON, YAML or TOML form; None if the text is none of them."""
+    """Returns (file, usage) pairs from JSON, YAML or TOML; None if the text is none of them."""
     if _nesting(text) > _MAX_NESTING:
         return None
     try:
@@ -91,7 +91,7 @@ def _nesting(text: str) -> int:
             deepest = max(deepest, depth)
         elif char in "]}":
             depth -= 1
-    if deepest <= _MAX_NESTING:  # YAML nests by indentation, too
+    if deepest <= _MAX_NESTING:  # YAML also nests by indentation
         indents = {len(line) - len(line.lstrip(" -")) for line in text.split("\n")[: 2 * MAX_ENTRIES]}
         deepest = max(deepest, len(indents))
     return deepest

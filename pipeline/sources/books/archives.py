@@ -1,7 +1,6 @@
-"""The members of a zip or a tar, one after the other, each in memory and bounded; nothing is written anywhere.
+"""Reads the members of a zip or a tar one after the other, in memory and with limits on size. It writes no files.
 
-A member's name is used for its ending and for telling where it was, never as a path, so one that climbs out of its
-folder is as good as any.
+A member's name is used only for its ending and in locations, never as a path. So a name such as ``../x`` does no harm.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ from pipeline.sources.formats.damaged_tar import TarDamage, TarStream
 from pipeline.sources.source import Rejected
 
 MAX_DIRECTORY_BYTES = 64 << 20
-"""Ours: the directory of a zip of half a million books; Python holds it in memory."""
+"""Ours: the largest directory of a zip, in bytes: that of half a million books. Python holds it in memory."""
 MAX_EXPANSION = 200
-"""Ours: an archive may unpack to so many times its own size, and 64 MB; text in deflate comes to 3 to 10 times."""
+"""Ours: an archive may unpack to this many times its own size plus 64 MB. Text in deflate unpacks to 3 to 10 times."""
 _FREE_BYTES = 64 << 20
 
 _ZIP_ERRORS = (
@@ -46,7 +45,7 @@ _GZIP_ERRORS = (gzip.BadGzipFile, zlib.error, isal_zlib.error, isal_zlib.IsalErr
 
 @dataclass(frozen=True, slots=True)
 class ArchiveMember:
-    """A file out of an archive; ``data`` is one byte longer than asked for if there was more of it."""
+    """A file from an archive. If the file is longer than the limit, ``data`` has one byte more than the limit."""
 
     location: str
     name: str
@@ -54,7 +53,7 @@ class ArchiveMember:
 
 
 def printable(name: str) -> str:
-    r"""A member's name as it can be stored and shown: no lone surrogates or controls, at most 500 characters.
+    r"""Returns the first 500 characters of a member's name, with ``?`` for lone surrogates and control characters.
 
     >>> printable("a\udcff\n.txt")
     'a??.txt'
@@ -68,7 +67,7 @@ def _is_wanted(name: str, endings: tuple[str, ...]) -> bool:
 
 
 def unknown_form(location: str) -> Rejected:
-    """What is said of a file that is none of the forms books come in; it is not broken."""
+    """Returns the rejection of a file whose ending is not one of the formats of books. It does not count as broken."""
     return Rejected(location=location, reason="unknown_form", is_bad=False)
 
 
@@ -80,10 +79,10 @@ def _bomb(location: str) -> Rejected:
 def zip_members(
     file: BinaryIO, location: str, *, num_bytes: int, endings: tuple[str, ...], max_bytes: int
 ) -> Iterator[ArchiveMember | Rejected]:
-    """Streams the members whose names end as asked; the others are told as ``unknown_form``.
+    """Yields the members whose names have one of the ``endings``. Other members are rejected as ``unknown_form``.
 
-    Rejected besides: ``damaged_zip`` (the whole, or a member: the next is read), ``encrypted``,
-    ``unsupported_compression`` (Gutenberg's oldest zips are shrunk or imploded), ``archive_bomb``.
+    The other reasons are ``damaged_zip`` (the whole zip, or one member, after which the next is read), ``encrypted``,
+    ``unsupported_compression`` (Gutenberg's oldest zips are shrunk or imploded) and ``archive_bomb``.
     """
     if _directory_bytes(file) > MAX_DIRECTORY_BYTES:
         yield Rejected(location=location, reason="archive_bomb", detail="directory", is_whole_file=True)
@@ -94,7 +93,7 @@ def zip_members(
         yield Rejected(location=location, reason="damaged_zip", detail=str(error)[:200], is_whole_file=True)
         return
     except OSError as error:
-        if error.errno != errno.EINVAL:  # EINVAL: it points before the file's start; else it is the store's trouble
+        if error.errno != errno.EINVAL:  # EINVAL: an offset before the start of the file; others are the store's
             raise
         yield Rejected(location=location, reason="damaged_zip", detail=str(error)[:200], is_whole_file=True)
         return
@@ -120,9 +119,10 @@ def _zip_member(
 ) -> ArchiveMember | Rejected:
     if info.flag_bits & 1:
         return Rejected(location=where, reason="encrypted")
-    stored = copy.copy(info)  # the member as it is stored: zipfile bounds what it unpacks for deflate alone
+    # The member is read as if it were stored without compression, because zipfile limits the output only for deflate.
+    stored = copy.copy(info)
     stored.compress_type, stored.file_size = zipfile.ZIP_STORED, info.compress_size
-    stored.CRC = None  # type: ignore[assignment]  # it is the unpacked data's
+    stored.CRC = None  # type: ignore[assignment]  # the checksum is of the unpacked data
     try:
         with archive.open(stored) as packed:
             data = unpacked_member(packed, info.compress_type, max_bytes + 1)
@@ -131,7 +131,7 @@ def _zip_member(
     except _ZIP_ERRORS as error:
         return Rejected(location=where, reason="damaged_zip", detail=str(error)[:200])
     except OSError as error:
-        if error.errno not in (None, errno.EINVAL):  # none: bz2's word for damaged data
+        if error.errno not in (None, errno.EINVAL):  # bz2 raises an OSError without errno for damaged data
             raise
         return Rejected(location=where, reason="damaged_zip", detail=str(error)[:200])
     if len(data) <= max_bytes and (len(data) != info.file_size or zlib.crc32(data) != info.CRC):
@@ -140,7 +140,7 @@ def _zip_member(
 
 
 def _directory_bytes(file: BinaryIO) -> int:
-    """How large a zip says that its directory is; 0 where it does not say (then it is no zip)."""
+    """Returns the number of bytes of a zip's directory, as the zip states it; 0 if the file is not a zip."""
     size = file.seek(0, io.SEEK_END)
     file.seek(max(0, size - 65_557))
     tail = file.read()
@@ -154,10 +154,10 @@ def _directory_bytes(file: BinaryIO) -> int:
 def tar_members(
     file: BinaryIO, location: str, *, num_bytes: int, endings: tuple[str, ...], max_bytes: int
 ) -> Iterator[ArchiveMember | Rejected]:
-    """Streams the wanted regular files of a ``.tar`` or ``.tar.gz``, read once from start to end.
+    """Yields the regular files of a ``.tar`` or ``.tar.gz`` that have one of the ``endings``. Reads the file once.
 
-    Rejected besides ``unknown_form``: ``damaged_tar`` for each stretch that is no tar, after which reading goes on at
-    the next header; ``truncated_gzip`` and ``damaged_gzip``, after which nothing can be read; ``archive_bomb``.
+    Files with other endings are rejected as ``unknown_form``. Each damaged stretch is rejected as ``damaged_tar``, and
+    reading continues at the next header. After ``truncated_gzip``, ``damaged_gzip`` or ``archive_bomb`` reading ends.
     """
     packed = file.read(2) == b"\x1f\x8b"
     file.seek(0)
@@ -199,12 +199,12 @@ def _tar_members(
             continue
         wanted = min(found.num_bytes, max_bytes + 1)
         data = found.read(wanted)
-        if len(data) == wanted:  # else the tar tells that it was cut
+        if len(data) == wanted:  # if the data are shorter, the tar reports that it was cut
             yield ArchiveMember(where, found.name, data)
 
 
 def gunzip(file: BinaryIO, location: str, max_bytes: int) -> bytes | Rejected:
-    """A whole gzip file, at most one byte more than ``max_bytes`` of it."""
+    """Returns an unpacked gzip file, or its first ``max_bytes + 1`` bytes if it is longer. Rejects a damaged file."""
     try:
         with gzip.GzipFile(fileobj=file) as unpacked:
             return unpacked.read(max_bytes + 1)

@@ -1,7 +1,8 @@
-"""Large archives and files of lines: one task unpacks them, front to back, into chunks that all others read.
+"""Splits large archives and files of lines into chunks.
 
-A gzip can only be unpacked from its beginning. What then has to be done by one task is kept to that: members and lines
-go on as they are, and are decoded, tidied and judged where a chunk is read.
+One task unpacks a file into chunks, many tasks read the chunks. A gzip file can be unpacked only from its beginning, so
+a single task must do it. This task does nothing else: it passes members and lines on unchanged. The tasks that read the
+chunks decode, tidy and filter them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pipeline.sources.formats.json_lines import Row, parse_object
 from pipeline.sources.source import Chunk, Rejected
 
 CHUNK_BYTES = 8 << 20
-"""About; one member or line more at most, which the readers bound (32 and 64 MB)."""
+"""The size of a chunk in bytes. The last member or line may exceed it; the readers limit these to 32 and 64 MB."""
 MEMBERS, LINES = "members", "lines"
 """The kinds of chunks."""
 
@@ -23,7 +24,7 @@ _HEAD = struct.Struct(">II")  # bytes of the name, bytes of the member
 
 
 def member_chunks(members: Iterable[ArchiveMember | Rejected], location: str) -> Iterator[Chunk | Rejected]:
-    """Packs an archive's members, each behind its name; what is no member goes through."""
+    """Packs the members of an archive into chunks, each member after its name. Yields rejections unchanged."""
     parts: list[bytes] = []
     num_bytes = 0
     for member in members:
@@ -41,7 +42,10 @@ def member_chunks(members: Iterable[ArchiveMember | Rejected], location: str) ->
 
 
 def members_of(file: BinaryIO, num_bytes: int, location: str) -> Iterator[ArchiveMember]:
-    """The members of a chunk of so many bytes that begins where the file stands, one in memory at a time."""
+    """Yields the members of a chunk of ``num_bytes`` bytes that begins at the file's position.
+
+    One is in memory at a time.
+    """
     while num_bytes > 0:
         name_bytes, data_bytes = _HEAD.unpack(file.read(_HEAD.size))
         name = file.read(name_bytes).decode("utf-8", "surrogatepass")
@@ -50,7 +54,7 @@ def members_of(file: BinaryIO, num_bytes: int, location: str) -> Iterator[Archiv
 
 
 def line_chunks(lines: Iterable[tuple[int, bytes] | Rejected], location: str) -> Iterator[Chunk | Rejected]:
-    """Packs lines that follow one another; a chunk's origin is the place of its first, ``FILE:LINE``."""
+    """Packs consecutive lines into chunks. The origin of a chunk is the location of its first line, ``FILE:LINE``."""
     parts: list[bytes] = []
     num_bytes = first = 0
     for found in lines:
@@ -70,7 +74,7 @@ def line_chunks(lines: Iterable[tuple[int, bytes] | Rejected], location: str) ->
 
 
 def rows_of(data: bytes, origin: str) -> Iterator[tuple[str, Row] | Rejected]:
-    """Each line's place and object out of a chunk."""
+    """Yields (location, object) for each line of a chunk. Lines that are not valid are rejected."""
     location, _, first = origin.rpartition(":")
     for number, line in enumerate(data.split(b"\n"), int(first)):
         if line.strip():

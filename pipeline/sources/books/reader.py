@@ -1,8 +1,8 @@
-"""Books: Project Gutenberg's files as they are mirrored, and collections in the forms of PG19 and Books3.
+"""Books: Project Gutenberg's files as they are mirrored, and collections in the formats of PG19 and Books3.
 
-A book's id is its number at Gutenberg, where its header gives one, with a hash of the text, since one number
-stands for several files (a seven-bit and a UTF-8 edition, corrected ones in ``old/``): all of these reach the near
-dedup, and only the same text twice is a duplicate by id. Any other book's id is the hash alone.
+The id of a book is its Gutenberg number, if its header has one, with a hash of the text. The hash is needed because
+several files can have the same number: a seven-bit and a UTF-8 edition, or corrected ones in ``old/``. So all editions
+reach the near dedup, and only equal texts are duplicates by id. The id of any other book is only a hash of its text.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ _KINDS = {
     "jsonl": (".jsonl", ".jsonl.gz", ".jsonl.zst", ".json.gz", ".json.zst"),
 }
 _LARGE = "large_"
-"""Before the kind of a file that one task unpacks for all others."""
+"""The prefix of the kind of a large file, which one task unpacks into chunks for all others."""
 _MEMBER_ENDINGS = (*_TEXT_ENDINGS, ".zip")
 _GUTENBERG_URL = re.compile(r"gutenberg\.org/(?:ebooks|etext|files)/(\d{1,6})\b")
 
 
 def _kind_of(path: str) -> str:
-    """The form that a file's name tells, ``other`` if none.
+    """Returns the format of a file from the ending of its name; ``other`` if the ending is not known.
 
     >>> _kind_of("1342/1342-0.TXT"), _kind_of("books3.tar.gz"), _kind_of("1342/1342-h.htm")
     ('text', 'tar', 'other')
@@ -90,15 +90,17 @@ class BooksReader(Reader):
     NOT_BROKEN: ClassVar[tuple[str, ...]] = ("too_many_bytes",)
 
     def knows(self, path: str) -> bool:
-        """Whether a file of this name is of a form that this source reads."""
+        """True if the name of a file ends in a format that this source reads."""
         return _kind_of(path) != "other"
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """One unit a file; a large one is a container. A mirror's folders hold other forms of the same books (``.htm``,
-        ``.tex``, images): those become units that are told as ``unknown_form``, one by one.
+        """Returns one unit per file. Large files are containers, which are unpacked first.
+
+        The folders of a mirror also have the books in other formats (``.htm``, ``.tex``, images). Each of these files
+        becomes a unit that is reported as ``unknown_form``.
 
         Raises:
-            ValueError: not one of the files is in a form that books come in.
+            ValueError: none of the files is in a format that this source reads.
         """
         units = [Unit(path=file.path, num_bytes=file.num_bytes, kind=self._kind(file)) for file in files]
         if files and all(unit.kind == "other" for unit in units):
@@ -112,7 +114,7 @@ class BooksReader(Reader):
         return _LARGE + kind if is_large else kind
 
     def unpack(self, unit: Unit, open_file: Opener) -> Iterator[Chunk | Rejected]:
-        """Streams a large file's members or lines, as they are, in chunks of about 8 MB."""
+        """Yields the members or lines of a large file, unchanged, in chunks of about 8 MB."""
         form = unit.kind.removeprefix(_LARGE)
         if form == "jsonl":
             yield from line_chunks(numbered_lines(unit.path, open_file, location=unit.location), unit.location)
@@ -127,8 +129,11 @@ class BooksReader(Reader):
         )
 
     def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | Rejected]:
-        """Streams a file's books. Rejected besides what the archives tell: ``empty``, ``not_text``, ``too_many_bytes``,
-        ``nested_archive``, ``no_text`` (a line without one), ``unknown_form``."""
+        """Yields the books of a file.
+
+        Beside the reasons of archives, files are rejected as ``empty``, ``not_text``, ``too_many_bytes``,
+        ``nested_archive``, ``no_text`` (a line of JSON without text) and ``unknown_form``.
+        """
         if unit.kind == "jsonl":
             for found in read_json_lines(unit.path, open_file, location=unit.location):
                 yield found if isinstance(found, Rejected) else self._from_row(found[1], found[0])
@@ -158,7 +163,7 @@ class BooksReader(Reader):
                 yield found if isinstance(found, Rejected) else self._from_row(found[1], found[0])
 
     def _from_member(self, member: ArchiveMember | Rejected, *, is_nested: bool) -> Iterator[Document | Rejected]:
-        """A book, or the books of a zip inside an archive: one level, in memory; a zip in that is not opened."""
+        """Yields the book of a member, or the books of a zip inside an archive. A zip inside that zip is not opened."""
         if isinstance(member, Rejected):
             yield member
         elif not member.name.lower().endswith(".zip"):
@@ -213,7 +218,7 @@ class BooksReader(Reader):
 
 
 def _first_string(fields: Mapping[str, Any], *names: str) -> str | None:
-    """The first of the named fields that is a string with anything in it (or a list of them)."""
+    """Returns the first of the named fields that has a non-empty string or list of strings; None if there is none."""
     for name in names:
         value = fields.get(name)
         if isinstance(value, list):

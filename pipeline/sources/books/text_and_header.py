@@ -1,7 +1,7 @@
 """Decodes a book and reads its Gutenberg header.
 
-Gutenberg's files are ASCII, UTF-8, or of the encodings of Windows, the Macintosh, DOS and the ISO; since 2003 a line of
-the header declares which, and is sometimes wrong.
+Gutenberg's files are ASCII, UTF-8, or in encodings of Windows, the Macintosh, DOS or ISO. Since 2003 a line of the
+header declares the encoding. This line is sometimes wrong.
 """
 
 from __future__ import annotations
@@ -13,30 +13,31 @@ from filters import decoding
 
 _DECLARED = re.compile(rb"(?:character set encoding|text encoding)\s*:[ \t]*([^\r\n]{1,60})", re.IGNORECASE)
 _HEAD_BYTES = 32_768
-"""Ours: the longest header with its small print has 22,000 characters; one edition's has 14,000 before its number."""
+"""Ours: the bytes searched for a header. The longest has 22,000 characters; one has 14,000 before its number."""
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 MAX_CONTROL_SHARE = 0.01
-"""Ours: a stray end-of-file mark or NUL is mended; a file with more control characters than this is no text."""
+"""Ours: a stray end-of-file mark or NUL is removed; a file with a larger share of control characters is not text."""
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedBook:
-    """A book's text, and how it was decoded."""
+    """The text of a book, and how it was decoded."""
 
     text: str
-    """Lines end in ``\\n`` alone; no byte order mark, no control characters but tab and form feed."""
+    """The text. Lines end in ``\\n``. It has no byte order mark, and no control characters except tab and form feed."""
     encoding: str
     """Python's name of the codec."""
     decided_by: str = "proved"
-    """``proved``, ``declared`` or ``guessed``."""
+    """How the encoding was determined: ``proved``, ``declared`` or ``guessed``."""
     certainty: float = 1.0
-    """Between 0 and 1; below 1 for some guesses."""
+    """The certainty of the encoding, from 0 to 1. It is below 1 for some guesses."""
 
 
 def decode(data: bytes) -> DecodedBook | None:
-    r"""Decodes a book as ``filters.decoding`` does; returns None if it is no text.
+    r"""Decodes a book with ``filters.decoding``. Returns None if it is not text.
 
-    The declaration is the line of a Gutenberg header; so is the language that helps with a guess.
+    The declared encoding is from the Gutenberg header. The language of the header helps if the encoding must be
+    guessed.
 
     >>> decode("Noël était déjà là\r\n".encode("latin-1"))
     DecodedBook(text='Noël était déjà là\n', encoding='cp1252', decided_by='guessed', certainty=1.0)
@@ -50,7 +51,7 @@ def decode(data: bytes) -> DecodedBook | None:
 
 
 def _declared(data: bytes) -> list[str]:
-    """Returns the labels that the header declares: the whole of the line, and each word of it."""
+    """Returns the labels that the header declares as the encoding: the whole line, and each word of it."""
     found = _DECLARED.search(data, 0, _HEAD_BYTES)
     if found is None:
         return []
@@ -59,7 +60,7 @@ def _declared(data: bytes) -> list[str]:
 
 
 def tidy(text: str) -> str | None:
-    r"""Makes every line end in ``\n`` and removes control characters; returns None if there are too many of them."""
+    r"""Returns a text with ``\n`` as line ends and without control characters; None if there are too many of them."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
     if _CONTROLS.search(text):
         text, num_controls = _CONTROLS.subn("", text)
@@ -70,12 +71,12 @@ def tidy(text: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a Gutenberg header says; None where it says nothing, and all of it None where there is no header."""
+    """The fields of a Gutenberg header. A field that the header lacks is None. Without a header all fields are None."""
 
     title: str | None = None
     author: str | None = None
     language: str | None = None
-    """ISO 639-1; None also where it names several."""
+    """The ISO 639-1 code; None also if the header names several languages."""
     gutenberg_id: int | None = None
 
 

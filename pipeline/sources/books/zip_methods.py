@@ -1,6 +1,6 @@
-"""Unpacks a member of a zip by its method, never more than is asked for.
+"""Unpacks a member of a zip by its compression method, and never more than a given number of bytes.
 
-``zipfile`` bounds the output of deflate alone: 2 kB of bzip2 can hold 6 GB.
+``zipfile`` limits the output only for deflate: 2 kB of bzip2 can contain 6 GB.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import IO, Protocol
 
 _READ_BYTES = 64 << 10
 _MAX_DICTIONARY_BYTES = 256 << 20
-"""Ours: LZMA takes this much memory for it; 7-Zip's strongest level has 64 MB."""
+"""Ours: the largest LZMA dictionary, which takes this many bytes of memory. 7-Zip's strongest level has 64 MB."""
 _NAMES = {1: "shrink", 6: "implode", 9: "deflate64", 93: "zstd", 95: "xz", 98: "ppmd"}
 
 
@@ -24,7 +24,7 @@ class _Unpacker(Protocol):
         """True after the end of the packed data."""
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
-        """Takes packed bytes and returns at most ``max_length`` unpacked ones."""
+        """Takes packed bytes. Returns at most ``max_length`` unpacked bytes."""
 
 
 class _Deflate:
@@ -40,11 +40,11 @@ class _Deflate:
 
 
 def unpacked_member(packed: IO[bytes], method: int, max_bytes: int) -> bytes:
-    """Returns the unpacked data, at most ``max_bytes`` of it.
+    """Returns at most the first ``max_bytes`` bytes of the unpacked data.
 
     Raises:
         NotImplementedError: the method is none of stored, deflate, bzip2 and LZMA.
-        EOFError: the data ends before its end mark.
+        EOFError: the data end before their end mark.
     """
     if method == zipfile.ZIP_STORED:
         return packed.read(max_bytes)
@@ -55,7 +55,7 @@ def unpacked_member(packed: IO[bytes], method: int, max_bytes: int) -> bytes:
         data = packed.read(_READ_BYTES)
         piece = unpacker.decompress(data, num_left)
         if not data and not piece:
-            if method == zipfile.ZIP_LZMA:  # its end mark is optional; the size and the checksum tell
+            if method == zipfile.ZIP_LZMA:  # the end mark of LZMA is optional; the caller checks size and checksum
                 break
             raise EOFError("the data ends before its end mark")
         pieces.append(piece)
@@ -74,7 +74,7 @@ def _unpacker(packed: IO[bytes], method: int) -> _Unpacker:
 
 
 def _lzma(packed: IO[bytes]) -> lzma.LZMADecompressor:
-    """Reads the properties in front of the data (APPNOTE.TXT, 5.8.8)."""
+    """Returns an unpacker for LZMA, made from the properties before the data (APPNOTE.TXT, 5.8.8)."""
     head = packed.read(4)
     size = struct.unpack("<H", head[2:4])[0] if len(head) == 4 else 0
     properties = packed.read(size)

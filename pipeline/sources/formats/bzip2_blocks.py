@@ -1,13 +1,13 @@
-"""Unpacks each block of a bzip2 file alone. So a file can be entered anywhere, and damage costs one block.
+"""Unpacks each block of a bzip2 file separately. So reading can start anywhere, and damage costs only one block.
 
-A bzip2 stream is a header of four bytes, blocks of at most 900 kB each, and an end mark. A block begins, at any bit,
-with a mark of 48 bits (the digits of pi) and its checksum. It does not depend on other blocks. So the bits between two
-marks, shifted to a byte, with a header before them and an end mark after them, are a stream of one block. The marks are
-found by search. By chance a mark occurs inside a block's own bits once in 2^48; a block that does not unpack is tried
-again together with the bits after such a mark.
+A bzip2 stream is a header of four bytes, blocks of at most 900 kB each, and an end mark. A block may begin at any bit.
+It begins with a mark of 48 bits (the digits of pi) and its checksum, and does not depend on other blocks. So the bits
+between two marks, shifted to a byte, with a header before them and an end mark after them, are a stream of one block.
+The marks are found by search. The bits of a mark occur inside a block by chance once in 2^48 bits. A block that does
+not unpack is tried again together with the bits after such a mark.
 
 Every block's own checksum is tested. The checksum of the whole stream covers the same bytes and is not tested, because
-a reader that enters in the middle cannot compute it.
+a reader that starts in the middle cannot compute it.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ import numpy as np
 
 HEADER_BYTES = 4
 MAX_BLOCK_BYTES = 2_400_000
-"""Most bytes of a stored block: 900,000 symbols of 20 bits each, and under 20 kB of tables. Text takes 0.2 MB."""
+"""The largest stored block in bytes: 900,000 symbols of 20 bits, and under 20 kB of tables. Text takes 0.2 MB."""
 MAX_UNPACKED_BYTES = 900_000 // 5 * 259
-"""Most bytes out of one block: four equal bytes and a count stand for 259. Text gives 0.9 MB."""
+"""The largest unpacked block in bytes: four equal bytes and a count can stand for 259. Text gives 0.9 MB."""
 MAX_FALSE_MARKS = 2
-"""Marks in a row that are taken for chance before a block is given up. The odds are 2^-96."""
+"""The number of consecutive marks that are treated as chance before a block is given up. The probability is 2^-96."""
 READ_BYTES = 256 << 10
 
 _HEADER = re.compile(rb"BZh[1-9]")
 _MARK_BITS = 48
-_END_BITS = 80  # an end mark and its checksum; zeros follow up to the next byte
+_END_BITS = 80  # bits of an end mark and its checksum; zeros follow up to the next byte
 _END_MARK = 0x177245385090
 _WINDOW_BYTES = 7
-"""Bytes that a mark covers unless it begins at a byte. The five in the middle depend only on the bit at which it
-begins. They are the search pattern."""
+"""The number of bytes that a mark touches unless it begins at a byte. The five bytes in the middle depend only on the
+bit at which the mark begins, so they are the search pattern."""
 
 
 class Kind(Enum):
-    """The mark at the beginning of a region."""
+    """The kind of mark at the beginning of a region."""
 
     HEAD = 0
-    """No mark: the bits before the first one."""
+    """There is no mark: these are the bits before the first mark."""
     BLOCK = 0x314159265359
     END = _END_MARK
 
@@ -57,32 +57,32 @@ _NEEDLES = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """The bits from one mark to the next, or to the file's end."""
+    """The bits from one mark to the next mark or to the end of the file."""
 
     kind: Kind
     bit: int
-    """Bit offset in the stored file."""
+    """The offset of the region in the stored file, in bits."""
     num_bits: int
     data: bytes
-    """The stored bytes that contain it. It begins at bit ``bit % 8`` of the first."""
+    """The stored bytes that contain the region. The region begins at bit ``bit % 8`` of the first byte."""
     is_first: bool = False
-    """True if a stream's header comes right before it."""
+    """True if the header of a stream is directly before the region."""
     is_last: bool = False
-    """True if the file ends with it."""
+    """True if the file ends with the region."""
     is_cut: bool = False
-    """True if it is longer than a block can be: ``data`` is only its beginning."""
+    """True if the region is longer than a block can be. Then ``data`` is only its beginning."""
 
     @property
     def offset(self) -> int:
-        """Byte offset of the region; for the first block of a stream, that of the stream.
+        """The byte offset of the region. For the first block of a stream it is the offset of the stream.
 
-        It depends on the bytes there alone, so it is the same wherever the reading began.
+        The offset depends only on the bytes at this place, so it is the same wherever reading began.
         """
         return self.bit // 8 - HEADER_BYTES * self.is_first
 
 
 def regions(file: BinaryIO, start: int) -> Iterator[Region]:
-    """Yields the regions of a file from a byte on. The first one is the bits before the first mark (a ``HEAD``)."""
+    """Yields the regions of a file from a byte on. The first region is the bits before the first mark (a ``HEAD``)."""
     cutter = RegionCutter(start)
     file.seek(start)
     while data := file.read(READ_BYTES):
@@ -91,19 +91,19 @@ def regions(file: BinaryIO, start: int) -> Iterator[Region]:
 
 
 class RegionCutter:
-    """Splits stored bytes, which are fed piece by piece, at marks. Holds one region and one piece."""
+    """Splits stored bytes at marks. The bytes are fed piece by piece. Holds one region and one piece in memory."""
 
     __slots__ = ("_at", "_bit", "_buffer", "_is_first", "_is_passing", "_kind")
 
     def __init__(self, start: int = 0) -> None:
-        """``start`` is the offset of the first byte that is fed."""
+        """Creates a cutter. ``start`` is the offset in the file of the first byte that is fed."""
         self._buffer = bytearray()
         self._at = start  # offset of the buffer's first byte in the file
         self._kind, self._bit, self._is_first = Kind.HEAD, start * 8, False
-        self._is_passing = False  # True while skipping the rest of a region that was too long
+        self._is_passing = False  # True while skipping the rest of a region that is too long
 
     def feed(self, data: bytes) -> list[Region]:
-        """Returns the regions that ended in the bytes fed so far."""
+        """Takes the next stored bytes. Returns the regions that ended in the bytes fed so far."""
         from_byte = max(0, len(self._buffer) - _WINDOW_BYTES + 1)
         self._buffer += data
         found = []
@@ -135,7 +135,7 @@ class RegionCutter:
 
 
 def _marks(buffer: bytearray, from_byte: int) -> list[tuple[int, int, Kind]]:
-    """Returns (byte, bit in it, kind) of the marks that begin at ``from_byte`` or later, in order."""
+    """Returns (byte, bit in the byte, kind) of the marks that begin at ``from_byte`` or later, in order."""
     found = []
     for kind, shift, needle in _NEEDLES:
         at = buffer.find(needle, from_byte + 1)
@@ -150,7 +150,7 @@ def _marks(buffer: bytearray, from_byte: int) -> list[tuple[int, int, Kind]]:
 
 
 def fault_behind(region: Region) -> str:
-    """Returns the fault of the bytes between two streams; empty if they are a header only, or the end of the file.
+    """Returns a description of bytes between two streams that are not a stream; empty if there are none.
 
     >>> fault_behind(Region(Kind.HEAD, 0, 32, b"BZh9")), fault_behind(Region(Kind.HEAD, 0, 40, b"xBZh9"))
     ('', '1 bytes that are no bz2 stream')
@@ -169,12 +169,15 @@ def fault_behind(region: Region) -> str:
 
 
 def behind_end(region: Region) -> int:
-    """Returns the offset of the byte after an end mark and its checksum; for a ``HEAD``, of its first byte."""
+    """Returns the offset of the byte after an end mark and its checksum.
+
+    For a ``HEAD``, returns that of its first byte.
+    """
     return region.bit // 8 if region.kind is Kind.HEAD else -(-(region.bit + _END_BITS) // 8)
 
 
 def is_whole_end(region: Region) -> bool:
-    """True if the end mark has its whole checksum. If not, the file ends inside it."""
+    """True if the end mark has its complete checksum. Otherwise the file ends inside the checksum."""
     return region.num_bits >= _END_BITS
 
 
@@ -188,7 +191,7 @@ class BlockUnpacker:
         self._unpacker = bz2.BZ2Decompressor()
 
     def begin(self, max_bytes: int = MAX_UNPACKED_BYTES) -> bytes:
-        """Returns the block's bytes, or the first ``max_bytes``; :meth:`rest` returns the others.
+        """Returns the bytes of the block, at most the first ``max_bytes``. :meth:`rest` returns the others.
 
         Releases the interpreter's lock while it works.
 
@@ -201,7 +204,7 @@ class BlockUnpacker:
         return data
 
     def rest(self) -> bytes:
-        """Returns the bytes after those of :meth:`begin`, usually none.
+        """Returns the bytes after those that :meth:`begin` returned. Usually there are none.
 
         Raises:
             OSError: the block is damaged.
@@ -215,7 +218,7 @@ class BlockUnpacker:
 
 
 def unpack_block(region: Region, following: Sequence[Region] = ()) -> tuple[bytes, int]:
-    """Returns a block's bytes and how many of the ``following`` regions belong to it (nearly always none).
+    """Returns the bytes of a block, and how many of the ``following`` regions belong to it (nearly always none).
 
     Raises:
         OSError: the block is damaged.
@@ -235,7 +238,7 @@ def unpack_block(region: Region, following: Sequence[Region] = ()) -> tuple[byte
 
 
 def unpack_last(region: Region) -> bytes:
-    """Returns the bytes of a block after which the file ends without an end mark: all of them, or none.
+    """Returns the bytes of the last block of a file that has no end mark: all bytes or none.
 
     Raises:
         OSError: the block is damaged.
@@ -251,7 +254,10 @@ def _joined(first: Region, second: Region) -> Region:
 
 
 def _shifted(region: Region) -> bytes:
-    """Returns the region's bits shifted to begin at a byte. The last byte may contain bits after it."""
+    """Returns the bits of the region, shifted to begin at a byte.
+
+    The last byte may contain bits that follow the region.
+    """
     shift = np.uint8(region.bit % 8)
     if not shift:
         return region.data
@@ -262,7 +268,7 @@ def _shifted(region: Region) -> bytes:
 
 
 def _as_stream(region: Region) -> bytes:
-    """Returns a stream of this block alone. Its checksum is the block's."""
+    """Returns a stream of this block alone. The checksum of the stream is that of the block."""
     data = _shifted(region)
     num_whole, num_over = divmod(region.num_bits, 8)
     over = data[num_whole] >> (8 - num_over) if num_over else 0

@@ -1,7 +1,7 @@
-"""Unpacks a bzip2 stream front to back with several threads of one task. A .7z is read through it.
+"""Unpacks a bzip2 stream from start to end with several threads of one task. It is used to read .7z files.
 
-It replaces a ``bz2.BZ2Decompressor``: ``decompress`` takes the bytes that were read next and returns the bytes that are
-ready next, in order. Meanwhile the threads unpack later blocks of the bytes fed so far.
+It replaces ``bz2.BZ2Decompressor``: ``decompress`` takes the bytes that were read next, and returns the unpacked bytes
+that are ready next, in order. Meanwhile the threads unpack later blocks of the bytes that were fed so far.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ from pipeline.sources.formats.bzip2_blocks import (
 MAX_THREADS = 8
 """Ours: at 20 MB/s or more per thread, 100 GB take eleven minutes. Two or three threads need under an hour."""
 _BLOCKS_PER_THREAD = 2
-"""One block in work and one waiting, so that no thread waits for input."""
+"""One block is being unpacked and one is waiting, so that no thread waits for input."""
 _AHEAD_BYTES = 4 << 20
-"""Most bytes unpacked of a block before its turn. A block of text has 0.9 MB. A crafted block of 47 MB has to wait with
-the rest, so that blocks ahead take under 12 MB each (stored, shifted, unpacked, and the decoder's own 3.6 MB). Measured
-with eight threads: 110 MB for text; 650 MB for zeros, mostly the up to 128 MB that py7zr requests per call."""
+"""The largest number of bytes that are unpacked from a block before its turn. A block of text has 0.9 MB. A crafted
+block of 47 MB has to wait with the rest. So each block ahead takes under 12 MB (stored, shifted, unpacked, and the
+decoder's own 3.6 MB). Measured with eight threads: 110 MB for text; 650 MB for zeros, of which py7zr's requests of up
+to 128 MB per call are the largest part."""
 
 _Begun = tuple[BlockUnpacker, bytes]
 
@@ -41,10 +42,10 @@ def num_threads() -> int:
 
 
 class ThreadedUnpacker:
-    """Unpacks streams, one after another, that are fed piece by piece.
+    """Unpacks consecutive streams that are fed piece by piece.
 
     Like ``bz2.BZ2Decompressor`` it raises OSError for a damaged block, but only after it has returned everything before
-    that block. So the bytes read from a damaged file do not depend on the threads' speed.
+    that block. So the bytes read from a damaged file do not depend on the speed of the threads.
     """
 
     def __init__(self, pool: ThreadPoolExecutor, num_threads: int) -> None:
@@ -58,9 +59,9 @@ class ThreadedUnpacker:
         self._error: OSError | None = None
 
     def decompress(self, data: bytes | bytearray | memoryview, max_length: int = -1) -> bytes:
-        """Takes the next stored bytes, empty at the end, and returns the next unpacked ones.
+        """Takes the next stored bytes (empty at the end), and returns the next unpacked bytes.
 
-        It may return nothing while there are more bytes to feed. An empty result for empty input is the end.
+        It may return nothing although more bytes can be fed. An empty result for empty input means the end.
         """
         if data:
             self._waiting.extend(self._cutter.feed(bytes(data)))
@@ -77,7 +78,7 @@ class ThreadedUnpacker:
         return out
 
     def _collect(self, max_length: int, *, has_more: bool) -> None:
-        """Moves finished blocks to the output, up to an error."""
+        """Moves finished blocks to the output, until there is enough output or an error."""
         while (
             self._error is None
             and self._begun
@@ -86,13 +87,13 @@ class ThreadedUnpacker:
         ):
             try:
                 if not self._take():
-                    return  # the following regions decide whether the block is damaged
+                    return  # the following regions are needed to decide whether the block is damaged
             except OSError as error:
                 self._error = error
             self._begin()
 
     def _is_due(self, *, has_more: bool) -> bool:
-        """True if the oldest block should be taken now: it is ready, or nothing else is left to do."""
+        """True if the oldest block should be moved to the output now: it is ready, or there is nothing else to do."""
         future = self._begun[0][1]
         is_ready = future is None or future.done()
         return is_ready or len(self._begun) >= self._max_ahead or not (has_more or self._out)

@@ -1,7 +1,7 @@
-"""A tar read forward through one pass, going on behind what is damaged.
+"""Reads a tar in one pass, and continues after damage.
 
-``tarfile`` ends without a word at the first broken header; here the break is named, and the next member is found by
-its header's checksum. Nothing is extracted: a member is bytes to read, its name a string.
+``tarfile`` silently stops at the first damaged header. This module reports the damage, and finds the next member by the
+checksum of its header. Nothing is extracted: the content of a member is bytes to read, and its name is only a string.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from typing import Protocol
 
 BLOCK_BYTES = 512
 _CHECKSUM = slice(148, 156)
-"""Where a header has its checksum."""
+"""The position of the checksum in a header."""
 _SKIP_BYTES = 1 << 20
 _MAX_NAME_BYTES = 1 << 16
-"""A long name's record; ours: paths end at 4,096 bytes on every system a paper was written on."""
+"""The largest record with a long name, in bytes. Ours: paths have at most 4,096 bytes on all common systems."""
 _PAX_RECORD = re.compile(rb"\d+ (path|size)=([^\n]*)\n")
 
 
 class Readable(Protocol):
-    """What a tar is read from: anything with ``read``."""
+    """The type of the input of a tar: any object with ``read``."""
 
     def read(self, num_bytes: int, /) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
 class TarDamage:
-    """A stretch that is no tar: from where, and whether the file ended in it."""
+    """A stretch of the file that is not a tar. It has its offset, and whether the file ended inside it."""
 
     offset: int
     is_cut: bool
@@ -37,7 +37,7 @@ class TarDamage:
 
 
 class TarMember:
-    """A member's head, and its bytes for as long as the next one is not asked for."""
+    """A member of a tar. Its bytes can be read until the next member is requested."""
 
     def __init__(self, tar: TarStream, info: tarfile.TarInfo, name: str, num_bytes: int, offset: int) -> None:
         self.name = name
@@ -49,7 +49,10 @@ class TarMember:
         self.num_left = num_bytes
 
     def read(self, num_bytes: int = -1, /) -> bytes:
-        """Returns up to ``num_bytes`` (all, if negative) of the member's bytes; fewer only at its end."""
+        """Returns up to ``num_bytes`` of the member's bytes (all if negative).
+
+        Returns fewer only at the member's end.
+        """
         wanted = self.num_left if num_bytes < 0 else min(num_bytes, self.num_left)
         data = self._tar.take(wanted)
         self.num_left = self.num_left - len(data) if len(data) == wanted else 0
@@ -59,7 +62,10 @@ class TarMember:
 
 
 class TarStream:
-    """The members of a tar in order; ``stops_at_end`` for a tar that has its end mark (zeros) and then no more."""
+    """Iterates over the members of a tar in order.
+
+    Set ``stops_at_end`` to stop at the tar's end mark (a block of zeros) instead of reading on after it.
+    """
 
     def __init__(self, stream: Readable, *, stops_at_end: bool = False, head: bytes = b"") -> None:
         self._stream = stream
@@ -69,7 +75,7 @@ class TarStream:
         self.is_cut = False
 
     def take(self, num_bytes: int) -> bytes:
-        """Reads exactly so many bytes, fewer only at the end of all."""
+        """Returns the next ``num_bytes`` bytes, and fewer only at the end of the input."""
         pieces = [self._head[:num_bytes]]
         self._head = self._head[num_bytes:]
         missing = num_bytes - len(pieces[0])
@@ -118,7 +124,7 @@ class TarStream:
         return None
 
     def _member(self, info: tarfile.TarInfo, offset: int) -> TarMember | None:
-        """Reads the records in front of a member that carry its long name; None where the tar ends in them."""
+        """Reads the records before a member that contain its long name. Returns None if the tar ends inside them."""
         name, num_bytes = "", None
         while info.type in (b"L", b"K", b"x", b"g", b"X"):
             if info.size > _MAX_NAME_BYTES:
@@ -160,7 +166,7 @@ def _padded(num_bytes: int) -> int:
 
 def _parse(header: bytes) -> tarfile.TarInfo | None:
     if not header[_CHECKSUM].strip(b" \0"):
-        return None  # an empty checksum is 0, and the signed sum of arbitrary bytes may be 0 by chance
+        return None  # an empty checksum counts as 0, which the signed sum of arbitrary bytes can be by chance
     try:
         info = tarfile.TarInfo.frombuf(header, "utf-8", "replace")
     except tarfile.HeaderError:
@@ -169,5 +175,5 @@ def _parse(header: bytes) -> tarfile.TarInfo | None:
 
 
 def is_tar(data: bytes) -> bool:
-    """Whether the bytes begin with a tar's header: its checksum holds."""
+    """True if the bytes begin with the header of a tar, with the right checksum."""
     return len(data) >= BLOCK_BYTES and _parse(data[:BLOCK_BYTES]) is not None

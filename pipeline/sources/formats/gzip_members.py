@@ -1,8 +1,8 @@
-"""Reads gzip files member by member, and continues after a member that is broken or cut.
+"""Reads gzip files member by member, and continues after a member that is damaged or truncated.
 
-CommonCrawl gives every record its own gzip member, so that one can be read alone. Common readers end the file at the
-first broken member, or go on with half a record. Here a member is returned only after its checksum matched. Broken
-members are reported and skipped: the next one is found by its header and by what it unpacks to.
+CommonCrawl gives every record its own gzip member, so that a record can be read alone. Common readers stop at the first
+damaged member, or continue with half a record. This reader returns a member only after its checksum matched. Damaged
+members are reported and skipped. The next member is found by its header and by what it unpacks to.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ MAGIC = b"\x1f\x8b\x08"
 _GZIP_WBITS = 31
 _BLOCK_BYTES = 1 << 20
 _PIECE_BYTES = 1 << 14
-"""Bytes fed to zlib per call. Unused bytes are copied, so this is about the size of a member."""
+"""The number of bytes fed to zlib per call. Unused bytes are copied, so this is about the size of a member."""
 _STREAM_PIECE_BYTES = 1 << 18
 _PROBE_BYTES = 4096
 _MAX_OVERLAPPING_TRIES = 64
-"""Ours: tries inside bytes that were unpacked before. Bounds the time of a crafted file to linear."""
+"""Ours: the largest number of tries inside bytes unpacked before. It keeps the time linear for crafted files."""
 
 
 class StoredBytes:
-    """Random access to a stored file through one cached block. Cheap if offsets grow."""
+    """Random access to a stored file, with one cached block. Cheap if the offsets increase."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -35,7 +35,7 @@ class StoredBytes:
         self._file_pos: int | None = None
 
     def read_at(self, offset: int, num_bytes: int) -> bytes:
-        """Returns up to ``num_bytes`` from ``offset``. Empty only at the end of the file."""
+        """Returns up to ``num_bytes`` from ``offset``. The result is empty only at the end of the file."""
         at = offset - self._block_start
         if at < 0 or at >= len(self._block):
             if self._file_pos != offset:
@@ -47,7 +47,7 @@ class StoredBytes:
         return self._block[at : at + num_bytes]
 
     def read_across(self, offset: int, num_bytes: int) -> bytes:
-        """Returns ``num_bytes`` from ``offset``, fewer only at the end of the file."""
+        """Returns ``num_bytes`` from ``offset``, and fewer only at the end of the file."""
         pieces: list[bytes] = []
         while num_bytes and (piece := self.read_at(offset, num_bytes)):
             pieces.append(piece)
@@ -58,24 +58,24 @@ class StoredBytes:
 
 @dataclass(frozen=True, slots=True)
 class GzipMember:
-    """A gzip member, or bytes between two members that do not unpack (``is_gap``)."""
+    """A gzip member, or a stretch of bytes between two members that does not unpack (``is_gap``)."""
 
     start: int
     end: int
     data: bytes | None
-    """The unpacked bytes; None if they are broken or too many: then read :class:`UnpackedChunks`."""
+    """The unpacked bytes; None if they are damaged or too many. Then they can be read with :class:`UnpackedChunks`."""
     fault: str = ""
-    """``truncated_gzip`` (the file ends inside the member), ``damaged_gzip`` (bad data or checksum), or empty."""
+    """``truncated_gzip`` (the file ends inside the member), ``damaged_gzip`` (wrong data or checksum), or empty."""
     is_gap: bool = False
 
 
 def gzip_members(stored: StoredBytes, *, max_bytes: int, starts_with: bytes) -> Iterator[GzipMember]:
-    """Yields every member in order, sound or not.
+    """Yields every member in order, whether it is damaged or not.
 
     Args:
         stored: the file.
-        max_bytes: unpacked bytes to hold. A larger member comes without its data; its checksum is still tested.
-        starts_with: first unpacked bytes of a member, by which the next one is recognised after damage.
+        max_bytes: largest number of unpacked bytes to hold. A larger member has no data, but its checksum is tested.
+        starts_with: first unpacked bytes of a member. After damage the next member is recognised by them.
     """
     offset, high, num_overlapping = 0, 0, 0
     while stored.read_at(offset, 1):
@@ -102,12 +102,12 @@ def gzip_members(stored: StoredBytes, *, max_bytes: int, starts_with: bytes) -> 
 
 
 class UnpackedChunks:
-    """Unpacks the member at ``start`` up to its end, or up to the byte at which it is broken."""
+    """Unpacks the member at ``start`` up to its end, or up to the byte at which it is damaged."""
 
     def __init__(self, stored: StoredBytes, start: int) -> None:
         self._stored = stored
         self.offset = start
-        """Offset after the last stored byte that was used."""
+        """The offset after the last stored byte that was used."""
 
     def __iter__(self) -> Iterator[bytes]:
         unpacker = zlib.decompressobj(_GZIP_WBITS)
@@ -119,7 +119,7 @@ class UnpackedChunks:
                 before = unpacker.copy()
                 try:
                     out = unpacker.decompress(piece, _BLOCK_BYTES)
-                except zlib.error:  # the output of the failed call is lost, so unpack again byte by byte
+                except zlib.error:  # the output of the failed call is lost, so the piece is unpacked again byte by byte
                     yield from self._byte_by_byte(before, piece)
                     return
                 self.offset += len(piece) - len(unpacker.unconsumed_tail) - len(unpacker.unused_data)
@@ -139,9 +139,9 @@ class UnpackedChunks:
 
 
 def _unpack(stored: StoredBytes, start: int, max_bytes: int) -> GzipMember:
-    """Unpacks a whole member, tests its checksum, and keeps at most ``max_bytes`` of it."""
+    """Unpacks a whole member and tests its checksum. Keeps its data unless it has more than ``max_bytes``."""
     member = _unpack_with(isal_zlib, stored, start, max_bytes)
-    if member.fault:  # zlib decides what is broken
+    if member.fault:  # zlib decides which members are damaged
         return _unpack_with(zlib, stored, start, max_bytes)
     return member
 
@@ -171,7 +171,7 @@ def _unpack_with(library: Any, stored: StoredBytes, start: int, max_bytes: int) 
 
 
 def _next_member(stored: StoredBytes, offset: int, starts_with: bytes) -> int:
-    """Returns the offset of the next member whose data begin with ``starts_with``, or the end of the file."""
+    """Returns the offset of the next member whose data begin with ``starts_with``; if none, the end of the file."""
     while True:
         window = stored.read_across(offset, _BLOCK_BYTES)
         at = window.find(MAGIC)

@@ -1,11 +1,12 @@
-"""The encoding that a page itself declares."""
+"""Finds the encoding that an HTML page declares."""
 
 from __future__ import annotations
 
 import re
 
 _MAX_BYTES = 8_192
-"""Ours: browsers look at 1,024 bytes and, while the page loads, further; pages with long heads declare it later."""
+"""The number of bytes that are searched. Ours: browsers search 1,024 bytes, and more while the page loads. Pages with a
+long head declare their encoding later."""
 _COMMENT = re.compile(rb"<!--.*?(?:-->|\Z)", re.DOTALL)
 _CHARSET = re.compile(
     rb"<(?:meta\s[^<>]*?\bcharset\s*=\s*[\"']?\s*|\?xml\s[^<>]*?\bencoding\s*=\s*[\"']\s*)([a-z0-9][\w.:-]{0,39})",
@@ -14,7 +15,7 @@ _CHARSET = re.compile(
 
 
 def declared_in(html: bytes) -> str:
-    """Returns the label of a page's ``<meta charset>``, ``<meta http-equiv>`` or XML declaration; empty if none.
+    """Returns the label in a page's ``<meta charset>``, ``<meta http-equiv>`` or XML declaration; empty if none.
 
     >>> declared_in(b'<meta http-equiv="Content-Type" content="text/html; charset=koi8-r">')
     'koi8-r'

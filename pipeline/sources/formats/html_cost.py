@@ -1,16 +1,16 @@
 """Estimates before a page is parsed whether Resiliparse would need more than linear time for it.
 
-Resiliparse (2.0.1, with lexbor 2.1) is fast on usual pages. Three kinds of page make it quadratic, so that 1 MiB can
-take hours:
+Resiliparse (2.0.1, with lexbor 2.1) is fast on usual pages. On three kinds of page it takes quadratic time, so that 1
+MiB can take hours:
 
 - Deep nesting, for example by forgotten end tags. For many tags the parser walks up all open elements. The main-content
-  rules read all text and links below a ``div``, ``ul``, ``article`` or ``footer``, again for each of them.
+rules read all text and links below a ``div``, ``ul``, ``article`` or ``footer``, again for each of them.
 - Formatting elements that stay open (``<b>``, ``<font color=...>``). The parser opens them again in every later block.
 - Tags with many attributes. The parser compares each attribute with those before it.
 
 Depth and open formatting elements are estimated without a tree. A start tag that is directly followed by its end tag
-leaves nothing open, so such pairs are removed, innermost first. In most pages few tags are left. Those are followed one
-by one (:mod:`pipeline.sources.formats.html_open_elements`).
+leaves nothing open, so such pairs are removed, innermost first. In most pages few tags are left. These tags are
+followed one by one (:mod:`pipeline.sources.formats.html_open_elements`).
 """
 
 from __future__ import annotations
@@ -22,33 +22,36 @@ from pipeline.sources.formats.html_open_elements import UNSTACKED, OpenElements
 from pipeline.sources.formats.html_tags import TOKEN, num_attributes
 
 FEW_TAGS, FEW_CHARS = 800, 100_000
-"""A shorter page with fewer ``<`` takes at most half a second, whatever its tags are."""
+"""A page with fewer ``<`` and fewer characters than this takes at most half a second, whatever its tags are."""
 MAX_TAGS_PER_CHAR = 1 / 16
 SPARE_TAGS = 20_000
-"""Limit of tags: 85,000 for 1 MiB. Real pages of that size have about 20,000."""
+"""The limit of tags is 85,000 for a page of 1 MiB. Real pages of that size have about 20,000."""
 MAX_VISITS_PER_CHAR = 2
 SPARE_VISITS = 500_000
-"""Limit of visits. A visit is one tag inside one open element and takes 0.2 µs. Real pages need a twentieth of it."""
+"""The limit of visits. A visit is one tag inside one open element and takes 0.2 µs. Real pages have a twentieth."""
 MAX_DEPTH = 100
 SPARE_CHARS_TIMES_DEPTH = 50_000_000
-"""Limit of depth: ``MAX_DEPTH`` for long pages, more for short ones (600 for 100 kB). Real pages rarely reach 40."""
+"""The limit of depth: ``MAX_DEPTH`` for long pages, more for short ones (600 for 100 kB). Few real pages reach 40."""
 MAX_REOPENED_PER_CHAR = 0.1
 SPARE_REOPENED = 100_000
-"""Limit of formatting elements that the parser may open again. Each takes 5 µs."""
+"""The limit of formatting elements that the parser may open again. Each takes 5 µs."""
 MAX_ATTRIBUTE_PAIRS = 50_000_000
-"""Limit of attribute pairs that the parser compares within tags. Each takes 3 ns."""
+"""The limit of attribute pairs that the parser compares within tags. Each takes 3 ns."""
 
 _FEW_PAGE_TAGS = 8
 _NO_TAG, _RAW, _LONG = 0, 1, 2
 _RAW_GROUP, _LONG_GROUP = 2, 4
-"""``lastindex`` of a match of :data:`TOKEN`."""
+"""Values of ``lastindex`` of a match of :data:`TOKEN`."""
 _FIRST_NUMBER = 3
 _START_TAG = re.compile("<[a-zA-Z]")
 _PAGE_TAG = re.compile("<(?:[hH][tT][mM][lL]|[bB][oO][dD][yY])(?![a-zA-Z])")
 
 
 class _Numbers(dict[str | int | None, int]):
-    """Numbers tags by their spelling. A start tag's number is positive; its end tag has the same, negated."""
+    """Maps the spelling of a tag to a number.
+
+    A start tag has a positive number, its end tag the same number negated.
+    """
 
     def __init__(self) -> None:
         super().__init__({None: _NO_TAG, _RAW_GROUP: _RAW, _LONG_GROUP: _LONG})
@@ -101,7 +104,7 @@ def is_too_costly(markup: str) -> bool:
 
 
 class _Limits:
-    """Limits for a page of a given size."""
+    """The limits for a page of a given size."""
 
     def __init__(self, num_chars: int, num_tags: int) -> None:
         self._num_tags = num_tags
@@ -110,7 +113,11 @@ class _Limits:
         self._max_reopened = SPARE_REOPENED + MAX_REOPENED_PER_CHAR * num_chars
 
     def are_kept(self, depth: int, num_formatting: int) -> bool:
-        """True if so many open elements, and so many formatting elements among them, cost little."""
+        """True if a page is within all limits.
+
+        ``depth`` is the estimated number of elements that are open at the same time. ``num_formatting`` is the
+        estimated number of formatting elements among them.
+        """
         return (
             depth <= self._max_depth
             and depth * self._num_tags <= self._max_visits
@@ -121,14 +128,14 @@ class _Limits:
 def _unpaired(tags: Sequence[int]) -> tuple[list[int], int]:
     """Removes start tags that are directly followed by their end tags, innermost first.
 
-    Returns the positions of the tags left, and how deep the removed ones are nested in each other.
+    Returns the positions of the remaining tags, and the nesting depth of the removed tags.
 
     >>> _unpaired([3, 4, 4, -4, -4, 5, -3])
     ([0, 5, 6], 2)
     """
     left: list[int] = []
     heights = [0]
-    """Nesting depth of the tags removed before the first tag left, and after each tag left."""
+    """The nesting depth of the tags removed before the first remaining tag, and after each remaining tag."""
     last = _NO_TAG
     for number, tag in enumerate(tags):
         if tag < 0 and tag == -last:
@@ -145,7 +152,7 @@ def _unpaired(tags: Sequence[int]) -> tuple[list[int], int]:
 
 
 def _num_attribute_pairs(matches: Sequence[re.Match[str]]) -> int:
-    """Returns how many pairs of attributes a parser compares.
+    """Returns the number of pairs of attributes that a parser compares.
 
     The attributes of a second ``<body>`` or ``<html>`` are added to the first.
     """
@@ -160,7 +167,10 @@ def _num_attribute_pairs(matches: Sequence[re.Match[str]]) -> int:
 
 
 def _num_starts_in_raw(matches: Sequence[re.Match[str]], tags: Sequence[int], numbers: _Numbers) -> int:
-    """Returns the number of start tags in raw elements inside ``svg`` and the like, where their content is markup."""
+    """Returns the number of start tags in raw elements inside ``svg``, ``math`` or ``select``.
+
+    There the content of raw elements is markup.
+    """
     foreign = {numbers[name]: 1 for name in ("svg", "math", "select")}
     foreign |= {-number: -1 for number in foreign}
     num_open = num_starts = 0

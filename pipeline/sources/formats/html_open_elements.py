@@ -1,6 +1,6 @@
 """Follows the open elements of a page tag by tag, by the rules of the HTML standard (section 13.2.6), without a tree.
 
-Rules that are left out would close elements, so elements stay open here at least as long as in a parser.
+Some rules that close elements are left out, so elements stay open here at least as long as in a parser.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ UNSTACKED = _words(
 
 _FORMATTING = _words("b big code em font i nobr s small strike strong tt u")
 _MAX_EQUAL_FORMATTING = 3
-"""The standard keeps no more equal elements in its list ("Noah's Ark clause")."""
+"""The number of equal elements that the standard keeps in its list ("Noah's Ark clause")."""
 _LIST_MARKERS = _words("applet caption marquee object td template th")
 _SCOPE_MARKERS = _LIST_MARKERS | {"table", "svg", "math", "select"}
 _SPECIAL = _SCOPE_MARKERS | _words(
@@ -44,7 +44,7 @@ _CLOSES_CELL = {
 _TABLE_ONLY = frozenset({"table", "template"})
 _CLOSES_SAME = frozenset({"button", "option", "optgroup", "a"})
 _TRANSPARENT = frozenset({"address", "div", "p"})
-"""Special elements that do not protect an outer list item from being closed."""
+"""Special elements that do not keep an outer list item from being closed."""
 _FOREIGN = frozenset({"svg", "math"})
 _LEAVES_FOREIGN = _words(
     "b big blockquote center code dd div dl dt em h1 h2 h3 h4 h5 h6 i li listing menu nobr ol p pre ruby s small "
@@ -62,11 +62,11 @@ class OpenElements:
         self._stack: list[str] = []
         self._num_open = dict.fromkeys(_SPECIAL, 0)
         self._formatting: list[tuple[str, str, int]] = []
-        """Name, whole tag, and number of markers in the list before it."""
+        """The name, the whole tag, and the number of markers before it in the list."""
         self._num_markers = 0
 
     def see(self, name: str, tag: str) -> None:
-        """Takes the next tag. ``name`` is in lower case; for an end tag it begins with ``/``."""
+        """Processes the next tag. ``name`` is in lower case; for an end tag it begins with ``/``."""
         if name[0] == "/":
             self._close(name[1:])
         else:
@@ -137,7 +137,10 @@ class OpenElements:
                 return
 
     def _pop_to(self, names: Collection[str], *, until: Collection[str]) -> None:
-        """Closes the innermost element in ``names`` and all inside it, unless one in ``until`` comes first."""
+        """Closes the innermost open element in ``names`` and everything inside it.
+
+        Does nothing if an element in ``until`` is further in.
+        """
         for number in range(len(self._stack) - 1, -1, -1):
             if self._stack[number] in names:
                 self._pop(number)

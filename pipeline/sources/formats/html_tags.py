@@ -12,8 +12,8 @@ from html import unescape
 _RAW_NAMES = ("script", "style", "textarea", "xmp", "iframe", "noembed", "noframes")
 """Elements whose content is not markup. ``title`` is left out, because inside ``svg`` its content is markup."""
 
-# All quantifiers are possessive, so there is no backtracking and a match takes linear time. Ignoring case is limited to
-# one name, because it makes every character class five times slower.
+# All quantifiers are possessive. So there is no backtracking, and a match takes linear time. Only one name ignores
+# case, because ignoring case makes every character class five times slower.
 _SPACE = r"\t\n\f\r "
 _NAME = rf"[^{_SPACE}/>][^{_SPACE}/>=]*+"
 _VALUE = rf"(?:\"[^\"]*+(?:\"|\Z)|'[^']*+(?:'|\Z)|[^{_SPACE}>\"'][^{_SPACE}>]*+)?+"
@@ -28,8 +28,8 @@ TOKEN = re.compile(
     rf"|(?P<long>{_TAG_NAME}){_PART}*+>?"
     rf"|{_COMMENT}|[!?][^>]*+>?|/[^a-zA-Z>][^>]*+>?|/>)"
 )
-"""A raw element without its end tag, a tag, a tag with over 63 attributes, or a comment. The groups contain names; the
-name of an end tag begins with ``/``."""
+"""Matches a raw element without its end tag, a tag, a tag with over 63 attributes, or a comment. The groups contain
+names. The name of an end tag begins with ``/``."""
 _ATTRIBUTES = re.compile(_ATTRIBUTE)
 _BREAK = "\0"
 _BLOCKS = (
@@ -42,7 +42,7 @@ _BLOCK_TAGS = frozenset(slash + name for slash in ("", "/") for name in _BLOCKS.
 
 
 def num_attributes(tag: str) -> int:
-    """Returns how many attributes a tag has.
+    """Returns the number of attributes of a tag.
 
     >>> num_attributes('<p class="a b" id=c hidden>')
     3
@@ -51,7 +51,7 @@ def num_attributes(tag: str) -> int:
 
 
 def text_between_tags(markup: str) -> tuple[str, str]:
-    """Returns a page's title and the text of all elements except scripts and the like, one line per block.
+    """Returns the title of a page, and the text of all its elements except scripts and the like, one line per block.
 
     >>> text_between_tags("<title>A\\nb</title><div>One <b>t</b>wo<div>Three &amp; four<script>if(a<b)</script>")
     ('A b', 'One two\\nThree & four')

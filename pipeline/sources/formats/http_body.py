@@ -1,9 +1,9 @@
-"""Undoes the content codings of an HTTP body: what its bytes prove counts, then what its header says.
+"""Undoes the content codings of an HTTP body. The first bytes of the body count more than the header.
 
-gzip, Zstandard and bzip2 begin with marks that no text has, so they are undone whether a header names them or not.
-deflate and brotli have no mark: they are tried if a header names them. A body that reads as text is taken as it is,
-whatever coding its header names: crawlers undo codings and keep the header, and servers write ``none``, ``UTF-8`` or
-``binary`` there. Every unpacker is bounded by ``max_bytes``.
+gzip, Zstandard and bzip2 data begin with marks that no text has, so they are unpacked whether a header names them or
+not. deflate and brotli have no mark, so they are tried only if a header names them. A body that reads as text stays
+unchanged, whatever coding its header names: crawlers unpack bodies and keep the header, and servers write ``none``,
+``UTF-8`` or ``binary`` there. No unpacker returns more than about ``max_bytes``.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ def _words(text: str) -> frozenset[str]:
 
 
 _MAX_CODINGS = 4
-"""Ours: codings over one another; one is usual."""
+"""Ours: the largest number of codings on top of each other. One is usual."""
 _MAX_WINDOW_BYTES = 8 << 20
-"""Zstandard's window for HTTP is at most 8 MB (RFC 9659)."""
+"""The largest window of Zstandard for HTTP, 8 MB (RFC 9659)."""
 _TEXT_BYTES = 512
-"""Ours: packed data of so many bytes holds a control character, but for one time in 10^25."""
+"""The number of bytes that are checked for control characters. Ours: of packed data of this size, only one stretch in
+10^25 contains no control character."""
 _CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
 _BOMS = (b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")
 _GZIP = b"\x1f\x8b\x08"
@@ -38,14 +39,15 @@ _NONE = _words(
     "identity none null chunked gzip x-gzip zstd bzip2 x-bzip2 binary plain text text/html 7bit 8bit ascii "
     "us-ascii utf-8 utf8 iso-8859-1 windows-1252"
 ) | {""}
-"""Codings that leave nothing to do where the bytes have no mark of them."""
+"""Names of codings that are ignored if the body does not begin with a mark."""
 
 Unpack = Callable[[bytes, int], tuple[bytes, bool]]
-"""Returns at most ``max_bytes`` and one, and whether the packed data were whole. Raises :class:`HttpError`."""
+"""A function that returns at most ``max_bytes + 1`` bytes, and True if the packed data were complete. It raises
+:class:`HttpError`."""
 
 
 class HttpError(Exception):
-    """The response cannot be read; ``reason`` is a drop reason."""
+    """The response cannot be read. ``reason`` is the drop reason."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
@@ -56,12 +58,12 @@ def decoded_body(body: bytes, codings: str, *, max_bytes: int) -> bytes:
     """Returns a body without its codings.
 
     Args:
-        body: as it was sent, but for chunks.
-        codings: the values of its headers, with commas between them.
-        max_bytes: the most that any coding may unpack to.
+        body: the body as it was sent, with the chunks already joined.
+        codings: the names of the codings from the headers, separated by commas.
+        max_bytes: largest number of bytes that a coding may unpack to.
 
     Raises:
-        HttpError: ``http_body_too_large``, or ``bad_http_body`` where it does not unpack or its coding is not known.
+        HttpError: ``http_body_too_large``, or ``bad_http_body`` if the body does not unpack or its coding is not known.
 
     >>> decoded_body(b"<p>One</p>", "UTF-8", max_bytes=99), decoded_body(zlib.compress(b"<p>"), "deflate", max_bytes=99)
     (b'<p>One</p>', b'<p>')
@@ -90,7 +92,10 @@ def _by_mark(body: bytes) -> Unpack | None:
 
 
 def _by_name(body: bytes, name: str, max_bytes: int) -> bytes:
-    """Undoes a coding without a mark. A body that does not have it, or another one, has to read as text."""
+    """Undoes a coding that has no mark.
+
+    If this fails, returns the body unchanged if it is text, else raises HttpError.
+    """
     coding = _NAMES.get(name)
     try:
         if coding is None:
@@ -112,7 +117,10 @@ def _is_text(body: bytes) -> bool:
 
 
 def _gunzipped(body: bytes, max_bytes: int) -> tuple[bytes, bool]:
-    """Unpacks all members. What follows the last is passed over, and a member that is cut gives what it has."""
+    """Unpacks all gzip members.
+
+    Bytes after the last member are ignored. Of a truncated member the readable part is returned.
+    """
     pieces: list[bytes] = []
     num_bytes = 0
     rest = body
@@ -133,7 +141,7 @@ def _gunzipped(body: bytes, max_bytes: int) -> tuple[bytes, bool]:
 
 
 def _inflated(body: bytes, max_bytes: int) -> tuple[bytes, bool]:
-    """Unpacks deflate with zlib's frame, as the standard says, or bare, as some servers send it."""
+    """Unpacks deflate data with zlib's header (as the standard says) or without it (as some servers send it)."""
     for wbits in (15, -15):
         unpacker = zlib.decompressobj(wbits)
         try:
@@ -148,7 +156,7 @@ def _unbrotlied(body: bytes, max_bytes: int) -> tuple[bytes, bool]:
     pieces: list[bytes] = []
     num_bytes, rest = 0, body
     try:
-        # Each call gives a piece only, of 32 kB mostly; an empty one says that the packed data are used up.
+        # A call returns only a piece, mostly of 32 kB. An empty piece means that all packed data were used.
         while num_bytes <= max_bytes and not unpacker.is_finished():
             piece = unpacker.process(rest, output_buffer_limit=max_bytes + 1 - num_bytes)
             if not piece and not rest:

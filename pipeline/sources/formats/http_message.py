@@ -1,7 +1,7 @@
-"""The HTTP response inside a WARC record: its header is read, its transfer and content codings are undone.
+"""Reads the HTTP response in a WARC record: parses its header, and undoes its transfer and content codings.
 
-Crawlers differ in what they store: CommonCrawl keeps the body unpacked, Wget and Heritrix keep it as it came. Headers
-lie, so the bytes decide what was done to a body (:mod:`pipeline.sources.formats.http_body`).
+Crawlers store different things: CommonCrawl stores the body unpacked, Wget and Heritrix store it as it was sent.
+Headers can be wrong, so the bytes decide which codings a body has (:mod:`pipeline.sources.formats.http_body`).
 """
 
 from __future__ import annotations
@@ -12,32 +12,32 @@ from dataclasses import dataclass
 from pipeline.sources.formats.http_body import HttpError, decoded_body
 
 _MAX_CHUNK_LINE_BYTES = 1024
-"""Ours: a chunk's size line holds a number; bounds the search for its end."""
+"""Ours: the line before a chunk contains only its size. This bounds the search for the end of the line, in bytes."""
 _MAX_HEADS = 8
-"""Ours: interim responses, a proxy's answer and redirects before the response."""
+"""Ours: the largest number of interim responses, proxy answers and redirects before the response."""
 _STATUS_LINE = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?!\d)[^\r\n]*(?:\r?\n|\Z)", re.IGNORECASE)
 _NUMBER_OF_LINE = re.compile(r"HTTP/\S*\s+(\d{1,9})", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """A response whose codings are undone."""
+    """A response without its transfer and content codings."""
 
     status: int
     headers: dict[str, str]
-    """By lower-case name. The values of a repeated header are joined by commas."""
+    """The headers by lower-case name. The values of a repeated header are joined by commas."""
     body: bytes
 
 
 def parse_http_response(block: bytes, *, max_body_bytes: int) -> HttpResponse:
-    """Parses a response as stored in a WARC record.
+    """Parses a response as it is stored in a WARC record.
 
-    Responses without a body before it are passed over: ``100 Continue`` and other interim ones, and a proxy's ``200
-    Connection established``. They are known by the status line that follows their header.
+    Responses without a body that come before it are skipped: ``100 Continue`` and other interim responses, and a
+    proxy's ``200 Connection established``. They are recognised by the status line that follows their header.
 
     Raises:
-        HttpError: ``bad_http`` where there is no status line or header end, ``http_body_too_large`` where the
-            body unpacks to more than ``max_body_bytes``, ``bad_http_body`` where it does not unpack.
+        HttpError: ``bad_http`` if there is no status line, ``http_body_too_large`` if the body unpacks to more than
+            ``max_body_bytes``, ``bad_http_body`` if it does not unpack.
 
     >>> head = b"HTTP/1.1 100 Continue\\r\\n\\r\\nHTTP/1.1 200 OK\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n"
     >>> parse_http_response(head + b"2\\r\\nab\\r\\n0\\r\\n\\r\\n", max_body_bytes=9).body
@@ -61,7 +61,10 @@ def parse_http_response(block: bytes, *, max_body_bytes: int) -> HttpResponse:
 
 
 def _parted(block: bytes) -> tuple[bytes, bytes]:
-    """Returns header and body. A response without a body may have no empty line."""
+    """Returns the header and the body of a response.
+
+    A response without a body may lack the empty line after the header.
+    """
     end = block.find(b"\r\n\r\n")
     bare_end = block.find(b"\n\n", 0, len(block) if end < 0 else end)
     if bare_end >= 0:
@@ -73,11 +76,11 @@ def _headers(lines: list[str]) -> dict[str, str]:
     headers: dict[str, str] = {}
     name = ""
     for line in lines:
-        if line[:1] in (" ", "\t") and name:  # a value that goes on
+        if line[:1] in (" ", "\t") and name:  # continues the value of the line before
             headers[name] = f"{headers[name]} {line.strip()}".strip()
             continue
         before, colon, value = line.partition(":")
-        if not colon:  # servers send lines that are no headers; browsers pass over them
+        if not colon:  # some servers send lines that are not headers; browsers skip them
             continue
         name, value = before.strip().lower(), value.strip()
         headers[name] = f"{headers[name]}, {value}" if headers.get(name) and value else headers.get(name) or value
@@ -85,7 +88,10 @@ def _headers(lines: list[str]) -> dict[str, str]:
 
 
 def _unchunked(body: bytes) -> bytes:
-    """Joins chunks; a body that is not chunked comes back as it is, a cut one up to the cut."""
+    """Joins the chunks of a body.
+
+    A body that is not chunked is returned unchanged. A truncated body is joined up to its end.
+    """
     pieces: list[bytes] = []
     at = 0
     while at < len(body):

@@ -1,8 +1,8 @@
-"""Streams files of JSON objects, one per line (``.jsonl``, ``.json``; with gzip, Zstandard or neither).
+"""Reads files with one JSON object per line (``.jsonl``, ``.json``; with gzip, Zstandard or neither) as a stream.
 
 The first bytes decide how a file is packed, because stores may unpack ``.gz`` in transit under the same name. A line
-that is not an object is rejected with its number and skipped. After a broken gzip member reading continues at the next
-one.
+that is not an object is rejected with its number and skipped. After a damaged gzip member reading continues at the next
+member.
 """
 
 from __future__ import annotations
@@ -25,21 +25,23 @@ JSON_LINES_BROKEN = (
     "not_utf8", "not_json", "not_an_object", "line_too_long", "truncated_gzip", "damaged_gzip", "truncated_zstd",
     "damaged_zstd",
 )  # fmt: skip
-"""The reasons for which lines and files are rejected here; all of them count as broken."""
+"""The reasons for which this module rejects lines and files. All of them count as broken."""
 GZIP_MAGIC = b"\x1f\x8b\x08"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 MAX_LINE_BYTES = 64 << 20
-"""Ours: far longer than any row of the tables read here (a file on BigQuery has at most 1 MiB, 6 MiB in JSON)."""
+"""Ours: the largest number of bytes of a line. It is far longer than any row of the tables read here (a file on
+BigQuery has at most 1 MiB, or 6 MiB in JSON)."""
 MAX_SKIPPED_BYTES = 4 << 30
-"""Ours: if one line is longer than this, the rest of the file is left unread (a bomb, or a file without lines)."""
+"""Ours: after a line of more bytes the rest of the file is not read (it is a bomb, or a file without lines)."""
 _GZIP_WBITS = 31
 _PIECE_BYTES = 1 << 18
 _MAX_OUT_BYTES = 1 << 20
 _ZSTD_PIECE_BYTES = 2048
-"""Bytes per call. The library bounds its output in no other way: four bytes of a crafted file unpack to 128 kB, so
-these to 64 MB."""
+"""Bytes fed to the library per call. The library limits its output in no other way: four bytes of a crafted file unpack
+to 128 kB, so this many bytes unpack to at most 64 MB."""
 _MAX_DAMAGED_MEMBERS = 64
-"""Ours: each may be unpacked to the end of the file in vain. Bounds the time of a crafted file to linear."""
+"""Ours: the largest number of damaged members after which the next one is searched. Each search may unpack the file to
+its end in vain, so this keeps the time linear for crafted files."""
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -47,16 +49,16 @@ class _Mark(Enum):
     """Marks between the unpacked pieces of a file."""
 
     BREAK = 0
-    """Bytes were lost: the unfinished line is dropped."""
+    """Bytes were lost, so the unfinished line is dropped."""
     SEAM = 1
-    """A gzip member or Zstandard frame ended: the unfinished line may be whole, or continue in the next one."""
+    """A gzip member or Zstandard frame ended. The unfinished line may be complete, or continue in the next one."""
 
 
 Piece = bytes | Rejected | _Mark
 
 
 def read_json_lines(path: str, open_file: Opener, *, location: str = "") -> Iterator[tuple[str, Row] | Rejected]:
-    """Yields each line's location (``FILE:LINE``) and object.
+    """Yields (location, object) for each line. The location is ``FILE:LINE``.
 
     ``location`` replaces ``path`` in locations. Reasons of rejections: ``not_utf8``, ``not_json``, ``not_an_object``,
     ``line_too_long``, ``truncated_gzip``, ``damaged_gzip``, ``truncated_zstd``, ``damaged_zstd``.
@@ -72,7 +74,10 @@ def read_json_lines(path: str, open_file: Opener, *, location: str = "") -> Iter
 
 
 def numbered_lines(path: str, open_file: Opener, *, location: str = "") -> Iterator[tuple[int, bytes] | Rejected]:
-    """Yields each line and its number, not parsed: the first half of :func:`read_json_lines`."""
+    """Yields (number, line) for each line, without parsing the line.
+
+    It is the first half of :func:`read_json_lines`.
+    """
     name = location or path
     with open_file(path) as file:
         for number, line in _numbered_lines(_unpacked(file, name), name):
@@ -80,7 +85,7 @@ def numbered_lines(path: str, open_file: Opener, *, location: str = "") -> Itera
 
 
 def parse_object(line: bytes, where: str) -> Row | Rejected:
-    """Returns the object of a line, or a rejection. Lone surrogates in its strings are left as they are.
+    """Returns the object of a line, or a rejection. Lone surrogates in its strings are not changed.
 
     >>> parse_object(b'[1]', "f:1").reason
     'not_an_object'
@@ -97,7 +102,7 @@ def parse_object(line: bytes, where: str) -> Row | Rejected:
 
 
 def storable(text: str) -> str:
-    r"""Returns the text with lone surrogates replaced by U+FFFD: JSON can contain them, UTF-8 cannot.
+    r"""Returns the text with lone surrogates replaced by U+FFFD, because JSON can contain them but UTF-8 cannot.
 
     >>> storable("a\ud800b")
     'a�b'
@@ -110,7 +115,7 @@ def storable(text: str) -> str:
 
 
 def _numbered_lines(pieces: Iterator[Piece], name: str) -> Iterator[tuple[int, bytes | Rejected]]:
-    """Splits pieces into lines. Holds at most one line of at most ``MAX_LINE_BYTES``."""
+    """Yields (number, line) for the lines in the pieces. Holds at most one line of at most ``MAX_LINE_BYTES`` bytes."""
     number, num_skipped = 1, 0
     begun: list[bytes] = []
     num_begun = 0
@@ -149,7 +154,10 @@ def _numbered_lines(pieces: Iterator[Piece], name: str) -> Iterator[tuple[int, b
 
 
 def _is_line_of_its_own(line: bytes) -> bool:
-    """True if an unfinished line cannot continue in the next gzip member: it is a whole object, or no start of one."""
+    """True if an unfinished line cannot continue in the next gzip member.
+
+    That is so if the line is a complete object, or cannot be the beginning of an object.
+    """
     start = line.lstrip(b"\xef\xbb\xbf \t\r")
     if not start.startswith(b"{"):
         return bool(start)
@@ -169,7 +177,7 @@ def _unpacked(file: BinaryIO, name: str) -> Iterator[Piece]:
 
 
 def _unzstd(file: BinaryIO, name: str) -> Iterator[Piece]:
-    """Unpacks frame after frame. The library refuses windows of over 128 MB (``--long=28`` and up)."""
+    """Unpacks a Zstandard file frame by frame. The library refuses windows of over 128 MB (``--long=28`` and up)."""
     unpacker = zstandard.ZstdDecompressor().decompressobj()
     held, is_begun = b"", False
     while piece := held or file.read(_ZSTD_PIECE_BYTES):
@@ -191,7 +199,7 @@ def _unzstd(file: BinaryIO, name: str) -> Iterator[Piece]:
 
 
 def _gunzipped(file: BinaryIO, name: str) -> Iterator[Piece]:
-    """Unpacks member after member. Of a broken one, yields what comes before the break."""
+    """Unpacks a gzip file member by member. Of a damaged member, yields the bytes before the damage."""
     start, held, num_damaged = 0, b"", 0
     while True:
         unpacker = zlib.decompressobj(_GZIP_WBITS)
@@ -210,7 +218,7 @@ def _gunzipped(file: BinaryIO, name: str) -> Iterator[Piece]:
                 break
         else:
             start += num_read - len(unpacker.unused_data)
-            held = unpacker.unused_data.lstrip(b"\0")  # some stores pad with zeros
+            held = unpacker.unused_data.lstrip(b"\0")  # some stores add zeros as padding
             start += len(unpacker.unused_data) - len(held)
             yield _Mark.SEAM
             continue
@@ -224,12 +232,12 @@ def _gunzipped(file: BinaryIO, name: str) -> Iterator[Piece]:
 
 
 def _inflated(unpacker: zlib._Decompress, piece: bytes) -> Generator[bytes, None, str]:
-    """Unpacks a piece as far as possible. Returns the fault, empty if there is none."""
+    """Yields the unpacked bytes of a piece, up to a fault. Returns the fault; empty if there is none."""
     while piece and not unpacker.eof:
         before = unpacker.copy()
         try:
             out = unpacker.decompress(piece, _MAX_OUT_BYTES)
-        except zlib.error as error:  # the output of the failed call is lost, so unpack again byte by byte
+        except zlib.error as error:  # the output of the failed call is lost, so unpack byte by byte
             with suppress(zlib.error):
                 for at in range(len(piece)):
                     yield before.decompress(piece[at : at + 1])
@@ -241,7 +249,10 @@ def _inflated(unpacker: zlib._Decompress, piece: bytes) -> Generator[bytes, None
 
 
 def _seek_member(file: BinaryIO, offset: int) -> int | None:
-    """Moves the file to the next gzip header from ``offset`` on that unpacks, and returns its offset."""
+    """Moves the file to the next gzip member after ``offset`` that unpacks.
+
+    Returns its offset; None if there is none.
+    """
     file.seek(offset)
     window = b""
     while piece := file.read(_PIECE_BYTES):

@@ -1,7 +1,7 @@
-"""The media type and the charset of a page: what its bytes prove counts, then what headers say.
+"""Finds the media type and the charset of a page. The page's own bytes decide first, then the headers.
 
-Servers write headers with slips (``text/html;;charset=utf-8``, ``text/html, text/html``, ``html``), or name a type that
-the body does not have. The marks are those of the WHATWG's MIME Sniffing standard.
+Servers send headers with errors (``text/html;;charset=utf-8``, ``text/html, text/html``, ``html``), or name a type that
+the body does not have. The byte marks are those of the WHATWG's MIME Sniffing standard.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ _OTHER_MARKS = {
 
 
 def media_type_of(body: bytes, *declared: str) -> str:
-    """Returns the media type of a body, from its first bytes and from headers, the most trusted one first.
+    """Returns the media type of a body from its first bytes, or else from headers; empty if it is not known.
+
+    The headers are given in order, the most trusted one first.
 
     >>> media_type_of(b"One.", "", "text/html;;charset=utf-8"), media_type_of(b"%PDF-1.4", "text/html")
     ('text/html', 'application/pdf')
@@ -44,7 +46,7 @@ def media_type_of(body: bytes, *declared: str) -> str:
     """
     head = body[:_SNIFFED_BYTES]
     if head.startswith(_BOMS):
-        head = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe")  # the letters of UTF-16 and UTF-32
+        head = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe")  # leaves the letters of UTF-16 and UTF-32
     for mark, media_type in _OTHER_MARKS.items():
         if head.startswith(mark):
             return media_type
@@ -68,7 +70,7 @@ def charset_of(content_type: str) -> str:
 
 
 def _named_in(header: str) -> str:
-    """Returns the type that a header names, HTML's under its one name; empty if it names none."""
+    """Returns the media type that a header names; empty if it names none. All names for HTML become ``text/html``."""
     value = _CHARSET.sub("", header).lower()
     types = [one for one in _TYPE.findall(value) if one not in _VAGUE]
     for one in types:

@@ -1,6 +1,6 @@
 """Reads lists of a crawl's files as CommonCrawl publishes them: ``wet.paths``, ``warc.paths``, with or without gzip.
 
-A list names files below ``crawl-data/``. That folder is found from the list's own path, or given as a prefix.
+A list names files below ``crawl-data/``. The parent of that folder is taken from the list's path, or given as a prefix.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import zlib
 from pipeline.sources.source import Opener
 
 _MAX_PATHS_BYTES = 64 << 20
-"""Ours: CommonCrawl's own lists are 10 to 15 MB for 100,000 files."""
+"""Ours: the largest list in bytes. CommonCrawl's own lists have 10 to 15 MB for 100,000 files."""
 _ENDINGS = (".paths", ".paths.gz")
 
 
 def paths_list_of(given: str) -> tuple[str, str] | None:
-    """Splits ``LIST`` or ``LIST@PREFIX`` into list and prefix; None if ``given`` does not name a list of paths.
+    """Splits ``LIST`` or ``LIST@PREFIX`` into (list, prefix). Returns None if ``given`` is not a list of paths.
 
     >>> paths_list_of("wet.paths.gz@s3://commoncrawl")
     ('wet.paths.gz', 's3://commoncrawl')
@@ -35,7 +35,7 @@ def paths_list_of(given: str) -> tuple[str, str] | None:
 
 
 def expand_paths_list(path: str, open_file: Opener, *, prefix: str) -> list[str]:
-    """Returns the files that a list names, each after ``prefix``, in the list's order.
+    """Returns the paths of the files in a list, each with ``prefix`` before it, in the order of the list.
 
     ``prefix`` is the parent of CommonCrawl's ``crawl-data/``: a folder, ``s3://commoncrawl`` or ``https://...``.
 

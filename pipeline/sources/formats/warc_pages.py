@@ -1,7 +1,7 @@
 """Reads the pages of WARC and WET files: texts as CommonCrawl extracted them, or HTML as it was fetched.
 
 Headers are found by name. CommonCrawl has added headers over the years, and readers that count lines lose every page.
-Records that belong to others (``warcinfo``, ``request``, ``metadata``) are skipped.
+Records that are not pages (``warcinfo``, ``request``, ``metadata``) are skipped.
 """
 
 from __future__ import annotations
@@ -22,44 +22,44 @@ WET_BROKEN = (*WARC_BROKEN, "not_utf8")
 WET_NOT_BROKEN = ("not_text",)
 HTML_BROKEN = (*WARC_BROKEN, "bad_http", "bad_http_body", "http_body_too_large")
 HTML_NOT_BROKEN = ("http_status", "not_html", "revisit")
-"""The reasons for which records are rejected."""
+"""The reasons for which WET texts and HTML pages are rejected: those that count as broken, and the others."""
 _PART_OF = re.compile(rb"^isPartOf:[ \t]*([\x21-\x7e]{1,100})[ \t]*\r?$", re.MULTILINE)
 _PAGELESS = frozenset({"warcinfo", "request", "metadata"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WetRecord:
-    """A page's text as CommonCrawl extracted it (``WARC-Type: conversion``)."""
+    """The text of a page as CommonCrawl extracted it (``WARC-Type: conversion``)."""
 
     url: str
     date: str
-    """``WARC-Date`` as it is; empty if missing."""
+    """The header ``WARC-Date``; empty if missing."""
     digest: str
-    """``WARC-Block-Digest``; if missing, computed: ``sha1:`` and the base32 of the block's SHA-1."""
+    """The header ``WARC-Block-Digest``. If missing, it is computed: ``sha1:`` and the base32 of the block's SHA-1."""
     record_id: str
     """``WARC-Record-ID`` without ``<urn:uuid:`` and ``>``; empty if missing."""
     text: str
-    """The decoded block, with its own line ends."""
+    """The decoded block, with unchanged line ends."""
     headers: dict[str, str]
     """All headers by lower-case name."""
     offset: int
-    """Byte offset of the record, or of the gzip member that contains it, in the stored file."""
+    """The offset in the stored file of the record, or of the gzip member that contains it, in bytes."""
     part_of: str = ""
-    """The crawl that the file's ``warcinfo`` record names (``isPartOf``): ``CC-MAIN-2024-22``."""
+    """The crawl in the file's ``warcinfo`` record (``isPartOf``), such as ``CC-MAIN-2024-22``; empty if none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HtmlRecord:
-    """A page as it was fetched (``WARC-Type: response`` or ``resource``), with its HTTP codings undone."""
+    """A page as it was fetched (``WARC-Type: response`` or ``resource``), without its HTTP codings."""
 
     url: str
     date: str
     digest: str
-    """``WARC-Payload-Digest``, or the same computed over ``html``."""
+    """The header ``WARC-Payload-Digest``. If missing, the digest of ``html`` is computed."""
     record_id: str
     html: bytes
     charset: str
-    """The charset that the HTTP header declares; empty if none."""
+    """The charset that the HTTP header declares; empty if it declares none."""
     headers: dict[str, str]
     offset: int
     part_of: str = ""
@@ -69,7 +69,7 @@ def read_wet(path: str, open_file: Opener, *, location: str = "") -> Iterator[We
     """Yields the texts of a WET file, with or without gzip.
 
     ``location`` replaces ``path`` in the locations of rejected records, if the bytes were unpacked from another file.
-    Pages of other record types are rejected as ``not_text``, and texts that are not UTF-8 as ``not_utf8``.
+    Records of other types are rejected as ``not_text``, and texts that are not UTF-8 as ``not_utf8``.
     """
     part_of = ""
     for raw in read_raw_records(path, open_file, location or path):
@@ -100,7 +100,7 @@ def read_warc_html(path: str, open_file: Opener, *, location: str = "") -> Itera
 
 
 def payload_digest(block: bytes) -> str:
-    """Returns a digest in CommonCrawl's form.
+    """Returns the digest of a block in CommonCrawl's form.
 
     >>> payload_digest(b"")
     'sha1:3I42H3S6NNFQ2MSVX7XZKYAYSCX5QBYJ'
@@ -146,7 +146,7 @@ def _html_record(raw: RawRecord, part_of: str) -> HtmlRecord | Rejected:
                 location=raw.location, reason="http_status", detail=f"{response.status} {url}", is_bad=False
             )
         declared, html = response.headers.get("content-type", ""), response.body
-    # CommonCrawl's own detection (Tika's) comes before the server's header, which is often wrong or missing.
+    # CommonCrawl's own detection (by Tika) counts before the server's header, which is often wrong or missing.
     media_type = media_type_of(html, raw.headers.get("warc-identified-payload-type", ""), declared)
     if media_type not in HTML_TYPES:
         return Rejected(location=raw.location, reason="not_html", detail=f"{media_type} {url}", is_bad=False)

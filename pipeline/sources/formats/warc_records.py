@@ -1,7 +1,7 @@
-"""Reads WARC files into records. Nothing is lost without a rejection.
+"""Reads WARC files into records. Every record that is lost is reported as a rejection.
 
-The length in a record's header is checked against the bytes that follow the record. A broken record is rejected with
-its location, and reading continues at the next one: the next gzip member, or the next ``WARC/`` line if records have no
+The length in a record's header is checked against the bytes after the record. A broken record is rejected with its
+location, and reading continues at the next record: the next gzip member, or the next ``WARC/`` line if records have no
 members of their own.
 """
 
@@ -20,11 +20,11 @@ WARC_BROKEN = (
     "empty_file", "truncated_gzip", "damaged_gzip", "truncated_record", "bad_content_length", "record_too_large",
     "not_a_record", "bad_header",
 )  # fmt: skip
-"""The reasons for which records and files are rejected here; all of them count as broken."""
+"""The reasons for which this module rejects records and files. All of them count as broken."""
 MAX_RECORD_BYTES = 64 << 20
-"""Ours: twelve times what CommonCrawl keeps of a page (1 MiB, and 5 MiB since CC-MAIN-2025-13)."""
+"""Ours: the largest record in bytes. CommonCrawl keeps at most 1 MiB of a page, and 5 MiB since CC-MAIN-2025-13."""
 MAX_HEADER_BYTES = 64 << 10
-"""Ours: a hundred times a usual header. Bounds the search for its end."""
+"""Ours: the largest header in bytes, a hundred times a usual header. It limits the search for the end of the header."""
 
 _STARTS_WITH = b"WARC/"
 _NEXT_RECORD = re.compile(rb"[\r\n]WARC/\d\.\d+\r?\n")
@@ -38,18 +38,21 @@ _GZIP_TRAILER_BYTES = 8
 
 @dataclass(frozen=True, slots=True)
 class RawRecord:
-    """A record of any type. ``headers`` always has ``warc-type``; names are in lower case."""
+    """A record of any type. ``headers`` has lower-case names and always has ``warc-type``."""
 
     headers: dict[str, str]
     block: bytes
     location: str
-    """``FILE@OFFSET``, or ``FILE@OFFSET+BYTE`` inside a gzip member of several records."""
+    """The location of the record: ``FILE@OFFSET``, or ``FILE@OFFSET+BYTE`` in a gzip member of several records."""
     offset: int
-    """Byte offset of the record, or of the gzip member that contains it, in the stored file."""
+    """The offset in the stored file of the record, or of the gzip member that contains it, in bytes."""
 
 
 def read_raw_records(path: str, open_file: Opener, location: str) -> Iterator[RawRecord | Rejected]:
-    """Yields the records of a file. Its first bytes decide whether it is gzip; its name decides if they are neither."""
+    """Yields the records of a file.
+
+    The first bytes decide whether it is gzip. If they do not tell, its name decides.
+    """
     with open_file(path) as file:
         stored = StoredBytes(file)
         head = stored.read_across(0, len(_STARTS_WITH))
@@ -96,7 +99,10 @@ def _packed_records(stored: StoredBytes, location: str) -> Iterator[RawRecord | 
 
 
 class _Members:
-    """Gzip members with one member of look-ahead: a file may be packed in pieces that are not its records."""
+    """Gzip members, of which the next one is already known.
+
+    It is needed because one record may span several members.
+    """
 
     def __init__(self, members: Iterator[GzipMember]) -> None:
         self._members = members
@@ -122,7 +128,7 @@ def _lost(member: GzipMember, location: str, *, is_whole_file: bool = False) -> 
 
 
 def _records_of_broken_member(stored: StoredBytes, member: GzipMember, location: str) -> Iterator[RawRecord | Rejected]:
-    """Yields the records of a broken member that are proven whole. Also reads sound members too large to hold."""
+    """Yields the records of a damaged member that are proven complete. Also reads intact members too large to hold."""
     chunks = UnpackedChunks(stored, member.start)
     num_records, is_named = 0, False
     for found in _records(_Window(iter(chunks)), location=location, offset=member.start, fault=member.fault):
@@ -131,7 +137,8 @@ def _records_of_broken_member(stored: StoredBytes, member: GzipMember, location:
             is_named = True
             found = replace(found, detail=f"bytes {member.start}-{member.end}: {found.detail}")
         yield found
-    # If the member has one record and that is proven whole, only the checksum is cut or broken, and nothing is lost.
+    # If the only record of the member is proven complete, only the gzip checksum is cut or damaged, and nothing is
+    # lost.
     is_all = num_records == 1 and member.end - chunks.offset <= _GZIP_TRAILER_BYTES
     if member.fault and not is_named and not is_all:
         yield _lost(member, location)
@@ -143,7 +150,11 @@ class _Window:
     __slots__ = ("_is_member", "_more", "at", "base", "data")
 
     def __init__(self, more: Iterator[bytes], data: bytes | None = None) -> None:
-        """``data`` is a gzip member, if given. Then ``more`` are the next ones, which are read only inside a record."""
+        """Creates a window over the stream ``more``.
+
+        If ``data`` is given, it is a gzip member, and ``more`` yields the next members. They are read only inside a
+        record.
+        """
         self._more = more
         self._is_member = data is not None
         self.data = data or b""
@@ -151,7 +162,7 @@ class _Window:
         self.base = 0
 
     def has(self, num_bytes: int) -> bool:
-        """Reads until ``data`` has ``num_bytes`` after ``at``. Returns False if the stream ends before."""
+        """Reads until ``data`` has ``num_bytes`` bytes after ``at``. Returns False if the stream ends before that."""
         missing = self.at + num_bytes - len(self.data)
         if missing <= 0:
             return True
@@ -167,7 +178,7 @@ class _Window:
         return missing <= 0
 
     def has_header(self) -> None:
-        """Reads until ``data`` has the whole header, and no gzip member more than needed for it."""
+        """Reads until ``data`` has the complete header. Reads no further gzip member than needed for that."""
         num_bytes = len(_STARTS_WITH)
         while self.has(num_bytes) and num_bytes < MAX_HEADER_BYTES:
             if not self.data.startswith(_STARTS_WITH, self.at) or _HEADER_END.search(self.data, self.at):
@@ -175,9 +186,9 @@ class _Window:
             num_bytes = len(self.data) - self.at + 1
 
     def has_gap(self, num_bytes: int) -> None:
-        """Reads until ``data`` has ``num_bytes`` and the line ends after them.
+        """Reads until ``data`` has ``num_bytes`` bytes and the line ends after them, and no further gzip member.
 
-        The next gzip member is not read for more than that: a member that ends with the line ends proves the record.
+        A member that ends with the line ends proves that the record is complete.
         """
         if not self._is_member:
             self.has(num_bytes + _GAP_BYTES)
@@ -185,7 +196,7 @@ class _Window:
             self.has(num_bytes + 4)
 
     def skip_newlines(self) -> bool:
-        """Moves to the next record. Returns False at the end."""
+        """Moves to the next record. Returns False at the end of the stream."""
         while self.at < len(self.data) or (not self._is_member and self.has(1)):
             if self.data[self.at] not in b"\r\n":
                 return True
@@ -193,14 +204,14 @@ class _Window:
         return False
 
     def go_to_next_record(self) -> None:
-        """Moves to the next line after ``at`` that begins like a record, or to the end."""
+        """Moves to the next line after ``at`` that begins like a record, or to the end of the stream."""
         while True:
             self.has(_STREAM_BYTES)
             found = _NEXT_RECORD.search(self.data, self.at)
             if found:
                 self.at = found.start() + 1
                 return
-            self.at = max(self.at, len(self.data) - _NEXT_RECORD_BYTES)  # a record may begin across the border
+            self.at = max(self.at, len(self.data) - _NEXT_RECORD_BYTES)  # a record may begin across the end of the data
             if not self.has(len(self.data) - self.at + 1):
                 self.at = len(self.data)
                 return
@@ -213,7 +224,10 @@ class _BrokenRecordError(Exception):
 
 
 def _records(window: _Window, *, location: str, offset: int | None, fault: str) -> Iterator[RawRecord | Rejected]:
-    """Yields the records of a stream that begins at ``offset`` of the file (None: the stream is the file)."""
+    """Yields the records of a stream.
+
+    ``offset`` is the place of the stream in the file; None if the stream is the file.
+    """
     while True:
         if not window.skip_newlines():
             return
@@ -222,7 +236,7 @@ def _records(window: _Window, *, location: str, offset: int | None, fault: str) 
         try:
             headers, block = _one_record(window, is_plain=offset is None, fault=fault)
         except _BrokenRecordError as error:
-            # In a broken member every fault may be caused by the damage, so it is reported under that reason.
+            # In a damaged member the damage may cause every fault, so a fault is reported with the member's reason.
             yield Rejected(location=where, reason=fault or error.reason, detail=str(error))
             window.go_to_next_record()
         else:
@@ -230,7 +244,7 @@ def _records(window: _Window, *, location: str, offset: int | None, fault: str) 
 
 
 def _one_record(window: _Window, *, is_plain: bool, fault: str) -> tuple[dict[str, str], bytes]:
-    """Reads the record at ``window.at`` and moves to the end of its block. Does not move if it is broken."""
+    """Returns the headers and the block of the record at ``window.at``. Moves to its end unless it is broken."""
     window.has_header()
     data, at = window.data, window.at
     if not data.startswith(_STARTS_WITH, at):
@@ -259,13 +273,13 @@ def _one_record(window: _Window, *, is_plain: bool, fault: str) -> tuple[dict[st
 
 
 def _is_proven(headers: dict[str, str], block: bytes, fault: str) -> bool:
-    """True if a record of a broken member is whole. Records before a cut are, unless their digest is wrong."""
+    """True if a record of a damaged member is complete. Without a digest, this is so only before a cut."""
     is_right = _is_digest_right(headers, block)
     return fault == "truncated_gzip" if is_right is None else is_right
 
 
 def _is_gap(following: bytes) -> bool:
-    """True if two line ends follow and then a record, its first bytes, or nothing more in sight."""
+    """True if two line ends follow, and then a record, its first bytes, or no more bytes in the window."""
     for gap in _GAPS:
         if following.startswith(gap):
             rest = following[len(gap) : len(gap) + len(_STARTS_WITH)]
@@ -274,7 +288,7 @@ def _is_gap(following: bytes) -> bool:
 
 
 def _is_end(headers: dict[str, str], block: bytes, following: bytes) -> bool:
-    """True if a record ends here although two line ends do not follow: by its digest, or by other line ends."""
+    """True if a record ends here although two line ends do not follow, judged by its digest or by other line ends."""
     by_digest = _is_digest_right(headers, block)
     if by_digest is not None:
         return by_digest
@@ -283,7 +297,7 @@ def _is_end(headers: dict[str, str], block: bytes, following: bytes) -> bool:
 
 
 def _is_digest_right(headers: dict[str, str], block: bytes) -> bool | None:
-    """Checks the block's SHA-1; None if the header has no digest that can be read."""
+    """Returns whether the block has the SHA-1 in the header; None if the header has no digest that can be read."""
     algorithm, _, digest = headers.get("warc-block-digest", "").partition(":")
     if algorithm.lower() != "sha1" or len(digest) not in (32, 40):
         return None
@@ -292,7 +306,10 @@ def _is_digest_right(headers: dict[str, str], block: bytes) -> bool | None:
 
 
 def _headers(data: bytes, at: int) -> tuple[dict[str, str], int]:
-    """Returns the headers by lower-case name, and where the block begins. A repeated header keeps its first value."""
+    """Returns the headers by lower-case name, and the offset of the block.
+
+    Of a repeated header the first value is kept.
+    """
     limit = at + MAX_HEADER_BYTES
     end = data.find(b"\n\r\n", at, limit)
     bare_end = data.find(b"\n\n", at, limit if end < 0 else end)
@@ -305,7 +322,7 @@ def _headers(data: bytes, at: int) -> tuple[dict[str, str], int]:
     headers: dict[str, str] = {}
     name = ""
     for line in text.split("\n")[1:]:
-        if line[0] in " \t" and name:  # a continued value
+        if line[0] in " \t" and name:  # continues the value of the line before
             headers[name] += " " + line.strip()
             continue
         name, colon, value = line.partition(":")

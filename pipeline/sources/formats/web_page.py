@@ -1,4 +1,4 @@
-"""Extracts a page's title and text from its HTML, for users who have WARC files and no WET files."""
+"""Extracts the title and text of an HTML page, for users who have WARC files and no WET files."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from pipeline.sources.formats.html_tags import text_between_tags
 
 @dataclass(frozen=True, slots=True)
 class PageText:
-    """A page's text, a line per block."""
+    """The text of a page, one line per block."""
 
     title: str
-    """The page's ``<title>`` on one line."""
+    """The page's ``<title>`` on one line; empty if there is none."""
     text: str
     encoding: str
-    """The encoding that the page was decoded with, by Python's name."""
+    """The encoding by which the page was decoded (Python's name)."""
 
 
 def page_text(html: bytes, *, charset: str = "", is_main_content: bool = True) -> PageText:
-    """Extracts a page's text with Resiliparse.
+    """Returns the title and text of a page, extracted by Resiliparse.
 
-    A page whose tags would cost Resiliparse more than linear time keeps the text between all its tags, with its menus
-    (:func:`pipeline.sources.formats.html_cost.is_too_costly`).
+    Resiliparse would need more than linear time for some pages. Of these pages, the text between all tags is returned,
+    including menus (:func:`pipeline.sources.formats.html_cost.is_too_costly`).
 
     Args:
-        html: the page's bytes.
-        charset: the encoding that the HTTP header declares. The page's own ``<meta>`` comes second, and what the bytes
-            prove comes before both (:func:`filters.decoding.decode`).
-        is_main_content: leave out navigation, footers and the like, which a WET file has.
+        html: the bytes of the page.
+        charset: the encoding that the HTTP header declares. It counts more than the page's own ``<meta>``. What the
+            bytes prove counts more than both (:func:`filters.decoding.decode`).
+        is_main_content: leave out navigation, footers and the like. A WET file contains these.
 
     >>> page_text(b"<title>A\\nb</title><nav>Home</nav><main><p>One <b>two</b>.</p><p>Three.</p></main>")
     PageText(title='A b', text='One two.\\nThree.', encoding='ascii')
@@ -47,7 +47,7 @@ def page_text(html: bytes, *, charset: str = "", is_main_content: bool = True) -
 
 
 def extracted(markup: str, *, is_main_content: bool) -> tuple[str, str]:
-    """Returns the title and the text of a page that is decoded already."""
+    """Returns the title and the text of a decoded page."""
     if is_too_costly(markup):
         return text_between_tags(markup)
     tree = HTMLTree.parse(markup)

@@ -1,8 +1,8 @@
-"""Avro files, read block by block.
+"""Reads Avro files block by block.
 
-The records are decoded by fastavro; the container is read here, because fastavro unpacks a block whole whatever its
-size and ends a file at the first fault. Here a block is bounded before it is unpacked, and behind a broken one reading
-goes on at the next sync marker. Codecs: none, deflate (BigQuery's ``DEFLATE``), snappy, zstandard.
+fastavro decodes the records. This module reads the container, because fastavro unpacks a block of any size completely
+and stops at the first fault. Here the size of a block is limited before it is unpacked, and after a damaged block
+reading continues at the next sync marker. Codecs: none, deflate (BigQuery's ``DEFLATE``), snappy, zstandard.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ import zstandard
 MAGIC = b"Obj\x01"
 MAX_STORED_BLOCK_BYTES = 256 << 20
 MAX_BLOCK_BYTES = 512 << 20
-"""Ours: BigQuery writes blocks of about 64 kB; a row of 100 MB (its limit) still fits."""
+"""Ours: the largest number of bytes of an unpacked block. BigQuery writes blocks of about 64 kB. A row of 100 MB
+(BigQuery's limit) still fits."""
 _HEADER_SCHEMA = {
     "type": "record",
     "name": "header",
@@ -33,11 +34,11 @@ _HEADER_SCHEMA = {
 _PIECE_BYTES = 1 << 20
 
 _DECODE_ERRORS = (EOFError, IndexError, KeyError, OverflowError, TypeError, ValueError, MemoryError)
-"""What fastavro raises on bytes that are none of the schema's."""
+"""The exceptions that fastavro raises if bytes do not fit the schema."""
 
 
 class AvroError(ValueError):
-    """A broken block or file."""
+    """A block or file is damaged."""
 
 
 def avro_columns(file: BinaryIO) -> list[str]:
@@ -50,7 +51,10 @@ def avro_columns(file: BinaryIO) -> list[str]:
 
 
 def avro_rows(file: BinaryIO) -> Iterator[dict[str, Any] | AvroError]:
-    """Streams the rows; a fault stands where a block was lost. Raises AvroError if there is no header."""
+    """Yields the rows of a file, and an AvroError for each block that was lost.
+
+    Raises AvroError if there is no header.
+    """
     raw, codec, sync = _header(file)
     schema = fastavro.parse_schema(raw)
     while file.read(1):
@@ -96,7 +100,7 @@ def _block(file: BinaryIO, codec: str, sync: bytes) -> tuple[int, bytes]:
 
 
 def _long(file: BinaryIO) -> int:
-    """Reads a zigzag number of variable length."""
+    """Reads a zigzag-encoded number of variable length."""
     value, shift = 0, 0
     while True:
         byte = file.read(1)
@@ -128,7 +132,7 @@ def _unpacked(stored: bytes, codec: str) -> bytes:
 
 
 def _unsnapped(stored: bytes) -> bytes:
-    """Snappy says the unpacked size at its start; four bytes of CRC-32 follow the data."""
+    """Unpacks a Snappy block. Snappy data begin with their unpacked size. Four bytes of CRC-32 follow the data."""
     size = shift = 0
     for byte in stored[:5]:
         size |= (byte & 0x7F) << shift
@@ -144,7 +148,7 @@ def _unsnapped(stored: bytes) -> bytes:
 
 
 def _seek_behind(file: BinaryIO, sync: bytes, offset: int) -> bool:
-    """Sets the file behind the next sync marker from ``offset`` on; returns whether there is one."""
+    """Moves the file to the byte after the next sync marker from ``offset`` on. Returns False if there is no marker."""
     file.seek(offset)
     window = b""
     while piece := file.read(_PIECE_BYTES):

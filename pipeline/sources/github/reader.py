@@ -1,12 +1,14 @@
-"""GitHub (4.5 %): exports of BigQuery's ``github_repos``, as three tables or as one that was joined there.
+"""GitHub (4.5 % of the mixture): exports of BigQuery's ``github_repos``, as three tables or as one joined table.
 
-``contents`` (id, content, size, binary), ``files`` (id, repo_name, path) and ``licenses`` (repo_name, license) are told
-by their file names, other names by their columns; a table with ``content`` and ``path`` is a joined one. The id is the
-content's (git's SHA-1 of the blob) and, where a joined table has none, ``REPOSITORY/PATH``.
+The tables are ``contents`` (id, content, size, binary), ``files`` (id, repo_name, path) and ``licenses`` (repo_name,
+license). A table is recognised by its file name, or else by its columns. A table with ``content`` and ``path`` is a
+joined table. The id of a document is the content's id (git's SHA-1 of the blob). Without one, as in some joined tables,
+it is ``REPOSITORY/PATH``.
 
-A content that stands in several files is one document: the copy recorded is a permissively licensed one if there is
-any, among those one whose path the path rules keep, and among those the one whose hash of repository and path is the
-greatest (:func:`choose_copy`). Of a joined table the same copy is kept, by the same hash in ``_choice``.
+A content that several files have becomes one document, which records one of these files (:func:`choose_copy`). Files
+with a permissive licence are preferred. Among these, files are preferred whose path the path rules keep. Among these,
+the file with the greatest hash of repository and path is chosen. From a joined table the same file is chosen, because
+the column ``_choice`` has the same hash.
 """
 
 from __future__ import annotations
@@ -58,12 +60,12 @@ _SYMLINK_MODE = 0o120000
 
 
 Copy = tuple[str, str, str | None]
-"""Repository, path, licence of a file that holds a content."""
+"""The repository, path and licence of a file that has a content."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LicenceJoin(Join):
-    """Joins a content with the file that it is recorded as, and that file with the licence of its repository."""
+    """Joins each content with one of its files, and each file with the licence of its repository."""
 
     OPENS_BATCHES: ClassVar[bool] = True
     EXPLAINED: ClassVar[tuple[str, ...]] = (
@@ -76,9 +78,9 @@ class LicenceJoin(Join):
 
 
 def choose_copy(candidates: Iterable[Copy], *, families: tuple[str, ...] = PERMISSIVE) -> Copy | None:
-    """Returns which of the files that hold a content stands for it, in whatever order they come.
+    """Returns one of the files that have a content, to be recorded with it. The order of the files does not matter.
 
-    None where there is no candidate (``no_file_row``). ``families``: those of the step ``Licence``.
+    Returns None if there are no files (``no_file_row``). ``families`` is a setting of the step ``AllowedLicence``.
 
     >>> choose_copy([("b/b", "x.py", "gpl-3.0"), ("a/a", "vendor/x.py", "mit"), ("c/c", "x.py", "mit")])
     ('c/c', 'x.py', 'mit')
@@ -93,7 +95,7 @@ def choose_copy(candidates: Iterable[Copy], *, families: tuple[str, ...] = PERMI
 
 
 def choice_hash(repo_name: str, path: str) -> str:
-    """Returns the hash by which one of several copies is chosen, the greatest wins.
+    """Returns the hash by which one of several files with the same content is chosen. The greatest hash wins.
 
     >>> choice_hash("a/b", "c") == choice_hash("a", "b/c")
     False
@@ -102,10 +104,10 @@ def choice_hash(repo_name: str, path: str) -> str:
 
 
 def check_tables(units: Iterable[Unit]) -> None:
-    """Checks that the tables given belong together.
+    """Checks that the given tables belong together.
 
     Raises:
-        ValueError: one of ``contents``, ``files``, ``licenses`` is there without the others.
+        ValueError: one of ``contents``, ``files``, ``licenses`` is given without the others.
     """
     found = {unit.kind.partition(".")[0] for unit in units} & set(TABLES)
     lacking = [table for table in TABLES if table not in found]
@@ -152,21 +154,22 @@ class GitHubReader(Reader):
     """Ours: larger files are no source code (BigQuery's table holds none over 1 MiB)."""
 
     def knows(self, path: str) -> bool:
-        """Whether a file of this name is of a form that this source reads."""
+        """True if the name of a file ends in a format that this source reads."""
         return path.lower().endswith(KNOWN_ENDINGS)
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """Makes each file a unit, its table told by name or else by its columns.
+        """Returns one unit per file. The table of a file is recognised by its name, or else by its columns.
 
         Raises:
-            ValueError: a file of another format; columns of no table (names those found); a table without its partners.
+            ValueError: a file has another format, its columns fit no table (the message names them), or a table is
+                given without the tables that belong to it.
         """
         units: list[Unit] = []
         seen: set[str] = set()
         for file in files:
             form = file_format(file.path)
             table = table_by_name(file.path)
-            if table is None or f"{table}.{form}" not in seen:  # of many shards of a table the first is looked into
+            if table is None or f"{table}.{form}" not in seen:  # of several files of a table, only the first is opened
                 columns = first_columns(file.path, form, open_file)
                 table = self._table(file.path, table, columns)
             seen.add(f"{table}.{form}")
@@ -176,7 +179,10 @@ class GitHubReader(Reader):
 
     @staticmethod
     def _table(path: str, table: str | None, columns: Sequence[str] | None) -> str:
-        """Returns the table of a file. A file whose columns cannot be read passes here and is named when it is read."""
+        """Returns the table of a file.
+
+        A file whose columns cannot be read is accepted here, and rejected when it is read.
+        """
         if columns is None:
             return table or "joined"
         by_columns = table_by_columns(columns)
@@ -196,11 +202,11 @@ class GitHubReader(Reader):
         return named
 
     def is_side_table(self, path: str) -> bool:
-        """Whether a file must be read whole whatever share of the input is asked for: the join would lose rows."""
+        """True if the file must be read whatever share of the input is requested, because the join would lose rows."""
         return table_by_name(path) in ("files", "licenses")
 
     def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | TableRow | Rejected]:
-        """Streams the documents of ``contents`` and joined tables, the rows of the others."""
+        """Yields the documents of ``contents`` and joined tables, and the rows of the other tables."""
         table, _, form = unit.kind.partition(".")
         if table not in NEEDED:
             raise ValueError(f"github: unknown kind of unit {unit.kind!r}")

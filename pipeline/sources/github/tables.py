@@ -1,4 +1,4 @@
-"""The files of BigQuery's exports: which table they hold, and their rows, whatever the format."""
+"""Reads the files of BigQuery's exports in all their formats: determines the table of a file, and yields its rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NEEDED = {
     "licenses": frozenset({"repo_name", "license"}),
     "joined": frozenset({"content", "path", "repo_name", "license"}),
 }
-"""The columns without which a table is of no use."""
+"""The columns that each table must have."""
 _READ = {
     "contents": ("id", "size", "content", "binary"),
     "files": ("id", "repo_name", "path", "mode"),
@@ -34,14 +34,14 @@ _FORMATS = {
 }
 _NAME = re.compile(r"^(?:.*[_.-])?(contents|files|licenses)(?=[-_.\d]|$)", re.IGNORECASE)
 _ROWS_AT_A_TIME = 64
-"""Of Parquet: contents have up to 1 MiB each."""
+"""The number of Parquet rows that are read at a time. Contents have up to 1 MiB each."""
 
 
 KNOWN_ENDINGS = tuple(ending for endings in _FORMATS.values() for ending in endings)
 
 
 def file_format(path: str) -> str:
-    """Returns ``json``, ``parquet`` or ``avro``. Raises ValueError on another ending."""
+    """Returns ``json``, ``parquet`` or ``avro``, from the ending of a name. Raises ValueError for another ending."""
     name = path.lower()
     for form, endings in _FORMATS.items():
         if name.endswith(endings):
@@ -51,7 +51,7 @@ def file_format(path: str) -> str:
 
 
 def table_by_name(path: str) -> str | None:
-    """Returns the table that a file's name speaks of, or that of its folder.
+    """Returns the table that is named in a file's name, or else in the name of its folder; None if neither names one.
 
     >>> table_by_name("x/contents-000000000001.json.gz"), table_by_name("x/licenses/000.avro"), table_by_name("a.json")
     ('contents', 'licenses', None)
@@ -65,7 +65,9 @@ def table_by_name(path: str) -> str | None:
 
 
 def table_by_columns(columns: Sequence[str]) -> str | None:
-    """Returns the table whose columns are there, the joined one first.
+    """Returns the first table whose needed columns are all among ``columns``; None if there is none.
+
+    The joined table is tried first.
 
     >>> table_by_columns(["id", "content", "size"]), table_by_columns(["content", "path", "repo_name", "license"])
     ('contents', 'joined')
@@ -77,12 +79,12 @@ def table_by_columns(columns: Sequence[str]) -> str | None:
 
 
 def missing_columns(table: str, columns: Sequence[str]) -> list[str]:
-    """Returns the needed columns that are not there, sorted."""
+    """Returns the needed columns of a table that are not among ``columns``, sorted."""
     return sorted(NEEDED[table].difference(columns))
 
 
 def first_columns(path: str, form: str, open_file: Opener) -> list[str] | None:
-    """Returns a file's columns (of JSON those of the first row); None where nothing can be read of it."""
+    """Returns the names of a file's columns (in JSON, those of the first row); None if they cannot be read."""
     if form == "json":
         for line in read_json_lines(path, open_file):
             return None if isinstance(line, Rejected) else list(line[1])
@@ -99,7 +101,10 @@ def first_columns(path: str, form: str, open_file: Opener) -> list[str] | None:
 
 
 def read_rows(unit: Unit, form: str, open_file: Opener) -> Iterator[tuple[str, Row] | Rejected]:
-    """Streams each row with its place (``FILE:LINE`` or ``FILE#row N``), columns that nobody reads left out."""
+    """Yields (location, row) for each row.
+
+    The location is ``FILE:LINE`` or ``FILE#row N``. Unused Parquet columns are skipped.
+    """
     if form == "json":
         yield from read_json_lines(unit.path, open_file, location=unit.location)
         return
@@ -122,7 +127,11 @@ def _avro_rows(file: BinaryIO, location: str) -> Iterator[tuple[str, Row] | Reje
 
 
 def _parquet_rows(file: BinaryIO, unit: Unit) -> Iterator[tuple[str, Row] | Rejected]:
-    """Parquet's index stands at its end, and it has no sync marks: a cut file is lost, of a broken group the rest."""
+    """Yields the rows of a Parquet file.
+
+    The index is at the end of the file, so a truncated file is lost completely. There are no sync marks, so a damaged
+    row group is lost from the first row that cannot be read.
+    """
     table = unit.kind.partition(".")[0]
     try:
         parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20, page_checksum_verification=True)

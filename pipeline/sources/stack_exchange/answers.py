@@ -1,4 +1,4 @@
-"""A question and its answers become one document: the pure half of the join, and the choice of sites."""
+"""The rules that make one document from a question and its answers, and that choose the sites. No Beam."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SITES_STAGE = "sites"
 class AnswerJoin(Join):
     """The rules by which posts become documents. The paper says: the 28 largest sites, answers by score, highest first.
 
-    Everything that it does not say is kept: questions without answers, closed questions, community wikis, answers of
+    What the paper does not mention is kept: questions without answers, closed questions, community wikis, answers of
     any score.
     """
 
@@ -42,21 +42,23 @@ class AnswerJoin(Join):
     CITE: ClassVar[str] = "the paper; layout: RedPajama v1"
 
     num_sites: int = 28
-    """LLaMA (arXiv 2302.13971, section 2.1): the 28 largest websites; by number of posts, as RedPajama counts."""
+    """The number of sites. LLaMA (arXiv 2302.13971, section 2.1): the 28 largest websites. Size is the number of posts,
+    as in RedPajama."""
     sites: tuple[str, ...] = ()
-    """These sites and no others, whatever their size; empty: the largest."""
+    """Take exactly these sites, whatever their size. If empty, take the largest."""
     with_meta_sites: bool = True
-    """Whether sites about sites count among the largest. RedPajama takes whatever is large."""
+    """True if sites about sites may be among the largest. RedPajama takes all sites that are large."""
     layout: str = "redpajama"
-    """``redpajama``: ``Q: TITLE BODY``, then ``A: ANSWER`` each on a new line; ``pile``: EleutherAI's, the same
-    words set apart by empty lines, one ``A:`` an answer; ``plain``: title, body, answers, no marks."""
+    """``redpajama``: ``Q: TITLE BODY``, then one line ``A: ANSWER`` per answer. ``pile``: EleutherAI's layout, the same
+    words separated by empty lines, with one ``A:`` per answer. ``plain``: title, body and answers without marks."""
     keep_unanswered: bool = True
     keep_closed: bool = True
     min_answer_score: int | None = None
-    """Answers below are left out, but for the accepted one. The Pile's is 3; RedPajama and the paper have none."""
+    """Leave out answers with a lower score, except the accepted answer. The Pile's is 3; RedPajama and the paper have
+    none."""
     max_text_chars: int = 10_000_000
-    """Answers from the first that would make the text longer are left out. Ours: a document must be bounded; the
-    longest question of Stack Overflow stays under a tenth of it."""
+    """Leave out all answers from the first that would make the text longer. Ours: the size of a document must be
+    limited. The longest question of Stack Overflow has less than a tenth of it."""
 
     def __post_init__(self) -> None:
         if self.layout not in LAYOUTS:
@@ -65,25 +67,25 @@ class AnswerJoin(Join):
             raise ValueError("num_sites and max_text_chars must be at least 1")
 
     def group_key(self, row: Post) -> tuple[str, int]:
-        """What the posts of one document share."""
+        """Returns the key that all posts of one document share."""
         return row["site"], row["question_id"]
 
     def sort_key(self, row: Post) -> tuple[bool, int]:
-        """An order inside the group: the question first."""
+        """Returns a key that sorts the posts of a document, with the question first."""
         return not row["is_question"], row["post_id"]
 
     def choose_sites(self, num_posts: Mapping[str, int]) -> frozenset[str]:
-        """The sites that are taken, given each one's number of questions and answers."""
+        """Returns the sites to take, from the number of questions and answers of each site."""
         if self.sites:
             return frozenset(self.sites)
         return largest_sites(num_posts, num_sites=self.num_sites, with_meta=self.with_meta_sites)
 
     def assemble(self, posts: Iterable[Post]) -> list[Document | Rejected]:
-        """Makes the document of one (site, question), and says of every post that is not in it why.
+        """Returns the document of a question, and a rejection with a reason for each post that is not in it.
 
         Args:
-            posts: those of one ``group_key``, in any order. Of a post that is there twice (a site read from two dumps)
-                the one with the later activity is taken.
+            posts: the posts with one ``group_key``, in any order. If a post is there twice (a site read from two
+                dumps), the one with the later activity is taken.
         """
         made: list[Document | Rejected] = []
         by_id: dict[int, Post] = {}
@@ -113,7 +115,7 @@ class AnswerJoin(Join):
         return None
 
     def _chosen(self, question: Post, answers: list[Post]) -> tuple[list[Post], list[Rejected]]:
-        """Answers in their order, and those left out."""
+        """Returns the answers to keep in their order, and the rejected answers."""
         accepted = question["accepted_answer_id"]
         answers = sorted(answers, key=lambda a: (-a["score"], a["post_id"] != accepted, a["post_id"]))
         kept, left_out = [], []
@@ -162,7 +164,10 @@ def _text(question: Post, answers: list[Post], layout: str) -> str:
 
 
 def _recency(post: Post) -> tuple[str, str]:
-    """Later activity is greater; where that is equal the whole post decides, so that the order of reading does not."""
+    """Returns a sort key that is greater for a post with later activity.
+
+    If two posts are equal in this, their whole content decides, so that the order of reading does not matter.
+    """
     return post["last_activity_date"] or "", json.dumps(post, sort_keys=True)
 
 

@@ -1,7 +1,7 @@
-"""Unpackers for py7zr that return at most as many bytes as they are asked for.
+"""Unpackers for py7zr that return at most the requested number of bytes.
 
-py7zr's own for zstd, deflate and deflate64 ignore that limit, so that 1 MB of an archive could unpack to 32 GB at once,
-and its own for brotli fails when it reaches the limit. These keep the packed bytes that are not needed yet.
+py7zr's own unpackers for zstd, deflate and deflate64 ignore that limit, so 1 MB of an archive could unpack to 32 GB at
+once. Its own unpacker for brotli fails at the limit. The unpackers here keep the packed bytes that are not needed yet.
 """
 
 from __future__ import annotations
@@ -13,18 +13,21 @@ import brotli  # type: ignore[import-untyped]
 from py7zr.compressor import BrotliDecompressor, Deflate64Decompressor, DeflateDecompressor, ZstdDecompressor
 
 _SLICE_BYTES = 16 << 10
-"""Deflate64 unpacks to at most about 1,000 times its size, so a slice to 16 MB."""
+"""The number of packed bytes fed at once. Deflate64 unpacks them to at most about 1,000 times as many (16 MB)."""
 
 
 class Unpacker(Protocol):
     """The interface of py7zr's decompressors."""
 
     def decompress(self, data: bytes, max_length: int = -1) -> bytes:
-        """Takes the next packed bytes, none if there are no more; returns the next unpacked ones."""
+        """Takes packed bytes and returns at most ``max_length`` unpacked bytes (no limit if negative).
+
+        ``data`` is empty if there are no more packed bytes.
+        """
 
 
 def bounded(unpacker: Any) -> Unpacker:
-    """Returns an unpacker in the place of a fresh one of py7zr's; itself if it keeps to the limit."""
+    """Returns an unpacker that keeps to the limit: the given new one if it does, or else a replacement."""
     if isinstance(unpacker, ZstdDecompressor):
         return _Zstd(type(unpacker.decompressor))
     if isinstance(unpacker, BrotliDecompressor):

@@ -1,6 +1,6 @@
-"""Unpacks PPMd in a process of its own, because damaged data can take the process that unpacks it down.
+"""Unpacks PPMd in a separate process, because damaged data can crash the process that unpacks it.
 
-The unpacker of ``pyppmd`` reads outside its memory on some damaged streams and ends by a signal. No dump of Stack
+On some damaged streams the unpacker of ``pyppmd`` reads outside its memory and is killed by a signal. No dump of Stack
 Exchange is known to be packed with PPMd, so its speed does not matter.
 """
 
@@ -16,11 +16,11 @@ from typing import IO
 from py7zr.exceptions import ArchiveError
 
 MAX_MEMORY_BYTES = 1 << 30
-"""Ours: 7-Zip's strongest level takes 192 MB."""
+"""Ours: the largest memory in bytes that an archive may require. 7-Zip's strongest level takes 192 MB."""
 _MAX_ORDER = 64
 _MIN_MEMORY_BYTES = 1 << 11
 _MAX_SECONDS = 120
-"""Ours: for one piece; a piece unpacks to at most 128 MB, in some ten seconds."""
+"""Ours: the largest number of seconds for one piece. A piece unpacks to at most 128 MB, in about ten seconds."""
 _PROGRAM = """
 import struct, sys
 import pyppmd
@@ -37,7 +37,7 @@ while head := sys.stdin.buffer.read(12):
 
 
 class PpmdProcess:
-    """Has the interface of py7zr's decompressors."""
+    """Unpacks PPMd in another process. It has the interface of py7zr's decompressors."""
 
     def __init__(self, properties: bytes) -> None:
         if len(properties) not in (5, 7):
@@ -53,10 +53,10 @@ class PpmdProcess:
         )
 
     def decompress(self, data: bytes | bytearray | memoryview, max_length: int = -1) -> bytes:
-        """Unpacks a piece.
+        """Takes packed bytes and returns unpacked bytes, at most ``max_length`` if that is not negative.
 
         Raises:
-            ArchiveError: the data is damaged.
+            ArchiveError: the data are damaged.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -79,7 +79,7 @@ class PpmdProcess:
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):  # bytes that it did not take any more
+                with contextlib.suppress(BrokenPipeError):  # the process did not read all bytes
                     pipe.close()
 
 

@@ -1,11 +1,12 @@
-"""Stack Exchange: dumps of questions and answers, a site a file, as archive.org has them.
+"""Stack Exchange: dumps of questions and answers, one file per site, as archive.org has them.
 
-``<site>.7z`` holding Posts.xml, ``stackoverflow.com-Posts.7z``, or ``Posts.xml`` in a folder named for the site.
-A post becomes a row of the table ``posts``, its body plain text already; the join makes documents of them
-(:class:`AnswerJoin`). The dump's other tables (comments, votes, ...) are known and passed over.
+A dump is ``<site>.7z`` with a Posts.xml inside, ``stackoverflow.com-Posts.7z``, or ``Posts.xml`` in a folder named
+after the site. Each post becomes a row of the table ``posts``, with its body converted to plain text. The join makes
+documents of these rows (:class:`AnswerJoin`). The dump's other tables (comments, votes, ...) are skipped.
 
-Which posts: questions and answers (PostTypeId 1 and 2), community wikis among them. Left out and counted: tag wikis,
-nominations and other types (``not_question_or_answer``), posts marked as deleted (``deleted``; no public dump has any).
+Posts are questions and answers (PostTypeId 1 and 2), including community wikis. Tag wikis, nominations and other types
+are left out and counted as ``not_question_or_answer``. Posts marked as deleted are counted as ``deleted``; no public
+dump has any.
 """
 
 from __future__ import annotations
@@ -35,12 +36,12 @@ _QUESTION, _ANSWER = "1", "2"
 _POSTS = "Posts.xml"
 _CHUNK_BYTES = 8 << 20
 _SMALL_UNPACKED_BYTES = 64 << 20
-"""What any archive may unpack to, however small it is."""
+"""The number of bytes that every archive may unpack to, however small the archive is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackExchangeReader(Reader):
-    """Reads posts; a row becomes a :class:`TableRow`."""
+    """Reads posts. Each row becomes a :class:`TableRow`."""
 
     DATA_VERSION: ClassVar[int] = 3
     CONTAINERS: ClassVar[frozenset[str]] = frozenset({"7z"})
@@ -86,19 +87,19 @@ class StackExchangeReader(Reader):
     )
 
     unit_bytes: int = 32 << 20
-    """A plain Posts.xml is cut into ranges of about this many bytes."""
+    """The size in bytes of the ranges into which a plain Posts.xml is split, approximately."""
     max_unpack_ratio: int = 200
-    """An archive that declares more unpacked bytes for one of its own is refused. Ours: posts are about 5 to 1, votes,
-    the most repetitive table, under 30 to 1."""
+    """Refuse an archive that declares more unpacked bytes per own byte. Ours: posts have a ratio of about 5, votes, the
+    most repetitive table, under 30."""
     image_alt: bool = False
-    """Keep the text that stands for an image."""
+    """Keep the alternative text of images."""
 
     def __post_init__(self) -> None:
         if self.unit_bytes < 1 or self.max_unpack_ratio < 1:
             raise ValueError("unit_bytes and max_unpack_ratio must be at least 1")
 
     def knows(self, path: str) -> bool:
-        """Whether a file of this name is of a form that this source reads: a site's archive, or its Posts.xml."""
+        """True if this source reads files with such a name: a site's archive, or a Posts.xml."""
         folder, name = posixpath.split(path.replace("\\", "/"))
         stem, extension = posixpath.splitext(name)
         if extension in (".7z", ".xml") and other_table(stem):
@@ -108,7 +109,7 @@ class StackExchangeReader(Reader):
         )
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """An archive is one unit, a Posts.xml one for every ``unit_bytes``; other tables none."""
+        """Returns one unit per archive, one per ``unit_bytes`` of a Posts.xml, and none for other tables."""
         units: list[Unit] = []
         for file in files:
             folder, name = posixpath.split(file.path.replace("\\", "/"))
@@ -132,7 +133,10 @@ class StackExchangeReader(Reader):
         return units
 
     def unpack(self, unit: Unit, open_file: Opener) -> Iterator[Chunk | Rejected]:
-        """Streams the archive's Posts.xml as chunks of whole rows; a chunk's origin tells its place in that file."""
+        """Yields the archive's Posts.xml in chunks of complete rows.
+
+        The origin of a chunk has its offset in Posts.xml.
+        """
         with open_file(unit.path) as stored:
             archive = as_archive(stored)
             try:
@@ -171,20 +175,20 @@ class StackExchangeReader(Reader):
                 yield _unreadable(location, stream.error)
 
     def read(self, unit: Unit, open_file: Opener) -> Iterator[TableRow | Rejected]:
-        """Streams the rows that begin in the unit's range as posts."""
+        """Yields the posts whose rows begin in the unit's range."""
         form, _, site = unit.kind.partition(":")
         with open_file(unit.path) as stored:
             if form == "xml":
                 location = unit.location
                 if utf16_codec(stored.read(HEAD_BYTES)) is None:
                     blocks = row_blocks(stored, start=unit.start, end=unit.end, location=location)
-                elif unit.start == 0:  # ranges of bytes are none of the UTF-8 form, so the first unit reads it whole
+                elif unit.start == 0:  # byte ranges do not fit the UTF-8 form, so the first unit reads the whole file
                     stored.seek(0)
                     rows: Any = Utf8Stream(stored)
                     blocks = row_blocks(rows, location=location)
                 else:
                     return
-            else:  # a chunk: whole rows and nothing else, its place in Posts.xml behind the origin's last @
+            else:  # a chunk of complete rows; its offset in Posts.xml is after the last @ of the origin
                 location, _, at = unit.origin.rpartition("@")
                 stored.seek(unit.start)
                 chunk = io.BytesIO(stored.read(-1 if unit.end is None else unit.end - unit.start))
@@ -197,7 +201,7 @@ class StackExchangeReader(Reader):
                     yield row if isinstance(row, Rejected) else self._post(row, site, location)
 
     def _post(self, row: PostRow, site: str, location: str) -> TableRow | Rejected:
-        """A row as a post, or why it is none."""
+        """Returns a row as a post, or a rejection with the reason why the row is not a post."""
         get = row.attributes.get
         where = f"{location}@{row.offset}"
         kind = get("PostTypeId")
@@ -234,7 +238,7 @@ class StackExchangeReader(Reader):
 
 
 def _number(value: str | None) -> int | None:
-    """A whole number of at most 18 digits (an int64), or None."""
+    """Returns a whole number of at most 18 digits (an int64); None if the value is not such a number."""
     if value is None or len(value) > 19:
         return None
     digits = value[1:] if value[:1] == "-" else value
@@ -242,7 +246,7 @@ def _number(value: str | None) -> int | None:
 
 
 def _tags(value: str) -> list[str]:
-    """Tags of either style.
+    """Returns the tags of a post, written in either of two styles.
 
     >>> _tags("<c++><windows>"), _tags("|c++|windows|")
     (['c++', 'windows'], ['c++', 'windows'])

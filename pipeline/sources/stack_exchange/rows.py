@@ -1,9 +1,10 @@
-"""Posts.xml as a run of rows: cut anywhere, read once, a broken row lost alone.
+"""Reads Posts.xml as a sequence of rows.
 
-A row is one element ``<row .../>`` or ``<row ...></row>``. ``<`` cannot stand in an attribute, so every ``<row``
-begins a row, whatever the lines: that is the border at which files are cut. A row belongs to the range in which its
-``<row`` begins. What stands before the first row (declaration, DOCTYPE) is never given to the parser, so entities
-that a file defines for itself are not known and a row that uses them is refused.
+The file can be split anywhere and is read once. A broken row loses only itself. A row is one element ``<row .../>`` or
+``<row ...></row>``. ``<`` cannot be in an attribute, so every ``<row`` begins a row, wherever lines end. Files are
+split there: a row belongs to the range in which its ``<row`` begins. The bytes before the first row (declaration,
+DOCTYPE) are not given to the parser. So entities that a file defines are not known, and a row that uses them is
+rejected.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from pipeline.sources.source import Rejected
 
 READ_BYTES = 1 << 20
 MAX_ROW_BYTES = 8 << 20
-"""A row longer than this is skipped. Ours: the longest post is 30,000 characters of Markdown; libxml2 takes 10 MB."""
+"""The largest row in bytes; a longer row is skipped. Ours: the longest post is 30,000 characters of Markdown, and
+libxml2 accepts 10 MB."""
 
 _ROW_START = re.compile(rb"<row(?=[\s/>])")
-_ROW_START_BYTES = 5  # of the pattern, with the byte behind it
+_ROW_START_BYTES = 5  # length of the pattern's match, including the byte after it
 _MAX_HEAD_BYTES = 1 << 16
 _MAX_TAIL_BYTES = 1 << 12
 _END = re.compile(rb"\s*</posts\s*>\s*\Z")
@@ -49,7 +51,7 @@ Attributes = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class PostRow:
-    """A row's attributes, decoded, and the byte at which it begins."""
+    """The decoded attributes of a row, and the byte at which the row begins."""
 
     offset: int
     attributes: Attributes
@@ -57,7 +59,10 @@ class PostRow:
 
 @dataclass(frozen=True, slots=True)
 class RowBlock:
-    """Whole rows: ``data`` begins with a row, ``starts`` are the rows' places in it, ``offset`` its own in the file."""
+    """Complete rows.
+
+    ``data`` begins with a row, ``starts`` are the offsets of the rows in it, ``offset`` is its own in the file.
+    """
 
     offset: int
     data: bytes
@@ -65,9 +70,11 @@ class RowBlock:
 
 
 def parse_rows(block: RowBlock, location: str) -> Iterator[PostRow | Rejected]:
-    """Parses the block at once; row by row where it is not well-formed as it stands, so that one row is lost, not all.
+    """Yields the rows of a block. A row that cannot be parsed is rejected.
 
-    Both ways take the same rows: the quick one counts only if it finds a row at every start.
+    The block is parsed as a whole first. If it is not well-formed, it is parsed row by row, so that only the broken
+    rows are lost. Both ways give the same rows, because the result of the first is used only if it has one row per
+    start.
     """
     tail = _END.search(block.data, max(len(block.data) - _MAX_TAIL_BYTES, 0))
     data = block.data[: tail.start()] if tail else block.data
@@ -85,7 +92,7 @@ def parse_rows(block: RowBlock, location: str) -> Iterator[PostRow | Rejected]:
 
 
 def _parse_row(data: bytes, offset: int, location: str) -> PostRow | Rejected:
-    """One row. Characters that XML forbids (dumps do hold ``&#x1;``) are taken out and the rest is read."""
+    """Parses one row. If it has characters that XML forbids (dumps contain ``&#x1;``), parses it without them."""
     where = f"{location}@{offset}"
     found = _ROW.match(data)
     if found is None:
@@ -113,21 +120,22 @@ def row_blocks(
     read_bytes: int = READ_BYTES,
     base: int | None = None,
 ) -> Iterator[RowBlock | Rejected]:
-    """Cuts bytes ``start`` to ``end`` of a Posts.xml into blocks of about ``read_bytes`` bytes of whole rows.
+    """Splits bytes ``start`` to ``end`` of a Posts.xml into blocks of complete rows of about ``read_bytes`` bytes.
 
-    The rows are those that begin in the range; the stream is read on to the last one's end. The range that begins at
-    0 tells what is wrong with the file's head, the one that holds the last row whether the file was cut short.
-    Memory: a few times ``read_bytes``, or of the longest row (at most ``MAX_ROW_BYTES``).
+    These are the rows that begin in the range; the last one may end after the range. The range that begins at 0 also
+    reports faults in the head of the file. The range with the last row reports whether the file was truncated. Memory
+    is a few times ``read_bytes``, or a few times the longest row (at most ``MAX_ROW_BYTES``).
 
     Args:
-        base: the stream is a run of whole rows out of a file, and begins at this byte of it; it has no head and tail.
+        base: given if the stream is a sequence of complete rows from a file, without head and tail. It is the offset in
+            the file at which the stream begins.
     """
     stream.seek(start)
     is_file = base is None
     held, held_at = (
         b"",
         start if base is None else base,
-    )  # what was read but not given out; begins with a row if `in_row`
+    )  # bytes read but not yet yielded; they begin with a row if `in_row`
     in_row = seen_row = False
     head = b""
     while True:
@@ -171,7 +179,10 @@ def _block(data: bytes, starts: list[int], cut: int, data_at: int) -> RowBlock:
 
 
 def _faults_of_head(head: bytes, *, is_empty: bool, location: str) -> Iterator[Rejected]:
-    """What stands before the first row: a DOCTYPE is told and passed over, a file of another kind is refused."""
+    """Yields faults in the bytes before the first row.
+
+    A DOCTYPE is reported and skipped. A file of another kind is rejected.
+    """
     first = _ROW_START.search(head)
     before = head[: first.start()] if first else head
     if b"<!DOCTYPE" in before or b"<!ENTITY" in before:

@@ -1,11 +1,11 @@
-"""The Posts.xml of a 7z, streamed: nothing touches the disk, and memory stays flat whatever the archive unpacks to.
+"""Reads the Posts.xml of a 7z as a stream. It writes nothing to disk, and memory does not grow with the archive.
 
-py7zr pushes what it unpacks into a writer; here it does so in a thread of its own, against a queue that holds two
-pieces: who reads slowly makes it wait. A piece is what 1 MB of the archive unpacks to, at most 128 MB (py7zr's bound).
+py7zr writes what it unpacks to a writer. Here it does this in a separate thread, to a queue that holds two pieces. If
+the reader is slow, the thread waits. A piece is what 1 MB of the archive unpacks to, at most 128 MB (py7zr's limit).
 
-The dumps of archive.org are bzip2, whose blocks unpack each alone: here in as many threads as the task may use
-processors, since one alone (20 to 30 MB/s) would need over an hour for Stack Overflow's 97 GB. Order, sizes and
-checksums stay py7zr's business.
+The dumps of archive.org are packed with bzip2, whose blocks can be unpacked separately. They are unpacked in as many
+threads as the task may use processors: one thread (20 to 30 MB/s) would need over an hour for Stack Overflow's 97 GB.
+py7zr still checks order, sizes and checksums.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ DAMAGE = (
     brotli.error,
     struct.error,
     EOFError,
-    MemoryError,  # of a size that a damaged header gives
-    OSError,  # bz2's word for damaged data; where it has an errno it is the disk's or the network's, and goes up
+    MemoryError,  # raised for a size that is in a damaged header
+    OSError,  # bz2 raises it for damaged data; with an errno it is the disk's or the network's
     ValueError,
-    TypeError,  # py7zr's word for an unknown field of the header
+    TypeError,  # py7zr raises it for an unknown field of the header
     LookupError,
     AttributeError,
     AssertionError,
 )
-"""What py7zr and its decompressors raise on a damaged or hostile archive."""
+"""The exceptions that py7zr and its decompressors raise for a damaged or hostile archive."""
 
 _PY7ZR_FOLDER = os.path.dirname(py7zr.__file__) + os.sep
 
@@ -59,12 +59,12 @@ _MAX_QUEUED = 2
 _WAIT_SECONDS = 0.5
 
 
-class _Abandoned(Exception):  # noqa: N818 - not an error: nobody reads any more
+class _Abandoned(Exception):  # noqa: N818 - not an error: the reader has stopped reading
     pass
 
 
 class SevenZipStream(io.RawIOBase):
-    """The bytes of one member, read front to back. Damage ends the stream; ``error`` then says what it was."""
+    """The bytes of one member, read from start to end. Damage ends the stream. Then ``error`` has the exception."""
 
     def __init__(self, archive: BinaryIO, member: str, *, max_bytes: int) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class SevenZipStream(io.RawIOBase):
         self._thread.start()
 
     def read(self, size: int = -1) -> bytes:
-        """Returns ``size`` bytes, fewer only at the end."""
+        """Returns ``size`` bytes (all if negative), and fewer only at the end."""
         wanted, got = size, []
         while wanted and not (self._ended and not self._rest):
             if not self._rest:
@@ -92,13 +92,16 @@ class SevenZipStream(io.RawIOBase):
         return b"".join(got)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Only to the start, before anything was read: what the reader of rows does to every stream."""
+        """Accepts only a seek to the start before anything was read.
+
+        The reader of rows makes such a seek on every stream.
+        """
         if offset or whence:
             raise io.UnsupportedOperation("a stream out of a 7z is read front to back")
         return 0
 
     def close(self) -> None:
-        """Ends the unpacking, finished or not."""
+        """Stops the unpacking thread, whether it is finished or not."""
         self._abandoned.set()
         while self._thread.is_alive():
             try:
@@ -108,7 +111,7 @@ class SevenZipStream(io.RawIOBase):
         super().close()
 
     def put(self, piece: bytes | None) -> None:
-        """The unpacking thread's side: waits while the queue is full."""
+        """Adds a piece to the queue, and waits while the queue is full. The unpacking thread calls it."""
         while not self._abandoned.is_set():
             try:
                 self._pieces.put(piece, timeout=_WAIT_SECONDS)
@@ -125,7 +128,7 @@ class SevenZipStream(io.RawIOBase):
             self.put(None)
         except _Abandoned:
             return
-        except BaseException as error:  # carried over to the reading thread, which raises what is not damage
+        except BaseException as error:  # kept for the reading thread, which raises it again if it is not damage
             self.error = error
             if not self._abandoned.is_set():
                 self.put(None)
@@ -133,10 +136,10 @@ class SevenZipStream(io.RawIOBase):
 
 @contextmanager
 def _own_unpackers(opened: py7zr.SevenZipFile) -> Iterator[None]:
-    """Replaces unpackers of py7zr's: bzip2 is unpacked block by block in threads, PPMd in a process of its own, and all
-    others return no more than they are asked for.
+    """Replaces unpackers of py7zr. bzip2 is unpacked by block in threads, PPMd in a separate process.
 
-    One thread unpacks bzip2 in the same way as several, so that a damaged archive gives the same everywhere.
+    All other unpackers return no more bytes than requested. On a single processor bzip2 is unpacked in the same way, so
+    that a damaged archive gives the same result everywhere.
     """
     num = num_threads()
     streams = opened.header.main_streams
@@ -149,7 +152,7 @@ def _own_unpackers(opened: py7zr.SevenZipFile) -> Iterator[None]:
         first = 0
         for folder in streams.unpackinfo.folders:
             ppmd = [coder for coder in folder.coders if coder["method"] == COMPRESSION_METHOD.PPMD]
-            processes += [PpmdProcess(coder["properties"]) for coder in ppmd]  # before py7zr takes its memory
+            processes += [PpmdProcess(coder["properties"]) for coder in ppmd]  # before py7zr allocates PPMd's memory
             chain = folder.get_decompressor(streams.packinfo.packsizes[first]).chain
             if [coder["method"] for coder in folder.coders] == [COMPRESSION_METHOD.MISC_BZIP2]:
                 chain[0] = ThreadedUnpacker(pool, num)
@@ -172,7 +175,7 @@ class _Factory(py7zr.WriterFactory):  # type: ignore[misc]
 
 
 class _Writer(py7zr.Py7zIO):  # type: ignore[misc]
-    """What py7zr writes a member to."""
+    """The object to which py7zr writes a member."""
 
     def __init__(self, stream: SevenZipStream) -> None:
         self._stream = stream
@@ -197,7 +200,7 @@ class _Writer(py7zr.Py7zIO):  # type: ignore[misc]
 
 
 class _AsIOBase(io.RawIOBase):
-    """A stored file of a kind that py7zr would not take for one."""
+    """Wraps a stored file of a type that py7zr does not accept."""
 
     def __init__(self, stored: BinaryIO) -> None:
         super().__init__()
@@ -220,14 +223,14 @@ class _AsIOBase(io.RawIOBase):
 
 
 def as_archive(stored: BinaryIO) -> BinaryIO:
-    """The stored file in a form that py7zr takes."""
+    """Returns the stored file as an object that py7zr accepts."""
     return stored if isinstance(stored, io.IOBase) else _AsIOBase(stored)  # type: ignore[return-value]
 
 
 def members(archive: BinaryIO) -> list[tuple[str, int]]:
-    """The archive's files: name and unpacked bytes, as its header declares them. Raises one of ``DAMAGE``."""
+    """Returns (name, unpacked bytes) of each file in an archive, from the header. Raises one of ``DAMAGE``."""
     archive.seek(0)
-    if archive.read(len(_MAGIC)) != _MAGIC:  # asked here because py7zr takes a disk that fails for another magic
+    if archive.read(len(_MAGIC)) != _MAGIC:  # because py7zr reports a failing disk as a wrong magic number
         raise ArchiveError("not a 7z file")
     archive.seek(0)
     with py7zr.SevenZipFile(archive) as opened:
@@ -236,7 +239,7 @@ def members(archive: BinaryIO) -> list[tuple[str, int]]:
 
 @contextmanager
 def unpacked(archive: BinaryIO, member: str, *, max_bytes: int) -> Iterator[SevenZipStream]:
-    """The member's bytes as a stream; raises on leaving what was not the archive's fault."""
+    """Yields the bytes of a member as a stream. At the end, raises an error that was not the archive's fault."""
     stream = SevenZipStream(archive, member, max_bytes=max_bytes)
     try:
         yield stream
@@ -247,10 +250,10 @@ def unpacked(archive: BinaryIO, member: str, *, max_bytes: int) -> Iterator[Seve
 
 
 def is_damage(error: BaseException) -> bool:
-    """True if the archive is at fault, not the disk or this program.
+    """True if an error is the fault of the archive, and not of the disk or this program.
 
-    Besides the errors in ``DAMAGE`` that is any error that py7zr or a codec called by it raised, since each codec has
-    errors of its own.
+    This includes the errors in ``DAMAGE``, and any error that py7zr or a codec called by it raised, because each codec
+    has its own errors.
     """
     if not isinstance(error, Exception) or getattr(error, "errno", None) is not None:
         return False

@@ -1,11 +1,12 @@
-"""Which site a dump is of, from the name of its file or folder; and which sites are taken."""
+"""Finds the site of a dump from the name of its file or folder, and chooses the sites to take."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 
-# A dump's name may go on behind the host's (``ai.stackexchange.com.2017``, ``stackoverflow.com-Posts``, ``..._part1``).
+# The name of a dump may have more after the host (``ai.stackexchange.com.2017``, ``stackoverflow.com-Posts``,
+# ``..._part1``).
 _NETWORK = re.compile(
     r"(?:[a-z0-9-]+\.)*?(?:(?:stackexchange|stackoverflow|serverfault|superuser|askubuntu|stackapps)\.com|mathoverflow\.net)"
     r"(?![a-z0-9])"
@@ -16,11 +17,11 @@ _TABLE = re.compile(r"-(?:Badges|Comments|PostHistory|PostLinks|Posts|Tags|Users
 OTHER_TABLES = frozenset(
     {"Badges", "Comments", "PostHistory", "PostLinks", "PostTypes", "Sites", "Tags", "Users", "Votes"}
 )
-"""The dump's other tables: known, and holding no posts."""
+"""The dump's other tables, which have no posts."""
 
 
 def site_of(name: str) -> str | None:
-    """The site's host out of a file's or folder's name (without ``.7z``), or None if it names none.
+    """Returns the host of a site from the name of a file or folder (without ``.7z``); None if the name contains none.
 
     >>> site_of("stackoverflow.com-Posts"), site_of("ai.stackexchange.com.2017"), site_of("dumps")
     ('stackoverflow.com', 'ai.stackexchange.com', None)
@@ -34,7 +35,7 @@ def site_of(name: str) -> str | None:
 
 
 def other_table(name: str) -> bool:
-    """Whether a name (``stackoverflow.com-Votes``, ``Comments``) is that of a table that holds no posts.
+    """True if a name (``stackoverflow.com-Votes``, ``Comments``) is that of a table without posts.
 
     >>> other_table("stackoverflow.com-Votes"), other_table("Comments"), other_table("stackoverflow.com-Posts")
     (True, True, False)
@@ -43,7 +44,7 @@ def other_table(name: str) -> bool:
 
 
 def is_meta(site: str) -> bool:
-    """Whether the site is about a site: ``meta.stackoverflow.com``, ``french.meta.stackexchange.com``.
+    """True if a site is about another site: ``meta.stackoverflow.com``, ``french.meta.stackexchange.com``.
 
     >>> is_meta("meta.datascience.stackexchange.com"), is_meta("metaphysics.stackexchange.com")
     (True, False)
@@ -52,7 +53,7 @@ def is_meta(site: str) -> bool:
 
 
 def largest_sites(num_posts: Mapping[str, int], *, num_sites: int, with_meta: bool) -> frozenset[str]:
-    """The sites with most posts; of equal ones the first by name.
+    """Returns the sites with the most posts. Of sites with equally many posts, the first by name is taken.
 
     >>> sorted(largest_sites({"a.com": 2, "b.com": 9, "meta.b.com": 9}, num_sites=1, with_meta=True))
     ['b.com']

@@ -1,4 +1,4 @@
-"""Posts.xml in UTF-16, as the dumps of March and April 2024 had it, read as UTF-8."""
+"""Converts Posts.xml from UTF-16 to UTF-8. The dumps of March and April 2024 are in UTF-16."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _READ_BYTES = 1 << 20
 
 
 def utf16_codec(head: bytes) -> str | None:
-    """Returns the codec if a file that begins with these bytes is XML in UTF-16."""
+    """Returns the UTF-16 codec of an XML file that begins with these bytes; None if they are not UTF-16."""
     return next((codec for start, codec in _HEADS if head.startswith(start)), None)
 
 
 class Utf8Stream(io.RawIOBase):
-    """The UTF-8 form of a stream in UTF-16, read front to back; offsets in it are those of the UTF-8 form.
+    """Converts a stream in UTF-16 to UTF-8. It is read from start to end, and offsets count bytes of UTF-8.
 
-    A lone surrogate or a last odd byte becomes U+FFFD. A stream that is not UTF-16 comes out as it is.
+    A lone surrogate or a last odd byte becomes U+FFFD. A stream that is not UTF-16 is not changed.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -35,7 +35,7 @@ class Utf8Stream(io.RawIOBase):
         self._is_begun = False
 
     def read(self, size: int = -1) -> bytes:
-        """Returns ``size`` bytes, fewer only at the end."""
+        """Returns ``size`` bytes (all if negative), and fewer only at the end."""
         pieces = [self._waiting]
         num_bytes = len(self._waiting)
         self._waiting = b""
@@ -57,13 +57,13 @@ class Utf8Stream(io.RawIOBase):
         if self._decoder is None:
             return data
         text = self._decoder.decode(data, final=not data)
-        while data and not text:  # one byte of two, or half of a pair
+        while data and not text:  # only one byte of two, or half of a surrogate pair, was read
             data = self._stream.read(_READ_BYTES)
             text = self._decoder.decode(data, final=not data)
         return text.encode("utf-8")
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Only to the start, before anything was read."""
+        """Accepts only a seek to the start before anything was read."""
         if offset or whence or self._is_begun:
             raise io.UnsupportedOperation("a stream that is converted is read front to back")
         return 0

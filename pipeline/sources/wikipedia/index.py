@@ -1,4 +1,4 @@
-"""Splits a large dump into units: at the streams that its index names, or at round numbers of bytes.
+"""Splits a large dump into units: at the streams that its index lists, or at equal numbers of bytes.
 
 The index of a multistream dump (``...-multistream-index*.txt.bz2``) has one line ``OFFSET:PAGE_ID:TITLE`` per page,
 with the offset of the page's stream. The reader finds the first block in its range by itself, so a split anywhere loses
@@ -14,8 +14,8 @@ from pipeline.sources.source import InputFile, Opener
 from pipeline.sources.wikipedia.streams import Event, read_bz2, read_plain
 
 MAX_INDEX_BYTES = 64 << 20
-"""Longest index in stored bytes that is read when the work is planned, which takes some seconds. Ours. The index of a
-whole English dump is longer: it is skipped, and the dump is split at round numbers of bytes."""
+"""The largest index, in stored bytes, that is read. It is read in some seconds when the work is planned. Ours. The
+index of a complete English dump is larger. It is not read, and the dump is split at equal numbers of bytes."""
 
 _INDEX_NAME = re.compile(r"-index[0-9]*\.txt")
 _OFFSET = re.compile(rb"^([0-9]{1,15}):", re.MULTILINE)
@@ -31,7 +31,7 @@ def is_index_name(name: str) -> bool:
 
 
 def index_of(dump: InputFile, indexes: Sequence[InputFile]) -> InputFile | None:
-    """Returns the index that belongs to a dump by its name, or None."""
+    """Returns the index that belongs to a dump by its name; None if there is none."""
     wanted = _without_kind(dump.path)
     return next((index for index in indexes if _without_kind(index.path) == wanted), None)
 
@@ -43,7 +43,7 @@ def _without_kind(path: str) -> str:
 
 
 def unit_ends(dump: InputFile, indexes: Sequence[InputFile], open_file: Opener, *, max_unit_bytes: int) -> list[int]:
-    """Returns the bytes at which a dump is split, in rising order, without its beginning and its end."""
+    """Returns the byte offsets at which a dump is split, in rising order, without the beginning and the end."""
     index = index_of(dump, indexes)
     if index is None or index.num_bytes > MAX_INDEX_BYTES:
         return list(range(max_unit_bytes, dump.num_bytes, max_unit_bytes))
@@ -61,12 +61,12 @@ def unit_ends(dump: InputFile, indexes: Sequence[InputFile], open_file: Opener, 
     if dump.num_bytes - start > max_unit_bytes and previous > start:
         ends.append(previous)
         start = previous
-    ends += range(start + max_unit_bytes, dump.num_bytes, max_unit_bytes)  # an index that ends before its dump
+    ends += range(start + max_unit_bytes, dump.num_bytes, max_unit_bytes)  # for an index that ends before its dump
     return ends
 
 
 def _offsets(index: InputFile, open_file: Opener) -> Iterator[int]:
-    """Yields the streams' offsets in the order of the index, each once per run of equal ones."""
+    """Yields the offsets of the streams in the order of the index. Of consecutive equal offsets only one is yielded."""
     with open_file(index.path) as stored:
         is_packed = index.path.endswith(".bz2")
         line = b""

@@ -10,14 +10,17 @@ from pipeline.sources.wikipedia.streams import Event, StreamPiece, read_bz2, rea
 from pipeline.sources.wikipedia.xml import BrokenPageError, Page, PageCutter, SiteInfo, parse_page, parse_siteinfo
 
 _HEAD_BYTES = 1 << 20
-"""Bytes in which the header is looked for (ours). It is about 5 kB long; the longest, of a large wiki, 20 kB."""
+"""The number of bytes in which the header is searched. Ours: it has about 5 kB, or 20 kB for a large wiki."""
 _TAIL_BYTES = 64
 _PAGE_END = b"</page>"
 _END_TAG = b"</mediawiki>"
 
 
 def site_info(stored: BinaryIO, kind: str) -> SiteInfo | None:
-    """Reads the header from the file's beginning, whatever range of the file the unit has."""
+    """Returns the header of a dump; None if there is none.
+
+    It is read from the file's beginning, whatever the unit's range.
+    """
     head = bytearray()
     for piece in read_bz2(stored, 0) if kind == "bz2" else read_plain(stored, 0):
         head += piece.data
@@ -27,14 +30,14 @@ def site_info(stored: BinaryIO, kind: str) -> SiteInfo | None:
 
 
 def pages_of(unit: Unit, stored: BinaryIO) -> Iterator[tuple[Page, int] | Rejected]:
-    """Yields the pages that begin in the unit's range, each with its offset; the last one is read past the range.
+    """Yields (page, offset) for the pages that begin in the unit's range. The last page may end after the range.
 
     Damage is reported by the unit in whose range it is.
     """
     is_bz2 = unit.kind == "bz2"
     cutter = PageCutter(is_running=not is_bz2)
     tail, is_ours = b"", True
-    has_pages, is_inside = False, is_bz2 and unit.start > 0  # a page that began before the unit, as far as is known
+    has_pages, is_inside = False, is_bz2 and unit.start > 0  # the unit may begin inside a page
     for piece in read_bz2(stored, unit.start) if is_bz2 else read_plain(stored, unit.start):
         if unit.end is not None and piece.offset >= unit.end:
             is_our_page_open = cutter.may_have_begun and cutter.offset < unit.end
@@ -43,7 +46,7 @@ def pages_of(unit: Unit, stored: BinaryIO) -> Iterator[tuple[Page, int] | Reject
         if piece.event is not Event.DATA:
             yield _loss(unit, piece, cutter)
             cutter.reset()
-            tail = b""  # how the file ends has been reported
+            tail = b""  # the end of the file has been reported
             continue
         is_inside = is_inside and _PAGE_END not in tail + piece.data
         tail = (tail + piece.data)[-_TAIL_BYTES:]
@@ -57,10 +60,10 @@ def pages_of(unit: Unit, stored: BinaryIO) -> Iterator[tuple[Page, int] | Reject
             else:
                 yield _parse(unit, offset, xml)
     else:
-        if not is_bz2:  # a unit may be shorter than the tag
+        if not is_bz2:  # a unit may be shorter than the end tag
             stored.seek(max(0, stored.seek(0, 2) - _TAIL_BYTES))
             tail = stored.read(_TAIL_BYTES)
-        elif is_inside or not is_ours:  # another unit reports how the file ends
+        elif is_inside or not is_ours:  # another unit reports the end of the file
             tail = b""
         yield from _end_of_file(unit, cutter, tail, has_pages=has_pages)
 
@@ -80,7 +83,7 @@ def _loss(unit: Unit, piece: StreamPiece, cutter: PageCutter) -> Rejected:
 
 
 def _end_of_file(unit: Unit, cutter: PageCutter, tail: bytes, *, has_pages: bool) -> Iterator[Rejected]:
-    """Reports what is wrong with the end of the file; called by the unit that read it."""
+    """Yields what is wrong with the end of the file. The unit that reads the end calls it."""
     if cutter.has_begun:
         if unit.end is None or cutter.offset < unit.end:
             yield Rejected(

@@ -1,8 +1,9 @@
-"""Wikipedia (4.5 %): the XML dumps ``<lang>wiki-<date>-pages-articles[-multistream][N].xml*.bz2`` of twenty languages.
+"""Wikipedia (4.5 % of the mixture): XML dumps of twenty languages.
 
-A large file is read in units, each by its own worker: the pages that begin in a range of its bytes. In bz2, of one
-stream or many, a page begins where the block with its first byte begins. The language is the wiki's code in the file's
-name (``dewiki-20220620-...``), or the setting; a name without a code leaves it to the dump's header.
+The files are named ``<lang>wiki-<date>-pages-articles[-multistream][N].xml*.bz2``. A large file is split into units, so
+that several workers can read it. A unit is the pages that begin in a range of bytes. In bz2, with one stream or many, a
+page begins where the block with its first byte begins. The language is the setting ``language``, or else the wiki's
+code in the file's name (``dewiki-20220620-...``), or else the one in the dump's header.
 
 The paper: dumps of June to August 2022; hyperlinks, comments and other formatting boilerplate removed.
 """
@@ -70,9 +71,9 @@ class WikipediaReader(Reader):
     NOT_BROKEN: ClassVar[tuple[str, ...]] = ("not_article", "redirect", "not_wikitext", "no_text", "header_language")
 
     language: str = ""
-    """Code of the Wikipedia that all files are from (``de``); if empty, each file's name decides."""
+    """The code of the Wikipedia that all files are from (``de``). If it is empty, each file's name decides."""
     max_unit_bytes: int = 64 << 20
-    """Largest unit in stored bytes. Ours: some minutes of one worker."""
+    """The largest unit in stored bytes. Ours: a worker needs some minutes for it."""
 
     def __post_init__(self) -> None:
         if self.language and self.language not in wiki_codes():
@@ -83,13 +84,13 @@ class WikipediaReader(Reader):
             raise ValueError(f"wikipedia: max_unit_bytes must be positive, not {self.max_unit_bytes}")
 
     def knows(self, path: str) -> bool:
-        """True if this source reads files with this name: an XML dump, plain or bz2, or its index."""
+        """True if this source reads files with such a name: an XML dump, plain or bz2, or its index."""
         name = path.rsplit("/", 1)[-1].lower()
         packed = (".gz", ".7z", ".zst", ".zip", ".xz")
         return is_index_name(name) or (".xml" in name and (name.endswith(".bz2") or not name.endswith(packed)))
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """Splits files into ranges; if a dump's index is among the files, the ranges begin at its streams.
+        """Splits files into units. If a dump's index is among the files, the units begin at its streams.
 
         Raises:
             ValueError: a file's name is not that of an XML dump, or an index comes without its dump.
@@ -120,7 +121,7 @@ class WikipediaReader(Reader):
         return unit_ends(file, indexes, open_file, max_unit_bytes=self.max_unit_bytes)
 
     def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | TableRow | Rejected]:
-        """Yields the articles of a unit; memory stays at a few pages."""
+        """Yields the articles of a unit. Holds only a few pages in memory."""
         if unit.kind not in ("bz2", "xml"):
             raise ValueError(f"wikipedia: unknown kind of unit {unit.kind!r}")
         with open_file(unit.path) as stored:
@@ -141,7 +142,7 @@ class WikipediaReader(Reader):
 
 
 def wiki_in_name(path: str) -> str:
-    """Returns the code of the Wikipedia in a dump's name, or an empty string.
+    """Returns the code of the Wikipedia that a dump's name contains; empty if it contains none.
 
     >>> wiki_in_name("x/dewiki-20220620-pages-articles.xml.bz2"), wiki_in_name("zh_min_nanwiki-latest.xml")
     ('de', 'zh-min-nan')
@@ -160,7 +161,7 @@ def wiki_in_name(path: str) -> str:
 
 
 class _DocumentMaker:
-    """Turns pages of one wiki into documents."""
+    """Converts pages of one wiki to documents."""
 
     __slots__ = ("_base_url", "_is_redirect", "_language", "_location", "_namespaces", "_site", "_wiki")
 

@@ -1,7 +1,7 @@
 """Unpacks a dump from any place in the file: bz2 block by block, or plain XML.
 
 Reading a bz2 dump, of one stream or many (multistream), begins at the next block. Bytes that cannot be unpacked are
-reported with their location, and reading goes on at the next block.
+reported with their location, and reading continues at the next block.
 """
 
 from __future__ import annotations
@@ -33,25 +33,26 @@ class Event(Enum):
 
     DATA = "data"
     DAMAGED = "damaged"
-    """A block could not be unpacked; the next piece is from another block."""
+    """A block could not be unpacked. The next piece is from another block."""
     GAP = "gap"
-    """Bytes that belong to no stream, such as a destroyed header."""
+    """Bytes that belong to no stream, such as a damaged header."""
     TRUNCATED = "truncated"
-    """The file ended inside a stream; the pieces of its whole blocks came before."""
+    """The file ended inside a stream. The pieces of its complete blocks came before."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamPiece:
-    """Some bytes of a dump, or what is wrong with it."""
+    """Some bytes of a dump, or a report of what is wrong with it."""
 
     event: Event
     offset: int
-    """Offset in the stored file: of the block (for a stream's first block, of the stream), or, in plain XML, of the
-    bytes themselves. A gap has the offset of the end mark before it, so the unit that reads the mark reports it."""
+    """An offset in the stored file. In plain XML it is the offset of the bytes. In bz2 it is the offset of their block,
+    or of the stream for its first block. A gap has the offset of the end mark before it, so the unit that reads the
+    mark reports the gap."""
     data: bytes = b""
     detail: str = ""
     location: int | None = None
-    """Offset of the fault, if it is not ``offset``."""
+    """The offset of the fault; None if it is ``offset``."""
 
 
 def read_plain(file: BinaryIO, start: int) -> Iterator[StreamPiece]:
@@ -64,11 +65,11 @@ def read_plain(file: BinaryIO, start: int) -> Iterator[StreamPiece]:
 
 
 def read_bz2(file: BinaryIO, start: int) -> Iterator[StreamPiece]:
-    """Unpacks the blocks that begin at ``start`` or after it, in order, to the end of the file.
+    """Yields the unpacked bytes of the blocks that begin at ``start`` or later, in order, to the end of the file.
 
-    Never raises on what the file contains: damage becomes a piece, and the next block is read. If ``start`` is just
-    after a mark that a block contains by chance (probability 2^-48 per bit), the rest of that block is reported as
-    damaged.
+    Never raises because of the file's content. Damage becomes a piece, and reading continues at the next block. A block
+    may contain a mark by chance (probability 2^-48 per bit). If ``start`` is just after such a mark, the rest of that
+    block is reported as damaged.
     """
     found = regions(file, max(0, start - HEADER_BYTES))
     coming = deque[Region]()
@@ -108,7 +109,7 @@ def _unpacked(region: Region, coming: deque[Region], found: Iterator[Region]) ->
 
 
 def _between(region: Region, *, is_start: bool) -> Iterator[StreamPiece]:
-    """Reports what is wrong after a stream, or before the first one."""
+    """Yields what is wrong with the bytes after a stream, or before the first one."""
     if region.kind is Kind.HEAD and not is_start:
         return
     if region.is_last and region.kind is Kind.END and not is_whole_end(region):

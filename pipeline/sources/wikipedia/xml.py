@@ -1,8 +1,8 @@
 """Parses MediaWiki's export XML: the header of a dump, and its pages one at a time.
 
 The bytes are split at ``<page>`` and ``</page>`` (a page's text always has ``&lt;`` for ``<``), and each page is parsed
-by itself. So memory stays at one page, no document type can declare an entity, a broken page harms no other page, and
-reading can start anywhere in the file.
+separately. So only one page is in memory, no document type can declare an entity, a broken page does not affect other
+pages, and reading can start anywhere in the file.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from lxml import etree
 
 MAX_PAGE_BYTES = 16 << 20
-"""Longest page in bytes. Ours: eight times MediaWiki's limit on a page's wikitext ($wgMaxArticleSize, 2,048 kB). Pages
-with their whole history can be longer; this reader is not made for such dumps."""
+"""The largest page in bytes. Ours: eight times MediaWiki's limit on a page's wikitext ($wgMaxArticleSize, 2,048 kB).
+Pages with their whole history can be longer; this reader does not support such dumps."""
 
 _PAGE_OPEN = re.compile(rb"<page[\s>]")
 _PAGE_CLOSE = b"</page>"
@@ -27,7 +27,7 @@ _WIKIPEDIA_HOST = re.compile(r"^(?:https?:)?//([a-z-]{2,20})\.(?:m\.)?wikipedia\
 
 
 class BrokenPageError(ValueError):
-    """Raised for a page that cannot be read; ``reason`` names the fault in snake_case."""
+    """Raised if a page cannot be read. ``reason`` names the fault in snake_case."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}")
@@ -37,16 +37,16 @@ class BrokenPageError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class SiteInfo:
-    """The header of a dump; every field can be missing."""
+    """The header of a dump. Every field can be missing."""
 
     wiki: str = ""
-    """Code of the Wikipedia (``de``); empty if the header names another project or none."""
+    """The code of the Wikipedia (``de``); empty if the header names another project or none."""
     name: str = ""
-    """``dbname`` or ``sitename``, for messages."""
+    """The ``dbname`` or ``sitename``, used in messages."""
     namespaces: dict[int, str] = field(default_factory=dict)
 
     def namespace_of(self, title: str) -> int:
-        """Returns the namespace by the title's prefix, for dumps without ``<ns>``."""
+        """Returns the number of the namespace by the prefix of a title, for dumps without ``<ns>``."""
         prefix, colon, _ = title.partition(":")
         if not colon:
             return 0
@@ -56,12 +56,12 @@ class SiteInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """One page in its newest revision."""
+    """A page in its newest revision."""
 
     page_id: int
     title: str
     namespace: int | None
-    """Number of the namespace; None in dumps from before 2012, which have no ``<ns>``."""
+    """The number of the namespace; None in dumps from before 2012, which have no ``<ns>``."""
     is_redirect: bool
     revision_id: int | None
     timestamp: str
@@ -76,7 +76,7 @@ def _parser() -> etree.XMLParser:
 
 
 def parse_siteinfo(head: bytes) -> SiteInfo | None:
-    """Reads the header from the first bytes of a dump; returns None if they have none."""
+    """Returns the header of a dump from its first bytes; None if they contain no header."""
     match = _SITEINFO.search(head)
     if match is None:
         return None
@@ -102,12 +102,15 @@ def parse_siteinfo(head: bytes) -> SiteInfo | None:
 
 
 class PageCutter:
-    """Finds the pages in bytes that are fed piece by piece; stores at most one page."""
+    """Finds the pages in bytes that are fed piece by piece. Holds at most one page in memory."""
 
     __slots__ = ("_buffer", "_is_open", "_is_running", "_offset", "_searched")
 
     def __init__(self, *, is_running: bool) -> None:
-        """If ``is_running``, offsets count the bytes that are fed; otherwise they only name the piece's place."""
+        """Creates a cutter.
+
+        If ``is_running``, offsets count bytes. Otherwise a page has the offset of its first piece.
+        """
         self._buffer = bytearray()
         self._is_open = False
         self._is_running = is_running
@@ -121,24 +124,24 @@ class PageCutter:
 
     @property
     def may_have_begun(self) -> bool:
-        """True if a page has begun, or the last few bytes could be the beginning of one."""
+        """True if a page has begun, or if the last few bytes could be the beginning of a page."""
         return bool(self._buffer)
 
     @property
     def offset(self) -> int:
-        """Offset of the first byte that is stored."""
+        """The offset of the page that has begun."""
         return self._offset
 
     def reset(self) -> None:
-        """Discards a page whose end will not come."""
+        """Discards a page that has begun and will not end."""
         self._buffer.clear()
         self._is_open = False
 
     def feed(self, data: bytes, offset: int) -> Iterator[tuple[int, bytes | None]]:
         """Yields (offset, page) for each page that ends in these bytes.
 
-        The offset is that of the piece that had the page's first byte (if running, of that byte itself). A page longer
-        than :data:`MAX_PAGE_BYTES` is yielded as None.
+        The offset is that of the piece with the page's first byte (or, if running, of that byte itself). For a page
+        longer than :data:`MAX_PAGE_BYTES` yields (offset, None).
         """
         buffer = self._buffer
         num_old = len(buffer)
@@ -181,10 +184,10 @@ class PageCutter:
 
 
 def parse_page(xml: bytes) -> Page:
-    """Reads one ``<page>`` element.
+    """Parses one ``<page>`` element.
 
     Raises:
-        BrokenPageError: not well formed (``bad_xml``), or without what makes a page (``no_title``, ``no_page_id``,
+        BrokenPageError: the XML is not well formed (``bad_xml``), or a part is missing (``no_title``, ``no_page_id``,
             ``no_text``).
     """
     try:
@@ -201,7 +204,7 @@ def parse_page(xml: bytes) -> Page:
     text_element = revision.find("text") if revision is not None else None
     if revision is None or text_element is None:
         raise BrokenPageError("no_text", title)
-    if len(text_element):  # an unresolved entity or an element, whose words would be lost without a report
+    if len(text_element):  # an unresolved entity or an element: its words would be lost without a report
         raise BrokenPageError("bad_xml", f"markup inside the text of {title}")
     text = text_element.text or ""
     return Page(

@@ -93,7 +93,7 @@ def test_only_settings_can_be_set(field: str) -> None:
 
 
 def test_a_source_without_a_join_has_no_join_to_set() -> None:
-    with pytest.raises(ValueError, match=r"sources\.every\.join is not known; there are: reader, line_dedup"):
+    with pytest.raises(ValueError, match=r"sources\.every\.join is not known; there are: reader, steps, line_dedup"):
         configured(EVERY, {"join": {}})
 
 

@@ -16,11 +16,11 @@ import pytest
 from small import prose
 from toy import ToyReader, job_of, run_job, table, with_sizes, write_inputs
 
-from filters.near.resolve import standing
+from filters.near.resolve import rank_of
 from pipeline.clean.dedup.min_hash_keys import content_hash
 from pipeline.clean.job import SourceJob
 from pipeline.settings.dedup_settings import RemovalCeilings
-from pipeline.sources.dedup_steps import MinHashDedup
+from pipeline.sources.min_hash_step import MinHashDedup
 from pipeline.sources.source import Source
 
 STEP = MinHashDedup()
@@ -97,10 +97,10 @@ def expected(documents: Sequence[Doc], step: MinHashDedup) -> dict[str, tuple[fl
 
 
 def content_rank(d: Doc) -> bytes:
-    return standing(0, 0, content_hash(d["id"], d["text"], (d["source"], d["language"], d["url"], d["date"])), b"")[:9]
+    return rank_of(0, 0, content_hash(d["id"], d["text"], (d["source"], d["language"], d["url"], d["date"])), b"")[:9]
 
 
-def evidence(folder: Path, kind: str) -> list[dict[str, Any]]:
+def pairs_in(folder: Path, kind: str) -> list[dict[str, Any]]:
     rows = [row for path in sorted((folder / "dedup").glob(f"{kind}-*")) for row in pq.read_table(path).to_pylist()]
     return sorted(rows, key=lambda r: (r["removed_id"], r["kept_id"]))
 
@@ -127,7 +127,7 @@ def test_what_goes_is_what_a_comparison_of_all_pairs_says(tmp_path: Path, step: 
     stats = run(documents, tmp_path, step=step, files=2)
     gone = expected(documents, step)
     assert len(gone) >= 12
-    rows = evidence(tmp_path, "pairs")
+    rows = pairs_in(tmp_path, "pairs")
     assert {r["removed_id"] for r in rows} == set(gone)
     by_id = {d["id"]: d for d in documents}
     for row in rows:
@@ -171,7 +171,7 @@ def test_what_goes_is_what_a_comparison_of_all_pairs_says(tmp_path: Path, step: 
 def test_a_chain_of_neighbours_does_not_fall_as_one(tmp_path: Path) -> None:
     documents = [d for d in corpus() if d["id"].startswith("chain")]
     run(documents, tmp_path)
-    gone = {r["removed_id"]: r["kept_id"] for r in evidence(tmp_path, "pairs")}
+    gone = {r["removed_id"]: r["kept_id"] for r in pairs_in(tmp_path, "pairs")}
     assert gone == {"chain 1": "chain 0", "chain 3": "chain 2", "chain 5": "chain 4"}
 
 
@@ -179,7 +179,7 @@ def test_template_pages_with_other_data_stay(tmp_path: Path) -> None:
     documents = [d for d in corpus() if d["id"].startswith("template")]
     stats = run(documents, tmp_path)
     assert stats["stages"][0]["kept"] == 80
-    rejected = evidence(tmp_path, "rejected")
+    rejected = pairs_in(tmp_path, "rejected")
     assert len(rejected) == min(200, stats["stages"][0]["noted"]["pairs_rejected"])
     assert all(0.2 < r["overlap"] < 0.6 for r in rejected)
 
@@ -188,7 +188,7 @@ def output_of(folder: Path) -> Any:
     return (
         [{k: v for k, v in r.items() if k != "text"} for r in table(str(folder / "clean"))],
         [(r["id"], r["detail"], r["signals"]) for r in table(str(folder / "dropped"))],
-        evidence(folder, "pairs"), evidence(folder, "rejected"), json.loads((folder / "stats.json").read_text()),
+        pairs_in(folder, "pairs"), pairs_in(folder, "rejected"), json.loads((folder / "stats.json").read_text()),
     )  # fmt: skip
 
 
@@ -242,7 +242,7 @@ def test_a_document_of_fifty_megabytes(tmp_path: Path) -> None:
     part = huge[7 * 1000 : 7 * 3000]
     stats = run([doc("huge", huge), doc("part", part), doc("copy", huge[: 7 * 6_900_000])], tmp_path)
     assert stats["stages"][0]["dropped"] == {"near_duplicate": 2}
-    assert [(r["removed_id"], r["kept_id"], r["overlap"]) for r in evidence(tmp_path, "pairs")] == [
+    assert [(r["removed_id"], r["kept_id"], r["overlap"]) for r in pairs_in(tmp_path, "pairs")] == [
         ("copy", "huge", 1.0), ("part", "huge", 1.0),
     ]  # fmt: skip
 
@@ -251,7 +251,7 @@ def test_nothing_to_compare_writes_an_empty_sample(tmp_path: Path) -> None:
     stats = run([doc("a", ""), doc("b", "some words")], tmp_path)
     assert stats["documents"] == {"in": 2, "kept": 2, "dropped": 0}
     assert "near_dedup" not in stats
-    assert evidence(tmp_path, "pairs") == []
+    assert pairs_in(tmp_path, "pairs") == []
     assert ds.dataset(str(tmp_path / "dedup")).count_rows() == 0
 
 

@@ -1,4 +1,4 @@
-"""The evidence of the near dedup: a row in ``dedup/`` for each document that went, and a sample of rejected pairs."""
+"""Writes ``dedup/``: one row per document that a near dedup removed, and a sample of the rejected pairs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import xxhash
 from apache_beam.pvalue import TaggedOutput
 
-from filters.near.resolve import STANDING_BYTES
+from filters.near.resolve import RANK_BYTES
 from pipeline.clean import counts as c
 from pipeline.clean.batch_address import BATCH_ID, part_of
 from pipeline.clean.dedup.ceilings import group_payloads
@@ -24,7 +24,8 @@ from pipeline.clean.ledger import Ledger
 from pipeline.clean.near_stats import LARGEST, overlap_bin
 from pipeline.clean.tags import COUNTS, GROUPS, MEMBERS, MEMBERS_MARK, signal_bytes
 from pipeline.files.files import written_whole
-from pipeline.sources.dedup_steps import DedupStep, MinHashDedup
+from pipeline.sources.dedup_steps import DedupStep
+from pipeline.sources.min_hash_step import MinHashDedup
 
 PAIRS_SCHEMA = pa.schema(
     {
@@ -42,21 +43,22 @@ PAIRS_SCHEMA = pa.schema(
         "kept_host": pa.string(),
     }
 )
-"""The columns of ``dedup/``. In files of rejected pairs, "removed" is the document that would have gone."""
+"""The columns of ``dedup/``. In files of rejected pairs "removed" is the document that would have been removed."""
 
 REJECTED = "rejected"
 REJECTED_SAMPLE = 200
-"""So many rejected pairs are written per source: those with the smallest hash of their ids."""
+"""The number of rejected pairs that are written per source: those with the smallest hashes of their ids."""
 NUM_MEMBERS_SHOWN = 3
+"""The number of removed documents that the statistics name for each of the largest groups."""
 _ROWS = 10_000
 
 Row = dict[str, Any]
 
 
 def row_of(overlap: Overlap, source: str, step: DedupStep) -> Row:
-    """Returns the row of a pair of documents of one source."""
+    """Returns the row of a pair. Both documents are of the same source."""
     return {
-        "removed_id": overlap.gone.document_id,
+        "removed_id": overlap.removed.document_id,
         "removed_source": source,
         "kept_id": overlap.kept.document_id,
         "kept_source": source,
@@ -65,20 +67,20 @@ def row_of(overlap: Overlap, source: str, step: DedupStep) -> Row:
         "step": step.NAME,
         "rule_version": step.DATA_VERSION,
         "num_shared": overlap.num_shared,
-        "removed_language": overlap.gone.language,
-        "removed_host": overlap.gone.host,
+        "removed_language": overlap.removed.language,
+        "removed_host": overlap.removed.host,
         "kept_host": overlap.kept.host,
     }
 
 
 class RejectedSample:
-    """The rejected pairs with the smallest hashes of their ids: the same ones for any number of workers."""
+    """Collects the rejected pairs with the smallest hashes of their ids: the same ones for any number of workers."""
 
     def __init__(self) -> None:
-        self._heap: list[tuple[int, bytes]] = []  # of negative hashes: the largest hash is at the top
+        self._heap: list[tuple[int, bytes]] = []  # hashes are negative, so that the largest is at the top
 
     def add(self, overlap: Overlap) -> None:
-        names = f"{overlap.gone.document_id}\0{overlap.kept.document_id}".encode()
+        names = f"{overlap.removed.document_id}\0{overlap.kept.document_id}".encode()
         negative = -xxhash.xxh3_64_intdigest(names)
         if len(self._heap) < REJECTED_SAMPLE:
             heapq.heappush(self._heap, (negative, overlap.to_bytes()))
@@ -91,7 +93,7 @@ class RejectedSample:
 
 
 class _SmallestPairs(beam.CombineFn):
-    """Combines samples to the rejected pairs with the smallest hashes of all."""
+    """Combines samples into one: the rejected pairs with the smallest hashes."""
 
     def create_accumulator(self) -> list[tuple[int, bytes]]:
         return []
@@ -107,7 +109,7 @@ class _SmallestPairs(beam.CombineFn):
 
 
 class WriteRejected(beam.PTransform):
-    """Writes one sample of the rejected pairs of all workers. Outputs counts, once the file is written."""
+    """Writes a sample of the rejected pairs of all workers. Outputs counts after it has written the file."""
 
     def __init__(self, job: SourceJob, step: DedupStep) -> None:
         super().__init__()
@@ -127,15 +129,16 @@ class _WriteRejected(beam.DoFn):
 
     def process(self, sample: list[tuple[int, bytes]]) -> Iterator[dict[c.CountKey, int]]:
         rows = [row_of(Overlap.of(body), self._job.source.name, self._step) for _, body in sample]
-        with written_whole(self._job.evidence_path(self._step.NAME, "rejected", 0, 1)) as sink:
+        with written_whole(self._job.pairs_path(self._step.NAME, "rejected", 0, 1)) as sink:
             pq.write_table(pa.Table.from_pylist(rows, PAIRS_SCHEMA), sink, compression="zstd")
-        yield {(self._job.source.name, c.EVIDENCE_STAGE, "rejected files"): 1}
+        yield {(self._job.source.name, c.PAIR_FILES_STAGE, "rejected files"): 1}
 
 
-class WriteEvidence(beam.DoFn):
-    """Writes the rows of the documents that went for the documents of a bucket, and sends verdicts to both.
+class WritePairs(beam.DoFn):
+    """Writes the pairs of the kept documents of a bucket, and sends verdicts to both documents of each pair.
 
-    The one that went gets the id of the other, and the overlap. The one that stays gets the number of those that went.
+    The verdict of a removed document has the id of the kept document and the overlap. The verdict of a kept document
+    has the number of documents that were removed for it.
     """
 
     def __init__(self, job: SourceJob, step: MinHashDedup, tag: int) -> None:
@@ -145,20 +148,20 @@ class WriteEvidence(beam.DoFn):
         bucket, payloads = group
         step, source = self._step, self._job.source.name
         ledger = Ledger(source, 0)
-        path = self._job.evidence_path(step.NAME, "pairs", bucket, self._job.sizes.scale.num_key_buckets)
+        path = self._job.pairs_path(step.NAME, "pairs", bucket, self._job.sizes.scale.num_key_buckets)
         largest: list[tuple[int, str]] = []
         with written_whole(path) as sink, pq.ParquetWriter(sink, PAIRS_SCHEMA, compression="zstd") as writer:
             held: list[Row] = []
-            for _, of_kept in itertools.groupby(payloads, key=lambda p: p[:STANDING_BYTES]):
+            for _, of_kept in itertools.groupby(payloads, key=lambda p: p[:RANK_BYTES]):
                 size, kept = 1, None
                 members: list[str] = []
                 for payload in of_kept:
-                    overlap = Overlap.of(payload[2 * STANDING_BYTES :])
+                    overlap = Overlap.of(payload[2 * RANK_BYTES :])
                     kept = overlap.kept
                     size += 1
-                    members += [overlap.gone.document_id] if len(members) < NUM_MEMBERS_SHOWN else []
+                    members += [overlap.removed.document_id] if len(members) < NUM_MEMBERS_SHOWN else []
                     held.append(row_of(overlap, source, step))
-                    yield from self._gone(overlap, ledger)
+                    yield from self._removed(overlap, ledger)
                     if len(held) >= _ROWS:
                         writer.write_table(pa.Table.from_pylist(held, PAIRS_SCHEMA))
                         held = []
@@ -171,16 +174,16 @@ class WriteEvidence(beam.DoFn):
         yield TaggedOutput(c.LARGEST_STAGE, largest)
         yield TaggedOutput(COUNTS, dict(ledger.counts))
 
-    def _gone(self, overlap: Overlap, ledger: Ledger) -> Iterator[Any]:
+    def _removed(self, overlap: Overlap, ledger: Ledger) -> Iterator[Any]:
         step = self._step
         ledger.receive(f"{step.NAME} decisions", 1)
         ledger.send(f"{step.NAME} verdicts", 1)
         ledger.send(f"{step.NAME} signals", 1)
-        yield self._verdict(overlap.gone, overlap.kept.document_id.encode())
+        yield self._verdict(overlap.removed, overlap.kept.document_id.encode())
         found = step.overlap(overlap.containment, overlap.jaccard)
         ledger.count(c.OVERLAPS_STAGE, overlap_bin(found), 1)
-        yield self._verdict(overlap.gone, signal_bytes(found))
-        card, num_buckets = overlap.gone, self._job.sizes.scale.num_key_buckets
+        yield self._verdict(overlap.removed, signal_bytes(found))
+        card, num_buckets = overlap.removed, self._job.sizes.scale.num_key_buckets
         for payload in group_payloads([card.language], [card.host], num_buckets, is_removed=True):
             yield TaggedOutput(GROUPS, payload)
 
@@ -191,7 +194,7 @@ class WriteEvidence(beam.DoFn):
 
 
 class LargestGroups(beam.PTransform):
-    """Outputs the largest groups of all workers as counts."""
+    """Takes the largest groups of each worker. Outputs the largest of all workers as counts."""
 
     def __init__(self, source: str) -> None:
         super().__init__()

@@ -1,0 +1,263 @@
+"""Builds the index of evaluation sets: pieces, the weights of their words, and their seeds."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from filters.decontaminate.common_words import COMMON_WORDS
+from filters.decontaminate.index import (
+    FINDABLE,
+    FULL_WEIGHT,
+    MIN_WORDS,
+    NEEDS_ANSWER,
+    SEED_WORDS,
+    SHORT_SEED_WORDS,
+    TOO_COMMON,
+    TOO_SHORT,
+    U8,
+    Index,
+    make_seeds,
+    ngram_hashes,
+    ragged,
+)
+from filters.decontaminate.items import PARTS, EvalSet, Item, answer_texts, parts_of
+from filters.decontaminate.words import I64, U32, U64, is_single, split_words
+
+MAX_WORDS = 1 << 25
+"""Words of all sets together. More would not fit the 300 MB that the index is meant to have."""
+MAX_PIECE_WORDS = 1000
+"""A longer passage is searched in pieces of this size, so that the cost of an alignment is bounded."""
+MAX_PLACES = 32
+"""An n-gram that more pieces have is no seed: it is the wording of a set's template, not of an item."""
+MAX_TEXT_CHARS = 2000
+"""Characters of each of an item's texts that the index keeps, to be shown beside what was found."""
+MIN_WEIGHT = 2.5
+"""The least weight of a question that is found without its answer, in rare words."""
+MIN_WEIGHT_WITH_ANSWER = 2.0
+"""The least weight of a question and its answer together."""
+MIN_ANSWER_WEIGHT = 0.3
+"""The least weight of an answer that decides: "yes", "B" and "4" stand near every question."""
+_COMMON_WEIGHT = 0.1
+_NUM_BACKGROUND_ITEMS = 10_000
+"""A word's rarity is measured in at least so many items: those of a small set say nothing about a language."""
+_BATCH_ITEMS = 4096
+
+
+class TooManyWords(ValueError):  # noqa: N818 - the name says what is wrong
+    """The sets have more words than an index can have."""
+
+
+@functools.cache
+def _common_hashes() -> U32:
+    numbers = [str(n) for n in range(100)]
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    return np.unique(split_words([" ".join([*sorted(COMMON_WORDS), *numbers, *letters])]).hashes.astype(np.uint32))
+
+
+class _Pieces:
+    """Pieces as they are collected."""
+
+    def __init__(self) -> None:
+        self.words: list[U32] = []
+        self.answers: list[U32] = []
+        self.sets: list[int] = []
+        self.parts: list[int] = []
+        self.items: list[list[int]] = []
+        self.num_words = 0
+        self._known: dict[tuple[int, int, bytes, bytes], int] = {}
+
+    def add(self, set_number: int, part: int, words: U32, answer: U32, item: int) -> None:
+        """Adds a piece of an item, or the item to the piece that has the same words and the same answer."""
+        key = (set_number, part, words.tobytes(), answer.tobytes())
+        known = self._known.setdefault(key, len(self.sets))
+        if known < len(self.sets):
+            if self.items[known][-1] != item:
+                self.items[known].append(item)
+            return
+        self.num_words += len(words)
+        if self.num_words > MAX_WORDS:
+            raise TooManyWords(
+                f"the evaluation sets have more than {MAX_WORDS:,} words; leave the column of their passages out, or "
+                f"check them in two runs"
+            )
+        self.words.append(words)
+        self.answers.append(answer)
+        self.sets.append(set_number)
+        self.parts.append(part)
+        self.items.append([item])
+
+
+def build_index(sets: Sequence[EvalSet]) -> Index:
+    """Builds the index of some sets. The order of sets and items does not change what is found.
+
+    Raises:
+        TooManyWords: the sets have more than 33 million words.
+    """
+    pieces, texts, item_sets = _Pieces(), list[bytes](), list[int]()
+    for number, one in enumerate(sets):
+        for items in _batched(one.items):
+            _add_items(pieces, number, items, first=len(texts))
+            texts += [_text_of(item) for item in items]
+            item_sets += [number] * len(items)
+    starts = _starts(pieces.words)
+    words = np.concatenate([*pieces.words, np.zeros(0, np.uint32)])
+    answers = np.concatenate([*pieces.answers, np.zeros(0, np.uint32)])
+    weights = _weights(words, starts)
+    answer_starts = _starts(pieces.answers)
+    sums = _sums(weights, starts)
+    states = _states(words, starts, sums, _sums(_known_weights(answers, words, weights), answer_starts))
+    seeds, states = _long_seeds(words, starts, states)
+    places, short_states = _short_places(words, weights, starts, states)
+    short_words = words.astype(np.uint64) if len(places) else np.zeros(0, np.uint64)
+    return Index(
+        sets=tuple(one.rules for one in sets),
+        words=words,
+        weights=weights,
+        piece_starts=starts,
+        piece_sets=np.array(pieces.sets, dtype=np.uint16),
+        piece_parts=np.array(pieces.parts, dtype=np.uint8),
+        piece_states=short_states,
+        piece_weights=sums.astype(np.uint32),
+        answer_starts=answer_starts,
+        answers=answers,
+        item_starts=np.cumsum([0, *map(len, pieces.items)]).astype(np.int64),
+        piece_items=np.array([item for items in pieces.items for item in items], dtype=np.uint32),
+        item_sets=np.array(item_sets, dtype=np.uint16),
+        text_starts=_starts([np.frombuffer(text, np.uint8) for text in texts]),
+        texts=np.frombuffer(b"".join(texts), dtype=np.uint8),
+        seeds=make_seeds(*seeds, SEED_WORDS),
+        short_seeds=make_seeds(ngram_hashes(short_words, places, SHORT_SEED_WORDS), places, SHORT_SEED_WORDS),
+    )
+
+
+def _batched(items: Iterable[Item]) -> Iterator[list[Item]]:
+    held: list[Item] = []
+    for item in items:
+        held.append(item)
+        if len(held) >= _BATCH_ITEMS:
+            yield held
+            held = []
+    if held:
+        yield held
+
+
+def _text_of(item: Item) -> bytes:
+    texts = {part: text[:MAX_TEXT_CHARS] for part, text in parts_of(item)}
+    answer = " / ".join(answer_texts(item))[:MAX_TEXT_CHARS]
+    return json.dumps([item.id, texts, answer], ensure_ascii=False).encode("utf-8", "replace")
+
+
+def _add_items(pieces: _Pieces, set_number: int, items: Sequence[Item], *, first: int) -> None:
+    parts = [(number, part, text) for number, item in enumerate(items) for part, text in parts_of(item)]
+    found = split_words([text for _, _, text in parts])
+    answers = split_words([" ".join(answer_texts(item)) for item in items])
+    words_of = [w.astype(np.uint32) for w in np.split(found.hashes, found.offsets[1:-1])] if parts else []
+    answer_of = [w.astype(np.uint32) for w in np.split(answers.hashes, answers.offsets[1:-1])] if items else []
+    none = np.zeros(0, np.uint32)
+    for (number, part, _), words in zip(parts, words_of, strict=True):
+        answer = answer_of[number] if part == "question" else none
+        for piece in _cut(words):
+            pieces.add(set_number, PARTS.index(part), piece, answer, first + number)
+
+
+def _cut(words: U32) -> list[U32]:
+    """Cuts a long text into pieces of equal size."""
+    num_pieces = -(-len(words) // MAX_PIECE_WORDS)
+    return [piece for piece in np.array_split(words, num_pieces) if len(piece)] if num_pieces else []
+
+
+def _starts(arrays: Sequence[npt.NDArray[np.generic]]) -> I64:
+    return np.cumsum([0, *map(len, arrays)]).astype(np.int64)
+
+
+def _sums(weights: U8, starts: I64) -> I64:
+    sums = np.concatenate([[0], np.cumsum(weights, dtype=np.int64)])
+    found: I64 = sums[starts[1:]] - sums[starts[:-1]]
+    return found
+
+
+def _weights(words: U32, starts: I64) -> U8:
+    """Returns the weight of each word: 1 if one piece has it, 0.1 if all have it or if it is a common word.
+
+    Rarity is the logarithm of the inverse share of pieces, as in tf-idf. A character that is a word counts half.
+    """
+    piece_of = np.repeat(np.arange(len(starts) - 1, dtype=np.uint64), np.diff(starts))
+    pairs = np.unique((piece_of << np.uint64(32)) | words)
+    known, counts = np.unique((pairs & np.uint64(0xFFFFFFFF)).astype(np.uint32), return_counts=True)
+    num_items = max(_NUM_BACKGROUND_ITEMS, len(starts) - 1)
+    rarity = np.clip(1 - np.log(counts) / np.log(num_items), _COMMON_WEIGHT, 1.0)
+    rarity[np.isin(known, _common_hashes())] = _COMMON_WEIGHT
+    rarity[is_single(known)] *= 0.5
+    table = np.round(rarity * FULL_WEIGHT).astype(np.uint8)
+    return table[np.searchsorted(known, words)] if len(words) else np.zeros(0, np.uint8)
+
+
+def _known_weights(answers: U32, words: U32, weights: U8) -> U8:
+    """Returns the weights of the words of answers: those that they have in the pieces, 1 for others."""
+    found = np.full(len(answers), FULL_WEIGHT, dtype=np.uint8)
+    if len(words) and len(answers):
+        known, first = np.unique(words, return_index=True)
+        at = np.minimum(np.searchsorted(known, answers), len(known) - 1)
+        is_known = known[at] == answers
+        found[is_known] = weights[first[at[is_known]]]
+    found[np.isin(answers, _common_hashes())] = round(_COMMON_WEIGHT * FULL_WEIGHT)
+    return found
+
+
+def _states(words: U32, starts: I64, sums: I64, answer_sums: I64) -> U8:
+    """Returns how each piece can be found."""
+    num_words = np.diff(starts)
+    singles = np.concatenate([[0], np.cumsum(is_single(words))])
+    length = num_words - (singles[starts[1:]] - singles[starts[:-1]]) * 0.5
+    states = np.full(len(num_words), FINDABLE, dtype=np.uint8)
+    needs = (length < MIN_WORDS) | (sums < MIN_WEIGHT * FULL_WEIGHT)
+    states[needs] = NEEDS_ANSWER
+    is_vague = sums + answer_sums < MIN_WEIGHT_WITH_ANSWER * FULL_WEIGHT
+    is_vague |= answer_sums < MIN_ANSWER_WEIGHT * FULL_WEIGHT
+    states[needs & is_vague] = TOO_COMMON
+    states[needs & (answer_sums == 0)] = TOO_SHORT
+    states[num_words < SHORT_SEED_WORDS] = TOO_SHORT
+    return states
+
+
+def _long_seeds(words: U32, starts: I64, states: U8) -> tuple[tuple[U64, I64], U8]:
+    """Returns the hashes and places of all seeds; pieces of which all n-grams are common become unfindable."""
+    is_searched = (states <= NEEDS_ANSWER) & (np.diff(starts) >= MIN_WORDS)
+    pieces = np.flatnonzero(is_searched)
+    which, places = ragged(starts[pieces], np.diff(starts)[pieces] - SEED_WORDS + 1)
+    hashes = ngram_hashes(words.astype(np.uint64), places, SEED_WORDS)
+    order = np.argsort(hashes, kind="stable")
+    ordered = hashes[order]
+    first = np.concatenate([[True], ordered[1:] != ordered[:-1]]) if len(ordered) else np.zeros(0, np.bool_)
+    group = np.cumsum(first) - 1
+    is_rare = np.zeros(len(hashes), np.bool_)
+    is_rare[order] = np.bincount(group)[group] <= MAX_PLACES if len(group) else False
+    has_seed = np.zeros(len(pieces), np.bool_)
+    has_seed[which[is_rare]] = True
+    states = states.copy()
+    states[pieces[~has_seed]] = TOO_COMMON
+    return (hashes[is_rare], places[is_rare]), states
+
+
+def _short_places(words: U32, weights: U8, starts: I64, states: U8) -> tuple[I64, U8]:
+    """Returns the place of the rarest 3-gram of each short piece."""
+    num_words = np.diff(starts)
+    pieces = np.flatnonzero((states == NEEDS_ANSWER) & (num_words < MIN_WORDS))
+    if not len(pieces):
+        return np.zeros(0, np.int64), states
+    which, places = ragged(starts[pieces], num_words[pieces] - SHORT_SEED_WORDS + 1)
+    weight = weights[places[:, None] + np.arange(SHORT_SEED_WORDS)].sum(axis=1, dtype=np.int64)
+    order = np.lexsort((places, -weight, which))
+    best = order[np.concatenate([[True], which[order][1:] != which[order][:-1]])]
+    chosen = places[best]
+    hashes = ngram_hashes(words.astype(np.uint64), chosen, SHORT_SEED_WORDS)
+    _, inverse, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+    is_rare = counts[inverse] <= MAX_PLACES
+    states = states.copy()
+    states[pieces[~is_rare]] = TOO_COMMON
+    return chosen[is_rare], states

@@ -1,0 +1,235 @@
+"""Finds the items of evaluation sets in documents.
+
+    words -> seeds of the index -> alignments of pieces and documents -> those that match enough -> hits
+
+An alignment says that word 0 of a piece lies at a certain word of a document. All alignments that some seed suggests
+are compared word by word, in numpy. Only the few that match in 40 % of a piece's weight reach Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from filters.decontaminate.index import (
+    FULL_WEIGHT,
+    NEEDS_ANSWER,
+    SEED_WORDS,
+    SHORT_SEED_WORDS,
+    STRIDE,
+    Index,
+    Seeds,
+    ngram_hashes,
+    ragged,
+)
+from filters.decontaminate.words import I64, U32, Words, split_words
+
+RULE_VERSION = 1
+"""Version of the rules of this file. Every hit is written with it."""
+
+FULL_SCORE_WORDS, LOWEST_SCORE_WORDS = 8, 20
+MIN_SCORE_SHORT, MIN_SCORE_LONG = 0.95, 0.8
+"""A piece of 8 words must match in 95 % of its weight, one of 20 and more in 80 %, between them it is interpolated. One
+other word in eight may make another question, one in twenty does not."""
+MIN_PART_SCORE, MIN_PART_WORDS, MIN_PART_WEIGHT = 0.4, 13, 5.0
+"""A piece is also found if 40 % of its weight match with a run of 13 words (GPT-3, appendix C) that has the weight of
+five rare words: a question without its beginning or end."""
+MIN_RUN_WORDS = 3
+"""Shorter runs of equal words are chance, and count nothing."""
+MAX_SHIFT_WORDS = 40
+"""Two alignments of a piece belong together if not more words than this were inserted or removed between them."""
+ANSWER_AFTER_WORDS, ANSWER_BEFORE_WORDS = 60, 30
+"""An answer is near if it begins within 60 words after the question (and as many as the answer has), or within 30
+before it."""
+SHORT_ANSWER_AFTER_WORDS = 25
+"""The answer of a question that is not found without it."""
+_MIN_LONG_ANSWER_WORDS = 8
+_ANSWER_NGRAM_WORDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A piece that a document has."""
+
+    document: int
+    piece: int
+    start_char: int
+    end_char: int
+    score: float
+    """The share of the piece's weight that matches."""
+    answer_score: float
+    """1 if the answer stands near, a share if a part of a long one does, else 0."""
+    is_whole: bool
+    """False if only a part of the piece matches."""
+
+
+def find(index: Index, texts: Sequence[str]) -> list[Found]:
+    """Returns what the documents have of the index, by document, place and piece.
+
+    What is found in a document does not depend on the other documents.
+    """
+    words = split_words(texts)
+    found = [
+        hit
+        for document, piece, shifts in _candidates(index, words)
+        for hit in _hits(index, words, document, piece, shifts)
+    ]
+    return sorted(found, key=lambda hit: (hit.document, hit.start_char, hit.end_char, hit.piece))
+
+
+def _candidates(index: Index, words: Words) -> Iterator[tuple[int, int, I64]]:
+    """Yields documents and pieces that may match, with the words of the document at which the piece may begin."""
+    alignments = [
+        _aligned(index, words, seeds, places)
+        for seeds, places in (
+            (index.seeds, _places(words, SEED_WORDS, STRIDE)),
+            (index.short_seeds, _places(words, SHORT_SEED_WORDS, 1)),
+        )
+        if len(seeds.places)
+    ]
+    if not alignments:
+        return
+    documents, pieces, shifts = (np.concatenate([one[i] for one in alignments]) for i in range(3))
+    order = np.lexsort((shifts, pieces, documents))
+    documents, pieces, shifts = documents[order], pieces[order], shifts[order]
+    is_new = _changes(documents) | _changes(pieces) | _changes(shifts)
+    documents, pieces, shifts = documents[is_new], pieces[is_new], shifts[is_new]
+    if not len(documents):
+        return
+    weights = _matching_weights(index, words, documents, pieces, shifts)
+    starts = np.flatnonzero(_changes(documents) | _changes(pieces))
+    sums = np.add.reduceat(weights, starts)
+    ends = np.append(starts[1:], len(documents))
+    for group in np.flatnonzero(sums >= MIN_PART_SCORE * index.piece_weights[pieces[starts]]).tolist():
+        first, end = int(starts[group]), int(ends[group])
+        yield int(documents[first]), int(pieces[first]), shifts[first:end]
+
+
+def _changes(values: I64) -> npt.NDArray[np.bool_]:
+    """Tells which values differ from the one before."""
+    return np.concatenate([[True], values[1:] != values[:-1]]) if len(values) else np.zeros(0, np.bool_)
+
+
+def _places(words: Words, num_words: int, stride: int) -> I64:
+    """Returns the words at which n-grams are looked up: every ``stride``-th of each document."""
+    counts = np.diff(words.offsets) - num_words + 1
+    number = np.maximum(-(-counts // stride), 0)
+    which, steps = ragged(np.zeros(len(counts), np.int64), number)
+    return words.offsets[which] + steps * stride
+
+
+def _aligned(index: Index, words: Words, seeds: Seeds, places: I64) -> tuple[I64, I64, I64]:
+    """Returns documents, pieces, and the word of the document at which the piece would begin (it may be negative)."""
+    which, at = seeds.look_up(ngram_hashes(words.hashes, places, seeds.num_words))
+    places = places[which]
+    same = np.ones(len(at), dtype=np.bool_)
+    for offset in range(seeds.num_words):
+        same &= index.words[at + offset] == words.hashes[places + offset]
+    places, at = places[same], at[same]
+    pieces = np.searchsorted(index.piece_starts, at, "right") - 1
+    documents = np.searchsorted(words.offsets, places, "right") - 1
+    return documents, pieces, places - words.offsets[documents] - (at - index.piece_starts[pieces])
+
+
+def _matching_weights(index: Index, words: Words, documents: I64, pieces: I64, shifts: I64) -> I64:
+    """Returns the weight of the equal words of each alignment."""
+    lengths = words.offsets[documents + 1] - words.offsets[documents]
+    first = np.maximum(0, -shifts)
+    last = np.minimum(index.piece_starts[pieces + 1] - index.piece_starts[pieces], lengths - shifts)
+    which, offsets = ragged(first, last - first)
+    at = index.piece_starts[pieces][which] + offsets
+    place = (words.offsets[documents] + shifts)[which] + offsets
+    equal = index.words[at] == words.hashes[place]
+    return np.bincount(which[equal], weights=index.weights[at[equal]], minlength=len(pieces)).astype(np.int64)
+
+
+def _hits(index: Index, words: Words, document: int, piece: int, shifts: I64) -> Iterator[Found]:
+    """Judges the alignments of a piece in a document. Those that are close to each other are one hit."""
+    for close in np.split(shifts, np.flatnonzero(np.diff(shifts) > MAX_SHIFT_WORDS) + 1):
+        hit = _hit(index, words, document, piece, close)
+        if hit is not None:
+            yield hit
+
+
+def _hit(index: Index, words: Words, document: int, piece: int, shifts: I64) -> Found | None:
+    of_piece = slice(int(index.piece_starts[piece]), int(index.piece_starts[piece + 1]))
+    wanted, weights = index.words[of_piece], index.weights[of_piece].astype(np.int64)
+    begin = int(words.offsets[document])
+    text = words.hashes[begin : int(words.offsets[document + 1])]
+    is_found = np.zeros(len(wanted), dtype=np.bool_)
+    best_run, best_weight, first, last = 0, 0, len(text), 0
+    for shift in shifts.tolist():
+        for start, end in _runs(wanted, text, shift):
+            is_found[start:end] = True
+            weight = int(weights[start:end].sum())
+            if end - start >= MIN_PART_WORDS and weight > best_weight:
+                best_run, best_weight = end - start, weight
+            first, last = min(first, start + shift), max(last, end + shift)
+    score = float(weights[is_found].sum() / weights.sum()) if is_found.any() else 0.0
+    is_whole = score >= _min_score(len(wanted))
+    is_part = score >= MIN_PART_SCORE and best_run > 0 and best_weight >= MIN_PART_WEIGHT * FULL_WEIGHT
+    needs_answer = index.piece_states[piece] == NEEDS_ANSWER
+    if not (bool(is_found.all()) if needs_answer else is_whole or is_part):
+        return None
+    answer = index.answers[int(index.answer_starts[piece]) : int(index.answer_starts[piece + 1])]
+    answer_score, answer_end = _answer(answer, text, first, last, is_short=bool(needs_answer))
+    if needs_answer and answer_score < 1:
+        return None
+    end_word = max(last, answer_end)
+    return Found(
+        document, piece, int(words.starts[begin + first]), int(words.ends[begin + end_word - 1]),
+        round(score, 4), round(answer_score, 4), is_whole,
+    )  # fmt: skip
+
+
+def _min_score(num_words: int) -> float:
+    """
+    >>> _min_score(8), _min_score(20), round(_min_score(14), 3)
+    (0.95, 0.8, 0.875)
+    """
+    share = (num_words - FULL_SCORE_WORDS) / (LOWEST_SCORE_WORDS - FULL_SCORE_WORDS)
+    return MIN_SCORE_SHORT - min(1.0, max(0.0, share)) * (MIN_SCORE_SHORT - MIN_SCORE_LONG)
+
+
+def _runs(wanted: U32, text: npt.NDArray[np.uint64], shift: int) -> list[tuple[int, int]]:
+    """Returns the runs of equal words of an alignment, as places in the piece."""
+    first, last = max(0, -shift), min(len(wanted), len(text) - shift)
+    equal = np.zeros(last - first + 2, dtype=np.bool_)
+    equal[1:-1] = wanted[first:last] == text[first + shift : last + shift]
+    edges = np.flatnonzero(equal[1:] != equal[:-1]) + first
+    return [(s, e) for s, e in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True) if e - s >= MIN_RUN_WORDS]
+
+
+def _answer(answer: U32, text: npt.NDArray[np.uint64], first: int, last: int, *, is_short: bool) -> tuple[float, int]:
+    """Returns the score of the answer near a question, and the word after it if it follows the question."""
+    if not len(answer):
+        return 0.0, 0
+    after = last + len(answer) + (SHORT_ANSWER_AFTER_WORDS if is_short else ANSWER_AFTER_WORDS)
+    place = _place_of(answer, text[last:after])
+    if place is not None:
+        return 1.0, last + place + len(answer)
+    before = text[max(0, first - len(answer) - ANSWER_BEFORE_WORDS) : first]
+    if _place_of(answer, before) is not None:
+        return 1.0, 0
+    if len(answer) < _MIN_LONG_ANSWER_WORDS:
+        return 0.0, 0
+    wanted = _ngrams(answer.astype(np.uint64))
+    return len(wanted & _ngrams(text[last : after + len(answer)])) / len(wanted), 0
+
+
+def _place_of(answer: U32, text: npt.NDArray[np.uint64]) -> int | None:
+    """Returns the first place of an answer in some words."""
+    if len(text) < len(answer):
+        return None
+    for place in np.flatnonzero(text[: len(text) - len(answer) + 1] == answer[0]).tolist():
+        if (text[place : place + len(answer)] == answer).all():
+            return int(place)
+    return None
+
+
+def _ngrams(words: npt.NDArray[np.uint64]) -> set[int]:
+    places = np.arange(max(0, len(words) - _ANSWER_NGRAM_WORDS + 1), dtype=np.int64)
+    return set(ngram_hashes(words, places, _ANSWER_NGRAM_WORDS).tolist())

@@ -1,0 +1,199 @@
+"""The step that decontaminates: it drops, cuts or marks the documents that have items of evaluation sets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from filters.decontaminate.cut import cut_paragraphs
+from filters.decontaminate.index import Index
+from filters.decontaminate.items import PARTS, Action
+from filters.decontaminate.match import RULE_VERSION, Found, find
+from filters.step import Models, Outcome, Step
+
+MAX_HITS = 100
+"""Hits of one document that are written. A document that holds a whole set has thousands."""
+EXCERPT_CHARS = 1000
+_CONTEXT_CHARS = 80
+
+CONTAMINATION, PUBLIC_PASSAGE = "contamination", "public_passage"
+
+HITS_SCHEMA = pa.schema(
+    {
+        "set": pa.string(),
+        "item": pa.string(),
+        "id": pa.string(),
+        "source": pa.string(),
+        "start_char": pa.int64(),
+        "end_char": pa.int64(),
+        "question_score": pa.float64(),
+        "answer_score": pa.float64(),
+        "passage_score": pa.float64(),
+        "action": pa.string(),
+        "class": pa.string(),
+        "part": pa.string(),
+        "num_same_items": pa.int64(),
+        "rule_version": pa.int64(),
+        "excerpt": pa.string(),
+        "item_text": pa.string(),
+    }
+)
+"""A hit: an item's set and id, the document's id and source, the place in the text as the step got it (in characters),
+the scores, what was done, and the text of both. Of items of a set with one text the first is named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A piece of an item that a document has, with what is done about it."""
+
+    found: Found
+    kind: str
+    """``contamination``, or ``public_passage`` for text that the set itself took from public sources."""
+    action: Action
+    passage_score: float
+    """The highest score of a passage of the same item in the document."""
+
+
+def hits_of(index: Index, texts: Sequence[str]) -> list[list[Hit]]:
+    """Returns the hits of each text."""
+    by_document: list[list[Found]] = [[] for _ in texts]
+    for one in find(index, texts):
+        by_document[one.document].append(one)
+    return [_judged(index, found) for found in by_document]
+
+
+def _judged(index: Index, found: Sequence[Found]) -> list[Hit]:
+    passages: dict[int, float] = {}
+    for one in found:
+        if PARTS[index.piece_parts[one.piece]] == "passage":
+            for item in _items(index, one.piece):
+                passages[item] = max(passages.get(item, 0.0), one.score)
+    hits = []
+    for one in found:
+        rules = index.sets[index.piece_sets[one.piece]]
+        is_public = PARTS[index.piece_parts[one.piece]] in rules.public
+        passage = max((passages.get(item, 0.0) for item in _items(index, one.piece)), default=0.0)
+        kind, action = (PUBLIC_PASSAGE, rules.public_action) if is_public else (CONTAMINATION, rules.action)
+        hits.append(Hit(one, kind, action, passage))
+    return hits
+
+
+def _items(index: Index, piece: int) -> list[int]:
+    first, last = int(index.item_starts[piece]), int(index.item_starts[piece + 1])
+    items: list[int] = index.piece_items[first:last].tolist()
+    return items
+
+
+def text_of_item(index: Index, item: int) -> tuple[str, dict[str, str], str]:
+    """Returns an item's id, the texts of its parts, and its answer."""
+    first, last = int(index.text_starts[item]), int(index.text_starts[item + 1])
+    item_id, parts, answer = json.loads(index.texts[first:last].tobytes())
+    return item_id, parts, answer
+
+
+def rows_of(index: Index, hits: Iterable[Hit], *, document: str, source: str, text: str) -> list[dict[str, Any]]:
+    """Returns the rows of a document's hits for the table of evidence: at most 100, those with the most text first.
+
+    An item's text is compared with a part of the document: 80 characters before the hit, and 1,000 characters in all.
+    """
+    chosen = sorted(hits, key=lambda hit: (hit.kind, -hit.found.score * (hit.found.end_char - hit.found.start_char)))
+    rows = []
+    for hit in chosen[:MAX_HITS]:
+        found, items = hit.found, _items(index, hit.found.piece)
+        part = PARTS[index.piece_parts[found.piece]]
+        start = max(0, found.start_char - _CONTEXT_CHARS)
+        item_id, parts, answer = text_of_item(index, items[0])
+        rows.append({
+            "set": index.sets[index.piece_sets[found.piece]].name,
+            "item": item_id,
+            "id": document,
+            "source": source,
+            "start_char": found.start_char,
+            "end_char": found.end_char,
+            "question_score": 0.0 if part == "passage" else found.score,
+            "answer_score": found.answer_score,
+            "passage_score": hit.passage_score,
+            "action": hit.action,
+            "class": hit.kind,
+            "part": part,
+            "num_same_items": len(items),
+            "rule_version": RULE_VERSION,
+            "excerpt": text[start : min(start + EXCERPT_CHARS, found.end_char + _CONTEXT_CHARS)],
+            "item_text": (parts.get(part, "") + (f"\n[answer] {answer}" if answer else ""))[:EXCERPT_CHARS],
+        })  # fmt: skip
+    return rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decontaminate(Step):
+    """Drops, cuts or marks documents that have items of evaluation sets.
+
+    Normalised words are compared, so case, punctuation, white space, accents and HTML entities make no difference. A
+    question is found if it matches in 80 to 95 % of its weight, by its length, where rare words weigh more; or if 40 %
+    match with a run of 13 words. Questions below 8 words are found only if their answer stands near. Text that a set
+    took from public sources is marked as ``public_passage``, and not dropped unless the set says so.
+    """
+
+    NAME: ClassVar[str] = "decontaminate"
+    CITE: ClassVar[str] = "ours, in the form of AI2's decon: seeds that grow, words weighted by rarity, answers near"
+    DATA_VERSION: ClassVar[int] = 1
+    MODELS: ClassVar[tuple[str, ...]] = ("decontamination",)
+    REASONS: ClassVar[tuple[str, ...]] = (CONTAMINATION, PUBLIC_PASSAGE, "nothing_left")
+    EVIDENCE: ClassVar[pa.Schema | None] = HITS_SCHEMA
+
+    def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
+        """Judges by ``text``. The evidence has a row for every hit, also of documents that are kept."""
+        index: Index = models["decontamination"]
+        texts = batch.column("text").to_pylist()
+        hits = hits_of(index, texts)
+        verdict: list[str | None] = [None] * len(texts)
+        detail: list[str | None] = [None] * len(texts)
+        changed = dict[int, str]()
+        rows: list[dict[str, Any]] = []
+        for row, of_document in enumerate(hits):
+            if not of_document:
+                continue
+            document, source = batch.column("id")[row].as_py(), batch.column("source")[row].as_py()
+            rows += rows_of(index, of_document, document=document, source=source, text=texts[row])
+            deciding = next((hit for kind in (CONTAMINATION, PUBLIC_PASSAGE) for hit in of_document
+                             if hit.kind == kind and hit.action == "drop"), None)  # fmt: skip
+            if deciding is not None:
+                verdict[row], detail[row] = deciding.kind, _named(index, deciding)
+            elif any(hit.action == "cut" for hit in of_document):
+                cuts = [(h.found.start_char, h.found.end_char) for h in of_document if h.action == "cut"]
+                changed[row] = cut_paragraphs(texts[row], cuts)
+                if not changed[row].strip():
+                    verdict[row] = "nothing_left"
+                    detail[row] = _named(index, next(h for h in of_document if h.action == "cut"))
+        kept = {row: text for row, text in changed.items() if verdict[row] is None}
+        columns = {}
+        if kept:
+            columns["text"] = pa.array([kept.get(row, text) for row, text in enumerate(texts)], pa.string())
+        return Outcome(
+            verdict=pa.array(verdict, pa.string()),
+            detail=pa.array(detail, pa.string()),
+            columns=columns,
+            signals=_signals(hits),
+            evidence=pa.RecordBatch.from_pylist(rows, schema=HITS_SCHEMA) if rows else None,
+        )
+
+
+def _named(index: Index, hit: Hit) -> str:
+    """Returns the set and the item that decided, as ``SET/ITEM``."""
+    item = text_of_item(index, _items(index, hit.found.piece)[0])[0]
+    return f"{index.sets[index.piece_sets[hit.found.piece]].name}/{item}"
+
+
+def _signals(hits: Sequence[Sequence[Hit]]) -> dict[str, pa.Array]:
+    """Returns the number of hits and the highest score, by class; null where there is no hit."""
+    signals = {}
+    for kind in (CONTAMINATION, PUBLIC_PASSAGE):
+        scores = [[hit.found.score for hit in of_document if hit.kind == kind] for of_document in hits]
+        signals[f"{kind}_hits"] = pa.array([float(len(s)) if s else None for s in scores], pa.float64())
+        signals[f"{kind}_score"] = pa.array([float(np.max(s)) if s else None for s in scores], pa.float64())
+    return signals

@@ -1,0 +1,83 @@
+"""FineWeb's own rules for web pages (Penedo et al. 2024, arXiv:2406.17557, section 3), as datatrove applies them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from filters.rule_sets.gopher import judged, share
+from filters.rule_sets.repetition import duplicates
+from filters.rule_sets.words import TERMINAL_MARKS, words_of
+from filters.rules import Rule
+from filters.step import Models, Outcome, Step
+
+_PAPER = "FineWeb, arXiv:2406.17557, section 3"
+_CODE = "datatrove `FineWebQualityFilter`"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FineWebQuality(Step):
+    """Drops pages of which few lines end in a mark that ends sentences, many characters are in repeated lines, many
+    lines are short, or lines are as many as in a list. Lines without a character are not counted."""
+
+    NAME: ClassVar[str] = "fineweb_quality"
+    CITE: ClassVar[str] = f"{_PAPER}; {_CODE}"
+    DATA_VERSION: ClassVar[int] = 1
+    REASONS: ClassVar[tuple[str, ...]] = (
+        "no_lines",
+        "too_few_lines_end_sentences",
+        "too_many_short_lines",
+        "too_many_repeated_chars",
+        "like_a_list",
+    )
+
+    min_ending_lines: float = 0.12
+    """Share of the lines."""
+    max_short_lines: float = 0.67
+    """Share of the lines."""
+    short_line_chars: int = 30
+    max_repeated_chars: float = 0.01
+    """Share of the characters, in lines that occurred before. The code's; the paper's text has 0.1."""
+    max_line_ends_per_word: float = 0.3
+    """Line ends per word. The paper has no such rule; its code has."""
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """Returns the limits, in the order in which they are tried."""
+        return (
+            Rule("no_lines", "fineweb_lines", "<", 1, "ours: nothing to measure"),
+            Rule("too_few_lines_end_sentences", "fineweb_ending_lines", "<", self.min_ending_lines, _PAPER),
+            Rule("too_many_short_lines", "fineweb_short_lines", ">", self.max_short_lines, _PAPER),
+            Rule("too_many_repeated_chars", "fineweb_repeated_chars", ">", self.max_repeated_chars, _PAPER),
+            Rule("like_a_list", "fineweb_line_ends_per_word", ">", self.max_line_ends_per_word, _CODE),
+        )
+
+    def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
+        """Measures and judges every page."""
+        texts: list[str] = batch.column("text").to_pylist()
+        measured = np.array([self._lines(text) for text in texts], np.int64).reshape(-1, 6)
+        num_lines, num_ending, num_short, num_repeated, num_ends, num_chars = measured.T
+        signals = {
+            "fineweb_lines": num_lines.astype(np.float64),
+            "fineweb_ending_lines": share(num_ending, num_lines),
+            "fineweb_short_lines": share(num_short, num_lines),
+            "fineweb_repeated_chars": share(num_repeated, num_chars),
+            "fineweb_line_ends_per_word": share(num_ends, words_of(texts).num_words()),
+        }
+        return judged(signals, self.rules)
+
+    def _lines(self, text: str) -> tuple[int, int, int, int, int, int]:
+        lines = [line for line in text.split("\n") if line and not line.isspace()]
+        num_ends = text.count("\n")
+        limit = self.short_line_chars
+        return (
+            len(lines),
+            sum(line[-1] in TERMINAL_MARKS for line in lines),
+            sum(len(line) <= limit for line in lines),
+            duplicates(lines)[1],
+            num_ends,
+            len(text) - num_ends,
+        )

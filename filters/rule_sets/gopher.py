@@ -1,0 +1,229 @@
+"""Gopher's rules for web pages (Rae et al. 2021, arXiv:2112.11446, section A1.1), as datatrove applies them.
+
+The paper gives the limits; what a word, a line and a repeated run of words are is datatrove's
+(``gopher_quality_filter.py``, ``gopher_repetition_filter.py`` of version 0.10).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from filters.rule_sets.repetition import Runs, duplicates
+from filters.rule_sets.words import Floats, words_of
+from filters.rules import Rule, first_broken
+from filters.step import Models, Outcome, Step
+
+_PAPER = "Gopher, arXiv:2112.11446, section A1.1"
+_TABLE = "Gopher, arXiv:2112.11446, table A1"
+_PARAGRAPHS = re.compile(r"\n{2,}")
+_LINES = re.compile(r"\n+")
+_BULLETS = ("•", "-")
+_ELLIPSES = ("...", "…")
+_TOP_LENGTHS = (2, 3, 4)
+_REPEATED_LENGTHS = (5, 6, 7, 8, 9, 10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GopherQuality(Step):
+    """Drops pages with too few or too many words, words of odd length, many symbols, bullets or ellipses, few letters,
+    or hardly a stop word. Marks are words here, except where words are counted and measured."""
+
+    NAME: ClassVar[str] = "gopher_quality"
+    CITE: ClassVar[str] = f"{_PAPER}; datatrove `GopherQualityFilter`"
+    DATA_VERSION: ClassVar[int] = 1
+    REASONS: ClassVar[tuple[str, ...]] = (
+        "too_few_words",
+        "too_many_words",
+        "words_too_short",
+        "words_too_long",
+        "too_many_hashes",
+        "too_many_ellipses",
+        "too_many_bullets",
+        "too_many_lines_end_in_ellipsis",
+        "too_few_words_with_letters",
+        "too_few_stop_words",
+    )
+
+    min_words: int = 50
+    max_words: int = 100_000
+    min_mean_word_chars: float = 3.0
+    max_mean_word_chars: float = 10.0
+    max_symbols_per_word: float = 0.1
+    """Hashes, or ellipses, per word."""
+    max_bullet_lines: float = 0.9
+    """Share of the lines."""
+    max_ellipsis_lines: float = 0.3
+    """Share of the lines."""
+    min_letter_words: float = 0.8
+    """Share of the words that have a letter."""
+    min_stop_words: int = 2
+    """Different ones of ``stop_words``."""
+    stop_words: tuple[str, ...] = ("the", "be", "to", "of", "and", "that", "have", "with")
+    """The paper's. For other languages than English, name others."""
+
+    def __post_init__(self) -> None:
+        if self.min_words < 1:
+            raise ValueError("gopher_quality: min_words must be at least 1")
+        if isinstance(self.stop_words, str):
+            raise ValueError(f"gopher_quality: stop_words must be a list of words, not {self.stop_words!r}")
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """Returns the limits, in the order in which they are tried."""
+        return (
+            Rule("too_few_words", "gopher_words", "<", self.min_words, _PAPER),
+            Rule("too_many_words", "gopher_words", ">", self.max_words, _PAPER),
+            Rule("words_too_short", "gopher_mean_word_chars", "<", self.min_mean_word_chars, _PAPER),
+            Rule("words_too_long", "gopher_mean_word_chars", ">", self.max_mean_word_chars, _PAPER),
+            Rule("too_many_hashes", "gopher_hashes_per_word", ">", self.max_symbols_per_word, _PAPER),
+            Rule("too_many_ellipses", "gopher_ellipses_per_word", ">", self.max_symbols_per_word, _PAPER),
+            Rule("too_many_bullets", "gopher_bullet_lines", ">", self.max_bullet_lines, _PAPER),
+            Rule("too_many_lines_end_in_ellipsis", "gopher_ellipsis_lines", ">", self.max_ellipsis_lines, _PAPER),
+            Rule("too_few_words_with_letters", "gopher_letter_words", "<", self.min_letter_words, _PAPER),
+            Rule("too_few_stop_words", "gopher_stop_words", "<", self.min_stop_words, _PAPER),
+        )
+
+    def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
+        """Measures and judges every page."""
+        texts: list[str] = batch.column("text").to_pylist()
+        words = words_of(texts)
+        all_words = words.num_words()
+        real_words = words.sum_by_document(words.is_word)
+        real_chars = words.sum_by_document(words.num_chars * words.is_word)
+        lines = np.array([_bullets_and_ellipses(text) for text in texts], np.int64).reshape(-1, 3)
+        signals = {
+            "gopher_words": real_words.astype(np.float64),
+            "gopher_mean_word_chars": share(real_chars, real_words),
+            "gopher_hashes_per_word": share(_counts(texts, "#"), all_words),
+            "gopher_ellipses_per_word": share(_counts(texts, *_ELLIPSES), all_words),
+            "gopher_bullet_lines": share(lines[:, 1], lines[:, 0]),
+            "gopher_ellipsis_lines": share(lines[:, 2], lines[:, 0]),
+            "gopher_letter_words": share(words.sum_by_document(words.has_letter), all_words),
+            "gopher_stop_words": words.num_different(self.stop_words).astype(np.float64),
+        }
+        return judged(signals, self.rules)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GopherRepetition(Step):
+    """Drops pages of which repeated lines, paragraphs or runs of words are too large a part of the characters."""
+
+    NAME: ClassVar[str] = "gopher_repetition"
+    CITE: ClassVar[str] = f"{_TABLE}; datatrove `GopherRepetitionFilter`"
+    DATA_VERSION: ClassVar[int] = 1
+    REASONS: ClassVar[tuple[str, ...]] = (
+        "empty",
+        "repeated_paragraphs",
+        "repeated_paragraph_chars",
+        "repeated_lines",
+        "repeated_line_chars",
+        *(f"top_{n}_gram" for n in _TOP_LENGTHS),
+        *(f"repeated_{n}_grams" for n in _REPEATED_LENGTHS),
+    )
+
+    max_repeated_paragraphs: float = 0.3
+    """Share of the paragraphs that occurred before."""
+    max_repeated_paragraph_chars: float = 0.2
+    max_repeated_lines: float = 0.3
+    """Share of the lines that occurred before."""
+    max_repeated_line_chars: float = 0.2
+    max_top_ngrams: tuple[float, ...] = (0.20, 0.18, 0.16)
+    """Share of the characters in all copies of the most frequent run of 2, 3 and 4 words."""
+    max_repeated_ngrams: tuple[float, ...] = (0.15, 0.14, 0.13, 0.12, 0.11, 0.10)
+    """Share of the characters in runs of 5, 6, 7, 8, 9 and 10 words that occurred before."""
+
+    def __post_init__(self) -> None:
+        if len(self.max_top_ngrams) != len(_TOP_LENGTHS) or len(self.max_repeated_ngrams) != len(_REPEATED_LENGTHS):
+            raise ValueError(f"gopher_repetition: max_top_ngrams takes {len(_TOP_LENGTHS)} limits, "
+                             f"max_repeated_ngrams {len(_REPEATED_LENGTHS)}")  # fmt: skip
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """Returns the limits, in the order in which they are tried."""
+        top = zip(_TOP_LENGTHS, self.max_top_ngrams, strict=True)
+        repeated = zip(_REPEATED_LENGTHS, self.max_repeated_ngrams, strict=True)
+        return (
+            Rule("empty", "text_chars", "<", 1, "ours: nothing to measure"),
+            Rule("repeated_paragraphs", "repeated_paragraphs", ">", self.max_repeated_paragraphs, _TABLE),
+            Rule(
+                "repeated_paragraph_chars", "repeated_paragraph_chars", ">", self.max_repeated_paragraph_chars, _TABLE
+            ),
+            Rule("repeated_lines", "repeated_lines", ">", self.max_repeated_lines, _TABLE),
+            Rule("repeated_line_chars", "repeated_line_chars", ">", self.max_repeated_line_chars, _TABLE),
+            *(Rule(f"top_{n}_gram", f"top_{n}_gram", ">", limit, _TABLE) for n, limit in top),
+            *(Rule(f"repeated_{n}_grams", f"repeated_{n}_grams", ">", limit, _TABLE) for n, limit in repeated),
+        )
+
+    def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
+        """Measures and judges every page."""
+        texts: list[str] = batch.column("text").to_pylist()
+        chars = np.fromiter(map(len, texts), np.int64, len(texts))
+        parts = np.array([_repeated_parts(text) for text in texts], np.int64).reshape(-1, 6)
+        signals = {
+            "text_chars": chars.astype(np.float64),
+            "repeated_paragraphs": share(parts[:, 1], parts[:, 0]),
+            "repeated_paragraph_chars": share(parts[:, 2], chars),
+            "repeated_lines": share(parts[:, 4], parts[:, 3]),
+            "repeated_line_chars": share(parts[:, 5], chars),
+        }
+        runs = Runs(words_of(texts))
+        while runs.length < _REPEATED_LENGTHS[-1]:
+            runs.grow()
+            if runs.length in _TOP_LENGTHS:
+                top = runs.top_chars()  # a page without so long a run passes, as in datatrove
+                signals[f"top_{runs.length}_gram"] = share(np.where(np.isnan(top), 0, top), chars)
+            else:
+                signals[f"repeated_{runs.length}_grams"] = share(runs.repeated_chars(), chars)
+        return judged(signals, self.rules)
+
+
+def _bullets_and_ellipses(text: str) -> tuple[int, int, int]:
+    """Returns the numbers of lines, of those that begin with a bullet, and of those that end in an ellipsis."""
+    lines = text.splitlines()
+    has_bullets = any(mark in text for mark in _BULLETS)
+    has_ellipses = any(mark in text for mark in _ELLIPSES)
+    return (
+        len(lines),
+        sum(line.lstrip().startswith(_BULLETS) for line in lines) if has_bullets else 0,
+        sum(line.rstrip().endswith(_ELLIPSES) for line in lines) if has_ellipses else 0,
+    )
+
+
+def _repeated_parts(text: str) -> tuple[int, int, int, int, int, int]:
+    """Returns the number, the repeated number and the repeated characters of paragraphs, and of lines."""
+    stripped = text.strip()
+    if "\n\n" in stripped:
+        paragraphs = _PARAGRAPHS.split(stripped)
+        lines = _LINES.split(text)
+    else:
+        paragraphs = [stripped]
+        lines = text.split("\n") if "\n\n" not in text else _LINES.split(text)
+    return (len(paragraphs), *duplicates(paragraphs), len(lines), *duplicates(lines))
+
+
+def _counts(texts: list[str], *marks: str) -> npt.NDArray[np.int64]:
+    return np.array([sum(text.count(mark) for mark in marks) for text in texts], np.int64)
+
+
+def share(part: npt.ArrayLike, whole: npt.ArrayLike) -> Floats:
+    """Returns the quotients; NaN where there is nothing to divide by.
+
+    >>> share([1, 0], [4, 0]).tolist()
+    [0.25, nan]
+    """
+    parts, wholes = np.asarray(part, np.float64), np.asarray(whole, np.float64)
+    shares: Floats = np.divide(parts, wholes, out=np.full(len(parts), np.nan), where=wholes > 0)
+    return shares
+
+
+def judged(signals: dict[str, Floats], rules: tuple[Rule, ...]) -> Outcome:
+    """Returns the outcome of rules on signals, of which NaN are null."""
+    columns = {name: pa.array(values, pa.float64(), from_pandas=True) for name, values in signals.items()}
+    verdict, detail = first_broken(columns, rules)
+    return Outcome(verdict=verdict, detail=detail, signals=columns)

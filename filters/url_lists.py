@@ -1,0 +1,112 @@
+"""Drops pages of hosts and addresses that lists name: UT1's blocklists, in the form in which they are published.
+
+A list is a folder of a category with the files ``domains`` and ``urls``, one entry per line. None ships.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import xxhash
+
+from filters.step import Models, Outcome, Step
+from filters.urls import url_key
+
+_COMMENT = "#"
+
+
+@dataclass(frozen=True, slots=True)
+class UrlEntries:
+    """The entries of one category, as sorted hashes of 8 bytes: a list has millions."""
+
+    domains: npt.NDArray[np.uint64]
+    urls: npt.NDArray[np.uint64]
+
+    @staticmethod
+    def of(domains: Iterable[str], urls: Iterable[str]) -> UrlEntries:
+        """Reads the lines of the files ``domains`` and ``urls``; either may be empty.
+
+        >>> entries = UrlEntries.of(["example.com"], ["host.org/bad/"])
+        >>> entries.matched("http://news.example.com/1"), entries.matched("https://host.org/bad/page")
+        ('example.com', 'host.org/bad')
+        >>> entries.matched("https://host.org/good"), entries.matched("https://notexample.com")
+        (None, None)
+        """
+        return UrlEntries(_hashes(domains), _hashes(urls))
+
+    def matched(self, url: str) -> str | None:
+        """Returns the entry that an address falls under: its host, a domain above it, or its path or one above it."""
+        key = url_key(url)
+        if not key:
+            return None
+        host = key.partition("/")[0].partition("?")[0].partition(":")[0]
+        names = list(_domains_of(host))
+        found = _first_in(self.domains, names)
+        return found or (_first_in(self.urls, list(_paths_of(key))) if len(self.urls) else None)
+
+
+def _hashes(lines: Iterable[str]) -> npt.NDArray[np.uint64]:
+    entries = (line.split(_COMMENT, 1)[0].strip() for line in lines)
+    keys = (url_key(entry if "://" in entry else f"http://{entry}") for entry in entries if entry)
+    return np.unique(np.fromiter((xxhash.xxh3_64_intdigest(key.encode()) for key in keys if key), np.uint64))
+
+
+def _domains_of(host: str) -> Iterator[str]:
+    while host:
+        yield host
+        host = host.partition(".")[2]
+
+
+def _paths_of(key: str) -> Iterator[str]:
+    """Yields an address, the same without its query, and the folders above it."""
+    yield key
+    path = key.partition("?")[0]
+    while "/" in path:
+        yield path
+        path = path.rpartition("/")[0]
+
+
+def _first_in(hashes: npt.NDArray[np.uint64], names: list[str]) -> str | None:
+    if not len(hashes):
+        return None
+    wanted = np.array([xxhash.xxh3_64_intdigest(name.encode()) for name in names], np.uint64)
+    at = np.minimum(np.searchsorted(hashes, wanted), len(hashes) - 1)
+    found = np.flatnonzero(hashes[at] == wanted)
+    return names[found[0]] if len(found) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UrlList(Step):
+    """Drops pages whose address is on a list of ``categories``, by its host, a domain above it, or its path.
+
+    The lists are files of the folder of models, ``urls/CATEGORY/domains`` and ``urls/CATEGORY/urls``.
+    """
+
+    NAME: ClassVar[str] = "url_list"
+    CITE: ClassVar[str] = "UT1 (Université Toulouse Capitole), as FineWeb and RefinedWeb use it"
+    DATA_VERSION: ClassVar[int] = 1
+    MODELS: ClassVar[tuple[str, ...]] = ("url_lists",)
+    NEEDS: ClassVar[tuple[str, ...]] = ("url",)
+    REASONS: ClassVar[tuple[str, ...]] = ("listed_url",)
+
+    categories: tuple[str, ...] = ("adult",)
+    """UT1's folders. Adult: FineWeb, arXiv:2406.17557, section 3."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.categories, str) or not self.categories:
+            raise ValueError(f"url_list: categories must be a list of folders, not {self.categories!r}")
+
+    def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
+        """Judges by the column ``url``; a page without one is kept."""
+        lists: Mapping[str, UrlEntries] = models["url_lists"]
+        detail: list[str | None] = []
+        for url in batch.column("url").to_pylist():
+            found = ((name, lists[name].matched(url)) for name in self.categories if name in lists) if url else ()
+            detail.append(next((f"{name}: {entry}" for name, entry in found if entry), None))
+        verdict = [None if one is None else "listed_url" for one in detail]
+        return Outcome(verdict=pa.array(verdict, pa.string()), detail=pa.array(detail, pa.string()))

@@ -1,0 +1,96 @@
+"""``python -m mixtures.decontaminate``: searches finished shards for evaluation sets, and certifies them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mixtures.decontaminate.certificate import CERTIFICATE_NAME, HITS_NAME, certify, list_shards, strongest
+from mixtures.decontaminate.settings import read_settings
+from mixtures.inspect.documents import printable
+from mixtures.plan.table import format_rows
+from tokenizer.interrupts import as_command
+
+_MAX_SHOWN_CHARS = 400
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status: 0 clean, 1 contaminated, 2 the request was wrong."""
+    args = _parser().parse_args(argv)
+    try:
+        if args.workers < 1 or args.show < 0:
+            raise ValueError("--workers must be 1 or more, and --show 0 or more")
+        sets = read_settings(args.sets)
+        folder = Path(args.output)
+        found = certify(list_shards(args.shards, args.tokenizer), sets, folder, args.workers)
+    except ValueError as error:
+        print(f"mixtures.decontaminate: {error}", file=sys.stderr)
+        return 2
+    for line in lines_of(found, strongest(folder / HITS_NAME, args.show) if args.show else []):
+        print(line)
+    print(f"wrote {folder / CERTIFICATE_NAME}")
+    return 0 if found["is_clean"] else 1
+
+
+def lines_of(certificate: Mapping[str, Any], hits: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Returns what a certificate says, and some hits with both texts, as lines for a terminal."""
+    header = ["set", "items", "searched", "found", "documents", "hits", "public passages", "sha256"]
+    rows = [
+        [
+            one["name"],
+            f"{one['items']:,}",
+            f"{one['items_searched']:,}",
+            f"{one['items_found']:,}",
+            f"{one['documents']:,}",
+            f"{one['contamination_hits']:,}",
+            f"{one['public_passage_hits']:,}",
+            one["sha256"][:12],
+        ]
+        for one in certificate["decontamination"]["sets"]
+    ]
+    lines = format_rows(rows, header).splitlines()
+    verdict = "no item was found" if certificate["is_clean"] else "CONTAMINATED"
+    lines.append(
+        f"{certificate['documents']:,} documents with {certificate['tokens']:,} tokens in "
+        f"{len(certificate['shards'])} shards: {verdict}"
+    )
+    for hit in hits:
+        score = max(hit["question_score"], hit["passage_score"])
+        lines.append(
+            printable(
+                f"--- {hit['class']}: {hit['set']}/{hit['item']} in {hit['source']} {hit['id']} "
+                f"({hit['shard']} row {hit['row']}), score {score:.2f}, answer {hit['answer_score']:.2f}"
+            )
+        )
+        lines.append("item:     " + _one_line(hit["item_text"]))
+        lines.append("document: " + _one_line(hit["excerpt"]))
+    return lines
+
+
+def _one_line(text: str) -> str:
+    return printable(" ".join(text.split())[:_MAX_SHOWN_CHARS])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m mixtures.decontaminate",
+        description="Searches finished shards for the items of evaluation sets, by the rules of the clean phase, and "
+        "writes a certificate: the shards and sets with their checksums, and what was found. The shards stay as they "
+        "are. Exit status: 0 no item was found (passages from public sources do not count), 1 some were, "
+        "2 wrong request.",
+    )
+    add = parser.add_argument
+    add("shards", metavar="SHARDS", nargs="+", help="a run's output folder, or shards")
+    add("--sets", metavar="FILE", required=True, help="YAML with the sets, as under 'decontamination' of a config")
+    add("--output", metavar="DIR", default="certificate", help="where the files are written (default: ./certificate)")
+    add("--tokenizer", metavar="FILE", help="a .model file (default: the run's tokenizer.model)")
+    add("--workers", type=int, metavar="N", default=1, help="processes (default: %(default)s)")
+    add("--show", type=int, metavar="N", default=3, help="hits to print, the strongest first (default: %(default)s)")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(as_command(main))

@@ -1,0 +1,163 @@
+"""Counts what was found of each set, from the table of hits, and lists the items that were never found."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+
+from filters.decontaminate.index import STATES, TOO_COMMON, TOO_SHORT, Index
+from filters.decontaminate.items import PARTS
+from filters.decontaminate.match import RULE_VERSION
+from filters.decontaminate.step import text_of_item
+
+ITEMS_SCHEMA = pa.schema(
+    {
+        "set": pa.string(),
+        "item": pa.string(),
+        "state": pa.string(),
+        "hits": pa.int64(),
+        "documents": pa.int64(),
+        "sources": pa.list_(pa.string()),
+    }
+)
+"""An item of a set, whether found or not. ``state`` says how it can be found (``filters.decontaminate.index``)."""
+
+_NEVER = (TOO_SHORT, TOO_COMMON)
+_MAX_LISTED = 20
+_ITEMS_AT_ONCE = 10_000
+
+
+@dataclass(slots=True)
+class _Counts:
+    hits: int = 0
+    documents: int = 0
+    last_document: tuple[str, str] = ("", "")
+    sources: set[str] = field(default_factory=set)
+
+
+class Summary:
+    """Counts of hits. What it holds grows with the items of the sets, not with the documents."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._found: dict[int, _Counts] = {}
+        self._by_set: dict[str, Counter[str]] = {rules.name: Counter() for rules in index.sets}
+        self._by_source: dict[str, Counter[str]] = {rules.name: Counter() for rules in index.sets}
+        self._last: dict[str, tuple[str, str]] = {}
+        keys = np.zeros(index.num_pieces, dtype=np.uint64)  # hashes, since a million names would be 300 MB
+        for piece in range(index.num_pieces):
+            item = int(index.piece_items[index.item_starts[piece]])
+            name, part = index.sets[index.piece_sets[piece]].name, PARTS[index.piece_parts[piece]]
+            keys[piece] = _key(name, part, text_of_item(index, item)[0])
+        self._order = np.argsort(keys, kind="stable")
+        self._keys = keys[self._order]
+
+    def add(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Counts rows of the table of hits. Those of one document stand together."""
+        for row in rows:
+            key, document = row["set"], (row["source"], row["id"])
+            counts = self._by_set[key]
+            counts["hits"] += 1
+            counts[f"hits_{row['class']}"] += 1
+            if self._last.get(key) != document:
+                self._last[key] = document
+                counts["documents"] += 1
+                self._by_source[key][row["source"]] += 1
+            for item in self._items_of(row):
+                found = self._found.setdefault(item, _Counts())
+                found.hits += 1
+                found.documents += found.last_document != document
+                found.last_document = document
+                found.sources.add(row["source"])
+
+    def _items_of(self, row: dict[str, Any]) -> Iterator[int]:
+        """Yields the item of a row; its other items too, if so many share a text that not all have a row."""
+        index, key = self._index, np.uint64(_key(row["set"], row["part"], row["item"]))
+        for piece in self._order[np.searchsorted(self._keys, key) : np.searchsorted(self._keys, key, "right")]:
+            first, last = int(index.item_starts[piece]), int(index.item_starts[piece + 1])
+            if last - first == row["num_same_items"]:
+                yield from index.piece_items[first:last].tolist()
+                return
+
+    def items(self) -> Iterator[dict[str, Any]]:
+        """Yields every item of every set, with what was found of it."""
+        states = self._states()
+        for item in range(self._index.num_items):
+            found = self._found.get(item, _Counts())
+            yield {
+                "set": self._index.sets[self._index.item_sets[item]].name,
+                "item": text_of_item(self._index, item)[0],
+                "state": STATES[states[item]],
+                "hits": found.hits,
+                "documents": found.documents,
+                "sources": sorted(found.sources),
+            }
+
+    def item_batches(self) -> Iterator[pa.RecordBatch]:
+        """Yields the rows of :meth:`items` as batches of ``ITEMS_SCHEMA``."""
+        held: list[dict[str, Any]] = []
+        for item in self.items():
+            held.append(item)
+            if len(held) >= _ITEMS_AT_ONCE:
+                yield pa.RecordBatch.from_pylist(held, schema=ITEMS_SCHEMA)
+                held = []
+        if held:
+            yield pa.RecordBatch.from_pylist(held, schema=ITEMS_SCHEMA)
+
+    def _states(self) -> list[int]:
+        """Returns how each item can be found: as the most findable of its pieces; without any piece it is too short."""
+        states = np.full(self._index.num_items, 255, dtype=np.uint8)
+        counts = np.diff(self._index.item_starts)
+        np.minimum.at(states, self._index.piece_items, np.repeat(self._index.piece_states, counts))
+        states[states == 255] = TOO_SHORT
+        return states.tolist()  # type: ignore[no-any-return]
+
+    def sets(self, checksums: dict[str, str]) -> list[dict[str, Any]]:
+        """Returns what the manifest says of each set: its name, version, checksum, and what was found."""
+        states = np.array(self._states(), dtype=np.uint8)
+        said = []
+        for number, rules in enumerate(self._index.sets):
+            members = np.flatnonzero(self._index.item_sets == number)
+            found = [int(item) for item in members if int(item) in self._found]
+            never = [int(item) for item in members if states[item] in _NEVER]
+            counts = self._by_set[rules.name]
+            said.append({
+                "name": rules.name,
+                "version": rules.version,
+                "sha256": checksums.get(rules.name, ""),
+                "action": rules.action,
+                "public_action": rules.public_action,
+                "items": len(members),
+                "items_searched": len(members) - len(never),
+                "items_found": len(found),
+                "too_short": int(sum(states[item] == TOO_SHORT for item in never)),
+                "too_common": int(sum(states[item] == TOO_COMMON for item in never)),
+                "hits": counts["hits"],
+                "contamination_hits": counts["hits_contamination"],
+                "public_passage_hits": counts["hits_public_passage"],
+                "documents": counts["documents"],
+                "documents_by_source": dict(sorted(self._by_source[rules.name].items())),
+                "not_searched": [text_of_item(self._index, item)[0] for item in never[:_MAX_LISTED]],
+            })  # fmt: skip
+        return said
+
+
+def _key(name: str, part: str, item: str) -> int:
+    """Returns a hash of what a row of the table of hits says of its piece."""
+    return xxhash.xxh3_64_intdigest("\0".join((name, part, item)).encode("utf-8", "surrogatepass"))
+
+
+def about(index: Index, sets: list[dict[str, Any]], sources: Iterable[str]) -> dict[str, Any]:
+    """Returns the manifest's entry: the rules' version, the sources that were searched, and the sets."""
+    return {
+        "rule_version": RULE_VERSION,
+        "sources": sorted(sources),
+        "num_seeds": len(index.seeds.places),
+        "sets": sets,
+    }

@@ -1,0 +1,81 @@
+"""Writes documents as ArrayRecord files of ``tf.train.Example``, the form that MaxText's Grain input reads.
+
+Each example has the ids as an int64 list under ``text``, and ``doc_id`` and ``source`` as bytes. For MaxText set
+``dataset_type: grain``, ``grain_file_type: arrayrecord`` and ``tokenize_train_data: False``. Needs the package
+``array-record``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mixtures.export_files import Output, batches
+from mixtures.storage import LocalStorage
+from tokenizer.model_file import encode_field
+
+_LEN = 2
+"""Protobuf's wire type of messages, text and packed numbers."""
+_BYTES_LIST, _INT64_LIST = 1, 3
+"""The fields of ``tf.train.Feature``."""
+
+
+def write_arrayrecord(storage: LocalStorage, one: Output, target: Path) -> list[Path]:
+    """Writes ``one.name.arrayrecord``, a record per document, one record per group, for random access.
+
+    Raises:
+        ValueError: the package is not installed.
+    """
+    try:
+        from array_record.python.array_record_module import ArrayRecordWriter
+    except ImportError as error:
+        raise ValueError("ArrayRecord files are written by its own package: pip install array-record") from error
+    path = target / f"{one.name}.arrayrecord"
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        writer = ArrayRecordWriter(str(temporary), "group_size:1")
+        for batch, ids, lengths in batches(storage, one):
+            names = batch.column("doc_id").to_pylist(), batch.column("source").to_pylist()
+            ends = np.cumsum(lengths).tolist()
+            for doc_id, source, end, length in zip(*names, ends, lengths.tolist(), strict=True):
+                writer.write(example(doc_id, source, ids[end - length : end]))
+        writer.close()
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return [path]
+
+
+def example(doc_id: str, source: str, ids: np.ndarray[Any, Any]) -> bytes:
+    """Returns a serialized ``tf.train.Example``.
+
+    >>> example("a", "c4", np.array([1, 300], np.uint16)).hex()[:24]
+    '0a340a0f0a06646f635f6964'
+    """
+    features = (
+        ("doc_id", _BYTES_LIST, doc_id.encode()),
+        ("source", _BYTES_LIST, source.encode()),
+        ("text", _INT64_LIST, _varints(ids)),
+    )
+    entries = b"".join(
+        encode_field(
+            1,
+            _LEN,
+            encode_field(1, _LEN, name.encode())
+            + encode_field(2, _LEN, encode_field(kind, _LEN, encode_field(1, _LEN, value))),
+        )
+        for name, kind, value in features
+    )
+    return encode_field(1, _LEN, entries)
+
+
+def _varints(ids: np.ndarray[Any, Any]) -> bytes:
+    """Returns the ids as protobuf's numbers: seven bits a byte, the lowest first, with a mark on all but the last."""
+    wide = ids.astype(np.uint64)[:, None] >> np.arange(0, 35, 7, dtype=np.uint64)
+    is_there = wide > 0
+    is_there[:, 0] = True
+    more = np.zeros_like(is_there)
+    more[:, :-1] = is_there[:, 1:]
+    return bytes(((wide & np.uint64(0x7F)).astype(np.uint8) | more.astype(np.uint8) << 7)[is_there].tobytes())

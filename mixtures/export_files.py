@@ -1,0 +1,69 @@
+"""What the writers of `mixtures.export` share: an output, its documents, and files that appear when they are whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+import pyarrow as pa
+
+from mixtures.shards import ShardInfo, read_batches
+from mixtures.storage import LocalStorage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """An output file set and the shards that go into it, in order."""
+
+    name: str
+    shards: tuple[ShardInfo, ...]
+    dtype: np.dtype[Any]
+    """Data type of the ids in the shards."""
+
+    @property
+    def rows(self) -> int:
+        return sum(shard.rows for shard in self.shards)
+
+    @property
+    def tokens(self) -> int:
+        return sum(shard.tokens for shard in self.shards)
+
+
+def batches(storage: LocalStorage, one: Output) -> Iterator[tuple[pa.RecordBatch, np.ndarray[Any, Any], Any]]:
+    """Yields the record batches with their ids, flattened, and the number of tokens per document."""
+    for info in one.shards:
+        with storage.map(info) as mapped:
+            reader = pa.ipc.open_file(mapped)
+            for batch in read_batches(reader):
+                ids = batch.column("input_ids")
+                offsets = ids.offsets.to_numpy()
+                yield batch, ids.values.to_numpy()[offsets[0] : offsets[-1]], np.diff(offsets)
+
+
+class WholeFiles:
+    """Files that get their names when all are whole, in the order in which they were opened."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = list(paths)
+        self._temporary = [path.with_name(f".{path.name}.tmp") for path in paths]
+        self._stack = ExitStack()
+
+    def __enter__(self) -> list[BinaryIO]:
+        return [cast(BinaryIO, self._stack.enter_context(path.open("w+b"))) for path in self._temporary]
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._stack.close()
+        for temporary, path in zip(self._temporary, self.paths, strict=True):
+            if kind is None:
+                temporary.replace(path)
+            else:
+                temporary.unlink(missing_ok=True)
+
+
+def little(array: np.ndarray[Any, Any]) -> Any:
+    """Returns the array's bytes, little-endian, without a copy where possible."""
+    return np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data

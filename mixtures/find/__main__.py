@@ -1,0 +1,104 @@
+"""The command ``python -m mixtures.find``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+
+from mixtures.find.grams import GRAIN_BYTES
+from mixtures.find.index import MAX_SHARE, index_path
+from mixtures.find.search import Finder, Hit, make_indexes
+from mixtures.inspect.documents import printable
+from tokenizer.interrupts import as_command
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status: 0 found or made, 1 nothing found, 2 the request was wrong."""
+    args = _parser().parse_args(argv)
+    try:
+        if args.make_index:
+            return _make(args.folder, args.workers)
+        if args.n < 0:
+            raise ValueError(f"-n {args.n} is negative; 0 lists all")
+        num_hits = 0
+        for hit in _hits(args):
+            num_hits += 1
+            print(hit.doc_id if args.ids_only else _line(hit, args.string))
+            if num_hits == args.n:
+                print(f"mixtures.find: stopped after -n {args.n}; there may be more", file=sys.stderr)
+                break
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except ValueError as error:
+        print(f"mixtures.find: {error}", file=sys.stderr)
+        return 2
+    if not num_hits:
+        print("mixtures.find: no row of the training and validation shards", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _make(folder: str, num_workers: int) -> int:
+    written = make_indexes(folder, num_workers=num_workers)
+    finder = Finder(folder)
+    sizes = [index_path(finder.folder, info).stat().st_size for info in finder.infos]
+    shards = sum(info.bytes for info in finder.infos)
+    print(
+        f"{folder}: {len(written):,} of {len(sizes):,} indexes made; all {sum(sizes):,} bytes, "
+        f"{sum(sizes) / max(1, shards):.3f} of the shards' {shards:,}"
+    )
+    return 0
+
+
+def _hits(args: argparse.Namespace) -> Iterator[Hit]:
+    given = [args.string is not None, args.id is not None, args.url is not None]
+    if sum(given) != 1:
+        raise ValueError("give one of a string, --id or --url")
+    finder = Finder(args.folder)
+    if args.url is not None:
+        return finder.ids(finder.ids_of_url(args.url, args.clean))
+    if args.id is not None:
+        return finder.ids([(None, args.id)])
+    return finder.scan(args.string) if args.scan else finder.text(args.string)
+
+
+def _line(hit: Hit, wanted: str | None) -> str:
+    """Returns a hit in one line, with what stands around the string."""
+    about = f"{hit.shard} row {hit.row}  {hit.source}  {hit.doc_id}  epoch {hit.epoch}"
+    if hit.text is not None and wanted is not None:
+        at = hit.text.index(wanted)
+        around = hit.text[max(0, at - 40) : at + len(wanted) + 40]
+        about += f"  ...{' '.join(around.split())}..."
+    return printable(about).replace("\n", " ")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m mixtures.find",
+        description="Lists the rows of the training and validation shards that hold a string, or are of a document. "
+        f"Needs an index beside the shards (at most {MAX_SHARE} of their size), which --make-index makes, and makes "
+        "again for shards that have changed. Exit status: 0 found, 1 nothing found, 2 wrong request.",
+    )
+    parser.add_argument("folder", metavar="DIR", help="the output folder of a run")
+    parser.add_argument(
+        "string", metavar="STRING", nargs="?", help=f"a string of at least {GRAIN_BYTES} bytes, found as it is written"
+    )
+    parser.add_argument("--id", help="list the rows of the document with this id, in all sources and epochs")
+    parser.add_argument("--url", help="list the rows of the documents with this url, which is looked up in clean/")
+    parser.add_argument("--clean", metavar="FOLDER", help="with --url: the folder of clean documents (default: DIR's)")
+    parser.add_argument("--scan", action="store_true", help="decode all shards: finds strings of any length, slowly")
+    parser.add_argument("-n", type=int, default=20, metavar="N", help="list at most N rows; 0: all (default: 20)")
+    parser.add_argument("--ids-only", action="store_true", help="print ids alone, as mixtures.forget --ids reads them")
+    parser.add_argument("--make-index", action="store_true", help="make the index and end")
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, metavar="N",
+        help="with --make-index: processes; each needs four times a shard's memory (default: one per core)",
+    )  # fmt: skip
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(as_command(main))

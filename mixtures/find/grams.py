@@ -1,0 +1,49 @@
+"""Samples the pieces of a text so that a string's own sample is part of that of every text that holds the string.
+
+Winnowing (Schleimer, Wilkerson and Aiken 2003, "Winnowing: local algorithms for document fingerprinting"): of every
+window of 9 neighbouring pieces of 12 bytes, the one with the smallest hash is kept. About every fifth piece remains. A
+window is 20 bytes long, so every string of at least 20 bytes holds a whole window, whatever stands around it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+GRAM_BYTES = 12
+WINDOW_GRAMS = 9
+GRAIN_BYTES = GRAM_BYTES + WINDOW_GRAMS - 1
+"""The shortest string that can be looked up, in bytes of UTF-8."""
+SEPARATOR = b"\xff"
+"""Stands between documents that are sampled together; it does not occur in UTF-8."""
+
+_FACTORS = np.array([0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9], np.uint64)
+_CHUNK_BYTES = 1 << 20
+
+
+def minima(data: bytes) -> Array:
+    """Returns the hashes of the sampled pieces of a text: uint32, sorted, each once; none of less than 20 bytes.
+
+    >>> minima(b"too short").tolist(), len(minima(b"abcdefgh" * 1000))
+    ([], 1)
+    """
+    found = [
+        _of_chunk(data[first : first + _CHUNK_BYTES + GRAIN_BYTES - 1])
+        for first in range(0, max(0, len(data) - GRAIN_BYTES + 1), _CHUNK_BYTES)
+    ]
+    return np.unique(np.concatenate(found)) if found else np.empty(0, np.uint32)
+
+
+def _of_chunk(data: bytes) -> Array:
+    shape = (len(data) - GRAM_BYTES + 1,)
+    grams = np.ndarray(shape, "<u8", data, strides=(1,)) * _FACTORS[0]
+    grams ^= np.ndarray(shape, "<u4", data, offset=8, strides=(1,)) * _FACTORS[1]
+    grams ^= grams >> np.uint64(29)
+    grams *= _FACTORS[0]
+    smallest = (grams >> np.uint64(32)).astype(np.uint32)
+    for step in (1, 2, 4, 1):  # windows of 2, 4, 8 and 9
+        smallest = np.minimum(smallest[:-step], smallest[step:])
+    return np.asarray(smallest[np.diff(smallest, prepend=~smallest[:1]) != 0])

@@ -1,0 +1,172 @@
+"""The index of one shard: which blocks of its rows hold which pieces of text, and its rows in the order of their ids.
+
+A block is a run of whole rows that begin within 8,192 tokens. The index of a shard takes at most 0.3 of the shard's
+bytes, whatever its text: where the pieces would need more, more of them share a number, and more blocks are decoded in
+vain.
+
+Layout, little-endian: magic, the shard's SHA-256, eight counts; then the first row of each block (uint32, and the
+end), the rows sorted by a hash of their ids (uint32), and the three parts of `postings.Numbers`. The numbers are
+``bucket * blocks + block``, the bucket being the upper bits of a piece's hash.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from mixtures.find.grams import SEPARATOR, minima
+from mixtures.find.postings import Numbers, encode, encoded_bytes
+from mixtures.shards import ShardInfo, read_batches
+from tokenizer.encode import Encoder
+
+Array = np.ndarray[Any, Any]
+
+MAX_SHARE = 0.3
+"""Largest size of an index, as a share of its shard's bytes."""
+BLOCK_TOKENS = 8_192
+FOLDER = "index"
+
+_MAGIC = b"LMXFIND1"
+_HEADER = struct.Struct("<8s32s8Q")
+_MAX_BUCKET_BITS = 32
+_FEW_FALSE_BLOCKS = 1 << 12
+"""One block in this many is decoded in vain per piece; a larger index would hardly be faster."""
+
+
+def index_path(folder: Path, info: ShardInfo) -> Path:
+    """Returns where the index of a shard lies.
+
+    >>> info = ShardInfo(path="shards/train-0.arrow", rows=0, tokens=0, bytes=0, sha256="", sources={})
+    >>> index_path(Path("out"), info).as_posix()
+    'out/index/shards/train-0.find'
+    """
+    return folder / FOLDER / Path(info.path).with_suffix(".find")
+
+
+@dataclass(frozen=True, slots=True)
+class ShardIndex:
+    """An open index, mapped from its file."""
+
+    sha256: str
+    """Of the shard that it was made of."""
+    bucket_bits: int
+    block_rows: Array
+    id_rows: Array
+    """The shard's rows, sorted by `id_hash`."""
+    numbers: Numbers
+
+    @classmethod
+    def read(cls, path: Path) -> ShardIndex:
+        """Opens an index. Raises ValueError if it is not whole."""
+        size = path.stat().st_size
+        if size < _HEADER.size:
+            raise ValueError(f"{path} is no index: it has {size:,} bytes")
+        data = np.memmap(path, np.uint8, "r")
+        magic, sha256, *counts = _HEADER.unpack(bytes(data[: _HEADER.size]))
+        num_rows, num_blocks, bucket_bits, count, low_bits, low, high, samples = counts
+        sizes = [4 * (num_blocks + 1), 4 * num_rows, low, high, 4 * samples]
+        if magic != _MAGIC or size != _HEADER.size + sum(sizes):
+            raise ValueError(f"{path} is damaged, or an index of another version")
+        ends = (_HEADER.size + np.cumsum([0, *sizes])).tolist()
+        parts = [data[begin:end] for begin, end in pairwise(ends)]
+        numbers = Numbers(count, low_bits, parts[2], parts[3], parts[4].view("<u4"))
+        return cls(sha256.hex(), bucket_bits, parts[0].view("<u4"), parts[1].view("<u4"), numbers)
+
+    @property
+    def num_blocks(self) -> int:
+        return len(self.block_rows) - 1
+
+    def candidates(self, hashes: Array) -> Array:
+        """Returns the blocks that may hold a text with all these pieces: every one that does, and few others."""
+        found = np.arange(self.num_blocks)
+        for bucket in np.unique(
+            hashes >> np.uint32(32 - self.bucket_bits) if self.bucket_bits else hashes * 0
+        ).tolist():
+            begin = bucket * self.num_blocks
+            here = self.numbers.between(begin, begin + self.num_blocks) - begin
+            found = np.intersect1d(found, here, assume_unique=True)
+            if not len(found):
+                break
+        return found
+
+    def rows(self, block: int) -> tuple[int, int]:
+        """Returns the first row of a block, and the end of its rows."""
+        return int(self.block_rows[block]), int(self.block_rows[block + 1])
+
+    def as_bytes(self) -> bytes:
+        """Returns the index as it is written."""
+        n = self.numbers
+        counts = (len(self.id_rows), self.num_blocks, self.bucket_bits, n.count, n.low_bits)
+        head = _HEADER.pack(
+            _MAGIC, bytes.fromhex(self.sha256), *counts, len(n.low), len(n.high), len(n.samples)
+        )  # fmt: skip
+        arrays = (self.block_rows.astype("<u4"), self.id_rows.astype("<u4"), n.low, n.high, n.samples.astype("<u4"))
+        return head + b"".join(array.tobytes() for array in arrays)
+
+
+def make_index(shard: Path, info: ShardInfo, encoder: Encoder) -> ShardIndex:
+    """Makes the index of a shard.
+
+    Decodes the whole shard once. Memory is about four times the shard's bytes.
+
+    Args:
+        encoder: the tokenizer of the shard's ids.
+    """
+    block_of_row: list[Array] = []
+    postings: list[Array] = []
+    id_hashes: list[int] = []
+    begin = 0
+    with pa.memory_map(str(shard)) as mapped:
+        for batch in read_batches(pa.ipc.open_file(mapped)):
+            lengths = pc.list_value_length(batch.column("input_ids")).to_numpy().astype(np.int64)
+            ends = begin + np.cumsum(lengths)
+            slots = (ends - lengths) // BLOCK_TOKENS
+            block_of_row.append(slots)
+            id_hashes += map(id_hash, batch.column("doc_id").to_pylist())
+            for slot, texts in _texts_by_slot(batch, slots, encoder):
+                hashes = minima(texts)
+                postings.append(hashes.astype(np.uint64) << np.uint64(32) | np.uint64(slot))
+            begin = int(ends[-1]) if len(ends) else begin
+    slots = np.concatenate(block_of_row) if block_of_row else np.empty(0, np.int64)
+    used, first_rows = np.unique(slots, return_index=True)
+    found = np.concatenate(postings) if postings else np.empty(0, np.uint64)
+    blocks = np.searchsorted(used, (found & np.uint64(2**32 - 1)).astype(np.int64))
+    block_rows = np.append(first_rows, len(slots)).astype(np.uint32)
+    id_rows = np.argsort(np.array(id_hashes, np.uint64), kind="stable").astype(np.uint32)
+    room = int(MAX_SHARE * info.bytes) - _HEADER.size - block_rows.nbytes - id_rows.nbytes
+    hashes32 = (found >> np.uint64(32)).astype(np.int64)
+    bits = _bucket_bits(len(found), len(used), room)
+    numbers = np.unique((hashes32 >> (32 - bits)) * len(used) + blocks)
+    return ShardIndex(info.sha256, bits, block_rows, id_rows, encode(numbers, max(1, len(used) << bits)))
+
+
+def id_hash(doc_id: str) -> int:
+    """Returns the hash by which rows are sorted."""
+    return xxhash.xxh3_64_intdigest(doc_id.encode())
+
+
+def _bucket_bits(count: int, num_blocks: int, room: int) -> int:
+    """Returns how many bits of a piece's hash are told apart: as many as help, and as fit into the room."""
+    bits = 0
+    while bits < _MAX_BUCKET_BITS and (num_blocks << bits) < count * _FEW_FALSE_BLOCKS:
+        if encoded_bytes(count, num_blocks << (bits + 1)) > room:
+            break
+        bits += 1
+    return bits
+
+
+def _texts_by_slot(batch: pa.RecordBatch, slots: Array, encoder: Encoder) -> Iterator[tuple[int, bytes]]:
+    """Yields the texts of the rows of each block, as far as they lie in this batch."""
+    borders = np.flatnonzero(np.diff(slots, prepend=-1)).tolist()
+    for first, end in zip(borders, [*borders[1:], len(slots)], strict=True):
+        texts = encoder.decode_batch(batch.column("input_ids").slice(first, end - first))
+        yield int(slots[first]), SEPARATOR.join(text.encode() for text in texts)

@@ -1,0 +1,257 @@
+"""Looks up strings and ids in an output's shards, with the index or by scanning them all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from mixtures.find.grams import GRAIN_BYTES, minima
+from mixtures.find.index import FOLDER, ShardIndex, id_hash, index_path, make_index
+from mixtures.manifest import TOKENIZER_NAME, read_manifest, shard_infos, validation_infos
+from mixtures.shards import ShardInfo, read_batches
+from mixtures.storage import LocalStorage
+from mixtures.stream import check_shard, check_sizes, check_sum, one_line
+from tokenizer.encode import Encoder
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """A row of a shard that was looked for."""
+
+    shard: str
+    """The shard's path in the output."""
+    row: int
+    source: str
+    doc_id: str
+    epoch: int
+    text: str | None = None
+    """The document; None where only its id was looked up."""
+
+
+class Finder:
+    """Looks things up in the training and validation shards of an output on a disk."""
+
+    def __init__(self, folder: str | Path) -> None:
+        """Reads the manifest and checks the shards' sizes.
+
+        Raises:
+            ValueError: there is no finished output, or a shard is not as the manifest says.
+        """
+        if "://" in str(folder):
+            raise ValueError(f"{folder}: the shards must be on a local disk to be searched")
+        self.folder = Path(folder)
+        manifest = read_manifest(self.folder)
+        self.manifest: Mapping[str, Any] = manifest
+        held = [info for infos in validation_infos(manifest).values() for info in infos]
+        self.infos = [info for info in (*shard_infos(manifest), *held) if info.rows]
+        check_sizes(LocalStorage(self.folder), self.infos)
+        self._encoder: Encoder | None = None
+
+    def encoder(self) -> Encoder:
+        """Returns the output's tokenizer. Raises ValueError if it is not the one that made the shards."""
+        if self._encoder is None:
+            encoder = Encoder.load(self.folder / TOKENIZER_NAME, bos=False, eos=False, fast="off")
+            if encoder.sha256 != self.manifest["tokenizer"]["sha256"]:
+                raise ValueError(f"{self.folder / TOKENIZER_NAME} is not the tokenizer that made the shards")
+            self._encoder = encoder
+        return self._encoder
+
+    def text(self, wanted: str) -> Iterator[Hit]:
+        """Yields the rows whose decoded text holds a string, exactly as it is written; shard after shard.
+
+        Raises:
+            ValueError: the string is shorter than the index's grain, or there is no index of these shards.
+        """
+        data = wanted.encode()
+        if len(data) < GRAIN_BYTES:
+            raise ValueError(
+                f"{wanted!r} has {len(data)} bytes: the index finds strings of at least {GRAIN_BYTES}; "
+                "--scan finds shorter ones by decoding all shards"
+            )
+        hashes = minima(data)
+        indexes = [self._index(info) for info in self.infos]
+        encoder = self.encoder()
+        for info, index in zip(self.infos, indexes, strict=True):
+            blocks = index.candidates(hashes)
+            if len(blocks):
+                yield from self._matching(info, [index.rows(block) for block in blocks.tolist()], wanted, encoder)
+
+    def scan(self, wanted: str) -> Iterator[Hit]:
+        """Yields the same rows as `text`, for a string of any length, by decoding all shards."""
+        if not wanted:
+            raise ValueError("an empty string is in every row")
+        encoder = self.encoder()
+        for info in self.infos:
+            yield from self._matching(info, [(0, info.rows)], wanted, encoder)
+
+    def ids(self, wanted: Sequence[tuple[str | None, str]]) -> Iterator[Hit]:
+        """Yields the rows of documents, each named by its source (None: any) and its id.
+
+        Raises:
+            ValueError: there is no index of these shards.
+        """
+        indexes = [self._index(info) for info in self.infos]
+        for info, index in zip(self.infos, indexes, strict=True):
+            with self._open(info) as shard:
+                for source, doc_id in wanted:
+                    for row in _rows_of_id(shard, index.id_rows, doc_id):
+                        hit = shard.hit(row)
+                        if source in (None, hit.source):
+                            yield hit
+
+    def ids_of_url(self, url: str, clean: str | Path | None = None) -> list[tuple[str | None, str]]:
+        """Returns the sources and ids of the clean documents that have this url.
+
+        Args:
+            clean: the ``clean`` folder (default: the output's own). Only its columns of ids and urls are read.
+
+        Raises:
+            ValueError: there are no clean documents.
+        """
+        root = Path(clean) if clean is not None else self.folder / "clean"
+        found: list[tuple[str | None, str]] = []
+        sources = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+        if not sources:
+            raise ValueError(f"{root} holds no clean documents, where urls are looked up: name the folder with --clean")
+        for path in sources:
+            documents = ds.dataset(path, format="parquet")
+            if "url" in documents.schema.names and path.name in self.manifest["sources"]:
+                rows = documents.scanner(columns=["id"], filter=ds.field("url") == url).to_table()
+                found += [(path.name, doc_id) for doc_id in rows["id"].to_pylist()]
+        return found
+
+    def _index(self, info: ShardInfo) -> ShardIndex:
+        path = index_path(self.folder, info)
+        again = f"make it with python -m mixtures.find --make-index {self.folder}"
+        if not path.is_file():
+            raise ValueError(f"{self.folder / info.path} has no index ({path}): {again}")
+        index = ShardIndex.read(path)
+        if index.sha256 != info.sha256:
+            raise ValueError(f"{path} is of another {info.path} than lies there now: {again}")
+        return index
+
+    def _open(self, info: ShardInfo) -> _OpenShard:
+        return _OpenShard(self.folder, info)
+
+    def _matching(
+        self, info: ShardInfo, ranges: Sequence[tuple[int, int]], wanted: str, encoder: Encoder
+    ) -> Iterator[Hit]:
+        with self._open(info) as shard:
+            for first, end in ranges:
+                for row, text in shard.texts(first, end, encoder):
+                    if wanted in text:
+                        yield shard.hit(row, text)
+
+
+class _OpenShard:
+    """A shard's batches, by row."""
+
+    def __init__(self, folder: Path, info: ShardInfo) -> None:
+        self._info, self._path = info, folder / info.path
+
+    def __enter__(self) -> _OpenShard:
+        try:
+            self._mapped = pa.memory_map(str(self._path))
+            self._batches = list(read_batches(pa.ipc.open_file(self._mapped)))
+        except (pa.ArrowException, OSError) as error:
+            raise ValueError(f"{self._path} is damaged: {one_line(error)} ({self._info.line()})") from error
+        self._ends = np.cumsum([len(batch) for batch in self._batches])
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._batches = []
+        self._mapped.close()
+
+    def place(self, row: int) -> tuple[pa.RecordBatch, int]:
+        """Returns the batch that holds a row, and the row's number in it."""
+        number = int(self._ends.searchsorted(row, "right"))
+        batch = self._batches[number]
+        return batch, row - int(self._ends[number]) + len(batch)
+
+    def texts(self, first: int, end: int, encoder: Encoder) -> Iterator[tuple[int, str]]:
+        """Yields the rows from ``first`` to before ``end``, decoded."""
+        while first < end:
+            batch, at = self.place(first)
+            count = min(end - first, len(batch) - at, 256)
+            texts = encoder.decode_batch(batch.column("input_ids").slice(at, count))
+            yield from zip(range(first, first + count), texts, strict=True)
+            first += count
+
+    def doc_id(self, row: int) -> str:
+        batch, at = self.place(row)
+        return str(batch.column("doc_id")[at].as_py())
+
+    def hit(self, row: int, text: str | None = None) -> Hit:
+        batch, at = self.place(row)
+        source, doc_id, epoch = (batch.column(name)[at].as_py() for name in ("source", "doc_id", "epoch"))
+        return Hit(shard=self._info.path, row=row, source=source, doc_id=doc_id, epoch=epoch, text=text)
+
+
+def _rows_of_id(shard: _OpenShard, id_rows: Array, doc_id: str) -> list[int]:
+    """Returns the rows with an id, by bisection in the order of the ids' hashes."""
+    wanted, low, high = id_hash(doc_id), 0, len(id_rows)
+    while low < high:
+        middle = (low + high) // 2
+        if id_hash(shard.doc_id(int(id_rows[middle]))) < wanted:
+            low = middle + 1
+        else:
+            high = middle
+    found = []
+    while low < len(id_rows) and id_hash(there := shard.doc_id(int(id_rows[low]))) == wanted:
+        found += [int(id_rows[low])] if there == doc_id else []
+        low += 1
+    return found
+
+
+def make_indexes(folder: str | Path, *, num_workers: int = 1) -> list[Path]:
+    """Makes the index of every shard that has none or one of another shard, and deletes those that are of no shard.
+
+    Args:
+        num_workers: processes, each of which needs about four times a shard's bytes of memory.
+
+    Returns:
+        The index files that were written.
+
+    Raises:
+        ValueError: a shard is not as the manifest says.
+    """
+    finder = Finder(folder)
+    finder.encoder()
+    wanted = {index_path(finder.folder, info): info for info in finder.infos}
+    for path in (finder.folder / FOLDER).rglob("*"):
+        if path.is_file() and path not in wanted:
+            path.unlink()
+    missing = [info for path, info in wanted.items() if not _is_current(path, info)]
+    if num_workers <= 1 or len(missing) <= 1:
+        return list(map(_make_one, repeat(finder), missing))
+    with ProcessPoolExecutor(min(num_workers, len(missing))) as pool:
+        return list(pool.map(_make_one, repeat(finder), missing))
+
+
+def _is_current(path: Path, info: ShardInfo) -> bool:
+    try:
+        return ShardIndex.read(path).sha256 == info.sha256
+    except (OSError, ValueError):
+        return False
+
+
+def _make_one(finder: Finder, info: ShardInfo) -> Path:
+    storage, path = LocalStorage(finder.folder), index_path(finder.folder, info)
+    check_shard(storage, info, finder.manifest)
+    check_sum(storage, info)
+    made = make_index(finder.folder / info.path, info, finder.encoder())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(made.as_bytes())
+    temporary.replace(path)
+    return path

@@ -1,0 +1,289 @@
+"""``python -m mixtures.forget DIR``: takes documents out of finished shards.
+
+Only the shards that hold them are written again; all other files stay as they are, and in the new shards the other
+documents' rows are the same, in the same order. The stream becomes shorter: nothing takes the place of what left, so
+the shares of the sources shift by that much, which the manifest tells.
+
+``manifest.json`` gets an entry in ``forgotten``: when, why, how much of each source, the fingerprint before, and the
+file ``forgotten/NNNNN.txt`` with the ids. New shards lie under temporary names until all are whole. A command that is
+killed while they get their names is finished by the next one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mixtures.find.index import FOLDER as INDEX_FOLDER
+from mixtures.find.search import make_indexes
+from mixtures.manifest import NAME, dumps, fingerprint_of, read_manifest, shard_infos, validation_infos
+from mixtures.shards import ShardInfo, ShardMetadata, read_batches, write_shard
+from mixtures.storage import LocalStorage
+from mixtures.stream import check_shard, check_sizes, check_sum
+from tokenizer.interrupts import as_command
+
+FOLDER = "forgotten"
+_NEW_MANIFEST = ".manifest.forget.json"
+"""The manifest that comes into force when all new shards have their names; it lists them under ``renames``."""
+
+
+@dataclass(slots=True)
+class Forgotten:
+    """What was taken out."""
+
+    documents: set[tuple[str, str]] = field(default_factory=set)
+    """Source and id."""
+    rows: Counter[str] = field(default_factory=Counter)
+    """Rows of the training shards by source: a document has one in each epoch."""
+    tokens: Counter[str] = field(default_factory=Counter)
+    held_rows: Counter[str] = field(default_factory=Counter)
+    """The same of the validation shards."""
+    held_tokens: Counter[str] = field(default_factory=Counter)
+    shards: list[str] = field(default_factory=list)
+    """The shards that were written again."""
+
+    def add(self, batch: pa.RecordBatch, mask: pa.Array, *, is_held_out: bool) -> None:
+        """Counts the chosen rows of a batch."""
+        rows, tokens = (self.held_rows, self.held_tokens) if is_held_out else (self.rows, self.tokens)
+        chosen = batch.filter(mask)
+        sources = chosen.column("source").dictionary_decode().to_pylist()
+        lengths = pc.list_value_length(chosen.column("input_ids")).to_pylist()
+        for source, doc_id, length in zip(sources, chosen.column("doc_id").to_pylist(), lengths, strict=True):
+            self.documents.add((source, doc_id))
+            rows[source] += 1
+            tokens[source] += length
+
+
+def forget(folder: str | Path, ids: Sequence[str], *, source: str | None = None, when: str, why: str = "") -> Forgotten:
+    """Takes all rows of documents out of an output's training and validation shards.
+
+    Args:
+        folder: the output folder of a run, on a local disk.
+        ids: the documents' ids; those that are in no shard are passed over.
+        source: takes only documents of this source.
+        when: the time, which the manifest tells.
+        why: anything that the manifest shall tell about the reason.
+
+    Raises:
+        ValueError: there is no finished output, or a shard is not as the manifest says.
+    """
+    if "://" in str(folder):
+        raise ValueError(f"{folder}: the shards must be on a local disk to be written again")
+    root = Path(folder)
+    finish(root)
+    manifest = read_manifest(root)
+    training, held = shard_infos(manifest), validation_infos(manifest)
+    all_infos = [*training, *(info for infos in held.values() for info in infos)]
+    check_sizes(LocalStorage(root), all_infos)
+    wanted = pa.array(sorted(set(ids)), pa.string())
+    found = Forgotten()
+    touched = [info for info in all_infos if info.rows and _holds(root, info, wanted, source)]
+    if not touched:
+        return found
+    sources = _all_sources(root, touched[0])
+    new: dict[str, ShardInfo] = {}
+    trained = {info.path for info in training}
+    try:
+        for info in touched:
+            check_shard(LocalStorage(root), info, manifest)
+            check_sum(LocalStorage(root), info)
+            kept = _kept(root, info, wanted, source, found, is_held_out=info.path not in trained)
+            with _temporary(root / info.path).open("wb") as sink:
+                new[info.path] = write_shard(
+                    sink, kept, path=info.path, sources=sources, metadata=_metadata(root, info)
+                )
+        found.shards = list(new)
+        entry = _entry(root, manifest, found, when=when, why=why)
+        changed = _changed(manifest, new, found, entry)
+        _write_whole(root / _NEW_MANIFEST, json.dumps({"renames": list(new), "manifest": changed}))
+    except BaseException:
+        for info in touched:
+            _temporary(root / info.path).unlink(missing_ok=True)
+        raise
+    finish(root)
+    return found
+
+
+def finish(folder: Path) -> bool:
+    """Finishes a command that was killed while new shards got their names. Returns whether there was one."""
+    path = folder / _NEW_MANIFEST
+    if not path.is_file():
+        return False
+    said = json.loads(path.read_text(encoding="utf-8"))
+    for name in said["renames"]:
+        if (temporary := _temporary(folder / name)).is_file():
+            temporary.replace(folder / name)
+    _write_whole(folder / NAME, dumps(said["manifest"]))
+    path.unlink()
+    return True
+
+
+def _temporary(shard: Path) -> Path:
+    return shard.with_name(f".{shard.name}.forget")
+
+
+def _write_whole(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def _mask(batch: pa.RecordBatch, wanted: pa.Array, source: str | None) -> pa.Array:
+    mask = pc.is_in(batch.column("doc_id"), wanted)
+    if source is not None:
+        mask = pc.and_(mask, pc.equal(batch.column("source").dictionary_decode(), source))
+    return mask
+
+
+def _batches(root: Path, info: ShardInfo) -> Iterator[pa.RecordBatch]:
+    try:
+        with pa.memory_map(str(root / info.path)) as mapped:
+            yield from read_batches(pa.ipc.open_file(mapped))
+    except pa.ArrowException as error:
+        raise ValueError(f"{root / info.path} is damaged: {error} ({info.line()})") from error
+
+
+def _holds(root: Path, info: ShardInfo, wanted: pa.Array, source: str | None) -> bool:
+    """True if the shard has a row to forget; reads its columns of ids and sources only."""
+    return any(pc.any(_mask(batch, wanted, source)).as_py() for batch in _batches(root, info))
+
+
+def _kept(
+    root: Path, info: ShardInfo, wanted: pa.Array, source: str | None, found: Forgotten, *, is_held_out: bool
+) -> Iterator[pa.RecordBatch]:
+    for batch in _batches(root, info):
+        mask = _mask(batch, wanted, source)
+        found.add(batch, mask, is_held_out=is_held_out)
+        yield batch.filter(pc.invert(mask))
+
+
+def _metadata(root: Path, info: ShardInfo) -> ShardMetadata:
+    with pa.memory_map(str(root / info.path)) as mapped:
+        return ShardMetadata.of(pa.ipc.open_file(mapped).schema)
+
+
+def _all_sources(root: Path, info: ShardInfo) -> list[str]:
+    """Returns the dictionary of sources, which all shards of a run share."""
+    batch = next(_batches(root, info))
+    return list(batch.column("source").dictionary.to_pylist())
+
+
+def _entry(root: Path, manifest: Mapping[str, Any], found: Forgotten, *, when: str, why: str) -> dict[str, Any]:
+    """Writes the file of ids and returns what the manifest says of what leaves."""
+    number = len(manifest.get("forgotten", [])) + 1
+    name = f"{FOLDER}/{number:05d}.txt"
+    text = "".join(f"{doc_id}\n" for doc_id in sorted({doc_id for _, doc_id in found.documents}))
+    (root / FOLDER).mkdir(exist_ok=True)
+    _write_whole(root / name, text)
+    return {
+        "when": when,
+        "why": why,
+        "ids": name,
+        "ids_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "documents": len(found.documents),
+        "rows": dict(sorted(found.rows.items())),
+        "tokens": dict(sorted(found.tokens.items())),
+        "validation_rows": dict(sorted(found.held_rows.items())),
+        "validation_tokens": dict(sorted(found.held_tokens.items())),
+        "shards": found.shards,
+        "fingerprint_before": fingerprint_of(manifest["tokenizer"]["sha256"], shard_infos(manifest)),
+    }
+
+
+def _changed(
+    manifest: Mapping[str, Any], new: Mapping[str, ShardInfo], found: Forgotten, entry: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Returns the manifest of the shards as they are afterwards."""
+    shards = [new.get(info.path, info) for info in shard_infos(manifest)]
+    tokens = sum(info.tokens for info in shards)
+    sources = {}
+    for source, line in manifest["sources"].items():
+        left = line["tokens"] - found.tokens[source]
+        sources[source] = {
+            **line,
+            "share": round(100 * left / max(1, tokens), 6),
+            "tokens": left,
+            "documents": line["documents"] - found.rows[source],
+            "epochs": round(left / max(1, line["available_tokens"]), 6),
+        }
+    validation = {
+        source: {
+            **manifest["validation"][source],
+            "documents": sum(new.get(info.path, info).rows for info in infos),
+            "tokens": sum(new.get(info.path, info).tokens for info in infos),
+            "shards": [asdict(replace(new.get(info.path, info))) for info in infos],
+        }
+        for source, infos in validation_infos(manifest).items()
+    }
+    return {
+        **manifest,
+        "fingerprint": fingerprint_of(manifest["tokenizer"]["sha256"], shards),
+        "tokens": tokens,
+        "documents": manifest["documents"] - sum(found.rows.values()),
+        "sources": sources,
+        "validation": validation,
+        "shards": [asdict(info) for info in shards],
+        "forgotten": [*manifest.get("forgotten", []), dict(entry)],
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status: 0 taken out, 1 nothing to take out, 2 the request was wrong."""
+    args = _parser().parse_args(argv)
+    try:
+        ids = list(args.id)
+        if args.ids is not None:
+            ids += [line.strip() for line in Path(args.ids).read_text(encoding="utf-8").splitlines() if line.strip()]
+        if not ids and not finish(Path(args.folder)):
+            raise ValueError("give the documents to forget with --id or --ids")
+        when = datetime.now(UTC).isoformat(timespec="seconds")
+        found = forget(args.folder, ids, source=args.source, when=when, why=args.why)
+        if (Path(args.folder) / INDEX_FOLDER).is_dir():
+            make_indexes(args.folder)
+    except (ValueError, UnicodeDecodeError) as error:
+        print(f"mixtures.forget: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"mixtures.forget: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
+    if not found.shards:
+        print("mixtures.forget: no shard holds such a document", file=sys.stderr)
+        return 1 if ids else 0
+    rows, held = sum(found.rows.values()), sum(found.held_rows.values())
+    print(
+        f"{args.folder}: {len(found.documents):,} documents are out: {rows:,} training rows of "
+        f"{sum(found.tokens.values()):,} tokens, {held:,} validation rows; {len(found.shards):,} shards written again\n"
+        f"their texts are still in clean/ and .work/: to keep them out of every later mixture, add "
+        f"{args.folder}/{FOLDER}/ to the file of --exclude and run again"
+    )
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m mixtures.forget",
+        description="Takes documents out of the training and validation shards of a finished run. Only the shards that "
+        "hold them are written again; the manifest says what left and when. An index of mixtures.find is kept up to "
+        "date. Exit status: 0 taken out, 1 no shard holds them, 2 wrong request.",
+    )
+    parser.add_argument("folder", metavar="DIR", help="the output folder of a run")
+    parser.add_argument("--id", action="append", default=[], help="a document's id (may be repeated)")
+    parser.add_argument("--ids", metavar="FILE", help="a file of ids, one per line (mixtures.find --ids-only)")
+    parser.add_argument("--source", help="only documents of this source")
+    parser.add_argument("--why", default="", metavar="TEXT", help="the reason, for the manifest")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(as_command(main))

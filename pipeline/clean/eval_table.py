@@ -1,0 +1,35 @@
+"""Builds the index of the evaluation sets once before the clean phase, as a file that all workers map."""
+
+from __future__ import annotations
+
+from apache_beam.io.filesystems import FileSystems
+
+from mixtures.decontaminate.read_sets import checksum_of
+from mixtures.decontaminate.table import key_of, make_index, write_table
+from pipeline.files.files import delete_tree, exists, join, written_whole
+from pipeline.settings.settings import Settings
+
+
+def eval_table(settings: Settings, work: str) -> str | None:
+    """Returns the path of the index of a run's evaluation sets, built below ``work`` unless it is there already.
+
+    The name has a checksum of the sets' files and settings, so that a changed set gets a new file. Older files are
+    deleted.
+
+    Raises:
+        ValueError: a set cannot be read. The message names it, and the columns that it has.
+    """
+    wanted = settings.decontamination
+    if wanted is None:
+        return None
+    folder = join(work, "decontamination")
+    path = join(folder, f"{key_of(wanted)[:32]}.evals")
+    if exists(path):
+        return path
+    index = make_index(wanted)
+    (older,) = FileSystems.match([join(folder, "*.evals")])
+    for entry in older.metadata_list:
+        delete_tree(entry.path)
+    with written_whole(path) as sink:
+        write_table(index, {one.name: checksum_of(one) for one in wanted.sets}, sink)
+    return path

@@ -1,0 +1,139 @@
+"""Evaluation sets as their authors publish them: addresses, the most bytes, and the columns that hold their texts.
+
+The addresses are those that the sets' own documentation gives. A published file may change, so its checksum is written
+into ``checksums.json`` and into the manifest of every run that uses it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from pipeline.models.fetch import FetchError, Published, fetch
+
+SETS_NAME = "sets.yaml"
+_MB = 1 << 20
+_HUB = "https://huggingface.co/datasets/"
+_RAW = "https://raw.githubusercontent.com/"
+
+
+@dataclass(frozen=True, slots=True)
+class EvalFiles:
+    """A published set."""
+
+    urls: tuple[str, ...]
+    columns: Mapping[str, str]
+    """The settings of ``mixtures.decontaminate.settings.SetSettings`` that name columns."""
+    max_bytes: int = 20 * _MB
+    """The most bytes of a file."""
+    public: tuple[str, ...] = field(default=("passage",))
+    """The parts that the set took from public sources."""
+
+    def files(self, name: str, mirror: str | None) -> list[Published]:
+        """Returns the files of the set, which lie in a folder of its name. Equal names get a number before them."""
+        named = [url.split(_HUB)[-1].split(_RAW)[-1].replace("/", "-") for url in self.urls]
+        return [
+            Published(
+                f"{name}/{file}", f"{mirror.rstrip('/')}/{name}/{file}" if mirror else url, max_bytes=self.max_bytes
+            )
+            for url, file in zip(self.urls, named, strict=True)
+        ]
+
+
+def _arc(kind: str) -> EvalFiles:
+    columns = {"id": "id", "question": "question", "choices": "choices", "answer": "answerKey"}
+    return EvalFiles((f"{_HUB}allenai/ai2_arc/resolve/main/{kind}/test-00000-of-00001.parquet",), columns)
+
+
+EVALS: Mapping[str, EvalFiles] = {
+    "arc_challenge": _arc("ARC-Challenge"),
+    "arc_easy": _arc("ARC-Easy"),
+    "boolq": EvalFiles(
+        (f"{_HUB}google/boolq/resolve/main/data/validation-00000-of-00001.parquet",),
+        {"question": "question", "answer": "answer", "passage": "passage"},
+    ),
+    "gsm8k": EvalFiles(
+        (f"{_RAW}openai/grade-school-math/master/grade_school_math/data/test.jsonl",),
+        {"question": "question", "answer": "answer"},
+    ),
+    "hellaswag": EvalFiles(
+        (f"{_RAW}rowanz/hellaswag/master/data/hellaswag_val.jsonl",),
+        {"id": "ind", "question": "ctx", "choices": "endings", "answer": "label"},
+        max_bytes=40 * _MB,
+    ),
+    "humaneval": EvalFiles(
+        (f"{_RAW}openai/human-eval/master/data/HumanEval.jsonl.gz",),
+        {"id": "task_id", "question": "prompt", "answer": "canonical_solution"},
+    ),
+    "mbpp": EvalFiles(
+        (f"{_RAW}google-research/google-research/master/mbpp/mbpp.jsonl",),
+        {"id": "task_id", "question": "text", "answer": "code"},
+    ),
+    "mmlu": EvalFiles(
+        (f"{_HUB}cais/mmlu/resolve/main/all/test-00000-of-00001.parquet",),
+        {"question": "question", "choices": "choices", "answer": "answer"},
+    ),
+    "truthful_qa": EvalFiles(
+        (f"{_HUB}truthfulqa/truthful_qa/resolve/main/generation/validation-00000-of-00001.parquet",),
+        {"question": "question", "answer": "best_answer"},
+    ),
+}
+"""The sets by their names."""
+
+
+def wanted_evals(names: Sequence[str]) -> list[str]:
+    """Returns the names of the sets that are asked for, in alphabetical order.
+
+    Raises:
+        ValueError: there is no set of a name.
+
+    >>> wanted_evals(["mmlu", "gsm8k"])
+    ['gsm8k', 'mmlu']
+    """
+    unknown = sorted(set(names) - EVALS.keys() - {"all"})
+    if unknown:
+        raise ValueError(f"fetch-evals: there is no {unknown[0]!r}; choose from {', '.join([*EVALS, 'all'])}")
+    return sorted(EVALS) if "all" in names else sorted(set(names))
+
+
+def fetch_evals(
+    names: Sequence[str], folder: Path, mirror: str | None = None, *, say: Callable[[str], None] = print
+) -> Path:
+    """Gets sets into a folder, and writes the file that a configuration names. Returns its path.
+
+    The file lists every published set that the folder has whole, also those of earlier calls.
+
+    Raises:
+        ValueError: there is no set of a name.
+        FetchError: a file could not be got. All others were tried.
+    """
+    failures = []
+    for name in wanted_evals(names):
+        for file in EVALS[name].files(name, mirror):
+            try:
+                fetch(file, folder, say=say)
+            except FetchError as error:
+                failures.append(str(error))
+    path = folder / SETS_NAME
+    listed = [_settings(name) for name in sorted(EVALS) if _is_whole(name, folder)]
+    if listed:
+        temporary = path.with_name(path.name + ".tmp")
+        temporary.write_text(yaml.safe_dump({"sets": listed}, sort_keys=False), "utf-8")
+        os.replace(temporary, path)
+    if failures:
+        raise FetchError("; ".join(failures))
+    return path
+
+
+def _is_whole(name: str, folder: Path) -> bool:
+    return all((folder / file.name).is_file() for file in EVALS[name].files(name, None))
+
+
+def _settings(name: str) -> dict[str, object]:
+    one = EVALS[name]
+    public = {} if one.public == ("passage",) else {"public": list(one.public)}
+    return {"name": name, "path": name, **one.columns, **public}

@@ -1,0 +1,128 @@
+"""Makes a page per evaluation set: its items that were found, with both texts side by side, and those that were not.
+
+The pages are read from ``decontamination/``. They hold a bounded part of it: the 300 items with the most hits, three
+hits of each, and the ids of 2,000 other items. All rows are in the tables.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jinja2
+import pyarrow.parquet as pq
+from apache_beam.io.filesystems import FileSystems
+from markupsafe import Markup
+
+from pipeline.files.files import delete_tree, exists, join, open_file, read_bytes, write_bytes
+from pipeline.output.paths import Layout
+
+MAX_ITEMS, MAX_HITS_PER_ITEM, MAX_OTHERS = 300, 3, 2000
+_CONTEXT_CHARS = 80
+"""The characters of an excerpt before the span (``filters.decontaminate.step``)."""
+_STATES = {
+    "findable": "searched for and not found",
+    "needs_answer": "short: searched for together with their answer, and not found",
+    "too_short": "not searched for, because they have too few words, or are short and have no answer",
+    "too_common": "not searched for, because their words are too common",
+}
+
+
+@dataclass(slots=True)
+class _SetRows:
+    """What a page shows of a set."""
+
+    found: list[tuple[int, str, dict[str, Any]]] = field(default_factory=list)
+    """A heap: the items with the most hits."""
+    others: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    """Ids of the items that were not found, by state."""
+    num_others: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    hits: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
+
+
+def searched_sets(layout: Layout) -> list[dict[str, Any]]:
+    """Returns what the summary says of each set, with the name of its page; nothing if no set was searched for."""
+    path = join(layout.decontamination, "summary.json")
+    if not exists(path):
+        return []
+    sets = json.loads(read_bytes(path))["sets"]
+    return [{**one, "page": f"evaluation-set-{number:03}.html"} for number, one in enumerate(sets)]
+
+
+def write_set_pages(layout: Layout) -> None:
+    """Writes a page per set beside the report, and deletes those of an earlier report."""
+    folder = layout.report.rsplit("/", 1)[0]
+    (earlier,) = FileSystems.match([join(folder, "evaluation-set-*.html")])
+    for entry in earlier.metadata_list:
+        delete_tree(entry.path)
+    sets = searched_sets(layout)
+    if not sets:
+        return
+    rows = _read(layout)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("pipeline.report"), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    assert environment.loader is not None
+    style = Markup(environment.loader.get_source(environment, "report.css")[0])
+    for one in sets:
+        page = _page(one, rows[one["name"]])
+        html = environment.get_template("evaluation_set.html").render(set=one, page=page, style=style)
+        write_bytes(join(folder, one["page"]), html.encode("utf-8", "replace"))
+
+
+def _read(layout: Layout) -> dict[str, _SetRows]:
+    rows: dict[str, _SetRows] = defaultdict(_SetRows)
+    for item in _rows(join(layout.decontamination, "items.parquet")):
+        of_set = rows[item["set"]]
+        if item["hits"]:
+            heapq.heappush(of_set.found, (item["hits"], item["item"], item))
+            if len(of_set.found) > MAX_ITEMS:
+                heapq.heappop(of_set.found)
+        else:
+            of_set.num_others[item["state"]] += 1
+            if of_set.num_others[item["state"]] <= MAX_OTHERS:
+                of_set.others[item["state"]].append(item["item"])
+    shown = {name: {item for _, item, _ in of_set.found} for name, of_set in rows.items()}
+    (files,) = FileSystems.match([join(layout.decontamination, "hits-*.parquet")])
+    for path in sorted(entry.path for entry in files.metadata_list):
+        for hit in _rows(path):
+            if hit["item"] in shown.get(hit["set"], ()):
+                best = [*rows[hit["set"]].hits[hit["item"]], hit]
+                rows[hit["set"]].hits[hit["item"]] = sorted(best, key=_rank)[:MAX_HITS_PER_ITEM]
+    return rows
+
+
+def _rows(path: str) -> Iterator[dict[str, Any]]:
+    with open_file(path) as file:
+        for batch in pq.ParquetFile(file).iter_batches(batch_size=1024):
+            yield from batch.to_pylist()
+
+
+def _rank(hit: Mapping[str, Any]) -> tuple[Any, ...]:
+    return -max(hit["question_score"], hit["passage_score"]), hit["source"], hit["id"], hit["start_char"]
+
+
+def _page(one: Mapping[str, Any], rows: _SetRows) -> dict[str, Any]:
+    found = sorted(rows.found, key=lambda entry: (-entry[0], entry[1]))
+    return {
+        "items": [{**item, "shown": [_shown(hit) for hit in rows.hits.get(name, [])]} for _, name, item in found],
+        "num_more": one["items_found"] - len(found),
+        "others": [
+            {"title": title, "ids": rows.others[state], "number": rows.num_others[state]}
+            for state, title in _STATES.items()
+            if rows.num_others.get(state)
+        ],
+    }
+
+
+def _shown(hit: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a hit with its excerpt in three parts: before the span, the span, and after it."""
+    text = hit["excerpt"]
+    start = min(hit["start_char"], _CONTEXT_CHARS)
+    end = start + hit["end_char"] - hit["start_char"]
+    return {**hit, "before": text[:start], "span": text[start:end], "after": text[end:]}

@@ -1,0 +1,56 @@
+"""The sources of a run: those in code, and those that its configuration file declares."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.sources import SOURCES
+from pipeline.sources.all_steps import steps_named
+from pipeline.sources.corpora.declare import corpus_source
+from pipeline.sources.source import Source
+
+
+def all_sources(corpora: Mapping[str, Any]) -> dict[str, Source]:
+    """Returns the sources in code, and then those declared, in the order of their declarations.
+
+    Raises:
+        ValueError: a declaration is wrong, or its name is that of a source in code.
+
+    >>> list(all_sources({"mine": {"files": "mine/*.jsonl"}}))[-2:]
+    ['stack_exchange', 'mine']
+    """
+    taken = next((name for name in corpora if name in SOURCES), None)
+    if taken is not None:
+        raise ValueError(f"corpora.{taken}: {taken} is a source already; choose another name")
+    return {**SOURCES, **{name: corpus_source(name, one) for name, one in corpora.items()}}
+
+
+def with_steps(source: Source, given: Any) -> Source:
+    """Returns the source with another list of steps: its own by their names, and any filter or dedup.
+
+    Raises:
+        ValueError: the list is wrong, or lacks ``duplicate_id``.
+
+    >>> from pipeline.sources import SOURCES
+    >>> [step.NAME for step in with_steps(SOURCES["books"], ["duplicate_id", "gutenberg"]).steps]
+    ['duplicate_id', 'gutenberg']
+    """
+    where = f"sources.{source.name}.steps"
+    steps = steps_named(where, given, {step.NAME: step for step in source.steps})
+    if all(step.NAME != "duplicate_id" for step in steps):
+        raise ValueError(f"{where} lacks duplicate_id: every later stage relies on unique ids")
+    return dataclasses.replace(source, steps=steps, declared={**(source.declared or {}), "steps": given})
+
+
+def source_of_output(name: str, declared: Mapping[str, Any] | None) -> Source | None:
+    """Returns the source that a run had, by what it noted down; None if this version has no source of this name.
+
+    Raises:
+        ValueError: what was noted down is of another version.
+    """
+    source = SOURCES.get(name)
+    if source is None:
+        return None if declared is None else corpus_source(name, declared)
+    return with_steps(source, declared["steps"]) if declared and "steps" in declared else source

@@ -1,0 +1,96 @@
+"""All steps that there are, by name: a configuration file makes a source's list of steps of them.
+
+::
+
+    steps: [min_length: {min_chars: 200}, gopher_quality, exact_dedup: {key: url}, line_dedup, near_dedup]
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from filters.rule_sets.fineweb import FineWebQuality
+from filters.rule_sets.gopher import GopherQuality, GopherRepetition
+from filters.step import Step
+from filters.url_lists import UrlList
+from mixtures.from_yaml import with_settings
+from pipeline.sources import SOURCES
+from pipeline.sources.dedup_steps import DedupStep, ExactDedup, LineDedup
+from pipeline.sources.min_hash_step import OPTIONAL_STEPS
+from pipeline.sources.source import AnyStep
+
+EXACT = "exact_dedup"
+UNPLACED: tuple[Step, ...] = (GopherQuality(), GopherRepetition(), FineWebQuality(), UrlList())
+"""Filters that no source in code has among its steps."""
+
+
+def _all_filters() -> dict[str, Step]:
+    found = {step.NAME: type(step)() for source in SOURCES.values() for step in source.steps if isinstance(step, Step)}
+    return found | {step.NAME: step for step in UNPLACED}
+
+
+FILTERS: Mapping[str, Step] = _all_filters()
+"""Every filter with its defaults, by name."""
+DEDUPS: Mapping[str, DedupStep] = {
+    "line_dedup": LineDedup(rule="Removes lines that several documents share."),
+    **OPTIONAL_STEPS,
+}
+"""The dedups that need no setting; :data:`EXACT` needs a ``key``."""
+
+
+def steps_named(where: str, given: Any, own: Mapping[str, AnyStep]) -> tuple[AnyStep, ...]:
+    """Returns the steps that a list names, each with its settings.
+
+    Args:
+        where: the name of the list in messages.
+        own: steps that the list can name besides :data:`FILTERS` and the dedups; they come first.
+
+    Raises:
+        ValueError: a name or a setting is not known, or a name is there twice.
+
+    >>> [step.NAME for step in steps_named("steps", ["language", {"exact_dedup": {"key": "url"}}], {})]
+    ['language', 'duplicate_url']
+    """
+    if not isinstance(given, list):
+        raise ValueError(f"{where} must be a list of steps, not {given!r}")
+    steps = tuple(_step(f"{where}[{number}]", one, own) for number, one in enumerate(given))
+    names = [step.NAME for step in steps]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{where} has {twice} twice: a step is counted by its name")
+    return steps
+
+
+def _step(where: str, given: Any, own: Mapping[str, AnyStep]) -> AnyStep:
+    name, settings = _name_and_settings(where, given)
+    if name == EXACT:
+        return _exact(f"{where}.{name}", settings)
+    step: AnyStep | None = own.get(name) or FILTERS.get(name) or DEDUPS.get(name)
+    if step is None:
+        known = sorted({*own, *FILTERS, *DEDUPS, EXACT})
+        close = difflib.get_close_matches(name, known, 1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise ValueError(f"{where}: {name!r} is not a step{hint} (there are: {', '.join(known)})")
+    return with_settings(step, settings, f"{where}.{name}", fixed=DedupStep.FIXED) if settings else step
+
+
+def _name_and_settings(where: str, given: Any) -> tuple[str, Mapping[str, Any]]:
+    if isinstance(given, str):
+        return given, {}
+    if isinstance(given, Mapping) and len(given) == 1:
+        ((name, settings),) = given.items()
+        if settings is None or isinstance(settings, Mapping):
+            return str(name), settings or {}
+    raise ValueError(f"{where} must be the name of a step, or its name with settings: NAME: {{SETTING: VALUE}}, "
+                     f"not {given!r}")  # fmt: skip
+
+
+def _exact(where: str, settings: Mapping[str, Any]) -> ExactDedup:
+    key = settings.get("key")
+    if not isinstance(key, str) or not key:
+        raise ValueError(f"{where} needs a key: the column by which documents are equal, such as {{key: url}}")
+    name = f"duplicate_{key.strip('_')}"
+    step = ExactDedup(NAME=name, reason=name, key=key, rule=f"Keeps one of all documents with an equal {key}.")
+    return with_settings(step, settings, where, fixed=DedupStep.FIXED)

@@ -1,0 +1,161 @@
+"""The rows of files of any form, one after another, with the place of each for messages.
+
+A damaged file is rejected from the damage on. Parquet and Arrow have no marks to go on from.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.sources.corpora.columns import stored_path
+from pipeline.sources.formats.json_lines import Row, read_json_lines
+from pipeline.sources.source import Opener, Rejected, Unit
+
+JSON, PARQUET, ARROW = "json", "parquet", "arrow"
+_JSON_NAMES = tuple(
+    f".{name}{packed}" for name in ("jsonl", "json", "ndjson") for packed in ("", ".gz", ".zst", ".zstd")
+)
+ENDINGS = {JSON: _JSON_NAMES, PARQUET: (".parquet", ".pq"), ARROW: (".arrow", ".feather", ".ipc")}
+"""The endings by which a file's form is told, if the declaration does not name one."""
+_NO_CORPUS = frozenset({"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"})
+"""Files about the data in folders that Hugging Face's ``datasets`` writes."""
+_CACHE = "cache-"
+"""Beginning of the names of files that ``datasets`` keeps beside the data, with the same rows once more."""
+_ROWS_AT_A_TIME = 64
+_ARROW_FILE_MAGIC = b"ARROW1"
+_DAMAGE = (pa.ArrowException, OSError, EOFError)
+
+
+def form_of(path: str) -> str | None:
+    """Returns the form of a file by its name; None for other files.
+
+    >>> form_of("a/part.jsonl.zst"), form_of("A.PARQUET"), form_of("a.txt"), form_of("ds/state.json")
+    ('json', 'parquet', None, None)
+    """
+    name = posixpath.basename(path).lower()
+    if name in _NO_CORPUS or (name.startswith(_CACHE) and name.endswith(ENDINGS[ARROW])):
+        return None
+    return next((form for form, endings in ENDINGS.items() if name.endswith(endings)), None)
+
+
+def read_rows(unit: Unit, paths: Sequence[str], open_file: Opener) -> Iterator[tuple[str, Row] | Rejected]:
+    """Yields each row of a unit with its place (``FILE:LINE`` or ``FILE#row N``).
+
+    Args:
+        paths: the paths that are read; other columns of a Parquet file are left on disk.
+    """
+    if unit.kind == JSON:
+        yield from read_json_lines(unit.path, open_file, location=unit.location)
+        return
+    with open_file(unit.path) as file:
+        yield from _parquet_rows(file, unit, paths) if unit.kind == PARQUET else _arrow_rows(file, unit)
+
+
+def schema_of(path: str, form: str, open_file: Opener) -> pa.Schema | None:
+    """Returns the schema of a Parquet or Arrow file; None if it is damaged, which reading reports."""
+    with open_file(path) as file:
+        try:
+            if form == PARQUET:
+                return pq.ParquetFile(file).schema_arrow
+            if file.read(len(_ARROW_FILE_MAGIC)) == _ARROW_FILE_MAGIC:
+                return pa.ipc.open_file(file).schema
+            file.seek(0)
+            return pa.ipc.open_stream(file).schema
+        except _DAMAGE:
+            return None
+
+
+def row_group_units(file: Unit, num_bytes: int, open_file: Opener) -> list[Unit]:
+    """Splits a large Parquet file into units of row groups, ``start`` to ``end``, of about ``num_bytes``."""
+    with open_file(file.path) as opened:
+        try:
+            metadata = pq.ParquetFile(opened).metadata
+        except _DAMAGE:
+            return [file]
+        sizes = [_group_bytes(metadata.row_group(number)) for number in range(metadata.num_row_groups)]
+    units: list[Unit] = []
+    start = held = 0
+    for number, size in enumerate(sizes, start=1):
+        held += size
+        if held >= num_bytes or number == len(sizes):
+            units.append(Unit(path=file.path, num_bytes=held, kind=file.kind, start=start, end=number))
+            start, held = number, 0
+    return units or [file]
+
+
+def _group_bytes(group: Any) -> int:
+    return sum(group.column(number).total_compressed_size for number in range(group.num_columns))
+
+
+def _parquet_rows(file: BinaryIO, unit: Unit, paths: Sequence[str]) -> Iterator[tuple[str, Row] | Rejected]:
+    try:
+        parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20, page_checksum_verification=True)
+        columns = list(dict.fromkeys(stored_path(parquet.schema_arrow, path) for path in paths))
+    except _DAMAGE as error:
+        yield _damaged(unit, "damaged_parquet", error)
+        return
+    sizes = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
+    end = len(sizes) if unit.end is None else unit.end
+    for group in range(unit.start, end):
+        number = sum(sizes[:group])
+        try:
+            for batch in parquet.iter_batches(_ROWS_AT_A_TIME, row_groups=[group], columns=columns):
+                yield from _rows_of(batch, unit, number)
+                number += batch.num_rows
+        except _DAMAGE as error:
+            # The other groups are read; the file counts as damaged once for each that is not.
+            detail = f"row group {group} from row {number + 1}: {error}"
+            yield Rejected(location=unit.location, reason="damaged_parquet", detail=detail[:300])
+
+
+def _arrow_rows(file: BinaryIO, unit: Unit) -> Iterator[tuple[str, Row] | Rejected]:
+    """Reads the file format or the stream format (``datasets`` writes the latter). Holds one batch of the file."""
+    number = 0
+    try:
+        for batch in _arrow_batches(file):
+            for start in range(0, batch.num_rows, _ROWS_AT_A_TIME):
+                yield from _rows_of(batch.slice(start, _ROWS_AT_A_TIME), unit, number + start)
+            number += batch.num_rows
+    except _DAMAGE as error:
+        yield _damaged(unit, "damaged_arrow", error)
+
+
+def _arrow_batches(file: BinaryIO) -> Iterator[pa.RecordBatch]:
+    if file.read(len(_ARROW_FILE_MAGIC)) == _ARROW_FILE_MAGIC:
+        reader = pa.ipc.open_file(file)
+        for index in range(reader.num_record_batches):
+            yield reader.get_batch(index)
+    else:
+        file.seek(0)
+        yield from pa.ipc.open_stream(file)
+
+
+def _rows_of(batch: pa.RecordBatch, unit: Unit, first: int) -> Iterator[tuple[str, Row] | Rejected]:
+    """Yields the rows of a batch. Strings that are not UTF-8, which the format forbids, cost their own row alone."""
+    try:
+        batch.validate(full=True)
+        rows: list[Row] | None = batch.to_pylist()
+    except (pa.ArrowInvalid, UnicodeDecodeError, ValueError, OverflowError):
+        rows = None
+    for index in range(batch.num_rows):
+        where = f"{unit.location}#row {first + index + 1}"
+        if rows is not None:
+            yield where, rows[index]
+            continue
+        try:
+            (row,) = batch.slice(index, 1).to_pylist()
+        except UnicodeDecodeError as error:
+            yield Rejected(location=where, reason="not_utf8", detail=f"byte {error.start} of a string")
+        except (ValueError, OverflowError) as error:  # a date that Python cannot hold
+            yield Rejected(location=where, reason="wrong_type", detail=str(error)[:300])
+        else:
+            yield where, row
+
+
+def _damaged(unit: Unit, reason: str, error: BaseException) -> Rejected:
+    return Rejected(location=unit.location, reason=reason, detail=str(error)[:300], is_whole_file=True)

@@ -1,0 +1,140 @@
+"""Tests how items of evaluation sets are found: what makes no difference, what does, and what cannot be found."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from filters.decontaminate.build import build_index
+from filters.decontaminate.index import STATES, Index
+from filters.decontaminate.items import EvalSet, Item, SetRules
+from filters.decontaminate.match import Found, find
+from filters.decontaminate.step import Decontaminate
+
+BOLTS = Item(
+    id="bolts",
+    question="A robe takes two bolts of blue fiber and half that much white fiber, says the tailor's ledger. How many "
+    "bolts of cloth in total does the robe take?",
+    answer="three bolts",
+)
+HAMLET = Item(id="hamlet", question="Who wrote Hamlet?", answer="William Shakespeare")
+CLEAN = "The harbour was quiet that evening, and the fishermen mended their nets beside the old customs house. " * 3
+
+
+def index_of(*items: Item, **rules: object) -> Index:
+    return build_index([EvalSet(SetRules(name="mine", **rules), items)])  # type: ignore[arg-type]
+
+
+def found_in(text: str, *items: Item) -> list[Found]:
+    return find(index_of(*items), [CLEAN, text, CLEAN])
+
+
+@pytest.mark.parametrize(
+    "disturbed",
+    [
+        BOLTS.question,
+        BOLTS.question.upper(),
+        BOLTS.question.replace(" ", "\n"),
+        BOLTS.question.replace(" ", "\u00a0\u2003"),
+        BOLTS.question.replace("'", "&#39;").replace(" ", "&nbsp;"),
+        "\u201c" + BOLTS.question.replace(",", "\u2014") + "\u201d",
+        "> " + BOLTS.question.replace(". ", ".\n> "),
+        BOLTS.question + "\n(A) two\n(B) three bolts",
+        BOLTS.question.replace("ledger", "notebook"),
+    ],
+)
+def test_what_makes_no_difference(disturbed: str) -> None:
+    (hit,) = found_in(CLEAN + disturbed + CLEAN, BOLTS)
+    assert hit.document == 1
+    assert hit.is_whole
+
+
+def test_every_place_in_a_document_is_looked_at() -> None:
+    eight = Item(id="8", question="tailor ledger robe fiber harbour customs fishermen nets")
+    for before in range(7):
+        assert len(found_in("word " * before + eight.question, eight)) == 1, before
+
+
+def test_the_span_is_the_place_in_the_text() -> None:
+    (hit,) = found_in("é\u0301 中 " + BOLTS.question + " end", BOLTS)
+    assert ("é\u0301 中 " + BOLTS.question)[hit.start_char : hit.end_char] == BOLTS.question.rstrip("?")
+
+
+def test_clean_text_and_another_question_are_not_found() -> None:
+    assert not found_in(CLEAN, BOLTS)
+    assert not found_in(CLEAN + "How many bolts in total does it take to hold a wheel of this kind?", BOLTS)
+
+
+def test_a_short_question_needs_its_answer_near() -> None:
+    assert len(found_in("Who wrote Hamlet? William Shakespeare did.", HAMLET)) == 1
+    assert not found_in("Who wrote Hamlet? Nobody knows.", HAMLET)
+    assert not found_in("Who wrote Hamlet? " + CLEAN * 3 + "William Shakespeare", HAMLET)
+
+
+@pytest.mark.parametrize(
+    ("item", "state"),
+    [
+        (Item(id="1", question="Why?", answer="gravity pulls"), "too_short"),
+        (Item(id="2", question="What is the answer?", answer="42"), "too_common"),
+        (Item(id="3", question="Who wrote Hamlet?"), "too_short"),
+        (HAMLET, "needs_answer"),
+        (BOLTS, "findable"),
+        (Item(id="4", question="Сколько метров ткани нужно портному на пять тёплых зимних пальто?"), "findable"),
+        (Item(id="5", question="中国的首都是哪个城市", answer="北京"), "needs_answer"),
+    ],
+)
+def test_how_an_item_can_be_found(item: Item, state: str) -> None:
+    assert [STATES[s] for s in index_of(item).piece_states] == [state]
+
+
+def test_a_final_sigma_is_a_sigma() -> None:
+    item = Item(id="g", question="Πόσους τόνους καλαμπόκι μετέφεραν οι φορτηγίδες στους δύο μεγαλύτερους λιμένες;")
+    assert len(found_in(item.question.upper(), item)) == 1
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_other_scripts_are_found(number: int) -> None:
+    item = [
+        Item(id="4", question="Сколько метров ткани нужно портному на пять тёплых зимних пальто?"),
+        Item(id="5", question="中国的首都是哪个城市", answer="北京"),
+    ][number]
+    assert len(found_in(f"{CLEAN}{item.question.upper()} {item.answer}", item)) == 1
+
+
+def test_a_set_without_items_finds_nothing() -> None:
+    index = index_of()
+    assert (index.num_items, index.num_pieces, find(index, [CLEAN, ""])) == (0, 0, [])
+
+
+def test_a_document_is_judged_without_regard_to_the_others() -> None:
+    index = index_of(BOLTS, HAMLET)
+    texts = [CLEAN, BOLTS.question, "", "Who wrote Hamlet? William Shakespeare", CLEAN + BOLTS.question]
+    alone = [[(h.piece, h.start_char, h.score) for h in find(index, [text])] for text in texts]
+    together = find(index, texts)
+    assert alone == [[(h.piece, h.start_char, h.score) for h in together if h.document == i] for i in range(5)]
+    assert [len(hits) for hits in alone] == [0, 1, 0, 1, 1]
+
+
+def _apply(index: Index, text: str) -> tuple[str | None, str, list[dict[str, object]]]:
+    batch = pa.record_batch({"id": ["a"], "source": ["books"], "text": [text]})
+    outcome = Decontaminate().apply(batch, {"decontamination": index})
+    rows = outcome.evidence.to_pylist() if outcome.evidence is not None else []
+    after = outcome.columns["text"][0].as_py() if "text" in outcome.columns else text
+    return outcome.verdict[0].as_py(), after, rows
+
+
+def test_the_three_actions() -> None:
+    text = f"First paragraph.\n\n{BOLTS.question}\n\nLast paragraph."
+    verdict, after, rows = _apply(index_of(BOLTS), text)
+    assert (verdict, after, rows[0]["set"], rows[0]["item"]) == ("contamination", text, "mine", "bolts")
+    assert _apply(index_of(BOLTS, action="cut"), text)[:2] == (None, "First paragraph.\n\nLast paragraph.")
+    assert _apply(index_of(BOLTS, action="cut"), BOLTS.question)[0] == "nothing_left"
+    verdict, after, rows = _apply(index_of(BOLTS, action="mark"), text)
+    assert (verdict, after, rows[0]["action"]) == (None, text, "mark")
+
+
+def test_a_passage_from_a_public_source_is_reported_and_kept() -> None:
+    item = Item(id="p", passage=CLEAN)
+    verdict, _, rows = _apply(index_of(item), "Chapter 1. " + CLEAN)
+    assert (verdict, rows[0]["class"], rows[0]["action"]) == (None, "public_passage", "mark")
+    assert _apply(index_of(item, public_action="drop"), CLEAN)[0] == "public_passage"

@@ -1,0 +1,208 @@
+"""Finding strings, ids and urls with the index: the hits of a full scan, and clear words where there is no index."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mixtures.find.__main__ import main
+from mixtures.find.grams import GRAIN_BYTES, minima
+from mixtures.find.index import MAX_SHARE
+from mixtures.find.postings import encode, encoded_bytes
+from mixtures.find.search import Finder, Hit, make_indexes
+from tokenizer.encode import Encoder
+
+Rows = list[tuple[str, str, int, list[int]]]
+NUM_STRINGS = 200
+
+
+@pytest.fixture(scope="module")
+def indexed(tmp_path_factory: pytest.TempPathFactory, rows: Rows, make_output: Callable[[Path, Rows], Path]) -> Path:
+    folder = make_output(tmp_path_factory.mktemp("find") / "out", rows)
+    assert len(make_indexes(folder)) == 6
+    return folder
+
+
+def places(hits: list[Hit]) -> list[tuple[str, int]]:
+    return [(hit.shard, hit.row) for hit in hits]
+
+
+def test_the_hits_are_those_of_a_full_scan(indexed: Path, rows: Rows, encoder: Encoder) -> None:
+    finder = Finder(indexed)
+    generator = np.random.default_rng(2)
+    scanned = {(hit.shard, hit.row): hit.text for hit in finder.scan(" ")}
+    assert len(scanned) > len(rows) - 5
+    num_hits = 0
+    for _ in range(NUM_STRINGS):
+        text = encoder.decode(rows[int(generator.integers(len(rows)))][3])
+        size = int(generator.choice([GRAIN_BYTES, 25, 40, 200]))
+        begin = int(generator.integers(max(1, len(text) - size)))
+        wanted = text[begin : begin + size]
+        if len(wanted.encode()) < GRAIN_BYTES:
+            continue
+        found = list(finder.text(wanted))
+        assert places(found) == [place for place, whole in scanned.items() if whole is not None and wanted in whole]
+        num_hits += len(found)
+    assert num_hits > NUM_STRINGS
+
+
+def test_a_string_that_is_nowhere_has_no_hits(indexed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(indexed), "this string of letters is in no document at all"]) == 1
+    assert "no row" in capsys.readouterr().err
+
+
+def test_validation_rows_are_found_too(indexed: Path) -> None:
+    (hit,) = Finder(indexed).ids([("c4", "held 2")])
+    assert hit.shard == "validation/c4-00000-of-00001.arrow"
+    assert [one.doc_id for one in Finder(indexed).scan("Held out, number 2.")] == ["held 2"]
+
+
+def test_ids_are_found_in_every_epoch(indexed: Path, rows: Rows) -> None:
+    finder = Finder(indexed)
+    for source, doc_id, _, _ in rows[::7]:
+        hits = list(finder.ids([(None, doc_id)]))
+        assert len(hits) == sum(one[1] == doc_id for one in rows)
+        assert {(hit.source, hit.doc_id) for hit in hits} == {(source, doc_id)}
+    assert list(finder.ids([(None, "no such id")])) == []
+    assert list(finder.ids([("absent", rows[0][1])])) == []
+
+
+def test_urls_are_looked_up_in_the_clean_documents(
+    output: Path, rows: Rows, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_indexes(output)
+    assert main([str(output), "--url", "https://example.com/1"]) == 2
+    assert "holds no clean documents" in capsys.readouterr().err
+    names = [doc_id for source, doc_id, epoch, _ in rows if source == "c4" and not epoch]
+    (output / "clean/c4").mkdir(parents=True)
+    urls = [f"https://example.com/{i}" for i in range(len(names))]
+    pq.write_table(pa.table({"id": names, "url": urls}), output / "clean/c4/part-00000-of-00001.parquet")
+    assert main([str(output), "--url", "https://example.com/1", "--ids-only"]) == 0
+    assert capsys.readouterr().out.split("\n")[0] == names[1]
+
+
+def test_the_index_is_small_and_made_alike_by_any_number_of_workers(output: Path, rows: Rows) -> None:
+    shards = sum(path.stat().st_size for path in output.rglob("*.arrow"))
+    made = {path: path.read_bytes() for path in make_indexes(output)}
+    assert 0 < sum(map(len, made.values())) <= MAX_SHARE * shards
+    for path in made:
+        path.unlink()
+    assert {path: path.read_bytes() for path in make_indexes(output, num_workers=2)} == made
+    assert make_indexes(output, num_workers=2) == []
+
+
+def test_an_absent_or_older_index_is_refused_in_one_line(
+    output: Path, rows: Rows, make_output: Callable[[Path, Rows], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = "a string that is long enough"
+    assert main([str(output), wanted]) == 2
+    assert "has no index" in capsys.readouterr().err
+    make_indexes(output)
+    other = make_output(output.parent / "other", rows[::-1])
+    for path in sorted((other / "shards").iterdir()):
+        path.replace(output / "shards" / path.name)
+    (other / "manifest.json").replace(output / "manifest.json")
+    assert main([str(output), wanted]) == 2
+    error = capsys.readouterr().err
+    assert "is of another shards/train-00000-of-00005.arrow than lies there now" in error
+    assert error.count("\n") == 1
+    assert main([str(output), "--make-index"]) == 0
+    assert "5 of 6 indexes made" in capsys.readouterr().out
+
+
+def test_a_short_string_is_told_and_can_be_scanned_for(indexed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(indexed), "number 2."]) == 2
+    assert "9 bytes: the index finds strings of at least 20" in capsys.readouterr().err
+    assert main([str(indexed), "number 2.", "--scan"]) == 0
+    assert "held 2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        ([], "give one of"),
+        (["a string that is long enough", "--id", "x"], "give one of"),
+        (["a string that is long enough", "-n", "-1"], "-n -1 is negative"),
+        (["", "--scan"], "an empty string"),
+    ],
+)
+def test_a_wrong_request_is_one_line(
+    indexed: Path, args: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(indexed), *args]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_a_damaged_index_is_named(output: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = make_indexes(output)[0]
+    path.write_bytes(path.read_bytes()[:-1])
+    assert main([str(output), "a string that is long enough"]) == 2
+    assert f"{path} is damaged" in capsys.readouterr().err
+    assert len(make_indexes(output)) == 1
+
+
+def test_a_string_is_found_within_a_tenth_of_a_second(indexed: Path, rows: Rows, encoder: Encoder) -> None:
+    wanted = encoder.decode(rows[3][3])[100:160]
+    finder = Finder(indexed)
+    finder.encoder()
+    begun = time.process_time()
+    assert list(finder.text(wanted))
+    assert time.process_time() - begun < 0.1
+
+
+@given(st.binary(max_size=300), st.integers(0, 300), st.integers(0, 300))
+def test_a_piece_of_a_text_has_pieces_of_its_sample(data: bytes, begin: int, end: int) -> None:
+    part = minima(data[begin:end])
+    assert set(part.tolist()) <= set(minima(data).tolist())
+    assert (len(part) > 0) == (len(data[begin:end]) >= GRAIN_BYTES)
+
+
+def test_the_sample_does_not_depend_on_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = np.random.default_rng(1).integers(0, 255, 5_000, dtype=np.uint8).tobytes()
+    whole = minima(data).tolist()
+    monkeypatch.setattr("mixtures.find.grams._CHUNK_BYTES", 97)
+    assert minima(data).tolist() == whole
+
+
+@given(st.sets(st.integers(0, 5_000), max_size=400), st.integers(0, 5_001), st.integers(0, 5_001))
+def test_numbers_are_given_back(numbers: set[int], begin: int, end: int) -> None:
+    made = encode(np.array(sorted(numbers), np.int64), 5_001)
+    assert made.between(begin, end).tolist() == sorted(n for n in numbers if begin <= n < end)
+    assert made.low.nbytes + made.high.nbytes + made.samples.nbytes <= encoded_bytes(len(numbers), 5_001)
+
+
+@pytest.mark.parametrize("limit", [1_000, 100_000_000])
+def test_many_numbers_are_given_back(limit: int) -> None:
+    generator = np.random.default_rng(3)
+    numbers = np.unique(np.concatenate([generator.integers(0, limit, 30_000), np.arange(limit // 2, limit // 2 + 400)]))
+    made = encode(numbers, limit)
+    assert made.between(0, limit).tolist() == numbers.tolist()
+    for begin in generator.integers(0, limit, 300).tolist():
+        end = min(limit, begin + int(generator.integers(1, limit // 20)))
+        assert made.between(begin, end).tolist() == numbers[(numbers >= begin) & (numbers < end)].tolist()
+
+
+def test_hits_are_listed_up_to_a_number(indexed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(indexed), " the ", "--scan", "-n", "2"]) == 0
+    said = capsys.readouterr()
+    assert said.out.count("\n") == 2
+    assert "there may be more" in said.err
+
+
+def test_another_tokenizer_is_refused(output: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = json.loads((output / "manifest.json").read_text())
+    manifest["tokenizer"]["sha256"] = "0" * 64
+    (output / "manifest.json").write_text(json.dumps(manifest))
+    assert main([str(output), "x", "--scan"]) == 2
+    assert "is not the tokenizer that made the shards" in capsys.readouterr().err

@@ -1,0 +1,187 @@
+"""Taking documents out of finished shards: what stays is as it was, and the manifest says what left."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import mixtures.forget
+from mixtures.find.search import Finder, make_indexes
+from mixtures.forget import finish, forget, main
+from mixtures.inspect.documents import Wanted, documents
+from mixtures.loader import Loader, LoaderSettings
+from mixtures.manifest import had_fingerprint, read_manifest
+from mixtures.verify import verify
+from tokenizer.encode import Encoder
+
+Rows = list[tuple[str, str, int, list[int]]]
+WHEN = "2026-11-29T09:00:00+00:00"
+SETTINGS = LoaderSettings(seq_len=64, batch_size=2)
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def rows_of(folder: Path, encoder: Encoder) -> dict[str, list[tuple[str, str, int | None, str]]]:
+    plain = Encoder.load(encoder.model, bos=False, eos=False)
+    return {
+        path.name: [(one.source, one.doc_id, one.epoch, one.text) for one in documents(path, plain, Wanted())]
+        for path in sorted(folder.rglob("*.arrow"))
+    }
+
+
+def test_only_what_left_is_gone(output: Path, rows: Rows, encoder: Encoder) -> None:
+    source, doc_id = next((source, name) for source, name, epoch, _ in rows if epoch)
+    before, files = rows_of(output, encoder), files_of(output)
+    state = Loader(output, SETTINGS).state_after(3)
+    old = read_manifest(output)
+    found = forget(output, [doc_id, "held 1", "no such id"], when=WHEN, why="asked for")
+    assert found.documents == {(source, doc_id), ("c4", "held 1")}
+    after = rows_of(output, encoder)
+    assert after == {name: [row for row in one if row[1] not in (doc_id, "held 1")] for name, one in before.items()}
+    touched = {path for path in found.shards if path.startswith("shards/")}
+    assert 1 <= len(touched) <= 2
+    changed = {name for name, data in files_of(output).items() if files.get(name) != data}
+    assert changed == {*found.shards, "manifest.json", "forgotten/00001.txt"}
+    manifest = read_manifest(output)
+    (entry,) = manifest["forgotten"]
+    gone = [len(ids) for _, name, _, ids in rows if name == doc_id]
+    assert (entry["when"], entry["why"], entry["documents"]) == (WHEN, "asked for", 2)
+    assert (entry["rows"], entry["tokens"]) == ({source: len(gone)}, {source: sum(gone)})
+    assert entry["validation_rows"] == {"c4": 1}
+    ids = (output / entry["ids"]).read_bytes()
+    assert ids == b"".join(f"{name}\n".encode() for name in sorted([doc_id, "held 1"]))
+    assert hashlib.sha256(ids).hexdigest() == entry["ids_sha256"]
+    assert manifest["tokens"] == old["tokens"] - sum(gone)
+    assert list(verify(output)) == []
+    assert had_fingerprint(manifest, old["fingerprint"])
+    assert manifest["fingerprint"] != old["fingerprint"]
+    loader = Loader(output, SETTINGS)
+    assert sum(batch.input_ids.size for batch in loader) > 0
+    with pytest.raises(ValueError, match="of other data"):
+        loader.load_state_dict(state)
+
+
+def test_a_shard_equals_one_that_never_held_the_document(
+    output: Path, rows: Rows, make_output: Callable[[Path, Rows], Path], encoder: Encoder
+) -> None:
+    doc_id = rows[0][1]
+    forget(output, [doc_id], when=WHEN)
+    kept = rows_of(output, encoder)["train-00000-of-00005.arrow"]
+    assert kept
+    assert len(kept) == sum(name != doc_id for _, name, _, _ in rows[0::5])
+    again = output.parent / "again"
+    again.mkdir()
+    info = mixtures.forget.shard_infos(read_manifest(output))[0]
+    with (again / "shard").open("wb") as sink:
+        batches = mixtures.forget._batches(output, info)
+        metadata = mixtures.forget._metadata(output, info)
+        mixtures.forget.write_shard(
+            sink, batches, path=info.path, sources=["books", "c4", "wikipedia"], metadata=metadata
+        )
+    assert (again / "shard").read_bytes() == (output / info.path).read_bytes()
+
+
+def test_a_source_can_be_named(output: Path, rows: Rows) -> None:
+    source, doc_id, _, _ = rows[0]
+    other = "c4" if source != "c4" else "books"
+    assert forget(output, [doc_id], source=other, when=WHEN).shards == []
+    assert "forgotten" not in read_manifest(output)
+    assert forget(output, [doc_id], source=source, when=WHEN).shards
+
+
+def test_twice_is_two_entries_and_all_of_a_shard_may_go(output: Path, rows: Rows) -> None:
+    forget(output, [rows[1][1]], when=WHEN)
+    forget(output, [name for _, name, _, _ in rows[0::5]], when=WHEN)
+    manifest = read_manifest(output)
+    assert [entry["ids"] for entry in manifest["forgotten"]] == ["forgotten/00001.txt", "forgotten/00002.txt"]
+    assert (manifest["shards"][0]["rows"], manifest["shards"][0]["tokens"]) == (0, 0)
+    assert list(verify(output)) == []
+    assert len(list(Loader(output, SETTINGS))) > 0
+
+
+def test_the_index_follows(output: Path, rows: Rows, encoder: Encoder, capsys: pytest.CaptureFixture[str]) -> None:
+    make_indexes(output)
+    text = encoder.decode(rows[4][3])[50:100]
+    hits = list(Finder(output).text(text))
+    assert hits
+    assert main([str(output), *(arg for hit in hits for arg in ("--id", hit.doc_id))]) == 0
+    assert "documents are out" in capsys.readouterr().out
+    assert list(Finder(output).text(text)) == []
+    assert main([str(output), "--id", hits[0].doc_id]) == 1
+    assert "no shard holds" in capsys.readouterr().err
+
+
+def test_a_killed_command_is_finished_by_the_next(output: Path, rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Killed(BaseException):
+        pass
+
+    replaced = 0
+    original = Path.replace
+
+    def replace(self: Path, target: Path) -> Path:
+        nonlocal replaced
+        if self.name.endswith(".forget"):
+            replaced += 1
+            if replaced == 2:
+                raise Killed
+        return original(self, target)
+
+    whole = output.parent / "whole"
+    whole.mkdir()
+    for name, data in files_of(output).items():
+        (whole / name).parent.mkdir(parents=True, exist_ok=True)
+        (whole / name).write_bytes(data)
+    ids = [name for _, name, _, _ in rows[:6]]
+    forget(whole, ids, when=WHEN)
+    monkeypatch.setattr(Path, "replace", replace)
+    with pytest.raises(Killed):
+        forget(output, ids, when=WHEN)
+    monkeypatch.setattr(Path, "replace", original)
+    assert list(verify(output))
+    assert finish(output)
+    assert list(verify(output)) == []
+    assert files_of(output) == files_of(whole)
+
+
+def test_nothing_is_left_of_one_that_fails(output: Path, rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = files_of(output)
+
+    def broken(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device", "shard")
+
+    monkeypatch.setattr(mixtures.forget, "write_shard", broken)
+    assert main([str(output), "--id", rows[0][1]]) == 2
+    assert files_of(output) == before
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        ([], "give the documents to forget"),
+        (["--ids", "absent.txt"], "absent.txt: No such file"),
+    ],
+)
+def test_a_wrong_request_is_one_line(
+    output: Path, args: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(output), *args]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_a_harmed_shard_is_not_written_again(output: Path, rows: Rows, capsys: pytest.CaptureFixture[str]) -> None:
+    path = output / "shards/train-00000-of-00005.arrow"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    assert main([str(output), "--id", rows[0][1]]) == 2
+    assert "checksum" in capsys.readouterr().err or "damaged" in capsys.readouterr().err
+    assert path.read_bytes() == bytes(data)
+    assert json.loads((output / "manifest.json").read_text()).get("forgotten") is None

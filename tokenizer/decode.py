@@ -1,0 +1,40 @@
+"""Ids to text, exactly as SentencePiece does it and several times faster, for the models that `fast_bpe` covers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tokenizer import model_file as model_proto
+
+_MARK = "\u2581"
+
+
+class FastDecoder:
+    """Joins the bytes of the pieces; what is no UTF-8 is left to SentencePiece, which has rules of its own for it."""
+
+    def __init__(self, proto: model_proto.ModelProto, reference: Any) -> None:
+        self._reference = reference
+        self._pieces = [_bytes_of(piece) for piece in proto.pieces]
+        marked = [piece.kind != model_proto.BYTE and piece.text.startswith(_MARK) for piece in proto.pieces]
+        self._begins_with_mark = marked if proto.add_dummy_prefix else [False] * len(marked)
+        self._is_silent = [piece.kind == model_proto.CONTROL for piece in proto.pieces]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Returns the text of a document's ids, without bos and eos."""
+        try:
+            text = b"".join(map(self._pieces.__getitem__, ids)).decode()
+        except UnicodeDecodeError:
+            return str(self._reference.decode(list(ids)))
+        first = next((i for i in ids if not self._is_silent[i]), None)
+        return text[1:] if first is not None and self._begins_with_mark[first] else text
+
+
+def _bytes_of(piece: model_proto.VocabularyPiece) -> bytes:
+    if piece.kind == model_proto.BYTE:
+        return bytes([int(piece.text[1:-1], 16)])
+    if piece.kind == model_proto.CONTROL:
+        return b""
+    if piece.kind == model_proto.UNKNOWN:
+        return b"\xff"  # no UTF-8: SentencePiece shows it in a way that the model sets
+    return piece.text.replace(_MARK, " ").encode()
