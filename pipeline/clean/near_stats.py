@@ -12,6 +12,8 @@ from pipeline.clean import counts as c
 LARGEST = 10
 """The number of largest groups, of languages and of hosts in the statistics."""
 _BINS = 20
+BIN_WIDTH = 1 / _BINS
+"""The width of a bin of overlaps."""
 
 
 def overlap_bin(overlap: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -13,6 +14,7 @@ from small import CONFIG, Small, make, prose
 from mixtures.inspect.__main__ import main as inspect
 from pipeline.output.paths import Layout
 from pipeline.settings.settings import parse
+from pipeline.sources.min_hash_step import MinHashDedup
 
 
 @pytest.fixture
@@ -67,6 +69,57 @@ def test_a_run_stops_above_a_ceiling_until_it_is_accepted(
     assert inspect([str(out), "--pair", "--source", "books"]) == 1
     assert inspect([str(out / "clean"), "--pair"]) == 2
     assert "no near dedup ran" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_report_shows_what_was_removed(copied: Small, tmp_path: Path) -> None:
+    copied.config.write_text(CONFIG.replace("sources: {", "sources: {c4: {line_dedup: off, near_dedup: on}, "))
+    assert copied.run(tmp_path / "out", "--phase=clean") == 0
+    page = (tmp_path / "out" / "report" / "index.html").read_text()
+    assert page.count("<h3>Near dedup</h3>") == 1
+    shown = " ".join(page.partition("<h3>Near dedup</h3>")[2].partition("<h3>Distributions</h3>")[0].split())
+    assert "30 of 75 documents (40.0 %) were removed" in shown
+    stats = json.loads((tmp_path / "out" / "stats" / "c4.json").read_text())["near_dedup"]
+    assert sum(stats["overlaps"].values()) == 30
+    for low, number in stats["overlaps"].items():
+        assert f">{low} to " in shown or low == "1.00"
+        assert f">{number} ({number / 30:.1%})<" in shown
+    assert len(stats["largest_groups"]) == 10
+    for group in stats["largest_groups"]:
+        assert group["documents"] == 4
+        for name in (group["kept"], *group["removed"]):
+            assert f"<bdi>{name}</bdi>" in shown
+    cells = re.findall(r'rowheader">(\w+)</th><td [^>]*><bdi>([^<]*)</bdi></td>((?: <td [^>]*>[^<]*</td>)+)', shown)
+    rows = {(kind, name): re.findall(r">([^<]+)</td>", rest) for kind, name, rest in cells}
+    assert rows["source", "c4"] == ["75", "30", "40.0"]
+    assert rows["language", "en"] == ["75", "30", "40.0"]
+    hosts = {name: row for (kind, name), row in rows.items() if kind == "host"}
+    assert hosts == {
+        one["name"]: [str(one["documents"]), str(one["removed"]), f"{100 * one['removed'] / one['documents']:.1f}"]
+        for one in stats["hosts"]
+    }
+    assert sum(int(row[1]) for row in hosts.values()) == 30
+
+
+def test_the_modern_recipe_compares_the_pages_of_a_dump() -> None:
+    steps = parse(["--config", "modern", "--input=common_crawl=a"]).sources["common_crawl"].steps
+    names = [step.NAME for step in steps]
+    assert names[:4] == ["duplicate_id", "duplicate_digest", "near_dedup", "language"]
+    assert isinstance(steps[2], MinHashDedup)
+    assert steps[2].scope == "dump"
+    settings = parse(["--config", "llama", "--input=common_crawl=a"])
+    assert "near_dedup" not in [step.NAME for step in settings.sources["common_crawl"].steps]
+
+
+def test_a_list_of_steps_names_it_anywhere(args: list[str]) -> None:
+    steps = "[duplicate_id, near_dedup: {max_overlap: 0.7}, c4_length]"
+    Path(args[1]).write_text(f"sources: {{c4: {{steps: {steps}, near_dedup: {{measure: jaccard}}}}}}\n")
+    found = parse(args).sources["c4"].steps
+    assert [step.NAME for step in found] == ["duplicate_id", "near_dedup", "c4_length"]
+    assert found[1] == MinHashDedup(max_overlap=0.7, measure="jaccard")
+    Path(args[1]).write_text("sources: {c4: {steps: [duplicate_id, near_dedup: {scope: nothing}]}}\n")
+    with pytest.raises(ValueError, match="near_dedup: scope must be one of "):
+        parse(args)
 
 
 @pytest.fixture

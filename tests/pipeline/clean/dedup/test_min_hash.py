@@ -77,13 +77,14 @@ def grams(text: str) -> frozenset[tuple[str, ...]]:
 def expected(documents: Sequence[Doc], step: MinHashDedup) -> dict[str, tuple[float, float, int, set[str]]]:
     """Compares all pairs. Returns, by removed id: overlap, Jaccard, shared n-grams, the ids it may have gone for."""
     sets = {d["id"]: grams(d["text"]) for d in documents}
-    compared = [d for d in documents if len(sets[d["id"]]) >= step.min_ngrams]
+    scopes = {d["id"]: "" if step.scope == "all" else d[step.scope] for d in documents}
+    compared = [d for d in documents if len(sets[d["id"]]) >= step.min_ngrams and scopes[d["id"]] is not None]
     stays: list[str] = []
     gone: dict[str, tuple[float, float, int, set[str]]] = {}
     for one in sorted(compared, key=lambda d: (-len(sets[d["id"]]), content_rank(d))):
         name, own = one["id"], sets[one["id"]]
         found = []
-        for other in stays:
+        for other in (o for o in stays if scopes[o] == scopes[name]):
             shared = len(own & sets[other])
             containment, jaccard = shared / len(own), shared / len(own | sets[other])
             if step.overlap(containment, jaccard) > step.max_overlap:
@@ -119,8 +120,14 @@ def make_job(documents: Sequence[Doc], out: Path, *, step: MinHashDedup = STEP, 
 
 @pytest.mark.parametrize(
     "step",
-    [STEP, MinHashDedup(measure="jaccard"), MinHashDedup(max_overlap=0.5), MinHashDedup(method="sampled")],
-    ids=["default", "jaccard", "half", "sampled"],
+    [
+        STEP,
+        MinHashDedup(measure="jaccard"),
+        MinHashDedup(max_overlap=0.5),
+        MinHashDedup(method="sampled"),
+        MinHashDedup(scope="language"),
+    ],
+    ids=["default", "jaccard", "half", "sampled", "scope"],
 )
 def test_what_goes_is_what_a_comparison_of_all_pairs_says(tmp_path: Path, step: MinHashDedup) -> None:
     documents = corpus()
@@ -157,7 +164,8 @@ def test_what_goes_is_what_a_comparison_of_all_pairs_says(tmp_path: Path, step: 
     (stage,) = stats["stages"]
     assert (stage["in"], stage["kept"]) == (len(documents), len(documents) - len(gone))
     assert stage["dropped"] == {"near_duplicate": len(gone)}
-    assert stage["noted"]["documents_not_compared"] == 6
+    no_language = [d for d in documents if d["language"] is None]
+    assert stage["noted"]["documents_not_compared"] == 6 + (len(no_language) if step.scope == "language" else 0)
     near = stats["near_dedup"]
     assert sum(near["overlaps"].values()) == len(gone)
     assert sum(row["removed"] for row in near["languages"]) == len(gone)
