@@ -68,7 +68,7 @@ class MinHashDedup(DedupStep):
                              "find overlaps below 0.3")  # fmt: skip
 
     def check(self, columns: Collection[str]) -> None:
-        check_scope(self.NAME, self.scope, {ALL}, columns)
+        check_scope(self.NAME, self.scope, {ALL, "language"}, columns)
 
     @property
     def reasons(self) -> tuple[str, ...]:

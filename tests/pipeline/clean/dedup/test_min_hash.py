@@ -77,8 +77,8 @@ def grams(text: str) -> frozenset[tuple[str, ...]]:
 def expected(documents: Sequence[Doc], step: MinHashDedup) -> dict[str, tuple[float, float, int, set[str]]]:
     """Compares all pairs. Returns, by removed id: overlap, Jaccard, shared n-grams, the ids it may have gone for."""
     sets = {d["id"]: grams(d["text"]) for d in documents}
-    scopes = {d["id"]: "" if step.scope == "all" else d[step.scope] for d in documents}
-    compared = [d for d in documents if len(sets[d["id"]]) >= step.min_ngrams and scopes[d["id"]] is not None]
+    scopes = {d["id"]: "" if step.scope == "all" else d[step.scope] or "und" for d in documents}
+    compared = [d for d in documents if len(sets[d["id"]]) >= step.min_ngrams]
     stays: list[str] = []
     gone: dict[str, tuple[float, float, int, set[str]]] = {}
     for one in sorted(compared, key=lambda d: (-len(sets[d["id"]]), content_rank(d))):
@@ -164,8 +164,7 @@ def test_what_goes_is_what_a_comparison_of_all_pairs_says(tmp_path: Path, step: 
     (stage,) = stats["stages"]
     assert (stage["in"], stage["kept"]) == (len(documents), len(documents) - len(gone))
     assert stage["dropped"] == {"near_duplicate": len(gone)}
-    no_language = [d for d in documents if d["language"] is None]
-    assert stage["noted"]["documents_not_compared"] == 6 + (len(no_language) if step.scope == "language" else 0)
+    assert stage["noted"]["documents_not_compared"] == 6
     near = stats["near_dedup"]
     assert sum(near["overlaps"].values()) == len(gone)
     assert sum(row["removed"] for row in near["languages"]) == len(gone)
@@ -174,6 +173,17 @@ def test_what_goes_is_what_a_comparison_of_all_pairs_says(tmp_path: Path, step: 
         assert row["documents"] == sum(row["name"] in d["url"] for d in documents)
     assert near["largest_groups"][0]["documents"] == max(sizes.values())
     assert stage["noted"]["pairs_verified"] >= len(gone) + stage["noted"]["pairs_rejected"]
+
+
+def test_only_documents_of_a_scope_are_compared(tmp_path: Path) -> None:
+    text = prose("scope", 100)
+    dates = {"a": "2019", "b": "2019", "c": "2020", "d": None, "e": None}
+    documents = [{**doc(name, text), "date": date} for name, date in dates.items()]
+    stats = run(documents, tmp_path, step=MinHashDedup(scope="date"))
+    (row,) = pairs_in(tmp_path, "pairs")
+    assert {row["removed_id"], row["kept_id"]} == {"a", "b"}
+    assert stats["stages"][0]["noted"]["documents_not_compared"] == 2
+    assert stats["stages"][0]["noted"]["pairs_verified"] == 1
 
 
 def test_a_chain_of_neighbours_does_not_fall_as_one(tmp_path: Path) -> None:
