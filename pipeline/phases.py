@@ -144,8 +144,8 @@ def _clean(
     if jobs:
         with display.job("clean", place.progress_dir, work=clean_work(prepared, jobs)):
             place.run("clean", lambda p: graph.clean(p, jobs))
-        cleaning.accept_held(prepared, layout, settings)
     cleaning.finish_sources(prepared, layout, settings)
+    cleaning.accept_held(prepared, layout, settings)
     cleaning.check_ceilings(prepared, layout, settings)
     gather_hits(layout, next((str(p.model_paths["decontamination"]) for p in prepared
                               if "decontamination" in p.model_paths), None), [p.source for p in prepared])  # fmt: skip
@@ -263,8 +263,7 @@ def start_over(layout: Layout, cleaned: Iterable[str]) -> None:
         marker = layout.marker(f"clean-{name}")
         for path in (marker, held_path(marker), layout.stats(name), layout.clean(name), layout.dropped(name)):
             delete_tree(path)
-        for path in cleaning.pair_files(layout, name):
-            delete_tree(path)
+        cleaning.delete_pair_files(layout, name)
         delete_tree(layout.hits(name))
     for step in ("mix", "tokenizer"):
         delete_tree(layout.marker(step))

@@ -79,7 +79,10 @@ def check_earlier_keys(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None
 
 def write_source(job: SourceJob, counts: Mapping[c.CountKey, int], stages: Sequence[str],
                  dumps: Sequence[SourceJob] = ()) -> None:  # fmt: skip
-    """Writes the statistics of a source whose parts are all written, and then the source's marker."""
+    """Writes the statistics of a source whose parts are all written, and then the source's marker.
+
+    If a near dedup removed more than its ceilings, the marker gets another name, so that the source is not complete.
+    """
     stats = c.stats_of(job.source.name, counts, stages)
     if removed := near_stats(job.source.name, counts):
         stats["near_dedup"] = removed
@@ -94,11 +97,6 @@ def write_source(job: SourceJob, counts: Mapping[c.CountKey, int], stages: Seque
         "parts": {name: state_of(folder) for name, folder in part_folders(job).items()},
         "dumps": [{"name": d.dump, "fingerprint": d.fingerprint, "parts": list(part_range(d))} for d in dumps],
     }
-    _write_marker(job, counts, marker)
-
-
-def _write_marker(job: SourceJob, counts: Mapping[c.CountKey, int], marker: dict[str, Any]) -> None:
-    """Writes the marker. If a near dedup removed more than its ceilings, the marker gets another name."""
     if refused := broken_ceilings(job, counts):
         write_marker(held_path(job.places.marker), {**marker, "refused": refused})
     else:
@@ -112,7 +110,7 @@ def write_dump_marker(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None:
         "counts": [[*key, number] for key, number in sorted(counts.items())],
         "parts": {name: state_of(where) for name, where in dump_folders(job).items()},
     }
-    _write_marker(job, counts, marker)
+    write_marker(job.places.marker, marker)
 
 
 def part_range(job: SourceJob) -> tuple[int, int]:

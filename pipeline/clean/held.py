@@ -30,14 +30,14 @@ def broken_ceilings(job: SourceJob, counts: Mapping[c.CountKey, int]) -> str:
     rows = []
     for (source, stage, row), num_removed in counts.items():
         if source == job.source.name and stage == c.CEILING_STAGE:
-            step, kind, num_docs, name = row.split("\t", 3)
-            rows.append((["source", "language", "host"].index(kind), -num_removed, step, kind, name, int(num_docs)))
+            step, kind, num_docs, dump, name = row.split("\t", 4)
+            what = ("the source" if kind == "source" else f"{kind} {name}") + (f" in {dump}" if dump else "")
+            rows.append((["source", "language", "host"].index(kind), -num_removed, step, kind, what, int(num_docs)))
     if not rows:
         return ""
     lines = []
-    for _, negative, step, kind, name, number in sorted(rows)[:_MAX_NAMED]:
+    for _, negative, step, kind, what, number in sorted(rows)[:_MAX_NAMED]:
         share, ceiling = -negative / number, job.ceilings.share_of(kind)
-        what = "the source" if kind == "source" else f"{kind} {name}"
         lines.append(
             f"{step} removed {-negative:,} of {number:,} documents ({share:.1%}) of {what}, "
             f"more than the ceiling of {ceiling:.0%}"

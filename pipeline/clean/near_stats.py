@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pipeline.clean import counts as c
@@ -28,23 +28,27 @@ def overlap_bin(overlap: float) -> str:
 def near_stats(source: str, counts: Mapping[c.CountKey, int]) -> dict[str, Any]:
     """Returns what the near dedup of a source removed; empty if the source has none or if it removed nothing.
 
-    >>> counts = {("c4", "@overlaps", "0.90"): 2, ("c4", "@removed", "language\\t5\\ten"): 2}
+    If the source was cleaned dump by dump, languages and hosts are summed over the most removed ones of each dump.
+
+    >>> counts = {("c4", "@overlaps", "0.90"): 2, ("c4", "@removed", "language\\t5\\t\\ten"): 2}
     >>> near_stats("c4", counts)
     {'overlaps': {'0.90': 2}, 'languages': [{'name': 'en', 'documents': 5, 'removed': 2}]}
     """
     overlaps: Counter[str] = Counter()
-    shares: dict[str, list[dict[str, Any]]] = {"language": [], "host": []}
+    shares: dict[str, dict[str, dict[str, Any]]] = {"language": {}, "host": {}}
     for (name, stage, row), number in counts.items():
         if name == source and stage == c.OVERLAPS_STAGE:
             overlaps[row] += number
         elif name == source and stage == c.REMOVED_STAGE:
-            kind, num_docs, what = row.split("\t", 2)
-            shares[kind].append({"name": what, "documents": int(num_docs), "removed": number})
+            kind, num_docs, _, what = row.split("\t", 3)
+            one = shares[kind].setdefault(what, {"name": what, "documents": 0, "removed": 0})
+            one["documents"] += int(num_docs)
+            one["removed"] += number
     found = {
         "overlaps": dict(sorted(overlaps.items())),
         "largest_groups": largest_groups(source, counts),
-        "languages": _most_removed(shares["language"]),
-        "hosts": _most_removed(shares["host"]),
+        "languages": _most_removed(shares["language"].values()),
+        "hosts": _most_removed(shares["host"].values()),
     }
     return {name: value for name, value in found.items() if value}
 
@@ -55,5 +59,5 @@ def largest_groups(source: str, counts: Mapping[c.CountKey, int]) -> list[dict[s
     return [{"documents": -negative, **json.loads(row)} for negative, row in sorted(found)[:LARGEST]]
 
 
-def _most_removed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _most_removed(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (-row["removed"], row["name"]))[:LARGEST]

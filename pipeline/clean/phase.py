@@ -148,13 +148,14 @@ def pending_jobs(prepared: Sequence[PreparedSource], layout: Layout, settings: S
         for path in (layout.manifest, layout.marker(f"clean-{name}"), layout.stats(name)):
             delete_tree(path)
         delete_tree(held_path(layout.marker(f"clean-{name}")))
-        for path in pair_files(layout, name):
-            delete_tree(path)
         job = _job(one, layout, settings)
         places = replace(job.places, spill_dir=spill_dir, shuffle_dir=shuffle_dir, progress_dir=progress_dir)
         job = replace(job, places=places)
+        complete: set[str] = set()
         if one.dumps:
-            pending = pending_dumps([job_of_dump(job, dump, one.dumps, layout) for dump in one.dumps], layout)
+            each = [job_of_dump(job, dump, one.dumps, layout) for dump in one.dumps]
+            pending = pending_dumps(each, layout)
+            complete = {job.label for job in each} - {job.label for job in pending}
             units = {dump.name: dump.units for dump in one.dumps}
         else:
             pending, units = [job], {"": one.units}
@@ -162,15 +163,22 @@ def pending_jobs(prepared: Sequence[PreparedSource], layout: Layout, settings: S
             delete_tree(layout.clean(name))
             delete_tree(layout.dropped(name))
             delete_tree(layout.hits(name))
+        delete_pair_files(layout, name, keep=complete)
         for job in pending:
             write_unit_list(job.places.units_path, units[job.dump])
         jobs += pending
     return jobs
 
 
-def pair_files(layout: Layout, source: str) -> list[str]:
-    """Returns the paths of the files that the near dedup of a source wrote into ``dedup/``."""
-    return [entry.path for found in FileSystems.match(layout.pair_files(source)) for entry in found.metadata_list]
+def delete_pair_files(layout: Layout, source: str, keep: Iterable[str] = ()) -> None:
+    """Deletes what the near dedup of a source wrote into ``dedup/``, except the files of the jobs in ``keep``."""
+
+    def found(labels: Iterable[str]) -> set[str]:
+        globs = [glob for label in labels for glob in layout.pair_files(label)]
+        return {entry.path for match in FileSystems.match(globs) for entry in match.metadata_list}
+
+    for path in found([source, f"{source}@*"]) - found(keep):
+        delete_tree(path)
 
 
 def accept_held(prepared: Iterable[PreparedSource], layout: Layout, settings: Settings) -> None:

@@ -36,9 +36,9 @@ class Layout:
         """The folder for the pairs of near dedups: removed documents, each with the document kept in its place."""
         return join(self.clean_output, "dedup")
 
-    def pair_files(self, source: str) -> list[str]:
-        """Returns globs for the files of pairs of a source."""
-        return [join(self.dedup, f"{kind}-{source}-*.parquet") for kind in ("pairs", "rejected")]
+    def pair_files(self, label: str) -> list[str]:
+        """Returns globs for the files of pairs of a job. ``label`` is ``SOURCE`` or ``SOURCE@DUMP``."""
+        return [join(self.dedup, f"{kind}-{label}-*.parquet") for kind in ("pairs", "rejected")]
 
     def hits(self, source: str) -> str:
         """Where a source's hits of evaluation sets lie until they are gathered into one table."""

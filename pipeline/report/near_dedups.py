@@ -36,7 +36,7 @@ def near_dedup(source: SourceState) -> dict[str, Any] | None:
 def _overlaps(overlaps: Mapping[str, int], name: str) -> str:
     total = sum(overlaps.values())
     drawn = [
-        Bar(bin_title(low), number, f"{number:,} ({number / total:.1%})", colour="fell")
+        Bar(bin_title(low), number, f"{number:,} ({100 * number / total:.1f} %)", colour="fell")
         for low, number in sorted(overlaps.items())
     ]
     return bars(drawn, alt=f"Documents that the near dedup of {name} removed, by their overlap with the kept document")

@@ -98,6 +98,10 @@ class MinHashDedup(DedupStep):
     def names_kept(self) -> bool:
         return True
 
+    @property
+    def needs_earlier_dumps_only(self) -> bool:
+        return self.scope in ("dump", "group")
+
 
 OPTIONAL_STEPS: Mapping[str, DedupStep] = {step.NAME: step for step in (MinHashDedup(),)}
 """Steps that a configuration file can add to any source. Books have a near dedup of their own."""

@@ -83,7 +83,7 @@ def test_the_report_shows_what_was_removed(copied: Small, tmp_path: Path) -> Non
     assert sum(stats["overlaps"].values()) == 30
     for low, number in stats["overlaps"].items():
         assert f">{low} to " in shown or low == "1.00"
-        assert f">{number} ({number / 30:.1%})<" in shown
+        assert f">{number} ({100 * number / 30:.1f} %)<" in shown
     assert len(stats["largest_groups"]) == 10
     for group in stats["largest_groups"]:
         assert group["documents"] == 4

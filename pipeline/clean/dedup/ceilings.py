@@ -68,7 +68,7 @@ class CheckRemoved(beam.PTransform):
         most = (
             checked[_MOST]
             | "most" >> beam.CombinePerKey(_MostRemoved())
-            | "count" >> beam.Map(_as_counts, source=self._job.source.name)
+            | "count" >> beam.Map(_as_counts, source=self._job.source.name, dump=self._job.dump)
         )
         return [checked.broken, most]
 
@@ -98,9 +98,10 @@ def most_removed(found: Iterable[Removed]) -> list[Removed]:
     return heapq.nsmallest(LARGEST, found, key=lambda one: (-one[0], one[1]))
 
 
-def _as_counts(most: tuple[str, Sequence[Removed]], source: str) -> Mapping[c.CountKey, int]:
+def _as_counts(most: tuple[str, Sequence[Removed]], source: str, dump: str) -> Mapping[c.CountKey, int]:
     kind, found = most
-    return {(source, c.REMOVED_STAGE, f"{kind}\t{num_docs}\t{name}"): removed for removed, name, num_docs in found}
+    rows = ((f"{kind}\t{num_docs}\t{dump}\t{name}", removed) for removed, name, num_docs in found)
+    return {(source, c.REMOVED_STAGE, row): removed for row, removed in rows}
 
 
 class _Check(beam.DoFn):
@@ -117,7 +118,7 @@ class _Check(beam.DoFn):
                 num_docs, num_removed = num_docs + docs, num_removed + removed
             kind, _, name = key.decode().partition("\t")
             if ceilings.is_broken(kind, num_docs, num_removed):
-                row = f"{self._step}\t{kind}\t{num_docs}\t{name}"
+                row = f"{self._step}\t{kind}\t{num_docs}\t{self._job.dump}\t{name}"
                 broken[self._job.source.name, c.CEILING_STAGE, row] = num_removed
             if kind in most and num_removed:
                 most[kind].append((num_removed, name, num_docs))
