@@ -182,7 +182,6 @@ setup(
         "browser": ["playwright>=1.50"],
         "dev": [
             "boto3>=1.40",
-            "datasketch>=1.6",
             "flask>=3.1",
             "flask-cors>=6.0",
             "google-apitools",

@@ -1,14 +1,14 @@
-"""Near dedup beside three peers: CPU seconds, MB/s of one core, and the documents that each one removes.
+"""Measures the near dedup beside three peers: CPU seconds, MB/s of one core, and the documents that each removes.
 
     python benchmarks/near_dedup.py DOCUMENTS.json.gz OUT [--skip NAME...]
 
-DOCUMENTS has lines with ``url`` and ``text``: ``benchmarks/judges/near_dedup_corpus.py`` makes such a file. Each system
-takes all of them, in a process of its own with one worker. Times are CPU seconds of that process and its children, the
-start of the interpreter and its imports left out. ``OUT/NAME.removed`` gets the urls of the removed documents, for
-``benchmarks/judges/near_dedup.py``. Peers that are not installed are named and left out: datatrove's whole MinHash
-chain with its defaults (14 x 8 hashes), rensa (128 hashes, threshold 0.8, greedy in the order of the file), and
-text-dedup's MinHash (threshold 0.8). ``ours`` is the whole clean phase with no other step: reading, signatures,
-candidates, verification, evidence and writing. ``signatures`` are word 5-grams and signatures alone.
+DOCUMENTS has lines with ``url`` and ``text``. ``benchmarks/judges/near_dedup_corpus.py`` makes such a file. Each system
+reads all documents in its own process with one worker. Times are CPU seconds of that process and its children, without
+the start of the interpreter and without imports. ``OUT/NAME.removed`` gets the urls of the removed documents, for
+``benchmarks/judges/near_dedup.py``. The peers are datatrove's whole MinHash chain with its defaults (14 x 8 hashes),
+rensa (128 hashes, threshold 0.8, greedy in the order of the file), and text-dedup's MinHash (threshold 0.8). Peers that
+are not installed are named and left out. ``ours`` is the whole clean phase with no other step: reading, signatures,
+candidates, verification, and writing. ``signatures`` is only word 5-grams and signatures.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def ours(documents: str, out: Path) -> tuple[float, list[str]]:
         source=source, fingerprint="", models={}, sizes=JobSizes(scale=scale_of(listing.num_bytes), sample_docs=2),
         places=JobPlaces(
             units_path=str(folder / "units"), marker=str(folder / "marker.json"), stats_path=str(folder / "stats.json"),
-            clean_dir=str(folder / "clean"), dropped_dir=str(folder / "dropped"), evidence_dir=str(folder / "dedup"),
+            clean_dir=str(folder / "clean"), dropped_dir=str(folder / "dropped"), pairs_dir=str(folder / "dedup"),
             spill_dir=str(folder / "spill"), shuffle_dir=str(folder / "spill"),
         ),
     )  # fmt: skip

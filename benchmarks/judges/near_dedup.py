@@ -1,15 +1,15 @@
 """Judges a near dedup against a comparison of all pairs of documents. It imports nothing of the project.
 
-For every pair of documents that share a word 5-gram the exact containment (shared 5-grams / those of the document) is
-computed. Of each system it prints:
+It computes the exact containment (shared 5-grams / 5-grams of the document) for every pair of documents that share a
+word 5-gram. It prints for each system:
 
-- removed: the documents that it removed;
-- precision: the share of them of which more than the limit stands in one document that the system kept;
-- recall at overlaps: of the documents of which a share in this range stands in a document that the system kept, the
-  share that it removed. These are all that were removed, and those kept that are shorter than the one they stand in;
-- evidence (``--evidence``): pairs whose stated overlap differs from the one computed here.
+- removed: the number of documents that the system removed;
+- precision: the share of these of which one kept document contains more than the limit;
+- recall by overlap: the share of the documents that were removed, among those of which one kept document contains a
+  share in this range. A kept document counts only if the document that contains it is longer;
+- evidence (``--evidence``): the number of rows in ``dedup/`` whose overlap differs from the one computed here.
 
-A document of fewer than ten 5-grams takes no part.
+Documents with fewer than ten 5-grams are left out.
 
 Run: ``python benchmarks/judges/near_dedup.py DOCUMENTS.json.gz [--limit 0.8] [--evidence DEDUP] NAME=REMOVED...``
 REMOVED is a text file with the url (or the url, @ and the timestamp) of a removed document per line.
@@ -50,7 +50,7 @@ def is_unspaced(char: str) -> bool:
 
 
 def words_of(text: str) -> list[str]:
-    """Letters and digits without case and accents; ae, oe and ue are a, o and u."""
+    """Returns words of letters and digits without case and accents. ae, oe and ue become a, o and u."""
     out = []
     for char in unicodedata.normalize("NFKD", text.lower()).lower():
         if unicodedata.category(char).startswith("M"):
@@ -71,7 +71,7 @@ def grams(text: str) -> set[bytes]:
 
 
 class Containments:
-    """The containment of every document in every other, by row and column of a sparse matrix."""
+    """The containment of every document in every other, as a sparse matrix: rows are contained in columns."""
 
     def __init__(self, texts: list[str]) -> None:
         sets = [grams(text) for text in texts]
@@ -84,7 +84,7 @@ class Containments:
         self._found = sparse.csr_matrix((ones, (rows, columns)), shape=(len(sets), int(columns.max()) + 1))
 
     def pairs(self, least: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Returns the pairs (document, other) of which at least this share of the document is in the other."""
+        """Returns the pairs (document, other) in which the other contains at least this share of the document."""
         found, across = [], self._found.T.tocsc()
         for start in range(0, len(self.sizes), BLOCK):
             block = (self._found[start : start + BLOCK] @ across).tocoo()
@@ -123,7 +123,7 @@ def report(name: str, is_removed: np.ndarray, pairs: tuple[np.ndarray, np.ndarra
 
 
 def check_evidence(folder: Path, ids: dict[str, int], pairs: tuple[np.ndarray, np.ndarray, np.ndarray]) -> int:
-    """Returns the number of rows of the evidence that do not state the containment that is computed here."""
+    """Returns the number of rows in ``dedup/`` whose overlap differs from the containment computed here."""
     known = {(i, o): s for i, o, s in zip(*(column.tolist() for column in pairs), strict=True)}
     wrong = num_rows = 0
     for path in sorted(folder.glob("pairs-*.parquet")):

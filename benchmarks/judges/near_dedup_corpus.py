@@ -22,7 +22,7 @@ from pathlib import Path
 
 MIN_WORDS, MAX_WORDS = 40, 1200
 PLANTED_PART = 0.35
-"""The part of the file that is planted."""
+"""The share of planted documents."""
 _TAG = re.compile(r"<[^>]+>")
 
 
@@ -62,7 +62,7 @@ def books(data: Path) -> Iterator[str]:
 
 
 def real_documents(data: Path, num_documents: int) -> list[tuple[str, str]]:
-    """Returns (kind, text) of real documents, the kinds in turn as long as each lasts."""
+    """Returns (kind, text) of real documents. It takes the kinds in turn until each is used up."""
     kinds = {
         "web": wet_pages(data),
         "c4": json_lines(data, "c4/**/*.json*", "text"),
@@ -96,7 +96,7 @@ def edited(draw: random.Random, text: str, share_left: float) -> str:
 
 
 def planted(draw: random.Random, real: list[tuple[str, str]], number: int) -> tuple[str, str]:
-    """Returns (what it is, text) of one planted document."""
+    """Returns one planted document as (description, text)."""
     kind, text = draw.choice(real)
     words = text.split(" ")
     form = draw.choice(["copy", "edit", "edit", "edit", "cut", "menu", "inside", "template", "anthology"])

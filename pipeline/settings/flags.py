@@ -120,7 +120,13 @@ def _add_requests(parser: argparse.ArgumentParser) -> None:
         help="share of each source's files that is read, by a hash of the name, at least one (default: 1)",
     )
     add("--exclude", metavar="FILE", help="ids, urls or hosts, one a line, that must not be in the output")
-    add("--accept-removal", metavar="SOURCE", action="append", default=[], help="accept what its near dedup removed")
+    add(
+        "--accept-removal",
+        metavar="SOURCE",
+        action="append",
+        default=[],
+        help="complete a source that was held back, because its near dedup removed more than the ceilings; repeatable",
+    )
     add("--overwrite", action="store_true", help="start over instead of continuing")
     add("--estimate", action="store_true", help="print what would run, and write nothing")
     add("--explain", metavar="SOURCE", help="print the passes over a source's text that its steps lead to, and stop")

@@ -1,4 +1,4 @@
-"""Near dedup of texts: signatures, candidates, exact overlaps, and which documents go."""
+"""Tests the near dedup of texts: signatures, candidates, exact overlaps, and the choice of removed documents."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_a_pair_is_a_candidate_by_one_band_or_by_enough_sampled_ngrams() -> None
     assert [is_candidate(0, n, 0.5) for n in (0, 1)] == [False, True]
 
 
-def test_documents_stay_by_source_then_length_then_content() -> None:
+def test_documents_are_ranked_by_source_then_length_then_content() -> None:
     order = [
         rank_of(0, 900, b"a", b"2"),
         *sorted(rank_of(0, 800, name, b"1") for name in (b"a", b"b", b"c")),
@@ -194,7 +194,7 @@ EDGES = st.lists(
 
 @given(EDGES)
 @example([(0, 1, 0.9), (1, 2, 0.9)])
-def test_each_document_goes_for_one_that_stays(drawn: list[tuple[int, int, float]]) -> None:
+def test_each_document_is_removed_for_one_that_is_kept(drawn: list[tuple[int, int, float]]) -> None:
     names = [rank_of(0, 100 - n, b"x", b"") for n in range(10)]
     best = {(max(a, b), min(a, b)): overlap for a, b, overlap in drawn}
     edges = sorted((names[a], names[b], overlap, (a, b)) for (a, b), overlap in best.items())

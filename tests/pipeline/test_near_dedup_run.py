@@ -1,4 +1,4 @@
-"""Near dedup by configuration: off unless asked for, held back above a ceiling, accepted by a flag, shown in pairs."""
+"""Tests the near dedup by configuration: off by default, held back above a ceiling, accepted by a flag, reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Near dedup of a source: what goes, for what, and what is written about it."""
+"""Tests the near dedup of a source: what it removes, for which kept documents, and what it writes about it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def edited(text: str, seed: str, num_edits: int) -> str:
 
 
 def corpus() -> list[Doc]:
-    """Copies, edited copies, parts, menus around a text, templates with other data, chains, and documents alone."""
+    """Returns copies, edited copies, parts, menus around a text, templates with other data, chains, and others."""
     found = [doc(f"alone {n}", prose(f"alone {n}", 90 + n)) for n in range(30)]
     for n in range(6):
         text = prose(f"base {n}", 200 + 7 * n)
@@ -68,14 +68,14 @@ def corpus() -> list[Doc]:
 
 
 def grams(text: str) -> frozenset[tuple[str, ...]]:
-    """The word 5-grams of ASCII texts, in the simplest way."""
+    """Returns the word 5-grams of ASCII texts, in the simplest way."""
     words = "".join(c if c.isalpha() else " " for c in text.lower()).split()
     words = [w.replace("ae", "a").replace("oe", "o").replace("ue", "u") for w in words]
     return frozenset(tuple(words[at : at + 5]) for at in range(len(words) - 4))
 
 
 def expected(documents: Sequence[Doc], step: MinHashDedup) -> dict[str, tuple[float, float, int, set[str]]]:
-    """Compares all pairs. Returns, by removed id: overlap, Jaccard, shared n-grams, the ids it may have gone for."""
+    """Compares all pairs. Returns, by removed id: overlap, Jaccard, shared n-grams, the ids it may be removed for."""
     sets = {d["id"]: grams(d["text"]) for d in documents}
     scopes = {d["id"]: "" if step.scope == "all" else d[step.scope] or "und" for d in documents}
     compared = [d for d in documents if len(sets[d["id"]]) >= step.min_ngrams]
@@ -129,7 +129,7 @@ def make_job(documents: Sequence[Doc], out: Path, *, step: MinHashDedup = STEP, 
     ],
     ids=["default", "jaccard", "half", "sampled", "scope"],
 )
-def test_what_goes_is_what_a_comparison_of_all_pairs_says(tmp_path: Path, step: MinHashDedup) -> None:
+def test_the_removed_documents_are_those_of_a_comparison_of_all_pairs(tmp_path: Path, step: MinHashDedup) -> None:
     documents = corpus()
     stats = run(documents, tmp_path, step=step, files=2)
     gone = expected(documents, step)
@@ -186,7 +186,7 @@ def test_only_documents_of_a_scope_are_compared(tmp_path: Path) -> None:
     assert stats["stages"][0]["noted"]["pairs_verified"] == 1
 
 
-def test_a_chain_of_neighbours_does_not_fall_as_one(tmp_path: Path) -> None:
+def test_a_chain_of_neighbours_is_not_removed_as_one(tmp_path: Path) -> None:
     documents = [d for d in corpus() if d["id"].startswith("chain")]
     run(documents, tmp_path)
     gone = {r["removed_id"]: r["kept_id"] for r in pairs_in(tmp_path, "pairs")}
@@ -227,7 +227,7 @@ def test_the_outcome_depends_neither_on_files_nor_on_workers_nor_on_buckets(tmp_
 
 
 def test_documents_equal_in_everything_are_told_apart(tmp_path: Path) -> None:
-    """The same id many times: a bad input, of which one document stays."""
+    """A bad input has the same id many times. One document is kept."""
     twin, other = doc("same", prose("twin", 100)), doc("same", prose("other", 100))
     stats = run([twin] * 300 + [other] * 2 + [doc("near", edited(twin["text"], "n", 1) + " " + prose("end", 30))],
                 tmp_path, files=3)  # fmt: skip
