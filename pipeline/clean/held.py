@@ -72,10 +72,10 @@ def refuse_or_accept(jobs: Iterable[SourceJob], accepted: Iterable[str]) -> None
             refused.append((job, held["refused"]))
     if refused:
         job = refused[0][0]
-        told = "\n".join(f"{one.label}: {message}" for one, message in refused)
+        messages = "\n".join(f"{one.label}: {message}" for one, message in refused)
         flags = " ".join(f"--accept-removal {name}" for name in sorted({one.source.name for one, _ in refused}))
         raise RunFailed(
-            f"{told}\nThe source is not complete. Look at some pairs with `python -m mixtures.inspect --pair "
+            f"{messages}\nThe source is not complete. Look at some pairs with `python -m mixtures.inspect --pair "
             f"{job.places.pairs_dir.rpartition('/')[0]}`. To accept the removal, run the same command with {flags} "
             "(nothing is cleaned again). Otherwise change the settings of the near dedup, or the ceilings under dedup: "
             "in the configuration file."
