@@ -264,8 +264,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(
         f"{args.folder}: {len(found.documents):,} documents are out: {rows:,} training rows of "
         f"{sum(found.tokens.values()):,} tokens, {held:,} validation rows; {len(found.shards):,} shards written again\n"
-        f"their texts are still in clean/ and .work/: to keep them out of every later mixture, add "
-        f"{args.folder}/{FOLDER}/ to the file of --exclude and run again"
+        "their texts are still in clean/ and .work/: to keep them out of every later mixture, add the ids in "
+        f"{max(Path(args.folder, FOLDER).glob('*.txt'))} to the file of --exclude and run again"
     )
     return 0
 
