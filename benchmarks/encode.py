@@ -1,5 +1,4 @@
-"""Compares our encoder with its peers: megabytes of text per second of one core, and whether the ids are
-SentencePiece's.
+"""Compares our encoder with its peers: MB of text per second of one core, and whether they give SentencePiece's ids.
 
 Run: ``python benchmarks/encode.py --model FILE.model TEXT_OR_FOLDER... [--cold FOLDER] [--rounds N] [--mb N]``
 
@@ -10,8 +9,8 @@ Run: ``python benchmarks/encode.py --model FILE.model TEXT_OR_FOLDER... [--cold 
 - datatrove: its ``DocumentTokenizer``, writing ids to a file, with the Hugging Face model above.
 
 A peer that cannot be imported is reported as skipped. Texts are read from ``.txt .md .rst .py .tex .xml .json .html``,
-WET (``.wet.gz``) and clean Parquet files; each distinct text is used once. The time is the process's CPU time, best of
-the rounds. Peers other than sentencepiece are timed on every third text. Their ids are compared on every twentieth.
+WET (``.wet.gz``) and clean Parquet files; each distinct text is used once. The time is the process's CPU time in the
+best round. Peers other than sentencepiece are timed on one text in three. Their ids are compared on one text in twenty.
 With ``--cold`` the measurement is repeated on a second set of texts, for example in mixed languages. The last line
 compares one document of 50 million characters with the same text split into documents of 5,000 characters.
 """
@@ -200,7 +199,7 @@ PEERS: dict[str, Callable[[bytes], Encode]] = {
 
 
 def measure(make: Encode, texts: list[str], rounds: Callable[[], Encode] | None = None) -> float:
-    """Returns bytes per second of process time."""
+    """Returns the bytes of text encoded per second of the process's CPU time."""
     begun = time.process_time()
     for batch in batches(texts):
         make(batch)

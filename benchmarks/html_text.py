@@ -1,12 +1,12 @@
-"""Measures HTML-to-text extractors: pages and MB per CPU second of one core, for ours and others that are installed.
+"""Measures our HTML-to-text extractor and others that are installed: pages and MB per CPU second of one core.
 
     python benchmarks/html_text.py WARC... [--rounds N] [--pages N]
 
 Every page of the WARC files is decoded once, before the measurement. In each round all extractors read all pages, one
 extractor after the other, so that a slow minute affects all of them. Figures are the best of the rounds. ``ours`` is
-everything that a run does with a page's markup; ``resiliparse`` is the library call inside it. Their ratio is the cost
-of the guard against costly tags. trafilatura and jusText run with their defaults. Extractors that are not installed are
-named and left out.
+everything that a run does with a page's markup; ``resiliparse`` is the library call inside it. The difference is the
+cost of the guard against tags that take very long. trafilatura and jusText run with their defaults. Extractors that are
+not installed are named and left out.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pipeline.sources.formats.warc_pages import HtmlRecord, read_warc_html
 from pipeline.sources.formats.web_page import extracted
 
 Extract = Callable[[str], int]
-"""Returns the number of characters of text that are extracted from a page."""
+"""A function that extracts the text of a page and returns its number of characters."""
 
 
 def open_file(path: str) -> BinaryIO:
@@ -76,7 +76,7 @@ EXTRACTORS: dict[str, tuple[str, Extract]] = {
 
 
 def measured(extract: Extract, pages: list[str]) -> tuple[float, int, int]:
-    """Returns CPU seconds, characters of text, and the number of pages on which the extractor failed."""
+    """Returns CPU seconds, the number of extracted characters, and the number of pages on which ``extract`` failed."""
     begun = time.process_time()
     num_chars = num_failed = 0
     for page in pages:

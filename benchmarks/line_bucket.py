@@ -1,4 +1,4 @@
-"""Measures the line dedup's memory on a distributed engine: one bucket of N lines, as one worker would judge it.
+"""Measures the memory of the line dedup on a distributed engine, where a worker judges one bucket of N lines.
 
 python benchmarks/line_bucket.py --million_lines 12
 """
@@ -26,7 +26,7 @@ from pipeline.sources.dedup_steps import LineDedup
 
 
 def bucket(num_lines: int, folder: Path) -> None:
-    """Judges one bucket of ``num_lines`` lines as a distributed engine's worker does. Prints time and peak memory."""
+    """Judges one bucket of ``num_lines`` lines as a distributed worker does. Prints the time and the peak memory."""
     job = SourceJob(
         source=SOURCE,
         fingerprint="",
@@ -58,9 +58,9 @@ def bucket(num_lines: int, folder: Path) -> None:
 
 
 def _payloads(num_lines: int, lines_a_payload: int = 8) -> list[bytes]:
-    """Returns payloads with the lines of one bucket, a few per batch.
+    """Returns the records of one bucket, each with ``lines_a_payload`` lines of one batch of documents.
 
-    Half of the lines are in two batches, as in real pages, where 44 % are dropped.
+    Half of the lines occur in two batches. This is similar to real pages, where the dedup drops 44 % of the lines.
     """
     rng = np.random.default_rng(0)
     hashes = rng.integers(0, 2**52, num_lines * 3 // 4, np.uint64)

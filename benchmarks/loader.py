@@ -3,17 +3,17 @@ tokens.
 
 Run: ``python benchmarks/loader.py [--tokens N] [--rounds N] [--folder DIR]``
 
-Ours gives what a trainer needs: shuffled sequences, their documents' borders, and the source of every segment; a second
-row adds the positions of every token and cumulative lengths, a third packs with best_fit, a fourth gives single
-records through Grain's interface. The peers get the same tokens, each in its own form:
+Our loader returns shuffled sequences, the borders of their documents, and the source of every segment. A second row
+adds the positions of all tokens and cumulative lengths, a third packs with best_fit, a fourth returns single records
+through Grain's interface. The peers get the same tokens, each in its own format:
 
 - memory map: ``numpy.memmap`` of raw ids, sequences in order, no borders; this is the fastest the machine allows;
 - datasets: the shards as they are, ``load_dataset("arrow")``, by row and in batches, packed in order, no borders;
 - datatrove: ``DatatroveFileDataset`` on exported ``.ds`` files, sequences in order, without and with positions;
 - streaming: mosaicml-streaming's ``StreamingDataset`` on MDS files of sequences packed beforehand, shuffled.
 
-A peer that cannot be imported is reported as skipped. The time is the process's CPU time, best of the rounds; the files
-are in the page cache. The last line reports how long it takes to open and check 1,000 shards.
+A peer that cannot be imported is reported as skipped. The time is the process's CPU time in the best round; the files
+are in the page cache. The last line reports how long our loader takes to open and check 1,000 shards.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class _NoEncoder:
 
 
 def make_run(folder: Path, num_tokens: int, num_shards: int) -> None:
-    """Writes an output folder with documents of random ids and log-normal lengths."""
+    """Writes the output folder of a run, with documents of random token ids and log-normal lengths."""
     generator = np.random.default_rng(1)
     (folder / "shards").mkdir(parents=True)
     metadata = ShardMetadata(
@@ -121,7 +121,7 @@ def ours(folder: Path, *, positions: bool, packing: Packing = "concatenate") -> 
 
 
 def ours_through_grain(folder: Path) -> Iterator[Any]:
-    """Records in MaxText's form by Grain's interface of several records at a time, which also have positions."""
+    """Yields batches made of MaxText's records, which include positions. Grain requests several records at a time."""
     source = PackedSource(folder, LoaderSettings(seq_len=SEQ_LEN, batch_size=1), form="maxtext")
     for first in range(0, len(source) - BATCH, BATCH):
         records = source.__getitems__(range(first, first + BATCH))
@@ -157,7 +157,7 @@ def datasets_batches(folder: Path) -> Iterator[Any]:
 
 
 def packed(pieces: Iterator[Any]) -> Iterator[Any]:
-    """Packs pieces of a stream into batches and yields them. Sequences share no token, which is cheaper."""
+    """Yields batches of the ids in ``pieces``. Two sequences share no token, which is cheaper than sharing one."""
     size = BATCH * (SEQ_LEN + 1)
     out, filled = np.empty(size, np.int64), 0
     for piece in pieces:
@@ -202,7 +202,7 @@ def write_mds(raw: Path, target: Path) -> None:
 
 
 def rate(make: Callable[[], Iterator[Any]], rounds: int, max_tokens: int) -> float:
-    """Returns tokens per second of CPU time, best of the rounds. The first 8 batches are not timed (files open)."""
+    """Returns tokens per CPU second in the best round. The first 8 batches, which open the files, are not timed."""
     best = 0.0
     for _ in range(rounds):
         batches = make()

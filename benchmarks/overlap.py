@@ -1,4 +1,4 @@
-"""Compares book dedup with two peers: CPU seconds and MB/s of one core, and which editions each one pairs.
+"""Compares our book dedup with its peers: CPU seconds and MB/s of one core, and the editions that each one pairs.
 
     python benchmarks/overlap.py BOOKS_DIR [--repeat N] [--show]
 
@@ -7,8 +7,8 @@ texts (without headers) and an omnibus made of four of them, in one process. The
 (datatrove and SimHash: one run). Peers that are not installed are named and left out:
 
 - ``datasketch``: MinHash of 128 hashes of word 5-grams, with its default sha1 and with xxhash, LSH at Jaccard 0.8;
-- ``datatrove``: MinHash of word 5-grams with its defaults, 14 x 8 hashes, signatures and buckets. Its pairs are all
-  pairs inside its clusters. Needs ``spacy regex tokenizers xxhash<3.7``;
+- ``datatrove``: MinHash of word 5-grams with datatrove's defaults, 14 x 8 hashes. Its signature and bucket steps run.
+  All books that the buckets connect are pairs. Needs ``spacy regex tokenizers xxhash<3.7``;
 - ``simhash``: RedPajama v1's method for "more than 90% content overlap" (data_prep/book/dedup.py: 64 bits of the
   6-grams of characters of the lower-cased text without ``[^\\w]+``, a distance of up to 5).
 
@@ -62,7 +62,7 @@ def number_of(name: str) -> str:
 
 
 def is_true(a: str, b: str) -> bool:
-    """Returns True for two editions of one book, and for a book and the omnibus that contains it."""
+    """Returns True for two editions of one book, and for a book and an omnibus that contains the book."""
     if OMNIBUS in (number_of(a), number_of(b)):
         omnibus, book = (a, b) if number_of(a) == OMNIBUS else (b, a)
         return number_of(book) in omnibus.split("/", maxsplit=1)[1].split("+")
@@ -70,14 +70,17 @@ def is_true(a: str, b: str) -> bool:
 
 
 def ours_signatures(books: dict[str, str]) -> Pairs:
-    """Computes shingles and sketches only, the work done for every book. Returns no pairs."""
+    """Computes only the shingles and sketches of all books, to measure the work per book. Returns no pairs."""
     for text in books.values():
         sketch(shingles(text))
     return set()
 
 
 def ours(books: dict[str, str]) -> Pairs:
-    """Returns the pairs with an exact overlap over 0.9. Recomputes the candidates' shingles, as the pipeline does."""
+    """Returns the pairs with an exact overlap over 0.9.
+
+    Recomputes the shingles of candidates. (The pipeline reads them from its spill files.)
+    """
     names = list(books)
     sets = [shingles(text) for text in books.values()]
     sketches = [sketch(one) for one in sets]
@@ -116,7 +119,7 @@ def datasketch_pairs(books: dict[str, str], hashfunc: Callable[[bytes], int] | N
 
 
 def closure(links: Iterable[tuple[str, str]]) -> Pairs:
-    """Returns all pairs within each group that the links join."""
+    """Returns all pairs of books that are connected by links, directly or through other books."""
     group_of: dict[str, set[str]] = {}
     for a, b in links:
         joined = group_of.get(a, {a}) | group_of.get(b, {b})

@@ -2,10 +2,11 @@
 
     python benchmarks/rule_sets.py --peer VENV/lib/python3.11/site-packages PAGES...
 
-PAGES are files or folders of WET, WARC or JSON lines. ``--peer`` is a folder with datatrove 0.10 and spaCy 3.8. Prints,
-by rule set, the verdicts that are equal and each that is not, and MB/s of text on one core (the processor's seconds) of
-each filter alone and of all together. The first document of a peer's filter is not timed. This project's side is given
-the pages in batches of 512; its figure is the best of three rounds, each of which begins with an empty table of words.
+PAGES are files or folders with WET, WARC or JSON lines. ``--peer`` is a folder that contains datatrove 0.10 and spaCy
+3.8. For each rule set the script prints the number of equal verdicts, the unequal verdicts, and the speed of both
+filters in MB of text per CPU second. It also prints the speed of all rule sets together. The first document of a peer's
+filter is not timed. This project gets the pages in batches of 512. Its figure is the best of three rounds, each of
+which begins with an empty table of words.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ REASONS = {
     **{f"top_{n}_gram": f"top_{n}_gram" for n in (2, 3, 4)},
     **{f"duplicated_{n}_n_grams": f"repeated_{n}_grams" for n in range(5, 11)},
 }
-"""datatrove's reasons in this project's words."""
+"""Maps datatrove's reasons to this project's reasons."""
 
 
 def opened(path: str) -> BinaryIO:
@@ -63,7 +64,7 @@ def opened(path: str) -> BinaryIO:
 
 
 def pages_of(paths: list[Path]) -> Iterator[str]:
-    """Yields the texts of all pages below the paths, as the source common_crawl or c4 reads them."""
+    """Yields the texts of all pages in the files and folders, as the sources common_crawl and c4 read them."""
     files = [
         file for path in paths for file in ([path] if path.is_file() else sorted(path.rglob("*"))) if file.is_file()
     ]
@@ -76,14 +77,14 @@ def pages_of(paths: list[Path]) -> Iterator[str]:
 
 
 def peers() -> dict[str, Callable[[Any], Any]]:
-    """Returns the peer's filters by name."""
+    """Returns datatrove's filters by name."""
     from datatrove.pipeline import filters
 
     return {name: getattr(filters, name)().filter for name in STEPS}
 
 
 def verdict_of(found: Any, text: str) -> str | None:
-    """Returns a peer's verdict in this project's words."""
+    """Returns datatrove's verdict as this project's reason, or None if the page is kept."""
     reason = found[1] if isinstance(found, tuple) and not found[0] else None
     if reason == "empty":
         return "no_lines" if text else "empty"
@@ -95,7 +96,7 @@ def batches_of(texts: list[str]) -> list[pa.RecordBatch]:
 
 
 def ours(steps: list[Any], batches: list[pa.RecordBatch]) -> tuple[list[list[str | None]], float]:
-    """Returns the verdicts of each step and the seconds of the best of three rounds."""
+    """Returns the verdicts of each step, and the CPU seconds of the best of three rounds."""
     best = float("inf")
     for _ in range(3):
         words._tables.__dict__.clear()

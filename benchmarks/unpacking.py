@@ -1,18 +1,18 @@
-"""Measures how fast one task unpacks a file front to back: MB of output per second of CPU and of wall time.
+"""Measures how fast one task unpacks a file from front to back: MB of output per second of CPU time and wall time.
 
     PYTHONPATH=. python benchmarks/unpacking.py [--rounds N] [--threads 1,2] [--peers FOLDER] FILE...
 
 The files (Posts.xml, texts of books) are packed in memory: as bzip2, as a tar.gz and a zip with one member per file, as
-JSON lines with one file per line, and those called Posts.xml as a .7z. Each round measures in turn:
+JSON lines with one file per line, and files named Posts.xml as a .7z. Each round measures in turn:
 
-- bz2 alone;
-- our blocks, found by search and unpacked one by one, then by threads (``--threads``);
+- the library bz2 alone;
+- our search for bzip2 blocks, which are unpacked one by one, then by threads (``--threads``);
 - indexed_bzip2 and rapidgzip with as many threads, if installed (``--peers``: a folder with the packages);
-- zlib and isal alone, and our chunks of members and lines;
+- the libraries zlib and isal alone, and our chunks of members and lines;
 - a .7z into chunks, stored (only the serial part) and with bzip2 (as in a run).
 
-Figures are the best of the rounds. Threads can only be judged if as many processors are free: compare CPU and wall time
-with the line "bz2, N at once", which is N threads that share nothing.
+Figures are the best of the rounds. N threads can only be judged if N processors are free. Compare them with the line
+"bz2, N at once", which measures N threads that share nothing.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from pipeline.sources.stack_exchange.reader import StackExchangeReader
 
 READ_BYTES = 1 << 20
 Way = Callable[[], int]
-"""Unpacks data and returns the number of bytes unpacked."""
+"""A function that unpacks data and returns the number of unpacked bytes."""
 
 
 def by_blocks(packed: bytes) -> int:

@@ -1,4 +1,4 @@
-"""Makes web pages for measurements: real pages, each once, then generated ones with the same statistics.
+"""Makes web pages for measurements: real pages, each once, then generated pages with the same statistics.
 
 A generated page is a real page with different words. A line that several real pages share (menus, notices) is kept.
 Every other line keeps its length and punctuation, and each of its words is drawn from its page and from another page in
@@ -46,7 +46,7 @@ def real_pages(paths: list[str], *, only_english: bool) -> list[str]:
 
 
 def generated(pages: list[str], seed: int = 0) -> Iterator[str]:
-    """Yields the real pages, then generated ones without end.
+    """Yields the real pages, then generated pages without end.
 
     Raises:
         ValueError: there are no real pages.

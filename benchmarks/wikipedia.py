@@ -10,7 +10,7 @@ Peers are imported from the installed packages and from ``--peers`` (a folder ``
 A peer that cannot be imported is reported as skipped.
 
 The pages are real, and each text is used once. All converters get the same pages in the same order. The time is the
-process's CPU time, best of the rounds. Bytes are those of the wikitext in UTF-8.
+process's CPU time in the best round. The size of a page is the size of its wikitext in UTF-8.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Page = tuple[str, int, str, str]
 
 
 def load_judge() -> ModuleType:
-    """Imports the judge of Wikipedia pages, which is not in a package."""
+    """Imports ``judges/wikipedia.py``, which finds markup in a text. It is not in a package."""
     spec = importlib.util.spec_from_file_location(
         "judge_of_wikipedia", Path(__file__).parent / "judges" / "wikipedia.py"
     )
@@ -77,7 +77,7 @@ def mwparserfromhell_peer() -> Callable[[Page], str] | None:
 
 
 def wikiextractor_peer() -> Callable[[Page], str] | None:
-    """Returns a function that cleans one page without files, or None if wikiextractor is missing."""
+    """Returns a function that cleans one page in memory, or None if wikiextractor is missing."""
     try:
         extract = importlib.import_module("wikiextractor.extract")
     except (ImportError, re.error):

@@ -1,7 +1,7 @@
 """Draws the losses of ``examples/train.py`` as one SVG file: ``python examples/plot_losses.py checkpoints``.
 
-The thick line is the mean of a step's neighbours, the thin one the steps themselves; below stand the losses by source,
-over the last tenth of the steps and on the documents held out. Needs nothing but Python.
+The thin line is the loss of each step. The thick line is the mean over neighbouring steps. Text below the lines gives
+the losses by source, over the last tenth of the steps and on the held-out documents. The script needs only Python.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SMOOTHED_STEPS = 10
 
 
 def main(argv: list[str]) -> int:
-    """Runs the command; returns its exit status: 0 drawn, 2 the request was wrong."""
+    """Runs the command. Returns 0 if the file was written, 2 if the request was wrong."""
     if len(argv) != 1:
         print("plot_losses: name the folder that train.py wrote its losses into", file=sys.stderr)
         return 2
@@ -38,7 +38,12 @@ def main(argv: list[str]) -> int:
 
 
 def svg(lines: list[dict[str, Any]], held_out: dict[str, float]) -> str:
-    """The picture."""
+    """Returns the SVG file as text.
+
+    Args:
+        lines: the lines of ``losses.jsonl``.
+        held_out: the loss by source on held-out documents. Empty if there are none.
+    """
     losses = [line["loss"] for line in lines]
     low, high = int(min(losses)), int(max(losses)) + 1
     right, bottom = WIDTH - 16, HEIGHT - BOTTOM
@@ -76,7 +81,7 @@ def svg(lines: list[dict[str, Any]], held_out: dict[str, float]) -> str:
 
 
 def smoothed(losses: list[float]) -> list[float]:
-    """The mean of each step's neighbours.
+    """Returns for each step the mean loss of the step and its neighbours, five on each side.
 
     >>> smoothed([1.0, 3.0])
     [2.0, 2.0]

@@ -1,14 +1,15 @@
 """Trains a small LLaMA on the shards of a run: ``python examples/train.py out``.
 
-The model is Hugging Face's ``LlamaForCausalLM`` from a config (RMSNorm, SwiGLU, RoPE). The optimiser and its schedule
-are those of Touvron et al. 2023 (arXiv:2302.13971), section 2.3: AdamW with betas 0.9 and 0.95, weight decay 0.1,
-gradients clipped at 1.0, 2,000 steps of warm-up, then a cosine down to 10% of the learning rate. On fewer than 20,000
-steps the warm-up is a tenth of them, unless ``--warmup-steps`` says otherwise.
+The model is Hugging Face's ``LlamaForCausalLM`` with random weights (RMSNorm, SwiGLU, RoPE). The optimiser and its
+schedule are those of Touvron et al. 2023 (arXiv:2302.13971), section 2.3: AdamW with betas 0.9 and 0.95, weight decay
+0.1, gradients clipped at 1.0, 2,000 steps of warm-up, then a cosine down to 10% of the learning rate. If there are
+fewer than 20,000 steps, the warm-up is a tenth of them. ``--warmup-steps`` overrides this.
 
-With the defaults it takes about two minutes on a laptop's CPU. Losses go to ``DIR/losses.jsonl``, one line per step,
-and a checkpoint to ``DIR/checkpoint.pt``, which holds the loader's state too. Run again after a kill, the same command
-goes on after the last checkpoint and writes the losses that an uninterrupted run would have written. The output of a
-later stage (``--continue-from``) goes on with the checkpoint of the stage before.
+With the defaults, training takes about two minutes on a laptop's CPU. ``--checkpoints DIR`` names the folder for the
+results. ``DIR/losses.jsonl`` gets one line per step. ``DIR/checkpoint.pt`` gets the model, the optimiser and the
+loader's state. If the script is killed, run the same command again: it continues after the last checkpoint, and writes
+the same losses as an uninterrupted run. With the output of a later stage (``--continue-from``), training continues from
+the checkpoint of the stage before.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ CLIP = 1.0
 
 
 def make_model(vocab_size: int, args: argparse.Namespace) -> LlamaForCausalLM:
-    """Makes a LLaMA of this size, with 8/3 of the width in the feed-forward layers (the paper, section 2.2)."""
+    """Returns a LLaMA of the requested size. Its feed-forward layers have 8/3 of the width (the paper, section 2.2)."""
     config = LlamaConfig(
         vocab_size=vocab_size,
         hidden_size=args.width,
@@ -56,7 +57,7 @@ def make_model(vocab_size: int, args: argparse.Namespace) -> LlamaForCausalLM:
 
 
 def make_optimizer(model: LlamaForCausalLM, learning_rate: float) -> torch.optim.AdamW:
-    """Makes an AdamW that decays matrices and not the gains of norms."""
+    """Returns an AdamW optimiser with weight decay for matrices, but not for the gains of norms."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": 0.1},
@@ -66,7 +67,7 @@ def make_optimizer(model: LlamaForCausalLM, learning_rate: float) -> torch.optim
 
 
 def learning_rate_at(step: int, args: argparse.Namespace) -> float:
-    """Returns the learning rate: a linear warm-up, then a cosine down to a tenth."""
+    """Returns the learning rate of a step: a linear warm-up, then a cosine down to a tenth of the peak."""
     if step < args.warmup_steps:
         return float(args.learning_rate * (step + 1) / args.warmup_steps)
     done = (step - args.warmup_steps) / max(1, args.steps - args.warmup_steps)
@@ -76,9 +77,10 @@ def learning_rate_at(step: int, args: argparse.Namespace) -> float:
 
 
 def losses_of(model: LlamaForCausalLM, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Returns the loss of every token (B, T). Attention does not cross documents, and positions begin anew in each.
+    """Returns the loss of every token (B, T). Attention stays within documents, and positions restart in each.
 
-    Labels that do not continue their document, and padding, have loss 0: divide sums by ``loss_mask.sum()``.
+    The loss is 0 at padding and at labels in another document than their input. To get a mean, divide the sum by
+    ``loss_mask.sum()``.
     """
     logits = model(
         input_ids=batch["input_ids"],
@@ -90,7 +92,7 @@ def losses_of(model: LlamaForCausalLM, batch: dict[str, torch.Tensor]) -> torch.
 
 
 def by_source(losses: torch.Tensor, batch: dict[str, torch.Tensor], names: tuple[str, ...]) -> dict[str, float]:
-    """Returns the mean loss per source, for the sources that are in the batch."""
+    """Returns the mean loss of each source that the batch contains."""
     found = {}
     for number, name in enumerate(names):
         is_of_source = (batch["sources"] == number) & batch["loss_mask"]
@@ -101,7 +103,7 @@ def by_source(losses: torch.Tensor, batch: dict[str, torch.Tensor], names: tuple
 
 @torch.no_grad()
 def validation_losses(model: LlamaForCausalLM, folder: str, args: argparse.Namespace) -> dict[str, float]:
-    """Returns the mean loss per source on its held-out documents, as far as they fill whole sequences."""
+    """Returns the mean loss of each source on its held-out documents. Tokens that do not fill a sequence are unused."""
     model.eval()
     found = {}
     for source in sorted(validation_infos(TokenStream(folder).manifest)):
@@ -119,7 +121,7 @@ def validation_losses(model: LlamaForCausalLM, folder: str, args: argparse.Names
 
 
 class Run:
-    """Holds what a checkpoint saves: the model, the optimiser, and the loader's place."""
+    """Holds all that a checkpoint saves: the model, the optimiser and the loader's state."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         torch.manual_seed(args.seed)
@@ -148,7 +150,7 @@ class Run:
         return self.folder / "losses.jsonl"
 
     def settings(self) -> dict[str, Any]:
-        """Returns the settings that must be the same when a run goes on."""
+        """Returns the settings that must not change when a run is resumed."""
         left_out = (
             "accept_other_data", "checkpoints", "checkpoint_steps", "data", "skip_steps", "stop_after", "threads",
             "workers",
@@ -156,7 +158,7 @@ class Run:
         return {name: value for name, value in vars(self.args).items() if name not in left_out}
 
     def load(self) -> None:
-        """Goes on from the checkpoint, and deletes the losses that were written after it."""
+        """Loads the checkpoint, and deletes the losses that were written after it."""
         saved = torch.load(self.checkpoint, weights_only=True)
         if saved["settings"] != self.settings():
             raise ValueError(f"{self.checkpoint} was trained with other settings: {saved['settings']}")
@@ -168,7 +170,7 @@ class Run:
         self.losses.write_text("".join(lines))
 
     def save(self) -> None:
-        """Writes the checkpoint under a temporary name, then renames it: a kill leaves the one before."""
+        """Writes the checkpoint under a temporary name, then renames it. If killed, the old checkpoint remains."""
         state = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -184,7 +186,7 @@ class Run:
         yield from DataLoader(self.data, batch_size=None, num_workers=self.args.workers)
 
     def train_step(self, batch: dict[str, torch.Tensor]) -> dict[str, Any]:
-        """Trains one step. Returns its line in the file of losses."""
+        """Trains one step, and returns its line for ``losses.jsonl``."""
         rate = learning_rate_at(self.step, self.args)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -201,7 +203,7 @@ class Run:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command; returns its exit status: 0 trained, 2 the request was wrong."""
+    """Runs the command. Returns 0 if the training was done, 2 if the request was wrong."""
     args = parse(argv)
     torch.set_num_threads(args.threads)
     try:
@@ -217,7 +219,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def train(run: Run) -> None:
-    """Trains to the last step; writes losses at every step and checkpoints every ``--checkpoint-steps``."""
+    """Trains to the last step. Writes the losses of every step, and a checkpoint every ``--checkpoint-steps`` steps."""
     args, begun = run.args, time.monotonic()
     num_parameters = sum(p.numel() for p in run.model.parameters())
     print(f"{num_parameters:,} parameters, {run.data.stream.num_tokens:,} tokens in the stream, {args.steps} steps")
@@ -241,7 +243,7 @@ def train(run: Run) -> None:
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    """Returns the settings, with the warm-up that follows from them."""
+    """Parses the arguments, and sets the number of warm-up steps if it is not given."""
     parser = argparse.ArgumentParser(description="Trains a small LLaMA on the shards of a run.")
     parser.add_argument("data", metavar="DIR", help="a run's output folder, or its URL in a store")
     for flag, kind, default, text in (

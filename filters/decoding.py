@@ -4,8 +4,8 @@ Evidence is used in this order:
 
 1. Proof in the bytes: a byte order mark; ASCII; UTF-16 or UTF-32 by the positions of zero bytes; ISO-2022-JP and
    ISO-2022-KR by their escape sequences; UTF-8 if it has multi-byte sequences and they outnumber the bad bytes.
-2. A declared encoding, unless the bytes contradict it. They do if they are invalid in it, or if they are gibberish in
-   it and text of some language in another encoding.
+2. A declared encoding, unless the bytes contradict it. They do if they are invalid in this encoding, or if they are
+   gibberish in it and text of some language in another encoding.
 3. A guess among the encodings of ``encoding_guess.CANDIDATES`` by the letters that result.
 
 Bad bytes do not affect the text around them:
@@ -59,9 +59,9 @@ class Decoded:
     """Python's canonical name of the codec, such as ``utf-8``, ``cp1252`` or ``iso8859-2``."""
     decided_by: DecidedBy
     certainty: float
-    """From 0 to 1; 1.0 if proved or declared. If guessed, the probability among all candidates, by letters."""
+    """From 0 to 1; 1.0 for a proved or declared encoding. For a guess, its probability among all candidates."""
     num_bad_bytes: int
-    """Bytes without meaning in ``encoding``, including those that were dropped at the end."""
+    """Number of bytes without meaning in ``encoding``, including bytes that were dropped at the end."""
 
 
 def decode(data: bytes, *, declared: Sequence[str] = (), language: str | None = None) -> Decoded:
@@ -137,7 +137,7 @@ def _proved(data: bytes, declared: Sequence[str]) -> Decoded | None:
 
 
 def _reads_better_as_utf8(data: bytes) -> bool:
-    """Returns True if UTF-8 with bad bytes is far more probable than every other encoding, by the letters."""
+    """Returns True if UTF-8 with bad bytes gives far more probable letters than every other encoding."""
     guess = guess_encoding(data)
     text = _repaired(_escaped_utf8(guess.sample)[0])
     return log_probability(text, None) > guess.score + _MIN_MARGIN
@@ -193,7 +193,10 @@ def _is_incomplete(tail: bytes) -> bool:
 
 
 def _from_surrogates(bad: bytes) -> str | None:
-    """Decodes characters beyond U+FFFF that Java and Oracle wrote as two 3-byte surrogates (CESU-8); None if not."""
+    """Decodes characters beyond U+FFFF that Java and Oracle wrote as two 3-byte surrogates (CESU-8).
+
+    Returns None if the bytes are not such characters.
+    """
     if len(bad) < 6 or not bad.startswith(b"\xed"):
         return None
     try:

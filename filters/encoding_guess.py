@@ -33,12 +33,13 @@ _NON_LATIN = frozenset((
     "cp874", "gb18030", "big5hkscs", "cp932", "euc_jp", "cp949", "cp866", "mac-cyrillic", "mac-greek", "cp855",
     "cp737",
 ))  # fmt: skip
-"""Codecs of other scripts. They are chosen only if the sample has two letters of such a script in a row."""
+"""Codecs of scripts other than Latin. They are chosen only if the sample has two such letters in a row."""
 _FAR_LETTER = re.compile(r"[\u0370-\u1dff\u3041-\ud7af]{2}")
 _PRIOR_COSTS = (0.0, *[3.0] * 25, *[7.0] * (len(CANDIDATES) - 26))
-"""Ours: the logarithms of how rare the candidates are: Windows-1252, others of the web, those of DOS and the Mac."""
+"""Ours: cost per candidate, higher for rarer encodings: Windows-1252, other encodings of the web, those of DOS and Mac.
+Costs are negative logarithms of probabilities."""
 _MAX_HIGH_BYTES = 1_000
-"""Ours: words with this many bytes outside ASCII in total distinguish every pair of candidates. Bounds the time."""
+"""Size of a sample, in bytes outside ASCII. Ours: so many distinguish every pair of candidates. Bounds the time."""
 _MAX_WORDS = 2_000
 """Ours: maximum number of words that are read, counting repetitions. The sample contains each word once."""
 _MAX_WORD_BYTES = 2_000
@@ -51,15 +52,15 @@ _WORD_BREAK = re.compile(rb"[\x00-\x20<>\"&;]")
 _BAD_CATEGORIES = frozenset(("Cc", "Cn", "Co", "Cs"))
 _LETTERS = Path(__file__).parent / "data" / "encodings" / "letters.yaml"
 _LANGUAGE_BONUS = 8.0
-"""Ours: the expected language is more probable than the others by the factor exp(8)."""
+"""Ours: the expected language is more probable than each other language by the factor exp(8)."""
 _ANY_COST_PER_LETTER = 0.3
 """Ours: cost per letter of using the sample's own letter frequencies instead of a language's table."""
 _SIGN_IN_WORD = 7.0
 _CONTRADICTION = 0.4
 _MIN_CONTRADICTION = 10.0
 """Ours: a declaration is contradicted if it makes the sample less probable than the guess does, by the factor exp(10)
-and by exp(0.4) per byte outside ASCII. Wrong letters of a language without a table cost far less; gibberish costs
-more."""
+and by exp(0.4) per byte outside ASCII. The right letters of a language that has no table differ from the guess by far
+less, gibberish differs by more."""
 
 # The classes of characters.
 _BREAK, _LOWER, _UPPER, _FAR_LOWER, _FAR_UPPER, _CASELESS, _IDEOGRAPH, _SIGN, _ODD, _BAD, _JOINER, _EAST_SIGN = range(
@@ -80,7 +81,7 @@ class Guess:
     """The natural logarithm of that text's probability."""
     sample: bytes
     language: str | None
-    """The expected language that was passed in."""
+    """The expected language that the caller gave, or None."""
 
 
 @dataclass(frozen=True, slots=True)

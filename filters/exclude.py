@@ -1,4 +1,4 @@
-"""Removes documents for takedowns and opt-outs."""
+"""Drops the documents that takedowns and opt-outs name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ _COMMENT = re.compile(r"(?:^|\s)#")
 
 
 def parse_exclusions(lines: Iterable[str]) -> frozenset[str]:
-    """Reads ids, urls or hosts, one per line. A ``#`` at the start of a line or after a space begins a comment.
+    """Returns the ids, urls and hosts in the lines, one per line. A ``#`` at a line's start or after a space begins a
+    comment.
 
     A url names one page. Its scheme, the case of its host and its final slash do not matter.
 
@@ -57,7 +58,7 @@ def host_of(url: str | None) -> str:
 
 
 def matched(document_id: str, url: str | None, entries: frozenset[str]) -> str | None:
-    """Returns the entry that names this document: its id, its url, its host or a parent domain; None if none does.
+    """Returns the entry that names this document: its id, url, host or a parent domain of the host; None without one.
 
     >>> matched("x", "https://a.example.com/1", frozenset({"example.com"}))
     'example.com'

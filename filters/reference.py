@@ -1,4 +1,4 @@
-"""Classifies pages as references: a linear model separates pages that Wikipedia cites from random ones.
+"""Classifies pages as references: a linear model separates pages that Wikipedia cites from random web pages.
 
 LLaMA (section 2.1) did not publish its model. This model has RedPajama's form: a supervised fastText model over whole
 pages with the labels ``wiki`` and ``cc``. Train one with ``python -m pipeline.models train-reference``.
@@ -20,7 +20,7 @@ RANDOM_LABEL = "__label__cc"
 
 
 def classifier_text(text: str) -> str:
-    """Returns a text on one line, as the classifier is trained and applied.
+    """Returns the text on one line, the form in which the classifier is trained and applied.
 
     Line ends become spaces (RedPajama v1, data_prep/cc/classifier).
 
@@ -65,7 +65,8 @@ class Reference(Step):
     REASONS: ClassVar[tuple[str, ...]] = ("not_reference",)
 
     min_score: float = 0.5
-    """Lowest score that is kept. 0.5 is the plain reading of the paper; RedPajama v1 keeps pages from 0.25."""
+    """Lowest score that is kept. 0.5 is the simplest reading of the paper: it keeps the pages that are more likely
+    references than not. RedPajama v1 keeps pages from 0.25."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_score <= 1:

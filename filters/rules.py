@@ -1,4 +1,4 @@
-"""Defines rules: a rule is a limit on a signal, with the source of the limit.
+"""Defines rules: a rule is a limit on a signal (a measurement), with a citation for the limit.
 
 A filter's rules document the filter: they list its reasons to drop, the cases to test, and the limits to vary.
 """
@@ -16,7 +16,7 @@ _BROKEN_IF = {"<": pc.less, ">": pc.greater, "<=": pc.less_equal, ">=": pc.great
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Drops a document if ``signal op limit`` is true."""
+    """A rule that drops a document if ``signal op limit`` is true."""
 
     reason: str
     """Name of the fault in snake_case. It is part of the output format: documents are counted and stored under it."""
@@ -32,7 +32,7 @@ class Rule:
 
 
 def first_broken(signals: Mapping[str, pa.Array], rules: Sequence[Rule]) -> tuple[pa.Array, pa.Array]:
-    """Returns (verdict, detail): for each document the reason of the first rule it breaks, and its value; else null.
+    """Returns (verdict, detail): for each document the reason of the first broken rule and the signal's value, or null.
 
     Raises:
         ValueError: a signal is null for a document that no earlier rule dropped. Give undefined numbers a reason of

@@ -1,4 +1,4 @@
-"""Defines the base class of all filters: a step judges documents, and may edit them.
+"""Defines the base class of all filters: a step judges documents, and can edit them.
 
 A step takes one record batch and returns an :class:`Outcome`: new columns (an edited text, a language), a verdict (the
 reason to drop a document, or null) and signals (measurements). It never counts and never removes rows. The pipeline
@@ -25,19 +25,20 @@ class Outcome:
     verdict: pa.Array
     """string; the reason to drop the document, null if the document is kept."""
     columns: Mapping[str, pa.Array] = field(default_factory=dict)
-    """Columns that replace those of the batch (``text``, ``language``), or the added ones in ``COLUMNS``."""
+    """Columns that replace columns of the batch (``text``, ``language``), and the added columns in ``COLUMNS``."""
     detail: pa.Array | None = None
-    """string; the number or name that decided, null if the document is kept."""
+    """string; the number or name that led to the verdict, null if the document is kept."""
     signals: Mapping[str, pa.Array] = field(default_factory=dict)
     """double; measurements by name, null if not measured."""
     evidence: pa.RecordBatch | None = None
-    """Rows that the step leaves about what it found, with the columns of ``EVIDENCE``; None if it found nothing."""
+    """Rows with the columns of ``EVIDENCE``, for example one per evaluation item found; None if there are none."""
 
 
 class Step(ABC):
     """The base class of every filter: a frozen dataclass whose fields are the filter's settings.
 
-    Each field has a default, and its unit in its name. A subclass states only what differs from the defaults below.
+    Each field has a default, and its unit in its name. A subclass sets only the class variables that differ from the
+    defaults below.
     """
 
     __slots__ = ()
@@ -45,20 +46,21 @@ class Step(ABC):
     NAME: ClassVar[str]
     """The name of the stage in configuration files, ``dropped/`` and ``stats/``."""
     DATA_VERSION: ClassVar[int] = 1
-    """Increase this when the same input and settings would give different output. Explain the change in CHANGELOG."""
+    """The version of the step's output. Increase it when the same input and settings would give different output, and
+    explain the change in CHANGELOG."""
     MODELS: ClassVar[tuple[str, ...]] = ()
     """The keys of the models that ``apply`` needs."""
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
     """The columns that ``apply`` adds, with their types."""
     NEEDS: ClassVar[tuple[str, ...]] = ()
-    """The columns, besides those of every source, without which ``apply`` cannot judge."""
+    """The columns that ``apply`` needs, except those that every source has."""
     REASONS: ClassVar[tuple[str, ...]] = ()
     """The reasons for which ``apply`` drops documents."""
     CITE: ClassVar[str] = "ours"
-    """Where the rule comes from, for the table in ``docs/recipe.md``."""
+    """The citation of the rule in the table of ``docs/recipe.md``."""
     EVIDENCE: ClassVar[pa.Schema | None] = None
-    """The columns of the evidence that ``apply`` leaves, if it leaves any."""
+    """The columns of :attr:`Outcome.evidence`; None if ``apply`` never returns evidence."""
 
     @abstractmethod
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges every document of the batch, and may edit it. No document may influence the result of another."""
+        """Judges every document of the batch, and can edit it. A document must not influence the result of another."""

@@ -1,6 +1,7 @@
-"""Drops pages of hosts and addresses that lists name: UT1's blocklists, in the form in which they are published.
+"""Drops pages whose host or address is on a blocklist. Reads UT1's blocklists in the format of their publisher.
 
-A list is a folder of a category with the files ``domains`` and ``urls``, one entry per line. None ships.
+A list is a folder named after a category, with the files ``domains`` and ``urls``, one entry per line. No list ships
+with the package.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ _COMMENT = "#"
 
 @dataclass(frozen=True, slots=True)
 class UrlEntries:
-    """The entries of one category, as sorted hashes of 8 bytes: a list has millions."""
+    """Holds the entries of one category as sorted hashes of 8 bytes, because a list has millions of entries."""
 
     domains: npt.NDArray[np.uint64]
     urls: npt.NDArray[np.uint64]
 
     @staticmethod
     def of(domains: Iterable[str], urls: Iterable[str]) -> UrlEntries:
-        """Reads the lines of the files ``domains`` and ``urls``; either may be empty.
+        """Returns the entries in the lines of the files ``domains`` and ``urls``. Either file may be empty.
 
         >>> entries = UrlEntries.of(["example.com"], ["host.org/bad/"])
         >>> entries.matched("http://news.example.com/1"), entries.matched("https://host.org/bad/page")
@@ -40,7 +41,10 @@ class UrlEntries:
         return UrlEntries(_hashes(domains), _hashes(urls))
 
     def matched(self, url: str) -> str | None:
-        """Returns the entry that an address falls under: its host, a domain above it, or its path or one above it."""
+        """Returns the entry that matches an address, or None if there is none.
+
+        An entry matches if it is the address's host, a parent domain, its path, or a parent folder of its path.
+        """
         key = url_key(url)
         if not key:
             return None
@@ -63,7 +67,7 @@ def _domains_of(host: str) -> Iterator[str]:
 
 
 def _paths_of(key: str) -> Iterator[str]:
-    """Yields an address, the same without its query, and the folders above it."""
+    """Yields an address, the address without its query, and its parent folders."""
     yield key
     path = key.partition("?")[0]
     while "/" in path:
@@ -82,9 +86,9 @@ def _first_in(hashes: npt.NDArray[np.uint64], names: list[str]) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UrlList(Step):
-    """Drops pages whose address is on a list of ``categories``, by its host, a domain above it, or its path.
+    """Drops pages whose host, parent domain or path is on a list of one of the ``categories``.
 
-    The lists are files of the folder of models, ``urls/CATEGORY/domains`` and ``urls/CATEGORY/urls``.
+    The lists are files in the folder of models: ``urls/CATEGORY/domains`` and ``urls/CATEGORY/urls``.
     """
 
     NAME: ClassVar[str] = "url_list"
@@ -95,14 +99,14 @@ class UrlList(Step):
     REASONS: ClassVar[tuple[str, ...]] = ("listed_url",)
 
     categories: tuple[str, ...] = ("adult",)
-    """UT1's folders. Adult: FineWeb, arXiv:2406.17557, section 3."""
+    """Names of UT1's folders. FineWeb uses ``adult`` (arXiv:2406.17557, section 3)."""
 
     def __post_init__(self) -> None:
         if isinstance(self.categories, str) or not self.categories:
             raise ValueError(f"url_list: categories must be a list of folders, not {self.categories!r}")
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges by the column ``url``; a page without one is kept."""
+        """Judges the column ``url``. A page without a url is kept."""
         lists: Mapping[str, UrlEntries] = models["url_lists"]
         detail: list[str | None] = []
         for url in batch.column("url").to_pylist():

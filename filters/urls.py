@@ -1,4 +1,4 @@
-"""Compares the URLs of pages: two spellings of one page's URL have the same key."""
+"""Makes keys that compare the URLs of pages: two spellings of one page's URL have the same key."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _DEFAULT_PORTS = frozenset({"80", "443"})
 def url_key(url: str) -> str:
     """Returns the part of an address that identifies its page; empty if the address has no host.
 
-    The key has no scheme, ``www.``, default port, fragment, tracking parameters and final slash. The host is in lower
-    case and ASCII, and percent escapes have one form.
+    The key has no scheme, ``www.``, default port, fragment, tracking parameters or final slash. The host is in lower
+    case and ASCII, and percent escapes are unified.
 
     >>> url_key("HTTP://www.Example.org:80/a%7eb/?utm_source=x&id=3#top"), url_key("https://example.org/a~b?id=3")
     ('example.org/a~b?id=3', 'example.org/a~b?id=3')

@@ -1,4 +1,4 @@
-"""A batch of packed sequences, with everything that attention kernels and losses need to keep documents apart."""
+"""Defines a batch of packed sequences, with all that attention kernels and losses need to keep documents apart."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 PADDING = -1
-"""The number of the source of padding, in place of an index into ``TokenStream.source_names``."""
+"""Marks padding in ``segment_sources``, which otherwise holds indices into ``TokenStream.source_names``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Packed sequences. A segment is the piece of one document that lies in one sequence."""
+    """A batch of packed sequences. A segment is the part of one document that lies in one sequence."""
 
     input_ids: Array
-    """int64, (sequences, seq_len + 1): inputs are ``[:, :-1]``, labels ``[:, 1:]``."""
+    """int64, shape (sequences, seq_len + 1). The inputs are ``[:, :-1]``, the labels are ``[:, 1:]``."""
     segment_begins: Array
-    """int64: indices into ``input_ids.ravel()`` at which the segments begin; every sequence begins one. They count rows
-    of seq_len + 1 tokens, so they are not the cumulative lengths that attention kernels take: see `cu_seqlens`."""
+    """int64: indices into ``input_ids.ravel()`` at which segments begin. Every sequence begins with a new segment. Rows
+    have seq_len + 1 tokens here, so these are not the cumulative lengths that attention kernels take (`cu_seqlens`)."""
     segment_sources: Array
-    """int8: the source of each segment, an index into ``TokenStream.source_names``; -1 for padding."""
+    """int8: the source of each segment, as an index into ``TokenStream.source_names``. Padding is -1."""
     sequences: Array
     """int64: the number of each sequence in the stream."""
 
     def segment_ids(self) -> Array:
-        """Returns int32 like ``input_ids``: the number of the token's segment within its sequence, from 0."""
+        """Returns the number of each token's segment within its sequence, from 0: int32, shaped like ``input_ids``."""
         marks = np.zeros(self.input_ids.shape, np.int32)
         marks.reshape(-1)[self.segment_begins] = 1
         marks[:, 0] = 0
         return np.asarray(np.cumsum(marks, axis=1, out=marks))
 
     def positions(self) -> Array:
-        """Returns int32 like ``input_ids``: the token's offset in its segment, from 0."""
+        """Returns the offset of each token in its segment, from 0: int32, shaped like ``input_ids``."""
         positions = np.ones(self.input_ids.size, np.int32)
         positions[0] = 0
         begins = self.segment_begins
@@ -43,15 +43,15 @@ class Batch:
         return np.asarray(np.cumsum(positions, out=positions).reshape(self.input_ids.shape))
 
     def sources(self) -> Array:
-        """Returns int8 like ``input_ids``: the source of every token, for a loss per source; -1 for padding."""
+        """Returns the source of each token, for a loss per source: int8, shaped like ``input_ids``. Padding is -1."""
         lengths = np.diff(self.segment_begins, append=self.input_ids.size)
         return np.repeat(self.segment_sources, lengths).reshape(self.input_ids.shape)
 
     def cu_seqlens(self) -> Array:
-        """Returns int32: the cumulative lengths of the segments of the inputs, for attention of variable length.
+        """Returns the cumulative lengths of the inputs' segments (int32), for variable-length attention.
 
-        They index ``input_ids[:, :-1].ravel()``: 0 first, the number of input tokens last. Take them as both
-        ``cu_seqlens_q`` and ``cu_seqlens_k`` of FlashAttention, or as ``cu_seq_q`` and ``cu_seq_k`` of
+        They index ``input_ids[:, :-1].ravel()``. The first is 0 and the last is the number of input tokens. Pass them
+        as both ``cu_seqlens_q`` and ``cu_seqlens_k`` of FlashAttention, or as both ``cu_seq_q`` and ``cu_seq_k`` of
         ``torch.nn.attention.varlen.varlen_attn``.
 
         >>> batch = Batch(
@@ -65,17 +65,18 @@ class Batch:
         """
         num_rows, width = self.input_ids.shape
         row, column = np.divmod(self.segment_begins, width)
-        begins = (self.segment_begins - row)[column < width - 1]  # one that begins in the last column is only a label
+        begins = (self.segment_begins - row)[column < width - 1]  # a segment in the last column has only a label
         return np.append(begins, num_rows * (width - 1)).astype(np.int32)
 
     def max_seqlen(self) -> int:
-        """Returns the length of the longest segment of the inputs, which kernels take beside `cu_seqlens`."""
+        """Returns the length of the longest segment of the inputs. Attention kernels need it next to `cu_seqlens`."""
         return int(np.diff(self.cu_seqlens()).max())
 
     def loss_mask(self) -> Array:
-        """Returns bool (sequences, seq_len): True where the label continues the input's own document.
+        """Returns True where the label is in the same document as its input: bool, shape (sequences, seq_len).
 
-        False at the label after a document's eos (it is the bos of an unrelated document) and at padding.
+        It is False at padding and at the label after a document's eos, because that label is the first token of an
+        unrelated document.
         """
         segments = self.segment_ids()
         same = segments[:, 1:] == segments[:, :-1]

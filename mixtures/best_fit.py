@@ -1,11 +1,11 @@
-"""Best-fit packing: whole documents into rows of fixed length, so that almost no document is cut.
+"""Packs whole documents into rows of fixed length (best-fit packing), so that almost no document is cut.
 
-Ding et al. 2024 (arXiv:2404.10830, "Fewer Truncations Improve Language Modeling") pack with best-fit decreasing: the
-longest documents first, each into the fullest row that still has room for it. Equal lengths are packed together here,
-so the time grows with the number of different lengths, not with the number of documents.
+The method is best-fit decreasing (Ding et al. 2024, arXiv:2404.10830, "Fewer Truncations Improve Language Modeling").
+It packs the longest documents first, each into the fullest row that still has room for it. This code packs documents of
+equal length together, so the time grows with the number of different lengths, not with the number of documents.
 
-A document of more than seq_len + 1 tokens is split: its pieces hold seq_len + 1 tokens each and the last one the rest,
-and neighbours share one token, so that every token but the document's first is a label exactly once.
+A document of more than seq_len + 1 tokens is split into pieces of seq_len + 1 tokens; the last piece holds the rest.
+Neighbouring pieces share one token, so every token except the document's first is a label exactly once.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class RowPlan:
-    """The pieces of documents in the rows of one shard, row after row."""
+    """Lists the pieces of documents in the rows of one shard, row by row."""
 
     documents: Array
-    """int64: the document of each piece, by its index in the shard."""
+    """int64: the index in the shard of each piece's document."""
     begins: Array
-    """int64: the first token of each piece, counted in its document."""
+    """int64: the offset of each piece's first token in its document."""
     lengths: Array
-    """int64: the tokens of each piece."""
+    """int64: the number of tokens in each piece."""
     ends: Array
-    """int64: the end of each row, as an index into the pieces, after a leading 0."""
+    """int64: a leading 0, then the end of each row as an index into the pieces."""
 
     @property
     def num_rows(self) -> int:
@@ -40,10 +40,10 @@ class RowPlan:
 
 
 def split_documents(lengths: Array, seq_len: int) -> tuple[Array, Array, Array]:
-    """Splits documents that are longer than a row.
+    """Splits documents that are longer than a row of seq_len + 1 tokens.
 
     Returns:
-        The document, the first token and the length of each piece, in the order of the documents.
+        The document index, first token and length of each piece, in document order. Empty documents have no piece.
 
     >>> [part.tolist() for part in split_documents(np.array([3, 11, 0]), 4)]
     [[0, 1, 1, 1], [0, 0, 4, 8], [3, 5, 5, 3]]
@@ -57,7 +57,7 @@ def split_documents(lengths: Array, seq_len: int) -> tuple[Array, Array, Array]:
 
 
 def count_rows(lengths: Array, seq_len: int) -> int:
-    """Returns the number of rows that `pack` makes of documents of these lengths, much faster than packing them.
+    """Returns how many rows `pack` fills with documents of these lengths. This is much faster than packing them.
 
     >>> count_rows(np.array([2, 3, 3, 2]), 4)
     2
@@ -69,8 +69,8 @@ def count_rows(lengths: Array, seq_len: int) -> int:
 def pack(lengths: Array, seq_len: int) -> RowPlan:
     """Packs the documents of a shard into rows of seq_len + 1 tokens.
 
-    Rows are numbered in the order of their first pieces. Within a row, documents from their beginning come first, in
-    the shard's order, and the last piece of a longer document comes last.
+    Rows are ordered by their first document in the shard. Within a row, pieces that begin a document come first, in the
+    shard's order. Later pieces of split documents come after them.
 
     >>> plan = pack(np.array([2, 3, 3, 2]), 4)
     >>> plan.documents.tolist(), plan.ends.tolist()
@@ -90,11 +90,11 @@ def pack(lengths: Array, seq_len: int) -> RowPlan:
 
 
 class _Filling(NamedTuple):
-    """One step of the packing: pieces of one size go into rows with one room, each row filled before the next."""
+    """One step of the packing: puts pieces of one size into rows with the same free room, one row after another."""
 
     size: int
     room: int
-    """Tokens that are free in these rows; the whole row length for new rows."""
+    """Free tokens in each of these rows. New rows have the whole row length."""
     num_rows: int
     num_pieces: int
 
@@ -103,13 +103,13 @@ class _Filling(NamedTuple):
         return self.room // self.size
 
     def rooms_left(self) -> list[tuple[int, int]]:
-        """Returns (room, number of rows) for the rows that got all the pieces they can hold, then for the last one."""
+        """Returns (room left, number of rows) for the rows that are now full, then for the last row if it is not."""
         filled, rest = divmod(self.num_pieces, self.per_row)
         return [(self.room - self.per_row * self.size, filled), (self.room - rest * self.size, 1 if rest else 0)]
 
 
 def _fillings(sizes: Array, capacity: int) -> Iterator[_Filling]:
-    """Yields the steps of best-fit decreasing, from the number of pieces of each size alone."""
+    """Yields the steps of best-fit decreasing packing. They depend only on how many pieces of each size there are."""
     counts = np.bincount(sizes, minlength=1)
     rooms: list[int] = []
     rows: dict[int, int] = {}
@@ -136,7 +136,7 @@ def _fillings(sizes: Array, capacity: int) -> Iterator[_Filling]:
 
 
 def _assign(sizes: Array, capacity: int) -> Array:
-    """Returns the row of each piece; pieces of equal size are taken in their order, rows with equal room likewise."""
+    """Returns the row of each piece. Among equal sizes the first piece goes first, into the row that waited longest."""
     row = np.empty(len(sizes), np.int64)
     by_size = np.argsort(-sizes, kind="stable")
     waiting: dict[int, deque[Array]] = {}
@@ -157,7 +157,7 @@ def _assign(sizes: Array, capacity: int) -> Array:
 
 
 def _take(waiting: deque[Array], num_rows: int) -> Array:
-    """Removes the first `num_rows` rows from the arrays that hold them."""
+    """Removes the first `num_rows` rows from the waiting arrays and returns them."""
     taken = []
     while num_rows:
         rows = waiting.popleft()

@@ -1,8 +1,8 @@
-"""Writes documents as ArrayRecord files of ``tf.train.Example``, the form that MaxText's Grain input reads.
+"""Writes documents as ArrayRecord files of ``tf.train.Example``, the format that MaxText's Grain input reads.
 
-Each example has the ids as an int64 list under ``text``, and ``doc_id`` and ``source`` as bytes. For MaxText set
-``dataset_type: grain``, ``grain_file_type: arrayrecord`` and ``tokenize_train_data: False``. Needs the package
-``array-record``.
+Each example stores the ids as an int64 list under ``text``, and ``doc_id`` and ``source`` as bytes. In MaxText, set
+``dataset_type: grain``, ``grain_file_type: arrayrecord`` and ``tokenize_train_data: False``. This module needs the
+package ``array-record``.
 """
 
 from __future__ import annotations
@@ -17,16 +17,18 @@ from mixtures.storage import LocalStorage
 from tokenizer.model_file import encode_field
 
 _LEN = 2
-"""Protobuf's wire type of messages, text and packed numbers."""
+"""Protobuf's wire type for messages, text and packed numbers."""
 _BYTES_LIST, _INT64_LIST = 1, 3
-"""The fields of ``tf.train.Feature``."""
+"""Numbers of the fields ``bytes_list`` and ``int64_list`` of ``tf.train.Feature``."""
 
 
 def write_arrayrecord(storage: LocalStorage, one: Output, target: Path) -> list[Path]:
-    """Writes ``one.name.arrayrecord``, a record per document, one record per group, for random access.
+    """Writes ``{one.name}.arrayrecord`` with one record per document. Returns its path in a list.
+
+    Each group holds one record, so that records can be read in any order.
 
     Raises:
-        ValueError: the package is not installed.
+        ValueError: the package ``array-record`` is not installed.
     """
     try:
         from array_record.python.array_record_module import ArrayRecordWriter
@@ -49,7 +51,7 @@ def write_arrayrecord(storage: LocalStorage, one: Output, target: Path) -> list[
 
 
 def example(doc_id: str, source: str, ids: np.ndarray[Any, Any]) -> bytes:
-    """Returns a serialized ``tf.train.Example``.
+    """Returns one document as a serialized ``tf.train.Example``.
 
     >>> example("a", "c4", np.array([1, 300], np.uint16)).hex()[:24]
     '0a340a0f0a06646f635f6964'
@@ -72,7 +74,7 @@ def example(doc_id: str, source: str, ids: np.ndarray[Any, Any]) -> bytes:
 
 
 def _varints(ids: np.ndarray[Any, Any]) -> bytes:
-    """Returns the ids as protobuf's numbers: seven bits a byte, the lowest first, with a mark on all but the last."""
+    """Encodes the ids as protobuf varints: seven bits per byte, lowest first; bit 8 means that more bytes follow."""
     wide = ids.astype(np.uint64)[:, None] >> np.arange(0, 35, 7, dtype=np.uint64)
     is_there = wide > 0
     is_there[:, 0] = True

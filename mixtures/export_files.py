@@ -1,4 +1,4 @@
-"""What the writers of `mixtures.export` share: an output, its documents, and files that appear when they are whole."""
+"""Helpers that the writers of `mixtures.export` share: outputs, their documents, and files renamed when complete."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mixtures.storage import LocalStorage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """An output file set and the shards that go into it, in order."""
+    """A set of output files with one name, and the shards that are written to it, in order."""
 
     name: str
     shards: tuple[ShardInfo, ...]
@@ -34,7 +34,7 @@ class Output:
 
 
 def batches(storage: LocalStorage, one: Output) -> Iterator[tuple[pa.RecordBatch, np.ndarray[Any, Any], Any]]:
-    """Yields the record batches with their ids, flattened, and the number of tokens per document."""
+    """Yields each record batch, its ids as one flat array, and the number of tokens of each of its documents."""
     for info in one.shards:
         with storage.map(info) as mapped:
             reader = pa.ipc.open_file(mapped)
@@ -45,7 +45,10 @@ def batches(storage: LocalStorage, one: Output) -> Iterator[tuple[pa.RecordBatch
 
 
 class WholeFiles:
-    """Files that get their names when all are whole, in the order in which they were opened."""
+    """Opens files under temporary names and renames them, in the given order, once all of them are complete.
+
+    If the block raises, the temporary files are deleted.
+    """
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.paths = list(paths)
@@ -65,5 +68,5 @@ class WholeFiles:
 
 
 def little(array: np.ndarray[Any, Any]) -> Any:
-    """Returns the array's bytes, little-endian, without a copy where possible."""
+    """Returns the array's bytes in little-endian order, without a copy where possible."""
     return np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data

@@ -1,8 +1,8 @@
-"""Writes documents as MosaicML streaming's MDS, version 2, which ``StreamingDataset`` reads.
+"""Writes documents in MosaicML streaming's MDS format, version 2, which ``StreamingDataset`` reads.
 
-The layout is that of ``streaming/base/format/mds/writer.py``. A shard holds the number of samples, where each begins
-(uint32), the columns as JSON, and the samples: the size of each value (uint32), then the values. ``index.json`` comes
-last; without it there is no data set.
+The layout is that of ``streaming/base/format/mds/writer.py``. A shard contains the number of samples, the offset of
+each sample (uint32), the columns as JSON, and the samples. A sample contains the size of each value (uint32), then the
+values. ``index.json`` is written last, because ``StreamingDataset`` needs it to find the shards.
 """
 
 from __future__ import annotations
@@ -18,11 +18,14 @@ from mixtures.export_files import Output, WholeFiles, batches, little
 from mixtures.storage import LocalStorage
 
 SHARD_BYTES = 1 << 26
-"""A shard ends before it would exceed this, MDSWriter's default; a longer document gets one of its own."""
+"""The largest size of a shard (MDSWriter's default). A larger document gets a shard of its own."""
 
 
 def write_mds(storage: LocalStorage, one: Output, target: Path) -> list[Path]:
-    """Writes the folder ``one.name``: a sample per document with the columns ``doc_id``, ``source`` and ``tokens``."""
+    """Writes the folder ``one.name`` and returns the paths of its files.
+
+    Each document is one sample with the columns ``doc_id``, ``source`` and ``tokens``.
+    """
     folder = target / one.name
     folder.mkdir(exist_ok=True)
     config = {
@@ -69,8 +72,7 @@ def write_mds(storage: LocalStorage, one: Output, target: Path) -> list[Path]:
 
 
 def _sample(doc_id: str, source: str, ids: np.ndarray[Any, Any]) -> bytes:
-    """Returns one sample; an array is its number of axes and the width of its length in one byte, its length, and its
-    numbers."""
+    """Encodes one sample. An array is stored as one byte (number of axes, width of its length), its length, its ids."""
     code = next(code for code in range(4) if len(ids) < 1 << (8 << code))
     shape = len(ids).to_bytes(1 << code, "little")
     values = (doc_id.encode(), source.encode(), bytes([1 << 2 | code]) + shape + bytes(little(ids)))

@@ -1,12 +1,12 @@
-"""``python -m mixtures.forget DIR``: takes documents out of finished shards.
+"""``python -m mixtures.forget DIR``: removes documents from finished shards.
 
-Only the shards that hold them are written again; all other files stay as they are, and in the new shards the other
-documents' rows are the same, in the same order. The stream becomes shorter: nothing takes the place of what left, so
-the shares of the sources shift by that much, which the manifest tells.
+Only the shards that contain the documents are rewritten. The other rows of these shards stay the same, in the same
+order. Nothing replaces the removed documents, so the stream becomes shorter and the sources' shares change. The
+manifest gets the new shares.
 
-``manifest.json`` gets an entry in ``forgotten``: when, why, how much of each source, the fingerprint before, and the
-file ``forgotten/NNNNN.txt`` with the ids. New shards lie under temporary names until all are whole. A command that is
-killed while they get their names is finished by the next one.
+``manifest.json`` also gets an entry in ``forgotten``: the time, the reason, the rows and tokens removed per source, the
+fingerprint before, and the name of ``forgotten/NNNNN.txt``, which lists the ids. New shards have temporary names until
+all are complete. If the command is killed while it renames them, the next one finishes the renaming.
 """
 
 from __future__ import annotations
@@ -35,26 +35,26 @@ from tokenizer.interrupts import as_command
 
 FOLDER = "forgotten"
 _NEW_MANIFEST = ".manifest.forget.json"
-"""The manifest that comes into force when all new shards have their names; it lists them under ``renames``."""
+"""Holds the new manifest, and under ``renames`` the shards to rename, until all of them are renamed."""
 
 
 @dataclass(slots=True)
 class Forgotten:
-    """What was taken out."""
+    """Counts the removed documents, rows and tokens."""
 
     documents: set[tuple[str, str]] = field(default_factory=set)
-    """Source and id."""
+    """Source and id of each removed document."""
     rows: Counter[str] = field(default_factory=Counter)
-    """Rows of the training shards by source: a document has one in each epoch."""
+    """Rows removed from training shards, by source. A document has one row per epoch."""
     tokens: Counter[str] = field(default_factory=Counter)
     held_rows: Counter[str] = field(default_factory=Counter)
-    """The same of the validation shards."""
+    """Rows removed from validation shards, by source."""
     held_tokens: Counter[str] = field(default_factory=Counter)
     shards: list[str] = field(default_factory=list)
-    """The shards that were written again."""
+    """Paths of the rewritten shards."""
 
     def add(self, batch: pa.RecordBatch, mask: pa.Array, *, is_held_out: bool) -> None:
-        """Counts the chosen rows of a batch."""
+        """Counts the rows of a batch that the mask selects."""
         rows, tokens = (self.held_rows, self.held_tokens) if is_held_out else (self.rows, self.tokens)
         chosen = batch.filter(mask)
         sources = chosen.column("source").dictionary_decode().to_pylist()
@@ -66,17 +66,17 @@ class Forgotten:
 
 
 def forget(folder: str | Path, ids: Sequence[str], *, source: str | None = None, when: str, why: str = "") -> Forgotten:
-    """Takes all rows of documents out of an output's training and validation shards.
+    """Removes all rows of the given documents from an output's training and validation shards. Returns the counts.
 
     Args:
         folder: the output folder of a run, on a local disk.
-        ids: the documents' ids; those that are in no shard are passed over.
-        source: takes only documents of this source.
-        when: the time, which the manifest tells.
-        why: anything that the manifest shall tell about the reason.
+        ids: the documents' ids. Ids that no shard contains are ignored.
+        source: if given, only documents of this source are removed.
+        when: the time to record in the manifest.
+        why: the reason to record in the manifest, in any words.
 
     Raises:
-        ValueError: there is no finished output, or a shard is not as the manifest says.
+        ValueError: the folder has no finished output, or a shard does not match the manifest.
     """
     if "://" in str(folder):
         raise ValueError(f"{folder}: the shards must be on a local disk to be written again")
@@ -116,7 +116,7 @@ def forget(folder: str | Path, ids: Sequence[str], *, source: str | None = None,
 
 
 def finish(folder: Path) -> bool:
-    """Finishes a command that was killed while new shards got their names. Returns whether there was one."""
+    """Finishes a command that was killed while it renamed new shards. Returns True if there was one."""
     path = folder / _NEW_MANIFEST
     if not path.is_file():
         return False
@@ -155,7 +155,7 @@ def _batches(root: Path, info: ShardInfo) -> Iterator[pa.RecordBatch]:
 
 
 def _holds(root: Path, info: ShardInfo, wanted: pa.Array, source: str | None) -> bool:
-    """True if the shard has a row to forget; reads its columns of ids and sources only."""
+    """Returns True if the shard has a row to remove. Reads only its columns of ids and sources."""
     return any(pc.any(_mask(batch, wanted, source)).as_py() for batch in _batches(root, info))
 
 
@@ -174,13 +174,13 @@ def _metadata(root: Path, info: ShardInfo) -> ShardMetadata:
 
 
 def _all_sources(root: Path, info: ShardInfo) -> list[str]:
-    """Returns the dictionary of sources, which all shards of a run share."""
+    """Returns the names in the source column's dictionary, which is equal in all shards of a run."""
     batch = next(_batches(root, info))
     return list(batch.column("source").dictionary.to_pylist())
 
 
 def _entry(root: Path, manifest: Mapping[str, Any], found: Forgotten, *, when: str, why: str) -> dict[str, Any]:
-    """Writes the file of ids and returns what the manifest says of what leaves."""
+    """Writes the file of ids, and returns the manifest's entry about the removed documents."""
     number = len(manifest.get("forgotten", [])) + 1
     name = f"{FOLDER}/{number:05d}.txt"
     text = "".join(f"{doc_id}\n" for doc_id in sorted({doc_id for _, doc_id in found.documents}))
@@ -204,7 +204,7 @@ def _entry(root: Path, manifest: Mapping[str, Any], found: Forgotten, *, when: s
 def _changed(
     manifest: Mapping[str, Any], new: Mapping[str, ShardInfo], found: Forgotten, entry: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Returns the manifest of the shards as they are afterwards."""
+    """Returns the manifest of the output after the removal."""
     shards = [new.get(info.path, info) for info in shard_infos(manifest)]
     tokens = sum(info.tokens for info in shards)
     sources = {}
@@ -239,7 +239,7 @@ def _changed(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit status: 0 taken out, 1 nothing to take out, 2 the request was wrong."""
+    """Runs the command. Returns 0 if documents were removed, 1 if no shard has them, 2 if the request was wrong."""
     args = _parser().parse_args(argv)
     try:
         ids = list(args.id)

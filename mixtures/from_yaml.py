@@ -1,4 +1,4 @@
-"""Converts YAML to values: a mapping of settings becomes a dataclass, and each value is checked against its type."""
+"""Converts parsed YAML to typed values: a mapping of settings becomes a dataclass, and each value's type is checked."""
 
 from __future__ import annotations
 
@@ -24,20 +24,21 @@ _WORDS = {
 
 
 def setting_fields(kind: Any, *, fixed: Collection[str] = ()) -> list[dataclasses.Field[Any]]:
-    """Returns the fields of a dataclass that are settings: all but the fixed ones and those with ``compare=False``."""
+    """Returns the fields of a dataclass that YAML can set: all except ``fixed`` and those with ``compare=False``."""
     return [f for f in dataclasses.fields(kind) if f.name not in fixed and f.compare]
 
 
 def with_settings(value: T, settings: Any, where: str, *, fixed: Collection[str] = ()) -> T:
-    """Returns a copy of a dataclass value with settings from YAML.
+    """Returns a copy of a dataclass instance in which settings from YAML replace the fields of the same names.
 
     Args:
+        value: the instance with the default values.
         settings: a mapping of field names to values.
-        where: the name of the mapping in messages, such as ``sources.books.near_dedup``.
-        fixed: fields that cannot be set.
+        where: the name of the mapping for messages, such as ``sources.books.near_dedup``.
+        fixed: fields that YAML cannot set.
 
     Raises:
-        ValueError: a name is unknown, or a value does not fit its field. The message says what would fit.
+        ValueError: a name is unknown, or a value has the wrong type. The message lists what is allowed.
 
     >>> from mixtures.recipe import ShardSettings
     >>> with_settings(ShardSettings(), {"target_bytes": 4096}, "shards")
@@ -60,10 +61,10 @@ def with_settings(value: T, settings: Any, where: str, *, fixed: Collection[str]
 
 
 def converted(value: Any, kind: Any, where: str) -> Any:
-    """Returns a value of YAML, converted to the type of a field.
+    """Returns a value from YAML, converted to ``kind``, the type of a field.
 
     Raises:
-        ValueError: the value does not fit the type.
+        ValueError: the value cannot be converted.
 
     >>> converted(1, float, "x"), converted(["a"], tuple[str, ...], "x"), converted("1_000", int, "x")
     (1.0, ('a',), 1000)
@@ -106,7 +107,7 @@ def _fit_number(value: Any, kind: type) -> tuple[bool, Any]:
 
 
 def number_of(value: Any) -> Decimal | None:
-    """Returns a number; None if the value is not a number, is infinite, or has more than 30 digits.
+    """Returns a value from YAML as a number, or None if it is no finite number with an exponent from -30 to 30.
 
     Underscores, exponents, and the suffixes K, M, B and T (powers of 1,000) are allowed.
 

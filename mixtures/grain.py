@@ -1,7 +1,7 @@
-"""The packed sequences as a data source for Grain: anything with ``len()`` and ``[]`` that Grain calls random access.
+"""Provides the packed sequences as a random-access data source for Grain: an object with ``len()`` and ``[]``.
 
-The order is the loader's, so Grain must not shuffle. Its places are those of `Loader`, so a state can be taken from one
-to the other, and to other numbers of processes.
+The records are in the loader's order, so Grain must not shuffle them. States count the same sequences as `Loader`'s, so
+either class can load a state of the other, with any number of processes.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from mixtures.stages import Stream
 Array = np.ndarray[Any, Any]
 Form = Literal["plain", "maxtext", "torchtitan"]
 IGNORED_LABEL = -100
-"""The label without a loss: the default of torch's cross-entropy, and torchtitan's."""
+"""The label at tokens without a loss. It is the default of torch's cross-entropy and of torchtitan."""
 
 
 class PackedSource:
-    """The rest of a loader's pass, as records in the order of the training.
+    """Contains the remaining sequences of a loader's pass as records, in training order.
 
     ``grain.MapDataset.source(PackedSource(...))[rank::num_ranks].batch(n)`` gives every rank its own part.
 
-    Forms of a record:
+    ``form`` chooses what a record is:
 
-    - ``plain``: ``input_ids``, ``labels``, ``loss_mask``, ``segment_ids``, ``position_ids`` and ``sources``, as rows of
-      `mixtures.torch_dataset.PackedSequences`.
-    - ``maxtext``: ``inputs`` and ``targets``, each with ``_position`` and ``_segmentation``, int32. Segments count from
-      1. ``targets_segmentation`` is 0 where there is no loss.
-    - ``torchtitan``: ``({"input": ids, "positions": positions}, labels)``. A label without a loss is -100.
+    - ``plain``: a dict with ``input_ids``, ``labels``, ``loss_mask``, ``segment_ids``, ``position_ids`` and
+      ``sources``, each one row of what `mixtures.torch_dataset.PackedSequences` yields.
+    - ``maxtext``: a dict with ``inputs`` and ``targets``, and for each an array with the suffix ``_position`` and one
+      with ``_segmentation``, all int32. Segments count from 1. ``targets_segmentation`` is 0 where there is no loss.
+    - ``torchtitan``: the pair ``({"input": ids, "positions": positions}, labels)``. Labels without a loss are -100.
     """
 
     def __init__(
@@ -42,12 +42,13 @@ class PackedSource:
         """Opens and checks the shards.
 
         Args:
-            settings: those of the training; `batch_size` and `drop_last` are left to Grain.
-            form: what a record is.
-            state: goes on behind the sequences that this state has read.
+            data: a run's output folder, or a stream that is already open.
+            settings: the training's settings. `batch_size` and `drop_last` are ignored, because Grain makes batches.
+            form: the format of the records.
+            state: a saved state. If given, the records begin after the sequences that it has read.
 
         Raises:
-            ValueError: a shard is not as the manifest says, the state is of other data, or `epochs` is None.
+            ValueError: a shard does not match the manifest, the state belongs to other data, or `epochs` is None.
         """
         if settings.epochs is None:
             raise ValueError("epochs=None never ends, and a data source has a length: set epochs, and let Grain repeat")
@@ -61,35 +62,35 @@ class PackedSource:
 
     @property
     def stream(self) -> Stream:
-        """The stream, for further sources and loaders that need not open it again."""
+        """The open stream. Pass it to further sources and loaders so that they need not open it again."""
         return self._loader.stream
 
     @property
     def source_names(self) -> tuple[str, ...]:
-        """The names that the numbers in ``sources`` index."""
+        """The names of the sources. The numbers in ``sources`` are indices into it."""
         return self._loader.stream.source_names
 
     def __len__(self) -> int:
-        """Returns the sequences that are left in the pass."""
+        """Returns the number of sequences that are left in the pass."""
         return self._loader.steps_left()
 
     def __getitem__(self, index: SupportsIndex) -> Any:
-        """Returns one record. Raises IndexError."""
+        """Returns one record. Raises IndexError if there is none with this index."""
         return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: Sequence[SupportsIndex]) -> list[Any]:
-        """Returns several records, much faster than one by one."""
+        """Returns several records. This is much faster than asking for one at a time."""
         places = np.array([index.__index__() for index in indices], np.int64)
         if len(places) and (places.min() < 0 or places.max() >= len(self)):
             raise IndexError(f"records {places.min()} to {places.max()} are not among {len(self)}")
         return list(self._rows(self._loader.batch_at(self._loader.begin + places))) if len(places) else []
 
     def __repr__(self) -> str:
-        """Returns what identifies the records: Grain compares it when it takes up a state."""
+        """Returns a text that identifies the records. Grain compares it when it loads a state."""
         return self._about
 
     def state_after(self, num_records: int) -> dict[str, int | str]:
-        """Returns the state after this many records of all processes together, for this class or for `Loader`."""
+        """Returns the state after ``num_records`` records, summed over all processes. `Loader` can load it too."""
         return self._loader.state_after(num_records)
 
 

@@ -1,14 +1,16 @@
 """Reads the shards of a run as packed batches, without Beam and without torch.
 
-The training documents are one stream of tokens. By default it is split into sequences of ``seq_len + 1``: sequence i
-holds tokens ``i * seq_len`` to ``(i + 1) * seq_len``, so neighbours share one token (the last of one is the first of
-the next) and every token but the stream's first is a label exactly once. Tokens at the very end that do not fill a
-sequence are left out. Sequences are shuffled, because a long book fills many in a row: over the whole stream where it
-is memory-mapped, within windows of it where shards are fetched from a store. ``packing="best_fit"`` packs whole
-documents instead.
+The training documents form one stream of tokens. By default it is split into sequences of ``seq_len + 1`` tokens.
+Sequence i holds the tokens ``i * seq_len`` to ``(i + 1) * seq_len``. Neighbouring sequences share one token (the last
+of one is the first of the next), so every token except the stream's first is a label exactly once. Tokens at the end
+that do not fill a sequence are left out. ``packing="best_fit"`` packs whole documents instead.
 
-Which sequence comes at a step is a pure function of the settings and the step. The state is one number, the sequences
-given out so far by all ranks together, so it can be loaded with another number of ranks, workers or sequences per
+Sequences are shuffled, because a long book fills many of them in a row. Local shards are memory-mapped, so their
+sequences are shuffled over the whole stream. Shards in an object store are fetched, so their sequences are shuffled
+within windows of the stream.
+
+The settings and the step alone determine which sequences a batch holds. The state is one number: the sequences that all
+ranks together have received so far. It can therefore be loaded with another number of ranks, workers or sequences per
 batch.
 """
 
@@ -33,15 +35,15 @@ __all__ = [
 
 Array = np.ndarray[Any, Any]
 State = Mapping[str, int | str]
-"""The state of a loader: numbers and short texts."""
+"""A loader's state, which contains only numbers and short texts."""
 
 _PLAN_STEPS = 64
-"""Steps whose sequences are looked up at a time."""
+"""Number of steps whose sequences are looked up together."""
 _NO_END = 2**62
 
 
 class Loader:
-    """Iterates over :class:`Batch`. Iterating again goes on where the last iteration stopped.
+    """Yields the batches of one process. A second iteration continues where the first one stopped.
 
     >>> for batch in Loader("out", LoaderSettings(seq_len=2048, batch_size=8)):  # doctest: +SKIP
     ...     loss = model(batch.input_ids[:, :-1], batch.positions()[:, :-1], batch.input_ids[:, 1:])
@@ -54,10 +56,10 @@ class Loader:
         *,
         place: Place | None = None,
     ) -> None:
-        """Opens a run's output folder with the stages that it continues, or takes a stream that is open already.
+        """Opens a run's output folder and the stages that it continues, or uses a stream that is already open.
 
         Raises:
-            ValueError: a shard is missing, damaged or of another run, or there are too few tokens for one step.
+            ValueError: a shard is missing, damaged or from another run, or there are too few tokens for one step.
         """
         self.stream: Stream = data if isinstance(data, TokenStream | StagedStream) else open_stages(data)
         self.settings = settings
@@ -77,13 +79,13 @@ class Loader:
         self.begin_pass(0)
 
     def begin_pass(self, number: int) -> None:
-        """Goes to the beginning of a pass of `epochs` epochs; passes count from 0, each has an order of its own."""
+        """Moves to the beginning of a pass of `epochs` epochs. Passes count from 0, and each has its own order."""
         self.pass_number = number
         self._go_to(self._skips.count(number * self.num_sequences * (self.settings.epochs or 0)))
 
     def _go_to(self, begin: int) -> None:
         self._begin = begin
-        """Places before this loader's first step, without the skipped ones."""
+        """The number of places before this loader's first step, not counting skipped places."""
         self._step = self.place.worker
         self._num_loads += 1
 
@@ -98,58 +100,64 @@ class Loader:
             for batch in self._batches(counts):
                 self._step += self.place.num_workers
                 yield batch
-                if self._num_loads != num_loads:  # a state was loaded meanwhile
+                if self._num_loads != num_loads:  # a state was loaded in the meantime
                     break
 
     def steps_left(self) -> int:
-        """Returns the steps that all workers together have left in this pass. Raises TypeError if it never ends."""
+        """Returns the steps left in this pass, summed over all workers. Raises TypeError if the pass never ends."""
         if self.settings.epochs is None:
             raise TypeError("epochs=None never ends, so its steps cannot be counted")
         return max(0, -(-(self._end() - self._begin) // self._step_sequences))
 
     def documents(self, sequence: int) -> list[PackedDocument]:
-        """Returns the pieces of documents in a sequence, by its number in ``Batch.sequences``."""
+        """Returns the pieces of documents in the sequence that has this number in ``Batch.sequences``."""
         return self._order.documents(int(sequence))
 
     def sequences_of_step(self, step: int) -> Array:
-        """Returns the numbers of the sequences that all ranks together are given at a step, counted from the first
-        pass on, as ``skip_sequences`` counts."""
+        """Returns the numbers of the sequences that all ranks together receive at a step.
+
+        Steps count from the beginning of the first pass, without the skipped sequences.
+        """
         places = self._skips.place(step * self._step_sequences + np.arange(self._step_sequences))
         return self._order.numbers(np.asarray(places, np.int64))
 
     @property
     def begin(self) -> int:
-        """The places before this loader's first step, or behind the state it was last given, without skipped ones."""
+        """The place at which this loader began, or that of the last state loaded, not counting skipped places."""
         return self._begin
 
     def batch_at(self, counts: Array) -> Batch:
-        """Returns the sequences at these places of the order as one batch, whatever this loader's step and rank.
+        """Returns the sequences at the given places as one batch, regardless of this loader's step and rank.
 
         Args:
-            counts: places from the first pass on, without the skipped ones.
+            counts: places in the order, counted from the first pass on without the skipped places.
         """
         return self._batch(self._order.numbers(np.asarray(self._skips.place(counts), np.int64)))
 
     def state_dict(self) -> dict[str, int | str]:
-        """Returns the loader's place: the sequences that all ranks have been given before its next step.
+        """Returns the state before this loader's next step: the sequences that all ranks have received until then.
 
-        With several workers, pass the states of all to :meth:`load_state_dict`; a worker can take its own again.
+        With several workers, pass the states of all workers to :meth:`load_state_dict`. A worker with the same number,
+        of as many workers, can also load its own state alone.
         """
         return self._state(self._step)
 
     def state_after(self, num_steps: int) -> dict[str, int | str]:
-        """Returns the state ``num_steps`` steps after this loader's beginning, or after the state it was last given.
+        """Returns the state ``num_steps`` steps after the last state loaded, or after this loader's beginning.
 
-        The steps of all workers count. Use it when you count consumed steps yourself, because workers prefetch.
+        ``num_steps`` counts the steps of all workers. Use this method if workers prefetch, and count the consumed steps
+        yourself.
         """
         return self._state(num_steps) | {"worker": 0, "num_workers": 1}
 
     def load_state_dict(self, state: State | Sequence[State]) -> None:
-        """Goes on from the state of a loader, or from those of all its workers; ranks and workers may be others now.
+        """Continues from the state of a loader, or from the states of all its workers.
+
+        The numbers of ranks and workers may differ from those of the saved loader.
 
         Raises:
-            ValueError: the state is of other data, of another order of sequences (another seed or packing, or a
-                seq_len that this order cannot take), or that of one worker of several.
+            ValueError: the state belongs to other data, to another order of sequences (another seed or packing, or a
+                seq_len that this order does not support), or to only one of several workers.
         """
         states = [state] if isinstance(state, Mapping) else list(state)
         if not states:
@@ -171,7 +179,7 @@ class Loader:
         self._go_to(begin)
 
     def _check(self, state: State) -> None:
-        """Raises ValueError if the state is of other data or of another order."""
+        """Raises ValueError if the state belongs to other data or to another order of sequences."""
         mine = self.state_dict()
         num_stages = self.stream.num_stages_of(state.get("data"))
         if num_stages is None and not self.settings.accept_other_data:
@@ -222,14 +230,14 @@ class Loader:
         }
 
     def _end(self) -> int:
-        """Returns the places before the end of this pass, without the skipped ones."""
+        """Returns the place at which this loader's last step of the pass ends, not counting skipped places."""
         end = self._pass_end()
         if self.settings.epochs is None or not self.settings.drop_last:
             return end
         return end - (end - self._begin) % self._step_sequences
 
     def _pass_end(self) -> int:
-        """Returns the same with a last step that is not full."""
+        """Returns the place at which the pass ends, including sequences that do not fill a last step."""
         if self.settings.epochs is None:
             return _NO_END
         return self._skips.count((self.pass_number + 1) * self.num_sequences * self.settings.epochs)
@@ -241,13 +249,13 @@ class Loader:
         return next(self._split(sequences, [len(sequences)]))
 
     def _batches(self, counts: Array) -> Iterator[Batch]:
-        """Yields a batch per row of ``counts``; what lies after the end is left out."""
+        """Yields one batch per row of ``counts``, which holds places. Places after the end are left out."""
         num_rows = np.count_nonzero(counts < self._end(), axis=1)
         places = self._skips.place(counts[counts < self._end()])
         yield from self._split(self._order.numbers(places), num_rows.tolist())
 
     def _split(self, sequences: Array, num_rows: Sequence[int]) -> Iterator[Batch]:
-        """Yields sequences in batches of these sizes."""
+        """Reads the sequences, and yields them in batches of the given sizes."""
         width = self.settings.seq_len + 1
         found = self._order.find(sequences)
         num_segments = np.diff(found.ends)

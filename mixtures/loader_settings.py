@@ -1,4 +1,4 @@
-"""The loader's settings, and the share of every step that one process loads."""
+"""Defines the loader's settings, and which part of every step one process loads."""
 
 from __future__ import annotations
 
@@ -12,34 +12,35 @@ Packing = Literal["concatenate", "best_fit"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoaderSettings:
-    """Defines what a batch is and in which order sequences come."""
+    """Defines what a batch holds, and the order of the sequences."""
 
     seq_len: int
-    """Tokens that are inputs; a sequence holds one more."""
+    """Number of input tokens per sequence. A sequence holds one more token, the last label."""
     batch_size: int
-    """Sequences per rank and step."""
+    """Number of sequences per rank and step."""
     seed: int = 0
     shuffle: bool = True
-    """False gives the sequences in the order of the shards, which is the pipeline's own global shuffle."""
+    """False keeps the sequences in the order of the shards, which the pipeline has already shuffled globally."""
     window_sequences: int | None = None
-    """Sequences (of `max_seq_len`) that are shuffled together; the windows follow one another in the stream. 0 shuffles
-    all together. Default: 0 where the shards are local, 65,536 where they are fetched from a store."""
+    """Number of neighbouring sequences (of `max_seq_len` tokens) that are shuffled together. The windows follow one
+    another in the stream. 0 shuffles the whole stream. The default is 0 for local shards, and 65,536 for shards in an
+    object store."""
     epochs: int | None = 1
-    """Epochs over the shards per pass, each in another order; None never ends."""
+    """Number of epochs over the shards per pass, each in another order. None means a pass without end."""
     drop_last: bool = True
-    """Leaves out the last step of a pass if it does not fill a batch on every rank. Otherwise the ranks would wait for
-    each other."""
+    """Leaves out the last step of a pass if it does not fill a batch on every rank. With False, ranks may receive
+    different numbers of batches and then wait for each other."""
     packing: Packing = "concatenate"
-    """``concatenate`` cuts the stream into sequences wherever they end. ``best_fit`` packs whole documents into
-    sequences and pads what is left; see :mod:`mixtures.best_fit`."""
+    """``concatenate`` cuts the stream into sequences of equal length, also within documents. ``best_fit`` packs whole
+    documents into sequences and pads the rest; see :mod:`mixtures.best_fit`."""
     max_seq_len: int | None = None
-    """The longest `seq_len` that this training will use (default: `seq_len`), a multiple of `seq_len`. Sequences are
-    shuffled in cells of this length, so a state can be loaded with another `seq_len` that divides it."""
+    """The longest `seq_len` that this training will use. It is a multiple of `seq_len`, which is also the default.
+    Sequences are shuffled in cells of this length, so a state can be loaded with any `seq_len` that divides it."""
     skip_sequences: Sequence[tuple[int, int]] = ()
-    """Ranges (first, end) of places in the order that are left out. With B sequences per step over all ranks, step N
-    holds the places from N * B to before (N + 1) * B. They count from the first pass on."""
+    """Ranges (first, end) of places in the order that are left out. Places count from the beginning of the first pass.
+    With B sequences per step over all ranks, step N holds the places from N * B to before (N + 1) * B."""
     accept_other_data: bool = False
-    """True accepts a state saved on other data. The loader continues at the same place of this data's order."""
+    """True accepts a state that was saved on other data. The loader then continues at the same place in this data."""
 
     def __post_init__(self) -> None:
         for name in ("seq_len", "batch_size"):
@@ -66,7 +67,7 @@ class LoaderSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Identifies one loader. It loads the batches of its rank, and only every ``num_workers``-th of them."""
+    """Identifies one loading process. It loads every ``num_workers``-th batch of its rank."""
 
     rank: int = 0
     num_ranks: int = 1
@@ -80,7 +81,7 @@ class Place:
 
 
 class Skips:
-    """Converts between places in the order and the same places counted without the skipped ranges.
+    """Converts places in the order to counts that leave out the skipped ranges, and back.
 
     >>> skips = Skips([(2, 4)])
     >>> [int(skips.place(n)) for n in range(4)], [int(skips.count(p)) for p in range(6)]
@@ -91,11 +92,11 @@ class Skips:
         self._ranges = [(int(first), int(end)) for first, end in ranges]
 
     def count(self, place: int) -> int:
-        """Returns how many places before this one are not skipped."""
+        """Returns the number of places before this one that are not skipped."""
         return place - sum(min(max(place - first, 0), end - first) for first, end in self._ranges)
 
     def place(self, count: Any) -> Any:
-        """Returns the place that has this many unskipped places before it; takes an integer or an array of them."""
+        """Returns the place with ``count`` unskipped places before it. ``count`` is an integer or an array of them."""
         for first, end in self._ranges:
             count = count + (count >= first) * (end - first)
         return count

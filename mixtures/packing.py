@@ -1,6 +1,6 @@
-"""Finds sequences in the stream: where their tokens lie in the mapped shards, and which documents they hold.
+"""Finds the tokens of sequences in the mapped shards, and the documents that the sequences contain.
 
-Many sequences are looked up together, so numpy's cost per call is shared by those that lie in one block.
+Many sequences are looked up at once, so that one numpy call handles all sequences in a block.
 """
 
 from __future__ import annotations
@@ -19,18 +19,20 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class PackedSegments:
-    """Sequences that were found: a view of each one's tokens, and the segments of all of them in order."""
+    """Holds the tokens of each sequence, and the segments of all sequences in order."""
 
     tokens: list[Array]
+    """One array per sequence, a view of the mapped shard where possible."""
     begins: Array
-    """The first token of each segment, counted in its sequence."""
+    """The offset of each segment's first token in its sequence."""
     sources: Array
+    """The source of each segment, as an index into ``TokenStream.source_names``."""
     ends: Array
-    """The end of each sequence's segments, as an index into `begins`, after a leading 0."""
+    """A leading 0, then the end of each sequence's segments as an index into `begins`."""
 
 
 def find(stream: TokenStream, starts: Array, width: int) -> PackedSegments:
-    """Finds the sequences of ``width`` tokens that begin at these tokens of the stream."""
+    """Returns the sequences of ``width`` tokens that begin at the stream's tokens ``starts``."""
     tokens: list[Array] = [np.empty(0, np.uint16)] * len(starts)
     segments = _Segments()
     shards = stream.shards_of(starts)
@@ -59,7 +61,7 @@ def find(stream: TokenStream, starts: Array, width: int) -> PackedSegments:
 
 
 def documents_at(stream: TokenStream, start: int, width: int) -> list[PackedDocument]:
-    """Returns the pieces of documents in the ``width`` tokens from ``start`` of the stream."""
+    """Returns the pieces of documents in the ``width`` tokens of the stream that begin at token ``start``."""
     found: list[PackedDocument] = []
     number = int(stream.shards_of(np.array([start]))[0])
     within, done = start - stream.shard_begin(number), 0
@@ -77,7 +79,7 @@ def documents_at(stream: TokenStream, start: int, width: int) -> list[PackedDocu
 
 
 def _across(stream: TokenStream, start: int, width: int, row: int, segments: _Segments) -> Array:
-    """Copies the tokens of a sequence that lies in several blocks or shards."""
+    """Returns a copy of the tokens of a sequence that spans several blocks or shards. Adds its segments."""
     out = np.empty(width, np.uint32)
     number = int(stream.shards_of(np.array([start]))[0])
     within = start - stream.shard_begin(number)
@@ -99,7 +101,7 @@ def _across(stream: TokenStream, start: int, width: int, row: int, segments: _Se
 
 
 class _Segments:
-    """Gathers segments, whatever the order in which their sequences are found."""
+    """Collects segments. The sequences may be found in any order."""
 
     def __init__(self) -> None:
         self._rows: list[Array] = []
@@ -107,7 +109,10 @@ class _Segments:
         self._sources: list[Array] = []
 
     def add(self, rows: Array, at: Array, width: int, block: Block, done: int = 0) -> None:
-        """Adds the segments of ``width`` tokens from each ``at`` in the block, ``done`` tokens into the sequences."""
+        """Adds the segments in the ``width`` tokens that begin at each place ``at`` of the block.
+
+        These tokens begin ``done`` tokens after the beginnings of their sequences (``rows``).
+        """
         first = block.offsets.searchsorted((at + 1).astype(np.int32)) - 1
         counts = block.offsets.searchsorted((at + width).astype(np.int32)) - first
         ends = np.cumsum(counts)
@@ -119,6 +124,7 @@ class _Segments:
         self._sources.append(block.sources[index])
 
     def found(self, tokens: list[Array]) -> PackedSegments:
+        """Returns the collected segments, sorted by sequence and place, with the tokens of the sequences."""
         rows, begins, sources = (np.concatenate(a) for a in (self._rows, self._begins, self._sources))
         order = np.lexsort((begins, rows))
         ends = np.cumsum(np.bincount(rows, minlength=len(tokens)))

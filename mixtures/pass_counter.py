@@ -1,7 +1,7 @@
-"""Numbers the passes over a data set, the same in every process that iterates over a copy of it.
+"""Numbers the passes over a data set, so that all processes with a copy of it use the same number.
 
-A ``DataLoader`` copies its data set into worker processes, for every pass anew or once for all, and tells neither side
-which pass it is. The copies agree through a small temporary file that they lock.
+A ``DataLoader`` copies its data set into worker processes, either once or for every pass. It tells neither the workers
+nor the parent which pass it is. The copies agree on the number through a small temporary file that they lock.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from typing import Any
 
 _MAX_PASSES = 64
-"""Passes whose members are remembered: more than the iterators that one data set has at a time."""
+"""Number of passes whose workers are remembered. A data set has fewer iterators than this at the same time."""
 
 
 class PassCounter:
-    """Gives every iteration over a data set the next number, and all workers of one iteration the same one.
+    """Gives every iteration over a data set the next number. All workers of an iteration get the same number.
 
     >>> counter = PassCounter()
     >>> [counter.join("first", 0), counter.join("first", 1), counter.join("second", 0)]
@@ -36,9 +36,9 @@ class PassCounter:
         """Returns the number of the pass that a worker begins.
 
         Args:
-            iteration: identifies the iteration; the same for all its workers.
-            worker: the worker's number. One that joins the same iteration again begins another pass.
-            number: the number of the pass, where the worker knows it from a state that it was given.
+            iteration: identifies the iteration. All its workers pass the same text.
+            worker: the worker's number. A worker that joins the same iteration again begins another pass.
+            number: the number of the pass, if the worker knows it from a loaded state.
         """
         with self._locked() as passes:
             for one in reversed(passes["joined"]):
@@ -52,14 +52,14 @@ class PassCounter:
             return found
 
     def restart(self, number: int) -> None:
-        """Gives this number to the next iteration."""
+        """Makes the next iteration get this number."""
         with self._locked() as passes:
             passes.update(next=number, joined=[])
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[dict[str, Any]]:
-        """Reads the file, and writes it back if the block does not raise."""
-        with open(self._path, "a+", encoding="utf-8") as file:  # made again where a copy outlives the first process
+        """Locks the file, yields its contents, and writes them back if the block does not raise."""
+        with open(self._path, "a+", encoding="utf-8") as file:  # creates it anew if a copy outlives the first process
             fcntl.flock(file, fcntl.LOCK_EX)
             file.seek(0)
             passes: dict[str, Any] = json.loads(file.read() or '{"next": 0, "joined": []}')

@@ -1,6 +1,6 @@
-"""A recipe: each source's share of the stream's tokens, how often it may repeat, and how large shards are.
+"""Reads recipes. A recipe sets each source's share of the stream, how often it may repeat, and the size of shards.
 
-A recipe is one YAML file. Weights are decimals and are taken exactly as they are written: no float decides.
+A recipe is one YAML file. Weights are read as exact decimals, never as floats.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from mixtures.strict_yaml import MAX_BYTES, MAX_DIGITS, parse_yaml
 from mixtures.weights import WeightRule, check_percent, percentages, rounded
 
 MAX_EPOCHS = 255
-"""``epoch`` is a uint8 in the shards."""
+"""The limit follows from the shards, which store ``epoch`` as uint8."""
 MAX_SOURCES = 127
-"""``source`` is a dictionary with int8 indices in the shards."""
+"""The limit follows from the shards, which store ``source`` as a dictionary with int8 indices."""
 _HUNDRED = Decimal(100)
 
 Missing = Literal["error", "share"]
@@ -27,12 +27,12 @@ Missing = Literal["error", "share"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldOut:
-    """What is held out of a source for validation: a share of its documents, or a number of tokens."""
+    """Says how much of a source is held out for validation: a share of its documents, or a number of tokens."""
 
     share: Decimal | None = None
-    """Share of the documents, chosen by a hash of the id: 0.001 is one in a thousand."""
+    """Share of the documents, which are chosen by a hash of the id. For example, 0.001 is one in a thousand."""
     tokens: int | None = None
-    """Tokens: whole documents are taken in the order of their hashes until at least this many are reached."""
+    """Least number of tokens. Whole documents are taken in the order of their hashes until they reach it."""
 
     def __post_init__(self) -> None:
         if (self.share is None) == (self.tokens is None):
@@ -47,10 +47,10 @@ class HoldOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardSettings:
-    """How the stream is divided into files."""
+    """Sets how the stream is divided into files."""
 
     target_bytes: int = 256 * 2**20
-    """Approximate size of a shard's token ids."""
+    """Approximate size of the token ids in a shard, in bytes."""
 
     def __post_init__(self) -> None:
         if self.target_bytes < 1024:
@@ -59,7 +59,7 @@ class ShardSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaperShares:
-    """A publication's epochs and disk sizes, which ``mixtures.plan`` prints beside its own."""
+    """Holds the epochs and disk sizes of a publication, which ``mixtures.plan`` prints for comparison."""
 
     cite: str
     epochs: Mapping[str, Decimal]
@@ -68,18 +68,18 @@ class PaperShares:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """A mixture. Raises ValueError, with the way out, if its values contradict one another."""
+    """Describes a mixture. Raises ValueError if its values contradict one another; the message says how to fix them."""
 
     name: str
     weights: Mapping[str, Decimal]
-    """Percent of the stream's tokens, by source; they add up to 100 exactly. With a `rule` that is not resolved they
-    only name the sources."""
+    """Percent of the stream's tokens, by source. They add up to 100 exactly. If `rule` is set and not yet resolved,
+    they only name the sources."""
     max_epochs: Mapping[str, Decimal]
-    """Limit of the times that a source's tokens are seen, by source."""
+    """How often a source's tokens may be seen at most, by source."""
     tokens: int
-    """The longest stream that is made if no length is requested."""
+    """Longest stream, in tokens, that is made if no length is requested."""
     missing: Missing = "error"
-    """``error`` stops if a source has no tokens or too few; ``share`` gives its weight to the others."""
+    """``error`` stops if a source has no tokens or too few. ``share`` gives its weight to the other sources."""
     validation: Mapping[str, HoldOut] = field(default_factory=dict)
     tokenizer: Mapping[str, Any] = field(default_factory=dict)
     """Settings of :class:`tokenizer.train.training.TrainSettings`."""
@@ -90,9 +90,9 @@ class Recipe:
     """Declarations of sources that have no code, passed on unchanged."""
     paper: PaperShares | None = None
     rule: WeightRule | None = None
-    """Derives the weights from the tokens that there are; see `resolved`."""
+    """Derives the weights from the available tokens; see `resolved`."""
     exact: Mapping[str, Fraction] = field(default_factory=dict)
-    """The weights before they were rounded to `weights`; empty where those are exact."""
+    """The weights before they were rounded to `weights`. Empty if `weights` are exact."""
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -119,8 +119,10 @@ class Recipe:
         return self.exact or {s: Fraction(w) for s, w in self.weights.items()}
 
     def resolved(self, tokens: Mapping[str, int]) -> Recipe:
-        """Returns the recipe with the weights that its rule gives for these tokens by source; a source that has none
-        keeps no weight. Returns the recipe itself where it has no rule."""
+        """Returns the recipe with the weights that its rule derives from the available tokens by source.
+
+        Sources without tokens are removed. A recipe without a rule is returned unchanged.
+        """
         if self.rule is None:
             return self
         exact = self.rule.weights({s: n for s, n in tokens.items() if s in self.weights})
@@ -130,15 +132,15 @@ class Recipe:
                        validation={s: v for s, v in self.validation.items() if s in weights})  # fmt: skip
 
     def weights_as_text(self) -> dict[str, str]:
-        """Returns the weights or the rule as text, to tell whether two recipes have the same."""
+        """Returns the weights or the rule as text, so that two recipes can be compared."""
         return self.rule.as_text() if self.rule else {s: str(w) for s, w in self.weights.items()}
 
 
 def load_recipe(name_or_path: str | Path) -> Recipe:
-    """Reads a recipe by its name (``llama``, ``sample``: those that ship) or from a YAML file.
+    """Returns the recipe in a YAML file, or the recipe with this name that ships with the package (``llama``, ...).
 
     Raises:
-        ValueError: it is not there, is not YAML, or is not a recipe; the message names the file and the way out.
+        ValueError: the file does not exist, is not YAML, or is not a recipe. The message says how to fix it.
 
     >>> sum(load_recipe("llama").weights.values())
     Decimal('100.0')
@@ -152,9 +154,9 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
 
 
 def recipe_of(data: Any) -> Recipe:
-    """Makes a recipe from the mapping of a YAML file. Raises ValueError for keys that it does not know."""
+    """Makes a recipe from the parsed YAML of a file. Raises ValueError for unknown keys and wrong values."""
     top = _mapping("the recipe", data)
-    # inputs belong to the run; a recipe may give defaults for them
+    # inputs belong to the run, but a recipe may contain defaults for them
     _refuse_unknown("the recipe", top, ("name", "inputs", "mixture", "tokenizer", "shards", "sources", "corpora",
                                          "paper"))  # fmt: skip
     mixture = _mapping("mixture", top.get("mixture"))
@@ -193,7 +195,7 @@ def _check_weights(weights: Mapping[str, Decimal]) -> None:
 
 
 def _weights(mixture: Mapping[str, Any]) -> tuple[dict[str, Decimal], dict[str, Fraction], WeightRule | None]:
-    """Returns the weights in percent, the exact ones where those are rounded, and the rule where one gives them."""
+    """Returns the weights in percent, the exact weights if the first are rounded, and the rule if there is one."""
     if mixture.get("epochs") is not None:
         if mixture.get("weights") is not None:
             raise ValueError("mixture has both weights and epochs: give one of them, the other follows from it")
@@ -227,7 +229,7 @@ def _alike(sources: Mapping[str, object]) -> dict[str, Decimal]:
 
 
 def _epochs(value: Any, weights: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    """Accepts one number for all sources, or a mapping by source (default 1)."""
+    """Returns the limit of each source, from one number for all or from a mapping by source (default 1)."""
     if isinstance(value, Mapping):
         named = {str(s): _decimal(f"max_epochs of {s}", v) for s, v in value.items()}
         return {**dict.fromkeys(weights, Decimal(1)), **named}
@@ -235,7 +237,7 @@ def _epochs(value: Any, weights: Mapping[str, Decimal]) -> dict[str, Decimal]:
 
 
 def _validation(value: Any, weights: Mapping[str, Decimal]) -> dict[str, HoldOut]:
-    """Accepts ``{share: X}`` or ``{tokens: N}`` for every source, or the same by source."""
+    """Returns what is held out by source. Accepts ``{share: X}`` or ``{tokens: N}``, for all sources or by source."""
     if value is None:
         return {}
     named = _mapping("validation", value)
@@ -313,10 +315,10 @@ def _integer(what: str, value: Any) -> int:
 
 
 def read_yaml(name_or_path: str | Path) -> dict[str, Any]:
-    """Returns the mapping of a recipe or configuration file.
+    """Returns the mapping in a recipe or configuration file.
 
     Raises:
-        ValueError: it is not there, is not YAML, or holds no mapping; the message names the file.
+        ValueError: the file does not exist, is not YAML, or contains no mapping. The message names the file.
     """
     text, place = _read(name_or_path)
     data = parse_yaml(text, place)

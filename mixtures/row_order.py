@@ -1,4 +1,4 @@
-"""Packs a stream into rows and orders them. Both depend only on the stream, the settings and the place in the order."""
+"""Packs a stream into rows and orders the rows. Both depend only on the stream and the settings."""
 
 from __future__ import annotations
 
@@ -19,46 +19,47 @@ from mixtures.stream import TokenStream
 Array = np.ndarray[Any, Any]
 
 REMOTE_WINDOW_SEQUENCES = 65_536
-"""Sequences of 2,048 tokens fill one shard of 256 MB: a window touches two or three."""
+"""Default window for shards in an object store. 65,536 sequences of 2,048 tokens fill one shard of 256 MB, so a window
+touches two or three shards."""
 _MAX_PERMUTATIONS = 64
 _MAX_PLANS = 4
-"""Plans of shards that are kept: about 4 MB each."""
+"""Number of row plans that are cached. The plan of one shard takes about 4 MB."""
 _ROW_BITS = 32
-"""A row of best-fit packing has the number shard * 2**32 + row in the shard."""
+"""In best-fit packing, the number of a row is shard * 2**32 + its place in the shard."""
 
 
 class RowOrder(Protocol):
-    """Rows of seq_len + 1 tokens in the order in which all ranks together read them, epoch after epoch."""
+    """Defines the rows of seq_len + 1 tokens, and the order in which all ranks together read them."""
 
     num_rows: int
-    """Rows per epoch."""
+    """Number of rows per epoch."""
 
     def numbers(self, places: Array) -> Array:
-        """Returns the numbers of the rows at these places of the order."""
+        """Returns the numbers of the rows at these places in the order. The epochs follow one another."""
 
     def find(self, numbers: Array) -> PackedSegments:
-        """Reads rows by their numbers."""
+        """Returns the tokens and segments of the rows with these numbers."""
 
     def documents(self, number: int) -> list[PackedDocument]:
         """Returns the pieces of documents in a row."""
 
     def settings(self) -> dict[str, int | str]:
-        """Returns the settings that a state of this order must share."""
+        """Returns the settings that a state must have in common with this order."""
 
     def rows_at(self, seq_len: int) -> int:
-        """Returns the rows per epoch that another seq_len would give."""
+        """Returns the number of rows per epoch that another seq_len would give."""
 
     def place_of(self, state: Mapping[str, Any]) -> int:
-        """Returns the place at which a state with another seq_len goes on. Raises ValueError if it cannot."""
+        """Returns the place at which this order continues a state that was saved with another seq_len."""
 
 
 def make_row_order(stream: TokenStream, settings: LoaderSettings) -> RowOrder:
-    """Returns the order for the settings. Raises ValueError where the packing does not fit the stream."""
+    """Returns the order of the stream's rows. Raises ValueError if the stream does not support the packing."""
     return BestFitRows(stream, settings) if settings.packing == "best_fit" else ConcatenatedRows(stream, settings)
 
 
 class _Cache:
-    """Keeps the results that were used last."""
+    """Caches the most recently used results."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -77,7 +78,7 @@ class _Cache:
 class ConcatenatedRows:
     """Cuts the stream every seq_len tokens: row i holds the tokens ``i * seq_len`` to ``(i + 1) * seq_len``.
 
-    Rows are shuffled in cells of max_seq_len tokens, within windows of cells.
+    The rows in max_seq_len tokens form a cell. Cells are shuffled within windows; a cell's rows stay in order.
     """
 
     def __init__(self, stream: TokenStream, settings: LoaderSettings) -> None:
@@ -136,8 +137,8 @@ class ConcatenatedRows:
 class BestFitRows:
     """Packs each shard separately with best-fit decreasing. Shuffles the shards, and the rows within each shard.
 
-    A shard is a random sample of the whole mixture, so the rows of one shard are mixed as well as those of all shards.
-    Packing shards separately adds little padding.
+    Each shard is a random sample of the whole mixture, so shuffling within a shard mixes the sources well enough.
+    Packing the shards separately adds little padding.
     """
 
     def __init__(self, stream: TokenStream, settings: LoaderSettings) -> None:
@@ -154,7 +155,7 @@ class BestFitRows:
         self._plans, self._permutations, self._epochs = _Cache(_MAX_PLANS), _Cache(_MAX_PERMUTATIONS), _Cache(4)
 
     def _count(self, seq_len: int) -> Array:
-        """Returns the number of rows of each shard. The stream caches it for other loaders and workers."""
+        """Returns the number of rows of each shard. The stream caches the result for other loaders and workers."""
         counts = self._stream.row_counts
         if seq_len not in counts:
             lengths = (self._stream.document_lengths(shard) for shard in range(self._stream.num_shards))
@@ -213,7 +214,7 @@ class BestFitRows:
         return int(self._count(seq_len).sum())
 
     def place_of(self, state: Mapping[str, Any]) -> int:
-        """Returns the beginning of the next shard. The rest of the current shard is left out of this epoch."""
+        """Returns the place at which the next shard begins. The rest of the current shard is skipped in this epoch."""
         old = self._count(int(state["seq_len"]))
         epoch, within = divmod(int(state["sequences"]), int(old.sum()))
         shards, ends = self._shards(epoch)
@@ -221,7 +222,7 @@ class BestFitRows:
         return epoch * self.num_rows + (int(ends[begun - 1]) if begun else 0)
 
     def _shards(self, epoch: int) -> tuple[Array, Array]:
-        """Returns the shards in the order of an epoch, and the place at which each one's rows end."""
+        """Returns the shards in the order of an epoch, and the place at which the rows of each shard end."""
 
         def make() -> tuple[Array, Array]:
             shards = np.arange(len(self._rows))

@@ -1,7 +1,7 @@
-"""A shard: an Arrow IPC file with one document per row, uncompressed so that it can be memory-mapped.
+"""Reads and writes shards. A shard is an uncompressed Arrow IPC file with one document per row.
 
-Its bytes depend on its rows and metadata alone: rows are split into record batches by their own sizes, whatever batches
-they arrive in.
+Without compression it can be memory-mapped. Its bytes depend only on its rows and metadata: rows are split into record
+batches by their sizes, regardless of the batches in which they arrive.
 """
 
 from __future__ import annotations
@@ -18,34 +18,34 @@ import pyarrow.compute as pc
 from tokenizer.encode import id_dtype
 
 FORMAT = 1
-"""Format of the file. Increase it when a reader of older shards would misread newer ones."""
+"""Version of the file format. Increase it when older code would misread new shards."""
 MAX_BATCH_ROWS = 8_192
 MAX_BATCH_TOKENS = 2**21
-"""A record batch ends before it would exceed either limit; a longer document gets one of its own."""
+"""A record batch ends before it would exceed either limit. A longer document gets a batch of its own."""
 
 SOURCE_TYPE = pa.dictionary(pa.int8(), pa.string())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardMetadata:
-    """The metadata in the schema of every shard of a run."""
+    """Holds the metadata that the schema of every shard of a run contains."""
 
     recipe: str
     seed: int
     tokenizer_sha256: str
     vocab_size: int
     bos_id: int
-    """-1 if documents have no bos; ``eos_id`` likewise."""
+    """The id of bos, or -1 if documents have none. The same applies to ``eos_id``."""
     eos_id: int
 
     def as_bytes(self) -> dict[bytes, bytes]:
-        """Returns the metadata as it is written: text under snake_case names."""
+        """Returns the metadata in the form in which the schema stores it: names and values as text in UTF-8."""
         named = {"format": FORMAT, **{name: getattr(self, name) for name in self.__slots__}}
         return {name.encode(): str(value).encode() for name, value in named.items()}
 
     @classmethod
     def of(cls, schema: pa.Schema) -> ShardMetadata:
-        """Reads the metadata of a schema. Raises ValueError if it is not a shard's."""
+        """Returns the metadata in a schema. Raises ValueError if it is not the schema of a shard."""
         found = schema.metadata or {}
         try:
             if int(found[b"format"]) != FORMAT:
@@ -65,19 +65,19 @@ class ShardMetadata:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardInfo:
-    """A shard as the manifest lists it."""
+    """Describes a shard, as the manifest lists it."""
 
     path: str
-    """Path relative to the output folder, with ``/``."""
+    """Path relative to the output folder, with ``/`` as the separator."""
     rows: int
     tokens: int
     bytes: int
     sha256: str
     sources: Mapping[str, int]
-    """Tokens by source, for the sources that are in it."""
+    """Number of tokens by source, only for sources that the shard contains."""
 
     def line(self) -> str:
-        """Returns the manifest's line in words.
+        """Returns the manifest's entry as text, for messages.
 
         >>> ShardInfo(path="shards/a.arrow", rows=2, tokens=1_500, bytes=4_096, sha256="ab" * 32, sources={}).line()
         'manifest line: 2 rows, 1,500 tokens, 4,096 bytes, sha256 abababababab...'
@@ -87,7 +87,7 @@ class ShardInfo:
 
 
 def shard_schema(vocab_size: int) -> pa.Schema:
-    """Returns the columns of a shard: ids are uint16 up to 65,536 pieces, uint32 above.
+    """Returns the schema of a shard. Ids are uint16 for vocabularies of up to 65,536 pieces, else uint32.
 
     >>> shard_schema(32_000).field("input_ids").type
     ListType(list<item: uint16>)
@@ -104,7 +104,7 @@ def shard_schema(vocab_size: int) -> pa.Schema:
 
 
 def shard_name(kind: str, index: int, num_shards: int) -> str:
-    """Returns the file name of a shard; ``kind`` is ``train``, or a source for validation.
+    """Returns the file name of a shard. ``kind`` is ``train``, or the name of a source for validation shards.
 
     >>> shard_name("train", 3, 8)
     'train-00003-of-00008.arrow'
@@ -113,7 +113,7 @@ def shard_name(kind: str, index: int, num_shards: int) -> str:
 
 
 def num_shards(total_tokens: int, dtype_bytes: int, target_bytes: int) -> int:
-    """Returns the number of shards of about ``target_bytes`` of ids that hold the tokens: at least one.
+    """Returns how many shards with ids of about ``target_bytes`` bytes hold all tokens. The least is one.
 
     >>> num_shards(1_000_000, 2, 256 * 2**20), num_shards(1_000_000_000, 2, 256 * 2**20)
     (1, 8)
@@ -122,16 +122,17 @@ def num_shards(total_tokens: int, dtype_bytes: int, target_bytes: int) -> int:
 
 
 def read_batches(reader: Any) -> Iterator[pa.RecordBatch]:
-    """Yields the record batches of an open shard. Each is checked before its memory is read, because a damaged one may
-    point outside the file.
+    """Yields the record batches of an open shard.
+
+    Each batch is checked before its memory is read, because a damaged batch may point outside the file.
 
     Raises:
-        pyarrow.ArrowException: one is damaged.
+        pyarrow.ArrowException: a batch is damaged.
     """
     for number in range(reader.num_record_batches):
         batch = reader.get_batch(number)
-        batch.validate()  # numpy reads as far as the lengths say, so these must fit the buffers
-        batch.column("source").validate(full=True)  # indices and names too: one byte per row
+        batch.validate()  # numpy trusts the lengths, so they must fit the buffers
+        batch.column("source").validate(full=True)  # also checks the indices and names, one byte per row
         yield batch
 
 
@@ -143,18 +144,20 @@ def write_shard(
     sources: Sequence[str],
     metadata: ShardMetadata,
 ) -> ShardInfo:
-    """Writes rows, in their order, as one shard; the caller opens ``sink`` under a temporary name and renames it.
+    """Writes rows, in their order, as one shard. Returns its entry for the manifest.
+
+    The caller opens ``sink`` under a temporary name and renames the file afterwards.
 
     Args:
-        sink: receives the bytes; need not be seekable.
-        batches: of the columns of :func:`shard_schema` in any order (others are left out); ``source`` may be text or
-            a dictionary.
-        path: its path in the manifest.
-        sources: all sources of the recipe, sorted: the dictionary of ``source``, equal in every shard of a run.
+        sink: the file that receives the bytes. It need not be seekable.
+        batches: the rows, with the columns of :func:`shard_schema` in any order. Other columns are left out.
+            ``source`` may be text or a dictionary.
+        path: the shard's path for the manifest.
+        sources: all sources of the recipe. They become the dictionary of ``source``, equal in all shards of a run.
         metadata: the shard's metadata.
 
     Raises:
-        ValueError: a row names a source that is not among ``sources``, or an id is not below the vocabulary.
+        ValueError: a row has a source that is not among ``sources``, or an id is not below the vocabulary size.
     """
     names = sorted(sources)
     schema = shard_schema(metadata.vocab_size).with_metadata(metadata.as_bytes())
@@ -177,7 +180,7 @@ def write_shard(
 
 
 def _normal(batch: pa.RecordBatch, names: Sequence[str], schema: pa.Schema) -> pa.RecordBatch:
-    """Returns the batch with exactly the schema's columns, its sources as indices into ``names``."""
+    """Returns the batch with exactly the schema's columns. Its sources become indices into ``names``."""
     source = batch.column("source")
     text = source.cast(pa.string()) if pa.types.is_dictionary(source.type) else source
     indices = pc.index_in(text, pa.array(names, pa.string()))
@@ -197,7 +200,7 @@ def _normal(batch: pa.RecordBatch, names: Sequence[str], schema: pa.Schema) -> p
 
 
 def _split_by_size(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Yields the same rows in batches whose borders depend only on the rows' sizes."""
+    """Yields the same rows in batches that end at places which depend only on the rows' sizes."""
     held: list[pa.RecordBatch] = []
     held_rows = held_tokens = 0
     for batch in batches:
@@ -216,7 +219,7 @@ def _split_by_size(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch
 
 
 def _joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
-    """Copies the batches into one with buffers of its own, so that the bytes do not depend on how they were sliced."""
+    """Returns a copy of the batches as one batch, so that its bytes do not depend on how the batches were sliced."""
     table = pa.Table.from_batches(batches)
     columns = []
     for field in table.schema:
@@ -226,7 +229,7 @@ def _joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
 
 
 class _HashingSink:
-    """A file object for writing that computes the checksum and size of what it is given."""
+    """A writable file object that computes the checksum and size of the data it receives."""
 
     def __init__(self, sink: BinaryIO) -> None:
         self._sink = sink

@@ -1,8 +1,8 @@
 """``python -m mixtures.shares DIR``: checks that the mixture is the same everywhere in an output.
 
-Prints each source's share of the tokens: planned, in the whole output, in the shard that differs most from it, and at
-the beginning of the loader's stream, which a trainer sees first. The first two are equal to the token; the others show
-how well the shuffle mixes.
+The command prints four shares of the tokens per source: the planned share, the share in the whole output, the share in
+the shard that differs most from it, and the share at the beginning of the loader's stream. The first two are equal to
+the token. The other two show how well the shuffle mixes.
 """
 
 from __future__ import annotations
@@ -23,24 +23,29 @@ from tokenizer.interrupts import as_command
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceShares:
-    """One source's shares of the tokens, from 0 to 1."""
+    """Holds one source's shares of the tokens, from 0 to 1."""
 
     source: str
     planned: float
-    """The recipe's weight, normalised over the sources that are in the output."""
+    """The recipe's weight, as a share of the weights of all sources in the output."""
     whole: float
+    """Share in the whole output."""
     worst_shard: float
-    """Share in the shard that differs most from ``whole``."""
+    """Share in the shard in which it differs most from ``whole``."""
     worst_path: str
+    """Path of that shard."""
     first: float
-    """Share of the tokens at the beginning of the loader's stream."""
+    """Share at the beginning of the loader's stream."""
 
 
 def shares(stream: TokenStream, *, settings: LoaderSettings, num_sequences: int) -> list[SourceShares]:
-    """Returns each source's shares, the largest source first; `first` is taken from ``num_sequences`` sequences.
+    """Returns the shares of each source, the largest source first.
+
+    Args:
+        num_sequences: how many sequences count as the beginning of the stream.
 
     Raises:
-        ValueError: there are fewer tokens than one batch.
+        ValueError: the stream has fewer tokens than one batch.
     """
     sources = stream.manifest["sources"]
     infos = [info for info in shard_infos(stream.manifest) if info.tokens]
@@ -65,7 +70,7 @@ def shares(stream: TokenStream, *, settings: LoaderSettings, num_sequences: int)
 
 
 def first_tokens(stream: TokenStream, *, settings: LoaderSettings, num_sequences: int) -> Mapping[str, int]:
-    """Returns the tokens by source of the first sequences, in whole batches."""
+    """Returns the number of tokens by source in the first ``num_sequences`` sequences, rounded up to whole batches."""
     tokens, sequences = np.zeros(len(stream.source_names)), 0
     for batch in Loader(stream, settings):
         lengths = np.diff(batch.segment_begins, append=batch.input_ids.size)
@@ -77,7 +82,7 @@ def first_tokens(stream: TokenStream, *, settings: LoaderSettings, num_sequences
 
 
 def format_shares(found: Sequence[SourceShares]) -> str:
-    """Returns the table, in percent."""
+    """Returns the shares as a table of text, in percent."""
     rows = [
         (one.source, *(f"{100 * share:.3f}" for share in (one.planned, one.whole, one.worst_shard, one.first)))
         for one in found
@@ -86,7 +91,7 @@ def format_shares(found: Sequence[SourceShares]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit status: 0 printed, 2 the request was wrong."""
+    """Runs the command. Returns 0 if the table was printed, 2 if the request was wrong."""
     args = _parser().parse_args(argv)
     try:
         if not 0 < args.first <= 1:

@@ -1,4 +1,4 @@
-"""The stages of a training as one stream: each is an output of its own, and the last one's manifest lists them all."""
+"""Reads all stages of a training as one stream. Each stage is one output; the last one's manifest lists the others."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from mixtures.stream import TokenStream
 Array = np.ndarray[Any, Any]
 
 _STAGE_BITS = 56
-"""A row of stage k has the number k * 2**56 + its number in that stage."""
+"""The number of a row in stage k (from 0) is k * 2**56 + its number in that stage."""
 
 
 class StagedStream:
-    """The streams of all stages, in their order.
+    """Joins the streams of all stages, in the order of the training.
 
     Attributes:
         stages: one stream per stage.
-        paths: each stage's folder, seen from the last one.
+        paths: the path of each stage's folder relative to that of the last stage, which is "".
         source_names: the sources of all stages, sorted.
-        fingerprint: a checksum of all stages; `num_stages_of` knows those of the first ones too.
-        manifest: the last stage's.
+        fingerprint: a checksum of all stages.
+        manifest: the manifest of the last stage.
     """
 
     def __init__(self, stages: Sequence[TokenStream], paths: Sequence[str]) -> None:
@@ -41,7 +41,7 @@ class StagedStream:
         self.fingerprint = self._fingerprints[-1]
 
     def num_stages_of(self, fingerprint: object) -> int | None:
-        """Returns how many of the stages, from the first on, have this fingerprint; None if it is of other data."""
+        """Returns N if this is the fingerprint of the first N stages together, or None if it belongs to other data."""
         return self._fingerprints.index(str(fingerprint)) + 1 if fingerprint in self._fingerprints else None
 
 
@@ -51,12 +51,14 @@ Stream = TokenStream | StagedStream
 def open_stages(folder: str | Path, **options: Any) -> Stream:
     """Opens the output of a run, and the outputs of the stages that it continues.
 
+    Returns a `TokenStream` if the output continues no other stage.
+
     Args:
-        folder: the last stage's output folder or URL. An output that continues none is a single `TokenStream`.
-        options: those of `TokenStream`, for every stage.
+        folder: the output folder or URL of the last stage.
+        options: options of `TokenStream`, which apply to every stage.
 
     Raises:
-        ValueError: a stage is missing, damaged, or was replaced since the next one was made.
+        ValueError: a stage is missing or damaged, or was replaced after the next stage was made.
     """
     manifest = read_manifest(folder)
     listed = manifest.get("stages", [])
@@ -81,7 +83,7 @@ def open_stages(folder: str | Path, **options: Any) -> Stream:
 
 
 def beside(folder: str, path: str) -> str:
-    """Returns the folder to which a path leads from another one.
+    """Returns the folder at ``path``, which is relative to ``folder`` unless it is absolute or a URL.
 
     >>> beside("gs://bucket/runs/two", "../one"), beside("/data/two", "gs://bucket/one")
     ('gs://bucket/runs/one', 'gs://bucket/one')
@@ -93,7 +95,7 @@ def beside(folder: str, path: str) -> str:
 
 
 class StagedRows:
-    """The rows of all stages: an epoch is all rows of the first stage, then those of the second, and so on."""
+    """Orders the rows of all stages. An epoch is all rows of the first stage, then all of the second, and so on."""
 
     def __init__(self, stream: StagedStream, orders: Sequence[RowOrder]) -> None:
         self._stream, self._orders = stream, tuple(orders)
@@ -143,7 +145,7 @@ class StagedRows:
         return sum(order.rows_at(seq_len) for order in self._orders)
 
     def rows_of_stages(self, num_stages: int, seq_len: int) -> int:
-        """Returns the rows per epoch that the first stages alone have with this seq_len."""
+        """Returns the number of rows per epoch in the first ``num_stages`` stages with this seq_len."""
         return sum(order.rows_at(seq_len) for order in self._orders[:num_stages])
 
     def place_of(self, state: Mapping[str, Any]) -> int:
@@ -157,7 +159,7 @@ class StagedRows:
 
 
 def _joined(stages: Sequence[TokenStream]) -> str:
-    """Returns a stage's own fingerprint, or one of several stages."""
+    """Returns the fingerprint of one stage, or a joint fingerprint of several stages."""
     if len(stages) == 1:
         return stages[0].fingerprint
     return hashlib.sha256("\n".join(stage.fingerprint for stage in stages).encode()).hexdigest()

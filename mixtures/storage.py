@@ -1,6 +1,6 @@
-"""Access to an output folder: on a disk, memory-mapped, or in a cloud's store, fetched shard by shard.
+"""Reads output folders. Shards on a disk are memory-mapped; shards in an object store are fetched one by one.
 
-``gs://``, ``s3://`` and everything else that fsspec can read; fsspec is imported only for remote folders.
+``gs://``, ``s3://`` and all other URLs that fsspec can read are supported. fsspec is imported only for URLs.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ _READ_BYTES = 8 * 2**20
 
 
 class Storage(Protocol):
-    """Access to the files of an output folder."""
+    """Reads the files of an output folder."""
 
     is_remote: bool
 
     def read(self, name: str) -> bytes:
-        """Reads a small file. Raises FileNotFoundError."""
+        """Returns the contents of a small file. Raises FileNotFoundError if it does not exist."""
 
     def num_bytes(self, names: Sequence[str]) -> list[int | None]:
-        """Returns the size of each file, or None if it does not exist."""
+        """Returns the size of each file in bytes, or None for a file that does not exist."""
 
     def map(self, info: ShardInfo) -> pa.MemoryMappedFile:
-        """Returns a shard, memory-mapped."""
+        """Returns the memory-mapped file of a shard."""
 
     def place(self, name: str) -> str:
-        """Returns the file's name for messages."""
+        """Returns the file's full path or URL, for messages."""
 
 
 def storage_of(folder: str | Path, *, cache_dir: str | Path | None = None) -> Storage:
-    """Returns the storage of a folder or URL.
+    """Returns the storage for a folder or URL.
 
-    ``cache_dir`` keeps shards of a remote folder while they are read (default: the system's temporary folder).
+    Shards of a remote folder are stored in ``cache_dir`` while they are read (default: the system's temporary folder).
 
     >>> storage_of("out").is_remote
     False
@@ -54,7 +54,7 @@ def storage_of(folder: str | Path, *, cache_dir: str | Path | None = None) -> St
 
 
 class LocalStorage:
-    """A folder on this machine."""
+    """Reads a folder on this machine."""
 
     is_remote = False
 
@@ -75,9 +75,11 @@ class LocalStorage:
 
 
 class RemoteStorage:
-    """A folder in a store. A shard is fetched whole and mapped, and its file is unlinked at once, so that a shard that
-    is no longer mapped takes no disk space, and a killed trainer leaves at most the one that was being fetched.
-    Checksums are compared on arrival."""
+    """Reads a folder in an object store.
+
+    A shard is fetched as a whole and its checksum is compared. Its file is mapped and then deleted at once, so it takes
+    disk space only while it is mapped. A killed trainer leaves behind at most the shards being fetched.
+    """
 
     is_remote = True
 
@@ -100,11 +102,11 @@ class RemoteStorage:
 
     @property
     def _here(self) -> _OfProcess:
-        """This process's client; a forked worker makes its own."""
+        """The state of this process, with its client. A forked worker makes its own."""
         if self._mine is None or self._mine.pid != os.getpid():
             self._inherited = (
                 self._mine
-            )  # kept, because releasing the parent's client would close the parent's connections
+            )  # kept, because deleting the parent's client would close the parent's connections
             self._mine = _OfProcess(self._url)
             weakref.finalize(self, self._mine.forget, "")
         return self._mine
@@ -117,7 +119,7 @@ class RemoteStorage:
         return bytes(self._fs.cat_file(f"{self._root}/{name}"))
 
     def num_bytes(self, names: Sequence[str]) -> list[int | None]:
-        """Makes one listing per folder instead of one request per file."""
+        """Returns the sizes from one listing per folder instead of one request per file."""
         sizes: dict[str, int] = {}
         for folder in sorted({name.rpartition("/")[0] for name in names}):
             found = self._fs.find(f"{self._root}/{folder}", detail=True)
@@ -133,12 +135,12 @@ class RemoteStorage:
             os.unlink(path)
 
     def fetch_ahead(self, info: ShardInfo) -> None:
-        """Begins to fetch the shard that will be needed next. At most one is fetched ahead."""
+        """Begins to fetch a shard that will be needed next. Does nothing if one has already been fetched ahead."""
         if not self._here.ahead:
             self._here.ahead[info.path] = self._here.pool.submit(self._fetch, info)
 
     def forget_ahead(self, wanted: str) -> None:
-        """Drops the shard that was fetched ahead unless it is ``wanted``."""
+        """Discards the shard that was fetched ahead, unless its path is ``wanted``."""
         self._here.forget(wanted)
 
     def place(self, name: str) -> str:
@@ -161,7 +163,7 @@ class RemoteStorage:
 
 
 class _OfProcess:
-    """The store's client, the thread that fetches, and the shards it fetches; a forked process makes its own."""
+    """Holds one process's client of the store, the thread that fetches shards, and the shards fetched ahead."""
 
     def __init__(self, url: str) -> None:
         import fsspec
@@ -173,7 +175,7 @@ class _OfProcess:
         _OF_PROCESSES.add(self)
 
     def forget(self, wanted: str) -> None:
-        """Drops everything but ``wanted``, with the files, if this process fetched it."""
+        """Discards all shards fetched ahead except ``wanted``, and deletes their files. A forked copy does nothing."""
         if self.pid == os.getpid():
             for path in [path for path in self.ahead if path != wanted]:
                 self.ahead.pop(path).add_done_callback(_unlink_result)
@@ -183,8 +185,8 @@ _OF_PROCESSES: weakref.WeakSet[_OfProcess] = weakref.WeakSet()
 
 
 def _settle() -> None:
-    """Waits for pending fetches before this process forks: a thread may hold a lock that nobody would release in the
-    child."""
+    """Waits for pending fetches before this process forks. Otherwise the child could inherit a lock that a fetching
+    thread holds, and nothing would release it there."""
     for one in [one for one in _OF_PROCESSES if one.pid == os.getpid()]:
         wait(list(one.ahead.values()))
 
@@ -194,7 +196,7 @@ os.register_at_fork(before=_settle)
 
 @contextmanager
 def _temporary(folder: str | None) -> Iterator[tuple[str, Any]]:
-    """Makes a new file, which is deleted if the block raises."""
+    """Opens a new temporary file and yields its path and the file. Deletes it if the block raises."""
     handle, path = tempfile.mkstemp(prefix="shard-", suffix=".arrow", dir=folder)
     try:
         with os.fdopen(handle, "wb") as sink:

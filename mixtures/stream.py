@@ -1,4 +1,4 @@
-"""The shards of a run as one stream of tokens, memory-mapped, with the borders of the documents in it."""
+"""Reads the memory-mapped shards of a run as one stream of tokens, with the places at which documents begin."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mixtures.shards import ShardInfo, ShardMetadata, read_batches, shard_schema
 from mixtures.storage import RemoteStorage, Storage, storage_of
 
 _MAX_OPEN_SHARDS = 4_096
-"""Memory maps held at a time (Linux allows 65,530 per process); the least recently used is closed."""
+"""Largest number of open memory maps (Linux allows 65,530 per process). The least recently used map is closed first."""
 
 _READ_BYTES = 8 * 2**20
 
@@ -25,26 +25,27 @@ Array = np.ndarray[Any, Any]
 
 
 class Block(NamedTuple):
-    """A record batch of a shard as numpy views of the mapped file."""
+    """One record batch of a shard, as numpy views of the mapped file."""
 
     ids: Array
     offsets: Array
-    """The first token of each document in ``ids``, then the end of the last one."""
+    """The index in ``ids`` of each document's first token, then the end of the last document."""
     sources: Array
     batch: pa.RecordBatch
 
 
 @dataclass(frozen=True, slots=True)
 class OpenShard:
-    """A mapped shard: its blocks, and the first token of each, then the end of the last one."""
+    """Holds the blocks of a mapped shard."""
 
     blocks: tuple[Block, ...]
     begins: Array
+    """The place of each block's first token in the shard, then the end of the last block."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackedDocument:
-    """A piece of a document in a row of the loader."""
+    """Describes a piece of a document in a row of the loader."""
 
     source: str
     doc_id: str
@@ -54,24 +55,24 @@ class PackedDocument:
     row: int
     """The document's row in the shard."""
     at: int
-    """The first token of the piece, counted in the loader's row."""
+    """The offset of the piece's first token in the loader's row."""
     begin: int
-    """The first token of the piece, counted in the document."""
+    """The offset of the piece's first token in the document."""
     num_tokens: int
 
     def in_folder(self, path: str) -> PackedDocument:
-        """Returns the same piece, with its shard's path seen from another folder."""
+        """Returns the same piece with ``path``, the folder of its output, put before the path of its shard."""
         return replace(self, shard=f"{path}/{self.shard}")
 
 
 class TokenStream:
-    """The tokens of shards one after the other, in the manifest's order.
+    """Joins the tokens of all shards of a run, in the manifest's order.
 
     Attributes:
-        num_tokens: tokens of the whole stream.
-        source_names: the names that the numbers in ``sources`` index.
-        fingerprint: a checksum of the tokens and their order, which a loader's state carries.
-        row_counts: rows per shard by seq_len, as far as best-fit packing has counted them.
+        num_tokens: number of tokens in the whole stream.
+        source_names: the names of the sources. The numbers in ``sources`` are indices into it.
+        fingerprint: a checksum of the tokens and their order. A loader's state contains it.
+        row_counts: a cache for best-fit packing: the number of rows of each shard, by seq_len.
     """
 
     def __init__(
@@ -84,19 +85,20 @@ class TokenStream:
         cache_bytes: int = 2 * 2**30,
         source_names: Sequence[str] | None = None,
     ) -> None:
-        """Reads the manifest and checks that every shard is there, of the right size, readable, and of this run.
+        """Reads the manifest, and checks that every shard exists, has the right size, is readable, and is of this run.
 
         Args:
             folder: a run's output folder, or its URL (``gs://``, ``s3://``).
-            validation_source: reads the documents held out of this source instead of the training stream.
-            checksums: reads every local shard and compares its checksum, about one second per gigabyte. (Shards of a
-                remote folder are compared as they are fetched; their sizes come from a listing.)
-            cache_dir: keeps shards of a remote folder while they are read (default: the system's temporary folder).
-            cache_bytes: limit of that cache; it always holds at least one shard, and one more is fetched ahead.
-            source_names: the names that the numbers in ``sources`` index (default: the manifest's sources, sorted).
+            validation_source: if given, the stream contains the documents that were held out of this source.
+            checksums: True reads every local shard and compares its checksum, which takes about one second per
+                gigabyte. Shards of a remote folder are always compared when they are fetched.
+            cache_dir: the folder for shards of a remote folder while they are read (default: the system's temporary
+                folder).
+            cache_bytes: limit of that cache. It always holds at least one shard, and one more is fetched ahead.
+            source_names: the names for the attribute of this name (default: the manifest's sources, sorted).
 
         Raises:
-            ValueError: a shard is not as the manifest says; the message holds its line of the manifest.
+            ValueError: a shard does not match the manifest. The message contains its entry in the manifest.
         """
         self.storage = storage_of(folder, cache_dir=cache_dir)
         self.manifest = read_manifest(self.storage)
@@ -116,7 +118,7 @@ class TokenStream:
                 check_sum(self.storage, info)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leaves the memory maps out: a worker opens its own."""
+        """Returns the state without the memory maps, because a worker opens its own."""
         return {**self.__dict__, "_open": OrderedDict(), "_open_bytes": 0}
 
     def _chosen(self, validation_source: str | None) -> list[ShardInfo]:
@@ -131,29 +133,29 @@ class TokenStream:
         return [info for info in held[validation_source] if info.tokens]
 
     def num_stages_of(self, fingerprint: object) -> int | None:
-        """Returns 1 if this is the stream's own fingerprint, else None: see `mixtures.stages.StagedStream`."""
+        """Returns 1 if this is the stream's own fingerprint, else None. Compare `mixtures.stages.StagedStream`."""
         return 1 if fingerprint == self.fingerprint else None
 
     @property
     def num_shards(self) -> int:
-        """Shards that hold tokens."""
+        """Number of shards that contain tokens."""
         return len(self._infos)
 
     def shards_of(self, tokens: Array) -> Array:
-        """Returns the numbers of the shards that hold these tokens of the stream."""
+        """Returns the number of the shard that contains each of these places in the stream."""
         return np.asarray(self._ends.searchsorted(tokens, "right"))
 
     def shard_begin(self, shard: int) -> int:
-        """Returns the first token of a shard, counted in the stream."""
+        """Returns the place of a shard's first token in the stream."""
         return int(self._ends[shard - 1]) if shard else 0
 
     def document_lengths(self, shard: int) -> Array:
-        """Returns the tokens of each document of a shard."""
+        """Returns the number of tokens of each document in a shard."""
         lengths = [np.diff(block.offsets) for block in self.open(shard).blocks]
         return np.concatenate(lengths) if lengths else np.empty(0, np.int32)
 
     def document(self, shard: int, row: int) -> tuple[Block, int]:
-        """Returns the block that holds a row of a shard, and the row's index in it."""
+        """Returns the block that contains a row of a shard, and the row's index in the block."""
         for block in self.open(shard).blocks:
             if row < len(block.sources):
                 return block, row
@@ -161,7 +163,7 @@ class TokenStream:
         raise IndexError(f"shard {shard} has no such row")
 
     def packed_document(self, shard: int, row: int, *, at: int, begin: int, num_tokens: int) -> PackedDocument:
-        """Returns a piece of a document with its name; see `PackedDocument` for the numbers."""
+        """Returns the description of a piece of a document. `PackedDocument` explains the arguments."""
         block, index = self.document(shard, row)
         return PackedDocument(
             source=self.source_names[int(block.sources[index])],
@@ -175,7 +177,7 @@ class TokenStream:
         )
 
     def open(self, shard: int) -> OpenShard:
-        """Returns the mapped shard of this number."""
+        """Returns the mapped shard with this number. Maps it first if necessary, and closes old maps."""
         found = self._open.get(shard)
         if found is None:
             info = self._infos[shard]
@@ -226,7 +228,7 @@ def _block(batch: pa.RecordBatch, source_names: Sequence[str]) -> Block:
 
 
 def check_sizes(storage: Storage, infos: Sequence[ShardInfo]) -> None:
-    """Raises ValueError, with the manifest's line, if a shard is missing or has another size than the manifest says."""
+    """Raises ValueError if a shard is missing, or if its size differs from that in the manifest."""
     for info, found in zip(infos, storage.num_bytes([info.path for info in infos]), strict=True):
         if found is None:
             raise ValueError(f"{storage.place(info.path)} is missing ({info.line()})")
@@ -235,7 +237,7 @@ def check_sizes(storage: Storage, infos: Sequence[ShardInfo]) -> None:
 
 
 def check_shard(storage: Storage, info: ShardInfo, manifest: Mapping[str, Any]) -> None:
-    """Raises ValueError, with the manifest's line, if a shard is not an Arrow file of the manifest's run."""
+    """Raises ValueError if a shard is not a readable Arrow file of the manifest's run."""
     place = storage.place(info.path)
     try:
         with storage.map(info) as mapped:
@@ -246,7 +248,7 @@ def check_shard(storage: Storage, info: ShardInfo, manifest: Mapping[str, Any]) 
 
 
 def check_schema(schema: pa.Schema, place: str, info: ShardInfo, manifest: Mapping[str, Any]) -> None:
-    """Raises ValueError if a shard's metadata or columns are not those of the manifest's run."""
+    """Raises ValueError if a shard's metadata or columns differ from those of the manifest's run."""
     line = info.line()
     try:
         metadata = ShardMetadata.of(schema)
@@ -266,7 +268,7 @@ def check_schema(schema: pa.Schema, place: str, info: ShardInfo, manifest: Mappi
 
 
 def check_sum(storage: Storage, info: ShardInfo) -> None:
-    """Raises ValueError, with the manifest's line, if a shard's bytes are not those that were written."""
+    """Raises ValueError if a shard's checksum differs from that in the manifest."""
     digest = hashlib.sha256()
     with storage.map(info) as mapped:
         while block := mapped.read(_READ_BYTES):
@@ -276,7 +278,7 @@ def check_sum(storage: Storage, info: ShardInfo) -> None:
 
 
 def one_line(message: object) -> str:
-    """Returns a library's message about a damaged file without its line breaks.
+    """Returns a library's message about a damaged file as one line.
 
     >>> one_line(ValueError("no footer\\n  in it"))
     'no footer in it'

@@ -1,4 +1,4 @@
-"""Reads YAML strictly: keys that are there twice, aliases and numbers of any size would lose settings or hang."""
+"""Reads YAML strictly. Rejects duplicate keys, aliases and huge numbers, which could lose settings or hang a run."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 import yaml
 
 MAX_BYTES = 1 << 20
-"""Ours: a configuration file has some hundred lines."""
+"""Ours: the largest size of a file. A configuration file has a few hundred lines."""
 MAX_DEPTH = 32
-"""Ours: the deepest setting there is lies six levels down."""
+"""Ours: the deepest nesting. The deepest setting that exists is on level six."""
 MAX_DIGITS = 30
-"""Ours: numbers of up to this many digits before or after the decimal point; 1.4e12 has 13."""
+"""Ours: the most digits of a number before or after the decimal point. For example, 1.4e12 has 13."""
 _NUMBER = re.compile(r"[-+]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][-+]?\d+)?")
 _BASE_60 = re.compile(r"[-+]?\d[\d_]*(?::[0-5]?\d)+(?:\.[\d_]*)?")
 _OCTAL = re.compile(r"[-+]?0[0-7_]+")
@@ -22,14 +22,15 @@ _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 
 
 def parse_yaml(text: str, where: str) -> Any:
-    """Returns what a YAML text holds.
+    """Returns the value of a YAML text.
 
     Args:
+        text: the contents of the file.
         where: the file's name, for messages.
 
     Raises:
-        ValueError: it is not YAML, or it holds a key twice, an alias, a number without bounds or too deep a nesting;
-            one line that names the line and the key.
+        ValueError: the text is not YAML, or it contains a duplicate key, an alias, a number that is too large, or too
+            deep a nesting. The message is one line with the number of the line and the key.
 
     >>> parse_yaml("inputs: {books: a, books: b}", "run.yaml")
     Traceback (most recent call last):
@@ -51,7 +52,7 @@ def parse_yaml(text: str, where: str) -> Any:
 
 
 def _check_events(text: str, where: str) -> None:
-    """Looks at the stream before anything is built of it; PyYAML builds nested values by recursion."""
+    """Raises ValueError for aliases and deep nesting. PyYAML builds values recursively, so this comes before it."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         line = f"{where}, line {_line(event)}"
@@ -92,7 +93,10 @@ def _line(node: Any) -> int:
 
 
 def _scalar_fault(node: yaml.ScalarNode) -> str:
-    """What is wrong with a value; empty if nothing is. Quoted numbers are looked at too: weights are read of them."""
+    """Returns what is wrong with a number, or "" if nothing is. Checks quoted numbers too: weights may be quoted.
+
+    A number is wrong if it is not finite, if YAML would read it in base 60 or 8, or if it is too large or too small.
+    """
     text = node.value.strip()
     if node.style is None and _NOT_FINITE.fullmatch(text):
         return f"{text} is not a number that a setting can have"

@@ -1,13 +1,14 @@
 """Chooses documents by hash: the part of a source that a last, partial epoch takes, exact to the token.
 
-A document's place is a hash of its id under a named purpose, a seed, its source and the epoch; nothing else counts, so
-the choice does not depend on files, batches or workers. Choosing takes two passes over (hash, number of tokens):
+A document's place in the order is a hash of its id, a named purpose, a seed, its source and the epoch. So the choice
+does not depend on files, batches or workers. Choosing takes two passes over (hash, number of tokens):
 
-1. every worker makes a :func:`histogram` of tokens by the hash's top 16 bits; they add up with ``+``;
-2. :func:`find_bucket` names the one bucket in which the wanted tokens run out, and :func:`cut` looks at that bucket's
-   documents only, to say at which document, and at which of its tokens, the subset ends.
+1. Every worker makes a :func:`histogram` of tokens by the top 16 bits of the hash. The histograms are added with ``+``.
+2. :func:`find_bucket` returns the bucket in which the wanted number of tokens is reached. :func:`cut` then looks only
+   at the documents in that bucket. It returns the document, and the token in it, at which the subset ends.
 
-A document is in the subset iff its (hash, id) is below the cut's; the document of the cut keeps its first tokens.
+A document is in the subset if its (hash, id) is below that of the last document. The last document keeps its first
+tokens.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ import pyarrow as pa
 import xxhash
 
 SUBSET = "subset"
-"""Purpose: the documents that a partial epoch takes."""
+"""Purpose of hashes that choose the documents of a partial epoch."""
 ORDER = "order"
-"""Purpose: a document's place in the global shuffle."""
+"""Purpose of hashes that place documents in the global shuffle."""
 VALIDATION = "validation"
-"""Purpose: the documents that are held out. Independent of the epoch (0)."""
+"""Purpose of hashes that choose the documents held out for validation. Their epoch is always 0."""
 
 NUM_BUCKETS = 65_536
 _BUCKET_SHIFT = np.uint64(48)
@@ -38,10 +39,10 @@ Counts = np.ndarray[Any, np.dtype[np.int64]]
 def order_hashes(
     seed: int, source: str, doc_ids: Sequence[str] | pa.Array, epoch: int, *, purpose: str = SUBSET
 ) -> Hashes:
-    """Returns one 64-bit hash per document: a pure function of all five arguments, framed so that no two can be
-    confused.
+    """Returns one 64-bit hash per document, which depends on all five arguments and on nothing else.
 
-    XXH3 of the id, seeded with XXH3 of the rest.
+    The hash is XXH3 of the id, with XXH3 of the other arguments as its seed. Names are hashed with their lengths, so
+    that different arguments cannot give the same bytes.
 
     >>> first, again = order_hashes(0, "books", ["11", "1342"], 0), order_hashes(0, "books", ["1342", "11"], 0)
     >>> bool((first == again[::-1]).all()), bool((first == order_hashes(0, "books", ["11", "1342"], 1)).any())
@@ -56,18 +57,17 @@ def order_hashes(
 
 
 def histogram(hashes: Hashes, num_tokens: Counts) -> Counts:
-    """Returns the tokens by the hash's top 16 bits; the histograms of parts add up to that of the whole."""
+    """Returns the number of tokens by the top 16 bits of the hash. Histograms of parts add up to that of the whole."""
     tokens = np.zeros(NUM_BUCKETS, np.int64)
     np.add.at(tokens, (hashes >> _BUCKET_SHIFT).astype(np.int64), np.asarray(num_tokens, np.int64))
     return tokens
 
 
 def find_bucket(tokens_by_bucket: Counts, wanted_tokens: int) -> tuple[int, int]:
-    """Returns the bucket in which the first ``wanted_tokens``, in the order of the hashes, are used up, and the tokens
-    before it.
+    """Returns the bucket in which ``wanted_tokens``, in the order of the hashes, are reached, and the tokens before it.
 
     Raises:
-        ValueError: nothing is wanted, or more than there is.
+        ValueError: ``wanted_tokens`` is below 1, or more than all tokens.
     """
     ends = np.cumsum(tokens_by_bucket)
     if not 0 < wanted_tokens <= int(ends[-1]):
@@ -77,13 +77,13 @@ def find_bucket(tokens_by_bucket: Counts, wanted_tokens: int) -> tuple[int, int]
 
 
 def in_bucket(hashes: Hashes, bucket: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Returns which documents :func:`cut` must see."""
+    """Returns a mask of the documents in this bucket, which are those that :func:`cut` needs."""
     return np.asarray((hashes >> _BUCKET_SHIFT) == np.uint64(bucket))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
-    """The end of a subset: its last document, and how many of that document's tokens it keeps (at least one)."""
+    """Describes the end of a subset: its last document, and how many tokens that document keeps (at least one)."""
 
     last_hash: int
     last_doc_id: str
@@ -92,15 +92,15 @@ class Cut:
 
     @property
     def is_cut(self) -> bool:
-        """True if the last document loses tokens, and so its eos."""
+        """True if the last document loses tokens, and with them its eos."""
         return self.last_doc_tokens_kept < self.last_doc_tokens
 
 
 def cut(hashes: Hashes, doc_ids: Sequence[str], num_tokens: Counts, wanted_in_bucket: int) -> Cut:
-    """Finds the end of the subset among the documents of its last bucket, given in any order.
+    """Returns the end of the subset. The arguments describe the documents of its last bucket, in any order.
 
-    ``wanted_in_bucket`` is the tokens wanted of the whole source less those before the bucket. Equal hashes are
-    ordered by id. Raises ValueError where the bucket does not hold that many.
+    ``wanted_in_bucket`` is the number of tokens that the whole source should give, minus those in earlier buckets.
+    Equal hashes are ordered by id. Raises ValueError if the bucket has fewer tokens than that.
     """
     order = sorted(range(len(doc_ids)), key=lambda i: (hashes[i], doc_ids[i]))
     left = wanted_in_bucket
@@ -117,7 +117,7 @@ def cut(hashes: Hashes, doc_ids: Sequence[str], num_tokens: Counts, wanted_in_bu
 
 
 def tokens_kept(hashes: Hashes, doc_ids: Sequence[str] | pa.Array, num_tokens: Counts, end: Cut) -> Counts:
-    """Returns how many tokens of each document are in the subset: all, none, or the first ones of the cut document."""
+    """Returns how many tokens of each document are in the subset: all or none, except for the last document."""
     kept = np.where(hashes < np.uint64(end.last_hash), num_tokens, 0).astype(np.int64)
     for i in np.flatnonzero(hashes == np.uint64(end.last_hash)):
         doc_id = str(doc_ids[int(i)])
@@ -130,7 +130,7 @@ def tokens_kept(hashes: Hashes, doc_ids: Sequence[str] | pa.Array, num_tokens: C
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
-    """The part of an epoch that earlier stages took: every document up to the last one, in the order of the hashes."""
+    """Describes the part of an epoch that earlier stages used: all documents up to one, in the order of the hashes."""
 
     epoch: int
     last_hash: int
@@ -148,7 +148,7 @@ class Begun:
         return cls(epoch=epoch, last_hash=last_hash, last_doc_id=last_doc_id)
 
     def taken(self, hashes: Hashes, doc_ids: Sequence[str] | pa.Array) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Returns which documents are in the part. Equal hashes are ordered by id, as in :func:`cut`."""
+        """Returns a mask of the documents in this part. Equal hashes are ordered by id, as in :func:`cut`."""
         taken = np.asarray(hashes < np.uint64(self.last_hash))
         for i in np.flatnonzero(hashes == np.uint64(self.last_hash)):
             taken[i] = str(doc_ids[int(i)]) <= self.last_doc_id
@@ -156,11 +156,11 @@ class Begun:
 
 
 def shard_bounds(tokens_by_bucket: Counts, num_shards: int) -> Hashes:
-    """Returns the first hash of each shard but the first, so that shards have almost equal numbers of tokens.
+    """Returns the first hash of each shard except the first, so that shards have almost equal numbers of tokens.
 
-    ``tokens_by_bucket`` is the :func:`histogram` of all occurrences by their place in the order. Tokens are assumed to
-    be spread evenly within a bucket, so a shard is off by at most one bucket's deviation (a bucket is 1/65,536 of the
-    stream) and one document. The order itself does not change.
+    ``tokens_by_bucket`` is the :func:`histogram` of all occurrences of documents by their place in the order. Tokens
+    are assumed to be spread evenly within a bucket, which is 1/65,536 of the stream. So a shard's size is off by at
+    most one bucket's deviation from this, and one document. The order itself does not change.
 
     >>> shard_bounds(np.full(65_536, 10), 4).tolist() == [1 << 62, 1 << 63, 3 << 62]
     True
@@ -177,7 +177,7 @@ def shard_bounds(tokens_by_bucket: Counts, num_shards: int) -> Hashes:
 
 
 def shards_of(places: Hashes, bounds: Hashes) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Returns the shard of each place in the order."""
+    """Returns the number of the shard that each place in the order belongs to."""
     return np.asarray(np.searchsorted(bounds, places, "right"), np.int64)
 
 
@@ -191,16 +191,18 @@ def share_threshold(share: Decimal) -> int:
 
 
 def held_out_by_share(hashes: Hashes, share: Decimal) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Returns which documents a validation share takes: those whose hash (purpose ``validation``) is below the
-    threshold."""
+    """Returns a mask of the documents that a validation share takes.
+
+    These are the documents whose hash for the purpose ``validation`` is below the threshold.
+    """
     return np.asarray(hashes < np.uint64(share_threshold(share)))
 
 
 def held_out_by_tokens(
     hashes: Hashes, doc_ids: Sequence[str] | pa.Array, num_tokens: Counts, end: Cut
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Returns which documents a number of validation tokens takes: whole ones, up to the one that reaches the number.
+    """Returns a mask of the documents that a number of validation tokens takes: whole documents, up to ``end``.
 
-    They hold at least that number, and less than one document more.
+    Together they have at least that number of tokens, and exceed it by less than their last document.
     """
     return np.asarray(tokens_kept(hashes, doc_ids, num_tokens, end) > 0)

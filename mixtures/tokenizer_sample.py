@@ -19,19 +19,22 @@ def weighted_sample(
     max_bytes: int,
     available: Mapping[str, int] | None = None,
 ) -> Sample:
-    """Draws a sample in which each source's share of the bytes is the recipe's weight, by a hash of the document id.
+    """Returns a sample in which each source's share of the bytes is the recipe's weight.
 
-    ``documents`` maps a source to a function that streams (id, text). The sample is a small copy of the mixture: the
-    longest of at most ``max_bytes`` in which no source exceeds the recipe's ``max_epochs`` (or one), dealt out by
-    largest remainder; a source that holds less than its part is repeated. Each source is read once, and never more than
-    twice ``max_bytes`` of text is held.
+    Documents are chosen by a hash of their id. The sample is the longest mixture of at most ``max_bytes`` in which no
+    source exceeds the recipe's ``max_epochs`` (or one epoch, if that is more). A source with less text than its part is
+    repeated. Each source is read once, and at most twice ``max_bytes`` of text is in memory.
 
-    ``available``: bytes of text of each source, where they are known. The streams may then leave out documents, but
-    none of a smaller :func:`sample_hash` than one that they give.
+    Args:
+        documents: for each source, a function that streams (id, text).
+        recipe: the weights and limits.
+        max_bytes: the largest size of the sample's text, in bytes.
+        available: the bytes of text of each source, if they are known. The streams may then leave out documents, but
+            only those with a larger :func:`sample_hash` than all documents that they yield.
 
     Raises:
-        ValueError: a source with a weight has no text, and the recipe does not share its weight out.
-        LookupError: a stream left out documents that are needed; its argument is the source.
+        ValueError: a source with a weight has no text, and the recipe does not give its weight to the others.
+        LookupError: a stream left out documents that are needed. The argument is the source.
     """
     weights = dict(recipe.weights if available is None else recipe.resolved(available).weights)
     if recipe.missing == "share":
@@ -57,11 +60,10 @@ def weighted_sample(
 
 
 def plan_sample(recipe: Recipe, available: Mapping[str, int], max_bytes: int) -> Plan:
-    """Returns how many bytes of each source's text the sample holds; a :class:`mixtures.plan.shares.Plan` in bytes
-    instead of tokens.
+    """Returns a plan of the bytes of text that the sample takes from each source. Its "tokens" are bytes.
 
     Raises:
-        ValueError: a source with a weight has no text, and the recipe does not share its weight out.
+        ValueError: a source with a weight has no text, and the recipe does not give its weight to the others.
     """
     try:
         return plan(_of_bytes(recipe, max_bytes), {s: SourceTokens(n, 1) for s, n in available.items()})

@@ -1,4 +1,4 @@
-"""The loader as a PyTorch ``IterableDataset``. Needs torch and nothing of the pipeline: ``pip install ...[train]``."""
+"""Provides the loader as a PyTorch ``IterableDataset``. It needs torch but not the pipeline: install ``...[train]``."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
 
     ================ ========== =====================================================================
     ``input_ids``    int64 B,T  the tokens that the model sees
-    ``labels``       int64 B,T  the tokens that it has to predict: the same, already shifted by one
+    ``labels``       int64 B,T  the tokens that it has to predict, already shifted by one
     ``loss_mask``    bool  B,T  False at the label after a document's end and at padding
     ``segment_ids``  int32 B,T  the number of the token's document within the sequence, from 0
     ``position_ids`` int64 B,T  the token's offset in its segment, from 0
-    ``sources``      int8  B,T  the source of each label, an index into ``source_names``; -1: padding
+    ``sources``      int8  B,T  the source of each label, an index into ``source_names``; padding is -1
     ``sequences``    int64 B    the number of each sequence in the stream
     ``cu_seqlens``   int32      cumulative lengths of the segments of ``input_ids.flatten()``
     ``max_seqlen``   int32      the length of the longest of these segments
     ================ ========== =====================================================================
 
-    **Passes.** Every iteration is one pass of ``epochs`` epochs, and every pass has an order of its own (the same one
-    with ``shuffle=False``). That holds for any number of workers, persistent or not. After an iteration that was
-    stopped early, the next one begins the next pass. To resume the stopped one, load `state_after`. The first
+    **Passes.** Every iteration is one pass of ``epochs`` epochs. Every pass has its own order, unless ``shuffle`` is
+    False. This holds for any number of workers, persistent or not. After an iteration that was stopped early, the next
+    iteration begins the next pass. To resume the stopped pass instead, load the state from `state_after`. The first
     iteration after `load_state_dict` yields the rest of the state's pass. With ``epochs=None`` there is one endless
-    pass, so a second iteration without a state is refused.
+    pass, so a second iteration without a loaded state raises ValueError.
 
-    **Ranks** are taken from ``rank`` and ``num_ranks``, else from ``torch.distributed`` where it is initialised, else
-    from the environment's ``RANK`` and ``WORLD_SIZE``.
+    **Ranks** come from ``rank`` and ``num_ranks``, else from ``torch.distributed`` if it is initialised, else from the
+    environment variables ``RANK`` and ``WORLD_SIZE``.
 
-    ``state_dict`` and ``load_state_dict`` are those of torchdata's stateful loaders: ``StatefulDataLoader`` gives every
-    worker its own state again. To resume with other numbers of ranks or workers, save `state_after`.
+    **States.** torchdata's ``StatefulDataLoader`` calls ``state_dict`` and ``load_state_dict``, and gives every worker
+    its own state back. To resume with another number of ranks or workers, save `state_after`.
     """
 
     def __init__(
@@ -57,10 +57,14 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
         rank: int | None = None,
         num_ranks: int | None = None,
     ) -> None:
-        """Opens and checks the shards, and those of the stages that they continue.
+        """Opens and checks the shards of a run, and the shards of the stages that it continues.
+
+        Args:
+            data: a run's output folder, or a stream that is already open.
+            rank: the number of this process. Give it together with ``num_ranks``, or give neither.
 
         Raises:
-            ValueError: a shard is not as the manifest says, or there are several ranks and this one is not known.
+            ValueError: a shard does not match the manifest, or there are several ranks and this one is unknown.
         """
         super().__init__()
         self.stream: Stream = data if isinstance(data, TokenStream | StagedStream) else open_stages(data)
@@ -76,14 +80,14 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
 
     @property
     def source_names(self) -> tuple[str, ...]:
-        """The names that the numbers in ``sources`` index."""
+        """The names of the sources. The numbers in ``sources`` are indices into it."""
         return self.stream.source_names
 
     def __len__(self) -> int:
         """Returns the number of batches that this rank yields in a whole pass, summed over its workers.
 
         Raises:
-            TypeError: the number is not fixed, because of ``skip_sequences`` or ``epochs=None``.
+            TypeError: the number is not the same in all passes (``skip_sequences``), or is infinite (``epochs=None``).
         """
         if self.settings.skip_sequences:
             raise TypeError("with skip_sequences the passes differ in length")
@@ -108,17 +112,18 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
         return map(tensors, loader)
 
     def documents(self, sequence: int) -> list[PackedDocument]:
-        """Returns the pieces of documents in a sequence, by its number in ``sequences``."""
+        """Returns the pieces of documents in the sequence with this number in a batch's ``sequences``."""
         return self._planned.documents(sequence)
 
     def state_dict(self) -> dict[str, int | str]:
-        """Returns the state of this process's copy of the dataset: one worker's, or the only one."""
+        """Returns the state of this process's copy of the data set. In a worker, it is the state of this worker."""
         return self._loader_of_process().state_dict()
 
     def state_after(self, num_steps: int) -> dict[str, int | str]:
-        """Returns the state after ``num_steps`` batches of this rank since the last state loaded, over all workers.
+        """Returns the state after ``num_steps`` batches of this rank since the last state was loaded.
 
-        ``num_steps`` may span several passes, if each pass before the last was used to its end.
+        ``num_steps`` counts the batches of all workers. It may span several passes, if each pass before the last was
+        read to its end.
         """
         loader = self._made(self._planned.place)
         if self._state is not None:
@@ -129,7 +134,10 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
         return loader.state_after(num_steps)
 
     def load_state_dict(self, state: State | Sequence[State]) -> None:
-        """Continues from a state, or from the states of all workers. Call it before or between iterations."""
+        """Makes the next iteration continue from a state, or from the states of all workers.
+
+        Call it before the first iteration or between iterations.
+        """
         self._state = state
         if isinstance(state, Mapping) and int(state.get("num_workers", 1)) > 1:
             self._loader_of_process().load_state_dict(state)
@@ -158,7 +166,7 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
         return self._loader
 
     def _iteration(self) -> tuple[str, int]:
-        """Returns what identifies this iteration in all its workers, and the worker's number."""
+        """Returns a text that identifies this iteration and is equal in all its workers, and this worker's number."""
         info = get_worker_info()
         if info is None:
             return f"process {os.getpid()} {self._num_iterations}", 0
@@ -168,7 +176,7 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
         return self._loader_of_process().pass_number if self._is_state_of_worker else None
 
     def _check_ranks(self) -> None:
-        """Raises ValueError if torch.distributed was initialised later, with other ranks than were taken."""
+        """Raises ValueError if torch.distributed was initialised after this object was made, and the ranks differ."""
         if self._are_ranks_given or get_worker_info() is not None:
             return
         if (now := _initialised_ranks()) is not None and now != (self._rank, self._num_ranks):
@@ -182,7 +190,10 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
 
 
 def _refused() -> Iterator[dict[str, torch.Tensor]]:
-    """Raises at the first batch, because a persistent worker that raises before it would die without a message."""
+    """Returns an iterator that raises ValueError at its first batch.
+
+    A persistent worker that raises earlier would die without a message.
+    """
     raise ValueError(
         "epochs=None is one endless pass, and it was begun already: keep its iterator, or load the state to go on from "
         "(state_after counts the steps that were used) before iterating again"
@@ -191,7 +202,7 @@ def _refused() -> Iterator[dict[str, torch.Tensor]]:
 
 
 def tensors(batch: Batch) -> dict[str, torch.Tensor]:
-    """Returns a batch as the tensors of :class:`PackedSequences`."""
+    """Returns a batch as the dict of tensors that :class:`PackedSequences` yields."""
     return {
         "input_ids": torch.from_numpy(batch.input_ids[:, :-1]),
         "labels": torch.from_numpy(batch.input_ids[:, 1:]),
@@ -206,7 +217,7 @@ def tensors(batch: Batch) -> dict[str, torch.Tensor]:
 
 
 def document_mask(segment_ids: torch.Tensor) -> torch.Tensor:
-    """Returns which tokens each token may attend to: bool (B, 1, T, T), backwards and within one document only.
+    """Returns an attention mask (bool, B, 1, T, T): each token sees itself and earlier tokens of its document.
 
     >>> document_mask(torch.tensor([[0, 0, 1]])).int().tolist()
     [[[[1, 0, 0], [1, 1, 0], [0, 0, 1]]]]
@@ -216,7 +227,7 @@ def document_mask(segment_ids: torch.Tensor) -> torch.Tensor:
 
 
 def _ranks(rank: int | None, num_ranks: int | None) -> tuple[int, int]:
-    """Returns the rank and the number of ranks. Raises ValueError where there are several and this one is unknown."""
+    """Returns the rank and the number of ranks. Raises ValueError if there are several and this one is unknown."""
     if (rank is None) != (num_ranks is None):
         raise ValueError("give rank and num_ranks together, or neither")
     if rank is not None and num_ranks is not None:

@@ -1,4 +1,4 @@
-"""The forms in which a recipe gives its weights: percent, relative weights, epochs, or a temperature."""
+"""Converts a recipe's weights to percent. A recipe gives them as percent, relative weights, epochs or a temperature."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from math import floor
 
 _HUNDRED = Decimal(100)
 PRINTED_PLACES = 4
-"""Decimal places with which weights are printed."""
+"""Number of decimal places in printed weights."""
 _SLIP = (Decimal(50), Decimal(150))
-"""Plain weights that add up to this much, but not to 100, are taken for percent with a mistake in it."""
+"""Plain weights whose sum is in this range, but is not 100, are rejected as percent with a mistake."""
 _CONTEXT = Context(prec=28)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightRule:
-    """Derives the weights from the tokens that there are. Exactly one of the two is set."""
+    """Derives the weights from the available tokens. Exactly one of its fields is set."""
 
     epochs: Mapping[str, Decimal] = field(default_factory=dict)
-    """Times that each source is seen: its weight is proportional to epochs * tokens."""
+    """How often each source is seen. Its weight is proportional to epochs * tokens."""
     temperature: Decimal | None = None
     """A source's weight is proportional to tokens ** temperature: 1 follows the sizes, 0 weights all sources alike."""
 
     def weights(self, tokens: Mapping[str, int]) -> dict[str, Fraction]:
-        """Returns percentages that add up to 100 exactly, for the sources that have tokens.
+        """Returns the weights of the sources that have tokens, in percent. They add up to 100 exactly.
 
         >>> rule = WeightRule(temperature=Decimal("0.5"))
         >>> {s: f"{float(w):.2f}" for s, w in rule.weights({"a": 900, "b": 100}).items()}
@@ -38,14 +38,14 @@ class WeightRule:
         return percentages({s: Fraction(self.epochs[s]) * n for s, n in tokens.items() if n})
 
     def as_text(self) -> dict[str, str]:
-        """Returns the rule as text, to tell whether two recipes have the same."""
+        """Returns the rule as text, so that the rules of two recipes can be compared."""
         if self.temperature is not None:
             return {"temperature": str(self.temperature)}
         return {f"epochs of {s}": str(e) for s, e in self.epochs.items()}
 
 
 def percentages(weights: Mapping[str, Decimal | Fraction]) -> dict[str, Fraction]:
-    """Returns the weights in proportion, as percentages that add up to 100 exactly."""
+    """Returns the weights scaled to percentages that add up to 100 exactly. Raises ValueError if all are 0."""
     exact = {s: Fraction(w) for s, w in weights.items()}
     total = sum(exact.values(), Fraction(0))
     if not total:
@@ -54,7 +54,7 @@ def percentages(weights: Mapping[str, Decimal | Fraction]) -> dict[str, Fraction
 
 
 def rounded(exact: Mapping[str, Fraction], places: int = PRINTED_PLACES) -> dict[str, Decimal]:
-    """Rounds percentages so that they still add up to 100 exactly, by largest remainder.
+    """Rounds percentages to ``places`` decimals so that they still add up to 100 exactly (largest remainder method).
 
     >>> rounded({s: Fraction(100, 3) for s in "abc"})
     {'a': Decimal('33.3334'), 'b': Decimal('33.3333'), 'c': Decimal('33.3333')}
@@ -69,12 +69,12 @@ def rounded(exact: Mapping[str, Fraction], places: int = PRINTED_PLACES) -> dict
 
 
 def check_percent(weights: Mapping[str, Decimal]) -> bool:
-    """Returns whether plain weights are percent; other plain weights are relative.
+    """Returns True if the weights add up to 100 and so are percent, and False if they are relative weights.
 
-    Percent may miss 100 by what rounding to the printed places can do.
+    The sum may differ from 100 by as much as rounding the weights to `PRINTED_PLACES` can cause.
 
     Raises:
-        ValueError: the weights look like percent and do not add up to 100.
+        ValueError: the weights look like percent, but do not add up to 100.
     """
     total = sum(weights.values(), Decimal(0))
     off = total - _HUNDRED

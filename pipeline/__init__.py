@@ -16,12 +16,12 @@ A run, from the request to the page:
 What they share:
 
 - ``engine``: what we add to Beam. ``files``: local files, object stores, web servers, spill files.
-- ``models``: finds, loads, fetches and trains models. ``output``: the output folder. ``progress``: what a person sees.
+- ``models``: finds, loads, fetches and trains models. ``output``: the output folder. ``progress``: shows progress.
 
 Beside a run:
 
 - ``explain``: prints what a run will do with a source. ``estimate``: prints what a run would cost.
-- ``scale``: computes what the paper's mixture costs. ``job_service``: several hosts without a cluster.
+- ``scale``: computes what the paper's mixture costs. ``job_service``: runs on several hosts without a cluster.
 
 >>> from pipeline.sources import SOURCES
 >>> [step.NAME for step in SOURCES["arxiv"].steps]
@@ -32,7 +32,7 @@ import logging
 
 
 def _is_told(record: logging.LogRecord) -> bool:
-    # Beam logs at every import that it has no BigQuery client. The pipeline does not need one.
+    # At every import Beam logs that it has no BigQuery client. The pipeline does not need such a client.
     return not str(record.msg).startswith("apitools not found")
 
 

@@ -28,7 +28,8 @@ from pipeline.sources.source import UNKNOWN_FORM, Chunk, Rejected, TableRow, Uni
 SAMPLE_SECONDS = 5.0
 SAMPLE_DOCS = 500
 BYTES_PER_TOKEN = 4.0
-"""Bytes of text per token with 32,000 pieces. English web text has 4.0 to 4.4, code and formulas about 3."""
+"""Bytes of text per token, with a vocabulary of 32,000 pieces. English web text has 4.0 to 4.4, code and formulas about
+3."""
 _UNITS = 4
 _PART_OF_ANOTHER = "part-of-another/"
 
@@ -50,7 +51,8 @@ class SourceEstimate:
     is_unknown: bool
     """True if no document was found in the part that was read."""
     is_unfiltered: bool
-    """True if filters follow a join. A join cannot run on a part of the input, so all documents are counted."""
+    """True if filters follow a join. A join cannot run on a part of the input, so the numbers are before these
+    filters."""
 
     @property
     def num_tokens(self) -> int:
@@ -91,7 +93,7 @@ class _CountingFile(io.RawIOBase):
 def estimate_source(made: PreparedSource) -> SourceEstimate:
     """Reads a few units for a few seconds, runs the filters on their documents, and scales the numbers up by bytes.
 
-    Dedups are not estimated: the numbers are those before the dedups.
+    The dedups are not run, so all numbers are before any dedup.
     """
     skipped = made.source.join.SIDE_TABLES if made.source.join else frozenset()
     units = [u for u in made.units if u.kind.partition(".")[0] not in (*skipped, UNKNOWN_FORM)] or list(made.units)
@@ -134,7 +136,7 @@ def _sample_unit(made: PreparedSource, unit: Unit, runner: StepRunner) -> tuple[
         batch = runner.run(batch, Verdicts(), ledger)
         num_docs += sum(not i.startswith(_PART_OF_ANOTHER) for i in batch.column("id").to_pylist())
         num_bytes += text_bytes(batch.column("text"))
-    # A reader that is stopped has read ahead. These bytes count too, up to the size of the unit.
+    # A reader that is stopped has read ahead. These bytes are counted too, up to the size of the unit.
     return min(sum(counts), unit.num_bytes), num_docs, num_bytes
 
 
@@ -166,7 +168,7 @@ def _documents(made: PreparedSource, unit: Unit, counts: list[int], deadline: fl
         number += 1
         if isinstance(record, TableRow):
             row = record.row
-            if row.get("text"):  # the text of an answer counts, but an answer is part of its question's document
+            if row.get("text"):  # the text of an answer is counted, but only its question is a document
                 yield {"id": f"{'' if row.get('is_question', True) else _PART_OF_ANOTHER}{number}", "text": row["text"]}
         else:
             yield record

@@ -5,7 +5,7 @@ There are five jobs. Each is a Beam pipeline that ends with files and a marker, 
     clean      input files -> documents -> steps -> clean/, dropped/, stats/  (pipeline.clean.source_graph)
     sample     clean/ -> a sample of texts to train a tokenizer on  (if no tokenizer is given and there is much text)
     tokenize   clean/ -> token files, and the number of tokens per source
-    count      token files -> the number of tokens held out for validation, and the number left, per source
+    count      token files -> the numbers of tokens held out for validation and left for training, per source
     mix        token files -> the documents of each epoch -> global shuffle -> shards/
 
 The token plan (``mixtures.plan``) is made between ``count`` and ``mix``, from the tokens of all sources. If the sources
@@ -32,7 +32,7 @@ from pipeline.tokenize.pick_sample import PickSample
 
 
 def clean(p: beam.Pipeline, jobs: Sequence[SourceJob]) -> None:
-    """Cleans each source on its own.
+    """Cleans each source and dump separately.
 
     The dumps of a source are added oldest first: each needs the keys of earlier dumps.
     """

@@ -1,14 +1,14 @@
-"""Runs on a few hosts without a cluster: Beam's portable job service, and a worker pool on each host.
+"""Runs Beam jobs on a few hosts without a cluster: a job service on one host, and a pool of workers on each.
 
-    python -m pipeline.job_service pool --port 50000                                   (on every host that works)
-    python -m pipeline.job_service serve --pools one:50000,two:50000 --num_workers 8   (on one that they all reach)
+    python -m pipeline.job_service pool --port 50000                                   (on every host with workers)
+    python -m pipeline.job_service serve --pools one:50000,two:50000 --num_workers 8   (on one that all can reach)
     python -m pipeline.run --runner=PortableRunner --job_endpoint=localhost:8099 \\
         --environment_type=EXTERNAL --environment_config=HOST:50001 --input ... --output ...
 
 The hosts share a file system or a store, and each has this package installed. Shuffled data goes through the memory of
 the serving host, so this is for tens of GB. For more, use Dataflow, Flink or Spark. This module changes three things in
-Beam's own service, which has only one worker, requests it from only one address, and waits for ever for a worker that
-was killed.
+Beam's portable job service, which has only one worker, requests it from only one address, and waits for ever for a
+worker that was killed.
 """
 
 from __future__ import annotations

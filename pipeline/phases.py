@@ -1,8 +1,8 @@
-"""A run, top to bottom: clean, tokenize, plan, mix, report. What an earlier run completed is skipped.
+"""Runs all phases in order: clean, tokenize, plan, mix, report. Skips what an earlier run completed.
 
 :func:`run` is the whole run. Its Beam jobs are built in :mod:`pipeline.graph`. Each phase ends with a marker that has a
-fingerprint of what the phase was made from. A phase is complete if its files exist and its fingerprint is that of this
-run.
+fingerprint of what the phase was made from. A phase is complete if its files exist and its fingerprint equals the one
+that this run computes.
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ def _mix(settings: Settings, layout: Layout, place: Workplace, display: Display)
 
 
 def _mix_fingerprint(job: MixJob, layout: Layout, sources: list[str], earlier: Earlier) -> str:
-    """Identifies a mixture by what it is made from. Paths are left out, because an output folder may be moved."""
+    """Returns a fingerprint of everything that a mixture is made from, without paths, because folders can be moved."""
     made_of = {s: (read_marker(layout.marker(f"tokens-{s}")) or {}).get("fingerprint") for s in sources}
     return fingerprint(
         job.version,
@@ -231,7 +231,7 @@ def _inputs_and_models(settings: Settings, work: str) -> tuple[Mapping[str, Any]
 
 
 def _about(layout: Layout, sources: list[str]) -> dict[str, Any]:
-    """Returns what the manifest reports besides the mixture: versions, and the models and inputs of the clean phase."""
+    """Returns the manifest's entries besides the mixture: versions, and the models and inputs of the clean phase."""
     software = {"python": platform.python_version(), "pipeline": version_of("llama-mixture")}
     software |= {name.replace("-", "_"): version_of(name) for name in _PACKAGES}
     cleaned = {s: (read_marker(layout.marker(f"clean-{s}")) or {}).get("about", {}) for s in sources}
@@ -248,7 +248,7 @@ def _about(layout: Layout, sources: list[str]) -> dict[str, Any]:
 
 
 _MIXED = ("shards", "validation", "report", "tokenizer.model", "tokenizer.json", "README.md", ".work/tokens")
-"""What the phases after the clean phase write into the output folder, besides the manifest."""
+"""The files and folders in the output folder that the phases after the clean phase write, besides the manifest."""
 
 
 def start_over(layout: Layout, cleaned: Iterable[str]) -> None:

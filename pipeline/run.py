@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from tokenizer.interrupts import as_command
 
 MAX_LINE_CHARS = 900
-"""Longer messages are truncated, because a wrong value may be as long as the file that contains it."""
+"""Longer messages are truncated, because they can quote a wrong value as long as a file."""
 DONE, FAILED, WRONG_REQUEST = 0, 1, 2
 INTERRUPTED_LINE = "interrupted: run the same command again to resume"
 

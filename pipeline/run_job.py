@@ -27,7 +27,7 @@ from tokenizer.interrupts import at_end, delete_at_end
 
 
 class Workplace:
-    """Runs the jobs of a run, and knows its folders for temporary files."""
+    """Runs the jobs of a run. Contains the run's folders for temporary files."""
 
     def __init__(self, engine: Engine, spill_dir: str, progress_dir: str | None, display: Display) -> None:
         self.engine, self.spill_dir, self.progress_dir, self._display = engine, spill_dir, progress_dir, display
@@ -71,7 +71,7 @@ def workplace(settings: Settings, engine: Engine, layout: Layout, display: Displ
         root = engine.options.view_as(GoogleCloudOptions).temp_location or layout.work
     elif not is_local(root):  # workers of this machine spill to its own disk, wherever the output is
         root = tempfile.gettempdir()
-    # Other runs may spill below the same --temp_location. Only this run spills below this folder, named after its
+    # Other runs can spill below the same --temp_location. Only this run spills below this folder, named after its
     # output.
     spill_root = join(root, f"spill-{hashlib.sha256(settings.output.encode()).hexdigest()[:16]}")
     delete_tree(spill_root)

@@ -1,4 +1,4 @@
-"""Ids to text, exactly as SentencePiece does it and several times faster, for the models that `fast_bpe` covers."""
+"""Decodes ids to the same text as SentencePiece, but several times faster, for the models that `fast_bpe` supports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MARK = "\u2581"
 
 
 class FastDecoder:
-    """Joins the bytes of the pieces; what is no UTF-8 is left to SentencePiece, which has rules of its own for it."""
+    """Decodes ids by joining the bytes of their pieces. If the result is not UTF-8, SentencePiece decodes the ids."""
 
     def __init__(self, proto: model_proto.ModelProto, reference: Any) -> None:
         self._reference = reference
@@ -36,5 +36,5 @@ def _bytes_of(piece: model_proto.VocabularyPiece) -> bytes:
     if piece.kind == model_proto.CONTROL:
         return b""
     if piece.kind == model_proto.UNKNOWN:
-        return b"\xff"  # no UTF-8: SentencePiece shows it in a way that the model sets
+        return b"\xff"  # not UTF-8, so SentencePiece decodes: the model defines how it shows unknown pieces
     return piece.text.replace(_MARK, " ").encode()

@@ -1,20 +1,21 @@
-r"""Judges cleaned arXiv papers against the raw tars alone; imports nothing of the pipeline.
+r"""Judges cleaned arXiv papers, using only the raw tars; imports nothing of the pipeline.
 
     python benchmarks/judges/arxiv.py RAW.tar... --clean CLEAN_DIR
 
 CLEAN_DIR contains the pipeline's Parquet files (``id``, ``text``). The table has one line per paper and one for all:
 
-* macros: uses, in the cleaned text, of commands that any of the paper's own files defines (classes, styles and macro
-  files at any depth, and commands that the paper's own definers make), over their uses in the raw body;
-* comments: ``%`` in the cleaned text that TeX would read as a comment;
-* bibliography: commands and environments of a bibliography in the cleaned text;
-* words: how many of the words in the raw body are in the cleaned text, counted with repetitions. The raw body reaches
+* macros: uses of the paper's own commands in the cleaned text, over their uses in the raw body. These are all commands
+  that any of the paper's files defines: classes, styles and macro files at any depth, directly or by macros that define
+  other macros;
+* comments: number of ``%`` in the cleaned text that TeX would read as the start of a comment;
+* bibliography: number of commands and environments of a bibliography in the cleaned text;
+* words: share of the words in the raw body that are in the cleaned text, counted with repetitions. The raw body reaches
   from the first heading, or the end of the front matter, to the end of the document. Comments, definitions and
   bibliography are left out.
 
 This is a second, plain implementation on purpose. It finds comments line by line, inputs by regular expression, and
-definitions by counting braces. Its errors count against the cleaned text, with one exception. Words that a macro throws
-away (``\newcommand{\todo}[1]{}``) are not counted as raw words if the macro's body does not use its argument.
+definitions by counting braces. Its errors count against the cleaned text, with one exception: words in arguments that a
+macro does not use (``\newcommand{\todo}[1]{}``) are not counted as raw words.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ _NAMES_ONLY = re.compile(
     r"|DeclarePairedDelimiter(?:X|XPP)?|define|redefine|LetLtxMacro)\*?\s*\{?\s*\\([A-Za-z]+)"
     r"|\\(?:@namedef|csdef|csgdef)\s*\{([A-Za-z]+)\}|\\csname\s*([A-Za-z]+)\s*\\endcsname\s*(?=[#{])"
 )
-"""Matches other forms of definition. Their names are collected; their texts are not removed."""
+"""Matches other forms of definition. The defined names are collected, but the definitions are not removed."""
 _DEFINER = re.compile(r"\\(?:def\s*\\([A-Za-z]+)\s*#1|newcommand\*?\s*\{?\s*\\([A-Za-z]+)\s*\}?\s*\[1\])\s*(?=\{)")
 _MADE_NAME = re.compile(
     r"(?:def|newcommand\*?)\s*\{?\s*\\csname\s*([A-Za-z]*)#1([A-Za-z]*)\s*\\endcsname|@namedef\s*\{([A-Za-z]*)#1([A-Za-z]*)\}"
@@ -56,14 +57,15 @@ _PUBLIC_NAMES = re.compile(
     r"|feynm|youngtab|diagrams|xy|slashed|braket)[\w-]*\Z",
     re.IGNORECASE,
 )
-"""Matches names of classes and packages that papers ship but did not write. Their commands do not count as macros."""
+"""Matches names of public classes and packages, which authors submit but did not write. Their commands do not count as
+macros."""
 _STANDARD_NAMES = """
 section subsection subsubsection paragraph subparagraph chapter part appendix maketitle abstract bibliography item
 cite ref pageref eqref thesection thesubsection figurename tablename refname baselinestretch arraystretch footnote
 caption label
 """
 _STANDARD = frozenset(_STANDARD_NAMES.split())
-"""Commands that all papers share. If an author redefines one, it still appears in the cleaned text by its own name."""
+"""Commands that all papers share. If an author redefines such a command, the cleaned text contains it unchanged."""
 _SAVES = re.compile(r"\\let\s*\\[A-Za-z]+\s*=?\s*\\([A-Za-z]+)|\\let\s*\\([A-Za-z]+)\s*=?\s*\\undefined(?![A-Za-z])")
 _HEADING = re.compile(r"\\(?:chapter|part|(?:sub)*section|(?:sub)?paragraph)\*?\s*[\[{]")
 _BIBLIOGRAPHY = re.compile(
@@ -79,7 +81,7 @@ _FRONT = re.compile(r"\\maketitle|\\end\{abstract\}|\\end\{frontmatter\}")
 
 @dataclass
 class Verdict:
-    """Counts for one paper, or summed over all papers."""
+    """The counts of one paper, or their sums over all papers."""
 
     num_raw_uses: int = 0
     num_uses_left: int = 0
@@ -102,7 +104,7 @@ class Verdict:
 
 
 def without_comments(text: str) -> str:
-    """Removes comments line by line. Verbatim pieces are blanked first, because only code is judged."""
+    """Removes comments line by line. Verbatim text is removed first, because a ``%`` in it begins no comment."""
     text = _VERBATIM.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n"))
     text = re.sub(r"\\begin\{comment\}.*?\\end\{comment\}", "", text, flags=re.DOTALL)
     lines = [re.sub(r"(?<!\\)((?:\\\\)*)%.*", r"\1", line) for line in text.split("\n")]
@@ -126,9 +128,9 @@ def closed(text: str, pos: int) -> int:
 
 
 def definitions(text: str) -> tuple[str, dict[str, bool]]:
-    """Returns the text without definitions, and maps each defined name to whether its body uses its arguments.
+    """Returns the text without definitions, and a dict with True for each defined name whose body uses its arguments.
 
-    A macro without arguments counts as using them.
+    The value is also True for a macro without arguments.
     """
     names: dict[str, bool] = {}
     out, pos = [], 0
@@ -174,8 +176,8 @@ def own_names(files: dict[str, str]) -> set[str]:
 def raw_text(files: dict[str, str], cleaned: str) -> str:
     """Returns the raw document that was cleaned, with its inputs and without comments.
 
-    A project may contain several documents (a long version, a journal's template, an answer to referees). Which of them
-    is the paper is not judged here. The document that shares most words with the cleaned text is used.
+    A project can contain several documents (a long version, a journal's template, an answer to referees). The document
+    that shares most words with the cleaned text is used, so this judge does not test whether it is the right one.
     """
     plain = {name: without_comments(text) for name, text in files.items()}
 
@@ -224,7 +226,7 @@ def body_of(text: str) -> str:
 
 
 def dropped_arguments(body: str, names: dict[str, bool]) -> str:
-    """Removes the arguments of macros that do not use them."""
+    """Removes the arguments of macros that do not use their arguments."""
     for name in (name for name, uses in names.items() if not uses):
         pos = 0
         pattern = re.compile(rf"\\{name}(?![A-Za-z])\s*(?=\{{)")

@@ -1,15 +1,15 @@
-"""Judges the cleaned books against the raw files alone; imports nothing of the pipeline.
+"""Judges the cleaned books, using only the raw files; imports nothing of the pipeline.
 
     python benchmarks/judges/books.py RAW_DIR [--clean CLEAN_DIR]
 
 RAW_DIR contains folders named after a Gutenberg number, each with the editions of one book. Three tables are printed:
 
-* for every pair of editions, and every pair of different books: the exact overlap of word 5-grams (shared over the
-  smaller), and the verdict of SimHash as RedPajama v1 has it (data_prep/book/dedup.py: 64 bits, character 6-grams of
-  the lower-cased text with only word characters, at most 5 bits apart);
+* for every pair of editions, and every pair of different books: the exact overlap of word 5-grams (shared 5-grams over
+  those of the smaller book), and the verdict of SimHash as in RedPajama v1 (data_prep/book/dedup.py: 64 bits, character
+  6-grams of the lower-cased text with only word characters, at most 5 bits apart);
 * the same two verdicts for artificial pairs with a known overlap, including a book inside an omnibus;
-* with ``--clean`` (the pipeline's Parquet files): the lines of each kept book that still name Gutenberg, and the share
-  of the words between the raw file's marks that are still there.
+* with ``--clean`` (the pipeline's Parquet files): the lines of each kept book that name Gutenberg, and the share of the
+  words between the raw file's start and end marks that the kept book contains.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def distance(a: int, b: int) -> int:
 
 
 def editions(root: Path) -> dict[str, str]:
-    """Returns the texts by path that have at least 1,000 words and "Gutenberg" in their first 5,000 characters."""
+    """Returns texts by path: those with at least 1,000 words and "Gutenberg" in the first 5,000 characters."""
     texts = {str(path.relative_to(root)): decoded(path) for path in sorted(root.rglob("*.txt"))}
     return {name: text for name, text in texts.items() if "Gutenberg" in text[:5_000] and len(words(text)) >= 1_000}
 

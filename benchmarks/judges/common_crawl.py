@@ -2,14 +2,14 @@
 
 It counts:
 
-- lines: kept lines that are in two kept documents of a dump, or twice in one (CCNet's rule allows neither). Also lines
-  dropped from a kept document that occur only once in all pages after folding case and digits. CCNet's normal form
-  removes a few marks too, and only that can explain those;
+- lines: kept lines that are in two kept documents of a dump, or twice in one document (CCNet's rule allows neither).
+  Also lines that were dropped from a kept document although they occur only once in all pages, ignoring case and
+  digits. Such a line can be right only because CCNet also ignores some punctuation;
 - foreign: kept documents with words that their page does not have;
 - short: kept documents under 100 characters;
-- content: how many texts that a page's article must contain were kept, and how many texts that it must not contain were
-  dropped. These come from a gold standard (``--gold``, trafilatura's evaluation set). The counts show what the line
-  dedup does to articles and to boilerplate.
+- content: how many texts of an article and how many texts of boilerplate are in the raw pages, and how many of each are
+  left in the clean documents. The texts come from a gold standard (``--gold``, trafilatura's evaluation set) and show
+  how the line dedup affects articles and boilerplate.
 
 Run: ``python benchmarks/judges/common_crawl.py CLEAN_FOLDER WET... [--gold FILE.json]`` (columns id, url, text).
 """
@@ -89,7 +89,7 @@ def judge(folder: Path, wets: list[str]) -> dict[str, int]:
 
 
 def content(folder: Path, wets: list[str], gold: Path) -> dict[str, int]:
-    """Counts the texts that must stay and those that should go, in the raw page and in the clean document."""
+    """Counts texts of articles and of boilerplate in the raw pages, and how many are left in the clean documents."""
     wanted = json.loads(gold.read_text("utf-8"))
     raw = {url: "\n".join(lines) for path in wets for _, url, lines in raw_pages(path)}
     count: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""Counts, from raw exports and from kept files, how well source files were cleaned; imports nothing of the project.
+"""Counts the faults of cleaned source files by comparing them with the raw exports; imports nothing of the project.
 
     python benchmarks/judges/github.py --contents GLOB --files GLOB --licenses GLOB --clean GLOB
 
@@ -10,10 +10,11 @@ The exports are JSON lines (gzip or not). ``--clean`` names Parquet files with `
   name of a licence, or words of a licence's clauses
 - code_lost: a line of the original is missing which begins with ``#include``, ``#!``, ``import``, ``package``,
   ``from``, ``use``, ``using``, ``require``, ``<?php``, ``module``, or (Markdown) ``#`` and a blank
-- comment_lost: any line of the original is missing, although none of its first 400 lines mentions a licence
-- documentation_lost: a line with words is missing, and neither that line nor one near it has a word of licences
+- comment_lost: any line of the original is missing, although none of the original's first 400 lines mentions a licence
+- documentation_lost: a line with words is missing, and neither this line nor a line near it has a word of licences
 - duplicate: another kept file has the same text
-- line_too_long, mean_too_long, too_few_alphanumeric: the file exceeds the limits 1000, 100, 0.25, computed here again
+- line_too_long, mean_too_long, too_few_alphanumeric: the file breaks the limits of 1000 characters, 100 characters and
+  a share of 0.25, which are computed here again
 """
 
 from __future__ import annotations

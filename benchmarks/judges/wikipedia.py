@@ -2,12 +2,12 @@
 
 Reports three measures per language:
 
-- leftover: the share of pages whose text contains wikitext (``[[ ]] {{ }} <ref <!-- {|``). Signs that the page shows as
-  its own words (inside ``<nowiki>``, ``<pre>``, ``<syntaxhighlight>``) do not count;
+- leftover: the share of pages whose text contains wikitext (``[[ ]] {{ }} <ref <!-- {|``). Signs that a reader of the
+  page sees (inside ``<nowiki>``, ``<pre>``, ``<syntaxhighlight>``) do not count;
 - junk: the share of pages whose text contains remains of a picture, table or style (``thumb|``, ``200px``,
   ``colspan=``);
 - kept: the share of the words of the dump's prose that the text contains. Prose is a paragraph outside of templates,
-  tables, pictures, references and lists, as this judge's own rough reader finds it (:func:`prose_words`).
+  tables, pictures, references and lists, found by a rough parser of this judge (:func:`prose_words`).
 
 Run: ``python benchmarks/judges/wikipedia.py CLEAN_FOLDER DUMP...`` with the cleaned documents as Parquet (columns
 ``page_id``, ``language``, ``text``).
@@ -95,7 +95,7 @@ def prose_words(wikitext: str) -> Counter[str]:
 
 
 def _without_colon_links(text: str) -> str:
-    """Removes links whose target has a namespace or language before a colon, including links inside their captions."""
+    """Removes links whose target has a colon after a namespace or language, including links inside their captions."""
     out: list[str] = []
     position = 0
     while match := _FILE.search(text, position):
@@ -156,7 +156,7 @@ def _article(page: ElementTree.Element) -> Iterator[tuple[int, str, str]]:
 
 
 def judge_page(count: Count, title: str, wikitext: str, text: str | None) -> None:
-    """Adds one page to a language's count."""
+    """Adds one page to the counts of its language."""
     count.num_pages += 1
     if text is None:
         count.num_missing += 1

@@ -1,12 +1,12 @@
-"""Judges whether templates inside sentences kept their words, from wikitext and text alone. Imports nothing of ours.
+"""Judges whether templates inside sentences kept their words, from wikitext and text. Imports nothing of the project.
 
 A sentence is a line of prose or a list item with at least `MIN_WORDS` words outside of templates. For each template in
-a sentence the judge looks for the words before and after it in the text. If these are next to each other, the
-template's words are lost. Templates that show nothing to a reader (:data:`SILENT`: notes, citations, requests for
-sources, anchors, icons) are not judged. If the surrounding words are not found, the use is counted as not judged.
+a sentence, the judge searches the cleaned text for the words before and after the template. If these are next to each
+other, the template's words are lost. Templates that show nothing to a reader (:data:`SILENT`: notes, citations,
+requests for sources, anchors, icons) are not judged. If the surrounding words are not found, the use counts as not
+judged.
 
-Run: ``python benchmarks/judges/wikipedia_templates.py CLEAN_FOLDER DUMP...`` with the cleaned documents as Parquet
-(columns ``page_id``, ``language``, ``text``).
+Run: ``python benchmarks/judges/wikipedia_templates.py CLEAN_FOLDER DUMP...`` (columns ``page_id language text``).
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ SILENT = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-"""Matches names of templates that show no word of a sentence, on any wiki or on the English one."""
+"""Matches names of templates that show no word of a sentence, on any wiki or on the English wiki."""
 SILENT_BY_LANGUAGE = {
     "bg": (r"ref-.* ibid няма_източник.* източник\? кога кой икона флагче.* пояснение мъниче.* основна виж "),
     "ca": (
@@ -166,7 +166,7 @@ SIGNS = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-"""Matches names of templates that show a sign and no word. This judge compares words only, so it cannot judge them."""
+"""Matches names of templates that show a sign and no word. They are not judged, because this judge compares words."""
 COMPUTED = re.compile(
     r"""
     inflation.* | format\ price | age.* | metadaten.* | fldez | ewz | počet\ obyvatel | statistiek\ .* | население.*
@@ -174,7 +174,7 @@ COMPUTED = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-"""Matches names of templates that show a number which is not in the page (computed by the wiki or kept elsewhere)."""
+"""Matches names of templates that show a number which is not in the page (the wiki computes or stores it)."""
 
 
 def is_silent(name: str, language: str) -> bool:

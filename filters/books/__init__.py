@@ -1,11 +1,11 @@
 """The rules of books: Project Gutenberg's boilerplate, quality, and overlap between books.
 
     text -> boilerplate, credits -> quality -> text of the book
-    text -> overlap: hashes of word 5-grams, and a sketch of them -> overlap_groups: which books are dropped
+    text -> overlap: hashes of word 5-grams, and a sample of these (a sketch) -> overlap_groups: books to drop
 
 - ``boilerplate``: removes Gutenberg's header, licence and small print.
 - ``credits``: removes production credits and transcribers' notes at both ends.
-- ``quality``: drops listings, short texts and texts that are no prose.
+- ``quality``: drops listings, short texts, and texts that are not prose.
 - ``overlap``: measures how much of one book is in another.
 - ``overlap_groups``: finds pairs of books from sketches, and decides which book of each pair is dropped.
 

@@ -4,19 +4,20 @@ Gutenberg has used five generations of boilerplate since 1971. This module recog
 
 * the marks since 2001, ``*** START OF THE PROJECT GUTENBERG EBOOK ... ***`` and ``*** END OF ...``, in their spellings
   (THIS or THE, with and without blanks, broken over lines, COPYRIGHTED);
-* the small print of 1991 to 2003. It is before the book until about 2001 (its last line is ``*END*THE SMALL PRINT!``),
-  and after it later;
+* the small print of 1991 to 2003. Until about 2001 it comes before the book (its last line is ``*END*THE SMALL
+  PRINT!``), later after the book;
 * headers without a closing mark (before 1991; Gutenberg of Australia and of Canada), paragraph by paragraph;
 * "End of Project Gutenberg's ..." in several languages, and licences without an end mark before them;
 * credits around the book ("Produced by", "E-text prepared by", "Transcribed from the ... edition by", "Scanned by") and
   transcribers' notes at its very beginning or end.
 
 Everything in between stays. A text with none of these marks is returned unchanged, to the byte. If a file contains
-several books, each with a header of its own, the marks between them are removed and the books stay. A paragraph that
-may belong to the book stays.
+several books, each with a header of its own, the boilerplate between them is removed and the books stay. A paragraph
+that could be a part of the book stays.
 
 The wordings were gathered from real editions of 1991 to 2015 and from the marks that the packages ``gutenberg``
-(Python) and ``gutenbergr`` (R) look for. Unlike those, this module checks what follows an end mark before it cuts.
+(Python) and ``gutenbergr`` (R) look for. Unlike these packages, this module checks the text after an end mark before
+it cuts.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from filters.step import Models, Outcome, Step
 MAX_HEADER_CHARS = 60_000
 """Longest header, in characters. Ours: the longest of the 1990s, with small print and donation appeals, has 22,000."""
 MAX_FOOTER_CHARS = 40_000
-"""A longer text after an end mark is no footer. Ours: the full licence has 19,000, the last small print 16,000."""
+"""Longest footer, in characters. Ours: the full licence has 19,000, the last version of the small print 16,000."""
 _MIN_PART_CHARS = 3_000  # a longer text between two end marks is a book; a shorter one is part of the footer
 _MAX_GAP_CHARS = 500  # longest distance between a start mark and the small print that belongs to it
 _MAX_MARKS_AHEAD = 16  # a header and a footer have at most half a dozen marks each
@@ -65,7 +66,7 @@ _MARK_WORDS = (
     "gutenberg", "small print", "full license", "etext", "e-text", "should be named", "full of free ebooks",
     "will replace the previous", "and all associated files",
 )  # fmt: skip
-"""Lower case. Every mark has one of these words on its first line."""
+"""Lower-case words. The first line of every mark contains one of them."""
 _NAMES_GUTENBERG = re.compile(r"proje\w{1,3}\s+gutenberg|gutenberg\s+(?:of\s+)?(?:australia|canada)", re.IGNORECASE)
 _HEADER_PARAGRAPH = re.compile(
     rf"""[ \t*\[]*(?:
@@ -103,17 +104,17 @@ class _Mark:
 
 @dataclass(frozen=True, slots=True)
 class Stripped:
-    """A book without its boilerplate, and the number of characters removed."""
+    """A book without its boilerplate, and the numbers of characters that were removed."""
 
     text: str
     header_chars: int
-    """Characters removed before the first kept line, credits included."""
+    """Number of characters removed before the first kept line, including credits."""
     footer_chars: int
-    """Characters removed anywhere after the first kept line."""
+    """Number of characters removed anywhere after the first kept line."""
 
 
 def _header_end(text: str, pos: int, ahead: Sequence[_Mark]) -> int:
-    """Returns where the book begins after the header at ``pos``. ``ahead`` are the next marks."""
+    """Returns where the book begins after the header at ``pos``. ``ahead`` contains the next marks of the text."""
     closing = next((index for index, mark in enumerate(ahead) if mark.kind == "end"), len(ahead))
     header = [mark for mark in ahead[:closing] if mark.start - pos <= MAX_HEADER_CHARS]
     start = next((mark for mark in header if mark.kind == "start"), None)
@@ -158,7 +159,7 @@ def _part_follows(text: str, closed: _Mark, ahead: Sequence[_Mark]) -> bool:
 
 
 def _marks(text: str) -> list[_Mark]:
-    """Returns the marks of a text in order. Tests only lines with a word of a mark, which is ten times as fast."""
+    """Returns the marks of a text in order. Tests only lines with one of ``_MARK_WORDS``: ten times as fast."""
     lower = text.lower()
     if len(lower) != len(text):  # a letter whose lower case is longer shifts the positions
         return [_Mark(match.lastgroup or "", match.start(), match.end()) for match in _MARKS.finditer(text)]
@@ -218,7 +219,7 @@ def _if_of_gutenberg(match: re.Match[str]) -> str:
 class Gutenberg(Step):
     """Removes Gutenberg's header, licence, small print, credits and transcribers' notes; drops nothing.
 
-    A file that was only boilerplate comes out empty. The next step drops it under a reason of its own.
+    A file that contains only boilerplate becomes empty. :class:`~filters.books.quality.BookQuality` then drops it.
     """
 
     NAME: ClassVar[str] = "gutenberg"

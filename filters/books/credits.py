@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 MAX_CREDIT_CHARS = 2_000
-"""Longest paragraph that can be a credit. Ours: the longest seen, with the addresses of scans, has 900."""
+"""Longest paragraph that can be a credit. Ours: the longest credit seen, which lists URLs of scans, has 900."""
 MAX_NOTES_CHARS = 20_000
 """Longest transcribers' notes at the end of a book. Ours: enough for lists of a few hundred corrections."""
 _MAX_CREDITS = 12
@@ -96,7 +96,7 @@ _ADDRESS = re.compile(r"[\w.+-]{1,60}@[\w-]{1,60}\.[\w.-]{2,60}")
 """Matches an e-mail address, which no printed title page has."""
 _MAX_TITLE_PAGE_CHARS = 2_000
 _MAX_TITLE_PARAGRAPH_CHARS = 400
-"""Longest paragraph of a title page. Ours: after a longer one the book has begun, and credits may be its own text."""
+"""Longest paragraph of a title page. Ours: a longer paragraph is the book's own text, and the search ends there."""
 _COLOPHON = re.compile(r"[ \t]*(?:colofon|colophon|kolophon)[ \t]*(?:\n|\Z)", re.IGNORECASE)
 _NAMES_E_BOOK = re.compile(r"gutenberg|pgdp\.net|\be-?bo[oe]k", re.IGNORECASE)
 _COLOPHON_CHARS = 1_500
@@ -135,7 +135,10 @@ def _paragraph_end(text: str, pos: int) -> tuple[int, int]:
 
 
 def _note_end(text: str, begin: int, end: int) -> int:
-    """Returns the end of a transcriber's note with the heading ``text[begin:end]``; ``begin`` if it is uncertain."""
+    """Returns the end of a transcriber's note with the heading ``text[begin:end]``.
+
+    Returns ``begin`` if it is not certain that this is a note.
+    """
     lead = text[begin:end].lstrip()
     window = min(len(text), begin + 8_000)
     if lead.startswith("["):
@@ -202,7 +205,7 @@ def _notes_start(text: str) -> int:
 
 
 def _credits_behind(text: str) -> int:
-    """Returns where the book ends and the credits and notes after it begin."""
+    """Returns the position where the book ends. The credits and notes after the book begin there."""
     end = len(text.rstrip())
     for _ in range(_MAX_CREDITS):
         start = max(text.rfind("\n\n", 0, end) + 2, 0) if "\n\n" in text[max(0, end - MAX_CREDIT_CHARS) : end] else end

@@ -1,31 +1,33 @@
 """Measures how much of one book is contained in another, to find books that are almost whole inside another.
 
-The LLaMA paper (arXiv 2302.13971, section 2.1) removes "books with more than 90% content overlap" and says no more.
+The LLaMA paper (arXiv 2302.13971, section 2.1) removes "books with more than 90% content overlap" without details.
 Here the content is the set of a book's word 5-grams (:func:`shingles`). The overlap of two books is the number of
 shingles that they share over the size of the smaller set (:func:`overlap`), so a book inside an omnibus counts.
 
 The pipeline uses these functions for any number of books, without comparing all pairs and without shuffling a text:
 
-1. For each book it computes ``s = shingles(text)`` and ``k = sketch(s)``. It shuffles the hashes of the sketch, packed
-   by book and bucket of hashes, with the book's key, sizes and id. A book of 500 kB needs 16 kB (75,000 shingles / 64
-   * 8 bytes, and 40 bytes for each of 156 buckets), so 200,000 such books (100 GB of text) need 3.2 GB. A worker holds
-   one bucket: 20 MB of hashes, and six times as much to sort them.
+1. For each book it computes ``s = shingles(text)`` and a sample of the shingles, ``k = sketch(s)``. It divides the
+   hashes of the sketch among buckets. For each book and bucket it shuffles one record: the hashes, and the book's key,
+   sizes and id. A book of 500 kB needs 16 kB (75,000 shingles / 64 * 8 bytes, and 40 bytes for each of 156 buckets),
+   so 200,000 such books (100 GB of text) need 3.2 GB. A worker has one bucket in memory: 20 MB of hashes, and six times
+   as much to sort them.
 2. In each bucket :func:`filters.books.overlap_groups.pairs_of_bucket` counts the hashes that each pair of books shares
    there.
 3. The counts of a pair are summed over the buckets. :func:`filters.books.overlap_groups.is_candidate` decides from the
-   sum whether the pair is verified. A sketch is a fair sample of the shingles, and a hash decides in the same way in
-   every book, so the shared part of the sketch estimates the overlap.
+   sum whether the pair is verified. The hash of a shingle alone decides whether the sketches contain it, so all
+   sketches sample the same shingles, and the shared part of two sketches estimates the overlap of the books.
    :func:`filters.books.overlap_groups.miss_probability` returns how often a true pair is missed.
-4. Candidates are verified with ``overlap(shingles(a), shingles(b))``, which is exact. The shingles were spilled when
-   they were made (8 bytes each: 0.6 MB for such a book, 120 GB for all, on disks and never shuffled). So a pair costs
-   reading 1.2 MB, and no text is read twice.
+4. Candidates are verified with ``overlap(shingles(a), shingles(b))``, which is exact. Step 1 wrote all shingles to
+   spill files (8 bytes each: 0.6 MB for such a book, 120 GB for all books, on disks and never shuffled). So each pair
+   costs reading 1.2 MB, and no text is read twice.
 5. :func:`filters.books.overlap_groups.resolve` returns the books to drop and the kept book that contains each.
 
 **What is a word.** Two editions of one book differ in case, quotes, dashes, marks of italics, accents (Gutenberg's
-seven-bit editions write ``e`` or nothing for an accent) and line breaks. None of these differences may matter. So
-letters are lower-cased and lose their accents (NFKD without marks; ``ß æ œ ø ł đ ð þ`` by a table). Everything that is
-neither letter nor digit separates words. ``ae oe ue`` become ``a o u``, since the seven-bit editions of German and
-Scandinavian books write the umlaut either way. (``blue`` and ``blu`` become one word, which has no effect on 5-grams.)
+seven-bit editions write ``e`` or nothing for an accent) and line breaks. These differences must not reduce the overlap.
+So letters are lower-cased and lose their accents (NFKD without marks; ``ß æ œ ø ł đ ð þ`` by a table). Everything that
+is neither letter nor digit separates words. ``ae oe ue`` become ``a o u``, since seven-bit editions of German and
+Scandinavian books write ``ä`` as ``ae`` or as ``a``. (``blue`` and ``blu`` become one word, which has no effect on
+5-grams.)
 In scripts written without spaces each character is a word.
 """
 
@@ -139,7 +141,7 @@ def _tables() -> tuple[Hashes, Hashes, Hashes]:
 def word_hashes(words: bytes) -> tuple[Hashes, npt.NDArray[np.int64]]:
     """Returns a 64-bit hash of each word, in order, and the byte at which each word begins.
 
-    A word longer than a block (256 kB) counts as several. The byte 0xff separates words, like a space.
+    A word longer than a block (256 kB) counts as several words. The byte 0xff separates words, like a space.
     """
     byte_value, up, down = _tables()
     found: list[Hashes] = []
@@ -206,11 +208,11 @@ def shingles(text: str, *, ngram_words: int = NGRAM_WORDS) -> Hashes:
 
 
 def sketch(hashes: Hashes, *, keep_one_in: int = KEEP_ONE_IN) -> Hashes:
-    """Returns the sample of a book's shingles that is compared with other books: those below 2^64 / ``keep_one_in``.
+    """Returns the sample of a book's shingles that is compared with other books: hashes below 2^64 / ``keep_one_in``.
 
-    The sample of every book that has a shingle contains it, or none does. So shared shingles are sampled at the same
-    rate as others. Short and long books need the same rate, because a finer sample of a short book could not be
-    compared with the coarser one of an omnibus that contains it.
+    A shingle is in the samples of all books that have it, or in none of these samples. So shared shingles are sampled
+    at the same rate as other shingles. Short and long books need the same rate, because a finer sample of a short book
+    could not be compared with the coarser sample of an omnibus that contains the book.
 
     >>> sample = sketch(shingles(" ".join(map(str, range(10_000)))), keep_one_in=10)
     >>> 900 < len(sample) < 1100

@@ -15,31 +15,31 @@ import numpy.typing as npt
 from filters.books.overlap import KEEP_ONE_IN, Hashes
 
 MAX_BOOKS_PER_SHINGLE = 64
-"""A shingle in more books than this is called common. Ours: so a shingle makes at most 2,016 pairs."""
+"""A shingle in more books than this is called common. Ours: with 64 books, a shingle makes at most 2,016 pairs."""
 NUM_LEADERS = 8
 """A book with a common shingle is paired with this many of the longest books that have the shingle."""
 MIN_SHARED = 1 / 3
-"""A pair is verified if the sketches share at least this much of the smaller one. Ours: low enough below 0.9 that a
-true pair of the shortest books (1,000 words) is missed five times in a million. High enough above what two different
-books share (under 0.01 on the real editions) that hardly any text is read again in vain."""
+"""A pair is verified if at least this fraction of the smaller sketch is in the larger sketch. Ours: so far below 0.9
+that a true pair of the shortest books (1,000 words) is missed five times in a million, and so far above the fraction
+that two different books share (under 0.01 in the real editions) that hardly any pair is verified without need."""
 
 
 @dataclass(frozen=True, slots=True)
 class BucketPairs:
-    """Shared shingles that were counted in one bucket. Sum a pair's counts over all buckets."""
+    """Pairs of books that share sketched shingles in one bucket, with counts. Sum a pair's counts over all buckets."""
 
     pairs: npt.NDArray[np.uint64]
-    """(n, 2); pairs of book keys, the smaller first, each pair once, sorted."""
+    """Shape (n, 2); pairs of book keys, the smaller key first, each pair once, sorted."""
     counts: npt.NDArray[np.int64]
-    """(n); the number of sketched shingles in this bucket that the pair shares."""
+    """Shape (n); the number of sketched shingles in this bucket that the pair shares."""
     capped_books: npt.NDArray[np.uint64]
-    """Keys of the books that have a common shingle, sorted."""
+    """Keys of the books that have a common shingle in this bucket, sorted."""
     capped_counts: npt.NDArray[np.int64]
     """The number of common shingles in this bucket for each book in ``capped_books``."""
 
 
 def ranks(num_shingles: Sequence[int], names: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Returns the place of each book in the order of :func:`resolve`: longest first, books of equal length by name.
+    """Returns the rank of each book in the order of :func:`resolve`: longest first, books of equal length by name.
 
     Leaders must be chosen in exactly this order. Otherwise a leader might itself be dropped for a longer book, and all
     books that were compared only with that leader would stay.
@@ -54,7 +54,10 @@ def ranks(num_shingles: Sequence[int], names: Sequence[str]) -> npt.NDArray[np.i
 
 
 def _pairs_of_rare(book_keys: Hashes, starts: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> list[Hashes]:
-    """Returns all pairs of books within each run. Handles all runs of one length at once, so that numpy loops."""
+    """Returns all pairs of books that share a shingle. Handles all shingles with equally many books in one call.
+
+    The ``sizes[i]`` books with shingle i begin at ``book_keys[starts[i]]``.
+    """
     found: list[Hashes] = []
     for size in np.unique(sizes):
         if size < 2:
@@ -66,7 +69,7 @@ def _pairs_of_rare(book_keys: Hashes, starts: npt.NDArray[np.int64], sizes: npt.
 
 
 def _pairs_of_common(book_keys: Hashes, book_ranks: npt.NDArray[np.int64], num_leaders: int) -> Hashes:
-    """Returns pairs of each book with the ``num_leaders`` longest ones. The number is linear in the books."""
+    """Returns the pairs of each book with the ``num_leaders`` longest books. Their number grows linearly."""
     ranked = book_keys[np.argsort(book_ranks)]
     leader, follower = np.triu_indices(num_leaders, 1, ranked.size)
     return np.stack([ranked[leader], ranked[follower]], axis=1)
@@ -85,15 +88,15 @@ def pairs_of_bucket(
     ``hashes[i]`` is a shingle of the book ``book_keys[i]``, which is at place ``book_ranks[i]`` of the bucket's books
     in the order of :func:`resolve` (see :func:`ranks`). Entries may come in any order. A repeated entry counts once.
 
-    A shingle in up to ``max_books_per_shingle`` books pairs all of them. A *common* shingle is in more (a licence, a
-    psalm, a book in three hundred editions) and would make a pair of every two. It pairs each of its books only with
-    the ``num_leaders`` longest ones, which :func:`resolve` takes first. So the work is linear in the entries and no key
-    is hot. This has three consequences:
+    If a shingle is in up to ``max_books_per_shingle`` books, every two of these books are a pair. A *common* shingle is
+    in more books (a licence, a psalm, a book in three hundred editions). Each of its books is paired only with the
+    ``num_leaders`` longest of them, which :func:`resolve` takes first. So the work is linear in the entries, even in a
+    bucket with a very frequent shingle. This has three consequences:
 
     * each of three hundred editions of one book is still paired with the longest, which is the one that is kept;
-    * a book whose sketch is common up to a share of ``MAX_CAPPED`` is found by the rest of its sketch;
-    * a book with a larger common share is paired with the leaders only. ``capped_counts`` reports such books (see
-      :func:`is_at_risk`), so that pairs that may have been missed are counted.
+    * if up to ``MAX_CAPPED`` of a book's sketch is common shingles, the rest of the sketch finds its pairs;
+    * if more of the sketch is common, pairs with books other than the longest may be missed. ``capped_counts`` shows
+      such books (see :func:`is_at_risk`).
 
     >>> hashes, books = np.array([5, 5, 5, 9], np.uint64), np.array([1, 2, 3, 3], np.uint64)
     >>> found = pairs_of_bucket(hashes, books, np.array([0, 1, 2, 2]))
@@ -126,7 +129,7 @@ def pairs_of_bucket(
 
 
 def _count_rows(pairs: Hashes) -> tuple[Hashes, npt.NDArray[np.int64]]:
-    """Returns the distinct rows, each with its smaller key first, sorted, and the number of times each occurs."""
+    """Returns the distinct rows, sorted, each with its smaller key first, and how often each row occurs."""
     pairs = np.sort(pairs, axis=1)
     pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
     if not len(pairs):
@@ -145,17 +148,17 @@ def is_candidate(num_shared: int, sketch_size_a: int, sketch_size_b: int, *, min
 
 
 MAX_CAPPED = 0.25
-"""Largest share of common shingles in a sketch that cannot hide a true pair. The other shingles of the pair then still
-exceed ``MIN_SHARED``: 0.9 - 0.25 is 0.3 more."""
+"""Largest share of common shingles in a sketch that cannot hide a true pair. On average at least 0.9 - 0.25 = 0.65 of
+the sketch is then shared and not common, well above ``MIN_SHARED``."""
 
 
 def is_at_risk(num_capped: int, sketch_size: int) -> bool:
-    """Returns True if so many of a book's shingles are common that a pair with it may have been missed."""
+    """Returns True if so many of a book's sketched shingles are common that a pair with the book could be missed."""
     return num_capped > MAX_CAPPED * sketch_size
 
 
 def _poisson(count: int, mean: float) -> float:
-    """Returns the Poisson probability of drawing ``count`` if ``mean`` are expected."""
+    """Returns the probability of ``count`` in a Poisson distribution with this mean."""
     if mean <= 0:
         return float(count == 0)
     return math.exp(count * math.log(mean) - mean - math.lgamma(count + 1))
@@ -169,12 +172,13 @@ def miss_probability(
     min_shared: float = MIN_SHARED,
     share_capped: float = 0.0,
 ) -> float:
-    """Returns how likely a pair with an overlap of just ``max_overlap`` is not verified. Larger ones are missed less.
+    """Returns the probability that a pair with an overlap of exactly ``max_overlap`` is missed, that is, not verified.
 
-    Each of the smaller book's ``num_shingles`` is in the sketch with a probability of 1 / ``keep_one_in``. X is the
-    number of sketched shingles that are shared and not common; Y is the number of the others. Both are independent and
-    binomial. The pair is missed if X is 0 or under ``min_shared`` of X + Y. Both are approximated by Poisson
-    distributions, which have heavier tails.
+    Pairs with a larger overlap are missed less often. The smaller book has ``num_shingles`` shingles. Its sketch
+    contains each with a probability of 1 / ``keep_one_in``. X is the number of shingles in its sketch that the larger
+    book also has and that are not common. Y is the number of all other shingles in its sketch. X and Y are independent
+    and binomial. The pair is missed if X is 0 or under ``min_shared`` of X + Y. Poisson distributions, which have
+    heavier tails, approximate X and Y.
 
     >>> f"{miss_probability(996):.0e}", miss_probability(3_000) < 1e-12
     ('5e-06', True)
@@ -201,10 +205,10 @@ def resolve(
     ``num_shingles`` has the size of every book named in a pair. ``pairs`` are the verified pairs with their
     :func:`filters.books.overlap.overlap`, that is, the share of the smaller book that is in the other.
 
-    Books are taken longest first, books of equal length by id. A book is dropped if more than ``max_overlap`` of *its*
-    shingles are in one book that was kept before. So every dropped book is contained in a kept one. Of a chain A, B, C
-    in which only neighbours overlap, B alone is dropped. A story in two anthologies drops neither anthology. The result
-    does not depend on the order of the pairs. Time and memory are linear in the pairs.
+    Books are judged longest first, books of equal length by id. A book is dropped if more than ``max_overlap`` of *its*
+    shingles are in one book that was judged earlier and kept. So every dropped book is contained in a kept book. If B
+    is mostly in A, C is mostly in B, and C is not in A, only B is dropped. A story in two anthologies drops neither
+    anthology. The result does not depend on the order of the pairs. Time and memory are linear in the pairs.
 
     Raises:
         KeyError: a pair names a book that has no size.

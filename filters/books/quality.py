@@ -1,4 +1,4 @@
-"""Drops files under a book's name that are no books: listings, indexes, readmes, tables of digits, and short texts.
+"""Drops files that are named like books but are none: listings, indexes, readmes, tables of digits, and short texts.
 
 Everything else counts as a book: no rule here looks at language, style or subject.
 """
@@ -56,7 +56,7 @@ def num_words(text: str) -> int:
 
 
 def listing_share(text: str) -> float:
-    """Returns the share of a text's lines that look like an entry of a list of files or of books; 0 without lines.
+    """Returns the share of a text's lines that look like an entry in a list of files or books; 0 without lines.
 
     Blank lines do not count. In a long text up to 500 lines are examined, spread evenly over it.
 
@@ -91,14 +91,15 @@ class BookQuality(Step):
     """Drops listings of files, texts under 1,000 words, and texts that are mostly not letters or have no blanks."""
 
     min_num_words: int = MIN_NUM_WORDS
-    """Ours: a shorter text is a speech, poem, readme or stub and no book (Gutenberg has a few hundred of them)."""
+    """Fewest words of a book. Ours: a shorter text is a speech, poem, readme or stub (Gutenberg has some hundreds)."""
     max_listing_share: float = MAX_LISTING_LINES
-    """Ours: a real listing under a book's name has 1.0. Real books, including a dictionary and a primer, are under
-    0.02."""
+    """Largest share of lines that look like list entries. Ours: a real listing that was named like a book has 1.0. Real
+    books, including a dictionary and a primer, have under 0.02."""
     min_letter_share: float = MIN_LETTERS
-    """Ours: prose has over 0.9, tables of logarithms and the digits of pi under 0.1."""
+    """Smallest share of letters. Ours: prose has over 0.9, tables of logarithms and the digits of pi under 0.1."""
     max_mean_word_chars: float = MAX_MEAN_WORD_CHARS
-    """Ours: German has 5 to 6. A genome or an encoded file has lines of 60 and more. Scripts without blanks have 1."""
+    """Largest mean length of a word. Ours: German has 5 to 6, scripts without blanks have 1. In a genome or an encoded
+    file, a word is a line of 60 or more."""
 
     NAME: ClassVar[str] = "book_quality"
     DATA_VERSION: ClassVar[int] = 2
@@ -107,7 +108,7 @@ class BookQuality(Step):
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """Returns the limits. ``not_a_book`` comes first, so that a short listing gets that reason."""
+        """Returns the limits as rules. ``not_a_book`` comes first, so that it is the reason for a short listing."""
         return (
             Rule("not_a_book", "listing_share", ">", self.max_listing_share, "ours"),
             Rule("too_few_words", "num_words", "<", self.min_num_words, "ours"),

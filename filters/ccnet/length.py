@@ -18,7 +18,7 @@ _CCNET = "CCNet, cc_net/mine.py: min_len=300, len(raw_content) in cc_net/process
 class MinLength(Step):
     """Drops documents under ``min_chars`` characters (code points, including line ends and spaces).
 
-    The default is CCNet's. The title is not counted. CCNet applies this before the line dedup.
+    The default is the limit of CCNet, which also applies it before the line dedup. The title is not counted.
 
     >>> MinLength(min_chars=3).apply(pa.record_batch({"text": ["ab", "abc"]}), {}).verdict.to_pylist()
     ['too_short', None]
@@ -50,8 +50,8 @@ class MinLength(Step):
 class MinLengthAfterDedup(Step):
     """Drops documents that the line dedup left empty or with under ``min_chars`` characters.
 
-    CCNet drops only documents with nothing left; ``min_chars=0`` does the same. The default is ours: a page with less
-    than 100 characters of its own mostly repeats other pages.
+    CCNet drops only documents with nothing left, as ``min_chars=0`` does. The default is ours: if under 100 characters
+    of a page are left, most of the page repeats other pages.
 
     >>> MinLengthAfterDedup(min_chars=3).apply(pa.record_batch({"text": ["", "ab", "abc"]}), {}).verdict.to_pylist()
     ['empty_after_dedup', 'too_short_after_dedup', None]
@@ -70,7 +70,7 @@ class MinLengthAfterDedup(Step):
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """Returns the limits as rules. Their signal has its own name, so that :class:`MinLength`'s signal stays."""
+        """Returns the limits as rules. Their signal has another name than that of :class:`MinLength`, which stays."""
         ccnet = "CCNet, cc_net/dedup.py: a document without a line left"
         return (
             Rule("empty_after_dedup", "num_chars_after_dedup", "<", 1, ccnet),

@@ -39,7 +39,7 @@ def ccnet_hashes(texts: pa.Array) -> LineHashes:
     Lines are stripped and lower-cased, every digit becomes ``0``, and 34 marks of Unicode punctuation and all control
     characters are deleted. ASCII punctuation and accents stay. Empty lines are lines (cc_net/dedup.py
     ``compute_hashes``, cc_net/text_normalizer.py ``normalize_for_dedup``). The hash is XXH3 with 64 bits; CCNet uses
-    the first 64 bits of SHA-1. The numbers differ, the decisions do not.
+    the first 64 bits of SHA-1. The hashes differ from CCNet's, but the same lines are equal.
 
     >>> ccnet_hashes(pa.array(["Page 1\\npage 2 \\n\\nPàge “2”"])).hashes.tolist() == [
     ...     ccnet_hashes(pa.array([line])).hashes[0] for line in ("PAGE 9", "page 0", "", "pàge 7")]
@@ -51,13 +51,14 @@ def ccnet_hashes(texts: pa.Array) -> LineHashes:
 def c4_hashes(texts: pa.Array) -> LineHashes:
     """Hashes every line as C4 compares it: stripped and lower-cased.
 
-    tensorflow_datasets/text/c4_utils.py uses the MD5 of the same string. The numbers differ, the decisions do not.
+    tensorflow_datasets/text/c4_utils.py uses the MD5 of the same string. The hashes differ, but the same lines are
+    equal.
     """
     return _hashed(texts, bytes.lower, _lowered)
 
 
 LINE_HASHES: dict[str, Callable[[pa.Array], LineHashes]] = {"ccnet": ccnet_hashes, "c4": c4_hashes}
-"""Functions that ``LineDedup.lines`` can name."""
+"""Hash functions by name. The field ``lines`` of the step ``LineDedup`` names one of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +69,11 @@ class KeptLines:
     num_lines: pa.Array
     """int32; 0 if no line is left. (The text is empty then, but also if one empty line is left.)"""
     original_num_lines: pa.Array
-    """int32; the number of lines before."""
+    """int32; the number of lines before any was dropped."""
 
 
 def drop_lines(texts: pa.Array, is_dropped: Bools) -> KeptLines:
-    """Drops the marked lines (one mark per line over all documents). The others are not changed.
+    """Drops the lines for which ``is_dropped`` is True: it has one value per line of all documents, in order.
 
     >>> kept = drop_lines(pa.array(["A\\nb\\n c", "d"]), np.array([False, True, False, True]))
     >>> kept.text.to_pylist(), kept.num_lines.to_pylist(), kept.original_num_lines.to_pylist()
@@ -140,7 +141,7 @@ def _lowered_otherwise() -> str:
 
 
 _RUN_CHARS = 256
-"""Characters compared in one call, so that a process builds the class within a tenth of a second."""
+"""Number of characters compared per call, so that a process builds the character class in a tenth of a second."""
 
 
 def _arrow_lower(texts: list[str]) -> list[str]:
@@ -173,7 +174,8 @@ def _as_array(joined: bytes) -> pa.Array:
 _Plain = Callable[[bytes], bytes]
 """Maps newline-joined lines to their normal form, line by line."""
 _TEXTS_AT_ONCE = 64
-"""Keeps the data in the processor's cache: all texts at once take 1.5 times as long if few lines are ASCII."""
+"""Number of texts hashed at once. So few fit the processor's cache: all texts at once take 1.5 times as long if few
+lines are ASCII."""
 
 
 def _hashed(texts: pa.Array, plain_ascii: _Plain, plain: _Plain) -> LineHashes:

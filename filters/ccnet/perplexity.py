@@ -1,4 +1,4 @@
-"""Scores texts under a language model of Wikipedia, as CCNet does, and sorts them into its three buckets.
+"""Scores texts with a language model of Wikipedia, as CCNet does, and sorts them into CCNet's three buckets.
 
 The cut-offs are fixed percentiles of a crawl that CCNet's authors scored, so every detail of their scoring is kept,
 faults included: line ends are deleted with the other control characters. So words at line ends are joined, and the
@@ -28,7 +28,7 @@ BUCKETS = ("head", "middle", "tail", "all")
 
 @dataclass(frozen=True, slots=True)
 class Cutoffs:
-    """Limits of perplexity: the bucket is ``head`` below ``head``, ``middle`` below ``tail``, else ``tail``."""
+    """The two limits between the buckets: ``head`` is the upper limit of head, ``tail`` the lower limit of tail."""
 
     head: float
     tail: float
@@ -46,14 +46,14 @@ class Cutoffs:
 
 @dataclass(frozen=True, slots=True)
 class PerplexityModel:
-    """Scores one language: a SentencePiece processor, a KenLM model over its pieces, and the cut-offs."""
+    """Scores texts in one language: a SentencePiece processor, a KenLM model over its pieces, and the cut-offs."""
 
     pieces: Any
     lm: Any
     cutoffs: Cutoffs
 
     def perplexity(self, text: str) -> float | None:
-        """Returns ``10 ** (-log10 p / (pieces + 1))``, rounded to one decimal; None if nothing is left to score."""
+        """Returns ``10 ** (-log10 p / (pieces + 1))``, rounded to one decimal; None if the normalised text is empty."""
         plain = normalize(text)
         # Use bytes throughout, which both models take and return. Making a string of each piece costs a third more.
         pieces = self.pieces.encode(plain.encode("utf-8"), out_type=bytes)
@@ -83,7 +83,7 @@ class Perplexity(Step):
     REASONS: ClassVar[tuple[str, ...]] = ("head_perplexity", "middle_perplexity", "tail_perplexity", "no_perplexity")
 
     keep: tuple[str, ...] = ("head", "middle")
-    """Buckets that are kept. RedPajama v1 keeps head and middle; LLaMA does not say which it kept."""
+    """Buckets that are kept. RedPajama v1 keeps head and middle; the LLaMA paper does not name the kept buckets."""
 
     def __post_init__(self) -> None:
         if isinstance(self.keep, str) or not self.keep or not set(self.keep) <= set(BUCKETS):
@@ -170,7 +170,7 @@ _PLAIN_FOR = (
 _PLAINER = re.compile("[" + "".join(c for c in _PLAIN_FOR if c <= "\uffff") + "]")
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 _OTHER_SPACES = tuple(char for char in map(chr, range(128, 0x10000)) if char.isspace())
-"""White space outside ASCII. In ASCII, all but the space are control characters, which are deleted."""
+"""White space outside ASCII. (White space in ASCII, except the space, is control characters, which are deleted.)"""
 _ASTRAL_BYTE = re.compile(rb"[\xf0-\xf4]")
 _ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 _FOLD_DIGITS = bytes(ord("0") if ord("0") <= byte <= ord("9") else byte for byte in range(256))

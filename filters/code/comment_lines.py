@@ -21,7 +21,7 @@ _DIRECTIVE = re.compile(
     r"^\W{1,3}(?:@nolint|NOLINT|@(?:no)?flow|@format|@jest)\b",
     re.IGNORECASE,
 )
-"""Matches lines that tools read. They stay, whatever surrounds them."""
+"""Matches lines that tools read, such as editor settings. These lines stay even inside a licence notice."""
 DECORATION = " \t\r*/#;%!|-=~_+.:<>'\"(){}[]\\@^"
 _PREFIX = re.compile(
     r"[ \t]*(?:['\"][ \t]*)?(?:(?:--+|//+|/?\*+|#+|;+|%+|!+|::|\||\.\.|>|(?:rem|dnl|c)(?=\s))[ \t]*)*"
@@ -145,7 +145,7 @@ def _begins_anew(line: Line, previous: Line) -> bool:
 
 
 def _is_within(end: str, content: str) -> bool:
-    """Returns True if ``content`` continues a licence sentence: shouted text, or the rest of a licence's name."""
+    """Returns True if ``content`` continues the licence sentence ``end``: text in capitals, or the rest of a name."""
     if end.endswith((".", "!", ":")) and not _ABBREVIATION.search(end):
         return False
     if end.isupper() and content.isupper():
@@ -156,7 +156,7 @@ def _is_within(end: str, content: str) -> bool:
 
 
 def _first_sentence(line: Line) -> str:
-    """Returns the first sentence of a line, which may end there: ``ARE DISCLAIMED. IN NO EVENT SHALL THE OWNER``."""
+    """Returns the first sentence of a line: ``ARE DISCLAIMED.`` for ``ARE DISCLAIMED. IN NO EVENT SHALL THE OWNER``."""
     return line.content[: sentences_of(line.content)[0][1]]
 
 

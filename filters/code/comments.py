@@ -18,7 +18,7 @@ import yaml
 _DATA = Path(__file__).parents[1] / "data" / "code"
 _BLANKS = re.compile(r"\s*")
 _MAX_COMMENTS = 200
-"""Ours: no head has so many comments. In a file of nothing but comments, the rest after this many is not searched."""
+"""Maximum number of comments that are searched. Ours: only files of nothing but comments have more."""
 _SHEBANG = re.compile(r"\ufeff?#!(?!\[)[^\n]*\n?")
 _BEFORE = {
     "guard": re.compile(
@@ -175,7 +175,7 @@ def _line_run(text: str, at: int, rules: CommentSyntax) -> Comment | None:
 
 @cache
 def _line_runs(rules: CommentSyntax) -> tuple[tuple[re.Pattern[str], bool], ...]:
-    """Returns patterns for runs of documentation and of other line comments. They never backtrack."""
+    """Returns patterns for consecutive line comments: documentation, or other comments. They never backtrack."""
     marks = "|".join(map(re.escape, rules.line))
     if rules.word:
         marks = "|".join(filter(None, (marks, rules.word.pattern)))

@@ -1,6 +1,6 @@
-"""Determines a file's language and whether it is data, vendored, generated, ... by its name and sometimes its text.
+"""Determines a file's language, and whether it is vendored, generated, minified, binary or data, by its path.
 
-The text decides only if several languages share the name's ending. The tables are in
+If several languages share the ending of its name, the file's text decides between them. The tables are in
 ``filters/data/code/languages.yaml``, which is read once.
 """
 
@@ -17,7 +17,7 @@ import yaml
 
 _DATA = Path(__file__).parents[1] / "data" / "code"
 _HEAD_CHARS = 20_000
-"""Characters of the text that are searched if several languages share an ending."""
+"""Number of characters of the text that are searched if several languages share an ending."""
 _MAX_SHEBANG_CHARS = 200
 _SHEBANG = re.compile(r"#!\s*(?:\S*/)?(?:env\s+(?:-\S+\s+)*)?(?:\S*/)?([A-Za-z][\w.+-]*)")
 _VERSION = re.compile(r"[\d.]+$")

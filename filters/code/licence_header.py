@@ -2,8 +2,8 @@
 
 Of the comments at the head of a file, only the sentences that state copyright or licence are removed. Shebangs,
 encoding and editor lines, build tags, documentation in the same comment and all code stay (``#include`` is no comment
-in C, nor is ``# Title`` in Markdown). A comment is removed whole if only decoration would be left of it, and so is a
-``#region`` around it.
+in C, nor is ``# Title`` in Markdown). If only decoration is left of a comment, the whole comment is removed, together
+with a ``#region`` around it.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from filters.code.comments import Comment, head_comments
 from filters.code.licence_words import continues, is_part_of, may_speak, speaks
 
 _SEARCHED_CHARS = 60_000
-"""Characters searched in one comment. Ours: the longest licence (the GPL) has 35,000."""
+"""Number of characters searched in one comment. Ours: the longest licence (the GPL) has 35,000."""
 _CACHED_CHARS = 4_096
-"""Results for comments up to this length are cached, because most files of a repository have the same one."""
+"""Results for comments up to this length are cached, because most files of a repository have the same notice."""
 _FRAME_BEGIN = re.compile(r"\bBEGIN\s+(?:\w+\s+)?LICEN[SC]E\b|\b(?:[CDPGL]+)\s+HEADER\s+START\b|\bCopyrightBegin%")
 _FRAME_END = re.compile(r"\bEND\s+(?:\w+\s+)?LICEN[SC]E\b|\b(?:[CDPGL]+)\s+HEADER\s+END\b|\bCopyrightEnd%")
 _GAP = re.compile(r"[ \t\r]*(?:\n(?:[ \t\r]*\n)*)?")
@@ -77,7 +77,7 @@ def remove_header(text: str, family: str) -> str:
 
 
 def _region_mark(body: str, comment: Comment) -> str:
-    """Returns "open" or "close" if the comment is a one-line mark of a region that editors fold, else ""."""
+    """Returns "open" or "close" if the comment opens or closes a region that editors fold, else ""."""
     if comment.opening in ("#region", "#endregion"):
         return "open" if comment.opening == "#region" else "close"
     line = line_of(body)
@@ -87,7 +87,7 @@ def _region_mark(body: str, comment: Comment) -> str:
 
 
 def _end_of_gap(text: str, at: int) -> int:
-    """Returns where the next line that is not blank begins, or the next text on the comment's own last line."""
+    """Returns where the text after a comment begins: on the last line of the comment, or on the next non-blank line."""
     match = _GAP.match(text, at)
     assert match is not None, "the expression matches nothing too"
     return match.end()
@@ -102,8 +102,8 @@ def _without_leading_blank_lines(text: str) -> str:
 def _left_of(body: str, opening: str, closing: str, before: str) -> tuple[str | None, str]:
     """Returns the comment without its notice, and the notice's last sentence if the comment ends with the notice.
 
-    The first value is "" if nothing else was in the comment, and None if there is no notice in it. ``before`` is the
-    second value for the comment before, or "".
+    The first value is "" if the comment contains only the notice, and None if it contains no notice. ``before`` is the
+    second value of the call for the previous comment, or "".
     """
     inner = body[len(opening) : len(body) - len(closing)] if closing else body
     searched, rest = inner[:_SEARCHED_CHARS], inner[_SEARCHED_CHARS:]
@@ -124,7 +124,7 @@ def _remove_notice(lines: list[Line], before: str) -> tuple[bool, str]:
 
     Returns:
         True if anything was removed, and the notice's last sentence. The sentence is "" if other text follows the
-        notice. ``before`` is that sentence from the comment before.
+        notice. ``before`` is the sentence that the call for the previous comment returned.
     """
     is_changed = _remove_framed(lines)
     is_apart = True
@@ -189,7 +189,7 @@ def _remove_frames(lines: list[Line]) -> None:
 
 
 def _join_blank_lines(lines: list[Line]) -> None:
-    """Removes one of two empty lines around the notice, and empty lines that its removal leaves at either end."""
+    """Removes empty lines that are doubled, or at an end of the comment, because the notice was removed."""
     previous: Line | None = None  # the last line that is kept
     is_gap = False  # True if lines after ``previous`` were removed
     for number, line in enumerate(lines):

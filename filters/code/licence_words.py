@@ -1,8 +1,8 @@
 """Decides which sentences of a comment are a notice of copyright or licence.
 
-A sentence belongs to a notice if it grants or states rights (``speaks``). The word alone is not enough: comments also
-mention licence keys, licence plates, copyright checkers and the redistribution of load. A sentence after such a
-sentence belongs to the notice if it has the words of a licence's further clauses (``continues``).
+A sentence belongs to a notice if it grants or states rights (:func:`speaks`). The words "licence" and "copyright" alone
+are not enough: comments also mention licence plates, copyright checkers and the redistribution of load. The next
+sentences belong to the same notice if they have the words of a licence's further clauses (:func:`continues`).
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ _CLAUSE_WORDS = frozenset(
 )
 _MIN_CLAUSE_WORDS = 4
 _CACHED_SENTENCES = 4_096
-"""Caches results, because licences repeat the same sentences in every file. Ours: takes about 2 MB."""
+"""Number of sentences whose results are cached, because files repeat the same licences. Ours: takes about 2 MB."""
 _STRONG_CLAUSES = re.compile(
     r"\b(?:above\s+copyright|substantial\s+portions|merchantab|non-?infring|sublicen|warrant(?:y|ies)|liable\s+for|"
     r"any\s+later\s+version|free\s+software\s+foundation|hope\s+that\s+it\s+will\s+be|prior\s+written\s+permission|"
@@ -136,7 +136,7 @@ _COPYRIGHT = re.compile(r"\bcopyright|\(c\)|©", re.IGNORECASE)
 
 
 def may_speak(text: str) -> bool:
-    """Returns True if the text has one of the words that a notice needs; without them nothing in it is a notice."""
+    """Returns True if the text has one of ``_NEEDED_WORDS``. Every notice has one of them."""
     lower = text.lower()
     return any(word in lower for word in _NEEDED_WORDS)
 
@@ -155,7 +155,7 @@ def speaks(sentence: str) -> bool:
 
 @lru_cache(maxsize=_CACHED_SENTENCES)
 def continues(sentence: str, before: str, *, is_apart: bool = False) -> bool:
-    """Returns True if a sentence belongs to the same notice as the sentence right before it (``before``).
+    """Returns True if a sentence belongs to the same notice as ``before``, the sentence that directly precedes it.
 
     If the two are in different comments (``is_apart``), the sentence must have words that only licences have.
     """

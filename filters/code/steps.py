@@ -1,7 +1,7 @@
 """Contains the steps for source files (LLaMA 2.1: GitHub; limits of RedPajama v1, whose code is the only public one).
 
 The order is: the repository's licence, the file's path and type, generated code, the licence header (an edit), and the
-shape of the text. Files that are no code at all are dropped before bad code, so that each reason means what it says.
+shape of the text. Files that are not code are dropped first, so that they are not reported as badly formatted code.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ _LEAD_IN = re.compile(
     r"|(?:source |header )?(?:file|code|module|source|header|class|document|tables?|data))",
     re.IGNORECASE,
 )
-"""Matches text that may precede a mark on its line: capitals, a warning, a file's name, a whole sentence."""
+"""Matches text that can precede a generator's mark on its line: capitals, a warning, a file name, a whole sentence."""
 _UNFINISHED = re.compile(
     r"(?:,|\b(?:a|an|and|are|as|be|begin|begins|by|comment|contain|contains|header|in|is|like|line|lines|mark|marked|marker|of|or"
     r"|read|reads|say|says|that|the|to|was|were|which|with))[ \t]*\Z",
     re.IGNORECASE,
 )
 _MARKER_CHARS = 5_000
-"""Characters searched in each head comment for a generator's mark. Linguist looks at the first lines too."""
+"""Number of characters searched in each head comment for a generator's mark. Linguist also searches the first lines."""
 
 
 def is_permissive(licence: str | None, families: tuple[str, ...] = PERMISSIVE) -> bool:
@@ -70,7 +70,7 @@ class AllowedLicence(Step):
     """Lower-case patterns; ``*`` matches any characters."""
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges by the column ``license``, which is the detail. A content without a file row has no repository."""
+        """Judges by the column ``license``. A file without a repository gets the reason ``no_file_row``."""
         verdict: list[str | None] = []
         detail: list[str | None] = []
         repositories = batch.column("repo_name").to_pylist() if "repo_name" in batch.schema.names else None
@@ -101,7 +101,7 @@ class CodeFiles(Step):
     kept_languages: tuple[str, ...] | None = None
     """Names of ``languages.yaml`` that are kept; None keeps all."""
     dropped_reasons: tuple[str, ...] = field(default=("no_path", *PATH_REASONS, "binary_content", "generated_code"))
-    """The :attr:`REASONS` that are applied. Leave one out to keep such files."""
+    """The :attr:`REASONS` that are applied. Leave a reason out to keep the files that have it."""
 
     def __post_init__(self) -> None:
         unknown = set(self.dropped_reasons) - set(self.REASONS)
@@ -163,9 +163,9 @@ def generated_marker(text: str, language: str) -> str | None:
 
 
 def _is_statement(head: str, at: int) -> bool:
-    """Returns True if the mark at ``at`` begins a sentence.
+    """Returns True if the mark at ``at`` begins a sentence, and so is a statement about this file.
 
-    A generator's documentation has the mark in quotes or inside a sentence.
+    The documentation of a generator, by contrast, mentions the mark in quotes or inside a sentence.
     """
     line_start = head.rfind("\n", 0, at) + 1
     before = head[line_start:at]
@@ -183,7 +183,7 @@ class CodeHeader(Step):
     """Removes the licence header (:mod:`filters.code.licence_header`) and fills ``_content_hash`` for the exact dedup.
 
     The hash is computed after the header is removed, so copies that differ only in their header count as duplicates.
-    RedPajama computes it before (``is_hashed_before``).
+    RedPajama computes it before the removal, as ``is_hashed_before`` does.
     """
 
     NAME: ClassVar[str] = "code_header"
@@ -192,7 +192,7 @@ class CodeHeader(Step):
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"_content_hash": pa.string()}
 
     is_hashed_before: bool = False
-    """Hashes the content before the header is removed (RedPajama v1)."""
+    """True to hash the content before the header is removed, as RedPajama v1 does."""
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
         """Removes the header of every file in the syntax of its ``programming_language``. Drops no file."""
@@ -228,7 +228,7 @@ class CodeQuality(Step):
     REASONS: ClassVar[tuple[str, ...]] = ("empty", "line_too_long", "mean_line_too_long", "too_few_alphanumeric")
 
     max_line_chars: int = 1_000  # RedPajama v1 github_run_filter.py; Codex (arXiv:2107.03374) 3.1
-    max_mean_line_chars: float = 100.0  # the same two; line ends count, as in RedPajama
+    max_mean_line_chars: float = 100.0  # from the same two sources; line ends count, as in RedPajama
     min_alphanumeric_share: float = 0.25  # RedPajama v1 github_run_filter.py
 
     @property
@@ -298,9 +298,10 @@ def num_alphanumeric(text: str) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlphabeticPerToken(Step):
-    """Drops files with few letters per token. Runs only with a tokenizer, because ours is trained after cleaning.
+    """Drops files with few letters per token. Needs a given tokenizer: a run trains its own only after cleaning.
 
-    The paper does not name this rule; RedPajama has it with pythia-6.9b's tokenizer. The key is ``tokenizer``.
+    The paper does not name this rule. RedPajama has it with the tokenizer of pythia-6.9b. The tokenizer is the model
+    ``tokenizer``; without it the step keeps all files.
     """
 
     NAME: ClassVar[str] = "code_tokens"
@@ -317,7 +318,7 @@ class AlphabeticPerToken(Step):
         return (Rule(self.REASONS[0], "alphabetic_per_token", "<", self.min_alphabetic_per_token, cite),)
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges every file with the model ``tokenizer`` (an object with ``encode``); keeps all files without one."""
+        """Judges every file by the model ``tokenizer``, an object with ``encode``."""
         tokenizer = models.get("tokenizer")
         if tokenizer is None:
             return Outcome(verdict=pa.nulls(batch.num_rows, pa.string()))

@@ -1,18 +1,18 @@
-"""Finds the items of evaluation sets in documents: pure matching against an index that is built before.
+"""Finds the items of evaluation sets in documents. The index of the items is built beforehand.
 
     items of sets -> build -> Index (arrays)
     texts -> words -> match (seeds, alignments, scores) -> step: drop, cut or mark, and the evidence
 
-- ``words``: texts as normalised words, in numpy.
-- ``common_words``: words that weigh little, because every text has them.
-- ``items``: an item, a set, its rules, and what counts as an answer.
-- ``index``: the arrays of an index, and the hash table of its seeds.
-- ``build``: makes the index of sets.
-- ``match``: the rules by which an item is found.
-- ``cut``: cuts spans out of a text, at the borders of paragraphs.
-- ``step``: the step of the clean phase, and the table of evidence.
+- ``words``: splits texts into normalised words, in numpy.
+- ``common_words``: lists words that have little weight, because every text has them.
+- ``items``: defines an item, a set and its rules, and what counts as an answer.
+- ``index``: defines the arrays of an index, and the hash table of its seeds.
+- ``build``: builds the index of sets.
+- ``match``: contains the rules by which an item is found.
+- ``cut``: removes the paragraphs of a text that contain given spans.
+- ``step``: defines the step of the clean phase, and its table of evidence.
 
-Files of sets and of indexes are read by ``mixtures.decontaminate``.
+``mixtures.decontaminate`` reads the files of sets and indexes.
 
 >>> from filters.decontaminate.build import build_index
 >>> from filters.decontaminate.items import EvalSet, Item, SetRules

@@ -1,4 +1,4 @@
-"""Builds the index of evaluation sets: pieces, the weights of their words, and their seeds."""
+"""Builds the index of evaluation sets: the pieces of their items, the weights of words, and the seeds."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ from filters.decontaminate.items import PARTS, EvalSet, Item, answer_texts, part
 from filters.decontaminate.words import I64, U32, U64, is_single, split_words
 
 MAX_WORDS = 1 << 25
-"""Words of all sets together. More would not fit the 300 MB that the index is meant to have."""
+"""The most words of all sets together. With more words the index would exceed its limit of about 300 MB."""
 MAX_PIECE_WORDS = 1000
-"""A longer passage is searched in pieces of this size, so that the cost of an alignment is bounded."""
+"""The most words of a piece. Longer passages are split into several pieces, to bound the cost of an alignment."""
 MAX_PLACES = 32
-"""An n-gram that more pieces have is no seed: it is the wording of a set's template, not of an item."""
+"""An n-gram that occurs at more places than this is not a seed, because it belongs to a set's template, not an item."""
 MAX_TEXT_CHARS = 2000
-"""Characters of each of an item's texts that the index keeps, to be shown beside what was found."""
+"""The most characters that the index keeps of each text of an item. They are shown next to the hits."""
 MIN_WEIGHT = 2.5
-"""The least weight of a question that is found without its answer, in rare words."""
+"""The least weight of a question that can be found without its answer. A rare word has the weight 1."""
 MIN_WEIGHT_WITH_ANSWER = 2.0
-"""The least weight of a question and its answer together."""
+"""The least weight of a question and its answer together, if both must be found."""
 MIN_ANSWER_WEIGHT = 0.3
-"""The least weight of an answer that decides: "yes", "B" and "4" stand near every question."""
+"""The least weight of the answer in that case. Answers such as "yes", "B" and "4" occur near every question."""
 _COMMON_WEIGHT = 0.1
 _NUM_BACKGROUND_ITEMS = 10_000
-"""A word's rarity is measured in at least so many items: those of a small set say nothing about a language."""
+"""The least number of items assumed when the rarity of words is measured. A small set says little about a language."""
 _BATCH_ITEMS = 4096
 
 
 class TooManyWords(ValueError):  # noqa: N818 - the name says what is wrong
-    """The sets have more words than an index can have."""
+    """Raised if the sets have more words than an index can hold."""
 
 
 @functools.cache
@@ -60,7 +60,7 @@ def _common_hashes() -> U32:
 
 
 class _Pieces:
-    """Pieces as they are collected."""
+    """Collects pieces, and merges equal ones."""
 
     def __init__(self) -> None:
         self.words: list[U32] = []
@@ -72,7 +72,7 @@ class _Pieces:
         self._known: dict[tuple[int, int, bytes, bytes], int] = {}
 
     def add(self, set_number: int, part: int, words: U32, answer: U32, item: int) -> None:
-        """Adds a piece of an item, or the item to the piece that has the same words and the same answer."""
+        """Adds a piece of an item. If a piece with the same words and answer exists, adds the item to that piece."""
         key = (set_number, part, words.tobytes(), answer.tobytes())
         known = self._known.setdefault(key, len(self.sets))
         if known < len(self.sets):
@@ -93,7 +93,7 @@ class _Pieces:
 
 
 def build_index(sets: Sequence[EvalSet]) -> Index:
-    """Builds the index of some sets. The order of sets and items does not change what is found.
+    """Returns the index of the given sets. The order of sets and items does not change what is found.
 
     Raises:
         TooManyWords: the sets have more than 33 million words.
@@ -166,7 +166,7 @@ def _add_items(pieces: _Pieces, set_number: int, items: Sequence[Item], *, first
 
 
 def _cut(words: U32) -> list[U32]:
-    """Cuts a long text into pieces of equal size."""
+    """Splits the words of a text into pieces of about equal size, each of at most ``MAX_PIECE_WORDS``."""
     num_pieces = -(-len(words) // MAX_PIECE_WORDS)
     return [piece for piece in np.array_split(words, num_pieces) if len(piece)] if num_pieces else []
 
@@ -182,9 +182,10 @@ def _sums(weights: U8, starts: I64) -> I64:
 
 
 def _weights(words: U32, starts: I64) -> U8:
-    """Returns the weight of each word: 1 if one piece has it, 0.1 if all have it or if it is a common word.
+    """Returns the weight of each word: 1 if only one piece has it, 0.1 if all pieces have it or it is a common word.
 
-    Rarity is the logarithm of the inverse share of pieces, as in tf-idf. A character that is a word counts half.
+    Between these, the weight is the logarithm of the inverse share of pieces, as in tf-idf. A character of a script
+    without spaces is a word of half the weight. Weights are scaled by ``FULL_WEIGHT``.
     """
     piece_of = np.repeat(np.arange(len(starts) - 1, dtype=np.uint64), np.diff(starts))
     pairs = np.unique((piece_of << np.uint64(32)) | words)
@@ -198,7 +199,7 @@ def _weights(words: U32, starts: I64) -> U8:
 
 
 def _known_weights(answers: U32, words: U32, weights: U8) -> U8:
-    """Returns the weights of the words of answers: those that they have in the pieces, 1 for others."""
+    """Returns the weights of the words of answers: their weights in the pieces, or 1 for words that no piece has."""
     found = np.full(len(answers), FULL_WEIGHT, dtype=np.uint8)
     if len(words) and len(answers):
         known, first = np.unique(words, return_index=True)
@@ -210,7 +211,7 @@ def _known_weights(answers: U32, words: U32, weights: U8) -> U8:
 
 
 def _states(words: U32, starts: I64, sums: I64, answer_sums: I64) -> U8:
-    """Returns how each piece can be found."""
+    """Returns the state of each piece (``STATES``), which says how it can be found."""
     num_words = np.diff(starts)
     singles = np.concatenate([[0], np.cumsum(is_single(words))])
     length = num_words - (singles[starts[1:]] - singles[starts[:-1]]) * 0.5
@@ -226,7 +227,7 @@ def _states(words: U32, starts: I64, sums: I64, answer_sums: I64) -> U8:
 
 
 def _long_seeds(words: U32, starts: I64, states: U8) -> tuple[tuple[U64, I64], U8]:
-    """Returns the hashes and places of all seeds; pieces of which all n-grams are common become unfindable."""
+    """Returns the hashes and places of all seeds, and the states. Pieces with only common n-grams become TOO_COMMON."""
     is_searched = (states <= NEEDS_ANSWER) & (np.diff(starts) >= MIN_WORDS)
     pieces = np.flatnonzero(is_searched)
     which, places = ragged(starts[pieces], np.diff(starts)[pieces] - SEED_WORDS + 1)
@@ -245,7 +246,7 @@ def _long_seeds(words: U32, starts: I64, states: U8) -> tuple[tuple[U64, I64], U
 
 
 def _short_places(words: U32, weights: U8, starts: I64, states: U8) -> tuple[I64, U8]:
-    """Returns the place of the rarest 3-gram of each short piece."""
+    """Returns the place of each short piece's rarest 3-gram, and the states. A common 3-gram makes it TOO_COMMON."""
     num_words = np.diff(starts)
     pieces = np.flatnonzero((states == NEEDS_ANSWER) & (num_words < MIN_WORDS))
     if not len(pieces):

@@ -1,7 +1,7 @@
-"""Words that say little about what a text is about: their match counts for a tenth of that of a rare word.
+"""Lists common words, which say little about a text. When matched, they count a tenth of a rare word.
 
-A set of ten items tells nothing about which words are rare in a language, so the commonest ones are given here: the
-function words of English and of the other large languages of the evaluation sets, and what questions are made of.
+A small set does not show which words are common in a language, so they are listed here: the function words of English
+and of other large languages in evaluation sets, and words that are typical of questions.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-r"""Cuts what was found out of a text, at the borders of paragraphs.
+r"""Removes the paragraphs of a text in which something was found.
 
 >>> cut_paragraphs("First.\n\nWho wrote Hamlet?\nShakespeare.\n\nLast.", [(8, 25)])
 'First.\n\nLast.'
@@ -14,9 +14,9 @@ _LINE_END = re.compile(r"\n+")
 
 
 def cut_paragraphs(text: str, spans: Iterable[tuple[int, int]]) -> str:
-    r"""Returns the text without the paragraphs that a span touches.
+    r"""Returns the text without the paragraphs that overlap a span.
 
-    Paragraphs are separated by blank lines; in a text that has none, every line is a paragraph.
+    Paragraphs are separated by blank lines. In a text without blank lines, every line is a paragraph.
 
     >>> cut_paragraphs("a\nb\nc", [(2, 3)])
     'a\nc'

@@ -1,11 +1,10 @@
-"""An index of the items of evaluation sets: plain arrays, so that all processes of a machine can map one file.
+"""Defines the index of the items of evaluation sets. It is plain arrays, so that all processes can map one file.
 
 A *piece* is the text of one part of an item (its question, passage or code), as normalised words. Items of a set that
 have the same text share a piece. A *seed* is an n-gram of a piece by which the piece is found.
 
-For 20 million seeds the arrays that a match touches have 285 MB: a Bloom filter of 32 MB, a table of 34 MB that says
-where the seeds of a hash begin, and for each seed a check of 2 bytes, a place of 4 bytes, a word of 4 bytes, and the
-word's weight of 1 byte.
+For 20 million seeds, matching uses arrays of 285 MB: a Bloom filter of 32 MB, a table of 34 MB with the place at which
+the seeds of each bucket begin, and per seed 11 bytes: 2 for a check, 4 for a place, 4 for a word, 1 for its weight.
 """
 
 from __future__ import annotations
@@ -23,38 +22,42 @@ U8 = npt.NDArray[np.uint8]
 U16 = npt.NDArray[np.uint16]
 
 SEED_WORDS = 6
-"""Words of a seed."""
+"""Number of words in a seed."""
 STRIDE = 3
-"""Every third n-gram of a document is looked up, counted from the document's first word. So every run of 8 words that a
-document shares with a piece has one that is looked up."""
+"""Every third n-gram of a document is looked up, counted from the document's first word. Every run of 8 words that a
+document shares with a piece contains at least one of these n-grams."""
 SHORT_SEED_WORDS = 3
-"""Words of the seed of a short piece. Every such n-gram of a document is looked up."""
+"""Number of words in the seed of a short piece. Every n-gram of this length in a document is looked up."""
 MIN_WORDS = SEED_WORDS + STRIDE - 1
-"""Words from which a question is long enough to be found without its answer."""
+"""The least number of words of a question that can be found without its answer."""
 
 FINDABLE, NEEDS_ANSWER, TOO_SHORT, TOO_COMMON = 0, 1, 2, 3
 STATES = ("findable", "needs_answer", "too_short", "too_common")
-"""What a piece's state says: it is found alone; only with its answer near; never, because it has too few words or a
-short question has no answer; never, because its words are too common."""
+"""The names of the states of a piece. A findable piece is found on its own, and ``needs_answer`` only with its answer
+near it. The other two are never found: ``too_short`` has too few words, or is a short question without an answer, and
+the words of ``too_common`` are too common."""
 
 FULL_WEIGHT = 255
-"""The weight of a word that no other item has."""
+"""The weight of a word that no other piece has, as it is stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seeds:
-    """A hash table from n-grams to places in the words of the pieces."""
+    """Maps n-grams to places in the words of the pieces, as a hash table."""
 
     num_words: int
-    """Words of an n-gram."""
+    """Number of words in an n-gram."""
     bloom: U64
+    """A Bloom filter of the n-grams' hashes."""
     starts: U32
     """The seeds of bucket ``b`` are those from ``starts[b]`` to ``starts[b + 1]``."""
     checks: U16
+    """Further bits of each seed's hash."""
     places: U32
+    """The place of each seed in ``Index.words``."""
 
     def look_up(self, hashes: U64) -> tuple[I64, I64]:
-        """Returns pairs: numbers of the given hashes, and places where a piece probably has that n-gram."""
+        """Returns two arrays of pairs: the index of a given hash, and a place where a piece probably has its n-gram."""
         bits = np.uint64(1) << (hashes & np.uint64(63))
         bits |= np.uint64(1) << ((hashes >> np.uint64(6)) & np.uint64(63))
         found = np.flatnonzero((self.bloom.take(_high_bits(hashes, len(self.bloom))) & bits) == bits)
@@ -70,7 +73,7 @@ class Seeds:
 
 
 def _high_bits(hashes: U64, size: int) -> I64:
-    """Returns a number below ``size``, a power of two, for each hash."""
+    """Returns a number below ``size`` for each hash, from its high bits. ``size`` must be a power of two."""
     return (
         (hashes >> np.uint64(64 - (size.bit_length() - 1))).astype(np.int64)
         if size > 1
@@ -83,7 +86,7 @@ def _check_of(hashes: U64) -> U16:
 
 
 def ragged(first: I64, counts: I64) -> tuple[I64, I64]:
-    """Returns the numbers of ranges and the values in them, one pair per value.
+    """Lists the values of several ranges. Returns the number of each value's range, and the values.
 
     >>> which, values = ragged(np.array([10, 20]), np.array([2, 1]))
     >>> which.tolist(), values.tolist()
@@ -95,7 +98,7 @@ def ragged(first: I64, counts: I64) -> tuple[I64, I64]:
 
 
 def ngram_hashes(words: U64, places: I64, num_words: int) -> U64:
-    """Returns a hash of the n-gram that begins at each place."""
+    """Returns a hash of the n-gram of ``num_words`` words that begins at each place."""
     hashes = words.take(places)
     for offset in range(1, num_words):
         hashes *= np.uint64(0xC2B2AE3D27D4EB4F)
@@ -108,7 +111,7 @@ def ngram_hashes(words: U64, places: I64, num_words: int) -> U64:
 
 
 def make_seeds(hashes: U64, places: I64, num_words: int) -> Seeds:
-    """Builds the hash table of n-grams at the given places."""
+    """Returns the hash table of the n-grams with these hashes and places."""
     order = np.lexsort((places, hashes))
     hashes, places = hashes[order], places[order]
     num_buckets = 1 << max(0, int(len(hashes) - 1).bit_length() - 2)
@@ -125,32 +128,37 @@ def make_seeds(hashes: U64, places: I64, num_words: int) -> Seeds:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """The pieces of all items of all sets."""
+    """Holds the pieces of all items of all sets."""
 
     sets: tuple[SetRules, ...]
     words: U32
-    """The words of all pieces, one piece after the other."""
+    """The hashed words of all pieces, one piece after another."""
     weights: U8
-    """How rare each of them is: 255 for a word that no other item has."""
+    """The weight of each of these words. The rarest words have 255 (``FULL_WEIGHT``)."""
     piece_starts: I64
     """Piece ``i`` has the words from ``piece_starts[i]`` to ``piece_starts[i + 1]``."""
     piece_sets: U16
+    """The number of each piece's set, an index into ``sets``."""
     piece_parts: U8
+    """The part of the item that each piece is, an index into ``PARTS``."""
     piece_states: U8
+    """The state of each piece, an index into ``STATES``."""
     piece_weights: U32
-    """The sum of the weights of a piece."""
+    """The sum of the weights of each piece's words."""
     answer_starts: I64
+    """The answer of piece ``i`` has the words from ``answer_starts[i]`` to ``answer_starts[i + 1]`` in ``answers``."""
     answers: U32
-    """The words of the pieces' answers, one after the other."""
     item_starts: I64
     """The items of piece ``i`` are those from ``item_starts[i]`` to ``item_starts[i + 1]`` in ``piece_items``."""
     piece_items: U32
     item_sets: U16
+    """The number of each item's set, an index into ``sets``."""
     text_starts: I64
-    """Item ``i`` has its id and its texts (JSON) at ``text_starts[i]``."""
+    """Item ``i`` has its id and texts as JSON in ``texts``, from ``text_starts[i]`` to ``text_starts[i + 1]``."""
     texts: U8
     seeds: Seeds
     short_seeds: Seeds
+    """The seeds of short pieces."""
 
     @property
     def num_pieces(self) -> int:
@@ -162,11 +170,11 @@ class Index:
 
     @property
     def matching_bytes(self) -> int:
-        """Returns the bytes of the arrays that a match touches: all but the items' texts."""
+        """Returns the size in bytes of the arrays that matching uses: all except the items' texts."""
         return sum(array.nbytes for name, array in self.arrays().items() if name not in ("texts", "text_starts"))
 
     def arrays(self) -> Mapping[str, npt.NDArray[np.generic]]:
-        """Returns all arrays by name, for a file."""
+        """Returns all arrays by name, to be written to a file."""
         own = {name: getattr(self, name) for name in ARRAYS}
         for kind, seeds in (("seeds", self.seeds), ("short_seeds", self.short_seeds)):
             own |= {f"{kind}.{name}": getattr(seeds, name) for name in SEED_ARRAYS}
@@ -181,7 +189,7 @@ SEED_ARRAYS = ("bloom", "starts", "checks", "places")
 
 
 def index_of(sets: tuple[SetRules, ...], arrays: Mapping[str, npt.NDArray[np.generic]]) -> Index:
-    """Returns the index with these arrays, the opposite of :meth:`Index.arrays`."""
+    """Returns the index with the given arrays. This is the inverse of :meth:`Index.arrays`."""
     own = {name: arrays[name] for name in ARRAYS}
     seeds, short_seeds = (
         Seeds(num_words, **{name: arrays[f"{kind}.{name}"] for name in SEED_ARRAYS})  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The items of evaluation sets, and the pieces of text by which an item is found."""
+"""Defines the items of evaluation sets, and the texts of an item that are searched for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 Part = Literal["question", "passage", "code"]
 PARTS: tuple[Part, ...] = ("question", "passage", "code")
-"""The parts of an item that are searched. Answers and choices are only looked for near a question."""
+"""The parts of an item that are searched for. Answers are only searched for near a question."""
 
 Action = Literal["drop", "cut", "mark"]
 ACTIONS: tuple[Action, ...] = ("drop", "cut", "mark")
@@ -16,7 +16,7 @@ ACTIONS: tuple[Action, ...] = ("drop", "cut", "mark")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One item of an evaluation set. Every text may be empty."""
+    """Holds one item of an evaluation set. Every text except ``id`` may be empty."""
 
     id: str
     question: str = ""
@@ -33,30 +33,30 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetRules:
-    """What is done about a set's items where a document has them."""
+    """Names a set, and the actions for documents that contain one of its items."""
 
     name: str
     version: str = ""
     action: Action = "drop"
-    """For what only the set can be the source of."""
+    """The action for text that can only come from the set."""
     public_action: Action = "mark"
-    """For text that the set itself took from public sources."""
+    """The action for the parts in ``public``."""
     public: tuple[Part, ...] = ("passage",)
-    """The parts that the set took from public sources: passages of Wikipedia, functions of GitHub, old exams."""
+    """The parts that the set's authors took from public sources, such as Wikipedia, GitHub or old exams."""
 
 
 @dataclass(frozen=True, slots=True)
 class EvalSet:
-    """A set with its items."""
+    """Holds a set's rules and its items."""
 
     rules: SetRules
     items: Iterable[Item] = field(default_factory=tuple)
 
 
 def answer_texts(item: Item) -> Sequence[str]:
-    """Returns the texts that count as an item's answer: the answer, or the choice that it names by letter or number.
+    """Returns the text that counts as an item's answer, or an empty tuple if the item has no answer.
 
-    A letter counts from A. A number is a position from 0, if the item has a choice there.
+    If the answer names a choice by letter (from A) or by number (from 0), the text is that choice.
 
     >>> answer_texts(Item(id="1", question="?", answer="B", choices=("red", "blue")))
     ('blue',)
@@ -74,7 +74,7 @@ def answer_texts(item: Item) -> Sequence[str]:
 
 
 def parts_of(item: Item) -> Iterator[tuple[Part, str]]:
-    """Yields the parts that an item has, with their texts."""
+    """Yields the parts of an item that are not empty, with their texts."""
     for part in PARTS:
         if text := item.text_of(part).strip():
             yield part, text

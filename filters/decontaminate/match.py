@@ -2,8 +2,8 @@
 
     words -> seeds of the index -> alignments of pieces and documents -> those that match enough -> hits
 
-An alignment says that word 0 of a piece lies at a certain word of a document. All alignments that some seed suggests
-are compared word by word, in numpy. Only the few that match in 40 % of a piece's weight reach Python.
+An alignment assumes that word 0 of a piece is at a certain word of a document. All alignments that seeds suggest are
+compared word by word, in numpy. Only the few pieces whose alignments match 40 % of their weight are examined in Python.
 """
 
 from __future__ import annotations
@@ -25,51 +25,51 @@ from filters.decontaminate.index import (
     ngram_hashes,
     ragged,
 )
-from filters.decontaminate.words import I64, U32, Words, split_words
+from filters.decontaminate.words import I64, U32, HashedWords, split_words
 
 RULE_VERSION = 1
-"""Version of the rules of this file. Every hit is written with it."""
+"""Version of the rules in this file. Every hit records it."""
 
 FULL_SCORE_WORDS, LOWEST_SCORE_WORDS = 8, 20
 MIN_SCORE_SHORT, MIN_SCORE_LONG = 0.95, 0.8
-"""A piece of 8 words must match in 95 % of its weight, one of 20 and more in 80 %, between them it is interpolated. One
-other word in eight may make another question, one in twenty does not."""
+"""A piece of 8 words must match in 95 % of its weight, a piece of 20 or more words in 80 %. The limit is interpolated
+between these lengths. One different word in eight may make another question, but one in twenty does not."""
 MIN_PART_SCORE, MIN_PART_WORDS, MIN_PART_WEIGHT = 0.4, 13, 5.0
-"""A piece is also found if 40 % of its weight match with a run of 13 words (GPT-3, appendix C) that has the weight of
-five rare words: a question without its beginning or end."""
+"""A piece is also found if 40 % of its weight matches and the match contains a run of 13 words (GPT-3, appendix C) that
+weighs as much as five rare words. This finds questions without their beginning or end."""
 MIN_RUN_WORDS = 3
-"""Shorter runs of equal words are chance, and count nothing."""
+"""The least length of a run of equal words. Shorter runs are ignored as coincidence."""
 MAX_SHIFT_WORDS = 40
-"""Two alignments of a piece belong together if not more words than this were inserted or removed between them."""
+"""Two alignments of a piece belong to one hit if at most this many words were inserted or removed between them."""
 ANSWER_AFTER_WORDS, ANSWER_BEFORE_WORDS = 60, 30
-"""An answer is near if it begins within 60 words after the question (and as many as the answer has), or within 30
-before it."""
+"""An answer is near if it begins within 60 words after the question, or lies within the 30 words (plus its own length)
+before the question."""
 SHORT_ANSWER_AFTER_WORDS = 25
-"""The answer of a question that is not found without it."""
+"""The limit after a question that is only found with its answer, instead of 60."""
 _MIN_LONG_ANSWER_WORDS = 8
 _ANSWER_NGRAM_WORDS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A piece that a document has."""
+    """Describes a piece that was found in a document."""
 
     document: int
     piece: int
     start_char: int
     end_char: int
     score: float
-    """The share of the piece's weight that matches."""
+    """The matching share of the piece's weight."""
     answer_score: float
-    """1 if the answer stands near, a share if a part of a long one does, else 0."""
+    """1 if the whole answer is near, the share found near if the answer is long, else 0."""
     is_whole: bool
     """False if only a part of the piece matches."""
 
 
 def find(index: Index, texts: Sequence[str]) -> list[Found]:
-    """Returns what the documents have of the index, by document, place and piece.
+    """Returns the pieces of the index that the documents contain, sorted by document, place and piece.
 
-    What is found in a document does not depend on the other documents.
+    The result for a document does not depend on the other documents.
     """
     words = split_words(texts)
     found = [
@@ -80,8 +80,8 @@ def find(index: Index, texts: Sequence[str]) -> list[Found]:
     return sorted(found, key=lambda hit: (hit.document, hit.start_char, hit.end_char, hit.piece))
 
 
-def _candidates(index: Index, words: Words) -> Iterator[tuple[int, int, I64]]:
-    """Yields documents and pieces that may match, with the words of the document at which the piece may begin."""
+def _candidates(index: Index, words: HashedWords) -> Iterator[tuple[int, int, I64]]:
+    """Yields pairs of a document and a piece that may match, and the words of the document where it may begin."""
     alignments = [
         _aligned(index, words, seeds, places)
         for seeds, places in (
@@ -109,20 +109,23 @@ def _candidates(index: Index, words: Words) -> Iterator[tuple[int, int, I64]]:
 
 
 def _changes(values: I64) -> npt.NDArray[np.bool_]:
-    """Tells which values differ from the one before."""
+    """Returns a mask of the values that differ from the value before them. The first value counts as different."""
     return np.concatenate([[True], values[1:] != values[:-1]]) if len(values) else np.zeros(0, np.bool_)
 
 
-def _places(words: Words, num_words: int, stride: int) -> I64:
-    """Returns the words at which n-grams are looked up: every ``stride``-th of each document."""
+def _places(words: HashedWords, num_words: int, stride: int) -> I64:
+    """Returns the places of the n-grams that are looked up: every ``stride``-th word of each document."""
     counts = np.diff(words.offsets) - num_words + 1
     number = np.maximum(-(-counts // stride), 0)
     which, steps = ragged(np.zeros(len(counts), np.int64), number)
     return words.offsets[which] + steps * stride
 
 
-def _aligned(index: Index, words: Words, seeds: Seeds, places: I64) -> tuple[I64, I64, I64]:
-    """Returns documents, pieces, and the word of the document at which the piece would begin (it may be negative)."""
+def _aligned(index: Index, words: HashedWords, seeds: Seeds, places: I64) -> tuple[I64, I64, I64]:
+    """Returns the alignments that seeds suggest: documents, pieces, and the words where the pieces would begin.
+
+    The word is counted in the document. It is negative if the document begins within the piece.
+    """
     which, at = seeds.look_up(ngram_hashes(words.hashes, places, seeds.num_words))
     places = places[which]
     same = np.ones(len(at), dtype=np.bool_)
@@ -134,8 +137,8 @@ def _aligned(index: Index, words: Words, seeds: Seeds, places: I64) -> tuple[I64
     return documents, pieces, places - words.offsets[documents] - (at - index.piece_starts[pieces])
 
 
-def _matching_weights(index: Index, words: Words, documents: I64, pieces: I64, shifts: I64) -> I64:
-    """Returns the weight of the equal words of each alignment."""
+def _matching_weights(index: Index, words: HashedWords, documents: I64, pieces: I64, shifts: I64) -> I64:
+    """Returns the total weight of the equal words in each alignment."""
     lengths = words.offsets[documents + 1] - words.offsets[documents]
     first = np.maximum(0, -shifts)
     last = np.minimum(index.piece_starts[pieces + 1] - index.piece_starts[pieces], lengths - shifts)
@@ -146,15 +149,16 @@ def _matching_weights(index: Index, words: Words, documents: I64, pieces: I64, s
     return np.bincount(which[equal], weights=index.weights[at[equal]], minlength=len(pieces)).astype(np.int64)
 
 
-def _hits(index: Index, words: Words, document: int, piece: int, shifts: I64) -> Iterator[Found]:
-    """Judges the alignments of a piece in a document. Those that are close to each other are one hit."""
+def _hits(index: Index, words: HashedWords, document: int, piece: int, shifts: I64) -> Iterator[Found]:
+    """Yields the hits of a piece in a document. Alignments that are close to each other are judged as one hit."""
     for close in np.split(shifts, np.flatnonzero(np.diff(shifts) > MAX_SHIFT_WORDS) + 1):
         hit = _hit(index, words, document, piece, close)
         if hit is not None:
             yield hit
 
 
-def _hit(index: Index, words: Words, document: int, piece: int, shifts: I64) -> Found | None:
+def _hit(index: Index, words: HashedWords, document: int, piece: int, shifts: I64) -> Found | None:
+    """Returns the hit that these alignments make together, or None if they match too little."""
     of_piece = slice(int(index.piece_starts[piece]), int(index.piece_starts[piece + 1]))
     wanted, weights = index.words[of_piece], index.weights[of_piece].astype(np.int64)
     begin = int(words.offsets[document])
@@ -186,7 +190,8 @@ def _hit(index: Index, words: Words, document: int, piece: int, shifts: I64) -> 
 
 
 def _min_score(num_words: int) -> float:
-    """
+    """Returns the least score of a piece with this number of words that is found as a whole.
+
     >>> _min_score(8), _min_score(20), round(_min_score(14), 3)
     (0.95, 0.8, 0.875)
     """
@@ -195,7 +200,7 @@ def _min_score(num_words: int) -> float:
 
 
 def _runs(wanted: U32, text: npt.NDArray[np.uint64], shift: int) -> list[tuple[int, int]]:
-    """Returns the runs of equal words of an alignment, as places in the piece."""
+    """Returns the start and end, in the piece, of each long enough run of equal words in an alignment."""
     first, last = max(0, -shift), min(len(wanted), len(text) - shift)
     equal = np.zeros(last - first + 2, dtype=np.bool_)
     equal[1:-1] = wanted[first:last] == text[first + shift : last + shift]
@@ -204,7 +209,7 @@ def _runs(wanted: U32, text: npt.NDArray[np.uint64], shift: int) -> list[tuple[i
 
 
 def _answer(answer: U32, text: npt.NDArray[np.uint64], first: int, last: int, *, is_short: bool) -> tuple[float, int]:
-    """Returns the score of the answer near a question, and the word after it if it follows the question."""
+    """Returns the score of the answer near a question, and the end of the answer if it follows the question, else 0."""
     if not len(answer):
         return 0.0, 0
     after = last + len(answer) + (SHORT_ANSWER_AFTER_WORDS if is_short else ANSWER_AFTER_WORDS)
@@ -221,7 +226,7 @@ def _answer(answer: U32, text: npt.NDArray[np.uint64], first: int, last: int, *,
 
 
 def _place_of(answer: U32, text: npt.NDArray[np.uint64]) -> int | None:
-    """Returns the first place of an answer in some words."""
+    """Returns the first place of an answer in a run of words, or None if it is not there."""
     if len(text) < len(answer):
         return None
     for place in np.flatnonzero(text[: len(text) - len(answer) + 1] == answer[0]).tolist():

@@ -1,4 +1,4 @@
-"""The step that decontaminates: it drops, cuts or marks the documents that have items of evaluation sets."""
+"""Defines the step that drops, cuts or marks documents that contain items of evaluation sets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from filters.decontaminate.match import RULE_VERSION, Found, find
 from filters.step import Models, Outcome, Step
 
 MAX_HITS = 100
-"""Hits of one document that are written. A document that holds a whole set has thousands."""
+"""The most hits of one document that are written. A document that contains a whole set has thousands of hits."""
 EXCERPT_CHARS = 1000
 _CONTEXT_CHARS = 80
 
@@ -43,20 +43,20 @@ HITS_SCHEMA = pa.schema(
         "item_text": pa.string(),
     }
 )
-"""A hit: an item's set and id, the document's id and source, the place in the text as the step got it (in characters),
-the scores, what was done, and the text of both. Of items of a set with one text the first is named."""
+"""The columns of a hit: the item's set and id, the document's id and source, the place in the text before this step (in
+characters), the scores, the action, and the texts of both. If items of a set share a text, the first item is named."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A piece of an item that a document has, with what is done about it."""
+    """Describes a piece of an item that was found in a document, and the action for it."""
 
     found: Found
     kind: str
-    """``contamination``, or ``public_passage`` for text that the set itself took from public sources."""
+    """``contamination``, or ``public_passage`` for text that the set's authors took from public sources."""
     action: Action
     passage_score: float
-    """The highest score of a passage of the same item in the document."""
+    """The highest score of the same item's passage in the document, or 0 if it was not found."""
 
 
 def hits_of(index: Index, texts: Sequence[str]) -> list[list[Hit]]:
@@ -97,9 +97,11 @@ def text_of_item(index: Index, item: int) -> tuple[str, dict[str, str], str]:
 
 
 def rows_of(index: Index, hits: Iterable[Hit], *, document: str, source: str, text: str) -> list[dict[str, Any]]:
-    """Returns the rows of a document's hits for the table of evidence: at most 100, those with the most text first.
+    """Returns the rows of a document's hits for the table of evidence, at most 100.
 
-    An item's text is compared with a part of the document: 80 characters before the hit, and 1,000 characters in all.
+    Contamination comes before public passages. Within each, the hits with the highest score times length come first.
+
+    The column ``excerpt`` begins 80 characters before the hit, and has at most 1,000 characters.
     """
     chosen = sorted(hits, key=lambda hit: (hit.kind, -hit.found.score * (hit.found.end_char - hit.found.start_char)))
     rows = []
@@ -131,12 +133,13 @@ def rows_of(index: Index, hits: Iterable[Hit], *, document: str, source: str, te
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decontaminate(Step):
-    """Drops, cuts or marks documents that have items of evaluation sets.
+    """Drops, cuts or marks documents that contain items of evaluation sets.
 
-    Normalised words are compared, so case, punctuation, white space, accents and HTML entities make no difference. A
-    question is found if it matches in 80 to 95 % of its weight, by its length, where rare words weigh more; or if 40 %
-    match with a run of 13 words. Questions below 8 words are found only if their answer stands near. Text that a set
-    took from public sources is marked as ``public_passage``, and not dropped unless the set says so.
+    Normalised words are compared, so case, punctuation, white space, accents and HTML entities make no difference. Rare
+    words have more weight. A question is found if 80 to 95 % of its weight matches, depending on its length, or if 40 %
+    matches and contains a run of 13 words. Questions under 8 words are found only with their answer near them. Text
+    that a set's authors took from public sources is marked as ``public_passage``. It is dropped only if the set's
+    settings request it.
     """
 
     NAME: ClassVar[str] = "decontaminate"
@@ -147,7 +150,7 @@ class Decontaminate(Step):
     EVIDENCE: ClassVar[pa.Schema | None] = HITS_SCHEMA
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges by ``text``. The evidence has a row for every hit, also of documents that are kept."""
+        """Judges the column ``text``. The evidence has a row for every hit, also in documents that are kept."""
         index: Index = models["decontamination"]
         texts = batch.column("text").to_pylist()
         hits = hits_of(index, texts)
@@ -184,13 +187,13 @@ class Decontaminate(Step):
 
 
 def _named(index: Index, hit: Hit) -> str:
-    """Returns the set and the item that decided, as ``SET/ITEM``."""
+    """Returns the set and the item of a hit as ``SET/ITEM``, for the column ``detail``."""
     item = text_of_item(index, _items(index, hit.found.piece)[0])[0]
     return f"{index.sets[index.piece_sets[hit.found.piece]].name}/{item}"
 
 
 def _signals(hits: Sequence[Sequence[Hit]]) -> dict[str, pa.Array]:
-    """Returns the number of hits and the highest score, by class; null where there is no hit."""
+    """Returns for each class the number of hits and the highest score of each document, or null without a hit."""
     signals = {}
     for kind in (CONTAMINATION, PUBLIC_PASSAGE):
         scores = [[hit.found.score for hit in of_document if hit.kind == kind] for of_document in hits]

@@ -1,8 +1,8 @@
-r"""Splits texts into normalised words, as numpy arrays: a hash of each word, and its place in the text.
+r"""Splits texts into normalised words. Returns numpy arrays with a hash of each word and its place in the text.
 
-Two spellings of a text have the same words if they differ in case, in punctuation, in white space, in accents, in the
-width of their characters, in invisible characters, or in HTML entities. A character of a script that is written without
-spaces (Chinese, Japanese, Thai, Lao, Khmer, Burmese) is a word of its own.
+Two spellings of a text have the same words if they differ only in case, punctuation, white space, accents, the width of
+characters, invisible characters, or HTML entities. In scripts that are written without spaces (Chinese, Japanese, Thai,
+Lao, Khmer, Burmese), each character is a word.
 
 >>> a = split_words(["What's  the <b>capital</b> of FRANCE?"])
 >>> b = split_words(["what&#39;s the\ncapital of france"])
@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 NORMALISATION_VERSION = 1
-"""Increase it when the same text would give other words: a table of another version is built again."""
+"""Version of the normalisation. Increase it when a text would give other words, so that stored tables are rebuilt."""
 
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
@@ -35,35 +35,35 @@ _MIX = np.uint64(0xD6E8FEB86659FD93)
 _SEPARATOR, _LETTER, _SINGLE, _IGNORED = 0, 1, 2, 3
 _NUM_CODE_POINTS = 0x110000
 _LAST_NAMED = 0x20000
-"""The code points from here on are ideographs, or unassigned."""
+"""All code points from here on are ideographs or unassigned."""
 
 _IGNORED_RANGES = ((0x300, 0x36F), (0xAD, 0xAD), (0x200C, 0x200D), (0x2060, 0x2060), (0xFEFF, 0xFEFF),
                    (0xFE00, 0xFE0F), (0x640, 0x640), (0x64B, 0x652))  # fmt: skip
-"""Accents as characters of their own, soft hyphens, joiners, byte order marks, variation selectors, and the vowel marks
-of Arabic: they are written or not written in the same text."""
+"""Characters that are ignored, because the same text occurs with and without them: combining accents, soft hyphens,
+joiners, byte order marks, variation selectors, and the vowel marks of Arabic."""
 _SINGLE_RANGES = ((0xE00, 0xEFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x31F0, 0x31FF),
                   (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF))  # fmt: skip
-"""Thai and Lao, Burmese, Khmer, Japanese, Chinese."""
+"""The scripts in which each character is a word: Thai and Lao, Burmese, Khmer, Japanese, Chinese."""
 
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """The words of several texts, one text after the other."""
+class HashedWords:
+    """Holds the words of several texts, one text after another."""
 
     hashes: U64
     starts: I64
     """The place of each word's first character in its text."""
     ends: I64
-    """The place after its last character."""
+    """The place after each word's last character."""
     offsets: I64
     """Text ``i`` has the words from ``offsets[i]`` to ``offsets[i + 1]``."""
 
 
 @functools.cache
 def _tables() -> tuple[U32, npt.NDArray[np.uint8], bytes, bytes]:
-    """Returns for each code point its folded form and its class, and both for ASCII as tables of bytes."""
+    """Returns the folded form and the class of each code point, and the same as two byte tables for ASCII."""
     folded = np.arange(_NUM_CODE_POINTS, dtype=np.uint32)
     classes = np.zeros(_NUM_CODE_POINTS, dtype=np.uint8)
     classes[_LAST_NAMED:0x40000] = _SINGLE
@@ -71,7 +71,7 @@ def _tables() -> tuple[U32, npt.NDArray[np.uint8], bytes, bytes]:
         character = chr(code)
         if unicodedata.category(character)[0] in "LNM":
             classes[code] = _LETTER
-            if not 0xAC00 <= code <= 0xD7A3:  # a syllable of Korean stays whole
+            if not 0xAC00 <= code <= 0xD7A3:  # Korean syllables are not decomposed
                 folded[code] = ord(unicodedata.normalize("NFKD", character.casefold())[0])
     for first, last in _SINGLE_RANGES:
         here = slice(first, last + 1)
@@ -85,7 +85,7 @@ def _tables() -> tuple[U32, npt.NDArray[np.uint8], bytes, bytes]:
 
 @functools.cache
 def _powers() -> tuple[U64, U64]:
-    """Returns the powers of the base of the hash, and those of its inverse modulo 2**64."""
+    """Returns the powers of the hash's base, and the powers of the base's inverse modulo 2**64."""
 
     def powers_of(base: int) -> U64:
         return np.cumprod(np.array([1] + [base] * _CHUNK_CHARS, dtype=np.uint64), dtype=np.uint64)
@@ -93,8 +93,8 @@ def _powers() -> tuple[U64, U64]:
     return powers_of(_BASE), powers_of(pow(_BASE, -1, 1 << 64))
 
 
-def split_words(texts: Sequence[str]) -> Words:
-    """Splits texts into words. The words of a text do not depend on the other texts."""
+def split_words(texts: Sequence[str]) -> HashedWords:
+    """Returns the words of several texts. The words of a text do not depend on the other texts."""
     lengths = np.array([len(text) for text in texts], dtype=np.int64)
     firsts = np.concatenate([[0], np.cumsum(lengths + 1)])[: len(texts)].astype(np.int64)
     joined = "\n".join(texts)
@@ -106,7 +106,7 @@ def split_words(texts: Sequence[str]) -> Words:
     )
     offsets = np.append(np.searchsorted(starts, firsts), len(starts)).astype(np.int64)
     shifts = np.repeat(firsts, np.diff(offsets))
-    return Words(hashes, starts - shifts, ends - shifts, offsets)
+    return HashedWords(hashes, starts - shifts, ends - shifts, offsets)
 
 
 def _no_places() -> tuple[I64, I64]:
@@ -114,7 +114,10 @@ def _no_places() -> tuple[I64, I64]:
 
 
 def _chunks(text: str) -> list[tuple[int, int]]:
-    """Cuts a text into chunks at white space. A run of 32,768 characters without any is cut through."""
+    """Splits a text into chunks of at most 65,536 characters, and returns their starts and ends.
+
+    A chunk ends at white space, unless its second half has none.
+    """
     chunks, start = [], 0
     while start < len(text):
         end = min(len(text), start + _CHUNK_CHARS)
@@ -150,14 +153,17 @@ def _words_of_chunk(text: str, start: int, end: int) -> tuple[U64, I64, I64]:
     hashes *= _MIX
     hashes ^= hashes >> np.uint64(32)
     hashes *= _MIX
-    hashes >>= np.uint64(32)  # a table holds 32 bits of each word
+    hashes >>= np.uint64(32)  # an index stores 32 bits of each word
     if places is None:
         return hashes, first + start, last + (start + 1)
     return hashes, places[0][first] + start, places[1][last] + start
 
 
 def _normalised(text: str) -> tuple[npt.NDArray[np.unsignedinteger], npt.NDArray[np.uint8], tuple[I64, I64] | None]:
-    """Returns the folded characters of a text, their classes, and where they begin and end if some are left out."""
+    """Returns the folded characters of a text, their classes, and their places (begins and ends).
+
+    The places are None if no character is left out, because then they are 0, 1, 2, and so on.
+    """
     folded, class_of, ascii_folded, ascii_classes = _tables()
     is_ascii = text.isascii()
     raw = text.encode("ascii", "replace")
@@ -188,14 +194,14 @@ def _normalised(text: str) -> tuple[npt.NDArray[np.unsignedinteger], npt.NDArray
 
 @functools.cache
 def _single_hashes() -> U32:
-    """Returns the hashes of all words that are one character of a script without spaces, in order."""
+    """Returns the sorted hashes of all words that are one character of a script without spaces."""
     classes = _tables()[1]
     characters = [chr(code) for code in np.flatnonzero(classes[:_LAST_NAMED] == _SINGLE).tolist()]
     return np.unique(split_words([" ".join(characters)]).hashes.astype(np.uint32))
 
 
 def is_single(hashes: U32) -> npt.NDArray[np.bool_]:
-    """Tells which words are a character of a script without spaces.
+    """Returns a mask of the words that are one character of a script without spaces.
 
     >>> is_single(split_words(["word 中"]).hashes.astype(np.uint32)).tolist()
     [False, True]

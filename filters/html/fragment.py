@@ -15,13 +15,13 @@ paragraph, heading, div   set apart by an empty line; white space inside collaps
 table                     one line per row, cells separated by `` | ``
 ``<sup>``, ``<sub>``      ``2<sup>n</sup>`` is ``2^n``, ``2<sup>k+1</sup>`` is ``2^(k+1)``, ``x<sub>i</sub>`` is ``x_i``
                           and ``H<sub>2</sub>O`` is ``H₂O``: without a mark they would be other numbers and names;
-                          ordinals (``n<sup>th</sup>``) have none; words raised after a word (a footnote) are set apart
+                          ordinals (``n<sup>th</sup>``) get no mark; a space separates raised words from the word before
 ``<del>``, ``<s>``        ``~~`` around the struck words
 ``<q>``                   quotation marks around the words
 ``<kbd>``, ``<ins>``      their words; a space separates two such elements, or struck words, in a row
-``<img>``                 nothing, or its ``alt`` where asked for
+``<img>``                 nothing, or its ``alt`` if ``image_alt`` is set
 math (``$``, ``$$``)      unchanged, including its line breaks
-script, style, comment    gone
+script, style, comment    removed
 anything else             its words
 ========================  ====================================================================================
 
@@ -73,24 +73,24 @@ _CHILDREN = {
     **dict.fromkeys(("thead", "tbody", "tfoot"), _ROWS),
     "tr": frozenset({"td", "th"}),
 }
-"""The tags that HTML allows directly inside each tag (``""`` is the fragment). Fragments with others go to lexbor."""
+"""The tags that HTML allows directly inside each tag (``""`` is the fragment). lexbor repairs all other fragments."""
 _IN_TABLE = frozenset({"table", "thead", "tbody", "tfoot", "tr"})
 
 _UNSEEN = ["script", "style", "template", "noscript", "iframe", "svg", "object", "select", "textarea", "title"]
 
 MAX_MENDED_TAGS = 5_000
 MAX_MENDED_CHARS = 100_000
-"""Maximum number of ``<`` signs and characters of a fragment that lexbor repairs. The tags of larger ones are cut as
-they are. lexbor's time is quadratic in the depth of unclosed tags (20,000 deep: 3 s) and in the attributes of one tag
-(80,000: 13 s). Ours: a post is at most 30,000 characters of Markdown."""
+"""Maximum numbers of ``<`` signs (``MAX_MENDED_TAGS``) and characters in a fragment that lexbor repairs. In larger
+fragments, tags are removed without a repair. lexbor's time is quadratic in the depth of unclosed tags (20,000 deep:
+3 s) and in the attributes of one tag (80,000: 13 s). Ours: a post is at most 30,000 characters of Markdown."""
 
 
 def html_to_text(fragment: str, *, image_alt: bool = False) -> str:
     r"""Returns the fragment's text without tags, and without empty lines around it.
 
     Args:
-        image_alt: keep the alternative text of images. Off by default: the paper removes tags with all that is in
-            them, and most of these texts are the editor's own "enter image description here".
+        image_alt: keep the alternative text of images. Off by default: the paper removes whole tags, and most of these
+            texts are the placeholder "enter image description here".
 
     >>> print(html_to_text("<p>Use <code>a &amp;lt; b</code>:</p>\n<pre><code>if a:\n    b()\n</code></pre>"))
     Use a &lt; b:
@@ -173,7 +173,7 @@ def _plain(text: str) -> str:
 
 
 def _mended(fragment: str) -> str:
-    """Returns the fragment as well-formed HTML, repaired as a browser does it."""
+    """Returns the fragment as well-formed HTML. lexbor repairs it as a browser would."""
     parser = LexborHTMLParser(fragment)
     parser.strip_tags(_UNSEEN)
     body = parser.body

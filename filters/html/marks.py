@@ -1,6 +1,6 @@
 """Writes inline elements that carry meaning as plain text: exponents and indices, struck words, quotations.
 
-Without a mark, a raised or lowered text would change the meaning: ``2<sup>n</sup>`` is not 2n.
+Without a sign such as ``^``, raised or lowered text would get another meaning: ``2<sup>n</sup>`` is not 2n.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 
 STRUCK = frozenset({"del", "s", "strike"})
 MARKS = frozenset({"sup", "sub", "q", *STRUCK})
-"""Names of the elements that ``marked`` writes."""
+"""Names of the elements that :func:`marked` can write."""
 
 _SUBSCRIPT_DIGITS = str.maketrans("0123456789+-−=()", "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎")
 _SIMPLE = re.compile(r"[-+−–±]?(?:\d+(?:[.,]\d+)?|[^\W\d_])[′'’]*|[-+−*†‡]")
@@ -19,7 +19,8 @@ _ORDINAL = re.compile(r"(?:st|nd|rd|th|er|re|ère|ème|eme|nde)s?", re.IGNORECAS
 _BEFORE_ORDINAL = re.compile(r"(?:\d|(?<![^\W\d_])[a-z])\Z", re.IGNORECASE)
 _WORD_BEFORE = re.compile(r"[^\W\d_]{2}\Z")
 _WORDS = re.compile(r"[^\W\d_]{3}|\S\s+\S.*\s\S")
-"""Matches three letters in a row or three words. After a word, such a text is a footnote or small print."""
+"""Matches three letters in a row or three words. Such text is no exponent or index: raised after a word, it is a
+footnote or small print."""
 _TRADEMARKS = {"tm": "™", "sm": "℠"}
 
 
@@ -44,7 +45,7 @@ def marked(name: str, content: str, before: str) -> str:
 
 
 def in_parentheses(script: str) -> str:
-    """Puts a script into parentheses, which separate it from a letter or digit after it.
+    """Puts a superscript or subscript into parentheses, which separate it from the next letter or digit.
 
     >>> in_parentheses("^n")
     '^(n)'

@@ -1,4 +1,4 @@
-"""Writes the text of HTML tag by tag. :mod:`filters.html.fragment` calls it with its tokens."""
+"""Writes the text of HTML tag by tag. :mod:`filters.html.fragment` calls the writer for each of its tokens."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _TABULAR = frozenset({"table", "dl"})
 _CELLS = frozenset({"td", "th"})
 
 _MAX_MARKS = 8
-"""Ours: maximum number of marks that are open at once. Deeper ones are ignored, so that the time stays linear."""
+"""Ours: maximum number of marks that are open at once. Further marks are ignored, so that the time stays linear."""
 MAX_PREFIX_CHARS = 64
-"""Longest prefix (marks and indentation) of a line. Ours: with longer prefixes, deep lists would be quadratic."""
+"""Longest prefix (marks and indentation) of a line. Ours: without a limit, deep lists would take quadratic time."""
 
 # Possessive ([^$]*+), so that matching is linear.
 _FORMULA = re.compile(r"(\$\$[^$]*+\$\$|\$[^$]*+\$)")
@@ -32,7 +32,7 @@ _SPACE_IN_LINE = re.compile(r"[ \t\f]+")
 _ALT = re.compile(r'\balt="([^"]*)"')
 _NUMBER = re.compile(r'\b(?:start|value)="(\d{1,9})"')
 
-_BREAK = "\v"  # stands for <br> until the block is written; XML and HTML do not contain this character
+_BREAK = "\v"  # replaces <br> until the block is written; XML and HTML do not contain this character
 
 
 class TextWriter:
@@ -70,7 +70,7 @@ class TextWriter:
         self._cells = 0  # number of cells so far in the open row; 0 outside of tables
 
     def add(self, text: str) -> None:
-        """Adds text unchanged. Its entities are decoded already."""
+        """Adds text unchanged. The caller has decoded its entities."""
         if not self._pieces and not self._in_pre and text.isspace():
             return
         if self._unclosed >= 0:
@@ -80,7 +80,7 @@ class TextWriter:
         self._pieces.append(text)
 
     def leaf(self, name: str, text: str) -> None:
-        """Adds a paragraph, heading or item of nothing but text. Its entities are decoded already."""
+        """Adds a paragraph, heading or list item of nothing but text. The caller has decoded its entities."""
         if self._cells or self._in_pre:
             self.open(name, "")
             self.add(text)
@@ -244,7 +244,7 @@ class TextWriter:
         self._write(text)
 
     def _write(self, text: str) -> None:
-        """Appends a block after its prefix. A line end or an empty line separates it from the block before."""
+        """Appends a block after its prefix. A line end or an empty line separates the block from the previous block."""
         if not text:
             return
         first = self._prefix if self._mark is None else self._mark

@@ -45,8 +45,9 @@ class LanguageModel:
 
         Args:
             texts: string.
-            is_same: ``is_same(low, high)`` is True where every score in the interval leads to the same decision. The
-                other texts are scored again by fastText itself. So scores may differ slightly, decisions do not.
+            is_same: ``is_same(low, high)`` returns True for each text for which all scores from ``low`` to ``high``
+                lead to the same decision. fastText itself scores all other texts again. So scores can differ slightly
+                from fastText's scores, but decisions do not.
             line_end: the replacement of line ends.
         """
         if self._words is None:
@@ -62,8 +63,8 @@ class LanguageModel:
     def predict(self, text: str, k: int = 1) -> tuple[tuple[str, ...], tuple[float, ...]]:
         """Returns fastText's ``k`` most likely labels with their probabilities, for a text without line ends.
 
-        fastText's own ``predict`` adds a line end, which counts as a word. Without it the score would differ, so it is
-        added here too.
+        Adds a line end to the text, which counts as a word, because fastText's own ``predict`` does. Without the line
+        end the score would differ.
         """
         found = self._predict(text + "\n", k, 0.0, "strict")
         return tuple(label for _, label in found), tuple(probability for probability, _ in found)
@@ -114,7 +115,7 @@ class Language(Step):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectLanguage(Step):
-    """Fills in the language of documents whose ``language`` is still ``und``. Drops nothing.
+    """Fills in the language of documents whose ``language`` is ``und`` (undetermined). Drops nothing.
 
     A document stays ``und`` if the score of its most likely language is under ``min_score``.
     """
@@ -128,7 +129,7 @@ class DetectLanguage(Step):
     min_score: float = 0.5
     """Lowest score that sets the language: CCNet's threshold for pages."""
     max_chars: int = 100_000
-    """Characters that the model reads. Ours: the first pages of a book show its language. This bounds the time."""
+    """Number of characters that the model reads. Ours: the first pages of a book show its language. Bounds the time."""
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
         texts = batch.column("text")

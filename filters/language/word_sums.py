@@ -1,8 +1,8 @@
 """Computes fastText's predictions for a whole batch of texts at twice its speed, for models like lid.176.ftz.
 
-Such a model is quantized with a cut-off, so most of its n-grams are pruned. fastText still looks up every n-gram of
-every word of every page in a hash table, and most are not there. Here every distinct word of a batch is looked up once,
-in arrays, and a page is a sum over its words.
+Such a model is quantized with a cut-off, so most of its n-grams are pruned. fastText looks up every n-gram of every
+word of every page in a hash table, although most are not there. Here every distinct word of a batch is looked up once,
+in arrays, and the vector of a page is a sum over its words.
 
 fastText adds up a page's n-grams one after another in float32, with rounding errors. The sums here are float64. So each
 result comes with a bound on the distance to fastText's own result. If that distance could change the caller's decision,
@@ -25,16 +25,17 @@ _SEPARATORS_BEYOND_ASCII_SPACE = "\0"
 _LOG_OFFSET = 1e-5
 """fastText, src/utils.h ``std_log``: log(x + 1e-5)."""
 _WORDS_AT_ONCE = 1 << 15
-"""Words looked up at once. Limits the memory (1.5 kB per word), so that it fits the processor's cache."""
+"""Number of words looked up at once. Limits the memory (1.5 kB per word) to the size of the processor's cache."""
 _TEXTS_AT_ONCE = 64
 _UNIT = 2.0**-24
 """Largest relative error of one float32 sum, product or quotient."""
 _ROUNDINGS_OF_A_PRODUCT = 20
-"""Number of roundings in the product of a hidden vector of 16 with a node's vector, and in the mean before it."""
+"""Number of roundings in the mean that gives a hidden vector of 16 numbers, and in its product with a node's vector."""
 _LEAST_ERROR = 1e-5
 """Bound for the errors of the logarithms and their sum: fifty times the largest error seen in real pages."""
 _MANY_ROWS = 200
-"""Texts with a word of more rows are scored by fastText, because the n-grams in such a word may cancel each other."""
+"""fastText itself scores texts with a word that has more rows than this, because the n-grams of such a word can cancel
+each other out."""
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -48,17 +49,17 @@ class PrunedModel:
     """The words of the first rows of ``rows``, in order."""
     labels: tuple[str, ...]
     label_counts: tuple[int, ...]
-    """Counts in descending order, as fastText sorts the labels. Its tree is built from them."""
+    """The count of each label, in descending order, as fastText sorts labels. fastText's tree is built from them."""
     label_prefix: str
     min_chars: int
     max_chars: int
-    """Lengths of the n-grams: ``min_chars`` is at least 1, ``max_chars`` at least 2."""
+    """Longest n-gram, at least 2. ``min_chars`` is the shortest, at least 1."""
     row_of_bucket: npt.NDArray[np.int32]
     """Row of each n-gram by the bucket of its hash; -1 if the n-gram was pruned."""
     rows: npt.NDArray[np.float32]
-    """Shape (rows, dimensions)."""
+    """The vectors of the words and n-grams, of shape (rows, dimensions)."""
     output: npt.NDArray[np.float32]
-    """Shape (inner nodes of the tree, dimensions)."""
+    """The vectors of the tree's inner nodes, of shape (nodes, dimensions)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,11 +69,11 @@ class Guesses:
     labels: list[str]
     probabilities: Floats
     errors: Floats
-    """Largest distance to fastText's own probability. Infinite if fastText may return another label or none."""
+    """Largest possible difference to fastText's own probability. Infinite if fastText could return another label."""
 
 
 class WordSums:
-    """Evaluates a model on texts. Sums up each distinct word once."""
+    """Evaluates a model on texts. Adds up the rows of each distinct word only once."""
 
     def __init__(self, model: PrunedModel) -> None:
         self.model = model
@@ -151,7 +152,7 @@ class WordSums:
 
         ``hidden`` has the shape (dimensions, texts). ``off`` bounds the distance to fastText's hidden vectors. The
         error of a node's score is at most ``off`` times the sum of the node's absolute weights. The error of the
-        logarithm of a step is that times the probability of the other step.
+        logarithm of a step's probability is this error times the probability of the other step.
         """
         # Use einsum and not a matrix product: BLAS would start threads, which then wait in a busy loop.
         right = 1 / (1 + np.exp(-np.einsum("dt,dn->tn", hidden, self._output)))
@@ -192,13 +193,13 @@ def _split(texts: pa.Array) -> tuple[pa.Array, Ints]:
 def _ngrams(
     words: pa.Array, max_chars: int, min_chars: int
 ) -> Iterator[tuple[npt.NDArray[np.uint32], npt.NDArray[np.int32], npt.NDArray[np.bool_]]]:
-    """Yields three arrays per n-gram length: hash, word index, and whether the n-gram ends in the same word.
+    """Yields three arrays per n-gram length: hashes, word indices, and True if the n-gram ends in the same word.
 
-    The arrays have one entry per character, where an n-gram begins.
+    The arrays have one entry per character, for the n-gram that begins there.
 
     fastText (src/dictionary.cc ``computeSubwords``) takes n-grams of ``<word>`` and counts them in characters. It
-    hashes their UTF-8 bytes as signed numbers (FNV-1a). The hash of an n-gram continues that of the n-gram shorter by
-    one.
+    hashes their UTF-8 bytes as signed numbers (FNV-1a). The hash of an n-gram continues the hash of its beginning,
+    which is one character shorter.
     """
     # In fastText an empty word (from a text without words) has no n-grams. Here `<>` would be one.
     marked = pc.if_else(pc.equal(words, ""), "", pc.binary_join_element_wise("<", words, ">", ""))
@@ -229,8 +230,8 @@ def _ngrams(
 def _paths(counts: Sequence[int]) -> list[list[int]]:
     """Returns the steps from the root to each label.
 
-    A step to the left is the node's number. A step to the right is the node's number plus the number of nodes. The
-    tree is a Huffman tree of counts in descending order (fastText, src/loss.cc ``buildTree``).
+    A step to the left is written as the node's number, a step to the right as the node's number plus the number of
+    nodes. The tree is a Huffman tree of counts in descending order (fastText, src/loss.cc ``buildTree``).
 
     >>> _paths([5, 2, 1])
     [[3], [1, 2], [1, 0]]

@@ -10,9 +10,11 @@ r"""Cleans LaTeX papers: removes comments and front matter, and expands the auth
 - ``commands``, ``definitions``, ``macros``, ``arguments``, ``scopes``: how ``expand`` reads definitions and calls.
 - ``conditionals``, ``branches``, ``math_mode``: conditionals whose outcome the source determines.
 - ``structure``: finds title, sections, bibliography and appendix.
-- ``main_file``: finds the file that TeX would be started on. ``input_commands``: commands that read another file.
-- ``package_definitions``, ``switches``, ``loops``, ``settled_tests``: definitions, tests and loops of packages.
-- ``public_styles``: distinguishes a paper's own macro files from public ones.
+- ``main_file``: finds the file that TeX would be started on.
+- ``input_commands``: finds the commands that read another file.
+- ``package_definitions``, ``switches``, ``loops``: definitions, switches and loops that come with packages.
+- ``settled_tests``: evaluates tests of numbers and characters that the source itself decides.
+- ``public_styles``: distinguishes a paper's own macro files from public files.
 - ``one_argument``, ``groups``, ``accents``, ``writer``: small tools of the expansion.
 - ``references``: removes lists of references.
 - ``reference_headings``: finds headings of lists of references.

@@ -1,6 +1,6 @@
 r"""Reads the input of an expansion: a stack of frames (macro texts inside each other), and arguments across frames.
 
-A macro's text is a frame. The last command in a frame may take its argument from the text after the call. So when a
+A macro's text is a frame. The last command in a frame can take its argument from the text after the call. So when a
 frame ends, reading continues in the frame below it.
 """
 
@@ -31,12 +31,12 @@ Frame = tuple[str, int, re.Pattern[str], str]
 
 @dataclass(slots=True)
 class MacroCall:
-    """A macro call in the source itself: its position, and the budget that its expansion may still use."""
+    """A macro call in the source itself: its position, and how much its expansion can still add."""
 
     name: str
     start: int
     end: int
-    """Position after the name. The arguments reach to ``arguments_end``."""
+    """Position after the macro's name. The arguments end at ``arguments_end``."""
     num_out: int
     num_expanded: int
     depth: int
@@ -47,7 +47,7 @@ class MacroCall:
 
 
 class ArgumentReader:
-    """Reads arguments. Every failed search is charged to ``work_left``, so that the time stays linear."""
+    """Reads arguments. Every failed search reduces ``work_left``, so that the time stays linear."""
 
     def __init__(self, text: str, *, work_chars: int) -> None:
         self.text, self.pos = text, 0
@@ -77,7 +77,7 @@ class ArgumentReader:
         return name in call.argument_names
 
     def read_arguments(self, parameters: tuple[Parameter, ...]) -> list[str] | None:
-        """Reads one argument per parameter. Returns None if one is missing; ``pos`` is then after those read."""
+        """Reads one argument per parameter. Returns None if one is missing; ``pos`` is then after the last one read."""
         arguments: list[str] = []
         for parameter in parameters:
             argument = self.read_token_or_group() if parameter.kind == "m" else self._read_argument(parameter)
@@ -94,7 +94,7 @@ class ArgumentReader:
         return arguments
 
     def charge_scan(self, pos: int) -> None:
-        """Charges a search from ``pos`` that found no end to the work budget."""
+        """Reduces ``work_left`` by the length of a search from ``pos`` that found no end."""
         self.work_left -= min(MAX_BODY_CHARS, len(self.text) - pos)
 
     def _next(self) -> int:
@@ -106,7 +106,7 @@ class ArgumentReader:
             self.pop()
 
     def peek(self) -> str:
-        """Returns up to 20 next characters, including white space, from the first frame that has any left."""
+        """Returns up to 20 of the next characters, including white space, from the first frame that is not finished."""
         if self.pos < len(self.text):
             return self.text[self.pos : self.pos + 20]
         return next((text[pos : pos + 20] for text, pos, *_ in reversed(self.stack) if pos < len(text)), "")

@@ -1,7 +1,7 @@
-r"""Evaluates tests in a macro's text (is an argument empty, is this a formula) and keeps one branch of each.
+r"""Evaluates tests in a macro's text (is an argument empty, is this a formula) and keeps one branch of each test.
 
-Tests of a named switch of etoolbox or ifthen are evaluated everywhere, if the source declares the switch before. If
-only TeX knows the outcome of a test, the macro call is given up: the output then contains the call unchanged.
+Tests of a named switch of etoolbox or ifthen are evaluated everywhere, if an earlier line declares the switch. If only
+TeX knows the outcome of a test, the macro call is given up: the output then contains the call unchanged.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ r"""Commands that only TeX can execute. A macro call is given up if a macro's te
 
 
 def _xspace(expander: Expander, start: int) -> bool:
-    r"""Writes a space for ``\xspace`` if the next character would otherwise be joined to the word before it."""
+    r"""Replaces ``\xspace`` by a space if the next character would otherwise be joined to the previous word."""
     ahead = expander.peek()
     if ahead and (ahead[0].isalnum() or ahead[0] in "$(`" or (ahead[0] == "\\" and not _NO_SPACE_BEFORE.match(ahead))):
         expander.emit(" ")
@@ -62,7 +62,8 @@ def _if_argument(*, when: Callable[[str], bool], has_then: bool, has_else: bool)
 def _if_then_else(expander: Expander, start: int) -> bool:
     r"""Evaluates ``\ifthenelse`` if it tests a switch.
 
-    In a macro's text this also evaluates ``\equal`` and ``\isempty``. With any other test there the call is given up.
+    In a macro's text, this also evaluates ``\equal`` and ``\isempty``. If the text has any other test, the macro call
+    is given up.
     """
     outside = expander.outside(start)
     if outside is not None and not expander.switches:
@@ -150,8 +151,8 @@ def _if_math(expander: Expander, start: int) -> bool:
 def _if_equal(expander: Expander, start: int) -> bool:
     r"""Evaluates ``\if`` and ``\ifx`` in a macro's text.
 
-    ``\ifx\relax#1\relax`` and similar forms test whether an argument is empty. ``\ifx#1\end`` tests whether a list
-    ends. If only TeX knows whether the two sides are equal, the macro call is given up.
+    ``\ifx\relax#1\relax`` and similar forms test for an empty argument, ``\ifx#1\end`` for the end of a list. If only
+    TeX knows whether the two sides are equal, the macro call is given up.
     """
     if not expander.stack:
         return False
@@ -167,7 +168,7 @@ def _if_equal(expander: Expander, start: int) -> bool:
 
 
 def _is_same(expander: Expander, left: str, right: str) -> bool | None:
-    """Returns True if two tokens mean the same, False if they do not, and None if only TeX knows."""
+    """Returns True if two tokens have the same meaning, False if they do not, and None if only TeX knows."""
     if left == right:
         return True
     if left in _ENDS_TEST or right in _ENDS_TEST:
@@ -189,9 +190,9 @@ def _is_same(expander: Expander, left: str, right: str) -> bool | None:
 
 
 def _choose(expander: Expander, pos: int, holds: bool) -> bool:
-    """Continues with the first branch of a conditional if ``holds``, else with the second.
+    """Continues with the first branch of a conditional, which begins at ``pos``, if ``holds``, else with the second.
 
-    The first branch begins at ``pos``. The call is given up if no closing ``fi`` follows.
+    The macro call is given up if no closing ``fi`` follows.
     """
     text, depth, otherwise = expander.text, 0, None
     expander.work_left -= len(text) - pos
@@ -227,7 +228,7 @@ def _call_by_name(expander: Expander, start: int) -> bool:
 
 
 def _dropped(num_arguments: int) -> Handler:
-    """Returns a handler that removes a command in a macro's text with its arguments (page headers, for example)."""
+    """Returns a handler that removes a command in a macro's text, with its arguments (for example a page header)."""
 
     def handle(expander: Expander, start: int) -> bool:
         if not expander.stack:

@@ -1,7 +1,7 @@
 r"""Handles the commands that the expansion executes itself: definitions, which are removed, groups and environments.
 
-A macro call that needs more of TeX's own programming is given up. The output then contains the call as its author wrote
-it, and no half-finished expansion.
+A macro call whose text needs other programming commands of TeX is given up. The output then contains the call as its
+author wrote it, and no half-finished expansion.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ Reader = Callable[[str, int], Definition | None]
 def expand_macros(text: str) -> Expanded:
     r"""Expands the macros that the source defines, and removes the definitions.
 
-    ``text`` contains no comments. A macro call stays if its expansion would not end or needs TeX's own programming.
+    ``text`` contains no comments. A macro call stays if its expansion would not end or needs programming commands that
+    only TeX can execute.
 
     >>> expand_macros(r"\newcommand{\R}[1][n]{\mathbb{R}^{#1}}\def\x{\R}in $\x$ and $\x[m]$").text
     'in $\\mathbb{R}^{n}$ and $\\mathbb{R}^{m}$'
@@ -147,8 +148,8 @@ def _unfolded(expander: Expander, name: str, macro: Macro) -> Macro:
 def _alias(expander: Expander, definition: Definition, *, is_global: bool) -> None:
     r"""Gives the name of a definition the meaning of another command, as ``\let`` does.
 
-    ``\let\x\relax`` before a package is loaded frees the name for the package, so calls of the name stay. If no package
-    is loaded after it, a macro of the source is switched off.
+    ``\let\x\relax`` before a package is loaded frees the name for the package, so calls of ``\x`` stay. If no package
+    is loaded later, it switches off the source's own macro ``\x``, so calls of ``\x`` are removed.
     """
     name, target = definition.name, definition.alias_of
     if target in _FREES:
@@ -236,7 +237,7 @@ def _prefix(expander: Expander, start: int) -> bool:
 
 
 def _skip_arguments(num_arguments: int) -> Handler:
-    r"""Returns a handler that removes a command with its arguments. (``\DeclareOption`` has no effect here.)"""
+    r"""Returns a handler that removes a command with its arguments (``\DeclareOption``, which prints nothing)."""
 
     def handle(expander: Expander, start: int) -> bool:
         pos = expander.pos + expander.text.startswith("*", expander.pos)

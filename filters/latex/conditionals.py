@@ -17,7 +17,7 @@ PRIMITIVE_CONDITIONALS = words(
     "if ifcat ifx ifnum ifdim ifodd ifvmode ifhmode ifmmode ifinner ifvoid ifhbox ifvbox ifeof ifcase iftrue iffalse"
     " ifdefined ifcsname iffontchar ifpdf ifxetex ifluatex iftutex"
 )
-r"""Names that a ``\fi`` closes. ``\iff``, ``\ifthenelse``, ``\ifstrempty`` and similar commands have no ``\fi``."""
+r"""Conditionals that end with ``\fi``. (``\iff``, ``\ifthenelse``, ``\ifstrempty`` and similar commands do not.)"""
 
 _DECLARED = re.compile(
     r"\\newif\s*\{?\s*\\if([A-Za-z@]+)|\\let\s*\\if([A-Za-z@]+)\s*=?\s*\\if(?:true|false)(?![A-Za-z@])"
@@ -36,7 +36,7 @@ _MAY_SETTLE = re.compile(
     r"|\\if(?:num|odd)?(?![A-Za-z@])\s*(?:-?\d|[A-Za-z]|\\[A-Za-z@]+\s*(?:-?[\dA-Za-z<=>]|\\if|\\[A-Za-z]+\s*[<=>]))"
     r"|\\ifx\s*(?:\d\d|\\(?!undefined|relax|@?empty)[A-Za-z@]+\s*\\(?!undefined|@undefined|relax|@?empty)[A-Za-z@]+)"
 )
-"""Finds a match in every text that may have a conditional with a known outcome."""
+"""Matches somewhere in every text that has a conditional with a known outcome. Other texts need no search."""
 
 
 @dataclass(slots=True)
@@ -49,25 +49,25 @@ class _Open:
 
 @dataclass(slots=True)
 class _Switch:
-    r"""A switch of ``\newif`` (or ``\let\ifx\iftrue``), and where the source sets it.
+    r"""A switch of ``\newif`` (or ``\let\ifx\iftrue``), and the positions at which the source sets it.
 
-    ``is_plain`` is False if a macro or a group sets the switch. Its state is then unknown.
+    ``is_plain`` is False if a macro or a command inside a group sets the switch. The state is then unknown.
     """
 
     is_plain: bool = True
     settings: list[tuple[int, bool]] = field(default_factory=list)
 
     def state(self, pos: int, body_start: int) -> bool:
-        """Returns the state at ``pos``. In the preamble it is the preamble's last setting.
+        """Returns the state at ``pos``. For a position in the preamble, returns the last setting in the preamble.
 
-        TeX reads the whole preamble before it uses the macros defined there.
+        This is because TeX reads the whole preamble before it uses the macros defined there.
         """
         until = max(pos, body_start)
         return next((value for place, value in reversed(self.settings) if place < until), False)
 
 
 def resolve_conditionals(text: str) -> tuple[str, int]:
-    r"""Removes the branches that TeX would skip. Returns the text and the number of conditionals resolved.
+    r"""Removes the branches that TeX would skip. Returns the text and the number of resolved conditionals.
 
     >>> resolve_conditionals(r"a\iffalse b \ifx\x\y c\fi\else d\fi e \iff f")
     ('a d e \\iff f', 1)
@@ -114,7 +114,7 @@ class _Resolver:
         )
 
     def hidden(self) -> list[tuple[int, int, bool]]:
-        """Returns the stretches to remove as (start, end, counts). ``counts`` is True once per conditional."""
+        """Returns the parts of the text to remove as (start, end, counts). ``counts`` is True once per conditional."""
         self._find_settings()
         regions: list[tuple[int, int, bool]] = []
         opened: list[_Open] = []

@@ -1,6 +1,7 @@
 r"""Reads definitions: LaTeX's ``\newcommand`` family, TeX's ``\def`` and ``\let``, xparse, amsmath, mathtools.
 
-Every reader returns a :class:`~filters.latex.macros.Definition`, or None if the definition cannot be read.
+Every reader begins at ``pos``, directly after the defining command (for example after ``\def``). It returns a
+:class:`~filters.latex.macros.Definition`, or None if the definition cannot be read.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _LET_VALUE = re.compile(
 
 
 def read_newcommand(text: str, pos: int, *, has_at: bool = False) -> Definition | None:
-    r"""Reads after ``\newcommand``, ``\renewcommand``, ``\providecommand``, ``\DeclareRobustCommand`` and similar.
+    r"""Reads a definition by ``\newcommand``, ``\renewcommand``, ``\providecommand``, ``\DeclareRobustCommand`` etc.
 
     >>> read_newcommand(r"*\p[2][x]{#1 of #2}", 0).meaning.fill(["a", "b"])
     'a of b'
@@ -77,7 +78,7 @@ def _read_body(text: str, pos: int) -> tuple[str, int] | None:
 
 
 def read_def(text: str, pos: int, *, has_at: bool = False) -> Definition | None:
-    r"""Reads after ``\def``: a name, parameters that may be delimited, and a body.
+    r"""Reads a definition by ``\def``: a name, parameters with or without delimiters, and a body.
 
     >>> definition = read_def(r"\at#1,#2;{(#1|#2)}", 0)
     >>> [(p.kind, p.closes) for p in definition.meaning.parameters], definition.meaning.fill(["a", "b"])
@@ -112,7 +113,9 @@ def _tex_parameters(source: str) -> tuple[Parameter, ...] | None:
 
 
 def read_let(text: str, pos: int) -> Definition | None:
-    r"""Reads after ``\let``: ``\a\b`` or ``\a=\b``, each also as ``\csname``. ``\let\a=x`` defines ``\a`` as ``x``.
+    r"""Reads a definition by ``\let``: ``\a\b`` or ``\a=\b``, each also as ``\csname``.
+
+    ``\let\a=x`` defines ``\a`` as the character ``x``.
 
     >>> read_let(r"\eps=\varepsilon x", 0).alias_of, read_let(r"\a\csname b\endcsname", 0).alias_of
     ('varepsilon', 'b')
@@ -128,7 +131,7 @@ def read_let(text: str, pos: int) -> Definition | None:
 
 
 def read_operator(text: str, pos: int) -> Definition | None:
-    r"""Reads after ``\DeclareMathOperator``.
+    r"""Reads a definition by ``\DeclareMathOperator``.
 
     >>> read_operator(r"*{\argmax}{arg\,max}", 0).meaning.fill([])
     '\\operatorname*{arg\\,max}'
@@ -142,7 +145,7 @@ def read_operator(text: str, pos: int) -> Definition | None:
 
 
 def read_paired_delimiter(text: str, pos: int) -> Definition | None:
-    r"""Reads after mathtools' ``\DeclarePairedDelimiter``. The starred form becomes ``\left`` and ``\right``.
+    r"""Reads a definition by mathtools' ``\DeclarePairedDelimiter``. A starred call gets ``\left`` and ``\right``.
 
     >>> read_paired_delimiter(r"{\abs}{\lvert}{\rvert}", 0).name
     'abs'
@@ -159,7 +162,7 @@ def read_paired_delimiter(text: str, pos: int) -> Definition | None:
 
 
 def read_document_command(text: str, pos: int, *, has_at: bool = False) -> Definition | None:
-    r"""Reads after xparse's ``\NewDocumentCommand`` and its Renew, Provide and Declare variants.
+    r"""Reads a definition by xparse's ``\NewDocumentCommand`` or its Renew, Provide and Declare variants.
 
     >>> read_document_command(r"\p{s O{x} m}{#2-#3}", 0).meaning.fill(["", "y", "z"])
     'y-z'
@@ -206,7 +209,7 @@ def _xparse_parameters(spec: str) -> tuple[Parameter, ...] | None:
 
 
 def read_environment(text: str, pos: int, *, is_xparse: bool = False, has_at: bool = False) -> Definition | None:
-    r"""Reads after ``\newenvironment``, ``\renewenvironment`` and ``\NewDocumentEnvironment``.
+    r"""Reads a definition by ``\newenvironment``, ``\renewenvironment`` or ``\NewDocumentEnvironment``.
 
     >>> read_environment(r"{claim}[1]{\begin{quote}#1}{\end{quote}}", 0).meaning.begins.fill(["a"])
     '\\begin{quote}a'

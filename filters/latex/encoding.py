@@ -1,6 +1,6 @@
 r"""Decodes the files of a paper with :mod:`filters.decoding` and the encodings that LaTeX declares (``inputenc``).
 
-A byte that is not UTF-8 damages only one character. Every byte string has a text.
+Decoding never fails. A byte that is not UTF-8 damages only one character.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _DECLARES = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _MARKS = (b"inputen", b"CJK", b"!TeX", b"!TEX", b"!tex")
-"""Every declaration contains one of these. Most files contain none."""
+"""Every declaration of an encoding contains one of these. Most files contain none of them."""
 _LABELS = {
     "gb": "gb18030",
     "bg5": "big5",
@@ -34,7 +34,7 @@ _LABELS = {
     "latin3": "iso8859-3",
     "latin4": "iso8859-4",
 }
-"""Maps names of ``inputenc``, ``CJK`` and editors that are no labels elsewhere to labels."""
+"""Maps encoding names that only ``inputenc``, ``CJK`` or editors use to labels that Python or browsers know."""
 
 
 def declared_encoding(data: bytes) -> str | None:
@@ -56,7 +56,7 @@ def declared_encoding(data: bytes) -> str | None:
 
 
 def decode_file(data: bytes, declared: str | None = None) -> Decoded:
-    r"""Decodes a source file. ``declared`` is its project's declaration, used if the file itself has none.
+    r"""Decodes a source file. ``declared`` is the encoding to use if the file itself declares none.
 
     >>> decode_file("José".encode("latin-1")).text, decode_file("José".encode()).text
     ('José', 'José')
@@ -65,7 +65,7 @@ def decode_file(data: bytes, declared: str | None = None) -> Decoded:
 
 
 def decode_project(files: Mapping[str, bytes]) -> dict[str, Decoded]:
-    """Decodes every file by its own declaration, else by that of the project's main files."""
+    """Decodes every file by its own declaration, else by the declaration of a main file of the project."""
     if all(map(_is_utf8, files.values())):  # valid UTF-8 overrides any declaration
         return {path: decode(data) for path, data in files.items()}
     labels = {path: declared_encoding(data) for path, data in files.items()}

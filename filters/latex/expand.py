@@ -1,9 +1,9 @@
 r"""Expands macros in place as TeX does: reads a macro's text in place of its call, in one pass from left to right.
 
-So a definition is valid from its place to the end of its group. The last macro in a macro's text may take its arguments
-from the text after the call. TeX itself could expand without end, so calls have limits. A call that grows too much,
-loops or needs TeX's own programming is given up: the output contains it as the source does, and it is counted. All work
-is charged to a budget that grows with the text, so the time is linear.
+So a definition is valid from its position to the end of its group. The last macro in a macro's text can take its
+arguments from the text after the call. An expansion could be endless in TeX, so calls have limits here. A call that
+grows too much, loops or needs commands that only TeX can execute is given up: the output contains the call unchanged,
+and it is counted. All work is charged to a budget that grows with the text, so the time is linear.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ from filters.latex.writer import Writer
 MAX_DEPTH = 200
 """Maximum depth of macro texts inside each other. Ours: TeX allows 200 levels of input. Papers use under 10."""
 MAX_CALL_CHARS = 8_192
-"""Maximum number of characters that one call may add, besides 16 times its arguments. Ours: in 63 papers no shorthand
-adds more than 800. Macros that add more draw figures. A macro that doubles its text ends at the 13th doubling."""
+"""Maximum number of characters that one call may add, plus 16 times the length of its arguments. Ours: in 63 papers no
+shorthand adds more than 800; macros that add more draw figures. A macro can double its text 13 times."""
 MAX_CALL_EXPANSIONS = 1_000
-"""Maximum number of macros expanded in one call, besides one per character of its arguments (an argument may be a
-section). Ours: the same papers need up to 50."""
+"""Maximum number of macros expanded in one call, plus one per character of its arguments (an argument can be a whole
+section). Ours: the 63 papers need up to 50."""
 WORK_CHARS_BASE = 2_000_000
 WORK_PER_CHAR = 6
-"""Budget of all calls of a document. A hostile source of 20 MB ends within half a minute. Real papers need far less."""
+"""Budget of all calls together, per character of the document. Real papers need far less. A hostile source of 20 MB
+takes under half a minute."""
 _PUSH_COST_CHARS = 100
 _MAX_FAILURES = 3
 _MAX_GLANCE_CHARS = 500
@@ -42,17 +43,17 @@ _ONE_TOKEN = re.compile(r"\s*(?:\\[A-Za-z]+|\\?.)?\s*\Z", re.DOTALL)
 
 @dataclass(slots=True)
 class Expanded:
-    """The expanded text, the numbers of macros expanded and given up, and the names that the source defines."""
+    """The expanded text, the numbers of calls expanded and given up, and the names that the source defines."""
 
     text: str
     num_expanded: int = 0
     num_left: int = 0
     own_names: frozenset[str] = frozenset()
-    """Names that the source defines, without those whose old meaning it saves or frees and may still use."""
+    """Names that the source defines, except ``saved_names``: the text can contain these in their original meaning."""
 
 
 Handler = Callable[["Expander", int], bool]
-"""Called after a command's name was read. Returns False to leave the command in the output unchanged."""
+"""A function called after a command's name was read. It returns False to leave the command unchanged in the output."""
 
 
 class Expander(ArgumentReader, Scopes, Writer):
@@ -69,7 +70,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.result = Expanded("")
         self.failures: dict[str, int] = {}
         self.branches: list[Frame] = []
-        """Where reading continues after branches that were chosen outside of all macros."""
+        """Positions where reading continues after branches that were chosen outside of all macros."""
         self.switches: dict[str, bool] = {}
         """The states of the switches of etoolbox and ifthen that the source declares, by name."""
         self.is_global = False
@@ -78,7 +79,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.math_before = self.math.state()
 
     def loads_after(self, pos: int) -> bool:
-        r"""True if a package is loaded after ``pos`` of the source itself."""
+        r"""Returns True if the source loads a package after ``pos``, or in a macro's text after the current call."""
         return self.last_load >= 0 and (self.stack[0][1] if self.stack else pos) <= self.last_load
 
     def run(self) -> Expanded:
@@ -159,7 +160,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.push(filled, macro, name, is_one=is_one)
 
     def _has_budget(self, num_chars: int) -> bool:
-        """Charges an expansion whose text is not read again. Returns False if the budget is spent."""
+        """Charges the budget for an expansion whose text is not read again. Returns False if the budget is spent."""
         self.work_left -= num_chars + _PUSH_COST_CHARS
         if self.stack:
             self.call.chars -= num_chars
@@ -217,7 +218,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         return True
 
     def set_at_letter(self, is_letter: bool) -> None:
-        r"""Handles ``\makeatletter`` and ``\makeatother``, which have no effect inside a macro's text."""
+        r"""Handles ``\makeatletter`` and ``\makeatother``. Ignores them inside a macro's text."""
         if not self.stack:
             self.token = self.with_at if is_letter else self.plain
 
@@ -228,12 +229,12 @@ class Expander(ArgumentReader, Scopes, Writer):
     def outside(self, start: int) -> int | None:
         """Returns ``start`` if the command there is outside of all macros, else None.
 
-        Call this before reading the command's arguments, because reading them may end the macro's text.
+        Call this before reading the command's arguments, because that can move to the text after the macro's text.
         """
         return None if self.stack else start
 
     def unreadable(self, outside: int | None = None) -> bool:
-        """Gives up the call if a test in a macro's text has unreadable arguments. Outside, leaves the test (False)."""
+        """Gives up the call of a macro that contains an unreadable test. Outside of macros, leaves the test (False)."""
         if outside is not None:
             return False
         self.give_up()
@@ -257,7 +258,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.text, self.pos = text, 0
 
     def push(self, filled: str, macro: Macro, name: str, *, is_one: bool = False) -> None:
-        """Makes ``filled``, the text of a macro, the next input. ``is_one`` puts more than one token into braces."""
+        """Makes ``filled``, the text of a macro, the next input. ``is_one`` adds braces if it has several tokens."""
         call = self.call
         self.result.num_expanded += 1
         cost = len(filled) + _PUSH_COST_CHARS
@@ -292,16 +293,16 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.environments.clear()
 
     def _is_final(self, text: str) -> bool:
-        """True if the text contains no command that has a meaning here, so that it need not be read again."""
+        """Returns True if the text contains no command that the expansion handles, so it need not be read again."""
         if "\\" not in text:
             return True
         return len(text) < _MAX_GLANCE_CHARS and self.meanings.keys().isdisjoint(_NAME.findall(text))
 
     def give_up(self, *, for_good: bool = False, culprit: str = "") -> None:
-        """Gives up the call in progress: removes its output and writes its name as the source has it.
+        """Gives up the call in progress: removes its output and writes its name as in the source.
 
-        ``culprit`` is the macro that cannot be expanded, by default the one whose text is being read. If the source has
-        ``culprit`` in an argument of the call, only ``culprit`` stays unexpanded from now on, and the call is repeated.
+        ``culprit`` is the macro that cannot be expanded, by default the macro whose text is being read. If ``culprit``
+        is in an argument of the call, only ``culprit`` stays unexpanded from now on, and the call is repeated.
         """
         call = self.call
         culprit = culprit or self.frame_name

@@ -9,7 +9,7 @@ _BRACE = re.compile(r"[{}]|\\[^A-Za-z]", re.DOTALL)
 _PERCENT = re.compile(r"(?<!\\)(?:\\\\)*%")
 _ENDS_IN_WORD = re.compile(r"(?<!\\)(?:\\\\)*\\[A-Za-z@]+\Z")
 _TAIL_CHARS = 60
-"""Characters searched backwards for a command's name. Ours: LaTeX's own longest names have under 30."""
+"""Number of characters searched backwards for a command's name. Ours: the longest names in LaTeX have under 30."""
 
 
 def words(names: str) -> frozenset[str]:
@@ -20,7 +20,8 @@ def words(names: str) -> frozenset[str]:
 def normalise_source(text: str) -> str:
     r"""Returns the text with ``\n`` line ends and without NULs and byte order marks.
 
-    Old Macs wrote ``\r`` alone. A comment in such a file would otherwise reach to its end.
+    Files from old Macs have only ``\r`` at line ends. A comment ends at ``\n``, so without this function the first
+    comment would hide the rest of such a file.
 
     >>> normalise_source("a\r\nb\rc\x00d")
     'a\nb\ncd'
@@ -61,9 +62,10 @@ def _group_end_with_escapes(text: str, pos: int, limit: int, depth: int) -> int:
 
 
 def whole_lines(text: str, start: int, end: int) -> int:
-    r"""Returns ``end``, or the start of the next line if the removed stretch fills whole lines.
+    r"""Returns where the text continues after the removal of ``start`` to ``end``.
 
-    Otherwise an empty line would be left, which is a new paragraph to TeX.
+    This is ``end``, or the start of the next line if whole lines are removed. Otherwise an empty line would be left,
+    which begins a new paragraph in TeX.
 
     >>> whole_lines("a\n  CUT \nb", 4, 7), whole_lines("a CUT\nb", 2, 5)
     (9, 5)
@@ -99,7 +101,7 @@ def would_glue(before: str, after: str) -> bool:
 
 
 def join_pieces(pieces: Iterable[str]) -> str:
-    r"""Joins pieces that were not adjacent. Adds a space where a letter would extend a command's name.
+    r"""Joins pieces that were not adjacent. Adds a space if a letter would otherwise extend a command's name.
 
     Each command's name must be inside one piece.
 

@@ -1,6 +1,6 @@
 r"""Finds the commands that read another file: all forms of ``\input`` and ``\import``, and a paper's own commands.
 
-A paper may define its own, for example ``\newcommand{\sect}[1]{\input{sections/#1}}``.
+An example of a paper's own command is ``\newcommand{\sect}[1]{\input{sections/#1}}``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _INPUTS = words(
     "input include subfile subfileinclude @input @@input @iinput InputIfFileExists IfFileExists includestandalone"
 )
 _BARE = frozenset({"input", "@@input", "@input"})
-r"""Commands whose file name may have no braces around it."""
+r"""Commands whose file name can be written without braces."""
 _BRACED_NAME = re.compile(r"\s*(?:\[[^\[\]\n]{0,200}\]\s*)?\{\s*\"?([^{}\"\n]{1,300}?)\"?\s*\}")
 _QUOTED_NAME = re.compile(r"\s*=?\s*\"([^\"\n{}]{1,300})\"")
 _BARE_NAME = re.compile(r"\s*([^\s{}\\%\"$&#~^]{1,300})(?:\s*\\relax(?![A-Za-z@]))?")
@@ -47,7 +47,7 @@ _INPUT_PATH = re.compile(r"\\def\s*\\input@path\s*\{((?:\s*\{[^{}]{0,200}\}){1,2
 _MAX_BODY_CHARS = 600
 """Longest text of a paper's own command that reads a file. Ours: such commands are a heading and an input."""
 _MAX_LEARNED_CHARS = 200_000
-"""Characters of a file that are searched for such definitions. Ours: they are in preambles."""
+"""Number of characters of a file that are searched for a paper's own commands. Ours: preambles define them."""
 MAX_OWN_COMMANDS = 100
 MAX_FOLDERS = 20
 
@@ -64,7 +64,7 @@ class InputCommand:
     before: str = ""
     after: str = ""
     otherwise: str | None = None
-    """The text to use if the file does not exist. None leaves the command unchanged."""
+    """The text that replaces the command if the file does not exist. If None, the command stays unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class _OwnCommand:
 
 
 class InputCommands:
-    """The commands that read files, including a paper's own."""
+    """The commands that read files, including a paper's own commands."""
 
     def __init__(self, job_name: str) -> None:
         self._paths = {"jobname": job_name}
@@ -156,7 +156,7 @@ class InputCommands:
     def _read_if_exists(self, text: str, command: str, found: re.Match[str]) -> InputCommand | None:
         r"""Reads ``\InputIfFileExists{file}{text before it}{text if there is no file}``, or ``\IfFileExists``.
 
-        ``\IfFileExists`` only reads a file if its second argument contains a command that does.
+        ``\IfFileExists`` reads a file only if its second argument contains a command that reads a file.
         """
         ends = [found.end()]
         groups = []

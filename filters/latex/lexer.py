@@ -15,10 +15,10 @@ from filters.latex.verbatim import SHORT_VERB, Verbatim, declared_verbatim, inli
 
 _PARAMETER = re.compile(r"#[1-9]")
 _MAX_FAILURES = 1000
-r"""After this many unclosed ``\url{`` no more are examined, so that the time stays linear on hostile lines."""
+r"""Maximum number of unclosed ``\url{`` that are examined, so that the time stays linear on hostile lines."""
 
 SEAL = re.compile(r"\x00(\d+)\x00")
-"""Matches the placeholder of a sealed piece. TeX ignores NUL, and normalised sources have none."""
+"""Matches the placeholder of a sealed piece. TeX ignores NUL, and normalised sources contain no NUL."""
 
 
 @dataclass(slots=True)
@@ -30,7 +30,7 @@ class Code:
     num_comments: int = 0
 
     def unseal(self, text: str) -> str:
-        """Puts the sealed pieces back into a text. An expansion may have copied or dropped some seals."""
+        """Puts the sealed pieces back into a text. The expansion can have copied or dropped some seals."""
         if "\x00" not in text:
             return text
         return SEAL.sub(lambda match: self.sealed[int(match[1])], text)
@@ -40,7 +40,7 @@ def token_pattern(verbatim: Verbatim) -> re.Pattern[str]:
     r"""Returns a pattern that matches all beginnings of comments and verbatim text, and escaped characters.
 
     Groups: ``environment``, ``command``, ``comment`` (a bare ``\comment``), ``short`` (``\DefineShortVerb`` and
-    similar) and ``mark`` (a character that may be a short verbatim mark).
+    similar) and ``mark`` (a character that the source makes a delimiter).
     """
     commands = "|".join(sorted(map(re.escape, verbatim.commands | verbatim.urls), key=len, reverse=True))
     marks = "".join(re.escape(mark) for mark in sorted(verbatim.marks))
@@ -56,9 +56,9 @@ def token_pattern(verbatim: Verbatim) -> re.Pattern[str]:
 def strip_comments(text: str) -> Code:
     r"""Removes every comment and seals verbatim text.
 
-    A comment on a line of its own is removed with its line. A comment after text is removed from the ``%`` on. The
-    line's end stays if there was text after the ``%``. If the ``%`` was bare, the line's end and the next line's
-    indentation are removed, as in TeX, unless that would join two words (TeX would join them).
+    A comment on a line of its own is removed with its line. A comment after code is removed from the ``%`` on. The
+    line's end stays if the comment has words. After a bare ``%``, the line's end and the next line's indentation are
+    removed, as in TeX, unless that would join two words (TeX would join them).
 
     >>> strip_comments("50\\% of it % no\n  % gone\nis \\verb|%| a%\n  \\b").text
     '50\\% of it \nis \x000\x00 a\\b'
@@ -98,7 +98,7 @@ class _Stripper:
         return self.code
 
     def _verbatim(self, kind: str, pos: int, match: re.Match[str]) -> int:
-        """Returns the end of a removed or sealed stretch, or -1 if the token stays."""
+        """Returns the end of the text that was removed or sealed, or -1 if the token stays."""
         if kind == "environment":
             return self._environment(match[kind], pos, match)
         if kind == "command":

@@ -11,7 +11,7 @@ from filters.latex.expand import Expander, Handler
 from filters.latex.macros import Macro, read_group, skip_space
 
 MAX_ITEMS = 1_000
-"""Maximum number of turns of one loop. Ours: loops that define macros go over the alphabet, twice 26 letters."""
+"""Maximum number of turns of one loop. Ours: loops that define macros go over the alphabet, 52 letters at most."""
 _FOR = re.compile(r"\s*\\([A-Za-z@]+)\s*:=\s*")
 _FOREACH = re.compile(r"\s*\\([A-Za-z@]+)\s+in\s*")
 _DEFINES = re.compile(
@@ -40,7 +40,7 @@ def _items(source: str) -> list[str]:
 
 
 def _turn(expander: Expander, name: str, items: list[str], body: str, outside: int | None) -> bool:
-    """Makes the body, once per item, the next input. Returns False if the loop is left unchanged."""
+    """Makes the next input of copies of the body, one per item. Returns False if the loop is left unchanged."""
     num_chars = len(items) * (len(body) + 10)
     if len(items) > MAX_ITEMS or _DEFINES.search(body) is None or num_chars > expander.work_left:
         return False

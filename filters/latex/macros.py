@@ -1,4 +1,6 @@
-r"""Defines macros as parameters and a body cut at its ``#1``, and reads the names and groups that definitions contain.
+r"""Contains the classes of macros and definitions, and functions that read the names and groups in a definition.
+
+A macro has parameters, and a body that is cut into text and parameter numbers (``#1``).
 
 :mod:`filters.latex.definitions` reads every form of definition into a :class:`Definition`.
 """
@@ -17,8 +19,8 @@ PROTECTED = words(
     " printbibliography bibitem maketitle title author date abstract endabstract verb relax fi else or footnote caption"
     " label \\ left right middle tiny scriptsize footnotesize small normalsize large Large LARGE huge Huge"
 )
-"""Names that keep their standard meaning even if a source redefines them. They are structure, which papers share and
-which later steps search for. A journal's own layout of a heading is not an author's shorthand."""
+"""Names that keep their standard meaning even if a source redefines them. They mark the structure of a paper, which
+later steps search for. If a source redefines ``\\section``, it changes a journal's layout and adds no shorthand."""
 PROTECTED_ENVIRONMENTS = words(
     "document abstract thebibliography verbatim lstlisting figure figure* table table* equation equation* align align*"
     " itemize enumerate description tabular array center quote quotation proof appendix appendices"
@@ -28,7 +30,7 @@ PROTECTED_ENVIRONMENTS = words(
 MAX_BODY_CHARS = 100_000
 """Longest definition that is read. Ours: the longest body in the real papers has under 2,000 characters."""
 NO_VALUE = "-NoValue-"
-"""xparse's own mark for an optional argument that is missing."""
+"""The mark that xparse itself uses for a missing optional argument."""
 _PARAMETER = re.compile(r"\\.|##|#([1-9])", re.DOTALL)
 NAME = re.compile(r"\s*(?:\\([A-Za-z@]+|[^A-Za-z\s])|\{\s*\\([A-Za-z@]+|[^A-Za-z\s])\s*\})", re.DOTALL)
 CSNAME = re.compile(
@@ -56,8 +58,9 @@ class Parameter:
 class Macro:
     """A definition that can be expanded.
 
-    ``body`` alternates text and parameter numbers. ``is_primitive`` is True if ``\\let`` copied the macro from a
-    command that no source defines, so its body is not expanded again. ``has_at`` is True if ``@`` was a letter there.
+    ``body`` contains text and parameter numbers in order. ``is_primitive`` is True if ``\\let`` copied the macro from a
+    command that no source defines, so its body is not expanded again. ``has_at`` is True if ``@`` was a letter where
+    the macro was defined.
     """
 
     parameters: tuple[Parameter, ...] = ()
@@ -68,7 +71,7 @@ class Macro:
     r"""True if ``\newcommand`` made the macro: its name had no other meaning, so it outlives the group it is in."""
 
     def fill(self, arguments: list[str]) -> str:
-        r"""Returns the body with its arguments. Adds a space where an argument would extend a command's name.
+        r"""Returns the body with its arguments. Adds a space if an argument would otherwise extend a command's name.
 
         >>> Macro((Parameter("m"),), ("\\bf", 1, "x")).fill(["a"])
         '\\bf ax'
@@ -100,9 +103,9 @@ class Definition:
     name: str
     end: int
     meaning: Macro | Environment | None
-    """None if the definition must not be used itself (``\\let`` to another name)."""
+    """None if the name gets the meaning of ``alias_of``."""
     alias_of: str = ""
-    r"""The other name in ``\\let\a\b``; empty for other definitions."""
+    r"""The name ``b`` in ``\\let\a\b``; empty for all definitions but ``\\let``, copies and ``\\undef``."""
 
 
 def cut_body(body: str) -> tuple[str | int, ...]:
@@ -175,7 +178,7 @@ def read_bracket(text: str, pos: int, opens: str = "[", closes: str = "]") -> tu
 def find_outside_groups(text: str, mark: str, pos: int, limit: int) -> int:
     r"""Returns the first position of ``mark`` that is outside of braces and not after a backslash, or -1.
 
-    A mark that ends in a command's name is a whole command: ``\e`` is not in ``\epsilon``.
+    If the mark ends in a command's name, it must be the whole command: ``\e`` is not found in ``\epsilon``.
 
     >>> find_outside_groups(r"a{]}\]]", "]", 0, 99), find_outside_groups(r"\epsilon\e", r"\e", 0, 99)
     (6, 8)
@@ -201,7 +204,7 @@ def _mark_pattern(mark: str) -> re.Pattern[str]:
 
 
 def starts_with_mark(text: str, mark: str, pos: int) -> bool:
-    r"""Returns True if ``mark`` is at ``pos``. A mark that ends in a command's name must be the whole command.
+    r"""Returns True if ``mark`` is at ``pos``. If the mark ends in a command's name, it must be the whole command.
 
     >>> starts_with_mark(r"\epsilon", r"\e", 0), starts_with_mark(r"\e psilon", r"\e", 0)
     (False, True)

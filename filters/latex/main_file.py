@@ -39,7 +39,7 @@ _BACKUP = re.compile(
     r"|[ _-](?:copy|kopie|backup|bak)(?:[ _-]?\(?\d+\)?)?\.tex\Z|\.(?:sync-conflict|_?recovered)",
     re.IGNORECASE,
 )
-"""Matches names that editors and file managers give to the copies that they keep of a file."""
+"""Matches names that editors and file managers give to backup copies."""
 
 
 def first_match(pattern: re.Pattern[str], text: str, pos: int = 0) -> re.Match[str] | None:
@@ -78,7 +78,7 @@ def find_main(
         candidates = {path: text for path, text in candidates.items() if path not in ignored}
     halves = {path: _halves(path, text) for path, text in candidates.items()}
     by_stem = {_stem(path): found for path, found in halves.items()}
-    # A document is a part of another file if that file is a document too. A file that only reads it is a wrapper.
+    # A file counts as included only if the file that reads it is a document or half of one. Others can be wrappers.
     included = frozenset().union(*(found.inputs for found in halves.values() if found.has_class or found.has_begin))
     num_chars = {_stem(path): len(text) for path, text in candidates.items()}
     ranked = []
@@ -102,7 +102,7 @@ _Rank = tuple[bool, bool, int, bool, bool, bool, bool, bool, int, int, str]
 
 @dataclass(frozen=True, slots=True)
 class _Halves:
-    """Shows which halves of a document (class, beginning) a file has, and the files that it reads."""
+    """The halves of a document (its class, its beginning) that a file contains, and the files that it reads."""
 
     document_class: str | None
     has_begin: bool
@@ -113,7 +113,7 @@ class _Halves:
         return self.document_class is not None
 
     def with_inputs(self, by_stem: Mapping[str, _Halves]) -> _Halves:
-        """Returns the halves, completed from the inputs. Some papers keep their preamble in a separate file."""
+        """Returns the halves, completed by those in the file's inputs. Some papers have a separate preamble file."""
         if self.has_class == self.has_begin:
             return self
         read = [by_stem[stem] for stem in self.inputs if stem in by_stem]
@@ -151,7 +151,8 @@ def _stem(path: str) -> str:
 
 
 def _kind(path: str, text: str, halves: _Halves, included: frozenset[str]) -> int:
-    """Returns 4 for a document, 3 for half of one, 2 for a part, slides, a letter etc., 1 for other TeX, else 0."""
+    """Returns 4 for a document, 3 for half a document, 2 for an included file, slides or a letter, 1 for other TeX,
+    else 0."""
     if not halves.has_class and not halves.has_begin:
         return 1 if _TEX_SIGNS.search(text) else 0
     is_whole = halves.has_class and halves.has_begin
@@ -161,7 +162,7 @@ def _kind(path: str, text: str, halves: _Halves, included: frozenset[str]) -> in
 
 
 def _rank(path: str, text: str, kind: int, whole_chars: int, *, has_bbl: bool) -> _Rank:
-    """Returns the sort key of a file; the best file has the largest. ``whole_chars`` is its length with its inputs."""
+    """Returns a sort key: the best file has the largest key. ``whole_chars`` is the file's length with its inputs."""
     base = posixpath.basename(path)
     name = _stem(base)
     is_side = _SIDE_NAMES.search(name) is not None

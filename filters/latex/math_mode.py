@@ -1,7 +1,7 @@
-r"""Tells whether TeX would be in a formula at the end of an output, while the output grows. The time is linear.
+r"""Tracks whether TeX would be in a formula at the end of a growing output. The time is linear.
 
-``\ensuremath`` and ``\ifmmode`` need this. A formula never continues over an empty line, so an error, the author's or
-ours, ends with the paragraph.
+``\ensuremath`` and ``\ifmmode`` need this. A formula never continues over an empty line, so a mistake (of the author or
+of this module) has no effect after the paragraph.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ class MathMode:
         return self.num_read, self._is_inline, self._is_display
 
     def restore(self, state: tuple[int, bool, bool]) -> None:
-        """Goes back to a state, after the output was cut to the pieces it had then."""
+        """Goes back to an earlier state. The output must contain only the pieces that it had in this state."""
         self.num_read, self._is_inline, self._is_display = state
 
     def holds(self, pieces: Sequence[str]) -> bool:
-        """Returns True if text after the pieces would be in a formula. Reads only the pieces added since last time."""
+        """Returns True if text after the pieces would be in a formula. Reads only pieces added since the last call."""
         for piece in pieces[self.num_read :]:
             for match in _MARK.finditer(piece):
                 self._pass(match[0], match[1])

@@ -1,6 +1,6 @@
-r"""Decides whether a macro is the whole argument of a command before it: ``\hat\a``, ``\frac{1}\a``, ``\sqrt[3]\a``.
+r"""Decides whether a macro is the whole argument of the preceding command: ``\hat\a``, ``\frac{1}\a``, ``\sqrt[3]\a``.
 
-The text of such a macro must stay one argument, so it gets braces.
+When the macro is expanded, its text must stay one argument, so it gets braces.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ _TAKES = {
 }
 _NUM_ARGUMENTS = {name: count for count, names in _TAKES.items() for name in names}
 MAX_BEFORE_CHARS = 200
-"""Characters searched backwards for a command and its first arguments. Ours: a first argument has under 100."""
+"""Number of characters searched backwards for a command and its first arguments. Ours: a first argument has under
+100."""
 _MAX_NAME_CHARS = 40
 
 
 def takes_token(before: str) -> bool:
-    r"""Returns True if the text ends in a command that still needs the next token as its last argument.
+    r"""Returns True if the text ends in a command whose last argument is the next token.
 
     >>> takes_token(r"\hat"), takes_token(r"\frac{a_{1}} "), takes_token(r"\hat{x}"), takes_token(r"\sqrt[3]")
     (True, True, False, True)

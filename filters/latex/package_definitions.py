@@ -1,7 +1,7 @@
 r"""Reads definitions made with packages: mathtools, xargs, twoopt, etoolbox, and LaTeX's own ``\@namedef``.
 
-As in :mod:`filters.latex.definitions`, every reader returns a :class:`~filters.latex.macros.Definition`, or None if the
-definition cannot be read.
+As in :mod:`filters.latex.definitions`, every reader begins at ``pos``, directly after the defining command. It returns
+a :class:`~filters.latex.macros.Definition`, or None if the definition cannot be read.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _COUNT = re.compile(r"\s*\[\s*(\d)\s*\]")
 _DEFAULT = re.compile(r"\s*([1-9])\s*=\s*(\{[^{}]*\}|[^,{}]*)\s*(?:,|\Z)")
 _PLAIN_NAME = re.compile(r"\s*\{\s*([^\\{}#]{1,60}?)\s*\}")
 _MAX_CHARS = 10_000
-"""Longest definition by ``\\@namedef`` that is read. Ours: they are shorthands of one line."""
+"""Longest definition by ``\\@namedef`` that is read. Ours: such definitions are shorthands of one line."""
 _DELIMITER_SIZE = re.compile(r"\\delimsize(?![A-Za-z@])")
 _Defaults = Callable[[str, int], tuple[dict[int, str], int]]
 
 
 def read_named(text: str, pos: int, *, has_at: bool = False) -> Definition | None:
-    r"""Reads after ``\@namedef`` and etoolbox's ``\csdef``: the name in braces, then as after ``\def``.
+    r"""Reads a definition by ``\@namedef`` or etoolbox's ``\csdef``: a name in braces, then the same as for ``\def``.
 
     >>> read_named(r"{bb A}#1{\mathbb{A}^#1}", 0).name
     'bb A'
@@ -46,7 +46,7 @@ def read_named(text: str, pos: int, *, has_at: bool = False) -> Definition | Non
 
 
 def read_named_let(text: str, pos: int) -> Definition | None:
-    r"""Reads after etoolbox's ``\cslet``: a name in braces, then a command.
+    r"""Reads a definition by etoolbox's ``\cslet``: a name in braces, then the command that gives it its meaning.
 
     >>> read_named_let(r"{a}\b", 0).alias_of
     'b'
@@ -59,7 +59,7 @@ def read_named_let(text: str, pos: int) -> Definition | None:
 
 
 def read_copy(text: str, pos: int) -> Definition | None:
-    r"""Reads after ``\NewCommandCopy`` and ``\LetLtxMacro``: two names, each with or without braces.
+    r"""Reads a definition by ``\NewCommandCopy`` or ``\LetLtxMacro``: two names, each with or without braces.
 
     >>> read_copy(r"{\old}{\new}", 0).alias_of
     'new'
@@ -70,13 +70,13 @@ def read_copy(text: str, pos: int) -> Definition | None:
 
 
 def read_undefine(text: str, pos: int) -> Definition | None:
-    r"""Reads after etoolbox's ``\undef``."""
+    r"""Reads the name that etoolbox's ``\undef`` makes undefined."""
     named = read_name(text, pos)
     return None if named is None else Definition(named[0], named[1], None, alias_of="undefined")
 
 
 def read_xargs(text: str, pos: int, *, has_at: bool = False) -> Definition | None:
-    r"""Reads after xargs' ``\newcommandx``: any argument may have a default.
+    r"""Reads a definition by ``\newcommandx`` of the package xargs, in which any argument can have a default.
 
     >>> read_xargs(r"\p[2][1=a, 2=b]{#1-#2}", 0).meaning.parameters[1].default
     'b'
@@ -85,7 +85,7 @@ def read_xargs(text: str, pos: int, *, has_at: bool = False) -> Definition | Non
 
 
 def read_twoopt(text: str, pos: int, *, has_at: bool = False) -> Definition | None:
-    r"""Reads after twoopt's ``\newcommandtwoopt``: the first two arguments have defaults.
+    r"""Reads a definition by ``\newcommandtwoopt`` of the package twoopt: two optional arguments, then the others.
 
     >>> [p.default for p in read_twoopt(r"\p[3][a][b]{#1#2#3}", 0).meaning.parameters[:2]]
     ['a', 'b']
@@ -131,7 +131,9 @@ def _two_defaults(text: str, pos: int) -> tuple[dict[int, str], int]:
 
 
 def read_paired_delimiter_x(text: str, pos: int, *, has_hooks: bool = False) -> Definition | None:
-    r"""Reads after mathtools' ``\DeclarePairedDelimiterX``, or ``XPP`` with ``has_hooks`` (text before and after).
+    r"""Reads a definition by mathtools' ``\DeclarePairedDelimiterX``.
+
+    With ``has_hooks``, reads ``\DeclarePairedDelimiterXPP``, which also has text before and after the delimiters.
 
     >>> macro = read_paired_delimiter_x(r"\set[2]{\{}{\}}{#1 \delimsize| #2}", 0).meaning
     >>> macro.fill([r"\BooleanFalse", r"\big", "a", "b"])

@@ -2,7 +2,7 @@ r"""Cleans arXiv's LaTeX: removes comments, expands users' macros in place, cuts
 
 LLaMA's paper says only this about its arXiv papers: "we removed everything before the first section, as well as the
 bibliography. We also removed the comments from the .tex files, and inline-expanded definitions and macros written by
-users to increase consistency across papers." The text stays LaTeX. ``docs/recipe.md`` lists where that is vague.
+users to increase consistency across papers." The text stays LaTeX. ``docs/recipe.md`` lists what the quote leaves open.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _HEADING_LINE = re.compile(
 _WORD = re.compile(r"\\(?:[A-Za-z@]+(?:\[[^\]\n]{0,100}\])?|.)|([^\W\d_]{2})")
 _COMMAND_NAME = re.compile(r"\\([A-Za-z]+)")
 _MAX_NAMES_LOOKED_FOR = 300
-"""Up to this many names are counted one by one. For more names, one pass lists all commands of the text."""
+"""If a paper defines more names than this, their uses are counted in one pass over all commands, not one by one."""
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
@@ -41,9 +41,9 @@ class PaperText:
     title: str | None
     num_comments: int
     num_macros_expanded: int
-    """Expanded calls of users' macros, including calls inside the texts of other macros."""
+    """Number of expanded calls of users' macros, including calls inside the texts of other macros."""
     num_macros_left: int
-    """Uses of commands in the cleaned text that the paper's own files define."""
+    """Number of uses, in the cleaned text, of commands that the paper's own files define."""
     num_headings: int
     num_lead_chars: int
 
@@ -117,8 +117,8 @@ def has_words(text: str) -> bool:
 class Latex(Step):
     """Removes comments, front matter and bibliography of a paper, and expands user macros with their arguments.
 
-    The step drops papers without a word. It drops papers without a heading if ``no_sections`` is ``drop``. The column
-    ``text`` is a paper's assembled source before the step, and its body in LaTeX after it.
+    The step drops papers without a word. It drops papers without a heading if ``no_sections`` is ``drop``. It replaces
+    the column ``text``, a paper's assembled source, by the paper's body in LaTeX.
     """
 
     keep_abstract: bool = False
@@ -126,7 +126,7 @@ class Latex(Step):
     drop_appendix: bool = False
     """Cuts the paper at its appendix. The paper names only the bibliography, so appendices stay by default."""
     no_sections: Literal["keep", "drop"] = "keep"
-    """``keep`` keeps papers without headings (physics letters) after their front matter. ``drop`` drops them."""
+    """``keep`` removes only the front matter of papers without headings (physics letters). ``drop`` drops them."""
 
     NAME: ClassVar[str] = "latex"
     CITE: ClassVar[str] = "the paper"
@@ -167,8 +167,8 @@ class Latex(Step):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectPaperLanguage(DetectLanguage):
-    """Fills in ``language`` from a paper's first characters; drops nothing."""
+    """Fills in the language of papers, judged by their first characters. Drops nothing."""
 
     max_chars: int = 10_000
-    """Ours: of 63 papers, 61 are prose. This many characters suffice to detect the language of all 61, in a fifth of
-    the time that whole papers take."""
+    """Number of characters that the model reads. Ours: of 63 papers, 61 are prose. So many characters suffice to detect
+    the language of all 61, in a fifth of the time that whole papers take."""

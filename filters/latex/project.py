@@ -1,7 +1,7 @@
 r"""Assembles a project's files into one source: replaces inputs by their files, and adds the paper's own styles.
 
-Files are given as text, by their path in the archive. Nothing is opened here. Missing inputs and inputs in a circle are
-tolerated. The size of the result is limited, since a file may be read many times.
+Files are given as text, by their path in the archive. Nothing is opened here. Missing files and files that read each
+other in a circle are tolerated. The size of the result is limited, since a paper can read the same file many times.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from filters.latex.public_styles import is_public_input, is_public_style
 from filters.latex.verbatim import Verbatim, declared_verbatim
 
 MAX_ASSEMBLED_CHARS = 20_000_000
-"""Largest paper with its inputs. Ours: arXiv takes up to 50 MB with figures; the longest theses have 5 MB of text."""
+"""Largest paper with its inputs. Ours: arXiv accepts 50 MB with figures; the longest theses have 5 MB of text."""
 MAX_READ_CHARS = 2 * MAX_ASSEMBLED_CHARS
-"""Maximum number of characters read, used or not. Ours: a file that is read often costs its length each time."""
+"""Maximum number of characters read, including unused text. Ours: a file costs its length every time it is read."""
 MAX_INPUTS = 2_000
-"""Maximum number of inputs of one paper. Ours: without it, files that read two files each could go on without end."""
+"""Maximum number of inputs of one paper. Ours: if every file reads two files, the inputs double at every level."""
 MAX_INPUT_DEPTH = 60
 """Maximum number of files open inside each other. Ours: TeX Live itself allows 15."""
 _MAX_SEAM_CHARS = 200
@@ -32,12 +32,12 @@ _NO_CONDITIONALS = words(
     "iff ifthenelse ifbool iftoggle ifdef ifundef ifcsdef ifcsundef ifstrequal ifstrempty ifblank ifdefempty ifdefvoid"
     " ifnumcomp ifnumequal ifdimcomp ifinlist ifboolexpr"
 )
-r"""Commands whose names begin like a conditional's, but which take groups and have no ``\fi``."""
+r"""Commands that begin with ``\if`` but are no conditionals of TeX: they take groups and have no ``\fi``."""
 
 
 @dataclass(slots=True)
 class Assembled:
-    """The source that was assembled from many files."""
+    """A paper's source, assembled from its files, with counts."""
 
     text: str
     main: str
@@ -45,15 +45,15 @@ class Assembled:
     num_missing: int = 0
     """Number of inputs that name a file the project does not have."""
     num_loops: int = 0
-    """Number of inputs of a file from inside itself, and of inputs beyond the limits."""
+    """Number of inputs that were not added: a file that reads itself, or an input beyond the limits."""
 
 
 def assemble(files: Mapping[str, str], main: str) -> Assembled:
     r"""Replaces every ``\input``, ``\include``, ``\subfile`` and ``\import`` by its file, to any depth.
 
-    Comments stay; an ``\input`` in a comment is left alone. A class or style file that the project itself wrote is
-    added after the command that loads it, between ``\makeatletter`` and ``\makeatother``, with the files that it loads.
-    A command whose file is missing is left unchanged.
+    Comments stay unchanged, including an ``\input`` in them. A class or style file of the paper's authors is added
+    after the command that loads it, between ``\makeatletter`` and ``\makeatother``, with the files that it loads. A
+    command whose file is missing stays unchanged.
 
     >>> assemble({"a.tex": "x \\input{b} y % \\input{b}", "b.tex": "B\n"}, "a.tex").text
     'x B\n y % \\input{b}'
@@ -77,7 +77,7 @@ class _Assembler:
         self.num_inputs = 0
         self.open_files: list[str] = []
         self.has_class = False
-        """True after the paper's own preamble. A wrapper file may read the preamble in."""
+        """True once a file with a document class was read. This can be an input, if the main file is a wrapper."""
         self.is_at_letter = False
         self.verbatim = Verbatim()
         self.commands = InputCommands(posixpath.splitext(posixpath.basename(main))[0])
@@ -93,7 +93,7 @@ class _Assembler:
         self.num_chars += len(text)
 
     def add(self, path: str, *, folder: str | None = None, is_style: bool = False) -> None:
-        """Writes a file with its inputs. The names of its inputs are relative to ``folder``, if given."""
+        """Adds a file and its inputs to the output. The names of its inputs are relative to ``folder``, if given."""
         is_again = path in self.result.reached
         is_main = not self.open_files
         self.open_files.append(path)
@@ -133,7 +133,7 @@ class _Assembler:
         self.open_files.pop()
 
     def _document_part(self, text: str) -> str:
-        r"""Returns a file's text. For a complete document that another file reads, returns only its body."""
+        r"""Returns a file's text, or only its body if the file is a complete document that another file reads."""
         found = first_match(CLASS, text) if "\\document" in text else None
         if found is None:
             return text
@@ -189,7 +189,7 @@ class _Assembler:
         return command.end
 
     def _may_add(self, path: str) -> bool:
-        """Counts an input. Returns False if it is in a circle or beyond a limit."""
+        """Counts an input. Returns False if the file is already open or a limit is reached."""
         self.num_inputs += 1
         num_chars = len(self.files[path])
         if (
@@ -216,7 +216,10 @@ class _Assembler:
         return None
 
     def _add_styles(self, text: str, pos: int, match: re.Match[str]) -> int:
-        """Adds the paper's own classes and styles after the command that loads them. Returns its end, or -1 if none."""
+        """Adds the paper's own classes and styles after the command that loads them.
+
+        Returns the end of the command, or -1 if it loads none.
+        """
         names = [(name, ".sty") for name in (match["styles"] or "").split(",")]
         if match["class"]:
             is_old = match["class"] == "documentstyle"

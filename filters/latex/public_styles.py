@@ -1,6 +1,6 @@
-r"""Distinguishes a paper's own macro files from public ones, which authors ship but did not write.
+r"""Distinguishes a paper's own macro files from public files, which authors submit but did not write.
 
-The commands of public styles are LaTeX's shared vocabulary and are not expanded.
+Many papers share the commands of public files, so these commands are not expanded.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PUBLIC_STYLES = words(
     " delarray blkarray easybmat arxiv pdfsync quotmark tensor feynmp-auto tikz-cd tikz-feynman jmlrutils wlpeerj"
     " wlscirep"
 )
-"""Packages and classes that authors ship but did not write."""
+"""Packages and classes that authors submit with a paper but did not write."""
 _PUBLIC_INPUTS = words(
     "epsf psfig harvmac lanlmac amstex amssym mssymb xypic xy pictex phyzzx jnl jytex tcilatex eplain texdraw lamstex"
     " epsfx miniltx pst-key pstricks tables btxmac opmac"
@@ -48,7 +48,7 @@ _PUBLIC_HEADER = re.compile(
     re.IGNORECASE,
 )
 _HEADER_CHARS = 6_000
-"""Characters of a file that are searched for a licence. Ours: long licences have under 2,500."""
+"""Number of characters of a file that are searched for a licence. Ours: long licences have under 2,500."""
 
 
 def is_public_style(path: str, text: str) -> bool:

@@ -1,4 +1,4 @@
-r"""Finds headings of reference lists, and tells lists from prose that cites, since "References" may head either."""
+r"""Finds headings such as "References", and decides whether a list of references or prose with citations follows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NAMES = (
 _REFERENCES = re.compile(
     rf"(?:\\[a-z]+|[\s{{}}~])*(?:(?:\d+|[IVXivx]+)\.?\s+|\d+\.)?{_NAMES}[\s}}.:]*\Z", re.IGNORECASE
 )
-"""Matches titles of reference lists. The group ``review`` matches names that sections of prose have too."""
+"""Matches titles of reference lists. The group ``review`` matches titles that sections of prose can also have."""
 _STEMS = ("renc", "bibliogra", "literatu", "n c e s", "encias")
 _STEMS_NOT_ASCII = ("rênc", "литератур", "библиогра", "文献", "文獻")
 """Lower-case pieces of the names above, one in each name. Lines without any of them are skipped."""
@@ -53,7 +53,7 @@ _COMMAND_AND_ARGUMENTS = re.compile(
 _WORD = re.compile(r"[^\W\d_]{2}")
 CITES = re.compile(r"\\[a-zA-Z]*cite[a-z]*(?![a-z])")
 MAX_LINE_CHARS = 300
-"""Longest line that is a heading made by hand. Ours: such a line is one word with its layout."""
+"""Longest line that can be a heading made by hand. Ours: such a line is one word with its layout."""
 _MAX_BEFORE_CHARS = 600
 
 
@@ -64,14 +64,14 @@ class Named:
     start: int
     end: int
     is_section: bool
-    """True for a section's heading, False for a paragraph's or one made by hand."""
+    """True for the heading of a section, False for the heading of a paragraph and for a heading made by hand."""
     is_review: bool
 
 
 def headings_named(body: str, list_starts: list[int]) -> Iterator[Named]:
-    """Yields the headings that mean "References": sections anywhere, and lines made by hand before a list.
+    """Yields the headings that mean "References": sections anywhere, and headings made by hand before a list.
 
-    If ``list_starts`` is empty, lines made by hand are searched in the whole body.
+    If ``list_starts`` is empty, headings made by hand are searched in the whole body.
     """
     section_starts = set()
     for match in _SECTION_NAMED.finditer(body):

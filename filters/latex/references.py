@@ -1,6 +1,6 @@
 r"""Removes reference lists in LaTeX, AMSTeX and plain TeX, including lists that were headed and written by hand.
 
-The text under a heading "References" decides whether it is a list. Prose that cites stays.
+The text under a heading "References" is judged: a list is removed, prose with citations stays.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Dialect:
 
 LATEX = Dialect(re.compile(_LATEX_HEADING), re.compile(_LATEX_BIBLIOGRAPHY))
 PLAIN = Dialect(re.compile(_LATEX_HEADING + _PLAIN_HEADING), re.compile(_LATEX_BIBLIOGRAPHY + _PLAIN_BIBLIOGRAPHY))
-r"""For a source without ``\begin{document}``: the forms of LaTeX, AMSTeX, harvmac and phyzzx."""
+r"""The dialect of a source without ``\begin{document}``: the forms of LaTeX, AMSTeX, harvmac and phyzzx."""
 _CLOSES = {
     "Refs": "\\endRefs",
     "references": "\\endreferences",
@@ -67,7 +67,7 @@ _HAND_STOPS = re.compile(
     r"|(?:list[ \t]+of[ \t]+(?:figures|tables))|captions?\b|legends?\b|appendi(?:x|ces)\b|acknowledge?ments?\b)",
     re.IGNORECASE | re.MULTILINE,
 )
-r"""Matches lines that end a list without an end of its own: captions of figures, an appendix headed by hand."""
+r"""Matches lines that end a list that has no end mark: captions of figures, an appendix headed by hand."""
 _ARGUMENT = re.compile(r"\*?[ \t]*\n?[ \t]*(?:\[[^\[\]]{0,500}\]\s{0,3})?(?:\{[^{}]{0,2000}\})?")
 _LIST_ENVIRONMENT = re.compile(
     r"\\begin\s?\{(enumerate|itemize|description|list|trivlist|compactenum|bibliolist|reflist)\}"
@@ -89,9 +89,10 @@ MAX_ENTRY_CHARS = 4_000
 r"""Longest AMSTeX entry ``\ref ... \endref``. Ours: entries have up to ten lines."""
 WORK_CHARS_BASE = 4_000_000
 WORK_PER_CHAR = 20
-"""Budget of characters searched for the ends of lists. Ours: a paper has one or two lists."""
+"""Budget for finding the ends of lists: characters searched per character of the body. Ours: a paper has one or two
+lists."""
 _MAX_CONTENT_CHARS = 400_000
-"""Characters examined after a heading. Ours: the longest lists of references have 200,000."""
+"""Number of characters examined after a heading. Ours: the longest lists of references have 200,000."""
 
 
 def remove_bibliography(body: str, *, dialect: Dialect = PLAIN) -> str:
@@ -136,7 +137,7 @@ class _Remover:
         self._stops: list[int] | None = None
 
     def next_stop(self, pos: int) -> int:
-        """Returns the next heading, figure, caption, page or appendix, which ends a list without an end of its own."""
+        """Returns where a list without an end mark ends: at the next heading, figure, caption, page or appendix."""
         if self._stops is None:
             patterns = (self.dialect.heading, _STOPS, _HAND_STOPS)
             found = [match.start() for pattern in patterns for match in pattern.finditer(self.body)]
@@ -145,7 +146,7 @@ class _Remover:
         return self._stops[index] if index < len(self._stops) else len(self.body)
 
     def end(self, match: re.Match[str]) -> int:
-        """Returns the end of a bibliography's command or environment; the match's start if the end is not found."""
+        """Returns the end of a bibliography's command or environment; the start of ``match`` if no end is found."""
         body, kind = self.body, match.lastgroup
         if kind == "environment":
             return self._closed(f"\\end{{{match[kind]}}}", match.end())
@@ -183,7 +184,7 @@ class _Remover:
         return (heading.start, stop) if is_list(content, heading) else None
 
     def _listed_end(self, pos: int) -> int | None:
-        """Returns the end of the lists that directly follow a heading; None if no list does."""
+        """Returns the end of the lists that directly follow a heading; None if no list follows directly."""
         body, end = self.body, None
         at = pos
         while True:
@@ -214,7 +215,7 @@ class _Remover:
 
 
 def _with_closers(body: str, start: int, end: int) -> int:
-    """Returns ``end`` moved after the braces and environments that close those opened from ``start`` to ``end``."""
+    """Returns ``end``, moved after the closing marks of groups that were opened between ``start`` and ``end``."""
     opened: list[str] = []
     for match in _ENVIRONMENT_ENDS.finditer(body, start, end):
         token = match[2] or match[3] or match[0]

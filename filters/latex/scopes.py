@@ -1,7 +1,7 @@
-r"""Stores the meanings of names while reading: a definition is valid to the end of the group that it is in.
+r"""Stores the current meanings of names while a source is read: a definition is valid to the end of its group.
 
-Groups are tracked only if a source defines something inside a group. Otherwise every definition is valid from its place
-to the end.
+Groups are tracked only if a source defines something inside a group. Otherwise every definition is valid to the end of
+the source.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Any
 from filters.latex.macros import Environment, Macro
 
 LOADS = ("\\usepackage", "\\RequirePackage", "\\documentclass", "\\documentstyle")
-"""Commands that load a package. A package may define a name that the source has freed."""
+"""Commands that load a package. The package can define a name that the source has freed by ``\\let\\x\\relax``."""
 Meaning = Macro | Callable[[Any, int], bool]
 """A macro, or the handler of a command that the expansion executes."""
 
 
 class Scopes:
-    """The current meanings of names. Closing a group restores the old ones."""
+    """The current meanings of names. Closing a group restores the meanings from before the group."""
 
     def __init__(self, handlers: Mapping[str, Meaning], *, tracks_groups: bool) -> None:
         self.tracks_groups = tracks_groups
@@ -31,7 +31,7 @@ class Scopes:
 
         self.own_names: set[str] = set()
         self.saved_names: set[str] = set()
-        """Names whose meaning before the source's definitions was saved (``\\let\\old\\x``) or freed."""
+        """Names whose original meaning the source saved before redefining them (``\\let\\old\\x``), and freed names."""
 
     def open_group(self) -> None:
         """Begins a group, if groups are tracked."""

@@ -1,7 +1,7 @@
-r"""Decides tests with both sides in the source: ``\if0``, ``\if\draft1``, ``\ifnum0=1``, ``\ifodd1``, ``\ifx\a\b``.
+r"""Evaluates tests whose sides the source contains: ``\if0``, ``\if\draft1``, ``\ifnum0=1``, ``\ifodd1``, ``\ifx\a\b``.
 
-Authors hide drafts with such tests. A macro's value is known if the source defines it exactly once, as a number
-or a word.
+Authors hide drafts with such tests. The value of a macro is known if the source defines the macro exactly once, as a
+number or a word.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _IF_NUMBERS = re.compile(rf"{_NUMBER}([<=>]){_NUMBER[:-3]}\s?")
 _IF_ODD = re.compile(rf"{_NUMBER[:-3]}\s?")
 _IF_SAME = re.compile(r"\s*\\([A-Za-z@]+)(?![A-Za-z@])\s*\\([A-Za-z@]+)(?![A-Za-z@])\s?|\s*(\d)(\d)")
 _NO_CHARACTERS = "{}#$&~\x00"
-"""Characters that are not compared: braces, the parameter sign, and others with a special meaning in TeX."""
+"""Characters that are not compared: braces, the parameter sign, and other characters with a special meaning in TeX."""
 
 
 class Constants:
@@ -53,13 +53,13 @@ class Constants:
         return self._read().get(name)
 
     def defines(self, name: str) -> bool:
-        """True if the source defines the name in any way."""
+        """Returns True if the source defines the name in any way, not only as a number or a word."""
         self._read()
         return name in self._names
 
 
 def is_test(name: str) -> bool:
-    """True for the names of conditionals that :func:`settle` can decide."""
+    """Returns True for the names of conditionals that :func:`settle` can evaluate."""
     return name in _TESTS
 
 
@@ -102,7 +102,7 @@ def _number(source: str, constants: Constants) -> int | None:
 
 
 def _settle_characters(text: str, pos: int, constants: Constants) -> tuple[bool | None, int]:
-    r"""Decides ``\if``, which compares the next two characters after macros are replaced by their values.
+    r"""Evaluates ``\if``, which compares the next two characters after macros are replaced by their values.
 
     ``\if0`` at a line's end compares 0 with a space. A command that the source does not define never equals a digit.
     """
@@ -123,7 +123,7 @@ def _settle_characters(text: str, pos: int, constants: Constants) -> tuple[bool 
 
 
 def _character(text: str, pos: int, constants: Constants) -> tuple[str, int]:
-    r"""Returns what is next at ``pos``, and where it ends: a character, the known value of a macro, or ``\name``.
+    r"""Returns the next character at ``pos`` and where it ends. A macro counts as its known value or as ``\name``.
 
     The first result is empty if the next character cannot be compared.
     """

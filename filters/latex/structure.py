@@ -1,4 +1,4 @@
-r"""Finds a paper's parts (title, front matter, headings, bibliography, appendix) and cuts those the LLaMA paper names.
+r"""Finds a paper's title, front matter, headings and appendix, and cuts the parts that the LLaMA paper removes.
 
 The text must have its macros expanded and its verbatim text sealed, so that every heading is a real one. The time is
 linear.
@@ -15,15 +15,15 @@ from filters.latex.macros import read_bracket, read_group
 from filters.latex.references import LATEX, PLAIN, remove_bibliography
 
 MIN_LEAD_CHARS = 3840
-"""Least text before the first heading that can be the paper's own text. Ours: twice the longest abstract that arXiv
-takes (1,920 characters)."""
+"""If at least this many characters precede the first heading, they can be the paper's main text. Ours: twice the
+longest abstract that arXiv accepts (1,920 characters)."""
 MAX_HEADING_CHARS = 2000
-"""Longest title, with its notes. Ours: arXiv's longest titles have about 300 characters."""
+"""Longest title, including its notes. Ours: the longest titles on arXiv have about 300 characters."""
 MAX_FRONT_CHARS = 20_000
-r"""Longest ``\abstract{...}``. Ours: ten times what arXiv takes."""
+r"""Longest ``\abstract{...}``. Ours: ten times the length that arXiv accepts."""
 _MAX_FRONT_RATIO = 20
 r"""In a paper without headings, the last mark of the front matter is ignored if less than a twentieth of the text
-follows it. Some authors put ``\maketitle`` at the end. Ours."""
+follows it, because some authors put ``\maketitle`` at the end. Ours."""
 _MAX_TRIES = 50
 """Maximum number of titles and front-matter commands examined. Ours: keeps the time linear on hostile sources."""
 
@@ -54,20 +54,23 @@ _TITLE_BOX = re.compile(r"\\(?:vbox|hbox|centerline|leftline|line|titlefont|titl
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removal:
-    """A paper's body. ``num_headings`` counts headings of any depth in the body; 0 means a paper without sections."""
+    """The result of :func:`cut_paper`: the text that is kept, the title, and counts.
+
+    ``num_headings`` counts headings of any depth; 0 means a paper without sections.
+    """
 
     text: str
     title: str | None
     num_headings: int
     num_lead_chars: int
-    """Characters kept before the first heading; 0 if the body begins with the heading."""
+    """Number of characters kept before the first heading; 0 if the kept text begins with the heading."""
 
 
 def cut_paper(text: str, *, keep_abstract: bool = False, drop_appendix: bool = False) -> Removal:
     r"""Cuts everything before the first section, the bibliography, and everything after ``\end{document}``.
 
-    The body begins after the front matter in two cases: if there is no heading, or if there is more text before the
-    first heading than after it. The latter is a letter whose one heading is "Acknowledgements".
+    In two cases only the front matter is cut and not all text before the first heading: if there is no heading, or if
+    there is more text before the heading than after it (a letter whose only heading is "Acknowledgements").
 
     >>> cut_paper(r"\title{T}\begin{document}\maketitle x \section{One} a \bibliography{b}\end{document} z").text
     '\\section{One} a '
@@ -119,7 +122,7 @@ def _body_start(body: str, headings: list[int]) -> tuple[int, int]:
 
 
 def _front_end(body: str, limit: int) -> int:
-    """Returns where the front matter ends, which is after its last mark before ``limit``."""
+    """Returns where the front matter ends: after its last command before ``limit``, such as the title or abstract."""
     front = num_tries = 0
     for match in _FRONT_MARK.finditer(body, 0, limit):
         end = match.end()

@@ -1,6 +1,6 @@
-r"""Finds the environments and commands of a LaTeX source whose text is not LaTeX, or that TeX does not print at all.
+r"""Finds the environments and commands whose text is not LaTeX (verbatim), or whose text TeX does not print (hidden).
 
-The first kind is called verbatim, the second hidden. Besides the well-known names, a source can declare its own with
+Besides the well-known environments and commands, a source can declare its own with
 ``\lstnewenvironment``, ``\DefineShortVerb``, ``\newcommand{\code}{\lstinline}``, ``\excludecomment`` or
 ``\newenvironment{draft}{\comment}{\endcomment}``.
 """
@@ -17,7 +17,7 @@ VERBATIM_ENVIRONMENTS = words(
     " alltt spverbatim verbatimtab listing* tcblisting pyverbatim pycode pyblock luacode luacode* sageblock sagesilent"
     " Sinput Soutput Scode CodeInput CodeOutput asy gnuplot rawhtml boxedverbatim"
 )
-"""Environments whose body is not LaTeX: LaTeX's own, those of fancyvrb, listings and minted, and journals' for code."""
+"""Environments whose body is not LaTeX: those of LaTeX, fancyvrb, listings and minted, and of journals for code."""
 REMOVED_ENVIRONMENTS = frozenset({"comment", "filecontents", "filecontents*"})
 """Environments that TeX does not print: ``comment`` of the package ``comment``, and files shipped inside the source."""
 URL_COMMANDS = words("url path nolinkurl href")
@@ -25,15 +25,16 @@ _INLINE_COMMANDS = words(
     "verb Verb EscVerb spverb fverb SaveVerb lstinline mintinline mint pygmentize url path nolinkurl href"
 )
 _STRICT_COMMANDS = frozenset({"verb"})
-r"""Commands whose delimiter must follow at once and may be a brace. Only LaTeX's ``\verb`` is one."""
+r"""Commands whose delimiter must directly follow the name and can be a brace. Only LaTeX's ``\verb`` is like this."""
 _LANGUAGE_COMMANDS = words("mintinline mint SaveVerb")
 """Commands with an argument (a language, a name) before the verbatim text."""
 _MAX_INLINE_CHARS = 4096
-r"""Characters searched for the end of ``\verb`` or ``\url``. TeX ends ``\verb`` with the line. URLs are under 2,048."""
+r"""Number of characters searched for the end of ``\verb`` or ``\url``. TeX ends ``\verb`` at the end of the line. URLs
+have under 2,048."""
 _MAX_UNREAD = 200
-"""After this many unreadable definitions of environments no more are read, so that the time stays linear."""
+"""Number of unreadable definitions of environments after which no more are read, so that the time stays linear."""
 _MAX_BODY_CHARS = 2000
-"""Longer definitions of environments are not read. Ours: definitions that hide text are one short line."""
+"""Longest definition of an environment that is read. Ours: definitions that hide text are one short line."""
 
 _ALIAS_TARGETS = ("comment", "verb", "Verb", "spverb", "lstinline", "mintinline", "url", "path", "nolinkurl")
 _DECLARES = (
@@ -99,7 +100,7 @@ _DECLARES = (
 )
 """Declarations: (words, pattern). A text that matches the pattern contains at least one of the words."""
 _DECLARED_IN_BODY = ("newenvironment{", "\\exclude", "\\newminted")
-"""If one of these words follows the preamble, all declarations are searched in the whole text, else in the preamble."""
+"""If one of these words is after the preamble, declarations are searched in the whole text, else in the preamble."""
 _HIDES = re.compile(r"\\comment(?![A-Za-z@])|\\begin\s*\{comment\}")
 _BOXES = re.compile(r"\\(?:setbox|savebox|lrbox(?![A-Za-z])|begin\s*\{lrbox\})")
 _SHOWS_BOX = re.compile(r"\\(?:usebox|box|copy|unvbox|unhbox|unvcopy|unhcopy)(?![A-Za-z])")
@@ -124,16 +125,17 @@ class Verbatim:
     r"""Characters that the source makes delimiters of verbatim text somewhere (``\DefineShortVerb``)."""
 
     num_unread: int = 0
-    """Definitions of environments that could not be read."""
+    """Number of definitions of environments that could not be read."""
 
     @property
     def own_commands(self) -> set[str]:
-        """Commands that the source itself declares. An expansion may still change their names."""
+        r"""Commands that the source itself declares. Their names stay outside of seals, so that the expansion can
+        replace them, for example ``\code`` by ``\lstinline``."""
         return (self.commands | self.urls) - _INLINE_COMMANDS
 
 
 def declared_verbatim(text: str, *, known: Verbatim | None = None) -> Verbatim:
-    r"""Returns the verbatim and hidden names: the well-known ones and those that the source declares.
+    r"""Returns the verbatim and hidden names: well-known names and names that the source declares.
 
     ``known`` has the names that other files of the paper declare. The names of this text are added to it.
 
@@ -186,7 +188,10 @@ def _declare(found: Verbatim, text: str, match: re.Match[str]) -> None:
 
 
 def _define_environment(found: Verbatim, name: str, text: str, match: re.Match[str]) -> None:
-    r"""Adds an environment that is defined by ``\comment`` or ``\verbatim``, or whose text goes to an unprinted box."""
+    r"""Adds a defined environment to ``found`` if its definition makes it verbatim or hidden.
+
+    It is hidden if it is defined by ``\comment`` or if its text goes into a box that is not printed.
+    """
     found.removed.discard(name)
     if found.num_unread > _MAX_UNREAD:
         return
@@ -227,7 +232,7 @@ def _read_groups(text: str, pos: int) -> list[str]:
 def inline_end(text: str, command: str, pos: int) -> int:
     r"""Returns the end of a ``\verb|..|``, ``\lstinline..`` or ``\url{..}`` whose arguments begin at ``pos``, or -1.
 
-    All of them must end on their own line, as TeX requires of ``\verb``.
+    Each must end on the line on which it begins, as TeX requires of ``\verb``.
 
     >>> inline_end(r"\Verb[a=b]+100%+ x", "Verb", 5), inline_end(r"\verb x", "verb", 5)
     (16, -1)

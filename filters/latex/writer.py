@@ -1,4 +1,4 @@
-r"""Collects the output of an expansion piece by piece, and answers questions about the end of the output."""
+r"""Collects the output of an expansion piece by piece, and checks the end of the output before a piece is added."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from filters.latex.one_argument import MAX_BEFORE_CHARS, takes_token
 
 _MAX_BEFORE_PIECES = 4
 _GLANCE_CHARS = 24
-"""Characters searched backwards for a command before a letter or digit. Commands with longer names take no argument."""
+"""Number of characters searched backwards for a command before a letter or digit. Commands with longer names take no
+argument."""
 _MAY_END_COMMAND = " \n\t}])*"
 
 
@@ -47,7 +48,7 @@ class Writer:
 
     @staticmethod
     def behind_empty_group(text: str, pos: int, filled: str) -> int:
-        r"""Returns the position after an empty group ``{}`` that only ended a macro's name, else ``pos``.
+        r"""Returns the position after an empty group ``{}`` at ``pos`` that only ends a macro's name, else ``pos``.
 
         The group stays if ``filled`` ends in a command's name, or if an index follows the group.
         """

@@ -1,9 +1,10 @@
-"""Splits text between two spaces into words and marks, as spaCy's blank English pipeline does.
+"""Splits a run of characters without spaces into words and marks, as spaCy's blank English pipeline does.
 
-The filters of datatrove count these words, so that their limits mean something only for this split: marks are words of
-their own, ``don't`` is two, ``e.g.`` and ``https://a.com/b`` are one. The rules are spaCy's (version 3.8): exceptions
-first, then marks are taken off both ends, then what is left is split at hyphens and the like between letters.
-Marks and letters outside the scripts of Europe follow Python's tables and not spaCy's, which differ in rare characters.
+datatrove's filters count these words, so their limits are valid only for this split. A punctuation mark is a word,
+``don't`` is two words, and ``e.g.`` and ``https://a.com/b`` are one word each. The rules are spaCy's (version 3.8).
+Exceptions are looked up first. Then marks are removed from both ends. The rest is split at hyphens and similar marks
+between letters. Outside the scripts of Europe, Python's tables decide what is a mark or a letter. They differ from
+spaCy's in rare characters.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import yaml
 
 _DATA = Path(__file__).parents[1] / "data" / "rule_sets" / "english.yaml"
 MAX_AFFIXES = 10_000
-"""Ours: marks taken off one run of characters; what is left then is one word. Bounds the time of a crafted run."""
+"""Ours: the most marks that are removed from one run of characters. The rest is then not stripped further. This bounds
+the time for crafted runs."""
 
 _QUOTES = "'\"”“`‘´’‚,„»«「」『』（）〔〕【】《》〈〉⟦⟧"
 _MARKS = ",:;!?¿؟¡()[]{}<>_#*&。？！，、；：～·।،۔؛٪"
@@ -31,7 +33,7 @@ _SYMBOLS = (
     "\u2600-\u266e\u2670-\u2767\u2794-\u27bf\u2800-\u28ff\u2b00-\u2b2f\u2b45\u2b46\u2b4d-\u2b73\u2b76-\u2b95"
     "\u3004\u3012\u3013\u3020\u4dc0-\u4dff\ufffc\ufffd\U0001f000-\U0001f3fa\U0001f400-\U0001faff"
 )
-"""Characters that stand for things: the category So of Unicode, as far as texts have them."""
+"""Symbols: those characters of Unicode's category So that occur in texts."""
 _ICON = f"[{_SYMBOLS}]"
 _LETTER = r"[^\W\d_²³¹¼-¾⁰-₟]"
 _CASELESS = "\u0591-\u05f4\u0620-\u064a\u066e-\u06d5\u0900-\u097f\u0980-\u09ff\u0e00-\u0e7f\u1100-\u11ff\u3040-\u30ff"
@@ -51,7 +53,7 @@ _URL = re.compile(
     r"(?::\d{2,5})?(?:[/?#]\S*)?"
 )
 MAX_URL_CHARS = 4096
-"""Ours: longer runs are no addresses, and are not tried, because the expression backtracks."""
+"""Ours: longer runs are not tested for being an address, because the expression backtracks."""
 _INFIX = re.compile(
     rf"\.\.+|…|{_ICON}|(?<=[0-9])[+\-*^](?=[0-9-])|(?<=[{_LOWER}{_CLASS_QUOTES}])\.(?=[{_UPPER}{_CLASS_QUOTES}])"
     rf"|(?<={_LETTER}),(?={_LETTER})|(?:(?<={_LETTER})|(?<=[0-9]))(?:-|–|—|--|---|——|~)(?={_LETTER})"
@@ -60,7 +62,7 @@ _INFIX = re.compile(
 
 
 def split(chunk: str) -> tuple[str, ...]:
-    """Returns the words and marks of text without white space; none of an empty one.
+    """Returns the words and marks in a text without white space. An empty text has none.
 
     >>> split("don't"), split("(U.K.,"), split("e.g."), split("well-known?!")
     (('do', "n't"), ('(', 'U.K.', ','), ('e.g.',), ('well', '-', 'known', '?', '!'))
@@ -85,7 +87,7 @@ def _split(chunk: str, known: Exceptions) -> tuple[str, ...]:
 
 
 def _with_exceptions_inside(words: tuple[str, ...]) -> tuple[str, ...]:
-    """Returns the words with runs of them that together are an exception, as in ``come--Mr.``, in its parts."""
+    """Replaces neighbouring words that together are an exception by the exception's parts, as in ``come--Mr.``."""
     if len(words) < 2:
         return words
     runs = _runs()
@@ -99,7 +101,7 @@ def _with_exceptions_inside(words: tuple[str, ...]) -> tuple[str, ...]:
         return words
     taken: dict[int, tuple[int, tuple[str, ...]]] = {}
     covered: set[int] = set()
-    for length, start, parts in sorted(found, key=lambda one: (-one[0], one[1])):  # the longest first, as in spaCy
+    for length, start, parts in sorted(found, key=lambda one: (-one[0], one[1])):  # longest first, as in spaCy
         if covered.isdisjoint(range(start, start + length)):
             covered.update(range(start, start + length))
             taken[start] = length, parts
@@ -114,7 +116,10 @@ def _with_exceptions_inside(words: tuple[str, ...]) -> tuple[str, ...]:
 
 @cache
 def _runs() -> Mapping[str, tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]]:
-    """Returns the exceptions that are several words to the other rules, by the first of those words."""
+    """Returns the exceptions that the other rules split into several words, by the first of these words.
+
+    Each entry has the words that the other rules give, and the exception's own parts.
+    """
     found: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {}
     for text, parts in exceptions().items():
         pattern = _split(text, {})
@@ -159,7 +164,7 @@ _TEMPERATURE = re.compile(r"°[FfCcKk]\.$")
 
 
 def _suffix_length(chunk: str) -> int:
-    """Returns the characters of the longest mark or unit at the end; 0 if there is none."""
+    """Returns the length of the longest mark or unit at the end of the text, or 0 if there is none."""
     if not chunk:
         return 0
     last = chunk[-1]
@@ -178,7 +183,7 @@ def _suffix_length(chunk: str) -> int:
 
 @cache
 def _unit() -> re.Pattern[str]:
-    """Matches what follows a number at the end: a unit, a currency or a plus."""
+    """Returns a pattern that matches a unit, a currency or a plus sign after a number at the end of a text."""
     units = sorted(_data()["units"].split(), key=len, reverse=True)
     either = "|".join(map(re.escape, [*units, "US$", "C$", "A$", *_CURRENCY, "+"]))
     return re.compile(rf"(?<=[0-9])(?:{either})$")
@@ -209,7 +214,7 @@ def _data() -> dict[str, Any]:
 
 @cache
 def exceptions() -> dict[str, tuple[str, ...]]:
-    """Returns the parts of the runs of characters that no rule splits rightly.
+    """Returns the parts of each run of characters that the rules would split wrongly.
 
     >>> exceptions()["shouldn’t"], exceptions()["10am"], exceptions()["Mr."]
     (('should', 'n’t'), ('10', 'am'), ('Mr.',))
@@ -237,7 +242,7 @@ def exceptions() -> dict[str, tuple[str, ...]]:
 
 
 def _contractions(data: dict[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Yields the parts of each contraction in lower case, also those that are written without an apostrophe."""
+    """Yields the parts of each contraction in lower case, also of forms that are written without an apostrophe."""
     not_bare = set(data["not_bare"].split())
     forms = [(word, tail) for word, tails in data["pronouns"].items() for tail in tails.split()]
     more = [(word, tail, "'ve") for word, tail in forms if tail in ("'ll", "'d")]

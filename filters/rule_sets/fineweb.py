@@ -1,4 +1,4 @@
-"""FineWeb's own rules for web pages (Penedo et al. 2024, arXiv:2406.17557, section 3), as datatrove applies them."""
+"""Applies FineWeb's own rules for web pages (Penedo et al. 2024, arXiv:2406.17557, section 3), as datatrove does."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _CODE = "datatrove `FineWebQualityFilter`"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FineWebQuality(Step):
-    """Drops pages of which few lines end in a mark that ends sentences, many characters are in repeated lines, many
-    lines are short, or lines are as many as in a list. Lines without a character are not counted."""
+    """Drops pages in which few lines end with a mark that ends sentences, many lines are short, many characters are in
+    repeated lines, or there are as many line ends per word as in a list. Blank lines are not counted as lines."""
 
     NAME: ClassVar[str] = "fineweb_quality"
     CITE: ClassVar[str] = f"{_PAPER}; {_CODE}"
@@ -35,18 +35,19 @@ class FineWebQuality(Step):
     )
 
     min_ending_lines: float = 0.12
-    """Share of the lines."""
+    """Least share of lines that end with a mark that ends sentences."""
     max_short_lines: float = 0.67
-    """Share of the lines."""
+    """Largest share of short lines."""
     short_line_chars: int = 30
+    """Length up to which a line is short, in characters."""
     max_repeated_chars: float = 0.01
-    """Share of the characters, in lines that occurred before. The code's; the paper's text has 0.1."""
+    """Largest share of characters in lines that occurred before. The value is from the code; the paper says 0.1."""
     max_line_ends_per_word: float = 0.3
-    """Line ends per word. The paper has no such rule; its code has."""
+    """Most line ends per word. This rule is in the code, but not in the paper."""
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """Returns the limits, in the order in which they are tried."""
+        """Returns the limits as rules, in the order in which they are applied."""
         return (
             Rule("no_lines", "fineweb_lines", "<", 1, "ours: nothing to measure"),
             Rule("too_few_lines_end_sentences", "fineweb_ending_lines", "<", self.min_ending_lines, _PAPER),
@@ -56,7 +57,7 @@ class FineWebQuality(Step):
         )
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Measures and judges every page."""
+        """Returns the signals and the verdict of every page."""
         texts: list[str] = batch.column("text").to_pylist()
         measured = np.array([self._lines(text) for text in texts], np.int64).reshape(-1, 6)
         num_lines, num_ending, num_short, num_repeated, num_ends, num_chars = measured.T
@@ -70,6 +71,7 @@ class FineWebQuality(Step):
         return judged(signals, self.rules)
 
     def _lines(self, text: str) -> tuple[int, int, int, int, int, int]:
+        """Counts lines, ending lines, short lines, repeated characters, line ends, and characters without line ends."""
         lines = [line for line in text.split("\n") if line and not line.isspace()]
         num_ends = text.count("\n")
         limit = self.short_line_chars

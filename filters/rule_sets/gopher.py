@@ -1,6 +1,6 @@
-"""Gopher's rules for web pages (Rae et al. 2021, arXiv:2112.11446, section A1.1), as datatrove applies them.
+"""Applies Gopher's rules for web pages (Rae et al. 2021, arXiv:2112.11446, section A1.1), as datatrove does.
 
-The paper gives the limits; what a word, a line and a repeated run of words are is datatrove's
+The limits are from the paper. The definitions of a word, a line and a repeated run of words are datatrove's
 (``gopher_quality_filter.py``, ``gopher_repetition_filter.py`` of version 0.10).
 """
 
@@ -31,8 +31,9 @@ _REPEATED_LENGTHS = (5, 6, 7, 8, 9, 10)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GopherQuality(Step):
-    """Drops pages with too few or too many words, words of odd length, many symbols, bullets or ellipses, few letters,
-    or hardly a stop word. Marks are words here, except where words are counted and measured."""
+    """Drops pages with too few or too many words, too short or too long words, too many symbols, bullets or ellipses,
+    too few words with letters, or too few stop words. Punctuation marks count as words, except in the number and the
+    mean length of words."""
 
     NAME: ClassVar[str] = "gopher_quality"
     CITE: ClassVar[str] = f"{_PAPER}; datatrove `GopherQualityFilter`"
@@ -55,17 +56,17 @@ class GopherQuality(Step):
     min_mean_word_chars: float = 3.0
     max_mean_word_chars: float = 10.0
     max_symbols_per_word: float = 0.1
-    """Hashes, or ellipses, per word."""
+    """Most hashes per word, and most ellipses per word."""
     max_bullet_lines: float = 0.9
-    """Share of the lines."""
+    """Largest share of lines that begin with a bullet."""
     max_ellipsis_lines: float = 0.3
-    """Share of the lines."""
+    """Largest share of lines that end with an ellipsis."""
     min_letter_words: float = 0.8
-    """Share of the words that have a letter."""
+    """Least share of words that contain a letter."""
     min_stop_words: int = 2
-    """Different ones of ``stop_words``."""
+    """Least number of different ``stop_words`` on a page."""
     stop_words: tuple[str, ...] = ("the", "be", "to", "of", "and", "that", "have", "with")
-    """The paper's. For other languages than English, name others."""
+    """The default is the paper's list. It fits only English."""
 
     def __post_init__(self) -> None:
         if self.min_words < 1:
@@ -75,7 +76,7 @@ class GopherQuality(Step):
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """Returns the limits, in the order in which they are tried."""
+        """Returns the limits as rules, in the order in which they are applied."""
         return (
             Rule("too_few_words", "gopher_words", "<", self.min_words, _PAPER),
             Rule("too_many_words", "gopher_words", ">", self.max_words, _PAPER),
@@ -90,7 +91,7 @@ class GopherQuality(Step):
         )
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Measures and judges every page."""
+        """Returns the signals and the verdict of every page."""
         texts: list[str] = batch.column("text").to_pylist()
         words = words_of(texts)
         all_words = words.num_words()
@@ -112,7 +113,8 @@ class GopherQuality(Step):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GopherRepetition(Step):
-    """Drops pages of which repeated lines, paragraphs or runs of words are too large a part of the characters."""
+    """Drops pages in which too many lines or paragraphs are repeated, or in which repeated lines, paragraphs or runs of
+    words contain too large a share of the characters."""
 
     NAME: ClassVar[str] = "gopher_repetition"
     CITE: ClassVar[str] = f"{_TABLE}; datatrove `GopherRepetitionFilter`"
@@ -128,15 +130,17 @@ class GopherRepetition(Step):
     )
 
     max_repeated_paragraphs: float = 0.3
-    """Share of the paragraphs that occurred before."""
+    """Largest share of paragraphs that occurred before on the page."""
     max_repeated_paragraph_chars: float = 0.2
+    """Largest share of characters in such paragraphs."""
     max_repeated_lines: float = 0.3
-    """Share of the lines that occurred before."""
+    """Largest share of lines that occurred before on the page."""
     max_repeated_line_chars: float = 0.2
+    """Largest share of characters in such lines."""
     max_top_ngrams: tuple[float, ...] = (0.20, 0.18, 0.16)
-    """Share of the characters in all copies of the most frequent run of 2, 3 and 4 words."""
+    """Largest share of characters in all copies of the most frequent run of 2, 3 and 4 words."""
     max_repeated_ngrams: tuple[float, ...] = (0.15, 0.14, 0.13, 0.12, 0.11, 0.10)
-    """Share of the characters in runs of 5, 6, 7, 8, 9 and 10 words that occurred before."""
+    """Largest share of characters in runs of 5, 6, 7, 8, 9 and 10 words that occurred before on the page."""
 
     def __post_init__(self) -> None:
         if len(self.max_top_ngrams) != len(_TOP_LENGTHS) or len(self.max_repeated_ngrams) != len(_REPEATED_LENGTHS):
@@ -145,7 +149,7 @@ class GopherRepetition(Step):
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """Returns the limits, in the order in which they are tried."""
+        """Returns the limits as rules, in the order in which they are applied."""
         top = zip(_TOP_LENGTHS, self.max_top_ngrams, strict=True)
         repeated = zip(_REPEATED_LENGTHS, self.max_repeated_ngrams, strict=True)
         return (
@@ -161,7 +165,7 @@ class GopherRepetition(Step):
         )
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Measures and judges every page."""
+        """Returns the signals and the verdict of every page."""
         texts: list[str] = batch.column("text").to_pylist()
         chars = np.fromiter(map(len, texts), np.int64, len(texts))
         parts = np.array([_repeated_parts(text) for text in texts], np.int64).reshape(-1, 6)
@@ -176,7 +180,7 @@ class GopherRepetition(Step):
         while runs.length < _REPEATED_LENGTHS[-1]:
             runs.grow()
             if runs.length in _TOP_LENGTHS:
-                top = runs.top_chars()  # a page without so long a run passes, as in datatrove
+                top = runs.top_chars()  # pages with too few words for such a run pass, as in datatrove
                 signals[f"top_{runs.length}_gram"] = share(np.where(np.isnan(top), 0, top), chars)
             else:
                 signals[f"repeated_{runs.length}_grams"] = share(runs.repeated_chars(), chars)
@@ -184,7 +188,7 @@ class GopherRepetition(Step):
 
 
 def _bullets_and_ellipses(text: str) -> tuple[int, int, int]:
-    """Returns the numbers of lines, of those that begin with a bullet, and of those that end in an ellipsis."""
+    """Returns the numbers of lines, of lines that begin with a bullet, and of lines that end with an ellipsis."""
     lines = text.splitlines()
     has_bullets = any(mark in text for mark in _BULLETS)
     has_ellipses = any(mark in text for mark in _ELLIPSES)
@@ -196,7 +200,7 @@ def _bullets_and_ellipses(text: str) -> tuple[int, int, int]:
 
 
 def _repeated_parts(text: str) -> tuple[int, int, int, int, int, int]:
-    """Returns the number, the repeated number and the repeated characters of paragraphs, and of lines."""
+    """Counts paragraphs, repeated paragraphs and the characters in those; then the same for lines."""
     stripped = text.strip()
     if "\n\n" in stripped:
         paragraphs = _PARAGRAPHS.split(stripped)
@@ -212,7 +216,7 @@ def _counts(texts: list[str], *marks: str) -> npt.NDArray[np.int64]:
 
 
 def share(part: npt.ArrayLike, whole: npt.ArrayLike) -> Floats:
-    """Returns the quotients; NaN where there is nothing to divide by.
+    """Returns ``part / whole`` for each document. The result is NaN where ``whole`` is 0.
 
     >>> share([1, 0], [4, 0]).tolist()
     [0.25, nan]
@@ -223,7 +227,7 @@ def share(part: npt.ArrayLike, whole: npt.ArrayLike) -> Floats:
 
 
 def judged(signals: dict[str, Floats], rules: tuple[Rule, ...]) -> Outcome:
-    """Returns the outcome of rules on signals, of which NaN are null."""
+    """Returns the outcome of applying the rules to the signals. NaN becomes null in the signals."""
     columns = {name: pa.array(values, pa.float64(), from_pandas=True) for name, values in signals.items()}
     verdict, detail = first_broken(columns, rules)
     return Outcome(verdict=verdict, detail=detail, signals=columns)

@@ -1,6 +1,6 @@
-"""Counts what a text repeats: lines, paragraphs, and runs of words (n-grams), as a share of its characters.
+"""Counts repeated parts of texts: lines, paragraphs, and runs of words (n-grams), and their characters.
 
-Runs of n words are sought only where there are repeated runs of n - 1 words: no longer one can be repeated elsewhere.
+Repeated runs of n words are searched only where runs of n - 1 words are repeated, because they cannot occur elsewhere.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import numpy as np
 from filters.rule_sets.words import Floats, Ints, Words
 
 _SLOTS_BITS = 22
-"""Slots in which pairs of words are counted to tell those that occur once; a collision costs time alone."""
+"""Number of bits of a slot's number. Pairs of words are counted in slots to find most of those that occur only once.
+Two pairs in one slot cost only time."""
 
 
 def duplicates(parts: Sequence[str]) -> tuple[int, int]:
-    """Returns the number and the characters of the parts that occurred before (datatrove ``find_duplicates``).
+    """Returns how many parts are copies of an earlier part, and their characters (datatrove ``find_duplicates``).
 
     >>> duplicates(["ab", "c", "ab", "ab"])
     (2, 4)
@@ -28,7 +29,7 @@ def duplicates(parts: Sequence[str]) -> tuple[int, int]:
 
 
 class Runs:
-    """The repeated runs of words of documents, of one length after another."""
+    """Finds the repeated runs of words in documents. `grow` moves from runs of n words to runs of n + 1."""
 
     def __init__(self, words: Words) -> None:
         self._words = words
@@ -36,12 +37,12 @@ class Runs:
         self._total_chars = np.concatenate([[0], np.cumsum(words.num_chars, dtype=np.int64)])
         self.length = 1
         self._at: Ints = np.zeros(0, np.int64)
-        """Places of the runs that occur several times in their document, ascending."""
+        """Places at which a run begins that occurs several times in its document, in ascending order."""
         self._group: Ints = np.zeros(0, np.int64)
-        """For each place the number of its group of equal runs."""
+        """For each place, the number of its group of equal runs."""
 
     def grow(self) -> None:
-        """Goes on to runs that are one word longer."""
+        """Finds the repeated runs that are one word longer."""
         self.length += 1
         places, keys = self._pairs() if self.length == 2 else self._longer()
         _, group, counts = np.unique(keys, return_inverse=True, return_counts=True)
@@ -62,7 +63,7 @@ class Runs:
         return at[is_shared], keys[is_shared]
 
     def _longer(self) -> tuple[Ints, Ints]:
-        """Returns the places at which a run and the next one were repeated, and a key for the two together."""
+        """Returns the places at which two neighbouring runs are repeated, and for each a key of the two together."""
         follows = np.flatnonzero(np.diff(self._at) == 1)
         at = self._at[follows]
         is_inside = at + self.length <= self._end_of[at]
@@ -71,14 +72,15 @@ class Runs:
         return at, self._group[follows] * num_groups + self._group[follows + 1]
 
     def _chars(self, at: Ints) -> Ints:
-        """Returns the characters of runs, without spaces."""
+        """Returns the number of characters in the runs at these places, without spaces."""
         chars: Ints = self._total_chars[at + self.length] - self._total_chars[at]
         return chars
 
     def top_chars(self) -> Floats:
-        """Returns the characters, with spaces, of all copies of each document's most frequent run.
+        """Returns the number of characters, with spaces, in all copies of each document's most frequent run.
 
-        Of several as frequent, the first counts (datatrove ``find_top_duplicate``). NaN stands for too few words.
+        If several runs are equally frequent, the first one counts (datatrove ``find_top_duplicate``). The result is NaN
+        for documents with too few words.
         """
         starts = self._words.starts
         top = np.full(len(starts) - 1, np.nan)
@@ -95,9 +97,9 @@ class Runs:
         return top
 
     def repeated_chars(self) -> Ints:
-        """Returns the characters of the runs that occurred before, without overlaps (datatrove ``find_all_duplicate``).
+        """Returns the characters in runs that occurred before, without overlaps (datatrove ``find_all_duplicate``).
 
-        A document is read from its start; after a repeated run, reading goes on behind it.
+        A document is read from its start. After a repeated run, reading continues at the word after the run.
         """
         starts = self._words.starts
         found = np.zeros(len(starts) - 1, np.int64)

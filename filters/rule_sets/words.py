@@ -1,7 +1,7 @@
-"""The words of many documents at once, as numbers: what each word is made of is looked up once and kept.
+"""Splits many documents into words at once, and represents words as numbers. Facts about a word are looked up once.
 
-A run of characters between spaces is split the first time that it is met. A table that has grown beyond a bound is
-begun anew before the next batch, so that memory stays bounded; no result depends on what a table holds.
+A run of characters between spaces is split the first time it occurs, and stored in a table. Before the next batch, a
+table that is too large is replaced by an empty one, which bounds memory. No result depends on the table's contents.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import pyarrow.compute as pc
 from filters.rule_sets.english_words import split
 
 MAX_CHUNKS = 1 << 20
-"""Ours: different runs of characters that a table keeps, about 200 MB."""
+"""Ours: the most different runs of characters in a table, which take about 200 MB."""
 MAX_CHARS = 64 << 20
-"""Ours: the characters of all those runs together."""
+"""Ours: the most characters of all these runs together."""
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
@@ -43,30 +43,32 @@ def _terminal_marks() -> frozenset[str]:
 
 
 TERMINAL_MARKS = _terminal_marks()
-"""Marks at the end of a sentence, in all scripts (datatrove, utils/text.py ``TERMINAL_PUNCTUATION``)."""
+"""Marks that end a sentence, in all scripts (datatrove, utils/text.py ``TERMINAL_PUNCTUATION``)."""
 PUNCTUATION = frozenset(_PUNCTUATION_MARKS) | TERMINAL_MARKS | frozenset(
     chr(c) for first, end in ((0, 9), (11, 13), (13, 32), (127, 160)) for c in range(first, end)
 )  # fmt: skip
-"""Marks of which alone a word is no word (datatrove, utils/text.py ``PUNCTUATION_SET``)."""
+"""Punctuation marks and control characters. A run of only these is not a word (datatrove, utils/text.py
+``PUNCTUATION_SET``)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The words of a batch: those of each document, one document after another."""
+    """Holds the words and marks of a batch, one document after another."""
 
     ids: Ints
-    """Equal words have equal numbers."""
+    """The number of each word. Equal words have equal numbers."""
     starts: Ints
-    """Where each document's words begin in ``ids``; one more entry than documents."""
+    """The index in ``ids`` of each document's first word, then the end of the last document."""
     num_chars: Ints
-    """Characters of each word."""
+    """Number of characters of each word."""
     is_word: npt.NDArray[np.bool_]
-    """False for marks."""
+    """False for words that consist of punctuation marks."""
     has_letter: npt.NDArray[np.bool_]
+    """True for words that contain a letter."""
     table: _Table
 
     def sum_by_document(self, values: npt.NDArray[Any]) -> Ints:
-        """Returns the sums of values by word, by document.
+        """Returns for each document the sum of ``values``, which has one entry per word.
 
         >>> words = words_of(["One two.", "", "Three"])
         >>> words.sum_by_document(words.is_word).tolist()
@@ -77,11 +79,11 @@ class Words:
         return sums
 
     def num_words(self) -> Ints:
-        """Returns the numbers of words and marks, by document."""
+        """Returns the number of words and marks of each document."""
         return np.diff(self.starts)
 
     def num_different(self, wanted: Collection[str]) -> Ints:
-        """Returns how many of the wanted words each document has.
+        """Returns for each document how many of the wanted words it contains.
 
         >>> words_of(["the cat and the dog", "a cat"]).num_different({"the", "and"}).tolist()
         [2, 0]
@@ -98,7 +100,7 @@ class Words:
 
 
 class _Table(dict[str, int]):
-    """The runs of characters that were met, with their words; a mapping of each to its number."""
+    """Maps each run of characters to a number, and stores the words of the run. An unknown run is split and added."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -128,7 +130,7 @@ class _Table(dict[str, int]):
 
     @property
     def is_full(self) -> bool:
-        """True if it is time to begin anew."""
+        """True if the table should be replaced by an empty one."""
         return len(self.first) > MAX_CHUNKS or self.total_chars > MAX_CHARS
 
 
@@ -136,7 +138,7 @@ _tables = threading.local()
 
 
 def words_of(texts: Sequence[str]) -> Words:
-    """Returns the words of documents; of the same documents again, which the next step asks for, the same object.
+    """Returns the words of documents. The last result is cached, because the next step needs the same documents.
 
     >>> words = words_of(["Don't stop.", "Stop"])
     >>> words.num_words().tolist(), words.num_chars.tolist(), words.is_word.tolist()
@@ -156,7 +158,7 @@ def words_of(texts: Sequence[str]) -> Words:
 def _words_of(texts: Sequence[str], table: _Table) -> Words:
     chunks = pc.utf8_split_whitespace(pa.array(texts, pa.string()))
     encoded = chunks.flatten().dictionary_encode()
-    different = encoded.dictionary.to_pylist()  # an empty one, which Arrow finds beside outer spaces, has no words
+    different = encoded.dictionary.to_pylist()  # Arrow yields an empty run at outer spaces; it has no words
     numbers = np.fromiter(map(table.__getitem__, different), np.int64, len(different))[encoded.indices.to_numpy()]
     total = len(numbers)
     counts = _view(table.count, np.int32)[numbers]
@@ -177,5 +179,5 @@ def _words_of(texts: Sequence[str], table: _Table) -> Words:
 
 
 def _view(values: array[int], kind: type[np.generic]) -> npt.NDArray[Any]:
-    """Returns an array of the same memory; it must be gone before ``values`` grows."""
+    """Returns a numpy view of the same memory. It must be deleted before ``values`` grows."""
     return np.frombuffer(values, kind) if len(values) else np.zeros(0, kind)

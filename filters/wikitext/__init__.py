@@ -6,12 +6,12 @@
 - ``article``: the steps that choose wikis and drop pages without prose.
 - ``protected_text``: sets aside text that must not be parsed, such as code and formulas.
 - ``tags``: resolves HTML and extension tags.
-- ``templates``, ``template_rules``: replace templates that show words by these words, and remove all others.
+- ``templates``, ``template_rules``: replace templates by the words that they show, and remove templates without words.
 - ``links``: replaces links by their words; removes pictures and categories.
 - ``line_layout``: lays out headings, lists, emphasis, and the sections at the end.
 - ``cited_urls``: lists the addresses that a page cites.
 - ``wiki_names``: contains the names that differ between Wikipedias.
-- ``template_call``, ``template_spans``, ``template_families``: find templates, their arguments and their names.
+- ``template_call``, ``template_spans``, ``template_families``: find templates, their arguments and what they show.
 - ``measure_rules``, ``number_syntax``: write measures, numbers and dates as each wiki does.
 - ``line_words``, ``variants``: clean the words of one line, and resolve language variants ``-{...}-``.
 - ``section_prose``: recognises sections of prose whose heading usually heads a list of books or notes.

@@ -1,4 +1,4 @@
-"""Contains the steps that keep the articles of the requested wikis, judged by language and by the text that is left."""
+"""Contains two steps: one drops the pages of other wikis, one drops pages that have no prose after the conversion."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WORD = re.compile(r"[^\W\d_]{2,}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WikiLanguages(Step):
-    """Drops the pages of all Wikipedias but the twenty of the paper.
+    """Drops the pages of all Wikipedias except the twenty that the paper names.
 
     Input column: ``_wiki``, the wiki's code (``simple`` is not ``en``).
     """
@@ -38,7 +38,7 @@ class WikiLanguages(Step):
     """Codes of the Wikipedias that are kept."""
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Drops the pages of all other wikis; the detail is the wiki's code."""
+        """Drops the pages of wikis that are not in ``wikis``; the detail is the wiki's code."""
         wiki = batch.column("_wiki").cast(pa.string())
         is_other = pc.invert(pc.fill_null(pc.is_in(wiki, pa.array(self.wikis, pa.string())), False))
         nothing = pa.nulls(batch.num_rows, pa.string())
@@ -61,12 +61,12 @@ class Article(Step):
     REASONS: ClassVar[tuple[str, ...]] = ("empty_article", "disambiguation", "no_prose")
 
     is_disambiguation_dropped: bool = False
-    """Drop disambiguation pages, too. Off by default, because the paper has no such rule."""
+    """True to drop disambiguation pages, too. Off by default, because the paper has no such rule."""
     min_body_words: int = 1
     """Fewest words after the title. Ours: a page with nothing but its title has no content."""
     min_longest_line_words: int = 3
-    """Fewest words in the longest line after the title. Ours: if every line is shorter, the page has only headings and
-    labels; the shortest articles seen are one sentence of three words."""
+    """Fewest words in the longest line after the title. Ours: a page with only shorter lines consists of headings and
+    labels. The shortest articles seen are one sentence of three words."""
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
         """Judges every page by its words after the title."""
@@ -87,7 +87,7 @@ class Article(Step):
         return Outcome(verdict=verdict, detail=detail, signals=signals)
 
     def rules(self) -> tuple[Rule, ...]:
-        """Returns the limits in the order in which they decide."""
+        """Returns the limits as rules, in the order in which they are tested."""
         disambiguation = Rule("disambiguation", "is_disambiguation", ">", 0, "ours; off by default")
         return (
             Rule("empty_article", "body_words", "<", self.min_body_words, "ours"),

@@ -7,7 +7,7 @@ import re
 from filters.wikitext.protected_text import decode_entities
 
 MAX_URL_CHARS = 2048
-"""Longest URL in characters. Ours: longer ones belong to trackers and searches."""
+"""Longest URL in characters. Ours: longer URLs belong to trackers and searches."""
 
 _I = re.IGNORECASE
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
@@ -24,10 +24,10 @@ _HOST = re.compile(r"^https?://[^/?#\s.]+\.[^/?#\s]+", _I)
 
 
 def cited_urls(wikitext: str) -> list[str]:
-    """Returns every URL outside the wikis that the page names, each once, in order of appearance.
+    """Returns the URLs in a page, without those of wikis, each once, in order of appearance.
 
-    URLs are found in references, templates and links. A copy in an archive counts as its original. Comments and
-    ``<nowiki>`` are skipped. (RedPajama's ``extract_urls.py`` reads only lines with a bare ``<ref>``, so it misses
+    URLs are found in references, templates and links. For a copy in an archive, the original URL is returned. Comments
+    and ``<nowiki>`` are skipped. (RedPajama's ``extract_urls.py`` reads only lines with a bare ``<ref>``, so it misses
     references with a name.)
 
     >>> cited_urls("a<ref name=x>{{cite web|url=http://a.org/b|archive-url=https://web.archive.org/web/2015/http://a.org/b}}</ref>")

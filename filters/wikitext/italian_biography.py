@@ -1,4 +1,4 @@
-"""Writes the first sentence of biographies on the Italian wiki, which a template generates there."""
+"""Writes the first sentence of biographies on the Italian Wikipedia, which the template ``{{Bio}}`` shows there."""
 
 from __future__ import annotations
 

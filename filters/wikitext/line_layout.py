@@ -1,4 +1,8 @@
-"""Lays out the lines of a page: headings, lists, code, sections of apparatus, and lead-ins of removed blocks."""
+"""Lays out the lines of a page (headings, lists, code), and removes sections of apparatus and lead-ins.
+
+Sections of apparatus are sections of references or external links. A lead-in is a line that announces a table or list;
+it is removed if what it announces was removed.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +19,10 @@ _HEADLESS_ITEM = re.compile(r"[,;:.)]|[–—]\s")
 _HEADLESS = ",;:.)–—"
 _LETTER = re.compile(r"[^\W\d_]")
 _LAST_SENTENCE = re.compile(r"(?:[^\W\d_]{3,}|[0-9]{4}|[)\]\"”»])[.!?][\"”»)\]]*\s+(?=[^\s\W_a-zа-я]|[«„“\"'(])")
-"""Matches the end of the previous sentence. A point after a shorter word may belong to an abbreviation."""
+"""Matches the end of the sentence before a lead-in. A full stop after a shorter word can belong to an abbreviation."""
 _MAX_SENTENCE_CHARS = 2000
 _MAX_LEAD_IN_CHARS = 200
-"""Longest lead-in. Ours: a longer sentence says more than what it announces, so it stays."""
+"""Longest lead-in. Ours: a longer sentence does more than announce, so it stays."""
 _MAX_LIST_DEPTH = 10
 _MAX_HEADING_LEVEL = 6
 _LIST_MARKS = "*#:;"
@@ -32,7 +36,8 @@ def lay_out(text: str, apparatus_headings: frozenset[str], rules: TextRules) -> 
     Headings get blank lines around them, and are removed if nothing follows them. Sections of apparatus (references,
     external links) are removed whole. List items keep a dash or a number, code keeps its indentation, and one blank
     line separates paragraphs. A line that ends with a colon is removed if everything that it announces was removed
-    ("The members are:" before a table). A section of prose stays whatever its heading is (a country's "Literature").
+    ("The members are:" before a table). A section of prose stays even if its heading usually names apparatus
+    ("Literature" in an article about a country).
     """
     if "__" in text:
         text = _MAGIC.sub(lambda match: "" if match[1].isupper() else match[0], text)
@@ -70,7 +75,7 @@ class _LeadIn:
     """A line that ends with a colon. It is removed if nothing that it announces is written."""
 
     num_lines: int
-    """Number of output lines before the headings that were written with this line."""
+    """Number of output lines before this lead-in and the headings that were written with it."""
     headings: list[tuple[int, str]]
 
 
@@ -82,7 +87,7 @@ class _Layout:
     pending: list[tuple[int, str]] = field(default_factory=list)
     """Levels and words of headings that are not written yet, because nothing follows them so far."""
     numbers: dict[str, int] = field(default_factory=dict)
-    """The last number of each open numbered list, by the list marks."""
+    """The last number of each open numbered list. The key is the list's marks, such as ``*#``."""
     apparatus_level: int = 0
     level: int = 0
     preformatted_end: int = 0
@@ -104,7 +109,7 @@ class _Layout:
 
         Args:
             line: the line.
-            is_prose: True for a heading whose section is prose, whatever the heading is.
+            is_prose: True for a heading whose section is prose, even if the heading names apparatus.
         """
         if REMOVED_BLOCK in line:
             self.is_block_removed = True
@@ -143,7 +148,7 @@ class _Layout:
     def find_preformatted(self, lines: list[str], start: int) -> None:
         """Finds the end of the preformatted text at ``start``: consecutive lines that begin with a space.
 
-        A single such line is a typing error and no preformatted text. A block of list items is a list.
+        A single line of this form is a typing error and no preformatted text. A block of list items is a list.
         """
         end = start
         while end < len(lines) and lines[end][:1] == " " and lines[end].strip():
@@ -227,7 +232,7 @@ class _Layout:
             self.lead_in = _LeadIn(num_lines, headings)
 
     def _heading(self, line: str) -> tuple[int, str] | None:
-        """Returns level and words of ``== words ==``, or None. Of unequal signs the fewer count, as in MediaWiki."""
+        """Returns level and words of ``== words ==``, or None. If the sides differ, the shorter one is the level."""
         line = line.rstrip(BREAK + " ")
         inner = line.strip("=")
         if not inner.strip():
@@ -265,7 +270,7 @@ class _Layout:
         return f"{indent}{numbers[key]}. {words}"
 
     def _pieces(self, words: str) -> str:
-        """Returns the words of an item or term. Line breaks inside them stay."""
+        """Returns the words of a list item or term. Line breaks inside the words stay."""
         pieces = (plain(piece, self.rules) for piece in words.split(BREAK))
         return "\n".join(piece for piece in pieces if piece)
 

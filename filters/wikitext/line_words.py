@@ -10,7 +10,7 @@ from filters.wikitext.protected_text import HELD_OPEN
 
 _QUOTES = re.compile(r"('{2,})")
 MAX_EMPTY_CHARS = 200
-"""Longer lines are never empty (ours)."""
+"""Lines of at least this many characters never count as empty (ours)."""
 _ONLY_LINK = re.compile(r"(?:- |\d+\. )?(?:https?://|www\.)\S+\.?")
 _ONLY_SIGNS = re.compile(r"[\W_]*")
 _EMPTY_BRACKETS = re.compile(r"(?<!\w)\([\s,;:/–—-]{0,20}\)|(?<=\w)\([\s,;:/–—-]{1,20}\)")
@@ -28,7 +28,7 @@ class TextRules:
     """Punctuation rules that differ between languages."""
 
     is_semicolon_spaced: bool = False
-    """True for French, which writes a space before ``;``. Elsewhere it is the trace of a removed template."""
+    """True for French, which writes a space before ``;``. In other languages a removed template has left the space."""
 
 
 def plain(line: str, rules: TextRules) -> str:
@@ -81,7 +81,7 @@ def _tidy_brackets(line: str) -> str:
 
 
 def without_quotes(line: str) -> str:
-    """Removes ``''`` and ``'''``. Apostrophes next to them stay, as MediaWiki's own rule has it (``doQuotes``).
+    """Removes ``''`` and ``'''``. Apostrophes next to these stay, by the same rule as in MediaWiki (``doQuotes``).
 
     >>> without_quotes("l'''Équipe'' de '''France'''"), without_quotes("''a'' '''''b'''''")
     ("l'Équipe de France", 'a b')

@@ -7,7 +7,7 @@ import re
 from filters.wikitext.wiki_names import WikiNames
 
 _MAX_OPEN = 40
-"""Maximum depth of links inside each other. Ours: a page with more is broken, and the further brackets are removed."""
+"""Maximum depth of links inside each other. Ours: a page with deeper links is broken; their brackets are removed."""
 _PLAIN = re.compile(r"\[\[(?![^|\]\[\n:]*+:)(?:[^\[\]|\n]++\|)?([^\[\]|\n]++)\]\]")
 _BRACKETS = re.compile(r"\[\[|\]\]")
 _FILE_NAME = re.compile(r"\.(?:jpe?g|png|svg|gif|tiff?|web[mp]|og[gva]|pdf|djvu|mid|flac|wav|mp3|xcf)$", re.IGNORECASE)
@@ -50,7 +50,7 @@ _PROJECTS = frozenset(
 
 
 def resolve_links(text: str, syntax: WikiNames) -> str:
-    """Replaces every ``[[...]]`` by the words that it shows, nested ones first. Removes brackets without a pair.
+    """Replaces every ``[[...]]`` by the words that it shows, innermost links first. Removes brackets without a pair.
 
     >>> from filters.wikitext.wiki_names import syntax
     >>> resolve_links("[[Pear|pears]] and [[apple]]s[[File:A.jpg|thumb|A [[b]]]][[Category:C]]", syntax("en"))

@@ -198,7 +198,7 @@ def _money(call: TemplateCall) -> str:
 
 
 def date_words(parts: list[str], language: str, *, is_day_first: bool = False) -> str:
-    """Returns a date in the language's form. ``parts`` are year, month and day; day and month may be missing.
+    """Returns a date in the language's form. ``parts`` are year, month and day; day and month can be missing.
 
     >>> date_words(["2007", "10", "5"], "de"), date_words(["2007", "10"], "en"), date_words(["2007", "10", "5"], "en")
     ('5. Oktober 2007', 'October 2007', 'October 5, 2007')
@@ -219,7 +219,7 @@ def date_words(parts: list[str], language: str, *, is_day_first: bool = False) -
 
 
 def _date(call: TemplateCall) -> str:
-    """Returns the date of ``{{start date|2007|10|5}}``. The day, or the day and the month, may be missing."""
+    """Returns the date of ``{{start date|2007|10|5}}``. The day, or the day and the month, can be missing."""
     words = [word for word in call.positional[:3] if word]
     if len(words) == 1 and re.fullmatch(r"[0-9]{4}-[0-9]{1,2}(?:-[0-9]{1,2})?", words[0]):
         words = words[0].split("-")
@@ -233,7 +233,7 @@ def _date(call: TemplateCall) -> str:
 def _date_text(call: TemplateCall) -> str:
     """Returns a date: ``{{date|11|novembre|1866|en linguistique}}`` shows "11 novembre 1866".
 
-    The month may also be a number.
+    The month can also be a number.
     """
     words = [word for word in call.positional if word][:3]
     if words and all(_DATE_NUMBER.fullmatch(word) for word in words):
@@ -246,7 +246,7 @@ def _date_text(call: TemplateCall) -> str:
 def _old_style_date(call: TemplateCall) -> str:
     """Returns a date with its old form: ``{{OldStyleDate|7 April|1870|26 March}}``: "7 April [O.S. 26 March] 1870".
 
-    Wikis other than the English one show the old date first.
+    All wikis except the English wiki show the old date first.
     """
     new, year, old = call.get(1), call.get(2), call.get(3)
     if not old:

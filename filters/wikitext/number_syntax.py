@@ -1,6 +1,6 @@
 """Reads and writes numbers as each wiki does: its decimal sign, and its separator of thousands.
 
-A number whose syntax is not certain is returned as the author wrote it. It must never come out larger or smaller.
+A number with two possible readings is returned as the author wrote it, so that its value never changes.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import re
 _POINT_LANGUAGES = frozenset({"en"})
 """Languages (of the twenty) that write 1,234.5. All others write a decimal comma."""
 _THOUSANDS = dict.fromkeys(("ca", "da", "de", "hr", "nl", "ro", "sl", "sr"), ".") | {"en": ","}
-"""Separator between groups of three digits; a space elsewhere (MediaWiki's ``$separatorTransformTable``)."""
+"""Separator between groups of three digits. Wikis not listed use a space (MediaWiki's ``$separatorTransformTable``)."""
 _MIN_DIGITS_TO_GROUP = dict.fromkeys(("bg", "es", "pl", "pt"), 5)
-"""Fewest digits that a wiki groups, 4 elsewhere (MediaWiki's ``$minimumGroupingDigits``). Spanish writes 1234."""
+"""Fewest digits of a number that is grouped: Spanish writes 1234. Wikis not listed group numbers from 4 digits
+(MediaWiki's ``$minimumGroupingDigits``)."""
 _PLAIN = re.compile(r"([-−+±~]?)([0-9]{1,40})(?:([.,])([0-9]{1,40}))?")
 _GROUPED = re.compile(r"([-−+±~]?)([0-9]{1,3})(?:([ .,'’])[0-9]{3}(?:\3[0-9]{3}){0,12})(?:([.,])([0-9]{1,40}))?")
 _MIXED = re.compile(r"([-−+]?[0-9]{1,9})[+ ]([0-9]{1,4})\s?[/⁄]{1,2}\s?([0-9]{1,4})")
@@ -62,8 +63,8 @@ def _grouped(digits: str, language: str) -> str:
 def local_number(number: str, language: str) -> str:
     """Converts a number that an editor typed into a template to the form of the wiki's language.
 
-    Editors use the wiki's own separators or the English ones. In a wiki with a decimal comma, a point or comma before
-    three digits can mean either, so such a number is returned unchanged.
+    Editors use the wiki's own separators or the English separators. In a wiki with a decimal comma, a point or comma
+    before three digits can be a decimal sign or a separator, so such a number is returned unchanged.
 
     >>> local_number("5,5", "fr"), local_number("5.5", "fr"), local_number("1.234", "de"), local_number("1,234", "en")
     ('5,5', '5,5', '1.234', '1,234')

@@ -35,7 +35,7 @@ from filters.wikitext.wiki_names import WikiNames, syntax
 
 _TEMPLATE_OPENING = re.compile(r"\{\{\s*+([^|{}\[\]<>\n]{1,60})")
 MAX_UNKNOWN_NAMES = 20
-"""Names of unknown templates that are stored per page (ours)."""
+"""Maximum number of names of unknown templates that are stored per page (ours)."""
 _SPACED_SEMICOLON = TextRules(is_semicolon_spaced=True)
 _UNSPACED = TextRules()
 
@@ -43,7 +43,7 @@ _UNSPACED = TextRules()
 def wikitext_to_text(
     wikitext: str, *, names: WikiNames, title: str = "", unknown: UnknownTemplates | None = None
 ) -> str:
-    """Returns the article's words without its markup. The title is not added; it only replaces ``{{PAGENAME}}``.
+    """Returns the article's words without its markup. ``title`` only replaces ``{{PAGENAME}}``; it is not added.
 
     Keeps paragraphs, headings, lists, the words of links, formulas and code. Removes pictures with their captions,
     tables, references, comments, categories, templates without words, headings without text, and the apparatus at the
@@ -74,7 +74,7 @@ def is_disambiguation(wikitext: str, names: WikiNames) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wikitext(Step):
-    """Converts a page's wikitext to text, after the title and a blank line. Drops pages longer than any wiki stores.
+    """Converts a page's wikitext to text: title, blank line, article. Drops pages longer than MediaWiki can store.
 
     Input columns: ``text`` (wikitext), ``title``, ``language``; ``_namespaces`` if the reader knows them.
     """
@@ -90,14 +90,16 @@ class Wikitext(Step):
     CITE: ClassVar[str] = "MediaWiki's $wgMaxArticleSize"
 
     max_wikitext_chars: int = 2_097_152
-    """Longest wikitext in characters. MediaWiki's own limit is 2,048 kB ($wgMaxArticleSize), which no page exceeds in
-    characters. The work is linear: the worst input known (a page of ``{{}}``) takes under two seconds per million."""
+    """Longest wikitext in characters. MediaWiki's limit is 2,048 kB ($wgMaxArticleSize), so no real page has more
+    characters. The time is linear: the worst known input (a page of ``{{}}``) takes under 2 s per million characters.
+    """
     is_citing: bool = False
-    """Fill the column ``cited_urls`` with the URLs that each page cites (:mod:`filters.wikitext.cited_urls`). They are
-    fetched to train the classifier of references. Takes half as long as the conversion. Null otherwise."""
+    """True to fill the column ``cited_urls`` with the URLs that each page cites (:mod:`filters.wikitext.cited_urls`).
+    The classifier of references is trained on the pages at these URLs. Takes half as long as the conversion. If False,
+    the column is null."""
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Converts every page. Drops pages longer than any wiki stores, without reading them."""
+        """Converts every page. Drops pages over ``max_wikitext_chars`` without converting them."""
         pages = [
             self._convert(*page)
             for page in zip(
@@ -148,7 +150,7 @@ class _Page:
 
     text: str
     num_chars: int
-    """Length of the wikitext."""
+    """Number of characters of the wikitext."""
     is_disambiguation: bool = False
     unknown: list[str] = field(default_factory=list)
     """Names of the unknown templates inside sentences, the most frequent first."""

@@ -1,6 +1,7 @@
 """Sets aside the parts of a page that the wikitext parser must not read, and cleans the page's characters.
 
-Control characters mark the places. A page cannot contain them: XML forbids them, and they are removed first.
+A control character marks the position of each part. A page cannot contain such characters: XML forbids them, and they
+are removed first.
 """
 
 from __future__ import annotations
@@ -9,14 +10,13 @@ import re
 from html.entities import html5
 
 HELD_OPEN, HELD_CLOSE = "\x02", "\x03"
-"""Marks around the number of a text that is set aside."""
+"""Marks around the number of a text that was set aside."""
 PIPE, EQUALS = "\x04", "\x05"
-"""Marks for a ``|`` or ``=`` of the text itself (``{{!}}``), which must not separate a template's arguments."""
+"""Marks for a ``|`` or ``=`` that belongs to the words (``{{!}}``) and must not separate a template's arguments."""
 REMOVED_BLOCK = "\x06"
-"""Mark for a removed table, drawing or template with lines of its own. A line that announces it is removed too."""
+"""Mark for a removed table, drawing or template on lines of its own. A line that announces it is also removed."""
 BREAK = "\x07"
-"""Mark for a line break inside a source line (``<br>``). The start of the line decides whether it is an item, a heading
-or a row."""
+"""Mark for a line break (``<br>``) inside a source line, which stays one list item, heading or table row."""
 
 _CONTROL = bytes(code for code in (*range(0x20), 0x7F) if chr(code) not in "\t\n\r")
 _NO_WIDTH = ("\u00ad", "\u200b", "\u200e", "\u200f", "\u2060", "\ufeff", "\ufffe", "\uffff")
@@ -54,7 +54,7 @@ class Held:
 def unescape_references(text: str) -> str:
     """Unescapes the text of pages that were escaped twice, where ``&lt;ref&gt;...&lt;/ref&gt;`` is a reference.
 
-    Ours: MediaWiki would show the word "<ref>", which no article that we have seen intends.
+    Ours: MediaWiki would show the word "<ref>", which was not intended in any article that we have seen.
     """
     if "&lt;/ref" not in text:
         return text
@@ -76,7 +76,7 @@ def remove_control(text: str) -> str:
 
 
 def remove_marks(text: str) -> str:
-    """Replaces the marks that are left by the characters that they represent."""
+    """Replaces the remaining marks by the characters that they represent."""
     for mark, character in _STRAY_MARKS.items():
         if mark in text:
             text = text.replace(mark, character)
@@ -105,7 +105,7 @@ def _without_pairs(match: re.Match[str]) -> str:
 
 
 def plain_spaces(text: str) -> str:
-    """Replaces non-breaking and narrow spaces by plain ones."""
+    """Replaces non-breaking and narrow spaces by plain spaces."""
     for space in _SPACES:
         if space in text:
             text = text.replace(space, " ")

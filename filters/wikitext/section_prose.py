@@ -1,4 +1,4 @@
-"""Tells sections of prose from lists of notes and books. Both may have the same heading ("Literature", "Sources")."""
+"""Distinguishes sections of prose from lists of notes and books, which can have the same heading ("Literature")."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _LIST_MARKS = "*#:;|!{"
 _MIN_PARAGRAPH_CHARS = 200
 _MIN_SENTENCES = 2
 _MAX_LINES = 400
-"""Lines of a section that are examined. Keeps the time linear on pages with many such headings."""
+"""Number of lines of a section that are examined. Keeps the time linear on pages with many such headings."""
 
 
 def is_prose(lines: Sequence[str], start: int) -> bool:
     """Returns True if most of the section that begins at line ``start`` is prose, up to the next heading.
 
     Prose is a paragraph of at least two sentences and 200 characters that is no item and does not begin like a note.
-    Ours: on 1,500 pages of 24 wikis this keeps a country's "Literature" and takes no list for prose.
+    Ours: on 1,500 pages of 24 wikis this keeps sections such as a country's "Literature", and keeps no list.
 
     >>> paragraph = "The oldest works are songs of the coast. They were written down by monks around 1200. " * 3
     >>> is_prose([paragraph, "", "== Next =="], 0), is_prose(["* Smith, J. (1990). Songs. Oxford."] * 9, 0)

@@ -1,4 +1,4 @@
-"""Defines the arguments of one use of a template."""
+"""Contains the class for the arguments of one use of a template."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looks up what a template shows by its name: first in the table of its wiki, then in families of names.
+"""Looks up by a template's name how to write it as text: first in the table of its wiki, then in families of names.
 
 A family is a pattern for names that are too many for a table, such as a template for each language or each century.
 """
@@ -32,11 +32,11 @@ _MAX_CACHED_NAMES = 20_000
 
 @functools.lru_cache(maxsize=64)
 def rendering_finder(names: WikiNames) -> Callable[[str], Rendering | None]:
-    """Returns the function that looks up what a template of one wiki shows, by the template's name as written.
+    """Returns a function that looks up how to write a template of one wiki as text, by the template's name.
 
     The function returns patterns or the name of a rule. It returns an empty tuple if the template shows nothing, and
-    None if the template is unknown. Names may differ in capitals after the first letter: German ``{{RuS}}`` shows
-    Russian words, ``{{RUS}}`` a country. So a name is looked up as it is written first, then in lower case.
+    None if the template is unknown. Two names can differ only in capitals after the first letter: German ``{{RuS}}``
+    shows Russian words, ``{{RUS}}`` a country. So a name is looked up first as it is written, then in lower case.
 
     >>> from filters.wikitext.wiki_names import syntax
     >>> find = rendering_finder(syntax("de"))

@@ -1,7 +1,7 @@
 """Contains rules for templates that no pattern can express: languages, pronunciations, links, countries, centuries.
 
 Each rule is a pure function of a call's arguments and the wiki's language. ``templates.yaml`` names it as ``fn:NAME``.
-Arguments that a rule cannot read are returned as plain words or left out. No rule raises an error, whatever a page has.
+Arguments that a rule cannot read are returned as plain words or left out. No rule raises an error on any page.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FRENCH_ENDING = re.compile(r"er|re|e|ᵉ|ème")
 
 
 def _words_in_language(call: TemplateCall) -> str:
-    """Returns words in a language: ``{{lang|de|Haus}}`` shows "Haus". The language code may be missing."""
+    """Returns words in a language: ``{{lang|de|Haus}}`` shows "Haus". The language code can be missing."""
     text = call.first_named("text", "текст", "texte", "texto", "testo", "tekst")
     if text:
         return text
@@ -32,12 +32,12 @@ def _words_in_language(call: TemplateCall) -> str:
 
 
 def _language_and_words(call: TemplateCall) -> str:
-    """Returns the words of ``{{langx|ru|Москва|Moskva}}``, which shows the same as ``{{lang-ru|Москва|Moskva}}``."""
+    """Returns the words of ``{{langx|ru|Москва|Moskva}}``, a newer form of ``{{lang-ru|Москва|Moskva}}``."""
     return _language_words(TemplateCall(call.positional[1:], call.named, call.language))
 
 
 def _language_words(call: TemplateCall) -> str:
-    """Returns the words of ``{{lang-ru|Москва|Moskva|lit=Moscow}}``; in English with transliteration and meaning."""
+    """Returns the words of ``{{lang-ru|Москва|Moskva|lit=Moscow}}``. English adds transliteration and meaning."""
     if not call.get(1):
         return _named_words(call)
     if call.language in ("ru", "uk"):
@@ -147,7 +147,7 @@ def _list(call: TemplateCall) -> str:
 def _coordinates(call: TemplateCall) -> str:
     """Returns coordinates: ``{{coord|33|6|39|N|117|9|13|W}}`` shows "33°6′39″N 117°9′13″W".
 
-    Returns nothing if the page shows them only beside its title.
+    Returns an empty string if the page shows the coordinates only beside its title.
     """
     where = call.named.get("display", "inline")
     if "inline" not in where and where not in ("", "i", "it", "ti"):
@@ -184,7 +184,7 @@ def _country_if_named(call: TemplateCall) -> str:
 
 
 def _team(call: TemplateCall) -> str:
-    """Returns the country of a national team: ``{{Naz|CA|ITA}}`` shows the name of Italy."""
+    """Returns the country of a national team: ``{{Naz|CA|ITA}}`` shows "Italia"."""
     code = next((word for word in call.positional if _COUNTRY_CODE.fullmatch(word)), "")
     return country_name(code, call.language) if code else ""
 

@@ -13,7 +13,7 @@ _MAX_INDENT_CHARS = 16
 _MAX_BRACES = 3
 _UNCLOSED_TABLE = re.compile(r"\n[ \t]*\n(?![ \t]*[|!{])|\n=")
 _TABLE = 0
-"""The brace count that stands for a table in :class:`_OpenMarks`."""
+"""The entry for a table in :attr:`_OpenMarks.counts`, which otherwise contains numbers of braces."""
 
 
 @dataclass(slots=True)
@@ -31,9 +31,9 @@ def find_spans(text: str) -> list[Span]:
     """Returns all templates, parameters and tables in the order in which they open.
 
     Runs of braces are paired as in MediaWiki's preprocessor. A closing run closes three or two braces of the nearest
-    open run, and its remaining braces close the run around that one. A closing mark discards marks of the other kind
-    that were opened after its own. Templates that are never closed are left out. Tables that are never closed end
-    before the next paragraph or heading.
+    open run, and its remaining braces close the run around that one. A mark that closes a table discards templates that
+    were opened inside the table, and the other way round. Templates that are never closed are left out. Tables that are
+    never closed end before the next paragraph or heading.
     """
     marks = _OpenMarks([], [], 0, [])
     starts, counts, found = marks.starts, marks.counts, marks.found
@@ -67,7 +67,7 @@ def find_spans(text: str) -> list[Span]:
 
 @dataclass(slots=True)
 class _OpenMarks:
-    """The marks that are open. One run of braces can open several templates."""
+    """The opening marks that are not closed yet. One run of braces can open several templates."""
 
     starts: list[int]
     counts: list[int]
@@ -99,7 +99,7 @@ class _OpenMarks:
         self.found.append(Span(self.starts.pop(), end, True))
 
     def close_tables_before_prose(self, text: str) -> None:
-        """Adds the tables that no mark closes. They end before the next paragraph or heading."""
+        """Closes all tables that no mark closes, before the next paragraph or heading."""
         table_end = -1
         for start, count in zip(self.starts, self.counts, strict=True):
             if count != _TABLE:
@@ -117,14 +117,14 @@ def _end_of_run(text: str, position: int) -> int:
 
 
 def _opens_line(text: str, position: int) -> bool:
-    """Returns True if ``position`` is at the beginning of a line, which may be indented like a list item."""
+    """Returns True if only indentation or list marks are before ``position`` on its line."""
     before = text[max(0, position - _MAX_INDENT_CHARS) : position]
     line_start = before.rfind("\n") + 1
     return (line_start > 0 or position <= _MAX_INDENT_CHARS) and not before[line_start:].strip(" \t:*#")
 
 
 def _ordered(found: list[Span]) -> list[Span]:
-    """Sorts the spans, shortens those that reach beyond the span around them, and sets ``next_outside``."""
+    """Sorts the spans, shortens spans that end after the span around them, and sets ``next_outside``."""
     found.sort(key=attrgetter("start"))
     open_spans: list[Span] = []
     for index, span in enumerate(found):

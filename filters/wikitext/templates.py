@@ -16,8 +16,8 @@ from filters.wikitext.template_spans import Span, find_spans
 from filters.wikitext.wiki_names import Rendering, WikiNames, is_country
 
 MAX_DEPTH = 40
-"""Templates are resolved up to this depth inside each other, and removed below it. MediaWiki's own limit
-($wgMaxTemplateDepth) was 40 until 1.34."""
+"""Maximum depth of templates inside each other. Deeper templates are removed. MediaWiki's own limit
+($wgMaxTemplateDepth) was 40 until version 1.34."""
 _MAX_ARGUMENTS = 2000
 _NAME = re.compile(r"\s*+([^|{}\[\]<>\n\x02-\x07]*+)")
 _NO_ARGUMENT_NAME = re.compile(r"[\[\]{}<>\n\"']")
@@ -27,7 +27,7 @@ _LINE_REST = re.compile(r"[^\n]*")
 _PREFIXES = ("template:", "subst:", "safesubst:", "msg:")
 _FUNCTION = re.compile(r"(formatnum|lcfirst|ucfirst|lc|uc|padleft|padright):", re.IGNORECASE)
 _MAX_SENTENCE_CHARS = 200
-"""Characters examined on both sides of a template in its line. Keeps the work linear."""
+"""Number of characters examined on each side of a template in its line. Keeps the time linear."""
 _MIN_SENTENCE_WORDS = 3
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _CYRILLIC_WIKIS = frozenset({"bg", "ru", "sr", "uk"})
@@ -37,7 +37,7 @@ _BEFORE_WORD = re.compile(r"[^\W_]?[ (\[„“«‚‘]|[,;:] | ?[(\[„“«‚
 _AFTER_WORD = " ,;:.)!?\"'“”»’"
 _NO_WORDS = re.compile(r"[/#]|www\.|[a-z]=|\.(?:svg|png|jpe?g|gif|ogg)\b", re.IGNORECASE)
 _CODE = re.compile(r"[A-Z]{2,3}|[a-z]{2,3}|Q[0-9]+")
-"""Matches codes of countries, languages and Wikidata. Templates take them to show a flag or a link."""
+"""Matches codes of countries, languages and Wikidata items. A template with such an argument shows a flag or a link."""
 
 
 @dataclass(slots=True)
@@ -81,7 +81,7 @@ class _Renderer:
     find: Callable[[str], Rendering | None]
 
     def render(self, start: int, end: int, index: int, depth: int) -> str:
-        """Returns the text from ``start`` to ``end`` with its templates resolved. ``index`` is its first span."""
+        """Returns the text from ``start`` to ``end`` with its templates resolved, from span number ``index`` on."""
         out: list[str] = []
         position = start
         spans, text = self.spans, self.text
@@ -134,7 +134,7 @@ class _Renderer:
         return _protect(_FUNCTIONS[name](call))
 
     def _is_in_sentence(self, span: Span) -> bool:
-        """Returns True if the template's line has words besides it, and is no table row and no argument."""
+        """Returns True if there are words around the template on its line, and the line is no table row or argument."""
         text = self.text
         before = text[max(0, span.start - _MAX_SENTENCE_CHARS) : span.start].rpartition("\n")[2]
         after = text[span.end : span.end + _MAX_SENTENCE_CHARS].partition("\n")[0]
@@ -143,7 +143,7 @@ class _Renderer:
         return len(_WORD.findall(before)) + len(_WORD.findall(after)) >= _MIN_SENTENCE_WORDS
 
     def _is_set_apart(self, span: Span) -> bool:
-        """Returns True if the template is where a word would be: after a blank or opening sign, and before text.
+        """Returns True if the template has the position of a word: after a blank or opening sign, and before text.
 
         Notes and requests for sources, by contrast, directly follow a word or a full stop.
         """
@@ -163,9 +163,9 @@ def _without_prefix(name: str) -> str:
 def _guess(name: str, call: TemplateCall, *, is_set_apart: bool) -> str:
     """Returns the words of an unknown template if its arguments make them certain, else an empty string.
 
-    Ours. There are four such cases: a language code and one text; one text in a script that the wiki's language does
-    not use; a single argument of a template that is placed like a word of its sentence; a template named after a
-    country.
+    The rule is ours. There are four such cases: a language code and one text; one text in a script that the wiki's
+    language does not use; the only argument of a template that has the position of a word in its sentence; a template
+    that is named after a country.
     """
     words = [word for word in call.positional if word]
     if not words and not call.named:
@@ -236,7 +236,7 @@ def _field(name: str, call: TemplateCall, title: str) -> str:
 
 
 def _protect(text: str) -> str:
-    """Replaces ``|`` and ``=`` in words by marks, so that they do not separate arguments of an enclosing template."""
+    """Replaces ``|`` and ``=`` in words by marks, so that these do not separate arguments of an enclosing template."""
     if "|" in text:
         text = text.replace("|", PIPE)
     return text.replace("=", EQUALS) if "=" in text else text

@@ -1,4 +1,5 @@
-"""Resolves language variants ``-{...}-``. Wikis with two scripts use them to mark text that is not converted."""
+"""Resolves language variants ``-{...}-``. In wikis with two scripts they mark text that is not converted, or that
+differs by script."""
 
 from __future__ import annotations
 
@@ -10,12 +11,12 @@ _FLAG = re.compile(r"\s*([A-Z+-](?:\s*;\s*[A-Z+-])*)\s*")
 _CODES = re.compile(r"\s*[a-z]{2,3}(?:-[a-z]{2,8})*(?:\s*;\s*[a-z]{2,3}(?:-[a-z]{2,8})*)*\s*")
 _WRITING = re.compile(r"\s*[a-z]{2,3}(?:-[a-z]{2,8})*\s*:(.*)", re.DOTALL)
 _HIDDEN = frozenset("HT-")
-"""Flags of rules that show nothing: a rule for the whole page, for its title, or the end of a rule."""
+"""Flags of variants that show nothing: a rule for the whole page, a rule for its title, or the end of a rule."""
 _MAX_NESTED = 10
 
 
 def resolve_variants(text: str, language: str) -> str:
-    """Replaces ``-{...}-`` by the text that a reader of the first script sees. Removes marks without a pair.
+    """Replaces ``-{...}-`` by its text, or by the first of its texts in two scripts. Removes marks without a pair.
 
     >>> resolve_variants("a -{R|Windows}- -{sr-ec: б; sr-el: b}- c-{H|sr-ec:x;sr-el:y}- -{d\\ne}-", "sr")
     'a Windows б c d\\ne'

@@ -1,6 +1,6 @@
 """Contains the names that differ between Wikipedias: namespaces, templates, apparatus headings, months, countries.
 
-The tables are data files in ``filters/data/wikipedia``. A dump's own ``siteinfo`` adds its namespaces.
+The tables are data files in ``filters/data/wikipedia``. The ``siteinfo`` of a dump adds the namespaces of its wiki.
 """
 
 from __future__ import annotations
@@ -17,23 +17,24 @@ import yaml
 _DATA = Path(__file__).parents[1] / "data" / "wikipedia"
 
 MEDIA, FILE, CATEGORY = -2, 6, 14
-"""MediaWiki's numbers of the namespaces that are needed."""
+"""MediaWiki's numbers of the namespaces whose links show no words of the article."""
 
 Pattern = tuple[str, ...]
-"""What a template shows: literal, field, literal, field, ..., literal."""
+"""A template's words, with fields for its arguments: literal, field, literal, field, ..., literal."""
 Rendering = str | tuple[Pattern, ...]
-"""The name of a rule of ``template_rules``, or patterns. The first pattern whose fields are all given is used."""
+"""How a template is written as text: the name of a rule of ``template_rules``, or patterns. The first pattern whose
+fields are all given as arguments is used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class WikiNames:
-    """One wiki's names, in lower case and with spaces for underscores. :func:`syntax` caches these objects."""
+    """One wiki's names, in lower case and with spaces in place of underscores. :func:`syntax` caches the objects."""
 
     language: str
     hidden_prefixes: frozenset[str]
     """Prefixes of links that show no words of the article: files, categories, other languages."""
     media_prefixes: frozenset[str]
-    """Prefixes of links to a sound or film, which show only their label."""
+    """Prefixes of links to a sound or film. Such a link shows only its label."""
     apparatus_headings: frozenset[str]
     templates: Mapping[str, Rendering]
     redirect_words: tuple[str, ...]
@@ -64,14 +65,14 @@ def language_of_wiki(code: str) -> str:
 
 
 def redirect_words(language: str) -> tuple[str, ...]:
-    """Returns the words that begin a redirect page, in lower case without ``#``. Every wiki accepts the English one."""
+    """Returns the words that begin a redirect page, in lower case without ``#``. The English word is always one."""
     table = _table("redirects")
     return (*table["all"], *table.get(language, ()))
 
 
 @functools.lru_cache(maxsize=64)
 def syntax(language: str, namespaces: str = "") -> WikiNames:
-    """Returns the names of the wiki of this language.
+    """Returns the names of the Wikipedia in one language.
 
     Args:
         language: the wiki's language. A language without tables gets the names that all wikis understand.
@@ -110,7 +111,7 @@ class MonthNames:
     pattern: str
     """A date with ``{d}``, ``{m}`` and ``{y}`` in place of day, month and year."""
     inflected: tuple[str, ...]
-    """The names in the form that follows a day: "7 апреля"."""
+    """The names in the form that they have after a day: "7 апреля"."""
     alone: tuple[str, ...]
 
 
@@ -126,7 +127,7 @@ def month_names(language: str) -> MonthNames:
 
 @functools.lru_cache(maxsize=64)
 def _countries(language: str) -> dict[str, str]:
-    """Returns a dict from three-letter codes to country names in the language. A country may have several codes."""
+    """Returns a dict from three-letter codes to country names in the language. A country can have several codes."""
     table = _table("countries")
     packed = table.get(language, "")
     names = dict(item.strip().split(" ", 1) for item in packed.split(";")) if packed else {}
@@ -170,7 +171,7 @@ def silent_names(language: str) -> re.Pattern[str]:
 
 
 def pack_namespaces(names: Mapping[int, str]) -> str:
-    """Packs the names of the namespaces that are needed into one short string.
+    """Packs the names of the media, file and category namespaces into one short string.
 
     >>> pack_namespaces({0: "", 6: "Datei", 10: "Vorlage", 14: "Kategorie"})
     '6:Datei|14:Kategorie'
@@ -186,9 +187,9 @@ def unpack_namespaces(packed: str) -> list[tuple[int, str]]:
 
 @functools.lru_cache(maxsize=64)
 def _templates(language: str) -> dict[str, Rendering]:
-    """Returns the templates of all wikis and of one language. The language's own replace those with the same name.
+    """Returns the templates of all wikis and of one language. If both have a name, the language's template is used.
 
-    A template with an empty value shows nothing on that wiki, even if it shows words on others.
+    A template with an empty value shows nothing on that wiki, even if it shows words on other wikis.
     """
     table = _table("templates")
     renderings: dict[str, Rendering] = {}

@@ -1,15 +1,15 @@
-"""Evaluation sets: reading them, their index as a file, and the check of finished shards.
+"""Reads evaluation sets, stores their index as a file, and searches finished shards for their items.
 
     JSON lines, Parquet -> read_sets -> table (a file that processes share) -> search in documents -> hits, summary
 
-- ``settings``: the sets, their columns, and what is done about what is found.
-- ``read_sets``: the items of a set, from JSON lines or Parquet.
-- ``table``: the file of an index, which the pipeline and this command map into memory.
-- ``summary``: what was found of each set, and the items that were not.
-- ``search``: searches finished shards, in several processes.
-- ``certificate``: the files that say what was searched and found (``python -m mixtures.decontaminate``).
+- ``settings``: defines the sets, their columns, and the action for documents that contain an item.
+- ``read_sets``: reads the items of a set from JSON lines or Parquet.
+- ``table``: writes and opens the file of an index, which the pipeline and this command map into memory.
+- ``summary``: counts the hits of each set and item, and lists the items that were not found.
+- ``search``: searches finished shards in several processes.
+- ``certificate``: writes the files that record the search and its result (``python -m mixtures.decontaminate``).
 
-The rules are in ``filters.decontaminate``.
+``filters.decontaminate`` contains the rules.
 
 >>> from mixtures.decontaminate.settings import parse_settings
 >>> parse_settings([{"name": "mine", "path": "evals/mine.jsonl", "question": "q", "answer": "a"}]).action

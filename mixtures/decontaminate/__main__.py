@@ -1,4 +1,4 @@
-"""``python -m mixtures.decontaminate``: searches finished shards for evaluation sets, and certifies them."""
+"""``python -m mixtures.decontaminate``: searches finished shards for evaluation sets, and writes a certificate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAX_SHOWN_CHARS = 400
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit status: 0 clean, 1 contaminated, 2 the request was wrong."""
+    """Runs the command. Returns 0 if the shards are clean, 1 if they are contaminated, 2 if the request was wrong."""
     args = _parser().parse_args(argv)
     try:
         if args.workers < 1 or args.show < 0:
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def lines_of(certificate: Mapping[str, Any], hits: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Returns what a certificate says, and some hits with both texts, as lines for a terminal."""
+    """Returns lines for a terminal: the contents of a certificate, then hits with the texts of item and document."""
     header = ["set", "items", "searched", "found", "documents", "hits", "public passages", "sha256"]
     rows = [
         [

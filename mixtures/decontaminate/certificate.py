@@ -1,7 +1,7 @@
-"""Certifies finished shards: which shards were searched for which sets, by which rules, and what was found.
+"""Writes a certificate about finished shards: the shards, sets and rules of a search, and its result.
 
-The certificate has no date: the same shards and sets give the same bytes. It names every shard and every set with its
-checksum, so that anyone can tell whether it is about a corpus.
+The certificate contains no date, so that the same shards and sets give the same bytes. It lists every shard and every
+set with its checksum, so that anyone can check which corpus it is about.
 """
 
 from __future__ import annotations
@@ -30,19 +30,24 @@ _FORM = {"compression": "zstd", "write_page_checksum": True}
 
 @dataclass(frozen=True, slots=True)
 class ShardList:
-    """The shards that are to be searched, with what the manifest says of them if there is one."""
+    """Lists the shards to search, with the manifest's facts about them if there is a manifest."""
 
     paths: tuple[Path, ...]
     names: tuple[str, ...]
+    """The paths of the shards as the certificate shows them."""
     tokenizer: Path
     checksums: tuple[str, ...] = ()
-    """The checksums of the manifest, in the order of the shards; none without a manifest."""
+    """The manifest's checksums, in the order of the shards. Empty without a manifest."""
     recipe: str = ""
     fingerprint: str = ""
 
 
 def list_shards(given: Sequence[str], tokenizer: str | None) -> ShardList:
-    """Returns the training shards of an output folder, or the shards that are named.
+    """Returns the training shards of an output folder, or the given shards.
+
+    Args:
+        given: an output folder, or shards and folders that contain shards.
+        tokenizer: the path of the tokenizer, or None to look for it next to the shards.
 
     Raises:
         ValueError: a file is missing, there is no shard, or no tokenizer is found.
@@ -78,9 +83,10 @@ def _check_there(paths: Iterable[Path]) -> None:
 
 
 def certify(shards: ShardList, sets: DecontaminationSettings, folder: Path, num_processes: int) -> dict[str, Any]:
-    """Searches shards, and writes the certificate, the table of hits and the table of items into a folder.
+    """Searches shards, and writes the certificate, the table of hits and the table of items into ``folder``.
 
-    Every hit is only marked, whatever the sets say: finished shards are not changed. The certificate is written last.
+    Returns the certificate. Hits get the action ``mark`` regardless of the sets' actions, because finished shards are
+    not changed. The certificate is written last.
 
     Raises:
         ValueError: a set or a shard cannot be read, or a shard is not the one that the manifest lists.
@@ -141,7 +147,7 @@ def _check_shard(shards: ShardList, number: int, shard: SearchedShard) -> None:
 
 
 class _written:  # noqa: N801 - used like a function
-    """Gives a temporary path, which is renamed if no error is raised."""
+    """Yields a temporary path, and renames the file to ``path`` if the block raises no error, else deletes it."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._temporary = path, path.with_name(path.name + ".tmp")
@@ -157,7 +163,10 @@ class _written:  # noqa: N801 - used like a function
 
 
 def strongest(path: Path, limit: int) -> list[dict[str, Any]]:
-    """Returns the rows of a table of hits that say the most: contamination first, then by score and length."""
+    """Returns the ``limit`` strongest hits of a table of hits.
+
+    Contamination comes before public passages. Within each, hits are sorted by score times length.
+    """
 
     def key(row: dict[str, Any]) -> tuple[Any, ...]:
         score = max(row["question_score"], row["passage_score"])

@@ -24,10 +24,10 @@ _MAX_LINE_CHARS = 16 << 20
 
 
 def files_of(one: SetSettings) -> list[Path]:
-    """Returns the files of a set, in the order of their names.
+    """Returns the files of a set, sorted by path.
 
     Raises:
-        ValueError: there is none in a known format.
+        ValueError: no file has a supported format, or the path is a URL.
     """
     path = Path(one.path).expanduser()
     if "://" in one.path:
@@ -41,7 +41,7 @@ def files_of(one: SetSettings) -> list[Path]:
 
 
 def checksum_of(one: SetSettings) -> str:
-    """Returns a checksum of the names and bytes of a set's files."""
+    """Returns the SHA-256 of the names and bytes of a set's files."""
     digest = hashlib.sha256()
     for file in files_of(one):
         digest.update(file.name.encode() + b"\0")
@@ -55,8 +55,8 @@ def items_of(one: SetSettings) -> Iterator[Item]:
     """Yields the items of a set.
 
     Raises:
-        ValueError: a file cannot be read, a column is missing, a value is no text, or the set has no item. The message
-            names the file, the row, and the columns that there are.
+        ValueError: a file cannot be read, a column is missing, a value is neither text nor a number, or the set has no
+            item. If a column is missing, the message names the file, the row and the existing columns.
     """
     number = 0
     for file in files_of(one):
@@ -116,7 +116,7 @@ def _item(one: SetSettings, record: Mapping[str, Any], where: str, number: int) 
 
 
 def _value(record: Mapping[str, Any], column: str, where: str) -> Any:
-    """Returns the value under a column; dots lead into objects: ``answers.text``."""
+    """Returns the value of a column. Dots in its name lead into nested objects, as in ``answers.text``."""
     if column in record:
         return record[column]
     value: Any = record
@@ -132,7 +132,7 @@ def _without(where: str, column: str, names: list[str]) -> str:
 
 
 def _text(value: Any, where: str) -> str:
-    if isinstance(value, list | tuple) and value:  # several answers or prompts of which each is right
+    if isinstance(value, list | tuple) and value:  # several answers or prompts, each of which is correct
         return _text(value[0], where)
     if value is None or value == []:
         return ""

@@ -1,9 +1,9 @@
-"""Searches finished shards for the items of evaluation sets: every row is decoded, whatever its epoch.
+"""Searches finished shards for the items of evaluation sets. Every row is decoded, also those of later epochs.
 
     shards -> one process per shard at a time -> a table of hits per shard -> one table, in the order of the shards
 
-A process maps the index, which all of them share, and holds one batch of decoded text. So the result does not depend on
-the number of processes, and memory does not grow with the shards.
+All processes share one memory-mapped index, and each holds one batch of decoded text. So memory does not grow with the
+shards. The result does not depend on the number of processes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tokenizer.encode import Encoder
 SHARD_HITS_SCHEMA = pa.schema(
     [*HITS_SCHEMA, pa.field("shard", pa.string()), pa.field("row", pa.int64()), pa.field("epoch", pa.int64())]
 )
-"""The table of hits of shards: that of the clean phase, with the place of the document in the shards."""
+"""The columns of a table of hits in shards: those of the clean phase, and the document's place in the shards."""
 _BATCH_CHARS = 1 << 20
 _BATCH_DOCS = 1024
 _READ_BYTES = 8 << 20
@@ -36,21 +36,23 @@ _READ_BYTES = 8 << 20
 
 @dataclass(frozen=True, slots=True)
 class ShardTask:
-    """A shard that is to be searched."""
+    """Describes a shard to search, and the files that the search uses."""
 
     shard: str
-    """The path of the file."""
+    """The path of the shard."""
     name: str
-    """The path as the evidence names it."""
+    """The path of the shard as the table of hits and the certificate show it."""
     table: str
+    """The path of the index of the evaluation sets."""
     tokenizer: str
+    """The path of the tokenizer."""
     hits: str
-    """The Parquet file that is written."""
+    """The path of the Parquet file that gets the hits."""
 
 
 @dataclass(frozen=True, slots=True)
 class SearchedShard:
-    """A shard that was searched whole."""
+    """Holds the counts and the checksum of a shard that was searched to its end."""
 
     name: str
     sha256: str
@@ -61,10 +63,10 @@ class SearchedShard:
 
 
 def search_shards(tasks: Sequence[ShardTask], num_processes: int) -> Iterator[SearchedShard]:
-    """Searches shards, and yields them in the order in which they are given.
+    """Searches shards, and yields the result of each in the order of ``tasks``.
 
     Raises:
-        ValueError: a shard is damaged, or has another tokenizer.
+        ValueError: a shard is damaged, or was made with another tokenizer.
     """
     if num_processes <= 1 or len(tasks) <= 1:
         yield from map(search_shard, tasks)
@@ -75,10 +77,10 @@ def search_shards(tasks: Sequence[ShardTask], num_processes: int) -> Iterator[Se
 
 
 def search_shard(task: ShardTask) -> SearchedShard:
-    """Searches one shard, and writes its hits.
+    """Searches one shard, writes its hits into the file ``task.hits``, and returns its counts.
 
     Raises:
-        ValueError: the shard is damaged, or has another tokenizer.
+        ValueError: the shard is damaged, or was made with another tokenizer.
     """
     index, encoder = open_table(task.table), Encoder.load(task.tokenizer, bos=False, eos=False)
     num_docs = num_tokens = 0
@@ -95,7 +97,7 @@ def search_shard(task: ShardTask) -> SearchedShard:
 
 
 def _batches(found: Iterator[ShownDocument]) -> Iterator[list[ShownDocument]]:
-    """Yields batches of documents that together have a bounded size; a larger document is a batch of its own."""
+    """Yields batches of documents of bounded size. A document that is larger gets a batch of its own."""
     held: list[ShownDocument] = []
     num_chars = 0
     for one in found:

@@ -1,4 +1,4 @@
-"""The settings of decontamination: which evaluation sets are searched, and what is done about what is found."""
+"""Reads the settings of decontamination: the evaluation sets, and the action for documents that contain an item."""
 
 from __future__ import annotations
 
@@ -12,45 +12,49 @@ from mixtures.from_yaml import with_settings
 from mixtures.strict_yaml import parse_yaml
 
 KEY = "decontamination"
-"""The key of a configuration file."""
+"""The key in a configuration file."""
 ActionName = Literal["drop", "cut", "mark"]
 OwnAction = Literal["", "drop", "cut", "mark"]
-"""The action of one set; empty for the one of all sets."""
+"""The action of one set. Empty means the action that is set for all sets."""
 PartName = Literal["question", "passage", "code"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetSettings:
-    """One set: where it lies, which columns have its texts, and what is done about its items."""
+    """Describes one set: its files, the columns with its texts, and the action for documents that contain an item."""
 
     name: str = ""
     path: str = ""
     """A file, a folder, or a glob: JSON lines (``.jsonl``, ``.json``, with ``.gz`` or ``.zst``) or Parquet."""
     version: str = ""
-    """A name of the version, for the manifest. Every file's checksum is recorded too."""
+    """The name of the version, for the manifest. The manifest also records a checksum of the files."""
     id: str = ""
-    """The column with the item's id. Without one, the id is the number of the row."""
+    """The column with the item's id. Without this column, the id is the number of the item in the set, from 0."""
     question: str = ""
+    """The column with the question."""
     answer: str = ""
     """The column with the answer: a text, or the letter or number of a choice."""
     choices: str = ""
-    """The column with the choices: a list of texts, or a mapping that has one under ``text``."""
+    """The column with the choices: a list of texts, or a mapping with such a list under ``text``."""
     passage: str = ""
+    """The column with the passage that the question is about."""
     code: str = ""
+    """The column with code that should be searched for."""
     action: OwnAction = ""
-    """What is done about its items, if not what is said for all sets."""
+    """The action for documents that contain an item. Empty means the action for all sets."""
     public_action: OwnAction = ""
+    """The same for the parts in ``public``."""
     public: tuple[PartName, ...] = ("passage",)
-    """The parts that the set took from public sources."""
+    """The parts that the authors of the set took from public sources."""
 
     @property
     def columns(self) -> Mapping[str, str]:
-        """Returns the columns that are mapped, by what they hold."""
+        """Returns the name of the column with each part of an item, for the parts that have a column."""
         return {name: getattr(self, name) for name in ("id", "question", "answer", "choices", "passage", "code")
                 if getattr(self, name)}  # fmt: skip
 
     def rules(self, version: str, default: DecontaminationSettings) -> SetRules:
-        """Returns what is done about the set's items."""
+        """Returns the set's name and actions. ``default`` supplies the actions that the set does not define."""
         return SetRules(
             name=self.name,
             version=version,
@@ -62,24 +66,26 @@ class SetSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecontaminationSettings:
-    """All sets, and what is done about those that say nothing of it."""
+    """Holds all sets, and the actions of sets that define none."""
 
     sets: tuple[SetSettings, ...] = ()
     action: ActionName = "drop"
-    """``drop`` removes the document, ``cut`` removes the paragraphs, ``mark`` only reports."""
+    """``drop`` removes the document, ``cut`` removes the paragraphs with the item, ``mark`` only reports it."""
     public_action: ActionName = "mark"
-    """The same for text that a set took from public sources."""
+    """The same for text that the authors of a set took from public sources."""
 
 
 def parse_settings(given: Any, where: str = KEY, *, folder: Path | None = None) -> DecontaminationSettings:
-    """Returns the settings of a mapping, or of a bare list of sets.
+    """Returns the settings in a parsed mapping, or in a list of sets.
 
     Args:
-        where: the name of the mapping in messages.
-        folder: what paths of sets are relative to (default: the working directory).
+        given: the mapping or list. ``sets`` in the mapping may also be the path of a YAML file with the list.
+        where: the name of the mapping for messages.
+        folder: the folder to which paths of sets are relative (default: the working directory).
 
     Raises:
-        ValueError: a setting is unknown or does not fit; a set has no name, no path or no text; two have one name.
+        ValueError: a setting is unknown or has a wrong value, a set lacks a name, a path or a column to search, or two
+            sets have the same name.
 
     >>> found = parse_settings({"sets": [{"name": "mine", "path": "mine.jsonl", "question": "q"}], "action": "mark"})
     >>> found.action, found.sets[0].columns
@@ -105,10 +111,10 @@ def parse_settings(given: Any, where: str = KEY, *, folder: Path | None = None) 
 
 
 def read_settings(path: str) -> DecontaminationSettings:
-    """Reads a YAML file that has sets: the whole file, or its key ``decontamination``.
+    """Returns the settings in a YAML file, either at its top level or under the key ``decontamination``.
 
     Raises:
-        ValueError: it is not there, or is no list of sets.
+        ValueError: the file does not exist, or contains no valid list of sets.
     """
     data = _read(path, None)
     given = data.get(KEY, data) if isinstance(data, Mapping) else data

@@ -1,4 +1,4 @@
-"""Counts what was found of each set, from the table of hits, and lists the items that were never found."""
+"""Counts the hits of each set and item, from the table of hits, and lists the items that were not found."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ITEMS_SCHEMA = pa.schema(
         "sources": pa.list_(pa.string()),
     }
 )
-"""An item of a set, whether found or not. ``state`` says how it can be found (``filters.decontaminate.index``)."""
+"""The columns of the table of all items, found or not. ``state`` is one of ``filters.decontaminate.index.STATES``."""
 
 _NEVER = (TOO_SHORT, TOO_COMMON)
 _MAX_LISTED = 20
@@ -42,7 +42,7 @@ class _Counts:
 
 
 class Summary:
-    """Counts of hits. What it holds grows with the items of the sets, not with the documents."""
+    """Counts hits. Its memory grows with the number of items in the sets, not with the number of documents."""
 
     def __init__(self, index: Index) -> None:
         self._index = index
@@ -50,7 +50,7 @@ class Summary:
         self._by_set: dict[str, Counter[str]] = {rules.name: Counter() for rules in index.sets}
         self._by_source: dict[str, Counter[str]] = {rules.name: Counter() for rules in index.sets}
         self._last: dict[str, tuple[str, str]] = {}
-        keys = np.zeros(index.num_pieces, dtype=np.uint64)  # hashes, since a million names would be 300 MB
+        keys = np.zeros(index.num_pieces, dtype=np.uint64)  # hashes, because a million names would take 300 MB
         for piece in range(index.num_pieces):
             item = int(index.piece_items[index.item_starts[piece]])
             name, part = index.sets[index.piece_sets[piece]].name, PARTS[index.piece_parts[piece]]
@@ -59,7 +59,7 @@ class Summary:
         self._keys = keys[self._order]
 
     def add(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Counts rows of the table of hits. Those of one document stand together."""
+        """Counts rows of the table of hits. All rows of a document must be given one after another."""
         for row in rows:
             key, document = row["set"], (row["source"], row["id"])
             counts = self._by_set[key]
@@ -77,7 +77,7 @@ class Summary:
                 found.sources.add(row["source"])
 
     def _items_of(self, row: dict[str, Any]) -> Iterator[int]:
-        """Yields the item of a row; its other items too, if so many share a text that not all have a row."""
+        """Yields the numbers of all items that share the text of a row. The row itself names only the first item."""
         index, key = self._index, np.uint64(_key(row["set"], row["part"], row["item"]))
         for piece in self._order[np.searchsorted(self._keys, key) : np.searchsorted(self._keys, key, "right")]:
             first, last = int(index.item_starts[piece]), int(index.item_starts[piece + 1])
@@ -86,7 +86,7 @@ class Summary:
                 return
 
     def items(self) -> Iterator[dict[str, Any]]:
-        """Yields every item of every set, with what was found of it."""
+        """Yields every item of every set, with the counts of its hits."""
         states = self._states()
         for item in range(self._index.num_items):
             found = self._found.get(item, _Counts())
@@ -111,7 +111,7 @@ class Summary:
             yield pa.RecordBatch.from_pylist(held, schema=ITEMS_SCHEMA)
 
     def _states(self) -> list[int]:
-        """Returns how each item can be found: as the most findable of its pieces; without any piece it is too short."""
+        """Returns the state of each item: that of its most findable piece, or "too short" if it has no piece."""
         states = np.full(self._index.num_items, 255, dtype=np.uint8)
         counts = np.diff(self._index.item_starts)
         np.minimum.at(states, self._index.piece_items, np.repeat(self._index.piece_states, counts))
@@ -119,7 +119,7 @@ class Summary:
         return states.tolist()  # type: ignore[no-any-return]
 
     def sets(self, checksums: dict[str, str]) -> list[dict[str, Any]]:
-        """Returns what the manifest says of each set: its name, version, checksum, and what was found."""
+        """Returns the manifest's entry about each set: its name, version, checksum, actions and counts."""
         states = np.array(self._states(), dtype=np.uint8)
         said = []
         for number, rules in enumerate(self._index.sets):
@@ -149,12 +149,12 @@ class Summary:
 
 
 def _key(name: str, part: str, item: str) -> int:
-    """Returns a hash of what a row of the table of hits says of its piece."""
+    """Returns a hash of the set, part and item that a row of the table of hits names."""
     return xxhash.xxh3_64_intdigest("\0".join((name, part, item)).encode("utf-8", "surrogatepass"))
 
 
 def about(index: Index, sets: list[dict[str, Any]], sources: Iterable[str]) -> dict[str, Any]:
-    """Returns the manifest's entry: the rules' version, the sources that were searched, and the sets."""
+    """Returns the manifest's entry: the version of the rules, the sources that were searched, and the sets."""
     return {
         "rule_version": RULE_VERSION,
         "sources": sorted(sources),

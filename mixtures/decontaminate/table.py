@@ -1,6 +1,6 @@
-"""The file of an index: all its arrays, so that the processes of a machine map one copy into memory.
+"""Writes and opens the file of an index. All processes on a machine map one copy of its arrays into memory.
 
-8 bytes of magic | 8 bytes: length of the header | header (JSON) | arrays, each at a multiple of 64 bytes
+Layout: 8 bytes of magic | 8 bytes: length of the header | header (JSON) | arrays, each at a multiple of 64 bytes
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _KINDS = frozenset({"<u1", "|u1", "<u2", "<u4", "<u8", "<i8"})
 
 
 def key_of(settings: DecontaminationSettings) -> str:
-    """Returns a checksum of all that a table is made from: the sets' files and settings, and the rules' versions.
+    """Returns a checksum of the sets' files and settings and the versions of the rules, which determine a table.
 
     Raises:
         ValueError: a set has no file.
@@ -47,7 +47,7 @@ def _rules(settings: DecontaminationSettings, one: SetSettings, version: str) ->
 
 
 def make_index(settings: DecontaminationSettings) -> Index:
-    """Reads all sets, and builds their index.
+    """Reads all sets and returns their index.
 
     Raises:
         ValueError: a set cannot be read, or the sets are too large.
@@ -59,7 +59,7 @@ def write_table(index: Index, checksums: Mapping[str, str], sink: IO[bytes]) -> 
     """Writes the file of an index. Equal sets give equal bytes.
 
     Args:
-        checksums: the checksum of each set's files, by its name.
+        checksums: the checksum of each set's files, by the name of the set.
     """
     arrays = index.arrays()
     places, at = {}, 0
@@ -76,10 +76,10 @@ def write_table(index: Index, checksums: Mapping[str, str], sink: IO[bytes]) -> 
 
 
 def open_table(path: str | Path) -> Index:
-    """Maps the file of an index into memory.
+    """Maps the file of an index into memory and returns the index.
 
     Raises:
-        ValueError: it is not such a file, or not whole.
+        ValueError: the file is not an index, or is incomplete.
     """
     header, data, start = _open(path)
     arrays = {name: _array(data, start, place, path) for name, place in header["arrays"].items()}
@@ -91,7 +91,7 @@ def open_table(path: str | Path) -> Index:
 
 
 def checksums_in(path: str | Path) -> dict[str, str]:
-    """Returns the checksum of each set's files, as the table's header has it."""
+    """Returns the checksum of each set's files, from the header of a table."""
     found: dict[str, str] = _open(path)[0]["sha256"]
     return found
 

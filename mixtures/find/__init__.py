@@ -2,10 +2,10 @@
 
     shard -> grams -> postings -> index/: one file per shard -> search: candidate blocks -> decoded rows -> hits
 
-- ``grams``: chooses a sample of a text's pieces, so that every string of 20 bytes or more holds at least one of them.
-- ``postings``: stores which blocks of rows hold which piece, in about two bits more than the information itself.
-- ``index``: makes and reads the index of one shard, and knows whether it is of the shard that lies there.
-- ``search``: looks a string up, decodes the rows that may hold it, and compares; or scans all shards.
+- ``grams``: samples pieces of a text so that every string of 20 bytes or more contains at least one of them.
+- ``postings``: stores which blocks of rows contain which piece, compressed to nearly the least possible size.
+- ``index``: makes and reads the index of one shard, with the checksum of the shard that it was made from.
+- ``search``: looks a string up, decodes the rows that may contain it, and compares; or scans all shards.
 
 >>> from mixtures.find.grams import GRAIN_BYTES, minima
 >>> text = b"the tide rises, the tide falls, the twilight darkens, the curlew calls"

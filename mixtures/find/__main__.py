@@ -1,4 +1,4 @@
-"""The command ``python -m mixtures.find``."""
+"""Runs the command ``python -m mixtures.find``."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 
 from mixtures.find.grams import GRAIN_BYTES
 from mixtures.find.index import MAX_SHARE, index_path
-from mixtures.find.search import Finder, Hit, make_indexes
+from mixtures.find.search import Finder, FoundRow, make_indexes
 from mixtures.inspect.documents import printable
 from tokenizer.interrupts import as_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit status: 0 found or made, 1 nothing found, 2 the request was wrong."""
+    """Runs the command. Returns 0 if rows were found or indexes made, 1 if nothing was found, 2 for a wrong request."""
     args = _parser().parse_args(argv)
     try:
         if args.make_index:
@@ -53,7 +53,7 @@ def _make(folder: str, num_workers: int) -> int:
     return 0
 
 
-def _hits(args: argparse.Namespace) -> Iterator[Hit]:
+def _hits(args: argparse.Namespace) -> Iterator[FoundRow]:
     given = [args.string is not None, args.id is not None, args.url is not None]
     if sum(given) != 1:
         raise ValueError("give one of a string, --id or --url")
@@ -65,8 +65,8 @@ def _hits(args: argparse.Namespace) -> Iterator[Hit]:
     return finder.scan(args.string) if args.scan else finder.text(args.string)
 
 
-def _line(hit: Hit, wanted: str | None) -> str:
-    """Returns a hit in one line, with what stands around the string."""
+def _line(hit: FoundRow, wanted: str | None) -> str:
+    """Returns a hit as one line of text, with up to 40 characters before and after the string."""
     about = f"{hit.shard} row {hit.row}  {hit.source}  {hit.doc_id}  epoch {hit.epoch}"
     if hit.text is not None and wanted is not None:
         at = hit.text.index(wanted)

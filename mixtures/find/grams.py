@@ -1,8 +1,9 @@
-"""Samples the pieces of a text so that a string's own sample is part of that of every text that holds the string.
+"""Samples pieces of a text. The sample of a string is part of the sample of every text that contains the string.
 
-Winnowing (Schleimer, Wilkerson and Aiken 2003, "Winnowing: local algorithms for document fingerprinting"): of every
-window of 9 neighbouring pieces of 12 bytes, the one with the smallest hash is kept. About every fifth piece remains. A
-window is 20 bytes long, so every string of at least 20 bytes holds a whole window, whatever stands around it.
+The method is winnowing (Schleimer, Wilkerson and Aiken 2003, "Winnowing: local algorithms for document
+fingerprinting"). A piece is 12 bytes long. From every window of 9 neighbouring pieces, the piece with the smallest hash
+is kept, which is about every fifth piece. A window is 20 bytes long, so every string of at least 20 bytes contains a
+whole window, regardless of the text around it.
 """
 
 from __future__ import annotations
@@ -16,16 +17,16 @@ Array = np.ndarray[Any, Any]
 GRAM_BYTES = 12
 WINDOW_GRAMS = 9
 GRAIN_BYTES = GRAM_BYTES + WINDOW_GRAMS - 1
-"""The shortest string that can be looked up, in bytes of UTF-8."""
+"""Length of the shortest string that can be looked up, in bytes of UTF-8."""
 SEPARATOR = b"\xff"
-"""Stands between documents that are sampled together; it does not occur in UTF-8."""
+"""Separates documents that are sampled together. This byte does not occur in UTF-8."""
 
 _FACTORS = np.array([0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9], np.uint64)
 _CHUNK_BYTES = 1 << 20
 
 
 def minima(data: bytes) -> Array:
-    """Returns the hashes of the sampled pieces of a text: uint32, sorted, each once; none of less than 20 bytes.
+    """Returns the hashes of a text's sampled pieces (uint32, sorted, distinct). Texts under 20 bytes have none.
 
     >>> minima(b"too short").tolist(), len(minima(b"abcdefgh" * 1000))
     ([], 1)

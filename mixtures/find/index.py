@@ -1,12 +1,11 @@
-"""The index of one shard: which blocks of its rows hold which pieces of text, and its rows in the order of their ids.
+"""Makes and reads the index of one shard: which blocks of rows contain which pieces of text, and its rows by id.
 
 A block is a run of whole rows that begin within 8,192 tokens. The index of a shard takes at most 0.3 of the shard's
-bytes, whatever its text: where the pieces would need more, more of them share a number, and more blocks are decoded in
-vain.
+bytes. If the pieces would need more, more of them share a bucket, and then more blocks are decoded in vain.
 
-Layout, little-endian: magic, the shard's SHA-256, eight counts; then the first row of each block (uint32, and the
-end), the rows sorted by a hash of their ids (uint32), and the three parts of `postings.Numbers`. The numbers are
-``bucket * blocks + block``, the bucket being the upper bits of a piece's hash.
+Layout, little-endian: magic, the shard's SHA-256, eight counts; the first row of each block and the end of the last
+(uint32); the rows sorted by a hash of their ids (uint32); the three parts of `postings.Numbers`. The numbers are
+``bucket * blocks + block``. A bucket is the upper bits of a piece's hash.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from tokenizer.encode import Encoder
 Array = np.ndarray[Any, Any]
 
 MAX_SHARE = 0.3
-"""Largest size of an index, as a share of its shard's bytes."""
+"""Largest size of an index, as a fraction of its shard's size."""
 BLOCK_TOKENS = 8_192
 FOLDER = "index"
 
@@ -39,11 +38,11 @@ _MAGIC = b"LMXFIND1"
 _HEADER = struct.Struct("<8s32s8Q")
 _MAX_BUCKET_BITS = 32
 _FEW_FALSE_BLOCKS = 1 << 12
-"""One block in this many is decoded in vain per piece; a larger index would hardly be faster."""
+"""Target: per piece, one in this many blocks is decoded in vain. A larger index would hardly be faster."""
 
 
 def index_path(folder: Path, info: ShardInfo) -> Path:
-    """Returns where the index of a shard lies.
+    """Returns the path of a shard's index.
 
     >>> info = ShardInfo(path="shards/train-0.arrow", rows=0, tokens=0, bytes=0, sha256="", sources={})
     >>> index_path(Path("out"), info).as_posix()
@@ -54,19 +53,22 @@ def index_path(folder: Path, info: ShardInfo) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class ShardIndex:
-    """An open index, mapped from its file."""
+    """Holds the index of a shard. If it was read from a file, its arrays are memory-mapped."""
 
     sha256: str
-    """Of the shard that it was made of."""
+    """Checksum of the shard from which the index was made."""
     bucket_bits: int
+    """Number of bits of a piece's hash that choose its bucket."""
     block_rows: Array
+    """The first row of each block, then the end of the last block."""
     id_rows: Array
     """The shard's rows, sorted by `id_hash`."""
     numbers: Numbers
+    """The pairs of bucket and block, each as one number."""
 
     @classmethod
     def read(cls, path: Path) -> ShardIndex:
-        """Opens an index. Raises ValueError if it is not whole."""
+        """Opens the file of an index. Raises ValueError if it is damaged, incomplete or of another version."""
         size = path.stat().st_size
         if size < _HEADER.size:
             raise ValueError(f"{path} is no index: it has {size:,} bytes")
@@ -86,7 +88,7 @@ class ShardIndex:
         return len(self.block_rows) - 1
 
     def candidates(self, hashes: Array) -> Array:
-        """Returns the blocks that may hold a text with all these pieces: every one that does, and few others."""
+        """Returns the blocks that may contain all these pieces: every block that does, and a few others."""
         found = np.arange(self.num_blocks)
         for bucket in np.unique(
             hashes >> np.uint32(32 - self.bucket_bits) if self.bucket_bits else hashes * 0
@@ -99,11 +101,11 @@ class ShardIndex:
         return found
 
     def rows(self, block: int) -> tuple[int, int]:
-        """Returns the first row of a block, and the end of its rows."""
+        """Returns the first row of a block, and the row after its last."""
         return int(self.block_rows[block]), int(self.block_rows[block + 1])
 
     def as_bytes(self) -> bytes:
-        """Returns the index as it is written."""
+        """Returns the index in the format of its file."""
         n = self.numbers
         counts = (len(self.id_rows), self.num_blocks, self.bucket_bits, n.count, n.low_bits)
         head = _HEADER.pack(
@@ -114,12 +116,10 @@ class ShardIndex:
 
 
 def make_index(shard: Path, info: ShardInfo, encoder: Encoder) -> ShardIndex:
-    """Makes the index of a shard.
-
-    Decodes the whole shard once. Memory is about four times the shard's bytes.
+    """Returns the index of a shard. Decodes the whole shard once; this takes about four times its size in memory.
 
     Args:
-        encoder: the tokenizer of the shard's ids.
+        encoder: the tokenizer that made the shard's ids.
     """
     block_of_row: list[Array] = []
     postings: list[Array] = []
@@ -150,12 +150,12 @@ def make_index(shard: Path, info: ShardInfo, encoder: Encoder) -> ShardIndex:
 
 
 def id_hash(doc_id: str) -> int:
-    """Returns the hash by which rows are sorted."""
+    """Returns the hash of an id, by which `ShardIndex.id_rows` is sorted."""
     return xxhash.xxh3_64_intdigest(doc_id.encode())
 
 
 def _bucket_bits(count: int, num_blocks: int, room: int) -> int:
-    """Returns how many bits of a piece's hash are told apart: as many as help, and as fit into the room."""
+    """Returns how many bits of a piece's hash choose its bucket: as many as are useful and fit into ``room`` bytes."""
     bits = 0
     while bits < _MAX_BUCKET_BITS and (num_blocks << bits) < count * _FEW_FALSE_BLOCKS:
         if encoded_bytes(count, num_blocks << (bits + 1)) > room:
@@ -165,7 +165,7 @@ def _bucket_bits(count: int, num_blocks: int, room: int) -> int:
 
 
 def _texts_by_slot(batch: pa.RecordBatch, slots: Array, encoder: Encoder) -> Iterator[tuple[int, bytes]]:
-    """Yields the texts of the rows of each block, as far as they lie in this batch."""
+    """Yields each block in this batch, and the texts of its rows. A block may continue in the next batch."""
     borders = np.flatnonzero(np.diff(slots, prepend=-1)).tolist()
     for first, end in zip(borders, [*borders[1:], len(slots)], strict=True):
         texts = encoder.decode_batch(batch.column("input_ids").slice(first, end - first))

@@ -1,8 +1,8 @@
-"""Stores a sorted list of distinct numbers in about ``2 + log2(range / numbers)`` bits each, and looks ranges up in it.
+"""Stores sorted distinct numbers in about ``2 + log2(range / numbers)`` bits each, and finds those in a range.
 
-Elias-Fano (Vigna 2013, "Quasi-succinct indices"): the low bits of each number are stored as they are, the high bits as
-a unary bitmap, in which number i with high part h sets bit h + i. Every 512th zero's place is stored too, so that a
-range is found without reading the bitmap before it.
+The encoding is Elias-Fano (Vigna 2013, "Quasi-succinct indices"). The low bits of each number are stored unchanged. The
+high bits form a unary bitmap, in which number i with high part h sets bit h + i. The place of every 512th zero is
+stored too, so that a range is found without reading the bitmap before it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ _PACK_NUMBERS = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """The three parts of the encoded numbers, as uint8, uint8 and uint32; they may lie in a mapped file."""
+    """Holds encoded numbers: the low bits (uint8), the bitmap of high bits (uint8), and places of zeros (uint32).
+
+    The arrays may be views of a memory-mapped file.
+    """
 
     count: int
     low_bits: int
@@ -48,7 +51,7 @@ class Numbers:
         return values[(values >= begin) & (values < end)]
 
     def _zero(self, number: int) -> int:
-        """Returns the place of a zero in the bitmap."""
+        """Returns the place in the bitmap of the zero with this number, from 0."""
         place = int(self.samples[number // _SAMPLE_ZEROS])
         left = number % _SAMPLE_ZEROS
         while left:
@@ -72,19 +75,19 @@ class Numbers:
 
 
 def low_bits_of(count: int, limit: int) -> int:
-    """Returns how many low bits take the least space for ``count`` numbers below ``limit``."""
+    """Returns the number of low bits that needs the least space for ``count`` numbers below ``limit``."""
     return max(0, (limit // max(1, count)).bit_length() - 1)
 
 
 def encoded_bytes(count: int, limit: int) -> int:
-    """Returns an upper bound of the bytes that `encode` makes."""
+    """Returns an upper bound for the size of what `encode` returns, in bytes."""
     low_bits = low_bits_of(count, limit)
     zeros = (limit >> low_bits) + 1
     return -(-count * low_bits // 8) + (count + zeros) // 8 + 1 + 4 * (zeros // _SAMPLE_ZEROS + 1)
 
 
 def encode(numbers: Array, limit: int) -> Numbers:
-    """Encodes sorted, distinct numbers, all below ``limit``."""
+    """Returns sorted, distinct numbers in encoded form. All numbers must be below ``limit``."""
     low_bits = low_bits_of(len(numbers), limit)
     highs = numbers >> low_bits
     num_zeros = (limit >> low_bits) + 1

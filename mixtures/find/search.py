@@ -1,4 +1,4 @@
-"""Looks up strings and ids in an output's shards, with the index or by scanning them all."""
+"""Finds strings and ids in an output's shards, with their indexes or by decoding all shards."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hit:
-    """A row of a shard that was looked for."""
+class FoundRow:
+    """Describes a row that was found."""
 
     shard: str
     """The shard's path in the output."""
@@ -35,17 +35,17 @@ class Hit:
     doc_id: str
     epoch: int
     text: str | None = None
-    """The document; None where only its id was looked up."""
+    """The text of the document. None if only its id was looked up."""
 
 
 class Finder:
-    """Looks things up in the training and validation shards of an output on a disk."""
+    """Finds rows in the training and validation shards of an output on a local disk."""
 
     def __init__(self, folder: str | Path) -> None:
         """Reads the manifest and checks the shards' sizes.
 
         Raises:
-            ValueError: there is no finished output, or a shard is not as the manifest says.
+            ValueError: the folder has no finished output, or a shard does not match the manifest.
         """
         if "://" in str(folder):
             raise ValueError(f"{folder}: the shards must be on a local disk to be searched")
@@ -66,11 +66,11 @@ class Finder:
             self._encoder = encoder
         return self._encoder
 
-    def text(self, wanted: str) -> Iterator[Hit]:
-        """Yields the rows whose decoded text holds a string, exactly as it is written; shard after shard.
+    def text(self, wanted: str) -> Iterator[FoundRow]:
+        """Yields the rows whose decoded text contains exactly this string, one shard after another.
 
         Raises:
-            ValueError: the string is shorter than the index's grain, or there is no index of these shards.
+            ValueError: the string has fewer than `GRAIN_BYTES` bytes, or a shard has no index.
         """
         data = wanted.encode()
         if len(data) < GRAIN_BYTES:
@@ -86,19 +86,22 @@ class Finder:
             if len(blocks):
                 yield from self._matching(info, [index.rows(block) for block in blocks.tolist()], wanted, encoder)
 
-    def scan(self, wanted: str) -> Iterator[Hit]:
-        """Yields the same rows as `text`, for a string of any length, by decoding all shards."""
+    def scan(self, wanted: str) -> Iterator[FoundRow]:
+        """Yields the same rows as `text` by decoding all shards. The string may have any length except 0."""
         if not wanted:
             raise ValueError("an empty string is in every row")
         encoder = self.encoder()
         for info in self.infos:
             yield from self._matching(info, [(0, info.rows)], wanted, encoder)
 
-    def ids(self, wanted: Sequence[tuple[str | None, str]]) -> Iterator[Hit]:
-        """Yields the rows of documents, each named by its source (None: any) and its id.
+    def ids(self, wanted: Sequence[tuple[str | None, str]]) -> Iterator[FoundRow]:
+        """Yields the rows of the wanted documents.
+
+        Args:
+            wanted: the source and id of each document. The source None stands for all sources.
 
         Raises:
-            ValueError: there is no index of these shards.
+            ValueError: a shard has no index.
         """
         indexes = [self._index(info) for info in self.infos]
         for info, index in zip(self.infos, indexes, strict=True):
@@ -116,7 +119,7 @@ class Finder:
             clean: the ``clean`` folder (default: the output's own). Only its columns of ids and urls are read.
 
         Raises:
-            ValueError: there are no clean documents.
+            ValueError: the folder contains no clean documents.
         """
         root = Path(clean) if clean is not None else self.folder / "clean"
         found: list[tuple[str | None, str]] = []
@@ -145,7 +148,7 @@ class Finder:
 
     def _matching(
         self, info: ShardInfo, ranges: Sequence[tuple[int, int]], wanted: str, encoder: Encoder
-    ) -> Iterator[Hit]:
+    ) -> Iterator[FoundRow]:
         with self._open(info) as shard:
             for first, end in ranges:
                 for row, text in shard.texts(first, end, encoder):
@@ -154,7 +157,7 @@ class Finder:
 
 
 class _OpenShard:
-    """A shard's batches, by row."""
+    """Gives access to a shard's rows by their numbers."""
 
     def __init__(self, folder: Path, info: ShardInfo) -> None:
         self._info, self._path = info, folder / info.path
@@ -173,13 +176,13 @@ class _OpenShard:
         self._mapped.close()
 
     def place(self, row: int) -> tuple[pa.RecordBatch, int]:
-        """Returns the batch that holds a row, and the row's number in it."""
+        """Returns the batch that contains a row, and the row's index in the batch."""
         number = int(self._ends.searchsorted(row, "right"))
         batch = self._batches[number]
         return batch, row - int(self._ends[number]) + len(batch)
 
     def texts(self, first: int, end: int, encoder: Encoder) -> Iterator[tuple[int, str]]:
-        """Yields the rows from ``first`` to before ``end``, decoded."""
+        """Yields the number and the decoded text of each row from ``first`` to before ``end``."""
         while first < end:
             batch, at = self.place(first)
             count = min(end - first, len(batch) - at, 256)
@@ -191,14 +194,14 @@ class _OpenShard:
         batch, at = self.place(row)
         return str(batch.column("doc_id")[at].as_py())
 
-    def hit(self, row: int, text: str | None = None) -> Hit:
+    def hit(self, row: int, text: str | None = None) -> FoundRow:
         batch, at = self.place(row)
         source, doc_id, epoch = (batch.column(name)[at].as_py() for name in ("source", "doc_id", "epoch"))
-        return Hit(shard=self._info.path, row=row, source=source, doc_id=doc_id, epoch=epoch, text=text)
+        return FoundRow(shard=self._info.path, row=row, source=source, doc_id=doc_id, epoch=epoch, text=text)
 
 
 def _rows_of_id(shard: _OpenShard, id_rows: Array, doc_id: str) -> list[int]:
-    """Returns the rows with an id, by bisection in the order of the ids' hashes."""
+    """Returns the rows with this id. ``id_rows`` is sorted by the hashes of the ids, so a binary search finds them."""
     wanted, low, high = id_hash(doc_id), 0, len(id_rows)
     while low < high:
         middle = (low + high) // 2
@@ -214,16 +217,16 @@ def _rows_of_id(shard: _OpenShard, id_rows: Array, doc_id: str) -> list[int]:
 
 
 def make_indexes(folder: str | Path, *, num_workers: int = 1) -> list[Path]:
-    """Makes the index of every shard that has none or one of another shard, and deletes those that are of no shard.
+    """Makes the index of every shard whose index is missing or outdated, and deletes indexes that belong to no shard.
 
     Args:
-        num_workers: processes, each of which needs about four times a shard's bytes of memory.
+        num_workers: number of processes. Each needs about four times the size of a shard in memory.
 
     Returns:
         The index files that were written.
 
     Raises:
-        ValueError: a shard is not as the manifest says.
+        ValueError: a shard does not match the manifest.
     """
     finder = Finder(folder)
     finder.encoder()

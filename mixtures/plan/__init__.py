@@ -1,10 +1,10 @@
-"""From weights and token counts to what each source contributes: ``python -m mixtures.plan``.
+"""Plans what each source contributes, from weights and token counts: ``python -m mixtures.plan``.
 
     recipe, available tokens -> deal: tokens per source -> shares: whole epochs and the rest -> table
 
 - ``deal``: divides the tokens of the stream among the sources, exact to the token.
-- ``shares``: the plan of a mixture and of one source in it.
-- ``table``: prints a plan.
+- ``shares``: holds the plan of a mixture, and of each source in it.
+- ``table``: formats a plan as a table of text.
 
 >>> from decimal import Decimal
 >>> from mixtures.plan.deal import deal

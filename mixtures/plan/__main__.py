@@ -1,4 +1,4 @@
-"""The command ``python -m mixtures.plan``."""
+"""Runs the command ``python -m mixtures.plan``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tokenizer.interrupts import as_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit status: 0 printed, 2 the request was wrong or the mixture cannot be made."""
+    """Runs the command. Returns 0 if the plan was printed, 2 if the request was wrong or the mixture is impossible."""
     args = _parser().parse_args(argv)
     try:
         recipe = _recipe(args.config)
@@ -60,8 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _recipe(name_or_path: str) -> Recipe:
-    """Returns the recipe with this name or from this file; for a run's configuration file, the recipe that the run
-    uses."""
+    """Returns the recipe with this name or in this file. For a run's configuration file it is the run's recipe."""
     if Path(name_or_path).is_file():
         config = read_config(name_or_path)
         if config.keys() & (set(RUN_KEYS) - {"inputs"}):
@@ -70,11 +69,12 @@ def _recipe(name_or_path: str) -> Recipe:
 
 
 def read_stats(folder: Path, recipe: Recipe) -> dict[str, SourceTokens]:
-    """Reads each source's tokens and documents from its ``stats/SOURCE.json``; the folder may be ``stats`` or contain
-    it.
+    """Returns the tokens and documents of each source, from the files ``stats/SOURCE.json``.
+
+    ``folder`` is either ``stats`` or the folder that contains it. Sources without a file are left out.
 
     Raises:
-        ValueError: there is no such file, or its tokens have not been counted.
+        ValueError: no source has a file, a file is damaged, or its tokens have not been counted yet.
     """
     root = folder / "stats" if (folder / "stats").is_dir() else folder
     found: dict[str, SourceTokens] = {}
@@ -108,9 +108,9 @@ def _without_validation(recipe: Recipe, available: dict[str, SourceTokens]) -> d
 
 
 def _continued(available: dict[str, SourceTokens], manifest: dict[str, Any]) -> dict[str, SourceTokens]:
-    """Returns the same sources with the tokens that the stages of a finished mixture took of them.
+    """Returns the same sources with the number of tokens that the stages of a finished mixture used of them.
 
-    Documents that were forgotten since were taken too.
+    Documents that ``mixtures.forget`` removed later count as used.
     """
     taken: Counter[str] = Counter()
     for stage in (*manifest.get("stages", []), manifest):
@@ -121,7 +121,7 @@ def _continued(available: dict[str, SourceTokens], manifest: dict[str, Any]) -> 
 
 
 def _of_paper(recipe: Recipe, num_tokens: int) -> str:
-    """Returns the table of what each source must hold for a stream with the recipe's weights and epochs."""
+    """Returns a table of the tokens that each source must have for a stream with the recipe's weights and epochs."""
     epochs = recipe.paper.epochs if recipe.paper else recipe.max_epochs
     disk_gb = recipe.paper.disk_gb if recipe.paper else {}
     rows = []
@@ -140,7 +140,7 @@ def _of_paper(recipe: Recipe, num_tokens: int) -> str:
 
 
 def _of_epochs(recipe: Recipe, available: dict[str, SourceTokens], epochs: Sequence[str]) -> str:
-    """Returns the table of the weights that follow from seeing each source this many times."""
+    """Returns a table of the weights that result if each source is seen as often as ``epochs`` says (SOURCE=X)."""
     wanted = {source: Decimal(1) for source in available}
     for one in epochs:
         source, _, number = one.partition("=")
@@ -175,7 +175,7 @@ def _billions(tokens: Fraction) -> str:
 
 
 def _tokens(text: str | None) -> int | None:
-    """Parses a number of tokens, such as 1.4e12."""
+    """Returns a number of tokens given as text, such as 1.4e12. Returns None for None."""
     if text is None:
         return None
     try:

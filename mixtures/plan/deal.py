@@ -1,7 +1,7 @@
-"""Turns weights and exact token counts into each source's tokens: whole epochs, and the part of a last one.
+"""Converts weights and exact token counts to each source's tokens: whole epochs, and part of a last epoch.
 
-All decisions are made in integers and fractions. Shares are exact to the token: the stream's tokens are dealt out by
-largest remainder. ``python -m mixtures.plan`` prints the table.
+All decisions use integers and fractions. Shares are exact to the token, because the stream's tokens are divided by the
+largest remainder method. ``python -m mixtures.plan`` prints the table.
 """
 
 from __future__ import annotations
@@ -19,21 +19,22 @@ from mixtures.weights import percentages
 __all__ = ["Plan", "PlanError", "SourcePlan", "SourceTokens", "deal", "epochs_to_weights", "format_table", "plan"]
 
 _MAX_CANDIDATES = 20_000
-"""Number of stream lengths that are tried, from the longest down, when the epochs limit the length."""
+"""Largest number of stream lengths that are tried, from the longest down, if the epochs limit the length."""
 
 
 def plan(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int | None = None) -> Plan:
-    """Deals ``num_tokens`` out among the recipe's sources.
-
-    A source of which earlier stages took tokens goes on from there, and its ``max_epochs`` count all stages; ``epochs``
-    in place of weights count this one alone.
+    """Returns a plan that divides ``num_tokens`` among the recipe's sources.
 
     Without ``num_tokens`` the stream is the longest in which no source exceeds its ``max_epochs``, but no longer than
-    the recipe's ``tokens``. With ``missing: share`` in the recipe, the weight of a source without tokens goes to the
-    others in proportion, and so does what a source that is too small lacks of a requested length.
+    the recipe's ``tokens``. If the recipe has ``missing: share``, the weight of a source without tokens goes to the
+    others in proportion. So do the tokens that a small source lacks for a requested length.
+
+    A source that earlier stages used continues where they stopped. Its ``max_epochs`` limits all stages together. If
+    the recipe has ``epochs`` instead of weights, they apply to this stage alone.
 
     Raises:
-        PlanError: a source is missing or too small, a weight gets no token, or what is available is not in the recipe.
+        PlanError: a source is missing or too small, a source with a weight gets no token, or an available source is
+            not in the recipe.
 
     >>> from mixtures.recipe import load_recipe
     >>> have = {s: SourceTokens(1_000_000, 1_000) for s in load_recipe("sample").weights}
@@ -93,9 +94,10 @@ def plan(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int 
 
 
 def deal(num_tokens: int, weights: Mapping[str, Decimal] | Mapping[str, Fraction]) -> dict[str, int]:
-    """Deals tokens out in proportion by largest remainder: each gets its quota rounded down or up, and all is dealt.
+    """Divides tokens in proportion to the weights by the largest remainder method. Returns the tokens by source.
 
-    Equal remainders go to the greater weight first, then by name.
+    Each source gets its quota rounded down or up, and the sum is ``num_tokens``. If remainders are equal, the source
+    with the greater weight comes first, then the first by name.
 
     >>> deal(10, {"a": Decimal("67"), "b": Decimal("30.5"), "c": Decimal("2.5")})
     {'a': 7, 'b': 3, 'c': 0}
@@ -111,7 +113,7 @@ def deal(num_tokens: int, weights: Mapping[str, Decimal] | Mapping[str, Fraction
 
 
 def epochs_to_weights(available: Mapping[str, int], epochs: Mapping[str, Decimal]) -> dict[str, Fraction]:
-    """Returns the weights, in percent, that follow from seeing each source this many times.
+    """Returns the weights, in percent, that result if each source is seen ``epochs`` times.
 
     >>> epochs_to_weights({"a": 300, "b": 50}, {"a": Decimal(1), "b": Decimal(2)})
     {'a': Fraction(75, 1), 'b': Fraction(25, 1)}
@@ -120,8 +122,7 @@ def epochs_to_weights(available: Mapping[str, int], epochs: Mapping[str, Decimal
 
 
 def unique_tokens(recipe: Recipe, num_tokens: int) -> dict[str, Fraction]:
-    """Returns the tokens that each source must hold for its weight to take the epochs that the paper (or the recipe)
-    gives.
+    """Returns the tokens that each source must have so that its weight gives the paper's (or the recipe's) epochs.
 
     >>> from mixtures.recipe import load_recipe
     >>> f"{float(unique_tokens(load_recipe('llama'), 10**12 * 14 // 10)['common_crawl']) / 1e9:.1f}"
@@ -132,14 +133,14 @@ def unique_tokens(recipe: Recipe, num_tokens: int) -> dict[str, Fraction]:
 
 
 def _whole(weights: Mapping[str, Decimal] | Mapping[str, Fraction]) -> dict[str, int]:
-    """Returns the weights as integers in the same proportion."""
+    """Returns integers that are proportional to the weights."""
     exact = {s: Fraction(w) for s, w in weights.items()}
     common = lcm(*(w.denominator for w in exact.values()))
     return {s: int(w * common) for s, w in exact.items()}
 
 
 def _limits(recipe: Recipe, available: Mapping[str, SourceTokens]) -> dict[str, int]:
-    """Returns the tokens that each source may give at most, after those that earlier stages took."""
+    """Returns the most tokens that each source can contribute, minus the tokens that earlier stages used."""
     of_stage = recipe.rule is not None and bool(recipe.rule.epochs) and recipe.max_epochs == recipe.rule.epochs
     limits = {}
     for source, have in available.items():
@@ -149,10 +150,10 @@ def _limits(recipe: Recipe, available: Mapping[str, SourceTokens]) -> dict[str, 
 
 
 def _longest(weights: Mapping[str, Fraction], limits: Mapping[str, int], most: int) -> int:
-    """Returns the greatest number of tokens, at most ``most``, whose deal exceeds no limit.
+    """Returns the greatest number of tokens, at most ``most``, that can be divided without exceeding a limit.
 
-    If the quotas are within the limits, so is the deal. A slightly longer stream may still fit, if the source that
-    limits it is rounded down: those few lengths are tried from the longest down.
+    A stream whose quotas are within the limits always fits. A slightly longer stream fits if the source that limits it
+    is rounded down, so those few lengths are tried from the longest down.
     """
     parts = _whole(weights)
     total = sum(parts.values())
@@ -168,7 +169,10 @@ def _longest(weights: Mapping[str, Fraction], limits: Mapping[str, int], most: i
 def _deal_within(
     num_tokens: int, weights: Mapping[str, Fraction], limits: Mapping[str, int]
 ) -> tuple[dict[str, int], list[str]]:
-    """Deals out tokens so that no source exceeds its limit; what one lacks goes to the others by their weights."""
+    """Divides tokens so that no source exceeds its limit. What a source lacks goes to the others by their weights.
+
+    Returns the tokens by source, and the sources that gave all they can.
+    """
     full: dict[str, int] = {}
     while True:
         rest = {s: w for s, w in weights.items() if s not in full}

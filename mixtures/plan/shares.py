@@ -1,4 +1,4 @@
-"""A plan and its parts: each source's tokens and epochs."""
+"""Defines a plan: the tokens and epochs of each source."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from fractions import Fraction
 
 @dataclass(frozen=True, slots=True)
 class SourceTokens:
-    """The tokens (with bos and eos) and documents of a source, without those held out for validation."""
+    """Counts a source's tokens (with bos and eos) and documents, without those held out for validation."""
 
     tokens: int
     documents: int
     used: int = 0
-    """Tokens that earlier stages took, each whole epoch counted again; 0 in a mixture that continues none."""
+    """Tokens that earlier stages used, summed over their epochs. 0 if the mixture does not continue another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourcePlan:
-    """A source's contribution to the stream."""
+    """Describes a source's contribution to the stream."""
 
     source: str
     weight: Decimal
@@ -30,26 +30,26 @@ class SourcePlan:
     available_documents: int
 
     begin_tokens: int = 0
-    """Tokens that earlier stages took. The source goes on from there: the stream holds a range of its epochs."""
+    """Tokens that earlier stages used, summed over their epochs. The source continues after them."""
 
     @property
     def first_epoch(self) -> int:
-        """The epoch in which the source's documents begin: 0 unless the mixture continues another."""
+        """The epoch in which the source's documents begin. It is 0 unless the mixture continues another."""
         return self.begin_tokens // self.available_tokens
 
     @property
     def whole_epochs(self) -> int:
-        """Epochs that are complete at the end of the stream, those of earlier stages included."""
+        """Number of epochs that are complete at the end of the stream, including those of earlier stages."""
         return self._end // self.available_tokens
 
     @property
     def remainder_tokens(self) -> int:
-        """Tokens of the last, partial epoch, whose number is ``whole_epochs``; 0 if there is none."""
+        """Tokens that this stream has of the last, partial epoch (number ``whole_epochs``). 0 if there is none."""
         return self.tokens if self.first_epoch == self.whole_epochs else self._end % self.available_tokens
 
     @property
     def num_epochs(self) -> int:
-        """Epochs that have documents in the stream; their numbers begin with ``first_epoch``."""
+        """Number of epochs that have documents in the stream. The first of them is ``first_epoch``."""
         return self.whole_epochs - self.first_epoch + (self._end % self.available_tokens > 0)
 
     @property
@@ -58,19 +58,19 @@ class SourcePlan:
 
     @property
     def epochs(self) -> Fraction:
-        """Times that a token of the source is seen on average."""
+        """How often a token of the source is seen in this stream on average."""
         return Fraction(self.tokens, self.available_tokens)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The plan of the whole stream; ``sources`` are in the recipe's order, without those that have no tokens."""
+    """Plans the whole stream. ``sources`` are in the recipe's order and leave out sources without tokens."""
 
     recipe: str
     tokens: int
     sources: tuple[SourcePlan, ...]
     shared_out: tuple[str, ...] = ()
-    """Sources that had too few tokens, so that their weight, or a part of it, went to the others."""
+    """Sources that had too few tokens. Their weight, or a part of it, went to the other sources."""
 
     def share(self, source: str) -> Fraction:
         """Returns the source's share of the stream, in percent."""
@@ -78,5 +78,4 @@ class Plan:
 
 
 class PlanError(ValueError):
-    """Raised when the mixture cannot be made from the tokens there are; the message holds the table and what would
-    fit."""
+    """Raised if the available tokens are not enough for the mixture. The message has the table and what would fit."""

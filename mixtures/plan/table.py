@@ -1,4 +1,4 @@
-"""Prints a plan as a table."""
+"""Formats a plan as a table of text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HEADER = ("source", "weight %", "available tokens", "documents", "wanted tokens"
 
 
 def table_rows(recipe: Recipe, made: Plan) -> list[tuple[str, ...]]:
-    """Returns the plan as rows of text under :data:`HEADER`, the total last."""
+    """Returns the plan as rows of text with the columns of :data:`HEADER`. The last row is the total."""
     rows: list[tuple[str, ...]] = [
         (
             s.source,
@@ -39,8 +39,10 @@ def table_rows(recipe: Recipe, made: Plan) -> list[tuple[str, ...]]:
 
 
 def need_rows(recipe: Recipe, available: Mapping[str, SourceTokens], dealt: Mapping[str, int]) -> list[tuple[str, ...]]:
-    """Returns available and wanted tokens side by side, for a mixture that cannot be made; rows under
-    :data:`HEADER`."""
+    """Returns rows with the columns of :data:`HEADER` that compare available and wanted tokens.
+
+    They are shown if a mixture cannot be made.
+    """
     total = sum(dealt.values())
     rows: list[tuple[str, ...]] = []
     for source, weight in recipe.weights.items():
@@ -62,7 +64,7 @@ def need_rows(recipe: Recipe, available: Mapping[str, SourceTokens], dealt: Mapp
 
 
 def format_table(recipe: Recipe, made: Plan) -> str:
-    """Returns the plan as a table of plain text."""
+    """Returns the plan as a table of plain text, and a line about weights that went to other sources."""
     table = format_rows(table_rows(recipe, made))
     if made.shared_out:
         table += f"\nweight shared out among the others: {', '.join(made.shared_out)}"
@@ -70,7 +72,7 @@ def format_table(recipe: Recipe, made: Plan) -> str:
 
 
 def format_rows(rows: Sequence[Sequence[str]], header: Sequence[str] = HEADER) -> str:
-    """Aligns columns: the first to the left, the others to the right.
+    """Returns a table of text with aligned columns: the first to the left, the others to the right.
 
     >>> print(format_rows([("a", "1"), ("bc", "20")], ("x", "n")))
     x    n

@@ -1,4 +1,4 @@
-"""The recipes that ship with the package, as YAML files: ``llama`` (the paper's), ``modern``, ``ccnet`` and ``sample``.
+"""Contains the recipes that ship with the package: ``llama`` (the paper's), ``modern``, ``ccnet`` and ``sample``.
 
     NAME.yaml -> mixtures.recipe.load_recipe(NAME) -> Recipe
 

@@ -16,8 +16,9 @@ is one pass over the texts:
                                                                         v
                                      clean/SOURCE/part-*.parquet, dropped/SOURCE/part-*.parquet, stats/SOURCE.json
 
-Keys, references and verdicts are shuffled, texts are not (except in the join of Stack Exchange). What one stage sends
-to another is counted by both, and the run fails if the two counts differ. For example, books need three passes:
+A verdict is what a dedup decided about a document. Keys, references and verdicts are shuffled, texts are not (except in
+the join of Stack Exchange). Both the sending and the receiving stage count the records between them, and the run fails
+if the two counts differ. For example, books need three passes:
 
 >>> from pipeline.clean.segments import segments_of
 >>> from pipeline.sources import SOURCES
@@ -31,7 +32,7 @@ On the driver:
 
     phase.py            chooses the sources that must run, makes their jobs, checks their input
     prepared_source.py  a source of a run before it is cleaned: files, units, models, fingerprint
-    dumps.py            cleans a source that comes in dumps dump by dump
+    dumps.py            cleans each dump of a source separately, if the source comes in dumps
     job.py              the job of a source or a dump: what it cleans, how it is sized, its paths
     sizing.py           the number of parts and buckets for an input
     work.py             the amount of work of each pass, for the progress display
@@ -53,13 +54,13 @@ On the workers:
     batches.py          documents as Arrow record batches
     batch_address.py    the id of a batch, and the output part that it goes to
     verdicts.py         the verdicts on a batch
-    ledger.py           counts and dropped rows of a worker
+    ledger.py           the ledger: what a worker counted, and rows about the documents that it dropped
     counts.py           what is counted, and which counts must be equal
     write_dropped.py    writes the dropped documents
     near_stats.py       what the statistics say about a near dedup
     held.py             holds a source back whose near dedup removed more than its ceilings
     eval_table.py       builds the index of the evaluation sets before the phase
-    evidence.py         the hits of evaluation sets, and what was found of each set
+    evidence.py         the passages of evaluation sets that were found in documents, and a summary
     finish.py           checks all counts, then writes statistics and marker
 
 The next phases read the clean documents with ``read_back.py``.

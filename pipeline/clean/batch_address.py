@@ -1,4 +1,4 @@
-"""Defines the address of a document (the id of its batch, and its row) and the output part that a batch goes to."""
+"""Defines the address of a document (the id of its batch and its row), and which output part a batch goes to."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def part_name(part: int, num_parts: int) -> str:
 
 
 _STRIDE = 1_000_003
-"""The distance between the first parts of consecutive units. It is a prime larger than any number of parts. So units
-that have only one batch are spread evenly too."""
+"""The distance between the first parts of consecutive units. It is a prime larger than any number of parts. So batches
+are spread evenly over the parts even if each unit has only one."""
 
 
 def part_of(batch_id: bytes, num_parts: int) -> int:

@@ -1,4 +1,4 @@
-"""Documents as Arrow record batches: their columns, their coder, and the packing of dicts into batches."""
+"""Packs documents (dicts) into Arrow record batches. Defines the columns and the coder of the batches."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ BASE_COLUMNS: Mapping[str, pa.DataType] = {
     "source": pa.string(),
     "language": pa.string(),
 }
-"""The columns that every source has, in the order in which the output has them."""
+"""The columns that every source has, in the order of the output."""
 
 SIGNAL_PREFIX = "signal:"
-"""The prefix of the columns that hold measurements of steps (float64). The output has them as the list ``signals``."""
+"""The prefix of the columns with measurements of steps (float64). The output has one list, ``signals``, instead."""
 
 MAX_BATCH_DOCS = 512
 MAX_BATCH_BYTES = 8 << 20
@@ -42,7 +42,7 @@ DROPPED_SCHEMA = pa.schema(
 
 
 class RecordBatchCoder(beam.coders.Coder):
-    """Encodes batches as Arrow IPC. Beam would pickle them, and the pickle of a slice contains its whole parent."""
+    """Encodes batches as Arrow IPC. Beam would pickle them, and the pickle of a slice contains the whole batch."""
 
     def encode(self, value: pa.RecordBatch) -> bytes:
         return batch_to_bytes(value)
@@ -88,8 +88,8 @@ def batches(
 ) -> Iterator[pa.RecordBatch | None]:
     """Yields batches of at most 512 documents and about 8 MB of text.
 
-    Yields None for each None among the documents. Readers yield None so that the caller can write out its ledger even
-    if no document is found for a long time.
+    Yields None for each None among the documents. Readers yield None so that the caller can write out its counts and
+    dropped rows even if no document is found for a long time.
     """
     schema = reader_schema(columns)
     rows: list[Mapping[str, Any]] = []
@@ -164,7 +164,7 @@ def text_bytes(text: pa.Array) -> int:
 def text_lines(text: pa.Array) -> int:
     r"""Returns the number of lines in a column of texts.
 
-    A last line without a line end counts. An empty text has no lines.
+    A last line without a line end is counted too. An empty text has no lines.
 
     >>> text_lines(pa.array(["a\nb", "a\nb\n", ""]))
     4

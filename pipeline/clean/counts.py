@@ -1,7 +1,7 @@
 """Defines the exact counts of documents that each stage took in, kept and dropped. They are summed over all workers.
 
 A count maps ``(source, stage, name)`` to a number. The names are the constants below. The name of a drop reason is
-``dropped:REASON``. Beam's own counters are not used, because they may count a retried bundle twice.
+``dropped:REASON``. Beam's own counters are not used, because they can count a retried bundle twice.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ BYTES_IN, BYTES_KEPT = "bytes_in", "bytes_kept"
 LINES_IN, LINES_KEPT = "lines_in", "lines_kept"
 DROPPED = "dropped:"
 NOTED = "noted:"
-"""The prefix of the notes of a stage on documents that it kept. A note that applies to 0 documents is written too."""
+"""The prefix of a note's name. A note counts kept documents to which a remark applies. A count of 0 is stored too."""
 BAD_RECORDS, UNREADABLE_FILES = "bad_records", "unreadable_files"
 
 # Both the sender and the receiver count the records that one stage of the graph sends to another. The two numbers must
@@ -26,9 +26,9 @@ SENT, RECEIVED = "sent:", "received:"
 
 READ_STAGE, WRITE_STAGE = "read", "clean"
 ROWS_STAGE, ROWS = "@rows", "rows"
-"""The pseudo-stage and name for the number of rows in ``dropped/``, if only some dropped documents get a row."""
+"""The pseudo-stage and the name for the number of rows that workers send to ``dropped/``."""
 WON_STAGE = "@won"
-"""The pseudo-stage for the number of keys for which a document of a dump is kept. The name is that of the dedup."""
+"""The pseudo-stage that counts the keys for which a dedup kept a document of the dump, under the name of the dedup."""
 CEILING_STAGE = "@ceilings"
 """The pseudo-stage for what a near dedup removed above a ceiling. The name has the step, the kind of ceiling, the
 number of documents, the dump (empty for the whole source) and the language or host, separated by tabs."""
@@ -88,13 +88,14 @@ def _handover_faults(counts: Mapping[CountKey, int]) -> Iterable[str]:
 
 def check_chain(source: str, stages: Sequence[str], counts: Mapping[CountKey, int], *, num_written: int,
                 num_dropped_written: int, is_share: bool = False) -> None:  # fmt: skip
-    """Checks that each stage took in what the one before it kept, and that the files contain what the last one kept.
+    """Checks that no document was lost between two stages, or between the last stage and the files.
 
     Args:
         stages: the names of the stages, in the order in which documents pass them.
         num_written: number of documents in the clean files.
         num_dropped_written: number of rows in the dropped files.
-        is_share: True if only a share of the dropped documents has a row. Then rows are compared with the rows sent.
+        is_share: True if only a share of the dropped documents has a row. Then the rows in the files are compared with
+            the rows that were sent to them, instead of with all dropped documents.
 
     Raises:
         LostRecords: two numbers differ. The message names the stages between which documents were lost or doubled.

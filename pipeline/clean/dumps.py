@@ -1,4 +1,4 @@
-"""Cleans a source that comes in dumps (CommonCrawl) dump by dump, so that adding a dump does not reprocess the others.
+"""Cleans each dump of a source separately (CommonCrawl), so that adding a dump does not reprocess the earlier ones.
 
 A newer dump never changes an earlier one. Lines are compared only within a dump, and if several dumps contain a page,
 the earliest keeps it. So the output of a dump depends only on its own files and on earlier dumps, and its fingerprint
@@ -45,9 +45,9 @@ class PreparedDump:
 
 
 def comes_in_dumps(source: Source) -> bool:
-    """True if the dumps of the source can be cleaned one by one, because no step lets a newer dump change an older one.
+    """True if the dumps of the source can be cleaned one by one: no step lets a newer dump change an older one.
 
-    For example, a line dedup over all dumps would. A source with such a step is cleaned in one piece.
+    For example, a line dedup over all dumps would let it. A source with such a step is cleaned in one piece.
     """
     dedups = (step for step in source.steps if isinstance(step, DedupStep))
     return source.reader.HAS_DUMPS and source.join is None and all(dedup.needs_earlier_dumps_only for dedup in dedups)
@@ -57,7 +57,7 @@ def split_into_dumps(
     source: Source, listing: Listing, units_of: Callable[[Listing], tuple[Unit, ...]],
     fingerprint_of: Callable[[Listing, Sequence[Any]], str],
 ) -> tuple[PreparedDump, ...]:  # fmt: skip
-    """Returns the dumps of a source, oldest first. Returns none if the source is cleaned in one piece.
+    """Returns the dumps of a source, oldest first; an empty tuple if the source is cleaned in one piece.
 
     The source is also cleaned in one piece if the path of a file does not name its dump, because the pages of that file
     might belong to any of the dumps.
@@ -73,7 +73,7 @@ def split_into_dumps(
     names = sorted(set(dump_of.values()))
     if not all(names):
         return ()
-    for file in listing.files:  # unsupported files are rejected too, with the dump that they name
+    for file in listing.files:  # unsupported files are reported with the dump that their path names
         named = reader.dump_of(file.path)
         dump_of.setdefault(file.path, named if named in names else names[0])
     listings = [listing.only(lambda path, n=name: dump_of[path] == n) for name in names]  # type: ignore[misc]
@@ -121,8 +121,8 @@ def _marker(layout: Layout, source: str, dump: PreparedDump) -> str:
 def pending_dumps(jobs: Sequence[SourceJob], layout: Layout) -> list[SourceJob]:
     """Returns the jobs of the dumps that are not complete.
 
-    They include the key files of earlier dumps that are complete. Deletes the output of incomplete dumps. Renames the
-    parts of complete dumps to the names that they have in this run.
+    Each job lists the key files of the earlier dumps that are complete. Deletes the output of incomplete dumps. Renames
+    the parts of complete dumps to the names that they have in this run.
     """
     forget_dumps(layout, jobs[0].source.name, keep={job.dump for job in jobs})
     pending: list[SourceJob] = []
@@ -154,7 +154,7 @@ def _num_won(dump: SourceJob, step: str) -> int:
 def forget_dumps(layout: Layout, source: str, keep: Collection[str] = ()) -> None:
     """Deletes the markers (clean and tokens) and the keys of a source's dumps, except of the dumps in ``keep``.
 
-    A marker must not remain without its dump: in the next run another dump may have the same part numbers.
+    A marker must not remain without its dump: in the next run another dump could get the same part numbers.
     """
     globs = [layout.markers_of_dumps(f"{step}-{source}") for step in ("clean", "tokens")]
     for found in FileSystems.match(globs):
@@ -170,7 +170,7 @@ def forget_dumps(layout: Layout, source: str, keep: Collection[str] = ()) -> Non
 def _rename_parts(folder: str, numbers: Iterable[int], num_parts: int) -> None:
     """Deletes the parts that are not in ``numbers``.
 
-    Renames the others so that their names have the new number of parts.
+    Renames the remaining parts so that their names have the new number of parts.
     """
     kept = set(numbers)
     delete_unfinished(folder)

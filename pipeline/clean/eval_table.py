@@ -1,4 +1,4 @@
-"""Builds the index of the evaluation sets once before the clean phase, as a file that all workers map."""
+"""Builds the index of the evaluation sets once before the clean phase, as a file that all workers memory-map."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pipeline.settings.settings import Settings
 
 
 def eval_table(settings: Settings, work: str) -> str | None:
-    """Returns the path of the index of a run's evaluation sets, built below ``work`` unless it is there already.
+    """Returns the path of the index of a run's evaluation sets, or None if the run has none.
 
-    The name has a checksum of the sets' files and settings, so that a changed set gets a new file. Older files are
-    deleted.
+    The index is built below ``work`` unless it already exists. Its name contains a checksum of the sets' files and
+    settings, so that a changed set gets a new file. Older files are deleted.
 
     Raises:
-        ValueError: a set cannot be read. The message names it, and the columns that it has.
+        ValueError: a set cannot be read. The message names the set.
     """
     wanted = settings.decontamination
     if wanted is None:

@@ -1,7 +1,7 @@
-"""The evidence of decontamination: a file per part from the workers, and from the driver one table and its summary.
+"""Writes the evidence of decontamination: the hits of each part, then one table of all hits and its summary.
 
-Workers write the hits of a part beside its clean documents. After the clean phase the driver copies all of them into
-``decontamination/hits-*.parquet``, a batch at a time, and counts them by item.
+Workers write one file of hits per part. After the clean phase the driver copies all hits, one batch at a time, into
+``decontamination/hits-*.parquet``, and counts them by item.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _FORM = {"compression": "zstd", "write_page_checksum": True}
 
 @contextlib.contextmanager
 def evidence_file(job: SourceJob, part: int) -> Iterator[pq.ParquetWriter | None]:
-    """Opens the evidence file of a part; None if no step of the source leaves evidence."""
+    """Opens the evidence file of a part and yields its writer. Yields None if no step of the source has evidence."""
     schema = evidence_schema(job.source.steps)
     if job.places.evidence_dir is None or schema is None:
         yield None
@@ -42,14 +42,14 @@ def evidence_file(job: SourceJob, part: int) -> Iterator[pq.ParquetWriter | None
 
 
 def write_evidence(writer: pq.ParquetWriter | None, rows: Sequence[pa.RecordBatch]) -> None:
-    """Writes what the steps of a batch left."""
+    """Writes the evidence of one batch. ``writer`` may be None only if ``rows`` is empty."""
     if rows:
         assert writer is not None, "a step left evidence before the last pass, which is the one that writes it"
         writer.write_table(pa.Table.from_batches(rows))
 
 
 def leaves_evidence(source: Source) -> bool:
-    """True if a step of the source leaves evidence."""
+    """Returns True if a step of the source produces evidence."""
     return evidence_schema(source.steps) is not None
 
 
@@ -57,8 +57,9 @@ def gather_hits(layout: Layout, table: str | None, sources: Iterable[Source]) ->
     """Writes ``decontamination/``: the hits of all sources, every item of the sets, and a summary for the manifest.
 
     Args:
-        table: the index that the sources were searched with; None if this run searches nothing. Then what an earlier
-            run found is deleted, because its documents are cleaned again.
+        layout: the paths of the run's output.
+        table: the path of the index with which the sources were searched. None if this run does not search. In that
+            case the folder is deleted, because an earlier run's hits do not describe the newly cleaned documents.
         sources: the sources of the run.
     """
     delete_tree(join(layout.decontamination, SUMMARY_NAME))
@@ -94,7 +95,7 @@ def _write_items(path: str, summary: Summary) -> None:
 
 
 def read_summary(layout: Layout) -> dict[str, Any] | None:
-    """Returns what was found of evaluation sets in the clean documents; None if nothing was searched."""
+    """Returns the summary of the search for evaluation sets, or None if the run did not search."""
     path = join(layout.decontamination, SUMMARY_NAME)
     if not exists(path):
         return None

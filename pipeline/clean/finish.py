@@ -114,7 +114,7 @@ def write_dump_marker(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None:
 
 
 def part_range(job: SourceJob) -> tuple[int, int]:
-    """Returns the range of a job's part numbers among those of its source: the first, and the one after the last."""
+    """Returns the range of a job's part numbers within its source: the first, and the number after the last."""
     first = job.sizes.first_part
     return first, first + job.sizes.scale.num_parts
 

@@ -1,4 +1,4 @@
-"""The clean job of one source or of one dump of it: what it cleans, how it is sized, and where its files go."""
+"""Defines the clean job of a source or of one of its dumps: the input, the numbers of parts and buckets, the paths."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class KeyFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSizes:
-    """How a job is split into parts and buckets, and how many of its dropped documents are written."""
+    """The numbers of a job's parts and buckets, and how many of its dropped documents are written."""
 
     scale: Scale
     sample_docs: int
     """The number of dropped documents per stage and reason that keep their text."""
     dropped_share: float = 1.0
-    """The share of the other dropped documents that get a row in ``dropped/``, from 0 to 1."""
+    """The share of the dropped documents outside the sample that get a row in ``dropped/``, from 0 to 1."""
     first_part: int = 0
     """The number of the job's first part among the parts of its source."""
     num_source_parts: int | None = None
@@ -70,7 +70,7 @@ class JobPlaces:
     clean_dir: str
     dropped_dir: str
     evidence_dir: str | None = None
-    """The folder for the evidence that a step leaves; None if no step leaves any."""
+    """The folder for evidence (passages of evaluation sets found in documents); None if no step looks for any."""
     keys_dir: str | None = None
     """The folder for key files; None if the source is not cleaned dump by dump."""
     pairs_dir: str = ""
@@ -96,11 +96,11 @@ class SourceJob:
     dump: str = ""
     """The name of the dump to clean; empty for the whole source."""
     earlier_keys: tuple[KeyFiles, ...] = ()
-    """The key files of those earlier dumps that are complete."""
+    """The key files of the earlier dumps that are complete."""
     ceilings: RemovalCeilings = field(default_factory=RemovalCeilings)
     """The shares of documents that a near dedup may remove."""
     about: Mapping[str, Any] = field(default_factory=dict)
-    """What the manifest reports about the inputs and models."""
+    """The manifest's entry about the inputs and models."""
 
     @property
     def label(self) -> str:

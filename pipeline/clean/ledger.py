@@ -23,13 +23,13 @@ _FLUSH_BYTES = 16 << 20
 
 @dataclass(slots=True)
 class Ledger:
-    """The counts and dropped rows of one source, kept while a worker processes one element."""
+    """The counts and dropped rows that a worker collects for one source while it processes one element."""
 
     source: str
     sample_docs: int
     """The number of dropped documents per stage and reason that keep their text."""
     rows_share: float = 1.0
-    """The share of the other dropped documents that get a row, from 0 to 1. All dropped documents are counted."""
+    """The share of the dropped documents outside the sample that get a row, from 0 to 1. Counts include all of them."""
     counts: Counter[c.CountKey] = field(default_factory=Counter)
     _rows: list[pa.RecordBatch] = field(default_factory=list)
     _num_rows: int = 0
@@ -37,11 +37,11 @@ class Ledger:
     _evidence: list[pa.RecordBatch] = field(default_factory=list)
 
     def leave(self, evidence: pa.RecordBatch) -> None:
-        """Takes the evidence of a step. The pass takes it again after every batch."""
+        """Stores evidence that a step found in a batch. After each batch the pass calls :meth:`take_evidence`."""
         self._evidence.append(evidence)
 
     def take_evidence(self) -> list[pa.RecordBatch]:
-        """Returns the evidence so far, and forgets it."""
+        """Returns the stored evidence, and removes it from the ledger."""
         taken, self._evidence = self._evidence, []
         return taken
 
@@ -50,9 +50,9 @@ class Ledger:
             self.counts[self.source, stage, what] += number
 
     def note(self, stage: str, what: str, number: int) -> None:
-        """Counts kept documents that a stage has a note on, for example ``may_hide_duplicates``.
+        """Counts kept documents to which a stage's remark applies, for example ``may_hide_duplicates``.
 
-        A zero is stored too.
+        A count of 0 is stored too.
         """
         self.counts[self.source, stage, c.NOTED + what] += number
 
@@ -68,13 +68,13 @@ class Ledger:
         self.count(c.GRAPH, c.RECEIVED + name, number)
 
     def read(self, batch: pa.RecordBatch) -> None:
-        """Counts documents as the reader yielded them, before any step."""
+        """Counts the documents, bytes and lines of a batch from the reader, before any step has run."""
         self.count(c.READ_STAGE, c.DOCS_KEPT, batch.num_rows)
         self.count(c.READ_STAGE, c.BYTES_KEPT, text_bytes(batch.column("text")))
         self.count(c.READ_STAGE, c.LINES_KEPT, text_lines(batch.column("text")))
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Counts the lines of documents as they are written, after all steps."""
+        """Counts the lines of a batch that is written, after all steps have run."""
         self.count(c.WRITE_STAGE, c.LINES_KEPT, text_lines(batch.column("text")))
 
     def split(self, stage: str, before: pa.RecordBatch, after: pa.RecordBatch, verdict: pa.Array,
@@ -111,7 +111,7 @@ class Ledger:
         num_rows = before.num_rows
         text = pc.utf8_slice_codeunits(before.column("text"), 0, MAX_SAMPLE_CHARS)
         source, stages = pa.array([self.source] * num_rows), pa.array([stage] * num_rows)
-        language = after.column("language")  # a step that detects the language may drop the document because of it
+        language = after.column("language")  # a step that detects a language may also drop the document for it
         self._append([before.column("id"), source, language, stages, reasons, details, signals_list(after), text])
 
     def reject(self, rejected: Rejected) -> None:
@@ -176,7 +176,7 @@ def sample_hashes(rows: pa.RecordBatch) -> dict[tuple[str, str], list[int]]:
 
 
 def without_text_above(rows: pa.RecordBatch, limits: Mapping[tuple[str, str], int]) -> pa.RecordBatch:
-    """Returns the rows, with the text removed if the sample hash is above the limit of the row's stage and reason."""
+    """Returns the rows without the texts whose sample hash is above the limit of the row's stage and reason."""
     pairs = zip(rows.column("stage").to_pylist(), rows.column("reason").to_pylist(), strict=True)
     hashes = map(sample_hash, rows.column("id").to_pylist())
     return _with_text(rows, pa.array([h <= limits.get(p, -1) for p, h in zip(pairs, hashes, strict=True)], pa.bool_()))

@@ -1,4 +1,7 @@
-"""The DoFns of a pass over the texts of a source. They read or open batches, run a segment, and send keys or write."""
+"""The DoFns of a pass over the texts of a source.
+
+They read or open batches, run a segment (the steps between two dedups), and send keys to dedups or write the documents.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +87,7 @@ class SegmentDoFn(beam.DoFn):
         """Spills a batch, and sends its keys to the next dedups."""
         if not batch.num_rows:
             return
-        if self._hashed_for is not None:  # hashes are computed once, for sending keys and for applying verdicts
+        if self._hashed_for is not None:  # computed once, for the keys and for applying the verdicts
             batch = kind_of(self._hashed_for).before_spill(batch, self._hashed_for)
         blob = self._spill.append(batch_to_bytes(batch))
         part = part_of(batch_id, self._job.sizes.scale.num_parts)
@@ -97,9 +100,10 @@ class SegmentDoFn(beam.DoFn):
         """Packs documents into batches, and runs the segment on each batch.
 
         Args:
-            documents: the documents. None means that the ledger or ``held`` is full and must be yielded.
+            documents: the documents. A None among them means that the ledger or ``held`` is full and must be yielded.
             chunk_id: the numbers of the unit and of the chunk that the documents come from.
-            held: a list to which reading the documents adds outputs. They are yielded and removed after each batch.
+            held: a list to which ``documents`` adds outputs while it is iterated. They are yielded and removed after
+                each batch.
         """
         numbers = itertools.count(1)
         source = self._job.source
@@ -176,7 +180,7 @@ class ReadUnits(SegmentDoFn):
 
 
 class OpenBatches(SegmentDoFn):
-    """A pass in the middle: opens the spilled batches of a part, applies their verdicts, and runs a segment on them.
+    """A pass that is neither first nor last: opens the spilled batches of a part, applies verdicts, and runs a segment.
 
     If the segment has no local steps, only verdicts change the texts. Then nothing is spilled. The pass only sends
     keys, and the next pass opens the same batches again and applies all verdicts.

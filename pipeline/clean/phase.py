@@ -34,7 +34,7 @@ from pipeline.settings.settings import Settings
 from pipeline.sources.source import UNKNOWN_FORM, Source, Unit
 
 _NOT_MODELS = ("exclude", "tokenizer", "decontamination")
-"""Files that steps read and that are no models: the manifest reports them in other places."""
+"""The keys of files that steps read but that are not models. The manifest reports these files elsewhere."""
 DATA_VERSION = 2
 """Data version of the clean phase. Increase it when unchanged steps would produce different output."""
 
@@ -47,7 +47,7 @@ def with_exclusion(source: Source, settings: Settings) -> Source:
 def with_decontamination(source: Source, settings: Settings) -> Source:
     """Returns the source with the search for evaluation sets as its last step, if the run has one.
 
-    It is the last, because the texts that it searches are those that are written.
+    It is the last step, so that it searches exactly the texts that are written.
     """
     return replace(source, steps=(*source.steps, Decontaminate())) if settings.decontamination else source
 
@@ -58,7 +58,7 @@ def prepare_sources(
     """Returns the sources of a run with their input files, units, models and fingerprints.
 
     Args:
-        table: the index of the evaluation sets, if the run searches any.
+        table: the path of the index of the evaluation sets; None if the run searches for none.
 
     Raises:
         ValueError: a glob matches nothing, no file of a source is in a supported format, or a model is missing. The
@@ -102,7 +102,7 @@ def split_into_units(source: Source, listing: Listing) -> tuple[Unit, ...]:
     """Returns the units of a source. A file in an unsupported format becomes a unit that is reported as rejected.
 
     Raises:
-        ValueError: the source reads the format of none of the files.
+        ValueError: no file is in a format that the source reads.
     """
     known = [f for f in listing.files if source.reader.knows(f.path)]
     other = [f for f in listing.files if not source.reader.knows(f.path)]
@@ -200,7 +200,7 @@ def is_complete(prepared: PreparedSource, layout: Layout) -> bool:
 
 
 def already_complete(prepared: Iterable[PreparedSource], jobs: Iterable[SourceJob]) -> list[str]:
-    """Returns the names of the sources that have no job. Of a source with jobs, returns the dumps that have none."""
+    """Returns the names of the sources that have no job. For other sources, returns the dumps that have none."""
     labels = {job.label for job in jobs}
     complete = []
     for one in prepared:
@@ -272,7 +272,7 @@ def check_ceilings(prepared: Iterable[PreparedSource], layout: Layout, settings:
     """Checks that no source has more bad records or unreadable files than the settings allow.
 
     Raises:
-        RunFailed: a source has more. The message has the numbers and the locations of the first few bad records.
+        RunFailed: a source exceeds a limit. The message has the numbers, and the locations of a few bad records.
     """
     limits = settings.limits
     for one in prepared:

@@ -18,7 +18,7 @@ from pipeline.sources.source import AnyStep, Source
 
 @dataclass(frozen=True, slots=True)
 class GlobalStep:
-    """A step over all documents of a source."""
+    """A step that compares all documents of a source (a dedup), with the tag that marks its verdicts."""
 
     tag: int
     """1 + the position of the step among the steps of the source. The verdicts of this step are marked with it."""
@@ -48,7 +48,7 @@ class Segment:
     def spills(self) -> bool:
         """True if the pass spills its documents.
 
-        A pass that changes no document spills nothing: the next opens the same batches.
+        A pass that changes no document spills nothing: the next pass opens the same batches.
         """
         return bool(self.local) or self.index == 0 or (self.index == 1 and not self.verdicts)
 

@@ -12,8 +12,8 @@ class Scale:
     num_parts: int
     """The number of output parts. A worker streams one part."""
     num_line_buckets: int
-    """The number of buckets of line hashes. A worker holds one bucket in memory. This takes 17 bytes per distinct line
-    of a batch, and the memory for sorting."""
+    """The number of buckets of line hashes. A worker holds one bucket in memory. This takes 17 bytes for each line that
+    is distinct within its batch, and memory for sorting."""
     num_key_buckets: int
     """The number of buckets of document keys and of rows of joins. A worker streams one bucket."""
 
@@ -26,12 +26,12 @@ _MANY_PARTS = 64
 
 
 LINES_PER_BUCKET = 250_000
-"""The wanted number of lines per bucket. ``_NUM_LINE_BUCKETS`` limits the number of buckets."""
+"""The target number of lines per bucket. ``_NUM_LINE_BUCKETS`` limits the number of buckets."""
 
 _NUM_LINE_BUCKETS = (16, 8192)
-"""The smallest and largest number of line buckets. At least 16, so that workers share the lines. At most 8192, because
-the lines of a batch (about 90,000) are packed by bucket. With more buckets a payload would have only a few lines. Above
-2e9 lines the buckets grow, up to 12 million lines each at 1e11 lines."""
+"""The smallest and largest number of line buckets. There are at least 16, so that workers share the lines, and at most
+8192, because the lines of a batch (about 90,000) are packed by bucket: with more buckets a payload would have only a
+few lines. Above 2e9 lines the buckets grow, up to 12 million lines each at 1e11 lines."""
 
 _INPUT_BYTES_PER_LINE = 15
 """The number of compressed input bytes per line. A line of web text has about 45 bytes (44 in 500 pages of real WET

@@ -32,7 +32,7 @@ class StepRunner:
     progress_dir: str | None = None
 
     def run(self, batch: pa.RecordBatch, verdicts: Verdicts, ledger: Ledger) -> pa.RecordBatch:
-        """Returns the batch after the verdicts and the local steps. Adds counts and dropped documents to the ledger."""
+        """Applies the verdicts and the local steps to a batch. Adds counts and dropped documents to the ledger."""
         batch = with_attributes(self.apply_verdicts(batch, verdicts, ledger)[0], verdicts.attributes)
         ledger.receive("attributes", len(verdicts.attributes))
         for step in self.segment.local:
@@ -97,7 +97,7 @@ def clean_schema(source: Source) -> pa.Schema:
 
 
 def evidence_schema(steps: Iterable[AnyStep]) -> pa.Schema | None:
-    """Returns the columns of the evidence that one of the steps leaves; None if none does."""
+    """Returns the schema of the evidence (rows for ``decontamination/``) that a step records; None if no step does."""
     return next((step.EVIDENCE for step in steps if isinstance(step, Step) and step.EVIDENCE is not None), None)
 
 

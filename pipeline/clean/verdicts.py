@@ -11,15 +11,15 @@ import numpy as np
 
 @dataclass(slots=True)
 class Verdicts:
-    """The decisions about one batch, by the tag of the dedup that made them."""
+    """The decisions about one batch. Those of dedups are by the tag of the dedup."""
 
     rows: dict[int, dict[int, str]] = field(default_factory=dict)
-    """The details of the rows to drop, by row number."""
+    """The rows to drop: the detail of each, by tag and row number."""
     lines: dict[int, list[np.ndarray]] = field(default_factory=dict)
-    """The hashes of the lines to remove."""
+    """The hashes of the lines to remove, by tag."""
     signals: dict[int, dict[int, float]] = field(default_factory=dict)
-    """Measurements of rows that are kept, by row number."""
+    """Measurements of rows, by tag and row number."""
     members: dict[int, dict[int, int]] = field(default_factory=dict)
-    """The numbers of documents that were dropped for rows that are kept, by row number."""
+    """The numbers of documents that were dropped for a kept row, by tag and row number."""
     attributes: dict[int, Mapping[str, Any]] = field(default_factory=dict)
     """The columns that a join found, by row number."""

@@ -160,7 +160,7 @@ class _Spill(beam.DoFn):
         self._pairs: list[Pair] = []
         self._held_bytes = 0
 
-    def start_bundle(self) -> None:  # a failed bundle must not leave pairs to the next one
+    def start_bundle(self) -> None:  # the next bundle must not get pairs of a failed bundle
         self._pairs, self._held_bytes = [], 0
 
     def process(self, pair: Pair) -> Iterator[Pair]:

@@ -76,7 +76,7 @@ class _OtherText:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Writes the text, unless it is the traceback of a known failure. Returns the number of characters."""
+        """Writes the text, unless it is the traceback of a known failure. Returns the length of the text either way."""
         is_hidden = text.startswith("Traceback ") and explained(RuntimeError(text)) is not None
         return len(text) if is_hidden else self._stream.write(text)
 

@@ -108,7 +108,7 @@ class LocalWorkerHandler(worker_handlers.SubprocessSdkWorkerHandler):
         }
 
     def _report_lost(self, status: int) -> None:
-        """Ends the run. The other workers are ended first, so that the error message is the last line of the output."""
+        """Ends the run after a worker has died. Ends the other workers first, so that the error is printed last."""
         with _starts:
             is_first = not _is_lost.is_set()
             _is_lost.set()

@@ -1,4 +1,4 @@
-"""Chooses the runner (the engine) that runs the graph. The choice is explicit, so that every machine makes the same."""
+"""Chooses the runner (the engine) that runs the graph. The choice is explicit, so it is the same on every machine."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def check_same(expected: dict[str, str] | None) -> None:
     """Checks that this worker has the identity that the launcher sent.
 
     Raises:
-        StaleWorker: the identities differ. The message says in what, on one line.
+        StaleWorker: the identities differ. The message says in one line where they differ.
 
     >>> check_same(None); check_same(identity())
     """

@@ -1,4 +1,4 @@
-"""Reads the units of a source from a file, because a hundred thousand files do not fit into the graph of a job."""
+"""Reads the units of a source from a file, because a list of 100,000 units does not fit into the graph of a job."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ReadUnitList(beam.PTransform):
 
 def _units(path: str, code: dict[str, str] | None) -> Iterator[UnitElement]:
     check_same(code)
-    for number, line in enumerate(read_checked(path).decode().split("\n")[:-1]):  # a name may contain U+2028
+    for number, line in enumerate(read_checked(path).decode().split("\n")[:-1]):  # a name can contain U+2028
         yield number, 0, Unit(**json.loads(line))
 
 

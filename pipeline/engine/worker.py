@@ -17,7 +17,7 @@ def main() -> None:
     """Runs the worker until the runner closes the connection or ends."""
     if PARENT_VARIABLE in os.environ:
         threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
-    from apache_beam.runners.worker import sdk_worker_main  # takes seconds: the thread above runs already
+    from apache_beam.runners.worker import sdk_worker_main  # this takes seconds, so the thread above is started first
 
     from pipeline.engine.known_failures import without_known_tracebacks
 

@@ -23,7 +23,7 @@ _CHECKS, _NUMBER, _END = b"checks", b"number", b"end"
 
 
 class DamagedFile(OSError):  # noqa: N818 - the name says what it is
-    """A work file does not contain what was written. The message names the file and says how to make it again."""
+    """Raised if a work file does not contain what was written. The message names it and says how to make it again."""
 
     def __init__(self, path: str, fault: object, remedy: str = "delete it and run the same command again") -> None:
         super().__init__(f"{path} is damaged ({' '.join(str(fault).split())}); {remedy}")

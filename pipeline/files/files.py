@@ -65,7 +65,7 @@ def rename(source: str, target: str) -> None:
     if is_local(source):
         os.replace(source, target)
     else:
-        # gs:// and s3:// replace a target by themselves. Deleting it first would leave a moment without the file.
+        # gs:// and s3:// replace an existing target. If it were deleted first, it would be missing for a moment.
         if not target.startswith(("gs://", "s3://")) and FileSystems.exists(target):
             FileSystems.delete([target])
         FileSystems.rename([source], [target])

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO, cast
 
 MAX_TRIES = 10
-"""Ours: a file is given up after this many tries in a row without a byte. The waits add up to six minutes."""
+"""Ours: a file is given up after this many consecutive tries that read nothing. The waits add up to six minutes."""
 _MAX_WAIT_SECONDS = 120.0
 _TIMEOUT_SECONDS = 60.0
 _BUFFER_BYTES = 1 << 20
@@ -28,7 +28,7 @@ Wait = Callable[[float], None]
 
 
 class HttpFileError(OSError):
-    """A file on a server cannot be read, or cannot be read to its end. The message says which file and why."""
+    """Raised if a file on a server cannot be read, or not to its end. The message says which file and why."""
 
 
 def is_http(path: str) -> bool:
@@ -64,7 +64,7 @@ class HttpFile(io.RawIOBase):
 
     def __init__(self, url: str, wait: Wait = time.sleep) -> None:
         super().__init__()
-        # A path may contain characters that a URL may not (a space). Characters that are already quoted stay as they
+        # A path can have characters that are not allowed in a URL (a space). Characters that are quoted stay as they
         # are.
         self._url = urllib.parse.quote(url, safe="%/:=&?~#+!$,;'@()*[]")
         self._wait = wait
@@ -73,7 +73,8 @@ class HttpFile(io.RawIOBase):
         self._response_at = 0
         self._length: int | None = None
         self._version = ""
-        """The server's version of the file (``ETag`` or ``Last-Modified``), the same for a resumed transfer."""
+        """The server's version of the file (``ETag`` or ``Last-Modified``). A resumed transfer must have the same
+        version."""
 
     def readable(self) -> bool:
         return True

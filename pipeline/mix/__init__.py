@@ -3,9 +3,9 @@
     token files -> count_held_out -> (mixtures.plan) -> last_epoch -> global_shuffle -> shards/, validation/
 
 - ``phase``: runs the jobs and writes the manifest last.
-- ``earlier_stages``: what a mixture that continues others takes over from them.
+- ``earlier_stages``: reads what a mixture takes over from the mixtures that it continues.
 - ``job``: the values that the jobs get. ``work``: the size of a job, for the progress display.
-- ``count_held_out``: counts what is held out for validation.
+- ``count_held_out``: counts the documents and tokens that are held out for validation.
 - ``last_epoch``: finds where the subset of a last, partial epoch ends.
 - ``global_shuffle``: sends every occurrence of a document to its place in the shards.
 

@@ -27,9 +27,9 @@ class _All:
 
 
 class CountHeldOut(beam.PTransform):
-    """Takes (source, token file). Outputs one file that has, by source, what is held out and how many tokens it has.
+    """Takes (source, token file). Outputs the path of one file of counts: what is held out and what is left, by source.
 
-    What is held out is either a share of the documents, or all documents up to a cut.
+    Either a share of a source's documents is held out, or all its documents up to a cut.
     """
 
     def __init__(self, job: CountJob) -> None:

@@ -1,4 +1,6 @@
-"""Reads what a mixture takes over from those that it continues: where sources stopped, what is held out, the tokenizer.
+"""Reads where earlier mixtures ended, for a mixture that continues them.
+
+The new mixture takes over the place at which each source stopped, the held-out documents and the tokenizer.
 
 A source's documents form one sequence: epoch after epoch, each in the order of its hashes. A stage is a range of that
 sequence. The next stage begins after the document in which the last stage ended. So within one epoch of a source no
@@ -25,7 +27,7 @@ from pipeline.tokenize.held_out import validation_hashes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Earlier:
-    """The stages before this one. Without arguments there are none."""
+    """What this mixture takes over from its earlier stages. ``Earlier()`` means that there are none."""
 
     seed: int | None = None
     tokenizer_sha256: str | None = None
@@ -46,10 +48,10 @@ class Earlier:
     def rules(self, wanted: Mapping[str, HoldOut]) -> dict[str, HoldOut]:
         """Returns the validation rule of each source.
 
-        It is that of the earlier stages, or ``wanted`` if the source is new.
+        A source of the earlier stages keeps the rule that it had there. A new source gets its rule in ``wanted``.
 
         Raises:
-            ValueError: for a source of the earlier stages, the recipe has another rule than they had.
+            ValueError: the recipe has a different rule for a source of the earlier stages.
         """
         found = dict(wanted)
         for source, rule in self.held_out.items():
@@ -65,7 +67,7 @@ class Earlier:
 
 
 def earlier_of(manifest: Mapping[str, Any], folder: str, output: str) -> Earlier:
-    """Returns what a mixture in ``output`` takes over from the mixture in ``folder`` and from those that it continued.
+    """Returns what a mixture in ``output`` takes over from the mixture in ``folder``, and from the stages before that.
 
     Raises:
         ValueError: an earlier version of the pipeline made the mixture, and did not record where its sources end.

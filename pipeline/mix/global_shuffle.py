@@ -95,7 +95,7 @@ class _Trained:
 
 
 def validation_keys(job: MixJob) -> dict[str, int]:
-    """Returns the first key of each source's validation shards. Training shards have the keys before."""
+    """Returns the first key of each source's validation shards. Training shards have the keys below these."""
     keys, first = {}, job.num_shards
     for source, number in sorted(job.num_validation_shards.items()):
         keys[source] = first

@@ -16,20 +16,20 @@ from pipeline.tokenize.parts import Parts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountJob:
-    """The job that counts, by source, what is held out and what is left."""
+    """The job that counts, by source, the documents and tokens that are held out and those that are left."""
 
     parts: tuple[Parts, ...]
     """The token files, by source."""
     shares: Mapping[str, Decimal]
     wanted_tokens: Mapping[str, int]
-    """The number of tokens to hold out, for sources of which a number is held out; at most what the source has."""
+    """The number of tokens to hold out, for each source whose rule is a number. At most the tokens of the source."""
     result_path: str
     cuts: Mapping[str, Cut] = field(default_factory=dict)
-    """The last held-out document of an earlier stage, for sources of which a number of tokens is held out."""
+    """The last document that an earlier stage held out, for sources of which it held out a number of tokens."""
     begun: Mapping[str, Begun] = field(default_factory=dict)
     """The epoch in which an earlier stage stopped, for sources of which it took a part of an epoch."""
     seed: int = 0
-    """The seed of the stages. It orders the documents within an epoch that was begun."""
+    """The seed of the stages. It orders the documents within an epoch that an earlier stage began."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class SourceShare:
     """The part of the plan that is about one source."""
 
     whole_epochs: int
-    """The number of epochs that are complete at the end. The last, partial epoch has this number."""
+    """The number of complete epochs, with those of earlier stages. The last, partial epoch has this number (from 0)."""
     remainder_tokens: int
     """The number of tokens in the last, partial epoch: documents with the smallest hashes, the last of which is cut."""
     held_out: HeldOut

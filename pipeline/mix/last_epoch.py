@@ -18,7 +18,7 @@ from pipeline.files.checked import checked_batches
 
 Hashing = Callable[[str, pa.Array], np.ndarray]
 Counting = Callable[[str, pa.Array, np.ndarray], np.ndarray]
-"""A function that returns a mask of the documents that may be chosen."""
+"""A function that returns a mask of the documents that can be chosen."""
 
 
 _REMEDY = "delete it and run the same command again: its source is tokenized again"
@@ -48,9 +48,9 @@ class FindCuts(beam.PTransform):
     """Takes (source, token file). Outputs (source, Cut) for each source of which a number of tokens is wanted.
 
     Args:
-        wanted: number of tokens by source, above 0 and at most the number in documents that may be chosen.
+        wanted: number of tokens by source, above 0 and at most the number in the documents that can be chosen.
         hashes: (source, ids) -> the hashes that order the documents.
-        takes_part: (source, ids, lengths) -> a mask of the documents that may be chosen.
+        takes_part: (source, ids, lengths) -> a mask of the documents that can be chosen.
     """
 
     def __init__(self, wanted: Mapping[str, int], hashes: Hashing, takes_part: Counting) -> None:

@@ -30,7 +30,7 @@ from tokenizer.encode import Encoder
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """The tokens of each source that are held out for validation, and those that are left."""
+    """The tokens of each source that are held out for validation, and the tokens that are left for training."""
 
     held_out: Mapping[str, HeldOut]
     held_tokens: Mapping[str, int]
@@ -53,7 +53,7 @@ class Counted:
 
 def count(settings: Settings, layout: Layout, sources: list[str], run_count: Callable[[CountJob], None],
           earlier: Earlier | None = None) -> Counted:  # fmt: skip
-    """Determines the validation documents and counts the rest.
+    """Determines the validation documents, and counts their tokens and the tokens that are left.
 
     Documents that an earlier stage held out stay held out.
     """

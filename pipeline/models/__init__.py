@@ -5,10 +5,10 @@
 - ``find``: finds models by their published file names.
 - ``load``: opens them. ``stored_files``: fetches those in an object store, once per machine.
 - ``checksums``: computes checksums once per file. ``fasttext_file``: reads the parts of a fastText model.
-- ``fetch``: downloads the published models. ``evals``: the evaluation sets that it can get, and their columns.
+- ``fetch``: downloads the published models. ``evals``: the evaluation sets that can be fetched, and their columns.
 - ``train_perplexity``: trains a language model as CCNet did. ``training_texts``: the texts for it.
 - ``train_reference``: trains the classifier of cited pages.
-- ``cited_pages``, ``join_cited_pages``: find its training pages.
+- ``cited_pages``, ``join_cited_pages``: find the pages to train this classifier on.
 - ``model_files``: checks that a model's file is complete. ``scratch``: folders for training.
 
 >>> from pipeline.models.find import find_models

@@ -27,13 +27,14 @@ from pipeline.sources.source import InputFile, Unit
 from pipeline.sources.wikipedia.reader import WikipediaReader
 
 MAX_PAGES = 300_000
-"""The largest number of pages of each kind. RedPajama v1 (data_prep/cc/classifier) fetched about 300,000."""
+"""The largest number of cited pages, and of random pages. RedPajama v1 (data_prep/cc/classifier) fetched about
+300,000."""
 _BYTES_PER_BUCKET = 1 << 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """The request of the user."""
+    """The user's request: the inputs, and which pages to find."""
 
     wikipedia: Sequence[str]
     pages: Sequence[str]

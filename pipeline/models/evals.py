@@ -1,7 +1,7 @@
-"""Evaluation sets as their authors publish them: addresses, the most bytes, and the columns that hold their texts.
+"""Lists published evaluation sets, with their addresses, size limits and columns, and downloads them.
 
-The addresses are those that the sets' own documentation gives. A published file may change, so its checksum is written
-into ``checksums.json`` and into the manifest of every run that uses it.
+The addresses are from the sets' own documentation. A published file may change, so its checksum is written into
+``checksums.json`` and into the manifest of every run that uses it.
 """
 
 from __future__ import annotations
@@ -23,18 +23,23 @@ _RAW = "https://raw.githubusercontent.com/"
 
 @dataclass(frozen=True, slots=True)
 class EvalFiles:
-    """A published set."""
+    """Describes a published set."""
 
     urls: tuple[str, ...]
     columns: Mapping[str, str]
-    """The settings of ``mixtures.decontaminate.settings.SetSettings`` that name columns."""
+    """The columns of the set, by the fields of ``mixtures.decontaminate.settings.SetSettings`` that name columns."""
     max_bytes: int = 20 * _MB
-    """The most bytes of a file."""
+    """The largest size of a file, in bytes."""
     public: tuple[str, ...] = field(default=("passage",))
-    """The parts that the set took from public sources."""
+    """The parts that the set's authors took from public sources."""
 
     def files(self, name: str, mirror: str | None) -> list[Published]:
-        """Returns the files of the set, which lie in a folder of its name. Equal names get a number before them."""
+        """Returns the files of the set with their addresses. They are stored in a folder with the set's name.
+
+        Args:
+            name: the name of the set.
+            mirror: the address of a server to use instead of the published addresses.
+        """
         named = [url.split(_HUB)[-1].split(_RAW)[-1].replace("/", "-") for url in self.urls]
         return [
             Published(
@@ -82,14 +87,14 @@ EVALS: Mapping[str, EvalFiles] = {
         {"question": "question", "answer": "best_answer"},
     ),
 }
-"""The sets by their names."""
+"""The published sets, by name."""
 
 
 def wanted_evals(names: Sequence[str]) -> list[str]:
-    """Returns the names of the sets that are asked for, in alphabetical order.
+    """Returns the names of the requested sets in alphabetical order. ``all`` requests all sets.
 
     Raises:
-        ValueError: there is no set of a name.
+        ValueError: a name is unknown.
 
     >>> wanted_evals(["mmlu", "gsm8k"])
     ['gsm8k', 'mmlu']
@@ -103,13 +108,13 @@ def wanted_evals(names: Sequence[str]) -> list[str]:
 def fetch_evals(
     names: Sequence[str], folder: Path, mirror: str | None = None, *, say: Callable[[str], None] = print
 ) -> Path:
-    """Gets sets into a folder, and writes the file that a configuration names. Returns its path.
+    """Downloads sets into a folder, writes the list of sets for a configuration file, and returns the list's path.
 
-    The file lists every published set that the folder has whole, also those of earlier calls.
+    The list (``sets.yaml``) contains every published set that is complete in the folder, also from earlier calls.
 
     Raises:
-        ValueError: there is no set of a name.
-        FetchError: a file could not be got. All others were tried.
+        ValueError: a name is unknown.
+        FetchError: a file could not be downloaded. All other files were still tried.
     """
     failures = []
     for name in wanted_evals(names):

@@ -26,9 +26,9 @@ _WORD, _LABEL = 0, 1
 def read_pruned_model(path: str, model: Any) -> PrunedModel | None:
     """Returns the parts of a loaded model; None if the model is of another kind.
 
-    Such a model is run by fastText itself. The supported kind is a quantized classifier with a cut-off and hierarchical
-    softmax, without word n-grams. fastText publishes lid.176.ftz in this form. Models that are not quantized need no
-    support: they are fast enough (12 MB/s; fastText runs lid.176.ftz at 6 MB/s).
+    A model of another kind is run by fastText itself. The supported kind is a quantized classifier with a cut-off and
+    hierarchical softmax, without word n-grams. fastText publishes lid.176.ftz in this form. Models that are not
+    quantized need no support: they are fast enough (12 MB/s; fastText runs lid.176.ftz at 6 MB/s).
 
     Raises:
         ValueError, struct.error: the file ends too early, although fastText has loaded it.

@@ -44,7 +44,7 @@ class Published:
     url: str
     sha256: str = ""
     max_bytes: int | None = None
-    """The most bytes that are taken, where the address may give anything; None if there is no limit."""
+    """The largest number of bytes to download, because an address can return anything; None for no limit."""
 
 
 LID_FTZ_SHA256 = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"
@@ -73,7 +73,7 @@ def published(what: str, languages: tuple[str, ...]) -> list[Published]:
 
 
 class FetchError(Exception):
-    """A file could not be downloaded. The message says which file, from where, and why."""
+    """Raised if a file could not be downloaded. The message says which file, from where, and why."""
 
 
 def fetch(
@@ -140,7 +140,7 @@ def _download(file: Published, part: Path, *, say: Callable[[str], None], wait: 
     num_tries, had_bytes = 0, -1
     while num_tries < _MAX_TRIES:
         have = part.stat().st_size if part.exists() else 0
-        if have > had_bytes:  # a transfer that makes progress may break any number of times
+        if have > had_bytes:  # there is no limit on breaks of a transfer that makes progress
             num_tries, had_bytes = 0, have
         try:
             _get(file, part, have)

@@ -8,11 +8,11 @@ Nothing is downloaded by a run. A folder of models holds:
 ==================================  =================================================================
 ``lid.176.bin`` or ``.ftz``         language identification (fastText's; the ``.ftz`` comes with the package)
 ``<lang>.arpa.bin`` or ``.arpa``    KenLM model of CCNet's text
-``<lang>.sp.model``                 the SentencePiece model whose pieces it counts
+``<lang>.sp.model``                 the SentencePiece model that splits text for the KenLM model
 ``cutoff.csv``                      perplexities at the percentiles 0 to 100, one column per language
 ``reference.bin`` or ``.ftz``       the classifier of references (labels ``wiki`` and ``cc``)
 ``badwords/<lang>.txt``             words, one per line
-``urls/<category>/domains``         hosts, one a line (and ``urls``: addresses), as UT1 publishes its lists
+``urls/<category>/domains``         hosts, one per line (``urls`` has addresses), as UT1 publishes them
 ==================================  =================================================================
 """
 
@@ -54,7 +54,7 @@ class MissingModels(ValueError):  # noqa: N818 - the name says what is wrong
 
 
 def find_models(models_dir: str | None) -> dict[str, ModelPath]:
-    """Finds the models in a folder, and the language model that comes with the package.
+    """Finds the models in a folder, and the language identification model that comes with the package.
 
     Returns:
         The path or paths of each model, by the key that steps use (``language``, ``perplexity``, ``reference``,
@@ -84,7 +84,7 @@ def find_models(models_dir: str | None) -> dict[str, ModelPath]:
 def portable(path: ModelPath) -> ModelPath:
     """Returns the path of a model in a form that a worker on another machine can use.
 
-    A file in a store gets its checksum.
+    For a file in a store, the result includes its checksum.
     """
     if isinstance(path, ModelFiles):
         return ModelFiles(tuple((n, with_checksum(f) if isinstance(f, StoredFile) else f) for n, f in path.paths))
@@ -98,7 +98,7 @@ def require_models(
 ) -> dict[str, ModelPath]:
     """Returns the paths of the models that a source's steps need.
 
-    Language models are limited to the languages it keeps.
+    Of the language models, only those of the languages that the source keeps are returned.
 
     Raises:
         MissingModels: some models are missing. The message names all of them and the commands that get them.
@@ -156,7 +156,7 @@ def _first(files: Mapping[str, str | StoredFile], *names: str) -> str | StoredFi
 
 
 def _of_categories(files: ModelPath, categories: Iterable[str]) -> tuple[ModelFiles, list[str]]:
-    """Returns the files of the categories in use, and the categories of which there is none."""
+    """Returns the files of the categories in use, and the names of the categories that have no file."""
     assert isinstance(files, ModelFiles)
     wanted = set(categories)
     kept = tuple((name, path) for name, path in files.paths if name.split("/")[1] in wanted)

@@ -56,12 +56,12 @@ class ReferenceJob:
     by: By
     """What pages and citations are joined by: the address (``url``) or the host."""
     max_pages: int
-    """The largest number of pages of each kind. Those with the smallest hashes are taken."""
+    """The largest number of cited pages, and of random pages. The pages with the smallest hashes are taken."""
     num_buckets: int
     language: str
     """The language of the raw pages to use; empty for all. Clean documents are not filtered by language again."""
     language_model: Any
-    """The path of the language model; None if no raw pages are read."""
+    """The path of the language identification model; None if it is not needed."""
     seed: int
     work_dir: str
     shuffle_dir: str | None
@@ -100,7 +100,7 @@ class FindReferences(beam.PTransform):
 
 
 def pages_of(unit: Unit, job: ReferenceJob, models: dict[str, Any]) -> Iterator[tuple[int, str, str]]:
-    """Yields (number in the unit, url, text) for each page of a unit that may be used for training."""
+    """Yields (number in the unit, url, text) for each page of a unit that is suitable for training."""
     if unit.kind == CLEAN:
         with open_file(unit.path) as file:
             rows = (
@@ -183,7 +183,7 @@ class _PageKeys(_Reading):
 
     @property
     def _num_sampled(self) -> int:
-        return 2 * self._job.max_pages + _ROWS  # twice the need and more: some of them turn out to be cited
+        return 2 * self._job.max_pages + _ROWS  # more than needed, because some turn out to be cited
 
 
 class _Match(beam.DoFn):

@@ -24,7 +24,7 @@ from pipeline.models.stored_files import StoredFile, local_path
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """The files of a model that has several files, by their names in the folder."""
+    """The files of a model that consists of several, by their names in the folder."""
 
     paths: tuple[tuple[str, str | StoredFile], ...]
 
@@ -43,14 +43,14 @@ class ModelFiles:
 ModelPath = str | StoredFile | ModelFiles
 
 _loaded: dict[tuple[str, ModelPath], tuple[Any, Any]] = {}
-"""The opened models by key and path. Each has the state of its files when they were read."""
+"""The opened models by key and path, each with the sizes and times that its files had when they were read."""
 _loading = threading.Lock()
 
 
 def load(key: str, path: ModelPath) -> Any:
     """Returns a model. It is opened once per process, however many steps and threads use it.
 
-    KenLM's binary models are mapped into memory, so all processes of a machine share them. fastText's models cannot be.
+    KenLM's binary models are mapped into memory, so all processes of a machine share them. fastText's cannot be mapped.
 
     Raises:
         ValueError: the file is damaged or of another kind. The message names it and says what to do.
@@ -118,7 +118,7 @@ def _load_perplexity(files: ModelPath) -> dict[str, PerplexityModel]:
 
 
 def cutoffs_of(files: ModelFiles) -> dict[str, list[float]]:
-    """Returns the perplexities at which head and middle end, for each language that has a model. The report shows them.
+    """Returns the perplexities at which the buckets head and middle end, for each language that has a model.
 
     Raises:
         ValueError: the table of cut-offs is damaged.

@@ -33,7 +33,7 @@ _TAIL_BYTES = 200
 
 
 class TruncatedModel(ValueError):  # noqa: N818 - the name says what is wrong
-    """The file of a model is not complete or not a model. The message says what is wrong."""
+    """Raised if the file of a model is not complete or not a model. The message says what is wrong."""
 
 
 def check_model_file(path: str) -> None:

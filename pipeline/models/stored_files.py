@@ -108,7 +108,7 @@ def local_path(path: str | StoredFile) -> str:
     A file in a store is copied and checked first, if there is no copy yet.
 
     Raises:
-        ValueError: the file cannot be copied, or its checksum is not the one that the launcher recorded.
+        ValueError: the file cannot be copied, or its checksum differs from the recorded one.
     """
     if isinstance(path, StoredFile):
         return _copy_of(with_checksum(path))
@@ -120,7 +120,7 @@ def local_path(path: str | StoredFile) -> str:
 
 
 def packaged_path(name: str) -> str | None:
-    """Returns the path of a model that comes with this package; None if there is none of this name."""
+    """Returns the path of a model that comes with this package; None if no model has this name."""
     packed = Path(__file__).resolve().parents[1] / "data" / name
     if packed.is_file():
         return str(packed)
@@ -150,7 +150,7 @@ def _copy_of(file: StoredFile) -> str:
         return target
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, "lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # one process of a machine copies the file, the others wait
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one process of a machine copies the file while the other processes wait
         if not os.path.exists(target):
             _fetch(file, target)
     return target

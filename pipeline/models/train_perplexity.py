@@ -1,4 +1,4 @@
-"""Trains the SentencePiece model and 5-gram of a language as CCNet trained its own, and computes cut-offs."""
+"""Trains a language's SentencePiece model and 5-gram model as CCNet did, and computes the cut-offs of perplexity."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SMALL_VOCAB_SIZE = 40_000
 CHARACTER_COVERAGE = 0.9995
 ORDER = 5
 MAX_LINE_BYTES = 4192
-"""SentencePiece's default max_sentence_length, which CCNet used: the first paragraphs of its articles are shorter."""
+"""Longer lines are split: SentencePiece's default max_sentence_length. CCNet's lines (first paragraphs) are shorter."""
 
 HOW_TO_GET_LMPLZ = (
     "lmplz is part of KenLM and no Python package brings it: build it with `make lmplz` in a checkout of this project,"
@@ -91,7 +91,7 @@ def train_language_model(
 
 
 class _OfLanguage:
-    """Yields the texts that are in a language or in no known language, and counts the others."""
+    """Yields the texts that are in a language or in no known language, and counts the skipped texts."""
 
     def __init__(self, texts: Iterable[Text], language: str) -> None:
         self._texts, self._language = texts, language

@@ -22,7 +22,7 @@ MIN_POSITIVES = 1000
 HELD_OUT_PERCENT = 10
 _LABEL_PREFIX, _END_OF_LINE = "__label__", "</s>"
 THRESHOLDS = (0.25, 0.5)
-"""The thresholds at which results are measured: those of RedPajama and of LLaMA ("classified as references")."""
+"""The scores at which results are measured: RedPajama's threshold, and LLaMA's ("classified as references")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def train_reference(
 
     A tenth of the hosts is held back for measuring. The split is by host, because pages of a site look alike. With a
     split by page, a classifier that has only learnt the sites would seem good. Pages without a url are split by their
-    text. Duplicate pages count once.
+    text. Duplicate pages are used once.
 
     Raises:
         ValueError: a class has no pages to train on, or none that are held back.
@@ -109,7 +109,7 @@ def _labelled(positives: Iterable[Text], negatives: Iterable[Text], seed: int) -
                 continue
             line = " ".join(word for word in classifier_text(text.text).split() if not _is_mark(word))
             digest = hashlib.sha256(line.encode("utf-8")).digest()
-            if not line or digest in seen:  # a page that is in both classes counts as cited
+            if not line or digest in seen:  # a page that is in both classes is used as a cited page
                 continue
             seen.add(digest)
             key = site_of(text.url) or line

@@ -4,7 +4,7 @@
 
 - ``paths``: the paths inside an output folder.
 - ``markers``: records that a stage is complete, and for which settings.
-- ``fingerprint``: identifies settings and data versions; no name of a class or a field enters it.
+- ``fingerprint``: identifies settings and data versions, without names of classes or fields.
 - ``lock``: refuses a second run in the same folder.
 
 >>> from pipeline.output.paths import Layout

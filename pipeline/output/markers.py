@@ -55,7 +55,7 @@ def is_done(path: str, fingerprint: str, folders: Mapping[str, str | PartSpan] |
     """True if a step is complete and was made from the same inputs, settings and data version.
 
     Args:
-        folders: the folders of its parts, by the name under which the marker has their state.
+        folders: the folders of the step's parts, by the name under which the marker records their state.
     """
     marker = read_marker(path)
     return marker is not None and marker.get("fingerprint") == fingerprint and are_whole(marker, folders or {})

@@ -18,7 +18,7 @@ class Layout:
     clean_from: str | None = None
     """The output folder of another run whose clean documents are mixed (read only); None to clean in this run."""
     tokens_from: frozenset[str] = frozenset()
-    """The sources whose token files are also read from ``clean_from``, because its tokenizer is the same."""
+    """The sources whose token files are also read from ``clean_from``, because that run used the same tokenizer."""
 
     @property
     def clean_output(self) -> str:
@@ -41,12 +41,12 @@ class Layout:
         return [join(self.dedup, f"{kind}-{label}-*.parquet") for kind in ("pairs", "rejected")]
 
     def hits(self, source: str) -> str:
-        """Where a source's hits of evaluation sets lie until they are gathered into one table."""
+        """Returns the folder of a source's hits (passages of evaluation sets) before they are gathered in a table."""
         return join(self.clean_output, ".work", "hits", source)
 
     @property
     def decontamination(self) -> str:
-        """What was found of evaluation sets: ``hits-*.parquet``, ``items.parquet``, ``summary.json``."""
+        """The folder with the results for evaluation sets: ``hits-*.parquet``, ``items.parquet``, ``summary.json``."""
         return join(self.clean_output, "decontamination")
 
     def stats(self, source: str) -> str:

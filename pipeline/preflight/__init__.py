@@ -1,11 +1,11 @@
-"""Everything that is refused before work starts.
+"""The checks that refuse a wrong request before work starts.
 
     settings -> request, memory -> cloud_options, cloud_machines, cloud_stores -> one line per fault
 
-- ``request``: checks a request against itself and this machine.
+- ``request``: checks that a run fits into memory, and that its mixture is possible.
 - ``memory``: computes how much memory a run will take.
 - ``cloud_options``: checks the options that a run on many machines needs.
-- ``cloud_machines``: knows Google's regions and machine types.
+- ``cloud_machines``: checks the names of Google's regions and machine types.
 - ``cloud_stores``: checks credentials and buckets.
 
 >>> from pipeline.preflight.cloud_machines import region_fault

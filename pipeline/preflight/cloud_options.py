@@ -55,7 +55,7 @@ def check_options(settings: Settings, engine: Engine) -> None:
 
 
 class Faults(ValueError):  # noqa: N818 - the name says what they are
-    """Several faults of one request."""
+    """Raised for a request with one or more faults."""
 
     def __init__(self, faults: list[str]) -> None:
         super().__init__("; ".join(faults))
@@ -180,7 +180,7 @@ def check_machines(engine: Engine, need: Need) -> None:
     """Compares the memory and disk that a Dataflow worker needs with the machine type that was chosen.
 
     Raises:
-        ValueError: the worker does not fit. The message has the numbers, and a machine type that fits.
+        ValueError: the machine is too small. The message has the numbers, and a machine type that is large enough.
     """
     if not engine.is_dataflow:
         return

@@ -33,10 +33,10 @@ def buckets_of(settings: Settings, options: PipelineOptions) -> dict[str, str]:
 
 
 def check_stores(settings: Settings, engine: Engine) -> None:
-    """Checks that each Google bucket exists and may be read with the credentials of the run.
+    """Checks that each Google bucket exists, and that the run's credentials allow reading it.
 
     Raises:
-        ValueError: a bucket does not exist or may not be read (one line per bucket), or there are no credentials.
+        ValueError: a bucket does not exist or cannot be read (one line per bucket), or there are no credentials.
     """
     buckets = buckets_of(settings, engine.options)
     if not buckets:

@@ -33,7 +33,7 @@ TEXT_PER_INPUT_BYTE = 5
 """Upper bound of the bytes of text per stored byte in a join, for example of posts (XML in 7z)."""
 SORTED_BYTES_PER_LINE = 2 * 25
 _MAPPED = (".arpa.bin", ".evals")
-"""Models and indexes with these endings are mapped into memory, so the processes of a machine share them."""
+"""The endings of models and indexes that are mapped into memory, so that the processes of a machine share them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Checks a request against itself and against this machine before any work starts."""
+"""Checks before any work starts that a run fits into memory, and that its mixture is possible."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tokenizer.encode import Encoder
 
 
 def check_memory(engine: Engine, plans: list[PreparedSource]) -> None:
-    """Refuses a run whose workers would not fit into memory. Raises ValueError with the numbers and what to change."""
+    """Raises ValueError, with the numbers and what to change, if a run's workers would not fit into memory."""
     sizes = [(p, n) for p in plans for n in [d.listing.num_bytes for d in p.dumps] or [p.listing.num_bytes]]
     need = foresee((p.source, p.model_paths, scale_of(num_bytes), num_bytes) for p, num_bytes in sizes)
     if engine.is_local:

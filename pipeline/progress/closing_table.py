@@ -75,7 +75,7 @@ def told_of_records(source: str, stats: dict[str, Any]) -> str:
 
 
 def dropped_all(source: str, stats: dict[str, Any]) -> str:
-    """Returns a warning if documents were read and none is left; else an empty string.
+    """Returns a warning if documents were read and all of them were dropped; else an empty string.
 
     >>> stage = {"stage": "wiki_languages", "dropped": {"other_language": 3}}
     >>> dropped_all("wikipedia", {"documents": {"in": 3, "kept": 0}, "stages": [stage]})

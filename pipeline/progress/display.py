@@ -22,7 +22,7 @@ from pipeline.progress.work import Work
 
 _LINE_EVERY_S = 10.0
 _SURE_SHARE = 0.05
-"""Below this share of a stage's work the time left is not shown, because an estimate would be too uncertain."""
+"""The share of a stage's work below which no time left is shown, because an estimate would be too uncertain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class StageRow:
 
     @property
     def done(self) -> str:
-        """The number of units done, and of how many if that is known.
+        """The number of units done, and the total number if it is known.
 
         >>> StageRow("books: read", 3, 9, 0, 1.0, Work(12, 0)).done
         '3 of 12'
@@ -127,7 +127,7 @@ class _Board:
             ]
 
     def left_s(self) -> float | None:
-        """Returns about how many seconds the job will still take; None if too little is done.
+        """Returns the estimated seconds until the job ends; None if too little is done for an estimate.
 
         Assumes that each stage takes time in proportion to its input bytes.
         """
@@ -138,7 +138,7 @@ class _Board:
         return (time.monotonic() - self.started) * (total - done) / done
 
     def heading(self) -> str:
-        """Returns the name of the job, the seconds since its start, and about how long it will still take."""
+        """Returns the name of the job, the seconds since its start, and the estimated time left."""
         left = self.left_s()
         return f"{self.name}, {time.monotonic() - self.started:.0f} s" + (f", {_about(left)} left" if left else "")
 

@@ -129,7 +129,7 @@ def _peak_bytes() -> int:
 def _worker_peaks(totals: Totals) -> list[int]:
     """Returns the peak memory of each worker process in bytes, largest first.
 
-    A run in a single process has no workers.
+    The list is empty for a run in a single process.
     """
     peaks = {pid: peak for pid, peak in totals.peak_bytes.items() if pid != str(os.getpid())}
     return sorted(peaks.values(), reverse=True)

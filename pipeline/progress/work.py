@@ -12,4 +12,4 @@ class Work:
     units: int
     """The number of files to read, or of parts to write."""
     num_bytes: int
-    """The stored bytes of the stage's input. They decide how much the stage counts among the stages of a job."""
+    """The stored bytes of the stage's input. The estimate of a job's time left weights its stages by them."""

@@ -1,6 +1,6 @@
 """Builds the page: statistics, distributions and documents in one HTML file that needs no network.
 
-What was found of evaluation sets has pages of its own (:mod:`pipeline.report.eval_sets`).
+The results of the search for evaluation sets have pages of their own (:mod:`pipeline.report.eval_sets`).
 
 Texts and names come from the input, so the template escapes all of them, and the documents are stored as data. The
 page's content policy allows only its own script (by its hash). The page loads nothing and sends nothing.
@@ -28,14 +28,14 @@ from pipeline.report.page_documents import samples_of
 
 MAX_PAGE_BYTES = 5_000_000
 _SAMPLE_BUDGETS = (3_400_000, 2_000_000, 800_000, 200_000)
-"""Bytes of documents in the page. If the page is too large with one of these budgets, the next is tried."""
+"""Limits of the bytes of documents in the page. If the page is too large with one limit, the next limit is tried."""
 
 
 def write_report(output: str, *, sample_bytes: int = SAMPLE_BYTES) -> str:
     """Builds the report of a run, finished or not. Returns the path of the page.
 
     Args:
-        sample_bytes: the stored bytes per source that are read. Of a larger source a fair sample is read.
+        sample_bytes: the limit of stored bytes to read per source. Of a larger source a fair sample is read.
 
     Raises:
         ValueError: the folder is not the output of a run.

@@ -53,7 +53,7 @@ _STYLE: Any = {
 _WIDTH, _HEIGHT = 5.0, 2.6
 _LABEL_SIZE = 10.5
 _CHAR_INCHES = 0.086
-"""The average width in inches of a character in a label of this size."""
+"""The average width in inches of a character in a label."""
 _MAX_BINS = 40
 _MAX_LABEL_CHARS = 30
 _numbers = itertools.count(1)
@@ -66,13 +66,13 @@ class LimitLine:
     value: float
     label: str
     brief: str = ""
-    """A short text that is written if the label does not fit."""
+    """A short text that is drawn if the label does not fit."""
     is_limit: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """The values of a signal for kept documents, for those dropped by its limit, and for those dropped elsewhere."""
+    """The values of a signal: for kept documents, documents dropped by its limit, and documents dropped elsewhere."""
 
     title: str
     kept: Floats
@@ -148,7 +148,7 @@ def bin_edges(data: Histogram) -> tuple[Floats, bool]:
     if low >= 0 and high > 20 * (median + 1):
         top = np.log1p(high * 1.05)
         edges = np.expm1(np.linspace(0, top, _MAX_BINS + 1))
-        if _is_whole(values):  # no bar lies between two whole numbers
+        if _is_whole(values):  # so that every bar covers a whole number
             edges = np.unique(np.ceil(edges))
         return edges if len(edges) > 1 else np.array([0.0, 1.0]), True
     if _is_whole(values) and high - low <= _MAX_BINS:
@@ -182,7 +182,7 @@ class Bar:
     text: str
     colour: str = "kept"
     mark: float | None = None
-    """A position on the same axis: the intended value. None to draw no mark."""
+    """The intended value, which is marked on the same axis. None to draw no mark."""
 
 
 def bars(bars_: Sequence[Bar], *, alt: str, width: float = 5.2) -> str:
@@ -211,7 +211,7 @@ def bars(bars_: Sequence[Bar], *, alt: str, width: float = 5.2) -> str:
 
 
 def flag(data: Histogram) -> str:
-    """Draws a yes-or-no signal as SVG, with one bar per answer and group that has documents."""
+    """Draws a yes-or-no signal as SVG. Each group of documents has one bar for yes and one for no, if not empty."""
     weight = data.dropped_weight
     layers = (("kept", data.kept, 1.0), ("fell", data.fell, weight), ("other", data.other, weight))
     drawn = []

@@ -55,7 +55,7 @@ class Group:
 
 @dataclass(slots=True)
 class Collected:
-    """What was read from a source's output."""
+    """The numbers and texts that were read from a source's output."""
 
     limits: list[Limit]
     values: dict[str, dict[str, list[Floats]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
@@ -66,7 +66,7 @@ class Collected:
     language_docs: Counter[str] = field(default_factory=Counter)
     language_bytes: Counter[str] = field(default_factory=Counter)
     language_tokens: Counter[str] = field(default_factory=Counter)
-    """The number of tokens of the documents whose tokens are known, by language."""
+    """The number of tokens by language, of documents whose number of tokens is known."""
     tokenized_bytes: Counter[str] = field(default_factory=Counter)
 
     def of(self, signal: str, group: str) -> Floats:
@@ -159,7 +159,7 @@ def languages_of(batch: pa.RecordBatch) -> list[str]:
 class Tokens:
     """Looks up the number of tokens of documents in the token file of their part.
 
-    It is NaN if the file does not exist.
+    The number is NaN if the file does not exist.
     """
 
     def __init__(self, folder: str) -> None:

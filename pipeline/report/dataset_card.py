@@ -17,7 +17,7 @@ from pipeline.sources.all_sources import source_of_output
 from pipeline.sources.source import UNKNOWN_LICENCE, Source
 
 _LANGUAGE_BYTES = 4 << 20
-"""The stored bytes of clean documents per source that are read to count languages."""
+"""The largest number of stored bytes of clean documents per source that are read to count languages."""
 _RARE = 0.001
 
 
@@ -72,7 +72,7 @@ def _cell(text: str) -> str:
 
 
 def _funnel(layout: Layout, name: str) -> Mapping[str, int] | None:
-    """Returns the numbers of documents in, kept and dropped; None if the source has no statistics."""
+    """Returns the numbers of documents read, kept and dropped; None if the source has no statistics."""
     if not exists(layout.stats(name)):
         return None
     documents: Mapping[str, int] = json.loads(read_bytes(layout.stats(name)))["documents"]

@@ -21,7 +21,7 @@ from apache_beam.io.filesystems import FileSystems
 from pipeline.files.files import is_local, join, open_file
 
 SAMPLE_BYTES = 96 << 20
-"""The stored bytes of clean documents per source that are read for its distributions (about 250 MB of text)."""
+"""The largest number of stored bytes per source that are read for its distributions (about 250 MB of text)."""
 _SAMPLE_PARTS = 16
 _BATCH_DOCS = 256
 _THREADS = 8
@@ -31,7 +31,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(slots=True)
 class Read:
-    """Counts how much of a folder was read."""
+    """How much of a folder was read."""
 
     num_files: int = 0
     num_files_read: int = 0
@@ -134,7 +134,7 @@ def _texts(part: Part) -> Iterator[pa.RecordBatch]:
 def _has_values(group: Any, column: int) -> bool:
     """True if a row group has any text.
 
-    Column numbers are not used: after a map column they are larger than field numbers.
+    The column is found by its name, because ``column`` is a field number, and columns after a map have larger numbers.
     """
     for place in range(group.num_columns):
         if group.column(place).path_in_schema == "text":

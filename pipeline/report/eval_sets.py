@@ -1,7 +1,7 @@
-"""Makes a page per evaluation set: its items that were found, with both texts side by side, and those that were not.
+"""Writes one page per evaluation set. It shows the items that were found next to the documents, and the other items.
 
-The pages are read from ``decontamination/``. They hold a bounded part of it: the 300 items with the most hits, three
-hits of each, and the ids of 2,000 other items. All rows are in the tables.
+The data comes from ``decontamination/``. A page shows a limited part of it: the 300 items with the most hits, three
+hits of each, and the ids of 2,000 other items per state. The tables in ``decontamination/`` contain all rows.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pipeline.output.paths import Layout
 
 MAX_ITEMS, MAX_HITS_PER_ITEM, MAX_OTHERS = 300, 3, 2000
 _CONTEXT_CHARS = 80
-"""The characters of an excerpt before the span (``filters.decontaminate.step``)."""
+"""The number of characters in an excerpt before the hit, as ``filters.decontaminate.step`` writes it."""
 _STATES = {
     "findable": "searched for and not found",
     "needs_answer": "short: searched for together with their answer, and not found",
@@ -34,18 +34,18 @@ _STATES = {
 
 @dataclass(slots=True)
 class _SetRows:
-    """What a page shows of a set."""
+    """Collects what the page of one set shows."""
 
     found: list[tuple[int, str, dict[str, Any]]] = field(default_factory=list)
-    """A heap: the items with the most hits."""
+    """A heap of the items with the most hits, each as number of hits, id and row."""
     others: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    """Ids of the items that were not found, by state."""
+    """Ids of items that were not found, by state."""
     num_others: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     hits: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
 
 
 def searched_sets(layout: Layout) -> list[dict[str, Any]]:
-    """Returns what the summary says of each set, with the name of its page; nothing if no set was searched for."""
+    """Returns the summary of each set, with the file name of its page. The list is empty if no set was searched for."""
     path = join(layout.decontamination, "summary.json")
     if not exists(path):
         return []
@@ -54,7 +54,7 @@ def searched_sets(layout: Layout) -> list[dict[str, Any]]:
 
 
 def write_set_pages(layout: Layout) -> None:
-    """Writes a page per set beside the report, and deletes those of an earlier report."""
+    """Writes one page per set into the report's folder. Deletes the pages of an earlier report first."""
     folder = layout.report.rsplit("/", 1)[0]
     (earlier,) = FileSystems.match([join(folder, "evaluation-set-*.html")])
     for entry in earlier.metadata_list:
@@ -121,7 +121,7 @@ def _page(one: Mapping[str, Any], rows: _SetRows) -> dict[str, Any]:
 
 
 def _shown(hit: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a hit with its excerpt in three parts: before the span, the span, and after it."""
+    """Returns a hit with its excerpt in three parts: the text before the hit, the hit, and the text after it."""
     text = hit["excerpt"]
     start = min(hit["start_char"], _CONTEXT_CHARS)
     end = start + hit["end_char"] - hit["start_char"]

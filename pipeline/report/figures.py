@@ -16,7 +16,7 @@ from pipeline.report.limits import Limit, marks_of, title_of
 from pipeline.report.output_state import RunState, SourceState
 
 MAX_CHARTS = 16
-"""The largest number of charts per source. It bounds the size of the page, because steps may measure many signals."""
+"""The largest number of charts per source. It bounds the size of the page, because steps can measure many signals."""
 _MAX_LANGUAGES = 14
 _NEARLY = Fraction(1001, 1000)
 
@@ -76,7 +76,7 @@ def _weights(state: RunState) -> float:
 
 
 def funnel(state: RunState, source: SourceState) -> dict[str, Any] | None:
-    """Returns the documents and bytes after each stage, with checks of the sums; None without statistics."""
+    """Returns the documents and bytes after each stage, with checks of the sums; None if there are no statistics."""
     stats = source.stats
     if stats is None:
         return None

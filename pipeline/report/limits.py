@@ -1,4 +1,6 @@
-"""The limits of steps on signals. The page draws them into distributions, and ``--set`` changes them.
+"""The limits of steps on signals, which are numbers measured for a document.
+
+The page draws the limits into distributions, and ``--set`` changes them.
 
 Most steps have their limits in ``rules``, a table of :class:`filters.rules.Rule`. This module lists the limits of the
 other steps.
@@ -151,7 +153,7 @@ def _counts_up_to(step: AnyStep) -> float | None:
 
 
 def _of_perplexity(step: Perplexity, cutoffs: Mapping[str, Sequence[float]]) -> list[Limit]:
-    """Returns the ends of the kept buckets, by language.
+    """Returns one limit per language and bucket that the step does not keep.
 
     A ``keep`` that has the tail but not the middle is not supported.
     """
@@ -170,7 +172,7 @@ def _of_perplexity(step: Perplexity, cutoffs: Mapping[str, Sequence[float]]) -> 
 
 
 def marks_of(step: AnyStep, cutoffs: Mapping[str, Sequence[float]]) -> tuple[tuple[str, float], ...]:
-    """Returns (name, position) of further lines to draw on a signal's axis: the end of the head."""
+    """Returns (name, position) of further lines to draw on a signal's axis: where the head bucket ends."""
     if not isinstance(step, Perplexity):
         return ()
     return tuple(

@@ -1,6 +1,6 @@
 """Chooses kept documents that the page shows beside dropped ones.
 
-They are the documents nearest to each limit, some random documents, and documents of which dropped ones are copies.
+They are the documents nearest to each limit, some random documents, and the originals of dropped copies.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class NearestDocument:
 
 
 class Kept:
-    """Collects kept documents: the nearest to each limit, random ones, and those of which dropped ones are copies."""
+    """Collects kept documents: the nearest to each limit, random ones, and the originals of dropped copies."""
 
     def __init__(self, limits: Sequence[Limit], wanted: set[str]) -> None:
         self._limits, self._wanted = limits, wanted
@@ -77,7 +77,7 @@ class Kept:
 def _offer(heap: list[tuple[float, int, NearestDocument]], distance: float, order: int, row: int, shown: Any) -> None:
     """Adds a document to the heap if it is among the nearest.
 
-    If two are equally near, the one with the smaller hash stays.
+    Of two equally near documents, the document with the smaller hash stays in the heap.
     """
     key = (-distance, -order)
     if len(heap) < KEPT_PER_REASON:

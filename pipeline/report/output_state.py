@@ -142,7 +142,10 @@ def _source(layout: Layout, name: str, recipe: Recipe | None, problems: list[str
 def _source_as_it_was(
     name: str, declared: Mapping[str, Any] | None, recipe: Recipe | None, problems: list[str]
 ) -> Source | None:
-    """Returns the source with the steps that the run had: as noted with its documents, or as the run was asked."""
+    """Returns a source with the steps that it had in the run.
+
+    They are taken from ``declared``, which was recorded with the documents, or else from the recipe.
+    """
     if declared is None and recipe is not None:
         steps = recipe.sources.get(name, {}).get("steps")
         declared = recipe.corpora.get(name) or (None if steps is None else {"steps": steps})
@@ -205,7 +208,7 @@ def _fault(stats: Any) -> str | None:
 
 
 def _recipe(record: Mapping[str, Any], manifest: Mapping[str, Any] | None) -> Recipe | None:
-    """Returns the recipe that the run used, or the bundled recipe of that name; None if neither is known."""
+    """Returns the recipe that the run used, or the bundled recipe of that name; None if no recipe is known."""
     data = record.get("settings", {}).get("recipe")
     try:
         if data is not None:

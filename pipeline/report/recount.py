@@ -1,10 +1,10 @@
 """Computes what would be kept under other settings from the signals in ``clean`` and ``dropped``, without a new run.
 
-There are three kinds of documents. For some the signals decide. Others would pass the stage that dropped them, but no
-later stage has measured them. They are counted separately; the share that the later stages kept of other documents
-gives an estimate for them. For the rest the signals do not decide, for example because a count stopped at its limit.
-Results of dedups are taken from the run. This ignores that a document dropped now may have been kept by a dedup in
-place of another.
+There are three kinds of documents. For the first, the signals tell whether a document would be kept. The second would
+pass the stage that dropped them, but no later stage has measured them. They are counted separately, and how many would
+be kept is estimated from the share of other documents that the later stages kept. For the third, the signals are not
+enough, for example because a count stopped at its limit. Results of dedups are taken from the run, although a dedup may
+have dropped a document in favour of one that would now be dropped.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ class Recount:
     kept_before: int = 0
     still_kept: int = 0
     fall: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Documents that the run kept and the new settings drop, by (stage, reason)."""
+    """The number of documents that the run kept and the new settings drop, by (stage, reason)."""
     come_back: Counter[str] = field(default_factory=Counter)
-    """Documents that the run dropped and that now pass that stage, by stage. Later verdicts are unknown."""
+    """The number of documents that now pass the stage that dropped them, by stage. What later stages do is unknown."""
     surely_back: int = 0
     """The number of documents in ``come_back`` that no later stage could drop."""
     other_reason: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Documents dropped before and now, but now at another stage or for another reason, by the new (stage, reason)."""
+    """The number of documents now dropped at another stage or for another reason, by the new (stage, reason)."""
     unknown_kept: Counter[str] = field(default_factory=Counter)
-    """Documents that the run kept and whose new verdict is unknown, by stage."""
+    """The number of documents that the run kept and that the new settings could drop, by the stage that could do so."""
     unknown_dropped: Counter[str] = field(default_factory=Counter)
     pass_share: dict[str, float] = field(default_factory=dict)
-    """The share of the documents kept by a stage that then passed all later stages in the run, by stage."""
+    """Of the documents that a stage kept, the share that passed all later stages in the run, by stage."""
     tokens_before: int = 0
     tokens_kept: int = 0
     has_tokens: bool = True
@@ -57,7 +57,7 @@ class Recount:
 
     @property
     def most(self) -> int:
-        """The largest number of documents that may be kept."""
+        """The largest number of documents that could be kept."""
         unknown = self.unknown_kept.total() + self.unknown_dropped.total()
         return self.still_kept + self.come_back.total() + unknown
 
@@ -65,8 +65,8 @@ class Recount:
     def likely(self) -> float:
         """The estimated number of kept documents.
 
-        Assumes that later stages keep the same share of returning documents as of others, and that documents with an
-        unknown verdict are kept or dropped as before.
+        Assumes that later stages keep the same share of returning documents as of others, and that documents about
+        which the signals do not decide are kept or dropped as before.
         """
         back = sum(number * self.pass_share.get(stage, 1.0) for stage, number in self.come_back.items())
         return self.still_kept + self.unknown_kept.total() + back
@@ -75,7 +75,7 @@ class Recount:
     def likely_tokens(self) -> int:
         """The estimated tokens of the kept documents.
 
-        Returning documents count with the mean of the documents that were kept.
+        A returning document is assumed to have the average number of tokens of the documents that the run kept.
         """
         mean = self.tokens_before / self.kept_before if self.kept_before else 0.0
         return round(self.tokens_kept + (self.likely - self.still_kept - self.unknown_kept.total()) * mean)
@@ -85,7 +85,7 @@ def recount(state: RunState, name: str, changes: Sequence[Change], *, share: flo
     """Returns the numbers of documents that a source would keep and drop after the changes.
 
     Args:
-        share: the share of the output's parts that is read. :func:`scaled` scales the numbers up.
+        share: the share of the output's parts to read. The caller can scale the numbers up with :func:`scaled`.
     """
     one = state.source(name)
     assert one is not None
@@ -104,7 +104,7 @@ def recount(state: RunState, name: str, changes: Sequence[Change], *, share: flo
 
 
 def _pass_shares(one: SourceState) -> dict[str, float]:
-    """Returns, by stage, the share of its kept documents that passed all later stages; 1 for the last stage."""
+    """Returns, by stage, which share of the documents that it kept passed all later stages; 1 for the last stage."""
     shares: dict[str, float] = {}
     passed = 1.0
     for row in reversed(one.stats["stages"] if one.stats else []):

@@ -1,7 +1,7 @@
 """Decides about documents again under other settings of a step, from the signals that a run stored.
 
-The verdict is one of four: as in the run, kept, dropped with a reason, or unknown. Unknown verdicts are reported and
-never guessed.
+A verdict (decision about a document) is one of four: as in the run, kept, dropped with a reason, or unknown. Unknown
+verdicts are reported and never guessed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _BROKEN = {
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """Documents in the output of a run, all of one source."""
+    """Some documents of one source, with the signals that the run stored."""
 
     stages: npt.NDArray[np.object_]
     """The stage that dropped each document; empty for documents that were kept."""
@@ -149,8 +149,8 @@ def _broken(
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Returns two masks: the documents that break a limit, and the documents for which the signal cannot decide.
 
-    A document that has no signal and was not dropped here was not checked by this step (published C4). It is not
-    checked now either.
+    A document that has no signal and was not dropped here was not checked by this step (published C4). It is assumed
+    not to be checked under the new settings either.
     """
     values = documents.signal(limit.signal)
     missing = np.isnan(values)

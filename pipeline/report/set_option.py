@@ -46,7 +46,7 @@ def parse_changes(state: RunState, settings: Sequence[str]) -> dict[str, list[Ch
             _move_cutoff(cutoffs.setdefault(name, {k: list(v) for k, v in one.cutoffs.items()}), rest, value, setting)
         else:
             _lay(by_source.setdefault(name, {}), one, rest, value, setting)
-    for of_source in cutoffs.values():  # checked at the end, because two values may change both ends
+    for of_source in cutoffs.values():  # checked at the end, because both ends can be changed
         for language, (head, middle) in of_source.items():
             if head > middle:
                 raise ValueError(f"--set: the head of {language} would end after the middle: {head:g} and {middle:g}")

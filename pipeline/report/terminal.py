@@ -91,7 +91,7 @@ def _print_mixture(out: Console, state: RunState, found: Mapping[str, Recount]) 
         one = found.get(name)
         if one is not None and one.kept_before:
             documents = one.likely / one.kept_before
-            # Without the run's token files, the tokens change like the number of documents.
+            # Without the run's token files, tokens are assumed to change in proportion to documents.
             is_counted = one.has_tokens and one.tokens_before
             tokens = one.likely_tokens / one.tokens_before if is_counted else documents
             have = SourceTokens(round(have.tokens * tokens), round(have.documents * documents))
@@ -109,9 +109,9 @@ def _print_mixture(out: Console, state: RunState, found: Mapping[str, Recount]) 
 
 
 def _available(state: RunState, name: str) -> SourceTokens | None:
-    """Returns the tokens of a source that the run could use, without validation; None if they were not counted.
+    """Returns how many tokens of a source the run could use for training; None if they were not counted.
 
-    Without a manifest these are all tokens that the run counted.
+    Without a manifest, the number includes the tokens that are held out for validation.
     """
     line = state.manifest["sources"].get(name) if state.manifest else None
     if line is not None:

@@ -1,7 +1,7 @@
 """Simulates how uneven the buckets of a shuffle get. It counts a billion keys without creating them.
 
-The number of occurrences of a line falls with its rank (Zipf), and the most common line is on a certain share of all
-pages. A batch sends each line's hash at most once, which limits the most frequent key. Occurrences go to buckets by
+The number of occurrences of a line falls with its rank (Zipf's law), and the most frequent line is on a given share of
+all pages. A batch sends each line's hash at most once, which limits the most frequent key. Occurrences go to buckets by
 hash. Frequent keys are assigned one by one. The counts of the many rare keys are drawn from their multinomial
 distribution. The mixing shuffle distributes documents by a hash of their id.
 """
@@ -42,7 +42,7 @@ class Skew:
 def zipf_counts(ranks: np.ndarray, *, exponent: float, most: float, cap: float) -> np.ndarray:
     """Returns the counts of the keys with these ranks (from 1).
 
-    Rank 1 has ``most``; each count is between 1 and ``cap``.
+    Rank 1 has the count ``most``. Every count is limited to between 1 and ``cap``.
     """
     return np.clip(most * ranks.astype(np.float64) ** -exponent, 1.0, cap)
 

@@ -1,4 +1,4 @@
-"""What the user asked for: flags and YAML become one checked ``Settings`` value.
+"""The user's request: flags and YAML become one checked ``Settings`` value.
 
     flags, config file, recipe -> settings.parse -> Settings -> the phases
 
@@ -7,7 +7,7 @@
 - ``source_settings``: applies settings to a source's reader, join and steps.
 - ``dedup_settings``: how much a near dedup may remove.
 - ``inputs``: lists the files that a source's globs match.
-- ``bundled_sample``: the sample corpus that ships.
+- ``bundled_sample``: the sample corpus that comes with the package.
 - ``named_values``: checks that languages, wikis, licences and sites exist.
 
 >>> from pipeline.settings.settings import parse

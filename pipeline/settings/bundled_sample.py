@@ -1,4 +1,4 @@
-"""The sample that ships: its input is made on the user's machine, once, and its small models lie beside it."""
+"""Makes the input of the sample that comes with the package, once per output folder, and finds its small models."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _GLOBS = "globs.json"
 
 
 def sample_folder() -> Path:
-    """The folder of the sample's material: ``samples/`` of a checkout, or the copy in an installed package."""
+    """Returns the folder of the sample's files: ``samples/`` in a checkout, or the copy in an installed package."""
     here = Path(__file__).resolve().parents[1]
     for folder in (here.parent / "samples", here / "sample"):
         if (folder / "make.py").is_file():
@@ -24,7 +24,10 @@ def sample_folder() -> Path:
 
 
 def models_folder() -> Path:
-    """The sample's small models: for the sample, and to try the pipeline out; too small for real use."""
+    """Returns the folder of the sample's models.
+
+    They are meant for trying the pipeline out, and are too small for real use.
+    """
     return sample_folder() / "models"
 
 
@@ -45,7 +48,7 @@ def _maker() -> ModuleType:
 
 
 def sample_inputs(work: str) -> dict[str, tuple[str, ...]]:
-    """Makes the sample's input below ``work`` (or finds it there from an earlier run): globs by source."""
+    """Returns the globs of the sample's input, by source. Makes the input below ``work`` unless it is already there."""
     target = Path(work).resolve() / "sample" / _material_hash()
     if not target.is_dir():
         temporary = target.with_name(f"{target.name}.{uuid.uuid4().hex}.tmp")
@@ -59,7 +62,7 @@ def sample_inputs(work: str) -> dict[str, tuple[str, ...]]:
 
 
 def _material_hash() -> str:
-    """Changes with the sample's own files and with the Python whose documentation it reads."""
+    """Returns a hash of the sample's files and of Python's version, because the sample contains its documentation."""
     digest = hashlib.sha256(sys.version.encode())
     folder = sample_folder()
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts):

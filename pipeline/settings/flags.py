@@ -1,4 +1,4 @@
-"""The command's flags, and those of Apache Beam that may follow them."""
+"""Parses the flags of ``pipeline.run``, and separates them from Apache Beam's."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _NAMES = f"{' '.join(SOURCES)}, and corpora of FILE"
 
 
 class _Parser(argparse.ArgumentParser):
-    """Raises where argparse would print the usage text and end the process."""
+    """An argument parser that raises ValueError for a wrong flag. argparse itself would end the process."""
 
     def error(self, message: str) -> NoReturn:
         raise ValueError(message.removeprefix("argument "))
 
 
 def parse_flags(argv: Sequence[str]) -> tuple[argparse.Namespace, tuple[str, ...]]:
-    """Returns the command's own flags, and the arguments that are Beam's.
+    """Returns the parsed flags of the command, and the arguments for Beam.
 
     Raises:
-        ValueError: a flag is not known, or has a value that it cannot have.
+        ValueError: a flag is not known, or its value is not valid.
     """
     flags, beam_args = build_parser().parse_known_args(list(argv))
     _check_beam_args(beam_args)
@@ -33,7 +33,7 @@ def parse_flags(argv: Sequence[str]) -> tuple[argparse.Namespace, tuple[str, ...
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of the command's own flags."""
+    """Returns the parser of the command's own flags, without Beam's."""
     parser = _Parser(
         prog="python -m pipeline.run",
         description="Cleans the sources, tokenizes them and mixes them into weighted Arrow shards. "
@@ -144,10 +144,10 @@ def _tokens(text: str) -> int:
 
 
 def seed_of(text: object) -> int:
-    """A seed, from a flag or the configuration file.
+    """Returns the seed that a flag or the configuration file gives.
 
     Raises:
-        argparse.ArgumentTypeError: it is none.
+        argparse.ArgumentTypeError: the text is not a whole number from 0 to 2**63 - 1.
     """
     if not str(text).isdecimal() or int(str(text)) >= 2**63:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to below 2**63")
@@ -171,7 +171,7 @@ def _output(text: str) -> str:
 
 
 def _check_beam_args(args: Sequence[str]) -> None:
-    """Beam passes over what it does not know: a misspelt flag would be lost in silence."""
+    """Raises ValueError for a flag that Beam does not know. Beam itself would silently ignore a misspelt flag."""
     parser = _beam_parser()
     known = {o for a in parser._actions for o in a.option_strings}
     for arg in args:

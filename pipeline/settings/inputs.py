@@ -1,4 +1,4 @@
-"""What a source's globs match: files listed once, in one order, and named by a fingerprint."""
+"""Lists the files that a source's globs match, sorted and without duplicates, and computes their fingerprint."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from pipeline.files.http_files import HttpFileError, is_http, size_of_http
 from pipeline.sources.source import InputFile
 
 NUM_SIZES_ASKED = 8
-"""Of the files of a published list that lie on a server: their mean stands for the others. A dump has 56,000."""
+"""The number of files on a server whose sizes are requested. All files of their list (56,000) get the mean as size."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The files of one source."""
+    """The input files of one source."""
 
     files: tuple[InputFile, ...]
     written: tuple[float, ...]
-    """When each was written last, in seconds; zero where that is not known."""
+    """The time of each file's last change, in seconds; 0 if it is not known."""
     not_files: tuple[str, ...] = ()
-    """Names that matched and are no files: links to nothing, pipes, sockets, devices. They are reported, not read."""
+    """Paths that match but are not files: broken links, pipes, sockets and devices. They are reported and not read."""
 
     @property
     def fingerprint(self) -> str:
-        """Changes when a file comes, goes, or is written again."""
+        """A hash that changes if a file is added, removed or written again."""
         identity = [[file.path, file.num_bytes, at] for file, at in zip(self.files, self.written, strict=True)]
         return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
     def only(self, wanted: Callable[[str], bool]) -> Listing:
-        """The files whose paths are wanted."""
+        """Returns a listing of the files for whose paths ``wanted`` is true."""
         kept = [(file, at) for file, at in zip(self.files, self.written, strict=True) if wanted(file.path)]
         return Listing(tuple(file for file, _ in kept), tuple(at for _, at in kept))
 
@@ -53,13 +53,16 @@ def list_inputs(
 ) -> Listing:  # fmt: skip
     """Lists what the globs match: each file once, sorted by path.
 
-    A folder, given or matched, stands for all files below it, linked ones too. ``fraction`` keeps that share of
-    the files, chosen by a hash of the file's name, at least one; files that ``always`` names are kept besides.
-    ``expand`` gives the files that a list names, None for a glob. What lies below ``output`` is no input, where a
-    glob does not begin there.
+    A folder that is given or matched stands for all files below it, including linked ones. Files below ``output`` are
+    left out, unless the glob begins there.
+
+    Args:
+        fraction: the share of the files to keep, at least one file. They are chosen by a hash of the file's name.
+        always: returns True for the path of a file that is kept whatever ``fraction`` is.
+        expand: returns the files in a list of files; None if its argument is a glob.
 
     Raises:
-        ValueError: a glob matches nothing; names the source and the glob.
+        ValueError: a glob matches nothing. The message names the source and the glob.
     """
     found: dict[str, tuple[int, float]] = {}
     listed: dict[str, str] = {}
@@ -83,7 +86,7 @@ def list_inputs(
     if fraction < 1.0:
         kept = [p for p in paths if always is not None and always(p)]
         paths = sorted([*kept, *_share([p for p in paths if p not in set(kept)], fraction)])
-    for glob in dict.fromkeys(listed.values()):  # each list on its own: another one changes nothing of this one
+    for glob in dict.fromkeys(listed.values()):  # separately, because files of one list share a mean size
         found |= _sizes(source, [p for p in paths if listed.get(p) == glob])
     _check_readable(source, paths)
     files = tuple(InputFile(p, found[p][0]) for p in paths)
@@ -93,7 +96,10 @@ def list_inputs(
 def _without_output(
     glob: str, matched: dict[str, tuple[int, float]], output: str | None
 ) -> dict[str, tuple[int, float]]:
-    """A run into a folder below its input would else read, when it is continued, what it wrote itself."""
+    """Returns the matched files without those below ``output``, unless the glob begins there.
+
+    Otherwise a run whose output folder is below its input would read its own output when it is continued.
+    """
     if output is None or is_local(glob) != is_local(output):
         return matched
     if is_local(output):
@@ -103,7 +109,10 @@ def _without_output(
 
 
 def _sizes(source: str, paths: Sequence[str]) -> dict[str, tuple[int, float]]:
-    """Sizes of the files of a list: exact on this machine's disk, elsewhere the mean of a few, asked for."""
+    """Returns (size, time) of each file of a list.
+
+    Sizes of local files are exact. For other files a few sizes are requested, and all get their mean.
+    """
     local = [p for p in paths if is_local(p)]
     gone = [p for p in local if not os.path.isfile(p)]
     if gone:
@@ -119,10 +128,10 @@ def _sizes(source: str, paths: Sequence[str]) -> dict[str, tuple[int, float]]:
 
 
 def _check_readable(source: str, paths: Iterable[str]) -> None:
-    """Refuses files that this user may not read, before hours of work.
+    """Checks that this user has permission to read the files, before hours of work.
 
     Raises:
-        ValueError: says how many there are and which is the first.
+        ValueError: permission is missing for a file. The message has the number of such files and the first of them.
     """
     closed = [path for path in paths if is_local(path) and not os.access(path, os.R_OK)]
     if closed:
@@ -136,7 +145,7 @@ def _match(source: str, glob: str, not_files: set[str] | None = None) -> dict[st
         glob = os.path.abspath(os.path.expanduser(glob))
         if os.path.isdir(glob):
             glob = os.path.join(escape(glob), "**")
-        elif os.path.isfile(glob):  # also one whose name holds what would be a wildcard
+        elif os.path.isfile(glob):  # its name can contain characters that are wildcards in a glob
             glob = escape(glob)
     elif glob.endswith("/"):
         glob += "**"
@@ -144,7 +153,7 @@ def _match(source: str, glob: str, not_files: set[str] | None = None) -> dict[st
         (result,) = FileSystems.match([glob])
     except BeamIOError as error:
         raise ValueError(f"{source}: cannot list {glob!r}: {_cause(error)}") from error
-    except ValueError as error:  # no file system for this scheme: its package is not installed
+    except ValueError as error:  # there is no file system for this scheme, because its package is not installed
         raise ValueError(
             f"{source}: cannot read {glob!r}: {error}; for gs:// install the extra [gcp], for s3:// [aws]"
         ) from error
@@ -164,10 +173,10 @@ def _match(source: str, glob: str, not_files: set[str] | None = None) -> dict[st
 
 
 def _files_below(source: str, folders: Iterable[str], not_files: set[str] | None) -> Iterator[str]:
-    """The real paths of the files in folders and in those below them; links are followed, each folder is read once.
+    """Yields the real paths of all files below some folders. Follows links, and reads each folder once.
 
     Raises:
-        ValueError: a folder cannot be listed: what it holds would be missing from the corpus without a word.
+        ValueError: a folder cannot be listed. Otherwise its files would silently be missing from the corpus.
     """
     seen: set[str] = set()
     left = [os.path.realpath(folder) for folder in folders]
@@ -215,6 +224,6 @@ def _cause(error: BeamIOError) -> str:
 
 
 def _share(paths: list[str], fraction: float) -> list[str]:
-    """The share of the paths whose name's hash is smallest; at least one."""
+    """Returns the paths whose file names have the smallest hashes: ``fraction`` of all paths, at least one."""
     by_hash = sorted(paths, key=lambda p: (xxhash.xxh3_64_intdigest(os.path.basename(p).encode(), seed=4), p))
     return by_hash[: max(1, round(len(paths) * fraction))]

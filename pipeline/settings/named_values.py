@@ -1,4 +1,4 @@
-"""Checks settings that name things, such as languages: a name that does not exist would drop all documents."""
+"""Checks that the names in settings exist, for example of languages. A misspelt name would drop all documents."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ LANGUAGES = _names("""
     sc scn sco sd sh si sk sl so sq sr su sv sw ta te tg th tk tl tr tt tyv ug uk ur uz vec vep vi vls vo wa war wuu
     xal xmf yi yo yue zh
 """)
-"""The labels of fastText's lid.176 models."""
+"""The language codes that fastText's lid.176 models return."""
 MC4_LANGUAGES = LANGUAGES | _names("""
     bg-Latn el-Latn fil ha haw hi-Latn hmn ig iw ja-Latn mi ny ru-Latn sm sn st und xh zh-Latn zu
 """)
-"""The divisions of published mC4."""
+"""The language codes that name the parts of published mC4."""
 LICENCES = _names("""
     0bsd afl-3.0 agpl-3.0 apache-2.0 artistic-2.0 blueoak-1.0.0 bsd-2-clause bsd-2-clause-patent bsd-3-clause
     bsd-3-clause-clear bsd-4-clause bsl-1.0 cc-by-4.0 cc-by-sa-4.0 cc0-1.0 cecill-2.1 cern-ohl-p-2.0 cern-ohl-s-2.0
@@ -42,14 +42,14 @@ LICENCES = _names("""
     lppl-1.3c mit mit-0 mpl-2.0 ms-pl ms-rl mulanpsl-2.0 ncsa odbl-1.0 ofl-1.1 osl-3.0 postgresql unlicense upl-1.0
     vim wtfpl zlib
 """)
-"""The keys of GitHub's licence API, in which the published table of licences is written."""
+"""The keys of GitHub's licence API. The published table of licences contains these keys."""
 
 
 def check_names(source: Source) -> None:
-    """Checks the settings of a source that name things.
+    """Checks that the names in a source's settings exist (languages, wikis, licences, sites).
 
     Raises:
-        ValueError: a name does not exist; one line with the nearest one that does.
+        ValueError: a name does not exist. The message suggests the most similar name that exists.
     """
     for part, values, where in _named(source):
         for field, is_empty_all, known, exists in part:
@@ -58,7 +58,7 @@ def check_names(source: Source) -> None:
 
 
 Check = tuple[str, bool, Collection[str], Callable[[str], bool]]
-"""A field, whether an empty list means all, known names for hints, and the test of one name."""
+"""(field, True if an empty list means all names, known names for hints, function that is True for existing names)."""
 
 
 def _named(source: Source) -> Iterator[tuple[tuple[Check, ...], Any, str]]:

@@ -26,23 +26,24 @@ from tokenizer.train.training import TrainSettings
 
 Phase = Literal["all", "clean", "mix"]
 Known = Mapping[str, Source]
-"""All sources that a run can name: those in code and those that its configuration file declares."""
+"""All sources by name: those in code, and those that the run's configuration file declares."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunLimits:
-    """Bounds of a run, each settable under ``run:`` in the YAML file."""
+    """Limits of a run. Each can be set under ``run:`` in the YAML file."""
 
     sample_docs: int = 100
     """Number of dropped documents per stage and reason whose text is kept."""
     dropped_share: float = 1.0
-    """Share of the dropped documents that get a row in ``dropped``, besides the sample. 0 keeps only the sample."""
+    """Share of the dropped documents outside the sample that get a row in ``dropped``. 0 keeps only the sample."""
     max_bad_records: int = 1000
     max_bad_share: float = 0.01
-    """A source stops the run when more records than both limits are bad."""
+    """A source stops the run if more than ``max_bad_records`` records, and more than this share of all, are bad."""
     max_unreadable_files: int = 20
     max_unreadable_share: float = 0.01
-    """A source stops the run when more files than both limits cannot be read."""
+    """A source stops the run if more than ``max_unreadable_files``, and more than this share of all files, are
+    unreadable."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -53,7 +54,7 @@ class RunLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All settings of a run. :func:`parse` makes this object, and no other code reads flags or YAML."""
+    """All settings of a run. Only :func:`parse`, which makes this object, reads flags and YAML."""
 
     inputs: Mapping[str, tuple[str, ...]]
     """Globs by source. If empty, the run uses the bundled sample."""
@@ -76,7 +77,7 @@ class Settings:
     overwrite: bool
     estimate: bool
     explain: Source | None
-    """The source of --explain, with its settings. It is only explained, so it needs no input."""
+    """The source that --explain names, with its settings. It needs no input."""
     limits: RunLimits
     ceilings: RemovalCeilings
     """The shares of documents that a near dedup may remove."""
@@ -105,7 +106,7 @@ def parse(argv: Sequence[str]) -> Settings:
     inputs = {**declared, **_inputs(flags.input, config.get("inputs"), known)}
     has_own_data = inputs or flags.phase == "mix" or flags.explain
     recipe = _recipe(config, known, default="llama" if has_own_data else "sample", inputs=inputs)
-    TrainSettings.of(recipe.tokenizer)  # a wrong one is said now, not after the cleaning
+    TrainSettings.of(recipe.tokenizer)  # reports a wrong setting now, not after the cleaning
     tokenizer = flags.tokenizer or (config["tokenizer"] if isinstance(config.get("tokenizer"), str) else None)
     names = _source_names(flags.sources, inputs, recipe, known)
     sources = {n: configured(known[n], recipe.sources.get(n, {})) for n in names}
@@ -200,7 +201,7 @@ def _is_same(folder: str, output: str) -> bool:
 
 
 def _recipe(config: Mapping[str, Any], known: Known, *, default: str, inputs: Iterable[str]) -> Recipe:
-    """Returns the recipe that the file names (or the default). The file's own values replace those of the recipe."""
+    """Returns the recipe that the file names (or the default). The file's own values replace the recipe's values."""
     recipe = recipe_of_config(config, default=default, inputs=inputs)
     unknown = [n for n in (*recipe.weights, *recipe.sources) if n not in known]
     if unknown:
@@ -210,7 +211,7 @@ def _recipe(config: Mapping[str, Any], known: Known, *, default: str, inputs: It
 
 
 def _inputs(flags: Sequence[str], in_file: Any, known: Known) -> dict[str, tuple[str, ...]]:
-    """Returns the globs of each source: those of the flags, or those of the file if no flag names the source."""
+    """Returns the globs of each source: the flags' globs, or the file's globs if no flag names the source."""
     given: dict[str, tuple[str, ...]] = {}
     for flag in flags:
         name, equals, glob = flag.partition("=")
@@ -240,7 +241,7 @@ def _known(name: str, where: str, known: Known) -> str:
 
 
 def _source_names(flag: str | None, inputs: Mapping[str, Any], recipe: Recipe, known: Known) -> list[str]:
-    """Returns the names of the sources of this run, in the order of all that are known."""
+    """Returns the names of the sources of this run, in the order of ``known``."""
     if flag is None:
         wanted = set(inputs) or set(recipe.weights)
     else:

@@ -8,8 +8,8 @@
 - One file or folder per source: see the table ``SOURCES`` below.
 - ``formats``: file formats that several sources share.
 - ``corpora``: sources that a configuration file declares.
-- ``all_steps``: every step by name, of which a configuration file makes lists.
-- ``all_sources``: the sources of a run: those in the table and those declared.
+- ``all_steps``: every step by name. A configuration file lists steps by these names.
+- ``all_sources``: the sources of a run: those in the table, and those that a configuration file declares.
 
 >>> [step.NAME for step in SOURCES["stack_exchange"].steps]
 ['duplicate_id', 'detect_language']

@@ -1,4 +1,4 @@
-"""The sources of a run: those in code, and those that its configuration file declares."""
+"""Collects the sources of a run: those defined in code, and those that its configuration file declares."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pipeline.sources.source import Source
 
 
 def all_sources(corpora: Mapping[str, Any]) -> dict[str, Source]:
-    """Returns the sources in code, and then those declared, in the order of their declarations.
+    """Returns the sources defined in code, then the declared sources in the order of their declarations.
 
     Raises:
-        ValueError: a declaration is wrong, or its name is that of a source in code.
+        ValueError: a declaration is invalid, or a source defined in code has the same name.
 
     >>> list(all_sources({"mine": {"files": "mine/*.jsonl"}}))[-2:]
     ['stack_exchange', 'mine']
@@ -28,10 +28,12 @@ def all_sources(corpora: Mapping[str, Any]) -> dict[str, Source]:
 
 
 def with_steps(source: Source, given: Any) -> Source:
-    """Returns the source with another list of steps: its own by their names, and any filter or dedup.
+    """Returns the source with the steps that a configuration file lists.
+
+    The list may name the source's own steps, and any filter or dedup in `all_steps`.
 
     Raises:
-        ValueError: the list is wrong, or lacks ``duplicate_id``.
+        ValueError: the list is invalid, or lacks ``duplicate_id``.
 
     >>> from pipeline.sources import SOURCES
     >>> [step.NAME for step in with_steps(SOURCES["books"], ["duplicate_id", "gutenberg"]).steps]
@@ -45,10 +47,14 @@ def with_steps(source: Source, given: Any) -> Source:
 
 
 def source_of_output(name: str, declared: Mapping[str, Any] | None) -> Source | None:
-    """Returns the source that a run had, by what it noted down; None if this version has no source of this name.
+    """Returns the source that an earlier run used, or None if this version has no source of this name.
+
+    Args:
+        name: the name of the source.
+        declared: the declaration that the run recorded, or None if it recorded none.
 
     Raises:
-        ValueError: what was noted down is of another version.
+        ValueError: the recorded declaration is not valid in this version.
     """
     source = SOURCES.get(name)
     if source is None:

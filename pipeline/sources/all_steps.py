@@ -1,4 +1,4 @@
-"""All steps that there are, by name: a configuration file makes a source's list of steps of them.
+"""Collects all steps by name, so that a configuration file can list the steps of a source.
 
 ::
 
@@ -23,7 +23,7 @@ from pipeline.sources.source import AnyStep
 
 EXACT = "exact_dedup"
 UNPLACED: tuple[Step, ...] = (GopherQuality(), GopherRepetition(), FineWebQuality(), UrlList())
-"""Filters that no source in code has among its steps."""
+"""Filters that no source defined in code uses."""
 
 
 def _all_filters() -> dict[str, Step]:
@@ -37,18 +37,19 @@ DEDUPS: Mapping[str, DedupStep] = {
     "line_dedup": LineDedup(rule="Removes lines that several documents share."),
     **OPTIONAL_STEPS,
 }
-"""The dedups that need no setting; :data:`EXACT` needs a ``key``."""
+"""The dedups that need no settings. :data:`EXACT` is not among them, because it needs a ``key``."""
 
 
 def steps_named(where: str, given: Any, own: Mapping[str, AnyStep]) -> tuple[AnyStep, ...]:
-    """Returns the steps that a list names, each with its settings.
+    """Returns the steps that a list names, with their settings.
 
     Args:
-        where: the name of the list in messages.
-        own: steps that the list can name besides :data:`FILTERS` and the dedups; they come first.
+        where: the name of the list for messages.
+        given: the list from the configuration file.
+        own: further steps that the list can name. They take precedence over :data:`FILTERS` and the dedups.
 
     Raises:
-        ValueError: a name or a setting is not known, or a name is there twice.
+        ValueError: a step or a setting is unknown, or two steps have the same name.
 
     >>> [step.NAME for step in steps_named("steps", ["language", {"exact_dedup": {"key": "url"}}], {})]
     ['language', 'duplicate_url']

@@ -46,7 +46,9 @@ def url_key(url: str) -> str:
 
 
 def split_hash(document_id: str) -> int:
-    """Returns a hash by which documents are held out. The documents in the original validation split have the smallest.
+    """Returns a hash by which documents are held out.
+
+    The documents in the original validation split have the smallest hashes.
 
     c4.py holds out the pages for which ``md5(url_key(url)) % 1000`` is 0. So a ``validation`` share of 0.001 is exactly
     that split; a larger share contains it, and a smaller one is part of it.

@@ -70,12 +70,13 @@ class CommonCrawlReader(Reader):
     NOT_BROKEN: ClassVar[tuple[str, ...]] = (*WET_NOT_BROKEN, *HTML_NOT_BROKEN)
 
     dump: str = ""
-    """Dump of files whose path does not name one (``CC-MAIN-YYYY-WW``)."""
+    """The dump (``CC-MAIN-YYYY-WW``) of files whose paths do not name their dump."""
     is_main_content: bool = True
     """Leave out navigation, footers and the like. Only for HTML."""
     group_files: int = 1750
-    """Files per group for the scope ``group`` of the line dedup. A group is a run of a dump's sorted files. CCNet,
-    cc_net/mine.py: hash_in_mem=50 of num_shards=1600, which is a thirty-second of a dump of 56,000 files."""
+    """Files per group for the scope ``group`` of the line dedup. A group is this many consecutive files of a dump, in
+    sorted order. CCNet, cc_net/mine.py: hash_in_mem=50 of num_shards=1600, which is a thirty-second of a dump of 56,000
+    files."""
 
     def __post_init__(self) -> None:
         if self.group_files < 1:
@@ -112,7 +113,7 @@ class CommonCrawlReader(Reader):
     def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | Rejected]:
         """Yields the pages of a file.
 
-        If a server stops responding, the pages so far are kept and the rest is rejected.
+        If a server stops responding, the pages read so far are kept, and the rest is reported as rejected.
         """
         try:
             for page in self._pages(unit, open_file):

@@ -45,12 +45,12 @@ class DedupStep:
 
     @property
     def edits_text(self) -> bool:
-        """True if the step changes the texts of documents that stay."""
+        """True if the step changes the texts of documents that it keeps."""
         return False
 
     @property
     def compares_lines(self) -> bool:
-        """True if a worker holds a bucket of line hashes of all documents, which an estimate of memory counts."""
+        """True if a worker holds a bucket of line hashes in memory. Estimates of memory take it into account."""
         return False
 
     @property
@@ -60,7 +60,7 @@ class DedupStep:
 
     @property
     def travels(self) -> str:
-        """What travels between machines in place of the texts, in a few words (``--explain`` prints it)."""
+        """What is sent between machines in place of the texts, in a few words (``--explain`` prints it)."""
         raise NotImplementedError
 
     @property
@@ -83,13 +83,13 @@ class DedupStep:
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """The limits on signals by which the step drops documents; none if it judges by no number."""
+        """The limits on signals (measurements) by which the step drops documents; none if it uses no measurements."""
         return ()
 
     def may_fall_above(self, before: Self) -> float | None:
-        """Returns the value of the limits' signal above which a document kept under ``before`` may be dropped now.
+        """Returns the signal above which a document that ``before`` kept could now be dropped; None if none could.
 
-        Which one of two kept documents that would be is not stored. None means that all stay.
+        A run does not store which of two kept documents would be dropped.
         """
         return None
 
@@ -114,7 +114,7 @@ def check_scope(step: str, scope: str, words: Collection[str], columns: Collecti
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExactDedup(DedupStep):
-    """Keeps one document of all those whose ``key`` column is equal. A null key equals nothing.
+    """Of all documents with the same value in the ``key`` column, keeps one. A null key equals no other key.
 
     The document kept has the greatest ``newest`` column or the smallest ``earliest`` column, if either is set (nulls
     come last). Ties go to the smallest hash of the id, then to the smallest id. The order of reading never matters.
@@ -167,10 +167,10 @@ class ExactDedup(DedupStep):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineDedup(DedupStep):
-    """Removes lines that several documents share. A line repeated inside one document keeps its first copy.
+    """Removes lines that several documents share. Of a line repeated inside one document, the first copy is kept.
 
-    ``keep="ccnet"`` removes a line from every document if two documents of its scope contain it.
-    ``keep="first"`` leaves it in the document whose ``rank`` column has the smallest MD5 (C4's rule, by url).
+    ``keep="ccnet"`` removes a line from every document if two of the compared documents contain it.
+    ``keep="first"`` keeps it in the document whose ``rank`` column has the smallest MD5 (C4's rule, by url).
     ``lines`` names a function of ``filters.ccnet.line_hashes``. ``scope`` is ``all``, ``document``, or the name of a
     column: only documents with an equal value in that column are compared (``group`` also finds ``_group``).
     """
@@ -224,8 +224,8 @@ class NearDedup(DedupStep):
 
     REASON: ClassVar[str] = "near_duplicate"
     SIGNAL: ClassVar[str] = "overlap"
-    """The signal of a dropped document: its overlap with the kept one. Of a kept document: its largest overlap with
-    another kept document."""
+    """The signal of a dropped document: its overlap with the document that was kept. Of a kept document: its largest
+    overlap with another kept document."""
     REPORTED: ClassVar[float] = 0.5
     """Overlaps of at least this are reported as a signal (our choice: below the limit, above chance phrases)."""
 

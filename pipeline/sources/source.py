@@ -126,7 +126,7 @@ class Reader(ABC):
 
     @abstractmethod
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """Splits files into units. The names of all files are known to the source.
+        """Splits files into units. All given files have names that the source :meth:`knows`.
 
         Raises:
             ValueError: the files cannot be read together.
@@ -160,7 +160,7 @@ class Reader(ABC):
 
 
 class Join:
-    """The base class of joins. A join is a frozen dataclass whose fields are settings. It has the rules of the join.
+    """The base class of joins. A join is a frozen dataclass with settings as fields. It contains the rules of the join.
 
     ``pipeline/clean/joins`` runs the joins. It has one file per join, and one table, ``JOINS``, that maps each class to
     its file.
@@ -169,7 +169,7 @@ class Join:
     __slots__ = ()
 
     STAGES: ClassVar[tuple[str, ...]] = ()
-    """The stages that documents pass in the join itself, before the first step."""
+    """The names of stages in the join itself, which documents pass before the first step."""
     OPENS_BATCHES: ClassVar[bool] = False
     """True if the join spills documents before their first step, so that the first segment opens batches."""
     FIRST_PASS: ClassVar[str] = "read"
@@ -215,8 +215,8 @@ class Source:
     """Maps a document's id to a uniform 64-bit number. Documents with the smallest numbers are held out for validation.
     The default is the hash of the id that all sources share."""
     declared: Mapping[str, Any] | None = field(default=None, compare=False)
-    """What a configuration file says of the source that is no setting: of a corpus without code its declaration, of
-    another source its ``steps``. None if it says neither."""
+    """The part of a configuration file about this source that is not a setting: the declaration of a corpus without
+    code, or another source's list of ``steps``. None if there is neither."""
 
     def __post_init__(self) -> None:
         columns = {*self.reader.COLUMNS}

@@ -1,4 +1,4 @@
-"""Chooses the tokenizer of a run: a given one, the one with which the output's shards were made, or a new one.
+"""Chooses the tokenizer of a run: one that the user gives, the one of the shards in the output, or a new one.
 
 A tokenizer with which shards were made is kept, whatever else changes. With another tokenizer of the same size, the ids
 would have other meanings for a model trained on these shards. ``--retrain-tokenizer`` trains another one nevertheless.
@@ -124,7 +124,7 @@ def _made_of(settings: Settings, layout: Layout, sources: list[str]) -> dict[str
 
 
 def _present(layout: Layout) -> bytes | None:
-    """Returns the tokenizer in the output; None if it is not the one that the marker or the manifest names."""
+    """Returns the tokenizer in the output; None if the marker or the manifest names another tokenizer."""
     if not exists(layout.tokenizer):
         return None
     model = read_bytes(layout.tokenizer)

@@ -27,7 +27,7 @@ from tokenizer.train.sample import Sample
 _READ_ALL_SHARE = 4
 """The driver reads all text itself if there is at most this many times the sample: 0.8 GB with LLaMA's settings."""
 _MARGIN = Fraction(3, 2)
-"""Workers pick this many times the text needed, because documents differ in size. If it is too little, they pick four
+"""Workers pick this many times the needed text, because documents differ in size. If that is too little, they pick four
 times as much."""
 _MIN_SHARE = Fraction(1, 100_000)
 _HASHES = 1 << 64

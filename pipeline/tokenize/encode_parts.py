@@ -39,7 +39,7 @@ def token_file(job_dir: str, part: int) -> str:
 def _encoder(path: str, fingerprint: str) -> Encoder:
     """Returns the encoder.
 
-    It is loaded once per process and job, because another job may have another tokenizer at the path.
+    It is loaded once per process and job, because another job may have another tokenizer at the same path.
     """
     return Encoder.load(read_bytes(path))
 

@@ -19,7 +19,7 @@ _VALIDATION_SEED = 0
 class HeldOut:
     """Selects the documents of a source to hold out: a share of all, or all up to a cut.
 
-    With neither, none are held out.
+    With neither a share nor a cut, no document is held out.
     """
 
     share: Decimal | None = None
@@ -37,7 +37,7 @@ class HeldOut:
 
 
 def validation_hashes(source: str, doc_ids: pa.Array) -> np.ndarray:
-    """Returns one hash per document, which is the source's own hash or a hash of the id. The smallest are held out."""
+    """Returns one hash per document: the source's own hash, or a hash of the id. The smallest hashes are held out."""
     own = SOURCES[source].split_hash if source in SOURCES else None
     if own is not None:
         return np.array([own(doc_id) for doc_id in doc_ids.to_pylist()], np.uint64)

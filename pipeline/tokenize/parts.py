@@ -16,9 +16,9 @@ class Parts:
     folder: str
     num_parts: int
     form: str
-    """The format of a file's name, which is made from its number and the number of files."""
+    """The format string of a file's name. It is filled with the file's number and the number of files."""
     only: tuple[int, int] | None = None
-    """The range of parts that is meant (first part, end), for the parts of a dump; None for all parts."""
+    """The numbers of a dump's parts: the first, and the one after the last. None for all parts."""
 
     @property
     def numbers(self) -> range:

@@ -94,7 +94,10 @@ def token_jobs(settings: Settings, layout: Layout, encoder: Encoder, sources: li
 
 
 def with_tokens_of(layout: Layout, settings: Settings, encoder: Encoder, sources: Iterable[str]) -> Layout:
-    """Returns a layout that uses the token files of ``clean_from`` for each source where they would be the same."""
+    """Returns a layout that also reads token files from ``clean_from``.
+
+    It does so for the sources of which this run would write the same token files.
+    """
     assert layout.clean_from is not None
     fingerprint_of, other = _fingerprints(settings, encoder), Layout(layout.clean_from)
     fingerprints = {s: fingerprint_of(clean_fingerprint(other, s)) for s in sources}

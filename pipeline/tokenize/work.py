@@ -9,7 +9,10 @@ from pipeline.tokenize.job import TokenJob
 
 
 def token_work(jobs: Sequence[TokenJob], input_bytes: Mapping[str, int]) -> dict[str, Work]:
-    """Returns the number of clean parts to tokenize, per source. A dump counts with its share of the source's bytes."""
+    """Returns the number of clean parts to tokenize and their bytes, by label.
+
+    The bytes of a dump are estimated from its share of the source's parts.
+    """
     work: dict[str, Work] = {}
     for job in jobs:
         label, num_parts = f"{job.source}: tokenize", len(job.parts.numbers)

@@ -1,4 +1,4 @@
-"""The Gopher and FineWeb rules against a plain second count of the same rules, and against datatrove's own filters."""
+"""Compares the Gopher and FineWeb rules with a plain second implementation, and with datatrove's own filters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evaluation sets are read or refused by name; their index is one file; finished shards are searched and certified."""
+"""Tests the reading of evaluation sets, the file of their index, and the search and certificate of finished shards."""
 
 from __future__ import annotations
 
@@ -187,7 +187,10 @@ def random_items(number: int, num_words: int) -> list[Item]:
 
 @pytest.mark.slow
 def test_a_large_set_stays_within_15_bytes_per_ngram() -> None:
-    """300 MB for 20 million: the tables have sizes that are powers of two, and this is the same place between two."""
+    """Checks the limit of 300 MB for 20 million n-grams on a set of 1/16 of that size.
+
+    The tables have sizes that are powers of two, so the smaller set leaves the same share of them unused.
+    """
     index = build_index([EvalSet(SetRules(name="large"), random_items(12_500, 105))])
     assert len(index.seeds.places) == 1_250_000
     assert index.matching_bytes <= 15 * 1_250_000
@@ -230,7 +233,7 @@ def test_items_that_cannot_be_found_are_listed(tmp_path: Path) -> None:
 
 
 def sets_for(output: Path, tmp_path: Path, rows: list[tuple[str, str, int, list[int]]], encoder: Any) -> Path:
-    """Writes a set with the words of a document that stands in the shards, and an item that nothing has."""
+    """Writes a set with the words of a document that is in the shards, and an item that is not in them."""
     text = encoder.decode(rows[0][3]).split()
     items = [
         {"k": "there", "q": " ".join(text[20:60]), "p": ""},

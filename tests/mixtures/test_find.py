@@ -1,4 +1,4 @@
-"""Finding strings, ids and urls with the index: the hits of a full scan, and clear words where there is no index."""
+"""Tests finding strings, ids and urls with the index: same hits as a full scan, clear messages without an index."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mixtures.find.__main__ import main
 from mixtures.find.grams import GRAIN_BYTES, minima
 from mixtures.find.index import MAX_SHARE
 from mixtures.find.postings import encode, encoded_bytes
-from mixtures.find.search import Finder, Hit, make_indexes
+from mixtures.find.search import Finder, FoundRow, make_indexes
 from tokenizer.encode import Encoder
 
 Rows = list[tuple[str, str, int, list[int]]]
@@ -32,7 +32,7 @@ def indexed(tmp_path_factory: pytest.TempPathFactory, rows: Rows, make_output: C
     return folder
 
 
-def places(hits: list[Hit]) -> list[tuple[str, int]]:
+def places(hits: list[FoundRow]) -> list[tuple[str, int]]:
     return [(hit.shard, hit.row) for hit in hits]
 
 

@@ -1,4 +1,4 @@
-"""Taking documents out of finished shards: what stays is as it was, and the manifest says what left."""
+"""Tests removing documents from finished shards: other rows do not change, and the manifest records the removal."""
 
 from __future__ import annotations
 

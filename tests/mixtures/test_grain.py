@@ -1,4 +1,4 @@
-"""The loader as a data source for Grain: its records, its forms, and its states on any number of ranks."""
+"""Tests the data source for Grain: its records, their formats, and its states with any number of ranks."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_a_pipeline_of_grain(out: Path, ranks: int) -> None:
 
 @pytest.mark.train
 def test_a_state_of_grain(out: Path) -> None:
-    """Grain's own checkpoint goes on in the middle, in a batch of its own making."""
+    """Grain's own checkpoint resumes in the middle of a pass, with batches that Grain makes."""
     grain = pytest.importorskip("grain", reason="make test-train installs it")
 
     def batches() -> Any:

@@ -1,4 +1,4 @@
-"""An eighth and a ninth corpus by configuration alone, through the whole run: counts, shards, report, card, resume."""
+"""Tests whole runs with an eighth and a ninth corpus from a configuration: counts, shards, report, card, resume."""
 
 from __future__ import annotations
 

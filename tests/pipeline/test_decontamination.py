@@ -1,4 +1,4 @@
-"""Whole runs that search for evaluation sets: what is dropped, cut and marked, the evidence, the report, dumps."""
+"""Tests whole runs that search for evaluation sets: dropped, cut and marked documents, evidence, report, dumps."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def words(seed: str, num_words: int, first: int, last: int) -> str:
 
 
 def with_sets(small: Small, folder: Path, name: str = "config.yaml", action: str = "drop") -> Path:
-    """Writes a configuration with a set that drops pages and marks books, and one of which nothing is found."""
+    """Writes a configuration with a set that drops pages (one of its items is nowhere) and a set that marks books."""
     write_set(folder, "pages", {"p3": words("page 3", 90, 10, 40), "p7": words("page 7", 90, 5, 45), EVIL: NOWHERE})
     write_set(folder, "books", {"b0": words("book 0", 900, 100, 130)})
     sets = [

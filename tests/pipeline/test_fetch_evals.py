@@ -1,4 +1,4 @@
-"""Published evaluation sets are fetched from a server on loopback; their sizes are bounded, their columns known."""
+"""Tests the download of published evaluation sets from a local server, their size limits and their columns."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GSM8K = b'{"question": "How many bolts does the robe take?", "answer": "2+1=3\\n
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves ``files`` by path. ``says_length`` false: the length is not announced."""
+    """Serves ``files`` by path. If ``says_length`` is False, it does not send the length of a file."""
 
     files: dict[str, bytes]
     says_length = True

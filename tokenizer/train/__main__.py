@@ -18,12 +18,12 @@ from tokenizer.train.sample import Sample
 from tokenizer.train.training import TrainedTokenizer, TrainSettings, train
 
 _BLOCK_CHARS = 16_384
-"""Plain text is read in blocks of whole lines of about this size; the sample is drawn from the blocks."""
+"""The approximate size of the blocks of whole lines into which plain text is split. The sample is drawn from them."""
 _DEFAULTS = TrainSettings()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit status: 0 done, 2 the request was wrong."""
+    """Runs the command. Returns its exit status: 0 if it succeeded, 2 if the request was wrong."""
     args = _parser().parse_args(argv)
     try:
         trained = _run(args)
@@ -52,7 +52,7 @@ def _run(args: argparse.Namespace) -> TrainedTokenizer:
 
 
 def _clean_sample(folder: Path, recipe: Recipe, settings: TrainSettings) -> Sample:
-    """Draws the weighted sample of ``clean/<source>/*.parquet``; the folder may be ``clean`` or contain it."""
+    """Draws the weighted sample of ``clean/<source>/*.parquet``; ``folder`` is ``clean`` or contains it."""
     root = folder / "clean" if (folder / "clean").is_dir() else folder
     if not root.is_dir():
         raise ValueError(f"{folder} is not a folder of cleaned documents")

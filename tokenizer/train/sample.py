@@ -24,7 +24,7 @@ class Sample:
 
 
 class SmallestHashes:
-    """Keeps the texts with the smallest hashes that together hold at most ``max_bytes`` of UTF-8.
+    """Keeps the texts with the smallest hashes, together at most ``max_bytes`` bytes of UTF-8.
 
     If the texts together have at least ``max_bytes``, the last text returned is truncated so that the result has
     exactly ``max_bytes``, or up to three bytes less to end with a whole character. Memory holds less than twice
@@ -34,7 +34,7 @@ class SmallestHashes:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._heap: list[tuple[int, bytes]] = []
-        """The largest hash first: (minus the hash, text)."""
+        """A heap of (minus the hash, text), so that the largest hash is first."""
         self._held_bytes = 0
         self.seen_bytes = 0
 
@@ -61,7 +61,7 @@ def sample_hash(doc_id: str) -> int:
 
 
 def bounded_sample(texts: Iterable[str], *, max_bytes: int) -> Sample:
-    """Returns all texts if they hold at most ``max_bytes``, else those with the smallest hashes of their content.
+    """Returns all texts if they have at most ``max_bytes``, else the texts whose content has the smallest hashes.
 
     >>> bounded_sample(["b", "a", "b"], max_bytes=10).text_bytes
     3
@@ -75,8 +75,9 @@ def bounded_sample(texts: Iterable[str], *, max_bytes: int) -> Sample:
 
 
 def take_bytes(texts: list[bytes], num_bytes: int, *, repeat: int = 1) -> list[bytes]:
-    """Returns the first ``num_bytes`` of the texts, going through them up to ``repeat`` times; the last one is
-    truncated.
+    """Returns the first ``num_bytes`` bytes of the texts. The last text returned is truncated.
+
+    If the texts are too short, goes through them again, up to ``repeat`` times in all.
 
     >>> take_bytes([b"abc", b"de"], 7, repeat=2)
     [b'abc', b'de', b'ab']
@@ -92,7 +93,7 @@ def take_bytes(texts: list[bytes], num_bytes: int, *, repeat: int = 1) -> list[b
 
 
 def cut_bytes(data: bytes, max_bytes: int) -> bytes:
-    """Returns the first ``max_bytes`` of UTF-8, without an incomplete character at the end.
+    """Returns the first ``max_bytes`` bytes of UTF-8, without an incomplete character at the end.
 
     >>> cut_bytes("aé".encode(), 2)
     b'a'
@@ -107,8 +108,8 @@ def cut_bytes(data: bytes, max_bytes: int) -> bytes:
 def lines(text: str, *, max_line_bytes: int) -> Iterator[str]:
     """Yields the lines of a text as the trainer takes them: none empty, none longer than ``max_line_bytes`` of UTF-8.
 
-    A long line is split before the last space of its first ``max_line_bytes`` if that is in their second half, else
-    between characters. U+2585 also ends a line, because the trainer skips lines that contain it.
+    A long line is split before the last space of its first ``max_line_bytes``, if this space is in their second half.
+    Otherwise it is split between characters. U+2585 also ends a line, because the trainer skips lines that contain it.
     """
     for line in text.replace("\u2585", "\n").split("\n"):
         data = line.encode("utf-8")

@@ -26,7 +26,8 @@ from tokenizer.hugging_face import tokenizer_json
 from tokenizer.train.sample import Sample, bounded_sample, lines
 
 _PATHS_AND_THREADS = frozenset({1, 2, 16})
-"""``input``, ``model_prefix`` and ``num_threads`` of ``TrainerSpec``, which do not change the result."""
+"""The numbers of the fields ``input``, ``model_prefix`` and ``num_threads`` of ``TrainerSpec``, which change no
+result."""
 _TRAINER_SPEC = 2
 _TOO_HIGH = re.compile(r"Vocabulary size too high \(\d+\)\. Please set it to a value <= (\d+)")
 _TOO_LOW = re.compile(r"Vocabulary size is smaller than required_chars\. \d+ vs (\d+)")
@@ -34,22 +35,22 @@ _TOO_LOW = re.compile(r"Vocabulary size is smaller than required_chars\. \d+ vs 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings:
-    """Settings of the training; the defaults are those of LLaMA's model."""
+    """Settings of the training. The defaults are the settings of LLaMA's model."""
 
     vocab_size: int = 32_000
     character_coverage: float = 0.99995
-    """Share of the sample's characters that get a piece; others are spelled in bytes."""
+    """Share of the sample's characters that get a piece. The other characters are encoded as bytes."""
     max_sentencepiece_length: int = 16
     """Length of the longest piece, in characters."""
     max_line_bytes: int = 4_192
     """Longer lines are split (LLaMA's ``max_sentence_length``; the trainer itself skips them silently)."""
     max_sample_bytes: int = 200_000_000
-    """Ours. The trainer takes about 10 bytes of memory per byte of sample (0.5 GB for 55 MB was measured), the sample
-    itself two: 200 MB of text train in about 2.4 GB."""
+    """Ours. The trainer takes about 10 bytes of memory per byte of sample (0.5 GB for 55 MB was measured), and the
+    sample itself takes two more: 200 MB of text train in about 2.4 GB."""
     lower_vocab_size: bool = False
-    """True makes a smaller vocabulary from a sample too small for ``vocab_size``, instead of an error."""
+    """True to make a smaller vocabulary if the sample is too small for ``vocab_size``, instead of an error."""
     num_threads: int = 1
-    """Changes the time, never the result."""
+    """The number of threads. It changes the time, never the result."""
 
     def __post_init__(self) -> None:
         if self.vocab_size < 260:
@@ -62,7 +63,7 @@ class TrainSettings:
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> TrainSettings:
-        """Makes settings from a recipe's ``tokenizer``. Raises ValueError for a name that it does not know.
+        """Makes settings from a recipe's ``tokenizer`` section. Raises ValueError for an unknown name.
 
         >>> TrainSettings.of({"vocab_size": 2000}).vocab_size
         2000
@@ -107,12 +108,12 @@ def train(texts: Iterable[str] | Sample, output_prefix: str | Path | None, setti
     """Trains on texts, or on a sample already drawn.
 
     Writes ``PREFIX.model``, ``PREFIX.json`` (settings and sample) and ``PREFIX.tokenizer.json`` (the model for Hugging
-    Face's libraries); ``output_prefix=None`` writes no file. Any number of texts may come: a sample of
-    ``max_sample_bytes`` is drawn by the hash of their content, so their order changes nothing, and at most twice that
-    is held.
+    Face's libraries); ``output_prefix=None`` writes no file. There may be any number of texts. A sample of
+    ``max_sample_bytes`` is drawn by the hashes of their content, so their order does not matter. Memory holds at most
+    twice as many bytes.
 
     Raises:
-        ValueError: there is no text, or too little of it for the vocabulary (the message says the largest possible).
+        ValueError: there is no text, or too little for the vocabulary. The message has the largest possible size.
     """
     sample = texts if isinstance(texts, Sample) else bounded_sample(texts, max_bytes=settings.max_sample_bytes)
     if not sample.texts:
@@ -150,7 +151,7 @@ def _trained(sample: Sample, settings: TrainSettings) -> bytes:
 
 
 def _spec(settings: TrainSettings) -> dict[str, Any]:
-    """Returns the trainer's arguments. Those that are not settings of ours are LLaMA's."""
+    """Returns the trainer's arguments: ``settings``, and for everything else that shapes the model LLaMA's values."""
     return {
         "model_type": "bpe",
         "vocab_size": settings.vocab_size,
@@ -159,7 +160,7 @@ def _spec(settings: TrainSettings) -> dict[str, Any]:
         "max_sentencepiece_length": settings.max_sentencepiece_length,
         "max_sentence_length": settings.max_line_bytes,
         "num_threads": settings.num_threads,
-        "input_sentence_size": 0,  # the sample is drawn already
+        "input_sentence_size": 0,  # no limit, because the sample is already drawn
         "shuffle_input_sentence": False,
         "byte_fallback": True,
         "split_digits": True,
@@ -179,7 +180,7 @@ def _spec(settings: TrainSettings) -> dict[str, Any]:
 
 
 def _emptying(sentences: list[str]) -> Iterator[str]:
-    """Yields the lines and releases each, because the trainer keeps a copy."""
+    """Yields the lines and removes each from the list, to free its memory, because the trainer keeps a copy."""
     sentences.reverse()
     while sentences:
         yield sentences.pop()

@@ -1,8 +1,8 @@
 """Writes and reads the keys of the documents that a dump keeps.
 
-Documents of newer dumps with these keys are duplicates. Each dump writes one file per bucket with the keys of the
-documents that it kept in an exact dedup. So a dump is compared with earlier dumps through small files, whether these
-were cleaned in the same run or a year ago.
+If a document of a newer dump has one of these keys, it is a duplicate. Each dump writes one file per bucket with the
+keys of the documents that it kept in an exact dedup. So a dump is compared with earlier dumps through small files,
+whether these were cleaned in the same run or a year ago.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class KeyFileWriter:
 
 
 class EarlierKeys(beam.PTransform):
-    """Reads key files. Outputs the payloads that the exact dedup ``index`` compares with new documents, and counts.
+    """Reads key files. Outputs counts, and the payloads that the exact dedup ``index`` compares with new documents.
 
     Its input is a tuple of PCollections: first the :class:`KeyFiles` of dumps that were complete before this run, then
     the paths of files that earlier dumps write in this run.
@@ -89,7 +89,7 @@ def _paths(files: KeyFiles) -> Iterator[str]:
 
 
 def earlier_name(step: ExactDedup) -> str:
-    """Returns the name under which the keys of earlier dumps are counted, when they are read and when compared."""
+    """Returns the name under which the keys of earlier dumps are counted on reading and on comparing."""
     return f"{step.NAME} earlier keys"
 
 

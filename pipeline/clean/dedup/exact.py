@@ -1,7 +1,7 @@
 """Exact dedup: keeps one of all documents of a source with an equal key. The choice does not depend on file order.
 
 All documents with the same key are compared by one worker. If a source comes in dumps, the document that an earlier
-dump keeps is always chosen, so that a newer dump changes nothing in an older one.
+dump keeps is always chosen, so that a newer dump changes nothing in an older dump.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ KEY_FILES = "key_files"
 
 
 class ExactKind(DedupKind):
-    """Sends the keys of each document. One pass sends the keys for a whole chain of exact dedups."""
+    """Runs exact dedups. One pass sends the keys for a whole chain (several exact dedups in a row)."""
 
     def key_tags(self, chain: Chain) -> list[str]:
         return [key_tag(index) for index in range(len(chain))]
@@ -64,8 +64,8 @@ class DedupExact(beam.PTransform):
     another, and a document that one of them drops does not take part in the next. Otherwise a page could be dropped as
     a duplicate of a page that is itself dropped.
 
-    For a dump, the key files are the paths of the files with the keys of its kept documents, by step. Newer dumps read
-    them. ``earlier`` contains the key files of the earlier dumps that are cleaned in the same run.
+    For a dump, the output also has, by step, the paths of the files with the keys of its kept documents. Newer dumps
+    read these files. ``earlier`` contains the key files of the earlier dumps that are cleaned in the same run.
     """
 
     def __init__(self, job: SourceJob, chain: Chain, earlier: Mapping[str, Sequence[Any]] | None = None) -> None:

@@ -24,12 +24,13 @@ KEY_BYTES, ORDER_BYTES, TIE_BYTES = 16, 32, 24
 
 
 class KeyRow(NamedTuple):
-    """A document as an exact dedup sees it. The dedup keeps one of all documents with the same key."""
+    """A parsed payload: what an exact dedup knows about a document."""
 
     key: bytes
     rank: bytes
-    """Orders the documents of a key. It starts with the value of the ``earliest`` or ``newest`` column (bytes inverted
-    for ``newest``), followed by the hashes of the id, the text and the other columns."""
+    """The documents of a key are sorted by this value, and the first is kept. It starts with the value of the
+    ``earliest`` or ``newest`` column (bytes inverted for ``newest``), followed by the hashes of the id, the text and
+    the other columns."""
     batch_id: bytes
     row: int
     carry: bytes
@@ -47,7 +48,7 @@ _NO_BATCH = bytes(BATCH_ID.size)
 
 
 def _order_bytes(step: ExactDedup, value: str | None) -> bytes:
-    """Returns the bytes that order the documents of a key. A missing value sorts last."""
+    """Returns the bytes by which the documents of a key are sorted. A missing value sorts last."""
     if value is None:
         return b"\xff" * ORDER_BYTES
     data = value.encode()[:ORDER_BYTES].ljust(ORDER_BYTES, b"\0")

@@ -1,7 +1,7 @@
 """The interface of the dedups. Each kind of dedup implements it in a file of its own in this folder.
 
 A kind defines which keys a pass sends (``key_tags``, ``keys``), how the keys of all documents are compared (``graph``),
-and what the next pass does with the verdicts (``read``, ``apply``).
+and what the next pass does with the verdicts, which are the decisions of the dedup (``read``, ``apply``).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Chain = tuple[GlobalStep, ...]
 
 
 class NumberedBatch(NamedTuple):
-    """A batch after some of its rows were dropped, with the row numbers that the documents had when it was spilled."""
+    """A spilled batch without the rows dropped since, and the row numbers that its documents had on spilling."""
 
     batch: pa.RecordBatch
     batch_id: bytes
@@ -39,7 +39,7 @@ class NumberedBatch(NamedTuple):
 
 
 class KeyTools(NamedTuple):
-    """What a dedup needs to make keys: the number of buckets, and the spill file and the ledger of the worker."""
+    """What a dedup needs to make keys: the numbers of buckets, and the worker's spill file and counts."""
 
     scale: Scale
     spill: SpillFile
@@ -47,13 +47,13 @@ class KeyTools(NamedTuple):
 
 
 class DedupKind(ABC):
-    """How one kind of dedup runs in the clean phase."""
+    """The base class of the kinds of dedup. A subclass runs one kind in the clean phase."""
 
     spills_hashes = False
-    """True if ``before_spill`` adds a column for both ``keys`` and ``apply``, so that it is computed only once."""
+    """True if ``before_spill`` adds a column that ``keys`` and ``apply`` both use. So it is computed only once."""
 
     def before_spill(self, batch: pa.RecordBatch, step: DedupStep) -> pa.RecordBatch:
-        """Returns the batch with the extra columns that this kind needs to be spilled with the text."""
+        """Returns the batch with the extra columns that this kind needs. They are spilled with the text."""
         return batch
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""The table of the kinds of dedup. A new kind is one file in this folder and one line here."""
+"""Maps each kind of dedup to its code. A new kind is one file in this folder and one line here."""
 
 from __future__ import annotations
 

@@ -44,11 +44,12 @@ class Lines(NamedTuple):
     """All lines of a batch, in order. Each array has one value per line."""
 
     hashes: np.ndarray
-    """Hashes that are equal only for equal lines of the same scope."""
+    """Hashes. Two are equal only if the lines are equal and the step compares their documents (``LineDedup.scope``)."""
     documents: np.ndarray
     """The row number of the document of each line."""
     is_compared: np.ndarray
-    """False for lines of documents that have no scope. They are never removed."""
+    """False for lines of documents that are not compared, because their scope column is null. They are never
+    removed."""
 
 
 def lines_of(batch: pa.RecordBatch, step: LineDedup) -> Lines:
@@ -79,9 +80,9 @@ def _mixed(values: np.ndarray) -> np.ndarray:
 def document_ranks(batch: pa.RecordBatch, step: LineDedup) -> np.ndarray:
     """Returns the rank of each document for ``keep="first"``: the document of lowest rank keeps a shared line.
 
-    The rank is the first 64 bits of the MD5 of the document's ``rank`` column. MD5, so that for C4 the same document
-    keeps a line as in the original (c4_utils ``remove_duplicate_text``). A document without a value is ranked by its
-    id. If ranks were equal, a shared line would stay in each of these documents.
+    The rank is the first 64 bits of the MD5 of the document's ``rank`` column. MD5 is used so that, for C4, the same
+    document keeps a line as in the original (c4_utils ``remove_duplicate_text``). A document without a value is ranked
+    by its id. If ranks were equal, a shared line would stay in each of these documents.
     """
     values = pc.coalesce(batch.column(step.rank), batch.column("id")).to_pylist()
     digests = (hashlib.md5(v.encode(), usedforsecurity=False).digest() for v in values)
@@ -133,8 +134,8 @@ def parse_line_payload(payload: bytes, keep: str) -> tuple[bytes, np.ndarray, np
 def lost_lines(groups: Sequence[np.ndarray], group_values: Sequence[np.ndarray], keep: str) -> Iterator[np.ndarray]:
     """Yields, for each batch of a bucket, the sorted hashes of the lines to remove from all documents of the batch.
 
-    With ``keep="ccnet"`` these are the lines that two documents of the scope contain. With ``keep="first"`` a line that
-    several batches contain is removed from all of them except the batch of the document with the smallest rank.
+    With ``keep="ccnet"`` these are the lines that two of the compared documents contain. With ``keep="first"`` a line
+    that several batches contain is removed from all of them except the batch of the document with the smallest rank.
     """
     hashes = np.concatenate(groups)
     values = np.concatenate(group_values)

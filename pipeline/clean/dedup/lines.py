@@ -1,4 +1,7 @@
-"""Line dedup: removes lines that several documents of a scope contain. Hashes of lines are shuffled, texts are not."""
+"""Line dedup: removes lines that several documents share. Hashes of lines are shuffled, texts are not.
+
+The setting ``LineDedup.scope`` decides which documents are compared, for example only those of the same dump.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ from pipeline.sources.dedup_steps import DedupStep, LineDedup
 
 
 class LineKind(DedupKind):
-    """Sends the hashes of the lines of a batch, packed by bucket."""
+    """Runs a line dedup. A pass sends the hashes of the lines of a batch, packed by bucket."""
 
     spills_hashes = True
 
@@ -99,8 +102,8 @@ class DedupLines(beam.PTransform):
     """Takes the line hashes of batches. Outputs verdicts and counts.
 
     A verdict is (part, batch id + tag + bucket + hashes of the lines to remove). A worker holds one bucket in memory,
-    at most 16 million lines. It needs 17 bytes per distinct line of a batch, and three times as much again while it
-    sorts.
+    at most 16 million lines. It needs 17 bytes for each line that is distinct within its batch, and three times as much
+    again while it sorts.
     """
 
     def __init__(self, job: SourceJob, global_step: GlobalStep) -> None:

@@ -40,13 +40,13 @@ _SHARED = struct.Struct(">III")  # number of shared shingles in the sketches, si
 _NUM_COMMON = struct.Struct(">I")
 _INFO, _REQUEST, _COMMON = 0, 1, 2
 """The byte after the key of a book. It says what follows: the info of the book (:meth:`Book.info`), a request of a pair
-for this info, or the number of common shingles. The info sorts first."""
+for this info, or the number of its shingles that too many books share. The info sorts first."""
 MAY_HIDE_DUPLICATES = "may_hide_duplicates"
-"""The note on books that consist mostly of common text. A duplicate of such a book may have been missed."""
+"""The note on books whose text is mostly in many other books. Duplicates of such a book may have been missed."""
 
 
 class NearKind(DedupKind):
-    """Sends a sketch of the shingles of each document.
+    """Runs a near dedup. A pass sends a sketch of the shingles of each document.
 
     All shingles are spilled, because the exact overlap needs them.
     """
@@ -85,7 +85,7 @@ def _near_dedup(step: DedupStep) -> NearDedup:
 
 
 class DedupNear(beam.PTransform):
-    """Takes the infos and sketches of documents. Outputs verdicts and counts.
+    """Compares documents by their infos and sketches. Outputs verdicts and counts.
 
     The detail of a verdict is the id of the kept document. Dropped documents also get a signal: their overlap. So do
     kept documents that overlap another kept document. A signal is sent like a verdict
@@ -173,7 +173,7 @@ class _Candidates(beam.DoFn):
 
 
 class _Answers(beam.DoFn):
-    """Sends the info of a book to each pair that requested it. Counts the books that are mostly common text."""
+    """Sends the info of a book to each pair that requested it. Counts the books whose text is mostly in many others."""
 
     def __init__(self, job: SourceJob, step: NearDedup) -> None:
         self._job, self._step = job, step
@@ -218,7 +218,7 @@ class _Verify(beam.DoFn):
 class _Resolve(beam.DoFn):
     """Decides which books of the overlapping pairs are dropped.
 
-    Identifies books by address, because two ids may be equal.
+    Identifies books by address, because two books can have the same id.
     """
 
     def __init__(self, job: SourceJob, global_step: GlobalStep) -> None:

@@ -1,4 +1,8 @@
-"""The keys that a book sends to the near dedup: a sketch of its shingles, and the place of all its spilled shingles."""
+"""The keys that a document sends to the near dedup: a sketch of its shingles, and the place of all spilled shingles.
+
+A shingle is the hash of a word n-gram, and a sketch is a fraction of a document's shingles, chosen by their values.
+Documents are called books here, because the near dedup was made for books. It works for any source.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +35,7 @@ class Book(NamedTuple):
     def info(self, num_buckets: int) -> tuple[int, bytes]:
         """Returns (bucket, payload) of the info of the book.
 
-        The payload is the key, a 0 byte, and what is needed to compute an exact overlap.
+        The payload is the key, a 0 byte, and the values that are needed to compute an exact overlap.
         """
         name = self.document_id.encode()
         body = _INFO.pack(self.num_shingles, len(self.sketched), len(name)) + name + self.address

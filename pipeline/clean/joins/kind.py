@@ -1,4 +1,4 @@
-"""The interface of the joins. A join makes one document from several records, which may be in different files."""
+"""The interface of the joins. A join makes one document from several records, which can be in different files."""
 
 from __future__ import annotations
 

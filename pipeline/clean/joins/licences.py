@@ -1,5 +1,7 @@
 """The join of GitHub: finds a file and a licence for each content. The texts of contents are spilled, not shuffled.
 
+A content is the text that one or more files have.
+
 The input has three tables: contents by id, files (repository, path, content id), and licences by repository.
 """
 
@@ -36,7 +38,7 @@ _LICENCE, _FILE = b"\0", b"\1"
 _CONTENT, _CANDIDATE = (
     b"\0",
     b"\1",
-)  # Contents sort first, so that the candidates can be streamed: the empty file has millions.
+)  # Contents sort first, so that the candidates can be streamed. The empty content has millions.
 
 
 def _keyed(key: str, order: bytes, body: bytes, num_buckets: int) -> tuple[int, bytes]:
@@ -137,7 +139,7 @@ class ChooseFile(SegmentDoFn):
         super().__init__(job, segment)
         # The step that drops contents by licence must allow the same licences as this join, so its setting is used.
         steps = (step.families for step in job.source.steps if isinstance(step, AllowedLicence))
-        self._families = next(steps, PERMISSIVE)  # the default is used if that step is off
+        self._families = next(steps, PERMISSIVE)  # the default, for sources without that step
 
     def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
         ledger = self._ledger()

@@ -1,4 +1,4 @@
-"""The table of the joins. A new join is one file in this folder and one line here."""
+"""Maps the settings of each join to its code. A new join is one file in this folder and one line here."""
 
 from __future__ import annotations
 

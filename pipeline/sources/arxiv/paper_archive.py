@@ -21,7 +21,7 @@ MAX_MEMBERS = 20_000
 """The largest number of files in one project. Ours: arXiv's largest projects have some thousand figures."""
 BOMB_BASE_BYTES = 100_000_000
 MAX_RATIO = 200
-"""A paper may unpack to 100 MB plus 200 times its stored size. Deflate reaches at most 1,032, drawings reach 50."""
+"""A paper is allowed to unpack to 100 MB plus 200 times its stored size. Deflate reaches 1,032, drawings reach 50."""
 _PIECE_BYTES = 1 << 16
 _MAX_FILL_BYTES = 1 << 18
 _GZIP_WBITS = 31
@@ -56,7 +56,7 @@ _MAX_NOTICE_BYTES = 2_000
 
 
 class BadPaperError(Exception):
-    """A paper cannot be read. ``reason`` is in snake_case; ``is_bad`` is True if the input is damaged."""
+    """Raised if a paper cannot be read. ``reason`` is in snake_case; ``is_bad`` is True if the input is damaged."""
 
     def __init__(self, reason: str, detail: str = "", *, is_bad: bool = True) -> None:
         super().__init__(reason, detail)

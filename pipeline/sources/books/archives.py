@@ -27,7 +27,8 @@ from pipeline.sources.source import Rejected
 MAX_DIRECTORY_BYTES = 64 << 20
 """Ours: the largest directory of a zip, in bytes: that of half a million books. Python holds it in memory."""
 MAX_EXPANSION = 200
-"""Ours: an archive may unpack to this many times its own size plus 64 MB. Text in deflate unpacks to 3 to 10 times."""
+"""Ours: an archive is allowed to unpack to this many times its own size plus 64 MB. Text in deflate unpacks to 3 to 10
+times."""
 _FREE_BYTES = 64 << 20
 
 _ZIP_ERRORS = (
@@ -67,7 +68,7 @@ def _is_wanted(name: str, endings: tuple[str, ...]) -> bool:
 
 
 def unknown_form(location: str) -> Rejected:
-    """Returns the rejection of a file whose ending is not one of the formats of books. It does not count as broken."""
+    """Returns the rejection of a file whose name has the ending of no known format. It does not count as broken."""
     return Rejected(location=location, reason="unknown_form", is_bad=False)
 
 

@@ -16,7 +16,8 @@ from pipeline.sources.formats.json_lines import Row, parse_object
 from pipeline.sources.source import Chunk, Rejected
 
 CHUNK_BYTES = 8 << 20
-"""The size of a chunk in bytes. The last member or line may exceed it; the readers limit these to 32 and 64 MB."""
+"""The size of a chunk in bytes. The last member or line of a chunk can exceed it; the readers limit members to 32 MB
+and lines to 64 MB."""
 MEMBERS, LINES = "members", "lines"
 """The kinds of chunks."""
 
@@ -44,7 +45,7 @@ def member_chunks(members: Iterable[ArchiveMember | Rejected], location: str) ->
 def members_of(file: BinaryIO, num_bytes: int, location: str) -> Iterator[ArchiveMember]:
     """Yields the members of a chunk of ``num_bytes`` bytes that begins at the file's position.
 
-    One is in memory at a time.
+    Holds one member in memory at a time.
     """
     while num_bytes > 0:
         name_bytes, data_bytes = _HEAD.unpack(file.read(_HEAD.size))

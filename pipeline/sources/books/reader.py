@@ -52,13 +52,14 @@ def _kind_of(path: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BooksReader(Reader):
-    """Reads ``.txt``, ``.zip``, ``.tar[.gz]`` of those, and ``.jsonl[.gz,.zst]`` with ``text`` and ``meta``."""
+    """Reads ``.txt``, ``.zip`` and ``.tar[.gz]`` of such files, and ``.jsonl[.gz,.zst]`` with ``text`` and ``meta``."""
 
     max_book_bytes: int = 32 << 20
-    """Ours: the longest book at Gutenberg that is one (a dictionary) has 29 MB; longer files are genomes and digits."""
+    """The largest book in bytes. Ours: Gutenberg's longest book, a dictionary, has 29 MB. Longer files are genomes and
+    digits of numbers."""
     max_unit_bytes: int = 64 << 20
-    """An archive or a file of lines that is longer, as stored, is only unpacked by one task, into chunks that all
-    others read. Ours: what one worker reads in under a minute."""
+    """The largest archive or file of lines, in stored bytes, that one task reads alone. A larger one is unpacked into
+    chunks, which many tasks read. Ours: one worker reads this much in under a minute."""
 
     DATA_VERSION: ClassVar[int] = 3
     CONTAINERS: ClassVar[frozenset[str]] = frozenset({"large_zip", "large_tar", "large_jsonl"})

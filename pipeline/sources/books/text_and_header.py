@@ -13,7 +13,7 @@ from filters import decoding
 
 _DECLARED = re.compile(rb"(?:character set encoding|text encoding)\s*:[ \t]*([^\r\n]{1,60})", re.IGNORECASE)
 _HEAD_BYTES = 32_768
-"""Ours: the bytes searched for a header. The longest has 22,000 characters; one has 14,000 before its number."""
+"""Ours: the number of bytes to search for a header. The longest header has 22,000 characters."""
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 MAX_CONTROL_SHARE = 0.01
 """Ours: a stray end-of-file mark or NUL is removed; a file with a larger share of control characters is not text."""
@@ -36,8 +36,8 @@ class DecodedBook:
 def decode(data: bytes) -> DecodedBook | None:
     r"""Decodes a book with ``filters.decoding``. Returns None if it is not text.
 
-    The declared encoding is from the Gutenberg header. The language of the header helps if the encoding must be
-    guessed.
+    The declared encoding is from the Gutenberg header. If the encoding must be guessed, the language in the header
+    helps.
 
     >>> decode("Noël était déjà là\r\n".encode("latin-1"))
     DecodedBook(text='Noël était déjà là\n', encoding='cp1252', decided_by='guessed', certainty=1.0)
@@ -60,7 +60,7 @@ def _declared(data: bytes) -> list[str]:
 
 
 def tidy(text: str) -> str | None:
-    r"""Returns a text with ``\n`` as line ends and without control characters; None if there are too many of them."""
+    r"""Returns a text with ``\n`` as line ends and without control characters; None if it has too many of these."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
     if _CONTROLS.search(text):
         text, num_controls = _CONTROLS.subn("", text)

@@ -1,12 +1,12 @@
-"""Corpora that a configuration file declares: any columns of Parquet, JSON lines or Arrow, read without code.
+"""Reads corpora that a configuration file declares: any columns of Parquet, JSON lines or Arrow files.
 
     YAML -> declare: Source -> reader: files, units -> rows -> values: text, id, columns -> documents | Rejected
 
-- ``declare``: makes a :class:`pipeline.sources.source.Source` of a declaration; read it first.
-- ``reader``: the reader, and what of the files is checked before a run.
-- ``rows``: the rows of each form of file, one after another.
-- ``columns``: paths into nested rows and schemas.
-- ``values``: values of other types as the text, the id and the columns of a document.
+- ``declare``: makes a :class:`pipeline.sources.source.Source` from a declaration. Read this module first.
+- ``reader``: converts rows to documents, and checks the files before a run.
+- ``rows``: reads the rows of files in all supported formats.
+- ``columns``: finds values and types by paths into nested rows and schemas.
+- ``values``: converts values to the text, the id and the columns of a document.
 
 >>> from pipeline.sources.corpora.declare import corpus_source
 >>> source = corpus_source("wiki", {"files": "wiki/*.parquet", "columns": {"text": "body", "url": "meta.url"}})

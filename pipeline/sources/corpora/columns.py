@@ -1,6 +1,6 @@
-"""Paths into rows: ``meta.source.url`` is the field ``url`` of the field ``source`` of the column ``meta``.
+"""Finds values and types by paths. ``meta.source.url`` is the field ``url`` of the field ``source`` of ``meta``.
 
-A column whose own name has dots is found first. A number chooses an element of a list.
+If a column's own name is the whole path, dots included, that column is used. A number chooses an element of a list.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 MAX_NAMES_SHOWN = 30
-"""Names of columns in a message."""
+"""The most names of columns that a message lists."""
 
 
 class _Missing:
@@ -22,7 +22,7 @@ class _Missing:
 
 
 MISSING: Final = _Missing()
-"""What :func:`value_at` returns where there is nothing of that name; a null is None."""
+"""The value that :func:`value_at` returns if a row has nothing at the path. For a null it returns None."""
 
 
 def value_at(row: Mapping[str, Any], path: str) -> Any:
@@ -45,7 +45,7 @@ def value_at(row: Mapping[str, Any], path: str) -> Any:
 
 
 def type_at(schema: pa.Schema, path: str) -> pa.DataType | None:
-    """Returns the type at a path of a schema; None where there is nothing of that name.
+    """Returns the type at a path of a schema, or None if the schema has nothing there.
 
     >>> schema = pa.schema({"meta": pa.struct({"url": pa.string(), "tags": pa.list_(pa.string())})})
     >>> type_at(schema, "meta.url"), type_at(schema, "meta.tags.0"), type_at(schema, "meta.text")
@@ -67,7 +67,7 @@ def type_at(schema: pa.Schema, path: str) -> pa.DataType | None:
 
 
 def stored_path(schema: pa.Schema, path: str) -> str:
-    """Returns the part of a path that a file can be asked for: up to the first list.
+    """Returns the part of a path that Parquet can read as a column, which ends at the first list.
 
     >>> stored_path(pa.schema({"a": pa.struct({"b": pa.list_(pa.string())})}), "a.b.0")
     'a.b'
@@ -87,7 +87,7 @@ def _is_list(kind: pa.DataType) -> bool:
 
 
 def paths_of_schema(schema: pa.Schema) -> list[str]:
-    """Returns all paths to the values of a schema, for messages.
+    """Returns the paths of all values in a schema, for messages.
 
     >>> paths_of_schema(pa.schema({"id": pa.int64(), "meta": pa.struct({"url": pa.string()})}))
     ['id', 'meta.url']
@@ -105,7 +105,7 @@ def _paths_of_field(field: pa.Field, name: str) -> Iterator[str]:
 
 
 def paths_of_row(row: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Returns all paths to the values of a row, for messages.
+    """Returns the paths of all values in a row, for messages. Very deep mappings count as one value.
 
     >>> paths_of_row({"id": 1, "meta": {"url": "a"}})
     ['id', 'meta.url']
@@ -118,7 +118,7 @@ def paths_of_row(row: Mapping[str, Any], prefix: str = "") -> list[str]:
 
 
 def shown(paths: list[str]) -> str:
-    """Returns names for a message.
+    """Returns a sorted list of names for a message, shortened if it is long.
 
     >>> shown(["b", "a"]), shown([])
     ('a, b', 'none')

@@ -1,4 +1,4 @@
-"""A declaration of a configuration file as a source, the same value that the sources in code are.
+"""Converts a declaration in a configuration file to a `Source`, the class that sources defined in code use too.
 
 ::
 
@@ -27,7 +27,7 @@ KEYS = ("files", "form", "columns", "constants", "max_text_bytes", "steps", "lic
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _COLUMN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 _TAKEN = frozenset({"source", "signals", "records", "read", "clean"})
-"""Names that the output has for something else."""
+"""Names that the output uses for something else."""
 _DUPLICATE_ID = ExactDedup(
     NAME="duplicate_id", reason="duplicate_id", key="id", rule="Keeps one copy of a document that was read twice."
 )
@@ -38,7 +38,7 @@ def corpus_source(name: str, declaration: Any) -> Source:
     """Returns the source that a declaration describes.
 
     Raises:
-        ValueError: the name or a key cannot be; one line that says which and what can.
+        ValueError: the name, a key or a value is invalid. The message is one line that says what is allowed.
 
     >>> source = corpus_source("mine", {"files": "a.jsonl", "columns": ["text", "id"], "licence": "CC0"})
     >>> source.reader.id, source.licence.name
@@ -67,10 +67,10 @@ def corpus_source(name: str, declaration: Any) -> Source:
 
 
 def corpus_files(name: str, declaration: Mapping[str, Any]) -> tuple[str, ...]:
-    """Returns the globs of a declaration; none if the command line must give them.
+    """Returns the globs of a declaration. The tuple is empty if the command line must give them.
 
     Raises:
-        ValueError: they are neither a glob nor a list of globs.
+        ValueError: ``files`` is neither a glob nor a list of globs.
     """
     given = declaration.get("files")
     globs = [] if given is None else [given] if isinstance(given, str) else given
@@ -114,7 +114,10 @@ def _reader(where: str, declared: Mapping[str, Any]) -> CorpusReader:
 
 
 def _entry(where: str, given: Any) -> dict[str, Any]:
-    """Returns a column's entry with all keys: a path, a list of paths (of an id), or a mapping."""
+    """Returns the declaration of a column as a mapping with a path, and checks it.
+
+    The declaration is a path, a list of paths (for an id), or a mapping with ``path``, ``type`` and ``is_optional``.
+    """
     entry = dict(given) if isinstance(given, Mapping) else {"path": given}
     _refuse_unknown(where, entry, ("path", "type", "is_optional"))
     path = entry.get("path")

@@ -1,4 +1,4 @@
-"""The reader of declared corpora: rows of any form into documents, by the paths that the declaration gives."""
+"""Reads declared corpora. Converts rows to documents by the paths in the declaration, and checks files before a run."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ from pipeline.sources.formats.json_lines import JSON_LINES_BROKEN, Row
 from pipeline.sources.source import Document, InputFile, Opener, Reader, Rejected, Unit
 
 UNIT_BYTES = 64 << 20
-"""Ours: a Parquet file is split into units of about this many stored bytes, so that several workers share it."""
+"""Ours: a Parquet file is split into units of about this many stored bytes, so that several workers can read it."""
 MAX_FILES_SPLIT = 256
-"""Ours: with more files there are units enough, and the end of each file need not be read before a run."""
+"""Ours: with more files than this, Parquet files are not split. There are enough units then, and splitting would read
+the end of each file before a run."""
 ROWS_LOOKED_AT = 100
-"""Ours: a JSON file has no schema; of the first file so many rows are looked at for the columns asked for."""
+"""Ours: JSON has no schema, so the declared columns are searched for in this many rows of the first file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorpusReader(Reader):
-    """Reads the text, the id and the columns of each row, as ``corpora.NAME.columns`` maps them.
+    """Reads the text, the id and the columns of each row, as ``corpora.NAME.columns`` declares.
 
-    A row without an id, or a corpus without a column of ids, has the SHA-256 of its text as its id.
+    If a row has no id, or the declaration has no column for ids, the id is the SHA-256 of the text.
     """
 
     DATA_VERSION: ClassVar[int] = 1
@@ -49,21 +50,21 @@ class CorpusReader(Reader):
     NOT_BROKEN: ClassVar[tuple[str, ...]] = ("no_content", "text_too_large")
 
     form: str = ""
-    """``json``, ``parquet`` or ``arrow``, for all files. Empty: the ending of each file's name tells."""
+    """The format of all files: ``json``, ``parquet`` or ``arrow``. If empty, each file's name decides."""
     text: str = "text"
     """The path of the text."""
     id: tuple[str, ...] = ()
-    """The paths whose values, joined by ``/``, are the id. None: the id is a hash of the text."""
+    """The paths whose values, joined by ``/``, are the id. If empty, the id is a hash of the text."""
     language: str = ""
-    """The path of the language. Empty: ``constants`` may have one; otherwise it is ``und`` until a step finds it."""
+    """The path of the language. If empty, ``constants`` may set it, else it is ``und`` until a step detects it."""
     columns: tuple[tuple[str, ...], ...] = ()
-    """Further columns: name, type and path of each."""
+    """Further columns, each as name, type and path."""
     constants: tuple[tuple[str, ...], ...] = ()
-    """Columns with one value for all documents: name and value of each."""
+    """Columns with the same value in all documents, each as name and value."""
     optional: tuple[str, ...] = ()
-    """Columns that a file may lack; their values are null there."""
+    """Names of columns that a file may lack. Their values are then null."""
     max_text_bytes: int = 16 << 20
-    """Ours: longer texts are refused; a book has under 8 MB."""
+    """Ours: the largest size of a text in bytes. Longer texts are rejected. A book has under 8 MB."""
 
     def __post_init__(self) -> None:
         if self.form not in ("", *ENDINGS):
@@ -75,7 +76,7 @@ class CorpusReader(Reader):
 
     @property
     def COLUMNS(self) -> Mapping[str, pa.DataType]:  # type: ignore[override]  # noqa: N802 - as the base class has it
-        """The columns that the declaration names."""
+        """The columns in the declaration, with their types, without the text, the id and the language."""
         found = {name: KINDS[kind] for name, kind, _ in self.columns}
         return found | {name: pa.string() for name, _ in self.constants if name != "language"}
 
@@ -83,7 +84,7 @@ class CorpusReader(Reader):
         return bool(self._form_of(path))
 
     def expand(self, given: str, open_file: Opener) -> list[str] | None:
-        """Returns the data files of a folder that ``datasets`` saved (``save_to_disk``); None for other paths."""
+        """Returns the data files of a folder that Hugging Face's ``save_to_disk`` wrote, or None for other paths."""
         about = _json_in(given, "state.json", open_file)
         if about is not None:
             files = about.get("_data_files")
@@ -99,10 +100,11 @@ class CorpusReader(Reader):
         return None
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """Makes each file a unit, large Parquet files several.
+        """Returns one unit per file, or several units for a large Parquet file.
 
         Raises:
-            ValueError: the first file of a form lacks a column; names the file, the column and those that there are.
+            ValueError: the first readable file of a format lacks a column, or its text column is not text. The message
+                names the file, the column and the columns that exist.
         """
         units: list[Unit] = []
         unchecked = set(ENDINGS)
@@ -117,7 +119,7 @@ class CorpusReader(Reader):
         return units
 
     def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | Rejected]:
-        """Yields the documents of a unit. If a server stops responding, the rows so far are kept."""
+        """Yields the documents of a unit. If a server stops responding, the rows read so far are kept."""
         try:
             if unit.kind != JSON and (fault := self._schema_fault(unit, open_file)):
                 yield fault
@@ -131,13 +133,13 @@ class CorpusReader(Reader):
         return self.form or form_of(path)
 
     def _paths(self) -> list[tuple[str, str]]:
-        """The names and paths of all that is read, the text first."""
+        """Returns the name and path of everything that is read. The text comes first."""
         named = [("text", self.text), *(("id", path) for path in self.id)]
         named += [("language", self.language)] if self.language else []
         return [*named, *((name, path) for name, _, path in self.columns)]
 
     def _is_checked(self, file: InputFile, kind: str, open_file: Opener) -> bool:
-        """Looks into a file before the run; False if it holds nothing to check by."""
+        """Checks the columns of a file before the run. Returns False if the file has no readable schema or rows."""
         if kind == JSON:
             return self._check_json(file.path, open_file)
         schema = schema_of(file.path, kind, open_file)
@@ -173,10 +175,10 @@ class CorpusReader(Reader):
         ]
 
     def _schema_fault(self, unit: Unit, open_file: Opener) -> Rejected | None:
-        """Returns why no row of a file can be a document, if that is so."""
+        """Returns a rejection of the whole file if its schema allows no document, else None."""
         schema = schema_of(unit.path, unit.kind, open_file)
         if schema is None:
-            return None  # reading says what is damaged
+            return None  # read_rows reports the damage
         if lacking := self._lacking(schema):
             name, path = lacking[0]
             detail = f"no column {path} for {name}; there are: {shown(paths_of_schema(schema))}"
@@ -224,7 +226,7 @@ class CorpusReader(Reader):
         return None if value is MISSING else as_kind(value, kind)
 
     def _id(self, row: Row) -> str:
-        """Returns the id that the row has; empty if a part of it is null or missing."""
+        """Returns the id in the row, or "" if a part of it is null or missing."""
         parts = [self._value(row, path, "string") for path in self.id]
         return "/".join(parts) if all(parts) else ""
 
@@ -244,7 +246,7 @@ def _is_text(kind: pa.DataType | None) -> bool:
 
 
 def _json_in(folder: str, name: str, open_file: Opener) -> dict[str, Any] | None:
-    """Returns what a JSON file of a folder holds; None if ``folder`` is none or has no such file."""
+    """Returns the object in the JSON file ``name`` of a folder, or None if there is no such folder, file or object."""
     if any(mark in folder for mark in "*?[") or form_of(folder) is not None:
         return None
     try:

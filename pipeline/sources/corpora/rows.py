@@ -1,6 +1,7 @@
-"""The rows of files of any form, one after another, with the place of each for messages.
+"""Reads the rows of JSON lines, Parquet and Arrow files, with the place of each row for messages.
 
-A damaged file is rejected from the damage on. Parquet and Arrow have no marks to go on from.
+A damaged Arrow file is rejected from the damage on, because the format has no marks at which reading could continue. In
+a Parquet file only the damaged row groups are rejected.
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ _JSON_NAMES = tuple(
     f".{name}{packed}" for name in ("jsonl", "json", "ndjson") for packed in ("", ".gz", ".zst", ".zstd")
 )
 ENDINGS = {JSON: _JSON_NAMES, PARQUET: (".parquet", ".pq"), ARROW: (".arrow", ".feather", ".ipc")}
-"""The endings by which a file's form is told, if the declaration does not name one."""
+"""The endings of file names for each format. They decide if the declaration does not name a format."""
 _NO_CORPUS = frozenset({"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"})
-"""Files about the data in folders that Hugging Face's ``datasets`` writes."""
+"""Files with metadata in folders that Hugging Face's ``datasets`` writes."""
 _CACHE = "cache-"
-"""Beginning of the names of files that ``datasets`` keeps beside the data, with the same rows once more."""
+"""Beginning of the names of cache files. ``datasets`` writes them next to the data, and they repeat its rows."""
 _ROWS_AT_A_TIME = 64
 _ARROW_FILE_MAGIC = b"ARROW1"
 _DAMAGE = (pa.ArrowException, OSError, EOFError)
 
 
 def form_of(path: str) -> str | None:
-    """Returns the form of a file by its name; None for other files.
+    """Returns the format of a file, which follows from its name, or None if it is not a data file.
 
     >>> form_of("a/part.jsonl.zst"), form_of("A.PARQUET"), form_of("a.txt"), form_of("ds/state.json")
     ('json', 'parquet', None, None)
@@ -44,10 +45,10 @@ def form_of(path: str) -> str | None:
 
 
 def read_rows(unit: Unit, paths: Sequence[str], open_file: Opener) -> Iterator[tuple[str, Row] | Rejected]:
-    """Yields each row of a unit with its place (``FILE:LINE`` or ``FILE#row N``).
+    """Yields each row of a unit with its place (``FILE:LINE`` or ``FILE#row N``), or a rejection.
 
     Args:
-        paths: the paths that are read; other columns of a Parquet file are left on disk.
+        paths: the paths to read. Other columns of a Parquet file are not read.
     """
     if unit.kind == JSON:
         yield from read_json_lines(unit.path, open_file, location=unit.location)
@@ -57,7 +58,7 @@ def read_rows(unit: Unit, paths: Sequence[str], open_file: Opener) -> Iterator[t
 
 
 def schema_of(path: str, form: str, open_file: Opener) -> pa.Schema | None:
-    """Returns the schema of a Parquet or Arrow file; None if it is damaged, which reading reports."""
+    """Returns the schema of a Parquet or Arrow file, or None if it is damaged. `read_rows` reports the damage."""
     with open_file(path) as file:
         try:
             if form == PARQUET:
@@ -71,7 +72,7 @@ def schema_of(path: str, form: str, open_file: Opener) -> pa.Schema | None:
 
 
 def row_group_units(file: Unit, num_bytes: int, open_file: Opener) -> list[Unit]:
-    """Splits a large Parquet file into units of row groups, ``start`` to ``end``, of about ``num_bytes``."""
+    """Splits a Parquet file into units of about ``num_bytes``. A unit is the row groups ``start`` to ``end - 1``."""
     with open_file(file.path) as opened:
         try:
             metadata = pq.ParquetFile(opened).metadata
@@ -108,13 +109,16 @@ def _parquet_rows(file: BinaryIO, unit: Unit, paths: Sequence[str]) -> Iterator[
                 yield from _rows_of(batch, unit, number)
                 number += batch.num_rows
         except _DAMAGE as error:
-            # The other groups are read; the file counts as damaged once for each that is not.
+            # Continue with the other row groups. The file is reported once per damaged group.
             detail = f"row group {group} from row {number + 1}: {error}"
             yield Rejected(location=unit.location, reason="damaged_parquet", detail=detail[:300])
 
 
 def _arrow_rows(file: BinaryIO, unit: Unit) -> Iterator[tuple[str, Row] | Rejected]:
-    """Reads the file format or the stream format (``datasets`` writes the latter). Holds one batch of the file."""
+    """Yields the rows of an Arrow file, in the file or the stream format. (``datasets`` writes the stream format.)
+
+    Only one batch of the file is in memory.
+    """
     number = 0
     try:
         for batch in _arrow_batches(file):
@@ -136,7 +140,7 @@ def _arrow_batches(file: BinaryIO) -> Iterator[pa.RecordBatch]:
 
 
 def _rows_of(batch: pa.RecordBatch, unit: Unit, first: int) -> Iterator[tuple[str, Row] | Rejected]:
-    """Yields the rows of a batch. Strings that are not UTF-8, which the format forbids, cost their own row alone."""
+    """Yields the rows of a batch. A string that is not UTF-8, which the format forbids, rejects only its own row."""
     try:
         batch.validate(full=True)
         rows: list[Row] | None = batch.to_pylist()
@@ -151,7 +155,7 @@ def _rows_of(batch: pa.RecordBatch, unit: Unit, first: int) -> Iterator[tuple[st
             (row,) = batch.slice(index, 1).to_pylist()
         except UnicodeDecodeError as error:
             yield Rejected(location=where, reason="not_utf8", detail=f"byte {error.start} of a string")
-        except (ValueError, OverflowError) as error:  # a date that Python cannot hold
+        except (ValueError, OverflowError) as error:  # a date that Python cannot represent
             yield Rejected(location=where, reason="wrong_type", detail=str(error)[:300])
         else:
             yield where, row

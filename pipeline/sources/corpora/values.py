@@ -1,4 +1,4 @@
-"""Values of rows as documents have them: text, ids, and columns of a few plain types."""
+"""Converts values of rows to the text, the id and the columns of a document. Columns have one of four types."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ KINDS: Mapping[str, pa.DataType] = {
     "float": pa.float64(),
     "boolean": pa.bool_(),
 }
-"""The types that a column can be given."""
+"""The types that a declaration can give to a column."""
 
 
 class WrongType(ValueError):  # noqa: N818 - the name says what is wrong
-    """A value that is not of the type that was asked for."""
+    """Raised if a value cannot be converted to the type of its column."""
 
 
 def id_of_text(text: str) -> str:
-    """Returns the id of a document that has none: equal texts have equal ids.
+    """Returns an id for a document without one. Equal texts get equal ids.
 
     >>> id_of_text("a")[:20]
     'sha256:ca978112ca1bb'
@@ -37,11 +37,11 @@ def id_of_text(text: str) -> str:
 
 
 def text_of(value: Any) -> str:
-    """Returns the text of a row: a string, or bytes in UTF-8.
+    """Returns a value as text. The value must be a string, or bytes in UTF-8.
 
     Raises:
         UnicodeDecodeError: the bytes are not UTF-8.
-        WrongType: the value is neither.
+        WrongType: the value is neither a string nor bytes.
     """
     if isinstance(value, str):
         return storable(value)
@@ -51,10 +51,10 @@ def text_of(value: Any) -> str:
 
 
 def as_kind(value: Any, kind: str) -> Any:
-    """Returns a value as one of :data:`KINDS`; None stays None.
+    """Returns a value converted to ``kind``, one of :data:`KINDS`. None stays None.
 
     Raises:
-        WrongType: the value cannot be of this type.
+        WrongType: the value cannot be converted.
 
     >>> as_kind(7, "string"), as_kind({"a": [1]}, "string"), as_kind("0.5", "float"), as_kind(2.0, "integer")
     ('7', '{"a": [1]}', 0.5, 2)

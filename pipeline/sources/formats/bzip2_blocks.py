@@ -103,7 +103,7 @@ class RegionCutter:
         self._is_passing = False  # True while skipping the rest of a region that is too long
 
     def feed(self, data: bytes) -> list[Region]:
-        """Takes the next stored bytes. Returns the regions that ended in the bytes fed so far."""
+        """Takes the next stored bytes. Returns the regions that these bytes complete."""
         from_byte = max(0, len(self._buffer) - _WINDOW_BYTES + 1)
         self._buffer += data
         found = []
@@ -171,7 +171,7 @@ def fault_behind(region: Region) -> str:
 def behind_end(region: Region) -> int:
     """Returns the offset of the byte after an end mark and its checksum.
 
-    For a ``HEAD``, returns that of its first byte.
+    For a ``HEAD``, returns the offset of its first byte.
     """
     return region.bit // 8 if region.kind is Kind.HEAD else -(-(region.bit + _END_BITS) // 8)
 
@@ -191,7 +191,7 @@ class BlockUnpacker:
         self._unpacker = bz2.BZ2Decompressor()
 
     def begin(self, max_bytes: int = MAX_UNPACKED_BYTES) -> bytes:
-        """Returns the bytes of the block, at most the first ``max_bytes``. :meth:`rest` returns the others.
+        """Returns the bytes of the block, at most the first ``max_bytes``. :meth:`rest` returns the remaining bytes.
 
         Releases the interpreter's lock while it works.
 
@@ -204,7 +204,7 @@ class BlockUnpacker:
         return data
 
     def rest(self) -> bytes:
-        """Returns the bytes after those that :meth:`begin` returned. Usually there are none.
+        """Returns the remaining bytes, after :meth:`begin` was called. Usually there are none.
 
         Raises:
             OSError: the block is damaged.
@@ -256,7 +256,7 @@ def _joined(first: Region, second: Region) -> Region:
 def _shifted(region: Region) -> bytes:
     """Returns the bits of the region, shifted to begin at a byte.
 
-    The last byte may contain bits that follow the region.
+    The last byte can contain bits that follow the region.
     """
     shift = np.uint8(region.bit % 8)
     if not shift:

@@ -14,7 +14,7 @@ from typing import Protocol
 
 BLOCK_BYTES = 512
 _CHECKSUM = slice(148, 156)
-"""The position of the checksum in a header."""
+"""The bytes of a header that contain its checksum."""
 _SKIP_BYTES = 1 << 20
 _MAX_NAME_BYTES = 1 << 16
 """The largest record with a long name, in bytes. Ours: paths have at most 4,096 bytes on all common systems."""
@@ -124,7 +124,7 @@ class TarStream:
         return None
 
     def _member(self, info: tarfile.TarInfo, offset: int) -> TarMember | None:
-        """Reads the records before a member that contain its long name. Returns None if the tar ends inside them."""
+        """Returns a member with the name and size from the records before it; None if no header follows them."""
         name, num_bytes = "", None
         while info.type in (b"L", b"K", b"x", b"g", b"X"):
             if info.size > _MAX_NAME_BYTES:

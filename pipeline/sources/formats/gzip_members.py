@@ -22,7 +22,7 @@ _PIECE_BYTES = 1 << 14
 _STREAM_PIECE_BYTES = 1 << 18
 _PROBE_BYTES = 4096
 _MAX_OVERLAPPING_TRIES = 64
-"""Ours: the largest number of tries inside bytes unpacked before. It keeps the time linear for crafted files."""
+"""Ours: the largest number of tries in bytes that were already unpacked. It keeps the time linear for crafted files."""
 
 
 class StoredBytes:

@@ -62,7 +62,7 @@ class OpenElements:
         self._stack: list[str] = []
         self._num_open = dict.fromkeys(_SPECIAL, 0)
         self._formatting: list[tuple[str, str, int]] = []
-        """The name, the whole tag, and the number of markers before it in the list."""
+        """For each element of the list: the name, the whole tag, and the number of markers before it."""
         self._num_markers = 0
 
     def see(self, name: str, tag: str) -> None:
@@ -139,7 +139,7 @@ class OpenElements:
     def _pop_to(self, names: Collection[str], *, until: Collection[str]) -> None:
         """Closes the innermost open element in ``names`` and everything inside it.
 
-        Does nothing if an element in ``until`` is further in.
+        Does nothing if an element in ``until`` is open inside of it.
         """
         for number in range(len(self._stack) - 1, -1, -1):
             if self._stack[number] in names:

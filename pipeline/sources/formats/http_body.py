@@ -1,4 +1,4 @@
-"""Undoes the content codings of an HTTP body. The first bytes of the body count more than the header.
+"""Undoes the content codings of an HTTP body. If the header and the first bytes of the body disagree, the bytes decide.
 
 gzip, Zstandard and bzip2 data begin with marks that no text has, so they are unpacked whether a header names them or
 not. deflate and brotli have no mark, so they are tried only if a header names them. A body that reads as text stays
@@ -47,7 +47,7 @@ Unpack = Callable[[bytes, int], tuple[bytes, bool]]
 
 
 class HttpError(Exception):
-    """The response cannot be read. ``reason`` is the drop reason."""
+    """Raised if a response cannot be read. ``reason`` is the drop reason."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
@@ -60,7 +60,7 @@ def decoded_body(body: bytes, codings: str, *, max_bytes: int) -> bytes:
     Args:
         body: the body as it was sent, with the chunks already joined.
         codings: the names of the codings from the headers, separated by commas.
-        max_bytes: largest number of bytes that a coding may unpack to.
+        max_bytes: largest number of bytes that the result of a coding can have.
 
     Raises:
         HttpError: ``http_body_too_large``, or ``bad_http_body`` if the body does not unpack or its coding is not known.

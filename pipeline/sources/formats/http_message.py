@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pipeline.sources.formats.http_body import HttpError, decoded_body
 
 _MAX_CHUNK_LINE_BYTES = 1024
-"""Ours: the line before a chunk contains only its size. This bounds the search for the end of the line, in bytes."""
+"""Ours: the largest number of bytes in which the end of the line before a chunk is searched. It has only a size."""
 _MAX_HEADS = 8
 """Ours: the largest number of interim responses, proxy answers and redirects before the response."""
 _STATUS_LINE = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?!\d)[^\r\n]*(?:\r?\n|\Z)", re.IGNORECASE)
@@ -63,7 +63,7 @@ def parse_http_response(block: bytes, *, max_body_bytes: int) -> HttpResponse:
 def _parted(block: bytes) -> tuple[bytes, bytes]:
     """Returns the header and the body of a response.
 
-    A response without a body may lack the empty line after the header.
+    In a response without a body, the empty line after the header can be missing.
     """
     end = block.find(b"\r\n\r\n")
     bare_end = block.find(b"\n\n", 0, len(block) if end < 0 else end)

@@ -1,6 +1,6 @@
-"""Reads files with one JSON object per line (``.jsonl``, ``.json``; with gzip, Zstandard or neither) as a stream.
+"""Reads files with one JSON object per line (``.jsonl``, ``.json``; packed with gzip or Zstandard, or not packed).
 
-The first bytes decide how a file is packed, because stores may unpack ``.gz`` in transit under the same name. A line
+The first bytes decide how a file is packed, because some stores unpack ``.gz`` in transit and keep the name. A line
 that is not an object is rejected with its number and skipped. After a damaged gzip member reading continues at the next
 member.
 """
@@ -40,8 +40,8 @@ _ZSTD_PIECE_BYTES = 2048
 """Bytes fed to the library per call. The library limits its output in no other way: four bytes of a crafted file unpack
 to 128 kB, so this many bytes unpack to at most 64 MB."""
 _MAX_DAMAGED_MEMBERS = 64
-"""Ours: the largest number of damaged members after which the next one is searched. Each search may unpack the file to
-its end in vain, so this keeps the time linear for crafted files."""
+"""Ours: the largest number of damaged members after which the next one is searched. In the worst case each search
+unpacks the rest of the file, so this keeps the time linear for crafted files."""
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 

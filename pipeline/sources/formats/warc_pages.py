@@ -22,7 +22,7 @@ WET_BROKEN = (*WARC_BROKEN, "not_utf8")
 WET_NOT_BROKEN = ("not_text",)
 HTML_BROKEN = (*WARC_BROKEN, "bad_http", "bad_http_body", "http_body_too_large")
 HTML_NOT_BROKEN = ("http_status", "not_html", "revisit")
-"""The reasons for which WET texts and HTML pages are rejected: those that count as broken, and the others."""
+"""The reasons for which WET texts and HTML pages are rejected, separately for broken and intact records."""
 _PART_OF = re.compile(rb"^isPartOf:[ \t]*([\x21-\x7e]{1,100})[ \t]*\r?$", re.MULTILINE)
 _PAGELESS = frozenset({"warcinfo", "request", "metadata"})
 
@@ -43,7 +43,7 @@ class WetRecord:
     headers: dict[str, str]
     """All headers by lower-case name."""
     offset: int
-    """The offset in the stored file of the record, or of the gzip member that contains it, in bytes."""
+    """The byte offset of the record, or of the gzip member that contains it, in the stored file."""
     part_of: str = ""
     """The crawl in the file's ``warcinfo`` record (``isPartOf``), such as ``CC-MAIN-2024-22``; empty if none."""
 
@@ -146,7 +146,7 @@ def _html_record(raw: RawRecord, part_of: str) -> HtmlRecord | Rejected:
                 location=raw.location, reason="http_status", detail=f"{response.status} {url}", is_bad=False
             )
         declared, html = response.headers.get("content-type", ""), response.body
-    # CommonCrawl's own detection (by Tika) counts before the server's header, which is often wrong or missing.
+    # CommonCrawl's own detection (by Tika) is preferred to the server's header, which is often wrong or missing.
     media_type = media_type_of(html, raw.headers.get("warc-identified-payload-type", ""), declared)
     if media_type not in HTML_TYPES:
         return Rejected(location=raw.location, reason="not_html", detail=f"{media_type} {url}", is_bad=False)

@@ -45,7 +45,7 @@ class RawRecord:
     location: str
     """The location of the record: ``FILE@OFFSET``, or ``FILE@OFFSET+BYTE`` in a gzip member of several records."""
     offset: int
-    """The offset in the stored file of the record, or of the gzip member that contains it, in bytes."""
+    """The byte offset of the record, or of the gzip member that contains it, in the stored file."""
 
 
 def read_raw_records(path: str, open_file: Opener, location: str) -> Iterator[RawRecord | Rejected]:
@@ -99,9 +99,9 @@ def _packed_records(stored: StoredBytes, location: str) -> Iterator[RawRecord | 
 
 
 class _Members:
-    """Gzip members, of which the next one is already known.
+    """An iterator over gzip members that reads one member ahead.
 
-    It is needed because one record may span several members.
+    Reading ahead is needed because one record may span several members.
     """
 
     def __init__(self, members: Iterator[GzipMember]) -> None:
@@ -236,7 +236,7 @@ def _records(window: _Window, *, location: str, offset: int | None, fault: str) 
         try:
             headers, block = _one_record(window, is_plain=offset is None, fault=fault)
         except _BrokenRecordError as error:
-            # In a damaged member the damage may cause every fault, so a fault is reported with the member's reason.
+            # In a damaged member the damage can cause any fault, so a fault is reported with the member's reason.
             yield Rejected(location=where, reason=fault or error.reason, detail=str(error))
             window.go_to_next_record()
         else:
@@ -297,7 +297,7 @@ def _is_end(headers: dict[str, str], block: bytes, following: bytes) -> bool:
 
 
 def _is_digest_right(headers: dict[str, str], block: bytes) -> bool | None:
-    """Returns whether the block has the SHA-1 in the header; None if the header has no digest that can be read."""
+    """True if the block has the SHA-1 in the header, else False; None if the header has no digest that can be read."""
     algorithm, _, digest = headers.get("warc-block-digest", "").partition(":")
     if algorithm.lower() != "sha1" or len(digest) not in (32, 40):
         return None

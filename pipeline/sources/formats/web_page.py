@@ -32,8 +32,8 @@ def page_text(html: bytes, *, charset: str = "", is_main_content: bool = True) -
 
     Args:
         html: the bytes of the page.
-        charset: the encoding that the HTTP header declares. It counts more than the page's own ``<meta>``. What the
-            bytes prove counts more than both (:func:`filters.decoding.decode`).
+        charset: the encoding that the HTTP header declares. It overrides the page's own ``<meta>``. What the
+            bytes prove overrides both (:func:`filters.decoding.decode`).
         is_main_content: leave out navigation, footers and the like. A WET file contains these.
 
     >>> page_text(b"<title>A\\nb</title><nav>Home</nav><main><p>One <b>two</b>.</p><p>Three.</p></main>")

@@ -38,7 +38,7 @@ _DECODE_ERRORS = (EOFError, IndexError, KeyError, OverflowError, TypeError, Valu
 
 
 class AvroError(ValueError):
-    """A block or file is damaged."""
+    """Raised or yielded for a damaged block or file."""
 
 
 def avro_columns(file: BinaryIO) -> list[str]:

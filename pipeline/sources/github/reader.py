@@ -78,7 +78,7 @@ class LicenceJoin(Join):
 
 
 def choose_copy(candidates: Iterable[Copy], *, families: tuple[str, ...] = PERMISSIVE) -> Copy | None:
-    """Returns one of the files that have a content, to be recorded with it. The order of the files does not matter.
+    """Returns the file that is recorded with a content, out of all files that have it. Their order does not matter.
 
     Returns None if there are no files (``no_file_row``). ``families`` is a setting of the step ``AllowedLicence``.
 
@@ -151,7 +151,7 @@ class GitHubReader(Reader):
     )
 
     max_content_bytes: int = field(default=16 << 20)
-    """Ours: larger files are no source code (BigQuery's table holds none over 1 MiB)."""
+    """The largest content in bytes. Ours: larger files are not source code (BigQuery's table has none over 1 MiB)."""
 
     def knows(self, path: str) -> bool:
         """True if the name of a file ends in a format that this source reads."""
@@ -202,7 +202,10 @@ class GitHubReader(Reader):
         return named
 
     def is_side_table(self, path: str) -> bool:
-        """True if the file must be read whatever share of the input is requested, because the join would lose rows."""
+        """True if the file must always be read.
+
+        If only a share of the input is requested, the join would lose rows without it.
+        """
         return table_by_name(path) in ("files", "licenses")
 
     def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | TableRow | Rejected]:

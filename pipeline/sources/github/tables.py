@@ -51,7 +51,7 @@ def file_format(path: str) -> str:
 
 
 def table_by_name(path: str) -> str | None:
-    """Returns the table that is named in a file's name, or else in the name of its folder; None if neither names one.
+    """Returns the table that is named in a file's name, or else in the name of its folder; None if no table is named.
 
     >>> table_by_name("x/contents-000000000001.json.gz"), table_by_name("x/licenses/000.avro"), table_by_name("a.json")
     ('contents', 'licenses', None)

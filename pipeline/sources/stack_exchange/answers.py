@@ -47,18 +47,18 @@ class AnswerJoin(Join):
     sites: tuple[str, ...] = ()
     """Take exactly these sites, whatever their size. If empty, take the largest."""
     with_meta_sites: bool = True
-    """True if sites about sites may be among the largest. RedPajama takes all sites that are large."""
+    """True if a site about another site can be among the largest. RedPajama takes all sites that are large."""
     layout: str = "redpajama"
     """``redpajama``: ``Q: TITLE BODY``, then one line ``A: ANSWER`` per answer. ``pile``: EleutherAI's layout, the same
     words separated by empty lines, with one ``A:`` per answer. ``plain``: title, body and answers without marks."""
     keep_unanswered: bool = True
     keep_closed: bool = True
     min_answer_score: int | None = None
-    """Leave out answers with a lower score, except the accepted answer. The Pile's is 3; RedPajama and the paper have
-    none."""
+    """Leave out answers with a lower score, except the accepted answer. The Pile has a minimum of 3; RedPajama and the
+    paper have none."""
     max_text_chars: int = 10_000_000
-    """Leave out all answers from the first that would make the text longer. Ours: the size of a document must be
-    limited. The longest question of Stack Overflow has less than a tenth of it."""
+    """Leave out the first answer that would make the text longer than this, and all answers after it. Ours: the size of
+    a document must be limited. The longest question of Stack Overflow has less than a tenth of this limit."""
 
     def __post_init__(self) -> None:
         if self.layout not in LAYOUTS:
@@ -84,8 +84,8 @@ class AnswerJoin(Join):
         """Returns the document of a question, and a rejection with a reason for each post that is not in it.
 
         Args:
-            posts: the posts with one ``group_key``, in any order. If a post is there twice (a site read from two
-                dumps), the one with the later activity is taken.
+            posts: the posts with one ``group_key``, in any order. If a post occurs twice (a site read from two
+                dumps), the copy with the later activity is taken.
         """
         made: list[Document | Rejected] = []
         by_id: dict[int, Post] = {}

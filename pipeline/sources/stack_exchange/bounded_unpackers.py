@@ -27,7 +27,7 @@ class Unpacker(Protocol):
 
 
 def bounded(unpacker: Any) -> Unpacker:
-    """Returns an unpacker that keeps to the limit: the given new one if it does, or else a replacement."""
+    """Returns an unpacker that respects the limit: the given one, which must be unused, or else a replacement."""
     if isinstance(unpacker, ZstdDecompressor):
         return _Zstd(type(unpacker.decompressor))
     if isinstance(unpacker, BrotliDecompressor):

@@ -16,7 +16,8 @@ from typing import IO
 from py7zr.exceptions import ArchiveError
 
 MAX_MEMORY_BYTES = 1 << 30
-"""Ours: the largest memory in bytes that an archive may require. 7-Zip's strongest level takes 192 MB."""
+"""Ours: the largest memory in bytes that an archive can require without being refused. 7-Zip's strongest level takes
+192 MB."""
 _MAX_ORDER = 64
 _MIN_MEMORY_BYTES = 1 << 11
 _MAX_SECONDS = 120

@@ -1,4 +1,4 @@
-"""Stack Exchange: dumps of questions and answers, one file per site, as archive.org has them.
+"""Stack Exchange: dumps of questions and answers, one file per site, as archive.org publishes them.
 
 A dump is ``<site>.7z`` with a Posts.xml inside, ``stackoverflow.com-Posts.7z``, or ``Posts.xml`` in a folder named
 after the site. Each post becomes a row of the table ``posts``, with its body converted to plain text. The join makes
@@ -36,7 +36,7 @@ _QUESTION, _ANSWER = "1", "2"
 _POSTS = "Posts.xml"
 _CHUNK_BYTES = 8 << 20
 _SMALL_UNPACKED_BYTES = 64 << 20
-"""The number of bytes that every archive may unpack to, however small the archive is."""
+"""The number of unpacked bytes that is allowed for every archive, however small the archive is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,10 +87,10 @@ class StackExchangeReader(Reader):
     )
 
     unit_bytes: int = 32 << 20
-    """The size in bytes of the ranges into which a plain Posts.xml is split, approximately."""
+    """The approximate size in bytes of the ranges into which a plain Posts.xml is split."""
     max_unpack_ratio: int = 200
-    """Refuse an archive that declares more unpacked bytes per own byte. Ours: posts have a ratio of about 5, votes, the
-    most repetitive table, under 30."""
+    """Refuse an archive that declares a higher ratio of unpacked to stored bytes. Ours: posts have a ratio of about 5,
+    and votes, the most repetitive table, under 30."""
     image_alt: bool = False
     """Keep the alternative text of images."""
 

@@ -1,6 +1,6 @@
 """Reads Posts.xml as a sequence of rows.
 
-The file can be split anywhere and is read once. A broken row loses only itself. A row is one element ``<row .../>`` or
+The file can be split anywhere and is read once. Only the broken rows are lost. A row is one element ``<row .../>`` or
 ``<row ...></row>``. ``<`` cannot be in an attribute, so every ``<row`` begins a row, wherever lines end. Files are
 split there: a row belongs to the range in which its ``<row`` begins. The bytes before the first row (declaration,
 DOCTYPE) are not given to the parser. So entities that a file defines are not known, and a row that uses them is
@@ -61,7 +61,8 @@ class PostRow:
 class RowBlock:
     """Complete rows.
 
-    ``data`` begins with a row, ``starts`` are the offsets of the rows in it, ``offset`` is its own in the file.
+    ``data`` begins with a row. ``starts`` are the offsets of the rows in ``data``, and ``offset`` is the offset of
+    ``data`` in the file.
     """
 
     offset: int
@@ -122,7 +123,7 @@ def row_blocks(
 ) -> Iterator[RowBlock | Rejected]:
     """Splits bytes ``start`` to ``end`` of a Posts.xml into blocks of complete rows of about ``read_bytes`` bytes.
 
-    These are the rows that begin in the range; the last one may end after the range. The range that begins at 0 also
+    These are the rows that begin in the range; the last row can end after the range. The range that begins at 0 also
     reports faults in the head of the file. The range with the last row reports whether the file was truncated. Memory
     is a few times ``read_bytes``, or a few times the longest row (at most ``MAX_ROW_BYTES``).
 

@@ -17,7 +17,7 @@ _TABLE = re.compile(r"-(?:Badges|Comments|PostHistory|PostLinks|Posts|Tags|Users
 OTHER_TABLES = frozenset(
     {"Badges", "Comments", "PostHistory", "PostLinks", "PostTypes", "Sites", "Tags", "Users", "Votes"}
 )
-"""The dump's other tables, which have no posts."""
+"""The tables of a dump that have no posts."""
 
 
 def site_of(name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Splits a large dump into units: at the streams that its index lists, or at equal numbers of bytes.
+"""Splits a large dump into units: at the streams that its index lists, or into pieces of equal size.
 
 The index of a multistream dump (``...-multistream-index*.txt.bz2``) has one line ``OFFSET:PAGE_ID:TITLE`` per page,
 with the offset of the page's stream. The reader finds the first block in its range by itself, so a split anywhere loses
@@ -14,8 +14,8 @@ from pipeline.sources.source import InputFile, Opener
 from pipeline.sources.wikipedia.streams import Event, read_bz2, read_plain
 
 MAX_INDEX_BYTES = 64 << 20
-"""The largest index, in stored bytes, that is read. It is read in some seconds when the work is planned. Ours. The
-index of a complete English dump is larger. It is not read, and the dump is split at equal numbers of bytes."""
+"""The largest index that is read, in stored bytes. Ours: reading it takes some seconds when the work is planned. The
+index of a complete English dump is larger, so it is not read, and the dump is split into pieces of equal size."""
 
 _INDEX_NAME = re.compile(r"-index[0-9]*\.txt")
 _OFFSET = re.compile(rb"^([0-9]{1,15}):", re.MULTILINE)

@@ -30,9 +30,9 @@ def site_info(stored: BinaryIO, kind: str) -> SiteInfo | None:
 
 
 def pages_of(unit: Unit, stored: BinaryIO) -> Iterator[tuple[Page, int] | Rejected]:
-    """Yields (page, offset) for the pages that begin in the unit's range. The last page may end after the range.
+    """Yields (page, offset) for the pages that begin in the unit's range. The last page can end after the range.
 
-    Damage is reported by the unit in whose range it is.
+    Damage is reported only for the unit in whose range it is.
     """
     is_bz2 = unit.kind == "bz2"
     cutter = PageCutter(is_running=not is_bz2)
@@ -83,7 +83,7 @@ def _loss(unit: Unit, piece: StreamPiece, cutter: PageCutter) -> Rejected:
 
 
 def _end_of_file(unit: Unit, cutter: PageCutter, tail: bytes, *, has_pages: bool) -> Iterator[Rejected]:
-    """Yields what is wrong with the end of the file. The unit that reads the end calls it."""
+    """Yields what is wrong with the end of the file. It is called only for the unit that reads the end."""
     if cutter.has_begun:
         if unit.end is None or cutter.offset < unit.end:
             yield Rejected(

@@ -3,7 +3,7 @@
 The files are named ``<lang>wiki-<date>-pages-articles[-multistream][N].xml*.bz2``. A large file is split into units, so
 that several workers can read it. A unit is the pages that begin in a range of bytes. In bz2, with one stream or many, a
 page begins where the block with its first byte begins. The language is the setting ``language``, or else the wiki's
-code in the file's name (``dewiki-20220620-...``), or else the one in the dump's header.
+code in the file's name (``dewiki-20220620-...``), or else the code in the dump's header.
 
 The paper: dumps of June to August 2022; hyperlinks, comments and other formatting boilerplate removed.
 """

@@ -68,8 +68,8 @@ def read_bz2(file: BinaryIO, start: int) -> Iterator[StreamPiece]:
     """Yields the unpacked bytes of the blocks that begin at ``start`` or later, in order, to the end of the file.
 
     Never raises because of the file's content. Damage becomes a piece, and reading continues at the next block. A block
-    may contain a mark by chance (probability 2^-48 per bit). If ``start`` is just after such a mark, the rest of that
-    block is reported as damaged.
+    can contain a mark by chance (probability 2^-48 per bit). If ``start`` is directly after such a mark, the rest of
+    that block is reported as damaged.
     """
     found = regions(file, max(0, start - HEADER_BYTES))
     coming = deque[Region]()

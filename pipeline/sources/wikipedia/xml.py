@@ -109,7 +109,8 @@ class PageCutter:
     def __init__(self, *, is_running: bool) -> None:
         """Creates a cutter.
 
-        If ``is_running``, offsets count bytes. Otherwise a page has the offset of its first piece.
+        If ``is_running``, the offset of a page is that of its first byte. Otherwise it is that of the piece with this
+        byte.
         """
         self._buffer = bytearray()
         self._is_open = False
@@ -133,7 +134,7 @@ class PageCutter:
         return self._offset
 
     def reset(self) -> None:
-        """Discards a page that has begun and will not end."""
+        """Discards a page that has begun and whose end will not follow."""
         self._buffer.clear()
         self._is_open = False
 

@@ -1,4 +1,4 @@
-"""Tests how items of evaluation sets are found: what makes no difference, what does, and what cannot be found."""
+"""Tests which changes of a text still let items of evaluation sets be found, and which items cannot be found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Corpora that a configuration declares: every form is read alike, and what cannot be read has a reason or one line."""
+"""Tests declared corpora: all formats give the same documents, and faults give a reason or a message of one line."""
 
 from __future__ import annotations
 
