@@ -157,7 +157,10 @@ def datasets_batches(folder: Path) -> Iterator[Any]:
 
 
 def packed(pieces: Iterator[Any]) -> Iterator[Any]:
-    """Yields batches of the ids in ``pieces``. Two sequences share no token, which is cheaper than sharing one."""
+    """Yields batches of the ids in ``pieces``, cut into sequences of SEQ_LEN + 1 ids.
+
+    Neighbouring sequences do not overlap. This is cheaper than if each began with the last token of the previous one.
+    """
     size = BATCH * (SEQ_LEN + 1)
     out, filled = np.empty(size, np.int64), 0
     for piece in pieces:

@@ -50,7 +50,7 @@ class RowOrder(Protocol):
         """Returns the number of rows per epoch that another seq_len would give."""
 
     def place_of(self, state: Mapping[str, Any]) -> int:
-        """Returns the place at which this order continues a state that was saved with another seq_len."""
+        """Returns the place in this order at which to resume from a state that was saved with another seq_len."""
 
 
 def make_row_order(stream: TokenStream, settings: LoaderSettings) -> RowOrder:

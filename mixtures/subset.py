@@ -158,9 +158,10 @@ class Begun:
 def shard_bounds(tokens_by_bucket: Counts, num_shards: int) -> Hashes:
     """Returns the first hash of each shard except the first, so that shards have almost equal numbers of tokens.
 
-    ``tokens_by_bucket`` is the :func:`histogram` of all occurrences of documents by their place in the order. Tokens
-    are assumed to be spread evenly within a bucket, which is 1/65,536 of the stream. So a shard's size is off by at
-    most one bucket's deviation from this, and one document. The order itself does not change.
+    ``tokens_by_bucket`` is the :func:`histogram` of the documents' places in the order. A document that occurs several
+    times is counted each time. A bucket is 1/65,536 of the range of hashes. Tokens are assumed to be spread evenly
+    within a bucket. So each bound is off by at most one document, plus the difference between the real and the even
+    spread in its bucket. The order itself does not change.
 
     >>> shard_bounds(np.full(65_536, 10), 4).tolist() == [1 << 62, 1 << 63, 3 << 62]
     True

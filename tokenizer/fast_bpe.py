@@ -221,7 +221,10 @@ def _without_prefix(model: bytes) -> bytes:
 
 
 def _distinct(data: Array, cuts: Array, wanted: Array) -> tuple[list[bytes], Array]:
-    """Returns the distinct parts among those ``wanted``, and for each wanted part which of them it is."""
+    """Returns the wanted parts without repetition, and for each wanted part its index in that list.
+
+    ``wanted`` has the indices of the parts.
+    """
     buffers = [None, pa.py_buffer(np.ascontiguousarray(cuts, np.int64)), pa.py_buffer(data)]
     column = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(cuts) - 1, buffers)
     encoded = column.take(pa.array(wanted)).dictionary_encode()

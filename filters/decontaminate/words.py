@@ -63,7 +63,10 @@ class HashedWords:
 
 @functools.cache
 def _tables() -> tuple[U32, npt.NDArray[np.uint8], bytes, bytes]:
-    """Returns the folded form and the class of each code point, and the same as two byte tables for ASCII."""
+    """Returns two arrays by code point, the folded form and the class, and the same two tables as bytes for ASCII.
+
+    The class is letter, single, ignored or none of these.
+    """
     folded = np.arange(_NUM_CODE_POINTS, dtype=np.uint32)
     classes = np.zeros(_NUM_CODE_POINTS, dtype=np.uint8)
     classes[_LAST_NAMED:0x40000] = _SINGLE

@@ -40,7 +40,10 @@ def _items(source: str) -> list[str]:
 
 
 def _turn(expander: Expander, name: str, items: list[str], body: str, outside: int | None) -> bool:
-    """Makes the next input of copies of the body, one per item. Returns False if the loop is left unchanged."""
+    """Queues copies of the loop's body, one per item, as the next input of the expander.
+
+    Returns False if the loop is left unchanged.
+    """
     num_chars = len(items) * (len(body) + 10)
     if len(items) > MAX_ITEMS or _DEFINES.search(body) is None or num_chars > expander.work_left:
         return False

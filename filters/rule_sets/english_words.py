@@ -116,9 +116,10 @@ def _with_exceptions_inside(words: tuple[str, ...]) -> tuple[str, ...]:
 
 @cache
 def _runs() -> Mapping[str, tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]]:
-    """Returns the exceptions that the other rules split into several words, by the first of these words.
+    """Returns a dict of the exceptions that the other rules split into several words, but not into their own parts.
 
-    Each entry has the words that the other rules give, and the exception's own parts.
+    The key is the first word of the split. The value has a pair for each such exception: the words of the split, and
+    the exception's own parts.
     """
     found: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {}
     for text, parts in exceptions().items():

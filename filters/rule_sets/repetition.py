@@ -72,7 +72,10 @@ class Runs:
         return at, self._group[follows] * num_groups + self._group[follows + 1]
 
     def _chars(self, at: Ints) -> Ints:
-        """Returns the number of characters in the runs at these places, without spaces."""
+        """Returns, for each run of ``length`` words that begins at one of these words, its characters without spaces.
+
+        The characters are counted, not listed.
+        """
         chars: Ints = self._total_chars[at + self.length] - self._total_chars[at]
         return chars
 

@@ -201,7 +201,10 @@ class _Layout:
             self.pending.append((level, heading))
 
     def write(self, line: str, source: str) -> None:
-        """Writes a line after its pending headings. Removes a lead-in whose announced block was removed."""
+        """Writes the pending headings and then a line, unless the line has no words.
+
+        First removes the preceding lead-in if the block that it announces was removed.
+        """
         if len(line) < MAX_EMPTY_CHARS and is_empty(line):
             self.is_block_removed = True
             return

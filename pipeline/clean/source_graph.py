@@ -27,7 +27,8 @@ class CleanSource(beam.PTransform):
     Passes send each other only references, keys and verdicts. The texts are spilled to disk and read again.
 
     ``earlier`` contains the outputs of the earlier dumps of the source. The output is a dict. Its entry ``done`` is the
-    name of the source. For a dump it also has the paths of the key files, by step, which newer dumps read.
+    name of the source. If the source is a dump, the dict also has one entry per dedup step: the paths of the key files
+    that newer dumps will read.
     """
 
     def __init__(self, job: SourceJob, earlier: Sequence[Mapping[str, Any]] = ()) -> None:

@@ -118,7 +118,7 @@ def _load_perplexity(files: ModelPath) -> dict[str, PerplexityModel]:
 
 
 def cutoffs_of(files: ModelFiles) -> dict[str, list[float]]:
-    """Returns the perplexities at which the buckets head and middle end, for each language that has a model.
+    """Returns the highest perplexities of the buckets ``head`` and ``middle``, for each language that has a model.
 
     Raises:
         ValueError: the table of cut-offs is damaged.

@@ -80,9 +80,9 @@ class _PickPart(beam.DoFn):
 
 
 def text_bytes_of(path: str) -> int:
-    """Returns the bytes of text in the clean file from which documents were picked.
+    """Returns the number of bytes of text in the clean file from which documents were picked.
 
-    The file of picked documents records it.
+    ``path`` is the file of picked documents, which records this number.
     """
     return int(note_of(path, remedy=_REMEDY)[_TEXT_BYTES])
 
