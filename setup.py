@@ -50,6 +50,7 @@ def pack_language_model(folder: Path) -> None:
 REQUIRES = [
     "apache-beam==2.77.0",
     "brotli>=1.1",
+    "datasketch==2.0.0",
     "fastavro>=1.12",
     "fasttext-community==0.11.9",
     "isal>=1.7",
@@ -111,6 +112,7 @@ setup(
         "filters.html",
         "filters.language",
         "filters.latex",
+        "filters.near",
         "filters.rule_sets",
         "filters.wikitext",
         "mixtures",
@@ -185,7 +187,6 @@ setup(
         "browser": ["playwright>=1.50"],
         "dev": [
             "boto3>=1.40",
-            "datasketch>=1.6",
             "flask>=3.1",
             "flask-cors>=6.0",
             "google-apitools",

@@ -24,6 +24,7 @@ from pipeline.sources import SOURCES
 from pipeline.sources.all_steps import UNPLACED
 from pipeline.sources.corpora.reader import CorpusReader
 from pipeline.sources.dedup_steps import DedupStep
+from pipeline.sources.min_hash_step import OPTIONAL_STEPS
 from pipeline.sources.source import UNKNOWN_FORM, AnyStep, Source
 
 ROOT = Path(__file__).parents[1]
@@ -80,7 +81,7 @@ def _tables(root: Path) -> Iterator[tuple[str, dict[str, Writer]]]:
     yield "CHANGELOG.md", {"data versions": lambda old: _data_versions()}
     steps: dict[str, Writer] = {f"steps of {name}": _steps_writer(source) for name, source in SOURCES.items()}
     yield "docs/recipe.md", {**steps, "licences": lambda old: _licences()}
-    yield "docs/corpora.md", {"filters for any source": lambda old: _unplaced()}
+    yield "docs/corpora.md", {"steps for any source": lambda old: _unplaced()}
     yield (
         "docs/formats.md",
         {"columns": lambda old: _columns(), "reasons of records": lambda old: _reasons_of_records()},
@@ -88,10 +89,10 @@ def _tables(root: Path) -> Iterator[tuple[str, dict[str, Writer]]]:
 
 
 def _unplaced() -> Iterator[str]:
-    """One row per filter that only a configuration file gives a source."""
+    """One row per step that only a configuration file gives a source."""
     yield from _head("step", "rule", "settings (default)", "from", "reasons")
-    for step in UNPLACED:
-        yield _row(f"`{step.NAME}`", rule_of(step), _settings(step), _cite(step), _names(step.REASONS))
+    for step in (*UNPLACED, *OPTIONAL_STEPS.values()):
+        yield _row(f"`{step.NAME}`", rule_of(step), _settings(step), _cite(step), _names(reasons_of(step)))
 
 
 def _steps_writer(source: Source) -> Writer:
@@ -188,7 +189,8 @@ def _data_versions() -> Iterator[str]:
     for name, source in SOURCES.items():
         versions = [("reader", source.reader.DATA_VERSION), *((s.NAME, s.DATA_VERSION) for s in source.steps)]
         yield _row(name, ", ".join(f"{step} {version}" for step, version in versions))
-    any_source = [("reader", CorpusReader.DATA_VERSION), *((step.NAME, step.DATA_VERSION) for step in UNPLACED)]
+    steps = (*UNPLACED, *OPTIONAL_STEPS.values())
+    any_source = [("reader", CorpusReader.DATA_VERSION), *((step.NAME, step.DATA_VERSION) for step in steps)]
     yield _row("declared corpora", ", ".join(f"{step} {version}" for step, version in any_source))
 
 

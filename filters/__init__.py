@@ -7,6 +7,7 @@ Read ``step.py`` first, then ``rules.py``.
 - ``step``: the base class of all filters, and the class of their results.
 - ``rules``: a limit on a signal, with its citation.
 - ``ccnet``, ``c4``, ``code``, ``books``: the rules of CommonCrawl, C4, GitHub and books.
+- ``near``: near-duplicate documents, for any source.
 - ``rule_sets``: the rules of Gopher and FineWeb, for any source.
 - ``wikitext``, ``latex``, ``html``: conversion of markup to text.
 - ``language``: language identification.

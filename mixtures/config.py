@@ -9,7 +9,7 @@ from typing import Any
 from mixtures.recipe import Recipe, read_yaml, recipe_of
 from tokenizer.encoder_settings import KEYS as ENCODER_KEYS
 
-RUN_KEYS = ("recipe", "inputs", "models", "output", "seed", "exclude", "run", "decontamination")
+RUN_KEYS = ("recipe", "inputs", "models", "output", "seed", "exclude", "run", "decontamination", "dedup")
 """Keys of a configuration file that are about the run; all others are the recipe's."""
 RECIPE_KEYS = ("name", "mixture", "tokenizer", "shards", "sources", "corpora", "paper")
 DECONTAMINATION = "decontamination"

@@ -22,6 +22,7 @@ from pipeline.clean import phase as cleaning
 from pipeline.clean.dumps import file_without_dump, forget_dumps
 from pipeline.clean.eval_table import eval_table
 from pipeline.clean.evidence import gather_hits, read_summary
+from pipeline.clean.held import held_path
 from pipeline.clean.prepared_source import PreparedSource
 from pipeline.clean.work import clean_work
 from pipeline.engine.runner import choose_engine
@@ -146,6 +147,7 @@ def _clean(
         with display.job("clean", place.progress_dir, work=clean_work(prepared, jobs)):
             place.run("clean", lambda p: graph.clean(p, jobs))
     cleaning.finish_sources(prepared, layout, settings)
+    cleaning.accept_held(prepared, layout, settings)
     cleaning.check_ceilings(prepared, layout, settings)
     gather_hits(layout, next((str(p.model_paths["decontamination"]) for p in prepared
                               if "decontamination" in p.model_paths), None), [p.source for p in prepared])  # fmt: skip
@@ -261,8 +263,10 @@ def start_over(layout: Layout, cleaned: Iterable[str]) -> None:
     delete_tree(layout.manifest)
     for name in cleaned:
         forget_dumps(layout, name)
-        for path in (layout.marker(f"clean-{name}"), layout.stats(name), layout.clean(name), layout.dropped(name)):
+        marker = layout.marker(f"clean-{name}")
+        for path in (marker, held_path(marker), layout.stats(name), layout.clean(name), layout.dropped(name)):
             delete_tree(path)
+        cleaning.delete_pair_files(layout, name)
         delete_tree(layout.hits(name))
     for step in ("mix", "tokenizer"):
         delete_tree(layout.marker(step))

@@ -15,6 +15,7 @@ from mixtures.from_yaml import setting_fields
 from pipeline.output.fingerprint import canonical
 from pipeline.sources import SOURCES
 from pipeline.sources.all_steps import UNPLACED
+from pipeline.sources.min_hash_step import OPTIONAL_STEPS
 from tokenizer.train.training import TrainSettings
 
 GOLDEN = Path(__file__).parent / "golden" / "settings.json"
@@ -26,7 +27,7 @@ def settings_now() -> dict[str, dict[str, Any]]:
     for name, source in SOURCES.items():
         parts = {"reader": source.reader, "join": source.join, **{step.NAME: step for step in source.steps}}
         found |= {f"{name}.{part}": _settings_of(value) for part, value in parts.items() if value is not None}
-    found |= {f"any.{step.NAME}": _settings_of(step) for step in UNPLACED}
+    found |= {f"any.{step.NAME}": _settings_of(step) for step in (*UNPLACED, *OPTIONAL_STEPS.values())}
     return found | {"tokenizer": _settings_of(TrainSettings())}
 
 

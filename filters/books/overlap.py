@@ -66,6 +66,8 @@ def _ascii_table() -> bytes:
 
 
 _ASCII_TABLE = _ascii_table()
+_IS_IN_WORD = ~np.isin(np.arange(256), [32, 255])
+"""For each byte of a normalised text, whether it belongs to a word."""
 
 
 def _fold_run(run: str) -> str:
@@ -85,22 +87,37 @@ def normalise(text: str) -> bytes:
     >>> normalise("我是").decode().split()
     ['我', '是']
     """
+    return normalise_encoded(folded(text, {}))
+
+
+def folded(text: str, known: dict[str, str]) -> bytes:
+    """Folds the characters outside ASCII and encodes the text. This is the first half of :func:`normalise`.
+
+    ``known`` caches folded runs of such characters, so that each run is folded once.
+    """
     if not text.isascii():
-        folded: dict[str, str] = {}
 
         def fold(match: re.Match[str]) -> str:
             run = match.group()
-            known = folded.get(run)
-            if known is None:
-                known = folded[run] = _fold_run(run)
-            return known
+            found = known.get(run)
+            if found is None:
+                found = known[run] = _fold_run(run)
+            return found
 
         text = _NOT_ASCII.sub(fold, text)
-    raw = text.encode("utf-8", "replace").translate(_ASCII_TABLE)
+    return text.encode("utf-8", "replace")
+
+
+def normalise_encoded(raw: bytes) -> bytes:
+    """Lower-cases ASCII letters and blanks all but letters and digits. This is the second half of :func:`normalise`.
+
+    Bytes above 127 are not changed. So the byte 0xff, which UTF-8 never contains, can separate documents.
+    """
+    raw = raw.translate(_ASCII_TABLE)
     return raw.replace(b"ae", b"a").replace(b"oe", b"o").replace(b"ue", b"u")
 
 
-def _mix(values: Hashes) -> Hashes:
+def mix(values: Hashes) -> Hashes:
     """Applies the finaliser of splitmix64, in which every input bit affects every output bit. Works in place."""
     values ^= values >> np.uint64(30)
     values *= np.uint64(0xBF58476D1CE4E5B9)
@@ -113,7 +130,7 @@ def _mix(values: Hashes) -> Hashes:
 @functools.cache
 def _tables() -> tuple[Hashes, Hashes, Hashes]:
     """Returns a random number per byte, and the powers of an odd number and of its inverse modulo 2^64."""
-    byte_value = _mix(np.arange(1, 257, dtype=np.uint64) * np.uint64(_TOKEN_SEED))
+    byte_value = mix(np.arange(1, 257, dtype=np.uint64) * np.uint64(_TOKEN_SEED))
     base = 0xD6E8FEB86659FD93
     up = np.full(_BLOCK_BYTES + 1, base, np.uint64)
     down = np.full(_BLOCK_BYTES + 1, pow(base, -1, 1 << 64), np.uint64)
@@ -121,10 +138,14 @@ def _tables() -> tuple[Hashes, Hashes, Hashes]:
     return byte_value, np.multiply.accumulate(up), np.multiply.accumulate(down)
 
 
-def _word_hashes(words: bytes) -> Hashes:
-    """Returns a 64-bit hash of each word, in order. A word longer than a block (256 kB) counts as several words."""
+def word_hashes(words: bytes) -> tuple[Hashes, npt.NDArray[np.int64]]:
+    """Returns a 64-bit hash of each word, in order, and the byte at which each word begins.
+
+    A word longer than a block (256 kB) counts as several words. The byte 0xff separates words, like a space.
+    """
     byte_value, up, down = _tables()
     found: list[Hashes] = []
+    places: list[npt.NDArray[np.int64]] = []
     start = 0
     while start < len(words):
         end = min(start + _BLOCK_BYTES, len(words))
@@ -136,12 +157,35 @@ def _word_hashes(words: bytes) -> Hashes:
         running[0] = 0
         np.cumsum(byte_value[block] * up[: block.size], out=running[1:])
         inside = np.zeros(block.size + 2, np.bool_)
-        np.not_equal(block, 32, out=inside[1:-1])
+        inside[1:-1] = _IS_IN_WORD[block]
         edges = np.flatnonzero(inside[1:] != inside[:-1])
         first, last = edges[::2], edges[1::2]
-        found.append(_mix((running[last] - running[first]) * down[first]))
+        found.append(mix((running[last] - running[first]) * down[first]))
+        places.append(first + start)
         start = end
-    return np.concatenate(found) if found else np.empty(0, np.uint64)
+    if not found:
+        return np.empty(0, np.uint64), np.empty(0, np.int64)
+    return np.concatenate(found), np.concatenate(places)
+
+
+def ngram_hashes(words: Hashes, width: int) -> Hashes:
+    """Returns a 64-bit hash of each run of ``width`` words, from the hashes of the words."""
+    num_ngrams = words.size - width + 1
+    multiplier = np.uint64(0xFF51AFD7ED558CCD)
+    grams = words[:num_ngrams].copy()
+    for offset in range(1, width):
+        grams *= multiplier
+        grams += words[offset : offset + num_ngrams]
+    return mix(grams)
+
+
+def distinct(hashes: Hashes) -> Hashes:
+    """Sorts hashes in place, and returns them without repetitions."""
+    hashes.sort()
+    is_first = np.empty(hashes.size, np.bool_)
+    is_first[:1] = True
+    np.not_equal(hashes[1:], hashes[:-1], out=is_first[1:])
+    return hashes[is_first]
 
 
 def shingles(text: str, *, ngram_words: int = NGRAM_WORDS) -> Hashes:
@@ -157,22 +201,10 @@ def shingles(text: str, *, ngram_words: int = NGRAM_WORDS) -> Hashes:
     """
     if ngram_words < 1:
         raise ValueError(f"ngram_words must be at least 1, not {ngram_words}")
-    words = _word_hashes(normalise(text))
+    words, _ = word_hashes(normalise(text))
     if not words.size:
         return words
-    width = min(ngram_words, words.size)
-    num_ngrams = words.size - width + 1
-    multiplier = np.uint64(0xFF51AFD7ED558CCD)
-    grams = words[:num_ngrams].copy()
-    for offset in range(1, width):
-        grams *= multiplier
-        grams += words[offset : offset + num_ngrams]
-    grams = _mix(grams)
-    grams.sort()
-    is_first = np.empty(grams.size, np.bool_)
-    is_first[0] = True
-    np.not_equal(grams[1:], grams[:-1], out=is_first[1:])
-    return grams[is_first]
+    return distinct(ngram_hashes(words, min(ngram_words, words.size)))
 
 
 def sketch(hashes: Hashes, *, keep_one_in: int = KEEP_ONE_IN) -> Hashes:

@@ -4,7 +4,8 @@
 
 - ``documents``: chooses rows of shards and decodes them.
 - ``pager``: shows one document after another in a terminal.
+- ``pairs``: shows documents that a near dedup removed beside those that it kept.
+- ``parquet_documents``: reads ``clean/`` and ``dropped/``. ``steps``: lists what a loader gives at one step.
 
     python -m mixtures.inspect out/shards --source arxiv -n 1 --max-chars 300
-- ``parquet_documents``: reads ``clean/`` and ``dropped/``. ``steps``: lists what a loader gives at one step.
 """

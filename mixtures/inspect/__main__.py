@@ -15,6 +15,7 @@ from typing import get_args
 from mixtures.decoder import find_tokenizer, load_decoder
 from mixtures.inspect.documents import ShownDocument, Wanted, documents, heading, printable
 from mixtures.inspect.pager import Pager
+from mixtures.inspect.pairs import lines_of_pair, pairs_of, texts_of
 from mixtures.inspect.parquet_documents import parquet_documents
 from mixtures.inspect.steps import lines_of_step
 from mixtures.loader import LoaderSettings, Packing
@@ -96,6 +97,22 @@ def _print_step(args: argparse.Namespace) -> int:
     return 0
 
 
+def _print_pairs(args: argparse.Namespace) -> int:
+    if len(args.files) != 1:
+        raise ValueError("--pair needs one folder: the output of a run")
+    output = Path(args.files[0])
+    kind = "rejected" if args.rejected else "pairs"
+    rows = pairs_of(output, kind=kind, source=args.source, doc_id=args.id, limit=args.n or 10)
+    if not rows:
+        print(f"mixtures.inspect: no pair of {output / 'dedup'} matches", file=sys.stderr)
+        return 1
+    texts = texts_of(output, rows)
+    for row in rows:
+        for line in lines_of_pair(row, texts, args.max_chars):
+            print(line)
+    return 0
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status: 0 shown, 1 nothing matches, 2 the request was wrong."""
     args = _parser().parse_args(argv)
@@ -108,6 +125,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _print_step(args)
         if args.n is not None and args.n < 1:
             raise ValueError(f"-n {args.n} is not a positive number")
+        if args.pair or args.rejected:
+            return _print_pairs(args)
         is_paged = (
             args.pager if args.pager is not None else args.n is None and sys.stdin.isatty() and sys.stdout.isatty()
         )
@@ -139,7 +158,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m mixtures.inspect",
         description="Prints documents with their source: of shards (decoded), of clean/ or of dropped/ (with the "
-        "reason). With --step: the documents that a training is given at a step. "
+        "reason). With --step: the documents that a training is given at a step. With --pair: documents that a near "
+        "dedup removed, beside the kept documents. "
         "Exit status: 0 shown, 1 no document matches, 2 wrong request.",
     )
     add = parser.add_argument
@@ -156,6 +176,13 @@ def _parser() -> argparse.ArgumentParser:
     add("-n", type=int, metavar="N", help="print at most this many documents (default: 10)")
     add("--max-chars", type=int, default=2_000, metavar="N", help="characters per document (default: %(default)s)")
     add("--tokenizer", metavar="FILE", help="a tokenizer's file (default: the run's own)")
+    pair = parser.add_argument_group("the pairs of a near dedup").add_argument
+    pair("--pair", action="store_true", help="removed documents beside the kept ones, the smallest overlap first")
+    pair(
+        "--rejected",
+        action="store_true",
+        help="the same of a sample of candidates that were not removed, the largest overlap first",
+    )
     step = parser.add_argument_group("the data of one training step").add_argument
     step("--step", type=int, metavar="N", help="list the documents of this step, from 0; DIR is a run's output")
     step("--seq-len", type=int, metavar="T", help="the training's seq_len")

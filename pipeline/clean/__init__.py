@@ -57,6 +57,8 @@ On the workers:
     ledger.py           the ledger: what a worker counted, and rows about the documents that it dropped
     counts.py           what is counted, and which counts must be equal
     write_dropped.py    writes the dropped documents
+    near_stats.py       what the statistics say about a near dedup
+    held.py             holds a source back whose near dedup removed more than its ceilings
     eval_table.py       builds the index of the evaluation sets before the phase
     evidence.py         the passages of evaluation sets that were found in documents, and a summary
     finish.py           checks all counts, then writes statistics and marker

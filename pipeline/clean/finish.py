@@ -13,7 +13,9 @@ import pyarrow.parquet as pq
 
 from pipeline.clean import counts as c
 from pipeline.clean.batches import DROPPED_SCHEMA
+from pipeline.clean.held import broken_ceilings, held_path
 from pipeline.clean.job import SourceJob
+from pipeline.clean.near_stats import near_stats
 from pipeline.clean.segments import stage_names
 from pipeline.clean.step_runner import clean_schema, evidence_schema
 from pipeline.files.files import exists, write_bytes
@@ -77,8 +79,13 @@ def check_earlier_keys(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None
 
 def write_source(job: SourceJob, counts: Mapping[c.CountKey, int], stages: Sequence[str],
                  dumps: Sequence[SourceJob] = ()) -> None:  # fmt: skip
-    """Writes the statistics of a source whose parts are all written, and then the source's marker."""
+    """Writes the statistics of a source whose parts are all written, and then the source's marker.
+
+    If a near dedup removed more than its ceilings, the marker gets another name, so that the source is not complete.
+    """
     stats = c.stats_of(job.source.name, counts, stages)
+    if removed := near_stats(job.source.name, counts):
+        stats["near_dedup"] = removed
     write_bytes(job.places.stats_path, (json.dumps(stats, indent=1, ensure_ascii=False) + "\n").encode())
     marker = {
         "fingerprint": job.fingerprint,
@@ -90,7 +97,10 @@ def write_source(job: SourceJob, counts: Mapping[c.CountKey, int], stages: Seque
         "parts": {name: state_of(folder) for name, folder in part_folders(job).items()},
         "dumps": [{"name": d.dump, "fingerprint": d.fingerprint, "parts": list(part_range(d))} for d in dumps],
     }
-    write_marker(job.places.marker, marker)
+    if refused := broken_ceilings(job, counts):
+        write_marker(held_path(job.places.marker), {**marker, "refused": refused})
+    else:
+        write_marker(job.places.marker, marker)
 
 
 def write_dump_marker(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None:

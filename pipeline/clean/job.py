@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.clean.batch_address import part_name
 from pipeline.clean.sizing import Scale
+from pipeline.settings.dedup_settings import RemovalCeilings
 from pipeline.sources.source import Source
 
 
@@ -72,6 +73,8 @@ class JobPlaces:
     """The folder for evidence (passages of evaluation sets found in documents); None if no step looks for any."""
     keys_dir: str | None = None
     """The folder for key files; None if the source is not cleaned dump by dump."""
+    pairs_dir: str = ""
+    """The folder for the pairs of near dedups."""
     spill_dir: str = ""
     """The folder for spilled texts. It is filled in later, when the run has a folder for temporary files."""
     shuffle_dir: str | None = None
@@ -94,6 +97,8 @@ class SourceJob:
     """The name of the dump to clean; empty for the whole source."""
     earlier_keys: tuple[KeyFiles, ...] = ()
     """The key files of the earlier dumps that are complete."""
+    ceilings: RemovalCeilings = field(default_factory=RemovalCeilings)
+    """The shares of documents that a near dedup may remove."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """The manifest's entry about the inputs and models."""
 
@@ -108,6 +113,10 @@ class SourceJob:
         ``part`` counts from 0 within the job.
         """
         return f"{folder}/{part_name(self.sizes.first_part + part, self.sizes.num_parts_in_names)}"
+
+    def pairs_path(self, step: str, kind: str, number: int, num_files: int) -> str:
+        """Returns the path of a file of pairs. ``kind`` is ``pairs`` or ``rejected``."""
+        return f"{self.places.pairs_dir}/{kind}-{self.label}-{step}-{number:05d}-of-{num_files:05d}.parquet"
 
     def key_files(self, step: str) -> KeyFiles:
         """Returns the key files that the job writes for an exact dedup."""

@@ -16,6 +16,7 @@ from filters.decontaminate.step import Decontaminate
 from filters.exclude import Excluded
 from pipeline.clean.dumps import finish_source, forget_dumps, job_of_dump, pending_dumps, split_into_dumps
 from pipeline.clean.evidence import leaves_evidence
+from pipeline.clean.held import held_path, refuse_or_accept
 from pipeline.clean.job import JobPlaces, JobSizes, SourceJob
 from pipeline.clean.prepared_source import PreparedSource
 from pipeline.clean.sizing import scale_of
@@ -136,9 +137,14 @@ def _fingerprint(
     )
 
 
-def pending_jobs(prepared: Iterable[PreparedSource], layout: Layout, settings: Settings, *, spill_dir: str,
+def pending_jobs(prepared: Sequence[PreparedSource], layout: Layout, settings: Settings, *, spill_dir: str,
                  shuffle_dir: str | None, progress_dir: str | None) -> list[SourceJob]:  # fmt: skip
-    """Returns the jobs of the sources and dumps that are not complete. Deletes their output of earlier runs."""
+    """Returns the jobs of the sources and dumps that are not complete. Deletes their output of earlier runs.
+
+    Raises:
+        RunFailed: an earlier run held a source back, and the user does not accept it.
+    """
+    accept_held(prepared, layout, settings)
     jobs = []
     for one in prepared:
         if is_complete(one, layout):
@@ -148,11 +154,15 @@ def pending_jobs(prepared: Iterable[PreparedSource], layout: Layout, settings: S
         # complete.
         for path in (layout.manifest, layout.marker(f"clean-{name}"), layout.stats(name)):
             delete_tree(path)
+        delete_tree(held_path(layout.marker(f"clean-{name}")))
         job = _job(one, layout, settings)
         places = replace(job.places, spill_dir=spill_dir, shuffle_dir=shuffle_dir, progress_dir=progress_dir)
         job = replace(job, places=places)
+        complete: set[str] = set()
         if one.dumps:
-            pending = pending_dumps([job_of_dump(job, dump, one.dumps, layout) for dump in one.dumps], layout)
+            each = [job_of_dump(job, dump, one.dumps, layout) for dump in one.dumps]
+            pending = pending_dumps(each, layout)
+            complete = {job.label for job in each} - {job.label for job in pending}
             units = {dump.name: dump.units for dump in one.dumps}
         else:
             pending, units = [job], {"": one.units}
@@ -160,10 +170,32 @@ def pending_jobs(prepared: Iterable[PreparedSource], layout: Layout, settings: S
             delete_tree(layout.clean(name))
             delete_tree(layout.dropped(name))
             delete_tree(layout.hits(name))
+        delete_pair_files(layout, name, keep=complete)
         for job in pending:
             write_unit_list(job.places.units_path, units[job.dump])
         jobs += pending
     return jobs
+
+
+def delete_pair_files(layout: Layout, source: str, keep: Iterable[str] = ()) -> None:
+    """Deletes what the near dedup of a source wrote into ``dedup/``, except the files of the jobs in ``keep``."""
+
+    def found(labels: Iterable[str]) -> set[str]:
+        globs = [glob for label in labels for glob in layout.pair_files(label)]
+        return {entry.path for match in FileSystems.match(globs) for entry in match.metadata_list}
+
+    for path in found([source, f"{source}@*"]) - found(keep):
+        delete_tree(path)
+
+
+def accept_held(prepared: Iterable[PreparedSource], layout: Layout, settings: Settings) -> None:
+    """Completes the sources that were held back and that the user accepts.
+
+    Raises:
+        RunFailed: a source was held back, and the user does not accept it.
+    """
+    jobs = [_job(one, layout, settings) for one in prepared]
+    refuse_or_accept(jobs, settings.accept_removal)
 
 
 def is_complete(prepared: PreparedSource, layout: Layout) -> bool:
@@ -216,7 +248,9 @@ def _job(prepared: PreparedSource, layout: Layout, settings: Settings) -> Source
             clean_dir=layout.clean(name),
             dropped_dir=layout.dropped(name),
             evidence_dir=layout.hits(name) if leaves_evidence(prepared.source) else None,
+            pairs_dir=layout.dedup,
         ),
+        ceilings=settings.ceilings,
         about=about_source(prepared),
     )
 

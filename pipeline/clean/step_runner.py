@@ -91,7 +91,7 @@ def clean_schema(source: Source) -> pa.Schema:
     """Returns the schema of ``clean/SOURCE``: base columns, columns of the reader and of the steps, and signals."""
     columns = dict(BASE_COLUMNS) | dict(source.reader.COLUMNS)
     for step in source.steps:
-        columns |= dict(step.COLUMNS) if isinstance(step, Step) else {}
+        columns |= dict(step.COLUMNS if isinstance(step, Step) else step.columns)
     kept = {n: t for n, t in columns.items() if not n.startswith("_")}
     return pa.schema([pa.field(n, t) for n, t in kept.items()] + [pa.field("signals", SIGNALS_TYPE)])
 

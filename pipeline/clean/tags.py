@@ -9,10 +9,14 @@ from pipeline.clean.segments import Segment
 REFS, KEYS, LINES, BOOKS, SKETCHES, COUNTS, DROPPED, SAMPLES, PARTS = (
     "refs", "keys", "lines", "books", "sketches", "counts", "dropped", "samples", "parts",
 )  # fmt: skip
+CARDS, RECORDS, GROUPS = "cards", "records", "groups"
 """The names of the outputs of a pass. A chain of exact dedups has one output per dedup: ``keys_0``, ``keys_1``."""
 
 SIGNAL = struct.Struct(">cd")
 SIGNAL_MARK = b"\xff"
+MEMBERS = struct.Struct(">cI")
+MEMBERS_MARK = b"\xfe"
+"""Marks the number of documents that were dropped for a row. No detail begins with this byte either."""
 
 
 def signal_bytes(value: float) -> bytes:

@@ -19,5 +19,7 @@ class Verdicts:
     """The hashes of the lines to remove, by tag."""
     signals: dict[int, dict[int, float]] = field(default_factory=dict)
     """Measurements of rows, by tag and row number."""
+    members: dict[int, dict[int, int]] = field(default_factory=dict)
+    """The numbers of documents that were dropped for a kept row, by tag and row number."""
     attributes: dict[int, Mapping[str, Any]] = field(default_factory=dict)
     """The columns that a join found, by row number."""

@@ -31,6 +31,15 @@ class Layout:
     def dropped(self, source: str) -> str:
         return join(self.clean_output, "dropped", source)
 
+    @property
+    def dedup(self) -> str:
+        """The folder for the pairs of near dedups: removed documents, each with the document kept in its place."""
+        return join(self.clean_output, "dedup")
+
+    def pair_files(self, label: str) -> list[str]:
+        """Returns globs for the files of pairs of a job. ``label`` is ``SOURCE`` or ``SOURCE@DUMP``."""
+        return [join(self.dedup, f"{kind}-{label}-*.parquet") for kind in ("pairs", "rejected")]
+
     def hits(self, source: str) -> str:
         """Returns the folder of a source's hits (passages of evaluation sets) before they are gathered in a table."""
         return join(self.clean_output, ".work", "hits", source)

@@ -9,6 +9,7 @@
 - ``collect``: gathers the numbers and texts of one source.
 - ``limits``: the limits of steps on signals. ``nearest``: kept documents near a limit.
 - ``figures``, ``charts``, ``run_tables``, ``page_documents``: the parts of the page. ``build``: puts them together.
+- ``near_dedups``: what a near dedup removed.
 - ``eval_sets``: a page per evaluation set that the documents were searched for.
 - ``dataset_card``: the ``README.md`` of the output.
 - ``set_option``, ``rejudge``, ``recount``: what would be kept under other settings.

@@ -22,6 +22,7 @@ from pipeline.report import run_tables as ran
 from pipeline.report.collect import Collected, collect
 from pipeline.report.documents import SAMPLE_BYTES
 from pipeline.report.eval_sets import searched_sets, write_set_pages
+from pipeline.report.near_dedups import near_dedup
 from pipeline.report.output_state import CLEANED, UNFINISHED, RunState, SourceState, read_state
 from pipeline.report.page_documents import samples_of
 
@@ -122,6 +123,7 @@ def _section(state: RunState, number: int, source: SourceState, found: Collected
         "name": source.name,
         "anchor": f"source-{number}",
         "funnel": figures.funnel(state, source),
+        "near_dedup": near_dedup(source),
         "records": sorted(records.items(), key=lambda one: (-one[1], one[0])),
         "charts": figures.distributions(source, found),
         "constants": figures.constants(found),
@@ -148,8 +150,8 @@ def _html(page: dict[str, Any], samples_json: str) -> str:
 
 def _mark_drawings(page: dict[str, Any]) -> None:
     """Marks the charts as safe HTML, because this package draws them. The template escapes everything else."""
-    drawn = [*([page["mixture"]] if page["mixture"] else []), *(s["funnel"] for s in page["sources"] if s["funnel"])]
-    for one in drawn:
+    drawn = [page["mixture"], *(source[part] for source in page["sources"] for part in ("funnel", "near_dedup"))]
+    for one in filter(None, drawn):
         one["chart"] = Markup(one["chart"])
     if page["per_token"]:
         page["per_token"]["svg"] = Markup(page["per_token"]["svg"])

@@ -41,6 +41,14 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="Any Apache Beam option may follow, such as --direct_num_workers=N or --runner=DataflowRunner.",
         allow_abbrev=False,
     )
+    _add_inputs(parser)
+    _add_phases(parser)
+    _add_requests(parser)
+    return parser
+
+
+def _add_inputs(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags that say what a run reads and how many tokens it makes."""
     add = parser.add_argument
     add("--config", metavar="FILE", help="YAML file: recipe, inputs, corpora, models, sources, tokenizer, output")
     add(
@@ -73,6 +81,11 @@ def build_parser() -> argparse.ArgumentParser:
         type=_tokens,
         help="length of the stream in tokens, 1.4e12 for example (default: the longest the recipe's epochs allow)",
     )
+
+
+def _add_phases(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags that name the output, the phase, and other outputs to start from."""
+    add = parser.add_argument
     add("--output", metavar="DIR", type=_output, help="where everything is written (default: ./out)")
     add(
         "--phase",
@@ -94,6 +107,11 @@ def build_parser() -> argparse.ArgumentParser:
         help="with --phase=mix: the output of a mixture whose training this one continues; each source goes on where "
         "that one stopped",
     )
+
+
+def _add_requests(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags about chance, documents to leave out, and other ways to run."""
+    add = parser.add_argument
     add("--seed", metavar="N", type=seed_of, help="of the shuffle and of partial epochs (default: 0)")
     add(
         "--fraction",
@@ -103,10 +121,16 @@ def build_parser() -> argparse.ArgumentParser:
         help="share of each source's files that is read, by a hash of the name, at least one (default: 1)",
     )
     add("--exclude", metavar="FILE", help="ids, urls or hosts, one a line, that must not be in the output")
+    add(
+        "--accept-removal",
+        metavar="SOURCE",
+        action="append",
+        default=[],
+        help="complete a source that was held back, because its near dedup removed more than the ceilings; repeatable",
+    )
     add("--overwrite", action="store_true", help="start over instead of continuing")
     add("--estimate", action="store_true", help="print what would run, and write nothing")
     add("--explain", metavar="SOURCE", help="print the passes over a source's text that its steps lead to, and stop")
-    return parser
 
 
 def _tokens(text: str) -> int:

@@ -22,6 +22,7 @@ from mixtures.decontaminate.settings import DecontaminationSettings, parse_setti
 from mixtures.from_yaml import with_settings
 from mixtures.recipe import Recipe
 from pipeline.files.files import is_local
+from pipeline.settings.dedup_settings import RemovalCeilings, ceilings_of
 from pipeline.settings.flags import parse_flags, seed_of
 from pipeline.settings.named_values import check_names
 from pipeline.settings.source_settings import configured
@@ -88,6 +89,10 @@ class Settings:
     explain: Source | None
     """The source that --explain names, with its settings. It needs no input."""
     limits: RunLimits
+    ceilings: RemovalCeilings
+    """The shares of documents that a near dedup may remove."""
+    accept_removal: frozenset[str]
+    """The sources of which a near dedup may remove more than the ceilings."""
     decontamination: DecontaminationSettings | None
     """The evaluation sets that the documents are searched for; None if they are not searched."""
     beam_args: tuple[str, ...]
@@ -144,6 +149,8 @@ def parse(argv: Sequence[str]) -> Settings:
         estimate=flags.estimate,
         explain=_explained(flags.explain, recipe, known),
         limits=_limits(config.get("run")),
+        ceilings=ceilings_of(config.get("dedup")),
+        accept_removal=frozenset(_known(name, "--accept-removal", known) for name in flags.accept_removal),
         decontamination=_decontamination(config),
         beam_args=beam_args,
     )

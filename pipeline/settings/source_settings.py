@@ -9,6 +9,7 @@ from typing import Any
 from mixtures.from_yaml import setting_fields, with_settings
 from pipeline.sources.all_sources import with_steps
 from pipeline.sources.dedup_steps import DedupStep
+from pipeline.sources.min_hash_step import OPTIONAL_STEPS
 from pipeline.sources.source import Source
 
 FIXED = DedupStep.FIXED
@@ -20,6 +21,7 @@ def configured(source: Source, settings: Mapping[str, Any]) -> Source:
 
     ``settings`` maps ``reader``, ``join`` or the name of a step to its settings. False (``off``) leaves a step out.
     ``steps`` can be another list of steps. Then the settings of steps apply to the steps of that list.
+    ``near_dedup`` can be named without being in the list: True (``on``) or settings add it as the last step.
 
     Raises:
         ValueError: a name or a setting is unknown, or a value does not fit. The message lists the known ones.
@@ -29,8 +31,10 @@ def configured(source: Source, settings: Mapping[str, Any]) -> Source:
         source = with_steps(source, settings["steps"])
         settings = {name: one for name, one in settings.items() if name != "steps"}
     steps = {step.NAME: step for step in source.steps}
+    optional = {name: step for name, step in OPTIONAL_STEPS.items() if name not in steps}
+    steps |= {name: step for name, step in optional.items() if settings.get(name, False) not in (False, None)}
     has_join_settings = source.join is not None and bool(setting_fields(source.join))
-    known = ["reader", *(["join"] if has_join_settings else []), "steps", *steps]
+    known = ["reader", *(["join"] if has_join_settings else []), "steps", *steps, *optional]
     for name in settings:
         if name not in known:
             raise ValueError(f"{where}.{name} is not known; there are: {', '.join(known)}")

@@ -17,7 +17,8 @@ from filters.step import Step
 from filters.url_lists import UrlList
 from mixtures.from_yaml import with_settings
 from pipeline.sources import SOURCES
-from pipeline.sources.dedup_steps import DedupStep, ExactDedup, LineDedup, NearDedup
+from pipeline.sources.dedup_steps import DedupStep, ExactDedup, LineDedup
+from pipeline.sources.min_hash_step import OPTIONAL_STEPS
 from pipeline.sources.source import AnyStep
 
 EXACT = "exact_dedup"
@@ -34,7 +35,7 @@ FILTERS: Mapping[str, Step] = _all_filters()
 """Every filter with its defaults, by name."""
 DEDUPS: Mapping[str, DedupStep] = {
     "line_dedup": LineDedup(rule="Removes lines that several documents share."),
-    "near_dedup": NearDedup(rule="Keeps one of two documents whose word n-grams overlap."),
+    **OPTIONAL_STEPS,
 }
 """The dedups that need no settings. :data:`EXACT` is not among them, because it needs a ``key``."""
 

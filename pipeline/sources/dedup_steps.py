@@ -7,9 +7,11 @@ table, ``KINDS``, that maps each class below to its file.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
+
+import pyarrow as pa
 
 from filters.books.overlap import KEEP_ONE_IN
 from filters.ccnet.line_hashes import LINE_HASHES
@@ -71,6 +73,11 @@ class DedupStep:
         """True if a newer dump can never change what the step decided about an older one."""
         return False
 
+    @property
+    def columns(self) -> Mapping[str, pa.DataType]:
+        """The columns that the step adds to the documents that it keeps."""
+        return {}
+
     COUNTED_SETTINGS: ClassVar[frozenset[str]] = frozenset()
     """Settings whose change can be judged from the signals that a run stored."""
 
@@ -90,11 +97,19 @@ class DedupStep:
         """Raises ValueError if a setting names a column that the source does not have."""
 
 
-def _check_columns(step: str, columns: Collection[str], **settings: str | None) -> None:
+def check_columns(step: str, columns: Collection[str], **settings: str | None) -> None:
+    """Raises ValueError if one of the settings names a column that the source does not have."""
     known = {"id", "text", "language", *columns}
     for setting, column in settings.items():
         if column is not None and column not in known:
             raise ValueError(f"{step}: {setting} must be one of {', '.join(sorted(known))}, not {column!r}")
+
+
+def check_scope(step: str, scope: str, words: Collection[str], columns: Collection[str]) -> None:
+    """Raises ValueError if a scope is neither one of the given words nor a column of the source."""
+    scopes = {*words, *columns, *(name.removeprefix("_") for name in columns)}
+    if scope not in scopes:
+        raise ValueError(f"{step}: scope must be one of {', '.join(sorted(scopes))}, not {scope!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +134,7 @@ class ExactDedup(DedupStep):
             raise ValueError(f"{self.NAME}: set newest or earliest, not both")
 
     def check(self, columns: Collection[str]) -> None:
-        _check_columns(self.NAME, columns, key=self.key, newest=self.newest, earliest=self.earliest)
+        check_columns(self.NAME, columns, key=self.key, newest=self.newest, earliest=self.earliest)
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -196,10 +211,8 @@ class LineDedup(DedupStep):
         return self.scope in ("dump", "group", "document")
 
     def check(self, columns: Collection[str]) -> None:
-        scopes = {"all", "document", *columns, *(name.removeprefix("_") for name in columns)}
-        if self.scope not in scopes:
-            raise ValueError(f"{self.NAME}: scope must be one of {', '.join(sorted(scopes))}, not {self.scope!r}")
-        _check_columns(self.NAME, columns, rank=self.rank)
+        check_scope(self.NAME, self.scope, {"all", "document"}, columns)
+        check_columns(self.NAME, columns, rank=self.rank)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

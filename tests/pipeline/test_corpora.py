@@ -28,7 +28,12 @@ corpora:
     columns: {{id: id, url: meta.url, language: lang, score: {{path: meta.score, type: float}}}}
     licence: {{name: ODC-By 1.0, link: "https://opendatacommons.org/licenses/by/1-0/"}}
     cite: "FineWeb, arXiv:2406.17557"
-    steps: [min_length: {{min_chars: 100}}, exact_dedup: {{key: text}}, fineweb_quality, line_dedup: {{keep: first}}]
+    steps:
+      - min_length: {{min_chars: 100}}
+      - exact_dedup: {{key: text}}
+      - near_dedup
+      - fineweb_quality
+      - line_dedup: {{keep: first}}
   mine:
     files: {root}/mine/*
     columns: {{text: body, date: when}}
@@ -54,6 +59,7 @@ def write_inputs(root: Path) -> None:
     rows[6]["text"] = rows[7]["text"]
     rows[8]["text"] = "Too short. " * 12
     rows[9]["id"] = "d10"
+    rows[12]["text"] = f"{rows[13]['text']}A last sentence that only this page has.\n"
     for number in range(2):
         pq.write_table(pa.Table.from_pylist(rows[number::2]), root / "fineweb" / f"{number}.parquet", row_group_size=8)
     lines: list[Any] = [{"body": prose(f"own {n}", 120), "when": "2024"} for n in range(30)]
@@ -86,15 +92,16 @@ def test_every_document_is_counted(root: Path) -> None:
     assert fineweb["records"] == {"no_content": 1}
     assert {row["stage"]: row["dropped"] for row in fineweb["stages"]} == {
         "duplicate_id": {"duplicate_id": 1}, "min_length": {"too_short": 1}, "duplicate_text": {"duplicate_text": 1},
-        "fineweb_quality": {}, "line_dedup": {},
+        "near_dedup": {"near_duplicate": 1}, "fineweb_quality": {}, "line_dedup": {},
     }  # fmt: skip
-    assert fineweb["documents"] == {"in": 39, "kept": 36, "dropped": 3}
+    assert fineweb["documents"] == {"in": 39, "kept": 35, "dropped": 4}
     assert mine["records"] == {"missing_column": 1, "not_an_object": 1, "text_is_no_text": 1}
     assert mine["documents"] == {"in": 27, "kept": 27, "dropped": 0}
     rows = ds.dataset(root / "out" / "clean" / "fineweb", format="parquet").to_table().to_pylist()
-    assert len(rows) == 36
+    assert len(rows) == 35
     assert {row["url"] for row in rows} <= {f"https://a.example/{n}" for n in range(40)}
     assert all(row["score"] is not None and row["language"] == "en" for row in rows)
+    assert {row["id"]: row["near_dedup_group_size"] for row in rows if row["near_dedup_group_size"] != 1} == {"d12": 2}
     dropped = ds.dataset(root / "out" / "dropped" / "mine", format="parquet").to_table().to_pylist()
     assert sorted(row["reason"] for row in dropped) == ["missing_column", "not_an_object", "text_is_no_text"]
 
@@ -110,7 +117,13 @@ def test_the_loader_the_card_and_the_report_know_them(root: Path) -> None:
     assert "fineweb: FineWeb, arXiv:2406.17557" in card
     assert "Wikipedia" not in card
     page = (out / "report" / "index.html").read_text()
-    for wanted in ("fineweb_quality", "share of short lines", "duplicate_text", "text_is_no_text"):
+    for wanted in (
+        "fineweb_quality",
+        "share of short lines",
+        "duplicate_text",
+        "text_is_no_text",
+        "1 of 36 documents (2.8 %) were removed",
+    ):
         assert wanted in page
 
 
@@ -152,7 +165,7 @@ def test_nothing_is_done_twice_and_another_column_redoes_its_corpus(
 def test_estimate_and_explain(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(root, tmp_path / "none", "--explain", "fineweb") == 0
     explained = capsys.readouterr().out
-    assert explained.startswith("fineweb: 5 steps, ")
+    assert explained.startswith("fineweb: 6 steps, ")
     assert "runs fineweb_quality: may drop the document" in explained
     assert run(root, tmp_path / "none", "--estimate") == 0
     estimated = capsys.readouterr().out

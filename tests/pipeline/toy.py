@@ -105,6 +105,7 @@ def job_of(source: Source, inputs: Path, out: Path, *, through_files: bool = Tru
             spill_dir=str(out / "spill"),
             clean_dir=str(out / "clean"),
             dropped_dir=str(out / "dropped"),
+            pairs_dir=str(out / "dedup"),
             shuffle_dir=str(out / "spill") if through_files else None,
         ),
     )

@@ -135,6 +135,31 @@ def test_what_a_document_holds_stays_text(make_run: Make, describe: dict[str, An
     assert any(doc[4] == text for doc in docs), "the whole text, as it is"
 
 
+def test_what_a_near_dedup_names_stays_text(make_run: Make, pages: Any) -> None:
+    out = make_run({"common_crawl": pages})
+    path = out / "stats" / "common_crawl.json"
+    stats = json.loads(path.read_text())
+    stats["stages"].append({"stage": "near_dedup", "in": 6, "kept": 0, "dropped": {"near_duplicate": 6}, "bytes": {}})
+    stats["near_dedup"] = {
+        "overlaps": {"0.80": 2, "1.00": 4},
+        "largest_groups": [{"documents": 5, "kept": text, "removed": HOSTILE[:3]} for text in HOSTILE],
+        "hosts": [{"name": text, "documents": 8, "removed": 2} for text in HOSTILE],
+    }
+    path.write_text(json.dumps(stats))
+    page = render(read_state(str(out)))
+    tags = Tags(page)
+    assert tags.names.count("script") == 2
+    assert not {"img", "iframe"} & set(tags.names)
+    assert (tags.loads, tags.handlers) == ([], [])
+    assert page.count("and 1 more</li>") == len(HOSTILE)
+    assert page.count('<td role="cell" data-label="removed %">25.0</td>') == len(HOSTILE)
+    assert "6 of 6 documents (100.0 %) were removed" in page
+    assert "2 (33.3 %)" in page
+    del stats["near_dedup"]
+    path.write_text(json.dumps(stats))
+    assert "<h3>Near dedup</h3>" not in render(read_state(str(out)))
+
+
 def test_the_page_s_own_script_is_the_only_one_that_may_run(make_run: Make, pages: Any) -> None:
     import base64
     import hashlib

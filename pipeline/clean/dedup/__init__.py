@@ -4,7 +4,10 @@
 
 - ``exact``, ``exact_keys``: keep one of all documents with an equal key.
 - ``lines``, ``line_keys``: remove lines that several documents share.
-- ``near``, ``near_keys``: keep one of two documents that overlap, compared by all their word n-grams.
+- ``near``, ``near_keys``: keep one of two books that overlap, compared by all their word n-grams.
+- ``min_hash``, ``min_hash_keys``, ``min_hash_pairs``: keep one of two documents of any source that overlap.
+- ``pair_files``: writes which documents a near dedup removed, and for which kept document.
+- ``ceilings``: compares what a near dedup removed with what it may remove.
 - ``kind``, ``kinds``: the interface of a dedup, and the table that maps settings to code.
 - ``earlier_dumps``: drops documents of a newer dump that an earlier dump keeps.
 

@@ -83,7 +83,7 @@ def key_rows(
     row_numbers = rows.tolist()
     keys = [pc.cast(batch.column(s.key), pa.string()).to_pylist() for s in steps]
     orders = [_order_column(batch.column(s.newest or s.earliest)) if s.is_ordered else None for s in steps]
-    ids, texts, others = batch.column("id").to_pylist(), batch.column("text"), _other_columns(batch)
+    ids, texts, others = batch.column("id").to_pylist(), batch.column("text"), other_columns(batch)
     for row, (document_id, text) in enumerate(zip(ids, texts, strict=True)):
         entries = [
             _entry(step, keys[i][row], values[row] if (values := orders[i]) else None) for i, step in enumerate(steps)
@@ -95,7 +95,7 @@ def key_rows(
             yield start, _payload(entries, start, tie, address, document_id.encode())
 
 
-def _other_columns(batch: pa.RecordBatch) -> list[tuple[object, ...]]:
+def other_columns(batch: pa.RecordBatch) -> list[tuple[object, ...]]:
     """Returns, for each document, the values of its columns other than id and text.
 
     If two documents have equal ids and texts, these values decide which one is kept. So the choice does not depend on

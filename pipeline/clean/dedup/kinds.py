@@ -7,15 +7,18 @@ from collections.abc import Mapping, Sequence
 from pipeline.clean.dedup.exact import ExactKind
 from pipeline.clean.dedup.kind import DedupKind
 from pipeline.clean.dedup.lines import LineKind
+from pipeline.clean.dedup.min_hash import MinHashKind
 from pipeline.clean.dedup.near import NearKind
 from pipeline.clean.segments import Segment
 from pipeline.sources.dedup_steps import DedupStep, ExactDedup, LineDedup, NearDedup
+from pipeline.sources.min_hash_step import MinHashDedup
 from pipeline.sources.source import AnyStep
 
 KINDS: Mapping[type[DedupStep], DedupKind] = {
     ExactDedup: ExactKind(),
     LineDedup: LineKind(),
     NearDedup: NearKind(),
+    MinHashDedup: MinHashKind(),
 }
 
 

@@ -34,9 +34,10 @@ def _hashes_of(batch: pa.RecordBatch, step: LineDedup) -> LineHashes:
     return LineHashes(column.flatten().to_numpy(), offsets)
 
 
-def _scopes(batch: pa.RecordBatch, scope: str) -> list[str | None]:
-    found: list[str | None] = batch.column(scope if scope in batch.schema.names else f"_{scope}").to_pylist()
-    return found
+def scopes_of(batch: pa.RecordBatch, scope: str) -> list[str | None]:
+    """Returns the value of each document in the column ``scope`` or ``_scope``; None if it has none."""
+    found = batch.column(scope if scope in batch.schema.names else f"_{scope}").to_pylist()
+    return [None if value is None else str(value) for value in found]
 
 
 class Lines(NamedTuple):
@@ -59,7 +60,7 @@ def lines_of(batch: pa.RecordBatch, step: LineDedup) -> Lines:
     hashes = found.hashes
     is_compared = np.ones(len(hashes), dtype=bool)
     if step.scope not in ("all", "document"):
-        scopes = _scopes(batch, step.scope)
+        scopes = scopes_of(batch, step.scope)
         mix = np.array([xxhash.xxh3_64_intdigest((s or "").encode()) for s in scopes], dtype=np.uint64)
         # Each scope permutes the hashes differently, so that equal lines of two scopes have different hashes.
         hashes = _mixed(hashes ^ np.repeat(mix, num_lines))

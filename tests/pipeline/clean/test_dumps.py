@@ -101,6 +101,82 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return jobs
 
 
+def with_near_dedup(crawl: Crawl, out: Path, **more: Any) -> tuple[str, ...]:
+    """Writes a configuration with a near dedup within each dump. Returns the flags for it."""
+    config = {**CONFIG, "sources": {"common_crawl": {**CONFIG["sources"]["common_crawl"], "line_dedup": False,
+                                                     "near_dedup": {"scope": "dump"}}}, **more}  # fmt: skip
+    path = out.parent / "near.yaml"
+    path.write_text(json.dumps(config))
+    for dump in DUMPS[:3]:  # copies of 16 pages, with one more line
+        pages = gzip.decompress((crawl.root / "in" / dump / "0.warc.wet.gz").read_bytes()).decode()
+        copied = []
+        for number, record in enumerate(re.split(r"(?=WARC/1\.0\r\n)", pages)[1:17]):
+            head, _, body = record.partition("\r\n\r\n")
+            body = body.strip() + f"\nA last line of the copy {number}\n"
+            head = re.sub(r"urn:uuid:", "urn:uuid:copy-", head)
+            head = re.sub(r"sha1:\w+", f"sha1:{hashlib.sha1(body.encode()).hexdigest()}", head)
+            head = re.sub(r"Content-Length: \d+", f"Content-Length: {len(body.encode())}", head)
+            copied.append(gzip.compress(f"{head}\r\n\r\n{body}\r\n\r\n".encode(), mtime=0))
+        extra = out.parent / "copies" / dump / "1.warc.wet.gz"
+        extra.parent.mkdir(parents=True, exist_ok=True)
+        extra.write_bytes(b"".join(copied))
+    return (f"--config={path}", "--phase=clean")
+
+
+def run_near(crawl: Crawl, out: Path, dumps: Iterable[str], *flags: str) -> int:
+    folders = [folder for dump in dumps for folder in (crawl.root / "in" / dump, out.parent / "copies" / dump)]
+    inputs = [f"--input=common_crawl={folder}/*" for folder in folders]
+    return main([*inputs, f"--output={out}", "--direct_num_workers=1", *flags])
+
+
+def pairs_by_file(out: Path) -> dict[str, Any]:
+    return {path.name: pq.read_table(path).to_pylist() for path in sorted((out / "dedup").glob("*.parquet"))}
+
+
+def test_a_near_dedup_within_dumps_leaves_earlier_dumps_alone(crawl: Crawl, tmp_path: Path, done: list[str]) -> None:
+    flags = with_near_dedup(crawl, tmp_path / "out", dedup={"max_removed_share": 0.9, "min_documents": 10})
+    assert run_near(crawl, tmp_path / "out", DUMPS[:2], *flags) == 0
+    assert done == of("clean", *DUMPS[:2])
+    first = pairs_by_file(tmp_path / "out")
+    done.clear()
+    assert run_near(crawl, tmp_path / "out", DUMPS[:3], *flags) == 0
+    assert done == of("clean", DUMPS[2])
+    found = pairs_by_file(tmp_path / "out")
+    assert {name: rows for name, rows in found.items() if DUMPS[2] not in name} == first
+    shutil.copytree(tmp_path / "copies", tmp_path / "again" / "copies")
+    assert run_near(crawl, tmp_path / "again" / "out", DUMPS[:3], *flags) == 0
+    assert pairs_by_file(tmp_path / "again" / "out") == found
+    assert cleaned(tmp_path / "again" / "out") == cleaned(tmp_path / "out")
+    stats = json.loads((tmp_path / "out" / "stats" / "common_crawl.json").read_text())
+    num_pairs = sum(len(rows) for name, rows in found.items() if name.startswith("pairs-"))
+    (stage,) = [row for row in stats["stages"] if row["stage"] == "near_dedup"]
+    assert stage["dropped"] == {"near_duplicate": num_pairs}
+    assert num_pairs >= 3 * 10
+    (language,) = stats["near_dedup"]["languages"]
+    assert (language["documents"], language["removed"]) == (stage["in"], num_pairs)
+    assert run_near(crawl, tmp_path / "out", DUMPS[:1], *flags) == 0
+    assert {name for name in pairs_by_file(tmp_path / "out") if DUMPS[0] not in name} == set()
+
+
+def test_a_dump_above_a_ceiling_holds_its_source_back(
+    crawl: Crawl, tmp_path: Path, done: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    flags = with_near_dedup(crawl, out, dedup={"max_removed_share": 0.05, "min_documents": 10})
+    assert run_near(crawl, out, DUMPS[:2], *flags) == 1
+    said = capsys.readouterr().err
+    assert re.search(
+        rf"near_dedup removed \d+ of \d+ documents \(\d+\.\d%\) of the source in {DUMPS[0]}, more than", said
+    )
+    assert "--accept-removal common_crawl" in said
+    assert not (out / ".work" / "steps" / "clean-common_crawl.json").exists()
+    done.clear()
+    assert run_near(crawl, out, DUMPS[:2], *flags) == 1
+    assert run_near(crawl, out, DUMPS[:2], *flags, "--accept-removal=common_crawl") == 0
+    assert done == []
+    assert (out / ".work" / "steps" / "clean-common_crawl.json").exists()
+
+
 def of(step: str, *dumps: str) -> list[str]:
     return [f"{step} common_crawl@{dump}" for dump in dumps]
 

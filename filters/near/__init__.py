@@ -1,0 +1,14 @@
+"""Finds near-duplicate documents by their word n-grams, and decides which of them to remove.
+
+    texts -> ngram_sets -> signatures, samples -> candidate pairs -> measure (exact) -> resolve
+
+- ``ngrams``: computes the sets of word n-grams of many texts at once, and how much two sets share.
+- ``minhash``: computes signatures equal to those of ``datasketch.MinHash``, and their bands.
+- ``nominate``: finds candidate pairs: documents that share a key.
+- ``resolve``: ranks documents, and decides which documents of the verified pairs are removed.
+
+>>> from filters.near.ngrams import measured, ngram_sets
+>>> a, b = ngram_sets(["one two three four five six", "zero one two three four five six"], ngram_words=5)
+>>> measured(a, b)
+Measured(num_shared=2, containment=1.0, jaccard=0.6666666666666666)
+"""

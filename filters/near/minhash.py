@@ -1,0 +1,170 @@
+"""Computes MinHash signatures in arrays. They equal those of ``datasketch.MinHash`` bit for bit.
+
+A signature has ``num_perm`` numbers. The share of equal numbers of two signatures estimates the Jaccard similarity of
+two documents. Locality-sensitive hashing (LSH) cuts a signature into bands of rows. Documents that agree in all rows of
+one band are candidates: with b bands of r rows, two documents of similarity J become candidates with a probability of
+1 - (1 - J^r)^b (Leskovec et al., Mining of Massive Datasets, section 3.4). Candidates are only nominated here. Their
+n-grams decide later.
+
+The permutations are those of ``datasketch.MinHash(num_perm, seed)`` under its scheme ``affine32``. To query our
+signatures with datasketch, pass it our hash function:
+
+>>> import datasketch
+>>> theirs = datasketch.MinHash(num_perm=16, seed=1, hashfunc=ngram_hash)
+>>> theirs.update(b"it was the best of")
+>>> from filters.near.ngrams import ngram_sets
+>>> ours = signatures(ngram_sets(["It was the BEST of"], ngram_words=5), num_perm=16, seed=1)
+>>> bool((theirs.hashvalues == ours[0]).all())
+True
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import datasketch
+import numpy as np
+import numpy.typing as npt
+
+from filters.books.overlap import Hashes, mix, ngram_hashes, normalise, word_hashes
+
+Signatures = npt.NDArray[np.uint32]
+"""An array of shape (number of documents, num_perm). In the row of a document without n-grams all bits are 1. Such
+documents must not get bands, because their rows are equal."""
+
+SCHEME = "affine32"
+_BLOCK = 1 << 16
+"""The number of hashes that are permuted at once. Their 256 kB fit in a core's cache."""
+
+
+def ngram_hash(ngram: bytes) -> int:
+    """Returns the 32-bit hash of an n-gram: the upper half of our 64-bit hash.
+
+    The n-gram must be normalised words with one space between them. The function is slow and meant for queries, because
+    :func:`signatures` uses hashes that exist already.
+
+    >>> ngram_hash(b"it was the best of") == ngram_hash(b"it was the worst of")
+    False
+    """
+    words, _ = word_hashes(ngram)
+    return int(ngram_hashes(words, words.size)[0] >> np.uint64(32))
+
+
+Permutations = tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]
+"""The factors and the summands of the permutations, modulo 2^32."""
+
+
+@functools.cache
+def permutations(num_perm: int, seed: int) -> Permutations:
+    """Returns the permutations of ``datasketch.MinHash``."""
+    a, b = datasketch.MinHash(num_perm=num_perm, seed=seed, scheme=SCHEME).permutations
+    return np.asarray(a, np.uint32), np.asarray(b, np.uint32)
+
+
+class Bands(NamedTuple):
+    """How LSH cuts a signature. It uses the first ``num_bands * num_rows`` numbers."""
+
+    num_bands: int
+    num_rows: int
+
+
+@functools.cache
+def bands_of(threshold: float, num_perm: int) -> Bands:
+    """Returns the bands that ``datasketch.MinHashLSH`` chooses for a threshold.
+
+    >>> bands_of(0.5, 64)
+    Bands(num_bands=14, num_rows=4)
+    """
+    index = datasketch.MinHashLSH(threshold=threshold, num_perm=num_perm)
+    return Bands(index.b, index.r)
+
+
+def signatures(sets: Sequence[Hashes], *, num_perm: int, seed: int, num_used: int | None = None) -> Signatures:
+    """Returns the signatures of documents from their n-grams.
+
+    Args:
+        sets: the 64-bit hashes that :func:`filters.near.ngrams.ngram_sets` returns.
+        num_used: how many numbers of each signature to compute; None for all. Bands may need fewer than all.
+    """
+    together = np.concatenate([*sets, np.empty(0, np.uint64)]) >> np.uint64(32)
+    return _signatures(together.astype(np.uint32), [len(one) for one in sets], permutations(num_perm, seed), num_used)
+
+
+def signatures_sha1(texts: Sequence[str], *, ngram_words: int, num_perm: int, seed: int) -> Signatures:
+    """Returns signatures made with datasketch's default hash function (SHA-1), for comparison with other sketches.
+
+    It calls SHA-1 once per n-gram, so it is several times slower than :func:`signatures`.
+    """
+    sets = [_sha1_hashes(text, ngram_words) for text in texts]
+    together = np.concatenate([*sets, np.empty(0, np.uint32)])
+    return _signatures(together, [len(one) for one in sets], permutations(num_perm, seed), None)
+
+
+def _sha1_hashes(text: str, ngram_words: int) -> npt.NDArray[np.uint32]:
+    words = normalise(text).split()
+    grams = {b" ".join(words[at : at + ngram_words]) for at in range(len(words) - ngram_words + 1)}
+    return np.frombuffer(b"".join(hashlib.sha1(gram, usedforsecurity=False).digest()[:4] for gram in grams), "<u4")
+
+
+def _signatures(
+    hashes: npt.NDArray[np.uint32], sizes: Sequence[int], permuted_by: Permutations, num_used: int | None
+) -> Signatures:
+    factors, summands = (one[:num_used, None] for one in permuted_by)
+    num_perm = len(factors)
+    found = np.full((len(sizes), num_perm), 0xFFFFFFFF, np.uint32)
+    space = np.empty(max(_BLOCK, num_perm), np.uint32)
+    per_block = max(1, _BLOCK // num_perm)
+    mixed = _fmix(hashes)
+    end = 0
+    for signature, size in zip(found, sizes, strict=True):
+        first, end = end, end + size
+        for start in range(first, end, per_block):
+            block = mixed[start : min(start + per_block, end)]
+            permuted = space[: num_perm * block.size].reshape(num_perm, block.size)
+            np.multiply(factors, block, out=permuted)
+            np.add(permuted, summands, out=permuted)
+            if start == first:
+                np.minimum.reduce(permuted, axis=1, out=signature)
+            else:
+                np.minimum(signature, permuted.min(axis=1), out=signature)
+    return found
+
+
+def _fmix(hashes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+    """Applies the 32-bit finaliser of MurmurHash3, with which datasketch mixes every hash first."""
+    hashes = hashes ^ (hashes >> np.uint32(16))
+    hashes *= np.uint32(0x85EBCA6B)
+    hashes ^= hashes >> np.uint32(13)
+    hashes *= np.uint32(0xC2B2AE35)
+    return hashes ^ (hashes >> np.uint32(16))
+
+
+def band_keys(found: Signatures, bands: Bands) -> Hashes:
+    """Returns a 64-bit key per band of each signature, as an array of shape (documents, bands).
+
+    The number of the band is part of the key, so equal rows in two different bands give different keys.
+
+    >>> keys = band_keys(np.array([[1, 2, 3, 4], [1, 2, 9, 9]], np.uint32), Bands(2, 2))
+    >>> (keys[0] == keys[1]).tolist()
+    [True, False]
+    """
+    rows = found[:, : bands.num_bands * bands.num_rows].reshape(len(found), *bands)
+    keys = np.broadcast_to(np.arange(1, bands.num_bands + 1, dtype=np.uint64), rows.shape[:2]).copy()
+    for row in range(bands.num_rows):
+        keys *= np.uint64(0xFF51AFD7ED558CCD)
+        keys += rows[:, :, row]
+        keys = mix(keys)
+    return keys
+
+
+def sampled(hashes: Hashes, keep_one_in: int) -> Hashes:
+    """Returns a sample of a document's n-grams: the hashes that are at most 1 / ``keep_one_in`` of the greatest hash.
+
+    If two documents share an n-gram, it is in the samples of both or of neither. So samples can find documents that are
+    contained in others.
+    """
+    limit = np.uint64(((1 << 64) - 1) // keep_one_in)
+    return hashes[: int(np.searchsorted(hashes, limit, side="right"))]

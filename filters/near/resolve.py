@@ -1,0 +1,81 @@
+"""Decides which documents of the verified pairs are removed: a document is removed only for a document that is kept.
+
+Documents are ordered by rank. First comes the source that is first in the list of sources, then the document with the
+most n-grams, then the smallest hash of the id, the text and the other columns. So the order depends neither on files
+nor on workers. Only documents that are equal in all of these are ordered by where they were read.
+
+Documents are decided in this order. A document is removed if a verified pair joins it with an earlier document that is
+kept. So no document is removed for one that is itself removed. For example, if only neighbours overlap in a chain A, B,
+C, then B alone is removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from operator import itemgetter
+from typing import TypeVar
+
+import xxhash
+
+RANK_BYTES = 16
+_HASH_BYTES, _PLACE_BYTES = 5, 7
+MAX_PRIORITY = 0xFF
+_MAX_NGRAMS = 0xFFFFFF
+"""Documents with more n-grams (100 MB of text) are ranked as if they had this many."""
+
+Edge = TypeVar("Edge")
+
+
+def rank_of(priority: int, num_ngrams: int, content: bytes, place: bytes) -> bytes:
+    """Returns the rank of a document as 16 bytes. Bytes that sort first are kept first.
+
+    Args:
+        priority: the position of its source in the list of sources, from 0.
+        content: its id, text and other columns, or a hash of them. The rank has 5 bytes of a hash of this.
+        place: where it was read; different for each document. The rank has 7 bytes of a hash of this, so that equal
+            documents have different ranks. Among a million equal documents the chance that two ranks are equal is one
+            in 100,000.
+
+    >>> rank_of(0, 9, b"b", b"1") < rank_of(0, 8, b"a", b"2") < rank_of(1, 100, b"a", b"3")
+    True
+    """
+    assert 0 <= priority <= MAX_PRIORITY, priority
+    count = _MAX_NGRAMS - min(num_ngrams, _MAX_NGRAMS)
+    hashes = xxhash.xxh3_64_digest(content)[:_HASH_BYTES] + xxhash.xxh3_64_digest(place)[:_PLACE_BYTES]
+    return bytes([priority]) + count.to_bytes(3, "big") + hashes
+
+
+def num_ngrams_of(high: int) -> int:
+    """Returns the number of n-grams of a document, from the first 8 bytes of its rank.
+
+    >>> num_ngrams_of(int.from_bytes(rank_of(3, 1234, b"x", b"")[:8], "big"))
+    1234
+    """
+    return _MAX_NGRAMS - (high >> 32 & _MAX_NGRAMS)
+
+
+def resolve(edges: Iterable[tuple[bytes, bytes, float, Edge]]) -> Iterator[tuple[bytes, bytes, float, Edge]]:
+    """Yields one edge per removed document: the edge to the document that is kept in its place.
+
+    If several kept documents overlap the removed one, the edge with the greatest overlap is chosen, then the edge to
+    the document with the first rank. The function holds the ranks of removed documents in memory, about 100 bytes each.
+
+    Args:
+        edges: tuples of (rank of the document that may be removed, rank of an earlier document, overlap, anything),
+            sorted by the first rank.
+
+    >>> a, b, c = (rank_of(0, n, b"x", b"") for n in (9, 8, 7))
+    >>> [(removed == b, kept == a) for removed, kept, _, _ in resolve([(b, a, 0.9, ()), (c, b, 0.9, ())])]
+    [(True, True)]
+    """
+    removed: set[bytes] = set()
+    for document, its in groupby(edges, key=itemgetter(0)):
+        best = None
+        for edge in its:
+            assert edge[1] < document, "an edge to a document of a later rank"
+            if edge[1] not in removed and (best is None or (-edge[2], edge[1]) < (-best[2], best[1])):
+                best = edge
+        if best is not None:
+            removed.add(document)
+            yield best

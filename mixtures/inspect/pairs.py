@@ -1,0 +1,144 @@
+"""Shows the pairs of a near dedup side by side: the removed document and the kept document.
+
+The pairs are in ``dedup/`` of a run's output. The text of the kept document is in ``clean/``. The text of the removed
+document is in ``dropped/``, if it belongs to the sample of texts there. Brackets enclose the words that are in no
+shared word n-gram.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from filters.books.overlap import NGRAM_WORDS, normalise
+from mixtures.inspect.documents import printable
+from mixtures.stream import one_line
+
+COLUMN = 58
+_NO_TEXT = "(its text is not in dropped/, which has a sample of the texts: see run.sample_docs)"
+
+
+def pairs_of(output: Path, *, kind: str, source: str | None, doc_id: str | None, limit: int) -> list[dict[str, Any]]:
+    """Returns the pairs nearest to the limit: the smallest overlaps of ``pairs``, the largest of ``rejected``.
+
+    Args:
+        kind: ``pairs`` for removed documents, ``rejected`` for the sample of candidates that were not removed.
+        source: the source of the removed document; None for any.
+        doc_id: the id of either document; None for any.
+
+    Raises:
+        ValueError: the output has no pairs, or a file is damaged.
+    """
+    paths = sorted((output / "dedup").glob(f"{kind}-*.parquet"))
+    if not paths:
+        raise ValueError(f"{output / 'dedup'} holds no {kind}: no near dedup ran, or there was none")
+    found: list[dict[str, Any]] = []
+    sign = -1 if kind == "rejected" else 1
+    for path in paths:
+        try:
+            with pq.ParquetFile(path) as file:
+                for batch in file.iter_batches(10_000):
+                    found = _nearest(found + _chosen(batch, source, doc_id), limit, sign)
+        except (pa.ArrowException, OSError) as error:
+            raise ValueError(f"{path} is not a readable Parquet file: {one_line(error)}") from error
+    return found
+
+
+def _chosen(batch: pa.RecordBatch, source: str | None, doc_id: str | None) -> list[dict[str, Any]]:
+    mask = pa.array([True] * len(batch))
+    if source is not None:
+        mask = pc.and_(mask, pc.equal(batch.column("removed_source"), source))
+    if doc_id is not None:
+        is_either = (pc.equal(batch.column(name), doc_id) for name in ("removed_id", "kept_id"))
+        mask = pc.and_(mask, pc.or_(*is_either))
+    return batch.filter(mask).to_pylist()  # type: ignore[no-any-return]
+
+
+def _nearest(rows: list[dict[str, Any]], limit: int, sign: int) -> list[dict[str, Any]]:
+    return sorted(rows, key=lambda row: (sign * row["overlap"], row["removed_id"], row["kept_id"]))[:limit]
+
+
+def texts_of(output: Path, rows: Sequence[dict[str, Any]]) -> dict[tuple[str, str], str]:
+    """Returns the texts of the documents of pairs, by source and id, from ``clean/`` and ``dropped/``."""
+    wanted: dict[str, set[str]] = {}
+    for row in rows:
+        for end in ("removed", "kept"):
+            wanted.setdefault(row[f"{end}_source"], set()).add(row[f"{end}_id"])
+    found: dict[tuple[str, str], str] = {}
+    for source, ids in wanted.items():
+        for folder in ("dropped", "clean"):
+            paths = [str(path) for path in sorted((output / folder / source).glob("*.parquet"))]
+            if not paths:
+                continue
+            is_wanted = pc.is_in(ds.field("id"), value_set=pa.array(sorted(ids))) & pc.is_valid(ds.field("text"))
+            for batch in ds.dataset(paths).to_batches(columns=["id", "text"], filter=is_wanted, batch_size=64):
+                for row in batch.to_pylist():
+                    found[source, row["id"]] = row["text"]
+    return found
+
+
+def marked(text: str, other: str, *, ngram_words: int = NGRAM_WORDS) -> str:
+    """Returns a text with brackets around the words that are in no word n-gram of the other text.
+
+    >>> marked("It was the best of times, really", "it was the Best of times")
+    'It was the best of times, [really]'
+    """
+    words, owners, pieces = _words(text)
+    others, _, _ = _words(other)
+    known = {tuple(others[at : at + ngram_words]) for at in range(len(others) - ngram_words + 1)}
+    shared: set[int] = set()
+    for at in range(len(words) - ngram_words + 1):
+        if tuple(words[at : at + ngram_words]) in known:
+            shared.update(owners[at : at + ngram_words])
+    has_words = set(owners)
+    shown: list[str] = []
+    is_open = False
+    for number, piece in enumerate(pieces):
+        is_alone = number in has_words and number not in shared
+        if is_alone and not is_open:
+            piece = f"[{piece}"
+        if is_open and not is_alone and number in has_words:
+            shown[-1] += "]"
+        is_open = is_alone if number in has_words else is_open
+        shown.append(piece)
+    return " ".join(shown) + ("]" if is_open else "")
+
+
+def _words(text: str) -> tuple[list[bytes], list[int], list[str]]:
+    """Returns the normalised words, the number of the piece of each word, and the pieces between white space."""
+    pieces = text.split()
+    words, owners = [], []
+    for number, piece in enumerate(pieces):
+        for word in normalise(piece).split():
+            words.append(word)
+            owners.append(number)
+    return words, owners, pieces
+
+
+def lines_of_pair(row: dict[str, Any], texts: dict[tuple[str, str], str], max_chars: int) -> Iterator[str]:
+    """Yields the lines of one pair: a heading, and two columns."""
+    removed = texts.get((row["removed_source"], row["removed_id"]))
+    kept = texts.get((row["kept_source"], row["kept_id"]))
+    yield (
+        f"=== {row['removed_source']}  {row['step']}  overlap {row['overlap']:.4f}  Jaccard {row['jaccard']:.4f}  "
+        f"{row['num_shared']:,} shared"
+    )
+    left = marked(removed or "", kept or "")[:max_chars] if removed is not None else _NO_TEXT
+    right = marked(kept or "", removed or "")[:max_chars] if kept is not None else _NO_TEXT
+    yield from _columns(f"{row['removed_source']} {row['removed_id']}", f"{row['kept_source']} {row['kept_id']}")
+    yield f"{'-' * COLUMN}   {'-' * COLUMN}"
+    yield from _columns(left, right)
+
+
+def _columns(left: str, right: str) -> Iterator[str]:
+    sides = (textwrap.wrap(printable(text), COLUMN) or [""] for text in (left, right))
+    for one, two in zip_longest(*sides, fillvalue=""):
+        yield f"{one:<{COLUMN}} | {two}".rstrip()

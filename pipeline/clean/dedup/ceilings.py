@@ -1,0 +1,131 @@
+"""Compares what a near dedup removed with its ceilings: of the source, of each language and of each host.
+
+A dedup that removes more than its ceiling has most likely compared boilerplate or a template. So the source does not
+become complete, and the run stops. Each batch sends its number of documents per language and per host. Each removed
+document sends its own language and host. They are summed by name, one bucket at a time.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import struct
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import apache_beam as beam
+import xxhash
+from apache_beam.pvalue import TaggedOutput
+
+from pipeline.clean import counts as c
+from pipeline.clean.job import SourceJob
+from pipeline.clean.near_stats import LARGEST
+from pipeline.engine.group_bytes import GroupBytes
+
+_NUMBERS = struct.Struct(">II")  # documents, removed documents
+SOURCE, LANGUAGE, HOST = "source", "language", "host"
+_MOST = "most"
+"""The name of the output for the languages and hosts with the most removed documents."""
+
+Removed = tuple[int, str, int]
+"""The number of removed documents, the name, and the number of all documents."""
+
+
+def group_payloads(
+    languages: Sequence[str], hosts: Sequence[str], num_buckets: int, *, is_removed: bool = False
+) -> Iterator[tuple[int, bytes]]:
+    """Yields (bucket, payload) for each language and each host of some documents, and one for all documents.
+
+    >>> len(list(group_payloads(["en", "de", "en"], ["a", "a", ""], 4)))
+    4
+    """
+    counted = Counter([(SOURCE, "")] * len(languages))
+    counted.update((LANGUAGE, one) for one in languages)
+    counted.update((HOST, one) for one in hosts if one)
+    for (kind, name), number in counted.items():
+        key = f"{kind}\t{name}".encode("utf-8", "replace")
+        numbers = (0, number) if is_removed else (number, 0)
+        yield xxhash.xxh3_64_intdigest(key) % num_buckets, key + b"\0" + _NUMBERS.pack(*numbers)
+
+
+class CheckRemoved(beam.PTransform):
+    """Takes payloads of :func:`group_payloads`. Outputs counts, as a list of PCollections.
+
+    There is one count per broken ceiling, and one for each of the languages and hosts with the most removed documents.
+    """
+
+    def __init__(self, job: SourceJob, step: str) -> None:
+        super().__init__()
+        self._job, self._step = job, step
+
+    def expand(self, payloads: tuple[Any, ...]) -> Any:
+        checked = (
+            payloads
+            | "group" >> GroupBytes(self._job.sizes.scale.num_key_buckets, self._job.places.shuffle_dir)
+            | "check" >> beam.ParDo(_Check(self._job, self._step)).with_outputs(_MOST, main="broken")
+        )
+        most = (
+            checked[_MOST]
+            | "most" >> beam.CombinePerKey(_MostRemoved())
+            | "count" >> beam.Map(_as_counts, source=self._job.source.name, dump=self._job.dump)
+        )
+        return [checked.broken, most]
+
+
+class _MostRemoved(beam.CombineFn):
+    """Combines lists of (removed, name, documents) into one list of those with the most removed documents."""
+
+    def create_accumulator(self) -> list[Removed]:
+        return []
+
+    def add_input(self, accumulator: list[Removed], element: list[Removed]) -> list[Removed]:
+        return most_removed(accumulator + element)
+
+    def merge_accumulators(self, accumulators: Iterable[list[Removed]]) -> list[Removed]:
+        return most_removed([one for each in accumulators for one in each])
+
+    def extract_output(self, accumulator: list[Removed]) -> list[Removed]:
+        return accumulator
+
+
+def most_removed(found: Iterable[Removed]) -> list[Removed]:
+    """Returns the entries with the most removed documents. Ties go to the smaller name.
+
+    >>> most_removed([(2, "b", 9), (2, "a", 5), (7, "c", 8)])
+    [(7, 'c', 8), (2, 'a', 5), (2, 'b', 9)]
+    """
+    return heapq.nsmallest(LARGEST, found, key=lambda one: (-one[0], one[1]))
+
+
+def _as_counts(most: tuple[str, Sequence[Removed]], source: str, dump: str) -> Mapping[c.CountKey, int]:
+    kind, found = most
+    rows = ((f"{kind}\t{num_docs}\t{dump}\t{name}", removed) for removed, name, num_docs in found)
+    return {(source, c.REMOVED_STAGE, row): removed for row, removed in rows}
+
+
+class _Check(beam.DoFn):
+    def __init__(self, job: SourceJob, step: str) -> None:
+        self._job, self._step = job, step
+
+    def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
+        ceilings, broken = self._job.ceilings, {}
+        most: dict[str, list[Removed]] = {LANGUAGE: [], HOST: []}
+        for key, payloads in itertools.groupby(group[1], key=lambda p: p[: -_NUMBERS.size - 1]):
+            num_docs = num_removed = 0
+            for payload in payloads:
+                docs, removed = _NUMBERS.unpack_from(payload, len(key) + 1)
+                num_docs, num_removed = num_docs + docs, num_removed + removed
+            kind, _, name = key.decode().partition("\t")
+            if ceilings.is_broken(kind, num_docs, num_removed):
+                row = f"{self._step}\t{kind}\t{num_docs}\t{self._job.dump}\t{name}"
+                broken[self._job.source.name, c.CEILING_STAGE, row] = num_removed
+            if kind in most and num_removed:
+                most[kind].append((num_removed, name, num_docs))
+                if len(most[kind]) >= 2 * LARGEST:
+                    most[kind] = most_removed(most[kind])
+        for kind, found in most.items():
+            if found:
+                yield TaggedOutput(_MOST, (kind, found))
+        if broken:
+            yield broken

@@ -1,0 +1,126 @@
+"""Near dedup of any source: MinHash and sampled n-grams nominate pairs, then all n-grams of both documents decide.
+
+1. Each document sends keys: the bands of its signature and sampled n-grams. Two documents with a common key are a pair.
+2. The shared keys of each pair are summed, grouped by the document that would be removed. Pairs that share enough keys
+   become candidates.
+3. The exact overlap of each candidate is computed from all n-grams, grouped by the document that would be kept.
+4. One worker goes through the overlapping pairs by rank. It removes a document only for one that is kept.
+5. The pairs of each kept document are written, and the size of its group is counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+
+from filters.urls import site_of
+from pipeline.clean import counts as c
+from pipeline.clean.batch_address import ROW
+from pipeline.clean.batches import SIGNAL_PREFIX, set_columns
+from pipeline.clean.dedup.ceilings import CheckRemoved, group_payloads
+from pipeline.clean.dedup.kind import Chain, DedupKind, KeyTools, NumberedBatch, drop_rows
+from pipeline.clean.dedup.min_hash_keys import RECORD, keyed, packed_records
+from pipeline.clean.dedup.min_hash_pairs import PairsOfOverlap, card_payload
+from pipeline.clean.dedup.pair_files import LargestGroups, WritePairs, WriteRejected
+from pipeline.clean.job import SourceJob
+from pipeline.clean.ledger import Ledger
+from pipeline.clean.segments import GlobalStep
+from pipeline.clean.tags import CARDS, COUNTS, GROUPS, MEMBERS, MEMBERS_MARK, RECORDS
+from pipeline.clean.verdicts import Verdicts
+from pipeline.engine.group_bytes import GroupBytes
+from pipeline.sources.dedup_steps import DedupStep
+from pipeline.sources.min_hash_step import MinHashDedup
+
+TOO_SHORT = "documents_not_compared"
+"""The note that counts documents that are not compared: they have too few n-grams, or no value in the scope column."""
+
+
+class MinHashKind(DedupKind):
+    """Sends the keys and the card of each document. Spills all its n-grams, from which exact overlaps are computed."""
+
+    def key_tags(self, chain: Chain) -> list[str]:
+        return [CARDS, RECORDS, GROUPS]
+
+    def keys(self, numbered: NumberedBatch, chain: Chain, tools: KeyTools) -> Iterator[tuple[str, tuple[int, bytes]]]:
+        step, scale, batch = _min_hash(chain[0].step), tools.scale, numbered.batch
+        if not batch.num_rows:
+            return
+        found = keyed(batch, numbered.batch_id, numbered.rows.tolist(), step, tools.spill)
+        for rank, card in found.cards:
+            yield CARDS, card_payload(rank, card, scale.num_key_buckets)
+        for bucket, payload in packed_records(found.records, scale.num_line_buckets):
+            tools.ledger.send(f"{step.NAME} keys", len(payload) // RECORD.itemsize)
+            yield RECORDS, (bucket, payload)
+        urls = batch.column("url").to_pylist() if "url" in batch.schema.names else []
+        languages = [language or "und" for language in batch.column("language").to_pylist()]
+        for counted in group_payloads(languages, [site_of(url or "") for url in urls], scale.num_key_buckets):
+            yield GROUPS, counted
+        tools.ledger.send(f"{step.NAME} cards", len(found.cards))
+        tools.ledger.note(step.NAME, TOO_SHORT, batch.num_rows - len(found.cards))
+
+    def graph(self, job: SourceJob, chain: Chain, earlier: Mapping[str, Sequence[Any]]) -> beam.PTransform:
+        return DedupMinHash(job, chain[0])
+
+    def read(self, verdicts: Verdicts, tag: int, body: bytes) -> None:
+        if body[ROW.size : ROW.size + 1] == MEMBERS_MARK:
+            _, number = MEMBERS.unpack_from(body, ROW.size)
+            verdicts.members.setdefault(tag, {})[ROW.unpack_from(body)[0]] = number
+        else:
+            super().read(verdicts, tag, body)
+
+    def apply(
+        self, global_step: GlobalStep, numbered: NumberedBatch, verdicts: Verdicts, ledger: Ledger
+    ) -> tuple[pa.RecordBatch, np.ndarray]:
+        step = _min_hash(global_step.step)
+        overlaps = verdicts.signals.get(global_step.tag, {})
+        members = verdicts.members.get(global_step.tag, {})
+        ledger.receive(f"{step.NAME} signals", len(overlaps))
+        ledger.receive(f"{step.NAME} groups", len(members))
+        rows = numbered.rows.tolist()
+        after = set_columns(
+            numbered.batch,
+            {
+                SIGNAL_PREFIX + step.SIGNAL: pa.array([overlaps.get(row) for row in rows], pa.float64()),
+                step.GROUP_SIZE: pa.array([1 + members.get(row, 0) for row in rows], pa.int64()),
+            },
+        )
+        return drop_rows(global_step, numbered, verdicts, ledger, after=after)
+
+
+def _min_hash(step: DedupStep) -> MinHashDedup:
+    assert isinstance(step, MinHashDedup)
+    return step
+
+
+class DedupMinHash(beam.PTransform):
+    """Takes cards, records, and the number of documents per language and host. Outputs verdicts and counts.
+
+    A worker holds one bucket of records in memory (24 bytes each, and four times as much while it sorts them), and the
+    n-grams of two documents. The worker that decides holds 100 bytes per removed document.
+    """
+
+    def __init__(self, job: SourceJob, global_step: GlobalStep) -> None:
+        super().__init__()
+        self._job, self._global_step = job, global_step
+
+    def expand(self, inputs: tuple[Any, Any, Any]) -> tuple[list[Any], list[Any], dict[str, Any]]:
+        cards, records, groups = inputs
+        job, step = self._job, _min_hash(self._global_step.step)
+        decisions, counts, rejected = (cards, records) | "pairs" >> PairsOfOverlap(job, step)
+        write = WritePairs(job, step, self._global_step.tag)
+        outcome = (
+            decisions
+            | "group_decisions" >> GroupBytes(job.sizes.scale.num_key_buckets, job.places.shuffle_dir)
+            | "write_pairs" >> beam.ParDo(write).with_outputs(COUNTS, GROUPS, c.LARGEST_STAGE, main="verdicts")
+        )
+        counts += [
+            outcome[COUNTS],
+            rejected | "rejected" >> WriteRejected(job, step),
+            outcome[c.LARGEST_STAGE] | "largest" >> LargestGroups(job.source.name),
+            *((groups, outcome[GROUPS]) | "ceilings" >> CheckRemoved(job, step.NAME)),
+        ]
+        return [outcome.verdicts], counts, {}

@@ -1,0 +1,180 @@
+"""The byte layouts of what documents send to the near dedup instead of their texts. No Beam.
+
+A record is a key (a band of the signature, or a sampled n-gram) and the rank of the document that has the key. The
+records of a batch are packed by bucket. A card has everything that is needed to verify and to report a document: its
+address, id, language and host, and the place of its spilled n-grams.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+
+from filters.books.overlap import Hashes
+from filters.near.minhash import band_keys, bands_of, sampled, signatures
+from filters.near.ngrams import ngram_sets
+from filters.near.resolve import RANK_BYTES, rank_of
+from filters.urls import site_of
+from pipeline.clean.batch_address import ADDRESS_BYTES, ROW
+from pipeline.clean.dedup.exact_keys import other_columns
+from pipeline.clean.dedup.line_keys import scopes_of
+from pipeline.files.spill import Blob, SpillFile, blob_bytes, blob_from
+from pipeline.sources.min_hash_step import ALL, MinHashDedup
+
+RECORD = np.dtype([("key", "<u8"), ("high", "<u8"), ("low", "<u8")])
+"""A key, and the rank of a document as two numbers. The lowest bit of a key is 1 for a band, 0 for an n-gram."""
+
+_LENGTHS = struct.Struct(">IHH")
+_SHARE = struct.Struct(">ddI")
+
+
+class Card(NamedTuple):
+    """What the near dedup needs to know about a document besides its rank."""
+
+    address: bytes
+    document_id: str
+    language: str
+    host: str
+    ngrams: Blob
+    """The place of all its n-grams, which are stored as sorted 64-bit hashes."""
+
+    def to_bytes(self) -> bytes:
+        fields = [self.document_id.encode(), self.language.encode(), self.host.encode()]
+        return self.address + _LENGTHS.pack(*map(len, fields)) + b"".join(fields) + blob_bytes(self.ngrams)
+
+    @classmethod
+    def of(cls, data: bytes) -> Card:
+        """Reads a card from its bytes.
+
+        >>> card = Card(bytes(16), "id", "en", "example.org", Blob("spill/x", 3, 5, 7))
+        >>> Card.of(card.to_bytes()) == card
+        True
+        """
+        at, fields = ADDRESS_BYTES + _LENGTHS.size, []
+        for length in _LENGTHS.unpack_from(data, ADDRESS_BYTES):
+            fields.append(data[at : at + length].decode())
+            at += length
+        return cls(data[:ADDRESS_BYTES], fields[0], fields[1], fields[2], blob_from(data[at:]))
+
+    def read_ngrams(self) -> Hashes:
+        """Reads the spilled n-grams."""
+        return np.frombuffer(self.ngrams.read(), "<u8")
+
+
+class Overlap(NamedTuple):
+    """A verified pair: ``removed`` is removed if ``kept`` is kept."""
+
+    removed: Card
+    kept: Card
+    containment: float
+    """The share of the n-grams of ``removed`` that ``kept`` contains."""
+    jaccard: float
+    num_shared: int
+
+    def to_bytes(self) -> bytes:
+        removed = self.removed.to_bytes()
+        head = _SHARE.pack(self.containment, self.jaccard, self.num_shared)
+        return head + len(removed).to_bytes(4, "big") + removed + self.kept.to_bytes()
+
+    @classmethod
+    def of(cls, data: bytes) -> Overlap:
+        """Reads a pair from its bytes.
+
+        >>> card = Card(bytes(16), "id", "en", "example.org", Blob("spill/x", 3, 5, 7))
+        >>> Overlap.of(Overlap(card, card, 1.0, 0.5, 8).to_bytes()) == Overlap(card, card, 1.0, 0.5, 8)
+        True
+        """
+        containment, jaccard, num_shared = _SHARE.unpack_from(data)
+        start = _SHARE.size + 4
+        end = start + int.from_bytes(data[_SHARE.size : start], "big")
+        return cls(Card.of(data[start:end]), Card.of(data[end:]), containment, jaccard, num_shared)
+
+
+class Keyed(NamedTuple):
+    """The documents of a batch that take part in the near dedup."""
+
+    cards: list[tuple[bytes, Card]]
+    """The rank and the card of each document."""
+    records: np.ndarray
+
+
+def keyed(
+    batch: pa.RecordBatch, batch_id: bytes, rows: Sequence[int], step: MinHashDedup, spill: SpillFile, *,
+    priority: int = 0,
+) -> Keyed:  # fmt: skip
+    """Spills the n-grams of the documents of a batch. Returns the cards and the records of the documents.
+
+    Documents with fewer than ``min_ngrams`` n-grams and documents whose scope column is null get neither.
+    """
+    ids, languages, texts = (batch.column(name).to_pylist() for name in ("id", "language", "text"))
+    urls = batch.column("url").to_pylist() if "url" in batch.schema.names else [None] * batch.num_rows
+    others = other_columns(batch)
+    scopes = [""] * batch.num_rows if step.scope == ALL else scopes_of(batch, step.scope)
+    sets = ngram_sets(texts, ngram_words=step.ngram_words)
+    cards, compared, salts = [], [], []
+    for index, (ngrams, scope) in enumerate(zip(sets, scopes, strict=True)):
+        if len(ngrams) >= step.min_ngrams and scope is not None:
+            blob = spill.append(ngrams.astype("<u8").tobytes())
+            address = batch_id + ROW.pack(rows[index])
+            card = Card(address, ids[index], languages[index] or "und", site_of(urls[index] or ""), blob)
+            content = content_hash(ids[index], texts[index], others[index])
+            cards.append((rank_of(priority, len(ngrams), content, address), card))
+            compared.append(ngrams)
+            salts.append(0 if step.scope == ALL else xxhash.xxh3_64_intdigest(scope.encode()))
+    return Keyed(cards, _records([one for one, _ in cards], compared, np.array(salts, np.uint64), step))
+
+
+def content_hash(document_id: str, text: str, others: tuple[object, ...]) -> bytes:
+    """Returns a hash of a document. It decides the order of documents with equally many n-grams."""
+    digest = xxhash.xxh3_64(document_id.encode())
+    digest.update(b"\0")
+    digest.update(text.encode("utf-8", "replace"))
+    digest.update(repr(others).encode("utf-8", "replace"))
+    return digest.digest()
+
+
+def _records(ranks: list[bytes], sets: list[Hashes], salts: np.ndarray, step: MinHashDedup) -> np.ndarray:
+    """Returns the records of documents. Salts change the keys, so that documents of two scopes share no key."""
+    own = np.frombuffer(b"".join(ranks), ">u8").reshape(len(ranks), 2)
+    found = []
+    if step.method in ("both", "minhash"):
+        bands = bands_of(step.threshold, step.num_perm)
+        num_used = bands.num_bands * bands.num_rows
+        of_bands = band_keys(signatures(sets, num_perm=step.num_perm, seed=step.seed, num_used=num_used), bands)
+        owners = np.repeat(np.arange(len(sets)), bands.num_bands)
+        found.append(((of_bands.ravel() ^ salts[owners]) | np.uint64(1), owners))
+    if step.method in ("both", "sampled"):
+        samples = [sampled(one, step.keep_one_in) for one in sets]
+        owners = np.repeat(np.arange(len(sets)), [len(one) for one in samples])
+        of_samples = np.concatenate([*samples, np.empty(0, np.uint64)])
+        found.append(((of_samples ^ salts[owners]) & ~np.uint64(1), owners))
+    keys, owners = (np.concatenate(columns) for columns in zip(*found, strict=True))
+    records = np.empty(len(keys), RECORD)
+    records["key"], records["high"], records["low"] = keys, own[owners, 0], own[owners, 1]
+    return records
+
+
+_SPREAD = np.uint64(0x9E3779B97F4A7C15)
+
+
+def packed_records(records: np.ndarray, num_buckets: int) -> Iterator[tuple[int, bytes]]:
+    """Yields (bucket, packed records). The bucket depends only on the key. ``num_buckets`` must be a power of two."""
+    shift = np.uint64(64 - (num_buckets.bit_length() - 1))
+    # Sampled n-grams are small numbers. The product spreads them over the buckets.
+    buckets = (records["key"] * _SPREAD) >> shift if num_buckets > 1 else np.zeros(len(records), np.uint64)
+    order = np.lexsort((records["low"], records["high"], records["key"], buckets))
+    records, buckets = records[order], buckets[order]
+    starts = np.flatnonzero(np.diff(buckets, prepend=np.uint64(num_buckets)))
+    for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(records)], strict=False):
+        yield int(buckets[start]), records[start:end].tobytes()
+
+
+def card_bucket(rank: bytes, num_buckets: int) -> int:
+    """Returns the bucket of a document's card, from the document's rank."""
+    assert len(rank) == RANK_BYTES, len(rank)
+    return int.from_bytes(rank[8:], "big") % num_buckets

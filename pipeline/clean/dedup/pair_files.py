@@ -1,0 +1,213 @@
+"""Writes ``dedup/``: one row per document that a near dedup removed, and a sample of the rejected pairs."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xxhash
+from apache_beam.pvalue import TaggedOutput
+
+from filters.near.resolve import RANK_BYTES
+from pipeline.clean import counts as c
+from pipeline.clean.batch_address import BATCH_ID, part_of
+from pipeline.clean.dedup.ceilings import group_payloads
+from pipeline.clean.dedup.min_hash_keys import Card, Overlap
+from pipeline.clean.job import SourceJob
+from pipeline.clean.ledger import Ledger
+from pipeline.clean.near_stats import LARGEST, overlap_bin
+from pipeline.clean.tags import COUNTS, GROUPS, MEMBERS, MEMBERS_MARK, signal_bytes
+from pipeline.files.files import written_whole
+from pipeline.sources.dedup_steps import DedupStep
+from pipeline.sources.min_hash_step import MinHashDedup
+
+PAIRS_SCHEMA = pa.schema(
+    {
+        "removed_id": pa.string(),
+        "removed_source": pa.string(),
+        "kept_id": pa.string(),
+        "kept_source": pa.string(),
+        "overlap": pa.float64(),
+        "jaccard": pa.float64(),
+        "step": pa.string(),
+        "rule_version": pa.int64(),
+        "num_shared": pa.int64(),
+        "removed_language": pa.string(),
+        "removed_host": pa.string(),
+        "kept_host": pa.string(),
+    }
+)
+"""The columns of ``dedup/``. In files of rejected pairs "removed" is the document that would have been removed."""
+
+REJECTED = "rejected"
+REJECTED_SAMPLE = 200
+"""The number of rejected pairs that are written per source: those with the smallest hashes of their ids."""
+NUM_MEMBERS_SHOWN = 3
+"""The number of removed documents that the statistics name for each of the largest groups."""
+_ROWS = 10_000
+
+Row = dict[str, Any]
+
+
+def row_of(overlap: Overlap, source: str, step: DedupStep) -> Row:
+    """Returns the row of a pair. Both documents are of the same source."""
+    return {
+        "removed_id": overlap.removed.document_id,
+        "removed_source": source,
+        "kept_id": overlap.kept.document_id,
+        "kept_source": source,
+        "overlap": overlap.containment,
+        "jaccard": overlap.jaccard,
+        "step": step.NAME,
+        "rule_version": step.DATA_VERSION,
+        "num_shared": overlap.num_shared,
+        "removed_language": overlap.removed.language,
+        "removed_host": overlap.removed.host,
+        "kept_host": overlap.kept.host,
+    }
+
+
+class RejectedSample:
+    """Collects the rejected pairs with the smallest hashes of their ids: the same ones for any number of workers."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, bytes]] = []  # hashes are negative, so that the largest is at the top
+
+    def add(self, overlap: Overlap) -> None:
+        names = f"{overlap.removed.document_id}\0{overlap.kept.document_id}".encode()
+        negative = -xxhash.xxh3_64_intdigest(names)
+        if len(self._heap) < REJECTED_SAMPLE:
+            heapq.heappush(self._heap, (negative, overlap.to_bytes()))
+        elif negative > self._heap[0][0]:
+            heapq.heapreplace(self._heap, (negative, overlap.to_bytes()))
+
+    @property
+    def rows(self) -> list[tuple[int, bytes]]:
+        return sorted(((-negative, body) for negative, body in self._heap))
+
+
+class _SmallestPairs(beam.CombineFn):
+    """Combines samples into one: the rejected pairs with the smallest hashes."""
+
+    def create_accumulator(self) -> list[tuple[int, bytes]]:
+        return []
+
+    def add_input(self, accumulator: list[Any], element: list[Any]) -> list[Any]:
+        return heapq.nsmallest(REJECTED_SAMPLE, accumulator + element)
+
+    def merge_accumulators(self, accumulators: Iterable[list[Any]]) -> list[Any]:
+        return heapq.nsmallest(REJECTED_SAMPLE, [one for each in accumulators for one in each])
+
+    def extract_output(self, accumulator: list[Any]) -> list[Any]:
+        return accumulator
+
+
+class WriteRejected(beam.PTransform):
+    """Writes a sample of the rejected pairs of all workers. Outputs counts after it has written the file."""
+
+    def __init__(self, job: SourceJob, step: DedupStep) -> None:
+        super().__init__()
+        self._job, self._step = job, step
+
+    def expand(self, samples: Any) -> Any:
+        return (
+            samples
+            | "smallest" >> beam.CombineGlobally(_SmallestPairs())
+            | "write" >> beam.ParDo(_WriteRejected(self._job, self._step))
+        )
+
+
+class _WriteRejected(beam.DoFn):
+    def __init__(self, job: SourceJob, step: DedupStep) -> None:
+        self._job, self._step = job, step
+
+    def process(self, sample: list[tuple[int, bytes]]) -> Iterator[dict[c.CountKey, int]]:
+        rows = [row_of(Overlap.of(body), self._job.source.name, self._step) for _, body in sample]
+        with written_whole(self._job.pairs_path(self._step.NAME, "rejected", 0, 1)) as sink:
+            pq.write_table(pa.Table.from_pylist(rows, PAIRS_SCHEMA), sink, compression="zstd")
+        yield {(self._job.source.name, c.PAIR_FILES_STAGE, "rejected files"): 1}
+
+
+class WritePairs(beam.DoFn):
+    """Writes the pairs of the kept documents of a bucket, and sends verdicts to both documents of each pair.
+
+    The verdict of a removed document has the id of the kept document and the overlap. The verdict of a kept document
+    has the number of documents that were removed for it.
+    """
+
+    def __init__(self, job: SourceJob, step: MinHashDedup, tag: int) -> None:
+        self._job, self._step, self._tag = job, step, tag
+
+    def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
+        bucket, payloads = group
+        step, source = self._step, self._job.source.name
+        ledger = Ledger(source, 0)
+        path = self._job.pairs_path(step.NAME, "pairs", bucket, self._job.sizes.scale.num_key_buckets)
+        largest: list[tuple[int, str]] = []
+        with written_whole(path) as sink, pq.ParquetWriter(sink, PAIRS_SCHEMA, compression="zstd") as writer:
+            held: list[Row] = []
+            for _, of_kept in itertools.groupby(payloads, key=lambda p: p[:RANK_BYTES]):
+                size, kept = 1, None
+                members: list[str] = []
+                for payload in of_kept:
+                    overlap = Overlap.of(payload[2 * RANK_BYTES :])
+                    kept = overlap.kept
+                    size += 1
+                    members += [overlap.removed.document_id] if len(members) < NUM_MEMBERS_SHOWN else []
+                    held.append(row_of(overlap, source, step))
+                    yield from self._removed(overlap, ledger)
+                    if len(held) >= _ROWS:
+                        writer.write_table(pa.Table.from_pylist(held, PAIRS_SCHEMA))
+                        held = []
+                assert kept is not None
+                ledger.send(f"{step.NAME} groups", 1)
+                yield self._verdict(kept, MEMBERS.pack(MEMBERS_MARK, size - 1))
+                entry = (size, json.dumps({"kept": kept.document_id, "removed": members}, ensure_ascii=False))
+                largest = heapq.nlargest(LARGEST, [*largest, entry])
+            writer.write_table(pa.Table.from_pylist(held, PAIRS_SCHEMA))
+        yield TaggedOutput(c.LARGEST_STAGE, largest)
+        yield TaggedOutput(COUNTS, dict(ledger.counts))
+
+    def _removed(self, overlap: Overlap, ledger: Ledger) -> Iterator[Any]:
+        step = self._step
+        ledger.receive(f"{step.NAME} decisions", 1)
+        ledger.send(f"{step.NAME} verdicts", 1)
+        ledger.send(f"{step.NAME} signals", 1)
+        yield self._verdict(overlap.removed, overlap.kept.document_id.encode())
+        found = step.overlap(overlap.containment, overlap.jaccard)
+        ledger.count(c.OVERLAPS_STAGE, overlap_bin(found), 1)
+        yield self._verdict(overlap.removed, signal_bytes(found))
+        card, num_buckets = overlap.removed, self._job.sizes.scale.num_key_buckets
+        for payload in group_payloads([card.language], [card.host], num_buckets, is_removed=True):
+            yield TaggedOutput(GROUPS, payload)
+
+    def _verdict(self, card: Card, body: bytes) -> tuple[int, bytes]:
+        batch_id, row = card.address[: BATCH_ID.size], card.address[BATCH_ID.size :]
+        part = part_of(batch_id, self._job.sizes.scale.num_parts)
+        return part, batch_id + bytes([self._tag]) + row + body
+
+
+class LargestGroups(beam.PTransform):
+    """Takes the largest groups of each worker. Outputs the largest of all workers as counts."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self._source = source
+
+    def expand(self, found: Any) -> Any:
+        return (
+            found
+            | "each" >> beam.FlatMap(iter)
+            | "largest" >> beam.combiners.Top.Largest(LARGEST)
+            | "count" >> beam.Map(_as_counts, self._source)
+        )
+
+
+def _as_counts(groups: list[tuple[int, str]], source: str) -> dict[c.CountKey, int]:
+    return {(source, c.LARGEST_STAGE, members): size for size, members in groups}

@@ -1,0 +1,82 @@
+"""Holds sources back whose near dedup removed more than its ceilings, until the user accepts it.
+
+All files of such a source are written. Only its marker has another name, so the source does not count as complete. The
+same command with ``--accept-removal SOURCE`` renames the marker. It cleans nothing again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pipeline.clean import counts as c
+from pipeline.clean.job import SourceJob
+from pipeline.clean.near_stats import largest_groups
+from pipeline.failures import RunFailed
+from pipeline.files.files import delete_tree
+from pipeline.output.markers import read_marker, write_marker
+
+_HELD = ".held"
+_MAX_NAMED = 10
+
+
+def held_path(marker: str) -> str:
+    """Returns the path of the marker of a source that is held back."""
+    return marker + _HELD
+
+
+def broken_ceilings(job: SourceJob, counts: Mapping[c.CountKey, int]) -> str:
+    """Returns lines about what the near dedup of a source removed above its ceilings; "" if it removed less."""
+    rows = []
+    for (source, stage, row), num_removed in counts.items():
+        if source == job.source.name and stage == c.CEILING_STAGE:
+            step, kind, num_docs, dump, name = row.split("\t", 4)
+            what = ("the source" if kind == "source" else f"{kind} {name}") + (f" in {dump}" if dump else "")
+            rows.append((["source", "language", "host"].index(kind), -num_removed, step, kind, what, int(num_docs)))
+    if not rows:
+        return ""
+    lines = []
+    for _, negative, step, kind, what, number in sorted(rows)[:_MAX_NAMED]:
+        share, ceiling = -negative / number, job.ceilings.share_of(kind)
+        lines.append(
+            f"{step} removed {-negative:,} of {number:,} documents ({share:.1%}) of {what}, "
+            f"more than the ceiling of {ceiling:.0%}"
+        )
+    if len(rows) > _MAX_NAMED:
+        lines.append(f"and {len(rows) - _MAX_NAMED:,} more languages or hosts are above their ceilings")
+    return "\n".join([*lines, *_largest(largest_groups(job.source.name, counts))])
+
+
+def _largest(groups: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = [f"  {g['documents']:,} documents: {g['kept']} kept; {', '.join(g['removed'])} ... removed" for g in groups]
+    return ["The largest groups:", *lines] if lines else []
+
+
+def refuse_or_accept(jobs: Iterable[SourceJob], accepted: Iterable[str]) -> None:
+    """Completes the sources that were held back and whose names are in ``accepted``.
+
+    Raises:
+        RunFailed: another source is held back. The message has the numbers and the largest groups.
+    """
+    refused = []
+    for job in jobs:
+        path = held_path(job.places.marker)
+        held = read_marker(path)
+        if held is None or held.get("fingerprint") != job.fingerprint:
+            continue
+        if job.source.name in accepted:
+            message = held.pop("refused")
+            write_marker(job.places.marker, {**held, "accepted": message})
+            delete_tree(path)
+        else:
+            refused.append((job, held["refused"]))
+    if refused:
+        job = refused[0][0]
+        messages = "\n".join(f"{one.label}: {message}" for one, message in refused)
+        flags = " ".join(f"--accept-removal {name}" for name in sorted({one.source.name for one, _ in refused}))
+        raise RunFailed(
+            f"{messages}\nThe source is not complete. Look at some pairs with `python -m mixtures.inspect --pair "
+            f"{job.places.pairs_dir.rpartition('/')[0]}`. To accept the removal, run the same command with {flags} "
+            "(nothing is cleaned again). Otherwise change the settings of the near dedup, or the ceilings under dedup: "
+            "in the configuration file."
+        )

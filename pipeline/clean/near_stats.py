@@ -1,0 +1,63 @@
+"""Makes the part of ``stats/SOURCE.json`` about a near dedup: overlaps, the largest groups, languages and hosts."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pipeline.clean import counts as c
+
+LARGEST = 10
+"""The number of largest groups, of languages and of hosts in the statistics."""
+_BINS = 20
+BIN_WIDTH = 1 / _BINS
+"""The width of a bin of overlaps."""
+
+
+def overlap_bin(overlap: float) -> str:
+    """Returns the name of the bin of an overlap: its lower end. A bin is 0.05 wide. The overlap 1 has its own bin.
+
+    >>> overlap_bin(0.8999), overlap_bin(0.9), overlap_bin(1.0)
+    ('0.85', '0.90', '1.00')
+    """
+    return f"{int(overlap * _BINS + 1e-9) / _BINS:.2f}"
+
+
+def near_stats(source: str, counts: Mapping[c.CountKey, int]) -> dict[str, Any]:
+    """Returns what the near dedup of a source removed; empty if the source has none or if it removed nothing.
+
+    If the source was cleaned dump by dump, languages and hosts are summed over the most removed ones of each dump.
+
+    >>> counts = {("c4", "@overlaps", "0.90"): 2, ("c4", "@removed", "language\\t5\\t\\ten"): 2}
+    >>> near_stats("c4", counts)
+    {'overlaps': {'0.90': 2}, 'languages': [{'name': 'en', 'documents': 5, 'removed': 2}]}
+    """
+    overlaps: Counter[str] = Counter()
+    shares: dict[str, dict[str, dict[str, Any]]] = {"language": {}, "host": {}}
+    for (name, stage, row), number in counts.items():
+        if name == source and stage == c.OVERLAPS_STAGE:
+            overlaps[row] += number
+        elif name == source and stage == c.REMOVED_STAGE:
+            kind, num_docs, _, what = row.split("\t", 3)
+            one = shares[kind].setdefault(what, {"name": what, "documents": 0, "removed": 0})
+            one["documents"] += int(num_docs)
+            one["removed"] += number
+    found = {
+        "overlaps": dict(sorted(overlaps.items())),
+        "largest_groups": largest_groups(source, counts),
+        "languages": _most_removed(shares["language"].values()),
+        "hosts": _most_removed(shares["host"].values()),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def largest_groups(source: str, counts: Mapping[c.CountKey, int]) -> list[dict[str, Any]]:
+    """Returns the largest groups of a source: number of documents, id of the kept one, ids of some removed ones."""
+    found = [(-size, row) for (name, stage, row), size in counts.items() if (name, stage) == (source, c.LARGEST_STAGE)]
+    return [{"documents": -negative, **json.loads(row)} for negative, row in sorted(found)[:LARGEST]]
+
+
+def _most_removed(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(rows, key=lambda row: (-row["removed"], row["name"]))[:LARGEST]

@@ -1,0 +1,68 @@
+"""Computes the values that the page shows about a near dedup: overlaps, the largest groups, and shares removed.
+
+All values come from ``stats/SOURCE.json``. The near dedup of books has no such statistics. The page shows its overlaps
+among the distributions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pipeline.clean.near_stats import BIN_WIDTH
+from pipeline.report.charts import Bar, bars
+from pipeline.report.output_state import SourceState
+from pipeline.sources.min_hash_step import OPTIONAL_STEPS
+
+
+def near_dedup(source: SourceState) -> dict[str, Any] | None:
+    """Returns what the near dedup of a source removed; None if it removed nothing, or if the source has none."""
+    stats = source.stats or {}
+    found = stats.get("near_dedup")
+    stage = next((row for row in stats.get("stages", ()) if row["stage"] in OPTIONAL_STEPS), None)
+    if not found or stage is None:
+        return None
+    num_removed = sum(stage["dropped"].values())
+    return {
+        "removed": num_removed,
+        "documents": stage["in"],
+        "share": num_removed / stage["in"],
+        "chart": _overlaps(found.get("overlaps", {}), source.name),
+        "groups": [_group(group) for group in found.get("largest_groups", ())],
+        "shares": [_share("source", source.name, stage["in"], num_removed), *_shares(found)],
+    }
+
+
+def _overlaps(overlaps: Mapping[str, int], name: str) -> str:
+    total = sum(overlaps.values())
+    drawn = [
+        Bar(bin_title(low), number, f"{number:,} ({100 * number / total:.1f} %)", colour="fell")
+        for low, number in sorted(overlaps.items())
+    ]
+    return bars(drawn, alt=f"Documents that the near dedup of {name} removed, by their overlap with the kept document")
+
+
+def bin_title(low: str) -> str:
+    """Returns a text for a bin of overlaps, which the statistics name by its lower end.
+
+    >>> bin_title("0.85"), bin_title("1.00")
+    ('0.85 to 0.90', '1')
+    """
+    return "1" if float(low) >= 1 else f"{low} to {float(low) + BIN_WIDTH:.2f}"
+
+
+def _group(group: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a group with the number of its members that the statistics do not name."""
+    removed = list(group["removed"])
+    return {**group, "removed": removed, "num_more": group["documents"] - 1 - len(removed)}
+
+
+def _shares(found: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for kind, rows in (("language", found.get("languages", ())), ("host", found.get("hosts", ()))):
+        for row in rows:
+            yield _share(kind, row["name"], row["documents"], row["removed"])
+
+
+def _share(kind: str, name: str, documents: int, removed: int) -> dict[str, Any]:
+    share = removed / documents if documents else 0.0
+    return {"kind": kind, "name": name, "documents": documents, "removed": removed, "share": share}

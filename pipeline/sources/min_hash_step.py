@@ -1,0 +1,107 @@
+"""The near dedup for any source, as a value: its settings and its rule. ``pipeline/clean/dedup`` runs it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, Self
+
+import pyarrow as pa
+
+from filters.rules import Rule
+from pipeline.sources.dedup_steps import DedupStep, check_scope
+
+ALL = "all"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MinHashDedup(DedupStep):
+    """Drops a document if one kept document contains more than ``max_overlap`` of its word n-grams.
+
+    MinHash signatures and samples of n-grams nominate pairs of documents. All n-grams of both documents decide. The
+    document with more n-grams is kept. Ties go to the smallest hash of id, text and other columns. Documents with fewer
+    than ``min_ngrams`` n-grams are not compared.
+    """
+
+    REASON: ClassVar[str] = "near_duplicate"
+    SIGNAL: ClassVar[str] = "overlap"
+    """The signal of a dropped document: its overlap with the kept document, by the measure that decides."""
+    COUNTED_SETTINGS: ClassVar[frozenset[str]] = frozenset({"max_overlap"})
+    GROUP_SIZE: ClassVar[str] = "near_dedup_group_size"
+    """The column of a kept document: 1 + the number of documents that were dropped for it."""
+
+    NAME: str = "near_dedup"
+    max_overlap: float = 0.8
+    """A document with a larger overlap is dropped."""
+    measure: Literal["containment", "jaccard"] = "containment"
+    """``containment``: shared n-grams / n-grams of the smaller document. ``jaccard``: shared n-grams / n-grams of
+    both."""
+    scope: str = ALL
+    """``all``, or the name of a column: only documents with an equal value in that column are compared."""
+    ngram_words: int = 5
+    method: Literal["both", "minhash", "sampled"] = "both"
+    """What nominates pairs. MinHash misses a document inside a much longer one. Sampling misses very short
+    documents."""
+    threshold: float = 0.5
+    """The Jaccard similarity for which ``datasketch.MinHashLSH`` chooses the bands."""
+    num_perm: int = 64
+    seed: int = 1
+    keep_one_in: int = 16
+    """The sample contains one n-gram in this many."""
+    min_ngrams: int = 10
+    DATA_VERSION: int = 1
+    rule: str = field(default="", compare=False)
+    cite: str = field(default="Broder 1997 (containment, MinHash); verification ours", compare=False)
+
+    def __post_init__(self) -> None:
+        at_least = {"ngram_words": 1, "num_perm": 2, "keep_one_in": 1, "min_ngrams": 1}
+        for name, smallest in at_least.items():
+            if getattr(self, name) < smallest:
+                raise ValueError(f"{name} must be at least {smallest}, not {getattr(self, name)}")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed must be from 0 to below 2**32, not {self.seed}")
+        if not 0 < self.threshold < 1:
+            raise ValueError(f"threshold must be above 0 and below 1, not {self.threshold}")
+        if not 0.3 <= self.max_overlap < 1:
+            raise ValueError(f"max_overlap must be from 0.3 to below 1, not {self.max_overlap}: the search does not "
+                             "find overlaps below 0.3")  # fmt: skip
+
+    def check(self, columns: Collection[str]) -> None:
+        check_scope(self.NAME, self.scope, {ALL, "language"}, columns)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        return (self.REASON,)
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        return (Rule(self.REASON, self.SIGNAL, ">", self.max_overlap, "ours"),)
+
+    def overlap(self, containment: float, jaccard: float) -> float:
+        """Returns the measurement that is compared with ``max_overlap``."""
+        return containment if self.measure == "containment" else jaccard
+
+    def may_fall_above(self, before: Self) -> float | None:
+        return -math.inf if self.max_overlap < before.max_overlap else None  # overlaps of kept documents are not stored
+
+    @property
+    def columns(self) -> Mapping[str, pa.DataType]:
+        return {self.GROUP_SIZE: pa.int64()}
+
+    @property
+    def travels(self) -> str:
+        keys = {"both": "its bands and sampled n-grams", "minhash": "its bands", "sampled": "its sampled n-grams"}
+        return f"per document: a key (24 bytes) for each of {keys[self.method]}, the id and the address"
+
+    @property
+    def names_kept(self) -> bool:
+        return True
+
+    @property
+    def needs_earlier_dumps_only(self) -> bool:
+        return self.scope in ("dump", "group")
+
+
+OPTIONAL_STEPS: Mapping[str, DedupStep] = {step.NAME: step for step in (MinHashDedup(),)}
+"""Steps that a configuration file can add to any source. Books have a near dedup of their own."""
