@@ -12,7 +12,7 @@ from tokenizer.encoder_settings import EncoderSettings
 
 
 def find_tokenizer(shard: Path) -> Path:
-    """Returns the tokenizer's file in the shard's folder or the one above.
+    """Returns the tokenizer's file, from the shard's folder or the folder above it.
 
     A ``tokenizer.json`` beside a ``tokenizer.model`` is a conversion of it, so the ``tokenizer.model`` is returned.
 

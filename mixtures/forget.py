@@ -184,7 +184,7 @@ def _entry(root: Path, manifest: Mapping[str, Any], found: Forgotten, *, when: s
     text = "".join(f"{doc_id}\n" for doc_id in sorted({doc_id for _, doc_id in found.documents}))
     number = len(manifest.get("forgotten", [])) + 1
     while (path := root / FOLDER / f"{number:05d}.txt").exists() and path.read_text("utf-8") != text:
-        number += 1  # the list of an earlier mixture in this folder, which still counts
+        number += 1  # the list was written for an earlier mixture in this folder, and is still needed
     name = f"{FOLDER}/{number:05d}.txt"
     (root / FOLDER).mkdir(exist_ok=True)
     _write_whole(root / name, text)

@@ -75,9 +75,9 @@ class Recipe:
     """Percent of the stream's tokens, by source. They add up to 100 exactly. If `rule` is set and not yet resolved,
     they only name the sources."""
     max_epochs: Mapping[str, Decimal]
-    """How often a source's tokens may be seen at most, by source."""
+    """The largest number of times that a source's tokens may occur in the stream, by source."""
     tokens: int
-    """Longest stream, in tokens, that is made if no length is requested."""
+    """The longest stream, in tokens, if no length is requested."""
     missing: Missing = "error"
     """``error`` stops if a source has no tokens or too few. ``share`` gives its weight to the other sources."""
     validation: Mapping[str, HoldOut] = field(default_factory=dict)

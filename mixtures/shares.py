@@ -1,8 +1,8 @@
 """``python -m mixtures.shares DIR``: checks that the mixture is the same everywhere in an output.
 
 The command prints four shares of the tokens per source: the planned share, the share in the whole output, the share in
-the shard that differs most from it, and the share at the beginning of the loader's stream. The first two are equal to
-the token. The other two show how well the shuffle mixes.
+the shard that differs most from it, and the share at the beginning of the loader's stream. The first two differ by less
+than one token. The other two show how well the shuffle mixes the sources.
 """
 
 from __future__ import annotations

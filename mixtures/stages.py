@@ -1,4 +1,6 @@
-"""Reads all stages of a training as one stream. Each stage is one output; the last one's manifest lists the others."""
+"""Reads all stages of a training as one stream. Each stage is one output. The manifest of the last stage lists the
+earlier ones.
+"""
 
 from __future__ import annotations
 

@@ -133,7 +133,9 @@ class TokenStream:
         return [info for info in held[validation_source] if info.tokens]
 
     def num_stages_of(self, fingerprint: object) -> int | None:
-        """Returns 1 if this is the stream's own fingerprint, else None. Compare `mixtures.stages.StagedStream`."""
+        """Returns 1 if this is the stream's fingerprint, else None. `mixtures.stages.StagedStream` has the same
+        method.
+        """
         return 1 if fingerprint == self.fingerprint else None
 
     @property

@@ -100,7 +100,7 @@ def cut(hashes: Hashes, doc_ids: Sequence[str], num_tokens: Counts, wanted_in_bu
     """Returns the end of the subset. The arguments describe the documents of its last bucket, in any order.
 
     ``wanted_in_bucket`` is the number of tokens that the whole source should give, minus those in earlier buckets.
-    Equal hashes are ordered by id. Raises ValueError if the bucket has fewer tokens than that.
+    Equal hashes are ordered by id. Raises ValueError if the bucket has fewer tokens than ``wanted_in_bucket``.
     """
     order = sorted(range(len(doc_ids)), key=lambda i: (hashes[i], doc_ids[i]))
     left = wanted_in_bucket

@@ -1,4 +1,4 @@
-"""Provides the loader as a PyTorch ``IterableDataset``. It needs torch but not the pipeline: install ``...[train]``."""
+"""Provides the loader as a PyTorch ``IterableDataset``. It needs torch (extra ``train``) but not the pipeline."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class WeightRule:
     """Derives the weights from the available tokens. Exactly one of its fields is set."""
 
     epochs: Mapping[str, Decimal] = field(default_factory=dict)
-    """How often each source is seen. Its weight is proportional to epochs * tokens."""
+    """How many times each source occurs in the stream. A source's weight is proportional to epochs * tokens."""
     temperature: Decimal | None = None
     """A source's weight is proportional to tokens ** temperature: 1 follows the sizes, 0 weights all sources alike."""
 

@@ -28,7 +28,8 @@ from mixtures.inspect.documents import ShownDocument, Wanted, documents
 SHARD_HITS_SCHEMA = pa.schema(
     [*HITS_SCHEMA, pa.field("shard", pa.string()), pa.field("row", pa.int64()), pa.field("epoch", pa.int64())]
 )
-"""The columns of a table of hits in shards: those of the clean phase, and the document's place in the shards."""
+"""The columns of a table of hits in shards: the columns that the clean phase writes, and the document's place in the
+shards."""
 _BATCH_CHARS = 1 << 20
 _BATCH_DOCS = 1024
 _READ_BYTES = 8 << 20

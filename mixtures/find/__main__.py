@@ -15,7 +15,9 @@ from tokenizer.interrupts import as_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command. Returns 0 if rows were found or indexes made, 1 if nothing was found, 2 for a wrong request."""
+    """Runs the command. Returns 0 if rows were found or indexes made, 1 if nothing was found, 2 if the request was
+    wrong.
+    """
     args = _parser().parse_args(argv)
     try:
         if args.make_index:

@@ -219,7 +219,7 @@ def _rows_of_id(shard: _OpenShard, id_rows: Array, doc_id: str) -> list[int]:
 
 
 def make_indexes(folder: str | Path, *, num_workers: int = 1) -> list[Path]:
-    """Makes the index of every shard whose index is missing or outdated, and deletes indexes that belong to no shard.
+    """Makes every missing or outdated index of a shard, and deletes indexes that belong to no shard.
 
     Args:
         num_workers: number of processes. Each needs about four times the size of a shard in memory.

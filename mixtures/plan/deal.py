@@ -169,9 +169,10 @@ def _longest(weights: Mapping[str, Fraction], limits: Mapping[str, int], most: i
 def _deal_within(
     num_tokens: int, weights: Mapping[str, Fraction], limits: Mapping[str, int]
 ) -> tuple[dict[str, int], list[str]]:
-    """Divides tokens so that no source exceeds its limit. What a source lacks goes to the others by their weights.
+    """Divides tokens so that no source exceeds its limit. Tokens that a source lacks are divided among the others by
+    their weights.
 
-    Returns the tokens by source, and the sources that gave all they can.
+    Returns the tokens by source, and the sources that reached their limits.
     """
     full: dict[str, int] = {}
     while True:

@@ -58,7 +58,7 @@ class SourcePlan:
 
     @property
     def epochs(self) -> Fraction:
-        """How often a token of the source is seen in this stream on average."""
+        """The average number of times that a token of the source occurs in this stream."""
         return Fraction(self.tokens, self.available_tokens)
 
 
@@ -78,4 +78,6 @@ class Plan:
 
 
 class PlanError(ValueError):
-    """Raised if the available tokens are not enough for the mixture. The message has the table and what would fit."""
+    """Raised if the available tokens are not enough for the mixture. The message contains the plan's table and says
+    which length would fit.
+    """

@@ -45,9 +45,10 @@ class PreparedDump:
 
 
 def comes_in_dumps(source: Source) -> bool:
-    """True if the dumps of the source can be cleaned one by one: no step lets a newer dump change an older one.
+    """True if the dumps of the source can be cleaned one by one, because a newer dump can never change an older one.
 
-    For example, a line dedup over all dumps would let it. A source with such a step is cleaned in one piece.
+    For example, in a line dedup over all dumps, a newer dump could remove lines from an older one. A source with such
+    a step is cleaned in one piece.
     """
     dedups = (step for step in source.steps if isinstance(step, DedupStep))
     return source.reader.HAS_DUMPS and source.join is None and all(dedup.needs_earlier_dumps_only for dedup in dedups)
@@ -131,7 +132,7 @@ def pending_dumps(jobs: Sequence[SourceJob], layout: Layout) -> list[SourceJob]:
         (complete if is_done(job.places.marker, job.fingerprint, dump_folders(job)) else pending).append(job)
     numbers = {job.sizes.first_part + part for job in complete for part in range(job.sizes.scale.num_parts)}
     for job in pending:
-        delete_tree(job.places.marker)  # first, so that a run killed after this leaves nothing that looks complete
+        delete_tree(job.places.marker)  # must come first: if the run is killed, nothing looks complete
         delete_tree(job.places.keys_dir or "")
     for folder in part_folders(jobs[0]).values():
         _rename_parts(folder, numbers, jobs[0].sizes.num_source_parts or 0)

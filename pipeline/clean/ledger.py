@@ -111,7 +111,7 @@ class Ledger:
         num_rows = before.num_rows
         text = pc.utf8_slice_codeunits(before.column("text"), 0, MAX_SAMPLE_CHARS)
         source, stages = pa.array([self.source] * num_rows), pa.array([stage] * num_rows)
-        language = after.column("language")  # a step that detects a language may also drop the document for it
+        language = after.column("language")  # the step may have just detected it
         self._append([before.column("id"), source, language, stages, reasons, details, signals_list(after), text])
 
     def reject(self, rejected: Rejected) -> None:

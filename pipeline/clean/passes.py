@@ -195,7 +195,7 @@ class OpenBatches(SegmentDoFn):
                 ledger.receive(f"documents after segment {self._segment.origin}", batch.num_rows)
                 batch = self._runner.run(batch, verdicts, ledger)
                 yield from self._hand_on(batch, batch_id, ledger)
-            else:  # the next pass opens the same batch and counts it, so these counts are not kept
+            else:  # the next pass opens the same batch and counts it again, so these counts are discarded
                 batch, rows = self._runner.apply_verdicts(batch, verdicts, self._ledger())
                 yield from self._send_keys(batch, batch_id, ledger, rows)
             progress.tick(

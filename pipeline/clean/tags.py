@@ -16,7 +16,8 @@ SIGNAL = struct.Struct(">cd")
 SIGNAL_MARK = b"\xff"
 MEMBERS = struct.Struct(">cI")
 MEMBERS_MARK = b"\xfe"
-"""Marks the number of documents that were dropped for a row. No detail begins with this byte either."""
+"""The first byte of a payload with the number of documents that were dropped as duplicates of a row. No detail begins
+with this byte."""
 
 
 def signal_bytes(value: float) -> bytes:

@@ -1,7 +1,7 @@
 """The steps that need all documents of a source: exact, line and near dedup.
 
-They are values, like the filters, and know no Beam. ``pipeline/clean/dedup`` runs them: one file per kind, and one
-table, ``KINDS``, that maps each class below to its file.
+Like the filters, the steps are values and do not use Beam. ``pipeline/clean/dedup`` runs them. It has one file per
+kind, and the table ``KINDS``, which maps each class below to its code.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class DedupStep:
     FIXED: ClassVar[frozenset[str]] = frozenset({"NAME", "DATA_VERSION", "reason", "rule", "cite"})
     """Fields that a configuration file cannot set."""
     rule: str
-    """What the step does in one or two sentences, for the table in ``docs/recipe.md``. It is no setting: like ``cite``
-    it is left out of comparisons and of the fingerprint."""
+    """One or two sentences about what the step does, for the table in ``docs/recipe.md``. Like ``cite``, it is not a
+    setting, so it does not affect comparisons or the fingerprint."""
     cite: str
     """Where the rule comes from, for the same table."""
 
@@ -60,7 +60,7 @@ class DedupStep:
 
     @property
     def travels(self) -> str:
-        """What is sent between machines in place of the texts, in a few words (``--explain`` prints it)."""
+        """A few words about what is sent between machines instead of the texts. ``--explain`` prints them."""
         raise NotImplementedError
 
     @property
@@ -70,7 +70,7 @@ class DedupStep:
 
     @property
     def needs_earlier_dumps_only(self) -> bool:
-        """True if a newer dump can never change what the step decided about an older one."""
+        """True if a newer dump can never change the decisions of the step about an older dump."""
         return False
 
     @property
@@ -79,7 +79,7 @@ class DedupStep:
         return {}
 
     COUNTED_SETTINGS: ClassVar[frozenset[str]] = frozenset()
-    """Settings whose change can be judged from the signals that a run stored."""
+    """Settings for which the effect of a change can be computed from the signals that a run stored."""
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -87,7 +87,8 @@ class DedupStep:
         return ()
 
     def may_fall_above(self, before: Self) -> float | None:
-        """Returns the signal above which a document that ``before`` kept could now be dropped; None if none could.
+        """Returns a limit: documents that ``before`` kept with a signal above it could now be dropped; None if none
+        could.
 
         A run does not store which of two kept documents would be dropped.
         """
@@ -161,7 +162,7 @@ class ExactDedup(DedupStep):
 
     @property
     def is_ordered(self) -> bool:
-        """True if a column decides before the hashes do."""
+        """True if the ``newest`` or ``earliest`` column is compared before the hashes."""
         return bool(self.newest or self.earliest)
 
 
@@ -224,8 +225,8 @@ class NearDedup(DedupStep):
 
     REASON: ClassVar[str] = "near_duplicate"
     SIGNAL: ClassVar[str] = "overlap"
-    """The signal of a dropped document: its overlap with the document that was kept. Of a kept document: its largest
-    overlap with another kept document."""
+    """The name of the signal. For a dropped document it is the overlap with the kept document. For a kept document it
+    is the largest overlap with another kept document."""
     REPORTED: ClassVar[float] = 0.5
     """Overlaps of at least this are reported as a signal (our choice: below the limit, above chance phrases)."""
 

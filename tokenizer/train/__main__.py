@@ -18,7 +18,8 @@ from tokenizer.train.sample import Sample
 from tokenizer.train.training import TrainedTokenizer, TrainSettings, train
 
 _BLOCK_CHARS = 16_384
-"""The approximate size of the blocks of whole lines into which plain text is split. The sample is drawn from them."""
+"""Plain text is split into blocks of whole lines of about this many characters, and the sample is drawn from the
+blocks."""
 _DEFAULTS = TrainSettings()
 
 
@@ -52,7 +53,9 @@ def _run(args: argparse.Namespace) -> TrainedTokenizer:
 
 
 def _clean_sample(folder: Path, recipe: Recipe, settings: TrainSettings) -> Sample:
-    """Draws the weighted sample of ``clean/<source>/*.parquet``; ``folder`` is ``clean`` or contains it."""
+    """Draws the weighted sample from ``clean/<source>/*.parquet``. ``folder`` is either ``clean`` or the folder that
+    contains it.
+    """
     root = folder / "clean" if (folder / "clean").is_dir() else folder
     if not root.is_dir():
         raise ValueError(f"{folder} is not a folder of cleaned documents")

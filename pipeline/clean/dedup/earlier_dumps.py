@@ -2,7 +2,7 @@
 
 If a document of a newer dump has one of these keys, it is a duplicate. Each dump writes one file per bucket with the
 keys of the documents that it kept in an exact dedup. So a dump is compared with earlier dumps through small files,
-whether these were cleaned in the same run or a year ago.
+no matter whether these were cleaned in the same run or a year ago.
 """
 
 from __future__ import annotations

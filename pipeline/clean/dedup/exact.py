@@ -1,4 +1,4 @@
-"""Exact dedup: keeps one of all documents of a source with an equal key. The choice does not depend on file order.
+"""Exact dedup: of all documents of a source with an equal key, keeps one. The choice does not depend on file order.
 
 All documents with the same key are compared by one worker. If a source comes in dumps, the document that an earlier
 dump keeps is always chosen, so that a newer dump changes nothing in an older dump.

@@ -1,4 +1,4 @@
-"""The keys that documents send to an exact dedup in place of their texts. This module has byte layouts only, no Beam.
+"""Defines the keys that documents send to an exact dedup instead of their texts. It has only byte layouts, no Beam.
 
 An exact dedup keeps one document per key: the winner. Several exact dedups in a row form a chain.
 
@@ -24,7 +24,7 @@ KEY_BYTES, ORDER_BYTES, TIE_BYTES = 16, 32, 24
 
 
 class KeyRow(NamedTuple):
-    """A parsed payload: what an exact dedup knows about a document."""
+    """A parsed payload, which contains everything that an exact dedup knows about a document."""
 
     key: bytes
     rank: bytes
@@ -39,7 +39,7 @@ class KeyRow(NamedTuple):
 
     @property
     def is_of_earlier_dump(self) -> bool:
-        """True if an earlier dump keeps the document (see :func:`earlier_payload`)."""
+        """True if the document is from an earlier dump, which keeps it (see :func:`earlier_payload`)."""
         return self.batch_id == _NO_BATCH
 
 

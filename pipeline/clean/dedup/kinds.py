@@ -28,7 +28,7 @@ def kind_of(step: DedupStep) -> DedupKind:
 
 
 def dedup_of_spilled_text(steps: Sequence[AnyStep], segment: Segment) -> DedupStep | None:
-    """Returns the dedup for which a segment spills hashes with its texts; None if it spills no hashes.
+    """Returns the dedup whose hashes a segment spills with its texts; None if it spills no hashes.
 
     Spilled hashes are useful only if no local step changes the texts before that dedup.
 

@@ -1,4 +1,4 @@
-"""The keys of the line dedup: how lines are hashed, how the hashes are packed, and which lines are removed."""
+"""Hashes lines for the line dedup, packs the hashes, and determines which lines are removed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ class Lines(NamedTuple):
     """All lines of a batch, in order. Each array has one value per line."""
 
     hashes: np.ndarray
-    """Hashes. Two are equal only if the lines are equal and the step compares their documents (``LineDedup.scope``)."""
+    """The hash of each line. Two hashes are equal only if the lines are equal and the step compares their documents
+    (``LineDedup.scope``)."""
     documents: np.ndarray
     """The row number of the document of each line."""
     is_compared: np.ndarray
@@ -78,11 +79,11 @@ def _mixed(values: np.ndarray) -> np.ndarray:
 
 
 def document_ranks(batch: pa.RecordBatch, step: LineDedup) -> np.ndarray:
-    """Returns the rank of each document for ``keep="first"``: the document of lowest rank keeps a shared line.
+    """Returns the rank of each document for ``keep="first"``: the document with the lowest rank keeps a shared line.
 
     The rank is the first 64 bits of the MD5 of the document's ``rank`` column. MD5 is used so that, for C4, the same
     document keeps a line as in the original (c4_utils ``remove_duplicate_text``). A document without a value is ranked
-    by its id. If ranks were equal, a shared line would stay in each of these documents.
+    by its id. If several documents had the same rank, each of them would keep a shared line.
     """
     values = pc.coalesce(batch.column(step.rank), batch.column("id")).to_pylist()
     digests = (hashlib.md5(v.encode(), usedforsecurity=False).digest() for v in values)
