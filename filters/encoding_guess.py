@@ -1,4 +1,4 @@
-"""Guesses the encoding of bytes by the letters that they become in each encoding.
+"""Guesses the encoding of bytes: decodes them with each candidate, and judges the letters that result.
 
 A sample of the words that have bytes outside ASCII is decoded with every candidate. Each result gets the probability
 of its letters in the most likely language (``filters/data/encodings/letters.yaml``). Things that prose does not have
@@ -39,7 +39,7 @@ _PRIOR_COSTS = (0.0, *[3.0] * 25, *[7.0] * (len(CANDIDATES) - 26))
 """Ours: cost per candidate, higher for rarer encodings: Windows-1252, other encodings of the web, those of DOS and Mac.
 Costs are negative logarithms of probabilities."""
 _MAX_HIGH_BYTES = 1_000
-"""Size of a sample, in bytes outside ASCII. Ours: so many distinguish every pair of candidates. Bounds the time."""
+"""Size of a sample, in bytes outside ASCII. Ours: this many distinguish every pair of candidates. Bounds the time."""
 _MAX_WORDS = 2_000
 """Ours: maximum number of words that are read, counting repetitions. The sample contains each word once."""
 _MAX_WORD_BYTES = 2_000
@@ -59,8 +59,8 @@ _SIGN_IN_WORD = 7.0
 _CONTRADICTION = 0.4
 _MIN_CONTRADICTION = 10.0
 """Ours: a declaration is contradicted if it makes the sample less probable than the guess does, by the factor exp(10)
-and by exp(0.4) per byte outside ASCII. The right letters of a language that has no table differ from the guess by far
-less, gibberish differs by more."""
+and by exp(0.4) per byte outside ASCII. For correct text in a language that has no table, the difference is far smaller.
+For gibberish it is larger."""
 
 # The classes of characters.
 _BREAK, _LOWER, _UPPER, _FAR_LOWER, _FAR_UPPER, _CASELESS, _IDEOGRAPH, _SIGN, _ODD, _BAD, _JOINER, _EAST_SIGN = range(

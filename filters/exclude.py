@@ -58,7 +58,7 @@ def host_of(url: str | None) -> str:
 
 
 def matched(document_id: str, url: str | None, entries: frozenset[str]) -> str | None:
-    """Returns the entry that names this document: its id, url, host or a parent domain of the host; None without one.
+    """Returns the entry that names this document (its id, url, host, or a parent domain of the host), or None.
 
     >>> matched("x", "https://a.example.com/1", frozenset({"example.com"}))
     'example.com'

@@ -234,7 +234,7 @@ def _is_encoder_settings(value: Any) -> bool:
         EncoderSettings.of(value)
     except ValueError:
         return False
-    return isinstance(value, dict) and bool(value) and None not in value.values()  # unset values are not written
+    return isinstance(value, dict) and bool(value) and None not in value.values()  # None is never written
 
 
 def _is_counts(value: Any) -> bool:

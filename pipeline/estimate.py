@@ -51,8 +51,8 @@ class SourceEstimate:
     is_unknown: bool
     """True if no document was found in the part that was read."""
     is_unfiltered: bool
-    """True if filters follow a join. A join cannot run on a part of the input, so the numbers are before these
-    filters."""
+    """True if filters follow a join. A join cannot run on a part of the input, so the numbers do not include the effect
+    of these filters."""
 
     @property
     def num_tokens(self) -> int:
@@ -93,7 +93,7 @@ class _CountingFile(io.RawIOBase):
 def estimate_source(made: PreparedSource) -> SourceEstimate:
     """Reads a few units for a few seconds, runs the filters on their documents, and scales the numbers up by bytes.
 
-    The dedups are not run, so all numbers are before any dedup.
+    The dedups are not run, so the numbers include documents that a dedup would remove.
     """
     skipped = made.source.join.SIDE_TABLES if made.source.join else frozenset()
     units = [u for u in made.units if u.kind.partition(".")[0] not in (*skipped, UNKNOWN_FORM)] or list(made.units)

@@ -1,14 +1,14 @@
 """Runs Beam jobs on a few hosts without a cluster: a job service on one host, and a pool of workers on each.
 
     python -m pipeline.job_service pool --port 50000                                   (on every host with workers)
-    python -m pipeline.job_service serve --pools one:50000,two:50000 --num_workers 8   (on one that all can reach)
+    python -m pipeline.job_service serve --pools one:50000,two:50000 --num_workers 8   (on one host that all can reach)
     python -m pipeline.run --runner=PortableRunner --job_endpoint=localhost:8099 \\
         --environment_type=EXTERNAL --environment_config=HOST:50001 --input ... --output ...
 
 The hosts share a file system or a store, and each has this package installed. Shuffled data goes through the memory of
-the serving host, so this is for tens of GB. For more, use Dataflow, Flink or Spark. This module changes three things in
-Beam's portable job service, which has only one worker, requests it from only one address, and waits for ever for a
-worker that was killed.
+the serving host, so this is meant for tens of GB. For more data, use Dataflow, Flink or Spark. This module changes
+three limits of Beam's portable job service: it has only one worker, requests it from only one address, and waits for
+ever for a worker that was killed.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from pipeline.engine.watched_connection import WatchedConnection
 from tokenizer.interrupts import as_command
 
 _NO_FLUSHER = 0
-"""The time limit in milliseconds after which a data channel sends its buffer. 0 is no limit. With a limit, Beam starts
-a second thread, which loses records."""
+"""The time in milliseconds after which a data channel sends its buffer. 0 means never. For other values Beam starts a
+second thread, which loses records."""
 
 
 class PoolOfPools(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):

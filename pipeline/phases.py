@@ -1,8 +1,8 @@
 """Runs all phases in order: clean, tokenize, plan, mix, report. Skips what an earlier run completed.
 
-:func:`run` is the whole run. Its Beam jobs are built in :mod:`pipeline.graph`. Each phase ends with a marker that has a
-fingerprint of what the phase was made from. A phase is complete if its files exist and its fingerprint equals the one
-that this run computes.
+:func:`run` is the whole run. Its Beam jobs are built in :mod:`pipeline.graph`. Each phase ends with a marker, which
+contains a fingerprint of the inputs and settings of the phase. A phase is complete if its files exist and if the
+fingerprint in its marker equals the one that this run computes.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def run(settings: Settings) -> None:
         num_bytes = sum(p.listing.num_bytes for p in prepared) if prepared else _clean_bytes(layout)
         engine = choose_engine(settings.beam_args, num_bytes=num_bytes)
         check_memory(engine, prepared)
-        if settings.overwrite:  # not before all checks have passed, so that a wrong request deletes nothing
+        if settings.overwrite:  # comes after all checks, so that a wrong request deletes nothing
             start_over(layout, [p.source.name for p in prepared])
         begin_record(settings, layout, engine)
         with Display() as display, workplace(settings, engine, layout, display) as place:
@@ -251,11 +251,11 @@ def _about(layout: Layout, sources: list[str]) -> dict[str, Any]:
 
 
 _MIXED = ("shards", "validation", "report", *FILE_NAMES, "README.md", ".work/tokens")
-"""The files and folders in the output folder that the phases after the clean phase write, besides the manifest."""
+"""The files and folders that the phases after the clean phase write into the output folder, except the manifest."""
 
 
 def start_over(layout: Layout, cleaned: Iterable[str]) -> None:
-    """Deletes what a run writes, the manifest first. Other files in the output folder stay.
+    """Deletes everything that a run writes, beginning with the manifest. Other files in the output folder stay.
 
     Args:
         cleaned: the sources that are cleaned again. The clean documents of other sources stay.

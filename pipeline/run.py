@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from tokenizer.interrupts import as_command
 
 MAX_LINE_CHARS = 900
-"""Longer messages are truncated, because they can quote a wrong value as long as a file."""
+"""Longer messages are truncated, because a message can quote a wrong value, and the value can be as long as a file."""
 DONE, FAILED, WRONG_REQUEST = 0, 1, 2
 INTERRUPTED_LINE = "interrupted: run the same command again to resume"
 
@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     An error is printed to stderr in one line that says what is wrong and what to do. A command that is interrupted ends
     with status 130 (Ctrl-C) or 143 (SIGTERM), see :mod:`tokenizer.interrupts`.
     """
-    # Imported here, because importing takes seconds, and an interrupt must end the command in this time too.
+    # Imported here, because the import takes seconds, and an interrupt must end the command during these seconds too.
     from mixtures.plan.shares import PlanError
     from pipeline.explain import explain
     from pipeline.failures import JobFailed, RunFailed
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return WRONG_REQUEST
     except ValueError as error:
         if type(error) is not ValueError:
-            raise  # a library raised it about data that we gave it: a bug of ours, not a wrong request
+            raise  # a library raised it because of data that we gave it, so this is our bug and not a wrong request
         is_table = isinstance(error.__cause__, PlanError)
         print(f"error: {error if is_table else one_line(error)}", file=sys.stderr)
         return WRONG_REQUEST

@@ -1,4 +1,4 @@
-"""Measures how much of one book is contained in another, to find books that are almost whole inside another.
+"""Measures how much of one book is contained in another, to find books that are almost completely inside another book.
 
 The LLaMA paper (arXiv 2302.13971, section 2.1) removes "books with more than 90% content overlap" without details.
 Here the content is the set of a book's word 5-grams (:func:`shingles`). The overlap of two books is the number of
@@ -67,7 +67,7 @@ def _ascii_table() -> bytes:
 
 _ASCII_TABLE = _ascii_table()
 _IS_IN_WORD = ~np.isin(np.arange(256), [32, 255])
-"""For each byte of a normalised text, whether it belongs to a word."""
+"""True for each byte value that belongs to a word in a normalised text."""
 
 
 def _fold_run(run: str) -> str:

@@ -80,7 +80,7 @@ class TextWriter:
         self._pieces.append(text)
 
     def leaf(self, name: str, text: str) -> None:
-        """Adds a paragraph, heading or list item of nothing but text. The caller has decoded its entities."""
+        """Adds a paragraph, heading or list item that contains only text. The caller has decoded its entities."""
         if self._cells or self._in_pre:
             self.open(name, "")
             self.add(text)

@@ -1,4 +1,5 @@
-r"""Reads the input of an expansion: a stack of frames (macro texts inside each other), and arguments across frames.
+r"""Reads the input of an expansion, which is a stack of frames (macro texts inside each other). Arguments can span
+frames.
 
 A macro's text is a frame. The last command in a frame can take its argument from the text after the call. So when a
 frame ends, reading continues in the frame below it.

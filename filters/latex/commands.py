@@ -1,7 +1,7 @@
 r"""Handles the commands that the expansion executes itself: definitions, which are removed, groups and environments.
 
-A macro call whose text needs other programming commands of TeX is given up. The output then contains the call as its
-author wrote it, and no half-finished expansion.
+A macro call is given up if its text needs other programming commands of TeX. The output then contains the call as its
+author wrote it, not a half-finished expansion.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 r"""Expands macros in place as TeX does: reads a macro's text in place of its call, in one pass from left to right.
 
 So a definition is valid from its position to the end of its group. The last macro in a macro's text can take its
-arguments from the text after the call. An expansion could be endless in TeX, so calls have limits here. A call that
-grows too much, loops or needs commands that only TeX can execute is given up: the output contains the call unchanged,
-and it is counted. All work is charged to a budget that grows with the text, so the time is linear.
+arguments from the text after the call. In TeX an expansion can be endless, so calls have limits here. A call is given
+up if it grows too much, loops, or needs commands that only TeX can execute. The output then contains the call
+unchanged, and the call is counted. All work is charged to a budget that grows with the text, so the time is linear.
 """
 
 from __future__ import annotations

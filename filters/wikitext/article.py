@@ -1,4 +1,6 @@
-"""Contains two steps: one drops the pages of other wikis, one drops pages that have no prose after the conversion."""
+"""Contains two steps. One drops the pages of unwanted wikis, the other drops pages without prose after the
+conversion.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ _WORD = re.compile(r"[^\W\d_]{2,}")
 class WikiLanguages(Step):
     """Drops the pages of all Wikipedias except the twenty that the paper names.
 
-    Input column: ``_wiki``, the wiki's code (``simple`` is not ``en``).
+    The step reads the column ``_wiki``, which contains the wiki's code (``simple`` is not ``en``).
     """
 
     NAME: ClassVar[str] = "wiki_languages"

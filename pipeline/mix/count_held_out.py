@@ -1,4 +1,4 @@
-"""Counts the tokens of each source that are held out for validation. This happens before epochs are computed."""
+"""Counts the tokens of each source that are held out for validation, before the number of epochs is computed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ class _All:
 
 
 class CountHeldOut(beam.PTransform):
-    """Takes (source, token file). Outputs the path of one file of counts: what is held out and what is left, by source.
+    """Takes (source, token file). Outputs the path of one file with the numbers of held-out and remaining documents and
+    tokens, by source.
 
     Either a share of a source's documents is held out, or all its documents up to a cut.
     """

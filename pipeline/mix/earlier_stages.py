@@ -1,4 +1,4 @@
-"""Reads where earlier mixtures ended, for a mixture that continues them.
+"""Reads the state at which earlier mixtures ended, for a mixture that continues them.
 
 The new mixture takes over the place at which each source stopped, the held-out documents and the tokenizer.
 
@@ -27,7 +27,7 @@ from pipeline.tokenize.held_out import validation_hashes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Earlier:
-    """What this mixture takes over from its earlier stages. ``Earlier()`` means that there are none."""
+    """Holds everything that this mixture takes over from earlier stages. ``Earlier()`` means that there are none."""
 
     seed: int | None = None
     tokenizer_sha256: str | None = None
@@ -39,7 +39,7 @@ class Earlier:
     held_out: Mapping[str, HoldOut | None] = field(default_factory=dict)
     """The validation rule of each source of the earlier stages; None if nothing of the source is held out."""
     cuts: Mapping[str, Cut] = field(default_factory=dict)
-    """The last document that is held out, for sources of which a number of tokens is held out."""
+    """The last document that is held out, by source, if the source's rule is a number of tokens."""
 
     def available(self, source: str, tokens: int, documents: int, taken_tokens: int = 0) -> SourceTokens:
         """Returns the tokens of a source, including the number that earlier stages took."""
@@ -67,7 +67,8 @@ class Earlier:
 
 
 def earlier_of(manifest: Mapping[str, Any], folder: str, output: str) -> Earlier:
-    """Returns what a mixture in ``output`` takes over from the mixture in ``folder``, and from the stages before that.
+    """Returns everything that a mixture in ``output`` takes over from the mixture in ``folder`` and that mixture's
+    stages.
 
     Raises:
         ValueError: an earlier version of the pipeline made the mixture, and did not record where its sources end.

@@ -95,7 +95,7 @@ class _Trained:
 
 
 def validation_keys(job: MixJob) -> dict[str, int]:
-    """Returns the first key of each source's validation shards. Training shards have the keys below these."""
+    """Returns the first key of each source's validation shards. All keys of training shards are smaller."""
     keys, first = {}, job.num_shards
     for source, number in sorted(job.num_validation_shards.items()):
         keys[source] = first
@@ -120,9 +120,9 @@ def _epochs(job: MixJob, source: str, batch: pa.RecordBatch, cuts: dict[str, Cut
 
 
 class _Places(beam.DoFn):
-    """Sums the tokens of every occurrence by its place in the order.
+    """Counts the tokens of all occurrences of documents by their places in the order.
 
-    The sums divide the order into shards of almost equal size.
+    From these counts the order is divided into shards of almost equal size.
     """
 
     def __init__(self, job: MixJob) -> None:

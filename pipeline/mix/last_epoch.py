@@ -45,10 +45,10 @@ def tagged(value: Any, kind: str) -> tuple[int, tuple[str, Any]]:
 
 
 class FindCuts(beam.PTransform):
-    """Takes (source, token file). Outputs (source, Cut) for each source of which a number of tokens is wanted.
+    """Takes (source, token file). Outputs (source, Cut) for each source in ``wanted``.
 
     Args:
-        wanted: number of tokens by source, above 0 and at most the number in the documents that can be chosen.
+        wanted: number of tokens by source, from 1 to the number of tokens in the documents that can be chosen.
         hashes: (source, ids) -> the hashes that order the documents.
         takes_part: (source, ids, lengths) -> a mask of the documents that can be chosen.
     """
@@ -120,7 +120,9 @@ class _Bucket(beam.DoFn):
 
 
 class _LastDocuments(beam.DoFn):
-    """Yields the documents of a source's last bucket, which has about one of 65,536 documents."""
+    """Yields the documents of the bucket in which a source's subset ends. A bucket has about one of 65,536
+    documents.
+    """
 
     def __init__(self, hashes: Hashing, takes_part: Counting) -> None:
         self._hashes, self._takes_part = hashes, takes_part

@@ -1,4 +1,4 @@
-"""The driver of the mix phase: makes the plan from the token counts, runs the jobs, and writes the manifest last."""
+"""Drives the mix phase: makes the plan from the token counts, runs the jobs, and writes the manifest last."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def _was_counted(marker: Mapping[str, Any], rule: HoldOut | None) -> bool:
 
 
 def read_earlier(settings: Settings) -> Earlier:
-    """Returns what this mixture takes over from the mixture that it continues.
+    """Returns everything that this mixture takes over from the mixture that it continues.
 
     Raises:
         ValueError: the earlier mixture is not complete, one of its own earlier stages was replaced, or the request

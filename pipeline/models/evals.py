@@ -27,7 +27,7 @@ class EvalFiles:
 
     urls: tuple[str, ...]
     columns: Mapping[str, str]
-    """The columns of the set, by the fields of ``mixtures.decontaminate.settings.SetSettings`` that name columns."""
+    """Maps the fields of ``mixtures.decontaminate.settings.SetSettings`` that name columns to the set's columns."""
     max_bytes: int = 20 * _MB
     """The largest size of a file, in bytes."""
     public: tuple[str, ...] = field(default=("passage",))

@@ -1,7 +1,7 @@
 """Reads the parts of a fastText model from its file, for :mod:`filters.language.word_sums`.
 
-The Python package gives access to everything except the table of the n-grams that were kept. Only the file has this
-table (src/dictionary.cc ``Dictionary::load``).
+fastText's Python package gives access to everything except the table of the n-grams that were kept, so this table is
+read from the file (src/dictionary.cc ``Dictionary::load``).
 """
 
 from __future__ import annotations

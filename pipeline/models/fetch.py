@@ -1,7 +1,7 @@
 """Downloads the published models. Resumes broken transfers, checks sizes, and records checksums.
 
 A file is written as ``NAME.part`` and renamed when it is complete. Its checksum is recorded in ``checksums.json`` in
-the folder of models, so that a later run can tell a complete file from a changed one.
+the folder of models, so that a later run can recognise a file that was changed.
 """
 
 from __future__ import annotations
@@ -145,7 +145,9 @@ def _download(file: Published, part: Path, *, say: Callable[[str], None], wait: 
         try:
             _get(file, part, have)
         except urllib.error.HTTPError as error:
-            if error.code == 416 and have:  # the partial file does not fit the file that is published now
+            if (
+                error.code == 416 and have
+            ):  # the partial file belongs to another version than the one that is published now
                 part.unlink()
             elif error.code not in _LATER:
                 raise FetchError(f"{file.url}: {error.code} {error.reason}") from error

@@ -51,10 +51,10 @@ _KEYS: dict[str, Callable[[str], str]] = {"url": url_key, "host": site_of}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceJob:
-    """The settings of both jobs."""
+    """Holds the settings of both jobs."""
 
     by: By
-    """What pages and citations are joined by: the address (``url``) or the host."""
+    """The key by which pages and citations are joined: the address (``url``) or the host."""
     max_pages: int
     """The largest number of cited pages, and of random pages. The pages with the smallest hashes are taken."""
     num_buckets: int
@@ -158,7 +158,7 @@ class _CitedKeys(_Reading):
 class _PageKeys(_Reading):
     """Yields the keys of pages with their places.
 
-    As a sample, also yields the places of the pages with the smallest hashes.
+    Also yields the places of the pages with the smallest hashes, which are the random sample.
     """
 
     def process(self, element: UnitElement) -> Iterator[Any]:
@@ -183,7 +183,9 @@ class _PageKeys(_Reading):
 
     @property
     def _num_sampled(self) -> int:
-        return 2 * self._job.max_pages + _ROWS  # more than needed, because some turn out to be cited
+        return (
+            2 * self._job.max_pages + _ROWS
+        )  # more than needed, because some of the sampled pages turn out to be cited
 
 
 class _Match(beam.DoFn):

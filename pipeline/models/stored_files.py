@@ -1,4 +1,5 @@
-"""Models in a store (``gs://``, ``s3://``): each machine copies and checks them once, and its processes share the copy.
+"""Copies models from a store (``gs://``, ``s3://``) to each machine once and checks them. All its processes share a
+copy.
 
 The launcher (the process that starts the run) records the size and checksum of each file. A worker stops if a file has
 another checksum. The copy is in a folder named after the checksum. It gets its own name only after its last byte was

@@ -21,7 +21,7 @@ from tokenizer.train.sample import lines
 MAX_DOCS = 1_000_000
 VOCAB_SIZE = 65_536
 SMALL_VOCAB_SIZE = 40_000
-"""The settings of CCNet's Makefile: NDOC_FOR_LM, VOCAB_SIZE, and the vocabulary size for small corpora."""
+"""Settings from CCNet's Makefile: NDOC_FOR_LM, VOCAB_SIZE, and the vocabulary size for small corpora."""
 CHARACTER_COVERAGE = 0.9995
 ORDER = 5
 MAX_LINE_BYTES = 4192

@@ -1,4 +1,4 @@
-"""The paths inside an output folder."""
+"""Defines the paths inside an output folder."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Layout:
         return join(self.output, "manifest.json")
 
     def tokenizer(self, file_name: str) -> str:
-        """Returns the path of the tokenizer's file. Its name tells the kind of tokenizer."""
+        """Returns the path of the tokenizer's file. Each kind of tokenizer has its own file name."""
         return join(self.output, file_name)
 
     @property

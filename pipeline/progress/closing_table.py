@@ -59,7 +59,7 @@ def rows(layout: Layout, settings: Settings) -> list[tuple[str, ...]]:
 
 
 def told_of_records(source: str, stats: dict[str, Any]) -> str:
-    """Returns a line about the part of the input that could not be read; empty if everything could be read.
+    """Returns a line about the records and files that could not be read; empty if everything could be read.
 
     >>> told_of_records("books", {"bad_records": 8, "unreadable_files": 1})
     'books: 8 bad records, 1 file unreadable'

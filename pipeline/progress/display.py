@@ -22,7 +22,8 @@ from pipeline.progress.work import Work
 
 _LINE_EVERY_S = 10.0
 _SURE_SHARE = 0.05
-"""The share of a stage's work below which no time left is shown, because an estimate would be too uncertain."""
+"""The remaining time is shown only after this share of a stage's work is done. Before that, an estimate would be too
+uncertain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class StageRow:
 
     @property
     def left_s(self) -> float | None:
-        """The estimated seconds left, at the speed so far; None if too little is done for an estimate."""
+        """The estimated number of seconds left, from the speed so far; None if too little is done for an estimate."""
         if self.share is None or self.share < _SURE_SHARE or not self.seconds:
             return None
         return self.seconds * (1 - self.share) / self.share

@@ -1,8 +1,8 @@
 """Computes what the paper's mixture costs: ``python -m pipeline.scale``.
 
-Every figure follows from tables of inputs (below: sizes, speeds of one core, kept shares), the bytes per element (taken
-from the code), and the given prices. All these numbers are in this file; if you change one, the result changes. Speeds
-were measured on real input with one core. docs/scale.md explains where the figures come from and what they omit.
+Every figure is computed from the tables in this file (sizes, speeds of one core, kept shares), the bytes per element
+(taken from the code), and the given prices. If you change one of these numbers, the result changes. Speeds were
+measured on real input with one core. docs/scale.md explains where the figures come from and what they omit.
 """
 
 from __future__ import annotations

@@ -18,7 +18,8 @@ from pipeline.files.http_files import HttpFileError, is_http, size_of_http
 from pipeline.sources.source import InputFile
 
 NUM_SIZES_ASKED = 8
-"""The number of files on a server whose sizes are requested. All files of their list (56,000) get the mean as size."""
+"""For a list of files on a server (about 56,000 files), the sizes of this many files are requested. All files in the
+list then get the mean of these sizes."""
 
 
 @dataclass(frozen=True, slots=True)

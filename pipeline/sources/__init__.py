@@ -1,8 +1,8 @@
-"""How raw files become documents: the sources, in one explicit table. No Beam.
+"""Defines how raw files become documents: all sources, in one explicit table. This package does not use Beam.
 
     files -> reader.units -> units -> reader.read -> documents | Rejected | rows for a join -> steps
 
-- ``source``: what a source is. Read it first.
+- ``source``: defines what a source is. Read it first.
 - ``dedup_steps``: the steps that need all documents of a source.
 - ``min_hash_step``: the near dedup that any source can have.
 - One file or folder per source: see the table ``SOURCES`` below.

@@ -1,6 +1,6 @@
 """Splits large archives and files of lines into chunks.
 
-One task unpacks a file into chunks, many tasks read the chunks. A gzip file can be unpacked only from its beginning, so
+One task unpacks a file into chunks, and many tasks read the chunks. A gzip file can be unpacked only from its beginning, so
 a single task must do it. This task does nothing else: it passes members and lines on unchanged. The tasks that read the
 chunks decode, tidy and filter them.
 """
