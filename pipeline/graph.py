@@ -48,9 +48,7 @@ def clean(p: beam.Pipeline, jobs: Sequence[SourceJob]) -> None:
 def sample(p: beam.Pipeline, job: SampleJob) -> None:
     """Picks documents from the clean files, to train a tokenizer on them."""
     parts = p | "parts" >> ListParts(job.parts)  # Output: (source, clean file)
-    _ = parts | "sample" >> PickSample(
-        job
-    )  # Output: the number of picked documents per clean file, after they were written
+    _ = parts | "sample" >> PickSample(job)  # Output: the number of documents written per clean file
 
 
 def tokenize(p: beam.Pipeline, jobs: Sequence[TokenJob]) -> None:

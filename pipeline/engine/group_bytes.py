@@ -45,8 +45,8 @@ class GroupBytes(beam.PTransform):
     """Groups (key, payload) into (key, payloads in the order of their bytes).
 
     Keys are integers from 0 to ``num_keys - 1``. The input is one PCollection or a tuple of them. Each PCollection of a
-    tuple is spilled by its own transform, so payloads are not flattened. Let a payload begin with a big-endian id: then
-    the order is the same in every run, and payloads with the same id are adjacent. A group reads its payloads from disk
+    tuple is spilled by its own transform, so payloads are not flattened. If a payload begins with a big-endian id, the
+    order is the same in every run, and payloads with the same id are adjacent. A group reads its payloads from disk
     each time it is iterated.
 
     Args:
@@ -160,7 +160,7 @@ class _Spill(beam.DoFn):
         self._pairs: list[Pair] = []
         self._held_bytes = 0
 
-    def start_bundle(self) -> None:  # the next bundle must not get pairs of a failed bundle
+    def start_bundle(self) -> None:  # the next bundle must not contain pairs of a failed bundle
         self._pairs, self._held_bytes = [], 0
 
     def process(self, pair: Pair) -> Iterator[Pair]:
@@ -198,7 +198,7 @@ class _ReadBack(beam.DoFn):
         references = list(group[1])
         paths = [join(self._dir, uuid.UUID(bytes=r[:16]).hex) for r in references]
         numbers = np.stack([np.frombuffer(r, "<u8", offset=16) for r in references]).T.tolist()
-        num_keys = len(numbers) // 2  # one bound more than keys, and one checksum per key
+        num_keys = len(numbers) // 2  # one more bound than keys, and one checksum per key
         bounds, checks = numbers[: num_keys + 1], numbers[num_keys + 1 :]
         first_key = group[0] * _KEYS_PER_REFERENCE
         for key, starts, ends, sums in zip(itertools.count(first_key), bounds, bounds[1:], checks, strict=False):

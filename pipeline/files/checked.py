@@ -1,8 +1,8 @@
 """Writes and reads files with checksums. One job or run writes them, a later one reads them.
 
-The right size alone does not prove that a file is intact. The first line of a small file is the checksum of the rest. In an Arrow
-file, the metadata of each batch has one checksum per piece of a column. So a reader that skips the token ids checks
-only the columns that it reads.
+The right size alone does not prove that a file is intact. The first line of a small file is the checksum of the rest.
+In an Arrow file, the metadata of each batch has one checksum per piece of a column. So a reader that skips the token
+ids checks only the columns that it reads.
 """
 
 from __future__ import annotations

@@ -145,9 +145,7 @@ def _download(file: Published, part: Path, *, say: Callable[[str], None], wait: 
         try:
             _get(file, part, have)
         except urllib.error.HTTPError as error:
-            if (
-                error.code == 416 and have
-            ):  # the partial file belongs to another version than the one that is published now
+            if error.code == 416 and have:  # the partial file is of another version than the published one
                 part.unlink()
             elif error.code not in _LATER:
                 raise FetchError(f"{file.url}: {error.code} {error.reason}") from error

@@ -183,9 +183,7 @@ class _PageKeys(_Reading):
 
     @property
     def _num_sampled(self) -> int:
-        return (
-            2 * self._job.max_pages + _ROWS
-        )  # more than needed, because some of the sampled pages turn out to be cited
+        return 2 * self._job.max_pages + _ROWS  # more than needed, because some pages turn out to be cited
 
 
 class _Match(beam.DoFn):

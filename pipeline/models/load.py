@@ -164,9 +164,7 @@ def _load_kenlm(path: str) -> Any:
 
     check_file(path)
     config = kenlm.Config()
-    config.load_method = (
-        kenlm.LoadMethod.LAZY
-    )  # maps the file; the method POPULATE would read gigabytes before the first document
+    config.load_method = kenlm.LoadMethod.LAZY  # POPULATE would read gigabytes before the first document
     config.show_progress = False
     try:
         return kenlm.Model(path, config)

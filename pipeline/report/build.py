@@ -1,6 +1,6 @@
 """Builds the page: statistics, distributions and documents in one HTML file that needs no network.
 
-The results of the search for evaluation sets have pages of their own (:mod:`pipeline.report.eval_sets`).
+:mod:`pipeline.report.eval_sets` makes the pages about evaluation sets.
 
 Texts and names come from the input, so the template escapes all of them, and the documents are stored as data. The
 page's content policy allows only its own script (by its hash). The page loads nothing and sends nothing.
@@ -35,7 +35,8 @@ def write_report(output: str, *, sample_bytes: int = SAMPLE_BYTES) -> str:
     """Builds the report of a run, finished or not. Returns the path of the page.
 
     Args:
-        sample_bytes: the limit of stored bytes to read per source. Of a larger source a fair sample is read.
+        sample_bytes: the largest number of stored bytes to read per source. If a source is larger, a fair sample is
+            read.
 
     Raises:
         ValueError: the folder is not the output of a run.

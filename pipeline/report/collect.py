@@ -1,7 +1,7 @@
 """Reads a source's output once: the signals of its documents, and documents to show.
 
 Memory is bounded: one float per signal and document, and the first characters of a bounded number of texts per reason.
-Of a large output only a sample is read (:mod:`pipeline.report.documents`).
+If an output is large, only a sample is read (:mod:`pipeline.report.documents`).
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Collected:
     language_docs: Counter[str] = field(default_factory=Counter)
     language_bytes: Counter[str] = field(default_factory=Counter)
     language_tokens: Counter[str] = field(default_factory=Counter)
-    """The number of tokens by language, of documents whose number of tokens is known."""
+    """The number of tokens by language. Documents whose number of tokens is unknown are not counted."""
     tokenized_bytes: Counter[str] = field(default_factory=Counter)
 
     def of(self, signal: str, group: str) -> Floats:
@@ -76,10 +76,7 @@ class Collected:
 
 
 def collect(layout: Layout, state: SourceState, *, budget_bytes: int = SAMPLE_BYTES) -> Collected:
-    """Reads the clean and dropped documents of a source, up to ``budget_bytes`` of each folder.
-
-    Returns what it collected.
-    """
+    """Reads the clean and dropped documents of a source, up to ``budget_bytes`` of each folder."""
     steps = state.source.steps if state.source else ()
     found = Collected(limits=[limit for step in steps for limit in limits_of(step, state.cutoffs)])
     by_reason = _dropped_texts(layout.dropped(state.name))

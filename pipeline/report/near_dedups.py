@@ -16,7 +16,9 @@ from pipeline.sources.min_hash_step import OPTIONAL_STEPS
 
 
 def near_dedup(source: SourceState) -> dict[str, Any] | None:
-    """Returns what the near dedup of a source removed; None if it removed nothing, or if the source has none."""
+    """Returns the values about the documents that a source's near dedup removed; None if there are no such
+    documents.
+    """
     stats = source.stats or {}
     found = stats.get("near_dedup")
     stage = next((row for row in stats.get("stages", ()) if row["stage"] in OPTIONAL_STEPS), None)
@@ -52,7 +54,7 @@ def bin_title(low: str) -> str:
 
 
 def _group(group: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a group with the number of its members that the statistics do not name."""
+    """Returns a group, with the added number of members that the statistics do not name."""
     removed = list(group["removed"])
     return {**group, "removed": removed, "num_more": group["documents"] - 1 - len(removed)}
 

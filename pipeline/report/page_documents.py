@@ -1,4 +1,4 @@
-"""Packs sampled documents into JSON of limited size, which the script of the report page shows as text.
+"""Packs sampled documents into JSON of limited size. The script in the report page shows them as text.
 
 The data is in a block that browsers do not run. The script inserts it into the page as text nodes, so whatever a
 document contains (a script, an image, a link) stays text. The page's content policy forbids everything else.

@@ -1,4 +1,4 @@
-"""Decides about documents again under other settings of a step, from the signals that a run stored.
+"""Computes the verdicts of a step with other settings, from the signals that a run stored.
 
 A verdict (decision about a document) is one of four: as in the run, kept, dropped with a reason, or unknown. Unknown
 verdicts are reported and never guessed.
@@ -69,7 +69,7 @@ class Change:
 
 
 def why_unknown(change: Change) -> str:
-    """Returns why the signals cannot decide about a change at all; empty if they can."""
+    """Returns the reason why the signals are not enough to judge a change; empty if they are enough."""
     before, after = change.before, change.after
     if after is None:
         edits = before.edits_text if isinstance(before, DedupStep) else isinstance(before, C4Lines)
@@ -134,7 +134,7 @@ def _by_limits(change: Change, documents: Documents) -> Verdicts:
     verdicts: Verdicts = np.full(len(documents), KEPT, dtype=object)
     dropped = _dropped_here(change, documents)
     by_limit = np.isin(documents.reasons, [limit.reason for limit in (*was, *limits)])
-    by_limit |= isinstance(change.after, Language)  # this step checks the score before all else
+    by_limit |= isinstance(change.after, Language)  # this step checks the score first
     verdicts[dropped & ~by_limit] = AS_IT_WAS
     for limit in limits:
         broken, unknown = _broken(limit, was, documents, dropped)

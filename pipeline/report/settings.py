@@ -1,4 +1,4 @@
-"""Flattens the settings of a run into a table. A run is compared with its recipe or with another run by such tables."""
+"""Flattens the settings of a run into a table, to compare the run with its recipe or with another run."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ _WIDTH = 140
 
 
 def console() -> Console:
-    """Returns a console of the terminal's width. Without a terminal it is wide enough for the tables."""
+    """Returns a console that is as wide as the terminal. If there is no terminal, it is wide enough for the tables."""
     found = Console()
     return found if found.is_terminal else Console(width=_WIDTH)
 
@@ -33,7 +33,9 @@ def print_table(out: Console, title: str, header: Sequence[str], rows: Sequence[
 
 
 def print_recounts(out: Console, state: RunState, settings: Sequence[str], found: Sequence[Recount]) -> None:
-    """Prints what other settings would keep and drop, what is unknown, and the mixture that would result."""
+    """Prints the numbers of documents that other settings would keep and drop, what is unknown, and the resulting
+    mixture.
+    """
     out.print(f"with {', '.join(settings)}:", highlight=False, markup=False)
     header = ("source", "kept in the run", "surely kept", "likely", "at most", "tokens in the run", "tokens, likely")
     print_table(out, "documents", header, [_recount_row(one) for one in found])

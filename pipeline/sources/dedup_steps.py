@@ -1,4 +1,4 @@
-"""The steps that need all documents of a source: exact, line and near dedup.
+"""Defines the steps that need all documents of a source: exact, line and near dedup.
 
 Like the filters, the steps are values and do not use Beam. ``pipeline/clean/dedup`` runs them. It has one file per
 kind, and the table ``KINDS``, which maps each class below to its code.
@@ -32,7 +32,7 @@ class DedupStep:
     """One or two sentences about what the step does, for the table in ``docs/recipe.md``. Like ``cite``, it is not a
     setting, so it does not affect comparisons or the fingerprint."""
     cite: str
-    """Where the rule comes from, for the same table."""
+    """The source of the rule, for the same table."""
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -117,8 +117,9 @@ def check_scope(step: str, scope: str, words: Collection[str], columns: Collecti
 class ExactDedup(DedupStep):
     """Of all documents with the same value in the ``key`` column, keeps one. A null key equals no other key.
 
-    The document kept has the greatest ``newest`` column or the smallest ``earliest`` column, if either is set (nulls
-    come last). Ties go to the smallest hash of the id, then to the smallest id. The order of reading never matters.
+    If ``newest`` is set, the document with the greatest value in this column is kept. If ``earliest`` is set, the
+    document with the smallest value is kept. Nulls come last. Ties go to the smallest hash of the id, then to the
+    smallest id. The order of reading never matters.
     """
 
     NAME: str
@@ -168,10 +169,10 @@ class ExactDedup(DedupStep):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineDedup(DedupStep):
-    """Removes lines that several documents share. Of a line repeated inside one document, the first copy is kept.
+    """Removes lines that several documents share. If a line is repeated inside one document, the first copy is kept.
 
     ``keep="ccnet"`` removes a line from every document if two of the compared documents contain it.
-    ``keep="first"`` keeps it in the document whose ``rank`` column has the smallest MD5 (C4's rule, by url).
+    ``keep="first"`` keeps a line only in the document whose ``rank`` column has the smallest MD5 (C4's rule, by url).
     ``lines`` names a function of ``filters.ccnet.line_hashes``. ``scope`` is ``all``, ``document``, or the name of a
     column: only documents with an equal value in that column are compared (``group`` also finds ``_group``).
     """
@@ -228,7 +229,8 @@ class NearDedup(DedupStep):
     """The name of the signal. For a dropped document it is the overlap with the kept document. For a kept document it
     is the largest overlap with another kept document."""
     REPORTED: ClassVar[float] = 0.5
-    """Overlaps of at least this are reported as a signal (our choice: below the limit, above chance phrases)."""
+    """Overlaps of at least this are reported as a signal. Our choice: it is below the limit, but above overlaps by
+    chance."""
 
     NAME: str = "near_dedup"
     max_overlap: float = 0.9

@@ -2,7 +2,7 @@
 
 If there is little text, the driver reads all of it. If there is much, workers pick the documents with the smallest
 hashes from every clean file, somewhat more than needed, and the driver draws the sample from these. Both ways give
-exactly the same sample, because a document's hash decides, and the clean phase has counted the text.
+exactly the same sample, because documents are chosen by their hashes, and the clean phase has counted the text.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from pipeline.tokenize.pick_sample import documents, exclusions_file, picked, sa
 from tokenizer.train.sample import Sample
 
 _READ_ALL_SHARE = 4
-"""The driver reads all text itself if there is at most this many times the sample: 0.8 GB with LLaMA's settings."""
+"""The driver reads all text if its size is at most this many times the sample's size. With LLaMA's settings this is 0.8
+GB."""
 _MARGIN = Fraction(3, 2)
 """Workers pick this many times the needed text, because documents differ in size. If that is too little, they pick four
 times as much."""

@@ -1,4 +1,4 @@
-"""The jobs of the tokenize phase."""
+"""Describes the jobs of the tokenize phase."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The driver of the tokenize phase: finds the sources and dumps that have no token files of this tokenizer yet."""
+"""Drives the tokenize phase: finds the sources and dumps that have no token files of this tokenizer yet."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def clean_fingerprint(layout: Layout, source: str) -> str:
 
 def token_jobs(settings: Settings, layout: Layout, encoder: Encoder, sources: list[str],
                progress_dir: str | None) -> list[TokenJob]:  # fmt: skip
-    """Returns the jobs for the sources and dumps that lack token files of this tokenizer and these documents."""
+    """Returns a job for each source or dump that has no token files for this tokenizer and these documents."""
     fingerprint_of = _fingerprints(settings, encoder)
     jobs: list[TokenJob] = []
     for source in sources:
@@ -97,7 +97,7 @@ def token_jobs(settings: Settings, layout: Layout, encoder: Encoder, sources: li
 def with_tokens_of(layout: Layout, settings: Settings, encoder: Encoder, sources: Iterable[str]) -> Layout:
     """Returns a layout that also reads token files from ``clean_from``.
 
-    It does so for the sources of which this run would write the same token files.
+    It does so for the sources for which this run would write the same token files.
     """
     assert layout.clean_from is not None
     fingerprint_of, other = _fingerprints(settings, encoder), Layout(layout.clean_from)

@@ -1,4 +1,4 @@
-"""The join of Stack Exchange: groups posts by site and question. It is the only join that shuffles texts."""
+"""Joins the posts of Stack Exchange by site and question. This is the only join that shuffles texts."""
 
 from __future__ import annotations
 

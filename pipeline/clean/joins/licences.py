@@ -1,6 +1,6 @@
-"""The join of GitHub: finds a file and a licence for each content. The texts of contents are spilled, not shuffled.
+"""Joins each of GitHub's contents with a file and a licence. The texts of contents are spilled, not shuffled.
 
-A content is the text that one or more files have.
+A content is the text of one or more files.
 
 The input has three tables: contents by id, files (repository, path, content id), and licences by repository.
 """

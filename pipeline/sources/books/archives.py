@@ -95,9 +95,7 @@ def zip_members(
         yield Rejected(location=location, reason="damaged_zip", detail=str(error)[:200], is_whole_file=True)
         return
     except OSError as error:
-        if (
-            error.errno != errno.EINVAL
-        ):  # EINVAL means an offset before the start of the file; other errors come from the store
+        if error.errno != errno.EINVAL:  # EINVAL: an offset before the start of the file; others come from the store
             raise
         yield Rejected(location=location, reason="damaged_zip", detail=str(error)[:200], is_whole_file=True)
         return

@@ -133,7 +133,7 @@ class BooksReader(Reader):
     def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | Rejected]:
         """Yields the books of a file.
 
-        Beside the reasons of archives, files are rejected as ``empty``, ``not_text``, ``too_many_bytes``,
+        In addition to the reasons of archives, files are rejected as ``empty``, ``not_text``, ``too_many_bytes``,
         ``nested_archive``, ``no_text`` (a line of JSON without text) and ``unknown_form``.
         """
         if unit.kind == "jsonl":

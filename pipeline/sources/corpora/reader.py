@@ -62,7 +62,7 @@ class CorpusReader(Reader):
     constants: tuple[tuple[str, ...], ...] = ()
     """Columns with the same value in all documents, each as name and value."""
     optional: tuple[str, ...] = ()
-    """Names of columns that a file may lack. Their values are then null."""
+    """Names of columns that may be missing in a file. Their values are then null."""
     max_text_bytes: int = 16 << 20
     """Ours: the largest size of a text in bytes. Longer texts are rejected. A book has under 8 MB."""
 
@@ -76,7 +76,7 @@ class CorpusReader(Reader):
 
     @property
     def COLUMNS(self) -> Mapping[str, pa.DataType]:  # type: ignore[override]  # noqa: N802 - as the base class has it
-        """The columns in the declaration, with their types, without the text, the id and the language."""
+        """The declared columns with their types, except the text, the id and the language."""
         found = {name: KINDS[kind] for name, kind, _ in self.columns}
         return found | {name: pa.string() for name, _ in self.constants if name != "language"}
 

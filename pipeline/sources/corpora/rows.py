@@ -1,7 +1,7 @@
 """Reads the rows of JSON lines, Parquet and Arrow files, with the place of each row for messages.
 
-A damaged Arrow file is rejected from the damage on, because the format has no marks at which reading could continue. In
-a Parquet file only the damaged row groups are rejected.
+If an Arrow file is damaged, everything after the damage is rejected, because the format has no marks at which reading
+could continue. In a Parquet file only the damaged row groups are rejected.
 """
 
 from __future__ import annotations

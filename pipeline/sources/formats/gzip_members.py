@@ -2,7 +2,7 @@
 
 CommonCrawl gives every record its own gzip member, so that a record can be read alone. Common readers stop at the first
 damaged member, or continue with half a record. This reader returns a member only after its checksum matched. Damaged
-members are reported and skipped. The next member is found by its header and by what it unpacks to.
+members are reported and skipped. The next member is recognised by its header and by its unpacked bytes.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class GzipMember:
     start: int
     end: int
     data: bytes | None
-    """The unpacked bytes; None if they are damaged or too many. Then they can be read with :class:`UnpackedChunks`."""
+    """The unpacked bytes; None if they are damaged or too many. In that case :class:`UnpackedChunks` can read them."""
     fault: str = ""
     """``truncated_gzip`` (the file ends inside the member), ``damaged_gzip`` (wrong data or checksum), or empty."""
     is_gap: bool = False

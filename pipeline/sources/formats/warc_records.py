@@ -51,7 +51,7 @@ class RawRecord:
 def read_raw_records(path: str, open_file: Opener, location: str) -> Iterator[RawRecord | Rejected]:
     """Yields the records of a file.
 
-    The first bytes decide whether it is gzip. If they do not tell, its name decides.
+    The first bytes decide whether it is gzip. If they do not decide, the file's name does.
     """
     with open_file(path) as file:
         stored = StoredBytes(file)
@@ -273,7 +273,9 @@ def _one_record(window: _Window, *, is_plain: bool, fault: str) -> tuple[dict[st
 
 
 def _is_proven(headers: dict[str, str], block: bytes, fault: str) -> bool:
-    """True if a record of a damaged member is complete. Without a digest, this is so only before a cut."""
+    """True if a record of a damaged member is certainly complete. Without a digest, this is certain only before a
+    truncation.
+    """
     is_right = _is_digest_right(headers, block)
     return fault == "truncated_gzip" if is_right is None else is_right
 
@@ -288,7 +290,7 @@ def _is_gap(following: bytes) -> bool:
 
 
 def _is_end(headers: dict[str, str], block: bytes, following: bytes) -> bool:
-    """True if a record ends here although two line ends do not follow, judged by its digest or by other line ends."""
+    """True if a record ends here although it is not followed by two line ends. Its digest or other line ends decide."""
     by_digest = _is_digest_right(headers, block)
     if by_digest is not None:
         return by_digest
@@ -308,7 +310,7 @@ def _is_digest_right(headers: dict[str, str], block: bytes) -> bool | None:
 def _headers(data: bytes, at: int) -> tuple[dict[str, str], int]:
     """Returns the headers by lower-case name, and the offset of the block.
 
-    Of a repeated header the first value is kept.
+    If a header is repeated, its first value is kept.
     """
     limit = at + MAX_HEADER_BYTES
     end = data.find(b"\n\r\n", at, limit)

@@ -1,14 +1,14 @@
-"""GitHub (4.5 % of the mixture): exports of BigQuery's ``github_repos``, as three tables or as one joined table.
+"""GitHub (4.5 % of the mixture): reads exports of BigQuery's ``github_repos``, as three tables or as one joined table.
 
 The tables are ``contents`` (id, content, size, binary), ``files`` (id, repo_name, path) and ``licenses`` (repo_name,
 license). A table is recognised by its file name, or else by its columns. A table with ``content`` and ``path`` is a
-joined table. The id of a document is the content's id (git's SHA-1 of the blob). Without one, as in some joined tables,
-it is ``REPOSITORY/PATH``.
+joined table. The id of a document is the content's id (git's SHA-1 of the blob). If there is no such id, as in some
+joined tables, it is ``REPOSITORY/PATH``.
 
-A content that several files have becomes one document, which records one of these files (:func:`choose_copy`). Files
-with a permissive licence are preferred. Among these, files are preferred whose path the path rules keep. Among these,
-the file with the greatest hash of repository and path is chosen. From a joined table the same file is chosen, because
-the column ``_choice`` has the same hash.
+If several files have the same content, they become one document, which records one of the files (:func:`choose_copy`).
+Files with a permissive licence are preferred. Among these, files are preferred that the path rules keep. Among these,
+the file with the greatest hash of repository and path is chosen. In a joined table the same file is chosen, because the
+column ``_choice`` contains the same hash.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ class GitHubReader(Reader):
         for file in files:
             form = file_format(file.path)
             table = table_by_name(file.path)
-            if table is None or f"{table}.{form}" not in seen:  # of several files of a table, only the first is opened
+            if table is None or f"{table}.{form}" not in seen:  # only the first file of each table is opened
                 columns = first_columns(file.path, form, open_file)
                 table = self._table(file.path, table, columns)
             seen.add(f"{table}.{form}")
@@ -204,7 +204,7 @@ class GitHubReader(Reader):
     def is_side_table(self, path: str) -> bool:
         """True if the file must always be read.
 
-        If only a share of the input is requested, the join would lose rows without it.
+        If only a share of the input is requested, the join still needs all rows of this table.
         """
         return table_by_name(path) in ("files", "licenses")
 
