@@ -86,7 +86,7 @@ def pinned(requirement: str) -> str:
 
 
 class SdistWithPins(sdist):
-    """Adds the installed versions to the sdist, so that a worker gets the same ones, and the language model."""
+    """Adds the installed versions and the language model to the sdist, so that a worker gets the same ones."""
 
     def make_release_tree(self, base_dir: str, files: Any) -> None:
         super().make_release_tree(base_dir, files)

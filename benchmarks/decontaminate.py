@@ -6,7 +6,7 @@
 CLEAN are files of real text without evaluation items: ``.txt`` (split into documents of 5,000 characters), ``.jsonl``
 (``text`` or ``content``; also ``.gz``), ``.warc.wet.gz`` or ``.parquet`` (``text``). ``--evals`` are real sets as JSON
 lines with ``question``, ``answer`` and ``passage``. They are added to the items that ``decontaminate_items`` makes.
-``--decon`` is the path of AI2's program decon, which gets the same documents and sets. It runs with its own defaults
+``--decon`` is the path of AI2's program decon, which gets the same documents and sets. It runs with default settings
 and one thread.
 
 Each item is inserted as question and answer between two paragraphs of a clean document. It counts as recalled if a hit
@@ -119,7 +119,9 @@ def read_clean(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def real_items(paths: Sequence[str]) -> list[tuple[str, Item]]:
-    """Returns the items of real sets. Of items with the same question, the one with the right answer is kept."""
+    """Returns the items of real sets. If several items have the same question, the one with the right answer is
+    kept.
+    """
     items = dict[tuple[str, str], tuple[str, Item]]()
     for path in paths:
         with gzip.open(path, "rt") if path.endswith(".gz") else open(path) as file:

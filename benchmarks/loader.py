@@ -7,7 +7,7 @@ adds the positions of all tokens and cumulative lengths, a third packs with best
 through Grain's interface. The peers get the same tokens, each in its own format:
 
 - memory map: ``numpy.memmap`` of raw ids, sequences in order, no borders; this is the upper limit on this machine;
-- datasets: the shards as they are, ``load_dataset("arrow")``, by row and in batches, packed in order, no borders;
+- datasets: the shards, unchanged, with ``load_dataset("arrow")``, by row and in batches, packed in order, no borders;
 - datatrove: ``DatatroveFileDataset`` on exported ``.ds`` files, sequences in order, without and with positions;
 - streaming: mosaicml-streaming's ``StreamingDataset`` on MDS files of sequences packed beforehand, shuffled.
 

@@ -59,7 +59,8 @@ class Decoded:
     """Python's canonical name of the codec, such as ``utf-8``, ``cp1252`` or ``iso8859-2``."""
     decided_by: DecidedBy
     certainty: float
-    """From 0 to 1; 1.0 for a proved or declared encoding. For a guess, its probability among all candidates."""
+    """The certainty of the encoding, from 0 to 1. It is 1.0 for a proved or declared encoding. For a guess it is the
+    probability of this encoding among all candidates."""
     num_bad_bytes: int
     """Number of bytes without meaning in ``encoding``, including bytes that were dropped at the end."""
 

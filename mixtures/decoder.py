@@ -29,8 +29,8 @@ def find_tokenizer(shard: Path) -> Path:
 def load_decoder(path: str | Path) -> Encoder:
     """Loads a tokenizer's file to decode documents.
 
-    A rank file does not contain its control tokens. For the rank file of an output folder, they are read from the
-    manifest beside it.
+    A rank file does not contain its control tokens. If the rank file is in an output folder, they are read from the
+    manifest in that folder.
 
     Raises:
         ValueError: the file is missing or is not a tokenizer, or the manifest cannot be read.

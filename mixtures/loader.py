@@ -123,7 +123,9 @@ class Loader:
 
     @property
     def begin(self) -> int:
-        """The place at which this loader began, or that of the last state loaded, not counting skipped places."""
+        """The place at which this loader began, or the place of the last loaded state. Skipped places are not
+        counted.
+        """
         return self._begin
 
     def batch_at(self, counts: Array) -> Batch:
@@ -137,8 +139,8 @@ class Loader:
     def state_dict(self) -> dict[str, int | str]:
         """Returns the state before this loader's next step: the sequences that all ranks have received until then.
 
-        With several workers, pass the states of all workers to :meth:`load_state_dict`. A worker with the same number,
-        of as many workers, can also load its own state alone.
+        With several workers, pass the states of all workers to :meth:`load_state_dict`. If the number of workers is the
+        same, each worker can also load only the state of the worker with its number.
         """
         return self._state(self._step)
 
@@ -153,7 +155,7 @@ class Loader:
     def load_state_dict(self, state: State | Sequence[State]) -> None:
         """Continues from the state of a loader, or from the states of all its workers.
 
-        The numbers of ranks and workers may differ from those of the saved loader.
+        The saved loader may have had other numbers of ranks and workers.
 
         Raises:
             ValueError: the state belongs to other data, to another order of sequences (another seed or packing, or a

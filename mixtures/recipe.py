@@ -237,7 +237,9 @@ def _epochs(value: Any, weights: Mapping[str, Decimal]) -> dict[str, Decimal]:
 
 
 def _validation(value: Any, weights: Mapping[str, Decimal]) -> dict[str, HoldOut]:
-    """Returns what is held out by source. Accepts ``{share: X}`` or ``{tokens: N}``, for all sources or by source."""
+    """Returns the :class:`HoldOut` of each source. Accepts ``{share: X}`` or ``{tokens: N}``, for all sources or by
+    source.
+    """
     if value is None:
         return {}
     named = _mapping("validation", value)

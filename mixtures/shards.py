@@ -21,7 +21,7 @@ FORMAT = 1
 """Version of the file format. Increase it when older code would misread new shards."""
 MAX_BATCH_ROWS = 8_192
 MAX_BATCH_TOKENS = 2**21
-"""A record batch ends before it would exceed either limit. A longer document gets a batch of its own."""
+"""A record batch ends before it would exceed either limit. A longer document is alone in its batch."""
 
 SOURCE_TYPE = pa.dictionary(pa.int8(), pa.string())
 

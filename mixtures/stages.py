@@ -28,7 +28,7 @@ class StagedStream:
 
     Attributes:
         stages: one stream per stage.
-        paths: the path of each stage's folder relative to that of the last stage, which is "".
+        paths: the path of each stage's folder, relative to the folder of the last stage. The last path is "".
         source_names: the sources of all stages, sorted.
         fingerprint: a checksum of all stages.
         manifest: the manifest of the last stage.

@@ -118,7 +118,7 @@ class TokenStream:
                 check_sum(self.storage, info)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Returns the state without the memory maps, because a worker opens its own."""
+        """Returns the state without the memory maps, because each worker opens new ones."""
         return {**self.__dict__, "_open": OrderedDict(), "_open_bytes": 0}
 
     def _chosen(self, validation_source: str | None) -> list[ShardInfo]:
@@ -250,7 +250,7 @@ def check_shard(storage: Storage, info: ShardInfo, manifest: Mapping[str, Any]) 
 
 
 def check_schema(schema: pa.Schema, place: str, info: ShardInfo, manifest: Mapping[str, Any]) -> None:
-    """Raises ValueError if a shard's metadata or columns differ from those of the manifest's run."""
+    """Raises ValueError if the metadata or columns of a shard are not those that the manifest's run writes."""
     line = info.line()
     try:
         metadata = ShardMetadata.of(schema)

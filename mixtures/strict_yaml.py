@@ -93,7 +93,8 @@ def _line(node: Any) -> int:
 
 
 def _scalar_fault(node: yaml.ScalarNode) -> str:
-    """Returns what is wrong with a number, or "" if nothing is. Checks quoted numbers too: weights may be quoted.
+    """Returns a message about a wrong number, or "" if the number is right. Checks quoted numbers too: weights may be
+    quoted.
 
     A number is wrong if it is not finite, if YAML would read it in base 60 or 8, or if it is too large or too small.
     """

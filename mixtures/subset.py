@@ -7,8 +7,8 @@ does not depend on files, batches or workers. Choosing takes two passes over (ha
 2. :func:`find_bucket` returns the bucket in which the wanted number of tokens is reached. :func:`cut` then looks only
    at the documents in that bucket. It returns the document, and the token in it, at which the subset ends.
 
-A document is in the subset if its (hash, id) is below that of the last document. The last document keeps its first
-tokens.
+A document is in the subset if its (hash, id) is smaller than the (hash, id) of the last document. The last document
+keeps its first tokens.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ def order_hashes(
 
 
 def histogram(hashes: Hashes, num_tokens: Counts) -> Counts:
-    """Returns the number of tokens by the top 16 bits of the hash. Histograms of parts add up to that of the whole."""
+    """Returns the number of tokens by the top 16 bits of the hash. The sum of the histograms of all parts is the
+    histogram of the whole.
+    """
     tokens = np.zeros(NUM_BUCKETS, np.int64)
     np.add.at(tokens, (hashes >> _BUCKET_SHIFT).astype(np.int64), np.asarray(num_tokens, np.int64))
     return tokens

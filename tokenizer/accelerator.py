@@ -1,8 +1,8 @@
 """Runs gigatoken, an optional library that computes the ids of ``tokenizers`` and ``tiktoken`` faster.
 
 gigatoken is young. Only the one version that was examined is used. Before a run uses it, :func:`tokenizer.proof.prove`
-checks on some of the run's own text that its ids are equal to those of the reference library. Three of its properties
-are worked around:
+compares its ids with those of the reference library on some of the run's text. Three of its properties are worked
+around:
 
 - It stores every distinct word that it sees, so it is loaded again after :data:`RESTART_BYTES` of text.
 - It crashes on bytes that are not UTF-8, so it is given only strings that were checked.

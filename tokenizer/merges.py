@@ -4,7 +4,7 @@ SentencePiece's rule (``bpe_model.cc``): look at all neighbouring symbols whose 
 whose piece has the highest score; among equal scores, merge the leftmost pair. Repeat until there is no such pair. At
 the end, each symbol that is not a piece is replaced by its bytes.
 
-Here every text is a row of a matrix. Every round merges one pair in each row that still has a pair to merge.
+In this module every text is a row of a matrix. Every round merges one pair in each row that still has a pair to merge.
 """
 
 from __future__ import annotations

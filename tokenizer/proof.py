@@ -85,8 +85,8 @@ def _bounded(texts: Sequence[str]) -> Iterator[str]:
 def proven(encoder: Encoder, texts: Sequence[str]) -> tuple[Encoder, str]:
     """Returns the encoder to use, and a message about it.
 
-    It returns the given encoder if its ids are equal. If gigatoken's ids differ, it returns an encoder that uses the
-    reference library instead.
+    The given encoder is returned if its ids equal those of the reference library. If gigatoken's ids differ, an encoder
+    that uses the reference library is returned instead.
 
     Raises:
         ValueError: the ids of the project's own encoder differ, or a text is encoded to a control token.

@@ -12,8 +12,8 @@ credits around the book ("Produced by", "E-text prepared by", "Transcribed from 
   transcribers' notes at its very beginning or end.
 
 Everything in between stays. A text with none of these marks is returned unchanged, to the byte. If a file contains
-several books, each with a header of its own, the boilerplate between them is removed and the books stay. A paragraph
-that could be a part of the book stays.
+several books and each has a header, the boilerplate between them is removed and the books stay. A paragraph that could
+be a part of the book stays.
 
 The phrases were collected from real editions of 1991 to 2015 and from the marks that the packages ``gutenberg``
 (Python) and ``gutenbergr`` (R) look for. Unlike these packages, this module checks the text after an end mark before

@@ -58,7 +58,7 @@ def num_words(text: str) -> int:
 def listing_share(text: str) -> float:
     """Returns the share of a text's lines that look like an entry in a list of files or books; 0 without lines.
 
-    Blank lines do not count. In a long text up to 500 lines are examined, spread evenly over it.
+    Blank lines do not count. In a long text, only 500 evenly spread lines are examined.
 
     >>> listing_share("total 12\\n-rw-rw-r--  1 10  10  123 Feb  4  2001 a.txt\\n\\nHe had read it all.\\n")
     0.6666666666666666
@@ -74,7 +74,7 @@ def listing_share(text: str) -> float:
 def letter_share(text: str) -> float:
     """Returns the share of letters (and their marks) among the characters that are not blank; 0 for a blank text.
 
-    In a long text about 16 pieces of 1,000 characters are examined, spread evenly over it.
+    In a long text, only about 16 evenly spread pieces of 1,000 characters are examined.
 
     >>> letter_share("3.14 ab"), letter_share(" ")
     (0.3333333333333333, 0.0)

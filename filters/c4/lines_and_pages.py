@@ -102,8 +102,9 @@ class C4TooLong(Step):
 class C4Lines(Step):
     """Drops lines without an end mark, with too few words or with boilerplate, and pages with too few sentences.
 
-    Does what c4_utils ``clean_page`` does; citation marks are cut out of the lines that are kept. The column
-    ``_line_scope`` is null for published C4, which takes no part in the line dedup because it was deduplicated before.
+    The step works like ``clean_page`` in c4_utils. It also removes citation marks from the lines that are kept. The
+    column ``_line_scope`` is null for published C4, which takes no part in the line dedup because it was deduplicated
+    before.
     """
 
     NAME: ClassVar[str] = "c4_lines"
@@ -234,8 +235,8 @@ def _judge_phrases(lines: list[str], num_lines: dict[str, int]) -> tuple[list[st
 class C4SentencesAfterDedup(Step):
     """Drops pages that have under 3 sentences left after the line dedup.
 
-    Here the original splits the page as a whole into sentences, so a sentence that ends a line with ``Inc.`` or ``"``
-    can continue on the next line.
+    At this point the original code does not split each line separately. It splits the whole page into sentences, so a
+    sentence can continue after a line that ends with ``Inc.`` or ``"``.
     """
 
     NAME: ClassVar[str] = "c4_sentences"

@@ -70,7 +70,7 @@ class MinLengthAfterDedup(Step):
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """Returns the limits as rules. They use a signal of their own, so that the signal of :class:`MinLength` is not
+        """Returns the limits as rules. They use another signal than :class:`MinLength`, because its signal must not be
         overwritten.
         """
         ccnet = "CCNet, cc_net/dedup.py: a document without a line left"

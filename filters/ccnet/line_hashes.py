@@ -39,7 +39,8 @@ def ccnet_hashes(texts: pa.Array) -> LineHashes:
     Lines are stripped and lower-cased, every digit becomes ``0``, and 34 marks of Unicode punctuation and all control
     characters are deleted. ASCII punctuation and accents stay. Empty lines are hashed too (cc_net/dedup.py
     ``compute_hashes``, cc_net/text_normalizer.py ``normalize_for_dedup``). The hash is XXH3 with 64 bits; CCNet uses
-    the first 64 bits of SHA-1. The hash values differ from CCNet's, but the same lines have equal hashes.
+    the first 64 bits of SHA-1. The hash values differ from CCNet's, but lines that CCNet treats as equal have equal
+    hashes.
 
     >>> ccnet_hashes(pa.array(["Page 1\\npage 2 \\n\\nPàge “2”"])).hashes.tolist() == [
     ...     ccnet_hashes(pa.array([line])).hashes[0] for line in ("PAGE 9", "page 0", "", "pàge 7")]
@@ -51,8 +52,8 @@ def ccnet_hashes(texts: pa.Array) -> LineHashes:
 def c4_hashes(texts: pa.Array) -> LineHashes:
     """Hashes every line as C4 compares it: stripped and lower-cased.
 
-    tensorflow_datasets/text/c4_utils.py uses the MD5 of the same string. The hash values differ from it, but the same
-    lines have equal hashes.
+    tensorflow_datasets/text/c4_utils.py uses the MD5 of the same string. The hash values differ from the MD5, but lines
+    that C4 treats as equal have equal hashes.
     """
     return _hashed(texts, bytes.lower, _lowered)
 

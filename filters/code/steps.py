@@ -258,7 +258,7 @@ Signals = tuple[float, float | None, float | None, float | None]
 def code_signals(text: str) -> Signals:
     r"""Returns (characters without blanks at both ends, longest line, mean line, share of alphanumeric characters).
 
-    Line ends count in the mean, as in RedPajama. For a blank text all but the first are None.
+    Line ends count in the mean, as in RedPajama. For a blank text, all values except the first are None.
 
     >>> code_signals("ab\n(1)\n")
     (6.0, 3.0, 3.5, 0.42857142857142855)

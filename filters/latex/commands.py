@@ -137,7 +137,9 @@ def _names_itself(name: str, macro: Macro) -> bool:
 
 
 def _unfolded(expander: Expander, name: str, macro: Macro) -> Macro:
-    r"""Returns the macro with its old text inserted once for its own name: ``\edef\a{\a x}`` extends ``\a``."""
+    r"""Returns a macro in whose text the macro's name is replaced once by its old text: ``\edef\a{\a x}`` extends
+    ``\a``.
+    """
     old = expander.meanings.get(name)
     old_text = old.fill([]) if isinstance(old, Macro) and not old.parameters else ""
     pattern = re.compile(rf"\\{re.escape(name)}(?![A-Za-z@])\s*")

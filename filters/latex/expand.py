@@ -1,8 +1,8 @@
 r"""Expands macros in place as TeX does: reads a macro's text in place of its call, in one pass from left to right.
 
 So a definition is valid from its position to the end of its group. The last macro in a macro's text can take its
-arguments from the text after the call. In TeX an expansion can be endless, so calls have limits here. A call is given
-up if it grows too much, loops, or needs commands that only TeX can execute. The output then contains the call
+arguments from the text after the call. In TeX an expansion can be endless, so this module limits each call. A call is
+given up if it grows too much, loops, or needs commands that only TeX can execute. The output then contains the call
 unchanged, and the call is counted. All work is charged to a budget that grows with the text, so the time is linear.
 """
 

@@ -1,7 +1,8 @@
 r"""Assembles a project's files into one source: replaces inputs by their files, and adds the paper's own styles.
 
-Files are given as text, by their path in the archive. Nothing is opened here. Missing files and files that read each
-other in a circle are tolerated. The size of the result is limited, since a paper can read the same file many times.
+Files are given as text, by their path in the archive. This module opens no files. Missing files and files that read
+each other in a circle are tolerated. The size of the result is limited, since a paper can read the same file many
+times.
 """
 
 from __future__ import annotations

@@ -17,7 +17,8 @@ VERBATIM_ENVIRONMENTS = words(
     " alltt spverbatim verbatimtab listing* tcblisting pyverbatim pycode pyblock luacode luacode* sageblock sagesilent"
     " Sinput Soutput Scode CodeInput CodeOutput asy gnuplot rawhtml boxedverbatim"
 )
-"""Environments whose body is not LaTeX: those of LaTeX, fancyvrb, listings and minted, and of journals for code."""
+"""Environments whose body is not LaTeX. They are from LaTeX, fancyvrb, listings and minted, and from styles of journals
+for code."""
 REMOVED_ENVIRONMENTS = frozenset({"comment", "filecontents", "filecontents*"})
 """Environments that TeX does not print: ``comment`` of the package ``comment``, and files shipped inside the source."""
 URL_COMMANDS = words("url path nolinkurl href")

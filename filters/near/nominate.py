@@ -1,7 +1,8 @@
 """Finds candidate pairs: documents that share a key, which is a band of their signatures or a sampled n-gram.
 
-Documents are represented by numbers in the order of their ranks (:mod:`filters.near.resolve`). Of a pair, the document
-with the smaller number is kept. The time is linear in the number of entries, however many documents share a key.
+Documents are represented by numbers in the order of their ranks (:mod:`filters.near.resolve`). In each pair, the
+document with the smaller number is kept. The time is linear in the number of entries, however many documents share a
+key.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ expected number is the average for pairs that overlap just enough to be removed.
 n-grams, one in 16 is sampled, and the limit is 0.8, then seven are expected, and a candidate pair must share two."""
 NUM_DEVIATIONS = 3.0
 """A candidate must also share at least the expected number minus this many standard deviations (the square root of the
-expected number). For long documents this bound is higher than that of :data:`MIN_SAMPLED`. Our choice: it misses one in
-700 pairs just above the limit, and far fewer pairs with larger overlaps."""
+expected number). For long documents this bound is higher than the one from :data:`MIN_SAMPLED`. Our choice: it misses
+one in 700 pairs just above the limit, and far fewer pairs with larger overlaps."""
 
 
 class Nominated(NamedTuple):

@@ -152,7 +152,7 @@ def plain_math(tex: str) -> str:
 
 
 def remove_html_tables(text: str) -> str:
-    """Removes ``<table>`` elements with their content. A table that is not closed is left as it is."""
+    """Removes ``<table>`` elements with their content. A table that is not closed stays unchanged."""
     if "<table" not in text and "<TABLE" not in text:
         return text
     spans: list[tuple[int, int]] = []

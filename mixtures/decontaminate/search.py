@@ -1,4 +1,4 @@
-"""Searches finished shards for the items of evaluation sets. Every row is decoded, also those of later epochs.
+"""Searches finished shards for the items of evaluation sets. All rows are decoded, including rows of later epochs.
 
     shards -> one process per shard at a time -> a table of hits per shard -> one table, in the order of the shards
 
@@ -98,7 +98,7 @@ def search_shard(task: ShardTask) -> SearchedShard:
 
 
 def _batches(found: Iterator[ShownDocument]) -> Iterator[list[ShownDocument]]:
-    """Yields batches of documents of bounded size. A document that is larger gets a batch of its own."""
+    """Yields batches of documents of bounded size. A larger document is alone in its batch."""
     held: list[ShownDocument] = []
     num_chars = 0
     for one in found:

@@ -39,7 +39,7 @@ class SourcePlan:
 
     @property
     def whole_epochs(self) -> int:
-        """Number of epochs that are complete at the end of the stream, including those of earlier stages."""
+        """Number of epochs that are complete at the end of the stream, including the epochs of earlier stages."""
         return self._end // self.available_tokens
 
     @property

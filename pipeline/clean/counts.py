@@ -48,7 +48,9 @@ GRAPH = "@graph"
 
 
 class LostRecords(AssertionError):  # noqa: N818 - the name says what happened
-    """Raised if two counts that must be equal differ. Records were lost or doubled, by a bug here or in the engine."""
+    """Raised if two counts that must be equal differ. Records were lost or doubled by a bug in this project or in the
+    engine.
+    """
 
 
 def check_conservation(counts: Mapping[CountKey, int]) -> None:

@@ -153,9 +153,10 @@ def _num_won(dump: SourceJob, step: str) -> int:
 
 
 def forget_dumps(layout: Layout, source: str, keep: Collection[str] = ()) -> None:
-    """Deletes the markers (clean and tokens) and the keys of a source's dumps, except of the dumps in ``keep``.
+    """Deletes the keys and the markers of all dumps of a source, except the dumps in ``keep``.
 
-    A marker must not remain without its dump: in the next run another dump could get the same part numbers.
+    Each dump has a marker of the clean phase and one of the tokenize phase. If a marker stayed when its dump is gone,
+    another dump could get the same part numbers in the next run.
     """
     globs = [layout.markers_of_dumps(f"{step}-{source}") for step in ("clean", "tokens")]
     for found in FileSystems.match(globs):

@@ -178,7 +178,9 @@ def pending_jobs(prepared: Sequence[PreparedSource], layout: Layout, settings: S
 
 
 def delete_pair_files(layout: Layout, source: str, keep: Iterable[str] = ()) -> None:
-    """Deletes what the near dedup of a source wrote into ``dedup/``, except the files of the jobs in ``keep``."""
+    """Deletes the files that the near dedup of a source wrote into ``dedup/``, except the files of the jobs in
+    ``keep``.
+    """
 
     def found(labels: Iterable[str]) -> set[str]:
         globs = [glob for label in labels for glob in layout.pair_files(label)]

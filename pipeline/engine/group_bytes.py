@@ -2,8 +2,8 @@
 
 Beam's local runner keeps a GroupByKey in memory at several times its size. So on this machine payloads are written to
 sorted spill files, and only references to byte ranges are grouped. The reader merges the ranges while it iterates. A
-distributed engine shuffles through its own disks, so there the engine's GroupByKey is used. Tests check that both ways
-give equal groups.
+distributed engine shuffles through disks, so on such an engine its GroupByKey is used. Tests check that both ways give
+equal groups.
 """
 
 from __future__ import annotations

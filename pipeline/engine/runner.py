@@ -60,7 +60,7 @@ class Engine:
     def options_of(self, job: str) -> PipelineOptions:
         """Returns the options of one of the run's jobs.
 
-        On Dataflow each job has its own name, by which it can be found.
+        On Dataflow each job has a different name, by which it can be found.
         """
         if not self.is_dataflow:
             return self.options

@@ -30,7 +30,7 @@ class CountHeldOut(beam.PTransform):
     """Takes (source, token file). Outputs the path of one file with the numbers of held-out and remaining documents and
     tokens, by source.
 
-    Either a share of a source's documents is held out, or all its documents up to a cut.
+    What is held out is either a share of a source's documents, or all its documents up to a cut.
     """
 
     def __init__(self, job: CountJob) -> None:

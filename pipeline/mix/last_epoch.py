@@ -40,7 +40,7 @@ def lengths(batch: pa.RecordBatch) -> np.ndarray:
 
 
 def tagged(value: Any, kind: str) -> tuple[int, tuple[str, Any]]:
-    """Returns (0, (kind, value)). With the same key, the last step of a job gathers all its inputs in one group."""
+    """Returns (0, (kind, value)). All inputs of the last step of a job get the key 0, so that they form one group."""
     return 0, (kind, value)
 
 

@@ -117,8 +117,8 @@ def read_earlier(settings: Settings) -> Earlier:
     """Returns everything that this mixture takes over from the mixture that it continues.
 
     Raises:
-        ValueError: the earlier mixture is not complete, one of its own earlier stages was replaced, or the request
-            contradicts the earlier mixture.
+        ValueError: the earlier mixture is not complete, one of that mixture's earlier stages was replaced, or the
+            request contradicts the earlier mixture.
     """
     folder = settings.continue_from
     if folder is None:

@@ -100,7 +100,7 @@ class FindReferences(beam.PTransform):
 
 
 def pages_of(unit: Unit, job: ReferenceJob, models: dict[str, Any]) -> Iterator[tuple[int, str, str]]:
-    """Yields (number in the unit, url, text) for each page of a unit that is suitable for training."""
+    """Yields (number in the unit, url, text) for each page in the unit if the page is suitable for training."""
     if unit.kind == CLEAN:
         with open_file(unit.path) as file:
             rows = (

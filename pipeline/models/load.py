@@ -27,7 +27,7 @@ from tokenizer.encoder_settings import EncoderSettings
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """The files of a model that consists of several, by their names in the folder."""
+    """The files of a model that consists of several files, by their names in the folder."""
 
     paths: tuple[tuple[str, str | StoredFile], ...]
 

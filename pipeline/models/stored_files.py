@@ -2,8 +2,8 @@
 copy.
 
 The launcher (the process that starts the run) records the size and checksum of each file. A worker stops if a file has
-another checksum. The copy is in a folder named after the checksum. It gets its own name only after its last byte was
-checked, so a file with this name is complete. KenLM maps the copy into memory, and all processes share the map.
+another checksum. The copy is in a folder named after the checksum. It gets its final name only after its last byte was
+checked, so a file with the final name is complete. KenLM maps the copy into memory, and all processes share the map.
 """
 
 from __future__ import annotations

@@ -56,9 +56,10 @@ def train_language_model(
 ) -> list[Path]:
     """Trains ``<language>.sp.model`` and ``<language>.arpa.bin``. Returns their paths.
 
-    If KenLM's build_binary is not found, the 5-gram stays ``<language>.arpa``. CCNet trained on the first paragraphs of
-    Wikipedia's articles, one article per line. Here a line is a document. SentencePiece's trainer silently skips long
-    lines, so they are split for it. Documents that are known to be in another language are skipped and counted.
+    If KenLM's build_binary is not found, the 5-gram model is ``<language>.arpa`` instead. CCNet trained on the first
+    paragraphs of Wikipedia's articles, one article per line. This function trains on one document per line.
+    SentencePiece's trainer silently skips long lines, so they are split for it. Documents that are known to be in
+    another language are skipped and counted.
 
     Raises:
         ValueError: the corpus is too small, or a program failed. The message contains the program's output.

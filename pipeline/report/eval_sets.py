@@ -1,4 +1,5 @@
-"""Writes one page per evaluation set. It shows the items that were found next to the documents, and the other items.
+"""Writes one page per evaluation set. It shows each item that was found next to the document with the hit, and lists
+the items that were not found.
 
 The data comes from ``decontamination/``. A page shows a limited part of it: the 300 items with the most hits, three
 hits of each, and the ids of 2,000 other items per state. The tables in ``decontamination/`` contain all rows.

@@ -1,6 +1,6 @@
 """Reads as much as possible from the output folder of a run.
 
-An unfinished run is reported, and is not an error here.
+If the run is unfinished, this is reported and is not an error.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class Recount:
     """The number of documents that the run kept and that the new settings could drop, by the stage that could do so."""
     unknown_dropped: Counter[str] = field(default_factory=Counter)
     pass_share: dict[str, float] = field(default_factory=dict)
-    """For each stage, the share of the documents it kept that also passed all later stages in the run."""
+    """For each stage: of the documents that it kept, the share that also passed all later stages in the run."""
     tokens_before: int = 0
     tokens_kept: int = 0
     has_tokens: bool = True
@@ -109,8 +109,8 @@ def recount(state: RunState, name: str, changes: Sequence[Change], *, share: flo
 
 
 def _pass_shares(one: SourceState) -> dict[str, float]:
-    """Returns for each stage the share of the documents it kept that also passed all later stages; 1 for the last
-    stage.
+    """Returns for each stage the share that passed all later stages, among the documents that the stage kept. The share
+    of the last stage is 1.
     """
     shares: dict[str, float] = {}
     passed = 1.0

@@ -149,8 +149,8 @@ def _broken(
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Returns two masks: the documents that break a limit, and the documents for which the signal cannot decide.
 
-    A document that has no signal and was not dropped here was not checked by this step (published C4). It is assumed
-    not to be checked under the new settings either.
+    If a document has no signal and this step did not drop it, the step did not check it (published C4). It is assumed
+    that the step would not check it with the new settings either.
     """
     values = documents.signal(limit.signal)
     missing = np.isnan(values)

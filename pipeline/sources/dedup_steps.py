@@ -87,10 +87,10 @@ class DedupStep:
         return ()
 
     def may_fall_above(self, before: Self) -> float | None:
-        """Returns a limit: documents that ``before`` kept with a signal above it could now be dropped; None if none
-        could.
+        """Returns the signal above which a document that was kept with the settings ``before`` could now be dropped.
 
-        A run does not store which of two kept documents would be dropped.
+        Returns None if no such document could be dropped. It is not certain which ones would be, because a run does not
+        store which of two kept documents a dedup would drop.
         """
         return None
 

@@ -31,7 +31,7 @@ from tokenizer.proof import proven
 from tokenizer.train.training import TrainSettings, train
 
 _PROOF_DOCS = 32
-"""The ids of this many documents of each source are compared with those of the reference library."""
+"""The encoder and the reference library are compared on this many documents of each source."""
 
 
 def get_tokenizer(
@@ -44,7 +44,7 @@ def get_tokenizer(
 ) -> Encoder:
     """Returns the tokenizer and writes it to the output. Reports which tokenizer it is and why.
 
-    The tokenizer's ids are first compared with those of its reference library, on some of the run's own documents.
+    On some documents of the run, the tokenizer's ids are first compared with the ids of its reference library.
 
     Raises:
         ValueError: the given file is not a tokenizer, its ids differ from those of its reference library, or there is

@@ -48,5 +48,5 @@ class TokenJob:
 
     @property
     def tokens(self) -> str | PartSpan:
-        """The folder of the job's token files. For a dump it is the range of the dump's files in this folder."""
+        """The folder of the job's token files. For a dump, it is this folder with the range of the dump's files."""
         return PartSpan(self.tokens_dir, *self.parts.only) if self.parts.only else self.tokens_dir

@@ -64,8 +64,8 @@ class DedupExact(beam.PTransform):
     another, and a document that one of them drops does not take part in the next. Otherwise a page could be dropped as
     a duplicate of a page that is itself dropped.
 
-    For a dump, the output also has, by step, the paths of the files with the keys of its kept documents. Newer dumps
-    read these files. ``earlier`` contains the key files of the earlier dumps that are cleaned in the same run.
+    For a dump, the output also has the paths of key files by step. They contain the keys of the kept documents, and
+    newer dumps read them. ``earlier`` contains the key files of the earlier dumps that are cleaned in the same run.
     """
 
     def __init__(self, job: SourceJob, chain: Chain, earlier: Mapping[str, Sequence[Any]] | None = None) -> None:

@@ -67,9 +67,9 @@ class ReadPosts(ReadUnits):
 
 
 class AssembleAnswers(SegmentDoFn):
-    """Makes documents of the questions and answers of a bucket, and runs the first segment on them.
+    """Makes documents from the questions and answers of a bucket, and runs the first segment on them.
 
-    The side input ``num_posts`` maps each site to its number of posts. By these numbers the largest sites are chosen.
+    The side input ``num_posts`` maps each site to its number of posts. These numbers determine the largest sites.
     """
 
     def process(self, group: tuple[int, Iterable[bytes]], num_posts: dict[str, int]) -> Iterator[TaggedOutput]:

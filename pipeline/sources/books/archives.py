@@ -27,7 +27,7 @@ from pipeline.sources.source import Rejected
 MAX_DIRECTORY_BYTES = 64 << 20
 """Ours: the largest directory of a zip, in bytes. Half a million books need this much. Python holds it in memory."""
 MAX_EXPANSION = 200
-"""Ours: an archive is allowed to unpack to this many times its own size plus 64 MB. Text in deflate unpacks to 3 to 10
+"""Ours: an archive may unpack to this many times its stored size plus 64 MB. Text in deflate unpacks to 3 to 10
 times."""
 _FREE_BYTES = 64 << 20
 

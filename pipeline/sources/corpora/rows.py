@@ -140,7 +140,7 @@ def _arrow_batches(file: BinaryIO) -> Iterator[pa.RecordBatch]:
 
 
 def _rows_of(batch: pa.RecordBatch, unit: Unit, first: int) -> Iterator[tuple[str, Row] | Rejected]:
-    """Yields the rows of a batch. A string that is not UTF-8, which the format forbids, rejects only its own row."""
+    """Yields the rows of a batch. If a string is not UTF-8, which the format forbids, only its row is rejected."""
     try:
         batch.validate(full=True)
         rows: list[Row] | None = batch.to_pylist()

@@ -84,7 +84,9 @@ class Region:
 
 
 def regions(file: BinaryIO, start: int) -> Iterator[Region]:
-    """Yields the regions of a file from a byte on. The first region is the bits before the first mark (a ``HEAD``)."""
+    """Yields the regions of a file, beginning at a byte. The first region (a ``HEAD``) has the bits before the first
+    mark.
+    """
     cutter = RegionCutter(start)
     file.seek(start)
     while data := file.read(READ_BYTES):

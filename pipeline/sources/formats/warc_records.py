@@ -137,8 +137,7 @@ def _records_of_broken_member(stored: StoredBytes, member: GzipMember, location:
             is_named = True
             found = replace(found, detail=f"bytes {member.start}-{member.end}: {found.detail}")
         yield found
-    # If the only record of the member is proven complete, only the gzip checksum is cut or damaged, and nothing is
-    # lost.
+    # If the only record of the member is proven complete, only the gzip checksum is damaged, so nothing is lost.
     is_all = num_records == 1 and member.end - chunks.offset <= _GZIP_TRAILER_BYTES
     if member.fault and not is_named and not is_all:
         yield _lost(member, location)
@@ -273,9 +272,7 @@ def _one_record(window: _Window, *, is_plain: bool, fault: str) -> tuple[dict[st
 
 
 def _is_proven(headers: dict[str, str], block: bytes, fault: str) -> bool:
-    """True if a record of a damaged member is certainly complete. Without a digest, this is certain only before a
-    truncation.
-    """
+    """True if a record of a damaged member is complete. Its digest proves this, or the member is only truncated."""
     is_right = _is_digest_right(headers, block)
     return fault == "truncated_gzip" if is_right is None else is_right
 

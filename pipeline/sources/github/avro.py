@@ -1,8 +1,8 @@
 """Reads Avro files block by block.
 
 fastavro decodes the records. This module reads the container, because fastavro unpacks a block of any size completely
-and stops at the first fault. Here the size of a block is limited before it is unpacked, and after a damaged block
-reading continues at the next sync marker. Codecs: none, deflate (BigQuery's ``DEFLATE``), snappy, zstandard.
+and stops at the first fault. This module limits the size of a block before it is unpacked, and continues at the next
+sync marker after a damaged block. Codecs: none, deflate (BigQuery's ``DEFLATE``), snappy, zstandard.
 """
 
 from __future__ import annotations

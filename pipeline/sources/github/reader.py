@@ -181,7 +181,7 @@ class GitHubReader(Reader):
     def _table(path: str, table: str | None, columns: Sequence[str] | None) -> str:
         """Returns the table of a file.
 
-        A file whose columns cannot be read is accepted here, and rejected when it is read.
+        A file whose columns cannot be read is accepted now, and rejected when it is read.
         """
         if columns is None:
             return table or "joined"

@@ -94,7 +94,7 @@ class WikipediaReader(Reader):
         """Splits files into units. If a dump's index is among the files, the units begin at its streams.
 
         Raises:
-            ValueError: a file's name is not that of an XML dump, or an index comes without its dump.
+            ValueError: a file is not named like an XML dump, or an index is given without its dump.
         """
         dumps, indexes = [], []
         for file in files:

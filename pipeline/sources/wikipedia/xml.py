@@ -141,7 +141,7 @@ class PageCutter:
     def feed(self, data: bytes, offset: int) -> Iterator[tuple[int, bytes | None]]:
         """Yields (offset, page) for each page that ends in these bytes.
 
-        :meth:`__init__` says what the offset is. For a page longer than :data:`MAX_PAGE_BYTES` yields (offset, None).
+        ``__init__`` explains the offset. For a page longer than :data:`MAX_PAGE_BYTES`, yields (offset, None).
         """
         buffer = self._buffer
         num_old = len(buffer)
