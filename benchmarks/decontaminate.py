@@ -49,7 +49,7 @@ BATCH_DOCS = 256
 
 
 def changed(text: str, one_in: int, rng: random.Random) -> str:
-    """Returns the text with one of every ``one_in`` words replaced by another word, but at least one word."""
+    """Returns the text with one of every ``one_in`` words replaced by another word. At least one word is replaced."""
     words = re.split(r"(\s+)", text)
     places = [i for i, word in enumerate(words) if re.search(r"\w", word)]
     for first in range(0, max(1, len(places) - one_in + 1), one_in):
@@ -200,7 +200,8 @@ def run_decon(program: str, items: Sequence[tuple[str, Item]], texts: Sequence[s
 def recall_table(
     items: Sequence[tuple[str, Item]], injected: Sequence[Injected], found: Sequence[bool], words: dict[str, int]
 ) -> list[str]:
-    """Returns a Markdown table with the recall by disturbance: items of 8 words or more, these by kind, shorter items.
+    """Returns a Markdown table of the recall by disturbance, for items of 8 or more words (all, and by kind) and for
+    shorter items.
 
     ``words`` is the number of words of each item's question, by the id of the item.
     """

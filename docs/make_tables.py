@@ -173,7 +173,8 @@ def _columns() -> Iterator[str]:
 
 
 def _type(kind: pa.DataType) -> str:
-    """
+    """Returns the name of a type for the tables.
+
     >>> _type(pa.list_(pa.int64())), _type(pa.bool_())
     ('list of int64', 'bool')
     """
@@ -222,7 +223,8 @@ def _head(*titles: str) -> Iterator[str]:
 
 
 def _row(*cells: str) -> str:
-    """
+    """Returns the line of a table in Markdown.
+
     >>> _row("a", "", "b | c")
     '| a | | b \\\\| c |'
     """

@@ -155,7 +155,8 @@ def _of_weights(base: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _laid_over(base: Any, own: Any) -> Any:
-    """
+    """Returns ``base`` with the values of ``own`` over it, mapping by mapping.
+
     >>> _laid_over({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}})
     {'a': {'b': 1, 'c': 3}}
     """

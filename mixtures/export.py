@@ -183,7 +183,8 @@ _WITH_ONE_INDEX = ("megatron", "mds")
 
 
 def _human(num_tokens: int) -> str:
-    """
+    """Returns a number of tokens in a short form for people.
+
     >>> _human(1_234), _human(1_400_000_000_000)
     ('1.23 KT', '1.40 TT')
     """

@@ -116,7 +116,7 @@ def forget(folder: str | Path, ids: Sequence[str], *, source: str | None = None,
 
 
 def finish(folder: Path) -> bool:
-    """Finishes a command that was killed while it renamed new shards. Returns True if there was one."""
+    """Finishes a command that was killed while it renamed new shards. Returns True if there was such a command."""
     path = folder / _NEW_MANIFEST
     if not path.is_file():
         return False

@@ -9,9 +9,9 @@ Sequences are shuffled, because a long book fills many of them in a row. Local s
 sequences are shuffled over the whole stream. Shards in an object store are fetched, so their sequences are shuffled
 within windows of the stream.
 
-The settings and the step alone determine which sequences a batch holds. The state is one number: the sequences that all
-ranks together have received so far. It can therefore be loaded with another number of ranks, workers or sequences per
-batch.
+The settings and the step alone determine which sequences a batch holds. The state is one number, which counts the
+sequences that all ranks together have received so far. It can therefore be loaded with another number of ranks, workers
+or sequences per batch.
 """
 
 from __future__ import annotations

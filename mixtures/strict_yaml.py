@@ -10,11 +10,11 @@ from typing import Any
 import yaml
 
 MAX_BYTES = 1 << 20
-"""Ours: the largest size of a file. A configuration file has a few hundred lines."""
+"""The largest size of a file (our choice). A configuration file has a few hundred lines."""
 MAX_DEPTH = 32
-"""Ours: the deepest nesting. The deepest setting that exists is on level six."""
+"""The largest depth of nesting (our choice). The deepest existing setting is on level six."""
 MAX_DIGITS = 30
-"""Ours: the most digits of a number before or after the decimal point. For example, 1.4e12 has 13."""
+"""The largest number of digits before or after the decimal point (our choice). For example, 1.4e12 has 13."""
 _NUMBER = re.compile(r"[-+]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][-+]?\d+)?")
 _BASE_60 = re.compile(r"[-+]?\d[\d_]*(?::[0-5]?\d)+(?:\.[\d_]*)?")
 _OCTAL = re.compile(r"[-+]?0[0-7_]+")

@@ -66,7 +66,7 @@ def histogram(hashes: Hashes, num_tokens: Counts) -> Counts:
 
 
 def find_bucket(tokens_by_bucket: Counts, wanted_tokens: int) -> tuple[int, int]:
-    """Returns the bucket in which ``wanted_tokens``, in the order of the hashes, are reached, and the tokens before it.
+    """Returns the bucket in which the sum of tokens reaches ``wanted_tokens``, and the sum in all buckets before it.
 
     Raises:
         ValueError: ``wanted_tokens`` is below 1, or more than all tokens.
@@ -101,7 +101,7 @@ class Cut:
 def cut(hashes: Hashes, doc_ids: Sequence[str], num_tokens: Counts, wanted_in_bucket: int) -> Cut:
     """Returns the end of the subset. The arguments describe the documents of its last bucket, in any order.
 
-    ``wanted_in_bucket`` is the number of tokens that the whole source should give, minus those in earlier buckets.
+    ``wanted_in_bucket`` is the number of tokens that the whole source should give, minus the tokens in earlier buckets.
     Equal hashes are ordered by id. Raises ValueError if the bucket has fewer tokens than ``wanted_in_bucket``.
     """
     order = sorted(range(len(doc_ids)), key=lambda i: (hashes[i], doc_ids[i]))
@@ -132,7 +132,9 @@ def tokens_kept(hashes: Hashes, doc_ids: Sequence[str] | pa.Array, num_tokens: C
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
-    """Describes the part of an epoch that earlier stages used: all documents up to one, in the order of the hashes."""
+    """Describes the part of an epoch that earlier stages used: all documents up to a certain one, in the order of the
+    hashes.
+    """
 
     epoch: int
     last_hash: int

@@ -197,7 +197,8 @@ def _differences(where: str, what: str, found: int, said: int) -> Iterator[str]:
 
 
 def _listed(tokens: Mapping[str, int]) -> str:
-    """
+    """Returns numbers of tokens by source as text.
+
     >>> _listed({"c4": 1_500, "books": 7})
     'books 7, c4 1,500'
     """

@@ -36,7 +36,7 @@ _PART_OF_ANOTHER = "part-of-another/"
 
 @dataclass(frozen=True, slots=True)
 class SourceEstimate:
-    """The estimate of a source, scaled up from a part of its input."""
+    """Holds the estimate for a source, which is scaled up from a part of its input."""
 
     source: str
     num_files: int
@@ -91,7 +91,7 @@ class _CountingFile(io.RawIOBase):
 
 
 def estimate_source(made: PreparedSource) -> SourceEstimate:
-    """Reads a few units for a few seconds, runs the filters on their documents, and scales the numbers up by bytes.
+    """Reads a few units for a few seconds, runs the filters on their documents, and scales the numbers up to all bytes.
 
     The dedups are not run, so the numbers include documents that a dedup would remove.
     """

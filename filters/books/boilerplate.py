@@ -3,12 +3,12 @@
 Gutenberg has used five generations of boilerplate since 1971. This module recognises:
 
 * the marks that have been used since 2001, ``*** START OF THE PROJECT GUTENBERG EBOOK ... ***`` and ``*** END OF ...``,
-in their spellings
-  (THIS or THE, with and without blanks, broken over lines, COPYRIGHTED);
+  in their spellings (THIS or THE, with and without blanks, broken over lines, COPYRIGHTED);
 * the small print of 1991 to 2003. Until about 2001 it is before the book (its last line is ``*END*THE SMALL PRINT!``),
-later after it; * headers without a closing mark (before 1991; Gutenberg of Australia and of Canada), paragraph by
-paragraph; * "End of Project Gutenberg's ..." in several languages, and licences without an end mark before them; *
-credits around the book ("Produced by", "E-text prepared by", "Transcribed from the ... edition by", "Scanned by") and
+  later after it;
+* headers without a closing mark (before 1991; Gutenberg of Australia and of Canada), paragraph by paragraph;
+* "End of Project Gutenberg's ..." in several languages, and licences without an end mark before them;
+* credits around the book ("Produced by", "E-text prepared by", "Transcribed from the ... edition by", "Scanned by") and
   transcribers' notes at its very beginning or end.
 
 Everything in between stays. A text with none of these marks is returned unchanged, to the byte. If a file contains

@@ -1,8 +1,9 @@
 """Measures how much of one book is contained in another, to find books that are almost completely inside another book.
 
 The LLaMA paper (arXiv 2302.13971, section 2.1) removes "books with more than 90% content overlap" without details.
-Here the content is the set of a book's word 5-grams (:func:`shingles`). The overlap of two books is the number of
-shingles that they share over the size of the smaller set (:func:`overlap`), so a book inside an omnibus counts.
+In this module the content is the set of a book's word 5-grams (:func:`shingles`). The overlap of two books is the
+number of shingles that they share over the size of the smaller set (:func:`overlap`), so a book inside an omnibus
+counts.
 
 The pipeline uses these functions for any number of books, without comparing all pairs and without shuffling a text:
 

@@ -1,4 +1,4 @@
-"""CCNet's tables of characters, which its line dedup and its language models share.
+"""Contains CCNet's tables of characters, which its line dedup and its language models share.
 
 The entries are from cc_net/text_normalizer.py (commit bda555b). Two of them are wrong but kept, because CCNet's
 published language models and cut-offs were made with them: FULLWIDTH DIGIT ONE is listed as a quotation mark (harmless,

@@ -91,7 +91,7 @@ class AllowedLicence(Step):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeFiles(Step):
-    """Drops files that are not the author's code (vendored, generated, minified, binary, data); sets the language."""
+    """Drops files that are not the author's code (vendored, generated, minified, binary, data). Sets the language."""
 
     NAME: ClassVar[str] = "code_files"
     DATA_VERSION: ClassVar[int] = 3

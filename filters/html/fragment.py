@@ -7,11 +7,13 @@ formed. A test checks that both ways give the same text.
 Each element is written as follows:
 
 ========================  ====================================================================================
-paragraph, heading, div   separated by empty lines; white space inside collapsed to one space ``<br>``
-a line break ``<pre>``                 unchanged, with line breaks and indentation; no fence is added ``<li>`` ``- `` or
-its number (``3. ``), nested lists indented under their item's text ``<blockquote>``          every line begins with ``>
-`` table                     one line per row, cells separated by `` | `` ``<sup>``, ``<sub>`` ``2<sup>n</sup>`` is
-``2^n``, ``2<sup>k+1</sup>`` is ``2^(k+1)``, ``x<sub>i</sub>`` is ``x_i``
+paragraph, heading, div   separated by empty lines; white space inside collapsed to one space
+``<br>``                  a line break
+``<pre>``                 unchanged, with line breaks and indentation; no fence is added
+``<li>``                  ``- `` or its number (``3. ``), nested lists indented under their item's text
+``<blockquote>``          every line begins with ``> ``
+table                     one line per row, cells separated by `` | ``
+``<sup>``, ``<sub>``      ``2<sup>n</sup>`` is ``2^n``, ``2<sup>k+1</sup>`` is ``2^(k+1)``, ``x<sub>i</sub>`` is ``x_i``
                           and ``H<sub>2</sub>O`` is ``H₂O``: without a mark they would be other numbers and names;
                           ordinals (``n<sup>th</sup>``) get no mark; a space separates raised words from the word before
 ``<del>``, ``<s>``        ``~~`` around the struck words

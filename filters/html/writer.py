@@ -21,7 +21,8 @@ _TABULAR = frozenset({"table", "dl"})
 _CELLS = frozenset({"td", "th"})
 
 _MAX_MARKS = 8
-"""Ours: maximum number of marks that are open at once. Further marks are ignored, so that the time stays linear."""
+"""Maximum number of marks that are open at once (our choice). Further marks are ignored, so that the time stays
+linear."""
 MAX_PREFIX_CHARS = 64
 """Longest prefix (marks and indentation) of a line. Ours: without a limit, deep lists would take quadratic time."""
 

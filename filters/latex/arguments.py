@@ -78,7 +78,9 @@ class ArgumentReader:
         return name in call.argument_names
 
     def read_arguments(self, parameters: tuple[Parameter, ...]) -> list[str] | None:
-        """Reads one argument per parameter. Returns None if one is missing; ``pos`` is then after the last one read."""
+        """Reads one argument per parameter. Returns None if one is missing; ``pos`` is then after the last argument
+        read.
+        """
         arguments: list[str] = []
         for parameter in parameters:
             argument = self.read_token_or_group() if parameter.kind == "m" else self._read_argument(parameter)

@@ -115,7 +115,9 @@ class _Resolver:
         )
 
     def hidden(self) -> list[tuple[int, int, bool]]:
-        """Returns the parts of the text to remove as (start, end, counts). ``counts`` is True once per conditional."""
+        """Returns the parts of the text to remove as (start, end, counts). ``counts`` is True for one part of each
+        conditional, so that conditionals can be counted.
+        """
         self._find_settings()
         regions: list[tuple[int, int, bool]] = []
         opened: list[_Open] = []

@@ -227,14 +227,16 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.result.num_left += 1
 
     def outside(self, start: int) -> int | None:
-        """Returns ``start`` if the command there is outside of all macros, else None.
+        """Returns ``start`` if the command at this position is outside of all macros, else None.
 
         Call this before reading the command's arguments, because that can move to the text after the macro's text.
         """
         return None if self.stack else start
 
     def unreadable(self, outside: int | None = None) -> bool:
-        """Gives up the call of a macro that contains an unreadable test. Outside of macros, leaves the test (False)."""
+        """Gives up the call of a macro that contains an unreadable test. Outside of macros, returns False and leaves
+        the test.
+        """
         if outside is not None:
             return False
         self.give_up()

@@ -19,8 +19,8 @@ import yaml
 
 _DATA = Path(__file__).parents[1] / "data" / "rule_sets" / "english.yaml"
 MAX_AFFIXES = 10_000
-"""Ours: at most this many marks are removed from the ends of one run of characters. This bounds the time for malicious
-texts."""
+"""At most this many marks are removed from the ends of one run of characters (our choice). This bounds the time for
+malicious texts."""
 
 _QUOTES = "'\"”“`‘´’‚,„»«「」『』（）〔〕【】《》〈〉⟦⟧"
 _MARKS = ",:;!?¿؟¡()[]{}<>_#*&。？！，、；：～·।،۔؛٪"
@@ -53,8 +53,8 @@ _URL = re.compile(
     r"(?::\d{2,5})?(?:[/?#]\S*)?"
 )
 MAX_URL_CHARS = 4096
-"""Ours: longer runs of characters are not tested for being an address, because the regular expression would take too
-long."""
+"""Longer runs of characters are not tested for being an address, because the regular expression would take too long
+(our choice)."""
 _INFIX = re.compile(
     rf"\.\.+|…|{_ICON}|(?<=[0-9])[+\-*^](?=[0-9-])|(?<=[{_LOWER}{_CLASS_QUOTES}])\.(?=[{_UPPER}{_CLASS_QUOTES}])"
     rf"|(?<={_LETTER}),(?={_LETTER})|(?:(?<={_LETTER})|(?<=[0-9]))(?:-|–|—|--|---|——|~)(?={_LETTER})"
@@ -246,7 +246,7 @@ def exceptions() -> dict[str, tuple[str, ...]]:
 
 
 def _contractions(data: dict[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Yields the parts of each contraction in lower case, also of forms that are written without an apostrophe."""
+    """Yields the parts of each contraction in lower case, including forms that are written without an apostrophe."""
     not_bare = set(data["not_bare"].split())
     forms = [(word, tail) for word, tails in data["pronouns"].items() for tail in tails.split()]
     more = [(word, tail, "'ve") for word, tail in forms if tail in ("'ll", "'d")]

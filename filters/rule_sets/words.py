@@ -21,9 +21,9 @@ import pyarrow.compute as pc
 from filters.rule_sets.english_words import split
 
 MAX_CHUNKS = 1 << 20
-"""Ours: the largest number of different runs of characters in a table. They take about 200 MB."""
+"""The largest number of different runs of characters in a table (our choice). They take about 200 MB."""
 MAX_CHARS = 64 << 20
-"""Ours: the largest number of characters in all runs of a table together."""
+"""The largest number of characters in all runs of a table together (our choice)."""
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 

@@ -148,7 +148,8 @@ class _Layout:
     def find_preformatted(self, lines: list[str], start: int) -> None:
         """Finds the end of the preformatted text at ``start``: consecutive lines that begin with a space.
 
-        A single line of this form is a typing error and no preformatted text. A block of list items is a list.
+        A single line of this form is treated as a typing error, not as preformatted text. A block of list items is a
+        list.
         """
         end = start
         while end < len(lines) and lines[end][:1] == " " and lines[end].strip():

@@ -54,7 +54,8 @@ class Held:
 def unescape_references(text: str) -> str:
     """Unescapes the text of pages that were escaped twice, where ``&lt;ref&gt;...&lt;/ref&gt;`` is a reference.
 
-    Ours: MediaWiki would show the word "<ref>", but no author of an article that we have seen intended this.
+    This is our choice: MediaWiki would show the word "<ref>", but no author of an article that we have seen intended
+    this.
     """
     if "&lt;/ref" not in text:
         return text

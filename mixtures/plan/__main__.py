@@ -108,7 +108,7 @@ def _without_validation(recipe: Recipe, available: dict[str, SourceTokens]) -> d
 
 
 def _continued(available: dict[str, SourceTokens], manifest: dict[str, Any]) -> dict[str, SourceTokens]:
-    """Returns the same sources with the number of tokens that the stages of a finished mixture used of them.
+    """Adds to each source the number of its tokens that the stages of a finished mixture have used.
 
     Documents that ``mixtures.forget`` removed later count as used.
     """

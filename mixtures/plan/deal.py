@@ -27,7 +27,8 @@ def plan(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int 
 
     Without ``num_tokens`` the stream is the longest in which no source exceeds its ``max_epochs``, but no longer than
     the recipe's ``tokens``. If the recipe has ``missing: share``, the weight of a source without tokens goes to the
-    others in proportion. So do the tokens that a small source lacks for a requested length.
+    others in proportion. If a source is too small for a requested length, the others replace the missing tokens in the
+    same way.
 
     A source that earlier stages used continues where they stopped. Its ``max_epochs`` limits all stages together. If
     the recipe has ``epochs`` instead of weights, they apply to this stage alone.

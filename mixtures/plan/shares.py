@@ -44,7 +44,9 @@ class SourcePlan:
 
     @property
     def remainder_tokens(self) -> int:
-        """Tokens that this stream has of the last, partial epoch (number ``whole_epochs``). 0 if there is none."""
+        """Number of this stream's tokens that are from the last, partial epoch (number ``whole_epochs``). 0 if there is
+        none.
+        """
         return self.tokens if self.first_epoch == self.whole_epochs else self._end % self.available_tokens
 
     @property

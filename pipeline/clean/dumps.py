@@ -147,7 +147,7 @@ def pending_dumps(jobs: Sequence[SourceJob], layout: Layout) -> list[SourceJob]:
 
 
 def _num_won(dump: SourceJob, step: str) -> int:
-    """Returns the number of keys for which a dedup kept documents of a complete dump, from the dump's marker."""
+    """Reads from the marker of a complete dump for how many keys a dedup kept documents of the dump."""
     marker = read_marker(dump.places.marker) or {}
     return sum(n for _, stage, what, n in marker["counts"] if (stage, what) == (c.WON_STAGE, step))
 
@@ -155,8 +155,8 @@ def _num_won(dump: SourceJob, step: str) -> int:
 def forget_dumps(layout: Layout, source: str, keep: Collection[str] = ()) -> None:
     """Deletes the keys and the markers of all dumps of a source, except the dumps in ``keep``.
 
-    Each dump has a marker of the clean phase and one of the tokenize phase. If a marker stayed when its dump is gone,
-    another dump could get the same part numbers in the next run.
+    Each dump has a marker of the clean phase and one of the tokenize phase. If a marker remained after its dump was
+    gone, another dump could get the same part numbers in the next run.
     """
     globs = [layout.markers_of_dumps(f"{step}-{source}") for step in ("clean", "tokens")]
     for found in FileSystems.match(globs):

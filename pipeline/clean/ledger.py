@@ -1,4 +1,4 @@
-"""The ledger of a worker: exact counts, and a row for each document or record that is dropped."""
+"""Keeps the ledger of a worker: exact counts, and a row for each document or record that is dropped."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Ledger:
     def send(self, name: str, number: int) -> None:
         """Counts records that are sent to another stage of the graph.
 
-        That stage counts what it receives under the same name.
+        The other stage counts the records that it receives under the same name.
         """
         self.count(c.GRAPH, c.SENT + name, number)
 

@@ -1,4 +1,4 @@
-"""The names of the outputs of a pass, the byte form of a signal, and the names that the progress display uses."""
+"""Defines the names of a pass's outputs, the byte form of a signal, and the names that the progress display uses."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class GroupBytes(beam.PTransform):
     Args:
         num_keys: number of keys.
         spill_dir: folder for spill files; None to use the engine's own shuffle.
-        buffer_bytes: bytes that one worker holds before it writes a file (8-64 MB measured best).
+        buffer_bytes: bytes that one worker holds before it writes a file (8 to 64 MB was fastest).
         merge_bytes: bytes that one group holds while it is merged.
     """
 
@@ -221,7 +221,9 @@ class MergedRuns:
 
 
 def _read_run(path: str, start: int, end: int, checksum: int, chunk_bytes: int) -> Iterator[bytes]:
-    """Yields the payloads of a run. Raises DamagedFile at the end of the run if they are not the payloads written."""
+    """Yields the payloads of a run. Raises DamagedFile at the end of the run if they differ from the payloads that were
+    written.
+    """
     data, digest, first = b"", xxhash.xxh3_64(), start
     while start < end:
         stop = min(start + chunk_bytes, end)

@@ -16,7 +16,8 @@ from collections.abc import Callable
 from typing import Any, BinaryIO, cast
 
 MAX_TRIES = 10
-"""Ours: a file is given up after this many consecutive tries that read nothing. The waits add up to six minutes."""
+"""A file is given up after this many consecutive tries that read nothing (our choice). The waits add up to six
+minutes."""
 _MAX_WAIT_SECONDS = 120.0
 _TIMEOUT_SECONDS = 60.0
 _BUFFER_BYTES = 1 << 20

@@ -48,7 +48,8 @@ class Earlier:
     def rules(self, wanted: Mapping[str, HoldOut]) -> dict[str, HoldOut]:
         """Returns the validation rule of each source.
 
-        A source of the earlier stages keeps the rule that it had there. A new source gets its rule in ``wanted``.
+        A source that was in the earlier stages keeps the rule that it had in them. A new source gets its rule in
+        ``wanted``.
 
         Raises:
             ValueError: the recipe has a different rule for a source of the earlier stages.
@@ -111,7 +112,9 @@ def _rule(said: Mapping[str, Any]) -> HoldOut | None:
 
 
 def _cut(source: str, last_document: str) -> Cut:
-    """Returns the end of the held-out documents. The token counts in it are not used: whole documents are held out."""
+    """Returns the end of the held-out documents. Its token counts are not used, because whole documents are held
+    out.
+    """
     (last_hash,) = validation_hashes(source, pa.array([last_document])).tolist()
     return Cut(last_hash=last_hash, last_doc_id=last_document, last_doc_tokens_kept=1, last_doc_tokens=1)
 
@@ -123,14 +126,14 @@ def _said(rule: HoldOut | None) -> str:
 
 
 def _relative(folder: str, output: str) -> str:
-    """Returns the path of ``folder`` relative to ``output``. A URL stays as it is."""
+    """Returns the path of ``folder`` relative to ``output``. A URL is returned unchanged."""
     return os.path.relpath(folder, output) if is_local(folder) and is_local(output) else folder
 
 
 def _moved(path: str, folder: str, output: str) -> str:
     """Converts a path relative to ``folder`` to a path relative to ``output``.
 
-    URLs and absolute paths stay as they are.
+    URLs and absolute paths are returned unchanged.
     """
     if not is_local(path) or os.path.isabs(path):
         return path

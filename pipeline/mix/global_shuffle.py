@@ -1,4 +1,6 @@
-"""The global shuffle: sends every occurrence of a document to the place in the shards that its hash determines."""
+"""Runs the global shuffle, which sends every occurrence of a document to the place in the shards that its hash
+determines.
+"""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from pipeline.tokenize.parts import Parts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountJob:
-    """The job that counts, by source, the documents and tokens that are held out and those that are left."""
+    """Describes the job that counts the held-out and the remaining documents and tokens of each source."""
 
     parts: tuple[Parts, ...]
     """The token files, by source."""

@@ -1,4 +1,4 @@
-"""The models that steps use. ``python -m pipeline.models`` fetches or trains them.
+"""Finds and loads the models that steps use. ``python -m pipeline.models`` fetches or trains models.
 
     --models DIR -> find: paths by key -> load: opened once per process -> step.apply(batch, models)
 

@@ -110,7 +110,8 @@ def fetch_evals(
 ) -> Path:
     """Downloads sets into a folder, writes the list of sets for a configuration file, and returns the list's path.
 
-    The list (``sets.yaml``) contains every published set that is complete in the folder, also from earlier calls.
+    The list (``sets.yaml``) contains every published set that is complete in the folder, including sets from earlier
+    calls.
 
     Raises:
         ValueError: a name is unknown.

@@ -1,4 +1,4 @@
-"""Finds pages that Wikipedia cites among the pages that users have. Addresses are joined; texts are not shuffled.
+"""Finds the pages that Wikipedia cites among the user's pages. Addresses are joined; texts are not shuffled.
 
     dumps -> keys of cited addresses  \\
                                         group by key -> places of cited pages (unit, row)

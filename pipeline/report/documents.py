@@ -1,8 +1,8 @@
 """Reads the requested columns of a bounded number of documents in ``clean/`` and ``dropped/``.
 
-A hash decides which documents an output part contains, so any few parts are a fair sample of a source. A folder of up
-to ``budget_bytes`` is read completely. From a larger folder, 16 evenly spread parts are chosen, and from each part as
-many evenly spread row groups as the budget allows. One batch is in memory at a time.
+A hash decides which documents an output part contains, so a few parts are a fair sample of a source. A folder of up to
+``budget_bytes`` is read completely. From a larger folder, 16 evenly spread parts are chosen, and from each part as many
+evenly spread row groups as the budget allows. One batch is in memory at a time.
 """
 
 from __future__ import annotations

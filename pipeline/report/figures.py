@@ -184,7 +184,7 @@ def constants(found: Collected) -> list[str]:
 
 
 def _the_only(*groups: Floats) -> float | None:
-    """Returns the value if all documents have the same one; None if they differ; 0 if there are no documents."""
+    """Returns the value that all documents have; None if they have different values; 0 if there are no documents."""
     values = np.concatenate([g for g in groups if len(g)] or [np.zeros(1)])
     return float(values[0]) if values.min() == values.max() else None
 

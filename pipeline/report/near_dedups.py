@@ -54,7 +54,7 @@ def bin_title(low: str) -> str:
 
 
 def _group(group: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a group, with the added number of members that the statistics do not name."""
+    """Returns a group for the page, with the number of its members whose ids the statistics do not list."""
     removed = list(group["removed"])
     return {**group, "removed": removed, "num_more": group["documents"] - 1 - len(removed)}
 

@@ -1,6 +1,6 @@
 """Reads as much as possible from the output folder of a run.
 
-If the run is unfinished, this is reported and is not an error.
+An unfinished run is not an error; the report says that it is unfinished.
 """
 
 from __future__ import annotations

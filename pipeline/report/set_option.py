@@ -25,7 +25,7 @@ def parse_changes(state: RunState, settings: Sequence[str]) -> dict[str, list[Ch
     ``SOURCE.STEP=off``.
 
     Raises:
-        ValueError: a name or a value is wrong. The message lists the known ones.
+        ValueError: a name or a value is wrong. The message lists the known names.
     """
     by_source: dict[str, dict[str, Any]] = {}
     cutoffs: dict[str, dict[str, list[float]]] = {}

@@ -110,7 +110,7 @@ def _add_phases(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_requests(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags about chance, documents to leave out, and other ways to run."""
+    """Adds the flags about the seed, documents to leave out, and other ways to run."""
     add = parser.add_argument
     add("--seed", metavar="N", type=seed_of, help="of the shuffle and of partial epochs (default: 0)")
     add(

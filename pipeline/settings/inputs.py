@@ -52,7 +52,7 @@ def list_inputs(
     source: str, globs: Sequence[str], *, fraction: float = 1.0, always: Callable[[str], bool] | None = None,
     expand: Callable[[str], list[str] | None] | None = None, output: str | None = None,
 ) -> Listing:  # fmt: skip
-    """Lists what the globs match: each file once, sorted by path.
+    """Lists the files that the globs match. Each file is listed once, and they are sorted by path.
 
     A folder that is given or matched stands for all files below it, including linked ones. Files below ``output`` are
     left out, unless the glob begins there.

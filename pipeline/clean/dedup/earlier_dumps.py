@@ -63,7 +63,8 @@ class KeyFileWriter:
 
 
 class EarlierKeys(beam.PTransform):
-    """Reads key files. Outputs counts, and the payloads that the exact dedup ``index`` compares with new documents.
+    """Reads key files. Outputs counts, and the payloads that number ``index`` of the exact dedups compares with new
+    documents.
 
     Its input is a tuple of PCollections: first the :class:`KeyFiles` of dumps that were complete before this run, then
     the paths of files that earlier dumps write in this run.
@@ -89,7 +90,9 @@ def _paths(files: KeyFiles) -> Iterator[str]:
 
 
 def earlier_name(step: ExactDedup) -> str:
-    """Returns the name under which the keys of earlier dumps are counted on reading and on comparing."""
+    """Returns the name under which the keys of earlier dumps are counted when they are read and when they are
+    compared.
+    """
     return f"{step.NAME} earlier keys"
 
 

@@ -2,10 +2,11 @@
 
 1. Each document sends keys: the bands of its signature and sampled n-grams. Two documents that share a key are a pair.
 2. The shared keys of each pair are counted. For this the pairs are grouped by the document that would be removed. Pairs
-that share enough keys become candidates. 3. The exact overlap of each candidate is computed from all n-grams of both
-documents. For this the candidates are grouped by the document that would be kept. 4. One worker goes through the
-overlapping pairs by rank. It removes a document only if it keeps the other one. 5. The pairs of each kept document are
-written, and the size of its group is counted.
+   that share enough keys become candidates.
+3. The exact overlap of each candidate is computed from all n-grams of both documents. For this the candidates are
+   grouped by the document that would be kept.
+4. One worker goes through the overlapping pairs by rank. It removes a document only if it keeps the other one.
+5. The pairs of each kept document are written, and the size of its group is counted.
 """
 
 from __future__ import annotations

@@ -88,8 +88,8 @@ def _near_dedup(step: DedupStep) -> NearDedup:
 class DedupNear(beam.PTransform):
     """Compares documents by their infos and sketches. Outputs verdicts and counts.
 
-    The detail of a verdict is the id of the kept document. Dropped documents also get a signal: their overlap. So do
-    kept documents that overlap another kept document. A signal is sent like a verdict
+    The detail of a verdict is the id of the kept document. A document gets its overlap as a signal if it is dropped, or
+    if it is kept but overlaps another kept document. A signal is sent like a verdict
     (:func:`pipeline.clean.tags.signal_bytes`). One worker holds all pairs that overlap by half or more: 0.5 kB per
     pair.
     """

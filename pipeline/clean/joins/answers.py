@@ -31,7 +31,7 @@ _QUESTION = struct.Struct(">q?q")  # id of the question, True if the post is an 
 
 
 class AnswersGraph(JoinGraph):
-    """Groups posts by site and question, makes documents of them, and runs the first segment on the documents."""
+    """Groups posts by site and question, makes documents from them, and runs the first segment on the documents."""
 
     def expand(self, units: Any, job: SourceJob, segments: list[Segment], side: Side) -> Joined:
         segment, *following = segments

@@ -25,9 +25,10 @@ from pipeline.sources.formats.damaged_tar import TarDamage, TarStream
 from pipeline.sources.source import Rejected
 
 MAX_DIRECTORY_BYTES = 64 << 20
-"""Ours: the largest directory of a zip, in bytes. Half a million books need this much. Python holds it in memory."""
+"""The largest directory of a zip, in bytes (our choice). Half a million books need this much. Python holds it in
+memory."""
 MAX_EXPANSION = 200
-"""Ours: an archive may unpack to this many times its stored size plus 64 MB. Text in deflate unpacks to 3 to 10
+"""An archive may unpack to this many times its stored size plus 64 MB (our choice). Text in deflate unpacks to 3 to 10
 times."""
 _FREE_BYTES = 64 << 20
 

@@ -13,7 +13,7 @@ from filters import decoding
 
 _DECLARED = re.compile(rb"(?:character set encoding|text encoding)\s*:[ \t]*([^\r\n]{1,60})", re.IGNORECASE)
 _HEAD_BYTES = 32_768
-"""Ours: the number of bytes to search for a header. The longest header has 22,000 characters."""
+"""The number of bytes to search for a header (our choice). The longest header has 22,000 characters."""
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 MAX_CONTROL_SHARE = 0.01
 """The largest share of control characters in a text. Ours: single end-of-file marks or NULs are removed, but a file

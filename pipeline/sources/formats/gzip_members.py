@@ -22,7 +22,8 @@ _PIECE_BYTES = 1 << 14
 _STREAM_PIECE_BYTES = 1 << 18
 _PROBE_BYTES = 4096
 _MAX_OVERLAPPING_TRIES = 64
-"""Ours: the largest number of tries in bytes that were already unpacked. It keeps the time linear for crafted files."""
+"""The largest number of tries in bytes that were already unpacked (our choice). It keeps the time linear for crafted
+files."""
 
 
 class StoredBytes:

@@ -29,11 +29,11 @@ JSON_LINES_BROKEN = (
 GZIP_MAGIC = b"\x1f\x8b\x08"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 MAX_LINE_BYTES = 64 << 20
-"""Ours: the largest number of bytes of a line. It is far longer than any row of the tables read here (a file on
+"""The largest number of bytes of a line (our choice). It is far longer than any row of the tables read here (a file on
 BigQuery has at most 1 MiB, or 6 MiB in JSON)."""
 MAX_SKIPPED_BYTES = 4 << 30
-"""Ours: if a line has more bytes than this, the rest of the file is not read, because it is a bomb or a file without
-lines."""
+"""If a line has more bytes than this, the rest of the file is not read, because it is a bomb or a file without lines
+(our choice)."""
 _GZIP_WBITS = 31
 _PIECE_BYTES = 1 << 18
 _MAX_OUT_BYTES = 1 << 20
@@ -41,8 +41,8 @@ _ZSTD_PIECE_BYTES = 2048
 """The number of bytes fed to the library per call. This is the only way to limit its output. Four bytes of a crafted
 file unpack to 128 kB, so this many bytes unpack to at most 64 MB."""
 _MAX_DAMAGED_MEMBERS = 64
-"""Ours: the largest number of damaged members after which the next one is searched. In the worst case each search
-unpacks the rest of the file, so this keeps the time linear for crafted files."""
+"""The largest number of damaged members after which the next one is searched (our choice). In the worst case each
+search unpacks the rest of the file, so this keeps the time linear for crafted files."""
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 

@@ -22,9 +22,11 @@ WARC_BROKEN = (
 )  # fmt: skip
 """The reasons for which this module rejects records and files. All of them count as broken."""
 MAX_RECORD_BYTES = 64 << 20
-"""Ours: the largest record in bytes. CommonCrawl keeps at most 1 MiB of a page, and 5 MiB since CC-MAIN-2025-13."""
+"""The largest record in bytes (our choice). CommonCrawl keeps at most 1 MiB of a page, and 5 MiB since
+CC-MAIN-2025-13."""
 MAX_HEADER_BYTES = 64 << 10
-"""Ours: the largest header in bytes, a hundred times a usual header. It limits the search for the end of the header."""
+"""The largest header in bytes, a hundred times a usual header (our choice). It limits the search for the end of the
+header."""
 
 _STARTS_WITH = b"WARC/"
 _NEXT_RECORD = re.compile(rb"[\r\n]WARC/\d\.\d+\r?\n")

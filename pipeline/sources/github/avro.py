@@ -20,7 +20,7 @@ import zstandard
 MAGIC = b"Obj\x01"
 MAX_STORED_BLOCK_BYTES = 256 << 20
 MAX_BLOCK_BYTES = 512 << 20
-"""Ours: the largest number of bytes of an unpacked block. BigQuery writes blocks of about 64 kB. A row of 100 MB
+"""The largest number of bytes of an unpacked block (our choice). BigQuery writes blocks of about 64 kB. A row of 100 MB
 (BigQuery's limit) still fits."""
 _HEADER_SCHEMA = {
     "type": "record",
