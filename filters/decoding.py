@@ -4,8 +4,8 @@ Evidence is used in this order:
 
 1. Proof in the bytes: a byte order mark; ASCII; UTF-16 or UTF-32 by the positions of zero bytes; ISO-2022-JP and
    ISO-2022-KR by their escape sequences; UTF-8 if it has multi-byte sequences and they outnumber the bad bytes.
-2. A declared encoding, unless the bytes contradict it. They contradict it if they are invalid in this
-   encoding, or if they give gibberish in this encoding but words of some language in another.
+2. A declared encoding, unless the bytes contradict it. They contradict it if they are invalid in this encoding, or if
+   they give gibberish in this encoding but words of some language in another.
 3. A guess among the encodings of ``encoding_guess.CANDIDATES`` by the letters that result.
 
 Bad bytes do not affect the text around them:

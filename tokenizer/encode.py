@@ -61,7 +61,8 @@ class Encoder:
                 file has a bos.
             eos: the same for the end of each document. With None the file must have one.
             fast: ``off`` encodes with the reference library alone.
-            settings: replaces ``bos``, ``eos`` and ``fast``. They also say what a rank file lacks.
+            settings: replaces ``bos``, ``eos`` and ``fast``. They also contain the pattern and the control tokens of a
+                rank file.
 
         Raises:
             ValueError: the file does not exist, is not a tokenizer, or lacks the requested bos or eos.
@@ -142,7 +143,7 @@ class Encoder:
         return isinstance(self.settings.bos, str) or isinstance(self.settings.eos, str)
 
     def _border(self, kind: str, wanted: Mark) -> int:
-        """Returns the id that the settings ask for as bos or eos; -1 if they ask for none."""
+        """Returns the id of the bos (or eos) that the settings request; -1 if they request none."""
         if wanted is False:
             return -1
         control = self.codec.control

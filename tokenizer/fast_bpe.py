@@ -191,7 +191,7 @@ def covers(proto: model_proto.ModelProto) -> bool:
     - The model is a BPE model, and every byte has a piece.
     - Normalisation changes nothing, except that spaces (all of which are kept) are written as U+2581.
     - All pieces are normal, byte, control or unknown pieces. SentencePiece matches user-defined symbols before it
-      merges, and splits unused pieces after it merged.
+      merges, and splits unused pieces after it has merged.
     - Every piece of a single character is a normal piece.
     - There are no more symbols than the merger can number.
     """

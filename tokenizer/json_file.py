@@ -3,7 +3,7 @@ equal.
 
 Control tokens are the tokens that the file marks as special. A text that spells one is encoded as ordinary text. Tokens
 that are added without this mark (Qwen's ``<tool_call>``, GPT-NeoX's runs of spaces) belong to the vocabulary, and are
-found in texts, as the library does. The file's truncation, padding and template around texts are not used, because bos
+encoded as the library encodes them. The file's truncation, padding and template around texts are not used, because bos
 and eos are settings.
 """
 

@@ -234,9 +234,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         return None if self.stack else start
 
     def unreadable(self, outside: int | None = None) -> bool:
-        """Gives up the call of a macro that contains an unreadable test. Outside of macros, returns False and leaves
-        the test.
-        """
+        """Gives up the call of a macro that contains an unreadable test. Outside of macros, only returns False."""
         if outside is not None:
             return False
         self.give_up()

@@ -92,7 +92,7 @@ def train_language_model(
 
 
 class _OfLanguage:
-    """Yields the texts that are in a language or in no known language, and counts the skipped texts."""
+    """Yields the texts in one language and the texts whose language is not known. Counts the skipped texts."""
 
     def __init__(self, texts: Iterable[Text], language: str) -> None:
         self._texts, self._language = texts, language
@@ -120,7 +120,7 @@ def cutoff_table(texts: Iterable[Text], language: str, model: PerplexityModel) -
 
 
 def write_cutoffs(path: Path, language: str, column: list[float]) -> None:
-    """Writes a language's column into ``cutoff.csv``. The columns of other languages stay as they are."""
+    """Writes a language's column into ``cutoff.csv``. The columns of other languages are not changed."""
     rows = [["", *()], *([str(percentile)] for percentile in range(101))]
     if path.is_file():
         with open(path, newline="", encoding="utf-8") as file:

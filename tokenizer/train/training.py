@@ -1,8 +1,8 @@
 """Trains a tokenizer: SentencePiece's byte-pair encoding with the settings of LLaMA's released model.
 
-Touvron et al. 2023 (arXiv:2302.13971), section 2.1: byte-pair encoding, SentencePiece's implementation, all numbers
-split into single digits, bytes as fallback for unknown UTF-8 characters. The other settings were read from the trainer
-specification that the released model contains.
+Touvron et al. 2023 (arXiv:2302.13971), section 2.1, describe four settings: byte-pair encoding, SentencePiece's
+implementation, all numbers split into single digits, and bytes as a fallback for unknown UTF-8 characters. The other
+settings were read from the trainer specification that the released model contains.
 
 Equal texts and settings give a model with equal bytes, in any folder and with any number of threads.
 """

@@ -173,7 +173,7 @@ def _num_attribute_pairs(matches: Sequence[re.Match[str]]) -> int:
 def _num_starts_in_raw(matches: Sequence[re.Match[str]], tags: Sequence[int], numbers: _Numbers) -> int:
     """Returns the number of start tags in raw elements inside ``svg``, ``math`` or ``select``.
 
-    There the content of raw elements is markup.
+    Inside these elements, the content of raw elements is markup.
     """
     foreign = {numbers[name]: 1 for name in ("svg", "math", "select")}
     foreign |= {-number: -1 for number in foreign}
