@@ -79,7 +79,7 @@ def tokenizer_path(config: Mapping[str, Any]) -> str | None:
 
 
 def corpora_in(config: Mapping[str, Any], *, default: str) -> dict[str, Any]:
-    """Returns the declarations of sources without code: the recipe's declarations, overridden by the file's.
+    """Returns the declarations of sources without code: those of the recipe, overridden by those in the file itself.
 
     Raises:
         ValueError: the file's ``corpora`` is not a mapping.
@@ -93,7 +93,7 @@ def corpora_in(config: Mapping[str, Any], *, default: str) -> dict[str, Any]:
 
 
 def decontamination_of_config(config: Mapping[str, Any]) -> Any:
-    """Returns the settings about evaluation sets: those of the recipe that the file names, overridden by the file's.
+    """Returns the settings about evaluation sets: those of the named recipe, overridden by those in the file itself.
 
     Returns None if neither has such settings, or if the file switches them off (``false``).
     """

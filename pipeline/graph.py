@@ -1,6 +1,6 @@
 """Defines the Beam graph of a run on one page: all jobs in order, and the outputs of each step.
 
-There are five jobs. Each is a Beam pipeline that writes files and last a marker, so that it can be run again without
+There are five jobs. Each is a Beam pipeline that writes files and then a marker, so that it can be run again without
 the others.
 
     clean      input files -> documents -> steps -> clean/, dropped/, stats/  (pipeline.clean.source_graph)

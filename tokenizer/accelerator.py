@@ -1,8 +1,8 @@
 """Runs gigatoken, an optional library that computes the ids of ``tokenizers`` and ``tiktoken`` faster.
 
-gigatoken is young. Only the one version that was examined is used. Before a run uses it, :func:`tokenizer.proof.prove`
-compares its ids with those of the reference library on some of the run's text. Three of its properties are worked
-around:
+gigatoken is young. Only version :data:`VERSION` is used, because we examined no other version. Before a run uses it,
+:func:`tokenizer.proof.prove` compares its ids with those of the reference library on some of the run's text. Three of
+its properties are worked around:
 
 - It stores every distinct word that it sees, so it is loaded again after :data:`RESTART_BYTES` of text.
 - It crashes on bytes that are not UTF-8, so it is given only strings that were checked.
@@ -94,7 +94,7 @@ def is_panic(error: BaseException) -> bool:
 
 
 def _library() -> Any:
-    """Returns the library; None if the version that was examined is not installed."""
+    """Returns the library, or None if version :data:`VERSION` of it is not installed."""
     try:
         if metadata.version("gigatoken") != VERSION:
             return None

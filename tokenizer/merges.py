@@ -146,8 +146,9 @@ class Merger:
         best[base + width] = _NONE
 
     def _priority(self, left: Array, right: Array) -> Array:
-        """Returns the priority of each pair; the smallest merges first. It is the merged symbol's number, or the rank
-        of its score.
+        """Returns the priority of each pair. The pair with the smallest number is merged first.
+
+        The priority is the number of the merged symbol, or the rank of its score.
         """
         found = self._lookup(left, right)
         return found if self._rank is None else self._rank.take(found, mode="clip")

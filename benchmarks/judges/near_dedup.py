@@ -5,8 +5,9 @@ word 5-gram. It prints for each system:
 
 - removed: the number of documents that the system removed;
 - precision: the share of removed documents for which one kept document contains more than the limit;
-- recall by overlap: the share of removed documents among all documents of which another document contains a share in
-  this range. A kept document counts only if the document that contains it is longer;
+- recall by overlap: documents are grouped by the share of them that another document contains. For each group, the
+  share of its documents that the system removed is printed. A kept document counts only if the document that contains
+  it is longer;
 - evidence (``--evidence``): the number of rows in ``dedup/`` whose overlap differs from the one computed here.
 
 Documents with fewer than ten 5-grams are left out.

@@ -110,7 +110,7 @@ def folded(text: str, known: dict[str, str]) -> bytes:
 
 
 def normalise_encoded(raw: bytes) -> bytes:
-    """Lower-cases ASCII letters and blanks all but letters and digits. This is the second half of :func:`normalise`.
+    """Lower-cases ASCII letters, and replaces all but letters and digits by blanks. This is the second half of :func:`normalise`.
 
     Bytes above 127 are not changed. So the byte 0xff, which UTF-8 never contains, can separate documents.
     """

@@ -250,8 +250,9 @@ def _long_seeds(words: U32, starts: I64, states: U8) -> tuple[tuple[U64, I64], U
 
 
 def _short_places(words: U32, weights: U8, starts: I64, states: U8) -> tuple[I64, U8]:
-    """Returns the place of each short piece's rarest 3-gram, and the states. If even that 3-gram is common, the state
-    is TOO_COMMON.
+    """Returns the place of each short piece's rarest 3-gram, and the new states of all pieces.
+
+    If even that 3-gram is common, its place is left out and the state of the piece is TOO_COMMON.
     """
     num_words = np.diff(starts)
     pieces = np.flatnonzero((states == NEEDS_ANSWER) & (num_words < MIN_WORDS))

@@ -193,7 +193,7 @@ def _hit(index: Index, words: HashedWords, document: int, piece: int, shifts: I6
 
 
 def _min_score(num_words: int) -> float:
-    """Returns the least score of a piece with this number of words that is found as a whole.
+    """Returns the score that a piece with this number of words must reach to count as found.
 
     >>> _min_score(8), _min_score(20), round(_min_score(14), 3)
     (0.95, 0.8, 0.875)

@@ -123,7 +123,7 @@ def epochs_to_weights(available: Mapping[str, int], epochs: Mapping[str, Decimal
 
 
 def unique_tokens(recipe: Recipe, num_tokens: int) -> dict[str, Fraction]:
-    """Returns the tokens that each source must have so that its weight gives the paper's (or the recipe's) epochs.
+    """Returns the tokens that each source must have so that its weight gives the epochs of the paper or recipe.
 
     >>> from mixtures.recipe import load_recipe
     >>> f"{float(unique_tokens(load_recipe('llama'), 10**12 * 14 // 10)['common_crawl']) / 1e9:.1f}"

@@ -71,7 +71,8 @@ class Engine:
 class LocalRunner(fn_api_runner.FnApiRunner):
     """Beam's local runner, with our own worker program.
 
-    It is made from its class, because with the name "DirectRunner" Beam would first try to download another runner.
+    This object is made directly from the class, because for the name "DirectRunner" Beam would first try to download
+    another runner.
     """
 
     def run_via_runner_api(self, pipeline_proto: Any, options: PipelineOptions) -> Any:

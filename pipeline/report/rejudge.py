@@ -196,7 +196,7 @@ def _by_bucket(change: Change, step: Perplexity, documents: Documents) -> Verdic
 
 
 def _by_dedup(change: Change, step: DedupStep, documents: Documents) -> Verdicts:
-    """Returns verdicts by the limits of a dedup.
+    """Judges documents by the new limits of a dedup.
 
     A run does not store which of two kept documents would be dropped under other limits. Their verdict is unknown.
     """

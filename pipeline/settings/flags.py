@@ -1,4 +1,4 @@
-"""Parses the flags of ``pipeline.run``, and separates them from Apache Beam's."""
+"""Parses the flags of ``pipeline.run``, and separates them from the flags of Apache Beam."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def parse_flags(argv: Sequence[str]) -> tuple[argparse.Namespace, tuple[str, ...
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Returns the parser of the command's own flags, without Beam's."""
+    """Returns the parser of the command's own flags, without the flags of Beam."""
     parser = _Parser(
         prog="python -m pipeline.run",
         description="Cleans the sources, tokenizes them and mixes them into weighted Arrow shards. "

@@ -63,11 +63,11 @@ class KeyFileWriter:
 
 
 class EarlierKeys(beam.PTransform):
-    """Reads key files. Outputs counts, and the payloads that number ``index`` of the exact dedups compares with new
-    documents.
+    """Reads key files. Outputs counts, and payloads for one of the exact dedups: the one with the number ``index``.
 
-    Its input is a tuple of PCollections: first the :class:`KeyFiles` of dumps that were complete before this run, then
-    the paths of files that earlier dumps write in this run.
+    That dedup compares the payloads with new documents. The input of this transform is a tuple of PCollections: first
+    the :class:`KeyFiles` of dumps that were complete before this run, then the paths of files that earlier dumps write
+    in this run.
     """
 
     def __init__(self, job: SourceJob, steps: Sequence[ExactDedup], index: int) -> None:

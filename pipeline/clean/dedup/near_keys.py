@@ -1,5 +1,5 @@
-"""Makes the data that a document sends to the near dedup: a sketch of its shingles, and the place of all its spilled
-shingles.
+"""Makes the data that a document sends to the near dedup: a sketch of its shingles, and a reference to the file in
+which all its shingles are spilled.
 
 A shingle is the hash of a word n-gram, and a sketch is a fraction of a document's shingles, chosen by their values.
 Documents are called books here, because the near dedup was made for books. It works for any source.

@@ -78,9 +78,9 @@ class LicenceJoin(Join):
 
 
 def choose_copy(candidates: Iterable[Copy], *, families: tuple[str, ...] = PERMISSIVE) -> Copy | None:
-    """Returns the file that is recorded with a content, out of all files that have it. Their order does not matter.
+    """Chooses one of the files with the same content. The order of the candidates does not matter.
 
-    Returns None if there are no files (``no_file_row``). ``families`` is a setting of the step ``AllowedLicence``.
+    Returns None if there are no candidates (``no_file_row``). ``families`` is a setting of the step ``AllowedLicence``.
 
     >>> choose_copy([("b/b", "x.py", "gpl-3.0"), ("a/a", "vendor/x.py", "mit"), ("c/c", "x.py", "mit")])
     ('c/c', 'x.py', 'mit')
@@ -179,7 +179,7 @@ class GitHubReader(Reader):
 
     @staticmethod
     def _table(path: str, table: str | None, columns: Sequence[str] | None) -> str:
-        """Returns the table of a file.
+        """Returns the name of the exported table that a file contains.
 
         A file whose columns cannot be read is accepted now, and rejected when it is read.
         """
