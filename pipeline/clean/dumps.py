@@ -147,7 +147,7 @@ def pending_dumps(jobs: Sequence[SourceJob], layout: Layout) -> list[SourceJob]:
 
 
 def _num_won(dump: SourceJob, step: str) -> int:
-    """Returns the number of keys for which a dedup kept a document of a complete dump. The dump's marker contains it."""
+    """Returns for how many keys a dedup kept a document of the complete dump ``dump``, from the dump's marker."""
     marker = read_marker(dump.places.marker) or {}
     return sum(n for _, stage, what, n in marker["counts"] if (stage, what) == (c.WON_STAGE, step))
 
