@@ -1,4 +1,4 @@
-"""Builds and installs the packages, listed by name. The sample is included as ``pipeline/sample``."""
+"""Builds and installs the packages, which are listed by name. The sample is included as ``pipeline/sample``."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def text_in(config: Mapping[str, Any], key: str) -> str | None:
 
 
 def _with_sources(own: dict[str, Any], sources: list[str]) -> dict[str, Any]:
-    """Adds the names of sources to a temperature that names no sources."""
+    """Adds the names of all sources to a rule ``temperature`` that lists no sources."""
     mixture = own.get("mixture")
     weights = mixture.get("weights") if isinstance(mixture, Mapping) else None
     if not isinstance(weights, Mapping) or "temperature" not in weights or "sources" in weights:

@@ -97,7 +97,7 @@ class Containments:
 
 
 def best_in(pairs: tuple[np.ndarray, np.ndarray, np.ndarray], allowed: np.ndarray, size: int) -> np.ndarray:
-    """Returns the largest containment of each document in a document of the allowed pairs."""
+    """Returns for each document how much of it one other document contains at most, in the allowed pairs."""
     best = np.zeros(size)
     np.maximum.at(best, pairs[0][allowed], pairs[2][allowed])
     return best

@@ -51,7 +51,7 @@ class Numbers:
         return values[(values >= begin) & (values < end)]
 
     def _zero(self, number: int) -> int:
-        """Returns the place in the bitmap of the zero with this number, from 0."""
+        """Returns the place of a zero in the bitmap. The first zero has the number 0."""
         place = int(self.samples[number // _SAMPLE_ZEROS])
         left = number % _SAMPLE_ZEROS
         while left:

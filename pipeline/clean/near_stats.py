@@ -57,8 +57,8 @@ def near_stats(source: str, counts: Mapping[c.CountKey, int]) -> dict[str, Any]:
 
 
 def largest_groups(source: str, counts: Mapping[c.CountKey, int]) -> list[dict[str, Any]]:
-    """Returns the largest groups of a source. Each has its number of documents, and the ids of the kept and some
-    removed ones.
+    """Returns the largest groups of a source: the number of documents of each group, the id of the kept document, and
+    the ids of some removed documents.
     """
     found = [(-size, row) for (name, stage, row), size in counts.items() if (name, stage) == (source, c.LARGEST_STAGE)]
     return [{"documents": -negative, **json.loads(row)} for negative, row in sorted(found)[:LARGEST]]

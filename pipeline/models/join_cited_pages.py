@@ -1,4 +1,4 @@
-"""Finds the pages that Wikipedia cites among the user's pages. Addresses are joined; texts are not shuffled.
+"""Finds, among the user's pages, those that Wikipedia cites. Addresses are joined; texts are not shuffled.
 
     dumps -> keys of cited addresses  \\
                                         group by key -> places of cited pages (unit, row)

@@ -166,7 +166,7 @@ def _broken(
 
 
 def _by_language(change: Change, step: Language, documents: Documents, verdicts: Verdicts) -> Verdicts:
-    """Returns verdicts by the score and then by the language, in the order of the step."""
+    """Adds verdicts by language to ``verdicts``, which are by score: the step judges the score first."""
     known = documents.languages != ""
     is_other = ~np.isin(documents.languages, list(step.languages)) if step.languages else np.zeros(len(documents), bool)
     passes = verdicts == KEPT
@@ -177,7 +177,7 @@ def _by_language(change: Change, step: Language, documents: Documents, verdicts:
 
 
 def _by_bucket(change: Change, step: Perplexity, documents: Documents) -> Verdicts:
-    """Returns verdicts by the bucket of each perplexity under the new cut-offs."""
+    """Judges documents by the buckets of their perplexities under the new cut-offs."""
     values = documents.signal("perplexity")
     verdicts: Verdicts = np.full(len(documents), KEPT, dtype=object)
     missing = np.isnan(values)
