@@ -212,7 +212,10 @@ def _runs(wanted: U32, text: npt.NDArray[np.uint64], shift: int) -> list[tuple[i
 
 
 def _answer(answer: U32, text: npt.NDArray[np.uint64], first: int, last: int, *, is_short: bool) -> tuple[float, int]:
-    """Returns the score of the answer near a question, and the end of the answer if it follows the question, else 0."""
+    """Searches for the answer near a question. Returns (score, end of the answer).
+
+    The end is 0 unless the whole answer was found after the question.
+    """
     if not len(answer):
         return 0.0, 0
     after = last + len(answer) + (SHORT_ANSWER_AFTER_WORDS if is_short else ANSWER_AFTER_WORDS)

@@ -194,7 +194,7 @@ def _named(index: Index, hit: Hit) -> str:
 
 
 def _signals(hits: Sequence[Sequence[Hit]]) -> dict[str, pa.Array]:
-    """Returns for each class the number of hits and the highest score of each document, or null without a hit."""
+    """Returns two columns per class of hits: the number of hits in each document and their highest score, or nulls."""
     signals = {}
     for kind in (CONTAMINATION, PUBLIC_PASSAGE):
         scores = [[hit.found.score for hit in of_document if hit.kind == kind] for of_document in hits]

@@ -69,7 +69,7 @@ def type_at(schema: pa.Schema, path: str) -> pa.DataType | None:
 
 
 def stored_path(schema: pa.Schema, path: str) -> str:
-    """Returns the part of a path that Parquet can read as a column, which ends at the first list.
+    """Returns the beginning of a path, up to the first list, because Parquet can read only this as a column.
 
     >>> stored_path(pa.schema({"a": pa.struct({"b": pa.list_(pa.string())})}), "a.b.0")
     'a.b'

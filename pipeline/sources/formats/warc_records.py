@@ -289,7 +289,7 @@ def _is_gap(following: bytes) -> bool:
 
 
 def _is_end(headers: dict[str, str], block: bytes, following: bytes) -> bool:
-    """True if a record ends here although it is not followed by two line ends. Its digest or other line ends decide."""
+    """True if a record without the two final line ends is complete, judged by its digest or by what follows."""
     by_digest = _is_digest_right(headers, block)
     if by_digest is not None:
         return by_digest
