@@ -132,7 +132,8 @@ class Loader:
         """Returns the sequences at the given places as one batch, regardless of this loader's step and rank.
 
         Args:
-            counts: places in the order, counted from the first pass on without the skipped places.
+            counts: places in the order. They are counted from the start of the first pass, and skipped places are not
+                counted.
         """
         return self._batch(self._order.numbers(np.asarray(self._skips.place(counts), np.int64)))
 

@@ -102,7 +102,7 @@ _Rank = tuple[bool, bool, int, bool, bool, bool, bool, bool, int, int, str]
 
 @dataclass(frozen=True, slots=True)
 class _Halves:
-    """The halves of a document (its class, its beginning) that a file contains, and the files that it reads."""
+    """Which halves of a document a file contains (the class, the beginning of the text), and which files it reads."""
 
     document_class: str | None
     has_begin: bool

@@ -81,7 +81,7 @@ class _Renderer:
     find: Callable[[str], Rendering | None]
 
     def render(self, start: int, end: int, index: int, depth: int) -> str:
-        """Returns the text from ``start`` to ``end`` with its templates resolved, from span number ``index`` on."""
+        """Returns the text from ``start`` to ``end`` with its templates resolved. The first one is span ``index``."""
         out: list[str] = []
         position = start
         spans, text = self.spans, self.text
