@@ -17,6 +17,11 @@ from filters.rules import Rule, first_broken
 from filters.step import Models, Outcome, Step
 
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+_UNSPACED_LEADS = bytes(
+    {chr(code).encode()[0] for code in range(0xE00, 0xFB00) if _UNSPACED.match(chr(code))}
+)  # fmt: skip
+"""The first bytes of the UTF-8 of the characters in ``_UNSPACED``."""
+_OTHER_BYTES = bytes(sorted({*range(256)} - {*_UNSPACED_LEADS}))
 _FILE_NAME = (
     r"[\w.~+-]{1,60}\.(?:txt|zip|htm|html|tex|pdf|lit|prc|rtf|doc|xml|mp3|ogg|jpg|gif|png|gz|tar|epub|mobi|utf-8|iso)"
 )
@@ -52,7 +57,9 @@ def num_words(text: str) -> int:
     (3, 5)
     """
     count = len(text.split())
-    return count if text.isascii() else max(count, len(_UNSPACED.findall(text)))
+    if text.isascii() or not text.encode("utf-8", "surrogatepass").translate(None, _OTHER_BYTES):
+        return count  # no byte can begin such a character: a hundred times as fast as the search
+    return max(count, len(_UNSPACED.findall(text)))
 
 
 def listing_share(text: str) -> float:
