@@ -26,7 +26,6 @@ import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import datasketch
 import numpy as np
 import numpy.typing as npt
 
@@ -61,6 +60,8 @@ Permutations = tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]
 @functools.cache
 def permutations(num_perm: int, seed: int) -> Permutations:
     """Returns the permutations that ``datasketch.MinHash`` uses for this seed."""
+    import datasketch  # here, because it imports much of SciPy, which a run without this dedup does not need
+
     a, b = datasketch.MinHash(num_perm=num_perm, seed=seed, scheme=SCHEME).permutations
     return np.asarray(a, np.uint32), np.asarray(b, np.uint32)
 
@@ -81,6 +82,8 @@ def bands_of(threshold: float, num_perm: int) -> Bands:
     >>> bands_of(0.5, 64)
     Bands(num_bands=14, num_rows=4)
     """
+    import datasketch
+
     index = datasketch.MinHashLSH(threshold=threshold, num_perm=num_perm)
     return Bands(index.b, index.r)
 

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from pipeline.clean import counts as c
-from pipeline.clean.batches import DROPPED_SCHEMA, SIGNALS_TYPE, signals_list, text_bytes, text_lines
+from pipeline.clean.batches import DROPPED_SCHEMA, signals_list, text_bytes, text_lines
 from pipeline.sources.source import Rejected
 
 MAX_SAMPLE_CHARS = 20_000
@@ -19,6 +19,8 @@ MAX_SAMPLE_CHARS = 20_000
 
 _FLUSH_ROWS = 20_000
 _FLUSH_BYTES = 16 << 20
+_REJECTED_BYTES = 41
+"""The Arrow bytes of a row of one rejected record, without its location, reason, detail and source."""
 
 
 @dataclass(slots=True)
@@ -32,6 +34,8 @@ class Ledger:
     """The share of the dropped documents outside the sample that get a row, from 0 to 1. Counts include all of them."""
     counts: Counter[c.CountKey] = field(default_factory=Counter)
     _rows: list[pa.RecordBatch] = field(default_factory=list)
+    _rejected: list[Rejected] = field(default_factory=list)
+    """The rejected records since the last batch in ``_rows``. Their rows are made together."""
     _num_rows: int = 0
     _num_bytes: int = 0
     _evidence: list[pa.RecordBatch] = field(default_factory=list)
@@ -121,12 +125,30 @@ class Ledger:
             self.count("records", c.BAD_RECORDS, 1)
         if rejected.is_whole_file:
             self.count("records", c.UNREADABLE_FILES, 1)
-        row = [rejected.location, self.source, None, "records", rejected.reason, rejected.detail]
-        self._append(
-            [*(pa.array([v], pa.string()) for v in row), pa.array([[]], SIGNALS_TYPE), pa.nulls(1, pa.string())]
-        )
+        self._rejected.append(rejected)
+        self._num_rows += 1
+        words = (rejected.location, rejected.reason, rejected.detail, self.source)
+        self._num_bytes += _REJECTED_BYTES + sum(len(word.encode()) for word in words)
+
+    def _pack_rejected(self) -> None:
+        """Makes a batch of the rejected records. Their number and bytes are counted already."""
+        rejected, self._rejected = self._rejected, []
+        if not rejected:
+            return
+        num_rows = len(rejected)
+        values = {
+            "id": [r.location for r in rejected],
+            "source": [self.source] * num_rows,
+            "stage": ["records"] * num_rows,
+            "reason": [r.reason for r in rejected],
+            "detail": [r.detail for r in rejected],
+            "signals": [[]] * num_rows,
+        }
+        columns = [pa.array(values.get(f.name, [None] * num_rows), f.type) for f in DROPPED_SCHEMA]
+        self._rows.append(pa.record_batch(columns, schema=DROPPED_SCHEMA))
 
     def _append(self, columns: list[pa.Array]) -> None:
+        self._pack_rejected()
         arrays = [a.cast(t) for a, t in zip(columns, DROPPED_SCHEMA.types, strict=True)]
         rows = pa.record_batch(arrays, schema=DROPPED_SCHEMA)
         self._rows.append(rows)
@@ -146,6 +168,7 @@ class Ledger:
 
         Only sampled rows keep their text.
         """
+        self._pack_rejected()
         if not self._rows:
             return
         rows = pa.Table.from_batches(self._rows).combine_chunks().to_batches()[0]

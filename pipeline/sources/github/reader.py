@@ -14,6 +14,7 @@ column ``_choice`` contains the same hash.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -91,7 +92,11 @@ def choose_copy(candidates: Iterable[Copy], *, families: tuple[str, ...] = PERMI
         is_kept = path_fault(path, language_of(path)) is None
         return is_permissive(licence, families), is_kept, choice_hash(repo_name, path), repo_name, path, licence or ""
 
-    return max(candidates, key=rank, default=None)
+    left = iter(candidates)
+    two = list(itertools.islice(left, 2))
+    if len(two) < 2:  # the only file needs no rank
+        return two[0] if two else None
+    return max(itertools.chain(two, left), key=rank)
 
 
 def choice_hash(repo_name: str, path: str) -> str:
