@@ -1,7 +1,7 @@
 """Finds where a document came from: its url, its title and its date, whatever a source calls these columns.
 
-Readers name their columns after what their input has (``timestamp``, ``creation_date``). A person who looks at documents
-of several sources wants the same three values for each.
+Readers name their columns after what their input has (``timestamp``, ``creation_date``). A person who looks at
+documents of several sources wants the same three values for each.
 """
 
 from __future__ import annotations
