@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pipeline.report.charts import percent
 from pipeline.report.compare import Rows, count_rows, inputs_of, reason_rows, share_rows, versions_of
-from pipeline.report.funnel import overview
+from pipeline.report.funnel import NUM_SHADES, overview
 from pipeline.report.output_state import WHOLE, RunState
 from pipeline.report.settings import differences, settings_of
 
@@ -74,12 +75,12 @@ def _change(before: int, now: int) -> str:
     """Returns two numbers as a sentence about what changed.
 
     >>> _change(100, 90), _change(5, 5), _change(0, 7)
-    ('90, 10 fewer than 100 (-10 %)', '5, as before', '7, 7 more than 0')
+    ('90, 10 fewer than 100 (10 %)', '5, as before', '7, 7 more than 0')
     """
     if before == now:
         return f"{now:,}, as before"
-    percent = f" ({100 * (now - before) / before:+.3g} %)" if before else ""
-    return f"{now:,}, {abs(now - before):,} {'more' if now > before else 'fewer'} than {before:,}{percent}"
+    share = f" ({percent(100 * abs(now - before) / before)} %)" if before else ""
+    return f"{now:,}, {abs(now - before):,} {'more' if now > before else 'fewer'} than {before:,}{share}"
 
 
 def _kept(state: RunState) -> int:
@@ -105,12 +106,25 @@ def _dropped(state: RunState) -> Mapping[tuple[str, str, str], int]:
 
 
 def _bars(other: RunState, this: RunState) -> Iterator[dict[str, Any]]:
-    """Yields a pair of bars for each source that both runs have."""
+    """Yields a pair of bars for each source that both runs have, and the losses that differ.
+
+    A reason has the same shade in both bars.
+    """
     before = {bar["name"]: bar for bar in overview(other.sources)}
     for bar in overview(this.sources):
-        if bar["name"] in before:
-            yield {
-                "name": bar["name"],
-                "anchor": bar["anchor"],
-                "pair": [("other", before[bar["name"]]), ("this", bar)],
-            }
+        if bar["name"] not in before:
+            continue
+        pair = [("other", before[bar["name"]]), ("this", bar)]
+        names = dict.fromkeys(part["name"] for _, one in pair for part in one["parts"])
+        shades = {name: number % NUM_SHADES for number, name in enumerate(names)}
+        counts = []
+        for _, one in pair:
+            one["parts"] = [{**part, "shade": shades[part["name"]]} for part in one["parts"]]
+            counts.append({part["name"]: part["count"] for part in one["parts"]})
+        changed = [
+            {"name": name, "shade": shade, "before": counts[0].get(name, 0), "now": counts[1].get(name, 0)}
+            for name, shade in shades.items()
+            if counts[0].get(name, 0) != counts[1].get(name, 0)
+        ]
+        is_equal = not changed and pair[0][1]["read"] == bar["read"]
+        yield {"name": bar["name"], "anchor": bar["anchor"], "pair": pair, "changed": changed, "is_equal": is_equal}
