@@ -5,7 +5,8 @@ order. Nothing replaces the removed documents, so the stream becomes shorter and
 manifest gets the new shares.
 
 ``manifest.json`` also gets an entry in ``forgotten``: the time, the reason, the rows and tokens removed per source, the
-fingerprint before, and the name of ``forgotten/NNNNN.txt``, which lists the ids. New shards have temporary names until
+fingerprint before, and the name of ``forgotten/NNNNN.txt``, which lists the ids. The dataset card and the report get a
+notice, because their numbers are older. New shards have temporary names until
 all are complete. If the command is killed while it renames them, the next one finishes the renaming.
 """
 
@@ -28,6 +29,7 @@ import pyarrow.compute as pc
 from mixtures.find.index import FOLDER as INDEX_FOLDER
 from mixtures.find.search import make_indexes
 from mixtures.manifest import NAME, dumps, fingerprint_of, read_manifest, shard_infos, validation_infos
+from mixtures.notices import add_notice
 from mixtures.shards import ShardInfo, ShardMetadata, read_batches, write_shard
 from mixtures.storage import LocalStorage
 from mixtures.stream import check_shard, check_sizes, check_sum
@@ -125,8 +127,20 @@ def finish(folder: Path) -> bool:
         if (temporary := _temporary(folder / name)).is_file():
             temporary.replace(folder / name)
     _write_whole(folder / NAME, dumps(said["manifest"]))
+    add_notice(folder, _notice(said["manifest"]["forgotten"][-1]))
     path.unlink()
     return True
+
+
+def _notice(entry: Mapping[str, Any]) -> str:
+    """Returns what the card and the report say about removed documents until they are written again."""
+    tokens = sum(entry["tokens"].values()) + sum(entry["validation_tokens"].values())
+    why = f" ({entry['why']})" if entry["why"] else ""
+    return (
+        f"{entry['documents']:,} documents with {tokens:,} tokens were removed from the shards on {entry['when'][:10]}"
+        f"{why}. The numbers below are those from before. manifest.json has the new ones. python -m pipeline.report on "
+        "this folder writes this page again."
+    )
 
 
 def _temporary(shard: Path) -> Path:

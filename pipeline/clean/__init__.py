@@ -54,6 +54,7 @@ On the workers:
     batches.py          documents as Arrow record batches
     batch_address.py    the id of a batch, and the output part that it goes to
     verdicts.py         the verdicts on a batch
+    origin.py           where a document came from: url, title, date
     ledger.py           the ledger: what a worker counted, and rows about the documents that it dropped
     counts.py           what is counted, and which counts must be equal
     write_dropped.py    writes the dropped documents

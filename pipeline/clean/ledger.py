@@ -12,10 +12,14 @@ import xxhash
 
 from pipeline.clean import counts as c
 from pipeline.clean.batches import DROPPED_SCHEMA, signals_list, text_bytes, text_lines
+from pipeline.clean.origin import origin_of
 from pipeline.sources.source import Rejected
 
 MAX_SAMPLE_CHARS = 20_000
 """Sampled dropped texts are truncated to this many characters. This is enough to judge a text, even one of 5 MB."""
+
+_SAMPLED_COLUMNS = ("url", "title", "date", "text")
+"""The columns that only sampled rows keep. They are for people who look at documents."""
 
 _FLUSH_ROWS = 20_000
 _FLUSH_BYTES = 16 << 20
@@ -115,8 +119,9 @@ class Ledger:
         num_rows = before.num_rows
         text = pc.utf8_slice_codeunits(before.column("text"), 0, MAX_SAMPLE_CHARS)
         source, stages = pa.array([self.source] * num_rows), pa.array([stage] * num_rows)
-        language = after.column("language")  # the step may have just detected it
-        self._append([before.column("id"), source, language, stages, reasons, details, signals_list(after), text])
+        language = after.column("language")  # a step that detects a language may also drop the document for it
+        columns = [before.column("id"), source, language, stages, reasons, details, signals_list(after)]
+        self._append([*columns, *origin_of(before), text])
 
     def reject(self, rejected: Rejected) -> None:
         """Counts a record that did not become a document, and adds a dropped row for it."""
@@ -215,8 +220,10 @@ def in_share(rows: pa.RecordBatch, share: float) -> pa.Array:
 
 
 def _with_text(rows: pa.RecordBatch, keep: pa.Array) -> pa.RecordBatch:
-    text = pc.if_else(keep, rows.column("text"), pa.nulls(rows.num_rows, pa.string()))
-    return rows.set_column(rows.schema.get_field_index("text"), DROPPED_SCHEMA.field("text"), text)
+    for name in _SAMPLED_COLUMNS:
+        values = pc.if_else(keep, rows.column(name), pa.nulls(rows.num_rows, pa.string()))
+        rows = rows.set_column(rows.schema.get_field_index(name), DROPPED_SCHEMA.field(name), values)
+    return rows
 
 
 def _in_sample(rows: pa.RecordBatch, sample_docs: int) -> pa.Array:

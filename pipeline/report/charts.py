@@ -243,6 +243,27 @@ def short(value: float, _: object = None) -> str:
     return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
 
 
+def short_bytes(num_bytes: int) -> str:
+    """Returns a number of bytes as a short text.
+
+    >>> short_bytes(827_912), short_bytes(12)
+    ('827.9 kB', '12 B')
+    """
+    for size, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if num_bytes >= size:
+            return f"{num_bytes / size:,.1f} {unit}"
+    return f"{num_bytes} B"
+
+
+def percent(value: float) -> str:
+    """Returns a percentage with one decimal. Small ones keep two digits, so that nothing that is there becomes 0.
+
+    >>> percent(13.0081), percent(100.0), percent(0.0), percent(0.0412)
+    ('13', '100', '0', '0.041')
+    """
+    return f"{value:.2g}" if 0 < abs(value) < 0.1 else f"{value:.1f}".removesuffix(".0")
+
+
 def _figure(width: float, height: float, *, left: float, bottom: float) -> tuple[Figure, Any]:
     """Returns a figure of this size with fixed margins. A layout engine would need to draw everything twice."""
     figure = Figure(figsize=(width, height))

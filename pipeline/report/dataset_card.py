@@ -9,6 +9,7 @@ from typing import Any
 
 import jinja2
 
+from mixtures.notices import MARK
 from pipeline.files.files import exists, read_bytes, write_bytes
 from pipeline.output.markers import read_marker
 from pipeline.output.paths import Layout
@@ -33,6 +34,7 @@ def write_card(layout: Layout, manifest: Mapping[str, Any]) -> None:
     sources = {name: _source(layout, name) for name in names}
     text = environment.get_template("card.md").render(
         manifest=manifest,
+        notices_mark=MARK,
         licences={name: UNKNOWN_LICENCE if one is None else one.licence for name, one in sources.items()},
         cites={name: one.cite for name, one in sources.items() if one and (one.declared or {}).get("cite")},
         funnel={name: _funnel(layout, name) for name in names},

@@ -28,7 +28,7 @@ _TITLES = {
     "reference_score": "reference score",
     "num_sentences": "sentences per document",
     "num_sentences_after_dedup": "sentences per document, after the line dedup",
-    "overlap": "overlap with a kept book",
+    "overlap": "overlap with a kept document",
     "text_bytes": "bytes of text per document",
     "num_tokens": "tokens per document",
     "bytes_per_token": "bytes per token",

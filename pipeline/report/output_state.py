@@ -21,6 +21,7 @@ from pipeline.progress.run_record import read_record
 from pipeline.settings.source_settings import configured
 from pipeline.sources import SOURCES
 from pipeline.sources.all_sources import source_of_output
+from pipeline.sources.min_hash_step import OPTIONAL_STEPS
 from pipeline.sources.source import Source
 
 WHOLE, CLEANED, UNFINISHED = "whole", "cleaned", "unfinished"
@@ -160,6 +161,8 @@ def _with_settings(source: Source, settings: Mapping[str, Any]) -> Source:
     """Returns the source with the settings that the run had."""
     steps = {s.NAME: settings["steps"].get(s.NAME) for s in source.steps}
     fields: dict[str, Any] = {name: _fields(one) if one is not None else False for name, one in steps.items()}
+    for name in OPTIONAL_STEPS.keys() & settings["steps"].keys() - steps.keys():
+        fields[name] = _fields(settings["steps"][name])  # a step that the configuration file added
     for what in ("reader", "join"):
         found = _fields(settings.get(what) or {})
         if found:  # a reader or join without settings is recorded too
