@@ -20,6 +20,7 @@ from mixtures.plan.table import format_rows
 from mixtures.recipe import Recipe, load_recipe
 from mixtures.weights import rounded
 from tokenizer.interrupts import as_command
+from tokenizer.numbers import tokens_flag
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
         recipe = _recipe(args.config)
-        num_tokens = _tokens(args.tokens)
+        num_tokens = None if args.tokens is None else _tokens(args.tokens)
         if args.epochs and args.stats is None:
             raise ValueError(
                 "--epochs needs --stats DIR, because the weights follow from the epochs and the tokens that there are"
@@ -174,17 +175,11 @@ def _billions(tokens: Fraction) -> str:
     return f"{float(tokens) / 1e9:,.1f}B" if tokens >= 10**8 else f"{int(tokens):,}"
 
 
-def _tokens(text: str | None) -> int | None:
-    """Returns a number of tokens given as text, such as 1.4e12. Returns None for None."""
-    if text is None:
-        return None
+def _tokens(text: str) -> int:
     try:
-        number = Decimal(text.replace("_", "").replace(",", ""))
-    except InvalidOperation:
-        raise ValueError(f"--tokens {text} is not a number") from None
-    if not number.is_finite() or number != number.to_integral_value() or number < 1:
-        raise ValueError(f"--tokens {text} is not a positive whole number")
-    return int(number)
+        return tokens_flag(text)
+    except argparse.ArgumentTypeError as error:
+        raise ValueError(f"--tokens: {error}") from None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -201,7 +196,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--tokens",
         metavar="N",
-        help="length of the stream, tokens (default: the longest that fits, at most the recipe's)",
+        help="length of the stream in tokens, such as 100M (default: the longest that fits, at most the recipe's)",
     )
     parser.add_argument(
         "--continue-from",

@@ -22,6 +22,7 @@ from pipeline.models.train_perplexity import (
 )
 from pipeline.models.training_texts import Text, expand_globs, read_texts
 from tokenizer.interrupts import as_command
+from tokenizer.numbers import count_flag
 
 if TYPE_CHECKING:
     from pipeline.models.train_reference import TrainedReference
@@ -64,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     lm = commands.add_parser("train-lm", help="train a language's SentencePiece model and 5-gram")
     lm.add_argument("--language", required=True, help="its code: the files' names begin with it")
     lm.add_argument("--lmplz", metavar="PROGRAM", help="KenLM's lmplz, where it is not on PATH")
-    lm.add_argument("--vocab_size", type=int, default=VOCAB_SIZE, help=f"pieces (default: CCNet's {VOCAB_SIZE})")
+    lm.add_argument("--vocab_size", type=count_flag, default=VOCAB_SIZE, help=f"pieces (default: CCNet's {VOCAB_SIZE})")
     lm.set_defaults(command=_train_lm)
 
     table = commands.add_parser("cutoffs", help="compute a language's column of cutoff.csv from a corpus")
@@ -80,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     for side, what in (("positives", "pages that Wikipedia cites"), ("negatives", "random pages")):
         reference.add_argument(f"--{side}", action="append", metavar="GLOB", help=f"instead of both: {what}")
     reference.add_argument("--language", default="en", help="of raw pages (default: en; empty: all)")
-    reference.add_argument("--max_pages", type=int, default=300_000, help="of each kind (default: 300000)")
+    reference.add_argument("--max_pages", type=count_flag, default=300_000, help="of each kind (default: 300000)")
     reference.add_argument("--work", metavar="DIR", help="where the pages found are written (default: below --models)")
     reference.add_argument("--threads", type=int, default=1, help="more than one trains to other bytes each time")
     reference.add_argument("--seed", type=int, default=0)

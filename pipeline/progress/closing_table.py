@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from filters.exclude import Excluded
+from mixtures.plan.shares import Plan
+from mixtures.plan.table import shortfall
 from pipeline.files.files import exists, read_bytes
 from pipeline.output.paths import Layout
 from pipeline.settings.settings import Settings
@@ -103,8 +105,12 @@ def excluded(stats: Iterable[dict[str, Any]]) -> int:
     return number
 
 
-def print_summary(settings: Settings, layout: Layout, *, seconds: float, report: str) -> None:
-    """Prints the mixture table, the time, the speed and the path of the report."""
+def print_summary(settings: Settings, layout: Layout, *, seconds: float, report: str, made: Plan | None = None) -> None:
+    """Prints the mixture table, the time, the speed and the path of the report.
+
+    Args:
+        made: the plan of the mixture, if one was made. If the stream is shorter than was asked for, a line says so.
+    """
     console = Console()
     if not console.is_terminal:
         console = Console(width=120)
@@ -120,6 +126,8 @@ def print_summary(settings: Settings, layout: Layout, *, seconds: float, report:
             f"{manifest['tokens']:,} tokens of {manifest['documents']:,} documents in {len(manifest['shards'])} shards"
         )
         console.print(say, highlight=False)
+    if made is not None and (short := shortfall(settings.recipe, made)):
+        console.print(short, highlight=False, soft_wrap=True)
     for name in settings.recipe.weights:
         stats = _load(layout.stats(name))
         for warning in filter(None, (told_of_records(name, stats), dropped_all(name, stats))):

@@ -20,6 +20,7 @@ from pipeline.clean.sizing import MAX_BUCKET_LINES, lines_of_input, scale_of
 from pipeline.preflight.memory import BASE_BYTES, BATCH_BYTES, BUFFER_BYTES, BYTES_PER_LINE
 from pipeline.scale.skew import print_skew
 from tokenizer.interrupts import as_command
+from tokenizer.numbers import count_flag, tokens_flag
 
 _GB, _TB = 1e9, 1e12
 
@@ -235,9 +236,13 @@ def print_scale(*, num_tokens: float, days: float, prices: Prices, console: Cons
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command. Returns its exit status."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.scale", description=str(__doc__).split("\n\n")[0])
-    parser.add_argument("--tokens", type=float, default=1.4e12, help="tokens of the stream (default: 1.4e12)")
+    parser.add_argument(
+        "--tokens", type=tokens_flag, default=int(1.4e12), metavar="N", help="tokens of the stream (default: 1.4e12)"
+    )
     parser.add_argument("--days", type=float, default=1.0, help="days that the run may take (default: 1)")
-    parser.add_argument("--keys", type=float, default=1e9, help="synthetic keys to simulate (default: 1e9)")
+    parser.add_argument(
+        "--keys", type=count_flag, default=int(1e9), metavar="N", help="synthetic keys to simulate (default: 1e9)"
+    )
     defaults = Prices()
     for name, unit in (
         ("cpu_hour", "$ per core and hour"), ("memory_gb_hour", "$ per GB and hour"),

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.sources import SOURCES
+from tokenizer.numbers import tokens_flag
 
 _NAMES = f"{' '.join(SOURCES)}, and corpora of FILE"
 
@@ -78,8 +79,9 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
     add(
         "--tokens",
         metavar="N",
-        type=_tokens,
-        help="length of the stream in tokens, 1.4e12 for example (default: the longest the recipe's epochs allow)",
+        type=tokens_flag,
+        help="length of the stream in tokens, such as 100M or 1.4e12, over the recipe's mixture.tokens (default: those, "
+        "or the longest stream that the recipe's epochs allow)",
     )
 
 
@@ -131,17 +133,6 @@ def _add_requests(parser: argparse.ArgumentParser) -> None:
     add("--overwrite", action="store_true", help="start over instead of continuing")
     add("--estimate", action="store_true", help="print what would run, and write nothing")
     add("--explain", metavar="SOURCE", help="print the passes over a source's text that its steps lead to, and stop")
-
-
-def _tokens(text: str) -> int:
-    digits = text.replace("_", "")
-    try:
-        number = int(digits) if digits.isdigit() else float(digits)
-    except ValueError:
-        number = 0
-    if not 1 <= number < 2**62 or number != int(number):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of tokens, such as 1000000 or 1.4e12")
-    return int(number)
 
 
 def seed_of(text: object) -> int:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from mixtures.recipe import Recipe, load_recipe
 from mixtures.tokenizer_sample import weighted_sample
 from tokenizer.interrupts import as_command
+from tokenizer.numbers import count_flag
 from tokenizer.train.sample import Sample
 from tokenizer.train.training import TrainedTokenizer, TrainSettings, train
 
@@ -116,12 +117,12 @@ def _parser() -> argparse.ArgumentParser:
         "--output", metavar="PREFIX", required=True, help="writes PREFIX.model, PREFIX.json and PREFIX.tokenizer.json"
     )
     for name, kind, text in (
-        ("vocab_size", int, "pieces"),
+        ("vocab_size", count_flag, "pieces"),
         ("character_coverage", float, "share of the characters that get a piece; others are spelled in bytes"),
-        ("max_sentencepiece_length", int, "characters of the longest piece"),
-        ("max_line_bytes", int, "bytes; longer lines are split"),
-        ("max_sample_bytes", int, "bytes of text to train on; memory is about 12 times that"),
-        ("num_threads", int, "threads; changes the time, not the result"),
+        ("max_sentencepiece_length", count_flag, "characters of the longest piece"),
+        ("max_line_bytes", count_flag, "bytes; longer lines are split"),
+        ("max_sample_bytes", count_flag, "bytes of text to train on; memory is about 12 times that"),
+        ("num_threads", count_flag, "threads; changes the time, not the result"),
     ):
         flag = "--" + name.replace("_", "-")
         parser.add_argument(
