@@ -4,7 +4,7 @@
 
 A run, from the request to the page:
 
-- ``run``: the command, ``python -m pipeline.run``.
+- ``run``: the command, ``python -m pipeline.run``. ``cli``: all commands as one, ``llama-mixture``.
 - ``settings``: flags and YAML become one checked value.
 - ``preflight``: refuses what cannot work before anything starts.
 - ``phases``: runs the phases in order and skips those that are complete.
@@ -20,6 +20,7 @@ What they share:
 
 Beside a run:
 
+- ``schema``: the JSON Schema of configuration files.
 - ``explain``: prints what a run will do with a source. ``estimate``: prints what a run would cost.
 - ``scale``: computes what the paper's mixture costs. ``job_service``: runs on several hosts without a cluster.
 

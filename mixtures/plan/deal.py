@@ -26,9 +26,11 @@ def plan(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int 
     """Returns a plan that divides ``num_tokens`` among the recipe's sources.
 
     The wanted length is ``num_tokens``, or else the recipe's ``tokens``. If it cannot be reached because a source would
-    exceed its ``max_epochs``, the longest stream that fits is made, unless the length is exact: by default ``num_tokens``
-    is, and the recipe's ``tokens`` are not; the recipe's ``length`` decides for both. If the recipe has ``missing: share``, the weight of a source without tokens goes to the
-    others in proportion. So do the tokens that a small source lacks for a requested length.
+    exceed its ``max_epochs``, the longest stream that fits is made, unless the length is exact. By default
+    ``num_tokens`` is exact, and the recipe's ``tokens`` are not. The recipe's ``length`` decides for both.
+
+    If the recipe has ``missing: share``, the weight of a source without tokens goes to the others in proportion. So do
+    the tokens that a small source lacks for a requested length.
 
     A source that earlier stages used continues where they stopped. Its ``max_epochs`` limits all stages together. If
     the recipe has ``epochs`` instead of weights, they apply to this stage alone.

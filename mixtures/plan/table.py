@@ -84,8 +84,8 @@ def shortfall(recipe: Recipe, made: Plan) -> str:
     return (
         f"the stream has {made.tokens:,} of the {made.asked_tokens:,} tokens that were asked for, because {of.source} "
         f"limits it: it has {of.available_tokens:,} tokens{used}, may be seen at most "
-        f"{recipe.max_epochs[of.source]:f} times, and is {float(of.weight):.4g} % of the stream; give more input for it, "
-        "raise its max_epochs, or lower its weight"
+        f"{recipe.max_epochs[of.source]:f} times, and is {float(of.weight):.4g} % of the stream; give more input for "
+        "it, raise its max_epochs, or lower its weight"
     )
 
 

@@ -5,6 +5,7 @@
 
 - ``ticks``: workers append their progress to files; the driver adds it up.
 - ``work``: the size of a stage. ``display``: shows progress against it.
+- ``log_file``: the file of ``--log-file``.
 - ``closing_table``: the table at the end of a run.
 - ``run_record``: stores settings, times and memory for the report. ``worker_time``: seconds of work per stage.
 
