@@ -80,9 +80,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return WRONG_REQUEST
     command = COMMANDS[name]
     set_name(command.module, f"{DISTRIBUTION} {name}")
-    given = words[len(name.split()) :]
-    flags = () if {"-h", "--help"} & set(given) else command.flags
-    status: int = command.code.main([*flags, *given])
+    rest = words[len(name.split()) :]
+    flags = () if {"-h", "--help"} & set(rest) else command.flags
+    status: int = command.code.main([*flags, *rest])
     return status
 
 
@@ -136,7 +136,9 @@ def all_parsers() -> argparse.ArgumentParser:
 
 def _add_parsers(parser: argparse.ArgumentParser, inner: Mapping[str, argparse.ArgumentParser]) -> None:
     found = iter(inner.items())
-    commands = parser.add_subparsers(metavar="COMMAND", parser_class=lambda **_: next(found)[1])
+    # The parsers are built already. argparse would make empty ones, so it gets these in their place.
+    make: Any = lambda **_: next(found)[1]  # noqa: E731
+    commands = parser.add_subparsers(metavar="COMMAND", parser_class=make)
     for name in inner:
         commands.add_parser(name, help=COMMANDS[name].help if name in COMMANDS else name)
 
