@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
-from mixtures.recipe import Recipe, read_yaml, recipe_of
+from mixtures.recipe import Recipe, load_recipe, read_yaml, recipe_of
 from tokenizer.encoder_settings import KEYS as ENCODER_KEYS
 
 RUN_KEYS = ("recipe", "inputs", "models", "output", "seed", "exclude", "run", "decontamination", "dedup")
@@ -57,6 +58,24 @@ def recipe_of_config(config: Mapping[str, Any], *, default: str, inputs: Iterabl
         own["mixture"] = {**(own.get("mixture") or {}), **once}
     own = _with_sources(own, list(inputs) or list(config.get("inputs") or ()) or _sources(base.get("mixture")))
     return recipe_of(_laid_over(_of_weights(base, own), own))
+
+
+def recipe_of_file(name_or_path: str) -> Recipe:
+    """Returns the recipe with this name or in this file. For a run's configuration file it is the run's recipe.
+
+    So one file serves all commands.
+
+    Raises:
+        ValueError: there is no such recipe, or the file is neither a recipe nor a configuration file.
+
+    >>> recipe_of_file("llama").name
+    'llama'
+    """
+    if Path(name_or_path).is_file():
+        config = read_config(name_or_path)
+        if config.keys() & set(RUN_KEYS) or "mixture" not in config or "name" not in config:
+            return recipe_of_config(config, default="llama")
+    return load_recipe(name_or_path)
 
 
 def tokenizer_path(config: Mapping[str, Any]) -> str | None:

@@ -44,6 +44,7 @@ from mixtures.storage import LocalStorage
 from mixtures.stream import check_shard, check_sizes, check_sum
 from tokenizer.encode import id_dtype
 from tokenizer.interrupts import as_command
+from tokenizer.program import name_of
 
 Format = Literal["megatron", "datatrove", "dolma", "mds", "arrayrecord"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -198,21 +199,7 @@ def _human(num_tokens: int) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command. Returns 0 if the files were written, 2 if the request was wrong."""
-    parser = argparse.ArgumentParser(
-        prog="python -m mixtures.export", description="Writes a run's shards in the layout of another trainer."
-    )
-    parser.add_argument("folder", metavar="DIR", help="the output folder of a run")
-    parser.add_argument("target", metavar="TARGET", help="the folder to write into")
-    parser.add_argument("--format", choices=FORMATS, required=True)
-    parser.add_argument(
-        "--validation",
-        metavar="SOURCE",
-        help="export the documents held out of this source instead of the training stream",
-    )
-    parser.add_argument(
-        "--shards-per-file", type=int, metavar="N", help="shards per output (default: all for megatron and mds, else 1)"
-    )
-    args = parser.parse_args(argv)
+    args = build_parser().parse_args(argv)
     try:
         written = export(
             args.folder,
@@ -230,6 +217,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     for path in written:
         print(f"{path}  {path.stat().st_size:,} bytes")
     return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command's flags."""
+    parser = argparse.ArgumentParser(
+        prog=name_of("mixtures.export"), description="Writes a run's shards in the layout of another trainer."
+    )
+    parser.add_argument("folder", metavar="DIR", help="the output folder of a run")
+    parser.add_argument("target", metavar="TARGET", help="the folder to write into")
+    parser.add_argument("--format", choices=FORMATS, required=True)
+    parser.add_argument(
+        "--validation",
+        metavar="SOURCE",
+        help="export the documents held out of this source instead of the training stream",
+    )
+    parser.add_argument(
+        "--shards-per-file", type=int, metavar="N", help="shards per output (default: all for megatron and mds, else 1)"
+    )
+    return parser
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ from mixtures.shards import ShardInfo, ShardMetadata, read_batches, write_shard
 from mixtures.storage import LocalStorage
 from mixtures.stream import check_shard, check_sizes, check_sum
 from tokenizer.interrupts import as_command
+from tokenizer.program import name_of
 
 FOLDER = "forgotten"
 _NEW_MANIFEST = ".manifest.forget.json"
@@ -256,7 +257,7 @@ def _changed(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command. Returns 0 if documents were removed, 1 if no shard has them, 2 if the request was wrong."""
-    args = _parser().parse_args(argv)
+    args = build_parser().parse_args(argv)
     try:
         ids = list(args.id)
         if args.ids is not None:
@@ -286,9 +287,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command's flags."""
     parser = argparse.ArgumentParser(
-        prog="python -m mixtures.forget",
+        prog=name_of("mixtures.forget"),
         description="Takes documents out of the training and validation shards of a finished run. Only the shards that "
         "hold them are written again; the manifest says what left and when. An index of mixtures.find is kept up to "
         "date. Exit status: 0 taken out, 1 no shard holds them, 2 wrong request.",

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from fractions import Fraction
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from mixtures.strict_yaml import MAX_BYTES, MAX_DIGITS, parse_yaml
+from mixtures.strict_yaml import MAX_BYTES, parse_yaml
 from mixtures.weights import WeightRule, check_percent, percentages, rounded
+from tokenizer.numbers import number_of
 
 MAX_EPOCHS = 255
 """The limit follows from the shards, which store ``epoch`` as uint8."""
@@ -23,6 +24,7 @@ MAX_SOURCES = 127
 _HUNDRED = Decimal(100)
 
 Missing = Literal["error", "share"]
+Length = Literal["at_most", "exact"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +79,11 @@ class Recipe:
     max_epochs: Mapping[str, Decimal]
     """The largest number of times that a source's tokens may occur in the stream, by source."""
     tokens: int
-    """The longest stream, in tokens, if no length is requested."""
+    """The length of the stream in tokens, if ``--tokens`` gives no other length."""
+    length: Length | None = None
+    """What happens if the length cannot be reached. ``at_most``: the longest stream that fits is made, and the table
+    names the source that limits it. ``exact``: it is an error. None: the recipe's `tokens` are ``at_most``, and
+    ``--tokens`` is ``exact``."""
     missing: Missing = "error"
     """``error`` stops if a source has no tokens or too few. ``share`` gives its weight to the other sources."""
     validation: Mapping[str, HoldOut] = field(default_factory=dict)
@@ -111,6 +117,8 @@ class Recipe:
             raise ValueError(f"tokens {self.tokens} is not a positive number")
         if self.missing not in ("error", "share"):
             raise ValueError(f"missing is {self.missing!r}: it must be error or share")
+        if self.length not in (None, "at_most", "exact"):
+            raise ValueError(f"length is {self.length!r}: it must be at_most or exact")
         for what, named in (("max_epochs", self.max_epochs), ("validation", self.validation)):
             _refuse_unknown(what, named, self.weights)
 
@@ -160,7 +168,9 @@ def recipe_of(data: Any) -> Recipe:
     _refuse_unknown("the recipe", top, ("name", "inputs", "mixture", "tokenizer", "shards", "sources", "corpora",
                                          "paper"))  # fmt: skip
     mixture = _mapping("mixture", top.get("mixture"))
-    _refuse_unknown("mixture", mixture, ("weights", "epochs", "max_epochs", "tokens", "missing", "validation"))
+    _refuse_unknown(
+        "mixture", mixture, ("weights", "epochs", "max_epochs", "tokens", "length", "missing", "validation")
+    )
     weights, exact, rule = _weights(mixture)
     shards = _mapping("shards", top.get("shards") or {})
     _refuse_unknown("shards", shards, ("target_bytes",))
@@ -172,6 +182,7 @@ def recipe_of(data: Any) -> Recipe:
         rule=rule,
         max_epochs=_epochs(mixture.get("max_epochs", rule.epochs if rule and rule.epochs else 1), weights),
         tokens=_integer("tokens", mixture.get("tokens")),
+        length=cast(Length | None, mixture.get("length")),
         missing=cast(Missing, mixture.get("missing", "error")),
         validation=_validation(mixture.get("validation"), weights),
         tokenizer=_mapping("tokenizer", top.get("tokenizer") or {}),
@@ -297,13 +308,9 @@ def _refuse_unknown(what: str, named: Mapping[str, Any], known: Mapping[str, Any
 
 
 def _decimal(what: str, value: Any) -> Decimal:
-    try:
-        if not isinstance(value, bool):
-            number = Decimal(str(value).replace("_", ""))
-            if number.is_finite() and (not number or abs(number.adjusted()) <= MAX_DIGITS):
-                return number
-    except InvalidOperation:
-        pass
+    number = None if isinstance(value, bool) else number_of(value)
+    if number is not None:
+        return number
     raise ValueError(f"{what} is {str(value)[:200] if isinstance(value, str) else value!r}, which is not a number")
 
 

@@ -4,7 +4,7 @@
 
 The parts of a run, from the command line to the report:
 
-- ``run``: the command, ``python -m pipeline.run``.
+- ``run``: the command, ``python -m pipeline.run``. ``cli``: all commands as one, ``llama-mixture``.
 - ``settings``: converts flags and YAML to one validated value.
 - ``preflight``: refuses what cannot work before anything starts.
 - ``phases``: runs the phases in order and skips those that are complete.
@@ -20,6 +20,7 @@ Shared by these parts:
 
 Other commands:
 
+- ``schema``: the JSON Schema of configuration files.
 - ``explain``: prints what a run will do with a source. ``estimate``: prints what a run would cost.
 - ``scale``: computes what the paper's mixture costs. ``job_service``: runs on several hosts without a cluster.
 

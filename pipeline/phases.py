@@ -17,6 +17,7 @@ from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
+from mixtures.plan.shares import Plan
 from pipeline import graph
 from pipeline.clean import phase as cleaning
 from pipeline.clean.dumps import file_without_dump, forget_dumps
@@ -97,16 +98,17 @@ def run(settings: Settings) -> None:
         if settings.overwrite:  # comes after all checks, so that a wrong request deletes nothing
             start_over(layout, [p.source.name for p in prepared])
         begin_record(settings, layout, engine)
+        made: Plan | None = None
         with Display() as display, workplace(settings, engine, layout, display) as place:
             if prepared:
                 _clean(settings, layout, place, prepared, display)
             if settings.phase != "clean":
-                _mix(settings, layout, place, display)
+                made = _mix(settings, layout, place, display)
             seconds = time.monotonic() - started
             input_bytes = {p.source.name: p.listing.num_bytes for p in prepared}
             finish_record(layout, input_bytes, place.measured, totals(place.progress_dir), seconds=seconds)
             report = write_report(settings.output)
-    print_summary(settings, layout, seconds=seconds, report=report)
+    print_summary(settings, layout, seconds=seconds, report=report, made=made)
 
 
 def _prepare(settings: Settings, layout: Layout) -> list[PreparedSource]:
@@ -153,8 +155,11 @@ def _clean(
                               if "decontamination" in p.model_paths), None), [p.source for p in prepared])  # fmt: skip
 
 
-def _mix(settings: Settings, layout: Layout, place: Workplace, display: Display) -> None:
-    """Tokenizes the clean documents, makes the token plan, and writes the shards and the manifest."""
+def _mix(settings: Settings, layout: Layout, place: Workplace, display: Display) -> Plan:
+    """Tokenizes the clean documents, makes the token plan, and writes the shards and the manifest.
+
+    Returns the plan.
+    """
     sources = [s for s in settings.recipe.weights if s in settings.sources or exists(layout.marker(f"clean-{s}"))]
     if not sources:
         way = ", or name with --from the output that has them" if settings.continue_from else ""
@@ -197,7 +202,7 @@ def _mix(settings: Settings, layout: Layout, place: Workplace, display: Display)
         if not exists(layout.card):
             write_card(layout, complete)
         display.say("mix: already complete")
-        return
+        return made
     check_forgotten((layout.output, layout.clean_from, settings.continue_from), settings.exclude)
     display.say(mixing.replaced(layout))
     with display.job("mix", place.progress_dir, work=mix_work(job)):
@@ -208,6 +213,7 @@ def _mix(settings: Settings, layout: Layout, place: Workplace, display: Display)
     note_shards(layout, encoder)
     write_marker(marker, {"fingerprint": identity})
     mixing.write_manifest(layout, manifest)
+    return made
 
 
 def _mix_fingerprint(job: MixJob, layout: Layout, sources: list[str], earlier: Earlier) -> str:

@@ -21,6 +21,7 @@ from mixtures.inspect.steps import lines_of_step
 from mixtures.loader import LoaderSettings, Packing
 from mixtures.stages import open_stages
 from tokenizer.interrupts import as_command
+from tokenizer.program import name_of
 
 _OF_OUTPUT = (("shards", "validation"), ("clean",), ("dropped",))
 """Groups of folders in a run's output. The first group that contains files is shown."""
@@ -117,7 +118,7 @@ def _print_pairs(args: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command. Returns 0 if documents were shown, 1 if none matches, 2 if the request was wrong."""
-    args = _parser().parse_args(argv)
+    args = build_parser().parse_args(argv)
     wanted = Wanted(
         source=args.source, doc_id=args.id, grep=args.grep, epoch=args.epoch, is_case_ignored=args.ignore_case
     )
@@ -156,9 +157,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command's flags."""
     parser = argparse.ArgumentParser(
-        prog="python -m mixtures.inspect",
+        prog=name_of("mixtures.inspect"),
         description="Prints documents with their source: of shards (decoded), of clean/ or of dropped/ (with the "
         "reason). With --step: the documents that a training is given at a step. With --pair: documents that a near "
         "dedup removed, beside the kept documents. "

@@ -12,22 +12,24 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from mixtures.config import RUN_KEYS, read_config, recipe_of_config
+from mixtures.config import recipe_of_file
 from mixtures.manifest import read_manifest
 from mixtures.plan.deal import epochs_to_weights, format_table, plan, unique_tokens
-from mixtures.plan.shares import SourceTokens
+from mixtures.plan.shares import Plan, SourceTokens
 from mixtures.plan.table import format_rows
-from mixtures.recipe import Recipe, load_recipe
+from mixtures.recipe import Recipe
 from mixtures.weights import rounded
 from tokenizer.interrupts import as_command
+from tokenizer.numbers import tokens_flag
+from tokenizer.program import name_of
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command. Returns 0 if the plan was printed, 2 if the request was wrong or the mixture is impossible."""
-    args = _parser().parse_args(argv)
+    args = build_parser().parse_args(argv)
     try:
-        recipe = _recipe(args.config)
-        num_tokens = _tokens(args.tokens)
+        recipe = recipe_of_file(args.config)
+        num_tokens = None if args.tokens is None else _tokens(args.tokens)
         if args.epochs and args.stats is None:
             raise ValueError(
                 "--epochs needs --stats DIR, because the weights follow from the epochs and the tokens that there are"
@@ -36,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ValueError(f"the weights of {args.config} follow from the tokens that there are: give --stats DIR")
         if args.continue_from and (args.stats is None or args.epochs):
             raise ValueError("--continue-from needs --stats DIR, and takes no --epochs")
+        if args.as_json and (args.stats is None or args.epochs):
+            raise ValueError("--json prints the plan for counted tokens: give --stats DIR, and no --epochs")
         if args.stats is None:
             text = _of_paper(recipe, num_tokens or recipe.tokens)
         elif args.epochs:
@@ -44,7 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             available = _without_validation(recipe, read_stats(Path(args.stats), recipe))
             if args.continue_from:
                 available = _continued(available, read_manifest(args.continue_from))
-            text = format_table(recipe, plan(recipe, available, num_tokens))
+            made = plan(recipe, available, num_tokens)
+            if args.as_json:
+                print(json.dumps(_as_json(recipe, made), indent=2))
+                return 0
+            text = format_table(recipe, made)
             if recipe.validation:
                 text += "\nvalidation is subtracted as an estimate; a run counts exactly what is left"
             if args.continue_from:
@@ -57,15 +65,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     print(text)
     return 0
-
-
-def _recipe(name_or_path: str) -> Recipe:
-    """Returns the recipe with this name or in this file. For a run's configuration file it is the run's recipe."""
-    if Path(name_or_path).is_file():
-        config = read_config(name_or_path)
-        if config.keys() & (set(RUN_KEYS) - {"inputs"}):
-            return recipe_of_config(config, default="llama")
-    return load_recipe(name_or_path)
 
 
 def read_stats(folder: Path, recipe: Recipe) -> dict[str, SourceTokens]:
@@ -174,22 +173,35 @@ def _billions(tokens: Fraction) -> str:
     return f"{float(tokens) / 1e9:,.1f}B" if tokens >= 10**8 else f"{int(tokens):,}"
 
 
-def _tokens(text: str | None) -> int | None:
-    """Returns a number of tokens given as text, such as 1.4e12. Returns None for None."""
-    if text is None:
-        return None
+def _as_json(recipe: Recipe, made: Plan) -> dict[str, Any]:
+    """Returns the plan as values, with the columns of the table."""
+    return {
+        "recipe": made.recipe,
+        "tokens": made.tokens,
+        "asked_tokens": made.asked_tokens,
+        "limited_by": made.limited_by or None,
+        "sources": {
+            s.source: {
+                "weight": float(s.weight), "share": float(made.share(s.source)), "tokens": s.tokens,
+                "available_tokens": s.available_tokens, "available_documents": s.available_documents,
+                "epochs": float(s.epochs), "max_epochs": float(recipe.max_epochs[s.source]),
+            }
+            for s in made.sources
+        },
+    }  # fmt: skip
+
+
+def _tokens(text: str) -> int:
     try:
-        number = Decimal(text.replace("_", "").replace(",", ""))
-    except InvalidOperation:
-        raise ValueError(f"--tokens {text} is not a number") from None
-    if not number.is_finite() or number != number.to_integral_value() or number < 1:
-        raise ValueError(f"--tokens {text} is not a positive whole number")
-    return int(number)
+        return tokens_flag(text)
+    except argparse.ArgumentTypeError as error:
+        raise ValueError(f"--tokens: {error}") from None
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command's flags."""
     parser = argparse.ArgumentParser(
-        prog="python -m mixtures.plan",
+        prog=name_of("mixtures.plan"),
         description="Prints the mixture table: tokens there are, tokens wanted, share, epochs. Without --stats: "
         "what each source must hold for the recipe's weights and the paper's epochs. With --epochs: the weights that "
         "follow.",
@@ -201,7 +213,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--tokens",
         metavar="N",
-        help="length of the stream, tokens (default: the longest that fits, at most the recipe's)",
+        help="length of the stream in tokens, such as 100M (default: the longest that fits, at most the recipe's)",
     )
     parser.add_argument(
         "--continue-from",
@@ -211,6 +223,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--epochs", metavar="SOURCE=X", nargs="+", help="times a source is seen (default: 1 for those not named)"
     )
+    parser.add_argument("--json", dest="as_json", action="store_true", help="with --stats: print the plan as JSON")
     return parser
 
 

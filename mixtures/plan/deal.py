@@ -25,10 +25,12 @@ _MAX_CANDIDATES = 20_000
 def plan(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int | None = None) -> Plan:
     """Returns a plan that divides ``num_tokens`` among the recipe's sources.
 
-    Without ``num_tokens`` the stream is the longest in which no source exceeds its ``max_epochs``, but no longer than
-    the recipe's ``tokens``. If the recipe has ``missing: share``, the weight of a source without tokens goes to the
-    others in proportion. If a source is too small for a requested length, the others replace the missing tokens in the
-    same way.
+    The wanted length is ``num_tokens``, or else the recipe's ``tokens``. If this length would exceed the ``max_epochs``
+    of a source, the longest stream that fits is made, or an error is raised if the length is exact. By default
+    ``num_tokens`` is exact and the recipe's ``tokens`` are not. The recipe's ``length`` decides for both.
+
+    If the recipe has ``missing: share``, the weight of a source without tokens goes to the others in proportion. If a
+    source is too small for a requested length, the others replace the missing tokens in the same way.
 
     A source that earlier stages used continues where they stopped. Its ``max_epochs`` limits all stages together. If
     the recipe has ``epochs`` instead of weights, they apply to this stage alone.
@@ -60,8 +62,10 @@ def plan(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int 
     recipe = recipe.resolved({s: a.tokens for s, a in available.items() if s not in ended})
     weights = {s: w for s, w in recipe.exact_weights().items() if s not in empty}
     limits = {s: limits[s] for s in weights}
-    fits = _longest(weights, limits, recipe.tokens)
-    wanted = fits if num_tokens is None else num_tokens
+    asked = recipe.tokens if num_tokens is None else num_tokens
+    fits = _longest(weights, limits, asked)
+    is_exact = recipe.length == "exact" or (recipe.length is None and num_tokens is not None)
+    wanted = asked if is_exact else fits
     dealt = deal(wanted, weights)
     short = [s for s in weights if dealt[s] > limits[s]]
     if short and recipe.missing == "share" and sum(limits.values()) >= wanted:
@@ -91,6 +95,8 @@ def plan(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int 
             for s in weights
         ),
         shared_out=tuple(s for s in names if s in empty),
+        asked_tokens=asked,
+        limited_by=_limiting(weights, limits) if wanted < asked else "",
     )
 
 
@@ -165,6 +171,15 @@ def _longest(weights: Mapping[str, Fraction], limits: Mapping[str, int], most: i
         if all(dealt[s] <= limits[s] for s in dealt):
             return tokens
     return min(sure, most)
+
+
+def _limiting(weights: Mapping[str, Fraction], limits: Mapping[str, int]) -> str:
+    """Returns the source that reaches its limit first if the stream grows.
+
+    >>> _limiting({"a": Fraction(90), "b": Fraction(10)}, {"a": 500, "b": 40})
+    'b'
+    """
+    return min(weights, key=lambda s: (Fraction(limits[s]) / weights[s], s))
 
 
 def _deal_within(

@@ -73,6 +73,10 @@ class Plan:
     sources: tuple[SourcePlan, ...]
     shared_out: tuple[str, ...] = ()
     """Sources that had too few tokens. Their weight, or a part of it, went to the other sources."""
+    asked_tokens: int = 0
+    """The length that was wanted. ``tokens`` is less if a source has too little for it."""
+    limited_by: str = ""
+    """The source that has too little for a longer stream; empty if the wanted length was reached."""
 
     def share(self, source: str) -> Fraction:
         """Returns the source's share of the stream, in percent."""

@@ -68,7 +68,25 @@ def format_table(recipe: Recipe, made: Plan) -> str:
     table = format_rows(table_rows(recipe, made))
     if made.shared_out:
         table += f"\nweight shared out among the others: {', '.join(made.shared_out)}"
-    return table
+    short = shortfall(recipe, made)
+    return f"{table}\n{short}" if short else table
+
+
+def shortfall(recipe: Recipe, made: Plan) -> str:
+    """Returns a sentence about a stream that is shorter than was wanted; empty if the wanted length was reached.
+
+    It names the source that limits the length, and says what would lengthen the stream.
+    """
+    if not made.limited_by:
+        return ""
+    of = next(s for s in made.sources if s.source == made.limited_by)
+    used = f", {of.begin_tokens:,} of them used by earlier stages" if of.begin_tokens else ""
+    return (
+        f"the stream has {made.tokens:,} of the {made.asked_tokens:,} tokens that were asked for, because {of.source} "
+        f"limits it: it has {of.available_tokens:,} tokens{used}, may be seen at most "
+        f"{recipe.max_epochs[of.source]:f} times, and is {float(of.weight):.4g} % of the stream; give more input for "
+        "it, raise its max_epochs, or lower its weight"
+    )
 
 
 def format_rows(rows: Sequence[Sequence[str]], header: Sequence[str] = HEADER) -> str:

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from pipeline.progress.log_file import note
 from pipeline.progress.ticks import STEP_MARK, Watch, rate
 from pipeline.progress.work import Work
 
@@ -82,6 +83,7 @@ class Display:
         """Prints a line. Does nothing if the line is empty."""
         if line:
             self.console.print(line, highlight=False, markup=False)
+            note(line)
 
     @contextlib.contextmanager
     def job(self, name: str, progress_dir: str | None, *, work: Mapping[str, Work] | None = None) -> Iterator[None]:
@@ -92,10 +94,10 @@ class Display:
             yield
         elif self.console.is_terminal:
             with Live(board.table_now(), console=self.console, refresh_per_second=4, transient=True,
-                      get_renderable=board.table_now), Watch(progress_dir, board.update):  # fmt: skip
+                      get_renderable=board.table_now), Watch(progress_dir, _Lines(note, board).show):  # fmt: skip
                 yield
         else:
-            with Watch(progress_dir, _Lines(self, board).show):
+            with Watch(progress_dir, _Lines(self.say, board).show):
                 yield
         self.say(f"{name}: done in {time.monotonic() - started:.1f} s")
 
@@ -162,8 +164,8 @@ class _Board:
 class _Lines:
     """Prints a line every ten seconds about each stage that made progress since its last line."""
 
-    def __init__(self, display: Display, board: _Board) -> None:
-        self._display, self._board = display, board
+    def __init__(self, say: Callable[[str], None], board: _Board) -> None:
+        self._say, self._board = say, board
         self._last = time.monotonic()
         self._told: dict[str, StageRow] = {}
 
@@ -176,9 +178,9 @@ class _Lines:
             before = self._told.get(row.stage)
             if before is None or (before.units, before.documents) != (row.units, row.documents):
                 self._told[row.stage] = row
-                self._display.say(f"{self._board.name} {self._last - self._board.started:5.0f} s  {line_of(row)}")
+                self._say(f"{self._board.name} {self._last - self._board.started:5.0f} s  {line_of(row)}")
         left = self._board.left_s()
-        self._display.say(f"{self._board.name}: {_about(left)} left" if left and left > _LINE_EVERY_S else "")
+        self._say(f"{self._board.name}: {_about(left)} left" if left and left > _LINE_EVERY_S else "")
 
 
 def line_of(row: StageRow) -> str:

@@ -6,13 +6,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from pipeline.report.output_state import read_state
 from tokenizer.interrupts import as_command
+from tokenizer.program import name_of
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command. Returns its exit status: 0 if it succeeded, 2 if the request was wrong."""
-    args = _parser().parse_args(argv)
+    args = build_parser().parse_args(argv)
     try:
         _run(args)
     except BrokenPipeError:
@@ -25,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> None:
+    """Imports the report here, because that takes seconds, and a wrong flag is answered before."""
     if len(args.dirs) > 2:
         raise ValueError(f"{len(args.dirs)} folders: give one, or two to compare")
     if args.page and len(args.dirs) != 2:
@@ -35,6 +36,7 @@ def _run(args: argparse.Namespace) -> None:
         if args.settings:
             raise ValueError("--set is for one run: give one folder")
         from pipeline.report.compare import print_comparison
+        from pipeline.report.output_state import read_state
         from pipeline.report.terminal import console
 
         other, this = args.dirs
@@ -51,6 +53,7 @@ def _written(folder: str, other: str | None) -> str:
     """Writes the page of a run, and its dataset card if documents left the shards since. Returns the page's path."""
     from pipeline.report.build import write_report  # matplotlib is loaded only to draw
     from pipeline.report.dataset_card import write_card
+    from pipeline.report.output_state import read_state
 
     page = write_report(folder, other=other)
     state = read_state(folder)
@@ -60,6 +63,7 @@ def _written(folder: str, other: str | None) -> str:
 
 
 def _recount(folder: str, settings: Sequence[str], share: float) -> None:
+    from pipeline.report.output_state import read_state
     from pipeline.report.recount import recount, scaled
     from pipeline.report.set_option import parse_changes
     from pipeline.report.terminal import console, print_recounts
@@ -70,9 +74,10 @@ def _recount(folder: str, settings: Sequence[str], share: float) -> None:
     print_recounts(console(), state, settings, found)
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command's flags."""
     parser = argparse.ArgumentParser(
-        prog="python -m pipeline.report",
+        prog=name_of("pipeline.report"),
         description="Builds DIR/report/index.html again, from a finished run or what there is of an unfinished one. "
         "With --set: prints what would be kept under other settings, from the signals in the output, without running. "
         "With two folders: prints what differs between two runs; with --page the second one's page has it too. "

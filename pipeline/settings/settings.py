@@ -87,6 +87,8 @@ class Settings:
     exclude: str | None
     overwrite: bool
     estimate: bool
+    as_json: bool
+    """True to print the closing table or the estimate as JSON."""
     explain: Source | None
     """The source that --explain names, with its settings. It needs no input."""
     limits: RunLimits
@@ -148,6 +150,7 @@ def parse(argv: Sequence[str]) -> Settings:
         exclude=exclude,
         overwrite=flags.overwrite,
         estimate=flags.estimate,
+        as_json=flags.as_json,
         explain=_explained(flags.explain, recipe, known),
         limits=_limits(config.get("run")),
         ceilings=ceilings_of(config.get("dedup")),

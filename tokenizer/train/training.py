@@ -23,6 +23,7 @@ import sentencepiece
 
 from tokenizer import model_file as model_proto
 from tokenizer.hugging_face import tokenizer_json
+from tokenizer.numbers import whole_number
 from tokenizer.train.sample import Sample, bounded_sample, lines
 
 _PATHS_AND_THREADS = frozenset({1, 2, 16})
@@ -99,7 +100,9 @@ class TrainSettings:
             raise ValueError(f"tokenizer holds {', '.join(unknown)}, which is not among {', '.join(known)}")
         for field in fields(cls):
             value, wanted = settings.get(field.name), type(field.default)
-            if wanted is tuple and isinstance(value, list | tuple):
+            if wanted is int and isinstance(value, str) and (number := whole_number(value)) is not None:
+                settings = {**settings, field.name: number}
+            elif wanted is tuple and isinstance(value, list | tuple):
                 settings = {**settings, field.name: tuple(value)}
             elif field.name in settings and not (type(value) is wanted or (wanted is float and type(value) is int)):
                 raise ValueError(f"tokenizer.{field.name} is {value!r}, which is not of type {wanted.__name__}")

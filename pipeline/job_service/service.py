@@ -1,9 +1,4 @@
-"""Runs Beam jobs on a few hosts without a cluster: a job service on one host, and a pool of workers on each.
-
-    python -m pipeline.job_service pool --port 50000                                   (on every host with workers)
-    python -m pipeline.job_service serve --pools one:50000,two:50000 --num_workers 8   (on one host that all can reach)
-    python -m pipeline.run --runner=PortableRunner --job_endpoint=localhost:8099 \\
-        --environment_type=EXTERNAL --environment_config=HOST:50001 --input ... --output ...
+"""The job service and the pool of workers.
 
 The hosts share a file system or a store, and each has this package installed. Shuffled data goes through the memory of
 the serving host, so this is meant for tens of GB. For more data, use Dataflow, Flink or Spark. This module changes
@@ -13,9 +8,7 @@ ever for a worker that was killed.
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import sys
 import threading
 from collections.abc import Sequence
 from concurrent import futures
@@ -28,7 +21,6 @@ from apache_beam.runners.portability.fn_api_runner import fn_runner, worker_hand
 from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
 
 from pipeline.engine.watched_connection import WatchedConnection
-from tokenizer.interrupts import as_command
 
 _NO_FLUSHER = 0
 """The time in milliseconds after which a data channel sends its buffer. 0 means never. For other values Beam starts a
@@ -79,29 +71,3 @@ def pool(*, port: int) -> None:
     )
     threading.Event().wait()
     server.stop(0)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command. It ends only when it is interrupted."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.job_service", description=str(__doc__).split("\n\n")[0])
-    commands = parser.add_subparsers(required=True, dest="command", metavar="serve|pool")
-    service = commands.add_parser("serve", help="the job service, on one host")
-    service.add_argument("--port", type=int, default=8099, help="for jobs (default: 8099)")
-    service.add_argument("--pool_port", type=int, default=50001, help="for --environment_config (default: 50001)")
-    service.add_argument("--pools", required=True, help="addresses of the worker pools, HOST:PORT with commas between")
-    service.add_argument("--num_workers", type=int, required=True, help="worker processes, over all hosts")
-    service.add_argument("--start_seconds", type=float, default=600.0,
-                         help="in which a worker must call, or it counts as lost (default: 600)")  # fmt: skip
-    workers = commands.add_parser("pool", help="a worker pool, on every host that works")
-    workers.add_argument("--port", type=int, default=50000, help="where it listens (default: 50000)")
-    flags = parser.parse_args(arguments)
-    if flags.command == "pool":
-        pool(port=flags.port)
-    else:
-        serve(port=flags.port, pool_port=flags.pool_port, pools=flags.pools.split(","),
-              num_workers=flags.num_workers, start_seconds=flags.start_seconds)  # fmt: skip
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(as_command(main))
