@@ -14,7 +14,7 @@ RUN_KEYS = ("recipe", "inputs", "models", "output", "seed", "exclude", "run", "d
 RECIPE_KEYS = ("name", "mixture", "tokenizer", "shards", "sources", "corpora", "paper")
 DECONTAMINATION = "decontamination"
 """The key about evaluation sets. A recipe may have it too; it says nothing about the mixture."""
-_WHOLE_KEYS = ("weights", "epochs", "validation")
+_WHOLE_KEYS = ("weights", "epochs", "validation", "parts")
 """Replaced as a whole: a partial override of weights would not add up to 100."""
 
 

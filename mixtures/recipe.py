@@ -13,8 +13,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from mixtures.parts import PartRule, check_parts, take_parts
 from mixtures.strict_yaml import MAX_BYTES, MAX_DIGITS, parse_yaml
-from mixtures.weights import WeightRule, check_percent, percentages, rounded
+from mixtures.weights import WeightRule, check_percent, percentages, rounded, shown
 
 MAX_EPOCHS = 255
 """The limit follows from the shards, which store ``epoch`` as uint8."""
@@ -93,6 +94,8 @@ class Recipe:
     """Derives the weights from the available tokens; see `resolved`."""
     exact: Mapping[str, Fraction] = field(default_factory=dict)
     """The weights before they were rounded to `weights`. Empty if `weights` are exact."""
+    parts: Mapping[str, PartRule] = field(default_factory=dict)
+    """How the tokens of a source are divided by a column of its documents, for the sources that are divided."""
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -113,6 +116,7 @@ class Recipe:
             raise ValueError(f"missing is {self.missing!r}: it must be error or share")
         for what, named in (("max_epochs", self.max_epochs), ("validation", self.validation)):
             _refuse_unknown(what, named, self.weights)
+        check_parts(self.parts, self.weights, MAX_SOURCES)
 
     def exact_weights(self) -> Mapping[str, Fraction]:
         """Returns the weights as fractions, in percent."""
@@ -127,13 +131,17 @@ class Recipe:
             return self
         exact = self.rule.weights({s: n for s, n in tokens.items() if s in self.weights})
         weights = {s: w or Decimal(1).scaleb(-9) for s, w in rounded(exact, 9).items()}
+        if self.rule.parts:
+            weights = shown(exact)
         return replace(self, weights=weights, exact=exact, rule=None,
+                       parts={s: p for s, p in self.parts.items() if s in weights},
                        max_epochs={s: self.max_epochs[s] for s in weights},
                        validation={s: v for s, v in self.validation.items() if s in weights})  # fmt: skip
 
     def weights_as_text(self) -> dict[str, str]:
         """Returns the weights or the rule as text, so that two recipes can be compared."""
-        return self.rule.as_text() if self.rule else {s: str(w) for s, w in self.weights.items()}
+        said = self.rule.as_text() if self.rule else {s: str(w) for s, w in self.weights.items()}
+        return said | {f"parts of {s}": rule.as_text() for s, rule in self.parts.items() if not rule.has_other}
 
 
 def load_recipe(name_or_path: str | Path) -> Recipe:
@@ -160,7 +168,8 @@ def recipe_of(data: Any) -> Recipe:
     _refuse_unknown("the recipe", top, ("name", "inputs", "mixture", "tokenizer", "shards", "sources", "corpora",
                                          "paper"))  # fmt: skip
     mixture = _mapping("mixture", top.get("mixture"))
-    _refuse_unknown("mixture", mixture, ("weights", "epochs", "max_epochs", "tokens", "missing", "validation"))
+    _refuse_unknown("mixture", mixture, ("weights", "epochs", "max_epochs", "tokens", "missing", "validation", "parts"))
+    mixture, parts = take_parts(mixture, _decimal)
     weights, exact, rule = _weights(mixture)
     shards = _mapping("shards", top.get("shards") or {})
     _refuse_unknown("shards", shards, ("target_bytes",))
@@ -170,6 +179,7 @@ def recipe_of(data: Any) -> Recipe:
         weights=weights,
         exact=exact,
         rule=rule,
+        parts=parts,
         max_epochs=_epochs(mixture.get("max_epochs", rule.epochs if rule and rule.epochs else 1), weights),
         tokens=_integer("tokens", mixture.get("tokens")),
         missing=cast(Missing, mixture.get("missing", "error")),

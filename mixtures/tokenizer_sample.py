@@ -21,7 +21,7 @@ def weighted_sample(
 ) -> Sample:
     """Returns a sample in which each source's share of the bytes is the recipe's weight.
 
-    Documents are chosen by a hash of their id. The sample is the longest mixture of at most ``max_bytes`` in which no
+    Parts of a source are not told apart. Documents are chosen by a hash of their id. The sample is the longest mixture of at most ``max_bytes`` in which no
     source exceeds the recipe's ``max_epochs`` (or one epoch, if that is more). A source with less text than its part is
     repeated. Each source is read once, and at most twice ``max_bytes`` of text is in memory.
 
@@ -83,4 +83,4 @@ def _has_text(
 
 def _of_bytes(recipe: Recipe, max_bytes: int) -> Recipe:
     limits = {s: max(e, Decimal(1)) for s, e in recipe.max_epochs.items()}
-    return replace(recipe, max_epochs=limits, tokens=max_bytes)
+    return replace(recipe, max_epochs=limits, tokens=max_bytes, parts={})
