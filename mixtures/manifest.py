@@ -44,6 +44,7 @@ def build_manifest(
     about: Mapping[str, Any],
     held_out: Mapping[str, Mapping[str, Any]] | None = None,
     stages: Sequence[Mapping[str, Any]] = (),
+    parts: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Builds the manifest of a finished mixture.
 
@@ -60,6 +61,7 @@ def build_manifest(
         held_out: what is held out of each source: a ``share``, or ``tokens`` up to a ``last_document`` in the order of
             the hashes.
         stages: the earlier stages, the first one first, as :func:`stage_of` describes them.
+        parts: for each divided source the column (``by``), the ``values`` of its parts, and what is ``left_out``.
 
     Raises:
         ValueError: the shards do not hold what was planned.
@@ -101,6 +103,7 @@ def build_manifest(
         "shards": [asdict(shard) for shard in shards],
         "inputs": dict(about.get("inputs", {})),
         **({"decontamination": about["decontamination"]} if about.get("decontamination") else {}),
+        **({"parts": {s: dict(one) for s, one in parts.items()}} if parts else {}),
         **({"stages": list(stages)} if stages else {}),
     }
 
@@ -130,6 +133,7 @@ def stage_of(manifest: Mapping[str, Any], path: str) -> dict[str, Any]:
         path: the folder of this stage, relative to the later one's, or a URL.
     """
     copied = {key: manifest[key] for key in ("recipe", "seed", "fingerprint", "tokens", "documents", "sources")}
+    copied |= {key: manifest[key] for key in ("parts",) if key in manifest}
     held = {s: {k: v for k, v in one.items() if k != "shards"} for s, one in manifest["validation"].items()}
     return {"path": path, **copied, "validation": held}
 
@@ -271,6 +275,7 @@ _LATER_SOURCE_FORM: Form = {
     "held_out": _is_mapping,
 }
 """Keys that outputs of earlier versions lack."""
+_PARTS_FORM: Form = {"by": _is_text, "values": lambda value: isinstance(value, list), "left_out": _is_counts}
 _HELD_FORM: Form = {"documents": _is_count, "tokens": _is_count, "shards": lambda value: isinstance(value, list)}
 _TOKENIZER_FORM: Form = {
     "sha256": _is_text,
@@ -298,6 +303,8 @@ def _check_form(manifest: Any, path: str) -> None:
             key: is_right for key, is_right in _LATER_SOURCE_FORM.items() if isinstance(line, dict) and key in line
         }
         _check_line(line, {**_SOURCE_FORM, **later}, f"{path}: the line of {source}")
+    for source, line in (manifest.get("parts") or {}).items():
+        _check_line(line, _PARTS_FORM, f"{path}: the parts of {source}")
     shards = list(manifest["shards"])
     for source, line in manifest["validation"].items():
         _check_line(line, _HELD_FORM, f"{path}: the line of {source}'s validation")

@@ -80,7 +80,9 @@ class PartRule:
         >>> rule.shares({"head": 100, "middle": 600})
         {'head': Fraction(2, 5), 'middle': Fraction(3, 5)}
         """
-        exact = {v: Fraction(w) * (tokens[v] if self.is_epochs else 1) for v, w in self.weights.items() if tokens.get(v)}
+        exact = {
+            v: Fraction(w) * (tokens[v] if self.is_epochs else 1) for v, w in self.weights.items() if tokens.get(v)
+        }
         total = sum(exact.values(), Fraction(0))
         return {v: w / total for v, w in exact.items()}
 
@@ -128,6 +130,17 @@ def is_of(name: str, wanted: str) -> bool:
     return wanted in (name, source_of(name))
 
 
+def rows_of_source(column: pa.DictionaryArray, wanted: str) -> pa.Array:
+    """Returns a mask of a shard's rows that are of the wanted source or part, from their column ``source``.
+
+    >>> names = pa.array(["github:python", "books", "github:other"]).dictionary_encode()
+    >>> rows_of_source(names, "github").to_pylist(), rows_of_source(names, "github:other").to_pylist()
+    ([True, False, True], [False, False, True])
+    """
+    names = [name for name in column.dictionary.to_pylist() if is_of(name, wanted)]
+    return pc.is_in(column.dictionary_decode(), pa.array(names, pa.string()))
+
+
 class Rows(NamedTuple):
     """The documents of one part in a batch."""
 
@@ -135,7 +148,7 @@ class Rows(NamedTuple):
     """The name of the part, or of the source if it is not divided."""
     ids: pa.Array
     num_tokens: np.ndarray
-    index: np.ndarray
+    places: np.ndarray
     """The rows of the batch that have these documents."""
 
 
@@ -165,7 +178,18 @@ def part_numbers(rule: PartRule, values: pa.Array) -> np.ndarray:
     order = list(rule.weights)
     places = pa.array([order.index(value) for value in rule.named], pa.int64())
     found = places.take(pc.index_in(values, pa.array(rule.named, pa.string())))
-    return found.fill_null(order.index(OTHER) if OTHER in order else -1).to_numpy(zero_copy_only=False)
+    numbers: np.ndarray = found.fill_null(order.index(OTHER) if OTHER in order else -1).to_numpy(zero_copy_only=False)
+    return numbers
+
+
+def whole_line(manifest: Mapping[str, Any], source: str) -> dict[str, Any] | None:
+    """Returns what a manifest says of a source: its line, or the sum of the lines of its parts. None if it has none."""
+    lines = [line for name, line in manifest.get("sources", {}).items() if source_of(name) == source]
+    if len(lines) < 2:
+        return dict(lines[0]) if lines else None
+    added = ("weight", "share", "tokens", "documents", "available_tokens", "available_documents")
+    whole = {key: sum(line[key] for line in lines) for key in added}
+    return {**whole, "epochs": round(whole["tokens"] / max(1, whole["available_tokens"]), 6)}
 
 
 def check_column(where: str, by: str, schema: pa.Schema) -> None:
@@ -277,13 +301,13 @@ def _rule(where: str, one: Mapping[Any, Any], number: Number) -> PartRule:
         raise ValueError(message if message.startswith(where) else f"{where}: {message}") from error
 
 
-def _limited(
-    source: str, most: Mapping[Any, Any], rule: PartRule | None, number: Number
-) -> tuple[Decimal, PartRule]:
+def _limited(source: str, most: Mapping[Any, Any], rule: PartRule | None, number: Number) -> tuple[Decimal, PartRule]:
     """Returns the largest limit of a source's parts, and its rule with their limits."""
     where = f"max_epochs.{source}"
     if rule is None:
-        raise ValueError(f"{where} has limits of parts, and {source} is not divided: write weights or parts by a column")
+        raise ValueError(
+            f"{where} has limits of parts, and {source} is not divided: write weights or parts by a column"
+        )
     given = _numbers(where, most, number)
     limits = {**dict.fromkeys(rule.weights, Decimal(1)), **given}
     try:

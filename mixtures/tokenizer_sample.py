@@ -21,9 +21,10 @@ def weighted_sample(
 ) -> Sample:
     """Returns a sample in which each source's share of the bytes is the recipe's weight.
 
-    Parts of a source are not told apart. Documents are chosen by a hash of their id. The sample is the longest mixture of at most ``max_bytes`` in which no
+    Documents are chosen by a hash of their id. The sample is the longest mixture of at most ``max_bytes`` in which no
     source exceeds the recipe's ``max_epochs`` (or one epoch, if that is more). A source with less text than its part is
-    repeated. Each source is read once, and at most twice ``max_bytes`` of text is in memory.
+    repeated. Each source is read once, and at most twice ``max_bytes`` of text is in memory. The parts of a divided
+    source are not told apart.
 
     Args:
         documents: for each source, a function that streams (id, text).

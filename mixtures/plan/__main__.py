@@ -163,7 +163,14 @@ def _of_paper(recipe: Recipe, num_tokens: int) -> str:
         weight = recipe.weights[source]
         seen = f"{_billions(Fraction(weight) / 100 * num_tokens)}"
         rows.append(
-            (source, f"{weight:f}", seen, f"{wanted_epochs(recipe, source):.2f}", _billions(tokens), f"{disk_gb.get(source, '-')}")
+            (
+                source,
+                f"{weight:f}",
+                seen,
+                f"{wanted_epochs(recipe, source):.2f}",
+                _billions(tokens),
+                f"{disk_gb.get(source, '-')}",
+            )
         )
     total = sum(unique_tokens(recipe, num_tokens).values(), Fraction(0))
     disk = f"{sum(disk_gb.values())}" if disk_gb else "-"
@@ -244,7 +251,10 @@ def _parser() -> argparse.ArgumentParser:
         help="with --stats: the output of a mixture that this one continues; its stages' tokens count as used",
     )
     parser.add_argument(
-        "--epochs", metavar="SOURCE=X", nargs="+", help="times a source or part is seen (default: 1 for those not named)"
+        "--epochs",
+        metavar="SOURCE=X",
+        nargs="+",
+        help="times a source or part is seen (default: 1 for those not named)",
     )
     return parser
 

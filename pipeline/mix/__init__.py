@@ -4,6 +4,7 @@
 
 - ``phase``: runs the jobs and writes the manifest last.
 - ``earlier_stages``: reads what a mixture takes over from the mixtures that it continues.
+- ``earlier_parts``: finds where the parts of a source continue that earlier stages divided otherwise.
 - ``forgotten``: refuses a mixture that would bring back documents that were taken out of earlier shards.
 - ``job``: the values that the jobs get. ``work``: the size of a job, for the progress display.
 - ``count_held_out``: counts the documents and tokens that are held out for validation.

@@ -9,6 +9,7 @@ from typing import Any
 
 import jinja2
 
+from mixtures.parts import source_of
 from pipeline.files.files import exists, read_bytes, write_bytes
 from pipeline.output.markers import read_marker
 from pipeline.output.paths import Layout
@@ -29,7 +30,7 @@ def write_card(layout: Layout, manifest: Mapping[str, Any]) -> None:
     )  # fmt: skip
     environment.filters["yaml"] = lambda value: json.dumps(value, ensure_ascii=False)  # JSON is YAML
     environment.filters["cell"] = _cell
-    names = list(manifest["sources"])
+    names = list(dict.fromkeys(map(source_of, manifest["sources"])))
     sources = {name: _source(layout, name) for name in names}
     text = environment.get_template("card.md").render(
         manifest=manifest,
