@@ -44,7 +44,6 @@ def build_manifest(
     about: Mapping[str, Any],
     held_out: Mapping[str, Mapping[str, Any]] | None = None,
     stages: Sequence[Mapping[str, Any]] = (),
-    parts: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Builds the manifest of a finished mixture.
 
@@ -56,12 +55,12 @@ def build_manifest(
         documents: rows of each source over all shards.
         ends: the document in which each source's last, partial epoch ends, for the sources that have one.
         validation: the shards of documents held out, by source.
-        about: ``created``, ``software``, ``models``, ``inputs``, and ``decontamination`` if evaluation sets were
-            searched; copied into the file as they are.
+        about: ``created``, ``software``, ``models``, ``inputs``, ``decontamination`` if evaluation sets were searched,
+            and ``parts``: for each divided source the column (``by``), the ``values`` of its parts, and what is
+            ``left_out``. They are copied into the file as they are.
         held_out: what is held out of each source: a ``share``, or ``tokens`` up to a ``last_document`` in the order of
             the hashes.
         stages: the earlier stages, the first one first, as :func:`stage_of` describes them.
-        parts: for each divided source the column (``by``), the ``values`` of its parts, and what is ``left_out``.
 
     Raises:
         ValueError: the shards do not hold what was planned.
@@ -103,7 +102,7 @@ def build_manifest(
         "shards": [asdict(shard) for shard in shards],
         "inputs": dict(about.get("inputs", {})),
         **({"decontamination": about["decontamination"]} if about.get("decontamination") else {}),
-        **({"parts": {s: dict(one) for s, one in parts.items()}} if parts else {}),
+        **({"parts": about["parts"]} if about.get("parts") else {}),
         **({"stages": list(stages)} if stages else {}),
     }
 

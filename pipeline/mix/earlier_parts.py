@@ -45,6 +45,8 @@ class ValueSet:
 
     def without(self, other: ValueSet) -> ValueSet | None:
         """Returns this set without another one that it contains; None if nothing is left."""
+        if not other.by:
+            return None
         if other.is_rest:
             left = other.values - self.values if self.is_rest or not self.by else self.values & other.values
             return ValueSet(by=other.by, values=left) if left else None

@@ -282,14 +282,14 @@ def manifest_of(made: Plan, job: MixJob, encoder: Encoder, found: Mapping[str, A
         documents=documents,
         ends={s: SourceEnd(c["last_doc_id"], is_cut=c["is_cut"]) for s, c in found["cuts"].items()},
         validation=validation,
-        about=about,
+        about={**about, "parts": {s: _about_manifest(one) for s, one in counted.parts.items()}},
         held_out={s.source: held_out.get(source_of(s.source), {}) for s in made.sources},
-        parts={
-            s: {"by": one["by"], "values": list(one["values"]), "left_out": one["left_out"]}
-            for s, one in counted.parts.items()
-        },
         stages=stages,
     )
+
+
+def _about_manifest(counted: Mapping[str, Any]) -> dict[str, Any]:
+    return {"by": counted["by"], "values": list(counted["values"]), "left_out": counted["left_out"]}
 
 
 def read_whole_manifest(layout: Layout) -> dict[str, Any] | None:
