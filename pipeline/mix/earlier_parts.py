@@ -78,12 +78,8 @@ def sets_of(source: str, rule: PartRule | Mapping[str, Any] | None) -> dict[str,
         return {source: WHOLE}
     by, values = (rule.by, list(rule.weights)) if isinstance(rule, PartRule) else (rule["by"], rule["values"])
     named = frozenset(value for value in values if value != OTHER)
-    return {
-        part_name(source, v): ValueSet(by=by, values=named, is_rest=True)
-        if v == OTHER
-        else ValueSet(by=by, values=frozenset({v}))
-        for v in values
-    }
+    rest = ValueSet(by=by, values=named, is_rest=True) if named else WHOLE
+    return {part_name(source, v): rest if v == OTHER else ValueSet(by=by, values=frozenset({v})) for v in values}
 
 
 def moved(places: Sequence[Place], new: Sequence[Place]) -> tuple[Place, ...]:
