@@ -4,10 +4,11 @@
 
 What the pipeline uses:
 
-- ``recipe``, ``config``: weights and limits, and the configuration file that may override them.
+- ``recipe``, ``recipe_values``, ``config``: weights and limits, and the configuration file that may override them.
 - ``recipes``: the recipes that ship.
 - ``from_yaml``: converts YAML to checked values.
 - ``decontaminate``: reads evaluation sets, stores their index as a file, and searches finished shards.
+- ``parts``: divides a source's tokens by a column of its documents.
 - ``plan``: converts weights to tokens and epochs (``python -m mixtures.plan``).
 - ``subset``: chooses the documents of a last, partial epoch by hash, exact to the token.
 - ``tokenizer_sample``: draws the weighted sample on which a tokenizer is trained.

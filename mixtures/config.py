@@ -17,7 +17,7 @@ RUN_KEYS = ("recipe", "inputs", "models", "output", "seed", "exclude", "run", "d
 RECIPE_KEYS = ("name", "mixture", "tokenizer", "shards", "sources", "corpora", "paper")
 DECONTAMINATION = "decontamination"
 """The key about evaluation sets. A recipe may have it too, although it does not affect the mixture."""
-_WHOLE_KEYS = ("weights", "epochs", "validation")
+_WHOLE_KEYS = ("weights", "epochs", "validation", "parts")
 """A file that has one of these keys replaces the recipe's whole mapping, because partly overridden weights would not
 add up to 100."""
 

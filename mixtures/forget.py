@@ -30,6 +30,7 @@ from mixtures.find.index import FOLDER as INDEX_FOLDER
 from mixtures.find.search import make_indexes
 from mixtures.manifest import NAME, dumps, fingerprint_of, read_manifest, shard_infos, validation_infos
 from mixtures.notices import add_notice
+from mixtures.parts import rows_of_source
 from mixtures.shards import ShardInfo, ShardMetadata, read_batches, write_shard
 from mixtures.storage import LocalStorage
 from mixtures.stream import check_shard, check_sizes, check_sum
@@ -74,7 +75,7 @@ def forget(folder: str | Path, ids: Sequence[str], *, source: str | None = None,
     Args:
         folder: the output folder of a run, on a local disk.
         ids: the documents' ids. Ids that no shard contains are ignored.
-        source: if given, only documents of this source are removed.
+        source: if given, only documents of this source or part are removed.
         when: the time to record in the manifest.
         why: the reason to record in the manifest, in any words.
 
@@ -157,7 +158,7 @@ def _write_whole(path: Path, text: str) -> None:
 def _mask(batch: pa.RecordBatch, wanted: pa.Array, source: str | None) -> pa.Array:
     mask = pc.is_in(batch.column("doc_id"), wanted)
     if source is not None:
-        mask = pc.and_(mask, pc.equal(batch.column("source").dictionary_decode(), source))
+        mask = pc.and_(mask, rows_of_source(batch.column("source"), source))
     return mask
 
 
@@ -298,7 +299,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("folder", metavar="DIR", help="the output folder of a run")
     parser.add_argument("--id", action="append", default=[], help="a document's id (may be repeated)")
     parser.add_argument("--ids", metavar="FILE", help="a file of ids, one per line (mixtures.find --ids-only)")
-    parser.add_argument("--source", help="only documents of this source")
+    parser.add_argument("--source", help="only documents of this source or part")
     parser.add_argument("--why", default="", metavar="TEXT", help="the reason, for the manifest")
     return parser
 

@@ -42,7 +42,7 @@ def with_settings(value: T, settings: Any, where: str, *, fixed: Collection[str]
     Raises:
         ValueError: a name is unknown, or a value has the wrong type. The message lists what is allowed.
 
-    >>> from mixtures.recipe import ShardSettings
+    >>> from mixtures.recipe_values import ShardSettings
     >>> with_settings(ShardSettings(), {"target_bytes": 4096}, "shards")
     ShardSettings(target_bytes=4096)
     """

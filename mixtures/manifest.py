@@ -55,8 +55,9 @@ def build_manifest(
         documents: rows of each source over all shards.
         ends: the document in which the last epoch of a source ends, for each source whose last epoch is partial.
         validation: the shards of held-out documents, by source.
-        about: ``created``, ``software``, ``models``, ``inputs``, and ``decontamination`` if evaluation sets were
-            searched for. They are copied into the file unchanged.
+        about: ``created``, ``software``, ``models``, ``inputs``, ``decontamination`` if evaluation sets were searched
+            for, and ``parts`` if sources are divided: for each such source the column (``by``), the ``values`` of its
+            parts, and what is ``left_out``. They are copied into the file unchanged.
         held_out: what is held out of each source: a ``share``, or ``tokens`` up to a ``last_document`` in the order of
             the hashes.
         stages: the descriptions of earlier stages by :func:`stage_of`, in the order of the training.
@@ -101,6 +102,7 @@ def build_manifest(
         "shards": [asdict(shard) for shard in shards],
         "inputs": dict(about.get("inputs", {})),
         **({"decontamination": about["decontamination"]} if about.get("decontamination") else {}),
+        **({"parts": about["parts"]} if about.get("parts") else {}),
         **({"stages": list(stages)} if stages else {}),
     }
 
@@ -131,6 +133,7 @@ def stage_of(manifest: Mapping[str, Any], path: str) -> dict[str, Any]:
         path: the folder of this stage as a URL, or as a path relative to the later stage's folder.
     """
     copied = {key: manifest[key] for key in ("recipe", "seed", "fingerprint", "tokens", "documents", "sources")}
+    copied |= {key: manifest[key] for key in ("parts",) if key in manifest}
     held = {s: {k: v for k, v in one.items() if k != "shards"} for s, one in manifest["validation"].items()}
     return {"path": path, **copied, "validation": held}
 
@@ -272,6 +275,7 @@ _LATER_SOURCE_FORM: Form = {
     "held_out": _is_mapping,
 }
 """Keys that are missing in outputs of earlier versions."""
+_PARTS_FORM: Form = {"by": _is_text, "values": lambda value: isinstance(value, list), "left_out": _is_counts}
 _HELD_FORM: Form = {"documents": _is_count, "tokens": _is_count, "shards": lambda value: isinstance(value, list)}
 _TOKENIZER_FORM: Form = {
     "sha256": _is_text,
@@ -299,6 +303,8 @@ def _check_form(manifest: Any, path: str) -> None:
             key: is_right for key, is_right in _LATER_SOURCE_FORM.items() if isinstance(line, dict) and key in line
         }
         _check_line(line, {**_SOURCE_FORM, **later}, f"{path}: the line of {source}")
+    for source, line in (manifest.get("parts") or {}).items():
+        _check_line(line, _PARTS_FORM, f"{path}: the parts of {source}")
     shards = list(manifest["shards"])
     for source, line in manifest["validation"].items():
         _check_line(line, _HELD_FORM, f"{path}: the line of {source}'s validation")

@@ -13,8 +13,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from mixtures.parts import PartRule, check_parts, take_parts
+from mixtures.recipe_values import HoldOut, PaperShares, ShardSettings
 from mixtures.strict_yaml import MAX_BYTES, parse_yaml
-from mixtures.weights import WeightRule, check_percent, percentages, rounded
+from mixtures.weights import WeightRule, check_percent, percentages, rounded, shown
 from tokenizer.numbers import number_of
 
 MAX_EPOCHS = 255
@@ -25,47 +27,6 @@ _HUNDRED = Decimal(100)
 
 Missing = Literal["error", "share"]
 Length = Literal["at_most", "exact"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HoldOut:
-    """Says how much of a source is held out for validation: a share of its documents, or a number of tokens."""
-
-    share: Decimal | None = None
-    """Share of the documents, which are chosen by a hash of the id. For example, 0.001 is one in a thousand."""
-    tokens: int | None = None
-    """Least number of tokens. Whole documents are taken in the order of their hashes until they reach it."""
-
-    def __post_init__(self) -> None:
-        if (self.share is None) == (self.tokens is None):
-            raise ValueError("validation takes either share or tokens for a source")
-        if self.share is not None and not 0 < self.share < 1:
-            raise ValueError(
-                f"validation share {self.share} is not between 0 and 1 (0.001 is one document in a thousand)"
-            )
-        if self.tokens is not None and self.tokens < 1:
-            raise ValueError(f"validation tokens {self.tokens} is not a positive number")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShardSettings:
-    """Sets how the stream is divided into files."""
-
-    target_bytes: int = 256 * 2**20
-    """Approximate size of the token ids in a shard, in bytes."""
-
-    def __post_init__(self) -> None:
-        if self.target_bytes < 1024:
-            raise ValueError(f"shards.target_bytes {self.target_bytes} is below 1,024")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PaperShares:
-    """Holds the epochs and disk sizes of a publication, which ``mixtures.plan`` prints for comparison."""
-
-    cite: str
-    epochs: Mapping[str, Decimal]
-    disk_gb: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +60,8 @@ class Recipe:
     """Derives the weights from the available tokens; see `resolved`."""
     exact: Mapping[str, Fraction] = field(default_factory=dict)
     """The weights before they were rounded to `weights`. Empty if `weights` are exact."""
+    parts: Mapping[str, PartRule] = field(default_factory=dict)
+    """How the tokens of a source are divided by a column of its documents, for the sources that are divided."""
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -121,6 +84,7 @@ class Recipe:
             raise ValueError(f"length is {self.length!r}: it must be at_most or exact")
         for what, named in (("max_epochs", self.max_epochs), ("validation", self.validation)):
             _refuse_unknown(what, named, self.weights)
+        check_parts(self.parts, self.weights, MAX_SOURCES)
 
     def exact_weights(self) -> Mapping[str, Fraction]:
         """Returns the weights as fractions, in percent."""
@@ -135,13 +99,17 @@ class Recipe:
             return self
         exact = self.rule.weights({s: n for s, n in tokens.items() if s in self.weights})
         weights = {s: w or Decimal(1).scaleb(-9) for s, w in rounded(exact, 9).items()}
+        if self.rule.parts:
+            weights = shown(exact)
         return replace(self, weights=weights, exact=exact, rule=None,
+                       parts={s: p for s, p in self.parts.items() if s in weights},
                        max_epochs={s: self.max_epochs[s] for s in weights},
                        validation={s: v for s, v in self.validation.items() if s in weights})  # fmt: skip
 
     def weights_as_text(self) -> dict[str, str]:
         """Returns the weights or the rule as text, so that two recipes can be compared."""
-        return self.rule.as_text() if self.rule else {s: str(w) for s, w in self.weights.items()}
+        said = self.rule.as_text() if self.rule else {s: str(w) for s, w in self.weights.items()}
+        return said | {f"parts of {s}": rule.as_text() for s, rule in self.parts.items() if not rule.has_other}
 
 
 def load_recipe(name_or_path: str | Path) -> Recipe:
@@ -169,8 +137,9 @@ def recipe_of(data: Any) -> Recipe:
                                          "paper"))  # fmt: skip
     mixture = _mapping("mixture", top.get("mixture"))
     _refuse_unknown(
-        "mixture", mixture, ("weights", "epochs", "max_epochs", "tokens", "length", "missing", "validation")
+        "mixture", mixture, ("weights", "epochs", "max_epochs", "tokens", "length", "missing", "validation", "parts")
     )
+    mixture, parts = take_parts(mixture, _decimal)
     weights, exact, rule = _weights(mixture)
     shards = _mapping("shards", top.get("shards") or {})
     _refuse_unknown("shards", shards, ("target_bytes",))
@@ -180,6 +149,7 @@ def recipe_of(data: Any) -> Recipe:
         weights=weights,
         exact=exact,
         rule=rule,
+        parts=parts,
         max_epochs=_epochs(mixture.get("max_epochs", rule.epochs if rule and rule.epochs else 1), weights),
         tokens=_integer("tokens", mixture.get("tokens")),
         length=cast(Length | None, mixture.get("length")),

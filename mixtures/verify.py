@@ -40,6 +40,7 @@ from mixtures.manifest import (
     tokenizer_name,
     validation_infos,
 )
+from mixtures.parts import source_of
 from mixtures.shards import ShardInfo, read_batches
 from mixtures.stages import beside
 from mixtures.storage import LocalStorage
@@ -239,7 +240,8 @@ class _Keys:
         source = batch.column("source").dictionary_decode().to_pylist()
         epochs = [0] * len(batch) if is_held_out else batch.column("epoch").to_pylist()
         for i, (name, doc_id, epoch) in enumerate(zip(source, batch.column("doc_id").to_pylist(), epochs, strict=True)):
-            digest = xxhash.xxh3_128_intdigest(f"{len(name)} {name} {epoch} {doc_id}".encode())
+            whole = source_of(name)  # a stage may have other parts than the one it continues
+            digest = xxhash.xxh3_128_intdigest(f"{len(whole)} {whole} {epoch} {doc_id}".encode())
             keys[i] = digest >> 64, digest & (2**64 - 1)
         part = keys["high"] % np.uint64(self._num_parts)
         for number in np.unique(part).tolist():

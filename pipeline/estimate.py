@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import time
 from collections.abc import Iterator, Sequence
@@ -195,9 +196,8 @@ def print_estimate(settings: Settings, plans: Sequence[PreparedSource]) -> None:
         e.source: SourceTokens(e.num_tokens, int(e.num_docs)) for e in estimates if e.source in settings.recipe.weights
     }
     try:
-        console.print(
-            format_table(settings.recipe, plan(settings.recipe, available, settings.num_tokens)), highlight=False
-        )
+        whole = dataclasses.replace(settings.recipe, parts={})  # what each part has is known after the clean phase
+        console.print(format_table(whole, plan(whole, available, settings.num_tokens)), highlight=False)
     except PlanError as error:
         console.print(f"the mixture could not be made of this: {error}", highlight=False)
     console.print(_needs(estimates), highlight=False)

@@ -53,6 +53,7 @@ from pipeline.settings.bundled_sample import models_folder, sample_inputs
 from pipeline.settings.settings import Settings
 from pipeline.tokenize import phase as tokens
 from pipeline.tokenize.choose_tokenizer import get_tokenizer, note_shards
+from pipeline.tokenize.part_column import check_columns, check_files
 from pipeline.tokenize.work import token_work
 from tokenizer.codec import FILE_NAMES
 
@@ -121,6 +122,7 @@ def _prepare(settings: Settings, layout: Layout) -> list[PreparedSource]:
         return []
     if settings.phase == "all":
         check_mixable(settings, layout)
+        check_columns(settings.recipe.parts, settings.sources.values())
     inputs, models = _inputs_and_models(settings, layout.work)
     return cleaning.prepare_sources(settings, inputs, models, eval_table(settings, layout.work))
 
@@ -166,8 +168,10 @@ def _mix(settings: Settings, layout: Layout, place: Workplace, display: Display)
         raise ValueError(
             f"there are no finished clean documents in {layout.clean_output}; run --phase=clean first{way}"
         )
-    for source in sources:
-        tokens.clean_parts(layout, source)  # raises if a part is missing, before a tokenizer is trained
+    files = {
+        s: tokens.clean_parts(layout, s) for s in sources
+    }  # raises if a part is missing, before a tokenizer is trained
+    check_files(settings.recipe.parts, {source: paths[0] for source, paths in files.items() if paths})
     earlier = mixing.read_earlier(settings)
     if earlier.seed is not None:
         settings = dataclasses.replace(settings, seed=earlier.seed)
@@ -192,6 +196,7 @@ def _mix(settings: Settings, layout: Layout, place: Workplace, display: Display)
         counted = mixing.count(
             settings, layout, sources, lambda job: place.run("count", lambda p: graph.count(p, job)), earlier
         )
+    tokens.write_parts_into_stats(layout, counted.parts)
     made = mixing.make_plan(settings, counted)
     job = mixing.mix_job(settings, layout, encoder, made, counted, shuffle_dir=place.shuffle_dir,
                          progress_dir=place.progress_dir, earlier=earlier)  # fmt: skip
@@ -208,7 +213,7 @@ def _mix(settings: Settings, layout: Layout, place: Workplace, display: Display)
     with display.job("mix", place.progress_dir, work=mix_work(job)):
         found = mixing.write_mixture(job, layout, lambda job: place.run("mix", lambda p: graph.mix(p, job)))
     manifest = mixing.manifest_of(made, job, encoder, found, about=_about(layout, sources),
-                                  held_out=counted.about_held_out(), stages=earlier.stages)  # fmt: skip
+                                  counted=counted, stages=earlier.stages)  # fmt: skip
     write_card(layout, manifest)
     note_shards(layout, encoder)
     write_marker(marker, {"fingerprint": identity})
@@ -230,6 +235,7 @@ def _mix_fingerprint(job: MixJob, layout: Layout, sources: list[str], earlier: E
         job.metadata,
         made_of,
         *(stage["fingerprint"] for stage in earlier.stages),
+        *([job.rules] if job.rules else []),
     )
 
 

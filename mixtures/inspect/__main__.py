@@ -168,7 +168,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("files", metavar="PATH", nargs="+", help="a run's output, a folder in it (shards, clean, dropped), or files")
-    add("--source", help="only documents of this source")
+    add("--source", help="only documents of this source or part")
     add("--id", help="only the document with this id (all its epochs)")
     add("--epoch", type=int, metavar="N", help="only documents of this epoch, from 0")
     add("--grep", metavar="TEXT", help="only documents that contain this text, as it is written")

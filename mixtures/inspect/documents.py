@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mixtures.parts import rows_of_source
 from mixtures.shards import ShardMetadata, read_batches, shard_schema
 from mixtures.stream import one_line
 from tokenizer.encode import Encoder
@@ -109,7 +110,7 @@ def _documents(path: Path, reader: Any, encoder: Encoder, wanted: Wanted) -> Ite
 def _rows(batch: pa.RecordBatch, wanted: Wanted) -> list[int]:
     mask = None
     if wanted.source is not None:
-        mask = pc.equal(batch.column("source").dictionary_decode(), wanted.source)
+        mask = rows_of_source(batch.column("source"), wanted.source)
     if wanted.doc_id is not None:
         is_id = pc.equal(batch.column("doc_id"), wanted.doc_id)
         mask = is_id if mask is None else pc.and_(mask, is_id)

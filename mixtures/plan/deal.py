@@ -11,6 +11,8 @@ from decimal import Decimal
 from fractions import Fraction
 from math import ceil, floor, lcm
 
+from mixtures.parts import source_of
+from mixtures.plan.by_part import by_part
 from mixtures.plan.shares import Plan, PlanError, SourcePlan, SourceTokens
 from mixtures.plan.table import format_rows, format_table, need_rows
 from mixtures.recipe import MAX_EPOCHS, Recipe
@@ -23,7 +25,7 @@ _MAX_CANDIDATES = 20_000
 
 
 def plan(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int | None = None) -> Plan:
-    """Returns a plan that divides ``num_tokens`` among the recipe's sources.
+    """Returns a plan that divides ``num_tokens`` among the recipe's sources, or among the parts of those divided.
 
     The wanted length is ``num_tokens``, or else the recipe's ``tokens``. If this length would exceed the ``max_epochs``
     of a source, the longest stream that fits is made, or an error is raised if the length is exact. By default
@@ -45,6 +47,7 @@ def plan(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int 
     >>> made.tokens, [s.tokens for s in made.sources][:3]
     (5970150, [4000000, 895522, 268657])
     """
+    recipe = by_part(recipe)
     names = recipe.weights
     unknown = sorted(set(available) - set(names))
     if unknown:
@@ -135,8 +138,13 @@ def unique_tokens(recipe: Recipe, num_tokens: int) -> dict[str, Fraction]:
     >>> f"{float(unique_tokens(load_recipe('llama'), 10**12 * 14 // 10)['common_crawl']) / 1e9:.1f}"
     '852.7'
     """
-    epochs = recipe.paper.epochs if recipe.paper else recipe.max_epochs
-    return {s: w / 100 * num_tokens / Fraction(epochs[s]) for s, w in recipe.exact_weights().items()}
+    recipe = by_part(recipe)
+    return {s: w / 100 * num_tokens / Fraction(wanted_epochs(recipe, s)) for s, w in recipe.exact_weights().items()}
+
+
+def wanted_epochs(recipe: Recipe, name: str) -> Decimal:
+    """Returns how often a source or part is seen in the paper, or else may be seen with the recipe."""
+    return recipe.paper.epochs[source_of(name)] if recipe.paper else recipe.max_epochs[name]
 
 
 def _whole(weights: Mapping[str, Decimal] | Mapping[str, Fraction]) -> dict[str, int]:

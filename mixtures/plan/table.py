@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from mixtures.plan.by_part import by_part
 from mixtures.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ HEADER = ("source", "weight %", "available tokens", "documents", "wanted tokens"
 
 def table_rows(recipe: Recipe, made: Plan) -> list[tuple[str, ...]]:
     """Returns the plan as rows of text with the columns of :data:`HEADER`. The last row is the total."""
+    recipe = by_part(recipe)
     rows: list[tuple[str, ...]] = [
         (
             s.source,
@@ -43,7 +45,7 @@ def need_rows(recipe: Recipe, available: Mapping[str, SourceTokens], dealt: Mapp
 
     They are shown if a mixture cannot be made.
     """
-    total = sum(dealt.values())
+    recipe, total = by_part(recipe), sum(dealt.values())
     rows: list[tuple[str, ...]] = []
     for source, weight in recipe.weights.items():
         have, want = available.get(source), dealt.get(source, 0)

@@ -18,10 +18,12 @@ from typing import Any
 import pyarrow as pa
 
 from mixtures.manifest import stage_of
+from mixtures.parts import PartRule, source_of
 from mixtures.plan.shares import SourceTokens
-from mixtures.recipe import HoldOut
+from mixtures.recipe_values import HoldOut
 from mixtures.subset import Begun, Cut
 from pipeline.files.files import is_local, join
+from pipeline.mix.earlier_parts import Place, moved, place_of, sets_of
 from pipeline.tokenize.held_out import validation_hashes
 
 
@@ -34,7 +36,7 @@ class Earlier:
     stages: tuple[Mapping[str, Any], ...] = ()
     """The earlier stages as this stage's manifest lists them, oldest first."""
     epochs: Mapping[str, int] = field(default_factory=dict)
-    """The epoch in which each source continues."""
+    """The epoch in which each source, or each part of this mixture's recipe, continues."""
     begun: Mapping[str, Begun] = field(default_factory=dict)
     held_out: Mapping[str, HoldOut | None] = field(default_factory=dict)
     """The validation rule of each source of the earlier stages; None if nothing of the source is held out."""
@@ -67,42 +69,62 @@ class Earlier:
         return found
 
 
-def earlier_of(manifest: Mapping[str, Any], folder: str, output: str) -> Earlier:
+def earlier_of(
+    manifest: Mapping[str, Any], folder: str, output: str, rules: Mapping[str, PartRule] | None = None
+) -> Earlier:
     """Returns everything that a mixture in ``output`` takes over from the mixture in ``folder`` and that mixture's
     stages.
 
+    Args:
+        rules: how this mixture's recipe divides sources.
+
     Raises:
-        ValueError: an earlier version of the pipeline made the mixture, and did not record where its sources end.
+        ValueError: an earlier version of the pipeline made the mixture, and did not record where its sources end. Or
+            the documents of a part stopped at different places.
     """
     seed = int(manifest["seed"])
-    epochs: dict[str, int] = {}
-    begun: dict[str, Begun] = {}
+    places: dict[str, tuple[Place, ...]] = {}
     held_out: dict[str, HoldOut | None] = {}
     cuts: dict[str, Cut] = {}
     for stage in (*manifest.get("stages", []), manifest):
-        for source, line in stage["sources"].items():
+        new: dict[str, list[Place]] = {}
+        for name, line in stage["sources"].items():
+            source = source_of(name)
             if "end_epoch" not in line:
                 raise ValueError(
                     f"--continue-from {folder}: it was made by an earlier version, which did not note where its "
                     "sources end; delete its manifest.json and run its own command again, which makes the same shards"
                 )
-            epochs[source] = line["end_epoch"]
-            begun.pop(source, None)
+            begun = None
             if line["end_document"] is not None:
-                begun[source] = Begun.at(seed, source, line["end_epoch"], line["end_document"])
+                begun = Begun.at(seed, source, line["end_epoch"], line["end_document"])
+            values = sets_of(source, stage.get("parts", {}).get(source))[name]
+            new.setdefault(source, []).append(Place(values, line["end_epoch"], begun))
             held_out[source] = _rule(line["held_out"])
             if "last_document" in line["held_out"]:
                 cuts[source] = _cut(source, line["held_out"]["last_document"])
+        places |= {source: moved(places.get(source, ()), found) for source, found in new.items()}
+    now = _places_now(places, rules or {})
     stages = [{**one, "path": _moved(one["path"], folder, output)} for one in manifest.get("stages", [])]
     return Earlier(
         seed=seed,
         tokenizer_sha256=manifest["tokenizer"]["sha256"],
         stages=(*stages, stage_of(manifest, _relative(folder, output))),
-        epochs=epochs,
-        begun=begun,
+        epochs={name: place.epoch for name, place in now.items()},
+        begun={name: place.begun for name, place in now.items() if place.begun is not None},
         held_out=held_out,
         cuts=cuts,
     )
+
+
+def _places_now(places: Mapping[str, tuple[Place, ...]], rules: Mapping[str, PartRule]) -> dict[str, Place]:
+    """Returns where each source or part of this mixture continues, without those that no stage used."""
+    found = {
+        name: place_of(name, values, of_source)
+        for source, of_source in places.items()
+        for name, values in sets_of(source, rules.get(source)).items()
+    }
+    return {name: place for name, place in found.items() if place is not None}
 
 
 def _rule(said: Mapping[str, Any]) -> HoldOut | None:

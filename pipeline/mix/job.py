@@ -9,6 +9,7 @@ from decimal import Decimal
 import numpy as np
 import pyarrow as pa
 
+from mixtures.parts import PartRule
 from mixtures.subset import Begun, Cut, order_hashes
 from pipeline.tokenize.held_out import HeldOut
 from pipeline.tokenize.parts import Parts
@@ -31,11 +32,13 @@ class CountJob:
     """The part of an epoch that an earlier stage took, for each source of which it took a partial epoch."""
     seed: int = 0
     """The seed of the stages. It orders the documents within an epoch that an earlier stage began."""
+    rules: Mapping[str, PartRule] = field(default_factory=dict)
+    """How sources are divided. ``begun`` and the counts are by part."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceShare:
-    """The part of the plan that is about one source."""
+    """The part of the plan that is about one source, or about one part of a divided source."""
 
     whole_epochs: int
     """The number of complete epochs, including epochs of earlier stages. This is also the number of the last, partial
@@ -68,11 +71,13 @@ class MixJob:
     parts: tuple[Parts, ...]
     """The token files, by source."""
     shares: Mapping[str, SourceShare]
+    """By source. The parts of a divided source stand in its place."""
     source_names: tuple[str, ...]
-    """All sources of the recipe, sorted. They are the dictionary of the shards' source column."""
+    """All sources and parts of the recipe, sorted. They are the dictionary of the shards' source column."""
     seed: int
     num_shards: int
     num_validation_shards: Mapping[str, int]
+    """By source, whether or not it is divided."""
     output: str
     vocab_size: int
     metadata: Mapping[str, str]
@@ -81,3 +86,5 @@ class MixJob:
     shuffle_dir: str | None
     progress_dir: str | None = None
     version: int = MIX_VERSION
+    rules: Mapping[str, PartRule] = field(default_factory=dict)
+    """How sources are divided."""

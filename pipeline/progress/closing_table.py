@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from filters.exclude import Excluded
+from mixtures.parts import part_name, whole_line
 from mixtures.plan.shares import Plan
 from mixtures.plan.table import shortfall
 from pipeline.files.files import exists, read_bytes
@@ -37,7 +38,7 @@ def rows(layout: Layout, settings: Settings) -> list[tuple[str, ...]]:
     record = _load(f"{layout.work}/run.json")
     found: list[tuple[str, ...]] = []
     for name, weight in settings.recipe.weights.items():
-        stats, mixed = _load(layout.stats(name)), manifest.get("sources", {}).get(name)
+        stats, mixed = _load(layout.stats(name)), whole_line(manifest, name)
         if not stats and not mixed:
             continue
         docs = stats.get("documents", {})
@@ -57,7 +58,36 @@ def rows(layout: Layout, settings: Settings) -> list[tuple[str, ...]]:
                 f"{num_bytes / 1e6 / seconds:.1f}" if seconds and num_bytes else "",
             )
         )
+        found += part_rows(manifest, name, stats)
     return found
+
+
+def part_rows(manifest: dict[str, Any], source: str, stats: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Returns one row per part of a divided source, and one for what its rule leaves out of the mixture."""
+    said = stats.get("parts") if source in manifest.get("parts", {}) else None
+    if not said:
+        return []
+    counted = [(f"  {value}", part_name(source, value), one) for value, one in said["values"].items()]
+    if said["left_out"]["documents"]:
+        counted.append(("  left out", "", said["left_out"]))
+    rows: list[tuple[str, ...]] = []
+    for label, name, one in counted:
+        mixed = manifest["sources"].get(name)
+        rows.append(
+            (
+                label,
+                "",
+                f"{one['documents']:,}",
+                f"{one['tokens']:,}",
+                f"{mixed['weight']:.4f} %" if mixed else "",
+                f"{mixed['share']:.4f} %" if mixed else "",
+                f"{mixed['tokens']:,}" if mixed else "",
+                f"{mixed['epochs']:.2f}" if mixed else "",
+                "",
+                "",
+            )
+        )
+    return rows
 
 
 def told_of_records(source: str, stats: dict[str, Any]) -> str:

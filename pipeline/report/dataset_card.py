@@ -11,6 +11,7 @@ import jinja2
 
 from mixtures.manifest import tokenizer_name
 from mixtures.notices import MARK
+from mixtures.parts import source_of
 from pipeline.files.files import exists, read_bytes, write_bytes
 from pipeline.output.markers import read_marker
 from pipeline.output.paths import Layout
@@ -35,7 +36,7 @@ def write_card(layout: Layout, manifest: Mapping[str, Any]) -> None:
     )  # fmt: skip
     environment.filters["yaml"] = lambda value: json.dumps(value, ensure_ascii=False)  # JSON is YAML
     environment.filters["cell"] = _cell
-    names = list(manifest["sources"])
+    names = list(dict.fromkeys(map(source_of, manifest["sources"])))
     sources = {name: _source(layout, name) for name in names}
     by_likeness = {name: judges for name, one in sources.items() if one and (judges := _judges(layout, one))}
     text = environment.get_template("card.md").render(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mixtures.plan.by_part import by_part
 from pipeline.report.charts import Bar, Histogram, LimitLine, bars, describe, flag, histogram, short
 from pipeline.report.collect import KEPT, Collected, group_name
 from pipeline.report.documents import Floats, Read
@@ -44,12 +45,18 @@ def mixture(state: RunState) -> dict[str, Any] | None:
         "others_room": float(min(others)) if others else None,
         "is_room_known": bool(rooms),
         "validation": manifest["validation"],
+        "left_out": [
+            f"{source}: {one['left_out']['documents']:,} documents ({one['left_out']['tokens']:,} tokens) are left out "
+            f"of the mixture: the recipe has no weight for their {one['by']}"
+            for source, one in manifest.get("parts", {}).items()
+            if one["left_out"]["documents"]
+        ],
     }
 
 
 def _mixture_row(state: RunState, name: str, line: Mapping[str, Any]) -> dict[str, Any]:
     assert state.manifest is not None
-    most = state.recipe.max_epochs.get(name) if state.recipe else None
+    most = by_part(state.recipe).max_epochs.get(name) if state.recipe else None
     room = None
     if most is not None and line["tokens"]:
         room = Fraction(floor(Fraction(most) * line["available_tokens"]), line["tokens"])

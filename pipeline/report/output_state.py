@@ -13,6 +13,7 @@ from typing import Any
 from apache_beam.io.filesystems import FileSystems
 
 from mixtures.manifest import loads
+from mixtures.parts import source_of
 from mixtures.recipe import Recipe, load_recipe, recipe_of
 from pipeline.files.files import exists, join, read_bytes
 from pipeline.output.markers import read_marker
@@ -105,7 +106,9 @@ def _manifest(layout: Layout, problems: list[str]) -> dict[str, Any] | None:
 
 def _names(layout: Layout, record: Mapping[str, Any], manifest: Mapping[str, Any] | None) -> list[str]:
     """Returns the names of all sources that have any output, in the order of the table of sources."""
-    found = set(manifest["sources"] if manifest else ()) | set(record.get("settings", {}).get("sources", ()))
+    found = {source_of(name) for name in (manifest["sources"] if manifest else ())} | set(
+        record.get("settings", {}).get("sources", ())
+    )
     found |= {path.rsplit("/", 1)[-1].removesuffix(".json") for path in _listed(join(layout.output, "stats", "*.json"))}
     for folder in ("clean", "dropped"):
         found |= {path.rsplit("/", 2)[-2] for path in _listed(join(layout.output, folder, "*", "part-*"))}
@@ -224,9 +227,17 @@ def _recipe(record: Mapping[str, Any], manifest: Mapping[str, Any] | None) -> Re
 
 def _recipe_of(data: Mapping[str, Any]) -> Recipe:
     mixture = {key: data[key] for key in ("weights", "max_epochs", "tokens", "missing")}
+    parts = {s: _rule_of(one) for s, one in data.get("parts", {}).items()}
+    limits = {s: one["max_epochs"] for s, one in data.get("parts", {}).items() if one["max_epochs"]}
+    mixture |= {"parts": parts, "max_epochs": {**data["max_epochs"], **limits}} if parts else {}
     held = {s: {k: v for k, v in one.items() if v is not None} for s, one in data["validation"].items()}
     return recipe_of(
         {"name": data["name"], "mixture": {**mixture, "validation": held}}
         | {key: data[key] for key in ("tokenizer", "shards", "sources")}
         | {"corpora": data.get("corpora", {})}
     )
+
+
+def _rule_of(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns how a source was divided, in the form of a recipe."""
+    return {"by": data["by"], **({"epochs": data["weights"]} if data["is_epochs"] else data["weights"])}

@@ -10,7 +10,8 @@ from filters.step import Step
 from mixtures.config import RECIPE_KEYS, RUN_KEYS
 from mixtures.decontaminate.settings import DecontaminationSettings, SetSettings
 from mixtures.from_yaml import setting_fields
-from mixtures.recipe import Length, Missing, Recipe, ShardSettings, read_yaml
+from mixtures.recipe import Length, Missing, Recipe, read_yaml
+from mixtures.recipe_values import ShardSettings
 from pipeline.schema.value_types import (
     NUMBER,
     TEXT,

@@ -78,7 +78,7 @@ def settings_schema(value: Any, *, fixed: Collection[str] = ()) -> Schema:
 def field_texts(kind: type) -> dict[str, str]:
     """Returns the docstrings of the fields of a dataclass, including inherited ones.
 
-    >>> from mixtures.recipe import ShardSettings
+    >>> from mixtures.recipe_values import ShardSettings
     >>> field_texts(ShardSettings)
     {'target_bytes': 'Approximate size of the token ids in a shard, in bytes.'}
     """

@@ -5,6 +5,7 @@
 - ``phase``: decides which sources need new token files.
 - ``choose_tokenizer``: takes the given tokenizer, or trains one. ``pick_sample``: finds the documents to train on.
 - ``encode_parts``: encodes the documents of one part.
+- ``part_column``: reads the column by which a recipe divides a source.
 - ``held_out``: decides which documents are held out for validation.
 - ``job``, ``work``: the settings of each job, and its amount of work. ``parts``, ``list_parts``: the files of a folder.
 - ``draw_sample``: draws the weighted sample on which a tokenizer is trained.

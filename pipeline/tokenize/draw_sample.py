@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
+from mixtures.parts import PartRule
 from mixtures.tokenizer_sample import plan_sample, weighted_sample
 from pipeline.clean.batch_address import PART_NAME
 from pipeline.files.files import delete_tree, join, read_bytes, write_bytes
@@ -42,10 +43,12 @@ def draw_sample(
     """Returns the weighted sample, of at most ``max_bytes`` bytes. It contains no excluded documents."""
     available = {s: int(json.loads(read_bytes(Layout(layout.clean_output).stats(s)))["bytes"]["kept"]) for s in sources}
     parts = {s: tuple(clean_parts(layout, s)) for s in sources}
+    left_out = {s: rule for s, rule in settings.recipe.parts.items() if not rule.has_other}
     if sum(available.values()) <= _READ_ALL_SHARE * max_bytes:
         excluded: frozenset[str] = load("exclude", settings.exclude) if settings.exclude else frozenset()
-        whole: Documents = {s: _CleanDocuments(parts[s], excluded) for s in sources}
-        known = None if excluded else available  # with exclusions, the text that is left is known only after reading
+        whole: Documents = {s: _CleanDocuments(parts[s], excluded, left_out.get(s)) for s in sources}
+        # with exclusions, the text that is left is known only after reading
+        known = None if excluded or left_out else available
         return weighted_sample(whole, settings.recipe, max_bytes=max_bytes, available=known)
     folder = join(layout.work, "tokenizer-sample")  # not `sample`, because the bundled input is there
     shares = _shares(settings, available, max_bytes)
@@ -57,6 +60,7 @@ def draw_sample(
             parts=tuple(Parts(s, layout.clean(s), len(parts[s]), PART_NAME) for s in shares),
             below={s: int(share * _HASHES) for s, share in shares.items()},
             folder=folder,
+            rules=left_out,
         )
         run_sample(job)
         files = {s: tuple(sample_file(folder, s, path) for path in parts[s]) for s in shares}
@@ -85,10 +89,11 @@ class _CleanDocuments:
 
     paths: tuple[str, ...]
     excluded: frozenset[str]
+    rule: PartRule | None = None
 
     def __call__(self) -> Iterator[tuple[str, str]]:
         for path in self.paths:
-            for batch in documents(path, self.excluded):
+            for batch in documents(path, self.excluded, self.rule):
                 yield from zip(batch.column("id").to_pylist(), batch.column("text").to_pylist(), strict=True)
 
 
