@@ -21,7 +21,7 @@ _KNOWN_FAILURES = (
         re.compile(r"No module named '(?:pipeline|filters|mixtures|tokenizer)"),
         "the workers do not have this package: " + HOW_TO_IMAGE + ", or --setup_file=./setup.py",
     ),
-    (re.compile(r"StaleWorker: ([^\n\\]+)"), "{0}"),
+    (re.compile(r"(?:StaleWorker|NotShared): ([^\n\\]+)"), "{0}"),
     (re.compile(r"(?:FileNotFoundError|PermissionError|IsADirectoryError): \[Errno \d+\] ([^:\n]+): '([^'\n]+)'"),
      "{1} cannot be read ({0}), though it could when the run started: put it back, then run the same command again"),
     (re.compile(r"(\[Errno (?:28|122)\] [^\n\\:]+)"),
