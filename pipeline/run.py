@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline.explain import explain
     from pipeline.failures import JobFailed, RunFailed
     from pipeline.phases import estimate_run, run
-    from pipeline.preflight.cloud_options import Faults
+    from pipeline.preflight.job_server import Faults
     from pipeline.settings.settings import parse
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")

@@ -114,14 +114,15 @@ def check_worker(needs: WorkerNeeds | None) -> None:
             )
 
 
-class CheckWorkers(beam.PTransform):
-    """Passes its input on, and checks each worker process that gets a part of it. Does nothing on this machine."""
+def checked(elements: Any) -> Any:
+    """Returns the same elements. Adds a step that checks each worker process that gets some of them.
 
-    def expand(self, elements: Any) -> Any:
-        needs = needs_of(elements.pipeline)
-        if needs is None:
-            return elements
-        return elements | "worker" >> beam.ParDo(_Check(needs)).with_output_types(elements.element_type)
+    Adds nothing if the workers are processes of this machine.
+    """
+    needs = needs_of(elements.pipeline)
+    if needs is None:
+        return elements
+    return elements | "check" >> beam.ParDo(_Check(needs)).with_output_types(elements.element_type)
 
 
 class _Check(beam.DoFn):

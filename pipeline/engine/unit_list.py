@@ -9,7 +9,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from pipeline.engine.same_code import CheckWorkers, WorkerNeeds, check_worker, needs_of
+from pipeline.engine.same_code import WorkerNeeds, check_worker, checked, needs_of
 from pipeline.files.checked import read_checked, write_checked
 from pipeline.sources.source import Unit
 
@@ -29,7 +29,7 @@ class ReadUnitList(beam.PTransform):
 
     def expand(self, begin: Any) -> Any:
         units = begin | "list" >> beam.Create([self._path]) | "read" >> beam.FlatMap(_units, needs_of(begin.pipeline))
-        return units | "spread" >> beam.Reshuffle() | "check" >> CheckWorkers()
+        return checked(units | "spread" >> beam.Reshuffle())
 
 
 def _units(path: str, needs: WorkerNeeds | None) -> Iterator[UnitElement]:

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from pipeline.settings.runner_options import add_runner_options
 from pipeline.sources import SOURCES
 
 _NAMES = f"{' '.join(SOURCES)}, and corpora of FILE"
@@ -191,6 +192,7 @@ def _beam_parser() -> _Parser:
     parser = _Parser(add_help=False, allow_abbrev=False, conflict_handler="resolve")
     for options in _subclasses(PipelineOptions):
         options._add_argparse_args(parser)
+    add_runner_options(parser)
     return parser
 
 

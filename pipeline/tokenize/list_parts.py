@@ -7,7 +7,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from pipeline.engine.same_code import CheckWorkers, WorkerNeeds, check_worker, needs_of
+from pipeline.engine.same_code import WorkerNeeds, check_worker, checked, needs_of
 from pipeline.tokenize.parts import Parts
 
 
@@ -20,7 +20,7 @@ class ListParts(beam.PTransform):
 
     def expand(self, begin: Any) -> Any:
         files = begin | "list" >> beam.Create(self._parts) | "files" >> beam.FlatMap(_files, needs_of(begin.pipeline))
-        return files | "spread" >> beam.Reshuffle() | "check" >> CheckWorkers()
+        return checked(files | "spread" >> beam.Reshuffle())
 
 
 class ListNumbered(ListParts):
@@ -30,7 +30,7 @@ class ListNumbered(ListParts):
         files = (
             begin | "list" >> beam.Create(self._parts) | "files" >> beam.FlatMap(_numbered, needs_of(begin.pipeline))
         )
-        return files | "spread" >> beam.Reshuffle() | "check" >> CheckWorkers()
+        return checked(files | "spread" >> beam.Reshuffle())
 
 
 def _files(parts: Parts, needs: WorkerNeeds | None) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,7 @@
+#!/bin/sh
+# The boot program for --environment_type=PROCESS: --environment_config='{"command": "/path/to/cluster/boot.sh"}'.
+# It must have this path on every host. PYTHON names the Python that has this package; the default is the one beside the
+# project, .venv/bin/python, else python3.
+here=$(cd "$(dirname "$0")/.." && pwd)
+[ -n "$PYTHON" ] || { PYTHON=$here/.venv/bin/python; [ -x "$PYTHON" ] || PYTHON=python3; }
+exec "$PYTHON" -m pipeline.engine.boot "$@"
