@@ -4,4 +4,5 @@
 # project, .venv/bin/python, else python3.
 here=$(cd "$(dirname "$0")/.." && pwd)
 [ -n "$PYTHON" ] || { PYTHON=$here/.venv/bin/python; [ -x "$PYTHON" ] || PYTHON=python3; }
-exec "$PYTHON" -m pipeline.engine.boot "$@"
+# -P: the engine starts this in a folder of its own, from which nothing must be imported.
+exec "$PYTHON" -P -m pipeline.engine.boot "$@"

@@ -36,11 +36,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in ("provision", *_SERVICES, "artifact"):
         parser.add_argument(f"--{name}_endpoint", default="")
     given, _ = parser.parse_known_args(arguments)
+    given.id = given.id.strip("'")  # Prism puts the id into quotes that no shell removes
     told = provision(given.provision_endpoint, given.id) if given.provision_endpoint else None
     variables = worker_variables(vars(given), told)
     if folder := os.environ.get(LOG_FOLDER):
         _log_into(folder, given.id)
-    os.execve(sys.executable, [sys.executable, "-m", "pipeline.engine.worker"], {**os.environ, **variables})
+    os.execve(sys.executable, [sys.executable, "-P", "-m", "pipeline.engine.worker"], {**os.environ, **variables})
 
 
 def provision(endpoint: str, worker_id: str) -> Any:
