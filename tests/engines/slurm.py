@@ -25,7 +25,7 @@ _EXPIRE = 10
 """Seconds that a credential is good for. A job that is queued again waits for so long (Slurm's default is 120)."""
 
 
-class Unavailable(RuntimeError):
+class Unavailable(RuntimeError):  # noqa: N818 - the name says what it is
     """Raised if this machine cannot run Slurm. The message says what is missing."""
 
 
@@ -53,8 +53,9 @@ class Slurm:
         key.chmod(0o400)
         self.conf.write_text(self._config())
         try:
-            self._start("munged", ["munged", "--foreground", "--force", f"--socket={self._socket}", f"--key-file={key}",
-                                   *(f"--{n}-file={self.folder}/munge/{n}" for n in ("pid", "seed", "log"))])  # fmt: skip
+            files = [f"--{name}-file={self.folder}/munge/{name}" for name in ("pid", "seed", "log")]
+            command = ["munged", "--foreground", "--force", f"--socket={self._socket}", f"--key-file={key}", *files]
+            self._start("munged", command)
             _until(self._socket.exists, 20, "munged has no socket")
             self._start("slurmctld", ["slurmctld", "-D", "-c", "-f", str(self.conf)])
             for node in self.nodes:

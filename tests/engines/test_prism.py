@@ -23,11 +23,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(1500)]
 def endpoint(prism: Path, tmp_path: Path) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    log = open(tmp_path / "prism.log", "wb")
-    with log, subprocess.Popen(
-        [str(prism), "--job_port", str(port), "--serve_http=false"], stdout=log, stderr=log, cwd=tmp_path,
-        start_new_session=True,
-    ) as server:  # fmt: skip
+    command = [str(prism), "--job_port", str(port), "--serve_http=false"]
+    with (
+        open(tmp_path / "prism.log", "wb") as log,
+        subprocess.Popen(command, stdout=log, stderr=log, cwd=tmp_path, start_new_session=True) as server,
+    ):
         try:
             end = time.monotonic() + 60
             while True:
