@@ -34,6 +34,8 @@ _KNOWN_FAILURES = (
      "the worker image cannot be pulled ({0}): check its name, and that the workers' account may read it"),
     (re.compile(r"(?:ZONE_RESOURCE_POOL_EXHAUSTED|QUOTA_EXCEEDED|quota '[A-Z_]+' exceeded)[^\n]*", re.I),
      "the region has no machines left for this project: lower --max_num_workers, or take another --region"),
+    (re.compile(r"failed to connect to all addresses; last error: \w+: (?:ipv[46]:)?([^\s\\]+):"),
+     "a worker pool or the job service at {0} was lost: see that it runs, then run the same command again"),
     (re.compile(r"Channel closed prematurely|Worker subprocess exited|worker process exited|Lost worker", re.I),
      LOST_WORKER),
 )  # fmt: skip
