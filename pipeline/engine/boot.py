@@ -2,9 +2,10 @@
 
     engine -> cluster/boot.sh --id=... --provision_endpoint=... -> options, addresses -> pipeline.engine.worker
 
-Flink, Spark and Prism start one such process per worker. It asks the engine's provision service for the options of the
-run and for the addresses that the command line does not give. Then it becomes the worker. It installs nothing and
-fetches no staged file, so its virtual environment must have this package. The first step of every job checks that.
+Flink, Spark, Prism and the pools of ``pipeline.job_service`` start one such process per worker. It asks the engine's
+provision service for the options of the run and for the addresses that the command line does not give. Then it becomes
+the worker. It installs nothing and fetches no staged file, so its virtual environment must have this package. The first
+step of every job checks that.
 
 The protocol is that of Beam's own container program:
 https://github.com/apache/beam/blob/master/sdks/python/container/boot.go
@@ -41,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     variables = worker_variables(vars(given), told)
     if folder := os.environ.get(LOG_FOLDER):
         _log_into(folder, given.id)
-    os.execve(sys.executable, [sys.executable, "-P", "-m", "pipeline.engine.worker"], {**os.environ, **variables})
+    safe_path = ["-P"] if sys.flags.safe_path else []
+    command = [sys.executable, *safe_path, "-m", "pipeline.engine.worker"]
+    os.execve(sys.executable, command, {**os.environ, **variables})
 
 
 def provision(endpoint: str, worker_id: str) -> Any:
