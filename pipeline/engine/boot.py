@@ -22,7 +22,7 @@ from typing import Any
 
 import grpc  # type: ignore[import-untyped]
 from apache_beam.portability.api import beam_provision_api_pb2, beam_provision_api_pb2_grpc, endpoints_pb2
-from google.protobuf import json_format, text_format
+from google.protobuf import json_format, text_format  # type: ignore[import-untyped]
 
 LOG_FOLDER = "WORKER_LOG_DIR"
 """The environment variable that names a folder for the workers' output. Without it the engine gets the output."""
