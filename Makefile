@@ -8,24 +8,32 @@ STAMP := $(VENV)/.installed
 TRAIN_VENV := .venv-train
 TRAIN_STAMP := $(TRAIN_VENV)/.installed
 BROWSER_STAMP := $(VENV)/.browser
+SLURM_DEBIAN := slurmctld slurmd slurm-client munge
 BROWSER_DEBIAN := chromium fonts-dejavu-core libatomic1
 
-.PHONY: sample test test-fast test-random test-cloud test-train test-browser check format docs golden lmplz sample-models clean
+.PHONY: sample test test-fast test-random test-cloud test-engines test-train test-browser check format docs golden lmplz sample-models clean
 
 sample: $(STAMP)  ## Sets everything up and runs the main job on the sample, into ./out
 	$(BIN)/python -m pipeline.run
 
 test: $(STAMP)  ## Sets everything up and passes the tests
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not cloud"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not cloud and not engines"
 
 test-fast: $(STAMP)  ## All but the slow tests
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not cloud"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not cloud and not engines"
 
 test-random: $(STAMP)  ## The tests of laws with newly drawn examples; all other targets draw the same ones every time
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "hypothesis and not cloud" --hypothesis-profile=random tests
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "hypothesis and not cloud and not engines" --hypothesis-profile=random tests
 
 test-cloud: $(STAMP)  ## Rehearses the cloud and several hosts on loopback (four minutes)
 	$(BIN)/python -m pytest -n auto --dist loadfile -m cloud tests/cloud
+
+test-engines: $(STAMP)  ## Runs the sample on real engines, Prism and Slurm with a lost node; installs Debian's Slurm where that may be done
+	@if command -v slurmctld >/dev/null || [ -x /usr/sbin/slurmctld ]; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(SLURM_DEBIAN) >/dev/null; \
+	else echo "without Slurm: apt-get install --no-install-recommends $(SLURM_DEBIAN)" >&2; fi
+	$(BIN)/python -m pytest -m engines tests/engines
 
 test-train: $(TRAIN_STAMP)  ## The trainer's side with PyTorch, in a .venv-train of its own (torch is large)
 	$(TRAIN_VENV)/bin/python -m pytest -m train tests/mixtures tests/tokenizer mixtures

@@ -39,7 +39,6 @@ def bucket(num_lines: int, folder: Path) -> None:
             spill_dir=str(folder),
             clean_dir="",
             dropped_dir="",
-            shuffle_dir=None,
         ),
     )
     ((tag, step),) = [(tag, step) for tag, step in enumerate(SOURCE.steps, 1) if isinstance(step, LineDedup)]

@@ -33,9 +33,7 @@ _CODE = re.compile(r"(?P<word>[A-Za-z]{4,})")
 _WIKITEXT = re.compile(
     r"(?P<keep>\{\{[^{}|]*|\[\[[^\[\]]*\]\]|\[?https?://\S+|&lt;.*?&gt;|&\w+;|\w+\s*=)|(?P<word>[^\W\d_]{3,})"
 )
-_LATEX = re.compile(
-    r"(?P<keep>\\[A-Za-z@]+\*?(?:\[[^\]]*\])?(?:\{[^{}]*\})?|%.*|\$[^$]*\$)|(?P<word>[A-Za-z]{4,})"
-)
+_LATEX = re.compile(r"(?P<keep>\\[A-Za-z@]+\*?(?:\[[^\]]*\])?(?:\{[^{}]*\})?|%.*|\$[^$]*\$)|(?P<word>[A-Za-z]{4,})")
 _HTML = re.compile(r"(?P<keep>&lt;.*?&gt;|&#?\w+;)|(?P<word>\w+)")
 
 

@@ -67,6 +67,7 @@ def ours(documents: str, out: Path) -> tuple[float, list[str]]:
     from pipeline.engine.runner import choose_engine
     from pipeline.engine.unit_list import ReadUnitList, write_unit_list
     from pipeline.files.files import open_file
+    from pipeline.files.spill import Shuffle
     from pipeline.settings.inputs import list_inputs
     from pipeline.sources.c4 import C4Reader
     from pipeline.sources.min_hash_step import MinHashDedup
@@ -84,7 +85,7 @@ def ours(documents: str, out: Path) -> tuple[float, list[str]]:
         places=JobPlaces(
             units_path=str(folder / "units"), marker=str(folder / "marker.json"), stats_path=str(folder / "stats.json"),
             clean_dir=str(folder / "clean"), dropped_dir=str(folder / "dropped"), pairs_dir=str(folder / "dedup"),
-            spill_dir=str(folder / "spill"), shuffle_dir=str(folder / "spill"),
+            spill_dir=str(folder / "spill"), shuffle=Shuffle(str(folder / "spill")),
         ),
     )  # fmt: skip
     engine = choose_engine(["--direct_num_workers=1"])

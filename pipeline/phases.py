@@ -137,7 +137,7 @@ def _clean(
     settings: Settings, layout: Layout, place: Workplace, prepared: list[PreparedSource], display: Display
 ) -> None:
     """Cleans the sources and dumps that are not complete."""
-    jobs = cleaning.pending_jobs(prepared, layout, settings, spill_dir=place.spill_dir, shuffle_dir=place.shuffle_dir,
+    jobs = cleaning.pending_jobs(prepared, layout, settings, spill_dir=place.spill_dir, shuffle=place.shuffle,
                                  progress_dir=place.progress_dir)  # fmt: skip
     for one in prepared:
         if skipped := one.listing.not_files:
@@ -198,7 +198,7 @@ def _mix(settings: Settings, layout: Layout, place: Workplace, display: Display)
         )
     tokens.write_parts_into_stats(layout, counted.parts)
     made = mixing.make_plan(settings, counted)
-    job = mixing.mix_job(settings, layout, encoder, made, counted, shuffle_dir=place.shuffle_dir,
+    job = mixing.mix_job(settings, layout, encoder, made, counted, shuffle=place.shuffle,
                          progress_dir=place.progress_dir, earlier=earlier)  # fmt: skip
     identity = _mix_fingerprint(job, layout, sources, earlier)
     marker = layout.marker("mix")

@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline.failures import JobFailed, RunFailed
     from pipeline.files.checked import DamagedFile
     from pipeline.phases import estimate_run, run
-    from pipeline.preflight.cloud_options import Faults
+    from pipeline.preflight.job_server import Faults
     from pipeline.settings.settings import parse
 
     try:

@@ -16,8 +16,11 @@ from apache_beam.runners.runner import PipelineState
 
 from pipeline.engine.known_failures import explained, without_known_tracebacks
 from pipeline.engine.runner import Engine
+from pipeline.engine.same_code import Job
 from pipeline.failures import JobFailed, RunFailed
-from pipeline.files.files import delete_tree, is_local, join
+from pipeline.files.files import delete_tree, is_local, join, write_bytes
+from pipeline.files.spill import Shuffle
+from pipeline.output.markers import delete_unfinished_below
 from pipeline.output.paths import Layout
 from pipeline.progress.display import Display, job_link
 from pipeline.progress.run_record import Measured
@@ -29,9 +32,12 @@ from tokenizer.interrupts import at_end, delete_at_end
 class Workplace:
     """Runs the jobs of a run. Contains the run's folders for temporary files."""
 
+    probes: tuple[tuple[str, str], ...] = ()
+    """For workers on other machines: a flag, and the path of a file that the workers look for."""
+
     def __init__(self, engine: Engine, spill_dir: str, progress_dir: str | None, display: Display) -> None:
         self.engine, self.spill_dir, self.progress_dir, self._display = engine, spill_dir, progress_dir, display
-        self.shuffle_dir = spill_dir if engine.is_local else None
+        self.shuffle = Shuffle(spill_dir, by_reference=not engine.is_dataflow)
         self.measured = Measured()
 
     def run(self, name: str, build: Callable[[beam.Pipeline], None]) -> None:
@@ -43,7 +49,8 @@ class Workplace:
         """
         begun = time.monotonic()
         engine = self.engine
-        pipeline = beam.Pipeline(runner=engine.runner, options=engine.options_of(name))
+        pipeline = Job(runner=engine.runner, options=engine.options_of(name))
+        pipeline.probes = self.probes
         build(pipeline)
         try:
             with without_known_tracebacks():
@@ -86,8 +93,26 @@ def workplace(settings: Settings, engine: Engine, layout: Layout, display: Displ
             stack.enter_context(_temporary_files_in(join(spill, "temporary")))
             delete_at_end("spill", spill_root)
             stack.callback(at_end, "spill", None)
+        else:
+            stack.callback(delete_unfinished_below, layout.output)
         stack.callback(delete_tree, spill_root)
-        yield Workplace(engine, spill, progress_dir, display)
+        place = Workplace(engine, spill, progress_dir, display)
+        if not engine.is_local:
+            place.probes = stack.enter_context(_probes(layout, spill))
+        yield place
+
+
+@contextlib.contextmanager
+def _probes(layout: Layout, spill: str) -> Iterator[tuple[tuple[str, str], ...]]:
+    """Writes a file into the output folder and one into the spill folder, for the workers to look for."""
+    probes = (("--output", join(layout.work, f"probe-{uuid.uuid4().hex}")), ("--temp_location", join(spill, "probe")))
+    for _, path in probes:
+        write_bytes(path, b"probe")  # not empty, because Beam cannot write an empty file to s3://
+    try:
+        yield probes
+    finally:
+        for _, path in probes:
+            delete_tree(path)
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from pipeline.clean.batch_address import PART_NAME
 from pipeline.clean.job import JobPlaces, JobSizes, SourceJob
 from pipeline.clean.sizing import scale_of
 from pipeline.engine.runner import LocalRunner
+from pipeline.files.spill import Shuffle
 from pipeline.mix.job import CountJob, MixJob, SourceShare
 from pipeline.sources import SOURCES
 from pipeline.tokenize.encode_parts import TOKEN_FILE
@@ -89,7 +90,7 @@ def _source_job(name: str) -> SourceJob:
             spill_dir="spill",
             clean_dir="clean",
             dropped_dir="dropped",
-            shuffle_dir="spill",
+            shuffle=Shuffle("spill"),
         ),
     )
 
@@ -134,7 +135,7 @@ def _mix_job(recipe: Recipe) -> MixJob:
         vocab_size=2000,
         metadata={},
         result_path="mixed",
-        shuffle_dir="spill",
+        shuffle=Shuffle("spill"),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.clean.batch_address import part_name
 from pipeline.clean.sizing import Scale
+from pipeline.files.spill import Shuffle
 from pipeline.settings.dedup_settings import RemovalCeilings
 from pipeline.sources.source import Source
 
@@ -77,8 +78,8 @@ class JobPlaces:
     """The folder for the pairs of near dedups."""
     spill_dir: str = ""
     """The folder for spilled texts. It is filled in later, when the run has a folder for temporary files."""
-    shuffle_dir: str | None = None
-    """The folder for spilled groups; None if the engine shuffles groups itself."""
+    shuffle: Shuffle = field(default_factory=lambda: Shuffle(""))
+    """How groups are shuffled. It is filled in later, like ``spill_dir``."""
     progress_dir: str | None = None
 
 

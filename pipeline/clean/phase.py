@@ -23,6 +23,7 @@ from pipeline.clean.sizing import scale_of
 from pipeline.engine.unit_list import write_unit_list
 from pipeline.failures import RunFailed
 from pipeline.files.files import delete_tree, exists, join, open_file
+from pipeline.files.spill import Shuffle
 from pipeline.models.checksums import sha256_of
 from pipeline.models.find import MissingModels, find_models, portable, require_models
 from pipeline.models.load import ModelPath, RankFile, cutoffs_of
@@ -138,7 +139,7 @@ def _fingerprint(
 
 
 def pending_jobs(prepared: Sequence[PreparedSource], layout: Layout, settings: Settings, *, spill_dir: str,
-                 shuffle_dir: str | None, progress_dir: str | None) -> list[SourceJob]:  # fmt: skip
+                 shuffle: Shuffle, progress_dir: str | None) -> list[SourceJob]:  # fmt: skip
     """Returns the jobs of the sources and dumps that are not complete. Deletes their output of earlier runs.
 
     Raises:
@@ -156,7 +157,7 @@ def pending_jobs(prepared: Sequence[PreparedSource], layout: Layout, settings: S
             delete_tree(path)
         delete_tree(held_path(layout.marker(f"clean-{name}")))
         job = _job(one, layout, settings)
-        places = replace(job.places, spill_dir=spill_dir, shuffle_dir=shuffle_dir, progress_dir=progress_dir)
+        places = replace(job.places, spill_dir=spill_dir, shuffle=shuffle, progress_dir=progress_dir)
         job = replace(job, places=places)
         complete: set[str] = set()
         if one.dumps:

@@ -48,7 +48,7 @@ class CleanSource(beam.PTransform):
             self._key_files |= key_files
             side[tags.COUNTS] += counts
             opened = (refs, *verdicts) | f"gather_{number}" >> GroupBytes(
-                self._job.sizes.scale.num_parts, self._job.places.shuffle_dir
+                self._job.sizes.scale.num_parts, self._job.places.shuffle
             )
             output, segment = open_pass(opened, self._job, after, side), after
             if after.spills and not after.is_last:

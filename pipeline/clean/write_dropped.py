@@ -43,7 +43,7 @@ class WriteDropped(beam.PTransform):
         )
         return (
             refs
-            | "group" >> GroupBytes(self._job.sizes.scale.num_parts, self._job.places.shuffle_dir)
+            | "group" >> GroupBytes(self._job.sizes.scale.num_parts, self._job.places.shuffle)
             | "write" >> beam.ParDo(_Write(self._job), AsDict(limits))
         )
 

@@ -1,18 +1,18 @@
 """Groups bytes by key, with groups larger than memory. Every dedup, join and shuffle uses this transform.
 
-Beam's local runner keeps a GroupByKey in memory at several times its size. So on this machine payloads are written to
-sorted spill files, and only references to byte ranges are grouped. The reader merges the ranges while it iterates. A
-distributed engine shuffles through disks, so on such an engine its GroupByKey is used. Tests check that both ways give
-equal groups.
+Beam's local runner keeps a GroupByKey in memory at several times its size. Flink and Spark hold each group as one value
+in the heap, and send it to the worker as one list. So payloads are written to sorted spill files, and only references
+to byte ranges are grouped. The reader merges the ranges while it iterates. Dataflow shuffles through its own service
+and yields a group piece by piece, so on Dataflow its GroupByKey is used. Tests check that both ways give equal groups.
 """
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 import itertools
 import operator
 import os
+import shutil
 import struct
 import tempfile
 import uuid
@@ -22,11 +22,12 @@ from typing import Any, BinaryIO
 import apache_beam as beam
 import numpy as np
 import xxhash
+from apache_beam.coders.observable import ObservableMixin
 from apache_beam.transforms.window import GlobalWindows
 
 from pipeline.files.checked import DamagedFile
 from pipeline.files.files import create_file, join
-from pipeline.files.spill import RUN_AGAIN, read_range
+from pipeline.files.spill import RUN_AGAIN, Shuffle, read_range
 
 _LENGTH = struct.Struct("<I")
 _PAIR_OVERHEAD_BYTES = 120  # Size of a buffered tuple and bytes object without the payload.
@@ -51,34 +52,29 @@ class GroupBytes(beam.PTransform):
 
     Args:
         num_keys: number of keys.
-        spill_dir: folder for spill files; None to use the engine's own shuffle.
+        shuffle: the spill folder, and whether payloads go through it or through the engine.
         buffer_bytes: bytes that one worker holds before it writes a file (8 to 64 MB was fastest).
         merge_bytes: bytes that one group holds while it is merged.
     """
 
     def __init__(
-        self, num_keys: int, spill_dir: str | None, *, buffer_bytes: int = 32 << 20, merge_bytes: int = 32 << 20
+        self, num_keys: int, shuffle: Shuffle, *, buffer_bytes: int = 32 << 20, merge_bytes: int = 32 << 20
     ) -> None:
         super().__init__()
-        self._num_keys, self._spill_dir = num_keys, spill_dir
+        self._num_keys, self._shuffle = num_keys, shuffle
         self._buffer_bytes, self._merge_bytes = buffer_bytes, merge_bytes
 
     def expand(self, inputs: Any) -> Any:
         parts: Sequence[Any] = inputs if isinstance(inputs, tuple) else (inputs,)
-        if self._spill_dir is None:
+        folder = self._shuffle.folder
+        if not self._shuffle.by_reference:
             pairs = parts[0] if len(parts) == 1 else parts | "flatten" >> beam.Flatten()
-            return (
-                pairs
-                | "group" >> beam.GroupByKey()
-                | "sort"
-                >> beam.ParDo(_SortGroup(self._buffer_bytes, self._merge_bytes)).with_output_types(tuple[int, Any])
-            )
+            sort = _SortGroup(folder, self._buffer_bytes, self._merge_bytes)
+            return pairs | "group" >> beam.GroupByKey() | "sort" >> beam.ParDo(sort).with_output_types(tuple[int, Any])
         spilled = [
             part
             | f"spill_{index}"
-            >> beam.ParDo(_Spill(self._num_keys, self._spill_dir, self._buffer_bytes)).with_output_types(
-                tuple[int, bytes]
-            )
+            >> beam.ParDo(_Spill(self._num_keys, folder, self._buffer_bytes)).with_output_types(tuple[int, bytes])
             for index, part in enumerate(parts)
         ]
         references = spilled[0] if len(spilled) == 1 else tuple(spilled) | "flatten" >> beam.Flatten()
@@ -87,8 +83,7 @@ class GroupBytes(beam.PTransform):
             | "group" >> beam.GroupByKey()
             # The output type is Any: if it were an Iterable, Beam would read sampled groups once more to measure their
             # size.
-            | "read_back"
-            >> beam.ParDo(_ReadBack(self._spill_dir, self._merge_bytes)).with_output_types(tuple[int, Any])
+            | "read_back" >> beam.ParDo(_ReadBack(folder, self._merge_bytes)).with_output_types(tuple[int, Any])
         )
 
 
@@ -96,32 +91,30 @@ class _SortGroup(beam.DoFn):
     """Sorts a group that the engine shuffled.
 
     A group larger than the buffer is sorted through files on the worker's disk. The files are deleted after the next
-    step has read the group. Every engine fuses that step with this one.
+    step has read the group, or after the group was encoded for another worker.
     """
 
-    def __init__(self, buffer_bytes: int, merge_bytes: int) -> None:
-        self._buffer_bytes, self._merge_bytes = buffer_bytes, merge_bytes
+    def __init__(self, folder: str, buffer_bytes: int, merge_bytes: int) -> None:
+        self._folder, self._buffer_bytes, self._merge_bytes = folder, buffer_bytes, merge_bytes
 
     def process(self, group: tuple[int, Any]) -> Iterator[tuple[int, list[bytes] | MergedRuns]]:
         key, payloads = group
         held: list[bytes] = []
         held_bytes = 0
-        with contextlib.ExitStack() as stack:
-            folder = ""
+        with tempfile.TemporaryDirectory(prefix="sort-") as scratch:
             runs: list[Run] = []
             for payload in payloads:
                 held.append(payload)
                 held_bytes += len(payload) + _PAIR_OVERHEAD_BYTES
                 if held_bytes >= self._buffer_bytes:
-                    folder = folder or stack.enter_context(tempfile.TemporaryDirectory(prefix="sort-"))
-                    runs.append(_written_run(os.path.join(folder, str(len(runs))), held))
+                    runs.append(_written_run(os.path.join(scratch, str(len(runs))), held))
                     held, held_bytes = [], 0
             if not runs:
                 yield key, sorted(held)
                 return
             if held:
-                runs.append(_written_run(os.path.join(folder, str(len(runs))), held))
-            yield key, MergedRuns(runs, self._merge_bytes)
+                runs.append(_written_run(os.path.join(scratch, str(len(runs))), held))
+            yield key, SortedHere(runs, self._merge_bytes, self._folder)
 
 
 def _written_run(path: str, payloads: list[bytes]) -> Run:
@@ -218,6 +211,34 @@ class MergedRuns:
         if sum(end - start for _, start, end, _ in self._runs) <= self._merge_bytes:
             chunk_bytes = self._merge_bytes  # each run is read with one request
         return heapq.merge(*(_read_run(*run, chunk_bytes) for run in self._runs))
+
+
+class SortedHere(MergedRuns, ObservableMixin):  # type: ignore[misc]
+    """The sorted payloads of one key in files of this process, which deletes them when the next element is asked for.
+
+    A step that the engine runs in the same process reads these files. An engine may also encode the group for another
+    process, for example Flink and Spark before every step with a side input. Then the payloads are first copied to the
+    folder that all workers share. So no engine must keep two steps together for the group to be readable.
+
+    It is an ObservableMixin for one reason: Beam encodes a sample of the elements to learn their size, and would
+    start the copy. Beam does not encode an ObservableMixin for this.
+    """
+
+    def __init__(self, runs: list[Run], merge_bytes: int, folder: str) -> None:
+        MergedRuns.__init__(self, runs, merge_bytes)
+        ObservableMixin.__init__(self)
+        self._folder = folder
+
+    def __reduce__(self) -> tuple[type[MergedRuns], tuple[list[Run], int]]:
+        path, runs, size = join(self._folder, uuid.uuid4().hex), list[Run](), 0
+        with create_file(path) as sink:
+            for local, start, end, checksum in self._runs:
+                assert start == 0, local
+                with open(local, "rb") as file:
+                    shutil.copyfileobj(file, sink, _WRITE_BYTES)
+                runs.append((path, size, size + end, checksum))
+                size += end
+        return MergedRuns, (runs, self._merge_bytes)
 
 
 def _read_run(path: str, start: int, end: int, checksum: int, chunk_bytes: int) -> Iterator[bytes]:

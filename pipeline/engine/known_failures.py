@@ -21,7 +21,7 @@ _KNOWN_FAILURES = (
         re.compile(r"No module named '(?:pipeline|filters|mixtures|tokenizer)"),
         "the workers do not have this package: " + HOW_TO_IMAGE + ", or --setup_file=./setup.py",
     ),
-    (re.compile(r"StaleWorker: ([^\n\\]+)"), "{0}"),
+    (re.compile(r"(?:StaleWorker|NotShared): ([^\n\\]+)"), "{0}"),
     (re.compile(r"(?:FileNotFoundError|PermissionError|IsADirectoryError): \[Errno \d+\] ([^:\n]+): '([^'\n]+)'"),
      "{1} cannot be read ({0}), though it could when the run started: put it back, then run the same command again"),
     (re.compile(r"(\[Errno (?:28|122)\] [^\n\\:]+)"),
@@ -34,6 +34,11 @@ _KNOWN_FAILURES = (
      "the worker image cannot be pulled ({0}): check its name, and that the workers' account may read it"),
     (re.compile(r"(?:ZONE_RESOURCE_POOL_EXHAUSTED|QUOTA_EXCEEDED|quota '[A-Z_]+' exceeded)[^\n]*", re.I),
      "the region has no machines left for this project: lower --max_num_workers, or take another --region"),
+    (re.compile(r"Unable to fetch remote job server jar at (\S+?):? "),
+     "Beam's job server cannot be downloaded from {0}: fetch it elsewhere and name it with --flink_job_server_jar=FILE or "
+     "--spark_job_server_jar=FILE"),
+    (re.compile(r"failed to connect to all addresses; last error: \w+: (?:ipv[46]:)?([^\s\\]+):"),
+     "a worker pool or the job service at {0} was lost: see that it runs, then run the same command again"),
     (re.compile(r"Channel closed prematurely|Worker subprocess exited|worker process exited|Lost worker", re.I),
      LOST_WORKER),
 )  # fmt: skip

@@ -122,7 +122,7 @@ def choose_engine(beam_args: Sequence[str], *, num_bytes: int | None = None) -> 
     # By default a second thread flushes Beam's data channels, and this thread can lose records (seen: 1-28 % of a large
     # collection). Without a time limit Beam does not start this thread.
     worker_handlers.DATA_BUFFER_TIME_LIMIT_MS = 0
-    return Engine(name, True, num_workers, options, LocalRunner())
+    return Engine(name, True, num_workers, options, LocalRunner(), tuple(beam_args))
 
 
 def is_local_runner(given: str | None) -> bool:

@@ -1,8 +1,11 @@
-"""Checks that workers on other machines run the same code as the launcher (the process that started the run).
+"""Checks that workers on other machines run the launcher's code and see its files. The launcher started the run.
 
 The output is stored under a fingerprint that the launcher computed. A worker image built last week would run without an
 error and write last week's output under this fingerprint. So the launcher sends a checksum of its code, and the
-versions of the packages that affect the output. The first step of every job compares them on each worker.
+versions of the packages that affect the output. The first steps of every job compare them on each worker.
+
+A folder can have the same name on two machines and still be two folders. So the launcher also writes a file into each
+folder that all machines must share, and each worker looks for it.
 """
 
 from __future__ import annotations
@@ -10,13 +13,18 @@ from __future__ import annotations
 import functools
 import hashlib
 import platform
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import apache_beam as beam
 from apache_beam.options.pipeline_options import StandardOptions
 
 from pipeline.engine.runner import is_local_runner
+from pipeline.files.files import exists
 
 _PACKAGES = ("pipeline", "filters", "mixtures", "tokenizer")
 _NOT_CODE = ("sample", "data", "__pycache__")
@@ -28,6 +36,26 @@ _DECIDING = (
 
 class StaleWorker(RuntimeError):  # noqa: N818 - the name says what it is
     """Raised if a worker does not run the same code and packages as the launcher."""
+
+
+class NotShared(RuntimeError):  # noqa: N818 - the name says what it is
+    """Raised if a worker does not see a folder of the launcher."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerNeeds:
+    """What every worker of a run on other machines must have."""
+
+    code: dict[str, str]
+    """The launcher's :func:`identity`."""
+    probes: tuple[tuple[str, str], ...] = ()
+    """A flag that names a folder, and the path of a file that the launcher wrote into it."""
+
+
+class Job(beam.Pipeline):
+    """A Beam pipeline that knows the probes which its workers look for (see :class:`WorkerNeeds`)."""
+
+    probes: tuple[tuple[str, str], ...] = ()
 
 
 @functools.lru_cache(maxsize=1)
@@ -57,22 +85,54 @@ def version_of(package: str) -> str:
         return "not installed"
 
 
-def expected_of(pipeline: Any) -> dict[str, str] | None:
-    """Returns the :func:`identity` that workers must have; None if the workers are processes of this machine."""
-    runner = pipeline.options.view_as(StandardOptions).runner
-    return None if is_local_runner(runner) else identity()
+def needs_of(pipeline: Any) -> WorkerNeeds | None:
+    """Returns what the workers of a job must have; None if the workers are processes of this machine."""
+    if is_local_runner(pipeline.options.view_as(StandardOptions).runner):
+        return None
+    return WorkerNeeds(identity(), pipeline.probes if isinstance(pipeline, Job) else ())
 
 
-def check_same(expected: dict[str, str] | None) -> None:
-    """Checks that this worker has the identity that the launcher sent.
+def check_worker(needs: WorkerNeeds | None) -> None:
+    """Checks that this worker has what the launcher asks for.
 
     Raises:
-        StaleWorker: the identities differ. The message says in one line where they differ.
+        StaleWorker: the worker has other code or other packages. The message says in one line where they differ.
+        NotShared: the worker does not see a folder of the launcher. The message names the folder and the flag.
 
-    >>> check_same(None); check_same(identity())
+    >>> check_worker(None); check_worker(WorkerNeeds(identity()))
     """
-    if expected is None or expected == identity():
+    if needs is None:
         return
     here = identity()
-    told = ", ".join(f"{n} {here.get(n)} in place of {v}" for n, v in expected.items() if here.get(n) != v)
-    raise StaleWorker(f"the workers do not run what was started here ({told}): build the worker image again")
+    if needs.code != here:
+        told = ", ".join(f"{n} {here.get(n)} in place of {v}" for n, v in needs.code.items() if here.get(n) != v)
+        raise StaleWorker(f"the workers do not run what was started here ({told}): build the worker image again")
+    for flag, path in needs.probes:
+        if not exists(path):
+            folder = path.rsplit("/", 1)[0]
+            raise NotShared(
+                f"{flag}: the worker on {socket.gethostname()} does not see {folder}, into which this run wrote a file "
+                "just now; name a store (s3://, gs://), or a folder that every machine has under the same path"
+            )
+
+
+def checked(elements: Any) -> Any:
+    """Returns the same elements. Adds a step that checks each worker process that gets some of them.
+
+    Adds nothing if the workers are processes of this machine.
+    """
+    needs = needs_of(elements.pipeline)
+    if needs is None:
+        return elements
+    return elements | "check" >> beam.ParDo(_Check(needs)).with_output_types(elements.element_type)
+
+
+class _Check(beam.DoFn):
+    def __init__(self, needs: WorkerNeeds) -> None:
+        self._needs = needs
+
+    def setup(self) -> None:
+        check_worker(self._needs)
+
+    def process(self, element: Any) -> Iterator[Any]:
+        yield element

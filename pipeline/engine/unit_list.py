@@ -9,7 +9,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from pipeline.engine.same_code import check_same, expected_of
+from pipeline.engine.same_code import WorkerNeeds, check_worker, checked, needs_of
 from pipeline.files.checked import read_checked, write_checked
 from pipeline.sources.source import Unit
 
@@ -28,14 +28,12 @@ class ReadUnitList(beam.PTransform):
         self._path = path
 
     def expand(self, begin: Any) -> Any:
-        units = (
-            begin | "list" >> beam.Create([self._path]) | "read" >> beam.FlatMap(_units, expected_of(begin.pipeline))
-        )
-        return units | "spread" >> beam.Reshuffle()
+        units = begin | "list" >> beam.Create([self._path]) | "read" >> beam.FlatMap(_units, needs_of(begin.pipeline))
+        return checked(units | "spread" >> beam.Reshuffle())
 
 
-def _units(path: str, code: dict[str, str] | None) -> Iterator[UnitElement]:
-    check_same(code)
+def _units(path: str, needs: WorkerNeeds | None) -> Iterator[UnitElement]:
+    check_worker(needs)
     for number, line in enumerate(read_checked(path).decode().split("\n")[:-1]):  # a name can contain U+2028
         yield number, 0, Unit(**json.loads(line))
 

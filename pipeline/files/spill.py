@@ -33,6 +33,20 @@ class Blob:
         return data
 
 
+@dataclass(frozen=True, slots=True)
+class Shuffle:
+    """How the workers of a run group payloads by key."""
+
+    folder: str
+    """The spill folder. Every worker sees it under this path, and it is deleted at the end of the run."""
+    by_reference: bool = True
+    """True: payloads are written to the folder, and only references to them go through the engine.
+
+    False: the engine shuffles the payloads. Then the folder has only sorted groups that an engine sent to another
+    worker.
+    """
+
+
 RUN_AGAIN = "run the same command again; if this repeats, check the disk"
 _BLOB = struct.Struct(">QQQ")
 

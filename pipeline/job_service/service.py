@@ -3,12 +3,15 @@
 The hosts share a file system or a store, and each has this package installed. Shuffled data goes through the memory of
 the serving host, so this is meant for tens of GB. For more data, use Dataflow, Flink or Spark. This module changes
 three limits of Beam's portable job service: it has only one worker, requests it from only one address, and waits for
-ever for a worker that was killed.
+ever for a worker that was killed. It also gives the options of the run to the workers of a pool, which Beam does not.
 """
 
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Sequence
 from concurrent import futures
@@ -21,6 +24,7 @@ from apache_beam.runners.portability.fn_api_runner import fn_runner, worker_hand
 from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
 
 from pipeline.engine.watched_connection import WatchedConnection
+from pipeline.engine.worker import PARENT_VARIABLE
 
 _NO_FLUSHER = 0
 """The time in milliseconds after which a data channel sends its buffer. 0 means never. For other values Beam starts a
@@ -45,6 +49,21 @@ class PoolOfPools(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
         return beam_fn_api_pb2.StopWorkerResponse() if turn is None else self._stubs[turn].StopWorker(request)
 
 
+class Pool(BeamFnExternalWorkerPoolServicer):  # type: ignore[misc]
+    """Starts each requested worker as a process of this Python, with the options of the run.
+
+    Beam's own pool starts whatever the path calls "python", and tells it no options, for example no address of a store.
+    """
+
+    def StartWorker(self, request: Any, context: Any) -> Any:  # noqa: N802 - the service's own name
+        given = {name: getattr(request, f"{name}_endpoint").url for name in ("provision", "control", "logging")}
+        addresses = [f"--{name}_endpoint={url}" for name, url in given.items() if url]
+        command = [sys.executable, "-m", "pipeline.engine.boot", f"--id={request.worker_id}", *addresses]
+        environment = {**os.environ, PARENT_VARIABLE: str(os.getpid())}
+        self._worker_processes[request.worker_id] = subprocess.Popen(command, env=environment)
+        return beam_fn_api_pb2.StartWorkerResponse()
+
+
 def serve(*, port: int, pool_port: int, pools: Sequence[str], num_workers: int, start_seconds: float) -> None:
     """Serves jobs until the process is stopped."""
     WatchedConnection.start_seconds = start_seconds
@@ -66,8 +85,6 @@ def serve(*, port: int, pool_port: int, pools: Sequence[str], num_workers: int, 
 
 def pool(*, port: int) -> None:
     """Starts a process for each requested worker, until this process is stopped."""
-    _, server = BeamFnExternalWorkerPoolServicer.start(
-        use_process=True, port=port, data_buffer_time_limit_ms=_NO_FLUSHER
-    )
+    _, server = Pool.start(use_process=True, port=port)
     threading.Event().wait()
     server.stop(0)

@@ -51,7 +51,7 @@ class MixShards(beam.PTransform):
         out = parts | "occurrences" >> occurrences.with_outputs("sent", main="documents")
         written = (
             out.documents
-            | "shuffle" >> GroupBytes(job.num_shards + sum(job.num_validation_shards.values()), job.shuffle_dir)
+            | "shuffle" >> GroupBytes(job.num_shards + sum(job.num_validation_shards.values()), job.shuffle)
             | "write" >> beam.ParDo(_WriteShard(job))
         )
         return (

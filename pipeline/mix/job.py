@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from mixtures.parts import PartRule
 from mixtures.subset import Begun, Cut, order_hashes
+from pipeline.files.spill import Shuffle
 from pipeline.tokenize.held_out import HeldOut
 from pipeline.tokenize.parts import Parts
 
@@ -83,7 +84,7 @@ class MixJob:
     metadata: Mapping[str, str]
     result_path: str
     """The path of the result: the manifest's lines about all shards, written when all shards are complete."""
-    shuffle_dir: str | None
+    shuffle: Shuffle
     progress_dir: str | None = None
     version: int = MIX_VERSION
     rules: Mapping[str, PartRule] = field(default_factory=dict)

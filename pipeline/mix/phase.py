@@ -21,6 +21,7 @@ from mixtures.stages import beside
 from mixtures.subset import Cut
 from pipeline.files.checked import read_checked
 from pipeline.files.files import delete_tree, exists, join, read_bytes, write_bytes, written_whole
+from pipeline.files.spill import Shuffle
 from pipeline.mix.earlier_stages import Earlier, earlier_of
 from pipeline.mix.job import CountJob, MixJob, SourceShare
 from pipeline.output.paths import Layout
@@ -188,7 +189,7 @@ def make_plan(settings: Settings, counted: Counted) -> Plan:
 
 
 def mix_job(settings: Settings, layout: Layout, encoder: Encoder, made: Plan, counted: Counted, *,
-            shuffle_dir: str | None, progress_dir: str | None, earlier: Earlier | None = None) -> MixJob:  # fmt: skip
+            shuffle: Shuffle, progress_dir: str | None, earlier: Earlier | None = None) -> MixJob:  # fmt: skip
     """Returns the job of the global shuffle for a plan."""
     sources = [s.source for s in made.sources]
     target, width = settings.recipe.shards.target_bytes, encoder.dtype.itemsize
@@ -224,7 +225,7 @@ def mix_job(settings: Settings, layout: Layout, encoder: Encoder, made: Plan, co
         vocab_size=encoder.vocab_size,
         metadata=asdict(metadata),
         result_path=join(layout.work, "mixed.json"),
-        shuffle_dir=shuffle_dir,
+        shuffle=shuffle,
         progress_dir=progress_dir,
         rules={s: settings.recipe.parts[s] for s in of_sources if s in settings.recipe.parts},
     )

@@ -18,6 +18,7 @@ from apache_beam.io.filesystems import FileSystems
 from pipeline.engine.runner import Engine, choose_engine
 from pipeline.engine.unit_list import ReadUnitList, write_unit_list
 from pipeline.files.files import delete_tree, join, open_file, read_bytes
+from pipeline.files.spill import Shuffle
 from pipeline.models.join_cited_pages import CLEAN, By, FindReferences, ReferenceJob, WriteChosen
 from pipeline.models.train_reference import MIN_POSITIVES
 from pipeline.models.training_texts import Text
@@ -80,7 +81,7 @@ def find_pages(asked: Asked, *, say: Callable[[str], None] = print) -> FoundPage
         language_model=asked.language_model if is_raw and asked.language else None,
         seed=asked.seed,
         work_dir=asked.work_dir,
-        shuffle_dir=join(asked.work_dir, "spill") if engine.is_local else None,
+        shuffle=Shuffle(join(asked.work_dir, "spill"), by_reference=not engine.is_dataflow),
     )
     found = _joined(job, engine, asked, say)
     if found.num_matched < MIN_POSITIVES:

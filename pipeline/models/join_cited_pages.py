@@ -31,6 +31,7 @@ from filters.wikitext.cited_urls import cited_urls
 from pipeline.engine.group_bytes import GroupBytes
 from pipeline.engine.unit_list import UnitElement
 from pipeline.files.files import join, open_file, read_bytes, write_bytes, written_whole
+from pipeline.files.spill import Shuffle
 from pipeline.models.load import loaded_models
 from pipeline.sources.common_crawl import CommonCrawlReader
 from pipeline.sources.source import Unit
@@ -64,7 +65,7 @@ class ReferenceJob:
     """The path of the language identification model; None if it is not needed."""
     seed: int
     work_dir: str
-    shuffle_dir: str | None
+    shuffle: Shuffle
 
     @property
     def found_path(self) -> str:
@@ -88,7 +89,7 @@ class FindReferences(beam.PTransform):
         pages = units | "pages" >> beam.ParDo(_PageKeys(self._job)).with_outputs("samples", main="keys")
         matched = (
             (cited, pages.keys)
-            | "group" >> GroupBytes(self._job.num_buckets, self._job.shuffle_dir)
+            | "group" >> GroupBytes(self._job.num_buckets, self._job.shuffle)
             | "match" >> beam.ParDo(_Match())
         )
         return (

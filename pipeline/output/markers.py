@@ -100,6 +100,19 @@ def delete_unfinished(folder: str) -> None:
             delete_tree(entry.path)
 
 
+def delete_unfinished_below(folder: str) -> None:
+    """Deletes the unfinished files that killed workers left anywhere below a folder.
+
+    It is for engines that try again when a worker is lost: the run then succeeds, and no later run would delete them.
+    """
+    (found,) = FileSystems.match([join(folder, "**")])
+    for entry in found.metadata_list:
+        if _UNFINISHED.search(entry.path):
+            delete_tree(entry.path)
+
+
+_UNFINISHED = re.compile(r"\.[0-9a-f]{32}\.tmp$")
+"""The end of the names that ``written_whole`` gives to files that are not complete."""
 _NUMBER = re.compile(r"part-(\d+)")
 
 

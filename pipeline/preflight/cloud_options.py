@@ -8,32 +8,26 @@ the stores are checked (``pipeline.preflight.cloud_stores``). Then the memory of
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
-import shutil
-import sys
 from collections.abc import Iterator
 
 from apache_beam.options.pipeline_options import (
     GoogleCloudOptions,
-    PortableOptions,
     SetupOptions,
     TestOptions,
     WorkerOptions,
 )
 
-from pipeline.engine.known_failures import HOW_TO_IMAGE
 from pipeline.engine.runner import Engine
 from pipeline.files.files import is_local
 from pipeline.preflight.cloud_machines import machine_fault, machine_of, region_fault
+from pipeline.preflight.job_server import job_server_faults, option_faults, package_faults, raise_faults
 from pipeline.preflight.memory import Need
 from pipeline.settings.settings import Settings
 
 _PROJECT = re.compile(r"(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]")
 _BUCKET_PATH = re.compile(r"gs://([a-z0-9][a-z0-9._-]{1,220}[a-z0-9])(/.*)?")
 _JOB_NAME = re.compile(r"[a-z](?:[-a-z0-9]{0,1022}[a-z0-9])?")
-_STOCK_IMAGE = re.compile(r"(?:^|/)(?:apache/)?beam_python\d|gcr\.io/cloud-dataflow/|/beam_python3\.\d+_sdk")
-_IMAGE_PYTHON = re.compile(r"(?:py|python)-?(3)[._]?(\d{1,2})(?!\d)")
 _FREE_SHARE = 0.85
 """The share of a machine's memory that our processes can use. The system and the runner need the rest."""
 _DISK_GB = 20
@@ -43,29 +37,15 @@ _DEFAULT_DISK_GB = 25
 
 
 def check_options(settings: Settings, engine: Engine) -> None:
-    """Checks the options of a run on many machines. A local engine has no options to check here.
+    """Checks the options of a run on many machines. A local engine must not have options of another runner.
 
     Raises:
         ValueError: options are missing or cannot work. The message has one line per fault.
     """
-    if engine.is_local:
-        return
-    faults = list(_dataflow_faults(settings, engine) if engine.is_dataflow else _portable_faults(engine))
+    faults = list(option_faults(engine))
+    if not engine.is_local:
+        faults += _dataflow_faults(settings, engine) if engine.is_dataflow else job_server_faults(engine)
     raise_faults(engine.name, faults)
-
-
-class Faults(ValueError):  # noqa: N818 - the name says what they are
-    """Raised for a request with one or more faults."""
-
-    def __init__(self, faults: list[str]) -> None:
-        super().__init__("; ".join(faults))
-        self.faults = faults
-
-
-def raise_faults(name: str, faults: list[str]) -> None:
-    """Raises ValueError with one line per fault. Does nothing if there are no faults."""
-    if faults:
-        raise Faults([f"{name}: {fault}" for fault in faults])
 
 
 def _dataflow_faults(settings: Settings, engine: Engine) -> Iterator[str]:
@@ -133,47 +113,12 @@ def _worker_faults(settings: Settings, engine: Engine) -> Iterator[str]:
         yield f"--worker_machine_type: {fault}"
     if worker.disk_size_gb is not None and worker.disk_size_gb < _DISK_GB:
         yield f"--disk_size_gb={worker.disk_size_gb}: system and image alone take {_DISK_GB} GB; --disk_size_gb=50"
-    yield from _package_faults(image, setup.setup_file)
+    yield from package_faults(image, setup.setup_file)
     if settings.models and is_local(settings.models) and not image:
         yield (
             f"--models {settings.models} is this machine's own disk, workers do not see it: copy it to gs:// "
             f"(each worker fetches it once), or put it into the worker image under the same path"
         )
-
-
-def _package_faults(image: str | None, setup_file: str | None) -> Iterator[str]:
-    """Yields faults if the workers would not have our package, or would have another version of Python."""
-    if setup_file and not os.path.isfile(setup_file):
-        yield f"--setup_file={setup_file}: there is no such file"
-    if not image and not setup_file:
-        yield f"workers would not have this package: {HOW_TO_IMAGE}, or give --setup_file=./setup.py from a checkout"
-    elif image and not setup_file and _STOCK_IMAGE.search(image):
-        yield f"--sdk_container_image={image} is Beam's own image, without this package: {HOW_TO_IMAGE}"
-    if image and (found := _IMAGE_PYTHON.search(image)) and int(found[2]) != sys.version_info.minor:
-        yield (
-            f"--sdk_container_image={image} is of Python {found[1]}.{found[2]}, this is Python "
-            f"3.{sys.version_info.minor}: workers could not read what is sent to them"
-        )
-
-
-def _portable_faults(engine: Engine) -> Iterator[str]:
-    """Yields faults in the options for Flink, Spark, or a job service that is already running."""
-    portable, setup = engine.options.view_as(PortableOptions), engine.options.view_as(SetupOptions)
-    image = engine.options.view_as(WorkerOptions).sdk_container_image
-    if engine.name == "PortableRunner" and not portable.job_endpoint:
-        yield "--job_endpoint is missing: where the job service listens, --job_endpoint=localhost:8099"
-    if engine.name in ("FlinkRunner", "SparkRunner") and not portable.job_endpoint and shutil.which("java") is None:
-        yield "Java is not here, and Beam's job server is a Java program: install it, or give --job_endpoint=HOST:PORT"
-    kind = (portable.environment_type or "DOCKER").upper()
-    if kind in ("EXTERNAL", "PROCESS") and not (portable.environment_config or portable.environment_options):
-        what = "the worker pool's address, HOST:PORT" if kind == "EXTERNAL" else 'the boot program, {"command": "..."}'
-        yield f"--environment_config is missing: for --environment_type={kind} it is {what}"
-    if kind == "DOCKER":
-        named = image or portable.environment_config
-        if not named and not setup.setup_file:
-            yield f"the workers would not have this package: {HOW_TO_IMAGE}"
-        elif named:
-            yield from _package_faults(named, setup.setup_file)
 
 
 def check_machines(engine: Engine, need: Need) -> None:

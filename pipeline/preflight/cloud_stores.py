@@ -7,7 +7,7 @@ from typing import Any
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
 from pipeline.engine.runner import Engine
-from pipeline.preflight.cloud_options import raise_faults
+from pipeline.preflight.job_server import raise_faults
 from pipeline.settings.settings import Settings
 
 _LOGIN = "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS to a service account's key"

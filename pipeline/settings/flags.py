@@ -1,6 +1,7 @@
 """Parses the flags of ``pipeline.run``, and separates them from the flags of Apache Beam.
 
-It imports neither Beam nor the sources, because that takes seconds. So ``--help`` and a wrong flag are answered at once.
+It imports neither Beam nor the sources, because that takes seconds. So ``--help`` and a wrong flag are answered at
+once.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import Any, NoReturn
 
+from pipeline.settings.runner_options import add_runner_options
 from pipeline.sources import SOURCES
 from tokenizer.numbers import tokens_flag
 from tokenizer.program import name_of, version
@@ -201,11 +203,12 @@ def beam_flags() -> tuple[dict[str, Any], ...]:
 
 
 def _beam_parser() -> _Parser:
-    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser = _Parser(add_help=False, allow_abbrev=False, conflict_handler="resolve")
     for one in beam_flags():
         if one.get("nargs") == 0:
             parser.add_argument(*one["names"], action="store_true")
         else:
             kind = {"int": int, "float": float}.get(one.get("type", ""), str)
             parser.add_argument(*one["names"], nargs=one.get("nargs"), type=kind, choices=one.get("choices"))
+    add_runner_options(parser)
     return parser

@@ -7,7 +7,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from pipeline.engine.same_code import check_same, expected_of
+from pipeline.engine.same_code import WorkerNeeds, check_worker, checked, needs_of
 from pipeline.tokenize.parts import Parts
 
 
@@ -19,10 +19,8 @@ class ListParts(beam.PTransform):
         self._parts = list(parts)
 
     def expand(self, begin: Any) -> Any:
-        files = (
-            begin | "list" >> beam.Create(self._parts) | "files" >> beam.FlatMap(_files, expected_of(begin.pipeline))
-        )
-        return files | "spread" >> beam.Reshuffle()
+        files = begin | "list" >> beam.Create(self._parts) | "files" >> beam.FlatMap(_files, needs_of(begin.pipeline))
+        return checked(files | "spread" >> beam.Reshuffle())
 
 
 class ListNumbered(ListParts):
@@ -30,18 +28,18 @@ class ListNumbered(ListParts):
 
     def expand(self, begin: Any) -> Any:
         files = (
-            begin | "list" >> beam.Create(self._parts) | "files" >> beam.FlatMap(_numbered, expected_of(begin.pipeline))
+            begin | "list" >> beam.Create(self._parts) | "files" >> beam.FlatMap(_numbered, needs_of(begin.pipeline))
         )
-        return files | "spread" >> beam.Reshuffle()
+        return checked(files | "spread" >> beam.Reshuffle())
 
 
-def _files(parts: Parts, code: dict[str, str] | None) -> Iterator[tuple[str, str]]:
-    check_same(code)
+def _files(parts: Parts, needs: WorkerNeeds | None) -> Iterator[tuple[str, str]]:
+    check_worker(needs)
     for number in parts.numbers:
         yield parts.source, parts.path(number)
 
 
-def _numbered(parts: Parts, code: dict[str, str] | None) -> Iterator[tuple[int, str]]:
-    check_same(code)
+def _numbered(parts: Parts, needs: WorkerNeeds | None) -> Iterator[tuple[int, str]]:
+    check_worker(needs)
     for number in parts.numbers:
         yield number, parts.path(number)

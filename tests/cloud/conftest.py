@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import subprocess
 import sys
 import venv
@@ -18,28 +16,12 @@ HERE = Path(__file__).parent
 if str(HERE) not in sys.path:
     sys.path.insert(0, str(HERE))
 
-from rehearsal import BUCKET, LOADED, ROOT, Checkout, small_config, write_key  # noqa: E402
+from rehearsal import BUCKET, LOADED, Checkout, make_checkout, small_config, write_key  # noqa: E402
 
 
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    work = tmp_path_factory.mktemp("cloud")
-    root = work / "checkout"
-    ignore = shutil.ignore_patterns("__pycache__", "*.pyc", "*.so")
-    for name in ("pipeline", "filters", "mixtures", "tokenizer", "samples"):
-        shutil.copytree(ROOT / name, root / name, ignore=ignore)
-    for name in ("setup.py", "pyproject.toml", "MANIFEST.in"):
-        shutil.copy(ROOT / name, root / name)
-    made = subprocess.run(
-        [sys.executable, "-c", "import json,sys; from pipeline.settings.bundled_sample import sample_inputs; "
-         "print(json.dumps(sample_inputs(sys.argv[1])))", str(work / "made")],
-        capture_output=True, text=True, cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, check=True,
-    )  # fmt: skip
-    found = json.loads(made.stdout.splitlines()[-1])
-    folder = next(p for p in Path(found["books"][0]).parents if p.parent.name == "sample")
-    shutil.move(folder, work / "input")
-    inputs = {s: [str(work / "input" / Path(g).relative_to(folder)) for g in globs] for s, globs in found.items()}
-    return Checkout(root, work, inputs)
+    return make_checkout(tmp_path_factory.mktemp("cloud"))
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -53,6 +54,26 @@ class Checkout:
             text += "mixture:\n  weights: " + json.dumps(weights) + "\n"
         path.write_text(text)
         return str(path)
+
+
+def make_checkout(work: Path) -> Checkout:
+    """Copies the code and makes the sample's input, both below a folder."""
+    root = work / "checkout"
+    ignore = shutil.ignore_patterns("__pycache__", "*.pyc", "*.so")
+    for name in ("pipeline", "filters", "mixtures", "tokenizer", "samples"):
+        shutil.copytree(ROOT / name, root / name, ignore=ignore)
+    for name in ("setup.py", "pyproject.toml", "MANIFEST.in"):
+        shutil.copy(ROOT / name, root / name)
+    made = subprocess.run(
+        [sys.executable, "-c", "import json,sys; from pipeline.settings.bundled_sample import sample_inputs; "
+         "print(json.dumps(sample_inputs(sys.argv[1])))", str(work / "made")],
+        capture_output=True, text=True, cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, check=True,
+    )  # fmt: skip
+    found = json.loads(made.stdout.splitlines()[-1])
+    folder = next(p for p in Path(found["books"][0]).parents if p.parent.name == "sample")
+    shutil.move(folder, work / "input")
+    inputs = {s: [str(work / "input" / Path(g).relative_to(folder)) for g in globs] for s, globs in found.items()}
+    return Checkout(root, work, inputs)
 
 
 def shard_sums(manifest: dict[str, Any]) -> list[str]:

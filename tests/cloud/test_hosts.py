@@ -54,7 +54,7 @@ class Cluster:
                 command = Path(f"/proc/{pid}/cmdline").read_bytes()
             except OSError:
                 continue
-            if b"SdkHarness" in command:
+            if b"pipeline.engine.worker" in command:
                 found.append(pid)
         return found
 

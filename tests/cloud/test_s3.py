@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import json
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 from rehearsal import LOADED, Checkout, shard_sums, small_config
+from service import job_service
 
 pytestmark = [pytest.mark.slow, pytest.mark.cloud, pytest.mark.timeout(600)]
 
@@ -62,21 +64,32 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
         server.stop()
 
 
-def test_everything_on_s3(checkout: Checkout, models: Path, small_run: Path, store: Store) -> None:
+@pytest.mark.parametrize("engine", ["local", "job service"])
+def test_everything_on_s3(
+    checkout: Checkout, models: Path, small_run: Path, store: Store, engine: str, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """With the job service the groups are on s3:// too, and the workers must know the address of the store."""
+    monkeypatch.setenv("MODEL_CACHE_DIR", str(tmp_path / "cache"))
     for folder, prefix in ((checkout.work / "input", "input"), (models, "models")):
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
             store.put(f"{prefix}/{path.relative_to(folder)}", path.read_bytes())
-    done = checkout.run(
-        "--config", small_config(checkout), "--models", "s3://rehearsal/models", "--output", "s3://rehearsal/out",
-        "--direct_num_workers=2", f"--s3_endpoint_url={store.url}",
-        *checkout.input_flags("s3://rehearsal/input", LOADED),
-        env={"MODEL_CACHE_DIR": str(checkout.work / "s3-cache")},
-    )  # fmt: skip
+    with contextlib.ExitStack() as stack:
+        flags = ["--direct_num_workers=2"]
+        if engine == "job service":
+            flags = stack.enter_context(job_service(checkout, tmp_path / "services.log"))
+            flags.append("--temp_location=s3://rehearsal/temp")
+        done = checkout.run(
+            *flags, "--config", small_config(checkout), "--models", "s3://rehearsal/models",
+            "--output", "s3://rehearsal/out", f"--s3_endpoint_url={store.url}",
+            *checkout.input_flags("s3://rehearsal/input", LOADED),
+        )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     manifest = json.loads(store.get("out/manifest.json"))
     assert shard_sums(manifest) == shard_sums(json.loads((small_run / "manifest.json").read_text()))
     left = store.names("out/")
-    assert not [name for name in left if name.endswith(".tmp") or "/spill" in name]
+    assert not [name for name in left if name.endswith(".tmp") or "/spill" in name or "/probe-" in name]
+    assert store.names("temp/") == []
     assert any(name.endswith("report/index.html") for name in left)
 
 

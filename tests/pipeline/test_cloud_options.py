@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,8 @@ from pipeline.engine.known_failures import explained
 from pipeline.engine.runner import choose_engine, runner_name
 from pipeline.models.load import ModelFiles
 from pipeline.models.stored_files import StoredFile
-from pipeline.preflight.cloud_options import Faults, check_machines, check_options
+from pipeline.preflight.cloud_options import check_machines, check_options
+from pipeline.preflight.job_server import Faults, addresses, unanswered
 from pipeline.preflight.memory import Need, check_local, foresee
 from pipeline.settings.settings import Settings, parse
 from pipeline.sources import SOURCES
@@ -140,6 +144,79 @@ def test_portable_runners(flags: list[str], said: str) -> None:
         check_options(made, choose_engine(made.beam_args))
 
 
+SERVER = ["--input=books=/x", "--phase=clean", "--environment_type=PROCESS", '--environment_config={"command": "/b"}']
+
+
+def server_faults(*flags: str) -> list[str]:
+    made = parse([*SERVER, *flags])
+    try:
+        check_options(made, choose_engine(made.beam_args))
+    except Faults as error:
+        return error.faults
+    return []
+
+
+@pytest.fixture
+def listening() -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.fixture
+def silent() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_a_server_that_does_not_answer_is_told(listening: str, silent: str) -> None:
+    assert server_faults("--runner=PortableRunner", f"--job_endpoint={listening}") == []
+    (found,) = server_faults("--runner=PortableRunner", f"--job_endpoint={silent}")
+    assert found.startswith(f"PortableRunner: --job_endpoint={silent}: nothing answers there (Connection refused)")
+    assert "not an address" in server_faults("--runner=PortableRunner", "--job_endpoint=localhost")[0]
+    assert server_faults("--runner=FlinkRunner", f"--job_endpoint={listening}", f"--flink_master={silent}") == []
+    assert unanswered("localhost:0") == unanswered(":8099") == "not an address; write HOST:PORT"
+
+
+@pytest.mark.skipif(shutil.which("java") is None, reason="needs java: Beam would start its job server")
+def test_a_master_that_does_not_answer_is_told(listening: str, silent: str, tmp_path: Path) -> None:
+    assert server_faults("--runner=FlinkRunner", f"--flink_master={listening}") == []
+    assert server_faults("--runner=SparkRunner", f"--spark_master_url=spark://{listening},other:7077") == []
+    (found,) = server_faults("--runner=FlinkRunner", f"--flink_master=http://{silent}")
+    assert f"--flink_master={silent}: nothing answers there" in found
+    (found,) = server_faults("--runner=SparkRunner", f"--spark_master_url=spark://{silent}")
+    assert f"--spark_master_url={silent}: nothing answers there" in found
+    jar = f"--flink_job_server_jar={tmp_path}/none.jar"
+    assert "there is no such file" in server_faults("--runner=FlinkRunner", jar)[0]
+
+
+def test_a_boot_program_is_named_in_json(listening: str) -> None:
+    flags = ["--runner=PortableRunner", f"--job_endpoint={listening}"]
+    for wrong in ("/path/boot.sh", "{}", "[1]", '{"command": ""}'):
+        (found,) = server_faults(*flags, f"--environment_config={wrong}")
+        assert "it is JSON that names the boot program" in found
+
+
+def test_options_of_the_runners(listening: str) -> None:
+    """Beam learns them from the job server, so its Python package would call them unknown."""
+    flink = ["--execution_mode_for_batch=BATCH_FORCED", "--max_bundle_size", "100", "--object_reuse"]
+    spark = ["--storage_level", "MEMORY_AND_DISK", "--bundle_size=0"]
+    endpoint = f"--job_endpoint={listening}"
+    assert server_faults("--runner=FlinkRunner", endpoint, *flink) == []
+    assert server_faults("--runner=SparkRunner", endpoint, *spark) == []
+    assert server_faults("--runner=PortableRunner", endpoint, *flink, *spark) == []
+    (found,) = server_faults("--runner=FlinkRunner", endpoint, "--storage_level=x")
+    assert found == "FlinkRunner: --storage_level is an option of SparkRunner, which this runner does not have"
+    assert "--object_reuse is an option of FlinkRunner" in server_faults("--object_reuse")[0]
+    with pytest.raises(ValueError, match="did you mean --execution_mode_for_batch"):
+        parse([*SERVER, "--execution_mode_for_bach=BATCH_FORCED"])
+
+
+def test_a_running_job_server_knows_its_master() -> None:
+    flags = ["--runner=SparkRunner", "--spark_master_url=spark://one:7077"]
+    assert addresses(choose_engine(flags)) == [("--spark_master_url", "one:7077")]
+    assert addresses(choose_engine([*flags, "--job_endpoint=h:1"])) == [("--job_endpoint", "h:1")]
+
+
 def need(**models: Any) -> Need:
     return foresee([(SOURCES["common_crawl"], models, scale_of(8 * 10**12), 8 * 10**12)])
 
@@ -178,6 +255,11 @@ def test_local_memory_is_foreseen() -> None:
         ("pipeline.engine.same_code.StaleWorker: the workers do not run what was started here (numpy 1 in place "
          "of 2): build again [while running 'y']\n  File", "numpy 1 in place of 2"),
         ("ValueError: /opt/models/en.arpa.bin: no such file; get it with", "/opt/models/en.arpa.bin: no such file"),
+        ("RuntimeError: Unable to fetch remote job server jar at https://h/a/job-server.jar: HTTP Error 404: Not Found.",
+         "cannot be downloaded from https://h/a/job-server.jar: fetch it elsewhere"),
+        ("Pipeline j failed in state FAILED: Error running pipeline.\n details = \"failed to connect to all addresses; "
+         "last error: UNKNOWN: ipv4:127.0.0.2:52010: Failed to connect to remote host: Connection refused\"\n",
+         "the job service at 127.0.0.2:52010 was lost"),
         ("RuntimeError: Lost worker: its line was closed", "ended before its work was done"),
         ("message: ImagePullBackOff for a/b", "worker image cannot be pulled"),
     ],

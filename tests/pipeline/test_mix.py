@@ -21,6 +21,7 @@ from mixtures.subset import Cut
 from pipeline import graph
 from pipeline.engine.runner import choose_engine
 from pipeline.files.checked import CheckedBatches, read_checked
+from pipeline.files.spill import Shuffle
 from pipeline.mix.job import CountJob, MixJob, SourceShare
 from pipeline.tokenize.encode_parts import TOKEN_FILE
 from pipeline.tokenize.held_out import HeldOut
@@ -112,7 +113,7 @@ class Mixed:
                 "recipe": "t", "seed": seed, "tokenizer_sha256": "0" * 64, "vocab_size": 500, "bos_id": 1, "eos_id": 2,
             },  # type: ignore[dict-item]
             result_path=str(folder / "mixed.json"),
-            shuffle_dir=str(folder / "spill"),
+            shuffle=Shuffle(str(folder / "spill")),
         )  # fmt: skip
         run(lambda p: graph.mix(p, replace(job)))
         self.result = json.loads(read_checked(str(folder / "mixed.json")))

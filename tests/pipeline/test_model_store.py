@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engine.same_code import StaleWorker, check_same, identity
+from pipeline.engine.same_code import NotShared, StaleWorker, WorkerNeeds, check_worker, identity
 from pipeline.models import stored_files as model_store
 from pipeline.models.checksums import sha256_of
 from pipeline.models.find import portable
@@ -85,8 +85,16 @@ def test_the_packed_model_has_no_place_of_its_own() -> None:
 
 
 def test_a_worker_of_other_code_stops() -> None:
-    check_same(identity())
+    check_worker(WorkerNeeds(identity()))
     with pytest.raises(StaleWorker, match=r"numpy .* in place of 1\.0\): build the worker image again"):
-        check_same({**identity(), "numpy": "1.0"})
+        check_worker(WorkerNeeds({**identity(), "numpy": "1.0"}))
     with pytest.raises(StaleWorker, match="this package's code"):
-        check_same({**identity(), "this package's code": "0"})
+        check_worker(WorkerNeeds({**identity(), "this package's code": "0"}))
+
+
+def test_a_worker_that_does_not_see_the_output_stops(tmp_path: Path) -> None:
+    (tmp_path / "probe").write_text("probe")
+    seen, unseen = ("--output", str(tmp_path / "probe")), ("--temp_location", str(tmp_path / "other" / "probe"))
+    check_worker(WorkerNeeds(identity(), (seen,)))
+    with pytest.raises(NotShared, match=rf"^--temp_location: the worker on \S+ does not see {tmp_path}/other, "):
+        check_worker(WorkerNeeds(identity(), (seen, unseen)))

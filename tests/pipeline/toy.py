@@ -20,6 +20,7 @@ from pipeline.clean.source_graph import CleanSource
 from pipeline.engine.runner import choose_engine
 from pipeline.engine.unit_list import ReadUnitList, write_unit_list
 from pipeline.files.files import open_file
+from pipeline.files.spill import Shuffle
 from pipeline.settings.inputs import list_inputs
 from pipeline.sources.dedup_steps import ExactDedup, LineDedup
 from pipeline.sources.source import Document, InputFile, Opener, Reader, Rejected, Source, Unit
@@ -106,7 +107,7 @@ def job_of(source: Source, inputs: Path, out: Path, *, through_files: bool = Tru
             clean_dir=str(out / "clean"),
             dropped_dir=str(out / "dropped"),
             pairs_dir=str(out / "dedup"),
-            shuffle_dir=str(out / "spill") if through_files else None,
+            shuffle=Shuffle(str(out / "spill"), by_reference=through_files),
         ),
     )
 

@@ -65,7 +65,7 @@ class CheckRemoved(beam.PTransform):
     def expand(self, payloads: tuple[Any, ...]) -> Any:
         checked = (
             payloads
-            | "group" >> GroupBytes(self._job.sizes.scale.num_key_buckets, self._job.places.shuffle_dir)
+            | "group" >> GroupBytes(self._job.sizes.scale.num_key_buckets, self._job.places.shuffle)
             | "check" >> beam.ParDo(_Check(self._job, self._step)).with_outputs(_MOST, main="broken")
         )
         most = (

@@ -105,7 +105,7 @@ class DedupExact(beam.PTransform):
             later = [key_tag(i) for i in range(index + 1, len(self._chain))]
             outcome = (
                 tuple(waiting[index])
-                | f"group_{name}" >> GroupBytes(scale.num_key_buckets, self._job.places.shuffle_dir)
+                | f"group_{name}" >> GroupBytes(scale.num_key_buckets, self._job.places.shuffle)
                 | f"judge_{name}"
                 >> beam.ParDo(_Contest(self._job, self._chain, index)).with_outputs(
                     COUNTS, KEY_FILES, *later, main="verdicts"

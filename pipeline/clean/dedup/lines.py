@@ -114,7 +114,7 @@ class DedupLines(beam.PTransform):
         (lines,) = inputs
         outcome = (
             lines
-            | "group" >> GroupBytes(self._job.sizes.scale.num_line_buckets, self._job.places.shuffle_dir)
+            | "group" >> GroupBytes(self._job.sizes.scale.num_line_buckets, self._job.places.shuffle)
             | "judge" >> beam.ParDo(_LostLines(self._job, self._global_step)).with_outputs(COUNTS, main="verdicts")
         )
         return [outcome.verdicts], [outcome[COUNTS]], {}

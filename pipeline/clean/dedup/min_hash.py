@@ -118,7 +118,7 @@ class DedupMinHash(beam.PTransform):
         write = WritePairs(job, step, self._global_step.tag)
         outcome = (
             decisions
-            | "group_decisions" >> GroupBytes(job.sizes.scale.num_key_buckets, job.places.shuffle_dir)
+            | "group_decisions" >> GroupBytes(job.sizes.scale.num_key_buckets, job.places.shuffle)
             | "write_pairs" >> beam.ParDo(write).with_outputs(COUNTS, GROUPS, c.LARGEST_STAGE, main="verdicts")
         )
         counts += [

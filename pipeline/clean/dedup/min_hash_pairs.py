@@ -194,7 +194,7 @@ class PairsOfOverlap(beam.PTransform):
 
     def expand(self, inputs: tuple[Any, Any]) -> tuple[Any, list[Any], Any]:
         cards, records = inputs
-        job, step, spill = self._job, self._step, self._job.places.shuffle_dir
+        job, step, spill = self._job, self._step, self._job.places.shuffle
         buckets = job.sizes.scale.num_key_buckets
         pairs = (
             records

@@ -100,7 +100,7 @@ class DedupNear(beam.PTransform):
 
     def expand(self, inputs: tuple[Any, Any]) -> tuple[list[Any], list[Any], dict[str, Any]]:
         books, sketches = inputs
-        job, buckets, spill = self._job, self._job.sizes.scale.num_key_buckets, self._job.places.shuffle_dir
+        job, buckets, spill = self._job, self._job.sizes.scale.num_key_buckets, self._job.places.shuffle
         step = _near_dedup(self._global_step.step)
         pairs = (
             sketches

@@ -42,7 +42,7 @@ class AnswersGraph(JoinGraph):
         posts = units | "read" >> beam.ParDo(ReadPosts(job, segment)).with_outputs(POSTS, SITES, *side)
         collect(posts, side)
         sites = posts_per_site(posts[SITES])
-        groups = posts[POSTS] | "questions" >> GroupBytes(job.sizes.scale.num_key_buckets, job.places.shuffle_dir)
+        groups = posts[POSTS] | "questions" >> GroupBytes(job.sizes.scale.num_key_buckets, job.places.shuffle)
         assemble = beam.ParDo(AssembleAnswers(job, segment), sites)
         output = groups | "assemble" >> assemble.with_outputs(*tags_of(segment), *side)
         collect(output, side)

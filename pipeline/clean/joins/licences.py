@@ -61,24 +61,24 @@ class LicencesGraph(JoinGraph):
     """Finds a file and a licence for each content, then opens the contents and runs the first segment on them."""
 
     def expand(self, units: Any, job: SourceJob, segments: list[Segment], side: Side) -> Joined:
-        num_buckets, shuffle_dir = job.sizes.scale.num_key_buckets, job.places.shuffle_dir
+        num_buckets, shuffle = job.sizes.scale.num_key_buckets, job.places.shuffle
         raw = Segment(0, (), (), segments[0].dedups)
         tables = units | "read" >> beam.ParDo(ReadTables(job, raw)).with_outputs(tags.REFS, BY_REPO, BY_CONTENT, *side)
         collect(tables, side)
         files = (
             tables[BY_REPO]
-            | "repositories" >> GroupBytes(num_buckets, shuffle_dir)
+            | "repositories" >> GroupBytes(num_buckets, shuffle)
             | "licences" >> beam.ParDo(LicenceOfFiles(job)).with_outputs(BY_CONTENT, tags.COUNTS)
         )
         side[tags.COUNTS].append(files[tags.COUNTS])
         chosen = (
             (tables[BY_CONTENT], files[BY_CONTENT])
-            | "contents" >> GroupBytes(num_buckets, shuffle_dir)
+            | "contents" >> GroupBytes(num_buckets, shuffle)
             | "choose_file" >> beam.ParDo(ChooseFile(job, raw)).with_outputs(*side, main="attributes")
         )
         collect(chosen, side)
         refs = (tables[tags.REFS], chosen.attributes)
-        opened = refs | "gather_tables" >> GroupBytes(job.sizes.scale.num_parts, shuffle_dir)
+        opened = refs | "gather_tables" >> GroupBytes(job.sizes.scale.num_parts, shuffle)
         return Joined(open_pass(opened, job, segments[0], side), segments[0], segments[1:])
 
 

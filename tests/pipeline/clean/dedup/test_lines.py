@@ -35,7 +35,6 @@ def job() -> SourceJob:
             spill_dir="",
             clean_dir="",
             dropped_dir="",
-            shuffle_dir=None,
         ),
     )
 

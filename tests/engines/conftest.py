@@ -1,0 +1,95 @@
+"""What the tests on real engines share: the code with its input, local runs to compare with, and the engines."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+for folder in (HERE, HERE.parent / "cloud"):
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+from rehearsal import LOADED, ROOT, Checkout, make_checkout, small_config  # noqa: E402
+from slurm import Slurm, Unavailable  # noqa: E402
+
+CACHE = Path(os.environ.get("ENGINES_CACHE", ROOT / ".cache" / "engines"))
+"""Where downloaded and built engines stay between runs of the tests."""
+PRISM = "github.com/apache/beam/sdks/v2/go/cmd/prism"
+_BUILD_SECONDS = 1800
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    return make_checkout(tmp_path_factory.mktemp("engines"))
+
+
+@pytest.fixture(scope="session")
+def models(checkout: Checkout) -> Path:
+    return checkout.root / "samples" / "models"
+
+
+@pytest.fixture(scope="session")
+def local_run(checkout: Checkout, models: Path) -> Path:
+    """All seven sources, one process, on this machine's disk."""
+    return _local(checkout, models, checkout.config("all"), "local", checkout.input_flags())
+
+
+@pytest.fixture(scope="session")
+def small_run(checkout: Checkout, models: Path) -> Path:
+    """Two sources, one process, on this machine's disk."""
+    return _local(checkout, models, small_config(checkout), "small", checkout.input_flags(sources=LOADED))
+
+
+def _local(checkout: Checkout, models: Path, config: str, name: str, inputs: list[str]) -> Path:
+    out = checkout.work / name
+    done = checkout.run("--config", config, "--models", str(models), "--output", str(out), "--direct_num_workers=1",
+                        *inputs, timeout=900)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+@pytest.fixture(scope="session")
+def prism() -> Path:
+    """Beam's Prism of the same version as Beam's Python package, built from its Go module."""
+    version = metadata.version("apache-beam")
+    program = CACHE / f"prism-{version}" / "prism"
+    if program.exists():
+        return program
+    if shutil.which("go") is None:
+        pytest.skip("Prism: go is not here to build it")
+    made = subprocess.run(
+        ["go", "install", f"{PRISM}@v{version}"], env={**os.environ, "GOBIN": str(program.parent)},
+        capture_output=True, text=True, timeout=_BUILD_SECONDS, check=False,
+    )  # fmt: skip
+    if made.returncode:
+        pytest.skip(f"Prism: the Go module proxy does not serve {PRISM}@v{version}: {made.stderr.strip()[-200:]}")
+    return program
+
+
+@pytest.fixture
+def slurm(tmp_path: Path) -> Iterator[Slurm]:
+    """A real Slurm with two nodes."""
+    cluster = Slurm(tmp_path / "slurm")
+    try:
+        cluster.__enter__()
+    except Unavailable as error:
+        pytest.skip(f"Slurm: {error}")
+    try:
+        yield cluster
+    finally:
+        cluster.__exit__()
+
+
+def manifest_of(out: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((out / "manifest.json").read_text())
+    return found

@@ -1,0 +1,32 @@
+"""Workers that do not see the run's folder end the run in one line, before anything that looks whole is written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from rehearsal import LOADED, Checkout, small_config
+from service import job_service
+
+pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(600)]
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None or os.geteuid() != 0, reason="needs root and unshare")
+def test_a_worker_with_a_disk_of_its_own_is_told(checkout: Checkout, models: Path, tmp_path: Path) -> None:
+    """The worker's host has a folder of the same name, which is another folder: a mount namespace of its own."""
+    out = tmp_path / "shared" / "out"
+    out.parent.mkdir()
+    private = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs none "{out.parent}" && exec "$@"', "sh"]
+    with job_service(checkout, tmp_path / "services.log", before_pool=private) as flags:
+        done = checkout.run(
+            *flags, "--config", small_config(checkout), "--models", str(models), "--output", str(out),
+            *checkout.input_flags(sources=LOADED),
+        )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: job clean failed: --output: the worker on "), done.stderr[-2000:]
+    assert f"does not see {out}/.work, into which this run wrote a file just now" in last
+    assert not (out / "manifest.json").exists()
+    assert not list(out.glob(".work/**/probe*"))

@@ -1,0 +1,93 @@
+"""The script for Slurm in a real Slurm of two nodes: the whole run, a lost node, and the time limit."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from equal import assert_equal
+from rehearsal import LOADED, ROOT, Checkout, small_config
+from slurm import Slurm
+
+pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(1500)]
+
+SCRIPT = ROOT / "cluster" / "slurm_pools.sbatch"
+ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "BOOT_FAIL")
+
+
+class Submitted:
+    """A run that was submitted with two sources."""
+
+    def __init__(self, slurm: Slurm, checkout: Checkout, models: Path, out: Path, *flags: str) -> None:
+        self.slurm, self.out, self.log_path = slurm, out, out.with_suffix(".log")
+        args = ["--config", small_config(checkout), "--models", str(models), *checkout.input_flags(sources=LOADED)]
+        env = {
+            "PYTHON": sys.executable, "PYTHONPATH": str(checkout.root), "PYTHONUNBUFFERED": "1", "OUT": str(out),
+            "ARGS": " ".join(args), "WORKERS": "2", "PORT": "52000",
+        }  # fmt: skip
+        wanted = ["--nodes=2", "--ntasks-per-node=1", "--mem=3000", f"--chdir={checkout.root}",
+                  f"--output={self.log_path}", *flags]  # fmt: skip
+        self.job = slurm.submit(SCRIPT, env, wanted)
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text() if self.log_path.exists() else ""
+
+    @property
+    def restarts(self) -> int:
+        return int(self.slurm.field_of(self.job, "Restarts") or 0)
+
+    def wait_until(self, is_so: Callable[[], bool], seconds: float = 600) -> None:
+        end = time.monotonic() + seconds
+        while not is_so():
+            state = self.slurm.field_of(self.job, "JobState")
+            assert state not in ENDED or is_so(), f"{state}\n{self.log[-3000:]}"
+            assert time.monotonic() < end, f"{state}\n{self.log[-3000:]}"
+            time.sleep(0.5)
+
+    def wait(self, seconds: float = 900) -> None:
+        """Waits until the job has ended well."""
+        self.wait_until(lambda: self.slurm.field_of(self.job, "JobState") == "COMPLETED", seconds)
+
+    def is_cleaning(self) -> bool:
+        return bool(list(self.out.glob(".work/**/spill-*/*/*")))
+
+
+def test_a_run_goes_on_after_a_node_was_lost(
+    slurm: Slurm, checkout: Checkout, models: Path, small_run: Path, tmp_path: Path
+) -> None:
+    run = Submitted(slurm, checkout, models, tmp_path / "out", "--time=30")
+    run.wait_until(run.is_cleaning)
+    slurm.kill("n2")
+    run.wait_until(lambda: run.restarts >= 1)
+    slurm.back("n2")
+    run.wait()
+    print(run.log)
+    assert "start 2: nodes: n1,n2" in run.log
+    assert "the run ended with status 0" in run.log
+    assert_equal(run.out, small_run)
+
+
+def test_a_run_goes_on_after_the_time_limit(
+    slurm: Slurm, checkout: Checkout, models: Path, small_run: Path, tmp_path: Path
+) -> None:
+    # The signal comes as soon as the job runs longer than the limit less 3600 s. Slurm looks once in half a minute.
+    run = Submitted(slurm, checkout, models, tmp_path / "out", "--time=60", "--signal=B:USR1@3600")
+    run.wait_until(lambda: "the time limit is near; queued again" in run.log)
+    assert not (run.out / "manifest.json").exists(), "nothing looks complete"
+    slurm.set(run.job, "TimeLimit=120")
+    run.wait()
+    print(run.log)
+    assert "start 2: nodes: n1,n2" in run.log
+    assert_equal(run.out, small_run)
+
+
+def test_a_wrong_request_is_not_tried_again(slurm: Slurm, checkout: Checkout, models: Path, tmp_path: Path) -> None:
+    run = Submitted(slurm, checkout, models / "none", tmp_path / "out", "--time=30")
+    run.wait_until(lambda: slurm.field_of(run.job, "JobState") == "FAILED", 300)
+    assert "the run ended with status 2" in run.log
+    assert "error: " in run.log
+    assert run.restarts == 0

@@ -1,0 +1,69 @@
+"""The folders of a run on other machines: probes for the workers, and nothing left at the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import apache_beam as beam
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipeline.engine.runner import choose_engine
+from pipeline.engine.same_code import Job, check_worker, checked, needs_of
+from pipeline.files.spill import Shuffle
+from pipeline.output.paths import Layout
+from pipeline.progress.display import Display
+from pipeline.run_job import workplace
+from pipeline.settings.settings import parse
+
+REMOTE = ["--runner=PortableRunner", "--job_endpoint=localhost:1"]
+
+
+@pytest.mark.parametrize("temp_is_given", [True, False])
+def test_a_remote_run_leaves_nothing(tmp_path: Path, temp_is_given: bool) -> None:
+    out, temp = tmp_path / "out", tmp_path / "temp"
+    flags = [*REMOTE, *([f"--temp_location={temp}"] if temp_is_given else [])]
+    settings = parse(["--input=books=/x", f"--output={out}", *flags])
+    part = out / "clean" / "books" / "part-00000-of-00001.parquet"
+    orphans = [part.with_name(f"{part.name}.{'0af3' * 8}.tmp"), out / ".work" / "x" / f"a.{'1' * 32}.tmp"]
+    kept = [part, out / "clean" / "notes.tmp", out / "dropped" / "x.tmp.parquet"]
+    with (
+        Display() as display,
+        workplace(settings, choose_engine(settings.beam_args), Layout(str(out)), display) as place,
+    ):
+        assert [flag for flag, _ in place.probes] == ["--output", "--temp_location"]
+        assert all(Path(path).read_bytes() for _, path in place.probes)
+        assert Path(place.probes[1][1]).is_relative_to(temp if temp_is_given else out)
+        assert place.shuffle == Shuffle(place.spill_dir)
+        for path in (*orphans, *kept):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"x")
+    left = {p for p in tmp_path.rglob("*") if p.is_file()}
+    assert left == set(kept)
+
+
+def test_dataflow_shuffles_payloads_itself(tmp_path: Path) -> None:
+    settings = parse(["--input=books=/x", f"--output={tmp_path}/out", "--runner=DataflowRunner",
+                      f"--temp_location={tmp_path}/temp"])  # fmt: skip
+    layout, engine = Layout(settings.output), choose_engine(settings.beam_args)
+    with Display() as display, workplace(settings, engine, layout, display) as place:
+        assert not place.shuffle.by_reference
+
+
+def test_a_remote_job_checks_its_workers(tmp_path: Path) -> None:
+    job = Job(options=PipelineOptions(REMOTE))
+    job.probes = (("--output", str(tmp_path / "none")),)
+    needs = needs_of(job)
+    assert needs is not None
+    assert needs.probes == job.probes
+    with pytest.raises(RuntimeError, match="--output: the worker on"):
+        check_worker(needs)
+    elements = checked(job | beam.Create([1]))
+    assert elements.producer.full_label.startswith("check")
+
+
+def test_a_local_job_has_no_check(tmp_path: Path) -> None:
+    job = Job(options=PipelineOptions([]))
+    assert needs_of(job) is None
+    elements = job | beam.Create([1])
+    assert checked(elements) is elements
