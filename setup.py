@@ -72,6 +72,7 @@ REQUIRES = [
     "shtab>=1.7",
     "tiktoken==0.14.0",
     "tokenizers==0.23.3",
+    "orjson>=3.10",
     "xxhash>=3.5",
     "zstandard>=0.23",
 ]

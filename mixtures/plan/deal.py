@@ -49,11 +49,7 @@ def plan(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int 
     """
     recipe = by_part(recipe)
     names = recipe.weights
-    unknown = sorted(set(available) - set(names))
-    if unknown:
-        raise PlanError(f"the recipe {recipe.name} has no weight for {', '.join(unknown)}")
-    if num_tokens is not None and num_tokens < 1:
-        raise PlanError(f"a stream of {num_tokens} tokens cannot be made: ask for a positive number")
+    _check_request(recipe, available, num_tokens)
     empty = [s for s in recipe.weights if s not in available or available[s].tokens < 1]
     if empty and (recipe.missing == "error" or len(empty) == len(recipe.weights)):
         raise PlanError(_missing_message(recipe, available, num_tokens, empty))
@@ -76,30 +72,43 @@ def plan(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int 
         empty, short = empty + short, []
     if short:
         raise PlanError(_too_small_message(recipe, available, dealt, limits, fits))
+    _check_all_have_some(dealt, weights)
+    return Plan(
+        recipe=recipe.name,
+        tokens=wanted,
+        sources=tuple(_source_plan(s, recipe.weights[s], dealt[s], available[s]) for s in weights),
+        shared_out=tuple(s for s in names if s in empty),
+        asked_tokens=asked,
+        limited_by=_limiting(weights, limits) if wanted < asked else "",
+    )
+
+
+def _check_request(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int | None) -> None:
+    unknown = sorted(set(available) - set(recipe.weights))
+    if unknown:
+        raise PlanError(f"the recipe {recipe.name} has no weight for {', '.join(unknown)}")
+    if num_tokens is not None and num_tokens < 1:
+        raise PlanError(f"a stream of {num_tokens} tokens cannot be made: ask for a positive number")
+
+
+def _check_all_have_some(dealt: Mapping[str, int], weights: Mapping[str, Fraction]) -> None:
     starved = [s for s in dealt if not dealt[s]]
     if starved:
         least = ceil(sum(weights.values()) / min(weights.values()))
         raise PlanError(
-            f"of {wanted:,} tokens none falls to {', '.join(starved)}, which has a weight: "
+            f"of {sum(dealt.values()):,} tokens none falls to {', '.join(starved)}, which has a weight: "
             f"a stream of {least:,} or more has some of every source"
         )
-    return Plan(
-        recipe=recipe.name,
-        tokens=wanted,
-        sources=tuple(
-            SourcePlan(
-                source=s,
-                weight=recipe.weights[s],
-                tokens=dealt[s],
-                available_tokens=available[s].tokens,
-                available_documents=available[s].documents,
-                begin_tokens=available[s].used,
-            )
-            for s in weights
-        ),
-        shared_out=tuple(s for s in names if s in empty),
-        asked_tokens=asked,
-        limited_by=_limiting(weights, limits) if wanted < asked else "",
+
+
+def _source_plan(source: str, weight: Decimal, num_tokens: int, available: SourceTokens) -> SourcePlan:
+    return SourcePlan(
+        source=source,
+        weight=weight,
+        tokens=num_tokens,
+        available_tokens=available.tokens,
+        available_documents=available.documents,
+        begin_tokens=available.used,
     )
 
 
