@@ -34,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from mixtures.plan.shares import PlanError
     from pipeline.explain import explain
     from pipeline.failures import JobFailed, RunFailed
+    from pipeline.models.find import MissingModels
     from pipeline.phases import estimate_run, run
     from pipeline.preflight.cloud_options import Faults
     from pipeline.settings.settings import parse
@@ -50,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refused(f"the mixture cannot be made\n{error}")
     except Faults as error:
         return [_refused(fault) for fault in error.faults][-1]
+    except MissingModels as error:
+        return [_refused(one) for one in error.missing][-1]
     except ValueError as error:
         if type(error) is not ValueError:
             raise  # a library raised it about data that we gave it: a bug of ours, not a wrong request
