@@ -128,6 +128,7 @@ setup(
         "pipeline.clean.dedup",
         "pipeline.clean.joins",
         "pipeline.engine",
+        "pipeline.estimate",
         "pipeline.files",
         "pipeline.job_service",
         "pipeline.mix",
