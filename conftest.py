@@ -1,4 +1,4 @@
-"""What pytest passes over where an extra is not installed."""
+"""Says which files pytest must skip if an extra is not installed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ collect_ignore = [] if find_spec("torch") else ["mixtures/torch_dataset.py"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Doctests have no marks of their own."""
+    """Marks the doctests of ``torch_dataset.py``, because the text of a doctest cannot contain a mark."""
     for item in items:
         if item.path.name == "torch_dataset.py":
             item.add_marker("train")

@@ -1,4 +1,4 @@
-"""Builds and installs the packages, listed by name. The sample is included as ``pipeline/sample``."""
+"""Builds and installs the packages, which are listed by name. The sample is included as ``pipeline/sample``."""
 
 from __future__ import annotations
 
@@ -69,8 +69,10 @@ REQUIRES = [
     "rich>=14.0",
     "selectolax>=1.0",
     "sentencepiece==0.2.3",
+    "shtab>=1.7",
     "tiktoken==0.14.0",
     "tokenizers==0.23.3",
+    "orjson>=3.10",
     "xxhash>=3.5",
     "zstandard>=0.23",
 ]
@@ -86,7 +88,7 @@ def pinned(requirement: str) -> str:
 
 
 class SdistWithPins(sdist):
-    """Adds the installed versions to the sdist, so that a worker gets the same ones, and the language model."""
+    """Adds the installed versions and the language model to the sdist, so that a worker gets the same ones."""
 
     def make_release_tree(self, base_dir: str, files: Any) -> None:
         super().make_release_tree(base_dir, files)
@@ -127,6 +129,7 @@ setup(
         "pipeline.clean.joins",
         "pipeline.engine",
         "pipeline.files",
+        "pipeline.job_service",
         "pipeline.mix",
         "pipeline.models",
         "pipeline.output",
@@ -134,6 +137,7 @@ setup(
         "pipeline.progress",
         "pipeline.report",
         "pipeline.scale",
+        "pipeline.schema",
         "pipeline.settings",
         "pipeline.sources",
         "pipeline.sources.arxiv",
@@ -153,9 +157,12 @@ setup(
         "mixtures.recipes": ["*.yaml"],
         "pipeline": ["data/*", "py.typed"],
         "pipeline.report": ["templates/*"],
+        "pipeline.schema": ["*.json"],
+        "pipeline.settings": ["*.json"],
         "tokenizer": ["py.typed"],
     },
     install_requires=PINS.read_text(encoding="utf-8").split() if PINS.is_file() else REQUIRES,
+    entry_points={"console_scripts": ["llama-mixture = pipeline.cli:run_command"]},
     extras_require={
         # Encodes a tokenizer.json and rank files faster, where its ids prove equal.
         "fast-tokenizer": ["gigatoken==0.10.0"],
@@ -195,6 +202,7 @@ setup(
             "google-cloud-storage>=3.0",
             "fsspec>=2024.6",
             "hypothesis>=6.130",
+            "jsonschema>=4.20",
             "langdetect>=1.0.9",
             "lxml-stubs",
             "moto[s3]>=5.1",

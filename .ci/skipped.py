@@ -1,7 +1,7 @@
-"""Prints the tests that were skipped and fails on any that is not expected to be.
+"""Prints the tests that were skipped. Fails if one of them is not in the list of expected tests.
 
 Usage: `python skipped.py TESTS.xml EXPECTED.txt`. TESTS.xml is pytest's `--junitxml`; each line of EXPECTED.txt is a
-test's name as printed here (it may hold `*`), then ` : ` and the reason why it may be skipped.
+test's name as this script prints it (it may contain `*`), then ` : ` and the reason why it may be skipped.
 """
 
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def main(tests: Path, expected: Path) -> int:
-    """Returns 0 if there were tests and every skipped one stands in the list, else 1."""
+    """Returns 0 if there were tests and every skipped test is in the list, else 1."""
     lines = [line for line in expected.read_text().splitlines() if line.strip() and not line.startswith("#")]
     patterns = [line.split(" : ")[0].strip() for line in lines]
     if not os.environ.get("CORPUS_DATA"):

@@ -2,11 +2,11 @@
 
     CORPUS_DATA=DIR python benchmarks/all_sources.py [--workers N] [--output DIR] [--skip-single]
 
-Each source is cleaned by itself, in a process of its own that is measured from start to exit. Then all sources are
-cleaned, tokenized and mixed in one run with the paper's recipe. Memory is the proportional set size of the run and its
-children, read ten times per second; a memory page shared by several processes counts once. The models are the small
-ones in ``samples/models``. They suffice to measure speed and memory, but CCNet's published models would keep other
-numbers of pages.
+Each source is cleaned alone, in a separate process that is measured from start to exit. Then all sources are cleaned,
+tokenized and mixed in one run with the paper's recipe. Memory is the proportional set size of the run and its children,
+read ten times per second; a memory page shared by several processes counts once. The models are the small ones in
+``samples/models``. They suffice to measure speed and memory, but CCNet's published models would keep other numbers of
+pages.
 """
 
 from __future__ import annotations

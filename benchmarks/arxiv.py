@@ -1,4 +1,4 @@
-r"""Measures cleaning arXiv's tars, in MB of LaTeX per CPU second: our code, RedPajama's method, and two packages.
+r"""Measures how fast arXiv's tars are cleaned, in MB of LaTeX per CPU second, by our code and by three other methods.
 
     python benchmarks/arxiv.py [--peers PYTHON] [--repeat N] arXiv_src_*.tar...
 

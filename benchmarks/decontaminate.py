@@ -6,7 +6,7 @@
 CLEAN are files of real text without evaluation items: ``.txt`` (split into documents of 5,000 characters), ``.jsonl``
 (``text`` or ``content``; also ``.gz``), ``.warc.wet.gz`` or ``.parquet`` (``text``). ``--evals`` are real sets as JSON
 lines with ``question``, ``answer`` and ``passage``. They are added to the items that ``decontaminate_items`` makes.
-``--decon`` is the path of AI2's program decon, which gets the same documents and sets. It runs with its own defaults
+``--decon`` is the path of AI2's program decon, which gets the same documents and sets. It runs with default settings
 and one thread.
 
 Each item is inserted as question and answer between two paragraphs of a clean document. It counts as recalled if a hit
@@ -49,7 +49,7 @@ BATCH_DOCS = 256
 
 
 def changed(text: str, one_in: int, rng: random.Random) -> str:
-    """Returns the text with one of every ``one_in`` words replaced by another word, but at least one word."""
+    """Returns the text with one of every ``one_in`` words replaced by another word. At least one word is replaced."""
     words = re.split(r"(\s+)", text)
     places = [i for i, word in enumerate(words) if re.search(r"\w", word)]
     for first in range(0, max(1, len(places) - one_in + 1), one_in):
@@ -119,7 +119,9 @@ def read_clean(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def real_items(paths: Sequence[str]) -> list[tuple[str, Item]]:
-    """Returns the items of real sets. Of items with the same question, the one with the right answer is kept."""
+    """Returns the items of real sets. If several items have the same question, the one with the right answer is
+    kept.
+    """
     items = dict[tuple[str, str], tuple[str, Item]]()
     for path in paths:
         with gzip.open(path, "rt") if path.endswith(".gz") else open(path) as file:
@@ -198,7 +200,8 @@ def run_decon(program: str, items: Sequence[tuple[str, Item]], texts: Sequence[s
 def recall_table(
     items: Sequence[tuple[str, Item]], injected: Sequence[Injected], found: Sequence[bool], words: dict[str, int]
 ) -> list[str]:
-    """Returns a Markdown table with the recall by disturbance: items of 8 words or more, these by kind, shorter items.
+    """Returns a Markdown table of the recall by disturbance, for items of 8 or more words (all, and by kind) and for
+    shorter items.
 
     ``words`` is the number of words of each item's question, by the id of the item.
     """

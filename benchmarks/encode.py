@@ -1,4 +1,4 @@
-"""Compares our encoder with its peers: MB of text per second of one core, and whether they give SentencePiece's ids.
+"""Compares our encoder with its peers: MB of text per second of one core, and whether SentencePiece gives the same ids.
 
 Run: ``python benchmarks/encode.py --model FILE.model TEXT_OR_FOLDER... [--cold FOLDER] [--rounds N] [--mb N]``
 

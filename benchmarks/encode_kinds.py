@@ -9,7 +9,7 @@ Run: ``python benchmarks/encode_kinds.py --tokenizer FILE TEXT_OR_FOLDER... [--r
 
 The speed is in megabytes of text per second of the process's CPU time, best of the rounds. Texts are read as in
 ``benchmarks/encode.py``. Every encoder gets the same texts in the same batches, and the ids of all texts are compared.
-gigatoken and kitoken are loaded without control tokens. The name of a rank file tells its pattern.
+gigatoken and kitoken are loaded without control tokens. The pattern of a rank file is chosen by the file's name.
 """
 
 from __future__ import annotations

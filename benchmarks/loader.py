@@ -1,5 +1,4 @@
-"""Compares the loader with its peers: tokens per second of one core, into int64 batches of 64 sequences of 2,049
-tokens.
+"""Compares the loader with its peers: tokens per second of one core, in int64 batches of 64 sequences of 2,049 tokens.
 
 Run: ``python benchmarks/loader.py [--tokens N] [--rounds N] [--folder DIR]``
 
@@ -7,8 +6,8 @@ Our loader returns shuffled sequences, the borders of their documents, and the s
 adds the positions of all tokens and cumulative lengths, a third packs with best_fit, a fourth returns single records
 through Grain's interface. The peers get the same tokens, each in its own format:
 
-- memory map: ``numpy.memmap`` of raw ids, sequences in order, no borders; this is the fastest the machine allows;
-- datasets: the shards as they are, ``load_dataset("arrow")``, by row and in batches, packed in order, no borders;
+- memory map: ``numpy.memmap`` of raw ids, sequences in order, no borders; this is the upper limit on this machine;
+- datasets: the shards, unchanged, with ``load_dataset("arrow")``, by row and in batches, packed in order, no borders;
 - datatrove: ``DatatroveFileDataset`` on exported ``.ds`` files, sequences in order, without and with positions;
 - streaming: mosaicml-streaming's ``StreamingDataset`` on MDS files of sequences packed beforehand, shuffled.
 

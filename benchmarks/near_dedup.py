@@ -1,4 +1,4 @@
-"""Measures the near dedup beside three peers: CPU seconds, MB/s of one core, and the documents that each removes.
+"""Compares the near dedup with three peers: CPU seconds, MB/s of one core, and the documents that each removes.
 
     python benchmarks/near_dedup.py DOCUMENTS.json.gz OUT [--skip NAME...]
 

@@ -1,4 +1,4 @@
-"""Compares our book dedup with its peers: CPU seconds and MB/s of one core, and the editions that each one pairs.
+"""Compares our book dedup with its peers: CPU seconds and MB/s of one core, and the editions that each method pairs.
 
     python benchmarks/overlap.py BOOKS_DIR [--repeat N] [--show]
 

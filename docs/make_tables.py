@@ -1,7 +1,9 @@
-"""Writes the tables of the documents that repeat the code: ``make docs``, or ``python -m docs.make_tables``.
+"""Writes those tables in the documents that are generated from the code: ``make docs``, or ``python -m
+docs.make_tables``.
 
-A table lies between two comments of a page: ``<!-- table: NAME -->`` and ``<!-- end of table -->``. Everything outside
-of them is written by hand and stays. ``--check`` writes nothing and exits with 1 if a page is not up to date.
+A table is between two comments of a page: ``<!-- table: NAME -->`` and ``<!-- end of table -->``. Everything outside of
+these comments is written by people and is not changed. ``--check`` writes nothing and exits with 1 if a page is not up
+to date.
 """
 
 from __future__ import annotations
@@ -30,13 +32,13 @@ from pipeline.sources.source import UNKNOWN_FORM, AnyStep, Source
 ROOT = Path(__file__).parents[1]
 _TABLE = re.compile(r"(<!-- table: ([^\n]+) -->\n)(.*?)(<!-- end of table -->)", re.DOTALL)
 _MAX_DEFAULT_CHARS = 40
-"""Longer defaults are replaced by their number of values."""
+"""If a default is longer than this, the table shows its number of values instead."""
 Writer = Callable[[str], Iterable[str]]
-"""Makes the lines of a table. Its argument is the table as the page has it."""
+"""A function that makes the lines of a table. Its argument is the table that is now in the page."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit status."""
+    """Runs the command. Returns 0, or 1 if ``--check`` found a page that is not up to date."""
     parser = argparse.ArgumentParser(prog="python -m docs.make_tables", description=__doc__.split("\n", 1)[0])
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a page is not up to date")
     check = parser.parse_args(argv).check
@@ -49,16 +51,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def pages(root: Path) -> dict[Path, str]:
-    """Returns the text of every page with tables, as the code wants it.
+    """Returns the text of every page that has tables, with the tables made from the code.
 
     Raises:
-        ValueError: a page lacks a table, or has one that nothing writes.
+        ValueError: a page lacks a table, or has a table that no function makes.
     """
     return {root / name: with_tables(name, (root / name).read_text("utf-8"), tables) for name, tables in _tables(root)}
 
 
 def with_tables(name: str, page: str, tables: Mapping[str, Writer]) -> str:
-    """Returns a page with its tables written anew.
+    """Returns a page with new tables.
 
     >>> print(with_tables("a.md", "<!-- table: t -->\\n<!-- end of table -->", {"t": lambda old: ["| a |", "|---|"]}))
     <!-- table: t -->
@@ -89,7 +91,7 @@ def _tables(root: Path) -> Iterator[tuple[str, dict[str, Writer]]]:
 
 
 def _unplaced() -> Iterator[str]:
-    """One row per step that only a configuration file gives a source."""
+    """Yields one row per step that is used only if a configuration file names it."""
     yield from _head("step", "rule", "settings (default)", "from", "reasons")
     for step in (*UNPLACED, *OPTIONAL_STEPS.values()):
         yield _row(f"`{step.NAME}`", rule_of(step), _settings(step), _cite(step), _names(reasons_of(step)))
@@ -100,7 +102,7 @@ def _steps_writer(source: Source) -> Writer:
 
 
 def _steps(source: Source) -> Iterator[str]:
-    """One row per step, in the order in which documents pass them; the reader and the join come first."""
+    """Yields one row per step, in the order in which documents pass the steps. The reader and the join come first."""
     yield from _head("step", "rule", "settings (default)", "from", "reasons")
     see_formats = "see [formats](formats.md#reasons-of-records)"
     for name, value in (("reader", source.reader), ("join", _join(source))):
@@ -116,7 +118,9 @@ def _join(source: Source) -> Any:
 
 
 def rule_of(value: Any) -> str:
-    """Returns the rule of a step, a reader or a join: its own text, else the first paragraph of its docstring."""
+    """Returns the rule of a step, a reader or a join. It is the text in ``rule``, or else the first paragraph of the
+    docstring.
+    """
     own = getattr(value, "rule", "") or getattr(value, "RULE", "")
     return own or markdown((inspect.getdoc(type(value)) or "").split("\n\n", 1)[0])
 
@@ -145,7 +149,7 @@ def _settings(value: Any, prefix: str = "") -> str:
 
 
 def _default(value: Any) -> str:
-    """Returns a setting's default as a configuration file would have it; nothing if it is empty.
+    """Returns the default of a setting in the form for a configuration file; an empty text if the default is empty.
 
     >>> _default(0.5), _default(("head", "middle")), _default(None), _default(frozenset(map(str, range(50))))
     (' (0.5)', ' ([head, middle])', '', ' (50 values)')
@@ -169,7 +173,8 @@ def _columns() -> Iterator[str]:
 
 
 def _type(kind: pa.DataType) -> str:
-    """
+    """Returns the name of a type for the tables.
+
     >>> _type(pa.list_(pa.int64())), _type(pa.bool_())
     ('list of int64', 'bool')
     """
@@ -202,7 +207,7 @@ def _licences() -> Iterator[str]:
 
 
 def _sources(root: Path, old: str) -> Iterator[str]:
-    """The sources of the paper's recipe with their weights; the last two cells of a row are written by hand."""
+    """Yields the sources of the paper's recipe with their weights. People write the last two cells of a row."""
     recipe = yaml.safe_load((root / "mixtures/recipes/llama.yaml").read_text("utf-8"))
     by_hand = {cells[1].strip(): cells[3:5] for line in old.splitlines() if len(cells := line.split("|")) > 5}
     yield "| source | weight | read from | cleaned by |"
@@ -218,7 +223,8 @@ def _head(*titles: str) -> Iterator[str]:
 
 
 def _row(*cells: str) -> str:
-    """
+    """Returns the line of a table in Markdown.
+
     >>> _row("a", "", "b | c")
     '| a | | b \\\\| c |'
     """

@@ -170,7 +170,10 @@ class Run:
         self.losses.write_text("".join(lines))
 
     def save(self) -> None:
-        """Writes the checkpoint under a temporary name, then renames it. If killed, the old checkpoint remains."""
+        """Writes the checkpoint under a temporary name, then renames it.
+
+        If the process is killed before that, the old checkpoint remains.
+        """
         state = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),

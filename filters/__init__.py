@@ -11,10 +11,10 @@ Read ``step.py`` first, then ``rules.py``.
 - ``rule_sets``: the rules of Gopher and FineWeb, for any source.
 - ``wikitext``, ``latex``, ``html``: conversion of markup to text.
 - ``language``: language identification.
-- ``reference``: the classifier of web pages that are like the pages that Wikipedia cites.
+- ``reference``: the classifier that recognises web pages like those that Wikipedia cites.
 - ``decontaminate``: the search for items of evaluation sets in documents.
 - ``url_lists``: the search for URLs on lists of hosts and addresses.
-- ``exclude``: drops documents after takedowns and opt-outs. ``urls``: finds different spellings of one URL.
+- ``exclude``: drops documents that a takedown or opt-out names. ``urls``: recognises different spellings of one URL.
 - ``data``: tables that the rules read when they are imported.
 - ``decoding``, ``encoding_guess``, ``encoding_labels``: decoding of bytes to text, the same for all sources.
 

@@ -4,8 +4,8 @@ Evidence is used in this order:
 
 1. Proof in the bytes: a byte order mark; ASCII; UTF-16 or UTF-32 by the positions of zero bytes; ISO-2022-JP and
    ISO-2022-KR by their escape sequences; UTF-8 if it has multi-byte sequences and they outnumber the bad bytes.
-2. A declared encoding, unless the bytes contradict it. They do if they are invalid in this encoding, or if they are
-   gibberish in it and text of some language in another encoding.
+2. A declared encoding, unless the bytes contradict it. They contradict it if they are invalid in this encoding, or if
+   they give gibberish in this encoding but words of some language in another.
 3. A guess among the encodings of ``encoding_guess.CANDIDATES`` by the letters that result.
 
 Bad bytes do not affect the text around them:
@@ -39,10 +39,10 @@ _BOMS = (
 )
 _WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
 _MIN_MARGIN = 10.0
-"""Ours: UTF-8 with many bad bytes must be more probable than any other encoding by the factor exp(10)."""
+"""UTF-8 with many bad bytes must be more probable than any other encoding by the factor exp(10) (our choice)."""
 _SAMPLE_BYTES = 16_384
 _MAX_BAD_FRACTION = 0.02
-"""Ours: if a larger share of the bytes outside ASCII is bad, the bytes contradict the declared encoding."""
+"""If a larger share of the bytes outside ASCII is bad, the bytes contradict the declared encoding (our choice)."""
 _ESCAPES = ((b"\x1b$)C", "iso2022_kr"), (b"\x1b$B", "iso2022_jp_2"), (b"\x1b$@", "iso2022_jp_2"))
 _BAD_RUN = re.compile("[\udc80-\udcff]+")
 _BAD_TAIL = re.compile("[\udc80-\udcff]+\\Z")
@@ -59,7 +59,8 @@ class Decoded:
     """Python's canonical name of the codec, such as ``utf-8``, ``cp1252`` or ``iso8859-2``."""
     decided_by: DecidedBy
     certainty: float
-    """From 0 to 1; 1.0 for a proved or declared encoding. For a guess, its probability among all candidates."""
+    """The certainty of the encoding, from 0 to 1. It is 1.0 for a proved or declared encoding. For a guess it is the
+    probability of this encoding among all candidates."""
     num_bad_bytes: int
     """Number of bytes without meaning in ``encoding``, including bytes that were dropped at the end."""
 

@@ -1,4 +1,4 @@
-"""Guesses the encoding of bytes by the letters that they become in each encoding.
+"""Guesses the encoding of bytes: decodes them with each candidate, and judges the letters that result.
 
 A sample of the words that have bytes outside ASCII is decoded with every candidate. Each result gets the probability
 of its letters in the most likely language (``filters/data/encodings/letters.yaml``). Things that prose does not have
@@ -36,12 +36,12 @@ _NON_LATIN = frozenset((
 """Codecs of scripts other than Latin. They are chosen only if the sample has two such letters in a row."""
 _FAR_LETTER = re.compile(r"[\u0370-\u1dff\u3041-\ud7af]{2}")
 _PRIOR_COSTS = (0.0, *[3.0] * 25, *[7.0] * (len(CANDIDATES) - 26))
-"""Ours: cost per candidate, higher for rarer encodings: Windows-1252, other encodings of the web, those of DOS and Mac.
-Costs are negative logarithms of probabilities."""
+"""The costs of candidates by rarity: Windows-1252, then other encodings of the web, then encodings of DOS and Mac (our
+choice). A cost is the negative logarithm of a probability."""
 _MAX_HIGH_BYTES = 1_000
-"""Size of a sample, in bytes outside ASCII. Ours: so many distinguish every pair of candidates. Bounds the time."""
+"""Size of a sample, in bytes outside ASCII. Ours: this many distinguish every pair of candidates. Bounds the time."""
 _MAX_WORDS = 2_000
-"""Ours: maximum number of words that are read, counting repetitions. The sample contains each word once."""
+"""Maximum number of words that are read, counting repetitions (our choice). The sample contains each word once."""
 _MAX_WORD_BYTES = 2_000
 _MAX_LEFT_BYTES = 40
 _ASCII = bytes(range(0x80))
@@ -52,15 +52,15 @@ _WORD_BREAK = re.compile(rb"[\x00-\x20<>\"&;]")
 _BAD_CATEGORIES = frozenset(("Cc", "Cn", "Co", "Cs"))
 _LETTERS = Path(__file__).parent / "data" / "encodings" / "letters.yaml"
 _LANGUAGE_BONUS = 8.0
-"""Ours: the expected language is more probable than each other language by the factor exp(8)."""
+"""The expected language is more probable than each other language by the factor exp(8) (our choice)."""
 _ANY_COST_PER_LETTER = 0.3
-"""Ours: cost per letter of using the sample's own letter frequencies instead of a language's table."""
+"""The cost per letter of using the sample's own letter frequencies instead of a language's table (our choice)."""
 _SIGN_IN_WORD = 7.0
 _CONTRADICTION = 0.4
 _MIN_CONTRADICTION = 10.0
-"""Ours: a declaration is contradicted if it makes the sample less probable than the guess does, by the factor exp(10)
-and by exp(0.4) per byte outside ASCII. The right letters of a language that has no table differ from the guess by far
-less, gibberish differs by more."""
+"""A declaration is contradicted if it makes the sample less probable than the guess does, by the factor exp(10) and by
+exp(0.4) per byte outside ASCII (our choice). For correct text in a language that has no table, the difference is far
+smaller. For gibberish it is larger."""
 
 # The classes of characters.
 _BREAK, _LOWER, _UPPER, _FAR_LOWER, _FAR_UPPER, _CASELESS, _IDEOGRAPH, _SIGN, _ODD, _BAD, _JOINER, _EAST_SIGN = range(
@@ -214,7 +214,7 @@ def _score_of_any_language(counts: NDArray[np.int64], tables: _Tables) -> float:
 
 
 def _costs() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Returns the costs of character classes and of pairs of classes, as natural logarithms (ours)."""
+    """Returns the costs of character classes and of pairs of classes, as natural logarithms (our choice)."""
     single = np.zeros(12)
     single[[_UPPER, _FAR_UPPER]] = 1.0
     single[[_SIGN, _JOINER, _EAST_SIGN, _ODD, _BAD]] = 5.0, 3.5, 3.5, 9.0, 20.0
@@ -308,7 +308,7 @@ def _group(point: int) -> int:
 
 
 def _rare(letter: str, letters: Mapping[str, float]) -> float:
-    """Returns the probability of a letter that a language's table does not have (ours)."""
+    """Returns the probability of a letter that a language's table does not have (our choice)."""
     is_latin = "e" in letters
     if letter.isascii():
         return 5e-4 if is_latin else 3e-3

@@ -1,4 +1,4 @@
-"""Maps the labels of encodings, as pages, headers and TeX files write them, to Python's codecs."""
+"""Maps the labels with which pages, headers and TeX files declare encodings to Python's codecs."""
 
 from __future__ import annotations
 

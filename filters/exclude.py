@@ -58,7 +58,7 @@ def host_of(url: str | None) -> str:
 
 
 def matched(document_id: str, url: str | None, entries: frozenset[str]) -> str | None:
-    """Returns the entry that names this document: its id, url, host or a parent domain of the host; None without one.
+    """Returns the entry that names this document (its id, url, host, or a parent domain of the host), or None.
 
     >>> matched("x", "https://a.example.com/1", frozenset({"example.com"}))
     'example.com'
@@ -97,7 +97,7 @@ class Excluded(Step):
     REASONS: ClassVar[tuple[str, ...]] = ("excluded",)
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges by ``id``, and by ``url`` if the source has that column."""
+        """Judges every document by its ``id``, and by its ``url`` if the source has that column."""
         detail = naming_entries(batch, models.get("exclude", frozenset()))
         verdict = pc.if_else(pc.is_null(detail), pa.scalar(None, pa.string()), "excluded")
         return Outcome(verdict=verdict, detail=detail)

@@ -1,7 +1,7 @@
 """Classifies pages as references: a linear model separates pages that Wikipedia cites from random web pages.
 
-LLaMA (section 2.1) did not publish its model. This model has RedPajama's form: a supervised fastText model over whole
-pages with the labels ``wiki`` and ``cc``. Train one with ``python -m pipeline.models train-reference``.
+LLaMA's model (section 2.1) was not published. This one is of the same kind as RedPajama's: a supervised fastText model
+over whole pages with the labels ``wiki`` and ``cc``. Train one with ``python -m pipeline.models train-reference``.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ class Reference(Step):
     REASONS: ClassVar[tuple[str, ...]] = ("not_reference",)
 
     min_score: float = 0.5
-    """Lowest score that is kept. 0.5 is the simplest reading of the paper: it keeps the pages that are more likely
-    references than not. RedPajama v1 keeps pages from 0.25."""
+    """Lowest score that is kept. 0.5 is the simplest reading of the paper: it keeps pages that are references with a
+    probability of at least one half. RedPajama v1 keeps pages from 0.25."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_score <= 1:

@@ -35,8 +35,8 @@ def first_broken(signals: Mapping[str, pa.Array], rules: Sequence[Rule]) -> tupl
     """Returns (verdict, detail): for each document the reason of the first broken rule and the signal's value, or null.
 
     Raises:
-        ValueError: a signal is null for a document that no earlier rule dropped. Give undefined numbers a reason of
-            their own.
+        ValueError: a signal is null for a document that no earlier rule dropped. If a signal can be undefined, an
+            earlier rule must drop these documents with a separate reason.
 
     >>> rules = [Rule("too_short", "num_chars", "<", 3, "ours")]
     >>> verdict, detail = first_broken({"num_chars": pa.array([2.0, 5.0])}, rules)

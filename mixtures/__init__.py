@@ -4,10 +4,11 @@
 
 What the pipeline uses:
 
-- ``recipe``, ``config``: weights and limits, and the configuration file that may override them.
+- ``recipe``, ``recipe_values``, ``config``: weights and limits, and the configuration file that may override them.
 - ``recipes``: the recipes that ship.
 - ``from_yaml``: converts YAML to checked values.
 - ``decontaminate``: reads evaluation sets, stores their index as a file, and searches finished shards.
+- ``parts``: divides a source's tokens by a column of its documents.
 - ``plan``: converts weights to tokens and epochs (``python -m mixtures.plan``).
 - ``subset``: chooses the documents of a last, partial epoch by hash, exact to the token.
 - ``tokenizer_sample``: draws the weighted sample on which a tokenizer is trained.
@@ -28,6 +29,7 @@ What a person uses:
 - ``inspect``: prints documents of shards (``python -m mixtures.inspect``).
 - ``find``: finds a string, an id or a url in the shards (``python -m mixtures.find``).
 - ``forget``: removes documents from the shards (``python -m mixtures.forget``).
+- ``notices``: tells readers of the card and the report that their numbers are older than the shards.
 - ``verify``: compares every shard with the manifest (``python -m mixtures.verify``).
 - ``shares``: prints each source's share of the tokens (``python -m mixtures.shares``).
 - ``loader_settings``, ``batch``, ``row_order``, ``best_fit``, ``pass_counter``: the parts of the loader.

@@ -21,7 +21,8 @@ class Batch:
     """int64, shape (sequences, seq_len + 1). The inputs are ``[:, :-1]``, the labels are ``[:, 1:]``."""
     segment_begins: Array
     """int64: indices into ``input_ids.ravel()`` at which segments begin. Every sequence begins with a new segment. Rows
-    have seq_len + 1 tokens here, so these are not the cumulative lengths that attention kernels take (`cu_seqlens`)."""
+    have seq_len + 1 tokens, so these are not the cumulative lengths that attention kernels take
+    (:meth:`cu_seqlens`)."""
     segment_sources: Array
     """int8: the source of each segment, as an index into ``TokenStream.source_names``. Padding is -1."""
     sequences: Array

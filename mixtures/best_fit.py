@@ -103,7 +103,9 @@ class _Filling(NamedTuple):
         return self.room // self.size
 
     def rooms_left(self) -> list[tuple[int, int]]:
-        """Returns (room left, number of rows) for the rows that are now full, then for the last row if it is not."""
+        """Returns (room left, number of rows) for the rows that are now full, and then for the last row if it is not
+        full.
+        """
         filled, rest = divmod(self.num_pieces, self.per_row)
         return [(self.room - self.per_row * self.size, filled), (self.room - rest * self.size, 1 if rest else 0)]
 

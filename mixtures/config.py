@@ -1,28 +1,33 @@
-"""A run's configuration file: the recipe it names, the keys it lays over that recipe, and the run's own keys."""
+"""Reads a run's configuration file. It names a recipe, and its keys override keys of the recipe or are about the
+run.
+"""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
-from mixtures.recipe import Recipe, read_yaml, recipe_of
+from mixtures.recipe import Recipe, load_recipe, read_yaml, recipe_of
 from tokenizer.encoder_settings import KEYS as ENCODER_KEYS
 
 RUN_KEYS = ("recipe", "inputs", "models", "output", "seed", "exclude", "run", "decontamination", "dedup")
-"""Keys of a configuration file that are about the run; all others are the recipe's."""
+"""Keys of a configuration file that are about the run. All other keys belong to the recipe."""
 RECIPE_KEYS = ("name", "mixture", "tokenizer", "shards", "sources", "corpora", "paper")
 DECONTAMINATION = "decontamination"
-"""The key about evaluation sets. A recipe may have it too; it says nothing about the mixture."""
-_WHOLE_KEYS = ("weights", "epochs", "validation")
-"""Replaced as a whole: a partial override of weights would not add up to 100."""
+"""The key about evaluation sets. A recipe may have it too, although it does not affect the mixture."""
+_WHOLE_KEYS = ("weights", "epochs", "validation", "parts")
+"""A file that has one of these keys replaces the recipe's whole mapping, because partly overridden weights would not
+add up to 100."""
 
 
 def read_config(path: str) -> dict[str, Any]:
-    """Returns the mapping of a configuration file; all its keys are known.
+    """Returns the mapping in a configuration file, after checking that all its keys are known.
 
     Raises:
-        ValueError: it is not there, is no YAML, or a key is not known; the message names the file and the way out.
+        ValueError: the file does not exist, is not YAML, or has an unknown key. The message names the file and says
+            what to do.
     """
     config = read_yaml(path)
     for key in config:
@@ -34,13 +39,14 @@ def read_config(path: str) -> dict[str, Any]:
 
 
 def recipe_of_config(config: Mapping[str, Any], *, default: str, inputs: Iterable[str] = ()) -> Recipe:
-    """Returns the recipe that the file names (or the default), with the file's own keys laid over it.
+    """Returns the recipe that the file names (or the default), overridden by the file's keys.
 
     Args:
-        inputs: the sources that have input: those of a temperature that names none (default: the recipe's).
+        inputs: the sources that have input. A temperature that names no sources applies to these (default: to the
+            recipe's sources).
 
     Raises:
-        ValueError: the result is no recipe.
+        ValueError: the result is not a valid recipe.
     """
     base = read_yaml(text_in(config, "recipe") or default)
     base.pop(DECONTAMINATION, None)
@@ -48,10 +54,28 @@ def recipe_of_config(config: Mapping[str, Any], *, default: str, inputs: Iterabl
     if isinstance(said := own.get("tokenizer"), Mapping):
         own["tokenizer"] = {key: value for key, value in said.items() if key not in ENCODER_KEYS}
     if config.get("corpora") and not config.get("recipe") and not _sources(own.get("mixture")):
-        once = {"epochs": dict.fromkeys(inputs, 1)}  # a corpus of one's own, and no weights: all of it, once
+        once = {"epochs": dict.fromkeys(inputs, 1)}  # only corpora, without weights: use all of their text once
         own["mixture"] = {**(own.get("mixture") or {}), **once}
     own = _with_sources(own, list(inputs) or list(config.get("inputs") or ()) or _sources(base.get("mixture")))
     return recipe_of(_laid_over(_of_weights(base, own), own))
+
+
+def recipe_of_file(name_or_path: str) -> Recipe:
+    """Returns the recipe with this name or in this file. For a run's configuration file it is the run's recipe.
+
+    So one file serves all commands.
+
+    Raises:
+        ValueError: there is no such recipe, or the file is neither a recipe nor a configuration file.
+
+    >>> recipe_of_file("llama").name
+    'llama'
+    """
+    if Path(name_or_path).is_file():
+        config = read_config(name_or_path)
+        if config.keys() & set(RUN_KEYS) or "mixture" not in config or "name" not in config:
+            return recipe_of_config(config, default="llama")
+    return load_recipe(name_or_path)
 
 
 def tokenizer_path(config: Mapping[str, Any]) -> str | None:
@@ -74,10 +98,10 @@ def tokenizer_path(config: Mapping[str, Any]) -> str | None:
 
 
 def corpora_in(config: Mapping[str, Any], *, default: str) -> dict[str, Any]:
-    """Returns the declarations of sources without code: those of the recipe that the file names, and its own over them.
+    """Returns the declarations of sources without code: those of the recipe, overridden by those in the file itself.
 
     Raises:
-        ValueError: they are no mapping.
+        ValueError: the file's ``corpora`` is not a mapping.
     """
     found = _laid_over(
         read_yaml(text_in(config, "recipe") or default).get("corpora") or {}, config.get("corpora") or {}
@@ -88,8 +112,9 @@ def corpora_in(config: Mapping[str, Any], *, default: str) -> dict[str, Any]:
 
 
 def decontamination_of_config(config: Mapping[str, Any]) -> Any:
-    """Returns what the file says about evaluation sets, laid over what the recipe says that it names; None if neither
-    says anything, or if the file switches it off (``false``).
+    """Returns the settings about evaluation sets: those of the named recipe, overridden by those in the file itself.
+
+    Returns None if neither has such settings, or if the file switches them off (``false``).
     """
     own = config.get(DECONTAMINATION)
     named = text_in(config, "recipe")
@@ -102,7 +127,7 @@ def decontamination_of_config(config: Mapping[str, Any]) -> Any:
 
 
 def text_in(config: Mapping[str, Any], key: str) -> str | None:
-    """Returns the text that a configuration file has under a key, if any. Raises ValueError for any other value."""
+    """Returns the text under a key of a configuration file, or None. Raises ValueError if the value is not a text."""
     value = config.get(key)
     if value is not None and (not isinstance(value, str) or not value.strip()):
         raise ValueError(f"{key} in the config file must be a path, not {value!r}")
@@ -110,7 +135,7 @@ def text_in(config: Mapping[str, Any], key: str) -> str | None:
 
 
 def _with_sources(own: dict[str, Any], sources: list[str]) -> dict[str, Any]:
-    """Fills in the sources of a temperature that names none."""
+    """Adds the names of all sources to a rule ``temperature`` that lists no sources."""
     mixture = own.get("mixture")
     weights = mixture.get("weights") if isinstance(mixture, Mapping) else None
     if not isinstance(weights, Mapping) or "temperature" not in weights or "sources" in weights:
@@ -119,7 +144,7 @@ def _with_sources(own: dict[str, Any], sources: list[str]) -> dict[str, Any]:
 
 
 def _sources(mixture: Any) -> list[str]:
-    """Returns the sources that a mixture gives weights or epochs to, whatever the form."""
+    """Returns the sources to which a mixture gives weights or epochs, in any of the forms that a recipe may use."""
     if not isinstance(mixture, Mapping):
         return []
     given = mixture.get("epochs") or mixture.get("weights")
@@ -132,9 +157,9 @@ def _sources(mixture: Any) -> list[str]:
 
 
 def _of_weights(base: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the base recipe without what the file's own weights (or epochs) replace.
+    """Returns the base recipe without the values that the file's weights (or epochs) replace.
 
-    That is what the base says of sources that the file leaves out, and the other way of giving weights.
+    The base's weights and epochs are removed, and every value about a source that the file leaves out.
     """
     mixture, laid = base.get("mixture"), own.get("mixture")
     if not isinstance(mixture, Mapping) or not isinstance(laid, Mapping) or not _sources(laid):
@@ -149,7 +174,8 @@ def _of_weights(base: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _laid_over(base: Any, own: Any) -> Any:
-    """
+    """Returns ``base`` with the values of ``own`` over it, mapping by mapping.
+
     >>> _laid_over({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}})
     {'a': {'b': 1, 'c': 3}}
     """

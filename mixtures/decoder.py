@@ -12,7 +12,7 @@ from tokenizer.encoder_settings import EncoderSettings
 
 
 def find_tokenizer(shard: Path) -> Path:
-    """Returns the tokenizer's file in the shard's folder or the one above.
+    """Returns the tokenizer's file, from the shard's folder or the folder above it.
 
     A ``tokenizer.json`` beside a ``tokenizer.model`` is a conversion of it, so the ``tokenizer.model`` is returned.
 
@@ -29,8 +29,8 @@ def find_tokenizer(shard: Path) -> Path:
 def load_decoder(path: str | Path) -> Encoder:
     """Loads a tokenizer's file to decode documents.
 
-    A rank file does not contain its control tokens. For the rank file of an output folder, they are read from the
-    manifest beside it.
+    A rank file does not contain its control tokens. If the rank file is in an output folder, they are read from the
+    manifest in that folder.
 
     Raises:
         ValueError: the file is missing or is not a tokenizer, or the manifest cannot be read.

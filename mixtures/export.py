@@ -1,4 +1,4 @@
-"""``python -m mixtures.export --format FORMAT DIR TARGET``: the shards in the layouts of other trainers.
+"""``python -m mixtures.export --format FORMAT DIR TARGET``: writes the shards in the layouts of other trainers.
 
 =========== ======================================== =================================================================
 format      files of each output                     layout
@@ -16,8 +16,9 @@ arrayrecord ``NAME.arrayrecord``                     a record per document, a ``
                                                       ``text``; see `mixtures.export_arrayrecord`
 =========== ======================================== =================================================================
 
-Ids are little-endian, uint16 or uint32 as in the shards (Megatron knows no uint32: int32). Documents stand in the
-order of the shards: the global shuffle. A file appears under its name when it is whole, its index last.
+Ids are little-endian, uint16 or uint32 as in the shards. Megatron has no uint32, so it gets int32. Documents keep the
+order of the shards, which is the global shuffle. A file gets its final name when it is complete, and the index comes
+last.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ from mixtures.storage import LocalStorage
 from mixtures.stream import check_shard, check_sizes, check_sum
 from tokenizer.encode import id_dtype
 from tokenizer.interrupts import as_command
+from tokenizer.program import name_of
 
 Format = Literal["megatron", "datatrove", "dolma", "mds", "arrayrecord"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -62,20 +64,20 @@ def export(
 ) -> list[Path]:
     """Writes a run's shards into the folder ``target`` in another trainer's layout.
 
-    Holds one record batch at a time, whatever the size.
+    One record batch at a time is in memory, whatever the size of the output.
 
     Args:
         folder: the run's output folder.
         form: one of :data:`FORMATS`.
         validation_source: exports the documents held out of this source instead of the training stream.
-        shards_per_file: shards that go into one output; default: all for megatron and mds, whose index is opened
-            whole, one for the others.
+        shards_per_file: number of shards per output. The default is all shards for megatron and mds, which open their
+            index as a whole, and one for the other formats.
 
     Returns:
-        The files written, the index of each output after its ids.
+        The written files. The index of each output comes after its ids.
 
     Raises:
-        ValueError: a shard is missing, damaged or of another run, or there is nothing to export.
+        ValueError: a shard is missing, damaged or from another run, or there is nothing to export.
     """
     storage = LocalStorage(Path(folder))
     manifest = read_manifest(storage)
@@ -125,7 +127,7 @@ def _megatron(storage: LocalStorage, one: Output, target: Path) -> list[Path]:
             rows += len(lengths)
         assert rows == one.rows, f"{one.name}: {rows} documents, {one.rows} in the manifest"
         begin = 0
-        for first in range(0, rows, _COUNT_ROWS):  # read the lengths back, because the index may be larger than memory
+        for first in range(0, rows, _COUNT_ROWS):  # reads the lengths back, because memory may be too small
             num_rows = min(_COUNT_ROWS, rows - first)
             index.seek(lengths_at + 4 * first)
             lengths = np.frombuffer(index.read(4 * num_rows), "<i4").astype(np.int64)
@@ -178,11 +180,12 @@ _WRITERS = {
     "arrayrecord": write_arrayrecord,
 }
 _WITH_ONE_INDEX = ("megatron", "mds")
-"""Layouts whose index is of all files together."""
+"""Layouts with one index for all files."""
 
 
 def _human(num_tokens: int) -> str:
-    """
+    """Returns a number of tokens in a short form for people.
+
     >>> _human(1_234), _human(1_400_000_000_000)
     ('1.23 KT', '1.40 TT')
     """
@@ -195,22 +198,8 @@ def _human(num_tokens: int) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit status: 0 written, 2 the request was wrong."""
-    parser = argparse.ArgumentParser(
-        prog="python -m mixtures.export", description="Writes a run's shards in the layout of another trainer."
-    )
-    parser.add_argument("folder", metavar="DIR", help="the output folder of a run")
-    parser.add_argument("target", metavar="TARGET", help="the folder to write into")
-    parser.add_argument("--format", choices=FORMATS, required=True)
-    parser.add_argument(
-        "--validation",
-        metavar="SOURCE",
-        help="export the documents held out of this source instead of the training stream",
-    )
-    parser.add_argument(
-        "--shards-per-file", type=int, metavar="N", help="shards per output (default: all for megatron and mds, else 1)"
-    )
-    args = parser.parse_args(argv)
+    """Runs the command. Returns 0 if the files were written, 2 if the request was wrong."""
+    args = build_parser().parse_args(argv)
     try:
         written = export(
             args.folder,
@@ -228,6 +217,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     for path in written:
         print(f"{path}  {path.stat().st_size:,} bytes")
     return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command's flags."""
+    parser = argparse.ArgumentParser(
+        prog=name_of("mixtures.export"), description="Writes a run's shards in the layout of another trainer."
+    )
+    parser.add_argument("folder", metavar="DIR", help="the output folder of a run")
+    parser.add_argument("target", metavar="TARGET", help="the folder to write into")
+    parser.add_argument("--format", choices=FORMATS, required=True)
+    parser.add_argument(
+        "--validation",
+        metavar="SOURCE",
+        help="export the documents held out of this source instead of the training stream",
+    )
+    parser.add_argument(
+        "--shards-per-file", type=int, metavar="N", help="shards per output (default: all for megatron and mds, else 1)"
+    )
+    return parser
 
 
 if __name__ == "__main__":

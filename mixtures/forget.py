@@ -5,7 +5,8 @@ order. Nothing replaces the removed documents, so the stream becomes shorter and
 manifest gets the new shares.
 
 ``manifest.json`` also gets an entry in ``forgotten``: the time, the reason, the rows and tokens removed per source, the
-fingerprint before, and the name of ``forgotten/NNNNN.txt``, which lists the ids. New shards have temporary names until
+fingerprint before, and the name of ``forgotten/NNNNN.txt``, which lists the ids. The dataset card and the report get a
+notice, because their numbers are older. New shards have temporary names until
 all are complete. If the command is killed while it renames them, the next one finishes the renaming.
 """
 
@@ -28,10 +29,13 @@ import pyarrow.compute as pc
 from mixtures.find.index import FOLDER as INDEX_FOLDER
 from mixtures.find.search import make_indexes
 from mixtures.manifest import NAME, dumps, fingerprint_of, read_manifest, shard_infos, validation_infos
+from mixtures.notices import add_notice
+from mixtures.parts import rows_of_source
 from mixtures.shards import ShardInfo, ShardMetadata, read_batches, write_shard
 from mixtures.storage import LocalStorage
 from mixtures.stream import check_shard, check_sizes, check_sum
 from tokenizer.interrupts import as_command
+from tokenizer.program import name_of
 
 FOLDER = "forgotten"
 _NEW_MANIFEST = ".manifest.forget.json"
@@ -71,7 +75,7 @@ def forget(folder: str | Path, ids: Sequence[str], *, source: str | None = None,
     Args:
         folder: the output folder of a run, on a local disk.
         ids: the documents' ids. Ids that no shard contains are ignored.
-        source: if given, only documents of this source are removed.
+        source: if given, only documents of this source or part are removed.
         when: the time to record in the manifest.
         why: the reason to record in the manifest, in any words.
 
@@ -116,7 +120,7 @@ def forget(folder: str | Path, ids: Sequence[str], *, source: str | None = None,
 
 
 def finish(folder: Path) -> bool:
-    """Finishes a command that was killed while it renamed new shards. Returns True if there was one."""
+    """Finishes a command that was killed while it renamed new shards. Returns True if there was such a command."""
     path = folder / _NEW_MANIFEST
     if not path.is_file():
         return False
@@ -125,8 +129,20 @@ def finish(folder: Path) -> bool:
         if (temporary := _temporary(folder / name)).is_file():
             temporary.replace(folder / name)
     _write_whole(folder / NAME, dumps(said["manifest"]))
+    add_notice(folder, _notice(said["manifest"]["forgotten"][-1]))
     path.unlink()
     return True
+
+
+def _notice(entry: Mapping[str, Any]) -> str:
+    """Returns what the card and the report say about removed documents until they are written again."""
+    tokens = sum(entry["tokens"].values()) + sum(entry["validation_tokens"].values())
+    why = f" ({entry['why']})" if entry["why"] else ""
+    return (
+        f"{entry['documents']:,} documents with {tokens:,} tokens were removed from the shards on {entry['when'][:10]}"
+        f"{why}. The numbers below are those from before. manifest.json has the new ones. python -m pipeline.report on "
+        "this folder writes this page again."
+    )
 
 
 def _temporary(shard: Path) -> Path:
@@ -142,7 +158,7 @@ def _write_whole(path: Path, text: str) -> None:
 def _mask(batch: pa.RecordBatch, wanted: pa.Array, source: str | None) -> pa.Array:
     mask = pc.is_in(batch.column("doc_id"), wanted)
     if source is not None:
-        mask = pc.and_(mask, pc.equal(batch.column("source").dictionary_decode(), source))
+        mask = pc.and_(mask, rows_of_source(batch.column("source"), source))
     return mask
 
 
@@ -184,7 +200,7 @@ def _entry(root: Path, manifest: Mapping[str, Any], found: Forgotten, *, when: s
     text = "".join(f"{doc_id}\n" for doc_id in sorted({doc_id for _, doc_id in found.documents}))
     number = len(manifest.get("forgotten", [])) + 1
     while (path := root / FOLDER / f"{number:05d}.txt").exists() and path.read_text("utf-8") != text:
-        number += 1  # the list of an earlier mixture in this folder, which still counts
+        number += 1  # the list was written for an earlier mixture in this folder, and is still needed
     name = f"{FOLDER}/{number:05d}.txt"
     (root / FOLDER).mkdir(exist_ok=True)
     _write_whole(root / name, text)
@@ -242,7 +258,7 @@ def _changed(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command. Returns 0 if documents were removed, 1 if no shard has them, 2 if the request was wrong."""
-    args = _parser().parse_args(argv)
+    args = build_parser().parse_args(argv)
     try:
         ids = list(args.id)
         if args.ids is not None:
@@ -272,9 +288,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command's flags."""
     parser = argparse.ArgumentParser(
-        prog="python -m mixtures.forget",
+        prog=name_of("mixtures.forget"),
         description="Takes documents out of the training and validation shards of a finished run. Only the shards that "
         "hold them are written again; the manifest says what left and when. An index of mixtures.find is kept up to "
         "date. Exit status: 0 taken out, 1 no shard holds them, 2 wrong request.",
@@ -282,7 +299,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("folder", metavar="DIR", help="the output folder of a run")
     parser.add_argument("--id", action="append", default=[], help="a document's id (may be repeated)")
     parser.add_argument("--ids", metavar="FILE", help="a file of ids, one per line (mixtures.find --ids-only)")
-    parser.add_argument("--source", help="only documents of this source")
+    parser.add_argument("--source", help="only documents of this source or part")
     parser.add_argument("--why", default="", metavar="TEXT", help="the reason, for the manifest")
     return parser
 

@@ -7,8 +7,10 @@ import difflib
 import types
 import typing
 from collections.abc import Collection, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, TypeVar
+
+from tokenizer.numbers import number_of
 
 T = TypeVar("T")
 
@@ -40,7 +42,7 @@ def with_settings(value: T, settings: Any, where: str, *, fixed: Collection[str]
     Raises:
         ValueError: a name is unknown, or a value has the wrong type. The message lists what is allowed.
 
-    >>> from mixtures.recipe import ShardSettings
+    >>> from mixtures.recipe_values import ShardSettings
     >>> with_settings(ShardSettings(), {"target_bytes": 4096}, "shards")
     ShardSettings(target_bytes=4096)
     """
@@ -104,26 +106,6 @@ def _fit_number(value: Any, kind: type) -> tuple[bool, Any]:
     if kind is int:
         return number == number.to_integral_value(), int(number)
     return True, float(number) if kind is float else number
-
-
-def number_of(value: Any) -> Decimal | None:
-    """Returns a value from YAML as a number, or None if it is no finite number with an exponent from -30 to 30.
-
-    Underscores, exponents, and the suffixes K, M, B and T (powers of 1,000) are allowed.
-
-    >>> number_of("1_000"), number_of("100M"), number_of("1e8") == number_of("0.1B"), number_of("1e999"), number_of("x")
-    (Decimal('1000'), Decimal('100000000'), True, None, None)
-    """
-    text = str(value).strip().replace("_", "")
-    scale = _SUFFIXES.get(text[-1:].upper(), Decimal(1))
-    try:
-        number = Decimal(text[:-1] if scale != 1 else text)
-    except InvalidOperation:
-        return None
-    return number * scale if number.is_finite() and abs(number.adjusted()) <= 30 else None
-
-
-_SUFFIXES = {letter: Decimal(1000) ** power for power, letter in enumerate("KMBT", 1)}
 
 
 def _words(options: Collection[Any]) -> str:

@@ -25,7 +25,7 @@ IGNORED_LABEL = -100
 class PackedSource:
     """Contains the remaining sequences of a loader's pass as records, in training order.
 
-    ``grain.MapDataset.source(PackedSource(...))[rank::num_ranks].batch(n)`` gives every rank its own part.
+    ``grain.MapDataset.source(PackedSource(...))[rank::num_ranks].batch(n)`` gives every rank a different part.
 
     ``form`` chooses what a record is:
 

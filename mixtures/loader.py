@@ -9,9 +9,9 @@ Sequences are shuffled, because a long book fills many of them in a row. Local s
 sequences are shuffled over the whole stream. Shards in an object store are fetched, so their sequences are shuffled
 within windows of the stream.
 
-The settings and the step alone determine which sequences a batch holds. The state is one number: the sequences that all
-ranks together have received so far. It can therefore be loaded with another number of ranks, workers or sequences per
-batch.
+The settings and the step alone determine which sequences a batch holds. The state is one number, which counts the
+sequences that all ranks together have received so far. It can therefore be loaded with another number of ranks, workers
+or sequences per batch.
 """
 
 from __future__ import annotations
@@ -123,22 +123,25 @@ class Loader:
 
     @property
     def begin(self) -> int:
-        """The place at which this loader began, or that of the last state loaded, not counting skipped places."""
+        """The place at which this loader began, or the place of the last loaded state. Skipped places are not
+        counted.
+        """
         return self._begin
 
     def batch_at(self, counts: Array) -> Batch:
         """Returns the sequences at the given places as one batch, regardless of this loader's step and rank.
 
         Args:
-            counts: places in the order, counted from the first pass on without the skipped places.
+            counts: places in the order. They are counted from the start of the first pass, and skipped places are not
+                counted.
         """
         return self._batch(self._order.numbers(np.asarray(self._skips.place(counts), np.int64)))
 
     def state_dict(self) -> dict[str, int | str]:
         """Returns the state before this loader's next step: the sequences that all ranks have received until then.
 
-        With several workers, pass the states of all workers to :meth:`load_state_dict`. A worker with the same number,
-        of as many workers, can also load its own state alone.
+        With several workers, pass the states of all workers to :meth:`load_state_dict`. If the number of workers is the
+        same, each worker can also load only the state of the worker with its number.
         """
         return self._state(self._step)
 
@@ -153,7 +156,7 @@ class Loader:
     def load_state_dict(self, state: State | Sequence[State]) -> None:
         """Continues from the state of a loader, or from the states of all its workers.
 
-        The numbers of ranks and workers may differ from those of the saved loader.
+        The saved loader may have had other numbers of ranks and workers.
 
         Raises:
             ValueError: the state belongs to other data, to another order of sequences (another seed or packing, or a

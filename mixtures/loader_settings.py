@@ -22,9 +22,9 @@ class LoaderSettings:
     shuffle: bool = True
     """False keeps the sequences in the order of the shards, which the pipeline has already shuffled globally."""
     window_sequences: int | None = None
-    """Number of neighbouring sequences (of `max_seq_len` tokens) that are shuffled together. The windows follow one
-    another in the stream. 0 shuffles the whole stream. The default is 0 for local shards, and 65,536 for shards in an
-    object store."""
+    """Number of neighbouring sequences (of `max_seq_len` tokens) that are shuffled together. The stream is divided into
+    such windows, one after another. 0 shuffles the whole stream. The default is 0 for local shards, and 65,536 for
+    shards in an object store."""
     epochs: int | None = 1
     """Number of epochs over the shards per pass, each in another order. None means a pass without end."""
     drop_last: bool = True

@@ -1,6 +1,6 @@
-"""The manifest, which makes a run's output whole. The pipeline builds it, trainers read it.
+"""Builds, writes and reads the manifest of a run's output. The pipeline builds it, and trainers read it.
 
-``manifest.json`` is written last, under a temporary name, and then renamed.
+An output is complete when it has a ``manifest.json``, which is written last, under a temporary name, and then renamed.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ NAME = "manifest.json"
 
 @dataclass(frozen=True, slots=True)
 class SourceEnd:
-    """The last document of a source's last, partial epoch, in the order of the hashes."""
+    """Describes the document, in the order of the hashes, at which a source's last, partial epoch ends."""
 
     document: str
     is_cut: bool
-    """True if it lost tokens."""
+    """True if the document lost tokens at its end."""
 
 
 def build_manifest(
@@ -49,20 +49,21 @@ def build_manifest(
 
     Args:
         plan: the token plan.
-        seed: decides the choice and the order of documents.
+        seed: determines which documents are chosen, and their order.
         encoder: the tokenizer that made the ids.
         shards: the training shards, in the order of their names.
         documents: rows of each source over all shards.
-        ends: the document in which each source's last, partial epoch ends, for the sources that have one.
-        validation: the shards of documents held out, by source.
-        about: ``created``, ``software``, ``models``, ``inputs``, and ``decontamination`` if evaluation sets were
-            searched; copied into the file as they are.
+        ends: the document in which the last epoch of a source ends, for each source whose last epoch is partial.
+        validation: the shards of held-out documents, by source.
+        about: ``created``, ``software``, ``models``, ``inputs``, ``decontamination`` if evaluation sets were searched
+            for, and ``parts`` if sources are divided: for each such source the column (``by``), the ``values`` of its
+            parts, and what is ``left_out``. They are copied into the file unchanged.
         held_out: what is held out of each source: a ``share``, or ``tokens`` up to a ``last_document`` in the order of
             the hashes.
-        stages: the earlier stages, the first one first, as :func:`stage_of` describes them.
+        stages: the descriptions of earlier stages by :func:`stage_of`, in the order of the training.
 
     Raises:
-        ValueError: the shards do not hold what was planned.
+        ValueError: the shards do not contain the planned tokens.
     """
     _check_totals(plan, shards, documents)
     return {
@@ -101,12 +102,13 @@ def build_manifest(
         "shards": [asdict(shard) for shard in shards],
         "inputs": dict(about.get("inputs", {})),
         **({"decontamination": about["decontamination"]} if about.get("decontamination") else {}),
+        **({"parts": about["parts"]} if about.get("parts") else {}),
         **({"stages": list(stages)} if stages else {}),
     }
 
 
 def _source_line(source: SourcePlan, plan: Plan, documents: int, end: SourceEnd | None) -> dict[str, Any]:
-    """Returns what the manifest says of a source's part of the stream."""
+    """Returns the manifest's entry about a source's part of the stream."""
     return {
         "weight": float(source.weight),
         "share": round(float(plan.share(source.source)), 6),
@@ -123,19 +125,21 @@ def _source_line(source: SourcePlan, plan: Plan, documents: int, end: SourceEnd 
 
 
 def stage_of(manifest: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """Returns what a later stage's manifest says of this one: everything but the shards, of which it has the
-    fingerprint.
+    """Returns the entry about this stage for the manifest of a later stage.
+
+    The entry contains the fingerprint of the shards instead of the list of shards.
 
     Args:
-        path: the folder of this stage, relative to the later one's, or a URL.
+        path: the folder of this stage as a URL, or as a path relative to the later stage's folder.
     """
     copied = {key: manifest[key] for key in ("recipe", "seed", "fingerprint", "tokens", "documents", "sources")}
+    copied |= {key: manifest[key] for key in ("parts",) if key in manifest}
     held = {s: {k: v for k, v in one.items() if k != "shards"} for s, one in manifest["validation"].items()}
     return {"path": path, **copied, "validation": held}
 
 
 def fingerprint_of(tokenizer_sha256: str, shards: Sequence[ShardInfo]) -> str:
-    """Returns a checksum of what a loader reads: the tokenizer and the bytes of the shards, in their order.
+    """Returns a checksum of everything that a loader reads: the tokenizer, and the bytes of the shards in their order.
 
     Shards without tokens are left out, because a loader does not read them.
     """
@@ -144,7 +148,7 @@ def fingerprint_of(tokenizer_sha256: str, shards: Sequence[ShardInfo]) -> str:
 
 
 def had_fingerprint(manifest: Mapping[str, Any], fingerprint: str) -> bool:
-    """True if the shards have this fingerprint, or had it before documents were taken out of them."""
+    """True if the shards have this fingerprint, or had it before documents were removed from them."""
     own = fingerprint_of(manifest["tokenizer"]["sha256"], shard_infos(manifest))
     return fingerprint in (own, *(one["fingerprint_before"] for one in manifest.get("forgotten", [])))
 
@@ -155,10 +159,10 @@ def dumps(manifest: Mapping[str, Any]) -> str:
 
 
 def read_manifest(folder: str | Path | Storage) -> dict[str, Any]:
-    """Reads ``manifest.json`` of an output folder, local or in a store.
+    """Reads the ``manifest.json`` of an output folder, which may be local or in an object store.
 
     Raises:
-        ValueError: it is not there (the run did not finish), or is not a manifest that this version reads.
+        ValueError: the file does not exist (the run did not finish), or this version cannot read it.
     """
     storage = storage_of(folder) if isinstance(folder, str | Path) else folder
     path = storage.place(NAME)
@@ -172,10 +176,10 @@ def read_manifest(folder: str | Path | Storage) -> dict[str, Any]:
 
 
 def loads(data: bytes, path: str) -> dict[str, Any]:
-    """Parses the bytes of a manifest; `path` is named in errors.
+    """Parses the bytes of a manifest. Error messages name `path`.
 
     Raises:
-        ValueError: they are not a manifest that this version reads.
+        ValueError: the bytes are not a manifest that this version can read.
     """
     try:
         manifest = json.loads(data.decode("utf-8"))
@@ -186,7 +190,7 @@ def loads(data: bytes, path: str) -> dict[str, Any]:
 
 
 def tokenizer_name(manifest: Mapping[str, Any]) -> str:
-    """Returns the name of the tokenizer's file in the output folder. It tells the kind of tokenizer."""
+    """Returns the name of the tokenizer's file in the output folder. Each kind of tokenizer has its own name."""
     said = manifest["tokenizer"].get("path")
     return said if said in FILE_NAMES else FILE_NAMES[0]
 
@@ -233,7 +237,7 @@ def _is_encoder_settings(value: Any) -> bool:
         EncoderSettings.of(value)
     except ValueError:
         return False
-    return isinstance(value, dict) and bool(value) and None not in value.values()  # only what is set is written
+    return isinstance(value, dict) and bool(value) and None not in value.values()  # None is never written
 
 
 def _is_counts(value: Any) -> bool:
@@ -270,7 +274,8 @@ _LATER_SOURCE_FORM: Form = {
     "end_document": lambda value: value is None or _is_text(value),
     "held_out": _is_mapping,
 }
-"""Keys that outputs of earlier versions lack."""
+"""Keys that are missing in outputs of earlier versions."""
+_PARTS_FORM: Form = {"by": _is_text, "values": lambda value: isinstance(value, list), "left_out": _is_counts}
 _HELD_FORM: Form = {"documents": _is_count, "tokens": _is_count, "shards": lambda value: isinstance(value, list)}
 _TOKENIZER_FORM: Form = {
     "sha256": _is_text,
@@ -281,7 +286,7 @@ _TOKENIZER_FORM: Form = {
 
 
 _LATER_TOKENIZER_FORM: Form = {"path": _is_text, "settings": _is_encoder_settings}
-"""Keys that a tokenizer's line may lack."""
+"""Optional keys in the entry about the tokenizer."""
 
 
 def _check_form(manifest: Any, path: str) -> None:
@@ -298,6 +303,8 @@ def _check_form(manifest: Any, path: str) -> None:
             key: is_right for key, is_right in _LATER_SOURCE_FORM.items() if isinstance(line, dict) and key in line
         }
         _check_line(line, {**_SOURCE_FORM, **later}, f"{path}: the line of {source}")
+    for source, line in (manifest.get("parts") or {}).items():
+        _check_line(line, _PARTS_FORM, f"{path}: the parts of {source}")
     shards = list(manifest["shards"])
     for source, line in manifest["validation"].items():
         _check_line(line, _HELD_FORM, f"{path}: the line of {source}'s validation")

@@ -111,7 +111,8 @@ class _Segments:
     def add(self, rows: Array, at: Array, width: int, block: Block, done: int = 0) -> None:
         """Adds the segments in the ``width`` tokens that begin at each place ``at`` of the block.
 
-        These tokens begin ``done`` tokens after the beginnings of their sequences (``rows``).
+        ``rows`` has the numbers of the sequences. The tokens begin ``done`` tokens after the beginning of each
+        sequence.
         """
         first = block.offsets.searchsorted((at + 1).astype(np.int32)) - 1
         counts = block.offsets.searchsorted((at + width).astype(np.int32)) - first

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from fractions import Fraction
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from mixtures.strict_yaml import MAX_BYTES, MAX_DIGITS, parse_yaml
-from mixtures.weights import WeightRule, check_percent, percentages, rounded
+from mixtures.parts import PartRule, check_parts, take_parts
+from mixtures.recipe_values import HoldOut, PaperShares, ShardSettings
+from mixtures.strict_yaml import MAX_BYTES, parse_yaml
+from mixtures.weights import WeightRule, check_percent, percentages, rounded, shown
+from tokenizer.numbers import number_of
 
 MAX_EPOCHS = 255
 """The limit follows from the shards, which store ``epoch`` as uint8."""
@@ -23,47 +26,7 @@ MAX_SOURCES = 127
 _HUNDRED = Decimal(100)
 
 Missing = Literal["error", "share"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HoldOut:
-    """Says how much of a source is held out for validation: a share of its documents, or a number of tokens."""
-
-    share: Decimal | None = None
-    """Share of the documents, which are chosen by a hash of the id. For example, 0.001 is one in a thousand."""
-    tokens: int | None = None
-    """Least number of tokens. Whole documents are taken in the order of their hashes until they reach it."""
-
-    def __post_init__(self) -> None:
-        if (self.share is None) == (self.tokens is None):
-            raise ValueError("validation takes either share or tokens for a source")
-        if self.share is not None and not 0 < self.share < 1:
-            raise ValueError(
-                f"validation share {self.share} is not between 0 and 1 (0.001 is one document in a thousand)"
-            )
-        if self.tokens is not None and self.tokens < 1:
-            raise ValueError(f"validation tokens {self.tokens} is not a positive number")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShardSettings:
-    """Sets how the stream is divided into files."""
-
-    target_bytes: int = 256 * 2**20
-    """Approximate size of the token ids in a shard, in bytes."""
-
-    def __post_init__(self) -> None:
-        if self.target_bytes < 1024:
-            raise ValueError(f"shards.target_bytes {self.target_bytes} is below 1,024")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PaperShares:
-    """Holds the epochs and disk sizes of a publication, which ``mixtures.plan`` prints for comparison."""
-
-    cite: str
-    epochs: Mapping[str, Decimal]
-    disk_gb: Mapping[str, Decimal] = field(default_factory=dict)
+Length = Literal["at_most", "exact"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +38,13 @@ class Recipe:
     """Percent of the stream's tokens, by source. They add up to 100 exactly. If `rule` is set and not yet resolved,
     they only name the sources."""
     max_epochs: Mapping[str, Decimal]
-    """How often a source's tokens may be seen at most, by source."""
+    """The largest number of times that a source's tokens may occur in the stream, by source."""
     tokens: int
-    """Longest stream, in tokens, that is made if no length is requested."""
+    """The length of the stream in tokens, if ``--tokens`` gives no other length."""
+    length: Length | None = None
+    """What happens if the length cannot be reached. ``at_most``: the longest stream that fits is made, and the table
+    names the source that limits it. ``exact``: it is an error. None: the recipe's `tokens` are ``at_most``, and
+    ``--tokens`` is ``exact``."""
     missing: Missing = "error"
     """``error`` stops if a source has no tokens or too few. ``share`` gives its weight to the other sources."""
     validation: Mapping[str, HoldOut] = field(default_factory=dict)
@@ -93,6 +60,8 @@ class Recipe:
     """Derives the weights from the available tokens; see `resolved`."""
     exact: Mapping[str, Fraction] = field(default_factory=dict)
     """The weights before they were rounded to `weights`. Empty if `weights` are exact."""
+    parts: Mapping[str, PartRule] = field(default_factory=dict)
+    """How the tokens of a source are divided by a column of its documents, for the sources that are divided."""
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -111,8 +80,11 @@ class Recipe:
             raise ValueError(f"tokens {self.tokens} is not a positive number")
         if self.missing not in ("error", "share"):
             raise ValueError(f"missing is {self.missing!r}: it must be error or share")
+        if self.length not in (None, "at_most", "exact"):
+            raise ValueError(f"length is {self.length!r}: it must be at_most or exact")
         for what, named in (("max_epochs", self.max_epochs), ("validation", self.validation)):
             _refuse_unknown(what, named, self.weights)
+        check_parts(self.parts, self.weights, MAX_SOURCES)
 
     def exact_weights(self) -> Mapping[str, Fraction]:
         """Returns the weights as fractions, in percent."""
@@ -127,13 +99,17 @@ class Recipe:
             return self
         exact = self.rule.weights({s: n for s, n in tokens.items() if s in self.weights})
         weights = {s: w or Decimal(1).scaleb(-9) for s, w in rounded(exact, 9).items()}
+        if self.rule.parts:
+            weights = shown(exact)
         return replace(self, weights=weights, exact=exact, rule=None,
+                       parts={s: p for s, p in self.parts.items() if s in weights},
                        max_epochs={s: self.max_epochs[s] for s in weights},
                        validation={s: v for s, v in self.validation.items() if s in weights})  # fmt: skip
 
     def weights_as_text(self) -> dict[str, str]:
         """Returns the weights or the rule as text, so that two recipes can be compared."""
-        return self.rule.as_text() if self.rule else {s: str(w) for s, w in self.weights.items()}
+        said = self.rule.as_text() if self.rule else {s: str(w) for s, w in self.weights.items()}
+        return said | {f"parts of {s}": rule.as_text() for s, rule in self.parts.items() if not rule.has_other}
 
 
 def load_recipe(name_or_path: str | Path) -> Recipe:
@@ -160,7 +136,10 @@ def recipe_of(data: Any) -> Recipe:
     _refuse_unknown("the recipe", top, ("name", "inputs", "mixture", "tokenizer", "shards", "sources", "corpora",
                                          "paper"))  # fmt: skip
     mixture = _mapping("mixture", top.get("mixture"))
-    _refuse_unknown("mixture", mixture, ("weights", "epochs", "max_epochs", "tokens", "missing", "validation"))
+    _refuse_unknown(
+        "mixture", mixture, ("weights", "epochs", "max_epochs", "tokens", "length", "missing", "validation", "parts")
+    )
+    mixture, parts = take_parts(mixture, _decimal)
     weights, exact, rule = _weights(mixture)
     shards = _mapping("shards", top.get("shards") or {})
     _refuse_unknown("shards", shards, ("target_bytes",))
@@ -170,8 +149,10 @@ def recipe_of(data: Any) -> Recipe:
         weights=weights,
         exact=exact,
         rule=rule,
+        parts=parts,
         max_epochs=_epochs(mixture.get("max_epochs", rule.epochs if rule and rule.epochs else 1), weights),
         tokens=_integer("tokens", mixture.get("tokens")),
+        length=cast(Length | None, mixture.get("length")),
         missing=cast(Missing, mixture.get("missing", "error")),
         validation=_validation(mixture.get("validation"), weights),
         tokenizer=_mapping("tokenizer", top.get("tokenizer") or {}),
@@ -237,7 +218,9 @@ def _epochs(value: Any, weights: Mapping[str, Decimal]) -> dict[str, Decimal]:
 
 
 def _validation(value: Any, weights: Mapping[str, Decimal]) -> dict[str, HoldOut]:
-    """Returns what is held out by source. Accepts ``{share: X}`` or ``{tokens: N}``, for all sources or by source."""
+    """Returns the :class:`HoldOut` of each source. Accepts ``{share: X}`` or ``{tokens: N}``, for all sources or by
+    source.
+    """
     if value is None:
         return {}
     named = _mapping("validation", value)
@@ -295,13 +278,9 @@ def _refuse_unknown(what: str, named: Mapping[str, Any], known: Mapping[str, Any
 
 
 def _decimal(what: str, value: Any) -> Decimal:
-    try:
-        if not isinstance(value, bool):
-            number = Decimal(str(value).replace("_", ""))
-            if number.is_finite() and (not number or abs(number.adjusted()) <= MAX_DIGITS):
-                return number
-    except InvalidOperation:
-        pass
+    number = None if isinstance(value, bool) else number_of(value)
+    if number is not None:
+        return number
     raise ValueError(f"{what} is {str(value)[:200] if isinstance(value, str) else value!r}, which is not a number")
 
 

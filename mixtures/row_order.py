@@ -25,7 +25,7 @@ _MAX_PERMUTATIONS = 64
 _MAX_PLANS = 4
 """Number of row plans that are cached. The plan of one shard takes about 4 MB."""
 _ROW_BITS = 32
-"""In best-fit packing, the number of a row is shard * 2**32 + its place in the shard."""
+"""In best-fit packing, the number of a row is (number of the shard) * 2**32 + (place of the row in the shard)."""
 
 
 class RowOrder(Protocol):

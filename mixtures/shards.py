@@ -21,7 +21,7 @@ FORMAT = 1
 """Version of the file format. Increase it when older code would misread new shards."""
 MAX_BATCH_ROWS = 8_192
 MAX_BATCH_TOKENS = 2**21
-"""A record batch ends before it would exceed either limit. A longer document gets a batch of its own."""
+"""A record batch ends before it would exceed either limit. A longer document is alone in its batch."""
 
 SOURCE_TYPE = pa.dictionary(pa.int8(), pa.string())
 
@@ -113,7 +113,8 @@ def shard_name(kind: str, index: int, num_shards: int) -> str:
 
 
 def num_shards(total_tokens: int, dtype_bytes: int, target_bytes: int) -> int:
-    """Returns how many shards with ids of about ``target_bytes`` bytes hold all tokens. The least is one.
+    """Returns how many shards of about ``target_bytes`` bytes of ids are needed for all tokens. The result is at least
+    1.
 
     >>> num_shards(1_000_000, 2, 256 * 2**20), num_shards(1_000_000_000, 2, 256 * 2**20)
     (1, 8)

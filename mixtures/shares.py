@@ -1,16 +1,17 @@
 """``python -m mixtures.shares DIR``: checks that the mixture is the same everywhere in an output.
 
 The command prints four shares of the tokens per source: the planned share, the share in the whole output, the share in
-the shard that differs most from it, and the share at the beginning of the loader's stream. The first two are equal to
-the token. The other two show how well the shuffle mixes.
+the shard that differs most from it, and the share at the beginning of the loader's stream. The first two differ by less
+than one token. The other two show how well the shuffle mixes the sources.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from mixtures.manifest import shard_infos
 from mixtures.plan.table import format_rows
 from mixtures.stream import TokenStream
 from tokenizer.interrupts import as_command
+from tokenizer.program import name_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +94,7 @@ def format_shares(found: Sequence[SourceShares]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command. Returns 0 if the table was printed, 2 if the request was wrong."""
-    args = _parser().parse_args(argv)
+    args = build_parser().parse_args(argv)
     try:
         if not 0 < args.first <= 1:
             raise ValueError(f"--first {args.first} is not above 0 and at most 1")
@@ -104,6 +106,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(f"mixtures.shares: {error}", file=sys.stderr)
         return 2
+    if args.as_json:
+        print(json.dumps({"tokens": stream.num_tokens, "sources": [asdict(one) for one in found]}, indent=2))
+        return 0
     print(format_shares(found))
     num_shards = len(shard_infos(stream.manifest))
     worst = max(found, key=lambda one: abs(one.worst_shard - one.whole))
@@ -116,9 +121,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command's flags."""
     parser = argparse.ArgumentParser(
-        prog="python -m mixtures.shares",
+        prog=name_of("mixtures.shares"),
         description="Prints each source's share of the tokens: planned, in the whole output, in the worst shard, and "
         "at the beginning of the loader's stream. Exit status: 0 printed, 2 wrong request.",
     )
@@ -129,6 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--seq-len", type=int, default=2_048, metavar="N", help="tokens (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="the loader's (default: %(default)s)")
+    parser.add_argument("--json", dest="as_json", action="store_true", help="print the shares as JSON, from 0 to 1")
     return parser
 
 

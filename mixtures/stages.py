@@ -1,4 +1,6 @@
-"""Reads all stages of a training as one stream. Each stage is one output; the last one's manifest lists the others."""
+"""Reads all stages of a training as one stream. Each stage is one output. The manifest of the last stage lists the
+earlier ones.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ class StagedStream:
 
     Attributes:
         stages: one stream per stage.
-        paths: the path of each stage's folder relative to that of the last stage, which is "".
+        paths: the path of each stage's folder, relative to the folder of the last stage. The last path is "".
         source_names: the sources of all stages, sorted.
         fingerprint: a checksum of all stages.
         manifest: the manifest of the last stage.

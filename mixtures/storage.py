@@ -1,4 +1,4 @@
-"""Reads output folders. Shards on a disk are memory-mapped; shards in an object store are fetched one by one.
+"""Reads output folders. Shards on a disk are memory-mapped. Shards in an object store are fetched one by one.
 
 ``gs://``, ``s3://`` and all other URLs that fsspec can read are supported. fsspec is imported only for URLs.
 """
@@ -102,7 +102,7 @@ class RemoteStorage:
 
     @property
     def _here(self) -> _OfProcess:
-        """The state of this process, with its client. A forked worker makes its own."""
+        """The state of this process, with its client. A forked worker makes a new one."""
         if self._mine is None or self._mine.pid != os.getpid():
             self._inherited = (
                 self._mine
@@ -186,7 +186,8 @@ _OF_PROCESSES: weakref.WeakSet[_OfProcess] = weakref.WeakSet()
 
 def _settle() -> None:
     """Waits for pending fetches before this process forks. Otherwise the child could inherit a lock that a fetching
-    thread holds, and nothing would release it there."""
+    thread holds, and nothing would release it there.
+    """
     for one in [one for one in _OF_PROCESSES if one.pid == os.getpid()]:
         wait(list(one.ahead.values()))
 

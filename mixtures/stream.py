@@ -94,8 +94,9 @@ class TokenStream:
                 gigabyte. Shards of a remote folder are always compared when they are fetched.
             cache_dir: the folder for shards of a remote folder while they are read (default: the system's temporary
                 folder).
-            cache_bytes: limit of that cache. It always holds at least one shard, and one more is fetched ahead.
-            source_names: the names for the attribute of this name (default: the manifest's sources, sorted).
+            cache_bytes: the largest size of that cache. It always holds at least one shard, and one more is fetched
+                ahead.
+            source_names: the value of the attribute ``source_names`` (default: the manifest's sources, sorted).
 
         Raises:
             ValueError: a shard does not match the manifest. The message contains its entry in the manifest.
@@ -118,7 +119,7 @@ class TokenStream:
                 check_sum(self.storage, info)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Returns the state without the memory maps, because a worker opens its own."""
+        """Returns the state without the memory maps, because each worker opens new ones."""
         return {**self.__dict__, "_open": OrderedDict(), "_open_bytes": 0}
 
     def _chosen(self, validation_source: str | None) -> list[ShardInfo]:
@@ -133,7 +134,9 @@ class TokenStream:
         return [info for info in held[validation_source] if info.tokens]
 
     def num_stages_of(self, fingerprint: object) -> int | None:
-        """Returns 1 if this is the stream's own fingerprint, else None. Compare `mixtures.stages.StagedStream`."""
+        """Returns 1 if this is the stream's fingerprint, else None. `mixtures.stages.StagedStream` has the same
+        method.
+        """
         return 1 if fingerprint == self.fingerprint else None
 
     @property
@@ -228,7 +231,7 @@ def _block(batch: pa.RecordBatch, source_names: Sequence[str]) -> Block:
 
 
 def check_sizes(storage: Storage, infos: Sequence[ShardInfo]) -> None:
-    """Raises ValueError if a shard is missing, or if its size differs from that in the manifest."""
+    """Raises ValueError if a shard is missing, or if its size differs from the size in the manifest."""
     for info, found in zip(infos, storage.num_bytes([info.path for info in infos]), strict=True):
         if found is None:
             raise ValueError(f"{storage.place(info.path)} is missing ({info.line()})")
@@ -248,7 +251,7 @@ def check_shard(storage: Storage, info: ShardInfo, manifest: Mapping[str, Any]) 
 
 
 def check_schema(schema: pa.Schema, place: str, info: ShardInfo, manifest: Mapping[str, Any]) -> None:
-    """Raises ValueError if a shard's metadata or columns differ from those of the manifest's run."""
+    """Raises ValueError if the metadata or columns of a shard are not those that the manifest's run writes."""
     line = info.line()
     try:
         metadata = ShardMetadata.of(schema)
@@ -268,7 +271,7 @@ def check_schema(schema: pa.Schema, place: str, info: ShardInfo, manifest: Mappi
 
 
 def check_sum(storage: Storage, info: ShardInfo) -> None:
-    """Raises ValueError if a shard's checksum differs from that in the manifest."""
+    """Raises ValueError if a shard's checksum differs from the one in the manifest."""
     digest = hashlib.sha256()
     with storage.map(info) as mapped:
         while block := mapped.read(_READ_BYTES):

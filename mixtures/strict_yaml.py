@@ -10,11 +10,11 @@ from typing import Any
 import yaml
 
 MAX_BYTES = 1 << 20
-"""Ours: the largest size of a file. A configuration file has a few hundred lines."""
+"""The largest size of a file (our choice). A configuration file has a few hundred lines."""
 MAX_DEPTH = 32
-"""Ours: the deepest nesting. The deepest setting that exists is on level six."""
+"""The largest depth of nesting (our choice). The deepest existing setting is on level six."""
 MAX_DIGITS = 30
-"""Ours: the most digits of a number before or after the decimal point. For example, 1.4e12 has 13."""
+"""The largest number of digits before or after the decimal point (our choice). For example, 1.4e12 has 13."""
 _NUMBER = re.compile(r"[-+]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][-+]?\d+)?")
 _BASE_60 = re.compile(r"[-+]?\d[\d_]*(?::[0-5]?\d)+(?:\.[\d_]*)?")
 _OCTAL = re.compile(r"[-+]?0[0-7_]+")
@@ -93,7 +93,8 @@ def _line(node: Any) -> int:
 
 
 def _scalar_fault(node: yaml.ScalarNode) -> str:
-    """Returns what is wrong with a number, or "" if nothing is. Checks quoted numbers too: weights may be quoted.
+    """Returns a message about a wrong number, or "" if the number is right. Checks quoted numbers too: weights may be
+    quoted.
 
     A number is wrong if it is not finite, if YAML would read it in base 60 or 8, or if it is too large or too small.
     """

@@ -7,8 +7,8 @@ does not depend on files, batches or workers. Choosing takes two passes over (ha
 2. :func:`find_bucket` returns the bucket in which the wanted number of tokens is reached. :func:`cut` then looks only
    at the documents in that bucket. It returns the document, and the token in it, at which the subset ends.
 
-A document is in the subset if its (hash, id) is below that of the last document. The last document keeps its first
-tokens.
+A document is in the subset if its (hash, id) is smaller than the (hash, id) of the last document. The last document
+keeps its first tokens.
 """
 
 from __future__ import annotations
@@ -57,14 +57,16 @@ def order_hashes(
 
 
 def histogram(hashes: Hashes, num_tokens: Counts) -> Counts:
-    """Returns the number of tokens by the top 16 bits of the hash. Histograms of parts add up to that of the whole."""
+    """Returns the number of tokens by the top 16 bits of the hash. The sum of the histograms of all parts is the
+    histogram of the whole.
+    """
     tokens = np.zeros(NUM_BUCKETS, np.int64)
     np.add.at(tokens, (hashes >> _BUCKET_SHIFT).astype(np.int64), np.asarray(num_tokens, np.int64))
     return tokens
 
 
 def find_bucket(tokens_by_bucket: Counts, wanted_tokens: int) -> tuple[int, int]:
-    """Returns the bucket in which ``wanted_tokens``, in the order of the hashes, are reached, and the tokens before it.
+    """Returns the bucket in which the sum of tokens reaches ``wanted_tokens``, and the sum in all buckets before it.
 
     Raises:
         ValueError: ``wanted_tokens`` is below 1, or more than all tokens.
@@ -99,8 +101,8 @@ class Cut:
 def cut(hashes: Hashes, doc_ids: Sequence[str], num_tokens: Counts, wanted_in_bucket: int) -> Cut:
     """Returns the end of the subset. The arguments describe the documents of its last bucket, in any order.
 
-    ``wanted_in_bucket`` is the number of tokens that the whole source should give, minus those in earlier buckets.
-    Equal hashes are ordered by id. Raises ValueError if the bucket has fewer tokens than that.
+    ``wanted_in_bucket`` is the number of tokens that the whole source should give, minus the tokens in earlier buckets.
+    Equal hashes are ordered by id. Raises ValueError if the bucket has fewer tokens than ``wanted_in_bucket``.
     """
     order = sorted(range(len(doc_ids)), key=lambda i: (hashes[i], doc_ids[i]))
     left = wanted_in_bucket
@@ -130,7 +132,9 @@ def tokens_kept(hashes: Hashes, doc_ids: Sequence[str] | pa.Array, num_tokens: C
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
-    """Describes the part of an epoch that earlier stages used: all documents up to one, in the order of the hashes."""
+    """Describes the part of an epoch that earlier stages used: all documents up to a certain one, in the order of the
+    hashes.
+    """
 
     epoch: int
     last_hash: int

@@ -23,7 +23,8 @@ def weighted_sample(
 
     Documents are chosen by a hash of their id. The sample is the longest mixture of at most ``max_bytes`` in which no
     source exceeds the recipe's ``max_epochs`` (or one epoch, if that is more). A source with less text than its part is
-    repeated. Each source is read once, and at most twice ``max_bytes`` of text is in memory.
+    repeated. Each source is read once, and at most twice ``max_bytes`` of text is in memory. The parts of a divided
+    source are not told apart.
 
     Args:
         documents: for each source, a function that streams (id, text).
@@ -83,4 +84,4 @@ def _has_text(
 
 def _of_bytes(recipe: Recipe, max_bytes: int) -> Recipe:
     limits = {s: max(e, Decimal(1)) for s, e in recipe.max_epochs.items()}
-    return replace(recipe, max_epochs=limits, tokens=max_bytes)
+    return replace(recipe, max_epochs=limits, tokens=max_bytes, parts={})

@@ -1,15 +1,24 @@
-"""``python -m mixtures.verify DIR``: re-reads every shard of a run against its manifest.
+"""``python -m mixtures.verify DIR``: reads every shard of a run and compares it with the manifest.
 
-For each shard it checks that it exists, its size and checksum, that it belongs to this run, its rows and tokens, that
-every id is below the vocabulary, and each source's tokens. Over all shards it checks the totals, that no document
-occurs twice in an epoch, that no held-out document is trained on, and that no other file lies among the shards. The
-stages that a run continues are included in the last two checks of documents.
+Checks of each shard:
+
+- It exists, belongs to this run, and has the right size and checksum.
+- It has the right number of rows, of tokens, and of tokens by source.
+- All its ids are below the size of the vocabulary.
+
+Checks of all shards together:
+
+- The totals are right.
+- No document occurs twice in an epoch, and no held-out document is in the training shards. This includes the shards of
+  earlier stages that the run continues.
+- The folders of the shards contain no other file.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import sys
 import tempfile
 from collections import Counter
@@ -31,27 +40,30 @@ from mixtures.manifest import (
     tokenizer_name,
     validation_infos,
 )
+from mixtures.parts import source_of
 from mixtures.shards import ShardInfo, read_batches
 from mixtures.stages import beside
 from mixtures.storage import LocalStorage
 from mixtures.stream import check_shard, check_sizes, check_sum
 from tokenizer.interrupts import as_command
+from tokenizer.program import name_of
 
 _READ_BYTES = 8 * 2**20
 _MAX_KEYS = 16_000_000
-"""Document keys that are compared in memory at a time (256 MB); more go through temporary files."""
+"""This many keys of documents are compared in memory at a time (256 MB). If there are more, temporary files hold
+them."""
 _MAX_FILES = 512
-"""Limit of temporary files that are open at a time: enough for 8 billion documents."""
+"""The largest number of temporary files that are open at a time. It is enough for 8 billion documents."""
 _KEY = np.dtype([("high", np.uint64), ("low", np.uint64)])
 
 
 def verify(folder: str | Path) -> Iterator[str]:
-    """Checks an output folder; yields one line per fault, and nothing if all is well.
+    """Checks an output folder. Yields one line per fault, and nothing if there is no fault.
 
-    Holds one record batch and at most 16 million document keys at a time, whatever the size of the output.
+    At most one record batch and 16 million keys of documents are in memory, whatever the size of the output.
 
     Raises:
-        ValueError: there is no manifest to check against.
+        ValueError: the folder has no manifest.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
@@ -81,7 +93,9 @@ def verify(folder: str | Path) -> Iterator[str]:
 
 
 def _add_stage(folder: Path, stage: Mapping[str, Any], keys: _Keys) -> Iterator[str]:
-    """Adds the documents of an earlier stage, whose own shards are checked by a command of its own."""
+    """Adds the documents of an earlier stage. To check the shards of that stage, run the command on the stage's
+    folder.
+    """
     there = Path(beside(str(folder), stage["path"]))
     try:
         manifest = read_manifest(there)
@@ -97,7 +111,7 @@ def _add_stage(folder: Path, stage: Mapping[str, Any], keys: _Keys) -> Iterator[
 
 
 class _Seen:
-    """Sums over the shards of one kind, by source."""
+    """Holds the sums by source over all training shards, or over all validation shards of one source."""
 
     def __init__(self, rows: Counter[str], tokens: Counter[str], keys: _Keys, *, is_held_out: bool) -> None:
         self.rows, self.tokens, self.keys, self.is_held_out = rows, tokens, keys, is_held_out
@@ -108,8 +122,10 @@ class _Seen:
         return sum(self.rows.values()) + self.unread_rows
 
     def take_for_read(self, info: ShardInfo) -> None:
-        """Counts a shard that cannot be read as its manifest line says: its own fault is reported, and the sums need
-        not differ because of it."""
+        """Counts a shard that cannot be read with the numbers in its manifest entry.
+
+        The shard is already reported, so the sums should not be reported as wrong too.
+        """
         self.tokens.update(info.sources)
         self.unread_rows += info.rows
 
@@ -154,7 +170,7 @@ def _check_totals(manifest: Mapping[str, Any], seen: _Seen) -> Iterator[str]:
     for source in sorted(set(manifest["sources"]) | set(seen.tokens)):
         said = manifest["sources"].get(source, {"tokens": 0, "documents": 0})
         yield from _differences(source, "tokens", seen.tokens[source], said["tokens"])
-        if not seen.unread_rows:  # a shard's line does not say how many rows each source has
+        if not seen.unread_rows:  # the manifest does not say how many rows each source has in a shard
             yield from _differences(source, "documents", seen.rows[source], said["documents"])
 
 
@@ -184,7 +200,8 @@ def _differences(where: str, what: str, found: int, said: int) -> Iterator[str]:
 
 
 def _listed(tokens: Mapping[str, int]) -> str:
-    """
+    """Returns numbers of tokens by source as text.
+
     >>> _listed({"c4": 1_500, "books": 7})
     'books 7, c4 1,500'
     """
@@ -200,7 +217,7 @@ def _sha256(path: Path) -> str:
 
 
 class _Keys:
-    """128-bit keys of (source, document, epoch), to find duplicates."""
+    """Finds documents that occur twice in an epoch, by 128-bit hashes of (source, document, epoch)."""
 
     def __init__(self, num_keys: int) -> None:
         self._num_parts = min(_MAX_FILES, -(-num_keys // _MAX_KEYS) or 1)
@@ -216,19 +233,22 @@ class _Keys:
         self._folder.cleanup()
 
     def add(self, batch: pa.RecordBatch, *, is_held_out: bool) -> None:
-        """Adds the batch's documents; held-out ones count as epoch 0, in which they must not occur."""
+        """Adds the documents of a batch. Held-out documents get epoch 0, so a copy in that epoch of the training shards
+        is found.
+        """
         keys = np.empty(len(batch), _KEY)
         source = batch.column("source").dictionary_decode().to_pylist()
         epochs = [0] * len(batch) if is_held_out else batch.column("epoch").to_pylist()
         for i, (name, doc_id, epoch) in enumerate(zip(source, batch.column("doc_id").to_pylist(), epochs, strict=True)):
-            digest = xxhash.xxh3_128_intdigest(f"{len(name)} {name} {epoch} {doc_id}".encode())
+            whole = source_of(name)  # a stage may have other parts than the one it continues
+            digest = xxhash.xxh3_128_intdigest(f"{len(whole)} {whole} {epoch} {doc_id}".encode())
             keys[i] = digest >> 64, digest & (2**64 - 1)
         part = keys["high"] % np.uint64(self._num_parts)
         for number in np.unique(part).tolist():
             self._files[number].write(keys[part == number].tobytes())
 
     def faults(self) -> Iterator[str]:
-        """Yields one line per file of keys in which some occur more than once."""
+        """Yields one line with the number of keys that occur more than once, if there are any."""
         twice = 0
         for file in self._files:
             file.seek(0)
@@ -239,30 +259,40 @@ class _Keys:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit status: 0 whole, 1 faults, 2 the request was wrong."""
-    parser = argparse.ArgumentParser(
-        prog="python -m mixtures.verify",
-        description="Re-reads every shard of a run against manifest.json: checksums, counts, ids below the vocabulary, "
-        "each source's tokens, no document twice in an epoch. Exit status: 0 whole, 1 faults, 2 wrong request.",
-    )
-    parser.add_argument("folder", metavar="DIR", help="the output folder of a run")
-    args = parser.parse_args(argv)
-    num_faults = 0
+    """Runs the command. Returns 0 if the output has no fault, 1 if it has faults, 2 if the request was wrong."""
+    args = build_parser().parse_args(argv)
+    faults = []
     try:
         for fault in verify(args.folder):
-            num_faults += 1
+            faults.append(fault)
             print(f"mixtures.verify: {fault}", file=sys.stderr)
+        manifest = read_manifest(args.folder)
     except ValueError as error:
         print(f"mixtures.verify: {error}", file=sys.stderr)
         return 2
-    if num_faults:
+    if args.as_json:
+        found = {"shards": len(manifest["shards"]), "documents": manifest["documents"], "tokens": manifest["tokens"]}
+        print(json.dumps({"output": args.folder, "is_whole": not faults, "faults": faults, **found}, indent=2))
+        return 1 if faults else 0
+    if faults:
         return 1
-    manifest = read_manifest(args.folder)
     print(
         f"{args.folder}: {len(manifest['shards'])} shards, {manifest['documents']:,} documents, "
         f"{manifest['tokens']:,} tokens: as the manifest says"
     )
     return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command's flags."""
+    parser = argparse.ArgumentParser(
+        prog=name_of("mixtures.verify"),
+        description="Re-reads every shard of a run against manifest.json: checksums, counts, ids below the vocabulary, "
+        "each source's tokens, no document twice in an epoch. Exit status: 0 whole, 1 faults, 2 wrong request.",
+    )
+    parser.add_argument("folder", metavar="DIR", help="the output folder of a run")
+    parser.add_argument("--json", dest="as_json", action="store_true", help="print the result as JSON")
+    return parser
 
 
 if __name__ == "__main__":

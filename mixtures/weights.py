@@ -8,6 +8,8 @@ from decimal import Context, Decimal
 from fractions import Fraction
 from math import floor
 
+from mixtures.parts import PartRule, names_of, value_of
+
 _HUNDRED = Decimal(100)
 PRINTED_PLACES = 4
 """Number of decimal places in printed weights."""
@@ -18,12 +20,17 @@ _CONTEXT = Context(prec=28)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightRule:
-    """Derives the weights from the available tokens. Exactly one of its fields is set."""
+    """Derives the weights from the available tokens. Exactly one of its first three fields decides."""
 
     epochs: Mapping[str, Decimal] = field(default_factory=dict)
-    """How often each source is seen. Its weight is proportional to epochs * tokens."""
+    """How many times each source occurs in the stream. A source's weight is proportional to epochs * tokens."""
     temperature: Decimal | None = None
     """A source's weight is proportional to tokens ** temperature: 1 follows the sizes, 0 weights all sources alike."""
+    fixed: Mapping[str, Fraction] = field(default_factory=dict)
+    """The weights of the sources, if only those of their parts follow from the available tokens. With ``parts`` and a
+    temperature it only names the sources."""
+    parts: Mapping[str, PartRule] = field(default_factory=dict)
+    """How the tokens of a source are divided among its parts. Then `weights` are by part."""
 
     def weights(self, tokens: Mapping[str, int]) -> dict[str, Fraction]:
         """Returns the weights of the sources that have tokens, in percent. They add up to 100 exactly.
@@ -32,10 +39,29 @@ class WeightRule:
         >>> {s: f"{float(w):.2f}" for s, w in rule.weights({"a": 900, "b": 100}).items()}
         {'a': '75.00', 'b': '25.00'}
         """
+        if self.parts:
+            return self._by_part(tokens)
+        if self.fixed:
+            return percentages({s: self.fixed[s] for s, n in tokens.items() if n})
         if self.temperature is not None:
             power = {s: _CONTEXT.power(Decimal(n), self.temperature) for s, n in tokens.items() if n}
             return percentages({s: Fraction(_CONTEXT.plus(p)) for s, p in power.items()})
         return percentages({s: Fraction(self.epochs[s]) * n for s, n in tokens.items() if n})
+
+    def _by_part(self, tokens: Mapping[str, int]) -> dict[str, Fraction]:
+        """Returns the weights of parts. A part without tokens leaves its share to the other parts of its source."""
+        of_source = {s: {n: tokens.get(n, 0) for n in names_of(self.parts, s)} for s in self.fixed}
+        whole = WeightRule(temperature=self.temperature, fixed=self.fixed if self.temperature is None else {})
+        weights = whole.weights({s: sum(have.values()) for s, have in of_source.items() if any(have.values())})
+        found: dict[str, Fraction] = {}
+        for source, weight in weights.items():
+            rule = self.parts.get(source)
+            if rule is None:
+                found[source] = weight
+                continue
+            shares = rule.shares({value_of(n) or "": have for n, have in of_source[source].items()})
+            found |= {n: weight * shares[v] for n in of_source[source] if (v := value_of(n) or "") in shares}
+        return found
 
     def as_text(self) -> dict[str, str]:
         """Returns the rule as text, so that the rules of two recipes can be compared."""
@@ -66,6 +92,15 @@ def rounded(exact: Mapping[str, Fraction], places: int = PRINTED_PLACES) -> dict
     for source in by_remainder[:left]:
         parts[source] += 1
     return {s: Decimal(n).scaleb(-places) for s, n in parts.items()}
+
+
+def shown(exact: Mapping[str, Fraction]) -> dict[str, Decimal]:
+    """Returns percentages rounded to at most nine decimals, without zeros at their end, all above 0.
+
+    >>> {s: f"{w:f}" for s, w in shown({"a": Fraction(60), "b": Fraction(40)}).items()}
+    {'a': '60', 'b': '40'}
+    """
+    return {s: (w or Decimal(1).scaleb(-9)).normalize() for s, w in rounded(exact, 9).items()}
 
 
 def check_percent(weights: Mapping[str, Decimal]) -> bool:

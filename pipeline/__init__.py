@@ -1,25 +1,26 @@
-"""How documents flow. Apache Beam is used in this package and nowhere else.
+"""Turns raw files into shards with Apache Beam. No other package uses Beam.
 
     raw files -> clean -> clean/, dropped/, stats/ -> tokenize -> token files -> mix -> shards/, manifest.json
 
-A run, from the request to the page:
+The parts of a run, from the command line to the report:
 
-- ``run``: the command, ``python -m pipeline.run``.
-- ``settings``: flags and YAML become one checked value.
+- ``run``: the command, ``python -m pipeline.run``. ``cli``: all commands as one, ``llama-mixture``.
+- ``settings``: converts flags and YAML to one validated value.
 - ``preflight``: refuses what cannot work before anything starts.
 - ``phases``: runs the phases in order and skips those that are complete.
-- ``graph``: every Beam job on one page. ``run_job`` runs one; ``failures`` are the errors that end a run.
-- ``sources``: how raw files become documents, and the steps of each source. No Beam.
+- ``graph``: every Beam job on one page. ``run_job``: runs one job. ``failures``: the errors that end a run.
+- ``sources``: define how raw files become documents, and the steps of each source. They do not use Beam.
 - ``clean``, ``tokenize``, ``mix``: the three phases.
-- ``report``: the page, the dataset card, and recounts under other settings.
+- ``report``: makes the report page and the dataset card, and recounts documents under other settings.
 
-What they share:
+Shared by these parts:
 
-- ``engine``: what we add to Beam. ``files``: local files, object stores, web servers, spill files.
+- ``engine``: our additions to Beam. ``files``: local files, object stores, web servers, spill files.
 - ``models``: finds, loads, fetches and trains models. ``output``: the output folder. ``progress``: shows progress.
 
-Beside a run:
+Other commands:
 
+- ``schema``: the JSON Schema of configuration files.
 - ``explain``: prints what a run will do with a source. ``estimate``: prints what a run would cost.
 - ``scale``: computes what the paper's mixture costs. ``job_service``: runs on several hosts without a cluster.
 

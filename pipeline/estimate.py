@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import time
 from collections.abc import Iterator, Sequence
@@ -36,7 +37,7 @@ _PART_OF_ANOTHER = "part-of-another/"
 
 @dataclass(frozen=True, slots=True)
 class SourceEstimate:
-    """The estimate of a source, scaled up from a part of its input."""
+    """Holds the estimate for a source, which is scaled up from a part of its input."""
 
     source: str
     num_files: int
@@ -51,8 +52,8 @@ class SourceEstimate:
     is_unknown: bool
     """True if no document was found in the part that was read."""
     is_unfiltered: bool
-    """True if filters follow a join. A join cannot run on a part of the input, so the numbers are before these
-    filters."""
+    """True if filters follow a join. A join cannot run on a part of the input, so the numbers do not include the effect
+    of these filters."""
 
     @property
     def num_tokens(self) -> int:
@@ -91,9 +92,9 @@ class _CountingFile(io.RawIOBase):
 
 
 def estimate_source(made: PreparedSource) -> SourceEstimate:
-    """Reads a few units for a few seconds, runs the filters on their documents, and scales the numbers up by bytes.
+    """Reads a few units for a few seconds, runs the filters on their documents, and scales the numbers up to all bytes.
 
-    The dedups are not run, so all numbers are before any dedup.
+    The dedups are not run, so the numbers include documents that a dedup would remove.
     """
     skipped = made.source.join.SIDE_TABLES if made.source.join else frozenset()
     units = [u for u in made.units if u.kind.partition(".")[0] not in (*skipped, UNKNOWN_FORM)] or list(made.units)
@@ -195,9 +196,8 @@ def print_estimate(settings: Settings, plans: Sequence[PreparedSource]) -> None:
         e.source: SourceTokens(e.num_tokens, int(e.num_docs)) for e in estimates if e.source in settings.recipe.weights
     }
     try:
-        console.print(
-            format_table(settings.recipe, plan(settings.recipe, available, settings.num_tokens)), highlight=False
-        )
+        whole = dataclasses.replace(settings.recipe, parts={})  # what each part has is known after the clean phase
+        console.print(format_table(whole, plan(whole, available, settings.num_tokens)), highlight=False)
     except PlanError as error:
         console.print(f"the mixture could not be made of this: {error}", highlight=False)
     console.print(_needs(estimates), highlight=False)

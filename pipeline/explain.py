@@ -1,4 +1,4 @@
-"""Prints what a run will do with a source: its passes over the text, and what the passes send to the dedups.
+"""Prints the passes that a run will make over a source's text, and the data that they send to the dedups.
 
 python -m pipeline.run --explain books
 """

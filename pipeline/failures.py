@@ -1,4 +1,4 @@
-"""The two errors that end a run."""
+"""Defines the two errors that end a run."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""The Beam graph of a run, on one page: all jobs in order, with what each step outputs.
+"""Defines the Beam graph of a run on one page: all jobs in order, and the outputs of each step.
 
-There are five jobs. Each is a Beam pipeline that ends with files and a marker, so that it can be run again on its own.
+There are five jobs. Each is a Beam pipeline that writes files and then a marker, so that it can be run again without
+the others.
 
     clean      input files -> documents -> steps -> clean/, dropped/, stats/  (pipeline.clean.source_graph)
     sample     clean/ -> a sample of texts to train a tokenizer on  (if no tokenizer is given and there is much text)
@@ -34,7 +35,7 @@ from pipeline.tokenize.pick_sample import PickSample
 def clean(p: beam.Pipeline, jobs: Sequence[SourceJob]) -> None:
     """Cleans each source and dump separately.
 
-    The dumps of a source are added oldest first: each needs the keys of earlier dumps.
+    The dumps of a source are added oldest first, because each dump needs the keys of earlier dumps.
     """
     cleaned: dict[str, list[Any]] = {}
     for job in jobs:
@@ -45,16 +46,16 @@ def clean(p: beam.Pipeline, jobs: Sequence[SourceJob]) -> None:
 
 
 def sample(p: beam.Pipeline, job: SampleJob) -> None:
-    """Picks documents from the clean files. A tokenizer is trained on them."""
+    """Picks documents from the clean files, to train a tokenizer on them."""
     parts = p | "parts" >> ListParts(job.parts)  # Output: (source, clean file)
-    _ = parts | "sample" >> PickSample(job)  # Output: the number of documents picked per clean file; they are written
+    _ = parts | "sample" >> PickSample(job)  # Output: the number of documents written per clean file
 
 
 def tokenize(p: beam.Pipeline, jobs: Sequence[TokenJob]) -> None:
     """Writes a file of token ids for each clean part, and counts the tokens of each source."""
     for job in jobs:
         parts = p | f"{job.label}/parts" >> ListNumbered([job.parts])  # Output: (number, clean file)
-        # Output: the name of the source; its token files and marker are written
+        # Output: the name of the source, after its token files and marker were written
         _ = parts | job.label >> TokenizeSource(job)
 
 

@@ -1,8 +1,8 @@
 """Runs all phases in order: clean, tokenize, plan, mix, report. Skips what an earlier run completed.
 
-:func:`run` is the whole run. Its Beam jobs are built in :mod:`pipeline.graph`. Each phase ends with a marker that has a
-fingerprint of what the phase was made from. A phase is complete if its files exist and its fingerprint equals the one
-that this run computes.
+:func:`run` performs the whole run. Its Beam jobs are built in :mod:`pipeline.graph`. Each phase ends with a marker,
+which contains a fingerprint of the inputs and settings of the phase. A phase is complete if its files exist and if the
+fingerprint in its marker equals the one that this run computes.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
+from mixtures.plan.shares import Plan
 from pipeline import graph
 from pipeline.clean import phase as cleaning
 from pipeline.clean.dumps import file_without_dump, forget_dumps
@@ -52,6 +53,7 @@ from pipeline.settings.bundled_sample import models_folder, sample_inputs
 from pipeline.settings.settings import Settings
 from pipeline.tokenize import phase as tokens
 from pipeline.tokenize.choose_tokenizer import get_tokenizer, note_shards
+from pipeline.tokenize.part_column import check_columns, check_files
 from pipeline.tokenize.work import token_work
 from tokenizer.codec import FILE_NAMES
 
@@ -94,19 +96,20 @@ def run(settings: Settings) -> None:
         num_bytes = sum(p.listing.num_bytes for p in prepared) if prepared else _clean_bytes(layout)
         engine = choose_engine(settings.beam_args, num_bytes=num_bytes)
         check_memory(engine, prepared)
-        if settings.overwrite:  # not before all checks have passed, so that a wrong request deletes nothing
+        if settings.overwrite:  # comes after all checks, so that a wrong request deletes nothing
             start_over(layout, [p.source.name for p in prepared])
         begin_record(settings, layout, engine)
+        made: Plan | None = None
         with Display() as display, workplace(settings, engine, layout, display) as place:
             if prepared:
                 _clean(settings, layout, place, prepared, display)
             if settings.phase != "clean":
-                _mix(settings, layout, place, display)
+                made = _mix(settings, layout, place, display)
             seconds = time.monotonic() - started
             input_bytes = {p.source.name: p.listing.num_bytes for p in prepared}
             finish_record(layout, input_bytes, place.measured, totals(place.progress_dir), seconds=seconds)
             report = write_report(settings.output)
-    print_summary(settings, layout, seconds=seconds, report=report)
+    print_summary(settings, layout, seconds=seconds, report=report, made=made)
 
 
 def _prepare(settings: Settings, layout: Layout) -> list[PreparedSource]:
@@ -119,6 +122,7 @@ def _prepare(settings: Settings, layout: Layout) -> list[PreparedSource]:
         return []
     if settings.phase == "all":
         check_mixable(settings, layout)
+        check_columns(settings.recipe.parts, settings.sources.values())
     inputs, models = _inputs_and_models(settings, layout.work)
     return cleaning.prepare_sources(settings, inputs, models, eval_table(settings, layout.work))
 
@@ -153,16 +157,21 @@ def _clean(
                               if "decontamination" in p.model_paths), None), [p.source for p in prepared])  # fmt: skip
 
 
-def _mix(settings: Settings, layout: Layout, place: Workplace, display: Display) -> None:
-    """Tokenizes the clean documents, makes the token plan, and writes the shards and the manifest."""
+def _mix(settings: Settings, layout: Layout, place: Workplace, display: Display) -> Plan:
+    """Tokenizes the clean documents, makes the token plan, and writes the shards and the manifest.
+
+    Returns the plan.
+    """
     sources = [s for s in settings.recipe.weights if s in settings.sources or exists(layout.marker(f"clean-{s}"))]
     if not sources:
         way = ", or name with --from the output that has them" if settings.continue_from else ""
         raise ValueError(
             f"there are no finished clean documents in {layout.clean_output}; run --phase=clean first{way}"
         )
-    for source in sources:
-        tokens.clean_parts(layout, source)  # raises if a part is missing, before a tokenizer is trained
+    files = {
+        s: tokens.clean_parts(layout, s) for s in sources
+    }  # raises if a part is missing, before a tokenizer is trained
+    check_files(settings.recipe.parts, {source: paths[0] for source, paths in files.items() if paths})
     earlier = mixing.read_earlier(settings)
     if earlier.seed is not None:
         settings = dataclasses.replace(settings, seed=earlier.seed)
@@ -187,6 +196,7 @@ def _mix(settings: Settings, layout: Layout, place: Workplace, display: Display)
         counted = mixing.count(
             settings, layout, sources, lambda job: place.run("count", lambda p: graph.count(p, job)), earlier
         )
+    tokens.write_parts_into_stats(layout, counted.parts)
     made = mixing.make_plan(settings, counted)
     job = mixing.mix_job(settings, layout, encoder, made, counted, shuffle=place.shuffle,
                          progress_dir=place.progress_dir, earlier=earlier)  # fmt: skip
@@ -197,17 +207,18 @@ def _mix(settings: Settings, layout: Layout, place: Workplace, display: Display)
         if not exists(layout.card):
             write_card(layout, complete)
         display.say("mix: already complete")
-        return
+        return made
     check_forgotten((layout.output, layout.clean_from, settings.continue_from), settings.exclude)
     display.say(mixing.replaced(layout))
     with display.job("mix", place.progress_dir, work=mix_work(job)):
         found = mixing.write_mixture(job, layout, lambda job: place.run("mix", lambda p: graph.mix(p, job)))
     manifest = mixing.manifest_of(made, job, encoder, found, about=_about(layout, sources),
-                                  held_out=counted.about_held_out(), stages=earlier.stages)  # fmt: skip
+                                  counted=counted, stages=earlier.stages)  # fmt: skip
     write_card(layout, manifest)
     note_shards(layout, encoder)
     write_marker(marker, {"fingerprint": identity})
     mixing.write_manifest(layout, manifest)
+    return made
 
 
 def _mix_fingerprint(job: MixJob, layout: Layout, sources: list[str], earlier: Earlier) -> str:
@@ -224,6 +235,7 @@ def _mix_fingerprint(job: MixJob, layout: Layout, sources: list[str], earlier: E
         job.metadata,
         made_of,
         *(stage["fingerprint"] for stage in earlier.stages),
+        *([job.rules] if job.rules else []),
     )
 
 
@@ -251,11 +263,11 @@ def _about(layout: Layout, sources: list[str]) -> dict[str, Any]:
 
 
 _MIXED = ("shards", "validation", "report", *FILE_NAMES, "README.md", ".work/tokens")
-"""The files and folders in the output folder that the phases after the clean phase write, besides the manifest."""
+"""The files and folders that the phases after the clean phase write into the output folder, except the manifest."""
 
 
 def start_over(layout: Layout, cleaned: Iterable[str]) -> None:
-    """Deletes what a run writes, the manifest first. Other files in the output folder stay.
+    """Deletes everything that a run writes, beginning with the manifest. Other files in the output folder stay.
 
     Args:
         cleaned: the sources that are cleaned again. The clean documents of other sources stay.

@@ -6,10 +6,14 @@ import logging
 import sys
 from collections.abc import Sequence
 
+from pipeline.progress.log_file import log_to, note
+from pipeline.settings.flags import build_parser, parse_flags
 from tokenizer.interrupts import as_command
 
+__all__ = ["build_parser", "main", "one_line"]
+
 MAX_LINE_CHARS = 900
-"""Longer messages are truncated, because they can quote a wrong value as long as a file."""
+"""Longer messages are truncated, because a message can quote a wrong value, and the value can be as long as a file."""
 DONE, FAILED, WRONG_REQUEST = 0, 1, 2
 INTERRUPTED_LINE = "interrupted: run the same command again to resume"
 
@@ -20,15 +24,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     An error is printed to stderr in one line that says what is wrong and what to do. A command that is interrupted ends
     with status 130 (Ctrl-C) or 143 (SIGTERM), see :mod:`tokenizer.interrupts`.
     """
-    # Imported here, because importing takes seconds, and an interrupt must end the command in this time too.
+    # The other modules are imported after the flags are parsed, because the import takes seconds. So a wrong flag is
+    # answered at once. An interrupt must end the command during the import too.
+    try:
+        flags, _ = parse_flags(sys.argv[1:] if argv is None else argv)
+        log_to(flags.log_file)
+    except ValueError as error:
+        return _refused(error)
     from mixtures.plan.shares import PlanError
     from pipeline.explain import explain
     from pipeline.failures import JobFailed, RunFailed
+    from pipeline.files.checked import DamagedFile
     from pipeline.phases import estimate_run, run
     from pipeline.preflight.job_server import Faults
     from pipeline.settings.settings import parse
 
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         settings = parse(sys.argv[1:] if argv is None else argv)
         if settings.explain is not None:
@@ -38,22 +48,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             run(settings)
     except PlanError as error:
-        print(f"error: the mixture cannot be made\n{error}", file=sys.stderr)
-        return WRONG_REQUEST
+        return _refused(f"the mixture cannot be made\n{error}")
     except Faults as error:
-        for fault in error.faults:
-            print(f"error: {fault}", file=sys.stderr)
-        return WRONG_REQUEST
+        return [_refused(fault) for fault in error.faults][-1]
     except ValueError as error:
         if type(error) is not ValueError:
-            raise  # a library raised it about data that we gave it: a bug of ours, not a wrong request
+            raise  # a library raised it because of data that we gave it, so this is our bug and not a wrong request
         is_table = isinstance(error.__cause__, PlanError)
-        print(f"error: {error if is_table else one_line(error)}", file=sys.stderr)
-        return WRONG_REQUEST
-    except (RunFailed, JobFailed) as error:
-        print(f"error: {error}", file=sys.stderr)
+        return _refused(str(error) if is_table else error)
+    except (RunFailed, JobFailed, DamagedFile) as error:
+        _say(error)
         return FAILED
     return DONE
+
+
+def _refused(error: object) -> int:
+    """Prints a wrong request: an error in one line, and a text as it is."""
+    _say(error if isinstance(error, str) else one_line(error))
+    return WRONG_REQUEST
+
+
+def _say(error: object) -> None:
+    print(f"error: {error}", file=sys.stderr)
+    note(str(error), level=logging.ERROR)
 
 
 def one_line(error: object) -> str:

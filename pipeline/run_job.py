@@ -43,7 +43,9 @@ class Workplace:
     def run(self, name: str, build: Callable[[beam.Pipeline], None]) -> None:
         """Builds and runs one job.
 
-        If the job fails, raises :class:`RunFailed` for a known cause and JobFailed for others.
+        Raises:
+            RunFailed: the job failed for a known cause.
+            JobFailed: the job failed for another cause.
         """
         begun = time.monotonic()
         engine = self.engine
@@ -69,9 +71,9 @@ class Workplace:
 
 @contextlib.contextmanager
 def workplace(settings: Settings, engine: Engine, layout: Layout, display: Display) -> Iterator[Workplace]:
-    """Yields a workplace with a spill folder of its own, which is deleted at the end.
+    """Yields a workplace with a new spill folder, which is deleted at the end.
 
-    First deletes what a killed run left.
+    First deletes folders that a killed run left behind.
     """
     root = layout.work
     if not engine.is_local:

@@ -44,7 +44,7 @@ from filters.wikitext.wiki_names import syntax  # noqa: E402
 VOCAB_SIZE = 3_000
 ORDER = 5
 PIECE_CHARS = 1_200
-"""Ours: the texts are split into pieces of about this many characters, so that each class has some hundreds."""
+"""The texts are split into pieces of about this many characters, so that each class has some hundreds (our choice)."""
 TAIL_SHARE = 0.4
 """Share of junk. CCNet's tail begins at the 60th percentile."""
 

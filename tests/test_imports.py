@@ -19,6 +19,7 @@ PACKAGES = ("filters", "tokenizer", "mixtures", "pipeline")
 PIPELINE_ROOMS = (
     "failures", "files", "output", "sources", "settings", "engine", "progress", "models", "clean", "run_job",
     "preflight", "tokenize", "mix", "graph", "scale", "estimate", "explain", "report", "phases", "job_service", "run",
+    "schema", "cli",
 )  # fmt: skip
 """From the bottom up: each may import those before it. CONTRIBUTING.md explains the order."""
 

@@ -1,11 +1,11 @@
-"""The tokenizer: text to ids, exactly as its reference library does it and faster. No Beam, no pipeline.
+"""Encodes text to the same ids as the tokenizer's reference library, but faster. Imports neither Beam nor the pipeline.
 
     .model -> sentence_piece -> fast_bpe -> id_cache, merges -> ids
     tokenizer.json -> json_file -> tokenizers, or accelerator -> ids
     .tiktoken -> rank_file -> tiktoken, or accelerator -> ids
 
 - ``encode``: encodes and decodes batches of texts with any kind of file; puts bos and eos around documents.
-- ``encoder_settings``: the settings of bos and eos, and of what a rank file lacks.
+- ``encoder_settings``: holds the settings of bos and eos, and those that a rank file does not contain.
 - ``codec``: defines the interface of all kinds of files.
 - ``sentence_piece``: encodes and decodes with SentencePiece's ``.model``.
 - ``json_file``: encodes and decodes with Hugging Face's ``tokenizer.json``.
@@ -18,6 +18,8 @@
 - ``decode``: joins the pieces of ids to texts.
 - ``model_file``: reads a ``.model`` without protobuf.
 - ``hugging_face``: writes a ``.model`` as a ``tokenizer.json``.
+- ``program``: the name under which a command was called.
+- ``numbers``: reads numbers such as 100M in flags and settings.
 - ``interrupts``: ends a command cleanly on a signal.
 - ``train``: trains a model (``python -m tokenizer.train``).
 

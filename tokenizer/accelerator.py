@@ -1,10 +1,11 @@
 """Runs gigatoken, an optional library that computes the ids of ``tokenizers`` and ``tiktoken`` faster.
 
-gigatoken is young. Only the one version that was examined is used, and only after :func:`tokenizer.proof.prove` found
-its ids equal on the run's own text. Three of its properties are worked around:
+gigatoken is young. Only version :data:`VERSION` is used, because we examined no other version. Before a run uses it,
+:func:`tokenizer.proof.prove` compares its ids with those of the reference library on some of the run's text. Three of
+its properties are worked around:
 
 - It stores every distinct word that it sees, so it is loaded again after :data:`RESTART_BYTES` of text.
-- It crashes on bytes that are not UTF-8, so it gets checked strings only.
+- It crashes on bytes that are not UTF-8, so it is given only strings that were checked.
 - It finds special tokens in texts, so it is loaded without them.
 """
 
@@ -25,7 +26,8 @@ from tokenizer.encoder_settings import PATTERNS
 
 VERSION = "0.10.0"
 RESTART_BYTES = 256 << 20
-"""The text after which gigatoken is loaded again. Its memory grows by about one byte per byte of varied text."""
+"""Gigatoken is loaded again after this many bytes of text. Its memory grows by about one byte per byte of varied
+text."""
 _SCHEMES = {"r50k_base": "r50k", "cl100k_base": "cl100k", "o200k_base": "o200k"}
 
 
@@ -70,7 +72,7 @@ class Gigatoken:
             return cls(load)
         except BaseException as error:
             if is_panic(error) or isinstance(error, ValueError | TypeError | KeyError | RuntimeError):
-                return None  # a kind of tokenizer that it does not read
+                return None  # gigatoken does not read this kind of tokenizer
             raise
 
     def encode(self, texts: pa.Array) -> tuple[Array, Array]:
@@ -92,11 +94,11 @@ def is_panic(error: BaseException) -> bool:
 
 
 def _library() -> Any:
-    """Returns the library; None if the version that was examined is not installed."""
+    """Returns the library, or None if version :data:`VERSION` of it is not installed."""
     try:
         if metadata.version("gigatoken") != VERSION:
             return None
         import gigatoken
-    except ImportError:  # PackageNotFoundError is one
+    except ImportError:  # PackageNotFoundError is an ImportError
         return None
     return gigatoken

@@ -1,4 +1,6 @@
-"""The interface of every kind of tokenizer file: ids of texts, the reference library's ids, and texts of ids."""
+"""Defines the interface that every kind of tokenizer file implements: encode texts, decode ids, and compare with the
+library.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,8 @@ Array = np.ndarray[Any, Any]
 
 MODEL, JSON, RANKS = "tokenizer.model", "tokenizer.json", "tokenizer.tiktoken"
 FILE_NAMES = (MODEL, JSON, RANKS)
-"""The file names of the three kinds in an output folder. A ``tokenizer.json`` beside a ``tokenizer.model`` is converted
-from it."""
+"""The file names of the three kinds in an output folder. If both ``tokenizer.model`` and ``tokenizer.json`` exist, the
+second is a conversion of the first."""
 
 
 class Codec(Protocol):
@@ -28,30 +30,32 @@ class Codec(Protocol):
 
     @property
     def control(self) -> Mapping[str, int]:
-        """The ids that no text may be encoded to, by the text of the token."""
+        """Returns the control tokens and their ids. No text may be encoded to one of these ids."""
 
     @property
     def accelerator(self) -> str:
-        """The encoder that replaces the reference library; empty if the library itself encodes."""
+        """The name of the encoder that replaces the reference library; empty if the library itself encodes."""
 
     def border(self, kind: str) -> int | None:
-        """Returns the id of the file's own bos or eos; None if the file has none. ``kind`` is ``bos`` or ``eos``."""
+        """Returns the id of the bos or eos that the file defines; None if it defines none. ``kind`` is ``bos`` or
+        ``eos``.
+        """
 
     def encode(self, texts: pa.Array) -> tuple[Array, Array]:
         """Returns the ids of all texts (large_string, no nulls), concatenated, and the number of ids of each text."""
 
     def reference(self, texts: Sequence[str]) -> list[list[int]]:
-        """Returns the ids of the reference library."""
+        """Returns the same as :meth:`encode`, but always computed by the reference library."""
 
     def decode(self, ids: Sequence[int]) -> str:
         """Returns the text of ids, without control tokens."""
 
     def decode_batch(self, lists: Sequence[Sequence[int]]) -> list[str]:
-        """Returns the text of every list of ids, as :meth:`decode` does one by one."""
+        """Returns the text of every list of ids. The result is the same as that of :meth:`decode` for each list."""
 
 
 def flat(encoded: Sequence[Sequence[int]], dtype: Any) -> tuple[Array, Array]:
-    """Returns the concatenated lists of ids, and the length of each list.
+    """Returns all lists of ids concatenated into one array, and the length of each list.
 
     >>> flat([[1, 2], [], [3]], np.uint16)
     (array([1, 2, 3], dtype=uint16), array([2, 0, 1]))

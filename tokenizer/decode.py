@@ -36,5 +36,5 @@ def _bytes_of(piece: model_proto.VocabularyPiece) -> bytes:
     if piece.kind == model_proto.CONTROL:
         return b""
     if piece.kind == model_proto.UNKNOWN:
-        return b"\xff"  # not UTF-8, so SentencePiece decodes: the model defines how it shows unknown pieces
+        return b"\xff"  # not UTF-8, so SentencePiece decodes the text: only it knows how unknown pieces are shown
     return piece.text.replace(_MARK, " ").encode()

@@ -1,8 +1,8 @@
-"""Encodes text with the ids of a tokenizer's reference library, several times faster where the file allows it.
+"""Encodes text to the same ids as a tokenizer's reference library, several times faster for the files that allow it.
 
-A tokenizer's file is a SentencePiece ``.model``, a Hugging Face ``tokenizer.json`` or a tiktoken rank file. Its content
-tells which. :mod:`tokenizer.codec` lists what each kind provides. Here bos and eos are put around each document, and
-ids become Arrow lists of uint16 or uint32.
+A tokenizer's file is a SentencePiece ``.model``, a Hugging Face ``tokenizer.json`` or a tiktoken rank file. The content
+of the file tells which kind it is. :mod:`tokenizer.codec` defines what each kind provides. This module puts bos and eos
+around each document, and converts ids to Arrow lists of uint16 or uint32.
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ from tokenizer.sentence_piece import SentencePieceCodec
 __all__ = ["FILE_NAMES", "Encoder", "Fast", "id_dtype"]
 
 _MAX_LIST_TOKENS = 2**31 - 1
-"""Limit of an Arrow list array, whose offsets are int32."""
+"""The largest number of ids in one Arrow list array, because its offsets are int32."""
 
 
 class Encoder:
-    """A tokenizer that encodes and decodes batches of documents. Pickles as its file's bytes and its settings.
+    """Encodes and decodes batches of documents with one tokenizer. A pickle of it contains the file's bytes and the
+    settings.
 
-    Use :meth:`load`. ``bos`` and ``eos`` put these ids around every document; text that spells ``<s>``, ``</s>`` or
-    ``<0x0A>`` is encoded as that text.
+    Use :meth:`load` to make one. The ids ``bos_id`` and ``eos_id`` are put around every document. Text that spells
+    ``<s>``, ``</s>`` or ``<0x0A>`` is encoded as ordinary text, not as a control token.
     """
 
     def __init__(self, data: bytes, settings: EncoderSettings) -> None:
@@ -45,23 +46,26 @@ class Encoder:
         self.vocab_size: int = self.codec.vocab_size
         self.dtype: np.dtype[Any] = id_dtype(self.vocab_size)
         self.bos_id: int = self._border("bos", settings.bos)
-        """The id before each document; -1 if documents have no bos. ``eos_id`` likewise."""
+        """The id that is put before each document; -1 if documents get no bos. ``eos_id`` is put after each
+        document."""
         self.eos_id: int = self._border("eos", settings.eos)
 
     @classmethod
     def load(cls, model: str | Path | bytes, *, bos: Mark = True, eos: Mark = True, fast: Fast = "auto",
              settings: EncoderSettings | None = None) -> Encoder:  # fmt: skip
-        """Reads a tokenizer's file (or takes its bytes).
+        """Loads a tokenizer from its file, or from the bytes of the file.
 
         Args:
             model: the path of the file, or its bytes.
-            bos: True puts a bos before each document, a text names the token to use. None: only if the file has one.
+            bos: True puts a bos before each document; a text names the token to use for it. None puts one only if the
+                file has a bos.
             eos: the same for the end of each document. With None the file must have one.
             fast: ``off`` encodes with the reference library alone.
-            settings: replaces ``bos``, ``eos`` and ``fast``. They also say what a rank file lacks.
+            settings: replaces ``bos``, ``eos`` and ``fast``. They also contain the pattern and the control tokens of a
+                rank file.
 
         Raises:
-            ValueError: it is not there, is not a tokenizer, or lacks the bos or eos that was asked for.
+            ValueError: the file does not exist, is not a tokenizer, or lacks the requested bos or eos.
         """
         settings = settings or EncoderSettings(bos=bos, eos=eos, fast=fast)
         if isinstance(model, bytes):
@@ -80,19 +84,19 @@ class Encoder:
 
     @property
     def model(self) -> bytes:
-        """The file's bytes, as they are written to :attr:`file_name` in the output folder."""
+        """The bytes of the file. A run writes them to :attr:`file_name` in its output folder."""
         return self._data
 
     @property
     def file_name(self) -> str:
-        """The name of the file in an output folder. It tells the kind of the file."""
+        """The name that the file gets in an output folder. Each kind of file has its own name."""
         return self.codec.file_name
 
     @property
     def identity(self) -> str:
-        """A checksum of everything that decides a document's ids: the file and the settings.
+        """A checksum of the file and the settings, which together determine a document's ids.
 
-        For a ``.model`` that puts both bos and eos around documents, it is the file's own checksum.
+        If the file is a ``.model`` and documents get both bos and eos, it is the checksum of the file alone.
         """
         is_plain = self.file_name == MODEL and self.bos_id >= 0 and self.eos_id >= 0 and not self._names_borders()
         if is_plain:
@@ -110,26 +114,27 @@ class Encoder:
         return [int(i) for i in self.codec.encode(_checked([text]))[0]]
 
     def encode_batch(self, texts: Sequence[str] | pa.Array) -> pa.ListArray:
-        """Returns the ids of every text: ``list<uint16>`` (``uint32`` above 65,536 pieces), with bos and eos as set.
+        """Returns the ids of every text: ``list<uint16>`` (``uint32`` above 65,536 pieces), with bos and eos as the
+        settings say.
 
         Memory grows with the batch (about ten bytes per byte of text; more for a ``tokenizer.json`` without gigatoken),
-        not with the batches before it.
+        not with the number of batches.
 
         Raises:
-            ValueError: a text is null, holds a lone surrogate or bytes that are not UTF-8 (its place is named),
-                or the batch has 2**31 ids or more.
+            ValueError: a text is null, or contains a lone surrogate or bytes that are not UTF-8 (the message names its
+                place), or the batch has 2**31 ids or more.
         """
         ids, num_ids = self.codec.encode(_checked(texts))
         return self._framed(ids, num_ids)
 
     def decode(self, ids: Sequence[int] | np.ndarray[Any, Any]) -> str:
-        """Returns the text of a document's ids, without bos and eos. Bytes that are not UTF-8 give U+FFFD."""
+        """Returns the text of a document's ids, without bos and eos. Bytes that are not UTF-8 become U+FFFD."""
         return self.codec.decode([int(i) for i in ids])
 
     def decode_batch(self, ids: pa.ListArray) -> list[str]:
-        """Returns the text of every document of a batch, as `decode` does one by one.
+        """Returns the text of every document of a batch. The texts are the same as those of `decode`.
 
-        It is several times faster than that for models of LLaMA's kind.
+        For models of LLaMA's kind this is several times faster than decoding the documents one by one.
         """
         flat, ends = ids.flatten().to_numpy(zero_copy_only=False).tolist(), np.diff(ids.offsets.to_numpy()).cumsum()
         return self.codec.decode_batch([flat[begin:end] for begin, end in pairwise([0, *ends.tolist()])])
@@ -138,7 +143,7 @@ class Encoder:
         return isinstance(self.settings.bos, str) or isinstance(self.settings.eos, str)
 
     def _border(self, kind: str, wanted: Mark) -> int:
-        """Returns the id that the settings ask for as bos or eos; -1 if they ask for none."""
+        """Returns the id of the bos (or eos) that the settings request; -1 if they request none."""
         if wanted is False:
             return -1
         control = self.codec.control
@@ -155,7 +160,7 @@ class Encoder:
         return -1 if found is None else found
 
     def _framed(self, ids: np.ndarray[Any, Any], num_ids: np.ndarray[Any, Any]) -> pa.ListArray:
-        """Puts bos and eos around documents of ``num_ids`` ids each."""
+        """Puts bos and eos around each document. ``num_ids`` contains the number of ids of each document."""
         has_bos, has_eos = self.bos_id >= 0, self.eos_id >= 0
         lengths = num_ids + (has_bos + has_eos)
         ends = np.cumsum(lengths)
@@ -178,7 +183,7 @@ class Encoder:
 
 
 def _codec(data: bytes, settings: EncoderSettings) -> Codec:
-    """Loads a file. Its content tells its kind."""
+    """Loads a tokenizer's file. The kind of the file is recognised by its content."""
     if data[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
         return HuggingFaceCodec(data, is_fast=settings.fast == "auto")
     if is_rank_file(data):
@@ -187,7 +192,7 @@ def _codec(data: bytes, settings: EncoderSettings) -> Codec:
 
 
 def _among(control: Any) -> str:
-    """Returns the end of a message, which lists the control tokens of the file."""
+    """Returns the last part of an error message. It lists the control tokens of the file."""
     names = list(control)
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
     return f" (its control tokens are {', '.join(names[:8])}{more})" if names else " (it has no control token)"

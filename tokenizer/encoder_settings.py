@@ -1,4 +1,4 @@
-"""Settings of encoding that are not in a tokenizer's file: bos and eos around documents, and what a rank file lacks."""
+"""Reads the settings of encoding: bos and eos around documents, and the pattern and control tokens of a rank file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import PurePosixPath
 from typing import Any, Literal
 
 Mark = bool | str | None
-"""Whether documents get bos (or eos): True, False, or the text of the token. None: only if the tokenizer has one."""
+"""Says whether documents get a bos (or eos): True, False, or the text of the token. With None they get one only if the
+tokenizer has one."""
 Fast = Literal["auto", "off"]
 KEYS = ("path", "bos", "eos", "fast", "pattern", "special_tokens")
 """The keys of ``tokenizer:`` that are about encoding. All others are about training."""
@@ -33,7 +34,7 @@ PATTERNS: dict[str, str] = {
     ),
 }
 """The regular expressions that split a text before its bytes are merged, from ``tiktoken_ext/openai_public.py``
-(0.14.0). gpt2, p50k_base and p50k_edit use that of r50k_base."""
+(0.14.0). gpt2, p50k_base and p50k_edit use the pattern of r50k_base."""
 _SAME_PATTERN = {"gpt2": "r50k_base", "p50k_base": "r50k_base", "p50k_edit": "r50k_base", "o200k_harmony": "o200k_base"}
 DEFAULT_PATTERN = "cl100k_base"
 _FIM = {"<|fim_prefix|>": 100258, "<|fim_middle|>": 100259, "<|fim_suffix|>": 100260}
@@ -48,7 +49,7 @@ _SPECIAL_TOKENS: dict[str, dict[str, int]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderSettings:
-    """The settings with which a tokenizer's file is used."""
+    """Says how text is encoded with a tokenizer's file."""
 
     bos: Mark = None
     eos: Mark = None
@@ -94,7 +95,8 @@ class EncoderSettings:
         return made
 
     def for_file(self, path: str) -> EncoderSettings:
-        """Returns the settings completed by the name of the rank file, if it is one that tiktoken publishes.
+        """Returns the settings with the pattern and control tokens filled in, if tiktoken publishes a rank file of this
+        name.
 
         >>> EncoderSettings().for_file("x/o200k_base.tiktoken").special_tokens
         (('<|endoftext|>', 199999), ('<|endofprompt|>', 200018))
@@ -111,7 +113,7 @@ class EncoderSettings:
         )
 
     def regex(self) -> str:
-        """Returns the regular expression for a rank file. The default is that of cl100k_base."""
+        """Returns the regular expression for a rank file. The default is the pattern of cl100k_base."""
         name = self.pattern or DEFAULT_PATTERN
         return PATTERNS.get(_SAME_PATTERN.get(name, name), name)
 

@@ -1,14 +1,16 @@
-"""Encodes LLaMA's kind of model fast: splits the text where no piece can span, and encodes every distinct part once.
+"""Encodes LLaMA's kind of model fast: splits the text at places that no piece can cross, and encodes every distinct
+part once.
 
-Why the ids are SentencePiece's own. A BPE piece is merged out of neighbouring symbols, so whatever is merged across a
-place in the text is a piece that holds the two characters at that place side by side. Where no piece of the vocabulary
-holds such a pair, nothing is ever merged across, and the order of merges on one side cannot change the other: the text
-can be cut there and its parts encoded alone. (In LLaMA's vocabulary that is before a space, around a newline, between
-digits, and at most punctuation.) Equal parts get equal ids, so a part is looked up in a cache of bounded size; parts
-that are not in it are merged together by :class:`tokenizer.merges.Merger`, or by SentencePiece where they are few or
-long.
+The ids are equal to SentencePiece's for the following reason. BPE makes a piece by merging neighbouring symbols. If a
+merge crosses a place in the text, the new piece contains the two characters at that place next to each other. If no
+piece of the vocabulary contains these two characters in a row, no merge ever crosses that place, and merges on one side
+cannot affect the other side. So the text can be split there, and each part can be encoded alone. (In LLaMA's vocabulary
+such places are before a space, around a newline, between digits, and at most punctuation.)
 
-The whole way is numpy on the batch's UTF-8 buffer: no Python object is made for a document or a part that is known.
+Equal parts get equal ids, so each part is first looked up in a cache of bounded size. Parts that are not in the cache
+are merged together by :class:`tokenizer.merges.Merger`, or by SentencePiece if they are few or long.
+
+Everything runs in numpy on the batch's UTF-8 buffer. No Python object is made per document or per cached part.
 """
 
 from __future__ import annotations
@@ -29,15 +31,16 @@ Array = np.ndarray[Any, Any]
 _WINDOW_BYTES = 4 * 2**20
 """Text is processed in windows of about this size, whatever the documents' lengths, to limit memory."""
 _MIN_MERGER_PARTS = 4_000
-"""Below this SentencePiece is quicker (measured): a round of merges costs the same for few rows as for many."""
+"""With fewer parts SentencePiece is faster (measured), because a round of merges takes as long for few rows as for
+many."""
 _MAX_MERGER_PART_CHARS = 48
-"""Longer parts (base64, lines of Chinese where pieces join) go to SentencePiece, whose cost is n log n."""
+"""Longer parts (base64, lines of Chinese without a place to split) go to SentencePiece, whose time grows as n log n."""
 _MARK = "\u2581"
 _NORMALIZER_SPEC, _ADD_DUMMY_PREFIX = 3, 3
 
 
 class FastBpe:
-    """Encodes batches of one model. Make it with :meth:`of`."""
+    """Encodes batches of texts with one model. Use :meth:`of` to make one."""
 
     def __init__(self, proto: model_proto.ModelProto, part_reference: Any, dtype: np.dtype[Any]) -> None:
         scores = {p.text.replace(_MARK, " "): p.score for p in proto.pieces if p.kind == model_proto.NORMAL}
@@ -56,13 +59,13 @@ class FastBpe:
 
     @classmethod
     def of(cls, proto: model_proto.ModelProto, model: bytes, dtype: np.dtype[Any]) -> FastBpe | None:
-        """Returns the fast encoder for a model, or None if it does not cover it (see :func:`covers`)."""
+        """Returns the fast encoder for a model, or None if the model is not supported (see :func:`covers`)."""
         if not covers(proto):
             return None
         return cls(proto, sentencepiece.SentencePieceProcessor(model_proto=_without_prefix(model)), dtype)
 
     def encode(self, texts: pa.Array) -> tuple[Array, Array]:
-        """Returns the ids of all texts (large_string, no nulls), concatenated, and how many each text has."""
+        """Returns the ids of all texts (large_string, no nulls), concatenated, and the number of ids of each text."""
         data, starts = self._prefixed(texts)
         ids: list[Array] = []
         num_ids_before = np.zeros(len(starts), np.int64)
@@ -81,8 +84,10 @@ class FastBpe:
         return flat, np.diff(num_ids_before, append=total)
 
     def _prefixed(self, texts: pa.Array) -> tuple[Array, Array]:
-        """Returns the UTF-8 of all texts, concatenated, with a space before each that is not empty; and where each
-        begins."""
+        """Returns the UTF-8 bytes of all texts, concatenated, and the place where each text begins.
+
+        A space is put before each text that is not empty.
+        """
         if pc.any(pc.match_substring(texts, _MARK)).as_py():
             texts = pc.replace_substring(texts, _MARK, " ")  # SentencePiece treats them alike
         if self._add_prefix:
@@ -99,11 +104,13 @@ class FastBpe:
         return data[offsets[0] : offsets[-1]], offsets[:-1] - offsets[0]
 
     def _cut(self, data: Array, starts: Array, at: int) -> Array:
-        """Returns the beginnings of the parts in the window at ``at``, then the window's end."""
+        """Returns the places where the parts of the window at ``at`` begin, and last the place where the window
+        ends.
+        """
         num_bytes = _WINDOW_BYTES
         while True:
             end = min(at + num_bytes, len(data))
-            window = data[at : end + 1]  # one byte more, so that the end itself may be a border
+            window = data[at : end + 1]  # one byte more, so that the end of the window can be a border too
             pairs = window[:-1].astype(np.uint16)
             pairs <<= 8
             pairs |= window[1:]
@@ -116,10 +123,10 @@ class FastBpe:
             cuts = np.flatnonzero(is_cut)
             if len(cuts) > 1:
                 return cuts + at
-            num_bytes *= 2  # the whole window is one part
+            num_bytes *= 2  # there is no border, so the whole window is one part
 
     def _encode_parts(self, data: Array, parts: Array) -> tuple[Array, Array]:
-        """Returns the ids of the parts between the borders, concatenated, and how many each part has."""
+        """Returns the ids of the parts between the borders, concatenated, and the number of ids of each part."""
         begin, size = parts[:-1], np.diff(parts)
         keys = self._cache.keys(data, begin, size)
         counts, missing = self._cache.counts(keys)
@@ -167,7 +174,7 @@ class FastBpe:
         return self._spell(ids, row, chars[begin], spelled, len(num_chars))
 
     def _spell(self, ids: Array, row: Array, char: Array, spelled: Array, num_rows: int) -> tuple[Array, Array]:
-        """Replaces every character that is no piece by the ids of its UTF-8 bytes."""
+        """Replaces every character that is not a piece by the ids of its UTF-8 bytes."""
         width = np.ones(len(ids), np.int64)
         width[spelled] = _utf8_bytes(char[spelled])
         out = np.repeat(ids, width)
@@ -177,11 +184,16 @@ class FastBpe:
 
 
 def covers(proto: model_proto.ModelProto) -> bool:
-    """True if a model is of the kind for which the fast encoder is proven.
+    """True if the fast encoder is known to give SentencePiece's ids for a model of this kind.
 
-    BPE; every byte has a piece; identity normalisation with spaces kept and written as U+2581; only normal, byte,
-    control and unknown pieces (user-defined symbols are matched before merging, unused ones taken apart after it);
-    none of a single character that is not normal; no more symbols than the merger can number.
+    The conditions are:
+
+    - The model is a BPE model, and every byte has a piece.
+    - Normalisation changes nothing, except that spaces (all of which are kept) are written as U+2581.
+    - All pieces are normal, byte, control or unknown pieces. SentencePiece matches user-defined symbols before it
+      merges, and splits unused pieces after it has merged.
+    - Every piece of a single character is a normal piece.
+    - There are no more symbols than the merger can number.
     """
     kinds = {p.kind for p in proto.pieces}
     normal = [p for p in proto.pieces if p.kind == model_proto.NORMAL]
@@ -200,7 +212,9 @@ def covers(proto: model_proto.ModelProto) -> bool:
 
 
 def _joinable(pieces: dict[str, float]) -> Array:
-    """Returns which two bytes may be adjacent inside a piece or a character: the text is not split between those."""
+    """Returns a table of the pairs of bytes that are adjacent in some piece or character. Text is not split between
+    them.
+    """
     joinable = np.zeros((256, 256), bool)
     joinable[:, 0x80:0xC0] = True  # never split before a continuation byte
     for piece in pieces:
@@ -210,7 +224,7 @@ def _joinable(pieces: dict[str, float]) -> Array:
 
 
 def _without_prefix(model: bytes) -> bytes:
-    """Returns the same model without the space in front of a text, for parts of texts."""
+    """Returns the same model without the space that is put before a text, because parts of a text must not get one."""
     fields = []
     for number, wire, value in model_proto.fields(model):
         if number == _NORMALIZER_SPEC and isinstance(value, bytes):
@@ -221,9 +235,9 @@ def _without_prefix(model: bytes) -> bytes:
 
 
 def _distinct(data: Array, cuts: Array, wanted: Array) -> tuple[list[bytes], Array]:
-    """Returns the wanted parts without repetition, and for each wanted part its index in that list.
+    """Returns the distinct parts among the wanted ones, and the index of each wanted part in that list.
 
-    ``wanted`` has the indices of the parts.
+    ``wanted`` contains the indices of the parts.
     """
     buffers = [None, pa.py_buffer(np.ascontiguousarray(cuts, np.int64)), pa.py_buffer(data)]
     column = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(cuts) - 1, buffers)
@@ -232,7 +246,7 @@ def _distinct(data: Array, cuts: Array, wanted: Array) -> tuple[list[bytes], Arr
 
 
 def _scatter(flat: Array, counts: Array, parts: Array, ids: Array, ids_begin: Array) -> None:
-    """Writes the ids of some parts, which begin at ``ids_begin`` of ``ids``, to the parts' places in ``flat``."""
+    """Copies the ids of some parts into ``flat``. The ids of each part begin at its ``ids_begin`` in ``ids``."""
     ends = np.cumsum(counts)
     size = counts[parts]
     within = np.arange(int(size.sum())) - np.repeat(np.cumsum(size) - size, size)

@@ -1,15 +1,15 @@
-"""A SentencePiece model as Hugging Face's ``tokenizer.json``, with the same ids.
+"""Converts a SentencePiece model to Hugging Face's ``tokenizer.json``, with the same ids.
 
-Only models of LLaMA's kind (see :func:`tokenizer.fast_bpe.covers`) have an exact equal: a plain BPE with byte fallback
-in front of which a space is prepended and every space becomes U+2581. Nothing is a special token in it, because the
-shards hold text that spells ``<s>`` as the text it is.
+Only models of LLaMA's kind (see :func:`tokenizer.fast_bpe.covers`) can be converted exactly. The result is a plain BPE
+with byte fallback, which puts a space before the text and replaces every space by U+2581. It has no special tokens,
+because text that spells ``<s>`` is encoded as ordinary text in the shards.
 
 User-defined symbols become added tokens. Hugging Face's library first splits a text at them, and then puts a space
-before every part. SentencePiece puts a space before the whole text only. So a model with user-defined symbols has an
-exact equal only if it puts no space there.
+before every part. SentencePiece puts a space before the whole text only. So a model with user-defined symbols can be
+converted exactly only if it puts no space before a text.
 
-SentencePiece merges by the score of the merged piece, the leftmost pair of equal scores first. A ``tokenizer.json``
-ranks pairs instead, so the pairs are listed by falling score of the piece that they make.
+SentencePiece first merges the pair whose merged piece has the highest score. Among equal scores it merges the leftmost
+pair. A ``tokenizer.json`` ranks pairs instead, so the pairs are listed in descending order of these scores.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MARK = "\u2581"
 
 
 def tokenizer_json(model: bytes) -> str | None:
-    """Returns the text of ``tokenizer.json`` for a model, or None where its kind has no exact equal."""
+    """Returns the text of ``tokenizer.json`` for a model, or None if the model cannot be converted exactly."""
     proto = model_proto.parse(model)
     symbols = [p.text for p in proto.pieces if p.kind == model_proto.USER_DEFINED]
     pieces = tuple(p for p in proto.pieces if p.kind != model_proto.USER_DEFINED)
@@ -76,11 +76,11 @@ def _symbol(text: str, number: int) -> dict[str, Any]:
 
 
 def _merges(scores: Mapping[str, float]) -> list[list[str]] | None:
-    """Returns the pairs of pieces that merge, in the order of their ranks; None where ranks cannot give the same ids.
+    """Returns the pairs of pieces that merge, in the order of their ranks; None if no ranks would give the same ids.
 
-    Of pieces with one score the leftmost pair merges first, whatever piece it makes. A ranking can do that only where
-    they all repeat one character (in LLaMA's model: the pieces of spaces): a run then grows from its left end, which
-    ranks longer pieces first.
+    If several pieces have equal scores, SentencePiece merges the leftmost pair first, no matter which of these pieces
+    it forms. Ranks can do the same only if all these pieces repeat one character (such as LLaMA's pieces of spaces).
+    A run of that character then grows from its left end, which is the same as ranking longer pieces first.
     """
     known = {*scores, *(char for piece in scores for char in piece)}
     merges: list[list[str]] = []

@@ -1,4 +1,6 @@
-"""A cache of fixed size from short parts of text to their ids, looked up for a whole window at a time in numpy."""
+"""Caches the ids of short parts of text. The cache has a fixed size, and numpy looks up all parts of a window at
+once.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,8 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 _SLOTS_BITS = 19
-"""2**19 slots of 33 bytes and 12 ids: 30 MB with uint16 ids, 43 MB with uint32. It never grows: a newer part replaces
-an older one with the same hash."""
+"""2**19 slots of 33 bytes and 12 ids: 30 MB with uint16 ids, 43 MB with uint32. It never grows, because a newer part
+replaces an older part with the same hash."""
 _MAX_PART_BYTES = 31
 _MAX_IDS = 12
 _WORDS = 4
@@ -20,10 +22,10 @@ _SIZE_SHIFT = np.uint64(56)
 
 
 class Keys:
-    """The parts of a window as four 64-bit words each, and the slots they hash to.
+    """Holds each part of a window as four 64-bit words, and the slot of the cache that its hash selects.
 
-    A key is the part's bytes, zero-padded, with its size in the last byte of the second word, so no two parts share a
-    key. The third and fourth words are kept only for parts that need them.
+    A key consists of the part's bytes, padded with zeros, and its size in the last byte of the second word. So
+    different parts have different keys. The third and fourth words are stored only for parts that need them.
     """
 
     __slots__ = ("first", "fits", "long_at", "long_words", "second", "slot")
@@ -68,7 +70,7 @@ class PartCache:
         return Keys((first, second), long_at, (third, fourth), size <= _MAX_PART_BYTES)
 
     def counts(self, keys: Keys) -> tuple[Array, Array]:
-        """Returns how many ids each part has, and which parts are not known (their count is 0)."""
+        """Returns the number of ids of each part, and which parts are not in the cache. These have the count 0."""
         known = self._words[0].take(keys.slot) == keys.first
         known &= self._words[1].take(keys.slot) == keys.second
         known &= keys.fits
@@ -81,8 +83,7 @@ class PartCache:
         return counts, missing
 
     def gather(self, keys: Keys, counts: Array, skip: Array | None = None) -> Array:
-        """Returns the ids of all parts, concatenated; the places of the parts in ``skip`` are left for the caller to
-        fill."""
+        """Returns the ids of all parts, concatenated. The caller fills in the ids of the parts in ``skip``."""
         ends = np.cumsum(counts)
         flat = np.empty(int(ends[-1]) if len(ends) else 0, self._dtype)
         place = ends - counts
@@ -101,15 +102,15 @@ class PartCache:
         return flat
 
     def put(self, keys: Keys, parts: Array, ids: Array, counts: Array) -> None:
-        """Adds parts (indices into the keys) whose ids are concatenated, ``counts`` each.
+        """Adds parts, which are given as indices into the keys. ``counts`` has the number of ids of each part.
 
-        Parts too long for a slot are left out; of two parts that share a slot the later one is kept.
+        Parts that are too long for a slot are left out. If two parts share a slot, the later one is kept.
         """
         begin = np.cumsum(counts) - counts
         fit = keys.fits[parts] & (counts <= _MAX_IDS)
         parts, begin, counts = parts[fit], begin[fit], counts[fit]
         slot = keys.slot[parts]
-        # numpy does not define which of several writes to one place wins, so all but one are removed first.
+        # If several values are written to one place, numpy does not define which one stays. So one of them is chosen.
         slot, one = np.unique(slot[::-1], return_index=True)
         one = len(parts) - 1 - one
         parts, begin, counts = parts[one], begin[one], counts[one]
@@ -124,13 +125,15 @@ class PartCache:
 
 
 def _word(view: Array, begin: Array, size: Array, last: int) -> Array:
-    """Returns ``size`` bytes (0 to 8) at ``begin`` as a little-endian number; ``last`` is the last offset at which a
-    whole word can be read."""
+    """Returns ``size`` bytes (0 to 8) at ``begin`` as a little-endian number.
+
+    ``last`` is the last offset at which a whole word can be read.
+    """
     late = np.flatnonzero(begin > last)
     if not len(late):
         word = view[begin]
     else:
-        # A word that would end after the data is read earlier and shifted.
+        # A word that would extend beyond the data is read from an earlier place and shifted.
         at = np.minimum(begin, last)
         word = view[at] >> (np.minimum(begin - at, 7) * 8).astype(np.uint64)
     word &= _MASKS.take(size)

@@ -1,7 +1,8 @@
-"""Ends a command at once and in one line when it is interrupted. It lies in the lowest package that has commands.
+"""Ends an interrupted command at once and prints one line. All packages use it, so it is in the lowest one with a
+command.
 
-Python's own KeyboardInterrupt comes only between two steps of the main thread, which may be inside a library for
-minutes, and Beam turns it into a failure of the job. So a thread of its own waits for the signal and ends the process.
+Python raises KeyboardInterrupt only between two steps of the main thread, and a step inside a library may take minutes.
+Beam also turns it into a failure of the job. So a separate thread waits for the signal and ends the process.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ import time
 from collections.abc import Callable
 
 STATUS_OF_SIGNAL = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
-"""Exit statuses as shells report them: 128 and the number of the signal."""
+"""The exit status for each signal. As in shells, it is 128 plus the number of the signal."""
 _SHOW_CURSOR = "\x1b[?25h"
 
 _DELETE_TRIES = 50
 _DELETE_PAUSE_S = 0.02
 _FINISH_LINE_S = 0.02
-"""Time for another thread to finish the line that it has begun to print, so that the last line is whole."""
+"""Seconds to wait for another thread that is printing a line, so that the line is complete."""
 _at_end: dict[str, Callable[[], None]] = {}
 _line = "interrupted"
 _is_ending = threading.Event()
@@ -33,7 +34,7 @@ def as_command(main: Callable[[], int], *, line: str = "interrupted") -> int:
     """Runs the main function of a command, and ends the process at SIGINT, SIGTERM and SIGHUP.
 
     Args:
-        line: what is printed then.
+        line: the line to print when the command is interrupted.
     """
     global _is_command, _line
     _is_command, _line = True, line
@@ -41,21 +42,22 @@ def as_command(main: Callable[[], int], *, line: str = "interrupted") -> int:
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     for number in STATUS_OF_SIGNAL:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and shells set it for background jobs
+        if signal.getsignal(number) is not signal.SIG_IGN:  # e.g. nohup ignores signals
             signal.signal(number, lambda *_: None)
     threading.Thread(target=_wait, args=(reader,), name="interrupts", daemon=True).start()
     try:
         return main()
     finally:
         if _is_ending.is_set():
-            threading.Event().wait()  # another thread ends the process, with its status
+            threading.Event().wait()  # another thread ends the process with the exit status
 
 
 def at_end(name: str, action: Callable[[], None] | None) -> None:
-    """Registers what must be done before the process is ended, instead of an earlier action of the name; None: nothing.
+    """Registers an action to run before the process ends. It replaces an earlier action of the same name; None removes
+    it.
 
-    The last one registered runs first: workers end before the folder that they write to is deleted. Actions run in
-    another thread while the main thread goes on. They must not wait for long.
+    The action that was registered last runs first, so that workers end before the folder that they write to is deleted.
+    Actions run in another thread while the main thread continues. They must not wait for long.
     """
     _at_end.pop(name, None)
     if action is not None:
@@ -63,7 +65,7 @@ def at_end(name: str, action: Callable[[], None] | None) -> None:
 
 
 def delete_at_end(name: str, folder: str) -> None:
-    """Registers a folder to be deleted, in which other threads may still make files for a moment."""
+    """Registers a folder to delete at the end. Other threads may still make files in it while it is deleted."""
 
     def delete() -> None:
         for _ in range(_DELETE_TRIES):
@@ -76,10 +78,10 @@ def delete_at_end(name: str, folder: str) -> None:
 
 
 def end_command(line: str, status: int, *, before: Callable[[], None] = lambda: None) -> bool:
-    """Prints a line and ends the process if it runs a command; returns False in a process that does not.
+    """Prints a line and ends the process. Returns False, and does neither, if the process does not run a command.
 
     Args:
-        before: ends what may still print, so that the line is the last one.
+        before: stops everything that may still print, so that the line is the last one.
     """
     if not _is_command:
         return False
@@ -88,7 +90,7 @@ def end_command(line: str, status: int, *, before: Callable[[], None] = lambda: 
     _is_ending.set()
     before()
     with contextlib.suppress(OSError):
-        # Other threads find their files gone from here on, and nobody wants to read that.
+        # From here on other threads may fail because their files are gone, and their errors would only confuse.
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - it stays open until the process ends
         time.sleep(_FINISH_LINE_S)
         terminal = os.dup(2)
@@ -107,4 +109,4 @@ def _wait(reader: int) -> None:
             if status is not None and not _is_ending.is_set():
                 threading.Thread(target=end_command, args=(_line, status), daemon=True).start()
             elif status is not None:
-                os._exit(status)  # a second signal while the first one's actions run
+                os._exit(status)  # a second signal arrived while the actions were running

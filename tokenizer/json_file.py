@@ -1,9 +1,10 @@
-"""Encodes with Hugging Face's ``tokenizer.json`` files, by their own library or by gigatoken where its ids are equal.
+"""Encodes with Hugging Face's ``tokenizer.json`` files, by the ``tokenizers`` library, or by gigatoken if its ids are
+equal.
 
 Control tokens are the tokens that the file marks as special. A text that spells one is encoded as ordinary text. Tokens
 that are added without this mark (Qwen's ``<tool_call>``, GPT-NeoX's runs of spaces) belong to the vocabulary, and are
-found in texts as the library finds them. The file's truncation, padding and template around texts are not used, because
-bos and eos are settings.
+encoded as the library encodes them. The file's truncation, padding and template around texts are not used, because bos
+and eos are settings.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class HuggingFaceCodec:
         self._reference.no_padding()
         self._reference.encode_special_tokens = True
         added = self._reference.get_added_tokens_decoder()
-        unknown = (model.get("unk_token"), model.get("unk_id"))  # given for characters that are not in the vocabulary
+        unknown = (model.get("unk_token"), model.get("unk_id"))  # the token for unknown characters
         self.control: Mapping[str, int] = {
             t.content: n for n, t in added.items() if t.special and t.content not in unknown and n not in unknown
         }
@@ -69,7 +70,7 @@ class HuggingFaceCodec:
         return self._fast.name if self._fast is not None else ""
 
     def border(self, kind: str) -> int | None:
-        """Returns the id of the special token whose name is that of a bos or eos; None unless there is exactly one.
+        """Returns the id of the special token that has a usual name of bos or eos; None unless there is exactly one.
 
         The file itself does not say which token is bos or eos.
         """
@@ -104,7 +105,7 @@ class HuggingFaceCodec:
         return str(self._reference.decode(self._without_control_ids(ids), skip_special_tokens=False))
 
     def decode_batch(self, lists: Sequence[Sequence[int]]) -> list[str]:
-        """Returns the text of every list of ids, as :meth:`decode` does one by one."""
+        """Returns the text of every list of ids. The result is the same as that of :meth:`decode` for each list."""
         kept = list(map(self._without_control_ids, lists))
         return [str(text) for text in self._reference.decode_batch(kept, skip_special_tokens=False)]
 
@@ -132,14 +133,14 @@ def _library() -> Any:
 def _loaded(content: Mapping[str, Any], data: bytes) -> Any:
     try:
         return _library().Tokenizer.from_str(data.decode("utf-8"))
-    except BaseException as error:  # the library raises a bare Exception
+    except BaseException as error:  # the library raises Exception itself, no subclass
         if type(error) is not Exception and not is_panic(error):
             raise
         raise ValueError(f"{_fault(content)} (tokenizers {metadata.version('tokenizers')}: {error})") from error
 
 
 def _fault(content: Mapping[str, Any]) -> str:
-    """Returns a message that names the part of the file that the library does not read. Each part is tried alone."""
+    """Returns a message that names the part of the file that the library cannot read. Each part is tried alone."""
     for key, name in _PARTS.items():
         for part in _leaves(content.get(key)):
             if not _is_taken({key: part}):
@@ -150,7 +151,9 @@ def _fault(content: Mapping[str, Any]) -> str:
 
 
 def _leaves(part: Any) -> list[Any]:
-    """Returns the parts of a sequence, or the part itself; an empty list for null."""
+    """Returns the parts of a component of type ``Sequence``, or the component itself in a list; an empty list for
+    null.
+    """
     if isinstance(part, Mapping) and part.get("type") == "Sequence":
         lists = (part[name] for name in _LISTS if isinstance(part.get(name), list))
         inside: list[Any] = next(lists, [])
@@ -162,7 +165,7 @@ def _is_taken(parts: Mapping[str, Any]) -> bool:
     empty = {"version": "1.0", "added_tokens": [], "model": {"type": "BPE", "vocab": {}, "merges": []}}
     try:
         _library().Tokenizer.from_str(json.dumps({**empty, **parts}))
-    except Exception as error:  # the library raises nothing more special
+    except Exception as error:  # the library raises Exception itself, no subclass
         if type(error) is not Exception:
             raise
         return False

@@ -1,10 +1,10 @@
 """Merges byte pairs in many short texts at once, in numpy, with the ids that SentencePiece gives.
 
-SentencePiece's rule (``bpe_model.cc``): among all neighbouring symbols whose concatenation is a piece, merge the pair
-whose piece has the highest score, the leftmost of equal ones; repeat until there is none. Symbols that are no piece in
-the end are spelled in bytes.
+SentencePiece's rule (``bpe_model.cc``): look at all neighbouring symbols whose concatenation is a piece. Merge the pair
+whose piece has the highest score; among equal scores, merge the leftmost pair. Repeat until there is no such pair. At
+the end, each symbol that is not a piece is replaced by its bytes.
 
-Here every text is a row and every round merges one pair in each row that still has one.
+In this module every text is a row of a matrix. Every round merges one pair in each row that still has a pair to merge.
 """
 
 from __future__ import annotations
@@ -17,17 +17,19 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 _NONE = np.int32(2**31 - 1)
-"""No merge: greater than any symbol."""
+"""Means that a pair does not merge. It is greater than any symbol."""
 _MAX_CODEPOINT = 0x110000
 _HASH = np.uint64(0x9E3779B97F4A7C15)
 _VALUE_BITS = 20
 _VALUE_MASK = np.int64(2**_VALUE_BITS - 1)
 MAX_SYMBOLS = 2**_VALUE_BITS
-"""The most symbols: a pair of symbols and the symbol that they merge to fit in 60 bits."""
+"""The largest number of symbols, so that a pair of symbols and the symbol that they merge to fit in 60 bits."""
 
 
 def num_symbols(pieces: Iterable[str]) -> int:
-    """Returns how many symbols a merger numbers for these pieces, with one for other characters and one for the end.
+    """Returns how many symbols a merger numbers for these pieces.
+
+    The number includes one symbol for all other characters and one for the end of a row.
 
     >>> num_symbols(["ab", "b", "abc"])
     7
@@ -37,10 +39,11 @@ def num_symbols(pieces: Iterable[str]) -> int:
 
 
 class Merger:
-    """The merges of one vocabulary.
+    """Merges symbols by the pieces of one vocabulary.
 
-    Symbols are numbered so that a lower number is merged first: the pieces of two or more characters by falling score,
-    then every character of a piece, then one symbol for all other characters.
+    Symbols are numbered so that a symbol with a lower number is merged first. First come the pieces of two or more
+    characters in descending order of score, then every character that occurs in a piece, then one symbol for all other
+    characters.
     """
 
     def __init__(self, scores: Mapping[str, float]) -> None:
@@ -51,7 +54,7 @@ class Merger:
         number = {text: i for i, text in enumerate(self.symbols)}
         self.unknown = len(self.symbols)
         self._end = self.unknown + 1
-        """End of a row; merges with nothing."""
+        """The symbol for the end of a row. It never merges."""
         self.char_symbol = np.full(_MAX_CODEPOINT, self.unknown, np.int32)
         for char in chars:
             self.char_symbol[ord(char)] = number[char]
@@ -74,7 +77,7 @@ class Merger:
             num_chars: characters per row, at least one.
 
         Returns:
-            The symbols that are left, in order, and where each begins (its index in ``chars``).
+            The symbols that are left, in order, and the index in ``chars`` at which each begins.
         """
         starts = np.cumsum(num_chars) - num_chars
         left = np.full(len(chars), _NONE, np.int32)
@@ -90,10 +93,11 @@ class Merger:
         return left[begin], begin
 
     def _merge_rows(self, chars: Array, starts: Array, lengths: Array, width: int, left: Array) -> None:
-        """Merges rows of at most ``width`` characters and writes each symbol left at its first character's place.
+        """Merges rows of at most ``width`` characters. Writes each symbol that is left to the place of its first
+        character.
 
-        Matrices have one column more than there are characters: it means "nothing there", holds the end symbol, and has
-        no merge.
+        Matrices have one more column than characters. This column means "no symbol": it contains the end symbol, which
+        never merges.
         """
         columns = np.arange(width + 1, dtype=np.int32)
         place = np.minimum(starts[:, None] + columns, len(chars) - 1)
@@ -123,7 +127,10 @@ class Merger:
     def _merge_once(
         self, flat: tuple[Array, Array, Array, Array], width: int, base: Array, column: Array, at: Array, merged: Array
     ) -> None:
-        """Merges, in every row (from ``base`` of the flat matrices), the symbol at ``column`` with the one after it."""
+        """Merges the symbol at ``column`` with the next symbol, in every row.
+
+        ``base`` contains the place in the flat matrices at which each row begins.
+        """
         symbols, following, before, best = flat
         right = base + following.take(at)
         after = following.take(right)
@@ -139,7 +146,10 @@ class Merger:
         best[base + width] = _NONE
 
     def _priority(self, left: Array, right: Array) -> Array:
-        """Returns the priority of each pair, the smaller first: the symbol it merges to, or the rank of its score."""
+        """Returns the priority of each pair. The pair with the smallest number is merged first.
+
+        The priority is the number of the merged symbol, or the rank of its score.
+        """
         found = self._lookup(left, right)
         return found if self._rank is None else self._rank.take(found, mode="clip")
 
@@ -151,10 +161,9 @@ class Merger:
 
 
 def _ranks(falling_scores: Sequence[float]) -> Array | None:
-    """Returns the rank of each piece's score, the same for equal scores, and last "no merge"; None if all scores
-    differ.
+    """Returns the rank of each piece's score, with equal ranks for equal scores; None if all scores differ.
 
-    LLaMA's model has equal scores: those of its pieces of spaces.
+    The last rank means "no merge". In LLaMA's model, the pieces of spaces have equal scores.
     """
     if len(set(falling_scores)) == len(falling_scores):
         return None
@@ -163,16 +172,18 @@ def _ranks(falling_scores: Sequence[float]) -> Array | None:
 
 
 def _padded(num_chars: int) -> int:
-    """Rounds a length up, so that rows of nearly equal length are merged together: to the next even number, above 16 to
-    a multiple of 8."""
+    """Rounds a length up to an even number, or to a multiple of 8 above 16.
+
+    So rows of nearly equal length are merged together.
+    """
     return num_chars + num_chars % 2 if num_chars <= 16 else -(-num_chars // 8) * 8
 
 
 class _HashTable:
-    """Maps int64 keys to small int32 values by open addressing; absent keys give ``_NONE``. It is built once, and
-    vectorised.
+    """Maps int64 keys to small int32 values by open addressing. Missing keys give ``_NONE``.
 
-    Key and value share one 64-bit word, so that a lookup touches memory once.
+    The table is built once, and numpy looks up many keys at a time. A key and its value share one 64-bit word, so that
+    a lookup reads memory once.
     """
 
     def __init__(self, keys: Array, values: Array) -> None:
@@ -219,7 +230,7 @@ class _HashTable:
 
 
 def code_points(texts: Sequence[bytes]) -> tuple[Array, Array]:
-    """Returns the code points of UTF-8 texts, concatenated, and how many each text has."""
+    """Returns the code points of UTF-8 texts, concatenated, and the number of code points of each text."""
     joined = b"".join(texts).decode("utf-8")
     chars = np.frombuffer(joined.encode("utf-32-le"), np.uint32)
     data = np.frombuffer(b"".join(texts), np.uint8)

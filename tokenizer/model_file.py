@@ -1,8 +1,8 @@
 """Reads a SentencePiece ``.model`` without protobuf.
 
 A ``.model`` is a serialized ``ModelProto`` (``sentencepiece_model.proto``). The package's own generated reader needs a
-newer protobuf than Apache Beam allows, and a trainer should not need protobuf at all. This module reads a handful of
-fields of a format that has not changed since 2018.
+newer protobuf than Apache Beam allows, and a trainer should not need protobuf at all. This module reads only a few
+fields, and the format has not changed since 2018.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Field = tuple[int, int, "int | bytes"]
 
 @dataclass(frozen=True, slots=True)
 class VocabularyPiece:
-    """A piece of the vocabulary, as the model stores it (U+2581 for a space)."""
+    """A piece of the vocabulary, as the model stores it. A space is stored as U+2581."""
 
     text: str
     score: float
@@ -32,7 +32,9 @@ class VocabularyPiece:
 
 @dataclass(frozen=True, slots=True)
 class ModelProto:
-    """The parts of a model that decide how it encodes. Field names are those of ``sentencepiece_model.proto``."""
+    """Holds the parts of a model that decide how it encodes. The fields have the names of
+    ``sentencepiece_model.proto``.
+    """
 
     pieces: tuple[VocabularyPiece, ...]
     model_type: int
@@ -48,7 +50,7 @@ def parse(model: bytes) -> ModelProto:
     """Reads a serialized ``ModelProto``.
 
     Raises:
-        ValueError: the bytes are not one.
+        ValueError: the bytes are not a serialized ``ModelProto``.
     """
     pieces: list[VocabularyPiece] = []
     trainer: dict[int, int | bytes] = {}
@@ -117,7 +119,7 @@ def fields(data: bytes) -> Iterator[Field]:
 
 
 def drop_fields(message: bytes, numbers: frozenset[int]) -> bytes:
-    """Returns the message without the fields of these numbers; everything else stays byte for byte.
+    """Returns the message without the fields that have these numbers. All other bytes stay the same.
 
     >>> drop_fields(bytes([0x08, 0x01, 0x10, 0x02]), frozenset({1})).hex()
     '1002'
@@ -126,7 +128,7 @@ def drop_fields(message: bytes, numbers: frozenset[int]) -> bytes:
 
 
 def encode_field(number: int, wire: int, value: int | bytes) -> bytes:
-    """Returns one field as protobuf writes it."""
+    """Returns one field in protobuf's encoding."""
     key = _varint(number << 3 | wire)
     if isinstance(value, int):
         return key + _varint(value)

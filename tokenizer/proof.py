@@ -1,8 +1,9 @@
 """Compares an encoder with its reference library, before a run encodes anything.
 
-The ids must be equal, and no text may be encoded to a control token. The texts are some of the run's own documents and
-a list of hostile strings. The encoder is the one that the run will use: the project's own for a ``.model``, gigatoken
-for the other kinds if it is installed. If the reference library itself encodes, only the control tokens are checked.
+The ids must be equal, and no text may be encoded to a control token. The compared texts are some of the run's documents
+and a list of hostile strings. The compared encoder is the one that the run will use: :mod:`tokenizer.fast_bpe` for a
+``.model``, or gigatoken for the other kinds of files if it is installed. If the reference library itself encodes, only
+the control tokens are checked.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import pyarrow as pa
 from tokenizer.encode import Encoder
 
 MAX_TEXT_CHARS = 20_000
-"""At most this many characters of a text are compared."""
+"""Only this many characters of each text are compared."""
 MAX_TEXTS_BYTES = 1 << 20
 """About this many bytes of the run's texts are compared. The slowest library needs less than a second for them."""
 
@@ -84,7 +85,8 @@ def _bounded(texts: Sequence[str]) -> Iterator[str]:
 def proven(encoder: Encoder, texts: Sequence[str]) -> tuple[Encoder, str]:
     """Returns the encoder to use, and a message about it.
 
-    It is the given encoder if its ids are equal. If gigatoken's ids differ, it is one that uses the reference library.
+    The given encoder is returned if its ids equal those of the reference library. If gigatoken's ids differ, an encoder
+    that uses the reference library is returned instead.
 
     Raises:
         ValueError: the ids of the project's own encoder differ, or a text is encoded to a control token.

@@ -1,8 +1,8 @@
-"""Encodes with tiktoken's rank files, by tiktoken or by gigatoken where its ids are equal.
+"""Encodes with tiktoken's rank files, by tiktoken, or by gigatoken if its ids are equal.
 
-A rank file has one line per token: its bytes in base64, and its rank. It has no pattern and no control tokens, so they
-are settings (:mod:`tokenizer.encoder_settings`). If the settings name no control token, ``<|endoftext|>`` gets the
-first id after the ranks, as in GPT-2.
+A rank file has one line per token: its bytes in base64, and its rank. It does not contain the pattern that splits
+texts, or the control tokens. So both are settings (:mod:`tokenizer.encoder_settings`). If the settings name no control
+token, ``<|endoftext|>`` gets the first id after the ranks, as in GPT-2.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _NAMED = {"bos": ("<|startoftext|>", "<|begin_of_text|>"), "eos": (_END, "<|end_
 
 
 def is_rank_file(data: bytes) -> bool:
-    """True if the first line is a token in base64 and a rank.
+    """True if the first line consists of a token in base64 and a rank.
 
     >>> is_rank_file(b"IQ== 0"), is_rank_file(b"{}")
     (True, False)
@@ -36,7 +36,7 @@ def parse_ranks(data: bytes) -> dict[bytes, int]:
     """Returns the rank of each token of a rank file.
 
     Raises:
-        ValueError: a line has another form, or the file has a token or a rank twice. The message names the line.
+        ValueError: a line has another form, or a token or a rank occurs twice. The message names the line.
 
     >>> parse_ranks(b"IQ== 0")
     {b'!': 0}
@@ -60,7 +60,7 @@ def parse_ranks(data: bytes) -> dict[bytes, int]:
 
 
 class TiktokenCodec:
-    """A rank file."""
+    """Encodes and decodes with a rank file."""
 
     file_name = RANKS
 
@@ -68,7 +68,7 @@ class TiktokenCodec:
         """Loads the bytes of a rank file.
 
         Raises:
-            ValueError: they are not a rank file, ranks are missing, or the pattern is not a regular expression.
+            ValueError: the bytes are not a rank file, ranks are missing, or the pattern is not a regular expression.
         """
         self.library = f"tiktoken {metadata.version('tiktoken')}"
         ranks = parse_ranks(data)
@@ -97,7 +97,7 @@ class TiktokenCodec:
         return self._fast.name if self._fast is not None else ""
 
     def border(self, kind: str) -> int | None:
-        """Returns the id of the control token whose name is that of a bos or eos; None if there is none."""
+        """Returns the id of the control token that has a usual name of bos or eos; None if there is none."""
         return next((self.control[name] for name in _NAMED[kind] if name in self.control), None)
 
     def encode(self, texts: pa.Array) -> tuple[Array, Array]:
@@ -114,24 +114,24 @@ class TiktokenCodec:
     def _encoded(self, number: int, text: str) -> list[int]:
         try:
             ids: list[int] = self._reference.encode_ordinary(text)
-        except BaseException as error:  # a run of a million spaces overflows the stack of its regular expressions
+        except BaseException as error:  # a run of a million spaces overflows the stack of its regex engine
             if not is_panic(error) and not isinstance(error, ValueError):
                 raise
             raise ValueError(f"text {number} of the batch: {self.library} cannot encode it ({error})") from error
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Returns the text of ids, without control tokens. Bytes that are not UTF-8 give U+FFFD."""
+        """Returns the text of ids, without control tokens. Bytes that are not UTF-8 become U+FFFD."""
         parts = (self._bytes_of.get(int(i), b"") for i in ids)
         return b"".join(parts).decode("utf-8", "replace")
 
     def decode_batch(self, lists: Sequence[Sequence[int]]) -> list[str]:
-        """Returns the text of every list of ids, as :meth:`decode` does one by one."""
+        """Returns the text of every list of ids. The result is the same as that of :meth:`decode` for each list."""
         return list(map(self.decode, lists))
 
 
 def _check_complete(ranks: Mapping[bytes, int], special: Mapping[str, int]) -> None:
-    """Raises ValueError if a byte has no rank, or if a rank below the largest has no token."""
+    """Raises ValueError if a single byte is missing as a token, or if a rank below the largest one is unused."""
     if not ranks:
         raise ValueError("the tokenizer's rank file is empty")
     lacking = [byte for byte in range(256) if bytes([byte]) not in ranks]

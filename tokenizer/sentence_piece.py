@@ -1,8 +1,7 @@
-"""Encodes with SentencePiece's ``.model`` files, several times faster where the model allows it.
+"""Encodes with SentencePiece's ``.model`` files, several times faster than SentencePiece if the model allows it.
 
-SentencePiece is the reference. :mod:`tokenizer.fast_bpe` encodes and :mod:`tokenizer.decode` decodes for the models
-that they support (BPE with byte fallback and identity normalisation, LLaMA's kind). SentencePiece itself does both for
-every other model.
+SentencePiece is the reference library. For models of LLaMA's kind (BPE with byte fallback, no normalisation),
+:mod:`tokenizer.fast_bpe` encodes and :mod:`tokenizer.decode` decodes. For every other model SentencePiece does both.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from tokenizer.fast_bpe import FastBpe, covers
 
 
 class SentencePieceCodec:
-    """A ``.model`` file."""
+    """Encodes and decodes with a ``.model`` file."""
 
     file_name = MODEL
     library = f"sentencepiece {sentencepiece.__version__}"
@@ -41,11 +40,11 @@ class SentencePieceCodec:
 
     @property
     def accelerator(self) -> str:
-        """The project's own encoder; empty if it does not cover the model."""
+        """The name of the fast encoder; empty if it does not support the model."""
         return "tokenizer.fast_bpe" if self._fast is not None else ""
 
     def border(self, kind: str) -> int | None:
-        """Returns the id of the model's bos or eos; None if it has none."""
+        """Returns the id of the model's bos or eos; None if the model has none."""
         found = self._reference.bos_id() if kind == "bos" else self._reference.eos_id()
         return int(found) if found >= 0 else None
 
@@ -64,7 +63,7 @@ class SentencePieceCodec:
         return str(self._reference.decode([int(i) for i in ids]))
 
     def decode_batch(self, lists: Sequence[Sequence[int]]) -> list[str]:
-        """Returns the text of every list of ids, as :meth:`decode` does one by one, and several times faster."""
+        """Returns the text of every list of ids, several times faster than :meth:`decode` would one by one."""
         if self._decoder is not None:
             return list(map(self._decoder.decode, lists))
         return [str(text) for text in self._reference.decode(list(lists))] if lists else []

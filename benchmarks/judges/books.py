@@ -4,9 +4,10 @@
 
 RAW_DIR contains folders named after a Gutenberg number, each with the editions of one book. Three tables are printed:
 
-* for every pair of editions, and every pair of different books: the exact overlap of word 5-grams (shared 5-grams over
-  those of the smaller book), and the verdict of SimHash as in RedPajama v1 (data_prep/book/dedup.py: 64 bits, character
-  6-grams of the lower-cased text with only word characters, at most 5 bits apart);
+* for every pair of editions, and every pair of different books: the exact overlap of word 5-grams (number of shared
+  5-grams / number of 5-grams in the smaller book), and the verdict of SimHash as in RedPajama v1
+  (data_prep/book/dedup.py: 64 bits, character 6-grams of the lower-cased text with only word characters, at most 5 bits
+  apart);
 * the same two verdicts for artificial pairs with a known overlap, including a book inside an omnibus;
 * with ``--clean`` (the pipeline's Parquet files): the lines of each kept book that name Gutenberg, and the share of the
   words between the raw file's start and end marks that the kept book contains.

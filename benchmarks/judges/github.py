@@ -13,8 +13,8 @@ The exports are JSON lines (gzip or not). ``--clean`` names Parquet files with `
 - comment_lost: any line of the original is missing, although none of the original's first 400 lines mentions a licence
 - documentation_lost: a line with words is missing, and neither this line nor a line near it has a word of licences
 - duplicate: another kept file has the same text
-- line_too_long, mean_too_long, too_few_alphanumeric: the file breaks the limits of 1000 characters, 100 characters and
-  a share of 0.25, which are computed here again
+- line_too_long, mean_too_long, too_few_alphanumeric: the file breaks the limits of 1000 characters, 100 characters or a
+  share of 0.25. The judge measures them again
 """
 
 from __future__ import annotations

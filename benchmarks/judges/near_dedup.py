@@ -4,9 +4,10 @@ It computes the exact containment (shared 5-grams / 5-grams of the document) for
 word 5-gram. It prints for each system:
 
 - removed: the number of documents that the system removed;
-- precision: the share of these of which one kept document contains more than the limit;
-- recall by overlap: the share of the documents that were removed, among those of which one kept document contains a
-  share in this range. A kept document counts only if the document that contains it is longer;
+- precision: the share of removed documents for which one kept document contains more than the limit;
+- recall by overlap: documents are grouped by the share of them that another document contains. For each group, the
+  share of its documents that the system removed is printed. A kept document counts only if the document that contains
+  it is longer;
 - evidence (``--evidence``): the number of rows in ``dedup/`` whose overlap differs from the one computed here.
 
 Documents with fewer than ten 5-grams are left out.
@@ -96,7 +97,7 @@ class Containments:
 
 
 def best_in(pairs: tuple[np.ndarray, np.ndarray, np.ndarray], allowed: np.ndarray, size: int) -> np.ndarray:
-    """Returns the largest containment of each document in a document of the allowed pairs."""
+    """Returns for each document how much of it one other document contains at most, in the allowed pairs."""
     best = np.zeros(size)
     np.maximum.at(best, pairs[0][allowed], pairs[2][allowed])
     return best

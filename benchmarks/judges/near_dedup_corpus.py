@@ -6,7 +6,7 @@ truncated copies; copies between menus; a document inside a longer page; pages o
 anthologies of several documents; and passages of two editions of one book, which the data itself has.
 
 Run: ``python benchmarks/judges/near_dedup_corpus.py DATA OUT.json.gz [--documents N]``. Each line has ``url`` (which
-says what the document is), ``timestamp`` and ``text``, as C4 has them.
+describes the document), ``timestamp`` and ``text``, as C4 has them.
 """
 
 from __future__ import annotations

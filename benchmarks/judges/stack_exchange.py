@@ -1,7 +1,8 @@
 """Compares documents with the raw dumps: how much of the posts they contain. Imports nothing of the pipeline.
 
 Reads Posts.xml with the standard library's ElementTree and bodies with its html.parser. Reads the documents as JSON
-lines (``id``, ``text``, ``answer_scores``) or as Parquet from ``clean/stack_exchange``. Give each site once.
+lines (``id``, ``text``, ``answer_scores``) or as Parquet from ``clean/stack_exchange``. Each site must be given only
+once.
 
     python benchmarks/judges/stack_exchange.py DOCUMENTS Posts.xml...
 """
@@ -51,7 +52,8 @@ def text_of(body: str) -> str:
 
 def raw_questions(paths: list[str]) -> dict[str, dict[str, Any]]:
     """Returns questions by id, each with its text (including its answers) and the scores of its answers. Skips empty
-    answers."""
+    answers.
+    """
     questions: dict[str, dict[str, Any]] = {}
     answers: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for path in paths:

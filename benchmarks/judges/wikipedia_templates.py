@@ -215,7 +215,7 @@ def marked_templates(text: str) -> tuple[str, list[str]]:
 
 
 def argument_words(template: str) -> list[str]:
-    """Returns the words of a template's unnamed arguments, including those of the templates inside it."""
+    """Returns the words of the unnamed arguments of a template and of the templates inside it."""
     flat = _LINK.sub(r"\1", _COLON_LINK.sub("", template)).replace("{{", "|").replace("}}", "|")
     words: list[str] = []
     for argument in flat.split("|")[1:]:

@@ -1,21 +1,21 @@
-"""Removes Project Gutenberg's own words from its books: header, licence, small print, production credits.
+"""Removes the text that Project Gutenberg adds to its books: header, licence, small print, production credits.
 
 Gutenberg has used five generations of boilerplate since 1971. This module recognises:
 
-* the marks since 2001, ``*** START OF THE PROJECT GUTENBERG EBOOK ... ***`` and ``*** END OF ...``, in their spellings
-  (THIS or THE, with and without blanks, broken over lines, COPYRIGHTED);
-* the small print of 1991 to 2003. Until about 2001 it comes before the book (its last line is ``*END*THE SMALL
-  PRINT!``), later after the book;
+* the marks that have been used since 2001, ``*** START OF THE PROJECT GUTENBERG EBOOK ... ***`` and ``*** END OF ...``,
+  in their spellings (THIS or THE, with and without blanks, broken over lines, COPYRIGHTED);
+* the small print of 1991 to 2003. Until about 2001 it is before the book (its last line is ``*END*THE SMALL PRINT!``),
+  later after it;
 * headers without a closing mark (before 1991; Gutenberg of Australia and of Canada), paragraph by paragraph;
 * "End of Project Gutenberg's ..." in several languages, and licences without an end mark before them;
 * credits around the book ("Produced by", "E-text prepared by", "Transcribed from the ... edition by", "Scanned by") and
   transcribers' notes at its very beginning or end.
 
 Everything in between stays. A text with none of these marks is returned unchanged, to the byte. If a file contains
-several books, each with a header of its own, the boilerplate between them is removed and the books stay. A paragraph
-that could be a part of the book stays.
+several books and each has a header, the boilerplate between them is removed and the books stay. A paragraph that could
+be a part of the book stays.
 
-The wordings were gathered from real editions of 1991 to 2015 and from the marks that the packages ``gutenberg``
+The phrases were collected from real editions of 1991 to 2015 and from the marks that the packages ``gutenberg``
 (Python) and ``gutenbergr`` (R) look for. Unlike these packages, this module checks the text after an end mark before
 it cuts.
 """
@@ -34,9 +34,11 @@ from filters.books.credits import is_credit, strip_credits
 from filters.step import Models, Outcome, Step
 
 MAX_HEADER_CHARS = 60_000
-"""Longest header, in characters. Ours: the longest of the 1990s, with small print and donation appeals, has 22,000."""
+"""Longest header, in characters. Ours: the longest header of the 1990s, with small print and donation appeals, has
+22,000."""
 MAX_FOOTER_CHARS = 40_000
-"""Longest footer, in characters. Ours: the full licence has 19,000, the last version of the small print 16,000."""
+"""Longest footer, in characters. Ours: the full licence has 19,000, and the last version of the small print has
+16,000."""
 _MIN_PART_CHARS = 3_000  # a longer text between two end marks is a book; a shorter one is part of the footer
 _MAX_GAP_CHARS = 500  # longest distance between a start mark and the small print that belongs to it
 _MAX_MARKS_AHEAD = 16  # a header and a footer have at most half a dozen marks each
@@ -120,7 +122,7 @@ def _header_end(text: str, pos: int, ahead: Sequence[_Mark]) -> int:
     start = next((mark for mark in header if mark.kind == "start"), None)
     small = next((mark for mark in header if mark.kind == "small_end"), None)
     if start and small and small.start > start.end:
-        # Small print after a start mark belongs to the header only if it begins at once. Else it is in the footer.
+        # Small print belongs to the header only if it directly follows the start mark. Otherwise it is in the footer.
         opened = next((mark.start for mark in header if mark.kind == "footer" and mark.start >= start.end), len(text))
         return small.end if opened - start.end < _MAX_GAP_CHARS else start.end
     if start or small:
@@ -159,9 +161,11 @@ def _part_follows(text: str, closed: _Mark, ahead: Sequence[_Mark]) -> bool:
 
 
 def _marks(text: str) -> list[_Mark]:
-    """Returns the marks of a text in order. Tests only lines with one of ``_MARK_WORDS``: ten times as fast."""
+    """Returns the marks of a text in order. To be ten times as fast, tests only lines that contain one of
+    ``_MARK_WORDS``.
+    """
     lower = text.lower()
-    if len(lower) != len(text):  # a letter whose lower case is longer shifts the positions
+    if len(lower) != len(text):  # lower-casing can make a letter longer and so shift the positions
         return [_Mark(match.lastgroup or "", match.start(), match.end()) for match in _MARKS.finditer(text)]
     lines: set[int] = set()
     for words in _MARK_WORDS:

@@ -1,8 +1,8 @@
 """Removes credits and transcribers' notes, which say who made the electronic text, from both ends of a book.
 
-This is a part of :mod:`filters.books.boilerplate`. Only whole paragraphs are removed, from the outermost inwards. The
-first paragraph that is not certainly a credit or a note ends the search. On the title page, credits that contain an
-e-mail address are removed too.
+:mod:`filters.books.boilerplate` uses this module. Only whole paragraphs are removed, beginning with the first and the
+last paragraph of the book. The search ends at the first paragraph that is not certainly a credit or a note. On the
+title page, credits that contain an e-mail address are removed too.
 """
 
 from __future__ import annotations
@@ -108,8 +108,8 @@ _BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 def is_credit(paragraph: str, *, is_marked: bool = True) -> bool:
     """Returns True if a paragraph only says who made the electronic text.
 
-    Without marks around the book (``is_marked`` false) the paragraph must begin as a credit does. It must also name the
-    project or its proofreaders, or begin with the words that come first in the texts of PG19.
+    If the book has no marks around it (``is_marked`` is false), the paragraph must begin like a credit. In addition it
+    must name the project or its proofreaders, or begin with the words with which texts of PG19 begin.
 
     >>> is_credit("Produced by Al Haines"), is_credit("Edited by William Smith"), is_credit("Produced by the sun")
     (True, False, True)
@@ -242,8 +242,8 @@ def _without_title_page_credits(body: str) -> str:
 def strip_credits(text: str, *, is_marked: bool) -> tuple[str, int]:
     """Removes credits and notes from both ends of a book. Returns the rest and the number of characters cut before it.
 
-    With ``is_marked`` (Gutenberg's marks were around the book) blank lines at both ends are removed too. Without it
-    the text is returned as it was, unless its first paragraph is certainly a credit.
+    If ``is_marked`` is true (Gutenberg's marks were around the book), blank lines at both ends are removed too. If it
+    is false, the text is returned unchanged unless its first paragraph is certainly a credit.
 
     >>> strip_credits("\\n\\nProduced by A. Body\\n\\n  A BOOK\\n", is_marked=True)
     ('  A BOOK', 23)

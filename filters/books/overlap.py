@@ -1,8 +1,9 @@
-"""Measures how much of one book is contained in another, to find books that are almost whole inside another.
+"""Measures how much of one book is contained in another, to find books that are almost completely inside another book.
 
 The LLaMA paper (arXiv 2302.13971, section 2.1) removes "books with more than 90% content overlap" without details.
-Here the content is the set of a book's word 5-grams (:func:`shingles`). The overlap of two books is the number of
-shingles that they share over the size of the smaller set (:func:`overlap`), so a book inside an omnibus counts.
+In this module the content is the set of a book's word 5-grams (:func:`shingles`). The overlap of two books is the
+number of shingles that they share over the size of the smaller set (:func:`overlap`), so a book inside an omnibus
+counts.
 
 The pipeline uses these functions for any number of books, without comparing all pairs and without shuffling a text:
 
@@ -57,7 +58,7 @@ _UNSPACED = re.compile(r"([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\
 
 
 def _ascii_table() -> bytes:
-    """Returns a translation table of bytes: lower-cases letters, keeps digits and bytes over 127, blanks the rest."""
+    """Returns a table that lower-cases letters, keeps digits and bytes over 127, and turns other bytes into blanks."""
     table = bytearray(b" " * 128 + bytes(range(128, 256)))
     for code in range(128):
         if chr(code).isalnum():
@@ -67,11 +68,11 @@ def _ascii_table() -> bytes:
 
 _ASCII_TABLE = _ascii_table()
 _IS_IN_WORD = ~np.isin(np.arange(256), [32, 255])
-"""For each byte of a normalised text, whether it belongs to a word."""
+"""True for each byte value that belongs to a word in a normalised text."""
 
 
 def _fold_run(run: str) -> str:
-    """Folds a run of characters outside ASCII: removes case and accents, and blanks all but letters and digits."""
+    """Folds a run of characters outside ASCII: no case, no accents, and a space for all but letters and digits."""
     decomposed = unicodedata.normalize("NFKD", run.lower()).lower().translate(_FOLDED)
     kept = "".join(
         char if char.isalnum() else " " for char in decomposed if not unicodedata.category(char).startswith("M")
@@ -109,9 +110,10 @@ def folded(text: str, known: dict[str, str]) -> bytes:
 
 
 def normalise_encoded(raw: bytes) -> bytes:
-    """Lower-cases ASCII letters and blanks all but letters and digits. This is the second half of :func:`normalise`.
+    """Lower-cases ASCII letters, and puts a blank in place of other ASCII bytes except digits.
 
-    Bytes above 127 are not changed. So the byte 0xff, which UTF-8 never contains, can separate documents.
+    This is the second half of :func:`normalise`. Bytes above 127 are not changed. So the byte 0xff,
+    which UTF-8 never contains, can separate documents.
     """
     raw = raw.translate(_ASCII_TABLE)
     return raw.replace(b"ae", b"a").replace(b"oe", b"o").replace(b"ue", b"u")

@@ -1,4 +1,4 @@
-"""Decides from sampled shingles which books are dropped: finds candidate pairs and resolves which book contains which.
+"""Finds candidate pairs of books from sampled shingles, and decides which books of the verified pairs are dropped.
 
 This is the second half of :mod:`filters.books.overlap`, whose docstring describes all the steps.
 """
@@ -19,9 +19,9 @@ MAX_BOOKS_PER_SHINGLE = 64
 NUM_LEADERS = 8
 """A book with a common shingle is paired with this many of the longest books that have the shingle."""
 MIN_SHARED = 1 / 3
-"""A pair is verified if at least this fraction of the smaller sketch is in the larger sketch. Ours: so far below 0.9
-that a true pair of the shortest books (1,000 words) is missed five times in a million, and so far above the fraction
-that two different books share (under 0.01 in the real editions) that hardly any pair is verified without need."""
+"""A pair is verified if at least this fraction of the smaller sketch is in the larger sketch. Our choice. It is so far
+below 0.9 that a true pair of the shortest books (1,000 words) is missed only five times in a million. Two different
+books share a much smaller fraction (under 0.01 in real editions), so hardly any pair is verified in vain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ the sketch is then shared and not common, well above ``MIN_SHARED``."""
 
 
 def is_at_risk(num_capped: int, sketch_size: int) -> bool:
-    """Returns True if so many of a book's sketched shingles are common that a pair with the book could be missed."""
+    """Returns True if a pair with the book could be missed, because too many shingles of its sketch are common."""
     return num_capped > MAX_CAPPED * sketch_size
 
 
@@ -205,10 +205,11 @@ def resolve(
     ``num_shingles`` has the size of every book named in a pair. ``pairs`` are the verified pairs with their
     :func:`filters.books.overlap.overlap`, that is, the share of the smaller book that is in the other.
 
-    Books are judged longest first, books of equal length by id. A book is dropped if more than ``max_overlap`` of *its*
-    shingles are in one book that was judged earlier and kept. So every dropped book is contained in a kept book. If B
-    is mostly in A, C is mostly in B, and C is not in A, only B is dropped. A story in two anthologies drops neither
-    anthology. The result does not depend on the order of the pairs. Time and memory are linear in the pairs.
+    Books are judged in order of length, the longest first; books of equal length in order of id. A book is dropped if
+    more than ``max_overlap`` of *its* shingles are in one book that was judged earlier and kept. So every dropped book
+    is contained in a kept book. If B is mostly in A, C is mostly in B, and C is not in A, only B is dropped. A story in
+    two anthologies drops neither anthology. The result does not depend on the order of the pairs. Time and memory are
+    linear in the pairs.
 
     Raises:
         KeyError: a pair names a book that has no size.

@@ -1,4 +1,4 @@
-"""Drops pages that contain a word of a list: C4's last filter. The original uses the list of LDNOOBW.
+"""Drops pages that contain a word from a list. This is C4's last filter. The original uses the list of LDNOOBW.
 
 The project does not ship this list. The model ``bad_words`` is a sequence of words and phrases. Without it, every page
 is kept and no signal is written.
@@ -26,7 +26,7 @@ _MAX_LISTS_CACHED = 4
 def _patterns(words: tuple[str, ...], is_spaced: bool) -> tuple[str, re.Pattern[str]]:
     """Returns two patterns: a fast one for RE2, and an exact one for Python that rechecks the pages RE2 finds.
 
-    The first pattern matches every page that the second matches, and a few more, because RE2's ``\\W`` knows only
+    The first pattern matches every page that the second one matches, and a few more, because RE2's ``\\W`` knows only
     ASCII: it also matches letters outside ASCII.
     """
     exact = "|".join(re.escape(word) for word in words)

@@ -19,7 +19,7 @@ curly_bracket          page   a line contains ``{``
 too_few_sentences      page   under 3 sentences in the lines left
 =====================  =====  ==========================================================================
 
-Signals report what happened to the lines (``num_lines_no_end_mark``, ...) and how many sentences there are before and
+Signals report the number of lines by decision (``num_lines_no_end_mark``, ...) and the number of sentences before and
 after the line dedup. Sentences are counted up to the limit, since the rule needs no more (``is_counted_whole`` counts
 all sentences). These rules were already applied to published C4. So a document whose ``_form`` is not ``wet`` is kept
 unchanged unless ``is_for_published`` is set.
@@ -49,7 +49,7 @@ POLICY_PHRASES = (
     "use cookies",
 )
 LINE_FATES = ("kept", "too_long_word", "no_end_mark", "too_few_words", "javascript", "policy")
-"""Possible results for a line. The signals of a page count its lines per result (``num_lines_kept``, ...)."""
+"""The possible decisions about a line. The signals of a page count its lines by decision (``num_lines_kept``, ...)."""
 
 _CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
 
@@ -70,10 +70,10 @@ class CleanedPage:
     reason: str | None
     detail: str | None
     num_lines: Mapping[str, int]
-    """Number of lines per result. If a line dropped the page, only the lines before it are counted."""
+    """Number of lines by decision. If a line caused the page to be dropped, only the lines before it are counted."""
     num_sentences: int | None = None
-    """Number of sentences, counted up to the limit or, with ``is_counted_whole``, to the end. None if a line dropped
-    the page."""
+    """Number of sentences, counted up to the limit or, with ``is_counted_whole``, to the end. None if a line caused the
+    page to be dropped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,8 +102,9 @@ class C4TooLong(Step):
 class C4Lines(Step):
     """Drops lines without an end mark, with too few words or with boilerplate, and pages with too few sentences.
 
-    Does what c4_utils ``clean_page`` does; citation marks are cut out of the lines that are kept. The column
-    ``_line_scope`` is null for published C4, which takes no part in the line dedup because it was deduplicated before.
+    The step works like ``clean_page`` in c4_utils. It also removes citation marks from the lines that are kept. The
+    column ``_line_scope`` is null for published C4, which takes no part in the line dedup because it was deduplicated
+    before.
     """
 
     NAME: ClassVar[str] = "c4_lines"
@@ -234,8 +235,8 @@ def _judge_phrases(lines: list[str], num_lines: dict[str, int]) -> tuple[list[st
 class C4SentencesAfterDedup(Step):
     """Drops pages that have under 3 sentences left after the line dedup.
 
-    Here the original splits the page as a whole into sentences, so a sentence that ends a line with ``Inc.`` or ``"``
-    can continue on the next line.
+    At this point the original code does not split each line separately. It splits the whole page into sentences, so a
+    sentence can continue after a line that ends with ``Inc.`` or ``"``.
     """
 
     NAME: ClassVar[str] = "c4_sentences"

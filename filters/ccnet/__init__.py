@@ -1,4 +1,4 @@
-"""The rules of CCNet, with its numbers.
+"""Applies the rules of CCNet with the limits of its published code.
 
     text -> length -> line_hashes (line dedup over all pages) -> length -> (language) -> perplexity
 

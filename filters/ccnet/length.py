@@ -50,8 +50,8 @@ class MinLength(Step):
 class MinLengthAfterDedup(Step):
     """Drops documents that the line dedup left empty or with under ``min_chars`` characters.
 
-    CCNet drops only documents with nothing left, as ``min_chars=0`` does. The default is ours: if under 100 characters
-    of a page are left, most of the page repeats other pages.
+    CCNet drops only documents of which nothing is left (``min_chars=0``). The default is our choice: if fewer than 100
+    characters of a page are left, most of the page repeats other pages.
 
     >>> MinLengthAfterDedup(min_chars=3).apply(pa.record_batch({"text": ["", "ab", "abc"]}), {}).verdict.to_pylist()
     ['empty_after_dedup', 'too_short_after_dedup', None]
@@ -70,7 +70,9 @@ class MinLengthAfterDedup(Step):
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """Returns the limits as rules. Their signal has another name than that of :class:`MinLength`, which stays."""
+        """Returns the limits as rules. They use another signal than :class:`MinLength`, because its signal must not be
+        overwritten.
+        """
         ccnet = "CCNet, cc_net/dedup.py: a document without a line left"
         return (
             Rule("empty_after_dedup", "num_chars_after_dedup", "<", 1, ccnet),

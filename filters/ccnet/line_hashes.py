@@ -37,9 +37,10 @@ def ccnet_hashes(texts: pa.Array) -> LineHashes:
     """Hashes every line in CCNet's normal form, so lines that CCNet treats as equal have equal hashes.
 
     Lines are stripped and lower-cased, every digit becomes ``0``, and 34 marks of Unicode punctuation and all control
-    characters are deleted. ASCII punctuation and accents stay. Empty lines are lines (cc_net/dedup.py
+    characters are deleted. ASCII punctuation and accents stay. Empty lines are hashed too (cc_net/dedup.py
     ``compute_hashes``, cc_net/text_normalizer.py ``normalize_for_dedup``). The hash is XXH3 with 64 bits; CCNet uses
-    the first 64 bits of SHA-1. The hashes differ from CCNet's, but the same lines are equal.
+    the first 64 bits of SHA-1. The hash values differ from CCNet's, but lines that CCNet treats as equal have equal
+    hashes.
 
     >>> ccnet_hashes(pa.array(["Page 1\\npage 2 \\n\\nPàge “2”"])).hashes.tolist() == [
     ...     ccnet_hashes(pa.array([line])).hashes[0] for line in ("PAGE 9", "page 0", "", "pàge 7")]
@@ -51,8 +52,8 @@ def ccnet_hashes(texts: pa.Array) -> LineHashes:
 def c4_hashes(texts: pa.Array) -> LineHashes:
     """Hashes every line as C4 compares it: stripped and lower-cased.
 
-    tensorflow_datasets/text/c4_utils.py uses the MD5 of the same string. The hashes differ, but the same lines are
-    equal.
+    tensorflow_datasets/text/c4_utils.py uses the MD5 of the same string. The hash values differ from the MD5, but lines
+    that C4 treats as equal have equal hashes.
     """
     return _hashed(texts, bytes.lower, _lowered)
 
@@ -67,7 +68,7 @@ class KeptLines:
 
     text: pa.Array
     num_lines: pa.Array
-    """int32; 0 if no line is left. (The text is empty then, but also if one empty line is left.)"""
+    """int32; 0 if no line is left. (The text is then empty. It is also empty if one empty line is left.)"""
     original_num_lines: pa.Array
     """int32; the number of lines before any was dropped."""
 
@@ -174,8 +175,8 @@ def _as_array(joined: bytes) -> pa.Array:
 _Plain = Callable[[bytes], bytes]
 """Maps newline-joined lines to their normal form, line by line."""
 _TEXTS_AT_ONCE = 64
-"""Number of texts hashed at once. So few fit the processor's cache: all texts at once take 1.5 times as long if few
-lines are ASCII."""
+"""Number of texts hashed at once. This number fits in the processor's cache. Hashing all texts at once takes 1.5 times
+as long if few lines are ASCII."""
 
 
 def _hashed(texts: pa.Array, plain_ascii: _Plain, plain: _Plain) -> LineHashes:

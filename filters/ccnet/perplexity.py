@@ -1,8 +1,8 @@
 """Scores texts with a language model of Wikipedia, as CCNet does, and sorts them into CCNet's three buckets.
 
-The cut-offs are fixed percentiles of a crawl that CCNet's authors scored, so every detail of their scoring is kept,
-faults included: line ends are deleted with the other control characters. So words at line ends are joined, and the
-whole document is scored as one sentence.
+The cut-offs are percentiles of a crawl that CCNet's authors scored. So this module scores exactly as they did,
+including their mistakes. For example, line ends are deleted like other control characters. So words at line ends are
+joined, and the whole document is scored as one sentence.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class PerplexityModel:
         if not pieces:
             return None
         joined = b" ".join(pieces)
-        # cc_net counts a piece that contains another kind of space (for example a no-break space) as several.
+        # cc_net counts a piece that contains another kind of space (for example a no-break space) as several pieces.
         others = [space for space in _OTHER_SPACES if space in plain]
         has_other = any(space.encode("utf-8") in joined for space in others)
         num_pieces = len(joined.decode("utf-8").split()) if has_other else len(pieces)
@@ -130,7 +130,7 @@ def normalize(text: str) -> str:
     >>> normalize("Hello World.\\nSecond “liné” 42…")
     'hello world.second "line" 00...'
     """
-    # Process line by line, because most lines are ASCII. No rule looks across a line end, and line ends are deleted.
+    # Process line by line, because ASCII lines (most) are faster. No rule depends on text beyond a line end.
     lines = [line.lower() if line.isascii() else _plain_line(line.lower()) for line in text.strip().split("\n")]
     return "".join(lines).encode("utf-8").translate(_FOLD_DIGITS, _ASCII_CONTROLS).decode("utf-8")
 

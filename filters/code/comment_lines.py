@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from filters.code.licence_words import speaks
 
 _MAX_LINE_CHARS = 2_000
-"""Longest line that is searched. Ours: longer lines are data."""
+"""Length of the longest line that is searched. Ours: longer lines contain data, not text."""
 _MAX_STATEMENT_LINES = 60
 _DIRECTIVE = re.compile(
     r"-\*-.*-\*-|\b(?:vim?|ex):\s*(?:set?\b|\w+=)|\bcoding[:=]\s*[-\w.]+|\blexical-binding:|"

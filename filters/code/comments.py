@@ -18,7 +18,7 @@ import yaml
 _DATA = Path(__file__).parents[1] / "data" / "code"
 _BLANKS = re.compile(r"\s*")
 _MAX_COMMENTS = 200
-"""Maximum number of comments that are searched. Ours: only files of nothing but comments have more."""
+"""Maximum number of comments that are searched. Ours: only files that consist of nothing but comments have more."""
 _SHEBANG = re.compile(r"\ufeff?#!(?!\[)[^\n]*\n?")
 _BEFORE = {
     "guard": re.compile(
@@ -164,7 +164,9 @@ def _is_doc(text: str, at: int, rules: CommentSyntax) -> bool:
 
 
 def _line_run(text: str, at: int, rules: CommentSyntax) -> Comment | None:
-    """Returns the consecutive line comments at ``at`` that are all documentation or all not; None if there are none."""
+    """Returns the consecutive line comments at ``at``, as long as all or none are documentation; None if there are
+    none.
+    """
     for pattern, is_doc in _line_runs(rules):
         match = pattern.match(text, at)
         if match:

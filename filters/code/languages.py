@@ -1,4 +1,4 @@
-"""Determines a file's language, and whether it is vendored, generated, minified, binary or data, by its path.
+"""Determines from a file's path its language, and whether it is vendored, generated, minified, binary or data.
 
 If several languages share the ending of its name, the file's text decides between them. The tables are in
 ``filters/data/code/languages.yaml``, which is read once.

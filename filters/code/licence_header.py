@@ -1,6 +1,6 @@
 """Removes licence headers from source files (LLaMA 2.1: "boilerplate, such as headers, with regular expressions").
 
-Of the comments at the head of a file, only the sentences that state copyright or licence are removed. Shebangs,
+From the comments at the head of a file, only the sentences that state copyright or licence are removed. Shebangs,
 encoding and editor lines, build tags, documentation in the same comment and all code stay (``#include`` is no comment
 in C, nor is ``# Title`` in Markdown). If only decoration is left of a comment, the whole comment is removed, together
 with a ``#region`` around it.
@@ -100,7 +100,8 @@ def _without_leading_blank_lines(text: str) -> str:
 
 @lru_cache(maxsize=512)
 def _left_of(body: str, opening: str, closing: str, before: str) -> tuple[str | None, str]:
-    """Returns the comment without its notice, and the notice's last sentence if the comment ends with the notice.
+    """Returns the comment without its notice. If the comment ends with the notice, also returns the notice's last
+    sentence.
 
     The first value is "" if the comment contains only the notice, and None if it contains no notice. ``before`` is the
     second value of the call for the previous comment, or "".
@@ -189,7 +190,7 @@ def _remove_frames(lines: list[Line]) -> None:
 
 
 def _join_blank_lines(lines: list[Line]) -> None:
-    """Removes empty lines that are doubled, or at an end of the comment, because the notice was removed."""
+    """After the removal of a notice, removes empty lines that are now doubled or at the start or end of the comment."""
     previous: Line | None = None  # the last line that is kept
     is_gap = False  # True if lines after ``previous`` were removed
     for number, line in enumerate(lines):
@@ -209,7 +210,7 @@ def _join_blank_lines(lines: list[Line]) -> None:
 
 
 def _is_empty(line: Line) -> bool:
-    """Returns True for a line of nothing but comment marks, except a ruler."""
+    """Returns True for a line that consists only of comment marks, unless it is a ruler."""
     return not line.content.strip() and len(line.prefix.strip()) < 4
 
 

@@ -1,4 +1,4 @@
-"""Contains the steps for source files (LLaMA 2.1: GitHub; limits of RedPajama v1, whose code is the only public one).
+"""Contains the steps for source files (LLaMA 2.1: GitHub). The limits are those of RedPajama v1, the only public code.
 
 The order is: the repository's licence, the file's path and type, generated code, the licence header (an edit), and the
 shape of the text. Files that are not code are dropped first, so that they are not reported as badly formatted code.
@@ -38,7 +38,8 @@ _LEAD_IN = re.compile(
     r"|(?:source |header )?(?:file|code|module|source|header|class|document|tables?|data))",
     re.IGNORECASE,
 )
-"""Matches text that can precede a generator's mark on its line: capitals, a warning, a file name, a whole sentence."""
+"""Matches text that can precede a generator's mark on the same line: capitals, a warning, a file name, a whole
+sentence."""
 _UNFINISHED = re.compile(
     r"(?:,|\b(?:a|an|and|are|as|be|begin|begins|by|comment|contain|contains|header|in|is|like|line|lines|mark|marked|marker|of|or"
     r"|read|reads|say|says|that|the|to|was|were|which|with))[ \t]*\Z",
@@ -90,7 +91,7 @@ class AllowedLicence(Step):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeFiles(Step):
-    """Drops files that are not the author's code (vendored, generated, minified, binary, data); sets the language."""
+    """Drops files that are not the author's code (vendored, generated, minified, binary, data). Sets the language."""
 
     NAME: ClassVar[str] = "code_files"
     DATA_VERSION: ClassVar[int] = 3
@@ -257,7 +258,7 @@ Signals = tuple[float, float | None, float | None, float | None]
 def code_signals(text: str) -> Signals:
     r"""Returns (characters without blanks at both ends, longest line, mean line, share of alphanumeric characters).
 
-    Line ends count in the mean, as in RedPajama. For a blank text all but the first are None.
+    Line ends count in the mean, as in RedPajama. For a blank text, all values except the first are None.
 
     >>> code_signals("ab\n(1)\n")
     (6.0, 3.0, 3.5, 0.42857142857142855)
@@ -298,7 +299,8 @@ def num_alphanumeric(text: str) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlphabeticPerToken(Step):
-    """Drops files with few letters per token. Needs a given tokenizer: a run trains its own only after cleaning.
+    """Drops files with few letters per token. The run must be given a tokenizer, because it trains one only after
+    cleaning.
 
     The paper does not name this rule. RedPajama has it with the tokenizer of pythia-6.9b. The tokenizer is the model
     ``tokenizer``; without it the step keeps all files.

@@ -5,7 +5,7 @@
 
 - ``words``: splits texts into normalised words, in numpy.
 - ``common_words``: lists words that have little weight, because every text has them.
-- ``items``: defines an item, a set and its rules, and what counts as an answer.
+- ``items``: defines items, sets and their rules, and finds the answer of an item.
 - ``index``: defines the arrays of an index, and the hash table of its seeds.
 - ``build``: builds the index of sets.
 - ``match``: contains the rules by which an item is found.

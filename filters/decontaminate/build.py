@@ -29,22 +29,26 @@ from filters.decontaminate.items import PARTS, EvalSet, Item, answer_texts, part
 from filters.decontaminate.words import I64, U32, U64, is_single, split_words
 
 MAX_WORDS = 1 << 25
-"""The most words of all sets together. With more words the index would exceed its limit of about 300 MB."""
+"""The largest number of words in all sets together. With more words the index would exceed its limit of about 300
+MB."""
 MAX_PIECE_WORDS = 1000
-"""The most words of a piece. Longer passages are split into several pieces, to bound the cost of an alignment."""
+"""The largest number of words in a piece. Longer passages are split into several pieces, to bound the cost of an
+alignment."""
 MAX_PLACES = 32
 """An n-gram that occurs at more places than this is not a seed, because it belongs to a set's template, not an item."""
 MAX_TEXT_CHARS = 2000
-"""The most characters that the index keeps of each text of an item. They are shown next to the hits."""
+"""The index stores at most this many characters of each text of an item. They are shown next to the hits."""
 MIN_WEIGHT = 2.5
 """The least weight of a question that can be found without its answer. A rare word has the weight 1."""
 MIN_WEIGHT_WITH_ANSWER = 2.0
 """The least weight of a question and its answer together, if both must be found."""
 MIN_ANSWER_WEIGHT = 0.3
-"""The least weight of the answer in that case. Answers such as "yes", "B" and "4" occur near every question."""
+"""The least weight of an answer that must be found with its question. Answers such as "yes", "B" and "4" occur near
+every question."""
 _COMMON_WEIGHT = 0.1
 _NUM_BACKGROUND_ITEMS = 10_000
-"""The least number of items assumed when the rarity of words is measured. A small set says little about a language."""
+"""When the rarity of words is measured, at least this number of items is assumed, because a small set says little about
+a language."""
 _BATCH_ITEMS = 4096
 
 
@@ -184,8 +188,8 @@ def _sums(weights: U8, starts: I64) -> I64:
 def _weights(words: U32, starts: I64) -> U8:
     """Returns the weight of each word: 1 if only one piece has it, 0.1 if all pieces have it or it is a common word.
 
-    Between these, the weight is the logarithm of the inverse share of pieces, as in tf-idf. A character of a script
-    without spaces is a word of half the weight. Weights are scaled by ``FULL_WEIGHT``.
+    For other words the weight is the logarithm of the inverse share of pieces, as in tf-idf. A character of a script
+    without spaces counts as a word with half the weight. Weights are scaled by ``FULL_WEIGHT``.
     """
     piece_of = np.repeat(np.arange(len(starts) - 1, dtype=np.uint64), np.diff(starts))
     pairs = np.unique((piece_of << np.uint64(32)) | words)
@@ -246,7 +250,10 @@ def _long_seeds(words: U32, starts: I64, states: U8) -> tuple[tuple[U64, I64], U
 
 
 def _short_places(words: U32, weights: U8, starts: I64, states: U8) -> tuple[I64, U8]:
-    """Returns the place of each short piece's rarest 3-gram, and the states. A common 3-gram makes it TOO_COMMON."""
+    """Returns the place of each short piece's rarest 3-gram, and the new states of all pieces.
+
+    If even that 3-gram is common, its place is left out and the state of the piece is TOO_COMMON.
+    """
     num_words = np.diff(starts)
     pieces = np.flatnonzero((states == NEEDS_ANSWER) & (num_words < MIN_WORDS))
     if not len(pieces):

@@ -33,12 +33,12 @@ MIN_WORDS = SEED_WORDS + STRIDE - 1
 
 FINDABLE, NEEDS_ANSWER, TOO_SHORT, TOO_COMMON = 0, 1, 2, 3
 STATES = ("findable", "needs_answer", "too_short", "too_common")
-"""The names of the states of a piece. A findable piece is found on its own, and ``needs_answer`` only with its answer
-near it. The other two are never found: ``too_short`` has too few words, or is a short question without an answer, and
-the words of ``too_common`` are too common."""
+"""The names of the states of a piece. A ``findable`` piece is found on its own. A piece that ``needs_answer`` is found
+only with its answer near it. Pieces in the other two states are never found. A ``too_short`` piece has too few words,
+or is a short question without an answer. The words of a ``too_common`` piece are too common."""
 
 FULL_WEIGHT = 255
-"""The weight of a word that no other piece has, as it is stored."""
+"""The stored number for the weight 1, which is the weight of a word that only one piece contains."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Seeds:
     starts: U32
     """The seeds of bucket ``b`` are those from ``starts[b]`` to ``starts[b + 1]``."""
     checks: U16
-    """Further bits of each seed's hash."""
+    """More bits of each seed's hash, to check that it is the wanted one."""
     places: U32
     """The place of each seed in ``Index.words``."""
 

@@ -3,7 +3,8 @@
     words -> seeds of the index -> alignments of pieces and documents -> those that match enough -> hits
 
 An alignment assumes that word 0 of a piece is at a certain word of a document. All alignments that seeds suggest are
-compared word by word, in numpy. Only the few pieces whose alignments match 40 % of their weight are examined in Python.
+compared word by word, in numpy. Python examines only the few pieces of which an alignment matches at least 40 % of the
+weight.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ RULE_VERSION = 1
 
 FULL_SCORE_WORDS, LOWEST_SCORE_WORDS = 8, 20
 MIN_SCORE_SHORT, MIN_SCORE_LONG = 0.95, 0.8
-"""A piece of 8 words must match in 95 % of its weight, a piece of 20 or more words in 80 %. The limit is interpolated
-between these lengths. One different word in eight may make another question, but one in twenty does not."""
+"""A piece of 8 words must match in 95 % of its weight, a piece of 20 or more words in 80 %. Between these lengths the
+limit is interpolated. A question that differs in one of eight words may be another question; one that differs in one of
+twenty words is not."""
 MIN_PART_SCORE, MIN_PART_WORDS, MIN_PART_WEIGHT = 0.4, 13, 5.0
 """A piece is also found if 40 % of its weight matches and the match contains a run of 13 words (GPT-3, appendix C) that
 weighs as much as five rare words. This finds questions without their beginning or end."""
@@ -45,7 +47,8 @@ ANSWER_AFTER_WORDS, ANSWER_BEFORE_WORDS = 60, 30
 """An answer is near if it begins within 60 words after the question, or lies within the 30 words (plus its own length)
 before the question."""
 SHORT_ANSWER_AFTER_WORDS = 25
-"""The limit after a question that is only found with its answer, instead of 60."""
+"""If a question is found only together with its answer, the answer must begin within this many words after it, not
+60."""
 _MIN_LONG_ANSWER_WORDS = 8
 _ANSWER_NGRAM_WORDS = 3
 
@@ -61,7 +64,7 @@ class Found:
     score: float
     """The matching share of the piece's weight."""
     answer_score: float
-    """1 if the whole answer is near, the share found near if the answer is long, else 0."""
+    """1 if the whole answer is near the question. If the answer is long, the share of it that is near. Otherwise 0."""
     is_whole: bool
     """False if only a part of the piece matches."""
 
@@ -190,7 +193,7 @@ def _hit(index: Index, words: HashedWords, document: int, piece: int, shifts: I6
 
 
 def _min_score(num_words: int) -> float:
-    """Returns the least score of a piece with this number of words that is found as a whole.
+    """Returns the score that a piece with this number of words must reach to count as found.
 
     >>> _min_score(8), _min_score(20), round(_min_score(14), 3)
     (0.95, 0.8, 0.875)
@@ -209,7 +212,10 @@ def _runs(wanted: U32, text: npt.NDArray[np.uint64], shift: int) -> list[tuple[i
 
 
 def _answer(answer: U32, text: npt.NDArray[np.uint64], first: int, last: int, *, is_short: bool) -> tuple[float, int]:
-    """Returns the score of the answer near a question, and the end of the answer if it follows the question, else 0."""
+    """Searches for the answer near a question. Returns (score, end of the answer).
+
+    The end is 0 unless the whole answer was found after the question.
+    """
     if not len(answer):
         return 0.0, 0
     after = last + len(answer) + (SHORT_ANSWER_AFTER_WORDS if is_short else ANSWER_AFTER_WORDS)

@@ -17,7 +17,7 @@ from filters.decontaminate.match import RULE_VERSION, Found, find
 from filters.step import Models, Outcome, Step
 
 MAX_HITS = 100
-"""The most hits of one document that are written. A document that contains a whole set has thousands of hits."""
+"""At most this many hits of one document are written. A document that contains a whole set has thousands of hits."""
 EXCERPT_CHARS = 1000
 _CONTEXT_CHARS = 80
 
@@ -44,7 +44,8 @@ HITS_SCHEMA = pa.schema(
     }
 )
 """The columns of a hit: the item's set and id, the document's id and source, the place in the text before this step (in
-characters), the scores, the action, and the texts of both. If items of a set share a text, the first item is named."""
+characters), the scores, the action, and the texts of the item and of the hit. If several items of a set have the same
+text, the first item is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Hit:
     """``contamination``, or ``public_passage`` for text that the set's authors took from public sources."""
     action: Action
     passage_score: float
-    """The highest score of the same item's passage in the document, or 0 if it was not found."""
+    """The highest score of the item's passage in the same document, or 0 if the passage was not found."""
 
 
 def hits_of(index: Index, texts: Sequence[str]) -> list[list[Hit]]:
@@ -193,7 +194,7 @@ def _named(index: Index, hit: Hit) -> str:
 
 
 def _signals(hits: Sequence[Sequence[Hit]]) -> dict[str, pa.Array]:
-    """Returns for each class the number of hits and the highest score of each document, or null without a hit."""
+    """Returns two columns per class of hits: the number of hits in each document and their highest score, or nulls."""
     signals = {}
     for kind in (CONTAMINATION, PUBLIC_PASSAGE):
         scores = [[hit.found.score for hit in of_document if hit.kind == kind] for of_document in hits]

@@ -35,7 +35,7 @@ _MIX = np.uint64(0xD6E8FEB86659FD93)
 _SEPARATOR, _LETTER, _SINGLE, _IGNORED = 0, 1, 2, 3
 _NUM_CODE_POINTS = 0x110000
 _LAST_NAMED = 0x20000
-"""All code points from here on are ideographs or unassigned."""
+"""All code points above this one are ideographs or unassigned."""
 
 _IGNORED_RANGES = ((0x300, 0x36F), (0xAD, 0xAD), (0x200C, 0x200D), (0x2060, 0x2060), (0xFEFF, 0xFEFF),
                    (0xFE00, 0xFE0F), (0x640, 0x640), (0x64B, 0x652))  # fmt: skip

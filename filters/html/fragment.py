@@ -7,9 +7,9 @@ formed. A test checks that both ways give the same text.
 Each element is written as follows:
 
 ========================  ====================================================================================
-paragraph, heading, div   set apart by an empty line; white space inside collapsed to one space
+paragraph, heading, div   separated by empty lines; white space inside collapsed to one space
 ``<br>``                  a line break
-``<pre>``                 kept to the letter, line breaks and indentation; no fence is added
+``<pre>``                 unchanged, with line breaks and indentation; no fence is added
 ``<li>``                  ``- `` or its number (``3. ``), nested lists indented under their item's text
 ``<blockquote>``          every line begins with ``> ``
 table                     one line per row, cells separated by `` | ``
@@ -40,7 +40,8 @@ from filters.html.marks import MARKS
 from filters.html.writer import TextWriter
 
 _HOLE = "\0"
-"""Replaces a removed inline tag, so that the text around it does not become a tag. No XML or HTML contains it."""
+"""Replaces a removed inline tag, so that the text before and after it cannot together form a tag. No XML or HTML
+contains this character."""
 
 # Possessive quantifiers never give back what they have matched, so matching is linear on any input.
 _ATTRIBUTES = r"[^<>\"'=\0]*+(?:=\"[^\"\0]*+\"[^<>\"'=\0]*+)*+"
@@ -89,8 +90,8 @@ def html_to_text(fragment: str, *, image_alt: bool = False) -> str:
     r"""Returns the fragment's text without tags, and without empty lines around it.
 
     Args:
-        image_alt: keep the alternative text of images. Off by default: the paper removes whole tags, and most of these
-            texts are the placeholder "enter image description here".
+        image_alt: keep the alternative text of images. The default is False, because the paper removes whole tags, and
+            most of these texts are the placeholder "enter image description here".
 
     >>> print(html_to_text("<p>Use <code>a &amp;lt; b</code>:</p>\n<pre><code>if a:\n    b()\n</code></pre>"))
     Use a &lt; b:
@@ -122,7 +123,7 @@ def html_to_text(fragment: str, *, image_alt: bool = False) -> str:
 def _simple_tokens(fragment: str) -> list[str | None]:
     """Returns a flat list of groups of five: text, leaf's name, leaf's text, tag's name, tag's attributes.
 
-    A leaf is a block of nothing but text.
+    A leaf is a block that contains only text.
     """
     return [*_SIMPLE_TAG.split(_INLINE_TAG.sub(_HOLE, fragment)), None, None, None, None]
 

@@ -21,7 +21,8 @@ _TABULAR = frozenset({"table", "dl"})
 _CELLS = frozenset({"td", "th"})
 
 _MAX_MARKS = 8
-"""Ours: maximum number of marks that are open at once. Further marks are ignored, so that the time stays linear."""
+"""Maximum number of marks that are open at once (our choice). Further marks are ignored, so that the time stays
+linear."""
 MAX_PREFIX_CHARS = 64
 """Longest prefix (marks and indentation) of a line. Ours: without a limit, deep lists would take quadratic time."""
 
@@ -80,7 +81,7 @@ class TextWriter:
         self._pieces.append(text)
 
     def leaf(self, name: str, text: str) -> None:
-        """Adds a paragraph, heading or list item of nothing but text. The caller has decoded its entities."""
+        """Adds a paragraph, heading or list item that contains only text. The caller has decoded its entities."""
         if self._cells or self._in_pre:
             self.open(name, "")
             self.add(text)

@@ -1,10 +1,10 @@
-"""Computes fastText's predictions for a whole batch of texts at twice its speed, for models like lid.176.ftz.
+"""Computes the same predictions as fastText for a whole batch of texts, in half the time, for models like lid.176.ftz.
 
 Such a model is quantized with a cut-off, so most of its n-grams are pruned. fastText looks up every n-gram of every
-word of every page in a hash table, although most are not there. Here every distinct word of a batch is looked up once,
-in arrays, and the vector of a page is a sum over its words.
+word of every page in a hash table, although most are not there. This module looks up every distinct word of a batch
+once, in arrays. The vector of a page is a sum over its words.
 
-fastText adds up a page's n-grams one after another in float32, with rounding errors. The sums here are float64. So each
+fastText adds up a page's n-grams one after another in float32, with rounding errors. This module uses float64. So each
 result comes with a bound on the distance to fastText's own result. If that distance could change the caller's decision,
 fastText itself scores the text (:meth:`LanguageModel.top_all`).
 """
@@ -34,8 +34,8 @@ _ROUNDINGS_OF_A_PRODUCT = 20
 _LEAST_ERROR = 1e-5
 """Bound for the errors of the logarithms and their sum: fifty times the largest error seen in real pages."""
 _MANY_ROWS = 200
-"""fastText itself scores texts with a word that has more rows than this, because the n-grams of such a word can cancel
-each other out."""
+"""If a word of a text has more rows than this, fastText itself scores the text, because the n-grams of such a word can
+cancel each other out."""
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -8,7 +8,7 @@ r"""Cleans LaTeX papers: removes comments and front matter, and expands the auth
 - ``lexer``: separates code from comments and verbatim text.
 - ``expand``: expands macros in one pass from left to right, as TeX does.
 - ``commands``, ``definitions``, ``macros``, ``arguments``, ``scopes``: how ``expand`` reads definitions and calls.
-- ``conditionals``, ``branches``, ``math_mode``: conditionals whose outcome the source determines.
+- ``conditionals``, ``branches``, ``math_mode``: conditionals whose outcome can be determined from the source.
 - ``structure``: finds title, sections, bibliography and appendix.
 - ``main_file``: finds the file that TeX would be started on.
 - ``input_commands``: finds the commands that read another file.

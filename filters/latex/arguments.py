@@ -1,4 +1,5 @@
-r"""Reads the input of an expansion: a stack of frames (macro texts inside each other), and arguments across frames.
+r"""Reads the input of an expansion, which is a stack of frames (macro texts inside each other). Arguments can span
+frames.
 
 A macro's text is a frame. The last command in a frame can take its argument from the text after the call. So when a
 frame ends, reading continues in the frame below it.
@@ -77,7 +78,9 @@ class ArgumentReader:
         return name in call.argument_names
 
     def read_arguments(self, parameters: tuple[Parameter, ...]) -> list[str] | None:
-        """Reads one argument per parameter. Returns None if one is missing; ``pos`` is then after the last one read."""
+        """Reads one argument per parameter. Returns None if one is missing; ``pos`` is then after the last argument
+        read.
+        """
         arguments: list[str] = []
         for parameter in parameters:
             argument = self.read_token_or_group() if parameter.kind == "m" else self._read_argument(parameter)

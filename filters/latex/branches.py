@@ -190,7 +190,8 @@ def _is_same(expander: Expander, left: str, right: str) -> bool | None:
 
 
 def _choose(expander: Expander, pos: int, holds: bool) -> bool:
-    """Continues with the first branch of a conditional, which begins at ``pos``, if ``holds``, else with the second.
+    """Continues with the first branch of a conditional (it begins at ``pos``) if ``holds`` is true, else with the
+    second.
 
     The macro call is given up if no closing ``fi`` follows.
     """

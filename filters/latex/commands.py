@@ -1,7 +1,7 @@
 r"""Handles the commands that the expansion executes itself: definitions, which are removed, groups and environments.
 
-A macro call whose text needs other programming commands of TeX is given up. The output then contains the call as its
-author wrote it, and no half-finished expansion.
+A macro call is given up if its text needs other programming commands of TeX. The output then contains the call as its
+author wrote it, not a half-finished expansion.
 """
 
 from __future__ import annotations
@@ -137,7 +137,9 @@ def _names_itself(name: str, macro: Macro) -> bool:
 
 
 def _unfolded(expander: Expander, name: str, macro: Macro) -> Macro:
-    r"""Returns the macro with its old text inserted once for its own name: ``\edef\a{\a x}`` extends ``\a``."""
+    r"""Returns a macro in whose text the macro's name is replaced once by its old text: ``\edef\a{\a x}`` extends
+    ``\a``.
+    """
     old = expander.meanings.get(name)
     old_text = old.fill([]) if isinstance(old, Macro) and not old.parameters else ""
     pattern = re.compile(rf"\\{re.escape(name)}(?![A-Za-z@])\s*")

@@ -1,4 +1,5 @@
-r"""Resolves conditionals whose outcome the source determines: ``\iffalse``, ``\iftrue`` and switches of ``\newif``.
+r"""Resolves conditionals whose outcome is certain from the source: ``\iffalse``, ``\iftrue`` and switches of
+``\newif``.
 
 Authors put old text, referees' remarks and the long version of a paper into such conditionals. The branch that TeX
 would skip is removed, and so are the words of the conditional itself. All other conditionals are left unchanged. The
@@ -36,7 +37,7 @@ _MAY_SETTLE = re.compile(
     r"|\\if(?:num|odd)?(?![A-Za-z@])\s*(?:-?\d|[A-Za-z]|\\[A-Za-z@]+\s*(?:-?[\dA-Za-z<=>]|\\if|\\[A-Za-z]+\s*[<=>]))"
     r"|\\ifx\s*(?:\d\d|\\(?!undefined|relax|@?empty)[A-Za-z@]+\s*\\(?!undefined|@undefined|relax|@?empty)[A-Za-z@]+)"
 )
-"""Matches somewhere in every text that has a conditional with a known outcome. Other texts need no search."""
+"""Every text that has a conditional with a known outcome contains a match. Other texts need no search."""
 
 
 @dataclass(slots=True)
@@ -114,7 +115,9 @@ class _Resolver:
         )
 
     def hidden(self) -> list[tuple[int, int, bool]]:
-        """Returns the parts of the text to remove as (start, end, counts). ``counts`` is True once per conditional."""
+        """Returns the parts of the text to remove as (start, end, counts). ``counts`` is True for one part of each
+        conditional, so that conditionals can be counted.
+        """
         self._find_settings()
         regions: list[tuple[int, int, bool]] = []
         opened: list[_Open] = []

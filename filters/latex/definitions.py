@@ -73,7 +73,7 @@ def _read_body(text: str, pos: int) -> tuple[str, int] | None:
     pos = skip_space(text, pos)
     if pos >= len(text) or text[pos] in "{}[]":
         return None
-    match = _ANY_TOKEN.match(text, pos)  # a body of one token, as in \newcommand\a\b
+    match = _ANY_TOKEN.match(text, pos)  # the body is one token without braces, as in \newcommand\a\b
     return None if match is None else (match[0], match.end())
 
 

@@ -1,9 +1,9 @@
 r"""Expands macros in place as TeX does: reads a macro's text in place of its call, in one pass from left to right.
 
 So a definition is valid from its position to the end of its group. The last macro in a macro's text can take its
-arguments from the text after the call. An expansion could be endless in TeX, so calls have limits here. A call that
-grows too much, loops or needs commands that only TeX can execute is given up: the output contains the call unchanged,
-and it is counted. All work is charged to a budget that grows with the text, so the time is linear.
+arguments from the text after the call. In TeX an expansion can be endless, so this module limits each call. A call is
+given up if it grows too much, loops, or needs commands that only TeX can execute. The output then contains the call
+unchanged, and the call is counted. All work is charged to a budget that grows with the text, so the time is linear.
 """
 
 from __future__ import annotations
@@ -227,14 +227,14 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.result.num_left += 1
 
     def outside(self, start: int) -> int | None:
-        """Returns ``start`` if the command there is outside of all macros, else None.
+        """Returns ``start`` if the command at this position is outside of all macros, else None.
 
         Call this before reading the command's arguments, because that can move to the text after the macro's text.
         """
         return None if self.stack else start
 
     def unreadable(self, outside: int | None = None) -> bool:
-        """Gives up the call of a macro that contains an unreadable test. Outside of macros, leaves the test (False)."""
+        """Gives up the call of a macro that contains an unreadable test. Outside of macros, only returns False."""
         if outside is not None:
             return False
         self.give_up()

@@ -123,7 +123,7 @@ class _Stripper:
             self.unclosed.add(name)
             return -1
         if self.text[end - 1] == "{" or self.text.startswith("}", match.end()):
-            return -1  # inside the two halves of another environment's definition
+            return -1  # inside the begin or end text of another environment's definition
         end += len(end_mark)
         start = match.start()
         self.out.append(self.text[pos:start])

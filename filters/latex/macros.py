@@ -103,7 +103,7 @@ class Definition:
     name: str
     end: int
     meaning: Macro | Environment | None
-    """None if the name gets the meaning of ``alias_of``."""
+    """The new meaning of the name. None if the name gets the meaning of ``alias_of``."""
     alias_of: str = ""
     r"""The name ``b`` in ``\\let\a\b``; empty for all definitions but ``\\let``, copies and ``\\undef``."""
 

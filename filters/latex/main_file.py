@@ -1,4 +1,4 @@
-r"""Finds the file of a project that TeX would be started on."""
+r"""Finds the main file of a project, which is the file that TeX would be started on."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ _Rank = tuple[bool, bool, int, bool, bool, bool, bool, bool, int, int, str]
 
 @dataclass(frozen=True, slots=True)
 class _Halves:
-    """The halves of a document (its class, its beginning) that a file contains, and the files that it reads."""
+    """Which halves of a document a file contains (the class, the beginning of the text), and which files it reads."""
 
     document_class: str | None
     has_begin: bool
@@ -113,7 +113,7 @@ class _Halves:
         return self.document_class is not None
 
     def with_inputs(self, by_stem: Mapping[str, _Halves]) -> _Halves:
-        """Returns the halves, completed by those in the file's inputs. Some papers have a separate preamble file."""
+        """Adds the halves that are in the file's inputs, because some papers have a separate preamble file."""
         if self.has_class == self.has_begin:
             return self
         read = [by_stem[stem] for stem in self.inputs if stem in by_stem]
@@ -152,7 +152,8 @@ def _stem(path: str) -> str:
 
 def _kind(path: str, text: str, halves: _Halves, included: frozenset[str]) -> int:
     """Returns 4 for a document, 3 for half a document, 2 for an included file, slides or a letter, 1 for other TeX,
-    else 0."""
+    else 0.
+    """
     if not halves.has_class and not halves.has_begin:
         return 1 if _TEX_SIGNS.search(text) else 0
     is_whole = halves.has_class and halves.has_begin

@@ -29,7 +29,7 @@ _HEADING_LINE = re.compile(
 _WORD = re.compile(r"\\(?:[A-Za-z@]+(?:\[[^\]\n]{0,100}\])?|.)|([^\W\d_]{2})")
 _COMMAND_NAME = re.compile(r"\\([A-Za-z]+)")
 _MAX_NAMES_LOOKED_FOR = 300
-"""If a paper defines more names than this, their uses are counted in one pass over all commands, not one by one."""
+"""If a paper defines more names than this, the uses of all names are counted in one pass over all commands."""
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 

@@ -1,7 +1,8 @@
 r"""Assembles a project's files into one source: replaces inputs by their files, and adds the paper's own styles.
 
-Files are given as text, by their path in the archive. Nothing is opened here. Missing files and files that read each
-other in a circle are tolerated. The size of the result is limited, since a paper can read the same file many times.
+Files are given as text, by their path in the archive. This module opens no files. Missing files and files that read
+each other in a circle are tolerated. The size of the result is limited, since a paper can read the same file many
+times.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from filters.latex.verbatim import Verbatim, declared_verbatim
 MAX_ASSEMBLED_CHARS = 20_000_000
 """Largest paper with its inputs. Ours: arXiv accepts 50 MB with figures; the longest theses have 5 MB of text."""
 MAX_READ_CHARS = 2 * MAX_ASSEMBLED_CHARS
-"""Maximum number of characters read, including unused text. Ours: a file costs its length every time it is read."""
+"""Maximum number of characters read, including unused text. Ours. A file that is read several times is counted each
+time."""
 MAX_INPUTS = 2_000
 """Maximum number of inputs of one paper. Ours: if every file reads two files, the inputs double at every level."""
 MAX_INPUT_DEPTH = 60
@@ -114,7 +116,7 @@ class _Assembler:
             end = match.end() if is_opaque else opaque_end(text, match, self.verbatim, unclosed)
             if end < 0:
                 if match["endinput"]:
-                    # Inside a test, \endinput guards against reading the file twice: it applies the second time.
+                    # Inside a test, \endinput stops the second reading of a file, so the first reading ignores it.
                     depth, counted = self._test_depth(text, counted, match.start(), depth), match.start()
                     if depth == 0 or is_again:
                         text = text[: match.start()] + "\n"

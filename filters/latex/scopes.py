@@ -18,7 +18,7 @@ Meaning = Macro | Callable[[Any, int], bool]
 
 
 class Scopes:
-    """The current meanings of names. Closing a group restores the meanings from before the group."""
+    """Holds the current meanings of names. Closing a group restores the meanings that were valid before the group."""
 
     def __init__(self, handlers: Mapping[str, Meaning], *, tracks_groups: bool) -> None:
         self.tracks_groups = tracks_groups

@@ -1,4 +1,5 @@
-r"""Evaluates tests whose sides the source contains: ``\if0``, ``\if\draft1``, ``\ifnum0=1``, ``\ifodd1``, ``\ifx\a\b``.
+r"""Evaluates tests of values that the source contains: ``\if0``, ``\if\draft1``, ``\ifnum0=1``, ``\ifodd1``,
+``\ifx\a\b``.
 
 Authors hide drafts with such tests. The value of a macro is known if the source defines the macro exactly once, as a
 number or a word.

@@ -15,8 +15,8 @@ from filters.latex.macros import read_bracket, read_group
 from filters.latex.references import LATEX, PLAIN, remove_bibliography
 
 MIN_LEAD_CHARS = 3840
-"""If at least this many characters precede the first heading, they can be the paper's main text. Ours: twice the
-longest abstract that arXiv accepts (1,920 characters)."""
+"""If at least this many characters precede the first heading, they can be the paper's main text. Ours: this is twice
+the length of the longest abstract that arXiv accepts (1,920 characters)."""
 MAX_HEADING_CHARS = 2000
 """Longest title, including its notes. Ours: the longest titles on arXiv have about 300 characters."""
 MAX_FRONT_CHARS = 20_000

@@ -17,7 +17,8 @@ VERBATIM_ENVIRONMENTS = words(
     " alltt spverbatim verbatimtab listing* tcblisting pyverbatim pycode pyblock luacode luacode* sageblock sagesilent"
     " Sinput Soutput Scode CodeInput CodeOutput asy gnuplot rawhtml boxedverbatim"
 )
-"""Environments whose body is not LaTeX: those of LaTeX, fancyvrb, listings and minted, and of journals for code."""
+"""Environments whose body is not LaTeX. They are from LaTeX, fancyvrb, listings and minted, and from styles of journals
+for code."""
 REMOVED_ENVIRONMENTS = frozenset({"comment", "filecontents", "filecontents*"})
 """Environments that TeX does not print: ``comment`` of the package ``comment``, and files shipped inside the source."""
 URL_COMMANDS = words("url path nolinkurl href")
@@ -100,7 +101,8 @@ _DECLARES = (
 )
 """Declarations: (words, pattern). A text that matches the pattern contains at least one of the words."""
 _DECLARED_IN_BODY = ("newenvironment{", "\\exclude", "\\newminted")
-"""If one of these words is after the preamble, declarations are searched in the whole text, else in the preamble."""
+"""If the text after the preamble contains one of these words, declarations are searched in the whole text, otherwise
+only in the preamble."""
 _HIDES = re.compile(r"\\comment(?![A-Za-z@])|\\begin\s*\{comment\}")
 _BOXES = re.compile(r"\\(?:setbox|savebox|lrbox(?![A-Za-z])|begin\s*\{lrbox\})")
 _SHOWS_BOX = re.compile(r"\\(?:usebox|box|copy|unvbox|unhbox|unvcopy|unhcopy)(?![A-Za-z])")
@@ -115,7 +117,9 @@ SHORT_VERB = re.compile(
 
 @dataclass(slots=True)
 class Verbatim:
-    """Names of the verbatim environments and commands of one source, and of its hidden environments (``removed``)."""
+    """Holds the names of one source's verbatim environments and commands, and of its hidden environments
+    (``removed``).
+    """
 
     environments: set[str] = field(default_factory=lambda: set(VERBATIM_ENVIRONMENTS))
     removed: set[str] = field(default_factory=lambda: set(REMOVED_ENVIRONMENTS))
@@ -130,7 +134,8 @@ class Verbatim:
     @property
     def own_commands(self) -> set[str]:
         r"""Commands that the source itself declares. Their names stay outside of seals, so that the expansion can
-        replace them, for example ``\code`` by ``\lstinline``."""
+        replace them, for example ``\code`` by ``\lstinline``.
+        """
         return (self.commands | self.urls) - _INLINE_COMMANDS
 
 

@@ -7,8 +7,8 @@ from filters.latex.one_argument import MAX_BEFORE_CHARS, takes_token
 
 _MAX_BEFORE_PIECES = 4
 _GLANCE_CHARS = 24
-"""Number of characters searched backwards for a command before a letter or digit. Commands with longer names take no
-argument."""
+"""Before a letter or digit is written, this many characters are searched backwards for a command. Commands with longer
+names take no argument."""
 _MAY_END_COMMAND = " \n\t}])*"
 
 
@@ -48,7 +48,8 @@ class Writer:
 
     @staticmethod
     def behind_empty_group(text: str, pos: int, filled: str) -> int:
-        r"""Returns the position after an empty group ``{}`` at ``pos`` that only ends a macro's name, else ``pos``.
+        r"""If an empty group ``{}`` at ``pos`` only ends a macro's name, returns the position after the group, else
+        ``pos``.
 
         The group stays if ``filled`` ends in a command's name, or if an index follows the group.
         """

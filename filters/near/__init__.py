@@ -2,10 +2,10 @@
 
     texts -> ngram_sets -> signatures, samples -> candidate pairs -> measure (exact) -> resolve
 
-- ``ngrams``: computes the sets of word n-grams of many texts at once, and how much two sets share.
-- ``minhash``: computes signatures equal to those of ``datasketch.MinHash``, and their bands.
+- ``ngrams``: computes the sets of word n-grams of many texts at once, and the overlap of two sets.
+- ``minhash``: computes the same signatures as ``datasketch.MinHash``, and splits them into bands.
 - ``nominate``: finds candidate pairs: documents that share a key.
-- ``resolve``: ranks documents, and decides which documents of the verified pairs are removed.
+- ``resolve``: ranks documents, and decides which documents of the verified pairs to remove.
 
 >>> from filters.near.ngrams import measured, ngram_sets
 >>> a, b = ngram_sets(["one two three four five six", "zero one two three four five six"], ngram_words=5)

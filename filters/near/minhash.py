@@ -1,12 +1,13 @@
-"""Computes MinHash signatures in arrays. They equal those of ``datasketch.MinHash`` bit for bit.
+"""Computes MinHash signatures of many documents in arrays. They are equal bit for bit to those of
+``datasketch.MinHash``.
 
-A signature has ``num_perm`` numbers. The share of equal numbers of two signatures estimates the Jaccard similarity of
-two documents. Locality-sensitive hashing (LSH) cuts a signature into bands of rows. Documents that agree in all rows of
-one band are candidates: with b bands of r rows, two documents of similarity J become candidates with a probability of
-1 - (1 - J^r)^b (Leskovec et al., Mining of Massive Datasets, section 3.4). Candidates are only nominated here. Their
-n-grams decide later.
+A signature has ``num_perm`` numbers. The fraction of positions at which two signatures have equal numbers estimates the
+Jaccard similarity of two documents. Locality-sensitive hashing (LSH) cuts a signature into bands of rows. Documents
+that agree in all rows of one band are candidates: with b bands of r rows, two documents of similarity J become
+candidates with a probability of 1 - (1 - J^r)^b (Leskovec et al., Mining of Massive Datasets, section 3.4). This module
+only finds candidates. Whether one of them is removed is decided later, from their n-grams.
 
-The permutations are those of ``datasketch.MinHash(num_perm, seed)`` under its scheme ``affine32``. To query our
+The permutations are equal to those of ``datasketch.MinHash(num_perm, seed)`` with the scheme ``affine32``. To query our
 signatures with datasketch, pass it our hash function:
 
 >>> import datasketch
@@ -25,26 +26,25 @@ import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import datasketch
 import numpy as np
 import numpy.typing as npt
 
 from filters.books.overlap import Hashes, mix, ngram_hashes, normalise, word_hashes
 
 Signatures = npt.NDArray[np.uint32]
-"""An array of shape (number of documents, num_perm). In the row of a document without n-grams all bits are 1. Such
-documents must not get bands, because their rows are equal."""
+"""An array of shape (number of documents, num_perm). If a document has no n-grams, all bits of its row are 1. Such
+documents must not get bands, because all of them would match each other."""
 
 SCHEME = "affine32"
 _BLOCK = 1 << 16
-"""The number of hashes that are permuted at once. Their 256 kB fit in a core's cache."""
+"""The number of hashes that are permuted at once. They take 256 kB, which fit in the cache of a core."""
 
 
 def ngram_hash(ngram: bytes) -> int:
     """Returns the 32-bit hash of an n-gram: the upper half of our 64-bit hash.
 
-    The n-gram must be normalised words with one space between them. The function is slow and meant for queries, because
-    :func:`signatures` uses hashes that exist already.
+    The n-gram must consist of normalised words with one space between them. The function is slow and meant for queries;
+    :func:`signatures` reuses hashes that were computed before.
 
     >>> ngram_hash(b"it was the best of") == ngram_hash(b"it was the worst of")
     False
@@ -59,13 +59,17 @@ Permutations = tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]
 
 @functools.cache
 def permutations(num_perm: int, seed: int) -> Permutations:
-    """Returns the permutations of ``datasketch.MinHash``."""
+    """Returns the permutations that ``datasketch.MinHash`` uses for this seed."""
+    import datasketch  # here, because it imports much of SciPy, which a run without this dedup does not need
+
     a, b = datasketch.MinHash(num_perm=num_perm, seed=seed, scheme=SCHEME).permutations
     return np.asarray(a, np.uint32), np.asarray(b, np.uint32)
 
 
 class Bands(NamedTuple):
-    """How LSH cuts a signature. It uses the first ``num_bands * num_rows`` numbers."""
+    """Says how LSH splits a signature into bands. It uses the first ``num_bands * num_rows`` numbers of the
+    signature.
+    """
 
     num_bands: int
     num_rows: int
@@ -78,6 +82,8 @@ def bands_of(threshold: float, num_perm: int) -> Bands:
     >>> bands_of(0.5, 64)
     Bands(num_bands=14, num_rows=4)
     """
+    import datasketch
+
     index = datasketch.MinHashLSH(threshold=threshold, num_perm=num_perm)
     return Bands(index.b, index.r)
 
@@ -87,7 +93,8 @@ def signatures(sets: Sequence[Hashes], *, num_perm: int, seed: int, num_used: in
 
     Args:
         sets: the 64-bit hashes that :func:`filters.near.ngrams.ngram_sets` returns.
-        num_used: how many numbers of each signature to compute; None for all. Bands may need fewer than all.
+        num_used: how many numbers of each signature to compute; None for all. The bands may need only the first
+            numbers.
     """
     together = np.concatenate([*sets, np.empty(0, np.uint64)]) >> np.uint64(32)
     return _signatures(together.astype(np.uint32), [len(one) for one in sets], permutations(num_perm, seed), num_used)
@@ -134,7 +141,7 @@ def _signatures(
 
 
 def _fmix(hashes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
-    """Applies the 32-bit finaliser of MurmurHash3, with which datasketch mixes every hash first."""
+    """Applies the 32-bit finaliser of MurmurHash3. Datasketch mixes every hash with it before the permutations."""
     hashes = hashes ^ (hashes >> np.uint32(16))
     hashes *= np.uint32(0x85EBCA6B)
     hashes ^= hashes >> np.uint32(13)
@@ -145,7 +152,7 @@ def _fmix(hashes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
 def band_keys(found: Signatures, bands: Bands) -> Hashes:
     """Returns a 64-bit key per band of each signature, as an array of shape (documents, bands).
 
-    The number of the band is part of the key, so equal rows in two different bands give different keys.
+    The number of the band is part of the key, so equal numbers in two different bands give different keys.
 
     >>> keys = band_keys(np.array([[1, 2, 3, 4], [1, 2, 9, 9]], np.uint32), Bands(2, 2))
     >>> (keys[0] == keys[1]).tolist()
@@ -161,9 +168,10 @@ def band_keys(found: Signatures, bands: Bands) -> Hashes:
 
 
 def sampled(hashes: Hashes, keep_one_in: int) -> Hashes:
-    """Returns a sample of a document's n-grams: the hashes that are at most 1 / ``keep_one_in`` of the greatest hash.
+    """Returns a sample of a document's n-grams: those whose hash is at most 1 / ``keep_one_in`` of the largest possible
+    hash.
 
-    If two documents share an n-gram, it is in the samples of both or of neither. So samples can find documents that are
+    If two documents share an n-gram, it is in both samples or in neither. So samples can find documents that are
     contained in others.
     """
     limit = np.uint64(((1 << 64) - 1) // keep_one_in)

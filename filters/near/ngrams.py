@@ -1,8 +1,8 @@
-"""Computes the sets of word n-grams of many texts at once, and how much two sets share.
+"""Computes the sets of word n-grams of many texts at once, and the overlap of two sets.
 
-:mod:`filters.books.overlap` defines words. Its ``shingles`` gives the same sets for one text at a time. A web page has
-a few hundred words. For so few words, calling numpy costs more than the work inside. So the words of all texts of a
-batch are hashed in one call here.
+:mod:`filters.books.overlap` defines what a word is, and computes the same sets for one text at a time. That is slow for
+web pages: a page has only a few hundred words, and calling numpy takes longer than hashing so few words. So this module
+hashes the words of all texts of a batch in one call.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _SEPARATOR_BYTE = 0xFF
 def ngram_sets(texts: Sequence[str], *, ngram_words: int) -> list[Hashes]:
     """Returns the set of word n-grams of each text, as sorted distinct 64-bit hashes.
 
-    A text with fewer words than ``ngram_words`` has no n-gram. (:func:`filters.books.overlap.shingles` returns one of
-    all its words. Here such texts are not compared, so that two short texts never match by accident.)
+    A text with fewer words than ``ngram_words`` has no n-gram. So it is not compared, and two short texts never match
+    by accident. (:func:`filters.books.overlap.shingles` instead makes one n-gram of all words of such a text.)
 
     Raises:
         ValueError: ``ngram_words`` is less than 1.
@@ -56,7 +56,8 @@ class Measured(NamedTuple):
 
 
 def measured(inner: Hashes, outer: Hashes) -> Measured:
-    """Measures how much of ``inner`` is in ``outer``. Both must be sorted and distinct. An empty set shares nothing.
+    """Measures how much of ``inner`` is in ``outer``. Both must be sorted and distinct. An empty set has no overlap
+    with any.
 
     >>> measured(np.array([1, 2, 3, 4], np.uint64), np.array([2, 3, 4, 5, 6, 7], np.uint64))
     Measured(num_shared=3, containment=0.75, jaccard=0.42857142857142855)

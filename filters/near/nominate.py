@@ -1,7 +1,8 @@
 """Finds candidate pairs: documents that share a key, which is a band of their signatures or a sampled n-gram.
 
-Documents are numbers here, ordered by rank (:mod:`filters.near.resolve`): a document with a smaller number is kept
-first. The work is linear in the number of entries, however many documents share a key.
+Documents are represented by numbers in the order of their ranks (:mod:`filters.near.resolve`). In each pair, the
+document with the smaller number is kept. The time is linear in the number of entries, however many documents share a
+key.
 """
 
 from __future__ import annotations
@@ -18,30 +19,32 @@ from filters.books.overlap import Hashes
 Numbers = npt.NDArray[np.int64]
 
 MAX_DOCUMENTS_PER_KEY = 64
-"""A key that more documents share is called common. Ours: a key that is not common makes at most 2,016 pairs."""
+"""A key that more documents share is called common. Our choice: with 64 documents, a key makes at most 2,016 pairs."""
 NUM_LEADERS = 8
-"""Each document with a common key is paired with this many documents of the first ranks. Ours."""
+"""Each document with a common key is paired with this many documents that have the first ranks (our choice)."""
 NUM_NEIGHBOURS = 4
-"""It is also paired with this many documents just before it. They have nearly its length, as copies do. Ours."""
+"""Each document with a common key is also paired with this many documents directly before it (our choice). These have
+nearly the same length, as copies do."""
 MIN_SAMPLED = 0.3
-"""A pair is a candidate if it shares at least this part of the expected number of sampled n-grams. Expected is the
-average number for a pair that overlaps just enough to be removed. Ours. For example, a document has 150 n-grams, one in
-16 is sampled, and the limit is 0.8. Then seven are expected, and a candidate must share two."""
+"""A candidate pair must share at least this fraction of the expected number of sampled n-grams (our choice). The
+expected number is the average for pairs that overlap just enough to be removed. For example, if a document has 150
+n-grams, one in 16 is sampled, and the limit is 0.8, then seven are expected, and a candidate pair must share two."""
 NUM_DEVIATIONS = 3.0
 """A candidate must also share at least the expected number minus this many standard deviations (the square root of the
-expected number). This bound is the higher one for long documents. Ours: of the pairs just above the limit one in 700 is
-missed, and far fewer of the pairs with larger overlaps."""
+expected number). For long documents this bound is higher than the one from :data:`MIN_SAMPLED`. Our choice: it misses
+one in 700 pairs just above the limit, and far fewer pairs with larger overlaps."""
 
 
 class Nominated(NamedTuple):
-    """The pairs of documents that share keys."""
+    """Holds the pairs of documents that share keys."""
 
     pairs: Numbers
-    """An array of shape (number of pairs, 2): the document of the first rank, and the other. Sorted and distinct."""
+    """An array of shape (number of pairs, 2): the document with the better rank, and the other one. The pairs are
+    sorted and distinct."""
     counts: Numbers
     """The number of keys that nominated each pair."""
     num_not_compared: int
-    """The number of pairs that share a common key and that this key did not nominate. Another key may nominate them."""
+    """The number of pairs that share a common key but were not paired for it. Another key may still nominate them."""
 
 
 def nominate(
@@ -52,13 +55,15 @@ def nominate(
     num_leaders: int = NUM_LEADERS,
     num_neighbours: int = NUM_NEIGHBOURS,
 ) -> Nominated:
-    """Returns the pairs of documents that share keys. ``documents[i]`` has the key ``keys[i]``, in any order.
+    """Returns the pairs of documents that share keys. ``documents[i]`` has the key ``keys[i]``; the entries may be in
+    any order.
 
-    If at most ``max_documents_per_key`` documents share a key, all of them are paired. Otherwise each is paired only
-    with the leaders and with its neighbours, and the other pairs are counted.
+    If at most ``max_documents_per_key`` documents share a key, every two of them become a pair. If more share it, each
+    is paired only with the leaders (the documents with the first ranks) and with its neighbours (the documents just
+    before it). The pairs that are left out are counted.
 
     Raises:
-        ValueError: leaders and neighbours together are not fewer than ``max_documents_per_key``.
+        ValueError: the numbers of leaders and neighbours add up to ``max_documents_per_key`` or more.
 
     >>> keys, documents = np.array([5, 5, 5, 9], np.uint64), np.array([2, 0, 1, 1])
     >>> nominate(keys, documents).pairs.tolist()
@@ -81,7 +86,7 @@ def nominate(
         weights.append(np.ones(len(found[-1]), np.int64))
     num_left_out = 0
     is_common = sizes > max_documents_per_key
-    # Copies share all their keys. Keys with the same documents are handled once.
+    # Copies share all their keys, so keys that have the same documents are handled together.
     common: Counter[bytes] = Counter()
     first_start: dict[bytes, tuple[int, int]] = {}
     for start, size in zip(starts[is_common].tolist(), sizes[is_common].tolist(), strict=True):
@@ -98,17 +103,17 @@ def nominate(
 
 
 def _of_common(documents: Numbers, num_leaders: int, num_neighbours: int) -> Numbers:
-    """Returns the pairs of each document with the leaders and with its neighbours, without repetition."""
+    """Returns the pairs for a common key, which link each document with the leaders and with its neighbours."""
     leader, follower = np.triu_indices(num_leaders, 1, documents.size)
     found = [np.stack([documents[leader], documents[follower]], axis=1)]
     for distance in range(1, num_neighbours + 1):
-        later = np.arange(num_leaders + distance, documents.size)  # earlier ones are paired with leaders
+        later = np.arange(num_leaders + distance, documents.size)  # the documents before this one are leaders
         found.append(np.stack([documents[later - distance], documents[later]], axis=1))
     return np.concatenate(found)
 
 
 def _counted(pairs: Numbers, weights: Numbers) -> tuple[Numbers, Numbers]:
-    """Returns the distinct pairs, sorted, and the sum of the weights of each."""
+    """Returns the distinct pairs, sorted, and for each pair the sum of its weights."""
     if not len(pairs):
         return pairs, weights
     order = np.lexsort((pairs[:, 1], pairs[:, 0]))
@@ -120,7 +125,8 @@ def _counted(pairs: Numbers, weights: Numbers) -> tuple[Numbers, Numbers]:
 def is_candidate(num_bands: int, num_sampled: int, num_expected: float) -> bool:
     """True if a pair must be verified, because it shares a band or enough sampled n-grams.
 
-    ``num_expected`` is the average number of shared sampled n-grams of a pair that overlaps just enough to be removed.
+    ``num_expected`` is the number of sampled n-grams that pairs share on average if they overlap just enough for a
+    removal.
 
     >>> is_candidate(1, 0, 25.0), is_candidate(0, 10, 25.0), is_candidate(0, 9, 25.0), is_candidate(0, 1, 1.5)
     (True, True, False, True)

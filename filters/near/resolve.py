@@ -1,12 +1,13 @@
-"""Decides which documents of the verified pairs are removed: a document is removed only for a document that is kept.
+"""Decides which documents of the verified pairs are removed. A document is removed only if its duplicate is kept.
 
-Documents are ordered by rank. First comes the source that is first in the list of sources, then the document with the
-most n-grams, then the smallest hash of the id, the text and the other columns. So the order depends neither on files
-nor on workers. Only documents that are equal in all of these are ordered by where they were read.
+Documents are ordered by rank. Documents of the source that is first in the list of sources come first. Within a source,
+the documents with the most n-grams come first. Then the smallest hash of the id, the text and the other columns
+decides. So the order depends neither on files nor on workers. Only documents that are equal in all these respects are
+ordered by the place where they were read.
 
-Documents are decided in this order. A document is removed if a verified pair joins it with an earlier document that is
-kept. So no document is removed for one that is itself removed. For example, if only neighbours overlap in a chain A, B,
-C, then B alone is removed.
+The decisions are made in this order. A document is removed if a verified pair links it to an earlier document that is
+kept. So a document is never removed because it overlaps a document that is itself removed. For example, if A overlaps B
+and B overlaps C, but A does not overlap C, then only B is removed.
 """
 
 from __future__ import annotations
@@ -22,20 +23,20 @@ RANK_BYTES = 16
 _HASH_BYTES, _PLACE_BYTES = 5, 7
 MAX_PRIORITY = 0xFF
 _MAX_NGRAMS = 0xFFFFFF
-"""Documents with more n-grams (100 MB of text) are ranked as if they had this many."""
+"""A document with more n-grams than this (100 MB of text) is ranked as if it had this many."""
 
 Edge = TypeVar("Edge")
 
 
 def rank_of(priority: int, num_ngrams: int, content: bytes, place: bytes) -> bytes:
-    """Returns the rank of a document as 16 bytes. Bytes that sort first are kept first.
+    """Returns the rank of a document as 16 bytes. Of two documents, the one whose bytes sort first is kept.
 
     Args:
         priority: the position of its source in the list of sources, from 0.
-        content: its id, text and other columns, or a hash of them. The rank has 5 bytes of a hash of this.
-        place: where it was read; different for each document. The rank has 7 bytes of a hash of this, so that equal
-            documents have different ranks. Among a million equal documents the chance that two ranks are equal is one
-            in 100,000.
+        content: its id, text and other columns, or a hash of them. The rank contains 5 bytes of a hash of ``content``.
+        place: where it was read, which is different for each document. The rank contains 7 bytes of a hash of
+            ``place``, so that equal documents have different ranks. Among a million equal documents, the probability
+            that two ranks are equal is one in 100,000.
 
     >>> rank_of(0, 9, b"b", b"1") < rank_of(0, 8, b"a", b"2") < rank_of(1, 100, b"a", b"3")
     True
@@ -58,12 +59,13 @@ def num_ngrams_of(high: int) -> int:
 def resolve(edges: Iterable[tuple[bytes, bytes, float, Edge]]) -> Iterator[tuple[bytes, bytes, float, Edge]]:
     """Yields one edge per removed document: the edge to the document that is kept in its place.
 
-    If several kept documents overlap the removed one, the edge with the greatest overlap is chosen, then the edge to
-    the document with the first rank. The function holds the ranks of removed documents in memory, about 100 bytes each.
+    If several kept documents overlap the removed one, the edge with the greatest overlap is chosen. If overlaps are
+    equal, the edge to the document with the first rank is chosen. The function holds the ranks of all removed
+    documents in memory, about 100 bytes each.
 
     Args:
-        edges: tuples of (rank of the document that may be removed, rank of an earlier document, overlap, anything),
-            sorted by the first rank.
+        edges: tuples of (rank of the document that may be removed, rank of an earlier document, overlap, any value),
+            sorted by the first element.
 
     >>> a, b, c = (rank_of(0, n, b"x", b"") for n in (9, 8, 7))
     >>> [(removed == b, kept == a) for removed, kept, _, _ in resolve([(b, a, 0.9, ()), (c, b, 0.9, ())])]

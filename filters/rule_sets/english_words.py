@@ -19,8 +19,8 @@ import yaml
 
 _DATA = Path(__file__).parents[1] / "data" / "rule_sets" / "english.yaml"
 MAX_AFFIXES = 10_000
-"""Ours: the most marks that are removed from one run of characters. The rest is then not stripped further. This bounds
-the time for crafted runs."""
+"""At most this many marks are removed from the ends of one run of characters (our choice). This bounds the time for
+malicious texts."""
 
 _QUOTES = "'\"”“`‘´’‚,„»«「」『』（）〔〕【】《》〈〉⟦⟧"
 _MARKS = ",:;!?¿؟¡()[]{}<>_#*&。？！，、；：～·।،۔؛٪"
@@ -33,7 +33,7 @@ _SYMBOLS = (
     "\u2600-\u266e\u2670-\u2767\u2794-\u27bf\u2800-\u28ff\u2b00-\u2b2f\u2b45\u2b46\u2b4d-\u2b73\u2b76-\u2b95"
     "\u3004\u3012\u3013\u3020\u4dc0-\u4dff\ufffc\ufffd\U0001f000-\U0001f3fa\U0001f400-\U0001faff"
 )
-"""Symbols: those characters of Unicode's category So that occur in texts."""
+"""The symbols that occur in texts, from Unicode's category So."""
 _ICON = f"[{_SYMBOLS}]"
 _LETTER = r"[^\W\d_²³¹¼-¾⁰-₟]"
 _CASELESS = "\u0591-\u05f4\u0620-\u064a\u066e-\u06d5\u0900-\u097f\u0980-\u09ff\u0e00-\u0e7f\u1100-\u11ff\u3040-\u30ff"
@@ -53,7 +53,8 @@ _URL = re.compile(
     r"(?::\d{2,5})?(?:[/?#]\S*)?"
 )
 MAX_URL_CHARS = 4096
-"""Ours: longer runs are not tested for being an address, because the expression backtracks."""
+"""Longer runs of characters are not tested for being an address, because the regular expression would take too long
+(our choice)."""
 _INFIX = re.compile(
     rf"\.\.+|…|{_ICON}|(?<=[0-9])[+\-*^](?=[0-9-])|(?<=[{_LOWER}{_CLASS_QUOTES}])\.(?=[{_UPPER}{_CLASS_QUOTES}])"
     rf"|(?<={_LETTER}),(?={_LETTER})|(?:(?<={_LETTER})|(?<=[0-9]))(?:-|–|—|--|---|——|~)(?={_LETTER})"
@@ -87,7 +88,9 @@ def _split(chunk: str, known: Exceptions) -> tuple[str, ...]:
 
 
 def _with_exceptions_inside(words: tuple[str, ...]) -> tuple[str, ...]:
-    """Replaces neighbouring words that together are an exception by the exception's parts, as in ``come--Mr.``."""
+    """If neighbouring words together are an exception, as in ``come--Mr.``, replaces them by the parts of the
+    exception.
+    """
     if len(words) < 2:
         return words
     runs = _runs()
@@ -116,10 +119,10 @@ def _with_exceptions_inside(words: tuple[str, ...]) -> tuple[str, ...]:
 
 @cache
 def _runs() -> Mapping[str, tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]]:
-    """Returns a dict of the exceptions that the other rules split into several words, but not into their own parts.
+    """Returns a dict of the exceptions that the other rules would split into several words, but in the wrong places.
 
-    The key is the first word of the split. The value has a pair for each such exception: the words of the split, and
-    the exception's own parts.
+    The key is the first word of the wrong split. The value has a pair for each such exception: the words of the wrong
+    split, and the right parts.
     """
     found: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {}
     for text, parts in exceptions().items():
@@ -243,7 +246,7 @@ def exceptions() -> dict[str, tuple[str, ...]]:
 
 
 def _contractions(data: dict[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Yields the parts of each contraction in lower case, also of forms that are written without an apostrophe."""
+    """Yields the parts of each contraction in lower case, including forms that are written without an apostrophe."""
     not_bare = set(data["not_bare"].split())
     forms = [(word, tail) for word, tails in data["pronouns"].items() for tail in tails.split()]
     more = [(word, tail, "'ve") for word, tail in forms if tail in ("'ll", "'d")]

@@ -21,7 +21,9 @@ _CODE = "datatrove `FineWebQualityFilter`"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FineWebQuality(Step):
     """Drops pages in which few lines end with a mark that ends sentences, many lines are short, many characters are in
-    repeated lines, or there are as many line ends per word as in a list. Blank lines are not counted as lines."""
+    repeated lines, or the number of line ends per word is as large as in a list. Blank lines are not counted as
+    lines.
+    """
 
     NAME: ClassVar[str] = "fineweb_quality"
     CITE: ClassVar[str] = f"{_PAPER}; {_CODE}"
@@ -41,9 +43,10 @@ class FineWebQuality(Step):
     short_line_chars: int = 30
     """Length up to which a line is short, in characters."""
     max_repeated_chars: float = 0.01
-    """Largest share of characters in lines that occurred before. The value is from the code; the paper says 0.1."""
+    """Largest share of characters in lines that occurred before. The value is from FineWeb's code; the paper says
+    0.1."""
     max_line_ends_per_word: float = 0.3
-    """Most line ends per word. This rule is in the code, but not in the paper."""
+    """Largest number of line ends per word. This rule is in FineWeb's code, but not in the paper."""
 
     @property
     def rules(self) -> tuple[Rule, ...]:

@@ -33,7 +33,8 @@ _REPEATED_LENGTHS = (5, 6, 7, 8, 9, 10)
 class GopherQuality(Step):
     """Drops pages with too few or too many words, too short or too long words, too many symbols, bullets or ellipses,
     too few words with letters, or too few stop words. Punctuation marks count as words, except in the number and the
-    mean length of words."""
+    mean length of words.
+    """
 
     NAME: ClassVar[str] = "gopher_quality"
     CITE: ClassVar[str] = f"{_PAPER}; datatrove `GopherQualityFilter`"
@@ -56,7 +57,7 @@ class GopherQuality(Step):
     min_mean_word_chars: float = 3.0
     max_mean_word_chars: float = 10.0
     max_symbols_per_word: float = 0.1
-    """Most hashes per word, and most ellipses per word."""
+    """Largest number of hash signs per word, and of ellipses per word."""
     max_bullet_lines: float = 0.9
     """Largest share of lines that begin with a bullet."""
     max_ellipsis_lines: float = 0.3
@@ -114,7 +115,8 @@ class GopherQuality(Step):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GopherRepetition(Step):
     """Drops pages in which too many lines or paragraphs are repeated, or in which repeated lines, paragraphs or runs of
-    words contain too large a share of the characters."""
+    words contain too large a share of the characters.
+    """
 
     NAME: ClassVar[str] = "gopher_repetition"
     CITE: ClassVar[str] = f"{_TABLE}; datatrove `GopherRepetitionFilter`"
@@ -132,11 +134,11 @@ class GopherRepetition(Step):
     max_repeated_paragraphs: float = 0.3
     """Largest share of paragraphs that occurred before on the page."""
     max_repeated_paragraph_chars: float = 0.2
-    """Largest share of characters in such paragraphs."""
+    """Largest share of characters in paragraphs that occurred before on the page."""
     max_repeated_lines: float = 0.3
     """Largest share of lines that occurred before on the page."""
     max_repeated_line_chars: float = 0.2
-    """Largest share of characters in such lines."""
+    """Largest share of characters in lines that occurred before on the page."""
     max_top_ngrams: tuple[float, ...] = (0.20, 0.18, 0.16)
     """Largest share of characters in all copies of the most frequent run of 2, 3 and 4 words."""
     max_repeated_ngrams: tuple[float, ...] = (0.15, 0.14, 0.13, 0.12, 0.11, 0.10)
@@ -200,7 +202,7 @@ def _bullets_and_ellipses(text: str) -> tuple[int, int, int]:
 
 
 def _repeated_parts(text: str) -> tuple[int, int, int, int, int, int]:
-    """Counts paragraphs, repeated paragraphs and the characters in those; then the same for lines."""
+    """Counts paragraphs, repeated paragraphs, and the characters in repeated paragraphs, and the same for lines."""
     stripped = text.strip()
     if "\n\n" in stripped:
         paragraphs = _PARAGRAPHS.split(stripped)

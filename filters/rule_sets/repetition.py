@@ -12,8 +12,8 @@ import numpy as np
 from filters.rule_sets.words import Floats, Ints, Words
 
 _SLOTS_BITS = 22
-"""Number of bits of a slot's number. Pairs of words are counted in slots to find most of those that occur only once.
-Two pairs in one slot cost only time."""
+"""Number of bits of a slot's number. Pairs of words are counted in slots, to find most of the pairs that occur only
+once. If two pairs share a slot, the result is the same, but takes longer."""
 
 
 def duplicates(parts: Sequence[str]) -> tuple[int, int]:
@@ -63,7 +63,9 @@ class Runs:
         return at[is_shared], keys[is_shared]
 
     def _longer(self) -> tuple[Ints, Ints]:
-        """Returns the places at which two neighbouring runs are repeated, and for each a key of the two together."""
+        """Returns the places at which two neighbouring runs are both repeated, and for each place a key of the two runs
+        together.
+        """
         follows = np.flatnonzero(np.diff(self._at) == 1)
         at = self._at[follows]
         is_inside = at + self.length <= self._end_of[at]
@@ -72,9 +74,8 @@ class Runs:
         return at, self._group[follows] * num_groups + self._group[follows + 1]
 
     def _chars(self, at: Ints) -> Ints:
-        """Returns, for each run of ``length`` words that begins at one of these words, its characters without spaces.
-
-        The characters are counted, not listed.
+        """Returns the number of characters, without spaces, of each run of ``length`` words that begins at one of these
+        words.
         """
         chars: Ints = self._total_chars[at + self.length] - self._total_chars[at]
         return chars

@@ -1,4 +1,5 @@
-"""Splits many documents into words at once, and represents words as numbers. Facts about a word are looked up once.
+"""Splits many documents into words at once, and represents words as numbers. Properties of a word are looked up only
+once.
 
 A run of characters between spaces is split the first time it occurs, and stored in a table. Before the next batch, a
 table that is too large is replaced by an empty one, which bounds memory. No result depends on the table's contents.
@@ -20,9 +21,9 @@ import pyarrow.compute as pc
 from filters.rule_sets.english_words import split
 
 MAX_CHUNKS = 1 << 20
-"""Ours: the most different runs of characters in a table, which take about 200 MB."""
+"""The largest number of different runs of characters in a table (our choice). They take about 200 MB."""
 MAX_CHARS = 64 << 20
-"""Ours: the most characters of all these runs together."""
+"""The largest number of characters in all runs of a table together (our choice)."""
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 

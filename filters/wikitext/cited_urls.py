@@ -24,7 +24,7 @@ _HOST = re.compile(r"^https?://[^/?#\s.]+\.[^/?#\s]+", _I)
 
 
 def cited_urls(wikitext: str) -> list[str]:
-    """Returns the URLs in a page, without those of wikis, each once, in order of appearance.
+    """Returns the distinct URLs in a page in order of appearance, except URLs of wikis.
 
     URLs are found in references, templates and links. For a copy in an archive, the original URL is returned. Comments
     and ``<nowiki>`` are skipped. (RedPajama's ``extract_urls.py`` reads only lines with a bare ``<ref>``, so it misses

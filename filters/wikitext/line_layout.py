@@ -1,7 +1,7 @@
 """Lays out the lines of a page (headings, lists, code), and removes sections of apparatus and lead-ins.
 
-Sections of apparatus are sections of references or external links. A lead-in is a line that announces a table or list;
-it is removed if what it announces was removed.
+Sections of apparatus are sections of references or external links. A lead-in is a line that announces a table or list,
+such as "The members are:". It is removed if that table or list was removed.
 """
 
 from __future__ import annotations
@@ -148,7 +148,8 @@ class _Layout:
     def find_preformatted(self, lines: list[str], start: int) -> None:
         """Finds the end of the preformatted text at ``start``: consecutive lines that begin with a space.
 
-        A single line of this form is a typing error and no preformatted text. A block of list items is a list.
+        A single line of this form is treated as a typing error, not as preformatted text. A block of list items is a
+        list.
         """
         end = start
         while end < len(lines) and lines[end][:1] == " " and lines[end].strip():

@@ -100,7 +100,9 @@ def _words_of(inner: str, syntax: WikiNames) -> str:
 
 
 def _without_project(target: str) -> str:
-    """Returns the last part of ``wikt:de:Haus``. A title that only contains a colon is returned whole."""
+    """Removes prefixes of projects from a title: ``wikt:de:Haus`` becomes ``Haus``. Other titles with a colon stay
+    unchanged.
+    """
     prefix, _, page = target.partition(":")
     return page.rpartition(":")[2] if prefix.strip().lower() in _PROJECTS else target
 

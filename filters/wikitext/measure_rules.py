@@ -244,7 +244,8 @@ def _date_text(call: TemplateCall) -> str:
 
 
 def _old_style_date(call: TemplateCall) -> str:
-    """Returns a date with its old form: ``{{OldStyleDate|7 April|1870|26 March}}``: "7 April [O.S. 26 March] 1870".
+    """Returns a date with its old form: ``{{OldStyleDate|7 April|1870|26 March}}`` shows "7 April [O.S. 26 March]
+    1870".
 
     All wikis except the English wiki show the old date first.
     """

@@ -1,4 +1,4 @@
-"""Reads and writes numbers as each wiki does: its decimal sign, and its separator of thousands.
+"""Reads and writes numbers with the decimal sign and the thousands separator of each wiki.
 
 A number with two possible readings is returned as the author wrote it, so that its value never changes.
 """
@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 
 _POINT_LANGUAGES = frozenset({"en"})
-"""Languages (of the twenty) that write 1,234.5. All others write a decimal comma."""
+"""The languages among the twenty that write 1,234.5. All others write a decimal comma."""
 _THOUSANDS = dict.fromkeys(("ca", "da", "de", "hr", "nl", "ro", "sl", "sr"), ".") | {"en": ","}
 """Separator between groups of three digits. Wikis not listed use a space (MediaWiki's ``$separatorTransformTable``)."""
 _MIN_DIGITS_TO_GROUP = dict.fromkeys(("bg", "es", "pl", "pt"), 5)
-"""Fewest digits of a number that is grouped: Spanish writes 1234. Wikis not listed group numbers from 4 digits
-(MediaWiki's ``$minimumGroupingDigits``)."""
+"""Numbers with fewer digits than this are not grouped. For example, Spanish writes 1234 without a separator. Wikis that
+are not listed group numbers from 4 digits (MediaWiki's ``$minimumGroupingDigits``)."""
 _PLAIN = re.compile(r"([-−+±~]?)([0-9]{1,40})(?:([.,])([0-9]{1,40}))?")
 _GROUPED = re.compile(r"([-−+±~]?)([0-9]{1,3})(?:([ .,'’])[0-9]{3}(?:\3[0-9]{3}){0,12})(?:([.,])([0-9]{1,40}))?")
 _MIXED = re.compile(r"([-−+]?[0-9]{1,9})[+ ]([0-9]{1,4})\s?[/⁄]{1,2}\s?([0-9]{1,4})")

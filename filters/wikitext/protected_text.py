@@ -10,7 +10,7 @@ import re
 from html.entities import html5
 
 HELD_OPEN, HELD_CLOSE = "\x02", "\x03"
-"""Marks around the number of a text that was set aside."""
+"""The marks before and after the number of a text that was set aside."""
 PIPE, EQUALS = "\x04", "\x05"
 """Marks for a ``|`` or ``=`` that belongs to the words (``{{!}}``) and must not separate a template's arguments."""
 REMOVED_BLOCK = "\x06"
@@ -54,7 +54,8 @@ class Held:
 def unescape_references(text: str) -> str:
     """Unescapes the text of pages that were escaped twice, where ``&lt;ref&gt;...&lt;/ref&gt;`` is a reference.
 
-    Ours: MediaWiki would show the word "<ref>", which was not intended in any article that we have seen.
+    This is our choice: MediaWiki would show the word "<ref>", but no author of an article that we have seen intended
+    this.
     """
     if "&lt;/ref" not in text:
         return text

@@ -1,6 +1,6 @@
 """Resolves tags in wikitext: removes references and pictures, stores code and formulas, and removes plain HTML tags.
 
-All scans go forward only. The end of an unclosed tag is searched only once, so the time stays linear.
+All searches go forward. The end of an unclosed tag is searched only once, so the time stays linear.
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ def resolve_raw_tags(text: str, held: Held) -> str:
 
 def _after_comment(text: str, start: int, end: int) -> int:
     """Returns where the text continues after a comment. A comment on a line of its own is removed with the line, so
-    that no empty line splits a list."""
+    that no empty line splits a list.
+    """
     if (start == 0 or text[start - 1] == "\n") and text[end : end + 1] == "\n":
         return end + 1
     return end
@@ -151,7 +152,7 @@ def plain_math(tex: str) -> str:
 
 
 def remove_html_tables(text: str) -> str:
-    """Removes ``<table>`` elements with their content. A table that is not closed is left as it is."""
+    """Removes ``<table>`` elements with their content. A table that is not closed stays unchanged."""
     if "<table" not in text and "<TABLE" not in text:
         return text
     spans: list[tuple[int, int]] = []

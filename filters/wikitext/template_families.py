@@ -1,6 +1,7 @@
 """Looks up by a template's name how to write it as text: first in the table of its wiki, then in families of names.
 
-A family is a pattern for names that are too many for a table, such as a template for each language or each century.
+A family is a pattern that matches many names, such as the templates for all languages or for all centuries, which would
+be too many for a table.
 """
 
 from __future__ import annotations

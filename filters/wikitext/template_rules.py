@@ -37,7 +37,9 @@ def _language_and_words(call: TemplateCall) -> str:
 
 
 def _language_words(call: TemplateCall) -> str:
-    """Returns the words of ``{{lang-ru|Москва|Moskva|lit=Moscow}}``. English adds transliteration and meaning."""
+    """Returns the words of ``{{lang-ru|Москва|Moskva|lit=Moscow}}``. The English wiki also shows transliteration and
+    meaning.
+    """
     if not call.get(1):
         return _named_words(call)
     if call.language in ("ru", "uk"):
@@ -120,7 +122,7 @@ def _named_words(call: TemplateCall) -> str:
 
 
 def _interlanguage(call: TemplateCall) -> str:
-    """Returns the label of a link to another language's article. Without a label returns the title on this wiki."""
+    """Returns the label of a link to another language's article. If it has no label, returns the title on this wiki."""
     label = call.first_named("lt", "display", "text", "текст", "tekst", "texte", "texto", "label")
     first, second = call.get(1), call.get(2)
     if label:

@@ -31,9 +31,9 @@ def find_spans(text: str) -> list[Span]:
     """Returns all templates, parameters and tables in the order in which they open.
 
     Runs of braces are paired as in MediaWiki's preprocessor. A closing run closes three or two braces of the nearest
-    open run, and its remaining braces close the run around that one. A mark that closes a table discards templates that
-    were opened inside the table, and the other way round. Templates that are never closed are left out. Tables that are
-    never closed end before the next paragraph or heading.
+    open run, and its remaining braces close the next open run outside of that one. A mark that closes a table discards
+    templates that were opened inside the table, and the other way round. Templates that are never closed are left out.
+    Tables that are never closed end before the next paragraph or heading.
     """
     marks = _OpenMarks([], [], 0, [])
     starts, counts, found = marks.starts, marks.counts, marks.found

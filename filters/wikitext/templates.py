@@ -81,7 +81,7 @@ class _Renderer:
     find: Callable[[str], Rendering | None]
 
     def render(self, start: int, end: int, index: int, depth: int) -> str:
-        """Returns the text from ``start`` to ``end`` with its templates resolved, from span number ``index`` on."""
+        """Returns the text from ``start`` to ``end`` with its templates resolved. The first one is span ``index``."""
         out: list[str] = []
         position = start
         spans, text = self.spans, self.text
@@ -163,9 +163,9 @@ def _without_prefix(name: str) -> str:
 def _guess(name: str, call: TemplateCall, *, is_set_apart: bool) -> str:
     """Returns the words of an unknown template if its arguments make them certain, else an empty string.
 
-    The rule is ours. There are four such cases: a language code and one text; one text in a script that the wiki's
-    language does not use; the only argument of a template that has the position of a word in its sentence; a template
-    that is named after a country.
+    The rule is ours. It covers four cases: the arguments are a language code and one text; one text is in a script that
+    the wiki's language does not use; a template with a single argument is in the position of a word in its sentence; or
+    the template is named after a country.
     """
     words = [word for word in call.positional if word]
     if not words and not call.named:

@@ -1,5 +1,6 @@
-"""Resolves language variants ``-{...}-``. In wikis with two scripts they mark text that is not converted, or that
-differs by script."""
+"""Resolves language variants ``-{...}-``. In wikis with two scripts they mark text that is not converted to the other
+script, or that differs between the scripts.
+"""
 
 from __future__ import annotations
 

@@ -65,7 +65,9 @@ def language_of_wiki(code: str) -> str:
 
 
 def redirect_words(language: str) -> tuple[str, ...]:
-    """Returns the words that begin a redirect page, in lower case without ``#``. The English word is always one."""
+    """Returns the words that begin a redirect page, in lower case without ``#``. They always include the English
+    word.
+    """
     table = _table("redirects")
     return (*table["all"], *table.get(language, ()))
 

@@ -13,13 +13,14 @@ from mixtures.decontaminate.settings import read_settings
 from mixtures.inspect.documents import printable
 from mixtures.plan.table import format_rows
 from tokenizer.interrupts import as_command
+from tokenizer.program import name_of
 
 _MAX_SHOWN_CHARS = 400
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command. Returns 0 if the shards are clean, 1 if they are contaminated, 2 if the request was wrong."""
-    args = _parser().parse_args(argv)
+    args = build_parser().parse_args(argv)
     try:
         if args.workers < 1 or args.show < 0:
             raise ValueError("--workers must be 1 or more, and --show 0 or more")
@@ -74,9 +75,10 @@ def _one_line(text: str) -> str:
     return printable(" ".join(text.split())[:_MAX_SHOWN_CHARS])
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command's flags."""
     parser = argparse.ArgumentParser(
-        prog="python -m mixtures.decontaminate",
+        prog=name_of("mixtures.decontaminate"),
         description="Searches finished shards for the items of evaluation sets, by the rules of the clean phase, and "
         "writes a certificate: the shards and sets with their checksums, and what was found. The shards stay as they "
         "are. Exit status: 0 no item was found (passages from public sources do not count), 1 some were, "

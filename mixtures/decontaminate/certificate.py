@@ -31,7 +31,7 @@ _FORM = {"compression": "zstd", "write_page_checksum": True}
 
 @dataclass(frozen=True, slots=True)
 class ShardList:
-    """Lists the shards to search, with the manifest's facts about them if there is a manifest."""
+    """Lists the shards to search, with their checksums from the manifest if there is one."""
 
     paths: tuple[Path, ...]
     names: tuple[str, ...]
@@ -83,8 +83,8 @@ def _check_there(paths: Iterable[Path]) -> None:
 def certify(shards: ShardList, sets: DecontaminationSettings, folder: Path, num_processes: int) -> dict[str, Any]:
     """Searches shards, and writes the certificate, the table of hits and the table of items into ``folder``.
 
-    Returns the certificate. Hits get the action ``mark`` regardless of the sets' actions, because finished shards are
-    not changed. The certificate is written last.
+    Returns the certificate. Hits get the action ``mark``, whatever action a set has, because finished shards are not
+    changed. The certificate is written last.
 
     Raises:
         ValueError: a set or a shard cannot be read, or a shard is not the one that the manifest lists.

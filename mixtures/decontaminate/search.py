@@ -1,4 +1,4 @@
-"""Searches finished shards for the items of evaluation sets. Every row is decoded, also those of later epochs.
+"""Searches finished shards for the items of evaluation sets. All rows are decoded, including rows of later epochs.
 
     shards -> one process per shard at a time -> a table of hits per shard -> one table, in the order of the shards
 
@@ -28,7 +28,8 @@ from mixtures.inspect.documents import ShownDocument, Wanted, documents
 SHARD_HITS_SCHEMA = pa.schema(
     [*HITS_SCHEMA, pa.field("shard", pa.string()), pa.field("row", pa.int64()), pa.field("epoch", pa.int64())]
 )
-"""The columns of a table of hits in shards: those of the clean phase, and the document's place in the shards."""
+"""The columns of a table of hits in shards: the columns that the clean phase writes, and the document's place in the
+shards."""
 _BATCH_CHARS = 1 << 20
 _BATCH_DOCS = 1024
 _READ_BYTES = 8 << 20
@@ -97,7 +98,7 @@ def search_shard(task: ShardTask) -> SearchedShard:
 
 
 def _batches(found: Iterator[ShownDocument]) -> Iterator[list[ShownDocument]]:
-    """Yields batches of documents of bounded size. A document that is larger gets a batch of its own."""
+    """Yields batches of documents of bounded size. A larger document is alone in its batch."""
     held: list[ShownDocument] = []
     num_chars = 0
     for one in found:

@@ -15,7 +15,7 @@ KEY = "decontamination"
 """The key in a configuration file."""
 ActionName = Literal["drop", "cut", "mark"]
 OwnAction = Literal["", "drop", "cut", "mark"]
-"""The action of one set. Empty means the action that is set for all sets."""
+"""The action of one set. Empty means the action for all sets."""
 PartName = Literal["question", "passage", "code"]
 
 
@@ -43,7 +43,7 @@ class SetSettings:
     action: OwnAction = ""
     """The action for documents that contain an item. Empty means the action for all sets."""
     public_action: OwnAction = ""
-    """The same for the parts in ``public``."""
+    """The action for documents that contain one of the parts in ``public``."""
     public: tuple[PartName, ...] = ("passage",)
     """The parts that the authors of the set took from public sources."""
 
@@ -72,7 +72,7 @@ class DecontaminationSettings:
     action: ActionName = "drop"
     """``drop`` removes the document, ``cut`` removes the paragraphs with the item, ``mark`` only reports it."""
     public_action: ActionName = "mark"
-    """The same for text that the authors of a set took from public sources."""
+    """The action for text that the authors of a set took from public sources."""
 
 
 def parse_settings(given: Any, where: str = KEY, *, folder: Path | None = None) -> DecontaminationSettings:

@@ -111,7 +111,9 @@ class Summary:
             yield pa.RecordBatch.from_pylist(held, schema=ITEMS_SCHEMA)
 
     def _states(self) -> list[int]:
-        """Returns the state of each item: that of its most findable piece, or "too short" if it has no piece."""
+        """Returns the state of each item: the state of its piece that is easiest to find, or "too short" if it has no
+        piece.
+        """
         states = np.full(self._index.num_items, 255, dtype=np.uint8)
         counts = np.diff(self._index.item_starts)
         np.minimum.at(states, self._index.piece_items, np.repeat(self._index.piece_states, counts))

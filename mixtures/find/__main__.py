@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 
 from mixtures.find.grams import GRAIN_BYTES
 from mixtures.find.index import MAX_SHARE, index_path
 from mixtures.find.search import Finder, FoundRow, make_indexes
 from mixtures.inspect.documents import printable
 from tokenizer.interrupts import as_command
+from tokenizer.program import name_of
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command. Returns 0 if rows were found or indexes made, 1 if nothing was found, 2 for a wrong request."""
-    args = _parser().parse_args(argv)
+    """Runs the command. Returns 0 if rows were found or indexes made, 1 if nothing was found, 2 if the request was
+    wrong.
+    """
+    args = build_parser().parse_args(argv)
     try:
         if args.make_index:
             return _make(args.folder, args.workers)
@@ -25,7 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         num_hits = 0
         for hit in _hits(args):
             num_hits += 1
-            print(hit.doc_id if args.ids_only else _line(hit, args.string))
+            if args.as_json:
+                print(json.dumps(asdict(hit), ensure_ascii=False))
+            else:
+                print(hit.doc_id if args.ids_only else _line(hit, args.string))
             if num_hits == args.n:
                 print(f"mixtures.find: stopped after -n {args.n}; there may be more", file=sys.stderr)
                 break
@@ -75,9 +83,10 @@ def _line(hit: FoundRow, wanted: str | None) -> str:
     return printable(about).replace("\n", " ")
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command's flags."""
     parser = argparse.ArgumentParser(
-        prog="python -m mixtures.find",
+        prog=name_of("mixtures.find"),
         description="Lists the rows of the training and validation shards that hold a string, or are of a document. "
         f"Needs an index beside the shards (at most {MAX_SHARE} of their size), which --make-index makes, and makes "
         "again for shards that have changed. Exit status: 0 found, 1 nothing found, 2 wrong request.",
@@ -92,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--scan", action="store_true", help="decode all shards: finds strings of any length, slowly")
     parser.add_argument("-n", type=int, default=20, metavar="N", help="list at most N rows; 0: all (default: 20)")
     parser.add_argument("--ids-only", action="store_true", help="print ids alone, as mixtures.forget --ids reads them")
+    parser.add_argument("--json", dest="as_json", action="store_true", help="print a JSON object per row")
     parser.add_argument("--make-index", action="store_true", help="make the index and end")
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, metavar="N",

@@ -1,7 +1,8 @@
 """Makes and reads the index of one shard: which blocks of rows contain which pieces of text, and its rows by id.
 
 A block is a run of whole rows that begin within 8,192 tokens. The index of a shard takes at most 0.3 of the shard's
-bytes. If the pieces would need more, more of them share a bucket, and then more blocks are decoded in vain.
+bytes. If the pieces would need more, more pieces share a bucket, and a search then decodes more blocks that do not
+contain its string.
 
 Layout, little-endian: magic, the shard's SHA-256, eight counts; the first row of each block and the end of the last
 (uint32); the rows sorted by a hash of their ids (uint32); the three parts of `postings.Numbers`. The numbers are
@@ -38,7 +39,8 @@ _MAGIC = b"LMXFIND1"
 _HEADER = struct.Struct("<8s32s8Q")
 _MAX_BUCKET_BITS = 32
 _FEW_FALSE_BLOCKS = 1 << 12
-"""Target: per piece, one in this many blocks is decoded in vain. A larger index would hardly be faster."""
+"""The target for false candidates: for each piece, one in this many blocks is decoded although it lacks the piece. A
+larger index would hardly be faster."""
 
 
 def index_path(folder: Path, info: ShardInfo) -> Path:
@@ -155,7 +157,9 @@ def id_hash(doc_id: str) -> int:
 
 
 def _bucket_bits(count: int, num_blocks: int, room: int) -> int:
-    """Returns how many bits of a piece's hash choose its bucket: as many as are useful and fit into ``room`` bytes."""
+    """Returns how many bits of a piece's hash choose its bucket: as many as are useful, if the index then fits into
+    ``room`` bytes.
+    """
     bits = 0
     while bits < _MAX_BUCKET_BITS and (num_blocks << bits) < count * _FEW_FALSE_BLOCKS:
         if encoded_bytes(count, num_blocks << (bits + 1)) > room:

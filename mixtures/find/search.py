@@ -17,6 +17,7 @@ from mixtures.decoder import load_decoder
 from mixtures.find.grams import GRAIN_BYTES, minima
 from mixtures.find.index import FOLDER, ShardIndex, id_hash, index_path, make_index
 from mixtures.manifest import read_manifest, shard_infos, tokenizer_name, validation_infos
+from mixtures.parts import is_of, source_of
 from mixtures.shards import ShardInfo, read_batches
 from mixtures.storage import LocalStorage
 from mixtures.stream import check_shard, check_sizes, check_sum, one_line
@@ -111,7 +112,7 @@ class Finder:
                 for source, doc_id in wanted:
                     for row in _rows_of_id(shard, index.id_rows, doc_id):
                         hit = shard.hit(row)
-                        if source in (None, hit.source):
+                        if source is None or is_of(hit.source, source):
                             yield hit
 
     def ids_of_url(self, url: str, clean: str | Path | None = None) -> list[tuple[str | None, str]]:
@@ -126,11 +127,12 @@ class Finder:
         root = Path(clean) if clean is not None else self.folder / "clean"
         found: list[tuple[str | None, str]] = []
         sources = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+        mixed = {source_of(name) for name in self.manifest["sources"]}
         if not sources:
             raise ValueError(f"{root} holds no clean documents, where urls are looked up: name the folder with --clean")
         for path in sources:
             documents = ds.dataset(path, format="parquet")
-            if "url" in documents.schema.names and path.name in self.manifest["sources"]:
+            if "url" in documents.schema.names and path.name in mixed:
                 rows = documents.scanner(columns=["id"], filter=ds.field("url") == url).to_table()
                 found += [(path.name, doc_id) for doc_id in rows["id"].to_pylist()]
         return found
@@ -219,7 +221,7 @@ def _rows_of_id(shard: _OpenShard, id_rows: Array, doc_id: str) -> list[int]:
 
 
 def make_indexes(folder: str | Path, *, num_workers: int = 1) -> list[Path]:
-    """Makes the index of every shard whose index is missing or outdated, and deletes indexes that belong to no shard.
+    """Makes every missing or outdated index of a shard, and deletes indexes that belong to no shard.
 
     Args:
         num_workers: number of processes. Each needs about four times the size of a shard in memory.

@@ -1,11 +1,12 @@
-"""Prints documents of shards, decoded: ``python -m mixtures.inspect out/shards --source books -n 3``.
+"""Prints decoded documents of shards: ``python -m mixtures.inspect out/shards --source books -n 3``.
 
     shards, tokenizer -> documents: decoded rows -> plain output, or pager
 
 - ``documents``: chooses rows of shards and decodes them.
 - ``pager``: shows one document after another in a terminal.
 - ``pairs``: shows documents that a near dedup removed beside those that it kept.
-- ``parquet_documents``: reads ``clean/`` and ``dropped/``. ``steps``: lists what a loader gives at one step.
+- ``parquet_documents``: reads ``clean/`` and ``dropped/``. ``steps``: lists the documents that a loader yields at one
+  step.
 
     python -m mixtures.inspect out/shards --source arxiv -n 1 --max-chars 300
 """

@@ -1,7 +1,7 @@
 """The command ``python -m mixtures.inspect``: prints documents with their source, or pages through them.
 
-On a terminal it shows one document per page and waits for a command; elsewhere it prints the first few. The tokenizer
-is the run's, found beside the shards' folder, unless ``--tokenizer`` names one.
+On a terminal it shows one document per page and waits for a command. Otherwise it prints the first few documents. If
+``--tokenizer`` is not given, the run's tokenizer is used, which is next to the shards' folder.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from mixtures.inspect.steps import lines_of_step
 from mixtures.loader import LoaderSettings, Packing
 from mixtures.stages import open_stages
 from tokenizer.interrupts import as_command
+from tokenizer.program import name_of
 
 _OF_OUTPUT = (("shards", "validation"), ("clean",), ("dropped",))
-"""Folders of a run's output; the first of these that hold anything are shown."""
+"""Groups of folders in a run's output. The first group that contains files is shown."""
 
 
 def _files(paths: Sequence[str]) -> list[Path]:
-    """Returns the files that are named; for a folder, all shards and Parquet files in it."""
+    """Returns the files with these paths. A folder stands for all shards and Parquet files in it."""
     found: list[Path] = []
     for path in map(Path, paths):
         inside = _in_folder(path) if path.is_dir() else [path]
@@ -40,7 +41,9 @@ def _files(paths: Sequence[str]) -> list[Path]:
 
 
 def _in_folder(folder: Path) -> list[Path]:
-    """Returns the files of documents in a folder; of a run's output the shards, or what it has instead of them."""
+    """Returns the files with documents in a folder. If it is a run's output, they are from the first group of
+    :data:`_OF_OUTPUT`.
+    """
     if (folder / "manifest.json").is_file() or (folder / ".work").is_dir():
         for names in _OF_OUTPUT:
             if inside := [path for name in names for path in _below(folder / name)]:
@@ -114,8 +117,8 @@ def _print_pairs(args: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit status: 0 shown, 1 nothing matches, 2 the request was wrong."""
-    args = _parser().parse_args(argv)
+    """Runs the command. Returns 0 if documents were shown, 1 if none matches, 2 if the request was wrong."""
+    args = build_parser().parse_args(argv)
     wanted = Wanted(
         source=args.source, doc_id=args.id, grep=args.grep, epoch=args.epoch, is_case_ignored=args.ignore_case
     )
@@ -154,9 +157,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command's flags."""
     parser = argparse.ArgumentParser(
-        prog="python -m mixtures.inspect",
+        prog=name_of("mixtures.inspect"),
         description="Prints documents with their source: of shards (decoded), of clean/ or of dropped/ (with the "
         "reason). With --step: the documents that a training is given at a step. With --pair: documents that a near "
         "dedup removed, beside the kept documents. "
@@ -164,7 +168,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("files", metavar="PATH", nargs="+", help="a run's output, a folder in it (shards, clean, dropped), or files")
-    add("--source", help="only documents of this source")
+    add("--source", help="only documents of this source or part")
     add("--id", help="only the document with this id (all its epochs)")
     add("--epoch", type=int, metavar="N", help="only documents of this epoch, from 0")
     add("--grep", metavar="TEXT", help="only documents that contain this text, as it is written")

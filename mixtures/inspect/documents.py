@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mixtures.parts import rows_of_source
 from mixtures.shards import ShardMetadata, read_batches, shard_schema
 from mixtures.stream import one_line
 from tokenizer.encode import Encoder
@@ -17,18 +18,18 @@ from tokenizer.encode import Encoder
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Selects the documents to show; None selects all."""
+    """Selects the documents to show. A field that is None selects all."""
 
     source: str | None = None
     doc_id: str | None = None
     grep: str | None = None
-    """Text that the document must contain, as it is written."""
+    """Text that the document must contain. It is not a regular expression."""
     epoch: int | None = None
     is_case_ignored: bool = False
-    """True if ``grep`` does not distinguish small and capital letters."""
+    """True if ``grep`` matches small and capital letters alike."""
 
     def is_in(self, text: str) -> bool:
-        """True if the text contains what is searched for.
+        """True if the text contains ``grep``.
 
         >>> Wanted(grep="Abc").is_in("xabcx"), Wanted(grep="Abc", is_case_ignored=True).is_in("xabcx")
         (False, True)
@@ -40,28 +41,29 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownDocument:
-    """A document of a shard, or of ``clean/`` or ``dropped/``."""
+    """A document from a shard, or from ``clean/`` or ``dropped/``."""
 
     shard: str
-    """The file that holds it."""
+    """The file that contains the document."""
     row: int
     source: str
     doc_id: str
     text: str
     epoch: int | None = None
-    """The epoch of the mixture; None outside shards."""
+    """The document's epoch in the mixture. None for documents of ``clean/`` or ``dropped/``."""
     num_tokens: int = 0
     is_cut: bool = False
-    """True if it lacks its eos: the document in which its source's last epoch ends."""
+    """True if the document has lost its end, and with it the eos, because its source's last, partial epoch ends in
+    it."""
     note: str = ""
-    """Anything else to show in the heading."""
+    """More text for the heading, such as the reason why the document was dropped."""
 
 
 def documents(path: Path, encoder: Encoder, wanted: Wanted) -> Iterator[ShownDocument]:
     """Yields the wanted documents of a shard, decoded one at a time.
 
     Raises:
-        ValueError: the file is not a shard, or its ids are another tokenizer's.
+        ValueError: the file is not a shard, or another tokenizer made its ids.
     """
     try:
         reader = pa.ipc.open_file(pa.memory_map(str(path)))
@@ -108,7 +110,7 @@ def _documents(path: Path, reader: Any, encoder: Encoder, wanted: Wanted) -> Ite
 def _rows(batch: pa.RecordBatch, wanted: Wanted) -> list[int]:
     mask = None
     if wanted.source is not None:
-        mask = pc.equal(batch.column("source").dictionary_decode(), wanted.source)
+        mask = rows_of_source(batch.column("source"), wanted.source)
     if wanted.doc_id is not None:
         is_id = pc.equal(batch.column("doc_id"), wanted.doc_id)
         mask = is_id if mask is None else pc.and_(mask, is_id)
@@ -119,7 +121,7 @@ def _rows(batch: pa.RecordBatch, wanted: Wanted) -> list[int]:
 
 
 def heading(one: ShownDocument) -> str:
-    """Returns the line above a document."""
+    """Returns the line that is printed above a document."""
     size = f"{one.num_tokens:,} tokens" + (", cut before its end" if one.is_cut else "")
     about = [f"epoch {one.epoch}", size] if one.epoch is not None else []
     about += [one.note] if one.note else []
@@ -127,7 +129,7 @@ def heading(one: ShownDocument) -> str:
 
 
 def printable(text: str) -> str:
-    r"""Returns the text with control characters spelled out, so that a terminal does not obey them.
+    r"""Returns the text with escaped control characters, so that a terminal does not execute them.
 
     >>> printable("a\x1b[31m\tb")
     'a\\x1b[31m\tb'

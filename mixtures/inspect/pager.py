@@ -1,4 +1,4 @@
-"""Pages through decoded documents in a terminal, with plain lines, so that it works over any connection."""
+"""Pages through decoded documents in a terminal. It reads and prints plain lines, so it works over any connection."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import replace
 from mixtures.inspect.documents import ShownDocument, Wanted, heading, printable
 
 _MAX_SEEN = 200
-"""Documents that one can go back to; their texts are held in memory."""
+"""The user can go back over this many documents. Their texts are in memory."""
 
 HELP = """\
   Enter    next page, then the next document
@@ -24,7 +24,7 @@ Find = Callable[[Wanted], Iterator[ShownDocument]]
 
 
 class Pager:
-    """Shows documents page by page; commands come as lines."""
+    """Shows documents page by page, and reads commands as lines."""
 
     def __init__(self, find: Find, wanted: Wanted, *, say: Callable[[str], None] = print,
                  size: tuple[int, int] | None = None) -> None:  # fmt: skip
@@ -74,7 +74,9 @@ class Pager:
         return True
 
     def _choose(self, wanted: Wanted) -> None:
-        """Begins again with another selection; keeps the old one if no document matches."""
+        """Begins again with a new selection of documents. Keeps the old selection if no document matches the new
+        one.
+        """
         stream = self._find(wanted)
         first = next(stream, None)
         if first is None:
@@ -106,7 +108,7 @@ class Pager:
             self._forward()
 
     def _show(self, page: int) -> bool:
-        """Shows a page of the document; returns False after the last."""
+        """Shows the next page of the document. Returns False if there are no more pages."""
         one = self._seen[self._place]
         width, height = self._size or shutil.get_terminal_size()
         lines = _wrapped(self._marked(one.text), width)

@@ -1,8 +1,8 @@
 """Shows the pairs of a near dedup side by side: the removed document and the kept document.
 
 The pairs are in ``dedup/`` of a run's output. The text of the kept document is in ``clean/``. The text of the removed
-document is in ``dropped/``, if it belongs to the sample of texts there. Brackets enclose the words that are in no
-shared word n-gram.
+document is in ``dropped/``, if it is in the sample of dropped texts. Brackets enclose the words that are in none of the
+word n-grams that both texts contain.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ _NO_TEXT = "(its text is not in dropped/, which has a sample of the texts: see r
 
 
 def pairs_of(output: Path, *, kind: str, source: str | None, doc_id: str | None, limit: int) -> list[dict[str, Any]]:
-    """Returns the pairs nearest to the limit: the smallest overlaps of ``pairs``, the largest of ``rejected``.
+    """Returns the pairs whose overlap is nearest to the limit: the smallest for ``pairs``, the largest for
+    ``rejected``.
 
     Args:
-        kind: ``pairs`` for removed documents, ``rejected`` for the sample of candidates that were not removed.
-        source: the source of the removed document; None for any.
-        doc_id: the id of either document; None for any.
+        kind: ``pairs`` for the removed documents, ``rejected`` for a sample of the candidates that were not removed.
+        source: the source of the removed document; None for all sources.
+        doc_id: the id of one of the two documents; None for all pairs.
 
     Raises:
         ValueError: the output has no pairs, or a file is damaged.
@@ -67,7 +68,7 @@ def _nearest(rows: list[dict[str, Any]], limit: int, sign: int) -> list[dict[str
 
 
 def texts_of(output: Path, rows: Sequence[dict[str, Any]]) -> dict[tuple[str, str], str]:
-    """Returns the texts of the documents of pairs, by source and id, from ``clean/`` and ``dropped/``."""
+    """Returns the texts of the documents in these pairs, from ``clean/`` and ``dropped/``, by source and id."""
     wanted: dict[str, set[str]] = {}
     for row in rows:
         for end in ("removed", "kept"):
@@ -113,7 +114,9 @@ def marked(text: str, other: str, *, ngram_words: int = NGRAM_WORDS) -> str:
 
 
 def _words(text: str) -> tuple[list[bytes], list[int], list[str]]:
-    """Returns the normalised words, the number of the piece of each word, and the pieces between white space."""
+    """Splits a text at white space. Returns the normalised words, the index of the piece that contains each, and the
+    pieces.
+    """
     pieces = text.split()
     words, owners = [], []
     for number, piece in enumerate(pieces):
@@ -124,7 +127,7 @@ def _words(text: str) -> tuple[list[bytes], list[int], list[str]]:
 
 
 def lines_of_pair(row: dict[str, Any], texts: dict[tuple[str, str], str], max_chars: int) -> Iterator[str]:
-    """Yields the lines of one pair: a heading, and two columns."""
+    """Yields the lines that show one pair: a heading, and the two texts in two columns."""
     removed = texts.get((row["removed_source"], row["removed_id"]))
     kept = texts.get((row["kept_source"], row["kept_id"]))
     yield (

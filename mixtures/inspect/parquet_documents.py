@@ -1,4 +1,4 @@
-"""Reads documents from ``clean/`` and ``dropped/``, to be shown as those of shards are."""
+"""Reads documents from ``clean/`` and ``dropped/``, to show them like documents of shards."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _NEEDED = {"id", "text"}
 
 
 def parquet_documents(path: Path, wanted: Wanted) -> Iterator[ShownDocument]:
-    """Yields the wanted documents of a file of ``clean/`` or ``dropped/``.
+    """Yields the wanted documents in a file from ``clean/`` or ``dropped/``.
 
     Raises:
-        ValueError: the file is damaged, or holds no documents.
+        ValueError: the file is damaged, or is not a file of documents.
     """
     try:
         with pq.ParquetFile(path) as file:
@@ -35,7 +35,7 @@ def parquet_documents(path: Path, wanted: Wanted) -> Iterator[ShownDocument]:
 
 def _documents(path: Path, file: Any, wanted: Wanted) -> Iterator[ShownDocument]:
     if wanted.epoch is not None:
-        return  # an epoch is of a mixture
+        return  # only documents of a mixture have an epoch
     before = 0
     columns = [
         name for name in ("id", "text", "source", "stage", "reason", "detail") if name in file.schema_arrow.names
@@ -67,7 +67,7 @@ def _rows(batch: pa.RecordBatch, wanted: Wanted) -> list[int]:
 
 
 def _note(one: dict[str, Any]) -> str:
-    """Returns why a document was dropped; empty for one that was kept."""
+    """Returns the reason why a document was dropped; empty if it was kept."""
     if "reason" not in one:
         return ""
     detail = f" ({one['detail']})" if one.get("detail") else ""

@@ -1,4 +1,4 @@
-"""Lists what a loader gives at one step: documents, sources, and how to leave the step out."""
+"""Lists the documents and sources that a loader yields at one step, and says how to skip the step."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from mixtures.stages import Stream
 
 
 def lines_of_step(stream: Stream, settings: LoaderSettings, step: int) -> Iterator[str]:
-    """Yields lines about the sequences of a step, its documents, and each source's share of its tokens.
+    """Yields lines about the sequences and documents of a step, and each source's share of the step's tokens.
 
     Args:
-        settings: those of the training, with the sequences of all ranks together as ``batch_size``.
-        step: counted from 0, from the beginning of the training.
+        settings: the training's settings, but with ``batch_size`` multiplied by the number of ranks.
+        step: the number of the step, counted from 0 at the beginning of the training.
 
     Raises:
         ValueError: the training has no such step.

@@ -12,30 +12,37 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from mixtures.config import RUN_KEYS, read_config, recipe_of_config
+from mixtures.config import recipe_of_file
 from mixtures.manifest import read_manifest
-from mixtures.plan.deal import epochs_to_weights, format_table, plan, unique_tokens
-from mixtures.plan.shares import SourceTokens
+from mixtures.parts import OTHER, PartRule, names_of, part_name, source_of
+from mixtures.plan.by_part import by_part
+from mixtures.plan.deal import epochs_to_weights, format_table, plan, unique_tokens, wanted_epochs
+from mixtures.plan.shares import Plan, SourceTokens
 from mixtures.plan.table import format_rows
-from mixtures.recipe import Recipe, load_recipe
+from mixtures.recipe import Recipe
 from mixtures.weights import rounded
 from tokenizer.interrupts import as_command
+from tokenizer.numbers import tokens_flag
+from tokenizer.program import name_of
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command. Returns 0 if the plan was printed, 2 if the request was wrong or the mixture is impossible."""
-    args = _parser().parse_args(argv)
+    args = build_parser().parse_args(argv)
     try:
-        recipe = _recipe(args.config)
-        num_tokens = _tokens(args.tokens)
+        recipe = recipe_of_file(args.config)
+        num_tokens = None if args.tokens is None else _tokens(args.tokens)
         if args.epochs and args.stats is None:
             raise ValueError(
                 "--epochs needs --stats DIR, because the weights follow from the epochs and the tokens that there are"
             )
-        if recipe.rule is not None and args.stats is None:
+        follows = recipe.rule is not None or any(rule.is_epochs for rule in recipe.parts.values())
+        if follows and args.stats is None:
             raise ValueError(f"the weights of {args.config} follow from the tokens that there are: give --stats DIR")
         if args.continue_from and (args.stats is None or args.epochs):
             raise ValueError("--continue-from needs --stats DIR, and takes no --epochs")
+        if args.as_json and (args.stats is None or args.epochs):
+            raise ValueError("--json prints the plan for counted tokens: give --stats DIR, and no --epochs")
         if args.stats is None:
             text = _of_paper(recipe, num_tokens or recipe.tokens)
         elif args.epochs:
@@ -44,7 +51,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             available = _without_validation(recipe, read_stats(Path(args.stats), recipe))
             if args.continue_from:
                 available = _continued(available, read_manifest(args.continue_from))
-            text = format_table(recipe, plan(recipe, available, num_tokens))
+            made = plan(recipe, available, num_tokens)
+            if args.as_json:
+                print(json.dumps(_as_json(recipe, made), indent=2))
+                return 0
+            text = format_table(recipe, made)
             if recipe.validation:
                 text += "\nvalidation is subtracted as an estimate; a run counts exactly what is left"
             if args.continue_from:
@@ -59,17 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _recipe(name_or_path: str) -> Recipe:
-    """Returns the recipe with this name or in this file. For a run's configuration file it is the run's recipe."""
-    if Path(name_or_path).is_file():
-        config = read_config(name_or_path)
-        if config.keys() & (set(RUN_KEYS) - {"inputs"}):
-            return recipe_of_config(config, default="llama")
-    return load_recipe(name_or_path)
-
-
 def read_stats(folder: Path, recipe: Recipe) -> dict[str, SourceTokens]:
-    """Returns the tokens and documents of each source, from the files ``stats/SOURCE.json``.
+    """Returns the tokens and documents of each source or part, from the files ``stats/SOURCE.json``.
 
     ``folder`` is either ``stats`` or the folder that contains it. Sources without a file are left out.
 
@@ -89,26 +91,51 @@ def read_stats(folder: Path, recipe: Recipe) -> dict[str, SourceTokens]:
             raise ValueError(f"{path} is not the statistics of a source: {error!r}") from error
         if tokens is None:
             raise ValueError(f"{path}: its tokens are not counted yet; the mix phase counts them")
-        found[source] = SourceTokens(int(tokens), int(documents))
+        if source in recipe.parts:
+            found |= _of_parts(path, source, recipe.parts[source], stats)
+        else:
+            found[source] = SourceTokens(int(tokens), int(documents))
     if not found:
         raise ValueError(f"{root} holds no SOURCE.json of {', '.join(recipe.weights)}")
     return found
 
 
+def _of_parts(path: Path, source: str, rule: PartRule, stats: dict[str, Any]) -> dict[str, SourceTokens]:
+    """Returns the tokens and documents of a source's parts. What is not counted by itself belongs to ``other``.
+
+    Raises ValueError if a value was not counted.
+    """
+    said = stats.get("parts") or {}
+    counted = said.get("values", {}) if said.get("by") == rule.by else {}
+    lacking = [value for value in rule.named if value not in counted or value == OTHER]
+    if lacking:
+        raise ValueError(
+            f"{path}: the tokens of {rule.by} {lacking[0]} are not counted; a run's mix phase with this recipe counts "
+            "them, whether or not its mixture can be made"
+        )
+    tokens = {value: int(counted[value]["tokens"]) for value in rule.named}
+    documents = {value: int(counted[value]["documents"]) for value in rule.named}
+    if rule.has_other:
+        documents[OTHER] = int(said["documents"]) - sum(documents.values())
+        tokens[OTHER] = int(stats["tokens"]) - sum(tokens.values())
+    return {part_name(source, value): SourceTokens(tokens[value], documents[value]) for value in rule.weights}
+
+
 def _without_validation(recipe: Recipe, available: dict[str, SourceTokens]) -> dict[str, SourceTokens]:
     left = {}
     for source, have in available.items():
-        held = recipe.validation.get(source)
+        held = recipe.validation.get(source_of(source))
         share = Fraction(0)
         if held is not None:
-            share = Fraction(held.share) if held.share is not None else Fraction(held.tokens or 0, max(1, have.tokens))
+            whole = sum(available[name].tokens for name in names_of(recipe.parts, source_of(source)))
+            share = Fraction(held.share) if held.share is not None else Fraction(held.tokens or 0, max(1, whole))
         kept = max(Fraction(0), 1 - share)
         left[source] = SourceTokens(int(have.tokens * kept), int(have.documents * kept))
     return left
 
 
 def _continued(available: dict[str, SourceTokens], manifest: dict[str, Any]) -> dict[str, SourceTokens]:
-    """Returns the same sources with the number of tokens that the stages of a finished mixture used of them.
+    """Adds to each source the number of its tokens that the stages of a finished mixture have used.
 
     Documents that ``mixtures.forget`` removed later count as used.
     """
@@ -117,19 +144,32 @@ def _continued(available: dict[str, SourceTokens], manifest: dict[str, Any]) -> 
         taken.update({source: line["tokens"] for source, line in stage["sources"].items()})
     for entry in manifest.get("forgotten", []):
         taken.update(entry["tokens"])
+    changed = sorted({source_of(name) for name in taken} & {source_of(s) for s in available if s not in taken})
+    if changed:
+        raise ValueError(
+            f"--continue-from: {changed[0]} was divided otherwise there, so what is used of its parts must be counted; "
+            "--phase=mix counts it"
+        )
     return {s: SourceTokens(have.tokens, have.documents, taken[s]) for s, have in available.items()}
 
 
 def _of_paper(recipe: Recipe, num_tokens: int) -> str:
     """Returns a table of the tokens that each source must have for a stream with the recipe's weights and epochs."""
-    epochs = recipe.paper.epochs if recipe.paper else recipe.max_epochs
+    recipe = by_part(recipe)
     disk_gb = recipe.paper.disk_gb if recipe.paper else {}
     rows = []
     for source, tokens in unique_tokens(recipe, num_tokens).items():
         weight = recipe.weights[source]
         seen = f"{_billions(Fraction(weight) / 100 * num_tokens)}"
         rows.append(
-            (source, f"{weight:f}", seen, f"{epochs[source]:.2f}", _billions(tokens), f"{disk_gb.get(source, '-')}")
+            (
+                source,
+                f"{weight:f}",
+                seen,
+                f"{wanted_epochs(recipe, source):.2f}",
+                _billions(tokens),
+                f"{disk_gb.get(source, '-')}",
+            )
         )
     total = sum(unique_tokens(recipe, num_tokens).values(), Fraction(0))
     disk = f"{sum(disk_gb.values())}" if disk_gb else "-"
@@ -152,6 +192,7 @@ def _of_epochs(recipe: Recipe, available: dict[str, SourceTokens], epochs: Seque
             raise ValueError(f"--epochs {one}: {number!r} is not a number; write {source}=2") from None
         if not (wanted[source].is_finite() and wanted[source] >= 0):
             raise ValueError(f"--epochs {one}: epochs cannot be {number}")
+    recipe = by_part(recipe)
     weights = rounded(epochs_to_weights({s: have.tokens for s, have in available.items()}, wanted))
     tokens_seen = {s: int(wanted[s] * have.tokens) for s, have in available.items()}
     rows = [
@@ -161,7 +202,7 @@ def _of_epochs(recipe: Recipe, available: dict[str, SourceTokens], epochs: Seque
             f"{wanted[source]:f}",
             f"{tokens_seen[source]:,}",
             f"{weight:f}",
-            f"{recipe.weights[source]:f}" if recipe.rule is None else "-",
+            f"{recipe.weights[source]:f}" if recipe.rule is None or recipe.rule.fixed else "-",
         )
         for source, weight in weights.items()
     ]
@@ -174,22 +215,35 @@ def _billions(tokens: Fraction) -> str:
     return f"{float(tokens) / 1e9:,.1f}B" if tokens >= 10**8 else f"{int(tokens):,}"
 
 
-def _tokens(text: str | None) -> int | None:
-    """Returns a number of tokens given as text, such as 1.4e12. Returns None for None."""
-    if text is None:
-        return None
+def _as_json(recipe: Recipe, made: Plan) -> dict[str, Any]:
+    """Returns the plan as values, with the columns of the table."""
+    return {
+        "recipe": made.recipe,
+        "tokens": made.tokens,
+        "asked_tokens": made.asked_tokens,
+        "limited_by": made.limited_by or None,
+        "sources": {
+            s.source: {
+                "weight": float(s.weight), "share": float(made.share(s.source)), "tokens": s.tokens,
+                "available_tokens": s.available_tokens, "available_documents": s.available_documents,
+                "epochs": float(s.epochs), "max_epochs": float(recipe.max_epochs[s.source]),
+            }
+            for s in made.sources
+        },
+    }  # fmt: skip
+
+
+def _tokens(text: str) -> int:
     try:
-        number = Decimal(text.replace("_", "").replace(",", ""))
-    except InvalidOperation:
-        raise ValueError(f"--tokens {text} is not a number") from None
-    if not number.is_finite() or number != number.to_integral_value() or number < 1:
-        raise ValueError(f"--tokens {text} is not a positive whole number")
-    return int(number)
+        return tokens_flag(text)
+    except argparse.ArgumentTypeError as error:
+        raise ValueError(f"--tokens: {error}") from None
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command's flags."""
     parser = argparse.ArgumentParser(
-        prog="python -m mixtures.plan",
+        prog=name_of("mixtures.plan"),
         description="Prints the mixture table: tokens there are, tokens wanted, share, epochs. Without --stats: "
         "what each source must hold for the recipe's weights and the paper's epochs. With --epochs: the weights that "
         "follow.",
@@ -201,7 +255,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--tokens",
         metavar="N",
-        help="length of the stream, tokens (default: the longest that fits, at most the recipe's)",
+        help="length of the stream in tokens, such as 100M (default: the longest that fits, at most the recipe's)",
     )
     parser.add_argument(
         "--continue-from",
@@ -209,8 +263,12 @@ def _parser() -> argparse.ArgumentParser:
         help="with --stats: the output of a mixture that this one continues; its stages' tokens count as used",
     )
     parser.add_argument(
-        "--epochs", metavar="SOURCE=X", nargs="+", help="times a source is seen (default: 1 for those not named)"
+        "--epochs",
+        metavar="SOURCE=X",
+        nargs="+",
+        help="times a source or part is seen (default: 1 for those not named)",
     )
+    parser.add_argument("--json", dest="as_json", action="store_true", help="with --stats: print the plan as JSON")
     return parser
 
 

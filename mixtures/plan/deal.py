@@ -11,6 +11,8 @@ from decimal import Decimal
 from fractions import Fraction
 from math import ceil, floor, lcm
 
+from mixtures.parts import source_of
+from mixtures.plan.by_part import by_part
 from mixtures.plan.shares import Plan, PlanError, SourcePlan, SourceTokens
 from mixtures.plan.table import format_rows, format_table, need_rows
 from mixtures.recipe import MAX_EPOCHS, Recipe
@@ -23,11 +25,14 @@ _MAX_CANDIDATES = 20_000
 
 
 def plan(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int | None = None) -> Plan:
-    """Returns a plan that divides ``num_tokens`` among the recipe's sources.
+    """Returns a plan that divides ``num_tokens`` among the recipe's sources, or among the parts of those divided.
 
-    Without ``num_tokens`` the stream is the longest in which no source exceeds its ``max_epochs``, but no longer than
-    the recipe's ``tokens``. If the recipe has ``missing: share``, the weight of a source without tokens goes to the
-    others in proportion. So do the tokens that a small source lacks for a requested length.
+    The wanted length is ``num_tokens``, or else the recipe's ``tokens``. If this length would exceed the ``max_epochs``
+    of a source, the longest stream that fits is made, or an error is raised if the length is exact. By default
+    ``num_tokens`` is exact and the recipe's ``tokens`` are not. The recipe's ``length`` decides for both.
+
+    If the recipe has ``missing: share``, the weight of a source without tokens goes to the others in proportion. If a
+    source is too small for a requested length, the others replace the missing tokens in the same way.
 
     A source that earlier stages used continues where they stopped. Its ``max_epochs`` limits all stages together. If
     the recipe has ``epochs`` instead of weights, they apply to this stage alone.
@@ -42,12 +47,9 @@ def plan(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int 
     >>> made.tokens, [s.tokens for s in made.sources][:3]
     (5970150, [4000000, 895522, 268657])
     """
+    recipe = by_part(recipe)
     names = recipe.weights
-    unknown = sorted(set(available) - set(names))
-    if unknown:
-        raise PlanError(f"the recipe {recipe.name} has no weight for {', '.join(unknown)}")
-    if num_tokens is not None and num_tokens < 1:
-        raise PlanError(f"a stream of {num_tokens} tokens cannot be made: ask for a positive number")
+    _check_request(recipe, available, num_tokens)
     empty = [s for s in recipe.weights if s not in available or available[s].tokens < 1]
     if empty and (recipe.missing == "error" or len(empty) == len(recipe.weights)):
         raise PlanError(_missing_message(recipe, available, num_tokens, empty))
@@ -59,8 +61,10 @@ def plan(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int 
     recipe = recipe.resolved({s: a.tokens for s, a in available.items() if s not in ended})
     weights = {s: w for s, w in recipe.exact_weights().items() if s not in empty}
     limits = {s: limits[s] for s in weights}
-    fits = _longest(weights, limits, recipe.tokens)
-    wanted = fits if num_tokens is None else num_tokens
+    asked = recipe.tokens if num_tokens is None else num_tokens
+    fits = _longest(weights, limits, asked)
+    is_exact = recipe.length == "exact" or (recipe.length is None and num_tokens is not None)
+    wanted = asked if is_exact else fits
     dealt = deal(wanted, weights)
     short = [s for s in weights if dealt[s] > limits[s]]
     if short and recipe.missing == "share" and sum(limits.values()) >= wanted:
@@ -68,28 +72,43 @@ def plan(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int 
         empty, short = empty + short, []
     if short:
         raise PlanError(_too_small_message(recipe, available, dealt, limits, fits))
+    _check_all_have_some(dealt, weights)
+    return Plan(
+        recipe=recipe.name,
+        tokens=wanted,
+        sources=tuple(_source_plan(s, recipe.weights[s], dealt[s], available[s]) for s in weights),
+        shared_out=tuple(s for s in names if s in empty),
+        asked_tokens=asked,
+        limited_by=_limiting(weights, limits) if wanted < asked else "",
+    )
+
+
+def _check_request(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int | None) -> None:
+    unknown = sorted(set(available) - set(recipe.weights))
+    if unknown:
+        raise PlanError(f"the recipe {recipe.name} has no weight for {', '.join(unknown)}")
+    if num_tokens is not None and num_tokens < 1:
+        raise PlanError(f"a stream of {num_tokens} tokens cannot be made: ask for a positive number")
+
+
+def _check_all_have_some(dealt: Mapping[str, int], weights: Mapping[str, Fraction]) -> None:
     starved = [s for s in dealt if not dealt[s]]
     if starved:
         least = ceil(sum(weights.values()) / min(weights.values()))
         raise PlanError(
-            f"of {wanted:,} tokens none falls to {', '.join(starved)}, which has a weight: "
+            f"of {sum(dealt.values()):,} tokens none falls to {', '.join(starved)}, which has a weight: "
             f"a stream of {least:,} or more has some of every source"
         )
-    return Plan(
-        recipe=recipe.name,
-        tokens=wanted,
-        sources=tuple(
-            SourcePlan(
-                source=s,
-                weight=recipe.weights[s],
-                tokens=dealt[s],
-                available_tokens=available[s].tokens,
-                available_documents=available[s].documents,
-                begin_tokens=available[s].used,
-            )
-            for s in weights
-        ),
-        shared_out=tuple(s for s in names if s in empty),
+
+
+def _source_plan(source: str, weight: Decimal, num_tokens: int, available: SourceTokens) -> SourcePlan:
+    return SourcePlan(
+        source=source,
+        weight=weight,
+        tokens=num_tokens,
+        available_tokens=available.tokens,
+        available_documents=available.documents,
+        begin_tokens=available.used,
     )
 
 
@@ -122,14 +141,19 @@ def epochs_to_weights(available: Mapping[str, int], epochs: Mapping[str, Decimal
 
 
 def unique_tokens(recipe: Recipe, num_tokens: int) -> dict[str, Fraction]:
-    """Returns the tokens that each source must have so that its weight gives the paper's (or the recipe's) epochs.
+    """Returns the tokens that each source must have so that its weight gives the epochs of the paper or recipe.
 
     >>> from mixtures.recipe import load_recipe
     >>> f"{float(unique_tokens(load_recipe('llama'), 10**12 * 14 // 10)['common_crawl']) / 1e9:.1f}"
     '852.7'
     """
-    epochs = recipe.paper.epochs if recipe.paper else recipe.max_epochs
-    return {s: w / 100 * num_tokens / Fraction(epochs[s]) for s, w in recipe.exact_weights().items()}
+    recipe = by_part(recipe)
+    return {s: w / 100 * num_tokens / Fraction(wanted_epochs(recipe, s)) for s, w in recipe.exact_weights().items()}
+
+
+def wanted_epochs(recipe: Recipe, name: str) -> Decimal:
+    """Returns how often a source or part is seen in the paper, or else may be seen with the recipe."""
+    return recipe.paper.epochs[source_of(name)] if recipe.paper else recipe.max_epochs[name]
 
 
 def _whole(weights: Mapping[str, Decimal] | Mapping[str, Fraction]) -> dict[str, int]:
@@ -166,12 +190,22 @@ def _longest(weights: Mapping[str, Fraction], limits: Mapping[str, int], most: i
     return min(sure, most)
 
 
+def _limiting(weights: Mapping[str, Fraction], limits: Mapping[str, int]) -> str:
+    """Returns the source that reaches its limit first if the stream grows.
+
+    >>> _limiting({"a": Fraction(90), "b": Fraction(10)}, {"a": 500, "b": 40})
+    'b'
+    """
+    return min(weights, key=lambda s: (Fraction(limits[s]) / weights[s], s))
+
+
 def _deal_within(
     num_tokens: int, weights: Mapping[str, Fraction], limits: Mapping[str, int]
 ) -> tuple[dict[str, int], list[str]]:
-    """Divides tokens so that no source exceeds its limit. What a source lacks goes to the others by their weights.
+    """Divides tokens so that no source exceeds its limit. Tokens that a source lacks are divided among the others by
+    their weights.
 
-    Returns the tokens by source, and the sources that gave all they can.
+    Returns the tokens by source, and the sources that reached their limits.
     """
     full: dict[str, int] = {}
     while True:

@@ -39,12 +39,14 @@ class SourcePlan:
 
     @property
     def whole_epochs(self) -> int:
-        """Number of epochs that are complete at the end of the stream, including those of earlier stages."""
+        """Number of epochs that are complete at the end of the stream, including the epochs of earlier stages."""
         return self._end // self.available_tokens
 
     @property
     def remainder_tokens(self) -> int:
-        """Tokens that this stream has of the last, partial epoch (number ``whole_epochs``). 0 if there is none."""
+        """Number of this stream's tokens that are from the last, partial epoch (number ``whole_epochs``). 0 if there is
+        none.
+        """
         return self.tokens if self.first_epoch == self.whole_epochs else self._end % self.available_tokens
 
     @property
@@ -58,7 +60,7 @@ class SourcePlan:
 
     @property
     def epochs(self) -> Fraction:
-        """How often a token of the source is seen in this stream on average."""
+        """The average number of times that a token of the source occurs in this stream."""
         return Fraction(self.tokens, self.available_tokens)
 
 
@@ -71,6 +73,10 @@ class Plan:
     sources: tuple[SourcePlan, ...]
     shared_out: tuple[str, ...] = ()
     """Sources that had too few tokens. Their weight, or a part of it, went to the other sources."""
+    asked_tokens: int = 0
+    """The length that was wanted. ``tokens`` is less if a source has too little for it."""
+    limited_by: str = ""
+    """The source that has too little for a longer stream; empty if the wanted length was reached."""
 
     def share(self, source: str) -> Fraction:
         """Returns the source's share of the stream, in percent."""
@@ -78,4 +84,6 @@ class Plan:
 
 
 class PlanError(ValueError):
-    """Raised if the available tokens are not enough for the mixture. The message has the table and what would fit."""
+    """Raised if the available tokens are not enough for the mixture. The message contains the plan's table and says
+    which length would fit.
+    """

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from mixtures.plan.by_part import by_part
 from mixtures.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ HEADER = ("source", "weight %", "available tokens", "documents", "wanted tokens"
 
 def table_rows(recipe: Recipe, made: Plan) -> list[tuple[str, ...]]:
     """Returns the plan as rows of text with the columns of :data:`HEADER`. The last row is the total."""
+    recipe = by_part(recipe)
     rows: list[tuple[str, ...]] = [
         (
             s.source,
@@ -43,7 +45,7 @@ def need_rows(recipe: Recipe, available: Mapping[str, SourceTokens], dealt: Mapp
 
     They are shown if a mixture cannot be made.
     """
-    total = sum(dealt.values())
+    recipe, total = by_part(recipe), sum(dealt.values())
     rows: list[tuple[str, ...]] = []
     for source, weight in recipe.weights.items():
         have, want = available.get(source), dealt.get(source, 0)
@@ -68,7 +70,25 @@ def format_table(recipe: Recipe, made: Plan) -> str:
     table = format_rows(table_rows(recipe, made))
     if made.shared_out:
         table += f"\nweight shared out among the others: {', '.join(made.shared_out)}"
-    return table
+    short = shortfall(recipe, made)
+    return f"{table}\n{short}" if short else table
+
+
+def shortfall(recipe: Recipe, made: Plan) -> str:
+    """Returns a sentence about a stream that is shorter than was wanted; empty if the wanted length was reached.
+
+    It names the source that limits the length, and says what would lengthen the stream.
+    """
+    if not made.limited_by:
+        return ""
+    of = next(s for s in made.sources if s.source == made.limited_by)
+    used = f", {of.begin_tokens:,} of them used by earlier stages" if of.begin_tokens else ""
+    return (
+        f"the stream has {made.tokens:,} of the {made.asked_tokens:,} tokens that were asked for, because {of.source} "
+        f"limits it: it has {of.available_tokens:,} tokens{used}, may be seen at most "
+        f"{recipe.max_epochs[of.source]:f} times, and is {float(of.weight):.4g} % of the stream; give more input for "
+        "it, raise its max_epochs, or lower its weight"
+    )
 
 
 def format_rows(rows: Sequence[Sequence[str]], header: Sequence[str] = HEADER) -> str:

@@ -1,4 +1,4 @@
-"""Phase 1, clean: files of a source become ``clean/``, ``dropped/`` and ``stats/``.
+"""Phase 1, clean: converts the files of a source to ``clean/``, ``dropped/`` and ``stats/``.
 
 The steps of a source are split into segments at the dedups, because a dedup needs keys of all documents. Each segment
 is one pass over the texts:
@@ -54,11 +54,12 @@ On the workers:
     batches.py          documents as Arrow record batches
     batch_address.py    the id of a batch, and the output part that it goes to
     verdicts.py         the verdicts on a batch
+    origin.py           where a document came from: url, title, date
     ledger.py           the ledger: what a worker counted, and rows about the documents that it dropped
     counts.py           what is counted, and which counts must be equal
     write_dropped.py    writes the dropped documents
     near_stats.py       what the statistics say about a near dedup
-    held.py             holds a source back whose near dedup removed more than its ceilings
+    held.py             holds back a source if its near dedup removed more than its ceilings allow
     eval_table.py       builds the index of the evaluation sets before the phase
     evidence.py         the passages of evaluation sets that were found in documents, and a summary
     finish.py           checks all counts, then writes statistics and marker

@@ -36,6 +36,9 @@ DROPPED_SCHEMA = pa.schema(
         "reason": pa.string(),
         "detail": pa.string(),
         "signals": SIGNALS_TYPE,
+        "url": pa.string(),
+        "title": pa.string(),
+        "date": pa.string(),
         "text": pa.string(),
     }
 )

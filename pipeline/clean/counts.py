@@ -30,15 +30,17 @@ ROWS_STAGE, ROWS = "@rows", "rows"
 WON_STAGE = "@won"
 """The pseudo-stage that counts the keys for which a dedup kept a document of the dump, under the name of the dedup."""
 CEILING_STAGE = "@ceilings"
-"""The pseudo-stage for what a near dedup removed above a ceiling. The name has the step, the kind of ceiling, the
-number of documents, the dump (empty for the whole source) and the language or host, separated by tabs."""
+"""The pseudo-stage for removals of a near dedup that exceed a ceiling. The name of a count contains the step, the kind
+of ceiling, the number of documents, the dump (empty for the whole source) and the language or host, separated by
+tabs."""
 LARGEST_STAGE = "@largest"
-"""The pseudo-stage for the sizes of a near dedup's largest groups. The name has the members as JSON."""
+"""The pseudo-stage for the sizes of a near dedup's largest groups. The name of a count contains the members as JSON."""
 OVERLAPS_STAGE = "@overlaps"
-"""The pseudo-stage for the documents that a near dedup removed, by their overlap with the kept document."""
+"""The pseudo-stage for the number of documents that a near dedup removed, by their overlap with the kept document."""
 REMOVED_STAGE = "@removed"
-"""The pseudo-stage for what a near dedup removed of a language or host. The name has the kind, the number of documents,
-the dump (empty for the whole source) and the language or host, separated by tabs."""
+"""The pseudo-stage for the number of documents that a near dedup removed from a language or host. The name of a count
+contains ``language`` or ``host``, the number of documents, the dump (empty for the whole source) and the language or
+host itself, separated by tabs."""
 PAIR_FILES_STAGE = "@pair_files"
 """The pseudo-stage for the files of rejected pairs that a near dedup wrote."""
 GRAPH = "@graph"
@@ -46,7 +48,9 @@ GRAPH = "@graph"
 
 
 class LostRecords(AssertionError):  # noqa: N818 - the name says what happened
-    """Raised if two counts that must be equal differ. Records were lost or doubled, by a bug here or in the engine."""
+    """Raised if two counts that must be equal differ. Records were lost or doubled by a bug in this project or in the
+    engine.
+    """
 
 
 def check_conservation(counts: Mapping[CountKey, int]) -> None:

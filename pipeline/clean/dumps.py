@@ -45,9 +45,10 @@ class PreparedDump:
 
 
 def comes_in_dumps(source: Source) -> bool:
-    """True if the dumps of the source can be cleaned one by one: no step lets a newer dump change an older one.
+    """True if the dumps of the source can be cleaned one by one, because a newer dump can never change an older one.
 
-    For example, a line dedup over all dumps would let it. A source with such a step is cleaned in one piece.
+    For example, in a line dedup over all dumps, a newer dump could remove lines from an older one. A source with such
+    a step is cleaned in one piece.
     """
     dedups = (step for step in source.steps if isinstance(step, DedupStep))
     return source.reader.HAS_DUMPS and source.join is None and all(dedup.needs_earlier_dumps_only for dedup in dedups)
@@ -131,7 +132,7 @@ def pending_dumps(jobs: Sequence[SourceJob], layout: Layout) -> list[SourceJob]:
         (complete if is_done(job.places.marker, job.fingerprint, dump_folders(job)) else pending).append(job)
     numbers = {job.sizes.first_part + part for job in complete for part in range(job.sizes.scale.num_parts)}
     for job in pending:
-        delete_tree(job.places.marker)  # first, so that a run killed after this leaves nothing that looks complete
+        delete_tree(job.places.marker)  # must come first: if the run is killed, nothing looks complete
         delete_tree(job.places.keys_dir or "")
     for folder in part_folders(jobs[0]).values():
         _rename_parts(folder, numbers, jobs[0].sizes.num_source_parts or 0)
@@ -146,15 +147,16 @@ def pending_dumps(jobs: Sequence[SourceJob], layout: Layout) -> list[SourceJob]:
 
 
 def _num_won(dump: SourceJob, step: str) -> int:
-    """Returns the number of keys for which a dedup kept documents of a complete dump, from the dump's marker."""
+    """Returns for how many keys a dedup kept a document of the complete dump ``dump``, from the dump's marker."""
     marker = read_marker(dump.places.marker) or {}
     return sum(n for _, stage, what, n in marker["counts"] if (stage, what) == (c.WON_STAGE, step))
 
 
 def forget_dumps(layout: Layout, source: str, keep: Collection[str] = ()) -> None:
-    """Deletes the markers (clean and tokens) and the keys of a source's dumps, except of the dumps in ``keep``.
+    """Deletes the keys and the markers of all dumps of a source, except the dumps in ``keep``.
 
-    A marker must not remain without its dump: in the next run another dump could get the same part numbers.
+    Each dump has a marker of the clean phase and one of the tokenize phase. If a marker remained after its dump was
+    gone, another dump could get the same part numbers in the next run.
     """
     globs = [layout.markers_of_dumps(f"{step}-{source}") for step in ("clean", "tokens")]
     for found in FileSystems.match(globs):

@@ -120,13 +120,15 @@ def part_range(job: SourceJob) -> tuple[int, int]:
 
 
 def part_folders(job: SourceJob) -> dict[str, str]:
-    """Returns the folders that have a file per part of the source, under the names that its marker uses."""
+    """Returns the folders that contain one file per part of the source. The keys are the names of the folders in the
+    marker.
+    """
     folders = {"clean": job.places.clean_dir, "dropped": job.places.dropped_dir}
     return folders if job.places.evidence_dir is None else folders | {"evidence": job.places.evidence_dir}
 
 
 def dump_folders(job: SourceJob) -> dict[str, str | PartSpan]:
-    """Returns the folders of a job's files, under the names that its marker uses."""
+    """Returns the folders with the files of a job. The keys are the names of the folders in the marker."""
     spans: dict[str, str | PartSpan] = {
         name: PartSpan(folder, *part_range(job)) for name, folder in part_folders(job).items()
     }

@@ -1,7 +1,8 @@
-"""Holds sources back whose near dedup removed more than its ceilings, until the user accepts it.
+"""Holds back each source whose near dedup removed more than its ceilings allow, until the user accepts the removals.
 
-All files of such a source are written. Only its marker has another name, so the source does not count as complete. The
-same command with ``--accept-removal SOURCE`` renames the marker. It cleans nothing again.
+All files of such a source are written. Only its marker gets another name, so the source does not count as complete. To
+accept the removals, the user runs the same command with ``--accept-removal SOURCE``. This renames the marker and does
+not clean the source again.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def held_path(marker: str) -> str:
 
 
 def broken_ceilings(job: SourceJob, counts: Mapping[c.CountKey, int]) -> str:
-    """Returns lines about what the near dedup of a source removed above its ceilings; "" if it removed less."""
+    """Returns lines about each ceiling that the near dedup of a source exceeded; "" if it exceeded none."""
     rows = []
     for (source, stage, row), num_removed in counts.items():
         if source == job.source.name and stage == c.CEILING_STAGE:
@@ -56,7 +57,7 @@ def refuse_or_accept(jobs: Iterable[SourceJob], accepted: Iterable[str]) -> None
     """Completes the sources that were held back and whose names are in ``accepted``.
 
     Raises:
-        RunFailed: another source is held back. The message has the numbers and the largest groups.
+        RunFailed: another source is held back. The message lists the numbers and the largest groups.
     """
     refused = []
     for job in jobs:

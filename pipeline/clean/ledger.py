@@ -1,4 +1,4 @@
-"""The ledger of a worker: exact counts, and a row for each document or record that is dropped."""
+"""Keeps the ledger of a worker: exact counts, and a row for each document or record that is dropped."""
 
 from __future__ import annotations
 
@@ -11,14 +11,20 @@ import pyarrow.compute as pc
 import xxhash
 
 from pipeline.clean import counts as c
-from pipeline.clean.batches import DROPPED_SCHEMA, SIGNALS_TYPE, signals_list, text_bytes, text_lines
+from pipeline.clean.batches import DROPPED_SCHEMA, signals_list, text_bytes, text_lines
+from pipeline.clean.origin import origin_of
 from pipeline.sources.source import Rejected
 
 MAX_SAMPLE_CHARS = 20_000
 """Sampled dropped texts are truncated to this many characters. This is enough to judge a text, even one of 5 MB."""
 
+_SAMPLED_COLUMNS = ("url", "title", "date", "text")
+"""The columns that only sampled rows keep. They are for people who look at documents."""
+
 _FLUSH_ROWS = 20_000
 _FLUSH_BYTES = 16 << 20
+_REJECTED_BYTES = 41
+"""The Arrow bytes of a row of one rejected record, without its location, reason, detail and source."""
 
 
 @dataclass(slots=True)
@@ -32,6 +38,8 @@ class Ledger:
     """The share of the dropped documents outside the sample that get a row, from 0 to 1. Counts include all of them."""
     counts: Counter[c.CountKey] = field(default_factory=Counter)
     _rows: list[pa.RecordBatch] = field(default_factory=list)
+    _rejected: list[Rejected] = field(default_factory=list)
+    """The rejected records since the last batch in ``_rows``. Their rows are made together."""
     _num_rows: int = 0
     _num_bytes: int = 0
     _evidence: list[pa.RecordBatch] = field(default_factory=list)
@@ -59,7 +67,7 @@ class Ledger:
     def send(self, name: str, number: int) -> None:
         """Counts records that are sent to another stage of the graph.
 
-        That stage counts what it receives under the same name.
+        The other stage counts the records that it receives under the same name.
         """
         self.count(c.GRAPH, c.SENT + name, number)
 
@@ -112,7 +120,8 @@ class Ledger:
         text = pc.utf8_slice_codeunits(before.column("text"), 0, MAX_SAMPLE_CHARS)
         source, stages = pa.array([self.source] * num_rows), pa.array([stage] * num_rows)
         language = after.column("language")  # a step that detects a language may also drop the document for it
-        self._append([before.column("id"), source, language, stages, reasons, details, signals_list(after), text])
+        columns = [before.column("id"), source, language, stages, reasons, details, signals_list(after)]
+        self._append([*columns, *origin_of(before), text])
 
     def reject(self, rejected: Rejected) -> None:
         """Counts a record that did not become a document, and adds a dropped row for it."""
@@ -121,12 +130,30 @@ class Ledger:
             self.count("records", c.BAD_RECORDS, 1)
         if rejected.is_whole_file:
             self.count("records", c.UNREADABLE_FILES, 1)
-        row = [rejected.location, self.source, None, "records", rejected.reason, rejected.detail]
-        self._append(
-            [*(pa.array([v], pa.string()) for v in row), pa.array([[]], SIGNALS_TYPE), pa.nulls(1, pa.string())]
-        )
+        self._rejected.append(rejected)
+        self._num_rows += 1
+        words = (rejected.location, rejected.reason, rejected.detail, self.source)
+        self._num_bytes += _REJECTED_BYTES + sum(len(word.encode()) for word in words)
+
+    def _pack_rejected(self) -> None:
+        """Makes a batch of the rejected records. Their number and bytes are counted already."""
+        rejected, self._rejected = self._rejected, []
+        if not rejected:
+            return
+        num_rows = len(rejected)
+        values = {
+            "id": [r.location for r in rejected],
+            "source": [self.source] * num_rows,
+            "stage": ["records"] * num_rows,
+            "reason": [r.reason for r in rejected],
+            "detail": [r.detail for r in rejected],
+            "signals": [[]] * num_rows,
+        }
+        columns = [pa.array(values.get(f.name, [None] * num_rows), f.type) for f in DROPPED_SCHEMA]
+        self._rows.append(pa.record_batch(columns, schema=DROPPED_SCHEMA))
 
     def _append(self, columns: list[pa.Array]) -> None:
+        self._pack_rejected()
         arrays = [a.cast(t) for a, t in zip(columns, DROPPED_SCHEMA.types, strict=True)]
         rows = pa.record_batch(arrays, schema=DROPPED_SCHEMA)
         self._rows.append(rows)
@@ -146,6 +173,7 @@ class Ledger:
 
         Only sampled rows keep their text.
         """
+        self._pack_rejected()
         if not self._rows:
             return
         rows = pa.Table.from_batches(self._rows).combine_chunks().to_batches()[0]
@@ -192,8 +220,10 @@ def in_share(rows: pa.RecordBatch, share: float) -> pa.Array:
 
 
 def _with_text(rows: pa.RecordBatch, keep: pa.Array) -> pa.RecordBatch:
-    text = pc.if_else(keep, rows.column("text"), pa.nulls(rows.num_rows, pa.string()))
-    return rows.set_column(rows.schema.get_field_index("text"), DROPPED_SCHEMA.field("text"), text)
+    for name in _SAMPLED_COLUMNS:
+        values = pc.if_else(keep, rows.column(name), pa.nulls(rows.num_rows, pa.string()))
+        rows = rows.set_column(rows.schema.get_field_index(name), DROPPED_SCHEMA.field(name), values)
+    return rows
 
 
 def _in_sample(rows: pa.RecordBatch, sample_docs: int) -> pa.Array:

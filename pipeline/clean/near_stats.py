@@ -17,7 +17,9 @@ BIN_WIDTH = 1 / _BINS
 
 
 def overlap_bin(overlap: float) -> str:
-    """Returns the name of the bin of an overlap: its lower end. A bin is 0.05 wide. The overlap 1 has its own bin.
+    """Returns the name of the bin that contains an overlap, which is the lower end of the bin.
+
+    A bin is 0.05 wide. The overlap 1 has its own bin.
 
     >>> overlap_bin(0.8999), overlap_bin(0.9), overlap_bin(1.0)
     ('0.85', '0.90', '1.00')
@@ -26,9 +28,10 @@ def overlap_bin(overlap: float) -> str:
 
 
 def near_stats(source: str, counts: Mapping[c.CountKey, int]) -> dict[str, Any]:
-    """Returns what the near dedup of a source removed; empty if the source has none or if it removed nothing.
+    """Returns statistics about the documents that a source's near dedup removed; empty if there are none.
 
-    If the source was cleaned dump by dump, languages and hosts are summed over the most removed ones of each dump.
+    If the source was cleaned dump by dump, each dump reports only the languages and hosts with the most removed
+    documents. The sums over all dumps include only these.
 
     >>> counts = {("c4", "@overlaps", "0.90"): 2, ("c4", "@removed", "language\\t5\\t\\ten"): 2}
     >>> near_stats("c4", counts)
@@ -54,7 +57,9 @@ def near_stats(source: str, counts: Mapping[c.CountKey, int]) -> dict[str, Any]:
 
 
 def largest_groups(source: str, counts: Mapping[c.CountKey, int]) -> list[dict[str, Any]]:
-    """Returns the largest groups of a source: number of documents, id of the kept one, ids of some removed ones."""
+    """Returns the largest groups of a source: the number of documents of each group, the id of the kept document, and
+    the ids of some removed documents.
+    """
     found = [(-size, row) for (name, stage, row), size in counts.items() if (name, stage) == (source, c.LARGEST_STAGE)]
     return [{"documents": -negative, **json.loads(row)} for negative, row in sorted(found)[:LARGEST]]
 

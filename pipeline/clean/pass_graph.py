@@ -22,7 +22,7 @@ def empty_side() -> Side:
 
 
 def collect(output: Any, side: Side) -> None:
-    """Adds the side outputs of a pass to those of the earlier passes."""
+    """Adds the side outputs of a pass to the side outputs of earlier passes."""
     for tag, collected in side.items():
         collected.append(output[tag])
 

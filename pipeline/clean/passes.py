@@ -1,4 +1,4 @@
-"""The DoFns of a pass over the texts of a source.
+"""Defines the Beam transforms (DoFns) of a pass over the texts of a source.
 
 They read or open batches, run a segment (the steps between two dedups), and send keys to dedups or write the documents.
 """
@@ -100,7 +100,7 @@ class SegmentDoFn(beam.DoFn):
         """Packs documents into batches, and runs the segment on each batch.
 
         Args:
-            documents: the documents. A None among them means that the ledger or ``held`` is full and must be yielded.
+            documents: the documents. If one is None, the ledger or ``held`` is full, and its content must be yielded.
             chunk_id: the numbers of the unit and of the chunk that the documents come from.
             held: a list to which ``documents`` adds outputs while it is iterated. They are yielded and removed after
                 each batch.
@@ -195,7 +195,7 @@ class OpenBatches(SegmentDoFn):
                 ledger.receive(f"documents after segment {self._segment.origin}", batch.num_rows)
                 batch = self._runner.run(batch, verdicts, ledger)
                 yield from self._hand_on(batch, batch_id, ledger)
-            else:  # the next pass opens the same batch and counts it, so these counts are not kept
+            else:  # the next pass opens the same batch and counts it again, so these counts are discarded
                 batch, rows = self._runner.apply_verdicts(batch, verdicts, self._ledger())
                 yield from self._send_keys(batch, batch_id, ledger, rows)
             progress.tick(

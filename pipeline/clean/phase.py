@@ -1,4 +1,4 @@
-"""The driver of the clean phase: chooses the sources that must run, makes their jobs, and checks their input."""
+"""Drives the clean phase: chooses the sources that must run, makes their jobs, and checks their input."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def prepare_sources(
     """Returns the sources of a run with their input files, units, models and fingerprints.
 
     Args:
-        table: the path of the index of the evaluation sets; None if the run searches for none.
+        table: the path of the index of the evaluation sets; None if the run does not search for any.
 
     Raises:
         ValueError: a glob matches nothing, no file of a source is in a supported format, or a model is missing. The
@@ -143,7 +143,7 @@ def pending_jobs(prepared: Sequence[PreparedSource], layout: Layout, settings: S
     """Returns the jobs of the sources and dumps that are not complete. Deletes their output of earlier runs.
 
     Raises:
-        RunFailed: an earlier run held a source back, and the user does not accept it.
+        RunFailed: an earlier run held back a source, and the user did not accept its removals.
     """
     accept_held(prepared, layout, settings)
     jobs = []
@@ -179,7 +179,9 @@ def pending_jobs(prepared: Sequence[PreparedSource], layout: Layout, settings: S
 
 
 def delete_pair_files(layout: Layout, source: str, keep: Iterable[str] = ()) -> None:
-    """Deletes what the near dedup of a source wrote into ``dedup/``, except the files of the jobs in ``keep``."""
+    """Deletes the files that the near dedup of a source wrote into ``dedup/``, except the files of the jobs in
+    ``keep``.
+    """
 
     def found(labels: Iterable[str]) -> set[str]:
         globs = [glob for label in labels for glob in layout.pair_files(label)]
@@ -193,7 +195,7 @@ def accept_held(prepared: Iterable[PreparedSource], layout: Layout, settings: Se
     """Completes the sources that were held back and that the user accepts.
 
     Raises:
-        RunFailed: a source was held back, and the user does not accept it.
+        RunFailed: a source was held back, and the user did not accept its removals.
     """
     jobs = [_job(one, layout, settings) for one in prepared]
     refuse_or_accept(jobs, settings.accept_removal)
@@ -208,7 +210,7 @@ def is_complete(prepared: PreparedSource, layout: Layout) -> bool:
 
 
 def already_complete(prepared: Iterable[PreparedSource], jobs: Iterable[SourceJob]) -> list[str]:
-    """Returns the names of the sources that have no job. For other sources, returns the dumps that have none."""
+    """Returns the names of the sources that have no job, and the dumps without a job of all other sources."""
     labels = {job.label for job in jobs}
     complete = []
     for one in prepared:

@@ -1,4 +1,6 @@
-"""The clean phase of a source as a Beam graph: the first pass reads the input, and another pass follows each dedup."""
+"""Builds the Beam graph of a source's clean phase. The first pass reads the input, and another pass follows each
+dedup.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The names of the outputs of a pass, the byte form of a signal, and the names that the progress display uses."""
+"""Defines the names of a pass's outputs, the byte form of a signal, and the names that the progress display uses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ SIGNAL = struct.Struct(">cd")
 SIGNAL_MARK = b"\xff"
 MEMBERS = struct.Struct(">cI")
 MEMBERS_MARK = b"\xfe"
-"""Marks the number of documents that were dropped for a row. No detail begins with this byte either."""
+"""The first byte of a payload with the number of documents that were dropped as duplicates of a row. No detail begins
+with this byte."""
 
 
 def signal_bytes(value: float) -> bytes:

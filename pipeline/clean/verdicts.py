@@ -1,4 +1,4 @@
-"""The decisions of the dedups and the join about one batch, collected before a pass opens the batch."""
+"""Collects the decisions of the dedups and the join about one batch, before a pass opens the batch."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import numpy as np
 
 @dataclass(slots=True)
 class Verdicts:
-    """The decisions about one batch. Those of dedups are by the tag of the dedup."""
+    """Holds the decisions about one batch. The decisions of dedups are grouped by the tag of the dedup."""
 
     rows: dict[int, dict[int, str]] = field(default_factory=dict)
-    """The rows to drop: the detail of each, by tag and row number."""
+    """The rows to drop, as a mapping of tag and row number to the detail of the drop."""
     lines: dict[int, list[np.ndarray]] = field(default_factory=dict)
     """The hashes of the lines to remove, by tag."""
     signals: dict[int, dict[int, float]] = field(default_factory=dict)
     """Measurements of rows, by tag and row number."""
     members: dict[int, dict[int, int]] = field(default_factory=dict)
-    """The numbers of documents that were dropped for a kept row, by tag and row number."""
+    """The number of documents that were dropped as duplicates of a kept row, by tag and row number."""
     attributes: dict[int, Mapping[str, Any]] = field(default_factory=dict)
     """The columns that a join found, by row number."""

@@ -1,4 +1,4 @@
-"""What we add to Apache Beam.
+"""Contains our additions to Apache Beam.
 
     unit_list -> the graph of a job -> runner -> workers (worker, same_code)
 

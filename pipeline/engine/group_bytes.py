@@ -3,7 +3,7 @@
 Beam's local runner keeps a GroupByKey in memory at several times its size. Flink and Spark hold each group as one value
 in the heap, and send it to the worker as one list. So payloads are written to sorted spill files, and only references
 to byte ranges are grouped. The reader merges the ranges while it iterates. Dataflow shuffles through its own service
-and hands a group over piece by piece, so there its GroupByKey is used. Tests check that both ways give equal groups.
+and yields a group piece by piece, so on Dataflow its GroupByKey is used. Tests check that both ways give equal groups.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ class GroupBytes(beam.PTransform):
     """Groups (key, payload) into (key, payloads in the order of their bytes).
 
     Keys are integers from 0 to ``num_keys - 1``. The input is one PCollection or a tuple of them. Each PCollection of a
-    tuple is spilled by its own transform, so payloads are not flattened. Let a payload begin with a big-endian id: then
-    the order is the same in every run, and payloads with the same id are adjacent. A group reads its payloads from disk
+    tuple is spilled by its own transform, so payloads are not flattened. If a payload begins with a big-endian id, the
+    order is the same in every run, and payloads with the same id are adjacent. A group reads its payloads from disk
     each time it is iterated.
 
     Args:
         num_keys: number of keys.
         shuffle: the spill folder, and whether payloads go through it or through the engine.
-        buffer_bytes: bytes that one worker holds before it writes a file (8-64 MB measured best).
+        buffer_bytes: bytes that one worker holds before it writes a file (8 to 64 MB was fastest).
         merge_bytes: bytes that one group holds while it is merged.
     """
 
@@ -153,7 +153,7 @@ class _Spill(beam.DoFn):
         self._pairs: list[Pair] = []
         self._held_bytes = 0
 
-    def start_bundle(self) -> None:  # the next bundle must not get pairs of a failed bundle
+    def start_bundle(self) -> None:  # the next bundle must not contain pairs of a failed bundle
         self._pairs, self._held_bytes = [], 0
 
     def process(self, pair: Pair) -> Iterator[Pair]:
@@ -191,7 +191,7 @@ class _ReadBack(beam.DoFn):
         references = list(group[1])
         paths = [join(self._dir, uuid.UUID(bytes=r[:16]).hex) for r in references]
         numbers = np.stack([np.frombuffer(r, "<u8", offset=16) for r in references]).T.tolist()
-        num_keys = len(numbers) // 2  # one bound more than keys, and one checksum per key
+        num_keys = len(numbers) // 2  # one more bound than keys, and one checksum per key
         bounds, checks = numbers[: num_keys + 1], numbers[num_keys + 1 :]
         first_key = group[0] * _KEYS_PER_REFERENCE
         for key, starts, ends, sums in zip(itertools.count(first_key), bounds, bounds[1:], checks, strict=False):
@@ -242,7 +242,9 @@ class SortedHere(MergedRuns, ObservableMixin):  # type: ignore[misc]
 
 
 def _read_run(path: str, start: int, end: int, checksum: int, chunk_bytes: int) -> Iterator[bytes]:
-    """Yields the payloads of a run. Raises DamagedFile at the end of the run if they are not the payloads written."""
+    """Yields the payloads of a run. Raises DamagedFile at the end of the run if they differ from the payloads that were
+    written.
+    """
     data, digest, first = b"", xxhash.xxh3_64(), start
     while start < end:
         stop = min(start + chunk_bytes, end)

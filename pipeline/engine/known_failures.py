@@ -1,4 +1,4 @@
-"""Turns known failures of an engine into one line that says what to do."""
+"""Converts known failures of an engine to one line that says what to do."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class Engine:
     def options_of(self, job: str) -> PipelineOptions:
         """Returns the options of one of the run's jobs.
 
-        On Dataflow each job has its own name, by which it can be found.
+        On Dataflow each job has a different name, by which it can be found.
         """
         if not self.is_dataflow:
             return self.options
@@ -71,7 +71,8 @@ class Engine:
 class LocalRunner(fn_api_runner.FnApiRunner):
     """Beam's local runner, with our own worker program.
 
-    It is made from its class, because with the name "DirectRunner" Beam would first try to download another runner.
+    This object is made directly from the class, because for the name "DirectRunner" Beam would first try to download
+    another runner.
     """
 
     def run_via_runner_api(self, pipeline_proto: Any, options: PipelineOptions) -> Any:

@@ -60,7 +60,9 @@ class Job(beam.Pipeline):
 
 @functools.lru_cache(maxsize=1)
 def identity() -> dict[str, str]:
-    """Returns what affects the output: a checksum of the code, Python's minor version, and the packages' versions."""
+    """Returns everything that affects the output: a checksum of the code, Python's minor version, and versions of
+    packages.
+    """
     root = Path(__file__).resolve().parents[2]
     digest = hashlib.sha256()
     for package in _PACKAGES:

@@ -1,4 +1,4 @@
-"""A connection to a worker. It notices when the worker is gone, instead of waiting for ever."""
+"""Provides a connection to a worker that notices when the worker is lost, instead of waiting for ever."""
 
 from __future__ import annotations
 

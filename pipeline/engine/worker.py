@@ -1,4 +1,4 @@
-"""The program of a worker process of the local runner: Beam's program, but it ends with the run and logs less."""
+"""Runs a worker process of the local runner. This is Beam's program, except that it ends with the run and logs less."""
 
 from __future__ import annotations
 

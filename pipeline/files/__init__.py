@@ -1,4 +1,4 @@
-"""Files on this machine, on web servers and in object stores, all by their path.
+"""Reads and writes files on this machine, on web servers and in object stores. All are identified by a path or URL.
 
     path -> files: Beam's file systems | http_files | s3_clients -> seekable streams
     bytes -> spill: appended to a file -> Blob -> the same bytes on another worker
@@ -7,7 +7,7 @@
 - ``http_files``: reads files over HTTP, with retries and resumed transfers.
 - ``s3_clients``: keeps one S3 client per process.
 - ``spill``: appends bytes to large files and reads them back by reference.
-- ``checked``: work files with checksums, for what a later job or run reads.
+- ``checked``: reads and writes work files with checksums, which later jobs or runs read.
 
 >>> import tempfile
 >>> from pipeline.files.spill import SpillFile

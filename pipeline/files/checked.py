@@ -1,8 +1,8 @@
-"""Files with checksums that one job or run writes and a later one reads.
+"""Writes and reads files with checksums. One job or run writes them, a later one reads them.
 
-A right size alone does not prove a file intact. The first line of a small file is the checksum of the rest. In an Arrow
-file, the metadata of each batch has one checksum per piece of a column. So a reader that skips the token ids checks
-only the columns that it reads.
+The right size alone does not prove that a file is intact. The first line of a small file is the checksum of the rest.
+In an Arrow file, the metadata of each batch has one checksum per piece of a column. So a reader that skips the token
+ids checks only the columns that it reads.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ _CHECKS, _NUMBER, _END = b"checks", b"number", b"end"
 
 
 class DamagedFile(OSError):  # noqa: N818 - the name says what it is
-    """Raised if a work file does not contain what was written. The message names it and says how to make it again."""
+    """Raised if a work file was changed after it was written. The message names the file and says how to make it
+    again.
+    """
 
     def __init__(self, path: str, fault: object, remedy: str = "delete it and run the same command again") -> None:
         super().__init__(f"{path} is damaged ({' '.join(str(fault).split())}); {remedy}")

@@ -98,7 +98,9 @@ def write_bytes(path: str, data: bytes) -> None:
 
 
 def delete_tree(path: str) -> None:
-    """Deletes a file or a folder with its contents. Of a link, only the link is deleted. A missing path is no error."""
+    """Deletes a file, or a folder with its contents. If the path is a link, only the link is deleted. A missing path is
+    not an error.
+    """
     if is_local(path):
         import shutil
 

@@ -1,4 +1,4 @@
-"""Reads files on a web server as seekable streams. Waits if the server is busy, and resumes transfers that break.
+"""Reads files on a web server as seekable streams. Waits if the server is busy, and resumes broken transfers.
 
 CommonCrawl's server answers frequent requests with ``503 Slow Down``, and connections that last hours break. Both are
 normal and not the fault of the data, so this module handles them.
@@ -16,7 +16,8 @@ from collections.abc import Callable
 from typing import Any, BinaryIO, cast
 
 MAX_TRIES = 10
-"""Ours: a file is given up after this many consecutive tries that read nothing. The waits add up to six minutes."""
+"""A file is given up after this many consecutive tries that read nothing (our choice). The waits add up to six
+minutes."""
 _MAX_WAIT_SECONDS = 120.0
 _TIMEOUT_SECONDS = 60.0
 _BUFFER_BYTES = 1 << 20
@@ -28,7 +29,7 @@ Wait = Callable[[float], None]
 
 
 class HttpFileError(OSError):
-    """Raised if a file on a server cannot be read, or not to its end. The message says which file and why."""
+    """Raised if a file on a server cannot be read completely. The message says which file and why."""
 
 
 def is_http(path: str) -> bool:
@@ -201,7 +202,9 @@ def _skip(response: Any, num_bytes: int) -> None:
 
 
 def _said(error: urllib.error.HTTPError) -> str:
-    """Returns the status, with the store's error code from the XML of the answer (``SlowDown``, ``NoSuchKey``)."""
+    """Returns the status of an answer, and the error code of the store from the answer's XML (``SlowDown``,
+    ``NoSuchKey``).
+    """
     try:
         body = error.read(_MAX_ERROR_BYTES).decode("utf-8", "replace")
     except (OSError, http.client.HTTPException):

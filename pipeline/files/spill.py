@@ -1,4 +1,6 @@
-"""Spill files. Workers append batches to them, and other workers read the batches back by reference."""
+"""Writes and reads spill files. Workers append batches to them, and other workers read the batches back by
+reference.
+"""
 
 from __future__ import annotations
 

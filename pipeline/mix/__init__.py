@@ -1,11 +1,12 @@
-"""Phase 3: token files become weighted, shuffled shards and the manifest.
+"""Phase 3, mix: converts token files to weighted, shuffled shards and writes the manifest.
 
     token files -> count_held_out -> (mixtures.plan) -> last_epoch -> global_shuffle -> shards/, validation/
 
 - ``phase``: runs the jobs and writes the manifest last.
-- ``earlier_stages``: reads what a mixture takes over from the mixtures that it continues.
-- ``forgotten``: refuses a mixture that would bring back documents that were taken out of earlier shards.
-- ``job``: the values that the jobs get. ``work``: the size of a job, for the progress display.
+- ``earlier_stages``: reads the state at which earlier mixtures ended, for a mixture that continues them.
+- ``earlier_parts``: finds where the parts of a source continue that earlier stages divided otherwise.
+- ``forgotten``: refuses a mixture that would contain documents which were removed from earlier shards.
+- ``job``: the settings of each job. ``work``: the size of a job, for the progress display.
 - ``count_held_out``: counts the documents and tokens that are held out for validation.
 - ``last_epoch``: finds where the subset of a last, partial epoch ends.
 - ``global_shuffle``: sends every occurrence of a document to its place in the shards.

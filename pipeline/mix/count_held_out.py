@@ -1,4 +1,4 @@
-"""Counts the tokens of each source that are held out for validation. This happens before epochs are computed."""
+"""Counts the tokens of each source that are held out for validation, before the number of epochs is computed."""
 
 from __future__ import annotations
 
@@ -11,13 +11,18 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from apache_beam.pvalue import AsDict
 
+from mixtures.parts import names_of, rows_by_part
 from mixtures.subset import Cut, order_hashes
 from pipeline.files.checked import write_checked
 from pipeline.mix.job import CountJob
 from pipeline.mix.last_epoch import FindCuts, lengths, tagged, token_batches
 from pipeline.tokenize.held_out import HeldOut, validation_hashes
+
+_MAX_VALUES = 30
+"""The most values of a column that are kept for a message: those with the most documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +32,11 @@ class _All:
 
 
 class CountHeldOut(beam.PTransform):
-    """Takes (source, token file). Outputs the path of one file of counts: what is held out and what is left, by source.
+    """Takes (source, token file). Outputs the path of one file with the numbers of held-out and remaining documents and
+    tokens, by source.
 
-    Either a share of a source's documents is held out, or all its documents up to a cut.
+    Either a share of a source's documents is held out, or all its documents up to a cut. If a source is divided, its
+    documents and tokens are counted by part. Documents that its rule leaves out are counted by source.
     """
 
     def __init__(self, job: CountJob) -> None:
@@ -55,20 +62,37 @@ class _CountPart(beam.DoFn):
     def __init__(self, job: CountJob) -> None:
         self._job = job
 
-    def process(self, part: tuple[str, str], cuts: dict[str, Cut]) -> Iterator[tuple[str, dict[str, int]]]:
+    def process(self, part: tuple[str, str], cuts: dict[str, Cut]) -> Iterator[tuple[str, dict[str, Any]]]:
         source, path = part
         rule = HeldOut(share=self._job.shares.get(source), cut=cuts.get(source, self._job.cuts.get(source)))
-        begun = self._job.begun.get(source)
-        counts: Counter[str] = Counter()
+        counts: dict[str, Counter[str]] = {name: Counter() for name in names_of(self._job.rules, source)}
+        left_out, values = Counter[str](), Counter[str]()
         for batch in token_batches(path):
-            ids, num_tokens = batch.column("doc_id"), lengths(batch)
-            mask = rule.mask(source, ids, num_tokens)
-            counts.update(held_documents=int(mask.sum()), held_tokens=int(num_tokens[mask].sum()))
-            counts.update(documents=int((~mask).sum()), tokens=int(num_tokens[~mask].sum()))
-            if begun is not None:
-                taken = ~mask & begun.taken(order_hashes(self._job.seed, source, ids, begun.epoch), ids)
-                counts.update(taken_tokens=int(num_tokens[taken].sum()))
-        yield source, dict(counts)
+            all_tokens = lengths(batch)
+            left_out.update(documents=batch.num_rows, tokens=int(all_tokens.sum()))
+            if source in self._job.rules:
+                _add_values(values, batch.column("part"))
+            for name, ids, num_tokens, _ in rows_by_part(self._job.rules.get(source), source, batch, all_tokens):
+                mask, own = rule.mask(source, ids, num_tokens), counts[name]
+                own.update(held_documents=int(mask.sum()), held_tokens=int(num_tokens[mask].sum()))
+                own.update(documents=int((~mask).sum()), tokens=int(num_tokens[~mask].sum()))
+                begun = self._job.begun.get(name)
+                if begun is not None:
+                    taken = ~mask & begun.taken(order_hashes(self._job.seed, source, ids, begun.epoch), ids)
+                    own.update(taken_tokens=int(num_tokens[taken].sum()))
+                left_out.subtract({"documents": len(ids), "tokens": int(num_tokens.sum())})
+        yield source, {"parts": {name: dict(own) for name, own in counts.items()}, "left_out": dict(left_out),
+                       "values": dict(values.most_common(_MAX_VALUES))}  # fmt: skip
+
+
+def _add_values(values: Counter[str], column: pa.Array) -> None:
+    """Adds the number of documents of each value. Rare values are forgotten if there are too many."""
+    for one in pc.value_counts(column).to_pylist():
+        values[one["values"]] += one["counts"]
+    if len(values) > 100 * _MAX_VALUES:
+        kept = values.most_common(10 * _MAX_VALUES)
+        values.clear()
+        values.update(dict(kept))
 
 
 class _FinishCount(beam.DoFn):
@@ -77,16 +101,27 @@ class _FinishCount(beam.DoFn):
 
     def process(self, group: tuple[int, Iterable[tuple[str, Any]]]) -> Iterator[str]:
         counts: dict[str, Counter[str]] = {}
+        left_out: dict[str, Counter[str]] = {s: Counter() for s in self._job.rules}
+        values: dict[str, Counter[str]] = {s: Counter() for s in self._job.rules}
         cuts = {}
         num_parts = 0
         for kind, (source, value) in group[1]:
             if kind == "cut":
                 cuts[source] = asdict(value)
             else:
-                counts.setdefault(source, Counter()).update(value)
+                for name, own in value["parts"].items():
+                    counts.setdefault(name, Counter()).update(own)
+                if source in self._job.rules:
+                    left_out[source].update(value["left_out"])
+                    values[source].update(value["values"])
                 num_parts += 1
         wanted = sum(parts.num_parts for parts in self._job.parts)
         assert num_parts == wanted, f"{num_parts} of {wanted} token files were counted"
-        result = {"sources": {s: dict(c) for s, c in sorted(counts.items())}, "cuts": cuts}
+        result = {
+            "sources": {s: dict(c) for s, c in sorted(counts.items())},
+            "cuts": cuts,
+            "left_out": {s: {n: c[n] for n in ("documents", "tokens")} for s, c in sorted(left_out.items())},
+            "values": {s: dict(c.most_common(_MAX_VALUES)) for s, c in sorted(values.items())},
+        }
         write_checked(self._job.result_path, json.dumps(result).encode())
         yield self._job.result_path

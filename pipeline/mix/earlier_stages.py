@@ -1,4 +1,4 @@
-"""Reads where earlier mixtures ended, for a mixture that continues them.
+"""Reads the state at which earlier mixtures ended, for a mixture that continues them.
 
 The new mixture takes over the place at which each source stopped, the held-out documents and the tokenizer.
 
@@ -18,28 +18,30 @@ from typing import Any
 import pyarrow as pa
 
 from mixtures.manifest import stage_of
+from mixtures.parts import PartRule, source_of
 from mixtures.plan.shares import SourceTokens
-from mixtures.recipe import HoldOut
+from mixtures.recipe_values import HoldOut
 from mixtures.subset import Begun, Cut
 from pipeline.files.files import is_local, join
+from pipeline.mix.earlier_parts import Place, moved, place_of, sets_of
 from pipeline.tokenize.held_out import validation_hashes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Earlier:
-    """What this mixture takes over from its earlier stages. ``Earlier()`` means that there are none."""
+    """Holds everything that this mixture takes over from earlier stages. ``Earlier()`` means that there are none."""
 
     seed: int | None = None
     tokenizer_sha256: str | None = None
     stages: tuple[Mapping[str, Any], ...] = ()
     """The earlier stages as this stage's manifest lists them, oldest first."""
     epochs: Mapping[str, int] = field(default_factory=dict)
-    """The epoch in which each source continues."""
+    """The epoch in which each source, or each part of this mixture's recipe, continues."""
     begun: Mapping[str, Begun] = field(default_factory=dict)
     held_out: Mapping[str, HoldOut | None] = field(default_factory=dict)
     """The validation rule of each source of the earlier stages; None if nothing of the source is held out."""
     cuts: Mapping[str, Cut] = field(default_factory=dict)
-    """The last document that is held out, for sources of which a number of tokens is held out."""
+    """The last document that is held out, by source, if the source's rule is a number of tokens."""
 
     def available(self, source: str, tokens: int, documents: int, taken_tokens: int = 0) -> SourceTokens:
         """Returns the tokens of a source, including the number that earlier stages took."""
@@ -48,7 +50,8 @@ class Earlier:
     def rules(self, wanted: Mapping[str, HoldOut]) -> dict[str, HoldOut]:
         """Returns the validation rule of each source.
 
-        A source of the earlier stages keeps the rule that it had there. A new source gets its rule in ``wanted``.
+        A source that was in the earlier stages keeps the rule that it had in them. A new source gets its rule in
+        ``wanted``.
 
         Raises:
             ValueError: the recipe has a different rule for a source of the earlier stages.
@@ -66,41 +69,62 @@ class Earlier:
         return found
 
 
-def earlier_of(manifest: Mapping[str, Any], folder: str, output: str) -> Earlier:
-    """Returns what a mixture in ``output`` takes over from the mixture in ``folder``, and from the stages before that.
+def earlier_of(
+    manifest: Mapping[str, Any], folder: str, output: str, rules: Mapping[str, PartRule] | None = None
+) -> Earlier:
+    """Returns everything that a mixture in ``output`` takes over from the mixture in ``folder`` and that mixture's
+    stages.
+
+    Args:
+        rules: how this mixture's recipe divides sources.
 
     Raises:
-        ValueError: an earlier version of the pipeline made the mixture, and did not record where its sources end.
+        ValueError: an earlier version of the pipeline made the mixture, and did not record where its sources end. Or
+            the documents of a part stopped at different places.
     """
     seed = int(manifest["seed"])
-    epochs: dict[str, int] = {}
-    begun: dict[str, Begun] = {}
+    places: dict[str, tuple[Place, ...]] = {}
     held_out: dict[str, HoldOut | None] = {}
     cuts: dict[str, Cut] = {}
     for stage in (*manifest.get("stages", []), manifest):
-        for source, line in stage["sources"].items():
+        new: dict[str, list[Place]] = {}
+        for name, line in stage["sources"].items():
+            source = source_of(name)
             if "end_epoch" not in line:
                 raise ValueError(
                     f"--continue-from {folder}: it was made by an earlier version, which did not note where its "
                     "sources end; delete its manifest.json and run its own command again, which makes the same shards"
                 )
-            epochs[source] = line["end_epoch"]
-            begun.pop(source, None)
+            begun = None
             if line["end_document"] is not None:
-                begun[source] = Begun.at(seed, source, line["end_epoch"], line["end_document"])
+                begun = Begun.at(seed, source, line["end_epoch"], line["end_document"])
+            values = sets_of(source, stage.get("parts", {}).get(source))[name]
+            new.setdefault(source, []).append(Place(values, line["end_epoch"], begun))
             held_out[source] = _rule(line["held_out"])
             if "last_document" in line["held_out"]:
                 cuts[source] = _cut(source, line["held_out"]["last_document"])
+        places |= {source: moved(places.get(source, ()), found) for source, found in new.items()}
+    now = _places_now(places, rules or {})
     stages = [{**one, "path": _moved(one["path"], folder, output)} for one in manifest.get("stages", [])]
     return Earlier(
         seed=seed,
         tokenizer_sha256=manifest["tokenizer"]["sha256"],
         stages=(*stages, stage_of(manifest, _relative(folder, output))),
-        epochs=epochs,
-        begun=begun,
+        epochs={name: place.epoch for name, place in now.items()},
+        begun={name: place.begun for name, place in now.items() if place.begun is not None},
         held_out=held_out,
         cuts=cuts,
     )
+
+
+def _places_now(places: Mapping[str, tuple[Place, ...]], rules: Mapping[str, PartRule]) -> dict[str, Place]:
+    """Returns where each source or part of this mixture continues, without those that no stage used."""
+    found = {
+        name: place_of(name, values, of_source)
+        for source, of_source in places.items()
+        for name, values in sets_of(source, rules.get(source)).items()
+    }
+    return {name: place for name, place in found.items() if place is not None}
 
 
 def _rule(said: Mapping[str, Any]) -> HoldOut | None:
@@ -110,7 +134,9 @@ def _rule(said: Mapping[str, Any]) -> HoldOut | None:
 
 
 def _cut(source: str, last_document: str) -> Cut:
-    """Returns the end of the held-out documents. The token counts in it are not used: whole documents are held out."""
+    """Returns the end of the held-out documents. Its token counts are not used, because whole documents are held
+    out.
+    """
     (last_hash,) = validation_hashes(source, pa.array([last_document])).tolist()
     return Cut(last_hash=last_hash, last_doc_id=last_document, last_doc_tokens_kept=1, last_doc_tokens=1)
 
@@ -122,14 +148,14 @@ def _said(rule: HoldOut | None) -> str:
 
 
 def _relative(folder: str, output: str) -> str:
-    """Returns the path of ``folder`` relative to ``output``. A URL stays as it is."""
+    """Returns the path of ``folder`` relative to ``output``. A URL is returned unchanged."""
     return os.path.relpath(folder, output) if is_local(folder) and is_local(output) else folder
 
 
 def _moved(path: str, folder: str, output: str) -> str:
     """Converts a path relative to ``folder`` to a path relative to ``output``.
 
-    URLs and absolute paths stay as they are.
+    URLs and absolute paths are returned unchanged.
     """
     if not is_local(path) or os.path.isabs(path):
         return path

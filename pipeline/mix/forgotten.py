@@ -1,4 +1,4 @@
-"""Refuses a new mixture that would bring back documents that ``mixtures.forget`` took out of earlier shards."""
+"""Refuses a new mixture that would contain documents which ``mixtures.forget`` removed from earlier shards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The global shuffle: sends every occurrence of a document to the place in the shards that its hash determines."""
+"""Runs the global shuffle, which sends every occurrence of a document to the place in the shards that its hash
+determines.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.pvalue import AsDict, AsSingleton, TaggedOutput
 
+from mixtures.parts import Rows, rows_by_part, source_of
 from mixtures.shards import ShardMetadata, shard_name, shard_schema, write_shard
 from mixtures.subset import ORDER, Cut, histogram, order_hashes, shard_bounds, shards_of, tokens_kept
 from pipeline.engine.group_bytes import GroupBytes
@@ -37,7 +40,7 @@ class MixShards(beam.PTransform):
     def expand(self, parts: Any) -> Any:
         job = self._job
         wanted = {s: share.remainder_tokens for s, share in job.shares.items() if share.remainder_tokens}
-        cuts = parts | "cuts" >> FindCuts(wanted, _SubsetHashes(job), _Trained(job))
+        cuts = parts | "cuts" >> FindCuts(wanted, _SubsetHashes(job), _Trained(job), job.rules)
         bounds = (
             parts
             | "places" >> beam.ParDo(_Places(job), AsDict(cuts))
@@ -70,12 +73,15 @@ def _bounds(tokens_by_place: bytes, num_shards: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _SubsetHashes:
-    """Returns the hashes that order the documents of the last, partial epoch. The hashes differ from epoch to epoch."""
+    """Returns the hashes that order the documents of the last, partial epoch. The hashes differ from epoch to epoch.
+
+    The documents of a part have the hashes of their source. So they continue where a stage without parts stopped.
+    """
 
     job: MixJob
 
-    def __call__(self, source: str, doc_ids: pa.Array) -> np.ndarray:
-        return order_hashes(self.job.seed, source, doc_ids, self.job.shares[source].whole_epochs)
+    def __call__(self, name: str, doc_ids: pa.Array) -> np.ndarray:
+        return order_hashes(self.job.seed, source_of(name), doc_ids, self.job.shares[name].whole_epochs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +93,15 @@ class _Trained:
 
     job: MixJob
 
-    def __call__(self, source: str, doc_ids: pa.Array, num_tokens: np.ndarray) -> np.ndarray:
-        share = self.job.shares[source]
+    def __call__(self, name: str, doc_ids: pa.Array, num_tokens: np.ndarray) -> np.ndarray:
+        share, source = self.job.shares[name], source_of(name)
         left = share.left(source, share.whole_epochs, self.job.seed, doc_ids)
         chosen: np.ndarray = left & ~share.held_out.mask(source, doc_ids, num_tokens)
         return chosen
 
 
 def validation_keys(job: MixJob) -> dict[str, int]:
-    """Returns the first key of each source's validation shards. Training shards have the keys below these."""
+    """Returns the first key of each source's validation shards. All keys of training shards are smaller."""
     keys, first = {}, job.num_shards
     for source, number in sorted(job.num_validation_shards.items()):
         keys[source] = first
@@ -103,26 +109,33 @@ def validation_keys(job: MixJob) -> dict[str, int]:
     return keys
 
 
-def _epochs(job: MixJob, source: str, batch: pa.RecordBatch, cuts: dict[str, Cut]) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields (epoch, number of tokens of each document of the batch in this epoch) for each epoch of the source.
+def _rows(job: MixJob, source: str, batch: pa.RecordBatch) -> Iterator[Rows]:
+    """Yields the documents of each part of a batch that is in the mixture."""
+    for rows in rows_by_part(job.rules.get(source), source, batch, lengths(batch)):
+        if rows.name in job.shares:
+            yield rows
+
+
+def _epochs(job: MixJob, rows: Rows, cuts: dict[str, Cut]) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields (epoch, number of tokens of each of the documents in this epoch) for each epoch of their part.
 
     The number is 0 for documents that are held out or that an earlier stage took.
     """
-    share = job.shares[source]
-    ids, num_tokens = batch.column("doc_id"), lengths(batch)
+    share, source = job.shares[rows.name], source_of(rows.name)
+    ids, num_tokens = rows.ids, rows.num_tokens
     kept = np.where(share.held_out.mask(source, ids, num_tokens), 0, num_tokens)
     for epoch in range(share.first_epoch, share.whole_epochs):
         yield epoch, np.where(share.left(source, epoch, job.seed, ids), kept, 0)
-    if source in cuts:
+    if rows.name in cuts:
         last = np.where(share.left(source, share.whole_epochs, job.seed, ids), kept, 0)
-        hashes = _SubsetHashes(job)(source, ids)
-        yield share.whole_epochs, np.minimum(tokens_kept(hashes, ids.to_pylist(), num_tokens, cuts[source]), last)
+        hashes = _SubsetHashes(job)(rows.name, ids)
+        yield share.whole_epochs, np.minimum(tokens_kept(hashes, ids.to_pylist(), num_tokens, cuts[rows.name]), last)
 
 
 class _Places(beam.DoFn):
-    """Sums the tokens of every occurrence by its place in the order.
+    """Counts the tokens of all occurrences of documents by their places in the order.
 
-    The sums divide the order into shards of almost equal size.
+    From these counts the order is divided into shards of almost equal size.
     """
 
     def __init__(self, job: MixJob) -> None:
@@ -133,9 +146,10 @@ class _Places(beam.DoFn):
         total = histogram(np.empty(0, np.uint64), np.empty(0, np.int64))
         if self._job.num_shards > 1:
             for batch in token_batches(path):
-                for epoch, kept in _epochs(self._job, source, batch, cuts):
-                    ids = batch.column("doc_id")
-                    total += histogram(order_hashes(self._job.seed, source, ids, epoch, purpose=ORDER), kept)
+                for rows in _rows(self._job, source, batch):
+                    for epoch, kept in _epochs(self._job, rows, cuts):
+                        places = order_hashes(self._job.seed, source, rows.ids, epoch, purpose=ORDER)
+                        total += histogram(places, kept)
         yield total.tobytes()
 
 
@@ -151,34 +165,35 @@ class _Occurrences(beam.DoFn):
         first_places = np.frombuffer(bounds, np.uint64)
         sent: Counter[str] = Counter()
         for batch in token_batches(path, with_tokens=True):
-            ids, num_tokens = batch.column("doc_id"), lengths(batch)
-            for epoch, kept in _epochs(self._job, source, batch, cuts):
-                places = order_hashes(self._job.seed, source, ids, epoch, purpose=ORDER)
-                shards = shards_of(places, first_places)
-                for row, payload in self._payloads(batch, source, epoch, places, kept):
-                    yield int(shards[row]), payload
-                sent.update(tokens=int(kept.sum()), documents=int((kept > 0).sum()))
-            held_out = self._job.shares[source].held_out.mask(source, ids, num_tokens)
-            if held_out.any():
-                yield from self._held(batch, source, np.where(held_out, num_tokens, 0))
-            sent.update(held_out=int(held_out.sum()))
+            for rows in _rows(self._job, source, batch):
+                for epoch, kept in _epochs(self._job, rows, cuts):
+                    places = order_hashes(self._job.seed, source, rows.ids, epoch, purpose=ORDER)
+                    shards = shards_of(places, first_places)
+                    for row, payload in self._payloads(batch, rows, epoch, places, kept):
+                        yield int(shards[row]), payload
+                    sent.update(tokens=int(kept.sum()), documents=int((kept > 0).sum()))
+                held_out = self._job.shares[rows.name].held_out.mask(source, rows.ids, rows.num_tokens)
+                if held_out.any():
+                    yield from self._held(batch, rows, np.where(held_out, rows.num_tokens, 0))
+                sent.update(held_out=int(held_out.sum()))
             progress.tick(self._job.progress_dir, "mix: shuffle", documents=batch.num_rows, num_bytes=batch.nbytes)
         progress.tick(self._job.progress_dir, "mix: shuffle", units=1)
         yield TaggedOutput("sent", dict(sent))
 
-    def _held(self, batch: pa.RecordBatch, source: str, kept: np.ndarray) -> Iterator[tuple[int, bytes]]:
-        places = order_hashes(self._job.seed, source, batch.column("doc_id"), 0, purpose=ORDER)
+    def _held(self, batch: pa.RecordBatch, rows: Rows, kept: np.ndarray) -> Iterator[tuple[int, bytes]]:
+        source = source_of(rows.name)
+        places = order_hashes(self._job.seed, source, rows.ids, 0, purpose=ORDER)
         first, number = self._validation_keys[source], self._job.num_validation_shards[source]
-        for row, payload in self._payloads(batch, source, 0, places, kept):
+        for row, payload in self._payloads(batch, rows, 0, places, kept):
             yield first + ((int(places[row]) * number) >> 64), payload
 
     def _payloads(
-        self, batch: pa.RecordBatch, source: str, epoch: int, places: np.ndarray, kept: np.ndarray
+        self, batch: pa.RecordBatch, rows: Rows, epoch: int, places: np.ndarray, kept: np.ndarray
     ) -> Iterator[tuple[int, bytes]]:
         column = batch.column("input_ids")
-        starts, tokens = column.offsets.to_numpy(), column.values.to_numpy()
-        index = self._job.source_names.index(source)
-        ids = batch.column("doc_id").to_pylist()
+        starts, tokens = column.offsets.to_numpy()[rows.places], column.values.to_numpy()
+        index = self._job.source_names.index(rows.name)
+        ids = rows.ids.to_pylist()
         for row in np.flatnonzero(kept).tolist():
             name, place = ids[row].encode(), int(places[row])
             data = tokens[starts[row] : starts[row] + kept[row]].tobytes()

@@ -1,4 +1,4 @@
-"""The jobs of the mix phase. They are plain values without Beam."""
+"""Describes the jobs of the mix phase as plain values, without Beam."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from decimal import Decimal
 import numpy as np
 import pyarrow as pa
 
+from mixtures.parts import PartRule
 from mixtures.subset import Begun, Cut, order_hashes
 from pipeline.files.spill import Shuffle
 from pipeline.tokenize.held_out import HeldOut
@@ -17,35 +18,40 @@ from pipeline.tokenize.parts import Parts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountJob:
-    """The job that counts, by source, the documents and tokens that are held out and those that are left."""
+    """Describes the job that counts the held-out and the remaining documents and tokens of each source."""
 
     parts: tuple[Parts, ...]
     """The token files, by source."""
     shares: Mapping[str, Decimal]
     wanted_tokens: Mapping[str, int]
-    """The number of tokens to hold out, for each source whose rule is a number. At most the tokens of the source."""
+    """The number of tokens to hold out, for each source whose rule is a number of tokens. It is at most the number of
+    tokens in the source."""
     result_path: str
     cuts: Mapping[str, Cut] = field(default_factory=dict)
-    """The last document that an earlier stage held out, for sources of which it held out a number of tokens."""
+    """The last document that an earlier stage held out, by source, if the source's rule is a number of tokens."""
     begun: Mapping[str, Begun] = field(default_factory=dict)
-    """The epoch in which an earlier stage stopped, for sources of which it took a part of an epoch."""
+    """The part of an epoch that an earlier stage took, for each source of which it took a partial epoch."""
     seed: int = 0
     """The seed of the stages. It orders the documents within an epoch that an earlier stage began."""
+    rules: Mapping[str, PartRule] = field(default_factory=dict)
+    """How sources are divided. ``begun`` and the counts are by part."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceShare:
-    """The part of the plan that is about one source."""
+    """The part of the plan that is about one source, or about one part of a divided source."""
 
     whole_epochs: int
-    """The number of complete epochs, with those of earlier stages. The last, partial epoch has this number (from 0)."""
+    """The number of complete epochs, including epochs of earlier stages. This is also the number of the last, partial
+    epoch, because epochs count from 0."""
     remainder_tokens: int
-    """The number of tokens in the last, partial epoch: documents with the smallest hashes, the last of which is cut."""
+    """The number of tokens in the last, partial epoch. The epoch consists of the documents with the smallest hashes,
+    the last of which is cut."""
     held_out: HeldOut
     first_epoch: int = 0
     """The epoch in which the source begins. Earlier stages took the epochs before."""
     begun: Begun | None = None
-    """The part of the first epoch that earlier stages took; None if they took nothing of it."""
+    """The part of the first epoch that earlier stages took; None if they took no part."""
 
     def left(self, source: str, epoch: int, seed: int, doc_ids: pa.Array) -> np.ndarray:
         """Returns a mask of the documents of an epoch that earlier stages did not take."""
@@ -66,11 +72,13 @@ class MixJob:
     parts: tuple[Parts, ...]
     """The token files, by source."""
     shares: Mapping[str, SourceShare]
+    """By source. The parts of a divided source stand in its place."""
     source_names: tuple[str, ...]
-    """All sources of the recipe, sorted. They are the dictionary of the shards' source column."""
+    """All sources and parts of the recipe, sorted. They are the dictionary of the shards' source column."""
     seed: int
     num_shards: int
     num_validation_shards: Mapping[str, int]
+    """By source, whether or not it is divided."""
     output: str
     vocab_size: int
     metadata: Mapping[str, str]
@@ -79,3 +87,5 @@ class MixJob:
     shuffle: Shuffle
     progress_dir: str | None = None
     version: int = MIX_VERSION
+    rules: Mapping[str, PartRule] = field(default_factory=dict)
+    """How sources are divided."""

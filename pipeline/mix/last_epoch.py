@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.pvalue import AsDict
 
+from mixtures.parts import PartRule, names_of, rows_by_part
 from mixtures.subset import Cut, cut, find_bucket, histogram, in_bucket
 from pipeline.files.checked import checked_batches
 
@@ -40,52 +41,65 @@ def lengths(batch: pa.RecordBatch) -> np.ndarray:
 
 
 def tagged(value: Any, kind: str) -> tuple[int, tuple[str, Any]]:
-    """Returns (0, (kind, value)). With the same key, the last step of a job gathers all its inputs in one group."""
+    """Returns (0, (kind, value)). All inputs of the last step of a job get the key 0, so that they form one group."""
     return 0, (kind, value)
 
 
 class FindCuts(beam.PTransform):
-    """Takes (source, token file). Outputs (source, Cut) for each source of which a number of tokens is wanted.
+    """Takes (source, token file). Outputs (source, Cut) for each source in ``wanted``.
+
+    With ``rules`` the parts of a divided source stand in its place.
 
     Args:
-        wanted: number of tokens by source, above 0 and at most the number in the documents that can be chosen.
+        wanted: number of tokens by source, from 1 to the number of tokens in the documents that can be chosen.
         hashes: (source, ids) -> the hashes that order the documents.
         takes_part: (source, ids, lengths) -> a mask of the documents that can be chosen.
+        rules: how sources are divided.
     """
 
-    def __init__(self, wanted: Mapping[str, int], hashes: Hashing, takes_part: Counting) -> None:
+    def __init__(
+        self, wanted: Mapping[str, int], hashes: Hashing, takes_part: Counting,
+        rules: Mapping[str, PartRule] | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
         self._wanted, self._hashes, self._takes_part = dict(wanted), hashes, takes_part
+        self._rules = dict(rules or {})
 
     def expand(self, parts: Any) -> Any:
         buckets = (
             parts
-            | "histogram" >> beam.ParDo(_Histogram(self._wanted, self._hashes, self._takes_part))
+            | "histogram" >> beam.ParDo(_Histogram(self._wanted, self._hashes, self._takes_part, self._rules))
             | "add" >> beam.CombinePerKey(AddArrays())
             | "bucket" >> beam.ParDo(_Bucket(self._wanted))
         )
         return (
             parts
-            | "last_documents" >> beam.ParDo(_LastDocuments(self._hashes, self._takes_part), AsDict(buckets))
+            | "last_documents"
+            >> beam.ParDo(_LastDocuments(self._hashes, self._takes_part, self._rules), AsDict(buckets))
             | "gather" >> beam.GroupByKey()
             | "cut" >> beam.ParDo(_CutBucket(), AsDict(buckets))
         )
 
 
 class _Histogram(beam.DoFn):
-    def __init__(self, wanted: Mapping[str, int], hashes: Hashing, takes_part: Counting) -> None:
-        self._wanted, self._hashes, self._takes_part = wanted, hashes, takes_part
+    def __init__(
+        self, wanted: Mapping[str, int], hashes: Hashing, takes_part: Counting, rules: Mapping[str, PartRule]
+    ) -> None:
+        self._wanted, self._hashes, self._takes_part, self._rules = wanted, hashes, takes_part, rules
 
     def process(self, part: tuple[str, str]) -> Iterator[tuple[str, bytes]]:
         source, path = part
-        if source not in self._wanted:
+        empty = np.empty(0, np.uint64), np.empty(0, np.int64)
+        totals = {name: histogram(*empty) for name in names_of(self._rules, source) if name in self._wanted}
+        if not totals:
             return
-        total = histogram(np.empty(0, np.uint64), np.empty(0, np.int64))
         for batch in token_batches(path):
-            ids, num_tokens = batch.column("doc_id"), lengths(batch)
-            chosen = self._takes_part(source, ids, num_tokens)
-            total += histogram(self._hashes(source, ids)[chosen], num_tokens[chosen])
-        yield source, total.tobytes()
+            for name, ids, num_tokens, _ in rows_by_part(self._rules.get(source), source, batch, lengths(batch)):
+                if name in totals:
+                    chosen = self._takes_part(name, ids, num_tokens)
+                    totals[name] += histogram(self._hashes(name, ids)[chosen], num_tokens[chosen])
+        for name, total in totals.items():
+            yield name, total.tobytes()
 
 
 class AddArrays(beam.CombineFn):
@@ -120,23 +134,27 @@ class _Bucket(beam.DoFn):
 
 
 class _LastDocuments(beam.DoFn):
-    """Yields the documents of a source's last bucket, which has about one of 65,536 documents."""
+    """Yields the documents of the bucket in which a source's subset ends. A bucket has about one of 65,536
+    documents.
+    """
 
-    def __init__(self, hashes: Hashing, takes_part: Counting) -> None:
-        self._hashes, self._takes_part = hashes, takes_part
+    def __init__(self, hashes: Hashing, takes_part: Counting, rules: Mapping[str, PartRule]) -> None:
+        self._hashes, self._takes_part, self._rules = hashes, takes_part, rules
 
     def process(
         self, part: tuple[str, str], buckets: dict[str, tuple[int, int]]
     ) -> Iterator[tuple[str, tuple[int, str, int]]]:
         source, path = part
-        if source not in buckets:
+        if not any(name in buckets for name in names_of(self._rules, source)):
             return
         for batch in token_batches(path):
-            ids, num_tokens = batch.column("doc_id"), lengths(batch)
-            hashes = self._hashes(source, ids)
-            chosen = in_bucket(hashes, buckets[source][0]) & self._takes_part(source, ids, num_tokens)
-            for index in np.flatnonzero(chosen).tolist():
-                yield source, (int(hashes[index]), ids[index].as_py(), int(num_tokens[index]))
+            for name, ids, num_tokens, _ in rows_by_part(self._rules.get(source), source, batch, lengths(batch)):
+                if name not in buckets:
+                    continue
+                hashes = self._hashes(name, ids)
+                chosen = in_bucket(hashes, buckets[name][0]) & self._takes_part(name, ids, num_tokens)
+                for index in np.flatnonzero(chosen).tolist():
+                    yield name, (int(hashes[index]), ids[index].as_py(), int(num_tokens[index]))
 
 
 class _CutBucket(beam.DoFn):

@@ -1,8 +1,9 @@
-"""The driver of the mix phase: makes the plan from the token counts, runs the jobs, and writes the manifest last."""
+"""Drives the mix phase: makes the plan from the token counts, runs the jobs, and writes the manifest last."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -11,9 +12,10 @@ from apache_beam.io.filesystems import FileSystems
 
 from mixtures.manifest import NAME as MANIFEST
 from mixtures.manifest import SourceEnd, build_manifest, dumps, had_fingerprint, loads
+from mixtures.parts import PartRule, names_of, part_name, source_of
 from mixtures.plan.deal import plan
-from mixtures.plan.shares import Plan, SourceTokens
-from mixtures.recipe import HoldOut
+from mixtures.plan.shares import Plan, PlanError, SourceTokens
+from mixtures.recipe_values import HoldOut
 from mixtures.shards import ShardInfo, ShardMetadata, num_shards, shard_name, write_shard
 from mixtures.stages import beside
 from mixtures.subset import Cut
@@ -35,8 +37,13 @@ class Counted:
 
     held_out: Mapping[str, HeldOut]
     held_tokens: Mapping[str, int]
+    """By source. The parts of a divided source stand in its place, as in ``available``."""
     available: Mapping[str, SourceTokens]
     held_rules: Mapping[str, HoldOut] = field(default_factory=dict)
+    parts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What was counted of each divided source, as its statistics have it."""
+    values: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """The most common values of the column by which a source is divided, with their numbers of documents."""
 
     def about_held_out(self) -> dict[str, dict[str, Any]]:
         """Returns the manifest's entries about the held-out documents.
@@ -62,7 +69,8 @@ def count(settings: Settings, layout: Layout, sources: list[str], run_count: Cal
     tokens = {s: token_marker(layout, s)["tokens"] for s in sources}
     rules = {s: r for s, r in earlier.rules(settings.recipe.validation).items() if tokens.get(s)}
     cuts = {s: c for s, c in earlier.cuts.items() if s in rules}
-    begun = {s: b for s, b in earlier.begun.items() if s in sources}
+    divided = {s: rule for s, rule in settings.recipe.parts.items() if s in sources}
+    begun = {name: b for name, b in earlier.begun.items() if source_of(name) in sources}
     too_many = [s for s, r in rules.items() if r.tokens is not None and r.tokens >= tokens[s] and s not in cuts]
     if too_many:
         s = too_many[0]
@@ -70,7 +78,7 @@ def count(settings: Settings, layout: Layout, sources: list[str], run_count: Cal
             f"validation: {rules[s].tokens:,} tokens of {s} are to be held out, it has {tokens[s]:,} in all"
         )
     markers = {s: token_marker(layout, s) for s in sources}
-    if not begun and all(_was_counted(markers[s], rules.get(s)) for s in sources):
+    if not begun and not divided and all(_was_counted(markers[s], rules.get(s)) for s in sources):
         return Counted(
             held_out={s: HeldOut(share=rules[s].share if s in rules else None) for s in sources},
             held_tokens={s: m["held_tokens"] for s, m in markers.items()},
@@ -90,6 +98,7 @@ def count(settings: Settings, layout: Layout, sources: list[str], run_count: Cal
         cuts=cuts,
         begun=begun,
         seed=settings.seed,
+        rules=divided,
     )
     run_count(job)
     found = json.loads(read_checked(result_path))
@@ -102,7 +111,20 @@ def count(settings: Settings, layout: Layout, sources: list[str], run_count: Cal
             for s, c in found["sources"].items()
         },
         held_rules=rules,
+        parts={s: _about_parts(s, rule, found) for s, rule in divided.items()},
+        values=found["values"],
     )
+
+
+def _about_parts(source: str, rule: PartRule, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the documents and tokens of each part of a source, held out or not, and of what its rule leaves out."""
+    values = {}
+    for value in rule.weights:
+        own = found["sources"][part_name(source, value)]
+        values[value] = {n: own.get(n, 0) + own.get(f"held_{n}", 0) for n in ("documents", "tokens")}
+    left_out = found["left_out"][source]
+    documents = sum(one["documents"] for one in values.values()) + left_out["documents"]
+    return {"by": rule.by, "documents": documents, "values": values, "left_out": left_out}
 
 
 def _was_counted(marker: Mapping[str, Any], rule: HoldOut | None) -> bool:
@@ -115,11 +137,11 @@ def _was_counted(marker: Mapping[str, Any], rule: HoldOut | None) -> bool:
 
 
 def read_earlier(settings: Settings) -> Earlier:
-    """Returns what this mixture takes over from the mixture that it continues.
+    """Returns everything that this mixture takes over from the mixture that it continues.
 
     Raises:
-        ValueError: the earlier mixture is not complete, one of its own earlier stages was replaced, or the request
-            contradicts the earlier mixture.
+        ValueError: the earlier mixture is not complete, one of that mixture's earlier stages was replaced, or the
+            request contradicts the earlier mixture.
     """
     folder = settings.continue_from
     if folder is None:
@@ -145,15 +167,24 @@ def read_earlier(settings: Settings) -> Earlier:
             f"--seed {settings.seed}: {folder} has seed {manifest['seed']}, by which its documents were chosen; a "
             "mixture that continues it has the same (leave out --seed)"
         )
-    return earlier_of(manifest, folder, settings.output)
+    return earlier_of(manifest, folder, settings.output, settings.recipe.parts)
 
 
 def make_plan(settings: Settings, counted: Counted) -> Plan:
     """Returns the plan: how many tokens each source contributes.
 
-    Raises PlanError, with the table, if there are too few tokens.
+    Raises PlanError, with the table, if there are too few tokens, or if no document has a value that is named.
     """
-    available = {s: a for s, a in counted.available.items() if s in settings.recipe.weights}
+    available = {s: a for s, a in counted.available.items() if source_of(s) in settings.recipe.weights}
+    lacking = [n for n, a in available.items() if source_of(n) != n and not a.tokens]
+    if lacking and settings.recipe.missing == "error":
+        source = source_of(lacking[0])
+        there = ", ".join(f"{value} ({n:,})" for value, n in counted.values[source].items() if value) or "none"
+        raise PlanError(
+            f"{', '.join(lacking)}: no document in {source} for training has this {settings.recipe.parts[source].by}; "
+            f"the most common values, with their documents, are {there}; take it out of the recipe, or set "
+            f"mixture.missing to share to give its share to the other parts of {source}"
+        )
     return plan(settings.recipe, available, settings.num_tokens)
 
 
@@ -162,7 +193,10 @@ def mix_job(settings: Settings, layout: Layout, encoder: Encoder, made: Plan, co
     """Returns the job of the global shuffle for a plan."""
     sources = [s.source for s in made.sources]
     target, width = settings.recipe.shards.target_bytes, encoder.dtype.itemsize
-    held = {s: n for s, n in counted.held_tokens.items() if n and s in sources}
+    held = Counter[str]()
+    for name in sources:
+        held[source_of(name)] += counted.held_tokens.get(name, 0)
+    of_sources = list(dict.fromkeys(map(source_of, sources)))
     metadata = ShardMetadata(
         recipe=made.recipe,
         seed=settings.seed,
@@ -172,27 +206,28 @@ def mix_job(settings: Settings, layout: Layout, encoder: Encoder, made: Plan, co
         eos_id=encoder.eos_id,
     )
     return MixJob(
-        parts=token_parts(layout, sources),
+        parts=token_parts(layout, of_sources),
         shares={
             s.source: SourceShare(
                 whole_epochs=s.whole_epochs,
                 remainder_tokens=s.remainder_tokens,
-                held_out=counted.held_out[s.source],
+                held_out=counted.held_out[source_of(s.source)],
                 first_epoch=s.first_epoch,
                 begun=earlier.begun.get(s.source) if earlier else None,
             )
             for s in made.sources
         },
-        source_names=tuple(sorted(settings.recipe.weights)),
+        source_names=tuple(sorted(n for s in settings.recipe.weights for n in names_of(settings.recipe.parts, s))),
         seed=settings.seed,
         num_shards=num_shards(made.tokens, width, target),
-        num_validation_shards={s: num_shards(n, width, target) for s, n in held.items()},
+        num_validation_shards={s: num_shards(n, width, target) for s, n in held.items() if n},
         output=layout.output,
         vocab_size=encoder.vocab_size,
         metadata=asdict(metadata),
         result_path=join(layout.work, "mixed.json"),
         shuffle=shuffle,
         progress_dir=progress_dir,
+        rules={s: settings.recipe.parts[s] for s in of_sources if s in settings.recipe.parts},
     )
 
 
@@ -230,11 +265,11 @@ def _empty_shard(job: MixJob, path: str) -> ShardInfo:
 
 
 def manifest_of(made: Plan, job: MixJob, encoder: Encoder, found: Mapping[str, Any], *, about: Mapping[str, Any],
-                held_out: Mapping[str, Mapping[str, Any]], stages: Sequence[Mapping[str, Any]]
-                ) -> dict[str, Any]:  # fmt: skip
+                counted: Counted, stages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:  # fmt: skip
     """Returns the manifest of the shards that were written. Raises an error if they differ from the plan."""
     train = [s for s in found["shards"] if s["key"] < job.num_shards]
     documents = {s.source: sum(t["documents"].get(s.source, 0) for t in train) for s in made.sources}
+    held_out = counted.about_held_out()
     validation: dict[str, list[ShardInfo]] = {}
     for shard in found["shards"]:
         if shard["key"] >= job.num_shards:
@@ -248,10 +283,14 @@ def manifest_of(made: Plan, job: MixJob, encoder: Encoder, found: Mapping[str, A
         documents=documents,
         ends={s: SourceEnd(c["last_doc_id"], is_cut=c["is_cut"]) for s, c in found["cuts"].items()},
         validation=validation,
-        about=about,
-        held_out=held_out,
+        about={**about, "parts": {s: _about_manifest(one) for s, one in counted.parts.items()}},
+        held_out={s.source: held_out.get(source_of(s.source), {}) for s in made.sources},
         stages=stages,
     )
+
+
+def _about_manifest(counted: Mapping[str, Any]) -> dict[str, Any]:
+    return {"by": counted["by"], "values": list(counted["values"]), "left_out": counted["left_out"]}
 
 
 def read_whole_manifest(layout: Layout) -> dict[str, Any] | None:

@@ -11,20 +11,13 @@ from typing import TYPE_CHECKING
 
 from pipeline.models.evals import EVALS, fetch_evals
 from pipeline.models.fetch import FetchError, Published, fetch, published
-from pipeline.models.load import load_scorer
-from pipeline.models.train_perplexity import (
-    HOW_TO_GET_LMPLZ,
-    VOCAB_SIZE,
-    cutoff_table,
-    find_program,
-    train_language_model,
-    write_cutoffs,
-)
-from pipeline.models.training_texts import Text, expand_globs, read_texts
 from tokenizer.interrupts import as_command
+from tokenizer.numbers import count_flag
+from tokenizer.program import name_of
 
 if TYPE_CHECKING:
     from pipeline.models.train_reference import TrainedReference
+    from pipeline.models.training_texts import Text
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     An error is printed on stderr in one line that says what to do.
     """
-    flags, beam_args = _parser().parse_known_args(sys.argv[1:] if arguments is None else arguments)
+    flags, beam_args = build_parser().parse_known_args(sys.argv[1:] if arguments is None else arguments)
     flags.beam_args = tuple(beam_args)
     try:
         if beam_args and flags.command is not _train_reference:
@@ -47,8 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m pipeline.models", description="Gets or trains models.")
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command's flags."""
+    parser = argparse.ArgumentParser(prog=name_of("pipeline.models"), description="Gets or trains models.")
     names = "fetch|fetch-evals|train-lm|cutoffs|train-reference"
     commands = parser.add_subparsers(required=True, metavar=names)
 
@@ -64,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     lm = commands.add_parser("train-lm", help="train a language's SentencePiece model and 5-gram")
     lm.add_argument("--language", required=True, help="its code: the files' names begin with it")
     lm.add_argument("--lmplz", metavar="PROGRAM", help="KenLM's lmplz, where it is not on PATH")
-    lm.add_argument("--vocab_size", type=int, default=VOCAB_SIZE, help=f"pieces (default: CCNet's {VOCAB_SIZE})")
+    lm.add_argument("--vocab_size", type=count_flag, help="pieces (default: CCNet's 65536)")
     lm.set_defaults(command=_train_lm)
 
     table = commands.add_parser("cutoffs", help="compute a language's column of cutoff.csv from a corpus")
@@ -80,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     for side, what in (("positives", "pages that Wikipedia cites"), ("negatives", "random pages")):
         reference.add_argument(f"--{side}", action="append", metavar="GLOB", help=f"instead of both: {what}")
     reference.add_argument("--language", default="en", help="of raw pages (default: en; empty: all)")
-    reference.add_argument("--max_pages", type=int, default=300_000, help="of each kind (default: 300000)")
+    reference.add_argument("--max_pages", type=count_flag, default=300_000, help="of each kind (default: 300000)")
     reference.add_argument("--work", metavar="DIR", help="where the pages found are written (default: below --models)")
     reference.add_argument("--threads", type=int, default=1, help="more than one trains to other bytes each time")
     reference.add_argument("--seed", type=int, default=0)
@@ -130,12 +124,19 @@ def _fetch(flags: argparse.Namespace) -> int:
 
 
 def _train_lm(flags: argparse.Namespace) -> int:
+    from pipeline.models.train_perplexity import HOW_TO_GET_LMPLZ, VOCAB_SIZE, find_program, train_language_model
+    from pipeline.models.training_texts import expand_globs, read_texts
+
     lmplz = find_program("lmplz", flags.lmplz)
     if lmplz is None:
         raise ValueError(f"train-lm: {flags.lmplz or 'lmplz'} is not there. {HOW_TO_GET_LMPLZ}")
     texts = read_texts(expand_globs(flags.input))
     made = train_language_model(
-        texts, language=flags.language, folder=Path(flags.models), lmplz=lmplz, vocab_size=flags.vocab_size
+        texts,
+        language=flags.language,
+        folder=Path(flags.models),
+        lmplz=lmplz,
+        vocab_size=flags.vocab_size or VOCAB_SIZE,
     )
     print("wrote " + ", ".join(map(str, made)))
     cutoffs = f"cutoffs --models {flags.models} --language {flags.language} --input GLOB"
@@ -144,6 +145,10 @@ def _train_lm(flags: argparse.Namespace) -> int:
 
 
 def _cutoffs(flags: argparse.Namespace) -> int:
+    from pipeline.models.load import load_scorer
+    from pipeline.models.train_perplexity import cutoff_table, write_cutoffs
+    from pipeline.models.training_texts import expand_globs, read_texts
+
     model = load_scorer(flags.models, flags.language)
     column = cutoff_table(read_texts(expand_globs(flags.input)), flags.language, model)
     path = Path(flags.models) / "cutoff.csv"
@@ -182,6 +187,7 @@ def _train_from_joined(flags: argparse.Namespace) -> TrainedReference:
 
 def _train_reference(flags: argparse.Namespace) -> int:
     from pipeline.models.train_reference import MIN_POSITIVES, train_reference
+    from pipeline.models.training_texts import expand_globs, read_texts
 
     is_joined, is_given = bool(flags.wikipedia and flags.pages), bool(flags.positives and flags.negatives)
     if is_joined == is_given or (is_given and (flags.wikipedia or flags.pages or flags.beam_args)):

@@ -35,7 +35,7 @@ _BYTES_PER_BUCKET = 1 << 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """The user's request: the inputs, and which pages to find."""
+    """Describes the user's request: the inputs, and which pages to find."""
 
     wikipedia: Sequence[str]
     pages: Sequence[str]

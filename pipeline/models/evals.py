@@ -27,7 +27,7 @@ class EvalFiles:
 
     urls: tuple[str, ...]
     columns: Mapping[str, str]
-    """The columns of the set, by the fields of ``mixtures.decontaminate.settings.SetSettings`` that name columns."""
+    """Maps the fields of ``mixtures.decontaminate.settings.SetSettings`` that name columns to the set's columns."""
     max_bytes: int = 20 * _MB
     """The largest size of a file, in bytes."""
     public: tuple[str, ...] = field(default=("passage",))
@@ -110,7 +110,8 @@ def fetch_evals(
 ) -> Path:
     """Downloads sets into a folder, writes the list of sets for a configuration file, and returns the list's path.
 
-    The list (``sets.yaml``) contains every published set that is complete in the folder, also from earlier calls.
+    The list (``sets.yaml``) contains every published set that is complete in the folder, including sets from earlier
+    calls.
 
     Raises:
         ValueError: a name is unknown.

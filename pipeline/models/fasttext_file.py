@@ -1,7 +1,7 @@
 """Reads the parts of a fastText model from its file, for :mod:`filters.language.word_sums`.
 
-The Python package gives access to everything except the table of the n-grams that were kept. Only the file has this
-table (src/dictionary.cc ``Dictionary::load``).
+fastText's Python package gives access to everything except the table of the n-grams that were kept, so this table is
+read from the file (src/dictionary.cc ``Dictionary::load``).
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _WORD, _LABEL = 0, 1
 def read_pruned_model(path: str, model: Any) -> PrunedModel | None:
     """Returns the parts of a loaded model; None if the model is of another kind.
 
-    A model of another kind is run by fastText itself. The supported kind is a quantized classifier with a cut-off and
-    hierarchical softmax, without word n-grams. fastText publishes lid.176.ftz in this form. Models that are not
+    If a model is of another kind, fastText itself runs it. The supported kind is a quantized classifier with a cut-off
+    and hierarchical softmax, without word n-grams. fastText publishes lid.176.ftz in this form. Models that are not
     quantized need no support: they are fast enough (12 MB/s; fastText runs lid.176.ftz at 6 MB/s).
 
     Raises:

@@ -1,11 +1,12 @@
 """Downloads the published models. Resumes broken transfers, checks sizes, and records checksums.
 
 A file is written as ``NAME.part`` and renamed when it is complete. Its checksum is recorded in ``checksums.json`` in
-the folder of models, so that a later run can tell a complete file from a changed one.
+the folder of models, so that a later run can recognise a file that was changed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import os
@@ -15,8 +16,6 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-from pipeline.models.checksums import sha256_of
 
 CHECKSUMS = "checksums.json"
 _BLOCK_BYTES = 1 << 20
@@ -92,7 +91,7 @@ def fetch(
     target.parent.mkdir(parents=True, exist_ok=True)
     known = read_checksums(folder)
     if target.is_file():
-        actual = sha256_of(str(target))
+        actual = _sha256_of(target)
         expected = file.sha256 or str(known.get(file.name, {}).get("sha256", actual))
         if actual != expected:
             raise FetchError(
@@ -103,7 +102,7 @@ def fetch(
         return target
     part = target.with_name(target.name + ".part")
     _download(file, part, say=say, wait=wait)
-    actual = sha256_of(str(part))
+    actual = _sha256_of(part)
     if file.sha256 and actual != file.sha256:
         part.unlink()
         raise FetchError(
@@ -127,6 +126,11 @@ def read_checksums(folder: Path) -> Mapping[str, Mapping[str, object]]:
     return found if isinstance(found, dict) else {}
 
 
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _record(folder: Path, file: Published, sha256: str, target: Path) -> None:
     said = dict(read_checksums(folder))
     said[file.name] = {"sha256": sha256, "bytes": target.stat().st_size, "url": file.url}
@@ -145,7 +149,7 @@ def _download(file: Published, part: Path, *, say: Callable[[str], None], wait: 
         try:
             _get(file, part, have)
         except urllib.error.HTTPError as error:
-            if error.code == 416 and have:  # the partial file does not fit the file that is published now
+            if error.code == 416 and have:  # the partial file is of another version than the published one
                 part.unlink()
             elif error.code not in _LATER:
                 raise FetchError(f"{file.url}: {error.code} {error.reason}") from error

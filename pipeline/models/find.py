@@ -3,7 +3,7 @@
     python -m pipeline.models fetch --models DIR [NAME ...]
     python -m pipeline.models train-lm | cutoffs | train-reference --help
 
-Nothing is downloaded by a run. A folder of models holds:
+A run does not download anything. A folder of models contains:
 
 ==================================  =================================================================
 ``lid.176.bin`` or ``.ftz``         language identification (fastText's; the ``.ftz`` comes with the package)
@@ -39,8 +39,8 @@ from pipeline.models.stored_files import (
 )
 
 _OPTIONAL = frozenset({"bad_words", "decontamination", "exclude", "tokenizer"})
-"""The models without which a run still works. Without a list of bad words, of exclusions or of evaluation items, the
-step keeps every document. Without a tokenizer, one is trained on the clean documents."""
+"""The models that a run does not need. If there is no list of bad words, of exclusions or of evaluation items, its step
+keeps every document. If there is no tokenizer, one is trained on the clean documents."""
 _PACKED_LANGUAGE_MODEL = "lid.176.ftz"
 _URL_LIST = re.compile(r"urls/[^/]+/(?:domains|urls)")
 
@@ -98,7 +98,7 @@ def require_models(
 ) -> dict[str, ModelPath]:
     """Returns the paths of the models that a source's steps need.
 
-    Of the language models, only those of the languages that the source keeps are returned.
+    Language models are returned only for the languages that the source keeps.
 
     Raises:
         MissingModels: some models are missing. The message names all of them and the commands that get them.

@@ -1,4 +1,4 @@
-"""Finds pages that Wikipedia cites among the pages that users have. Addresses are joined; texts are not shuffled.
+"""Finds, among the user's pages, those that Wikipedia cites. Addresses are joined; texts are not shuffled.
 
     dumps -> keys of cited addresses  \\
                                         group by key -> places of cited pages (unit, row)
@@ -52,10 +52,10 @@ _KEYS: dict[str, Callable[[str], str]] = {"url": url_key, "host": site_of}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceJob:
-    """The settings of both jobs."""
+    """Holds the settings of both jobs."""
 
     by: By
-    """What pages and citations are joined by: the address (``url``) or the host."""
+    """The key by which pages and citations are joined: the address (``url``) or the host."""
     max_pages: int
     """The largest number of cited pages, and of random pages. The pages with the smallest hashes are taken."""
     num_buckets: int
@@ -101,7 +101,7 @@ class FindReferences(beam.PTransform):
 
 
 def pages_of(unit: Unit, job: ReferenceJob, models: dict[str, Any]) -> Iterator[tuple[int, str, str]]:
-    """Yields (number in the unit, url, text) for each page of a unit that is suitable for training."""
+    """Yields (number in the unit, url, text) for each page in the unit if the page is suitable for training."""
     if unit.kind == CLEAN:
         with open_file(unit.path) as file:
             rows = (
@@ -159,7 +159,7 @@ class _CitedKeys(_Reading):
 class _PageKeys(_Reading):
     """Yields the keys of pages with their places.
 
-    As a sample, also yields the places of the pages with the smallest hashes.
+    Also yields the places of the pages with the smallest hashes, which are the random sample.
     """
 
     def process(self, element: UnitElement) -> Iterator[Any]:
@@ -184,7 +184,7 @@ class _PageKeys(_Reading):
 
     @property
     def _num_sampled(self) -> int:
-        return 2 * self._job.max_pages + _ROWS  # more than needed, because some turn out to be cited
+        return 2 * self._job.max_pages + _ROWS  # more than needed, because some pages turn out to be cited
 
 
 class _Match(beam.DoFn):

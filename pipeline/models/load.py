@@ -27,7 +27,7 @@ from tokenizer.encoder_settings import EncoderSettings
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """The files of a model that consists of several, by their names in the folder."""
+    """The files of a model that consists of several files, by their names in the folder."""
 
     paths: tuple[tuple[str, str | StoredFile], ...]
 
@@ -45,7 +45,7 @@ class ModelFiles:
 
 @dataclass(frozen=True, slots=True)
 class RankFile:
-    """The rank file of a tokenizer, with the settings that such a file lacks."""
+    """The rank file of a tokenizer, with the settings that such a file does not contain."""
 
     path: str
     settings: EncoderSettings
@@ -64,7 +64,8 @@ _loading = threading.Lock()
 def load(key: str, path: ModelPath) -> Any:
     """Returns a model. It is opened once per process, however many steps and threads use it.
 
-    KenLM's binary models are mapped into memory, so all processes of a machine share them. fastText's cannot be mapped.
+    KenLM's binary models are mapped into memory, so all processes of a machine share them. fastText's models cannot be
+    mapped.
 
     Raises:
         ValueError: the file is damaged or of another kind. The message names it and says what to do.
@@ -163,7 +164,7 @@ def _load_kenlm(path: str) -> Any:
 
     check_file(path)
     config = kenlm.Config()
-    config.load_method = kenlm.LoadMethod.LAZY  # mapped; POPULATE would read gigabytes before the first document
+    config.load_method = kenlm.LoadMethod.LAZY  # POPULATE would read gigabytes before the first document
     config.show_progress = False
     try:
         return kenlm.Model(path, config)

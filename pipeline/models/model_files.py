@@ -1,9 +1,9 @@
 """Checks that a model's file is complete before a library reads it.
 
-The libraries do not check this. fastText reads words until a zero byte, also past the end of a truncated file, and
-never returns. SentencePiece loads a file that ends after some of its pieces. KenLM does not look at the words at the
-end of a file. So this module follows the sizes in the headers. Only the dictionary of a fastText model is read entry by
-entry.
+The libraries do not check this. fastText reads words until a zero byte, even past the end of a truncated file, and
+never returns. SentencePiece loads a file in which the last pieces are missing. KenLM does not check the words at the
+end of a file. So this module compares the sizes that the headers state with the size of the file. Only the dictionary
+of a fastText model is read entry by entry.
 """
 
 from __future__ import annotations

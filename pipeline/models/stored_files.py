@@ -1,8 +1,9 @@
-"""Models in a store (``gs://``, ``s3://``): each machine copies and checks them once, and its processes share the copy.
+"""Copies models from a store (``gs://``, ``s3://``) to each machine once and checks them. All its processes share a
+copy.
 
 The launcher (the process that starts the run) records the size and checksum of each file. A worker stops if a file has
-another checksum. The copy is in a folder named after the checksum. It gets its own name only after its last byte was
-checked, so a file with this name is complete. KenLM maps the copy into memory, and all processes share the map.
+another checksum. The copy is in a folder named after the checksum. It gets its final name only after its last byte was
+checked, so a file with the final name is complete. KenLM maps the copy into memory, and all processes share the map.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from tokenizer.train.sample import lines
 MAX_DOCS = 1_000_000
 VOCAB_SIZE = 65_536
 SMALL_VOCAB_SIZE = 40_000
-"""The settings of CCNet's Makefile: NDOC_FOR_LM, VOCAB_SIZE, and the vocabulary size for small corpora."""
+"""Settings from CCNet's Makefile: NDOC_FOR_LM, VOCAB_SIZE, and the vocabulary size for small corpora."""
 CHARACTER_COVERAGE = 0.9995
 ORDER = 5
 MAX_LINE_BYTES = 4192
@@ -56,9 +56,10 @@ def train_language_model(
 ) -> list[Path]:
     """Trains ``<language>.sp.model`` and ``<language>.arpa.bin``. Returns their paths.
 
-    If KenLM's build_binary is not found, the 5-gram stays ``<language>.arpa``. CCNet trained on the first paragraphs of
-    Wikipedia's articles, one article per line. Here a line is a document. SentencePiece's trainer silently skips long
-    lines, so they are split for it. Documents that are known to be in another language are skipped and counted.
+    If KenLM's build_binary is not found, the 5-gram model is ``<language>.arpa`` instead. CCNet trained on the first
+    paragraphs of Wikipedia's articles, one article per line. This function trains on one document per line.
+    SentencePiece's trainer silently skips long lines, so they are split for it. Documents that are known to be in
+    another language are skipped and counted.
 
     Raises:
         ValueError: the corpus is too small, or a program failed. The message contains the program's output.
@@ -91,7 +92,7 @@ def train_language_model(
 
 
 class _OfLanguage:
-    """Yields the texts that are in a language or in no known language, and counts the skipped texts."""
+    """Yields the texts in one language and the texts whose language is not known. Counts the skipped texts."""
 
     def __init__(self, texts: Iterable[Text], language: str) -> None:
         self._texts, self._language = texts, language
@@ -119,7 +120,7 @@ def cutoff_table(texts: Iterable[Text], language: str, model: PerplexityModel) -
 
 
 def write_cutoffs(path: Path, language: str, column: list[float]) -> None:
-    """Writes a language's column into ``cutoff.csv``. The columns of other languages stay as they are."""
+    """Writes a language's column into ``cutoff.csv``. The columns of other languages are not changed."""
     rows = [["", *()], *([str(percentile)] for percentile in range(101))]
     if path.is_file():
         with open(path, newline="", encoding="utf-8") as file:

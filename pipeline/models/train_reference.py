@@ -18,7 +18,8 @@ from pipeline.models.training_texts import Text
 MIN_POSITIVE_CHARS = 1000
 """RedPajama v1, data_prep/cc/classifier/create_corpus.py: positives have at least 1,000 characters."""
 MIN_POSITIVES = 1000
-"""Ours: with fewer positives, precision and recall are too uncertain to use."""
+"""The smallest number of positives (our choice). With fewer positives, precision and recall are too uncertain to
+use."""
 HELD_OUT_PERCENT = 10
 _LABEL_PREFIX, _END_OF_LINE = "__label__", "</s>"
 THRESHOLDS = (0.25, 0.5)

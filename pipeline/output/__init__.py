@@ -1,9 +1,9 @@
-"""The output folder: where everything is, what is complete, and who writes to it.
+"""Manages the output folder: the paths in it, which stages are complete, and which run may write to it.
 
     --output DIR -> lock -> markers of finished stages -> manifest.json, written last
 
 - ``paths``: the paths inside an output folder.
-- ``markers``: records that a stage is complete, and for which settings.
+- ``markers``: record that a stage is complete, and with which settings it was made.
 - ``fingerprint``: identifies settings and data versions, without names of classes or fields.
 - ``lock``: refuses a second run in the same folder.
 

@@ -1,8 +1,8 @@
 """Computes fingerprints of settings. They contain no names of classes, fields or files.
 
-So all of these can be renamed, and complete outputs are still recognised. A fingerprint contains the name of a stage,
-its data version, and each setting that differs from its default, by its position in the class. Therefore new settings
-are added at the end of a class. ``tests/golden/settings.json`` has the order and the defaults.
+So classes, fields and files can be renamed, and complete outputs are still recognised. A fingerprint contains the name
+of a stage, its data version, and each setting that differs from its default, by its position in the class. Therefore
+new settings are added at the end of a class. ``tests/golden/settings.json`` has the order and the defaults.
 """
 
 from __future__ import annotations

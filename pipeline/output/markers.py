@@ -44,7 +44,7 @@ def _checksum(marker: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PartSpan:
-    """The parts of a folder with numbers from ``first`` to ``end`` - 1: the parts of one dump."""
+    """Selects the parts of a folder with numbers from ``first`` to ``end`` - 1, which are the parts of one dump."""
 
     folder: str
     first: int
@@ -69,7 +69,8 @@ def are_whole(marker: Mapping[str, Any], folders: Mapping[str, str | PartSpan]) 
 def state_of(folder: str | PartSpan) -> str:
     """Returns a checksum of the names and sizes of a folder's parts. The folder is listed, but no file is read.
 
-    For a :class:`PartSpan` the numbers of the parts replace the names. The names change when a newer dump is added.
+    For a :class:`PartSpan`, the numbers of the parts are used instead of the names, because the names change when a
+    newer dump is added.
     """
     if isinstance(folder, PartSpan):
         parts: list[tuple[Any, int]] = [
@@ -92,7 +93,7 @@ def numbered_parts(folder: str) -> list[tuple[str, int, int]]:
 
 
 def delete_unfinished(folder: str) -> None:
-    """Deletes the unfinished parts that a killed run left."""
+    """Deletes the unfinished parts that a killed run left behind."""
     (found,) = FileSystems.match([join(folder, "part-*")])
     for entry in found.metadata_list:
         if entry.path.endswith(".tmp"):

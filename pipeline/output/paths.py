@@ -1,4 +1,4 @@
-"""The paths inside an output folder."""
+"""Defines the paths inside an output folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.files.files import join
 class Layout:
     """The paths of a run.
 
-    Only the pipeline reads the folder ``work``: deleting it costs time in the next run, but no output.
+    Only the pipeline reads the folder ``work``. If it is deleted, the next run takes longer, but no output is lost.
     """
 
     output: str
@@ -33,7 +33,9 @@ class Layout:
 
     @property
     def dedup(self) -> str:
-        """The folder for the pairs of near dedups: removed documents, each with the document kept in its place."""
+        """The folder for the pairs of near dedups: the removed documents, each with the document that was kept
+        instead.
+        """
         return join(self.clean_output, "dedup")
 
     def pair_files(self, label: str) -> list[str]:
@@ -57,7 +59,7 @@ class Layout:
         return join(self.output, "manifest.json")
 
     def tokenizer(self, file_name: str) -> str:
-        """Returns the path of the tokenizer's file. Its name tells the kind of tokenizer."""
+        """Returns the path of the tokenizer's file. Each kind of tokenizer has its own file name."""
         return join(self.output, file_name)
 
     @property

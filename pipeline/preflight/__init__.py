@@ -1,4 +1,4 @@
-"""The checks that refuse a wrong request before work starts.
+"""Checks a request, and refuses a wrong one before work starts.
 
     settings -> request, memory -> cloud_options, job_server, cloud_machines, cloud_stores -> one line per fault
 

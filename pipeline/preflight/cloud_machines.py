@@ -14,7 +14,7 @@ _NUMBERS = {
     "us-central": [1], "us-east": [1, 4, 5], "us-south": [1], "us-west": [1, 2, 3, 4],
 }  # fmt: skip
 REGIONS = tuple(f"{area}{number}" for area, numbers in _NUMBERS.items() for number in numbers)
-"""The regions of Google Cloud. A new number after a known name is accepted too, because Google's service checks it."""
+"""The regions of Google Cloud. A known name with a new number is accepted too, because Google's service checks it."""
 
 _GB_PER_VCPU = {
     **dict.fromkeys(("n1-standard", "c4-standard"), 3.75), "n1-highmem": 6.5, "n1-highcpu": 0.9,
@@ -46,7 +46,7 @@ class Machine:
 
 
 def machine_of(name: str) -> Machine | None:
-    """Returns the size of a machine type; None if its family is not known here.
+    """Returns the size of a machine type; None if its family is not in this module's table.
 
     >>> machine_of("n2-highmem-8"), machine_of("n2-custom-4-10240"), machine_of("zz9-plural-4")
     (Machine(num_cpus=8, memory_gb=64.0), Machine(num_cpus=4, memory_gb=10.0), None)
@@ -62,7 +62,7 @@ def machine_of(name: str) -> Machine | None:
 
 
 def machine_fault(name: str) -> str | None:
-    """Returns what is wrong with the name of a machine type; None if it is right.
+    """Returns a message about a wrong name of a machine type; None if the name is right.
 
     >>> machine_fault("n2-hihgmem-8")
     "'n2-hihgmem-8' is not a machine type that is known; did you mean n2-highmem-8?"
@@ -79,7 +79,7 @@ def machine_fault(name: str) -> str | None:
 
 
 def region_fault(region: str) -> str | None:
-    """Returns what is wrong with the name of a region; None if it is right.
+    """Returns a message about a wrong name of a region; None if the name is right.
 
     >>> region_fault("us-cental1")
     "'us-cental1' is not a region; did you mean us-central1?"

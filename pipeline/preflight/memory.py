@@ -23,7 +23,7 @@ from pipeline.sources.source import Source
 BASE_BYTES = 330 << 20
 """Memory of one process without data: Python, Beam, Arrow, the libraries of the sources (measured: docs/scale.md)."""
 BUFFER_BYTES = 4 * (32 << 20)
-"""Bytes of buffers of four groupings in one pass, 32 MB each: references, two kinds of keys, dropped rows."""
+"""Memory for the buffers of the four groupings in one pass, 32 MB each: references, two kinds of keys, dropped rows."""
 BATCH_BYTES = 160 << 20
 """Memory of a batch of 8 MB of text while steps run: columns, edited copies, Python strings of the longest document."""
 BYTES_PER_LINE = 17 * 4

@@ -15,7 +15,9 @@ from tokenizer.encoder_settings import EncoderSettings
 
 
 def check_memory(engine: Engine, plans: list[PreparedSource]) -> None:
-    """Raises ValueError, with the numbers and what to change, if a run's workers would not fit into memory."""
+    """Raises ValueError if a run's workers would not fit into memory. The message has the numbers and says what to
+    change.
+    """
     sizes = [(p, n) for p in plans for n in [d.listing.num_bytes for d in p.dumps] or [p.listing.num_bytes]]
     need = foresee((p.source, p.model_paths, scale_of(num_bytes), num_bytes) for p, num_bytes in sizes)
     if engine.is_local:

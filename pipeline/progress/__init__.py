@@ -1,10 +1,11 @@
-"""What a person sees while a run works, and when it ends.
+"""Shows the progress of a run, and a table when it ends.
 
     workers -> ticks: small files -> display: table, or lines in a log
     output folder -> closing_table; run_record, worker_time -> .work/run.json -> report
 
 - ``ticks``: workers append their progress to files; the driver adds it up.
-- ``work``: the size of a stage. ``display``: shows progress against it.
+- ``work``: the amount of work of each stage. ``display``: shows how much of it is done.
+- ``log_file``: writes the file of ``--log-file``.
 - ``closing_table``: the table at the end of a run.
 - ``run_record``: stores settings, times and memory for the report. ``worker_time``: seconds of work per stage.
 

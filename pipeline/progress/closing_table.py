@@ -12,6 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from filters.exclude import Excluded
+from mixtures.parts import part_name, whole_line
+from mixtures.plan.shares import Plan
+from mixtures.plan.table import shortfall
 from pipeline.files.files import exists, read_bytes
 from pipeline.output.paths import Layout
 from pipeline.settings.settings import Settings
@@ -35,7 +38,7 @@ def rows(layout: Layout, settings: Settings) -> list[tuple[str, ...]]:
     record = _load(f"{layout.work}/run.json")
     found: list[tuple[str, ...]] = []
     for name, weight in settings.recipe.weights.items():
-        stats, mixed = _load(layout.stats(name)), manifest.get("sources", {}).get(name)
+        stats, mixed = _load(layout.stats(name)), whole_line(manifest, name)
         if not stats and not mixed:
             continue
         docs = stats.get("documents", {})
@@ -55,11 +58,40 @@ def rows(layout: Layout, settings: Settings) -> list[tuple[str, ...]]:
                 f"{num_bytes / 1e6 / seconds:.1f}" if seconds and num_bytes else "",
             )
         )
+        found += part_rows(manifest, name, stats)
     return found
 
 
+def part_rows(manifest: dict[str, Any], source: str, stats: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Returns one row per part of a divided source, and one for what its rule leaves out of the mixture."""
+    said = stats.get("parts") if source in manifest.get("parts", {}) else None
+    if not said:
+        return []
+    counted = [(f"  {value}", part_name(source, value), one) for value, one in said["values"].items()]
+    if said["left_out"]["documents"]:
+        counted.append(("  left out", "", said["left_out"]))
+    rows: list[tuple[str, ...]] = []
+    for label, name, one in counted:
+        mixed = manifest["sources"].get(name)
+        rows.append(
+            (
+                label,
+                "",
+                f"{one['documents']:,}",
+                f"{one['tokens']:,}",
+                f"{mixed['weight']:.4f} %" if mixed else "",
+                f"{mixed['share']:.4f} %" if mixed else "",
+                f"{mixed['tokens']:,}" if mixed else "",
+                f"{mixed['epochs']:.2f}" if mixed else "",
+                "",
+                "",
+            )
+        )
+    return rows
+
+
 def told_of_records(source: str, stats: dict[str, Any]) -> str:
-    """Returns a line about the part of the input that could not be read; empty if everything could be read.
+    """Returns a line about the records and files that could not be read; empty if everything could be read.
 
     >>> told_of_records("books", {"bad_records": 8, "unreadable_files": 1})
     'books: 8 bad records, 1 file unreadable'
@@ -103,8 +135,41 @@ def excluded(stats: Iterable[dict[str, Any]]) -> int:
     return number
 
 
-def print_summary(settings: Settings, layout: Layout, *, seconds: float, report: str) -> None:
-    """Prints the mixture table, the time, the speed and the path of the report."""
+def summary(layout: Layout, settings: Settings, *, seconds: float, report: str, made: Plan | None) -> dict[str, Any]:
+    """Returns the closing table as values, for ``--json``. What a phase did not make is left out."""
+    manifest = _load(layout.manifest) if settings.phase != "clean" else {}
+    record = _load(f"{layout.work}/run.json")
+    sources: dict[str, Any] = {}
+    for name in settings.recipe.weights:
+        stats, mixed = _load(layout.stats(name)), manifest.get("sources", {}).get(name)
+        if stats or mixed:
+            sources[name] = {
+                "documents": stats.get("documents"),
+                "tokens": stats.get("tokens"),
+                "bad_records": stats.get("bad_records", 0),
+                "unreadable_files": stats.get("unreadable_files", 0),
+                "input_bytes": record.get("input_bytes", {}).get(name, 0),
+                "in_the_stream": mixed,
+            }
+    found: dict[str, Any] = {"output": layout.output, "recipe": settings.recipe.name, "seed": settings.seed,
+                             "phase": settings.phase, "seconds": round(seconds, 1), "report": report,
+                             "sources": sources}  # fmt: skip
+    if manifest:
+        found |= {"tokens": manifest["tokens"], "documents": manifest["documents"], "shards": len(manifest["shards"])}
+    if made is not None:
+        found |= {"asked_tokens": made.asked_tokens, "limited_by": made.limited_by or None}
+    return found
+
+
+def print_summary(settings: Settings, layout: Layout, *, seconds: float, report: str, made: Plan | None = None) -> None:
+    """Prints the mixture table, the time, the speed and the path of the report.
+
+    Args:
+        made: the plan of the mixture, if one was made. If the stream is shorter than was asked for, a line says so.
+    """
+    if settings.as_json:
+        print(json.dumps(summary(layout, settings, seconds=seconds, report=report, made=made), indent=2))
+        return
     console = Console()
     if not console.is_terminal:
         console = Console(width=120)
@@ -120,6 +185,8 @@ def print_summary(settings: Settings, layout: Layout, *, seconds: float, report:
             f"{manifest['tokens']:,} tokens of {manifest['documents']:,} documents in {len(manifest['shards'])} shards"
         )
         console.print(say, highlight=False)
+    if made is not None and (short := shortfall(settings.recipe, made)):
+        console.print(short, highlight=False, soft_wrap=True)
     for name in settings.recipe.weights:
         stats = _load(layout.stats(name))
         for warning in filter(None, (told_of_records(name, stats), dropped_all(name, stats))):

@@ -17,12 +17,14 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from pipeline.progress.log_file import note
 from pipeline.progress.ticks import STEP_MARK, Watch, rate
 from pipeline.progress.work import Work
 
 _LINE_EVERY_S = 10.0
 _SURE_SHARE = 0.05
-"""The share of a stage's work below which no time left is shown, because an estimate would be too uncertain."""
+"""The remaining time is shown only after this share of a stage's work is done. Before that, an estimate would be too
+uncertain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class StageRow:
 
     @property
     def left_s(self) -> float | None:
-        """The estimated seconds left, at the speed so far; None if too little is done for an estimate."""
+        """The estimated number of seconds left, from the speed so far; None if too little is done for an estimate."""
         if self.share is None or self.share < _SURE_SHARE or not self.seconds:
             return None
         return self.seconds * (1 - self.share) / self.share
@@ -81,6 +83,7 @@ class Display:
         """Prints a line. Does nothing if the line is empty."""
         if line:
             self.console.print(line, highlight=False, markup=False)
+            note(line)
 
     @contextlib.contextmanager
     def job(self, name: str, progress_dir: str | None, *, work: Mapping[str, Work] | None = None) -> Iterator[None]:
@@ -91,10 +94,10 @@ class Display:
             yield
         elif self.console.is_terminal:
             with Live(board.table_now(), console=self.console, refresh_per_second=4, transient=True,
-                      get_renderable=board.table_now), Watch(progress_dir, board.update):  # fmt: skip
+                      get_renderable=board.table_now), Watch(progress_dir, _Lines(note, board).show):  # fmt: skip
                 yield
         else:
-            with Watch(progress_dir, _Lines(self, board).show):
+            with Watch(progress_dir, _Lines(self.say, board).show):
                 yield
         self.say(f"{name}: done in {time.monotonic() - started:.1f} s")
 
@@ -161,8 +164,8 @@ class _Board:
 class _Lines:
     """Prints a line every ten seconds about each stage that made progress since its last line."""
 
-    def __init__(self, display: Display, board: _Board) -> None:
-        self._display, self._board = display, board
+    def __init__(self, say: Callable[[str], None], board: _Board) -> None:
+        self._say, self._board = say, board
         self._last = time.monotonic()
         self._told: dict[str, StageRow] = {}
 
@@ -175,9 +178,9 @@ class _Lines:
             before = self._told.get(row.stage)
             if before is None or (before.units, before.documents) != (row.units, row.documents):
                 self._told[row.stage] = row
-                self._display.say(f"{self._board.name} {self._last - self._board.started:5.0f} s  {line_of(row)}")
+                self._say(f"{self._board.name} {self._last - self._board.started:5.0f} s  {line_of(row)}")
         left = self._board.left_s()
-        self._display.say(f"{self._board.name}: {_about(left)} left" if left and left > _LINE_EVERY_S else "")
+        self._say(f"{self._board.name}: {_about(left)} left" if left and left > _LINE_EVERY_S else "")
 
 
 def line_of(row: StageRow) -> str:

@@ -1,7 +1,7 @@
 """Writes ``.work/run.json``, which describes a run for the report: its settings, times and memory.
 
-The record is written at the beginning, marked as not finished, and again at the end. Only the report reads it, so no
-output depends on a time.
+The record is written at the beginning, marked as not finished, and again at the end. Only the report reads it, so times
+do not affect any other output.
 """
 
 from __future__ import annotations

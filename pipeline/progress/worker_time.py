@@ -12,9 +12,9 @@ _TOTAL = "beam:metric:ptransform_execution_time:total_msecs:v1"
 
 
 def stage_seconds(result: Any) -> dict[str, dict[str, float]]:
-    """Returns the busy seconds of all processes, by source and part of its graph.
+    """Returns the busy seconds of all processes, by source and part of the source's graph.
 
-    Source and part are the first two parts of a transform's label.
+    Source and part are the first two components of a transform's label.
 
     The engine samples the state of its threads five times per second, so times of less than a few seconds are rough.
     Loading models and starting processes are not included. Returns nothing for an engine that does not give these

@@ -1,19 +1,23 @@
-"""The report of a run: one HTML page that needs no network. Also recounts under other settings, and comparisons.
+"""Makes the report of a run, which is one HTML page that needs no network. Also recounts documents and compares runs.
 
-    output folder -> output_state -> collect -> figures, charts, page_documents -> build -> index.html
+    output folder -> output_state -> collect -> verdict, funnel, figures, page_documents -> build -> index.html
                                   \\-> set_option -> rejudge -> recount -> terminal      (--set)
-                                  \\-> compare -> terminal                              (two folders)
+                                  \\-> compare -> terminal, against -> build            (two folders)
 
-- ``output_state``: reads what a run left, complete or not.
+- ``output_state``: reads the output of a run, whether it is complete or not.
 - ``documents``: reads a bounded part of ``clean/`` and ``dropped/``.
 - ``collect``: gathers the numbers and texts of one source.
-- ``limits``: the limits of steps on signals. ``nearest``: kept documents near a limit.
-- ``figures``, ``charts``, ``run_tables``, ``page_documents``: the parts of the page. ``build``: puts them together.
-- ``near_dedups``: what a near dedup removed.
-- ``eval_sets``: a page per evaluation set that the documents were searched for.
-- ``dataset_card``: the ``README.md`` of the output.
-- ``set_option``, ``rejudge``, ``recount``: what would be kept under other settings.
-- ``compare``, ``settings``, ``terminal``: two runs side by side, their settings, and output for the terminal.
+- ``limits``: lists the limits of steps on signals. ``nearest``: finds kept documents near a limit.
+- ``passages``: finds the part of a text that decided. ``run_models``: loads the run's models, which score passages.
+- ``verdict``: says first how the run came out. ``funnel``: draws what each stage kept and lost, by reason.
+- ``explained``, ``reasons``: have sentences about stages and reasons.
+- ``figures``, ``charts``, ``run_tables``, ``page_documents``: make more parts of the page. ``build``: joins the parts.
+- ``near_dedups``: shows the documents that a near dedup removed.
+- ``eval_sets``: makes a page for each evaluation set that was searched for.
+- ``dataset_card``: writes the ``README.md`` of the output.
+- ``set_option``, ``rejudge``, ``recount``: compute how many documents would be kept with other settings.
+- ``compare``, ``settings``, ``terminal``: compare two runs and their settings, and print to the terminal.
+- ``against``: makes the section of the page that compares two runs.
 
 >>> from pipeline.report.limits import limits_of
 >>> from pipeline.sources import SOURCES

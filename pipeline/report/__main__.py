@@ -6,13 +6,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from pipeline.report.output_state import read_state
 from tokenizer.interrupts import as_command
+from tokenizer.program import name_of
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command. Returns its exit status: 0 if it succeeded, 2 if the request was wrong."""
-    args = _parser().parse_args(argv)
+    args = build_parser().parse_args(argv)
     try:
         _run(args)
     except BrokenPipeError:
@@ -25,26 +25,45 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> None:
+    """Imports the report here, because that takes seconds, and a wrong flag is answered before."""
     if len(args.dirs) > 2:
         raise ValueError(f"{len(args.dirs)} folders: give one, or two to compare")
+    if args.page and len(args.dirs) != 2:
+        raise ValueError("--page puts a comparison on the page: give two folders")
     if not 0 < args.share <= 1:
         raise ValueError(f"--share {args.share} must be above 0 and at most 1")
     if len(args.dirs) == 2:
         if args.settings:
             raise ValueError("--set is for one run: give one folder")
         from pipeline.report.compare import print_comparison
+        from pipeline.report.output_state import read_state
         from pipeline.report.terminal import console
 
-        print_comparison(console(), *(read_state(folder) for folder in args.dirs))
+        other, this = args.dirs
+        print_comparison(console(), read_state(other), read_state(this))
+        if args.page:
+            print(_written(this, other))
     elif args.settings:
         _recount(args.dirs[0], args.settings, args.share)
     else:
-        from pipeline.report.build import write_report  # matplotlib is loaded only to draw
+        print(_written(args.dirs[0], None))
 
-        print(write_report(args.dirs[0]))
+
+def _written(folder: str, other: str | None) -> str:
+    """Writes the page of a run, and its dataset card if documents left the shards since. Returns the page's path."""
+    from pipeline.report.build import write_report  # matplotlib is loaded only to draw
+    from pipeline.report.dataset_card import write_card
+    from pipeline.report.output_state import read_state
+
+    page = write_report(folder, other=other)
+    state = read_state(folder)
+    if state.manifest is not None and state.manifest.get("forgotten"):
+        write_card(state.layout, state.manifest)
+    return page
 
 
 def _recount(folder: str, settings: Sequence[str], share: float) -> None:
+    from pipeline.report.output_state import read_state
     from pipeline.report.recount import recount, scaled
     from pipeline.report.set_option import parse_changes
     from pipeline.report.terminal import console, print_recounts
@@ -55,12 +74,14 @@ def _recount(folder: str, settings: Sequence[str], share: float) -> None:
     print_recounts(console(), state, settings, found)
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command's flags."""
     parser = argparse.ArgumentParser(
-        prog="python -m pipeline.report",
+        prog=name_of("pipeline.report"),
         description="Builds DIR/report/index.html again, from a finished run or what there is of an unfinished one. "
         "With --set: prints what would be kept under other settings, from the signals in the output, without running. "
-        "With two folders: prints what differs between two runs. Exit status: 0 done, 2 wrong request.",
+        "With two folders: prints what differs between two runs; with --page the second one's page has it too. "
+        "Exit status: 0 done, 2 wrong request.",
     )
     parser.add_argument("dirs", metavar="DIR", nargs="+", help="the output of a run; a second one to compare with")
     parser.add_argument(
@@ -72,6 +93,10 @@ def _parser() -> argparse.ArgumentParser:
         help="a setting as under `sources:` in the config file; SOURCE.FIELD=VALUE for every step that "
         "has it, SOURCE.STEP=off, and common_crawl.perplexity.head=N or .middle=N where a bucket ends; repeatable",
     )
+    parser.add_argument(
+        "--page", action="store_true",
+        help="with two folders: also builds the second one's page, with a section that compares it with the first",
+    )  # fmt: skip
     parser.add_argument(
         "--share", type=float, default=1.0, metavar="X",
         help="with --set: read this share of the output's parts and scale up (default: all)",

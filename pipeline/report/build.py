@@ -1,6 +1,6 @@
 """Builds the page: statistics, distributions and documents in one HTML file that needs no network.
 
-The results of the search for evaluation sets have pages of their own (:mod:`pipeline.report.eval_sets`).
+:mod:`pipeline.report.eval_sets` makes the pages about evaluation sets.
 
 Texts and names come from the input, so the template escapes all of them, and the documents are stored as data. The
 page's content policy allows only its own script (by its hash). The page loads nothing and sends nothing.
@@ -10,46 +10,66 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
+from mixtures.notices import MARK
 from pipeline.files.files import write_bytes
+from pipeline.models.load import ModelPath
 from pipeline.report import figures
 from pipeline.report import run_tables as ran
+from pipeline.report.against import against
+from pipeline.report.charts import percent
 from pipeline.report.collect import Collected, collect
 from pipeline.report.documents import SAMPLE_BYTES
 from pipeline.report.eval_sets import searched_sets, write_set_pages
+from pipeline.report.explained import record_sentence
+from pipeline.report.funnel import funnel, overview
 from pipeline.report.near_dedups import near_dedup
 from pipeline.report.output_state import CLEANED, UNFINISHED, RunState, SourceState, read_state
 from pipeline.report.page_documents import samples_of
+from pipeline.report.run_models import models_of, opened
+from pipeline.report.verdict import verdict
 
 MAX_PAGE_BYTES = 5_000_000
+_SCRIPTS = ("search.js", "cards.js", "export.js", "page.js")
+"""The files of the page's script, in the order in which one uses the other."""
 _SAMPLE_BUDGETS = (3_400_000, 2_000_000, 800_000, 200_000)
 """Limits of the bytes of documents in the page. If the page is too large with one limit, the next limit is tried."""
 
 
-def write_report(output: str, *, sample_bytes: int = SAMPLE_BYTES) -> str:
+def write_report(output: str, *, sample_bytes: int = SAMPLE_BYTES, other: str | None = None) -> str:
     """Builds the report of a run, finished or not. Returns the path of the page.
 
     Args:
-        sample_bytes: the limit of stored bytes to read per source. Of a larger source a fair sample is read.
+        sample_bytes: the largest number of stored bytes to read per source. If a source is larger, a fair sample is
+            read.
+        other: the output of another run. A section of the page compares this run with it.
 
     Raises:
         ValueError: the folder is not the output of a run.
     """
     state = read_state(output)
     write_set_pages(state.layout)
-    write_bytes(state.layout.report, render(state, sample_bytes=sample_bytes).encode())
+    if other is not None and state.layout.output == read_state(other).layout.output:
+        raise ValueError(f"{output} is the same run twice: give two folders to compare")
+    page = render(state, sample_bytes=sample_bytes, other=None if other is None else read_state(other))
+    write_bytes(state.layout.report, page.encode())
     return state.layout.report
 
 
-def render(state: RunState, *, sample_bytes: int = SAMPLE_BYTES) -> str:
+def render(state: RunState, *, sample_bytes: int = SAMPLE_BYTES, other: RunState | None = None) -> str:
     """Returns the page of a run as HTML of less than 5 MB."""
-    collected = [(source, collect(state.layout, source, budget_bytes=sample_bytes)) for source in state.sources]
-    page = page_of(state, collected)
+    models = models_of(state)
+    scores = {key: model for key in models if (model := opened(models, key)) is not None}
+    collected = [
+        (source, collect(state.layout, source, budget_bytes=sample_bytes, scores=scores)) for source in state.sources
+    ]
+    page = page_of(state, collected, models)
+    page["against"] = None if other is None else against(other, state)
     counts = {
         (source.name, row["stage"], reason): number
         for source in state.sources
@@ -65,8 +85,11 @@ def render(state: RunState, *, sample_bytes: int = SAMPLE_BYTES) -> str:
     return text
 
 
-def page_of(state: RunState, collected: Sequence[tuple[SourceState, Collected]]) -> dict[str, Any]:
+def page_of(
+    state: RunState, collected: Sequence[tuple[SourceState, Collected]], models: Mapping[str, ModelPath]
+) -> dict[str, Any]:
     """Returns the values for the page's template, without the documents."""
+    mixture = figures.mixture(state)
     recipe = state.recipe.name if state.recipe else (state.manifest or state.record).get("recipe", "unknown")
     title = f"Mixture report: {recipe}"
     titles = {
@@ -88,7 +111,10 @@ def page_of(state: RunState, collected: Sequence[tuple[SourceState, Collected]])
         "problems": problems,
         "problems_title": titles.get(state.status, "Not all could be read:"),
         "facts": _facts(state),
-        "mixture": figures.mixture(state),
+        "verdict": verdict(state, mixture, models),
+        "mixture": mixture,
+        "overview": overview(state.sources),
+        "anchors": {source.name: f"source-{number}" for number, source in enumerate(state.sources)},
         "per_token": figures.per_token_by_source([(source.name, found) for source, found in collected]),
         "sources": [_section(state, number, source, found) for number, (source, found) in enumerate(collected)],
         "eval_sets": searched_sets(state.layout),
@@ -122,9 +148,12 @@ def _section(state: RunState, number: int, source: SourceState, found: Collected
     return {
         "name": source.name,
         "anchor": f"source-{number}",
-        "funnel": figures.funnel(state, source),
-        "near_dedup": near_dedup(source),
-        "records": sorted(records.items(), key=lambda one: (-one[1], one[0])),
+        "funnel": funnel(state, source),
+        "near_dedup": near_dedup(source, found.members),
+        "records": [
+            (reason, count, record_sentence(reason))
+            for reason, count in sorted(records.items(), key=lambda one: (-one[1], one[0]))
+        ],
         "charts": figures.distributions(source, found),
         "constants": figures.constants(found),
         "read": figures.how_much_was_read(found),
@@ -136,11 +165,15 @@ def _html(page: dict[str, Any], samples_json: str) -> str:
         loader=jinja2.PackageLoader("pipeline.report"), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
+    environment.filters["percent"] = percent
     assert environment.loader is not None
-    script, style = (environment.loader.get_source(environment, name)[0] for name in ("report.js", "report.css"))
+    loader = environment.loader
+    style = loader.get_source(environment, "report.css")[0]
+    script = '"use strict";\n' + "".join(loader.get_source(environment, name)[0] for name in _SCRIPTS)
     _mark_drawings(page)
     return environment.get_template("report.html").render(
         page=page,
+        notices_mark=Markup(MARK),
         style=Markup(style),
         script=Markup(script),
         script_hash=Markup(base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()),
@@ -150,8 +183,7 @@ def _html(page: dict[str, Any], samples_json: str) -> str:
 
 def _mark_drawings(page: dict[str, Any]) -> None:
     """Marks the charts as safe HTML, because this package draws them. The template escapes everything else."""
-    drawn = [page["mixture"], *(source[part] for source in page["sources"] for part in ("funnel", "near_dedup"))]
-    for one in filter(None, drawn):
+    for one in filter(None, (source["near_dedup"] for source in page["sources"])):
         one["chart"] = Markup(one["chart"])
     if page["per_token"]:
         page["per_token"]["svg"] = Markup(page["per_token"]["svg"])

@@ -1,7 +1,7 @@
 """Draws charts as SVG with matplotlib. They need no scripts, and the page's style sheet sets their colours.
 
 matplotlib draws in placeholder colours. In the SVG they are replaced by the page's CSS variables, so one drawing serves
-dark and light pages. Text stays text.
+dark and light pages. Text stays text, and is not converted to outlines.
 """
 
 from __future__ import annotations
@@ -241,6 +241,27 @@ def short(value: float, _: object = None) -> str:
             number = value / (1e3 if letter == "k" else size)
             return f"{number:.1f}".removesuffix(".0") + letter
     return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+
+
+def short_bytes(num_bytes: int) -> str:
+    """Returns a number of bytes as a short text.
+
+    >>> short_bytes(827_912), short_bytes(12)
+    ('827.9 kB', '12 B')
+    """
+    for size, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if num_bytes >= size:
+            return f"{num_bytes / size:,.1f} {unit}"
+    return f"{num_bytes} B"
+
+
+def percent(value: float) -> str:
+    """Returns a percentage with one decimal. Small ones keep two digits, so that nothing that is there becomes 0.
+
+    >>> percent(13.0081), percent(100.0), percent(0.0), percent(0.0412)
+    ('13', '100', '0', '0.041')
+    """
+    return f"{value:.2g}" if 0 < abs(value) < 0.1 else f"{value:.1f}".removesuffix(".0")
 
 
 def _figure(width: float, height: float, *, left: float, bottom: float) -> tuple[Figure, Any]:

@@ -1,7 +1,7 @@
 """Reads a source's output once: the signals of its documents, and documents to show.
 
 Memory is bounded: one float per signal and document, and the first characters of a bounded number of texts per reason.
-Of a large output only a sample is read (:mod:`pipeline.report.documents`).
+If an output is large, only a sample is read (:mod:`pipeline.report.documents`).
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.clean.origin import COLUMNS
 from pipeline.files.files import exists, join, open_file
 from pipeline.output.paths import Layout
 from pipeline.report.documents import (
@@ -27,16 +29,19 @@ from pipeline.report.documents import (
     signal_columns,
     signals_of,
 )
+from pipeline.report.eval_sets import hit_spans
 from pipeline.report.limits import Limit, limits_of
-from pipeline.report.nearest import EXCERPT_CHARS, Kept, NearestDocument
+from pipeline.report.near_dedups import members_of_groups
+from pipeline.report.nearest import EXCERPT_CHARS, Kept, NearestDocument, excerpt
 from pipeline.report.output_state import SourceState
+from pipeline.report.passages import Passage, Span, by_reason, scored_passage, shared
 from pipeline.sources.dedup_steps import DedupStep
 from pipeline.tokenize.encode_parts import TOKEN_FILE
 
 KEPT = ""
 """The name of the group of kept documents. All other groups are of dropped documents."""
-_SHOWN_COLUMNS = ("id", "language", "stage", "reason", "detail", "signals")
-"""The columns of ``dropped`` that are shown beside a text. Outputs of 0.1.0 have no ``language``."""
+_SHOWN_COLUMNS = ("id", "language", "stage", "reason", "detail", "signals", "url", "title", "date", "text")
+"""The columns of ``dropped`` that are shown. Older outputs have no ``language``, ``url``, ``title`` and ``date``."""
 _PART_NUMBER = re.compile(r"part-(\d+)-of-")
 
 
@@ -47,10 +52,13 @@ class Group:
     stage: str
     reason: str
     dropped: list[NearestDocument]
-    kept: list[NearestDocument] = field(default_factory=list)
+    kept: list[NearestDocument | None] = field(default_factory=list)
+    """Kept documents to compare with. None beside a copy whose original was not found."""
     beside: str = ""
     """A description of the kept documents, shown in the page."""
     limit: Limit | None = None
+    is_paired: bool = False
+    """True if each kept document belongs to the dropped document at the same place of the list."""
 
 
 @dataclass(slots=True)
@@ -66,8 +74,10 @@ class Collected:
     language_docs: Counter[str] = field(default_factory=Counter)
     language_bytes: Counter[str] = field(default_factory=Counter)
     language_tokens: Counter[str] = field(default_factory=Counter)
-    """The number of tokens by language, of documents whose number of tokens is known."""
+    """The number of tokens by language. Documents whose number of tokens is unknown are not counted."""
     tokenized_bytes: Counter[str] = field(default_factory=Counter)
+    members: dict[str, NearestDocument] = field(default_factory=dict)
+    """Documents of the largest groups of a near dedup whose text is at hand, by their id."""
 
     def of(self, signal: str, group: str) -> Floats:
         """Returns all values of a signal in a group as one array."""
@@ -75,33 +85,99 @@ class Collected:
         return np.concatenate(parts) if parts else np.empty(0)
 
 
-def collect(layout: Layout, state: SourceState, *, budget_bytes: int = SAMPLE_BYTES) -> Collected:
+def collect(
+    layout: Layout, state: SourceState, *, budget_bytes: int = SAMPLE_BYTES, scores: Mapping[str, Any] | None = None
+) -> Collected:
     """Reads the clean and dropped documents of a source, up to ``budget_bytes`` of each folder.
 
-    Returns what it collected.
+    Args:
+        scores: the run's models that are at hand, by their key. They find the passages with the worst scores.
+
+    Returns:
+        What it collected.
     """
     steps = state.source.steps if state.source else ()
     found = Collected(limits=[limit for step in steps for limit in limits_of(step, state.cutoffs)])
-    by_reason = _dropped_texts(layout.dropped(state.name))
-    _read_dropped(layout.dropped(state.name), found, budget_bytes)
     names_kept = {step.NAME for step in steps if isinstance(step, DedupStep) and step.names_kept}
+    deciding = Deciding(scores or {}, hit_spans(layout, state.name))
+    by_reason = _dropped_texts(layout.dropped(state.name), deciding, names_kept)
+    _read_dropped(layout.dropped(state.name), found, budget_bytes)
     named = {shown.detail for (stage, _), docs in by_reason.items() if stage in names_kept for shown in docs}
+    named |= members_of_groups(state)
     kept = Kept(found.limits, named)
     _read_clean(layout, state.name, found, kept, budget_bytes)
     found.groups = _grouped(state, found.limits, by_reason, kept, names_kept)
+    _mark_kept(found.groups, deciding)
+    found.members = {one: excerpt(kept.by_id[one], EXCERPT_CHARS) for one in members_of_groups(state) & set(kept.by_id)}
+    for group in found.groups:
+        found.members |= {d.doc_id: d for d in group.dropped if d.doc_id in members_of_groups(state)}
     return found
 
 
-def _dropped_texts(folder: str) -> dict[tuple[str, str], list[NearestDocument]]:
-    """Returns the dropped documents whose text is in the output, by (stage, reason)."""
+@dataclass(frozen=True, slots=True)
+class Deciding:
+    """What finds the passages that decided."""
+
+    scores: Mapping[str, Any]
+    hits: Mapping[str, tuple[Span, ...]]
+    """Where evaluation items were found, by the id of the document."""
+
+    def passage(self, reason: str, document: NearestDocument) -> Passage:
+        """Returns the passage for which a document was dropped, or could have been."""
+        if document.doc_id in self.hits:
+            return Passage(self.hits[document.doc_id], "the evaluation item")
+        scored = scored_passage(reason, document.text, self.scores, document.language)
+        return by_reason(reason, document.text, document.detail) if scored is None else scored
+
+
+def _dropped_texts(
+    folder: str, deciding: Deciding, names_kept: Set[str]
+) -> dict[tuple[str, str], list[NearestDocument]]:
+    """Returns the dropped documents whose text is in the output, by (stage, reason).
+
+    Of copies the whole text is returned, because it is compared with the text of the document that was kept.
+    """
     found: dict[tuple[str, str], list[NearestDocument]] = defaultdict(list)
     for batch in read_texts(folder):
-        texts = pc.utf8_slice_codeunits(batch.column("text"), 0, EXCERPT_CHARS).to_pylist()
         columns = [name for name in _SHOWN_COLUMNS if name in batch.schema.names]
-        for row, text in zip(batch.select(columns).to_pylist(), texts, strict=True):
-            language, detail, signals = row.get("language") or "", row["detail"] or "", signals_of(row["signals"])
-            found[row["stage"], row["reason"]].append(NearestDocument(row["id"], text, language, detail, signals))
+        for row in batch.select(columns).to_pylist():
+            document = NearestDocument(
+                row["id"],
+                row["text"],
+                row.get("language") or "",
+                row["detail"] or "",
+                signals_of(row["signals"]),
+                url=row.get("url") or "",
+                title=row.get("title") or "",
+                date=row.get("date") or "",
+                num_chars=len(row["text"]),
+            )
+            if row["stage"] not in names_kept:
+                document = excerpt(document, EXCERPT_CHARS, deciding.passage(row["reason"], document))
+            found[row["stage"], row["reason"]].append(document)
     return dict(found)
+
+
+def _mark_kept(groups: Sequence[Group], deciding: Deciding) -> None:
+    """Cuts the kept documents to excerpts, at the passage that the reason of their group is about."""
+    unmarked: dict[int, NearestDocument] = {}  # the page stores a document once if it is the same in all groups
+    for group in groups:
+        if group.is_paired:
+            pairs = list(zip(group.dropped, group.kept, strict=True))
+            group.dropped = [_beside(one, other) for one, other in pairs]
+            group.kept = [other and _beside(other, one) for one, other in pairs]
+        else:
+            for place, one in enumerate(group.kept):
+                passage = deciding.passage(group.reason, one) if one else Passage()
+                cut = one and excerpt(one, EXCERPT_CHARS, passage)
+                group.kept[place] = cut if cut is None or cut.marks else unmarked.setdefault(id(one), cut)
+
+
+def _beside(one: NearestDocument, other: NearestDocument | None) -> NearestDocument:
+    """Returns a document of a pair, with what both have marked. Nothing is marked if the texts are equal."""
+    is_equal = other is None or one.text == other.text
+    passage = Passage() if is_equal else shared(one.text, other.text if other else "")
+    return excerpt(one, EXCERPT_CHARS, passage)
 
 
 def _read_dropped(folder: str, found: Collected, budget_bytes: int) -> None:
@@ -128,7 +204,7 @@ def _keep_values(found: Collected, group: str, signals: Mapping[str, Floats]) ->
 
 
 def _read_clean(layout: Layout, source: str, found: Collected, kept: Kept, budget_bytes: int) -> None:
-    columns = ["id", "text", "language", "programming_language", "signals"]
+    columns = ["id", "text", "language", "programming_language", "signals", *COLUMNS]
     tokens = Tokens(layout.tokens(source))
     for part, batch in read_sample(layout.clean(source), columns, found.clean, budget_bytes=budget_bytes):
         signals = signal_columns(batch.column("signals"))
@@ -200,11 +276,11 @@ def _grouped(state: SourceState, limits: Sequence[Limit], by_reason: Mapping[tup
             group.limit = limit
             group.dropped.sort(key=lambda shown, limit=limit: abs(shown.signals[limit.signal] - limit.value))  # type: ignore[misc]
         if stage in names_kept:
-            group.kept = [kept.by_id[s.detail] for s in group.dropped if s.detail in kept.by_id]
-            group.beside = "the copy that was kept"
+            group.kept = [kept.by_id.get(s.detail) for s in group.dropped]
+            group.beside, group.is_paired = "the document that was kept for it", True
         elif group.limit is not None and kept.near(group.limit):
-            group.kept, group.beside = kept.near(group.limit), "kept, nearest to the limit"
-        if not group.kept:
-            group.kept, group.beside = kept.any(), "kept, at random"
+            group.kept, group.beside = list(kept.near(group.limit)), "kept, nearest to the limit"
+        else:
+            group.kept, group.beside = list(kept.any()), "kept, at random"
         groups.append(group)
     return groups

@@ -90,7 +90,7 @@ def share_rows(a: RunState, b: RunState) -> Rows:
     """Returns rows with the shares, epochs and tokens of the sources; no rows if neither run was mixed."""
     lines = [(state.manifest or {"sources": {}})["sources"] for state in (a, b)]
     rows: Rows = []
-    for name in _names(a, b):
+    for name in dict.fromkeys([*_names(a, b), *lines[0], *lines[1]]):
         of = [one.get(name) for one in lines]
         if of != [None, None]:
             forms = (("share", ".4f"), ("epochs", ".3f"), ("tokens", ","))

@@ -9,16 +9,23 @@ from typing import Any
 
 import jinja2
 
+from mixtures.manifest import tokenizer_name
+from mixtures.notices import MARK
+from mixtures.parts import source_of
 from pipeline.files.files import exists, read_bytes, write_bytes
 from pipeline.output.markers import read_marker
 from pipeline.output.paths import Layout
 from pipeline.report.documents import Read, read_sample
 from pipeline.sources.all_sources import source_of_output
 from pipeline.sources.source import UNKNOWN_LICENCE, Source
+from tokenizer.codec import JSON, MODEL, RANKS
 
 _LANGUAGE_BYTES = 4 << 20
 """The largest number of stored bytes of clean documents per source that are read to count languages."""
 _RARE = 0.001
+_KINDS = {MODEL: "SentencePiece", JSON: "Hugging Face tokenizers", RANKS: "tiktoken"}
+_LIKENESS = {"perplexity": "a language model", "reference": "a classifier"}
+"""What a model is called that chooses documents by their likeness to Wikipedia, by the model's key."""
 
 
 def write_card(layout: Layout, manifest: Mapping[str, Any]) -> None:
@@ -29,15 +36,22 @@ def write_card(layout: Layout, manifest: Mapping[str, Any]) -> None:
     )  # fmt: skip
     environment.filters["yaml"] = lambda value: json.dumps(value, ensure_ascii=False)  # JSON is YAML
     environment.filters["cell"] = _cell
-    names = list(manifest["sources"])
+    names = list(dict.fromkeys(map(source_of, manifest["sources"])))
     sources = {name: _source(layout, name) for name in names}
+    by_likeness = {name: judges for name, one in sources.items() if one and (judges := _judges(layout, one))}
     text = environment.get_template("card.md").render(
         manifest=manifest,
+        notices_mark=MARK,
         licences={name: UNKNOWN_LICENCE if one is None else one.licence for name, one in sources.items()},
         cites={name: one.cite for name, one in sources.items() if one and (one.declared or {}).get("cite")},
         funnel={name: _funnel(layout, name) for name in names},
         languages=_languages(layout, names),
         size=size_category(manifest["documents"]),
+        marks=_marks(manifest["tokenizer"]),
+        tokenizer_file=tokenizer_name(manifest),
+        tokenizer_kind=_KINDS[tokenizer_name(manifest)],
+        likeness=list(by_likeness),
+        judges=sorted({judge for judges in by_likeness.values() for judge in judges}),
         repeated=[name for name, line in manifest["sources"].items() if line["epochs"] > 1],
     )
     write_bytes(layout.card, text.encode())
@@ -47,6 +61,24 @@ def _source(layout: Layout, name: str) -> Source | None:
     """Returns a source as it was when it was cleaned, for its licence; None if it is not known."""
     about = (read_marker(layout.marker(f"clean-{name}")) or {}).get("about") or {}
     return source_of_output(name, about.get("declared"))
+
+
+def _judges(layout: Layout, source: Source) -> list[str]:
+    """Returns what chose a source's documents by their likeness to Wikipedia: the steps that ran and have a model."""
+    about = (read_marker(layout.marker(f"clean-{source.name}")) or {}).get("about") or {}
+    return [said for model, said in _LIKENESS.items() if model in about.get("models", {})]
+
+
+def _marks(tokenizer: Mapping[str, Any]) -> str:
+    """Returns which ids stand around a document.
+
+    >>> _marks({"bos_id": -1, "eos_id": 2})
+    'eos included, no bos'
+    """
+    given = [name for name in ("bos", "eos") if tokenizer[f"{name}_id"] >= 0]
+    if len(given) == 2:
+        return "bos and eos included"
+    return f"{given[0]} included, no {'bos' if given == ['eos'] else 'eos'}" if given else "no bos and no eos"
 
 
 def size_category(num_docs: int) -> str:

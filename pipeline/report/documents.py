@@ -1,8 +1,8 @@
-"""Reads ``clean/`` and ``dropped/``: only the requested columns, and a bounded part of the documents.
+"""Reads the requested columns of a bounded number of documents in ``clean/`` and ``dropped/``.
 
-A hash decides which documents an output part contains, so any few parts are a fair sample of a source. A folder of up
-to ``budget_bytes`` is read completely. Of a larger folder, 16 evenly spread parts are chosen, and of each part evenly
-spread row groups, as many as the budget allows. One batch is in memory at a time.
+A hash decides which documents an output part contains, so a few parts are a fair sample of a source. A folder of up to
+``budget_bytes`` is read completely. From a larger folder, 16 evenly spread parts are chosen, and from each part as many
+evenly spread row groups as the budget allows. One batch is in memory at a time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Writes one page per evaluation set. It shows the items that were found next to the documents, and the other items.
+"""Writes one page per evaluation set. It shows each item that was found next to the document with the hit, and lists
+the items that were not found.
 
 The data comes from ``decontamination/``. A page shows a limited part of it: the 300 items with the most hits, three
 hits of each, and the ids of 2,000 other items per state. The tables in ``decontamination/`` contain all rows.
@@ -20,10 +21,13 @@ from markupsafe import Markup
 
 from pipeline.files.files import delete_tree, exists, join, open_file, read_bytes, write_bytes
 from pipeline.output.paths import Layout
+from pipeline.report.passages import merged
 
 MAX_ITEMS, MAX_HITS_PER_ITEM, MAX_OTHERS = 300, 3, 2000
 _CONTEXT_CHARS = 80
 """The number of characters in an excerpt before the hit, as ``filters.decontaminate.step`` writes it."""
+_MAX_MARKED_DOCS = 100_000
+"""The number of documents in which the report of a run can mark items."""
 _STATES = {
     "findable": "searched for and not found",
     "needs_answer": "short: searched for together with their answer, and not found",
@@ -95,6 +99,17 @@ def _read(layout: Layout) -> dict[str, _SetRows]:
                 best = [*rows[hit["set"]].hits[hit["item"]], hit]
                 rows[hit["set"]].hits[hit["item"]] = sorted(best, key=_rank)[:MAX_HITS_PER_ITEM]
     return rows
+
+
+def hit_spans(layout: Layout, source: str) -> dict[str, tuple[tuple[int, int], ...]]:
+    """Returns where items were found in the documents of a source, by id, for a bounded number of documents."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    (files,) = FileSystems.match([join(layout.decontamination, "hits-*.parquet")])
+    for path in sorted(entry.path for entry in files.metadata_list):
+        for hit in _rows(path):
+            if hit["source"] == source and (hit["id"] in found or len(found) < _MAX_MARKED_DOCS):
+                found.setdefault(hit["id"], []).append((hit["start_char"], hit["end_char"]))
+    return {name: merged(sorted(spans)) for name, spans in found.items()}
 
 
 def _rows(path: str) -> Iterator[dict[str, Any]]:

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from mixtures.plan.by_part import by_part
 from pipeline.report.charts import Bar, Histogram, LimitLine, bars, describe, flag, histogram, short
 from pipeline.report.collect import KEPT, Collected, group_name
-from pipeline.report.documents import Floats, Read, count_rows
+from pipeline.report.documents import Floats, Read
 from pipeline.report.limits import Limit, marks_of, title_of
 from pipeline.report.output_state import RunState, SourceState
 
@@ -33,132 +34,61 @@ def mixture(state: RunState) -> dict[str, Any] | None:
         row["limits"] = least is not None and row["room"] == least and least < _NEARLY
     limiting = [row["source"] for row in rows if row["limits"]]
     others = [row["room"] for row in rows if row["room"] is not None and not row["limits"]]
-    chart = bars(
-        [Bar(row["source"], row["share"], f"{row['share']:.2f} %", mark=row["weight"]) for row in rows],
-        alt="Share of each source in percent of the tokens; the mark is its weight in the recipe",
-    )
+    longest = max((max(row["share"], row["percent"]) for row in rows), default=0.0) or 1.0
+    for row in rows:
+        row["width"], row["mark"] = 100 * row["share"] / longest, 100 * row["percent"] / longest
     return {
         "rows": rows,
-        "chart": chart,
         "tokens": manifest["tokens"],
         "documents": manifest["documents"],
         "limiting": limiting,
         "others_room": float(min(others)) if others else None,
         "is_room_known": bool(rooms),
         "validation": manifest["validation"],
+        "left_out": [
+            f"{source}: {one['left_out']['documents']:,} documents ({one['left_out']['tokens']:,} tokens) are left out "
+            f"of the mixture: the recipe has no weight for their {one['by']}"
+            for source, one in manifest.get("parts", {}).items()
+            if one["left_out"]["documents"]
+        ],
     }
 
 
 def _mixture_row(state: RunState, name: str, line: Mapping[str, Any]) -> dict[str, Any]:
     assert state.manifest is not None
-    most = state.recipe.max_epochs.get(name) if state.recipe else None
+    most = by_part(state.recipe).max_epochs.get(name) if state.recipe else None
     room = None
     if most is not None and line["tokens"]:
         room = Fraction(floor(Fraction(most) * line["available_tokens"]), line["tokens"])
     return {
         "source": name,
-        "weight": line["weight"],
-        "wanted": round(state.manifest["tokens"] * line["weight"] / _weights(state)),
+        "percent": 100 * line["weight"] / _weights(state),
+        "weight": _percent(100 * line["weight"] / _weights(state)),
         "share": line["share"],
+        "got": _percent(line["share"]),
         "tokens": line["tokens"],
         "available": line["available_tokens"],
-        "epochs": line["epochs"],
-        "max_epochs": None if most is None else f"{most:f}",
+        "num_epochs": line["epochs"],
+        "epochs": f"{line['epochs']:.2f}".rstrip("0").rstrip("."),
+        "max_epochs": "" if most is None else f"{most:f}",
         "documents": line["documents"],
         "available_documents": line["available_documents"],
         "room": room,
     }
 
 
+def _percent(value: float) -> str:
+    """Returns a percentage without the noise of rounding to whole tokens.
+
+    >>> _percent(67.000026), _percent(4.499957), _percent(0.0123)
+    ('67', '4.5', '0.0123')
+    """
+    return f"{value:.4g}"
+
+
 def _weights(state: RunState) -> float:
     assert state.manifest is not None
     return float(sum(line["weight"] for line in state.manifest["sources"].values())) or 1.0
-
-
-def funnel(state: RunState, source: SourceState) -> dict[str, Any] | None:
-    """Returns the documents and bytes after each stage, with checks of the sums; None if there are no statistics."""
-    stats = source.stats
-    if stats is None:
-        return None
-    drawn = [Bar("read", stats["documents"]["in"], _docs_and_bytes(stats["documents"]["in"], stats["bytes"]["in"]))]
-    drawn += [
-        Bar(row["stage"], row["kept"], _docs_and_bytes(row["kept"], row["bytes"].get("kept", 0)))
-        for row in stats["stages"]
-    ]
-    return {
-        "rows": [_stage_row(row) for row in stats["stages"]],
-        "chart": bars(drawn, alt=f"Documents of {source.name} after every stage"),
-        "checks": _checks(state, source, stats),
-    }
-
-
-def _docs_and_bytes(num_docs: int, num_bytes: int) -> str:
-    """Returns a number of documents and of bytes as a text.
-
-    >>> _docs_and_bytes(1609, 827_912), _docs_and_bytes(3, 12)
-    ('1,609 · 827.9 kB', '3 · 12 B')
-    """
-    for size, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if num_bytes >= size:
-            return f"{num_docs:,} · {num_bytes / size:,.1f} {unit}"
-    return f"{num_docs:,} · {num_bytes} B"
-
-
-def _stage_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    dropped = sum(row["dropped"].values())
-    reasons = sorted(row["dropped"].items(), key=lambda one: (-one[1], one[0]))
-    return {
-        "stage": row["stage"],
-        "in": row["in"],
-        "kept": row["kept"],
-        "share": row["kept"] / row["in"] if row["in"] else None,
-        "bytes_in": row["bytes"].get("in", 0),
-        "bytes_kept": row["bytes"].get("kept", 0),
-        "lines": row.get("lines"),
-        "reasons": reasons,
-        "noted": {what: count for what, count in row.get("noted", {}).items() if count},
-        "is_right": row["in"] == row["kept"] + dropped,
-    }
-
-
-def _checks(state: RunState, source: SourceState, stats: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Returns checks that no document was lost: at each stage, between stages, and in the files."""
-    documents, stages = stats["documents"], stats["stages"]
-    kept = documents["in"]
-    is_chain = True
-    for row in stages:
-        is_chain &= row["in"] == kept
-        kept = row["kept"]
-    dropped = sum(sum(row["dropped"].values()) for row in stages)
-    checks = [
-        _check("every stage: in = kept + dropped", all(_stage_row(row)["is_right"] for row in stages)),
-        _check("every stage takes in what the one before it kept", is_chain and kept == documents["kept"]),
-        _check(f"{documents['in']:,} read = {documents['kept']:,} kept + {dropped:,} dropped",
-               documents["in"] == documents["kept"] + dropped),
-    ]  # fmt: skip
-    in_clean = count_rows(state.layout.clean(source.name))
-    in_dropped = count_rows(state.layout.dropped(source.name))
-    if in_clean is not None:
-        checks.append(_check(f"clean/ holds {_count(in_clean, 'document')}", in_clean == documents["kept"]))
-    if in_dropped is not None:
-        records = sum(stats["records"].values())
-        text = f"dropped/ holds {in_dropped:,} rows = {_count(dropped, 'document')} + {_count(records, 'record')}"
-        text += " that became none"
-        checks.append(_check(text, in_dropped == dropped + records))
-    return checks
-
-
-def _count(number: int, what: str) -> str:
-    """Returns a number with its noun in singular or plural.
-
-    >>> _count(1, "record"), _count(1200, "record")
-    ('1 record', '1,200 records')
-    """
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
-def _check(text: str, is_right: bool) -> dict[str, Any]:
-    return {"text": text, "is_right": is_right}
 
 
 def distributions(state: SourceState, found: Collected) -> list[dict[str, Any]]:
@@ -184,7 +114,7 @@ def constants(found: Collected) -> list[str]:
 
 
 def _the_only(*groups: Floats) -> float | None:
-    """Returns the value if all documents have the same one; None if they differ; 0 if there are no documents."""
+    """Returns the value that all documents have; None if they have different values; 0 if there are no documents."""
     values = np.concatenate([g for g in groups if len(g)] or [np.zeros(1)])
     return float(values[0]) if values.min() == values.max() else None
 

@@ -1,4 +1,4 @@
-"""The limits of steps on signals, which are numbers measured for a document.
+"""Lists the limits of steps on signals. A signal is a number that a step measures for each document.
 
 The page draws the limits into distributions, and ``--set`` changes them.
 
@@ -28,7 +28,7 @@ _TITLES = {
     "reference_score": "reference score",
     "num_sentences": "sentences per document",
     "num_sentences_after_dedup": "sentences per document, after the line dedup",
-    "overlap": "overlap with a kept book",
+    "overlap": "overlap with a kept document",
     "text_bytes": "bytes of text per document",
     "num_tokens": "tokens per document",
     "bytes_per_token": "bytes per token",
@@ -172,7 +172,7 @@ def _of_perplexity(step: Perplexity, cutoffs: Mapping[str, Sequence[float]]) -> 
 
 
 def marks_of(step: AnyStep, cutoffs: Mapping[str, Sequence[float]]) -> tuple[tuple[str, float], ...]:
-    """Returns (name, position) of further lines to draw on a signal's axis: where the head bucket ends."""
+    """Returns (name, position) of other lines to draw on a signal's axis, such as the end of the head bucket."""
     if not isinstance(step, Perplexity):
         return ()
     return tuple(

@@ -11,12 +11,27 @@ from typing import Any
 
 from pipeline.clean.near_stats import BIN_WIDTH
 from pipeline.report.charts import Bar, bars
+from pipeline.report.nearest import NearestDocument
 from pipeline.report.output_state import SourceState
 from pipeline.sources.min_hash_step import OPTIONAL_STEPS
 
+_MEMBER_CHARS = 280
+"""The number of characters of a member of a group that the page shows."""
 
-def near_dedup(source: SourceState) -> dict[str, Any] | None:
-    """Returns what the near dedup of a source removed; None if it removed nothing, or if the source has none."""
+
+def members_of_groups(source: SourceState) -> set[str]:
+    """Returns the ids of the documents that the statistics name in the largest groups of a near dedup."""
+    groups = ((source.stats or {}).get("near_dedup") or {}).get("largest_groups", ())
+    return {name for group in groups for name in (group["kept"], *group["removed"])}
+
+
+def near_dedup(source: SourceState, members: Mapping[str, NearestDocument]) -> dict[str, Any] | None:
+    """Returns the values about the documents that a source's near dedup removed; None if there are no such
+    documents.
+
+    Args:
+        members: documents of the largest groups whose text is at hand, by their id.
+    """
     stats = source.stats or {}
     found = stats.get("near_dedup")
     stage = next((row for row in stats.get("stages", ()) if row["stage"] in OPTIONAL_STEPS), None)
@@ -28,7 +43,7 @@ def near_dedup(source: SourceState) -> dict[str, Any] | None:
         "documents": stage["in"],
         "share": num_removed / stage["in"],
         "chart": _overlaps(found.get("overlaps", {}), source.name),
-        "groups": [_group(group) for group in found.get("largest_groups", ())],
+        "groups": [_group(group, members) for group in found.get("largest_groups", ())],
         "shares": [_share("source", source.name, stage["in"], num_removed), *_shares(found)],
     }
 
@@ -51,10 +66,22 @@ def bin_title(low: str) -> str:
     return "1" if float(low) >= 1 else f"{low} to {float(low) + BIN_WIDTH:.2f}"
 
 
-def _group(group: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a group with the number of its members that the statistics do not name."""
-    removed = list(group["removed"])
-    return {**group, "removed": removed, "num_more": group["documents"] - 1 - len(removed)}
+def _group(group: Mapping[str, Any], members: Mapping[str, NearestDocument]) -> dict[str, Any]:
+    """Returns a group for the page: its members' texts, and the number of members that the statistics do not list."""
+    return {
+        "documents": group["documents"],
+        "kept": _member(group["kept"], members),
+        "removed": [_member(name, members) for name in group["removed"]],
+        "num_more": group["documents"] - 1 - len(group["removed"]),
+    }
+
+
+def _member(name: str, members: Mapping[str, NearestDocument]) -> dict[str, str]:
+    one = members.get(name)
+    if one is None:
+        return {"id": name, "title": "", "text": ""}
+    text = one.text[:_MEMBER_CHARS]
+    return {"id": name, "title": one.title or one.url, "text": text + ("…" if one.num_chars > len(text) else "")}
 
 
 def _shares(found: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

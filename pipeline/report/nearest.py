@@ -7,31 +7,71 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.clean.ledger import sample_hash
+from pipeline.clean.ledger import MAX_SAMPLE_CHARS, sample_hash
+from pipeline.clean.origin import Origin, origin_of
 from pipeline.report.documents import Floats
 from pipeline.report.limits import Limit
+from pipeline.report.passages import Passage, Span
 
 EXCERPT_CHARS = 1600
 KEPT_PER_REASON = 30
 _UNKNOWN = ""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class NearestDocument:
-    """A document that the page shows."""
+    """A document that the page shows: a part of its text, and what is known about it."""
 
     doc_id: str
     text: str
     language: str = _UNKNOWN
     detail: str = ""
     signals: Mapping[str, float] = field(default_factory=dict)
+    url: str = ""
+    title: str = ""
+    date: str = ""
+    starts_at: int = 0
+    """The number of characters of the document before ``text``."""
+    num_chars: int = 0
+    """The length of the text that was at hand. Of a dropped document it is at most 20,000 characters."""
+    marks: tuple[Span, ...] = ()
+    """The passages that decided, as places in ``text``."""
+    why: str = ""
+    """What the marks are, in a few words."""
+
+
+def excerpt(document: NearestDocument, max_chars: int, passage: Passage | None = None) -> NearestDocument:
+    """Returns a document with at most ``max_chars`` characters of its text, around the passage that decided.
+
+    Without a passage, the text is cut around the marks that it has.
+
+    >>> one = NearestDocument("a", "0123456789" * 10, num_chars=100)
+    >>> short = excerpt(one, 20, Passage(((50, 55),), "why"))
+    >>> short.starts_at, short.text, short.marks
+    (45, '56789012345678901234', ((5, 10),))
+    """
+    spans = document.marks if passage is None else passage.spans
+    text = document.text
+    start = 0
+    if spans and len(text) > max_chars and spans[0][1] > max_chars * 3 // 4:
+        start = max(0, min(spans[0][0] - max_chars // 4, len(text) - max_chars))
+    end = start + max_chars
+    marks = tuple((max(a, start) - start, min(b, end) - start) for a, b in spans if a < end and b > start)
+    return replace(
+        document,
+        text=text[start:end],
+        starts_at=document.starts_at + start,
+        num_chars=document.num_chars or len(text),
+        marks=marks,
+        why=(document.why if passage is None else passage.says) if marks else "",
+    )
 
 
 class Kept:
@@ -47,12 +87,15 @@ class Kept:
         self, batch: pa.RecordBatch, ids: Sequence[str], languages: Sequence[str], signals: Mapping[str, Floats]
     ) -> None:
         hashes = [sample_hash(i) for i in ids]
-        texts = batch.column("text")
+        texts, origins = batch.column("text"), origin_of(batch)
 
         def shown(row: int) -> NearestDocument:
             own = {name: float(v[row]) for name, v in signals.items() if v[row] == v[row]}
-            text = pc.utf8_slice_codeunits(texts.slice(row, 1), 0, EXCERPT_CHARS)[0].as_py()
-            return NearestDocument(ids[row], text, languages[row], "", own)
+            text = pc.utf8_slice_codeunits(texts.slice(row, 1), 0, MAX_SAMPLE_CHARS)[0].as_py()
+            num_chars = pc.utf8_length(texts.slice(row, 1))[0].as_py()
+            return NearestDocument(
+                ids[row], text, languages[row], "", own, *_values(origins, row), num_chars=num_chars
+            )  # fmt: skip
 
         for row, doc_id in enumerate(ids):
             if doc_id in self._wanted:
@@ -72,6 +115,11 @@ class Kept:
 
     def any(self) -> list[NearestDocument]:
         return _in_order(self._any)
+
+
+def _values(origins: Origin, row: int) -> tuple[str, str, str]:
+    url, title, date = (values[row].as_py() or "" for values in origins)
+    return url, title, date
 
 
 def _offer(heap: list[tuple[float, int, NearestDocument]], distance: float, order: int, row: int, shown: Any) -> None:

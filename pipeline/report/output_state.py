@@ -1,6 +1,6 @@
 """Reads as much as possible from the output folder of a run.
 
-An unfinished run is reported, and is not an error here.
+An unfinished run is not an error; the report says that it is unfinished.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 from apache_beam.io.filesystems import FileSystems
 
 from mixtures.manifest import loads
+from mixtures.parts import source_of
 from mixtures.recipe import Recipe, load_recipe, recipe_of
 from pipeline.files.files import exists, join, read_bytes
 from pipeline.output.markers import read_marker
@@ -21,6 +22,7 @@ from pipeline.progress.run_record import read_record
 from pipeline.settings.source_settings import configured
 from pipeline.sources import SOURCES
 from pipeline.sources.all_sources import source_of_output
+from pipeline.sources.min_hash_step import OPTIONAL_STEPS
 from pipeline.sources.source import Source
 
 WHOLE, CLEANED, UNFINISHED = "whole", "cleaned", "unfinished"
@@ -104,7 +106,9 @@ def _manifest(layout: Layout, problems: list[str]) -> dict[str, Any] | None:
 
 def _names(layout: Layout, record: Mapping[str, Any], manifest: Mapping[str, Any] | None) -> list[str]:
     """Returns the names of all sources that have any output, in the order of the table of sources."""
-    found = set(manifest["sources"] if manifest else ()) | set(record.get("settings", {}).get("sources", ()))
+    found = {source_of(name) for name in (manifest["sources"] if manifest else ())} | set(
+        record.get("settings", {}).get("sources", ())
+    )
     found |= {path.rsplit("/", 1)[-1].removesuffix(".json") for path in _listed(join(layout.output, "stats", "*.json"))}
     for folder in ("clean", "dropped"):
         found |= {path.rsplit("/", 2)[-2] for path in _listed(join(layout.output, folder, "*", "part-*"))}
@@ -160,6 +164,8 @@ def _with_settings(source: Source, settings: Mapping[str, Any]) -> Source:
     """Returns the source with the settings that the run had."""
     steps = {s.NAME: settings["steps"].get(s.NAME) for s in source.steps}
     fields: dict[str, Any] = {name: _fields(one) if one is not None else False for name, one in steps.items()}
+    for name in OPTIONAL_STEPS.keys() & settings["steps"].keys() - steps.keys():
+        fields[name] = _fields(settings["steps"][name])  # a step that the configuration file added
     for what in ("reader", "join"):
         found = _fields(settings.get(what) or {})
         if found:  # a reader or join without settings is recorded too
@@ -188,7 +194,7 @@ def _stats(layout: Layout, name: str, problems: list[str]) -> dict[str, Any] | N
 
 
 def _fault(stats: Any) -> str | None:
-    """Returns what is wrong with a statistics file; None if it has the right form."""
+    """Returns the fault of a statistics file; None if the file has the right form."""
     if not isinstance(stats, dict):
         return "it holds no mapping"
     for key, inner in (("documents", ("in", "kept")), ("bytes", ("in", "kept"))):
@@ -221,9 +227,17 @@ def _recipe(record: Mapping[str, Any], manifest: Mapping[str, Any] | None) -> Re
 
 def _recipe_of(data: Mapping[str, Any]) -> Recipe:
     mixture = {key: data[key] for key in ("weights", "max_epochs", "tokens", "missing")}
+    parts = {s: _rule_of(one) for s, one in data.get("parts", {}).items()}
+    limits = {s: one["max_epochs"] for s, one in data.get("parts", {}).items() if one["max_epochs"]}
+    mixture |= {"parts": parts, "max_epochs": {**data["max_epochs"], **limits}} if parts else {}
     held = {s: {k: v for k, v in one.items() if v is not None} for s, one in data["validation"].items()}
     return recipe_of(
         {"name": data["name"], "mixture": {**mixture, "validation": held}}
         | {key: data[key] for key in ("tokenizer", "shards", "sources")}
         | {"corpora": data.get("corpora", {})}
     )
+
+
+def _rule_of(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns how a source was divided, in the form of a recipe."""
+    return {"by": data["by"], **({"epochs": data["weights"]} if data["is_epochs"] else data["weights"])}

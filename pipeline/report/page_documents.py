@@ -1,4 +1,4 @@
-"""Packs sampled documents into JSON of limited size, which the script of the report page shows as text.
+"""Packs sampled documents into JSON of limited size. The script in the report page shows them as text.
 
 The data is in a block that browsers do not run. The script inserts it into the page as text nodes, so whatever a
 document contains (a script, an image, a link) stays text. The page's content policy forbids everything else.
@@ -8,20 +8,26 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from filters.language.detect import UNDETERMINED
 from pipeline.report.charts import short
 from pipeline.report.collect import Collected, Group
 from pipeline.report.limits import Limit, title_of
-from pipeline.report.nearest import EXCERPT_CHARS, NearestDocument
+from pipeline.report.nearest import EXCERPT_CHARS, NearestDocument, excerpt
 
 _EXCERPTS = (EXCERPT_CHARS, 1000, 600, 400, 300, 200)
+NOT_THERE = -1
+"""Stands for a kept document that was not found."""
 _FEWEST = 3
 """The smallest number of documents per group, however many groups there are."""
 _ID_CHARS = 200
+_MAX_HOSTS = 200
+"""The number of hosts that the page offers to choose from."""
 _UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 _UNSAFE_TABLE = str.maketrans(_UNSAFE)
 
@@ -39,6 +45,8 @@ class Samples:
     reasons: list[str]
     """The stages and reasons, each as ``stage: reason``."""
     languages: list[str]
+    hosts: list[str]
+    """The hosts with most documents, by name."""
 
 
 def samples_of(collected: Sequence[tuple[str, Collected]], counts: dict[tuple[str, str, str], int], *,
@@ -52,9 +60,9 @@ def samples_of(collected: Sequence[tuple[str, Collected]], counts: dict[tuple[st
     """
     groups = [(source, group) for source, found in collected for group in found.groups]
     most = max([len(g.dropped) for _, g in groups] + [len(g.kept) for _, g in groups] + [_FEWEST])
-    for excerpt in _EXCERPTS:
-        if _least_bytes(groups, excerpt, most) <= budget_bytes:
-            packed = _pack(groups, counts, excerpt, most)
+    for chars in _EXCERPTS:
+        if _least_bytes(groups, chars, most) <= budget_bytes:
+            packed = _pack(groups, counts, chars, most)
             if len(packed.text.encode()) <= budget_bytes:
                 return packed
     while True:
@@ -72,24 +80,25 @@ def _least_bytes(groups: Sequence[tuple[str, Group]], excerpt_chars: int, most: 
 def _pack(groups: Sequence[tuple[str, Group]], counts: dict[tuple[str, str, str], int], excerpt_chars: int,
           most: int) -> Samples:  # fmt: skip
     places: dict[tuple[str, str, int], int] = {}
-    docs: list[list[Any]] = []
+    docs: list[dict[str, Any]] = []
     packed = []
     languages: set[str] = set()
+    hosts: Counter[str] = Counter()
 
-    def place(source: str, shown: NearestDocument, key: str, limit: Limit | None) -> int:
-        known = places.get((source, key, id(shown)))
+    def place(source: str, shown: NearestDocument | None, limit: Limit | None) -> int:
+        if shown is None:
+            return NOT_THERE
+        known = places.get((source, limit.signal if limit else "", id(shown)))
         if known is not None:
             return known
-        language = "" if shown.language == UNDETERMINED else shown.language
-        languages.add(language)
-        measured = _measured(shown, limit)
-        detail = "" if _says_the_same(shown, limit) else _cut(shown.detail)
-        docs.append([_cut(shown.doc_id), language, detail, measured, shown.text[:excerpt_chars]])
-        places[source, key, id(shown)] = len(docs) - 1
+        packed_document = _document(shown, limit, excerpt_chars)
+        languages.add(packed_document.get("language", ""))
+        hosts.update([packed_document["host"]] if "host" in packed_document else [])
+        docs.append(packed_document)
+        places[source, limit.signal if limit else "", id(shown)] = len(docs) - 1
         return len(docs) - 1
 
     for source, group in groups:
-        key = group.limit.signal if group.limit else ""
         packed.append(
             {
                 "source": source,
@@ -97,9 +106,11 @@ def _pack(groups: Sequence[tuple[str, Group]], counts: dict[tuple[str, str, str]
                 "reason": group.reason,
                 "count": counts.get((source, group.stage, group.reason), len(group.dropped)),
                 "limit": group.limit.label if group.limit else "",
+                "signal": title_of(group.limit.signal) if group.limit else "",
                 "beside": group.beside,
-                "dropped": [place(source, s, key, group.limit) for s in group.dropped[:most]],
-                "kept": [place(source, s, key, group.limit) for s in group.kept[:most]],
+                "paired": group.is_paired,
+                "dropped": [place(source, s, group.limit) for s in group.dropped[:most]],
+                "kept": [place(source, s, group.limit) for s in group.kept[:most]],
             }
         )
     return Samples(
@@ -110,7 +121,42 @@ def _pack(groups: Sequence[tuple[str, Group]], counts: dict[tuple[str, str, str]
         sources=list(dict.fromkeys(source for source, _ in groups)),
         reasons=sorted({f"{g.stage}: {g.reason}" for _, g in groups}),
         languages=sorted(languages),
+        hosts=sorted(host for host, _ in hosts.most_common(_MAX_HOSTS)),
     )
+
+
+def _document(shown: NearestDocument, limit: Limit | None, excerpt_chars: int) -> dict[str, Any]:
+    """Returns a document as the script reads it. Values that are not known are left out."""
+    one = excerpt(shown, excerpt_chars)
+    found = {
+        "id": _cut(one.doc_id),
+        "language": "" if one.language == UNDETERMINED else one.language,
+        "detail": "" if _says_the_same(one, limit) else _cut(one.detail),
+        "measured": _measured(one, limit),
+        "value": one.signals.get(limit.signal) if limit else None,
+        "text": one.text,
+        "at": one.starts_at,
+        "size": one.num_chars or len(one.text),
+        "marks": [list(span) for span in one.marks],
+        "why": one.why,
+        "url": _cut(one.url),
+        "host": host_of(one.url)[:_ID_CHARS],
+        "title": _cut(one.title),
+        "date": one.date,
+    }
+    return {name: value for name, value in found.items() if value not in ("", None, []) and (name, value) != ("at", 0)}
+
+
+def host_of(url: str) -> str:
+    """Returns the host of an address; empty if it has none.
+
+    >>> host_of("https://www.example.org:80/a"), host_of("no address")
+    ('www.example.org', '')
+    """
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _cut(text: str) -> str:

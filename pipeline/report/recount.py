@@ -1,10 +1,15 @@
-"""Computes what would be kept under other settings from the signals in ``clean`` and ``dropped``, without a new run.
+"""Computes from the signals in ``clean`` and ``dropped`` which documents other settings would keep, without a new run.
 
-There are three kinds of documents. For the first, the signals tell whether a document would be kept. The second would
-pass the stage that dropped them, but no later stage has measured them. They are counted separately, and how many would
-be kept is estimated from the share of other documents that the later stages kept. For the third, the signals are not
-enough, for example because a count stopped at its limit. Results of dedups are taken from the run, although a dedup may
-have dropped a document in favour of one that would now be dropped.
+There are three kinds of documents:
+
+- For most documents, the signals tell whether they would be kept.
+- Some documents would pass the stage that dropped them, but no later stage has measured them. They are counted
+  separately. The number of them that would be kept is estimated from the share of other documents that the later stages
+  kept.
+- For some documents the signals are not enough, for example because a count stopped at its limit.
+
+The results of dedups are taken from the run. This is not exact, because a dedup may have dropped a document as the
+duplicate of one that other settings would drop.
 """
 
 from __future__ import annotations
@@ -43,7 +48,7 @@ class Recount:
     """The number of documents that the run kept and that the new settings could drop, by the stage that could do so."""
     unknown_dropped: Counter[str] = field(default_factory=Counter)
     pass_share: dict[str, float] = field(default_factory=dict)
-    """Of the documents that a stage kept, the share that passed all later stages in the run, by stage."""
+    """For each stage: of the documents that it kept, the share that also passed all later stages in the run."""
     tokens_before: int = 0
     tokens_kept: int = 0
     has_tokens: bool = True
@@ -65,8 +70,8 @@ class Recount:
     def likely(self) -> float:
         """The estimated number of kept documents.
 
-        Assumes that later stages keep the same share of returning documents as of others, and that documents about
-        which the signals do not decide are kept or dropped as before.
+        It assumes that later stages would keep the same share of returning documents as of other documents. It also
+        assumes that documents for which the signals are not enough are kept or dropped as before.
         """
         back = sum(number * self.pass_share.get(stage, 1.0) for stage, number in self.come_back.items())
         return self.still_kept + self.unknown_kept.total() + back
@@ -104,7 +109,9 @@ def recount(state: RunState, name: str, changes: Sequence[Change], *, share: flo
 
 
 def _pass_shares(one: SourceState) -> dict[str, float]:
-    """Returns, by stage, which share of the documents that it kept passed all later stages; 1 for the last stage."""
+    """Returns for each stage the share that passed all later stages, among the documents that the stage kept. The share
+    of the last stage is 1.
+    """
     shares: dict[str, float] = {}
     passed = 1.0
     for row in reversed(one.stats["stages"] if one.stats else []):

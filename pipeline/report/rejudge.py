@@ -1,4 +1,4 @@
-"""Decides about documents again under other settings of a step, from the signals that a run stored.
+"""Computes the verdicts of a step with other settings, from the signals that a run stored.
 
 A verdict (decision about a document) is one of four: as in the run, kept, dropped with a reason, or unknown. Unknown
 verdicts are reported and never guessed.
@@ -69,7 +69,7 @@ class Change:
 
 
 def why_unknown(change: Change) -> str:
-    """Returns why the signals cannot decide about a change at all; empty if they can."""
+    """Returns the reason why the signals are not enough to judge a change; empty if they are enough."""
     before, after = change.before, change.after
     if after is None:
         edits = before.edits_text if isinstance(before, DedupStep) else isinstance(before, C4Lines)
@@ -134,7 +134,7 @@ def _by_limits(change: Change, documents: Documents) -> Verdicts:
     verdicts: Verdicts = np.full(len(documents), KEPT, dtype=object)
     dropped = _dropped_here(change, documents)
     by_limit = np.isin(documents.reasons, [limit.reason for limit in (*was, *limits)])
-    by_limit |= isinstance(change.after, Language)  # this step checks the score before all else
+    by_limit |= isinstance(change.after, Language)  # this step checks the score first
     verdicts[dropped & ~by_limit] = AS_IT_WAS
     for limit in limits:
         broken, unknown = _broken(limit, was, documents, dropped)
@@ -149,8 +149,8 @@ def _broken(
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Returns two masks: the documents that break a limit, and the documents for which the signal cannot decide.
 
-    A document that has no signal and was not dropped here was not checked by this step (published C4). It is assumed
-    not to be checked under the new settings either.
+    If a document has no signal and this step did not drop it, the step did not check it (published C4). It is assumed
+    that the step would not check it with the new settings either.
     """
     values = documents.signal(limit.signal)
     missing = np.isnan(values)
@@ -166,7 +166,7 @@ def _broken(
 
 
 def _by_language(change: Change, step: Language, documents: Documents, verdicts: Verdicts) -> Verdicts:
-    """Returns verdicts by the score and then by the language, in the order of the step."""
+    """Adds verdicts by language to ``verdicts``, which are by score: the step judges the score first."""
     known = documents.languages != ""
     is_other = ~np.isin(documents.languages, list(step.languages)) if step.languages else np.zeros(len(documents), bool)
     passes = verdicts == KEPT
@@ -177,7 +177,7 @@ def _by_language(change: Change, step: Language, documents: Documents, verdicts:
 
 
 def _by_bucket(change: Change, step: Perplexity, documents: Documents) -> Verdicts:
-    """Returns verdicts by the bucket of each perplexity under the new cut-offs."""
+    """Judges documents by the buckets of their perplexities under the new cut-offs."""
     values = documents.signal("perplexity")
     verdicts: Verdicts = np.full(len(documents), KEPT, dtype=object)
     missing = np.isnan(values)
@@ -196,7 +196,7 @@ def _by_bucket(change: Change, step: Perplexity, documents: Documents) -> Verdic
 
 
 def _by_dedup(change: Change, step: DedupStep, documents: Documents) -> Verdicts:
-    """Returns verdicts by the limits of a dedup.
+    """Judges documents by the new limits of a dedup.
 
     A run does not store which of two kept documents would be dropped under other limits. Their verdict is unknown.
     """

@@ -12,7 +12,7 @@ from pipeline.report.settings import default_settings, differences, recipe_setti
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of text. ``left`` has the indexes of the columns with words, which are aligned left."""
+    """A table of text. ``left`` contains the indexes of the columns of words, which are aligned left."""
 
     title: str
     header: tuple[str, ...]

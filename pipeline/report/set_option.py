@@ -14,7 +14,8 @@ from pipeline.report.rejudge import Change
 from pipeline.settings.source_settings import configured
 
 _BUCKET_ENDS = {"head": 0, "middle": 1}
-"""``perplexity.head`` and ``perplexity.middle`` are not settings of the step: its model has the ends of the buckets."""
+"""``perplexity.head`` and ``perplexity.middle`` change the ends of the buckets. These are not settings of the step, but
+parts of its model."""
 
 
 def parse_changes(state: RunState, settings: Sequence[str]) -> dict[str, list[Change]]:
@@ -24,7 +25,7 @@ def parse_changes(state: RunState, settings: Sequence[str]) -> dict[str, list[Ch
     ``SOURCE.STEP=off``.
 
     Raises:
-        ValueError: a name or a value is wrong. The message lists the known ones.
+        ValueError: a name or a value is wrong. The message lists the known names.
     """
     by_source: dict[str, dict[str, Any]] = {}
     cutoffs: dict[str, dict[str, list[float]]] = {}

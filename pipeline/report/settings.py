@@ -1,4 +1,4 @@
-"""Flattens the settings of a run into a table. A run is compared with its recipe or with another run by such tables."""
+"""Flattens the settings of a run into a table, to compare the run with its recipe or with another run."""
 
 from __future__ import annotations
 
@@ -85,6 +85,7 @@ def _of_recipe(recipe: Recipe) -> dict[str, str]:
     mixture = {
         "weights": recipe.weights,
         "max_epochs": recipe.max_epochs,
+        "parts": {s: {"by": p.by, "weights": p.weights, "max_epochs": p.max_epochs} for s, p in recipe.parts.items()},
         "tokens": recipe.tokens,
         "missing": recipe.missing,
         "validation": {s: {k: v for k, v in dataclasses.asdict(h).items() if v} for s, h in recipe.validation.items()},

@@ -8,6 +8,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from mixtures.parts import source_of, value_of
+from mixtures.plan.by_part import by_part
 from mixtures.plan.deal import format_table, plan
 from mixtures.plan.shares import PlanError, SourceTokens
 from pipeline.report.output_state import RunState
@@ -17,7 +19,7 @@ _WIDTH = 140
 
 
 def console() -> Console:
-    """Returns a console of the terminal's width. Without a terminal it is wide enough for the tables."""
+    """Returns a console that is as wide as the terminal. If there is no terminal, it is wide enough for the tables."""
     found = Console()
     return found if found.is_terminal else Console(width=_WIDTH)
 
@@ -33,7 +35,9 @@ def print_table(out: Console, title: str, header: Sequence[str], rows: Sequence[
 
 
 def print_recounts(out: Console, state: RunState, settings: Sequence[str], found: Sequence[Recount]) -> None:
-    """Prints what other settings would keep and drop, what is unknown, and the mixture that would result."""
+    """Prints the numbers of documents that other settings would keep and drop, what is unknown, and the resulting
+    mixture.
+    """
     out.print(f"with {', '.join(settings)}:", highlight=False, markup=False)
     header = ("source", "kept in the run", "surely kept", "likely", "at most", "tokens in the run", "tokens, likely")
     print_table(out, "documents", header, [_recount_row(one) for one in found])
@@ -84,11 +88,11 @@ def _print_mixture(out: Console, state: RunState, found: Mapping[str, Recount]) 
         out.print("the mixture: the run's recipe is not known", highlight=False)
         return
     available: dict[str, SourceTokens] = {}
-    for name in state.recipe.weights:
+    for name in by_part(state.recipe).weights:
         have = _available(state, name)
         if have is None:
             continue
-        one = found.get(name)
+        one = found.get(source_of(name))
         if one is not None and one.kept_before:
             documents = one.likely / one.kept_before
             # Without the run's token files, tokens are assumed to change in proportion to documents.
@@ -109,14 +113,18 @@ def _print_mixture(out: Console, state: RunState, found: Mapping[str, Recount]) 
 
 
 def _available(state: RunState, name: str) -> SourceTokens | None:
-    """Returns how many tokens of a source the run could use for training; None if they were not counted.
+    """Returns how many tokens of a source or part the run could use for training; None if they were not counted.
 
     Without a manifest, the number includes the tokens that are held out for validation.
     """
     line = state.manifest["sources"].get(name) if state.manifest else None
     if line is not None:
         return SourceTokens(line["available_tokens"], line["available_documents"])
-    one = state.source(name)
+    one = state.source(source_of(name))
+    value = value_of(name)
+    if value is not None:
+        own = (one.stats or {}).get("parts", {}).get("values", {}).get(value) if one else None
+        return SourceTokens(own["tokens"], own["documents"]) if own else None
     if one is None or one.stats is None or one.stats["tokens"] is None:
         return None
     return SourceTokens(one.stats["tokens"], one.stats["documents"]["kept"])

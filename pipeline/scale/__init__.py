@@ -2,7 +2,8 @@
 
     sizes of the sources, speeds, prices -> CPU hours, shuffled bytes, memory, dollars
 
-- ``__main__``: the table, and the numbers that it starts from.
+- ``__main__``: the command. ``prices``: the prices that its flags set.
+- ``costs``: computes the table, and contains the numbers from which it is computed.
 - ``skew``: simulates how uneven the buckets of a shuffle get.
 
 >>> from pipeline.scale.skew import skew

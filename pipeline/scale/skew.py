@@ -19,7 +19,7 @@ from pipeline.clean.sizing import scale_of
 LINE_BUCKETS = scale_of(42 * 10**12).num_line_buckets
 """The number of buckets of the line dedup, for five dumps."""
 _FREQUENT = 2_000_000
-"""The number of the most frequent keys, which are assigned one by one. The others are drawn."""
+"""This many of the most frequent keys are assigned one by one. The counts of all other keys are drawn at random."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,12 @@
-"""The user's request: flags and YAML become one checked ``Settings`` value.
+"""Converts the user's flags and YAML to one validated ``Settings`` value.
 
     flags, config file, recipe -> settings.parse -> Settings -> the phases
 
-- ``flags``: the command's flags, and Beam's.
+- ``flags``: the command's flags, and Beam's (``beam_flags.json``).
 - ``runner_options``: the options of Flink's and Spark's job servers, which Beam's Python package does not know.
 - ``settings``: combines flags, file and recipe, and checks them.
 - ``source_settings``: applies settings to a source's reader, join and steps.
-- ``dedup_settings``: how much a near dedup may remove.
+- ``dedup_settings``: limits how much a near dedup may remove.
 - ``inputs``: lists the files that a source's globs match.
 - ``bundled_sample``: the sample corpus that comes with the package.
 - ``named_values``: checks that languages, wikis, licences and sites exist.

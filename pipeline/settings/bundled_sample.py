@@ -62,7 +62,7 @@ def sample_inputs(work: str) -> dict[str, tuple[str, ...]]:
 
 
 def _material_hash() -> str:
-    """Returns a hash of the sample's files and of Python's version, because the sample contains its documentation."""
+    """Returns a hash of the sample's files and Python's version, because Python's documentation is in the sample."""
     digest = hashlib.sha256(sys.version.encode())
     folder = sample_folder()
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts):

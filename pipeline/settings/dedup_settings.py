@@ -1,4 +1,6 @@
-"""The ``dedup:`` section of a configuration file: how much a near dedup may remove without stopping the run."""
+"""Reads the ``dedup:`` section of a configuration file, which says how much a near dedup may remove before the run
+stops.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +15,16 @@ from mixtures.from_yaml import with_settings
 class RemovalCeilings:
     """The shares of documents that a near dedup may remove. If it removes more, the run stops.
 
-    The ceilings change no output, so they are not part of a source's fingerprint.
+    The ceilings do not change any output, so they are not part of a source's fingerprint.
     """
 
     max_removed_share: float = 0.5
-    """The share of all documents of a source. Ours: a dedup that removes more has most likely compared what a template
-    repeats."""
+    """The largest share of all documents of a source. Ours: a dedup that removes more has most likely compared text
+    from a template."""
     max_removed_share_of_language: float = 0.5
     max_removed_share_of_host: float = 1.0
-    """The share of the documents of one host. 1 means no ceiling, because a site may serve every page under several
-    addresses."""
+    """The largest share of the documents of one host. The default 1 sets no limit, because a site may serve every page
+    under several addresses."""
     min_documents: int = 1000
     """Sources, languages and hosts with fewer documents have no ceiling."""
 

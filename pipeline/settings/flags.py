@@ -1,16 +1,23 @@
-"""Parses the flags of ``pipeline.run``, and separates them from Apache Beam's."""
+"""Parses the flags of ``pipeline.run``, and separates them from the flags of Apache Beam.
+
+It imports neither Beam nor the sources, because that takes seconds. So ``--help`` and a wrong flag are answered at
+once.
+"""
 
 from __future__ import annotations
 
 import argparse
 import difflib
-from collections.abc import Iterator, Sequence
+import functools
+import json
+from collections.abc import Sequence
+from importlib import resources
 from typing import Any, NoReturn
-
-from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.settings.runner_options import add_runner_options
 from pipeline.sources import SOURCES
+from tokenizer.numbers import tokens_flag
+from tokenizer.program import name_of, version
 
 _NAMES = f"{' '.join(SOURCES)}, and corpora of FILE"
 
@@ -34,9 +41,9 @@ def parse_flags(argv: Sequence[str]) -> tuple[argparse.Namespace, tuple[str, ...
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Returns the parser of the command's own flags, without Beam's."""
+    """Returns the parser of the command's own flags, without the flags of Beam."""
     parser = _Parser(
-        prog="python -m pipeline.run",
+        prog=name_of("pipeline.run"),
         description="Cleans the sources, tokenizes them and mixes them into weighted Arrow shards. "
         "With no argument at all: the sample that ships, into ./out.",
         epilog="Any Apache Beam option may follow, such as --direct_num_workers=N or --runner=DataflowRunner.",
@@ -79,8 +86,9 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
     add(
         "--tokens",
         metavar="N",
-        type=_tokens,
-        help="length of the stream in tokens, 1.4e12 for example (default: the longest the recipe's epochs allow)",
+        type=tokens_flag,
+        help="length of the stream in tokens, such as 100M or 1.4e12, over the recipe's mixture.tokens (default: "
+        "those, or the longest stream that the recipe's epochs allow)",
     )
 
 
@@ -111,7 +119,7 @@ def _add_phases(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_requests(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags about chance, documents to leave out, and other ways to run."""
+    """Adds the flags about the seed, documents to leave out, and other ways to run."""
     add = parser.add_argument
     add("--seed", metavar="N", type=seed_of, help="of the shuffle and of partial epochs (default: 0)")
     add(
@@ -130,19 +138,14 @@ def _add_requests(parser: argparse.ArgumentParser) -> None:
         help="complete a source that was held back, because its near dedup removed more than the ceilings; repeatable",
     )
     add("--overwrite", action="store_true", help="start over instead of continuing")
-    add("--estimate", action="store_true", help="print what would run, and write nothing")
+    add(
+        "--estimate", "--dry-run", "--dry_run", action="store_true",
+        help="print what would run and what it would cost; start nothing, and write nothing",
+    )  # fmt: skip
     add("--explain", metavar="SOURCE", help="print the passes over a source's text that its steps lead to, and stop")
-
-
-def _tokens(text: str) -> int:
-    digits = text.replace("_", "")
-    try:
-        number = int(digits) if digits.isdigit() else float(digits)
-    except ValueError:
-        number = 0
-    if not 1 <= number < 2**62 or number != int(number):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of tokens, such as 1000000 or 1.4e12")
-    return int(number)
+    add("--json", dest="as_json", action="store_true", help="print the closing table or the estimate as JSON")
+    add("--log-file", metavar="FILE", help="append progress, warnings and errors to this file too, with times")
+    add("--version", action="version", version=version(), help="print the version and stop")
 
 
 def seed_of(text: object) -> int:
@@ -188,15 +191,24 @@ def _check_beam_args(args: Sequence[str]) -> None:
         raise ValueError(f"{stray[0]!r} belongs to no flag; put values that hold spaces or globs in quotes")
 
 
+@functools.lru_cache(maxsize=1)
+def beam_flags() -> tuple[dict[str, Any], ...]:
+    """Returns Beam's flags, as ``python -m tests.make_beam_flags`` wrote them. A test compares them with Beam's.
+
+    >>> next(one for one in beam_flags() if "--direct_num_workers" in one["names"])["type"]
+    'int'
+    """
+    file = resources.files("pipeline.settings") / "beam_flags.json"
+    return tuple(json.loads(file.read_text(encoding="utf-8")))
+
+
 def _beam_parser() -> _Parser:
     parser = _Parser(add_help=False, allow_abbrev=False, conflict_handler="resolve")
-    for options in _subclasses(PipelineOptions):
-        options._add_argparse_args(parser)
+    for one in beam_flags():
+        if one.get("nargs") == 0:
+            parser.add_argument(*one["names"], action="store_true")
+        else:
+            kind = {"int": int, "float": float}.get(one.get("type", ""), str)
+            parser.add_argument(*one["names"], nargs=one.get("nargs"), type=kind, choices=one.get("choices"))
     add_runner_options(parser)
     return parser
-
-
-def _subclasses(kind: Any) -> Iterator[Any]:
-    for subclass in kind.__subclasses__():
-        yield subclass
-        yield from _subclasses(subclass)

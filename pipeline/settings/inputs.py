@@ -18,7 +18,8 @@ from pipeline.files.http_files import HttpFileError, is_http, size_of_http
 from pipeline.sources.source import InputFile
 
 NUM_SIZES_ASKED = 8
-"""The number of files on a server whose sizes are requested. All files of their list (56,000) get the mean as size."""
+"""For a list of files on a server (about 56,000 files), the sizes of this many files are requested. All files in the
+list then get the mean of these sizes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def list_inputs(
     source: str, globs: Sequence[str], *, fraction: float = 1.0, always: Callable[[str], bool] | None = None,
     expand: Callable[[str], list[str] | None] | None = None, output: str | None = None,
 ) -> Listing:  # fmt: skip
-    """Lists what the globs match: each file once, sorted by path.
+    """Lists the files that the globs match. Each file is listed once, and they are sorted by path.
 
     A folder that is given or matched stands for all files below it, including linked ones. Files below ``output`` are
     left out, unless the glob begins there.

@@ -39,7 +39,7 @@ Known = Mapping[str, Source]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunLimits:
-    """Limits of a run. Each can be set under ``run:`` in the YAML file."""
+    """Holds the limits of a run. Each can be set under ``run:`` in the YAML file."""
 
     sample_docs: int = 100
     """Number of dropped documents per stage and reason whose text is kept."""
@@ -47,11 +47,12 @@ class RunLimits:
     """Share of the dropped documents outside the sample that get a row in ``dropped``. 0 keeps only the sample."""
     max_bad_records: int = 1000
     max_bad_share: float = 0.01
-    """A source stops the run if more than ``max_bad_records`` records, and more than this share of all, are bad."""
+    """A source stops the run if it has more than ``max_bad_records`` bad records and their share of all records is
+    larger than this."""
     max_unreadable_files: int = 20
     max_unreadable_share: float = 0.01
-    """A source stops the run if more than ``max_unreadable_files``, and more than this share of all files, are
-    unreadable."""
+    """A source stops the run if it has more than ``max_unreadable_files`` unreadable files and their share of all files
+    is larger than this."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -73,7 +74,7 @@ class Settings:
     models: str | None
     tokenizer: str | None
     encoder: EncoderSettings
-    """The settings of bos and eos, and of what a rank file lacks."""
+    """The settings of bos and eos, and those that a rank file does not contain."""
     retrain_tokenizer: bool
     num_tokens: int | None
     phase: Phase
@@ -86,13 +87,15 @@ class Settings:
     exclude: str | None
     overwrite: bool
     estimate: bool
+    as_json: bool
+    """True to print the closing table or the estimate as JSON."""
     explain: Source | None
     """The source that --explain names, with its settings. It needs no input."""
     limits: RunLimits
     ceilings: RemovalCeilings
     """The shares of documents that a near dedup may remove."""
     accept_removal: frozenset[str]
-    """The sources of which a near dedup may remove more than the ceilings."""
+    """The sources from which a near dedup may remove more documents than the ceilings allow."""
     decontamination: DecontaminationSettings | None
     """The evaluation sets that the documents are searched for; None if they are not searched."""
     beam_args: tuple[str, ...]
@@ -147,6 +150,7 @@ def parse(argv: Sequence[str]) -> Settings:
         exclude=exclude,
         overwrite=flags.overwrite,
         estimate=flags.estimate,
+        as_json=flags.as_json,
         explain=_explained(flags.explain, recipe, known),
         limits=_limits(config.get("run")),
         ceilings=ceilings_of(config.get("dedup")),

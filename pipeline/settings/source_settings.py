@@ -24,7 +24,7 @@ def configured(source: Source, settings: Mapping[str, Any]) -> Source:
     ``near_dedup`` can be named without being in the list: True (``on``) or settings add it as the last step.
 
     Raises:
-        ValueError: a name or a setting is unknown, or a value does not fit. The message lists the known ones.
+        ValueError: a name or a setting is unknown, or a value does not fit. The message lists the known names.
     """
     where = f"sources.{source.name}"
     if "steps" in settings:

@@ -1,8 +1,8 @@
-"""How raw files become documents: the sources, in one explicit table. No Beam.
+"""Defines how raw files become documents: all sources, in one explicit table. This package does not use Beam.
 
     files -> reader.units -> units -> reader.read -> documents | Rejected | rows for a join -> steps
 
-- ``source``: what a source is. Read it first.
+- ``source``: defines what a source is. Read it first.
 - ``dedup_steps``: the steps that need all documents of a source.
 - ``min_hash_step``: the near dedup that any source can have.
 - One file or folder per source: see the table ``SOURCES`` below.
@@ -19,16 +19,40 @@
 
 from __future__ import annotations
 
-from pipeline.sources.arxiv.reader import SOURCE as ARXIV
-from pipeline.sources.books.reader import SOURCE as BOOKS
-from pipeline.sources.c4 import SOURCE as C4
-from pipeline.sources.common_crawl import SOURCE as COMMON_CRAWL
-from pipeline.sources.github.reader import SOURCE as GITHUB
-from pipeline.sources.source import Source
-from pipeline.sources.stack_exchange.reader import SOURCE as STACK_EXCHANGE
-from pipeline.sources.wikipedia.reader import SOURCE as WIKIPEDIA
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-SOURCES: dict[str, Source] = {
-    source.name: source for source in (COMMON_CRAWL, C4, GITHUB, WIKIPEDIA, BOOKS, ARXIV, STACK_EXCHANGE)
+if TYPE_CHECKING:
+    from pipeline.sources.source import Source
+
+_MODULES = {
+    "common_crawl": "pipeline.sources.common_crawl",
+    "c4": "pipeline.sources.c4",
+    "github": "pipeline.sources.github.reader",
+    "wikipedia": "pipeline.sources.wikipedia.reader",
+    "books": "pipeline.sources.books.reader",
+    "arxiv": "pipeline.sources.arxiv.reader",
+    "stack_exchange": "pipeline.sources.stack_exchange.reader",
 }
+
+
+class _Sources(Mapping[str, "Source"]):
+    """Imports a source when it is looked up, because the command needs only the names to check its flags."""
+
+    def __getitem__(self, name: str) -> Source:
+        source: Source = import_module(_MODULES[name]).SOURCE
+        return source
+
+    def __contains__(self, name: object) -> bool:
+        return name in _MODULES
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_MODULES)
+
+    def __len__(self) -> int:
+        return len(_MODULES)
+
+
+SOURCES: Mapping[str, Source] = _Sources()
 """The sources by name, in the order of the paper's table."""

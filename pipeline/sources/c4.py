@@ -1,12 +1,12 @@
-"""C4 (15 % of the mixture): the published JSON, or C4 made again from WET files by the rules of TensorFlow Datasets.
+"""C4 (15 % of the mixture): reads the published JSON, or makes C4 from WET files by the rules of TensorFlow Datasets.
 
 Published C4 is only deduplicated by url, because every rule was applied when it was made. Pages of WET files go through
 all rules of ``c4_utils`` in their order (:mod:`filters.c4.lines_and_pages`). Both kinds can be given together; the
-column ``_form`` tells them apart.
+column ``_form`` says of which kind a document is.
 
-The id is the url and the time of the fetch, ``URL@TIMESTAMP``. A page that was fetched twice gives two records, of
-which the newest is kept (``duplicate_url``). A record that is read twice is kept once (``duplicate_id``). Rows without
-a url have the SHA-256 of their text as their id.
+The id is the url and the time of the fetch, ``URL@TIMESTAMP``. A page that was fetched twice gives two records, and the
+newer one is kept (``duplicate_url``). A record that is read twice is kept once (``duplicate_id``). Rows without a url
+have the SHA-256 of their text as their id.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def split_hash(document_id: str) -> int:
 
     The documents in the original validation split have the smallest hashes.
 
-    c4.py holds out the pages for which ``md5(url_key(url)) % 1000`` is 0. So a ``validation`` share of 0.001 is exactly
-    that split; a larger share contains it, and a smaller one is part of it.
+    c4.py holds out the pages for which ``md5(url_key(url)) % 1000`` is 0. So a ``validation`` share of 0.001 gives
+    exactly that split. A larger share includes that split, and a smaller share is a part of it.
 
     >>> split_hash("https://www.example.com/a/1@2019-04-20T00:00:00Z") == split_hash("http://example.com/a/1/@")
     True
@@ -182,7 +182,7 @@ def _string(value: object) -> str | None:
 
 
 def c4_source(*, is_for_published: bool = False, english: C4English | None = None) -> Source:
-    """Returns the source C4. With ``is_for_published`` every rule is also applied to published C4, a second time."""
+    """Returns the source C4. With ``is_for_published``, every rule is applied again to published C4."""
     return Source(
         name="c4",
         reader=C4Reader(),

@@ -1,4 +1,4 @@
-"""CommonCrawl through CCNet's steps: pages of WET files (text) or WARC files (HTML)."""
+"""CommonCrawl: reads pages from WET files (text) or WARC files (HTML), and cleans them with CCNet's steps."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ stripping and joining, because ``re`` jumps to the literal character with which 
 class CommonCrawlReader(Reader):
     """Reads pages as CCNet does: lines are stripped; the first line is the title and not part of the text.
 
-    For HTML the title is the page's ``<title>``, and ``digest`` is computed over the extracted text. So it means the
-    same as in a WET file: pages with equal text have equal digests.
+    For HTML the title is the page's ``<title>``, and ``digest`` is computed over the extracted text. So pages with
+    equal text have equal digests, as in WET files.
     """
 
     DATA_VERSION: ClassVar[int] = 2

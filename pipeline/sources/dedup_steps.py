@@ -1,7 +1,7 @@
-"""The steps that need all documents of a source: exact, line and near dedup.
+"""Defines the steps that need all documents of a source: exact, line and near dedup.
 
-They are values, like the filters, and know no Beam. ``pipeline/clean/dedup`` runs them: one file per kind, and one
-table, ``KINDS``, that maps each class below to its file.
+Like the filters, the steps are values and do not use Beam. ``pipeline/clean/dedup`` runs them. It has one file per
+kind, and the table ``KINDS``, which maps each class below to its code.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class DedupStep:
     FIXED: ClassVar[frozenset[str]] = frozenset({"NAME", "DATA_VERSION", "reason", "rule", "cite"})
     """Fields that a configuration file cannot set."""
     rule: str
-    """What the step does in one or two sentences, for the table in ``docs/recipe.md``. It is no setting: like ``cite``
-    it is left out of comparisons and of the fingerprint."""
+    """One or two sentences about what the step does, for the table in ``docs/recipe.md``. Like ``cite``, it is not a
+    setting, so it does not affect comparisons or the fingerprint."""
     cite: str
-    """Where the rule comes from, for the same table."""
+    """The source of the rule, for the same table."""
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -60,7 +60,7 @@ class DedupStep:
 
     @property
     def travels(self) -> str:
-        """What is sent between machines in place of the texts, in a few words (``--explain`` prints it)."""
+        """A few words about what is sent between machines instead of the texts. ``--explain`` prints them."""
         raise NotImplementedError
 
     @property
@@ -70,7 +70,7 @@ class DedupStep:
 
     @property
     def needs_earlier_dumps_only(self) -> bool:
-        """True if a newer dump can never change what the step decided about an older one."""
+        """True if a newer dump can never change the decisions of the step about an older dump."""
         return False
 
     @property
@@ -79,7 +79,7 @@ class DedupStep:
         return {}
 
     COUNTED_SETTINGS: ClassVar[frozenset[str]] = frozenset()
-    """Settings whose change can be judged from the signals that a run stored."""
+    """Settings for which the effect of a change can be computed from the signals that a run stored."""
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -87,9 +87,10 @@ class DedupStep:
         return ()
 
     def may_fall_above(self, before: Self) -> float | None:
-        """Returns the signal above which a document that ``before`` kept could now be dropped; None if none could.
+        """Returns the signal above which a document that was kept with the settings ``before`` could now be dropped.
 
-        A run does not store which of two kept documents would be dropped.
+        Returns None if no such document could be dropped. It is not certain which ones would be, because a run does not
+        store which of two kept documents a dedup would drop.
         """
         return None
 
@@ -116,8 +117,9 @@ def check_scope(step: str, scope: str, words: Collection[str], columns: Collecti
 class ExactDedup(DedupStep):
     """Of all documents with the same value in the ``key`` column, keeps one. A null key equals no other key.
 
-    The document kept has the greatest ``newest`` column or the smallest ``earliest`` column, if either is set (nulls
-    come last). Ties go to the smallest hash of the id, then to the smallest id. The order of reading never matters.
+    If ``newest`` is set, the document with the greatest value in this column is kept. If ``earliest`` is set, the
+    document with the smallest value is kept. Nulls come last. Ties go to the smallest hash of the id, then to the
+    smallest id. The order of reading never matters.
     """
 
     NAME: str
@@ -161,16 +163,16 @@ class ExactDedup(DedupStep):
 
     @property
     def is_ordered(self) -> bool:
-        """True if a column decides before the hashes do."""
+        """True if the ``newest`` or ``earliest`` column is compared before the hashes."""
         return bool(self.newest or self.earliest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineDedup(DedupStep):
-    """Removes lines that several documents share. Of a line repeated inside one document, the first copy is kept.
+    """Removes lines that several documents share. If a line is repeated inside one document, the first copy is kept.
 
     ``keep="ccnet"`` removes a line from every document if two of the compared documents contain it.
-    ``keep="first"`` keeps it in the document whose ``rank`` column has the smallest MD5 (C4's rule, by url).
+    ``keep="first"`` keeps a line only in the document whose ``rank`` column has the smallest MD5 (C4's rule, by url).
     ``lines`` names a function of ``filters.ccnet.line_hashes``. ``scope`` is ``all``, ``document``, or the name of a
     column: only documents with an equal value in that column are compared (``group`` also finds ``_group``).
     """
@@ -224,10 +226,11 @@ class NearDedup(DedupStep):
 
     REASON: ClassVar[str] = "near_duplicate"
     SIGNAL: ClassVar[str] = "overlap"
-    """The signal of a dropped document: its overlap with the document that was kept. Of a kept document: its largest
-    overlap with another kept document."""
+    """The name of the signal. For a dropped document it is the overlap with the kept document. For a kept document it
+    is the largest overlap with another kept document."""
     REPORTED: ClassVar[float] = 0.5
-    """Overlaps of at least this are reported as a signal (our choice: below the limit, above chance phrases)."""
+    """Overlaps of at least this are reported as a signal. Our choice: it is below the limit, but above overlaps by
+    chance."""
 
     NAME: str = "near_dedup"
     max_overlap: float = 0.9

@@ -1,4 +1,4 @@
-"""The near dedup for any source, as a value: its settings and its rule. ``pipeline/clean/dedup`` runs it."""
+"""Defines the settings and the rule of the near dedup for any source. ``pipeline/clean/dedup`` runs it."""
 
 from __future__ import annotations
 
@@ -19,30 +19,32 @@ ALL = "all"
 class MinHashDedup(DedupStep):
     """Drops a document if one kept document contains more than ``max_overlap`` of its word n-grams.
 
-    MinHash signatures and samples of n-grams nominate pairs of documents. All n-grams of both documents decide. The
-    document with more n-grams is kept. Ties go to the smallest hash of id, text and other columns. Documents with fewer
-    than ``min_ngrams`` n-grams are not compared.
+    Pairs of documents are found by MinHash signatures and by samples of n-grams. Then all n-grams of both documents are
+    compared. The document with more n-grams is kept. Ties go to the smallest hash of id, text and other columns.
+    Documents with fewer than ``min_ngrams`` n-grams are not compared.
     """
 
     REASON: ClassVar[str] = "near_duplicate"
     SIGNAL: ClassVar[str] = "overlap"
-    """The signal of a dropped document: its overlap with the kept document, by the measure that decides."""
+    """The name of the signal of dropped documents. It is the overlap with the kept document, in the chosen
+    ``measure``."""
     COUNTED_SETTINGS: ClassVar[frozenset[str]] = frozenset({"max_overlap"})
     GROUP_SIZE: ClassVar[str] = "near_dedup_group_size"
-    """The column of a kept document: 1 + the number of documents that were dropped for it."""
+    """The name of the column that contains, for a kept document, 1 + the number of documents dropped as its
+    duplicates."""
 
     NAME: str = "near_dedup"
     max_overlap: float = 0.8
     """A document with a larger overlap is dropped."""
     measure: Literal["containment", "jaccard"] = "containment"
-    """``containment``: shared n-grams / n-grams of the smaller document. ``jaccard``: shared n-grams / n-grams of
-    both."""
+    """``containment``: shared n-grams / n-grams of the smaller document. ``jaccard``: shared n-grams / distinct n-grams
+    of both documents together."""
     scope: str = ALL
     """``all``, or the name of a column: only documents with an equal value in that column are compared."""
     ngram_words: int = 5
     method: Literal["both", "minhash", "sampled"] = "both"
-    """What nominates pairs. MinHash misses a document inside a much longer one. Sampling misses very short
-    documents."""
+    """The method that finds candidate pairs. MinHash misses a document that is inside a much longer one. Sampling
+    misses very short documents."""
     threshold: float = 0.5
     """The Jaccard similarity for which ``datasketch.MinHashLSH`` chooses the bands."""
     num_perm: int = 64
@@ -104,4 +106,5 @@ class MinHashDedup(DedupStep):
 
 
 OPTIONAL_STEPS: Mapping[str, DedupStep] = {step.NAME: step for step in (MinHashDedup(),)}
-"""Steps that a configuration file can add to any source. Books have a near dedup of their own."""
+"""Steps that a configuration file can add to any source. Books have another near dedup,
+:class:`pipeline.sources.dedup_steps.NearDedup`."""

@@ -71,7 +71,9 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """A record that becomes part of a document in a join: a file or licence row (GitHub), a post (Stack Exchange)."""
+    """A record that a join makes into a part of a document, such as a file or licence (GitHub) or a post (Stack
+    Exchange).
+    """
 
     table: str
     row: dict[str, Any]
@@ -101,18 +103,19 @@ class Reader(ABC):
     __slots__ = ()
 
     DATA_VERSION: ClassVar[int] = 1
-    """Increase it when the same input and settings would give other documents. The CHANGELOG gives the reasons."""
+    """Version of the reader's output. Increase it when the same input and settings would give other documents, and
+    explain the change in CHANGELOG."""
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
     """The source's own columns that ``read`` fills. Columns that begin with ``_`` are not written to ``clean/``."""
     RULE: ClassVar[str] = ""
-    """What the reader does to documents, for the table in ``docs/recipe.md``. If it is empty, the table has the first
-    paragraph of the docstring."""
+    """Text about what the reader does to documents, for the table in ``docs/recipe.md``. If it is empty, the table
+    shows the first paragraph of the docstring."""
     CITE: ClassVar[str] = "ours"
     """The origin of this rule, for the same table."""
     BROKEN: ClassVar[tuple[str, ...]] = ()
-    """The reasons of broken records. They count towards the limits at which a run stops."""
+    """The reasons for rejecting broken records. These count towards the limits at which a run stops."""
     NOT_BROKEN: ClassVar[tuple[str, ...]] = ()
-    """The reasons of records that are intact but are not documents, such as a redirect or a PDF."""
+    """The reasons for rejecting records that are intact but are not documents, such as a redirect or a PDF."""
     CONTAINERS: ClassVar[frozenset[str]] = frozenset()
     """The ``kind`` of units that only one task can unpack (a .7z). ``unpack`` splits them into chunks. The pipeline
     spills the chunks to files, and gives them to ``read`` as units that are read in parallel. The ``path`` of such a
@@ -175,7 +178,7 @@ class Join:
     FIRST_PASS: ClassVar[str] = "read"
     """The name in the graph of the pass over joined documents, unless this pass opens batches."""
     EXPLAINED: ClassVar[tuple[str, ...]] = ()
-    """What the join does, line by line. ``--explain`` prints it."""
+    """Lines that describe what the join does. ``--explain`` prints them."""
     SIDE_TABLES: ClassVar[frozenset[str]] = frozenset()
     """The ``kind`` of units that have rows but no documents. An estimate does not read them."""
 
@@ -189,7 +192,7 @@ class DataLicence:
 
     name: str
     asks: str
-    """What the licence requires from those who pass the text on."""
+    """The licence's requirements for anyone who distributes the text."""
     link: str
 
 
@@ -207,16 +210,16 @@ class Source:
     reader: Reader
     steps: tuple[AnyStep, ...]
     cite: str
-    """What the paper says about this source, in one line."""
+    """One line about what the paper says about this source."""
     licence: DataLicence = UNKNOWN_LICENCE
     join: Join | None = None
-    """The join that makes documents of records; None if the reader yields documents."""
+    """The join that makes documents from records; None if the reader yields documents."""
     split_hash: Callable[[str], int] | None = None
     """Maps a document's id to a uniform 64-bit number. Documents with the smallest numbers are held out for validation.
     The default is the hash of the id that all sources share."""
     declared: Mapping[str, Any] | None = field(default=None, compare=False)
-    """The part of a configuration file about this source that is not a setting: the declaration of a corpus without
-    code, or another source's list of ``steps``. None if there is neither."""
+    """The part of the configuration file that defines this source: the declaration of a corpus without code, or the
+    list of ``steps`` for a source with code. None if there is neither."""
 
     def __post_init__(self) -> None:
         columns = {*self.reader.COLUMNS}

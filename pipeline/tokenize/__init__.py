@@ -1,12 +1,13 @@
-"""Phase 2: clean documents become files of token ids.
+"""Phase 2, tokenize: converts clean documents to files of token ids.
 
     clean/ -> pick_sample -> choose_tokenizer -> encode_parts: one token file per part -> exact token counts
 
 - ``phase``: decides which sources need new token files.
 - ``choose_tokenizer``: takes the given tokenizer, or trains one. ``pick_sample``: finds the documents to train on.
 - ``encode_parts``: encodes the documents of one part.
+- ``part_column``: reads the column by which a recipe divides a source.
 - ``held_out``: decides which documents are held out for validation.
-- ``job``, ``work``: the values that the jobs get, and their size. ``parts``, ``list_parts``: the files of a folder.
+- ``job``, ``work``: the settings of each job, and its amount of work. ``parts``, ``list_parts``: the files of a folder.
 - ``draw_sample``: draws the weighted sample on which a tokenizer is trained.
 
 >>> from pipeline.tokenize.parts import Parts

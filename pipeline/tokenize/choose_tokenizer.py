@@ -1,7 +1,7 @@
 """Chooses the tokenizer of a run: one that the user gives, the one of the shards in the output, or a new one.
 
-A tokenizer with which shards were made is kept, whatever else changes. With another tokenizer of the same size, the ids
-would have other meanings for a model trained on these shards. ``--retrain-tokenizer`` trains another one nevertheless.
+If shards were made with a tokenizer, it is kept, whatever else changes. With another tokenizer of the same size, a
+model trained on these shards would misread the new ids. ``--retrain-tokenizer`` trains another one nevertheless.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tokenizer.proof import proven
 from tokenizer.train.training import TrainSettings, train
 
 _PROOF_DOCS = 32
-"""The encoder is compared with its reference library on this many documents of each source."""
+"""The encoder and the reference library are compared on this many documents of each source."""
 
 
 def get_tokenizer(
@@ -44,7 +44,7 @@ def get_tokenizer(
 ) -> Encoder:
     """Returns the tokenizer and writes it to the output. Reports which tokenizer it is and why.
 
-    The tokenizer's ids are first compared with those of its reference library, on some of the run's own documents.
+    On some documents of the run, the tokenizer's ids are first compared with the ids of its reference library.
 
     Raises:
         ValueError: the given file is not a tokenizer, its ids differ from those of its reference library, or there is
@@ -124,7 +124,9 @@ def _kept(settings: Settings, layout: Layout, model: bytes, marker: Mapping[str,
 
 
 def _settings(settings: Settings, layout: Layout) -> EncoderSettings:
-    """Returns the configuration's settings of encoding; if it has none, those that the output was made with."""
+    """Returns the settings of encoding in the configuration. If it has none, returns those with which the output was
+    made.
+    """
     if settings.encoder.said():
         return settings.encoder
     marker = read_marker(layout.marker("tokenizer")) or {}
@@ -133,7 +135,7 @@ def _settings(settings: Settings, layout: Layout) -> EncoderSettings:
 
 
 def _about(encoder: Encoder) -> str:
-    """Returns a text about the pattern and eos of a rank file, which does not contain them; else an empty text."""
+    """Returns a text about the pattern and eos that are used with a rank file; empty for other tokenizers."""
     if encoder.file_name != RANKS:
         return ""
     pattern = encoder.settings.pattern or f"{DEFAULT_PATTERN}, because tokenizer.pattern names none"
@@ -224,7 +226,7 @@ def _replacing(layout: Layout, present: bytes | None, sha256: str) -> str:
 
 
 def _changes(before: Any, now: Mapping[str, Any]) -> str:
-    """Returns a text that names what has changed since the tokenizer was trained; empty if nothing has."""
+    """Returns a text that names the inputs that changed since the tokenizer was trained; empty if nothing changed."""
     if not isinstance(before, dict):
         return ""
     names = {"settings": "its settings", "weights": "the weights", "exclude": "the list of exclusions"}

@@ -2,7 +2,7 @@
 
 If there is little text, the driver reads all of it. If there is much, workers pick the documents with the smallest
 hashes from every clean file, somewhat more than needed, and the driver draws the sample from these. Both ways give
-exactly the same sample, because a document's hash decides, and the clean phase has counted the text.
+exactly the same sample, because documents are chosen by their hashes, and the clean phase has counted the text.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
+from mixtures.parts import PartRule
 from mixtures.tokenizer_sample import plan_sample, weighted_sample
 from pipeline.clean.batch_address import PART_NAME
 from pipeline.files.files import delete_tree, join, read_bytes, write_bytes
@@ -25,7 +26,8 @@ from pipeline.tokenize.pick_sample import documents, exclusions_file, picked, sa
 from tokenizer.train.sample import Sample
 
 _READ_ALL_SHARE = 4
-"""The driver reads all text itself if there is at most this many times the sample: 0.8 GB with LLaMA's settings."""
+"""The driver reads all text if its size is at most this many times the sample's size. With LLaMA's settings this is 0.8
+GB."""
 _MARGIN = Fraction(3, 2)
 """Workers pick this many times the needed text, because documents differ in size. If that is too little, they pick four
 times as much."""
@@ -41,10 +43,12 @@ def draw_sample(
     """Returns the weighted sample, of at most ``max_bytes`` bytes. It contains no excluded documents."""
     available = {s: int(json.loads(read_bytes(Layout(layout.clean_output).stats(s)))["bytes"]["kept"]) for s in sources}
     parts = {s: tuple(clean_parts(layout, s)) for s in sources}
+    left_out = {s: rule for s, rule in settings.recipe.parts.items() if not rule.has_other}
     if sum(available.values()) <= _READ_ALL_SHARE * max_bytes:
         excluded: frozenset[str] = load("exclude", settings.exclude) if settings.exclude else frozenset()
-        whole: Documents = {s: _CleanDocuments(parts[s], excluded) for s in sources}
-        known = None if excluded else available  # with exclusions, the text that is left is known only after reading
+        whole: Documents = {s: _CleanDocuments(parts[s], excluded, left_out.get(s)) for s in sources}
+        # with exclusions, the text that is left is known only after reading
+        known = None if excluded or left_out else available
         return weighted_sample(whole, settings.recipe, max_bytes=max_bytes, available=known)
     folder = join(layout.work, "tokenizer-sample")  # not `sample`, because the bundled input is there
     shares = _shares(settings, available, max_bytes)
@@ -56,6 +60,7 @@ def draw_sample(
             parts=tuple(Parts(s, layout.clean(s), len(parts[s]), PART_NAME) for s in shares),
             below={s: int(share * _HASHES) for s, share in shares.items()},
             folder=folder,
+            rules=left_out,
         )
         run_sample(job)
         files = {s: tuple(sample_file(folder, s, path) for path in parts[s]) for s in shares}
@@ -84,10 +89,11 @@ class _CleanDocuments:
 
     paths: tuple[str, ...]
     excluded: frozenset[str]
+    rule: PartRule | None = None
 
     def __call__(self) -> Iterator[tuple[str, str]]:
         for path in self.paths:
-            for batch in documents(path, self.excluded):
+            for batch in documents(path, self.excluded, self.rule):
                 yield from zip(batch.column("id").to_pylist(), batch.column("text").to_pylist(), strict=True)
 
 

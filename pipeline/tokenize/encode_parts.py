@@ -21,6 +21,7 @@ from pipeline.output.markers import state_of, write_marker
 from pipeline.progress import ticks as progress
 from pipeline.tokenize.held_out import HeldOut
 from pipeline.tokenize.job import TokenJob
+from pipeline.tokenize.part_column import part_values
 from tokenizer.encode import Encoder
 from tokenizer.encoder_settings import EncoderSettings
 
@@ -71,16 +72,19 @@ class _EncodePart(beam.DoFn):
         excluded = load("exclude", self._job.exclude_path) if self._job.exclude_path else frozenset()
         kind = pa.uint16() if encoder.dtype == np.uint16 else pa.uint32()
         schema = pa.schema({"doc_id": pa.string(), "input_ids": pa.list_(kind)})
+        if self._job.part_column:
+            schema = schema.append(pa.field("part", pa.string()))
         counts: Counter[str] = Counter()
         held_out = HeldOut(share=self._job.validation_share)
         with written_whole(token_file(self._job.tokens_dir, number)) as sink:
             writer = CheckedBatches(sink, schema)
-            for batch in _batches(path):
+            for batch in _batches(path, self._job.part_column):
                 counts["documents_in"] += batch.num_rows
                 batch = batch.filter(pc.is_null(naming_entries(batch, excluded))) if excluded else batch
                 if batch.num_rows:
                     ids = encoder.encode_batch(batch.column("text"))
-                    writer.write(pa.record_batch([batch.column("id"), ids], schema=schema))
+                    values = [part_values(batch, self._job.part_column)] if self._job.part_column else []
+                    writer.write(pa.record_batch([batch.column("id"), ids, *values], schema=schema))
                     num_tokens = np.diff(ids.offsets.to_numpy()).astype(np.int64)
                     held = held_out.mask(self._job.source, batch.column("id"), num_tokens)
                     counts.update(documents=batch.num_rows, tokens=int(num_tokens.sum()))
@@ -93,9 +97,10 @@ class _EncodePart(beam.DoFn):
         yield 0, dict(counts)
 
 
-def _batches(path: str) -> Iterator[pa.RecordBatch]:
+def _batches(path: str, part_column: str | None) -> Iterator[pa.RecordBatch]:
     """Yields batches with a limited number of documents and bytes, because a batch of 256 books would be too large."""
-    for batch in clean_batches(path, ("id", "text", "url"), batch_size=_BATCH_DOCS):
+    columns = dict.fromkeys(("id", "text", "url", *([part_column] if part_column else [])))
+    for batch in clean_batches(path, list(columns), batch_size=_BATCH_DOCS):
         sizes = np.cumsum(pc.binary_length(batch.column("text")).to_numpy())
         start = 0
         while start < batch.num_rows:

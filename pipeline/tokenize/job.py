@@ -1,11 +1,12 @@
-"""The jobs of the tokenize phase."""
+"""Describes the jobs of the tokenize phase."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
+from mixtures.parts import PartRule
 from pipeline.output.markers import PartSpan
 from pipeline.tokenize.parts import Parts
 from tokenizer.encoder_settings import EncoderSettings
@@ -20,6 +21,8 @@ class SampleJob:
     below: Mapping[str, int]
     """The hash below which documents are picked, by source."""
     folder: str
+    rules: Mapping[str, PartRule] = field(default_factory=dict)
+    """The rules that leave documents out of the mixture, by source."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +42,8 @@ class TokenJob:
     marker: str
     fingerprint: str
     dump: str = ""
+    part_column: str | None = None
+    """The column whose values the token files also have, because the recipe divides the source by it."""
     progress_dir: str | None = None
 
     @property
@@ -48,5 +53,5 @@ class TokenJob:
 
     @property
     def tokens(self) -> str | PartSpan:
-        """The folder of the job's token files. For a dump it is the range of the dump's files in this folder."""
+        """The folder of the job's token files. For a dump, it is this folder with the range of the dump's files."""
         return PartSpan(self.tokens_dir, *self.parts.only) if self.parts.only else self.tokens_dir

@@ -1,4 +1,4 @@
-"""Beam transforms that list the files of a phase."""
+"""Contains Beam transforms that list the files of a phase."""
 
 from __future__ import annotations
 

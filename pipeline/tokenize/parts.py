@@ -1,4 +1,4 @@
-"""The numbered files of one folder."""
+"""Describes the numbered files of one folder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Parts:
     """The files of one source in a folder, by number.
 
-    At full scale the list of their names would not fit into a graph.
+    The names are computed, because at full scale a list of them would not fit into a graph.
     """
 
     source: str

@@ -1,4 +1,4 @@
-"""The driver of the tokenize phase: finds the sources and dumps that have no token files of this tokenizer yet."""
+"""Drives the tokenize phase: finds the sources and dumps that have no token files of this tokenizer yet."""
 
 from __future__ import annotations
 
@@ -63,11 +63,14 @@ def clean_fingerprint(layout: Layout, source: str) -> str:
 
 def token_jobs(settings: Settings, layout: Layout, encoder: Encoder, sources: list[str],
                progress_dir: str | None) -> list[TokenJob]:  # fmt: skip
-    """Returns the jobs for the sources and dumps that lack token files of this tokenizer and these documents."""
+    """Returns a job for each source or dump that has no token files for this tokenizer and these documents."""
     fingerprint_of = _fingerprints(settings, encoder)
     jobs: list[TokenJob] = []
     for source in sources:
-        marker, fingerprint = layout.marker(f"tokens-{source}"), fingerprint_of(clean_fingerprint(layout, source))
+        marker, fingerprint = (
+            layout.marker(f"tokens-{source}"),
+            fingerprint_of(source, clean_fingerprint(layout, source)),
+        )
         if is_done(marker, fingerprint, {"tokens": layout.tokens(source)}):
             continue
         delete_tree(layout.manifest)
@@ -85,7 +88,8 @@ def token_jobs(settings: Settings, layout: Layout, encoder: Encoder, sources: li
                 validation_share=rule.share if rule else None,
                 exclude_path=settings.exclude,
                 marker=layout.marker(f"tokens-{source}@{dump['name']}") if dump["name"] else marker,
-                fingerprint=fingerprint_of(dump["fingerprint"]) if dump["name"] else fingerprint,
+                fingerprint=fingerprint_of(source, dump["fingerprint"]) if dump["name"] else fingerprint,
+                part_column=settings.recipe.parts[source].by if source in settings.recipe.parts else None,
                 progress_dir=progress_dir,
             )
             for dump in _dumps(layout, source)
@@ -97,11 +101,11 @@ def token_jobs(settings: Settings, layout: Layout, encoder: Encoder, sources: li
 def with_tokens_of(layout: Layout, settings: Settings, encoder: Encoder, sources: Iterable[str]) -> Layout:
     """Returns a layout that also reads token files from ``clean_from``.
 
-    It does so for the sources of which this run would write the same token files.
+    It does so for the sources for which this run would write the same token files.
     """
     assert layout.clean_from is not None
     fingerprint_of, other = _fingerprints(settings, encoder), Layout(layout.clean_from)
-    fingerprints = {s: fingerprint_of(clean_fingerprint(other, s)) for s in sources}
+    fingerprints = {s: fingerprint_of(s, clean_fingerprint(other, s)) for s in sources}
     same = [s for s, f in fingerprints.items() if is_done(other.marker(f"tokens-{s}"), f, {"tokens": other.tokens(s)})]
     return replace(layout, tokens_from=frozenset(same))
 
@@ -114,12 +118,16 @@ def copy_stats(layout: Layout, sources: Iterable[str]) -> None:
             write_bytes(layout.stats(source), read_bytes(path))
 
 
-def _fingerprints(settings: Settings, encoder: Encoder) -> Callable[[str], str]:
-    """Returns a function that maps the fingerprint of clean documents to the fingerprint of their token files."""
+def _fingerprints(settings: Settings, encoder: Encoder) -> Callable[[str, str], str]:
+    """Returns a function that maps a source and the fingerprint of its clean documents to that of the token files.
+
+    The values that a recipe names do not matter: the token files have the whole column by which a source is divided.
+    """
     excluded = hashlib.sha256(read_bytes(settings.exclude)).hexdigest() if settings.exclude else ""
 
-    def fingerprint_of(clean: str) -> str:
-        said = [TOKENS_VERSION, encoder.identity, clean, excluded]
+    def fingerprint_of(source: str, clean: str) -> str:
+        rule = settings.recipe.parts.get(source)
+        said = [TOKENS_VERSION, encoder.identity, clean, excluded, *([rule.by] if rule else [])]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
     return fingerprint_of
@@ -161,7 +169,7 @@ def finish_tokens(layout: Layout, encoder: Encoder, sources: Iterable[str], sett
         found = [_marker(layout, f"tokens-{source}@{dump['name']}") for dump in _dumps(layout, source)]
         shares = {one["validation_share"] for one in found}
         whole = {
-            "fingerprint": fingerprint_of(clean_fingerprint(layout, source)),
+            "fingerprint": fingerprint_of(source, clean_fingerprint(layout, source)),
             **{name: sum(one[name] for one in found) for name in _SUMMED},
             "validation_share": shares.pop() if len(shares) == 1 else _SEVERAL,
             "parts": {"tokens": state_of(layout.tokens(source))},
@@ -185,6 +193,14 @@ def _marker(layout: Layout, step: str) -> dict[str, Any]:
     return marker
 
 
+def write_parts_into_stats(layout: Layout, parts: Mapping[str, Mapping[str, Any]]) -> None:
+    """Writes what was counted of the parts of each divided source into its statistics."""
+    for source, counted in parts.items():
+        if exists(layout.stats(source)):
+            stats: dict[str, Any] = json.loads(read_bytes(layout.stats(source))) | {"parts": dict(counted)}
+            write_bytes(layout.stats(source), (json.dumps(stats, indent=1, ensure_ascii=False) + "\n").encode())
+
+
 def write_tokens_into_stats(layout: Layout, sources: Iterable[str]) -> None:
     """Writes the number of tokens and of excluded documents into each source's statistics."""
     for source in sources:
@@ -194,4 +210,5 @@ def write_tokens_into_stats(layout: Layout, sources: Iterable[str]) -> None:
         marker: Mapping[str, Any] = token_marker(layout, source)
         stats["tokens"] = marker["tokens"]
         stats["excluded_in_mix"] = marker["excluded"]
+        stats.pop("parts", None)  # of an earlier recipe
         write_bytes(layout.stats(source), (json.dumps(stats, indent=1, ensure_ascii=False) + "\n").encode())

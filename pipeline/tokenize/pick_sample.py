@@ -11,11 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filters.exclude import naming_entries
+from mixtures.parts import PartRule
 from pipeline.clean.read_back import clean_batches
 from pipeline.files.checked import CheckedBatches, checked_batches, note_of
 from pipeline.files.files import exists, join, written_whole
 from pipeline.models.load import load
 from pipeline.tokenize.job import SampleJob
+from pipeline.tokenize.part_column import columns_of, in_mixture
 from tokenizer.train.sample import sample_hash
 
 _SCHEMA = pa.schema({"id": pa.string(), "text": pa.string()})
@@ -29,9 +31,14 @@ def exclusions_file(folder: str) -> str:
     return join(folder, "exclude.txt")
 
 
-def documents(path: str, excluded: frozenset[str]) -> Iterator[pa.RecordBatch]:
-    """Yields batches with id and text of the documents in a clean file, without those excluded by id or url."""
-    for batch in clean_batches(path, (*_SCHEMA.names, "url"), batch_size=_BATCH_DOCS):
+def documents(path: str, excluded: frozenset[str], rule: PartRule | None = None) -> Iterator[pa.RecordBatch]:
+    """Yields batches with id and text of the documents in a clean file, without those excluded by id or url.
+
+    Documents that ``rule`` leaves out of the mixture are left out too.
+    """
+    columns = dict.fromkeys((*_SCHEMA.names, "url", *columns_of(rule)))
+    for batch in clean_batches(path, list(columns), batch_size=_BATCH_DOCS):
+        batch = in_mixture(batch, rule)
         if excluded:
             batch = batch.filter(pc.is_null(naming_entries(batch, excluded)))
         yield batch.select(_SCHEMA.names)
@@ -68,7 +75,7 @@ class _PickPart(beam.DoFn):
         excluded: frozenset[str] = load("exclude", listed) if exists(listed) else frozenset()
         with written_whole(sample_file(self._job.folder, source, path)) as sink:
             writer = CheckedBatches(sink, _SCHEMA)
-            for batch in documents(path, excluded):
+            for batch in documents(path, excluded, self._job.rules.get(source)):
                 text_bytes += pc.sum(pc.binary_length(batch.column("text"))).as_py() or 0
                 chosen = np.array([sample_hash(doc_id) < below for doc_id in batch.column("id").to_pylist()], bool)
                 if chosen.any():

@@ -1,7 +1,6 @@
 """Makes the books part: Gutenberg's layout, a second edition, an omnibus, and other forms in which books are published.
 
-Header and footer are in this project's words, around the marks of Gutenberg's files. The books were also written for
-this project.
+Gutenberg's marks are copied, but the headers and footers around them, and the books, were written for this project.
 """
 
 from __future__ import annotations

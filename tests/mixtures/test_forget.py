@@ -15,6 +15,7 @@ from mixtures.forget import finish, forget, main
 from mixtures.inspect.documents import Wanted, documents
 from mixtures.loader import Loader, LoaderSettings
 from mixtures.manifest import had_fingerprint, read_manifest
+from mixtures.notices import MARK
 from mixtures.verify import verify
 from tokenizer.encode import Encoder
 
@@ -185,3 +186,31 @@ def test_a_harmed_shard_is_not_written_again(output: Path, rows: Rows, capsys: p
     assert "checksum" in capsys.readouterr().err or "damaged" in capsys.readouterr().err
     assert path.read_bytes() == bytes(data)
     assert json.loads((output / "manifest.json").read_text()).get("forgotten") is None
+
+
+def test_the_card_and_the_report_say_that_they_are_older(output: Path, rows: Rows) -> None:
+    (output / "report").mkdir()
+    (output / "README.md").write_text(f"# A mixture\n\n{MARK}\n\n7 tokens\n")
+    (output / "report" / "index.html").write_text(f"<main>\n{MARK}\n<p>7 tokens</p></main>")
+    source, doc_id = next((source, name) for source, name, epoch, _ in rows if epoch)
+    forget(output, [doc_id], when=WHEN, why="<b>asked</b> for")
+    card, page = (output / "README.md").read_text(), (output / "report" / "index.html").read_text()
+    tokens = read_manifest(output)["forgotten"][0]["tokens"][source]
+    for text in (card, page):
+        assert f"1 documents with {tokens:,} tokens were removed from the shards on 2026-11-29" in text
+        assert "7 tokens" in text, "the rest stays"
+    assert "<b>asked" not in page
+    assert "&lt;b&gt;asked&lt;/b&gt; for" in page
+    assert card.index("Note.") < card.index("7 tokens")
+    assert page.count("were removed") == 1
+    forget(output, [next(name for _, name, epoch, _ in rows if epoch is not None and name != doc_id)], when=WHEN)
+    assert (output / "README.md").read_text().count("were removed") == 2
+
+
+def test_a_killed_removal_gets_its_notice_once(output: Path, rows: Rows) -> None:
+    (output / "README.md").write_text(f"# A mixture\n{MARK}\n")
+    forget(output, [rows[0][1]], when=WHEN)
+    manifest = (output / "manifest.json").read_text()
+    (output / mixtures.forget._NEW_MANIFEST).write_text(json.dumps({"renames": [], "manifest": json.loads(manifest)}))
+    assert finish(output)
+    assert (output / "README.md").read_text().count("were removed") == 1

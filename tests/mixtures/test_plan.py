@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from importlib.resources import files
@@ -191,8 +192,8 @@ def test_the_command_prints_both_directions(stats: Path, capsys: pytest.CaptureF
     ("args", "said"),
     [
         (["--stats", "{out}", "--tokens", "2e12"], "tokens fit"),
-        (["--stats", "{out}", "--tokens", "few"], "--tokens few is not a number"),
-        (["--stats", "{out}", "--tokens", "-1"], "not a positive whole number"),
+        (["--stats", "{out}", "--tokens", "few"], "--tokens: 'few' is not a whole number of tokens"),
+        (["--stats", "{out}", "--tokens", "-1"], "-1' is not a whole number of tokens"),
         (["--stats", "{out}", "--epochs", "moon=2"], "moon is not among"),
         (["--stats", "{out}", "--epochs", "c4"], "write c4=2"),
         (["--stats", "{out}/shards"], "holds no SOURCE.json"),
@@ -220,6 +221,44 @@ def test_weights_that_do_not_add_up_and_a_source_without_tokens(
     (stats / "stats/books.json").unlink()
     assert main(["--stats", str(stats)]) == 2
     assert "books has a weight but no tokens: give input for it" in capsys.readouterr().err
+
+
+def test_a_stream_that_is_too_short_names_the_source_that_limits_it() -> None:
+    have = {"web": SourceTokens(1_000, 10), "books": SourceTokens(30, 3)}
+    wished = recipe({"web": "90", "books": "10"}, tokens=100_000)
+    made = plan(wished, have)
+    assert (made.tokens, made.asked_tokens, made.limited_by) == (605, 100_000, "books")
+    said = format_table(wished, made).splitlines()[-1]
+    assert said.startswith("the stream has 605 of the 100,000 tokens that were asked for, because books limits it")
+    assert "it has 30 tokens, may be seen at most 2 times, and is 10 % of the stream" in said
+    enough = plan(recipe({"web": "90", "books": "10"}, tokens=600), have)
+    assert (enough.tokens, enough.limited_by) == (600, "")
+    assert "limits it" not in format_table(wished, enough)
+
+
+@pytest.mark.parametrize("num_tokens", [100, 599, 605, 606, 5_000])
+def test_a_length_is_exact_or_at_most_whoever_gives_it(num_tokens: int) -> None:
+    """With the same ``length`` the recipe's tokens and the command's give the same plan, or the same error."""
+    have = {"web": SourceTokens(1_000, 10), "books": SourceTokens(30, 3)}
+    for length in ("exact", "at_most"):
+        of_recipe = replace(recipe({"web": "90", "books": "10"}, tokens=num_tokens), length=length)
+        of_flag = replace(recipe({"web": "90", "books": "10"}, tokens=7), length=length)
+        if length == "exact" and num_tokens > 605:
+            for one, flag in ((of_recipe, None), (of_flag, num_tokens)):
+                with pytest.raises(PlanError, match="at most 605 tokens fit"):
+                    plan(one, have, flag)
+            continue
+        made = plan(of_recipe, have)
+        assert made == plan(of_flag, have, num_tokens)
+        assert made.tokens == min(num_tokens, 605)
+
+
+def test_the_flag_is_exact_and_the_recipe_at_most_unless_the_recipe_says() -> None:
+    have = {"web": SourceTokens(1_000, 10), "books": SourceTokens(30, 3)}
+    wished = recipe({"web": "90", "books": "10"}, tokens=100_000)
+    assert plan(wished, have).tokens == 605
+    with pytest.raises(PlanError, match="at most 605 tokens fit"):
+        plan(wished, have, 100_000)
 
 
 def test_statistics_that_cannot_be_read_are_named(stats: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from mixtures.recipe import HoldOut, load_recipe, recipe_of
+from mixtures.recipe import load_recipe, recipe_of
+from mixtures.recipe_values import HoldOut
 from tokenizer.train.training import TrainSettings
 
 

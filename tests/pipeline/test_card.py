@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +76,48 @@ def test_odd_names_break_neither_head_nor_tables(small_done: Path, tmp_path: Pat
     assert set(tables) <= {4, 6, 8}
     assert "not known here" in text
     assert not re.search(r"^\|.*<b>", text, re.MULTILINE)
+
+
+def test_the_commands_of_the_card_work(small_done: Path) -> None:
+    """They run in the folder of the card, as it says."""
+    text = (small_done / "README.md").read_text()
+    commands = re.findall(r"`python -m ([^`]+)`", text)
+    assert len(commands) == 2
+    root = Path(__file__).parents[2]
+    for command in commands:
+        done = subprocess.run([sys.executable, "-m", *command.split()], cwd=small_done, capture_output=True, text=True,
+                              timeout=120, env={**os.environ, "PYTHONPATH": str(root)})  # fmt: skip
+        assert done.returncode == 0, (command, done.stderr)
+        assert done.stdout
+
+
+def card(small_done: Path, tmp_path: Path, **changes: Any) -> str:
+    manifest = {**json.loads((small_done / "manifest.json").read_text()), **changes}
+    write_card(Layout(str(tmp_path)), manifest)
+    return (tmp_path / "README.md").read_text()
+
+
+def test_the_sentences_fit_the_sources_and_the_tokenizer(small_done: Path, tmp_path: Path) -> None:
+    text = (small_done / "README.md").read_text()
+    assert "likeness to Wikipedia" not in text, "no source was chosen so"
+    assert "Documents of one source that are also in another are not removed." in text
+    assert "(bos and eos included)" in text
+    assert "Tokenizer: SentencePiece" in text
+    manifest = json.loads((small_done / "manifest.json").read_text())
+    tokenizer = {**manifest["tokenizer"], "path": "tokenizer.json", "bos_id": -1}
+    one = card(small_done, tmp_path, sources={"books": manifest["sources"]["books"]}, tokenizer=tokenizer)
+    assert "also in another" not in one
+    assert "The source passed its steps" in one
+    assert "There is no one licence" not in one
+    assert "(eos included, no bos)" in one
+    assert "Tokenizer: Hugging Face tokenizers" in one
+    assert "`tokenizer.json`" in one
+
+
+def test_likeness_is_said_of_the_sources_that_were_chosen_so(small_done: Path, tmp_path: Path) -> None:
+    layout = Layout(str(tmp_path))
+    marker = Path(layout.marker("clean-c4"))
+    marker.parent.mkdir(parents=True)
+    marker.write_text(json.dumps({"about": {"models": {"language": {}, "perplexity": {}}}}))
+    text = card(small_done, tmp_path)
+    assert "Pages of c4 are chosen by their likeness to Wikipedia (a language model):" in text

@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 from small import Small
 
+from pipeline.run import DONE, FAILED, WRONG_REQUEST
+from tokenizer.interrupts import STATUS_OF_SIGNAL
+
 pytestmark = pytest.mark.slow
 
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
@@ -150,6 +153,13 @@ def test_the_last_line_is_whole_while_another_thread_prints(tmp_path: Path) -> N
 COMMANDS = ["mixtures.inspect", "mixtures.verify", "mixtures.shares", "mixtures.export",
             "mixtures.decontaminate", "mixtures.plan", "tokenizer.train", "pipeline.models", "pipeline.report",
             "pipeline.scale", "pipeline.job_service"]  # fmt: skip
+
+
+def test_the_statuses_are_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs/troubleshooting.md").read_text().split("## Exit statuses", 1)[1]
+    table = text.split("\n## ", 1)[0]
+    for status in (DONE, FAILED, WRONG_REQUEST, *STATUS_OF_SIGNAL.values()):
+        assert f"| {status} | " in table
 
 
 @pytest.mark.parametrize("module", COMMANDS)

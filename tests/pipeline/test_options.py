@@ -59,7 +59,10 @@ def test_every_flag_arrives() -> None:
     assert settings.beam_args == ("--direct_num_workers=2",)
 
 
-@pytest.mark.parametrize(("given", "number"), [("1", 1), ("1_000", 1000), ("1.4e12", 1_400_000_000_000), ("3e0", 3)])
+@pytest.mark.parametrize(
+    ("given", "number"),
+    [("1", 1), ("1_000", 1000), ("1.4e12", 1_400_000_000_000), ("1.4T", 1_400_000_000_000), ("3e0", 3)],
+)
 def test_numbers_of_tokens(given: str, number: int) -> None:
     assert parse(["--tokens", given]).num_tokens == number
 
@@ -186,6 +189,8 @@ WRONG_FILES: list[tuple[str, str]] = [
     ("mixture: {weights: {bookz: 100}}", "bookz is not a source"),
     ("mixture: {weights: {books: 100}, max_epochs: {c4: 1}}", "c4"),
     ("mixture: {missing: ignore}", "missing is 'ignore': it must be error or share"),
+    ("mixture: {length: long}", "length is 'long': it must be at_most or exact"),
+    ("mixture: {tokens: 100 M B}", "tokens is 100 M B, which is not a number"),
     ("mixture: {token: 3}", "token"),
     ("mixture: ", "mixture must be a mapping"),
     ("tokenizer: {vocab: 3}", "tokenizer holds vocab"),

@@ -6,7 +6,8 @@ import pytest
 
 from mixtures.recipe import load_recipe
 from pipeline.preflight.memory import BASE_BYTES
-from pipeline.scale import __main__ as scale
+from pipeline.scale import costs as scale
+from pipeline.scale.__main__ import main
 from pipeline.scale.skew import skew
 
 
@@ -35,7 +36,7 @@ def test_the_funnel_gives_the_papers_sizes() -> None:
 
 
 def test_it_prints(capsys: pytest.CaptureFixture[str]) -> None:
-    assert scale.main(["--keys", "1e6", "--days", "2", "--price_cpu_hour", "1"]) == 0
+    assert main(["--keys", "1e6", "--days", "2", "--price_cpu_hour", "1"]) == 0
     said = capsys.readouterr().out
     for word in ("line dedup", "perplexity", "in 2 days", "ledger of what was dropped", "mixing: documents to shards"):
         assert word in said

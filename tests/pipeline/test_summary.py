@@ -61,6 +61,21 @@ def test_what_is_printed(small: Small, small_done: Path, capsys: Any) -> None:
     assert max(len(line) for line in said.splitlines() if "report:" not in line) <= 120
 
 
+def test_a_stream_shorter_than_asked_for_says_which_source_limits_it(small: Small, small_done: Path,
+                                                                     tmp_path: Path, capsys: Any) -> None:  # fmt: skip
+    def said(*flags: str) -> str:
+        assert small.run(tmp_path / "out", "--phase=mix", f"--from={small_done}", *flags) == 0
+        return capsys.readouterr().out
+
+    manifest = json.loads((small_done / "manifest.json").read_text())
+    first = said()
+    assert f"the stream has {manifest['tokens']:,} of the 1,000,000 tokens that were asked for, because" in first
+    limiting = [s for s, one in manifest["sources"].items() if one["epochs"] > 2.99]
+    assert f"because {limiting[0]} limits it" in first
+    assert "limits it" in said(), "also if nothing had to be done"
+    assert "limits it" not in said("--tokens=5K")
+
+
 def test_how_many_documents_a_list_named(small: Small, small_done: Path, tmp_path: Path, capsys: Any) -> None:
     listed = tmp_path / "opt-outs.txt"
     listed.write_text("nobody.example\n")

@@ -41,6 +41,9 @@ class Dropped:
     signals: dict[str, float] = field(default_factory=dict)
     text: str | None = None
     language: str | None = None
+    url: str | None = None
+    title: str | None = None
+    date: str | None = None
 
 
 @dataclass

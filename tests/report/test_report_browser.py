@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +23,7 @@ def open_page(browser: Any) -> Iterator[Opened]:
     """Opens a page. At the end of the test, the console must be empty, and no request must have been made."""
     contexts, faults = [], []
 
-    def opened(path: str, *, width: int = 1200, dark: bool = False) -> Any:
+    def opened(path: str, *, width: int = 1200, dark: bool = False, at: str = "") -> Any:
         scheme = "dark" if dark else "light"
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
         contexts.append(context)
@@ -29,8 +31,9 @@ def open_page(browser: Any) -> Iterator[Opened]:
         page.on("console", lambda message: faults.append(message.text))
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("dialog", lambda dialog: faults.append(dialog.message))
-        page.on("request", lambda request: request.url.startswith("file://") or faults.append(request.url))
-        page.goto(Path(path).absolute().as_uri())
+        local = ("file://", "blob:")  # a blob is a file that the page itself makes, to be saved
+        page.on("request", lambda request: request.url.startswith(local) or faults.append(request.url))
+        page.goto(Path(path).absolute().as_uri() + at)
         return page
 
     yield opened
@@ -68,14 +71,95 @@ def test_filters_and_search(make_run: Make, pages: Any, open_page: Opened) -> No
     page.click("button[type=reset]")
     search(page, "ODD PAGE 3")
     assert dropped_ids(page) == ["t3"] * 2
-    assert page.inner_text("#samples-status") == "2 dropped documents in 2 groups"
+    said = "2 dropped documents and 0 kept documents in 2 groups have “ODD PAGE 3”, in 2 places"
+    assert page.inner_text("#samples-status") == said
+    assert texts(page, "mark.hit") == ["Odd page 3"] * 2
     page.select_option("select[name=source]", "c4")
     page.wait_for_timeout(250)
-    assert page.inner_text("#samples-status") == "1 dropped document in 1 group"
+    said = "1 dropped document and 0 kept documents in 1 group have “ODD PAGE 3”, in 1 place"
+    assert page.inner_text("#samples-status") == said
+    search(page, "kept page number 4")
+    said = "0 dropped documents and 1 kept document in 3 groups have “kept page number 4”, in 1 place"
+    assert page.inner_text("#samples-status") == said, "a document that stands beside several groups is one document"
     page.select_option("select[name=source]", "")
     search(page, "nowhere at all")
-    assert page.inner_text("#samples-status") == "0 dropped documents in 0 groups"
+    said = "0 dropped documents and 0 kept documents in 0 groups have “nowhere at all”, in 0 places"
+    assert page.inner_text("#samples-status") == said
     assert dropped_ids(page) == []
+
+
+def test_what_is_chosen_can_be_linked_to(make_run: Make, pages: Any, open_page: Opened) -> None:
+    path = write_report(str(make_run({"common_crawl": pages, "c4": pages})))
+    page = open_page(path)
+    page.select_option("select[name=source]", "common_crawl")
+    page.select_option("select[name=sort]", "far")
+    search(page, "Short")
+    chosen = page.evaluate("location.hash")
+    assert chosen == "#read?source=common_crawl&sort=far&text=Short"
+    other = open_page(path, at=chosen)
+    assert page.inner_text("#samples-status") == other.inner_text("#samples-status")
+    assert dropped_ids(other) == [f"s{n}" for n in range(6)], "the farthest from the limit first"
+    assert other.input_value("select[name=source]") == "common_crawl"
+    assert 0 <= other.evaluate("document.getElementById('read').getBoundingClientRect().top") < 200, "it opens there"
+    other.click(".permalink >> nth=0")
+    other.wait_for_timeout(250)
+    assert dropped_ids(other) == ["s0"]
+    other.go_back()
+    other.wait_for_timeout(250)
+    assert dropped_ids(other) == [f"s{n}" for n in range(6)]
+    other.click("button[type=reset]")
+    other.wait_for_timeout(100)
+    assert other.evaluate("location.hash") == "#read"
+    strange = open_page(path, at="#read?source=nowhere&no_field=1&text=%3Cb%3E")
+    assert strange.input_value("select[name=source]") == ""
+    assert strange.inner_text("#samples-status").endswith("in 0 groups have “<b>”, in 0 places")
+
+
+def test_what_is_chosen_can_be_saved(make_run: Make, describe: dict[str, Any], open_page: Opened) -> None:
+    formula = describe["Dropped"]("=1+1", "min_length", "too_short", "5", {"num_chars": 5.0}, 'He said "a,\nb"')
+    kept = describe["Kept"]("k", "A kept page.", "en", {"num_chars": 300.0})
+    page = open_page(write_report(str(make_run({"common_crawl": describe["Part"]([kept], [formula])}))))
+    with page.expect_download() as download:
+        page.click("#samples-json")
+    rows = json.loads(Path(download.value.path()).read_text("utf-8"))
+    assert [(r["side"], r["id"], r["text"], r["value"]) for r in rows] == [
+        ("dropped", "=1+1", 'He said "a,\nb"', 5.0),
+        ("kept", "k", "A kept page.", 300.0),
+    ]
+    with page.expect_download() as download:
+        page.click("#samples-csv")
+    assert download.value.suggested_filename == "documents.csv"
+    with Path(download.value.path()).open(encoding="utf-8", newline="") as file:
+        (first, _) = csv.DictReader(file)
+    assert (first["id"], first["text"]) == ("'=1+1", 'He said "a,\nb"'), "no spreadsheet runs it"
+    page.select_option("select[name=side]", "kept")
+    page.wait_for_timeout(250)
+    with page.expect_download() as download:
+        page.click("#samples-json")
+    assert [r["id"] for r in json.loads(Path(download.value.path()).read_text("utf-8"))] == ["k"]
+
+
+def test_a_document_opens_at_the_passage_that_decided(
+    make_run: Make, describe: dict[str, Any], open_page: Opened
+) -> None:
+    filler = "A line that says nothing in particular, and 𝄞 says it twice.\n" * 100
+    text = f"{filler}function () {{ return 1; }}\n{filler}"
+    dropped = describe["Dropped"]("d", "c4_lines", "curly_bracket", "", {}, text)
+    dropped.url, dropped.title, dropped.date = "https://a.example/page", "A page", "2019-04-18T10:52:03Z"
+    part = describe["Part"]([describe["Kept"]("k", "A kept page.")], [dropped])
+    page = open_page(write_report(str(make_run({"c4": part}))))
+    assert texts(page, ".doc.fell mark.why") == ["function () { return 1; }"]
+    assert page.evaluate(
+        "(() => { const m = document.querySelector('.doc.fell mark').getBoundingClientRect(),"
+        " b = document.querySelector('.doc.fell pre').getBoundingClientRect();"
+        " return m.top >= b.top && m.bottom <= b.bottom; })()"
+    ), "the mark is in sight"
+    before = text.index("function") - 400
+    assert texts(page, ".doc.fell .cut")[0] == f"… {before:,} characters before\n"
+    assert texts(page, ".doc.fell .title") == ["A page"]
+    assert texts(page, ".doc.fell .url") == ["https://a.example/page"]
+    assert "2019-04-18" in texts(page, ".doc.fell .about")[0]
+    assert page.locator("select[name=host] option").all_inner_texts() == ["all", "a.example"]
 
 
 def test_a_reason_in_the_funnel_leads_to_its_documents(make_run: Make, pages: Any, open_page: Opened) -> None:
@@ -138,7 +222,11 @@ def test_it_fits_the_screen_in_both_themes(
         "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
     )
     assert (luminance(back) < 0.2) is dark
-    for selector in ("body", ".note", ".facts dt", "figcaption", ".doc .tag", ".right", "nav a", "thead th"):
+    shown = (
+        *("body", ".note", ".facts dt", "figcaption", ".doc .tag", ".right", "nav a", "thead th", ".tone.good"),
+        *(".doc .about", ".doc .id", ".permalink", ".reasons .note", ".rules dd .note", ".linkish"),
+    )
+    for selector in shown:
         colour = page.eval_on_selector(selector, "one => getComputedStyle(one).color")
         ground = page.eval_on_selector(
             selector,
@@ -152,6 +240,8 @@ def test_it_fits_the_screen_in_both_themes(
 def test_on_a_phone_the_funnel_stands_whole(make_run: Make, pages: Any, open_page: Opened) -> None:
     page = open_page(write_report(str(make_run({"common_crawl": pages}))), width=390)
     assert page.locator("table.stack").count() >= 3, "the mixture, the funnel, the inputs"
+    wide = page.eval_on_selector("#source-0 .bar", "one => one.getBoundingClientRect().width")
+    assert wide > 330, "a bar has the whole width"
     cells = "table.stack tbody th, table.stack tbody td, table.stack button"
     edges = page.eval_on_selector_all(cells, "found => found.map(one => one.getBoundingClientRect().right)")
     assert len(edges) > 40
@@ -159,6 +249,7 @@ def test_on_a_phone_the_funnel_stands_whole(make_run: Make, pages: Any, open_pag
     tree = page.locator("#source-0").aria_snapshot()
     assert 'rowheader "min_length"' in tree, "it is a table still for who does not see it"
     assert 'cell "kept 14"' in tree
+    assert 'img "min_length: 20 in, 14 kept, 6 lost"' in tree
     assert page.locator("button:has-text('too_short') >> nth=0").is_visible()
 
 
@@ -190,8 +281,49 @@ def test_it_can_be_used_with_a_keyboard_and_read_aloud(make_run: Make, pages: An
     assert page.locator("h1").count() == 1
     ids = page.eval_on_selector_all("[id]", "found => found.map(one => one.id)")
     assert len(ids) == len(set(ids))
-    targets = page.eval_on_selector_all("a[href^='#']", "found => found.map(a => a.getAttribute('href').slice(1))")
-    assert set(targets) <= set(ids)
+    links = page.eval_on_selector_all("a[href^='#']", "found => found.map(a => a.getAttribute('href').slice(1))")
+    assert {target.split("?")[0] for target in links} <= set(ids)
+
+
+def test_what_a_checker_of_accessibility_looks_for(make_run: Make, pages: Any, open_page: Opened) -> None:
+    """The rules that axe calls critical or serious, for the elements that the page has."""
+    page = open_page(write_report(str(make_run({"common_crawl": pages, "c4": pages}))))
+    faults = page.evaluate(
+        """() => {
+            const faults = [], all = (s) => [...document.querySelectorAll(s)];
+            const name = (e) => (e.getAttribute("aria-label") || e.textContent || "").trim();
+            if (!document.documentElement.lang) faults.push("no language");
+            for (const e of all("a, button, summary")) if (!name(e)) faults.push("no name: " + e.outerHTML);
+            for (const e of all("[role=img], svg")) if (!name(e)) faults.push("no text: " + e.outerHTML.slice(0, 80));
+            for (const e of all("select, input")) if (!e.labels.length) faults.push("no label: " + e.name);
+            for (const e of all("[aria-labelledby]"))
+                for (const id of e.getAttribute("aria-labelledby").split(" "))
+                    if (!document.getElementById(id)) faults.push("labelled by nothing: " + id);
+            for (const e of all("[aria-hidden=true] a, [aria-hidden=true] button")) faults.push("hidden: " + name(e));
+            for (const e of all("ul, ol")) for (const c of e.children)
+                if (c.tagName !== "LI") faults.push(c.tagName + " in a list");
+            for (const e of all("dl")) for (const c of e.children)
+                if (!["DT", "DD", "DIV"].includes(c.tagName)) faults.push(c.tagName + " in a dl");
+            for (const e of all("table")) if (!e.querySelector("th")) faults.push("a table without headings");
+            let level = 0;
+            for (const e of all("h1, h2, h3, h4")) {
+                const own = Number(e.tagName[1]);
+                if (own > level + 1) faults.push("a level is skipped before " + name(e));
+                level = own;
+            }
+            for (const e of all("pre"))
+                if (e.scrollHeight > e.clientHeight && e.tabIndex < 0) faults.push("no focus: pre");
+            const twins = all("a").map((a) => name(a) + " " + a.getAttribute("href"));
+            const to = {};
+            for (const twin of twins) {
+                const cut = twin.lastIndexOf(" "), words = twin.slice(0, cut), href = twin.slice(cut + 1);
+                if (to[words] && to[words] !== href) faults.push("two targets of one name: " + words);
+                to[words] = href;
+            }
+            return faults;
+        }"""
+    )
+    assert faults == []
 
 
 def test_it_can_be_printed(make_run: Make, pages: Any, open_page: Opened) -> None:

@@ -66,33 +66,37 @@ def test_the_page_shows_the_numbers_of_the_run(make_run: Make, pages: Any) -> No
     out = make_run({"common_crawl": pages})
     page = Path(write_report(str(out))).read_text()
     assert "600" in page, "tokens"
-    cell = r'\s*<td role="cell" data-label="{}">(\d+)</td>'
-    row = r'<tr role="row"><th scope="row" role="rowheader">(\w+)</th>' + cell.format("in") + cell.format("kept")
-    rows = re.findall(row, page)
+    cell = r'<td role="cell" data-label="{}">(\d+)</td>\s*'
+    row = r'rowheader">(\w+)</th>(?:(?!</tr>).)*?' + cell.format("in") + cell.format("kept")
+    rows = re.findall(row, page, re.DOTALL)
     assert rows[0] == ("min_length", "20", "14")
     assert {r[0]: r[2] for r in rows}["perplexity"] == "6"
-    assert "too_short</button> 6" in page
+    assert "too_short</button> <b>6</b> (30 %)" in page
     assert "<b>truncated_gzip</b> 1" in page
     assert page.count("✓ holds") == 5
     assert "DOES NOT HOLD" not in page
     assert "20 read = 6 kept + 14 dropped" in page
     assert "dropped/ holds 17 rows = 14 documents + 3 records" in page
     assert "tail_perplexity &gt;= 520 (en)" in page
+    assert "Perplexity (en): at least 520." in page
 
 
 def test_the_source_that_limits_the_mixture_is_marked(make_run: Make, pages: Any) -> None:
     """llama.yaml allows 1.10 epochs of common_crawl and 2.23 of books."""
     out = make_run({"common_crawl": pages, "books": pages})
-    assert "No source limits the length" in render(read_state(str(out)))
+    assert "No source limits the length." in render(read_state(str(out)))
     path = out / "manifest.json"
     manifest = json.loads(path.read_text())
     manifest["sources"]["common_crawl"] |= {"tokens": 660, "epochs": 1.1}
     path.write_text(json.dumps(manifest))
     page = render(read_state(str(out)))
-    assert "<b>common_crawl</b>: every other source could give at least 2.23 times" in " ".join(page.split())
+    said = (
+        "common_crawl (1.1 of at most 1.1 epochs) limits the length. Every other source could give at least 2.23 times"
+    )
+    assert said in " ".join(page.split())
     (row,) = re.findall(r'<tr role="row" class="limits">.*?</tr>', page, re.DOTALL)
     assert "<bdi>common_crawl</bdi>" in row
-    assert page.count("limits the rest</span>") == 2
+    assert page.count("limits the length</span>") == 1
 
 
 def test_numbers_that_do_not_add_up_are_shouted(make_run: Make, pages: Any) -> None:
@@ -104,6 +108,7 @@ def test_numbers_that_do_not_add_up_are_shouted(make_run: Make, pages: Any) -> N
     page = render(read_state(str(out)))
     assert page.count("DOES NOT HOLD") == 2, "the stage itself, and the stage behind it"
     assert ">NO</span>" in page
+    assert "The numbers of min_length of common_crawl do not add up." in page
 
 
 def test_a_file_that_lost_rows_is_seen(make_run: Make, pages: Any) -> None:
@@ -132,7 +137,7 @@ def test_what_a_document_holds_stays_text(make_run: Make, describe: dict[str, An
     assert tags.loads == []
     assert tags.handlers == []
     docs = samples_in(page)["docs"]
-    assert any(doc[4] == text for doc in docs), "the whole text, as it is"
+    assert any(doc["text"] == text for doc in docs), "the whole text, as it is"
 
 
 def test_what_a_near_dedup_names_stays_text(make_run: Make, pages: Any) -> None:
@@ -179,15 +184,17 @@ def test_kept_ones_nearest_to_the_limit_stand_beside(make_run: Make, pages: Any)
     data = samples_in(render(read_state(str(out))))
     groups = {g["reason"]: g for g in data["groups"]}
     short = groups["too_short"]
-    assert [data["docs"][i][0] for i in short["dropped"]] == [f"s{n}" for n in (5, 4, 3, 2, 1, 0)]
-    assert [data["docs"][i][0] for i in short["kept"]][:2] == ["k0", "k1"]
+    assert [data["docs"][i]["id"] for i in short["dropped"]] == [f"s{n}" for n in (5, 4, 3, 2, 1, 0)]
+    assert [data["docs"][i]["id"] for i in short["kept"]][:2] == ["k0", "k1"]
     assert short["beside"] == "kept, nearest to the limit"
     tail = groups["tail_perplexity"]
     assert tail["limit"] == "tail_perplexity >= 520 (en)"
-    assert data["docs"][tail["kept"][0]][0] == "k5"
-    assert data["docs"][tail["dropped"][0]][:4] == ["t0", "en", "", "perplexity 600"]
+    assert data["docs"][tail["kept"][0]]["id"] == "k5"
+    assert data["docs"][tail["dropped"][0]] == {
+        "id": "t0", "language": "en", "measured": "perplexity 600", "value": 600.0, "text": "Odd page 0.", "size": 11,
+    }  # fmt: skip
     assert groups["other_language"]["beside"] == "kept, at random"
-    assert data["docs"][groups["other_language"]["dropped"][0]][1] == "de"
+    assert data["docs"][groups["other_language"]["dropped"][0]]["language"] == "de"
 
 
 def test_beside_a_duplicate_stands_the_copy_that_was_kept(make_run: Make, describe: dict[str, Any]) -> None:
@@ -197,8 +204,9 @@ def test_beside_a_duplicate_stands_the_copy_that_was_kept(make_run: Make, descri
     out = make_run({"common_crawl": describe["Part"](kept, [twin]), "books": describe["Part"](kept, [book])})
     state = read_state(str(out))
     data = samples_in(render(state))
-    beside = {g["reason"]: [data["docs"][i][0] for i in g["kept"]] for g in data["groups"]}
+    beside = {g["reason"]: [data["docs"][i]["id"] for i in g["kept"]] for g in data["groups"]}
     assert beside == {"duplicate_digest": ["a"], "near_duplicate": ["b"]}
+    assert all(g["paired"] for g in data["groups"])
     found = collect(state.layout, state.source("books"))
     assert found.of("overlap", "near_dedup: near_duplicate").tolist() == [0.9512]
 
@@ -211,7 +219,7 @@ def test_an_output_whose_dropped_rows_have_no_language_is_shown(make_run: Make, 
     state = read_state(str(out))
     data = samples_in(render(state))
     (german,) = [g for g in data["groups"] if g["reason"] == "other_language"]
-    assert [data["docs"][i][1] for i in german["dropped"]] == ["", ""]
+    assert ["language" in data["docs"][i] for i in german["dropped"]] == [False, False]
     changes = parse_changes(state, ["common_crawl.language.languages=[en, de]"])["common_crawl"]
     assert recount(state, "common_crawl", changes).unknown_dropped == {"language": 2}
 

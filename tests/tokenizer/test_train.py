@@ -166,6 +166,27 @@ def test_the_command_on_clean_documents(tmp_path: Path, topics: list[str]) -> No
     assert (tmp_path / "t.model").read_bytes() == first
 
 
+def test_the_command_takes_the_file_of_a_run(tmp_path: Path, topics: list[str]) -> None:
+    """The same file as ``pipeline.run --config``: with inputs, models, output and settings of the run."""
+    (tmp_path / "run.yaml").write_text(
+        "inputs: {books: b/*.txt, arxiv: a/*.tar}\nmodels: m\noutput: o\nseed: 3\nrun: {sample_docs: 5}\n"
+        "mixture: {weights: {books: 75, arxiv: 25}, max_epochs: 4, tokens: 1M}\n"
+        "tokenizer: {vocab_size: 600, max_sample_bytes: 100K, bos: true}\n"
+    )
+    for source, texts in (("books", topics[:40]), ("arxiv", topics[40:60])):
+        (tmp_path / "o/clean" / source).mkdir(parents=True)
+        table = pa.table({"id": [f"{source}{i}" for i in range(len(texts))], "text": texts})
+        pq.write_table(table, tmp_path / "o/clean" / source / "part-00000-of-00001.parquet")
+    wanted = ["--clean", str(tmp_path / "o"), "--config", str(tmp_path / "run.yaml"), "--output", str(tmp_path / "t")]
+    assert main(wanted) == 0
+    about = json.loads((tmp_path / "t.json").read_text())
+    assert about["vocab_size"] == 600
+    assert about["sample"]["source_bytes"] == {
+        "books": pytest.approx(75_000, abs=3),
+        "arxiv": pytest.approx(25_000, abs=3),
+    }
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [

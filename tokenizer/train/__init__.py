@@ -1,8 +1,8 @@
-"""Trains the tokenizer: SentencePiece's BPE with the settings of LLaMA's released model.
+"""Trains a tokenizer: SentencePiece's BPE with the settings of LLaMA's released model.
 
     texts by source -> sample: a bounded, weighted sample, chosen by hash -> training -> tokenizer.model
 
-- ``training``: the settings, and the training itself.
+- ``training``: contains the settings, and runs the training.
 - ``sample``: chooses the texts, and splits them into lines that SentencePiece accepts.
 - ``python -m tokenizer.train`` trains a model on files.
 

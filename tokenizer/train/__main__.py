@@ -11,20 +11,24 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mixtures.recipe import Recipe, load_recipe
+from mixtures.config import recipe_of_file
+from mixtures.recipe import Recipe
 from mixtures.tokenizer_sample import weighted_sample
 from tokenizer.interrupts import as_command
+from tokenizer.numbers import count_flag
+from tokenizer.program import name_of
 from tokenizer.train.sample import Sample
 from tokenizer.train.training import TrainedTokenizer, TrainSettings, train
 
 _BLOCK_CHARS = 16_384
-"""The approximate size of the blocks of whole lines into which plain text is split. The sample is drawn from them."""
+"""Plain text is split into blocks of whole lines of about this many characters, and the sample is drawn from the
+blocks."""
 _DEFAULTS = TrainSettings()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command. Returns its exit status: 0 if it succeeded, 2 if the request was wrong."""
-    args = _parser().parse_args(argv)
+    args = build_parser().parse_args(argv)
     try:
         trained = _run(args)
     except ValueError as error:
@@ -40,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> TrainedTokenizer:
-    recipe = load_recipe(args.config) if args.config else None
+    recipe = recipe_of_file(args.config) if args.config else None
     named = dict(recipe.tokenizer) if recipe else {}
     flags = {name: getattr(args, name) for name in TrainSettings.__slots__ if getattr(args, name) is not None}
     settings = TrainSettings.of({**named, **flags})
@@ -52,7 +56,9 @@ def _run(args: argparse.Namespace) -> TrainedTokenizer:
 
 
 def _clean_sample(folder: Path, recipe: Recipe, settings: TrainSettings) -> Sample:
-    """Draws the weighted sample of ``clean/<source>/*.parquet``; ``folder`` is ``clean`` or contains it."""
+    """Draws the weighted sample from ``clean/<source>/*.parquet``. ``folder`` is either ``clean`` or the folder that
+    contains it.
+    """
     root = folder / "clean" if (folder / "clean").is_dir() else folder
     if not root.is_dir():
         raise ValueError(f"{folder} is not a folder of cleaned documents")
@@ -100,9 +106,10 @@ def _blocks(path: str) -> Iterator[str]:
         raise ValueError(f"cannot read {path}: {error.strerror}") from error
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command's flags."""
     parser = argparse.ArgumentParser(
-        prog="python -m tokenizer.train",
+        prog=name_of("tokenizer.train"),
         description="Trains a SentencePiece BPE tokenizer with LLaMA's settings. "
         "Equal text and settings give equal bytes.",
     )
@@ -111,17 +118,21 @@ def _parser() -> argparse.ArgumentParser:
     given.add_argument(
         "--clean", metavar="DIR", help="cleaned documents, DIR/SOURCE/*.parquet: a sample weighted by the recipe"
     )
-    parser.add_argument("--config", metavar="FILE", help="a recipe's YAML file or name (llama, sample)")
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="the configuration file of a run, or a recipe's YAML file or name (llama, sample)",
+    )
     parser.add_argument(
         "--output", metavar="PREFIX", required=True, help="writes PREFIX.model, PREFIX.json and PREFIX.tokenizer.json"
     )
     for name, kind, text in (
-        ("vocab_size", int, "pieces"),
+        ("vocab_size", count_flag, "pieces"),
         ("character_coverage", float, "share of the characters that get a piece; others are spelled in bytes"),
-        ("max_sentencepiece_length", int, "characters of the longest piece"),
-        ("max_line_bytes", int, "bytes; longer lines are split"),
-        ("max_sample_bytes", int, "bytes of text to train on; memory is about 12 times that"),
-        ("num_threads", int, "threads; changes the time, not the result"),
+        ("max_sentencepiece_length", count_flag, "characters of the longest piece"),
+        ("max_line_bytes", count_flag, "bytes; longer lines are split"),
+        ("max_sample_bytes", count_flag, "bytes of text to train on; memory is about 12 times that"),
+        ("num_threads", count_flag, "threads; changes the time, not the result"),
     ):
         flag = "--" + name.replace("_", "-")
         parser.add_argument(

@@ -1,6 +1,6 @@
-"""Draws the sample that a tokenizer is trained on. Its size is limited, and texts are chosen by their hashes.
+"""Draws the sample on which a tokenizer is trained. The size of the sample is limited.
 
-The choice does not depend on the order of the texts, on files or on workers.
+Texts are chosen by their hashes, so the choice does not depend on the order of the texts, on files or on workers.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ import xxhash
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """Texts to train on, and their sizes by source."""
+    """Holds the texts to train on, and their sizes by source."""
 
     texts: tuple[str, ...]
     text_bytes: int
     """UTF-8 bytes of all texts."""
     source_bytes: Mapping[str, int]
-    """Bytes by source; they add up to ``text_bytes``."""
+    """UTF-8 bytes of the texts of each source. The sum is ``text_bytes``."""
 
 
 class SmallestHashes:
-    """Keeps the texts with the smallest hashes, together at most ``max_bytes`` bytes of UTF-8.
+    """Keeps the texts with the smallest hashes, up to ``max_bytes`` bytes of UTF-8 in total.
 
-    If the texts together have at least ``max_bytes``, the last text returned is truncated so that the result has
-    exactly ``max_bytes``, or up to three bytes less to end with a whole character. Memory holds less than twice
+    If all texts together have more bytes than this, the last text is truncated. The result then has exactly
+    ``max_bytes``, or up to three bytes less so that it ends with a whole character. Memory holds less than twice
     ``max_bytes`` of text and one heap entry per text, because every text is truncated to ``max_bytes`` on arrival.
     """
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._heap: list[tuple[int, bytes]] = []
-        """A heap of (minus the hash, text), so that the largest hash is first."""
+        """A heap of (negated hash, text), so that the text with the largest hash is removed first."""
         self._held_bytes = 0
         self.seen_bytes = 0
 
     def add(self, key: str, text: str) -> None:
-        """Adds a text under the hash of its key."""
+        """Adds a text with the hash of its key."""
         data = text.encode("utf-8", "replace")
         if not data:
             return
@@ -56,12 +56,12 @@ class SmallestHashes:
 
 
 def sample_hash(doc_id: str) -> int:
-    """Returns the 64-bit hash of a document. The documents with the smallest hashes are in the sample."""
+    """Returns the 64-bit hash of a document. The documents with the smallest hashes are chosen for the sample."""
     return xxhash.xxh3_64_intdigest(doc_id.encode("utf-8", "replace"))
 
 
 def bounded_sample(texts: Iterable[str], *, max_bytes: int) -> Sample:
-    """Returns all texts if they have at most ``max_bytes``, else the texts whose content has the smallest hashes.
+    """Returns all texts if they have at most ``max_bytes`` in total, else the texts with the smallest hashes.
 
     >>> bounded_sample(["b", "a", "b"], max_bytes=10).text_bytes
     3
@@ -77,7 +77,7 @@ def bounded_sample(texts: Iterable[str], *, max_bytes: int) -> Sample:
 def take_bytes(texts: list[bytes], num_bytes: int, *, repeat: int = 1) -> list[bytes]:
     """Returns the first ``num_bytes`` bytes of the texts. The last text returned is truncated.
 
-    If the texts are too short, goes through them again, up to ``repeat`` times in all.
+    If all texts together are too short, they are repeated, so that each occurs up to ``repeat`` times.
 
     >>> take_bytes([b"abc", b"de"], 7, repeat=2)
     [b'abc', b'de', b'ab']
@@ -106,10 +106,12 @@ def cut_bytes(data: bytes, max_bytes: int) -> bytes:
 
 
 def lines(text: str, *, max_line_bytes: int) -> Iterator[str]:
-    """Yields the lines of a text as the trainer takes them: none empty, none longer than ``max_line_bytes`` of UTF-8.
+    """Yields the lines of a text that the trainer accepts: no line is empty or longer than ``max_line_bytes`` bytes of
+    UTF-8.
 
-    A long line is split before the last space of its first ``max_line_bytes``, if this space is in their second half.
-    Otherwise it is split between characters. U+2585 also ends a line, because the trainer skips lines that contain it.
+    A long line is split before the last space of its first ``max_line_bytes``, if that space is in the second half of
+    these bytes. Otherwise it is split between characters. U+2585 also ends a line, because the trainer skips lines that
+    contain it.
     """
     for line in text.replace("\u2585", "\n").split("\n"):
         data = line.encode("utf-8")

@@ -1,10 +1,10 @@
-"""Trains the tokenizer: SentencePiece's byte-pair encoding with the settings of LLaMA's released model.
+"""Trains a tokenizer: SentencePiece's byte-pair encoding with the settings of LLaMA's released model.
 
-Touvron et al. 2023 (arXiv:2302.13971), section 2.1: byte-pair encoding, SentencePiece's implementation, all numbers
-split into single digits, bytes as fallback for unknown UTF-8 characters. The other settings are those in the released
-model's own trainer specification.
+Touvron et al. 2023 (arXiv:2302.13971), section 2.1, describe four settings: byte-pair encoding, SentencePiece's
+implementation, all numbers split into single digits, and bytes as a fallback for unknown UTF-8 characters. The other
+settings were read from the trainer specification that the released model contains.
 
-Equal text and settings give equal bytes, in any folder and with any number of threads.
+Equal texts and settings give a model with equal bytes, in any folder and with any number of threads.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ import sentencepiece
 
 from tokenizer import model_file as model_proto
 from tokenizer.hugging_face import tokenizer_json
+from tokenizer.numbers import whole_number
 from tokenizer.train.sample import Sample, bounded_sample, lines
 
 _PATHS_AND_THREADS = frozenset({1, 2, 16})
-"""The numbers of the fields ``input``, ``model_prefix`` and ``num_threads`` of ``TrainerSpec``, which change no
+"""The numbers of the fields ``input``, ``model_prefix`` and ``num_threads`` of ``TrainerSpec``, which do not affect the
 result."""
 _TRAINER_SPEC = 2
 _TOO_HIGH = re.compile(r"Vocabulary size too high \(\d+\)\. Please set it to a value <= (\d+)")
@@ -35,7 +36,7 @@ _TOO_LOW = re.compile(r"Vocabulary size is smaller than required_chars\. \d+ vs 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings:
-    """Settings of the training. The defaults are the settings of LLaMA's model."""
+    """Holds the settings of the training. The defaults are those of LLaMA's model."""
 
     vocab_size: int = 32_000
     character_coverage: float = 0.99995
@@ -45,8 +46,8 @@ class TrainSettings:
     max_line_bytes: int = 4_192
     """Longer lines are split (LLaMA's ``max_sentence_length``; the trainer itself skips them silently)."""
     max_sample_bytes: int = 200_000_000
-    """Ours. The trainer takes about 10 bytes of memory per byte of sample (0.5 GB for 55 MB was measured), and the
-    sample itself takes two more: 200 MB of text train in about 2.4 GB."""
+    """Our choice. The trainer needs about 10 bytes of memory per byte of sample (we measured 0.5 GB for 55 MB), and the
+    sample needs two more. So training on 200 MB of text needs about 2.4 GB."""
     lower_vocab_size: bool = False
     """True to make a smaller vocabulary if the sample is too small for ``vocab_size``, instead of an error."""
     num_threads: int = 1
@@ -88,7 +89,7 @@ class TrainSettings:
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> TrainSettings:
-        """Makes settings from a recipe's ``tokenizer`` section. Raises ValueError for an unknown name.
+        """Makes settings from the ``tokenizer`` section of a recipe. Raises ValueError for an unknown name.
 
         >>> TrainSettings.of({"vocab_size": 2000}).vocab_size
         2000
@@ -99,14 +100,17 @@ class TrainSettings:
             raise ValueError(f"tokenizer holds {', '.join(unknown)}, which is not among {', '.join(known)}")
         for field in fields(cls):
             value, wanted = settings.get(field.name), type(field.default)
-            if wanted is tuple and isinstance(value, list | tuple):
+            if wanted is int and isinstance(value, str) and (number := whole_number(value)) is not None:
+                settings = {**settings, field.name: number}
+            elif wanted is tuple and isinstance(value, list | tuple):
                 settings = {**settings, field.name: tuple(value)}
             elif field.name in settings and not (type(value) is wanted or (wanted is float and type(value) is int)):
                 raise ValueError(f"tokenizer.{field.name} is {value!r}, which is not of type {wanted.__name__}")
         return cls(**settings)
 
     def said(self) -> dict[str, Any]:
-        """Returns the settings that affect the model. Settings that LLaMA's model lacks are left out at their default.
+        """Returns the settings that affect the model. Settings that LLaMA's model does not have are left out if they
+        have their default value.
 
         >>> "pad" in TrainSettings().said(), TrainSettings(pad=True).said()["pad"]
         (False, True)
@@ -122,7 +126,7 @@ _EXTRA = frozenset({"pad", "reserve", "user_defined_symbols", "add_dummy_prefix"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainedTokenizer:
-    """A trained tokenizer, its settings and its sample."""
+    """Holds a trained tokenizer, and describes its settings and its sample."""
 
     model: bytes
     sha256: str
@@ -144,15 +148,16 @@ class TrainedTokenizer:
 
 
 def train(texts: Iterable[str] | Sample, output_prefix: str | Path | None, settings: TrainSettings) -> TrainedTokenizer:
-    """Trains on texts, or on a sample already drawn.
+    """Trains a tokenizer on texts, or on a sample that was drawn before.
 
     Writes ``PREFIX.model``, ``PREFIX.json`` (settings and sample) and ``PREFIX.tokenizer.json`` (the model for Hugging
     Face's libraries); ``output_prefix=None`` writes no file. There may be any number of texts. A sample of
-    ``max_sample_bytes`` is drawn by the hashes of their content, so their order does not matter. Memory holds at most
-    twice as many bytes.
+    ``max_sample_bytes`` is drawn by the hashes of the texts, so their order does not matter. At most twice
+    ``max_sample_bytes`` of text is in memory.
 
     Raises:
-        ValueError: there is no text, or too little for the vocabulary. The message has the largest possible size.
+        ValueError: there is no text, or too little text for the vocabulary. The message names the largest possible
+            vocabulary.
     """
     sample = texts if isinstance(texts, Sample) else bounded_sample(texts, max_bytes=settings.max_sample_bytes)
     if not sample.texts:
@@ -190,7 +195,9 @@ def _trained(sample: Sample, settings: TrainSettings) -> bytes:
 
 
 def _spec(settings: TrainSettings) -> dict[str, Any]:
-    """Returns the trainer's arguments: ``settings``, and for everything else that shapes the model LLaMA's values."""
+    """Returns the arguments for the trainer. Everything that ``settings`` does not cover gets the value of LLaMA's
+    model.
+    """
     return {
         "model_type": "bpe",
         "vocab_size": settings.vocab_size,
@@ -221,14 +228,14 @@ def _spec(settings: TrainSettings) -> dict[str, Any]:
 
 
 def _emptying(sentences: list[str]) -> Iterator[str]:
-    """Yields the lines and removes each from the list, to free its memory, because the trainer keeps a copy."""
+    """Yields the lines, and removes each from the list to free its memory, because the trainer keeps a copy."""
     sentences.reverse()
     while sentences:
         yield sentences.pop()
 
 
 def _explained(message: str, sample: Sample, settings: TrainSettings) -> str:
-    """Turns the trainer's error into a sentence for the user."""
+    """Converts the trainer's error into a message for the user."""
     if found := _TOO_HIGH.search(message):
         return (
             f"{sample.text_bytes:,} bytes of text are too little for a vocabulary of {settings.vocab_size:,} pieces: "
@@ -253,7 +260,7 @@ def _without_traces(model: bytes) -> bytes:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Writes under a temporary name, then renames, so that no incomplete file has the name."""
+    """Writes a file under a temporary name and then renames it, so that no incomplete file ever has the final name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_bytes(data)

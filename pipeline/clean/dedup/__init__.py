@@ -1,4 +1,4 @@
-"""The dedups over all documents of a source. Documents are compared by small keys; their texts are not shuffled.
+"""Runs the dedups over all documents of a source. Small keys of the documents are compared; texts are not shuffled.
 
     batch -> keys -> grouped by key -> verdicts -> the pass that opens the batch again
 
@@ -6,8 +6,8 @@
 - ``lines``, ``line_keys``: remove lines that several documents share.
 - ``near``, ``near_keys``: keep one of two books that overlap, compared by all their word n-grams.
 - ``min_hash``, ``min_hash_keys``, ``min_hash_pairs``: keep one of two documents of any source that overlap.
-- ``pair_files``: writes which documents a near dedup removed, and for which kept document.
-- ``ceilings``: compares what a near dedup removed with what it may remove.
+- ``pair_files``: records which documents a near dedup removed, and which document it kept instead.
+- ``ceilings``: compares the number of documents that a near dedup removed with the number that it may remove.
 - ``kind``, ``kinds``: the interface of a dedup, and the table that maps settings to code.
 - ``earlier_dumps``: drops documents of a newer dump that an earlier dump keeps.
 

@@ -1,8 +1,10 @@
-"""Compares what a near dedup removed with its ceilings: of the source, of each language and of each host.
+"""Checks that a near dedup did not remove too large a share of a source, of one of its languages or of one of its
+hosts.
 
-A dedup that removes more than its ceiling has most likely compared boilerplate or a template. So the source does not
-become complete, and the run stops. Each batch sends its number of documents per language and per host. Each removed
-document sends its own language and host. They are summed by name, one bucket at a time.
+The largest allowed share is called a ceiling. A dedup that removes more has most likely compared boilerplate or a
+template. So the source does not become complete, and the run stops. Each batch sends its number of documents per
+language and per host. Each removed document sends its language and host. These numbers are summed by name, one bucket
+at a time.
 """
 
 from __future__ import annotations
@@ -23,19 +25,20 @@ from pipeline.clean.job import SourceJob
 from pipeline.clean.near_stats import LARGEST
 from pipeline.engine.group_bytes import GroupBytes
 
-_NUMBERS = struct.Struct(">II")  # documents, removed documents
+_NUMBERS = struct.Struct(">II")  # number of documents, number of removed documents
 SOURCE, LANGUAGE, HOST = "source", "language", "host"
 _MOST = "most"
 """The name of the output for the languages and hosts with the most removed documents."""
 
 Removed = tuple[int, str, int]
-"""The number of removed documents, the name, and the number of all documents."""
+"""The number of removed documents, the name of the language or host, and the number of all its documents."""
 
 
 def group_payloads(
     languages: Sequence[str], hosts: Sequence[str], num_buckets: int, *, is_removed: bool = False
 ) -> Iterator[tuple[int, bytes]]:
-    """Yields (bucket, payload) for each language and each host of some documents, and one for all documents.
+    """Yields (bucket, payload) for each language and each host that the documents have, and one for all documents
+    together.
 
     >>> len(list(group_payloads(["en", "de", "en"], ["a", "a", ""], 4)))
     4
@@ -74,7 +77,7 @@ class CheckRemoved(beam.PTransform):
 
 
 class _MostRemoved(beam.CombineFn):
-    """Combines lists of (removed, name, documents) into one list of those with the most removed documents."""
+    """Combines lists of (removed, name, documents) into one list of the entries with the most removed documents."""
 
     def create_accumulator(self) -> list[Removed]:
         return []

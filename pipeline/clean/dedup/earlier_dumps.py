@@ -2,7 +2,7 @@
 
 If a document of a newer dump has one of these keys, it is a duplicate. Each dump writes one file per bucket with the
 keys of the documents that it kept in an exact dedup. So a dump is compared with earlier dumps through small files,
-whether these were cleaned in the same run or a year ago.
+no matter whether these were cleaned in the same run or a year ago.
 """
 
 from __future__ import annotations
@@ -63,10 +63,11 @@ class KeyFileWriter:
 
 
 class EarlierKeys(beam.PTransform):
-    """Reads key files. Outputs counts, and the payloads that the exact dedup ``index`` compares with new documents.
+    """Reads key files. Outputs counts, and payloads for one of the exact dedups: the one with the number ``index``.
 
-    Its input is a tuple of PCollections: first the :class:`KeyFiles` of dumps that were complete before this run, then
-    the paths of files that earlier dumps write in this run.
+    That dedup compares the payloads with new documents. The input of this transform is a tuple of PCollections: first
+    the :class:`KeyFiles` of dumps that were complete before this run, then the paths of files that earlier dumps write
+    in this run.
     """
 
     def __init__(self, job: SourceJob, steps: Sequence[ExactDedup], index: int) -> None:
@@ -89,7 +90,9 @@ def _paths(files: KeyFiles) -> Iterator[str]:
 
 
 def earlier_name(step: ExactDedup) -> str:
-    """Returns the name under which the keys of earlier dumps are counted on reading and on comparing."""
+    """Returns the name under which the keys of earlier dumps are counted when they are read and when they are
+    compared.
+    """
     return f"{step.NAME} earlier keys"
 
 

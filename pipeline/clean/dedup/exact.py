@@ -1,4 +1,4 @@
-"""Exact dedup: keeps one of all documents of a source with an equal key. The choice does not depend on file order.
+"""Exact dedup: of all documents of a source with an equal key, keeps one. The choice does not depend on file order.
 
 All documents with the same key are compared by one worker. If a source comes in dumps, the document that an earlier
 dump keeps is always chosen, so that a newer dump changes nothing in an older dump.
@@ -7,6 +7,7 @@ dump keeps is always chosen, so that a newer dump changes nothing in an older du
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,7 +19,14 @@ from apache_beam.pvalue import TaggedOutput
 from pipeline.clean import counts as c
 from pipeline.clean.batch_address import ROW, part_of
 from pipeline.clean.dedup.earlier_dumps import EarlierKeys, KeyFileWriter, earlier_name
-from pipeline.clean.dedup.exact_keys import KEY_BYTES, bucket_of_key, key_rows, next_contest, parse_key_row
+from pipeline.clean.dedup.exact_keys import (
+    KEY_BYTES,
+    bucket_of_key,
+    key_rows,
+    layout_of,
+    next_contest,
+    parse_key_row,
+)
 from pipeline.clean.dedup.kind import Chain, DedupKind, KeyTools, NumberedBatch, drop_rows
 from pipeline.clean.job import SourceJob
 from pipeline.clean.ledger import Ledger
@@ -31,6 +39,8 @@ from pipeline.sources.dedup_steps import ExactDedup
 KEY_FILES = "key_files"
 """The tag of the output with the paths of the key files that a dedup writes."""
 
+_KEY = operator.itemgetter(slice(KEY_BYTES))
+
 
 class ExactKind(DedupKind):
     """Runs exact dedups. One pass sends the keys for a whole chain (several exact dedups in a row)."""
@@ -40,9 +50,11 @@ class ExactKind(DedupKind):
 
     def keys(self, numbered: NumberedBatch, chain: Chain, tools: KeyTools) -> Iterator[tuple[str, tuple[int, bytes]]]:
         steps = _steps_of(chain)
+        tags, num_sent = self.key_tags(chain), [0] * len(steps)
         for index, payload in key_rows(numbered.batch, numbered.batch_id, steps, numbered.rows):
-            tools.ledger.send(f"{steps[index].NAME} keys", 1)
-            yield key_tag(index), (bucket_of_key(payload, tools.scale.num_key_buckets), payload)
+            num_sent[index] += 1
+            yield tags[index], (bucket_of_key(payload, tools.scale.num_key_buckets), payload)
+        _send_keys(tools.ledger, steps, num_sent)
 
     def graph(self, job: SourceJob, chain: Chain, earlier: Mapping[str, Sequence[Any]]) -> beam.PTransform:
         return DedupExact(job, chain, earlier)
@@ -51,6 +63,11 @@ class ExactKind(DedupKind):
         self, global_step: GlobalStep, numbered: NumberedBatch, verdicts: Verdicts, ledger: Ledger
     ) -> tuple[pa.RecordBatch, np.ndarray]:
         return drop_rows(global_step, numbered, verdicts, ledger)
+
+
+def _send_keys(ledger: Ledger, steps: Sequence[ExactDedup], num_sent: Sequence[int]) -> None:
+    for step, number in zip(steps, num_sent, strict=True):
+        ledger.send(f"{step.NAME} keys", number)
 
 
 def _steps_of(chain: Chain) -> list[ExactDedup]:
@@ -64,8 +81,8 @@ class DedupExact(beam.PTransform):
     another, and a document that one of them drops does not take part in the next. Otherwise a page could be dropped as
     a duplicate of a page that is itself dropped.
 
-    For a dump, the output also has, by step, the paths of the files with the keys of its kept documents. Newer dumps
-    read these files. ``earlier`` contains the key files of the earlier dumps that are cleaned in the same run.
+    For a dump, the output also has the paths of key files by step. They contain the keys of the kept documents, and
+    newer dumps read them. ``earlier`` contains the key files of the earlier dumps that are cleaned in the same run.
     """
 
     def __init__(self, job: SourceJob, chain: Chain, earlier: Mapping[str, Sequence[Any]] | None = None) -> None:
@@ -126,29 +143,33 @@ class _Contest(beam.DoFn):
     def _judged(self, payloads: Iterable[bytes], won: KeyFileWriter | None) -> Iterator[Any]:
         ledger = Ledger(self._job.source.name, 0)
         step, tag = self._steps[self._index], bytes([self._chain[self._index].tag])
-        scale = self._job.sizes.scale
-        for _, group in itertools.groupby(payloads, key=lambda p: p[:KEY_BYTES]):
-            rows = (parse_key_row(p, self._steps, self._index) for p in group)
-            winner = next(rows)
-            is_ours = not winner.is_of_earlier_dump
-            num_lost = 0
-            for loser in rows:
-                if loser.is_of_earlier_dump:
-                    raise AssertionError(f"two earlier dumps kept {loser.document_id} and {winner.document_id}")
+        layout, scale = layout_of(self._steps, self._index), self._job.sizes.scale
+        tags, num_sent = [key_tag(index) for index in range(len(self._steps))], [0] * len(self._steps)
+        num_won = num_lost = num_earlier = 0
+        for _, group in itertools.groupby(payloads, key=_KEY):
+            winner = next(group)
+            kept = winner[layout.document_id :]
+            for payload in group:
+                loser = parse_key_row(payload, layout)
+                if layout.is_of_earlier_dump(payload):
+                    raise AssertionError(f"two earlier dumps kept {loser.document_id} and {kept.decode()}")
                 num_lost += 1
-                body = ROW.pack(loser.row) + winner.document_id.encode()
+                body = ROW.pack(loser.row) + kept
                 yield part_of(loser.batch_id, scale.num_parts), loser.batch_id + tag + body
-            ledger.receive(f"{step.NAME} keys", num_lost + is_ours)
-            ledger.send(f"{step.NAME} verdicts", num_lost)
-            if not is_ours:
-                ledger.receive(earlier_name(step), 1)
+            if layout.is_of_earlier_dump(winner):
+                num_earlier += 1
                 continue
+            num_won += 1
             if won is not None:
-                won.write(winner.key, winner.document_id)
-                ledger.count(c.WON_STAGE, step.NAME, 1)
-            following = next_contest(winner, self._steps, self._index)
-            if following is not None:
+                won.write(winner[:KEY_BYTES], kept.decode())
+            if (following := next_contest(winner, layout)) is not None:
                 index, payload = following
-                ledger.send(f"{self._steps[index].NAME} keys", 1)
-                yield TaggedOutput(key_tag(index), (bucket_of_key(payload, scale.num_key_buckets), payload))
+                num_sent[index] += 1
+                yield TaggedOutput(tags[index], (bucket_of_key(payload, scale.num_key_buckets), payload))
+        ledger.receive(f"{step.NAME} keys", num_won + num_lost)
+        ledger.send(f"{step.NAME} verdicts", num_lost)
+        ledger.receive(earlier_name(step), num_earlier)
+        _send_keys(ledger, self._steps, num_sent)
+        if won is not None:
+            ledger.count(c.WON_STAGE, step.NAME, num_won)
         yield TaggedOutput(COUNTS, dict(ledger.counts))

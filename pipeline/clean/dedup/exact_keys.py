@@ -1,4 +1,4 @@
-"""The keys that documents send to an exact dedup in place of their texts. This module has byte layouts only, no Beam.
+"""Defines the keys that documents send to an exact dedup instead of their texts. It has only byte layouts, no Beam.
 
 An exact dedup keeps one document per key: the winner. Several exact dedups in a row form a chain.
 
@@ -9,6 +9,7 @@ are sorted as bytes, so the winner of a key comes first.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +25,7 @@ KEY_BYTES, ORDER_BYTES, TIE_BYTES = 16, 32, 24
 
 
 class KeyRow(NamedTuple):
-    """A parsed payload: what an exact dedup knows about a document."""
+    """A parsed payload, which contains everything that an exact dedup knows about a document."""
 
     key: bytes
     rank: bytes
@@ -33,18 +34,14 @@ class KeyRow(NamedTuple):
     the other columns."""
     batch_id: bytes
     row: int
-    carry: bytes
-    """The document's keys for the later dedups of the chain. They are used if the document is kept for this key."""
     document_id: str
-
-    @property
-    def is_of_earlier_dump(self) -> bool:
-        """True if an earlier dump keeps the document (see :func:`earlier_payload`)."""
-        return self.batch_id == _NO_BATCH
 
 
 _NO_BATCH = bytes(BATCH_ID.size)
 """The batch id of documents of earlier dumps. No real batch has it, because batches are numbered from 1."""
+
+
+_INVERTED = bytes(reversed(range(256)))
 
 
 def _order_bytes(step: ExactDedup, value: str | None) -> bytes:
@@ -52,7 +49,7 @@ def _order_bytes(step: ExactDedup, value: str | None) -> bytes:
     if value is None:
         return b"\xff" * ORDER_BYTES
     data = value.encode()[:ORDER_BYTES].ljust(ORDER_BYTES, b"\0")
-    return bytes(255 - b for b in data) if step.newest else data
+    return data.translate(_INVERTED) if step.newest else data
 
 
 def _order_column(column: pa.Array) -> list[str | None]:
@@ -66,10 +63,19 @@ def _rank_bytes(step: ExactDedup) -> int:
     return TIE_BYTES + (ORDER_BYTES if step.is_ordered else 0)
 
 
-def _entry(step: ExactDedup, key: str | None, order: str | None) -> bytes:
-    if key is None:
-        return b"\0" + bytes(KEY_BYTES + (ORDER_BYTES if step.is_ordered else 0))
-    return b"\1" + xxhash.xxh3_128_digest(key.encode()) + (_order_bytes(step, order) if step.is_ordered else b"")
+def _entries(step: ExactDedup, batch: pa.RecordBatch) -> list[bytes]:
+    """Returns what each document of a batch sends to a step: a byte 1, the key and its order; zeros without a key."""
+    keys = pc.cast(batch.column(step.key), pa.string()).to_pylist()
+    digest = xxhash.xxh3_128_digest
+    if not step.is_ordered:
+        absent = bytes(1 + KEY_BYTES)
+        return [absent if key is None else b"\1" + digest(key.encode()) for key in keys]
+    absent = bytes(1 + KEY_BYTES + ORDER_BYTES)
+    orders = _order_column(batch.column(step.newest or step.earliest))
+    return [
+        absent if key is None else b"\1" + digest(key.encode()) + _order_bytes(step, order)
+        for key, order in zip(keys, orders, strict=True)
+    ]
 
 
 def key_rows(
@@ -80,19 +86,14 @@ def key_rows(
     The payload has the key for the first of these steps. If that dedup keeps the document, :func:`next_contest` makes
     the payload for the next one. ``rows`` are the documents' row numbers in the batch that was written to disk.
     """
-    row_numbers = rows.tolist()
-    keys = [pc.cast(batch.column(s.key), pa.string()).to_pylist() for s in steps]
-    orders = [_order_column(batch.column(s.newest or s.earliest)) if s.is_ordered else None for s in steps]
+    columns = zip(*(_entries(step, batch) for step in steps), strict=True)
     ids, texts, others = batch.column("id").to_pylist(), batch.column("text"), other_columns(batch)
-    for row, (document_id, text) in enumerate(zip(ids, texts, strict=True)):
-        entries = [
-            _entry(step, keys[i][row], values[row] if (values := orders[i]) else None) for i, step in enumerate(steps)
-        ]
-        tie = _tie(document_id, text.as_buffer(), repr(others[row]))
-        address = batch_id + ROW.pack(row_numbers[row])
-        start = _first_set(entries, 0)
+    for row, entries, name, text, other in zip(rows.tolist(), columns, ids, texts, others, strict=True):
+        start = next((index for index, entry in enumerate(entries) if entry[0]), None)
         if start is not None:
-            yield start, _payload(entries, start, tie, address, document_id.encode())
+            document_id = name.encode()
+            tie = _tie(document_id, text.as_buffer(), repr(other))
+            yield start, _payload(entries, start, tie, batch_id + ROW.pack(row), document_id)
 
 
 def other_columns(batch: pa.RecordBatch) -> list[tuple[object, ...]]:
@@ -106,49 +107,67 @@ def other_columns(batch: pa.RecordBatch) -> list[tuple[object, ...]]:
     return list(zip(*columns, strict=True)) if columns else [()] * batch.num_rows
 
 
-def _tie(document_id: str, text: pa.Buffer, other: str) -> bytes:
-    hashes = (xxhash.xxh3_64_digest(value) for value in (document_id.encode(), text, other.encode()))
-    return b"".join(hashes)
-
-
-def _first_set(entries: Sequence[bytes], start: int) -> int | None:
-    return next((i for i in range(start, len(entries)) if entries[i][0]), None)
+def _tie(document_id: bytes, text: pa.Buffer, other: str) -> bytes:
+    digest = xxhash.xxh3_64_digest
+    return digest(document_id) + digest(text) + digest(other.encode())
 
 
 def _payload(entries: Sequence[bytes], index: int, tie: bytes, address: bytes, document_id: bytes) -> bytes:
-    return entries[index][1:] + tie + address + b"".join(entries[index + 1 :]) + document_id
+    return b"".join((entries[index][1:], tie, address, *entries[index + 1 :], document_id))
 
 
-def _carry_sizes(steps: Sequence[ExactDedup], index: int) -> list[int]:
-    return [1 + KEY_BYTES + (ORDER_BYTES if s.is_ordered else 0) for s in steps[index + 1 :]]
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The places of the parts of the payloads that one dedup of a chain compares."""
+
+    address: int
+    """The first byte of the address. The hashes that break ties are before it."""
+    carried: tuple[tuple[int, int, int], ...]
+    """The document's keys for the later dedups of the chain: the index of the dedup, the first byte, the byte after the
+    last. They are used if the document is kept for this key."""
+    document_id: int
+    """The first byte of the id. It reaches to the end."""
+
+    def is_of_earlier_dump(self, payload: bytes) -> bool:
+        """True if an earlier dump keeps the document (see :func:`earlier_payload`)."""
+        return payload.startswith(_NO_BATCH, self.address)
 
 
-def parse_key_row(payload: bytes, steps: Sequence[ExactDedup], index: int) -> KeyRow:
-    """Parses a payload for the step ``index`` of a chain."""
-    rank_end = KEY_BYTES + _rank_bytes(steps[index])
-    address_end = rank_end + ADDRESS_BYTES
-    carry_end = address_end + sum(_carry_sizes(steps, index))
+def layout_of(steps: Sequence[ExactDedup], index: int) -> Layout:
+    """Returns the layout of the payloads for the step ``index`` of a chain."""
+    address = KEY_BYTES + _rank_bytes(steps[index])
+    at = address + ADDRESS_BYTES
+    carried = []
+    for later in range(index + 1, len(steps)):
+        size = 1 + KEY_BYTES + (ORDER_BYTES if steps[later].is_ordered else 0)
+        carried.append((later, at, at + size))
+        at += size
+    return Layout(address, tuple(carried), at)
+
+
+def parse_key_row(payload: bytes, layout: Layout) -> KeyRow:
+    """Parses a payload."""
+    row = layout.address + BATCH_ID.size
     return KeyRow(
         key=payload[:KEY_BYTES],
-        rank=payload[KEY_BYTES:rank_end],
-        batch_id=payload[rank_end : rank_end + BATCH_ID.size],
-        row=ROW.unpack_from(payload, rank_end + BATCH_ID.size)[0],
-        carry=payload[address_end:carry_end],
-        document_id=payload[carry_end:].decode(),
+        rank=payload[KEY_BYTES : layout.address],
+        batch_id=payload[layout.address : row],
+        row=ROW.unpack_from(payload, row)[0],
+        document_id=payload[layout.document_id :].decode(),
     )
 
 
-def next_contest(winner: KeyRow, steps: Sequence[ExactDedup], index: int) -> tuple[int, bytes] | None:
-    """Returns (index, payload) for the next step of the chain for which the winner has a key; None if there is none."""
-    entries, at = [b""] * (index + 1), 0
-    for size in _carry_sizes(steps, index):
-        entries.append(winner.carry[at : at + size])
-        at += size
-    following = _first_set(entries, index + 1)
-    if following is None:
-        return None
-    address = winner.batch_id + ROW.pack(winner.row)
-    return following, _payload(entries, following, winner.rank[-TIE_BYTES:], address, winner.document_id.encode())
+def next_contest(winner: bytes, layout: Layout) -> tuple[int, bytes] | None:
+    """Returns (index, payload) for the next step of the chain for which the winner has a key; None if there is none.
+
+    ``winner`` is a payload.
+    """
+    for index, start, end in layout.carried:
+        if winner[start]:
+            address_end = layout.address + ADDRESS_BYTES
+            tie_and_address = winner[layout.address - TIE_BYTES : address_end]
+            return index, winner[start + 1 : end] + tie_and_address + winner[end:]
+    return None
 
 
 def earlier_payload(key: bytes, document_id: str, steps: Sequence[ExactDedup], index: int) -> bytes:
@@ -157,12 +176,11 @@ def earlier_payload(key: bytes, document_id: str, steps: Sequence[ExactDedup], i
     The payload has no keys for later steps.
 
     >>> steps = [ExactDedup(NAME="a", reason="a", key="id")]
-    >>> row = parse_key_row(earlier_payload(b"k" * 16, "doc", steps, 0), steps, 0)
-    >>> row.document_id, row.is_of_earlier_dump, next_contest(row, steps, 0)
+    >>> layout, payload = layout_of(steps, 0), earlier_payload(b"k" * 16, "doc", steps, 0)
+    >>> parse_key_row(payload, layout).document_id, layout.is_of_earlier_dump(payload), next_contest(payload, layout)
     ('doc', True, None)
     """
-    rest = bytes(_rank_bytes(steps[index]) + ADDRESS_BYTES + sum(_carry_sizes(steps, index)))
-    return key + rest + document_id.encode()
+    return key + bytes(layout_of(steps, index).document_id - KEY_BYTES) + document_id.encode()
 
 
 def bucket_of_key(payload: bytes, num_buckets: int) -> int:

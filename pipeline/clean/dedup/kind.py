@@ -1,4 +1,4 @@
-"""The interface of the dedups. Each kind of dedup implements it in a file of its own in this folder.
+"""Defines the interface of the dedups. Each kind of dedup implements it in its own file in this folder.
 
 A kind defines which keys a pass sends (``key_tags``, ``keys``), how the keys of all documents are compared (``graph``),
 and what the next pass does with the verdicts, which are the decisions of the dedup (``read``, ``apply``).
@@ -30,16 +30,18 @@ Chain = tuple[GlobalStep, ...]
 
 
 class NumberedBatch(NamedTuple):
-    """A spilled batch without the rows dropped since, and the row numbers that its documents had on spilling."""
+    """A spilled batch without the rows that were dropped later, and the row numbers that its documents had when it was
+    spilled.
+    """
 
     batch: pa.RecordBatch
     batch_id: bytes
     rows: np.ndarray
-    """The row number of each document in the batch as it was spilled. Verdicts name documents by these numbers."""
+    """The row number that each document had in the spilled batch. Verdicts identify documents by these numbers."""
 
 
 class KeyTools(NamedTuple):
-    """What a dedup needs to make keys: the numbers of buckets, and the worker's spill file and counts."""
+    """Holds what a dedup needs to make keys: the numbers of buckets, the worker's spill file, and its counts."""
 
     scale: Scale
     spill: SpillFile

@@ -1,4 +1,4 @@
-"""Maps each kind of dedup to its code. A new kind is one file in this folder and one line here."""
+"""Maps each kind of dedup to its code. To add a kind, add a file to this folder and a line to this module."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def kind_of(step: DedupStep) -> DedupKind:
 
 
 def dedup_of_spilled_text(steps: Sequence[AnyStep], segment: Segment) -> DedupStep | None:
-    """Returns the dedup for which a segment spills hashes with its texts; None if it spills no hashes.
+    """Returns the dedup whose hashes a segment spills with its texts; None if it spills no hashes.
 
     Spilled hashes are useful only if no local step changes the texts before that dedup.
 

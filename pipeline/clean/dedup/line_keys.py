@@ -1,4 +1,4 @@
-"""The keys of the line dedup: how lines are hashed, how the hashes are packed, and which lines are removed."""
+"""Hashes lines for the line dedup, packs the hashes, and determines which lines are removed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ LINE_HASHES_COLUMN = "_line_hashes"
 
 
 def with_line_hashes(batch: pa.RecordBatch, step: LineDedup) -> pa.RecordBatch:
-    """Returns the batch with an added column of the hashes of its lines."""
+    """Returns the batch with an added column of the hashes of its lines, unless no document is compared."""
+    if not any_compared(batch, step):
+        return batch
     found = LINE_HASHES[step.lines](batch.column("text"))
     column = pa.ListArray.from_arrays(pa.array(found.doc_offsets, pa.int32()), pa.array(found.hashes))
     return batch.append_column(LINE_HASHES_COLUMN, column)
@@ -36,15 +38,31 @@ def _hashes_of(batch: pa.RecordBatch, step: LineDedup) -> LineHashes:
 
 def scopes_of(batch: pa.RecordBatch, scope: str) -> list[str | None]:
     """Returns the value of each document in the column ``scope`` or ``_scope``; None if it has none."""
-    found = batch.column(scope if scope in batch.schema.names else f"_{scope}").to_pylist()
-    return [None if value is None else str(value) for value in found]
+    return [None if value is None else str(value) for value in _scope_column(batch, scope).to_pylist()]
+
+
+def any_compared(batch: pa.RecordBatch, step: LineDedup) -> bool:
+    """Returns False if no document of a batch is compared. Then its lines need no hashes.
+
+    >>> published = pa.record_batch({"text": ["a", "b"], "_scope": pa.nulls(2, pa.string())})
+    >>> any_compared(published, LineDedup(scope="scope")), any_compared(published, LineDedup())
+    (False, True)
+    """
+    if step.scope in ("all", "document"):
+        return bool(batch.num_rows)
+    return bool(_scope_column(batch, step.scope).null_count < batch.num_rows)
+
+
+def _scope_column(batch: pa.RecordBatch, scope: str) -> pa.Array:
+    return batch.column(scope if scope in batch.schema.names else f"_{scope}")
 
 
 class Lines(NamedTuple):
     """All lines of a batch, in order. Each array has one value per line."""
 
     hashes: np.ndarray
-    """Hashes. Two are equal only if the lines are equal and the step compares their documents (``LineDedup.scope``)."""
+    """The hash of each line. Two hashes are equal only if the lines are equal and the step compares their documents
+    (``LineDedup.scope``)."""
     documents: np.ndarray
     """The row number of the document of each line."""
     is_compared: np.ndarray
@@ -54,6 +72,8 @@ class Lines(NamedTuple):
 
 def lines_of(batch: pa.RecordBatch, step: LineDedup) -> Lines:
     """Returns the lines of a batch as hashes. Documents whose scope column is null are not compared."""
+    if not any_compared(batch, step):
+        return _uncompared(batch)
     found = _hashes_of(batch, step)
     num_lines = np.diff(found.doc_offsets)
     documents = np.repeat(np.arange(batch.num_rows, dtype=np.uint32), num_lines)
@@ -68,6 +88,13 @@ def lines_of(batch: pa.RecordBatch, step: LineDedup) -> Lines:
     return Lines(hashes, documents, is_compared)
 
 
+def _uncompared(batch: pa.RecordBatch) -> Lines:
+    """Returns the lines of documents that are not compared, without hashes: each hash is 0."""
+    num_lines = pc.add(pc.count_substring(batch.column("text"), "\n"), 1).to_numpy()
+    documents = np.repeat(np.arange(batch.num_rows, dtype=np.uint32), num_lines)
+    return Lines(np.zeros(len(documents), np.uint64), documents, np.zeros(len(documents), bool))
+
+
 def _mixed(values: np.ndarray) -> np.ndarray:
     """Applies the finaliser of SplitMix64, a bijection that spreads every bit (Steele et al. 2014)."""
     with np.errstate(over="ignore"):
@@ -78,11 +105,11 @@ def _mixed(values: np.ndarray) -> np.ndarray:
 
 
 def document_ranks(batch: pa.RecordBatch, step: LineDedup) -> np.ndarray:
-    """Returns the rank of each document for ``keep="first"``: the document of lowest rank keeps a shared line.
+    """Returns the rank of each document for ``keep="first"``: the document with the lowest rank keeps a shared line.
 
     The rank is the first 64 bits of the MD5 of the document's ``rank`` column. MD5 is used so that, for C4, the same
     document keeps a line as in the original (c4_utils ``remove_duplicate_text``). A document without a value is ranked
-    by its id. If ranks were equal, a shared line would stay in each of these documents.
+    by its id. If several documents had the same rank, each of them would keep a shared line.
     """
     values = pc.coalesce(batch.column(step.rank), batch.column("id")).to_pylist()
     digests = (hashlib.md5(v.encode(), usedforsecurity=False).digest() for v in values)
@@ -98,7 +125,7 @@ def line_payloads(
     ``keep="ccnet"`` the value is one byte: 1 if two documents of the batch contain the line, else 0. With
     ``keep="first"`` the value is the smallest rank of the documents that contain the line (8 bytes).
     """
-    if step.scope == "document":
+    if step.scope == "document" or not any_compared(batch, step):
         return
     lines = lines_of(batch, step)
     hashes, documents = lines.hashes[lines.is_compared], lines.documents[lines.is_compared]
@@ -171,6 +198,8 @@ def lines_to_keep(batch: pa.RecordBatch, step: LineDedup, lost: np.ndarray) -> t
     """
     lines = lines_of(batch, step)
     hashes, documents = lines.hashes, lines.documents
+    if not lines.is_compared.any():
+        return np.ones(len(hashes), bool), lines
     keep = ~np.isin(hashes, lost)
     order = np.lexsort((documents, hashes))  # stable: equal lines of a document stay in the order of the text
     repeated = np.zeros(len(hashes), dtype=bool)

@@ -72,7 +72,7 @@ class LineKind(DedupKind):
         lost = verdicts.lines.get(global_step.tag, [])
         ledger.receive(f"{step.NAME} verdicts", sum(map(len, lost)))
         keep, lines = lines_to_keep(batch, step, np.concatenate(lost) if lost else np.empty(0, np.uint64))
-        if LINE_HASHES_COLUMN in batch.schema.names:  # these are hashes of the texts before lines were removed
+        if LINE_HASHES_COLUMN in batch.schema.names:  # the hashes are those of the texts before lines were removed
             batch = batch.drop_columns([LINE_HASHES_COLUMN])
         found = drop_lines(batch.column("text"), ~keep)
         num_kept = np.asarray(found.num_lines)
@@ -102,8 +102,8 @@ class DedupLines(beam.PTransform):
     """Takes the line hashes of batches. Outputs verdicts and counts.
 
     A verdict is (part, batch id + tag + bucket + hashes of the lines to remove). A worker holds one bucket in memory,
-    at most 16 million lines. It needs 17 bytes for each line that is distinct within its batch, and three times as much
-    again while it sorts.
+    at most 16 million lines. For each distinct line of a batch it needs 17 bytes, and three times as much in addition
+    while it sorts.
     """
 
     def __init__(self, job: SourceJob, global_step: GlobalStep) -> None:

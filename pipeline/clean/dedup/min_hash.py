@@ -1,10 +1,11 @@
 """Near dedup of any source: MinHash and sampled n-grams nominate pairs, then all n-grams of both documents decide.
 
-1. Each document sends keys: the bands of its signature and sampled n-grams. Two documents with a common key are a pair.
-2. The shared keys of each pair are summed, grouped by the document that would be removed. Pairs that share enough keys
-   become candidates.
-3. The exact overlap of each candidate is computed from all n-grams, grouped by the document that would be kept.
-4. One worker goes through the overlapping pairs by rank. It removes a document only for one that is kept.
+1. Each document sends keys: the bands of its signature and sampled n-grams. Two documents that share a key are a pair.
+2. The shared keys of each pair are counted. For this the pairs are grouped by the document that would be removed. Pairs
+   that share enough keys become candidates.
+3. The exact overlap of each candidate is computed from all n-grams of both documents. For this the candidates are
+   grouped by the document that would be kept.
+4. One worker goes through the overlapping pairs by rank. It removes a document only if it keeps the other one.
 5. The pairs of each kept document are written, and the size of its group is counted.
 """
 
@@ -36,11 +37,14 @@ from pipeline.sources.dedup_steps import DedupStep
 from pipeline.sources.min_hash_step import MinHashDedup
 
 TOO_SHORT = "documents_not_compared"
-"""The note that counts documents that are not compared: they have too few n-grams, or no value in the scope column."""
+"""The name of the note that counts documents which are not compared, because they have too few n-grams or no value in
+the scope column."""
 
 
 class MinHashKind(DedupKind):
-    """Sends the keys and the card of each document. Spills all its n-grams, from which exact overlaps are computed."""
+    """Sends the keys and the card of each document. Spills all n-grams, because exact overlaps are computed from
+    them.
+    """
 
     def key_tags(self, chain: Chain) -> list[str]:
         return [CARDS, RECORDS, GROUPS]
@@ -99,8 +103,8 @@ def _min_hash(step: DedupStep) -> MinHashDedup:
 class DedupMinHash(beam.PTransform):
     """Takes cards, records, and the number of documents per language and host. Outputs verdicts and counts.
 
-    A worker holds one bucket of records in memory (24 bytes each, and four times as much while it sorts them), and the
-    n-grams of two documents. The worker that decides holds 100 bytes per removed document.
+    A worker holds one bucket of records in memory (24 bytes per record, and four times as much while it sorts them),
+    and the n-grams of two documents. The worker that makes the decisions holds 100 bytes per removed document.
     """
 
     def __init__(self, job: SourceJob, global_step: GlobalStep) -> None:

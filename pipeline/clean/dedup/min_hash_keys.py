@@ -1,8 +1,8 @@
-"""The byte layouts of what documents send to the near dedup instead of their texts. No Beam.
+"""Defines the byte layouts of the records and cards that documents send to the near dedup instead of their texts.
 
 A record is a key (a band of the signature, or a sampled n-gram) and the rank of the document that has the key. The
-records of a batch are packed by bucket. A card has everything that is needed to verify and to report a document: its
-address, id, language and host, and the place of its spilled n-grams.
+records of a batch are packed by bucket. A card has everything that the dedup needs to verify a document and to report
+about it: its address, id, language and host, and the place of its spilled n-grams. This module does not use Beam.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _SHARE = struct.Struct(">ddI")
 
 
 class Card(NamedTuple):
-    """What the near dedup needs to know about a document besides its rank."""
+    """Holds everything that the near dedup needs to know about a document, except its rank."""
 
     address: bytes
     document_id: str
     language: str
     host: str
     ngrams: Blob
-    """The place of all its n-grams, which are stored as sorted 64-bit hashes."""
+    """The place in a spill file of all n-grams of the document. They are stored as sorted 64-bit hashes."""
 
     def to_bytes(self) -> bytes:
         fields = [self.document_id.encode(), self.language.encode(), self.host.encode()]
@@ -62,12 +62,12 @@ class Card(NamedTuple):
         return cls(data[:ADDRESS_BYTES], fields[0], fields[1], fields[2], blob_from(data[at:]))
 
     def read_ngrams(self) -> Hashes:
-        """Reads the spilled n-grams."""
+        """Reads the document's n-grams from the spill file."""
         return np.frombuffer(self.ngrams.read(), "<u8")
 
 
 class Overlap(NamedTuple):
-    """A verified pair: ``removed`` is removed if ``kept`` is kept."""
+    """Describes a verified pair: the document ``removed`` is removed if the document ``kept`` is kept."""
 
     removed: Card
     kept: Card
@@ -96,7 +96,7 @@ class Overlap(NamedTuple):
 
 
 class Keyed(NamedTuple):
-    """The documents of a batch that take part in the near dedup."""
+    """Holds the cards and records of the documents in a batch that take part in the near dedup."""
 
     cards: list[tuple[bytes, Card]]
     """The rank and the card of each document."""
@@ -130,7 +130,7 @@ def keyed(
 
 
 def content_hash(document_id: str, text: str, others: tuple[object, ...]) -> bytes:
-    """Returns a hash of a document. It decides the order of documents with equally many n-grams."""
+    """Returns a hash of a document. It determines the order of documents with the same number of n-grams."""
     digest = xxhash.xxh3_64(document_id.encode())
     digest.update(b"\0")
     digest.update(text.encode("utf-8", "replace"))
@@ -139,7 +139,9 @@ def content_hash(document_id: str, text: str, others: tuple[object, ...]) -> byt
 
 
 def _records(ranks: list[bytes], sets: list[Hashes], salts: np.ndarray, step: MinHashDedup) -> np.ndarray:
-    """Returns the records of documents. Salts change the keys, so that documents of two scopes share no key."""
+    """Returns the records of documents. A salt per scope changes the keys, so that documents of different scopes never
+    share a key.
+    """
     own = np.frombuffer(b"".join(ranks), ">u8").reshape(len(ranks), 2)
     found = []
     if step.method in ("both", "minhash"):

@@ -1,4 +1,4 @@
-"""The stages of the near dedup: they nominate pairs, sum shared keys, verify candidates, and decide."""
+"""Defines the stages of the near dedup, which nominate pairs, count shared keys, verify candidates, and decide."""
 
 from __future__ import annotations
 
@@ -23,11 +23,13 @@ from pipeline.engine.group_bytes import GroupBytes
 from pipeline.sources.min_hash_step import MinHashDedup
 
 NOT_COMPARED, VERIFIED, REJECTED_PAIRS = "pairs_not_compared", "pairs_verified", "pairs_rejected"
-"""The notes of the step: pairs that a common key did not nominate, candidates, and candidates that do not overlap."""
+"""The names of the step's notes. They count the pairs that share only common keys and were not nominated, the
+candidates that were verified, and the candidates whose overlap is too small."""
 
 _CARD, _PAIR, _NEEDED = b"\x00", b"\x01", b"\x02"
-"""The byte after the rank of a document gives the kind of payload, and payloads sort in this order: its card, a pair in
-which it would be removed, or a note that its card is needed because it would be kept in some pair."""
+"""The byte after the rank of a document, which gives the kind of payload. The payloads of a document sort in this
+order: its card, the pairs in which it would be removed, and a note that its card is needed because it would be kept in
+some pair."""
 _SHARED = struct.Struct(">HH")  # numbers of bands and sampled n-grams that a pair shares in a bucket of keys
 _MAX_COUNT = 0xFFFF
 _PAIR_PAYLOAD = np.dtype(
@@ -37,7 +39,7 @@ _PAIRS_AT_ONCE = 1 << 16
 
 
 class Nominate(beam.DoFn):
-    """Takes the records of a bucket. Yields the pairs that share a key, by the document that would be removed."""
+    """Takes the records of a bucket. Yields the pairs that share a key, keyed by the document that would be removed."""
 
     def __init__(self, job: SourceJob, step: MinHashDedup) -> None:
         self._job, self._step = job, step
@@ -67,7 +69,9 @@ class Nominate(beam.DoFn):
         yield TaggedOutput(COUNTS, dict(ledger.counts))
 
     def _pairs(self, ranks: np.ndarray, found: Nominated, *, of_bands: bool) -> Iterator[tuple[int, bytes]]:
-        """Yields (bucket of the document that would be removed, payload). Works in blocks, to bound memory."""
+        """Yields (bucket of the document that would be removed, payload). Works in blocks of pairs to limit its
+        memory.
+        """
         num_buckets, size = np.uint64(self._job.sizes.scale.num_key_buckets), _PAIR_PAYLOAD.itemsize
         for start in range(0, len(found.pairs), _PAIRS_AT_ONCE):
             pairs, counts = (array[start : start + _PAIRS_AT_ONCE] for array in (found.pairs, found.counts))
@@ -81,15 +85,15 @@ class Nominate(beam.DoFn):
 
 
 def card_payload(rank: bytes, card: Card, num_buckets: int) -> tuple[int, bytes]:
-    """Returns (bucket, payload) of a card. The bucket is the one that gets the pairs of its document."""
+    """Returns (bucket, payload) of a card. The pairs of the card's document are sent to the same bucket."""
     return card_bucket(rank, num_buckets), rank + _CARD + card.to_bytes()
 
 
 class Candidates(beam.DoFn):
-    """Sums the shared keys of each pair, and yields the pairs that share enough, by the document that would be kept.
+    """Counts the shared keys of each pair. Yields pairs that share enough, keyed by the document that would be kept.
 
-    Such a pair has the card of the document that would be removed. The card of a document that would be kept in some
-    pair is yielded too.
+    Such a pair includes the card of the document that would be removed. The cards of documents that would be kept in
+    some pair are yielded too.
     """
 
     def __init__(self, job: SourceJob, step: MinHashDedup) -> None:
@@ -155,7 +159,9 @@ class Verify(beam.DoFn):
 
 
 class Resolve(beam.DoFn):
-    """Decides which documents are removed. Yields each with the document that is kept, by the kept document."""
+    """Decides which documents are removed. Yields each with the document that is kept instead, keyed by the kept
+    document.
+    """
 
     def __init__(self, job: SourceJob, step: MinHashDedup) -> None:
         self._job, self._step = job, step

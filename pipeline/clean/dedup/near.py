@@ -36,13 +36,14 @@ from pipeline.engine.group_bytes import GroupBytes
 from pipeline.sources.dedup_steps import DedupStep, NearDedup
 
 _PAIR = struct.Struct(">QQ")
-_SHARED = struct.Struct(">III")  # number of shared shingles in the sketches, size of each sketch
+_SHARED = struct.Struct(">III")  # number of shingles that both sketches contain, size of each sketch
 _NUM_COMMON = struct.Struct(">I")
 _INFO, _REQUEST, _COMMON = 0, 1, 2
 """The byte after the key of a book. It says what follows: the info of the book (:meth:`Book.info`), a request of a pair
 for this info, or the number of its shingles that too many books share. The info sorts first."""
 MAY_HIDE_DUPLICATES = "may_hide_duplicates"
-"""The note on books whose text is mostly in many other books. Duplicates of such a book may have been missed."""
+"""The name of the note about books whose text is mostly in many other books. Duplicates of such a book may have been
+missed."""
 
 
 class NearKind(DedupKind):
@@ -87,8 +88,8 @@ def _near_dedup(step: DedupStep) -> NearDedup:
 class DedupNear(beam.PTransform):
     """Compares documents by their infos and sketches. Outputs verdicts and counts.
 
-    The detail of a verdict is the id of the kept document. Dropped documents also get a signal: their overlap. So do
-    kept documents that overlap another kept document. A signal is sent like a verdict
+    The detail of a verdict is the id of the kept document. A document gets its overlap as a signal if it is dropped, or
+    if it is kept but overlaps another kept document. A signal is sent like a verdict
     (:func:`pipeline.clean.tags.signal_bytes`). One worker holds all pairs that overlap by half or more: 0.5 kB per
     pair.
     """

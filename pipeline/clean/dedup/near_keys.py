@@ -1,4 +1,5 @@
-"""The keys that a document sends to the near dedup: a sketch of its shingles, and the place of all spilled shingles.
+"""Makes the data that a document sends to the near dedup: a sketch of its shingles, and a reference to the file in
+which all its shingles are spilled.
 
 A shingle is the hash of a word n-gram, and a sketch is a fraction of a document's shingles, chosen by their values.
 Documents are called books here, because the near dedup was made for books. It works for any source.
@@ -22,7 +23,7 @@ _INFO = struct.Struct(">QIH")  # number of shingles, number of hashes in the ske
 
 
 class Book(NamedTuple):
-    """A document of the near dedup: its shingles, a sketch of them, and its address."""
+    """A document in the near dedup, with its shingles, a sketch of them, and its address."""
 
     key: int
     """A hash of the address. Two books with the same id have different keys."""

@@ -43,13 +43,14 @@ PAIRS_SCHEMA = pa.schema(
         "kept_host": pa.string(),
     }
 )
-"""The columns of ``dedup/``. In files of rejected pairs "removed" is the document that would have been removed."""
+"""The columns of ``dedup/``. In files of rejected pairs, "removed" means the document that would have been removed."""
 
 REJECTED = "rejected"
 REJECTED_SAMPLE = 200
-"""The number of rejected pairs that are written per source: those with the smallest hashes of their ids."""
+"""The number of rejected pairs that are written per source. The pairs with the smallest hashes of their ids are
+chosen."""
 NUM_MEMBERS_SHOWN = 3
-"""The number of removed documents that the statistics name for each of the largest groups."""
+"""For each of the largest groups, the statistics list the ids of this many removed documents."""
 _ROWS = 10_000
 
 Row = dict[str, Any]
@@ -74,10 +75,12 @@ def row_of(overlap: Overlap, source: str, step: DedupStep) -> Row:
 
 
 class RejectedSample:
-    """Collects the rejected pairs with the smallest hashes of their ids: the same ones for any number of workers."""
+    """Collects the rejected pairs with the smallest hashes of their ids. They are the same for any number of
+    workers.
+    """
 
     def __init__(self) -> None:
-        self._heap: list[tuple[int, bytes]] = []  # hashes are negative, so that the largest is at the top
+        self._heap: list[tuple[int, bytes]] = []  # hashes are negated, so that the largest hash is first in the heap
 
     def add(self, overlap: Overlap) -> None:
         names = f"{overlap.removed.document_id}\0{overlap.kept.document_id}".encode()
@@ -93,7 +96,7 @@ class RejectedSample:
 
 
 class _SmallestPairs(beam.CombineFn):
-    """Combines samples into one: the rejected pairs with the smallest hashes."""
+    """Combines samples of rejected pairs into one sample, which has the pairs with the smallest hashes."""
 
     def create_accumulator(self) -> list[tuple[int, bytes]]:
         return []
@@ -137,8 +140,8 @@ class _WriteRejected(beam.DoFn):
 class WritePairs(beam.DoFn):
     """Writes the pairs of the kept documents of a bucket, and sends verdicts to both documents of each pair.
 
-    The verdict of a removed document has the id of the kept document and the overlap. The verdict of a kept document
-    has the number of documents that were removed for it.
+    The verdict for a removed document contains the overlap and the id of the kept document. The verdict for a kept
+    document contains the number of documents that were removed as its duplicates.
     """
 
     def __init__(self, job: SourceJob, step: MinHashDedup, tag: int) -> None:
@@ -194,7 +197,7 @@ class WritePairs(beam.DoFn):
 
 
 class LargestGroups(beam.PTransform):
-    """Takes the largest groups of each worker. Outputs the largest of all workers as counts."""
+    """Takes the largest groups that each worker found. Outputs the largest groups of all workers as counts."""
 
     def __init__(self, source: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Joins, which make one document from several records.
+"""Contains the joins. A join makes one document from several records.
 
     records -> grouped by key -> documents -> the first segment of the source
 

@@ -1,4 +1,6 @@
-"""The interface of the joins. A join makes one document from several records, which can be in different files."""
+"""Defines the interface of the joins. A join makes one document from several records, which can be in different
+files.
+"""
 
 from __future__ import annotations
 

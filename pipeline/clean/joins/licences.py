@@ -1,6 +1,6 @@
-"""The join of GitHub: finds a file and a licence for each content. The texts of contents are spilled, not shuffled.
+"""Joins each of GitHub's contents with a file and a licence. The texts of contents are spilled, not shuffled.
 
-A content is the text that one or more files have.
+A content is the text of one or more files.
 
 The input has three tables: contents by id, files (repository, path, content id), and licences by repository.
 """
@@ -33,6 +33,10 @@ from pipeline.sources.github.reader import choose_copy
 from pipeline.sources.source import Rejected, TableRow
 
 BY_REPO, BY_CONTENT = "by_repo", "by_content"
+
+_encoded = json.JSONEncoder(ensure_ascii=False).encode
+_sorted_encoded = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
+_decoded = json.JSONDecoder().decode  # json.dumps would make an encoder for each call, and json.loads guess an encoding
 
 _LICENCE, _FILE = b"\0", b"\1"
 _CONTENT, _CANDIDATE = (
@@ -103,7 +107,7 @@ class ReadTables(ReadUnits):
         fields = row.row
         order = _LICENCE if row.table == "licenses" else _FILE
         ledger.send("table rows", 1)
-        body = json.dumps(fields, ensure_ascii=False, sort_keys=True).encode()
+        body = _sorted_encoded(fields).encode()
         yield TaggedOutput(BY_REPO, _keyed(fields["repo_name"], order, body, self._job.sizes.scale.num_key_buckets))
 
 
@@ -119,12 +123,12 @@ class LicenceOfFiles(beam.DoFn):
             licence = None
             for payload in payloads:
                 _, order, body = _parse(payload)
-                row = json.loads(body)
+                row = _decoded(body.decode())
                 ledger.receive("table rows", 1)
                 if order == _LICENCE:
                     licence = licence or row["license"]
                     continue
-                candidate = json.dumps([repo.decode(), row["path"], licence], ensure_ascii=False).encode()
+                candidate = _encoded([repo.decode(), row["path"], licence]).encode()
                 ledger.send("candidates", 1)
                 yield TaggedOutput(
                     BY_CONTENT, _keyed(row["id"], _CANDIDATE, candidate, self._job.sizes.scale.num_key_buckets)
@@ -165,9 +169,7 @@ class ChooseFile(SegmentDoFn):
                 ledger.reject(Rejected(location=f"{repo}/{path}", reason="file_without_content", is_bad=False))
         if chosen is None:
             return
-        attributes = json.dumps(
-            dict(zip(("repo_name", "path", "license"), chosen, strict=True)), ensure_ascii=False
-        ).encode()
+        attributes = _encoded(dict(zip(("repo_name", "path", "license"), chosen, strict=True))).encode()
         for address in contents:
             batch_id, row = address[: BATCH_ID.size], address[BATCH_ID.size :]
             ledger.send("attributes", 1)
@@ -180,5 +182,5 @@ class ChooseFile(SegmentDoFn):
     ) -> Iterator[tuple[str, str, str | None]]:
         for _, _, body in group:
             ledger.receive("candidates", 1)
-            repo, path, licence = json.loads(body)
+            repo, path, licence = _decoded(body.decode())
             yield repo, path, licence

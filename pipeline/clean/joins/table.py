@@ -1,4 +1,4 @@
-"""Maps the settings of each join to its code. A new join is one file in this folder and one line here."""
+"""Maps the settings of each join to its code. To add a join, add a file to this folder and a line to this module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""arXiv: bulk tars of papers' LaTeX sources.
+"""arXiv: reads the LaTeX sources of papers from arXiv's bulk tars.
 
     .tar -> formats.damaged_tar: members -> paper_archive: the TeX files of a paper -> reader: one source per document
 

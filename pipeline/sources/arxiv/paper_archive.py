@@ -15,13 +15,14 @@ from pipeline.sources.arxiv.readme import MAX_README_BYTES, Readme, read_readme
 from pipeline.sources.formats.damaged_tar import BLOCK_BYTES, Readable, TarDamage, TarMember, TarStream, is_tar
 
 MAX_TEX_BYTES = 20_000_000
-"""The largest number of bytes of TeX in one paper, all in memory at once. Ours: the longest theses have 5 MB, and 20 MB
-are cleaned within half a minute."""
+"""The largest number of bytes of TeX in one paper. All of them are in memory at once. Ours: the longest theses have 5
+MB. Cleaning 20 MB takes less than half a minute."""
 MAX_MEMBERS = 20_000
 """The largest number of files in one project. Ours: arXiv's largest projects have some thousand figures."""
 BOMB_BASE_BYTES = 100_000_000
 MAX_RATIO = 200
-"""A paper is allowed to unpack to 100 MB plus 200 times its stored size. Deflate reaches 1,032, drawings reach 50."""
+"""A paper may unpack to 100 MB plus 200 times its stored size. The limit of deflate is 1,032 times; drawings reach 50
+times."""
 _PIECE_BYTES = 1 << 16
 _MAX_FILL_BYTES = 1 << 18
 _GZIP_WBITS = 31

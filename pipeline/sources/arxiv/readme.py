@@ -19,7 +19,8 @@ import yaml
 MAX_README_BYTES = 100_000
 """The number of bytes of a 00README that are read. Ours: an entry takes under 100 bytes."""
 MAX_ENTRIES = 2_000
-"""The largest number of entries of a 00README. Ours: in a submission with more files most are figures, not sources."""
+"""The largest number of entries of a 00README. Ours: if a submission has more files than this, most of them are
+figures, not sources."""
 _LINE = re.compile(r"^[ \t]*(?:\"([^\"\n]+)\"|(\S+))[ \t]+(toplevelfile|ignore)\b", re.MULTILINE | re.IGNORECASE)
 _IS_YAML = re.compile(r"^\s*-?\s*(?:filename|usage|sources)\s*:", re.MULTILINE)
 _IS_TOML = re.compile(r"^\s*\[\[\s*sources\s*\]\]|^\s*sources\s*=", re.MULTILINE)

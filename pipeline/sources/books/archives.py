@@ -25,9 +25,10 @@ from pipeline.sources.formats.damaged_tar import TarDamage, TarStream
 from pipeline.sources.source import Rejected
 
 MAX_DIRECTORY_BYTES = 64 << 20
-"""Ours: the largest directory of a zip, in bytes: that of half a million books. Python holds it in memory."""
+"""The largest directory of a zip, in bytes (our choice). Half a million books need this much. Python holds it in
+memory."""
 MAX_EXPANSION = 200
-"""Ours: an archive is allowed to unpack to this many times its own size plus 64 MB. Text in deflate unpacks to 3 to 10
+"""An archive may unpack to this many times its stored size plus 64 MB (our choice). Text in deflate unpacks to 3 to 10
 times."""
 _FREE_BYTES = 64 << 20
 
@@ -82,8 +83,9 @@ def zip_members(
 ) -> Iterator[ArchiveMember | Rejected]:
     """Yields the members whose names have one of the ``endings``. Other members are rejected as ``unknown_form``.
 
-    The other reasons are ``damaged_zip`` (the whole zip, or one member, after which the next is read), ``encrypted``,
-    ``unsupported_compression`` (Gutenberg's oldest zips are shrunk or imploded) and ``archive_bomb``.
+    The other reasons are ``damaged_zip`` (either the whole zip is damaged, or one member, and then the next one is
+    read), ``encrypted``, ``unsupported_compression`` (Gutenberg's oldest zips are shrunk or imploded) and
+    ``archive_bomb``.
     """
     if _directory_bytes(file) > MAX_DIRECTORY_BYTES:
         yield Rejected(location=location, reason="archive_bomb", detail="directory", is_whole_file=True)
@@ -94,7 +96,7 @@ def zip_members(
         yield Rejected(location=location, reason="damaged_zip", detail=str(error)[:200], is_whole_file=True)
         return
     except OSError as error:
-        if error.errno != errno.EINVAL:  # EINVAL: an offset before the start of the file; others are the store's
+        if error.errno != errno.EINVAL:  # EINVAL: an offset before the start of the file; others come from the store
             raise
         yield Rejected(location=location, reason="damaged_zip", detail=str(error)[:200], is_whole_file=True)
         return
@@ -120,7 +122,7 @@ def _zip_member(
 ) -> ArchiveMember | Rejected:
     if info.flag_bits & 1:
         return Rejected(location=where, reason="encrypted")
-    # The member is read as if it were stored without compression, because zipfile limits the output only for deflate.
+    # zipfile limits the size of the output only for deflate, so the compressed bytes are read as if they were stored.
     stored = copy.copy(info)
     stored.compress_type, stored.file_size = zipfile.ZIP_STORED, info.compress_size
     stored.CRC = None  # type: ignore[assignment]  # the checksum is of the unpacked data
@@ -200,7 +202,7 @@ def _tar_members(
             continue
         wanted = min(found.num_bytes, max_bytes + 1)
         data = found.read(wanted)
-        if len(data) == wanted:  # if the data are shorter, the tar reports that it was cut
+        if len(data) == wanted:  # if there are fewer bytes, the tar reader reports a truncated file
             yield ArchiveMember(where, found.name, data)
 
 

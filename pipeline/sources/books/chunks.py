@@ -1,8 +1,8 @@
 """Splits large archives and files of lines into chunks.
 
-One task unpacks a file into chunks, many tasks read the chunks. A gzip file can be unpacked only from its beginning, so
-a single task must do it. This task does nothing else: it passes members and lines on unchanged. The tasks that read the
-chunks decode, tidy and filter them.
+One task unpacks a file into chunks, and many tasks read the chunks. A gzip file can be unpacked only from its start, so
+a single task must do it. This task does nothing else: it passes members and lines on unchanged. The tasks that read
+the chunks decode, tidy and filter them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Books: Project Gutenberg's files as they are mirrored, and collections in the formats of PG19 and Books3.
+"""Books: reads mirrors of Project Gutenberg, and collections in the formats of PG19 and Books3.
 
-The id of a book is its Gutenberg number, if its header has one, with a hash of the text. The hash is needed because
-several files can have the same number: a seven-bit and a UTF-8 edition, or corrected ones in ``old/``. So all editions
-reach the near dedup, and only equal texts are duplicates by id. The id of any other book is only a hash of its text.
+If the header of a book has a Gutenberg number, the id of the book is this number and a hash of the text. The hash is
+needed because several editions can have the same number: a seven-bit and a UTF-8 edition, or older editions in
+``old/``. So all editions reach the near dedup, and only equal texts are duplicates by id. The id of any other book is
+only a hash of its text.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _KINDS = {
     "jsonl": (".jsonl", ".jsonl.gz", ".jsonl.zst", ".json.gz", ".json.zst"),
 }
 _LARGE = "large_"
-"""The prefix of the kind of a large file, which one task unpacks into chunks for all others."""
+"""The prefix of the kind of a large file. One task unpacks such a file into chunks, which other tasks read."""
 _MEMBER_ENDINGS = (*_TEXT_ENDINGS, ".zip")
 _GUTENBERG_URL = re.compile(r"gutenberg\.org/(?:ebooks|etext|files)/(\d{1,6})\b")
 
@@ -132,7 +133,7 @@ class BooksReader(Reader):
     def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | Rejected]:
         """Yields the books of a file.
 
-        Beside the reasons of archives, files are rejected as ``empty``, ``not_text``, ``too_many_bytes``,
+        In addition to the reasons of archives, files are rejected as ``empty``, ``not_text``, ``too_many_bytes``,
         ``nested_archive``, ``no_text`` (a line of JSON without text) and ``unknown_form``.
         """
         if unit.kind == "jsonl":

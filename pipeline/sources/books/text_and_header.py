@@ -1,6 +1,6 @@
 """Decodes a book and reads its Gutenberg header.
 
-Gutenberg's files are ASCII, UTF-8, or in encodings of Windows, the Macintosh, DOS or ISO. Since 2003 a line of the
+Gutenberg's files are in ASCII, UTF-8, or encodings of Windows, the Macintosh, DOS or ISO. Since 2003 a line of the
 header declares the encoding. This line is sometimes wrong.
 """
 
@@ -13,10 +13,11 @@ from filters import decoding
 
 _DECLARED = re.compile(rb"(?:character set encoding|text encoding)\s*:[ \t]*([^\r\n]{1,60})", re.IGNORECASE)
 _HEAD_BYTES = 32_768
-"""Ours: the number of bytes to search for a header. The longest header has 22,000 characters."""
+"""The number of bytes to search for a header (our choice). The longest header has 22,000 characters."""
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 MAX_CONTROL_SHARE = 0.01
-"""Ours: a stray end-of-file mark or NUL is removed; a file with a larger share of control characters is not text."""
+"""The largest share of control characters in a text. Ours: single end-of-file marks or NULs are removed, but a file
+with a larger share is not text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +72,14 @@ def tidy(text: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The fields of a Gutenberg header. A field that the header lacks is None. Without a header all fields are None."""
+    """The fields of a Gutenberg header. A field that is not in the header is None. Without a header all fields are
+    None.
+    """
 
     title: str | None = None
     author: str | None = None
     language: str | None = None
-    """The ISO 639-1 code; None also if the header names several languages."""
+    """The ISO 639-1 code. It is also None if the header names several languages."""
     gutenberg_id: int | None = None
 
 

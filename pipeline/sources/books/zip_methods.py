@@ -1,4 +1,4 @@
-"""Unpacks a member of a zip by its compression method, and never more than a given number of bytes.
+"""Unpacks a member of a zip by its compression method. Never returns more than a given number of bytes.
 
 ``zipfile`` limits the output only for deflate: 2 kB of bzip2 can contain 6 GB.
 """
@@ -14,7 +14,7 @@ from typing import IO, Protocol
 
 _READ_BYTES = 64 << 10
 _MAX_DICTIONARY_BYTES = 256 << 20
-"""Ours: the largest LZMA dictionary, which takes this many bytes of memory. 7-Zip's strongest level has 64 MB."""
+"""The largest LZMA dictionary in bytes (our choice). It is held in memory. 7-Zip's strongest level has 64 MB."""
 _NAMES = {1: "shrink", 6: "implode", 9: "deflate64", 93: "zstd", 95: "xz", 98: "ppmd"}
 
 

@@ -1,6 +1,7 @@
 """Finds values and types by paths. ``meta.source.url`` is the field ``url`` of the field ``source`` of ``meta``.
 
-If a column's own name is the whole path, dots included, that column is used. A number chooses an element of a list.
+If a column has the whole path, including the dots, as its name, that column is used. A number in a path chooses an
+element of a list.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 MAX_NAMES_SHOWN = 30
-"""The most names of columns that a message lists."""
+"""A message lists at most this many names of columns."""
 
 
 class _Missing:
@@ -22,7 +23,8 @@ class _Missing:
 
 
 MISSING: Final = _Missing()
-"""The value that :func:`value_at` returns if a row has nothing at the path. For a null it returns None."""
+"""The value that :func:`value_at` returns if a row has nothing at the path. If the row has a null there, it returns
+None."""
 
 
 def value_at(row: Mapping[str, Any], path: str) -> Any:
@@ -67,7 +69,7 @@ def type_at(schema: pa.Schema, path: str) -> pa.DataType | None:
 
 
 def stored_path(schema: pa.Schema, path: str) -> str:
-    """Returns the part of a path that Parquet can read as a column, which ends at the first list.
+    """Returns the beginning of a path, up to the first list, because Parquet can read only this as a column.
 
     >>> stored_path(pa.schema({"a": pa.struct({"b": pa.list_(pa.string())})}), "a.b.0")
     'a.b'

@@ -19,12 +19,13 @@ from pipeline.sources.formats.json_lines import JSON_LINES_BROKEN, Row
 from pipeline.sources.source import Document, InputFile, Opener, Reader, Rejected, Unit
 
 UNIT_BYTES = 64 << 20
-"""Ours: a Parquet file is split into units of about this many stored bytes, so that several workers can read it."""
+"""A Parquet file is split into units of about this many stored bytes, so that several workers can read it (our
+choice)."""
 MAX_FILES_SPLIT = 256
-"""Ours: with more files than this, Parquet files are not split. There are enough units then, and splitting would read
-the end of each file before a run."""
+"""With more files than this, Parquet files are not split (our choice). There are enough units then, and splitting would
+read the end of each file before a run."""
 ROWS_LOOKED_AT = 100
-"""Ours: JSON has no schema, so the declared columns are searched for in this many rows of the first file."""
+"""JSON has no schema, so the declared columns are searched for in this many rows of the first file (our choice)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +63,9 @@ class CorpusReader(Reader):
     constants: tuple[tuple[str, ...], ...] = ()
     """Columns with the same value in all documents, each as name and value."""
     optional: tuple[str, ...] = ()
-    """Names of columns that a file may lack. Their values are then null."""
+    """Names of columns that may be missing in a file. Their values are then null."""
     max_text_bytes: int = 16 << 20
-    """Ours: the largest size of a text in bytes. Longer texts are rejected. A book has under 8 MB."""
+    """The largest size of a text in bytes (our choice). Longer texts are rejected. A book has under 8 MB."""
 
     def __post_init__(self) -> None:
         if self.form not in ("", *ENDINGS):
@@ -76,7 +77,7 @@ class CorpusReader(Reader):
 
     @property
     def COLUMNS(self) -> Mapping[str, pa.DataType]:  # type: ignore[override]  # noqa: N802 - as the base class has it
-        """The columns in the declaration, with their types, without the text, the id and the language."""
+        """The declared columns with their types, except the text, the id and the language."""
         found = {name: KINDS[kind] for name, kind, _ in self.columns}
         return found | {name: pa.string() for name, _ in self.constants if name != "language"}
 

@@ -1,7 +1,7 @@
 """Reads the rows of JSON lines, Parquet and Arrow files, with the place of each row for messages.
 
-A damaged Arrow file is rejected from the damage on, because the format has no marks at which reading could continue. In
-a Parquet file only the damaged row groups are rejected.
+If an Arrow file is damaged, everything after the damage is rejected, because the format has no marks at which reading
+could continue. In a Parquet file only the damaged row groups are rejected.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def _arrow_batches(file: BinaryIO) -> Iterator[pa.RecordBatch]:
 
 
 def _rows_of(batch: pa.RecordBatch, unit: Unit, first: int) -> Iterator[tuple[str, Row] | Rejected]:
-    """Yields the rows of a batch. A string that is not UTF-8, which the format forbids, rejects only its own row."""
+    """Yields the rows of a batch. If a string is not UTF-8, which the format forbids, only its row is rejected."""
     try:
         batch.validate(full=True)
         rows: list[Row] | None = batch.to_pylist()

@@ -1,16 +1,16 @@
-"""File formats that several sources share. Damage is reported with its location, and reading goes on after it.
+"""Reads file formats that several sources share. Reports damage with its location, and continues after it.
 
     .warc, .wet -> gzip_members -> warc_records -> http_message -> warc_pages -> web_page
     .jsonl -> json_lines        .bz2 -> bzip2_blocks, bzip2_threads        wet.paths -> paths_list
 
-- ``warc_records``, ``warc_pages``: the records of a WARC file, and the pages in them.
+- ``warc_records``, ``warc_pages``: read the records of a WARC file, and the pages in them.
 - ``http_message``: reads an HTTP response. ``web_page``: extracts the text of an HTML page.
 - ``gzip_members``: reads gzip files member by member.
 - ``bzip2_blocks``, ``bzip2_threads``: read bzip2 files block by block, and with several threads.
 - ``json_lines``: reads files with one JSON object per line.
 - ``paths_list``: reads a crawl's list of files.
-- ``damaged_tar``: reads a tar in one pass and goes on after damage.
-- ``http_body``, ``media_type``, ``html_charset``: codings, types and encodings of web pages, by what the bytes prove.
+- ``damaged_tar``: reads a tar in one pass and continues after damage.
+- ``http_body``, ``media_type``, ``html_charset``: determine the coding, type and encoding of a web page from its bytes.
 - ``html_tags``, ``html_open_elements``, ``html_cost``: bound the cost of a page before it is parsed.
 
 >>> from pipeline.sources.formats.json_lines import parse_object

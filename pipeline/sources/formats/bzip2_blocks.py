@@ -1,12 +1,12 @@
-"""Unpacks each block of a bzip2 file separately. So reading can start anywhere, and damage costs only one block.
+"""Unpacks each block of a bzip2 file separately. So reading can start anywhere, and damage affects only one block.
 
 A bzip2 stream is a header of four bytes, blocks of at most 900 kB each, and an end mark. A block may begin at any bit.
 It begins with a mark of 48 bits (the digits of pi) and its checksum, and does not depend on other blocks. So the bits
-between two marks, shifted to a byte, with a header before them and an end mark after them, are a stream of one block.
-The marks are found by search. The bits of a mark occur inside a block by chance once in 2^48 bits. A block that does
-not unpack is tried again together with the bits after such a mark.
+between two marks can be made into a stream of one block: they are shifted to begin at a byte, and get a header before
+them and an end mark after them. The marks are found by a search. By chance, the bits of a mark also occur inside a
+block, once in 2^48 bits. So if a block does not unpack, the bits after the next mark are added and it is tried again.
 
-Every block's own checksum is tested. The checksum of the whole stream covers the same bytes and is not tested, because
+The checksum of every block is tested. The checksum of the whole stream covers the same bytes and is not tested, because
 a reader that starts in the middle cannot compute it.
 """
 
@@ -25,9 +25,11 @@ HEADER_BYTES = 4
 MAX_BLOCK_BYTES = 2_400_000
 """The largest stored block in bytes: 900,000 symbols of 20 bits, and under 20 kB of tables. Text takes 0.2 MB."""
 MAX_UNPACKED_BYTES = 900_000 // 5 * 259
-"""The largest unpacked block in bytes: four equal bytes and a count can stand for 259. Text gives 0.9 MB."""
+"""The largest unpacked block in bytes. Four equal bytes and a count can represent 259 bytes. A block of text has 0.9
+MB."""
 MAX_FALSE_MARKS = 2
-"""The number of consecutive marks that are treated as chance before a block is given up. The probability is 2^-96."""
+"""A block is given up after this many consecutive marks that could be there by chance. The probability of that is
+2^-96."""
 READ_BYTES = 256 << 10
 
 _HEADER = re.compile(rb"BZh[1-9]")
@@ -82,7 +84,9 @@ class Region:
 
 
 def regions(file: BinaryIO, start: int) -> Iterator[Region]:
-    """Yields the regions of a file from a byte on. The first region is the bits before the first mark (a ``HEAD``)."""
+    """Yields the regions of a file, beginning at a byte. The first region (a ``HEAD``) has the bits before the first
+    mark.
+    """
     cutter = RegionCutter(start)
     file.seek(start)
     while data := file.read(READ_BYTES):
@@ -98,7 +102,7 @@ class RegionCutter:
     def __init__(self, start: int = 0) -> None:
         """Creates a cutter. ``start`` is the offset in the file of the first byte that is fed."""
         self._buffer = bytearray()
-        self._at = start  # offset of the buffer's first byte in the file
+        self._at = start  # the offset in the file of the buffer's first byte
         self._kind, self._bit, self._is_first = Kind.HEAD, start * 8, False
         self._is_passing = False  # True while skipping the rest of a region that is too long
 
@@ -268,7 +272,9 @@ def _shifted(region: Region) -> bytes:
 
 
 def _as_stream(region: Region) -> bytes:
-    """Returns a stream of this block alone. The checksum of the stream is that of the block."""
+    """Returns a stream that contains only this block. The checksum of the stream is equal to the checksum of the
+    block.
+    """
     data = _shifted(region)
     num_whole, num_over = divmod(region.num_bits, 8)
     over = data[num_whole] >> (8 - num_over) if num_over else 0

@@ -1,7 +1,7 @@
-"""Unpacks a bzip2 stream from start to end with several threads of one task. It is used to read .7z files.
+"""Unpacks a bzip2 stream from start to end with several threads of one task. The reader of .7z files uses it.
 
-It replaces ``bz2.BZ2Decompressor``: ``decompress`` takes the bytes that were read next, and returns the unpacked bytes
-that are ready next, in order. Meanwhile the threads unpack later blocks of the bytes that were fed so far.
+It replaces ``bz2.BZ2Decompressor``: ``decompress`` takes the next stored bytes, and returns the next unpacked bytes
+that are ready. Meanwhile the threads unpack later blocks of the bytes that it was given so far.
 """
 
 from __future__ import annotations
@@ -23,14 +23,16 @@ from pipeline.sources.formats.bzip2_blocks import (
 )
 
 MAX_THREADS = 8
-"""Ours: at 20 MB/s or more per thread, eight threads unpack 100 GB in eleven minutes, two in under an hour."""
+"""The largest number of threads (our choice). At 20 MB/s or more per thread, eight threads unpack 100 GB in eleven
+minutes, and two threads in under an hour."""
 _BLOCKS_PER_THREAD = 2
-"""The number of blocks per thread: one is unpacked while the other waits, so that no thread waits for input."""
+"""The number of blocks per thread. One is unpacked while the other one waits, so that no thread has to wait for
+input."""
 _AHEAD_BYTES = 4 << 20
-"""The largest number of bytes that are unpacked from a block before its turn. A block of text has 0.9 MB. A crafted
-block of 47 MB has to wait with the rest. So each block ahead takes under 12 MB (stored, shifted, unpacked, and the
-decoder's own 3.6 MB). Measured with eight threads: 110 MB for text; 650 MB for zeros, of which py7zr's requests of up
-to 128 MB per call are the largest part."""
+"""The largest number of bytes that are unpacked from a block before its turn. A block of text has 0.9 MB. If a crafted
+block has 47 MB, the rest is unpacked only when it is the block's turn. So each block ahead takes under 12 MB (stored,
+shifted and unpacked bytes, and 3.6 MB for the decoder). With eight threads we measured 110 MB for text and 650 MB for
+zeros. Most of the latter are py7zr's requests of up to 128 MB per call."""
 
 _Begun = tuple[BlockUnpacker, bytes]
 

@@ -29,7 +29,7 @@ class Readable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TarDamage:
-    """A stretch of the file that is not a tar. It has its offset, and whether the file ended inside it."""
+    """A stretch of the file that is not a tar: its offset, and True if the file ended inside it."""
 
     offset: int
     is_cut: bool

@@ -2,7 +2,7 @@
 
 CommonCrawl gives every record its own gzip member, so that a record can be read alone. Common readers stop at the first
 damaged member, or continue with half a record. This reader returns a member only after its checksum matched. Damaged
-members are reported and skipped. The next member is found by its header and by what it unpacks to.
+members are reported and skipped. The next member is recognised by its header and by its unpacked bytes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ _PIECE_BYTES = 1 << 14
 _STREAM_PIECE_BYTES = 1 << 18
 _PROBE_BYTES = 4096
 _MAX_OVERLAPPING_TRIES = 64
-"""Ours: the largest number of tries in bytes that were already unpacked. It keeps the time linear for crafted files."""
+"""The largest number of tries in bytes that were already unpacked (our choice). It keeps the time linear for crafted
+files."""
 
 
 class StoredBytes:
@@ -63,7 +64,7 @@ class GzipMember:
     start: int
     end: int
     data: bytes | None
-    """The unpacked bytes; None if they are damaged or too many. Then they can be read with :class:`UnpackedChunks`."""
+    """The unpacked bytes; None if they are damaged or too many. In that case :class:`UnpackedChunks` can read them."""
     fault: str = ""
     """``truncated_gzip`` (the file ends inside the member), ``damaged_gzip`` (wrong data or checksum), or empty."""
     is_gap: bool = False

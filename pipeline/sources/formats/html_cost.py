@@ -3,8 +3,9 @@
 Resiliparse (2.0.1, with lexbor 2.1) is fast on usual pages. On three kinds of page it takes quadratic time, so that 1
 MiB can take hours:
 
-- Deep nesting, for example by forgotten end tags. For many tags the parser walks up all open elements. The main-content
-rules read all text and links below a ``div``, ``ul``, ``article`` or ``footer``, again for each of them.
+- Deep nesting, for example by forgotten end tags. For many tags the parser walks up all open elements. The rules for
+  main content read all text and links below a ``div``, ``ul``, ``article`` or ``footer``, and do so again for each such
+  element.
 - Formatting elements that stay open (``<b>``, ``<font color=...>``). The parser opens them again in every later block.
 - Tags with many attributes. The parser compares each attribute with those before it.
 
@@ -22,16 +23,19 @@ from pipeline.sources.formats.html_open_elements import UNSTACKED, OpenElements
 from pipeline.sources.formats.html_tags import TOKEN, num_attributes
 
 FEW_TAGS, FEW_CHARS = 800, 100_000
-"""A page with fewer ``<`` and fewer characters than this takes at most half a second, whatever its tags are."""
+"""A page with fewer ``<`` and fewer characters than these takes at most half a second, whatever its tags are."""
 MAX_TAGS_PER_CHAR = 1 / 16
 SPARE_TAGS = 20_000
-"""The limit of tags: ``SPARE_TAGS``, and more per character (85,000 for 1 MiB). Real pages have about 20,000."""
+"""A page may have ``SPARE_TAGS`` tags, and more in proportion to its characters (85,000 for 1 MiB). Real pages have
+about 20,000."""
 MAX_VISITS_PER_CHAR = 2
 SPARE_VISITS = 500_000
-"""The limit of visits. A visit is one tag inside one open element and takes 0.2 µs. Real pages reach 5 % of it."""
+"""The limit on visits. A visit is one tag inside one open element, and takes 0.2 µs. Real pages reach 5 % of the
+limit."""
 MAX_DEPTH = 100
 SPARE_CHARS_TIMES_DEPTH = 50_000_000
-"""The limit of depth: ``MAX_DEPTH`` for long pages, more for short ones (600 for 100 kB). Few real pages reach 40."""
+"""The limit on the nesting depth is ``MAX_DEPTH`` for long pages, and larger for short ones (600 for 100 kB). Few real
+pages reach 40."""
 MAX_REOPENED_PER_CHAR = 0.1
 SPARE_REOPENED = 100_000
 """The limit on how many formatting elements the parser could open again. Each takes 5 µs."""
@@ -169,7 +173,7 @@ def _num_attribute_pairs(matches: Sequence[re.Match[str]]) -> int:
 def _num_starts_in_raw(matches: Sequence[re.Match[str]], tags: Sequence[int], numbers: _Numbers) -> int:
     """Returns the number of start tags in raw elements inside ``svg``, ``math`` or ``select``.
 
-    There the content of raw elements is markup.
+    Inside these elements, the content of raw elements is markup.
     """
     foreign = {numbers[name]: 1 for name in ("svg", "math", "select")}
     foreign |= {-number: -1 for number in foreign}

@@ -1,6 +1,6 @@
 """Follows the open elements of a page tag by tag, by the rules of the HTML standard (section 13.2.6), without a tree.
 
-Some rules that close elements are left out, so elements stay open here at least as long as in a parser.
+Some rules that close elements are left out, so this module keeps elements open at least as long as a parser does.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Undoes the content codings of an HTTP body. If the header and the first bytes of the body disagree, the bytes decide.
 
-gzip, Zstandard and bzip2 data begin with marks that no text has, so they are unpacked whether a header names them or
-not. deflate and brotli have no mark, so they are tried only if a header names them. A body that reads as text stays
-unchanged, whatever coding its header names: crawlers unpack bodies and keep the header, and servers write ``none``,
-``UTF-8`` or ``binary`` there. No unpacker returns more than about ``max_bytes``.
+gzip, Zstandard and bzip2 data begin with marks that no text contains, so they are unpacked even if no header names
+them. deflate and brotli have no mark, so they are tried only if a header names them. A body that is readable text stays
+unchanged, whatever coding the header names, because crawlers unpack bodies and keep the header, and servers write
+``none``, ``UTF-8`` or ``binary`` into it. No unpacker returns more than about ``max_bytes``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def _words(text: str) -> frozenset[str]:
 
 
 _MAX_CODINGS = 4
-"""Ours: the largest number of codings on top of each other. One is usual."""
+"""The largest number of codings on top of each other (our choice). One is usual."""
 _MAX_WINDOW_BYTES = 8 << 20
 """The largest window of Zstandard for HTTP, 8 MB (RFC 9659)."""
 _TEXT_BYTES = 512
@@ -119,7 +119,7 @@ def _is_text(body: bytes) -> bool:
 def _gunzipped(body: bytes, max_bytes: int) -> tuple[bytes, bool]:
     """Unpacks all gzip members.
 
-    Bytes after the last member are ignored. Of a truncated member the readable part is returned.
+    Bytes after the last member are ignored. If a member is truncated, its readable part is returned.
     """
     pieces: list[bytes] = []
     num_bytes = 0

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pipeline.sources.formats.http_body import HttpError, decoded_body
 
 _MAX_CHUNK_LINE_BYTES = 1024
-"""Ours: the largest number of bytes in which the end of the line before a chunk is searched. It has only a size."""
+"""The largest number of bytes in which the end of the line before a chunk is searched (our choice). It has only a
+size."""
 _MAX_HEADS = 8
-"""Ours: the largest number of interim responses, proxy answers and redirects before the response."""
+"""The largest number of interim responses, proxy answers and redirects before the response (our choice)."""
 _STATUS_LINE = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?!\d)[^\r\n]*(?:\r?\n|\Z)", re.IGNORECASE)
 _NUMBER_OF_LINE = re.compile(r"HTTP/\S*\s+(\d{1,9})", re.IGNORECASE)
 

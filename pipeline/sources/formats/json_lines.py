@@ -29,19 +29,20 @@ JSON_LINES_BROKEN = (
 GZIP_MAGIC = b"\x1f\x8b\x08"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 MAX_LINE_BYTES = 64 << 20
-"""Ours: the largest number of bytes of a line. It is far longer than any row of the tables read here (a file on
+"""The largest number of bytes of a line (our choice). It is far longer than any row of the tables read here (a file on
 BigQuery has at most 1 MiB, or 6 MiB in JSON)."""
 MAX_SKIPPED_BYTES = 4 << 30
-"""Ours: after a line of more bytes the rest of the file is not read (it is a bomb, or a file without lines)."""
+"""If a line has more bytes than this, the rest of the file is not read, because it is a bomb or a file without lines
+(our choice)."""
 _GZIP_WBITS = 31
 _PIECE_BYTES = 1 << 18
 _MAX_OUT_BYTES = 1 << 20
 _ZSTD_PIECE_BYTES = 2048
-"""Bytes fed to the library per call. The library limits its output in no other way: four bytes of a crafted file unpack
-to 128 kB, so this many bytes unpack to at most 64 MB."""
+"""The number of bytes fed to the library per call. This is the only way to limit its output. Four bytes of a crafted
+file unpack to 128 kB, so this many bytes unpack to at most 64 MB."""
 _MAX_DAMAGED_MEMBERS = 64
-"""Ours: the largest number of damaged members after which the next one is searched. In the worst case each search
-unpacks the rest of the file, so this keeps the time linear for crafted files."""
+"""The largest number of damaged members after which the next one is searched (our choice). In the worst case each
+search unpacks the rest of the file, so this keeps the time linear for crafted files."""
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -156,7 +157,7 @@ def _numbered_lines(pieces: Iterator[Piece], name: str) -> Iterator[tuple[int, b
 def _is_line_of_its_own(line: bytes) -> bool:
     """True if an unfinished line cannot continue in the next gzip member.
 
-    That is so if the line is a complete object, or cannot be the beginning of an object.
+    This is the case if the line is a complete object, or cannot be the beginning of an object.
     """
     start = line.lstrip(b"\xef\xbb\xbf \t\r")
     if not start.startswith(b"{"):
@@ -199,7 +200,7 @@ def _unzstd(file: BinaryIO, name: str) -> Iterator[Piece]:
 
 
 def _gunzipped(file: BinaryIO, name: str) -> Iterator[Piece]:
-    """Unpacks a gzip file member by member. Of a damaged member, yields the bytes before the damage."""
+    """Unpacks a gzip file member by member. If a member is damaged, yields the bytes before the damage."""
     start, held, num_damaged = 0, b"", 0
     while True:
         unpacker = zlib.decompressobj(_GZIP_WBITS)

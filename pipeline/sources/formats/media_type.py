@@ -46,7 +46,7 @@ def media_type_of(body: bytes, *declared: str) -> str:
     """
     head = body[:_SNIFFED_BYTES]
     if head.startswith(_BOMS):
-        head = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe")  # leaves the letters of UTF-16 and UTF-32
+        head = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe")  # leaves only the letters of UTF-16 and UTF-32
     for mark, media_type in _OTHER_MARKS.items():
         if head.startswith(mark):
             return media_type

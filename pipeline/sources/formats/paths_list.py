@@ -12,7 +12,7 @@ import zlib
 from pipeline.sources.source import Opener
 
 _MAX_PATHS_BYTES = 64 << 20
-"""Ours: the largest list in bytes. CommonCrawl's own lists have 10 to 15 MB for 100,000 files."""
+"""The largest list in bytes (our choice). CommonCrawl's own lists have 10 to 15 MB for 100,000 files."""
 _ENDINGS = (".paths", ".paths.gz")
 
 

@@ -22,9 +22,11 @@ WARC_BROKEN = (
 )  # fmt: skip
 """The reasons for which this module rejects records and files. All of them count as broken."""
 MAX_RECORD_BYTES = 64 << 20
-"""Ours: the largest record in bytes. CommonCrawl keeps at most 1 MiB of a page, and 5 MiB since CC-MAIN-2025-13."""
+"""The largest record in bytes (our choice). CommonCrawl keeps at most 1 MiB of a page, and 5 MiB since
+CC-MAIN-2025-13."""
 MAX_HEADER_BYTES = 64 << 10
-"""Ours: the largest header in bytes, a hundred times a usual header. It limits the search for the end of the header."""
+"""The largest header in bytes, a hundred times a usual header (our choice). It limits the search for the end of the
+header."""
 
 _STARTS_WITH = b"WARC/"
 _NEXT_RECORD = re.compile(rb"[\r\n]WARC/\d\.\d+\r?\n")
@@ -51,7 +53,7 @@ class RawRecord:
 def read_raw_records(path: str, open_file: Opener, location: str) -> Iterator[RawRecord | Rejected]:
     """Yields the records of a file.
 
-    The first bytes decide whether it is gzip. If they do not tell, its name decides.
+    The first bytes decide whether it is gzip. If they do not decide, the file's name does.
     """
     with open_file(path) as file:
         stored = StoredBytes(file)
@@ -137,8 +139,7 @@ def _records_of_broken_member(stored: StoredBytes, member: GzipMember, location:
             is_named = True
             found = replace(found, detail=f"bytes {member.start}-{member.end}: {found.detail}")
         yield found
-    # If the only record of the member is proven complete, only the gzip checksum is cut or damaged, and nothing is
-    # lost.
+    # If the only record of the member is proven complete, only the gzip checksum is damaged, so nothing is lost.
     is_all = num_records == 1 and member.end - chunks.offset <= _GZIP_TRAILER_BYTES
     if member.fault and not is_named and not is_all:
         yield _lost(member, location)
@@ -273,7 +274,7 @@ def _one_record(window: _Window, *, is_plain: bool, fault: str) -> tuple[dict[st
 
 
 def _is_proven(headers: dict[str, str], block: bytes, fault: str) -> bool:
-    """True if a record of a damaged member is complete. Without a digest, this is so only before a cut."""
+    """True if a record of a damaged member is complete. Its digest proves this, or the member is only truncated."""
     is_right = _is_digest_right(headers, block)
     return fault == "truncated_gzip" if is_right is None else is_right
 
@@ -288,7 +289,7 @@ def _is_gap(following: bytes) -> bool:
 
 
 def _is_end(headers: dict[str, str], block: bytes, following: bytes) -> bool:
-    """True if a record ends here although two line ends do not follow, judged by its digest or by other line ends."""
+    """True if a record without the two final line ends is complete, judged by its digest or by what follows."""
     by_digest = _is_digest_right(headers, block)
     if by_digest is not None:
         return by_digest
@@ -308,7 +309,7 @@ def _is_digest_right(headers: dict[str, str], block: bytes) -> bool | None:
 def _headers(data: bytes, at: int) -> tuple[dict[str, str], int]:
     """Returns the headers by lower-case name, and the offset of the block.
 
-    Of a repeated header the first value is kept.
+    If a header is repeated, its first value is kept.
     """
     limit = at + MAX_HEADER_BYTES
     end = data.find(b"\n\r\n", at, limit)

@@ -27,13 +27,14 @@ class PageText:
 def page_text(html: bytes, *, charset: str = "", is_main_content: bool = True) -> PageText:
     """Returns the title and text of a page, extracted by Resiliparse.
 
-    Resiliparse would need more than linear time for some pages. Of these pages, the text between all tags is returned,
-    including menus (:func:`pipeline.sources.formats.html_cost.is_too_costly`).
+    For some pages Resiliparse would need more than linear time
+    (:func:`pipeline.sources.formats.html_cost.is_too_costly`). For these pages, the text between all tags is returned,
+    including menus.
 
     Args:
         html: the bytes of the page.
-        charset: the encoding that the HTTP header declares. It overrides the page's own ``<meta>``. What the
-            bytes prove overrides both (:func:`filters.decoding.decode`).
+        charset: the encoding that the HTTP header declares. It overrides the ``<meta>`` of the page. If the bytes prove
+            another encoding, that one is used (:func:`filters.decoding.decode`).
         is_main_content: leave out navigation, footers and the like. A WET file contains these.
 
     >>> page_text(b"<title>A\\nb</title><nav>Home</nav><main><p>One <b>two</b>.</p><p>Three.</p></main>")

@@ -1,4 +1,4 @@
-"""GitHub: BigQuery's exports of contents, files and licences.
+"""GitHub: reads BigQuery's exports of contents, files and licences.
 
     JSON | Parquet | avro -> tables: rows -> reader: documents and rows for the join
 

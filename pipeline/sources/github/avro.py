@@ -1,8 +1,8 @@
 """Reads Avro files block by block.
 
 fastavro decodes the records. This module reads the container, because fastavro unpacks a block of any size completely
-and stops at the first fault. Here the size of a block is limited before it is unpacked, and after a damaged block
-reading continues at the next sync marker. Codecs: none, deflate (BigQuery's ``DEFLATE``), snappy, zstandard.
+and stops at the first fault. This module limits the size of a block before it is unpacked, and continues at the next
+sync marker after a damaged block. Codecs: none, deflate (BigQuery's ``DEFLATE``), snappy, zstandard.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import zstandard
 MAGIC = b"Obj\x01"
 MAX_STORED_BLOCK_BYTES = 256 << 20
 MAX_BLOCK_BYTES = 512 << 20
-"""Ours: the largest number of bytes of an unpacked block. BigQuery writes blocks of about 64 kB. A row of 100 MB
+"""The largest number of bytes of an unpacked block (our choice). BigQuery writes blocks of about 64 kB. A row of 100 MB
 (BigQuery's limit) still fits."""
 _HEADER_SCHEMA = {
     "type": "record",

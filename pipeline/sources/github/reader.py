@@ -1,19 +1,20 @@
-"""GitHub (4.5 % of the mixture): exports of BigQuery's ``github_repos``, as three tables or as one joined table.
+"""GitHub (4.5 % of the mixture): reads exports of BigQuery's ``github_repos``, as three tables or as one joined table.
 
 The tables are ``contents`` (id, content, size, binary), ``files`` (id, repo_name, path) and ``licenses`` (repo_name,
 license). A table is recognised by its file name, or else by its columns. A table with ``content`` and ``path`` is a
-joined table. The id of a document is the content's id (git's SHA-1 of the blob). Without one, as in some joined tables,
-it is ``REPOSITORY/PATH``.
+joined table. The id of a document is the content's id (git's SHA-1 of the blob). If there is no such id, as in some
+joined tables, it is ``REPOSITORY/PATH``.
 
-A content that several files have becomes one document, which records one of these files (:func:`choose_copy`). Files
-with a permissive licence are preferred. Among these, files are preferred whose path the path rules keep. Among these,
-the file with the greatest hash of repository and path is chosen. From a joined table the same file is chosen, because
-the column ``_choice`` has the same hash.
+If several files have the same content, they become one document, which records one of the files (:func:`choose_copy`).
+Files with a permissive licence are preferred. Among these, files are preferred that the path rules keep. Among these,
+the file with the greatest hash of repository and path is chosen. In a joined table the same file is chosen, because the
+column ``_choice`` contains the same hash.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -78,9 +79,9 @@ class LicenceJoin(Join):
 
 
 def choose_copy(candidates: Iterable[Copy], *, families: tuple[str, ...] = PERMISSIVE) -> Copy | None:
-    """Returns the file that is recorded with a content, out of all files that have it. Their order does not matter.
+    """Chooses one of the files with the same content. The order of the candidates does not matter.
 
-    Returns None if there are no files (``no_file_row``). ``families`` is a setting of the step ``AllowedLicence``.
+    Returns None if there are no candidates (``no_file_row``). ``families`` is a setting of the step ``AllowedLicence``.
 
     >>> choose_copy([("b/b", "x.py", "gpl-3.0"), ("a/a", "vendor/x.py", "mit"), ("c/c", "x.py", "mit")])
     ('c/c', 'x.py', 'mit')
@@ -91,7 +92,11 @@ def choose_copy(candidates: Iterable[Copy], *, families: tuple[str, ...] = PERMI
         is_kept = path_fault(path, language_of(path)) is None
         return is_permissive(licence, families), is_kept, choice_hash(repo_name, path), repo_name, path, licence or ""
 
-    return max(candidates, key=rank, default=None)
+    left = iter(candidates)
+    two = list(itertools.islice(left, 2))
+    if len(two) < 2:  # the only file needs no rank
+        return two[0] if two else None
+    return max(itertools.chain(two, left), key=rank)
 
 
 def choice_hash(repo_name: str, path: str) -> str:
@@ -169,7 +174,7 @@ class GitHubReader(Reader):
         for file in files:
             form = file_format(file.path)
             table = table_by_name(file.path)
-            if table is None or f"{table}.{form}" not in seen:  # of several files of a table, only the first is opened
+            if table is None or f"{table}.{form}" not in seen:  # only the first file of each table is opened
                 columns = first_columns(file.path, form, open_file)
                 table = self._table(file.path, table, columns)
             seen.add(f"{table}.{form}")
@@ -179,9 +184,9 @@ class GitHubReader(Reader):
 
     @staticmethod
     def _table(path: str, table: str | None, columns: Sequence[str] | None) -> str:
-        """Returns the table of a file.
+        """Returns the name of the exported table that a file contains.
 
-        A file whose columns cannot be read is accepted here, and rejected when it is read.
+        A file whose columns cannot be read is accepted now, and rejected when it is read.
         """
         if columns is None:
             return table or "joined"
@@ -204,7 +209,7 @@ class GitHubReader(Reader):
     def is_side_table(self, path: str) -> bool:
         """True if the file must always be read.
 
-        If only a share of the input is requested, the join would lose rows without it.
+        If only a share of the input is requested, the join still needs all rows of this table.
         """
         return table_by_name(path) in ("files", "licenses")
 

@@ -84,7 +84,9 @@ def missing_columns(table: str, columns: Sequence[str]) -> list[str]:
 
 
 def first_columns(path: str, form: str, open_file: Opener) -> list[str] | None:
-    """Returns the names of a file's columns (in JSON, those of the first row); None if they cannot be read."""
+    """Returns the names of a file's columns; None if they cannot be read. In JSON, these are the columns of the first
+    row.
+    """
     if form == "json":
         for line in read_json_lines(path, open_file):
             return None if isinstance(line, Rejected) else list(line[1])

@@ -1,11 +1,11 @@
-"""Stack Exchange: dumps of questions and answers.
+"""Stack Exchange: reads dumps of questions and answers.
 
     .7z -> seven_zip: Posts.xml -> rows -> reader: posts -> answers: one document per question
 
 - ``reader``: the reader, the steps and the source.
 - ``seven_zip``: streams Posts.xml out of an archive. ``rows``: splits it into rows.
 - ``sites``: determines the site of a dump, and chooses the largest sites.
-- ``answers``: the rules of the join: a question with its answers becomes one text.
+- ``answers``: defines the rules of the join, which makes one text from a question and its answers.
 - ``bounded_unpackers``, ``ppmd_process``: unpackers whose output and damage are bounded.
 - ``utf16``: reads a ``Posts.xml`` in UTF-16.
 

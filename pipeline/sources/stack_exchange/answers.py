@@ -1,4 +1,4 @@
-"""The rules that make one document from a question and its answers, and that choose the sites. No Beam."""
+"""Defines the rules that make one document from a question and its answers, and that choose the sites. No Beam."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ SITES_STAGE = "sites"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerJoin(Join):
-    """The rules by which posts become documents. The paper says: the 28 largest sites, answers by score, highest first.
+    """Makes documents from posts. The paper takes the 28 largest sites, and sorts answers by score, the highest first.
 
-    What the paper does not mention is kept: questions without answers, closed questions, community wikis, answers of
-    any score.
+    The paper does not mention questions without answers, closed questions, community wikis, and answers with low
+    scores. All of these are kept.
     """
 
     STAGES: ClassVar[tuple[str, ...]] = (SITES_STAGE,)
@@ -81,7 +81,7 @@ class AnswerJoin(Join):
         return largest_sites(num_posts, num_sites=self.num_sites, with_meta=self.with_meta_sites)
 
     def assemble(self, posts: Iterable[Post]) -> list[Document | Rejected]:
-        """Returns the document of a question, and a rejection with a reason for each post that is not in it.
+        """Returns the document of a question, and a rejection for each post that is left out of it.
 
         Args:
             posts: the posts with one ``group_key``, in any order. If a post occurs twice (a site read from two
@@ -166,7 +166,7 @@ def _text(question: Post, answers: list[Post], layout: str) -> str:
 def _recency(post: Post) -> tuple[str, str]:
     """Returns a sort key that is greater for a post with later activity.
 
-    If two posts are equal in this, their whole content decides, so that the order of reading does not matter.
+    If the activity is equal, the whole content of the posts decides, so that the order of reading does not matter.
     """
     return post["last_activity_date"] or "", json.dumps(post, sort_keys=True)
 

@@ -1,4 +1,4 @@
-"""Unpackers for py7zr that return at most the requested number of bytes.
+"""Provides unpackers for py7zr that return at most the requested number of bytes.
 
 py7zr's own unpackers for zstd, deflate and deflate64 ignore that limit, so 1 MB of an archive could unpack to 32 GB at
 once. Its own unpacker for brotli fails at the limit. The unpackers here keep the packed bytes that are not needed yet.

@@ -16,12 +16,12 @@ from typing import IO
 from py7zr.exceptions import ArchiveError
 
 MAX_MEMORY_BYTES = 1 << 30
-"""Ours: the largest memory in bytes that an archive can require without being refused. 7-Zip's strongest level takes
-192 MB."""
+"""The largest memory in bytes that an archive can require without being refused (our choice). 7-Zip's strongest level
+takes 192 MB."""
 _MAX_ORDER = 64
 _MIN_MEMORY_BYTES = 1 << 11
 _MAX_SECONDS = 120
-"""Ours: the largest number of seconds for one piece. A piece unpacks to at most 128 MB, in about ten seconds."""
+"""The largest number of seconds for one piece (our choice). A piece unpacks to at most 128 MB, in about ten seconds."""
 _PROGRAM = """
 import struct, sys
 import pyppmd

@@ -1,8 +1,8 @@
-"""Stack Exchange: dumps of questions and answers, one file per site, as archive.org publishes them.
+"""Stack Exchange: reads dumps of questions and answers, one file per site, as archive.org publishes them.
 
 A dump is ``<site>.7z`` with a Posts.xml inside, ``stackoverflow.com-Posts.7z``, or ``Posts.xml`` in a folder named
 after the site. Each post becomes a row of the table ``posts``, with its body converted to plain text. The join makes
-documents of these rows (:class:`AnswerJoin`). The dump's other tables (comments, votes, ...) are skipped.
+documents from these rows (:class:`AnswerJoin`). The dump's other tables (comments, votes, ...) are skipped.
 
 Posts are questions and answers (PostTypeId 1 and 2), including community wikis. Tag wikis, nominations and other types
 are left out and counted as ``not_question_or_answer``. Posts marked as deleted are counted as ``deleted``; no public
@@ -182,7 +182,7 @@ class StackExchangeReader(Reader):
                 location = unit.location
                 if utf16_codec(stored.read(HEAD_BYTES)) is None:
                     blocks = row_blocks(stored, start=unit.start, end=unit.end, location=location)
-                elif unit.start == 0:  # byte ranges do not fit the UTF-8 form, so the first unit reads the whole file
+                elif unit.start == 0:  # byte ranges do not fit the UTF-8 text, so the first unit reads the whole file
                     stored.seek(0)
                     rows: Any = Utf8Stream(stored)
                     blocks = row_blocks(rows, location=location)

@@ -74,8 +74,8 @@ def parse_rows(block: RowBlock, location: str) -> Iterator[PostRow | Rejected]:
     """Yields the rows of a block. A row that cannot be parsed is rejected.
 
     The block is parsed as a whole first. If it is not well-formed, it is parsed row by row, so that only the broken
-    rows are lost. Both ways give the same rows, because the result of the first is used only if it has one row per
-    start.
+    rows are lost. Both ways give the same rows, because the result of parsing the whole block is used only if it has
+    one row per start.
     """
     tail = _END.search(block.data, max(len(block.data) - _MAX_TAIL_BYTES, 0))
     data = block.data[: tail.start()] if tail else block.data

@@ -1,8 +1,8 @@
 """Reads the Posts.xml of a 7z as a stream. It writes nothing to disk, and memory does not grow with the archive.
 
-py7zr writes the unpacked bytes to a writer object. Here it runs in a separate thread, and the writer puts the bytes
-into a queue of two pieces. If the reader is slow, the thread waits. A piece is what 1 MB of the archive unpacks to, at
-most 128 MB (py7zr's limit).
+py7zr writes the unpacked bytes to a writer object. In this module it runs in a separate thread, and the writer puts the
+bytes into a queue of two pieces. If the reader is slow, the thread waits. A piece contains the unpacked bytes of 1 MB
+of the archive, at most 128 MB (py7zr's limit).
 
 The dumps of archive.org are packed with bzip2, whose blocks can be unpacked separately. Each processor that the task
 may use gets a thread, up to eight: one thread (20 to 30 MB/s) would need over an hour for Stack Overflow's 97 GB. py7zr
@@ -44,7 +44,7 @@ DAMAGE = (
     struct.error,
     EOFError,
     MemoryError,  # raised for a size that is in a damaged header
-    OSError,  # bz2 raises it for damaged data; with an errno it is the disk's or the network's
+    OSError,  # bz2 raises it for damaged data; if it has an errno, the disk or the network failed
     ValueError,
     TypeError,  # py7zr raises it for an unknown field of the header
     LookupError,
@@ -129,7 +129,7 @@ class SevenZipStream(io.RawIOBase):
             self.put(None)
         except _Abandoned:
             return
-        except BaseException as error:  # kept for the reading thread, which raises it again if it is not damage
+        except BaseException as error:  # stored for the reading thread, which raises it unless it is damage
             self.error = error
             if not self._abandoned.is_set():
                 self.put(None)

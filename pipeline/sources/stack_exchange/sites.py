@@ -35,7 +35,7 @@ def site_of(name: str) -> str | None:
 
 
 def other_table(name: str) -> bool:
-    """True if a name (``stackoverflow.com-Votes``, ``Comments``) is that of a table without posts.
+    """True if a name belongs to a table without posts (``stackoverflow.com-Votes``, ``Comments``).
 
     >>> other_table("stackoverflow.com-Votes"), other_table("Comments"), other_table("stackoverflow.com-Posts")
     (True, True, False)
@@ -53,7 +53,7 @@ def is_meta(site: str) -> bool:
 
 
 def largest_sites(num_posts: Mapping[str, int], *, num_sites: int, with_meta: bool) -> frozenset[str]:
-    """Returns the sites with the most posts. Of sites with equally many posts, the first by name is taken.
+    """Returns the sites with the most posts. If sites have equally many posts, the first by name is taken.
 
     >>> sorted(largest_sites({"a.com": 2, "b.com": 9, "meta.b.com": 9}, num_sites=1, with_meta=True))
     ['b.com']

@@ -1,8 +1,8 @@
 """Splits a large dump into units: at the streams that its index lists, or into pieces of equal size.
 
 The index of a multistream dump (``...-multistream-index*.txt.bz2``) has one line ``OFFSET:PAGE_ID:TITLE`` per page,
-with the offset of the page's stream. The reader finds the first block in its range by itself, so a split anywhere loses
-nothing. The index only makes the splits exact, and a wrong index does no harm.
+with the offset of the page's stream. The reader finds the first block in its range without the index, so no page is
+lost wherever the file is split. The index only makes units begin at a stream, and a wrong index does no harm.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _OFFSET = re.compile(rb"^([0-9]{1,15}):", re.MULTILINE)
 
 
 def is_index_name(name: str) -> bool:
-    """True if a file's name is that of an index.
+    """True if a file is an index, judged by its name.
 
     >>> is_index_name("enwiki-20220620-pages-articles-multistream-index1.txt-p1p41242.bz2")
     True
@@ -66,7 +66,7 @@ def unit_ends(dump: InputFile, indexes: Sequence[InputFile], open_file: Opener, 
 
 
 def _offsets(index: InputFile, open_file: Opener) -> Iterator[int]:
-    """Yields the offsets of the streams in the order of the index. Of consecutive equal offsets only one is yielded."""
+    """Yields the offsets of the streams in the order of the index. Consecutive equal offsets are yielded only once."""
     with open_file(index.path) as stored:
         is_packed = index.path.endswith(".bz2")
         line = b""

@@ -83,7 +83,7 @@ def _loss(unit: Unit, piece: StreamPiece, cutter: PageCutter) -> Rejected:
 
 
 def _end_of_file(unit: Unit, cutter: PageCutter, tail: bytes, *, has_pages: bool) -> Iterator[Rejected]:
-    """Yields what is wrong with the end of the file. It is called only for the unit that reads the end."""
+    """Yields the faults at the end of the file. It is called only for the unit that reads the end."""
     if cutter.has_begun:
         if unit.end is None or cutter.offset < unit.end:
             yield Rejected(

@@ -1,11 +1,12 @@
-"""Wikipedia (4.5 % of the mixture): XML dumps of twenty languages.
+"""Wikipedia (4.5 % of the mixture): reads XML dumps of twenty languages.
 
 The files are named ``<lang>wiki-<date>-pages-articles[-multistream][N].xml*.bz2``. A large file is split into units, so
-that several workers can read it. A unit is the pages that begin in a range of bytes. In bz2, with one stream or many, a
-page begins where the block with its first byte begins. The language is the setting ``language``, or else the wiki's
-code in the file's name (``dewiki-20220620-...``), or else the code in the dump's header.
+that several workers can read it. A unit is the pages that begin in a range of bytes. In a bz2 file (with one stream or
+many), the place of a page is the beginning of the block that contains its first byte. The language is the setting
+``language``, or else the wiki's code in the file's name (``dewiki-20220620-...``), or else the code in the dump's
+header.
 
-The paper: dumps of June to August 2022; hyperlinks, comments and other formatting boilerplate removed.
+The paper used dumps of June to August 2022, and removed hyperlinks, comments and other formatting boilerplate.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _URL_SAFE = "/:@!$*(),;~'"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WikipediaReader(Reader):
-    """Reads the articles of Wikipedia's XML dumps, wikitext in ``text``.
+    """Reads the articles of Wikipedia's XML dumps. The column ``text`` contains wikitext.
 
     The id is the wiki's code and the page's number, ``de:3317``, because each wiki numbers its own pages. Redirects and
     pages of other namespaces are reported as rejected, not as bad. If the header disagrees with the file's name, the
@@ -93,7 +94,7 @@ class WikipediaReader(Reader):
         """Splits files into units. If a dump's index is among the files, the units begin at its streams.
 
         Raises:
-            ValueError: a file's name is not that of an XML dump, or an index comes without its dump.
+            ValueError: a file is not named like an XML dump, or an index is given without its dump.
         """
         dumps, indexes = [], []
         for file in files:

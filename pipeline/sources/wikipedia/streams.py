@@ -1,7 +1,7 @@
-"""Unpacks a dump from any place in the file: bz2 block by block, or plain XML.
+"""Reads a dump from any place in the file. A bz2 file is unpacked block by block.
 
-Reading a bz2 dump, of one stream or many (multistream), begins at the next block. Bytes that cannot be unpacked are
-reported with their location, and reading continues at the next block.
+In a bz2 dump (of one stream or many), reading begins at the next block. Bytes that cannot be unpacked are reported with
+their location, and reading continues at the next block.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pipeline.sources.formats.bzip2_blocks import (
 
 
 class Event(Enum):
-    """The kind of a piece: bytes of the dump, or what is wrong with it."""
+    """The kind of a piece: bytes of the dump, or a fault."""
 
     DATA = "data"
     DAMAGED = "damaged"
@@ -42,7 +42,7 @@ class Event(Enum):
 
 @dataclass(frozen=True, slots=True)
 class StreamPiece:
-    """Some bytes of a dump, or a report of what is wrong with it."""
+    """Some bytes of a dump, or a report of a fault in it."""
 
     event: Event
     offset: int
@@ -52,7 +52,7 @@ class StreamPiece:
     data: bytes = b""
     detail: str = ""
     location: int | None = None
-    """The offset of the fault; None if it is ``offset``."""
+    """The offset of the fault; None if it is the same as ``offset``."""
 
 
 def read_plain(file: BinaryIO, start: int) -> Iterator[StreamPiece]:
@@ -109,7 +109,7 @@ def _unpacked(region: Region, coming: deque[Region], found: Iterator[Region]) ->
 
 
 def _between(region: Region, *, is_start: bool) -> Iterator[StreamPiece]:
-    """Yields what is wrong with the bytes after a stream, or before the first one."""
+    """Yields the faults in the bytes after a stream, or before the first stream."""
     if region.kind is Kind.HEAD and not is_start:
         return
     if region.is_last and region.kind is Kind.END and not is_whole_end(region):

@@ -109,8 +109,8 @@ class PageCutter:
     def __init__(self, *, is_running: bool) -> None:
         """Creates a cutter.
 
-        If ``is_running``, the offset of a page is that of its first byte. Otherwise it is that of the piece with this
-        byte.
+        If ``is_running``, the offset of a page is the offset of its first byte. Otherwise it is the offset of the piece
+        that contains this byte.
         """
         self._buffer = bytearray()
         self._is_open = False
@@ -141,8 +141,7 @@ class PageCutter:
     def feed(self, data: bytes, offset: int) -> Iterator[tuple[int, bytes | None]]:
         """Yields (offset, page) for each page that ends in these bytes.
 
-        The offset is that of the piece with the page's first byte (or, if running, of that byte itself). For a page
-        longer than :data:`MAX_PAGE_BYTES` yields (offset, None).
+        ``__init__`` explains the offset. For a page longer than :data:`MAX_PAGE_BYTES`, yields (offset, None).
         """
         buffer = self._buffer
         num_old = len(buffer)

@@ -46,6 +46,8 @@ def test_kept_and_dropped_are_all_there_were(rows: list[tuple[str, str | None]])
 def test_a_dropped_row_has_the_text_as_it_came_and_what_its_step_determined() -> None:
     ledger = Ledger("books", 10)
     before = batch_of(["as it came", "kept"])
+    before = before.append_column("url", pa.array(["https://a.example/1", "https://a.example/2"]))
+    before = before.append_column("timestamp", pa.array(["2019-04-18T10:52:03Z", None], pa.string()))
     found = {"language": ["de", "en"], SIGNAL_PREFIX + "score": pa.array([0.25, None], pa.float64())}
     after = batch_of(["edited", "kept"], **found)
     verdict = pa.array(["low_score", None], pa.string())
@@ -54,7 +56,8 @@ def test_a_dropped_row_has_the_text_as_it_came_and_what_its_step_determined() ->
     assert rows.schema == DROPPED_SCHEMA
     assert rows.to_pylist() == [
         {"id": "doc-0", "source": "books", "language": "de", "stage": "rules", "reason": "low_score",
-         "detail": "0.25", "signals": [{"name": "score", "value": 0.25}], "text": "as it came"}
+         "detail": "0.25", "signals": [{"name": "score", "value": 0.25}], "url": "https://a.example/1", "title": None,
+         "date": "2019-04-18T10:52:03Z", "text": "as it came"}
     ]  # fmt: skip
     assert list(ledger.take_dropped()) == [], "taken once"
 
@@ -122,6 +125,18 @@ def test_the_sample_is_the_same_however_the_rows_lie(ids: list[str], size: int, 
     assert sorted(row["id"] for row in last) == sorted(ids), "rows are never lost, only texts"
     assert {row["id"] for row in last if row["text"] is not None} == wanted
     assert all(row["text"] in (None, f"text of {row['id']}") for row in last)
+
+
+def test_only_sampled_rows_say_where_they_came_from() -> None:
+    ids = [f"doc-{n}" for n in range(5)]
+    columns = {"url": [f"https://a.example/{i}" for i in ids], "title": ids, "date": ["2019-04-18"] * 5}
+    batch = batch_of([f"text of {i}" for i in ids], **columns)
+    ledger = Ledger("books", 2)
+    ledger.split("rules", batch, batch, pa.array(["too_long"] * 5), None)
+    (rows,) = ledger.take_dropped()
+    chosen = set(sorted(ids, key=sample_hash)[:2])
+    for name in ("url", "title", "date", "text"):
+        assert {r["id"] for r in rows.to_pylist() if r[name] is not None} == chosen, name
 
 
 def test_a_long_text_is_cut_in_the_sample() -> None:

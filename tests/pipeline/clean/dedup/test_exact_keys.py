@@ -54,11 +54,11 @@ def survivors(rows: list[dict[str, Any]], batch_size: int) -> list[int]:
     lost = set()
     for index in range(len(STEPS)):
         for _, group in itertools.groupby(sorted(waiting[index]), key=lambda p: p[: k.KEY_BYTES]):
-            winner, *losers = (k.parse_key_row(p, STEPS, index) for p in group)
-            for loser in losers:
+            winner, *losers = group
+            for loser in (k.parse_key_row(p, k.layout_of(STEPS, index)) for p in losers):
                 unit = BATCH_ID.unpack(loser.batch_id)[0]
                 lost.add(unit * batch_size + loser.row)
-            following = k.next_contest(winner, STEPS, index)
+            following = k.next_contest(winner, k.layout_of(STEPS, index))
             if following:
                 waiting[following[0]].append(following[1])
     return [i for i in range(len(rows)) if i not in lost]
@@ -110,4 +110,4 @@ def test_whole_numbers_are_not_compared_as_text() -> None:
     rows = sorted(
         payload for _, payload in k.key_rows(batch, BATCH_ID.pack(0, 0, 1), (step,), np.arange(batch.num_rows))
     )
-    assert k.parse_key_row(rows[0], (step,), 0).row == 1
+    assert k.parse_key_row(rows[0], k.layout_of((step,), 0)).row == 1

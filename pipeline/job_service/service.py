@@ -1,19 +1,13 @@
-"""Runs Beam jobs on a few hosts without a cluster: a job service on one host, and a pool of workers on each.
-
-    python -m pipeline.job_service pool --port 50000                                   (on every host with workers)
-    python -m pipeline.job_service serve --pools one:50000,two:50000 --num_workers 8   (on one that all can reach)
-    python -m pipeline.run --runner=PortableRunner --job_endpoint=localhost:8099 \\
-        --environment_type=EXTERNAL --environment_config=HOST:50001 --input ... --output ...
+"""The job service and the pool of workers.
 
 The hosts share a file system or a store, and each has this package installed. Shuffled data goes through the memory of
-the serving host, so this is for tens of GB. For more, use Dataflow, Flink or Spark. This module changes three things in
-Beam's portable job service, which has only one worker, requests it from only one address, and waits for ever for a
-worker that was killed. It changes one thing in Beam's worker pool, whose workers do not get the options of the run.
+the serving host, so this is meant for tens of GB. For more data, use Dataflow, Flink or Spark. This module changes
+three limits of Beam's portable job service: it has only one worker, requests it from only one address, and waits for
+ever for a worker that was killed. It also gives the options of the run to the workers of a pool, which Beam does not.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import os
 import subprocess
@@ -31,11 +25,10 @@ from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPool
 
 from pipeline.engine.watched_connection import WatchedConnection
 from pipeline.engine.worker import PARENT_VARIABLE
-from tokenizer.interrupts import as_command
 
 _NO_FLUSHER = 0
-"""The time limit in milliseconds after which a data channel sends its buffer. 0 is no limit. With a limit, Beam starts
-a second thread, which loses records."""
+"""The time in milliseconds after which a data channel sends its buffer. 0 means never. For other values Beam starts a
+second thread, which loses records."""
 
 
 class PoolOfPools(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
@@ -95,29 +88,3 @@ def pool(*, port: int) -> None:
     _, server = Pool.start(use_process=True, port=port)
     threading.Event().wait()
     server.stop(0)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command. It ends only when it is interrupted."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.job_service", description=str(__doc__).split("\n\n")[0])
-    commands = parser.add_subparsers(required=True, dest="command", metavar="serve|pool")
-    service = commands.add_parser("serve", help="the job service, on one host")
-    service.add_argument("--port", type=int, default=8099, help="for jobs (default: 8099)")
-    service.add_argument("--pool_port", type=int, default=50001, help="for --environment_config (default: 50001)")
-    service.add_argument("--pools", required=True, help="addresses of the worker pools, HOST:PORT with commas between")
-    service.add_argument("--num_workers", type=int, required=True, help="worker processes, over all hosts")
-    service.add_argument("--start_seconds", type=float, default=600.0,
-                         help="in which a worker must call, or it counts as lost (default: 600)")  # fmt: skip
-    workers = commands.add_parser("pool", help="a worker pool, on every host that works")
-    workers.add_argument("--port", type=int, default=50000, help="where it listens (default: 50000)")
-    flags = parser.parse_args(arguments)
-    if flags.command == "pool":
-        pool(port=flags.port)
-    else:
-        serve(port=flags.port, pool_port=flags.pool_port, pools=flags.pools.split(","),
-              num_workers=flags.num_workers, start_seconds=flags.start_seconds)  # fmt: skip
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(as_command(main))

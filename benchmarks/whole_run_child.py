@@ -1,0 +1,149 @@
+"""Does one part of ``whole_runs.py`` in a process of its own: the steps without Beam, or a run with a profile.
+
+    python benchmarks/whole_run_child.py kernels SOURCE GLOB... --models DIR
+    python benchmarks/whole_run_child.py profile [arguments of pipeline.run]
+
+Both print one line of JSON.
+"""
+
+from __future__ import annotations
+
+import cProfile
+import io
+import json
+import pstats
+import sys
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from pipeline.clean.batches import batches, text_bytes
+from pipeline.clean.joins.licences import choose_copy
+from pipeline.clean.segments import is_local
+from pipeline.files.files import open_file
+from pipeline.models.find import find_models
+from pipeline.models.load import loaded_models
+from pipeline.settings.inputs import list_inputs
+from pipeline.sources import SOURCES
+from pipeline.sources.source import Rejected, Source, TableRow
+from pipeline.sources.stack_exchange.answers import AnswerJoin
+
+NUM_ENTRIES = 10
+
+
+def kernels(name: str, globs: list[str], models_dir: str) -> dict[str, float]:
+    """Reads the input and applies all steps but the dedups: no Beam, no counts, nothing spilled or written.
+
+    Returns the CPU seconds, without loading models, and the bytes of text that the reader (or the join) gave.
+    """
+    source = SOURCES[name]
+    steps = tuple(step for step in source.steps if is_local(step))
+    found = find_models(models_dir)
+    models = loaded_models(steps, {k: found[k] for step in steps for k in step.MODELS if k in found})
+    listing = list_inputs(name, globs)
+    units = source.reader.units(listing.files, open_file)
+    begun, num_bytes = time.process_time(), 0
+    for batch in batches(_documents(source, units), source=name, columns=source.reader.COLUMNS):
+        if batch is None:
+            continue
+        num_bytes += text_bytes(batch.column("text"))
+        for step in steps:
+            if not batch.num_rows:
+                break
+            outcome = step.apply(batch, models)
+            for column, values in outcome.columns.items():
+                at = batch.schema.get_field_index(column)
+                batch = batch.append_column(column, values) if at < 0 else batch.set_column(at, column, values)
+            batch = batch.filter(outcome.verdict.is_null())
+    return {"seconds": time.process_time() - begun, "bytes": num_bytes}
+
+
+def _documents(source: Source, units: Any) -> Iterator[dict[str, Any]]:
+    """Yields the documents of a source. Joins are made in memory."""
+    records = (r for unit in units for r in source.reader.read(unit, open_file) if not isinstance(r, Rejected))
+    if source.join is None:
+        yield from records  # type: ignore[misc]
+    elif isinstance(source.join, AnswerJoin):
+        groups: dict[Any, list[Any]] = defaultdict(list)
+        for record in records:
+            assert isinstance(record, TableRow)
+            groups[source.join.group_key(record.row)].append(record.row)
+        for posts in groups.values():
+            yield from (made for made in source.join.assemble(posts) if not isinstance(made, Rejected))
+    else:
+        yield from _with_licences(records)
+
+
+def _with_licences(records: Iterator[Any]) -> Iterator[dict[str, Any]]:
+    contents, files, licences = [], defaultdict(list), {}
+    for record in records:
+        if not isinstance(record, TableRow):
+            contents.append(record)
+        elif record.table == "licenses":
+            licences[record.row["repo_name"]] = record.row["license"]
+        else:
+            files[record.row["id"]].append((record.row["repo_name"], record.row["path"]))
+    for content in contents:
+        copies = ((repo, path, licences.get(repo)) for repo, path in files[content["id"]])
+        repo, path, licence = choose_copy(copies) or (None, None, None)
+        yield {**content, "repo_name": repo, "path": path, "license": licence}
+
+
+def profiled(arguments: list[str]) -> pstats.Stats:
+    """Runs ``pipeline.run`` in one process with a profile.
+
+    Each thread has a profile that counts the CPU time of the thread; the profiles are added up. The time of a function
+    contains what it calls in compiled code.
+    """
+    from pipeline.run import main
+
+    profiles = [cProfile.Profile(time.thread_time, builtins=False)]
+
+    def begin(*_: Any) -> None:
+        profile = cProfile.Profile(time.thread_time, builtins=False)
+        profiles.append(profile)
+        profile.enable()
+
+    threading.setprofile(begin)
+    profiles[0].enable()
+    status = main(arguments)
+    profiles[0].disable()
+    if status:
+        sys.exit(status)
+    stats = pstats.Stats(stream=io.StringIO())
+    for profile in profiles:
+        profile.create_stats()
+        if profile.stats:  # type: ignore[attr-defined]
+            stats.add(profile)
+    return stats
+
+
+def largest(stats: pstats.Stats) -> list[tuple[str, float]]:
+    """Returns the functions with the largest CPU time of their own, in percent."""
+    entries: dict[tuple[str, int, str], Any] = stats.stats  # type: ignore[attr-defined]
+    total = sum(entry[2] for entry in entries.values())
+    found = sorted(entries.items(), key=lambda item: -item[1][2])[:NUM_ENTRIES]
+    return [
+        (f"{'/'.join(Path(path).parts[-2:])}:{function}", round(100 * entry[2] / total, 1))
+        for (path, _, function), entry in found
+    ]
+
+
+def main() -> None:
+    """Does the part that the arguments name."""
+    what, *rest = sys.argv[1:]
+    if what == "kernels":
+        models = rest.index("--models")
+        print(json.dumps(kernels(rest[0], rest[1:models], rest[models + 1])))
+    else:
+        sys.stdout, real = sys.stderr, sys.stdout
+        print(json.dumps(largest(profiled(rest))), file=real)
+
+
+if __name__ == "__main__":
+    main()

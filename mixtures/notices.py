@@ -1,0 +1,55 @@
+"""Puts a notice into the documents of an output, for example that their numbers are older than the shards.
+
+A dataset card and a report are written when a run ends. A command that changes the shards later cannot compute them
+again, but their readers must know. So both have a line with :data:`MARK`, behind which notices are added.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+
+MARK = "<!-- notices -->"
+"""The line behind which notices stand. It is a comment in HTML and in Markdown."""
+CARD, PAGE = "README.md", "report/index.html"
+
+
+def add_notice(folder: str | Path, text: str) -> list[str]:
+    """Adds a notice to the card and to the report of an output. Returns the files that now have it.
+
+    A file that does not exist, has no line with the mark, or has the notice already is left as it is.
+    """
+    written = []
+    for name, form in ((CARD, _markdown), (PAGE, _html)):
+        path = Path(folder) / name
+        if not path.is_file():
+            continue
+        page, notice = path.read_text("utf-8"), form(text)
+        if MARK not in page or notice in page:
+            continue
+        temporary = path.with_name(f".{path.name}.tmp")
+        temporary.write_text(page.replace(MARK, f"{MARK}\n{notice}", 1), "utf-8")
+        temporary.replace(path)
+        written.append(name)
+    return written
+
+
+def _markdown(text: str) -> str:
+    r"""Returns a notice as a quotation in Markdown. What the text holds stays text.
+
+    >>> _markdown("a *b* <c>")
+    '> **Note.** a \\*b\\* &lt;c>\n'
+    """
+    plain = " ".join(text.split()).replace("\\", "\\\\").replace("<", "&lt;")
+    for char in "*_`[]|":
+        plain = plain.replace(char, f"\\{char}")
+    return f"> **Note.** {plain}\n"
+
+
+def _html(text: str) -> str:
+    """Returns a notice as a box of the report.
+
+    >>> _html("a <c>")
+    '<p class="box" role="note"><b>Note.</b> a &lt;c&gt;</p>'
+    """
+    return f'<p class="box" role="note"><b>Note.</b> {escape(" ".join(text.split()))}</p>'

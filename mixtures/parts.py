@@ -1,0 +1,335 @@
+"""Weights below a source: a recipe may divide a source's tokens by a column of its clean documents.
+
+    recipe (by source) -> take_parts: PartRule of each source -> (plan.by_part) -> plan, shards, manifest (by part)
+
+A part is the documents of one source that have one value in one column. Its name is ``SOURCE:VALUE``, for example
+``github:python``. ``SOURCE:other`` is every document whose value is not named, also one without a value. In the shards,
+the plan and the manifest a part takes the place of its source. Documents are still held out, ordered and chosen by the
+hashes of their source, so a document's place does not depend on the parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+OTHER = "other"
+"""Stands for every value that a rule does not name."""
+MAX_EPOCHS = 255
+"""The limit follows from the shards, which store ``epoch`` as uint8."""
+_MAX_VALUE_CHARS = 100
+_MARK = ":"
+"""Names of sources contain no colon."""
+_EXAMPLE = "{weight: 9, by: programming_language, python: 2, other: 1}"
+
+Number = Callable[[str, Any], Decimal]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartRule:
+    """Says how a source's tokens are divided among the values of a column. Raises ValueError if it cannot be meant."""
+
+    by: str
+    """The column of the clean documents. ``host`` is the host of ``url`` if there is no such column."""
+    weights: Mapping[str, Decimal]
+    """The weight of each value, relative to the source's other values. With ``is_epochs``, the epochs of each value."""
+    is_epochs: bool = False
+    """True if a value's tokens are proportional to its epochs times the tokens that it has."""
+    max_epochs: Mapping[str, Decimal] = field(default_factory=dict)
+    """How often the tokens of each value may be seen. If empty, the limit of the source applies to each of them."""
+
+    def __post_init__(self) -> None:
+        if not self.weights:
+            raise ValueError(f"no value of {self.by} is named; write for example {_EXAMPLE}")
+        for value, weight in self.weights.items():
+            if not value or len(value) > _MAX_VALUE_CHARS or not value.isprintable():
+                raise ValueError(
+                    f"{value[:_MAX_VALUE_CHARS]!r} cannot name a part: 1 to {_MAX_VALUE_CHARS} printable characters can"
+                )
+            if not weight > 0:
+                raise ValueError(f"{self.by} {value} has {weight}: it must be above 0 (leave a value out to have none)")
+        for value, most in self.max_epochs.items():
+            if value not in self.weights:
+                raise ValueError(f"max_epochs names {value}, which is not among {', '.join(self.weights)}")
+            if not 0 < most <= MAX_EPOCHS:
+                raise ValueError(f"max_epochs of {value} is {most}: it must be above 0 and at most {MAX_EPOCHS}")
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The values that are named, without `OTHER`."""
+        return tuple(value for value in self.weights if value != OTHER)
+
+    @property
+    def has_other(self) -> bool:
+        """False if documents with another value are left out of the mixture."""
+        return OTHER in self.weights
+
+    def shares(self, tokens: Mapping[str, int]) -> dict[str, Fraction]:
+        """Returns the share of each value in its source's tokens, from the tokens that each value has.
+
+        Values without tokens are left out, and their share goes to the others.
+
+        >>> rule = PartRule(by="bucket", weights={"head": Decimal(4), "middle": Decimal(1)}, is_epochs=True)
+        >>> rule.shares({"head": 100, "middle": 600})
+        {'head': Fraction(2, 5), 'middle': Fraction(3, 5)}
+        """
+        exact = {
+            v: Fraction(w) * (tokens[v] if self.is_epochs else 1) for v, w in self.weights.items() if tokens.get(v)
+        }
+        total = sum(exact.values(), Fraction(0))
+        return {v: w / total for v, w in exact.items()}
+
+    def most_epochs(self, value: str, of_source: Decimal) -> Decimal:
+        """Returns how often the tokens of a value may be seen. ``of_source`` is the limit of its source."""
+        return self.max_epochs.get(value, Decimal(1)) if self.max_epochs else of_source
+
+    def as_text(self) -> str:
+        """Returns which documents the rule leaves in the mixture, so that two recipes can be compared."""
+        return f"{self.by}: {', '.join(sorted(self.weights))}"
+
+
+def part_name(source: str, value: str) -> str:
+    """Returns the name of a part.
+
+    >>> part_name("github", "python"), source_of("github:python"), source_of("books")
+    ('github:python', 'github', 'books')
+    """
+    return f"{source}{_MARK}{value}"
+
+
+def source_of(name: str) -> str:
+    """Returns the source of a part. For the name of a source, returns that name."""
+    return name.partition(_MARK)[0]
+
+
+def value_of(name: str) -> str | None:
+    """Returns the value of a part; None for the name of a source."""
+    _, mark, value = name.partition(_MARK)
+    return value if mark else None
+
+
+def names_of(rules: Mapping[str, PartRule], source: str) -> tuple[str, ...]:
+    """Returns the names of a source's parts, or the source's own name if it is not divided."""
+    rule = rules.get(source)
+    return (source,) if rule is None else tuple(part_name(source, value) for value in rule.weights)
+
+
+def is_of(name: str, wanted: str) -> bool:
+    """True if ``name`` is the wanted source or part, or a part of the wanted source.
+
+    >>> is_of("github:python", "github"), is_of("github", "github:python")
+    (True, False)
+    """
+    return wanted in (name, source_of(name))
+
+
+def rows_of_source(column: pa.DictionaryArray, wanted: str) -> pa.Array:
+    """Returns a mask of a shard's rows that are of the wanted source or part, from their column ``source``.
+
+    >>> names = pa.array(["github:python", "books", "github:other"]).dictionary_encode()
+    >>> rows_of_source(names, "github").to_pylist(), rows_of_source(names, "github:other").to_pylist()
+    ([True, False, True], [False, False, True])
+    """
+    names = [name for name in column.dictionary.to_pylist() if is_of(name, wanted)]
+    return pc.is_in(column.dictionary_decode(), pa.array(names, pa.string()))
+
+
+class Rows(NamedTuple):
+    """The documents of one part in a batch."""
+
+    name: str
+    """The name of the part, or of the source if it is not divided."""
+    ids: pa.Array
+    num_tokens: np.ndarray
+    places: np.ndarray
+    """The rows of the batch that have these documents."""
+
+
+def rows_by_part(rule: PartRule | None, source: str, batch: pa.RecordBatch, num_tokens: np.ndarray) -> Iterator[Rows]:
+    """Yields the documents of each part in a batch of token ids, which has the column ``part`` if there is a rule.
+
+    Documents that belong to no part are left out.
+    """
+    ids = batch.column("doc_id")
+    if rule is None:
+        yield Rows(source, ids, num_tokens, np.arange(batch.num_rows))
+        return
+    numbers = part_numbers(rule, batch.column("part"))
+    for number, value in enumerate(rule.weights):
+        index = np.flatnonzero(numbers == number)
+        if len(index):
+            yield Rows(part_name(source, value), ids.take(pa.array(index)), num_tokens[index], index)
+
+
+def part_numbers(rule: PartRule, values: pa.Array) -> np.ndarray:
+    """Returns the place of each value in the rule's weights, or -1 if the rule leaves it out.
+
+    >>> rule = PartRule(by="language", weights={"en": Decimal(2), "other": Decimal(1)})
+    >>> part_numbers(rule, pa.array(["de", "en", "other", None])).tolist()
+    [1, 0, 1, 1]
+    """
+    order = list(rule.weights)
+    places = pa.array([order.index(value) for value in rule.named], pa.int64())
+    found = places.take(pc.index_in(values, pa.array(rule.named, pa.string())))
+    numbers: np.ndarray = found.fill_null(order.index(OTHER) if OTHER in order else -1).to_numpy(zero_copy_only=False)
+    return numbers
+
+
+def whole_line(manifest: Mapping[str, Any], source: str) -> dict[str, Any] | None:
+    """Returns what a manifest says of a source: its line, or the sum of the lines of its parts. None if it has none."""
+    lines = [line for name, line in manifest.get("sources", {}).items() if source_of(name) == source]
+    if len(lines) < 2:
+        return dict(lines[0]) if lines else None
+    added = ("weight", "share", "tokens", "documents", "available_tokens", "available_documents")
+    whole = {key: sum(line[key] for line in lines) for key in added}
+    return {**whole, "epochs": round(whole["tokens"] / max(1, whole["available_tokens"]), 6)}
+
+
+def check_column(where: str, by: str, schema: pa.Schema) -> None:
+    """Raises ValueError if clean documents cannot be divided by this column. The message names those that can."""
+    there = [f.name for f in schema if f.name not in ("id", "text", "source", "host") and _is_kind(f.type)]
+    there += ["host"] if {"url", "host"} & set(schema.names) else []
+    if by not in there:
+        what = "cannot be compared as text" if by in schema.names else "is not a column of its clean documents"
+        raise ValueError(f"{where}: {by} {what}; there are: {', '.join(there)}")
+
+
+def _is_kind(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind))
+
+
+def column_values(column: pa.Array) -> pa.Array:
+    """Returns a column's values as text. No value, and one that is too long to be named, become an empty text.
+
+    >>> column_values(pa.array([True, None])).to_pylist(), column_values(pa.array([7])).to_pylist()
+    (['true', ''], ['7'])
+    """
+    text = pc.fill_null(column.cast(pa.string()), "")
+    return pc.if_else(pc.greater(pc.utf8_length(text), _MAX_VALUE_CHARS), "", text)
+
+
+def check_parts(parts: Mapping[str, PartRule], weights: Iterable[str], max_names: int) -> None:
+    """Raises ValueError if a divided source has no weight, or if sources and parts are too many for the shards."""
+    weighed = list(weights)
+    for source in parts:
+        if source not in weighed:
+            raise ValueError(f"parts holds {source}, which is not among {', '.join(weighed)}")
+    number = sum(len(names_of(parts, source)) for source in weighed)
+    if number > max_names:
+        raise ValueError(f"{number} sources and parts: at most {max_names} fit the shards' source column")
+
+
+def take_parts(mixture: Mapping[str, Any], number: Number) -> tuple[dict[str, Any], dict[str, PartRule]]:
+    """Takes what a recipe's ``mixture`` says about parts out of it.
+
+    A rule may stand in ``parts: {SOURCE: {by: COLUMN, VALUE: WEIGHT}}``, in place of a source's weight
+    (``{weight: 9, by: COLUMN, VALUE: WEIGHT}``) or in place of its epochs (``{by: COLUMN, VALUE: EPOCHS}``).
+    ``max_epochs`` may have a mapping of values for a source that is divided.
+
+    Args:
+        number: converts a value of YAML to a number. Its first argument names the value in errors.
+
+    Returns:
+        The mixture with one number per source, and the rule of each source that is divided.
+
+    Raises:
+        ValueError: a rule is wrong. The message says where.
+    """
+    plain, rules = dict(mixture), dict[str, PartRule]()
+    for source, one in _mapping("parts", plain.pop("parts", None) or {}).items():
+        rules[source] = _rule(f"parts.{source}", _mapping(f"parts.{source}", one, is_text=False), number)
+    for key in ("weights", "epochs"):
+        given = plain.get(key)
+        inner = given.get("relative", given) if isinstance(given, Mapping) else None
+        if not isinstance(inner, Mapping) or "temperature" in inner:
+            continue
+        numbers = {str(source): one for source, one in inner.items()}
+        for source, one in list(numbers.items()):
+            if isinstance(one, Mapping):
+                if source in rules:
+                    raise ValueError(f"{source} is divided in parts and in {key}: keep one of them")
+                numbers[source], rules[source] = _inline(key, source, dict(one), number)
+            elif key == "epochs" and source in rules:
+                raise ValueError(f"epochs.{source} is divided: give the epochs of each value, {{by: COLUMN, VALUE: 2}}")
+        plain[key] = {"relative": numbers} if inner is not given else numbers
+    limits = plain.get("max_epochs")
+    if isinstance(limits, Mapping):
+        limits = {str(source): most for source, most in limits.items()}
+        for source, most in list(limits.items()):
+            if isinstance(most, Mapping):
+                limits[source], rules[source] = _limited(source, most, rules.get(source), number)
+        plain["max_epochs"] = limits
+    elif limits is None and plain.get("epochs") is not None:
+        rules = {s: _with_limits(rule, rule.weights) for s, rule in rules.items()}
+    return plain, rules
+
+
+def _inline(key: str, source: str, one: dict[Any, Any], number: Number) -> tuple[Any, PartRule]:
+    """Returns the number of a source and its rule, from a mapping in place of its weight or epochs."""
+    where = f"{key}.{source}"
+    if key == "epochs":
+        if "weight" in one or "epochs" in one:
+            raise ValueError(f"{where} holds weight or epochs: write {{by: bucket, head: 4, middle: 1}}")
+        rule = _rule(where, {"by": one.pop("by", None), "epochs": one}, number)
+        return sum(rule.weights.values()) / len(rule.weights), rule
+    if "weight" not in one:
+        raise ValueError(f"{where} has no weight, the source's own; write for example {_EXAMPLE}")
+    weight = one.pop("weight")
+    return weight, _rule(where, one, number)
+
+
+def _rule(where: str, one: Mapping[Any, Any], number: Number) -> PartRule:
+    values = {value: weight for value, weight in one.items() if value != "by"}
+    by, is_epochs = one.get("by"), "epochs" in values
+    if not isinstance(by, str) or not by:
+        raise ValueError(f"{where}.by must name the column whose values are weighed; write for example {_EXAMPLE}")
+    if is_epochs:
+        if len(values) > 1:
+            raise ValueError(f"{where} holds epochs and weights of values: keep one of them")
+        values = _mapping(f"{where}.epochs", values["epochs"], is_text=False)
+    try:
+        return PartRule(by=by, weights=_numbers(where, values, number), is_epochs=is_epochs)
+    except ValueError as error:
+        message = str(error)
+        raise ValueError(message if message.startswith(where) else f"{where}: {message}") from error
+
+
+def _limited(source: str, most: Mapping[Any, Any], rule: PartRule | None, number: Number) -> tuple[Decimal, PartRule]:
+    """Returns the largest limit of a source's parts, and its rule with their limits."""
+    where = f"max_epochs.{source}"
+    if rule is None:
+        raise ValueError(
+            f"{where} has limits of parts, and {source} is not divided: write weights or parts by a column"
+        )
+    given = _numbers(where, most, number)
+    limits = {**dict.fromkeys(rule.weights, Decimal(1)), **given}
+    try:
+        return max(limits.values()), _with_limits(rule, limits)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
+def _with_limits(rule: PartRule, limits: Mapping[str, Decimal]) -> PartRule:
+    return PartRule(by=rule.by, weights=rule.weights, is_epochs=rule.is_epochs, max_epochs=dict(limits))
+
+
+def _numbers(where: str, values: Mapping[Any, Any], number: Number) -> dict[str, Decimal]:
+    found: dict[str, Decimal] = {}
+    for value, one in values.items():
+        if not isinstance(value, str | int) or isinstance(value, bool):
+            raise ValueError(f"{where}: YAML reads a value as {value!r}: put it in quotes")
+        found[str(value)] = number(f"{where}.{value}", one)
+    return found
+
+
+def _mapping(what: str, value: Any, *, is_text: bool = True) -> dict[Any, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{what} must be a mapping of names to values")
+    return {str(key) if is_text else key: one for key, one in value.items()}

@@ -1,0 +1,48 @@
+"""The parts of a recipe that are values of their own: what is held out, the size of shards, a publication's figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldOut:
+    """Says how much of a source is held out for validation: a share of its documents, or a number of tokens."""
+
+    share: Decimal | None = None
+    """Share of the documents, which are chosen by a hash of the id. For example, 0.001 is one in a thousand."""
+    tokens: int | None = None
+    """Least number of tokens. Whole documents are taken in the order of their hashes until they reach it."""
+
+    def __post_init__(self) -> None:
+        if (self.share is None) == (self.tokens is None):
+            raise ValueError("validation takes either share or tokens for a source")
+        if self.share is not None and not 0 < self.share < 1:
+            raise ValueError(
+                f"validation share {self.share} is not between 0 and 1 (0.001 is one document in a thousand)"
+            )
+        if self.tokens is not None and self.tokens < 1:
+            raise ValueError(f"validation tokens {self.tokens} is not a positive number")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardSettings:
+    """Sets how the stream is divided into files."""
+
+    target_bytes: int = 256 * 2**20
+    """Approximate size of the token ids in a shard, in bytes."""
+
+    def __post_init__(self) -> None:
+        if self.target_bytes < 1024:
+            raise ValueError(f"shards.target_bytes {self.target_bytes} is below 1,024")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaperShares:
+    """Holds the epochs and disk sizes of a publication, which ``mixtures.plan`` prints for comparison."""
+
+    cite: str
+    epochs: Mapping[str, Decimal]
+    disk_gb: Mapping[str, Decimal] = field(default_factory=dict)

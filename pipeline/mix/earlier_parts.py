@@ -1,0 +1,111 @@
+"""Finds where the parts of a source continue if earlier stages divided the source otherwise.
+
+Each stage leaves every set of documents at a place: an epoch, and the last document taken in it. A part of a later
+stage continues at the place of the set that contains it. So a source may be divided more finely from stage to stage. A
+part that joins documents which stopped at different places is refused: it would repeat some of them and skip others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mixtures.parts import OTHER, PartRule, part_name, source_of
+from mixtures.subset import Begun
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueSet:
+    """A set of values of a column: those named, or all except those named."""
+
+    by: str
+    """The column. It is empty for all documents of a source."""
+    values: frozenset[str]
+    is_rest: bool = False
+
+    def holds(self, other: ValueSet) -> bool:
+        """True if all documents of ``other`` are in this set."""
+        if not self.by:
+            return True
+        if self.by != other.by:
+            return False
+        if self.is_rest:
+            return self.values <= other.values if other.is_rest else not self.values & other.values
+        return not other.is_rest and other.values <= self.values
+
+    def meets(self, other: ValueSet) -> bool:
+        """True if a document may be in both sets."""
+        if self.by != other.by or (self.is_rest and other.is_rest):
+            return True
+        if self.is_rest or other.is_rest:
+            rest, named = (self, other) if self.is_rest else (other, self)
+            return bool(named.values - rest.values)
+        return bool(self.values & other.values)
+
+    def without(self, other: ValueSet) -> ValueSet | None:
+        """Returns this set without another one that it contains; None if nothing is left."""
+        if not other.by:
+            return None
+        if other.is_rest:
+            left = other.values - self.values if self.is_rest or not self.by else self.values & other.values
+            return ValueSet(by=other.by, values=left) if left else None
+        if self.is_rest or not self.by:
+            return ValueSet(by=other.by, values=self.values | other.values, is_rest=True)
+        left = self.values - other.values
+        return ValueSet(by=self.by, values=left) if left else None
+
+
+WHOLE = ValueSet(by="", values=frozenset())
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The place at which a set of documents continues."""
+
+    values: ValueSet
+    epoch: int
+    begun: Begun | None
+
+
+def sets_of(source: str, rule: PartRule | Mapping[str, Any] | None) -> dict[str, ValueSet]:
+    """Returns the set of each part, by name. ``rule`` is a recipe's rule, or what a manifest says of it.
+
+    >>> sets_of("c4", {"by": "site", "values": ["a", "other"]})["c4:other"].values
+    frozenset({'a'})
+    """
+    if rule is None:
+        return {source: WHOLE}
+    by, values = (rule.by, list(rule.weights)) if isinstance(rule, PartRule) else (rule["by"], rule["values"])
+    named = frozenset(value for value in values if value != OTHER)
+    rest = ValueSet(by=by, values=named, is_rest=True) if named else WHOLE
+    return {part_name(source, v): rest if v == OTHER else ValueSet(by=by, values=frozenset({v})) for v in values}
+
+
+def moved(places: Sequence[Place], new: Sequence[Place]) -> tuple[Place, ...]:
+    """Returns the places of a source after a stage that moved some of its documents to new places."""
+    left = list(places)
+    for one in new:
+        rests = []
+        for old in left:
+            rest = old.values.without(one.values) if old.values.holds(one.values) else old.values
+            rests += [] if rest is None else [Place(rest, old.epoch, old.begun)]
+        left = rests
+    return (*left, *new)
+
+
+def place_of(name: str, values: ValueSet, places: Sequence[Place]) -> Place | None:
+    """Returns where a part continues; None if no stage used any of its documents.
+
+    Raises:
+        ValueError: its documents stopped at different places.
+    """
+    for place in places:
+        if place.values.holds(values):
+            return place
+    if any(place.values.meets(values) for place in places):
+        raise ValueError(
+            f"{name}: earlier stages divided {source_of(name)} otherwise, so its documents stopped at different places "
+            "and some would be repeated; divide it by the same column, and name at least the same values"
+        )
+    return None

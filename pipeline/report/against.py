@@ -1,0 +1,130 @@
+"""Compares a run with another one on the page: in words first, then side by side in bars and tables.
+
+The rows of the tables are those that the terminal prints (:mod:`pipeline.report.compare`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pipeline.report.charts import percent
+from pipeline.report.compare import Rows, count_rows, inputs_of, reason_rows, share_rows, versions_of
+from pipeline.report.funnel import NUM_SHADES, overview
+from pipeline.report.output_state import WHOLE, RunState
+from pipeline.report.settings import differences, settings_of
+
+_MAX_SENTENCES = 5
+_MAX_ROWS = 400
+"""The number of rows of a table on the page. The terminal prints all."""
+
+
+def against(other: RunState, this: RunState) -> dict[str, Any]:
+    """Returns what the page shows about the differences between another run, which comes first, and this one."""
+    settings = differences(settings_of(other), settings_of(this))
+    reasons = [row for row in reason_rows(other, this) if row[2] != row[3]]
+    tables: list[tuple[str, tuple[str, ...], Rows, int]] = [
+        ("Documents and tokens", ("source", "", "other", "this", "change"), count_rows(other, this), 2),
+        ("Mixture", ("source", "share other %", "share this %", "epochs other", "epochs this", "tokens other",
+                     "tokens this"), share_rows(other, this), 1),
+        ("Dropped, by reason, where it differs", ("source", "stage: reason", "other", "this", "change"), reasons, 2),
+        ("Settings", ("setting", "other", "this"), [(d.name, d.this, d.other) for d in settings], 3),
+        ("Versions and models", ("name", "other", "this"),
+         [(d.name, d.this, d.other) for d in differences(versions_of(other), versions_of(this))], 3),
+        ("Inputs", ("source", "other", "this"),
+         [(d.name, d.this, d.other) for d in differences(inputs_of(other), inputs_of(this))], 3),
+    ]  # fmt: skip
+    return {
+        "other": other.layout.output,
+        "sentences": list(_sentences(other, this, len(settings))),
+        "bars": list(_bars(other, this)),
+        "tables": [
+            {
+                "title": title,
+                "header": header,
+                "rows": rows[:_MAX_ROWS],
+                "left": left,
+                "num_more": len(rows) - _MAX_ROWS,
+            }
+            for title, header, rows, left in tables
+        ],
+    }
+
+
+def _sentences(other: RunState, this: RunState, num_settings: int) -> Iterator[str]:
+    if other.status != WHOLE:
+        yield "The other run did not finish, or was not mixed."
+    tokens = [(state.manifest or {}).get("tokens") for state in (other, this)]
+    if None not in tokens:
+        yield f"Tokens: {_change(*tokens)}."  # type: ignore[arg-type]
+    kept = [_kept(state) for state in (other, this)]
+    yield f"Documents kept: {_change(*kept)}."
+    found = sorted(_reason_changes(other, this), key=lambda one: (-abs(one[1]), one[0]))
+    for name, difference in found[:_MAX_SENTENCES]:
+        yield f"{name}: {abs(difference):,} {'more' if difference > 0 else 'fewer'} dropped."
+    if not found:
+        yield "Every reason dropped as many documents as before."
+    yield (
+        f"{num_settings} setting{' differs' if num_settings == 1 else 's differ'}."
+        if num_settings
+        else ("No setting differs.")
+    )
+
+
+def _change(before: int, now: int) -> str:
+    """Returns two numbers as a sentence about what changed.
+
+    >>> _change(100, 90), _change(5, 5), _change(0, 7)
+    ('90, 10 fewer than 100 (10 %)', '5, as before', '7, 7 more than 0')
+    """
+    if before == now:
+        return f"{now:,}, as before"
+    share = f" ({percent(100 * abs(now - before) / before)} %)" if before else ""
+    return f"{now:,}, {abs(now - before):,} {'more' if now > before else 'fewer'} than {before:,}{share}"
+
+
+def _kept(state: RunState) -> int:
+    return sum(source.stats["documents"]["kept"] for source in state.sources if source.stats is not None)
+
+
+def _reason_changes(other: RunState, this: RunState) -> Iterator[tuple[str, int]]:
+    before, now = _dropped(other), _dropped(this)
+    for key in sorted({*before, *now}):
+        # A source that only one run has is no change of a reason.
+        if key[0] in {k for k, *_ in before} & {k for k, *_ in now} and before.get(key, 0) != now.get(key, 0):
+            yield f"{key[1]}: {key[2]} of {key[0]}", now.get(key, 0) - before.get(key, 0)
+
+
+def _dropped(state: RunState) -> Mapping[tuple[str, str, str], int]:
+    return {
+        (source.name, row["stage"], reason): count
+        for source in state.sources
+        if source.stats is not None
+        for row in source.stats["stages"]
+        for reason, count in row["dropped"].items()
+    }
+
+
+def _bars(other: RunState, this: RunState) -> Iterator[dict[str, Any]]:
+    """Yields a pair of bars for each source that both runs have, and the losses that differ.
+
+    A reason has the same shade in both bars.
+    """
+    before = {bar["name"]: bar for bar in overview(other.sources)}
+    for bar in overview(this.sources):
+        if bar["name"] not in before:
+            continue
+        pair = [("other", before[bar["name"]]), ("this", bar)]
+        names = dict.fromkeys(part["name"] for _, one in pair for part in one["parts"])
+        shades = {name: number % NUM_SHADES for number, name in enumerate(names)}
+        counts = []
+        for _, one in pair:
+            one["parts"] = [{**part, "shade": shades[part["name"]]} for part in one["parts"]]
+            counts.append({part["name"]: part["count"] for part in one["parts"]})
+        changed = [
+            {"name": name, "shade": shade, "before": counts[0].get(name, 0), "now": counts[1].get(name, 0)}
+            for name, shade in shades.items()
+            if counts[0].get(name, 0) != counts[1].get(name, 0)
+        ]
+        is_equal = not changed and pair[0][1]["read"] == bar["read"]
+        yield {"name": bar["name"], "anchor": bar["anchor"], "pair": pair, "changed": changed, "is_equal": is_equal}

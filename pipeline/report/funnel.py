@@ -1,0 +1,151 @@
+"""Computes a source's funnel: how many documents each stage kept, and how many it lost for which reason.
+
+All bars have one scale: the documents that were read. So a bar shows what is left, what is lost here, and by the empty
+rest what was lost before. The page draws the bars as elements whose width is a percentage, because they then fill any
+screen, can be printed, and have text that can be read aloud.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline.report.charts import short_bytes
+from pipeline.report.documents import count_rows
+from pipeline.report.explained import explain_stage, limits_by_reason, reason_sentence
+from pipeline.report.output_state import RunState, SourceState
+
+NUM_SHADES = 5
+"""The number of different shades of losses. Neighbouring parts of a bar never have the same one."""
+
+_NUM_NAMED = 4
+"""The number of losses of a source that the overview names."""
+
+
+def funnel(state: RunState, source: SourceState) -> dict[str, Any] | None:
+    """Returns the documents and bytes of each stage, with checks of the sums; None if there are no statistics."""
+    stats = source.stats
+    if stats is None:
+        return None
+    num_read = stats["documents"]["in"]
+    return {
+        "read": num_read,
+        "kept": stats["documents"]["kept"],
+        "bytes_in": short_bytes(stats["bytes"]["in"]),
+        "bytes_kept": short_bytes(stats["bytes"]["kept"]),
+        "bytes_share": _percent(stats["bytes"]["kept"], stats["bytes"]["in"]),
+        "rows": [_row(source, row, num_read) for row in stats["stages"]],
+        "checks": _checks(state, source, stats),
+    }
+
+
+def overview(sources: Sequence[SourceState]) -> list[dict[str, Any]]:
+    """Returns one bar per source: the share that was kept, and the shares that were lost, by stage and reason."""
+    bars = []
+    for number, source in enumerate(sources):
+        if source.stats is None:
+            continue
+        num_read, kept = source.stats["documents"]["in"], source.stats["documents"]["kept"]
+        lost = [(stage["stage"], *one) for stage in source.stats["stages"] for one in _by_number(stage["dropped"])]
+        parts = [
+            _part(f"{stage}: {reason}", count, num_read, place) for place, (stage, reason, count) in enumerate(lost)
+        ]
+        most = sorted(parts, key=lambda part: -part["count"])[:_NUM_NAMED]
+        bars.append(
+            {
+                "name": source.name,
+                "anchor": f"source-{number}",
+                "read": num_read,
+                "kept": kept,
+                "kept_share": _percent(kept, num_read),
+                "bytes_in": short_bytes(source.stats["bytes"]["in"]),
+                "bytes_kept": short_bytes(source.stats["bytes"]["kept"]),
+                "parts": parts,
+                "most": most,
+                "num_more": len(parts) - len(most),
+            }
+        )
+    return bars
+
+
+def _row(source: SourceState, row: Mapping[str, Any], num_read: int) -> dict[str, Any]:
+    explained = explain_stage(source, row["stage"])
+    limits = limits_by_reason(source)
+    lost = sum(row["dropped"].values())
+    bytes_in, bytes_kept = row["bytes"].get("in", 0), row["bytes"].get("kept", 0)
+    return {
+        "stage": row["stage"],
+        "explained": explained,
+        "in": row["in"],
+        "kept": row["kept"],
+        "lost": lost,
+        "share": _percent(row["kept"], row["in"]),
+        "kept_width": _percent(row["kept"], num_read) or 0.0,
+        "bytes_in": short_bytes(bytes_in),
+        "bytes_kept": short_bytes(bytes_kept),
+        "bytes_lost": short_bytes(bytes_in - bytes_kept) if bytes_in > bytes_kept else "",
+        "lines": row.get("lines"),
+        "parts": [
+            {
+                **_part(reason, count, num_read, place),
+                "sentence": reason_sentence(reason, limits.get((row["stage"], reason), ())),
+            }
+            for place, (reason, count) in enumerate(_by_number(row["dropped"]))
+        ],
+        "noted": {what: count for what, count in row.get("noted", {}).items() if count},
+        "is_right": row["in"] == row["kept"] + lost,
+    }
+
+
+def _by_number(dropped: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(((reason, count) for reason, count in dropped.items() if count), key=lambda one: (-one[1], one[0]))
+
+
+def _part(name: str, count: int, num_read: int, place: int) -> dict[str, Any]:
+    share = _percent(count, num_read) or 0.0
+    return {"name": name, "count": count, "share": share, "shade": place % NUM_SHADES}
+
+
+def _percent(part: int, whole: int) -> float | None:
+    return 100 * part / whole if whole else None
+
+
+def _checks(state: RunState, source: SourceState, stats: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Returns checks that no document was lost: at each stage, between stages, and in the files."""
+    documents, stages = stats["documents"], stats["stages"]
+    kept = documents["in"]
+    is_chain = True
+    for row in stages:
+        is_chain &= row["in"] == kept
+        kept = row["kept"]
+    dropped = sum(sum(row["dropped"].values()) for row in stages)
+    adds_up = all(row["in"] == row["kept"] + sum(row["dropped"].values()) for row in stages)
+    checks = [
+        _check("every stage: in = kept + dropped", adds_up),
+        _check("every stage takes in what the one before it kept", is_chain and kept == documents["kept"]),
+        _check(f"{documents['in']:,} read = {documents['kept']:,} kept + {dropped:,} dropped",
+               documents["in"] == documents["kept"] + dropped),
+    ]  # fmt: skip
+    in_clean = count_rows(state.layout.clean(source.name))
+    in_dropped = count_rows(state.layout.dropped(source.name))
+    if in_clean is not None:
+        checks.append(_check(f"clean/ holds {_count(in_clean, 'document')}", in_clean == documents["kept"]))
+    if in_dropped is not None:
+        records = sum(stats["records"].values())
+        text = f"dropped/ holds {in_dropped:,} rows = {_count(dropped, 'document')} + {_count(records, 'record')}"
+        text += " that became none"
+        checks.append(_check(text, in_dropped == dropped + records))
+    return checks
+
+
+def _count(number: int, what: str) -> str:
+    """Returns a number with its noun in singular or plural.
+
+    >>> _count(1, "record"), _count(1200, "record")
+    ('1 record', '1,200 records')
+    """
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _check(text: str, is_right: bool) -> dict[str, Any]:
+    return {"text": text, "is_right": is_right}

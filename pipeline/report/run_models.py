@@ -1,0 +1,92 @@
+"""Finds the models of a run again, if they are still on this machine, to score passages and to judge their size.
+
+The page never needs them: without models it has no passages by score, and says nothing about their size.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pipeline.models.checksums import sha256_of
+from pipeline.models.find import find_models
+from pipeline.models.load import ModelFiles, ModelPath, load
+from pipeline.models.stored_files import local_path
+from pipeline.report.output_state import RunState
+from pipeline.settings.bundled_sample import models_folder
+
+JUDGES = ("language", "perplexity", "reference")
+"""The models that give documents a score."""
+TINY_BYTES = 10_000_000
+"""Ours: CCNet's models of one language have gigabytes. Those of the sample have 0.5 MB."""
+_MAX_CHECKED_BYTES = 300_000_000
+"""The checksum of a larger model is not computed again. Its scores are compared with those of the run anyway."""
+
+
+def models_of(state: RunState) -> dict[str, ModelPath]:
+    """Returns the models with which the run scored documents, by their key. Models that have changed are left out."""
+    used = used_models(state)
+    settings: Mapping[str, Any] = state.record.get("settings", {})
+    folder = settings.get("models") or (None if settings.get("inputs") else str(models_folder()))
+    try:
+        found = find_models(folder)
+    except (ValueError, OSError):
+        return {}
+    kept: dict[str, ModelPath] = {}
+    for key in JUDGES:
+        if key in found and key in used:
+            path = _as_used(found[key], str(used[key].get("name", "")))
+            if is_on_disk(path) and _is_same(path, str(used[key].get("sha256", ""))):
+                kept[key] = path
+    return kept
+
+
+def used_models(state: RunState) -> dict[str, Any]:
+    """Returns the names and checksums of the models that judged the sources of a run, by their key."""
+    models: dict[str, Any] = dict((state.manifest or {}).get("models", {}))
+    for source in state.sources:
+        models |= source.about.get("models", {})
+    return models
+
+
+def _as_used(path: ModelPath, name: str) -> ModelPath:
+    """Returns the files of a model that the run used. It uses only those of the languages that are kept."""
+    if isinstance(path, ModelFiles):
+        names = set(name.split())
+        return ModelFiles(tuple((one, file) for one, file in path.paths if one in names))
+    return path
+
+
+def _is_same(path: ModelPath, sha256: str) -> bool:
+    try:
+        return num_bytes_of(path) > _MAX_CHECKED_BYTES or sha256_of(path) == sha256
+    except (ValueError, OSError):
+        return False
+
+
+def is_on_disk(path: ModelPath) -> bool:
+    """True if all files of a model are on this machine. A report does not copy models out of a store."""
+    return all(isinstance(file, str) and os.path.isfile(local_path(file)) for file in _files(path))
+
+
+def num_bytes_of(path: ModelPath) -> int:
+    """Returns the size of a model on this machine."""
+    return sum(os.path.getsize(local_path(str(file))) for file in _files(path))
+
+
+def _files(path: ModelPath) -> Iterator[object]:
+    if isinstance(path, ModelFiles):
+        yield from (file for _, file in path.paths)
+    else:
+        yield path
+
+
+def opened(models: Mapping[str, ModelPath], key: str) -> Any:
+    """Returns a model that is ready to score; None if it is not here or cannot be read."""
+    if key not in models:
+        return None
+    try:
+        return load(key, models[key])
+    except (ValueError, OSError):
+        return None

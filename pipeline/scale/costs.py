@@ -1,0 +1,217 @@
+"""Computes what the paper's mixture costs, and prints it.
+
+Every figure follows from tables of inputs (below: sizes, speeds of one core, kept shares), the bytes per element (taken
+from the code), and the given prices. All these numbers are in this file; if you change one, the result changes. Speeds
+were measured on real input with one core. docs/scale.md explains where the figures come from and what they omit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.clean.sizing import MAX_BUCKET_LINES, lines_of_input, scale_of
+from pipeline.preflight.memory import BASE_BYTES, BATCH_BYTES, BUFFER_BYTES, BYTES_PER_LINE
+from pipeline.scale.prices import Prices
+
+_GB, _TB = 1e9, 1e12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceScale:
+    """One source at full size, as in the releases that LLaMA's paper names.
+
+    ``docs/scale.md`` has the origin of the numbers.
+    """
+
+    name: str
+    stored_tb: float
+    """Size of the input in TB as published, compressed."""
+    text_tb: float
+    """Size of the text in TB before the first step."""
+    num_docs: float
+    kept: float
+    """Share of the text's bytes that is kept."""
+    dropped_docs: float
+    """Share of the documents (or records) that are dropped and get a row in ``dropped/``."""
+    mb_per_s: float
+    """MB of text per second and core, for reading and all steps except the language model (measured)."""
+    num_passes: int
+    """Number of times that the text is spilled and read again."""
+    spilled: float
+    """Average share of the text that a pass spills."""
+    keys_per_doc: int
+    shuffles_text: bool = False
+    """True if a join shuffles the texts (answers to their question, contents to their files)."""
+    dedups_lines: bool = False
+    num_dumps: int = 1
+    """Number of dumps. Each dump is cleaned separately, after reading the keys that earlier dumps wrote."""
+
+
+SOURCES = (
+    SourceScale(name="common_crawl", stored_tb=42.0, text_tb=115.0, num_docs=15e9, kept=0.029, dropped_docs=0.95,
+                mb_per_s=4.2, num_passes=3, spilled=0.6, keys_per_doc=2, dedups_lines=True, num_dumps=5),
+    SourceScale(name="c4", stored_tb=0.32, text_tb=0.81, num_docs=365e6, kept=0.97, dropped_docs=0.01,
+                mb_per_s=10.0, num_passes=2, spilled=1.0, keys_per_doc=2, dedups_lines=True),
+    SourceScale(name="github", stored_tb=0.9, text_tb=2.9, num_docs=115e6, kept=0.11, dropped_docs=0.75,
+                mb_per_s=5.4, num_passes=2, spilled=0.6, keys_per_doc=2, shuffles_text=True),
+    SourceScale(name="wikipedia", stored_tb=0.055, text_tb=0.25, num_docs=60e6, kept=0.33, dropped_docs=0.55,
+                mb_per_s=7.0, num_passes=1, spilled=0.5, keys_per_doc=1),
+    SourceScale(name="books", stored_tb=0.06, text_tb=0.13, num_docs=250e3, kept=0.65, dropped_docs=0.3,
+                mb_per_s=4.1, num_passes=2, spilled=1.0, keys_per_doc=1),
+    SourceScale(name="arxiv", stored_tb=2.9, text_tb=0.22, num_docs=1.9e6, kept=0.42, dropped_docs=0.1,
+                mb_per_s=1.0, num_passes=1, spilled=0.5, keys_per_doc=1),
+    SourceScale(name="stack_exchange", stored_tb=0.092, text_tb=0.12, num_docs=24e6, kept=0.65, dropped_docs=0.02,
+                mb_per_s=1.2, num_passes=1, spilled=1.0, keys_per_doc=1, shuffles_text=True),
+)  # fmt: skip
+
+PERPLEXITY_MB_PER_S = 5.5
+"""MB of text per second and core for normalising, SentencePiece and KenLM together (on English pages)."""
+REACHES_PERPLEXITY = 0.16
+"""Share of CommonCrawl's text that is left after the line dedup and the language filter, and gets a perplexity."""
+TOKENIZE_MB_PER_S = 15.0
+MIX_MB_PER_S = 150.0
+"""MB of tokens per second and core, from token files through the shuffle into shards."""
+BYTES_PER_TOKEN = 4.0
+ELEMENT_OVERHEAD_BYTES = 30
+"""Bytes of overhead per element in a shuffle: key, window, lengths."""
+ELEMENT_SECONDS = 47e-6
+"""Seconds per element that is sent from one stage to another in a different process (measured on the local runner)."""
+KEY_BYTES = 110
+REF_BYTES = 180
+BATCH_TEXT_BYTES = 8e6
+LEDGER_ROW_BYTES = 95
+"""Stored bytes of a row of ``dropped``: id, stage, reason, detail and four signals, in Parquet with Zstandard. It is an
+upper bound: 36 bytes were measured for 568 CommonCrawl pages, 20 for 1,435 source files, 12 for 2,467 articles."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """The cost of one stage: one line of the table."""
+
+    source: str
+    stage: str
+    cpu_hours: float
+    shuffled_tb: float = 0.0
+    elements: float = 0.0
+    spilled_tb: float = 0.0
+    process_gb: float = BASE_BYTES / _GB
+    largest: str = ""
+
+
+def stages_of(s: SourceScale) -> list[Stage]:
+    """Returns the costs of one source, one entry per stage."""
+    scale = scale_of(int(s.stored_tb * _TB / s.num_dumps))
+    base = (BASE_BYTES + BATCH_BYTES + BUFFER_BYTES) / _GB
+    batches = max(s.text_tb * _TB / BATCH_TEXT_BYTES, 1)
+    # A dump also reads the keys of all earlier dumps. So with five dumps, each key is read two more times on average.
+    keys = s.num_docs * s.keys_per_doc * (1 + (s.num_dumps - 1) / 2)
+    found = [
+        Stage(
+            source=s.name, stage="read, steps, spill", cpu_hours=s.text_tb * _TB / 1e6 / s.mb_per_s / 3600,
+            spilled_tb=s.text_tb * s.spilled * s.num_passes, process_gb=base,
+        ),
+        Stage(
+            source=s.name, stage="keys", cpu_hours=keys * ELEMENT_SECONDS / 3600, elements=keys,
+            shuffled_tb=(keys * KEY_BYTES + batches * REF_BYTES * s.num_passes) / _TB, process_gb=base,
+        ),
+    ]  # fmt: skip
+    if s.dedups_lines:
+        found.append(_line_stage(s, scale.num_line_buckets))
+    if s.shuffles_text:
+        group_gb = s.text_tb * _TB / scale.num_key_buckets / _GB
+        found.append(
+            Stage(
+                source=s.name, stage="join of texts", cpu_hours=s.text_tb * _TB / 1e6 / 60 / 3600,
+                elements=s.num_docs * 2, shuffled_tb=s.text_tb, process_gb=base + 0.064,
+                largest=f"{group_gb:.2f} GB a bucket, sorted on disk",
+            )
+        )  # fmt: skip
+    if s.name == "common_crawl":
+        hours = s.text_tb * _TB * REACHES_PERPLEXITY / 1e6 / PERPLEXITY_MB_PER_S / 3600
+        found.append(Stage(source=s.name, stage="perplexity", cpu_hours=hours, process_gb=base + 0.14))
+    kept_tb = s.text_tb * s.kept
+    found.append(Stage(source=s.name, stage="tokenize", cpu_hours=kept_tb * _TB / 1e6 / TOKENIZE_MB_PER_S / 3600))
+    return found
+
+
+def _line_stage(s: SourceScale, num_buckets: int) -> Stage:
+    """Returns the cost of the line dedup. The lines of a batch that go to the same bucket are sent as one payload."""
+    lines = lines_of_input(int(s.stored_tb * _TB))
+    lines_per_batch = lines / (s.text_tb * _TB / BATCH_TEXT_BYTES)
+    payloads = lines / max(lines_per_batch / num_buckets, 1)
+    verdict_share = 0.6  # share of the lines that are dropped; verdicts are packed like the lines
+    elements = payloads * (1 + verdict_share)
+    num_bytes = lines * 9 + lines * verdict_share * 8 + elements * (16 + ELEMENT_OVERHEAD_BYTES)
+    in_bucket = lines / s.num_dumps / num_buckets
+    held = min(in_bucket, MAX_BUCKET_LINES)
+    disk = "" if in_bucket <= MAX_BUCKET_LINES else f", parted on {in_bucket * 50 / _GB:.0f} GB of disk"
+    return Stage(
+        source=s.name, stage="line dedup", cpu_hours=(elements * ELEMENT_SECONDS + lines * 0.35e-6) / 3600,
+        elements=elements, shuffled_tb=num_bytes / _TB,
+        process_gb=(BASE_BYTES + BUFFER_BYTES + held * BYTES_PER_LINE) / _GB,
+        largest=f"{in_bucket / 1e6:,.0f} M lines a bucket{disk}",
+    )  # fmt: skip
+
+
+def mix_stage(num_tokens: float, width: int = 2) -> Stage:
+    """Returns the cost of the global shuffle of the tokens of all epochs."""
+    size = num_tokens * width
+    return Stage(
+        source="all", stage="mix", cpu_hours=size / 1e6 / MIX_MB_PER_S / 3600, elements=num_tokens / 700,
+        shuffled_tb=size / _TB, process_gb=(BASE_BYTES + BUFFER_BYTES) / _GB, largest="0.27 GB a shard",
+    )  # fmt: skip
+
+
+def ledger(sources: Sequence[SourceScale]) -> tuple[float, float]:
+    """Returns the number of rows in ``dropped``, and their bytes."""
+    rows = sum(s.num_docs * s.dropped_docs for s in sources)
+    return rows, rows * LEDGER_ROW_BYTES
+
+
+def print_scale(*, num_tokens: float, days: float, prices: Prices, console: Console) -> None:
+    """Prints the table of costs and the totals."""
+    stages = [stage for s in SOURCES for stage in stages_of(s)] + [mix_stage(num_tokens)]
+    table = Table(title=f"LLaMA's mixture, {num_tokens:.2g} tokens", title_justify="left")
+    for name in (
+        "source",
+        "stage",
+        "CPU hours",
+        "shuffled TB",
+        "elements",
+        "spilled TB",
+        "GB a process",
+        "largest group",
+    ):
+        table.add_column(
+            name, justify="left" if name in ("source", "stage", "largest group") else "right", no_wrap=True
+        )
+    for s in stages:
+        table.add_row(s.source, s.stage, f"{s.cpu_hours:,.0f}", f"{s.shuffled_tb:,.2f}" if s.shuffled_tb else "",
+                      f"{s.elements:.1e}" if s.elements else "", f"{s.spilled_tb:,.1f}" if s.spilled_tb else "",
+                      f"{s.process_gb:.1f}", s.largest)  # fmt: skip
+    console.print(table)
+    hours, shuffled = sum(s.cpu_hours for s in stages), sum(s.shuffled_tb for s in stages)
+    spilled = sum(s.spilled_tb for s in stages)
+    workers = hours / (24 * days)
+    memory = max(s.process_gb for s in stages) / 0.85
+    rows, num_bytes = ledger(SOURCES)
+    cost = {
+        "CPU": hours * prices.cpu_hour,
+        "memory": hours * max(memory, 4) * prices.memory_gb_hour,
+        "shuffle": shuffled * 1000 * prices.shuffle_gb,
+        "bucket": (spilled + num_bytes / _TB) * 1000 * prices.disk_gb_month * days / 30,
+    }
+    lines = [
+        f"{hours:,.0f} CPU hours; {shuffled:,.0f} TB shuffled; {spilled:,.0f} TB spilled to the bucket and read again",
+        f"in {days:g} days: {workers:,.0f} cores, {workers / 8:,.0f} machines of 8; at least {memory:.1f} GB a core",
+        "at the given prices: "
+        + ", ".join(f"{n} ${v:,.0f}" for n, v in cost.items())
+        + f"; ${sum(cost.values()):,.0f} in all",
+        f"ledger of what was dropped: {rows:.1e} rows, {num_bytes / _TB:.2f} TB; with run.dropped_share: 0 only "
+        f"counts and the sample, under 1 GB",
+    ]
+    console.print("\n".join(lines), highlight=False, soft_wrap=True)

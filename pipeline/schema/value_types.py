@@ -1,0 +1,107 @@
+"""Converts the types of settings to JSON Schema, by the rules of ``mixtures.from_yaml.converted``."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import textwrap
+import types
+import typing
+from collections.abc import Collection
+from decimal import Decimal
+from typing import Any
+
+from mixtures.from_yaml import setting_fields
+
+Schema = dict[str, Any]
+
+_DIGITS = r"\s*[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?\s*[KMBTkmbt]?\s*"
+NUMBER_TEXT: Schema = {"type": "string", "pattern": f"^{_DIGITS}$"}
+"""A number as text: quoted, with an exponent (which YAML reads as text), or with a suffix such as 100M."""
+NUMBER: Schema = {"anyOf": [{"type": "number"}, NUMBER_TEXT]}
+WHOLE_NUMBER: Schema = {"anyOf": [{"type": "integer"}, NUMBER_TEXT]}
+TEXT: Schema = {"type": "string", "pattern": r"\S"}
+
+
+def schema_of(kind: Any) -> Schema:
+    """Returns the schema of the values that a field of this type can be set to.
+
+    >>> schema_of(tuple[str, ...])
+    {'type': 'array', 'items': {'type': 'string'}}
+    >>> schema_of(int | None)["anyOf"][-1]
+    {'type': 'null'}
+    """
+    options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    found = [_one(option) for option in options]
+    return found[0] if len(found) == 1 else {"anyOf": found}
+
+
+def _one(kind: Any) -> Schema:
+    origin = typing.get_origin(kind) or kind
+    if kind is type(None):
+        return {"type": "null"}
+    if origin is typing.Literal:
+        return {"enum": list(typing.get_args(kind))}
+    if origin in (tuple, frozenset):
+        inner = [one for one in typing.get_args(kind) if one is not Ellipsis]
+        return {"type": "array", "items": schema_of(inner[0])} if inner and inner[0] is not Any else {"type": "array"}
+    if origin is bool:
+        return {"type": "boolean"}
+    if origin is int:
+        return WHOLE_NUMBER
+    if origin in (float, Decimal):
+        return NUMBER
+    return {"type": "string"} if origin is str else {}
+
+
+def settings_schema(value: Any, *, fixed: Collection[str] = ()) -> Schema:
+    """Returns the schema of a mapping of settings, from the instance of a dataclass that holds the defaults.
+
+    Args:
+        value: the instance.
+        fixed: fields that YAML cannot set.
+    """
+    hints, texts = typing.get_type_hints(type(value)), field_texts(type(value))
+    properties: dict[str, Schema] = {}
+    for field in setting_fields(value, fixed=fixed):
+        one = dict(schema_of(hints[field.name]))
+        if field.name in texts:
+            one["description"] = texts[field.name]
+        default = plain(getattr(value, field.name))
+        if default is not None:
+            one["default"] = default
+        properties[field.name] = one
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def field_texts(kind: type) -> dict[str, str]:
+    """Returns the docstrings of the fields of a dataclass, including inherited ones.
+
+    >>> from mixtures.recipe_values import ShardSettings
+    >>> field_texts(ShardSettings)
+    {'target_bytes': 'Approximate size of the token ids in a shard, in bytes.'}
+    """
+    found: dict[str, str] = {}
+    for one in reversed([k for k in kind.__mro__ if dataclasses.is_dataclass(k)]):
+        body = ast.parse(textwrap.dedent(inspect.getsource(one))).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for field, text in zip(body.body, body.body[1:], strict=False):
+            said = text.value.value if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) else None
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(said, str):
+                found[field.target.id] = " ".join(said.split())
+    return found
+
+
+def first_paragraph(text: str | None) -> str:
+    """Returns the first paragraph of a docstring on one line."""
+    return " ".join((text or "").split("\n\n")[0].split())
+
+
+def plain(value: Any) -> Any:
+    """Returns a default as JSON has it; None if JSON has no such value."""
+    if isinstance(value, tuple | list):
+        return [plain(one) for one in value]
+    if isinstance(value, frozenset):
+        return sorted(value)
+    return value if isinstance(value, str | int | float | bool) else None

@@ -1,0 +1,67 @@
+"""Reads the column by which a recipe divides a source, and checks before work starts that there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from filters.exclude import host_of
+from mixtures.parts import PartRule, check_column, column_values, part_numbers
+from pipeline.clean.step_runner import clean_schema
+from pipeline.files.checked import DamagedFile
+from pipeline.files.files import open_file
+from pipeline.sources.source import Source
+
+_HOST = "host"
+
+
+def check_columns(rules: Mapping[str, PartRule], sources: Iterable[Source]) -> None:
+    """Raises ValueError if the documents of a source that will be cleaned will not have the column of its rule."""
+    for source in sources:
+        if source.name in rules:
+            check_column(f"parts of {source.name}", rules[source.name].by, clean_schema(source))
+
+
+def check_files(rules: Mapping[str, PartRule], files: Mapping[str, str]) -> None:
+    """Raises ValueError if the clean documents of a source do not have the column of its rule.
+
+    Args:
+        files: one clean file of each source.
+    """
+    for source, rule in rules.items():
+        if source in files:
+            check_column(f"parts of {source}", rule.by, _schema(files[source]))
+
+
+def _schema(path: str) -> pa.Schema:
+    try:
+        with open_file(path) as file:
+            return pq.read_schema(file)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DamagedFile(path, error, "delete it and run again: its source is cleaned again") from error
+
+
+def part_values(batch: pa.RecordBatch, column: str) -> pa.Array:
+    """Returns the value of a column for each clean document, as text. The column ``host`` may be made from ``url``.
+
+    >>> batch = pa.record_batch({"url": ["https://A.example/1", None], "size": [7, None]})
+    >>> part_values(batch, "host").to_pylist(), part_values(batch, "size").to_pylist()
+    (['a.example', ''], ['7', ''])
+    """
+    if column == _HOST and _HOST not in batch.schema.names:
+        return column_values(pa.array([host_of(url) for url in batch.column("url").to_pylist()], pa.string()))
+    return column_values(batch.column(column))
+
+
+def in_mixture(batch: pa.RecordBatch, rule: PartRule | None) -> pa.RecordBatch:
+    """Returns the clean documents of a batch that a rule does not leave out of the mixture."""
+    if rule is None or rule.has_other:
+        return batch
+    return batch.filter(pa.array(part_numbers(rule, part_values(batch, rule.by)) >= 0))
+
+
+def columns_of(rule: PartRule | None) -> tuple[str, ...]:
+    """Returns the columns that `in_mixture` needs."""
+    return () if rule is None or rule.has_other else (rule.by, "url") if rule.by == _HOST else (rule.by,)

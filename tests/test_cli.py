@@ -1,0 +1,170 @@
+"""The command ``llama-mixture``: every command under one name, answers at once, completion, exit statuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.cli import COMMANDS, main
+from tests.make_beam_flags import FILE, text
+
+ROOT = Path(__file__).parents[1]
+CLI = [sys.executable, "-m", "pipeline.cli"]
+
+
+def run(*words: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(list(words), capture_output=True, text=True, timeout=120, cwd=ROOT, **more)
+
+
+def test_every_command_of_the_project_has_a_name() -> None:
+    """Every file that runs a main function through ``as_command`` is a subcommand."""
+    files = [p for folder in ("pipeline", "mixtures", "tokenizer") for p in (ROOT / folder).rglob("*.py")]
+    found = {
+        p for p in files if re.search(r"as_command\(main", p.read_text()) and p.name not in ("cli.py", "interrupts.py")
+    }
+    modules = {".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__main__") for p in found}
+    assert modules == {command.module for command in COMMANDS.values()}
+    assert len(modules) >= 14
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_has_the_name_that_was_typed(name: str) -> None:
+    done = run(*CLI, *name.split(), "--help")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"usage: llama-mixture {name} "), done.stdout[:80]
+
+
+def test_the_list_of_commands_and_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    said = capsys.readouterr().out
+    assert all(f"  {name}  " in said for name in (*COMMANDS, "completion"))
+    assert main([]) == 2
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("llama-mixture ")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["inspct", "out"], "'inspct' is not a command; did you mean inspect?"),
+        (["tokenizer", "trian"], "'tokenizer trian' is not a command; did you mean tokenizer train?"),
+        (["zzz"], "there are: run, estimate,"),
+        (["completion", "fish"], "completion bash|zsh|tcsh: name the shell"),
+        (["run", "--outptu=x"], "did you mean --output?"),
+        (["run", "--dry-rn"], "did you mean --dry-run?"),
+        (["estimate", "--phase=mix"], "--phase=mix has none"),
+    ],
+)
+def test_a_wrong_request(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    assert said in capsys.readouterr().err
+
+
+def cpu_seconds(*words: str) -> tuple[float, subprocess.CompletedProcess[str]]:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = run(*words)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "--help"], ["run", "--outptu=x"], ["run", "--version"], ["run", "--tokens=x"], ["models", "--help"],
+        ["models", "train-lm"], ["report", "--help"], ["report", "--nope"], ["scale", "--nope"], ["job-service", "x"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_flags_are_answered_before_anything_large_is_imported(words: list[str]) -> None:
+    """Beam takes two seconds to import, pyarrow and NumPy a few tenths. None of them is needed for an answer."""
+    code = f"import sys; sys.argv[1:] = {words!r}\nfrom pipeline import cli\n"
+    code += "try:\n    cli.main()\nexcept SystemExit:\n    pass\n"
+    code += "print('LOADED', [m for m in ('apache_beam', 'pyarrow', 'numpy', 'sentencepiece') if m in sys.modules])"
+    done = run(sys.executable, "-c", code)
+    assert done.stdout.splitlines()[-1] == "LOADED []", done.stdout + done.stderr
+
+
+def test_an_answer_takes_little_time() -> None:
+    """Compared with the interpreter itself, because the machine may be busy. That takes 0.04 s alone."""
+    alone = min(cpu_seconds(sys.executable, "-c", "pass")[0] for _ in range(3))
+    for words in (["run", "--help"], ["run", "--outptu=x"]):
+        took, done = min((cpu_seconds(*CLI, *words) for _ in range(3)), key=lambda one: one[0])
+        assert done.returncode in (0, 2)
+        assert took < 12 * alone, (took, alone)
+
+
+def test_the_list_of_beam_s_flags_is_that_of_the_installed_beam() -> None:
+    assert text() == FILE.read_text(), "run `make golden`"
+    assert text().count("--") > 150
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_the_completion_is_a_script_that_the_shell_reads(shell: str, tmp_path: Path) -> None:
+    done = run(*CLI, "completion", shell)
+    assert done.returncode == 0, done.stderr
+    for word in ("decontaminate", "--continue-from", "train-reference", "--vocab-size", "--dry-run"):
+        assert word in done.stdout
+    script = tmp_path / "script"
+    script.write_text(done.stdout)
+    if shutil.which(shell):
+        assert run(shell, "-n", str(script)).returncode == 0
+    if shell == "bash":
+        asked = (
+            f"source {script}; COMP_WORDS=(llama-mixture dec); COMP_CWORD=1; COMP_LINE='llama-mixture dec'; "
+            "f=$(complete -p llama-mixture | sed 's/.*-F \\([^ ]*\\).*/\\1/'); $f; echo ${COMPREPLY[@]}"
+        )
+        assert run("bash", "-c", asked).stdout.split() == ["decontaminate"]
+
+
+def test_a_log_file_has_what_was_said(tmp_path: Path) -> None:
+    log = tmp_path / "run.log"
+    flags = ["--log-file", str(log), "--phase=clean", "--input=books=nowhere/*.txt", "--output", str(tmp_path / "out")]
+    done = run(*CLI, "run", *flags)
+    assert done.returncode == 2
+    (line,) = log.read_text().splitlines()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ ERROR books: nothing matches 'nowhere/\*.txt'.*", line)
+    done = run(*CLI, "run", "--log-file", str(tmp_path / "no" / "run.log"))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "cannot be written" in done.stderr
+
+
+@pytest.mark.parametrize("flag", ["--dry-run", "--dry_run"])
+def test_a_dry_run_starts_nothing(flag: str, tmp_path: Path) -> None:
+    """``--dry_run`` is also the name of a flag of Beam, which a local run would ignore."""
+    (tmp_path / "book.txt").write_text("The tide rises and the tide falls. " * 400)
+    out = tmp_path / "out"
+    done = run(*CLI, "run", flag, f"--input=books={tmp_path}/book.txt", f"--output={out}")
+    assert done.returncode == 0, done.stderr
+    assert "books" in done.stdout
+    assert not out.exists()
+
+
+def test_the_console_command_is_declared() -> None:
+    assert 'console_scripts": ["llama-mixture = pipeline.cli:run_command"]' in (ROOT / "setup.py").read_text()
+
+
+def test_the_process_ends_with_the_status_of_its_command(tmp_path: Path) -> None:
+    assert run(*CLI, "verify", str(tmp_path), env={**os.environ}).returncode == 2
+    assert run(*CLI, "plan", "--tokens", "100M").returncode == 0
+
+
+def test_json_is_for_scripts(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    stats = tmp_path / "stats"
+    stats.mkdir()
+    for source, tokens in (("c4", 9_000), ("books", 300)):
+        (stats / f"{source}.json").write_text(json.dumps({"tokens": tokens, "documents": {"kept": 3}}))
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("name: r\nmixture: {weights: {c4: 60, books: 40}, tokens: 1M, max_epochs: 1}\n")
+    assert main(["plan", "--config", str(recipe), "--stats", str(tmp_path), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["tokens"], said["asked_tokens"], said["limited_by"]) == (750, 1_000_000, "books")
+    assert said["sources"]["books"]["tokens"] == 300

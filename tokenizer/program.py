@@ -1,0 +1,31 @@
+"""The name under which a command was called: ``python -m mixtures.plan``, or ``llama-mixture plan``."""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+_called_as: dict[str, str] = {}
+
+DISTRIBUTION = "llama-mixture"
+
+
+def name_of(module: str) -> str:
+    """Returns how a command is called, for its ``--help``.
+
+    >>> name_of("mixtures.plan")
+    'python -m mixtures.plan'
+    """
+    return _called_as.get(module, f"python -m {module}")
+
+
+def set_name(module: str, name: str) -> None:
+    """Registers that a command was called under another name than its module's."""
+    _called_as[module] = name
+
+
+def version() -> str:
+    """Returns the name and the version of the installed package."""
+    try:
+        return f"{DISTRIBUTION} {metadata.version(DISTRIBUTION)}"
+    except metadata.PackageNotFoundError:
+        return f"{DISTRIBUTION} (a checkout that is not installed)"
