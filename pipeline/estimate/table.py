@@ -50,7 +50,7 @@ def print_estimate(settings: Settings, prepared: Sequence[PreparedSource]) -> No
 
 
 def _whole(settings: Settings) -> Recipe:
-    """Returns the recipe without parts of sources, because the tokens of a part are known only after the clean phase."""
+    """Returns the recipe without parts of sources, because their tokens are known only after the clean phase."""
     return dataclasses.replace(settings.recipe, parts={})
 
 
