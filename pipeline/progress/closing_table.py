@@ -68,7 +68,7 @@ def part_rows(manifest: dict[str, Any], source: str, stats: dict[str, Any]) -> l
     counted = [(f"  {value}", part_name(source, value), one) for value, one in said["values"].items()]
     if said["left_out"]["documents"]:
         counted.append(("  left out", "", said["left_out"]))
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for label, name, one in counted:
         mixed = manifest["sources"].get(name)
         rows.append(
