@@ -153,6 +153,7 @@ setup(
         "mixtures.recipes": ["*.yaml"],
         "pipeline": ["data/*", "py.typed"],
         "pipeline.report": ["templates/*"],
+        "pipeline.scale": ["rates.json"],
         "tokenizer": ["py.typed"],
     },
     install_requires=PINS.read_text(encoding="utf-8").split() if PINS.is_file() else REQUIRES,

@@ -1,7 +1,7 @@
 """Measures whole runs: CPU seconds per MB of the clean phase of each source, and of tokenizing and mixing.
 
     CORPUS_DATA=DIR python benchmarks/whole_runs.py [--sources A,B] [--megabytes 100 400] [--rounds 1] [--profile]
-                                                    [--write pipeline/data/rates.json] [--scratch DIR]
+                                                    [--write pipeline/scale/rates.json] [--scratch DIR]
 
 Each source is cleaned twice, from two sizes of distinct text (``multiplied.py`` makes it of real input). The difference
 of the two runs gives the CPU seconds per MB, without the start-up. Beside it stand the same steps called without Beam:
@@ -86,7 +86,9 @@ def text_megabytes(output: Path, source: str) -> float:
     return float(stats["bytes"]["in"]) / 1e6
 
 
-def measure_source(source: str, folders: list[Path], scratch: Path, *, rounds: int, is_profiled: bool) -> dict[str, Any]:
+def measure_source(
+    source: str, folders: list[Path], scratch: Path, *, rounds: int, is_profiled: bool
+) -> dict[str, Any]:
     """Returns the rates of one source, from two sizes of input."""
     outputs = [scratch / f"out-{folder.name}" for folder in folders]
     seconds: list[list[float]] = [[], []]
@@ -129,7 +131,9 @@ def measure_mix(folders: list[Path], scratch: Path, *, rounds: int) -> dict[str,
         clean(folder, MIXED, output)
     tokenizer = scratch / "mix-tokenizer.model"
     if not tokenizer.exists():
-        cpu_seconds([sys.executable, "-m", "pipeline.run", *run_arguments(folders[0], MIXED, outputs[0], "--phase=mix")])
+        cpu_seconds(
+            [sys.executable, "-m", "pipeline.run", *run_arguments(folders[0], MIXED, outputs[0], "--phase=mix")]
+        )
         shutil.copy(outputs[0] / "tokenizer.model", tokenizer)
         clean(folders[0], MIXED, outputs[0])
     seconds: list[list[float]] = [[], []]
@@ -170,7 +174,8 @@ def print_table(rates: dict[str, Any]) -> None:
     for name, r in rates["sources"].items():
         sizes = "-".join(f"{s:.0f}" for s in r["input_mb"])
         print(f"{name:15} {sizes:>13} {r['input_mb_per_s']:>6} {r['kernels_input_mb_per_s']:>8} "
-              f"{r['whole_by_kernels']:>6} {r['text_mb_per_s']:>10} {r['start_seconds']:>8} {r['peak_mb']:>8}")  # fmt: skip
+              f"{r['whole_by_kernels']:>6} {r['text_mb_per_s']:>10} {r['start_seconds']:>8} "
+              f"{r['peak_mb']:>8}")  # fmt: skip
         for entry, share in r.get("profile", ()):
             print(f"    {share:5.1f} %  {entry}")
     if r := rates.get("mix"):
@@ -186,7 +191,9 @@ def main() -> None:
     parser.add_argument("--megabytes", type=int, nargs=2, default=[100, 400], help="the two sizes (default: 100 400)")
     parser.add_argument("--rounds", type=int, default=1, help="times that each run is repeated")
     parser.add_argument("--skip-mix", action="store_true", help="do not tokenize and mix")
-    parser.add_argument("--profile", action="store_true", help="tell the ten functions with most CPU time of each source")
+    parser.add_argument(
+        "--profile", action="store_true", help="tell the ten functions with most CPU time of each source"
+    )
     parser.add_argument("--write", type=Path, help="the file of rates; sources that were not measured stay in it")
     parser.add_argument("--scratch", type=Path, help="keep made input and outputs here")
     args = parser.parse_args()

@@ -22,6 +22,7 @@ from pipeline.clean.step_runner import StepRunner
 from pipeline.clean.verdicts import Verdicts
 from pipeline.files.files import open_file
 from pipeline.models.load import loaded_models
+from pipeline.scale.rates import clean_mb_per_s, mix_mb_per_s
 from pipeline.settings.settings import Settings
 from pipeline.sources.source import UNKNOWN_FORM, Chunk, Rejected, TableRow, Unit
 
@@ -48,6 +49,9 @@ class SourceEstimate:
     num_docs: float
     text_bytes: float
     cpu_hours: float
+    """Of cleaning, by the measured speed of whole runs (``pipeline/scale/rates.json``), and of tokenizing and mixing
+    one epoch. If a source was not measured, or has other steps, the seconds that its filters took here count instead.
+    """
     is_unknown: bool
     """True if no document was found in the part that was read."""
     is_unfiltered: bool
@@ -100,12 +104,13 @@ def estimate_source(made: PreparedSource) -> SourceEstimate:
     chosen = units[:: max(1, len(units) // _UNITS)][:_UNITS]
     is_unfiltered = bool(skipped) and len(units) < len(made.units)
     runner = _runner(made, with_steps=not is_unfiltered)
-    sample_bytes = docs = kept_bytes = 0
     started = time.process_time()
-    for unit in chosen:
-        read, n, kept = _sample_unit(made, unit, runner)
-        sample_bytes, docs, kept_bytes = sample_bytes + read, docs + n, kept_bytes + kept
+    found = [_sample_unit(made, unit, runner) for unit in chosen]
     seconds = time.process_time() - started
+    sample_bytes, docs, given_bytes, kept_bytes = (sum(column) for column in zip(*found, strict=True))
+    if (rate := clean_mb_per_s(made.source.name)) is not None and made.source.declared is None:
+        seconds = given_bytes / 1e6 / rate
+    seconds += kept_bytes / 1e6 / mix_mb_per_s()
     total = sum(u.num_bytes for u in units)
     factor = max(total / max(sample_bytes, 1), 1.0)
     return SourceEstimate(
@@ -123,21 +128,23 @@ def estimate_source(made: PreparedSource) -> SourceEstimate:
     )
 
 
-def _sample_unit(made: PreparedSource, unit: Unit, runner: StepRunner) -> tuple[int, int, int]:
-    """Returns (stored bytes read, kept documents, bytes of their text) for the first part of a unit."""
+def _sample_unit(made: PreparedSource, unit: Unit, runner: StepRunner) -> tuple[int, int, int, int]:
+    """Returns (stored bytes read, kept documents, bytes of text before the filters, of kept text) of a unit's first
+    part."""
     counts: list[int] = []
     ledger = Ledger(made.source.name, 0)
-    num_docs = num_bytes = 0
+    num_docs = num_given = num_bytes = 0
     deadline = time.monotonic() + SAMPLE_SECONDS
     documents = _documents(made, unit, counts, deadline)
     for batch in batches(documents, source=made.source.name, columns=made.source.reader.COLUMNS):
         if batch is None:
             continue
+        num_given += text_bytes(batch.column("text"))
         batch = runner.run(batch, Verdicts(), ledger)
         num_docs += sum(not i.startswith(_PART_OF_ANOTHER) for i in batch.column("id").to_pylist())
         num_bytes += text_bytes(batch.column("text"))
     # A reader that is stopped has read ahead. These bytes are counted too, up to the size of the unit.
-    return min(sum(counts), unit.num_bytes), num_docs, num_bytes
+    return min(sum(counts), unit.num_bytes), num_docs, num_given, num_bytes
 
 
 def _runner(made: PreparedSource, *, with_steps: bool) -> StepRunner:

@@ -3,6 +3,7 @@
     sizes of the sources, speeds, prices -> CPU hours, shuffled bytes, memory, dollars
 
 - ``__main__``: the table, and the numbers that it starts from.
+- ``rates``: the measured speeds, from ``rates.json``.
 - ``skew``: simulates how uneven the buckets of a shuffle get.
 
 >>> from pipeline.scale.skew import skew

@@ -49,8 +49,8 @@ def any_compared(batch: pa.RecordBatch, step: LineDedup) -> bool:
     (False, True)
     """
     if step.scope in ("all", "document"):
-        return batch.num_rows > 0
-    return _scope_column(batch, step.scope).null_count < batch.num_rows
+        return bool(batch.num_rows)
+    return bool(_scope_column(batch, step.scope).null_count < batch.num_rows)
 
 
 def _scope_column(batch: pa.RecordBatch, scope: str) -> pa.Array:
