@@ -173,8 +173,8 @@ def print_table(rates: dict[str, Any]) -> None:
           f"{'peak MB':>8}")  # fmt: skip
     for name, r in rates["sources"].items():
         sizes = "-".join(f"{s:.0f}" for s in r["input_mb"])
-        print(f"{name:15} {sizes:>13} {r['input_mb_per_s']:>6} {r['kernels_input_mb_per_s']:>8} "
-              f"{r['whole_by_kernels']:>6} {r['text_mb_per_s']:>10} {r['start_seconds']:>8} "
+        print(f"{name:15} {sizes:>13} {r['input_mb_per_s']:>6} {r['kernels_input_mb_per_s']!s:>8} "
+              f"{r['whole_by_kernels']!s:>6} {r['text_mb_per_s']:>10} {r['start_seconds']:>8} "
               f"{r['peak_mb']:>8}")  # fmt: skip
         for entry, share in r.get("profile", ()):
             print(f"    {share:5.1f} %  {entry}")
