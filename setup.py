@@ -160,6 +160,7 @@ setup(
         "pipeline.report": ["templates/*"],
         "pipeline.schema": ["*.json"],
         "pipeline.settings": ["*.json"],
+        "pipeline.scale": ["rates.json"],
         "tokenizer": ["py.typed"],
     },
     install_requires=PINS.read_text(encoding="utf-8").split() if PINS.is_file() else REQUIRES,

@@ -20,7 +20,8 @@ from pipeline.clean.step_runner import StepRunner
 from pipeline.clean.verdicts import Verdicts
 from pipeline.files.files import open_file
 from pipeline.models.load import loaded_models
-from pipeline.scale.costs import BYTES_PER_TOKEN, ELEMENT_SECONDS, TOKENIZE_MB_PER_S
+from pipeline.scale.costs import ELEMENT_SECONDS
+from pipeline.scale.rates import clean_mb_per_s, mix_mb_per_s
 from pipeline.sources.source import UNKNOWN_FORM, Chunk, Rejected, TableRow, Unit
 
 TokenCount = Callable[[pa.Array], float]
@@ -31,6 +32,8 @@ SAMPLE_DOCS = 500
 """Documents that are read of one unit at most, unless all units fit in the time."""
 _UNITS = 16
 """Units that are read of a source at most. They are spread over the input, because its files differ."""
+_BYTES_PER_TOKEN = 4.0
+"""Ours, for text whose tokens are not counted: about what a tokenizer of 32,000 pieces needs for English."""
 _PART_OF_ANOTHER = "part-of-another/"
 
 
@@ -49,6 +52,8 @@ class SourceEstimate:
     text_bytes: float
     num_tokens: int
     cpu_hours: float
+    """Time for the clean phase by the measured speed of whole runs (``pipeline/scale/rates.json``), and for tokenizing
+    and mixing one epoch. If the source was not measured, the time is that of the filters in this estimate."""
     error: float | None
     """The standard error of ``text_bytes``, as a share of it, from how the units that were read differ. 0 if everything
     was read, None if fewer than two units were."""
@@ -74,15 +79,18 @@ class _Sampled:
 
     read_bytes: int
     num_docs: int
+    given_bytes: int
+    """Bytes of text before the filters."""
     text_bytes: int
     num_tokens: float
     seconds: float
 
     @property
-    def per_byte(self) -> tuple[float, float, float, float]:
-        """Returns documents, bytes of text, tokens and seconds per stored byte."""
+    def per_byte(self) -> tuple[float, float, float, float, float]:
+        """Returns documents, bytes of text, tokens, bytes of text before the filters, and seconds per stored byte."""
         read = max(self.read_bytes, 1)
-        return self.num_docs / read, self.text_bytes / read, self.num_tokens / read, self.seconds / read
+        counted = (self.num_docs, self.text_bytes, self.num_tokens, self.given_bytes, self.seconds)
+        return tuple(one / read for one in counted)  # type: ignore[return-value]
 
 
 class _CountingFile(io.RawIOBase):
@@ -119,7 +127,7 @@ class _CountingFile(io.RawIOBase):
 def estimate_source(made: PreparedSource, *, times: float = 1.0, count: TokenCount | None = None) -> SourceEstimate:
     """Reads a few units for a few seconds, runs the filters on their documents, and scales the numbers up by bytes.
 
-    The dedups are not run, so documents and text are upper bounds. The CPU time of dedups is computed from rates.
+    The dedups are not run, so documents and text are upper bounds.
 
     Args:
         times: the numbers are those of so many times the input.
@@ -140,11 +148,12 @@ def estimate_source(made: PreparedSource, *, times: float = 1.0, count: TokenCou
         sampled.append((_sample_unit(made, unit, runner, until, count), weight))
     total, read = sum(u.num_bytes for u in units), sum(one.read_bytes for one, _ in sampled)
     factor = times * total / max(sum(weight for _, weight in sampled), 1e-9)
-    num_docs, text, num_tokens, seconds = (
-        factor * sum(weight * one.per_byte[kind] for one, weight in sampled) for kind in range(4)
+    num_docs, text, num_tokens, given, seconds = (
+        factor * sum(weight * one.per_byte[kind] for one, weight in sampled) for kind in range(5)
     )
     dedups = tuple(step for step in made.source.steps if not is_local(step))
-    later = text / 1e6 / TOKENIZE_MB_PER_S + num_docs * len(dedups) * ELEMENT_SECONDS
+    rate = None if made.source.declared else clean_mb_per_s(made.source.name)
+    clean = given / 1e6 / rate if rate else seconds + num_docs * len(dedups) * ELEMENT_SECONDS
     size = int(made.listing.num_bytes * times)
     return SourceEstimate(
         source=made.source.name,
@@ -156,7 +165,7 @@ def estimate_source(made: PreparedSource, *, times: float = 1.0, count: TokenCou
         num_docs=num_docs,
         text_bytes=text,
         num_tokens=round(num_tokens),
-        cpu_hours=(seconds + later) / 3600,
+        cpu_hours=(clean + text / 1e6 / mix_mb_per_s()) / 3600,
         error=relative_error([(weight, one.per_byte[1]) for one, weight in sampled], read / max(total, 1)),
         dedups=tuple(step.NAME for step in dedups),
         left_out=made.left_out,
@@ -215,19 +224,20 @@ def _sample_unit(
     counts: list[int] = []
     started = time.process_time()
     ledger = Ledger(made.source.name, 0)
-    num_docs = num_bytes = 0
+    num_docs = num_given = num_bytes = 0
     num_tokens = 0.0
     documents = _documents(made, unit, counts, deadline)
     for batch in batches(documents, source=made.source.name, columns=made.source.reader.COLUMNS):
         if batch is None:
             continue
+        num_given += text_bytes(batch.column("text"))
         batch = runner.run(batch, Verdicts(), ledger)
         num_docs += sum(not i.startswith(_PART_OF_ANOTHER) for i in batch.column("id").to_pylist())
         num_bytes += text_bytes(batch.column("text"))
-        num_tokens += count(batch.column("text")) if count else text_bytes(batch.column("text")) / BYTES_PER_TOKEN
+        num_tokens += count(batch.column("text")) if count else text_bytes(batch.column("text")) / _BYTES_PER_TOKEN
     # A reader that is stopped has read ahead. These bytes are counted too, up to the size of the unit.
     read = min(sum(counts), unit.num_bytes)
-    return _Sampled(read, num_docs, num_bytes, num_tokens, time.process_time() - started)
+    return _Sampled(read, num_docs, num_given, num_bytes, num_tokens, time.process_time() - started)
 
 
 def _runner(made: PreparedSource, *, with_steps: bool) -> StepRunner:

@@ -104,7 +104,7 @@ def _notes(found: Sequence[SourceEstimate]) -> Iterator[str]:
         "error: twice the standard error of the text, from how the inputs that were read differ; what a file hides "
         "behind its first documents is not in it"
     )
-    yield "CPU hours: reading and steps as measured here, dedups and tokenizing by the rates of pipeline.scale"
+    yield "CPU hours: by the measured speeds of whole runs (pipeline/scale/rates.json)"
 
 
 def _needs(found: Sequence[SourceEstimate], made: Plan | PlanError) -> str:

@@ -150,9 +150,10 @@ class _Contest(beam.DoFn):
         tags, num_sent = [key_tag(index) for index in range(len(self._steps))], [0] * len(self._steps)
         num_won = num_lost = num_earlier = 0
         for _, group in itertools.groupby(payloads, key=_KEY):
-            winner = next(group)
+            rows = iter(group)
+            winner = next(rows)
             kept = winner[layout.document_id :]
-            for payload in group:
+            for payload in rows:
                 loser = parse_key_row(payload, layout)
                 if layout.is_of_earlier_dump(payload):
                     raise AssertionError(f"two earlier dumps kept {loser.document_id} and {kept.decode()}")
