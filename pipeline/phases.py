@@ -25,6 +25,7 @@ from pipeline.clean.eval_table import eval_table
 from pipeline.clean.evidence import gather_hits, read_summary
 from pipeline.clean.held import held_path
 from pipeline.clean.prepared_source import PreparedSource
+from pipeline.clean.reuse import reuse
 from pipeline.clean.work import clean_work
 from pipeline.engine.runner import choose_engine
 from pipeline.engine.same_code import version_of
@@ -91,7 +92,12 @@ def run(settings: Settings) -> None:
     check_stores(settings, engine)
     layout = Layout(settings.output, clean_from=settings.clean_from)
     check_writable(settings.output)
-    with only_run(layout), reading(layout.clean_from), reading(settings.continue_from):
+    with (
+        only_run(layout),
+        reading(layout.clean_from),
+        reading(settings.continue_from, "--continue-from"),
+        reading(settings.reuse, "--reuse"),
+    ):
         prepared = _prepare(settings, layout)
         num_bytes = sum(p.listing.num_bytes for p in prepared) if prepared else _clean_bytes(layout)
         engine = choose_engine(settings.beam_args, num_bytes=num_bytes)
@@ -137,6 +143,9 @@ def _clean(
     settings: Settings, layout: Layout, place: Workplace, prepared: list[PreparedSource], display: Display
 ) -> None:
     """Cleans the sources and dumps that are not complete."""
+    if settings.reuse:
+        taken = reuse(prepared, layout, settings.reuse)
+        display.say(f"clean: {', '.join(taken) or 'no source'} taken from {settings.reuse}")
     jobs = cleaning.pending_jobs(prepared, layout, settings, spill_dir=place.spill_dir, shuffle=place.shuffle,
                                  progress_dir=place.progress_dir)  # fmt: skip
     for one in prepared:

@@ -32,6 +32,7 @@ On the driver:
 
     phase.py            chooses the sources that must run, makes their jobs, checks their input
     prepared_source.py  a source of a run before it is cleaned: files, units, models, fingerprint
+    reuse.py            takes sources over from another output
     dumps.py            cleans each dump of a source separately, if the source comes in dumps
     job.py              the job of a source or a dump: what it cleans, how it is sized, its paths
     sizing.py           the number of parts and buckets for an input

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from pipeline.files.http_files import is_http, open_http
 from pipeline.files.s3_clients import share_clients
 
 _RAW = CompressionTypes.UNCOMPRESSED
+_COPY_BYTES = 1 << 20
 
 
 def is_local(path: str) -> bool:
@@ -86,6 +88,22 @@ def written_whole(path: str) -> Iterator[BinaryIO]:
     rename(temporary, path)
 
 
+def copy_file(source: str, target: str) -> None:
+    """Copies a file. On one file system the copy is a hard link, which needs no space.
+
+    This is safe for files that are never changed in place, as all files of an output are.
+    """
+    if is_local(source) and is_local(target):
+        os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
+        try:
+            os.link(source, target)
+            return
+        except OSError:  # another file system, or one without hard links
+            pass
+    with open_file(source) as file, written_whole(target) as sink:
+        shutil.copyfileobj(file, sink, _COPY_BYTES)
+
+
 def read_bytes(path: str) -> bytes:
     with open_file(path) as file:
         return file.read()
@@ -102,8 +120,6 @@ def delete_tree(path: str) -> None:
     not an error.
     """
     if is_local(path):
-        import shutil
-
         if os.path.isdir(path) and not os.path.islink(path):
             shutil.rmtree(path)
         elif os.path.lexists(path):

@@ -92,7 +92,7 @@ def only_run(layout: Layout) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def reading(output: str | None) -> Iterator[None]:
+def reading(output: str | None, flag: str = "--from") -> Iterator[None]:
     """Locks another run's output against runs that would write to it. Several runs can read it at the same time.
 
     Raises:
@@ -103,10 +103,10 @@ def reading(output: str | None) -> Iterator[None]:
         return
     path = join(output, ".work", "lock")
     if not os.path.isdir(join(output, ".work")):
-        raise ValueError(f"--from {output}: there is no output of a run")
+        raise ValueError(f"{flag} {output}: there is no output of a run")
     with create_file(path) if not os.path.exists(path) else open(path, "rb") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError as error:
-            raise ValueError(f"--from {output}: another run writes to it; wait for its end") from error
+            raise ValueError(f"{flag} {output}: another run writes to it; wait for its end") from error
         yield

@@ -101,6 +101,7 @@ def settings_said(settings: Settings) -> dict[str, Any]:
         "phase": settings.phase,
         "clean_from": settings.clean_from,
         "continue_from": settings.continue_from,
+        "reuse": settings.reuse,
         "seed": settings.seed,
         "fraction": settings.fraction,
         "exclude": settings.exclude,

@@ -110,6 +110,12 @@ def _add_phases(parser: argparse.ArgumentParser) -> None:
         help="with --phase=mix: the output of another run, whose clean documents are mixed into --output",
     )
     add(
+        "--reuse",
+        metavar="DIR",
+        type=_output,
+        help="the output of another run; sources that this run would clean in the same way are taken from it",
+    )
+    add(
         "--continue-from",
         metavar="DIR",
         type=_output,

@@ -82,6 +82,8 @@ class Settings:
     """The output folder of another run whose clean documents are mixed."""
     continue_from: str | None
     """The output folder of the mixture that this one continues."""
+    reuse: str | None
+    """The output folder of another run. Sources that this run would clean in the same way are copied from it."""
     seed: int
     fraction: float
     exclude: str | None
@@ -147,6 +149,7 @@ def parse(argv: Sequence[str]) -> Settings:
         phase=flags.phase,
         clean_from=_clean_from(flags, output),
         continue_from=_continue_from(flags, output),
+        reuse=_reuse(flags, output),
         seed=flags.seed if flags.seed is not None else _seed(config.get("seed")),
         fraction=flags.fraction,
         exclude=exclude,
@@ -196,6 +199,17 @@ def _clean_from(flags: argparse.Namespace, output: str) -> str | None:
     if _is_same(folder, output):
         raise ValueError(f"--from and --output are both {output}: without --from its own clean documents are mixed")
     return folder
+
+
+def _reuse(flags: argparse.Namespace, output: str) -> str | None:
+    """Returns the folder of --reuse, or None. Raises ValueError if the flag does not fit the other flags."""
+    if flags.reuse is None:
+        return None
+    if flags.phase == "mix":
+        raise ValueError("--reuse takes clean documents over; with --phase=mix, --from DIR mixes them where they are")
+    if _is_same(flags.reuse, output):
+        raise ValueError(f"--reuse and --output are both {output}: what is complete there is used without --reuse")
+    return _output(flags.reuse)
 
 
 def _continue_from(flags: argparse.Namespace, output: str) -> str | None:
