@@ -81,12 +81,13 @@ def _num_spaced(text: str) -> int:
 
 @functools.cache
 def _spaces() -> npt.NDArray[np.bool_]:
-    """Returns for each code point up to :data:`_SPACES_END` whether it separates words."""
+    """Returns one boolean per code point up to :data:`_SPACES_END`. It is True if the code point separates words."""
     return np.array([chr(code).isspace() for code in range(_SPACES_END + 1)])
 
 
 def listing_share(text: str) -> float:
-    """Returns the share of a text's lines that look like an entry in a list of files or books; 0 without lines.
+    """Returns the share of a text's lines that look like an entry in a list of files or books. A text without lines has
+    0.
 
     Blank lines do not count. In a long text, only 500 evenly spread lines are examined.
 
@@ -103,7 +104,7 @@ def listing_share(text: str) -> float:
 
 
 def letter_share(text: str) -> float:
-    """Returns the share of letters (and their marks) among the characters that are not blank; 0 for a blank text.
+    """Returns the share of letters (and their marks) among the characters that are not blank. A blank text has 0.
 
     In a long text, only about 16 evenly spread pieces of 1,000 characters are examined.
 

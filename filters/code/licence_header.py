@@ -190,7 +190,7 @@ def _remove_frames(lines: list[Line]) -> None:
 
 
 def _join_blank_lines(lines: list[Line]) -> None:
-    """After the removal of a notice, removes empty lines that are now doubled or at the start or end of the comment."""
+    """Removes empty lines that are doubled, or at the start or end of the comment, after a notice was removed."""
     previous: Line | None = None  # the last line that is kept
     is_gap = False  # True if lines after ``previous`` were removed
     for number, line in enumerate(lines):

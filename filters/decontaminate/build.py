@@ -188,8 +188,8 @@ def _sums(weights: U8, starts: I64) -> I64:
 def _weights(words: U32, starts: I64) -> U8:
     """Returns the weight of each word: 1 if only one piece has it, 0.1 if all pieces have it or it is a common word.
 
-    For other words the weight is the logarithm of the inverse share of pieces, as in tf-idf. A character of a script
-    without spaces counts as a word with half the weight. Weights are scaled by ``FULL_WEIGHT``.
+    For all words in between, the weight is the logarithm of the inverse share of pieces, as in tf-idf. A character of a
+    script without spaces counts as a word with half the weight. Weights are scaled by ``FULL_WEIGHT``.
     """
     piece_of = np.repeat(np.arange(len(starts) - 1, dtype=np.uint64), np.diff(starts))
     pairs = np.unique((piece_of << np.uint64(32)) | words)

@@ -3,8 +3,9 @@
 A *piece* is the text of one part of an item (its question, passage or code), as normalised words. Items of a set that
 have the same text share a piece. A *seed* is an n-gram of a piece by which the piece is found.
 
-For 20 million seeds, matching uses arrays of 285 MB: a Bloom filter of 32 MB, a table of 34 MB with the place at which
-the seeds of each bucket begin, and per seed 11 bytes: 2 for a check, 4 for a place, 4 for a word, 1 for its weight.
+For 20 million seeds, the arrays for matching take 285 MB. The Bloom filter takes 32 MB. The table of the places at
+which the buckets begin takes 34 MB. Each seed takes 11 bytes: 2 for a check, 4 for a place, 4 for a word, and 1 for the
+word's weight.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ class Seeds:
     """The place of each seed in ``Index.words``."""
 
     def look_up(self, hashes: U64) -> tuple[I64, I64]:
-        """Returns two arrays of pairs: the index of a given hash, and a place where a piece probably has its n-gram."""
+        """Returns pairs as two arrays: the index of a given hash, and a place where a piece probably has the hash's
+        n-gram."""
         bits = np.uint64(1) << (hashes & np.uint64(63))
         bits |= np.uint64(1) << ((hashes >> np.uint64(6)) & np.uint64(63))
         found = np.flatnonzero((self.bloom.take(_high_bits(hashes, len(self.bloom))) & bits) == bits)

@@ -100,7 +100,8 @@ def text_of_item(index: Index, item: int) -> tuple[str, dict[str, str], str]:
 def rows_of(index: Index, hits: Iterable[Hit], *, document: str, source: str, text: str) -> list[dict[str, Any]]:
     """Returns the rows of a document's hits for the table of evidence, at most 100.
 
-    Contamination comes before public passages. Within each, the hits with the highest score times length come first.
+    Contamination comes before public passages. Within each of the two groups, the hits with the largest product of
+    score and length come first.
 
     The column ``excerpt`` begins 80 characters before the hit, and has at most 1,000 characters.
     """

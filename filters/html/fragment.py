@@ -74,7 +74,8 @@ _CHILDREN = {
     **dict.fromkeys(("thead", "tbody", "tfoot"), _ROWS),
     "tr": frozenset({"td", "th"}),
 }
-"""The tags that HTML allows directly inside each tag (``""`` is the fragment). lexbor repairs all other fragments."""
+"""The tags that HTML allows directly inside each tag (``""`` is the fragment). A fragment with a tag in any other place
+is repaired by lexbor."""
 _IN_TABLE = frozenset({"table", "thead", "tbody", "tfoot", "tr"})
 
 _UNSEEN = ["script", "style", "template", "noscript", "iframe", "svg", "object", "select", "textarea", "title"]

@@ -21,7 +21,7 @@ IsSame = Callable[[Floats, Floats], npt.NDArray[np.bool_]]
 
 
 class LanguageModel:
-    """A loaded fastText language model (``fasttext.load_model``).
+    """Wraps a loaded fastText language model (``fasttext.load_model``).
 
     ``parts`` is given for models that :class:`WordSums` can evaluate, which is faster.
     """

@@ -43,7 +43,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PrunedModel:
-    """A stored fastText classifier: hierarchical softmax over words and pruned n-grams of characters."""
+    """Holds a stored fastText classifier: hierarchical softmax over words and pruned n-grams of characters."""
 
     words: tuple[str, ...]
     """The words of the first rows of ``rows``, in order."""
@@ -64,7 +64,7 @@ class PrunedModel:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Guesses:
-    """Predictions for ``n`` texts, one entry per text."""
+    """Holds predictions for ``n`` texts, one entry per text."""
 
     labels: list[str]
     probabilities: Floats

@@ -43,13 +43,14 @@ _ONE_TOKEN = re.compile(r"\s*(?:\\[A-Za-z]+|\\?.)?\s*\Z", re.DOTALL)
 
 @dataclass(slots=True)
 class Expanded:
-    """The expanded text, the numbers of calls expanded and given up, and the names that the source defines."""
+    """Holds the expanded text, the numbers of calls expanded and given up, and the names that the source defines."""
 
     text: str
     num_expanded: int = 0
     num_left: int = 0
     own_names: frozenset[str] = frozenset()
-    """Names that the source defines, except ``saved_names``: the text can contain these in their original meaning."""
+    """Names that the source defines, except ``saved_names``. The text can contain ``saved_names`` in their original
+    meaning."""
 
 
 Handler = Callable[["Expander", int], bool]
@@ -229,7 +230,8 @@ class Expander(ArgumentReader, Scopes, Writer):
     def outside(self, start: int) -> int | None:
         """Returns ``start`` if the command at this position is outside of all macros, else None.
 
-        Call this before reading the command's arguments, because that can move to the text after the macro's text.
+        Call this before reading the command's arguments, because reading them can move to the text after the macro's
+        text.
         """
         return None if self.stack else start
 
@@ -258,7 +260,8 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.text, self.pos = text, 0
 
     def push(self, filled: str, macro: Macro, name: str, *, is_one: bool = False) -> None:
-        """Makes ``filled``, the text of a macro, the next input. ``is_one`` adds braces if it has several tokens."""
+        """Makes ``filled``, the text of a macro, the next input. ``is_one`` adds braces if the text has several
+        tokens."""
         call = self.call
         self.result.num_expanded += 1
         cost = len(filled) + _PUSH_COST_CHARS

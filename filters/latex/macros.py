@@ -56,7 +56,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Macro:
-    """A definition that can be expanded.
+    """Describes a definition that can be expanded.
 
     ``body`` contains text and parameter numbers in order. ``is_primitive`` is True if ``\\let`` copied the macro from a
     command that no source defines, so its body is not expanded again. ``has_at`` is True if ``@`` was a letter where
@@ -90,7 +90,7 @@ class Macro:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """A user's environment: the macros for its beginning, with its parameters, and for its end."""
+    """Describes a user's environment by two macros: one for its beginning, with its parameters, and one for its end."""
 
     begins: Macro
     ends: Macro
@@ -98,7 +98,7 @@ class Environment:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A definition as read: its name, its meaning, and where it ends."""
+    """Describes a definition as read: its name, its meaning, and where it ends."""
 
     name: str
     end: int

@@ -59,7 +59,7 @@ _MAX_BEFORE_CHARS = 600
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A heading that means "References", in any form."""
+    """Describes a heading that means "References", in any form."""
 
     start: int
     end: int

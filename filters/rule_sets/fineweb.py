@@ -74,7 +74,8 @@ class FineWebQuality(Step):
         return judged(signals, self.rules)
 
     def _lines(self, text: str) -> tuple[int, int, int, int, int, int]:
-        """Counts lines, ending lines, short lines, repeated characters, line ends, and characters without line ends."""
+        """Counts lines, lines with an end mark, short lines, repeated characters, line ends, and characters except line
+        ends."""
         lines = [line for line in text.split("\n") if line and not line.isspace()]
         num_ends = text.count("\n")
         limit = self.short_line_chars

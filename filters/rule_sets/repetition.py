@@ -17,7 +17,7 @@ once. If two pairs share a slot, the result is the same, but takes longer."""
 
 
 def duplicates(parts: Sequence[str]) -> tuple[int, int]:
-    """Returns how many parts are copies of an earlier part, and their characters (datatrove ``find_duplicates``).
+    """Counts the copies of earlier parts, and the characters in these copies (datatrove ``find_duplicates``).
 
     >>> duplicates(["ab", "c", "ab", "ab"])
     (2, 4)

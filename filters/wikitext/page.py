@@ -146,7 +146,7 @@ class Wikitext(Step):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Page:
-    """One page after the conversion."""
+    """Holds one page after the conversion."""
 
     text: str
     num_chars: int
