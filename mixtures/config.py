@@ -42,7 +42,7 @@ def recipe_of_config(config: Mapping[str, Any], *, default: str, inputs: Iterabl
     """Returns the recipe that the file names (or the default), overridden by the file's keys.
 
     Args:
-        inputs: the sources that have input. A temperature that names no sources applies to these (default: to the
+        inputs: the sources that have input. A temperature that names no sources applies to these sources (default: the
             recipe's sources).
 
     Raises:
@@ -98,7 +98,7 @@ def tokenizer_path(config: Mapping[str, Any]) -> str | None:
 
 
 def corpora_in(config: Mapping[str, Any], *, default: str) -> dict[str, Any]:
-    """Returns the declarations of sources without code: those of the recipe, overridden by those in the file itself.
+    """Returns the declarations of sources without code. Declarations in the file itself override those in the recipe.
 
     Raises:
         ValueError: the file's ``corpora`` is not a mapping.
@@ -112,7 +112,7 @@ def corpora_in(config: Mapping[str, Any], *, default: str) -> dict[str, Any]:
 
 
 def decontamination_of_config(config: Mapping[str, Any]) -> Any:
-    """Returns the settings about evaluation sets: those of the named recipe, overridden by those in the file itself.
+    """Returns the settings about evaluation sets. Settings in the file itself override those in the named recipe.
 
     Returns None if neither has such settings, or if the file switches them off (``false``).
     """

@@ -35,8 +35,8 @@ class Recipe:
 
     name: str
     weights: Mapping[str, Decimal]
-    """Percent of the stream's tokens, by source. They add up to 100 exactly. If `rule` is set and not yet resolved,
-    they only name the sources."""
+    """Percent of the stream's tokens, by source. The values add up to 100 exactly. If `rule` is set and not yet
+    resolved, they only name the sources."""
     max_epochs: Mapping[str, Decimal]
     """The largest number of times that a source's tokens may occur in the stream, by source."""
     tokens: int
@@ -61,7 +61,7 @@ class Recipe:
     exact: Mapping[str, Fraction] = field(default_factory=dict)
     """The weights before they were rounded to `weights`. Empty if `weights` are exact."""
     parts: Mapping[str, PartRule] = field(default_factory=dict)
-    """How the tokens of a source are divided by a column of its documents, for the sources that are divided."""
+    """The rules of divided sources, by source. A rule divides the source's tokens by a column of its documents."""
 
     def __post_init__(self) -> None:
         if not self.name:

@@ -23,8 +23,8 @@ def weighted_sample(
 
     Documents are chosen by a hash of their id. The sample is the longest mixture of at most ``max_bytes`` in which no
     source exceeds the recipe's ``max_epochs`` (or one epoch, if that is more). A source with less text than its part is
-    repeated. Each source is read once, and at most twice ``max_bytes`` of text is in memory. The parts of a divided
-    source are not told apart.
+    repeated. Each source is read once, and at most twice ``max_bytes`` of text is in memory. The sample does not
+    distinguish the parts of a divided source.
 
     Args:
         documents: for each source, a function that streams (id, text).

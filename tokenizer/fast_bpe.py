@@ -184,7 +184,7 @@ class FastBpe:
 
 
 def covers(proto: model_proto.ModelProto) -> bool:
-    """True if the fast encoder is known to give SentencePiece's ids for a model of this kind.
+    """Returns True if the fast encoder is known to give SentencePiece's ids for a model of this kind.
 
     The conditions are:
 

@@ -1,5 +1,5 @@
-"""Ends an interrupted command at once and prints one line. All packages use it, so it is in the lowest one with a
-command.
+"""Ends an interrupted command at once and prints one line. All packages use this module, so it is in the lowest package
+with a command.
 
 Python raises KeyboardInterrupt only between two steps of the main thread, and a step inside a library may take minutes.
 Beam also turns it into a failure of the job. So a separate thread waits for the signal and ends the process.

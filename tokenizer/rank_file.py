@@ -1,4 +1,4 @@
-"""Encodes with tiktoken's rank files, by tiktoken, or by gigatoken if its ids are equal.
+"""Encodes with tiktoken's rank files. Uses tiktoken, or gigatoken if its ids are equal.
 
 A rank file has one line per token: its bytes in base64, and its rank. It does not contain the pattern that splits
 texts, or the control tokens. So both are settings (:mod:`tokenizer.encoder_settings`). If the settings name no control
@@ -23,7 +23,7 @@ _NAMED = {"bos": ("<|startoftext|>", "<|begin_of_text|>"), "eos": (_END, "<|end_
 
 
 def is_rank_file(data: bytes) -> bool:
-    """True if the first line consists of a token in base64 and a rank.
+    """Returns True if the first line consists of a token in base64 and a rank.
 
     >>> is_rank_file(b"IQ== 0"), is_rank_file(b"{}")
     (True, False)

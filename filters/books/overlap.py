@@ -73,7 +73,8 @@ _IS_IN_WORD = ~np.isin(np.arange(256), [32, 255])
 
 
 def _fold_run(run: str) -> str:
-    """Folds a run of characters outside ASCII: lower-cases letters, removes accents, and replaces signs by spaces."""
+    """Folds a run of characters outside ASCII: no case, no accents, and spaces in place of all but letters and
+    digits."""
     decomposed = unicodedata.normalize("NFKD", run.lower()).lower().translate(_FOLDED)
     kept = "".join(
         char if char.isalnum() else " " for char in decomposed if not unicodedata.category(char).startswith("M")

@@ -40,8 +40,8 @@ class BucketPairs:
 
 
 def ranks(num_shingles: Sequence[int], names: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Returns the rank of each book in the order of :func:`resolve`. The longest book is first; equal lengths go by
-    name.
+    """Returns the rank of each book in the order of :func:`resolve`. The longest book is first. Books of equal length
+    are ordered by name.
 
     Leaders must be chosen in exactly this order. Otherwise a leader might itself be dropped for a longer book, and all
     books that were compared only with that leader would stay.

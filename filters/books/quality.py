@@ -130,8 +130,8 @@ class BookQuality(Step):
     min_letter_share: float = MIN_LETTERS
     """Smallest share of letters. Ours: prose has over 0.9, tables of logarithms and the digits of pi under 0.1."""
     max_mean_word_chars: float = MAX_MEAN_WORD_CHARS
-    """Largest mean length of a word. Ours: German words have 5 to 6 on average. In scripts without blanks, a word has
-    1. In a genome or an encoded file, a whole line of 60 or more characters counts as a word."""
+    """Largest mean length of a word. Ours: German words have 5 to 6 characters on average. In scripts without blanks,
+    a word has one character. In a genome or an encoded file, a whole line of 60 or more characters counts as a word."""
 
     NAME: ClassVar[str] = "book_quality"
     DATA_VERSION: ClassVar[int] = 2

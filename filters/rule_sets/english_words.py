@@ -88,7 +88,7 @@ def _split(chunk: str, known: Exceptions) -> tuple[str, ...]:
 
 
 def _with_exceptions_inside(words: tuple[str, ...]) -> tuple[str, ...]:
-    """Replaces neighbouring words that together are an exception, as in ``come--Mr.``, by the parts of the exception."""
+    """Replaces neighbouring words that together are an exception (``come--Mr.``) by the parts of the exception."""
     if len(words) < 2:
         return words
     runs = _runs()

@@ -24,7 +24,7 @@ _STOCK_WORDS = "cheap best online free new top deals buy sale price discount rev
 
 @dataclass(frozen=True, slots=True)
 class Dress:
-    """The text that a site puts around each of its pages."""
+    """Holds the text that a site puts around each of its pages."""
 
     above: tuple[str, ...]
     below: tuple[str, ...]
@@ -199,7 +199,7 @@ def _odd_response(name: str, head: str, body: bytes) -> bytes:
 
 
 def _http(place: int, page: str) -> tuple[bytes, bytes]:
-    """Returns (payload, HTTP message). In turn: UTF-8, Latin-1 by header, Windows-1252 by <meta>, chunked, gzipped."""
+    """Returns (payload, HTTP message). The page's place chooses one of five forms."""
     way = ("plain", "latin1", "meta", "chunked", "gzip")[place % 5]
     kind = "text/html; charset=UTF-8"
     payload = page.encode()
@@ -259,7 +259,7 @@ def _cut_a_member(members: list[bytes]) -> list[bytes]:
 
 
 def _lie_and_zero(members: list[bytes]) -> list[bytes]:
-    """Makes one record claim too many bytes and one too few, and sets forty bytes of a third one to zero."""
+    """Makes one record claim too many bytes, another too few bytes, and sets forty bytes of a third record to zero."""
     longer, shorter, zeroed = len(members) // 4, len(members) // 2, 3 * len(members) // 4
     members = list(members)
     for place, change in ((longer, 700), (shorter, -500)):

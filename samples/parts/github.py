@@ -38,7 +38,7 @@ _SUFFIXES = {".py", ".pyi", ".pyx", ".h", ".c", ".md", ".rst", ".js", ".css", ".
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A file of a repository. ``content`` is None if BigQuery has no text for it."""
+    """Describes a file of a repository. ``content`` is None if BigQuery has no text for it."""
 
     repo: str
     path: str
