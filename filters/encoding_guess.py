@@ -36,8 +36,8 @@ _NON_LATIN = frozenset((
 """Codecs of scripts other than Latin. They are chosen only if the sample has two letters of such a script in a row."""
 _FAR_LETTER = re.compile(r"[\u0370-\u1dff\u3041-\ud7af]{2}")
 _PRIOR_COSTS = (0.0, *[3.0] * 25, *[7.0] * (len(CANDIDATES) - 26))
-"""The costs of candidates by rarity: Windows-1252, then other encodings of the web, then encodings of DOS and Mac (our
-choice). A cost is the negative logarithm of a probability."""
+"""The costs of candidates by rarity: Windows-1252 first, then all further encodings of the web, then encodings of DOS
+and Mac (our choice). A cost is the negative logarithm of a probability."""
 _MAX_HIGH_BYTES = 1_000
 """Size of a sample, in bytes outside ASCII. Ours: so many bytes distinguish every pair of candidates. The limit bounds
 the time."""

@@ -156,7 +156,7 @@ class Loader:
     def load_state_dict(self, state: State | Sequence[State]) -> None:
         """Continues from the state of a loader, or from the states of all its workers.
 
-        The saved loader may have had other numbers of ranks and workers.
+        The saved loader may have had different numbers of ranks and workers.
 
         Raises:
             ValueError: the state belongs to other data, to another order of sequences (another seed or packing, or a

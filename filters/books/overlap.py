@@ -217,8 +217,8 @@ def sketch(hashes: Hashes, *, keep_one_in: int = KEEP_ONE_IN) -> Hashes:
     samples.
 
     A shingle is in the samples of all books that have it, or in none of these samples. So shared shingles are sampled
-    at the same rate as other shingles. Short and long books need the same rate, because a finer sample of a short book
-    could not be compared with the coarser sample of an omnibus that contains the book.
+    at the same rate as shingles that are not shared. Short and long books need the same rate, because a finer sample of
+    a short book could not be compared with the coarser sample of an omnibus that contains the book.
 
     >>> sample = sketch(shingles(" ".join(map(str, range(10_000)))), keep_one_in=10)
     >>> 900 < len(sample) < 1100

@@ -207,7 +207,7 @@ def resolve(
     """Returns the books to drop. Maps each id to the id of the kept book that contains the book, and to their overlap.
 
     ``num_shingles`` has the size of every book named in a pair. ``pairs`` are the verified pairs with their
-    :func:`filters.books.overlap.overlap`, that is, the share of the smaller book that is in the other.
+    :func:`filters.books.overlap.overlap`, that is, the share of the smaller book that is in the larger book.
 
     Books are judged in order of length, the longest first. Books of equal length are judged in order of id. A book is
     dropped if more than ``max_overlap`` of *its* shingles are in one book that was judged earlier and kept. So every

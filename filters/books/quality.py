@@ -1,6 +1,6 @@
 """Drops files that are named like books but are not books: listings, indexes, readmes, tables of digits, short texts.
 
-Everything else counts as a book: no rule here looks at language, style or subject.
+A file that is none of these counts as a book: no rule here looks at language, style or subject.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Applies the page and line rules of C4 (Raffel et al. 2020).
 
 The rules, their order and their limits are those of TensorFlow Datasets' ``c4_utils`` (C4 3.1.0): five words per line,
-three sentences per page. The paper and other systems have other limits. The first rule that applies to a line decides
-about the line. A page is dropped at the first line that breaks a page rule:
+three sentences per page. The paper, and later implementations of these rules, have different limits. The first rule
+that applies to a line decides about the line. A page is dropped at the first line that breaks a page rule:
 
 =====================  =====  ==========================================================================
 reason                 drops  rule

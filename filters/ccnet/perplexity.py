@@ -1,7 +1,7 @@
 """Scores texts with a language model of Wikipedia, as CCNet does, and sorts them into CCNet's three buckets.
 
 The cut-offs are percentiles of a crawl that CCNet's authors scored. So this module scores exactly as they did,
-including their mistakes. For example, line ends are deleted like other control characters. So words at line ends are
+including their mistakes. For example, line ends are deleted like all control characters. So words at line ends are
 joined, and the whole document is scored as one sentence.
 """
 

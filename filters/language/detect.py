@@ -44,11 +44,9 @@ class LanguageModel:
         """Returns the results of :meth:`top` for all texts, twice as fast if the model allows it.
 
         Args:
-            texts: string.
-            is_same: ``is_same(low, high)`` returns True for each text for which all scores from ``low`` to ``high``
-                lead to the same decision. fastText itself scores all other texts again. So scores can differ slightly
-                from fastText's scores, but decisions do not.
-            line_end: the replacement of line ends.
+            texts: string. is_same: ``is_same(low, high)`` returns True for each text for which all scores from ``low``
+            to ``high`` lead to the same decision. fastText itself scores again the texts that get False. So scores can
+            differ slightly from fastText's scores, but decisions do not. line_end: the replacement of line ends.
         """
         if self._words is None:
             found = [self.top(text, line_end) for text in texts.to_pylist()]

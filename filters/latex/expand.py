@@ -49,8 +49,7 @@ class Expanded:
     num_expanded: int = 0
     num_left: int = 0
     own_names: frozenset[str] = frozenset()
-    """Names that the source defines, except ``saved_names``. The text can contain ``saved_names`` in their original
-    meaning."""
+    """Names that the source defines. ``saved_names`` are left out: the text can use them in their original meaning."""
 
 
 Handler = Callable[["Expander", int], bool]
@@ -230,8 +229,7 @@ class Expander(ArgumentReader, Scopes, Writer):
     def outside(self, start: int) -> int | None:
         """Returns ``start`` if the command at this position is outside of all macros, else None.
 
-        Call this before reading the command's arguments, because reading them can move to the text after the macro's
-        text.
+        Call this before reading the command's arguments, because reading can move to the text after the macro's text.
         """
         return None if self.stack else start
 
@@ -260,8 +258,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.text, self.pos = text, 0
 
     def push(self, filled: str, macro: Macro, name: str, *, is_one: bool = False) -> None:
-        """Makes ``filled``, the text of a macro, the next input. ``is_one`` adds braces if the text has several
-        tokens."""
+        """Makes ``filled``, the text of a macro, the next input. ``is_one`` adds braces to several tokens."""
         call = self.call
         self.result.num_expanded += 1
         cost = len(filled) + _PUSH_COST_CHARS

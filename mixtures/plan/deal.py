@@ -202,8 +202,8 @@ def _limiting(weights: Mapping[str, Fraction], limits: Mapping[str, int]) -> str
 def _deal_within(
     num_tokens: int, weights: Mapping[str, Fraction], limits: Mapping[str, int]
 ) -> tuple[dict[str, int], list[str]]:
-    """Divides tokens so that no source exceeds its limit. Tokens that a source lacks are divided among the others by
-    their weights.
+    """Divides tokens so that no source exceeds its limit. Tokens that a source lacks are divided among the remaining
+    sources by their weights.
 
     Returns the tokens by source, and the sources that reached their limits.
     """

@@ -1,7 +1,7 @@
 """Makes the CommonCrawl part: three WET files and a WARC of two crawls, with the faults of real crawls.
 
 Real pages have navigation and notices of their site. Some pages are crawled twice, and some have two URLs. Some are in
-other languages, or are gibberish, chatter or advertising. Some records are broken.
+languages other than English, or are gibberish, chatter or advertising. Some records are broken.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Makes the GitHub part: BigQuery's tables contents, files and licenses.
 
 The source files of CPython and of installed packages serve as repositories that every machine has. The project's own
-files add other languages and all forms of licence headers. Some files are there to be dropped.
+files add more programming languages and all forms of licence headers. Some files must be dropped.
 """
 
 from __future__ import annotations
