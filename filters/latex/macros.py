@@ -44,8 +44,9 @@ _WHITESPACE = " \t\n"
 class Parameter:
     """Describes how one argument is read.
 
-    ``kind`` is one of: ``m`` (a group or token), ``o`` (optional, between ``opens`` and ``closes``), ``s`` (an optional
-    token), ``u`` (all text before a delimiter), ``l`` (a literal that must be there and gives no argument).
+    ``kind`` is a letter: ``m`` for a group or token; ``o`` for an optional argument between ``opens`` and ``closes``;
+    ``s`` for an optional token; ``u`` for all text before a delimiter; ``l`` for a literal that must be there and gives
+    no argument.
     """
 
     kind: str

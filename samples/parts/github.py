@@ -84,7 +84,7 @@ def _standard_library() -> Iterator[Entry]:
 
 
 def _files_of(repo: str, root: Path, max_bytes: int, *, prefix: str) -> Iterator[Entry]:
-    """Yields some of a package's files, up to ``max_bytes`` in total, in the order of a hash of their paths."""
+    """Yields files of a package, up to ``max_bytes`` in total. A hash of the path decides which files come first."""
     found = [path for path in root.rglob("*") if path.suffix in _SUFFIXES and path.is_file()]
     named = sorted((path.relative_to(root).as_posix(), path) for path in found)
     named.sort(key=lambda each: pick(f"{repo} {each[0]}", 1 << 62))
