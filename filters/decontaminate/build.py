@@ -186,7 +186,7 @@ def _sums(weights: U8, starts: I64) -> I64:
 
 
 def _weights(words: U32, starts: I64) -> U8:
-    """Returns the weight of each word: 1 if only one piece has it, 0.1 if all pieces have it or it is a common word.
+    """Returns the weight of each word: 1 for a word in only one piece, 0.1 for a common word or a word in all pieces.
 
     For all words in between, the weight is the logarithm of the inverse share of pieces, as in tf-idf. A character of a
     script without spaces counts as a word with half the weight. Weights are scaled by ``FULL_WEIGHT``.

@@ -142,7 +142,7 @@ class Index:
     piece_sets: U16
     """The number of each piece's set, an index into ``sets``."""
     piece_parts: U8
-    """The part of the item that each piece is, an index into ``PARTS``."""
+    """The part of an item that each piece comes from, an index into ``PARTS``."""
     piece_states: U8
     """The state of each piece, an index into ``STATES``."""
     piece_weights: U32

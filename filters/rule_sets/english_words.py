@@ -117,7 +117,7 @@ def _with_exceptions_inside(words: tuple[str, ...]) -> tuple[str, ...]:
 
 @cache
 def _runs() -> Mapping[str, tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]]:
-    """Returns a dict of the exceptions that the other rules would split into several words, but in the wrong places.
+    """Returns a dict of the exceptions that the general rules would split into several words, but in the wrong places.
 
     The key is the first word of the wrong split. The value has a pair for each such exception: the words of the wrong
     split, and the right parts.
