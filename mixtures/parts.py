@@ -74,7 +74,7 @@ class PartRule:
     def shares(self, tokens: Mapping[str, int]) -> dict[str, Fraction]:
         """Returns the share of each value in its source's tokens, from the tokens that each value has.
 
-        Values without tokens are left out, and their share goes to the others.
+        Values without tokens are left out, and their share goes to the values that have tokens.
 
         >>> rule = PartRule(by="bucket", weights={"head": Decimal(4), "middle": Decimal(1)}, is_epochs=True)
         >>> rule.shares({"head": 100, "middle": 600})

@@ -122,7 +122,7 @@ class _Seen:
         return sum(self.rows.values()) + self.unread_rows
 
     def take_for_read(self, info: ShardInfo) -> None:
-        """Counts a shard that cannot be read with the numbers in its manifest entry.
+        """Counts an unreadable shard by the numbers in its manifest entry.
 
         The shard is already reported, so the sums should not be reported as wrong too.
         """

@@ -3,7 +3,7 @@
 Gutenberg has used five generations of boilerplate since 1971. This module recognises:
 
 * the marks that have been used since 2001, ``*** START OF THE PROJECT GUTENBERG EBOOK ... ***`` and ``*** END OF ...``,
-  in their spellings (THIS or THE, with and without blanks, broken over lines, COPYRIGHTED);
+  in all spellings: with THIS or THE, with or without blanks, with COPYRIGHTED, and broken over lines;
 * the small print of 1991 to 2003. Until about 2001 it precedes the book, and its last line is
   ``*END*THE SMALL PRINT!``. In later editions it follows the book;
 * headers without a closing mark (before 1991; Gutenberg of Australia and of Canada), paragraph by paragraph;

@@ -23,7 +23,7 @@ IsSame = Callable[[Floats, Floats], npt.NDArray[np.bool_]]
 class LanguageModel:
     """Wraps a loaded fastText language model (``fasttext.load_model``).
 
-    ``parts`` is given for models that :class:`WordSums` can evaluate, which is faster.
+    ``parts`` is given if :class:`WordSums` can evaluate the model. WordSums is faster than fastText.
     """
 
     def __init__(self, fasttext_model: Any, parts: PrunedModel | None = None) -> None:

@@ -23,7 +23,7 @@ MAX_DEPTH = 200
 """Maximum depth of macro texts inside each other. Ours: TeX allows 200 levels of input. Papers use under 10."""
 MAX_CALL_CHARS = 8_192
 """Maximum number of characters that one call may add, plus 16 times the length of its arguments. Ours: in 63 papers no
-shorthand adds more than 800; macros that add more draw figures. A macro can double its text 13 times."""
+shorthand adds more than 800 characters; macros that add more draw figures. A macro can double its text 13 times."""
 MAX_CALL_EXPANSIONS = 1_000
 """Maximum number of macros expanded in one call, plus one per character of its arguments (an argument can be a whole
 section). Ours: the 63 papers need up to 50."""

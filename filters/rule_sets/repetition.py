@@ -63,8 +63,8 @@ class Runs:
         return at[is_shared], keys[is_shared]
 
     def _longer(self) -> tuple[Ints, Ints]:
-        """Returns the places at which two neighbouring runs are both repeated, and for each place a key of the two runs
-        together.
+        """Returns the places at which a run begins that is repeated, and the run one word later is repeated, too. Also
+        returns a key for each place, which identifies the two runs together.
         """
         follows = np.flatnonzero(np.diff(self._at) == 1)
         at = self._at[follows]

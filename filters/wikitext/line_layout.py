@@ -274,7 +274,7 @@ class _Layout:
         return f"{indent}{numbers[key]}. {words}"
 
     def _pieces(self, words: str) -> str:
-        """Returns the words of a list item or term. Line breaks inside the words stay."""
+        """Returns the words of a list item or term as plain text. Line breaks inside the words stay."""
         pieces = (plain(piece, self.rules) for piece in words.split(BREAK))
         return "\n".join(piece for piece in pieces if piece)
 

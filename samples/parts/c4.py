@@ -70,7 +70,8 @@ def _published_twice(documents: list[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def _bad_lines() -> bytes:
-    """Returns lines that are not documents: incomplete JSON, no text, no object, bytes that are not UTF-8."""
+    """Returns lines that are not documents: incomplete JSON, an object without a text, JSON that is no object, bytes
+    that are not UTF-8."""
     return (
         b'{"text": "This line breaks off in the middle of its te\n'
         b'{"timestamp": "2019-04-20T09:12:44Z", "url": "https://odd.example/no-text"}\n'

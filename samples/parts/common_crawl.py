@@ -220,7 +220,8 @@ def _http(place: int, page: str) -> tuple[bytes, bytes]:
 
 
 def _seen_again(found: Sequence[Page]) -> list[Page]:
-    """Returns pages of the first crawl again: unchanged, under another URL, and changed."""
+    """Returns twelve pages of the first crawl again: six are unchanged, three have a new URL, three have a changed
+    text."""
     again = [page for page in found if page.url.startswith("https://docs.python.example/reference/")]
     same = again[0:6]
     mirrors = [replace(page, url=page.url.replace("docs.python", "mirror-docs")) for page in again[6:9]]
