@@ -33,7 +33,7 @@ class WeightRule:
     """The rules of divided sources, by source. If any are given, `weights` returns weights of parts."""
 
     def weights(self, tokens: Mapping[str, int]) -> dict[str, Fraction]:
-        """Returns the weights of the sources that have tokens, in percent. They add up to 100 exactly.
+        """Returns the weights of the sources that have tokens, in percent. The weights add up to 100 exactly.
 
         >>> rule = WeightRule(temperature=Decimal("0.5"))
         >>> {s: f"{float(w):.2f}" for s, w in rule.weights({"a": 900, "b": 100}).items()}

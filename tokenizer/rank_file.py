@@ -131,7 +131,7 @@ class TiktokenCodec:
 
 
 def _check_complete(ranks: Mapping[bytes, int], special: Mapping[str, int]) -> None:
-    """Raises ValueError if a single byte is missing as a token, or if a rank below the largest one is unused."""
+    """Raises ValueError if one of the 256 bytes is no token, or if a rank below the largest rank is unused."""
     if not ranks:
         raise ValueError("the tokenizer's rank file is empty")
     lacking = [byte for byte in range(256) if bytes([byte]) not in ranks]

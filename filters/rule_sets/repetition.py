@@ -63,8 +63,8 @@ class Runs:
         return at[is_shared], keys[is_shared]
 
     def _longer(self) -> tuple[Ints, Ints]:
-        """Returns the places at which a run begins that is repeated, and the run one word later is repeated, too. Also
-        returns a key for each place, which identifies the two runs together.
+        """Finds the places where a repeated run begins and the run that begins one word later is also repeated. Returns
+        these places, and per place a key of the pair of runs.
         """
         follows = np.flatnonzero(np.diff(self._at) == 1)
         at = self._at[follows]

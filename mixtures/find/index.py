@@ -70,7 +70,8 @@ class ShardIndex:
 
     @classmethod
     def read(cls, path: Path) -> ShardIndex:
-        """Opens the file of an index. Raises ValueError if it is damaged, incomplete or of another version."""
+        """Opens the file of an index. Raises ValueError if the file is damaged or incomplete, or has a different
+        version."""
         size = path.stat().st_size
         if size < _HEADER.size:
             raise ValueError(f"{path} is no index: it has {size:,} bytes")

@@ -141,7 +141,8 @@ def epochs_to_weights(available: Mapping[str, int], epochs: Mapping[str, Decimal
 
 
 def unique_tokens(recipe: Recipe, num_tokens: int) -> dict[str, Fraction]:
-    """Returns the tokens that each source must have so that its weight gives the epochs of the paper or recipe.
+    """Returns the tokens that each source must have. With its weight, it then has the epochs of the paper or the
+    recipe.
 
     >>> from mixtures.recipe import load_recipe
     >>> f"{float(unique_tokens(load_recipe('llama'), 10**12 * 14 // 10)['common_crawl']) / 1e9:.1f}"

@@ -77,7 +77,7 @@ def format_table(recipe: Recipe, made: Plan) -> str:
 def shortfall(recipe: Recipe, made: Plan) -> str:
     """Returns a sentence about a stream that is shorter than was wanted; empty if the wanted length was reached.
 
-    It names the source that limits the length, and says what would lengthen the stream.
+    The sentence names the source that limits the length, and says what would lengthen the stream.
     """
     if not made.limited_by:
         return ""
