@@ -126,7 +126,7 @@ def is_credit(paragraph: str, *, is_marked: bool = True) -> bool:
 
 
 def _paragraph_end(text: str, pos: int) -> tuple[int, int]:
-    """Returns the begin and the end of the next paragraph after ``pos``. The begin is the start of its first line."""
+    """Returns where the next paragraph after ``pos`` starts and ends. It starts with its first line."""
     first = _NOT_BLANK.search(text, pos)
     begin = first.start() if first else len(text)
     begin = max(pos, text.rfind("\n", pos, begin) + 1) if begin > pos else begin

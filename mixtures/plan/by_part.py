@@ -15,9 +15,9 @@ from mixtures.weights import WeightRule, percentages, shown
 def by_part(recipe: Recipe) -> Recipe:
     """Returns a recipe in which the parts of a divided source replace the source.
 
-    A part's weight is exact if the recipe gives a weight for the source and weights for its values. Otherwise it
-    follows from the available tokens (`Recipe.resolved`). Validation is left out, because documents are held out by
-    source. A recipe without parts is returned unchanged.
+    A part's weight is exact if the recipe gives a weight for the source and weights for its values. Otherwise the
+    weight follows from the available tokens (`Recipe.resolved`). Validation is left out, because documents are held out
+    by source. A recipe without parts is returned unchanged.
 
     >>> from mixtures.recipe import recipe_of
     >>> parts = {"weight": 9, "by": "programming_language", "python": 2, "other": 1}
