@@ -202,7 +202,8 @@ def _bullets_and_ellipses(text: str) -> tuple[int, int, int]:
 
 
 def _repeated_parts(text: str) -> tuple[int, int, int, int, int, int]:
-    """Counts paragraphs, repeated paragraphs, and the characters in repeated paragraphs, and the same for lines."""
+    """Counts paragraphs, repeated paragraphs, and the characters in repeated paragraphs. Counts the same three for
+    lines."""
     stripped = text.strip()
     if "\n\n" in stripped:
         paragraphs = _PARAGRAPHS.split(stripped)

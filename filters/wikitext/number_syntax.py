@@ -33,7 +33,7 @@ def is_number(word: str) -> bool:
 def group_digits(number: str, language: str) -> str:
     """Converts a number with a decimal point, as programs write it, to the form of the language.
 
-    Other text is returned unchanged.
+    Text that is no such number is returned unchanged.
 
     >>> group_digits("1234567.5", "en"), group_digits("3769495", "de"), group_digits("12 km", "de")
     ('1,234,567.5', '3.769.495', '12 km')
