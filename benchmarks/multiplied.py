@@ -20,13 +20,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.web_pages import generated, real_pages, write_wets
 
 FILE_BYTES = 16 << 20
-"""Uncompressed size of a made file. A published file is larger; no source has a cost per file that would show here."""
+"""Uncompressed size of a made file. Published files are larger."""
 
 _PROSE = re.compile(r"(?P<word>\w+)")
 _CODE = re.compile(r"(?P<word>[A-Za-z]{4,})")
@@ -101,7 +102,7 @@ def _common_crawl(data: Path, folder: Path, num_bytes: int) -> tuple[list[str], 
 
 
 def _c4(data: Path, folder: Path, num_bytes: int) -> tuple[list[str], int]:
-    rows = [json.loads(line) for path in sorted(data.glob("c4/wrapped/*.gz")) for line in gzip.open(path, "rt")]
+    rows = [row for path in sorted(data.glob("c4/wrapped/*.gz")) for row in _json_rows(path)]
     made = generated([row["text"] for row in rows])
 
     def lines() -> Iterator[str]:
@@ -112,6 +113,10 @@ def _c4(data: Path, folder: Path, num_bytes: int) -> tuple[list[str], int]:
 
     size = _write_lines(folder, "c4-train.{:05d}.json.gz", lines(), num_bytes)
     return [f"{folder}/*.json.gz"], size
+
+
+def _json_rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
 
 
 def _write_lines(folder: Path, name: str, lines: Iterator[str], num_bytes: int) -> int:
@@ -129,9 +134,8 @@ def _write_lines(folder: Path, name: str, lines: Iterator[str], num_bytes: int) 
 
 
 def _github(data: Path, folder: Path, num_bytes: int) -> tuple[list[str], int]:
-    def rows_of(table: str) -> list[dict[str, str]]:
-        paths = sorted(data.glob(f"github/dev/{table}-*.json.gz"))
-        return [json.loads(line) for path in paths for line in gzip.open(path, "rt")]
+    def rows_of(table: str) -> list[dict[str, Any]]:
+        return [row for path in sorted(data.glob(f"github/dev/{table}-*.json.gz")) for row in _json_rows(path)]
 
     contents, files, licences = rows_of("contents"), rows_of("files"), rows_of("licenses")
     contents = [row for row in contents if row.get("content")]
@@ -160,7 +164,10 @@ def _github(data: Path, folder: Path, num_bytes: int) -> tuple[list[str], int]:
 
 def _wikipedia(data: Path, folder: Path, num_bytes: int) -> tuple[list[str], int]:
     total = 0
-    dumps = [(p.name.split("wiki")[0], bz2.open(p, "rt").read()) for p in data.glob("wikipedia/wrapped-dev/*.bz2")]
+    dumps = [
+        (p.name.split("wiki")[0], bz2.decompress(p.read_bytes()).decode())
+        for p in data.glob("wikipedia/wrapped-dev/*.bz2")
+    ]
     whole = sum(len(text.encode()) for _, text in dumps)
     for language, text in sorted(dumps):
         head, *pages = re.split(r"(?=<page>)", text)

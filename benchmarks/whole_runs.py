@@ -1,7 +1,7 @@
 """Measures whole runs: CPU seconds per MB of the clean phase of each source, and of tokenizing and mixing.
 
     CORPUS_DATA=DIR python benchmarks/whole_runs.py [--sources A,B] [--megabytes 100 400] [--rounds 1] [--profile]
-                                                    [--write pipeline/data/rates.json] [--scratch DIR]
+                                                    [--write pipeline/scale/rates.json] [--scratch DIR]
 
 Each source is cleaned twice, from two sizes of distinct text (``multiplied.py`` makes it of real input). The difference
 of the two runs gives the CPU seconds per MB, without the start-up. Beside it stand the same steps called without Beam:
@@ -173,8 +173,9 @@ def print_table(rates: dict[str, Any]) -> None:
           f"{'peak MB':>8}")  # fmt: skip
     for name, r in rates["sources"].items():
         sizes = "-".join(f"{s:.0f}" for s in r["input_mb"])
-        print(f"{name:15} {sizes:>13} {r['input_mb_per_s']:>6} {r['kernels_input_mb_per_s']:>8} "
-              f"{r['whole_by_kernels']:>6} {r['text_mb_per_s']:>10} {r['start_seconds']:>8} {r['peak_mb']:>8}")  # fmt: skip
+        print(f"{name:15} {sizes:>13} {r['input_mb_per_s']:>6} {r['kernels_input_mb_per_s']!s:>8} "
+              f"{r['whole_by_kernels']!s:>6} {r['text_mb_per_s']:>10} {r['start_seconds']:>8} "
+              f"{r['peak_mb']:>8}")  # fmt: skip
         for entry, share in r.get("profile", ()):
             print(f"    {share:5.1f} %  {entry}")
     if r := rates.get("mix"):

@@ -140,8 +140,10 @@ def _notice(entry: Mapping[str, Any]) -> str:
     """Returns what the card and the report say about removed documents until they are written again."""
     tokens = sum(entry["tokens"].values()) + sum(entry["validation_tokens"].values())
     why = f" ({entry['why']})" if entry["why"] else ""
+    what = "document" if entry["documents"] == 1 else "documents"
     return (
-        f"{entry['documents']:,} documents with {tokens:,} tokens were removed from the shards on {entry['when'][:10]}"
+        f"{entry['documents']:,} {what} with {tokens:,} tokens left the shards on "
+        f"{entry['when'][:10]}"
         f"{why}. The numbers below are those from before. manifest.json has the new ones. python -m pipeline.report on "
         "this folder writes this page again."
     )

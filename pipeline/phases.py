@@ -28,7 +28,7 @@ from pipeline.clean.prepared_source import PreparedSource
 from pipeline.clean.work import clean_work
 from pipeline.engine.runner import choose_engine
 from pipeline.engine.same_code import version_of
-from pipeline.estimate import print_estimate
+from pipeline.estimate.table import print_estimate
 from pipeline.files.files import delete_tree, exists, join
 from pipeline.mix import phase as mixing
 from pipeline.mix.earlier_stages import Earlier
@@ -74,7 +74,7 @@ def estimate_run(settings: Settings) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         inputs, models = _inputs_and_models(settings, scratch)
         table = eval_table(settings, scratch)
-        print_estimate(settings, cleaning.prepare_sources(settings, inputs, models, table))
+        print_estimate(settings, cleaning.prepare_sources(settings, inputs, models, table, is_estimate=True))
 
 
 def run(settings: Settings) -> None:

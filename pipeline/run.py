@@ -35,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline.explain import explain
     from pipeline.failures import JobFailed, RunFailed
     from pipeline.files.checked import DamagedFile
+    from pipeline.models.find import MissingModels
     from pipeline.phases import estimate_run, run
     from pipeline.preflight.job_server import Faults
     from pipeline.settings.settings import parse
@@ -51,6 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refused(f"the mixture cannot be made\n{error}")
     except Faults as error:
         return [_refused(fault) for fault in error.faults][-1]
+    except MissingModels as error:
+        return [_refused(one) for one in error.missing][-1]
     except ValueError as error:
         if type(error) is not ValueError:
             raise  # a library raised it because of data that we gave it, so this is our bug and not a wrong request

@@ -166,5 +166,5 @@ def test_json_is_for_scripts(capsys: pytest.CaptureFixture[str], tmp_path: Path)
     recipe.write_text("name: r\nmixture: {weights: {c4: 60, books: 40}, tokens: 1M, max_epochs: 1}\n")
     assert main(["plan", "--config", str(recipe), "--stats", str(tmp_path), "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
-    assert (said["tokens"], said["asked_tokens"], said["limited_by"]) == (750, 1_000_000, "books")
+    assert (said["tokens"], said["asked_tokens"], said["limited_by"]) == (751, 1_000_000, "books")
     assert said["sources"]["books"]["tokens"] == 300

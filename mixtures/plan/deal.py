@@ -63,8 +63,7 @@ def plan(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int 
     limits = {s: limits[s] for s in weights}
     asked = recipe.tokens if num_tokens is None else num_tokens
     fits = _longest(weights, limits, asked)
-    is_exact = recipe.length == "exact" or (recipe.length is None and num_tokens is not None)
-    wanted = asked if is_exact else fits
+    wanted = asked if _is_exact(recipe, num_tokens) else fits
     dealt = deal(wanted, weights)
     short = [s for s in weights if dealt[s] > limits[s]]
     if short and recipe.missing == "share" and sum(limits.values()) >= wanted:
@@ -110,6 +109,10 @@ def _source_plan(source: str, weight: Decimal, num_tokens: int, available: Sourc
         available_documents=available.documents,
         begin_tokens=available.used,
     )
+
+
+def _is_exact(recipe: Recipe, num_tokens: int | None) -> bool:
+    return recipe.length == "exact" or (recipe.length is None and num_tokens is not None)
 
 
 def deal(num_tokens: int, weights: Mapping[str, Decimal] | Mapping[str, Fraction]) -> dict[str, int]:

@@ -25,7 +25,7 @@ from pipeline.failures import RunFailed
 from pipeline.files.files import delete_tree, exists, join, open_file
 from pipeline.files.spill import Shuffle
 from pipeline.models.checksums import sha256_of
-from pipeline.models.find import MissingModels, find_models, portable, require_models
+from pipeline.models.find import MissingModels, find_models, portable, require_models, without_missing_models
 from pipeline.models.load import ModelPath, RankFile, cutoffs_of
 from pipeline.output.fingerprint import fingerprint, recorded
 from pipeline.output.markers import is_done, read_marker
@@ -55,12 +55,14 @@ def with_decontamination(source: Source, settings: Settings) -> Source:
 
 
 def prepare_sources(
-    settings: Settings, inputs: Mapping[str, Iterable[str]], models_dir: str | None, table: str | None = None
-) -> list[PreparedSource]:
+    settings: Settings, inputs: Mapping[str, Iterable[str]], models_dir: str | None, table: str | None = None,
+    *, is_estimate: bool = False,
+) -> list[PreparedSource]:  # fmt: skip
     """Returns the sources of a run with their input files, units, models and fingerprints.
 
     Args:
         table: the path of the index of the evaluation sets; None if the run does not search for any.
+        is_estimate: True to leave out steps whose models are missing. Otherwise a missing model is an error.
 
     Raises:
         ValueError: a glob matches nothing, no file of a source is in a supported format, or a model is missing. The
@@ -83,6 +85,9 @@ def prepare_sources(
             output=settings.output,
         )
         units = split_into_units(source, listing)
+        left_out: tuple[str, ...] = ()
+        if is_estimate:
+            source, left_out = without_missing_models(source, found, models_dir)
         try:
             paths: dict[str, Any] = dict(require_models(found, name, source.steps, models_dir))
         except MissingModels as error:
@@ -94,7 +99,7 @@ def prepare_sources(
             paths["decontamination"] = table
         fingerprint_of = functools.partial(_fingerprint, source, paths, settings)
         dumps = split_into_dumps(source, listing, functools.partial(split_into_units, source), fingerprint_of)
-        prepared.append(PreparedSource(source, listing, units, paths, fingerprint_of(listing), dumps))
+        prepared.append(PreparedSource(source, listing, units, paths, fingerprint_of(listing), dumps, left_out))
     if missing:
         raise MissingModels(missing)
     return prepared

@@ -24,3 +24,5 @@ class PreparedSource:
     """A hash of everything that the source is made from: files, settings, models and data versions."""
     dumps: tuple[PreparedDump, ...] = ()
     """The dumps of the source; empty if the source is cleaned in one piece."""
+    left_out: tuple[str, ...] = ()
+    """The steps that an estimate leaves out, because their models are not there. A run has none."""

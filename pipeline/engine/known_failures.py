@@ -35,8 +35,8 @@ _KNOWN_FAILURES = (
     (re.compile(r"(?:ZONE_RESOURCE_POOL_EXHAUSTED|QUOTA_EXCEEDED|quota '[A-Z_]+' exceeded)[^\n]*", re.I),
      "the region has no machines left for this project: lower --max_num_workers, or take another --region"),
     (re.compile(r"Unable to fetch remote job server jar at (\S+?):? "),
-     "Beam's job server cannot be downloaded from {0}: fetch it elsewhere and name it with --flink_job_server_jar=FILE or "
-     "--spark_job_server_jar=FILE"),
+     "Beam's job server cannot be downloaded from {0}: fetch it elsewhere, and name it with "
+     "--flink_job_server_jar=FILE or --spark_job_server_jar=FILE"),
     (re.compile(r"failed to connect to all addresses; last error: \w+: (?:ipv[46]:)?([^\s\\]+):"),
      "a worker pool or the job service at {0} was lost: see that it runs, then run the same command again"),
     (re.compile(r"Channel closed prematurely|Worker subprocess exited|worker process exited|Lost worker", re.I),

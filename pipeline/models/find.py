@@ -21,6 +21,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from filters.ccnet.perplexity import Perplexity, read_cutoffs
@@ -37,6 +38,7 @@ from pipeline.models.stored_files import (
     packaged_path,
     with_checksum,
 )
+from pipeline.sources.source import Source
 
 _OPTIONAL = frozenset({"bad_words", "decontamination", "exclude", "tokenizer"})
 """The models that a run does not need. If there is no list of bad words, of exclusions or of evaluation items, its step
@@ -136,6 +138,21 @@ def require_models(
             ):
                 check_file(local_path(file))
     return needed
+
+
+def without_missing_models(
+    source: Source, found: Mapping[str, ModelPath], models_dir: str | None
+) -> tuple[Source, tuple[str, ...]]:
+    """Returns the source without the steps whose models are missing, and the names of these steps."""
+    languages = [step for step in source.steps if isinstance(step, Language)]
+    missing = []
+    for step in source.steps:
+        try:
+            require_models(found, source.name, [*languages, step], models_dir)
+        except MissingModels:
+            missing.append(step.NAME)
+    steps = tuple(step for step in source.steps if step.NAME not in missing)
+    return replace(source, steps=steps), tuple(missing)
 
 
 def _files_in(models_dir: str | None) -> Mapping[str, str | StoredFile]:

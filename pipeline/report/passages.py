@@ -225,8 +225,8 @@ def worst_window(text: str, score: Score, *, is_high_bad: bool, says: str) -> Pa
 def windows(text: str) -> list[Span]:
     """Returns the windows of a text: whole lines, joined until they have 240 characters. Long lines are split.
 
-    >>> windows("a" * 300 + "\\nb")
-    [(0, 240), (240, 302)]
+    >>> windows("a" * 300 + "\\n" + "b" * 100)
+    [(0, 300), (301, 401)]
     """
     found: list[Span] = []
     start = 0

@@ -79,7 +79,11 @@ def _mixture(state: RunState, mixture: Mapping[str, Any] | None) -> Iterator[Rem
     off = [row for row in mixture["rows"] if abs(row["share"] - row["percent"]) > _SAME_SHARE]
     asked = _asked(state)
     is_short = asked is not None and mixture["tokens"] < asked[0]
-    if off:
+    if off and forgotten(state):
+        yield Remark(
+            LOOK, "The shares are no longer those of the recipe, because documents left the shards.", "mixture"
+        )
+    elif off:
         names = ", ".join(f"{row['source']} {row['got']} % instead of {row['weight']} %" for row in off)
         yield Remark(BAD, f"The shares are not those of the recipe: {names}.", "mixture")
     elif not is_short:
@@ -92,7 +96,8 @@ def _mixture(state: RunState, mixture: Mapping[str, Any] | None) -> Iterator[Rem
                      f"{asked[1]} ({percent(part)} %).", "mixture")  # fmt: skip
     elif asked is not None:
         yield Remark(GOOD, f"It has the length {asked[1]}: {mixture['tokens']:,} tokens.", "mixture")
-    yield from _limiting(mixture)
+    if not forgotten(state):
+        yield from _limiting(mixture)
 
 
 def _asked(state: RunState) -> tuple[int, str] | None:
@@ -231,10 +236,11 @@ def forgotten(state: RunState) -> list[str]:
     for entry in (state.manifest or {}).get("forgotten", ()):
         tokens = sum(entry.get("tokens", {}).values()) + sum(entry.get("validation_tokens", {}).values())
         why = f" ({entry['why']})" if entry.get("why") else ""
+        what = "document" if entry["documents"] == 1 else "documents"
         lines.append(
-            f"{entry['documents']:,} documents with {tokens:,} tokens were removed from the shards on "
-            f"{str(entry['when'])[:10]}{why}. The numbers of tokens and shares are those of the shards now; stages, "
-            "losses and documents below are those of the run before."
+            f"{entry['documents']:,} {what} with {tokens:,} tokens left the shards on {entry['when'][:10]}{why}. "
+            "The numbers of tokens and shares are those of the shards now; stages, losses and documents below are "
+            "those of the run before."
         )
     return lines
 

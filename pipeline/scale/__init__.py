@@ -4,6 +4,7 @@
 
 - ``__main__``: the command. ``prices``: the prices that its flags set.
 - ``costs``: computes the table, and contains the numbers from which it is computed.
+- ``rates``: the measured speeds, from ``rates.json``.
 - ``skew``: simulates how uneven the buckets of a shuffle get.
 
 >>> from pipeline.scale.skew import skew

@@ -1,8 +1,9 @@
 """Computes what the paper's mixture costs, and prints it.
 
-Every figure follows from tables of inputs (below: sizes, speeds of one core, kept shares), the bytes per element (taken
-from the code), and the given prices. All these numbers are in this file; if you change one, the result changes. Speeds
-were measured on real input with one core. docs/scale.md explains where the figures come from and what they omit.
+Every figure follows from tables of inputs (sizes and kept shares below; the speeds of whole runs on one core in
+``rates.json``, as ``benchmarks/whole_runs.py`` wrote it), the bytes per element (taken from the code), and the given
+prices. If one of these numbers changes, the result changes. docs/scale.md explains where the figures come from and what
+they omit.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from rich.table import Table
 from pipeline.clean.sizing import MAX_BUCKET_LINES, lines_of_input, scale_of
 from pipeline.preflight.memory import BASE_BYTES, BATCH_BYTES, BUFFER_BYTES, BYTES_PER_LINE
 from pipeline.scale.prices import Prices
+from pipeline.scale.rates import clean_mb_per_s, mix_mb_per_s
 
 _GB, _TB = 1e9, 1e12
 
@@ -37,8 +39,6 @@ class SourceScale:
     """Share of the text's bytes that is kept."""
     dropped_docs: float
     """Share of the documents (or records) that are dropped and get a row in ``dropped/``."""
-    mb_per_s: float
-    """MB of text per second and core, for reading and all steps except the language model (measured)."""
     num_passes: int
     """Number of times that the text is spilled and read again."""
     spilled: float
@@ -50,32 +50,32 @@ class SourceScale:
     num_dumps: int = 1
     """Number of dumps. Each dump is cleaned separately, after reading the keys that earlier dumps wrote."""
 
+    @property
+    def mb_per_s(self) -> float:
+        """MB of text per second and core of the whole clean phase (measured)."""
+        found = clean_mb_per_s(self.name)
+        assert found is not None, f"rates.json lacks {self.name}"
+        return found
+
 
 SOURCES = (
     SourceScale(name="common_crawl", stored_tb=42.0, text_tb=115.0, num_docs=15e9, kept=0.029, dropped_docs=0.95,
-                mb_per_s=4.2, num_passes=3, spilled=0.6, keys_per_doc=2, dedups_lines=True, num_dumps=5),
+                num_passes=3, spilled=0.6, keys_per_doc=2, dedups_lines=True, num_dumps=5),
     SourceScale(name="c4", stored_tb=0.32, text_tb=0.81, num_docs=365e6, kept=0.97, dropped_docs=0.01,
-                mb_per_s=10.0, num_passes=2, spilled=1.0, keys_per_doc=2, dedups_lines=True),
+                num_passes=2, spilled=1.0, keys_per_doc=2, dedups_lines=True),
     SourceScale(name="github", stored_tb=0.9, text_tb=2.9, num_docs=115e6, kept=0.11, dropped_docs=0.75,
-                mb_per_s=5.4, num_passes=2, spilled=0.6, keys_per_doc=2, shuffles_text=True),
+                num_passes=2, spilled=0.6, keys_per_doc=2, shuffles_text=True),
     SourceScale(name="wikipedia", stored_tb=0.055, text_tb=0.25, num_docs=60e6, kept=0.33, dropped_docs=0.55,
-                mb_per_s=7.0, num_passes=1, spilled=0.5, keys_per_doc=1),
+                num_passes=1, spilled=0.5, keys_per_doc=1),
     SourceScale(name="books", stored_tb=0.06, text_tb=0.13, num_docs=250e3, kept=0.65, dropped_docs=0.3,
-                mb_per_s=4.1, num_passes=2, spilled=1.0, keys_per_doc=1),
+                num_passes=2, spilled=1.0, keys_per_doc=1),
     SourceScale(name="arxiv", stored_tb=2.9, text_tb=0.22, num_docs=1.9e6, kept=0.42, dropped_docs=0.1,
-                mb_per_s=1.0, num_passes=1, spilled=0.5, keys_per_doc=1),
+                num_passes=1, spilled=0.5, keys_per_doc=1),
     SourceScale(name="stack_exchange", stored_tb=0.092, text_tb=0.12, num_docs=24e6, kept=0.65, dropped_docs=0.02,
-                mb_per_s=1.2, num_passes=1, spilled=1.0, keys_per_doc=1, shuffles_text=True),
+                num_passes=1, spilled=1.0, keys_per_doc=1, shuffles_text=True),
 )  # fmt: skip
 
-PERPLEXITY_MB_PER_S = 5.5
-"""MB of text per second and core for normalising, SentencePiece and KenLM together (on English pages)."""
-REACHES_PERPLEXITY = 0.16
-"""Share of CommonCrawl's text that is left after the line dedup and the language filter, and gets a perplexity."""
-TOKENIZE_MB_PER_S = 15.0
-MIX_MB_PER_S = 150.0
-"""MB of tokens per second and core, from token files through the shuffle into shards."""
-BYTES_PER_TOKEN = 4.0
+_PERPLEXITY_GB = 0.14
 ELEMENT_OVERHEAD_BYTES = 30
 """Bytes of overhead per element in a shuffle: key, window, lengths."""
 ELEMENT_SECONDS = 47e-6
@@ -103,7 +103,11 @@ class Stage:
 
 
 def stages_of(s: SourceScale) -> list[Stage]:
-    """Returns the costs of one source, one entry per stage."""
+    """Returns the costs of one source, one entry per stage.
+
+    The stage ``clean`` is the measured whole clean phase. Keys, lines and joined records are in it, as long as they
+    stay in one process. Their own stages have only what it costs to send them to another process.
+    """
     scale = scale_of(int(s.stored_tb * _TB / s.num_dumps))
     base = (BASE_BYTES + BATCH_BYTES + BUFFER_BYTES) / _GB
     batches = max(s.text_tb * _TB / BATCH_TEXT_BYTES, 1)
@@ -111,8 +115,9 @@ def stages_of(s: SourceScale) -> list[Stage]:
     keys = s.num_docs * s.keys_per_doc * (1 + (s.num_dumps - 1) / 2)
     found = [
         Stage(
-            source=s.name, stage="read, steps, spill", cpu_hours=s.text_tb * _TB / 1e6 / s.mb_per_s / 3600,
-            spilled_tb=s.text_tb * s.spilled * s.num_passes, process_gb=base,
+            source=s.name, stage="clean", cpu_hours=s.text_tb * _TB / 1e6 / s.mb_per_s / 3600,
+            spilled_tb=s.text_tb * s.spilled * s.num_passes,
+            process_gb=base + (_PERPLEXITY_GB if s.name == "common_crawl" else 0),
         ),
         Stage(
             source=s.name, stage="keys", cpu_hours=keys * ELEMENT_SECONDS / 3600, elements=keys,
@@ -125,16 +130,13 @@ def stages_of(s: SourceScale) -> list[Stage]:
         group_gb = s.text_tb * _TB / scale.num_key_buckets / _GB
         found.append(
             Stage(
-                source=s.name, stage="join of texts", cpu_hours=s.text_tb * _TB / 1e6 / 60 / 3600,
+                source=s.name, stage="join of texts", cpu_hours=s.num_docs * 2 * ELEMENT_SECONDS / 3600,
                 elements=s.num_docs * 2, shuffled_tb=s.text_tb, process_gb=base + 0.064,
                 largest=f"{group_gb:.2f} GB a bucket, sorted on disk",
             )
         )  # fmt: skip
-    if s.name == "common_crawl":
-        hours = s.text_tb * _TB * REACHES_PERPLEXITY / 1e6 / PERPLEXITY_MB_PER_S / 3600
-        found.append(Stage(source=s.name, stage="perplexity", cpu_hours=hours, process_gb=base + 0.14))
     kept_tb = s.text_tb * s.kept
-    found.append(Stage(source=s.name, stage="tokenize", cpu_hours=kept_tb * _TB / 1e6 / TOKENIZE_MB_PER_S / 3600))
+    found.append(Stage(source=s.name, stage="tokenize, mix", cpu_hours=kept_tb * _TB / 1e6 / mix_mb_per_s() / 3600))
     return found
 
 
@@ -150,7 +152,7 @@ def _line_stage(s: SourceScale, num_buckets: int) -> Stage:
     held = min(in_bucket, MAX_BUCKET_LINES)
     disk = "" if in_bucket <= MAX_BUCKET_LINES else f", parted on {in_bucket * 50 / _GB:.0f} GB of disk"
     return Stage(
-        source=s.name, stage="line dedup", cpu_hours=(elements * ELEMENT_SECONDS + lines * 0.35e-6) / 3600,
+        source=s.name, stage="line dedup", cpu_hours=elements * ELEMENT_SECONDS / 3600,
         elements=elements, shuffled_tb=num_bytes / _TB,
         process_gb=(BASE_BYTES + BUFFER_BYTES + held * BYTES_PER_LINE) / _GB,
         largest=f"{in_bucket / 1e6:,.0f} M lines a bucket{disk}",
@@ -158,10 +160,10 @@ def _line_stage(s: SourceScale, num_buckets: int) -> Stage:
 
 
 def mix_stage(num_tokens: float, width: int = 2) -> Stage:
-    """Returns the cost of the global shuffle of the tokens of all epochs."""
-    size = num_tokens * width
+    """Returns the cost of sending the documents of all epochs to their shards."""
+    size, elements = num_tokens * width, num_tokens / 700
     return Stage(
-        source="all", stage="mix", cpu_hours=size / 1e6 / MIX_MB_PER_S / 3600, elements=num_tokens / 700,
+        source="all", stage="shuffle", cpu_hours=elements * ELEMENT_SECONDS / 3600, elements=elements,
         shuffled_tb=size / _TB, process_gb=(BASE_BYTES + BUFFER_BYTES) / _GB, largest="0.27 GB a shard",
     )  # fmt: skip
 
@@ -172,9 +174,14 @@ def ledger(sources: Sequence[SourceScale]) -> tuple[float, float]:
     return rows, rows * LEDGER_ROW_BYTES
 
 
+def all_stages(num_tokens: float) -> list[Stage]:
+    """Returns the costs of all sources and of the shuffle."""
+    return [stage for s in SOURCES for stage in stages_of(s)] + [mix_stage(num_tokens)]
+
+
 def print_scale(*, num_tokens: float, days: float, prices: Prices, console: Console) -> None:
     """Prints the table of costs and the totals."""
-    stages = [stage for s in SOURCES for stage in stages_of(s)] + [mix_stage(num_tokens)]
+    stages = all_stages(num_tokens)
     table = Table(title=f"LLaMA's mixture, {num_tokens:.2g} tokens", title_justify="left")
     for name in (
         "source",

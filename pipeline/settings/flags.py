@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from pipeline.settings.runner_options import add_runner_options
 from pipeline.sources import SOURCES
-from tokenizer.numbers import tokens_flag
+from tokenizer.numbers import number_of, tokens_flag
 from tokenizer.program import name_of, version
 
 _NAMES = f"{' '.join(SOURCES)}, and corpora of FILE"
@@ -142,6 +142,10 @@ def _add_requests(parser: argparse.ArgumentParser) -> None:
         "--estimate", "--dry-run", "--dry_run", action="store_true",
         help="print what would run and what it would cost; start nothing, and write nothing",
     )  # fmt: skip
+    add(
+        "--times", metavar="X", type=_times, default=1.0,
+        help="with --estimate: as if there were X times as much input of every source (default: 1)",
+    )  # fmt: skip
     add("--explain", metavar="SOURCE", help="print the passes over a source's text that its steps lead to, and stop")
     add("--json", dest="as_json", action="store_true", help="print the closing table or the estimate as JSON")
     add("--log-file", metavar="FILE", help="append progress, warnings and errors to this file too, with times")
@@ -167,6 +171,13 @@ def _fraction(text: str) -> float:
     if not 0 < number <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and at most 1")
     return number
+
+
+def _times(text: str) -> float:
+    number = number_of(text)
+    if number is None or number <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return float(number)
 
 
 def _output(text: str) -> str:

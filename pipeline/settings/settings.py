@@ -87,6 +87,8 @@ class Settings:
     exclude: str | None
     overwrite: bool
     estimate: bool
+    times: float
+    """The factor by which an estimate scales the input."""
     as_json: bool
     """True to print the closing table or the estimate as JSON."""
     explain: Source | None
@@ -150,6 +152,7 @@ def parse(argv: Sequence[str]) -> Settings:
         exclude=exclude,
         overwrite=flags.overwrite,
         estimate=flags.estimate,
+        times=flags.times,
         as_json=flags.as_json,
         explain=_explained(flags.explain, recipe, known),
         limits=_limits(config.get("run")),

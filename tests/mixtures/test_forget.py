@@ -197,14 +197,14 @@ def test_the_card_and_the_report_say_that_they_are_older(output: Path, rows: Row
     card, page = (output / "README.md").read_text(), (output / "report" / "index.html").read_text()
     tokens = read_manifest(output)["forgotten"][0]["tokens"][source]
     for text in (card, page):
-        assert f"1 documents with {tokens:,} tokens were removed from the shards on 2026-11-29" in text
+        assert f"1 document with {tokens:,} tokens left the shards on 2026-11-29" in text
         assert "7 tokens" in text, "the rest stays"
     assert "<b>asked" not in page
     assert "&lt;b&gt;asked&lt;/b&gt; for" in page
     assert card.index("Note.") < card.index("7 tokens")
-    assert page.count("were removed") == 1
+    assert page.count("left the shards") == 1
     forget(output, [next(name for _, name, epoch, _ in rows if epoch is not None and name != doc_id)], when=WHEN)
-    assert (output / "README.md").read_text().count("were removed") == 2
+    assert (output / "README.md").read_text().count("left the shards") == 2
 
 
 def test_a_killed_removal_gets_its_notice_once(output: Path, rows: Rows) -> None:
@@ -213,4 +213,4 @@ def test_a_killed_removal_gets_its_notice_once(output: Path, rows: Rows) -> None
     manifest = (output / "manifest.json").read_text()
     (output / mixtures.forget._NEW_MANIFEST).write_text(json.dumps({"renames": [], "manifest": json.loads(manifest)}))
     assert finish(output)
-    assert (output / "README.md").read_text().count("were removed") == 1
+    assert (output / "README.md").read_text().count("left the shards") == 1

@@ -255,7 +255,7 @@ def test_local_memory_is_foreseen() -> None:
         ("pipeline.engine.same_code.StaleWorker: the workers do not run what was started here (numpy 1 in place "
          "of 2): build again [while running 'y']\n  File", "numpy 1 in place of 2"),
         ("ValueError: /opt/models/en.arpa.bin: no such file; get it with", "/opt/models/en.arpa.bin: no such file"),
-        ("RuntimeError: Unable to fetch remote job server jar at https://h/a/job-server.jar: HTTP Error 404: Not Found.",
+        ("RuntimeError: Unable to fetch remote job server jar at https://h/a/job-server.jar: HTTP Error 404",
          "cannot be downloaded from https://h/a/job-server.jar: fetch it elsewhere"),
         ("Pipeline j failed in state FAILED: Error running pipeline.\n details = \"failed to connect to all addresses; "
          "last error: UNKNOWN: ipv4:127.0.0.2:52010: Failed to connect to remote host: Connection refused\"\n",

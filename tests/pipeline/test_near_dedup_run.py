@@ -88,7 +88,7 @@ def test_the_report_shows_what_was_removed(copied: Small, tmp_path: Path) -> Non
     for group in stats["largest_groups"]:
         assert group["documents"] == 4
         for name in (group["kept"], *group["removed"]):
-            assert f"<bdi>{name}</bdi>" in shown
+            assert f'<bdi class="id">{name}</bdi>' in shown
     cells = re.findall(r'rowheader">(\w+)</th><td [^>]*><bdi>([^<]*)</bdi></td>((?: <td [^>]*>[^<]*</td>)+)', shown)
     rows = {(kind, name): re.findall(r">([^<]+)</td>", rest) for kind, name, rest in cells}
     assert rows["source", "c4"] == ["75", "30", "40.0"]

@@ -190,7 +190,7 @@ WRONG_FILES: list[tuple[str, str]] = [
     ("mixture: {weights: {books: 100}, max_epochs: {c4: 1}}", "c4"),
     ("mixture: {missing: ignore}", "missing is 'ignore': it must be error or share"),
     ("mixture: {length: long}", "length is 'long': it must be at_most or exact"),
-    ("mixture: {tokens: 100 M B}", "tokens is 100 M B, which is not a number"),
+    ("mixture: {tokens: 100 M B}", "tokens is '100 M B', which is not a number"),
     ("mixture: {token: 3}", "token"),
     ("mixture: ", "mixture must be a mapping"),
     ("tokenizer: {vocab: 3}", "tokenizer holds vocab"),

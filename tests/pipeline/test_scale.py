@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
+
 import pytest
 
 from mixtures.recipe import load_recipe
 from pipeline.preflight.memory import BASE_BYTES
 from pipeline.scale import costs as scale
 from pipeline.scale.__main__ import main
+from pipeline.scale.rates import RATES_FILE, clean_mb_per_s, mix_mb_per_s
 from pipeline.scale.skew import skew
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_every_source_of_the_paper_is_in_it() -> None:
@@ -35,10 +42,45 @@ def test_the_funnel_gives_the_papers_sizes() -> None:
         assert s.text_tb * s.kept * 1000 == pytest.approx(table[s.name], rel=0.1), s.name
 
 
+def test_speeds_are_those_of_the_measured_file() -> None:
+    """The file holds what ``benchmarks/whole_runs.py`` wrote. Its rates follow from its seconds and sizes."""
+    measured = json.loads(RATES_FILE.read_text())
+    assert list(measured["sources"]) == [s.name for s in scale.SOURCES]
+    for s in scale.SOURCES:
+        one = measured["sources"][s.name]
+        seconds, text = one["seconds"], one["text_mb"]
+        rate = (text[1] - text[0]) / (seconds[1] - seconds[0])
+        assert clean_mb_per_s(s.name) == pytest.approx(rate, rel=0.05)
+        clean = next(stage for stage in scale.stages_of(s) if stage.stage == "clean")
+        assert clean.cpu_hours == pytest.approx(s.text_tb * 1e6 / one["text_mb_per_s"] / 3600)
+        mixed = next(stage for stage in scale.stages_of(s) if stage.stage == "tokenize, mix")
+        assert mixed.cpu_hours == pytest.approx(s.text_tb * s.kept * 1e6 / mix_mb_per_s() / 3600)
+    mix = measured["mix"]
+    assert mix_mb_per_s() == pytest.approx(
+        (mix["text_mb"][1] - mix["text_mb"][0]) / (mix["seconds"][1] - mix["seconds"][0]), rel=0.05
+    )
+
+
+def test_the_documents_have_the_computed_hours() -> None:
+    text = (ROOT / "docs" / "scale.md").read_text()
+    (row,) = (line for line in text.splitlines() if line.startswith("| CPU hours"))
+    total = float(re.search(r"about ([\d,]+)", row)[1].replace(",", ""))  # type: ignore[index]
+    stages = scale.all_stages(1.4e12)
+    assert total == pytest.approx(sum(s.cpu_hours for s in stages), rel=0.01)
+    crawl = float(re.search(r"([\d,]+) for cleaning CommonCrawl", row)[1].replace(",", ""))  # type: ignore[index]
+    assert crawl == pytest.approx(stages[0].cpu_hours, rel=0.01)
+
+
 def test_it_prints(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--keys", "1e6", "--days", "2", "--price_cpu_hour", "1"]) == 0
     said = capsys.readouterr().out
-    for word in ("line dedup", "perplexity", "in 2 days", "ledger of what was dropped", "mixing: documents to shards"):
+    for word in (
+        "line dedup",
+        "tokenize, mix",
+        "in 2 days",
+        "ledger of what was dropped",
+        "mixing: documents to shards",
+    ):
         assert word in said
 
 

@@ -16,7 +16,9 @@ from pipeline.output.fingerprint import recorded
 from pipeline.report.__main__ import main
 from pipeline.report.build import render
 from pipeline.report.output_state import CLEANED, UNFINISHED, WHOLE, _with_settings, read_state
+from pipeline.report.settings import settings_of
 from pipeline.sources import SOURCES
+from pipeline.sources.min_hash_step import MinHashDedup
 from pipeline.sources.source import Source
 
 Make = Callable[..., Path]
@@ -180,3 +182,16 @@ def test_without_work_the_defaults_are_drawn(make_run: Make, pages: Any) -> None
     state = read_state(str(out))
     assert state.status == WHOLE
     assert "were not found in .work" in render(state)
+
+
+def test_a_step_that_the_configuration_added_is_known(make_run: Make, pages: Any) -> None:
+    out = make_run({"c4": pages})
+    marker = out / ".work" / "steps" / "clean-c4.json"
+    said = json.loads(marker.read_text())
+    said["about"]["settings"]["steps"]["near_dedup"] = recorded(MinHashDedup(max_overlap=0.6))
+    marker.write_text(json.dumps(said))
+    state = read_state(str(out))
+    source = state.sources[0].source
+    assert source is not None
+    assert source.steps[-1] == MinHashDedup(max_overlap=0.6)
+    assert settings_of(state)["sources.c4.near_dedup.max_overlap"] == "0.6"

@@ -125,10 +125,14 @@ def test_documents_that_left_the_shards_are_told(make_run: Make, pages: Any) -> 
     out = make_run({"common_crawl": pages})
     entry = {"when": "2026-11-29T09:00:00+00:00", "why": "asked <b>", "documents": 2, "tokens": {"common_crawl": 1234},
              "validation_tokens": {"common_crawl": 6}, "ids": "forgotten/00001.txt"}  # fmt: skip
-    change(out / "manifest.json", forgotten=[entry])
+    manifest = json.loads((out / "manifest.json").read_text())
+    manifest["sources"]["common_crawl"]["share"] = 99.0
+    change(out / "manifest.json", forgotten=[entry], sources=manifest["sources"])
     page = render(read_state(str(out)))
-    assert "2 documents with 1,240 tokens were removed from the shards on 2026-11-29 (asked &lt;b&gt;)." in page
+    assert "2 documents with 1,240 tokens left the shards on 2026-11-29 (asked &lt;b&gt;)." in page
     assert "losses and documents below are those of the run before" in page
+    assert "The shares are no longer those of the recipe, because documents left the shards." in page
+    assert "limits the length" not in page
 
 
 def test_the_funnel_draws_what_is_lost_by_reason(make_run: Make, pages: Any) -> None:

@@ -1,0 +1,132 @@
+"""Prints the estimates of all sources, the mixture that follows from them, and what the run would need."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from mixtures.plan.deal import format_table, plan
+from mixtures.plan.shares import Plan, PlanError, SourceTokens
+from mixtures.recipe import Recipe
+from pipeline.clean.prepared_source import PreparedSource
+from pipeline.estimate.sample import SourceEstimate, estimate_source
+from pipeline.estimate.tokens import token_count
+from pipeline.scale.costs import mix_stage
+from pipeline.settings.settings import Settings
+
+_COLUMNS = ("source", "files", "units", "input MB", "read MB", "documents", "text MB", "tokens", "error", "CPU hours")
+
+
+def print_estimate(settings: Settings, prepared: Sequence[PreparedSource]) -> None:
+    """Prints one line per source, the resulting mixture, and the resources that the run would need."""
+    count, how = token_count(settings)
+    found = [estimate_source(one, times=settings.times, count=count) for one in prepared]
+    made = _plan(settings, found)
+    if settings.as_json:
+        print(json.dumps(_as_json(settings, found, made), indent=2))
+        return
+    console = Console(width=None if Console().is_terminal else 160)
+    times = f", for {settings.times:g} times the input" if settings.times != 1 else ""
+    table = Table(title=f"estimate, from the first part of some inputs{times}", title_justify="left")
+    for index, name in enumerate(_COLUMNS):
+        table.add_column(name, justify="left" if index == 0 else "right", no_wrap=True)
+    for one in found:
+        table.add_row(*_cells(one))
+    console.print(table)
+    for line in (*_notes(found), how):
+        console.print(line, highlight=False, soft_wrap=True)
+    if isinstance(made, Plan):
+        console.print(format_table(_whole(settings), made), highlight=False, soft_wrap=True)
+    else:
+        console.print(f"the mixture could not be made of this: {made}", highlight=False)
+    console.print(_needs(found, made), highlight=False, soft_wrap=True)
+
+
+def _whole(settings: Settings) -> Recipe:
+    """Returns the recipe without parts of sources, because their tokens are known only after the clean phase."""
+    return dataclasses.replace(settings.recipe, parts={})
+
+
+def _plan(settings: Settings, found: Sequence[SourceEstimate]) -> Plan | PlanError:
+    available = {
+        e.source: SourceTokens(e.num_tokens, int(e.num_docs)) for e in found if e.source in settings.recipe.weights
+    }
+    try:
+        return plan(_whole(settings), available, settings.num_tokens)
+    except PlanError as error:
+        return error
+
+
+def _cells(e: SourceEstimate) -> tuple[str, ...]:
+    most = "≤ " if e.is_bound and not e.is_unknown else ""
+    return (
+        e.source,
+        f"{e.num_files:,}",
+        f"{e.num_units:,.0f}",
+        *(digits(n / 1e6) for n in (e.input_bytes, e.read_bytes)),
+        "unknown" if e.is_unknown else f"{most}{e.num_docs:,.0f}",
+        f"{most}{digits(e.text_bytes / 1e6)}",
+        f"{e.num_tokens:,}",
+        "unknown" if e.error is None else "all read" if e.error == 0 else f"± {200 * e.error:.0f} %",
+        digits(e.cpu_hours),
+    )
+
+
+def digits(hours: float) -> str:
+    """Returns a number with three digits that mean something, whatever its size.
+
+    >>> digits(1234.5), digits(3.14159), digits(0.000123456), digits(0)
+    ('1,234', '3.14', '0.000123', '0')
+    """
+    if hours <= 0:
+        return "0"
+    return f"{hours:,.{max(0, 2 - math.floor(math.log10(hours)))}f}"
+
+
+def _notes(found: Sequence[SourceEstimate]) -> Iterator[str]:
+    """Yields what the numbers do not foresee."""
+    for e in found:
+        if e.dedups:
+            yield f"{e.source}: at most (≤), because {', '.join(e.dedups)} cannot be foreseen from a part of the input"
+        if e.left_out:
+            names = ", ".join(e.left_out)
+            yield f"{e.source}: at most (≤), because the models of {names} are missing, so all documents pass"
+        if e.is_unfiltered:
+            yield f"{e.source}: at most (≤), because its filters follow a join, which cannot run on a part of the input"
+    yield (
+        "error: twice the standard error of the text, from how the inputs that were read differ; what a file hides "
+        "behind its first documents is not in it"
+    )
+    yield "CPU hours: by the measured speeds of whole runs (pipeline/scale/rates.json)"
+
+
+def _needs(found: Sequence[SourceEstimate], made: Plan | PlanError) -> str:
+    """Returns a description of the CPU time, the memory and the shuffled bytes that a run would need."""
+    num_docs, text = sum(e.num_docs for e in found), sum(e.text_bytes for e in found)
+    num_tokens = made.tokens if isinstance(made, Plan) else sum(e.num_tokens for e in found)
+    mix = mix_stage(num_tokens)
+    keys_gb, lines_gb = num_docs * 150 / 1e9, text / 45 * 9 / 1e9
+    hours = sum(e.cpu_hours for e in found) + mix.cpu_hours
+    return (
+        f"CPU hours in all: {digits(hours)}, {digits(mix.cpu_hours)} of them for the mix, without start-up "
+        f"(3 s per process and job)\n"
+        f"shuffle: about {keys_gb:,.2f} GB of keys (150 bytes a document), "
+        f"{lines_gb:,.2f} GB of line hashes (9 bytes a line, where lines are deduped), "
+        f"{mix.shuffled_tb * 1000:,.2f} GB of tokens; parts: {sum(e.num_parts for e in found):,}; "
+        f"memory: about 1 GB a worker process; spilled text: {text / 2e9:,.2f} GB a pass"
+    )
+
+
+def _as_json(settings: Settings, found: Sequence[SourceEstimate], made: Plan | PlanError) -> dict[str, Any]:
+    said: dict[str, Any] = {"recipe": settings.recipe.name, "times": settings.times,
+                            "sources": {e.source: {**asdict(e), "is_bound": e.is_bound} for e in found}}  # fmt: skip
+    if isinstance(made, Plan):
+        return said | {"tokens": made.tokens, "asked_tokens": made.asked_tokens, "limited_by": made.limited_by or None}
+    return said | {"error": str(made)}

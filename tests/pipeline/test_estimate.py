@@ -1,0 +1,153 @@
+"""The estimate compared with the run that follows: error, bounds, without models, for a multiple of the input."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small import prose
+
+from pipeline.estimate.sample import _spread, relative_error
+from pipeline.estimate.table import digits
+from pipeline.run import main
+from pipeline.sources.source import Unit
+from tokenizer.train.training import TrainSettings, train
+
+NUM_FILES = 40
+CONFIG = "name: one\nmixture: {weights: {c4: 100}, tokens: 10M}\ntokenizer: {vocab_size: 400, lower_vocab_size: true}\n"
+
+
+def page(number: int, num_words: int) -> str:
+    row = {"url": f"https://site.example/{number}", "timestamp": "2019-04-25T12:57:54Z"}
+    return json.dumps({**row, "text": prose(f"page {number}", num_words)}) + "\n"
+
+
+@pytest.fixture(scope="module")
+def skewed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty files: most have a few long pages, some have many short ones, with less text per stored byte."""
+    root = tmp_path_factory.mktemp("skewed")
+    number = 0
+    for index in range(NUM_FILES):
+        num_pages, num_words = (60, 14) if index % 5 == 0 else (1 + index % 7, 400 + 90 * (index % 11))
+        rows = "".join(page(number + k, num_words) for k in range(num_pages))
+        number += num_pages
+        path = root / "c4" / f"c4-train.{index:05}-of-{NUM_FILES:05}.json.gz"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(gzip.compress(rows.encode(), mtime=0))
+    (root / "run.yaml").write_text(CONFIG)
+    encoded = train([prose(f"text {n}", 400) for n in range(60)], root / "t", TrainSettings(vocab_size=300))
+    assert encoded.vocab_size == 300
+    return root
+
+
+def asked(root: Path, out: Path, *more: str) -> list[str]:
+    given = ["--config", str(root / "run.yaml"), f"--input=c4={root}/c4/*.json.gz", f"--output={out}"]
+    return [*given, f"--tokenizer={root}/t.model", "--direct_num_workers=1", *more]
+
+
+def estimate(root: Path, capsys: pytest.CaptureFixture[str], *more: str) -> dict[str, Any]:
+    assert main(asked(root, root / "none", "--estimate", "--json", *more)) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert not (root / "none").exists()
+    return found
+
+
+@pytest.mark.slow
+def test_the_run_is_within_the_error_that_is_printed(skewed: Path, tmp_path: Path, capsys: Any) -> None:
+    """Of forty unlike files sixteen are read. The inputs have no duplicates, so the bounds are reached."""
+    said = estimate(skewed, capsys)["sources"]["c4"]
+    assert main(asked(skewed, tmp_path / "out")) == 0
+    capsys.readouterr()
+    stats = json.loads((tmp_path / "out" / "stats" / "c4.json").read_text())
+    assert 0 < said["read_bytes"] < 0.7 * said["input_bytes"], "not everything was read"
+    assert 0 < said["error"] < 0.5
+    text = stats["bytes"]["kept"]
+    assert abs(said["text_bytes"] - text) <= 3 * said["error"] * text, (said, text)
+    assert abs(said["num_tokens"] - stats["tokens"]) <= 3 * said["error"] * stats["tokens"]
+    assert 0.5 < said["num_docs"] / stats["documents"]["kept"] < 2
+
+
+def test_a_small_input_is_read_whole_and_exact(skewed: Path, tmp_path: Path, capsys: Any) -> None:
+    files = f"--input=c4={skewed}/c4/c4-train.0000*.json.gz"
+    command = asked(skewed, tmp_path / "out", "--estimate", "--json")
+    command[2] = files
+    assert main(command) == 0
+    said = json.loads(capsys.readouterr().out)["sources"]["c4"]
+    assert said["error"] == 0
+    command = [*asked(skewed, tmp_path / "out"), "--phase=clean"]
+    command[2] = files
+    assert main(command) == 0
+    stats = json.loads((tmp_path / "out" / "stats" / "c4.json").read_text())
+    assert said["num_docs"] == stats["documents"]["kept"]
+    assert said["text_bytes"] == stats["bytes"]["kept"]
+
+
+def test_times_scales_the_estimate(skewed: Path, capsys: Any) -> None:
+    once, many = (estimate(skewed, capsys, *more) for more in ((), ("--times=100",)))
+    one, other = once["sources"]["c4"], many["sources"]["c4"]
+    for name in ("num_docs", "text_bytes", "input_bytes", "num_units"):
+        assert other[name] == pytest.approx(100 * one[name])
+    assert other["num_tokens"] == pytest.approx(100 * one["num_tokens"], rel=1e-3)
+    assert 20 < other["cpu_hours"] / one["cpu_hours"] < 500, "it is measured twice"
+    assert many["tokens"] == pytest.approx(100 * once["tokens"], rel=1e-3) or many["tokens"] == many["asked_tokens"]
+    assert main(["--estimate", "--times=0"]) == 2
+    assert "--times: '0' is not a number above 0" in capsys.readouterr().err
+
+
+def test_what_is_printed(skewed: Path, capsys: Any) -> None:
+    assert main(asked(skewed, skewed / "none", "--dry-run")) == 0
+    said = capsys.readouterr().out
+    assert "c4: at most (≤), because duplicate_id, duplicate_url, line_dedup cannot be foreseen" in said
+    assert "± " in said
+    assert "c4 limits it" in said
+    assert "CPU hours in all: 0.0" in said
+    assert f"tokens counted with {skewed}/t.model" in said
+
+
+def test_it_works_without_models(tmp_path: Path, capsys: Any) -> None:
+    """What a run refuses, because its models are missing, can be estimated: those steps let all documents pass."""
+    record = "WARC/1.0\r\nWARC-Type: conversion\r\nWARC-Target-URI: https://a.example/{0}\r\n"
+    record += "WARC-Date: 2019-07-15T00:00:00Z\r\nWARC-Record-ID: <urn:uuid:{0}>\r\n"
+    record += "Content-Type: text/plain\r\nContent-Length: {1}\r\n\r\n"
+    wet = tmp_path / "CC-MAIN-2019-30" / "a.warc.wet"
+    wet.parent.mkdir()
+    with wet.open("wb") as file:
+        for number in range(5):
+            text = prose(f"page {number}", 300).encode()
+            file.write(record.format(number, len(text)).encode() + text + b"\r\n\r\n")
+    given = ["--phase=clean", f"--input=common_crawl={wet}", f"--output={tmp_path}/out", f"--models={tmp_path}"]
+    assert main(given) == 2
+    missing = capsys.readouterr().err
+    perplexity, reference = missing.splitlines()
+    assert perplexity.startswith("error: common_crawl: the model for step 'perplexity'")
+    assert reference.startswith("error: common_crawl: the model for step 'reference'")
+    assert main([*given, "--estimate"]) == 0
+    said = capsys.readouterr().out
+    assert "because the models of perplexity, reference are missing, so all documents pass" in said
+    assert main([*given, "--estimate", "--json"]) == 0
+    one = json.loads(capsys.readouterr().out)["sources"]["common_crawl"]
+    assert one["left_out"] == ["perplexity", "reference"]
+    assert one["num_docs"] == 5
+
+
+def test_units_are_spread_over_the_bytes() -> None:
+    units = [Unit(path=str(n), num_bytes=1000 if n == 50 else 1, kind="text", start=0, end=1) for n in range(100)]
+    chosen = _spread(units)
+    assert {unit.path: weight for unit, weight in chosen}["50"] >= 14, "the file that has nearly everything"
+    even = _spread([Unit(path=str(n), num_bytes=5, kind="text", start=0, end=5) for n in range(160)])
+    assert [weight for _, weight in even] == [1.0] * 16
+    assert {int(b.path) - int(a.path) for (a, _), (b, _) in pairwise(even)} == {10}
+
+
+def test_an_error_needs_two_units() -> None:
+    assert relative_error([(10, 5)], 0.1) is None
+    assert relative_error([], 0.1) is None
+
+
+@pytest.mark.parametrize(("hours", "said"), [(0.0000041, "0.0000041"), (12.3456, "12.3"), (123456.7, "123,457")])
+def test_cpu_hours_have_digits(hours: float, said: str) -> None:
+    assert digits(hours).startswith(said)
