@@ -285,7 +285,7 @@ def _ordinal(call: TemplateCall) -> str:
 
 
 def roman(number: str) -> str:
-    """Returns the number of a century in Roman digits. Text that names no century is returned unchanged.
+    """Returns a century's number, from 1 to 39, in Roman digits. Text that is no such number is returned unchanged.
 
     >>> roman("19"), roman("XIX"), roman("4")
     ('XIX', 'XIX', 'IV')
