@@ -35,9 +35,10 @@ MAX_PIECE_WORDS = 1000
 """The largest number of words in a piece. Longer passages are split into several pieces, to bound the cost of an
 alignment."""
 MAX_PLACES = 32
-"""An n-gram that occurs at more places than this is not a seed, because it belongs to a set's template, not an item."""
+"""An n-gram that occurs at more places than this is not a seed, because such an n-gram belongs to a set's template and
+not to an item."""
 MAX_TEXT_CHARS = 2000
-"""The index stores at most this many characters of each text of an item. They are shown next to the hits."""
+"""The index stores at most this many characters of each text of an item, to show them next to the hits."""
 MIN_WEIGHT = 2.5
 """The least weight of a question that can be found without its answer. A rare word has the weight 1."""
 MIN_WEIGHT_WITH_ANSWER = 2.0

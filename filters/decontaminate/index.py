@@ -53,7 +53,7 @@ class Seeds:
     starts: U32
     """The seeds of bucket ``b`` are those from ``starts[b]`` to ``starts[b + 1]``."""
     checks: U16
-    """More bits of each seed's hash, to check that it is the wanted one."""
+    """More bits of each seed's hash, to check that the seed is the wanted one."""
     places: U32
     """The place of each seed in ``Index.words``."""
 

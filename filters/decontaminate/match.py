@@ -47,8 +47,8 @@ ANSWER_AFTER_WORDS, ANSWER_BEFORE_WORDS = 60, 30
 """An answer is near if it begins within 60 words after the question, or lies within the 30 words (plus its own length)
 before the question."""
 SHORT_ANSWER_AFTER_WORDS = 25
-"""If a question is found only together with its answer, the answer must begin within this many words after it, not
-60."""
+"""If a question is found only together with its answer, the answer must begin within this many words after the
+question."""
 _MIN_LONG_ANSWER_WORDS = 8
 _ANSWER_NGRAM_WORDS = 3
 

@@ -22,8 +22,8 @@ MAX_DOCUMENTS_PER_KEY = 64
 """A key that more documents than this share is called common. Our choice: with 64 documents, a key makes at most 2,016
 pairs."""
 NUM_LEADERS = 8
-"""Each document with a common key is paired with the documents of the first ranks that have the key, as many as this
-(our choice)."""
+"""Each document with a common key is paired with this many documents that have the key: the first by rank (our
+choice)."""
 NUM_NEIGHBOURS = 4
 """Each document with a common key is also paired with this many documents directly before it (our choice). These have
 nearly the same length, as copies do."""
